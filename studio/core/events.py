@@ -1,0 +1,329 @@
+"""What a child process reports and what it is told: typed events one way, typed commands the other.
+
+Every job (train, check, chat, merge, fetch, trace) writes the same kind of journal: `ProcessStarted`, then what it
+does, then exactly one ending. Live view, history, command line and reports all fold over these events.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from studio.core.problems import Problem
+from studio.core.words import Sentence
+
+Side = Literal["before", "after"]
+"""Which model answered: the base model (before) or the taught one (after)."""
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    at: float = Field(default_factory=time.time)
+    """Wall-clock seconds since the epoch, for people; never used to measure a duration."""
+
+
+class ProcessStarted(_Event):
+    """First line of every job. With `boot_id` and `started`, a reused pid can't be mistaken for this process."""
+
+    type: Literal["process_started"] = "process_started"
+    job: str
+    pid: int
+    started: float
+    boot_id: str
+    versions: dict[str, str] = {}
+
+
+class PhaseChanged(_Event):
+    """What the job does now, in words; `long` phases are exempt from the "not responding" watch."""
+
+    type: Literal["phase_changed"] = "phase_changed"
+    phase: Literal[
+        "reading", "loading", "preparing", "training", "saving", "evaluating", "answering", "merging", "downloading"
+    ]
+    text: Sentence
+    long: bool = False
+
+
+class DeviceChosen(_Event):
+    """Where the job computes. `memory_total` in bytes, None where it isn't known."""
+
+    type: Literal["device_chosen"] = "device_chosen"
+    device: Literal["cpu", "cuda", "mps"]
+    name: str
+    dtype: str
+    memory_total: int | None = None
+
+
+class Prepared(_Event):
+    """What the run is going to learn, counted after tokenizing and before the first step.
+
+    `cut` examples lose their end to the length limit; `nothing_left` have no answer token left and are skipped.
+    """
+
+    type: Literal["prepared"] = "prepared"
+    examples: int
+    held_out: int
+    tokens: int
+    learned_tokens: int
+    cut: int
+    nothing_left: int
+    total_steps: int
+    steps_per_pass: float
+    batch_size: int
+    accumulation: int
+    trainable_parameters: int
+    all_parameters: int
+    optimizer: str
+    learning_rate: float
+    passes: float
+
+
+class StepDone(_Event):
+    """One optimizer step. `loss` is the mean over learned tokens; `tokens` counts all tokens since the last step;
+    `seconds` is monotonic time since the last step; memory in bytes, None on a CPU."""
+
+    type: Literal["step_done"] = "step_done"
+    step: int
+    total_steps: int
+    passes: float
+    loss: float
+    learning_rate: float
+    gradient_norm: float | None = None
+    tokens: int = 0
+    seconds: float = 0.0
+    memory: int | None = None
+    peak_memory: int | None = None
+
+
+class Evaluated(_Event):
+    """Loss over the examples set aside, `side` telling which model."""
+
+    type: Literal["evaluated"] = "evaluated"
+    step: int
+    loss: float
+    examples: int
+    side: Side = "after"
+
+
+class CheckpointCommitted(_Event):
+    """A save point is complete on disk. `folder` is relative to the run folder."""
+
+    type: Literal["checkpoint_committed"] = "checkpoint_committed"
+    step: int
+    folder: str
+    size: int
+    loss: float | None = None
+
+
+class Noticed(_Event):
+    """Something a person should know while the job goes on."""
+
+    type: Literal["noticed"] = "noticed"
+    code: str
+    text: Sentence
+
+
+class Progressed(_Event):
+    """How far a download, a merge or a check is. `unit` is bytes, files, examples or layers."""
+
+    type: Literal["progressed"] = "progressed"
+    done: int
+    total: int | None
+    unit: str
+    text: Sentence
+
+
+class Fetched(_Event):
+    """A download or conversion is complete and verified. `folder` is absolute."""
+
+    type: Literal["fetched"] = "fetched"
+    folder: str
+    size: int
+
+
+class Answered(_Event):
+    """One held-out example answered. `exact` compares after trimming and folding white space."""
+
+    type: Literal["answered"] = "answered"
+    index: int
+    side: Side
+    question: str
+    wanted: str
+    answer: str
+    exact: bool
+
+
+class Checked(_Event):
+    """The whole comparison: counts of exact matches and mean losses over the same held-out examples."""
+
+    type: Literal["checked"] = "checked"
+    examples: int
+    exact_before: int
+    exact_after: int
+    loss_before: float
+    loss_after: float
+    won: int
+    """Right after and wrong before."""
+    lost: int
+    """Wrong after and right before."""
+
+
+class ChatReady(_Event):
+    """The model is loaded and waits for `Ask`. `sides` lists which models it can answer as."""
+
+    type: Literal["chat_ready"] = "chat_ready"
+    sides: tuple[Side, ...]
+
+
+class AnswerGrew(_Event):
+    """More text of the answer to `ask`."""
+
+    type: Literal["answer_grew"] = "answer_grew"
+    ask: str
+    side: Side
+    text: str
+
+
+class AnswerEnded(_Event):
+    """The whole answer to `ask`."""
+
+    type: Literal["answer_ended"] = "answer_ended"
+    ask: str
+    side: Side
+    text: str
+    tokens: int
+    seconds: float
+    stopped: bool = False
+
+
+class Exported(_Event):
+    """An export is complete. `compared` answers were compared with the taught model's, `same` were equal;
+    both None where nothing was compared."""
+
+    type: Literal["exported"] = "exported"
+    to: Literal["adapter", "merged"]
+    folder: str
+    size: int
+    compared: int | None = None
+    same: int | None = None
+
+
+class CommandReceived(_Event):
+    """Acknowledges a command by its id. A command that comes twice has one effect."""
+
+    type: Literal["command_received"] = "command_received"
+    id: str
+    command: str
+
+
+class Finished(_Event):
+    """Ending: everything that was asked for is done."""
+
+    type: Literal["finished"] = "finished"
+
+
+class Stopped(_Event):
+    """Ending: a person stopped it; what was learned until `step` is kept."""
+
+    type: Literal["stopped"] = "stopped"
+    step: int = 0
+
+
+class Failed(_Event):
+    """Ending: the job noticed what was wrong and says so."""
+
+    type: Literal["failed"] = "failed"
+    problem: Problem
+
+
+class Died(_Event):
+    """Ending written by whoever followed the job: it ended without a word."""
+
+    type: Literal["died"] = "died"
+    exit_code: int | None
+    signal: str | None
+    log_end: str
+    problem: Problem
+
+
+Ending = Finished | Stopped | Failed | Died
+
+Event = Annotated[
+    ProcessStarted
+    | PhaseChanged
+    | DeviceChosen
+    | Prepared
+    | StepDone
+    | Evaluated
+    | CheckpointCommitted
+    | Noticed
+    | Progressed
+    | Fetched
+    | Answered
+    | Checked
+    | ChatReady
+    | AnswerGrew
+    | AnswerEnded
+    | Exported
+    | CommandReceived
+    | Finished
+    | Stopped
+    | Failed
+    | Died,
+    Field(discriminator="type"),
+]
+
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+class _Command(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+
+
+class Stop(_Command):
+    """End soon. With `keep`, save what was learned first."""
+
+    type: Literal["stop"] = "stop"
+    keep: bool = True
+
+
+class SaveNow(_Command):
+    """Make a save point after the current step."""
+
+    type: Literal["save_now"] = "save_now"
+
+
+class Message(BaseModel):
+    """One turn of a conversation, in the form that chat templates take."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str
+
+
+class Ask(_Command):
+    """Answer the conversation. Greedy when `temperature` is 0; `max_tokens` limits the answer."""
+
+    type: Literal["ask"] = "ask"
+    messages: tuple[Message, ...]
+    side: Side = "after"
+    max_tokens: int = Field(default=256, ge=1, le=8192)
+    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
+    seed: int | None = None
+
+
+class StopAnswer(_Command):
+    """Stop answering; the conversation stays open."""
+
+    type: Literal["stop_answer"] = "stop_answer"
+
+
+Command = Annotated[Stop | SaveNow | Ask | StopAnswer, Field(discriminator="type")]
+
+COMMAND: TypeAdapter[Command] = TypeAdapter(Command)

@@ -1,0 +1,172 @@
+"""The journal of a job: one event a line, appended by one writer, followed by any number of readers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from pydantic import ValidationError
+
+from studio.core.events import EVENT, Event
+from studio.core.problems import problem
+from studio.core.words import N_
+
+
+class WriterLock:
+    """An operating-system lock on a file, held while a job writes. It is gone when its process is, however it ends."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: IO[bytes] | None = None
+
+    def acquire(self) -> bool:
+        """True when this process holds the lock now; False when another one does."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(self.path, "a+b")  # noqa: SIM115 - kept open for as long as the lock is held
+        try:
+            _lock(file)
+        except OSError:
+            file.close()
+            return False
+        self._file = file
+        return True
+
+    def release(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: IO[bytes]) -> None:
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(file: IO[bytes]) -> None:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def lock_is_held(path: Path) -> bool:
+    """Whether some process holds the writer's lock at `path` now."""
+    if not path.exists():
+        return False
+    probe = WriterLock(path)
+    if probe.acquire():
+        probe.release()
+        return False
+    return True
+
+
+class JournalWriter:
+    """Appends events to a journal. Only one at a time: a second one gets a `ProblemError`.
+
+    A torn last line (power loss, a full disk) is cut off before the first event is appended. The file underneath is
+    unbuffered, so an event is in the journal, for every reader, when `write` returns.
+    """
+
+    def __init__(self, path: Path, lock: Path) -> None:
+        self._lock = WriterLock(lock)
+        if not self._lock.acquire():
+            raise problem(
+                "journal.in_use",
+                N_("This run is already going on in another process."),
+                N_("Two processes writing one run would damage it."),
+                N_("Wait until it ends, or stop it first."),
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - closed by close()
+        _cut_torn_tail(path)
+
+    def write(self, event: Event, *, durable: bool = False) -> None:
+        """Append one event; with `durable`, also force it to the disk."""
+        line = memoryview(event.model_dump_json().encode("utf-8") + b"\n")
+        while line:  # an unbuffered write may take only part of it
+            line = line[self._file.write(line) :]
+        if durable:
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+        self._lock.release()
+
+    def __enter__(self) -> JournalWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _cut_torn_tail(path: Path) -> None:
+    size = path.stat().st_size
+    if size == 0:
+        return
+    with open(path, "r+b") as file:
+        keep = size
+        while keep > 0:
+            start = max(0, keep - 65536)
+            file.seek(start)
+            block = file.read(keep - start)
+            newline = block.rfind(b"\n")
+            if newline >= 0:
+                keep = start + newline + 1
+                break
+            keep = start
+        if keep != size:
+            file.truncate(keep)
+
+
+class JournalReader:
+    """Reads a journal from where it last stopped. Lines that are no events (NULs, a torn line) are counted in `bad`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.bad = 0
+        self._offset = 0
+        self._skip_line = False
+
+    def skip_to(self, offset: int) -> None:
+        """Start at the first whole line at or after `offset` bytes."""
+        self._offset = max(0, offset - 1)
+        self._skip_line = offset > 0
+
+    def read_new(self, keep_last_of: bytes | None = None) -> list[Event]:
+        """The complete events appended since the last call; empty when the file isn't there yet.
+
+        Lines that contain `keep_last_of` are skipped unparsed, all but the last: lists of runs need no single steps.
+        """
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(self._offset)
+                block = file.read()
+        except FileNotFoundError:
+            return []
+        end = block.rfind(b"\n") + 1
+        self._offset += end
+        begin = 0
+        if self._skip_line and end:
+            begin, self._skip_line = block.find(b"\n") + 1, False
+        lines = block[begin:end].split(b"\n")
+        if keep_last_of is not None:
+            last = max((i for i, line in enumerate(lines) if keep_last_of in line), default=-1)
+            lines = [line for i, line in enumerate(lines) if i == last or keep_last_of not in line]
+        return list(self._parse(lines))
+
+    def _parse(self, lines: list[bytes]) -> Iterator[Event]:
+        validate = EVENT.validate_json
+        for line in lines:
+            if not line:
+                continue
+            try:
+                yield validate(line)
+            except ValidationError:
+                self.bad += 1

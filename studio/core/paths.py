@@ -1,0 +1,43 @@
+"""Where the program keeps things: one folder of the user's, and the resources that came with it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+HOME_VARIABLE = "STUDIO_HOME"
+
+
+def home() -> Path:
+    """The user's data folder: `$STUDIO_HOME`, else the platform's own place. Not created here."""
+    chosen = os.environ.get(HOME_VARIABLE)
+    return Path(chosen).expanduser().absolute() if chosen else user_data_path("FineTuningStudio", appauthor=False)
+
+
+def projects() -> Path:
+    """One folder a project."""
+    return home() / "projects"
+
+
+def models() -> Path:
+    """Base models that the program fetched or converted."""
+    return home() / "models"
+
+
+def datasets() -> Path:
+    """Data sets fetched from the Hub."""
+    return home() / "datasets"
+
+
+def starter_model() -> Path:
+    """The folder of the converted starter model, whether it is there yet or not."""
+    return models() / "SmolLM2-135M-Instruct"
+
+
+def resources() -> Path:
+    """`resources/`, beside the package in a checkout and inside it when installed from a wheel."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "_resources"
+    return inside if inside.is_dir() else package.parent / "resources"

@@ -1,0 +1,49 @@
+"""Sentences for people: English templates with values, translated only where they are shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+type_of_value = str | int | float
+
+
+def N_(text: str) -> str:
+    """Mark an English literal for translation without translating it here."""
+    return text
+
+
+class Sentence(BaseModel):
+    """One English template and the values that go into it.
+
+    The window looks the template up in the current language and then fills it in, so that a sentence
+    written by a child process can still be shown in any language, and again in another one later.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    text: str
+    values: dict[str, type_of_value] = {}
+
+    def english(self) -> str:
+        """The sentence in English, as the command line and the log show it."""
+        return fill(self.text, self.values)
+
+
+def sentence(text: str, **values: type_of_value) -> Sentence:
+    """A `Sentence` from a literal marked with `N_` and its values."""
+    return Sentence(text=text, values=values)
+
+
+class _Lenient(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return "{" + key + "}"
+
+
+def fill(text: str, values: dict[str, type_of_value]) -> str:
+    """`text` with `{name}` and `{name:format}` filled in; a missing name stays visible instead of raising."""
+    try:
+        return text.format_map(_Lenient(values))
+    except (ValueError, IndexError, AttributeError):
+        return text

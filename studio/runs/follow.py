@@ -1,0 +1,218 @@
+"""Following a job's journal until its ending, and telling a living job from one that is gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from studio.core.events import Died, Event, Failed, Finished, ProcessStarted, Stopped
+from studio.core.journal import JournalReader, JournalWriter, lock_is_held
+from studio.core.problems import Problem, ProblemError, Remedy
+from studio.core.run import JobFolder
+from studio.core.words import N_
+from studio.runs.start import JobProcess
+
+SILENT_AFTER = 120.0
+"""Seconds without a heartbeat after which a living process counts as silent."""
+
+LOG_END = 4000
+"""Bytes of the log kept in a `Died` event."""
+
+_BATCH = 5_000
+
+Standing = Literal["none", "running", "silent", "ended", "interrupted"]
+
+
+def follow(
+    folder: JobFolder,
+    process: JobProcess | None = None,
+    *,
+    stop: threading.Event | None = None,
+    poll: float = 0.1,
+    reader: JournalReader | None = None,
+) -> Iterator[list[Event]]:
+    """Yield the journal's events in batches of at most 5,000, from its beginning until an ending was yielded.
+
+    With `process`, or for a job found again without it, a process that is gone without a last word gets a `Died`
+    event, written here. Setting `stop` ends the iteration and leaves the job alone.
+    """
+    reader = reader or folder.reader()
+    ended = False
+    started = time.monotonic()
+    while not (stop is not None and stop.is_set()):
+        gone = _is_gone(folder, process, started)  # asked before reading, so that the last events aren't missed
+        events = reader.read_new()
+        for begin in range(0, len(events), _BATCH):
+            yield events[begin : begin + _BATCH]
+        ended = _ending_after(events, ended)
+        if ended and (gone or process is None):
+            return
+        if gone:
+            died = write_death(folder, process)
+            if died is None:  # somebody else wrote the ending between our reading and now
+                continue
+            rest = reader.read_new()
+            yield rest or [died]
+            return
+        if stop is not None:
+            stop.wait(poll)
+        else:
+            time.sleep(poll)
+
+
+def _ending_after(events: list[Event], ended: bool) -> bool:
+    for event in events:
+        if isinstance(event, Finished | Stopped | Failed | Died):
+            ended = True
+        elif isinstance(event, ProcessStarted):
+            ended = False
+    return ended
+
+
+def _is_gone(folder: JobFolder, process: JobProcess | None, started: float) -> bool:
+    if process is not None:
+        return process.poll() is not None
+    # found again: the operating system's lock says who lives; give a fresh start a moment to take it
+    return not lock_is_held(folder.lock) and time.monotonic() - started > 0.5
+
+
+def standing(folder: JobFolder) -> Standing:
+    """How a job stands, without folding its whole journal."""
+    if not folder.events.exists():
+        return "running" if lock_is_held(folder.lock) else "none"
+    if lock_is_held(folder.lock):
+        try:
+            quiet = time.time() - folder.heartbeat.stat().st_mtime
+        except FileNotFoundError:
+            return "running"
+        return "silent" if quiet > SILENT_AFTER else "running"
+    last = _last_event(folder)
+    return "ended" if isinstance(last, Finished | Stopped | Failed | Died) else "interrupted"
+
+
+def _last_event(folder: JobFolder) -> Event | None:
+    size = folder.events.stat().st_size
+    reader = JournalReader(folder.events)
+    reader.skip_to(max(0, size - 65536))
+    events = reader.read_new()
+    return events[-1] if events else None
+
+
+def write_death(folder: JobFolder, process: JobProcess | None = None) -> Died | None:
+    """Append the `Died` ending for a job whose process is gone; None when the journal has an ending already or
+    another process is writing it."""
+    try:
+        writer = JournalWriter(folder.events, folder.lock)
+    except ProblemError:
+        return None
+    with writer:
+        if isinstance(_last_event(folder), Finished | Stopped | Failed | Died):
+            return None
+        code = process.poll() if process is not None else None
+        log_end = read_log_end(folder.log)
+        name = _signal_name(code)
+        died = Died(
+            exit_code=code if name is None else None,
+            signal=name,
+            log_end=log_end,
+            problem=explain_death(code, name, log_end),
+        )
+        writer.write(died, durable=True)
+    return died
+
+
+def _signal_name(code: int | None) -> str | None:
+    if code is None or code >= 0:
+        return None
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
+
+
+def read_log_end(log: Path) -> str:
+    """The last 4,000 bytes of the log as text; empty when there is none."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - LOG_END))
+            return file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def explain_death(code: int | None, signal_name: str | None, log_end: str) -> Problem:
+    """Why a process that said nothing is gone, as far as its exit and the end of its log tell."""
+    text = log_end.lower()
+    if "no module named" in text:
+        return Problem(
+            code="died.not_installed",
+            what=N_("A part of the program is missing, so the work couldn't start."),
+            why=N_("A Python package that the trainer needs isn't installed."),
+            fix=N_("Run `python3 packaging/bootstrap.py app` once more; it repairs the installation."),
+            remedy=Remedy.open_log,
+        )
+    if "out of memory" in text or "cuda_error_out_of_memory" in text or "std::bad_alloc" in text:
+        return Problem(
+            code="died.out_of_memory",
+            what=N_("The work ended because memory ran out."),
+            why=N_("The library that computes in 4 bits ends the whole process when that happens."),
+            fix=N_("Choose fewer examples at once or a shorter longest example, then try again."),
+            remedy=Remedy.see_settings,
+        )
+    if "cuda error" in text or "error in function" in text or "cublas" in text or "device-side assert" in text:
+        return Problem(
+            code="died.cuda",
+            what=N_("The graphics card reported an error, and the work ended."),
+            why=N_("The card's state can't be trusted after such an error, so nothing more was computed."),
+            fix=N_("Try again. When it happens twice, restart the computer and update the graphics driver."),
+            remedy=Remedy.open_log,
+        )
+    if signal_name == "SIGKILL":
+        return Problem(
+            code="died.killed",
+            what=N_("The work was ended from outside."),
+            why=N_("Either somebody ended the process, or the computer ran out of memory and chose it."),
+            fix=N_("Close other programs and try again. The last save point is kept."),
+            remedy=Remedy.try_again,
+        )
+    if code is None:
+        return Problem(
+            code="died.interrupted",
+            what=N_("The work was interrupted."),
+            why=N_("Its process is gone: the computer was switched off, or somebody ended it."),
+            fix=N_("What the last save point holds is kept. Start again when you like."),
+            remedy=Remedy.try_again,
+        )
+    return Problem(
+        code="died.silently",
+        what=N_("The work ended without saying why ({how})."),
+        why=N_("The end of its log may tell more."),
+        fix=N_("Open the log, or try again. The last save point is kept."),
+        values={"how": signal_name or f"exit code {code}"},
+        remedy=Remedy.open_log,
+    )
+
+
+def process_of(folder: JobFolder) -> psutil.Process | None:
+    """The living process that wrote the journal's last `ProcessStarted`, None when it is gone or a stranger has
+    its pid now."""
+    started: ProcessStarted | None = None
+    for event in folder.reader().read_new():
+        if isinstance(event, ProcessStarted):
+            started = event
+    if started is None:
+        return None
+    try:
+        process = psutil.Process(started.pid)
+        same = abs(process.create_time() - started.started) < 2.0 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return None
+    return process if same and lock_is_held(folder.lock) else None

@@ -1,0 +1,113 @@
+"""A project is a folder with one draft recipe and the runs made from it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from studio.core import paths
+from studio.core.problems import ProblemError, problem
+from studio.core.recipe import Recipe, load, to_yaml
+from studio.core.run import RunFolder
+from studio.core.words import N_
+
+
+class _About(BaseModel):
+    name: str
+
+
+@dataclass(frozen=True)
+class Project:
+    """Everything of one project is under `folder`: `project.yaml`, `draft.yaml` and `runs/`."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """What people call it; the folder's own name where nothing readable was kept."""
+        try:
+            about = _About.model_validate(yaml.safe_load((self.folder / "project.yaml").read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError):
+            return self.folder.name
+        return about.name
+
+    def rename(self, name: str) -> None:
+        _write(self.folder / "project.yaml", yaml.safe_dump({"name": name.strip()}, allow_unicode=True))
+
+    def load_recipe(self) -> Recipe:
+        """The draft. A missing one is a fresh recipe; a damaged one is set aside, never lost, and a fresh one used."""
+        draft = self.folder / "draft.yaml"
+        if not draft.exists():
+            return Recipe()
+        try:
+            return load(draft)
+        except ProblemError:
+            draft.replace(self.folder / f"draft-set-aside-{uuid.uuid4().hex[:6]}.yaml")
+            return Recipe()
+
+    def save_recipe(self, recipe: Recipe) -> None:
+        _write(self.folder / "draft.yaml", to_yaml(recipe))
+
+    @property
+    def runs_folder(self) -> Path:
+        return self.folder / "runs"
+
+    def runs(self) -> list[RunFolder]:
+        """Newest first, by name: names begin with the time of their making."""
+        if not self.runs_folder.is_dir():
+            return []
+        return [
+            RunFolder(p)
+            for p in sorted(self.runs_folder.iterdir(), key=lambda p: p.name, reverse=True)
+            if (p / "recipe.yaml").is_file()
+        ]
+
+
+def projects() -> list[Project]:
+    """All projects, the one changed last first."""
+    if not paths.projects().is_dir():
+        return []
+    found = [Project(p) for p in paths.projects().iterdir() if (p / "project.yaml").is_file()]
+    return sorted(found, key=_changed, reverse=True)
+
+
+def create_project(name: str) -> Project:
+    """A new, empty project; two may have the same name."""
+    folder = paths.projects() / f"{slug(name) or 'project'}-{uuid.uuid4().hex[:6]}"
+    try:
+        folder.mkdir(parents=True)
+        project = Project(folder)
+        project.rename(name)
+        project.save_recipe(Recipe(name=name[:120]))
+    except OSError as error:
+        raise problem(
+            "project.not_created",
+            N_("The project can't be created in {folder}."),
+            N_("The computer says: {reason}"),
+            N_("Make room on that disk or allow writing there, then try again."),
+            folder=str(paths.projects()),
+            reason=error.strerror or str(error),
+        ) from error
+    return project
+
+
+def slug(name: str) -> str:
+    """A folder name made of letters and digits of any script, at most 40 long."""
+    return re.sub(r"[^\w]+", "-", unicodedata.normalize("NFC", name)).strip("-").lower()[:40]
+
+
+def _changed(project: Project) -> float:
+    draft = project.folder / "draft.yaml"
+    return draft.stat().st_mtime if draft.exists() else 0.0
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:6]}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

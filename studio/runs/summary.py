@@ -1,0 +1,66 @@
+"""One line a run, for lists: what it was, how it ended, how good it became."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from studio.core.problems import ProblemError
+from studio.core.recipe import Recipe, load
+from studio.core.run import JobFolder, RunFolder, RunState
+from studio.runs.follow import Standing, standing
+
+
+@dataclass(frozen=True)
+class Summary:
+    """`recipe` is None where the run's own can't be read; `size` is in bytes, of everything in the folder."""
+
+    run: RunFolder
+    recipe: Recipe | None
+    standing: Standing
+    state: RunState
+    size: int
+
+    @property
+    def name(self) -> str:
+        return (self.recipe.name if self.recipe else "") or self.run.path.name
+
+    @property
+    def best_loss(self) -> float | None:
+        """The lowest loss on the examples set aside, None where none was measured after the start."""
+        losses = [loss for step, loss in self.state.held_out_losses if step > 0]
+        return min(losses) if losses else None
+
+    @property
+    def seconds(self) -> float | None:
+        """From the first event to the ending or the last step."""
+        last = self.state.ending or self.state.last
+        if last is None or self.state.started_at is None:
+            return None
+        return max(0.0, last.at - self.state.started_at)
+
+
+def summarise(run: RunFolder) -> Summary:
+    """Read one run without parsing every step of it: of the steps only the last counts here."""
+    try:
+        recipe = load(run.recipe)
+    except ProblemError:
+        recipe = None
+    return Summary(run, recipe, standing(run), _brief_state(run), _size(run))
+
+
+def _brief_state(folder: JobFolder) -> RunState:
+    state = RunState()
+    for event in folder.reader().read_new(keep_last_of=b'"type":"step_done"'):
+        state.apply(event)
+    return state
+
+
+def _size(run: RunFolder) -> int:
+    total = 0
+    for path in run.path.rglob("*"):
+        try:
+            if path.is_file() and not path.is_symlink():
+                total += path.stat().st_size
+        except OSError:
+            continue
+    return total
