@@ -15,8 +15,8 @@ from pathlib import Path
 from studio.core.automatic import Facts, resolved
 from studio.core.jobs import Job, write_job
 from studio.core.journal import lock_is_held
-from studio.core.problems import ProblemError, Remedy, problem
-from studio.core.recipe import Recipe, Source, to_yaml
+from studio.core.problems import Remedy, problem
+from studio.core.recipe import Recipe, to_yaml
 from studio.core.run import JobFolder, RunFolder
 from studio.core.words import N_
 from studio.data.base_model import locate, model_facts
@@ -114,10 +114,6 @@ def _spawn(command: list[str], folder: JobFolder) -> JobProcess:
     environment["PYTHONPATH"] = os.pathsep.join(p for p in (source, environment.get("PYTHONPATH", "")) if p)
     environment["PYTHONUNBUFFERED"] = "1"
     environment["PYTHONUTF8"] = "1"
-    environment.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    environment.setdefault("TOKENIZERS_PARALLELISM", "false")
-    if sys.platform == "linux":
-        environment.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     flags = 0
     if sys.platform == "win32":
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
@@ -147,14 +143,3 @@ def _require_space(folder: Path) -> None:
             needed=SPACE_FOR_A_RUN // 1024**2,
             folder=str(folder),
         )
-
-
-def needs_fetching(recipe: Recipe) -> bool:
-    """Whether the base model comes from somewhere else and isn't on this computer yet."""
-    if recipe.model.source is Source.folder:
-        return False
-    try:
-        locate(recipe.model)
-    except ProblemError as error:
-        return error.problem.code in {"model.starter_missing", "model.not_downloaded"}
-    return False

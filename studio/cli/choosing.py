@@ -1,0 +1,75 @@
+"""Which run, which project, which settings the words on the command line mean."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from studio.core.problems import problem
+from studio.core.recipe import Recipe, declared, load, with_values
+from studio.core.run import RunFolder
+from studio.core.words import N_
+from studio.runs.project import Project, create_project, projects
+
+
+def chosen_run(word: str) -> RunFolder:
+    """A run by its folder, the beginning of its name, or `last`. Raises ProblemError."""
+    path = Path(word).expanduser()
+    if (path / "recipe.yaml").is_file():
+        return RunFolder(path.absolute())
+    every = sorted((run for p in projects() for run in p.runs()), key=lambda run: run.path.name, reverse=True)
+    if word == "last" and every:
+        return every[0]
+    matching = [run for run in every if run.path.name.startswith(word)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        raise problem(
+            "run.ambiguous",
+            N_("{count} runs begin with {word}."),
+            fix=N_("Give more of the name: {names}"),
+            count=len(matching),
+            word=word,
+            names=", ".join(run.path.name for run in matching[:5]),
+        )
+    raise problem(
+        "run.unknown",
+        N_("There is no run called {word}."),
+        fix=N_("`studio runs list` shows all runs on this computer."),
+        word=word,
+    )
+
+
+def chosen_project(name: str) -> Project:
+    """The project of that name, made when there is none."""
+    for project in projects():
+        if project.name == name:
+            return project
+    return create_project(name)
+
+
+def chosen_recipe(arguments: argparse.Namespace) -> Recipe:
+    """The recipe file with the flags applied; a relative data path means beside the recipe, else here."""
+    path = Path(arguments.recipe).expanduser()
+    return absolute_data(with_flags(load(path), arguments), path.absolute().parent)
+
+
+def with_flags(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
+    """`recipe` with every `--section.setting VALUE` applied; "automatic" clears one."""
+    given: dict[str, object] = {}
+    for one in declared():
+        value = getattr(arguments, f"setting:{one.key}", None)
+        if value is not None:
+            given[one.key] = None if one.automatic and value.lower() in ("automatic", "auto") else value
+    return with_values(recipe, given) if given else recipe
+
+
+def absolute_data(recipe: Recipe, beside: Path) -> Recipe:
+    """`recipe` with its data file as an absolute path where there is such a file."""
+    given = Path(recipe.data.path).expanduser()
+    if not recipe.data.path or given.is_absolute():
+        return recipe
+    for folder in (beside, Path.cwd()):
+        if (folder / given).exists():
+            return with_values(recipe, {"data.path": str((folder / given).absolute())})
+    return recipe

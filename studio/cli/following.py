@@ -1,0 +1,74 @@
+"""Following a child process from a terminal, and fetching what is missing before it can start."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from studio.cli.printing import Progress
+from studio.core.events import Died, Event, Failed
+from studio.core.jobs import Job
+from studio.core.problems import ProblemError
+from studio.core.recipe import DataChoice, ModelChoice
+from studio.core.run import JobFolder, RunState
+from studio.data.base_model import locate
+from studio.data.readers import fetched_path, is_hub_name
+from studio.runs.command import end_forcefully, stop
+from studio.runs.fetch import data_job, job_folder, missing_model
+from studio.runs.follow import follow
+from studio.runs.start import JobProcess, start_job
+
+
+def follow_to_the_end(
+    folder: JobFolder, process: JobProcess, *, quiet: bool = False, also: Callable[[Event], None] | None = None
+) -> RunState:
+    """Show a job until it ends. Raises ProblemError for a job that failed or died.
+
+    Ctrl-C once asks it to stop and keep what it has; twice ends it by force.
+    """
+    state = RunState()
+    asked = False
+    batches = follow(folder, process)
+    with Progress(quiet=quiet) as progress:
+        while True:
+            try:
+                for batch in batches:
+                    for event in batch:
+                        state.apply(event)
+                        progress.show(event)
+                        if also is not None:
+                            also(event)
+                break
+            except KeyboardInterrupt:
+                if asked:
+                    end_forcefully(folder)
+                else:
+                    print("Stopping; what was learned is kept. Press Ctrl-C again to end at once.", file=sys.stderr)
+                    stop(folder)
+                asked = True
+                batches = follow(folder, process)
+                state = RunState()
+                progress = Progress(quiet=True)
+    if isinstance(state.ending, Failed | Died):
+        raise ProblemError(state.ending.problem)
+    return state
+
+
+def run_fetch(job: Job, *, quiet: bool = False) -> RunState:
+    """Do a download or conversion and wait for it. Raises ProblemError."""
+    folder = job_folder(job.job)
+    return follow_to_the_end(folder, start_job(folder, job), quiet=quiet)
+
+
+def require_model(choice: ModelChoice, *, quiet: bool = False) -> None:
+    """Fetch the base model when it isn't here. Raises ProblemError when that can't be done."""
+    job = missing_model(choice)
+    if job is not None:
+        run_fetch(job, quiet=quiet)
+    locate(choice)
+
+
+def require_data(choice: DataChoice, *, quiet: bool = False) -> None:
+    """Fetch a Hub data set when it isn't here. Raises ProblemError when that can't be done."""
+    if is_hub_name(choice.path) and not fetched_path(choice.path, choice.split).exists():
+        run_fetch(data_job(choice.path, choice.split), quiet=quiet)

@@ -1,0 +1,179 @@
+"""`studio check`, `chat` and `export`: what is done with a run after its training."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from studio.cli.choosing import chosen_run
+from studio.cli.following import follow_to_the_end
+from studio.cli.printing import print_json
+from studio.core.events import (
+    AnswerEnded,
+    AnswerGrew,
+    Ask,
+    ChatReady,
+    Checked,
+    Died,
+    Event,
+    Exported,
+    Failed,
+    Message,
+    Side,
+    Stop,
+)
+from studio.core.jobs import Chat, Check, Merge
+from studio.core.problems import ProblemError, Remedy, problem
+from studio.core.run import JobFolder, RunFolder, new_id, send
+from studio.core.verdict import verdict
+from studio.core.words import N_
+from studio.export.adapter import export_adapter
+from studio.runs.follow import follow
+from studio.runs.start import JobProcess, start_job
+
+
+def require_save_point(run: RunFolder) -> None:
+    """Raises ProblemError when the run has learned nothing that could be used."""
+    if run.state().best_checkpoint is None:
+        raise problem(
+            "run.nothing_learned",
+            N_("This run has no save point yet."),
+            N_("There is nothing to check, chat with or export before the first one."),
+            N_("Let it run until its first save point, or teach again."),
+            remedy=Remedy.see_settings,
+        )
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """0 when better, 1 when not."""
+    run = chosen_run(arguments.run)
+    checked = run_check(run, quiet=arguments.json)
+    judged = verdict(checked)
+    if arguments.json:
+        answer = {"run": str(run.path), "verdict": judged.outcome, "p": judged.p, **checked.model_dump(mode="json")}
+        print_json(answer)
+    else:
+        print(judged.text.english())
+        print(f"Mistakes: {checked.loss_before:.3f} before, {checked.loss_after:.3f} after.")
+    return 0 if judged.outcome == "better" else 1
+
+
+def run_check(run: RunFolder, *, quiet: bool) -> Checked:
+    """Compare base and taught model on the examples set aside. Raises ProblemError."""
+    require_save_point(run)
+    folder = run.job("check")
+    state = follow_to_the_end(folder, start_job(folder, Check(run=run.path)), quiet=quiet)
+    if state.checked is None:
+        raise problem("check.stopped", N_("The check was stopped before it was done."), fix=N_("Start it again."))
+    return state.checked
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """Make the folder; 1 when a combined model was made that doesn't answer the same everywhere."""
+    run = chosen_run(arguments.run)
+    require_save_point(run)
+    out = Path(arguments.out).expanduser().absolute() if arguments.out else None
+    if arguments.to == "adapter":
+        folder = export_adapter(run, out or _free_name(run.exports / "adapter"))
+        print_json({"to": "adapter", "folder": str(folder)}) if arguments.json else print(folder)
+        return 0
+    exported = run_merge(run, out, quiet=arguments.json)
+    if arguments.json:
+        print_json(exported)
+    else:
+        if exported.compared:
+            print(f"Same answers as the taught model: {exported.same} of {exported.compared}.")
+        print(exported.folder)
+    return 0 if exported.compared == exported.same else 1
+
+
+def run_merge(run: RunFolder, out: Path | None, *, quiet: bool) -> Exported:
+    """Combine base and adapter into one model. Raises ProblemError."""
+    folder = run.job("merge")
+    target = out or _free_name(run.exports / "merged")
+    state = follow_to_the_end(folder, start_job(folder, Merge(run=run.path, out=target)), quiet=quiet)
+    if state.exported is None:
+        raise problem("export.stopped", N_("The export was stopped before it was done."), fix=N_("Start it again."))
+    return state.exported
+
+
+def _free_name(wanted: Path) -> Path:
+    free, number = wanted, 1
+    while free.exists():
+        number += 1
+        free = wanted.with_name(f"{wanted.name}-{number}")
+    return free
+
+
+def chat(arguments: argparse.Namespace) -> int:
+    """A conversation on standard input and output, or one question with `--ask`."""
+    run = chosen_run(arguments.run)
+    if not arguments.base:
+        require_save_point(run)
+    side: Side = "before" if arguments.base else "after"
+    folder = run.job("chat")
+    process = start_job(folder, Chat(run=run.path))
+    history: list[Message] = []
+    if arguments.instructions:
+        history.append(Message(role="system", content=arguments.instructions))
+    try:
+        _wait_until_ready(folder, process)
+        interactive = not arguments.ask
+        while True:
+            question = _next_question(interactive, arguments.ask)
+            if question is None:
+                return 0
+            history.append(Message(role="user", content=question))
+            ask = Ask(
+                id=new_id(),
+                messages=tuple(history),
+                side=side,
+                max_tokens=arguments.length,
+                temperature=arguments.creativity,
+            )
+            send(folder, ask)
+            reply = _print_reply(folder, process, ask.id, quiet=arguments.json)
+            history.append(Message(role="assistant", content=reply.text))
+            if arguments.json:
+                print_json(reply)
+            if not interactive:
+                return 0
+    finally:
+        send(folder, Stop(id=new_id(), keep=False))
+
+
+def _next_question(interactive: bool, ask: str) -> str | None:
+    if not interactive:
+        return str(ask)
+    try:
+        line = input("> " if sys.stdin.isatty() else "")
+    except EOFError:
+        return None
+    return line if line.strip() else None
+
+
+def _wait_until_ready(folder: JobFolder, process: JobProcess) -> None:
+    for batch in follow(folder, process):
+        for event in batch:
+            if isinstance(event, ChatReady):
+                return
+            _raise_if_failed(event)
+
+
+def _print_reply(folder: JobFolder, process: JobProcess, ask: str, *, quiet: bool) -> AnswerEnded:
+    for batch in follow(folder, process, poll=0.03):
+        for event in batch:
+            _raise_if_failed(event)
+            if isinstance(event, AnswerGrew) and event.ask == ask and not quiet:
+                print(event.text, end="", flush=True)
+            if isinstance(event, AnswerEnded) and event.ask == ask:
+                if not quiet:
+                    print()
+                return event
+    raise problem("chat.ended", N_("The model is no longer loaded."), fix=N_("Start the chat again."))
+
+
+def _raise_if_failed(event: Event) -> None:
+    if isinstance(event, Failed | Died):
+        raise ProblemError(event.problem)

@@ -1,0 +1,135 @@
+"""How answers, problems and progress look on a terminal and as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+
+from pydantic import BaseModel
+from tqdm import tqdm
+
+from studio.core.events import (
+    Answered,
+    CheckpointCommitted,
+    DeviceChosen,
+    Died,
+    Evaluated,
+    Event,
+    Failed,
+    Noticed,
+    PhaseChanged,
+    Prepared,
+    Progressed,
+    StepDone,
+)
+from studio.core.problems import Problem
+from studio.core.words import fill
+
+Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
+
+
+def print_json(answer: Json | BaseModel) -> None:
+    """One JSON document on standard output."""
+    if isinstance(answer, BaseModel):
+        print(answer.model_dump_json(indent=2))
+    else:
+        print(json.dumps(answer, ensure_ascii=False, indent=2, default=str))
+
+
+def print_problem(found: Problem, *, as_json: bool) -> None:
+    """What happened, what it means and what to do, a line each, on standard error."""
+    for part in found.sentences():
+        print(part.english(), file=sys.stderr)
+    if as_json:
+        print_json(
+            {
+                "problem": {
+                    "code": found.code,
+                    "what": fill(found.what, found.values),
+                    "why": fill(found.why, found.values),
+                    "fix": fill(found.fix, found.values),
+                }
+            }
+        )
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Rows under each other in columns as wide as their widest cell; the first row is the heading."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+class Progress:
+    """Shows a job's events on standard error: a bar on a terminal, plain lines elsewhere, nothing when quiet."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._bar: tqdm | None = None
+        self._terminal = sys.stderr.isatty()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close_bar()
+
+    def show(self, event: Event) -> None:
+        """Take one event in."""
+        if self._quiet:
+            return
+        match event:
+            case PhaseChanged():
+                self._close_bar()
+                self._line(event.text.english())
+            case DeviceChosen():
+                self._line(f"Computing on {event.name} in {event.dtype}.")
+            case Prepared():
+                self._line(
+                    f"{event.examples} examples to learn from, {event.held_out} set aside; {event.total_steps} steps; "
+                    f"{event.trainable_parameters:,} of {event.all_parameters:,} parameters learn."
+                )
+            case Noticed():
+                self._line(event.text.english())
+            case StepDone():
+                self._step(event)
+            case Evaluated():
+                self._line(f"Mistakes on the examples set aside at step {event.step}: {event.loss:.3f}")
+            case CheckpointCommitted():
+                self._line(f"Save point at step {event.step}.")
+            case Progressed():
+                self._advance(event.done, event.total, event.unit)
+            case Failed() | Died() | Answered():
+                self._close_bar() if not isinstance(event, Answered) else None
+            case _:
+                pass
+
+    def _step(self, event: StepDone) -> None:
+        if self._terminal:
+            self._advance(event.step, event.total_steps, "steps", f"mistakes {event.loss:.3f}")
+        elif event.step % max(1, event.total_steps // 10) == 0 or event.step == event.total_steps:
+            print(f"step {event.step} of {event.total_steps}, mistakes {event.loss:.3f}", file=sys.stderr)
+
+    def _advance(self, done: int, total: int | None, unit: str, note: str = "") -> None:
+        if not self._terminal:
+            return
+        if self._bar is None:
+            self._bar = tqdm(total=total, unit=" " + unit, unit_scale=unit == "bytes", leave=False, file=sys.stderr)
+        if total is not None:
+            self._bar.total = total
+        self._bar.n = done
+        if note:
+            self._bar.set_postfix_str(note, refresh=False)
+        self._bar.refresh()
+
+    def _line(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.write(text, file=sys.stderr)
+        else:
+            print(text, file=sys.stderr)
+
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,198 @@
+"""`studio train`, `demo`, `recipe` and `runs`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from studio.cli.choosing import absolute_data, chosen_project, chosen_recipe, chosen_run, with_flags
+from studio.cli.following import follow_to_the_end, require_data, require_model
+from studio.cli.jobs import run_check, run_merge
+from studio.cli.printing import print_json, print_table
+from studio.core.automatic import Facts
+from studio.core.events import Checked, Finished, Stopped
+from studio.core.jobs import Train
+from studio.core.paths import resources
+from studio.core.problems import problem
+from studio.core.recipe import Recipe, load, to_yaml, with_value
+from studio.core.run import RunFolder, RunState, headline
+from studio.core.verdict import verdict
+from studio.core.words import N_
+from studio.data.readers import open_table
+from studio.device.gauge import cuda_card_present
+from studio.runs.command import end_forcefully, stop
+from studio.runs.follow import standing
+from studio.runs.project import projects
+from studio.runs.start import create_run, start_job
+from studio.runs.summary import summarise
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Train as the recipe says; Ctrl-C once stops and keeps what was learned."""
+    recipe = chosen_recipe(arguments)
+    run, state = run_training(recipe, arguments.project or recipe.name or Path(arguments.recipe).stem, arguments.json)
+    if arguments.json:
+        print_json(_as_json(run, state))
+    else:
+        print(headline(state).english())
+        print(run.path)
+    return 0 if isinstance(state.ending, Finished | Stopped) else 2
+
+
+def run_training(recipe: Recipe, project_name: str, quiet: bool) -> tuple[RunFolder, RunState]:
+    """Fetch what is missing, freeze, train and follow to the end. Raises ProblemError."""
+    require_model(recipe.model, quiet=quiet)
+    require_data(recipe.data, quiet=quiet)
+    table = open_table(recipe.data)
+    facts = Facts(cuda=cuda_card_present(), windows=sys.platform == "win32")
+    run = create_run(chosen_project(project_name), recipe, table, facts)
+    state = follow_to_the_end(run, start_job(run, Train()), quiet=quiet)
+    return run, state
+
+
+def recipe(arguments: argparse.Namespace) -> int:
+    """Print a recipe, so that `studio recipe data.csv > my.yaml` and `studio train my.yaml` work at once."""
+    made = with_flags(Recipe(), arguments)
+    if arguments.data:
+        made = absolute_data(with_value(made, "data.path", arguments.data), Path.cwd())
+    if arguments.json:
+        print_json(made)
+    else:
+        print(to_yaml(made), end="")
+    return 0
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """The whole journey with the sample: teach, check, combine. 0 when the model became better, else 1."""
+    began = time.monotonic()
+    quiet = arguments.json
+    samples = resources() / "samples"
+    demo_recipe = absolute_data(load(samples / "support.yaml"), samples)
+    run, state = run_training(demo_recipe, "Demo", quiet)
+    trained = time.monotonic()
+    if not isinstance(state.ending, Finished):
+        print(headline(state).english(), file=sys.stderr)
+        return 2
+    checked = run_check(run, quiet=quiet)
+    merged = run_merge(run, None, quiet=quiet)
+    judged = verdict(checked)
+    if arguments.json:
+        print_json(
+            {
+                "run": str(run.path),
+                "checked": checked.model_dump(mode="json"),
+                "verdict": judged.outcome,
+                "merged": merged.folder,
+                "compared": merged.compared,
+                "same": merged.same,
+                "seconds_training": round(trained - began, 1),
+            }
+        )
+    else:
+        print()
+        print(judged.text.english())
+        print(f"The combined model gives the same answers as the taught one on {merged.same} of {merged.compared}.")
+        print(exact_line(checked))
+        print(f"combined model: {merged.folder}")
+    return 0 if judged.outcome == "better" else 1
+
+
+def exact_line(checked: Checked) -> str:
+    """One line that other programs can read."""
+    return (
+        f"exact matches: {checked.exact_before} of {checked.examples} before, "
+        f"{checked.exact_after} of {checked.examples} after"
+    )
+
+
+def list_runs(arguments: argparse.Namespace) -> int:
+    """All runs of all projects."""
+    found = [(project, summarise(run)) for project in projects() for run in project.runs()]
+    if arguments.json:
+        print_json([{"project": p.name, **_as_json(s.run, s.state), "size": s.size} for p, s in found])
+        return 0
+    if not found:
+        print("There are no runs yet. `studio demo` makes one.")
+        return 0
+    rows = [("run", "project", "how it stands", "mistakes", "MB")]
+    for project, one in found:
+        best = f"{one.best_loss:.3f}" if one.best_loss is not None else "-"
+        rows.append((one.run.path.name, project.name, _standing_words(one.run), best, f"{one.size / 1e6:.0f}"))
+    print_table(rows)
+    return 0
+
+
+def show_run(arguments: argparse.Namespace) -> int:
+    """One run: where it is, how it stands, what it learned from."""
+    run = chosen_run(arguments.run)
+    state = run.state()
+    if arguments.json:
+        print_json(_as_json(run, state))
+        return 0
+    print(run.path)
+    print(f"{_standing_words(run)}: {headline(state).english()}")
+    if state.prepared is not None:
+        print(f"{state.prepared.examples} examples, {state.prepared.held_out} set aside")
+    if state.last is not None:
+        print(f"step {state.last.step} of {state.last.total_steps}, mistakes {state.last.loss:.3f}")
+    for point in state.checkpoints:
+        print(f"save point: {run.path / point.folder}")
+    return 0
+
+
+def stop_run(arguments: argparse.Namespace) -> int:
+    """0 when it ended, 1 when nothing was running."""
+    run = chosen_run(arguments.run)
+    if standing(run) not in ("running", "silent"):
+        if arguments.json:
+            print_json({"run": str(run.path), "stopped": False, "standing": standing(run)})
+        else:
+            print("That run isn't going on.")
+        return 1
+    stop(run, keep=not arguments.discard)
+    deadline = time.monotonic() + 60
+    while standing(run) in ("running", "silent") and time.monotonic() < deadline:
+        time.sleep(0.2)
+    ended = standing(run) not in ("running", "silent") or end_forcefully(run)
+    if not ended:
+        raise problem(
+            "run.will_not_end",
+            N_("The run doesn't end."),
+            N_("Its process doesn't answer and the system wouldn't end it either."),
+            N_("Restart the computer. The last save point is kept."),
+        )
+    if arguments.json:
+        print_json({"run": str(run.path), "stopped": True, "standing": standing(run)})
+    else:
+        print(headline(run.state()).english())
+    return 0
+
+
+def _standing_words(run: RunFolder) -> str:
+    words = {
+        "none": "not started",
+        "running": "running",
+        "silent": "running, but silent",
+        "ended": "ended",
+        "interrupted": "interrupted",
+    }
+    return words[standing(run)]
+
+
+def _as_json(run: RunFolder, state: RunState) -> dict[str, str | int | float | list[str] | None]:
+    best = state.best_checkpoint
+    return {
+        "run": str(run.path),
+        "standing": standing(run),
+        "headline": headline(state).english(),
+        "ending": state.ending.type if state.ending else None,
+        "step": state.last.step if state.last else 0,
+        "total_steps": state.last.total_steps if state.last else None,
+        "loss": state.last.loss if state.last else None,
+        "held_out_loss": state.held_out_losses[-1][1] if state.held_out_losses else None,
+        "tokens_per_second": state.tokens_per_second,
+        "save_points": [str(run.path / c.folder) for c in state.checkpoints],
+        "best": str(run.path / best.folder) if best else None,
+    }

@@ -1,0 +1,34 @@
+"""Where downloads and conversions do their work, and which one a recipe needs."""
+
+from __future__ import annotations
+
+import uuid
+
+from studio.core import paths
+from studio.core.jobs import FetchData, FetchModel, FetchStarter, Job
+from studio.core.problems import ProblemError
+from studio.core.recipe import ModelChoice, Source
+from studio.core.run import JobFolder
+from studio.data.base_model import locate
+
+
+def job_folder(kind: str) -> JobFolder:
+    """A fresh folder for a job that belongs to no run."""
+    return JobFolder(paths.home() / "jobs" / f"{kind}-{uuid.uuid4().hex[:8]}")
+
+
+def missing_model(choice: ModelChoice) -> Job | None:
+    """The job that would bring this base model onto this computer; None when it is here or can't be fetched."""
+    try:
+        locate(choice)
+    except ProblemError:
+        if choice.source is Source.starter:
+            return FetchStarter()
+        if choice.source is Source.hub and choice.name:
+            return FetchModel(name=choice.name, revision=choice.revision)
+    return None
+
+
+def data_job(name: str, split: str) -> Job:
+    """The job that brings a Hub data set onto this computer."""
+    return FetchData(name=name, split=split or "train")

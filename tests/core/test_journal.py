@@ -1,0 +1,144 @@
+"""A journal has one writer, any number of readers, and survives a torn end."""
+
+from __future__ import annotations
+
+import multiprocessing
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from studio.core.events import Died, Event, Finished, Noticed, PhaseChanged, ProcessStarted, StepDone
+from studio.core.journal import JournalReader, lock_is_held
+from studio.core.problems import Problem, ProblemError
+from studio.core.run import JobFolder
+from studio.core.words import sentence
+
+
+def some_events() -> list[Event]:
+    return [
+        ProcessStarted(job="train", pid=1, started=1.0, boot_id="b"),
+        PhaseChanged(phase="loading", text=sentence("Loading {name}.", name="모델")),
+        StepDone(step=1, total_steps=2, passes=0.5, loss=1.25, learning_rate=1e-4, tokens=100, seconds=2.0),
+        Noticed(code="x", text=sentence("line\nbreak \u2028 and \u0000")),
+        Died(
+            exit_code=1,
+            signal=None,
+            log_end="\udcff".encode("utf-8", "replace").decode(),
+            problem=Problem(code="c", what="w"),
+        ),
+        Finished(),
+    ]
+
+
+def test_every_event_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path)
+    with folder.writer() as writer:
+        for event in some_events():
+            writer.write(event)
+    assert folder.reader().read_new() == some_events_like(folder)
+
+
+def some_events_like(folder: JobFolder) -> list[Event]:
+    times = [event.at for event in folder.reader().read_new()]
+    return [event.model_copy(update={"at": at}) for event, at in zip(some_events(), times, strict=True)]
+
+
+def test_a_reader_gets_only_what_is_new_and_only_whole_lines(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path)
+    reader = folder.reader()
+    assert reader.read_new() == []
+    with folder.writer() as writer:
+        writer.write(Finished())
+        assert len(reader.read_new()) == 1
+        assert reader.read_new() == []
+    with open(folder.events, "ab") as file:
+        file.write(b'{"at":1.0,"type":"fini')
+    assert reader.read_new() == []
+    with open(folder.events, "ab") as file:
+        file.write(b'shed"}\n')
+    assert [event.type for event in reader.read_new()] == ["finished"]
+
+
+def test_every_prefix_of_a_journal_can_be_read_and_continued(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path / "whole")
+    with folder.writer() as writer:
+        for event in some_events():
+            writer.write(event)
+    whole = folder.events.read_bytes()
+    ends = [i for i, byte in enumerate(whole) if byte == 0x0A]
+    torn = JobFolder(tmp_path / "torn")
+    torn.path.mkdir()
+    for length in range(len(whole) + 1):
+        torn.events.write_bytes(whole[:length])
+        complete = sum(1 for end in ends if end < length)
+        assert len(torn.reader().read_new()) == complete
+        with torn.writer() as writer:
+            writer.write(Finished())
+        reader = torn.reader()
+        assert len(reader.read_new()) == complete + 1
+        assert reader.bad == 0
+
+
+def test_nuls_and_foreign_lines_are_counted_and_skipped(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path)
+    with folder.writer() as writer:
+        writer.write(Finished())
+    with open(folder.events, "ab") as file:
+        file.write(b"\x00" * 512 + b"\n" + b'{"type":"from_the_future"}\n' + b"[]\n")
+    with folder.writer() as writer:
+        writer.write(Finished())
+    reader = folder.reader()
+    assert [event.type for event in reader.read_new()] == ["finished", "finished"]
+    assert reader.bad == 3
+
+
+def test_a_second_writer_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path)
+    with folder.writer():
+        assert lock_is_held(folder.lock)
+        with pytest.raises(ProblemError) as caught:
+            folder.writer()
+        assert caught.value.problem.code == "journal.in_use"
+    assert not lock_is_held(folder.lock)
+
+
+def _race(path: Path, start: float, answers: Connection) -> None:
+    import time
+
+    while time.time() < start:
+        pass
+    try:
+        writer = JobFolder(path).writer()
+    except ProblemError:
+        answers.send(False)
+        return
+    answers.send(True)
+    time.sleep(0.3)
+    writer.close()
+
+
+def test_of_two_processes_that_race_for_a_run_one_writes(tmp_path: Path) -> None:
+    import time
+
+    context = multiprocessing.get_context("fork")
+    for attempt in range(5):
+        start = time.time() + 0.1
+        pairs = [context.Pipe() for _ in range(2)]
+        racers = [context.Process(target=_race, args=(tmp_path / str(attempt), start, end)) for _, end in pairs]
+        for racer in racers:
+            racer.start()
+        won = [ours.recv() for ours, _ in pairs]
+        for racer in racers:
+            racer.join()
+        assert sorted(won) == [False, True]
+
+
+def test_steps_can_be_left_out_but_for_the_last(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path)
+    with folder.writer() as writer:
+        for step in range(1, 6):
+            writer.write(StepDone(step=step, total_steps=5, passes=1, loss=1.0, learning_rate=1e-4))
+        writer.write(Finished())
+    events = JournalReader(folder.events).read_new(keep_last_of=b'"type":"step_done"')
+    assert [getattr(event, "step", None) for event in events] == [5, None]

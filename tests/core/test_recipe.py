@@ -1,0 +1,103 @@
+"""A recipe survives YAML, refuses what it doesn't know, and describes every setting for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from studio.core.problems import ProblemError
+from studio.core.recipe import Recipe, declared, load, parse, to_yaml, value_of, with_value, with_values
+
+
+def test_a_recipe_written_to_yaml_and_read_again_is_equal(tmp_path: Path) -> None:
+    recipe = with_values(
+        Recipe(name="한국어 답변"),
+        {"training.passes": 2.5, "data.roles": {"question": "질문", "answer": "답변"}, "method.rank": 64},
+    )
+    file = tmp_path / "recipe.yaml"
+    file.write_text(to_yaml(recipe), encoding="utf-8")
+    assert load(file) == recipe
+
+
+def test_every_setting_has_a_label_and_help_and_can_be_read_and_written_by_its_key() -> None:
+    recipe = Recipe()
+    assert len(declared()) > 25
+    for one in declared():
+        assert one.setting.label and one.setting.help.endswith("."), one.key
+        assert with_value(recipe, one.key, value_of(recipe, one.key)) == recipe
+        if one.automatic:
+            assert one.default is None
+        if one.choices:
+            assert {str(value) for _, value in one.setting.named} == set(one.choices), one.key
+
+
+def test_four_settings_are_simple() -> None:
+    assert [d.key for d in declared() if d.setting.level == "simple"] == [
+        "method.kind",
+        "training.passes",
+        "training.learning_rate",
+        "training.max_length",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tree", "code", "words"),
+    [
+        ({"training": {"pases": 3}}, "recipe.unknown_setting", "training.passes"),
+        ({"trainning": {"passes": 3}}, "recipe.unknown_setting", "trainning"),
+        ({"learning_rate": 1e-4}, "recipe.unknown_setting", "training.learning_rate"),
+        ({"training": {"passes": "many"}}, "recipe.wrong_value", "Passes over your data"),
+        ({"training": {"passes": 0}}, "recipe.wrong_value", "0 - 50"),
+        ({"training": {"learning_rate": float("nan")}}, "recipe.wrong_value", "learning_rate"),
+        ({"training": 3}, "recipe.wrong_value", "training"),
+        ({"method": {"kind": "dora"}}, "recipe.wrong_value", "qlora, lora"),
+        ({"method": {"rank": 1.5}}, "recipe.wrong_value", "method.rank"),
+        ([1, 2], "recipe.not_a_mapping", "no settings"),
+        ("text", "recipe.not_a_mapping", "no settings"),
+        (None, "recipe.not_a_mapping", "no settings"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_by_name(tree: object, code: str, words: str) -> None:
+    with pytest.raises(ProblemError) as caught:
+        parse(tree)
+    assert caught.value.problem.code == code
+    assert words in caught.value.problem.english()
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"training: [unclosed", "recipe.not_yaml"),
+        (b"a: b: c", "recipe.not_yaml"),
+        (b"\xff\xfe\x00\x01binary", "recipe.unreadable"),
+        (b"", "recipe.not_a_mapping"),
+        (b"!!python/object/apply:os.system ['true']", "recipe.not_yaml"),
+    ],
+)
+def test_a_damaged_recipe_file_is_a_problem_in_words(tmp_path: Path, content: bytes, code: str) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_bytes(content)
+    with pytest.raises(ProblemError) as caught:
+        load(file)
+    assert caught.value.problem.code == code
+    assert caught.value.problem.fix
+
+
+def test_a_missing_recipe_says_where_it_looked(tmp_path: Path) -> None:
+    with pytest.raises(ProblemError) as caught:
+        load(tmp_path / "none.yaml")
+    assert "none.yaml" in caught.value.problem.english()
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.dictionaries(st.text(), x)))
+def test_whatever_stands_in_a_recipe_file_gives_a_recipe_or_a_problem(tree: object) -> None:
+    try:
+        recipe = parse(tree)
+    except ProblemError as error:
+        assert error.problem.what
+    else:
+        assert parse(yaml.safe_load(to_yaml(recipe))) == recipe

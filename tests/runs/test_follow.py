@@ -1,0 +1,165 @@
+"""Every job ends with exactly one ending, whatever becomes of its process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from studio.core.events import Died, Event, Finished, Stopped
+from studio.core.run import JobFolder
+from studio.runs.command import end_forcefully, stop
+from studio.runs.follow import explain_death, follow, process_of, standing, write_death
+from studio.runs.start import JobProcess
+from tests.runs.conftest import StartJob
+
+
+def everything(folder: JobFolder, process: JobProcess | None) -> list[Event]:
+    return [event for batch in follow(folder, process, poll=0.02) for event in batch]
+
+
+def wait_for_steps(folder: JobFolder, number: int) -> None:
+    deadline = time.monotonic() + 20
+    while len(folder.state().losses) < number:
+        assert time.monotonic() < deadline, folder.log.read_text()
+        time.sleep(0.02)
+
+
+def test_a_job_that_finishes_is_followed_to_its_ending(start_script: StartJob) -> None:
+    job = start_script("step(1); step(2); writer.write(Finished())")
+    events = everything(job.folder, job)
+    assert [event.type for event in events] == ["process_started", "step_done", "step_done", "finished"]
+    assert standing(job.folder) == "ended"
+    assert everything(job.folder, None) == events, "history is the same fold as live"
+
+
+@pytest.mark.parametrize(
+    ("last_lines", "exit_code", "signal_name", "code"),
+    [
+        ("sys.exit(3)", 3, None, "died.silently"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", None, "SIGKILL", "died.killed"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", None, "SIGSEGV", "died.silently"),
+        ("import does_not_exist", 1, None, "died.not_installed"),
+        (
+            "print('CUDA Error: an illegal memory access was encountered at line 90 in file ops.cu'); sys.exit(1)",
+            1,
+            None,
+            "died.cuda",
+        ),
+        (
+            "print('Error out of memory at line 380 in file pythonInterface.cpp'); sys.exit(1)",
+            1,
+            None,
+            "died.out_of_memory",
+        ),
+    ],
+)
+def test_a_job_that_dies_silently_gets_one_ending_in_words(
+    start_script: StartJob, last_lines: str, exit_code: int | None, signal_name: str | None, code: str
+) -> None:
+    job = start_script("step(1)\n" + last_lines)
+    events = everything(job.folder, job)
+    died = events[-1]
+    assert isinstance(died, Died)
+    assert (died.exit_code, died.signal, died.problem.code) == (exit_code, signal_name, code)
+    assert sum(isinstance(event, Died) for event in everything(job.folder, None)) == 1
+    assert write_death(job.folder) is None, "a second ending is never written"
+
+
+def test_a_job_found_again_without_its_process_object_is_followed_too(start_script: StartJob) -> None:
+    job = start_script("step(1); time.sleep(1.5); step(2); writer.write(Finished())")
+    wait_for_steps(job.folder, 1)
+    assert standing(job.folder) == "running"
+    assert [event.type for event in everything(job.folder, None)][-2:] == ["step_done", "finished"]
+
+
+def test_a_job_killed_while_nobody_watched_is_shown_as_interrupted_and_then_ended(start_script: StartJob) -> None:
+    job = start_script("step(1); time.sleep(60)")
+    wait_for_steps(job.folder, 1)
+    os.killpg(job.pid, signal.SIGKILL)
+    job.process.wait()
+    assert standing(job.folder) == "interrupted"
+    last = everything(job.folder, None)[-1]
+    assert isinstance(last, Died)
+    assert last.problem.code == "died.interrupted"
+    assert standing(job.folder) == "ended"
+
+
+def test_leaving_off_following_leaves_the_job_alone(start_script: StartJob) -> None:
+    job = start_script("step(1); time.sleep(60)")
+    leave = threading.Event()
+    thread = threading.Thread(target=lambda: list(follow(job.folder, job, stop=leave, poll=0.02)))
+    thread.start()
+    wait_for_steps(job.folder, 1)
+    leave.set()
+    thread.join(timeout=5)
+    assert not thread.is_alive()
+    assert job.poll() is None
+    assert standing(job.folder) == "running"
+
+
+def test_a_polite_stop_reaches_the_job(start_script: StartJob) -> None:
+    job = start_script(
+        """
+        mailbox = Mailbox(folder)
+        step(1)
+        while True:
+            for command in mailbox.take():
+                writer.write(CommandReceived(id=command.id, command=command.type))
+                writer.write(Stopped(step=1))
+                sys.exit(0)
+            time.sleep(0.02)
+        """
+    )
+    wait_for_steps(job.folder, 1)
+    stop(job.folder)
+    assert isinstance(everything(job.folder, job)[-1], Stopped)
+
+
+def test_a_job_that_ignores_everything_is_ended_by_force(start_script: StartJob) -> None:
+    job = start_script("signal.signal(signal.SIGTERM, signal.SIG_IGN); step(1); time.sleep(60)")
+    wait_for_steps(job.folder, 1)
+    reaper = threading.Thread(target=job.process.wait)
+    reaper.start()
+    assert end_forcefully(job.folder, grace=0.5)
+    reaper.join(timeout=5)
+    assert job.poll() is not None
+    assert standing(job.folder) == "ended"
+
+
+def test_a_stranger_with_the_same_pid_is_never_taken_for_the_job(start_script: StartJob) -> None:
+    job = start_script("step(1); writer.write(Finished())")
+    everything(job.folder, job)
+    journal = job.folder.events.read_text()
+    # the journal now names a living process of ours, but not the one that wrote it
+    job.folder.events.write_text(journal.replace(f'"pid":{job.pid}', f'"pid":{os.getpid()}'))
+    assert process_of(job.folder) is None
+    assert end_forcefully(job.folder)
+
+
+def test_a_silent_job_is_told_from_a_running_one(start_script: StartJob) -> None:
+    job = start_script("step(1); time.sleep(60)")
+    wait_for_steps(job.folder, 1)
+    os.utime(job.folder.heartbeat, (time.time() - 300, time.time() - 300))
+    assert standing(job.folder) == "silent"
+
+
+def test_an_empty_folder_has_no_job(tmp_path_factory: pytest.TempPathFactory) -> None:
+    assert standing(JobFolder(tmp_path_factory.mktemp("none"))) == "none"
+
+
+def test_every_explanation_says_what_to_do() -> None:
+    for code, name, log in [(1, None, ""), (None, None, ""), (None, "SIGKILL", ""), (1, None, "CUDA error")]:
+        found = explain_death(code, name, log)
+        assert found.what and found.why and found.fix
+
+
+def test_a_finished_state_is_whole(start_script: StartJob) -> None:
+    job = start_script("step(100); writer.write(Finished())")
+    everything(job.folder, job)
+    state = job.folder.state()
+    assert isinstance(state.ending, Finished)
+    assert state.share_done == 1.0

@@ -1,0 +1,59 @@
+"""Projects keep their draft, even a damaged one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from studio.core.problems import ProblemError
+from studio.core.recipe import Recipe, with_value
+from studio.runs.project import Project, create_project, projects, slug
+
+
+def test_a_project_keeps_its_name_and_draft() -> None:
+    project = create_project("환자 상담 답변 / 2026")
+    recipe = with_value(project.load_recipe(), "training.passes", 4)
+    project.save_recipe(recipe)
+    again = projects()[0]
+    assert again.name == "환자 상담 답변 / 2026"
+    assert again.load_recipe() == recipe
+    assert again.runs() == []
+
+
+def test_two_projects_of_one_name_are_kept_apart_and_the_last_changed_comes_first() -> None:
+    first, second = create_project("Same"), create_project("Same")
+    assert first.folder != second.folder
+    first.save_recipe(Recipe(name="newer"))
+    assert {p.folder for p in projects()} == {first.folder, second.folder}
+
+
+def test_a_damaged_draft_is_set_aside_and_never_lost() -> None:
+    project = create_project("P")
+    (project.folder / "draft.yaml").write_text("training: {passes: [")
+    assert project.load_recipe() == Recipe()
+    assert [p.read_text() for p in project.folder.glob("draft-set-aside-*")] == ["training: {passes: ["]
+
+
+def test_a_damaged_name_falls_back_to_the_folder() -> None:
+    project = create_project("P")
+    (project.folder / "project.yaml").write_bytes(b"\xff\xfe")
+    assert project.name == project.folder.name
+
+
+def test_a_place_that_cannot_be_written_to_is_a_problem_in_words(home: Path) -> None:
+    (home / "projects").write_text("a file where the folder should be")
+    with pytest.raises(ProblemError) as caught:
+        create_project("P")
+    assert caught.value.problem.code == "project.not_created"
+
+
+@pytest.mark.parametrize(("name", "folder"), [("../../etc", "etc"), ("a/b\\c", "a-b-c"), ("한글", "한글"), ("...", "")])
+def test_a_name_becomes_a_harmless_folder(name: str, folder: str) -> None:
+    assert slug(name) == folder
+
+
+def test_projects_without_a_home_are_none(home: Path) -> None:
+    home.rmdir()
+    assert projects() == []
+    assert Project(home / "x").runs() == []
