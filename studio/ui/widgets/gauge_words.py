@@ -1,0 +1,113 @@
+"""The gauge's numbers as words. What the hardware doesn't tell is "not available", never 0."""
+
+from __future__ import annotations
+
+from studio.device.reading import Card
+from studio.device.record import Peak
+from studio.device.system import SystemMemory
+from studio.ui.language import tr, tr_sentence
+
+
+def gigabytes(count: int | None) -> str:
+    """Memory with its unit. As makers of cards and memory count it: 1 GB is 1024 x 1024 x 1024 bytes."""
+    if count is None:
+        return tr("not available")
+    if 0 < count < 2**30 / 20:
+        return tr("{n} MB", n=max(1, round(count / 2**20)))  # "0.0 GB" would read as nothing
+    return tr("{n} GB", n=_number(count))
+
+
+def of_total(used: int | None, total: int | None) -> str:
+    """ "7.9 of 12.0 GB"."""
+    if used is None or total is None:
+        return gigabytes(used if total is None else None)
+    return tr("{used} of {total} GB", used=_number(used), total=_number(total))
+
+
+def card_name(card: Card) -> str:
+    """The card's name, with its number where it has none and its part where it is divided."""
+    name = card.name.removeprefix("NVIDIA ").removeprefix("GeForce ") or tr(
+        "NVIDIA card {number}", number=card.index + 1
+    )
+    return name if card.part is None else tr("{name}, part {number}", name=name, number=card.part + 1)
+
+
+def card_details(card: Card, peak: Peak, running: bool) -> str:
+    """Peak, room, temperature and load of a card, in one line, and what to know about these numbers."""
+    parts = [*_peak_and_room(peak, card.free, running), _temperature(card), _load(card)]
+    line = _capital(", ".join(parts))
+    return line if card.note is None else f"{line}. {tr_sentence(card.note)}"
+
+
+def card_short(card: Card) -> str:
+    """What stands behind the bar when several cards share little room."""
+    parts = [of_total(card.used, card.total)]
+    if card.temperature is not None:
+        parts.append(_temperature(card))
+    if card.utilisation is not None:
+        parts.append(_load(card))
+    return ", ".join(parts)
+
+
+def system_title(no_card: bool) -> str:
+    """The name of the line that shows the computer's memory."""
+    return tr("System memory (no NVIDIA card found)") if no_card else tr("System memory")
+
+
+def system_details(system: SystemMemory, peak: Peak, running: bool) -> str:
+    """Peak of the run and room, in one line."""
+    return _capital(", ".join(_peak_and_room(peak, system.available, running)))
+
+
+def spoken(name: str, used: int | None, total: int | None, this_run: int | None, free: int | None) -> str:
+    """A line of the gauge as a sentence for a screen reader."""
+    if used is None:
+        return tr("{name}: memory not available.", name=name)
+    if this_run is None:
+        return tr(
+            "{name}: {used} of {total} used, {free} free.",
+            name=name,
+            used=gigabytes(used),
+            total=gigabytes(total),
+            free=gigabytes(free),
+        )
+    return tr(
+        "{name}: {used} of {total} used, {run} by this run, {others} by others, {free} free.",
+        name=name,
+        used=gigabytes(used),
+        total=gigabytes(total),
+        run=gigabytes(this_run),
+        others=gigabytes(max(0, used - this_run)),
+        free=gigabytes(free),
+    )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _number(count: int) -> str:
+    return f"{count / 2**30:.1f}"
+
+
+def _peak_and_room(peak: Peak, free: int | None, running: bool) -> list[str]:
+    parts = []
+    if peak.this_run == 0:
+        parts.append(tr("not used by this run"))
+    elif peak.this_run is not None:
+        parts.append(tr("peak of this run {amount}", amount=gigabytes(peak.this_run)))
+    elif peak.used is not None:
+        parts.append(tr("peak of all programs {amount}", amount=gigabytes(peak.used)))
+    room = peak.least_free if running and peak.least_free is not None else free
+    parts.append(tr("{amount} to spare", amount=gigabytes(room)) if room is not None else tr("room not available"))
+    return parts
+
+
+def _temperature(card: Card) -> str:
+    if card.temperature is None:
+        return tr("temperature not available")
+    return tr("{n} °C", n=card.temperature)
+
+
+def _load(card: Card) -> str:
+    return tr("load not available") if card.utilisation is None else tr("{n} % busy", n=card.utilisation)
