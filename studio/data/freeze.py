@@ -1,0 +1,154 @@
+"""Freezing the data of a run: the examples as they are learned and checked, with a fingerprint, all or nothing."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from studio.core.automatic import held_out_for
+from studio.core.problems import ProblemError, Remedy, problem
+from studio.core.recipe import Recipe
+from studio.core.run import RunFolder, sha256_of
+from studio.core.words import N_
+from studio.data.examples import Example, examples_from, write_frozen
+from studio.data.roles import check_roles, guess_roles, has_roles
+from studio.data.split import split
+from studio.data.table import Table
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """Counts of what was frozen: `examples` to learn from, `held_out` for checking, `skipped` rows. `sha256` is that
+    of the examples to learn from."""
+
+    examples: int
+    held_out: int
+    skipped: int
+    sha256: str
+
+
+def freeze(recipe: Recipe, table: Table, run: RunFolder) -> Frozen:
+    """Write `run.train_data`, `run.held_out_data` and `run.fingerprint`, or nothing at all. Raises `ProblemError`."""
+    roles = recipe.data.roles if has_roles(recipe.data.roles) else guess_roles(table)
+    check_roles(table, roles)
+    found = examples_from(table, roles, recipe.data.instructions)
+    if not found.examples:
+        raise problem(
+            "data.no_examples",
+            N_("None of the {count} rows can be learned from."),
+            N_("The first one, for instance: {reason}"),
+            N_("Choose other columns, or fill in what is missing."),
+            remedy=Remedy.choose_columns,
+            count=len(table.rows),
+            reason=found.skipped[0].reason.english() if found.skipped else "",
+        )
+    share = recipe.data.held_out if recipe.data.held_out is not None else held_out_for(len(found.examples))
+    learned, held_out = split(found.examples, share, recipe.training.seed)
+    _guard_room(run, found.examples)
+    folder = run.train_data.parent
+    staged = run.path / f".tmp-data-{uuid.uuid4().hex[:8]}"
+    try:
+        staged.mkdir(parents=True)
+        write_frozen(staged / run.train_data.name, learned)
+        write_frozen(staged / run.held_out_data.name, held_out)
+        sha256 = sha256_of(staged / run.train_data.name)
+        _write_synced(
+            staged / run.fingerprint.name,
+            {
+                "train_sha256": sha256,
+                "held_out_sha256": sha256_of(staged / run.held_out_data.name),
+                "examples": len(learned),
+                "held_out": len(held_out),
+                "skipped": len(found.skipped),
+                "rows": len(table.rows),
+                "source": table.path.name,
+                "format": table.format,
+                "roles": roles.model_dump(exclude_none=True),
+                "instructions": recipe.data.instructions,
+                "held_out_share": share,
+                "seed": recipe.training.seed,
+            },
+        )
+        _sync_folder(staged)
+        if folder.exists():
+            old = run.path / f".old-data-{uuid.uuid4().hex[:8]}"
+            folder.rename(old)
+            staged.rename(folder)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            staged.rename(folder)
+        _sync_folder(run.path)
+    except OSError as error:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise _not_written(run, error) from error
+    return Frozen(len(learned), len(held_out), len(found.skipped), sha256)
+
+
+def _guard_room(run: RunFolder, examples: tuple[Example, ...]) -> None:
+    letters = sum(len(m.content) + 40 for e in examples for m in e.messages) + sum(len(e.text) for e in examples)
+    needed = 4 * letters + (1 << 20)
+    place = run.path
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        free = shutil.disk_usage(place).free
+    except OSError as error:
+        raise _not_written(run, error) from error
+    if free < needed:
+        raise _no_room(run, needed, free)
+
+
+def _write_synced(path: Path, content: dict[str, object]) -> None:
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        file.write(json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return  # folders can't be opened there; the rename itself is journalled
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _no_room(run: RunFolder, needed: int, free: int) -> ProblemError:
+    return problem(
+        "data.no_room",
+        N_("The disk is full: the examples need {needed:.0f} MB and {free:.0f} MB are free at {folder}."),
+        N_("Nothing was written."),
+        N_("Make room on that disk, then start again."),
+        remedy=Remedy.try_again,
+        needed=needed / 2**20,
+        free=free / 2**20,
+        folder=str(run.path),
+    )
+
+
+def _not_written(run: RunFolder, error: OSError) -> ProblemError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return problem(
+            "data.no_room_left",
+            N_("The disk became full while the examples were copied to {folder}."),
+            N_("Nothing of it was kept."),
+            N_("Make room on that disk, then start again."),
+            remedy=Remedy.try_again,
+            folder=str(run.path),
+        )
+    return problem(
+        "data.not_written",
+        N_("The examples can't be copied to {folder}."),
+        N_("The computer says: {reason}"),
+        N_("Check that the disk is there and can be written to, then start again."),
+        remedy=Remedy.try_again,
+        folder=str(run.path),
+        reason=str(error.strerror or error),
+    )

@@ -1,0 +1,210 @@
+"""json and jsonl: a list of records, one record a line, or a record of lists; errors name the line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from studio.core.problems import ProblemError, Remedy, problem
+from studio.core.recipe import DataChoice
+from studio.core.words import N_, Sentence, sentence
+from studio.data import limits
+from studio.data.emptiness import empty, header_only
+from studio.data.encodings import find_encoding
+from studio.data.table import LineRows, Row, Table
+
+_SOMETHING = re.compile(rb"\S")
+
+
+class NotJson(Exception):
+    """The text isn't JSON at all, so that a caller may try something else. `error` says where it breaks."""
+
+    def __init__(self, error: ProblemError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def open_json(path: Path, choice: DataChoice) -> Table:
+    """Raises `NotJson` where it breaks, `ProblemError` for all else."""
+    size = path.stat().st_size
+    if size > limits.TEXT_BYTES:
+        raise limits.too_large(path, size, limits.TEXT_BYTES)
+    encoding = find_encoding(path, choice.encoding)
+    data = path.read_bytes()
+    if encoding.name != "utf-8":
+        data = data.decode(encoding.name).encode("utf-8")
+    if not _SOMETHING.search(data):
+        raise empty(path)
+    if _is_lines(path, data):
+        return _open_lines(path, data, encoding.name)
+    return _open_whole(path, data, encoding.name)
+
+
+def _is_lines(path: Path, data: bytes) -> bool:
+    """One record a line? Decided by whether the first line is a whole record with another line after it."""
+    begin = _SOMETHING.search(data)
+    start = begin.start() if begin else 0
+    end = data.find(b"\n", start)
+    first = data[start:] if end < 0 else data[start:end]
+    if not first.startswith(b"{"):
+        return path.suffix.lower() in (".jsonl", ".ndjson") and not first.startswith(b"[")
+    if end < 0 or not _SOMETHING.search(data, end):
+        return path.suffix.lower() != ".json"
+    try:
+        _parse(first)
+    except (ValueError, RecursionError):
+        # A record that is spread over lines begins with a lone brace; a broken first line of many holds more.
+        return path.suffix.lower() in (".jsonl", ".ndjson") and first.strip() not in (b"{", b"{}")
+    return True
+
+
+def _parse(data: bytes | str) -> object:
+    value: object = json.loads(data, parse_constant=lambda _: None)
+    return value
+
+
+def _open_lines(path: Path, data: bytes, encoding: str) -> Table:
+    columns: dict[str, None] = {}
+    kept = LineRows(data, lambda line: _row(_parse(line), columns))
+    start, number = 0, 0
+    while start < len(data):
+        number += 1
+        end = data.find(b"\n", start)
+        end = len(data) if end < 0 else end
+        line = data[start:end]
+        if line.strip():
+            record = _record(path, line, number)
+            if len(columns) <= limits.COLUMNS:
+                columns.update(dict.fromkeys(str(name) for name in record))
+            kept.add(start, end)
+            if len(kept) > limits.ROWS:
+                raise limits.too_many_rows(path)
+        start = end + 1
+    return Table(path, "jsonl", _checked_columns(path, columns), kept, encoding=encoding)
+
+
+def _record(path: Path, line: bytes, number: int) -> dict[str, object]:
+    _guard_depth(path, line, number)
+    try:
+        record = _parse(line)
+    except (ValueError, RecursionError) as error:
+        column = error.colno if isinstance(error, json.JSONDecodeError) else 1
+        raise NotJson(_broken(path, number, column)) from error
+    if not isinstance(record, dict):
+        raise _no_record(path, number)
+    return record
+
+
+def _open_whole(path: Path, data: bytes, encoding: str) -> Table:
+    if len(data) > limits.JSON_BYTES:
+        raise limits.too_large(path, len(data), limits.JSON_BYTES)
+    # What parsing will take, from what Python needs for each list, mapping and value.
+    if 3 * len(data) + 64 * data.count(b"[") + 200 * data.count(b"{") + 60 * data.count(b",") > 1_600 << 20:
+        raise limits.unpacks_too_large(path)
+    _guard_depth(path, data, 1)
+    try:
+        value = _parse(data)
+    except json.JSONDecodeError as error:
+        raise NotJson(_broken(path, error.lineno, error.colno)) from error
+    except (ValueError, RecursionError) as error:
+        raise NotJson(_broken(path, 1, 1)) from error
+    notes: list[Sentence] = []
+    records = _records(path, value, notes)
+    columns: dict[str, None] = {}
+    for number, record in enumerate(records, start=1):
+        if not isinstance(record, dict):
+            raise _no_record(path, number)
+        columns.update(dict.fromkeys(str(name) for name in record))
+        if len(columns) > limits.COLUMNS:
+            break
+    names = _checked_columns(path, columns)
+    rows: Sequence[Row] = [_row(record, names) for record in records]
+    return Table(path, "json", names, rows, encoding=encoding, notes=tuple(notes))
+
+
+def _records(path: Path, value: object, notes: list[Sentence]) -> list[object]:
+    """The list of records in a value: itself, the one under a name such as data, or columns turned into rows."""
+    if isinstance(value, list):
+        if not value:
+            raise empty(path)
+        return value
+    if isinstance(value, dict):
+        lists = {name: held for name, held in value.items() if isinstance(held, list) and held}
+        of_records = [name for name, held in lists.items() if isinstance(held[0], dict)]
+        lengths = {len(held) for held in lists.values()}
+        if len(lists) >= 2 and len(lists) == len(value) and len(lengths) == 1:
+            return [dict(zip(lists, cells, strict=True)) for cells in zip(*lists.values(), strict=True)]
+        if "messages" in lists or "conversations" in lists:
+            return [value]
+        if of_records:
+            longest = max(of_records, key=lambda name: len(lists[name]))
+            notes.append(sentence(N_("The examples were found under the name {name}."), name=longest))
+            return list(lists[longest])
+        if value:
+            return [value]
+        raise empty(path)
+    raise _no_record(path, 1)
+
+
+def _row(record: object, columns: Iterable[str]) -> Row:
+    assert isinstance(record, dict)
+    return {name: record.get(name) for name in columns}
+
+
+def _checked_columns(path: Path, columns: Mapping[str, None]) -> tuple[str, ...]:
+    if not columns:
+        raise header_only(path)
+    if len(columns) > limits.COLUMNS:
+        raise limits.too_many_columns(path, len(columns))
+    return tuple(columns)
+
+
+def _guard_depth(path: Path, data: bytes, line: int) -> None:
+    """Refuse nesting beyond the limit before the parser recurses into it. Brackets inside of texts don't count."""
+    if data.count(b"[") + data.count(b"{") <= limits.JSON_DEPTH:
+        return
+    depth = 0
+    for match in re.finditer(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', data, re.DOTALL):
+        mark = match.group()[0]
+        if mark in b"[{":
+            depth += 1
+            if depth > limits.JSON_DEPTH:
+                raise problem(
+                    "data.too_deep",
+                    N_("{name} nests lists in lists more than {limit} deep, from line {line} on."),
+                    N_("No training data looks like that, so it was not read further."),
+                    N_("Choose a file with one record for each example."),
+                    remedy=Remedy.choose_file,
+                    name=path.name,
+                    limit=limits.JSON_DEPTH,
+                    line=line + data.count(b"\n", 0, match.start()),
+                )
+        elif mark in b"]}":
+            depth -= 1
+
+
+def _broken(path: Path, line: int, column: int) -> ProblemError:
+    return problem(
+        "data.broken_json",
+        N_("{name} is broken in line {line}, at character {column}."),
+        N_("It should be JSON there, but isn't. Often a comma, a quotation mark or the end of the file is missing."),
+        N_("Correct that line in a text editor, or save the file again from where it came."),
+        remedy=Remedy.choose_file,
+        name=path.name,
+        line=line,
+        column=column,
+    )
+
+
+def _no_record(path: Path, number: int) -> ProblemError:
+    return problem(
+        "data.no_records",
+        N_("Entry {number} of {name} isn't a record with named parts."),
+        N_('Each example has to look like {{"question": "...", "answer": "..."}}.'),
+        N_("Choose a file with one such record for each example."),
+        remedy=Remedy.choose_file,
+        name=path.name,
+        number=number,
+    )

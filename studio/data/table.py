@@ -1,0 +1,95 @@
+"""A file as a table: named columns, rows that can be reached by number, and what was noticed while reading."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+
+from studio.core.words import Sentence
+
+type_of_cell = object
+"""Text, a number, None for an empty cell, or lists and mappings where a file nests them."""
+
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Table:
+    """`format` is csv, tsv, json, jsonl, xlsx (any workbook), parquet or dataset (a `save_to_disk` folder).
+
+    `encoding` and `delimiter` are what was used for text files, "" for others; `sheet` and `sheets` belong to
+    workbooks and are the parts (splits) of a data set. `notes` say what a person should know about the reading.
+    """
+
+    path: Path
+    format: str
+    columns: tuple[str, ...]
+    rows: Sequence[Row]
+    encoding: str = ""
+    delimiter: str = ""
+    sheet: str = ""
+    sheets: tuple[str, ...] = ()
+    notes: tuple[Sentence, ...] = ()
+
+
+class LineRows(Sequence[Row]):
+    """Rows over the lines of a text file held as bytes; a line is parsed whenever it is asked for."""
+
+    def __init__(self, data: bytes, parse: Callable[[bytes], Row]) -> None:
+        self._data = data
+        self._parse = parse
+        self._bounds = array("Q")
+
+    def add(self, start: int, end: int) -> None:
+        """One more row: the bytes from `start` to `end`."""
+        self._bounds.extend((start, end))
+
+    def __len__(self) -> int:
+        return len(self._bounds) // 2
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Row]: ...
+    def __getitem__(self, index: int | slice) -> Row | list[Row]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if index < 0:
+            index += len(self)
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self._parse(self._data[self._bounds[2 * index] : self._bounds[2 * index + 1]])
+
+
+def cell_text(cell: object) -> str:
+    """A cell as text: "" for an empty one, whole numbers without a point, nested values as JSON."""
+    if cell is None:
+        return ""
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, float):
+        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
+    if isinstance(cell, datetime.datetime | datetime.date | datetime.time):
+        return cell.isoformat()
+    if isinstance(cell, list | tuple | dict):
+        return json.dumps(cell, ensure_ascii=False, default=str)
+    return str(cell)
+
+
+def column_names(cells: Sequence[object]) -> tuple[str, ...]:
+    """Header cells as names: trimmed, empty ones numbered, later doubles told apart by a number."""
+    names: list[str] = []
+    for position, cell in enumerate(cells, start=1):
+        name = " ".join(cell_text(cell).split())[:200] or f"column {position}"
+        unique, times = name, 2
+        while unique in names:
+            unique, times = f"{name} ({times})", times + 1
+        names.append(unique)
+    return tuple(names)

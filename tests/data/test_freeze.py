@@ -1,0 +1,110 @@
+"""The data of a run are frozen whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from studio.core.recipe import DataChoice, Recipe, Roles
+from studio.core.run import RunFolder, sha256_of
+from studio.data.examples import read_frozen
+from studio.data.freeze import freeze
+from studio.data.readers import open_table
+from studio.data.samples import sample
+from tests.data.conftest import problem_of
+from tests.data.test_roles import table_of
+
+TABLE = open_table(DataChoice(path=str(sample("en"))))
+
+
+def test_examples_are_frozen_with_a_fingerprint(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    frozen = freeze(Recipe(data=DataChoice(instructions="Sort it.")), TABLE, run)
+    learned, held_out = read_frozen(run.train_data), read_frozen(run.held_out_data)
+    assert (frozen.examples, frozen.held_out, frozen.skipped) == (len(learned), len(held_out), 0) == (149, 16, 0)
+    assert all(example.messages[0].content == "Sort it." for example in learned + held_out)
+    told = json.loads(run.fingerprint.read_text(encoding="utf-8"))
+    assert told["train_sha256"] == frozen.sha256 == sha256_of(run.train_data)
+    assert told["held_out_sha256"] == sha256_of(run.held_out_data)
+    assert (told["source"], told["rows"]) == ("support-en.csv", 165)
+    assert told["roles"] == {"question": "message", "answer": "reply"}
+    assert sorted(p.name for p in run.path.iterdir()) == ["data"]
+
+
+def test_the_same_recipe_freezes_the_same_bytes(tmp_path: Path) -> None:
+    one = freeze(Recipe(), TABLE, RunFolder(tmp_path / "one"))
+    two = freeze(Recipe(), TABLE, RunFolder(tmp_path / "two"))
+    assert one == two
+
+
+def test_freezing_again_replaces_what_was_there(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    freeze(Recipe(), TABLE, run)
+    assert freeze(Recipe(data=DataChoice(held_out=0.2)), TABLE, run).held_out == 33
+    assert len(read_frozen(run.held_out_data)) == 33
+    assert sorted(p.name for p in run.path.iterdir()) == ["data"]
+
+
+def test_few_examples_set_none_aside(tmp_path: Path) -> None:
+    table = table_of([{"question": f"q {n}", "answer": f"a {n}"} for n in range(12)])
+    assert freeze(Recipe(), table, RunFolder(tmp_path / "run")).held_out == 0
+
+
+def test_nothing_to_learn_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    table = table_of([{"question": "", "answer": "a"}, {"question": "", "answer": "b"}])
+    recipe = Recipe(data=DataChoice(roles=Roles(question="question", answer="answer")))
+    found = problem_of(lambda: freeze(recipe, table, RunFolder(tmp_path / "run")))
+    assert found.code == "data.no_examples"
+    assert "The question is empty" in found.english()
+    assert not (tmp_path / "run").exists()
+
+
+class Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**9, 10**9 - 1000, 1000))
+    assert problem_of(lambda: freeze(Recipe(), TABLE, RunFolder(tmp_path / "run"))).code == "data.no_room"
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("after", range(6))
+def test_a_disk_that_fills_up_on_the_way_leaves_nothing_half_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    (run.path / "recipe.yaml").write_text("kept")
+    true_sync, calls = os.fsync, 0
+
+    def full(handle: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > after:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        true_sync(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    if after >= 5:
+        assert freeze(Recipe(), TABLE, run).examples == 149
+    else:
+        assert problem_of(lambda: freeze(Recipe(), TABLE, run)).code == "data.no_room_left"
+    left = sorted(p.name for p in run.path.iterdir())
+    # From the rename on it is whole; before it nothing of it is there.
+    assert left in (["recipe.yaml"], ["data", "recipe.yaml"])
+    if "data" in left:
+        assert sha256_of(run.train_data) == json.loads(run.fingerprint.read_text())["train_sha256"]
+
+
+def test_a_place_that_cannot_be_written_to_is_said(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("a file where the folder should be")
+    assert problem_of(lambda: freeze(Recipe(), TABLE, RunFolder(tmp_path / "run"))).code == "data.not_written"

@@ -1,0 +1,162 @@
+"""Workbooks: xlsx, xls and ods, their sheets, and the ones that must not be opened."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import pytest
+
+from studio.data import limits
+from tests.data.conftest import (
+    opened,
+    problem_of,
+    sheet_xml,
+    type_of_cells,
+    write_compound,
+    write_ods,
+    write_xls,
+    write_xlsx,
+)
+
+ROWS: type_of_cells = [
+    ("question", "answer", "stars"),
+    ("안녕하세요?", "TEAM: delivery\nMOOD: calm", 3),
+    ("Where?", "There", 4.5),
+]
+
+
+def test_an_xlsx_is_read_from_the_first_sheet_with_rows(tmp_path: Path) -> None:
+    file = write_xlsx(tmp_path / "some.xlsx", {"Notes": [], "Replies & co": ROWS, "Old": [("a", "b"), ("c", "d")]})
+    table = opened(file)
+    assert (table.format, table.sheet, table.sheets) == ("xlsx", "Replies & co", ("Notes", "Replies & co", "Old"))
+    assert table.columns == ("question", "answer", "stars")
+    assert dict(table.rows[0]) == {"question": "안녕하세요?", "answer": "TEAM: delivery\nMOOD: calm", "stars": "3"}
+    assert table.rows[1]["stars"] == "4.5"
+
+
+def test_another_sheet_can_be_chosen_and_a_wrong_one_names_the_right_ones(tmp_path: Path) -> None:
+    file = write_xlsx(tmp_path / "some.xlsx", {"New": ROWS, "Old": [("a", "b"), ("c", "d")]})
+    assert opened(file, sheet="Old").columns == ("a", "b")
+    assert "New, Old" in problem_of(lambda: opened(file, sheet="Older")).english()
+
+
+def test_empty_rows_and_columns_around_the_table_are_left_out(tmp_path: Path) -> None:
+    rows: type_of_cells = [
+        (None, None, None),
+        ("question", "answer", None),
+        (None, None, None),
+        ("a", None, "beyond"),
+        ("b", "c", None),
+    ]
+    table = opened(write_xlsx(tmp_path / "some.xlsx", {"S": rows}))
+    assert table.columns == ("question", "answer")
+    assert len(table.rows) == 2
+    assert "1 rows" in table.notes[0].english()
+
+
+def test_an_old_xls_is_read(tmp_path: Path) -> None:
+    table = opened(write_xls(tmp_path / "some.xls", [("question", "answer"), ("택배?", "배송"), ("Where?", "There")]))
+    assert (table.columns, len(table.rows), table.sheet) == (("question", "answer"), 2, "Replies")
+    assert table.rows[0]["question"] == "택배?"
+
+
+def test_an_ods_is_read(tmp_path: Path) -> None:
+    table = opened(write_ods(tmp_path / "some.ods", [("question", "answer"), ("a", "b"), ("c", "d")]))
+    assert (table.columns, len(table.rows)) == (("question", "answer"), 2)
+
+
+@pytest.mark.parametrize("name", ["some.csv", "some.json", "some", "some.xls"])
+def test_the_contents_decide_not_the_name(tmp_path: Path, name: str) -> None:
+    assert opened(write_xlsx(tmp_path / name, {"S": ROWS})).format == "xlsx"
+
+
+def test_a_password_is_said(tmp_path: Path) -> None:
+    assert (
+        problem_of(lambda: opened(write_compound(tmp_path / "a.xlsx", "EncryptedPackage", b"x"))).code
+        == "data.password"
+    )
+    locked = write_ods(tmp_path / "a.ods", [("q", "a"), ("b", "c")], encrypted=True)
+    assert problem_of(lambda: opened(locked)).code == "data.password"
+
+
+def test_a_torn_or_emptied_workbook_is_said_to_be_damaged(tmp_path: Path) -> None:
+    whole = write_xlsx(tmp_path / "some.xlsx", {"S": ROWS}).read_bytes()
+    for cut in (100, len(whole) // 2, len(whole) - 5):
+        (tmp_path / "torn.xlsx").write_bytes(whole[:cut])
+        assert problem_of(lambda: opened(tmp_path / "torn.xlsx")).code == "data.broken_workbook"
+    with zipfile.ZipFile(tmp_path / "odd.xlsx", "w") as archive:
+        archive.writestr("xl/workbook.xml", "<workbook><nonsense")
+    assert problem_of(lambda: opened(tmp_path / "odd.xlsx")).code == "data.broken_workbook"
+    assert problem_of(lambda: opened(write_compound(tmp_path / "odd.xls", "Workbook", b"\x09\x08"))).fix
+
+
+def test_flipped_bytes_never_get_past_a_sentence(tmp_path: Path) -> None:
+    whole = bytearray(write_xlsx(tmp_path / "some.xlsx", {"S": ROWS}).read_bytes())
+    for position in range(0, len(whole), 37):
+        torn = bytes(whole[:position]) + bytes([whole[position] ^ 0xFF]) + bytes(whole[position + 1 :])
+        (tmp_path / "torn.xlsx").write_bytes(torn)
+        try:
+            assert opened(tmp_path / "torn.xlsx").columns
+        except Exception as error:
+            assert type(error).__name__ == "ProblemError", (position, error)
+
+
+def test_empty_workbooks_and_bare_headers_are_told_apart(tmp_path: Path) -> None:
+    assert problem_of(lambda: opened(write_xlsx(tmp_path / "a.xlsx", {"S": []}))).code == "data.empty"
+    assert problem_of(lambda: opened(write_xlsx(tmp_path / "b.xlsx", {"S": ROWS[:1]}))).code == "data.header_only"
+
+
+def replaced(path: Path, part: str, content: bytes) -> Path:
+    """A copy of a workbook with one part exchanged."""
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(path.with_name("new.xlsx"), "w", zipfile.ZIP_DEFLATED) as new:
+        for info in old.infolist():
+            new.writestr(info, content if info.filename == part else old.read(info), zipfile.ZIP_DEFLATED)
+    return path.with_name("new.xlsx")
+
+
+def test_a_zip_bomb_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "UNPACKED_BYTES", 50 << 20)
+    file = tmp_path / "some.xlsx"
+    write_xlsx(file, {"S": ROWS})
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("xl/media/a.bin", "w") as part:
+        for _ in range(60):
+            part.write(bytes(1 << 20))
+    assert file.stat().st_size < 1 << 20
+    assert problem_of(lambda: opened(file)).code == "data.unpacks_too_large"
+
+
+def test_a_part_that_holds_more_than_it_says_is_not_opened(tmp_path: Path) -> None:
+    file = replaced(write_xlsx(tmp_path / "some.xlsx", {"S": ROWS}), "xl/workbook.xml", b" " * 5_000_000)
+    with zipfile.ZipFile(file) as archive:
+        part = archive.getinfo("xl/workbook.xml")
+        true_size, checksum = part.file_size, part.CRC
+    data = file.read_bytes()
+    lie = data.replace(true_size.to_bytes(4, "little"), (1000).to_bytes(4, "little"))
+    honest_start = zlib.crc32(b" " * 1000).to_bytes(4, "little")
+    file.write_bytes(lie.replace(checksum.to_bytes(4, "little"), honest_start))
+    assert problem_of(lambda: opened(file)).code == "data.unpacks_too_large"
+
+
+def test_two_cells_in_far_corners_are_not_laid_out(tmp_path: Path) -> None:
+    far = sheet_xml(ROWS).replace("</sheetData>", '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row></sheetData>')
+    file = replaced(write_xlsx(tmp_path / "some.xlsx", {"S": ROWS}), "xl/worksheets/sheet1.xml", far.encode())
+    assert problem_of(lambda: opened(file)).code == "data.unpacks_too_large"
+
+
+def test_one_cell_repeated_a_million_times_is_not_laid_out(tmp_path: Path) -> None:
+    file = write_ods(tmp_path / "a.ods", [("q",)] * 1000, ' table:number-columns-repeated="16384"')
+    assert problem_of(lambda: opened(file)).code == "data.unpacks_too_large"
+
+
+def test_entities_that_multiply_are_refused(tmp_path: Path) -> None:
+    lines = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">' + "".join(
+        f'<!ENTITY {b} "{("&" + a + ";") * 10}">' for a, b in zip("abcdefghi", "bcdefghij", strict=True)
+    )
+    evil = sheet_xml(ROWS).replace('<?xml version="1.0"?>', f'<?xml version="1.0"?>{lines}]>').replace("Where?", "&j;")
+    file = replaced(write_xlsx(tmp_path / "some.xlsx", {"S": ROWS}), "xl/worksheets/sheet1.xml", evil.encode())
+    try:
+        assert all(len(str(row["question"])) < 1000 for row in opened(file).rows)
+    except Exception as error:
+        assert type(error).__name__ == "ProblemError"
