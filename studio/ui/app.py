@@ -1,0 +1,69 @@
+"""Opening the window: from the process's start to the first frame and on to the event loop."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from PySide6.QtWidgets import QApplication
+
+from studio.ui import language, preferences, problems, tasks, theme
+from studio.ui.session import Session
+from studio.ui.window import MainWindow
+
+
+def make_application(argv: list[str]) -> QApplication:
+    """The dressed application in the person's language."""
+    existing = QApplication.instance()
+    app = existing if isinstance(existing, QApplication) else QApplication(argv)
+    app.setApplicationName("Fine-tuning Studio")
+    app.setApplicationDisplayName("")
+    app.setDesktopFileName("fine-tuning-studio")
+    language.set_language(preferences.language())
+    theme.load_fonts()
+    theme.apply(app, preferences.theme())
+    return app
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Open the window and stay until it is closed. The exit code is 0 unless Qt itself fails."""
+    parser = argparse.ArgumentParser(prog="studio", add_help=False)
+    parser.add_argument("--report-start", type=Path, help="write the time to the first frame here, then go on")
+    options, rest = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
+    app = make_application([sys.argv[0], *rest])
+    problems.install()
+    session = Session(wait=True)
+    window = MainWindow(session)
+
+    def on_first_frame() -> None:
+        if options.report_start is not None:
+            _report(options.report_start)
+        session.begin()
+
+    window.first_frame_painted.connect(on_first_frame)
+    window.show()
+    code = app.exec()
+    session.close()
+    tasks.wait_for_all()
+    return code
+
+
+def _report(path: Path) -> None:
+    """Seconds from the creation of this process to the first frame, and resident memory in bytes, as JSON.
+
+    `cpu_seconds` is what the process itself used until then: what `seconds` would be on an idle machine.
+    """
+    import psutil
+
+    process = psutil.Process()
+    times = process.cpu_times()
+    report = {
+        "cpu_seconds": times.user + times.system,
+        "seconds": time.time() - process.create_time(),
+        "rss": process.memory_info().rss,
+        "torch": "torch" in sys.modules,
+    }
+    path.write_text(json.dumps(report), encoding="utf-8")

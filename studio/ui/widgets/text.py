@@ -1,0 +1,55 @@
+"""Small pieces that every page is made of: labels and buttons in the theme's looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QSizePolicy, QWidget
+
+Role = Literal["", "title", "lead", "strong", "small", "term", "bad", "good"]
+Kind = Literal["", "primary", "quiet", "link"]
+
+
+def label(text: str, role: Role = "", *, wrap: bool = True) -> QLabel:
+    """A label in one of the theme's looks. Text from files or models is shown as it is, never as markup."""
+    made = QLabel(text)
+    made.setTextFormat(Qt.TextFormat.PlainText)
+    made.setProperty("role", role)
+    made.setWordWrap(wrap)
+    if wrap:
+        made.setMinimumWidth(40)
+        made.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
+    return made
+
+
+def button(text: str, kind: Kind = "", on_click: Callable[[], object] | None = None) -> QPushButton:
+    """A button; `primary` once a page, `quiet` without a border, `link` for in-text actions."""
+    made = QPushButton(text)
+    made.setProperty("kind", kind)
+    made.setCursor(Qt.CursorShape.PointingHandCursor)
+    made.setAutoDefault(False)
+    if on_click is not None:
+        made.clicked.connect(lambda: on_click())
+    return made
+
+
+def line() -> QFrame:
+    """A hairline between two parts of a card."""
+    made = QFrame()
+    made.setProperty("line", "true")
+    return made
+
+
+def restyle(widget: QWidget) -> None:
+    """Make the stylesheet look at changed dynamic properties again."""
+    widget.style().unpolish(widget)
+    widget.style().polish(widget)
+
+
+def clear_layout_widget(widget: QWidget) -> None:
+    """Take a widget out of sight and delete it when control returns to the event loop."""
+    widget.hide()
+    widget.setParent(None)
+    widget.deleteLater()

@@ -1,0 +1,53 @@
+"""A run with a save point as the trainer leaves it, without a trainer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from studio.core.events import CheckpointCommitted, ProcessStarted
+from studio.core.recipe import Recipe, to_yaml, with_values
+from studio.core.run import RunFolder
+
+
+def add_save_point(run: RunFolder, step: int, weights: bytes) -> int:
+    """Files and manifest of one save point. Returns its size in bytes."""
+    folder = run.checkpoints / f"step-{step:06d}"
+    folder.mkdir(parents=True)
+    (folder / "adapter_model.safetensors").write_bytes(weights)
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 16}), encoding="utf-8")
+    (folder / "optimizer.pt").write_bytes(b"state of the optimizer")
+    files = [
+        {"name": p.name, "size": p.stat().st_size, "sha256": hashlib.sha256(p.read_bytes()).hexdigest()}
+        for p in sorted(folder.iterdir())
+    ]
+    (folder / "manifest.json").write_text(json.dumps({"files": files, "step": step}), encoding="utf-8")
+    return sum(p.stat().st_size for p in folder.iterdir())
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A base model's folder with the files that are looked at; its one tensor is never loaded."""
+    folder = tmp_path / "base"
+    folder.mkdir()
+    header = json.dumps({"w": {"dtype": "BF16", "shape": [10], "data_offsets": [0, 20]}}).encode()
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(20))
+    (folder / "config.json").write_text(json.dumps({"model_type": "llama"}), encoding="utf-8")
+    (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "</s>"}), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def run(base: Path, tmp_path: Path) -> RunFolder:
+    made = RunFolder(tmp_path / "run")
+    size = add_save_point(made, 20, bytes(range(256)) * 100)
+    values = {"model.source": "folder", "model.name": str(base), "data.instructions": "Sort messages politely."}
+    made.recipe.write_text(to_yaml(with_values(Recipe(), {**values, "name": "Support"})), encoding="utf-8")
+    with made.writer() as writer:
+        writer.write(ProcessStarted(job="train", pid=1, started=0.0, boot_id=""))
+        writer.write(CheckpointCommitted(step=20, folder="checkpoints/step-000020", size=size, loss=0.2))
+    return made

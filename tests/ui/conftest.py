@@ -1,0 +1,155 @@
+"""Every test of the window runs off screen, and fails on Qt's warnings and on what it leaves behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from PySide6.QtCore import QCoreApplication, QEvent, QThread
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from studio.core.recipe import with_values
+from studio.runs.project import Project, create_project
+from studio.ui import language, preferences, tasks, theme
+from studio.ui.session import Session
+from studio.ui.window import MainWindow
+from tests.ui.small_model import small_model
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.qt_log_level_fail("WARNING"))
+            # the off-screen platform says this of every window with a smallest size
+            item.add_marker(pytest.mark.qt_log_ignore("This plugin does not support propagateSizeHints"))
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing_behind(qapp: QApplication, home: object) -> Iterator[None]:
+    """No thread, child process or window outlives its test."""
+    widgets_before = set(map(id, qapp.topLevelWidgets()))
+    children_before = {child.pid for child in psutil.Process().children(recursive=True)}
+    yield
+    threads_done = tasks.wait_for_all()
+    _settle()
+    assert threads_done, "a thread of the window is still busy"
+    busy = [o for o in gc.get_objects() if isinstance(o, QThread) and _runs(o)]
+    assert not busy, f"threads left running: {busy}"
+    left = [w for w in qapp.topLevelWidgets() if id(w) not in widgets_before and w.isVisible()]
+    assert not left, f"windows left open: {left}"
+    assert _gone(children_before), "child processes left running"
+
+
+@pytest.fixture(autouse=True)
+def plain_appearance(qapp: QApplication) -> Iterator[None]:
+    """English and the light theme, whatever the test before has chosen."""
+    language.set_language("en")
+    theme.apply(qapp, "light")
+    yield
+    language.set_language("en")
+
+
+@pytest.fixture
+def project(home: object) -> Project:
+    return create_project("Support replies")
+
+
+@pytest.fixture
+def session(project: Project, qtbot: QtBot) -> Iterator[Session]:
+    """A session on an empty project, whose readings have come to an end."""
+    made = Session(project)
+    qtbot.waitUntil(lambda: not made.reading_data and not made.model.looking)
+    yield made
+    made.close()
+    assert tasks.wait_for_all()
+    made.deleteLater()
+
+
+@pytest.fixture
+def open_window(qtbot: QtBot) -> Iterator[Callable[[Session], MainWindow]]:
+    """Opens the real window on a session and closes it when the test ends."""
+    preferences.set_theme("light")
+    preferences.set_language("en")
+    opened: list[MainWindow] = []
+
+    def open_one(session: Session) -> MainWindow:
+        window = MainWindow(session)
+        opened.append(window)
+        with qtbot.waitSignal(window.first_frame_painted):
+            window.show()
+        return window
+
+    yield open_one
+    for window in opened:
+        if window.gauge is not None:
+            window.gauge.stop()
+        window.session.close()
+        window.hide()
+        window.deleteLater()
+    tasks.wait_for_all()
+    _settle()
+
+
+def _settle() -> None:
+    QCoreApplication.processEvents()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+    QCoreApplication.processEvents()
+
+
+def _runs(thread: QThread) -> bool:
+    try:
+        return thread.isRunning()
+    except RuntimeError:  # its Qt side is deleted already
+        return False
+
+
+def _gone(before: set[int], seconds: float = 5.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while True:
+        left = [c for c in psutil.Process().children(recursive=True) if c.pid not in before]
+        alive = [c for c in left if c.is_running() and c.status() != psutil.STATUS_ZOMBIE]
+        if not alive or time.monotonic() > deadline:
+            return not alive
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Jobs are started with a stand-in that writes a real journal; whatever still runs at the end is stopped."""
+    script = tmp_path / "stand-in-python"
+    engine = Path(__file__).with_name("stand_in_trainer.py")
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{engine}" "$@"\n', encoding="utf-8")
+    script.chmod(0o755)
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    monkeypatch.setattr(sys, "executable", str(script))
+    yield
+    for child in psutil.Process().children(recursive=True):
+        if child.pid not in before:
+            child.kill()
+            child.wait(5)
+
+
+@pytest.fixture
+def ready_session(project: Project, tmp_path: Path, qtbot: QtBot, trainer: None) -> Iterator[Session]:
+    """A session with forty examples and a small model: everything that Teach needs."""
+    data = tmp_path / "support.csv"
+    rows = "".join(f"Where is parcel {n}?,It is on its way: {n}.\n" for n in range(40))
+    data.write_text("question,answer\n" + rows, encoding="utf-8")
+    folder = small_model(tmp_path / "model")
+    values = {"model.source": "folder", "model.name": str(folder), "data.path": str(data)}
+    project.save_recipe(with_values(project.load_recipe(), values))
+    made = Session(project)
+    qtbot.waitUntil(lambda: made.obstacle() is None)
+    yield made
+    made.close()
+    assert tasks.wait_for_all()
+    made.deleteLater()

@@ -1,0 +1,84 @@
+"""Whoever can't see a page, or has no mouse, finds every control by its name and by the Tab key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QComboBox,
+    QLineEdit,
+    QPlainTextEdit,
+    QProgressBar,
+    QScrollBar,
+    QTableView,
+    QTextEdit,
+    QWidget,
+)
+from pytestqt.qtbot import QtBot
+
+from studio.core.recipe import Recipe, with_values
+from studio.data.samples import sample
+from studio.runs.project import create_project
+from studio.ui.pages.chat import ChatPage
+from studio.ui.pages.check import CheckPage
+from studio.ui.pages.data import DataPage
+from studio.ui.pages.export import ExportPage
+from studio.ui.session import Session
+from tests.ui.taught import make_model_folder, opened, taught_run
+
+CONTROLS = (
+    QAbstractButton,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QComboBox,
+    QLineEdit,
+    QPlainTextEdit,
+    QProgressBar,
+    QTableView,
+    QTextEdit,
+)
+
+
+def controls(page: QWidget) -> list[QWidget]:
+    """What a person can use or read the state of; the inner parts that Qt itself makes are left out."""
+    found: list[QWidget] = []
+    for widget in page.findChildren(QWidget):
+        inner = widget.objectName().startswith("qt_") or isinstance(widget, QScrollBar)
+        inside = isinstance(widget.parent(), QComboBox | QAbstractSpinBox | QLineEdit | QTableView)
+        hidden_list = widget.window() is not page
+        if isinstance(widget, CONTROLS) and not inner and not inside and not hidden_list:
+            found.append(widget)
+    return found
+
+
+def name_of(widget: QWidget) -> str:
+    text = widget.text() if isinstance(widget, QAbstractButton) else ""
+    return widget.accessibleName() or text
+
+
+@pytest.mark.parametrize("make", [DataPage, CheckPage, ChatPage, ExportPage])
+def test_every_control_has_a_name_and_can_be_reached(
+    make: Callable[[Session], QWidget], home: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    project = create_project("Support")
+    base = make_model_folder(tmp_path / "base")
+    values = {"data.path": str(sample("en")), "model.source": "folder", "model.name": str(base)}
+    project.save_recipe(with_values(Recipe(), values))
+    taught_run(project, project.load_recipe())
+    with opened(project) as session:
+        qtbot.waitUntil(lambda: bool(session.state.checkpoints) and session.examples is not None, timeout=10_000)
+        page = make(session)
+        qtbot.addWidget(page)
+        page.show()
+        found = controls(page)
+        assert len(found) >= 3
+        for widget in found:
+            assert name_of(widget).strip(), f"a {type(widget).__name__} of {make.__name__} has no name"
+            if not isinstance(widget, QProgressBar):
+                assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus, f"{name_of(widget)} can't be reached by Tab"

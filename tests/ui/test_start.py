@@ -1,0 +1,108 @@
+"""The program starts light: nothing heavy is imported before the first frame, and the real process paints one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from studio.core.words import Sentence
+from studio.ui import language, theme
+from studio.ui.theme import DARK, LIGHT, Colours
+
+HEAVY = ("torch", "transformers", "datasets", "pandas", "pyqtgraph", "pyarrow", "numpy", "python_calamine", "pynvml")
+
+
+def test_importing_the_window_brings_nothing_heavy_along() -> None:
+    script = f"import sys, studio.ui.app, studio.ui.pages.data; print([m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_real_program_paints_its_first_frame_and_goes_on(tmp_path: Path) -> None:
+    report = tmp_path / "start.json"
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    process = subprocess.Popen([sys.executable, "-m", "studio", "--report-start", str(report)], env=environment)
+    try:
+        deadline = time.monotonic() + 60
+        while not (report.exists() and report.read_text(encoding="utf-8")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(1)
+        found = json.loads(report.read_text(encoding="utf-8"))
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait(10)
+    assert found["rss"] < 200 * 2**20
+    assert found["torch"] is False
+
+
+def test_english_is_spoken_where_a_catalogue_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(language, "resources", lambda: tmp_path)
+    language.set_language("ko")
+    assert language.tr("{n} passes", n=3) == "3 passes"
+    language.set_language("xx")
+    assert language.current() == "en"
+
+
+def test_sentences_are_translated_with_their_values() -> None:
+    sentence = Sentence(text="Stopped at step {step}. What was learned until then is kept.", values={"step": 7})
+    language.set_language("ko")
+    korean = language.tr_sentence(sentence)
+    language.set_language("en")
+    assert "7" in korean and korean != language.tr_sentence(sentence) == sentence.english()
+
+
+def test_a_value_called_text_is_filled_in_too() -> None:
+    assert language.tr_sentence(Sentence(text="It says {text}.", values={"text": "no"})) == "It says no."
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.2, "1 s"), (49, "49 s"), (59, "1 min"), (3_540, "59 min"), (7_260, "2 h 1 min")]
+)
+def test_durations_are_said_as_people_say_them(seconds: float, words: str) -> None:
+    assert language.duration(seconds) == words
+
+
+def test_sizes_are_said_as_people_say_them_and_unknown_stays_unknown() -> None:
+    assert [language.size(n) for n in (None, 0, 999, 19_600_000, 2_340_000_000)] == [
+        "not available",
+        "0 KB",
+        "1 KB",
+        "20 MB",
+        "2.3 GB",
+    ]
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("colours", [LIGHT, DARK], ids=["light", "dark"])
+def test_text_can_be_read_in_both_themes(colours: Colours) -> None:
+    for ground in (colours.window, colours.surface, colours.rail):
+        assert contrast(colours.text, ground) >= 7
+        assert contrast(colours.muted, ground) >= 4.5
+    assert contrast(colours.accent_text, colours.accent) >= 4.5
+    for sign in (colours.accent, colours.good, colours.bad, colours.warn):
+        assert contrast(sign, colours.surface) >= 3
+
+
+def test_text_sizes_follow_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(theme, "_system_points", 18.0)
+    monkeypatch.setattr(sys, "platform", "linux")
+    larger = theme.sizes()
+    monkeypatch.setattr(theme, "_system_points", 9.0)
+    assert larger.body == 2 * theme.sizes().body == 19.5
