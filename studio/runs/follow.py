@@ -151,7 +151,7 @@ def read_log_end(log: Path) -> str:
 def explain_death(code: int | None, signal_name: str | None, log_end: str) -> Problem:
     """Why a process that said nothing is gone, as far as its exit and the end of its log tell."""
     text = log_end.lower()
-    if "no module named" in text:
+    if "modulenotfounderror" in text:
         return Problem(
             code="died.not_installed",
             what=N_("A part of the program is missing, so the work couldn't start."),

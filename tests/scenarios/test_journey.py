@@ -42,7 +42,7 @@ def small_recipe(tmp_path: Path, home_with_starter: Path) -> Path:
         "name: Small\n"
         "data: {path: small.csv, held_out: 0.1}\n"
         "method: {rank: 8}\n"
-        "training: {passes: 1, batch_size: 4, max_length: 128}\n"
+        "training: {passes: 1, batch_size: 4, accumulation: 1, max_length: 128}\n"
     )
     return recipe
 

@@ -1,0 +1,184 @@
+"""Takes the pictures of docs/screenshots from the real window, with a real project, run, check and conversation.
+
+    .venv/bin/python packaging/screenshots.py [--home FOLDER] [--variants en-light,ko-dark] [--without-training]
+
+Without `--home`, a data folder is made under build/ and kept there for the next time; where it has no run yet, `studio
+demo` makes one, which takes some minutes. Then one more run is started, to be seen while it goes on, and stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast
+
+ROOT = Path(__file__).resolve().parent.parent
+PICTURES = ROOT / "docs" / "screenshots"
+VARIANTS = ("en-light", "en-dark", "ko-light", "ko-dark")
+sys.path.insert(0, str(ROOT))
+
+
+def main(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--home", type=Path, default=ROOT / "build" / "screenshots")
+    parser.add_argument("--variants", default=",".join(VARIANTS), help="of " + ", ".join(VARIANTS))
+    parser.add_argument("--without-training", action="store_true", help="leave out the picture of a run going on")
+    options = parser.parse_args(words)
+    if sys.platform == "linux" and not os.environ.get("DISPLAY") and not os.environ.get("QT_QPA_PLATFORM"):
+        screen = ["xvfb-run", "-a", "-s", "-screen 0 1600x1000x24", sys.executable, __file__, *words]
+        os.execvp(screen[0], screen)
+    os.environ["STUDIO_HOME"] = str(options.home.resolve())
+    make_run()
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    studio = Studio(options.variants.split(","))
+    try:
+        studio.take_all(training=not options.without_training)
+    finally:
+        studio.close()
+    print(f"{len(list(PICTURES.glob('*.png')))} pictures in {PICTURES}")
+    return 0
+
+
+def make_run() -> None:
+    """A taught and checked run in the data folder, by the command line, where there is none yet."""
+    from studio.runs.project import projects
+
+    if any(run.jobs("check") for project in projects() for run in project.runs()):
+        return
+    subprocess.run([sys.executable, "-m", "studio", "fetch", "starter"], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-m", "studio", "demo"], cwd=ROOT, check=False)  # 1 is an answer, too
+
+
+class Studio:
+    """The real session and window, driven from outside."""
+
+    def __init__(self, variants: list[str]) -> None:
+        from PySide6.QtWidgets import QApplication
+
+        from studio.runs.project import projects
+        from studio.ui import app, preferences
+        from studio.ui.session import Session
+        from studio.ui.window import MainWindow
+
+        preferences.set_language("en")
+        preferences.set_theme("light")
+        self.variants = variants
+        self.app: QApplication = app.make_application(["studio"])
+        project = next(p for p in projects() if any(run.jobs("check") for run in p.runs()))
+        self.run = next(run for run in project.runs() if run.jobs("check"))
+        self.session = Session(project)
+        self.window = MainWindow(self.session)
+        self.window.resize(1240, 820)
+        self.window.show()
+        self.wait(lambda: self.window.gauge is not None)
+
+    def take_all(self, *, training: bool) -> None:
+        session = self.session
+        for _ in self.each("data-empty", "data"):
+            session.open_data("")
+        for language in self.each("data", "data"):
+            self.open_sample(language)
+        for _ in self.each("teach", "teach"):
+            session.new_run()
+        session.attach(self.run)
+        self.wait(lambda: session.state.ending is not None)
+        for page in ("teach", "check", "export", "runs", "settings"):
+            for _ in self.each("taught" if page == "teach" else page, page):
+                pass
+        self.talk()
+        for _ in self.each("chat", "chat"):
+            pass
+        if training:
+            self.take_training()
+
+    def take_training(self) -> None:
+        from studio.ui.conversation import conversation_of
+
+        conversation_of(self.session).shutdown()
+        self.open_sample("en")
+        self.session.new_run()
+        self.session.start_training()
+        self.wait(lambda: len(self.session.state.losses) >= 15 or self.session.state.ending is not None, 300)
+        for _ in self.each("teaching", "teach"):
+            pass
+        self.session.stop_training(keep=False)
+        self.wait(lambda: not self.session.is_training(), 120)
+        run = self.session.run
+        self.session.attach(self.run)
+        if run is not None and run.path != self.run.path:
+            shutil.rmtree(run.path)
+
+    def each(self, picture: str, page: str) -> Iterator[str]:
+        """Show `page` in every variant; after what the caller does with its language, take `picture` of it."""
+        from studio.ui import language, preferences, theme
+
+        for variant in self.variants:
+            tongue, look = variant.split("-")
+            preferences.set_language(tongue)
+            preferences.set_theme(look)
+            language.set_language(tongue)
+            theme.load_fonts()
+            theme.apply(self.app, look)
+            self.window.page_name = page
+            self.window.rebuild()
+            yield tongue
+            self.wait(lambda: not self.session.reading_data)
+            self.settle(2.5)
+            path = PICTURES / f"{picture}-{variant}.png"
+            self.window.grab().save(str(path))
+            print(path.name, flush=True)
+
+    def open_sample(self, tongue: str) -> None:
+        from studio.data.samples import sample
+
+        self.session.open_data(sample(tongue))
+        self.wait(lambda: self.session.examples is not None)
+
+    def talk(self) -> None:
+        """Ask both models the question of an example that was set aside."""
+        from studio.data.examples import read_frozen
+        from studio.ui.conversation import conversation_of
+        from studio.ui.pages.chat import ChatPage
+
+        self.window.open_page("chat")
+        page = cast(ChatPage, self.window.stack.currentWidget())
+        page.composer.setPlainText(read_frozen(self.run.held_out_data)[0].question)
+        page.composer.send()
+        conversation = conversation_of(self.session)
+        self.wait(lambda: bool(conversation.turns["after"]) and not conversation.is_answering(), 240)
+        if not conversation.turns["after"][-1].text:
+            ending = conversation.job.state.ending
+            raise SystemExit(f"The model didn't answer: {ending}")
+
+    def wait(self, until: Callable[[], bool], seconds: float = 60.0) -> None:
+        """Keep the window going until it is so. Raises TimeoutError."""
+        end = time.monotonic() + seconds
+        while not until():
+            if time.monotonic() > end:
+                raise TimeoutError(f"not so after {seconds:.0f} s")
+            self.settle(0.05)
+
+    def settle(self, seconds: float) -> None:
+        from PySide6.QtCore import QEventLoop, QTimer
+
+        loop = QEventLoop()
+        QTimer.singleShot(int(seconds * 1000), loop.quit)
+        loop.exec()
+
+    def close(self) -> None:
+        from studio.ui import tasks
+        from studio.ui.conversation import conversation_of
+
+        conversation_of(self.session).shutdown()
+        self.window.close_without_asking()
+        tasks.wait_for_all()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
