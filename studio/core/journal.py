@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -74,7 +75,7 @@ class JournalWriter:
 
     def __init__(self, path: Path, lock: Path) -> None:
         self._lock = WriterLock(lock)
-        if not self._lock.acquire():
+        if not self._acquire_patiently():
             raise problem(
                 "journal.in_use",
                 N_("This run is already going on in another process."),
@@ -84,6 +85,14 @@ class JournalWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - closed by close()
         _cut_torn_tail(path)
+
+    def _acquire_patiently(self) -> bool:
+        # whoever only asks whether the lock is held takes it for an instant
+        for _ in range(10):
+            if self._lock.acquire():
+                return True
+            time.sleep(0.03)
+        return False
 
     def write(self, event: Event, *, durable: bool = False) -> None:
         """Append one event; with `durable`, also force it to the disk."""

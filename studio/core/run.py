@@ -288,10 +288,9 @@ class RunState:
         return "better" if self._training_loss_fell() else "level"
 
     def _training_loss_fell(self) -> bool:
-        tail = [loss for _, loss in self.losses]
-        width = max(4, len(tail) // 5)
-        early, late = tail[:width], tail[-width:]
-        return sum(late) / len(late) < 0.95 * sum(early) / len(early)
+        width = min(50, max(4, len(self.losses) // 5))
+        early, late = self.losses[:width], self.losses[-width:]
+        return sum(loss for _, loss in late) / len(late) < 0.95 * sum(loss for _, loss in early) / len(early)
 
 
 OUTLOOK_WORDS: dict[Outlook, str] = {

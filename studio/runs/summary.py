@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from studio.core.events import Died
 from studio.core.problems import ProblemError
 from studio.core.recipe import Recipe, load
 from studio.core.run import JobFolder, RunFolder, RunState
@@ -32,8 +33,9 @@ class Summary:
 
     @property
     def seconds(self) -> float | None:
-        """From the first event to the ending or the last step."""
-        last = self.state.ending or self.state.last
+        """From the first event to the ending; for a run that died, which may be noticed much later, the last step."""
+        ending = self.state.ending
+        last = self.state.last if ending is None or isinstance(ending, Died) else ending
         if last is None or self.state.started_at is None:
             return None
         return max(0.0, last.at - self.state.started_at)

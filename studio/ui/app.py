@@ -8,20 +8,28 @@ import sys
 import time
 from pathlib import Path
 
+from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication
 
+from studio.core.paths import resources
 from studio.ui import language, preferences, problems, tasks, theme
 from studio.ui.session import Session
 from studio.ui.window import MainWindow
+
+SWITCH_INTERVAL = 0.0005
+"""Seconds after which a thread that computes gives the window its turn."""
 
 
 def make_application(argv: list[str]) -> QApplication:
     """The dressed application in the person's language."""
     existing = QApplication.instance()
     app = existing if isinstance(existing, QApplication) else QApplication(argv)
+    # Qt calls let go of the interpreter; beside a busy thread each would wait 5 ms to get it back
+    sys.setswitchinterval(SWITCH_INTERVAL)
     app.setApplicationName("Fine-tuning Studio")
     app.setApplicationDisplayName("")
     app.setDesktopFileName("fine-tuning-studio")
+    app.setWindowIcon(QIcon(str(resources() / "icons" / "studio.svg")))
     language.set_language(preferences.language())
     theme.load_fonts()
     theme.apply(app, preferences.theme())

@@ -15,6 +15,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from studio.core.automatic import Facts
 from studio.core.jobs import Train
+from studio.core.journal import lock_is_held
 from studio.core.presets import Preset, presets
 from studio.core.problems import Problem, ProblemError
 from studio.core.recipe import DataChoice, Recipe, Roles, Source, value_of, with_values
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from studio.data.examples import ExampleSet
     from studio.data.table import Table
     from studio.device.gauge import Reading
+
+
+MOST_LOOKED_AT = 50
+"""Of a project's runs, newest first, so many are asked whether they still go on when it is opened."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,7 @@ class Session(QObject):
         self.training.updated.connect(self.run_updated)
         self.training.failed.connect(self.problem_raised)
         self._reading = 0  # the number of the newest reading; older ones are ignored when they arrive
+        self._unsaved = False
         self._save_soon = QTimer(self)
         self._save_soon.setSingleShot(True)
         self._save_soon.setInterval(300)
@@ -97,7 +103,7 @@ class Session(QObject):
     # The project and its draft
 
     def open_project(self, project: Project) -> None:
-        """Show this project: its draft, its data, and its newest run, followed again where it is still going on."""
+        """Show this project: its draft, its data, and the run that is still going on, else the newest."""
         self.save_draft()
         self.training.leave()
         self.project = project
@@ -109,8 +115,10 @@ class Session(QObject):
         self.open_data(self.recipe.data)
         self.model.choose(self.recipe.model)
         runs = project.runs()
-        if runs:
-            self.attach(runs[0])
+        going = (run for run in runs[:MOST_LOOKED_AT] if lock_is_held(run.lock))
+        shown = next(going, runs[0] if runs else None)
+        if shown is not None:
+            self.attach(shown)
         else:
             self.run_changed.emit()
 
@@ -140,7 +148,7 @@ class Session(QObject):
         before, self.recipe = self.recipe, recipe
         if recipe == before:
             return
-        self._save_soon.start()
+        self._draft_changed()
         self.recipe_changed.emit()
         source_of_data = {"roles", "instructions", "held_out"}
         if recipe.data.model_dump(exclude=source_of_data) != before.data.model_dump(exclude=source_of_data):
@@ -150,14 +158,19 @@ class Session(QObject):
         if recipe.model != before.model:
             self.model.choose(recipe.model)
 
+    def _draft_changed(self) -> None:
+        self._unsaved = True
+        self._save_soon.start()
+
     @Slot()
     def save_draft(self) -> None:
         """Write the draft now if it isn't written yet."""
-        if not self._save_soon.isActive():
+        if not self._unsaved:
             return
         self._save_soon.stop()
         try:
             self.project.save_recipe(self.recipe)
+            self._unsaved = False
         except OSError as error:
             self.problem_raised.emit(session_problems.not_saved(error))
 
@@ -173,7 +186,7 @@ class Session(QObject):
             choice = fresh.model_copy(update={"held_out": self.recipe.data.held_out})
         if choice != self.recipe.data:
             self.recipe = self.recipe.model_copy(update={"data": choice})
-            self._save_soon.start()
+            self._draft_changed()
             self.recipe_changed.emit()
         self.table = self.examples = self.data_problem = None
         if not choice.path:
@@ -197,7 +210,7 @@ class Session(QObject):
             if read.roles != self.recipe.data.roles:
                 data = self.recipe.data.model_copy(update={"roles": read.roles})
                 self.recipe = self.recipe.model_copy(update={"data": data})
-                self._save_soon.start()
+                self._draft_changed()
                 self.recipe_changed.emit()
             self.data_changed.emit()
             self.recipe_changed.emit()  # automatic values depend on the number of examples

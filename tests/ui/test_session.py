@@ -22,7 +22,12 @@ def problems_of(session: Session) -> list[Problem]:
     return heard
 
 
-def test_the_draft_is_kept_without_being_asked(session: Session, project: Project) -> None:
+def test_the_draft_is_kept_soon_without_being_asked(session: Session, project: Project, qtbot: QtBot) -> None:
+    session.set_value("training.passes", 5.0)
+    qtbot.waitUntil(lambda: project.load_recipe().training.passes == 5.0)
+
+
+def test_the_draft_is_kept_when_the_window_closes_at_once(session: Session, project: Project) -> None:
     session.set_value("training.passes", 5.0)
     session.close()
     assert project.load_recipe().training.passes == 5.0
@@ -168,6 +173,22 @@ def test_a_run_outlives_the_session_and_is_found_again_with_its_whole_history(
     assert [step for step, _ in again.state.losses] == list(range(1, len(again.state.losses) + 1))
     again.stop_training()
     qtbot.waitUntil(lambda: isinstance(again.state.ending, Stopped), timeout=10_000)
+    again.close()
+
+
+def test_a_run_that_goes_on_is_shown_before_a_newer_one_that_ended(
+    ready_session: Session, project: Project, qtbot: QtBot
+) -> None:
+    run = start(ready_session, qtbot)
+    ready_session.close()
+    newer = RunFolder(project.runs_folder / "99990101-newer")
+    newer.path.mkdir()
+    newer.recipe.write_text(run.recipe.read_text(encoding="utf-8"), encoding="utf-8")
+    with newer.writer() as writer:
+        writer.write(Finished())
+    again = Session(project)
+    assert again.run == run
+    assert again.is_training()
     again.close()
 
 

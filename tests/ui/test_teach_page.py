@@ -103,7 +103,7 @@ def test_a_failed_run_shows_the_problem_and_the_way_back_to_the_settings(
     page = teach(open_window(ready_session))
     ready_session.start_training()
     qtbot.waitUntil(lambda: bool(page.problems()), timeout=10_000)
-    assert "The base model can't be loaded." in words_on(page)
+    qtbot.waitUntil(lambda: "The base model can't be loaded." in words_on(page))
     assert page.again_button.property("kind") == "primary"
     assert not page.check_button.isVisible()
     button = page._cards[0].remedy_button
