@@ -23,6 +23,12 @@ def main() -> int:
             f"The window can't be opened: {error}\nRun `python3 packaging/bootstrap.py app` to repair this.\n"
         )
         return 2
+    if sys.platform == "linux" and not any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"))):
+        sys.stderr.write(
+            "There is no screen to open the window on.\n"
+            "Without one, use the command line: studio --help shows its words.\n"
+        )
+        return 2
     return open_window()
 
 

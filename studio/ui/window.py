@@ -107,7 +107,7 @@ class MainWindow(QMainWindow):
         row = QHBoxLayout()
         row.setSpacing(0)
         self.rail = Rail()
-        self.rail.step_requested.connect(self.open_page)
+        self.rail.step_requested.connect(self.go_to)
         self.rail.menu_requested.connect(self._fill_project_menu)
         row.addWidget(self.rail)
         self.stack = QStackedWidget()
@@ -154,7 +154,7 @@ class MainWindow(QMainWindow):
             page = make_page(name, self.session)
             self._pages[name] = page
             if isinstance(page, PageFrame):
-                page.step_requested.connect(self.open_page)
+                page.step_requested.connect(self.go_to)
                 page.remedy_requested.connect(self._on_remedy_requested)
             appearance = getattr(page, "appearance_changed", None)
             if appearance is not None:
@@ -162,6 +162,13 @@ class MainWindow(QMainWindow):
             self.stack.addWidget(page)
         self.stack.setCurrentWidget(page)
         self.rail.show_page(name)
+
+    def go_to(self, name: str) -> None:
+        """Show a page because a person asked for it, and put the keyboard into it."""
+        self.open_page(name)
+        page = self._pages[name]
+        if isinstance(page, PageFrame):
+            page.focus_first()
 
     # What the session tells
 

@@ -97,6 +97,13 @@ class ChatPage(PageFrame):
         row.addWidget(self.settings)
         self.body.addWidget(self.talk, 1)
 
+    def focus_first(self) -> None:
+        """Write at once."""
+        if self.composer.isVisible():
+            self.composer.setFocus(Qt.FocusReason.OtherFocusReason)
+        else:
+            super().focus_first()
+
     def shutdown(self) -> None:
         """End the chat's process. The window and the end of the program do so too."""
         self.conversation.shutdown()

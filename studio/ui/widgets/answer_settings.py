@@ -73,6 +73,7 @@ class AnswerSettings(QWidget):
         self.length.setRange(16, 4096)
         self.length.setSingleStep(16)
         self.length.setValue(256)
+        self.length.lineEdit().setTextMargins(6, 0, 0, 0)
         self.length.setAccessibleName(tr("Longest answer in word pieces"))
         column.addWidget(self.length)
         column.addStretch(1)

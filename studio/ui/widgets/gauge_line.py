@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from studio.core.problems import Problem
 from studio.core.words import Sentence
@@ -18,33 +17,10 @@ from studio.ui.theme import GAP, GAP_SMALL
 from studio.ui.widgets import gauge_words as words
 from studio.ui.widgets.gauge_bar import MemoryBar
 from studio.ui.widgets.problem_card import ProblemCard
-from studio.ui.widgets.text import button, clear_layout_widget, label
+from studio.ui.widgets.text import ElidedLabel, button, clear_layout_widget, label
 
 WIDEST_NAME = 280
 """Pixels that a name may take from its bar."""
-
-
-class ElidedLabel(QLabel):
-    """One line of text that ends in "..." where there is no room; the whole of it is the tooltip."""
-
-    def __init__(self, role: str = "") -> None:
-        super().__init__()
-        self.setTextFormat(Qt.TextFormat.PlainText)
-        self.setProperty("role", role)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-
-    def minimumSizeHint(self) -> QSize:
-        """Room for a few letters."""
-        return QSize(40, super().minimumSizeHint().height())
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint as much as fits."""
-        painter = QPainter(self)
-        shown = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
-        self.setToolTip(self.text() if shown != self.text() else "")
-        painter.setPen(self.palette().color(self.foregroundRole()))
-        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
-        painter.end()
 
 
 def align(lines: Sequence[GaugeLine]) -> None:

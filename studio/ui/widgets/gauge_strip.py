@@ -15,10 +15,10 @@ from studio.device.record import Record
 from studio.ui import theme
 from studio.ui.language import tr
 from studio.ui.theme import GAP, GAP_SMALL, GAP_WIDE
-from studio.ui.widgets.gauge_line import ElidedLabel, GaugeLine, align
+from studio.ui.widgets.gauge_line import GaugeLine, align
 from studio.ui.widgets.gauge_watcher import GaugeWatcher, Readable
 from studio.ui.widgets.problem_card import ProblemCard
-from studio.ui.widgets.text import clear_layout_widget, label
+from studio.ui.widgets.text import ElidedLabel, clear_layout_widget, label
 
 if TYPE_CHECKING:
     from studio.ui.widgets.gauge_history import GaugeHistory

@@ -89,6 +89,11 @@ class PageFrame(QWidget):
         self._footer.show()
         return self.primary
 
+    def focus_first(self) -> None:
+        """Put the keyboard where a person who just came here will most likely go on."""
+        if self.primary is not None and self.primary.isVisible() and self.primary.isEnabled():
+            self.primary.setFocus(Qt.FocusReason.OtherFocusReason)
+
     def set_footer_visible(self, visible: bool) -> None:
         self._footer.setVisible(visible)
 

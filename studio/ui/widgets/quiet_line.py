@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLay
 
 from studio.ui.language import tr
 from studio.ui.theme import GAP, GAP_SMALL, fixed_font
-from studio.ui.widgets.text import button, label
+from studio.ui.widgets.text import ElidedLabel, button, label
 
 
 class QuietLine(QWidget):
@@ -29,8 +29,7 @@ class QuietLine(QWidget):
         heading = label(name, "small", wrap=False)
         heading.setFixedWidth(110)
         row.addWidget(heading)
-        self.line = label("", "", wrap=False)
-        self.line.setMinimumWidth(10)
+        self.line = ElidedLabel()
         self.line.setAccessibleName(name)
         row.addWidget(self.line, 1)
         self.button: QPushButton | None = None
@@ -42,10 +41,8 @@ class QuietLine(QWidget):
         self.setMinimumHeight(32)
 
     def show_line(self, text: str) -> None:
-        """What the line says; a longer text is cut by the window's edge and shown whole on hovering."""
-        if text != self.line.text():
-            self.line.setText(text)
-            self.line.setToolTip(text)
+        """What the line says; a longer text ends in "..." and is shown whole on hovering."""
+        self.line.setText(text)
 
     def is_open(self) -> bool:
         return self._text is not None and not self._text.isHidden()

@@ -1,0 +1,107 @@
+"""`python -m studio.engine KIND FOLDER`: one job in a process of its own.
+
+Nothing heavy is imported before the journal has its first line, so that whoever follows sees at once that the job
+lives, and before the environment is set, because torch and the Hub's library read it only while they are imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import assert_never
+
+from pydantic import ValidationError
+
+from studio.core.events import Ending
+from studio.core.jobs import Chat, Check, FetchData, FetchModel, FetchStarter, Job, Merge, Train, read_job
+from studio.core.problems import ProblemError
+from studio.core.run import JobFolder
+from studio.engine.report import Report
+
+
+def main(arguments: list[str]) -> int:
+    """Exit codes: 0 done or stopped, 2 a problem, which the journal tells unless there is none to write to."""
+    if len(arguments) != 2:
+        print("usage: python -m studio.engine KIND FOLDER", file=sys.stderr)  # noqa: T201 - no journal yet
+        return 2
+    kind, folder = arguments[0], JobFolder(Path(arguments[1]).absolute())
+    try:
+        job = read_job(folder)
+        if job.job != kind:
+            raise ValueError(f"{folder.path} holds a {job.job} job, not a {kind} job")
+        report = Report(folder, kind)
+    except (OSError, ValidationError, ValueError, ProblemError) as error:
+        print(error, file=sys.stderr)  # noqa: T201 - no journal to write to
+        return 2
+    prepare_environment(online=isinstance(job, FetchModel | FetchData))
+    if hasattr(os, "nice"):
+        # The window must stay smooth beside a job that computes on every core; on an idle machine it costs nothing.
+        with contextlib.suppress(OSError):
+            os.nice(10)
+    return report.run(work_of(job, folder))
+
+
+def prepare_environment(online: bool) -> None:
+    """Keep the Hub's library off the network and without a token unless the job is to download something."""
+    os.environ.update(
+        HF_HUB_DISABLE_TELEMETRY="1",
+        HF_DATASETS_TRUST_REMOTE_CODE="0",
+        DO_NOT_TRACK="1",
+        TOKENIZERS_PARALLELISM="false",
+        TRANSFORMERS_NO_ADVISORY_WARNINGS="1",
+        HF_HUB_DISABLE_PROGRESS_BARS="1",
+        BITSANDBYTES_NOWELCOME="1",
+        WANDB_DISABLED="true",
+    )
+    if not online:
+        os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_DATASETS_OFFLINE="1")
+        os.environ.update(HF_HUB_DISABLE_IMPLICIT_TOKEN="1", HF_HUB_DISABLE_XET="1", USE_HUB_KERNELS="0")
+        for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN"):
+            os.environ.pop(name, None)
+    if sys.platform == "linux":  # not supported on Windows
+        os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+        # Threads that wait for each other spin only briefly. By default they burn a whole core doing so, and when
+        # anything else, such as the window, needs that core, training becomes ten times slower.
+        os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+
+
+def work_of(job: Job, folder: JobFolder) -> Callable[[Report], Ending | None]:
+    """The function that does `job`, imported when it is called."""
+
+    def work(report: Report) -> Ending | None:
+        match job:
+            case Train():
+                from studio.engine.train import train
+
+                return train(report, folder)
+            case Check():
+                from studio.engine.check import check
+
+                return check(report, job)
+            case Chat():
+                from studio.engine.chat import chat
+
+                return chat(report, job)
+            case Merge():
+                from studio.engine.merge import merge
+
+                return merge(report, job)
+            case FetchStarter():
+                from studio.engine.starter import fetch_starter
+
+                return fetch_starter(report, job)
+            case FetchModel() | FetchData():
+                from studio.engine.fetch import fetch
+
+                return fetch(report, job)
+            case _:
+                assert_never(job)
+
+    return work
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,93 @@
+"""Where the job computes and in which number format: an NVIDIA card when there is one, else the processor."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+
+from studio.core.events import DeviceChosen
+
+DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+
+
+@dataclass(frozen=True)
+class Device:
+    """`dtype` is what is computed in; `memory` bytes of the card, or of the computer for a processor."""
+
+    torch_device: torch.device
+    name: str
+    dtype: torch.dtype
+    memory: int | None
+
+    @property
+    def is_cuda(self) -> bool:
+        return self.torch_device.type == "cuda"
+
+    def as_event(self) -> DeviceChosen:
+        return DeviceChosen(
+            device="cuda" if self.is_cuda else "cpu",
+            name=self.name,
+            dtype=str(self.dtype).removeprefix("torch."),
+            memory_total=self.memory,
+        )
+
+
+def choose(wanted_dtype: str | None = None) -> Device:
+    """The device of this machine; `wanted_dtype` (a name from the recipe) goes before what is fast."""
+    wanted = DTYPES.get(wanted_dtype) if wanted_dtype else None
+    if torch.cuda.is_available():
+        card = torch.cuda.get_device_properties(0)
+        if sys.platform == "win32":
+            # The Windows driver spills into system memory, 36 times slower, instead of running out. A limit turns
+            # that back into an error that can be dealt with.
+            free, total = torch.cuda.mem_get_info(0)
+            torch.cuda.set_per_process_memory_fraction(min(1.0, 0.97 * free / total), 0)
+        fast = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        return Device(torch.device("cuda", 0), str(card.name), wanted or fast, int(card.total_memory))
+    return Device(torch.device("cpu"), processor_name(), wanted or fast_on_cpu(), psutil.virtual_memory().total)
+
+
+def fast_on_cpu() -> torch.dtype:
+    """bfloat16 where a matrix product in it is really faster than in float32: flags don't tell, a clock does."""
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        left, right = torch.ones(256, 512, dtype=dtype), torch.ones(512, 512, dtype=dtype)
+        laps = []
+        with torch.inference_mode():
+            for _ in range(6):
+                start = time.perf_counter()
+                torch.mm(left, right)
+                laps.append(time.perf_counter() - start)
+        seconds[dtype] = min(laps)
+    return torch.bfloat16 if seconds[torch.bfloat16] < seconds[torch.float32] else torch.float32
+
+
+def processor_name() -> str:
+    """As the computer's maker calls it, where the system tells."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def memory_now(device: Device) -> tuple[int | None, int | None]:
+    """Bytes of the card that this process holds now and at most so far; None on a processor.
+
+    Reserved, not allocated: that is what others can't have.
+    """
+    if not device.is_cuda:
+        return None, None
+    return torch.cuda.memory_reserved(), torch.cuda.max_memory_reserved()
+
+
+def under_wsl() -> bool:
+    return "microsoft" in platform.uname().release.lower()
