@@ -337,7 +337,7 @@ class Training(_Part):
         Field(ge=1, le=1_000_000),
         Setting(
             N_("Steps between save points"),
-            N_("Automatic: about ten save points in a run."),
+            N_("Automatic: four save points in a short run, about ten in a long one."),
             term="checkpoint interval",
             unit=N_("steps"),
         ),

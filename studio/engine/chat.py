@@ -20,7 +20,8 @@ _HALF_A_LETTER = "\ufffd"
 
 
 def chat(report: Report, job: Chat) -> Ending | None:
-    """Answer every `Ask` until somebody says stop."""
+    """Answer every `Ask` until somebody says stop, or whoever asks is gone."""
+    report.end_with_parent()
     try:
         with report.interruptible():
             report.phase("loading", N_("Loading the model."), long=True)

@@ -85,6 +85,11 @@ class Report:
         self._stopping = False
         self._interruptible = False
         self._closed = threading.Event()
+        self._parent: int | None = None
+
+    def end_with_parent(self) -> None:
+        """Stop when the process that started this job is gone: for jobs that are of no use without it."""
+        self._parent = os.getppid()
 
     # Telling
 
@@ -143,6 +148,8 @@ class Report:
                 last = now
                 with contextlib.suppress(OSError):
                     self.folder.heartbeat.touch()
+                if self._parent is not None and not self._parent_lives(self._parent):
+                    self._request_stop()
             for command in self._mailbox.take():
                 self.write(CommandReceived(id=command.id, command=command.type))
                 match command:
@@ -153,6 +160,11 @@ class Report:
                         with self._arrived:
                             self._waiting.append(command)
                             self._arrived.notify_all()
+
+    @staticmethod
+    def _parent_lives(parent: int) -> bool:
+        # elsewhere than under Windows an orphan is given to another process
+        return psutil.pid_exists(parent) if sys.platform == "win32" else os.getppid() == parent
 
     def _request_stop(self) -> None:
         # The handler runs in the main thread, so that a stop by mail and one by signal are the same thing.

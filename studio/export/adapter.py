@@ -150,7 +150,8 @@ _STARTER = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 def _readme(recipe: Recipe) -> str:
     base = {
-        Source.starter: f"SmolLM2-135M-Instruct (Apache-2.0), the starter model; on the Hub: {_STARTER}",
+        Source.starter: "SmolLM2-135M-Instruct (Apache-2.0), the starter model, as this program keeps it: "
+        f"`studio doctor` prints its folder. {_STARTER} on the Hub is the same model, stored more finely",
         Source.hub: f"{recipe.model.name} from the Hugging Face Hub"
         + (f", revision {recipe.model.revision}" if recipe.model.revision else ""),
         Source.folder: f"the model that was at {recipe.model.name}",
@@ -163,24 +164,39 @@ def _readme(recipe: Recipe) -> str:
         if instructions
         else ""
     )
+    if recipe.method.kind == "qlora":
+        names = "AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig"
+        stored = (
+            "\nIt was learned on the base model in 4 bits (NF4). Load the base the same way, as below: on a base that is\n"
+            "stored more finely it answers differently, and with a small model often worse.\n"
+        )
+        compression = f"""
+compression = BitsAndBytesConfig(
+    load_in_4bit=True,
+    bnb_4bit_quant_type="nf4",
+    bnb_4bit_use_double_quant={recipe.method.double_quantization},
+    bnb_4bit_compute_dtype="{recipe.method.compute_dtype or "bfloat16"}",
+)
+loaded = AutoModelForCausalLM.from_pretrained(base, quantization_config=compression)"""
+    else:
+        names, stored = "AutoModelForCausalLM, AutoTokenizer", ""
+        compression = "\nloaded = AutoModelForCausalLM.from_pretrained(base)"
     return f"""# {title}
 
 A LoRA add-on (adapter) for {base}.
 It holds only what was learned: use it together with exactly that base model.
-{told}
+{stored}{told}
 ```python
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import {names}
 
 base = "..."  # the folder or name of the base model
 here = "..."  # this folder
-tokenizer = AutoTokenizer.from_pretrained(here)
-model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), here)
+tokenizer = AutoTokenizer.from_pretrained(here){compression}
+model = PeftModel.from_pretrained(loaded, here)
 messages = [{{"role": "user", "content": "Hello"}}]
 inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
 answer = model.generate(**inputs, max_new_tokens=200)[0, inputs["input_ids"].shape[1]:]
 print(tokenizer.decode(answer, skip_special_tokens=True))
 ```
-
-`adapter_config.json` names the folder in which the base model lay when this was taught.
 """

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +30,7 @@ from studio.core.events import (
     StopAnswer,
     Stopped,
 )
-from studio.core.jobs import Chat, Check, Merge, Train
+from studio.core.jobs import Chat, Check, Merge, Train, write_job
 from studio.core.recipe import Method
 from studio.core.run import RunFolder, new_id, send, sha256_of
 from studio.data.encode import Encoder
@@ -98,6 +101,31 @@ def test_a_chat_streams_is_interrupted_and_ends_when_told(taught: RunFolder, sta
     assert grown == ended[second.id].text
     assert "chat.forgot" in {e.code for e in events if isinstance(e, Noticed)}
     assert isinstance(events[-1], Stopped)
+
+
+def test_a_chat_ends_with_the_window_that_started_it(taught: RunFolder) -> None:
+    folder = taught.job("chat")
+    write_job(folder, Chat(run=taught.path))
+    window = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import subprocess, sys, time\n"
+            "subprocess.Popen([sys.executable, '-m', 'studio.engine', 'chat', sys.argv[1]], start_new_session=True)\n"
+            "time.sleep(300)",
+            str(folder.path),
+        ]
+    )
+    until = time.monotonic() + 90
+    while folder.state().chat is None:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    window.kill()
+    window.wait()
+    until = time.monotonic() + 20
+    while not isinstance(folder.state().ending, Stopped):
+        assert time.monotonic() < until, "the model stays in memory for nobody"
+        time.sleep(0.1)
 
 
 def test_the_combined_model_is_an_ordinary_one_that_answers_the_same(

@@ -34,6 +34,7 @@ def test_the_export_holds_the_best_save_point_and_how_to_use_it(run: RunFolder, 
     readme = (out / "README.md").read_text(encoding="utf-8")
     assert "Sort messages politely." in readme
     assert "PeftModel.from_pretrained" in readme
+    assert 'bnb_4bit_quant_type="nf4"' in readme, "it was learned on a base in 4 bits"
     assert not (out / "optimizer.pt").exists()
     assert [p.name for p in out.parent.iterdir()] == ["adapter"]
 

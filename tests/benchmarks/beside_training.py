@@ -1,0 +1,194 @@
+"""A window beside a training on every core: how late its timer is, and how many tokens a second it costs.
+
+`python -m tests.benchmarks.beside_training [--home FOLDER] [--rounds 5]` prints one JSON object. One training of
+examples of equal length goes on all the time; beside it, stretches without a window and with the program's own window
+following the run take turns in mirrored order, so that a machine that grows slower or faster favours neither. How late
+a 16 ms timer is, in that window and in a bare Qt loop, is measured in stretches of its own, because the timer itself
+wakes a processor sixty times a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from studio.core.run import RunFolder
+
+STRETCH = 25.0
+"""Seconds of one stretch."""
+
+SETTLING = 4.0
+"""Seconds that a window gets before it is measured."""
+
+
+def show_window(project_folder: Path, *, timed: bool) -> None:
+    """Open the program's window on a run that goes on, let it settle, and print what it used."""
+    from studio.runs.project import Project
+    from studio.ui.app import SWITCH_INTERVAL, make_application
+    from studio.ui.session import Session
+    from studio.ui.window import MainWindow
+    from tests.benchmarks.timer_lateness import timer_lateness
+
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    make_application([])
+    session = Session(Project(project_folder))
+    window = MainWindow(session)
+    window.open_page("teach")
+    window.show()
+    session.begin()
+    wait_for(SETTLING)
+    assert session.is_training(), "the window did not find the run"
+    began, used = time.time(), time.process_time()
+    late = timer_lateness(STRETCH) if timed else wait_for(STRETCH)
+    _print_stretch(began, time.process_time() - used, late)
+    os._exit(0)  # the run goes on; nothing of this window is to be kept
+
+
+def show_bare_loop() -> None:
+    """An empty Qt program with the same timer."""
+    from PySide6.QtWidgets import QApplication
+
+    from tests.benchmarks.timer_lateness import timer_lateness
+
+    application = QApplication([])
+    began, used = time.time(), time.process_time()
+    _print_stretch(began, time.process_time() - used, timer_lateness(STRETCH))
+    del application
+
+
+def wait_for(seconds: float) -> list[float]:
+    """Run the event loop for that long, without any timer of ours."""
+    from PySide6.QtCore import QEventLoop, QTimer
+
+    loop = QEventLoop()
+    QTimer.singleShot(round(seconds * 1000), loop.quit)
+    loop.exec()
+    return []
+
+
+def _print_stretch(began: float, used: float, late: list[float]) -> None:
+    from tests.benchmarks.timer_lateness import percentile
+
+    lateness = {"p99": percentile(late, 0.99) * 1e3, "worst": late[-1] * 1e3} if late else {}
+    print(json.dumps({"began": began, "core": used / STRETCH, **lateness}))
+
+
+def equal_examples(file: Path) -> Path:
+    """A CSV of examples that have the same number of tokens, so that every step takes the same time."""
+    lines = [
+        f'"My parcel number {n} is late. Where is it now?","TEAM: delivery NEXT: look up {n}"' for n in range(100, 260)
+    ]
+    file.write_text("question,answer\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    return file
+
+
+def measure(rounds: int, scratch: Path) -> dict[str, object]:
+    """Milliseconds of lateness, and the window's cost as a share of the training's tokens a second."""
+    from studio.core.automatic import Facts
+    from studio.core.jobs import Train
+    from studio.core.recipe import Recipe, with_values
+    from studio.data.readers import open_table
+    from studio.runs.command import end_forcefully
+    from studio.runs.project import create_project
+    from studio.runs.start import create_run, start_job
+
+    project = create_project("Beside training")
+    values = {
+        "data.path": str(equal_examples(scratch / "equal.csv")),
+        "data.held_out": 0.0,
+        "training.passes": 50,
+        "training.save_every": 10**6,
+    }
+    recipe = with_values(Recipe(), values)
+    run = create_run(project, recipe, open_table(recipe.data), Facts())
+    process = start_job(run, Train())
+    try:
+        while len(run.state().losses) < 4:
+            if process.poll() is not None:
+                raise RuntimeError(run.log.read_text())
+            time.sleep(0.5)
+        kept, cores, alone = [], [], []
+        for number in range(rounds):
+            speeds = {}
+            for kind in ("alone", "window") if number % 2 == 0 else ("window", "alone"):
+                if kind == "alone":
+                    time.sleep(SETTLING)
+                    began = time.time()
+                    time.sleep(STRETCH)
+                else:
+                    shown = _shown("window", project.folder)
+                    began = shown["began"]
+                    cores.append(shown["core"])
+                speeds[kind] = _speed(run, began)
+            kept.append(speeds["window"] / speeds["alone"])
+            alone.append(speeds["alone"])
+        late = {kind: _shown(kind, project.folder) for kind in ("timed", "bare")}
+    finally:
+        end_forcefully(run)
+    return {
+        "rounds": rounds,
+        "tokens_per_second_alone": round(statistics.median(alone), 1),
+        "window_costs": round(1 - statistics.median(kept), 4),
+        "window_costs_each": [round(1 - one, 4) for one in kept],
+        "window_uses_of_a_core": round(statistics.median(cores), 4),
+        "late_ms": {
+            name: {key: round(late[kind][key], 1) for key in ("p99", "worst")}
+            for name, kind in (("window", "timed"), ("bare", "bare"))
+        },
+    }
+
+
+def _shown(kind: str, project: Path) -> dict[str, float]:
+    command = [sys.executable, "-m", "tests.benchmarks.beside_training", "--show", kind, "--project", str(project)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def _speed(run: RunFolder, began: float) -> float:
+    """Tokens a second between the first and the last step that ended within the stretch."""
+    from studio.core.events import StepDone
+
+    steps = [e for e in run.reader().read_new() if isinstance(e, StepDone) and began <= e.at <= began + STRETCH]
+    return sum(e.tokens for e in steps[1:]) / (steps[-1].at - steps[0].at)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--home", help="a data folder that has the starter model")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--show", choices=["window", "timed", "bare"])
+    parser.add_argument("--project")
+    arguments = parser.parse_args()
+    if "DISPLAY" not in os.environ:
+        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    if arguments.show in ("window", "timed"):
+        show_window(Path(arguments.project), timed=arguments.show == "timed")
+    elif arguments.show == "bare":
+        show_bare_loop()
+    else:
+        from studio.core import paths
+
+        starter = (Path(arguments.home) / "models" if arguments.home else paths.models()) / paths.starter_model().name
+        with tempfile.TemporaryDirectory(prefix="studio-bench-") as scratch:
+            models = Path(scratch) / "models"
+            models.mkdir()
+            (models / starter.name).symlink_to(starter.resolve(), target_is_directory=True)
+            os.environ[paths.HOME_VARIABLE] = scratch
+            print(json.dumps(measure(arguments.rounds, Path(scratch))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
