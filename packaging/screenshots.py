@@ -1,9 +1,12 @@
-"""Takes the pictures of docs/screenshots from the real window, with a real project, run, check and conversation.
+"""Takes pictures of the real window, with a real project, run, check and conversation.
+
+Those that the README shows go to docs/screenshots, all others to build/pictures, to be looked at.
 
     .venv/bin/python packaging/screenshots.py [--home FOLDER] [--variants en-light,ko-dark] [--without-training]
 
-Without `--home`, a data folder is made under build/ and kept there for the next time; where it has no run yet, `studio
-demo` makes one, which takes some minutes. Then one more run is started, to be seen while it goes on, and stopped.
+Without `--home`, a data folder is made among the temporary files, under a name that may stand in a picture, and kept
+for the next time; where it has no run yet, `studio demo` makes one, which takes some minutes. Then one more run is
+started, to be seen while it goes on, and stopped.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,13 +24,14 @@ from typing import cast
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "screenshots"
+OTHERS = ROOT / "build" / "pictures"
 VARIANTS = ("en-light", "en-dark", "ko-light", "ko-dark")
 sys.path.insert(0, str(ROOT))
 
 
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--home", type=Path, default=ROOT / "build" / "screenshots")
+    parser.add_argument("--home", type=Path, default=Path(tempfile.gettempdir()) / "studio")
     parser.add_argument("--variants", default=",".join(VARIANTS), help="of " + ", ".join(VARIANTS))
     parser.add_argument("--without-training", action="store_true", help="leave out the picture of a run going on")
     options = parser.parse_args(words)
@@ -35,7 +40,8 @@ def main(words: list[str]) -> int:
         os.execvp(screen[0], screen)
     os.environ["STUDIO_HOME"] = str(options.home.resolve())
     make_run()
-    PICTURES.mkdir(parents=True, exist_ok=True)
+    for folder in (PICTURES, OTHERS):
+        folder.mkdir(parents=True, exist_ok=True)
     studio = Studio(options.variants.split(","))
     try:
         studio.take_all(training=not options.without_training)
@@ -130,9 +136,10 @@ class Studio:
             yield tongue
             self.wait(lambda: not self.session.reading_data)
             self.settle(2.5)
-            path = PICTURES / f"{picture}-{variant}.png"
-            self.window.grab().save(str(path))
-            print(path.name, flush=True)
+            name = f"{picture}-{variant}.png"
+            shown = f"screenshots/{name}" in (ROOT / "README.md").read_text(encoding="utf-8")
+            self.window.grab().save(str((PICTURES if shown else OTHERS) / name))
+            print(name, flush=True)
 
     def open_sample(self, tongue: str) -> None:
         from studio.data.samples import sample

@@ -9,6 +9,7 @@ A literal is what stands inside `N_("...")` or `tr("...")` in studio/, and the l
 
 from __future__ import annotations
 
+import ast
 import string
 import sys
 from collections.abc import Iterator
@@ -16,14 +17,13 @@ from pathlib import Path
 
 import yaml
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).resolve().parent.parent
 RESOURCES = ROOT / "resources"
 LANGUAGES = ("ko",)
-KEYWORDS = {"N_": None, "tr": None}
+MARKERS = ("N_", "tr")
 
 
 def catalogue_path(language: str) -> Path:
@@ -32,10 +32,13 @@ def catalogue_path(language: str) -> Path:
 
 def literals() -> Iterator[tuple[str, str]]:
     """Every literal that a person can read, with the file it stands in. The same one may come more than once."""
-    found = extract_from_dir(str(ROOT / "studio"), [("**.py", "python")], keywords=KEYWORDS)
-    for file, _line, message, _comments, _context in found:
-        if isinstance(message, str) and message:
-            yield message, f"studio/{Path(file).as_posix()}"
+    # read from the syntax tree: Babel's own extractor misses calls that stand inside of f-strings
+    for file in sorted((ROOT / "studio").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MARKERS and node.args:
+                literal = node.args[0]
+                if isinstance(literal, ast.Constant) and isinstance(literal.value, str) and literal.value:
+                    yield literal.value, file.relative_to(ROOT).as_posix()
     for path in sorted((RESOURCES / "presets").glob("*.yaml")):
         preset = yaml.safe_load(path.read_text(encoding="utf-8"))
         for key in ("label", "description"):

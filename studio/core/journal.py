@@ -25,8 +25,7 @@ class WriterLock:
         self._file: IO[bytes] | None = None
 
     def acquire(self) -> bool:
-        """True when this process holds the lock now; False when another one does."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        """True when this process holds the lock now; False when another one does. The folder has to be there."""
         file = open(self.path, "a+b")  # noqa: SIM115 - kept open for as long as the lock is held
         try:
             _lock(file)
@@ -74,6 +73,7 @@ class JournalWriter:
     """
 
     def __init__(self, path: Path, lock: Path) -> None:
+        lock.parent.mkdir(parents=True, exist_ok=True)
         self._lock = WriterLock(lock)
         if not self._acquire_patiently():
             raise problem(
@@ -154,6 +154,8 @@ class JournalReader:
         Lines that contain `keep_last_of` are skipped unparsed, all but the last: lists of runs need no single steps.
         """
         try:
+            if self.path.stat().st_size <= self._offset:
+                return []
             with open(self.path, "rb") as file:
                 file.seek(self._offset)
                 block = file.read()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import uuid
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from studio.core.events import Ending, Fetched
@@ -32,19 +34,20 @@ def fetch(report: Report, job: FetchModel | FetchData) -> Ending | None:
 
 
 def _fetch_model(report: Report, name: str, revision: str) -> None:
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.utils._paths import filter_repo_objects
+    # Over plain HTTP a stop takes effect in the middle of a file; the Hub's own protocol blocks until its end.
+    os.environ.setdefault("HF_HUB_DISABLE_XET", "1")  # read while the library is imported
+    from huggingface_hub import HfApi, hf_hub_download
 
     if not is_hub_model_name(name):
         raise _no_such("model", name)
     place = hub_folder(name, revision)
-    # One folder for every attempt, so that an interrupted download goes on where it stopped.
+    # One folder for every attempt, so that files that arrived whole aren't downloaded again.
     staging = place.with_name(f".part-{place.name}")
     report.phase("downloading", N_("Downloading {name} from the Hugging Face Hub."), long=True, name=name)
     try:
         found = HfApi().model_info(name, revision=revision or None, files_metadata=True)
         sizes = {f.rfilename: f.size or 0 for f in found.siblings or []}
-        wanted = list(filter_repo_objects(sizes, allow_patterns=list(WANTED), ignore_patterns=list(UNWANTED)))
+        wanted = [file for file in sizes if _matches(file, WANTED) and not _matches(file, UNWANTED)]
         if not any(file.endswith(".safetensors") for file in wanted):
             raise problem(
                 "hub.no_safetensors",
@@ -56,16 +59,13 @@ def _fetch_model(report: Report, name: str, revision: str) -> None:
             )
         total = sum(sizes[file] for file in wanted)
         staging.mkdir(parents=True, exist_ok=True)
+        _tidy(staging, {file: sizes[file] for file in wanted})
         require_room(place, max(0, total - size_of(staging)) + 100_000_000)
         with _Growth(report, staging, total, name):
-            snapshot_download(
-                name,
-                revision=found.sha,  # what was counted is what is fetched, even if the branch moves
-                local_dir=staging,
-                allow_patterns=list(WANTED),
-                ignore_patterns=list(UNWANTED),
-                max_workers=4,
-            )
+            # One after the other in this thread: a pool of threads would finish its files before it obeys a stop.
+            for file in wanted:
+                # By commit: what was counted is what is fetched, even if the branch moves.
+                hf_hub_download(name, file, revision=found.sha, local_dir=staging)
     except ProblemError:
         raise
     except Exception as error:
@@ -101,6 +101,23 @@ def _fetch_data(report: Report, name: str, split: str) -> None:
     report.write(Fetched(folder=str(place), size=place.stat().st_size), durable=True)
 
 
+def _matches(file: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(file, pattern) for pattern in patterns)
+
+
+def _tidy(staging: Path, wanted: dict[str, int]) -> None:
+    """Remove what an earlier attempt left that is of no use: halves, damaged files, files of another revision.
+
+    The Hub's library keeps no halves of its own accord, but can't remove them when the process is killed, and takes
+    a file that is there for complete whatever its size.
+    """
+    for half in (staging / ".cache").rglob("*.incomplete"):
+        half.unlink(missing_ok=True)
+    for entry in staging.iterdir():
+        if entry.is_file() and wanted.get(entry.name) != entry.stat().st_size:
+            entry.unlink(missing_ok=True)
+
+
 class _Growth:
     """Tells every second how much of a download is on the disk."""
 
@@ -113,9 +130,11 @@ class _Growth:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._done.set()
         self._thread.join()
+        if kind is None:
+            self._tell(self._total)
 
     def _watch(self) -> None:
         while not self._done.wait(1.0):
@@ -123,7 +142,10 @@ class _Growth:
                 now = min(size_of(self._folder), self._total)
             except OSError:
                 continue  # a file was renamed between being listed and being looked at
-            self._report.progress(now, self._total, "bytes", N_("Downloading {name}."), name=self._name)
+            self._tell(now)
+
+    def _tell(self, now: int) -> None:
+        self._report.progress(now, self._total, "bytes", N_("Downloading {name}."), name=self._name)
 
 
 def _no_such(kind: str, name: str) -> ProblemError:
@@ -189,7 +211,7 @@ def _in_words(error: Exception, kind: str, name: str, split: str = "") -> Proble
         return problem(
             "hub.no_network",
             N_("The Hugging Face Hub can't be reached."),
-            N_("This computer has no connection to it at the moment. What was downloaded so far is kept."),
+            N_("This computer has no connection to it at the moment. Files that arrived whole are kept."),
             N_("Check the connection to the internet and try again."),
             remedy=Remedy.try_again,
         )
@@ -197,7 +219,7 @@ def _in_words(error: Exception, kind: str, name: str, split: str = "") -> Proble
         "hub.failed",
         N_("{name} couldn't be downloaded."),
         N_("The Hub says: {reason}"),
-        N_("Try again later. What was downloaded so far is kept."),
+        N_("Try again later. Files that arrived whole are kept."),
         remedy=Remedy.try_again,
         name=name,
         reason=reason,

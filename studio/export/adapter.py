@@ -167,8 +167,8 @@ def _readme(recipe: Recipe) -> str:
     if recipe.method.kind == "qlora":
         names = "AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig"
         stored = (
-            "\nIt was learned on the base model in 4 bits (NF4). Load the base the same way, as below: on a base that is\n"
-            "stored more finely it answers differently, and with a small model often worse.\n"
+            "\nIt was learned on the base model in 4 bits (NF4). Load the base the same way, as below: on a base that\n"
+            "is stored more finely it answers differently, and with a small model often worse.\n"
         )
         compression = f"""
 compression = BitsAndBytesConfig(

@@ -22,6 +22,9 @@ from studio.runs.start import JobProcess
 SILENT_AFTER = 120.0
 """Seconds without a heartbeat after which a living process counts as silent."""
 
+LOOK_EVERY = 1.0
+"""Seconds between two looks whether a job that was found again still lives; each opens a file."""
+
 LOG_END = 4000
 """Bytes of the log kept in a `Died` event."""
 
@@ -45,9 +48,15 @@ def follow(
     """
     reader = reader or folder.reader()
     ended = False
-    started = time.monotonic()
+    # a job found again gets a moment to take its lock
+    look_again = time.monotonic() + LOOK_EVERY / 2
     while not (stop is not None and stop.is_set()):
-        gone = _is_gone(folder, process, started)  # asked before reading, so that the last events aren't missed
+        gone = False  # asked before reading, so that the last events aren't missed
+        if process is not None:
+            gone = process.poll() is not None
+        elif time.monotonic() >= look_again:
+            look_again = time.monotonic() + LOOK_EVERY
+            gone = not lock_is_held(folder.lock)
         events = reader.read_new()
         for begin in range(0, len(events), _BATCH):
             yield events[begin : begin + _BATCH]
@@ -74,13 +83,6 @@ def _ending_after(events: list[Event], ended: bool) -> bool:
         elif isinstance(event, ProcessStarted):
             ended = False
     return ended
-
-
-def _is_gone(folder: JobFolder, process: JobProcess | None, started: float) -> bool:
-    if process is not None:
-        return process.poll() is not None
-    # found again: the operating system's lock says who lives; give a fresh start a moment to take it
-    return not lock_is_held(folder.lock) and time.monotonic() - started > 0.5
 
 
 def standing(folder: JobFolder) -> Standing:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PySide6.QtCore import QTimer
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication
 
@@ -27,6 +28,9 @@ SWITCH_INTERVAL = 0.0005
 
 def make_application(argv: list[str]) -> QApplication:
     """The dressed application in the person's language."""
+    # Painting shared among threads has them wait for each other at every span, and beside a training for a processor
+    # too: hundreds of wake-ups a second, which cost the training more than the painting itself does.
+    os.environ.setdefault("QT_NO_GUI_THREADPOOL", "1")
     existing = QApplication.instance()
     app = existing if isinstance(existing, QApplication) else QApplication(argv)
     # Qt calls let go of the interpreter; beside a busy thread each would wait 5 ms to get it back
@@ -55,6 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         if options.report_start is not None:
             _report(options.report_start)
         session.begin()
+        QTimer.singleShot(500, lambda: tasks.run_in_background(window, _import_plots, lambda _: None))
 
     window.first_frame_painted.connect(on_first_frame)
     window.show()
@@ -62,6 +67,11 @@ def main(argv: list[str] | None = None) -> int:
     session.close()
     tasks.wait_for_all()
     return code
+
+
+def _import_plots() -> None:
+    """Ahead of time and beside the window: the first curve would otherwise hold it up for a quarter of a second."""
+    import pyqtgraph  # noqa: F401
 
 
 def _report(path: Path) -> None:
