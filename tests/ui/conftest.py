@@ -42,7 +42,7 @@ def leaves_nothing_behind(qapp: QApplication, home: object) -> Iterator[None]:
     threads_done = tasks.wait_for_all()
     _settle()
     assert threads_done, "a thread of the window is still busy"
-    busy = [o for o in gc.get_objects() if isinstance(o, QThread) and _runs(o)]
+    busy = [o for o in gc.get_objects() if issubclass(type(o), QThread) and _runs(o)]
     assert not busy, f"threads left running: {busy}"
     left = [w for w in qapp.topLevelWidgets() if id(w) not in widgets_before and w.isVisible()]
     assert not left, f"windows left open: {left}"

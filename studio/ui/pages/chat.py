@@ -22,8 +22,8 @@ from studio.ui.widgets.answer_settings import AnswerSettings
 from studio.ui.widgets.chat_column import ChatColumn
 from studio.ui.widgets.composer import Composer
 from studio.ui.widgets.openers import Openers
-from studio.ui.widgets.page import MissingView, PageFrame
-from studio.ui.widgets.text import button, clear_layout_widget, label
+from studio.ui.widgets.page import Obstacle, PageFrame
+from studio.ui.widgets.text import button, label
 
 
 class ChatPage(PageFrame):
@@ -53,9 +53,7 @@ class ChatPage(PageFrame):
         self.standing = label("", "small")
         self.openers = Openers()
         self.openers.chosen.connect(self._on_sent)
-        self.missing: MissingView | None = None
         self._offered: RunFolder | None = None
-        self._obstacle_shown: tuple[str, str, str] | None = None
         self._build()
 
         session.run_changed.connect(self._on_subject_changed)
@@ -191,8 +189,7 @@ class ChatPage(PageFrame):
     def _paint(self) -> None:
         obstacle = self._obstacle()
         self.talk.setVisible(obstacle is None)
-        if obstacle != self._obstacle_shown:
-            self._show_missing(obstacle)
+        self.show_missing(obstacle)
         if obstacle is not None:
             return
         taught = self._taught()
@@ -211,16 +208,6 @@ class ChatPage(PageFrame):
         self.standing.setText(words)
         self.standing.setVisible(bool(words))
 
-    def _show_missing(self, obstacle: tuple[str, str, str] | None) -> None:
-        self._obstacle_shown = obstacle
-        if self.missing is not None:
-            clear_layout_widget(self.missing)
-            self.missing = None
-        if obstacle is not None:
-            self.missing = MissingView(*obstacle)
-            self.missing.step_requested.connect(self.step_requested)
-            self.body.addWidget(self.missing, 1)
-
     def _standing_words(self, taught: bool) -> str:
         if self.conversation.is_loading():
             phase = self.conversation.job.state.phase
@@ -232,7 +219,7 @@ class ChatPage(PageFrame):
             return tr("This is the base model, as it is before teaching.")
         return ""
 
-    def _obstacle(self) -> tuple[str, str, str] | None:
+    def _obstacle(self) -> Obstacle | None:
         session = self._session
         if session.is_training():
             words = tr("A model is being taught now. Chatting would take memory away from it, so it waits until then.")

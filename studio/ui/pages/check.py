@@ -16,7 +16,7 @@ from studio.ui.session import Session
 from studio.ui.tasks import run_in_background
 from studio.ui.widgets.answer_comparison import AnswerComparison, ComparisonCard, pair_up
 from studio.ui.widgets.card import Card
-from studio.ui.widgets.page import MissingView, PageFrame
+from studio.ui.widgets.page import Obstacle, PageFrame
 from studio.ui.widgets.progress_card import ProgressCard
 from studio.ui.widgets.text import clear_layout_widget, label
 from studio.ui.widgets.verdict_banner import VerdictBanner
@@ -31,11 +31,9 @@ class CheckPage(PageFrame):
         self._run: RunFolder | None = None
         self._shown = RunState()
         self._painted: tuple[bool, int, bool] | None = None
-        self._obstacle_shown: tuple[str, str, str] | None = None
         self._bound: FollowedJob | None = None
         self._live = False
         self.job = session.job("check")
-        self.missing: MissingView | None = None
         self.progress = ProgressCard(tr("Progress of the check"))
         self.progress.stopped.connect(lambda: self.job.stop(keep=False))
         self.banner: VerdictBanner | None = None
@@ -131,7 +129,7 @@ class CheckPage(PageFrame):
         running = self.job.is_running()
         state = self.job.state if running else self._shown
         obstacle = None if running or state.answers else self._obstacle()
-        self._show_missing(obstacle)
+        self.show_missing(obstacle)
         self.start.setVisible(obstacle is None)
         self.start.setEnabled(not running and self._obstacle() is None)
         self.start.setText(tr("Check again") if state.answers and not running else tr("Check"))
@@ -184,7 +182,7 @@ class CheckPage(PageFrame):
         self.comparison.setVisible(bool(state.answers))
         self.comparison.set_answers(state.answers)
 
-    def _obstacle(self) -> tuple[str, str, str] | None:
+    def _obstacle(self) -> Obstacle | None:
         """What is missing, the words of a button, and where it leads."""
         session = self._session
         if session.is_training():
@@ -200,18 +198,6 @@ class CheckPage(PageFrame):
             words = tr("No examples were set aside in this run, so there is nothing to check it with.") + " "
             return words + tr("Set some aside and teach again."), tr("Go to Teach"), "teach"
         return None
-
-    def _show_missing(self, obstacle: tuple[str, str, str] | None) -> None:
-        if obstacle == self._obstacle_shown:
-            return
-        self._obstacle_shown = obstacle
-        if self.missing is not None:
-            clear_layout_widget(self.missing)
-            self.missing = None
-        if obstacle is not None:
-            self.missing = MissingView(*obstacle)
-            self.missing.step_requested.connect(self.step_requested)
-            self.body.insertWidget(0, self.missing, 1)
 
 
 def _newest_verdict(run: RunFolder) -> RunState | None:

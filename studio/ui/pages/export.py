@@ -26,8 +26,7 @@ from studio.ui.language import tr
 from studio.ui.session import Session
 from studio.ui.tasks import run_in_background
 from studio.ui.widgets.export_card import ExportCard
-from studio.ui.widgets.page import MissingView, PageFrame
-from studio.ui.widgets.text import clear_layout_widget
+from studio.ui.widgets.page import Obstacle, PageFrame
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,6 @@ class ExportPage(PageFrame):
         self._known: _Known | None = None
         self._exporting: Path | None = None
         self._bound: FollowedJob | None = None
-        self._obstacle_shown: tuple[str, str, str] | None = None
-        self.missing: MissingView | None = None
         self.targets: dict[str, Path] = {}
         self.adapter = ExportCard(
             tr("Just the add-on"),
@@ -241,18 +238,9 @@ class ExportPage(PageFrame):
         obstacle = self._obstacle()
         for card in (self.adapter, self.merged):
             card.setVisible(obstacle is None)
-        if obstacle == self._obstacle_shown:
-            return
-        self._obstacle_shown = obstacle
-        if self.missing is not None:
-            clear_layout_widget(self.missing)
-            self.missing = None
-        if obstacle is not None:
-            self.missing = MissingView(*obstacle)
-            self.missing.step_requested.connect(self.step_requested)
-            self.body.insertWidget(0, self.missing, 1)
+        self.show_missing(obstacle)
 
-    def _obstacle(self) -> tuple[str, str, str] | None:
+    def _obstacle(self) -> Obstacle | None:
         session = self._session
         if session.is_training():
             words = tr("The model is still being taught. It can be exported when that is done.")

@@ -12,6 +12,9 @@ from studio.ui.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE
 from studio.ui.widgets.problem_card import ProblemCard
 from studio.ui.widgets.text import button, clear_layout_widget, label
 
+Obstacle = tuple[str, str, str]
+"""What a step lacks, the words of a button, and the step where that leads."""
+
 
 class PageFrame(QWidget):
     """Pages subclass it (or hold one): put content into `body`, buttons in with `add_secondary` and `set_primary`.
@@ -65,6 +68,8 @@ class PageFrame(QWidget):
         self._footer.hide()
         outer.addWidget(self._footer)
         self._cards: list[ProblemCard] = []
+        self.missing: MissingView | None = None
+        self._obstacle_shown: Obstacle | None = None
 
     def set_title(self, text: str) -> None:
         self.title.setText(text)
@@ -88,6 +93,19 @@ class PageFrame(QWidget):
         self._primary_place.addWidget(self.primary)
         self._footer.show()
         return self.primary
+
+    def show_missing(self, obstacle: Obstacle | None) -> None:
+        """Say at the top of the content what this step lacks, or with None nothing. Pages hide the rest themselves."""
+        if obstacle == self._obstacle_shown:
+            return
+        self._obstacle_shown = obstacle
+        if self.missing is not None:
+            clear_layout_widget(self.missing)
+            self.missing = None
+        if obstacle is not None:
+            self.missing = MissingView(*obstacle)
+            self.missing.step_requested.connect(self.step_requested)
+            self.body.insertWidget(0, self.missing, 1)
 
     def focus_first(self) -> None:
         """Put the keyboard where a person who just came here will most likely go on."""
