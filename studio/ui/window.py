@@ -94,7 +94,7 @@ class MainWindow(QMainWindow):
         # the window's own, as a button loses its shortcut with every new text
         QShortcut("Ctrl+Q", self).activated.connect(self.close)
         for keys, name in SHORTCUTS.items():
-            QShortcut(keys, self).activated.connect(partial(self.open_page, name))
+            QShortcut(keys, self).activated.connect(partial(self.go_to, name))
 
     # Building
 

@@ -61,6 +61,24 @@ def test_steps_open_with_the_keyboard(session: Session, open_window: Opener, qtb
         qtbot.waitUntil(lambda name=name: window.page_name == name)  # type: ignore[misc]
 
 
+def test_a_step_that_was_asked_for_takes_the_keyboard(session: Session, open_window: Opener, qtbot: QtBot) -> None:
+    window = open_window(session)
+    with qtbot.waitActive(window):
+        window.activateWindow()
+    window.go_to("export")
+    page = window.stack.currentWidget()
+    assert isinstance(page, PageFrame)
+    assert page.missing is not None
+    assert page.missing.button.hasFocus()
+    window.go_to("chat")
+    assert not page.missing.button.hasFocus()
+    focused = QApplication.focusWidget()
+    chat = window.stack.currentWidget()
+    assert focused is not None
+    assert chat is not None
+    assert chat.isAncestorOf(focused)
+
+
 def test_every_control_on_every_page_has_a_name_for_those_who_hear_it(session: Session, open_window: Opener) -> None:
     window = open_window(session)
     for name in PAGES:

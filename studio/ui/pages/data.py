@@ -199,11 +199,14 @@ class DataPage(PageFrame):
             self._paint_table()
         self._paint_problem()
         has_table = session.table is not None
+        came = has_table and self.loaded.isHidden()
         self.drop.setVisible(not has_table)
         self.loaded.setVisible(has_table)
         usable = has_table and session.examples is not None and bool(session.examples.examples)
         self.next.setVisible(has_table)
         self.next.setEnabled(usable)
+        if came and self.isVisible():
+            self.focus_first()  # the button that was pressed is gone
         if not has_table:
             self.set_lead(tr("Bring examples of how you answer. A few dozen are enough to begin with."))
         elif usable:

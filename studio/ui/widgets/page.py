@@ -109,7 +109,9 @@ class PageFrame(QWidget):
 
     def focus_first(self) -> None:
         """Put the keyboard where a person who just came here will most likely go on."""
-        if self.primary is not None and self.primary.isVisible() and self.primary.isEnabled():
+        if self.missing is not None:
+            self.missing.button.setFocus(Qt.FocusReason.OtherFocusReason)
+        elif self.primary is not None and self.primary.isVisible() and self.primary.isEnabled():
             self.primary.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def set_footer_visible(self, visible: bool) -> None:
