@@ -1,10 +1,10 @@
 """A window beside a training on every core: how late its timer is, and how many tokens a second it costs.
 
-`python -m tests.benchmarks.beside_training [--home FOLDER] [--rounds 5]` prints one JSON object. One training of
-examples of equal length goes on all the time; beside it, stretches without a window and with the program's own window
-following the run take turns in mirrored order, so that a machine that grows slower or faster favours neither. How late
-a 16 ms timer is, in that window and in a bare Qt loop, is measured in stretches of its own, because the timer itself
-wakes a processor sixty times a second.
+`python -m tests.benchmarks.beside_training [--home FOLDER] [--pairs 20]` prints one JSON object. One training of
+examples of equal length goes on all the time, and one window of the program's follows it, which is halted and let go on
+again (SIGSTOP, SIGCONT) in many short stretches: on a machine whose speed drifts, neighbours are what can be compared.
+How late a 16 ms timer is, in such a window and in a bare Qt loop, is measured in stretches of its own, because the
+timer itself wakes a processor sixty times a second.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -24,13 +25,16 @@ if TYPE_CHECKING:
     from studio.core.run import RunFolder
 
 STRETCH = 25.0
-"""Seconds of one stretch."""
+"""Seconds for which a timer is watched."""
+
+TURN = 8.0
+"""Seconds of one turn with or without the window, a few steps long."""
 
 SETTLING = 4.0
 """Seconds that a window gets before it is measured."""
 
 
-def show_window(project_folder: Path, *, timed: bool) -> None:
+def show_window(project_folder: Path, stretch: float, *, timed: bool) -> None:
     """Open the program's window on a run that goes on, let it settle, and print what it used."""
     from studio.runs.project import Project
     from studio.ui.app import SWITCH_INTERVAL, make_application
@@ -48,7 +52,7 @@ def show_window(project_folder: Path, *, timed: bool) -> None:
     wait_for(SETTLING)
     assert session.is_training(), "the window did not find the run"
     began, used = time.time(), time.process_time()
-    late = timer_lateness(STRETCH) if timed else wait_for(STRETCH)
+    late = timer_lateness(stretch) if timed else wait_for(stretch)
     _print_stretch(began, time.process_time() - used, late)
     os._exit(0)  # the run goes on; nothing of this window is to be kept
 
@@ -91,7 +95,7 @@ def equal_examples(file: Path) -> Path:
     return file
 
 
-def measure(rounds: int, scratch: Path) -> dict[str, object]:
+def measure(pairs: int, scratch: Path) -> dict[str, object]:
     """Milliseconds of lateness, and the window's cost as a share of the training's tokens a second."""
     from studio.core.automatic import Facts
     from studio.core.jobs import Train
@@ -116,35 +120,44 @@ def measure(rounds: int, scratch: Path) -> dict[str, object]:
             if process.poll() is not None:
                 raise RuntimeError(run.log.read_text())
             time.sleep(0.5)
-        kept, cores, alone = [], [], []
-        for number in range(rounds):
-            speeds = {}
-            for kind in ("alone", "window") if number % 2 == 0 else ("window", "alone"):
-                if kind == "alone":
-                    time.sleep(SETTLING)
-                    began = time.time()
-                    time.sleep(STRETCH)
-                else:
-                    shown = _shown("window", project.folder)
-                    began = shown["began"]
-                    cores.append(shown["core"])
-                speeds[kind] = _speed(run, began)
-            kept.append(speeds["window"] / speeds["alone"])
-            alone.append(speeds["alone"])
+        speeds = _alternate(run, project.folder, pairs)
         late = {kind: _shown(kind, project.folder) for kind in ("timed", "bare")}
     finally:
         end_forcefully(run)
+    ratios = [going / halted for halted, going in speeds]
     return {
-        "rounds": rounds,
-        "tokens_per_second_alone": round(statistics.median(alone), 1),
-        "window_costs": round(1 - statistics.median(kept), 4),
-        "window_costs_each": [round(1 - one, 4) for one in kept],
-        "window_uses_of_a_core": round(statistics.median(cores), 4),
+        "pairs": pairs,
+        "tokens_per_second_alone": round(statistics.median(halted for halted, _ in speeds), 1),
+        "window_costs": round(1 - sum(g for _, g in speeds) / sum(h for h, _ in speeds), 4),
+        "window_costs_standard_error": round(statistics.stdev(ratios) / len(ratios) ** 0.5, 4),
+        "window_uses_of_a_core": round(late["timed"]["core"], 4),
         "late_ms": {
             name: {key: round(late[kind][key], 1) for key in ("p99", "worst")}
             for name, kind in (("window", "timed"), ("bare", "bare"))
         },
     }
+
+
+def _alternate(run: RunFolder, project: Path, pairs: int) -> list[tuple[float, float]]:
+    """Tokens a second with the window halted and with the window going, for each pair of turns."""
+    command = [sys.executable, "-m", "tests.benchmarks.beside_training", "--show", "window", "--project", str(project)]
+    window = subprocess.Popen([*command, "--stretch", str(2 * TURN * pairs + 60)])
+    speeds = []
+    try:
+        time.sleep(2 * SETTLING)
+        for number in range(pairs):
+            pair = {}
+            for kind in (signal.SIGSTOP, signal.SIGCONT) if number % 2 == 0 else (signal.SIGCONT, signal.SIGSTOP):
+                window.send_signal(kind)
+                time.sleep(0.5)  # the step that goes on now belongs to neither turn
+                began = time.time()
+                time.sleep(TURN)
+                pair[kind] = _speed(run, began, TURN)
+            speeds.append((pair[signal.SIGSTOP], pair[signal.SIGCONT]))
+    finally:
+        window.kill()
+        window.wait()
+    return speeds
 
 
 def _shown(kind: str, project: Path) -> dict[str, float]:
@@ -156,25 +169,26 @@ def _shown(kind: str, project: Path) -> dict[str, float]:
     return answer
 
 
-def _speed(run: RunFolder, began: float) -> float:
+def _speed(run: RunFolder, began: float, seconds: float) -> float:
     """Tokens a second between the first and the last step that ended within the stretch."""
     from studio.core.events import StepDone
 
-    steps = [e for e in run.reader().read_new() if isinstance(e, StepDone) and began <= e.at <= began + STRETCH]
+    steps = [e for e in run.reader().read_new() if isinstance(e, StepDone) and began <= e.at <= began + seconds]
     return sum(e.tokens for e in steps[1:]) / (steps[-1].at - steps[0].at)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", help="a data folder that has the starter model")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--show", choices=["window", "timed", "bare"])
     parser.add_argument("--project")
+    parser.add_argument("--stretch", type=float, default=STRETCH)
     arguments = parser.parse_args()
     if "DISPLAY" not in os.environ:
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     if arguments.show in ("window", "timed"):
-        show_window(Path(arguments.project), timed=arguments.show == "timed")
+        show_window(Path(arguments.project), arguments.stretch, timed=arguments.show == "timed")
     elif arguments.show == "bare":
         show_bare_loop()
     else:
@@ -186,7 +200,7 @@ def main() -> int:
             models.mkdir()
             (models / starter.name).symlink_to(starter.resolve(), target_is_directory=True)
             os.environ[paths.HOME_VARIABLE] = scratch
-            print(json.dumps(measure(arguments.rounds, Path(scratch))))
+            print(json.dumps(measure(arguments.pairs, Path(scratch))))
     return 0
 
 
