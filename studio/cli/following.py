@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 
 from studio.cli.printing import Progress
-from studio.core.events import Died, Event, Failed
+from studio.core.events import Died, Failed
 from studio.core.jobs import Job
 from studio.core.problems import ProblemError
 from studio.core.recipe import DataChoice, ModelChoice
@@ -19,9 +18,7 @@ from studio.runs.follow import follow
 from studio.runs.start import JobProcess, start_job
 
 
-def follow_to_the_end(
-    folder: JobFolder, process: JobProcess, *, quiet: bool = False, also: Callable[[Event], None] | None = None
-) -> RunState:
+def follow_to_the_end(folder: JobFolder, process: JobProcess, *, quiet: bool = False) -> RunState:
     """Show a job until it ends. Raises ProblemError for a job that failed or died.
 
     Ctrl-C once asks it to stop and keep what it has; twice ends it by force.
@@ -36,8 +33,6 @@ def follow_to_the_end(
                     for event in batch:
                         state.apply(event)
                         progress.show(event)
-                        if also is not None:
-                            also(event)
                 break
             except KeyboardInterrupt:
                 if asked:

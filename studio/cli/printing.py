@@ -10,7 +10,6 @@ from pydantic import BaseModel
 from tqdm import tqdm
 
 from studio.core.events import (
-    Answered,
     CheckpointCommitted,
     DeviceChosen,
     Died,
@@ -100,8 +99,8 @@ class Progress:
                 self._line(f"Save point at step {event.step}.")
             case Progressed():
                 self._advance(event.done, event.total, event.unit)
-            case Failed() | Died() | Answered():
-                self._close_bar() if not isinstance(event, Answered) else None
+            case Failed() | Died():
+                self._close_bar()
             case _:
                 pass
 

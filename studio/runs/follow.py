@@ -39,14 +39,13 @@ def follow(
     *,
     stop: threading.Event | None = None,
     poll: float = 0.1,
-    reader: JournalReader | None = None,
 ) -> Iterator[list[Event]]:
     """Yield the journal's events in batches of at most 5,000, from its beginning until an ending was yielded.
 
     With `process`, or for a job found again without it, a process that is gone without a last word gets a `Died`
     event, written here. Setting `stop` ends the iteration and leaves the job alone.
     """
-    reader = reader or folder.reader()
+    reader = folder.reader()
     ended = False
     # a job found again gets a moment to take its lock
     look_again = time.monotonic() + LOOK_EVERY / 2
