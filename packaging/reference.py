@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "settings.md"
 sys.path.insert(0, str(ROOT))
 
-from studio.core.recipe import Declared, Roles, declared  # noqa: E402 - found through the line above
+from studio.core.data_choice import Roles  # noqa: E402 - found through the line above
+from studio.core.recipe import Declared, declared  # noqa: E402 - found through the line above
 
 GROUPS = {
     "": "The run",

@@ -6,8 +6,8 @@ import argparse
 from itertools import islice
 
 from studio.cli.printing import print_json, print_table
+from studio.core.data_choice import DataChoice
 from studio.core.problems import ProblemError
-from studio.core.recipe import DataChoice
 from studio.data.readers import open_table
 from studio.data.roles import check_roles, guess_roles
 
@@ -40,7 +40,7 @@ def show(arguments: argparse.Namespace) -> int:
                 "delimiter": table.delimiter,
                 "sheet": table.sheet,
                 "sheets": list(table.sheets),
-                "roles": roles.model_dump(exclude_none=True),
+                "roles": roles.model_dump(exclude_defaults=True),
                 "notes": [note.english() for note in table.notes],
                 "problem": {"code": unsure.code, "text": unsure.english()} if unsure else None,
                 "first_rows": [{str(k): _cell(v) for k, v in row.items()} for row in first],
@@ -51,7 +51,7 @@ def show(arguments: argparse.Namespace) -> int:
     print(f"{table.path}: {', '.join(part for part in read_as if part)}")
     for note in table.notes:
         print(note.english())
-    chosen = roles.model_dump(exclude_none=True)
+    chosen = roles.model_dump(exclude_defaults=True)
     print_table(
         [("column", "role"), *((c, next((r for r, n in chosen.items() if n == c), "-")) for c in table.columns)]
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 
 from studio.cli.printing import Progress
+from studio.core.data_choice import DataChoice
 from studio.core.events import Died, Failed
 from studio.core.jobs import Job
+from studio.core.model_choice import ModelChoice
 from studio.core.problems import ProblemError
-from studio.core.recipe import DataChoice, ModelChoice
 from studio.core.run import JobFolder, RunState
 from studio.data.base_model import locate
 from studio.data.readers import fetched_path, is_hub_name

@@ -9,6 +9,7 @@ from pathlib import Path
 from studio.cli.choosing import chosen_run
 from studio.cli.following import follow_to_the_end
 from studio.cli.printing import print_json
+from studio.core.conversation import Message
 from studio.core.events import (
     AnswerEnded,
     AnswerGrew,
@@ -19,7 +20,6 @@ from studio.core.events import (
     Event,
     Exported,
     Failed,
-    Message,
     Side,
     Stop,
 )

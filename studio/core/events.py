@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from studio.core.conversation import Message
 from studio.core.problems import Problem
 from studio.core.words import Sentence
 
@@ -296,15 +297,6 @@ class SaveNow(_Command):
     """Make a save point after the current step."""
 
     type: Literal["save_now"] = "save_now"
-
-
-class Message(BaseModel):
-    """One turn of a conversation, in the form that chat templates take."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    role: Literal["system", "user", "assistant", "tool"]
-    content: str
 
 
 class Ask(_Command):

@@ -17,122 +17,17 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import annotated_types
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from studio.core.data_choice import DataChoice, Roles
+from studio.core.model_choice import ModelChoice
 from studio.core.problems import ProblemError, Remedy, problem
+from studio.core.setting import Part, Setting
 from studio.core.words import N_
 
-Level = Literal["simple", "more", "expert"]
 
-
-@dataclass(frozen=True)
-class Setting:
-    """How a field is shown to people. `named` pairs plain words with values; other values stay possible for
-    numbers, none for literals."""
-
-    label: str
-    help: str
-    level: Level = "expert"
-    term: str = ""
-    unit: str = ""
-    named: tuple[tuple[str, object], ...] = ()
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
-
-
-class Roles(_Part):
-    """Which column plays which part. Either `messages`, or `text`, or a question with an answer."""
-
-    question: str | None = None
-    context: str | None = None
-    answer: str | None = None
-    system: str | None = None
-    messages: str | None = None
-    text: str | None = None
-
-
-class Source(StrEnum):
-    """Where a base model comes from."""
-
-    starter = "starter"
-    folder = "folder"
-    hub = "hub"
-
-
-class ModelChoice(_Part):
-    """The base model that the run starts from."""
-
-    source: Annotated[
-        Source,
-        Setting(
-            N_("Base model"),
-            N_("The model that is taught. The starter model is small and already on this computer."),
-            level="more",
-            term="base model",
-            named=((N_("Starter model"), "starter"), (N_("Folder"), "folder"), (N_("Hugging Face Hub"), "hub")),
-        ),
-    ] = Source.starter
-    name: Annotated[
-        str,
-        Setting(
-            N_("Folder or Hub name"),
-            N_("A folder with config.json and safetensors files, or a name such as owner/model."),
-            level="more",
-        ),
-    ] = ""
-    revision: Annotated[
-        str,
-        Setting(N_("Hub revision"), N_("A branch, tag or commit on the Hub. Empty means the newest."), term="revision"),
-    ] = ""
-
-
-class DataChoice(_Part):
-    """The file that the run learns from and how it is read."""
-
-    path: Annotated[
-        str,
-        Setting(N_("Data"), N_("A file, a folder saved by the datasets library, or a Hub name."), level="more"),
-    ] = ""
-    split: Annotated[
-        str, Setting(N_("Part of the data set"), N_("Hub data sets come in parts; usually train."), term="split")
-    ] = "train"
-    sheet: Annotated[str, Setting(N_("Sheet"), N_("The sheet of a workbook. Empty means the first with rows."))] = ""
-    encoding: Annotated[
-        str, Setting(N_("Text encoding"), N_("How letters are stored. Empty means: find out."), term="encoding")
-    ] = ""
-    delimiter: Annotated[
-        str,
-        Setting(N_("Column separator"), N_("What stands between columns. Empty means: find out."), term="delimiter"),
-    ] = ""
-    roles: Roles = Roles()
-    instructions: Annotated[
-        str,
-        Setting(
-            N_("Standing instructions"),
-            N_("Told to the model before every example, for instance who it is and how it should answer."),
-            level="more",
-            term="system prompt",
-        ),
-    ] = ""
-    held_out: Annotated[
-        float | None,
-        Field(ge=0.0, le=0.5),
-        Setting(
-            N_("Examples set aside for checking"),
-            N_(
-                "The model never studies these, so they show whether it really learned. Automatic: 10 %, none under 30."
-            ),
-            level="more",
-            term="validation split",
-            unit=N_("share"),
-        ),
-    ] = None
-
-
-class Method(_Part):
+class Method(Part):
     """Which weights change, and how the rest is stored."""
 
     kind: Annotated[
@@ -211,7 +106,7 @@ class Optimizer(StrEnum):
     adamw = "adamw"
 
 
-class Training(_Part):
+class Training(Part):
     """How the run goes through the examples."""
 
     passes: Annotated[
@@ -349,7 +244,7 @@ class Training(_Part):
     ] = 17
 
 
-class Recipe(_Part):
+class Recipe(Part):
     """One run, described completely. Frozen; change it with `with_value`."""
 
     name: Annotated[

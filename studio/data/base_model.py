@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studio.core import paths
+from studio.core.model_choice import ModelChoice, Source
 from studio.core.problems import ProblemError, Remedy, problem
-from studio.core.recipe import ModelChoice, Source
 from studio.core.words import N_
 from studio.data.template import read_mapping
 

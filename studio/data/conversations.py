@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Literal
 
-from studio.core.events import Message
+from studio.core.conversation import Message
 from studio.core.words import N_
 
 type_of_role = Literal["system", "user", "assistant", "tool"]

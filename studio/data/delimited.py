@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, TextIO
 
+from studio.core.data_choice import DataChoice
 from studio.core.problems import Remedy, problem
-from studio.core.recipe import DataChoice
 from studio.core.words import N_, Sentence, sentence
 from studio.data import limits
 from studio.data.arrow_rows import TextColumns

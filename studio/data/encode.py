@@ -9,7 +9,7 @@ from typing import Literal
 
 import tokenizers
 
-from studio.core.events import Message
+from studio.core.conversation import Message
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.words import N_
 from studio.data.examples import Example

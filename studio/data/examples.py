@@ -9,20 +9,24 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from studio.core.events import Message
-from studio.core.recipe import Roles
+from studio.core.conversation import Message
+from studio.core.data_choice import Roles
 from studio.core.words import N_, Sentence, sentence
 from studio.data.conversations import NotAConversation, read_conversation
 from studio.data.table import Row, Table, cell_text
 
 
 class Example(BaseModel):
-    """One thing to learn: a conversation that ends with an answer, or plain text. Exactly one of the two is set."""
+    """One thing to learn: a conversation that ends with an answer, or plain text. Exactly one of the two is set.
+
+    `tools` is a JSON list of the tools that the conversation could use, as text; "" without.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     messages: tuple[Message, ...] = ()
     text: str = ""
+    tools: str = ""
 
     @property
     def question(self) -> str:

@@ -68,7 +68,7 @@ def freeze(recipe: Recipe, table: Table, run: RunFolder) -> Frozen:
                 "rows": len(table.rows),
                 "source": table.path.name,
                 "format": table.format,
-                "roles": roles.model_dump(exclude_none=True),
+                "roles": roles.model_dump(exclude_defaults=True),
                 "instructions": recipe.data.instructions,
                 "held_out_share": share,
                 "seed": recipe.training.seed,

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from studio.core.data_choice import DataChoice
 from studio.core.problems import ProblemError, Remedy, problem
-from studio.core.recipe import DataChoice
 from studio.core.words import N_, Sentence, sentence
 from studio.data import limits
 from studio.data.emptiness import empty, header_only

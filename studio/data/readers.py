@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from studio.core import paths
+from studio.core.data_choice import DataChoice
 from studio.core.problems import ProblemError, Remedy, problem
-from studio.core.recipe import DataChoice
 from studio.core.words import N_
 from studio.data.emptiness import empty
 from studio.data.table import Table

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from studio.core.data_choice import Roles
 from studio.core.problems import ProblemError, Remedy, problem
-from studio.core.recipe import Roles
 from studio.core.words import N_
 from studio.data.conversations import looks_like_conversation
 from studio.data.names import rank
@@ -42,7 +42,7 @@ def guess_roles(table: Table) -> Roles:
 
 def has_roles(roles: Roles) -> bool:
     """Whether any column has been given a part."""
-    return any(value for value in roles.model_dump().values())
+    return roles.shape is not None
 
 
 def _guess_by_names(columns: tuple[str, ...], written: Sequence[str]) -> Roles | None:
@@ -124,7 +124,7 @@ def _asks(text: str) -> bool:
 
 def check_roles(table: Table, roles: Roles) -> None:
     """Raises `ProblemError` when nothing could be learned with these roles."""
-    for name in (value for value in roles.model_dump().values() if value):
+    for name in roles.columns():
         if name not in table.columns:
             raise _roles_problem(
                 "data.unknown_column",

@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import Literal, overload
 
 from studio.core.words import Sentence
 
@@ -16,6 +16,9 @@ type_of_cell = object
 """Text, a number, None for an empty cell, or lists and mappings where a file nests them."""
 
 Row = Mapping[str, object]
+
+
+Doubt = Literal["encoding", "delimiter", "sheet", "header"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Table:
     sheet: str = ""
     sheets: tuple[str, ...] = ()
     notes: tuple[Sentence, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+    """What was guessed and should be confirmed by a person; the reason stands in `notes`."""
 
 
 class LineRows(Sequence[Row]):

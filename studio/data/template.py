@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jinja2
 
-from studio.core.events import Message
+from studio.core.conversation import Message
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.words import N_
 from studio.data import sandbox

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import python_calamine
 
+from studio.core.data_choice import DataChoice
 from studio.core.problems import ProblemError, Remedy, problem
-from studio.core.recipe import DataChoice
 from studio.core.words import N_, Sentence, sentence
 from studio.data import limits
 from studio.data.arrow_rows import TextColumns

@@ -12,7 +12,8 @@ import psutil
 import torch
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
-from studio.core.events import Message, Side
+from studio.core.conversation import Message
+from studio.core.events import Side
 from studio.core.problems import Remedy, problem
 from studio.core.recipe import Method, Recipe, load
 from studio.core.run import RunFolder

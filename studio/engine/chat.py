@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from studio.core.events import AnswerEnded, AnswerGrew, Ask, ChatReady, Ending, Message, StopAnswer, Stopped
+from studio.core.conversation import Message
+from studio.core.events import AnswerEnded, AnswerGrew, Ask, ChatReady, Ending, StopAnswer, Stopped
 from studio.core.jobs import Chat
 from studio.core.problems import problem
 from studio.core.run import RunFolder

@@ -17,8 +17,9 @@ from trl import SFTConfig
 
 from studio.core.automatic import Facts, resolved
 from studio.core.events import Ending, Evaluated, Prepared, Stopped
+from studio.core.model_choice import Source
 from studio.core.problems import Remedy, problem
-from studio.core.recipe import Optimizer, Recipe, Source, load
+from studio.core.recipe import Optimizer, Recipe, load
 from studio.core.run import JobFolder, RunFolder
 from studio.core.words import N_
 from studio.data.base_model import ModelFacts, locate, model_facts

@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from studio.core.model_choice import Source
 from studio.core.problems import ProblemError, problem
-from studio.core.recipe import Recipe, Source, load
+from studio.core.recipe import Recipe, load
 from studio.core.run import RunFolder, sha256_of
 from studio.core.words import N_
 from studio.data.base_model import locate

@@ -6,8 +6,8 @@ import uuid
 
 from studio.core import paths
 from studio.core.jobs import FetchData, FetchModel, FetchStarter, Job
+from studio.core.model_choice import ModelChoice, Source
 from studio.core.problems import ProblemError
-from studio.core.recipe import ModelChoice, Source
 from studio.core.run import JobFolder
 from studio.data.base_model import locate
 

@@ -52,7 +52,7 @@ def create_run(project: Project, recipe: Recipe, table: Table, facts: Facts) -> 
     run is left behind.
     """
     roles = recipe.data.roles
-    if not roles.model_dump(exclude_none=True):
+    if not roles.model_dump(exclude_defaults=True):
         roles = guess_roles(table)
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"roles": roles})})
     check_roles(table, roles)

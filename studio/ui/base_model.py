@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal, Slot
 
 from studio.core.jobs import FetchModel, FetchStarter
+from studio.core.model_choice import ModelChoice, Source
 from studio.core.problems import Problem
-from studio.core.recipe import ModelChoice, Source
 from studio.ui.followed_job import FollowedJob
 from studio.ui.tasks import run_in_background
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QObject, Signal, Slot
 
-from studio.core.events import AnswerEnded, AnswerGrew, Ask, ChatReady, Died, Failed, Message, Side, StopAnswer
+from studio.core.conversation import Message
+from studio.core.events import AnswerEnded, AnswerGrew, Ask, ChatReady, Died, Failed, Side, StopAnswer
 from studio.core.jobs import Chat
 from studio.core.problems import Problem
 from studio.core.run import RunFolder, new_id, send

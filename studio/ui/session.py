@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from studio.core.automatic import Facts
+from studio.core.data_choice import DataChoice, Roles
 from studio.core.jobs import Train
 from studio.core.journal import lock_is_held
+from studio.core.model_choice import Source
 from studio.core.presets import Preset, presets
 from studio.core.problems import Problem, ProblemError
-from studio.core.recipe import DataChoice, Recipe, Roles, Source, value_of, with_values
+from studio.core.recipe import Recipe, value_of, with_values
 from studio.core.run import RunFolder, RunState
 from studio.runs.project import Project, create_project, projects
 from studio.ui import preferences, session_problems

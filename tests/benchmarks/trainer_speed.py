@@ -26,7 +26,7 @@ BATCH = 8
 
 def examples() -> list[Any]:
     """Questions and answers of very different lengths, about 84 tokens on average."""
-    from studio.core.events import Message
+    from studio.core.conversation import Message
     from studio.data.examples import Example
 
     made = []

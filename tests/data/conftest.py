@@ -13,8 +13,8 @@ import pytest
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
+from studio.core.data_choice import DataChoice
 from studio.core.problems import Problem, ProblemError
-from studio.core.recipe import DataChoice
 from studio.data.readers import open_table
 from studio.data.table import Table
 

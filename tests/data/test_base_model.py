@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from studio.core import paths
+from studio.core.model_choice import ModelChoice, Source
 from studio.core.problems import Remedy
-from studio.core.recipe import ModelChoice, Source
 from studio.data.base_model import hub_folder, locate, model_facts
 from tests.data.conftest import problem_of
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studio.core.events import Message
+from studio.core.conversation import Message
 from studio.data.encode import NOT_LEARNED, Encoded, Encoder
 from studio.data.examples import Example
 from tests.data.conftest import CHATML, problem_of

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studio.core.events import Message
-from studio.core.recipe import Roles
+from studio.core.conversation import Message
+from studio.core.data_choice import Roles
 from studio.data.examples import Example, examples_from, read_frozen, write_frozen
 from studio.data.split import split
 from tests.data.test_roles import table_of

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
-from studio.core.recipe import DataChoice, Recipe, Roles
+from studio.core.data_choice import DataChoice, Roles
+from studio.core.recipe import Recipe
 from studio.core.run import RunFolder, sha256_of
 from studio.data.examples import read_frozen
 from studio.data.freeze import freeze

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from studio.core.recipe import DataChoice, Roles
+from studio.core.data_choice import DataChoice, Roles
 from studio.data.readers import open_table
 from studio.data.roles import check_roles, guess_roles, has_roles
 from studio.data.samples import sample

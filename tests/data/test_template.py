@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from studio.core.events import Message
+from studio.core.conversation import Message
 from studio.data.template import ChatTemplate
 from tests.data.conftest import CHATML, problem_of
 

@@ -19,7 +19,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from studio.core.events import Event, Message
+from studio.core.conversation import Message
+from studio.core.events import Event
 from studio.core.jobs import Job, Train, write_job
 from studio.core.recipe import Recipe, to_yaml, with_values
 from studio.core.run import JobFolder, RunFolder

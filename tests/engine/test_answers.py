@@ -14,6 +14,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from studio.core.conversation import Message
 from studio.core.events import (
     Answered,
     AnswerEnded,
@@ -24,7 +25,6 @@ from studio.core.events import (
     Exported,
     Failed,
     Finished,
-    Message,
     Noticed,
     Stop,
     StopAnswer,

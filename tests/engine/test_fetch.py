@@ -12,8 +12,8 @@ import pytest
 
 from studio.core.events import Failed, Fetched, Finished, PhaseChanged, Progressed, Stop, Stopped
 from studio.core.jobs import FetchModel, Job
+from studio.core.model_choice import ModelChoice, Source
 from studio.core.problems import Problem
-from studio.core.recipe import ModelChoice, Source
 from studio.core.run import JobFolder, new_id, send
 from studio.data.base_model import hub_folder, locate
 from studio.engine.folders import is_intact, size_of

@@ -11,7 +11,8 @@ from PySide6.QtGui import QInputMethodEvent, QTextCharFormat
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
-from studio.core.events import Checked, Message
+from studio.core.conversation import Message
+from studio.core.events import Checked
 from studio.core.words import sentence
 from studio.data.encode import Encoder
 from studio.data.examples import Example, Skipped

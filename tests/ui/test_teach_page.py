@@ -8,7 +8,8 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from studio.core.events import Stopped
-from studio.core.recipe import Source, with_values
+from studio.core.model_choice import Source
+from studio.core.recipe import with_values
 from studio.ui.pages.teach import TeachPage
 from studio.ui.session import Session
 from studio.ui.widgets.model_chooser import ModelChooser

@@ -10,8 +10,8 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QFileDialog, QSizePolicy, QSplitter, QVBoxLayout, QWidget
 
 from studio.core.automatic import held_out_for
+from studio.core.data_choice import DataChoice, Roles
 from studio.core.problems import Problem, Remedy
-from studio.core.recipe import DataChoice, Roles
 from studio.data.samples import sample
 from studio.ui.language import current, tr
 from studio.ui.session import Session

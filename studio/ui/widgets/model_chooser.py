@@ -8,8 +8,8 @@ from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLineEdit, QProgressBar, QVBoxLayout, QWidget
 
 from studio.core.events import Failed, Progressed
+from studio.core.model_choice import Source
 from studio.core.problems import Problem, Remedy
-from studio.core.recipe import Source
 from studio.ui.language import size, tr, tr_sentence
 from studio.ui.session import Session
 from studio.ui.theme import GAP

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from studio.core.recipe import Roles
+from studio.core.data_choice import Roles
 from studio.ui.language import tr
 from studio.ui.theme import GAP, GAP_SMALL, GAP_WIDE
 from studio.ui.widgets.text import button, label
@@ -85,7 +85,7 @@ class RoleChooser(QWidget):
     def roles(self) -> Roles:
         """What is chosen now; parts that don't belong to the form are left out."""
         used = FORMS[self.form.currentData()]
-        return Roles(**{role: self.columns[role].currentData() or None for role in used})
+        return Roles.model_validate({role: self.columns[role].currentData() or None for role in used})
 
     def focus_first(self) -> None:
         """Put the keyboard where a column is missing, else on the first one."""

@@ -9,7 +9,8 @@ from typing import Any
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
 
 from studio.core.events import Died, Failed, Finished, Stopped
-from studio.core.recipe import Recipe, Source
+from studio.core.model_choice import Source
+from studio.core.recipe import Recipe
 from studio.runs.summary import Summary
 from studio.ui.language import duration, size, tr
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
-from studio.core.recipe import Roles
+from studio.core.data_choice import Roles
 from studio.ui.language import tr
 from studio.ui.theme import GAP, GAP_WIDE
 from studio.ui.widgets.card import Card

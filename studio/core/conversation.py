@@ -1,0 +1,35 @@
+"""What is said in a conversation, in the form that chat templates take."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class ToolCall(BaseModel):
+    """A tool that the model asks for. `arguments` is a JSON object as text; `id` ties a result to it, "" without."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    arguments: str = "{}"
+    id: str = ""
+
+
+class Message(BaseModel):
+    """One turn. `content` may be empty where tools are called instead.
+
+    `thinking` is what a model wrote for itself before the answer; `name` and `call_id` say of which tool and call a
+    tool's turn is the result; `learned` is False for an answer that is only read, as a weight of 0 in a file says.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str = ""
+    thinking: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    name: str = ""
+    call_id: str = ""
+    learned: bool = True
