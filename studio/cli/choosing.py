@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from studio.core.model_choice import ModelChoice, Source
 from studio.core.problems import problem
 from studio.core.recipe import Recipe, declared, load, with_values
 from studio.core.run import RunFolder
@@ -52,6 +53,15 @@ def chosen_recipe(arguments: argparse.Namespace) -> Recipe:
     """The recipe file with the flags applied; a relative data path means beside the recipe, else here."""
     path = Path(arguments.recipe).expanduser()
     return absolute_data(with_flags(load(path), arguments), path.absolute().parent)
+
+
+def chosen_model(word: str) -> ModelChoice:
+    """`starter`, a model's folder, or a name on the Hub."""
+    if word == Source.starter:
+        return ModelChoice()
+    if Path(word).expanduser().is_dir():
+        return ModelChoice(source=Source.folder, name=str(Path(word).expanduser().absolute()))
+    return ModelChoice(source=Source.hub, name=word)
 
 
 def with_flags(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:

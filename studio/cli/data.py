@@ -1,60 +1,58 @@
-"""`studio data`: what is in a file and how it would be read."""
+"""`studio data`: what is in a file, what is wrong with it, repairs, and what a model would read of it."""
 
 from __future__ import annotations
 
 import argparse
 from itertools import islice
+from pathlib import Path
 
-from studio.cli.printing import print_json, print_table
-from studio.core.data_choice import DataChoice
-from studio.core.problems import ProblemError
-from studio.data.readers import open_table
-from studio.data.roles import check_roles, guess_roles
+from studio.cli.choosing import chosen_model
+from studio.cli.following import require_data, require_model
+from studio.cli.preparing import Prepared, chosen_data, prepared
+from studio.cli.printing import Json, print_json, print_table
+from studio.core.data_choice import Repair
+from studio.core.problems import problem
+from studio.core.recipe import Recipe
+from studio.core.words import N_
+from studio.data.base_model import locate
+from studio.data.desk.questions import ExampleRead, Opened, OpenTable, Reader, ReadExample
+from studio.data.doctor.findings import Finding
+from studio.data.doctor.repairs import REPAIRS, Step
+from studio.data.encode import Encoded, Piece
+from studio.data.store import open_table_at
+from studio.data.table import Table
+from studio.data.written import write_out
+from studio.runs.desk import Desk
+
+NAMED_ROWS = 12
 
 
 def show(arguments: argparse.Namespace) -> int:
     """Exit code 0 when the file can be used as it is, 1 when the roles of its columns must be chosen first."""
-    choice = DataChoice(
-        path=arguments.file,
-        sheet=arguments.sheet,
-        encoding=arguments.encoding,
-        delimiter=arguments.delimiter,
-        split=arguments.split,
-    )
-    table = open_table(choice)
-    roles = guess_roles(table)
-    unsure = None
-    try:
-        check_roles(table, roles)
-    except ProblemError as error:
-        unsure = error.problem
+    choice = chosen_data(arguments)
+    require_data(choice, quiet=arguments.json)
+    with Desk() as desk:
+        opened = desk.ask(OpenTable(choice=choice), Opened)
+        table = open_table_at(opened.table)
+    unsure = opened.problem
     first = list(islice(table.rows, max(0, arguments.rows)))
+    roles = opened.roles.model_dump(exclude_defaults=True, mode="json")
     if arguments.json:
         print_json(
             {
-                "path": str(table.path),
-                "format": table.format,
-                "rows": len(table.rows),
-                "columns": list(table.columns),
-                "encoding": table.encoding,
-                "delimiter": table.delimiter,
-                "sheet": table.sheet,
-                "sheets": list(table.sheets),
-                "roles": roles.model_dump(exclude_defaults=True),
-                "notes": [note.english() for note in table.notes],
+                **_table(table),
+                "roles": roles,
+                "sure": opened.sure,
+                "why": [one.english() for one in opened.why],
                 "problem": {"code": unsure.code, "text": unsure.english()} if unsure else None,
-                "first_rows": [{str(k): _cell(v) for k, v in row.items()} for row in first],
+                "first_rows": [{name: _json(row.get(name)) for name in table.columns} for row in first],
             }
         )
         return 1 if unsure else 0
-    read_as = [table.format, f"{len(table.rows):,} rows", table.encoding, table.sheet and f"sheet {table.sheet}"]
-    print(f"{table.path}: {', '.join(part for part in read_as if part)}")
-    for note in table.notes:
-        print(note.english())
-    chosen = roles.model_dump(exclude_defaults=True)
-    print_table(
-        [("column", "role"), *((c, next((r for r, n in chosen.items() if n == c), "-")) for c in table.columns)]
-    )
+    _print_table(table)
+    for why in opened.why:
+        print(why.english())
+    print_table([("column", "role"), *((column, _role_of(column, roles)) for column in table.columns)])
     for number, row in enumerate(first, 1):
         print(f"\n{number}.")
         for column in table.columns:
@@ -64,7 +62,209 @@ def show(arguments: argparse.Namespace) -> int:
     return 1 if unsure else 0
 
 
-def _cell(value: object) -> str | int | float | bool | None:
+def check(arguments: argparse.Namespace) -> int:
+    """What the doctor says. 0 whatever he finds; a file that can't be used raises, which is exit code 2."""
+    with Desk() as desk:
+        data = prepared(Recipe(data=chosen_data(arguments)), desk, quiet=arguments.json)
+    if arguments.json:
+        print_json(as_json(data))
+        return 0
+    _print_table(data.table)
+    for why in data.why:
+        print(why.english())
+    if not data.sure:
+        print("Please check that these roles are right:", data.recipe.data.roles.model_dump(exclude_defaults=True))
+    print(f"\n{len(data.made):,} examples, {data.report.held_out:,} of them set aside for checking.")
+    for finding in data.report.findings:
+        mark = {"stop": "x", "warn": "!", "note": "i"}[finding.severity]
+        print(f"{mark} {finding.what.english()} {finding.why.english()}")
+        if finding.rows:
+            rows = ", ".join(map(str, finding.rows[:NAMED_ROWS]))
+            print(f"    rows {rows}{', ...' if finding.count > NAMED_ROWS else ''}")
+        if finding.repairs:
+            print(f"    repair with --do {' or --do '.join(finding.repairs)}")
+    print(f"\nGrade: {data.report.grade}. {data.report.advice.english()}")
+    return 0
+
+
+def repair(arguments: argparse.Namespace) -> int:
+    """Apply repairs and write the examples to a new file; the original is never touched."""
+    choice = chosen_data(arguments)
+    out = Path(arguments.out).expanduser()
+    with Desk() as desk:
+        before = prepared(Recipe(data=choice), desk, quiet=arguments.json)
+        steps = [Repair(do=_repair_for(code, before.report.findings)) for code in arguments.do]
+        fixed = choice.model_copy(update={"roles": before.recipe.data.roles, "repairs": tuple(steps)})
+        after = prepared(Recipe(data=fixed), desk, quiet=arguments.json)
+    escaped = write_out(after.made, out)
+    if arguments.json:
+        print_json(
+            {
+                "out": str(out.absolute()),
+                "before": len(before.made),
+                "after": len(after.made),
+                "steps": [_step(step) for step in after.steps],
+                "escaped_cells": escaped,
+                "grade": after.report.grade,
+                "findings": [_finding(finding) for finding in after.report.findings],
+            }
+        )
+        return 0
+    for step in after.steps:
+        print(f"{step.do}: {step.changed:,} changed, {step.dropped:,} left out")
+    print(f"{len(before.made):,} examples before, {len(after.made):,} after. Grade: {after.report.grade}.")
+    if escaped:
+        print(f"{escaped:,} cells that begin like a formula got an apostrophe in front.")
+    print(out.absolute())
+    return 0
+
+
+def read(arguments: argparse.Namespace) -> int:
+    """One example exactly as the trainer hands it to the model."""
+    model = chosen_model(arguments.model)
+    require_model(model, quiet=arguments.json)
+    with Desk() as desk:
+        data = prepared(Recipe(data=chosen_data(arguments)), desk, quiet=arguments.json)
+        number = arguments.example
+        if not 1 <= number <= len(data.made):
+            raise problem(
+                "data.no_such_example",
+                N_("There is no example {number}."),
+                N_("There are {count} of them, counted from 1."),
+                N_("Choose a number from 1 to {count}."),
+                number=number,
+                count=len(data.made),
+            )
+        reader = Reader(
+            model=locate(model),
+            max_length=arguments.max_length,
+            learn_from=arguments.learn_from,
+            too_long=arguments.too_long,
+        )
+        shown = desk.ask(
+            ReadExample(examples=data.made.folder, position=number - 1, reader=reader),
+            ExampleRead,
+        )
+    parts = [_part(one, pieces, shown.limit) for one, pieces in zip(shown.encoded, shown.pieces, strict=True)]
+    if arguments.json:
+        first = parts[0] if parts else {}
+        print_json(
+            {
+                "example": number,
+                "row": data.made.rows[number - 1],
+                "limit": shown.limit,
+                **first,
+                "parts": parts,
+                "adaptations": [one.english() for one in shown.adaptations],
+            }
+        )
+        return 0
+    for encoded, pieces in zip(shown.encoded, shown.pieces, strict=True):
+        for piece in pieces:
+            print({"read": "  ", "learned": "> ", "cut": "x "}[piece.kind] + piece.text.replace("\n", "\n  "))
+        print(f"\n{len(encoded.ids) + encoded.lost} tokens, {encoded.learned} learned (>), {encoded.lost} cut away (x)")
+    for adaptation in shown.adaptations:
+        print(adaptation.english())
+    return 0
+
+
+def as_json(data: Prepared) -> dict[str, Json]:
+    """Everything that is known of a file and its examples."""
+    about = data.made.about
+    return {
+        **_table(data.table),
+        "shape": data.recipe.data.roles.shape,
+        "roles": data.recipe.data.roles.model_dump(exclude_defaults=True, mode="json"),
+        "sure": data.sure and not data.table.doubts,
+        "why": [one.english() for one in data.why],
+        "examples": len(data.made),
+        "held_out": data.report.held_out,
+        "skipped": {
+            "count": about.skipped_count,
+            "rows": [{"row": one.row, "reason": one.reason.english()} for one in about.skipped[:100]],
+        },
+        "findings": [_finding(finding) for finding in data.report.findings],
+        "grade": data.report.grade,
+        "advice": data.report.advice.english(),
+    }
+
+
+def _table(table: Table) -> dict[str, Json]:
+    return {
+        "path": str(table.path),
+        "format": table.format,
+        "rows": len(table.rows),
+        "columns": list(table.columns),
+        "encoding": table.encoding,
+        "delimiter": table.delimiter,
+        "sheet": table.sheet,
+        "sheets": list(table.sheets),
+        "notes": [note.english() for note in table.notes],
+        "doubts": list(table.doubts),
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Json]:
+    return {
+        "code": finding.code,
+        "severity": finding.severity,
+        "count": finding.count,
+        "rows": list(finding.rows),
+        "what": finding.what.english(),
+        "why": finding.why.english(),
+        "repairs": list(finding.repairs),
+        "excerpts": [{"row": one.row, "text": one.shown} for one in finding.excerpts],
+    }
+
+
+def _step(step: Step) -> dict[str, Json]:
+    return {"do": step.do, "changed": step.changed, "dropped": step.dropped}
+
+
+def _part(encoded: Encoded, pieces: tuple[Piece, ...], limit: int) -> dict[str, Json]:
+    return {
+        "text": encoded.text,
+        "tokens": len(encoded.ids) + encoded.lost,
+        "learned": encoded.learned,
+        "cut": {"at": limit, "lost": encoded.lost} if encoded.lost else None,
+        "ids": list(encoded.ids),
+        "labels": list(encoded.labels),
+        "pieces": [{"kind": piece.kind, "text": piece.text} for piece in pieces],
+    }
+
+
+def _repair_for(code: str, findings: tuple[Finding, ...]) -> str:
+    """A repair by its own name, or the recommended one for a finding's code."""
+    if code in REPAIRS:
+        return code
+    for finding in findings:
+        if finding.code == code and finding.repairs:
+            return finding.repairs[0]
+    raise problem(
+        "data.unknown_repair",
+        N_("There is nothing called {name} to repair in this file."),
+        N_("The doctor names what can be repaired; the repairs are: {repairs}."),
+        N_("Look with `studio data check` first."),
+        name=code,
+        repairs=", ".join(REPAIRS),
+    )
+
+
+def _print_table(table: Table) -> None:
+    read_as = [table.format, f"{len(table.rows):,} rows", table.encoding, table.sheet and f"sheet {table.sheet}"]
+    print(f"{table.path}: {', '.join(part for part in read_as if part)}")
+    for note in table.notes:
+        print(note.english())
+
+
+def _role_of(column: str, roles: dict[str, object]) -> str:
+    for part, named in roles.items():
+        if named == column or (isinstance(named, list) and column in named):
+            return part
+    return "-"
+
+
+def _json(value: object) -> str | int | float | bool | None:
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 

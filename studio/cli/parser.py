@@ -26,6 +26,8 @@ def parser() -> argparse.ArgumentParser:
     verb = verbs.add_parser("train", parents=[common], help="teach a model as a recipe says")
     verb.add_argument("recipe", help="a YAML file saved by the window, or written by hand")
     verb.add_argument("--project", default="", help="the project that keeps the run (default: the recipe's name)")
+    verb.add_argument("--dry-run", action="store_true", help="show the first batch as the trainer makes it, and stop")
+    verb.add_argument("--anyway", action="store_true", help="train although the doctor says that it would be wrong")
     _add_settings(verb)
     verb.set_defaults(verb=training.train)
 
@@ -36,12 +38,28 @@ def parser() -> argparse.ArgumentParser:
 
     group = verbs.add_parser("data", help="look at data files").add_subparsers(required=True, metavar="VERB")
     verb = group.add_parser("show", parents=[common], help="count, columns, first rows and the guessed roles")
-    verb.add_argument("file", help="a file, a folder saved by the datasets library, or a Hub name")
+    _add_data(verb)
     verb.add_argument("--rows", type=int, default=3, help="how many rows to show (default 3)")
-    for flag in ("sheet", "encoding", "delimiter"):
-        verb.add_argument(f"--{flag}", default="", help="instead of what would be found out")
-    verb.add_argument("--split", default="train", help="part of a Hub data set (default train)")
     verb.set_defaults(verb=data.show)
+    verb = group.add_parser("check", parents=[common], help="what is wrong with the examples, and a grade")
+    _add_data(verb)
+    verb.set_defaults(verb=data.check)
+    verb = group.add_parser("repair", parents=[common], help="write repaired examples to a new file")
+    _add_data(verb)
+    verb.add_argument("--do", nargs="+", required=True, metavar="CODE", help="repairs, or codes of findings")
+    verb.add_argument("--out", required=True, metavar="FILE", help="a new file: .jsonl, .json or .csv")
+    verb.set_defaults(verb=data.repair)
+    verb = group.add_parser("read", parents=[common], help="one example exactly as a model reads it")
+    _add_data(verb)
+    verb.add_argument("--model", default="starter", help="starter, a model's folder or a Hub name (default starter)")
+    verb.add_argument("--example", type=int, default=1, metavar="N", help="which one, counted from 1 (default 1)")
+    settings = {one.key: one for one in declared()}
+    length = settings["training.max_length"].default
+    verb.add_argument("--max-length", type=int, default=length, help=f"where it is cut, in tokens (default {length})")
+    for flag, key in (("--learn-from", "training.learn_from"), ("--too-long", "data.too_long")):
+        one = settings[key]
+        verb.add_argument(flag, choices=one.choices, default=one.default, help=one.setting.label)
+    verb.set_defaults(verb=data.read)
 
     group = verbs.add_parser("runs", help="runs on this computer").add_subparsers(required=True, metavar="VERB")
     verb = group.add_parser("list", parents=[common], help="all runs, newest first")
@@ -87,6 +105,22 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_run(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("run", help="a run's folder, the beginning of its name, or: last")
+
+
+def _add_data(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("file", help="a file, a folder, or a Hub name")
+    for flag in ("sheet", "encoding", "delimiter"):
+        verb.add_argument(f"--{flag}", default="", help="instead of what would be found out")
+    verb.add_argument("--header-row", type=int, default=None, help="row with the column names, 0 for none")
+    verb.add_argument("--split", default="train", help="part of a Hub data set (default train)")
+    verb.add_argument("--instructions", default="", help="standing instructions before every example")
+    verb.add_argument(
+        "--role",
+        action="append",
+        default=[],
+        metavar="PART=COLUMN",
+        help="which column plays which part, such as question=Title; may be given several times",
+    )
 
 
 def _add_settings(verb: argparse.ArgumentParser) -> None:

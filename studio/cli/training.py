@@ -10,18 +10,19 @@ from pathlib import Path
 from studio.cli.choosing import absolute_data, chosen_project, chosen_recipe, chosen_run, with_flags
 from studio.cli.following import follow_to_the_end, require_data, require_model
 from studio.cli.jobs import run_check, run_merge
+from studio.cli.preparing import prepared
 from studio.cli.printing import print_json, print_table
 from studio.core.automatic import Facts
 from studio.core.events import Checked, Finished, Stopped
 from studio.core.jobs import Train
 from studio.core.paths import resources
-from studio.core.problems import problem
+from studio.core.problems import ProblemError, problem
 from studio.core.recipe import Recipe, load, to_yaml, with_value
 from studio.core.run import RunFolder, RunState, headline
 from studio.core.verdict import verdict
 from studio.core.words import N_
-from studio.data.readers import open_table
 from studio.device.gauge import cuda_card_present
+from studio.runs.desk import Desk
 from studio.runs.command import end_forcefully, stop
 from studio.runs.follow import standing
 from studio.runs.project import projects
@@ -32,7 +33,8 @@ from studio.runs.summary import summarise
 def train(arguments: argparse.Namespace) -> int:
     """Train as the recipe says; Ctrl-C once stops and keeps what was learned."""
     recipe = chosen_recipe(arguments)
-    run, state = run_training(recipe, arguments.project or recipe.name or Path(arguments.recipe).stem, arguments.json)
+    name = arguments.project or recipe.name or Path(arguments.recipe).stem
+    run, state = run_training(recipe, name, arguments.json, arguments.anyway)
     if arguments.json:
         print_json(_as_json(run, state))
     else:
@@ -41,13 +43,18 @@ def train(arguments: argparse.Namespace) -> int:
     return 0 if isinstance(state.ending, Finished | Stopped) else 2
 
 
-def run_training(recipe: Recipe, project_name: str, quiet: bool) -> tuple[RunFolder, RunState]:
-    """Fetch what is missing, freeze, train and follow to the end. Raises ProblemError."""
+def run_training(recipe: Recipe, project_name: str, quiet: bool, anyway: bool = False) -> tuple[RunFolder, RunState]:
+    """Fetch what is missing, examine the data, freeze, train and follow to the end.
+
+    Raises ProblemError, unless `anyway` also for what the doctor says would make training wrong.
+    """
     require_model(recipe.model, quiet=quiet)
-    require_data(recipe.data, quiet=quiet)
-    table = open_table(recipe.data)
+    with Desk() as desk:
+        data = prepared(recipe, desk, quiet=quiet)
+    if data.report.stop is not None and not anyway:
+        raise ProblemError(data.report.stop.as_problem())
     facts = Facts(cuda=cuda_card_present(), windows=sys.platform == "win32")
-    run = create_run(chosen_project(project_name), recipe, table, facts)
+    run = create_run(chosen_project(project_name), data.recipe, data.table, data.made, facts)
     state = follow_to_the_end(run, start_job(run, Train()), quiet=quiet)
     return run, state
 

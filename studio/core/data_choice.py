@@ -32,13 +32,17 @@ class Roles(Part):
     system: str | None = None
     thinking: str | None = None
     """What was thought before the answer, learned with it where the model's template knows thoughts."""
+    history: str | None = None
+    """Earlier turns before the question, as a list of pairs of question and answer."""
 
     messages: str | None = None
     tools: str | None = None
-    """Tool definitions as JSON, beside `messages`."""
+    """Tool definitions as JSON, beside `messages` or a question."""
 
     options: tuple[str, ...] = ()
     """One column for each option in order, or a single column that holds them all; `answer` then says which."""
+    first_option: Literal[0, 1] | None = None
+    """Where `answer` is an option's number: that of the first one. None: found out from all rows."""
     label: str | None = None
     """The label that the question (or text) belongs under, chosen from all labels of the file."""
 
@@ -46,6 +50,8 @@ class Roles(Part):
     speaker: str | None = None
     said: str | None = None
     """With `conversation` (its id) and `speaker`: the turns of a conversation in rows, in the order of the file."""
+    answering: str | None = None
+    """The one of the speakers who answers, not a column. None: found out from their names."""
 
     text: str | None = None
 
@@ -66,9 +72,10 @@ class Roles(Part):
 
     def columns(self) -> tuple[str, ...]:
         """Every column that is named as a part, without those inside of `question_template`."""
-        named = (self.question, self.context, self.answer, self.system, self.thinking, self.messages, self.tools)
-        more = (self.label, self.conversation, self.speaker, self.said, self.text)
-        return tuple(name for name in (*named, *self.options, *more) if name)
+        named = (self.question, self.context, self.answer, self.system, self.thinking, self.history)
+        more = (self.messages, self.tools, *self.options, self.label)
+        rest = (self.conversation, self.speaker, self.said, self.text)
+        return tuple(name for name in (*named, *more, *rest) if name)
 
 
 class Repair(Part):

@@ -61,7 +61,9 @@ class DeviceChosen(_Event):
 class Prepared(_Event):
     """What the run is going to learn, counted after tokenizing and before the first step.
 
-    `cut` examples lose their end to the length limit; `nothing_left` have no answer token left and are skipped.
+    `cut` examples lose their end to the length limit; `nothing_left` have no answer token left and are skipped;
+    `left_out` are too long and skipped whole; `divided` were split into several. `examples` counts what is learned
+    from after that, the other four examples as they were given.
     """
 
     type: Literal["prepared"] = "prepared"
@@ -71,6 +73,8 @@ class Prepared(_Event):
     learned_tokens: int
     cut: int
     nothing_left: int
+    left_out: int = 0
+    divided: int = 0
     total_steps: int
     steps_per_pass: float
     batch_size: int
@@ -138,11 +142,13 @@ class Progressed(_Event):
 
 
 class Fetched(_Event):
-    """A download or conversion is complete and verified. `folder` is absolute."""
+    """A download or conversion is complete and verified. `folder` is absolute; `split` is the part of a data set that
+    was taken, "" for models."""
 
     type: Literal["fetched"] = "fetched"
     folder: str
     size: int
+    split: str = ""
 
 
 class Answered(_Event):
@@ -212,6 +218,32 @@ class Exported(_Event):
     same: int | None = None
 
 
+class Traced(_Event):
+    """How much memory a training step needs, counted by going through it without computing. Bytes; `parts` add up to
+    `peak`. `paged` is optimizer state beside it that may leave the card."""
+
+    type: Literal["traced"] = "traced"
+    peak: int
+    parts: dict[str, int]
+    paged: int = 0
+    seconds: float
+
+
+class TrialDone(_Event):
+    """Two steps of the longest batch, measured. Bytes: `peak` is allocated on a card, the process's own on a
+    processor (`device`); `reserved` is what others can't have, `process` what the driver counts; None where unknown.
+    `run_seconds` is how long the whole run will take at that pace."""
+
+    type: Literal["trial_done"] = "trial_done"
+    device: Literal["cpu", "cuda", "mps"]
+    peak: int
+    reserved: int | None = None
+    process: int | None = None
+    step_seconds: float
+    run_seconds: float
+    tokens: int
+
+
 class CommandReceived(_Event):
     """Acknowledges a command by its id. A command that comes twice has one effect."""
 
@@ -269,6 +301,8 @@ Event = Annotated[
     | AnswerGrew
     | AnswerEnded
     | Exported
+    | Traced
+    | TrialDone
     | CommandReceived
     | Finished
     | Stopped

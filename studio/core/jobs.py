@@ -23,6 +23,14 @@ class Train(_Job):
     job: Literal["train"] = "train"
 
 
+class DryRun(_Job):
+    """Make the first batch of the run in `run` exactly as its training would, without weights and without learning.
+    It is written to `first_batch.json` in this job's folder, see `studio.core.first_batch`."""
+
+    job: Literal["dry_run"] = "dry_run"
+    run: Path
+
+
 class Check(_Job):
     """Answer the held-out examples with the base and the taught model."""
 
@@ -64,14 +72,80 @@ class FetchModel(_Job):
 
 
 class FetchData(_Job):
-    """Download one split of a Hub data set and keep it as parquet."""
+    """Download one split of a Hub data set and keep it as parquet.
+
+    `name` is owner/name, or owner/name:collection where a data set holds several. An empty `split` is train, or the
+    only one that there is.
+    """
 
     job: Literal["fetch_data"] = "fetch_data"
     name: str
     split: str = "train"
 
 
-Job = Annotated[Train | Check | Chat | Merge | FetchStarter | FetchModel | FetchData, Field(discriminator="job")]
+class TracedWork(BaseModel):
+    """One training step whose memory is to be counted: `batch` examples of `length` tokens, `learned` positions of
+    them learned (None: all). `padded` says that they differ in length, so that attention needs a mask. `card` is the
+    compute capability that decides which kernels run.
+
+    `loss`: "tiled" is TRL's head on a card, "learned_positions" this program's on a processor, "full" plain
+    transformers, which is also `stock`: no mixed precision, what isn't quantised in float32 on a 4-bit base.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    method: Literal["full", "lora", "lora-8bit", "qlora"]
+    rank: int = Field(default=16, ge=0, le=4096)
+    targets: tuple[str, ...] = ("all-linear",)
+    double_quantization: bool = True
+    compute_dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    storage_dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit"] = "paged_adamw_8bit"
+    batch: int = Field(ge=1)
+    length: int = Field(ge=2)
+    learned: int | None = Field(default=None, ge=0)
+    padded: bool = False
+    checkpointing: bool = True
+    attention: Literal["sdpa", "eager", "flash"] = "sdpa"
+    loss: Literal["learned_positions", "tiled", "full"] = "tiled"
+    dropout: bool = False
+    device: Literal["cuda", "cpu"] = "cuda"
+    card: tuple[int, int] = (8, 0)
+
+    @property
+    def stock(self) -> bool:
+        return self.loss == "full"
+
+    @property
+    def base_dtype(self) -> str:
+        """The format in which the base is loaded."""
+        return "float32" if self.method == "full" and self.stock else self.compute_dtype
+
+    @property
+    def attention_name(self) -> str:
+        """As transformers calls it. The flash kernel of PyTorch stands for the one of the flash-attn package."""
+        return "eager" if self.attention == "eager" else "sdpa"
+
+
+class Trace(_Job):
+    """Count the memory of `work` on the model whose config lies at `config` (a model's folder or a config.json)."""
+
+    job: Literal["trace"] = "trace"
+    config: Path
+    work: TracedWork
+
+
+class Trial(_Job):
+    """Two steps of the longest batch of the run in `run`, measured, then nothing kept."""
+
+    job: Literal["trial"] = "trial"
+    run: Path
+
+
+Job = Annotated[
+    Train | DryRun | Check | Chat | Merge | FetchStarter | FetchModel | FetchData | Trace | Trial,
+    Field(discriminator="job"),
+]
 
 JOB: TypeAdapter[Job] = TypeAdapter(Job)
 

@@ -37,6 +37,8 @@ from studio.core.events import (
     Progressed,
     StepDone,
     Stopped,
+    Traced,
+    TrialDone,
 )
 from studio.core.journal import JournalReader, JournalWriter
 from studio.core.words import N_, Sentence, sentence
@@ -189,6 +191,8 @@ class RunState:
     chat: ChatReady | None = None
     replies: dict[str, AnswerEnded] = field(default_factory=dict)
     exported: Exported | None = None
+    traced: Traced | None = None
+    trial: TrialDone | None = None
     peak_memory: int | None = None
     ending: Ending | None = None
     started_at: float | None = None
@@ -236,6 +240,10 @@ class RunState:
                 self.replies[event.ask] = event
             case Exported():
                 self.exported = event
+            case Traced():
+                self.traced = event
+            case TrialDone():
+                self.trial = event
             case Finished() | Stopped() | Failed() | Died():
                 self.ending = event
             case AnswerGrew() | CommandReceived():

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import overload
 
 import pyarrow as pa
 
+from studio.data import limits
 from studio.data.table import Row
+
+BATCH_ROWS = 20_000
+BATCH_BYTES = 16 * limits.MEGABYTE
+_CHUNK = 500
 
 
 class ArrowRows(Sequence[Row]):
@@ -38,37 +44,48 @@ class ArrowRows(Sequence[Row]):
         return row
 
     def __iter__(self) -> Iterator[Row]:
-        for batch in self._table.to_batches(max_chunksize=500):
+        for batch in self._table.to_batches(max_chunksize=_CHUNK):
             yield from batch.to_pylist()
 
 
-class TextColumns:
-    """Collects rows of text into arrow columns, a batch at a time, so that a wide file costs its own size once."""
+def text_schema(columns: Sequence[str]) -> pa.Schema:
+    return pa.schema([(name, pa.large_string()) for name in columns])
 
-    BATCH = 20_000
 
-    def __init__(self, columns: Sequence[str]) -> None:
-        self._schema = pa.schema([(name, pa.large_string()) for name in columns])
-        self._waiting: list[Sequence[str | None]] = []
-        self._batches: list[pa.RecordBatch] = []
-        self.bytes = 0
-        self.count = 0
+def text_batches(columns: Sequence[str], rows: Iterable[Sequence[str | None]]) -> Iterator[pa.RecordBatch]:
+    """Rows of text as batches of large_string columns, "" as null; a batch has up to 20,000 rows or about 16 MB.
 
-    def add(self, row: Sequence[str | None]) -> None:
-        """`row` holds one cell a column."""
-        self._waiting.append(row)
-        self.count += 1
-        if len(self._waiting) >= self.BATCH:
-            self._flush()
+    Each of `rows` holds one cell a column.
+    """
+    schema = text_schema(columns)
+    source = iter(rows)
+    chunks: list[pa.RecordBatch] = []
+    held = count = 0
+    while chunk := list(islice(source, _CHUNK)):
+        arrays = [_text_array(cells) for cells in zip(*chunk, strict=True)]
+        batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
+        chunks.append(batch)
+        held += batch.nbytes
+        count += len(chunk)
+        if held > BATCH_BYTES or count >= BATCH_ROWS:
+            yield _as_one(chunks, schema)
+            chunks, held, count = [], 0, 0
+    if chunks:
+        yield _as_one(chunks, schema)
 
-    def _flush(self) -> None:
-        if self._waiting:
-            arrays = [pa.array(cells, pa.large_string()) for cells in zip(*self._waiting, strict=True)]
-            batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
-            self.bytes += batch.nbytes
-            self._batches.append(batch)
-            self._waiting = []
 
-    def rows(self) -> ArrowRows:
-        self._flush()
-        return ArrowRows(pa.Table.from_batches(self._batches, self._schema))
+def _text_array(cells: Sequence[str | None]) -> pa.Array:
+    if "" in cells:
+        cells = [cell or None for cell in cells]
+    try:
+        return pa.array(cells, pa.large_string())
+    except UnicodeEncodeError:  # half of a letter, which JSON can spell and no encoding can
+        whole = [cell and cell.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace") for cell in cells]
+        return pa.array(whole, pa.large_string())
+
+
+def _as_one(chunks: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
+    if len(chunks) == 1:
+        return chunks[0]
+    arrays = [pa.concat_arrays([chunk.column(position) for chunk in chunks]) for position in range(len(schema))]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,29 +14,77 @@ import pyarrow.parquet as pq
 
 from studio.core.data_choice import DataChoice
 from studio.core.problems import ProblemError, Remedy, problem
-from studio.core.words import N_, Sentence, sentence
+from studio.core.words import N_
 from studio.data import limits
-from studio.data.arrow_rows import ArrowRows
-from studio.data.emptiness import empty, header_only
+from studio.data.arrow_files import ArrowFiles, held_arrow, streamed_arrow
+from studio.data.arrow_rows import text_schema
+from studio.data.arrow_tables import damaged, guard_size, in_words, readable, some_row, table_of_arrow, text_of_column
+from studio.data.emptiness import empty
+from studio.data.streaming import Stream, stream_of
 from studio.data.table import Table
 
 _BATCH_ROWS = 256
+_STREAMED_ROWS = 1_024
 _JOINED_BYTES = 32 * limits.MEGABYTE
 
 
 def open_parquet(path: Path, sheets: tuple[str, ...] = (), sheet: str = "") -> Table:
     """Raises `ProblemError`."""
-    _guard_size([path])
-    try:
-        with pq.ParquetFile(path) as file:
-            if file.metadata.num_rows > limits.ROWS:
-                raise limits.too_many_rows(path)
-            schema = file.schema_arrow
-            names = _readable(path, schema)
-            whole = _read_in_batches(path, file, pa.schema([schema.field(name) for name in names]))
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise _damaged(path) from error
-    return _table(path, "parquet", whole, schema, sheets, sheet)
+    with _parquet(path) as file:
+        schema = file.schema_arrow
+        names = readable(path, schema)
+        whole = _read_in_batches(path, file, pa.schema([schema.field(name) for name in names]))
+    return table_of_arrow(path, "parquet", whole, schema, sheets, sheet)
+
+
+def first_parquet(path: Path, count: int, sheets: tuple[str, ...] = (), sheet: str = "") -> Table:
+    """Its first `count` rows; little more than these is read from the disk."""
+    with _parquet(path) as file:
+        schema = file.schema_arrow
+        names = readable(path, schema)
+        batches = list(islice(file.iter_batches(batch_size=count, columns=names), 1)) if names else []
+        whole = pa.Table.from_batches(batches, pa.schema([schema.field(name) for name in names])).slice(0, count)
+        whole.validate(full=True)
+    return table_of_arrow(path, "parquet", whole, schema, sheets, sheet)
+
+
+def stream_parquet(path: Path, sheets: tuple[str, ...] = (), sheet: str = "") -> Stream:
+    """All rows as text, a batch at a time: see `Stream`. Raises `ProblemError`."""
+    with _parquet(path) as file:
+        schema, count = file.schema_arrow, file.metadata.num_rows
+        names = readable(path, schema)
+    # One that holds no row, or nothing but bytes, is refused here as it is when it is opened.
+    bare = table_of_arrow(path, "parquet", some_row(schema, names, count), schema, sheets, sheet)
+    batches = _text_batches(path, tuple(names), count)
+    return replace(stream_of(bare), count=count, batches=batches)
+
+
+def _text_batches(path: Path, names: tuple[str, ...], count: int) -> Iterator[pa.RecordBatch]:
+    before = path.stat()
+    size = given = 0
+    with _parquet(path) as file:
+        schema = text_schema(names)
+        for batch in file.iter_batches(batch_size=_STREAMED_ROWS, columns=list(names)):
+            batch.validate(full=True)
+            as_text = pa.RecordBatch.from_arrays([text_of_column(column) for column in batch.columns], schema=schema)
+            size += as_text.nbytes
+            given += as_text.num_rows
+            if size > limits.STREAMED_BYTES:
+                raise limits.unpacks_too_large(path)
+            yield as_text
+    limits.guard_unchanged(path, before)
+    if given != count:
+        raise damaged(path)
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[pq.ParquetFile]:
+    guard_size([path])
+    # Pages are read as they are needed: a file of one large part would else be read whole for its first row.
+    with in_words(path), pq.ParquetFile(path, pre_buffer=False, buffer_size=limits.MEGABYTE) as file:
+        if file.metadata.num_rows > limits.ROWS:
+            raise limits.too_many_rows(path)
+        yield file
 
 
 def _read_in_batches(path: Path, file: pq.ParquetFile, schema: pa.Schema) -> pa.Table:
@@ -43,6 +94,7 @@ def _read_in_batches(path: Path, file: pq.ParquetFile, schema: pa.Schema) -> pa.
     batches: list[pa.RecordBatch] = []
     held = waiting = 0
     for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=schema.names) if schema.names else ():
+        batch.validate(full=True)
         batches.append(batch)
         waiting += batch.nbytes
         held += batch.nbytes
@@ -57,8 +109,12 @@ def _read_in_batches(path: Path, file: pq.ParquetFile, schema: pa.Schema) -> pa.
 
 def open_arrow(path: Path) -> Table:
     """One arrow file, in either of its two layouts. Raises `ProblemError`."""
-    _guard_size([path])
-    return _from_arrow_files(path, [path], "dataset", (), "")
+    return held_arrow(ArrowFiles(path, [path]))
+
+
+def stream_arrow(path: Path) -> Stream:
+    """As `stream_parquet`."""
+    return streamed_arrow(ArrowFiles(path, [path]))
 
 
 def is_saved_dataset(folder: Path) -> bool:
@@ -68,6 +124,15 @@ def is_saved_dataset(folder: Path) -> bool:
 
 def open_saved_dataset(folder: Path, choice: DataChoice) -> Table:
     """Raises `ProblemError`. With several splits takes the chosen one, else train, else the first."""
+    return held_arrow(_saved(folder, choice))
+
+
+def stream_saved_dataset(folder: Path, choice: DataChoice) -> Stream:
+    """As `open_saved_dataset`, handed out in batches."""
+    return streamed_arrow(_saved(folder, choice))
+
+
+def _saved(folder: Path, choice: DataChoice) -> ArrowFiles:
     splits: tuple[str, ...] = ()
     split, inside = "", folder
     if (folder / "dataset_dict.json").is_file():
@@ -75,7 +140,7 @@ def open_saved_dataset(folder: Path, choice: DataChoice) -> Table:
         names = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
         splits = tuple(name for name in names if _is_plain(name) and (folder / name / "state.json").is_file())
         if not splits:
-            raise _damaged(folder)
+            raise damaged(folder)
         wanted = choice.sheet or choice.split
         if wanted in splits:
             split = wanted
@@ -90,12 +155,11 @@ def open_saved_dataset(folder: Path, choice: DataChoice) -> Table:
         name = entry.get("filename") if isinstance(entry, dict) else None
         # A name with a path in it could lead anywhere on the disk.
         if not isinstance(name, str) or not _is_plain(name) or not (inside / name).is_file():
-            raise _damaged(folder)
+            raise damaged(folder)
         files.append(inside / name)
     if not files:
         raise empty(folder)
-    _guard_size(files)
-    return _from_arrow_files(folder, files, "dataset", splits, split)
+    return ArrowFiles(folder, files, splits, split)
 
 
 def no_such_split(name: str, split: str, splits: tuple[str, ...]) -> ProblemError:
@@ -119,91 +183,7 @@ def _mapping(folder: Path, file: Path) -> dict[str, object]:
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise _damaged(folder) from error
+        raise damaged(folder) from error
     if not isinstance(value, dict):
-        raise _damaged(folder)
+        raise damaged(folder)
     return value
-
-
-def _from_arrow_files(path: Path, files: list[Path], kind: str, sheets: tuple[str, ...], sheet: str) -> Table:
-    tables = []
-    try:
-        for file in files:
-            mapped = pa.memory_map(str(file))
-            with mapped:
-                head = mapped.read(6)
-                mapped.seek(0)
-                # Memory-mapped: the columns stay on disk and are read when they are looked at.
-                reader = pa.ipc.open_file(mapped) if head == b"ARROW1" else pa.ipc.open_stream(mapped)
-                tables.append(reader.read_all())
-        whole = pa.concat_tables(tables)
-        if whole.num_rows > limits.ROWS:
-            raise limits.too_many_rows(path)
-        if whole.nbytes > limits.COLUMNAR_BYTES:
-            raise limits.unpacks_too_large(path)
-        whole.validate()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise _damaged(path) from error
-    schema = whole.schema
-    return _table(path, kind, whole.select(_readable(path, schema)), schema, sheets, sheet)
-
-
-def _table(path: Path, kind: str, whole: pa.Table, schema: pa.Schema, sheets: tuple[str, ...], sheet: str) -> Table:
-    if not schema.names:
-        raise empty(path)
-    notes: list[Sentence] = []
-    left_out = [name for name in schema.names if name not in whole.column_names]
-    if left_out:
-        text = N_("Columns with pictures, sound or other bytes were left out: {names}.")
-        notes.append(sentence(text, names=", ".join(left_out)[:200]))
-    if not whole.column_names:
-        raise problem(
-            "data.no_text_columns",
-            N_("{name} holds no text."),
-            N_("All of its columns are pictures, sound or other bytes."),
-            N_("Choose data with written questions and answers."),
-            remedy=Remedy.choose_file,
-            name=path.name,
-        )
-    if not whole.num_rows:
-        raise header_only(path)
-    return Table(
-        path, kind, tuple(whole.column_names), ArrowRows(whole), sheet=sheet, sheets=sheets, notes=tuple(notes)
-    )
-
-
-def _readable(path: Path, schema: pa.Schema) -> list[str]:
-    if len(schema.names) > limits.COLUMNS:
-        raise limits.too_many_columns(path, len(schema.names))
-    if len(set(schema.names)) < len(schema.names):
-        raise _damaged(path)
-    return [field.name for field in schema if not any(_holds_bytes(kind) for kind in _kinds(field.type))]
-
-
-def _holds_bytes(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
-
-
-def _kinds(kind: pa.DataType) -> Iterator[pa.DataType]:
-    yield kind
-    for position in range(kind.num_fields):
-        yield from _kinds(kind.field(position).type)
-
-
-def _guard_size(files: list[Path]) -> None:
-    size = sum(file.stat().st_size for file in files)
-    if size > limits.COLUMNAR_BYTES:
-        raise limits.too_large(files[0], size, limits.COLUMNAR_BYTES)
-    if size == 0:
-        raise empty(files[0])
-
-
-def _damaged(path: Path) -> ProblemError:
-    return problem(
-        "data.damaged",
-        N_("{name} is damaged or incomplete."),
-        N_("Often a download or a copy was cut short."),
-        N_("Fetch or save it once more, then choose it again."),
-        remedy=Remedy.choose_file,
-        name=path.name,
-    )

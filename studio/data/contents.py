@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.words import N_
-from studio.data.unpacking import zip_names
+from studio.data.encodings import utf16_without_mark
+from studio.data.unpacking import broken_zip, zip_names
 from studio.data.workbook import broken_workbook, password_protected
 
 _COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 _OTHERS: tuple[tuple[bytes, str], ...] = (
-    (b"%PDF", N_("a PDF document")),
+    (b"{\\rtf", N_("a text document in an old form (RTF); save it as docx")),
     (b"\x89PNG", N_("a picture")),
     (b"\xff\xd8\xff", N_("a picture")),
     (b"GIF8", N_("a picture")),
@@ -36,10 +38,14 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"GGUF", N_("a language model")),
 )
 
+_WEB_TABLE = N_("a table as a web page, which some programs call a spreadsheet; open it in one and save it as xlsx")
+
 
 def kind_of(path: Path) -> str:
-    """text, json, xlsx, xls, ods, parquet or arrow. Raises `ProblemError` for everything that isn't a table, and
-    OSError when the disk won't read."""
+    """text, json, xlsx, xls, xlsb, ods, parquet, arrow, docx, hwpx or pdf.
+
+    Raises `ProblemError` for everything that can't be read, and OSError when the disk won't read.
+    """
     with open(path, "rb") as file:
         head = file.read(64 * 1024)
     if head.startswith(b"PAR1"):
@@ -50,6 +56,8 @@ def kind_of(path: Path) -> str:
         return _kind_of_zip(path)
     if head.startswith(_COMPOUND):
         return _kind_of_compound(path)
+    if head.lstrip().startswith(b"%PDF-") or (b"%PDF-" in head[:1024] and _is_binary(head)):
+        return "pdf"
     for mark, words in _OTHERS:
         if head.startswith(mark) and (len(mark) > 2 or _is_binary(head)):
             raise not_a_table(path, words)
@@ -57,7 +65,11 @@ def kind_of(path: Path) -> str:
         raise not_a_table(path, N_("in a form that this program doesn't know"))
     start = _first_text(head)
     if start.lower().startswith(("<!doctype html", "<html")):
+        if "<table" in head.decode("latin-1").lower():
+            raise not_a_table(path, _WEB_TABLE)
         raise not_a_table(path, N_("a web page; often a download asked for a password and this page came instead"))
+    if start.lower().startswith(("<table", "<?xml")) and path.suffix.lower() != ".txt":
+        raise not_a_table(path, _WEB_TABLE)
     return "json" if start.startswith(("{", "[")) else "text"
 
 
@@ -67,11 +79,8 @@ def _is_binary(head: bytes) -> bool:
         return False
     if not head:
         return False
-    nulls = head.count(0)
-    if nulls:
-        even, odd = head[0::2].count(0), head[1::2].count(0)
-        few, many = min(even, odd), max(even, odd)
-        return not (many > 0.2 * len(head) / 2 and few < 0.02 * len(head) / 2)
+    if head.count(0):
+        return not utf16_without_mark(head)
     controls = sum(head.count(code) for code in range(32) if code not in (7, 8, 9, 10, 11, 12, 13, 26, 27))
     return controls > 0.01 * len(head)
 
@@ -87,24 +96,39 @@ def _kind_of_zip(path: Path) -> str:
     names = zip_names(path)
     if "xl/workbook.xml" in names:
         return "xlsx"
-    if any(name.startswith("xl/") for name in names):
-        raise not_a_table(path, N_("a spreadsheet in Excel's binary form (xlsb)"))
-    if any(name.startswith("word/") for name in names):
-        raise not_a_table(path, N_("a Word document"))
+    if "xl/workbook.bin" in names:
+        return "xlsb"
+    if "word/document.xml" in names:
+        return "docx"
     if any(name.startswith("ppt/") for name in names):
-        raise not_a_table(path, N_("a presentation"))
+        raise not_a_table(path, N_("a presentation; save it as PDF"))
+    if any(name.startswith("Contents/section") for name in names):
+        return "hwpx"
     if "content.xml" in names and "mimetype" in names:
         if "META-INF/manifest.xml" in names and _has_encrypted_parts(path):
             raise password_protected(path)
+        if b"opendocument.spreadsheet" not in _mimetype(path):
+            raise not_a_table(path, N_("a document of LibreOffice; save it as docx"))
         return "ods"
-    if not names or path.suffix.lower() in (".xlsx", ".ods"):
-        raise broken_workbook(path)
+    if not names or path.suffix.lower() in (".xlsx", ".xlsm", ".xlsb", ".ods", ".docx", ".hwpx"):
+        raise broken_zip(path)
     raise not_a_table(path, N_("a packed archive"))
 
 
+def _mimetype(path: Path) -> bytes:
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("mimetype") as file:
+            return file.read(200)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise broken_zip(path) from error
+
+
 def _has_encrypted_parts(path: Path) -> bool:
-    with zipfile.ZipFile(path) as archive, archive.open("META-INF/manifest.xml") as file:
-        return b"encryption-data" in file.read(1 << 20)
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("META-INF/manifest.xml") as file:
+            return b"encryption-data" in file.read(1 << 20)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise broken_zip(path) from error
 
 
 def _kind_of_compound(path: Path) -> str:
@@ -116,16 +140,21 @@ def _kind_of_compound(path: Path) -> str:
     if "Workbook".encode("utf-16-le") in data or "Book\0".encode("utf-16-le") in data:
         return "xls"
     if "WordDocument".encode("utf-16-le") in data:
-        raise not_a_table(path, N_("a Word document"))
+        raise not_a_table(path, N_("a Word document from before 2007; save it as docx"))
+    if b"HWP Document File" in data or "HwpSummaryInformation".encode("utf-16-le") in data:
+        raise not_a_table(path, N_("a Hangul document in its old form (hwp); save it as hwpx or docx"))
     raise broken_workbook(path)
 
 
 def not_a_table(path: Path, words: str) -> ProblemError:
     return problem(
         "data.not_a_table",
-        N_("{name} isn't a table that can be read: it is {kind}."),
+        N_("{name} is no file to learn from: it is {kind}."),
         N_("The name of a file may say one thing and its contents another; the contents were looked at."),
-        N_("Choose a CSV, Excel, JSON, JSON lines or Parquet file. Unpack archives first."),
+        N_(
+            "Choose a CSV, Excel, JSON, JSON lines or Parquet file, or a docx, PDF or text document. Unpack "
+            "archives first."
+        ),
         remedy=Remedy.choose_file,
         name=path.name,
         kind=words,

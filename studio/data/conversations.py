@@ -3,108 +3,234 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from studio.core.conversation import Message
+from studio.core.conversation import Message, ToolCall
 from studio.core.words import N_
+from studio.data.message_parts import Parts, parts_of, split_thinking
+from studio.data.nested import nested
+from studio.data.row_text import CannotLearn, message, plain_message
+from studio.data.speakers import Part, part_of
+from studio.data.tool_definitions import read_calls, read_tools
 
-type_of_role = Literal["system", "user", "assistant", "tool"]
-
-_ROLES: dict[str, type_of_role] = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "human": "user",
-    "prompter": "user",
-    "customer": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "bot": "assistant",
-    "model": "assistant",
-    "ai": "assistant",
-    "function_call": "assistant",
-    "tool_call": "assistant",
-    "tool": "tool",
-    "function": "tool",
-    "observation": "tool",
-    "function_response": "tool",
-    "tool_response": "tool",
-    "ipython": "tool",
-    "사용자": "user",
-    "고객": "user",
-    "질문": "user",
-    "상담사": "assistant",
-    "답변": "assistant",
-    "비서": "assistant",
-    "시스템": "system",
-}
-
-
-class NotAConversation(Exception):
-    """Carries an English sentence, marked for translation, that says why."""
+_WHO = ("role", "from", "speaker", "author", "sender")
+_WHAT = ("content", "value", "text", "message", "utterance")
+_CALLS = ("tool_calls", "function_call", "function_calls")
+_THOUGHTS = ("reasoning_content", "thinking", "reasoning", "thought")
+_WEIGHTS = ("weight", "loss_weight", "train")
+_RECORDS = ("messages", "conversations", "conversation", "turns")
 
 
 def looks_like_conversation(cell: object) -> bool:
-    """Whether a cell is a list of turns, as a list or as JSON text."""
-    turns = _turns(cell)
+    """Whether a cell is a list of turns, or a record with one inside, as Python values or as JSON text."""
+    turns = _turns(nested(cell))
     return bool(turns) and all(
-        isinstance(turn, dict) and ("role" in turn or "from" in turn) and ("content" in turn or "value" in turn)
-        for turn in turns[:4]
+        isinstance(turn, Mapping) and (_is_turn(turn) or _is_exchange(turn)) for turn in turns[:4]
     )
 
 
-def read_conversation(cell: object) -> tuple[Message, ...]:
-    """The turns of a cell. Empty turns are left out. Raises `NotAConversation`."""
-    turns = _turns(cell)
-    if not turns:
-        raise NotAConversation(N_("It holds no turns of a conversation."))
-    messages: list[Message] = []
-    for turn in turns:
-        if not isinstance(turn, dict):
-            raise NotAConversation(N_("A turn of the conversation has no role and content."))
-        who = turn.get("role", turn.get("from"))
-        role = _ROLES.get(who.strip().casefold()) if isinstance(who, str) else None
-        if role is None:
-            raise NotAConversation(N_("A turn is spoken by someone unknown: neither user, assistant, system nor tool."))
-        content = _content(turn.get("content", turn.get("value")))
-        calls = turn.get("tool_calls") or turn.get("function_call")
-        if calls and role == "assistant":
-            content = "\n".join(part for part in (content, json.dumps(calls, ensure_ascii=False)) if part)
-        if content.strip():
-            messages.append(Message(role=role, content=content))
-    return tuple(messages)
+def speakers_in(cell: object) -> tuple[str, ...]:
+    """The names under which the turns of a cell are spoken, as they stand there."""
+    turns = _turns(nested(cell))
+    told = [turn for turn in turns if isinstance(turn, Mapping)]
+    names = [[str(_first(turn, _WHO))] if _is_turn(turn) else [str(name) for name in turn] for turn in told]
+    return tuple(name for spoken in names for name in spoken)
 
 
-def _turns(cell: object) -> list[object]:
-    if isinstance(cell, str) and cell.lstrip().startswith("["):
-        try:
-            cell = json.loads(cell)
-        except (ValueError, RecursionError):
-            return []
-    return cell if isinstance(cell, list) else []
+class ConversationReader:
+    """Reads the turns of cells. `drop_nulls` leaves out what columnar files fill into arguments of tools;
+    `odd_weights` counts the turns read so far with a weight that is neither 0 nor 1."""
 
+    def __init__(self, drop_nulls: bool = False) -> None:
+        self.drop_nulls = drop_nulls
+        self.odd_weights = 0
 
-def _content(content: object) -> str:
-    """Text, or the text parts of a list of parts. Pictures and sound can't be learned here."""
-    if content is None:
-        return ""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        texts: list[str] = []
-        for part in content:
-            if isinstance(part, str):
-                texts.append(part)
+    def read(self, cell: object) -> tuple[tuple[Message, ...], str]:
+        """The turns, and the tools that the record itself names (JSON as in `Example.tools`). Turns without any
+        contents are left out, those of tools excepted. Raises `CannotLearn`."""
+        value = nested(cell)
+        turns = _turns(value)
+        if not turns:
+            raise CannotLearn(N_("It holds no turns of a conversation."))
+        messages: list[Message] = []
+        open_calls: list[ToolCall] = []
+        for turn in turns:
+            plain = _plain(turn)
+            if plain is not None:
+                messages.append(plain)
                 continue
-            kind = part.get("type", "text") if isinstance(part, dict) else None
-            if not isinstance(part, dict) or not isinstance(kind, str):
-                raise NotAConversation(N_("A turn holds something that isn't text."))
-            if kind in ("image", "image_url", "input_image", "audio", "input_audio", "video", "video_url"):
-                raise NotAConversation(N_("It holds a picture, sound or film; only text can be learned."))
-            held = part.get("text", part.get("value", part.get("content", "")))
-            texts.append(held if isinstance(held, str) else json.dumps(held, ensure_ascii=False))
-        return "".join(texts)
-    if isinstance(content, dict):
-        return json.dumps(content, ensure_ascii=False)
-    return str(content)
+            if not isinstance(turn, Mapping):
+                raise CannotLearn(N_("A turn of the conversation has no role and content."))
+            if not _is_turn(turn):
+                for name, told in turn.items():
+                    self._add(messages, open_calls, part_of(name), {"content": told})
+                continue
+            self._add(messages, open_calls, part_of(_first(turn, _WHO)), turn)
+        tools = ""
+        if isinstance(value, Mapping):
+            held = value.get("tools") if value.get("tools") is not None else value.get("functions")
+            tools = read_tools(held, self.drop_nulls)
+        return tuple(messages), tools
+
+    def _add(
+        self, messages: list[Message], open_calls: list[ToolCall], part: Part | None, turn: Mapping[str, object]
+    ) -> None:
+        if part is None:
+            raise CannotLearn(N_("A turn is spoken by someone unknown: neither user, assistant, system nor tool."))
+        what = _first(turn, _WHAT)
+        if part == "tool":
+            self._add_result(messages, open_calls, turn, what)
+            return
+        if part == "call":
+            calls = read_calls(what, self.drop_nulls)
+            parts = Parts(calls=list(calls))
+        else:
+            parts = parts_of(what, self.drop_nulls)
+        for name in _CALLS:
+            if turn.get(name):
+                parts.calls.extend(read_calls(turn[name], self.drop_nulls))
+        if part in ("system", "user"):
+            if parts.calls:
+                raise CannotLearn(N_("A tool is called by someone who isn't the assistant."))
+            for identity, told in parts.results:
+                _append_result(messages, open_calls, identity, "", told)
+            if parts.text.strip():
+                messages.append(plain_message("system" if part == "system" else "user", parts.text))
+            return
+        if parts.results:
+            raise CannotLearn(N_("A turn holds something that isn't text."))
+        told_thoughts = next((held for name in _THOUGHTS if isinstance(held := turn.get(name), str) and held), "")
+        thinking, text = split_thinking(parts.text)
+        thinking = "\n\n".join(thought.strip() for thought in (told_thoughts, parts.thinking, thinking) if thought)
+        if not text.strip() and not parts.calls:
+            return
+        learned = self._is_learned(turn)
+        open_calls.extend(parts.calls)
+        before = messages[-1] if messages else None
+        if part == "call" and before is not None and before.role == "assistant" and before.learned == learned:
+            # ShareGPT gives each call a turn of its own; together with what was said they are one answer.
+            calls = (*before.tool_calls, *parts.calls)
+            messages[-1] = before.model_copy(update={"tool_calls": calls})
+        elif thinking or parts.calls or not learned:
+            messages.append(message("assistant", text, thinking, tuple(parts.calls), learned=learned))
+        else:
+            messages.append(plain_message("assistant", text))
+
+    def _add_result(
+        self, messages: list[Message], open_calls: list[ToolCall], turn: Mapping[str, object], what: object
+    ) -> None:
+        if isinstance(what, list) and not all(isinstance(p, Mapping) and isinstance(p.get("type"), str) for p in what):
+            told = json.dumps(what, ensure_ascii=False, default=str)  # a result that is a list, not a list of parts
+        else:
+            parts = parts_of(what, self.drop_nulls)
+            told = parts.text
+        name = turn.get("name")
+        identity = turn.get("tool_call_id") or turn.get("id")
+        _append_result(
+            messages,
+            open_calls,
+            identity if isinstance(identity, str) else "",
+            name if isinstance(name, str) else "",
+            told,
+        )
+
+    def _is_learned(self, turn: Mapping[str, object]) -> bool:
+        for name in _WEIGHTS:
+            weight = turn.get(name)
+            if weight is None or weight == "":
+                continue
+            try:
+                number = float(weight)  # type: ignore[arg-type]
+            except (TypeError, ValueError):
+                number = {"true": 1.0, "false": 0.0}.get(str(weight).casefold(), -1.0)
+            if number not in (0.0, 1.0):
+                self.odd_weights += 1
+            return number != 0.0
+        return True
+
+
+def _append_result(messages: list[Message], open_calls: list[ToolCall], identity: str, name: str, told: str) -> None:
+    """A tool's report, tied to its call by the id, else by the name, else by the order of the calls."""
+    place = None
+    for position, call in enumerate(open_calls):
+        if (call.id == identity) if identity and call.id else (call.name == name if name else True):
+            place = position
+            break
+    if place is not None:
+        call = open_calls.pop(place)
+        name, identity = name or call.name, identity or call.id
+    messages.append(message("tool", told, name=name, call_id=identity))
+
+
+def read_history(cell: object) -> tuple[Message, ...]:
+    """Earlier turns: a list of pairs of question and answer, or of turns. Raises `CannotLearn`."""
+    value = nested(cell)
+    if value is None or value == [] or (isinstance(value, str) and not value.strip()):
+        return ()
+    if looks_like_conversation(value):
+        return ConversationReader().read(value)[0]
+    said: list[Message] = []
+    for pair in value if isinstance(value, list | tuple) else [None]:
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(told, str) for told in pair):
+            raise CannotLearn(N_("The earlier turns can't be read: they aren't pairs of question and answer."))
+        if not pair[0].strip() or not pair[1].strip():
+            raise CannotLearn(N_("The earlier turns can't be read: they aren't pairs of question and answer."))
+        thinking, answer = split_thinking(pair[1])
+        said += [plain_message("user", pair[0]), message("assistant", answer, thinking)]
+    return tuple(said)
+
+
+def looks_like_history(cell: object) -> bool:
+    """Whether a cell is a list of pairs of question and answer."""
+    value = nested(cell)
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(p, list | tuple) and len(p) == 2 and all(isinstance(t, str) for t in p) for p in value)
+    )
+
+
+_PLAIN: dict[object, Literal["system", "user", "assistant"]] = {
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "system": "system",
+}
+
+
+def _plain(turn: object) -> Message | None:
+    """The quick way for a turn that is nothing but a common speaker and a text."""
+    if type(turn) is not dict or len(turn) != 2:
+        return None
+    who, told = turn.get("role") or turn.get("from"), turn.get("content") or turn.get("value")
+    role = _PLAIN.get(who) if type(who) is str else None
+    if role is None or type(told) is not str or (role == "assistant" and "<think" in told) or not told.strip():
+        return None
+    return plain_message(role, told)
+
+
+def _is_turn(turn: Mapping[object, object]) -> bool:
+    return any(name in turn for name in _WHO) and any(name in turn for name in (*_WHAT, *_CALLS))
+
+
+def _is_exchange(turn: Mapping[object, object]) -> bool:
+    """A question with its answer in one record: {"human": "...", "assistant": "..."}."""
+    return {"user", "assistant"} <= {part_of(name) for name in turn}
+
+
+def _first(turn: Mapping[str, object], names: Sequence[str]) -> object:
+    for name in names:
+        if turn.get(name) is not None:
+            return turn[name]
+    return None
+
+
+def _turns(value: object) -> list[object]:
+    if isinstance(value, Mapping):
+        for name in _RECORDS:
+            if isinstance(value.get(name), list):
+                return list(value[name])
+        return []
+    return list(value) if isinstance(value, list | tuple) else []

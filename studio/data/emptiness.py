@@ -28,3 +28,15 @@ def header_only(path: Path) -> ProblemError:
         remedy=Remedy.choose_file,
         name=path.name,
     )
+
+
+def no_such_row(path: Path, row: int) -> ProblemError:
+    return problem(
+        "data.no_such_row",
+        N_("In {name}, nothing stands in row {row}, where the names of the columns should be."),
+        N_("Rows are counted from 1, empty ones too."),
+        N_("Choose another row for the names, or leave it empty to have it found out."),
+        remedy=Remedy.see_settings,
+        name=path.name,
+        row=row,
+    )

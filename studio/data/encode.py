@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from copy import copy
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -10,15 +12,29 @@ from typing import Literal
 import tokenizers
 
 from studio.core.conversation import Message
-from studio.core.problems import ProblemError, Remedy, problem
-from studio.core.words import N_
+from studio.core.problems import Remedy, problem
+from studio.core.words import N_, Sentence, sentence
+from studio.data.abilities import Abilities
+from studio.data.adaptation import Talk, adapted
+from studio.data.answer_places import AnswerPlaces
 from studio.data.examples import Example
+from studio.data.rendering import Rendered, Rendering, Span
 from studio.data.template import ChatTemplate
 
 NOT_LEARNED = -100
 """The label that losses leave out."""
 
-_Span = tuple[int, int]
+NO_LIMIT = 1 << 30
+"""Tokens; stands for no limit at all."""
+
+MARKS_AS_LETTERS = N_(
+    "Some examples hold letters that look like this model's own marks, such as {mark}. They are read as ordinary "
+    "letters, so that they don't end a question or an answer."
+)
+MARKS_IN_TEXT = N_(
+    "Some texts hold this model's own marks, such as {mark}. Plain text is learned as it stands, so they count as "
+    "marks."
+)
 
 
 @dataclass(frozen=True)
@@ -26,7 +42,9 @@ class Encoded:
     """`ids` and `labels` have equal lengths; a label is the token's own id where it is learned, else -100.
 
     `text` is the whole rendering, before the cut; `lost` counts the tokens cut away at the end; `learned` those with
-    a label, 0 when the cut left nothing to learn. `plain` tells a text from a conversation.
+    a label, 0 when the cut left nothing to learn. `plain` tells a text from a conversation. `letters` are the places
+    in `text` of what looks like a special token and is read as letters. `adaptations` say what was written in another
+    way than usual, because this model's template wouldn't have written it at all.
     """
 
     ids: tuple[int, ...]
@@ -35,6 +53,8 @@ class Encoded:
     lost: int
     learned: int
     plain: bool = False
+    letters: tuple[Span, ...] = ()
+    adaptations: tuple[Sentence, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,7 +82,11 @@ class Encoder:
         self.learn_from = learn_from
         self._tokenizer = tokenizer
         marks = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
-        self._end_marks = tuple(sorted(marks | {v for k, v in template.special.items() if k == "eos_token"}))
+        self._end_marks = tuple(sorted(marks | {v for k, v in template.special.items() if k == "eos_token" and v}))
+        self._rendering = Rendering(template, marks)
+        self._places = AnswerPlaces(self._rendering, self._end_marks)
+        self._abilities = Abilities(template)
+        self._made: dict[str, Sentence] = {}
 
     @staticmethod
     def from_folder(model_folder: Path, max_length: int, learn_from: str = "answers") -> Encoder:
@@ -101,24 +125,60 @@ class Encoder:
         """The special tokens, as they are written in a rendered text."""
         return self._end_marks
 
+    @property
+    def adaptations(self) -> tuple[Sentence, ...]:
+        """What had to be written in another way in any of the examples that were encoded so far, in sentences."""
+        return tuple(self._made.values())
+
+    def remember(self, made: Iterable[Sentence]) -> None:
+        """Adds to `adaptations`."""
+        for said in made:
+            self._made.setdefault(said.text, said)
+
+    def without_limit(self) -> Encoder:
+        """The same model, with nothing cut and nothing remembered. Shares what was found out about the template."""
+        other = copy(self)
+        other.max_length = NO_LIMIT
+        other._made = {}
+        return other
+
     def encode(self, example: Example) -> Encoded:
         """Raises `ProblemError` when the template refuses the conversation or hides where its answers stand."""
         if example.text:
-            return self._encode_text(example.text)
-        text = self.template.render(example.messages)
-        # The template writes the special tokens itself: the tokenizer must not add them again.
-        found = self._tokenizer.encode(text, add_special_tokens=False)
+            return self.encode_text(example.text)
+        talk, rendered = self.rendered(example)
+        ids, offsets = self._tokens(rendered)
+        made = talk.made
         if self.learn_from == "everything":
-            labels = list(found.ids)
+            labels = list(ids)
         else:
-            labels = _labels(found.ids, found.offsets, self._answers(example.messages, text))
-        return self._cut(found.ids, labels, text)
+            places = self._places.of(talk, rendered)
+            labels = _labels(ids, offsets, places.spans)
+            made += places.made
+        self.remember(made)
+        return self._cut(ids, labels, rendered.text, letters=rendered.letters, made=made)
 
-    def prompt_ids(self, messages: tuple[Message, ...]) -> list[int]:
+    def encode_text(self, text: str, *, ends: bool = True) -> Encoded:
+        """Plain text, learned whole; `ends` says whether the model's end mark stands after it."""
+        ids = list(self._tokenizer.encode(text, add_special_tokens=self._begins(text)).ids)
+        if ends:
+            if self.eos_id is not None and (not ids or ids[-1] != self.eos_id):
+                ids.append(self.eos_id)
+        elif ids and ids[-1] == self.eos_id and not text.rstrip().endswith(self._end_marks):
+            ids.pop()
+        mark = self._rendering.find_mark(text)
+        made = (sentence(MARKS_IN_TEXT, mark=mark),) if mark else ()
+        self.remember(made)
+        return self._cut(ids, list(ids), text, plain=True, made=made)
+
+    def rendered(self, example: Example) -> tuple[Talk, Rendered]:
+        """A conversation as this model's template can write it without loss, and the text. Raises `ProblemError`."""
+        talk = self._talk(example.messages, example.tools)
+        return talk, self._rendering.of(talk)
+
+    def prompt_ids(self, messages: tuple[Message, ...], tools: str = "") -> list[int]:
         """The tokens of a conversation up to where the model begins its answer. Raises `ProblemError`."""
-        text = self.template.render(messages, add_generation_prompt=True)
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
+        return self._tokens(self._rendering.of(self._talk(messages, tools), prompt=True))[0]
 
     def decode(self, ids: list[int]) -> str:
         """Generated tokens as text, without special tokens."""
@@ -132,9 +192,14 @@ class Encoder:
 
     def pieces(self, encoded: Encoded) -> tuple[Piece, ...]:
         """The text of an encoded example in stretches, read off its labels, for showing it."""
-        found = self._tokenizer.encode(encoded.text, add_special_tokens=encoded.plain)
+        if encoded.plain:
+            found = self._tokenizer.encode(encoded.text, add_special_tokens=self._begins(encoded.text))
+            count, offsets = len(found.ids), list(found.offsets)
+        else:
+            ids, offsets = self._tokens(Rendered(encoded.text, encoded.letters))
+            count = len(ids)
         kinds: list[Literal["read", "learned", "cut"]] = []
-        for position in range(len(found.ids)):
+        for position in range(count):
             if position >= len(encoded.ids):
                 kinds.append("cut")
             else:
@@ -144,19 +209,89 @@ class Encoder:
             if kinds[position] != kinds[position - 1]:
                 # Where the token before ends: what lies between belongs to this one, whose leading spaces some
                 # tokenizers leave out of its offsets. Bytes of one letter share that letter's.
-                edges.append(max(edges[-1], found.offsets[position - 1][1]))
+                edges.append(max(edges[-1], offsets[position - 1][1]))
         edges.append(len(encoded.text))
         order = [kind for position, kind in enumerate(kinds) if position == 0 or kind != kinds[position - 1]]
         pieces = [Piece(encoded.text[a:b], kind) for (a, b), kind in zip(pairwise(edges), order, strict=False) if b > a]
         return tuple(pieces)
 
-    def _encode_text(self, text: str) -> Encoded:
-        ids = list(self._tokenizer.encode(text, add_special_tokens=True).ids)
-        if self.eos_id is not None and (not ids or ids[-1] != self.eos_id):
-            ids.append(self.eos_id)
-        return self._cut(ids, list(ids), text, plain=True)
+    def letters_within(self, text: str) -> int:
+        """How many letters of a plain text the limit leaves room for, at most."""
+        found = self._tokenizer.encode(text, add_special_tokens=self._begins(text))
+        if len(found.ids) <= self.max_length:
+            return len(text)
+        return int(found.offsets[self.max_length][0])
 
-    def _cut(self, ids: list[int], labels: list[int], text: str, plain: bool = False) -> Encoded:
+    def tokens_of(self, texts: list[str]) -> list[tokenizers.Encoding]:
+        """The tokens of rendered conversations that hold no letters that look like marks, all at once."""
+        return self._tokenizer.encode_batch(texts, add_special_tokens=False)
+
+    def first_learned(self, talk: Talk, rendered: Rendered) -> Span | None:
+        """Where the only answer stands; None where more than that has to be looked at. Raises `ProblemError`."""
+        if rendered.letters or self.learn_from == "everything":
+            return None
+        return self._places.first_of(talk, rendered)
+
+    def _talk(self, messages: tuple[Message, ...], tools: str) -> Talk:
+        talk = adapted(messages, tools, self._abilities)
+        if not self._rendering.quotes_marks(talk):
+            return talk
+        mark = self._rendering.quoted_mark(talk)
+        made = (*talk.made, sentence(MARKS_AS_LETTERS, mark=mark)) if mark else talk.made
+        return replace(talk, made=made)
+
+    def _begins(self, text: str) -> bool:
+        """Whether the tokenizer should put its opening mark before a text: not where it stands there already."""
+        mark = self.template.special.get("bos_token")
+        return not (mark and text.startswith(mark))
+
+    def _tokens(self, rendered: Rendered) -> tuple[list[int], list[Span]]:
+        """Token ids and their places in letters.
+
+        The template writes the special tokens itself: the tokenizer must not add them again. Stretches around letters
+        that look like marks are cut into tokens one by one, as transformers does.
+        """
+        if not rendered.letters:
+            found = self._tokenizer.encode(rendered.text, add_special_tokens=False)
+            return list(found.ids), list(found.offsets)
+        ids: list[int] = []
+        offsets: list[Span] = []
+        last = 0
+        for start, end in (*rendered.letters, (len(rendered.text), len(rendered.text))):
+            for a, b, as_letters in ((last, start, False), (start, end, True)):
+                if b > a:
+                    more, places = self._stretch(rendered.text[a:b], as_letters, begins=a == 0 and not as_letters)
+                    ids += more
+                    offsets += [(a + x, a + y) for x, y in places]
+            last = end
+        return ids, offsets
+
+    def _stretch(self, text: str, as_letters: bool, begins: bool) -> tuple[list[int], list[Span]]:
+        """Tokens of a stretch in the middle of a text. A line break stands before it while it is cut, so that no
+        tokenizer takes its beginning for that of a text."""
+        self._tokenizer.encode_special_tokens = as_letters
+        try:
+            if not begins:
+                found = self._tokenizer.encode("\n" + text, add_special_tokens=False)
+                lead = len(self._tokenizer.encode("\n", add_special_tokens=False).ids)
+                if found.ids[:lead] == self._tokenizer.encode("\n", add_special_tokens=False).ids:
+                    places = [(max(0, x - 1), max(0, y - 1)) for x, y in found.offsets[lead:]]
+                    return list(found.ids[lead:]), places
+            found = self._tokenizer.encode(text, add_special_tokens=False)
+            return list(found.ids), list(found.offsets)
+        finally:
+            self._tokenizer.encode_special_tokens = False
+
+    def _cut(
+        self,
+        ids: list[int],
+        labels: list[int],
+        text: str,
+        *,
+        plain: bool = False,
+        letters: tuple[Span, ...] = (),
+        made: tuple[Sentence, ...] = (),
+    ) -> Encoded:
         kept = labels[: self.max_length]
         return Encoded(
             ids=tuple(ids[: self.max_length]),
@@ -166,52 +301,12 @@ class Encoder:
             # The first token is never predicted, so a label on it teaches nothing.
             learned=sum(label != NOT_LEARNED for label in kept[1:]),
             plain=plain,
+            letters=letters,
+            adaptations=made,
         )
 
-    def _answers(self, messages: tuple[Message, ...], text: str) -> list[_Span]:
-        """Where each answer with its end mark stands in `text`, in letters.
 
-        An answer begins where the same conversation, cut before it and rendered as a prompt, ends. That needs the
-        prompt to be the beginning of the whole: a template that writes earlier turns differently later on has no such
-        place, and is refused.
-        """
-        spans: list[_Span] = []
-        for position, message in enumerate(messages):
-            if message.role != "assistant":
-                continue
-            before = self.template.render(messages[:position], add_generation_prompt=True) if position else ""
-            if not text.startswith(before):
-                raise _no_prefix()
-            start = len(before)
-            upto = text if position == len(messages) - 1 else self.template.render(messages[: position + 1])
-            if text.startswith(upto) and len(upto) > start:
-                spans.append((start, self._without_trailing_space(upto, start)))
-            else:
-                spans.append((start, self._end_of_answer(text, start, message.content)))
-        return spans
-
-    def _without_trailing_space(self, upto: str, start: int) -> int:
-        """The end of an answer: what stands after its end mark (usually a line break) begins the next turn."""
-        trimmed = upto.rstrip()
-        if len(trimmed) > start and trimmed.endswith(self._end_marks):
-            return len(trimmed)
-        return len(upto)
-
-    def _end_of_answer(self, text: str, start: int, content: str) -> int:
-        """For templates that drop parts of earlier answers, such as thoughts: the end mark after the answer itself."""
-        said = content.rpartition("</think>")[2].strip()
-        at = text.find(said, start)
-        if at < 0:
-            raise _no_prefix()
-        end = at + len(said)
-        marks = [(found, mark) for mark in self._end_marks if (found := text.find(mark, end)) >= 0]
-        if not marks or text[end : min(marks)[0]].strip():
-            raise _no_prefix()
-        nearest, mark = min(marks)
-        return nearest + len(mark)
-
-
-def _labels(ids: list[int], offsets: list[_Span], spans: list[_Span]) -> list[int]:
+def _labels(ids: list[int], offsets: list[Span], spans: tuple[Span, ...]) -> list[int]:
     """A token is learned when it begins inside of an answer. One that is nothing but space may have been given no
     width, at the place where it ends."""
     labels = [NOT_LEARNED] * len(ids)
@@ -225,13 +320,3 @@ def _labels(ids: list[int], offsets: list[_Span], spans: list[_Span]) -> list[in
         if first < start <= last if start == end else first <= start < last:
             labels[position] = ids[position]
     return labels
-
-
-def _no_prefix() -> ProblemError:
-    return problem(
-        "template.no_prefix",
-        N_("In this model's chat template it can't be told where an answer begins and ends."),
-        N_("It writes a conversation differently once it goes on, so learning from the answers alone isn't possible."),
-        N_('Set "Learn from" to everything, or choose another base model.'),
-        remedy=Remedy.see_settings,
-    )

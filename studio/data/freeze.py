@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe import Recipe
 from studio.core.run import RunFolder, sha256_of
 from studio.core.words import N_
-from studio.data.examples import Example, examples_from, write_frozen
-from studio.data.roles import check_roles, guess_roles, has_roles
-from studio.data.split import split
+from studio.data.near import near_groups
+from studio.data.split import asked_and_answered, held_out_positions
+from studio.data.store import StoredExamples
 from studio.data.table import Table
 
 
@@ -32,12 +33,10 @@ class Frozen:
     sha256: str
 
 
-def freeze(recipe: Recipe, table: Table, run: RunFolder) -> Frozen:
+def freeze(recipe: Recipe, table: Table, made: StoredExamples, run: RunFolder) -> Frozen:
     """Write `run.train_data`, `run.held_out_data` and `run.fingerprint`, or nothing at all. Raises `ProblemError`."""
-    roles = recipe.data.roles if has_roles(recipe.data.roles) else guess_roles(table)
-    check_roles(table, roles)
-    found = examples_from(table, roles, recipe.data.instructions)
-    if not found.examples:
+    about = made.about
+    if not len(made):
         raise problem(
             "data.no_examples",
             N_("None of the {count} rows can be learned from."),
@@ -45,30 +44,33 @@ def freeze(recipe: Recipe, table: Table, run: RunFolder) -> Frozen:
             N_("Choose other columns, or fill in what is missing."),
             remedy=Remedy.choose_columns,
             count=len(table.rows),
-            reason=found.skipped[0].reason.english() if found.skipped else "",
+            reason=about.skipped[0].reason.english() if about.skipped else "",
         )
-    share = recipe.data.held_out if recipe.data.held_out is not None else held_out_for(len(found.examples))
-    learned, held_out = split(found.examples, share, recipe.training.seed)
-    _guard_room(run, found.examples)
+    share = recipe.data.held_out if recipe.data.held_out is not None else held_out_for(len(made))
+    groups: Sequence[int] | None = made.groups()
+    if groups is None:
+        groups = near_groups((asked_and_answered(example) for example in made), len(made)).groups.tolist()
+    held_out = held_out_positions(groups, share, recipe.training.seed)
+    _guard_room(run, made)
     folder = run.train_data.parent
     staged = run.path / f".tmp-data-{uuid.uuid4().hex[:8]}"
     try:
         staged.mkdir(parents=True)
-        write_frozen(staged / run.train_data.name, learned)
-        write_frozen(staged / run.held_out_data.name, held_out)
+        _write_lines(made, set(held_out), staged / run.train_data.name, staged / run.held_out_data.name)
         sha256 = sha256_of(staged / run.train_data.name)
         _write_synced(
             staged / run.fingerprint.name,
             {
                 "train_sha256": sha256,
                 "held_out_sha256": sha256_of(staged / run.held_out_data.name),
-                "examples": len(learned),
+                "examples": len(made) - len(held_out),
                 "held_out": len(held_out),
-                "skipped": len(found.skipped),
+                "skipped": about.skipped_count,
                 "rows": len(table.rows),
                 "source": table.path.name,
                 "format": table.format,
-                "roles": roles.model_dump(exclude_defaults=True),
+                "roles": recipe.data.roles.model_dump(exclude_defaults=True),
+                "repairs": [step.model_dump(include={"do", "changed", "dropped"}) for step in about.steps],
                 "instructions": recipe.data.instructions,
                 "held_out_share": share,
                 "seed": recipe.training.seed,
@@ -86,12 +88,24 @@ def freeze(recipe: Recipe, table: Table, run: RunFolder) -> Frozen:
     except OSError as error:
         shutil.rmtree(staged, ignore_errors=True)
         raise _not_written(run, error) from error
-    return Frozen(len(learned), len(held_out), len(found.skipped), sha256)
+    return Frozen(len(made) - len(held_out), len(held_out), about.skipped_count, sha256)
 
 
-def _guard_room(run: RunFolder, examples: tuple[Example, ...]) -> None:
-    letters = sum(len(m.content) + 40 for e in examples for m in e.messages) + sum(len(e.text) for e in examples)
-    needed = 4 * letters + (1 << 20)
+def _write_lines(made: StoredExamples, held_out: set[int], train: Path, checked: Path) -> None:
+    """The examples as they are stored, each into one of two files; on the disk when this returns. Raises OSError."""
+    with (
+        open(train, "w", encoding="utf-8", newline="\n") as to_learn,
+        open(checked, "w", encoding="utf-8", newline="\n") as to_check,
+    ):
+        for position, (_, line) in enumerate(made.lines()):
+            (to_check if position in held_out else to_learn).write(line + "\n")
+        for file in (to_learn, to_check):
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _guard_room(run: RunFolder, made: StoredExamples) -> None:
+    needed = (made.folder / "examples.arrow").stat().st_size + (1 << 20)
     place = run.path
     while not place.exists() and place != place.parent:
         place = place.parent

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from studio.core.data_choice import DataChoice
@@ -12,10 +14,14 @@ from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.words import N_, Sentence, sentence
 from studio.data import limits
 from studio.data.emptiness import empty, header_only
-from studio.data.encodings import find_encoding
-from studio.data.table import LineRows, Row, Table
+from studio.data.encodings import Encoding, find_encoding
+from studio.data.line_rows import FileLines, LineRows
+from studio.data.table import Doubt, Row, Table
 
 _SOMETHING = re.compile(rb"\S")
+_BEGINNING = 1 << 20
+_LONGEST_LINE = 16 * limits.CELL_CHARACTERS
+_DECODER = json.JSONDecoder(parse_constant=lambda _: None)
 
 
 class NotJson(Exception):
@@ -32,57 +38,142 @@ def open_json(path: Path, choice: DataChoice) -> Table:
     if size > limits.TEXT_BYTES:
         raise limits.too_large(path, size, limits.TEXT_BYTES)
     encoding = find_encoding(path, choice.encoding)
-    data = path.read_bytes()
-    if encoding.name != "utf-8":
-        data = data.decode(encoding.name).encode("utf-8")
-    if not _SOMETHING.search(data):
+    if not _SOMETHING.search(_beginning(path, encoding)):
         raise empty(path)
-    if _is_lines(path, data):
-        return _open_lines(path, data, encoding.name)
-    return _open_whole(path, data, encoding.name)
+    if _is_lines(path, encoding):
+        table = _open_lines(path, encoding)
+    else:
+        if size > limits.JSON_BYTES:
+            raise limits.too_large(path, size, limits.JSON_BYTES)
+        data = path.read_bytes()
+        if encoding.name != "utf-8" or encoding.damaged:
+            data = data.decode(encoding.name, encoding.errors).encode("utf-8")
+        table = _open_whole(path, data, encoding.name)
+    doubts: tuple[Doubt, ...] = () if encoding.sure else ("encoding",)
+    return replace(table, notes=(*encoding.notes(), *table.notes), doubts=(*doubts, *table.doubts))
 
 
-def _is_lines(path: Path, data: bytes) -> bool:
+def first_json(path: Path, choice: DataChoice, count: int) -> Table | None:
+    """The first `count` rows of a file with one record a line; None for others, which can only be read whole."""
+    encoding = find_encoding(path, choice.encoding, beginning_only=True)
+    if not _is_lines(path, encoding):
+        return None
+    columns: dict[str, None] = {}
+    records: list[dict[str, object]] = []
+    for number, (_, line) in enumerate(file_lines(path, encoding), start=1):
+        if len(records) == count:
+            break
+        if line.strip():
+            try:
+                record = _record(path, line, number)
+            except NotJson as error:
+                raise error.error from error
+            columns.update(dict.fromkeys(record))
+            records.append(record)
+    names = _checked_columns(path, columns)
+    return Table(
+        path,
+        "jsonl",
+        names,
+        [_row(record, names) for record in records],
+        encoding=encoding.name,
+        notes=tuple(encoding.notes()),
+        doubts=() if encoding.sure else ("encoding",),
+    )
+
+
+def _beginning(path: Path, encoding: Encoding) -> bytes:
+    """The first part of the text in UTF-8, beyond any blank lines at its very beginning."""
+    with open(path, encoding=encoding.name, errors=encoding.errors) as file:
+        while (text := file.read(_BEGINNING)) and text.isspace():
+            pass
+    return text.encode("utf-8", "replace")
+
+
+def _is_lines(path: Path, encoding: Encoding) -> bool:
     """One record a line? Decided by whether the first line is a whole record with another line after it."""
+    data = _beginning(path, encoding)
+    whole = len(data) < _BEGINNING
     begin = _SOMETHING.search(data)
     start = begin.start() if begin else 0
     end = data.find(b"\n", start)
     first = data[start:] if end < 0 else data[start:end]
+    suffix = path.suffix.lower()
     if not first.startswith(b"{"):
-        return path.suffix.lower() in (".jsonl", ".ndjson") and not first.startswith(b"[")
+        return suffix in (".jsonl", ".ndjson") and not first.startswith(b"[")
+    if end < 0 and not whole:
+        return suffix in (".jsonl", ".ndjson")  # a first record of more than a megabyte
     if end < 0 or not _SOMETHING.search(data, end):
-        return path.suffix.lower() != ".json"
+        return suffix != ".json"
     try:
         _parse(first)
     except (ValueError, RecursionError):
         # A record that is spread over lines begins with a lone brace; a broken first line of many holds more.
-        return path.suffix.lower() in (".jsonl", ".ndjson") and first.strip() not in (b"{", b"{}")
+        return suffix in (".jsonl", ".ndjson") and first.strip() not in (b"{", b"{}")
     return True
 
 
 def _parse(data: bytes | str) -> object:
-    value: object = json.loads(data, parse_constant=lambda _: None)
+    text = data if isinstance(data, str) else data.decode("utf-8", "replace")
+    value: object = _DECODER.decode(text)
+    return _whole_letters(value) if "\\ud" in text or "\\uD" in text else value
+
+
+def _whole_letters(value: object) -> object:
+    """JSON can spell half of a letter, which no encoding can write again."""
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, list):
+        return [_whole_letters(inner) for inner in value]
+    if isinstance(value, dict):
+        return {_whole_letters(name): _whole_letters(inner) for name, inner in value.items()}
     return value
 
 
-def _open_lines(path: Path, data: bytes, encoding: str) -> Table:
+def file_lines(path: Path, encoding: Encoding) -> Iterator[tuple[int, bytes]]:
+    """Each line in UTF-8 with the place in the file where it begins; the place is of use for UTF-8 alone."""
+    if _as_it_is(encoding):
+        place = 0
+        with open(path, "rb") as file:
+            while line := file.readline(_LONGEST_LINE):
+                yield place, line
+                place += len(line)
+        return
+    with open(path, encoding=encoding.name, errors=encoding.errors) as text:
+        while words := text.readline(_LONGEST_LINE):
+            yield 0, words.encode("utf-8")
+
+
+def _as_it_is(encoding: Encoding) -> bool:
+    return encoding.name in ("utf-8", "ascii") and not encoding.damaged
+
+
+def _open_lines(path: Path, encoding: Encoding) -> Table:
     columns: dict[str, None] = {}
-    kept = LineRows(data, lambda line: _row(_parse(line), columns))
-    start, number = 0, 0
-    while start < len(data):
-        number += 1
-        end = data.find(b"\n", start)
-        end = len(data) if end < 0 else end
-        line = data[start:end]
+    notes: list[Sentence] = []
+    parse = partial(_row_of_line, columns)
+    kept = FileLines(path, parse) if _as_it_is(encoding) else LineRows(parse)
+    for number, (place, line) in enumerate(file_lines(path, encoding), start=1):
         if line.strip():
-            record = _record(path, line, number)
-            if len(columns) <= limits.COLUMNS:
-                columns.update(dict.fromkeys(str(name) for name in record))
-            kept.add(start, end)
+            try:
+                record = _record(path, line, number)
+            except NotJson:
+                if not len(kept) or line.endswith(b"\n"):
+                    raise
+                text = N_("The last line was cut off, so it was left out; the program that wrote it was stopped.")
+                notes.append(sentence(text))
+                break  # nothing comes after it
+            if len(columns) <= limits.COLUMNS and not record.keys() <= columns.keys():
+                columns.update(dict.fromkeys(record))
+            kept.add(place, line)
             if len(kept) > limits.ROWS:
                 raise limits.too_many_rows(path)
-        start = end + 1
-    return Table(path, "jsonl", _checked_columns(path, columns), kept, encoding=encoding)
+    names = _checked_columns(path, columns)
+    return Table(path, "jsonl", names, kept, encoding=encoding.name, notes=tuple(notes))
+
+
+def _row_of_line(columns: Iterable[str], line: bytes) -> Row:
+    return _row(_parse(line), columns)
 
 
 def _record(path: Path, line: bytes, number: int) -> dict[str, object]:
@@ -90,6 +181,8 @@ def _record(path: Path, line: bytes, number: int) -> dict[str, object]:
     try:
         record = _parse(line)
     except (ValueError, RecursionError) as error:
+        if len(line) >= _LONGEST_LINE:
+            raise limits.line_too_long(path, number) from error
         column = error.colno if isinstance(error, json.JSONDecodeError) else 1
         raise NotJson(_broken(path, number, column)) from error
     if not isinstance(record, dict):
@@ -116,7 +209,7 @@ def _open_whole(path: Path, data: bytes, encoding: str) -> Table:
     for number, record in enumerate(records, start=1):
         if not isinstance(record, dict):
             raise _no_record(path, number)
-        columns.update(dict.fromkeys(str(name) for name in record))
+        columns.update(dict.fromkeys(record))
         if len(columns) > limits.COLUMNS:
             break
     names = _checked_columns(path, columns)

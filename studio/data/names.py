@@ -1,35 +1,114 @@
-"""Column names by which people say what a column is, in English and Korean."""
+"""Column names by which people say what a column is: English and Korean, and the commonest of other languages."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _WORDS: dict[str, str] = {
     "messages": "messages conversations conversation dialogue dialog chat turns 대화 대화내용 메시지목록",
-    "question": "question questions q prompt instruction instructions query user message input request ask human "
-    "problem source 질문 문의 문의내용 문제 지시문 지시 명령 명령어 물음 사용자 요청 질의 고객 고객문의 입력 메시지",
-    "answer": "answer answers a completion output response reply assistant target gpt bot chosen solution label "
-    "답변 정답 응답 답 대답 출력 회신 답장 상담사 해답 결과 모범답안",
-    "context": "context input passage background document 맥락 배경 문맥 참고 지문 입력 본문",
-    "system": "system systemprompt 시스템 시스템프롬프트 역할",
-    "text": "text content body document article 본문 내용 텍스트 글 문서 원문",
+    "question": "question questions q query prompt instruction instructions ask user message input request human "
+    "problem questiontext questionstem stem goal inquiry utterance source "
+    "질문 문의 문의내용 질문내용 문제 문항 지시문 지시 명령 명령어 물음 사용자 요청 질의 질의문 고객 고객문의 "
+    "고객질문 민원 민원내용 문의사항 "
+    "입력 메시지 발문 프롬프트 "
+    "質問 質問文 問題 問い 指示 入力 問合せ 问题 問題 指令 提问 输入 问 题目 frage fragen anweisung eingabe aufgabe "
+    "anfrage "
+    "consigne requête entrée pregunta preguntas instrucción consulta entrada pergunta domanda вопрос câuhỏi",
+    "answer": "answer answers a completion output response reply assistant target gpt bot chosen solution outputs "
+    "responses replies correctanswer goldanswer finalanswer answertext expectedoutput modelanswer referenceanswer "
+    "답변 정답 응답 답 대답 출력 회신 답장 상담사 해답 결과 모범답안 답변내용 모범답변 응답문 답글 "
+    "回答 答え 返答 返信 出力 正解 解答 答案 回复 答复 回應 输出 答 antwort antworten ausgabe lösung "
+    "réponse réponses sortie respuesta respuestas salida resposta risposta ответ trảlời",
+    "context": "context input passage background document article paragraph knowledge evidence "
+    "맥락 배경 문맥 참고 지문 입력 본문 참고자료 제시문 文脈 背景 文章 上下文 材料 kontext hintergrund contexte "
+    "contexto",
+    "system": "system systemprompt systemmessage sysprompt persona 시스템 시스템프롬프트 시스템메시지 역할 페르소나 "
+    "システム システムプロンプト 系统 系统提示",
+    "text": "text content body document article passage story 본문 내용 텍스트 글 문서 원문 기사 "
+    "本文 テキスト 文書 文本 内容 正文 texte texto inhalt contenu contenido",
+    "thinking": "thinking reasoning reasoningcontent thought thoughts think cot chainofthought scratchpad "
+    "생각 사고과정 추론 추론과정 사고 思考 思考過程 推理",
+    "history": "history chathistory previousturns 이전대화 대화이력 대화기록 履歴 历史",
+    "tools": "tools functions tooldefinitions availabletools 도구 도구목록 함수 함수목록 ツール 工具",
+    "label": "label labels class category intent sentiment emotion topic labeltext labelname classname tag target "
+    "라벨 레이블 분류 카테고리 감정 의도 주제 유형 긍부정 분류명 감성 "
+    "ラベル カテゴリ 分類 感情 标签 类别 分类 情感 意图 etikett kategorie klasse étiquette catégorie classe etiqueta "
+    "categoría clase sentimiento",
+    "options": "choices options endings alternatives candidates answerchoices answeroptions mcoptions "
+    "보기 선택지 선지 옵션 답지 選択肢 选项 選項 optionen opciones",
+    "key": "answer answerkey correct correctanswer correctoption correctchoice rightanswer key label gold goldlabel "
+    "answerindex answeridx correctindex cop ans target labelidx "
+    "정답 답 정답번호 답안 정답키 해답 正解 正答 答え 答案 正确答案 richtig lösung antwort réponse respuesta",
+    "speaker": "speaker role who sender author from speakerrole participant talker spokenby speakername "
+    "발화자 화자 역할 보낸사람 발신자 말한사람 보낸이 대화자 話者 発話者 送信者 说话人 发言人 角色 sprecher absender "
+    "locuteur hablante remitente",
+    "said": "utterance message text content said value line sentence words body msg turntext "
+    "발화 발화내용 발화문 대사 메시지 내용 말 대화내용 문장 대화 텍스트 본문 発話 発話内容 内容 发言 话语 nachricht "
+    "äußerung "
+    "message énoncé mensaje",
+    "conversation": "conversationid dialogid dialogueid dialogid convid conversation dialog dialogue sessionid session "
+    "threadid thread chatid chat ticketid ticket callid roomid room case caseid conversationno dialogno "
+    "대화id 대화아이디 대화번호 대화식별자 대화 세션 세션id 세션번호 상담id 상담번호 방번호 채팅방 채팅방id 채팅id "
+    "스레드 "
+    "会話id 対話id セッション 对话id 会话id 会话编号 gesprächsid gesprächid gespräch conversaciónid idconversación",
+    "order": "turn turnid turnno turnindex turnnumber seq sequence order step position utteranceid messageindex idx "
+    "발화순번 발화번호 발화순서 순번 순서 차례 턴 턴번호 順番 序号",
+    "summary": "summary highlights translation headline rewrite paraphrase corrected 요약 요약문 번역 번역문 교정 "
+    "要約 翻訳 "
+    "摘要 翻译 zusammenfassung übersetzung résumé traduction resumen traducción",
+    "title": "title subject headline topic 제목 표제 주제 件名 タイトル 题目 标题 titel betreff titre objet título "
+    "asunto",
 }
 
-WORDS: dict[str, tuple[str, ...]] = {role: tuple(words.split()) for role, words in _WORDS.items()}
+WORDS: dict[str, tuple[str, ...]] = {role: tuple(dict.fromkeys(words.split())) for role, words in _WORDS.items()}
 """For each role its words, the surest first."""
+
+_ROLES_OF_HEADERS = tuple(role for role in WORDS if role not in ("said", "order", "title", "key"))
+
+_ABOUT = (
+    "id ids idx index no num number nr uuid guid key email mail date datetime day time timestamp created updated "
+    "createdat updatedat score scores rating ratings rank stars votes upvotes likes views count counts url urls link "
+    "links href uri name firstname lastname fullname nickname author writer editor annotator userid username phone "
+    "tel mobile "
+    "address ip lang language locale dataset split status state type kind tags version page start end len length by "
+    "at tokens hash confidence difficulty level year month file filename path flag quality license licence "
+    "번호 순번 연번 일련번호 아이디 이메일 메일 메일주소 날짜 일자 일시 시간 시각 등록일 작성일 이름 성명 성함 "
+    "닉네임 대화명 "
+    "연락처 전화 "
+    "전화번호 휴대폰 휴대전화 주소 점수 별점 평점 조회수 추천수 링크 출처 상태 구분 비고 언어 부서 소속 난이도 버전 "
+    "날자 "
+    "番号 日付 日時 名前 氏名 メール 点数 电话 编号 日期 时间 姓名 邮箱 分数 链接 datum uhrzeit nummer vorname "
+    "nachname "
+    "telefon bewertung nom prénom courriel téléphone numéro heure fecha hora nombre correo teléfono número puntuación"
+)
+ABOUT = frozenset(_ABOUT.split())
+_ENDINGS = (
+    "번호 일자 일시 날짜 시간 시각 점수 여부 코드 조회수 링크 출처 이메일 아이디 개수 상태 작성일 등록일 답변일 "
+    "질문일 문의일 "
+    "접수일 처리일 작성자 답변자 질문자 문의자 담당자 등록자 상담자 성명 연락처 만족도 길이 난이도 id 日時 番号 日期 "
+    "编号"
+)
+_ABOUT_ENDINGS = tuple(_ENDINGS.split())
 
 
 def plain(name: str) -> str:
     """A column name for comparing: lower case, without spaces, dashes, underscores and what stands in brackets."""
-    return re.sub(r"[\s_\-:.*#]+", "", re.sub(r"\(.*?\)|\[.*?\]", "", name.casefold()))
+    folded = unicodedata.normalize("NFKC", name).casefold()  # names from a Mac come with their letters taken apart
+    return re.sub(r"[\s_\-:.*#?/·•]+", "", re.sub(r"\(.*?\)|\[.*?\]|<.*?>", "", folded))
 
 
 def rank(name: str, role: str) -> int | None:
-    """How surely a name means a role: 0 is surest, None not at all."""
+    """How surely a name means a role: 0 is surest, 100 and more that it only contains a word; None not at all."""
     words = WORDS[role]
     short = plain(name)
     if short in words:
         return words.index(short)
+    inside = re.search(r"[(\[](.+?)[)\]]", unicodedata.normalize("NFKC", name))
+    if inside and (bracketed := plain(inside[1])) in words and not _known_elsewhere(short):
+        return 50 + words.index(bracketed)  # "Column B (question)"
+    if is_about(name):
+        return None
     for position, word in enumerate(words):
         # "customer question" and "질문내용", but not "reply date" for "a".
         if len(word) >= (2 if ord(word[0]) > 0x7F else 4) and (short.startswith(word) or short.endswith(word)):
@@ -37,7 +116,26 @@ def rank(name: str, role: str) -> int | None:
     return None
 
 
+def is_about(name: str) -> bool:
+    """Whether a name says that a column tells something about a row, such as an id, a date, a score or an address,
+    rather than what was asked or answered: "question_id", "답변일", "date of answer"."""
+    short = plain(name)
+    if short in ABOUT:
+        return True
+    if any(short in words for role, words in WORDS.items() if role != "order"):
+        return False
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", unicodedata.normalize("NFKC", name))
+    parts = [part for part in re.split(r"[\s_\-./()\[\]:]+", spaced.casefold()) if part]
+    if len(parts) > 1 and (parts[-1] in ABOUT or (parts[0] in ABOUT and parts[1] in ("of", "de", "der", "du"))):
+        return True
+    return short.endswith(_ABOUT_ENDINGS)
+
+
+def _known_elsewhere(short: str) -> bool:
+    return any(short in words for words in WORDS.values())
+
+
 def is_known_name(name: str) -> bool:
     """Whether a cell of a first row is one of the exact words; sentences that merely contain one aren't."""
     short = plain(name)
-    return any(short in words for words in WORDS.values())
+    return any(short in WORDS[role] for role in _ROLES_OF_HEADERS)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from studio.core import paths
 from studio.core.data_choice import DataChoice
@@ -12,13 +16,43 @@ from studio.core.words import N_
 from studio.data.emptiness import empty
 from studio.data.table import Table
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".json", ".jsonl", ".ndjson", ".xlsx", ".xlsm", ".xls", ".ods", ".parquet")
-_MORE_SUFFIXES = (*SUFFIXES, ".arrow", ".feather", ".xlsb", ".pdf", ".docx", ".zip", ".gz", ".md", ".html", ".xml")
-_HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}")
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from studio.data.streaming import Stream
+
+# What reads a kind of file is loaded when the first one is opened, not when the window is: pyarrow alone takes a fifth
+# of a second.
+
+_TEXTS = (".csv", ".tsv", ".tab", ".txt", ".md", ".markdown", ".json", ".jsonl", ".ndjson")
+_BOOKS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
+_DOCUMENTS = (".docx", ".pdf", ".hwpx")
+SUFFIXES = (*_TEXTS, *_BOOKS, ".parquet", ".arrow", ".feather", *_DOCUMENTS)
+"""The endings of names that are offered to choose from. What a file is, its contents decide."""
+_MORE_SUFFIXES = (*SUFFIXES, ".zip", ".gz", ".html", ".xml", ".doc", ".hwp", ".rtf", ".odt")
+_HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}(?::[A-Za-z0-9_.-]{1,95})?")
+_SMALL_BYTES = 2 << 20
+_DRIVE_GONE = tuple(
+    getattr(errno, name)
+    for name in (
+        "ESTALE",
+        "EIO",
+        "ENOTCONN",
+        "EHOSTDOWN",
+        "EHOSTUNREACH",
+        "ENETUNREACH",
+        "ETIMEDOUT",
+        "ENXIO",
+        "ENODEV",
+    )
+    if hasattr(errno, name)
+)
+_type_of_answer = TypeVar("_type_of_answer")
 
 
 def is_hub_name(text: str) -> bool:
-    """Whether `text` names a data set on the Hub (owner/name) rather than a file: nothing of that name is here."""
+    """Whether `text` names a data set on the Hub (owner/name, or owner/name:collection) rather than a file: nothing of
+    that name is here."""
     text = text.strip()
     if not _HUB_NAME.fullmatch(text) or ".." in text or text.lower().endswith(_MORE_SUFFIXES):
         return False
@@ -28,26 +62,39 @@ def is_hub_name(text: str) -> bool:
 def fetched_path(name: str, split: str) -> Path:
     """Where the fetched part of a Hub data set is kept, whether it is there yet or not."""
     safe = re.sub(r"[^A-Za-z0-9_.-]", "_", split) or "train"
-    return paths.datasets() / f"{name.strip().replace('/', '--')}--{safe}.parquet"
+    plain = name.strip().replace("/", "--").replace(":", "@")
+    return paths.datasets() / f"{plain}--{safe}.parquet"
 
 
 def open_table(choice: DataChoice) -> Table:
-    """Read what was chosen. Raises `ProblemError` for everything that can be wrong with it."""
-    text = choice.path.strip()
-    if not text:
-        raise problem(
-            "data.none",
-            N_("No data has been chosen yet."),
-            fix=N_("Choose a file with your examples, or try with the sample."),
-            remedy=Remedy.choose_file,
-        )
-    path = Path(text).expanduser()
+    """Read what was chosen, with its rows in memory. Raises `ProblemError` for everything that can be wrong with it."""
+    return _in_words(choice, lambda: _opened(choice))
+
+
+def stream_table(choice: DataChoice) -> Stream:
+    """Read what was chosen as batches of text columns: see `Stream`. Raises `ProblemError`, also between batches."""
+    stream = _in_words(choice, lambda: _streamed(choice))
+    return replace(stream, batches=_batches_in_words(choice, stream))
+
+
+def first_rows(choice: DataChoice, count: int = 50) -> Table:
+    """Its first `count` rows, for a quick look: of large files only the beginning is read.
+
+    Columns, encoding and delimiter may turn out otherwise when the whole file is read. Raises `ProblemError`.
+    """
+    return _in_words(choice, lambda: _first(choice, count))
+
+
+def _batches_in_words(choice: DataChoice, stream: Stream) -> Iterator[pa.RecordBatch]:
+    while (batch := _in_words(choice, lambda: next(stream.batches, None))) is not None:
+        yield batch
+
+
+def _in_words(choice: DataChoice, read: Callable[[], _type_of_answer]) -> _type_of_answer:
+    """Do `read`, and say in words what the computer says in numbers."""
+    path = _path(choice.path.strip())
     try:
-        if is_hub_name(text):
-            return _open_fetched(text, choice)
-        if path.is_dir():
-            return _open_folder(path, choice)
-        return _open_file(path, choice)
+        return read()
     except ProblemError:
         raise
     except FileNotFoundError as error:
@@ -70,15 +117,91 @@ def open_table(choice: DataChoice) -> Table:
             name=path.name,
         ) from error
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in _DRIVE_GONE:
+            raise problem(
+                "data.drive_gone",
+                N_("The drive or network folder with {name} doesn't answer."),
+                N_("The computer says: {reason}"),
+                N_("Connect it again, or copy the file onto this computer and choose the copy."),
+                remedy=Remedy.try_again,
+                name=path.name,
+                reason=str(error.strerror)[:300],
+            ) from error
         raise problem(
             "data.unreadable",
             N_("{name} can't be read."),
             N_("The computer says: {reason}"),
             N_("Check whether the disk or the network folder is still there, or choose another file."),
             remedy=Remedy.choose_file,
-            name=path.name or text,
+            name=path.name or choice.path,
             reason=str(error)[:300],
         ) from error
+
+
+def _chosen_path(choice: DataChoice) -> Path:
+    """The file or folder that was chosen, or that a Hub name was fetched to."""
+    text = choice.path.strip()
+    if not text:
+        raise problem(
+            "data.none",
+            N_("No data has been chosen yet."),
+            fix=N_("Choose a file with your examples, or try with the sample."),
+            remedy=Remedy.choose_file,
+        )
+    return _fetched(text, choice) if is_hub_name(text) else _path(text)
+
+
+def _path(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ~somebody who isn't here
+        return Path(text)
+
+
+def _opened(choice: DataChoice) -> Table:
+    path = _chosen_path(choice)
+    if path.is_dir():
+        from studio.data.folders import open_folder
+
+        return open_folder(path, choice, open_file)
+    return open_file(path, choice)
+
+
+def _streamed(choice: DataChoice) -> Stream:
+    from studio.data.columnar import is_saved_dataset, stream_arrow, stream_parquet, stream_saved_dataset
+    from studio.data.delimited import stream_delimited
+    from studio.data.streaming import stream_of
+
+    path = _chosen_path(choice)
+    if path.is_file():
+        kind = kind_of_table(path, choice)
+        if kind == "parquet":
+            return stream_parquet(path, *_fetched_splits(path, choice))
+        if kind == "delimited":
+            return stream_delimited(path, choice)
+        if kind == "arrow":
+            return stream_arrow(path)
+    if path.is_dir() and is_saved_dataset(path):
+        return stream_saved_dataset(path, choice)
+    return stream_of(_opened(choice))
+
+
+def _first(choice: DataChoice, count: int) -> Table:
+    from studio.data.columnar import first_parquet
+    from studio.data.delimited import first_delimited
+    from studio.data.json_files import first_json
+
+    path = _chosen_path(choice)
+    if path.is_file() and path.stat().st_size > _SMALL_BYTES:
+        kind = kind_of_table(path, choice)
+        if kind == "parquet":
+            return first_parquet(path, count, *_fetched_splits(path, choice))
+        if kind == "delimited":
+            return first_delimited(path, choice, count)
+        if kind in ("json", "named json") and (table := first_json(path, choice, count)) is not None:
+            return table
+    table = _opened(choice)
+    return replace(table, rows=table.rows[:count])
 
 
 def _missing(path: Path) -> ProblemError:
@@ -92,13 +215,10 @@ def _missing(path: Path) -> ProblemError:
     )
 
 
-def _open_file(path: Path, choice: DataChoice) -> Table:
-    # Loaded when the first file is opened, not when the window is: pyarrow alone takes a fifth of a second.
-    from studio.data.columnar import open_arrow, open_parquet
+def kind_of_table(path: Path, choice: DataChoice) -> str:
+    """What `kind_of` says, with text told into delimited, json and document. Raises `ProblemError` and OSError."""
     from studio.data.contents import kind_of
-    from studio.data.delimited import open_delimited
-    from studio.data.json_files import NotJson, open_json
-    from studio.data.workbook import open_workbook
+    from studio.data.documents.plain_text import is_table
 
     about = path.stat()
     if not path.is_file():
@@ -113,75 +233,94 @@ def _open_file(path: Path, choice: DataChoice) -> Table:
     if about.st_size == 0:
         raise empty(path)
     kind = kind_of(path)
-    if kind in ("xlsx", "xls", "ods"):
-        return open_workbook(path, choice, kind)
-    if kind == "parquet":
-        return open_parquet(path)
-    if kind == "arrow":
-        return open_arrow(path)
-    if kind == "json":
+    suffix = path.suffix.lower()
+    if kind != "text":
+        return kind
+    if suffix in (".json", ".jsonl", ".ndjson"):
+        return "named json"
+    if suffix in (".md", ".markdown"):
+        return "document"
+    return "document" if suffix == ".txt" and not is_table(path, choice) else "delimited"
+
+
+def open_file(path: Path, choice: DataChoice) -> Table:
+    """One file of any kind. Raises `ProblemError`, and OSError on bad disks."""
+    from studio.data.columnar import open_arrow, open_parquet
+    from studio.data.delimited import open_delimited
+    from studio.data.limits import guard_unchanged
+    from studio.data.workbook import open_workbook
+
+    before = path.stat()
+    kind = kind_of_table(path, choice)
+    if kind in ("xlsx", "xls", "xlsb", "ods"):
+        table = open_workbook(path, choice, kind)
+    elif kind == "parquet":
+        table = open_parquet(path, *_fetched_splits(path, choice))
+    elif kind == "arrow":
+        table = open_arrow(path)
+    elif kind in ("docx", "pdf", "hwpx", "document"):
+        table = _open_document(path, choice, kind)
+    elif kind in ("json", "named json"):
+        table = _open_json(path, choice, kind)
+    else:
+        table = open_delimited(path, choice)
+    guard_unchanged(path, before)
+    return table
+
+
+def _open_document(path: Path, choice: DataChoice, kind: str) -> Table:
+    if kind == "docx":
+        from studio.data.documents.docx import open_docx
+
+        return open_docx(path, choice)
+    if kind == "pdf":
+        from studio.data.documents.pdf import open_pdf
+
+        return open_pdf(path, choice)
+    if kind == "hwpx":
+        from studio.data.documents.hwpx import open_hwpx
+
+        return open_hwpx(path, choice)
+    from studio.data.documents.plain_text import open_text
+
+    return open_text(path, choice)
+
+
+def _open_json(path: Path, choice: DataChoice, kind: str) -> Table:
+    from studio.data.delimited import open_delimited
+    from studio.data.json_files import NotJson, open_json
+
+    try:
+        return open_json(path, choice)
+    except NotJson as not_json:
+        # A table may begin with a bracket too, but only a name that says so makes that likely.
+        if kind == "json" and path.suffix.lower() not in (".csv", ".tsv", ".tab", ".txt"):
+            raise not_json.error from not_json
         try:
-            return open_json(path, choice)
-        except NotJson as not_json:
-            # A table may begin with a bracket too, but only a name that says so makes that likely.
-            if path.suffix.lower() not in (".csv", ".tsv", ".tab", ".txt"):
-                raise not_json.error from not_json
-    elif path.suffix.lower() in (".json", ".jsonl", ".ndjson"):
-        try:
-            return open_json(path, choice)
-        except NotJson as not_json:
-            try:
-                table = open_delimited(path, choice)
-            except ProblemError:
-                table = None
-            if table is None or len(table.columns) < 2:
-                raise not_json.error from not_json
-            return table
-    return open_delimited(path, choice)
+            table = open_delimited(path, choice)
+        except ProblemError as error:
+            raise (error if kind == "json" else not_json.error) from not_json
+        if kind == "named json" and len(table.columns) < 2:
+            raise not_json.error from not_json
+        return table
 
 
-def _open_folder(folder: Path, choice: DataChoice) -> Table:
-    from studio.data.columnar import is_saved_dataset, open_saved_dataset
-
-    if is_saved_dataset(folder):
-        return open_saved_dataset(folder, choice)
-    files = sorted(p for p in (*folder.iterdir(), *folder.glob("data/*")) if p.suffix.lower() in SUFFIXES)
-    files = [p for p in files if p.is_file() and p.name not in ("dataset_infos.json", "dataset_info.json")]
-    if not files:
-        raise problem(
-            "data.folder_without_data",
-            N_("The folder {name} holds no data."),
-            N_("There is no spreadsheet, CSV, JSON or Parquet file in it, and the datasets library didn't save it."),
-            N_("Choose the file itself, or a folder written by save_to_disk."),
-            remedy=Remedy.choose_file,
-            name=folder.name or str(folder),
-        )
-    if len(files) > 1:
-        of_split = [p for p in files if choice.split and choice.split in p.stem.lower()]
-        if len(of_split) != 1:
-            raise problem(
-                "data.several_files",
-                N_("The folder {name} holds {count} files, and it isn't clear which to take."),
-                N_("The first are: {files}."),
-                N_("Choose the file itself."),
-                remedy=Remedy.choose_file,
-                name=folder.name or str(folder),
-                count=len(files),
-                files=", ".join(p.name for p in files[:4]),
-            )
-        files = of_split
-    return _open_file(files[0], choice)
+def _fetched_splits(path: Path, choice: DataChoice) -> tuple[tuple[str, ...], str]:
+    """(parts that are here, the chosen one) of a fetched data set, nothing for other files."""
+    text = choice.path.strip()
+    if not is_hub_name(text):
+        return (), ""
+    here = f"{text.replace('/', '--')}--"
+    return tuple(
+        sorted(p.stem[len(here) :] for p in path.parent.glob(f"{here}*.parquet"))
+    ), choice.sheet or choice.split
 
 
-def _open_fetched(name: str, choice: DataChoice) -> Table:
-    from studio.data.columnar import open_parquet
-
+def _fetched(name: str, choice: DataChoice) -> Path:
     split = choice.sheet or choice.split
     path = fetched_path(name, split)
     if path.is_file():
-        here = f"{name.replace('/', '--')}--"
-        splits = tuple(sorted(p.stem[len(here) :] for p in path.parent.glob(f"{here}*.parquet")))
-        return open_parquet(path, sheets=splits, sheet=split)
+        return path
     raise problem(
         "data.not_fetched",
         N_("{name} looks like a data set on the Hugging Face Hub, and it isn't on this computer yet."),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import datetime
 import json
-from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal
 
 from studio.core.words import Sentence
 
@@ -23,7 +22,8 @@ Doubt = Literal["encoding", "delimiter", "sheet", "header"]
 
 @dataclass(frozen=True)
 class Table:
-    """`format` is csv, tsv, json, jsonl, xlsx (any workbook), parquet or dataset (a `save_to_disk` folder).
+    """`format` is csv, tsv, json, jsonl, xlsx (any workbook), docx (a table in one), parquet, dataset (a `save_to_disk`
+    folder), pairs (questions and answers written below each other) or document (passages, one a row).
 
     `encoding` and `delimiter` are what was used for text files, "" for others; `sheet` and `sheets` belong to
     workbooks and are the parts (splits) of a data set. `notes` say what a person should know about the reading.
@@ -42,33 +42,7 @@ class Table:
     """What was guessed and should be confirmed by a person; the reason stands in `notes`."""
 
 
-class LineRows(Sequence[Row]):
-    """Rows over the lines of a text file held as bytes; a line is parsed whenever it is asked for."""
-
-    def __init__(self, data: bytes, parse: Callable[[bytes], Row]) -> None:
-        self._data = data
-        self._parse = parse
-        self._bounds = array("Q")
-
-    def add(self, start: int, end: int) -> None:
-        """One more row: the bytes from `start` to `end`."""
-        self._bounds.extend((start, end))
-
-    def __len__(self) -> int:
-        return len(self._bounds) // 2
-
-    @overload
-    def __getitem__(self, index: int) -> Row: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Row]: ...
-    def __getitem__(self, index: int | slice) -> Row | list[Row]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if index < 0:
-            index += len(self)
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        return self._parse(self._data[self._bounds[2 * index] : self._bounds[2 * index + 1]])
+_ENCODER = json.JSONEncoder(ensure_ascii=False, default=str)  # json.dumps would make one for every cell
 
 
 def cell_text(cell: object) -> str:
@@ -84,15 +58,18 @@ def cell_text(cell: object) -> str:
     if isinstance(cell, datetime.datetime | datetime.date | datetime.time):
         return cell.isoformat()
     if isinstance(cell, list | tuple | dict):
-        return json.dumps(cell, ensure_ascii=False, default=str)
+        return _ENCODER.encode(cell)
     return str(cell)
+
+
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
 
 
 def column_names(cells: Sequence[object]) -> tuple[str, ...]:
     """Header cells as names: trimmed, empty ones numbered, later doubles told apart by a number."""
     names: list[str] = []
     for position, cell in enumerate(cells, start=1):
-        name = " ".join(cell_text(cell).split())[:200] or f"column {position}"
+        name = " ".join(cell_text(cell).translate(_INVISIBLE).split())[:200] or f"column {position}"
         unique, times = name, 2
         while unique in names:
             unique, times = f"{name} ({times})", times + 1

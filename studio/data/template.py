@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
@@ -24,8 +25,22 @@ It is written in ordinary letters and needs no new tokens, unlike ChatML, so tha
 they are. It is saved with the taught model.
 """
 
-_LONGEST = 512 * 1024
+_LONGEST = 128 * 1024
+"""Characters of a template. Known ones have at most a quarter of that, and this much is understood within a second."""
 _SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
+
+
+Turn = dict[str, object]
+"""One message in the form that chat templates take: role, content, and more where it has more."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A conversation as text. `answers` are the stretches inside of the template's own generation marks, as places in
+    `text`; empty where it has none."""
+
+    text: str
+    answers: tuple[tuple[int, int], ...] = ()
 
 
 class ChatTemplate:
@@ -41,6 +56,8 @@ class ChatTemplate:
             raise _too_much()
         try:
             self._template = self._sandbox.from_string(source)
+        except sandbox.TooMuch as error:
+            raise _too_much() from error
         except (jinja2.TemplateError, SyntaxError, RecursionError, ValueError, MemoryError) as error:
             raise problem(
                 "template.broken",
@@ -62,26 +79,35 @@ class ChatTemplate:
             return ChatTemplate(source, special)
         return ChatTemplate(DEFAULT_TEMPLATE, special, is_default=True)
 
-    def render(self, messages: Sequence[Message], add_generation_prompt: bool = False) -> str:
-        """The conversation as one text; with `add_generation_prompt` up to where the model begins to answer.
-        Raises `ProblemError` when the template refuses the conversation or uses up too much."""
+    def render(self, messages: Sequence[Message], add_generation_prompt: bool = False, tools: str = "") -> str:
+        """The conversation as one text, as transformers writes it; with `add_generation_prompt` up to where the model
+        begins to answer. `tools` is a JSON list. Raises `ProblemError` when the template refuses the conversation or
+        uses up too much."""
+        return self.write(as_turns(messages), tools_of(tools), add_generation_prompt).text
+
+    def write(
+        self, turns: Sequence[Turn], tools: Sequence[Turn] | None = None, add_generation_prompt: bool = False
+    ) -> Written:
+        """`render` for turns and tools in the template's own form. Raises `ProblemError`."""
         self._sandbox.reset()
-        said = [{"role": message.role, "content": message.content} for message in messages]
         parts: list[str] = []
         length = 0
         try:
             pieces = self._template.generate(
-                messages=said,
-                tools=None,
-                documents=None,
-                add_generation_prompt=add_generation_prompt,
-                **self.special,
+                **{
+                    **self.special,
+                    "messages": list(turns),
+                    "tools": list(tools) if tools else None,
+                    "documents": None,
+                    "add_generation_prompt": add_generation_prompt,
+                }
             )
             for piece in pieces:
                 length += len(piece)
                 if length > sandbox.CHARACTERS:
                     raise sandbox.TooMuch("characters")
                 parts.append(piece)
+                self._sandbox.written = length
         except (sandbox.TooMuch, RecursionError, MemoryError, OverflowError) as error:
             raise _too_much() from error
         except ProblemError:
@@ -98,7 +124,69 @@ class ChatTemplate:
                 remedy=Remedy.choose_model,
                 reason=str(error)[:300],
             ) from error
-        return "".join(parts)
+        text = "".join(parts)
+        return Written(text, self._sandbox.answers_in(text))
+
+
+def as_turns(messages: Sequence[Message], *, arguments_as_text: bool = False) -> list[Turn]:
+    """Messages as transformers hands them to a template: tool calls in OpenAI's form with their arguments as a
+    mapping, thoughts as `reasoning_content` (and `thinking`, its older name). What is empty is left out."""
+    turns: list[Turn] = []
+    for message in messages:
+        turn: Turn = {"role": message.role, "content": message.content}
+        if message.thinking:
+            turn = {"thinking": message.thinking, **turn, "reasoning_content": message.thinking}
+        if message.tool_calls:
+            turn["tool_calls"] = [
+                {
+                    **({"id": call.id} if call.id else {}),
+                    "type": "function",
+                    "function": {
+                        "name": call.name,
+                        "arguments": call.arguments if arguments_as_text else arguments_of(call.arguments),
+                    },
+                }
+                for call in message.tool_calls
+            ]
+        if message.name:
+            turn["name"] = message.name
+        if message.call_id:
+            turn["tool_call_id"] = message.call_id
+        turns.append(turn)
+    return turns
+
+
+def arguments_of(text: str) -> object:
+    """A call's arguments as the mapping that they say; as the text itself where it isn't JSON."""
+    try:
+        held: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return held
+
+
+def tools_of(text: str) -> list[Turn] | None:
+    """Tool definitions from JSON, each as `{"type": "function", "function": {...}}`, as transformers documents them.
+    Raises `ProblemError` when it is no list of mappings."""
+    if not text:
+        return None
+    try:
+        held = json.loads(text)
+    except (ValueError, RecursionError):
+        held = None
+    if isinstance(held, dict):
+        held = [held]
+    if not isinstance(held, list) or not all(isinstance(tool, dict) for tool in held):
+        raise problem(
+            "data.bad_tools",
+            N_("The tools of an example can't be understood."),
+            N_("They should be a list in JSON, each with a name, a description and its parameters."),
+            N_("Correct the column with the tools, or choose none."),
+            remedy=Remedy.choose_columns,
+        )
+    return [
+        tool if "function" in tool or "name" not in tool else {"type": "function", "function": tool} for tool in held
+    ]
 
 
 def special_tokens(folder: Path) -> dict[str, str]:

@@ -54,23 +54,86 @@ def guard_ods(path: Path) -> None:
                     pass
 
 
+def guard_document(path: Path) -> None:
+    """For docx and hwpx: also refuses XML that nests deeper than documents do, or declares entities.
+
+    Raises `ProblemError`.
+    """
+    with _opened(path) as archive:
+        _guard_declared(path, archive, limits.DOCUMENT_UNPACKED_BYTES)
+        parts = archive.infolist()
+        texts = [part for part in parts if part.filename.lower().endswith((".xml", ".rels", ".hpf"))]
+        if sum(part.file_size for part in texts) > limits.DOCUMENT_XML_BYTES:
+            raise limits.unpacks_too_large(path, limits.DOCUMENT_XML_BYTES)
+        for part in parts:
+            blocks = _blocks(path, archive, part)
+            if part in texts:
+                _guard_xml(path, blocks)
+            else:
+                for _ in blocks:
+                    pass
+
+
+def part_blocks(path: Path, archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
+    """The unpacked bytes of one part, a block at a time. Raises `ProblemError` for torn and for missing parts."""
+    try:
+        part = archive.getinfo(name)
+    except KeyError as error:
+        raise broken_document(path) from error
+    return _blocks(path, archive, part)
+
+
+def opened_zip(path: Path) -> zipfile.ZipFile:
+    """Raises `ProblemError` when the zip is torn."""
+    return _opened(path)
+
+
+def _guard_xml(path: Path, blocks: Iterator[bytes]) -> None:
+    parser = expat.ParserCreate()
+    depth = 0
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > limits.XML_DEPTH:
+            raise limits.unpacks_too_large(path, limits.DOCUMENT_XML_BYTES)
+
+    def end(tag: str) -> None:
+        nonlocal depth
+        depth -= 1
+
+    def declared(*about: object) -> None:
+        raise limits.unpacks_too_large(path, limits.DOCUMENT_XML_BYTES)
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.StartDoctypeDeclHandler = declared
+    try:
+        for block in blocks:
+            parser.Parse(block, False)
+        parser.Parse(b"", True)
+    except expat.ExpatError as error:
+        raise broken_document(path) from error
+
+
 def _opened(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise _broken_zip(path) from error
+        raise broken_zip(path) from error
 
 
-def _guard_declared(path: Path, archive: zipfile.ZipFile) -> None:
+def _guard_declared(path: Path, archive: zipfile.ZipFile, most: int | None = None) -> None:
     parts = archive.infolist()
-    if len(parts) > 10_000 or sum(part.file_size for part in parts) > limits.UNPACKED_BYTES:
-        raise limits.unpacks_too_large(path)
+    most = limits.UNPACKED_BYTES if most is None else min(most, limits.UNPACKED_BYTES)
+    if len(parts) > 10_000 or sum(part.file_size for part in parts) > most:
+        raise limits.unpacks_too_large(path, most)
 
 
 def _blocks(path: Path, archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> Iterator[bytes]:
     """The unpacked bytes, stopping at what was declared: a part that holds more than it says is a trap."""
     if part.flag_bits & 1:
-        raise _broken_zip(path)
+        raise broken_zip(path)
     try:
         with archive.open(part) as file:
             while block := file.read(_BLOCK):
@@ -78,7 +141,7 @@ def _blocks(path: Path, archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> Iter
         if part.compress_type == zipfile.ZIP_DEFLATED and _really_holds_more(path, part):
             raise limits.unpacks_too_large(path)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        raise _broken_zip(path) from error
+        raise broken_zip(path) from error
 
 
 def _really_holds_more(path: Path, part: zipfile.ZipInfo) -> bool:
@@ -124,7 +187,7 @@ def _guard_repeats(path: Path, blocks: Iterator[bytes]) -> None:
             parser.Parse(block, False)
         parser.Parse(b"", True)
     except expat.ExpatError as error:
-        raise _broken_zip(path) from error
+        raise broken_zip(path) from error
 
 
 class _OdsSpread:
@@ -164,12 +227,26 @@ def _times(attributes: dict[str, str], name: str) -> int:
     return min(int(text[:12]), 1 << 31) if text.isdecimal() else 1
 
 
-def _broken_zip(path: Path) -> ProblemError:
+def broken_zip(path: Path) -> ProblemError:
+    """In the words for what the file says it is."""
+    if path.suffix.lower() in (".docx", ".hwpx"):
+        return broken_document(path)
     return problem(
         "data.broken_workbook",
         N_("{name} is damaged: it can't be opened as a spreadsheet."),
         N_("Often a download or a copy was cut short."),
         N_("Open it in your spreadsheet program and save it again, or fetch it once more."),
+        remedy=Remedy.choose_file,
+        name=path.name,
+    )
+
+
+def broken_document(path: Path) -> ProblemError:
+    return problem(
+        "data.broken_document",
+        N_("{name} is damaged: it can't be opened as a document."),
+        N_("Often a download or a copy was cut short."),
+        N_("Open it in the program that it was written with and save it again, or fetch it once more."),
         remedy=Remedy.choose_file,
         name=path.name,
     )

@@ -16,7 +16,20 @@ from typing import assert_never
 from pydantic import ValidationError
 
 from studio.core.events import Ending
-from studio.core.jobs import Chat, Check, FetchData, FetchModel, FetchStarter, Job, Merge, Train, read_job
+from studio.core.jobs import (
+    Chat,
+    Check,
+    DryRun,
+    FetchData,
+    FetchModel,
+    FetchStarter,
+    Job,
+    Merge,
+    Trace,
+    Train,
+    Trial,
+    read_job,
+)
 from studio.core.problems import ProblemError
 from studio.core.run import JobFolder
 from studio.engine.report import Report
@@ -77,6 +90,10 @@ def work_of(job: Job, folder: JobFolder) -> Callable[[Report], Ending | None]:
                 from studio.engine.train import train
 
                 return train(report, folder)
+            case DryRun():
+                from studio.engine.dry_run import dry_run
+
+                return dry_run(report, job)
             case Check():
                 from studio.engine.check import check
 
@@ -97,6 +114,14 @@ def work_of(job: Job, folder: JobFolder) -> Callable[[Report], Ending | None]:
                 from studio.engine.fetch import fetch
 
                 return fetch(report, job)
+            case Trace():
+                from studio.engine.trace import trace
+
+                return trace(report, job)
+            case Trial():
+                from studio.engine.trial import trial
+
+                return trial(report, job)
             case _:
                 assert_never(job)
 

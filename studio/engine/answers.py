@@ -75,7 +75,7 @@ class Answerer:
 
     def answer_all(self, examples: Sequence[Example], side: Side, max_tokens: int) -> list[str]:
         """Greedy answers, in the order of `examples`, computed together."""
-        prompts = [self.encoder.prompt_ids(example.prompt) for example in examples]
+        prompts = [self.encoder.prompt_ids(example.prompt, example.tools) for example in examples]
         longest = max(len(p) for p in prompts)
         pad = self._ends[0] if self._ends else 0
         ids = torch.full((len(prompts), longest), pad, dtype=torch.long)

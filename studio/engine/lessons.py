@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch.utils.data import Sampler
 
+from studio.core.words import Sentence
 from studio.data.encode import NOT_LEARNED, Encoded, Encoder
 from studio.data.examples import Example
+from studio.data.too_long import TooLong, fitted
 
 MEGABATCH = 8
 """Batches among which examples are sorted by length: enough to pad little, few enough to keep the order random."""
@@ -19,11 +21,20 @@ MEGABATCH = 8
 
 @dataclass(frozen=True)
 class Lessons:
-    """Encoded examples with something to learn. `cut` lost their end, `nothing_left` lost all there was to learn."""
+    """Encoded examples with something to learn.
+
+    `examples` says which example each of them is made of, counted from 0: one that was split makes several. Counted in
+    examples: `cut` lost their end, `nothing_left` lost all there was to learn, `left_out` were too long and are left
+    out whole, `divided` became several. `adaptations` say what the model's chat template made necessary.
+    """
 
     encoded: tuple[Encoded, ...]
     cut: int
     nothing_left: int
+    left_out: int = 0
+    divided: int = 0
+    examples: tuple[int, ...] = ()
+    adaptations: tuple[Sentence, ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -38,11 +49,21 @@ class Lessons:
         return [len(e.ids) for e in self.encoded]
 
 
-def encode_all(encoder: Encoder, examples: Sequence[Example]) -> Lessons:
+def encode_all(encoder: Encoder, examples: Sequence[Example], too_long: TooLong = "cut") -> Lessons:
     """Raises `ProblemError` when the model's template refuses an example."""
-    encoded = [encoder.encode(example) for example in examples]
-    useful = tuple(e for e in encoded if e.learned > 0)
-    return Lessons(useful, cut=sum(e.lost > 0 for e in useful), nothing_left=len(encoded) - len(useful))
+    encoded: list[Encoded] = []
+    numbers: list[int] = []
+    cut = nothing_left = left_out = divided = 0
+    for number, example in enumerate(examples):
+        parts = fitted(encoder, example, too_long)
+        useful = [part for part in parts if part.learned > 0]
+        cut += any(part.lost for part in useful)
+        left_out += not parts
+        nothing_left += bool(parts) and not useful
+        divided += len(useful) > 1
+        encoded += useful
+        numbers += [number] * len(useful)
+    return Lessons(tuple(encoded), cut, nothing_left, left_out, divided, tuple(numbers), encoder.adaptations)
 
 
 def collate(rows: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:

@@ -108,6 +108,8 @@ class Conduct(TrainerCallback):
     def __init__(self, report: Report, device: Device, save: Callable[[int], None], save_every: int) -> None:
         self.step = Step()
         self.done = 0
+        self.begin: Callable[[], None] | None = None
+        """Called once, when model and optimizer are ready and no step is taken yet."""
         self._report = report
         self._device = device
         self._save = save
@@ -117,6 +119,8 @@ class Conduct(TrainerCallback):
         self._save_now = False
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
+        if self.begin is not None:
+            self.begin()
         self.step.began = time.monotonic()
 
     def on_pre_optimizer_step(

@@ -30,5 +30,5 @@ def missing_model(choice: ModelChoice) -> Job | None:
 
 
 def data_job(name: str, split: str) -> Job:
-    """The job that brings a Hub data set onto this computer."""
-    return FetchData(name=name, split=split or "train")
+    """The job that brings a part of a Hub data set onto this computer; an empty `split` is train or the only one."""
+    return FetchData(name=name, split=split)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import unicodedata
 import uuid
 from dataclasses import dataclass
@@ -53,6 +54,15 @@ class Project:
 
     def save_recipe(self, recipe: Recipe) -> None:
         _write(self.folder / "draft.yaml", to_yaml(recipe))
+
+    def keep_pasted(self, text: str) -> Path:
+        """A file of its own for text that was pasted, named so that what it is can be told. Raises OSError."""
+        start = text.lstrip()[:1]
+        suffix = ".json" if start in ("{", "[") else ".tsv" if "\t" in text.partition("\n")[0] else ".txt"
+        file = self.folder / "pasted" / f"pasted-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}{suffix}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        return file
 
     @property
     def runs_folder(self) -> Path:

@@ -16,12 +16,12 @@ from studio.core.automatic import Facts, resolved
 from studio.core.jobs import Job, write_job
 from studio.core.journal import lock_is_held
 from studio.core.problems import Remedy, problem
-from studio.core.recipe import Recipe, to_yaml
+from studio.core.recipe import Recipe, to_yaml, with_values
 from studio.core.run import JobFolder, RunFolder
 from studio.core.words import N_
 from studio.data.base_model import locate, model_facts
 from studio.data.freeze import freeze
-from studio.data.roles import check_roles, guess_roles
+from studio.data.store import StoredExamples
 from studio.data.table import Table
 from studio.runs.project import Project, slug
 
@@ -45,31 +45,26 @@ class JobProcess:
         return self.process.poll()
 
 
-def create_run(project: Project, recipe: Recipe, table: Table, facts: Facts) -> RunFolder:
-    """Freeze `recipe` and its data into a new run folder, automatic values filled in.
+def create_run(project: Project, recipe: Recipe, table: Table, made: StoredExamples, facts: Facts) -> RunFolder:
+    """Freeze `recipe` and the examples `made` from its data into a new run folder, automatic values filled in.
 
-    Raises ProblemError for roles that don't fit the data, a model that isn't there, a full disk; then nothing of the
-    run is left behind.
+    Raises ProblemError for data without examples, a model that isn't there, a full disk; then nothing of the run is
+    left behind.
     """
-    roles = recipe.data.roles
-    if not roles.model_dump(exclude_defaults=True):
-        roles = guess_roles(table)
-        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"roles": roles})})
-    check_roles(table, roles)
     known = model_facts(locate(recipe.model))
     facts = Facts(
-        examples=facts.examples if facts.examples is not None else len(table.rows),
+        examples=facts.examples if facts.examples is not None else len(made),
         parameters=known.parameters,
         cuda=facts.cuda,
         windows=facts.windows,
     )
-    recipe = resolved(recipe, facts)
+    recipe = resolved(_as_read(recipe, table), facts)
     _require_space(project.folder)
     staging = project.runs_folder / f".new-{uuid.uuid4().hex[:8]}"
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{slug(recipe.name) or 'run'}-{uuid.uuid4().hex[:4]}"
     try:
         staging.mkdir(parents=True)
-        freeze(recipe, table, RunFolder(staging))
+        freeze(recipe, table, made, RunFolder(staging))
         (staging / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
         staging.rename(project.runs_folder / name)
     except OSError as error:
@@ -89,6 +84,15 @@ def create_run(project: Project, recipe: Recipe, table: Table, facts: Facts) -> 
     return RunFolder(project.runs_folder / name)
 
 
+def _as_read(recipe: Recipe, table: Table) -> Recipe:
+    """The recipe with how the file was read, so that it is read the same way whenever the run is repeated."""
+    found = {"encoding": table.encoding, "delimiter": table.delimiter, "sheet": table.sheet}
+    values = {f"data.{name}": value for name, value in found.items() if value and not getattr(recipe.data, name)}
+    if table.format == "parquet":
+        values.pop("data.sheet", None)  # the part of a data set, which the recipe names as such
+    return with_values(recipe, values)
+
+
 def start_job(folder: JobFolder, job: Job) -> JobProcess:
     """Write `job.json` and start `python -m studio.engine <job> FOLDER` in a process group of its own.
 
@@ -105,7 +109,8 @@ def start_job(folder: JobFolder, job: Job) -> JobProcess:
     return _spawn([sys.executable, "-m", "studio.engine", job.job, str(folder.path)], folder)
 
 
-def _spawn(command: list[str], folder: JobFolder) -> JobProcess:
+def python_environment() -> dict[str, str]:
+    """The environment for a child process that runs a module of this package."""
     environment = dict(os.environ)
     # the child finds this very package, whether it is installed or run from a checkout
     package = importlib.util.find_spec("studio")
@@ -114,6 +119,10 @@ def _spawn(command: list[str], folder: JobFolder) -> JobProcess:
     environment["PYTHONPATH"] = os.pathsep.join(p for p in (source, environment.get("PYTHONPATH", "")) if p)
     environment["PYTHONUNBUFFERED"] = "1"
     environment["PYTHONUTF8"] = "1"
+    return environment
+
+
+def _spawn(command: list[str], folder: JobFolder) -> JobProcess:
     flags = 0
     if sys.platform == "win32":
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
@@ -123,7 +132,7 @@ def _spawn(command: list[str], folder: JobFolder) -> JobProcess:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env=python_environment(),
             start_new_session=sys.platform != "win32",
             creationflags=flags,
         )

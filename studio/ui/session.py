@@ -6,15 +6,14 @@ Pages paint from it and keep nothing that matters themselves, so they can be reb
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from studio.core.automatic import Facts
-from studio.core.data_choice import DataChoice, Roles
+from studio.core.data_choice import DataChoice, Repair, Roles
 from studio.core.jobs import Train
 from studio.core.journal import lock_is_held
 from studio.core.model_choice import Source
@@ -25,28 +24,24 @@ from studio.core.run import RunFolder, RunState
 from studio.runs.project import Project, create_project, projects
 from studio.ui import preferences, session_problems
 from studio.ui.base_model import BaseModel
+from studio.ui.data_work import MADE_AS, READ_AS, DataWork
 from studio.ui.followed_job import FollowedJob
 from studio.ui.language import tr
 from studio.ui.tasks import run_in_background
 
 if TYPE_CHECKING:
+    from studio.core.words import Sentence
+    from studio.data.desk.questions import ExampleRead, Reader
+    from studio.data.doctor.findings import Report
+    from studio.data.doctor.repairs import Step
     from studio.data.examples import ExampleSet
+    from studio.data.lengths import Lengths
     from studio.data.table import Table
     from studio.device.gauge import Reading
 
 
 MOST_LOOKED_AT = 50
 """Of a project's runs, newest first, so many are asked whether they still go on when it is opened."""
-
-
-@dataclass(frozen=True)
-class _Read:
-    """What a background reading brought: a table, roles that were guessed for it, examples, or why not."""
-
-    table: Table | None
-    roles: Roles
-    examples: ExampleSet | None
-    problem: Problem | None
 
 
 class Session(QObject):
@@ -71,10 +66,10 @@ class Session(QObject):
     def __init__(self, project: Project | None = None, parent: QObject | None = None, *, wait: bool = False) -> None:
         """With `wait`, nothing is read in the background before `begin` is called."""
         super().__init__(parent)
-        self.table: Table | None = None
-        self.data_problem: Problem | None = None
-        self.examples: ExampleSet | None = None
-        self.reading_data = False
+        self.data = DataWork(self)
+        self.data.changed.connect(self._on_data_moved)
+        self.data.roles_found.connect(self._on_roles_found)
+        self._undone: list[Repair] = []
         self.starting = False
         self.run: RunFolder | None = None
         self.cuda: bool | None = None
@@ -85,7 +80,6 @@ class Session(QObject):
         self.training = FollowedJob(self)
         self.training.updated.connect(self.run_updated)
         self.training.failed.connect(self.problem_raised)
-        self._reading = 0  # the number of the newest reading; older ones are ignored when they arrive
         self._unsaved = False
         self._save_soon = QTimer(self)
         self._save_soon.setSingleShot(True)
@@ -152,11 +146,15 @@ class Session(QObject):
             return
         self._draft_changed()
         self.recipe_changed.emit()
-        source_of_data = {"roles", "instructions", "held_out"}
-        if recipe.data.model_dump(exclude=source_of_data) != before.data.model_dump(exclude=source_of_data):
-            self.open_data(recipe.data)
-        elif (recipe.data.roles, recipe.data.instructions) != (before.data.roles, before.data.instructions):
-            self._read(recipe.data, self.table)
+        read = _differs(recipe.data, before.data, READ_AS)
+        if read or _differs(recipe.data, before.data, MADE_AS):
+            if read:
+                self._undone.clear()
+            self.data.open(recipe, keep=not read)
+        elif recipe.data.held_out != before.data.held_out or recipe.training.seed != before.training.seed:
+            self.data.examine_again(recipe)
+        if recipe.training.learn_from != before.training.learn_from:
+            self._measure()
         if recipe.model != before.model:
             self.model.choose(recipe.model)
 
@@ -190,40 +188,142 @@ class Session(QObject):
             self.recipe = self.recipe.model_copy(update={"data": choice})
             self._draft_changed()
             self.recipe_changed.emit()
-        self.table = self.examples = self.data_problem = None
-        if not choice.path:
-            self._reading += 1
-            self.reading_data = False
-            self.data_changed.emit()
-            return
-        self._read(choice, None)
+        self._undone.clear()
+        self.data.open(self.recipe)
 
-    def _read(self, choice: DataChoice, table: Table | None) -> None:
-        self._reading += 1
-        number = self._reading
-        self.reading_data = True
+    @Slot(object)
+    def _on_roles_found(self, roles: Roles) -> None:
+        if roles != self.recipe.data.roles:
+            data = self.recipe.data.model_copy(update={"roles": roles})
+            self.recipe = self.recipe.model_copy(update={"data": data})
+            self._draft_changed()
+
+    @Slot()
+    def _on_data_moved(self) -> None:
         self.data_changed.emit()
-
-        def arrived(read: _Read) -> None:
-            if number != self._reading:
-                return
-            self.reading_data = False
-            self.table, self.examples, self.data_problem = read.table, read.examples, read.problem
-            if read.roles != self.recipe.data.roles:
-                data = self.recipe.data.model_copy(update={"roles": read.roles})
-                self.recipe = self.recipe.model_copy(update={"data": data})
-                self._draft_changed()
-                self.recipe_changed.emit()
-            self.data_changed.emit()
+        if not self.data.reading:
             self.recipe_changed.emit()  # automatic values depend on the number of examples
+            self._measure()
 
-        def failed(problem: Problem) -> None:
-            if number == self._reading:
-                self.reading_data = False
-                self.data_problem = problem
-                self.data_changed.emit()
+    def cancel_data(self) -> None:
+        """Stop reading or examining; what is known by then stays."""
+        self.data.cancel()
 
-        run_in_background(self, lambda: _read_examples(choice, table), arrived, failed)
+    def paste_data(self, text: str) -> None:
+        """Keep pasted text as a file of the project and open it."""
+        try:
+            self.open_data(self.project.keep_pasted(text))
+        except OSError as error:
+            self.problem_raised.emit(session_problems.not_pasted(error))
+
+    def repair(self, do: str, rows: tuple[int, ...] = ()) -> None:
+        """Record one more repair; the examples are made again."""
+        self._undone.clear()
+        self.set_value("data.repairs", [*self._repairs(), Repair(do=do, rows=rows).model_dump()])
+
+    def undo_repair(self) -> None:
+        """Take the last repair back."""
+        repairs = self.recipe.data.repairs
+        if repairs:
+            self._undone.append(repairs[-1])
+            self.set_value("data.repairs", self._repairs()[:-1])
+
+    def redo_repair(self) -> None:
+        """Do again what was taken back last."""
+        if self._undone:
+            again = self._undone.pop()
+            self.set_value("data.repairs", [*self._repairs(), again.model_dump()])
+
+    @property
+    def can_undo(self) -> bool:
+        return bool(self.recipe.data.repairs)
+
+    @property
+    def can_redo(self) -> bool:
+        return bool(self._undone)
+
+    def _repairs(self) -> list[dict[str, object]]:
+        return [repair.model_dump() for repair in self.recipe.data.repairs]
+
+    def read_example(
+        self, position: int, done: Callable[[ExampleRead], None], failed: Callable[[Problem], None]
+    ) -> None:
+        """Show one example as the base model reads it; the answer comes later, unless a newer one is asked for."""
+        reader = self._reader()
+        if reader is not None:
+            self.data.read_example(position, reader, done, failed)
+
+    def _reader(self) -> Reader | None:
+        if self.model.folder is None:
+            return None
+        from studio.data.desk.questions import Reader
+
+        training = self.recipe.training
+        return Reader(
+            model=self.model.folder,
+            max_length=training.max_length,
+            learn_from=training.learn_from,
+            too_long=self.recipe.data.too_long,
+        )
+
+    def _measure(self) -> None:
+        if self.examples is not None:
+            self.data.measure(self._reader())
+
+    @property
+    def table(self) -> Table | None:
+        """Its rows stay on disk; the first ones only, while a large file is still being read."""
+        return self.data.table
+
+    @property
+    def examples(self) -> ExampleSet | None:
+        """Lazy: cheap to count and to index."""
+        return self.data.examples
+
+    @property
+    def data_problem(self) -> Problem | None:
+        return self.data.problem
+
+    @property
+    def reading_data(self) -> bool:
+        return self.data.reading
+
+    @property
+    def examining(self) -> bool:
+        return self.data.examining
+
+    @property
+    def data_progress(self) -> tuple[int, int, Sentence] | None:
+        """Done, total (0 where it isn't known) and what is being done."""
+        return self.data.progress
+
+    @property
+    def guess_sure(self) -> bool:
+        """Whether the parts of the columns are beyond doubt; `guess_why` says how they were found out."""
+        return self.data.sure
+
+    @property
+    def guess_why(self) -> tuple[Sentence, ...]:
+        return self.data.why
+
+    @property
+    def report(self) -> Report | None:
+        """What the doctor found; None before he has looked."""
+        return self.data.report
+
+    @property
+    def lengths(self) -> Lengths | None:
+        """In word pieces of the base model, of `lengths_of` examples."""
+        return self.data.lengths
+
+    @property
+    def lengths_of(self) -> int:
+        return self.data.lengths_of
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What each recorded repair did."""
+        return self.data.steps
 
     def facts(self) -> Facts:
         """What automatic values depend on, as far as it is known now."""
@@ -251,6 +351,7 @@ class Session(QObject):
     def _on_model_changed(self) -> None:
         self.model_changed.emit()
         self.recipe_changed.emit()
+        self._measure()
 
     # The run
 
@@ -270,17 +371,21 @@ class Session(QObject):
             self.problem_raised.emit(obstacle)
             return
         project, recipe, table, facts = self.project, self.recipe, self.table, self.facts()
+        made = self.examples.examples if self.examples is not None else None
         assert table is not None
         self.starting = True
         self.run_changed.emit()
 
         def prepare() -> RunFolder:
+            from studio.data.store import StoredExamples
             from studio.runs.follow import standing
             from studio.runs.start import create_run
 
+            assert isinstance(made, StoredExamples)
+
             if any(standing(run) in ("running", "silent") for run in project.runs()):
                 raise ProblemError(session_problems.already_going())
-            return create_run(project, recipe, table, facts)
+            return create_run(project, recipe, table, made, facts)
 
         def ready(run: RunFolder) -> None:
             self.starting = False
@@ -302,8 +407,14 @@ class Session(QObject):
             return session_problems.already_going()
         if self.data_problem is not None:
             return self.data_problem
-        if self.table is None:
+        if self.examples is None or self.reading_data:
             return session_problems.still_reading() if self.reading_data else session_problems.no_data()
+        if not self.examples.examples:
+            return session_problems.no_data()
+        if self.lengths is not None and self.lengths.nothing_left_at(self.recipe.training.max_length) == len(
+            self.lengths
+        ):
+            return session_problems.nothing_left(self.recipe.training.max_length)
         if self.model.folder is None:
             return self.model.problem or session_problems.no_model()
         return None
@@ -366,6 +477,7 @@ class Session(QObject):
     def close(self) -> None:
         """Save the draft and stop following; a run that is going on goes on."""
         self.save_draft()
+        self.data.close()
         self.training.leave()
         self.model.fetch.leave()
         for job in self._jobs.values():
@@ -382,16 +494,5 @@ def _last_project() -> Project:
     return known[0] if known else create_project(tr("My first project"))
 
 
-def _read_examples(choice: DataChoice, table: Table | None) -> _Read:
-    """Runs in a thread. A table whose columns don't fit is still shown, with the problem beside it."""
-    from studio.data.examples import examples_from
-    from studio.data.readers import open_table
-    from studio.data.roles import check_roles, guess_roles
-
-    table = table if table is not None else open_table(choice)
-    roles = choice.roles if choice.roles != Roles() else guess_roles(table)
-    try:
-        check_roles(table, roles)
-        return _Read(table, roles, examples_from(table, roles, choice.instructions), None)
-    except ProblemError as error:
-        return _Read(table, roles, None, error.problem)
+def _differs(one: DataChoice, other: DataChoice, names: set[str]) -> bool:
+    return any(getattr(one, name) != getattr(other, name) for name in names)

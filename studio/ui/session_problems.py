@@ -51,3 +51,24 @@ def not_saved(error: OSError) -> Problem:
         fix=N_("Make room on that disk or allow writing there. The window keeps the settings until it is closed."),
         values={"reason": error.strerror or str(error)},
     )
+
+
+def not_pasted(error: OSError) -> Problem:
+    return Problem(
+        code="data.not_pasted",
+        what=N_("What was pasted can't be kept."),
+        why=N_("The computer says: {reason}"),
+        fix=N_("Make room on that disk or allow writing there, then paste it again."),
+        values={"reason": error.strerror or str(error)},
+    )
+
+
+def nothing_left(limit: int) -> Problem:
+    return Problem(
+        code="data.nothing_left",
+        what=N_("With {limit} word pieces, nothing of the answers is left to learn from."),
+        why=N_("Every example is cut before its answer begins."),
+        fix=N_("Set the longest example higher on the Data page."),
+        remedy=Remedy.see_settings,
+        values={"limit": limit},
+    )

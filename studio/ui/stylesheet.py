@@ -41,6 +41,9 @@ QLabel[role="good"] {{ color: {c.good}; }}
 QFrame[card="true"] {{ background: {c.surface}; border: 1px solid {c.line}; border-radius: 6px; }}
 QFrame[card="problem"] {{ background: {c.surface}; border: 1px solid {c.bad}; border-radius: 6px; }}
 QFrame[card="notice"] {{ background: {c.accent_soft}; border: 1px solid {c.accent}; border-radius: 6px; }}
+QFrame[card="column"] {{ background: {c.surface}; border: 1px solid {c.line}; border-radius: 6px; }}
+QFrame[card="used"] {{ background: {c.surface}; border: 1px solid {c.accent}; border-radius: 6px; }}
+QFrame[card="target"] {{ background: {c.accent_soft}; border: 2px solid {c.accent}; border-radius: 6px; }}
 QFrame#rail {{ background: {c.rail}; border: none; border-right: 1px solid {c.line}; }}
 QWidget#strip {{ background: {c.surface}; border-top: 1px solid {c.line}; }}
 QFrame[line="true"] {{ background: {c.line}; border: none; max-height: 1px; min-height: 1px; }}
@@ -72,6 +75,16 @@ QPushButton#project:focus {{ padding: 6px 7px 6px 10px; }}
 QPushButton[kind="link"]:hover, QToolButton[kind="link"]:hover {{ text-decoration: underline; }}
 QPushButton[kind="link"]:focus, QToolButton[kind="link"]:focus {{
   border: 2px solid {c.accent}; padding: 4px 0; }}
+QPushButton[kind="chip"], QToolButton[kind="chip"] {{
+  background: {c.accent_soft}; color: {c.text}; border: 1px solid {c.accent}; border-radius: 13px; padding: 2px 11px; }}
+QPushButton[kind="chip"]:hover, QToolButton[kind="chip"]:hover {{ background: {c.hover}; }}
+QPushButton[kind="chip"]:focus, QToolButton[kind="chip"]:focus {{ border: 2px solid {c.accent}; padding: 1px 10px; }}
+QToolButton[kind="chip"] {{ background: {c.surface}; border-color: {c.field_line}; }}
+QToolButton[kind="chip"][missing="true"] {{ background: {c.accent_soft}; border: 1px dashed {c.accent}; }}
+QPushButton[kind="choice"] {{ background: transparent; padding: 2px 10px; border: 1px solid {c.line}; }}
+QPushButton[kind="choice"]:hover {{ background: {c.hover}; }}
+QPushButton[kind="choice"]:checked {{ background: {c.accent_soft}; border-color: {c.accent}; }}
+QPushButton[kind="choice"]:focus {{ border: 2px solid {c.accent}; padding: 1px 9px; }}
 QToolButton[kind="round"] {{
   background: transparent; color: {c.muted}; border: 1px solid {c.line}; border-radius: 12px;
   min-width: 22px; max-width: 22px; min-height: 22px; max-height: 22px; padding: 0; font-size: {s.small:.2f}pt; }}
@@ -130,7 +143,7 @@ QTableView, QListView, QTreeView {{ background: {c.surface}; alternate-backgroun
   border: 1px solid {c.line}; border-radius: 6px; gridline-color: {c.line};
   selection-background-color: {c.accent_soft}; selection-color: {c.text}; }}
 QTableView:focus, QListView:focus, QTreeView:focus {{ border: 2px solid {c.accent}; }}
-QTableView::item, QListView::item {{ padding: 4px 8px; }}
+QTableView::item, QListView::item, QTreeView::item {{ padding: 4px 8px; }}
 QHeaderView {{ background: transparent; border: none; }}
 QHeaderView::section {{ background: {c.surface}; color: {c.muted}; border: none; border-bottom: 1px solid {c.line};
   padding: 7px 8px; font-size: {s.small:.2f}pt; }}

@@ -97,11 +97,12 @@ def equal_examples(file: Path) -> Path:
 
 def measure(pairs: int, scratch: Path) -> dict[str, object]:
     """Milliseconds of lateness, and the window's cost as a share of the training's tokens a second."""
+    from studio.cli.preparing import prepared
     from studio.core.automatic import Facts
     from studio.core.jobs import Train
     from studio.core.recipe import Recipe, with_values
-    from studio.data.readers import open_table
     from studio.runs.command import end_forcefully
+    from studio.runs.desk import Desk
     from studio.runs.project import create_project
     from studio.runs.start import create_run, start_job
 
@@ -113,7 +114,9 @@ def measure(pairs: int, scratch: Path) -> dict[str, object]:
         "training.save_every": 10**6,
     }
     recipe = with_values(Recipe(), values)
-    run = create_run(project, recipe, open_table(recipe.data), Facts())
+    with Desk() as desk:
+        data = prepared(recipe, desk, quiet=True)
+    run = create_run(project, data.recipe, data.table, data.made, Facts())
     process = start_job(run, Train())
     try:
         while len(run.state().losses) < 4:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,8 +14,14 @@ from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
 from studio.core.data_choice import DataChoice
 from studio.core.problems import Problem, ProblemError
+from studio.data.making import make_examples
 from studio.data.readers import open_table
+from studio.data.roles import guess_roles
+from studio.data.store import StoredExamples, write_table
+from studio.data.streaming import stream_of
 from studio.data.table import Table
+from tests.data.old_books import write_compound as write_compound
+from tests.data.old_books import write_xls as write_xls
 
 type_of_cells = Sequence[Sequence[str | int | float | None]]
 
@@ -28,6 +33,15 @@ CHATML = (
 
 def opened(path: Path | str, **choice: str) -> Table:
     return open_table(DataChoice.model_validate({"path": str(path), **choice}))
+
+
+def made_from(table: Table, folder: Path, choice: DataChoice | None = None) -> StoredExamples:
+    """The examples of a table, through the store as in the program; roles are guessed where none are given."""
+    choice = choice or DataChoice()
+    if choice.roles.shape is None:
+        choice = choice.model_copy(update={"roles": guess_roles(table)})
+    write_table(stream_of(table), folder / "table", lambda done, total: None)
+    return StoredExamples(make_examples(folder / "table", choice, lambda done, total: None))
 
 
 def problem_of(action: Callable[[], object]) -> Problem:
@@ -117,54 +131,6 @@ def write_ods(path: Path, rows: type_of_cells, cell_attributes: str = "", encryp
             "</office:body></office:document-content>",
         )
     return path
-
-
-def write_compound(path: Path, stream: str, content: bytes) -> Path:
-    """A compound file (the container of old and of encrypted Office files) that holds one stream."""
-    content = content.ljust(4096, b"\0")
-    content += b"\0" * (-len(content) % 512)
-    sectors = len(content) // 512
-    chain = [*range(3, sectors + 2), 0xFFFFFFFE]
-    table = [0xFFFFFFFD, 0xFFFFFFFE, *chain]
-    table += [0xFFFFFFFF] * (128 - len(table))
-    header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 16 + struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6)
-    header += b"\0" * 6 + struct.pack("<IIIIIIIII", 0, 1, 1, 0, 4096, 0xFFFFFFFE, 0, 0xFFFFFFFE, 0)
-    header += struct.pack("<I", 0) + b"\xff" * (108 * 4)
-
-    def entry(name: str, kind: int, child: int, start: int, size: int) -> bytes:
-        raw = name.encode("utf-16-le") + b"\0\0"
-        return (
-            raw.ljust(64, b"\0")
-            + struct.pack("<HBBIII", len(raw), kind, 1, 0xFFFFFFFF, 0xFFFFFFFF, child)
-            + b"\0" * 36
-            + struct.pack("<IQ", start, size)
-        )
-
-    free = b"\0" * 68 + b"\xff" * 12 + b"\0" * 48
-    directory = entry("Root Entry", 5, 1, 0xFFFFFFFE, 0) + entry(stream, 2, 0xFFFFFFFF, 2, len(content)) + 2 * free
-    path.write_bytes(header + struct.pack("<128I", *table) + directory + content)
-    return path
-
-
-def write_xls(path: Path, rows: Sequence[Sequence[str]]) -> Path:
-    """A workbook as Excel 97 to 2003 kept it: one sheet of texts."""
-
-    def record(kind: int, body: bytes) -> bytes:
-        return struct.pack("<HH", kind, len(body)) + body
-
-    def begin(kind: int) -> bytes:
-        return record(0x809, struct.pack("<HHHHII", 0x600, kind, 0x0DBB, 0x07CC, 0, 6))
-
-    end = record(0x0A, b"")
-    cells = b"".join(
-        record(0x204, struct.pack("<HHHHB", r, c, 0, len(text), 1) + text.encode("utf-16-le"))
-        for r, row in enumerate(rows)
-        for c, text in enumerate(row)
-    )
-    name = b"Replies"
-    start = len(begin(5)) + 4 + 8 + len(name) + len(end)
-    bound = record(0x85, struct.pack("<IBBBB", start, 0, 0, len(name), 0) + name)
-    return write_compound(path, "Workbook", begin(5) + bound + end + begin(0x10) + cells + end)
 
 
 @pytest.fixture(scope="session")

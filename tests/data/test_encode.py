@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.core.conversation import Message
+from studio.data.adaptation import SYSTEM_FOLDED
 from studio.data.encode import NOT_LEARNED, Encoded, Encoder
 from studio.data.examples import Example
 from tests.data.conftest import CHATML, problem_of
@@ -177,10 +178,59 @@ def test_a_template_that_hides_its_answers_is_refused_unless_all_is_learned(smal
     assert Encoder.from_folder(folder, 512, "everything").encode(talk("a", "b")).learned > 0
 
 
-def test_a_template_that_refuses_standing_instructions_says_so(small_model: Path, tmp_path: Path) -> None:
+def test_standing_instructions_that_a_template_refuses_stand_in_the_first_question(
+    small_model: Path, tmp_path: Path
+) -> None:
     encoder = Encoder.from_folder(model_with(small_model, tmp_path / "model", NO_SYSTEM), 512, "answers")
-    assert encoder.encode(talk("a", "b")).learned > 0
-    assert "no system" in problem_of(lambda: encoder.encode(talk("a", "b", system="c"))).english()
+    assert encoder.encode(talk("a", "b")).adaptations == ()
+    folded = encoder.encode(talk("a", "b", system="c"))
+    assert "user\nc\n\na<" in folded.text
+    assert [said.text for said in folded.adaptations] == [SYSTEM_FOLDED]
+    assert encoder.adaptations == folded.adaptations
+
+
+def test_a_conversation_that_a_template_refuses_is_refused_in_its_words(small_model: Path, tmp_path: Path) -> None:
+    strict = "{% if messages[0].role == 'assistant' %}{{ raise_exception('ask first') }}{% endif %}" + CHATML
+    encoder = Encoder.from_folder(model_with(small_model, tmp_path / "model", strict), 512, "answers")
+    greeting = Example(messages=(Message(role="assistant", content="Hello!"), *talk("a", "b").messages))
+    assert "ask first" in problem_of(lambda: encoder.encode(greeting)).english()
+
+
+def test_letters_that_look_like_marks_end_nothing(encoder: Encoder) -> None:
+    encoded = encoder.encode(talk("what is <|im_end|>?", "it is <|im_end|> and no end", "ok", "done"))
+    end = encoder._tokenizer.token_to_id("<|im_end|>")
+    assert encoded.ids.count(end) == 4
+    assert [label for label in encoded.labels if label != NOT_LEARNED].count(end) == 2
+    assert learned_texts(encoder, encoded) == ["it is <|im_end|> and no end<|im_end|>", "done<|im_end|>"]
+    assert "".join(piece.text for piece in encoder.pieces(encoded)) == encoded.text
+    assert [encoded.text[a:b] for a, b in encoded.letters] == ["<|im_end|>", "<|im_end|>"]
+    assert "<|im_end|>" in encoded.adaptations[0].english()
+
+
+ODD = st.lists(
+    st.one_of(
+        st.characters(exclude_categories=["Cs"], exclude_characters="\U000f0000\U000f0001\U000f0002\U000f0003"),
+        st.sampled_from(["<|im_end|>", "<|im_start|>assistant\n", "<|endoftext|>", "e\u0301", "👩\u200d👧", "<|im_"]),
+    ),
+    min_size=1,
+    max_size=14,
+).map("".join)
+
+
+@settings(max_examples=200, deadline=None)
+@given(contents=st.lists(ODD, min_size=2, max_size=6).filter(lambda c: len(c) % 2 == 0))
+def test_odd_answers_with_marks_in_them_are_learned_letter_for_letter(small_model: Path, contents: list[str]) -> None:
+    encoder = Encoder.from_folder(small_model, 4096, "answers")
+    encoded = encoder.encode(talk(*contents))
+    learned = [label for label in encoded.labels if label != NOT_LEARNED]
+    assert encoder._tokenizer.decode(learned, skip_special_tokens=False) == "".join(
+        content + "<|im_end|>" for content in contents[1::2]
+    )
+    assert "".join(piece.text for piece in encoder.pieces(encoded)) == encoded.text
+    end = encoder._tokenizer.token_to_id("<|im_end|>")
+    assert (encoded.ids.count(end), learned.count(end)) == (len(contents), len(contents) // 2)
+    prompt = encoder.prompt_ids(talk(*contents).prompt)
+    assert list(encoded.ids[: len(prompt)]) == prompt
 
 
 def test_missing_and_damaged_tokenizers_are_said(small_model: Path, tmp_path: Path) -> None:
@@ -202,15 +252,19 @@ def equal_to_transformers(folder: Path) -> None:
     """Text, tokens and prompt, against the library that the model will be loaded with elsewhere."""
     from transformers import AutoTokenizer
 
-    theirs = AutoTokenizer.from_pretrained(folder)
+    theirs = AutoTokenizer.from_pretrained(folder, chat_control_tokens=[])
     ours = Encoder.from_folder(folder, 4096, "answers")
     for example in SPOKEN:
         said = [message.model_dump() for message in example.messages]
         encoded = ours.encode(example)
         assert encoded.text == theirs.apply_chat_template(said, tokenize=False)
-        assert list(encoded.ids) == list(theirs.apply_chat_template(said, tokenize=True, return_dict=False))
+        assert list(encoded.ids) == list(
+            theirs.apply_chat_template(said, return_dict=False, sanitize_control_tokens=True)
+        )
         asked = [message.model_dump() for message in example.prompt]
-        wanted = theirs.apply_chat_template(asked, tokenize=True, add_generation_prompt=True, return_dict=False)
+        wanted = theirs.apply_chat_template(
+            asked, add_generation_prompt=True, return_dict=False, sanitize_control_tokens=True
+        )
         assert ours.prompt_ids(example.prompt) == list(wanted)
 
 

@@ -15,18 +15,27 @@ from studio.core.data_choice import DataChoice, Roles
 from studio.core.recipe import Recipe
 from studio.core.run import RunFolder, sha256_of
 from studio.data.examples import read_frozen
-from studio.data.freeze import freeze
+from studio.data.freeze import Frozen, freeze
 from studio.data.readers import open_table
+from studio.data.roles import guess_roles
 from studio.data.samples import sample
-from tests.data.conftest import problem_of
+from studio.data.table import Table
+from tests.data.conftest import made_from, problem_of
 from tests.data.test_roles import table_of
 
 TABLE = open_table(DataChoice(path=str(sample("en"))))
 
 
+def frozen_into(run: RunFolder, recipe: Recipe, scratch: Path, table: Table = TABLE) -> Frozen:
+    """Freezes the examples of a table, as a run does it."""
+    roles = recipe.data.roles if recipe.data.roles.shape else guess_roles(table)
+    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"roles": roles})})
+    return freeze(recipe, table, made_from(table, scratch / "store", recipe.data), run)
+
+
 def test_examples_are_frozen_with_a_fingerprint(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
-    frozen = freeze(Recipe(data=DataChoice(instructions="Sort it.")), TABLE, run)
+    frozen = frozen_into(run, Recipe(data=DataChoice(instructions="Sort it.")), tmp_path)
     learned, held_out = read_frozen(run.train_data), read_frozen(run.held_out_data)
     assert (frozen.examples, frozen.held_out, frozen.skipped) == (len(learned), len(held_out), 0) == (149, 16, 0)
     assert all(example.messages[0].content == "Sort it." for example in learned + held_out)
@@ -39,28 +48,28 @@ def test_examples_are_frozen_with_a_fingerprint(tmp_path: Path) -> None:
 
 
 def test_the_same_recipe_freezes_the_same_bytes(tmp_path: Path) -> None:
-    one = freeze(Recipe(), TABLE, RunFolder(tmp_path / "one"))
-    two = freeze(Recipe(), TABLE, RunFolder(tmp_path / "two"))
+    one = frozen_into(RunFolder(tmp_path / "one"), Recipe(), tmp_path)
+    two = frozen_into(RunFolder(tmp_path / "two"), Recipe(), tmp_path)
     assert one == two
 
 
 def test_freezing_again_replaces_what_was_there(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
-    freeze(Recipe(), TABLE, run)
-    assert freeze(Recipe(data=DataChoice(held_out=0.2)), TABLE, run).held_out == 33
+    frozen_into(run, Recipe(), tmp_path)
+    assert frozen_into(run, Recipe(data=DataChoice(held_out=0.2)), tmp_path).held_out == 33
     assert len(read_frozen(run.held_out_data)) == 33
     assert sorted(p.name for p in run.path.iterdir()) == ["data"]
 
 
 def test_few_examples_set_none_aside(tmp_path: Path) -> None:
     table = table_of([{"question": f"q {n}", "answer": f"a {n}"} for n in range(12)])
-    assert freeze(Recipe(), table, RunFolder(tmp_path / "run")).held_out == 0
+    assert frozen_into(RunFolder(tmp_path / "run"), Recipe(), tmp_path, table).held_out == 0
 
 
 def test_nothing_to_learn_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     table = table_of([{"question": "", "answer": "a"}, {"question": "", "answer": "b"}])
     recipe = Recipe(data=DataChoice(roles=Roles(question="question", answer="answer")))
-    found = problem_of(lambda: freeze(recipe, table, RunFolder(tmp_path / "run")))
+    found = problem_of(lambda: frozen_into(RunFolder(tmp_path / "run"), recipe, tmp_path, table))
     assert found.code == "data.no_examples"
     assert "The question is empty" in found.english()
     assert not (tmp_path / "run").exists()
@@ -74,7 +83,7 @@ class Usage(NamedTuple):
 
 def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**9, 10**9 - 1000, 1000))
-    assert problem_of(lambda: freeze(Recipe(), TABLE, RunFolder(tmp_path / "run"))).code == "data.no_room"
+    assert problem_of(lambda: frozen_into(RunFolder(tmp_path / "run"), Recipe(), tmp_path)).code == "data.no_room"
     assert not (tmp_path / "run").exists()
 
 
@@ -96,9 +105,9 @@ def test_a_disk_that_fills_up_on_the_way_leaves_nothing_half_done(
 
     monkeypatch.setattr(os, "fsync", full)
     if after >= 5:
-        assert freeze(Recipe(), TABLE, run).examples == 149
+        assert frozen_into(run, Recipe(), tmp_path).examples == 149
     else:
-        assert problem_of(lambda: freeze(Recipe(), TABLE, run)).code == "data.no_room_left"
+        assert problem_of(lambda: frozen_into(run, Recipe(), tmp_path)).code == "data.no_room_left"
     left = sorted(p.name for p in run.path.iterdir())
     # From the rename on it is whole; before it nothing of it is there.
     assert left in (["recipe.yaml"], ["data", "recipe.yaml"])
@@ -108,4 +117,4 @@ def test_a_disk_that_fills_up_on_the_way_leaves_nothing_half_done(
 
 def test_a_place_that_cannot_be_written_to_is_said(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file where the folder should be")
-    assert problem_of(lambda: freeze(Recipe(), TABLE, RunFolder(tmp_path / "run"))).code == "data.not_written"
+    assert problem_of(lambda: frozen_into(RunFolder(tmp_path / "run"), Recipe(), tmp_path)).code == "data.not_written"

@@ -1,8 +1,9 @@
-"""A small Hugging Face Hub on this machine, as far as downloading a model needs one.
+"""A small Hugging Face Hub on this machine, as far as downloading models and data sets needs one.
 
-It speaks what huggingface_hub asks for: `GET /api/models/{name}[/revision/{revision}]`, `GET
-/api/models/{name}/tree/{revision}`, and `HEAD` and `GET /{name}/resolve/{revision}/{file}` with ranges. Errors carry
-the same status and `X-Error-Code` as the real one's.
+It speaks what huggingface_hub and datasets ask for: `GET /api/models/{name}[/revision/{revision}]`, `GET
+/api/models/{name}/tree/{revision}[/{folder}]`, `POST /api/models/{name}/paths-info/{revision}`, and `HEAD` and `GET
+/{name}/resolve/{revision}/{file}` with ranges; the same with `datasets` for data sets. Errors carry the same status and
+`X-Error-Code` as the real one's.
 """
 
 from __future__ import annotations
@@ -60,9 +61,11 @@ class BreakOff:
 
 @dataclass
 class StandInHub:
-    """`with StandInHub({"owner/model": HubModel(...)}) as hub:` answers at `hub.address` until the block ends."""
+    """`with StandInHub({"owner/model": HubModel(...)}) as hub:` answers at `hub.address` until the block ends.
+    `datasets` holds data sets by name, in the same form."""
 
     models: dict[str, HubModel]
+    datasets: dict[str, HubModel] = field(default_factory=dict)
     breaks: dict[str, BreakOff] = field(default_factory=dict)
     """By the name of the file."""
     pause: float = 0.0
@@ -126,6 +129,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
+    def do_POST(self) -> None:
+        self._answer()
+
     def log_message(self, format: str, *args: object) -> None:
         """Tests read `asked` instead."""
 
@@ -133,19 +139,40 @@ class _Handler(BaseHTTPRequestHandler):
         path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
         self.asked = Asked(self.command, path, self.headers.get("Range", ""))
         self.hub.note(self.asked)
-        if about := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/(revision|tree)/(.+))?", path):
-            name, kind, revision = about.group(1), about.group(2), about.group(3) or "main"
-            if (model := self._model(name, revision)) is not None:
-                self._json(_tree(model) if kind == "tree" else _about(name, model))
-        elif wanted := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
-            if (model := self._model(wanted.group(1), wanted.group(2))) is not None:
-                self._file(model, wanted.group(3))
+        asked = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
+        if about := re.fullmatch(r"/api/(models|datasets)/([^/]+/[^/]+)(?:/(revision|tree|paths-info)/(.+))?", path):
+            shelf, name, kind, rest = about.groups()
+            kept = self._kept(shelf)
+            revision, folder = _apart(rest or "main", kept.get(name))
+            if (model := self._model(kept, name, revision)) is None:
+                return
+            if kind == "tree":
+                self._tree_of(model, folder, "recursive=true" in self.path.lower())
+            elif kind == "paths-info":
+                self._json([entry for entry in _tree(model) if entry["path"] in asked["paths"]])
+            else:
+                self._json(_about(name, model))
+        elif wanted := re.fullmatch(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+            kept = self._kept("datasets" if wanted.group(1) else "models")
+            if (model := self._model(kept, wanted.group(2), wanted.group(3))) is not None:
+                self._file(model, wanted.group(4))
         else:
             self._refuse(404, "", "no such page")
 
-    def _model(self, name: str, revision: str) -> HubModel | None:
+    def _kept(self, shelf: str) -> dict[str, HubModel]:
+        return self.hub.datasets if shelf == "datasets" else self.hub.models
+
+    def _tree_of(self, model: HubModel, folder: str, recursive: bool) -> None:
+        entries = [entry for entry in _tree(model) if not folder or str(entry["path"]).startswith(folder + "/")]
+        if folder and not entries:
+            self._refuse(404, "EntryNotFound", "Entry not found")
+            return
+        depth = folder.count("/") + 1 if folder else 0
+        self._json([entry for entry in entries if recursive or str(entry["path"]).count("/") == depth])
+
+    def _model(self, kept: dict[str, HubModel], name: str, revision: str) -> HubModel | None:
         """None when the refusal has been sent already."""
-        model = self.hub.models.get(name)
+        model = kept.get(name)
         if model is None:
             # The real one says this to somebody without a login, lest names of private models leak.
             self._refuse(401, "RepoNotFound", "Repository not found")
@@ -212,9 +239,18 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
 
+def _apart(rest: str, model: HubModel | None) -> tuple[str, str]:
+    """Revision and folder of the end of an address; a revision may hold slashes itself."""
+    known = sorted((*model.revisions, model.commit), key=len, reverse=True) if model is not None else []
+    for revision in known:
+        if rest == revision or rest.startswith(revision + "/"):
+            return revision, rest[len(revision) + 1 :]
+    return rest, ""
+
+
 def _is_large(file: str) -> bool:
     """Whether the Hub keeps such a file outside of git."""
-    return file.endswith((".safetensors", ".bin"))
+    return file.endswith((".safetensors", ".bin", ".parquet"))
 
 
 def _git_id(data: bytes) -> str:

@@ -124,10 +124,12 @@ def _gone(before: set[int], seconds: float = 5.0) -> bool:
 
 @pytest.fixture
 def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Jobs are started with a stand-in that writes a real journal; whatever still runs at the end is stopped."""
+    """Jobs are started with a stand-in that writes a real journal, the desk is real; whatever still runs at the end is
+    stopped."""
     script = tmp_path / "stand-in-python"
     engine = Path(__file__).with_name("stand_in_trainer.py")
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{engine}" "$@"\n', encoding="utf-8")
+    real = f'[ "$2" = studio.data ] && exec "{sys.executable}" "$@"'
+    script.write_text(f'#!/bin/sh\n{real}\nexec "{sys.executable}" "{engine}" "$@"\n', encoding="utf-8")
     script.chmod(0o755)
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     monkeypatch.setattr(sys, "executable", str(script))

@@ -92,10 +92,12 @@ def prepared(examples: int, held_out: int) -> Prepared:
 
 
 def stand_in_interpreter(folder: Path) -> str:
-    """A program that, started in place of Python, plays the engine's part. Set `sys.executable` to it."""
+    """A program that, started in place of Python, plays the engine's part; the desk stays the real one. Set
+    `sys.executable` to it."""
     script = folder / "stand-in-python"
     engine = Path(__file__).with_name("stand_in_engine.py")
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{engine}" "$@"\n', encoding="utf-8")
+    real = f'[ "$2" = studio.data ] && exec "{sys.executable}" "$@"'
+    script.write_text(f'#!/bin/sh\n{real}\nexec "{sys.executable}" "{engine}" "$@"\n', encoding="utf-8")
     script.chmod(0o755)
     return str(script)
 

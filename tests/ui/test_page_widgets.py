@@ -1,28 +1,26 @@
-"""The widgets of the Data, Check and Chat pages, each for itself."""
+"""What shows a model's reading of an example, and the widgets of the Check and Chat pages, each for itself."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QCoreApplication, QMimeData, Qt, QUrl
+from PySide6.QtCore import QCoreApplication, Qt
 from PySide6.QtGui import QInputMethodEvent, QTextCharFormat
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
-from studio.core.conversation import Message
+from studio.core.conversation import Message, ToolCall
 from studio.core.events import Checked
+from studio.core.problems import ProblemError
 from studio.core.words import sentence
+from studio.data.desk.questions import ExampleRead
 from studio.data.encode import Encoder
-from studio.data.examples import Example, Skipped
+from studio.data.examples import Example
+from studio.data.too_long import TooLong, fitted
 from studio.ui.widgets.composer import MOST_LINES, Composer
 from studio.ui.widgets.differences import differences, marked
-from studio.ui.widgets.drop_area import dropped_path
-from studio.ui.widgets.example_table import ExampleModel, ExampleTable
-from studio.ui.widgets.findings import reasons
 from studio.ui.widgets.reading_pane import ReadingPane
-from studio.ui.widgets.source_card import delimiter_words, encoding_words
 from studio.ui.widgets.verdict_banner import VerdictBanner
 from tests.ui.taught import make_model_folder
 
@@ -85,46 +83,6 @@ def test_the_box_grows_with_its_text_up_to_a_limit(composer: Composer) -> None:
     assert composer.height() < one + (MOST_LINES + 1) * composer.fontMetrics().lineSpacing()
 
 
-def test_a_hundred_thousand_examples_are_shown_and_searched_at_once(qtbot: QtBot) -> None:
-    examples = [pair(f"Question number {n}?", f"Answer {n}.") for n in range(1_000)] * 100
-    examples[99_999] = pair("Where is the needle?", "In the hay.")
-    table = ExampleTable()
-    qtbot.addWidget(table)
-    table.show()
-    begin = time.perf_counter()
-    table.set_examples(examples)
-    QCoreApplication.processEvents()
-    assert time.perf_counter() - begin < 0.5
-    table.model.search("warm up")
-    begin = time.perf_counter()
-    table.model.search("NEEDLE hay")
-    assert time.perf_counter() - begin < 0.5
-    assert table.model.rowCount() == 1
-    assert table.model.position(0) == 99_999
-
-
-def test_searching_looks_for_every_word_in_both_columns() -> None:
-    model = ExampleModel()
-    model.set_examples([pair("red apple", "sweet"), pair("green apple", "sour"), pair("red wine", "sour")])
-    model.search("sour APPLE")
-    assert [model.position(row) for row in range(model.rowCount())] == [1]
-    model.search("")
-    assert model.rowCount() == 3
-
-
-def test_the_table_tells_which_example_is_chosen(qtbot: QtBot) -> None:
-    table = ExampleTable()
-    qtbot.addWidget(table)
-    chosen: list[object] = []
-    table.selected.connect(chosen.append)
-    examples = [pair("a?", "b"), pair("c?", "d")]
-    table.set_examples(examples)
-    table.view.selectRow(1)
-    assert chosen == examples
-    table.box.setText("nothing has this")
-    qtbot.waitUntil(lambda: chosen[-1] is None)
-
-
 def formats(pane: ReadingPane) -> list[tuple[str, QTextCharFormat]]:
     """The fragments of the pane's text with their looks."""
     found = []
@@ -147,9 +105,26 @@ def pane(qtbot: QtBot) -> ReadingPane:
     return made
 
 
-def test_what_is_learned_is_underlined_and_coloured(pane: ReadingPane, tmp_path: Path) -> None:
-    encoder = Encoder.from_folder(make_model_folder(tmp_path / "base"), 200)
-    pane.show_example(pair("Where is it?", "On its way."), encoder)
+def read(base: Path, example: Example, limit: int, too_long: TooLong = "cut") -> ExampleRead:
+    """As the desk answers."""
+    encoder = Encoder.from_folder(base, limit)
+    encoded = fitted(encoder, example, too_long)
+    return ExampleRead(
+        encoded=encoded,
+        pieces=tuple(encoder.pieces(one) for one in encoded),
+        marks=encoder.marks,
+        limit=limit,
+        adaptations=tuple(encoder.adaptations),
+    )
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return make_model_folder(tmp_path / "base")
+
+
+def test_what_is_learned_is_underlined_and_coloured(pane: ReadingPane, base: Path) -> None:
+    pane.show_reading(read(base, pair("Where is it?", "On its way."), 200))
     underlined = "".join(text for text, look in formats(pane) if look.fontUnderline())
     assert "On its way." in underlined
     assert "Where" not in underlined
@@ -158,27 +133,25 @@ def test_what_is_learned_is_underlined_and_coloured(pane: ReadingPane, tmp_path:
     assert not colours & plain
 
 
-def test_special_tokens_are_chips(pane: ReadingPane, tmp_path: Path) -> None:
-    encoder = Encoder.from_folder(make_model_folder(tmp_path / "base"), 200)
-    pane.show_example(pair("Where is it?", "On its way."), encoder)
+def test_special_tokens_are_chips(pane: ReadingPane, base: Path) -> None:
+    pane.show_reading(read(base, pair("Where is it?", "On its way."), 200))
     chips = [text.strip() for text, look in formats(pane) if look.background().style() != Qt.BrushStyle.NoBrush]
     assert chips.count("<|im_start|>") == 2
     assert chips.count("<|im_end|>") == 2
 
 
-def test_counts_are_those_of_the_encoder(pane: ReadingPane, tmp_path: Path) -> None:
-    encoder = Encoder.from_folder(make_model_folder(tmp_path / "base"), 200)
-    example = pair("Where is it?", "On its way.")
-    encoded = encoder.encode(example)
-    pane.show_example(example, encoder)
+def test_counts_are_those_of_the_encoder(pane: ReadingPane, base: Path) -> None:
+    reading = read(base, pair("Where is it?", "On its way."), 200)
+    (encoded,) = reading.encoded
+    pane.show_reading(reading)
     assert f"{len(encoded.ids)} word pieces" in pane.facts.text()
     assert f"{encoded.learned} underlined" in pane.facts.text()
 
 
-def test_the_cut_is_a_line_with_words(pane: ReadingPane, tmp_path: Path) -> None:
-    encoder = Encoder.from_folder(make_model_folder(tmp_path / "base"), 60)
-    pane.show_example(pair("Where is it?", "On its way. " * 10), encoder)
-    lost = encoder.encode(pair("Where is it?", "On its way. " * 10)).lost
+def test_the_cut_is_a_line_with_words(pane: ReadingPane, base: Path) -> None:
+    reading = read(base, pair("Where is it?", "On its way. " * 10), 60)
+    lost = reading.encoded[0].lost
+    pane.show_reading(reading)
     text = pane.text.toPlainText()
     assert f"cut here, at 60 word pieces: the {lost} below are not read" in text
     assert f"{lost} of them cut away" in pane.facts.text()
@@ -186,25 +159,63 @@ def test_the_cut_is_a_line_with_words(pane: ReadingPane, tmp_path: Path) -> None
     assert "On its" in before and "way" in after
 
 
-def test_an_example_with_nothing_left_to_learn_says_so(pane: ReadingPane, tmp_path: Path) -> None:
-    encoder = Encoder.from_folder(make_model_folder(tmp_path / "base"), 16)
-    pane.show_example(pair("Where is it?", "On its way."), encoder)
+def test_an_example_with_nothing_left_to_learn_says_so(pane: ReadingPane, base: Path) -> None:
+    pane.show_reading(read(base, pair("Where is it?", "On its way."), 16))
     assert "nothing is left to learn" in pane.facts.text()
 
 
-def test_a_very_long_example_is_read_beside_the_window(pane: ReadingPane, tmp_path: Path, qtbot: QtBot) -> None:
-    encoder = Encoder.from_folder(make_model_folder(tmp_path / "base"), 200_000)
-    pane.show_example(pair("Where is it?", "word " * 20_000), encoder)
-    qtbot.waitUntil(lambda: "underlined" in pane.facts.text(), timeout=10_000)
+def test_parts_of_a_split_example_stand_below_each_other(pane: ReadingPane, base: Path) -> None:
+    reading = read(base, Example(text="A sentence of some length. " * 20), 128, "split")
+    assert len(reading.encoded) > 1
+    pane.show_reading(reading)
+    text = pane.text.toPlainText()
+    for number, encoded in enumerate(reading.encoded, start=1):
+        assert f"part {number} of {len(reading.encoded)}: {len(encoded.ids)} word pieces" in text
+    assert "cut here" not in text
+
+
+def test_an_example_that_is_left_out_says_so(pane: ReadingPane, base: Path) -> None:
+    pane.show_reading(read(base, pair("Where is it?", "On its way. " * 10), 60, "leave_out"))
+    assert pane.facts.text() == "This example is left out: it is longer than the limit."
+
+
+def test_what_the_template_made_necessary_is_said_in_a_small_line(pane: ReadingPane, base: Path) -> None:
+    reading = read(base, pair("Where is it?", "On its way."), 200)
+    pane.show_reading(reading)
+    assert not pane.adaptations.isVisible()
+    pane.show_reading(reading.model_copy(update={"adaptations": (sentence("It knows no {role}.", role="tools"),)}))
+    assert pane.adaptations.isVisible() and pane.adaptations.text() == "It knows no tools."
+
+
+def test_of_a_very_long_example_the_beginning_is_painted(pane: ReadingPane, base: Path) -> None:
+    pane.show_reading(read(base, pair("Where is it?", "word " * 20_000), 200_000))
+    assert "underlined" in pane.facts.text()
+    assert len(pane.text.toPlainText()) < 25_000
     assert "more characters" in pane.text.toPlainText()
 
 
-def test_a_template_that_refuses_is_explained(pane: ReadingPane, tmp_path: Path) -> None:
-    base = make_model_folder(tmp_path / "base")
+def test_a_template_that_refuses_is_explained(pane: ReadingPane, base: Path) -> None:
     (base / "chat_template.jinja").write_text("{{ raise_exception('No system messages here') }}", encoding="utf-8")
-    pane.show_example(pair("Where is it?", "On its way."), Encoder.from_folder(base, 200))
-    assert "refuses this conversation" in pane.facts.text()
+    example = pair("Where is it?", "On its way.")
+    with pytest.raises(ProblemError) as refused:
+        read(base, example, 200)
+    pane.show_refused(example, refused.value.problem)
+    assert pane.facts.text() == refused.value.problem.english()
     assert "On its way." in pane.text.toPlainText()
+
+
+def test_without_a_model_the_conversation_is_shown_with_calls_of_tools(pane: ReadingPane) -> None:
+    call = ToolCall(name="track", arguments='{"parcel": 7}')
+    told = (
+        Message(role="user", content="Where is it?"),
+        Message(role="assistant", tool_calls=(call,)),
+        Message(role="tool", content="In Ulm.", name="track"),
+        Message(role="assistant", content="It is in Ulm."),
+    )
+    pane.show_plain(Example(messages=told), "Fetch the model first.", can_fetch=True)
+    text = pane.text.toPlainText()
+    assert 'track {"parcel": 7}' in text and "It is in Ulm." in text
+    assert pane.fetch.isVisible() and pane.facts.text() == "Fetch the model first."
 
 
 def test_differences_name_what_is_extra_and_what_is_missing() -> None:
@@ -221,14 +232,6 @@ def test_answers_with_little_in_common_are_not_marked_all_over() -> None:
 
 def test_markup_in_an_answer_stays_text() -> None:
     assert "&lt;b&gt;" in marked(differences("bold", "<b>bold"), "#111111", "#222222")
-
-
-def test_rows_left_out_are_told_by_reason() -> None:
-    empty, odd = sentence("The answer is empty."), sentence("Nobody asks in this conversation.")
-    skipped = (*(Skipped(n, empty) for n in range(1, 16)), Skipped(99, odd))
-    first, second = reasons(skipped).split("\n")
-    assert first == "Rows 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 and 3 more: The answer is empty."
-    assert second == "Row 99: Nobody asks in this conversation."
 
 
 @pytest.mark.parametrize(
@@ -251,19 +254,3 @@ def test_the_verdict_is_a_word_and_a_shape(
     assert banner.word.text() == word
     assert not banner.sentence.text().startswith(word)
     assert banner.accessibleName().startswith(word)
-
-
-def test_only_what_lies_on_this_computer_can_be_dropped(tmp_path: Path) -> None:
-    mime = QMimeData()
-    mime.setUrls([QUrl("https://example.org/data.csv")])
-    assert dropped_path(mime) is None
-    mime.setUrls([QUrl("https://example.org/data.csv"), QUrl.fromLocalFile(str(tmp_path))])
-    assert dropped_path(mime) == str(tmp_path)
-
-
-def test_encodings_and_separators_are_named_in_words() -> None:
-    assert encoding_words("utf-8-sig") == "UTF-8"
-    assert encoding_words("cp949") == "Windows Korean (cp949)"
-    assert encoding_words("shift_jis") == "Japanese (shift-jis)"
-    assert delimiter_words("\t") == "tabs"
-    assert delimiter_words("#") == "'#'"

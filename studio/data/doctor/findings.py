@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from studio.core.words import Sentence
+from studio.core.problems import Problem
+from studio.core.words import N_, Sentence
 
 Severity = Literal["stop", "warn", "note"]
 """stop: training on this would be wrong. warn: worth repairing. note: good to know."""
@@ -44,6 +45,16 @@ class Finding(BaseModel):
     excerpts: tuple[Excerpt, ...] = ()
     repairs: tuple[str, ...] = ()
 
+    def as_problem(self) -> Problem:
+        """What to say where training is refused because of this."""
+        return Problem(
+            code=self.code,
+            what=self.what.text,
+            why=self.why.text,
+            fix=N_("Change it on the Data page, or bring other examples."),
+            values={**self.why.values, **self.what.values},
+        )
+
 
 class Report(BaseModel):
     """`findings` in the order in which they matter; `examples` were looked at, `held_out` of them are set aside."""
@@ -55,3 +66,8 @@ class Report(BaseModel):
     findings: tuple[Finding, ...]
     grade: Grade
     advice: Sentence
+
+    @property
+    def stop(self) -> Finding | None:
+        """The first finding with which training would be wrong."""
+        return next((finding for finding in self.findings if finding.severity == "stop"), None)

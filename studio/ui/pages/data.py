@@ -1,34 +1,30 @@
-"""Data: a file comes in, columns get their parts, and what the model will read is shown before anything starts."""
+"""Data: a file comes in, columns get their parts, the doctor looks, and what the model will read is shown before
+anything starts."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QFileDialog, QSizePolicy, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import QWidget
 
-from studio.core.automatic import held_out_for
-from studio.core.data_choice import DataChoice, Roles
+from studio.core.data_choice import DataChoice
 from studio.core.problems import Problem, Remedy
-from studio.data.samples import sample
-from studio.ui.language import current, tr
+from studio.ui.language import tr
 from studio.ui.session import Session
-from studio.ui.tasks import run_in_background
-from studio.ui.theme import GAP_PAGE
-from studio.ui.widgets.drop_area import DropArea, dropped_path
-from studio.ui.widgets.example_table import ExampleTable
-from studio.ui.widgets.findings import Findings
+from studio.ui.theme import GAP
+from studio.ui.widgets.asking_line import AskingLine
+from studio.ui.widgets.drop_area import DropArea, dropped_paths
 from studio.ui.widgets.hub_data import HubData
+from studio.ui.widgets.loaded_data import LoadedData
 from studio.ui.widgets.page import PageFrame
-from studio.ui.widgets.reading_pane import ReadingPane
-from studio.ui.widgets.source_card import SourceCard
+from studio.ui.widgets.progress_line import ProgressLine
 from studio.ui.widgets.text import label
+from studio.ui.widgets.ways_in import WaysIn
 
-if TYPE_CHECKING:
-    from studio.data.encode import Encoder
-    from studio.data.examples import Example
+PATIENCE = 300
+"""Milliseconds of reading before its progress is shown: what is quicker should not flicker."""
 
 
 class DataPage(PageFrame):
@@ -38,64 +34,77 @@ class DataPage(PageFrame):
         super().__init__(tr("Data"), scroll=True, parent=parent)
         self._session = session
         self._good: DataChoice | None = None
-        self._painted_examples: tuple[Example, ...] | None = None
-        self._selected: Example | None = None
-        self._encoder: Encoder | None = None
-        self._encoder_for: tuple[Path, int, str] | None = None
+        self._stopped = False
         self._file_problem: Problem | None = None
         self._shown_problem: str | None = None
         self.setAcceptDrops(True)
 
+        self.ways = WaysIn(self)
         self.hub = HubData(session)
         self.drop = DropArea()
-        self.reading = label("", "small")
-        self.source = SourceCard()
-        self.findings = Findings()
-        self.table = ExampleTable()
-        self.pane = ReadingPane()
-        self.loaded = QWidget()
-        self._build()
-
-        self.drop.path_dropped.connect(self.open_path)
-        self.drop.choose_file.clicked.connect(lambda: self._replace("file"))
-        self.drop.choose_folder.clicked.connect(lambda: self._replace("folder"))
-        self.drop.hub.clicked.connect(lambda: self._replace("hub"))
-        self.drop.sample.clicked.connect(lambda: self._replace("sample"))
-        self.source.replace_requested.connect(self._replace)
-        self.source.reading_changed.connect(self._on_reading_changed)
-        self.source.roles_chosen.connect(self._on_roles_chosen)
-        self.hub.fetched.connect(self._on_fetched)
-        self.hub.failed.connect(lambda problem: self.show_problem(problem, self._on_remedy))
-        self.table.selected.connect(self._on_selected)
-        self.pane.model_wanted.connect(lambda: self.step_requested.emit("teach"))
-        self.next = self.set_primary(tr("Next: Teach"), lambda: self.step_requested.emit("teach"))
-        session.data_changed.connect(self._paint)
-        session.model_changed.connect(self._look_for_encoder)
-        session.recipe_changed.connect(self._on_recipe_changed)
-        self._paint()
-        self._look_for_encoder()
-
-    def _build(self) -> None:
-        column = QVBoxLayout(self.loaded)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(GAP_PAGE // 2)
-        column.addWidget(self.source)
-        column.addWidget(self.findings)
-        halves = QSplitter(Qt.Orientation.Horizontal)
-        halves.setChildrenCollapsible(False)
-        halves.setHandleWidth(GAP_PAGE)
-        halves.setMinimumHeight(240)
-        halves.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)  # takes what is left
-        for half in (self.table, self.pane):
-            half.setMinimumWidth(220)
-            halves.addWidget(half)
-        halves.setStretchFactor(0, 3)
-        halves.setStretchFactor(1, 2)
-        column.addWidget(halves, 1)
-        for part in (self.hub, self.reading):
+        self.note = label("", "small")
+        self.note.hide()
+        self.reading = ProgressLine(tr("Reading the file"), tr("Stop reading"))
+        self.partial = AskingLine()
+        self.partial.ask(tr("Reading was stopped, so only the beginning is shown."))
+        self.partial.add(tr("Read all of it"), self._read_again)
+        self.partial.hide()
+        self.loaded = LoadedData(session)
+        self.source, self.table = self.loaded.source, self.loaded.table
+        self.inspector = self.loaded.inspector
+        self.findings, self.lengths, self.pane = self.inspector.findings, self.inspector.lengths, self.inspector.pane
+        for part in (self.hub, self.reading, self.partial, self.note):
             self.body.addWidget(part)
         self.body.addWidget(self.drop, 1)
         self.body.addWidget(self.loaded, 1)
+        self.body.setSpacing(GAP)
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(PATIENCE)
+        self._patience.timeout.connect(self._paint_progress)
+        self.next = self.set_primary(tr("Next: Teach"), lambda: self.step_requested.emit("teach"))
+        self._connect()
+        self._paint()
+
+    def _connect(self) -> None:
+        session = self._session
+        self.ways.path_chosen.connect(self.open_path)
+        self.ways.text_pasted.connect(self._on_pasted)
+        self.ways.said.connect(self._say)
+        self.drop.paths_dropped.connect(self.ways.take_dropped)
+        for made, which in (
+            (self.drop.choose_file, "file"),
+            (self.drop.choose_folder, "folder"),
+            (self.drop.paste, "paste"),
+            (self.drop.hub, "hub"),
+            (self.drop.sample, "sample"),
+        ):
+            made.clicked.connect(lambda _checked=False, which=which: self._replace(which))
+        self.source.replace_requested.connect(self._replace)
+        self.loaded.step_requested.connect(self.step_requested)
+        self.loaded.tried.connect(self._forget_problem)
+        self.hub.fetched.connect(lambda name, part: self._open(DataChoice(path=name, split=part)))
+        self.hub.failed.connect(lambda problem: self.show_problem(problem, self._on_remedy))
+        self.reading.cancelled.connect(self._on_cancelled)
+        session.data_changed.connect(self._paint)
+        session.model_changed.connect(self.loaded.paint_reading)
+        session.recipe_changed.connect(self._on_recipe_changed)
+        for keys, act in (
+            ("Ctrl+V", self._on_paste_key),
+            ("Ctrl+Z", self.loaded.undo),
+            ("Ctrl+Shift+Z", self.loaded.redo),
+            ("Ctrl+F", self.table.box.setFocus),
+        ):
+            shortcut = QShortcut(QKeySequence(keys), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(act)
+
+    def focus_first(self) -> None:
+        """Put the keyboard where a person who just came here will most likely go on."""
+        if self.loaded.isHidden():
+            self.drop.choose_file.setFocus(Qt.FocusReason.OtherFocusReason)
+        else:
+            super().focus_first()
 
     # Opening
 
@@ -110,59 +119,53 @@ class DataPage(PageFrame):
 
     def _forget_problem(self) -> None:
         """Something else is being tried: what was wrong with a file before doesn't matter any more."""
+        self._stopped = False
         self._file_problem = self._shown_problem = None
         self.clear_problem()
 
     def _replace(self, which: str) -> None:
+        here = self._session.recipe.data.path
         match which:
             case "file":
-                from studio.data.readers import SUFFIXES  # brings pyarrow: not before the first frame
-
-                kinds = " ".join(f"*{suffix}" for suffix in SUFFIXES)
-                filters = f"{tr('Data')} ({kinds});;{tr('All files')} (*)"
-                path, _ = QFileDialog.getOpenFileName(self, tr("Choose a file"), self._start_folder(), filters)
-                if path:
-                    self.open_path(path)
+                self.ways.choose_file(here)
             case "folder":
-                folder = QFileDialog.getExistingDirectory(self, tr("Choose a folder"), self._start_folder())
-                if folder:
-                    self.open_path(folder)
+                self.ways.choose_folder(here)
+            case "paste":
+                self.ways.paste()
             case "hub":
                 self.hub.ask()
             case "sample":
-                self.open_path(str(sample(current())))
+                self.ways.take_sample()
 
-    def _start_folder(self) -> str:
-        path = Path(self._session.recipe.data.path)
-        return str(path.parent) if path.is_absolute() and path.parent.is_dir() else str(Path.home())
+    def _on_pasted(self, text: str) -> None:
+        self._forget_problem()
+        self._session.paste_data(text)
 
-    def _on_fetched(self, name: str, part: str) -> None:
-        self._open(DataChoice(path=name, split=part))
+    def _on_paste_key(self) -> None:
+        if self.loaded.isHidden():  # else a slip of the hand would replace what was prepared
+            self.ways.paste()
+
+    def _say(self, words: str) -> None:
+        self.note.setText(words)
+        self.note.setVisible(bool(words))
+
+    def _on_cancelled(self) -> None:
+        self._stopped = True
+        self._session.cancel_data()
+
+    def _read_again(self) -> None:
+        self._forget_problem()
+        self._session.open_data(self._session.recipe.data)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if dropped_path(event.mimeData()) is not None:
+        if dropped_paths(event.mimeData()):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        path = dropped_path(event.mimeData())
-        if path is not None:
+        paths = dropped_paths(event.mimeData())
+        if paths:
             event.acceptProposedAction()
-            self.open_path(path)
-
-    # Changing how it is read
-
-    def _on_reading_changed(self, fields: dict[str, str]) -> None:
-        # columns may have other names now, so they are guessed again
-        table = self._session.table
-        values: dict[str, object] = {f"data.{name}": value for name, value in fields.items()}
-        if "sheet" in fields and table is not None and table.format == "parquet":
-            values = {"data.split": fields["sheet"]}
-        self._forget_problem()
-        self._session.set_values({**values, "data.roles": Roles()})
-
-    def _on_roles_chosen(self, roles: Roles) -> None:
-        self._forget_problem()
-        self._session.set_values({"data.roles": roles})
+            self.ways.take_dropped(paths)
 
     def _on_remedy(self, remedy: Remedy) -> None:
         if remedy is Remedy.choose_columns:
@@ -180,45 +183,53 @@ class DataPage(PageFrame):
             self.hub.name.setText(name)
             self.hub.ask()
         else:
-            self._session.open_data(self._session.recipe.data)
+            self._read_again()
 
     # How it looks
 
     def _paint(self) -> None:
         session = self._session
-        if session.reading_data:
-            self.reading.setText(tr("Reading {name} ...", name=Path(session.recipe.data.path).name))
-            self.reading.show()
+        has_table = session.table is not None
+        self._paint_progress_soon()
+        if session.reading_data and not has_table:
             self.next.setEnabled(False)
             return  # what was there stays until the new file is known to be readable
-        self.reading.hide()
-        if session.table is None:
-            self._on_no_table()
+        if has_table:
+            if not session.reading_data and not self._stopped:
+                self._good = session.recipe.data
+            self.loaded.paint()
         else:
-            self._good = session.recipe.data
-            self._paint_table()
+            self._on_no_table()
         self._paint_problem()
-        has_table = session.table is not None
         came = has_table and self.loaded.isHidden()
         self.drop.setVisible(not has_table)
         self.loaded.setVisible(has_table)
-        usable = has_table and session.examples is not None and bool(session.examples.examples)
-        self.next.setVisible(has_table)
-        self.next.setEnabled(usable)
+        self.partial.setVisible(has_table and self._stopped and session.examples is None)
+        self._paint_next()
         if came and self.isVisible():
             self.focus_first()  # the button that was pressed is gone
-        if not has_table:
-            self.set_lead(tr("Bring examples of how you answer. A few dozen are enough to begin with."))
-        elif usable:
-            self.set_lead(tr("Look through what the model will learn, then go on to Teach."))
-        else:
-            self.set_lead(tr("Say which column asks and which answers."))
+
+    def _paint_progress_soon(self) -> None:
+        if not self._session.reading_data:
+            self._patience.stop()
+            self.reading.hide()
+        elif not self.reading.isHidden():
+            self._paint_progress()
+        elif not self._patience.isActive():
+            self._patience.start()
+
+    def _paint_progress(self) -> None:
+        if self._session.reading_data:
+            name = Path(self._session.recipe.data.path).name
+            self.reading.show_progress(self._session.data_progress, tr("Reading {name} ...", name=name))
 
     def _on_no_table(self) -> None:
         """A file that can't be read: say so, and go back to the one that could."""
         self._file_problem = self._session.data_problem
         good, self._good = self._good, None
-        if self._file_problem is not None and good is not None and good != self._session.recipe.data:
+        left = self._file_problem is not None or self._stopped
+        if left and good is not None and good != self._session.recipe.data:
+            self._stopped = False
             self._session.open_data(good)
 
     def _paint_problem(self) -> None:
@@ -230,84 +241,26 @@ class DataPage(PageFrame):
             self._shown_problem = problem.code
             self.show_problem(problem, self._on_remedy)
 
-    def _paint_table(self) -> None:
-        session = self._session
-        table, found = session.table, session.examples
-        assert table is not None
-        self.source.show_table(table, session.recipe.data.roles)
-        examples = found.examples if found is not None else ()
-        if examples is not self._painted_examples:
-            self._painted_examples = examples
-            self.table.set_examples(examples)
-            self._count_held_out()
-        self.findings.show_findings(table, found)
-
     def _on_recipe_changed(self) -> None:
-        self._look_for_encoder()
-        if self._session.table is not None and not self._session.reading_data:
-            self._count_held_out()
+        if self._session.table is not None:
+            self.loaded.paint_reading()
+            self._paint_next()
 
-    def _count_held_out(self) -> None:
-        """How many are set aside, by the very split that the run will make."""
-        found = self._session.examples
-        if found is None or not found.examples:
-            return
-        recipe = self._session.recipe
-        examples = found.examples
-        share = recipe.data.held_out if recipe.data.held_out is not None else held_out_for(len(examples))
-        asked = (len(examples), share, recipe.training.seed)
-        if self.findings.is_counted(asked):
-            return
-
-        def count() -> int:
-            from studio.data.split import split
-
-            return len(split(examples, share, recipe.training.seed)[1])
-
-        def counted(held_out: int) -> None:
-            if self._painted_examples is examples:
-                self.findings.set_held_out(asked, held_out)
-
-        run_in_background(self, count, counted)
-
-    # What the model will read
-
-    def _look_for_encoder(self) -> None:
-        recipe, folder = self._session.recipe, self._session.model.folder
-        wanted = (folder, recipe.training.max_length, str(recipe.training.learn_from)) if folder is not None else None
-        if wanted == self._encoder_for:
-            if wanted is None:
-                self._show_selected()
-            return
-        self._encoder_for = wanted
-        self._encoder = None
-        if wanted is None:
-            self._show_selected()
-            return
-
-        def load() -> Encoder:
-            from studio.data.encode import Encoder
-
-            return Encoder.from_folder(*wanted)
-
-        def ready(encoder: Encoder) -> None:
-            if self._encoder_for == wanted:
-                self._encoder = encoder
-                self._show_selected()
-
-        def failed(problem: Problem) -> None:
-            if self._encoder_for == wanted:
-                self._show_selected()
-
-        run_in_background(self, load, ready, failed)
-
-    def _on_selected(self, example: Example | None) -> None:
-        self._selected = example
-        self._show_selected()
-
-    def _show_selected(self) -> None:
-        model = self._session.model
-        waiting = ""
-        if model.is_fetching() or model.looking or (self._encoder_for is not None and self._encoder is None):
-            waiting = tr("The word pieces are shown when the model is there.")
-        self.pane.show_example(self._selected, self._encoder, waiting)
+    def _paint_next(self) -> None:
+        session = self._session
+        has_table = session.table is not None
+        usable = has_table and session.examples is not None and bool(len(session.examples.examples))
+        reason = self.loaded.obstacle() if usable else ""
+        self.next.setVisible(has_table)
+        self.next.setEnabled(usable and not reason and not session.reading_data)
+        self.footer_note.setText(reason)
+        if not has_table:
+            self.set_lead(tr("Bring examples of how you answer. A few dozen are enough to begin with."))
+        elif reason:
+            self.set_lead(tr("Something has to be put right before this can be taught."))
+        elif usable:
+            self.set_lead(tr("Look through what the model will learn, then go on to Teach."))
+        elif session.reading_data:
+            self.set_lead(tr("These are the first rows. The rest is still being read."))
+        else:
+            self.set_lead(tr("Say which column asks and which answers."))

@@ -13,19 +13,16 @@ from studio.ui.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE, colours
 from studio.ui.widgets.text import button, label
 
 
-def dropped_path(data: QMimeData) -> str | None:
-    """The first file or folder of this computer in what is dragged, None when there is none."""
-    for url in data.urls():
-        if url.isLocalFile():
-            return str(Path(url.toLocalFile()))
-    return None
+def dropped_paths(data: QMimeData) -> list[str]:
+    """The files and folders of this computer in what is dragged or copied."""
+    return [str(Path(url.toLocalFile())) for url in data.urls() if url.isLocalFile()]
 
 
 class DropArea(QWidget):
-    """One large target. `path_dropped` carries a path; `choose_file`, `choose_folder`, `hub` and `sample` are
-    buttons for whoever doesn't drag."""
+    """One large target. `paths_dropped` carries a list of paths; `choose_file`, `choose_folder`, `paste`, `hub` and
+    `sample` are buttons for whoever doesn't drag."""
 
-    path_dropped = Signal(str)
+    paths_dropped = Signal(list)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -36,22 +33,32 @@ class DropArea(QWidget):
 
         self.headline = label(tr("Drop a file here: a spreadsheet, a chat export, documents"), "strong")
         kinds = label(
-            tr("Excel, CSV, TSV, JSON, JSON lines, Parquet, or a folder saved by the datasets library."), "small"
+            tr("Excel, CSV, JSON, Parquet; Word, PDF and plain text; or a folder of them."),
+            "small",
         )
+        best = label(tr("Best are two columns: what is asked, and what you would answer."), "small")
         stays = label(tr("It is read on this computer and stays here."), "small")
-        for words in (self.headline, kinds, stays):
+        for words in (self.headline, kinds, best, stays):
             words.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.choose_file = button(tr("Choose a file"))
         self.choose_folder = button(tr("Choose a folder"))
+        self.paste = button(tr("Paste"))
+        self.paste.setToolTip(tr("Cells copied in a spreadsheet, a chat, or a file (Ctrl+V)"))
         self.hub = button(tr("Hugging Face Hub"))
         self.sample = button(tr("Try with the sample"))
 
         buttons = QHBoxLayout()
         buttons.setSpacing(GAP)
-        buttons.addStretch(1)
-        for made in (self.choose_file, self.choose_folder, self.hub, self.sample):
-            buttons.addWidget(made)
-        buttons.addStretch(1)
+        more = QHBoxLayout()
+        more.setSpacing(GAP)
+        for row, made in (
+            (buttons, (self.choose_file, self.choose_folder, self.paste)),
+            (more, (self.hub, self.sample)),
+        ):
+            row.addStretch(1)
+            for one in made:
+                row.addWidget(one)
+            row.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(GAP_PAGE, GAP_PAGE, GAP_PAGE, GAP_PAGE)
         layout.setSpacing(GAP_SMALL)
@@ -60,13 +67,16 @@ class DropArea(QWidget):
         layout.addSpacing(GAP)
         layout.addWidget(self.headline)
         layout.addWidget(kinds)
+        layout.addWidget(best)
         layout.addWidget(stays)
         layout.addSpacing(GAP_WIDE)
         layout.addLayout(buttons)
+        layout.addSpacing(GAP_SMALL)
+        layout.addLayout(more)
         layout.addStretch(3)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if dropped_path(event.mimeData()) is not None:
+        if dropped_paths(event.mimeData()):
             event.acceptProposedAction()
             self._hover(True)
 
@@ -76,10 +86,10 @@ class DropArea(QWidget):
 
     def dropEvent(self, event: QDropEvent) -> None:
         self._hover(False)
-        path = dropped_path(event.mimeData())
-        if path is not None:
+        paths = dropped_paths(event.mimeData())
+        if paths:
             event.acceptProposedAction()
-            self.path_dropped.emit(path)
+            self.paths_dropped.emit(paths)
 
     def _hover(self, on: bool) -> None:
         self._hovered = on

@@ -1,103 +1,168 @@
-"""What was noticed about the data: how many examples can be used, what is set aside, what is left out and why."""
+"""What the doctor found: a grade with one sentence of advice, the findings in their order, and what was repaired."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from studio.core.words import Sentence
 from studio.ui.language import examples as counted
 from studio.ui.language import tr, tr_sentence
 from studio.ui.theme import GAP, GAP_SMALL
-from studio.ui.widgets.mark import Mark
-from studio.ui.widgets.text import button, clear_layout_widget, label
+from studio.ui.widgets.changes_bar import ChangesBar
+from studio.ui.widgets.finding_row import FindingRow
+from studio.ui.widgets.page import scroll_area
+from studio.ui.widgets.progress_line import ProgressLine
+from studio.ui.widgets.severity_mark import Look, SeverityMark
+from studio.ui.widgets.text import button, clear_layout_widget, label, line
 
 if TYPE_CHECKING:
-    from studio.data.examples import ExampleSet, Skipped
-    from studio.data.table import Table
+    from studio.data.doctor.findings import Grade, Report
+    from studio.data.doctor.repairs import Step
+    from studio.data.examples import Skipped
 
-Counted = tuple[int, float, int]
+LINES = 6
+"""Findings shown before "show all"."""
 NAMED = 12
 """Row numbers that are listed for one reason; more are counted."""
 
+GRADE_LOOKS: dict[Grade, Look] = {"good": "good", "fair": "note", "poor": "warn", "unusable": "stop"}
+
+
+def grade_words(grade: Grade) -> str:
+    match grade:
+        case "good":
+            return tr("Good")
+        case "fair":
+            return tr("Fair")
+        case "poor":
+            return tr("Poor")
+        case "unusable":
+            return tr("Not usable yet")
+
 
 class Findings(QWidget):
-    """One line for each finding; the rows left out open on demand."""
+    """`repair_wanted` carries the name of a step, `rows_wanted` a `Finding`."""
+
+    repair_wanted = Signal(str)
+    rows_wanted = Signal(object)
+    cancel_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._counted: tuple[Counted, int] | None = None
-        self._usable = 0
-        self._lines = QVBoxLayout(self)
-        self._lines.setContentsMargins(0, 0, 0, 0)
-        self._lines.setSpacing(GAP_SMALL)
-        self.usable = label("")
-        self._lines.addWidget(self.usable)
-        self.left_out = QWidget()
-        row = QHBoxLayout(self.left_out)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(GAP)
-        row.addWidget(Mark("level", 14), 0, Qt.AlignmentFlag.AlignVCenter)
-        self.left_out_words = label("", wrap=False)
-        row.addWidget(self.left_out_words)
-        self.show_rows = button(tr("Show them"), "link", self._toggle)
-        row.addWidget(self.show_rows)
-        row.addStretch(1)
-        self._lines.addWidget(self.left_out)
-        self.reasons = label("", "small")
-        self.reasons.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.reasons.hide()
-        self._lines.addWidget(self.reasons)
+        self._report: Report | None = None
+        self._all = False
+        self.rows: list[FindingRow] = []
         self._notes: list[QWidget] = []
+        self.mark = SeverityMark("good", 20)
+        self.grade = label("", "strong", wrap=False)
+        self.advice = label("")
+        self.advice.setContentsMargins(0, 2, 0, 0)  # on one line with the larger word before it
+        self.usable = label("", "small")
+        self.progress = ProgressLine(tr("The doctor is looking"), tr("Stop looking through the examples"))
+        self.progress.cancelled.connect(self.cancel_wanted)
+        self.changes = ChangesBar()
+        self.show_all = button("", "link", self._on_show_all)
 
-    def show_findings(self, table: Table, found: ExampleSet | None) -> None:
-        """`found` is None where the columns have no usable parts yet."""
-        for note in self._notes:
-            clear_layout_widget(note)
-        self._notes = [label(tr_sentence(sentence), "small") for sentence in table.notes]
-        for note in self._notes:
-            self._lines.addWidget(note)
-        self._usable = len(found.examples) if found is not None else 0
-        self._paint_usable()
-        skipped = found.skipped if found is not None else ()
-        self.left_out.setVisible(bool(skipped))
-        if not skipped:
-            self.reasons.hide()
-        count = len(skipped)
-        self.left_out_words.setText(tr("1 row is left out.") if count == 1 else tr("{n} rows are left out.", n=count))
-        self.reasons.setText(reasons(skipped))
+        self.verdict = QWidget()
+        top = QHBoxLayout(self.verdict)
+        top.setContentsMargins(0, 0, 0, 0)
+        top.setSpacing(GAP)
+        top.addWidget(self.mark, 0, Qt.AlignmentFlag.AlignTop)
+        top.addWidget(self.grade, 0, Qt.AlignmentFlag.AlignTop)
+        top.addWidget(self.advice, 1)
+        content = QWidget()
+        content.setObjectName("content")
+        self._lines = QVBoxLayout(content)
+        self._lines.setContentsMargins(0, 0, GAP, 0)
+        self._lines.setSpacing(GAP_SMALL)
+        self._lines.addWidget(self.show_all, 0, Qt.AlignmentFlag.AlignLeft)
+        self.notes = label("", "small")
+        self._lines.addWidget(self.notes)
+        self._lines.addStretch(1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(GAP)
+        for part in (self.verdict, self.usable, self.progress, self.changes, line()):
+            column.addWidget(part)
+        column.addWidget(scroll_area(content), 1)
+        self.show_report(None, 0, (), ())
 
-    def is_counted(self, asked: Counted) -> bool:
-        """Whether `set_held_out` was called with the same data and share."""
-        return self._counted is not None and self._counted[0] == asked
+    def show_report(
+        self, report: Report | None, examples: int, notes: Sequence[Sentence], skipped: Sequence[Skipped]
+    ) -> None:
+        """`report` is None before the doctor has looked; `examples` can be learned from, `skipped` rows can't."""
+        self.verdict.setVisible(report is not None)
+        if report is not None:
+            look = GRADE_LOOKS[report.grade]
+            self.mark.show_look(look)
+            self.mark.setAccessibleName(grade_words(report.grade))
+            self.mark.setToolTip("")
+            self.grade.setText(grade_words(report.grade))
+            self.advice.setText(tr_sentence(report.advice))
+        self.usable.setVisible(examples > 0)
+        self.usable.setText(usable_words(examples, report))
+        if report != self._report or report is None:
+            self._report = report
+            self._all = False
+            self._make_rows()
+        told = [tr_sentence(sentence) for sentence in notes]
+        if report is None and skipped:
+            told.append(reasons(skipped))
+        self.notes.setText("\n".join(told))
+        self.notes.setVisible(bool(told))
 
-    def set_held_out(self, asked: Counted, held_out: int) -> None:
-        """How many examples the split that was asked for sets aside."""
-        self._counted = (asked, held_out)
-        self._paint_usable()
+    def show_progress(self, progress: tuple[int, int, Sentence] | None, *, examining: bool) -> None:
+        """A quiet line while the doctor looks."""
+        if examining:
+            self.progress.show_progress(progress, tr("Looking through the examples ..."))
+        else:
+            self.progress.hide()
 
-    def _paint_usable(self) -> None:
-        self.usable.setVisible(self._usable > 0)
-        words = tr("{examples} can be learned from.", examples=counted(self._usable))
-        if self._counted is not None and self._counted[0][0] == self._usable:
-            held_out = self._counted[1]
-            if held_out:
-                words = tr(
-                    "{examples} can be learned from; {n} of them are set aside for checking and never studied.",
-                    examples=counted(self._usable),
-                    n=held_out,
-                )
-            else:
-                words += " " + tr("None is set aside for checking: there are too few, or you chose so.")
-        self.usable.setText(words)
+    def show_steps(self, steps: Sequence[Step], *, can_undo: bool, can_redo: bool) -> None:
+        self.changes.show_steps(steps, can_undo=can_undo, can_redo=can_redo)
 
-    def _toggle(self) -> None:
-        self.reasons.setVisible(self.reasons.isHidden())
-        self.show_rows.setText(tr("Show them") if self.reasons.isHidden() else tr("Hide them"))
+    def _make_rows(self) -> None:
+        for row in self.rows:
+            clear_layout_widget(row)
+        found = self._report.findings if self._report is not None else ()
+        shown = found if self._all else found[:LINES]
+        self.rows = [FindingRow(finding) for finding in shown]
+        for place, row in enumerate(self.rows):
+            row.repair_wanted.connect(self.repair_wanted)
+            row.rows_wanted.connect(self.rows_wanted)
+            self._lines.insertWidget(place, row)
+        self.show_all.setVisible(len(found) > len(shown))
+        self.show_all.setText(tr("Show all {n}", n=len(found)))
+
+    def _on_show_all(self) -> None:
+        self._all = True
+        place = len(self.rows)
+        self._make_rows()
+        if len(self.rows) > place:
+            self.rows[place].show_button.setFocus()
 
 
-def reasons(skipped: tuple[Skipped, ...]) -> str:
+def usable_words(examples: int, report: Report | None) -> str:
+    """How many can be learned from, and how many of them are set aside."""
+    if report is None:
+        return tr("{examples} can be learned from.", examples=counted(examples))
+    if not report.held_out:
+        return tr(
+            "{examples}. None is set aside for checking: there are too few, or you chose so.",
+            examples=counted(examples),
+        )
+    return tr(
+        "{examples}; {n} of them are set aside for checking and never studied.",
+        examples=counted(examples),
+        n=f"{report.held_out:,}",
+    )
+
+
+def reasons(skipped: Sequence[Skipped]) -> str:
     """A line for each reason with the rows that it holds for."""
     by_reason: dict[str, list[int]] = {}
     for one in skipped:

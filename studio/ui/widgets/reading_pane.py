@@ -3,58 +3,60 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QFont, QTextBlockFormat, QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import QHBoxLayout, QTextEdit, QVBoxLayout, QWidget
 
-from studio.core.problems import Problem, ProblemError
+from studio.core.conversation import Message
+from studio.core.problems import Problem
+from studio.core.words import Sentence
 from studio.ui.language import tr, tr_sentence
-from studio.ui.tasks import run_in_background
 from studio.ui.theme import GAP, GAP_SMALL, colours, sizes
 from studio.ui.widgets.text import button, label
 
 if TYPE_CHECKING:
-    from studio.data.encode import Encoded, Encoder, Piece
+    from studio.data.encode import Encoded, Piece
     from studio.data.examples import Example
 
 SHOWN = 20_000
-"""Characters of one example that are painted; longer ones are also encoded beside the window."""
+"""Characters of one example that are painted."""
 
 
-@dataclass(frozen=True)
-class Reading:
-    """One example as a model reads it. `limit` is the longest example kept whole, in tokens."""
+class Reading(Protocol):
+    """One example as a model reads it, in one part or several. `limit` is the longest example kept whole, in tokens;
+    `marks` are the special tokens as they are written; `adaptations` say what the model's template made necessary."""
 
-    encoded: Encoded
-    pieces: tuple[Piece, ...]
-    marks: tuple[str, ...]
-    limit: int
-
-
-def read(encoder: Encoder, example: Example) -> Reading:
-    """Raises `ProblemError` when the model's template refuses the example."""
-    encoded = encoder.encode(example)
-    return Reading(encoded, encoder.pieces(encoded), encoder.marks, encoder.max_length)
+    @property
+    def encoded(self) -> tuple[Encoded, ...]: ...
+    @property
+    def pieces(self) -> tuple[tuple[Piece, ...], ...]: ...
+    @property
+    def marks(self) -> tuple[str, ...]: ...
+    @property
+    def limit(self) -> int: ...
+    @property
+    def adaptations(self) -> tuple[Sentence, ...]: ...
 
 
 class ReadingPane(QWidget):
-    """`show_example` with an encoder paints tokens; without one it paints the conversation and says what is missing."""
+    """Paints tokens with `show_reading`; without a model `show_plain` paints the conversation and says why."""
 
     model_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._number = 0
         self.facts = label("", "small")
+        self.adaptations = label("", "small")
         self.fetch = button(tr("Go to Teach"), "link", self.model_wanted.emit)
         self.text = QTextEdit()
         self.text.setReadOnly(True)
         self.text.setAccessibleName(tr("What the model will read"))
         self.text.setTabChangesFocus(True)
         self.text.setLineWrapMode(QTextEdit.LineWrapMode.WidgetWidth)
+        self.text.setMinimumHeight(96)
         self.text.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
         )
@@ -65,123 +67,148 @@ class ReadingPane(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(GAP)
-        title = label(tr("What the model will read"), "strong")
-        title.setMinimumHeight(32)
-        layout.addWidget(title)
         layout.addWidget(self.text, 1)
         layout.addLayout(below)
-        self.show_example(None, None)
+        layout.addWidget(self.adaptations)
+        self.show_nothing()
 
-    def show_example(self, example: Example | None, encoder: Encoder | None, waiting: str = "") -> None:
-        """Paint one example. `waiting` says why there is no encoder yet where that will change by itself."""
-        self._number += 1
-        number = self._number
-        self.fetch.hide()
-        self.text.clear()
-        self.facts.setText("")
-        if example is None:
-            return
-        if encoder is None:
-            self._paint_plain(example)
-            self.facts.setText(waiting or tr("Fetch the model on the Teach page to see the word pieces."))
-            self.fetch.setVisible(not waiting)
-            return
-        length = len(example.text) + sum(len(m.content) for m in example.messages)
-        if length > SHOWN:
-            self.facts.setText(tr("Cutting a long text into word pieces ..."))
-            run_in_background(
-                self,
-                lambda: read(encoder, example),
-                lambda reading: self._paint(reading) if number == self._number else None,
-                lambda problem: self._refused(example, problem) if number == self._number else None,
-            )
-            return
-        try:
-            self._paint(read(encoder, example))
-        except ProblemError as error:
-            self._refused(example, error.problem)
+    def show_nothing(self) -> None:
+        """There is no example to show."""
+        self._begin()
 
-    def _refused(self, example: Example, problem: Problem) -> None:
-        self.text.clear()
+    def show_plain(self, example: Example, words: str, *, can_fetch: bool = False) -> None:
+        """The conversation without word pieces; `words` say why, and `can_fetch` offers the way to a model."""
+        self._begin()
         self._paint_plain(example)
-        self.facts.setText(" ".join(tr_sentence(part) for part in problem.sentences()))
+        self.facts.setText(words)
+        self.fetch.setVisible(can_fetch)
 
-    def _paint(self, reading: Reading) -> None:
-        encoded = reading.encoded
-        self.text.clear()
+    def show_refused(self, example: Example, problem: Problem) -> None:
+        """The conversation, and why the model's template doesn't take it."""
+        self.show_plain(example, " ".join(tr_sentence(part) for part in problem.sentences()))
+
+    def show_reading(self, reading: Reading) -> None:
+        """The text as the trainer builds it."""
+        self._begin()
         cursor = self.text.textCursor()
         cursor.beginEditBlock()
         left = SHOWN
-        cut = False
-        for piece in reading.pieces:
-            if piece.kind == "cut" and not cut:
-                cut = True
-                self._paint_cut(cursor, reading)
-            shown = piece.text[: max(0, left)]
-            left -= len(piece.text)
-            self._paint_piece(cursor, shown, piece.kind, reading.marks)
-        if left < 0:
-            cursor.insertText(" \N{HORIZONTAL ELLIPSIS} " + tr("and {n} more characters", n=f"{-left:,}"), _muted())
+        parts = list(zip(reading.encoded, reading.pieces, strict=True))
+        for number, (encoded, pieces) in enumerate(parts, start=1):
+            if len(parts) > 1:
+                words = tr("part {n} of {all}: {pieces} word pieces", n=number, all=len(parts), pieces=_total(encoded))
+                _paint_line(cursor, words, _muted(small=True), first=number == 1)
+            left = self._paint_part(cursor, encoded, pieces, reading, left)
         cursor.endEditBlock()
         self.text.moveCursor(QTextCursor.MoveOperation.Start)
-        total = len(encoded.ids) + encoded.lost
-        if not encoded.learned:
-            words = tr("{n} word pieces; nothing is left to learn, so this example is skipped.", n=f"{total:,}")
-        elif encoded.lost:
-            words = tr(
-                "{n} word pieces, {lost} of them cut away. The underlined part is learned.",
-                n=f"{total:,}",
-                lost=f"{encoded.lost:,}",
-            )
-        else:
-            words = tr(
-                "{n} word pieces. The {learned} underlined ones are learned.", n=f"{total:,}", learned=encoded.learned
-            )
-        self.facts.setText(words)
+        self.facts.setText(reading_words(reading.encoded))
+        self.adaptations.setText(" ".join(tr_sentence(one) for one in reading.adaptations))
+        self.adaptations.setVisible(bool(reading.adaptations))
 
-    def _paint_piece(self, cursor: QTextCursor, text: str, kind: str, marks: tuple[str, ...]) -> None:
-        plain = {"learned": _learned(), "cut": _muted()}.get(kind, _read())
-        present = [re.escape(mark) for mark in marks if mark and mark in text]
-        if not present:
-            cursor.insertText(text, plain)
-            return
-        chip = _chip(learned=kind == "learned")
-        for part in re.split(f"({'|'.join(present)})", text):
-            if part in marks:
-                cursor.insertText(f"\N{NARROW NO-BREAK SPACE}{part}\N{NARROW NO-BREAK SPACE}", chip)
-            elif part:
-                cursor.insertText(part, plain)
+    def _begin(self) -> None:
+        self.text.clear()
+        self.facts.setText("")
+        self.adaptations.hide()
+        self.fetch.hide()
 
-    def _paint_cut(self, cursor: QTextCursor, reading: Reading) -> None:
-        words = tr(
-            "cut here, at {limit} word pieces: the {lost} below are not read",
-            limit=f"{reading.limit:,}",
-            lost=f"{reading.encoded.lost:,}",
-        )
-        before = cursor.blockFormat()
-        cursor.insertHtml("<hr>")
-        cursor.insertBlock(QTextBlockFormat(), _cut())
-        cursor.insertText(words, _cut())
-        cursor.insertBlock(before)
+    def _paint_part(
+        self, cursor: QTextCursor, encoded: Encoded, pieces: Sequence[Piece], reading: Reading, left: int
+    ) -> int:
+        cut = False
+        over = 0
+        for piece in pieces:
+            if piece.kind == "cut" and not cut:
+                cut = True
+                words = tr(
+                    "cut here, at {limit} word pieces: the {lost} below are not read",
+                    limit=f"{reading.limit:,}",
+                    lost=f"{encoded.lost:,}",
+                )
+                _paint_line(cursor, words, _cut())
+            shown = piece.text[: max(0, left)]
+            over += len(piece.text) - len(shown)
+            left -= len(shown)
+            _paint_piece(cursor, shown, piece.kind, reading.marks)
+        if over:
+            cursor.insertText(" \N{HORIZONTAL ELLIPSIS} " + tr("and {n} more characters", n=f"{over:,}"), _muted())
+        return left
 
     def _paint_plain(self, example: Example) -> None:
         cursor = self.text.textCursor()
-        names = {
-            "system": tr("Standing instructions"),
-            "user": tr("Question"),
-            "assistant": tr("Answer"),
-            "tool": tr("Result of a tool"),
-        }
         if example.text:
             cursor.insertText(example.text[:SHOWN], _learned())
         for position, message in enumerate(example.messages):
             if position:
                 cursor.insertBlock()
                 cursor.insertBlock()
-            cursor.insertText(names[message.role], _muted(small=True))
+            cursor.insertText(role_words(message.role), _muted(small=True))
             cursor.insertBlock()
-            cursor.insertText(message.content[:SHOWN], _learned() if message.role == "assistant" else _read())
+            learned = message.role == "assistant" and message.learned
+            if message.thinking:
+                cursor.insertText(message.thinking[:SHOWN] + "\n", _muted())
+            cursor.insertText(said(message)[:SHOWN], _learned() if learned else _read())
         self.text.moveCursor(QTextCursor.MoveOperation.Start)
+
+
+def role_words(role: str) -> str:
+    """Who speaks, in words."""
+    return {
+        "system": tr("Standing instructions"),
+        "user": tr("Question"),
+        "assistant": tr("Answer"),
+        "tool": tr("Result of a tool"),
+    }[role]
+
+
+def said(message: Message) -> str:
+    """What a turn says, calls of tools included."""
+    calls = [f"{call.name} {call.arguments}" for call in message.tool_calls]
+    return "\n".join(part for part in (message.content, *calls) if part)
+
+
+def reading_words(encoded: Sequence[Encoded]) -> str:
+    """How many word pieces there are, and what becomes of them."""
+    if not encoded:
+        return tr("This example is left out: it is longer than the limit.")
+    total = sum(map(_total, encoded))
+    learned = sum(one.learned for one in encoded)
+    lost = sum(one.lost for one in encoded)
+    if not learned:
+        return tr("{n} word pieces; nothing is left to learn, so this example is skipped.", n=f"{total:,}")
+    if lost:
+        return tr(
+            "{n} word pieces, {lost} of them cut away. The underlined part is learned.",
+            n=f"{total:,}",
+            lost=f"{lost:,}",
+        )
+    return tr("{n} word pieces. The {learned} underlined ones are learned.", n=f"{total:,}", learned=f"{learned:,}")
+
+
+def _total(encoded: Encoded) -> int:
+    return len(encoded.ids) + encoded.lost
+
+
+def _paint_piece(cursor: QTextCursor, text: str, kind: str, marks: tuple[str, ...]) -> None:
+    plain = {"learned": _learned(), "cut": _muted()}.get(kind, _read())
+    present = [re.escape(mark) for mark in sorted(marks, key=len, reverse=True) if mark and mark in text]
+    if not present:
+        cursor.insertText(text, plain)
+        return
+    chip = _chip(learned=kind == "learned")
+    for part in re.split(f"({'|'.join(present)})", text):
+        if part in marks:
+            cursor.insertText(f"\N{NARROW NO-BREAK SPACE}{part}\N{NARROW NO-BREAK SPACE}", chip)
+        elif part:
+            cursor.insertText(part, plain)
+
+
+def _paint_line(cursor: QTextCursor, words: str, look: QTextCharFormat, *, first: bool = False) -> None:
+    before = cursor.blockFormat()
+    if not first:
+        cursor.insertHtml("<hr>")
+        cursor.insertBlock(QTextBlockFormat(), look)
+    cursor.insertText(words, look)
+    cursor.insertBlock(before)
 
 
 def _read() -> QTextCharFormat:

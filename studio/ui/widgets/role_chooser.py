@@ -1,140 +1,303 @@
-"""Which column plays which part: what an example is, then a column for each of its parts."""
+"""Which column plays which part: one line while that is clear, else cards to drag the parts onto or choose them at."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
-from studio.core.data_choice import Roles
-from studio.ui.language import tr
-from studio.ui.theme import GAP, GAP_SMALL, GAP_WIDE
-from studio.ui.widgets.text import button, label
+from studio.core.data_choice import Roles, Shape
+from studio.core.problems import Problem
+from studio.core.words import Sentence
+from studio.data.question_template import QuestionTemplate
+from studio.data.table import Table, cell_text
+from studio.ui.language import tr, tr_sentence
+from studio.ui.theme import GAP, GAP_WIDE
+from studio.ui.widgets.asking_line import AskingLine
+from studio.ui.widgets.column_card import ColumnCard, PartChip
+from studio.ui.widgets.first_example import FirstExample, first_example
+from studio.ui.widgets.flow import FlowWidget
+from studio.ui.widgets.role_extra import RoleExtra
+from studio.ui.widgets.role_parts import (
+    NEEDED,
+    PARTS,
+    SHAPES,
+    assigned,
+    column_of,
+    part_of,
+    part_words,
+    reshaped,
+    roles_words,
+    shape_words,
+)
+from studio.ui.widgets.template_line import TemplateLine
+from studio.ui.widgets.text import ElidedLabel, button, clear_layout_widget, label
 
-PAIR = ("question", "answer", "context", "system")
-ARROW = 56
-"""Pixels that a box needs beside its text."""
-OPTIONAL = ("context", "system")
-FORMS = {"pair": PAIR, "messages": ("messages", "system"), "text": ("text",)}
+if TYPE_CHECKING:
+    from studio.data.examples import Example
+
+CARDS = 60
+"""Columns that get a card; a file with more has them in the menus of the parts."""
+SPARE = 2
+"""Parts beyond the needed ones that are offered at once."""
+CARDS_HIGH = 112
 
 
 class RoleChooser(QWidget):
-    """`show_roles` paints without telling; `roles_chosen` carries the `Roles` that a person chose."""
+    """`show_table` paints without telling; `roles_chosen` carries the `Roles` that a person chose, `confirmed` comes
+    when the guess was called right."""
 
     roles_chosen = Signal(object)
+    confirmed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._painting = False
-        self.form = QComboBox()
-        for text, form in (
-            (tr("Question and answer"), "pair"),
-            (tr("Whole conversation"), "messages"),
-            (tr("Plain text"), "text"),
-        ):
-            self.form.addItem(text, form)
-        self.columns: dict[str, QComboBox] = {}
-        self._opened = False
-        self._places: dict[str, QWidget] = {}
-        first, self._more_row = QHBoxLayout(), QHBoxLayout()
-        for row in (first, self._more_row):
-            row.setSpacing(GAP_WIDE)
-        first.addWidget(_place(tr("Each row is"), self.form), 1)
-        self.form.currentIndexChanged.connect(lambda _index: self._on_form_changed())
-        names = {
-            "question": tr("Question"),
-            "answer": tr("Answer"),
-            "messages": tr("Conversation"),
-            "text": tr("Text"),
-            "context": tr("Extra context"),
-            "system": tr("Standing instructions"),
-        }
-        for role, name in names.items():
-            box = QComboBox()
-            box.currentIndexChanged.connect(lambda _index: self._on_chosen())
-            self.columns[role] = box
-            self._places[role] = _place(name, box)
-            (self._more_row if role in OPTIONAL else first).addWidget(self._places[role], 1)
-        self.more = button(tr("More parts"), "link", self._on_more)
-        self.more.setToolTip(tr("A column with extra context, or with standing instructions for each row"))
-        first.addWidget(self.more, 0, Qt.AlignmentFlag.AlignBottom)
-        self._more_row.addStretch(1)
+        self._table: Table | None = None
+        self._roles = Roles()
+        self._shape: Shape = "pair"
+        self._instructions = ""
+        self._with_template = False
+        self._all_parts = False
+        self.cards: dict[str, ColumnCard] = {}
+        self.chips: dict[str, PartChip] = {}
+        self._build_line()
+        self._build_editor()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(GAP)
-        column.addLayout(first)
-        column.addLayout(self._more_row)
-        texts = [self.form.itemText(i) for i in range(self.form.count())]
-        self.form.setMinimumWidth(max(map(self.form.fontMetrics().horizontalAdvance, texts)) + ARROW)
+        column.addWidget(self.folded)
+        column.addWidget(self.asking)
+        column.addWidget(self.editor)
 
-    def show_roles(self, columns: tuple[str, ...], roles: Roles) -> None:
-        """Offer these columns and show these roles."""
-        self._painting = True
-        form = "messages" if roles.messages else "text" if roles.text else "pair"
-        self.form.setCurrentIndex(self.form.findData(form))
-        for role, box in self.columns.items():
-            box.clear()
-            box.addItem(tr("none"), "")
-            for name in columns:
-                box.addItem(name, name)
-            chosen = getattr(roles, role) or ""
-            box.setCurrentIndex(max(0, box.findData(chosen)))
-            box.setToolTip(chosen)
-        self._show_form(form)
-        self._painting = False
+    def _build_line(self) -> None:
+        self.line = ElidedLabel()
+        self.change = button(tr("Change"), "link", self.open_editor)
+        self.change.setAccessibleName(tr("Change which column is what"))
+        self.folded = QWidget()
+        row = QHBoxLayout(self.folded)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(GAP)
+        row.addWidget(self.line, 1)
+        row.addWidget(self.change)
+        self.asking = AskingLine()
+        self.right = self.asking.add(tr("Looks right"), self._on_right)
+        self.asking.hide()
 
-    def roles(self) -> Roles:
-        """What is chosen now; parts that don't belong to the form are left out."""
-        used = FORMS[self.form.currentData()]
-        return Roles.model_validate({role: self.columns[role].currentData() or None for role in used})
+    def _build_editor(self) -> None:
+        self.form = QComboBox()
+        self.form.setAccessibleName(tr("Each row is"))
+        self.form.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        for shape in SHAPES:
+            self.form.addItem(shape_words(shape), shape)
+        self.form.currentIndexChanged.connect(lambda _index: self._on_form_changed())
+        self.done = button(tr("Done"), "link", self.fold)
+        self.done.setAccessibleName(tr("Fold the columns away"))
+        top = QHBoxLayout()
+        top.setSpacing(GAP)
+        words = label(tr("Each row is"), "small", wrap=False)
+        words.setBuddy(self.form)
+        top.addWidget(words)
+        top.addWidget(self.form)
+        top.addStretch(1)
+        top.addWidget(self.done)
+        self._chips = FlowWidget()
+        self.more = button(tr("More parts"), "link", self._on_more)
+        self._chips.flow.addWidget(self.more)
+        strip = QWidget()
+        strip.setObjectName("content")
+        self._cards = QHBoxLayout(strip)
+        self._cards.setContentsMargins(0, 0, 0, 0)
+        self._cards.setSpacing(GAP)
+        self._cards.addStretch(1)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        area.setFixedHeight(CARDS_HIGH)
+        area.setWidget(strip)
+        self._area = area
+        self.several = button(tr("Make the question from several columns"), "link", self._on_several)
+        self.template = TemplateLine()
+        self.template.edited.connect(self._on_template)
+        left = QVBoxLayout()
+        left.setSpacing(GAP)
+        for part in (self._chips, area, self.template):
+            left.addWidget(part)
+        left.addWidget(self.several, 0, Qt.AlignmentFlag.AlignLeft)
+        self.extra = RoleExtra()
+        self.extra.chosen.connect(lambda field, value: self._choose(self._roles.model_copy(update={field: value})))
+        left.addWidget(self.extra)
+        left.addStretch(1)
+        self.preview = FirstExample()
+        self.preview.setMinimumWidth(220)
+        both = QHBoxLayout()
+        both.setSpacing(GAP_WIDE)
+        both.addLayout(left, 3)
+        both.addWidget(self.preview, 2)
+        self.editor = QWidget()
+        column = QVBoxLayout(self.editor)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(GAP)
+        column.addLayout(top)
+        column.addLayout(both)
+        self.editor.hide()
+
+    # What is shown
+
+    def show_table(self, table: Table, roles: Roles, instructions: str, *, sure: bool, why: Sequence[Sentence]) -> None:
+        """Offer this table's columns and show these roles; a guess that isn't `sure` is asked about, opened."""
+        other = self._table is None or (table.path, table.columns) != (self._table.path, self._table.columns)
+        self._table, self._roles, self._instructions = table, roles, instructions
+        if roles.shape is not None:
+            self._shape = roles.shape
+        if other:
+            self._make_cards(table)
+            self._with_template = bool(roles.question_template)
+            self.editor.hide()
+        self.line.setText(roles_words(roles))
+        self.change.setText(tr("Change") if roles.shape else tr("Choose the columns"))
+        unsure = not sure and roles.shape is not None
+        self.asking.setVisible(unsure)
+        if unsure:
+            reason = " ".join(tr_sentence(one) for one in why)
+            self.asking.ask(tr("Is this right? {why}", why=reason) if reason else tr("Are these the right columns?"))
+        if other and (not sure or roles.shape is None):
+            self.editor.show()
+        self.folded.setVisible(self.editor.isHidden())
+        if not self.editor.isHidden():
+            self._paint_editor()
+
+    def is_open(self) -> bool:
+        return not self.editor.isHidden()
+
+    def open_editor(self) -> None:
+        """Show the columns and put the keyboard where one is missing."""
+        self.folded.hide()
+        self.editor.show()
+        self._paint_editor()
+        self.focus_first()
+
+    def fold(self) -> None:
+        self.editor.hide()
+        self.folded.show()
+        self.change.setFocus()
 
     def focus_first(self) -> None:
-        """Put the keyboard where a column is missing, else on the first one."""
-        used = [self.columns[role] for role in FORMS[self.form.currentData()]]
-        next((box for box in used[:2] if not box.currentData()), used[0]).setFocus()
+        """Put the keyboard where a column is missing, else on the first part."""
+        if self.editor.isHidden():
+            self.open_editor()
+            return
+        needed = PARTS[self._shape][: NEEDED[self._shape]]
+        missing = next((part for part in needed if not column_of(self._roles, part)), needed[0])
+        self.chips[missing].setFocus()
 
-    def _show_form(self, form: str) -> None:
-        used = FORMS[form]
-        optional = [role for role in used if role in OPTIONAL]
-        opened = self._opened or any(self.columns[role].currentData() for role in optional)
-        for role, place in self._places.items():
-            place.setVisible(role in used and (opened or role not in OPTIONAL))
-        self.more.setVisible(bool(optional) and not opened)
+    def _make_cards(self, table: Table) -> None:
+        for card in self.cards.values():
+            clear_layout_widget(card)
+        first = table.rows[: min(20, len(table.rows))]
+        self.cards = {}
+        for place, name in enumerate(table.columns[:CARDS]):
+            cell = next((text for row in first if (text := cell_text(row.get(name)).strip())), "")
+            card = ColumnCard(name, cell)
+            card.part_chosen.connect(self._on_part_chosen)
+            self._cards.insertWidget(place, card, 0, Qt.AlignmentFlag.AlignTop)
+            self.cards[name] = card
 
-    def _on_more(self) -> None:
-        self._opened = True
-        form = self.form.currentData()
-        self._show_form(form)
-        next(self.columns[role] for role in FORMS[form] if role in OPTIONAL).setFocus()
+    def _paint_editor(self) -> None:
+        assert self._table is not None
+        self._painting = True
+        self.form.setCurrentIndex(self.form.findData(self._shape))
+        parts = PARTS[self._shape]
+        if tuple(self.chips) != parts:
+            for chip in self.chips.values():
+                clear_layout_widget(chip)
+            self.chips = {part: self._chip(part) for part in parts}
+            self._chips.flow.removeWidget(self.more)
+            self._chips.flow.addWidget(self.more)
+        columns = self._table.columns
+        inside = QuestionTemplate(self._roles.question_template or "").columns
+        for place, (part, chip) in enumerate(self.chips.items()):
+            chosen = column_of(self._roles, part)
+            filled = inside if part == "question" and inside else chosen
+            chip.show_columns(columns, filled, needed=place < NEEDED[self._shape])
+            chip.setVisible(self._all_parts or bool(filled) or place < NEEDED[self._shape] + SPARE)
+        hidden = any(chip.isHidden() for chip in self.chips.values())
+        self.more.setVisible(hidden)
+        self._chips.fit()
+        for name, card in self.cards.items():
+            card.show_part(part_of(self._roles, name) or ("question" if name in inside else ""), parts)
+        asks = "question" in parts
+        self.several.setVisible(asks and not self._with_template and len(columns) > 1)
+        self.template.setVisible(asks and self._with_template)
+        self.template.show_template(self._roles.question_template or "", columns)
+        self.extra.show_table(self._table, self._roles, self._shape)
+        self._painting = False
+        found = first_example(self._table, self._roles, self._instructions)
+        self.preview.show_example(found)
+        self._show_template_problem(found)
+
+    def _show_template_problem(self, found: Example | Problem | Sentence) -> None:
+        wrong = ""
+        if self._roles.question_template and isinstance(found, Problem):
+            said = found.sentences()
+            wrong = " ".join(tr_sentence(one) for one in (said[0], said[-1]))
+        self.template.show_problem(wrong)
+
+    def _chip(self, part: str) -> PartChip:
+        chip = PartChip(part)
+        chip.column_chosen.connect(lambda part, column: self._on_part_chosen(column, part))
+        self._chips.flow.addWidget(chip)
+        return chip
+
+    # What a person does
+
+    def _on_part_chosen(self, column: str, part: str) -> None:
+        if part and part == part_of(self._roles, column):
+            part = ""  # chosen once more: taken away
+        self._choose(assigned(self._roles, part, column))
 
     def _on_form_changed(self) -> None:
-        form = self.form.currentData()
-        self._show_form(form)
-        if self._painting:
+        if self._painting or self._table is None:
             return
-        first = self.columns[FORMS[form][0]]
-        if form != "pair" and not first.currentData() and first.count() > 1:
-            self._painting = True
-            longest = self.columns["answer"].currentData() or first.itemData(1)
-            first.setCurrentIndex(max(0, first.findData(longest)))
-            self._painting = False
-        self._on_chosen()
+        self._shape = self.form.currentData()
+        self._choose(reshaped(self._roles, self._shape, self._table.columns))
 
-    def _on_chosen(self) -> None:
-        if not self._painting:
-            self.roles_chosen.emit(self.roles())
+    def _on_more(self) -> None:
+        before = {part for part, chip in self.chips.items() if not chip.isHidden()}
+        self._all_parts = True
+        self._paint_editor()
+        next(chip for part, chip in self.chips.items() if part not in before).setFocus()
 
+    def _on_several(self) -> None:
+        self._with_template = True
+        columns = self._table.columns if self._table is not None else ()
+        asked = self._roles.question or next(iter(columns), "")
+        others = [c for c in columns if not part_of(self._roles, c)]
+        begun = "{" + others[0] + "}: {" + asked + "}" if others else "{" + asked + "}"
+        self._on_template(begun)
+        self.template.line.setFocus()
 
-def _place(name: str, box: QComboBox) -> QWidget:
-    place = QWidget()
-    column = QVBoxLayout(place)
-    column.setContentsMargins(0, 0, 0, 0)
-    column.setSpacing(GAP_SMALL)
-    text = label(name, "small", wrap=False)
-    text.setBuddy(box)
-    box.setAccessibleName(name)
-    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(8)
-    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-    column.addWidget(text)
-    column.addWidget(box)
-    return place
+    def _on_template(self, text: str) -> None:
+        if not text.strip():
+            self._with_template = False
+        self._choose(self._roles.model_copy(update={"question_template": text.strip() or None, "question": None}))
+
+    def _on_right(self) -> None:
+        self.asking.hide()
+        self.fold()
+        self.confirmed.emit()
+
+    def _choose(self, roles: Roles) -> None:
+        if roles == self._roles:
+            return
+        shape = self._shape
+        self._roles = roles
+        self.asking.hide()
+        self._paint_editor()
+        self.roles_chosen.emit(roles)
+        self._shape = shape if roles.shape is None else roles.shape
+        named = ", ".join(part_words(part) for part in PARTS[self._shape] if column_of(roles, part))
+        self.setAccessibleDescription(named)

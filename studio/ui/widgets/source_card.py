@@ -1,72 +1,52 @@
-"""Which file the examples come from and how it was read, with what can be changed about that."""
+"""Which file the examples come from, how it was read, what of that is doubtful, and which column is what."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
-from studio.core.data_choice import Roles
+from studio.core.words import Sentence
 from studio.ui.language import tr
 from studio.ui.theme import GAP, GAP_WIDE
+from studio.ui.widgets.asking_line import AskingLine
 from studio.ui.widgets.card import Card
+from studio.ui.widgets.reading_options import ReadingOptions
+from studio.ui.widgets.reading_words import doubt_words, source_facts
 from studio.ui.widgets.role_chooser import RoleChooser
-from studio.ui.widgets.text import button, label, line
+from studio.ui.widgets.text import ElidedLabel, button, clear_layout_widget, line
 
 if TYPE_CHECKING:
-    from studio.data.table import Table
-
-ENCODINGS = ("utf-8", "cp949", "cp1252", "utf-16", "shift_jis", "gb18030", "big5", "cp1251")
-DELIMITERS = (",", ";", "\t", "|")
-
-
-def encoding_words(name: str) -> str:
-    """An encoding as people know it, with its technical name."""
-    plain = name.lower().replace("_", "-")
-    if plain in ("utf-8", "utf-8-sig", "ascii"):
-        return "UTF-8"
-    known = {
-        "cp949": tr("Windows Korean"),
-        "cp1252": tr("Windows Western"),
-        "cp1251": tr("Windows Cyrillic"),
-        "shift-jis": tr("Japanese"),
-        "cp932": tr("Japanese"),
-        "gb18030": tr("Chinese, simplified"),
-        "big5": tr("Chinese, traditional"),
-    }
-    return f"{known[plain]} ({plain})" if plain in known else name.upper()
-
-
-def delimiter_words(delimiter: str) -> str:
-    match delimiter:
-        case ",":
-            return tr("commas")
-        case ";":
-            return tr("semicolons")
-        case "\t":
-            return tr("tabs")
-        case "|":
-            return tr("vertical bars")
-    return repr(delimiter)
+    from studio.core.data_choice import DataChoice
+    from studio.data.table import Doubt, Table
 
 
 class SourceCard(Card):
-    """`replace_requested` carries file, folder, hub or sample; `reading_changed` maps DataChoice fields to new
-    values; `roles_chosen` carries `Roles`."""
+    """`replace_requested` carries file, folder, paste, hub or sample; `reading_changed` maps fields of `DataChoice`
+    to new values; `confirmed` carries the doubt that a person called right; `roles_chosen` carries `Roles`."""
 
     replace_requested = Signal(str)
     reading_changed = Signal(dict)
+    confirmed = Signal(str)
     roles_chosen = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent=parent)
         self.setAccessibleName(tr("Your data"))
+        self.body.setContentsMargins(GAP_WIDE, GAP + 2, GAP_WIDE, GAP + 2)
         self._painting = False
-        self.name = label("", "strong")
-        self.facts = label("", "small", wrap=False)
-        self.sheet = _box(tr("Sheet"))
+        self.doubts: dict[Doubt, AskingLine] = {}
+        self.name = ElidedLabel("strong")
+        self.facts = ElidedLabel("small")
+        self.sheet = QComboBox()
+        self.sheet.setAccessibleName(tr("Sheet"))
+        self.sheet.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.sheet.setMinimumContentsLength(10)
+        self.sheet.setMaximumWidth(220)
+        self.sheet.currentIndexChanged.connect(lambda _index: self._on_sheet())
         self.how = button(tr("Change how it is read"), "link", self._toggle)
         self.replace = QPushButton(tr("Choose another"))
         self.replace.setAccessibleName(tr("Choose other data"))
@@ -74,6 +54,7 @@ class SourceCard(Card):
         for text, which in (
             (tr("Choose a file"), "file"),
             (tr("Choose a folder"), "folder"),
+            (tr("Paste"), "paste"),
             (tr("Hugging Face Hub"), "hub"),
             (tr("Try with the sample"), "sample"),
         ):
@@ -83,30 +64,18 @@ class SourceCard(Card):
         words = QVBoxLayout()
         words.setSpacing(0)
         words.addWidget(self.name)
-        below = QHBoxLayout()
-        below.setSpacing(GAP)
-        below.addWidget(self.facts)
-        below.addWidget(self.how)
-        below.addStretch(1)
-        words.addLayout(below)
+        words.addWidget(self.facts)
         row = QHBoxLayout()
         row.setSpacing(GAP)
         row.addLayout(words, 1)
-        row.addWidget(self.sheet, 0, Qt.AlignmentFlag.AlignTop)
-        row.addWidget(self.replace, 0, Qt.AlignmentFlag.AlignTop)
+        for part in (self.how, self.sheet, self.replace):
+            row.addWidget(part, 0, Qt.AlignmentFlag.AlignVCenter)
         self.body.addLayout(row)
-
-        self.options = QWidget()
-        self.encoding = _box(tr("Text encoding"))
-        self.delimiter = _box(tr("Columns are separated by"))
-        options = QHBoxLayout(self.options)
-        options.setContentsMargins(0, 0, 0, 0)
-        options.setSpacing(GAP)
-        for text, box in ((tr("Text encoding"), self.encoding), (tr("Columns are separated by"), self.delimiter)):
-            options.addWidget(label(text, "small", wrap=False))
-            options.addWidget(box)
-            options.addSpacing(GAP_WIDE)
-        options.addStretch(1)
+        self._asked = QVBoxLayout()
+        self._asked.setSpacing(GAP)
+        self.body.addLayout(self._asked)
+        self.options = ReadingOptions()
+        self.options.changed.connect(self.reading_changed)
         self.options.hide()
         self.body.addWidget(self.options)
         self.body.addWidget(line())
@@ -114,66 +83,68 @@ class SourceCard(Card):
         self.roles.roles_chosen.connect(self.roles_chosen)
         self.body.addWidget(self.roles)
 
-        self.sheet.currentIndexChanged.connect(lambda _index: self._changed("sheet", self.sheet))
-        self.encoding.currentIndexChanged.connect(lambda _index: self._changed("encoding", self.encoding))
-        self.delimiter.currentIndexChanged.connect(lambda _index: self._changed("delimiter", self.delimiter))
-
-    def show_table(self, table: Table, roles: Roles) -> None:
-        """Paint what was read, and how."""
+    def show_table(
+        self, table: Table, choice: DataChoice, *, sure: bool, why: Sequence[Sentence], settled: Sequence[str] = ()
+    ) -> None:
+        """Paint what was read, and how. Doubts that are `settled` aren't asked again."""
         self._painting = True
         self.name.setText(table.path.name)
-        self.name.setToolTip(str(table.path))
-        count = len(table.rows)
-        facts = [tr("1 row") if count == 1 else tr("{n} rows", n=f"{count:,}")]
-        is_text = bool(table.encoding or table.delimiter)
-        if table.encoding:
-            facts.append(encoding_words(table.encoding))
-        if table.delimiter:
-            facts.append(tr("separated by {what}", what=delimiter_words(table.delimiter)))
-        self.facts.setText(" \N{MIDDLE DOT} ".join(facts))
-        self.how.setVisible(is_text)
-        if not is_text:
+        self.name.setAccessibleDescription(str(table.path))
+        self.facts.setText(source_facts(table, choice.passage_length))
+        self.how.setVisible(self.options.offers(table))
+        if self.how.isHidden():
             self.options.hide()
         self.sheet.setVisible(len(table.sheets) > 1)
-        _fill(self.sheet, [(name, name) for name in table.sheets], table.sheet)
-        encodings = [(encoding_words(name), name) for name in ENCODINGS]
-        _fill(self.encoding, encodings, _plain(table.encoding), encoding_words(table.encoding))
-        delimiters = [(delimiter_words(d), d) for d in DELIMITERS]
-        _fill(self.delimiter, delimiters, table.delimiter, delimiter_words(table.delimiter))
-        self.delimiter.setEnabled(bool(table.delimiter))
-        self.roles.show_roles(table.columns, roles)
+        self.sheet.clear()
+        for name in table.sheets:
+            self.sheet.addItem(name, name)
+        self.sheet.setCurrentIndex(self.sheet.findData(table.sheet))
+        if not self.options.isHidden():
+            self.options.show_table(table, choice)
+        self._table, self._choice = table, choice
+        self._show_doubts(table, settled)
+        self.roles.show_table(table, choice.roles, choice.instructions, sure=sure, why=why)
         self._painting = False
+
+    def _show_doubts(self, table: Table, settled: Sequence[str]) -> None:
+        for asked in self.doubts.values():
+            clear_layout_widget(asked)
+        self.doubts = {}
+        for doubt in table.doubts:
+            if doubt in settled:
+                continue
+            asked = AskingLine()
+            asked.ask(doubt_words(doubt, table))
+            asked.add(tr("Looks right"), partial(self._confirm, doubt))
+            asked.add(tr("Choose another"), partial(self._choose_other, doubt))
+            self._asked.addWidget(asked)
+            self.doubts[doubt] = asked
+
+    def _confirm(self, doubt: Doubt) -> None:
+        clear_layout_widget(self.doubts.pop(doubt))
+        self.confirmed.emit(doubt)
+
+    def _choose_other(self, doubt: Doubt) -> None:
+        if doubt == "sheet":
+            self.sheet.setFocus()
+            self.sheet.showPopup()
+            return
+        if self.options.isHidden():
+            self._toggle()
+        self.options.focus_field(doubt)
 
     def _replace(self, which: str, _checked: bool = False) -> None:
         self.replace_requested.emit(which)
 
     def _toggle(self) -> None:
-        self.options.setVisible(self.options.isHidden())
-        if not self.options.isHidden():
-            self.encoding.setFocus()
+        opening = self.options.isHidden()
+        if opening:
+            self.options.show_table(self._table, self._choice)
+        self.options.setVisible(opening)
+        self.how.setText(tr("Done") if opening else tr("Change how it is read"))
+        if opening:
+            self.options.focus_first()
 
-    def _changed(self, field: str, box: QComboBox) -> None:
-        if not self._painting and box.currentData() is not None:
-            self.reading_changed.emit({field: box.currentData()})
-
-
-def _plain(encoding: str) -> str:
-    return "utf-8" if encoding in ("utf-8-sig", "ascii") else encoding
-
-
-def _box(name: str) -> QComboBox:
-    box = QComboBox()
-    box.setAccessibleName(name)
-    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(11)
-    box.setMaximumWidth(260)
-    return box
-
-
-def _fill(box: QComboBox, choices: list[tuple[str, str]], now: str, now_words: str = "") -> None:
-    box.clear()
-    for words, value in choices:
-        box.addItem(words, value)
-    if now and box.findData(now) < 0:
-        box.insertItem(0, now_words or now, now)
-    box.setCurrentIndex(box.findData(now))
+    def _on_sheet(self) -> None:
+        if not self._painting and self.sheet.currentData() is not None:
+            self.reading_changed.emit({"sheet": self.sheet.currentData()})

@@ -1,0 +1,48 @@
+"""The first batch of a training, as the trainer makes it: what a dry run leaves behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from studio.core.words import Sentence
+
+FIRST_BATCH = "first_batch.json"
+"""Its name in the folder of the job."""
+
+
+class FirstBatch(BaseModel):
+    """`input_ids`, `labels` and `attention_mask` are [examples in the batch, longest of them], padded at the right with
+    id 0, label -100 and mask 0. A label of -100 isn't learned.
+
+    `examples` says which of the frozen examples each row is, counted from 1 in the order of `data/train.jsonl`; one
+    that was split may stand there more than once. The counts are those of the whole run, as when it is prepared;
+    `adaptations` say what this model's chat template made necessary.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    input_ids: tuple[tuple[int, ...], ...]
+    labels: tuple[tuple[int, ...], ...]
+    attention_mask: tuple[tuple[int, ...], ...]
+    examples: tuple[int, ...]
+    limit: int
+    lessons: int
+    tokens: int
+    learned_tokens: int
+    cut: int
+    nothing_left: int
+    left_out: int
+    divided: int
+    held_out: int
+    total_steps: int
+    steps_per_pass: int
+    batch_size: int
+    accumulation: int
+    adaptations: tuple[Sentence, ...] = ()
+
+
+def read_first_batch(folder: Path) -> FirstBatch:
+    """Raises OSError and pydantic's ValidationError."""
+    return FirstBatch.model_validate_json((folder / FIRST_BATCH).read_bytes())

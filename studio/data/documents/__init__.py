@@ -1,0 +1,1 @@
+"""Documents without questions, cut into passages."""

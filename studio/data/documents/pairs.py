@@ -1,0 +1,64 @@
+"""Questions and answers written below each other, as in "Q: ..." and "A: ..." or 질문 and 답변."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from studio.core.words import N_, sentence
+from studio.data.arrow_rows import ArrowRows, text_batches, text_schema
+from studio.data.encodings import Encoding
+from studio.data.table import Table
+
+_BEFORE = r"^[\s\[【<(*#>\-•]{0,8}"
+_BEHIND = r"\s?\d{0,5}[\s\]】>)*]{0,6}[:：.)\]】][\s*]*"
+_QUESTION = re.compile(_BEFORE + r"(?:Q|Question|User|Human|질문|질의|문의|물음|문제|문)" + _BEHIND, re.IGNORECASE)
+_ANSWER = re.compile(_BEFORE + r"(?:A|Answer|Reply|Assistant|Bot|답변|응답|정답|대답|답)" + _BEHIND, re.IGNORECASE)
+_OPTION = re.compile(r"^\s*\(?B[.)]")
+_FEWEST = 2
+
+
+def pairs_in(lines: Iterable[str]) -> list[tuple[str, str]] | None:
+    """(question, answer) pairs where most of the text is made of them, else None. Either may be ""."""
+    found: list[tuple[list[str], list[str]]] = []
+    before = options = answers = 0
+    part: list[str] | None = None
+    for line in lines:
+        options += bool(_OPTION.match(line))
+        if match := _QUESTION.match(line):
+            part = [line[match.end() :]]
+            found.append((part, []))
+        elif (match := _ANSWER.match(line)) and found:
+            answers += 1
+            part = found[-1][1]
+            part.append(line[match.end() :])
+        elif part is None:
+            before += bool(line.strip())
+            if before > 20:
+                return None
+        else:
+            part.append(line)
+    answered = sum(bool("".join(answer).strip()) for _, answer in found)
+    # "A." before "B." is an option, and a few marks in a long text are no list of questions.
+    if len(found) < _FEWEST or answered < 0.7 * len(found) or options > 0.3 * answers or before > 2 * len(found):
+        return None
+    return [("\n".join(asked).strip(), "\n".join(told).strip()) for asked, told in found]
+
+
+def table_of_pairs(path: Path, pairs: list[tuple[str, str]], encoding: Encoding | None = None) -> Table:
+    columns = ("question", "answer")
+    whole = pa.Table.from_batches(list(text_batches(columns, pairs)), text_schema(columns))
+    notes = [sentence(N_("{count} questions and answers were found below each other."), count=len(pairs))]
+    table = Table(path, "pairs", columns, ArrowRows(whole), notes=tuple(notes))
+    if encoding is None:
+        return table
+    return replace(
+        table,
+        encoding=encoding.name,
+        notes=(*encoding.notes(), *notes),
+        doubts=() if encoding.sure else ("encoding",),
+    )

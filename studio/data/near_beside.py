@@ -1,0 +1,114 @@
+"""The search for near duplicates in a process of its own, beside the one that goes through the examples.
+
+Run as `python -m studio.data.near_beside`. It reads batches from its input and writes the two arrays of
+`studio.data.near.Near` to its output; it ends by itself when its input does. Each batch is the number of its examples,
+where each question and answer ends (8 bytes each), and their letters in UTF-8. A batch of none is followed by the
+numbers of the questions.
+"""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from studio.data.kept_texts import KeptTexts
+from studio.data.near import Near, NearDuplicates
+
+WORTH_IT = 20_000
+"""Examples from which on a second process is faster than none."""
+
+_AT_ONCE = 1024
+_HEAD = struct.Struct("<QQ")
+
+
+class NearBeside:
+    """As `NearDuplicates`, in another process. Whatever happens to that one, the search is done: here, if need be."""
+
+    def __init__(self, kept: KeptTexts, count: int) -> None:
+        self._kept = kept
+        self._guess = count
+        self._sent = 0
+        self._child: subprocess.Popen[bytes] | None = None
+        with suppress(OSError):
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", __name__, str(count)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+
+    def add(self, count: int, written: bytes) -> None:
+        """The next `count` examples, as `KeptTexts.add` has written them."""
+        ends = self._kept.ends(self._sent)
+        self._sent += count
+        if self._child is not None and self._child.stdin is not None:
+            try:
+                self._child.stdin.write(_HEAD.pack(count, len(written)) + ends.tobytes() + written)
+            except OSError:
+                self.close()
+
+    def near(self, questions: npt.NDArray[np.int64]) -> Near:
+        """As `NearDuplicates.near`. The other process ends with this."""
+        size = 4 * len(questions)
+        if self._child is not None:
+            try:
+                answer, _ = self._child.communicate(_HEAD.pack(0, 0) + questions.astype(np.int64).tobytes())
+            except OSError:
+                answer = b""
+            self.close()
+            if len(answer) == 2 * size:
+                return Near(np.frombuffer(answer[:size], dtype=np.int32), np.frombuffer(answer[size:], dtype=np.int32))
+        return self._here().near(questions)
+
+    def close(self) -> None:
+        """End the other process."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            for pipe in (self._child.stdin, self._child.stdout):
+                if pipe is not None:
+                    with suppress(OSError):
+                        pipe.close()
+            self._child = None
+
+    def _here(self) -> NearDuplicates:
+        search = NearDuplicates(self._kept, len(self._kept))
+        for start in range(0, len(self._kept), _AT_ONCE):
+            some = [self._kept[position] for position in range(start, min(start + _AT_ONCE, len(self._kept)))]
+            search.add([asked for asked, _ in some], [answer for _, answer in some])
+        return search
+
+
+def serve(source: BinaryIO, target: BinaryIO, count: int) -> int:
+    """What the other process does. Returns its exit code: 1 when the input ends too early."""
+    with KeptTexts() as kept:
+        search = NearDuplicates(kept, count)
+        while len(head := source.read(_HEAD.size)) == _HEAD.size:
+            number, length = _HEAD.unpack(head)
+            if not number:
+                near = search.near(np.frombuffer(source.read(8 * len(kept)), dtype=np.int64))
+                target.write(near.groups.tobytes() + near.doubles.tobytes())
+                target.flush()
+                return 0
+            ends = np.frombuffer(source.read(16 * number), dtype=np.uint64).tolist()
+            asked, answers = _apart(source.read(length), ends)
+            kept.add(asked, answers)
+            search.add(asked, answers)
+    return 1
+
+
+def _apart(letters: bytes, ends: Sequence[int]) -> tuple[list[str], list[str]]:
+    texts = [letters[start:end].decode("utf-8", "surrogatepass") for start, end in zip((0, *ends), ends, strict=False)]
+    return texts[0::2], texts[1::2]
+
+
+if __name__ == "__main__":
+    sys.exit(serve(sys.stdin.buffer, sys.stdout.buffer, int(sys.argv[1])))

@@ -1,0 +1,99 @@
+"""Preparing data for a run through the desk: the table, its examples, what the doctor says of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from studio.core.data_choice import Roles
+from studio.core.problems import Problem
+from studio.core.recipe import Recipe
+from studio.core.words import Sentence
+
+if TYPE_CHECKING:
+    from studio.data.desk.questions import FirstRows, Progress
+    from studio.data.doctor.findings import Report
+    from studio.data.doctor.repairs import Step
+    from studio.data.examples import ExampleSet
+    from studio.data.table import Table
+    from studio.runs.desk import Desk
+
+
+@dataclass(frozen=True)
+class FirstTable:
+    """The beginning of a large file, while the rest of it is still being read."""
+
+    table: Table
+
+
+@dataclass(frozen=True)
+class TableRead:
+    """A table in the store at `folder`, the parts of its columns, and what keeps them from being used."""
+
+    folder: Path
+    table: Table
+    roles: Roles
+    sure: bool
+    why: tuple[Sentence, ...]
+    problem: Problem | None
+
+
+@dataclass(frozen=True)
+class ExamplesMade:
+    """The examples, still on disk, and what each repair did to them."""
+
+    examples: ExampleSet
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class AtWork:
+    """How far the desk is; `total` is 0 where it isn't known."""
+
+    done: int
+    total: int
+    text: Sentence
+
+
+Said = FirstTable | TableRead | ExamplesMade | AtWork
+
+
+def prepare(
+    desk: Desk, recipe: Recipe, say: Callable[[Said], None], cancelled: threading.Event | None = None
+) -> Report | None:
+    """Read, make examples, examine; `say` hears of each. What is in the store already isn't done again.
+
+    None where the columns have no usable parts. Blocks; raises `ProblemError` and what `Desk.ask` raises.
+    """
+    from studio.data.desk.questions import Examine, Made, MakeExamples, Opened, OpenTable, ReportMade
+    from studio.data.examples import ExampleSet
+    from studio.data.store import StoredExamples, open_table_at
+
+    def heard(said: Progress | FirstRows) -> None:
+        if said.answer == "progress":
+            say(AtWork(said.done, said.total, said.text))
+        else:
+            say(FirstTable(_table_of(said, recipe.data.path)))
+
+    choice = recipe.data
+    opened = desk.ask(OpenTable(choice=choice), Opened, heard, cancelled)
+    choice = choice.model_copy(update={"roles": opened.roles})
+    table = open_table_at(opened.table)
+    say(TableRead(opened.table, table, opened.roles, opened.sure, opened.why, opened.problem))
+    if opened.problem is not None:
+        return None
+    made = desk.ask(MakeExamples(table=opened.table, choice=choice), Made, heard, cancelled)
+    stored = StoredExamples(made.examples)
+    say(ExamplesMade(ExampleSet(stored, made.skipped, stored.rows), made.steps))
+    question = Examine(examples=made.examples, held_out=choice.held_out, seed=recipe.training.seed)
+    return desk.ask(question, ReportMade, heard, cancelled).report
+
+
+def _table_of(first: FirstRows, path: str) -> Table:
+    from studio.data.table import Table
+
+    rows = [dict(zip(first.columns, cells, strict=True)) for cells in first.rows]
+    return Table(path=Path(path), format=first.format, columns=first.columns, rows=rows)

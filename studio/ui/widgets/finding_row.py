@@ -1,0 +1,121 @@
+"""One thing that the doctor found: a mark, a sentence, what repairs it; on demand why it matters and where it is."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from studio.ui.language import tr, tr_sentence
+from studio.ui.theme import GAP, GAP_SMALL
+from studio.ui.widgets.excerpts import ExcerptsLabel
+from studio.ui.widgets.severity_mark import SeverityMark, look_words
+from studio.ui.widgets.text import button, label
+
+if TYPE_CHECKING:
+    from studio.data.doctor.findings import Finding
+
+
+class FindingRow(QWidget):
+    """`repair_wanted` carries the name of a step; `rows_wanted` the finding whose rows a person wants to see."""
+
+    repair_wanted = Signal(str)
+    rows_wanted = Signal(object)
+
+    def __init__(self, finding: Finding, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.finding = finding
+        self.words = label(tr_sentence(finding.what))
+        self.setAccessibleName(f"{look_words(finding.severity)}: {self.words.text()}")
+        self.show_button = button(tr("Show"), "link", self._toggle)
+        self.show_button.setAccessibleName(tr("Show more: {name}", name=self.words.text()))
+        self.repairs: dict[str, QPushButton] = {}
+        self.more: QWidget | None = None
+
+        mark = QWidget()
+        place = QVBoxLayout(mark)
+        place.setContentsMargins(0, 7, 0, 0)
+        place.addWidget(SeverityMark(finding.severity))
+        place.addStretch(1)
+        self.words.setMinimumHeight(30)
+        self._actions = QWidget()
+        self._buttons = QHBoxLayout(self._actions)
+        self._buttons.setContentsMargins(0, 0, 0, 0)
+        self._buttons.setSpacing(GAP_SMALL)
+        self._inline = False
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setHorizontalSpacing(GAP)
+        self._grid.setVerticalSpacing(0)
+        self._grid.setColumnStretch(1, 1)
+        self._grid.addWidget(mark, 0, 0)
+        self._grid.addWidget(self.words, 0, 1)
+        self._grid.addWidget(self.show_button, 0, 3, Qt.AlignmentFlag.AlignTop)
+        self._grid.addWidget(self._actions, 1, 1, 1, 3)
+        self._actions.setVisible(bool(finding.repairs))
+        if finding.repairs:
+            self._add_repairs()
+
+    def _add_repairs(self) -> None:
+        from studio.data.doctor.repairs import REPAIRS
+
+        for position, name in enumerate(self.finding.repairs):
+            kind = REPAIRS.get(name)
+            if kind is None:  # of a later version of the program
+                continue
+            made = button(tr(kind.label), "" if position == 0 else "quiet", partial(self.repair_wanted.emit, name))
+            made.setToolTip(tr(kind.help))
+            made.setAccessibleDescription(f"{self.words.text()} {tr(kind.help)}")
+            self.repairs[name] = made
+            self._buttons.addWidget(made)
+        self._buttons.addStretch(1)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """The buttons stand behind the sentence where all of it fits into one line, else below it."""
+        super().resizeEvent(event)
+        if not self.finding.repairs:
+            return
+        words = self.words.fontMetrics().horizontalAdvance(self.words.text())
+        needed = 24 + words + self._actions.sizeHint().width() + self.show_button.sizeHint().width() + 4 * GAP
+        inline = needed <= event.size().width()
+        if inline != self._inline:
+            self._inline = inline
+            self._grid.removeWidget(self._actions)
+            if inline:
+                self._grid.addWidget(self._actions, 0, 2, Qt.AlignmentFlag.AlignTop)
+            else:
+                self._grid.addWidget(self._actions, 1, 1, 1, 3)
+
+    def is_open(self) -> bool:
+        return self.more is not None and not self.more.isHidden()
+
+    def _toggle(self) -> None:
+        if self.more is None:
+            self.more = self._make_more()
+            self._grid.addWidget(self.more, 2, 1, 1, 3)
+            self.more.hide()
+        self.more.setVisible(self.more.isHidden())
+        self.show_button.setText(tr("Hide") if self.is_open() else tr("Show"))
+
+    def _make_more(self) -> QWidget:
+        made = QWidget()
+        column = QVBoxLayout(made)
+        column.setContentsMargins(0, GAP_SMALL, 0, GAP)
+        column.setSpacing(GAP_SMALL)
+        if self.finding.why.text:
+            column.addWidget(label(tr_sentence(self.finding.why), "small"))
+        if self.finding.excerpts:
+            self.excerpts = ExcerptsLabel()
+            self.excerpts.show_excerpts(self.finding.excerpts)
+            column.addWidget(self.excerpts)
+        if self.finding.rows:
+            count, named = self.finding.count, len(self.finding.rows)
+            words = tr("Show only these rows")
+            if named < count:
+                words = tr("Show only the first {n} of these rows", n=f"{named:,}")
+            self.only_these = button(words, "link", lambda: self.rows_wanted.emit(self.finding))
+            column.addWidget(self.only_these, 0, Qt.AlignmentFlag.AlignLeft)
+        return made

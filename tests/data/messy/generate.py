@@ -1,0 +1,27 @@
+"""`python -m tests.data.messy.generate` writes the messy files; every one has a seed of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.data.messy.books import BOOKS
+from tests.data.messy.records import RECORDS
+from tests.data.messy.tables import TABLES
+from tests.data.messy.truth import Messy
+from tests.data.messy.writing import FILES
+
+
+def all_messy() -> tuple[Messy, ...]:
+    """Every file with its truth, always the same."""
+    return tuple(make() for make in (*TABLES, *RECORDS, *BOOKS))
+
+
+def write_all(folder: Path) -> None:
+    """Raises OSError."""
+    folder.mkdir(exist_ok=True)
+    for messy in all_messy():
+        (folder / messy.name).write_bytes(messy.content)
+
+
+if __name__ == "__main__":
+    write_all(FILES)
