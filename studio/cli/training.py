@@ -6,14 +6,15 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from studio.cli.choosing import absolute_data, chosen_project, chosen_recipe, chosen_run, with_flags
-from studio.cli.following import follow_to_the_end, require_data, require_model
+from studio.cli.following import follow_to_the_end, require_model
 from studio.cli.jobs import run_check, run_merge
-from studio.cli.preparing import prepared
-from studio.cli.printing import print_json, print_table
+from studio.cli.preparing import Prepared, prepared
+from studio.cli.printing import Progress, print_json, print_table
 from studio.core.automatic import Facts
-from studio.core.events import Checked, Finished, Stopped
+from studio.core.events import Checked, Event, Finished, Stopped
 from studio.core.jobs import Train
 from studio.core.paths import resources
 from studio.core.problems import ProblemError, problem
@@ -21,11 +22,13 @@ from studio.core.recipe import Recipe, load, to_yaml, with_value
 from studio.core.run import RunFolder, RunState, headline
 from studio.core.verdict import verdict
 from studio.core.words import N_
+from studio.data.store import StoredExamples
 from studio.device.gauge import cuda_card_present
-from studio.runs.desk import Desk
 from studio.runs.command import end_forcefully, stop
+from studio.runs.desk import Desk
+from studio.runs.dry_run import first_batch
 from studio.runs.follow import standing
-from studio.runs.project import projects
+from studio.runs.project import Project, projects
 from studio.runs.start import create_run, start_job
 from studio.runs.summary import summarise
 
@@ -33,6 +36,8 @@ from studio.runs.summary import summarise
 def train(arguments: argparse.Namespace) -> int:
     """Train as the recipe says; Ctrl-C once stops and keeps what was learned."""
     recipe = chosen_recipe(arguments)
+    if arguments.dry_run:
+        return dry_run(recipe, arguments)
     name = arguments.project or recipe.name or Path(arguments.recipe).stem
     run, state = run_training(recipe, name, arguments.json, arguments.anyway)
     if arguments.json:
@@ -44,19 +49,68 @@ def train(arguments: argparse.Namespace) -> int:
 
 
 def run_training(recipe: Recipe, project_name: str, quiet: bool, anyway: bool = False) -> tuple[RunFolder, RunState]:
-    """Fetch what is missing, examine the data, freeze, train and follow to the end.
+    """Fetch what is missing, freeze, train and follow to the end. Raises ProblemError."""
+    data = _examined(recipe, quiet, anyway)
+    run = create_run(chosen_project(project_name), data.recipe, data.table, data.made, _facts())
+    return run, follow_to_the_end(run, start_job(run, Train()), quiet=quiet)
 
-    Raises ProblemError, unless `anyway` also for what the doctor says would make training wrong.
-    """
+
+def dry_run(recipe: Recipe, arguments: argparse.Namespace) -> int:
+    """Show the first batch as the trainer makes it; nothing is learned and nothing is kept."""
+    quiet = arguments.json
+    data = _examined(recipe, quiet, arguments.anyway)
+    with TemporaryDirectory(prefix="studio-dry-run-") as scratch, Progress(quiet=quiet) as progress:
+        run = create_run(Project(Path(scratch)), data.recipe, data.table, data.made, _facts())
+
+        def tell(events: list[Event]) -> None:
+            for event in events:
+                progress.show(event)
+
+        batch = first_batch(run, tell)
+        numbers = _numbers(run, data.made)
+    examples = [numbers[one - 1] for one in batch.examples]
+    rows = [data.made.rows[number - 1] for number in examples]
+    if quiet:
+        print_json({**batch.model_dump(mode="json"), "example_numbers": examples, "rows": rows})
+        return 0
+    print(
+        f"{batch.lessons} to learn from, {batch.cut} cut, {batch.nothing_left} with nothing left, {batch.held_out} set"
+    )
+    print(f"aside; {batch.tokens:,} tokens, {batch.learned_tokens:,} of them learned; {batch.total_steps} steps.")
+    for number, row, ids, labels in zip(examples, rows, batch.input_ids, batch.labels, strict=True):
+        learned = sum(label >= 0 for label in labels)
+        print(f"example {number} (row {row}): {len(ids)} tokens with padding, {learned} learned")
+    for adaptation in batch.adaptations:
+        print(adaptation.english())
+    return 0
+
+
+def _examined(recipe: Recipe, quiet: bool, anyway: bool) -> Prepared:
+    """Raises ProblemError, unless `anyway` also for what the doctor says would make training wrong."""
     require_model(recipe.model, quiet=quiet)
     with Desk() as desk:
         data = prepared(recipe, desk, quiet=quiet)
     if data.report.stop is not None and not anyway:
         raise ProblemError(data.report.stop.as_problem())
-    facts = Facts(cuda=cuda_card_present(), windows=sys.platform == "win32")
-    run = create_run(chosen_project(project_name), data.recipe, data.table, data.made, facts)
-    state = follow_to_the_end(run, start_job(run, Train()), quiet=quiet)
-    return run, state
+    return data
+
+
+def _facts() -> Facts:
+    return Facts(cuda=cuda_card_present(), windows=sys.platform == "win32")
+
+
+def _numbers(run: RunFolder, made: StoredExamples) -> list[int]:
+    """For each example to learn from, its number among all examples of the file, counted from 1. Equal examples
+    are never on both sides of the split, so going along both lists finds it."""
+    with open(run.train_data, encoding="utf-8", newline="\n") as file:
+        wanted = (line.rstrip("\n") for line in file)
+        line = next(wanted, None)
+        numbers = []
+        for number, (_, stored) in enumerate(made.lines(), start=1):
+            if stored == line:
+                numbers.append(number)
+                line = next(wanted, None)
+    return numbers
 
 
 def recipe(arguments: argparse.Namespace) -> int:

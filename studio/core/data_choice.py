@@ -51,7 +51,8 @@ class Roles(Part):
     said: str | None = None
     """With `conversation` (its id) and `speaker`: the turns of a conversation in rows, in the order of the file."""
     answering: str | None = None
-    """The one of the speakers who answers, not a column. None: found out from their names."""
+    """The one of the speakers who answers (in rows, or inside of `messages`), not a column. None: found out from their
+    names."""
 
     text: str | None = None
 

@@ -122,9 +122,10 @@ class TracedWork(BaseModel):
         return "float32" if self.method == "full" and self.stock else self.compute_dtype
 
     @property
-    def attention_name(self) -> str:
-        """As transformers calls it. The flash kernel of PyTorch stands for the one of the flash-attn package."""
-        return "eager" if self.attention == "eager" else "sdpa"
+    def attention_name(self) -> str | None:
+        """As transformers calls it; None leaves it the choice, which is sdpa for all that can. PyTorch's own flash
+        kernel stands for the one of the flash-attn package."""
+        return "eager" if self.attention == "eager" else None
 
 
 class Trace(_Job):

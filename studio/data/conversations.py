@@ -39,11 +39,13 @@ def speakers_in(cell: object) -> tuple[str, ...]:
 
 
 class ConversationReader:
-    """Reads the turns of cells. `drop_nulls` leaves out what columnar files fill into arguments of tools;
+    """Reads the turns of cells. `drop_nulls` leaves out what columnar files fill into arguments of tools; `answering`
+    is the name under which answers are given where names don't tell, and makes every other such name one who asks.
     `odd_weights` counts the turns read so far with a weight that is neither 0 nor 1."""
 
-    def __init__(self, drop_nulls: bool = False) -> None:
+    def __init__(self, drop_nulls: bool = False, answering: str | None = None) -> None:
         self.drop_nulls = drop_nulls
+        self.answering = answering
         self.odd_weights = 0
 
     def read(self, cell: object) -> tuple[tuple[Message, ...], str]:
@@ -56,22 +58,31 @@ class ConversationReader:
         messages: list[Message] = []
         open_calls: list[ToolCall] = []
         for turn in turns:
-            plain = _plain(turn)
+            plain = _plain(turn) if self.answering is None else None
             if plain is not None:
                 messages.append(plain)
                 continue
-            if not isinstance(turn, Mapping):
-                raise CannotLearn(N_("A turn of the conversation has no role and content."))
-            if not _is_turn(turn):
+            if isinstance(turn, Mapping) and _is_turn(turn):
+                self._add(messages, open_calls, self._part(_first(turn, _WHO)), turn)
+            elif isinstance(turn, Mapping) and _is_exchange(turn):
                 for name, told in turn.items():
-                    self._add(messages, open_calls, part_of(name), {"content": told})
-                continue
-            self._add(messages, open_calls, part_of(_first(turn, _WHO)), turn)
+                    if part_of(name) is not None:
+                        self._add(messages, open_calls, part_of(name), {"content": told})
+            else:
+                raise CannotLearn(N_("A turn of the conversation has no role and content."))
         tools = ""
         if isinstance(value, Mapping):
             held = value.get("tools") if value.get("tools") is not None else value.get("functions")
             tools = read_tools(held, self.drop_nulls)
         return tuple(messages), tools
+
+    def _part(self, who: object) -> Part | None:
+        if self.answering is None:
+            return part_of(who)
+        if str(who) == self.answering:
+            return "assistant"
+        part = part_of(who)
+        return "user" if part is None or part == "assistant" else part
 
     def _add(
         self, messages: list[Message], open_calls: list[ToolCall], part: Part | None, turn: Mapping[str, object]

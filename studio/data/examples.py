@@ -131,10 +131,14 @@ def _plain_pairs(rows: Iterable[Row], roles: Roles, instructions: str) -> Iterat
         elif not answer:
             yield number, Skipped(number, no_answer)
         else:
-            asked = plain_message("user", question)
-            # `<think>` begins thoughts; "<" alone is looked for first because it is rare.
-            answered = _answer(answer) if answer[0] == "<" else plain_message("assistant", answer)
-            yield number, Example(messages=(*before, asked, answered))
+            thinking = ""
+            if answer[0] == "<":  # as `<think>` does, which is rare
+                thinking, answer = split_thinking(answer)
+                if not answer:
+                    yield number, Skipped(number, no_answer)
+                    continue
+            replied = message("assistant", answer, thinking) if thinking else plain_message("assistant", answer)
+            yield number, Example(messages=(*before, plain_message("user", question), replied))
 
 
 def _is_plain_pair(table: Table, roles: Roles) -> bool:
@@ -156,7 +160,7 @@ def _has_lists(table: Table, column: str | None) -> bool:
 
 def _row_reader(table: Table, roles: Roles, instructions: str) -> tuple[Callable[[Row], Example], ConversationReader]:
     # Columnar files give every record all parts that any record has, and leave them empty.
-    reader = ConversationReader(drop_nulls=table.format in ("parquet", "arrow", "dataset"))
+    reader = ConversationReader(table.format in ("parquet", "arrow", "dataset"), roles.answering)
     shape = roles.shape
     if shape == "text":
         return lambda row: _text(row, roles.text), reader

@@ -91,7 +91,8 @@ def guess_by_contents(seen: Seen) -> Guess | None:
     question, answer = (second, first) if swap else (first, second)
     asks, replies = seen.looks[question].asking, seen.looks[answer].asking
     roles = Roles(question=question, answer=answer)
-    if len(candidates) == 2 and asks >= 0.6 and replies <= 0.15:
+    marked = seen.looks[question].marked >= 0.6 and seen.looks[answer].marked <= 0.1
+    if len(candidates) == 2 and (marked or (asks >= 0.6 and replies <= 0.15)):
         text = N_("Most texts in {question} ask something, and those in {answer} don't.")
         return Guess(roles, True, (sentence(text, question=question, answer=answer),))
     text = N_("No name says which column asks; {question} was taken as the question, {answer} as the answer.")
@@ -117,10 +118,13 @@ def guess_text(seen: Seen) -> Guess | None:
         return None
     others = [n for n in seen.prose({named[0]}) if plain(n) not in ("title", "제목", "subject", "headline", "summary")]
     titles = [n for n in seen.prose({named[0]}) if n not in others]
+    kinds = [n for n in seen.columns if n != named[0] and seen.looks[n].is_category and seen.looks[n].different > 1]
     if not others and not titles:
-        return Guess(Roles(text=named[0]), rank(named[0], "text") in range(EXACT), (_plain_text(named[0]),))
+        # Beside a rating or a kind the texts may have been meant for telling these apart.
+        sure = rank(named[0], "text") in range(EXACT) and not kinds
+        return Guess(Roles(text=named[0]), sure, (_plain_text(named[0]),))
     if not others and seen.looks[named[0]].length >= 300:
-        return Guess(Roles(text=named[0]), True, (_plain_text(named[0]),))
+        return Guess(Roles(text=named[0]), not kinds, (_plain_text(named[0]),))
     if not others or seen.looks[named[0]].length >= 10 * max(seen.looks[n].length for n in others):
         return Guess(Roles(text=named[0]), False, (_plain_text(named[0]),))
     return None
@@ -275,9 +279,11 @@ def _could_be_answer(seen: Seen, name: str, answer: str) -> bool:
     found = seen.looks[name]
     if found.filled < 0.2 or found.about >= 0.5 or found.is_boolean or (plain(name) == "target" and found.is_category):
         return False
-    if rejected_column(seen) == name or found.numbers >= 0.8:
+    if rejected_column(seen) == name:
         return False
-    if found.is_category and not seen.looks[answer].is_category:
+    if (rank(name, "answer") or 0) < EXACT:
+        return True  # a column called answer beside one called solution, even if it holds numbers
+    if found.numbers >= 0.8 or (found.is_category and not seen.looks[answer].is_category):
         return False
     return found.is_text or found.is_nested
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from studio.core.data_choice import Roles
@@ -79,12 +80,20 @@ def _whole(seen: Seen, talk: str, sure: bool, why: list[Sentence]) -> Guess:
     tools = tools_column(seen, {talk})
     if tools:
         why.append(sentence(N_("{column} says which tools there are."), column=tools))
-    strangers = {who for row in seen.rows for who in speakers_in(row.get(talk)) if part_of(who) is None}
+    talks = [speakers_in(row.get(talk)) for row in seen.rows]
+    strangers = {who for names in talks for who in names if part_of(who) is None}
+    answering = None
     if strangers:
+        sure = False
         text = N_("It isn't known whether {names} ask or answer.")
         why.append(sentence(text, names=", ".join(sorted(strangers))[:200]))
-        sure = False
-    return Guess(Roles(messages=talk, tools=tools, system=_system(seen, {talk})), sure, tuple(why))
+        if len(strangers) == 2 and all(part_of(who) in (None, "system", "tool") for names in talks for who in names):
+            seconds = Counter(next((who for who in names if who != names[0]), "") for names in talks if names)
+            answering = max(sorted(strangers), key=lambda name: seconds[name])
+            text = N_("The names don't say who answers; {name} was taken, who usually speaks second.")
+            why.append(sentence(text, name=answering))
+    roles = Roles(messages=talk, tools=tools, system=_system(seen, {talk}), answering=answering)
+    return Guess(roles, sure, tuple(why))
 
 
 def _system(seen: Seen, taken: set[str]) -> str | None:

@@ -61,9 +61,7 @@ class _Making:
         self.notes: list[Sentence] = []
 
     def examples(self) -> Iterator[tuple[int, Example]]:
-        for row, made in iterate_examples(
-            self._table, self._choice.roles, self._choice.instructions, self.notes
-        ):
+        for row, made in iterate_examples(self._table, self._choice.roles, self._choice.instructions, self.notes):
             if isinstance(made, Example):
                 yield row, made
             else:

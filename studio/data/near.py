@@ -312,6 +312,7 @@ def _hashed(texts: Sequence[str]) -> tuple[_Hashes, npt.NDArray[np.uint64]]:
     five *= np.uint64(0xBF58476D1CE4E5B9)
     five ^= five >> np.uint64(32)
     # What starts in the padding reaches into the next text: the text's own first number stands there instead.
+    five[starts[:-1][np.diff(starts) == len(_PADDING)]] = 1  # a text without letters
     padding = starts[1:, None] - np.arange(1, len(_PADDING) + 1)
     five[padding] = five[starts[:-1]][:, None]
     return five[: starts[-1]], starts.astype(np.uint64)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import json
+import re
+
+from studio.data import limits
 
 _LONGEST = 500_000
 _MOST_BRACKETS = 5_000
@@ -16,6 +19,8 @@ def nested(cell: object) -> object:
         return cell
     bare = cell.strip()
     if bare[:1] not in ("[", "{"):
+        return cell
+    if bare.count("[") + bare.count("{") > limits.JSON_DEPTH and _is_deep(bare):
         return cell
     try:
         value: object = json.loads(bare)
@@ -31,3 +36,17 @@ def nested(cell: object) -> object:
     if isinstance(value, list) and len(value) < 2 and value and isinstance(value[0], str):
         return cell  # ['a' 'b'], as numpy prints two texts, would come out as the single 'ab'
     return value if isinstance(value, list | dict) else cell
+
+
+def _is_deep(text: str) -> bool:
+    """Whether lists nest beyond what any training data does, so that nothing here runs out of stack on it."""
+    depth = 0
+    for found in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text, re.DOTALL):
+        mark = found.group()[0]
+        if mark in "[{":
+            depth += 1
+            if depth > limits.JSON_DEPTH:
+                return True
+        elif mark in "]}":
+            depth -= 1
+    return False

@@ -71,31 +71,51 @@ def masked(block: Block, work: Workload) -> bool:
     return work.padded or (block.window is not None and work.length > block.window)
 
 
-def layer_keeps(shape: ModelShape, block: Block, work: Workload) -> int:
-    """Bytes that one layer of `block` keeps for the whole batch when nothing is checkpointed."""
-    has = formats(shape, work)
-    each = _norms(shape, work, has) + _attention(shape, block, work, has)
-    each += _inputs(shape, block, work, has) + _feed_forward(shape, block, work, has)
-    each += shape.dropouts * shape.hidden
-    return each * work.tokens + _scores(shape, block, work, has)
+@dataclass(frozen=True)
+class Layer:
+    """One layer, in bytes for the whole batch: what it `keeps` when nothing is checkpointed, and what its backward
+    pass holds at its fullest: that of the feed-forward part with all kept, or that of attention when the feed-forward
+    part is done with."""
+
+    keeps: int
+    feeding: int
+    attending: int
+
+    @property
+    def fullest(self) -> int:
+        return max(self.feeding, self.attending)
 
 
-def layer_works(shape: ModelShape, block: Block, work: Workload) -> int:
-    """Bytes that the backward pass of one layer holds beside what was kept, at its fullest: the gradient of the
-    stream, and either those of the feed-forward product's two factors and of the product itself, or those of the
-    attention's scores. And the weights of one layer, unpacked to be computed with."""
+def layer(shape: ModelShape, block: Block, work: Workload) -> Layer:
+    """A layer of `block`."""
     has = formats(shape, work)
-    stream = 2 * shape.hidden * has.stream
+    tokens = work.tokens
+    norms = _norms(shape, work, has) * tokens
+    before, after = _inputs(shape, block, work, has)
+    attention = (_attention(shape, block, work, has) + before) * tokens
+    product = _product(shape, block, work, has) * tokens
+    factors = _feed_forward(shape, block, work, has) * tokens
+    dropped = shape.dropouts * shape.hidden * tokens
+    scores = _scores(shape, block, work, has)
+    keeps = norms + attention + after * tokens + product + factors + dropped + scores
+    # The gradient of the stream, once as it comes in and once for each of the two that are added.
+    stream = 3 * shape.hidden * has.stream * tokens
     wide = _wide(shape, block, work, has)
-    through_experts = shape.experts_per_token * 3 * block.expert_width * has.compute if block.experts else 0
-    inner = max((3 if shape.gated else 2) * block.intermediate * wide, through_experts)
-    attention = 3 * shape.heads * shape.head_dim * has.attention
-    quadratic = 0
+    inner = block.intermediate * wide
+    if block.experts:
+        inner = max(inner, shape.experts_per_token * block.expert_width * has.compute)
+    # The product's gradient and those of its factors (or, with an adapter, the two that it is the sum of); by then the
+    # product itself has been used. Or the product, its gradient and the weights that it went through, unpacked.
+    gradients = (3 if shape.gated or product else 2) * inner * tokens
+    weights = unpacked(shape, work)
+    feeding = stream + max(keeps - product + gradients, keeps + inner * tokens + weights)
+    squares = 0
     if _eager(shape, work):
-        quadratic = shape.heads * work.batch * work.length**2 * (4 + 4 + has.attention)
-    feeding = (stream + inner) * work.tokens
-    attending = (stream + attention) * work.tokens + quadratic
-    return max(feeding, attending) + unpacked(shape, work)
+        # Probabilities, their gradient and that of the scores, in float32.
+        squares = 12 * shape.heads * work.batch * work.length**2 - scores
+    gradient = 2 * shape.heads * shape.head_dim * has.attention * tokens
+    attending = stream + norms + attention + scores + max(squares + gradient, gradient + weights)
+    return Layer(keeps=keeps, feeding=feeding, attending=attending)
 
 
 def unpacked(shape: ModelShape, work: Workload) -> int:
@@ -136,35 +156,56 @@ def _attention(shape: ModelShape, block: Block, work: Workload, has: Formats) ->
     return (queries + keys + values + output) * has.attention + shape.heads * 4
 
 
-def _inputs(shape: ModelShape, block: Block, work: Workload, has: Formats) -> int:
-    """Inputs of layers that learn. Those that read the same tensor share it where its format needs no cast; each cast
-    is kept for itself. And the narrow middle of every adapter."""
-    total = 0
+def _inputs(shape: ModelShape, block: Block, work: Workload, has: Formats) -> tuple[int, int]:
+    """Inputs of layers that learn, but for the feed-forward product: those of attention, and the others'. Layers that
+    read the same tensor share it where its format needs no cast; each cast is kept for itself. And the narrow middle
+    of every adapter."""
+    before = after = 0
     seen: set[str] = set()
     for linear in block.linears:
         if not learns(linear, work):
             continue
-        if work.method != "full":
-            total += work.rank * has.learner
+        amount = work.rank * has.learner if work.method != "full" else 0
         if work.dropout and work.method != "full":
-            total += linear.inputs * (has.learner + 1)
-            continue
-        given = has.normed
-        if linear.name in ("o_proj", "out_proj", "dense") or (
-            linear.name == "c_proj" and linear.inputs == shape.hidden
-        ):
-            given = has.attention
-            if given == has.learner:
-                continue  # attention keeps it already
-        elif not linear.reads and linear.inputs == block.intermediate:
-            given = -1  # the feed-forward product: nobody else keeps it
-        group = "shared" if shape.parallel and shape.norms == 1 and linear.reads else linear.reads
-        if group and given == has.learner:
-            if group in seen:
-                continue
+            amount += linear.inputs * (has.learner + 1)
+        elif _is_output(linear, shape):
+            # Attention keeps its own output already.
+            amount += linear.inputs * has.learner if has.attention != has.learner else 0
+        elif not _is_product(linear, block):
+            group = "shared" if shape.parallel and shape.norms == 1 and linear.reads else linear.reads
+            if not group or has.normed != has.learner or group not in seen:
+                amount += linear.inputs * has.learner
             seen.add(group)
-        total += linear.inputs * has.learner
-    return total
+        if linear.reads == "feed-forward" or linear.name in _FEEDING or _is_product(linear, block):
+            after += amount
+        else:
+            before += amount
+    return before, after
+
+
+_FEEDING = frozenset({"fc1", "c_fc", "dense_h_to_4h", "gate_up_proj"})
+
+
+def _is_output(linear: Linear, shape: ModelShape) -> bool:
+    """Whether it reads what attention gives out."""
+    return linear.name in ("o_proj", "out_proj", "dense") or (
+        linear.name == "c_proj" and linear.inputs == shape.heads * shape.value_dim
+    )
+
+
+def _is_product(linear: Linear, block: Block) -> bool:
+    """Whether it reads what the feed-forward part multiplied."""
+    return linear.name in ("down_proj", "fc2", "dense_4h_to_h") or (
+        linear.name == "c_proj" and linear.inputs == block.intermediate
+    )
+
+
+def _product(shape: ModelShape, block: Block, work: Workload, has: Formats) -> int:
+    """The feed-forward product, kept when the layer that reads it learns."""
+    learning = any(_is_product(linear, block) and learns(linear, work) for linear in block.linears)
+    if not learning or (work.dropout and work.method != "full"):
+        return 0
+    return block.intermediate * has.learner
 
 
 def _wide(shape: ModelShape, block: Block, work: Workload, has: Formats) -> int:

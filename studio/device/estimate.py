@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 
 from studio.core.words import N_
-from studio.device.activations import Formats, formats, layer_keeps, layer_works, learns, masked
+from studio.device.activations import Formats, Layer, formats, layer, learns, masked
 from studio.device.shape import Linear, ModelShape
 from studio.device.workload import BYTES, MOST_LOGITS, Workload
 
@@ -118,21 +118,27 @@ def estimate(shape: ModelShape, work: Workload) -> Estimate:
     stored = _stored(shape, work)
     learner = BYTES[work.storage_dtype if work.method == "full" else work.adapter_dtype]
     gradients = stored.trainable * learner
-    kept, last = _kept(shape, work, has)
     scores, held = _scores(shape, work, has)
-    working = max((layer_works(shape, block, work) for block in shape.blocks), default=0)
+    layers = [(block.count, layer(shape, block, work)) for block in shape.blocks]
+    kept, ends = _kept(shape, work, has, layers)
+    fullest = max((one.fullest - (0 if work.checkpointing else one.keeps) for _, one in layers), default=0)
+    if work.checkpointing and has.stream == 4:
+        fullest -= work.tokens * shape.hidden * 4  # the first norm's input is the checkpoint itself
+    keeping = max((one.keeps for _, one in layers), default=0) if work.checkpointing else 0
     grown = gradients if work.accumulates else 0
-    tied_weights = _casts(shape, work)
+    of_head = shape.vocab * shape.hidden * learner if work.method == "full" else 0
     copy = stored.trainable * learner if work.optimizer == "adamw" and not work.fused_optimizer else 0
     moments = {
-        "loss": {"activations": kept, "logits": scores, "gradients": grown, "workspace": tied_weights},
+        "loss": {"activations": kept + ends, "logits": scores, "gradients": grown, "workspace": _casts(shape, work)},
         "layer": {
-            "activations": kept + last,
+            "activations": kept + min(keeping, fullest),
             "logits": held,
-            "gradients": max(grown, _head_gradients(shape, work, learner)),
-            "workspace": working,
+            "gradients": max(grown, of_head),
+            "workspace": fullest - min(keeping, fullest),
         },
-        "optimizer": {"activations": 0, "logits": held, "gradients": gradients, "workspace": copy},
+        # A tied embedding gets two gradients, and their sum.
+        "embedding": {"logits": held, "gradients": gradients, "workspace": 2 * of_head if shape.tied else 0},
+        "optimizer": {"logits": held, "gradients": gradients, "workspace": copy},
     }
     moment = max(moments, key=lambda name: sum(moments[name].values()))
     peak = moments[moment]
@@ -144,7 +150,7 @@ def estimate(shape: ModelShape, work: Workload) -> Estimate:
         "adapters": stored.adapters,
         "gradients": peak["gradients"],
         "optimizer": stored.optimizer,
-        "activations": peak["activations"],
+        "activations": peak.get("activations", 0),
         "logits": peak["logits"],
         "workspace": peak["workspace"] + workspace,
     }
@@ -228,20 +234,17 @@ def _state_of_all(shape: ModelShape, work: Workload) -> int:
     return 2 * shape.parameters + 2 * 4 * (shape.parameters // 256)
 
 
-def _kept(shape: ModelShape, work: Workload, has: Formats) -> tuple[int, int]:
-    """Bytes kept when the forward pass is over; and what the first layer of the backward pass computes again."""
+def _kept(shape: ModelShape, work: Workload, has: Formats, layers: list[tuple[int, Layer]]) -> tuple[int, int]:
+    """Bytes that the layers keep until the backward pass comes to them; and what the end of the model keeps on top
+    until the loss is done with: the last norm's input in float32, and the last stream."""
     stream = work.tokens * shape.hidden * has.stream
+    mask = work.batch * work.length**2 if any(masked(block, work) for block in shape.blocks) else 0
     ends = work.tokens * shape.hidden * (4 if has.stream == 2 else 0) + stream
     if work.method == "full":
         ends += work.tokens * shape.hidden * (has.normed + has.learner)
-    if any(masked(block, work) for block in shape.blocks):
-        ends += work.batch * work.length**2
-    layers = [(block.count, layer_keeps(shape, block, work)) for block in shape.blocks]
-    if not work.checkpointing:
-        return ends + sum(count * keeps for count, keeps in layers), 0
-    # A float32 stream is the first norm's input, which is there already.
-    again = max((keeps for _, keeps in layers), default=0) - (stream if has.stream == 4 else 0)
-    return ends + shape.layers * stream, max(0, again)
+    if work.checkpointing:
+        return mask + shape.layers * stream, ends
+    return mask + sum(count * one.keeps for count, one in layers), ends
 
 
 def _scores(shape: ModelShape, work: Workload, has: Formats) -> tuple[int, int]:
@@ -255,7 +258,9 @@ def _scores(shape: ModelShape, work: Workload, has: Formats) -> tuple[int, int]:
         held = scores * given if work.holds_output else 0
         return 12 * scores + held, held
     tile = min(positions, TILE[0]) * TILE[1] * BYTES[work.compute_dtype]
-    gradient = positions * hidden * 4 + min(positions, TILE[0]) * hidden * BYTES[work.compute_dtype]
+    gradient = positions * hidden * 4
+    if has.normed != BYTES[work.compute_dtype]:
+        gradient += min(positions, TILE[0]) * hidden * BYTES[work.compute_dtype]
     gathered = positions * hidden * has.normed
     if work.method == "full":
         gradient += shape.vocab * hidden * 4
@@ -268,11 +273,6 @@ def _casts(shape: ModelShape, work: Workload) -> int:
     if not work.autocast or work.storage_dtype != "float32" or work.compute_dtype == "float32":
         return 0
     return shape.vocab * shape.hidden * BYTES[work.compute_dtype]
-
-
-def _head_gradients(shape: ModelShape, work: Workload, size: int) -> int:
-    """Gradients that are there when the backward pass reaches the last layer: the head's, when it learns."""
-    return shape.vocab * shape.hidden * size if work.method == "full" else 0
 
 
 def _rounded(amount: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,36 +82,28 @@ def _fetch(report: Report, wanted: _Wanted) -> None:
     report.write(Fetched(folder=str(place), size=place.stat().st_size, split=split), durable=True)
 
 
-def _builder(wanted: _Wanted, commit: str, sizes: dict[str, int]) -> Any:
+def _builder(wanted: _Wanted, commit: str, files: Collection[str]) -> Any:
     """What reads this data set. It belongs to the library: nothing of the data set itself is run."""
     import datasets
 
-    owned = wanted.name.rpartition("/")[2]
+    if f"{wanted.name.rpartition('/')[2]}.py" in files:
+        raise problem(
+            "hub.data_needs_code",
+            N_("The data set {name} is made by a program that comes with it."),
+            N_("Programs of strangers aren't run here."),
+            N_("Choose another data set, or a copy of this one that holds the finished files."),
+            remedy=Remedy.choose_file,
+            name=wanted.whole,
+        )
     try:
         return datasets.load_dataset_builder(wanted.name, wanted.config or None, revision=commit)
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, FileNotFoundError) as error:
+        kinds = {kind.__name__ for kind in type(error).__mro__}
+        if kinds & {"EmptyDatasetError", "DataFilesNotFoundError"}:
+            raise _no_files(wanted) from error
         reason = str(error)
-        if "scripts are no longer supported" in reason:
-            raise problem(
-                "hub.data_needs_code",
-                N_("The data set {name} is made by a program that comes with it."),
-                N_("Programs of strangers aren't run here."),
-                N_("Choose another data set, or one of its copies that hold the finished files."),
-                remedy=Remedy.choose_file,
-                name=wanted.whole,
-            ) from error
         if "onfig" in reason and ("missing" in reason or "not found" in reason):
-            known = _collections(wanted, commit)
-            raise _no_such_collection(wanted, known) from error
-        if type(error).__name__ in ("EmptyDatasetError", "DataFilesNotFoundError") or not sizes:
-            raise _no_files(wanted) from error
-        if f"{owned}.py" in sizes and not any(file.endswith((".parquet", ".json", ".csv", ".jsonl")) for file in sizes):
-            raise _no_files(wanted) from error
-        raise
-    except FileNotFoundError as error:
-        names = {kind.__name__ for kind in type(error).__mro__}
-        if names & {"EmptyDatasetError", "DataFilesNotFoundError"}:
-            raise _no_files(wanted) from error
+            raise _no_such_collection(wanted, _collections(wanted, commit)) from error
         raise
 
 

@@ -41,7 +41,6 @@ def load_base(folder: Path, method: Method, device: Device) -> Network:
             dtype=device.dtype,
             quantization_config=quantization,
             device_map={"": str(device.torch_device)},
-            attn_implementation="sdpa",
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,

@@ -73,7 +73,7 @@ def _portions(rows: int, seed: int, counts: list[int]) -> Iterator[list[tuple[in
                 counts[0] += 1
             else:
                 number = int(dice[place] * 1e9)
-                question = f"{first[place]}. {second[place]} (nr. {number})"
+                question = f"{first[place]}. {second[place]} (nr. {number % 90_000 + 10_000})"
                 answer = f"{third[place]}. {fourth[place]}: {number % 9973}. {fifth[place]}."
                 channel = ("web", "phone", "shop")[number % 3]
                 if dice[place] > 0.99:

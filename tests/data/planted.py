@@ -215,11 +215,19 @@ def german(rng: random.Random, number: int) -> Example:
         "Ein Zettel für den Rückweg liegt unter dem Papier in derselben Schachtel.",
         "Diese Farbe ist ausverkauft, aber eine blaue kommt im Herbst wieder herein.",
         "Wir haben bis sechs geöffnet und am Samstag bis zum Mittag.",
+        "Am Telefon erreichen Sie uns leider erst wieder nach den Feiertagen.",
+        "Der Fahrer hat zweimal geklingelt und niemanden angetroffen.",
+        "Nach dem Umbau der Halle sind wir schneller als im letzten Jahr.",
+        "Für ein {thing} ohne Rechnung brauchen wir ein Foto von allen Seiten.",
+        "Die Farbe kann in der Sonne etwas heller werden, das ist normal.",
+        "Über den Preis sprechen wir gern, wenn Sie zwei davon nehmen.",
+        "Ein kleiner Kratzer am Fuß ist kein Grund zur Sorge.",
+        "Unser Lager in {place} zieht gerade um, daher dauert es länger.",
         "Notieren Sie bitte die kleine Nummer auf der Rückseite, bevor Sie anrufen.",
     )
     values = {"thing": rng.choice(things), "place": rng.choice(places)}
     question = f"Wo bleibt mein {values['thing']} mit der Nummer {number} und wann ist es in {values['place']}?"
-    said = rng.sample(lines, rng.randint(6, 8))
+    said = rng.sample(lines, rng.randint(5, 6))
     told = (line.format(thing=rng.choice(things), place=rng.choice(places)) for line in said)
     return pair(question, " ".join(told))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from studio.data import limits
-from tests.data.conftest import opened, problem_of
+from tests.data.conftest import opened, problem_of, write_compound
 
 CASES: dict[str, tuple[bytes, str]] = {
     "nothing.csv": (b"", "data.empty"),
@@ -19,7 +19,7 @@ CASES: dict[str, tuple[bytes, str]] = {
     "mark.csv": (b"\xef\xbb\xbf", "data.empty"),
     "names.csv": (b"question,answer\n", "data.header_only"),
     "names.json": (b"[{}, {}]", "data.header_only"),
-    "report.csv": (b"%PDF-1.7\n1 0 obj", "data.not_a_table"),
+    "report.csv": (b"%PDF-1.7\n1 0 obj", "data.broken_document"),
     "photo.xlsx": (b"\x89PNG\r\n\x1a\n" + bytes(64), "data.not_a_table"),
     "photo.jsonl": (b"\xff\xd8\xff\xe0" + bytes(64), "data.not_a_table"),
     "packed.csv": (b"\x1f\x8b\x08" + os.urandom(200), "data.not_a_table"),
@@ -27,6 +27,8 @@ CASES: dict[str, tuple[bytes, str]] = {
     "noise.csv": (bytes(range(256)) * 20, "data.not_a_table"),
     "base.parquet": (b"SQLite format 3\0" + bytes(100), "data.not_a_table"),
     "page.csv": (b"<!DOCTYPE html><html><body>Please log in</body></html>", "data.not_a_table"),
+    "letter.txt": (b"{\\rtf1\\ansi hello}", "data.not_a_table"),
+    "export.xls": (b"<table><tr><td>question</td></tr></table>", "data.not_a_table"),
     "number.json": (b"{}", "data.empty"),
     "word.json": (b"hello", "data.broken_json"),
     "half.json": (b'[{"question": "a", "ans', "data.broken_json"),
@@ -49,14 +51,25 @@ def test_a_bad_file_gets_its_own_sentence(tmp_path: Path, name: str) -> None:
 
 
 def test_documents_and_archives_are_called_what_they_are(tmp_path: Path) -> None:
-    for part, words in (("word/document.xml", "Word"), ("ppt/slides.xml", "presentation"), ("a.csv", "archive")):
+    for part, words in (("ppt/slides.xml", "presentation"), ("a.csv", "archive")):
         with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
             archive.writestr(part, "x")
         assert words in problem_of(lambda: opened(tmp_path / "some.zip")).english()
 
 
+def test_old_documents_are_called_what_they_are(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "some.odt", "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.text")
+        archive.writestr("content.xml", "<x/>")
+    assert "LibreOffice" in problem_of(lambda: opened(tmp_path / "some.odt")).english()
+    old = write_compound(tmp_path / "some.hwp", "FileHeader", b"HWP Document File")
+    assert "hwpx" in problem_of(lambda: opened(old)).english()
+    assert "docx" in problem_of(lambda: opened(write_compound(tmp_path / "a.doc", "WordDocument", b"x"))).english()
+
+
 def test_missing_files_and_nothing_chosen(tmp_path: Path) -> None:
     assert problem_of(lambda: opened(tmp_path / "gone.csv")).code == "data.missing"
+    assert problem_of(lambda: opened("~nobody-is-called-so/a.csv")).code == "data.missing"
     assert problem_of(lambda: opened("  ")).code == "data.none"
     assert problem_of(lambda: opened("some\0name.csv")).code == "data.unreadable"
     assert problem_of(lambda: opened("x" * 5_000)).code == "data.unreadable"

@@ -15,6 +15,7 @@ from studio.core.conversation import Message, ToolCall
 from studio.core.data_choice import Roles
 from studio.data.conversations import ConversationReader, looks_like_conversation, read_history
 from studio.data.examples import Example, ExampleSet, examples_from
+from studio.data.roles import guess
 from studio.data.row_text import CannotLearn
 from studio.data.tool_definitions import read_calls, read_tools
 from tests.data.conftest import opened
@@ -221,12 +222,25 @@ def test_conversations_written_by_python_and_exchanges_in_one_record_are_read() 
 
 
 @pytest.mark.parametrize(
-    "cell", ["[{'role': 'user'} {'role': 'user'}]", "{" * 3000, "[" * 100_000, '["a"]', "[]", 7, None]
+    "cell",
+    ["[{'role': 'user'} {'role': 'user'}]", "{" * 3000, "[" * 100_000, "[" * 900 + "]" * 900, '["a"]', "[]", 7, None],
 )
 def test_cells_that_are_no_conversation_are_refused_quickly(cell: object) -> None:
     assert not looks_like_conversation(cell)
     with pytest.raises(CannotLearn):
         read(cell)
+
+
+def test_speakers_with_names_of_their_own_are_asked_about_and_can_be_told_apart(tmp_path: Path) -> None:
+    talks = [
+        {"log": [{"speaker": "Mina", "text": f"how {n}?"}, {"speaker": "Joon", "text": f"so {n}."}]} for n in range(3)
+    ]
+    path = tmp_path / "names.jsonl"
+    path.write_text("".join(json.dumps(talk) + "\n" for talk in talks))
+    found = guess(opened(path))
+    assert (found.sure, found.roles) == (False, Roles(messages="log", answering="Joon"))
+    (first, *_) = examples_from(opened(path), found.roles).examples
+    assert [(m.role, m.content) for m in first.messages] == [("user", "how 0?"), ("assistant", "so 0.")]
 
 
 def test_earlier_turns_come_before_the_question() -> None:

@@ -60,6 +60,24 @@ def test_a_broken_line_is_named(tmp_path: Path) -> None:
     assert (found.code, found.values["line"]) == ("data.broken_json", 4)
 
 
+def test_a_last_line_that_was_cut_off_is_left_out_and_said(tmp_path: Path) -> None:
+    lines = [json.dumps(r) for r in RECORDS]
+    (tmp_path / "some.jsonl").write_text("\n".join(lines)[:-9])
+    table = opened(tmp_path / "some.jsonl")
+    assert list(table.rows) == RECORDS[:4]
+    assert "cut off" in table.notes[0].english()
+    (tmp_path / "some.jsonl").write_text("\n".join(lines)[:-9] + "\n")
+    assert problem_of(lambda: opened(tmp_path / "some.jsonl")).code == "data.broken_json"
+
+
+def test_half_of_a_letter_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "some.jsonl").write_text('{"a": "x\\ud83d y", "b": ["\\ude00"]}\n{"a": "\\ud83d\\ude00", "b": []}\n')
+    assert list(opened(tmp_path / "some.jsonl").rows) == [
+        {"a": "x\ufffd y", "b": ["\ufffd"]},
+        {"a": "\U0001f600", "b": []},
+    ]
+
+
 def test_a_broken_list_names_its_line(tmp_path: Path) -> None:
     text = json.dumps(RECORDS, indent=0).replace('"output": "say 1"', '"output": say 1')
     (tmp_path / "some.json").write_text(text)

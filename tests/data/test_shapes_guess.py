@@ -149,6 +149,8 @@ UNSURE: list[tuple[Table, str]] = [
     (table(question=ASKED, answer=lambda n: "" if n > 4 else "yes, always"), "can't be learned from"),
     (table(question=ASKED, passage=TOLD), "something else"),
     (table(reasoning=GESAGT, answer=TOLD), "something else"),
+    (table(problem=ASKED, solution=TOLD, answer=lambda n: n), "more than one column could be the answer"),
+    (table(text=TOLD, rating=lambda n: n % 5), ""),
     (table(one=TOLD, two=GESAGT), "no name says which column asks"),
     (table(one=ASKED, two=TOLD, three=GESAGT), "no name says which column asks"),
     (table(A=TOLD, B=GESAGT), "no name says which column asks"),

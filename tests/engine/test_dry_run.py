@@ -91,7 +91,11 @@ def test_it_is_asked_for_in_a_process_of_its_own(make_run: Make) -> None:
     made = first_batch(run)
     assert made.lessons == 8 and len(made.input_ids) == 4
     assert not run.events.exists()  # the run itself hasn't begun
-    run.recipe.write_text("training: {max_length: 16}\nmodel: {source: folder, name: /nowhere}\n", encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_dry_run_that_fails_gives_the_problem_of_the_training(make_run: Make) -> None:
+    run = make_run(**{"model.name": "/nowhere"})
     with pytest.raises(ProblemError) as refused:
         first_batch(run)
     assert refused.value.problem.code == "model.folder_missing"

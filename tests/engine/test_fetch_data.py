@@ -60,7 +60,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]
         "owner/one-part": HubModel({"test.jsonl": b'{"q": "a", "a": "b"}\n{"q": "c", "a": "d"}\n'}),
         "owner/several": HubModel(
             {
-                "README.md": b"---\nconfigs:\n- config_name: korean\n  data_files:\n  - split: train\n    path: ko.csv\n"
+                "README.md": b"---\nconfigs:\n"
+                b"- config_name: korean\n  data_files:\n  - split: train\n    path: ko.csv\n"
                 b"- config_name: english\n  data_files:\n  - split: train\n    path: en.csv\n  sep: ';'\n---\n",
                 "ko.csv": "질문,답변\n언제?,내일\n".encode(),
                 "en.csv": b"q;a\nwhen?;tomorrow, or later\n",
@@ -99,18 +100,6 @@ def kept_rows(child: Child, name: str, split: str) -> list[dict[str, object]]:
     return rows
 
 
-def test_a_part_is_kept_as_it_stands_and_the_others_are_not_downloaded(
-    download: Callable[..., Child], hub: StandInHub
-) -> None:
-    child = download()
-    assert kept_rows(child, NAME, "train") == told(0, 60)
-    assert {asked.file for asked in hub.fetched()} <= {TRAIN, MORE, "README.md"}
-    size = len(hub.datasets[NAME].files[TRAIN]) + len(hub.datasets[NAME].files[MORE])
-    progress = [event for event in child.events() if isinstance(event, Progressed)]
-    assert (progress[-1].done, progress[-1].total, progress[-1].unit) == (60, 60, "examples")
-    assert any(event.unit == "bytes" and event.done == event.total == size for event in progress)
-
-
 def test_a_download_that_breaks_off_in_the_middle_of_a_file_is_taken_up_at_the_next_try(
     download: Callable[..., Child], hub: StandInHub
 ) -> None:
@@ -120,10 +109,16 @@ def test_a_download_that_breaks_off_in_the_middle_of_a_file_is_taken_up_at_the_n
     assert not fetched_path(NAME, "train").exists()
     hub.breaks.clear()
     before = len(hub.fetched())
-    assert kept_rows(download(), NAME, "train") == told(0, 60)
+    child = download()
+    assert kept_rows(child, NAME, "train") == told(0, 60)
     assert [asked.file for asked in hub.fetched()[before:] if asked.file.endswith(".parquet")] == [MORE]
+    size = len(hub.datasets[NAME].files[TRAIN]) + len(hub.datasets[NAME].files[MORE])
+    progress = [event for event in child.events() if isinstance(event, Progressed)]
+    assert (progress[-1].done, progress[-1].total, progress[-1].unit) == (60, 60, "examples")
+    assert any(event.unit == "bytes" and event.done == event.total == size for event in progress)
 
 
+@pytest.mark.faults
 def test_a_download_whose_process_was_killed_or_whose_files_were_damaged_is_whole_at_the_next_try(
     download: Callable[..., Child], hub: StandInHub
 ) -> None:
@@ -200,25 +195,26 @@ def all_in_one_process(jobs: list[FetchData], folder: Path) -> list[JobFolder]:
     return folders
 
 
-def test_what_cannot_be_had_is_refused_with_the_names_of_what_there_is(hub: StandInHub, tmp_path: Path) -> None:
-    jobs = [FetchData(name=name, split=split) for name, split, _, _ in REFUSED]
+def test_parts_and_collections_are_taken_or_refused_with_the_names_of_what_there_is(
+    hub: StandInHub, tmp_path: Path
+) -> None:
+    asked = [*REFUSED, *TAKEN]
+    jobs = [FetchData(name=name, split=split) for name, split, *_ in asked]
     folders = all_in_one_process(jobs, tmp_path / "jobs")
-    for (name, split, code, word), folder in zip(REFUSED, folders, strict=True):
+    refused, taken = folders[: len(REFUSED)], folders[len(REFUSED) :]
+    for (name, split, code, word), folder in zip(REFUSED, refused, strict=True):
         ending = folder.reader().read_new()[-1]
         assert isinstance(ending, Failed), (name, split)
         assert (ending.problem.code, word in ending.problem.english()) == (code, True), (name, ending.problem)
-    assert not [asked for asked in hub.fetched() if asked.file.endswith((".parquet", ".csv", ".py"))]
-    assert not list(ROOT.glob("canary")) and not list(tmp_path.rglob("canary"))
-
-
-def test_collections_and_parts_are_taken_by_name_or_because_there_is_no_other(hub: StandInHub, tmp_path: Path) -> None:
-    jobs = [FetchData(name=name, split=split) for name, split, _, _ in TAKEN]
-    folders = all_in_one_process(jobs, tmp_path / "jobs")
-    for (name, split, taken, rows), folder in zip(TAKEN, folders, strict=True):
+    for (name, split, part, rows), folder in zip(TAKEN, taken, strict=True):
         events = folder.reader().read_new()
         fetched = next((event for event in events if isinstance(event, Fetched)), None)
-        assert fetched is not None, folder.log
-        assert fetched.split == taken and Path(fetched.folder) == fetched_path(name, taken)
+        assert fetched is not None, events
+        assert (Path(fetched.folder), fetched.split) == (fetched_path(name, part), part)
+        assert fetched.size == fetched_path(name, part).stat().st_size
         assert pq.read_table(fetched.folder).to_pylist() == rows
-        assert any(isinstance(event, Noticed) for event in events) == (split != taken)
+        assert any(isinstance(event, Noticed) for event in events) == (split != part)
         assert ":" not in Path(fetched.folder).name  # not allowed in names on Windows
+    downloaded = [one.file for one in hub.fetched() if one.file != "README.md"]
+    assert sorted(downloaded) == sorted([TEST, TRAIN, MORE, "test.jsonl", "ko.csv", "en.csv"])  # each once, no program
+    assert not list(ROOT.glob("canary")) and not list(tmp_path.rglob("canary"))

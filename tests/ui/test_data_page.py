@@ -334,6 +334,7 @@ def test_first_rows_are_shown_while_the_rest_is_read(page: DataPage, qtbot: QtBo
     qtbot.waitUntil(page.reading.isVisible)
     assert page.reading.words.text() == "Reading the rows.  200 of 1,200,000"
     assert page.loaded.isVisible() and page.table.model.listing.raw
+    assert page.source.facts.text() == "the first 40 rows" and not page.source.roles.isVisible()
     assert not page.next.isEnabled()
     session.cancel_data()
 

@@ -15,6 +15,9 @@ LOST = re.compile("\ufffd+|ï¿½|占쏙옙")
 """What stands where letters could not be read; the last is how Korean programs show it."""
 
 
+_DOUBLE_BYTES = re.compile("(?:[\xa1-\xfd][\xa1-\xfe])+")
+
+
 @cache
 def _as_bytes() -> dict[str, int]:
     """Which byte each letter was, had bytes been read as Windows' western letters, or Latin-1 where these have none."""
@@ -38,7 +41,9 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     utf8 = f"(?:{letters(0xC2, 0xDF)}{more}|{letters(0xE0, 0xEF)}{more}{{2}}|{letters(0xF0, 0xF4)}{more}{{3}})"
     # Hangul of two bytes each, at least three, with plain letters between
     hangul = "[\xb0-\xc8][\xa1-\xfe]"
-    return re.compile(f"{utf8}+"), re.compile(f"{hangul}(?:[ -~]{{0,3}}{hangul}){{2,}}(?:[\xa1-\xfe]{{2}})*")
+    return re.compile(f"{utf8}+"), re.compile(
+        f"(?<![^\\x00-\\x7f]){hangul}(?:[ -~]{{0,3}}{hangul}){{2,}}(?:[\xa1-\xfe]{{2}})*"
+    )
 
 
 def mojibake(text: str) -> list[Mark]:
@@ -63,6 +68,13 @@ def _undone(text: str) -> list[tuple[int, int, str]]:
     table = _as_bytes()
     western, korean = _patterns()
     found: list[tuple[int, int, str]] = []
+    if any(_is_korean(match.group()) for match in korean.finditer(text)):
+        for match in _DOUBLE_BYTES.finditer(text):
+            try:
+                found.append((*match.span(), match.group().encode("latin-1").decode("cp949")))
+            except (UnicodeDecodeError, UnicodeEncodeError):
+                continue
+        return found
     for match in western.finditer(text):
         try:
             meant = bytes(table[letter] for letter in match.group()).decode("utf-8")
@@ -70,17 +82,19 @@ def _undone(text: str) -> list[tuple[int, int, str]]:
             continue
         if _was_meant(match.group(), meant):
             found.append((*match.span(), meant))
-    if found:
-        return found
-    for match in korean.finditer(text):
-        try:
-            meant = match.group().encode("latin-1").decode("cp949")
-        except (UnicodeDecodeError, UnicodeEncodeError):
-            continue
-        syllables = sum("가" <= letter <= "힣" for letter in meant)
-        if syllables >= 3 and syllables >= 0.8 * sum(not letter.isascii() for letter in meant):
-            found.append((*match.span(), meant))
     return found
+
+
+def _is_korean(read: str) -> bool:
+    """Whether these western letters are Hangul of old Windows. What is UTF-8 as well was meant as that."""
+    stored = read.encode("latin-1")
+    try:
+        stored.decode("utf-8")
+        return False
+    except UnicodeDecodeError:
+        meant = stored.decode("cp949", "replace")
+    syllables = sum("가" <= letter <= "힣" for letter in meant)
+    return syllables >= 3 and syllables >= 0.8 * sum(not letter.isascii() for letter in meant)
 
 
 def _was_meant(read: str, meant: str) -> bool:
@@ -90,7 +104,7 @@ def _was_meant(read: str, meant: str) -> bool:
     if len(meant) == 1 and len(read) == 2:
         # Ã and Â with a sign behind are hardly ever written; two other letters can be a word's end and a quotation mark
         return read[0] in "ÃÂ" and not (read[0] == "Â" and read[1] in "«»“”‘’")
-    return all(
+    return bool(_undone(meant)) or all(
         letter.isalpha() or 0xA0 <= ord(letter) <= 0xFF or 0x2000 <= ord(letter) <= 0x33FF or ord(letter) > 0xF000
         for letter in meant
     )

@@ -27,6 +27,7 @@ _PARAGRAPH, _TABLE, _ROW, _CELL = qn("w:p"), qn("w:tbl"), qn("w:tr"), qn("w:tc")
 _TEXT, _TAB, _BREAK, _HYPHEN = qn("w:t"), qn("w:tab"), qn("w:br"), qn("w:noBreakHyphen")
 _WRAPPERS = tuple(map(qn, ("w:sdt", "w:sdtContent", "w:ins", "w:smartTag", "w:customXml", "w:moveTo")))
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
+_LIST = 100
 # Fallback repeats what stands in Choice; a text box repeats the paragraph it is tied to; moveFrom is where it was.
 _SKIPPED = (*map(qn, ("w:txbxContent", "w:del", "w:moveFrom", "w:tabs")), _FALLBACK)
 
@@ -77,7 +78,7 @@ def _contents(document: Document) -> Iterator[Block | Grid]:
         outline = element.find(f"{qn('w:pPr')}/{qn('w:outlineLvl')}")
         if outline is not None and outline.get(qn("w:val"), "9").isdecimal():
             level = int(outline.get(qn("w:val"), "9")) + 2
-        listed = element.find(f"{qn('w:pPr')}/{qn('w:numPr')}") is not None
+        listed = level == _LIST or element.find(f"{qn('w:pPr')}/{qn('w:numPr')}") is not None
         if 1 <= level <= 10:
             yield Block("heading", text, level)
         elif listed:
@@ -87,7 +88,7 @@ def _contents(document: Document) -> Iterator[Block | Grid]:
 
 
 def _levels(document: Document) -> dict[str, int]:
-    """For each style its level as a heading, from 1; -1 for the lines of a table of contents."""
+    """For each style its level as a heading, from 1; -1 for the lines of a table of contents, `_LIST` for lists."""
     levels: dict[str, int] = {}
     for style in document.styles.element.iter(qn("w:style")):
         name = style.find(qn("w:name"))
@@ -96,6 +97,8 @@ def _levels(document: Document) -> dict[str, int]:
         level = 0
         if words.startswith(("toc ", "목차")):
             level = -1
+        elif words.startswith(("list ", "목록")):
+            level = _LIST
         elif words.startswith(("heading ", "제목 ")) and words[-1].isdecimal():
             level = int(words[-1]) + 1  # below the title of the document
         elif words in ("title", "제목"):

@@ -22,6 +22,11 @@ _OPTION = re.compile(r"^\s*\(?B[.)]")
 _FEWEST = 2
 
 
+def begins_part(line: str) -> bool:
+    """Whether a question or an answer begins in this line."""
+    return bool(_QUESTION.match(line) or _ANSWER.match(line))
+
+
 def pairs_in(lines: Iterable[str]) -> list[tuple[str, str]] | None:
     """(question, answer) pairs where most of the text is made of them, else None. Either may be ""."""
     found: list[tuple[list[str], list[str]]] = []

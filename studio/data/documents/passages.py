@@ -132,7 +132,7 @@ class _Filling:
                     if self.size and self.size + len(piece.text) > most:
                         yield from self.flush()
                     self._append(between, piece.text)
-                    self.size += len(piece.text)
+                    self.size += len(piece.text) + len(between)
                     between = piece.after
                 self._last_kind = kind
                 return

@@ -17,7 +17,7 @@ from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.words import N_, Sentence, sentence
 from studio.data import limits
 from studio.data.documents.hwpx import protected
-from studio.data.documents.pairs import pairs_in, table_of_pairs
+from studio.data.documents.pairs import begins_part, pairs_in, table_of_pairs
 from studio.data.documents.passages import table_of_passages
 from studio.data.documents.plain_text import prose
 from studio.data.table import Table
@@ -96,7 +96,9 @@ def _without_edges(pages: Sequence[Sequence[str]]) -> Iterator[Sequence[str]]:
     stripped = [[line for line in page if line] for page in pages]
     for page in stripped:
         seen.update({shape(line) for line in (*page[:_EDGE_LINES], *page[-_EDGE_LINES:])})
-    often = {line for line, times in seen.items() if times >= 3 and times > 0.5 * len(pages)}
+    often = {
+        line for line, times in seen.items() if times >= 3 and times > 0.5 * len(pages) and len(line) <= _LONGEST_EDGE
+    }
     number = re.compile(r"\W*(?:page\s*)?\d{1,4}(?:\s*(?:/|of)\s*\d{1,4})?\W*", re.IGNORECASE)
     for page in stripped:
         begin, end = 0, len(page)
@@ -110,9 +112,8 @@ def _without_edges(pages: Sequence[Sequence[str]]) -> Iterator[Sequence[str]]:
 
 
 _ENDS = re.compile(r"""[.!?。…:：]["'”’)\]]*$""")
-_BEGINS = re.compile(
-    r"\s*(?:[-*•·○●▪※■□◆]|\(?\d{1,3}[.)]|[가-하][.)]|[①-⑳]|제\s*\d+\s*[장절조]|(?:Q|A|질문|답변|질의|응답|문|답)\s?\d*\s*[.:：)])"
-)
+_BEGINS = re.compile(r"\s*(?:[-*•·○●▪※■□◆]|\(?\d{1,3}[.)]|[가-하][.)]|[①-⑳]|제\s*\d+\s*[장절조])")
+_LONGEST_EDGE = 80
 
 
 def _paragraphs(pages: Iterator[Sequence[str]]) -> Iterator[str]:
@@ -122,7 +123,9 @@ def _paragraphs(pages: Iterator[Sequence[str]]) -> Iterator[str]:
         widths = sorted(len(line) for line in page)
         full = 0.7 * widths[int(0.8 * len(widths))] if widths else 0
         for line in page:
-            if held and (_BEGINS.match(line) or was_short or (_ENDS.search(held) and len(line) < 0.5 * full)):
+            if held and (
+                _BEGINS.match(line) or begins_part(line) or was_short or (_ENDS.search(held) and len(line) < 0.5 * full)
+            ):
                 yield from (held, "")
                 held = ""
             broken_word = held.endswith("-") and line[:1].islower()

@@ -143,9 +143,12 @@ class LoadedData(QWidget):
             self.table.clear_filter()
             self.table.box.clear()
             self.inspector.begin()
-        settled = [doubt for doubt in table.doubts if self._is_settled(doubt)]
-        sure = session.guess_sure or self._is_settled("roles") or (session.reading_data and found is None)
-        self.source.show_table(table, session.recipe.data, sure=sure, why=session.guess_why, settled=settled)
+        if session.reading_data and found is None:
+            self.source.show_beginning(table)
+        else:
+            settled = [doubt for doubt in table.doubts if self._is_settled(doubt)]
+            sure = session.guess_sure or self._is_settled("roles")
+            self.source.show_table(table, session.recipe.data, sure=sure, why=session.guess_why, settled=settled)
         self._paint_list()
         self._paint_findings()
         self.paint_reading()
@@ -195,7 +198,7 @@ class LoadedData(QWidget):
         if found is None or self._position is None or self._position >= count:
             self._read = None
             self._asked += 1
-            pane.show_nothing()
+            pane.show_nothing(self._why_nothing())
             return
         waiting = model.is_fetching() or model.looking
         wanted = (id(found.examples), self._position, model.folder, waiting, limit, mode, recipe.training.learn_from)
@@ -203,6 +206,13 @@ class LoadedData(QWidget):
             return
         self._read = wanted
         self._ask(self._position, waiting)
+
+    def _why_nothing(self) -> str:
+        if self._session.examples is not None:
+            return ""
+        if self._session.reading_data:
+            return tr("This is shown when the file has been read.")
+        return tr("This is shown when the columns have their parts.")
 
     def _ask(self, position: int, waiting: bool) -> None:
         session, pane = self._session, self.inspector.pane

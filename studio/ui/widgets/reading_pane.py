@@ -72,9 +72,10 @@ class ReadingPane(QWidget):
         layout.addWidget(self.adaptations)
         self.show_nothing()
 
-    def show_nothing(self) -> None:
-        """There is no example to show."""
+    def show_nothing(self, words: str = "") -> None:
+        """There is no example to show; `words` say why."""
         self._begin()
+        self.facts.setText(words)
 
     def show_plain(self, example: Example, words: str, *, can_fetch: bool = False) -> None:
         """The conversation without word pieces; `words` say why, and `can_fetch` offers the way to a model."""

@@ -78,16 +78,27 @@ class SourceCard(Card):
         self.options.changed.connect(self.reading_changed)
         self.options.hide()
         self.body.addWidget(self.options)
-        self.body.addWidget(line())
+        self._line = line()
+        self.body.addWidget(self._line)
         self.roles = RoleChooser()
         self.roles.roles_chosen.connect(self.roles_chosen)
         self.body.addWidget(self.roles)
+
+    def show_beginning(self, table: Table) -> None:
+        """The first rows of a file that is still being read: how it was read and what its columns are comes later."""
+        self.name.setText(table.path.name)
+        self.facts.setText(tr("the first {n} rows", n=f"{len(table.rows):,}"))
+        self._show_doubts(table, table.doubts)
+        for part in (self.how, self.sheet, self.options, self.roles, self._line):
+            part.hide()
 
     def show_table(
         self, table: Table, choice: DataChoice, *, sure: bool, why: Sequence[Sentence], settled: Sequence[str] = ()
     ) -> None:
         """Paint what was read, and how. Doubts that are `settled` aren't asked again."""
         self._painting = True
+        self._line.show()
+        self.roles.show()
         self.name.setText(table.path.name)
         self.name.setAccessibleDescription(str(table.path))
         self.facts.setText(source_facts(table, choice.passage_length))
