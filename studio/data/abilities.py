@@ -45,6 +45,11 @@ class Abilities:
         return self._shows([Message(role="system", content="zqrule"), _ASK, _END], "zqrule")
 
     @cached_property
+    def answer_first(self) -> bool:
+        """Whether a conversation may begin with what the assistant says, as a greeting does."""
+        return self._shows([Message(role="assistant", content="zqhello"), _ASK, _END], "zqhello", "zqask")
+
+    @cached_property
     def same_speaker_twice(self) -> bool:
         """Whether somebody may speak twice in a row."""
         return self._shows([_ASK, Message(role="user", content="zqmore"), _END], "zqask", "zqmore")

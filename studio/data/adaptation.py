@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from studio.core.conversation import Message, ToolCall
 from studio.core.words import N_, Sentence, sentence
@@ -48,6 +48,9 @@ THOUGHTS_LEFT_OUT = N_("This model's chat template leaves out thoughts, so they 
 EARLIER_THOUGHTS_LEFT_OUT = N_(
     "As this model does when it is used, its chat template leaves out the thoughts before earlier answers. Only those "
     "before the last answer are learned."
+)
+QUESTION_ADDED = N_(
+    "This model wants a question first, so an empty one stands before conversations that begin with an answer."
 )
 TURNS_JOINED = N_(
     "This model wants questions and answers in turn, so what the same speaker says twice in a row is joined."
@@ -105,6 +108,10 @@ def adapted(messages: tuple[Message, ...], tools: str, abilities: Abilities) -> 
     if any(m.role == "system" and m.content for m in messages) and not abilities.system:
         messages = _without_system(messages)
         made.append(SYSTEM_FOLDED)
+    rules = sum(1 for _ in takewhile(lambda m: m.role == "system", messages))
+    if len(messages) > rules and messages[rules].role == "assistant" and not abilities.answer_first:
+        messages = (*messages[:rules], Message(role="user"), *messages[rules:])
+        made.append(QUESTION_ADDED)
     twice = any(a.role == b.role and a.role in ("user", "assistant") for a, b in pairwise(messages))
     if twice and not abilities.same_speaker_twice:
         messages = _joined(messages)

@@ -105,16 +105,16 @@ class AnswerPlaces:
 
     def _span(self, talk: Talk, whole: Rendered, position: int, *, needs_prefix: bool) -> Span:
         text = whole.text
-        before = self._rendering.of(talk, position, prompt=True).text if position else ""
-        is_prefix = text.startswith(before)
-        if needs_prefix and not is_prefix:
+        before = self._prompt(talk, position, must=needs_prefix)
+        is_prefix = before is not None and text.startswith(before)
+        if needs_prefix and not is_prefix and position:
             raise _NoPlace
         is_last = position == len(talk.messages) - 1
         upto = text if is_last else self._rendering.of(talk, position + 1).text
-        if is_prefix and text.startswith(upto) and len(upto) > len(before):
+        if before is not None and is_prefix and text.startswith(upto) and len(upto) > len(before):
             return (len(before), self._without_trailing_space(upto, len(before)))
         place = self._place(talk, whole, position)
-        if not is_prefix and upto.startswith(before):
+        if before is not None and not is_prefix and upto.startswith(before):
             alone = upto[len(before) : self._without_trailing_space(upto, len(before))]
             at = text.find(alone, max(0, place[1] - len(alone)), place[0] + len(alone))
             if at >= 0 and at <= place[0] and place[1] <= at + len(alone):
@@ -122,8 +122,20 @@ class AnswerPlaces:
         calls = bool(talk.messages[position].tool_calls)
         if calls and not is_prefix and not talk.messages[position].content.strip():
             raise _NoPlace  # what stands before the name of the call can't be told
-        start = len(before) if is_prefix and len(before) <= place[0] else place[0]
+        start = len(before) if before is not None and is_prefix and len(before) <= place[0] else place[0]
         return (start, self._end_mark_after(whole, place[1], only_space=not calls))
+
+    def _prompt(self, talk: Talk, position: int, *, must: bool) -> str | None:
+        """What the model is given before it answers; None where nothing comes before, or the template refuses a
+        conversation that ends there. Raises `ProblemError` for the latter where there `must` be one."""
+        if not position:
+            return None
+        try:
+            return self._rendering.of(talk, position, prompt=True).text
+        except ProblemError:
+            if must:
+                raise
+            return None
 
     def _place(self, talk: Talk, whole: Rendered, position: int) -> Span:
         found = self._rendering.place_of(talk, position)

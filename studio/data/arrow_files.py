@@ -93,6 +93,7 @@ def streamed_arrow(saved: ArrowFiles) -> Stream:
     """All rows as text, a batch at a time: see `Stream`. Raises `ProblemError`."""
     schema = saved.schema()
     names = readable(saved.path, schema)
+    before = [file.stat() for file in saved.files]
     count = sum(batch.num_rows for batch in saved.batches())
     if count > limits.ROWS:
         raise limits.too_many_rows(saved.path)
@@ -100,10 +101,16 @@ def streamed_arrow(saved: ArrowFiles) -> Stream:
     told = stream_of(table_of_arrow(saved.path, "dataset", bare, schema, saved.splits, saved.split))
     columns = text_schema(names)
 
+    def guard() -> None:
+        for file, about in zip(saved.files, before, strict=True):
+            limits.guard_unchanged(file, about)
+
     def batches() -> Iterator[pa.RecordBatch]:
+        guard()
         for batch in saved.batches():
             for start in range(0, batch.num_rows, BATCH_ROWS):
                 part = batch.select(names).slice(start, BATCH_ROWS)
                 yield pa.RecordBatch.from_arrays([text_of_column(column) for column in part.columns], schema=columns)
+        guard()
 
     return replace(told, count=count, batches=batches())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -50,17 +51,18 @@ def first_parquet(path: Path, count: int, sheets: tuple[str, ...] = (), sheet: s
 
 def stream_parquet(path: Path, sheets: tuple[str, ...] = (), sheet: str = "") -> Stream:
     """All rows as text, a batch at a time: see `Stream`. Raises `ProblemError`."""
+    before = path.stat()
     with _parquet(path) as file:
         schema, count = file.schema_arrow, file.metadata.num_rows
         names = readable(path, schema)
     # One that holds no row, or nothing but bytes, is refused here as it is when it is opened.
     bare = table_of_arrow(path, "parquet", some_row(schema, names, count), schema, sheets, sheet)
-    batches = _text_batches(path, tuple(names), count)
+    batches = _text_batches(path, before, tuple(names), count)
     return replace(stream_of(bare), count=count, batches=batches)
 
 
-def _text_batches(path: Path, names: tuple[str, ...], count: int) -> Iterator[pa.RecordBatch]:
-    before = path.stat()
+def _text_batches(path: Path, before: os.stat_result, names: tuple[str, ...], count: int) -> Iterator[pa.RecordBatch]:
+    limits.guard_unchanged(path, before)
     size = given = 0
     with _parquet(path) as file:
         schema = text_schema(names)

@@ -49,7 +49,10 @@ def stream_delimited(path: Path, choice: DataChoice) -> Stream:
 def first_delimited(path: Path, choice: DataChoice, count: int) -> Table:
     """Its first `count` rows. What comes later in the file, such as a quotation mark left open, isn't seen."""
     reading = _begun(path, choice, beginning_only=True)
-    mode, found = reading.survey("lenient", at_most=count)
+    try:
+        mode, found = reading.survey("lenient", at_most=count)
+    except _BadQuote:
+        mode, found = reading.survey("lines", at_most=count)
     return held(reading.stream(mode, found, found.examples, found.notes()))
 
 

@@ -247,6 +247,9 @@ def _pair_of_lists(
         asked = (plain_message("user", question_of(row)),)
     if answered[: len(asked)] == asked:
         answered = answered[len(asked) :]  # some keep the prompt in the completion, too
+    thinking = text_of(row, roles.thinking)
+    if thinking and answered and answered[-1].role == "assistant" and not answered[-1].thinking:
+        answered = (*answered[:-1], answered[-1].model_copy(update={"thinking": writable(thinking)}))
     history = read_history(row.get(roles.history)) if roles.history else ()
     return talk((*history, *asked, *answered), instructions, text_of(row, roles.system), tools)
 

@@ -92,7 +92,8 @@ def guess_by_contents(seen: Seen) -> Guess | None:
     asks, replies = seen.looks[question].asking, seen.looks[answer].asking
     roles = Roles(question=question, answer=answer)
     marked = seen.looks[question].marked >= 0.6 and seen.looks[answer].marked <= 0.1
-    if len(candidates) == 2 and (marked or (asks >= 0.6 and replies <= 0.15)):
+    # Replies may ask more than what they reply to does; people put the question first.
+    if len(candidates) == 2 and not swap and (marked or (asks >= 0.6 and replies <= 0.15)):
         text = N_("Most texts in {question} ask something, and those in {answer} don't.")
         return Guess(roles, True, (sentence(text, question=question, answer=answer),))
     text = N_("No name says which column asks; {question} was taken as the question, {answer} as the answer.")
@@ -182,7 +183,8 @@ def _named_question(seen: Seen, answer: str) -> str | None:
         for n in seen.named("question", taken, below=EXACT)
         if seen.looks[n].about < 0.5 and seen.looks[n].filled > 0 and not seen.looks[n].is_boolean
     ]
-    partial = [n for n in seen.named("question", taken) if seen.looks[n].is_text and seen.looks[n].about < 0.5]
+    partial = [n for n in seen.named("question", taken) if seen.looks[n].is_text and not seen.looks[n].is_category]
+    partial = [n for n in partial if seen.looks[n].about < 0.5]
     speaking = [n for n in seen.prose(taken) if part_of(n) == "user"]
     return next(iter([*exact, *usable, *partial, *(speaking if len(speaking) == 1 else [])]), None)
 

@@ -69,6 +69,11 @@ def guess_conversations(seen: Seen) -> Guess | None:
             text = N_("{question} holds the messages up to the answer, and {answer} the answer.")
             return Guess(roles, True, (sentence(text, question=asked[0], answer=answers[0]),))
     order = sorted(talks, key=lambda name: _place(name, "messages"))
+    answered = seen.named("answer", talks, below=EXACT)
+    if len(talks) == 1 and answered and share(seen, talks[0], _ends_with_answer) < 0.2:
+        roles = Roles(question=talks[0], answer=answered[0], tools=tools_column(seen, {talks[0], answered[0]}))
+        text = N_("{question} holds the messages up to the answer, and {answer} the answer.")
+        return Guess(roles, len(answered) == 1, (sentence(text, question=talks[0], answer=answered[0]),))
     why = sentence(N_("Each cell of {column} holds a whole conversation."), column=order[0])
     if len(talks) > 1:
         text = N_("{names} hold conversations, too; only one of these columns can be learned.")
@@ -99,6 +104,10 @@ def _whole(seen: Seen, talk: str, sure: bool, why: list[Sentence]) -> Guess:
 def _system(seen: Seen, taken: set[str]) -> str | None:
     found = seen.named("system", taken, below=EXACT)
     return found[0] if found and not seen.looks[found[0]].is_nested else None
+
+
+def _ends_with_answer(cell: object) -> bool:
+    return [part_of(who) for who in speakers_in(cell)][-1:] == ["assistant"]
 
 
 def _has_user(cell: object) -> bool:

@@ -281,6 +281,8 @@ def notes_under(last: Sequence[tuple[_Cells, bool]], usual: int) -> int:
         thin = thin and (is_mark or filled <= max(1, usual // 3))
         if (thin and (is_mark or after_blank)) or (marked and after_blank):
             set_apart = count
+        if after_blank:
+            marked = False  # what stands above the blank row is judged by itself
     return set_apart
 
 

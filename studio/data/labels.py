@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from studio.core.words import N_
@@ -10,6 +11,7 @@ from studio.data.table import Row
 
 MOST_LABELS = 200
 LONGEST_LABEL = 80
+_NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,12})?")
 
 
 def label_text(row: Row, column: str) -> str:
@@ -34,10 +36,9 @@ def labels_of(rows: Iterable[Row], column: str, most: int = MOST_LABELS) -> tupl
 
 
 def _order(label: str) -> tuple[float, str, str]:
-    try:
+    if _NUMBER.fullmatch(label):
         return float(label), "", label
-    except ValueError:
-        return float("inf"), label.casefold(), label
+    return float("inf"), label.casefold(), label
 
 
 def asked(text: str, labels: Sequence[str]) -> str:

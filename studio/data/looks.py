@@ -98,7 +98,7 @@ def look(name: str, rows: Sequence[Row]) -> Look:
         spaced=spaced,
         distinct=distinct,
         different=len(seen),
-        values=tuple(sorted(seen)[:60]),
+        values=tuple(sorted(text for text in seen if len(text) <= 60)[:60]),
         # Codes and file names are one short run of plain letters each, and all different.
         is_text=letters > 0.5 and numbers < 0.5 and (spaced > 0.2 or foreign > 0.3 or length > 20 or distinct < 0.9),
         is_category=count >= 4 and length <= 40 and len(seen) <= max(2, min(60, count // 2)) and distinct <= 0.5,

@@ -86,9 +86,11 @@ ABOUT = frozenset(_ABOUT.split())
 _ENDINGS = (
     "번호 일자 일시 날짜 시간 시각 점수 여부 코드 조회수 링크 출처 이메일 아이디 개수 상태 작성일 등록일 답변일 "
     "질문일 문의일 "
-    "접수일 처리일 작성자 답변자 질문자 문의자 담당자 등록자 상담자 성명 연락처 만족도 길이 난이도 id 日時 番号 日期 "
+    "접수일 처리일 작성자 답변자 질문자 문의자 담당자 등록자 상담자 성명 연락처 만족도 길이 난이도 유형 분류 구분 "
+    "종류 id 日時 番号 日期 "
     "编号"
 )
+_KINDS = ("category", "topic", "class", "group", "model", "source", "label", "kategorie", "catégorie", "categoría")
 _ABOUT_ENDINGS = tuple(_ENDINGS.split())
 
 
@@ -126,7 +128,9 @@ def is_about(name: str) -> bool:
         return False
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", unicodedata.normalize("NFKC", name))
     parts = [part for part in re.split(r"[\s_\-./()\[\]:]+", spaced.casefold()) if part]
-    if len(parts) > 1 and (parts[-1] in ABOUT or (parts[0] in ABOUT and parts[1] in ("of", "de", "der", "du"))):
+    if len(parts) > 1 and (
+        parts[-1] in ABOUT or parts[-1] in _KINDS or (parts[0] in ABOUT and parts[1] in ("of", "de", "der", "du"))
+    ):
         return True
     return short.endswith(_ABOUT_ENDINGS)
 

@@ -97,6 +97,7 @@ def _no_roles(table: Table) -> ProblemError:
 
 def _check_conflicts(roles: Roles) -> None:
     asked = bool(roles.question or roles.question_template or roles.answer)
+    asked = asked or bool(roles.context or roles.thinking or roles.history)
     in_rows = bool(roles.conversation or roles.speaker or roles.said)
     picked = bool(roles.options or roles.label)
     if sum((bool(roles.messages), bool(roles.text), in_rows, asked or picked)) > 1:
@@ -105,6 +106,14 @@ def _check_conflicts(roles: Roles) -> None:
             N_("Whole conversations, plain text, and questions with answers can't be chosen together."),
             N_("An example is one of these three."),
             N_("Keep one of them and clear the others."),
+        )
+    if roles.system and (roles.text or in_rows):
+        raise roles_problem(
+            "data.system_without_question",
+            N_("The column {column} holds standing instructions, which plain text and turns in rows can't take."),
+            N_("They belong to questions with answers, or to whole conversations."),
+            N_("Clear this column, or write the instructions once for all examples."),
+            column=roles.system,
         )
     if roles.label and (roles.options or roles.answer):
         raise roles_problem(

@@ -135,7 +135,7 @@ def _norms(shape: ModelShape, work: Workload, has: Formats) -> int:
     kept = has.stream if as_it_is else 4
     if work.method == "full" and shape.norm == "rms":
         kept += has.normed
-    total = shape.norms * shape.hidden * kept
+    total = shape.norms * shape.hidden * kept * shape.norm_saves
     if shape.query_norm != "no":
         width = (shape.heads + shape.kv_heads) * shape.head_dim
         total += width * (4 + (has.normed if work.method == "full" else 0))
@@ -148,12 +148,16 @@ def _norms(shape: ModelShape, work: Workload, has: Formats) -> int:
 def _attention(shape: ModelShape, block: Block, work: Workload, has: Formats) -> int:
     """Queries, keys, values, output, and the sum of each row of scores."""
     narrow = shape.head_dim == shape.value_dim and shape.head_dim <= MOST_FLASH_WIDTH
-    grouped = not masked(block, work) and narrow and not _eager(shape, work)
+    grouped = not masked(block, work) and narrow and not _eager(shape, work) and not work.repeats_keys
     kv_heads = shape.kv_heads if grouped or work.attention == "flash" else shape.heads
     queries = shape.heads * shape.head_dim
     keys, values = kv_heads * shape.head_dim, kv_heads * shape.value_dim
     output = shape.heads * shape.value_dim
-    return (queries + keys + values + output) * has.attention + shape.heads * 4
+    total = (queries + keys + values + output) * has.attention + shape.heads * 4
+    if shape.fused and kv_heads == shape.kv_heads:
+        # The values are a part of one tensor, all of which is kept with them.
+        total += (queries + keys) * has.output(block.linears[0], work, has.normed)
+    return total
 
 
 def _inputs(shape: ModelShape, block: Block, work: Workload, has: Formats) -> tuple[int, int]:

@@ -140,7 +140,8 @@ def read_decoder(facts: ConfigFacts) -> ModelShape:
         norms=norms,
         query_norm=query_norm,
         gated=family.gated,
-        fused=family.fused_mlp,
+        fused=family.fused_attention,
+        norm_saves=2 if facts.kind.startswith("cohere") else 1,  # what is left of the mean is computed twice
         parallel=family.parallel or norms == 1,
         activation_saves=activation_saves(facts),
         softcapped=family.softcapped and facts.positive("attn_logit_softcapping"),

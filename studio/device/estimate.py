@@ -125,11 +125,13 @@ def estimate(shape: ModelShape, work: Workload) -> Estimate:
     if work.checkpointing and has.stream == 4:
         fullest -= work.tokens * shape.hidden * 4  # the first norm's input is the checkpoint itself
     keeping = max((one.keeps for _, one in layers), default=0) if work.checkpointing else 0
+    of_layers, of_the_head = _casts(shape, work)
+    kept += of_layers
     grown = gradients if work.accumulates else 0
     of_head = shape.vocab * shape.hidden * learner if work.method == "full" else 0
     copy = stored.trainable * learner if work.optimizer == "adamw" and not work.fused_optimizer else 0
     moments = {
-        "loss": {"activations": kept + ends, "logits": scores, "gradients": grown, "workspace": _casts(shape, work)},
+        "loss": {"activations": kept + ends, "logits": scores, "gradients": grown, "workspace": of_the_head},
         "layer": {
             "activations": kept + min(keeping, fullest),
             "logits": held,
@@ -236,10 +238,11 @@ def _state_of_all(shape: ModelShape, work: Workload) -> int:
 
 def _kept(shape: ModelShape, work: Workload, has: Formats, layers: list[tuple[int, Layer]]) -> tuple[int, int]:
     """Bytes that the layers keep until the backward pass comes to them; and what the end of the model keeps on top
-    until the loss is done with: the last norm's input in float32, and the last stream."""
+    until the loss is done with: the last norm's input in float32, and, when all learns, its product
+    and the head's input."""
     stream = work.tokens * shape.hidden * has.stream
     mask = work.batch * work.length**2 if any(masked(block, work) for block in shape.blocks) else 0
-    ends = work.tokens * shape.hidden * (4 if has.stream == 2 else 0) + stream
+    ends = work.tokens * shape.hidden * 4
     if work.method == "full":
         ends += work.tokens * shape.hidden * (has.normed + has.learner)
     if work.checkpointing:
@@ -267,12 +270,16 @@ def _scores(shape: ModelShape, work: Workload, has: Formats) -> tuple[int, int]:
     return tile + gradient + gathered, 0
 
 
-def _casts(shape: ModelShape, work: Workload) -> int:
-    """Copies in the computing format of weights that are stored in float32, under autocast: the head's, kept for its
-    gradient; and all that learn, which autocast keeps until the forward pass is over."""
+def _casts(shape: ModelShape, work: Workload) -> tuple[int, int]:
+    """Copies in the computing format of weights that are stored in float32, which autocast makes: of the layers, kept
+    for their gradients where nothing is computed again, and of the head, whole or as much as a tile needs."""
     if not work.autocast or work.storage_dtype != "float32" or work.compute_dtype == "float32":
-        return 0
-    return shape.vocab * shape.hidden * BYTES[work.compute_dtype]
+        return 0, 0
+    size = BYTES[work.compute_dtype]
+    packed = shape.packable if work.method in ("qlora", "lora-8bit") else 0
+    layers = sum(b.count * sum(linear.weights for linear in b.linears) for b in shape.blocks) - packed
+    rows = min(shape.vocab, TILE[1]) if work.loss == "tiled" else shape.vocab
+    return (0 if work.checkpointing else layers * size), rows * shape.hidden * size
 
 
 def _rounded(amount: int) -> int:

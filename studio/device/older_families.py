@@ -212,6 +212,7 @@ def _plain(
         norm="layer",
         norms=norms,
         gated=False,
+        fused=len(linears) == 4,
         parallel=parallel,
         activation_saves=activation_saves(facts),
         positions=positions,

@@ -72,7 +72,8 @@ class ModelShape(_Fact):
     in float32, where the families' own return the format that they got. `query_norm` says whether queries and keys are
     normalised too, each head for itself or as a whole. `gated` feed-forward parts multiply two projections.
     `softcapped` attention exists only in its eager form. `activation_saves` counts tensors of the feed-forward width
-    that the activation keeps, `dropouts` tensors of hidden width that a layer drops out of by its own config.
+    that the activation keeps, `norm_saves` those that a norm does, `dropouts` those of hidden width that a layer drops
+    out of by its own config. `fused` attention projects queries, keys and values at once.
     """
 
     family: str
@@ -94,6 +95,7 @@ class ModelShape(_Fact):
     shared_experts: int = 0
     norm: Literal["rms", "layer"] = "rms"
     norms: int = 2
+    norm_saves: int = 1
     query_norm: Literal["no", "head", "whole"] = "no"
     gated: bool = True
     fused: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import sys
 import time
@@ -87,6 +88,17 @@ def memory_now(device: Device) -> tuple[int | None, int | None]:
     if not device.is_cuda:
         return None, None
     return torch.cuda.memory_reserved(), torch.cuda.max_memory_reserved()
+
+
+def memory_limit(device: Device) -> int | None:
+    """Bytes of the card that this process could hold now: what it holds and what is free. None on a processor."""
+    if not device.is_cuda:
+        return None
+    free, total = torch.cuda.mem_get_info(device.torch_device)
+    allowed = total
+    with contextlib.suppress(AttributeError, RuntimeError):  # a cap on the process, where one is set
+        allowed = int(total * torch.cuda.get_per_process_memory_fraction(device.torch_device))
+    return min(allowed, free + torch.cuda.memory_reserved(device.torch_device))
 
 
 def under_wsl() -> bool:

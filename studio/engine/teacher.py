@@ -18,9 +18,10 @@ from studio.core.events import SaveNow, StepDone
 from studio.core.problems import Remedy, problem
 from studio.core.words import N_
 from studio.data.encode import Encoded
-from studio.engine.device import Device, memory_now
+from studio.engine.device import Device, memory_limit, memory_now
 from studio.engine.lessons import SimilarLengths, as_rows, collate
 from studio.engine.loss import fits, learned_loss
+from studio.engine.memory_growth import MemoryGrowth
 from studio.engine.report import Report
 
 POISONED_STEPS = 3
@@ -117,6 +118,7 @@ class Conduct(TrainerCallback):
         self._poisoned = 0
         self._skipped = False
         self._save_now = False
+        self._growth = MemoryGrowth()
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
         if self.begin is not None:
@@ -154,20 +156,22 @@ class Conduct(TrainerCallback):
         self.done = state.global_step
         if not self._skipped:
             used, peak = memory_now(self._device)
-            self._report.write(
-                StepDone(
-                    step=state.global_step,
-                    total_steps=state.max_steps,
-                    passes=float(state.epoch or 0.0),
-                    loss=self.step.loss,
-                    learning_rate=self.step.learning_rate,
-                    gradient_norm=self.step.gradient_norm,
-                    tokens=self.step.tokens,
-                    seconds=now - self.step.began,
-                    memory=used,
-                    peak_memory=peak,
-                )
+            done = StepDone(
+                step=state.global_step,
+                total_steps=state.max_steps,
+                passes=float(state.epoch or 0.0),
+                loss=self.step.loss,
+                learning_rate=self.step.learning_rate,
+                gradient_norm=self.step.gradient_norm,
+                tokens=self.step.tokens,
+                seconds=now - self.step.began,
+                memory=used,
+                peak_memory=peak,
             )
+            self._report.write(done)
+            grown = self._growth.take(done, memory_limit(self._device))
+            if grown is not None:
+                self._report.write(grown)
         self._clear(now)
         self._save_now |= any(isinstance(command, SaveNow) for command in self._report.commands())
         due = state.global_step % self._save_every == 0 and state.global_step < state.max_steps

@@ -61,7 +61,7 @@ def trial(report: Report, job: Trial) -> Ending | None:
         transformers.set_seed(plan.recipe.training.seed)
         model: PeftModel = add_adapter(load_base(plan.base, plan.recipe.method, device), plan.recipe.method)
     conduct = Conduct(report, device, lambda _: None, plan.save_every)
-    trainer = trainer_for(report, run, plan, model, device, conduct)
+    trainer = trainer_for(report, RunFolder(report.folder.path), plan, model, device, conduct)
     conduct.step = trainer.step
 
     def only_try() -> None:
@@ -168,7 +168,8 @@ def one_round(trainer: Teacher, inputs: dict[str, torch.Tensor]) -> Round:
     model, optimizer = trainer.model_wrapped, trainer.optimizer
     began = time.monotonic()
     count = (inputs["labels"] != NOT_LEARNED).sum().to(trainer.args.device)
-    trainer.training_step(model, dict(inputs), num_items_in_batch=count)
+    # past the teacher's own step, which counts what is learned
+    super(Teacher, trainer).training_step(model, dict(inputs), num_items_in_batch=count)
     if trainer.args.max_grad_norm:
         trainer._clip_grad_norm(model)
     _wait(trainer)
@@ -215,7 +216,7 @@ def _unchanged(trainer: Teacher) -> Iterator[None]:
             torch.cuda.set_rng_state_all(on_cards)
         trainer._metrics["train"].clear()
         trainer._total_train_tokens = tokens
-        trainer.step.loss, trainer.step.tokens, trainer.step.gradient_norm = 0.0, 0, math.nan
+        trainer.step.gradient_norm = math.nan
         model.train(training)
 
 

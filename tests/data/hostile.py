@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from pathlib import Path
 
 from studio.core.conversation import Message
 from studio.core.problems import ProblemError
@@ -177,12 +178,16 @@ def outcome(source: str) -> dict[str, object]:
     except ProblemError as error:
         code = error.problem.code
     seconds = time.process_time() - began
-    memory = 0
-    if sys.platform != "win32":
-        import resource
+    return {"code": code, "text": text[:500], "seconds": seconds, "memory": most_memory()}
 
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    return {"code": code, "text": text[:500], "seconds": seconds, "memory": memory}
+
+def most_memory() -> int:
+    """MiB that this process held at most so far; 0 where the system doesn't tell."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM:"))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -229,7 +230,7 @@ def test_the_row_of_names_can_be_chosen(tmp_path: Path) -> None:
     bare = chosen(tmp_path / "some.csv", 0)
     assert (bare.columns, len(bare.rows), bare.doubts) == (("column 1", "column 2"), 3, ())
     for missing in (2, 60):
-        assert problem_of(lambda row=missing: chosen(tmp_path / "some.csv", row)).code == "data.no_such_row"
+        assert problem_of(partial(chosen, tmp_path / "some.csv", missing)).code == "data.no_such_row"
 
 
 def chosen(path: Path, header_row: int) -> Table:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.core.conversation import Message
-from studio.data.adaptation import SYSTEM_FOLDED
+from studio.data.adaptation import QUESTION_ADDED, SYSTEM_FOLDED
 from studio.data.encode import NOT_LEARNED, Encoded, Encoder
 from studio.data.examples import Example
 from tests.data.conftest import CHATML, problem_of
@@ -190,15 +190,28 @@ def test_standing_instructions_that_a_template_refuses_stand_in_the_first_questi
 
 
 def test_a_conversation_that_a_template_refuses_is_refused_in_its_words(small_model: Path, tmp_path: Path) -> None:
+    strict = "{% if messages | length > 3 %}{{ raise_exception('one question only') }}{% endif %}" + CHATML
+    encoder = Encoder.from_folder(model_with(small_model, tmp_path / "model", strict), 512, "answers")
+    assert encoder.encode(talk("a", "b")).learned > 0
+    assert "one question only" in problem_of(lambda: encoder.encode(talk("a", "b", "c", "d"))).english()
+
+
+def test_a_greeting_has_an_empty_question_before_it_where_a_question_has_to_come_first(
+    small_model: Path, tmp_path: Path
+) -> None:
     strict = "{% if messages[0].role == 'assistant' %}{{ raise_exception('ask first') }}{% endif %}" + CHATML
     encoder = Encoder.from_folder(model_with(small_model, tmp_path / "model", strict), 512, "answers")
     greeting = Example(messages=(Message(role="assistant", content="Hello!"), *talk("a", "b").messages))
-    assert "ask first" in problem_of(lambda: encoder.encode(greeting)).english()
+    encoded = encoder.encode(greeting)
+    assert encoded.text.startswith("<|im_start|>user\n<|im_end|>")
+    assert learned_texts(encoder, encoded) == ["Hello!<|im_end|>", "b<|im_end|>"]
+    assert [made.text for made in encoded.adaptations] == [QUESTION_ADDED]
 
 
 def test_letters_that_look_like_marks_end_nothing(encoder: Encoder) -> None:
     encoded = encoder.encode(talk("what is <|im_end|>?", "it is <|im_end|> and no end", "ok", "done"))
-    end = encoder._tokenizer.token_to_id("<|im_end|>")
+    end = encoder.eos_id
+    assert end is not None
     assert encoded.ids.count(end) == 4
     assert [label for label in encoded.labels if label != NOT_LEARNED].count(end) == 2
     assert learned_texts(encoder, encoded) == ["it is <|im_end|> and no end<|im_end|>", "done<|im_end|>"]
@@ -227,7 +240,8 @@ def test_odd_answers_with_marks_in_them_are_learned_letter_for_letter(small_mode
         content + "<|im_end|>" for content in contents[1::2]
     )
     assert "".join(piece.text for piece in encoder.pieces(encoded)) == encoded.text
-    end = encoder._tokenizer.token_to_id("<|im_end|>")
+    end = encoder.eos_id
+    assert end is not None
     assert (encoded.ids.count(end), learned.count(end)) == (len(contents), len(contents) // 2)
     prompt = encoder.prompt_ids(talk(*contents).prompt)
     assert list(encoded.ids[: len(prompt)]) == prompt

@@ -30,6 +30,27 @@ def test_messy_files_are_read_right_or_ask(capsys: pytest.CaptureFixture[str]) -
     assert counts["right"] >= WANTED
 
 
+@pytest.mark.parametrize("seed", ["spring", "summer"])
+def test_other_texts_in_the_same_mess_are_read_as_well(tmp_path: Path, seed: str) -> None:
+    _read_others(tmp_path, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(40))
+def test_many_other_texts_in_the_same_mess_are_read_as_well(tmp_path: Path, seed: int) -> None:
+    _read_others(tmp_path, str(seed))
+
+
+def _read_others(folder: Path, seed: str) -> None:
+    outcomes = []
+    for messy in all_messy(seed):
+        (folder / messy.name).write_bytes(messy.content)
+        outcomes.append(judge(messy, folder / messy.name))
+    told = [outcome.line() for outcome in outcomes if outcome.verdict != "right"]
+    assert not [outcome for outcome in outcomes if outcome.verdict == "wrong"], told
+    assert len(outcomes) - len(told) >= WANTED, told
+
+
 def test_the_generator_makes_the_files_that_are_checked_in(tmp_path: Path) -> None:
     write_all(tmp_path / "made")
     assert {path.name for path in FILES.iterdir()} == {path.name for path in (tmp_path / "made").iterdir()}

@@ -13,7 +13,7 @@ from studio.data.kept_texts import KeptTexts
 from studio.data.near import ALIKE, NearDuplicates, frame_of, near_groups, same_question, shared
 from studio.data.near_beside import NearBeside
 from tests.benchmarks.near_duplicates import five_letters, measure, planted
-from tests.data.planted import clean
+from tests.data.clean_sets import clean
 
 
 @given(st.lists(st.tuples(st.text(max_size=40), st.text(max_size=40)), max_size=8))
@@ -39,7 +39,7 @@ def _five(text: str) -> set[str]:
 
 def test_nearly_all_planted_pairs_are_found_and_hardly_any_other() -> None:
     outcome = measure(*planted(4_000, 3))
-    print(outcome)
+    print(outcome)  # noqa: T201 - the figure is wanted
     assert outcome.planted > 600 and outcome.at_the_edge > 100
     assert outcome.recall >= 0.97
     assert outcome.found_at_the_edge >= 0.95 * outcome.at_the_edge

@@ -13,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.core.conversation import Message, ToolCall
+from studio.core.data_choice import Roles
 from studio.core.problems import ProblemError
 from studio.data.adaptation import (
     CALLS_APART,
     CALLS_WRITTEN,
     EARLIER_THOUGHTS_LEFT_OUT,
     IDS_SHORTENED,
+    QUESTION_ADDED,
     RESULTS_WRITTEN,
     SYSTEM_FOLDED,
     THOUGHTS_LEFT_OUT,
@@ -28,7 +30,8 @@ from studio.data.adaptation import (
     WORDS_LEFT_OUT,
 )
 from studio.data.encode import NOT_LEARNED, Encoded, Encoder
-from studio.data.examples import Example
+from studio.data.examples import Example, examples_from
+from studio.data.table import Table
 from studio.data.template import as_turns, tools_of
 from studio.engine.lessons import as_rows, collate, encode_all
 from tests.data.families import FAMILIES, TOLD, save_family
@@ -134,6 +137,9 @@ EXAMPLES = {
         messages=(user("a"), answer("bad one", learned=False), user("b"), answer("good one"))
     ),
     "two questions in a row": Example(messages=(user("a"), user("b"), answer("c"))),
+    "a greeting first": Example(
+        messages=(answer("Hello, how can I help?"), user("Where is it?"), answer("In the van."))
+    ),
     "emoji and combined letters": Example(messages=(user("👩‍👩‍👧 a\u0301 𝔘"), answer("ni\u0308 🙂 각"))),
     "letters that look like marks": Example(
         messages=(
@@ -289,8 +295,16 @@ def test_nothing_of_a_conversation_is_lost_unless_that_is_said(models: Callable[
 ADAPTED = {
     "chatml": {TOOLS_DESCRIBED, CALLS_WRITTEN, THOUGHTS_WRITTEN},
     "llama 3": {THOUGHTS_WRITTEN, CALLS_APART, WORDS_LEFT_OUT},
-    "mistral": {SYSTEM_FOLDED, IDS_SHORTENED, THOUGHTS_WRITTEN, TURNS_JOINED, WORDS_LEFT_OUT},
-    "gemma": {SYSTEM_FOLDED, TOOLS_DESCRIBED, CALLS_WRITTEN, RESULTS_WRITTEN, THOUGHTS_WRITTEN, TURNS_JOINED},
+    "mistral": {SYSTEM_FOLDED, IDS_SHORTENED, THOUGHTS_WRITTEN, TURNS_JOINED, WORDS_LEFT_OUT, QUESTION_ADDED},
+    "gemma": {
+        SYSTEM_FOLDED,
+        TOOLS_DESCRIBED,
+        CALLS_WRITTEN,
+        RESULTS_WRITTEN,
+        THOUGHTS_WRITTEN,
+        TURNS_JOINED,
+        QUESTION_ADDED,
+    },
     "phi 4": {TOOLS_DESCRIBED, CALLS_WRITTEN, RESULTS_WRITTEN, THOUGHTS_WRITTEN},
     "phi 4 mini": {TOOLS_DESCRIBED, CALLS_WRITTEN, THOUGHTS_WRITTEN},
     "qwen 2.5": {THOUGHTS_WRITTEN},
@@ -309,7 +323,7 @@ def test_each_family_says_what_it_writes_in_another_way(models: Callable[..., Pa
     for what, example in EXAMPLES.items():
         if what != "letters that look like marks":
             encoder.encode(example)
-    assert {said.text for said in encoder.adaptations} == ADAPTED[name]
+    assert {made.text for made in encoder.adaptations} == ADAPTED[name]
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -418,3 +432,97 @@ def test_any_text_is_read_as_transformers_reads_it(
     pieces = encoder.pieces(encoded)
     assert "".join(piece.text for piece in pieces) == encoded.text
     assert encoded.learned > 0
+
+
+def table(*rows: dict[str, object]) -> Table:
+    return Table(path=Path("file.jsonl"), format="jsonl", columns=tuple(rows[0]), rows=rows)
+
+
+SAID = [
+    {"role": "user", "content": "Where is 7?"},
+    {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [{"id": "c1", "function": {"name": "find_parcel", "arguments": '{"number": "7"}'}}],
+    },
+    {"role": "tool", "tool_call_id": "c1", "content": "depot"},
+    {"role": "assistant", "content": "At the depot."},
+]
+SHAPES: dict[str, tuple[Table, Roles, list[str]]] = {
+    "pair": (
+        table({"q": "Where?", "a": "Here."}),
+        Roles(question="q", answer="a"),
+        ["Here."],
+    ),
+    "pair with context": (
+        table({"q": "Where?", "c": "The van left.", "a": "In the van.", "s": "Be brief."}),
+        Roles(question="q", context="c", answer="a", system="s"),
+        ["In the van."],
+    ),
+    "several columns as a question": (
+        table({"title": "Parcel", "body": "late", "a": "Sorry."}),
+        Roles(question_template="{title}: {body}", answer="a"),
+        ["Sorry."],
+    ),
+    "messages": (
+        table({"m": SAID, "t": TOOLS}),
+        Roles(messages="m", tools="t"),
+        ["find_parcel", "At the depot."],
+    ),
+    "messages as text": (
+        table({"m": json.dumps(SAID), "t": TOOLS}),
+        Roles(messages="m", tools="t"),
+        ["find_parcel", "At the depot."],
+    ),
+    "turns": (
+        table(
+            {"id": "1", "who": "user", "said": "a"},
+            {"id": "1", "who": "assistant", "said": "one"},
+            {"id": "1", "who": "user", "said": "b"},
+            {"id": "1", "who": "assistant", "said": "two"},
+        ),
+        Roles(conversation="id", speaker="who", said="said"),
+        ["one", "two"],
+    ),
+    "options": (
+        table({"q": "Which?", "A": "red", "B": "blue", "right": "B"}),
+        Roles(question="q", options=("A", "B"), answer="right"),
+        ["B"],
+    ),
+    "labels": (
+        table({"t": "Late again", "l": "angry"}, {"t": "Thanks", "l": "happy"}, {"t": "Where?", "l": "angry"}),
+        Roles(question="t", label="l"),
+        ["angry"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_of_a_file_is_learned_in_every_family(models: Callable[..., Path], name: str, shape: str) -> None:
+    held, roles, wanted = SHAPES[shape]
+    made = examples_from(held, roles, "Speak like a clerk.")
+    assert made.examples and not made.skipped
+    encoder = Encoder.from_folder(models(name, marked=False), 4096)
+    lessons = encode_all(encoder, made.examples)
+    batch = collate(as_rows(lessons.encoded))
+    for row, example in enumerate(made.examples):
+        encoded = encoder.encode(example)
+        length = len(encoded.ids)
+        assert batch["input_ids"][row, :length].tolist() == list(encoded.ids)
+        assert batch["labels"][row, :length].tolist() == list(encoded.labels)
+        assert "Speak like a clerk." in encoded.text
+        assert "".join(piece.text for piece in encoder.pieces(encoded)) == encoded.text
+    learned = learned_texts(encoder, lessons.encoded[0])
+    assert len(learned) == len(wanted)
+    for text, part in zip(learned, wanted, strict=True):
+        assert part in text and "clerk" not in text and "depot" not in text.replace("At the depot.", "")
+
+
+def test_plain_text_is_learned_whole_in_every_family(models: Callable[..., Path]) -> None:
+    made = examples_from(table({"t": "Once upon a time.\nThere was a shop."}), Roles(text="t"))
+    for name in FAMILIES:
+        encoder = Encoder.from_folder(models(name, marked=False), 4096)
+        (encoded,) = encode_all(encoder, made.examples).encoded
+        assert encoded.labels == encoded.ids and encoded.ids[-1] == encoder.eos_id
+        assert learned_texts(encoder, encoded) == ["Once upon a time.\nThere was a shop."]

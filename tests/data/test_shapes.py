@@ -105,6 +105,13 @@ def test_trl_prompts_and_completions_are_text_or_messages(tmp_path: Path) -> Non
     assert said(talked[2]) == [("system", "s"), *said(plain[2])]
 
 
+def test_messages_may_be_answered_by_a_text_beside_them(tmp_path: Path) -> None:
+    rows = [{"prompt": [{"role": "user", "content": f"Say {n}"}], "answer": f"It is {n}."} for n in range(3)]
+    roles, examples = learned_surely(opened(write_lines(tmp_path / "a.jsonl", rows)))
+    assert roles == Roles(question="prompt", answer="answer")
+    assert said(examples[1]) == [("user", "Say 1"), ("assistant", "It is 1.")]
+
+
 def test_of_preferences_the_better_answer_is_learned_and_said_so(tmp_path: Path) -> None:
     rows = [{"prompt": f"Say {n} nicely", "chosen": f"Nice {n} here.", "rejected": f"Bad {n} here."} for n in range(3)]
     table = opened(write_lines(tmp_path / "a.jsonl", rows))

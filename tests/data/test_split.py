@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from studio.data.examples import Example
 from studio.data.split import held_out_positions, split
-from tests.data.planted import clean, pair
+from tests.data.clean_sets import clean, pair
 
 GROUPS = st.lists(st.integers(0, 30), max_size=120)
 

@@ -36,7 +36,7 @@ def test_what_fits_is_left_as_it_is(folder: Path) -> None:
     encoder = Encoder.from_folder(folder, 4096)
     for example in (*EXAMPLES.values(), Example(text=STORY)):
         for how in ("cut", "leave_out", "split"):
-            assert fitted(encoder, example, how) == (encoder.encode(example),)  # type: ignore[arg-type]
+            assert fitted(encoder, example, how) == (encoder.encode(example),)
 
 
 def test_what_does_not_fit_is_cut_or_left_out(folder: Path) -> None:

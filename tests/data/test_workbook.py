@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from studio.core.data_choice import DataChoice
 from studio.data import limits
+from studio.data.readers import open_table
 from tests.data.conftest import (
     opened,
     problem_of,
@@ -54,6 +56,61 @@ def test_empty_rows_and_columns_around_the_table_are_left_out(tmp_path: Path) ->
     assert table.columns == ("question", "answer")
     assert len(table.rows) == 2
     assert "1 rows" in table.notes[0].english()
+
+
+def merged(path: Path, *ranges: str) -> Path:
+    cells = "".join(f'<mergeCell ref="{one}"/>' for one in ranges)
+    with zipfile.ZipFile(path) as book:
+        sheet = book.read("xl/worksheets/sheet1.xml").decode()
+    with_cells = sheet.replace("</sheetData>", f"</sheetData><mergeCells>{cells}</mergeCells>")
+    return replaced(path, "xl/worksheets/sheet1.xml", with_cells.encode())
+
+
+def test_titles_merged_groups_and_notes_are_told_from_the_table(tmp_path: Path) -> None:
+    rows: type_of_cells = [
+        (None, "Calls of May", None, None, None),
+        (None, None, None, None, None),
+        (None, "No.", "Customer", None, "Agent"),
+        (None, None, "Name", "Question", "Answer"),
+        (None, 1, "Kim", "Where is it?", "On its way."),
+        (None, None, "Lee", "When does it come?", "Tomorrow."),
+        (None, 2, "Park", "Can I return it?", "Yes."),
+        (None, None, None, None, None),
+        (None, "Total", 3, None, None),
+        (None, "※ for internal use", None, None, None),
+    ]
+    book = write_xlsx(tmp_path / "some.xlsx", {"S": rows})
+    table = opened(merged(book, "B1:E1", "B3:B4", "C3:D3", "B5:B6"))
+    assert table.columns == ("No.", "Customer / Name", "Customer / Question", "Agent / Answer")
+    assert [tuple(row.values()) for row in table.rows] == [
+        ("1", "Kim", "Where is it?", "On its way."),
+        ("1", "Lee", "When does it come?", "Tomorrow."),
+        ("2", "Park", "Can I return it?", "Yes."),
+    ]
+    said = " ".join(note.english() for note in table.notes)
+    assert "1 rows above" in said
+    assert "2 rows under" in said
+    assert not table.doubts
+
+
+def test_the_row_of_names_is_counted_in_the_sheet(tmp_path: Path) -> None:
+    rows: type_of_cells = [(None, None), ("a b", "c d"), (None, None), ("e f", "g h"), ("x", "y"), ("z", "w")]
+    file = write_xlsx(tmp_path / "some.xlsx", {"S": rows})
+    table = open_table(DataChoice(path=str(file), header_row=4))
+    assert (table.columns, len(table.rows)) == (("e f", "g h"), 2)
+    assert problem_of(lambda: open_table(DataChoice(path=str(file), header_row=3))).code == "data.no_such_row"
+
+
+def test_another_sheet_that_could_be_meant_is_asked_about(tmp_path: Path) -> None:
+    pair: type_of_cells = [("question", "answer"), *[(f"q{n}", f"a{n}") for n in range(9)]]
+    prices: type_of_cells = [("name", "price"), *[(f"lamp {n}", n) for n in range(50)]]
+    notes: type_of_cells = [("About this file",), ("Ask Mira",)]
+    alone = opened(write_xlsx(tmp_path / "a.xlsx", {"About": notes, "Prices": prices, "Calls": pair}))
+    assert (alone.sheet, alone.doubts) == ("Calls", ())
+    both = opened(write_xlsx(tmp_path / "b.xlsx", {"January": pair, "February": pair}))
+    assert (both.sheet, both.doubts) == ("January", ("sheet",))
+    assert "February" in both.notes[0].english()
+    assert not opened(tmp_path / "b.xlsx", sheet="February").doubts
 
 
 def test_an_old_xls_is_read(tmp_path: Path) -> None:

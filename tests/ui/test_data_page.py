@@ -66,7 +66,9 @@ def test_an_empty_page_offers_every_way_in(page: DataPage) -> None:
     assert not page.primary.isVisible()
 
 
-def test_the_sample_opens_with_guessed_roles_and_an_exact_count(page: DataPage, qtbot: QtBot) -> None:
+def test_the_sample_opens_with_guessed_roles_and_an_exact_count_and_leads_on_to_teach(
+    page: DataPage, qtbot: QtBot
+) -> None:
     page.drop.sample.click()
     qtbot.waitUntil(lambda: page.loaded.isVisible() and page._session.report is not None, timeout=LONG)
     with open(sample("en"), encoding="utf-8", newline="") as file:
@@ -78,6 +80,9 @@ def test_the_sample_opens_with_guessed_roles_and_an_exact_count(page: DataPage, 
     assert f"{rows} rows" in page.source.facts.text()
     assert page.next.isEnabled()
     assert "16 of them are set aside" in page.findings.usable.text()
+    with qtbot.waitSignal(page.step_requested) as asked:
+        page.next.click()
+    assert asked.args == ["teach"]
 
 
 def test_a_dropped_file_is_opened(page: DataPage, qtbot: QtBot) -> None:
@@ -102,21 +107,11 @@ def test_cells_copied_in_a_spreadsheet_are_pasted_with_a_key(page: DataPage, qtb
     QTest.keyClick(page, Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
     qtbot.waitUntil(lambda: page.table.model.total == 40 and not page.table.model.listing.raw, timeout=LONG)
     assert page.source.roles.line.text() == "Question: question  ·  Answer: answer"
-
-
-def test_a_slip_of_the_hand_does_not_replace_what_is_there(page: DataPage, qtbot: QtBot) -> None:
-    read(qtbot, page, sample("en"))
-    QGuiApplication.clipboard().setText("question\tanswer\nWhere?\tHere.")
+    QGuiApplication.clipboard().setText("a slip of the hand, which should not replace what is there")
+    path = page._session.recipe.data.path
     QTest.keyClick(page, Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
     QCoreApplication.processEvents()
-    assert page._session.recipe.data.path == str(sample("en"))
-
-
-def test_next_leads_to_teach(page: DataPage, qtbot: QtBot) -> None:
-    read(qtbot, page, sample("en"))
-    with qtbot.waitSignal(page.step_requested) as asked:
-        page.next.click()
-    assert asked.args == ["teach"]
+    assert page._session.recipe.data.path == path
 
 
 def test_a_bad_file_is_explained_and_the_drop_area_stays(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
@@ -142,20 +137,10 @@ def test_a_bad_file_leaves_the_data_that_was_there(page: DataPage, qtbot: QtBot,
     assert page._session.recipe.data.path == str(sample("en"))
     assert "nothing.csv" in page.problems()[0].english()
     assert page.next.isEnabled()
-
-
-def test_what_was_wrong_with_a_file_is_gone_once_something_else_is_done(
-    page: DataPage, qtbot: QtBot, tmp_path: Path
-) -> None:
-    read(qtbot, page, sample("en"))
-    nothing = tmp_path / "nothing.csv"
-    nothing.write_bytes(b"")
-    page.open_path(str(nothing))
-    qtbot.waitUntil(lambda: page._session.table is not None and bool(page.problems()), timeout=LONG)
     page.source.roles.change.click()
     form = page.source.roles.form
     form.setCurrentIndex(form.findData("text"))
-    assert not page.problems()
+    assert not page.problems()  # something else was done, so it doesn't matter any more
 
 
 def test_where_columns_are_unclear_the_file_is_shown_as_it_is_and_the_parts_are_asked_for(
@@ -208,6 +193,7 @@ def test_doubles_are_found_left_out_and_brought_back(page: DataPage, qtbot: QtBo
     row = next(row for row in page.findings.rows if "keep_one" in row.finding.repairs)
     page.inspector.show_doctor()
     row.show_button.click()
+    assert row.only_these is not None
     row.only_these.click()
     assert 0 < page.table.model.rowCount() < 49 and page.table.chip.isVisible()
     row.repairs["keep_one"].click()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from studio.core.words import sentence
@@ -74,7 +75,7 @@ def test_show_opens_the_reason_the_excerpts_and_the_way_to_the_rows(findings: Fi
     row.show_button.click()
     assert row.is_open()
     assert "010-1234-5678" in row.excerpts.text() and "&lt;b&gt;now" in row.excerpts.text()
-    assert row.only_these.text() == "Show only the first 2 of these rows"
+    assert row.only_these is not None and row.only_these.text() == "Show only the first 2 of these rows"
     with qtbot.waitSignal(findings.rows_wanted) as wanted:
         row.only_these.click()
     assert wanted.args == [row.finding]
@@ -135,8 +136,18 @@ def test_rows_left_out_are_told_by_reason() -> None:
     assert second == "Row 99: Nobody asks in this conversation."
 
 
-def test_lines_are_reached_with_the_tab_key(findings: Findings) -> None:
-    findings.show_report(report(finding("a", "warn", repairs=(DO,))), 148, (), ())
-    (row,) = findings.rows
-    for made in (row.show_button, row.repairs[DO]):
-        assert made.focusPolicy() & Qt.FocusPolicy.TabFocus
+def test_the_tab_key_goes_through_the_lines_as_they_are_seen(findings: Findings) -> None:
+    other = QPushButton("made later", findings)
+    other.show()
+    findings.show_report(
+        report(finding("a", "warn", repairs=(DO,)), finding("b", "warn", repairs=(OTHER,))), 148, (), ()
+    )
+    first, second = findings.rows
+    wanted = [first.repairs[DO], first.show_button, second.repairs[OTHER], second.show_button]
+    chain: list[QWidget] = []
+    widget: QWidget | None = first.repairs[DO]
+    while widget is not None and len(chain) < len(wanted):
+        if widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
+            chain.append(widget)
+        widget = widget.nextInFocusChain()
+    assert chain == wanted

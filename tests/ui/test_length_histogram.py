@@ -10,8 +10,10 @@ from PySide6.QtGui import QAccessible, QAccessibleInterface
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
+from studio.core.problems import ProblemError
+from studio.core.recipe import Recipe, with_values
 from studio.data.lengths import NEVER, Lengths
-from studio.ui.widgets.length_histogram import LengthHistogram
+from studio.ui.widgets.length_histogram import LEAST, MOST, LengthHistogram
 from studio.ui.widgets.lengths_panel import LengthsPanel, limit_words
 
 LENGTHS = Lengths(array("i", [50] * 300 + [400] * 38 + [900] * 2), array("i", [20] * 338 + [600] * 2))
@@ -127,6 +129,17 @@ def test_a_sample_says_of_how_many(panel: LengthsPanel) -> None:
     assert panel.sampled.text() == "Measured on 340 of 1,200,000."
     panel.show_lengths(LENGTHS, 340, 512, "cut", None)
     assert not panel.sampled.isVisible()
+
+
+def test_the_line_stays_within_what_a_recipe_takes(panel: LengthsPanel) -> None:
+    huge = Lengths(array("i", [60] * 9 + [900_000]), array("i", [9] * 10))
+    panel.show_lengths(huge, 10, 512, "cut", 1_000_000)
+    panel.histogram.setValue(10_000_000)
+    assert panel.histogram.value() == MOST
+    for limit in (LEAST, MOST):
+        assert with_values(Recipe(), {"training.max_length": limit}).training.max_length == limit
+    with pytest.raises(ProblemError):
+        with_values(Recipe(), {"training.max_length": MOST + 1})
 
 
 def test_nothing_is_shown_before_lengths_are_known(panel: LengthsPanel) -> None:

@@ -8,21 +8,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from studio.core.words import N_, Sentence, sentence, type_of_value
+from studio.core.words import N_, sentence
 from studio.data.doctor.advice import advised, in_order
 from studio.data.doctor.batches import Batch, batches
-from studio.data.doctor.findings import NAMED_ROWS, Excerpt, Finding, Report, Severity
+from studio.data.doctor.beside_others import beside_others, rows_of
+from studio.data.doctor.findings import NAMED_ROWS, Excerpt, Finding, Report
 from studio.data.doctor.kinds import FLAWS, Flaw
-from studio.data.doctor.personal import Mark, is_made_up
+from studio.data.doctor.personal import is_made_up
+from studio.data.doctor.saying import EXCERPTS, excerpt, found
 from studio.data.doctor.survey import Positions, Survey
 from studio.data.examples import Example, Skipped
 from studio.data.kept_texts import KeptTexts
 from studio.data.near import Numbers
 from studio.data.split import held_out_positions
 
-EXCERPTS = 5
-_AROUND = 60
-_SHOWN = 160
 _TOLD_APART = 1000
 
 STOP_UNDER = 10
@@ -46,12 +45,14 @@ def examine(
     seed: int,
     skipped: Sequence[Skipped],
     progress: Callable[[int, int], None],
+    skipped_count: int = 0,
 ) -> Examined:
     """Go through `examples` (row number, example) once.
 
     `count` is about how many will come; `held_out` (0 to 1) and `seed` are those of the split; `skipped` are the rows
-    that gave no example. `progress(done, count)` is called every thousand examples. Memory: some 200 bytes an example;
-    texts go to a temporary file beyond 48 MB. Raises OSError where that can't be written.
+    that gave no example, or the first of `skipped_count`. `progress(done, count)` is called every thousand examples.
+    Memory: some 200 bytes an example; texts go to a temporary file beyond 48 MB. Raises OSError where that can't be
+    written.
     """
     with KeptTexts() as kept, Survey(kept, count) as survey:
         tallies = [_Tally(flaw) for flaw in FLAWS]
@@ -63,9 +64,9 @@ def examine(
         groups = survey.near.groups
         held = np.array(held_out_positions(groups.tolist(), held_out, seed), dtype=np.int64)
         findings = [found for tally in tallies if (found := tally.finding(len(survey))) is not None]
-        findings += _beside_others(survey)
+        findings += beside_others(survey)
         findings += _few(len(survey))
-        findings += _left_out(skipped)
+        findings += _left_out(skipped, max(skipped_count, len(skipped)))
         findings += _set_aside(survey, held)
         ordered = in_order(findings)
         grade, advice = advised(ordered, len(survey))
@@ -130,202 +131,6 @@ def text_of(flaw: Flaw, batch: Batch, place: int) -> tuple[str, str]:
     return batch.whole[place], ""
 
 
-def found(
-    code: str,
-    severity: Severity,
-    one: str,
-    many: str,
-    why: Sentence,
-    count: int,
-    rows: Sequence[int] = (),
-    excerpts: Sequence[Excerpt] = (),
-    repairs: tuple[str, ...] = (),
-    **values: type_of_value,
-) -> Finding:
-    """A finding that says `one` when it concerns one example, else `many` with `count` filled in."""
-    what = sentence(one, **values) if count == 1 else sentence(many, count=count, **values)
-    return Finding(
-        code=code,
-        severity=severity,
-        what=what,
-        why=why,
-        count=count,
-        rows=tuple(rows[:NAMED_ROWS]),
-        excerpts=tuple(excerpts[:EXCERPTS]),
-        repairs=repairs,
-    )
-
-
-def excerpt(row: int, text: str, mark: Mark = (0, 0)) -> Excerpt:
-    """A short stretch of a text around a mark, on one line."""
-    start, end = mark
-    end = min(end, start + 80)
-    first = max(0, start - _AROUND)
-    last = min(len(text), (end if end > start else first + _SHOWN - _AROUND) + _AROUND)
-    before, after = "…" if first else "", "…" if last < len(text) else ""
-    shown = before + "".join(" " if letter.isspace() else letter for letter in text[first:last]) + after
-    moved = len(before) - first
-    # Half of a pair of surrogates can't be written as JSON.
-    shown = shown.encode("utf-8", "replace").decode("utf-8")
-    return Excerpt(
-        row=row, shown=shown, start=start + moved if end > start else 0, end=end + moved if end > start else 0
-    )
-
-
-def _beside_others(survey: Survey) -> list[Finding]:
-    total = len(survey)
-    findings = [
-        _placed(
-            survey, survey.exact_copies, "duplicates.exact", "warn",
-            N_("1 example stands twice."),
-            N_("{count:,} examples are exact copies of earlier ones."),
-            N_("What stands twice is learned twice as strongly, and counts double when answers are checked."),
-            ("keep_one",),
-        ),
-        _pairs(
-            survey, survey.near_copies, "duplicates.near",
-            N_("1 example is nearly the same as an earlier one."),
-            N_("{count:,} examples are nearly the same as earlier ones."),
-            N_("At least four fifths of the text is the same. They teach little that is new."),
-            ("keep_one_near",),
-        ),
-        _conflicts(survey),
-        _placed(
-            survey, survey.empty_answers, "answers.empty", "warn",
-            N_("1 answer says nothing."),
-            N_("{count:,} answers say nothing."),
-            N_("They hold only signs, or a word such as none. The model would learn to answer so."),
-            ("drop_empty_answers",), answers=True,
-        ),
-        _placed(
-            survey, survey.one_word_answers, "answers.one_word",
-            "warn" if len(survey.one_word_answers) <= 0.05 * total else "note",
-            N_("1 answer is a single word, while the others are longer."),
-            N_("{count:,} answers are a single word, while the others are longer."),
-            N_("Where such an answer isn't meant, it teaches the model to be curt."),
-            ("drop_one_word",), answers=True,
-        ),
-        _placed(
-            survey, survey.broken_off, "answers.cut_off", "warn",
-            N_("1 answer seems to be cut off in mid-sentence."),
-            N_("{count:,} answers seem to be cut off in mid-sentence."),
-            N_("Most others end with a sentence's end. The model would learn to stop in the middle."),
-            ("drop_cut_off",), answers=True, tail=True,
-        ),
-        _placed(
-            survey, survey.echoes, "answers.echo", "warn",
-            N_("1 answer only repeats its question."),
-            N_("{count:,} answers only repeat their question."),
-            N_("From these the model learns to say what it was told instead of answering."),
-            ("drop_echoes",),
-        ),
-        _placed(
-            survey, survey.foreign, "text.languages", "note" if survey.bilingual else "warn",
-            N_("1 answer is in another language than the rest or than its question."),
-            N_("{count:,} answers are in another language than the rest or than their question."),
-            N_("A model that sees languages mixed answers in the wrong one now and then."),
-            ("drop_other_language",), answers=True,
-        ),
-        _placed(
-            survey, survey.too_long, "length.outliers", "warn",
-            N_("1 example is many times as long as the others."),
-            N_("{count:,} examples are many times as long as the others."),
-            N_("Such examples are often whole documents by mistake. They take most memory and are cut first."),
-            ("drop_outliers",),
-        ),
-        _frequent(survey),
-    ]  # fmt: skip
-    return [found for found in findings if found is not None]
-
-
-def _placed(
-    survey: Survey,
-    positions: Positions,
-    code: str,
-    severity: Severity,
-    one: str,
-    many: str,
-    why: str,
-    repairs: tuple[str, ...],
-    answers: bool = False,
-    tail: bool = False,
-) -> Finding | None:
-    if not len(positions):
-        return None
-    excerpts: list[Excerpt] = []
-    for position in positions[:EXCERPTS].tolist():
-        asked, answer = survey.kept[position]
-        text = answer if answers else f"{asked}\n{answer}" if asked else answer
-        mark = (max(0, len(text) - 12), len(text)) if tail else (0, 0)
-        excerpts.append(excerpt(survey.rows[position], text, mark))
-    return found(code, severity, one, many, sentence(why), len(positions), _rows(survey, positions), excerpts, repairs)
-
-
-def _pairs(
-    survey: Survey, positions: Positions, code: str, one: str, many: str, why: str, repairs: tuple[str, ...]
-) -> Finding | None:
-    if not len(positions):
-        return None
-    excerpts: list[Excerpt] = []
-    for position in positions[: EXCERPTS // 2].tolist():
-        for shown in (survey.first_of(position), position):
-            asked, answer = survey.kept[shown]
-            excerpts.append(excerpt(survey.rows[shown], f"{asked}\n{answer}" if asked else answer))
-    return found(code, "warn", one, many, sentence(why), len(positions), _rows(survey, positions), excerpts, repairs)
-
-
-def _conflicts(survey: Survey) -> Finding | None:
-    positions = survey.conflicting
-    if not len(positions):
-        return None
-    excerpts: list[Excerpt] = []
-    for together in survey.conflict_groups()[:2]:
-        for position in together[:2]:
-            asked, answer = survey.kept[position]
-            text = f"{asked[-80:]}\n{answer}"
-            start = len(asked[-80:]) + 1
-            excerpts.append(excerpt(survey.rows[position], text, (start, min(len(text), start + 80))))
-    many_of_them = len(positions) > 0.5 * len(survey)
-    return found(
-        "answers.conflict",
-        "note" if many_of_them else "warn",
-        N_("1 example asks the same as others but is answered differently."),
-        N_("{count:,} examples ask the same as others but are answered differently."),
-        sentence(
-            N_("So many are hardly a mistake: several good answers to one question are fine.")
-            if many_of_them
-            else N_("If all answers are right, leave them. If they contradict each other, the model learns a mixture.")
-        ),
-        len(positions),
-        _rows(survey, positions),
-        excerpts,
-        ("keep_longest_answer", "keep_last_answer", "drop_conflicts"),
-    )
-
-
-def _frequent(survey: Survey) -> Finding | None:
-    positions, _ = survey.frequent_label
-    if not len(positions):
-        return None
-    answer = " ".join(survey.kept[int(positions[0])][1].split())
-    answer = answer if len(answer) <= 60 else answer[:59] + "…"
-    percent = round(100 * len(positions) / max(survey.conversations, 1))
-    many = N_("“{answer}” is the answer of {count:,} examples, {percent} % of all.")
-    return found(
-        "labels.frequent",
-        "warn",
-        many,
-        many,
-        sentence(N_("A model that always says this would be right most of the time, and may learn just that.")),
-        len(positions),
-        _rows(survey, positions),
-        [excerpt(survey.rows[position], "\n".join(survey.kept[position])) for position in positions[:3].tolist()],
-        ("cap_label",),
-        answer=answer.encode("utf-8", "replace").decode("utf-8"),
-        percent=percent,
-    )
-
-
 def _few(count: int) -> list[Finding]:
     if count >= WARN_UNDER:
         return []
@@ -346,7 +151,7 @@ def _few(count: int) -> list[Finding]:
     ]
 
 
-def _left_out(skipped: Sequence[Skipped]) -> list[Finding]:
+def _left_out(skipped: Sequence[Skipped], count: int) -> list[Finding]:
     if not skipped:
         return []
     reasons = Counter(one.reason.english() for one in skipped)
@@ -358,7 +163,7 @@ def _left_out(skipped: Sequence[Skipped]) -> list[Finding]:
             N_("1 row was left out."),
             N_("{count:,} rows were left out."),
             common,
-            len(skipped),
+            count,
             [one.row for one in skipped[:NAMED_ROWS]],
             # the translated reason is the finding's; here stands what each row says in English
             [Excerpt(row=one.row, shown=one.reason.english()) for one in skipped[:EXCERPTS]],
@@ -382,7 +187,7 @@ def _set_aside(survey: Survey, held: Positions) -> list[Finding]:
                 N_("{count:,} examples that are set aside for checking ask what the rest asks, too."),
                 sentence(N_("Answers that were studied say nothing about what the model has understood.")),
                 len(also),
-                _rows(survey, also),
+                rows_of(survey, also),
             )
         ]
     _, sizes = np.unique(survey.near.groups, return_counts=True)
@@ -403,10 +208,6 @@ def _set_aside(survey: Survey, held: Positions) -> list[Finding]:
             N_("{count:,} examples are set aside for checking. None of them also stands in the rest."),
             why,
             len(held),
-            _rows(survey, held),
+            rows_of(survey, held),
         )
     ]  # fmt: skip
-
-
-def _rows(survey: Survey, positions: Positions) -> list[int]:
-    return [survey.rows[position] for position in positions[:NAMED_ROWS].tolist()]

@@ -166,6 +166,7 @@ def lines(text: str) -> list[str]:
 
 
 _SENTENCE_END = re.compile(r"""[.!?…。！？]+["'”’)\]」』》]*(?=\s|$)|(?<=[。！？])(?=\S)|\n""")
+_GAP = re.compile(r"\s")
 _SPACE = re.compile(r"[ \t]*\n?")
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(])(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|vs|etc|e\.g|i\.e|No|Nr|Fig|Vol|approx|cf|z\.B|\d{1,3})\.$"
@@ -190,12 +191,15 @@ def sentences(text: str, length: int) -> Iterator[Piece]:
 def _shorter(found: str, length: int, after: str) -> Iterator[Piece]:
     """Between words; where no word ends for so long, as in languages without spaces, anywhere."""
     found = found.rstrip()
-    while len(found) > length * _LEEWAY:
-        end = max(found.rfind(" ", 0, length), found.rfind("\n", 0, length), found.rfind("\t", 0, length))
-        if end < length // 4:
-            later = re.search(r"\s", found[length : 2 * length])
-            end = length + later.start() if later else length
-        yield Piece(found[:end].rstrip(), " " if found[end : end + 1].isspace() else "")
-        found = found[end:].lstrip()
-    if found.strip():
-        yield Piece(found, after)
+    at = 0
+    while len(found) - at > length * _LEEWAY:
+        end = max(found.rfind(mark, at, at + length) for mark in " \n\t")
+        if end < at + length // 4:
+            later = _GAP.search(found, at + length, at + 2 * length)
+            end = later.start() if later else at + length
+        yield Piece(found[at:end].rstrip(), " " if found[end : end + 1].isspace() else "")
+        at = end
+        while found[at : at + 1].isspace():
+            at += 1
+    if found[at:].strip():
+        yield Piece(found[at:], after)

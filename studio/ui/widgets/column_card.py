@@ -101,6 +101,8 @@ class PartChip(QToolButton):
         self.setCursor(Qt.CursorShape.OpenHandCursor)
         self.setToolTip(tr("Drag it onto a column, or press it to choose one."))
         self._menu = QMenu(self)
+        self._columns: tuple[str, ...] = ()
+        self._chosen: tuple[str, ...] = ()
         self._pressed_at: QPoint | None = None
         self.clicked.connect(self._offer)
 
@@ -112,21 +114,23 @@ class PartChip(QToolButton):
         self.setAccessibleName(f"{words}: {what}")
         self.setProperty("missing", missing)
         restyle(self)
-        self._menu.clear()
-        for column in columns:
-            action = self._menu.addAction(column.replace("&", "&&")[:80])
-            action.setCheckable(True)
-            action.setChecked(column in chosen)
-            action.triggered.connect(partial(self._choose, column))
+        self._columns, self._chosen = columns, chosen
 
     def menu_of_columns(self) -> QMenu:
+        """All columns to choose from; made when it is wanted, as there may be thousands."""
+        self._menu.clear()
+        for column in self._columns:
+            action = self._menu.addAction(column.replace("&", "&&")[:80])
+            action.setCheckable(True)
+            action.setChecked(column in self._chosen)
+            action.triggered.connect(partial(self._choose, column))
         return self._menu
 
     def _choose(self, column: str, _checked: bool = False) -> None:
         self.column_chosen.emit(self.part, column)
 
     def _offer(self) -> None:
-        self._menu.popup(self.mapToGlobal(QPoint(0, self.height() + 2)))
+        self.menu_of_columns().popup(self.mapToGlobal(QPoint(0, self.height() + 2)))
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:

@@ -158,7 +158,7 @@ class ExampleTable(QWidget):
         self.box.setAccessibleName(tr("Search the examples"))
         self.box.setClearButtonEnabled(True)
         self.count = label("", "small")
-        self.chip = button("", "", self.clear_filter)
+        self.chip = button(tr("Show all again"), "", self.clear_filter)
         self.chip.setProperty("kind", "chip")
         self.chip.hide()
         self.view = _table_view()

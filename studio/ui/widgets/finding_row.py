@@ -13,6 +13,7 @@ from studio.ui.language import tr, tr_sentence
 from studio.ui.theme import GAP, GAP_SMALL
 from studio.ui.widgets.excerpts import ExcerptsLabel
 from studio.ui.widgets.severity_mark import SeverityMark, look_words
+from studio.ui.widgets.tab_order import follow
 from studio.ui.widgets.text import button, label
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class FindingRow(QWidget):
         self.show_button.setAccessibleName(tr("Show more: {name}", name=self.words.text()))
         self.repairs: dict[str, QPushButton] = {}
         self.more: QWidget | None = None
+        self.only_these: QPushButton | None = None
 
         mark = QWidget()
         place = QVBoxLayout(mark)
@@ -45,19 +47,17 @@ class FindingRow(QWidget):
         self._buttons = QHBoxLayout(self._actions)
         self._buttons.setContentsMargins(0, 0, 0, 0)
         self._buttons.setSpacing(GAP_SMALL)
-        self._inline = False
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(GAP)
         self._grid.setVerticalSpacing(0)
         self._grid.setColumnStretch(1, 1)
         self._grid.addWidget(mark, 0, 0)
-        self._grid.addWidget(self.words, 0, 1)
-        self._grid.addWidget(self.show_button, 0, 3, Qt.AlignmentFlag.AlignTop)
-        self._grid.addWidget(self._actions, 1, 1, 1, 3)
         self._actions.setVisible(bool(finding.repairs))
         if finding.repairs:
             self._add_repairs()
+        self._inline = not finding.repairs
+        self._place()
 
     def _add_repairs(self) -> None:
         from studio.data.doctor.repairs import REPAIRS
@@ -83,11 +83,24 @@ class FindingRow(QWidget):
         inline = needed <= event.size().width()
         if inline != self._inline:
             self._inline = inline
-            self._grid.removeWidget(self._actions)
-            if inline:
-                self._grid.addWidget(self._actions, 0, 2, Qt.AlignmentFlag.AlignTop)
-            else:
-                self._grid.addWidget(self._actions, 1, 1, 1, 3)
+            self._place()
+
+    def _place(self) -> None:
+        for part in (self.words, self._actions, self.show_button):
+            self._grid.removeWidget(part)
+        top = Qt.AlignmentFlag.AlignTop
+        if self._inline:
+            self._grid.addWidget(self.words, 0, 1)
+            self._grid.addWidget(self._actions, 0, 2, top)
+            self._grid.addWidget(self.show_button, 0, 3, top)
+        else:
+            self._grid.addWidget(self.words, 0, 1, 1, 3)
+            self._grid.addWidget(self._actions, 1, 1, 1, 2)
+            self._grid.addWidget(self.show_button, 1, 3, top)
+
+    def tab_stops(self) -> list[QWidget]:
+        """What the Tab key goes through, in the order in which it is seen."""
+        return [*self.repairs.values(), self.show_button]
 
     def is_open(self) -> bool:
         return self.more is not None and not self.more.isHidden()
@@ -96,6 +109,8 @@ class FindingRow(QWidget):
         if self.more is None:
             self.more = self._make_more()
             self._grid.addWidget(self.more, 2, 1, 1, 3)
+            if self.only_these is not None:
+                follow(self.show_button, [self.only_these])
             self.more.hide()
         self.more.setVisible(self.more.isHidden())
         self.show_button.setText(tr("Hide") if self.is_open() else tr("Show"))
@@ -117,5 +132,6 @@ class FindingRow(QWidget):
             if named < count:
                 words = tr("Show only the first {n} of these rows", n=f"{named:,}")
             self.only_these = button(words, "link", lambda: self.rows_wanted.emit(self.finding))
+            self.only_these.setAccessibleName(f"{words}: {self.words.text()}")
             column.addWidget(self.only_these, 0, Qt.AlignmentFlag.AlignLeft)
         return made

@@ -17,6 +17,7 @@ from studio.ui.widgets.finding_row import FindingRow
 from studio.ui.widgets.page import scroll_area
 from studio.ui.widgets.progress_line import ProgressLine
 from studio.ui.widgets.severity_mark import Look, SeverityMark
+from studio.ui.widgets.tab_order import follow
 from studio.ui.widgets.text import button, clear_layout_widget, label, line
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Findings(QWidget):
         self.progress = ProgressLine(tr("The doctor is looking"), tr("Stop looking through the examples"))
         self.progress.cancelled.connect(self.cancel_wanted)
         self.changes = ChangesBar()
-        self.show_all = button("", "link", self._on_show_all)
+        self.show_all = button(tr("Show all"), "link", self._on_show_all)
 
         self.verdict = QWidget()
         top = QHBoxLayout(self.verdict)
@@ -135,6 +136,10 @@ class Findings(QWidget):
             row.repair_wanted.connect(self.repair_wanted)
             row.rows_wanted.connect(self.rows_wanted)
             self._lines.insertWidget(place, row)
+        last: QWidget = self.changes.redo
+        for row in self.rows:
+            last = follow(last, row.tab_stops())
+        follow(last, [self.show_all])
         self.show_all.setVisible(len(found) > len(shown))
         self.show_all.setText(tr("Show all {n}", n=len(found)))
 

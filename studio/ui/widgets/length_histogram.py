@@ -19,7 +19,8 @@ from studio.ui.theme import colours, sizes
 
 BARS = 60
 LEAST = 16
-"""The smallest limit that a recipe takes, in tokens."""
+MOST = 131_072
+"""The smallest and the largest limit that a recipe takes, in tokens."""
 WIDE = 12
 """Where the longest example is so many times longer than the one in the middle, the scale is logarithmic."""
 SIDE, FOOT, TOP = 10, 18, 18
@@ -63,7 +64,7 @@ class LengthHistogram(QSlider):
         self._log = self._longest > WIDE * max(1, middle)
         self._painting = True
         end = max(self._longest * 1.06, limit * 1.06 if limit <= 4 * self._longest else 0, 64)
-        self.setRange(LEAST, max(LEAST + 16, math.ceil(end), limit))
+        self.setRange(LEAST, min(MOST, max(LEAST + 16, math.ceil(end), limit)))
         self._scale_end = end
         self._edges = [self._value_at(i / BARS) for i in range(BARS + 1)]
         cuts = [bisect_left(ordered, edge) for edge in self._edges]

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from studio.ui.language import tr
 from studio.ui.theme import GAP_SMALL
-from studio.ui.widgets.length_histogram import LengthHistogram
+from studio.ui.widgets.length_histogram import LEAST, MOST, LengthHistogram
 from studio.ui.widgets.text import button, label
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class LengthsPanel(QWidget):
         self.histogram = LengthHistogram()
         self.words = label("", "small")
         self.sampled = label("", "small")
-        self.lengthen = button("", "link", self._lengthen)
+        self.lengthen = button(tr("Lengthen"), "link", self._lengthen)
         self.modes: dict[str, QPushButton] = {}
         row = QHBoxLayout()
         row.setSpacing(GAP_SMALL)
@@ -133,4 +133,4 @@ def limit_words(total: int, over: int, cut: int, nothing: int, mode: TooLong, li
 
 
 def _rounded(longest: int) -> int:
-    return max(16, math.ceil(longest / 8) * 8)
+    return min(MOST, max(LEAST, math.ceil(longest / 8) * 8))

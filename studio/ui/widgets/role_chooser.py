@@ -32,6 +32,7 @@ from studio.ui.widgets.role_parts import (
     roles_words,
     shape_words,
 )
+from studio.ui.widgets.tab_order import follow
 from studio.ui.widgets.template_line import TemplateLine
 from studio.ui.widgets.text import ElidedLabel, button, clear_layout_widget, label
 
@@ -217,6 +218,8 @@ class RoleChooser(QWidget):
             self.chips = {part: self._chip(part) for part in parts}
             self._chips.flow.removeWidget(self.more)
             self._chips.flow.addWidget(self.more)
+        cards = [card.button for card in self.cards.values()]
+        follow(self.done, [*self.chips.values(), self.more, *cards, self.template.line, self.several, self.extra.box])
         columns = self._table.columns
         inside = QuestionTemplate(self._roles.question_template or "").columns
         for place, (part, chip) in enumerate(self.chips.items()):

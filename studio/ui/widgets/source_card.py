@@ -17,6 +17,7 @@ from studio.ui.widgets.card import Card
 from studio.ui.widgets.reading_options import ReadingOptions
 from studio.ui.widgets.reading_words import doubt_words, source_facts
 from studio.ui.widgets.role_chooser import RoleChooser
+from studio.ui.widgets.tab_order import follow
 from studio.ui.widgets.text import ElidedLabel, button, clear_layout_widget, line
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class SourceCard(Card):
         self.setAccessibleName(tr("Your data"))
         self.body.setContentsMargins(GAP_WIDE, GAP + 2, GAP_WIDE, GAP + 2)
         self._painting = False
+        self._told: object = None
         self.doubts: dict[Doubt, AskingLine] = {}
         self.name = ElidedLabel("strong")
         self.facts = ElidedLabel("small")
@@ -86,6 +88,7 @@ class SourceCard(Card):
 
     def show_beginning(self, table: Table) -> None:
         """The first rows of a file that is still being read: how it was read and what its columns are comes later."""
+        self._told = None
         self.name.setText(table.path.name)
         self.facts.setText(tr("the first {n} rows", n=f"{len(table.rows):,}"))
         self._show_doubts(table, table.doubts)
@@ -96,6 +99,10 @@ class SourceCard(Card):
         self, table: Table, choice: DataChoice, *, sure: bool, why: Sequence[Sentence], settled: Sequence[str] = ()
     ) -> None:
         """Paint what was read, and how. Doubts that are `settled` aren't asked again."""
+        told = (id(table), choice, sure, tuple(why), tuple(settled))
+        if told == self._told:
+            return  # progress is told many times a second, and what is being written or chosen should stay
+        self._told = told
         self._painting = True
         self._line.show()
         self.roles.show()
@@ -121,14 +128,18 @@ class SourceCard(Card):
         for asked in self.doubts.values():
             clear_layout_widget(asked)
         self.doubts = {}
+        last: QWidget = self.replace
         for doubt in table.doubts:
             if doubt in settled:
                 continue
             asked = AskingLine()
             asked.ask(doubt_words(doubt, table))
-            asked.add(tr("Looks right"), partial(self._confirm, doubt))
-            asked.add(tr("Choose another"), partial(self._choose_other, doubt))
+            answers = (
+                asked.add(tr("Looks right"), partial(self._confirm, doubt)),
+                asked.add(tr("Choose another"), partial(self._choose_other, doubt)),
+            )
             self._asked.addWidget(asked)
+            last = follow(last, answers)
             self.doubts[doubt] = asked
 
     def _confirm(self, doubt: Doubt) -> None:

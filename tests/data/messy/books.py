@@ -17,7 +17,7 @@ from tests.data.messy.writing import Sheet, open_document_sheet, some, type_of_c
 from tests.data.old_books import write_xls
 
 
-def choices_with_numbers() -> Messy:
+def choices_with_numbers(seed: str = "") -> Messy:
     header = ("번호", "문제", "보기1", "보기2", "보기3", "보기4", "정답")
     rows: list[tuple[type_of_cell, ...]] = [
         (n, question, *options, right) for n, (question, options, right) in enumerate(KOREAN_CHOICES, 1)
@@ -28,9 +28,9 @@ def choices_with_numbers() -> Messy:
     return Messy("choices_numbers.xlsx", content, Truth("options", roles, len(rows), cells, sheet="기출문제"))
 
 
-def notes_under() -> Messy:
+def notes_under(seed: str = "") -> Messy:
     """A table with totals, a signature and hints under it."""
-    pairs = some("support_korean", 13, "notes under")
+    pairs = some("support_korean", 13, seed + "notes under")
     rows: list[tuple[type_of_cell, ...]] = [("접수일", "고객 문의", "상담 답변", "처리시간(분)")]
     rows += [(45352 + n, q, a, 3 + n % 7) for n, (q, a) in enumerate(pairs)]
     rows += [(), ("합계", None, None, 78), ("평균", None, None, 6.0), ()]
@@ -39,9 +39,9 @@ def notes_under() -> Messy:
     return Messy("notes_under.xlsx", content, pair_truth(pairs, "고객 문의", "상담 답변", sheet="3월"))
 
 
-def two_headers() -> Messy:
+def two_headers(seed: str = "") -> Messy:
     """Names in two languages, one row each."""
-    pairs = some("law_korean", 11, "two headers")
+    pairs = some("law_korean", 11, seed + "two headers")
     rows: list[tuple[type_of_cell, ...]] = [("No.", "Question", "Answer", "Field"), ("번호", "질문", "답변", "분야")]
     rows += [(n, q, a, "민사") for n, (q, a) in enumerate(pairs, 1)]
     rows += [(), ("Notes: answers were checked by the clinic. 답변은 검토를 거쳤습니다.",)]
@@ -50,9 +50,9 @@ def two_headers() -> Messy:
     return Messy("two_headers.xlsx", workbook([Sheet("Q&A", rows)]), truth)
 
 
-def merged_headers() -> Messy:
+def merged_headers(seed: str = "") -> Messy:
     """A title over the whole table, and groups of columns under one merged name each."""
-    pairs = some("medicine_english", 10, "merged headers")
+    pairs = some("medicine_english", 10, seed + "merged headers")
     rows: list[tuple[type_of_cell, ...]] = [
         ("Patient line, answers given in May 2024", None, None, None, None),
         (),
@@ -66,8 +66,8 @@ def merged_headers() -> Messy:
     return Messy("merged_headers.xlsx", content, truth)
 
 
-def second_sheet() -> Messy:
-    pairs = some("support_english", 14, "second sheet")
+def second_sheet(seed: str = "") -> Messy:
+    pairs = some("support_english", 14, seed + "second sheet")
     about: list[tuple[type_of_cell, ...]] = [
         ("About this workbook",),
         (),
@@ -86,17 +86,17 @@ def second_sheet() -> Messy:
     return Messy("second_sheet.xlsx", content, pair_truth(pairs, "Question", "Answer", sheet="Replies"))
 
 
-def empty_on_the_left() -> Messy:
+def empty_on_the_left(seed: str = "") -> Messy:
     """A workbook that was given a csv's name, with a table that begins at C4."""
-    pairs = some("school_korean", 11, "empty left")
+    pairs = some("school_korean", 11, seed + "empty left")
     rows: list[tuple[type_of_cell, ...]] = [("문제", "정답", "배점"), *((q, a, 5) for q, a in pairs)]
     content = workbook([Sheet("시트1", rows, top=4, left=3)])
     return Messy("empty_left.csv", content, pair_truth(pairs, "문제", "정답", sheet="시트1"))
 
 
-def swapped_in_an_old_book() -> Messy:
+def swapped_in_an_old_book(seed: str = "") -> Messy:
     """Answers before questions, as Excel 97 kept them."""
-    pairs = some("cooking_english", 10, "swapped")
+    pairs = some("cooking_english", 10, seed + "swapped")
     rows = [("Reply", "Message of the reader"), *((answer, question) for question, answer in pairs)]
     with tempfile.TemporaryDirectory() as folder:
         content = write_xls(Path(folder) / "old.xls", rows).read_bytes()
@@ -104,15 +104,15 @@ def swapped_in_an_old_book() -> Messy:
     return Messy("swapped.xls", content, truth)
 
 
-def instructions() -> Messy:
-    pairs = some("cooking_korean", 9, "instructions")
+def instructions(seed: str = "") -> Messy:
+    pairs = some("cooking_korean", 9, seed + "instructions")
     rows = [("지시문", "응답", "난이도"), *((q, a, "상중하"[n % 3]) for n, (q, a) in enumerate(pairs))]
     content = open_document_sheet("요리", rows)
     return Messy("instructions.ods", content, pair_truth(pairs, "지시문", "응답", sheet="요리"))
 
 
-def prompts() -> Messy:
-    pairs = some("law_english", 10, "prompts")
+def prompts(seed: str = "") -> Messy:
+    pairs = some("law_english", 10, seed + "prompts")
     table = pa.table({"prompt": [q for q, _ in pairs], "completion": [a for _, a in pairs]})
     out = io.BytesIO()
     with pa.ipc.new_file(out, table.schema) as writer:
@@ -120,10 +120,10 @@ def prompts() -> Messy:
     return Messy("prompts.arrow", out.getvalue(), pair_truth(pairs, "prompt", "completion"))
 
 
-def wide() -> Messy:
+def wide(seed: str = "") -> Messy:
     """Two columns that matter among thirty that don't."""
-    chance = random.Random("wide")
-    pairs = some("support_korean", 16, "wide")
+    chance = random.Random(seed + "wide")
+    pairs = some("support_korean", 16, seed + "wide")
     columns: dict[str, list[object]] = {f"feature_{n}": [chance.random() for _ in pairs] for n in range(12)}
     columns["session"] = [f"{chance.getrandbits(128):032x}" for _ in pairs]
     columns["문의내용"] = [q for q, _ in pairs]
@@ -137,7 +137,7 @@ def wide() -> Messy:
     return Messy("wide.parquet", out.getvalue(), pair_truth(pairs, "문의내용", "답변내용"))
 
 
-def handbook() -> Messy:
+def handbook(seed: str = "") -> Messy:
     chapters = {
         "Parcels and returns": "support_english",
         "In the kitchen": "cooking_english",
@@ -146,7 +146,7 @@ def handbook() -> Messy:
     lines = ["# Handbook for new colleagues", "", "Read this before your first day; it takes ten minutes.", ""]
     for title, topic in chapters.items():
         lines += [f"## {title}", ""]
-        for _, answer in some(topic, 6, f"handbook {title}"):
+        for _, answer in some(topic, 6, seed + f"handbook {title}"):
             lines += [f"{answer} This holds for every branch, and nobody needs to ask before doing so.", ""]
     lines += ["* keys hang beside the door", "* the alarm code changes on Mondays", ""]
     cells = ((1, "text", "Read this before your first day; it takes ten minutes."), (-1, "text", "changes on Mondays"))
@@ -154,23 +154,23 @@ def handbook() -> Messy:
     return Messy("handbook.md", "\n".join(lines).encode(), truth)
 
 
-def question_and_answer_lines() -> Messy:
-    pairs = some("medicine_english", 10, "q and a")
+def question_and_answer_lines(seed: str = "") -> Messy:
+    pairs = some("medicine_english", 10, seed + "q and a")
     blocks = [f"Q: {question}\nA: {answer}" for question, answer in pairs]
     content = ("Frequently asked at the practice\n\n" + "\n\n".join(blocks) + "\n").encode()
     return Messy("faq.txt", content, pair_truth(pairs, ANY, ANY, PLAIN))
 
 
-def word_table() -> Messy:
-    pairs = some("medicine_korean", 9, "word table")
+def word_table(seed: str = "") -> Messy:
+    pairs = some("medicine_korean", 9, seed + "word table")
     rows = [("질문", "답변"), *pairs]
     content = word_document(["# 자주 묻는 질문", "아래 표는 진료실에서 자주 받는 질문을 모은 것입니다.", rows])
     return Messy("faq_table.docx", content, pair_truth(pairs, "질문", "답변"))
 
 
-def letters() -> Messy:
+def letters(seed: str = "") -> Messy:
     """Plain prose without any structure, in Windows' Korean encoding."""
-    told = [" ".join(answer for _, answer in some("law_korean", 5, f"letters {n}")) for n in range(4)]
+    told = [" ".join(answer for _, answer in some("law_korean", 5, seed + f"letters {n}")) for n in range(4)]
     content = "\r\n\r\n".join(["의뢰인께 드리는 편지", *told, "감사합니다."]).encode("cp949")
     first, last = "의뢰인께 드리는 편지", "감사합니다."
     cells = ((1, "text", first), (-1, "text", last), (1, "text", told[0][:60]))

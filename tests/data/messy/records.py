@@ -34,17 +34,17 @@ KOREAN_CHOICES = (
 )
 
 
-def wrapper() -> Messy:
-    pairs = some("medicine_english", 11, "wrapper")
+def wrapper(seed: str = "") -> Messy:
+    pairs = some("medicine_english", 11, seed + "wrapper")
     records = [{"id": n, "question": q, "answer": a, "reviewed": n % 3 == 0} for n, (q, a) in enumerate(pairs)]
     value = {"version": "1.4", "source": {"name": "practice", "year": 2024}, "total": len(pairs), "data": records}
     content = json.dumps(value, indent=2).encode()
     return Messy("wrapper.json", content, pair_truth(pairs, "question", "answer", PLAIN))
 
 
-def broken_tail() -> Messy:
+def broken_tail(seed: str = "") -> Messy:
     """Lines as a program left them that was stopped while writing."""
-    pairs = some("cooking_english", 10, "broken tail")
+    pairs = some("cooking_english", 10, seed + "broken tail")
     lines = [json.dumps({"instruction": q, "response": a}) for q, a in pairs]
     content = "\n".join([lines[0], "", *lines[1:5], "   ", "", *lines[5:9], "", lines[9][:-31]]).encode()
     roles = {"question": "instruction", "answer": "response"}
@@ -52,12 +52,12 @@ def broken_tail() -> Messy:
     return Messy("broken_tail.jsonl", content, truth)
 
 
-def share_gpt() -> Messy:
-    chance = random.Random("sharegpt")
+def share_gpt(seed: str = "") -> Messy:
+    chance = random.Random(seed + "sharegpt")
     talks = []
     for talk in range(5):
         turns = []
-        for question, answer in some("cooking_english" if talk % 2 else "cooking_korean", 2, f"talk {talk}"):
+        for question, answer in some("cooking_english" if talk % 2 else "cooking_korean", 2, seed + f"talk {talk}"):
             turns += [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
         talks.append({"id": f"{chance.getrandbits(64):x}_{talk}", "model": "", "conversations": turns})
     content = json.dumps(talks, ensure_ascii=False).encode()
@@ -65,12 +65,12 @@ def share_gpt() -> Messy:
     return Messy("sharegpt.json", content, Truth("messages", {"messages": "conversations"}, 5, cells, PLAIN))
 
 
-def open_ai_tools() -> Messy:
+def open_ai_tools(seed: str = "") -> Messy:
     """Chat messages with tools, calls, results and a weight, as the fine-tuning service takes them."""
     about = {"type": "object", "properties": {"order": {"type": "string"}}, "required": ["order"]}
     tools = [{"type": "function", "function": {"name": "find_order", "description": "Look up", "parameters": about}}]
     lines = []
-    for n, (question, answer) in enumerate(some("support_english", 6, "tools")):
+    for n, (question, answer) in enumerate(some("support_english", 6, seed + "tools")):
         call = {"name": "find_order", "arguments": json.dumps({"order": f"48{n:03}"})}
         messages: list[dict[str, object]] = [{"role": "system", "content": "You answer for a shop. Be brief."}]
         messages.append({"role": "user", "content": question})
@@ -86,11 +86,11 @@ def open_ai_tools() -> Messy:
     return Messy("openai_tools.jsonl", content, Truth("messages", roles, 6, cells, PLAIN))
 
 
-def alpaca() -> Messy:
-    chance = random.Random("alpaca")
+def alpaca(seed: str = "") -> Messy:
+    chance = random.Random(seed + "alpaca")
     records = [
         {"instruction": q, "input": chance.choice(["", "", "Answer for a beginner."]), "output": a}
-        for q, a in some("cooking_english", 10, "alpaca")
+        for q, a in some("cooking_english", 10, seed + "alpaca")
     ]
     pairs = [(r["instruction"], r["output"]) for r in records]
     roles = {"question": "instruction", "context": "input", "answer": "output"}
@@ -98,7 +98,7 @@ def alpaca() -> Messy:
     return Messy("alpaca.json", content, Truth("pair", roles, 10, ends(pairs), PLAIN))
 
 
-def choices_with_letters() -> Messy:
+def choices_with_letters(seed: str = "") -> Messy:
     rows = [(q, *options, "ABCD"[right - 1]) for q, options, right in _CHOICES]
     content = delimited([("Question", "A", "B", "C", "D", "Correct answer"), *rows]).encode()
     roles: dict[str, type_of_column] = {

@@ -15,85 +15,85 @@ JAPANESE = ("cp932", "shift_jis")
 PLAIN = ("utf_8", "utf_8_sig")
 
 
-def windows_korean() -> Messy:
-    pairs = some("support_korean", 14, "windows korean")
-    staff = random.Random("staff").choices(["김서연", "박도윤", "이하준"], k=len(pairs))
+def windows_korean(seed: str = "") -> Messy:
+    pairs = some("support_korean", 14, seed + "windows korean")
+    staff = random.Random(seed + "staff").choices(["김서연", "박도윤", "이하준"], k=len(pairs))
     rows = [("번호", "질문", "답변", "담당")]
     rows += [(str(n), q, a, who) for n, ((q, a), who) in enumerate(zip(pairs, staff, strict=True), 1)]
     content = delimited(rows, ";").encode("cp949")
     return Messy("cp949_semicolon.csv", content, pair_truth(pairs, "질문", "답변", KOREAN_CODE, ";"))
 
 
-def shift_jis() -> Messy:
-    pairs = some("japanese", 10, "shift jis")
+def shift_jis(seed: str = "") -> Messy:
+    pairs = some("japanese", 10, seed + "shift jis")
     content = delimited([("質問", "回答"), *pairs]).encode("cp932")
     return Messy("shift_jis.csv", content, pair_truth(pairs, "質問", "回答", JAPANESE, ","))
 
 
-def german_pipes() -> Messy:
-    pairs = some("german", 10, "german")
+def german_pipes(seed: str = "") -> Messy:
+    pairs = some("german", 10, seed + "german")
     lines = [f"{n}|{q}|{a}" for n, (q, a) in enumerate(pairs, 101)]
     content = "\n".join(["Nr.|Frage|Antwort", *lines]).encode("latin-1")
     return Messy("german pipes.txt", content, pair_truth(pairs, "Frage", "Antwort", WESTERN, "|"))
 
 
-def curly_quotes() -> Messy:
-    pairs = [(_curly(q), _curly(a) + " – £5 or 6 €") for q, a in some("support_english", 14, "curly")]
+def curly_quotes(seed: str = "") -> Messy:
+    pairs = [(_curly(q), _curly(a) + " – £5 or 6 €") for q, a in some("support_english", 14, seed + "curly")]
     content = delimited([("Customer question", "Our reply"), *pairs]).encode("cp1252")
     truth = pair_truth(pairs, "Customer question", "Our reply", ("cp1252",), ",")
     return Messy("cp1252_quotes.csv", content, truth)
 
 
-def unicode_text() -> Messy:
+def unicode_text(seed: str = "") -> Messy:
     """What Excel saves as Unicode text."""
-    pairs = some("medicine_korean", 10, "unicode text")
+    pairs = some("medicine_korean", 10, seed + "unicode text")
     content = b"\xff\xfe" + delimited([("질문", "답변"), *pairs], "\t").encode("utf-16-le")
     return Messy("unicode_text.txt", content, pair_truth(pairs, "질문", "답변", ("utf_16", "utf_16_le"), "\t"))
 
 
-def big_endian() -> Messy:
-    pairs = some("school_korean", 12, "big endian")
+def big_endian(seed: str = "") -> Messy:
+    pairs = some("school_korean", 12, seed + "big endian")
     content = b"\xfe\xff" + delimited([("문제", "정답"), *pairs], end="\n").encode("utf-16-be")
     return Messy("utf16_big.csv", content, pair_truth(pairs, "문제", "정답", ("utf_16", "utf_16_be"), ","))
 
 
-def wide_without_mark() -> Messy:
-    pairs = some("cooking_korean", 9, "without mark")
+def wide_without_mark(seed: str = "") -> Messy:
+    pairs = some("cooking_korean", 9, seed + "without mark")
     content = delimited([("질문 내용", "답변 내용"), *pairs], ",").encode("utf-16-le")
     return Messy("utf16_no_mark.csv", content, pair_truth(pairs, "질문 내용", "답변 내용", ("utf_16_le",), ","))
 
 
-def separator_line() -> Messy:
-    pairs = some("medicine_english", 11, "separator line")
+def separator_line(seed: str = "") -> Messy:
+    pairs = some("medicine_english", 11, seed + "separator line")
     rows = [("Date", "Question", "Answer"), *((f"2024-03-{n:02}", q, a) for n, (q, a) in enumerate(pairs, 1))]
     content = b"\xef\xbb\xbf" + ("sep=;\r\n" + delimited(rows, ";")).encode()
     return Messy("sep_line.csv", content, pair_truth(pairs, "Question", "Answer", PLAIN, ";"))
 
 
-def chinese() -> Messy:
-    pairs = some("chinese", 10, "chinese")
+def chinese(seed: str = "") -> Messy:
+    pairs = some("chinese", 10, seed + "chinese")
     content = delimited([("问题", "答案"), *pairs]).encode("gbk")
     return Messy("gbk.csv", content, pair_truth(pairs, "问题", "答案", CHINESE, ","))
 
 
-def carets() -> Messy:
+def carets(seed: str = "") -> Messy:
     """A lawyer's export: so many commas and semicolons in the texts that a rarer mark was taken."""
-    pairs = some("law_english", 10, "carets")
+    pairs = some("law_english", 10, seed + "carets")
     lines = [f"{n}^{q}^{a}^closed" for n, (q, a) in enumerate(pairs, 1)]
     content = "\n".join(["No^Question^Advice given^State", *lines, ""]).encode()
     return Messy("carets.csv", content, pair_truth(pairs, "Question", "Advice given", PLAIN, "^"))
 
 
-def tabs_named_csv() -> Messy:
-    pairs = some("law_korean", 12, "tabs")
+def tabs_named_csv(seed: str = "") -> Messy:
+    pairs = some("law_korean", 12, seed + "tabs")
     lines = [f"{q}\t{a}" for q, a in pairs]
     content = "\n".join(["상담 질문\t변호사 답변", *lines, ""]).encode()
     return Messy("tabs, not commas.csv", content, pair_truth(pairs, "상담 질문", "변호사 답변", PLAIN, "\t"))
 
 
-def stray_quotes() -> Messy:
+def stray_quotes(seed: str = "") -> Messy:
     """Quotation marks that nobody doubled, as scripts write them that join texts by hand."""
-    pairs = some("support_english", 12, "stray quotes")
+    pairs = some("support_english", 12, seed + "stray quotes")
     pairs[3] = ('Do you sell a 5" pipe?', 'Yes, and a 6" one too.')
     pairs[6] = ('What does "final" mean in your mail?', "That the price won't change any more.")
     pairs[8] = ('My 27" screen flickers', "Set it to 60 Hz, then to 75 Hz again.")
@@ -107,18 +107,18 @@ def stray_quotes() -> Messy:
     return Messy("stray_quotes.csv", content, _with_cells(truth, more))
 
 
-def quoted_newlines() -> Messy:
-    pairs = [(q, a.replace(". ", ".\n\n- ", 1)) for q, a in some("support_english", 12, "newlines")]
+def quoted_newlines(seed: str = "") -> Messy:
+    pairs = [(q, a.replace(". ", ".\n\n- ", 1)) for q, a in some("support_english", 12, seed + "newlines")]
     pairs[5] = ('I get this message:\n"Error 0x80, please restart"\nWhat now?', 'Restart it; if "0x80" stays, call us.')
     content = delimited([("\u00a0Question\u00a0", " Answer \u200b"), *pairs], quote_all=True).encode("utf-8-sig")
     truth = pair_truth(pairs, "Question", "Answer", PLAIN, ",")
     return Messy("quoted_newlines.csv", content, _with_cells(truth, [(6, "question", pairs[5][0])]))
 
 
-def ragged() -> Messy:
+def ragged(seed: str = "") -> Messy:
     """Rows that end early or late, and blank lines between, before and after."""
-    chance = random.Random("ragged")
-    pairs = some("medicine_korean", 10, "ragged")
+    chance = random.Random(seed + "ragged")
+    pairs = some("medicine_korean", 10, seed + "ragged")
     lines = ["", "질문,답변,비고,확인", ""]
     for number, pair in enumerate(pairs):
         line = delimited([pair], end="")
@@ -128,8 +128,8 @@ def ragged() -> Messy:
     return Messy("ragged_blank.csv", content, pair_truth(pairs, "질문", "답변", KOREAN_CODE, ","))
 
 
-def preamble() -> Messy:
-    pairs = some("support_english", 15, "preamble")
+def preamble(seed: str = "") -> Messy:
+    pairs = some("support_english", 15, seed + "preamble")
     rows = [(str(4000 + n), q, a) for n, (q, a) in enumerate(pairs)]
     before = "Help desk export\r\nFrom 2024-01-01, to 2024-03-31\r\nMade by: j.miller\r\n\r\n"
     after = "\r\nTotal: 15\r\nConfidential, for internal use only\r\n"
@@ -137,15 +137,15 @@ def preamble() -> Messy:
     return Messy("preamble.csv", content, pair_truth(pairs, "Customer question", "Agent reply", PLAIN, ","))
 
 
-def no_header() -> Messy:
-    pairs = some("cooking_korean", 9, "no header")
+def no_header(seed: str = "") -> Messy:
+    pairs = some("cooking_korean", 9, seed + "no header")
     content = delimited(pairs, end="\n").encode()
     return Messy("no_header.csv", content, pair_truth(pairs, 0, 1, PLAIN, ","))
 
 
-def google_forms() -> Messy:
-    chance = random.Random("forms")
-    pairs = some("law_english", 9, "forms")
+def google_forms(seed: str = "") -> Messy:
+    chance = random.Random(seed + "forms")
+    pairs = some("law_english", 9, seed + "forms")
     header = (
         "Timestamp",
         "Email Address",
@@ -160,10 +160,10 @@ def google_forms() -> Messy:
     return Messy("forms (Responses).csv", content, pair_truth(pairs, header[2], header[3], PLAIN, ","))
 
 
-def columns_beside() -> Messy:
+def columns_beside(seed: str = "") -> Messy:
     """A csv that somebody renamed, with columns that only look busy."""
-    chance = random.Random("beside")
-    pairs = some("support_korean", 13, "beside")
+    chance = random.Random(seed + "beside")
+    pairs = some("support_korean", 13, seed + "beside")
     header = ("id", "created_at", "channel", "category", "question", "answer", "agent", "score", "url")
     rows = [
         (
@@ -183,10 +183,10 @@ def columns_beside() -> Messy:
     return Messy("beside.json", content, pair_truth(pairs, "question", "answer", PLAIN, ","))
 
 
-def call_log() -> Messy:
+def call_log(seed: str = "") -> Messy:
     """A Korean call centre's log: one turn a row."""
-    chance = random.Random("calls")
-    pairs = some("support_korean", 12, "calls")
+    chance = random.Random(seed + "calls")
+    pairs = some("support_korean", 12, seed + "calls")
     rows: list[tuple[str, str, str, str]] = []
     for call in range(6):
         number, minute = f"C2024{chance.randrange(1000, 9999)}{call}", 10 * call
@@ -200,10 +200,12 @@ def call_log() -> Messy:
     return Messy("call_log.csv", content, Truth("turns", roles, len(rows), cells, KOREAN_CODE, ","))
 
 
-def labels() -> Messy:
+def labels(seed: str = "") -> Messy:
     kinds = {"support": "support", "law": "legal", "medicine": "health", "cooking": "kitchen"}
-    rows = [(q, kind) for topic, kind in kinds.items() for q, _ in some(f"{topic}_english", 10, f"labels {topic}")]
-    random.Random("labels").shuffle(rows)
+    rows = [
+        (q, kind) for topic, kind in kinds.items() for q, _ in some(f"{topic}_english", 10, seed + f"labels {topic}")
+    ]
+    random.Random(seed + "labels").shuffle(rows)
     content = delimited([("text", "label"), *rows], end="\n").encode()
     cells = ((1, "question", rows[0][0]), (1, "label", rows[0][1]), (-1, "label", rows[-1][1]))
     truth = Truth("labels", {"question": "text", "label": "label"}, len(rows), cells, PLAIN, ",")
