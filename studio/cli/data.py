@@ -72,6 +72,8 @@ def check(arguments: argparse.Namespace) -> int:
     _print_table(data.table)
     for why in data.why:
         print(why.english())
+    for note in data.made.about.notes:
+        print(note.english())
     if not data.sure:
         print("Please check that these roles are right:", data.recipe.data.roles.model_dump(exclude_defaults=True))
     print(f"\n{len(data.made):,} examples, {data.report.held_out:,} of them set aside for checking.")
@@ -178,6 +180,7 @@ def as_json(data: Prepared) -> dict[str, Json]:
         "sure": data.sure and not data.table.doubts,
         "why": [one.english() for one in data.why],
         "examples": len(data.made),
+        "notes": [note.english() for note in (*data.table.notes, *about.notes)],
         "held_out": data.report.held_out,
         "skipped": {
             "count": about.skipped_count,

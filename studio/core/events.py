@@ -220,12 +220,14 @@ class Exported(_Event):
 
 class Traced(_Event):
     """How much memory a training step needs, counted by going through it without computing. Bytes; `parts` add up to
-    `peak`. `paged` is optimizer state beside it that may leave the card."""
+    `peak`. `paged` is optimizer state beside it that may leave the card. `reserved` is what PyTorch then holds, None on
+    a processor: others can't have that, and the driver's context comes on top."""
 
     type: Literal["traced"] = "traced"
     peak: int
     parts: dict[str, int]
     paged: int = 0
+    reserved: int | None = None
     seconds: float
 
 

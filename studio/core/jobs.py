@@ -86,7 +86,8 @@ class FetchData(_Job):
 class TracedWork(BaseModel):
     """One training step whose memory is to be counted: `batch` examples of `length` tokens, `learned` positions of
     them learned (None: all). `padded` says that they differ in length, so that attention needs a mask. `card` is the
-    compute capability that decides which kernels run.
+    compute capability that decides which kernels run. `accumulates` says that several batches make a step, so that
+    gradients are there already.
 
     `loss`: "tiled" is TRL's head on a card, "learned_positions" this program's on a processor, "full" plain
     transformers, which is also `stock`: no mixed precision, what isn't quantised in float32 on a 4-bit base.
@@ -109,6 +110,7 @@ class TracedWork(BaseModel):
     attention: Literal["sdpa", "eager", "flash"] = "sdpa"
     loss: Literal["learned_positions", "tiled", "full"] = "tiled"
     dropout: bool = False
+    accumulates: bool = False
     device: Literal["cuda", "cpu"] = "cuda"
     card: tuple[int, int] = (8, 0)
 

@@ -24,6 +24,9 @@ from studio.data.template import ChatTemplate
 NOT_LEARNED = -100
 """The label that losses leave out."""
 
+LONGEST = 2_000_000
+"""Characters of a conversation, far more than any model's context holds."""
+
 NO_LIMIT = 1 << 30
 """Tokens; stands for no limit at all."""
 
@@ -173,6 +176,18 @@ class Encoder:
 
     def rendered(self, example: Example) -> tuple[Talk, Rendered]:
         """A conversation as this model's template can write it without loss, and the text. Raises `ProblemError`."""
+        length = sum(len(m.content) + len(m.thinking) for m in example.messages)
+        if length > LONGEST:
+            raise problem(
+                "data.example_too_large",
+                N_("One example holds {length:,} characters, more than {most:,}."),
+                N_("No model reads that much at once; usually two files or many rows ended up in one cell."),
+                N_("Split or remove that example. It begins with: {begin}"),
+                remedy=Remedy.choose_file,
+                length=length,
+                most=LONGEST,
+                begin=example.question[:80] or example.answer[:80],
+            )
         talk = self._talk(example.messages, example.tools)
         return talk, self._rendering.of(talk)
 

@@ -254,7 +254,8 @@ def _at(row: _Cells, column: int) -> str:
 _TOTAL = re.compile(
     r"\s*(?:(?:(?:grand |sub)?totals?|sum|average|합\s*계|총\s*계|소\s*계|총\s*\d+\s*건|평균|계)"
     r"\s*[:：]?\s*\d*\s*(?:건|rows?)?\s*$|"
-    r"※|\*\s|\*\*|note[:：s]|source[:：]|출처|비고|참고|주의|작성|주[)：:]|exported |generated |printed |page \d)",
+    r"※|\*\s|\*\*|(?:notes?|source|(?:출처|비고|참고|주의|작성\w{0,2}|주)\s*)[):：]|"
+    r"(?:exported|generated|printed)\s*(?:[:：]|on|by|at|from)|page \d)",
     re.IGNORECASE,
 )
 

@@ -11,7 +11,7 @@ _NUMBER = re.compile(r"[-+]?[\d,.]*\d\s*%?")
 _DATE = re.compile(
     r"\d{4}\s*[-./년]\s*\d{1,2}\s*[-./월]\s*\d{1,2}.*|\d{1,2}[-./]\d{1,2}[-./]\d{2,4}.*|\d{1,2}:\d{2}(:\d{2})?"
 )
-_SENTENCE_END = re.compile(r"[?!.。？！…~]['\")”’]*\s*$|(?:요|다|까|죠)\s*$")
+_SENTENCE_END = re.compile(r"[?!.。？！…~]['\")”’]*\s*$|\s\S*(?:요|다|까|죠)\s*$")
 _LOOKED_AT = 60
 _LONGEST_NAME = 100
 

@@ -13,12 +13,16 @@ from studio.core.data_choice import DataChoice
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.words import N_, Sentence, sentence
 from studio.data import limits
+from studio.data.arrow_rows import text_batches
 from studio.data.emptiness import empty, header_only
 from studio.data.encodings import Encoding, find_encoding
 from studio.data.line_rows import FileLines, LineRows
-from studio.data.table import Doubt, Row, Table
+from studio.data.streaming import Stream, held
+from studio.data.survey import examples, survey
+from studio.data.table import Doubt, Row, Table, cell_text
 
 _SOMETHING = re.compile(rb"\S")
+_SOMETHING_HERE = re.compile(r"\S")
 _BEGINNING = 1 << 20
 _LONGEST_LINE = 16 * limits.CELL_CHARACTERS
 _DECODER = json.JSONDecoder(parse_constant=lambda _: None)
@@ -200,10 +204,17 @@ def _open_whole(path: Path, data: bytes, encoding: str) -> Table:
     try:
         value = _parse(data)
     except json.JSONDecodeError as error:
-        raise NotJson(_broken(path, error.lineno, error.colno)) from error
+        several = _values_behind_each_other(data.decode("utf-8", "replace"))
+        if several is None:
+            raise NotJson(_broken(path, error.lineno, error.colno)) from error
+        value = several
     except (ValueError, RecursionError) as error:
         raise NotJson(_broken(path, 1, 1)) from error
     notes: list[Sentence] = []
+    if isinstance(value, list) and len(value) > 1 and all(isinstance(row, list) for row in value):
+        return _table_of_rows(path, value, encoding)
+    if isinstance(value, list) and value and all(isinstance(text, str) for text in value):
+        value = [{"text": text} for text in value]
     records = _records(path, value, notes)
     columns: dict[str, None] = {}
     for number, record in enumerate(records, start=1):
@@ -217,16 +228,54 @@ def _open_whole(path: Path, data: bytes, encoding: str) -> Table:
     return Table(path, "json", names, rows, encoding=encoding, notes=tuple(notes))
 
 
-def _records(path: Path, value: object, notes: list[Sentence]) -> list[object]:
+def _values_behind_each_other(text: str) -> list[object] | None:
+    """Records one after the other without commas, over several lines each, as some databases write them."""
+    found: list[object] = []
+    place = 0
+    try:
+        while match := _SOMETHING_HERE.search(text, place):
+            value, place = _DECODER.raw_decode(text, match.start())
+            if not isinstance(value, dict):
+                return None
+            found.append(_whole_letters(value))
+    except (ValueError, RecursionError):
+        return None
+    return found
+
+
+def _table_of_rows(path: Path, rows: list[list[object]], encoding: str) -> Table:
+    """Lists of cells, of which the first may name the columns."""
+
+    def numbered() -> Iterator[tuple[int, list[str]]]:
+        return ((number, [cell_text(cell) for cell in row]) for number, row in enumerate(rows, start=1))
+
+    found = survey(path, numbered(), None)
+    if found is None or not found.examples:
+        raise header_only(path)
+    table = held(
+        Stream(
+            path,
+            "json",
+            found.columns,
+            found.examples,
+            text_batches(found.columns, examples(numbered(), found, found.examples)),
+            encoding=encoding,
+            notes=tuple(found.notes()),
+        )
+    )
+    return replace(table, doubts=("header",) if found.layout.doubtful else ())
+
+
+def _records(path: Path, value: object, notes: list[Sentence], depth: int = 0) -> list[object]:
     """The list of records in a value: itself, the one under a name such as data, or columns turned into rows."""
     if isinstance(value, list):
         if not value:
             raise empty(path)
         return value
     if isinstance(value, dict):
-        lists = {name: held for name, held in value.items() if isinstance(held, list) and held}
-        of_records = [name for name, held in lists.items() if isinstance(held[0], dict)]
-        lengths = {len(held) for held in lists.values()}
+        lists = {name: inside for name, inside in value.items() if isinstance(inside, list) and inside}
+        of_records = [name for name, inside in lists.items() if isinstance(inside[0], dict)]
+        lengths = {len(inside) for inside in lists.values()}
         if len(lists) >= 2 and len(lists) == len(value) and len(lengths) == 1:
             return [dict(zip(lists, cells, strict=True)) for cells in zip(*lists.values(), strict=True)]
         if "messages" in lists or "conversations" in lists:
@@ -235,6 +284,16 @@ def _records(path: Path, value: object, notes: list[Sentence]) -> list[object]:
             longest = max(of_records, key=lambda name: len(lists[name]))
             notes.append(sentence(N_("The examples were found under the name {name}."), name=longest))
             return list(lists[longest])
+        inner = [inside for inside in value.values() if isinstance(inside, dict)]
+        if (
+            len(inner) > 1
+            and len(inner) == len(value)
+            and inner[0]
+            and all(one.keys() == inner[0].keys() for one in inner)
+        ):
+            return list(inner)  # records under numbers or names of their own
+        if len(inner) == 1 and any(isinstance(inside, list | dict) for inside in inner[0].values()) and depth < 5:
+            return _records(path, inner[0], notes, depth + 1)
         if value:
             return [value]
         raise empty(path)

@@ -10,11 +10,10 @@ from functools import cached_property
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
-from studio.data.encode import NOT_LEARNED, Encoded, Encoder
-
 if TYPE_CHECKING:
     import tokenizers
 
+    from studio.data.encode import Encoded, Encoder
     from studio.data.examples import Example
 
 NEVER = 2**31 - 1
@@ -133,6 +132,8 @@ def _measured(encoder: Encoder, examples: Sequence[Example]) -> list[tuple[int, 
 
 
 def _of(encoded: Encoded) -> tuple[int, int]:
+    from studio.data.encode import NOT_LEARNED  # the window counts with `Lengths` and loads no tokenizer
+
     learned = (place for place, label in enumerate(encoded.labels) if place and label != NOT_LEARNED)
     return len(encoded.ids), next(learned, NEVER)
 

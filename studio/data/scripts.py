@@ -108,5 +108,5 @@ def _accents(head: bytes) -> tuple[int, int, int]:
         accents += high
         letters += high and c in _WESTERN
         neighbours += high and before and c.isalpha()
-        before = high and c.isalpha()
+        before = high and c.isalpha() and c not in "öüä"  # as in größer and süß
     return accents, letters, neighbours

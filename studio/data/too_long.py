@@ -30,9 +30,9 @@ def fitted(encoder: Encoder, example: Example, too_long: TooLong) -> tuple[Encod
         return (encoded,)
     if too_long == "leave_out":
         return ()
-    parts = _windows(encoder, example.text) if example.text else _rounds(encoder, example)
-    useful = tuple(part for part in parts if part.learned)
-    return useful or (encoded,)
+    if example.text:
+        return tuple(_windows(encoder, example.text))
+    return tuple(part for part in _rounds(encoder, example) if part.learned) or (encoded,)
 
 
 def _windows(encoder: Encoder, text: str) -> list[Encoded]:
@@ -50,7 +50,7 @@ def _windows(encoder: Encoder, text: str) -> list[Encoded]:
         if within == width:
             width *= 2
             continue
-        reach = start + within
+        reach = min(start + within, len(text) - 1)  # something has to be left for the end mark to stand behind
         end = _cut_before(ends, text, start, reach)
         part = encoder.encode_text(text[start:end], ends=False)
         while part.lost and end > start + 1:

@@ -54,6 +54,19 @@ def guard_ods(path: Path) -> None:
                     pass
 
 
+def guard_xlsb(path: Path) -> None:
+    """As `guard_xlsx`, for sheets in Excel's binary form (published as MS-XLSB)."""
+    with opened_zip(path) as archive:
+        _guard_declared(path, archive)
+        for part in archive.infolist():
+            blocks = _blocks(path, archive, part)
+            if part.filename.startswith("xl/worksheets/") and part.filename.endswith(".bin"):
+                _guard_records(path, blocks)
+            else:
+                for _ in blocks:
+                    pass
+
+
 def guard_document(path: Path) -> None:
     """For docx and hwpx: also refuses XML that nests deeper than documents do, or declares entities.
 
@@ -112,7 +125,7 @@ def _guard_xml(path: Path, blocks: Iterator[bytes]) -> None:
         for block in blocks:
             parser.Parse(block, False)
         parser.Parse(b"", True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:  # also for an encoding that nobody knows
         raise broken_document(path) from error
 
 
@@ -176,6 +189,58 @@ def _guard_spread(path: Path, blocks: Iterator[bytes]) -> None:
         tail = text[-_LONGEST_TAG:]
 
 
+_ROW_RECORD = 0
+_CELL_RECORDS = range(1, 12)
+
+
+def _guard_records(path: Path, blocks: Iterator[bytes]) -> None:
+    """A sheet as a run of records: a number and a length in 7 bits a byte, and that many bytes. A row and a cell begin
+    with their place."""
+    widest = lowest = 1
+    held, at = b"", 0
+    for block in blocks:
+        held, at = held[at:] + block, 0
+        while True:
+            head = _record_at(held, at)
+            if head is None:
+                break
+            kind, begin, end = head
+            if kind == _ROW_RECORD and end - begin >= 4:
+                lowest = max(lowest, int.from_bytes(held[begin : begin + 4], "little") + 1)
+            elif kind in _CELL_RECORDS and end - begin >= 4:
+                widest = max(widest, int.from_bytes(held[begin : begin + 4], "little") + 1)
+            if widest * lowest > limits.SHEET_CELLS or end - begin > 4 * limits.CELL_CHARACTERS:
+                raise limits.unpacks_too_large(path)
+            if end > len(held):
+                break
+            at = end
+
+
+def _record_at(held: bytes, at: int) -> tuple[int, int, int] | None:
+    """(number, where its bytes begin, where they end); None where its head isn't there yet."""
+    kind = size = 0
+    place = at
+    for shift in (0, 7):
+        if place >= len(held):
+            return None
+        byte = held[place]
+        place += 1
+        kind |= (byte & 0x7F) << shift
+        if not byte & 0x80:
+            break
+    for shift in (0, 7, 14, 21):
+        if place >= len(held):
+            return None
+        byte = held[place]
+        place += 1
+        size |= (byte & 0x7F) << shift
+        if not byte & 0x80:
+            break
+    if place + min(size, 4) > len(held):
+        return None
+    return kind, place, place + size
+
+
 def _guard_repeats(path: Path, blocks: Iterator[bytes]) -> None:
     """Rows times columns up to the last cell that holds something, as the reader would lay them out."""
     spread = _OdsSpread(path)
@@ -186,7 +251,7 @@ def _guard_repeats(path: Path, blocks: Iterator[bytes]) -> None:
         for block in blocks:
             parser.Parse(block, False)
         parser.Parse(b"", True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:  # also for an encoding that nobody knows
         raise broken_zip(path) from error
 
 

@@ -1,4 +1,4 @@
-"""xlsx, xls and ods through calamine, after a look whether opening them is safe."""
+"""xlsx, xlsb, xls and ods through calamine, after a look whether opening them is safe."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ from studio.data.names import is_known_name
 from studio.data.streaming import Stream, held
 from studio.data.survey import Survey, examples, survey
 from studio.data.table import Doubt, Table, cell_text
-from studio.data.unpacking import guard_ods, guard_xlsx
+from studio.data.unpacking import guard_ods, guard_xlsb, guard_xlsx
 
 _MOST_MERGED = 100_000
 _LONGEST_MERGED = 10_000
 
 
 def open_workbook(path: Path, choice: DataChoice, kind: str) -> Table:
-    """`kind` is xlsx, xls or ods. Raises `ProblemError`."""
+    """`kind` is xlsx, xlsb, xls or ods. Raises `ProblemError`."""
     size = path.stat().st_size
     if size > limits.WORKBOOK_BYTES:
         raise limits.too_large(path, size, limits.WORKBOOK_BYTES)
     if kind == "xlsx":
         guard_xlsx(path)
+    elif kind == "xlsb":
+        guard_xlsb(path)
     elif kind == "ods":
         guard_ods(path)
     try:

@@ -66,6 +66,11 @@ def learns(linear: Linear, work: Workload) -> bool:
     return work.rank > 0 and (work.targets == ALL_LINEAR or linear.name in work.targets)
 
 
+def _kept_by(linear: Linear, work: Workload) -> bool:
+    """Whether a linear layer keeps its input: those that learn do, and 8-bit ones always (`MatMul8bitLt`)."""
+    return learns(linear, work) or (work.method == "lora-8bit" and linear.packed)
+
+
 def masked(block: Block, work: Workload) -> bool:
     """Whether attention in this block gets an explicit mask, length by length."""
     return work.padded or (block.window is not None and work.length > block.window)
@@ -167,10 +172,11 @@ def _inputs(shape: ModelShape, block: Block, work: Workload, has: Formats) -> tu
     before = after = 0
     seen: set[str] = set()
     for linear in block.linears:
-        if not learns(linear, work):
+        if not _kept_by(linear, work):
             continue
-        amount = work.rank * has.learner if work.method != "full" else 0
-        if work.dropout and work.method != "full":
+        adapted = work.method != "full" and learns(linear, work)
+        amount = work.rank * has.learner if adapted else 0
+        if work.dropout and adapted:
             amount += linear.inputs * (has.learner + 1)
         elif _is_output(linear, shape):
             # Attention keeps its own output already.
@@ -206,7 +212,7 @@ def _is_product(linear: Linear, block: Block) -> bool:
 
 def _product(shape: ModelShape, block: Block, work: Workload, has: Formats) -> int:
     """The feed-forward product, kept when the layer that reads it learns."""
-    learning = any(_is_product(linear, block) and learns(linear, work) for linear in block.linears)
+    learning = any(_is_product(linear, block) and _kept_by(linear, work) for linear in block.linears)
     if not learning or (work.dropout and work.method != "full"):
         return 0
     return block.intermediate * has.learner

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -14,6 +15,7 @@ from studio.device import nvml
 from studio.device.card_problems import card_problem
 from studio.device.nvml import Code, Handle, Memory, NvmlError
 from studio.device.reading import Card, CardUser
+from studio.device.slowdown import slowdowns
 from studio.device.system import system_memory
 
 LIST_EVERY = 5.0
@@ -21,6 +23,9 @@ LIST_EVERY = 5.0
 
 _NOT_TOLD = (Code.NOT_SUPPORTED, Code.FUNCTION_NOT_FOUND, Code.ARGUMENT_VERSION_MISMATCH)
 _GONE = (Code.GPU_IS_LOST, Code.RESET_REQUIRED, Code.UNINITIALIZED, Code.DRIVER_NOT_LOADED)
+
+_SHARED_CHIPS = re.compile(r"\b(GB10|Orin|Xavier|Thor|Tegra|Jetson)\b", re.IGNORECASE)
+"""Chips whose memory is the computer's. Some drivers answer for them with numbers that mean something else."""
 
 _SHARED = N_("This card shares the computer's memory, so the numbers are those of the whole computer.")
 _RESERVED = N_("What the driver keeps for itself counts as used by others: this driver doesn't tell it apart.")
@@ -54,7 +59,7 @@ class CardWatch:
         self._handle = handle
         self._whole: Handle | None = None
         self._problem: Problem | None = None
-        self._untold: set[str] = set()
+        self._untold: set[str] = {"memory"} if _SHARED_CHIPS.search(name) else set()
         self._users: tuple[CardUser, ...] | None = None
         self._list_note: Sentence | None = None
         self._listed_at = float("-inf")
@@ -104,6 +109,7 @@ class CardWatch:
             temperature = self._value("temperature", lambda: nvml.temperature(whole))
             utilisation = None if self._whole else self._value("utilisation", lambda: nvml.utilisation(whole))
             power = self._value("power", lambda: nvml.power(whole))
+            limits = self._value("clock limits", lambda: nvml.clock_limits(whole))
             if now - self._listed_at >= LIST_EVERY or (run.everyone and not self._listed_everyone):
                 self._list(handle, now, run)
         except NvmlError as error:
@@ -138,6 +144,7 @@ class CardWatch:
             temperature=temperature,
             utilisation=utilisation,
             power=power,
+            slowed=None if limits is None else slowdowns(limits),
             users=users,
             shared=shared,
             notes=tuple(notes),

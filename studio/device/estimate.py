@@ -7,6 +7,7 @@ end, when all gradients are there and the optimizer works. docs/memory.md explai
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
@@ -112,6 +113,15 @@ class _Stored:
         return self.weights + self.constants + self.unquantised + self.adapters + self.optimizer
 
 
+def with_parts(parts: Mapping[str, int], work: Workload, trainable: int, paged: int = 0) -> Estimate:
+    """An estimate from another source, such as a trace: the same additions for the driver and for what is lost
+    between the pieces. Parts with names that aren't known here count as room to compute in."""
+    amounts = dict.fromkeys(LABELS, 0)
+    for name, amount in parts.items():
+        amounts[name if name in amounts else "workspace"] += amount
+    return _with_process(amounts, work, trainable, paged, "traced")
+
+
 def estimate(shape: ModelShape, work: Workload) -> Estimate:
     """The peak of one step of `work` on a model of that `shape`."""
     has = formats(shape, work)
@@ -156,24 +166,28 @@ def estimate(shape: ModelShape, work: Workload) -> Estimate:
         "logits": peak["logits"],
         "workspace": peak["workspace"] + workspace,
     }
+    return _with_process(amounts, work, stored.trainable, stored.paged, moment)
+
+
+def _with_process(amounts: dict[str, int], work: Workload, trainable: int, paged: int, moment: str) -> Estimate:
+    """All parts, with what the process takes on top."""
     allocated = sum(amounts.values())
+    least = most = allocated
+    context = overhead = 0
     if work.device == "cuda":
         least, most = (int(allocated * (1 + o)) + c for o, c in zip(OVERHEAD, CONTEXT, strict=True))
         context = sum(CONTEXT) // 2
-        # The middle in the logarithm: twice as likely to be a little than a lot.
+        # The geometric middle: a little is lost more often than a lot.
         overhead = int(allocated * (OVERHEAD[0] * OVERHEAD[1]) ** 0.5)
-    else:
-        least = most = allocated
-        context = overhead = 0
-    amounts |= {"overhead": overhead, "context": context}
+    amounts = {**amounts, "overhead": overhead, "context": context}
     return Estimate(
         parts=tuple(Share(name=name, bytes=amounts[name]) for name in LABELS if amounts[name]),
         allocated=allocated,
         process=allocated + overhead + context,
         process_least=least,
         process_most=most,
-        trainable=stored.trainable,
-        paged=stored.paged,
+        trainable=trainable,
+        paged=paged,
         moment=moment,
     )
 

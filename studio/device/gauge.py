@@ -4,9 +4,9 @@
     reading = gauge.read(run_pid)   # as often as four times a second
     gauge.close()
 
-The library is started once and the cards' handles are kept. Each read asks for memory, temperature, load and power;
-the list of processes, which costs milliseconds under the driver's lock, is asked for every five seconds at most.
-Use one gauge from one thread at a time.
+The library is started once and the cards' handles are kept. Each read asks for memory, temperature, load, power
+and what limits the clock; the list of processes, which costs milliseconds under the driver's lock, is asked for every
+five seconds at most. Use one gauge from one thread at a time.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from studio.device.card_problems import card_problem
 from studio.device.card_watch import CardWatch, Run
 from studio.device.nvml import Code, NvmlError
 from studio.device.reading import Card, CardUser, Reading
+from studio.device.spill import SpillWatch, spill_watch
 from studio.device.system import RunTree, SystemMemory, system_memory
 
 __all__ = ["Card", "CardUser", "Gauge", "Reading", "SystemMemory", "cuda_card_present"]
@@ -40,7 +41,8 @@ _NO_CARD = N_("No NVIDIA card found; showing system memory.")
 class Gauge:
     """Reads the cards and the computer's memory. Never raises for what the hardware does: see `Reading`.
 
-    `same_pids` says whether the driver's pids mean the same processes as ours: not so inside a container.
+    `same_pids` says whether the driver's pids mean the same processes as ours: not so inside a container. `spill`
+    notices a card that goes on in the computer's memory; by default what this system has for that.
     """
 
     def __init__(
@@ -49,11 +51,13 @@ class Gauge:
         clock: Callable[[], float] = time.monotonic,
         try_again_after: float = TRY_AGAIN_AFTER,
         same_pids: bool | None = None,
+        spill: SpillWatch | None = None,
     ) -> None:
         self._clock = clock
         self._try_again_after = try_again_after
         self._same_pids = _outermost_namespace() if same_pids is None else same_pids
         self._tree = RunTree(clock)
+        self._spill = spill if spill is not None else spill_watch()
         self._open = False
         self._try_at = float("-inf")
         self._watches: list[CardWatch] = []
@@ -70,6 +74,8 @@ class Gauge:
         pids = self._tree.pids() or (frozenset() if run_pid is None else frozenset({run_pid}))
         run = Run(pids if run_pid is not None else None, self._same_pids, everyone)
         cards = self._read_cards(now, run)
+        if self._spill is not None and not self._closed:
+            cards = self._spill.marked(now, run_pid, pids, cards)
         return Reading(
             cards=cards,
             system=system_memory(self._tree),
@@ -84,6 +90,8 @@ class Gauge:
 
     def close(self) -> None:
         """Give the library back. A read after this shows no cards."""
+        if self._spill is not None and not self._closed:
+            self._spill.close()
         self._closed = True
         self._watches = []
         self._release()

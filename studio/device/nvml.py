@@ -146,6 +146,16 @@ def power(card: Handle) -> float:
     return int(_ask("nvmlDeviceGetPowerUsage", card)) / 1000
 
 
+def clock_limits(card: Handle) -> int:
+    """Why the card's clock isn't higher now, as the bits of nvml.h (nvmlClocksEventReason...)."""
+    try:
+        return int(_ask("nvmlDeviceGetCurrentClocksEventReasons", card))
+    except NvmlError as error:
+        if error.code != Code.FUNCTION_NOT_FOUND:
+            raise
+        return int(_ask("nvmlDeviceGetCurrentClocksThrottleReasons", card))  # what drivers before 535 call it
+
+
 def computing(card: Handle) -> list[Process]:
     """Processes that compute on the card. Takes milliseconds and holds the driver's lock: ask seldom."""
     return [_process(found) for found in _ask("nvmlDeviceGetComputeRunningProcesses", card)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from studio.core.problems import Problem
 from studio.core.words import Sentence
+from studio.device.slowdown import Slowdown
 from studio.device.system import SystemMemory
 
 
@@ -43,12 +44,16 @@ class Card:
     """Percent of the time in which the card was busy."""
     power: float | None = None
     """Watts."""
+    slowed: tuple[Slowdown, ...] | None = None
+    """What keeps the card from being faster now, the gravest first; None where the driver doesn't tell."""
     users: tuple[CardUser, ...] | None = None
     """Who holds memory, largest first; None where the driver doesn't tell."""
     shared: bool = False
     notes: tuple[Sentence, ...] = ()
     problem: Problem | None = None
     """Why the card can't be read now. All numbers are None then."""
+    warning: Problem | None = None
+    """What to know at once although the numbers are good: that the card spills into the computer's memory."""
 
     @property
     def key(self) -> str:

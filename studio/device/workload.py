@@ -34,8 +34,8 @@ class Workload(BaseModel):
     that attention needs a mask. `loss`: "learned_positions" scores only these in one go, "tiled" the same in tiles
     (TRL's own), "full" every position at once (stock transformers). `holds_output` says that whoever calls the model
     keeps its scores until the step is over. `accumulates` says that gradients of earlier batches of the same step lie
-    in memory. `fused_optimizer` works in place; the plain one of PyTorch holds another copy of what learns. `repeats_keys` says that keys
-    and values which several heads share are repeated for each of them.
+    in memory. `fused_optimizer` works in place; the plain one of PyTorch holds another copy of what learns.
+    `repeats_keys` says that keys and values which several heads share are repeated for each of them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -134,7 +134,8 @@ def stock(
 
     float16 computing without autocast, adapters in float32, what a 4- or 8-bit base doesn't quantise in float32
     (`prepare_model_for_kbit_training`), bitsandbytes' default of no double quantization, every position scored, the
-    output held in a variable, PyTorch's own AdamW with float32 states, shared keys repeated (cards before Ampere). Full fine-tuning computes in float32.
+    output held in a variable, PyTorch's own AdamW with float32 states, shared keys repeated as before Ampere. Full
+    fine-tuning computes in float32.
     """
     return Workload(
         method=method,

@@ -46,6 +46,7 @@ class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._labels: list[str] = []
         self._log: list[int] = []  # number + 1 where a storage is made, -(number + 1) where it is let go
         self._peak_at = 0
+        self._restarted_at = 0
 
     # Counting
 
@@ -127,6 +128,17 @@ class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def restart(self) -> None:
         """Look for the peak from here on."""
         self.peak, self._peak_at = self.now, len(self._log)
+        self._restarted_at = len(self._log)
+
+    def requests(self) -> Iterator[tuple[int, int]]:
+        """All that was made and let go, in order: numbers with their bytes, with 0 where they are let go."""
+        for entry in self._log:
+            yield (entry - 1, self._sizes[entry - 1]) if entry > 0 else (-entry - 1, 0)
+
+    @property
+    def restarted_at(self) -> int:
+        """The entry of `requests` from which on the peak counts."""
+        return self._restarted_at
 
     def parts(self) -> dict[str, int]:
         """Bytes by label at the peak; they add up to it."""

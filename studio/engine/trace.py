@@ -17,12 +17,14 @@ from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
+from transformers import masking_utils
 from trl.trainer.utils import add_fused_lm_head
 
 from studio.core.events import Ending, Traced
 from studio.core.jobs import Trace, TracedWork
 from studio.core.words import N_
 from studio.engine import card_kernels
+from studio.engine.allocator import replayed
 from studio.engine.device import DTYPES
 from studio.engine.fake_model import cannot_tell, fill, read_config, skeleton
 from studio.engine.live_memory import LiveMemory
@@ -39,11 +41,13 @@ LEAST_PAGED = 100_000
 
 @dataclass(frozen=True)
 class Measured:
-    """Bytes: `parts` add up to `peak`; `paged` is optimizer state beside it. `seconds` it took to find out."""
+    """Bytes: `parts` add up to `peak`; `paged` is optimizer state beside it; `reserved` is what PyTorch holds on a card
+    for it. `seconds` it took to find out."""
 
     peak: int
     parts: dict[str, int]
     paged: int
+    reserved: int | None
     seconds: float
 
 
@@ -51,7 +55,9 @@ def trace(report: Report, job: Trace) -> Ending | None:
     """Do the job: one `Traced` event. Raises `ProblemError` where the model can't be built or gone through."""
     report.phase("preparing", N_("Going through a training step to count its memory."))
     found = traced(job.config, job.work)
-    report.write(Traced(peak=found.peak, parts=found.parts, paged=found.paged, seconds=found.seconds))
+    report.write(
+        Traced(peak=found.peak, parts=found.parts, paged=found.paged, reserved=found.reserved, seconds=found.seconds)
+    )
     return None
 
 
@@ -67,7 +73,7 @@ def traced_config(config: Any, work: TracedWork, *, grouped: bool = True) -> Mea
     memory = LiveMemory(card_kernels.answers(learned))
     kernels = card_kernels.on_card(work.card, grouped=grouped) if work.device == "cuda" else contextlib.nullcontext()
     model = skeleton(config, work)
-    with FakeTensorMode(allow_non_fake_inputs=True), kernels:
+    with FakeTensorMode(allow_non_fake_inputs=True), kernels, _one_example_a_row():
         try:
             fill(model)
             step = _Step(model, work, memory)
@@ -76,10 +82,25 @@ def traced_config(config: Any, work: TracedWork, *, grouped: bool = True) -> Mea
             raise cannot_tell(f"{type(error).__name__}: {error}") from error
         parts = memory.parts()
         peak = memory.peak
+    reserved = None
     if work.device == "cuda":
         parts["library"] = card_kernels.product_workspace(work.card)
-        peak += parts["library"]
-    return Measured(peak, parts, step.paged, time.monotonic() - began)
+        held = replayed(memory.requests(), memory.restarted_at, expandable=not work.stock)
+        parts["overhead"] = max(0, held.peak_allocated - peak)
+        peak += parts["overhead"] + parts["library"]
+        reserved = held.peak_reserved + parts["library"]
+    return Measured(peak, parts, step.paged, reserved, time.monotonic() - began)
+
+
+@contextlib.contextmanager
+def _one_example_a_row() -> Iterator[None]:
+    """Transformers looks whether several examples stand in one row, which content alone can tell; none do."""
+    look = masking_utils.find_packed_sequence_indices
+    masking_utils.find_packed_sequence_indices = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        masking_utils.find_packed_sequence_indices = look
 
 
 class _Step:
@@ -112,6 +133,10 @@ class _Step:
         with memory:
             with memory.labelled("inputs"):
                 inputs = self._inputs()
+            if work.accumulates:
+                for parameter in self._learning:
+                    parameter.grad = torch.empty_like(parameter)
+                memory.relabel((p.grad for p in self._learning if p.grad is not None), "gradients")
             memory.restart()
             mark = memory.mark()
             with self._naming_logits(), self._autocast():

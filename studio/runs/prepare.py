@@ -43,10 +43,11 @@ class TableRead:
 
 @dataclass(frozen=True)
 class ExamplesMade:
-    """The examples, still on disk, and what each repair did to them."""
+    """The examples, still on disk, what each repair did to them, and what should be known about them."""
 
     examples: ExampleSet
     steps: tuple[Step, ...]
+    notes: tuple[Sentence, ...]
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def prepare(
         return None
     made = desk.ask(MakeExamples(table=opened.table, choice=choice), Made, heard, cancelled)
     stored = StoredExamples(made.examples)
-    say(ExamplesMade(ExampleSet(stored, made.skipped, stored.rows), made.steps))
+    say(ExamplesMade(ExampleSet(stored, made.skipped, stored.rows), made.steps, made.notes))
     question = Examine(examples=made.examples, held_out=choice.held_out, seed=recipe.training.seed)
     return desk.ask(question, ReportMade, heard, cancelled).report
 

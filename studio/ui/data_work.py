@@ -69,6 +69,7 @@ class DataWork(QObject):
         self.lengths: Lengths | None = None
         self.lengths_of = 0
         self.steps: tuple[Step, ...] = ()
+        self.notes: tuple[Sentence, ...] = ()
         self.problem: Problem | None = None
         self.progress: tuple[int, int, Sentence] | None = None
         self.reading = False
@@ -206,6 +207,7 @@ class DataWork(QObject):
         self.examples = self.report = self.lengths = self._measured = None
         self.lengths_of = 0
         self.steps = ()
+        self.notes = ()
 
     def _start(self, recipe: Recipe) -> None:
         number, cancelled = self._number, self._cancelled
@@ -246,7 +248,7 @@ class DataWork(QObject):
             self.roles_found.emit(said.roles)
         elif isinstance(said, ExamplesMade):
             self._clear_examples()
-            self.examples, self.steps = said.examples, said.steps
+            self.examples, self.steps, self.notes = said.examples, said.steps, said.notes
             self.reading, self.examining = False, True
         elif isinstance(said, FirstTable):
             self._folder, self.table = None, said.table

@@ -321,6 +321,11 @@ class Session(QObject):
         return self.data.lengths_of
 
     @property
+    def data_notes(self) -> tuple[Sentence, ...]:
+        """What should be known about how the file was read and the examples were made."""
+        return (*(self.table.notes if self.table is not None else ()), *self.data.notes)
+
+    @property
     def steps(self) -> tuple[Step, ...]:
         """What each recorded repair did."""
         return self.data.steps

@@ -1,8 +1,8 @@
 """Taking data in: this program beside `datasets.load_dataset` with pandas and transformers, on the same files.
 
 `python -m tests.benchmarks.data_intake [--csv-rows 100000] [--parquet-rows 1200000] [--read 2000] [--model FOLDER]`
-prints a table and one JSON object. Every step runs in a fresh process that reports its own seconds, with its imports,
-and its own peak memory:
+prints a table and one JSON object. Every step runs in a fresh process, whose seconds (with its imports), seconds of
+processor time and peak memory count together with those of the processes that it starts:
 
 import   the file becomes examples on the disk: a table and messages here; load_dataset and map there
 doctor   the examples are examined: more than fifteen kinds of defects here, near duplicates among them; exact
@@ -22,7 +22,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from studio.core import paths
 from studio.core.data_choice import DataChoice, Roles
@@ -49,7 +52,7 @@ def main() -> None:
         whose, step, file, scratch = chosen.step
         began = time.perf_counter()
         told = _WORK[whose, step](Path(file), Path(scratch), chosen.model, chosen.read)
-        print(json.dumps({"inside": time.perf_counter() - began, "cpu": cpu_seconds(), "peak": peak_memory(), **told}))
+        print(json.dumps({"inside": time.perf_counter() - began, "cpu": cpu_seconds(), **told}))
         return
     with tempfile.TemporaryDirectory() as folder:
         results = measure(Path(folder), chosen.csv_rows, chosen.parquet_rows, chosen.read, chosen.model)
@@ -81,17 +84,30 @@ def _step(whose: str, step: str, file: Path, scratch: Path, model: Path, read: i
     offline |= {paths.HOME_VARIABLE: str(scratch / "home"), "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
     command += ["--step", whose, step, str(file), str(scratch)]
     began = time.perf_counter()
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **offline}, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"{whose} {step} {file.name}: {done.stderr[-3000:]}")
-    told: dict[str, object] = json.loads(done.stdout.strip().splitlines()[-1])
-    return {**told, "seconds": time.perf_counter() - began}
+    peaks: dict[int, int] = {}
+    answer, said = scratch / "answer.txt", scratch / "said.txt"
+    with open(answer, "wb") as out, open(said, "wb") as err:
+        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **offline}, stdout=out, stderr=err)
+        while process.poll() is None:
+            _watch(process.pid, peaks)
+            time.sleep(0.05)
+        seconds = time.perf_counter() - began
+    if process.returncode:
+        raise RuntimeError(f"{whose} {step} {file.name}: {said.read_text(errors='replace')[-3000:]}")
+    told: dict[str, object] = json.loads(answer.read_text().strip().splitlines()[-1])
+    return {**told, "seconds": seconds, "peak": sum(peaks.values())}
 
 
-def peak_memory() -> int:
-    """Bytes of this process at their highest, from Linux; pages mapped from files count while they are in memory."""
-    status = Path("/proc/self/status").read_text()
-    return int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) * 1024
+def _watch(process: int, peaks: dict[int, int]) -> None:
+    """Note how much memory the process and those it started have taken at most, in bytes, from Linux.
+
+    Pages that are mapped from files count while they are in memory. The sum over processes is never too small.
+    """
+    with suppress(psutil.Error, OSError):
+        for pid in (process, *(child.pid for child in psutil.Process(process).children(recursive=True))):
+            found = re.findall(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+            if found:
+                peaks[pid] = int(found[0]) * 1024
 
 
 def cpu_seconds() -> float:

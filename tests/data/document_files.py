@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -28,6 +29,44 @@ def write_docx(path: Path, parts: Iterable[Part]) -> Path:
             for c, cell in enumerate(row):
                 table.cell(r, c).text = cell
     document.save(str(path))
+    return path
+
+
+def write_xlsb(path: Path, rows: Sequence[Sequence[str]], far: int = 0) -> Path:
+    """A workbook in Excel's binary form. `far` is a column, counted from 0, in which one more cell stands."""
+
+    def record(kind: int, body: bytes = b"") -> bytes:
+        size, length = len(body), b""
+        while size > 0x7F:
+            length += bytes([size & 0x7F | 0x80])
+            size >>= 7
+        number = bytes([kind]) if kind < 0x80 else bytes([kind & 0x7F | 0x80, kind >> 7])
+        return number + length + bytes([size]) + body
+
+    def text(words: str) -> bytes:
+        return struct.pack("<I", len(words)) + words.encode("utf-16-le")
+
+    def cell(column: int, words: str) -> bytes:
+        return record(6, struct.pack("<II", column, 0) + text(words))
+
+    sheet = (
+        record(129) + record(148, struct.pack("<IIII", 0, len(rows) - 1, 0, max(far, len(rows[0]) - 1))) + record(145)
+    )
+    for number, row in enumerate(rows):
+        sheet += record(0, struct.pack("<I", number) + bytes(13))
+        sheet += b"".join(cell(column, words) for column, words in enumerate(row))
+        sheet += cell(far, "far") if far and number == len(rows) - 1 else b""
+    bundle = record(156, struct.pack("<II", 0, 1) + text("rId1") + text("Replies"))
+    related = "http://schemas.openxmlformats.org/package/2006/relationships"
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/workbook.bin", record(131) + record(143) + bundle + record(144) + record(132))
+        archive.writestr(
+            "xl/_rels/workbook.bin.rels",
+            f'<Relationships xmlns="{related}"><Relationship Id="rId1" Type="{office}/worksheet" '
+            'Target="worksheets/sheet1.bin"/></Relationships>',
+        )
+        archive.writestr("xl/worksheets/sheet1.bin", sheet + record(146) + record(130))
     return path
 
 

@@ -219,8 +219,9 @@ def test_lines_above_and_notes_under_a_table_are_left_out(tmp_path: Path) -> Non
 
 
 def test_a_question_without_an_answer_at_the_end_is_no_note(tmp_path: Path) -> None:
-    (tmp_path / "some.csv").write_text("question,answer\nWhy?,Because\nWhen?,Now\nAnd who is it?,\n")
-    assert len(opened(tmp_path / "some.csv").rows) == 3
+    for last in ("And who is it?", "참고 자료는 어디 있나요?", "Notes cannot be saved"):
+        (tmp_path / "some.csv").write_text(f"question,answer\nWhy?,Because\nWhen?,Now\n{last},\n", encoding="utf-8")
+        assert len(opened(tmp_path / "some.csv").rows) == 3
 
 
 def test_the_row_of_names_can_be_chosen(tmp_path: Path) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 
+import psutil
 import pytest
 
 from studio.core.conversation import Message, ToolCall
 from studio.core.words import N_, sentence
+from studio.data.doctor import survey
+from studio.data.doctor.batches import batches
 from studio.data.doctor.examine import Examined, examine
 from studio.data.doctor.findings import Finding, Report
 from studio.data.doctor.repairs import REPAIRS
@@ -319,3 +323,43 @@ def test_the_doctor_needs_neither_pandas_nor_torch() -> None:
     )
     told = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True).stdout
     assert told.strip() == "[]"
+
+
+def test_long_texts_full_of_marks_are_gone_through_quickly() -> None:
+    long = (
+        "`code` <b>bold</b> {{name}} Assistant: a@b.co 010-4821-9937 sk-1 &amp; as an AI, I can't. Ã© \u200b\n" * 4_000
+    )
+    started = time.perf_counter()
+    report = visited(numbered([pair(f"{n}?", long + str(n)) for n in range(4)])).report
+    assert time.perf_counter() - started < 60
+    assert {"personal.email", "text.placeholder", "text.mojibake"} <= {found.code for found in report.findings}
+
+
+def test_long_examples_come_in_small_batches() -> None:
+    long = Example(text="word " * 100_000)
+    sizes = [len(batch.rows) for batch in batches((n, long) for n in range(10))]
+    assert sum(sizes) == 10 and max(sizes) == 4
+
+
+def test_a_large_set_is_searched_beside_with_the_same_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    planted = plant("english", 300, 5, DEFECTS, 3)
+    here = visited(planted.examples)
+    monkeypatch.setattr(survey, "WORTH_IT", 100)
+    beside = visited(planted.examples)
+    assert beside.report == here.report and beside.groups.tolist() == here.groups.tolist()
+
+
+def test_stopping_in_the_middle_ends_the_process_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(survey, "WORTH_IT", 100)
+
+    class Enough(Exception):
+        pass
+
+    def enough(done: int, total: int) -> None:
+        raise Enough
+
+    before = {child.pid for child in psutil.Process().children()}
+    rows = numbered(clean("english", 300, 1))
+    with pytest.raises(Enough):
+        examine(iter(rows), 300, 0.1, 7, (), enough)
+    assert {child.pid for child in psutil.Process().children()} <= before

@@ -231,8 +231,13 @@ def _outside(xml: bytes) -> bytes:
     return b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hostname">]>' + body.replace(b"WORDS", b"&a;")
 
 
+def _unknown_letters(xml: bytes) -> bytes:
+    body = xml[xml.index(b"?>") + 2 :] if xml.startswith(b"<?xml") else xml
+    return b"<?xml version='1.0' encoding='UTF-9'?>" + body
+
+
 @pytest.mark.parametrize("name", ["a.docx", "a.hwpx"])
-@pytest.mark.parametrize("change", [_entities, _deep, _outside])
+@pytest.mark.parametrize("change", [_entities, _deep, _outside, _unknown_letters])
 def test_poisoned_documents_are_not_opened(tmp_path: Path, name: str, change: object) -> None:
     write = write_docx if name.endswith("docx") else write_hwpx
     part = "word/document.xml" if name.endswith("docx") else "Contents/section0.xml"

@@ -247,6 +247,13 @@ def test_odd_answers_with_marks_in_them_are_learned_letter_for_letter(small_mode
     assert list(encoded.ids[: len(prompt)]) == prompt
 
 
+def test_a_conversation_of_millions_of_letters_is_not_blamed_on_the_template(encoder: Encoder) -> None:
+    found = problem_of(lambda: encoder.encode(talk("begin " + "x" * 3_000_000, "b")))
+    assert found.code == "data.example_too_large" and "begin xxx" in found.english()
+    whole = encoder.encode(talk("x" * 1_000_000, "b"))
+    assert whole.lost > 0 and whole.learned == 0
+
+
 def test_missing_and_damaged_tokenizers_are_said(small_model: Path, tmp_path: Path) -> None:
     folder = model_with(small_model, tmp_path / "model", CHATML)
     (folder / "tokenizer.json").write_text('{"version": "1.0"')

@@ -52,6 +52,29 @@ def test_columns_of_equal_length_become_rows(tmp_path: Path) -> None:
     ]
 
 
+PAIRS = [{"question": "a", "answer": "b"}, {"question": "c", "answer": "d"}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({str(n): pair for n, pair in enumerate(PAIRS)}),
+        json.dumps({"data": {"items": PAIRS}}),
+        "\n".join(json.dumps(pair, indent=2) for pair in PAIRS),
+        "".join(map(json.dumps, PAIRS)),
+        json.dumps([["question", "answer"], ["a", "b"], ["c", "d"]]),
+    ],
+)
+def test_records_are_found_however_they_are_wrapped(tmp_path: Path, text: str) -> None:
+    (tmp_path / "some.json").write_text(text)
+    assert list(opened(tmp_path / "some.json").rows) == PAIRS
+
+
+def test_a_list_of_texts_is_a_column_of_text(tmp_path: Path) -> None:
+    (tmp_path / "some.json").write_text('["one", "two"]')
+    assert list(opened(tmp_path / "some.json").rows) == [{"text": "one"}, {"text": "two"}]
+
+
 def test_a_broken_line_is_named(tmp_path: Path) -> None:
     lines = [json.dumps(r) for r in RECORDS]
     lines[3] = lines[3][:-4]

@@ -15,7 +15,7 @@ from studio.data.encode import NOT_LEARNED, Encoder
 from studio.data.examples import Example
 from studio.data.lengths import NEVER, Lengths, measure
 from tests.data.families import FAMILIES, save_family
-from tests.data.test_reading import EXAMPLES
+from tests.data.talks import EXAMPLES
 
 TEXTS = (Example(text="Once upon a time there was a shop. It sold parcels."), Example(text="a"))
 UNLEARNED = Example(

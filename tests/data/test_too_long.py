@@ -14,7 +14,7 @@ from studio.data.examples import Example
 from studio.data.too_long import fitted
 from studio.engine.lessons import encode_all
 from tests.data.families import FAMILIES, save_family
-from tests.data.test_reading import EXAMPLES
+from tests.data.talks import EXAMPLES
 
 STORY = (
     "The parcel left the depot at nine. It was raining.\n\nNobody had written the number down! Who could tell where "
@@ -73,6 +73,14 @@ TEXT = st.text(
     min_size=1,
     max_size=200,
 )
+
+
+def test_a_text_that_misses_by_its_end_mark_alone_is_split_and_its_last_part_ends(folder: Path) -> None:
+    whole = Encoder.from_folder(folder, 4096).encode(Example(text=STORY))
+    encoder = Encoder.from_folder(folder, len(whole.ids) - 1)
+    parts = fitted(encoder, Example(text=STORY), "split")
+    assert "".join(part.text for part in parts) == STORY and len(parts) == 2
+    assert parts[-1].ids[-1] == encoder.eos_id
 
 
 @settings(max_examples=100, deadline=None)

@@ -21,6 +21,7 @@ from tests.data.conftest import (
     write_xls,
     write_xlsx,
 )
+from tests.data.document_files import write_xlsb
 
 ROWS: type_of_cells = [
     ("question", "answer", "stars"),
@@ -117,6 +118,19 @@ def test_an_old_xls_is_read(tmp_path: Path) -> None:
     table = opened(write_xls(tmp_path / "some.xls", [("question", "answer"), ("택배?", "배송"), ("Where?", "There")]))
     assert (table.columns, len(table.rows), table.sheet) == (("question", "answer"), 2, "Replies")
     assert table.rows[0]["question"] == "택배?"
+
+
+def test_an_xlsb_is_read_unless_its_cells_are_far_apart(tmp_path: Path) -> None:
+    rows = [("question", "answer"), ("택배?", "배송"), ("Where?", "There " * 40)]
+    table = opened(write_xlsb(tmp_path / "some.xlsb", rows))
+    assert (table.columns, table.sheet) == (("question", "answer"), "Replies")
+    assert [tuple(row.values()) for row in table.rows] == rows[1:]
+    far = write_xlsb(tmp_path / "far.xlsb", rows, far=16_383)
+    assert opened(far).columns == ("question", "answer")
+    write_xlsb(far, [("question", "answer")] * 700, far=16_383)
+    assert problem_of(lambda: opened(far)).code == "data.unpacks_too_large"
+    (tmp_path / "torn.xlsb").write_bytes(far.read_bytes()[:300])
+    assert problem_of(lambda: opened(tmp_path / "torn.xlsb")).code == "data.broken_workbook"
 
 
 def test_an_ods_is_read(tmp_path: Path) -> None:

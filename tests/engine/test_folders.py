@@ -13,8 +13,8 @@ from studio.core.paths import starter_model
 from studio.core.problems import ProblemError
 from studio.core.run import JobFolder
 from studio.engine import starter
-from studio.engine.fetch import _in_words
 from studio.engine.folders import Manifest, is_intact, listed, require_room, staged, write_manifest
+from studio.engine.hub_trouble import in_words
 from tests.engine.conftest import do_here
 
 
@@ -95,6 +95,6 @@ def test_what_the_hub_refuses_is_put_into_words(raised: str, code: str) -> None:
     import huggingface_hub.errors as errors
 
     kind = getattr(errors, raised)
-    assert _in_words(kind.__new__(kind), "model", "owner/model").problem.code == code
-    assert _in_words(ConnectionError("no route"), "model", "owner/model").problem.code == "hub.no_network"
-    assert _in_words(ValueError("else"), "model", "owner/model").problem.code == "hub.failed"
+    assert in_words(kind.__new__(kind), "model", "owner/model").problem.code == code
+    assert in_words(ConnectionError("no route"), "model", "owner/model").problem.code == "hub.no_network"
+    assert in_words(ValueError("else"), "model", "owner/model").problem.code == "hub.failed"

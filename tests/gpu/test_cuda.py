@@ -1,22 +1,18 @@
-"""What can only be seen on an NVIDIA card: paging, real steps, how much memory they take, and running out of it.
+"""What can only be seen on an NVIDIA card: paging, real steps, and running out of memory. Skipped without a card.
 
-Every model has random weights made from a shape, so nothing is downloaded. Skipped without a card.
+How much memory runs take is measured by `tests.gpu.measure`.
 """
 
 from __future__ import annotations
 
 import gc
-import json
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import bitsandbytes as bnb
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from studio.core.events import Failed, Noticed, StepDone
 from studio.core.jobs import Train
@@ -38,40 +34,6 @@ pytestmark = [
 __all__ = ["make_run", "save_tiny_model", "tiny_model"]
 
 
-@dataclass(frozen=True)
-class Shape:
-    """A model by its measures; `name` tells the published models of that size."""
-
-    name: str
-    hidden: int
-    inner: int
-    layers: int
-    heads: int
-    groups: int
-    words: int
-    tied: bool
-
-    def config(self) -> LlamaConfig:
-        return LlamaConfig(
-            vocab_size=self.words,
-            hidden_size=self.hidden,
-            intermediate_size=self.inner,
-            num_hidden_layers=self.layers,
-            num_attention_heads=self.heads,
-            num_key_value_heads=self.groups,
-            max_position_embeddings=8192,
-            tie_word_embeddings=self.tied,
-        )
-
-
-SHAPES = (
-    Shape("0.5B", 896, 4864, 24, 14, 2, 151936, True),
-    Shape("1B", 2048, 8192, 16, 32, 8, 128256, True),
-    Shape("3B", 3072, 8192, 28, 24, 8, 128256, True),
-    Shape("8B", 4096, 14336, 32, 32, 8, 128256, False),
-)
-
-
 @pytest.fixture(autouse=True)
 def empty_card() -> Iterator[None]:
     """Whatever an earlier test left on the card is gone, and the peak counts from here."""
@@ -82,32 +44,11 @@ def empty_card() -> Iterator[None]:
     torch.cuda.set_per_process_memory_fraction(1.0)
 
 
-def save_random(shape: Shape, folder: Path) -> Path:
-    """The shape as a folder of safetensors, made on the card because that is quick."""
-    with torch.device("cuda"):
-        torch.set_default_dtype(torch.bfloat16)
-        try:
-            model = LlamaForCausalLM(shape.config())
-        finally:
-            torch.set_default_dtype(torch.float32)
-    model.save_pretrained(folder)
-    return folder
-
-
 def rows_of(length: int, batch: int, words: int) -> dict[str, torch.Tensor]:
     ids = tuple(int(i) for i in torch.randint(10, words, (length,)))
     labels = (-100,) * (length // 2) + ids[length // 2 :]
     one = Encoded(ids=ids, labels=labels, text="", lost=0, learned=length // 2)
     return {k: v.cuda() for k, v in collate(as_rows([one] * batch)).items()}
-
-
-def one_step(model: Any, inputs: dict[str, torch.Tensor], optimizer: Any, device: devices.Device) -> None:
-    with torch.autocast("cuda", device.dtype):
-        scored = learned_loss(model, inputs)
-    loss: Any = scored.total / scored.count
-    loss.backward()
-    optimizer.step()
-    optimizer.zero_grad()
 
 
 def test_paged_optimizers_really_page(tmp_path: Path, tiny_model: Path) -> None:
@@ -155,45 +96,6 @@ def test_gradients_on_the_card_are_the_same_before_and_after_an_evaluation(tiny_
         assert torch.allclose(a, b, rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["qlora", "lora"])
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda s: s.name)
-def test_peak_memory_and_speed(shape: Shape, kind: str, tmp_path: Path) -> None:
-    card = torch.cuda.get_device_properties(0).total_memory
-    weights = {"0.5B": 0.5e9, "1B": 1.3e9, "3B": 3.3e9, "8B": 8.1e9}[shape.name]
-    if 2.6 * weights > card:
-        pytest.skip("even making the random weights needs more than this card has")
-    folder = save_random(shape, tmp_path / "model")
-    gc.collect()
-    torch.cuda.empty_cache()
-    device = devices.choose()
-    method = Method(kind=kind)  # type: ignore[arg-type]
-    model = add_adapter(load_base(folder, method, device), method)
-    model.enable_input_require_grads()
-    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    model.train()
-    optimizer = bnb.optim.PagedAdamW8bit([p for p in model.parameters() if p.requires_grad], lr=1e-4)
-    loaded = torch.cuda.memory_allocated()
-    for length in (512, 2048, 4096):
-        torch.cuda.reset_peak_memory_stats()
-        inputs = rows_of(length, 1, shape.words)
-        line: dict[str, object] = {"model": shape.name, "method": kind, "length": length, "loaded": loaded}
-        try:
-            one_step(model, inputs, optimizer, device)
-            torch.cuda.synchronize()
-            began = time.perf_counter()
-            for _ in range(3):
-                one_step(model, inputs, optimizer, device)
-            torch.cuda.synchronize()
-            line["tokens_per_second"] = round(3 * length / (time.perf_counter() - began))
-            line["peak_allocated"] = torch.cuda.max_memory_allocated()
-            line["peak_reserved"] = torch.cuda.max_memory_reserved()
-        except torch.OutOfMemoryError:
-            line["out_of_memory"] = True
-        print(json.dumps({"card": torch.cuda.get_device_name(0), **line}))  # noqa: T201 - the result
-        assert "out_of_memory" in line or int(str(line["peak_allocated"])) > loaded
-    assert all(p.dtype is torch.float32 for p in model.parameters() if p.requires_grad)
-
-
 def test_running_out_of_memory_is_a_problem_in_words(make_run: Any) -> None:
     run = make_run(
         learned=64, held_out=0, **{"training.batch_size": 64, "training.passes": 1.0, "training.max_length": 512}
@@ -203,5 +105,5 @@ def test_running_out_of_memory_is_a_problem_in_words(make_run: Any) -> None:
     assert do_here(run, Train()) == 2
     ending = run.state().ending
     assert isinstance(ending, Failed)
-    assert ending.problem.code == "engine.out_of_memory"
+    assert ending.problem.code == "memory.trial_failed"
     assert not any(isinstance(e, Noticed) and e.code == "engine.unexpected" for e in run.reader().read_new())

@@ -26,7 +26,7 @@ typedef struct { int count; Fault faults[MAX_ERRORS]; } Faults;
 typedef struct {
     char name[96], uuid[96];
     unsigned long long total, reserved;
-    Curve base, temperature, power, utilisation;
+    Curve base, temperature, power, utilisation, slowed;
     int processes;
     Process process[MAX_PROCESSES];
     Faults faults;
@@ -98,6 +98,36 @@ static Curve curve_of(char *words, int line) {
     return curve;
 }
 
+static const struct { const char *name; unsigned int bit; } reasons[] = {
+    {"idle", 0x1}, {"set-lower", 0x2}, {"power-limit", 0x4}, {"hardware", 0x8}, {"other-card", 0x10}, {"warm", 0x20},
+    {"hot", 0x40}, {"power-supply", 0x80}, {"display", 0x100}, {"none", 0},
+};
+
+/* "0:none 10:hot,hardware": from then on, until the next. */
+static Curve steps_of(char *words, int line) {
+    Curve curve = {0};
+    char *rest;
+    for (char *word = strtok_r(words, " \t", &rest); word; word = strtok_r(NULL, " \t", &rest)) {
+        if (curve.count == MAX_POINTS) refuse(line, "too many points");
+        char *colon = strchr(word, ':'), *more;
+        unsigned int bits = 0;
+        for (char *name = strtok_r(colon ? colon + 1 : word, ",", &more); name; name = strtok_r(NULL, ",", &more)) {
+            size_t i = 0;
+            while (i < sizeof reasons / sizeof *reasons && strcmp(reasons[i].name, name)) i++;
+            if (i == sizeof reasons / sizeof *reasons) refuse(line, "unknown reason for slowing down");
+            bits |= reasons[i].bit;
+        }
+        curve.points[curve.count++] = (Point){colon ? strtod(word, NULL) : 0, bits};
+    }
+    return curve;
+}
+
+static double step_at(const Curve *curve, double at) {
+    int i = curve->count - 1;
+    while (i > 0 && at < curve->points[i].at) i--;
+    return curve->points[i].value;
+}
+
 static double value_at(const Curve *curve, double at) {
     const Point *p = curve->points;
     if (at <= p[0].at) return p[0].value;
@@ -163,6 +193,7 @@ static void read_script(void) {
         else if (!strcmp(start, "temperature")) card->temperature = curve_of(rest, line);
         else if (!strcmp(start, "power")) card->power = curve_of(rest, line);
         else if (!strcmp(start, "utilisation")) card->utilisation = curve_of(rest, line);
+        else if (!strcmp(start, "slowed")) card->slowed = steps_of(rest, line);
         else if (!strcmp(start, "gone")) {
             if (sscanf(rest, "%lf %lf", &card->gone_from, &card->gone_to) < 1) refuse(line, "gone FROM TO");
         } else if (!strcmp(start, "process") || !strcmp(start, "drawing")) {
@@ -372,6 +403,15 @@ int nvmlDeviceGetTemperature(Card *card, int sensor, unsigned int *degrees) {
 }
 
 int nvmlDeviceGetPowerUsage(Card *card, unsigned int *milliwatts) { ENTER(card); return whole_number(&card->power, 1000, milliwatts); }
+
+static int reasons_of(Card *card, unsigned long long *bits) {
+    if (!card->slowed.count) return NOT_SUPPORTED;
+    *bits = (unsigned long long)step_at(&card->slowed, seconds());
+    return SUCCESS;
+}
+
+int nvmlDeviceGetCurrentClocksEventReasons(Card *card, unsigned long long *bits) { ENTER(card); return reasons_of(card, bits); }
+int nvmlDeviceGetCurrentClocksThrottleReasons(Card *card, unsigned long long *bits) { ENTER(card); return reasons_of(card, bits); }
 
 int nvmlDeviceGetUtilizationRates(Card *card, Utilization *busy) {
     ENTER(card);

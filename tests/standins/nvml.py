@@ -22,6 +22,8 @@ A script is text, one fact a line, `#` for comments:
       temperature 0:40 60:61                    Celsius; left out: not supported, as with the next two
       power 0:30 60:190                         watts
       utilisation 98                            percent
+      slowed 0:none 10:hot,power-limit          why it isn't faster, from then on: idle, set-lower, power-limit,
+                                                hardware, other-card, warm, hot, power-supply, display, none
       gone 10 20                                no longer among the cards between these seconds
       part 40GiB                                a part of the card above (MIG), with its own lines after it
 

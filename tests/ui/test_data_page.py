@@ -270,6 +270,8 @@ def test_with_nothing_left_to_learn_the_next_step_is_refused(with_model: DataPag
     assert not page.next.isEnabled() and "nothing is left to learn from" in page.footer_note.text()
     page.lengths.too_long_chosen.emit("leave_out")
     assert not page.next.isEnabled() and "would be left out" in page.footer_note.text()
+    qtbot.waitUntil(lambda: "This example is left out" in page.pane.facts.text(), timeout=LONG)
+    assert "parcel number" in page.pane.text.toPlainText()
     page.lengths.lengthen.click()
     assert page.next.isEnabled() and not page.footer_note.text()
 

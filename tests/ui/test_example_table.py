@@ -71,6 +71,7 @@ def test_a_press_on_a_header_sorts_and_a_second_one_turns_round(fruit: ExampleTa
     assert shown(fruit) == [2, 0, 1]
     press(TOKENS)
     assert shown(fruit) == [0, 2, 1]  # the longest first
+    assert fruit.model.headerData(3, Qt.Orientation.Horizontal) == "Pieces ↓"
     press(NUMBER)
     assert shown(fruit) == [0, 1, 2]
 

@@ -120,6 +120,27 @@ def test_while_the_doctor_looks_a_quiet_line_counts_and_can_be_cancelled(finding
     assert not findings.progress.isVisible()
 
 
+def test_while_a_newer_report_is_waited_for_the_old_one_can_be_read_but_not_pressed(findings: Findings) -> None:
+    findings.show_report(report(finding("a", "warn", repairs=(DO,))), 148, (), ())
+    findings.show_report(None, 139, (), (), waiting=True)
+    assert findings.grade.isVisible() and len(findings.rows) == 1
+    assert not findings.rows[0].repairs[DO].isEnabled()
+    findings.show_report(report(), 139, (), ())
+    assert not findings.rows
+    findings.show_report(report(finding("a", "warn", repairs=(DO,))), 148, (), ())
+    findings.forget()
+    assert not findings.rows and not findings.grade.isVisible()
+
+
+def test_a_doctor_who_was_stopped_can_be_asked_again(findings: Findings, qtbot: QtBot) -> None:
+    findings.show_report(None, 148, (), (), waiting=True)
+    assert not findings.look.isVisible()
+    findings.show_report(None, 148, (), ())
+    assert findings.look.isVisible()
+    with qtbot.waitSignal(findings.look_wanted):
+        findings.look.findChildren(QPushButton)[0].click()
+
+
 def test_notes_of_the_reading_and_rows_left_out_are_said_before_the_doctor_has_looked(findings: Findings) -> None:
     skipped = (Skipped(4, sentence("The answer is empty.")),)
     findings.show_report(None, 10, (sentence("Two lines above the table were left out."),), skipped)

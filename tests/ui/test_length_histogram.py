@@ -76,6 +76,15 @@ def test_to_a_screen_reader_it_is_a_slider_with_name_value_and_sentence(panel: L
     assert "nothing left" in found.text(QAccessible.Text.Description)
 
 
+def test_a_press_beside_the_line_or_without_a_move_changes_nothing(panel: LengthsPanel, qtbot: QtBot) -> None:
+    histogram = panel.histogram
+    with qtbot.assertNotEmitted(panel.limit_chosen):
+        drag(histogram, 100, 100)
+        drag(histogram, 100, 300)
+        drag(histogram, 512, 512)
+    assert histogram.value() == 512
+
+
 def test_the_wheel_scrolls_the_page_and_not_the_limit(panel: LengthsPanel, qtbot: QtBot) -> None:
     from PySide6.QtCore import QCoreApplication, QPointF
     from PySide6.QtGui import QWheelEvent

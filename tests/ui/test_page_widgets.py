@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QCoreApplication, Qt
-from PySide6.QtGui import QInputMethodEvent, QTextCharFormat
+from PySide6.QtGui import QGuiApplication, QInputMethodEvent, QTextCharFormat
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
@@ -20,7 +20,7 @@ from studio.data.examples import Example
 from studio.data.too_long import TooLong, fitted
 from studio.ui.widgets.composer import MOST_LINES, Composer
 from studio.ui.widgets.differences import differences, marked
-from studio.ui.widgets.reading_pane import ReadingPane
+from studio.ui.widgets.reading_pane import JOINER, ReadingPane
 from studio.ui.widgets.verdict_banner import VerdictBanner
 from tests.ui.taught import make_model_folder
 
@@ -135,9 +135,21 @@ def test_what_is_learned_is_underlined_and_coloured(pane: ReadingPane, base: Pat
 
 def test_special_tokens_are_chips(pane: ReadingPane, base: Path) -> None:
     pane.show_reading(read(base, pair("Where is it?", "On its way."), 200))
-    chips = [text.strip() for text, look in formats(pane) if look.background().style() != Qt.BrushStyle.NoBrush]
+    chips = [
+        text.replace(JOINER, "").strip()
+        for text, look in formats(pane)
+        if look.background().style() != Qt.BrushStyle.NoBrush
+    ]
     assert chips.count("<|im_start|>") == 2
     assert chips.count("<|im_end|>") == 2
+
+
+def test_what_is_copied_is_what_the_model_reads(pane: ReadingPane, base: Path) -> None:
+    reading = read(base, pair("Where is it?", "On its way."), 200)
+    pane.show_reading(reading)
+    pane.text.selectAll()
+    pane.text.copy()
+    assert QGuiApplication.clipboard().text().strip() == reading.encoded[0].text.strip()
 
 
 def test_counts_are_those_of_the_encoder(pane: ReadingPane, base: Path) -> None:
@@ -174,16 +186,13 @@ def test_parts_of_a_split_example_stand_below_each_other(pane: ReadingPane, base
     assert "cut here" not in text
 
 
-def test_an_example_that_is_left_out_says_so(pane: ReadingPane, base: Path) -> None:
-    pane.show_reading(read(base, pair("Where is it?", "On its way. " * 10), 60, "leave_out"))
-    assert pane.facts.text() == "This example is left out: it is longer than the limit."
-
-
-def test_what_the_template_made_necessary_is_said_in_a_small_line(pane: ReadingPane, base: Path) -> None:
+def test_what_the_template_made_necessary_is_said_on_demand(pane: ReadingPane, base: Path) -> None:
     reading = read(base, pair("Where is it?", "On its way."), 200)
     pane.show_reading(reading)
-    assert not pane.adaptations.isVisible()
+    assert not pane.adapted.isVisible()
     pane.show_reading(reading.model_copy(update={"adaptations": (sentence("It knows no {role}.", role="tools"),)}))
+    assert pane.adapted.text() == "Adapted to this model: 1" and not pane.adaptations.isVisible()
+    pane.adapted.click()
     assert pane.adaptations.isVisible() and pane.adaptations.text() == "It knows no tools."
 
 

@@ -139,6 +139,7 @@ class Desk:
                 skipped=about.skipped,
                 skipped_count=about.skipped_count,
                 steps=about.steps,
+                notes=about.notes,
             )
         )
 
@@ -148,13 +149,15 @@ class Desk:
         stored = self._examples(question.examples)
         share = question.held_out if question.held_out is not None else held_out_for(len(stored))
         text = sentence(N_("Looking for what could be wrong with the examples."))
+        about = stored.about
         examined = examine(
             stored.numbered(),
             len(stored),
             share,
             question.seed,
-            stored.about.skipped,
+            about.skipped,
             lambda done, total: self._tell(done, total, text),
+            about.skipped_count,
         )
         with kept_on_disk(question.examples):
             write_groups(question.examples, array("i", examined.groups.tolist()))

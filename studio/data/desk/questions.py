@@ -118,6 +118,7 @@ class Made(_Line):
     skipped: tuple[Skipped, ...]
     skipped_count: int
     steps: tuple[Step, ...]
+    notes: tuple[Sentence, ...] = ()
 
 
 class ReportMade(_Line):

@@ -7,8 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ from studio.data.near import same_question
 Points = npt.NDArray[np.unsignedinteger[Any]]
 
 AT_ONCE = 1024
+LETTERS_AT_ONCE = 2_000_000
 BETWEEN = "\0\0"
 """Stands between the texts of a batch, where no pattern matches."""
 _LONG_NUMBER = re.compile(r"\d(?:[A-Z .()–-]{0,6}\d){8}")
@@ -35,8 +35,7 @@ def spoken(message: Message) -> str:
     return "\n".join(part for part in (message.thinking, message.content, *calls) if part)
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """The texts of one example. `asked` is all before the last answer without standing instructions, `questions` what
     the user says of it, and last in `question`; `learned` are all answers, of which `answer` is the last one."""
 
@@ -77,9 +76,11 @@ class Said:
 
     def echoes(self) -> bool:
         """Whether the answer only repeats the question before it."""
-        if not self.question or len(self.question) > 2 * len(self.answer) + 8:
+        asked, answer = self.question, self.answer
+        # Nearly all are told apart by this, which takes a tenth of the time.
+        if not asked or asked.lstrip()[:1].casefold() != answer.lstrip()[:1].casefold():
             return False
-        return self.answer == self.question or same_question(self.answer) == same_question(self.question)
+        return asked == answer or same_question(asked) == same_question(answer)
 
 
 @dataclass(frozen=True)
@@ -173,23 +174,29 @@ class Batch:
 
 
 def batches(examples: Iterable[tuple[int, Example]], always_system: bool = False) -> Iterator[Batch]:
-    """All examples, `AT_ONCE` at a time. With `always_system` standing instructions are read wherever they stand."""
-    rest = iter(examples)
+    """All examples, `AT_ONCE` at a time, or fewer when they are long. With `always_system` standing instructions are
+    read wherever they stand."""
     known: set[int] = set()
     first = 0
-    while some := list(islice(rest, AT_ONCE)):
-        said = [Said.of(example) for _, example in some]
-        whole: list[str] = []
-        starts: list[int] = []
-        end = 0
-        for one in said:
-            text = f"{one.asked}\n{one.answer}" if one.asked else one.answer
-            if one.system and (always_system or (key := hash(one.system)) not in known):
-                if not always_system:
-                    known.add(key)
-                text = f"{one.system}\n{text}"
-            whole.append(text)
-            starts.append(end)
-            end += len(text) + len(BETWEEN)
-        yield Batch(first, [row for row, _ in some], [example for _, example in some], said, whole, starts)
-        first += len(some)
+    batch = Batch(0, [], [], [], [])
+    end = 0
+    for row, example in examples:
+        said = Said.of(example)
+        text = f"{said.asked}\n{said.answer}" if said.asked else said.answer
+        if said.system:
+            system = hash(said.system)
+            if always_system or system not in known:
+                known.add(system)
+                text = f"{said.system}\n{text}"
+        batch.rows.append(row)
+        batch.examples.append(example)
+        batch.said.append(said)
+        batch.whole.append(text)
+        batch.starts.append(end)
+        end += len(text) + len(BETWEEN)
+        if len(batch.rows) == AT_ONCE or end >= LETTERS_AT_ONCE:
+            yield batch
+            first += len(batch.rows)
+            batch, end = Batch(first, [], [], [], []), 0
+    if batch.rows:
+        yield batch

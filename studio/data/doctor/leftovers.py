@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from bisect import bisect_right
 
 from studio.data.doctor.personal import Mark
 
@@ -32,7 +33,7 @@ def markup(text: str) -> list[Mark]:
     found = [match.span() for pattern in (_TAG, _ENTITY) for match in pattern.finditer(text)]
     if not found or _ABOUT_HTML.search(_TAG.sub(" ", text)):
         return []
-    return sorted(mark for mark in found if not _in_code(text, mark))
+    return _outside_code(text, sorted(found))
 
 
 def without_markup(text: str) -> str:
@@ -66,7 +67,7 @@ _GAPS = re.compile(
 
 def gaps(text: str) -> list[Mark]:
     """Places that somebody meant to fill in, such as `{{name}}` or `[NAME]`; none in code."""
-    return [found.span() for found in _GAPS.finditer(text) if not _in_code(text, found.span())]
+    return _outside_code(text, [found.span() for found in _GAPS.finditer(text)])
 
 
 MAYBE_GAP = (
@@ -100,10 +101,10 @@ MAYBE_ROLE = (
 def role_marks(answer: str, about: str = "") -> list[Mark]:
     """Marks of a chat format, or the name of a speaker, inside of an answer. `about` is the question: answers that are
     asked to be a dialogue may name speakers."""
-    marks = [found.span() for found in _ROLE_MARKS.finditer(answer) if not _in_code(answer, found.span())]
+    marks = {found.span() for found in _ROLE_MARKS.finditer(answer)}
     if not _DIALOGUE.search(about):
-        marks += [found.span() for found in _SPEAKERS.finditer(answer) if not _in_code(answer, found.span())]
-    return sorted(set(marks))
+        marks |= {found.span() for found in _SPEAKERS.finditer(answer)}
+    return _outside_code(answer, sorted(marks))
 
 
 _OWN_MARK = re.compile(
@@ -116,11 +117,23 @@ _OWN_MARK = re.compile(
 def without_role_marks(answer: str, about: str = "") -> str:
     """The answer alone: without its own mark before it, and without what another mark begins after it."""
     text = answer.strip()
-    while (own := _OWN_MARK.match(text)) and role_marks(text, about):
+    for _ in range(4):
+        own = _OWN_MARK.match(text)
+        if own is None or not role_marks(text, about):
+            break
         text = text[own.end() :]
     marks = role_marks(text, about)
     return (text[: marks[0][0]] if marks else text).strip() if (marks or text != answer.strip()) else answer
 
 
-def _in_code(text: str, mark: Mark) -> bool:
-    return "`" in text and any(code.start() <= mark[0] < code.end() for code in _CODE.finditer(text))
+def _outside_code(text: str, marks: list[Mark]) -> list[Mark]:
+    """The marks (in order) that don't stand in code."""
+    if not marks or ("`" not in text and "~~~" not in text):
+        return marks
+    spans = [code.span() for code in _CODE.finditer(text)]
+    outside: list[Mark] = []
+    for mark in marks:
+        before = bisect_right(spans, (mark[0], len(text))) - 1
+        if before < 0 or spans[before][1] <= mark[0]:
+            outside.append(mark)
+    return outside

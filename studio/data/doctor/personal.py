@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
 
 Mark = tuple[int, int]
@@ -155,17 +156,19 @@ def passports(text: str) -> list[Mark]:
 def phones(text: str) -> list[Mark]:
     """Telephone numbers as they are written in Korea, in North America, and with a country's code."""
     marks: list[Mark] = []
-    taken = [*resident_numbers(text), *cards(text), *ibans(text)]
+    taken = list(_apart([*resident_numbers(text), *cards(text), *ibans(text)]))
     for pattern in (_KOREAN_PHONE, _INTERNATIONAL_PHONE, _AMERICAN_PHONE):
         for found in pattern.finditer(text):
             if 9 <= sum(letter.isdigit() for letter in found.group()) <= 15 and not _meets(found.span(), taken):
                 marks.append(found.span())
-                taken.append(found.span())
+                insort(taken, found.span())
     return sorted(marks)
 
 
 def _meets(mark: Mark, others: list[Mark]) -> bool:
-    return any(mark[0] < end and start < mark[1] for start, end in others)
+    """Whether a stretch shares a letter with one of the others, which are in order and don't meet each other."""
+    place = bisect_left(others, mark)
+    return (place < len(others) and others[place][0] < mark[1]) or (place > 0 and others[place - 1][1] > mark[0])
 
 
 MASKS = {

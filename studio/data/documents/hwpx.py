@@ -106,7 +106,7 @@ class _Section:
             for block in part_blocks(path, archive, name):
                 parser.Parse(block, False)
             parser.Parse(b"", True)
-        except (expat.ExpatError, IndexError) as error:
+        except (expat.ExpatError, LookupError, ValueError) as error:
             raise broken_document(path) from error
         return list(self._titled())
 

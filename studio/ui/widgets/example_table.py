@@ -23,6 +23,8 @@ CELL = 300
 AT_ONCE = 2_000
 """So many rows are searched and sorted without a thread: that takes some milliseconds."""
 NUMBER, TOKENS = "#", "tokens"
+ARROWS = {False: " \N{UPWARDS ARROW}", True: " \N{DOWNWARDS ARROW}"}
+"""Behind the name of a column by which the rows are ordered; True: the largest first."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class ExampleModel(QAbstractTableModel):
         self.tokens: Sequence[int] | None = None
         self._shown: Sequence[int] = ()
         self._seen: dict[int, tuple[str, ...]] = {}
+        self._ordered, self._descending = "", False
 
     def set_listing(self, listing: Listing, tokens: Sequence[int] | None = None) -> None:
         """Show all of these. `tokens` are the lengths of all of them, None where they aren't known."""
@@ -53,6 +56,11 @@ class ExampleModel(QAbstractTableModel):
         self._shown = range(len(listing))
         self._seen = {}
         self.endResetModel()
+
+    def show_order(self, column: str, *, descending: bool) -> None:
+        """Mark the column by which the rows are ordered; "" for none."""
+        self._ordered, self._descending = column, descending
+        self.headerDataChanged.emit(Qt.Orientation.Horizontal, 0, len(self.columns) - 1)
 
     def show_positions(self, positions: Sequence[int]) -> None:
         """Show only these, in this order."""
@@ -121,7 +129,10 @@ class ExampleModel(QAbstractTableModel):
             return side | Qt.AlignmentFlag.AlignVCenter
         if role == Qt.ItemDataRole.ToolTipRole:
             return self._tip(column)
-        return self._title(column) if role == Qt.ItemDataRole.DisplayRole else None
+        if role != Qt.ItemDataRole.DisplayRole:
+            return None
+        # written, as the arrow of the header would stand on the text of a narrow column
+        return self._title(column) + (ARROWS[self._descending] if column == self._ordered else "")
 
     def _title(self, column: str) -> str:
         if self.listing.raw:
@@ -223,10 +234,8 @@ class ExampleTable(QWidget):
 
     def _show_order(self) -> None:
         """An arrow in the header, unless it is the order of the file."""
-        header, view = self.view.horizontalHeader(), self.now
-        header.setSortIndicatorShown(view.column != NUMBER or view.descending)
-        order = Qt.SortOrder.DescendingOrder if view.descending else Qt.SortOrder.AscendingOrder
-        header.setSortIndicator(self.model.columns.index(view.column), order)
+        plain = self.now.column == NUMBER and not self.now.descending
+        self.model.show_order("" if plain else self.now.column, descending=self.now.descending)
 
     def _on_header_clicked(self, section: int) -> None:
         column = self.model.columns[section]
@@ -282,7 +291,7 @@ class ExampleTable(QWidget):
         last = self.model.total
         narrow = {
             NUMBER: letters * max(3, len(f"{last:,}")) + 22,
-            TOKENS: max(letters * 7, self.fontMetrics().horizontalAdvance(tr("Word pieces"))) + 34,
+            TOKENS: max(letters * 7, self.fontMetrics().horizontalAdvance(tr("Pieces") + ARROWS[True])) + 22,
         }
         header.setMinimumSectionSize(48)
         for place, column in enumerate(self.model.columns):

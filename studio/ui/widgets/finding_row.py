@@ -7,17 +7,22 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from studio.ui.language import tr, tr_sentence
 from studio.ui.theme import GAP, GAP_SMALL
 from studio.ui.widgets.excerpts import ExcerptsLabel
+from studio.ui.widgets.flow import FlowWidget
 from studio.ui.widgets.severity_mark import SeverityMark, look_words
 from studio.ui.widgets.tab_order import follow
 from studio.ui.widgets.text import button, label
 
 if TYPE_CHECKING:
     from studio.data.doctor.findings import Finding
+
+
+TWO_LINES = 1.7
+"""How much more than one line holds goes into two, as lines end at words."""
 
 
 class FindingRow(QWidget):
@@ -43,10 +48,7 @@ class FindingRow(QWidget):
         place.addWidget(SeverityMark(finding.severity))
         place.addStretch(1)
         self.words.setMinimumHeight(30)
-        self._actions = QWidget()
-        self._buttons = QHBoxLayout(self._actions)
-        self._buttons.setContentsMargins(0, 0, 0, 0)
-        self._buttons.setSpacing(GAP_SMALL)
+        self._actions = FlowWidget()  # in a narrow window the buttons stand below each other
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(GAP)
@@ -70,17 +72,18 @@ class FindingRow(QWidget):
             made.setToolTip(tr(kind.help))
             made.setAccessibleDescription(f"{self.words.text()} {tr(kind.help)}")
             self.repairs[name] = made
-            self._buttons.addWidget(made)
-        self._buttons.addStretch(1)
+            self._actions.flow.addWidget(made)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """The buttons stand behind the sentence where all of it fits into one line, else below it."""
+        """The buttons stand behind the sentence where it needs two lines at most, else below it."""
         super().resizeEvent(event)
         if not self.finding.repairs:
             return
+        for made in (self.words, self.show_button, *self.repairs.values()):
+            made.ensurePolished()  # before that they don't know how large they will be
         words = self.words.fontMetrics().horizontalAdvance(self.words.text())
-        needed = 24 + words + self._actions.sizeHint().width() + self.show_button.sizeHint().width() + 4 * GAP
-        inline = needed <= event.size().width()
+        taken = 24 + self._actions.sizeHint().width() + self.show_button.sizeHint().width() + 4 * GAP
+        inline = words <= TWO_LINES * (event.size().width() - taken)
         if inline != self._inline:
             self._inline = inline
             self._place()

@@ -12,6 +12,7 @@ from studio.core.words import Sentence
 from studio.ui.language import examples as counted
 from studio.ui.language import tr, tr_sentence
 from studio.ui.theme import GAP, GAP_SMALL
+from studio.ui.widgets.asking_line import AskingLine
 from studio.ui.widgets.changes_bar import ChangesBar
 from studio.ui.widgets.finding_row import FindingRow
 from studio.ui.widgets.page import scroll_area
@@ -46,18 +47,19 @@ def grade_words(grade: Grade) -> str:
 
 
 class Findings(QWidget):
-    """`repair_wanted` carries the name of a step, `rows_wanted` a `Finding`."""
+    """`repair_wanted` carries the name of a step, `rows_wanted` a `Finding`; `cancel_wanted` and `look_wanted` stop the
+    doctor and let him look again."""
 
     repair_wanted = Signal(str)
     rows_wanted = Signal(object)
     cancel_wanted = Signal()
+    look_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._report: Report | None = None
         self._all = False
         self.rows: list[FindingRow] = []
-        self._notes: list[QWidget] = []
         self.mark = SeverityMark("good", 20)
         self.grade = label("", "strong", wrap=False)
         self.advice = label("")
@@ -65,6 +67,9 @@ class Findings(QWidget):
         self.usable = label("", "small")
         self.progress = ProgressLine(tr("The doctor is looking"), tr("Stop looking through the examples"))
         self.progress.cancelled.connect(self.cancel_wanted)
+        self.look = AskingLine()
+        self.look.ask(tr("The doctor has not looked through these examples to the end."))
+        self.look.add(tr("Look now"), self.look_wanted.emit)
         self.changes = ChangesBar()
         self.show_all = button(tr("Show all"), "link", self._on_show_all)
 
@@ -75,9 +80,9 @@ class Findings(QWidget):
         top.addWidget(self.mark, 0, Qt.AlignmentFlag.AlignTop)
         top.addWidget(self.grade, 0, Qt.AlignmentFlag.AlignTop)
         top.addWidget(self.advice, 1)
-        content = QWidget()
-        content.setObjectName("content")
-        self._lines = QVBoxLayout(content)
+        self._content = QWidget()
+        self._content.setObjectName("content")
+        self._lines = QVBoxLayout(self._content)
         self._lines.setContentsMargins(0, 0, GAP, 0)
         self._lines.setSpacing(GAP_SMALL)
         self._lines.addWidget(self.show_all, 0, Qt.AlignmentFlag.AlignLeft)
@@ -87,15 +92,32 @@ class Findings(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(GAP)
-        for part in (self.verdict, self.usable, self.progress, self.changes, line()):
+        for part in (self.verdict, self.usable, self.progress, self.look, self.changes, line()):
             column.addWidget(part)
-        column.addWidget(scroll_area(content), 1)
+        column.addWidget(scroll_area(self._content), 1)
+        self.forget()
+
+    def forget(self) -> None:
+        """Other data: nothing is known of it."""
         self.show_report(None, 0, (), ())
 
     def show_report(
-        self, report: Report | None, examples: int, notes: Sequence[Sentence], skipped: Sequence[Skipped]
+        self,
+        report: Report | None,
+        examples: int,
+        notes: Sequence[Sentence],
+        skipped: Sequence[Skipped],
+        *,
+        waiting: bool = False,
     ) -> None:
-        """`report` is None before the doctor has looked; `examples` can be learned from, `skipped` rows can't."""
+        """`report` is None before the doctor has looked; `examples` can be learned from, `skipped` rows can't.
+
+        While a newer report is `waiting`ed for, the one before stays to be read, but nothing of it can be pressed.
+        """
+        kept = report is None and waiting and self._report is not None
+        self._content.setEnabled(not kept)
+        if kept:
+            return
         self.verdict.setVisible(report is not None)
         if report is not None:
             look = GRADE_LOOKS[report.grade]
@@ -113,6 +135,7 @@ class Findings(QWidget):
         told = [tr_sentence(sentence) for sentence in notes]
         if report is None and skipped:
             told.append(reasons(skipped))
+        self.look.setVisible(report is None and examples > 0 and not waiting)
         self.notes.setText("\n".join(told))
         self.notes.setVisible(bool(told))
 

@@ -40,6 +40,7 @@ class MemoryBar(QWidget):
         self._numbers: tuple[int | None, int | None, int | None, int | None] = (None, None, None, None)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMinimumWidth(120)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)  # what lies behind isn't painted again with it
 
     def set_shares(self, total: int | None, used: int | None, this_run: int | None, free: int | None) -> None:
         """Bytes; None is unknown. What is neither used nor free is kept by the driver."""
@@ -80,7 +81,7 @@ class MemoryBar(QWidget):
         frame = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
         outline = QPainterPath()
         outline.addRoundedRect(frame, 4, 4)
-        painter.fillPath(outline, colours.colour("surface"))
+        painter.fillRect(self.rect(), colours.colour("surface"))
         painter.setClipPath(outline)
         left = frame.left()
         for piece in self.pieces():

@@ -192,13 +192,18 @@ def _in_words(points: tuple[Point, ...]) -> str:
 def _card_limits(card: Card) -> str:
     if card.problem is not None:
         return "\n".join(tr_sentence(one) for one in card.problem.sentences())
-    lines = [tr("{amount} can still be used.", amount=words.gigabytes(card.free))]
+    lines = [tr_sentence(one) for one in card.warning.sentences()] if card.warning is not None else []
+    lines.append(tr("{amount} can still be used.", amount=words.gigabytes(card.free)))
     if card.total is not None and card.used is not None and card.free is not None and not card.shared:
         reserved = card.total - card.used - card.free
         if reserved > 0:
             lines.append(tr("The driver keeps {amount} for itself.", amount=words.gigabytes(reserved)))
     power = tr("not available") if card.power is None else tr("{n} W", n=round(card.power))
     lines.append(tr("Power now: {power}.", power=power))
+    if card.slowed is None:
+        lines.append(tr("Whether anything slows it down: not available."))
+    elif card.slowed:
+        lines += [tr(one.long) for one in card.slowed]
     if card.users is None:
         lines.append(tr("Programs on this card: not available."))
     lines += [tr_sentence(note) for note in card.notes]

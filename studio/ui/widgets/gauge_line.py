@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from studio.core.problems import Problem
 from studio.core.words import Sentence
@@ -16,8 +16,9 @@ from studio.ui.language import tr, tr_sentence
 from studio.ui.theme import GAP, GAP_SMALL
 from studio.ui.widgets import gauge_words as words
 from studio.ui.widgets.gauge_bar import MemoryBar
+from studio.ui.widgets.gauge_text import GaugeText
 from studio.ui.widgets.problem_card import ProblemCard
-from studio.ui.widgets.text import ElidedLabel, button, clear_layout_widget, label
+from studio.ui.widgets.text import button, clear_layout_widget
 
 WIDEST_NAME = 280
 """Pixels that a name may take from its bar."""
@@ -25,57 +26,66 @@ WIDEST_NAME = 280
 
 def align(lines: Sequence[GaugeLine]) -> None:
     """Let the bars of all lines begin and end in one place."""
-    names = max(line.name.sizeHint().width() for line in lines)
+    names = min(max(line.name.sizeHint().width() for line in lines), WIDEST_NAME)
     amounts = max(line.amount.sizeHint().width() for line in lines)
     for line in lines:
-        line.name.setFixedWidth(min(names, WIDEST_NAME))
-        line.amount.setMinimumWidth(amounts)
+        if line.name.width() != names or line.name.maximumWidth() != names:
+            line.name.setFixedWidth(names)
+        if line.amount.minimumWidth() != amounts:
+            line.amount.setFixedWidth(amounts)
 
 
 class GaugeLine(QWidget):
-    """Shows one card or the computer's memory. `details` is its second line, for whoever lays the lines out."""
+    """Shows one card or the computer's memory. `details` is its second line, for whoever lays the lines out.
+
+    Trouble stands where the bar would be, or below it where the bar's numbers are good all the same.
+    """
 
     again_requested = Signal()
     """The person asks to reach for the card again."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.name = ElidedLabel()
-        self.name.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self.name = GaugeText(fitted=True)
         self.bar = MemoryBar()
-        self.trouble = ElidedLabel("bad")
-        self.amount = label("", wrap=False)
-        self.amount.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.amount = GaugeText(fitted=True, right=True)
+        self.trouble = GaugeText("bad")
         self.more: QPushButton = button(tr("Details"), "link", self._toggle_problem)
-        self.details = ElidedLabel("small")
+        self.details = GaugeText("small")
         self.spoken = ""
         self._problem: Problem | None = None
         self._card: ProblemCard | None = None
-        row = QHBoxLayout()
-        row.setSpacing(GAP)
-        for widget, stretch in ((self.name, 0), (self.bar, 1), (self.trouble, 1), (self.more, 0), (self.amount, 0)):
-            row.addWidget(widget, stretch)
+        self._said = QWidget()
+        said = QHBoxLayout(self._said)
+        said.setContentsMargins(0, 0, 0, 0)
+        said.setSpacing(GAP)
+        said.addWidget(self.trouble, 1)
+        said.addWidget(self.more)
+        self._row = QHBoxLayout()
+        self._row.setSpacing(GAP)
+        for widget, stretch in ((self.name, 0), (self.bar, 1), (self.amount, 0)):
+            self._row.addWidget(widget, stretch)
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(GAP_SMALL)
-        self._column.addLayout(row)
-        self._set_problem(None)
+        self._column.addLayout(self._row)
+        self._column.addWidget(self._said)
+        self._said.hide()
 
     def show_card(self, card: Card, peak: Peak, *, running: bool, folded: bool) -> None:
         """Paint a card; `folded` puts what matters most behind the bar."""
         name = words.card_name(card)
         self.name.setText(name)
-        self._set_problem(card.problem)
+        self._set_problem(card.problem or card.warning, beside_bar=card.problem is None)
         if card.problem is not None:
-            self.details.setText("")
-            self.amount.setText("")
+            self.details.set_parts(())
+            self.amount.set_parts(())
             self.spoken = f"{name}: {self.trouble.text()}"
             return
         self.bar.set_shares(card.total, card.used, card.this_run, card.free)
         self.amount.setText(words.card_short(card) if folded else words.of_total(card.used, card.total))
-        self.details.setText(words.card_details(card, peak, running))
-        numbers = words.spoken(name, card.used, card.total, card.this_run, card.free)
-        self.spoken = f"{numbers} {self.details.text().removesuffix('.')}."
+        self.details.set_parts(words.card_details(card, peak, running))
+        self.spoken = self._spoken(words.spoken(name, card.used, card.total, card.this_run, card.free))
 
     def show_system(self, system: SystemMemory, peak: Peak, *, running: bool, problem: Problem | None) -> None:
         """Paint the computer's memory, and why no card is shown where that is a problem."""
@@ -84,19 +94,24 @@ class GaugeLine(QWidget):
         self._set_problem(problem, beside_bar=True)
         self.bar.set_shares(system.total, system.used, system.this_run, system.available)
         self.amount.setText(words.of_total(system.used, system.total))
-        details = words.system_details(system, peak, running)
-        self.details.setText(f"{self.trouble.text()} {details}" if problem else details)
-        numbers = words.spoken(name, system.used, system.total, system.this_run, system.available)
-        self.spoken = f"{numbers} {self.details.text().removesuffix('.')}."
+        self.details.set_parts(words.system_details(system, peak, running))
+        self.spoken = self._spoken(words.spoken(name, system.used, system.total, system.this_run, system.available))
+
+    def _spoken(self, numbers: str) -> str:
+        said = [self.trouble.text(), numbers, f"{self.details.text()}."]
+        return " ".join(part for part in said if part)
 
     def _set_problem(self, problem: Problem | None, *, beside_bar: bool = False) -> None:
-        self.trouble.setVisible(problem is not None and not beside_bar)
-        self.bar.setVisible(problem is None or beside_bar)
-        self.more.setVisible(problem is not None)
+        instead = problem is not None and not beside_bar
+        if self.bar.isHidden() != instead:
+            self.bar.setVisible(not instead)
+            (self._row if instead else self._column).insertWidget(1, self._said, 1 if instead else 0)
         if problem == self._problem:
             return
+        if self._problem is None or problem is None or problem.code != self._problem.code:
+            self._close_problem()  # but not for another number in the same words, which someone may be reading
         self._problem = problem
-        self._close_problem()
+        self._said.setVisible(problem is not None)
         text = tr_sentence(Sentence(text=problem.what, values=problem.values)) if problem else ""
         self.trouble.setText(text)
         self.more.setAccessibleName(tr("Details: {text}", text=text))

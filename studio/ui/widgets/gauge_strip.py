@@ -15,10 +15,12 @@ from studio.device.record import Record
 from studio.ui import theme
 from studio.ui.language import tr
 from studio.ui.theme import GAP, GAP_SMALL, GAP_WIDE
+from studio.ui.widgets import gauge_words as words
 from studio.ui.widgets.gauge_line import GaugeLine, align
+from studio.ui.widgets.gauge_text import GaugeText
 from studio.ui.widgets.gauge_watcher import GaugeWatcher, Readable
 from studio.ui.widgets.problem_card import ProblemCard
-from studio.ui.widgets.text import ElidedLabel, clear_layout_widget, label
+from studio.ui.widgets.text import clear_layout_widget, label
 
 if TYPE_CHECKING:
     from studio.ui.widgets.gauge_history import GaugeHistory
@@ -134,7 +136,8 @@ class GaugeStrip(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.details = ElidedLabel("small")
+        self.details = GaugeText("small")
+        self.notes = label("", "small")
         self.promise = label("", "small", wrap=False)
         self.opener = QToolButton()
         self.opener.setProperty("kind", "round")
@@ -152,6 +155,8 @@ class GaugeStrip(QWidget):
         self._column.setSpacing(GAP_SMALL)
         self._column.addLayout(self._rows)
         self._column.addLayout(bottom)
+        self._column.addWidget(self.notes)
+        self.notes.hide()
 
     def _name_button(self) -> None:
         text = tr("Hide the history") if self.is_open() else tr("Show ten minutes of history")
@@ -219,10 +224,17 @@ class GaugeStrip(QWidget):
             peak = self._record.peak()
             self.lines[0].show_system(reading.system, peak, running=running, problem=reading.problem)
         for line in self.lines:
-            line.details.setVisible(not folded and line is not self.lines[-1])
+            hidden = folded or line is self.lines[-1]
+            if line.details.isHidden() != hidden:
+                line.details.setVisible(not hidden)
         align(self.lines)
-        self.details.setText("" if folded else self.lines[-1].details.text())
-        self._say(tr("Graphics memory") if cards else tr("System memory"), " ".join(line.spoken for line in self.lines))
+        self.details.set_parts(() if folded else self.lines[-1].details.parts())
+        notes = words.notes(cards)
+        if notes != self.notes.text():
+            self.notes.setText(notes)
+            self.notes.setVisible(bool(notes))
+        spoken = " ".join([*(line.spoken for line in self.lines), notes])
+        self._say(tr("Graphics memory") if cards else tr("System memory"), spoken.strip())
 
     def _say(self, name: str, description: str) -> None:
         text = f"{description} {tr('Press Enter for ten minutes of history.')}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from studio.device.reading import Card
 from studio.device.record import Peak
 from studio.device.system import SystemMemory
@@ -32,16 +34,36 @@ def card_name(card: Card) -> str:
     return name if card.part is None else tr("{name}, part {number}", name=name, number=card.part + 1)
 
 
-def card_details(card: Card, peak: Peak, running: bool) -> str:
-    """Peak, room, temperature and load of a card, in one line, and what to know about these numbers."""
+def card_details(card: Card, peak: Peak, running: bool) -> list[str]:
+    """Peak, room, heat, load, power, what slows the card down and who else is on it: the most important first."""
     parts = [*_peak_and_room(peak, card.free, running), _temperature(card), _load(card)]
-    line = _capital(", ".join(parts))
-    return line if card.note is None else f"{line}. {tr_sentence(card.note)}"
+    grave = [tr(one.short) for one in card.slowed or () if one.grave]
+    harmless = [tr(one.short) for one in card.slowed or () if one.short and not one.grave]
+    parts[2:2] = grave  # before anything that may be left out where there is little room
+    if card.power is not None:
+        parts.append(tr("{n} W", n=round(card.power)))
+    parts += harmless
+    others = other_programs(card)
+    if others:
+        parts.append(others)
+    return _capital(parts)
+
+
+def other_programs(card: Card) -> str:
+    """The two largest programs beside the run that the driver tells by name and size; empty where there are none."""
+    known = [user for user in card.users or () if not user.this_run and user.memory and user.name]
+    if not known:
+        return ""
+    named = [tr("{name} {amount}", name=user.name, amount=gigabytes(user.memory)) for user in known[:2]]
+    if len(known) > 2:
+        named.append(tr("{n} more", n=len(known) - 2))
+    return tr("also on it: {programs}", programs=", ".join(named))
 
 
 def card_short(card: Card) -> str:
     """What stands behind the bar when several cards share little room."""
     parts = [of_total(card.used, card.total)]
+    parts += [tr(one.short) for one in card.slowed or () if one.grave]
     if card.temperature is not None:
         parts.append(_temperature(card))
     if card.utilisation is not None:
@@ -54,9 +76,22 @@ def system_title(no_card: bool) -> str:
     return tr("System memory (no NVIDIA card found)") if no_card else tr("System memory")
 
 
-def system_details(system: SystemMemory, peak: Peak, running: bool) -> str:
-    """Peak of the run and room, in one line."""
-    return _capital(", ".join(_peak_and_room(peak, system.available, running)))
+def system_details(system: SystemMemory, peak: Peak, running: bool) -> list[str]:
+    """Peak of the run and room."""
+    return _capital(_peak_and_room(peak, system.available, running))
+
+
+def notes(cards: Sequence[Card]) -> str:
+    """The first thing to know about each card's numbers, said once where several cards share it."""
+    about: dict[str, list[str]] = {}
+    for card in cards:
+        if card.note is not None:
+            about.setdefault(tr_sentence(card.note), []).append(card_name(card))
+    if not about:
+        return ""
+    if len(about) == 1 and len(next(iter(about.values()))) == len(cards):
+        return next(iter(about))
+    return " ".join(f"{', '.join(names)}: {text}" for text, names in about.items())
 
 
 def spoken(name: str, used: int | None, total: int | None, this_run: int | None, free: int | None) -> str:
@@ -82,8 +117,8 @@ def spoken(name: str, used: int | None, total: int | None, this_run: int | None,
     )
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _capital(parts: list[str]) -> list[str]:
+    return [parts[0][:1].upper() + parts[0][1:], *parts[1:]]
 
 
 def _number(count: int) -> str:

@@ -23,7 +23,9 @@ MOST = 131_072
 """The smallest and the largest limit that a recipe takes, in tokens."""
 WIDE = 12
 """Where the longest example is so many times longer than the one in the middle, the scale is logarithmic."""
-SIDE, FOOT, TOP = 10, 18, 18
+SIDE, FOOT, TOP, HIGH = 10, 18, 18, 96
+REACH, SLIP = 14, 3
+"""Pixels: so near to the line it is taken, and so far it has to be moved before that counts."""
 SETTLES = 700
 """Milliseconds after the last key until the limit counts as chosen."""
 
@@ -36,9 +38,10 @@ class LengthHistogram(QSlider):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(Qt.Orientation.Horizontal, parent)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.setMaximumHeight(HIGH)
         self.setAccessibleName(tr("Longest example kept whole, in word pieces"))
-        self.setCursor(Qt.CursorShape.SizeHorCursor)
+        self.setMouseTracking(True)
         self.setSingleStep(16)
         self.setPageStep(128)
         self.setRange(LEAST, 1024)
@@ -49,6 +52,8 @@ class LengthHistogram(QSlider):
         self._scale_end = 1024.0
         self._limit = 1024
         self._dragging = False
+        self._taken_at: float | None = None
+        self._beside = 0.0
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLES)
@@ -86,10 +91,10 @@ class LengthHistogram(QSlider):
         self.update()
 
     def sizeHint(self) -> QSize:
-        return QSize(320, 96)
+        return QSize(320, HIGH)
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(160, 96)
+        return QSize(160, 68)
 
     # Moving the line
 
@@ -107,19 +112,30 @@ class LengthHistogram(QSlider):
             self.limit_chosen.emit(self._limit)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        if event.button() == Qt.MouseButton.LeftButton:
-            self._dragging = True
-            self._move_to(event.position().x())
-            event.accept()
+        """Only the line itself can be taken: a press beside it, or one without a move, changes nothing."""
+        if event.button() == Qt.MouseButton.LeftButton and self._is_near(event.position().x()):
+            self._taken_at = event.position().x()
+            self._beside = self._taken_at - self.x_of(self.value())
+        event.accept()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        if self._dragging:
-            self._move_to(event.position().x())
+        x = event.position().x()
+        if self._taken_at is None:
+            near = self._is_near(x)
+            self.setCursor(Qt.CursorShape.SizeHorCursor if near else Qt.CursorShape.ArrowCursor)
+            return
+        if self._dragging or abs(x - self._taken_at) > SLIP:
+            self._dragging = True
+            self._move_to(x - self._beside)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        self._taken_at = None
         if self._dragging:
             self._dragging = False
             self._choose()
+
+    def _is_near(self, x: float) -> bool:
+        return abs(x - self.x_of(self.value())) <= REACH
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.ignore()  # scrolling the page must not change a setting

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from studio.data.desk.questions import ExampleRead
     from studio.data.doctor.findings import Finding
 
-LEAST_HIGH = 330
+LEAST_HIGH = 360
 """Pixels that table and inspector keep; where there are fewer, the page scrolls."""
 
 
@@ -41,6 +41,7 @@ class LoadedData(QWidget):
         self._position: int | None = None
         self._read: object = None
         self._asked = 0
+        self._repairing = False
         self._settled: set[tuple[str, str]] = set()
         self.source = SourceCard()
         self.table = ExampleTable()
@@ -75,6 +76,7 @@ class LoadedData(QWidget):
         findings.repair_wanted.connect(self._on_repair_wanted)
         findings.rows_wanted.connect(self._on_rows_wanted)
         findings.cancel_wanted.connect(session.cancel_data)
+        findings.look_wanted.connect(lambda: session.open_data(session.recipe.data))
         findings.changes.undo_wanted.connect(self.undo)
         findings.changes.redo_wanted.connect(self.redo)
         lengths.limit_chosen.connect(lambda limit: session.set_values({"training.max_length": limit}))
@@ -96,6 +98,7 @@ class LoadedData(QWidget):
     def _on_repair_wanted(self, do: str) -> None:
         self.inspector.show_doctor()  # what was changed is told there
         self.table.clear_filter()
+        self._repairing = True
         self._session.repair(do)
 
     def _on_rows_wanted(self, finding: Finding) -> None:
@@ -143,6 +146,8 @@ class LoadedData(QWidget):
             self.table.clear_filter()
             self.table.box.clear()
             self.inspector.begin()
+            self.inspector.findings.forget()
+            self.inspector.show_report(None)
         if session.reading_data and found is None:
             self.source.show_beginning(table)
         else:
@@ -178,10 +183,17 @@ class LoadedData(QWidget):
         table, found, report = session.table, session.examples, session.report
         assert table is not None
         count = len(found.examples) if found is not None else 0
-        findings.show_report(report, count, table.notes, found.skipped if found is not None else ())
+        waiting = report is None and (session.examining or session.reading_data)
+        skipped = found.skipped if found is not None else ()
+        findings.show_report(report, count, table.notes, skipped, waiting=waiting)
         findings.show_progress(session.data_progress, examining=session.examining)
         findings.show_steps(session.steps, can_undo=session.can_undo, can_redo=session.can_redo)
-        self.inspector.show_report(report)
+        if not waiting:
+            self.inspector.show_report(report)
+        if self._repairing and session.steps and not session.reading_data:
+            self._repairing = False
+            if findings.isVisible():
+                findings.changes.undo.setFocus()  # the button that was pressed is gone
 
     def _on_selected(self, position: int | None) -> None:
         self._position = position
@@ -229,8 +241,12 @@ class LoadedData(QWidget):
             return
 
         def done(read: ExampleRead) -> None:
-            if number == self._asked:
+            if number != self._asked:
+                return
+            if read.encoded:
                 pane.show_reading(read)
+            else:
+                pane.show_plain(example, tr("This example is left out: it is longer than the limit."))
 
         def failed(problem: Problem) -> None:
             if number == self._asked:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QMimeData, Qt, Signal
 from PySide6.QtGui import QFont, QTextBlockFormat, QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import QHBoxLayout, QTextEdit, QVBoxLayout, QWidget
 
@@ -23,6 +23,20 @@ if TYPE_CHECKING:
 
 SHOWN = 20_000
 """Characters of one example that are painted."""
+
+
+JOINER, SIDE = "\N{WORD JOINER}", "\N{NARROW NO-BREAK SPACE}"
+"""Between the letters of a special token, so that it stays on one line, and beside it."""
+
+
+class _Text(QTextEdit):
+    """What is copied is what the model reads, without what only keeps chips together."""
+
+    def createMimeDataFromSelection(self) -> QMimeData:
+        made = QMimeData()
+        text = self.textCursor().selectedText().replace("\N{PARAGRAPH SEPARATOR}", "\n")
+        made.setText(text.replace("\N{LINE SEPARATOR}", "\n").replace(JOINER, "").replace(SIDE, ""))
+        return made
 
 
 class Reading(Protocol):
@@ -48,10 +62,12 @@ class ReadingPane(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._open = False
         self.facts = label("", "small")
+        self.adapted = button(tr("Adapted to this model"), "link", self._toggle)
         self.adaptations = label("", "small")
         self.fetch = button(tr("Go to Teach"), "link", self.model_wanted.emit)
-        self.text = QTextEdit()
+        self.text = _Text()
         self.text.setReadOnly(True)
         self.text.setAccessibleName(tr("What the model will read"))
         self.text.setTabChangesFocus(True)
@@ -69,6 +85,7 @@ class ReadingPane(QWidget):
         layout.setSpacing(GAP)
         layout.addWidget(self.text, 1)
         layout.addLayout(below)
+        layout.addWidget(self.adapted, 0, Qt.AlignmentFlag.AlignLeft)
         layout.addWidget(self.adaptations)
         self.show_nothing()
 
@@ -104,13 +121,20 @@ class ReadingPane(QWidget):
         self.text.moveCursor(QTextCursor.MoveOperation.Start)
         self.facts.setText(reading_words(reading.encoded))
         self.adaptations.setText(" ".join(tr_sentence(one) for one in reading.adaptations))
-        self.adaptations.setVisible(bool(reading.adaptations))
+        self.adapted.setText(tr("Adapted to this model: {n}", n=len(reading.adaptations)))
+        self.adapted.setVisible(bool(reading.adaptations))
+        self.adaptations.setVisible(bool(reading.adaptations) and self._open)
 
     def _begin(self) -> None:
         self.text.clear()
         self.facts.setText("")
+        self.adapted.hide()
         self.adaptations.hide()
         self.fetch.hide()
+
+    def _toggle(self) -> None:
+        self._open = not self._open
+        self.adaptations.setVisible(self._open)
 
     def _paint_part(
         self, cursor: QTextCursor, encoded: Encoded, pieces: Sequence[Piece], reading: Reading, left: int
@@ -169,8 +193,6 @@ def said(message: Message) -> str:
 
 def reading_words(encoded: Sequence[Encoded]) -> str:
     """How many word pieces there are, and what becomes of them."""
-    if not encoded:
-        return tr("This example is left out: it is longer than the limit.")
     total = sum(map(_total, encoded))
     learned = sum(one.learned for one in encoded)
     lost = sum(one.lost for one in encoded)
@@ -198,7 +220,7 @@ def _paint_piece(cursor: QTextCursor, text: str, kind: str, marks: tuple[str, ..
     chip = _chip(learned=kind == "learned")
     for part in re.split(f"({'|'.join(present)})", text):
         if part in marks:
-            cursor.insertText(f"\N{NARROW NO-BREAK SPACE}{part}\N{NARROW NO-BREAK SPACE}", chip)
+            cursor.insertText(SIDE + JOINER.join(part) + SIDE, chip)
         elif part:
             cursor.insertText(part, plain)
 

@@ -1,0 +1,237 @@
+"""`studio fit`: whether a recipe fits a card, what to change if it doesn't, and a table for all models and cards.
+
+Exit codes: 0 it fits (or the table was printed), 1 it doesn't, 2 it can't be told, with the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from studio.cli.choosing import absolute_data, with_flags
+from studio.cli.following import follow_to_the_end
+from studio.cli.printing import Json, print_json, print_table
+from studio.core import paths
+from studio.core.automatic import Facts
+from studio.core.jobs import Trace, TracedWork
+from studio.core.model_choice import ModelChoice, Source
+from studio.core.problems import problem
+from studio.core.recipe import load
+from studio.core.words import N_, fill
+from studio.data.base_model import hub_folder
+from studio.device.catalogue import catalogue, named
+from studio.device.estimate import Estimate, with_parts
+from studio.device.fit import GIB, SOURCES, Fit, disk_needed
+from studio.device.fit import Source as Answer
+from studio.device.fit import fit as judge
+from studio.device.gauge import Gauge
+from studio.device.history import past, recall, seconds_per_token
+from studio.device.remedies import Case, Change, faster, remedies
+from studio.device.shape import ModelShape, shape_in
+from studio.device.table import CARDS, METHOD_WORDS, Row, table
+from studio.device.usable import Usable, usable_now, usable_of
+from studio.device.workload import Workload, workload_of
+from studio.runs.fetch import job_folder
+from studio.runs.start import start_job
+
+STARTER = "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+_UNITS = {"": 1 << 30, "b": 1, "kb": 10**3, "kib": 1 << 10, "mb": 10**6, "mib": 1 << 20, "gb": 10**9, "gib": 1 << 30}
+_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
+
+
+def fit(arguments: argparse.Namespace) -> int:
+    """Answer for one recipe, or print the table."""
+    if getattr(arguments, "table", False):
+        return _print_table(arguments)
+    if not arguments.recipe:
+        raise problem(
+            "fit.no_recipe",
+            N_("Which recipe? A file is missing."),
+            fix=N_("Give a recipe's file, or --table for all models and cards."),
+        )
+    path = Path(arguments.recipe).expanduser()
+    recipe = absolute_data(with_flags(load(path), arguments), path.absolute().parent)
+    shape, place = model_shape(recipe.model)
+    usable = _usable(arguments)
+    facts = Facts(parameters=shape.parameters, cuda=usable.device == "cuda", windows=sys.platform == "win32")
+    measured = recall()
+    alike = (usable.card, recipe.method.kind, shape.family)
+    history = past(measured, *alike)
+    speed = seconds_per_token(measured, *alike, shape.parameters)
+    case = Case(shape, recipe, facts, usable, getattr(arguments, "longest", None), None, history)
+    work = workload_of(recipe, facts, case.longest)
+    estimate = case.estimate
+    source: Answer = "calculated"
+    if arguments.trace:
+        estimate, source = _traced(place, work, estimate, quiet=arguments.json), "traced"
+    answer = _judged(case, estimate, source)
+    plan = remedies(case, catalogue() if recipe.model.source is not Source.folder else ())
+    advice = plan.together if answer.verdict in ("no", "tight") else faster(case)
+    if arguments.json:
+        print_json({**_as_json(answer, estimate, advice, plan.result), "seconds_per_token": speed})
+    else:
+        _print(answer, estimate, work, speed, advice, plan.result)
+    return {"fits": 0, "tight": 0, "no": 1, "unknown": 2}[answer.verdict]
+
+
+def model_shape(choice: ModelChoice) -> tuple[ModelShape, Path | None]:
+    """The shape of the chosen model, and where its config lies; a model of the catalogue needn't be on this computer.
+
+    Raises ProblemError "can't tell".
+    """
+    folders = {
+        Source.starter: paths.starter_model(),
+        Source.hub: hub_folder(choice.name, choice.revision),
+        Source.folder: Path(choice.name).expanduser(),
+    }
+    folder = folders[choice.source]
+    if choice.source is Source.folder or (folder / "config.json").is_file():
+        return shape_in(folder), folder
+    name = STARTER if choice.source is Source.starter else choice.name
+    model = named(name)
+    if model is None:
+        raise problem(
+            "fit.model_not_here",
+            N_("How much memory {name} needs can't be told: it isn't on this computer and not in the list of models."),
+            fix=N_("Fetch it with `studio fetch model {name}`, or choose another."),
+            name=name or "?",
+        )
+    return model.shape, None
+
+
+def memory_amount(text: str) -> int:
+    """Bytes from words such as 12GiB, 12 GB, 11000MB or 12 (GiB). Raises ProblemError."""
+    found = _SIZE.fullmatch(text)
+    unit = _UNITS.get(found[2].lower()) if found else None
+    amount = int(float(found[1]) * unit) if found and unit else 0
+    if not 0 < amount <= 1 << 50:
+        raise problem(
+            "fit.bad_memory",
+            N_("{text} isn't an amount of memory."),
+            fix=N_("Write it like 12GiB, 12GB or 11000MB."),
+            text=text[:40] or "(empty)",
+        )
+    return amount
+
+
+def _usable(arguments: argparse.Namespace) -> Usable:
+    if arguments.gpu_memory:
+        return usable_of(memory_amount(arguments.gpu_memory))
+    gauge = Gauge()
+    try:
+        return usable_now(gauge.read(), windows=sys.platform == "win32")
+    finally:
+        gauge.close()
+
+
+def _judged(case: Case, estimate: Estimate, source: Answer) -> Fit:
+    home = paths.home()
+    beside = home if home.exists() else next(parent for parent in home.parents if parent.exists())
+    disk, free = disk_needed(estimate), shutil.disk_usage(beside).free
+    return judge(estimate, case.usable, case.past, source=source, disk=disk, disk_free=free)
+
+
+def _traced(place: Path | None, work: Workload, estimate: Estimate, *, quiet: bool) -> Estimate:
+    """The trace's answer, from a child process. Raises ProblemError."""
+    if place is None:
+        raise problem(
+            "fit.trace_needs_model",
+            N_("Tracing needs the model's config.json, and the model isn't on this computer."),
+            fix=N_("Fetch the model first, or ask without --trace."),
+        )
+    folder = job_folder("trace")
+    job = Trace(config=place.absolute(), work=TracedWork.model_validate(work.model_dump()))
+    state = follow_to_the_end(folder, start_job(folder, job), quiet=quiet)
+    shutil.rmtree(folder.path, ignore_errors=True)
+    if state.traced is None:
+        raise problem("fit.trace_failed", N_("The trace ended without an answer."), fix=N_("Ask without --trace."))
+    return with_parts(state.traced.parts, work, estimate.trainable, state.traced.paged)
+
+
+def _as_json(answer: Fit, estimate: Estimate, advice: tuple[Change, ...], after: Fit) -> Mapping[str, Json]:
+    return {
+        "verdict": answer.verdict,
+        "needed": answer.needed,
+        "least": answer.least,
+        "most": answer.most,
+        "usable": answer.usable,
+        "source": answer.source,
+        "error_so_far": answer.error_so_far,
+        "disk": answer.disk,
+        "seconds": answer.seconds,
+        "why": [sentence.english() for sentence in answer.why],
+        "allocated": estimate.allocated,
+        "moment": estimate.moment,
+        "trainable_parameters": estimate.trainable,
+        "paged": estimate.paged,
+        "parts": {share.name: share.bytes for share in estimate.parts},
+        "changes": [
+            {
+                "changes": {key: str(value) if not isinstance(value, bool | int | float) else value
+                            for key, value in change.changes.items()},
+                "label": change.label.english(),
+                "gain": change.gain,
+                "cost": change.cost.english(),
+            }
+            for change in advice
+        ],
+        "verdict_after_changes": after.verdict if answer.verdict in ("no", "tight") else None,
+    }  # fmt: skip
+
+
+def _print(
+    answer: Fit, estimate: Estimate, work: Workload, speed: float | None, advice: tuple[Change, ...], after: Fit
+) -> None:
+    print(f"{answer.word} ({SOURCES[answer.source]})")
+    for sentence in answer.why:
+        print(sentence.english())
+    print(f"Batches of {work.batch} x {work.length} tokens:")
+    rows = [[share.label, f"{share.bytes / GIB:.2f} GB"] for share in estimate.parts]
+    print_table([["part", "memory"], *rows])
+    if estimate.paged:
+        print(f"{estimate.paged / GIB:.2f} GB of the optimizer can make way to the computer's memory.")
+    timed = "not known yet" if speed is None else f"{1000 * speed:.2g} s for 1,000 tokens, as measured on this card"
+    print(f"On the disk: {(answer.disk or 0) / GIB:.2f} GB. Time: {timed}.")
+    if not advice:
+        return
+    tight = answer.verdict in ("no", "tight")
+    print()
+    print("What would make it fit:" if tight else "What would make it faster and still fit:")
+    for change in advice:
+        gain = f"{abs(change.gain) / GIB:.2f} GB {'less' if change.gain >= 0 else 'more'}"
+        print(f"- {change.label.english()}: {gain}. {change.cost.english()}")
+        print("    " + " ".join(f"--{key} {value}" for key, value in change.changes.items()))
+    if tight:
+        print(f"With these: {fill(after.word, {})}.")
+
+
+def _print_table(arguments: argparse.Namespace) -> int:
+    rows = table(catalogue())
+    if arguments.json:
+        print_json({"cards_gib": list(CARDS), "unit": "tokens", "rows": [_row_as_json(row) for row in rows]})
+        return 0
+    print("The longest example, in tokens, that fits a card of so many GB on which nothing else runs (calculated).")
+    heading = ["model", "method", *(str(size) for size in CARDS)]
+    lines = []
+    before = ""
+    for row in rows:
+        name = row.model if row.model != before else ""
+        before = row.model
+        lines.append([name, METHOD_WORDS[row.method], *(str(length) if length else "-" for length in row.longest)])
+    print_table([heading, *lines])
+    return 0
+
+
+def _row_as_json(row: Row) -> Mapping[str, Json]:
+    return {
+        "model": row.model,
+        "parameters": row.parameters,
+        "licence": row.licence,
+        "method": row.method,
+        "longest": list(row.longest),
+    }

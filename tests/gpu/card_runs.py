@@ -1,0 +1,212 @@
+"""What one short run on the card takes, beside what was said about it. See `tests/gpu/measure.py` for the parts.
+
+A run is the program's own: its trainer, its loss, its optimizer, with random weights and made-up examples.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from studio.core.automatic import Facts, resolved
+from studio.core.events import TrialDone
+from studio.core.jobs import TracedWork
+from studio.core.problems import ProblemError
+from studio.core.recipe import Method, Recipe, with_values
+from studio.core.run import JobFolder, RunFolder
+from studio.data.encode import Encoded
+from studio.engine.device import Device
+from studio.engine.lessons import Lessons
+from studio.engine.plan import Plan, optimizer_for, trainer_for
+from studio.engine.report import Report, is_out_of_memory
+from studio.engine.teacher import Conduct
+from studio.engine.trial import on_card, try_longest
+from tests.engine.conftest import save_tiny_model
+
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One run: a name of `SHAPES`, qlora or lora, tokens of its longest example, examples at once."""
+
+    shape: str
+    kind: str
+    length: int
+    batch: int = 1
+    steps: int = 3
+
+    @property
+    def name(self) -> str:
+        return f"{self.shape}-{self.kind}-{self.batch}x{self.length}"
+
+
+def recipe_of(wanted: Wanted) -> Recipe:
+    values = {
+        "method.kind": wanted.kind,
+        "training.max_length": wanted.length,
+        "training.batch_size": wanted.batch,
+        "training.accumulation": 1,
+        "training.passes": 1.0,
+    }
+    return with_values(Recipe(), values)
+
+
+def examples_of(wanted: Wanted, words: int) -> list[Encoded]:
+    """Examples whose longest has `length` tokens; the second half of each is learned."""
+    chance = random.Random(wanted.name)
+    made = []
+    for number in range(wanted.batch * wanted.steps):
+        length = wanted.length if number == 0 else chance.randint(wanted.length * 3 // 4, wanted.length)
+        ids = tuple(chance.randrange(10, words) for _ in range(length))
+        asked = length // 2
+        labels = (-100,) * asked + ids[asked:]
+        made.append(Encoded(ids=ids, labels=labels, text="", lost=0, learned=length - asked))
+    return made
+
+
+def plan_for(wanted: Wanted, words: int, base: Path, report: Report, device: Device) -> Plan:
+    encoded = examples_of(wanted, words)
+    known = Facts(examples=len(encoded), parameters=10**9, cuda=device.is_cuda)
+    recipe = resolved(recipe_of(wanted), known)
+    assert recipe.training.optimizer is not None
+    steps = math.ceil(len(encoded) / wanted.batch)
+    return Plan(
+        recipe=recipe,
+        base=base,
+        limit=wanted.length,
+        lessons=Lessons(tuple(encoded), cut=0, nothing_left=0),
+        held_out=Lessons((), cut=0, nothing_left=0),
+        optimizer=optimizer_for(report, recipe.training.optimizer, device),
+        batch=wanted.batch,
+        accumulation=1,
+        steps_per_pass=steps,
+        total_steps=steps,
+        save_every=10**6,
+    )
+
+
+def work_of(wanted: Wanted, plan: Plan, dtype: str, card: tuple[int, int]) -> TracedWork:
+    """The longest batch of the plan as a step to trace."""
+    longest = sorted(plan.lessons.encoded, key=lambda e: len(e.ids), reverse=True)[: plan.batch]
+    return TracedWork.model_validate(
+        {
+            "method": wanted.kind,
+            "rank": plan.recipe.method.rank,
+            "compute_dtype": dtype,
+            "storage_dtype": dtype,
+            "optimizer": "adamw" if plan.optimizer.startswith("adamw_torch") else plan.optimizer,
+            "batch": len(longest),
+            "length": max(len(e.ids) for e in longest),
+            "learned": sum(e.learned for e in longest),
+            "padded": len({len(e.ids) for e in longest}) > 1,
+            "checkpointing": bool(plan.recipe.training.activation_checkpointing),
+            "loss": "tiled",
+            "card": card,
+        }
+    )
+
+
+def run_once(model: Any, wanted: Wanted, words: int, folder: Path, device: Device) -> dict[str, object]:
+    """A trial and the run after it, both measured. Bytes and seconds. Raises out of memory as torch does, from the
+    run; from the trial as `ProblemError`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    base = folder / "tokenizer"
+    if not base.exists():
+        save_tiny_model(base)
+    report = Report(JobFolder(folder / wanted.name), "train")
+    try:
+        plan = plan_for(wanted, words, base, report, device)
+        conduct = Conduct(report, device, lambda _: None, plan.save_every)
+        trainer = trainer_for(report, RunFolder(folder / wanted.name), plan, model, device, conduct)
+        conduct.step = trainer.step
+        tried: list[TrialDone] = []
+        began = [0.0]
+
+        def begin() -> None:
+            tried.append(try_longest(report, trainer, plan, device))
+            if device.is_cuda:
+                torch.cuda.reset_peak_memory_stats()
+            began[0] = time.perf_counter()
+
+        conduct.begin = begin
+        trainer.train()
+        seconds = time.perf_counter() - began[0]
+        measured: dict[str, object] = {
+            **{name: getattr(wanted, name) for name in ("shape", "kind", "length", "batch", "steps")},
+            "proven": tried[0].peak,
+            "proven_run_seconds": tried[0].run_seconds,
+            "run_seconds": seconds,
+            "tokens_per_second": plan.lessons.tokens / seconds,
+            "work": work_of(wanted, plan, str(device.dtype).removeprefix("torch."), capability()).model_dump(),
+        }
+        if device.is_cuda:
+            measured |= {
+                "peak_allocated": torch.cuda.max_memory_allocated(),
+                "peak_reserved": torch.cuda.max_memory_reserved(),
+                "process": on_card(),
+            }
+        return measured
+    finally:
+        report._writer.close()
+        as_made(model)
+
+
+def as_made(model: Any) -> None:
+    """Take off what trainers put around a model, so that the next one finds it as it was made."""
+    for layer in (model, model.get_base_model()):
+        for name in ("forward", "_original_forward"):
+            layer.__dict__.pop(name, None)
+    model.zero_grad(set_to_none=True)
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def fits(model: Any, wanted: Wanted, words: int, folder: Path, device: Device) -> bool:
+    """Whether the run goes through."""
+    failed = False
+    try:
+        run_once(model, wanted, words, folder, device)
+    except ProblemError as error:
+        if error.problem.code != "memory.trial_failed":
+            raise
+        failed = True
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        failed = True
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return not failed
+
+
+def capability() -> tuple[int, int]:
+    """Of the card here; of an A100 where there is none."""
+    return torch.cuda.get_device_capability(0) if torch.cuda.is_available() else (8, 0)
+
+
+def method_of(kind: str) -> Method:
+    return Recipe().method.model_copy(update={"kind": kind})
+
+
+def errors(measured: Sequence[float], said: Sequence[float]) -> dict[str, float]:
+    """Mean and worst absolute error of what was said, in percent, and the mean with its sign."""
+    off = [100 * (s / m - 1) for m, s in zip(measured, said, strict=True)]
+    if not off:
+        return {}
+    return {
+        "count": len(off),
+        "mean": sum(abs(o) for o in off) / len(off),
+        "worst": max(abs(o) for o in off),
+        "signed": sum(off) / len(off),
+    }

@@ -1,0 +1,105 @@
+"""What runs on a card is tried without one, as far as that goes: arguments, shapes, and the same runs in small."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from studio.engine.device import Device
+from tests.gpu import measure
+from tests.gpu.card_runs import Wanted, errors, fits, method_of, run_once
+from tests.gpu.random_models import SHAPES, make, parameters_of
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Device(torch.device("cpu"), "this processor", torch.float32, None)
+SMALL: dict[str, Any] = {
+    **SHAPES["1.2B"],
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 258,
+}
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setitem(SHAPES, "small", SMALL)
+    return "small"
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_builds_and_has_the_size_in_its_name(shape: str) -> None:
+    assert parameters_of(SHAPES[shape]) / 1e9 == pytest.approx(float(shape.removesuffix("B")), rel=0.1)
+
+
+def test_arguments_are_checked(tmp_path: Path) -> None:
+    options = measure.parse(["peaks", "--out", str(tmp_path), "--shapes", "0.5B", "8B", "--lengths", "128"])
+    assert (options.part, options.shapes, options.lengths) == ("peaks", ["0.5B", "8B"], [128])
+    for wrong in (["nothing", "--out", "x"], ["peaks"], ["peaks", "--out", "x", "--seconds", "0"]):
+        with pytest.raises(SystemExit):
+            measure.parse(wrong)
+
+
+@pytest.mark.parametrize("kind", ["qlora", "lora"])
+def test_a_run_with_random_weights_goes_through_and_leaves_the_model_ready_for_the_next(
+    small: str, kind: str, tmp_path: Path
+) -> None:
+    model = make(SMALL, method_of(kind), HERE)
+    for length in (32, 48):
+        found = run_once(model, Wanted(small, kind, length, batch=2, steps=2), SMALL["vocab_size"], tmp_path, HERE)
+        assert found["length"] == length
+        assert float(str(found["tokens_per_second"])) > 0
+    learned = {name for name, p in model.named_parameters() if p.requires_grad and p.abs().sum() > 0}
+    assert any("lora_B" in name for name in learned)  # it began at zero
+
+
+def test_a_run_that_has_no_room_is_told_from_one_that_has(
+    small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make(SMALL, method_of("lora"), HERE)
+    wanted = Wanted(small, "lora", 32, steps=2)
+    assert fits(model, wanted, SMALL["vocab_size"], tmp_path, HERE)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("studio.engine.teacher.Teacher.compute_loss", full)
+    assert not fits(model, wanted, SMALL["vocab_size"], tmp_path, HERE)
+    monkeypatch.undo()
+
+
+def test_answers_are_put_beside_what_was_measured(small: str, tmp_path: Path) -> None:
+    work = {"method": "qlora", "rank": 8, "batch": 1, "length": 64, "compute_dtype": "bfloat16", "loss": "tiled"}
+    said = measure.answer(small, work)
+    assert said.get("failed") is None
+    found = measure.summary([{"peak_allocated": said["traced"], **said}])
+    assert found["traced"] == {"count": 1, "mean": 0.0, "worst": 0.0, "signed": 0.0}
+    assert errors([100.0, 200.0], [110.0, 180.0])["worst"] == pytest.approx(10.0)
+
+
+def test_without_a_card_every_part_says_so_and_the_script_ends(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a card here")
+    out = tmp_path / "out"
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.gpu.measure", "recovery", "--out", str(out)],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2
+    assert "no NVIDIA card" in done.stderr
+    assert measure.main(["answers", "--out", str(out)]) == 0  # nothing measured, nothing to compare
+    assert json.loads((out / "answers.json").read_text())["runs"] == []
+    assert subprocess.run(["sh", "-n", "tests/gpu/run.sh"], cwd=ROOT).returncode == 0
