@@ -150,7 +150,8 @@ def _traced(place: Path | None, work: Workload, estimate: Estimate, *, quiet: bo
     shutil.rmtree(folder.path, ignore_errors=True)
     if state.traced is None:
         raise problem("fit.trace_failed", N_("The trace ended without an answer."), fix=N_("Ask without --trace."))
-    return with_parts(state.traced.parts, work, estimate.trainable, state.traced.paged)
+    found = state.traced
+    return with_parts(found.parts, work, estimate.trainable, found.paged, found.reserved)
 
 
 def _as_json(answer: Fit, estimate: Estimate, advice: tuple[Change, ...], after: Fit) -> Mapping[str, Json]:

@@ -16,7 +16,6 @@ from studio.core.model_choice import ModelChoice
 from studio.core.problems import ProblemError, problem
 from studio.core.words import N_
 from studio.data.base_model import locate
-from studio.data.readers import fetched_path
 from studio.device.gauge import Gauge
 
 PACKAGES = (
@@ -53,8 +52,6 @@ def fetch(arguments: argparse.Namespace) -> int:
         case _:
             job = FetchData(name=arguments.name, split=arguments.split)
     state = run_fetch(job, quiet=arguments.json)
-    if isinstance(job, FetchData):
-        return _answer(arguments, str(fetched_path(job.name, job.split)))
     return _answer(arguments, state.fetched.folder if state.fetched else "")
 
 

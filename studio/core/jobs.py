@@ -119,6 +119,10 @@ class TracedWork(BaseModel):
         return self.loss == "full"
 
     @property
+    def quantised(self) -> bool:
+        return self.method in ("qlora", "lora-8bit")
+
+    @property
     def base_dtype(self) -> str:
         """The format in which the base is loaded."""
         return "float32" if self.method == "full" and self.stock else self.compute_dtype

@@ -6,7 +6,6 @@ import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -18,8 +17,9 @@ from studio.data import choices, labels, turns
 from studio.data.answer_lists import first_answer, is_answer_list
 from studio.data.conversations import ConversationReader, looks_like_conversation, read_history
 from studio.data.message_parts import split_thinking
+from studio.data.plain_pairs import has_lists, is_plain_pair, plain_pairs
 from studio.data.question_template import QuestionTemplate
-from studio.data.row_text import CannotLearn, message, plain_message, text_of, writable
+from studio.data.row_text import CannotLearn, Skipped, message, plain_message, text_of, writable
 from studio.data.table import Row, Table
 from studio.data.tool_definitions import looks_like_calls, read_calls, read_tools
 
@@ -51,14 +51,6 @@ class Example(BaseModel):
         """Everything before the last answer: what a model is given to answer."""
         last = max((i for i, m in enumerate(self.messages) if m.role == "assistant"), default=0)
         return self.messages[:last]
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A row that can't be learned from. `row` counts from 1, without the header."""
-
-    row: int
-    reason: Sentence
 
 
 @dataclass(frozen=True)
@@ -99,7 +91,7 @@ def iterate_examples(
     or their JSON text. `notes` is filled when the last row was read.
     """
     shape = roles.shape
-    if shape == "pair" and _is_plain_pair(table, roles):
+    if is_plain_pair(table, roles):
         yield from _plain_pairs(table.rows, roles, instructions)
         return
     if shape == "turns":
@@ -119,43 +111,14 @@ def iterate_examples(
 
 
 def _plain_pairs(rows: Iterable[Row], roles: Roles, instructions: str) -> Iterator[tuple[int, Example | Skipped]]:
-    """The quick way for two columns of text: most files, and the largest ones, are nothing else."""
-    question_column, answer_column = roles.question, roles.answer
-    no_question = sentence(N_("The question is empty."))
-    no_answer = sentence(N_("The answer is empty."))
     before = system_turn(instructions)
-    for number, row in enumerate(rows, start=1):
-        question, answer = text_of(row, question_column), text_of(row, answer_column)
-        if not question:
-            yield number, Skipped(number, no_question)
-        elif not answer:
-            yield number, Skipped(number, no_answer)
+    for number, pair in plain_pairs(rows, roles):
+        if isinstance(pair, Skipped):
+            yield number, pair
         else:
-            thinking = ""
-            if answer[0] == "<":  # as `<think>` does, which is rare
-                thinking, answer = split_thinking(answer)
-                if not answer:
-                    yield number, Skipped(number, no_answer)
-                    continue
+            question, answer, thinking = pair
             replied = message("assistant", answer, thinking) if thinking else plain_message("assistant", answer)
             yield number, Example(messages=(*before, plain_message("user", question), replied))
-
-
-def _is_plain_pair(table: Table, roles: Roles) -> bool:
-    """Whether question and answer are nothing but text: no lists of messages, calls of tools, or further parts."""
-    if not roles.question or not roles.answer or roles.question_template:
-        return False
-    if any((roles.context, roles.system, roles.thinking, roles.history, roles.tools)):
-        return False
-    return not _has_lists(table, roles.question) and not _has_lists(table, roles.answer)
-
-
-def _has_lists(table: Table, column: str | None) -> bool:
-    """Whether the cells of a column, by its first 200 rows, are messages, or SQuAD's lists of answers."""
-    if not column:
-        return False
-    cells = [cell for row in islice(table.rows, 200) if (cell := row.get(column)) not in (None, "")]
-    return bool(cells) and sum(looks_like_conversation(c) or is_answer_list(c) for c in cells) > 0.8 * len(cells)
 
 
 def _row_reader(table: Table, roles: Roles, instructions: str) -> tuple[Callable[[Row], Example], ConversationReader]:
@@ -196,7 +159,7 @@ def _row_reader(table: Table, roles: Roles, instructions: str) -> tuple[Callable
             return _pair(row, roles, instructions, question, labels.answered(row, column), reader)
 
         return labelled, reader
-    question_is_list, answer_is_list = _has_lists(table, roles.question), _has_lists(table, roles.answer)
+    question_is_list, answer_is_list = has_lists(table, roles.question), has_lists(table, roles.answer)
 
     def paired(row: Row) -> Example:
         if answer_is_list or question_is_list:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from json.encoder import encode_basestring
 from pathlib import Path
 
 from studio.core.data_choice import DataChoice
 from studio.core.problems import Remedy, problem
 from studio.core.words import N_, Sentence
 from studio.data.doctor.repairs import Step, repaired
-from studio.data.examples import Example, Skipped, iterate_examples
+from studio.data.examples import Example, iterate_examples, system_turn
+from studio.data.plain_pairs import is_plain_pair, plain_pairs
 from studio.data.roles import check_roles
+from studio.data.row_text import Skipped, writable
 from studio.data.store import (
+    LISTED,
     SKIPPED_NAMED,
     ExamplesAbout,
+    Kept,
     examples_folder,
     is_stored,
+    kept,
     open_table_at,
     write_examples,
 )
@@ -35,7 +41,13 @@ def make_examples(table_folder: Path, choice: DataChoice, progress: Callable[[in
     check_roles(table, choice.roles)
     making = _Making(table, choice)
     steps: list[Step] = []
-    numbered = repaired(making.examples(), choice.repairs, steps) if choice.repairs else making.examples()
+    examples: Iterator[Kept]
+    if choice.repairs:
+        examples = (kept(row, example) for row, example in repaired(making.examples(), choice.repairs, steps))
+    elif is_plain_pair(table, choice.roles):
+        examples = making.pairs()
+    else:
+        examples = (kept(row, example) for row, example in making.examples())
 
     def about() -> ExamplesAbout:
         return ExamplesAbout(
@@ -46,7 +58,7 @@ def make_examples(table_folder: Path, choice: DataChoice, progress: Callable[[in
         )
 
     with kept_on_disk(folder):
-        write_examples(numbered, folder, about, lambda done: progress(done, len(table.rows)))
+        write_examples(examples, folder, about, lambda done: progress(done, len(table.rows)))
     return folder
 
 
@@ -62,12 +74,31 @@ class _Making:
 
     def examples(self) -> Iterator[tuple[int, Example]]:
         for row, made in iterate_examples(self._table, self._choice.roles, self._choice.instructions, self.notes):
-            if isinstance(made, Example):
-                yield row, made
+            if isinstance(made, Skipped):
+                self._skip(made)
             else:
-                self.skipped_count += 1
-                if len(self.skipped) < SKIPPED_NAMED:
-                    self.skipped.append(made)
+                yield row, made
+
+    def pairs(self) -> Iterator[Kept]:
+        """The same for two columns of text, written down without making objects of them: three times as quick."""
+        system = system_turn(self._choice.instructions)
+        before = "".join(one.model_dump_json(exclude_defaults=True) + "," for one in system)
+        for row, pair in plain_pairs(self._table.rows, self._choice.roles):
+            if isinstance(pair, Skipped):
+                self._skip(pair)
+                continue
+            question, answer, thinking = writable(pair[0]), writable(pair[1]), writable(pair[2])
+            thought = f',"thinking":{encode_basestring(thinking)}' if thinking else ""
+            text = (
+                f'{{"messages":[{before}{{"role":"user","content":{encode_basestring(question)}}},'
+                f'{{"role":"assistant","content":{encode_basestring(answer)}{thought}}}]}}'
+            )
+            yield Kept(row, question[:LISTED], answer[:LISTED], text)
+
+    def _skip(self, skipped: Skipped) -> None:
+        self.skipped_count += 1
+        if len(self.skipped) < SKIPPED_NAMED:
+            self.skipped.append(skipped)
 
 
 @contextmanager

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from studio.core.conversation import Message, ToolCall
-from studio.core.words import sentence, type_of_value
+from studio.core.words import Sentence, sentence, type_of_value
 from studio.data.table import Row, cell_text
 
 
@@ -15,6 +16,14 @@ class CannotLearn(Exception):
     def __init__(self, text: str, **values: type_of_value) -> None:
         super().__init__(text)
         self.reason = sentence(text, **values)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A row that can't be learned from. `row` counts from 1, without the header."""
+
+    row: int
+    reason: Sentence
 
 
 def text_of(row: Row, column: str | None) -> str:

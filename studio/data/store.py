@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import overload
+from typing import NamedTuple, overload
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,7 +31,8 @@ from studio.core.data_choice import DataChoice
 from studio.core.words import Sentence
 from studio.data.arrow_rows import ArrowRows, text_schema
 from studio.data.doctor.repairs import Step
-from studio.data.examples import Example, Skipped
+from studio.data.examples import Example
+from studio.data.row_text import Skipped
 from studio.data.streaming import Stream
 from studio.data.table import Doubt, Table
 
@@ -263,8 +264,23 @@ class StoredRows(Sequence[int]):
         return number
 
 
+class Kept(NamedTuple):
+    """One example as it lies in the store: the number of its row, the beginnings of question and answer, and JSON."""
+
+    row: int
+    question: str
+    answer: str
+    example: str
+
+
+def kept(row: int, example: Example) -> Kept:
+    """An example as the store keeps it."""
+    text = example.model_dump_json(exclude_defaults=True)
+    return Kept(row, example.question[:LISTED], example.answer[:LISTED], text)
+
+
 def write_examples(
-    numbered: Iterable[tuple[int, Example]],
+    examples: Iterable[Kept],
     folder: Path,
     about: Callable[[], ExamplesAbout],
     progress: Callable[[int], None],
@@ -272,7 +288,7 @@ def write_examples(
     """Write examples as they come; `about` is asked after the last one. How many there are. Raises OSError."""
     with _staged(folder) as staging:
         written = 0
-        waiting: list[tuple[int, str, str, str]] = []
+        waiting: list[Kept] = []
 
         def flush() -> None:
             nonlocal written, waiting
@@ -287,9 +303,8 @@ def write_examples(
             progress(written)
 
         with pa.OSFile(str(staging / "examples.arrow"), "wb") as sink, pa.ipc.new_file(sink, _EXAMPLES) as writer:
-            for row, example in numbered:
-                text = example.model_dump_json(exclude_defaults=True)
-                waiting.append((row, example.question[:LISTED], example.answer[:LISTED], text))
+            for one in examples:
+                waiting.append(one)
                 if len(waiting) >= BATCH:
                     flush()
             flush()
@@ -322,8 +337,11 @@ def _staged(folder: Path) -> Iterator[Path]:
     staging.mkdir(parents=True)
     try:
         yield staging
-        shutil.rmtree(folder, ignore_errors=True)
-        staging.rename(folder)
+        try:
+            staging.rename(folder)
+        except OSError:
+            if not is_stored(folder):  # else another process was quicker and wrote the same
+                raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

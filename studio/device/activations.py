@@ -178,6 +178,8 @@ def _inputs(shape: ModelShape, block: Block, work: Workload, has: Formats) -> tu
         amount = work.rank * has.learner if adapted else 0
         if work.dropout and adapted:
             amount += linear.inputs * (has.learner + 1)
+        elif adapted and _cast_twice(work):
+            amount += linear.inputs * has.learner if not _is_product(linear, block) else 0
         elif _is_output(linear, shape):
             # Attention keeps its own output already.
             amount += linear.inputs * has.learner if has.attention != has.learner else 0
@@ -191,6 +193,12 @@ def _inputs(shape: ModelShape, block: Block, work: Workload, has: Formats) -> tu
         else:
             before += amount
     return before, after
+
+
+def _cast_twice(work: Workload) -> bool:
+    """peft asks whether mixed precision is on for cards only. On a processor it casts each adapter's input to float32,
+    which mixed precision casts back: a copy for each."""
+    return work.autocast and work.device == "cpu" and work.adapter_dtype != work.compute_dtype
 
 
 _FEEDING = frozenset({"fc1", "c_fc", "dense_h_to_4h", "gate_up_proj"})

@@ -32,8 +32,9 @@ TILE = (4096, 32768)
 SMALLEST_8BIT, SMALLEST_PAGED = 4096, 100_000
 """Numbers in a tensor from which bitsandbytes keeps its optimizer state in 8 bits, and pages it."""
 
-WORKSPACE = 8_519_680
-"""Bytes that cuBLAS takes through PyTorch for its products (`:4096:2:16:8`, its default before Hopper)."""
+WORKSPACE = 2 * 8_519_680
+"""Bytes that cuBLAS takes through PyTorch, for the threads of the forward and the backward pass each (`:4096:2:16:8`,
+its default before Hopper)."""
 
 CONTEXT = (107 << 20, 555 << 20)
 """Bytes that a CUDA context takes beside all tensors, from card to card (measured elsewhere, see docs/memory.md)."""
@@ -113,13 +114,20 @@ class _Stored:
         return self.weights + self.constants + self.unquantised + self.adapters + self.optimizer
 
 
-def with_parts(parts: Mapping[str, int], work: Workload, trainable: int, paged: int = 0) -> Estimate:
-    """An estimate from another source, such as a trace: the same additions for the driver and for what is lost
-    between the pieces. Parts with names that aren't known here count as room to compute in."""
+_OTHER_NAMES = {"quantization constants": "constants"}
+
+
+def with_parts(
+    parts: Mapping[str, int], work: Workload, trainable: int, paged: int = 0, reserved: int | None = None
+) -> Estimate:
+    """An estimate from another source, such as a trace: `parts` add up to what is allocated. `reserved` is what PyTorch
+    holds for it where that is known, else the usual share is lost between the pieces. Parts with names that aren't
+    known here count as room to compute in."""
     amounts = dict.fromkeys(LABELS, 0)
     for name, amount in parts.items():
-        amounts[name if name in amounts else "workspace"] += amount
-    return _with_process(amounts, work, trainable, paged, "traced")
+        name = _OTHER_NAMES.get(name, name)
+        amounts[name if name in amounts and name not in ("overhead", "context") else "workspace"] += amount
+    return _with_process(amounts, work, trainable, paged, "traced", reserved)
 
 
 def estimate(shape: ModelShape, work: Workload) -> Estimate:
@@ -169,7 +177,9 @@ def estimate(shape: ModelShape, work: Workload) -> Estimate:
     return _with_process(amounts, work, stored.trainable, stored.paged, moment)
 
 
-def _with_process(amounts: dict[str, int], work: Workload, trainable: int, paged: int, moment: str) -> Estimate:
+def _with_process(
+    amounts: dict[str, int], work: Workload, trainable: int, paged: int, moment: str, reserved: int | None = None
+) -> Estimate:
     """All parts, with what the process takes on top."""
     allocated = sum(amounts.values())
     least = most = allocated
@@ -179,6 +189,10 @@ def _with_process(amounts: dict[str, int], work: Workload, trainable: int, paged
         context = sum(CONTEXT) // 2
         # The geometric middle: a little is lost more often than a lot.
         overhead = int(allocated * (OVERHEAD[0] * OVERHEAD[1]) ** 0.5)
+        if reserved is not None:
+            overhead = max(0, reserved - allocated)
+            least = min(least, allocated + overhead + CONTEXT[0])
+            most = max(most, allocated + overhead + CONTEXT[1])
     amounts = {**amounts, "overhead": overhead, "context": context}
     return Estimate(
         parts=tuple(Share(name=name, bytes=amounts[name]) for name in LABELS if amounts[name]),

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import bitsandbytes as bnb
 import torch
 from torch.nn import functional
 from trl.kernels import chunked_logprob
@@ -207,60 +206,3 @@ def _in_float32(norm: Callable[..., Any]) -> Callable[..., Any]:
         return norm(tensor, shape, weight, bias, eps)
 
     return computed
-
-
-# 4-bit layers
-
-
-class FourBit(bnb.nn.Linear4bit):  # type: ignore[misc]
-    """The bytes of a 4-bit layer and the same temporary unpacked weight, without the numbers: bitsandbytes' own
-    parameter can't be fake."""
-
-    def __init__(self, layer: Any) -> None:
-        torch.nn.Module.__init__(self)
-        self.in_features, self.out_features = layer.in_features, layer.out_features
-        self.compute_dtype = layer.compute_dtype
-        count = layer.in_features * layer.out_features
-        blocks = -(-count // 64)
-        self.weight = torch.nn.Parameter(torch.empty(-(-count // 2), 1, dtype=torch.uint8), requires_grad=False)
-        self.weight.compress_statistics = layer.weight.compress_statistics  # type: ignore[attr-defined]
-        self.weight.quant_type = layer.weight.quant_type  # type: ignore[attr-defined]
-        self.nested = bool(layer.weight.compress_statistics)
-        self.register_buffer("code", torch.empty(16))
-        self.register_buffer("absmax", torch.empty(blocks, dtype=torch.uint8 if self.nested else torch.float32))
-        if self.nested:
-            self.register_buffer("outer_absmax", torch.empty(-(-blocks // 256)))
-            self.register_buffer("outer_code", torch.empty(256))
-            self.register_buffer("offset", torch.empty(()))
-        self.bias = None
-        if layer.bias is not None:
-            self.bias = torch.nn.Parameter(torch.empty(layer.out_features, dtype=layer.bias.dtype), requires_grad=False)
-
-    def forward(self, x: Any) -> Any:
-        dtype = x.dtype
-        if self.compute_dtype is not None:
-            x = x.to(self.compute_dtype)
-        bias = None if self.bias is None else self.bias.to(x.dtype)
-        return _FourBitProduct.apply(x, self, bias).to(dtype)  # type: ignore[no-untyped-call]
-
-    def unpacked(self, dtype: torch.dtype) -> Any:
-        """The weight that products are computed with, made for each of them anew."""
-        if self.nested:
-            inner = torch.empty_like(self.absmax, dtype=torch.float32)
-            scales = torch.empty_like(inner)
-            del inner
-            weight = torch.empty(self.out_features, self.in_features, dtype=dtype)
-            del scales
-            return weight
-        return torch.empty(self.out_features, self.in_features, dtype=dtype)
-
-
-class _FourBitProduct(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Any, layer: FourBit, bias: Any) -> Any:
-        ctx.layer = layer
-        return functional.linear(x, layer.unpacked(x.dtype), bias)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Any) -> Any:
-        return torch.matmul(gradient, ctx.layer.unpacked(gradient.dtype)), None, None

@@ -15,8 +15,8 @@ from studio.core.jobs import TracedWork
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe import Method
 from studio.core.words import N_
-from studio.engine.card_kernels import FourBit
 from studio.engine.device import DTYPES
+from studio.engine.fake_layers import EightBit, FourBit
 from studio.engine.model import Network, add_adapter
 
 
@@ -44,20 +44,18 @@ def skeleton(config: Any, work: TracedWork) -> Network:
 
     Raises `ProblemError` for architectures that transformers can't build as a model that answers in text.
     """
-    if work.method == "lora-8bit":
-        raise cannot_tell("8-bit layers can't be traced")
     try:
         with torch.device("meta"):
             model: Network = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
                 config, dtype=DTYPES[work.base_dtype], attn_implementation=work.attention_name, trust_remote_code=False
             )
-            if work.method == "qlora":
+            if work.quantised:
                 _quantise(model, work)
     except Exception as error:  # any of some hundred architectures may object in a way of its own
         raise cannot_tell(str(error)) from error
     model.config.use_cache = False
     model.requires_grad_(work.method == "full")
-    if work.stock and work.method == "qlora":
+    if work.stock and work.quantised:
         for parameter in model.parameters():  # what peft's prepare_model_for_kbit_training does
             if parameter.dtype in (torch.float16, torch.bfloat16):
                 parameter.data = parameter.data.float()
@@ -87,20 +85,23 @@ def fill(model: Network) -> None:
 
 
 def _quantise(model: Network, work: TracedWork) -> None:
-    quantizer = AutoHfQuantizer.from_config(
-        BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+    if work.method == "qlora":
+        settings = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=work.double_quantization,
             bnb_4bit_compute_dtype=DTYPES[work.compute_dtype],
         )
-    )
-    quantizer.preprocess_model(model=model, device_map=None)
-    model.is_loaded_in_4bit = True
+    else:
+        settings = BitsAndBytesConfig(load_in_8bit=True)  # type: ignore[no-untyped-call]
+    AutoHfQuantizer.from_config(settings).preprocess_model(model=model, device_map=None)
+    model.is_loaded_in_4bit, model.is_loaded_in_8bit = work.method == "qlora", work.method == "lora-8bit"
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, bnb.nn.Linear4bit):
                 setattr(parent, name, FourBit(child))
+            elif isinstance(child, bnb.nn.Linear8bitLt):
+                setattr(parent, name, EightBit(child))
 
 
 def cannot_tell(reason: str) -> ProblemError:

@@ -26,6 +26,7 @@ from studio.core.words import N_
 from studio.engine import card_kernels
 from studio.engine.allocator import replayed
 from studio.engine.device import DTYPES
+from studio.engine.fake_layers import EightBit, FourBit
 from studio.engine.fake_model import cannot_tell, fill, read_config, skeleton
 from studio.engine.live_memory import LiveMemory
 from studio.engine.loss import learned_loss
@@ -124,7 +125,7 @@ class _Step:
         if work.checkpointing:
             if work.method != "full":
                 model.enable_input_require_grads()
-            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            model.activation_checkpointing_enable()
         if work.loss == "tiled":
             plain = model if work.method == "full" else model.get_base_model()
             add_fused_lm_head(plain, outputs=("log_probs", "entropy", "is_top1"))
@@ -154,15 +155,14 @@ class _Step:
     def _register(self) -> None:
         """Weights by kind. Frozen parameters of a 4-bit base that aren't 4-bit themselves are "unquantised"."""
         memory, work = self.memory, self.work
-        quantised = work.method == "qlora"
         for module in self.model.modules():
-            if isinstance(module, card_kernels.FourBit):
+            if isinstance(module, FourBit | EightBit):
                 memory.count_all([module.weight], "weights")
                 memory.count_all(module.buffers(recurse=False), "quantization constants")
         for name, parameter in self.model.named_parameters():
             adapter = "lora_" in name and parameter.requires_grad
-            memory.count_all([parameter], "adapters" if adapter else "unquantised" if quantised else "weights")
-        memory.count_all(self.model.buffers(), "unquantised" if quantised else "weights")
+            memory.count_all([parameter], "adapters" if adapter else "unquantised" if work.quantised else "weights")
+        memory.count_all(self.model.buffers(), "unquantised" if work.quantised else "weights")
 
     def _inputs(self) -> dict[str, Any]:
         shape = (self.work.batch, self.work.length)

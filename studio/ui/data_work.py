@@ -191,6 +191,7 @@ class DataWork(QObject):
         """End the desks."""
         self._cancelled.set()
         self._number += 1
+        self.reading = self.examining = False
         self._on_idle()
 
     # One round of work

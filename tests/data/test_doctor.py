@@ -17,7 +17,8 @@ from studio.data.doctor.batches import batches
 from studio.data.doctor.examine import Examined, examine
 from studio.data.doctor.findings import Finding, Report
 from studio.data.doctor.repairs import REPAIRS
-from studio.data.examples import Example, Skipped
+from studio.data.examples import Example
+from studio.data.row_text import Skipped
 from tests.data.clean_sets import CLEAN, Numbered, clean, numbered, pair
 from tests.data.planted import DEFECTS, plant
 

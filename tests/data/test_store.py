@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from studio.core.data_choice import DataChoice, Repair
+from studio.core.data_choice import DataChoice, Repair, Roles
+from studio.data.examples import Example, iterate_examples
+from studio.data.row_text import Skipped
 from studio.data.samples import sample
 from studio.data.store import (
     KEPT_TABLES,
+    LISTED,
     StoredExamples,
     examples_folder,
     open_table_at,
@@ -26,7 +29,6 @@ from tests.data.test_roles import table_of
 
 
 def test_a_table_comes_back_as_text_cell_by_cell(tmp_path: Path) -> None:
-    turns = '[{"role": "user", "content": "안녕"}]'
     rows = [
         {"q": "Größe?", "n": 3, "f": 2.5, "b": True, "none": None, "turns": [{"role": "user", "content": "안녕"}]},
         {"q": "two\nlines", "n": 4.0, "f": "x", "b": False, "none": "", "turns": []},
@@ -70,6 +72,27 @@ def test_examples_are_found_sorted_and_counted_on_disk(tmp_path: Path) -> None:
     assert list(made.with_rows([4, 2, 99])) == [1, 3]
     with pytest.raises(IndexError):
         made[4]
+
+
+def test_the_quick_way_for_plain_pairs_keeps_what_the_thorough_one_does(tmp_path: Path) -> None:
+    cells = [
+        ("How?", "So."),
+        ("  spaced\t", '\u2028line \x07bell "quoted" \\ back/slash\r\n'),
+        ("생각?", "<think>음…</think>\n\n네"),
+        ("half \ud83d of a letter", "😀"),
+        ("", "nobody asked"),
+        ("no answer", " "),
+        ("x" * 700, "y" * 700),
+    ]
+    table = table_of([{"question": q, "answer": a} for q, a in cells])
+    choice = DataChoice(roles=Roles(question="question", answer="answer"), instructions='Be "kind".')
+    quick = made_from(table, tmp_path / "quick", choice)
+    thorough = list(iterate_examples(table, choice.roles, choice.instructions))
+    assert list(quick.numbered()) == [(row, one) for row, one in thorough if isinstance(one, Example)]
+    assert list(quick.about.skipped) == [one for _, one in thorough if isinstance(one, Skipped)]
+    assert [quick.listed(i) for i in range(len(quick))] == [
+        (one.question[:LISTED], one.answer[:LISTED]) for _, one in thorough if isinstance(one, Example)
+    ]
 
 
 def test_groups_belong_to_their_examples(tmp_path: Path) -> None:

@@ -203,6 +203,13 @@ def test_parts_are_what_they_are_called(tmp_path: Path) -> None:
     assert sum(found.parts.values()) == found.peak
 
 
+def test_eight_bits_lie_between_four_and_sixteen(tmp_path: Path) -> None:
+    file = config_file(tmp_path)
+    found = {method: traced(file, work(method=method)).parts["weights"] for method in ("qlora", "lora-8bit", "lora")}
+    assert found["lora-8bit"] == 2 * found["qlora"]
+    assert found["lora"] > 2 * found["lora-8bit"]
+
+
 def test_paged_state_is_told_apart(tmp_path: Path) -> None:
     file = config_file(tmp_path, hidden_size=2048, num_hidden_layers=1)
     paged = traced(file, work(rank=64, optimizer="paged_adamw_32bit"))

@@ -15,7 +15,7 @@ from pytestqt.qtbot import QtBot
 
 from studio.core.conversation import Message
 from studio.data.examples import Example
-from studio.data.store import ExamplesAbout, StoredExamples, write_examples
+from studio.data.store import ExamplesAbout, Kept, StoredExamples, kept, write_examples
 from studio.data.table import Table
 from studio.ui.widgets.example_listing import FewExamples, FileRows, StoredListing, Wanted, listing_of
 from studio.ui.widgets.example_table import AT_ONCE, NUMBER, TOKENS, ExampleTable, View, arranged
@@ -184,12 +184,13 @@ def test_rows_without_parts_are_shown_as_they_stand_in_the_file(table: ExampleTa
 
 
 def test_stored_examples_are_listed_from_the_disk(table: ExampleTable, tmp_path: Path, qtbot: QtBot) -> None:
-    def numbered() -> Iterable[tuple[int, Example]]:
+    def examples() -> Iterable[Kept]:
         for n in range(3_000):
-            yield n + 2, pair(f"Question {n}?", "The needle is here." if n == 2_500 else f"Answer {n}.")
+            answer = {17: "The Content of it.", 2_500: "The needle is here."}.get(n, f"Answer {n}.")
+            yield kept(n + 2, pair(f"Question {n}?", answer))
 
     about = ExamplesAbout(skipped=(), skipped_count=0, steps=())
-    write_examples(numbered(), tmp_path / "made", lambda: about, lambda _done: None)
+    write_examples(examples(), tmp_path / "made", lambda: about, lambda _done: None)
     stored = StoredExamples(tmp_path / "made")
     listing = listing_of(stored, stored.rows)
     assert isinstance(listing, StoredListing)
@@ -198,6 +199,10 @@ def test_stored_examples_are_listed_from_the_disk(table: ExampleTable, tmp_path:
     assert table.model.index(7, 2).data() == "Answer 7."
     table.box.setText("NEEDLE")
     qtbot.waitUntil(lambda: shown(table) == [2_500], timeout=5_000)
+    table.box.clear()
+    qtbot.waitUntil(lambda: table.model.rowCount() == 3_000, timeout=5_000)
+    table.box.setText("content")
+    qtbot.waitUntil(lambda: shown(table) == [17], timeout=5_000)  # and not all, whose fields are called so
     table.box.clear()
     qtbot.waitUntil(lambda: table.model.rowCount() == 3_000, timeout=5_000)
     table.filter_rows((2, 3), "two rows")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from array import array
 from collections import OrderedDict
@@ -93,9 +94,13 @@ class Desk:
             known = is_stored(folder)
         except OSError:
             known = False  # the reader says what is wrong with the file
+        table = None
         if known:
-            table = open_table_at(folder)
-        else:
+            try:
+                table = open_table_at(folder)
+            except (OSError, ValueError):
+                shutil.rmtree(folder, ignore_errors=True)  # damaged on the disk: the file is read once more
+        if table is None:
             if path.is_file() and path.stat().st_size > LARGE:
                 self._say_first(first_rows(choice, FIRST_ROWS))
             self._say(Progress(done=0, total=0, text=sentence(N_("Reading {name}."), name=path.name)))

@@ -13,7 +13,7 @@ from studio.core.words import Sentence
 from studio.data.doctor.findings import Report
 from studio.data.doctor.repairs import Step
 from studio.data.encode import Encoded, Piece
-from studio.data.examples import Skipped
+from studio.data.row_text import Skipped
 
 
 class _Line(BaseModel):

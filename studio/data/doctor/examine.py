@@ -17,9 +17,10 @@ from studio.data.doctor.kinds import FLAWS, Flaw
 from studio.data.doctor.personal import is_made_up
 from studio.data.doctor.saying import EXCERPTS, excerpt, found
 from studio.data.doctor.survey import Positions, Survey
-from studio.data.examples import Example, Skipped
+from studio.data.examples import Example
 from studio.data.kept_texts import KeptTexts
 from studio.data.near import Numbers
+from studio.data.row_text import Skipped
 from studio.data.split import held_out_positions
 
 _TOLD_APART = 1000

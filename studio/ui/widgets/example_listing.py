@@ -134,6 +134,13 @@ class Stored(Protocol):
     def sorted_by(self, column: str) -> array[int]: ...
 
 
+_KEYS = (
+    "messages role system user assistant tool content thinking tool_calls name arguments id call_id learned false true "
+    "text tools"
+)
+"""What stands in a stored example beside its own words."""
+
+
 class StoredListing:
     """Examples on disk, searched and sorted there."""
 
@@ -155,13 +162,34 @@ class StoredListing:
         return self._rows[position]
 
     def containing(self, words: Sequence[str], wanted: Wanted) -> array[int]:
-        return self._examples.containing(words)
+        found = self._examples.containing(words)
+        doubtful = [word.casefold() for word in words if len(word) > 2 and word.casefold() in _KEYS]
+        if not doubtful:
+            return found
+        # examples are searched as they are stored, where these words also stand as names of fields
+        sure = array("i")
+        for place, position in enumerate(found):
+            if place % CHUNK == 0 and not wanted():
+                break
+            text = _told(self._examples[position])
+            if all(word in text for word in doubtful):
+                sure.append(position)
+        return sure
 
     def with_rows(self, rows: Iterable[int], wanted: Wanted) -> array[int]:
         return self._examples.with_rows(rows)
 
     def sorted_by(self, column: str, wanted: Wanted) -> array[int]:
         return self._examples.sorted_by("answer" if column == "text" else column)
+
+
+def _told(example: Example) -> str:
+    """All that is said in an example, for searching."""
+    said = [example.text, example.tools]
+    for message in example.messages:
+        calls = (f"{call.name}\n{call.arguments}" for call in message.tool_calls)
+        said += [message.content, message.thinking, message.name, *calls]
+    return "\n".join(said).casefold()
 
 
 def example_columns(examples: Sequence[Example]) -> tuple[str, ...]:

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import assert_never
 
-from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtCore import QEvent, QRectF, QSize, Qt
 from PySide6.QtGui import QBrush, QPainter, QPainterPath, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from studio.ui import theme
 from studio.ui.language import tr
+
+CORNER = 4
+"""Pixels."""
 
 
 class Kind(Enum):
@@ -38,15 +41,19 @@ class MemoryBar(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._numbers: tuple[int | None, int | None, int | None, int | None] = (None, None, None, None)
+        self._painted: list[tuple[Kind, int]] = []
+        self._widths: dict[str, int] = {}
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMinimumWidth(120)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)  # what lies behind isn't painted again with it
 
     def set_shares(self, total: int | None, used: int | None, this_run: int | None, free: int | None) -> None:
         """Bytes; None is unknown. What is neither used nor free is kept by the driver."""
-        numbers = (total, used, this_run, free)
-        if numbers != self._numbers:
-            self._numbers = numbers
+        self._numbers = (total, used, this_run, free)
+        # A change of less than a pixel needs no new picture.
+        ends = [(piece.kind, round(piece.share * self.width())) for piece in self.pieces()]
+        if ends != self._painted:
+            self._painted = ends
             self.update()
 
     def pieces(self) -> list[Piece]:
@@ -65,6 +72,12 @@ class MemoryBar(QWidget):
         ]
         return [Piece(kind, word, size / total) for kind, word, size in sizes if size]
 
+    def changeEvent(self, event: QEvent) -> None:
+        """Measure the words again with another font."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._widths.clear()
+
     def sizeHint(self) -> QSize:
         """Wide as there is room, as high as a line of text with some air."""
         return QSize(320, self.fontMetrics().height() + 4)
@@ -77,19 +90,19 @@ class MemoryBar(QWidget):
         """Paint the pieces with the theme's colours of this moment."""
         colours = theme.colours()
         painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        frame = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
-        outline = QPainterPath()
-        outline.addRoundedRect(frame, 4, 4)
         painter.fillRect(self.rect(), colours.colour("surface"))
-        painter.setClipPath(outline)
-        left = frame.left()
+        left = 1.0
         for piece in self.pieces():
-            area = QRectF(left, frame.top(), piece.share * frame.width(), frame.height())
+            area = QRectF(left, 1, piece.share * (self.width() - 2), self.height() - 2)
             left = area.right()
             self._fill(painter, area, piece.kind)
             self._write(painter, area, piece)
-        painter.setClipping(False)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        frame = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
+        corners, outline = QPainterPath(), QPainterPath()
+        outline.addRoundedRect(frame, CORNER, CORNER)
+        corners.addRect(QRectF(self.rect()))
+        painter.fillPath(corners.subtracted(outline), colours.colour("surface"))
         painter.setPen(QPen(colours.colour("field_line"), 1))
         painter.drawPath(outline)
         painter.end()
@@ -111,7 +124,9 @@ class MemoryBar(QWidget):
 
     def _write(self, painter: QPainter, area: QRectF, piece: Piece) -> None:
         colours = theme.colours()
-        width = painter.fontMetrics().horizontalAdvance(piece.word) + 10
+        width = self._widths.get(piece.word)
+        if width is None:
+            width = self._widths[piece.word] = painter.fontMetrics().horizontalAdvance(piece.word) + 10
         if width > area.width():
             return
         if piece.kind in (Kind.others, Kind.driver):

@@ -1,6 +1,6 @@
-"""One painted line of text for the gauge: new words every second, without the window laying itself out anew.
+"""One painted line of text for the gauge: new numbers every second, at little cost.
 
-A `QLabel` asks for a new layout of the whole window whenever its text changes, which costs more than painting it.
+A `QLabel` asks for a new layout of the whole window whenever its text changes, which costs far more than painting it.
 """
 
 from __future__ import annotations
@@ -8,13 +8,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from PySide6.QtCore import QEvent, QRectF, QSize, Qt
-from PySide6.QtGui import QFont, QFontMetricsF, QPainter, QPaintEvent, QTextOption
+from PySide6.QtCore import QEvent, QPointF, QSize, Qt
+from PySide6.QtGui import QFont, QFontMetricsF, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from studio.ui import theme
 
 Look = Literal["body", "small", "bad"]
+
+KEPT = 500
+"""Widths that one line remembers."""
+
+_ONE_DIGIT = str.maketrans("123456789", "000000000")
 
 
 class GaugeText(QWidget):
@@ -28,10 +33,12 @@ class GaugeText(QWidget):
         super().__init__()
         self._look: Look = look
         self._fitted = fitted
-        self._side = Qt.AlignmentFlag.AlignRight if right else Qt.AlignmentFlag.AlignLeft
+        self._right = right
         self._parts: tuple[str, ...] = ()
         self._widest = 0
-        self._metrics: QFontMetricsF | None = None
+        self._font: QFont | None = None
+        self._metrics = QFontMetricsF(self.font())
+        self._widths: dict[str, float] = {}
         across = QSizePolicy.Policy.Preferred if fitted else QSizePolicy.Policy.Ignored
         self.setSizePolicy(across, QSizePolicy.Policy.Fixed)
         # The strip's surface is painted here too, so that what lies behind isn't painted again for every number.
@@ -56,26 +63,20 @@ class GaugeText(QWidget):
             return
         self._parts = new
         if self._fitted:
-            width = self._width(self.text())
+            width = self._needed()
             if width > self._widest:
                 self._widest = width
                 self.updateGeometry()
         self.update()
 
-    def forget_width(self) -> None:
-        """Fit what is held now, however wide the text was before."""
-        self._widest = self._width(self.text())
-        self.updateGeometry()
-
     def shown(self) -> str:
         """What there is room for."""
-        metrics = self._measure()
         room = self.width()
         for count in range(len(self._parts), 0, -1):
             text = ", ".join(self._parts[:count])
-            if metrics.horizontalAdvance(text) <= room:
+            if self._width(text) <= room:
                 return text
-        return metrics.elidedText(self._parts[0], Qt.TextElideMode.ElideRight, room) if self._parts else ""
+        return self._metrics.elidedText(self._parts[0], Qt.TextElideMode.ElideRight, room) if self._parts else ""
 
     def sizeHint(self) -> QSize:
         """As wide as the widest text so far, as high as a line."""
@@ -83,42 +84,52 @@ class GaugeText(QWidget):
 
     def minimumSizeHint(self) -> QSize:
         """Room for a few letters."""
-        return QSize(40, round(self._measure().height()) + 1)
+        self._dressed()
+        return QSize(40, round(self._metrics.height()) + 1)
 
     def changeEvent(self, event: QEvent) -> None:
         """Measure again with another font."""
         super().changeEvent(event)
         if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange, QEvent.Type.ApplicationFontChange):
-            self._metrics = None
-            if self._fitted:
-                self._widest = self._width(self.text())
+            self._font = None
+            self._widest = self._needed() if self._fitted else 0
             self.updateGeometry()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint as many parts as fit, with the theme's colours of this moment."""
+        shown, whole = self.shown(), self.text()
+        missing = "" if shown == whole else whole
+        if self.toolTip() != missing:
+            self.setToolTip(missing)
         colours = theme.colours()
-        shown = self.shown()
-        whole = "" if shown == self.text() else self.text()
-        if self.toolTip() != whole:
-            self.setToolTip(whole)
         painter = QPainter(self)
         painter.fillRect(event.rect(), colours.colour("surface"))
-        painter.setFont(self._font())
+        painter.setFont(self._dressed())
         painter.setPen(colours.colour({"body": "text", "small": "muted", "bad": "bad"}[self._look]))
-        option = QTextOption(self._side | Qt.AlignmentFlag.AlignVCenter)
-        option.setWrapMode(QTextOption.WrapMode.NoWrap)
-        painter.drawText(QRectF(self.rect()), shown, option)
+        left = max(0.0, self.width() - self._width(shown)) if self._right else 0.0
+        base = (self.height() - self._metrics.height()) / 2 + self._metrics.ascent()
+        painter.drawText(QPointF(left, base), shown)
         painter.end()
 
-    def _font(self) -> QFont:
-        font = QFont(self.font())
-        font.setPointSizeF(theme.sizes().small if self._look == "small" else theme.sizes().body)
-        return font
+    def _dressed(self) -> QFont:
+        """The font of this look, and its measures beside it."""
+        if self._font is None:
+            self._font = QFont(self.font())
+            self._font.setPointSizeF(theme.sizes().small if self._look == "small" else theme.sizes().body)
+            self._metrics = QFontMetricsF(self._font)
+            self._widths.clear()
+        return self._font
 
-    def _measure(self) -> QFontMetricsF:
-        if self._metrics is None:
-            self._metrics = QFontMetricsF(self._font())
-        return self._metrics
+    def _width(self, text: str) -> float:
+        """Pixels. Figures are tabular, so one digit is as wide as another, and few widths have to be found out."""
+        self._dressed()
+        alike = text.translate(_ONE_DIGIT)
+        width = self._widths.get(alike)
+        if width is None:
+            if len(self._widths) >= KEPT:
+                self._widths.clear()
+            width = self._widths[alike] = self._metrics.horizontalAdvance(alike)
+        return width
 
-    def _width(self, text: str) -> int:
-        return int(self._measure().horizontalAdvance(text)) + 2
+    def _needed(self) -> int:
+        return int(self._width(self.text())) + 2

@@ -94,7 +94,8 @@ class HubData(Card):
                 job = read_job(folder) if folder is not None else None
                 if isinstance(job, FetchData):
                     self.hide()
-                    self.fetched.emit(job.name, job.split)
+                    fetched = self.job.state.fetched
+                    self.fetched.emit(job.name, fetched.split if fetched is not None else job.split)
             case Failed() | Died() as ending:
                 self.failed.emit(ending.problem)
 
