@@ -23,6 +23,8 @@ class _Trial:
     width: int
     known: int
     rows: int
+    first: int
+    """Columns of the first row of all."""
     within: float
     """How many of the rows have no more columns than the one with the most known names."""
 
@@ -40,12 +42,21 @@ def find_delimiter(text: str, whole: bool, preferred: str = "") -> tuple[str, bo
             best = max(named, key=lambda trial: trial.known)
             return best.delimiter, best.within >= 0.9
         return _rare(text, whole)
-    fitting.sort(key=lambda t: (t.known >= 2, t.delimiter == preferred, t.share, t.known, t.width), reverse=True)
+    fitting.sort(
+        key=lambda t: (t.known >= 2, t.delimiter == preferred, t.share, t.known, t.delimiter == "\t", t.width),
+        reverse=True,
+    )
     best = fitting[0]
-    if best.known >= 2 or best.delimiter == preferred:
-        return best.delimiter, True
-    rivals = [trial for trial in fitting[1:] if trial.share >= 0.9]
+    if best.known >= 2 or best.delimiter == preferred or (best.delimiter == "\t" and best.share == 1 and best.rows > 2):
+        return best.delimiter, True  # nobody writes a tab into each of their sentences
+    rivals = [trial for trial in fitting[1:] if trial.share >= 0.9 and not _is_of_texts(trial, best)]
     return best.delimiter, best.share >= 0.9 and not rivals
+
+
+def _is_of_texts(trial: _Trial, best: _Trial) -> bool:
+    """Whether a mark that stands in every row, but not in the first one, belongs to the texts: names of columns hold
+    no marks between clauses, and `best` separates these, too."""
+    return trial.first == 1 and best.first == best.width and best.share == 1 and best.width > trial.width
 
 
 def _rare(text: str, whole: bool) -> tuple[str, bool]:
@@ -85,7 +96,7 @@ def _tried(text: str, delimiter: str, whole: bool) -> _Trial | None:
     names = max(rows[: _MOST_ABOVE + 1], key=_known)
     body = rows[above : len(rows) - under]
     within = sum(not any(row[len(names) :]) for row in body) / len(body)
-    return _Trial(delimiter, inner.count(width) / len(inner), width, _known(names), len(inner), within)
+    return _Trial(delimiter, inner.count(width) / len(inner), width, _known(names), len(inner), counts[0], within)
 
 
 def _known(row: Sequence[str]) -> int:

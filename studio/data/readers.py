@@ -240,7 +240,8 @@ def kind_of_table(path: Path, choice: DataChoice) -> str:
         return "named json"
     if suffix in (".md", ".markdown"):
         return "document"
-    return "document" if suffix == ".txt" and not is_table(path, choice) else "delimited"
+    # Subtitles, logs and other texts have endings of their own; only these say that it is a table.
+    return "delimited" if suffix in (".csv", ".tsv", ".tab") or is_table(path, choice) else "document"
 
 
 def open_file(path: Path, choice: DataChoice) -> Table:

@@ -59,16 +59,35 @@ def formats(shape: ModelShape, work: Workload) -> Formats:
     )
 
 
-def learns(linear: Linear, work: Workload) -> bool:
-    """Whether this layer's weights, or its adapter's, change."""
+def learns(linear: Linear, work: Workload, shape: ModelShape) -> bool:
+    """Whether this layer's weights, or its adapter's, change. In a mixture of experts peft takes the names of the
+    feed-forward layers to mean those of the experts, so that the others of these names get no adapter."""
     if work.method == "full":
         return True
+    if shape.experts and linear.name in _EXPERT_NAMES:
+        return False
     return work.rank > 0 and (work.targets == ALL_LINEAR or linear.name in work.targets)
 
 
-def _kept_by(linear: Linear, work: Workload) -> bool:
+_EXPERT_NAMES = frozenset({"gate_proj", "up_proj", "down_proj"})
+
+
+def expert_adapters(shape: ModelShape, block: Block, work: Workload) -> tuple[int, ...]:
+    """Numbers in each tensor of the adapters of one layer's experts, and of its router's. peft gives every expert one
+    of its own, and the fused gate and up projection twice the rank."""
+    if not block.experts or work.method == "full" or not work.rank:
+        return ()
+    everything = work.targets == ALL_LINEAR
+    if not everything and not set(work.targets) >= _EXPERT_NAMES:
+        return ()
+    rank, hidden, width = work.rank * shape.experts, shape.hidden, block.expert_width
+    router = (work.rank * hidden, work.rank * shape.experts) if everything else ()
+    return (2 * rank * hidden, 2 * rank * 2 * width, rank * width, rank * hidden, *router)
+
+
+def _kept_by(linear: Linear, work: Workload, shape: ModelShape) -> bool:
     """Whether a linear layer keeps its input: those that learn do, and 8-bit ones always (`MatMul8bitLt`)."""
-    return learns(linear, work) or (work.method == "lora-8bit" and linear.packed)
+    return learns(linear, work, shape) or (work.method == "lora-8bit" and linear.packed)
 
 
 def masked(block: Block, work: Workload) -> bool:
@@ -102,7 +121,10 @@ def layer(shape: ModelShape, block: Block, work: Workload) -> Layer:
     factors = _feed_forward(shape, block, work, has) * tokens
     dropped = shape.dropouts * shape.hidden * tokens
     scores = _scores(shape, block, work, has)
-    keeps = norms + attention + after * tokens + product + factors + dropped + scores
+    # An adapter on experts is added to all of their weights, and the sum is kept; so are the adapter's own casts.
+    on_experts = expert_adapters(shape, block, work)
+    summed = (block.experts + sum(on_experts)) * has.compute if on_experts else 0
+    keeps = norms + attention + after * tokens + product + factors + dropped + scores + summed
     # The gradient of the stream, once as it comes in and once for each of the two that are added.
     stream = 3 * shape.hidden * has.stream * tokens
     wide = _wide(shape, block, work, has)
@@ -113,6 +135,8 @@ def layer(shape: ModelShape, block: Block, work: Workload) -> Layer:
     # product itself has been used. Or the product, its gradient and the weights that it went through, unpacked.
     gradients = (3 if shape.gated or product else 2) * inner * tokens
     weights = unpacked(shape, work)
+    if on_experts:
+        weights = max(weights, block.experts * 2 // 3 * has.compute)  # the gradient of the larger of the two sums
     feeding = stream + max(keeps - product + gradients, keeps + inner * tokens + weights)
     squares = 0
     if _eager(shape, work):
@@ -172,9 +196,9 @@ def _inputs(shape: ModelShape, block: Block, work: Workload, has: Formats) -> tu
     before = after = 0
     seen: set[str] = set()
     for linear in block.linears:
-        if not _kept_by(linear, work):
+        if not _kept_by(linear, work, shape):
             continue
-        adapted = work.method != "full" and learns(linear, work)
+        adapted = work.method != "full" and learns(linear, work, shape)
         amount = work.rank * has.learner if adapted else 0
         if work.dropout and adapted:
             amount += linear.inputs * (has.learner + 1)
@@ -220,7 +244,7 @@ def _is_product(linear: Linear, block: Block) -> bool:
 
 def _product(shape: ModelShape, block: Block, work: Workload, has: Formats) -> int:
     """The feed-forward product, kept when the layer that reads it learns."""
-    learning = any(_is_product(linear, block) and _kept_by(linear, work) for linear in block.linears)
+    learning = any(_is_product(linear, block) and _kept_by(linear, work, shape) for linear in block.linears)
     if not learning or (work.dropout and work.method != "full"):
         return 0
     return block.intermediate * has.learner

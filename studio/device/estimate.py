@@ -1,8 +1,8 @@
 """How much memory a step needs, calculated at once: no torch, no card, well under a millisecond.
 
-The peak is one moment, not the sum of the largest of everything. Three moments can be it: the loss, when all scores
-and their gradients lie side by side; the backward pass of one layer, when its inside has been computed again; and the
-end, when all gradients are there and the optimizer works. docs/memory.md explains every part and where it is from.
+The peak is one moment, not the sum of the largest of everything. It can be the loss, when all scores and their
+gradients lie side by side; the backward pass of one layer, when its inside has been computed again; or the end, when
+all gradients are there and the optimizer works. docs/memory.md explains every part and where it is from.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 
 from studio.core.words import N_
-from studio.device.activations import Formats, Layer, formats, layer, learns, masked
+from studio.device.activations import Formats, Layer, expert_adapters, formats, layer, learns, masked
 from studio.device.shape import Linear, ModelShape
 from studio.device.workload import BYTES, MOST_LOGITS, Workload
 
@@ -92,6 +92,11 @@ class Estimate(BaseModel):
     paged: int = 0
     moment: str = "loss"
 
+    @property
+    def reserved(self) -> int:
+        """What PyTorch will hold, the driver's own left out: what a run's `peak_memory` can be compared with."""
+        return self.process - self.of("context")
+
     def of(self, name: str) -> int:
         """Bytes of one part, 0 where there is none."""
         return sum(share.bytes for share in self.parts if share.name == name)
@@ -143,6 +148,10 @@ def estimate(shape: ModelShape, work: Workload) -> Estimate:
     if work.checkpointing and has.stream == 4:
         fullest -= work.tokens * shape.hidden * 4  # the first norm's input is the checkpoint itself
     keeping = max((one.keeps for _, one in layers), default=0) if work.checkpointing else 0
+    if work.checkpointing:
+        first = work.tokens * shape.hidden * has.stream
+    else:
+        first = max((one.keeps for _, one in layers), default=0)
     of_layers, of_the_head = _casts(shape, work)
     kept += of_layers
     grown = gradients if work.accumulates else 0
@@ -154,6 +163,13 @@ def estimate(shape: ModelShape, work: Workload) -> Estimate:
             "activations": kept + min(keeping, fullest),
             "logits": held,
             "gradients": max(grown, of_head),
+            "workspace": fullest - min(keeping, fullest),
+        },
+        # The first layer comes last: all gradients are there by then, and only its own input.
+        "first layer": {
+            "activations": first + min(keeping, fullest),
+            "logits": held,
+            "gradients": gradients,
             "workspace": fullest - min(keeping, fullest),
         },
         # A tied embedding gets two gradients, and their sum.
@@ -223,13 +239,19 @@ def _stored(shape: ModelShape, work: Workload) -> _Stored:
                 layer += linear.outputs * size if linear.bias else 0
             else:
                 layer += linear.parameters * size
-            if work.method != "full" and learns(linear, work):
+            if work.method != "full" and learns(linear, work, shape):
                 for numbers in (linear.inputs * work.rank, work.rank * linear.outputs):
                     adapters += block.count * _rounded(numbers * BYTES[work.adapter_dtype])
                     trainable += block.count * numbers
                     here, away = _state(numbers, work)
                     state += block.count * here
                     paged += block.count * away
+        for numbers in expert_adapters(shape, block, work):
+            adapters += block.count * _rounded(numbers * BYTES[work.adapter_dtype])
+            trainable += block.count * numbers
+            here, away = _state(numbers, work)
+            state += block.count * here
+            paged += block.count * away
         unquantised += block.count * layer
     if not packing:
         weights, unquantised = unquantised, 0

@@ -79,8 +79,7 @@ def fit(
     """
     history = history or Past()
     context = estimate.of("context")
-    reserved = estimate.process - context
-    needed = round(reserved * history.factor) + context
+    needed = round(estimate.reserved * history.factor) + context
     least, most = estimate.process_least, estimate.process_most
     if source == "proven":
         least = most = needed

@@ -27,7 +27,8 @@ KEEP = 2_000
 
 
 class Measured(BaseModel):
-    """One run. `estimated` and `measured` are bytes that PyTorch reserved at its peak: as was said, and as it was.
+    """One run. `estimated` and `measured` are bytes that PyTorch reserved at its peak: as was said
+    (`Estimate.reserved`, before any correction), and as it was (`StepDone.peak_memory`).
     `tokens` and `seconds` are of the steps together, 0 when no step was timed."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")

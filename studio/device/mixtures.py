@@ -1,7 +1,7 @@
 """Mixtures of experts: each token is computed with a few of many feed-forward parts.
 
 Since transformers 5 all experts of a layer are two batched tensors, not linear layers. So bitsandbytes doesn't quantise
-them, whatever the recipe says, and "all-linear" gives them no adapters.
+them, whatever the recipe says.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class Linear(_Fact):
 
 class Block(_Fact):
     """`count` equal layers. `experts` counts the parameters of all experts of one layer, which transformers keeps as
-    two batched tensors: no linear layers, so they are neither quantised nor given adapters. `others` counts norms,
+    two batched tensors: no linear layers, so they are never quantised. `others` counts norms,
     routers and the like. `intermediate` is the width of the feed-forward part that every token takes (0 when there are
     only experts), `expert_width` that of one expert."""
 

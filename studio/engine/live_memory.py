@@ -39,7 +39,7 @@ class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.now = 0
         self.peak = 0
-        self.label = "working"
+        self.label = "workspace"
         self._answers = {**_TAKEN_APART, **(answers or {})}
         self._open: dict[int, tuple[int, weakref.ref[Any]]] = {}  # StorageImpl's address -> its number
         self._sizes: list[int] = []
@@ -118,7 +118,7 @@ class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def relabel_living(self, label: str, since: int = 0) -> None:
         """What was made since `mark` and is still alive belongs to `label`, unless it has a name of its own."""
         for number, _ in self._open.values():
-            if number >= since and self._labels[number] == "working":
+            if number >= since and self._labels[number] == "workspace":
                 self._labels[number] = label
 
     def mark(self) -> int:

@@ -85,11 +85,12 @@ def traced_config(config: Any, work: TracedWork, *, grouped: bool = True) -> Mea
         peak = memory.peak
     reserved = None
     if work.device == "cuda":
-        parts["library"] = card_kernels.product_workspace(work.card)
+        library = card_kernels.product_workspace(work.card)
+        parts["workspace"] = parts.get("workspace", 0) + library
         held = replayed(memory.requests(), memory.restarted_at, expandable=not work.stock)
         parts["overhead"] = max(0, held.peak_allocated - peak)
-        peak += parts["overhead"] + parts["library"]
-        reserved = held.peak_reserved + parts["library"]
+        peak += parts["overhead"] + library
+        reserved = held.peak_reserved + library
     return Measured(peak, parts, step.paged, reserved, time.monotonic() - began)
 
 
@@ -132,7 +133,7 @@ class _Step:
         model.train()
         optimizer_step = self._optimizer()
         with memory:
-            with memory.labelled("inputs"):
+            with memory.labelled("activations"):
                 inputs = self._inputs()
             if work.accumulates:
                 for parameter in self._learning:
@@ -158,7 +159,7 @@ class _Step:
         for module in self.model.modules():
             if isinstance(module, FourBit | EightBit):
                 memory.count_all([module.weight], "weights")
-                memory.count_all(module.buffers(recurse=False), "quantization constants")
+                memory.count_all(module.buffers(recurse=False), "constants")
         for name, parameter in self.model.named_parameters():
             adapter = "lora_" in name and parameter.requires_grad
             memory.count_all([parameter], "adapters" if adapter else "unquantised" if work.quantised else "weights")
@@ -208,7 +209,7 @@ class _Step:
             yield
         finally:
             hook.remove()
-            self.memory.label = "working"
+            self.memory.label = "workspace"
 
     def _optimizer(self) -> Callable[[], None]:
         """State as the optimizer will hold it, there before the step as in every step but the first."""

@@ -31,7 +31,16 @@ PUBLISHED = Path(__file__).parent / "data" / "vram_t4.csv"
 MIB = 1 << 20
 T4 = (7, 5)
 
-METHODS = {"qlora-nf4": "qlora", "lora-fp16": "lora", "lora-int8": "lora-8bit", "full": "full"}
+METHODS = {
+    "qlora-nf4": "qlora",
+    "qlora": "qlora",
+    "lora-fp16": "lora",
+    "lora": "lora",
+    "lora-int8": "lora-8bit",
+    "qlora-int8": "lora-8bit",
+    "lora-8bit": "lora-8bit",
+    "full": "full",
+}
 MODULES = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "o_proj", "gate": "gate_proj", "up": "up_proj"}
 MODULES["down"] = "down_proj"
 
@@ -87,7 +96,7 @@ class Row(BaseModel):
                 "targets": names or ("all-linear",),
                 "double_quantization": False,
                 "compute_dtype": "float16",
-                "storage_dtype": "float32" if self.method in ("qlora-nf4", "full") else "float16",
+                "storage_dtype": "float16" if METHODS[self.method] == "lora" else "float32",
                 "optimizer": "adamw",
                 "batch": self.batch,
                 "length": self.seq,

@@ -159,6 +159,27 @@ def test_memory_saver_packs_what_is_linear_and_nothing_else() -> None:
     assert found.of("unquantised") > 0.9 * 2 * shape.parameters  # the experts stay as they are
 
 
+def test_every_expert_gets_adapters_of_its_own_and_the_router_too() -> None:
+    shape = of_catalogue("allenai/OLMoE-1B-7B-0924-Instruct")
+    # As peft makes them with rank 16 for 64 experts of width 1,024 in a model 2,048 wide.
+    attention = 4 * 2 * 16 * 2048
+    experts = 2048 * 2048 + 2048 * 2048 + 1024 * 1024 + 2048 * 1024
+    router = 16 * 2048 + 64 * 16
+    all_linear = estimate(shape, usual("qlora", 512))
+    assert all_linear.trainable == 16 * (attention + experts + router)
+    queries = estimate(shape, usual("qlora", 512).model_copy(update={"targets": ("q_proj", "v_proj")}))
+    assert queries.trainable == 16 * 2 * 2 * 16 * 2048
+    assert all_linear.of("activations") > shape.blocks[0].experts * 2  # their sum with the weights of one layer
+
+
+def test_gradients_of_the_whole_model_meet_the_first_layer() -> None:
+    shape = of_catalogue("Qwen/Qwen3-0.6B")
+    large = Workload(method="qlora", rank=256, batch=1, length=64)
+    found = estimate(shape, large)
+    assert found.moment in ("first layer", "optimizer")
+    assert found.of("gradients") == 4 * found.trainable
+
+
 def test_large_optimizer_state_can_make_way_and_small_cannot() -> None:
     shape = of_catalogue("meta-llama/Llama-3.3-70B-Instruct")
     paged = estimate(shape, usual("qlora", 512))

@@ -115,12 +115,16 @@ def fit_or_not(options: argparse.Namespace, folder: Path, until: float) -> None:
     total = torch.cuda.get_device_properties(0).total_memory
     model = make(SHAPES[shape], method_of("qlora"), device)
     runs: list[dict[str, Any]] = []
+    needs: dict[int, int] = {}
     for number in range(RUNS):
         if time.monotonic() > until:
             break
         wanted = Wanted(shape, "qlora", options.lengths[number % len(options.lengths)], steps=2)
-        work = work_of(wanted, _plan(wanted, folder, device), str(device.dtype).removeprefix("torch."), capability())
-        needed = traced_config(config_of(SHAPES[shape]), work).peak
+        if wanted.length not in needs:
+            plan = _plan(wanted, folder, device)
+            work = work_of(wanted, plan, str(device.dtype).removeprefix("torch."), capability())
+            needs[wanted.length] = traced_config(config_of(SHAPES[shape]), work).peak
+        needed = needs[wanted.length]
         cap = int(needed * (0.8 + 0.4 * number / (RUNS - 1)))
         torch.cuda.set_per_process_memory_fraction(min(1.0, cap / total))
         try:

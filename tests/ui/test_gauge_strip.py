@@ -117,7 +117,9 @@ def test_a_card_is_shown_with_its_shares_and_in_words(show: Show, qtbot: QtBot) 
     _next(qtbot, strip)
     line = strip.lines[0]
     assert (line.name.text(), line.amount.text()) == ("RTX 4070", "8.0 of 12.0 GB")
-    assert strip.details.text() == "Peak of this run 7.0 GB, 3.5 GB to spare, 61 °C, 98 % busy"
+    assert strip.details.text() == (
+        "Peak of this run 7.0 GB, 3.5 GB to spare, 61 °C, 98 % busy, 180 W, also on it: Xorg 1.0 GB"
+    )
     assert [piece.word for piece in line.bar.pieces()] == ["this run", "others", "free", "driver"]
     assert [piece.share for piece in line.bar.pieces()] == pytest.approx([7 / 12, 1 / 12, 3.5 / 12, 0.5 / 12])
     assert strip.accessibleName() == "Graphics memory"
@@ -175,15 +177,16 @@ def test_without_an_nvidia_card_the_line_says_that_it_is_system_memory(show: Sho
     assert strip.lines[0].amount.text() == "8.0 of 32.0 GB"
     assert strip.details.text() == "Peak of this run 2.0 GB, 24.0 GB to spare"
     assert [piece.word for piece in strip.lines[0].bar.pieces()] == ["this run", "others", "free"]
-    assert strip.lines[0].more.isHidden()
+    assert strip.lines[0].said.isHidden()
 
 
 def test_a_problem_is_said_in_words_and_its_details_say_what_to_do(show: Show, qtbot: QtBot) -> None:
     strip = show(Told())
-    assert "driver was updated while the computer was on" in strip.details.text()
+    assert strip.lines[0].trouble.text() == "The NVIDIA driver was updated while the computer was on."
+    assert not strip.lines[0].bar.isHidden(), "the computer's own memory is shown all the same"
     assert "driver was updated while the computer was on" in strip.accessibleDescription()
     assert strip.lines[0].name.text() == "System memory"
-    assert not strip.lines[0].more.isHidden()
+    assert not strip.lines[0].said.isHidden()
     QTest.mouseClick(strip.lines[0].more, Qt.MouseButton.LeftButton)
     card = strip.findChild(ProblemCard)
     assert isinstance(card, ProblemCard)
@@ -205,7 +208,7 @@ def test_a_lost_card_keeps_its_line_and_can_be_tried_again(show: Show, qtbot: Qt
     with qtbot.waitSignal(strip.reading_shown, timeout=5000):
         QTest.mouseClick(card.remedy_button, Qt.MouseButton.LeftButton)
     assert told.tried_again == 1
-    assert not strip.lines[0].bar.isHidden() and strip.lines[0].more.isHidden()
+    assert not strip.lines[0].bar.isHidden() and strip.lines[0].said.isHidden()
 
 
 def test_more_than_two_cards_fold_to_one_line_each(show: Show) -> None:

@@ -39,6 +39,10 @@ _PASSPORT = re.compile(
 _PASSPORT_NAMED = re.compile(r"passport|여권", re.IGNORECASE)
 _NEAR = 40
 
+_LONG_NUMBER = re.compile(r"\d[\d\s.()/–-]{7,}\d")
+"""Nine letters or more that are digits and what stands between them: every number above is one, and most texts have
+none."""
+
 _MADE_UP = re.compile(
     r"@(?:your|my)?(?:domain|company|email|mail|site|website|test|sample)\.\w+$"
     r"|@(?:[\w-]+\.)*example\.(?:com|org|net|co\.kr)$|@(?:[\w-]+\.)*(?:test|invalid|localhost)$"
@@ -88,10 +92,18 @@ def resident_check_digit(digits: str) -> str:
     return str((base - total % 11) % 10)
 
 
+def _numbers(text: str, *patterns: re.Pattern[str]) -> Iterator[re.Match[str]]:
+    """Where the patterns match: each is tried beside long numbers alone, which is several times quicker."""
+    long = [found.span() for found in _LONG_NUMBER.finditer(text)]
+    for pattern in patterns if long else ():
+        for start, end in long:
+            yield from pattern.finditer(text, max(0, start - 2), min(len(text), end + 3))
+
+
 def resident_numbers(text: str) -> list[Mark]:
     """Korean resident numbers. Since October 2020 they have no check digit: for those born later, and where the words
     before say what it is, a date and a dash are enough."""
-    return [found.span() for found in _RESIDENT.finditer(text) if _is_resident_number(text, found)]
+    return [found.span() for found in _numbers(text, _RESIDENT) if _is_resident_number(text, found)]
 
 
 def _is_resident_number(text: str, found: re.Match[str]) -> bool:
@@ -113,20 +125,18 @@ def emails(text: str) -> list[Mark]:
 
 def cards(text: str) -> list[Mark]:
     """Payment cards: 13 to 19 digits in the groups in which they are written, with an issuer and a check digit."""
-    marks: list[Mark] = []
+    marks = [found.span() for found in _numbers(text, _CARD) if _is_card(found.group())]
+    if not marks:
+        return []
     taken = resident_numbers(text)
-    for found in _CARD.finditer(text):
-        number = found.group()
-        digits = "".join(letter for letter in number if letter.isdigit())
-        if (
-            _CARD_GROUPS.fullmatch(number)
-            and _ISSUERS.match(digits)
-            and len(set(digits)) > 1
-            and luhn(digits)
-            and not _meets(found.span(), taken)
-        ):
-            marks.append(found.span())
-    return marks
+    return [mark for mark in marks if not _meets(mark, taken)]
+
+
+def _is_card(number: str) -> bool:
+    if not _CARD_GROUPS.fullmatch(number):
+        return False
+    digits = number.replace(" ", "").replace("-", "")
+    return bool(_ISSUERS.match(digits)) and len(set(digits)) > 1 and luhn(digits)
 
 
 def ibans(text: str) -> list[Mark]:
@@ -155,13 +165,19 @@ def passports(text: str) -> list[Mark]:
 
 def phones(text: str) -> list[Mark]:
     """Telephone numbers as they are written in Korea, in North America, and with a country's code."""
+    possible = [
+        found.span()
+        for found in _numbers(text, _KOREAN_PHONE, _INTERNATIONAL_PHONE, _AMERICAN_PHONE)
+        if 9 <= sum(letter.isdigit() for letter in found.group()) <= 15
+    ]
+    if not possible:
+        return []  # nearly always: only then is it worth asking what else these digits could be
     marks: list[Mark] = []
     taken = list(_apart([*resident_numbers(text), *cards(text), *ibans(text)]))
-    for pattern in (_KOREAN_PHONE, _INTERNATIONAL_PHONE, _AMERICAN_PHONE):
-        for found in pattern.finditer(text):
-            if 9 <= sum(letter.isdigit() for letter in found.group()) <= 15 and not _meets(found.span(), taken):
-                marks.append(found.span())
-                insort(taken, found.span())
+    for mark in possible:
+        if not _meets(mark, taken):
+            marks.append(mark)
+            insort(taken, mark)
     return sorted(marks)
 
 

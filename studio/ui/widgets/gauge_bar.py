@@ -7,7 +7,7 @@ from enum import Enum, auto
 from typing import assert_never
 
 from PySide6.QtCore import QEvent, QRectF, QSize, Qt
-from PySide6.QtGui import QBrush, QPainter, QPainterPath, QPaintEvent, QPen
+from PySide6.QtGui import QBrush, QPainter, QPainterPath, QPaintEvent, QPen, QPixmap
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from studio.ui import theme
@@ -41,8 +41,10 @@ class MemoryBar(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._numbers: tuple[int | None, int | None, int | None, int | None] = (None, None, None, None)
-        self._painted: list[tuple[Kind, int]] = []
+        self._seen: tuple[int | None, ...] = ()
         self._widths: dict[str, int] = {}
+        self._frame = QPixmap()
+        self._frame_of: tuple[int, int, float, str] | None = None
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMinimumWidth(120)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)  # what lies behind isn't painted again with it
@@ -50,10 +52,10 @@ class MemoryBar(QWidget):
     def set_shares(self, total: int | None, used: int | None, this_run: int | None, free: int | None) -> None:
         """Bytes; None is unknown. What is neither used nor free is kept by the driver."""
         self._numbers = (total, used, this_run, free)
-        # A change of less than a pixel needs no new picture.
-        ends = [(piece.kind, round(piece.share * self.width())) for piece in self.pieces()]
-        if ends != self._painted:
-            self._painted = ends
+        step = max(1, (total or 1) // max(1, self.width()))  # less than a pixel needs no new picture
+        seen = tuple(None if amount is None else amount // step for amount in self._numbers)
+        if seen != self._seen:
+            self._seen = seen
             self.update()
 
     def pieces(self) -> list[Piece]:
@@ -97,15 +99,29 @@ class MemoryBar(QWidget):
             left = area.right()
             self._fill(painter, area, piece.kind)
             self._write(painter, area, piece)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        frame = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
-        corners, outline = QPainterPath(), QPainterPath()
-        outline.addRoundedRect(frame, CORNER, CORNER)
-        corners.addRect(QRectF(self.rect()))
-        painter.fillPath(corners.subtracted(outline), colours.colour("surface"))
-        painter.setPen(QPen(colours.colour("field_line"), 1))
-        painter.drawPath(outline)
+        painter.drawPixmap(0, 0, self._frame_picture())
         painter.end()
+
+    def _frame_picture(self) -> QPixmap:
+        """The outline, with what lies outside its round corners covered. Kept, as smooth curves cost most."""
+        colours, ratio = theme.colours(), self.devicePixelRatioF()
+        wanted = (self.width(), self.height(), ratio, colours.name)
+        if wanted != self._frame_of:
+            picture = QPixmap(self.size() * ratio)
+            picture.setDevicePixelRatio(ratio)
+            picture.fill(Qt.GlobalColor.transparent)
+            outline, corners = QPainterPath(), QPainterPath()
+            outline.addRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), CORNER, CORNER)
+            corners.addRect(QRectF(self.rect()))
+            corners.addPath(outline)  # even and odd: what lies inside both is left out
+            painter = QPainter(picture)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.fillPath(corners, colours.colour("surface"))
+            painter.setPen(QPen(colours.colour("field_line"), 1))
+            painter.drawPath(outline)
+            painter.end()
+            self._frame, self._frame_of = picture, wanted
+        return self._frame
 
     def _fill(self, painter: QPainter, area: QRectF, kind: Kind) -> None:
         colours = theme.colours()

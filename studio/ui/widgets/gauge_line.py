@@ -26,12 +26,12 @@ WIDEST_NAME = 280
 
 def align(lines: Sequence[GaugeLine]) -> None:
     """Let the bars of all lines begin and end in one place."""
-    names = min(max(line.name.sizeHint().width() for line in lines), WIDEST_NAME)
-    amounts = max(line.amount.sizeHint().width() for line in lines)
+    names = min(max(line.name.widest for line in lines), WIDEST_NAME)
+    amounts = max(line.amount.widest for line in lines)
     for line in lines:
-        if line.name.width() != names or line.name.maximumWidth() != names:
+        if line.aligned != (names, amounts):
+            line.aligned = (names, amounts)
             line.name.setFixedWidth(names)
-        if line.amount.minimumWidth() != amounts:
             line.amount.setFixedWidth(amounts)
 
 
@@ -53,10 +53,12 @@ class GaugeLine(QWidget):
         self.more: QPushButton = button(tr("Details"), "link", self._toggle_problem)
         self.details = GaugeText("small")
         self.spoken = ""
+        self.aligned = (0, 0)
         self._problem: Problem | None = None
+        self._instead = False
         self._card: ProblemCard | None = None
-        self._said = QWidget()
-        said = QHBoxLayout(self._said)
+        self.said = QWidget()
+        said = QHBoxLayout(self.said)
         said.setContentsMargins(0, 0, 0, 0)
         said.setSpacing(GAP)
         said.addWidget(self.trouble, 1)
@@ -69,8 +71,8 @@ class GaugeLine(QWidget):
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(GAP_SMALL)
         self._column.addLayout(self._row)
-        self._column.addWidget(self._said)
-        self._said.hide()
+        self._column.addWidget(self.said)
+        self.said.hide()
 
     def show_card(self, card: Card, peak: Peak, *, running: bool, folded: bool) -> None:
         """Paint a card; `folded` puts what matters most behind the bar."""
@@ -103,15 +105,16 @@ class GaugeLine(QWidget):
 
     def _set_problem(self, problem: Problem | None, *, beside_bar: bool = False) -> None:
         instead = problem is not None and not beside_bar
-        if self.bar.isHidden() != instead:
+        if instead != self._instead:
+            self._instead = instead
             self.bar.setVisible(not instead)
-            (self._row if instead else self._column).insertWidget(1, self._said, 1 if instead else 0)
+            (self._row if instead else self._column).insertWidget(1, self.said, 1 if instead else 0)
         if problem == self._problem:
             return
         if self._problem is None or problem is None or problem.code != self._problem.code:
             self._close_problem()  # but not for another number in the same words, which someone may be reading
         self._problem = problem
-        self._said.setVisible(problem is not None)
+        self.said.setVisible(problem is not None)
         text = tr_sentence(Sentence(text=problem.what, values=problem.values)) if problem else ""
         self.trouble.setText(text)
         self.more.setAccessibleName(tr("Details: {text}", text=text))

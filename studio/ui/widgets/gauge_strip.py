@@ -63,8 +63,7 @@ class GaugeStrip(QWidget):
         self._reading: Reading | None = None
         self._seen = False
         self._history: GaugeHistory | None = None
-        self._timer = QTimer(self)
-        self._timer.timeout.connect(self.ask)
+        self._pace: int | None = None
         self.lines: list[GaugeLine] = []
         self._build()
         self.refresh()
@@ -86,7 +85,7 @@ class GaugeStrip(QWidget):
 
     def pace(self) -> int | None:
         """Milliseconds between two readings now; None while it doesn't read."""
-        return self._timer.interval() if self._timer.isActive() else None
+        return self._pace
 
     def reading(self) -> Reading | None:
         """What is shown; None before the first look."""
@@ -125,7 +124,7 @@ class GaugeStrip(QWidget):
     @Slot()
     def stop(self) -> None:
         """Stop reading and wait for the thread. Being shown or given a run starts it again."""
-        self._timer.stop()
+        self._pace = None
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             watcher.reading_taken.disconnect(self._on_reading_taken)
@@ -170,7 +169,7 @@ class GaugeStrip(QWidget):
         """Start, slow down or stop reading, as it is needed now."""
         running = self._run_pid is not None
         if not running and not self._seen:
-            self._timer.stop()
+            self._pace = None
             if self._watcher is not None:
                 # The library is given back too, or it would keep a laptop's card awake.
                 self._watcher.reading_taken.disconnect(self._on_reading_taken)
@@ -182,7 +181,8 @@ class GaugeStrip(QWidget):
             self._watcher.reading_taken.connect(self._on_reading_taken, Qt.ConnectionType.QueuedConnection)
             self._held[:] = [self._watcher]
             self._watcher.start(GaugeWatcher.Priority.LowPriority)
-        self._timer.start(BUSY_PACE if running or self.is_open() else IDLE_PACE)
+        self._pace = BUSY_PACE if running or self.is_open() else IDLE_PACE
+        self._watcher.keep_pace(self._pace)
 
     @Slot()
     def ask(self) -> None:
@@ -224,9 +224,7 @@ class GaugeStrip(QWidget):
             peak = self._record.peak()
             self.lines[0].show_system(reading.system, peak, running=running, problem=reading.problem)
         for line in self.lines:
-            hidden = folded or line is self.lines[-1]
-            if line.details.isHidden() != hidden:
-                line.details.setVisible(not hidden)
+            line.details.setVisible(not folded and line is not self.lines[-1])
         align(self.lines)
         self.details.set_parts(() if folded else self.lines[-1].details.parts())
         notes = words.notes(cards)

@@ -23,7 +23,8 @@ _ONE_DIGIT = str.maketrans("123456789", "000000000")
 
 
 class GaugeText(QWidget):
-    """`fitted` texts grow to what they hold and don't shrink again; the others take what room there is.
+    """`fitted` texts are as wide as what they hold, the others take what room there is. Those on the right side hold
+    numbers: they grow and don't shrink again, so that what stands beside them doesn't jump.
 
     Where there isn't room for all, whole parts are left out from the end, and only the first one is ever shortened.
     What isn't shown stands in the tooltip.
@@ -35,7 +36,7 @@ class GaugeText(QWidget):
         self._fitted = fitted
         self._right = right
         self._parts: tuple[str, ...] = ()
-        self._widest = 0
+        self.widest = 0
         self._font: QFont | None = None
         self._metrics = QFontMetricsF(self.font())
         self._widths: dict[str, float] = {}
@@ -64,8 +65,8 @@ class GaugeText(QWidget):
         self._parts = new
         if self._fitted:
             width = self._needed()
-            if width > self._widest:
-                self._widest = width
+            if width > self.widest or (width < self.widest and not self._right):
+                self.widest = width
                 self.updateGeometry()
         self.update()
 
@@ -80,7 +81,7 @@ class GaugeText(QWidget):
 
     def sizeHint(self) -> QSize:
         """As wide as the widest text so far, as high as a line."""
-        return QSize(self._widest if self._fitted else 40, self.minimumSizeHint().height())
+        return QSize(self.widest if self._fitted else 40, self.minimumSizeHint().height())
 
     def minimumSizeHint(self) -> QSize:
         """Room for a few letters."""
@@ -92,7 +93,7 @@ class GaugeText(QWidget):
         super().changeEvent(event)
         if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange, QEvent.Type.ApplicationFontChange):
             self._font = None
-            self._widest = self._needed() if self._fitted else 0
+            self.widest = self._needed() if self._fitted else 0
             self.updateGeometry()
 
     def paintEvent(self, event: QPaintEvent) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import atexit
 import sys
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from PySide6.QtCore import QThread, Signal
@@ -44,7 +45,10 @@ def _leave_all() -> None:
 
 
 class GaugeWatcher(QThread):
-    """Holds one gauge open; each `ask` is answered by one `reading_taken`, and several while it reads by one more."""
+    """Holds one gauge open. Reads as often as `keep_pace` says, without the window's thread having to ask.
+
+    Each `ask` is answered by one `reading_taken` besides, and several while it reads by one more.
+    """
 
     reading_taken = Signal(object)
     """A `Reading`."""
@@ -54,6 +58,9 @@ class GaugeWatcher(QThread):
         self._make = make
         self._changed = threading.Condition()
         self._question: _Question | None = None
+        self._last = _Question(None, everyone=False, again=False)
+        self._every: float | None = None
+        self._began = time.monotonic()
         self._leaving = False
         self.finished.connect(self._forget)
         _running.add(self)
@@ -63,6 +70,12 @@ class GaugeWatcher(QThread):
         with self._changed:
             again = again or (self._question is not None and self._question.again)
             self._question = _Question(run_pid, everyone, again)
+            self._changed.notify()
+
+    def keep_pace(self, every: int | None) -> None:
+        """Read again `every` so many milliseconds after the last reading began; None: only when asked."""
+        with self._changed:
+            self._every = None if every is None else every / 1000
             self._changed.notify()
 
     def leave(self, wait: int = 0) -> bool:
@@ -88,9 +101,16 @@ class GaugeWatcher(QThread):
 
     def _next(self) -> _Question | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._leaving or self._question is not None)
-            question, self._question = self._question, None
-            return None if self._leaving else question
+            while not self._leaving and self._question is None:
+                rest = None if self._every is None else self._began + self._every - time.monotonic()
+                if rest is not None and rest <= 0:
+                    self._question = replace(self._last, again=False)
+                else:
+                    self._changed.wait(rest)
+            if self._leaving or self._question is None:
+                return None
+            self._last, self._question, self._began = self._question, None, time.monotonic()
+            return self._last
 
     def _forget(self) -> None:
         self.wait()

@@ -1,0 +1,85 @@
+"""A job that is of no use without this window, such as a trace: followed, ended early, and its folder taken away."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+from PySide6.QtCore import QObject, Signal, Slot
+
+from studio.core.jobs import Job
+from studio.core.problems import Problem
+from studio.core.run import JobFolder, RunState
+from studio.ui.followed_job import FollowedJob
+from studio.ui.tasks import run_in_background
+
+
+class Errand(QObject):
+    """One job from its start to its end. `ended` comes when it ended by itself; after `drop` nothing comes."""
+
+    updated = Signal()
+    ended = Signal()
+
+    def __init__(self, folder: JobFolder, job: Job, litter: Path, parent: QObject | None = None) -> None:
+        """`litter` is the folder that is deleted in the end."""
+        super().__init__(parent)
+        self.litter = litter
+        self._dropped = False
+        self._job = FollowedJob(self)
+        self._job.updated.connect(self._on_updated)
+        self._job.ended.connect(self._on_ended)
+        self._job.failed.connect(self._on_ended)
+        self._job.start(folder, job)
+
+    @property
+    def state(self) -> RunState:
+        return self._job.state
+
+    @property
+    def problem(self) -> Problem | None:
+        """Why it couldn't be started or followed."""
+        return self._job.problem
+
+    def drop(self) -> None:
+        """End its process soon and tell nobody."""
+        self._dropped = True
+        with contextlib.suppress(OSError):  # its folder may not be there yet
+            self._job.stop(keep=False)
+        self._end_process()
+
+    def leave(self) -> None:
+        """The window closes: end the process now as far as it is known, and don't wait for it."""
+        self.drop()
+        self._job.leave()
+
+    def clean_up(self, after: Callable[[], object] = lambda: None) -> None:
+        """Delete what it left, beside the window."""
+        litter = self.litter
+        run_in_background(self, lambda: shutil.rmtree(litter, ignore_errors=True), lambda _: after())
+
+    def _end_process(self) -> None:
+        # A job in the middle of a library's code doesn't hear that it should end, and this one leaves nothing behind.
+        process = self._job.state.process
+        if process is None or self._job.state.ending is not None:
+            return
+        with contextlib.suppress(psutil.Error):
+            found = psutil.Process(process.pid)
+            if abs(found.create_time() - process.started) < 1:
+                found.kill()
+
+    @Slot()
+    def _on_updated(self) -> None:
+        if self._dropped:
+            self._end_process()
+        else:
+            self.updated.emit()
+
+    @Slot()
+    def _on_ended(self) -> None:
+        if self._dropped:
+            self.clean_up(self.deleteLater)
+        else:
+            self.ended.emit()
