@@ -206,7 +206,7 @@ def _print(
     for change in advice:
         gain = f"{abs(change.gain) / GIB:.2f} GB {'less' if change.gain >= 0 else 'more'}"
         print(f"- {change.label.english()}: {gain}. {change.cost.english()}")
-        print("    " + " ".join(f"--{key} {value}" for key, value in change.changes.items()))
+        print("    " + " ".join(f"--{key} {value}" for key, value in change.changes.items() if value != ""))
     if tight:
         print(f"With these: {fill(after.word, {})}.")
 

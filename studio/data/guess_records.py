@@ -143,7 +143,7 @@ def guess_turns(seen: Seen) -> Guess | None:
     cast = cast_of(order)
     text = N_("The rows are turns of conversations: {identity} ties them together, {speaker} says who speaks.")
     why = [sentence(text, identity=identity, speaker=speaker)]
-    sure = cast.is_told and order.conversations < len(seen.table.rows)
+    sure = cast.is_told and order.conversations < len(seen.table.rows) and seen.table.format != "transcript"
     if not cast.is_told:
         why.append(_untold(cast))
         roles = roles.model_copy(update={"answering": cast.answering or None})

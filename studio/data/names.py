@@ -40,7 +40,7 @@ _WORDS: dict[str, str] = {
     "key": "answer answerkey correct correctanswer correctoption correctchoice rightanswer key label gold goldlabel "
     "answerindex answeridx correctindex cop ans target labelidx "
     "정답 답 정답번호 답안 정답키 해답 正解 正答 答え 答案 正确答案 richtig lösung antwort réponse respuesta",
-    "speaker": "speaker role who sender author from speakerrole participant talker spokenby speakername "
+    "speaker": "speaker role who sender author from speakerrole authortype authorrole sendertype senderrole speakertype participant talker spokenby speakername "
     "발화자 화자 역할 보낸사람 발신자 말한사람 보낸이 대화자 話者 発話者 送信者 说话人 发言人 角色 sprecher absender "
     "locuteur hablante remitente",
     "said": "utterance message text content said value line sentence words body msg turntext "

@@ -218,7 +218,6 @@ def _missing(path: Path) -> ProblemError:
 def kind_of_table(path: Path, choice: DataChoice) -> str:
     """What `kind_of` says, with text told into delimited, json and document. Raises `ProblemError` and OSError."""
     from studio.data.contents import kind_of
-    from studio.data.documents.plain_text import is_table
 
     about = path.stat()
     if not path.is_file():
@@ -241,7 +240,7 @@ def kind_of_table(path: Path, choice: DataChoice) -> str:
     if suffix in (".md", ".markdown"):
         return "document"
     # Subtitles, logs and other texts have endings of their own; only these say that it is a table.
-    return "delimited" if suffix in (".csv", ".tsv", ".tab") or is_table(path, choice) else "document"
+    return "delimited" if suffix in (".csv", ".tsv", ".tab") or _is_table(path, choice) else "document"
 
 
 def open_file(path: Path, choice: DataChoice) -> Table:
@@ -297,6 +296,8 @@ def _open_json(path: Path, choice: DataChoice, kind: str) -> Table:
         # A table may begin with a bracket too, but only a name that says so makes that likely.
         if kind == "json" and path.suffix.lower() not in (".csv", ".tsv", ".tab", ".txt"):
             raise not_json.error from not_json
+        if kind == "json" and path.suffix.lower() == ".txt" and not _is_table(path, choice):
+            return _open_document(path, choice, "document")  # chats and notes whose lines begin with a bracket
         try:
             table = open_delimited(path, choice)
         except ProblemError as error:
@@ -304,6 +305,12 @@ def _open_json(path: Path, choice: DataChoice, kind: str) -> Table:
         if kind == "named json" and len(table.columns) < 2:
             raise not_json.error from not_json
         return table
+
+
+def _is_table(path: Path, choice: DataChoice) -> bool:
+    from studio.data.documents.plain_text import is_table
+
+    return is_table(path, choice)
 
 
 def _fetched_splits(path: Path, choice: DataChoice) -> tuple[tuple[str, ...], str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -87,7 +88,8 @@ def traced_config(config: Any, work: TracedWork, *, grouped: bool = True) -> Mea
     if work.device == "cuda":
         library = card_kernels.product_workspace(work.card)
         parts["workspace"] = parts.get("workspace", 0) + library
-        held = replayed(memory.requests(), memory.restarted_at, expandable=not work.stock)
+        expandable = not work.stock and sys.platform != "win32"  # see `__main__.prepare_environment`
+        held = replayed(memory.requests(), memory.restarted_at, expandable)
         parts["overhead"] = max(0, held.peak_allocated - peak)
         peak += parts["overhead"] + library
         reserved = held.peak_reserved + library

@@ -54,6 +54,7 @@ class Errand(QObject):
         """The window closes: end the process now as far as it is known, and don't wait for it."""
         self.drop()
         self._job.leave()
+        shutil.rmtree(self.litter, ignore_errors=True)
 
     def clean_up(self, after: Callable[[], object] = lambda: None) -> None:
         """Delete what it left, beside the window."""

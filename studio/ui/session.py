@@ -25,6 +25,7 @@ from studio.runs.project import Project, create_project, projects
 from studio.ui import preferences, session_problems
 from studio.ui.base_model import BaseModel
 from studio.ui.data_work import MADE_AS, READ_AS, DataWork
+from studio.ui.fitting import Fitting
 from studio.ui.followed_job import FollowedJob
 from studio.ui.language import tr
 from studio.ui.tasks import run_in_background
@@ -89,6 +90,7 @@ class Session(QObject):
         self.reading: Reading | None = None
         self.project: Project = project or _last_project()
         self.recipe: Recipe = self.project.load_recipe()
+        self.fitting = Fitting(self)
         if not wait:
             self.begin()
 
@@ -482,6 +484,7 @@ class Session(QObject):
     def close(self) -> None:
         """Save the draft and stop following; a run that is going on goes on."""
         self.save_draft()
+        self.fitting.close()
         self.data.close()
         self.training.leave()
         self.model.fetch.leave()

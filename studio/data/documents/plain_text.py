@@ -14,6 +14,7 @@ from studio.data import limits
 from studio.data.delimiters import find_delimiter
 from studio.data.documents.pairs import pairs_in, table_of_pairs
 from studio.data.documents.passages import Block, table_of_passages
+from studio.data.documents.transcripts import table_of_turns, turns_in
 from studio.data.emptiness import empty
 from studio.data.encodings import Encoding, find_encoding
 from studio.data.header import lay_out
@@ -38,7 +39,8 @@ def is_table(path: Path, choice: DataChoice) -> bool:
     if probe.lstrip("\ufeff").lower().startswith("sep="):
         return True
     lines = probe.splitlines(keepends=True)
-    if pairs_in(line.rstrip("\r\n") for line in lines) is not None:
+    bare = [line.rstrip("\r\n") for line in lines]
+    if pairs_in(bare) is not None or turns_in(bare) is not None:
         return False
     delimiter, _ = find_delimiter(probe, len(probe) < _PROBE)
     if not delimiter:
@@ -68,6 +70,10 @@ def open_text(path: Path, choice: DataChoice) -> Table:
         pairs = pairs_in(_lines(path, encoding))
         if pairs is not None:
             return table_of_pairs(path, pairs, encoding)
+    if turns_in(islice(_lines(path, encoding), _PROBE_LINES)) is not None:
+        turns = turns_in(_lines(path, encoding))
+        if turns is not None:
+            return table_of_turns(path, turns, encoding)
     if not any(line.strip() for line in _lines(path, encoding)):
         raise empty(path)
     lines = _lines(path, encoding)
