@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from studio import __version__
-from studio.cli import data, jobs, machine, training
+from studio.cli import data, fit, jobs, machine, training
 from studio.core.recipe import declared
 
 
@@ -35,6 +35,15 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("data", nargs="?", default="", help="a data file to write into it")
     _add_settings(verb)
     verb.set_defaults(verb=training.recipe)
+
+    verb = verbs.add_parser("fit", parents=[common], help="will a recipe fit this graphics card, or another one")
+    verb.add_argument("recipe", nargs="?", default="", help="a YAML file; not needed with --table")
+    verb.add_argument("--gpu-memory", default="", metavar="SIZE", help="another card's memory, such as 12GiB")
+    verb.add_argument("--longest", type=int, default=None, metavar="TOKENS", help="the longest example, if shorter")
+    verb.add_argument("--trace", action="store_true", help="go through the training step itself, without a card")
+    verb.add_argument("--table", action="store_true", help="the longest context of known models on known cards")
+    _add_settings(verb)
+    verb.set_defaults(verb=fit.fit)
 
     group = verbs.add_parser("data", help="look at data files").add_subparsers(required=True, metavar="VERB")
     verb = group.add_parser("show", parents=[common], help="count, columns, first rows and the guessed roles")
