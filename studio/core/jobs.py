@@ -103,7 +103,7 @@ class TracedWork(BaseModel):
     storage_dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
     optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit"] = "paged_adamw_8bit"
     batch: int = Field(ge=1)
-    length: int = Field(ge=2)
+    length: int = Field(ge=1)
     learned: int | None = Field(default=None, ge=0)
     padded: bool = False
     checkpointing: bool = True

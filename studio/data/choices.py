@@ -19,6 +19,10 @@ _MARKED = re.compile(r"(?:^|(?<=[\s,;/|]))(?:\(?[A-Za-z1-9][.)]\s|\([A-Za-z1-9�
 _LEAST_RESOLVED = 0.95
 
 
+_BETWEEN = re.compile(r"\s*[,;/|&+·、，]\s*|\s+(?:and|und|와|과|및)\s+")
+_LETTERS = re.compile(r"[A-J]{2,10}|[①-⑩]{2,10}")
+
+
 @dataclass(frozen=True)
 class Option:
     """`label` is what the file calls it ("B", "3"), "" where it doesn't."""
@@ -64,30 +68,31 @@ def find_key(rows: Iterable[Row], columns: Sequence[str], answer: str, first: in
         if number >= _LOOKED_AT and (not numbered or zero or top):
             break
         options = options_of(row, columns)
-        told = _key_text(row.get(answer))
-        if not told or len(options) < 2:
+        cell = _key_text(row.get(answer))
+        if not cell or len(options) < 2:
             continue
-        looked_at += 1
-        place = _number(told)
-        text = _by_text(options, told)
-        if _by_label(options, told) is not None or _by_name(columns, told) is not None:
-            otherwise += 1
-        elif place is None or _is_circled(told):
-            letter = place - 1 if place is not None else _by_letter(options, told)
-            found = letter if letter is not None else text
-            otherwise += found is not None and found < len(options)
-            unclear += letter is not None and text is not None and letter != text
-        else:
-            numbered += 1
-            zero += place == 0
-            top += place == len(options)
-            outside += place > len(options)
-            if text is not None:
-                by_text += 1
-                if place <= len(options):
-                    both += 1
-                    agreeing[0] += text == place
-                    agreeing[1] += text == place - 1
+        for told in single_answers(options, columns, cell):
+            looked_at += 1
+            place = _number(told)
+            text = _by_text(options, told)
+            if _by_label(options, told) is not None or _by_name(columns, told) is not None:
+                otherwise += 1
+            elif place is None or _is_circled(told):
+                letter = place - 1 if place is not None else _by_letter(options, told)
+                found = letter if letter is not None else text
+                otherwise += found is not None and found < len(options)
+                unclear += letter is not None and text is not None and letter != text
+            else:
+                numbered += 1
+                zero += place == 0
+                top += place == len(options)
+                outside += place > len(options)
+                if text is not None:
+                    by_text += 1
+                    if place <= len(options):
+                        both += 1
+                        agreeing[0] += text == place
+                        agreeing[1] += text == place - 1
     base, is_told = _first_number(columns, first, numbered, zero, top)
     disagreeing = both - agreeing[base] + unclear
     # Numbers that are texts of options: in every row, and not all of them within reach as places.
@@ -130,22 +135,50 @@ def _first_number(columns: Sequence[str], first: int | None, numbered: int, zero
     return 1, not numbered
 
 
-def right_option(options: Sequence[Option], columns: Sequence[str], answer: object, key: Key) -> int:
-    """The place of the option that an answer means, from 0. Raises `CannotLearn`."""
+def right_options(options: Sequence[Option], columns: Sequence[str], answer: object, key: Key) -> tuple[int, ...]:
+    """The places of the options that an answer means, from 0, in order; more than one where several are right.
+    Raises `CannotLearn`."""
     told = _key_text(answer)
     if not told:
         raise CannotLearn(N_("The answer is empty."))
+    places: set[int] = set()
+    for part in single_answers(options, columns, told):
+        place = _place(options, columns, part, key)
+        if place is None or not 0 <= place < len(options) or not options[place].text:
+            raise CannotLearn(N_("The answer {answer} isn't one of the options."), answer=told[:80])
+        places.add(place)
+    return tuple(sorted(places))
+
+
+def _place(options: Sequence[Option], columns: Sequence[str], told: str, key: Key) -> int | None:
     place = _by_label(options, told)
     place = _by_name(columns, told) if place is None else place
     number = _number(told)
     if place is None and number is not None and not key.by_text:
-        place = number - (1 if _is_circled(told) else key.first)
-    elif place is None:
+        return number - (1 if _is_circled(told) else key.first)
+    if place is None:
         text = _by_text(options, told)
         place = text if text is not None else _by_letter(options, told)
-    if place is None or not 0 <= place < len(options) or not options[place].text:
-        raise CannotLearn(N_("The answer {answer} isn't one of the options."), answer=told[:80])
     return place
+
+
+def single_answers(options: Sequence[Option], columns: Sequence[str], told: str) -> tuple[str, ...]:
+    """The answers that a cell names: one, or several as in "A, C", "①③" and "ABD"."""
+    if len(told) > 200 or _means_one(options, columns, told):
+        return (told,)
+    parts = list(told) if _LETTERS.fullmatch(told) else _BETWEEN.split(told.strip("[]() "))
+    several = tuple(dict.fromkeys(part.strip("'\" ") for part in parts if part))
+    return several if len(several) > 1 and all(_means_one(options, columns, one) for one in several) else (told,)
+
+
+def answers_of(row: Row, columns: Sequence[str], answer: str) -> int:
+    """How many right options a row names."""
+    return len(single_answers(options_of(row, columns), columns, _key_text(row.get(answer))))
+
+
+def _means_one(options: Sequence[Option], columns: Sequence[str], told: str) -> bool:
+    ways = (_by_label(options, told), _by_name(columns, told), _number(told), _by_text(options, told))
+    return any(place is not None for place in ways) or _by_letter(options, told) is not None
 
 
 def asked(question: str, options: Sequence[Option]) -> str:
@@ -154,9 +187,9 @@ def asked(question: str, options: Sequence[Option]) -> str:
     return "\n\n".join(part for part in (question, "\n".join(lines)) if part)
 
 
-def answered(options: Sequence[Option], place: int) -> str:
-    """The letter and the text of the right option."""
-    return f"{chr(65 + place)}. {options[place].text}"
+def answered(options: Sequence[Option], places: Sequence[int]) -> str:
+    """The letter and the text of the right option, or of each in a line of its own where several are right."""
+    return "\n".join(f"{chr(65 + place)}. {options[place].text}" for place in places)
 
 
 def checked_options(row: Row, columns: Sequence[str]) -> tuple[Option, ...]:

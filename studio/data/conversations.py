@@ -8,6 +8,7 @@ from typing import Literal
 
 from studio.core.conversation import Message, ToolCall
 from studio.core.words import N_
+from studio.data.marked_text import marked_turns
 from studio.data.message_parts import Parts, parts_of, split_thinking
 from studio.data.nested import nested
 from studio.data.row_text import CannotLearn, message, plain_message
@@ -239,6 +240,8 @@ def _first(turn: Mapping[str, object], names: Sequence[str]) -> object:
 
 
 def _turns(value: object) -> list[object]:
+    if isinstance(value, str):
+        return marked_turns(value)
     if isinstance(value, Mapping):
         for name in _RECORDS:
             if isinstance(value.get(name), list):

@@ -145,8 +145,8 @@ def _row_reader(table: Table, roles: Roles, instructions: str) -> tuple[Callable
         def chosen(row: Row) -> Example:
             question = question_of(row)
             options = choices.checked_options(row, roles.options)
-            place = choices.right_option(options, roles.options, row.get(str(roles.answer)), key)
-            answer = choices.answered(options, place)
+            places = choices.right_options(options, roles.options, row.get(str(roles.answer)), key)
+            answer = choices.answered(options, places)
             return _pair(row, roles, instructions, choices.asked(question, options), answer, reader)
 
         return chosen, reader

@@ -112,6 +112,8 @@ def _with_question(seen: Seen, columns: tuple[str, ...], answer: str, recognised
     roles = Roles(question=question, context=context, options=columns, answer=answer)
     why = [recognised]
     sure = key.is_told
+    if any(choices.answers_of(row, columns, answer) > 1 for row in seen.rows):
+        why.append(sentence(N_("Where several options are right, all of them are learned.")))
     if not key.is_told:
         if key.disagreeing:
             text = N_("In {count} rows the answer could be an option's place as well as an option's text.")

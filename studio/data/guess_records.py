@@ -10,6 +10,7 @@ from studio.core.words import N_, Sentence, sentence
 from studio.data.conversations import looks_like_conversation, looks_like_history, speakers_in
 from studio.data.guessed import EXACT, Guess, Seen
 from studio.data.names import plain, rank
+from studio.data.nested import nested
 from studio.data.row_text import text_of
 from studio.data.speakers import part_of
 from studio.data.tool_definitions import looks_like_tools
@@ -50,6 +51,21 @@ def guess_conversations(seen: Seen) -> Guess | None:
     talks = [name for name in seen.columns if share(seen, name, looks_like_conversation) > 0.8]
     if not talks:
         return None
+    written = [name for name in talks if not seen.looks[name].is_nested and share(seen, name, _is_written) > 0.8]
+    if written:
+        if any(seen.named(role, talks) for role in ("question", "answer", "summary", "label")):
+            return None  # a talk that something is asked or told about
+        found = _of_talks(seen, talks)
+        text = N_("{column} is a text in which names say who speaks; its turns were told apart by them.")
+        return found and Guess(found.roles, False, (*found.why, sentence(text, column=written[0])))
+    return _of_talks(seen, talks)
+
+
+def _is_written(cell: object) -> bool:
+    return isinstance(nested(cell), str)
+
+
+def _of_talks(seen: Seen, talks: list[str]) -> Guess | None:
     chosen = next((name for name in talks if plain(name).startswith("chosen")), None)
     if chosen is not None and rejected_column(seen) is not None:
         why = sentence(
@@ -143,6 +159,8 @@ def guess_turns(seen: Seen) -> Guess | None:
     cast = cast_of(order)
     text = N_("The rows are turns of conversations: {identity} ties them together, {speaker} says who speaks.")
     why = [sentence(text, identity=identity, speaker=speaker)]
+    if seen.table.format == "transcript":
+        why = [sentence(N_("The names in front of what is said were taken for the speakers."))]
     sure = cast.is_told and order.conversations < len(seen.table.rows) and seen.table.format != "transcript"
     if not cast.is_told:
         why.append(_untold(cast))

@@ -17,6 +17,7 @@ from studio.data.arrow_rows import text_batches
 from studio.data.emptiness import empty, header_only
 from studio.data.encodings import Encoding, find_encoding
 from studio.data.line_rows import FileLines, LineRows
+from studio.data.record_layouts import asked_by_name, flat
 from studio.data.streaming import Stream, held
 from studio.data.survey import examples, survey
 from studio.data.table import Doubt, Row, Table, cell_text
@@ -215,7 +216,7 @@ def _open_whole(path: Path, data: bytes, encoding: str) -> Table:
         return _table_of_rows(path, value, encoding)
     if isinstance(value, list) and value and all(isinstance(text, str) for text in value):
         value = [{"text": text} for text in value]
-    records = _records(path, value, notes)
+    records = flat(_records(path, value, notes), notes)
     columns: dict[str, None] = {}
     for number, record in enumerate(records, start=1):
         if not isinstance(record, dict):
@@ -284,6 +285,9 @@ def _records(path: Path, value: object, notes: list[Sentence], depth: int = 0) -
             longest = max(of_records, key=lambda name: len(lists[name]))
             notes.append(sentence(N_("The examples were found under the name {name}."), name=longest))
             return list(lists[longest])
+        asked = asked_by_name(value, notes)
+        if asked is not None:
+            return asked
         inner = [inside for inside in value.values() if isinstance(inside, dict)]
         if (
             len(inner) > 1

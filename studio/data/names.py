@@ -38,9 +38,10 @@ _WORDS: dict[str, str] = {
     "options": "choices options endings alternatives candidates answerchoices answeroptions mcoptions "
     "보기 선택지 선지 옵션 답지 選択肢 选项 選項 optionen opciones",
     "key": "answer answerkey correct correctanswer correctoption correctchoice rightanswer key label gold goldlabel "
-    "answerindex answeridx correctindex cop ans target labelidx "
+    "answerindex answeridx correctindex correctidx correctnumber cop ans target labelidx "
     "정답 답 정답번호 답안 정답키 해답 正解 正答 答え 答案 正确答案 richtig lösung antwort réponse respuesta",
-    "speaker": "speaker role who sender author from speakerrole authortype authorrole sendertype senderrole speakertype participant talker spokenby speakername "
+    "speaker": "speaker role who sender author from speakerrole authortype authorrole "
+    "sendertype senderrole speakertype participant talker spokenby speakername "
     "발화자 화자 역할 보낸사람 발신자 말한사람 보낸이 대화자 話者 発話者 送信者 说话人 发言人 角色 sprecher absender "
     "locuteur hablante remitente",
     "said": "utterance message text content said value line sentence words body msg turntext "
@@ -111,6 +112,8 @@ def rank(name: str, role: str) -> int | None:
         return 50 + words.index(bracketed)  # "Column B (question)"
     if is_about(name):
         return None
+    if short.isascii() and _known_elsewhere(short):
+        return None  # "system" only happens to end like "stem"
     for position, word in enumerate(words):
         # "customer question" and "질문내용", but not "reply date" for "a".
         if len(word) >= (2 if ord(word[0]) > 0x7F else 4) and (short.startswith(word) or short.endswith(word)):

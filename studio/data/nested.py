@@ -18,6 +18,8 @@ def nested(cell: object) -> object:
     if not isinstance(cell, str):
         return cell
     bare = cell.strip()
+    if bare[:2] in ('"[', '"{') and bare[-1:] == '"':
+        bare = _once_more(bare)  # JSON of JSON, as programs write it that encode twice
     if bare[:1] not in ("[", "{"):
         return cell
     if bare.count("[") + bare.count("{") > limits.JSON_DEPTH and _is_deep(bare):
@@ -36,6 +38,14 @@ def nested(cell: object) -> object:
     if isinstance(value, list) and len(value) < 2 and value and isinstance(value[0], str):
         return cell  # ['a' 'b'], as numpy prints two texts, would come out as the single 'ab'
     return value if isinstance(value, list | dict) else cell
+
+
+def _once_more(text: str) -> str:
+    try:
+        inner = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return inner.strip() if isinstance(inner, str) else text
 
 
 def _is_deep(text: str) -> bool:

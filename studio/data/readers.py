@@ -68,12 +68,16 @@ def fetched_path(name: str, split: str) -> Path:
 
 def open_table(choice: DataChoice) -> Table:
     """Read what was chosen, with its rows in memory. Raises `ProblemError` for everything that can be wrong with it."""
-    return _in_words(choice, lambda: _opened(choice))
+    from studio.data.turn_columns import gathered
+
+    return gathered(_in_words(choice, lambda: _opened(choice)))
 
 
 def stream_table(choice: DataChoice) -> Stream:
     """Read what was chosen as batches of text columns: see `Stream`. Raises `ProblemError`, also between batches."""
-    stream = _in_words(choice, lambda: _streamed(choice))
+    from studio.data.turn_columns import gathered_stream
+
+    stream = gathered_stream(_in_words(choice, lambda: _streamed(choice)))
     return replace(stream, batches=_batches_in_words(choice, stream))
 
 
@@ -82,7 +86,9 @@ def first_rows(choice: DataChoice, count: int = 50) -> Table:
 
     Columns, encoding and delimiter may turn out otherwise when the whole file is read. Raises `ProblemError`.
     """
-    return _in_words(choice, lambda: _first(choice, count))
+    from studio.data.turn_columns import gathered
+
+    return gathered(_in_words(choice, lambda: _first(choice, count)))
 
 
 def _batches_in_words(choice: DataChoice, stream: Stream) -> Iterator[pa.RecordBatch]:

@@ -14,6 +14,7 @@ from studio.data.guessed import Guess, Seen
 from studio.data.question_template import QuestionTemplate
 from studio.data.role_checks import check_roles
 from studio.data.table import Table
+from studio.data.turn_columns import turn_columns
 
 __all__ = ["Guess", "check_roles", "guess", "guess_roles", "has_roles"]
 
@@ -62,6 +63,9 @@ def _tried(seen: Seen, found: Guess) -> Guess:
     used = {*found.roles.columns()}
     if found.roles.question_template:
         used.update(QuestionTemplate(found.roles.question_template).columns)
+    gathered = turn_columns([name for name in seen.columns if name != found.roles.messages])
+    if gathered is not None and found.roles.messages == gathered.name:
+        used.update(column for column, _ in gathered.turns)
     unused = [name for name in seen.columns if name not in used and seen.looks[name].is_prose]
     if unused and found.roles.shape is not None:
         why.append(sentence(N_("Not used: {columns}."), columns=", ".join(unused)[:300]))

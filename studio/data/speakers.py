@@ -10,14 +10,16 @@ Part = Literal["system", "user", "assistant", "tool", "call"]
 
 _NAMES: dict[Part, str] = {
     "system": "system developer context instructions 시스템 지시 システム 系统",
-    "user": "user human prompter customer client caller patient student asker questioner buyer guest visitor person lead "
+    "user": "user human prompter customer client caller patient student asker questioner buyer guest visitor "
+    "person lead "
     "interviewer inquirer tourist passenger usr 사용자 유저 고객 고객님 손님 민원인 문의자 질문자 질문 환자 "
     "학생 구매자 회원 내담자 승객 이용자 시민 방문자 ユーザー ユーザ 利用者 お客様 顧客 質問者 患者 客 用户 客户 "
     "顾客 提问者 "
     "患者 nutzer benutzer kunde kundin fragender patientin client utilisateur usager cliente usuario paciente",
     "assistant": "assistant gpt chatgpt bot chatbot model ai agent operator support advisor adviser counselor "
     "counsellor therapist doctor teacher tutor expert seller clerk answerer responder representative rep staff "
-    "helpdesk asst admin interviewee 상담사 상담원 상담자 고객센터 답변 답변자 비서 챗봇 봇 직원 점원 담당자 의사 교사 선생님 판매자 전문가 "
+    "helpdesk asst admin interviewee "
+    "상담사 상담원 상담자 고객센터 답변 답변자 비서 챗봇 봇 직원 점원 담당자 의사 교사 선생님 판매자 전문가 "
     "어시스턴트 에이전트 운영자 관리자 안내원 약사 アシスタント ボット オペレーター 担当者 回答者 店員 医者 医師 "
     "先生 助手 客服 "
     "机器人 医生 回答者 老师 assistent berater beraterin bearbeiter mitarbeiter arzt assistante conseiller conseillère "

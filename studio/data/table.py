@@ -23,8 +23,8 @@ Doubt = Literal["encoding", "delimiter", "sheet", "header"]
 @dataclass(frozen=True)
 class Table:
     """`format` is csv, tsv, json, jsonl, xlsx (any workbook), docx (a table in one), parquet, dataset (a `save_to_disk`
-    folder), pairs (questions and answers written below each other), transcript (turns of a talk that was written down) or
-    document (passages, one a row).
+    folder), pairs (questions and answers written below each other), transcript (turns of a talk that was written
+    down) or document (passages, one a row).
 
     `encoding` and `delimiter` are what was used for text files, "" for others; `sheet` and `sheets` belong to
     workbooks and are the parts (splits) of a data set. `notes` say what a person should know about the reading.

@@ -34,7 +34,8 @@ class _Block:
 
 
 class Allocator:
-    """`allocated` and `reserved` are bytes now; `peak_allocated` and `peak_reserved` the most since `restart`."""
+    """`allocated` and `reserved` are bytes now; `peak_allocated` and `peak_reserved` the most since `restart`; `held`
+    are the blocks by number."""
 
     def __init__(self, expandable: bool) -> None:
         self.allocated = self.reserved = self.peak_allocated = self.peak_reserved = 0
@@ -43,7 +44,7 @@ class Allocator:
         self._tail: dict[bool, _Block | None] = {True: None, False: None}
         self._mapped: dict[bool, int] = {True: 0, False: 0}
         self._next = 0
-        self._held: dict[int, _Block] = {}
+        self.held: dict[int, _Block] = {}
 
     def restart(self) -> None:
         """Look for peaks from here on."""
@@ -56,13 +57,13 @@ class Allocator:
         block = self._found(size, small) or (self._grown(size, small) if self._expandable else self._piece(size, small))
         self._cut(block, size)
         block.free = False
-        self._held[number] = block
+        self.held[number] = block
         self.allocated += block.size
         self.peak_allocated = max(self.peak_allocated, self.allocated)
         self.peak_reserved = max(self.peak_reserved, self.reserved)
 
     def give_back(self, number: int) -> None:
-        block = self._held.pop(number)
+        block = self.held.pop(number)
         self.allocated -= block.size
         block.free = True
         for other in (block.before, block.after):
@@ -142,14 +143,14 @@ class Allocator:
 
 
 def replayed(log: Iterable[tuple[int, int]], since: int, expandable: bool) -> Allocator:
-    """The allocator after `log`: entries of a number and its size, or 0 where it is given back. Peaks are those after
-    the first `since` entries."""
+    """The allocator after `log`: entries of a number and its size, a size below 0 where it is given back. What has no
+    size takes nothing. Peaks are those after the first `since` entries."""
     allocator = Allocator(expandable)
     for place, (number, size) in enumerate(log):
         if place == since:
             allocator.restart()
-        if size:
+        if size > 0:
             allocator.take(number, size)
-        else:
+        elif size < 0 and number in allocator.held:
             allocator.give_back(number)
     return allocator

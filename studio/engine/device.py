@@ -16,6 +16,9 @@ from studio.core.events import DeviceChosen
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
+OF_FREE_MEMORY = 0.97
+"""The part of a card's free memory that a process under Windows may take; the screen's own needs come and go."""
+
 
 @dataclass(frozen=True)
 class Device:
@@ -44,14 +47,24 @@ def choose(wanted_dtype: str | None = None) -> Device:
     wanted = DTYPES.get(wanted_dtype) if wanted_dtype else None
     if torch.cuda.is_available():
         card = torch.cuda.get_device_properties(0)
-        if sys.platform == "win32":
-            # The Windows driver spills into system memory, 36 times slower, instead of running out. A limit turns
-            # that back into an error that can be dealt with.
-            free, total = torch.cuda.mem_get_info(0)
-            torch.cuda.set_per_process_memory_fraction(min(1.0, 0.97 * free / total), 0)
+        cap_memory()
         fast = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
         return Device(torch.device("cuda", 0), str(card.name), wanted or fast, int(card.total_memory))
     return Device(torch.device("cpu"), processor_name(), wanted or fast_on_cpu(), psutil.virtual_memory().total)
+
+
+def cap_memory(platform: str = sys.platform) -> float | None:
+    """Under Windows, limit this process to what is free on the card now; the share of the card, or None elsewhere.
+
+    The Windows driver goes on in the computer's memory, 36 times slower, instead of running out. A limit turns that
+    back into an error that can be dealt with. Called again, it counts what this process holds already as its own.
+    """
+    if platform != "win32":
+        return None
+    free, total = torch.cuda.mem_get_info(0)
+    share = min(1.0, OF_FREE_MEMORY * (free + torch.cuda.memory_reserved(0)) / total)
+    torch.cuda.set_per_process_memory_fraction(share, 0)
+    return share
 
 
 def fast_on_cpu() -> torch.dtype:

@@ -61,7 +61,9 @@ def skeleton(config: Any, work: TracedWork) -> Network:
                 parameter.data = parameter.data.float()
     if work.method == "full":
         return model
-    method = Method(rank=min(work.rank, 256), target_modules=",".join(work.targets), dropout=0.1 if work.dropout else 0)
+    method = Method(
+        rank=max(1, min(work.rank, 256)), target_modules=",".join(work.targets), dropout=0.1 if work.dropout else 0
+    )
     with torch.device("meta"):
         return add_adapter(model, method)
 

@@ -131,9 +131,11 @@ class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._restarted_at = len(self._log)
 
     def requests(self) -> Iterator[tuple[int, int]]:
-        """All that was made and let go, in order: numbers with their bytes, with 0 where they are let go."""
+        """All that was made and let go, in order: numbers with their bytes, below 0 where they are let go. Empty
+        tensors take nothing and are among them with 0."""
         for entry in self._log:
-            yield (entry - 1, self._sizes[entry - 1]) if entry > 0 else (-entry - 1, 0)
+            number = abs(entry) - 1
+            yield number, self._sizes[number] if entry > 0 else -1 - self._sizes[number]
 
     @property
     def restarted_at(self) -> int:

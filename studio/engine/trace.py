@@ -71,7 +71,8 @@ def traced(place: Path, work: TracedWork) -> Measured:
 def traced_config(config: Any, work: TracedWork, *, grouped: bool = True) -> Measured:
     """The same for a config at hand. `grouped`: see `card_kernels.attention`."""
     began = time.monotonic()
-    learned = work.learned if work.learned is not None else work.batch * (work.length - 1)
+    most = work.batch * (work.length - 1)
+    learned = most if work.learned is None else min(work.learned, most)
     memory = LiveMemory(card_kernels.answers(learned))
     kernels = card_kernels.on_card(work.card, grouped=grouped) if work.device == "cuda" else contextlib.nullcontext()
     model = skeleton(config, work)

@@ -61,20 +61,21 @@ def measured(run: RunFolder, events: Sequence[Event]) -> Measured | None:
         parameters=shape.parameters,
         estimated=said.process - said.of("context"),
         measured=max(trial.reserved or trial.peak, *peaks) if peaks else trial.reserved or trial.peak,
-        tokens=sum(e.tokens for e in steps),
-        seconds=sum(e.seconds for e in steps),
+        tokens=sum(e.tokens for e in steps) if steps else trial.tokens * (recipe.training.accumulation or 1),
+        seconds=sum(e.seconds for e in steps) if steps else trial.step_seconds,
     )
 
 
-def measured_estimate(calculated: Estimate, work: Workload, done: TrialDone) -> Estimate:
+def measured_estimate(calculated: Estimate | None, work: Workload, done: TrialDone) -> Estimate:
     """What a trial of `work` measured, in the parts of an estimate: what is stored is as it was calculated, and all
-    the rest of the peak is what came and went."""
-    stored = {name: calculated.of(name) for name in STORED}
+    the rest of the peak is what came and went. Without anything calculated, all of it is."""
+    stored = {name: calculated.of(name) for name in STORED} if calculated is not None else {}
     total = sum(stored.values())
     if total > done.peak:  # a part of the model wasn't in memory at the peak
         stored = {name: amount * done.peak // total for name, amount in stored.items()}
     parts = {**stored, "activations": done.peak - sum(stored.values())}
-    found = with_parts(parts, work, calculated.trainable, calculated.paged, done.reserved)
+    trainable, paged = (calculated.trainable, calculated.paged) if calculated is not None else (0, 0)
+    found = with_parts(parts, work, trainable, paged, done.reserved)
     if done.process is None or done.reserved is None:
         return found
     context = max(0, done.process - done.reserved)

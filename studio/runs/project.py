@@ -23,6 +23,10 @@ class _About(BaseModel):
     name: str
 
 
+_JSON = re.compile(r"""\s*(\{\s*["}]|\[\s*[\[{"])""")
+"""How data written as JSON begins. A chat does otherwise: [10:21] Anna ..., [Anna] [10:21] ..."""
+
+
 @dataclass(frozen=True)
 class Project:
     """Everything of one project is under `folder`: `project.yaml`, `draft.yaml` and `runs/`."""
@@ -57,8 +61,7 @@ class Project:
 
     def keep_pasted(self, text: str) -> Path:
         """A file of its own for text that was pasted, named so that what it is can be told. Raises OSError."""
-        start = text.lstrip()[:1]
-        suffix = ".json" if start in ("{", "[") else ".tsv" if "\t" in text.partition("\n")[0] else ".txt"
+        suffix = ".json" if _JSON.match(text) else ".tsv" if "\t" in text.partition("\n")[0] else ".txt"
         file = self.folder / "pasted" / f"pasted-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}{suffix}"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")

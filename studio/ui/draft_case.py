@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from studio.core.automatic import Facts
 from studio.core.model_choice import Source
 from studio.core.problems import Problem, ProblemError
+from studio.core.recipe import Recipe
 
 if TYPE_CHECKING:
     from studio.data.lengths import Lengths
@@ -30,13 +31,23 @@ DISK_AGE = 10.0
 """Seconds for which the free space of the disk is believed."""
 
 
+TRACEABLE = frozenset({"fit.unknown_architecture", "fit.not_text_alone", "fit.unusual_config"})
+"""Problems with a model's config that concern the calculation alone: tracing builds the model itself."""
+
+
 @dataclass(frozen=True)
 class Drafted:
-    """A case, and where its model's config is: a folder, or None for a model of the catalogue, called `model`."""
+    """What is asked. `folder` is None for a model of the catalogue that isn't here, called `model`. There is no `case`
+    where nothing can be calculated: then `problem` says why, and the model may still be traced or tried."""
 
-    case: Case
     model: str
     folder: Path | None
+    recipe: Recipe
+    facts: Facts
+    usable: Usable
+    longest: int | None
+    case: Case | None = None
+    problem: Problem | None = None
 
 
 class DraftCase:
@@ -50,8 +61,8 @@ class DraftCase:
         self._counted: tuple[Lengths | None, int, int] = (None, 0, 0)
 
     def now(self, usable: Usable | None = None) -> Drafted | Problem | None:
-        """The case as it is now, with `usable` in place of what the gauge says; why it can't be told; or None while
-        the model or the machine is still being looked at."""
+        """The draft as it is now, with `usable` in place of what the gauge says; why nothing can be told of it; or
+        None while the model or the machine is still being looked at."""
         from studio.device.history import past
         from studio.device.remedies import Case
         from studio.device.usable import usable_now
@@ -63,13 +74,17 @@ class DraftCase:
         if session.reading is None:
             return None
         name, folder, shape = model
+        if isinstance(shape, Problem) and shape.code not in TRACEABLE:
+            return shape
         usable = usable or usable_now(session.reading, windows=sys.platform == "win32")
-        known = session.facts()
-        facts = Facts(known.examples, shape.parameters, usable.device == "cuda", known.windows)
-        recipe = session.recipe
+        known, recipe, longest = session.facts(), session.recipe, self._longest()
+        parameters = known.parameters if isinstance(shape, Problem) else shape.parameters
+        facts = Facts(known.examples, parameters, usable.device == "cuda", known.windows)
+        if isinstance(shape, Problem):
+            return Drafted(name, folder, recipe, facts, usable, longest, problem=shape)
         earlier = past(self._measured(usable, shape), usable.card, recipe.method.kind, shape.family)
-        case = Case(shape, recipe, facts, usable, self._longest(), self._cut_at(), earlier)
-        return Drafted(case, name, folder)
+        case = Case(shape, recipe, facts, usable, longest, self._cut_at(), earlier)
+        return Drafted(name, folder, recipe, facts, usable, longest, case)
 
     def seconds(self, case: Case) -> float | None:
         """Of the whole run, from the pace of earlier runs with the same model here; None where there were none."""
@@ -99,14 +114,13 @@ class DraftCase:
             self._disk = (now, wanted, free)
         return free
 
-    def _model(self) -> tuple[str, Path | None, ModelShape] | Problem | None:
+    def _model(self) -> tuple[str, Path | None, ModelShape | Problem] | Problem | None:
         """Name, folder and shape; why there is none; None while it is being looked for."""
         from studio.device.catalogue import named
 
         model, choice = self._session.model, self._session.recipe.model
         if model.folder is not None:
-            shape = self._shape(model.folder)
-            return shape if isinstance(shape, Problem) else (str(model.folder), model.folder, shape)
+            return str(model.folder), model.folder, self._shape(model.folder)
         if choice.source is not Source.folder:
             listed = named(STARTER if choice.source is Source.starter else choice.name)
             if listed is not None:

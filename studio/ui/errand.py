@@ -28,6 +28,7 @@ class Errand(QObject):
         super().__init__(parent)
         self.litter = litter
         self._dropped = False
+        self._folder = folder
         self._job = FollowedJob(self)
         self._job.updated.connect(self._on_updated)
         self._job.ended.connect(self._on_ended)
@@ -51,9 +52,10 @@ class Errand(QObject):
         self._end_process()
 
     def leave(self) -> None:
-        """The window closes: end the process now as far as it is known, and don't wait for it."""
-        self.drop()
+        """The window closes: end the process now, and wait for nothing else."""
+        self._dropped = True
         self._job.leave()
+        self._end_process()
         shutil.rmtree(self.litter, ignore_errors=True)
 
     def clean_up(self, after: Callable[[], object] = lambda: None) -> None:
@@ -63,13 +65,12 @@ class Errand(QObject):
 
     def _end_process(self) -> None:
         # A job in the middle of a library's code doesn't hear that it should end, and this one leaves nothing behind.
-        process = self._job.state.process
-        if process is None or self._job.state.ending is not None:
+        if self._job.state.ending is not None:
             return
-        with contextlib.suppress(psutil.Error):
-            found = psutil.Process(process.pid)
-            if abs(found.create_time() - process.started) < 1:
-                found.kill()
+        for child in psutil.Process().children():
+            with contextlib.suppress(psutil.Error):
+                if child.cmdline()[-1:] == [str(self._folder.path)]:
+                    child.kill()
 
     @Slot()
     def _on_updated(self) -> None:

@@ -7,6 +7,7 @@ down what runs really needed.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -16,13 +17,14 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
+from studio.core.automatic import resolved
 from studio.core.events import Died, Failed, Traced, TrialDone
 from studio.core.jobs import Trace, TracedWork, Trial
 from studio.core.model_choice import Source
 from studio.core.problems import Problem
 from studio.core.recipe import Recipe, value_of
 from studio.core.run import JobFolder, RunFolder
-from studio.ui.draft_case import DraftCase, Drafted
+from studio.ui.draft_case import STARTER, DraftCase, Drafted
 from studio.ui.errand import Errand
 from studio.ui.tasks import run_in_background
 
@@ -31,11 +33,16 @@ if TYPE_CHECKING:
     from studio.device.fit import Fit
     from studio.device.fit import Source as Answered
     from studio.device.remedies import Case, Change, Plan
+    from studio.device.table import Row
+    from studio.device.usable import Usable
     from studio.device.workload import Workload
     from studio.ui.session import Session
 
 PATIENCE = 700
 """Milliseconds without a change after which the draft is traced."""
+
+SETTLING = 0.5
+"""Seconds after the end of a trial in which its memory may still count as taken."""
 
 KEPT = 64
 """Traced and proven answers that are remembered, so that going back to a setting needs no new ones."""
@@ -55,6 +62,7 @@ class TracedAnswer:
     """None in place of `found` where the model couldn't be traced, so that it isn't tried again."""
 
     found: Traced | None
+    problem: Problem | None
     at: float
 
 
@@ -97,22 +105,24 @@ class Fitting(QObject):
         self.estimate: Estimate | None = None
         """The parts behind the answer."""
         self.problem: Problem | None = None
-        self.case: Case | None = None
+        self.drafted: Drafted | None = None
         self.asked: Asked | None = None
         self.answered_at: float | None = None
         """On the monotonic clock, of a traced or proven answer."""
         self.trial_problem: Problem | None = None
         """Why the last trial brought no answer."""
-        self._drafted: Drafted | None = None
         self._watchers: set[QObject] = set()
         self._stale = True
         self._traced: OrderedDict[Asked, TracedAnswer] = OrderedDict()
         self._proven: OrderedDict[Asked, ProvenAnswer] = OrderedDict()
         self._undo: list[Mapping[str, object]] = []
         self._warned: Asked | None = None
+        self._table: tuple[Row, ...] = ()
         self._trace: Errand | None = None
         self._trace_about: Asked | None = None
         self._trial: _TrialAtWork | None = None
+        self._trial_ended = -math.inf
+        self._before_trial: Usable | None = None
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
         self._pause.setInterval(PATIENCE)
@@ -163,11 +173,9 @@ class Fitting(QObject):
     # The answer
 
     def _answer(self) -> None:
-        # What a trial holds of the memory itself isn't taken from the run.
-        held_back = self.case.usable if self._trial is not None and self.case is not None else None
-        drafted = self._draft.now(held_back)
+        drafted = self._draft.now(self._undisturbed())
         self.answer = self.estimate = self.problem = self.answered_at = None
-        self._drafted = self.case = self.asked = None
+        self.drafted = self.asked = None
         if not isinstance(drafted, Drafted):
             self.problem = drafted
             return
@@ -175,43 +183,64 @@ class Fitting(QObject):
         from studio.device.workload import workload_of
         from studio.runs.measured import measured_estimate
 
-        case = drafted.case
-        work = workload_of(case.recipe, case.facts, case.longest)
-        asked = Asked(drafted.model, work, case.usable.card)
-        self._drafted, self.case, self.asked = drafted, case, asked
-        calculated = case.estimate
+        work = workload_of(drafted.recipe, drafted.facts, drafted.longest)
+        asked = Asked(drafted.model, work, drafted.usable.card)
+        self.drafted, self.asked = drafted, asked
+        calculated = drafted.case.estimate if drafted.case is not None else None
         proven, traced = self._proven.get(asked), self._traced.get(asked)
-        if proven is not None:
+        if proven is not None and (proven.done is not None or calculated is not None):
             self.answered_at = proven.at
             done = proven.done
             self.estimate = measured_estimate(calculated, work, done) if done is not None else calculated
-            same = proven.recipe == case.settled and proven.examples == case.facts.examples
+            settled = resolved(drafted.recipe, drafted.facts)
+            same = proven.recipe == settled and proven.examples == drafted.facts.examples
             seconds = done.run_seconds if done is not None and same else None
-            self.answer = self._judged(case, self.estimate, "proven", seconds)
-            if proven.ran_out is not None:
-                why = proven.ran_out.sentences()
-                self.answer = self.answer.model_copy(update={"verdict": "no", "why": tuple(why)})
+            self.answer = self._judged(drafted, "proven", seconds)
+            if proven.ran_out is not None and self.answer is not None:
+                why = tuple(proven.ran_out.sentences())
+                self.answer = self.answer.model_copy(update={"verdict": "no", "why": why})
         elif traced is not None and traced.found is not None:
             found, self.answered_at = traced.found, traced.at
-            self.estimate = with_parts(found.parts, work, calculated.trainable, found.paged, found.reserved)
-            self.answer = self._judged(case, self.estimate, "traced")
-        else:
+            trainable = calculated.trainable if calculated is not None else 0
+            self.estimate = with_parts(found.parts, work, trainable, found.paged, found.reserved)
+            self.answer = self._judged(drafted, "traced")
+        elif calculated is not None:
             self.estimate = calculated
-            self.answer = self._judged(case, calculated, "calculated")
+            self.answer = self._judged(drafted, "calculated")
+        else:
+            self.problem = (traced.problem if traced is not None else None) or drafted.problem
 
-    def _judged(self, case: Case, estimate: Estimate, source: Answered, seconds: float | None = None) -> Fit:
+    def _judged(self, drafted: Drafted, source: Answered, seconds: float | None = None) -> Fit | None:
         from studio.device.fit import disk_needed, fit
         from studio.device.history import Past
 
+        case = drafted.case
+        if self.estimate is None:
+            return None
+        if seconds is None and case is not None:
+            seconds = self._draft.seconds(case)
         return fit(
-            estimate,
-            case.usable,
-            Past() if source == "proven" else case.past,  # a measurement of this very run needs no correction
+            self.estimate,
+            drafted.usable,
+            # A measurement of this very run needs no correction.
+            case.past if case is not None and source != "proven" else Past(),
             source=source,
-            disk=disk_needed(estimate),
+            disk=disk_needed(self.estimate) if case is not None else None,
             disk_free=self._draft.disk_free(),
-            seconds=seconds if seconds is not None else self._draft.seconds(case),
+            seconds=seconds,
         )
+
+    def _undisturbed(self) -> Usable | None:
+        """What could be used before a trial took some of it, until the gauge has looked again after its end."""
+        reading = self._session.reading
+        if self._trial is None and (reading is None or reading.at > self._trial_ended + SETTLING):
+            self._before_trial = None
+        return self._before_trial
+
+    @property
+    def case(self) -> Case | None:
+        """What remedies are asked about; None where nothing can be calculated."""
+        return self.drafted.case if self.drafted is not None else None
 
     # What could be changed
 
@@ -264,9 +293,26 @@ class Fitting(QObject):
             return None
         return replace(case, facts=replace(case.facts, cuda=True), usable=usable_of(total), past=Past()).fit
 
+    def table(self) -> tuple[Row, ...]:
+        """Every model of the catalogue on every size of card; calculated once, in about a second, in any thread."""
+        from studio.device.catalogue import catalogue
+        from studio.device.table import table
+
+        if not self._table:
+            self._table = table(catalogue())
+        return self._table
+
+    def choose_model(self, name: str) -> None:
+        """Take this model of the catalogue; `undo` takes it back."""
+        starter = name == STARTER
+        source = Source.starter if starter else Source.hub
+        self._set({"model.source": source.value, "model.name": "" if starter else name, "model.revision": ""})
+
     def apply(self, changes: tuple[Change, ...]) -> None:
         """Change the draft; `undo` takes it back. Raises ProblemError, and then nothing is changed."""
-        values = {key: value for change in changes for key, value in change.changes.items()}
+        self._set({key: value for change in changes for key, value in change.changes.items()})
+
+    def _set(self, values: Mapping[str, object]) -> None:
         before = {key: value_of(self._session.recipe, key) for key in values}
         self._session.set_values(values)
         self._undo.append(before)
@@ -307,7 +353,7 @@ class Fitting(QObject):
 
     @Slot()
     def _start_trace(self) -> None:
-        asked, drafted = self.asked, self._drafted
+        asked, drafted = self.asked, self.drafted
         if asked is None or drafted is None or self._is_busy() or not self._watchers:
             return
         from studio.runs.fetch import job_folder
@@ -317,7 +363,7 @@ class Fitting(QObject):
             place = drafted.folder or _written_config(drafted.model, folder.path)
             job = Trace(config=place.absolute(), work=TracedWork.model_validate(asked.work.model_dump()))
         except (OSError, ValueError):
-            self._traced[asked] = TracedAnswer(None, time.monotonic())
+            self._traced[asked] = TracedAnswer(None, None, time.monotonic())
             return
         self._trace_about = asked
         self._trace = Errand(folder, job, folder.path, self)
@@ -331,7 +377,9 @@ class Fitting(QObject):
             return
         self._trace = self._trace_about = None
         # A model that can't be traced is asked once; the calculated answer stays.
-        self._traced[about] = TracedAnswer(errand.state.traced, time.monotonic())
+        ending = errand.state.ending
+        problem = ending.problem if isinstance(ending, Failed) else None
+        self._traced[about] = TracedAnswer(errand.state.traced, problem, time.monotonic())
         while len(self._traced) > KEPT:
             self._traced.popitem(last=False)
         errand.clean_up()
@@ -362,10 +410,10 @@ class Fitting(QObject):
     def start_trial(self) -> None:
         """Freeze the draft into a run that is thrown away, and try its longest batch."""
         self.refresh()
-        asked, case, session = self.asked, self.case, self._session
+        asked, drafted, session = self.asked, self.drafted, self._session
         made = session.examples.examples if session.examples is not None else None
         recipe, table, facts = session.recipe, session.table, session.facts()
-        if self._trial is not None or asked is None or case is None or self.trial_obstacle() is not None:
+        if self._trial is not None or asked is None or drafted is None or self.trial_obstacle() is not None:
             return
         from studio.runs.fetch import job_folder
         from studio.runs.project import Project
@@ -374,13 +422,16 @@ class Fitting(QObject):
         self._pause.stop()
         litter = job_folder("trial").path
         self.trial_problem = None
-        trial = self._trial = _TrialAtWork(asked, case.settled, case.facts.examples)
+        settled = resolved(recipe, drafted.facts)
+        trial = self._trial = _TrialAtWork(asked, settled, drafted.facts.examples)
+        self._before_trial = drafted.usable
 
         def prepare() -> RunFolder:
             from studio.data.store import StoredExamples
             from studio.runs.start import create_run
 
             assert isinstance(made, StoredExamples) and table is not None
+            litter.mkdir(parents=True, exist_ok=True)
             return create_run(Project(litter), recipe, table, made, facts)
 
         def ready(run: RunFolder) -> None:
@@ -396,7 +447,7 @@ class Fitting(QObject):
 
         def failed(problem: Problem) -> None:
             if self._trial is trial:
-                self._trial, self.trial_problem = None, problem
+                self._trial, self.trial_problem, self._before_trial = None, problem, None
                 self.trial_changed.emit()
 
         run_in_background(self, prepare, ready, failed)
@@ -408,7 +459,7 @@ class Fitting(QObject):
             return
         if self._trial.errand is not None:
             self._trial.errand.drop()
-        self._trial = None
+        self._trial, self._trial_ended = None, time.monotonic()
         self.trial_changed.emit()
         if self._watchers:
             self.refresh()
@@ -419,7 +470,7 @@ class Fitting(QObject):
         trial = self._trial
         if trial is None or trial.errand is None or self.sender() is not trial.errand:
             return
-        self._trial = None
+        self._trial, self._trial_ended = None, time.monotonic()
         errand, state = trial.errand, trial.errand.state
         ending = state.ending
         problem = ending.problem if isinstance(ending, Failed | Died) else errand.problem

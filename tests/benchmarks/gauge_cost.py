@@ -80,7 +80,7 @@ def show_window(pairs: int, seconds: float) -> None:
     run_pid = int(os.environ["STUDIO_NVML_RUN"])
     window = MainWindow(Session(create_project("Gauge")))
     window.resize(1240, 820)
-    window.open_page("teach")
+    window.open_page("data")
     window.show()
     wait_for(SETTLING)
     gauge = window.gauge

@@ -41,6 +41,10 @@ METHODS = {
     "lora-8bit": "lora-8bit",
     "full": "full",
 }
+KINDS = {"qwen3": "qwen3", "qwen2": "qwen2", "qwen1.5": "qwen2"}
+"""Words in a model's name that tell an architecture other than Llama's: biases or norms in its attention."""
+
+PRESETS = {"all": "all-linear", "full": "all-linear", "standard": "q k v o", "minimal": "q v"}
 MODULES = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "o_proj", "gate": "gate_proj", "up": "up_proj"}
 MODULES["down"] = "down_proj"
 
@@ -55,8 +59,8 @@ class Row(BaseModel):
     intermediate: int
     layers: int
     heads: int
-    kv_heads: int
-    head_dim: int
+    kv_heads: int | None = None
+    head_dim: int | None = None
     vocab: int
     tied: bool
     method: str
@@ -71,16 +75,16 @@ class Row(BaseModel):
 
     def config(self) -> dict[str, Any]:
         """What the model's config.json says about its size."""
-        kind = "qwen2" if "qwen2" in self.model.lower() else "llama"
+        kind = next((kind for word, kind in KINDS.items() if word in self.model.lower()), "llama")
         return {
             "model_type": kind,
-            "architectures": ["Qwen2ForCausalLM" if kind == "qwen2" else "LlamaForCausalLM"],
+            "architectures": [f"{kind.capitalize()}ForCausalLM"],
             "hidden_size": self.hidden,
             "intermediate_size": self.intermediate,
             "num_hidden_layers": self.layers,
             "num_attention_heads": self.heads,
-            "num_key_value_heads": self.kv_heads,
-            "head_dim": self.head_dim,
+            "num_key_value_heads": self.kv_heads or self.heads,
+            "head_dim": self.head_dim or self.hidden // self.heads,
             "vocab_size": self.vocab,
             "tie_word_embeddings": self.tied,
             "max_position_embeddings": max(8192, self.seq),
@@ -88,7 +92,8 @@ class Row(BaseModel):
         }
 
     def work(self) -> TracedWork:
-        names = tuple(MODULES.get(name, name) for name in self.targets.replace(",", " ").split())
+        text = PRESETS.get(self.targets.strip().lower(), self.targets)
+        names = tuple(MODULES.get(name, name) for name in text.replace(",", " ").split())
         return TracedWork.model_validate(
             {
                 "method": METHODS[self.method],

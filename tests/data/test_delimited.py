@@ -294,3 +294,23 @@ def test_fifty_thousand_rows_are_read_within_a_second(tmp_path: Path) -> None:
     assert table.rows[49_999]["question"] == rows[-1][0]
     assert table.rows[-2:][0]["question"] == rows[-2][0]
     assert seconds < 3  # one on an idle machine; tests share theirs
+
+
+SENTENCES = [f"Open page {n}, press return; then wait {n} days." for n in range(12)]
+
+
+def test_tabs_part_sentences_that_all_have_a_comma(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.txt"
+    path.write_text("".join(f"What is page {n} for?\t{told}\n" for n, told in enumerate(SENTENCES)))
+    table = opened(path)
+    assert (table.delimiter, table.doubts) == ("\t", ())
+    assert table.rows[3]["column 2"] == SENTENCES[3]
+
+
+def test_a_semicolon_in_each_sentence_is_no_rival_of_the_commas_between_columns(tmp_path: Path) -> None:
+    path = tmp_path / "wide.csv"
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([("nr", "memo", "remark"), *((n, "x", told) for n, told in enumerate(SENTENCES))])
+    table = opened(path)
+    assert (table.delimiter, table.doubts) == (",", ())
+    assert table.rows[3]["remark"] == SENTENCES[3]

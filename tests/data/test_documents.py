@@ -270,3 +270,34 @@ def test_an_empty_document_is_said_to_be_empty(tmp_path: Path) -> None:
     assert problem_of(lambda: opened(write_docx(tmp_path / "a.docx", []))).code == "data.empty"
     (tmp_path / "a.md").write_text("\n\n")
     assert problem_of(lambda: opened(tmp_path / "a.md")).code == "data.empty"
+
+
+FAQ = [(f"How do I return parcel {n}?", f"Print label {n} and bring it to the shop.") for n in range(5)]
+
+
+def test_headings_that_ask_are_questions_in_markdown(tmp_path: Path) -> None:
+    text = "# Help\n\nWelcome.\n\n" + "".join(f"## {asked}\n\n{told}\n\n- Bring tape.\n\n" for asked, told in FAQ)
+    (tmp_path / "faq.md").write_text(text)
+    table = opened(tmp_path / "faq.md")
+    assert table.format == "pairs"
+    assert [(row["question"], row["answer"]) for row in table.rows] == [(q, f"{a}\n\n- Bring tape.") for q, a in FAQ]
+
+
+def test_a_guide_in_which_some_headings_ask_stays_a_document(tmp_path: Path) -> None:
+    parts = [f"## Part {n}\n\n{told}\n\n" for n, (_, told) in enumerate(FAQ)]
+    text = "# Guide\n\n" + "".join(parts) + "".join(f"## {asked}\n\n{told}\n\n" for asked, told in FAQ)
+    (tmp_path / "guide.md").write_text(text)
+    assert opened(tmp_path / "guide.md").format == "document"
+
+
+def test_an_exam_with_answers_below_its_questions_is_read_as_pairs(tmp_path: Path) -> None:
+    exam = "".join(
+        f"{n + 1}. {asked}\nA) by post\nB) by car\nC) not at all\nAnswer: {'ABC'[n % 3]}\n\n"
+        for n, (asked, _) in enumerate(FAQ)
+    )
+    (tmp_path / "exam.txt").write_text(exam)
+    table = opened(tmp_path / "exam.txt")
+    assert table.format == "pairs"
+    assert dict(table.rows[1]) == {"question": f"{FAQ[1][0]}\nA) by post\nB) by car\nC) not at all", "answer": "B"}
+    (tmp_path / "list.txt").write_text("".join(f"{n + 1}. {asked}\n" for n, (asked, _) in enumerate(FAQ)))
+    assert opened(tmp_path / "list.txt").format == "document"

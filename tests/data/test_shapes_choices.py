@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.core.data_choice import Roles
-from studio.data.choices import find_key, options_of, right_option
+from studio.data.choices import find_key, options_of, right_options
 from studio.data.examples import examples_from
 from studio.data.option_names import mark_of, series, split_mark
 from studio.data.roles import guess
@@ -227,10 +227,39 @@ def test_whatever_names_an_option_finds_it_again(options: list[str], place: int,
     rows = [{**dict(zip(columns, options, strict=True)), "key": told} for told in keys[kind]]
     key = find_key(rows, columns, "key")
     assert key.is_told
-    assert right_option(options_of(rows[place], columns), columns, rows[place]["key"], key) == place
+    assert right_options(options_of(rows[place], columns), columns, rows[place]["key"], key) == (place,)
 
 
 @pytest.mark.parametrize("text", ["A-level exams", "I. think", "e.g. this", "2024. was good", "a cat", "가방"])
 def test_beginnings_of_texts_are_no_marks_of_a_whole_answer(text: str) -> None:
     assert mark_of(text) is None
     assert split_mark("plain words")[0] is None
+
+
+def test_several_right_options_are_all_learned(tmp_path: Path) -> None:
+    answers = ["A,C", "B", "B; D", "ABD", "①③", "red and blue"]
+    lines = [f'Which of these fit, number {n}?,red,green,blue,{n}0,"{told}"' for n, told in enumerate(answers)]
+    (tmp_path / "exam.csv").write_text("question,A,B,C,D,answer\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    table = opened(tmp_path / "exam.csv")
+    found = guess(table)
+    assert found.sure
+    assert found.roles.options == ("A", "B", "C", "D")
+    told = [example.answer for example in examples_from(table, found.roles).examples]
+    assert told == [
+        "A. red\nC. blue",
+        "B. green",
+        "B. green\nD. 20",
+        "A. red\nB. green\nD. 30",
+        "A. red\nC. blue",
+        "A. red\nC. blue",
+    ]
+
+
+def test_an_index_of_the_right_option_counts_from_zero_where_a_zero_stands(tmp_path: Path) -> None:
+    lines = [f"Which one is it in case {n}?,red,green,blue,{n % 3}" for n in range(9)]
+    (tmp_path / "exam.csv").write_text("question,opt0,opt1,opt2,correct_idx\n" + "\n".join(lines) + "\n")
+    table = opened(tmp_path / "exam.csv")
+    found = guess(table)
+    assert found.sure
+    told = [example.answer for example in examples_from(table, found.roles).examples]
+    assert told[:3] == ["A. red", "B. green", "C. blue"]

@@ -15,6 +15,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from studio.device.gauge import Gauge, cuda_card_present
 from studio.device.reading import Reading
+from studio.device.spill import SpillWatch
 
 
 class Played(BaseModel):
@@ -28,6 +29,19 @@ class Played(BaseModel):
 
 
 PLAYED = TypeAdapter(Played)
+
+
+class _Rising:
+    """Shared memory of this process as Windows would count it: little at first, 2 GiB more from a moment on."""
+
+    def __init__(self, at: float) -> None:
+        self._at = time.monotonic() + at
+
+    def read(self) -> dict[int, int]:
+        return {os.getpid(): 100 << 20 if time.monotonic() < self._at else (100 << 20) + (2 << 30)}
+
+    def close(self) -> None:
+        return
 
 
 class _Ticks:
@@ -46,6 +60,7 @@ def main() -> None:
     parser.add_argument("--no-run", action="store_true")
     parser.add_argument("--everyone", action="store_true")
     parser.add_argument("--other-pids", action="store_true")
+    parser.add_argument("--spills-at", type=float, help="second at which a made-up counter of Windows rises by 2 GiB")
     parser.add_argument("--try-again-after", type=float, default=30.0)
     chosen = parser.parse_args()
     run = None if chosen.no_run else chosen.run
@@ -54,6 +69,7 @@ def main() -> None:
         clock=time.monotonic if chosen.ticks is None else ticks,
         try_again_after=chosen.try_again_after,
         same_pids=not chosen.other_pids,
+        spill=None if chosen.spills_at is None else SpillWatch(_Rising(chosen.spills_at)),
     )
     readings = []
     start = time.monotonic()

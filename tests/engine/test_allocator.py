@@ -60,7 +60,7 @@ def test_pieces_that_dont_fit_together_stay_with_the_process() -> None:
 
 
 def test_peaks_count_from_the_restart() -> None:
-    log = [(0, 100 * MIB), (0, 0), (1, 30 * MIB), (2, 10 * MIB), (2, 0)]
+    log = [(0, 100 * MIB), (0, -1), (1, 30 * MIB), (2, 10 * MIB), (2, -1), (3, 0), (3, -1)]
     allocator = replayed(log, since=3, expandable=True)
     assert allocator.peak_allocated == 40 * MIB
     assert allocator.peak_reserved == 100 * MIB
@@ -83,7 +83,7 @@ def test_nothing_overlaps_and_nothing_is_lost(expandable: bool) -> None:
         assert asked <= allocator.allocated <= allocator.reserved
         assert allocator.allocated <= asked + (0 if expandable else len(living) * MIB)
     for small in (True, False):
-        blocks = sorted((b.start, b.start + b.size) for b in allocator._held.values() if b.small is small)
+        blocks = sorted((b.start, b.start + b.size) for b in allocator.held.values() if b.small is small)
         blocks += [(b.start, b.start + b.size) for _, _, b in allocator._free[small]]
         blocks.sort()
         assert all(end <= start for (_, end), (start, _) in pairwise(blocks))

@@ -285,6 +285,16 @@ def test_the_job_says_when_it_cannot_tell(tmp_path: Path) -> None:
     assert ending.problem.code == "trace.cannot_tell"
 
 
+@pytest.mark.parametrize(
+    "unusual", [{"length": 1}, {"learned": 0}, {"rank": 0}, {"learned": 10_000}, {"batch": 1, "padded": True}]
+)
+def test_the_ends_of_what_can_be_asked_are_traced(tmp_path: Path, unusual: dict[str, object]) -> None:
+    found = traced(config_file(tmp_path), work(**unusual))
+    assert sum(found.parts.values()) == found.peak
+    assert found.reserved is not None
+    assert found.reserved >= found.peak
+
+
 @pytest.mark.parametrize("name", ["adamw_8bit", "adamw_32bit"])
 def test_optimizer_state_is_as_large_as_that_of_bitsandbytes(name: str) -> None:
     parameters = [torch.nn.Parameter(torch.ones(shape)) for shape in ((64, 300), (16, 16), (1000,), (128, 512))]

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import psutil
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
@@ -19,6 +19,8 @@ from studio.core.words import sentence
 from studio.device.card_problems import card_problem
 from studio.device.nvml import Code
 from studio.device.reading import Card, CardUser, Reading
+from studio.device.slowdown import HOT, POWER_LIMIT, SET_LOWER
+from studio.device.spill import spilling
 from studio.device.system import SystemMemory
 from studio.ui import theme
 from studio.ui.widgets.gauge_bar import MemoryBar
@@ -388,3 +390,122 @@ def _cell(history: object, row: int, column: int) -> str:
     item = history.users.item(row, column)
     assert item is not None
     return item.text()
+
+
+def test_a_spill_is_said_beside_numbers_that_stay_and_its_details_say_what_to_do(show: Show, qtbot: QtBot) -> None:
+    told = Told(replace(CARD, warning=spilling(int(1.5 * GIB))))
+    strip = show(told)
+    line = strip.lines[0]
+    assert line.trouble.text() == "The card is full, and Windows moved 1.5 GB of this run into the computer's memory."
+    assert line.said.isVisible() and line.bar.isVisible() and line.amount.text() == "8.0 of 12.0 GB"
+    assert line.trouble.text() in strip.accessibleDescription()
+    assert line.trouble.mapTo(strip, QPoint(0, 0)).y() > line.bar.mapTo(strip, QPoint(0, 0)).y()
+    QTest.mouseClick(line.more, Qt.MouseButton.LeftButton)
+    card = strip.findChild(ProblemCard)
+    assert isinstance(card, ProblemCard) and "Close other programs" in card.accessibleName()
+    told.cards = (replace(CARD, warning=spilling(2 * GIB)),)
+    _next(qtbot, strip)
+    assert card.isVisible(), "another number doesn't take away what is being read"
+    told.cards = (CARD,)
+    _next(qtbot, strip)
+    assert line.said.isHidden() and line.bar.isVisible()
+
+
+def test_with_many_cards_the_one_that_spills_still_says_so(show: Show) -> None:
+    cards = [replace(CARD, index=place, uuid=str(place)) for place in range(4)]
+    cards[2] = replace(cards[2], warning=spilling(GIB))
+    strip = show(Told(*cards))
+    assert [line.said.isVisible() for line in strip.lines] == [False, False, True, False]
+
+
+def test_what_slows_a_card_down_is_said_in_words(show: Show, qtbot: QtBot) -> None:
+    from studio.ui.widgets.gauge_history import GaugeHistory
+
+    told = Told(replace(CARD, users=(), slowed=(HOT, POWER_LIMIT, SET_LOWER)))
+    strip = show(told)
+    assert strip.details.parts()[1:] == (
+        "slowed down: too hot",
+        "61 °C",
+        "98 % busy",
+        "180 W",
+        "at its power limit",
+    )
+    strip.toggle()
+    _next(qtbot, strip)
+    history = strip.findChild(GaugeHistory)
+    assert isinstance(history, GaugeHistory)
+    assert all(reason.long in history.limits.text() for reason in (HOT, POWER_LIMIT, SET_LOWER))
+    told.cards = (replace(CARD, slowed=None),)
+    _next(qtbot, strip)
+    assert "Whether anything slows it down: not available." in history.limits.text()
+    folded = show(Told(*(replace(CARD, index=n, uuid=str(n), slowed=(HOT, POWER_LIMIT)) for n in range(3))))
+    assert folded.lines[0].amount.text() == "8.0 of 12.0 GB, slowed down: too hot, 61 °C, 98 % busy"
+
+
+def test_other_programs_are_named_where_the_driver_tells_what_they_hold(show: Show) -> None:
+    users = (
+        CardUser(41, "python", 7 * GIB, True),
+        CardUser(5, "ollama", 3 * GIB, False),
+        CardUser(6, "blender", GIB, False),
+        CardUser(7, "Xorg", GIB // 2, False),
+        CardUser(8, "", GIB // 4, False),
+        CardUser(9, "dwm.exe", None, False),
+    )
+    assert (
+        show(Told(replace(CARD, users=users))).details.parts()[-1]
+        == "also on it: ollama 3.0 GB, blender 1.0 GB, 1 more"
+    )
+    silent = show(Told(replace(CARD, users=users[-2:])))
+    assert not any("also on it" in part for part in silent.details.parts())
+
+
+def test_where_there_is_little_room_whole_parts_are_left_out_and_nothing_is_cut(show: Show, qtbot: QtBot) -> None:
+    strip = show(Told(CARD))
+    details = strip.details
+    assert details.shown() == details.text() and details.toolTip() == ""
+    strip.resize(560, strip.height())
+    qtbot.waitUntil(lambda: details.toolTip() == details.text(), timeout=5000)
+    assert details.shown() in (", ".join(details.parts()[:count]) for count in range(1, len(details.parts())))
+
+
+def test_what_several_cards_share_is_noted_once_and_what_only_one_has_is_noted_with_its_name(show: Show) -> None:
+    part, old = sentence("This is one part."), sentence("This driver is old.")
+    cards = [replace(CARD, index=n, uuid=str(n), name=f"Card {n}", notes=(part,)) for n in range(2)]
+    assert show(Told(*cards)).notes.text() == "This is one part."
+    mixed = show(Told(cards[0], replace(cards[1], notes=(old, part))))
+    assert mixed.notes.text() == "Card 0: This is one part. Card 1: This driver is old."
+    assert "This driver is old." in mixed.accessibleDescription()
+    plain = show(Told(CARD))
+    assert plain.notes.isHidden()
+
+
+def test_a_minimised_window_does_not_look_when_nothing_runs(show: Show, qtbot: QtBot) -> None:
+    strip = show(Told(CARD))
+    strip.showMinimized()
+    qtbot.waitUntil(lambda: strip.pace() is None, timeout=5000)
+    strip.showNormal()
+    qtbot.waitUntil(lambda: strip.pace() == IDLE_PACE, timeout=5000)
+
+
+def test_the_numbers_change_without_the_window_laying_itself_out_anew(show: Show, qtbot: QtBot) -> None:
+    told = Told(CARD)
+    strip = show(told)
+    _next(qtbot, strip)
+    counted = LayoutRequests(strip)
+    for degrees in range(60, 70):
+        told.cards = (replace(CARD, temperature=degrees, used=CARD.used - degrees if CARD.used else None),)
+        _next(qtbot, strip)
+    assert counted.seen == 0
+
+
+class LayoutRequests(QObject):
+    """Counts how often a widget is asked to lay itself out."""
+
+    def __init__(self, watched: QObject) -> None:
+        super().__init__(watched)
+        self.seen = 0
+        watched.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        self.seen += event.type() == QEvent.Type.LayoutRequest
+        return False

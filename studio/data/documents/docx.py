@@ -14,7 +14,7 @@ from studio.core.data_choice import DataChoice
 from studio.core.problems import ProblemError
 from studio.data import limits
 from studio.data.documents.grids import Grid, table_in
-from studio.data.documents.pairs import pairs_in, table_of_pairs
+from studio.data.documents.pairs import pairs_in, pairs_under_headings, table_of_pairs
 from studio.data.documents.passages import Block, table_of_passages
 from studio.data.table import Table
 from studio.data.unpacking import broken_document, guard_document
@@ -52,6 +52,7 @@ def open_docx(path: Path, choice: DataChoice) -> Table:
         return replace(table, format="docx")
     blocks = [content.block() if isinstance(content, Grid) else content for content in contents]
     pairs = pairs_in(line for block in blocks for line in block.text.split("\n"))
+    pairs = pairs or pairs_under_headings(blocks)
     if pairs is not None:
         return table_of_pairs(path, pairs)
     return table_of_passages(path, blocks, choice)

@@ -12,7 +12,7 @@ from studio.core.data_choice import DataChoice
 from studio.core.problems import ProblemError
 from studio.data import limits
 from studio.data.delimiters import find_delimiter
-from studio.data.documents.pairs import pairs_in, table_of_pairs
+from studio.data.documents.pairs import pairs_in, pairs_under_headings, table_of_pairs
 from studio.data.documents.passages import Block, table_of_passages
 from studio.data.documents.transcripts import table_of_turns, turns_in
 from studio.data.emptiness import empty
@@ -74,9 +74,11 @@ def open_text(path: Path, choice: DataChoice) -> Table:
         turns = turns_in(_lines(path, encoding))
         if turns is not None:
             return table_of_turns(path, turns, encoding)
+    if is_markdown and (pairs := pairs_under_headings(markdown(_lines(path, encoding)))) is not None:
+        return table_of_pairs(path, pairs, encoding)
     if not any(line.strip() for line in _lines(path, encoding)):
         raise empty(path)
-    lines = _lines(path, encoding)
+    lines = without_cues(_lines(path, encoding))
     return table_of_passages(path, markdown(lines) if is_markdown else prose(lines), choice, encoding=encoding)
 
 
@@ -86,6 +88,24 @@ def _lines(path: Path, encoding: Encoding) -> Iterator[str]:
         while line := file.readline(_LONGEST_LINE):
             yield (line.lstrip("\ufeff") if first else line).rstrip("\r\n")
             first = False
+
+
+_CUE = re.compile(r"(?:\d{1,2}:)?\d{1,2}:\d{2}[,.]\d{3} --> (?:\d{1,2}:)?\d{1,2}:\d{2}[,.]\d{3}.*")
+
+
+def without_cues(lines: Iterable[str]) -> Iterator[str]:
+    """Subtitles without their numbers and times, as one running text; other texts as they are."""
+    before: str | None = None
+    in_cues = False
+    for line in lines:
+        if _CUE.fullmatch(line.strip()):
+            in_cues, before = True, None
+            continue
+        if before is not None and not (in_cues and (not before.strip() or before.strip() == "WEBVTT")):
+            yield before
+        before = line
+    if before is not None:
+        yield before
 
 
 _CHAPTER = re.compile(

@@ -1,4 +1,4 @@
-"""Talks written down as text: messengers' exports, minutes and interviews, with a name in front of what each one says."""
+"""Talks written down as text: exports of messengers, minutes, interviews, with a name before what each one says."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ _SAID_AT = tuple(
     re.compile(pattern)
     for pattern in (
         rf"\[(?P<who>[^\[\]]{{1,40}})\] \[(?P<time>{_TIME})\] (?P<said>.*)",  # KakaoTalk on a computer
-        rf"(?P<day>{_DATE}|\d{{4}}년 \d{{1,2}}월 \d{{1,2}}일) (?P<time>{_TIME}), (?P<who>[^:]{{1,40}}) : (?P<said>.*)",  # its app
-        rf"[\u200e\u200f]?\[?(?P<day>{_DATE}),? (?P<time>{_TIME})\]?(?: -)? (?P<who>[^:]{{1,40}}): (?P<said>.*)",  # WhatsApp
+        # its app on a telephone
+        rf"(?P<day>{_DATE}|\d{{4}}년 \d{{1,2}}월 \d{{1,2}}일) (?P<time>{_TIME}), (?P<who>[^:]{{1,40}}) : (?P<said>.*)",
+        # WhatsApp
+        rf"[\u200e\u200f]?\[?(?P<day>{_DATE}),? (?P<time>{_TIME})\]?(?: -)? (?P<who>[^:]{{1,40}}): (?P<said>.*)",
     )
 )
 _NOTICE = re.compile(rf"[\u200e\u200f]?\[?(?:{_DATE}),? {_TIME}\]?(?: -|,)? ")
 _DAY = re.compile(
-    r"(?:-{3,} *)?(?P<day>\d{4}년 \d{1,2}월 \d{1,2}일(?: \S요일)?|\w+, \w+ \d{1,2}, \d{4}|\d{4}[./-]\d{1,2}[./-]\d{1,2})(?: *-{3,})?"
+    r"(?:-{3,} *)?(?P<day>\d{4}년 \d{1,2}월 \d{1,2}일(?: \S요일)?|\w+, \w+ \d{1,2}, \d{4}|"
+    r"\d{4}[./-]\d{1,2}[./-]\d{1,2})(?: *-{3,})?"
 )
 _NAMED = re.compile(r"(?P<who>[^\W\d_][^:：.!?,;\[\]{}\"<>=/]{0,29}?)\s?(?:\([^()]{1,20}\))?\s?[:：]\s+(?P<said>\S.*)")
 _FEWEST = 6
@@ -68,15 +71,9 @@ def _sent(lines: list[str]) -> list[_Turn]:
             day = new["day"]
         elif turns and not _NOTICE.match(line) and turns[-1].talk == day:
             turns[-1].said.append(line)
-        elif not turns and line.strip() and _foreword_is_over(lines, line):
-            return []
     told = Counter(turn.who for turn in turns)
     spoken = sum(len(turn.said) == 1 or len(turn.said) < 30 for turn in turns)
     return turns if len(turns) >= _FEWEST and len(told) >= 2 and spoken >= 0.9 * len(turns) else []
-
-
-def _foreword_is_over(lines: list[str], line: str) -> bool:
-    return line in lines[20:21]
 
 
 def _named(lines: list[str]) -> list[_Turn]:

@@ -103,8 +103,12 @@ class DataPage(PageFrame):
         """Put the keyboard where a person who just came here will most likely go on."""
         if self.loaded.isHidden():
             self.drop.choose_file.setFocus(Qt.FocusReason.OtherFocusReason)
-        else:
+        elif self.source.roles.is_open():
+            self.source.roles.focus_first()
+        elif self.next.isEnabled():
             super().focus_first()
+        else:
+            self.table.view.setFocus(Qt.FocusReason.OtherFocusReason)  # the next step has to wait
 
     # Opening
 
@@ -234,6 +238,8 @@ class DataPage(PageFrame):
 
     def _paint_problem(self) -> None:
         problem = self._session.data_problem or self._file_problem
+        if problem is not None and problem.remedy is Remedy.choose_columns and self.source.roles.is_open():
+            problem = None  # the columns wait to be chosen, and beside them stands what is missing
         if self._shown_problem is not None and (problem is None or problem.code != self._shown_problem):
             self.clear_problem(self._shown_problem)
             self._shown_problem = None

@@ -5,7 +5,16 @@ from __future__ import annotations
 from functools import partial
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QGridLayout,
+    QHBoxLayout,
+    QPushButton,
+    QScrollArea,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from studio.core.events import Died, Failed
 from studio.core.presets import Preset
@@ -15,12 +24,18 @@ from studio.ui.form import Form
 from studio.ui.journey import learned
 from studio.ui.language import tr
 from studio.ui.session import Session
-from studio.ui.theme import GAP, GAP_PAGE, GAP_WIDE
+from studio.ui.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE
 from studio.ui.widgets.card import Card
 from studio.ui.widgets.choice_card import ChoiceCard
+from studio.ui.widgets.fit_card import WIDTH as FIT_WIDTH
+from studio.ui.widgets.fit_card import FitCard
+from studio.ui.widgets.fit_changes import FitChanges
+from studio.ui.widgets.fit_table import FitTable
+from studio.ui.widgets.fit_words import needs
 from studio.ui.widgets.model_chooser import ModelChooser
 from studio.ui.widgets.page import PageFrame, scroll_area
 from studio.ui.widgets.plan_card import PlanCard
+from studio.ui.widgets.question import Answer, Question
 from studio.ui.widgets.run_view import RunView
 from studio.ui.widgets.text import button
 
@@ -43,6 +58,8 @@ class TeachPage(PageFrame):
         self.body.addWidget(self.views)
         self.before: BeforeView | None = None
         self.run_view: RunView | None = None
+        self.question: Question | None = None
+        self.sheet: FitChanges | FitTable | None = None
         self.again_button = self.add_secondary(tr("Teach again"), session.new_run)
         self.check_button = self.add_secondary(tr("Check"), lambda: self.step_requested.emit("check"))
         self.teach_button = self.set_primary(tr("Teach"), self._on_teach)
@@ -63,13 +80,15 @@ class TeachPage(PageFrame):
         if self.before is None:
             self.before = BeforeView(self.session)
             self.before.plan.step_requested.connect(self.step_requested)
+            self.before.fit.changes_wanted.connect(self.open_changes)
+            self.before.fit.table_wanted.connect(self.open_table)
             self.views.addWidget(self.before)
         self.views.setCurrentWidget(self.before)
         self.set_title(tr("Teach"))
         self.set_lead(tr("Choose how, then press Teach. The recommended settings are a good start."))
         self._show_buttons(teach=True)
         obstacle = self.session.obstacle()
-        self.footer_note.setText("" if obstacle is None else tr(obstacle.what))
+        self.footer_note.setText("" if obstacle is None else tr(obstacle.what, **obstacle.values))
         if obstacle is None:
             self.clear_problem()
 
@@ -108,7 +127,32 @@ class TeachPage(PageFrame):
 
     def _on_teach(self) -> None:
         self.clear_problem()
+        if self.session.obstacle() is None and self.session.fitting.should_warn():
+            self._ask_whether_to_try()
+            return
         self.session.start_training()
+
+    def _ask_whether_to_try(self) -> None:
+        """Once for the same settings: trying is never forbidden."""
+        fitting = self.session.fitting
+        fitting.warned()
+        answer, drafted = fitting.answer, fitting.drafted
+        assert answer is not None and drafted is not None
+        text = tr("It will most likely end for want of memory. What was saved until then is kept.")
+        short = needs(answer, drafted.usable.device == "cpu")
+        answers = (
+            Answer(tr("Fix it for me"), self.open_changes, "primary"),
+            Answer(tr("Try anyway"), self.session.start_training),
+        )
+        self.question = Question(self.window(), tr("It won't fit"), f"{short} {text}".strip(), answers, tr("Cancel"))
+
+    def open_changes(self) -> None:
+        """What would make it fit or faster, over the window."""
+        self.sheet = FitChanges(self.window(), self.session.fitting)
+
+    def open_table(self) -> None:
+        """Which models fit which cards, over the window."""
+        self.sheet = FitTable(self.window(), self.session.fitting)
 
     def _on_remedy(self, remedy: Remedy) -> None:
         match remedy:
@@ -149,12 +193,24 @@ class BeforeView(QWidget):
         self.expert = self._opener(tr("Expert settings"), "expert")
         self._column.addStretch(1)
         row.addWidget(scroll_area(content), 1)
-        side = QVBoxLayout()
-        self.plan = PlanCard(session)
-        side.addWidget(self.plan)
-        side.addStretch(1)
-        row.addLayout(side)
+        row.addWidget(self._side(session))
         session.recipe_changed.connect(self._paint_presets)
+
+    def _side(self, session: Session) -> QScrollArea:
+        """What stays while the form scrolls. Where the window is low it scrolls by itself."""
+        content = QWidget()
+        content.setObjectName("content")
+        column = QVBoxLayout(content)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(GAP_WIDE)
+        self.fit = FitCard(session)
+        self.plan = PlanCard(session)
+        column.addWidget(self.fit)
+        column.addWidget(self.plan)
+        column.addStretch(1)
+        area = scroll_area(content)
+        area.setFixedWidth(FIT_WIDTH + area.verticalScrollBar().sizeHint().width() + GAP_SMALL)
+        return area
 
     def _add_presets(self) -> None:
         grid = QGridLayout()

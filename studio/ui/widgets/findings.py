@@ -180,7 +180,7 @@ def usable_words(examples: int, report: Report | None) -> str:
         return tr("{examples} can be learned from.", examples=counted(examples))
     if not report.held_out:
         return tr(
-            "{examples}. None is set aside for checking: there are too few, or you chose so.",
+            "{examples}. None is set aside for checking: too few of them differ, or you chose so.",
             examples=counted(examples),
         )
     return tr(

@@ -74,6 +74,10 @@ class GaugeLine(QWidget):
         self._column.addWidget(self.said)
         self.said.hide()
 
+    def stand_off(self) -> None:
+        """Keep a distance from the line above, which has details of its own."""
+        self._column.setContentsMargins(0, GAP_SMALL, 0, 0)
+
     def show_card(self, card: Card, peak: Peak, *, running: bool, folded: bool) -> None:
         """Paint a card; `folded` puts what matters most behind the bar."""
         name = words.card_name(card)
@@ -127,8 +131,11 @@ class GaugeLine(QWidget):
         self._card.remedy_requested.connect(lambda _: self.again_requested.emit())
         self._card.dismissed.connect(self._close_problem)
         self._column.addWidget(self._card)
+        if not self._instead:
+            self.said.hide()  # the card says the same and more
 
     def _close_problem(self) -> None:
         if self._card is not None:
             clear_layout_widget(self._card)
             self._card = None
+            self.said.setVisible(self._problem is not None)

@@ -249,6 +249,8 @@ class GaugeStrip(QWidget):
         while len(self.lines) < count:
             line = GaugeLine()
             line.again_requested.connect(self._ask_again)
+            if self.lines:  # each line stands nearer to its own details than to the card above
+                line.stand_off()
             self.lines.append(line)
             self._rows.addWidget(line)
             self._rows.addWidget(line.details)

@@ -36,13 +36,12 @@ def card_name(card: Card) -> str:
 
 def card_details(card: Card, peak: Peak, running: bool) -> list[str]:
     """Peak, room, heat, load, power, what slows the card down and who else is on it: the most important first."""
-    parts = [*_peak_and_room(peak, card.free, running), _temperature(card), _load(card)]
-    grave = [tr(one.short) for one in card.slowed or () if one.grave]
-    harmless = [tr(one.short) for one in card.slowed or () if one.short and not one.grave]
-    parts[2:2] = grave  # before anything that may be left out where there is little room
+    parts = _peak_and_room(peak, card.free, running)
+    parts += [tr(one.short) for one in card.slowed or () if one.grave]
+    parts += [_temperature(card), _load(card)]
     if card.power is not None:
         parts.append(tr("{n} W", n=round(card.power)))
-    parts += harmless
+    parts += [tr(one.short) for one in card.slowed or () if one.short and not one.grave]
     others = other_programs(card)
     if others:
         parts.append(others)

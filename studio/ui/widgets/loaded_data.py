@@ -38,6 +38,7 @@ class LoadedData(QWidget):
         self._listed: object = None
         self._tokens: object = None
         self._path = ""
+        self._whole: object = None
         self._position: int | None = None
         self._read: object = None
         self._asked = 0
@@ -148,10 +149,11 @@ class LoadedData(QWidget):
             self.inspector.begin()
             self.inspector.findings.forget()
             self.inspector.show_report(None)
-        if session.reading_data and found is None:
-            self.source.show_beginning(table)
+        settled = [doubt for doubt in table.doubts if self._is_settled(doubt)]
+        if session.reading_data and found is None and table is not self._whole:
+            self.source.show_beginning(table, settled)
         else:
-            settled = [doubt for doubt in table.doubts if self._is_settled(doubt)]
+            self._whole = table  # while its parts are tried, the parts stay on show, and the keyboard with them
             sure = session.guess_sure or self._is_settled("roles")
             self.source.show_table(table, session.recipe.data, sure=sure, why=session.guess_why, settled=settled)
         self._paint_list()

@@ -9,11 +9,12 @@ from PySide6.QtWidgets import QWidget
 
 from studio.core.automatic import resolved
 from studio.core.recipe import Recipe
-from studio.ui.language import examples, size, tr
+from studio.ui.language import examples, tr
 from studio.ui.session import Session
 from studio.ui.theme import GAP, GAP_SMALL
 from studio.ui.widgets.card import Card
 from studio.ui.widgets.editors import number_words
+from studio.ui.widgets.gauge_words import gigabytes
 from studio.ui.widgets.text import button, label, line
 
 
@@ -99,10 +100,10 @@ class PlanCard(Card):
             if card.free is None:
                 _say(self.device_note, tr("Free memory: not available."))
             else:
-                _say(self.device_note, tr("{size} of its memory is free now.", size=size(card.free)))
+                _say(self.device_note, tr("{size} of its memory is free now.", size=gigabytes(card.free)))
             return
         _say(self.device, tr("On this computer's processor"))
-        free = size(reading.system.available)
+        free = gigabytes(reading.system.available)
         _say(self.device_note, tr("Slower than a graphics card. {size} of memory is free now.", size=free))
 
 

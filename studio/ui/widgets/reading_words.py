@@ -58,9 +58,16 @@ def doubt_words(doubt: Doubt, table: Table) -> str:
         case "sheet":
             count = len(table.sheets)
             return tr("Is this the right sheet? {sheet} was read, one of {n}.", sheet=table.sheet, n=count)
+        case "header" if not has_names(table):
+            return tr("Is this right? The first row was read as an example, as it doesn't look like names of columns.")
         case "header":
             names = ", ".join(table.columns[:6])
             return tr("Is this right? These were taken for the names of the columns: {names}.", names=names)
+
+
+def has_names(table: Table) -> bool:
+    """Whether the file names its columns; else they are numbered."""
+    return table.columns != tuple(f"column {number}" for number in range(1, len(table.columns) + 1))
 
 
 def is_document(table: Table) -> bool:

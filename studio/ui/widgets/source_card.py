@@ -14,8 +14,8 @@ from studio.ui.language import tr
 from studio.ui.theme import GAP, GAP_WIDE
 from studio.ui.widgets.asking_line import AskingLine
 from studio.ui.widgets.card import Card
-from studio.ui.widgets.reading_options import ReadingOptions
-from studio.ui.widgets.reading_words import doubt_words, source_facts
+from studio.ui.widgets.reading_options import NO_NAMES, ReadingOptions
+from studio.ui.widgets.reading_words import doubt_words, has_names, source_facts
 from studio.ui.widgets.role_chooser import RoleChooser
 from studio.ui.widgets.tab_order import follow
 from studio.ui.widgets.text import ElidedLabel, button, clear_layout_widget, line
@@ -40,6 +40,7 @@ class SourceCard(Card):
         self.body.setContentsMargins(GAP_WIDE, GAP + 2, GAP_WIDE, GAP + 2)
         self._painting = False
         self._told: object = None
+        self._table: Table | None = None
         self.doubts: dict[Doubt, AskingLine] = {}
         self.name = ElidedLabel("strong")
         self.facts = ElidedLabel("small")
@@ -86,14 +87,21 @@ class SourceCard(Card):
         self.roles.roles_chosen.connect(self.roles_chosen)
         self.body.addWidget(self.roles)
 
-    def show_beginning(self, table: Table) -> None:
-        """The first rows of a file that is still being read: how it was read and what its columns are comes later."""
+    def show_beginning(self, table: Table, settled: Sequence[str] = ()) -> None:
+        """The first rows of a file that is still being read: how it was read and what its columns are comes later.
+
+        Where the same file is read in another way, what a person works with stays in its place, and the keyboard too.
+        """
         self._told = None
         self.name.setText(table.path.name)
         self.facts.setText(tr("the first {n} rows", n=f"{len(table.rows):,}"))
-        self._show_doubts(table, table.doubts)
-        for part in (self.how, self.sheet, self.options, self.roles, self._line):
+        self._show_doubts(table, settled)
+        if self._table is not None and self._table.path == table.path:
+            self.roles.setEnabled(False)  # its columns may be others now
+            return
+        for part in (self.how, self.sheet, self.roles, self._line):
             part.hide()
+        self._fold_options()
 
     def show_table(
         self, table: Table, choice: DataChoice, *, sure: bool, why: Sequence[Sentence], settled: Sequence[str] = ()
@@ -106,12 +114,13 @@ class SourceCard(Card):
         self._painting = True
         self._line.show()
         self.roles.show()
+        self.roles.setEnabled(True)
         self.name.setText(table.path.name)
         self.name.setAccessibleDescription(str(table.path))
         self.facts.setText(source_facts(table, choice.passage_length))
         self.how.setVisible(self.options.offers(table))
-        if self.how.isHidden():
-            self.options.hide()
+        if self.how.isHidden() or (self._table is not None and self._table.path != table.path):
+            self._fold_options()
         self.sheet.setVisible(len(table.sheets) > 1)
         self.sheet.clear()
         for name in table.sheets:
@@ -134,10 +143,11 @@ class SourceCard(Card):
                 continue
             asked = AskingLine()
             asked.ask(doubt_words(doubt, table))
-            answers = (
-                asked.add(tr("Looks right"), partial(self._confirm, doubt)),
-                asked.add(tr("Choose another"), partial(self._choose_other, doubt)),
-            )
+            answers = [asked.add(tr("Looks right"), partial(self._confirm, doubt))]
+            if doubt == "header" and has_names(table):
+                no_names = {"header_row": NO_NAMES}
+                answers.append(asked.add(tr("No, they are an example"), lambda: self.reading_changed.emit(no_names)))
+            answers.append(asked.add(tr("Choose another"), partial(self._choose_other, doubt)))
             self._asked.addWidget(asked)
             last = follow(last, answers)
             self.doubts[doubt] = asked
@@ -160,12 +170,17 @@ class SourceCard(Card):
 
     def _toggle(self) -> None:
         opening = self.options.isHidden()
-        if opening:
+        if opening and self._table is not None:
             self.options.show_table(self._table, self._choice)
-        self.options.setVisible(opening)
-        self.how.setText(tr("Done") if opening else tr("Change how it is read"))
-        if opening:
+            self.options.show()
+            self.how.setText(tr("Done"))
             self.options.focus_first()
+        else:
+            self._fold_options()
+
+    def _fold_options(self) -> None:
+        self.options.hide()
+        self.how.setText(tr("Change how it is read"))
 
     def _on_sheet(self) -> None:
         if not self._painting and self.sheet.currentData() is not None:
