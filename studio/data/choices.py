@@ -20,7 +20,8 @@ _LEAST_RESOLVED = 0.95
 
 
 _BETWEEN = re.compile(r"\s*[,;/|&+·、，]\s*|\s+(?:and|und|와|과|및)\s+")
-_LETTERS = re.compile(r"[A-J]{2,10}|[①-⑩]{2,10}")
+_LETTERS = re.compile(r"[A-J]{2,10}")
+_CIRCLES = re.compile(r"[①-⑩]{2,10}")
 
 
 @dataclass(frozen=True)
@@ -164,9 +165,10 @@ def _place(options: Sequence[Option], columns: Sequence[str], told: str, key: Ke
 
 def single_answers(options: Sequence[Option], columns: Sequence[str], told: str) -> tuple[str, ...]:
     """The answers that a cell names: one, or several as in "A, C", "①③" and "ABD"."""
-    if len(told) > 200 or _means_one(options, columns, told):
+    circles = bool(_CIRCLES.fullmatch(told))  # ①③ would pass for the number 13
+    if len(told) > 200 or (not circles and _means_one(options, columns, told)):
         return (told,)
-    parts = list(told) if _LETTERS.fullmatch(told) else _BETWEEN.split(told.strip("[]() "))
+    parts = list(told) if circles or _LETTERS.fullmatch(told) else _BETWEEN.split(told.strip("[]() "))
     several = tuple(dict.fromkeys(part.strip("'\" ") for part in parts if part))
     return several if len(several) > 1 and all(_means_one(options, columns, one) for one in several) else (told,)
 

@@ -8,7 +8,7 @@ six numbers are compared exactly.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -86,8 +86,9 @@ class NearDuplicates:
         self._signatures[self._count : end] = np.array(rows, dtype=np.uint32).astype(np.uint8)
         self._count = end
 
-    def near(self, questions: npt.NDArray[np.int64]) -> Near:
-        """`questions` holds a number for each example that is equal where the same is asked."""
+    def near(self, questions: npt.NDArray[np.int64], waiting: Callable[[], None] = lambda: None) -> Near:
+        """`questions` holds a number for each example that is equal where the same is asked. `waiting` is called now
+        and then, at least every few thousand comparisons."""
         questions = np.asarray(questions)
         _, first, back = np.unique(questions, return_index=True, return_inverse=True)
         groups = _Ties(first[back].astype(np.int32))
@@ -95,23 +96,32 @@ class NearDuplicates:
         tried = np.empty(0, dtype=np.uint64)
         compared = 0
         for band in range(_BANDS):
+            waiting()
             pairs = self._candidates(band, doubles.flat())
-            pairs = pairs[~np.isin(pairs, tried)]
+            pairs = pairs[~_held(pairs, tried)]
             if not len(pairs):
                 continue
-            tried = np.union1d(tried, pairs)
+            tried = np.sort(np.concatenate([tried, pairs]))
             left, right = (pairs >> np.uint64(32)).astype(np.int64), (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64)
             exactly = max(0, _MOST_COMPARED - compared)
             compared += len(pairs)
-            self._tie(left[:exactly], right[:exactly], groups, doubles)
+            self._tie(left[:exactly], right[:exactly], groups, doubles, waiting)
             sure = self._estimate(left[exactly:], right[exactly:]) >= ALIKE
             for a, b in zip(left[exactly:][sure].tolist(), right[exactly:][sure].tolist(), strict=True):
                 groups.tie(a, b)
                 doubles.tie(a, b)
         return Near(groups.flat(), doubles.flat())
 
-    def _tie(self, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64], groups: _Ties, doubles: _Ties) -> None:
+    def _tie(
+        self,
+        left: npt.NDArray[np.int64],
+        right: npt.NDArray[np.int64],
+        groups: _Ties,
+        doubles: _Ties,
+        waiting: Callable[[], None],
+    ) -> None:
         for start in range(0, len(left), _AT_ONCE):
+            waiting()
             firsts, seconds = left[start : start + _AT_ONCE].tolist(), right[start : start + _AT_ONCE].tolist()
             # Ties made a moment ago spare many comparisons.
             open_pairs = [(a, b) for a, b in zip(firsts, seconds, strict=True) if doubles.of(a) != doubles.of(b)]
@@ -146,7 +156,7 @@ class NearDuplicates:
             close = self._estimate(a, b) >= _WORTH_COMPARING
             a, b = a[close], b[close]
             found.append(np.minimum(a, b).astype(np.uint64) << np.uint64(32) | np.maximum(a, b).astype(np.uint64))
-        return np.unique(np.concatenate(found))
+        return _distinct(np.concatenate(found))
 
     def _keys(self, band: int) -> npt.NDArray[np.uint64]:
         keys = np.zeros(self._count, dtype=np.uint64)
@@ -193,6 +203,21 @@ class _Ties:
             if np.array_equal(above, self._parents):
                 return above
             self._parents = above
+
+
+def _distinct(numbers: _Hashes) -> _Hashes:
+    """The numbers in order, each once. numpy's own way hashes them by their lower bits, in which neighbours among so
+    many pairs are the same: for some hundred thousand it takes minutes."""
+    ordered = np.sort(numbers)
+    return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))] if len(ordered) else ordered
+
+
+def _held(numbers: _Hashes, ordered: _Hashes) -> npt.NDArray[np.bool_]:
+    """For each number whether it is among `ordered`, which is sorted."""
+    if not len(ordered):
+        return np.zeros(len(numbers), dtype=bool)
+    places = np.minimum(np.searchsorted(ordered, numbers), len(ordered) - 1)
+    return np.asarray(ordered[places] == numbers)
 
 
 def near_groups(texts: Iterable[tuple[str, str]], count: int = 0) -> Near:

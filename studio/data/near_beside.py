@@ -8,10 +8,13 @@ numbers of the questions.
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import BinaryIO
 
@@ -25,6 +28,8 @@ WORTH_IT = 20_000
 """Examples from which on a second process is faster than none."""
 
 _AT_ONCE = 1024
+_A_WHILE = 1.0
+"""Seconds between two calls of `waiting`, and between two looks whether the other side is still there."""
 _HEAD = struct.Struct("<QQ")
 
 
@@ -55,18 +60,28 @@ class NearBeside:
             except OSError:
                 self.close()
 
-    def near(self, questions: npt.NDArray[np.int64]) -> Near:
+    def near(self, questions: npt.NDArray[np.int64], waiting: Callable[[], None] = lambda: None) -> Near:
         """As `NearDuplicates.near`. The other process ends with this."""
         size = 4 * len(questions)
         if self._child is not None:
             try:
-                answer, _ = self._child.communicate(_HEAD.pack(0, 0) + questions.astype(np.int64).tobytes())
+                answer = self._answer(self._child, _HEAD.pack(0, 0) + questions.astype(np.int64).tobytes(), waiting)
             except OSError:
                 answer = b""
             self.close()
             if len(answer) == 2 * size:
                 return Near(np.frombuffer(answer[:size], dtype=np.int32), np.frombuffer(answer[size:], dtype=np.int32))
-        return self._here().near(questions)
+        return self._here().near(questions, waiting)
+
+    @staticmethod
+    def _answer(child: subprocess.Popen[bytes], last: bytes, waiting: Callable[[], None]) -> bytes:
+        given: bytes | None = last
+        while True:
+            try:
+                return child.communicate(given, timeout=_A_WHILE)[0]
+            except subprocess.TimeoutExpired:
+                given = None  # it is kept, and may be given but once
+                waiting()
 
     def close(self) -> None:
         """End the other process."""
@@ -85,6 +100,13 @@ class NearBeside:
             some = [self._kept[position] for position in range(start, min(start + _AT_ONCE, len(self._kept)))]
             search.add([asked for asked, _ in some], [answer for _, answer in some])
         return search
+
+
+def _end_with(parent: int) -> None:
+    """End when the process that asked is gone, also in the middle of the search, which nobody would wait for."""
+    while os.getppid() == parent:
+        time.sleep(_A_WHILE)
+    os._exit(1)
 
 
 def serve(source: BinaryIO, target: BinaryIO, count: int) -> int:
@@ -111,4 +133,5 @@ def _apart(letters: bytes, ends: Sequence[int]) -> tuple[list[str], list[str]]:
 
 
 if __name__ == "__main__":
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     sys.exit(serve(sys.stdin.buffer, sys.stdout.buffer, int(sys.argv[1])))

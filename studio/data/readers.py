@@ -56,7 +56,10 @@ def is_hub_name(text: str) -> bool:
     text = text.strip()
     if not _HUB_NAME.fullmatch(text) or ".." in text or text.lower().endswith(_MORE_SUFFIXES):
         return False
-    return not Path(text).exists()
+    try:
+        return not Path(text).exists()
+    except OSError:  # a folder that may not be looked into
+        return False
 
 
 def fetched_path(name: str, split: str) -> Path:

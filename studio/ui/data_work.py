@@ -88,6 +88,11 @@ class DataWork(QObject):
         self._idle.setInterval(IDLE)
         self._idle.timeout.connect(self._on_idle)
 
+    @property
+    def whole(self) -> bool:
+        """Whether `table` is all of the file, and not only its first rows."""
+        return self.table is not None and self._folder is not None
+
     # What is asked for
 
     def open(self, recipe: Recipe, *, keep: bool = False) -> None:

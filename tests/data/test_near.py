@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from studio.data import near_beside
 from studio.data.kept_texts import KeptTexts
-from studio.data.near import ALIKE, NearDuplicates, frame_of, near_groups, same_question, shared
+from studio.data.near import ALIKE, NearDuplicates, _distinct, _held, frame_of, near_groups, same_question, shared
 from studio.data.near_beside import NearBeside
 from tests.benchmarks.near_duplicates import five_letters, measure, planted
 from tests.data.clean_sets import clean
@@ -155,3 +156,28 @@ def test_kept_texts_come_back_from_memory_and_from_the_disk() -> None:
             kept.add([f"{block} 질문 \ud800"] * 20, ["답" * 40_000] * 20)
         assert len(kept) == 600
         assert kept[0] == ("0 질문 \ud800", "답" * 40_000) and kept[599][0] == "29 질문 \ud800"
+
+
+@given(st.lists(st.integers(0, 2**64 - 1)), st.lists(st.integers(0, 2**64 - 1)))
+def test_pairs_are_kept_once_and_found_again(numbers: list[int], others: list[int]) -> None:
+    mixed = np.array(numbers + others[: len(others) // 2], dtype=np.uint64)
+    assert _distinct(mixed).tolist() == sorted(set(mixed.tolist()))
+    ordered = np.sort(np.array(others, dtype=np.uint64))
+    assert _held(mixed, ordered).tolist() == [number in others for number in mixed.tolist()]
+
+
+def test_whoever_waits_for_the_search_is_told_that_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(near_beside, "_A_WHILE", 0.01)
+    texts = [(f"Where is parcel {n} today?", f"It is on its way to you, for day {n % 7}.") for n in range(3_000)]
+    with KeptTexts() as kept:
+        beside, here = NearBeside(kept, len(texts)), NearDuplicates(kept, len(texts))
+        asked, answers = [text[0] for text in texts], [text[1] for text in texts]
+        beside.add(len(texts), kept.add(asked, answers))
+        here.add(asked, answers)
+        keys = np.array([same_question(question) for question in asked], dtype=np.int64)
+        times: list[int] = []
+        apart = beside.near(keys, lambda: times.append(1))
+        assert times
+        times.clear()
+        assert here.near(keys, lambda: times.append(1)).groups.tolist() == apart.groups.tolist()
+        assert len(times) > 16

@@ -238,7 +238,7 @@ def test_beginnings_of_texts_are_no_marks_of_a_whole_answer(text: str) -> None:
 
 def test_several_right_options_are_all_learned(tmp_path: Path) -> None:
     answers = ["A,C", "B", "B; D", "ABD", "①③", "red and blue"]
-    lines = [f'Which of these fit, number {n}?,red,green,blue,{n}0,"{told}"' for n, told in enumerate(answers)]
+    lines = [f'Which of these fit in case {n}?,red,green,blue,{n}0,"{told}"' for n, told in enumerate(answers)]
     (tmp_path / "exam.csv").write_text("question,A,B,C,D,answer\n" + "\n".join(lines) + "\n", encoding="utf-8")
     table = opened(tmp_path / "exam.csv")
     found = guess(table)

@@ -39,27 +39,31 @@ def turns_of(example: Example) -> list[tuple[str, str]]:
 
 
 BOTH = [turn for pair in zip(ASKED, TOLD, strict=True) for turn in (("user", pair[0]), ("assistant", pair[1]))]
-KAKAO = "고객센터 님과 카카오톡 대화\n저장한 날짜 : 2025-03-01 10:00:00\n\n--------------- 2025년 3월 1일 토요일 ---------------\n"
+KAKAO = (
+    "고객센터 님과 카카오톡 대화\n저장한 날짜 : 2025-03-01 10:00:00\n\n"
+    "--------------- 2025년 3월 1일 토요일 ---------------\n"
+)
 EXPORTS = {
     "kakao on a computer": KAKAO
     + "".join(
-        f"[김철수] [오전 10:0{n}] {q}\n[고객센터] [오후 1:0{n}] {a}\n" for n, (q, a) in enumerate(zip(ASKED, TOLD))
+        f"[김철수] [오전 10:0{n}] {q}\n[고객센터] [오후 1:0{n}] {a}\n"
+        for n, (q, a) in enumerate(zip(ASKED, TOLD, strict=True))
     ),
     "kakao on a telephone": "2025년 3월 1일 토요일\n"
     + "".join(
         f"2025. 3. 1. 오전 10:0{n}, 김철수 : {q}\n2025. 3. 1. 오전 10:1{n}, 고객센터 : {a}\n"
-        for n, (q, a) in enumerate(zip(ASKED, TOLD))
+        for n, (q, a) in enumerate(zip(ASKED, TOLD, strict=True))
     ),
     "whatsapp": "3/1/25, 10:00 AM - Messages are end-to-end encrypted. Tap to learn more.\n"
     + "".join(
         f"3/1/25, 10:0{n} AM - Anna: {q}\n3/1/25, 11:0{n} AM - Shop Support: {a}\n"
-        for n, (q, a) in enumerate(zip(ASKED, TOLD))
+        for n, (q, a) in enumerate(zip(ASKED, TOLD, strict=True))
     ),
     "whatsapp in brackets": "".join(
         f"[01.03.25, 10:0{n}:05] Anna: {q}\n[01.03.25, 11:0{n}:45] Shop Support: {a}\n"
-        for n, (q, a) in enumerate(zip(ASKED, TOLD))
+        for n, (q, a) in enumerate(zip(ASKED, TOLD, strict=True))
     ),
-    "names and colons": "".join(f"Customer: {q}\nMaria Lopez: {a}\n" for q, a in zip(ASKED, TOLD)),
+    "names and colons": "".join(f"Customer: {q}\nMaria Lopez: {a}\n" for q, a in zip(ASKED, TOLD, strict=True)),
 }
 
 
@@ -85,7 +89,7 @@ def test_a_message_of_several_lines_stays_whole(tmp_path: Path) -> None:
 
 
 def test_blank_lines_part_the_exchanges_of_an_interview(tmp_path: Path) -> None:
-    text = "\n\n".join(f"Interviewer: {q}\nMaria Lopez: {a}" for q, a in zip(ASKED, TOLD))
+    text = "\n\n".join(f"Interviewer: {q}\nMaria Lopez: {a}" for q, a in zip(ASKED, TOLD, strict=True))
     examples = said(written(tmp_path / "talk.txt", text))
     assert [turns_of(one) for one in examples] == [BOTH[n : n + 2] for n in range(0, 10, 2)]
 
@@ -154,7 +158,9 @@ def test_numbered_columns_of_other_kinds_stay_as_they_are(columns: tuple[str, ..
 
 def test_turns_inside_of_a_text_are_told_apart_and_asked_about(tmp_path: Path) -> None:
     path = tmp_path / "talks.jsonl"
-    texts = [f"\n\nHuman: {q}\n\nAssistant: {a}\nNote: all good.\n\nHuman: Thanks" for q, a in zip(ASKED, TOLD)]
+    texts = [
+        f"\n\nHuman: {q}\n\nAssistant: {a}\nNote: all good.\n\nHuman: Thanks" for q, a in zip(ASKED, TOLD, strict=True)
+    ]
     path.write_text("\n".join(json.dumps({"chosen": text, "rejected": "\n\nHuman: x"}) for text in texts))
     table = opened(path)
     assert not guess(table).sure
@@ -179,9 +185,8 @@ def test_standing_instructions_beside_a_marked_text_are_no_question(tmp_path: Pa
 
 def test_a_talk_that_is_summed_up_stays_what_is_asked_about(tmp_path: Path) -> None:
     path = tmp_path / "sums.jsonl"
-    records = [
-        {"dialogue": f"Customer: {q}\nAgent: {a}", "summary": f"About it: {a[:15]}"} for q, a in zip(ASKED, TOLD)
-    ]
+    both = zip(ASKED, TOLD, strict=True)
+    records = [{"dialogue": f"Customer: {q}\nAgent: {a}", "summary": f"About it: {a[:15]}"} for q, a in both]
     path.write_text("\n".join(map(json.dumps, records)))
     assert guess(opened(path)).roles.messages is None
 

@@ -20,6 +20,7 @@ from studio.runs.project import Project, create_project
 from studio.ui import language, preferences, tasks, theme
 from studio.ui.session import Session
 from studio.ui.window import MainWindow
+from tests.ui.fit_stage import card, sized_model
 from tests.ui.small_model import small_model
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -56,6 +57,12 @@ def plain_appearance(qapp: QApplication) -> Iterator[None]:
     theme.apply(qapp, "light")
     yield
     language.set_language("en")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trace loads all of torch in a process of its own: only tests that are about it start one."""
+    monkeypatch.setattr("studio.ui.fitting.PATIENCE", 10_000_000)
 
 
 @pytest.fixture
@@ -155,3 +162,35 @@ def ready_session(project: Project, tmp_path: Path, qtbot: QtBot, trainer: None)
     made.close()
     assert tasks.wait_for_all()
     made.deleteLater()
+
+
+@pytest.fixture
+def fit_session(
+    project: Project, tmp_path: Path, qtbot: QtBot, trainer: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Session]:
+    """A model that says it has 1.1 billion parameters, a card with 8 GB, 7.5 of them free, and no data yet. The engine
+    is a stand-in that traces and tries, too."""
+    script = Path(sys.executable)
+    playing = script.read_text(encoding="utf-8").replace("stand_in_trainer.py", "stand_in_fitting.py")
+    script.write_text(playing, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent.parent))
+    values = {"model.source": "folder", "model.name": str(sized_model(tmp_path / "model"))}
+    project.save_recipe(with_values(project.load_recipe(), values))
+    made = Session(project)
+    qtbot.waitUntil(lambda: not made.model.looking)
+    made.take_reading(card(8, 7.5))
+    yield made
+    made.close()
+    assert tasks.wait_for_all()
+    made.deleteLater()
+
+
+@pytest.fixture
+def fit_session_with_data(fit_session: Session, tmp_path: Path, qtbot: QtBot) -> Session:
+    """The same with forty examples whose lengths are known: everything that a trial and a run need."""
+    data = tmp_path / "support.csv"
+    rows = "".join(f"Where is parcel {n}?,It is on its way: {n}.\n" for n in range(40))
+    data.write_text("question,answer\n" + rows, encoding="utf-8")
+    fit_session.open_data(data)
+    qtbot.waitUntil(lambda: fit_session.obstacle() is None and fit_session.lengths is not None, timeout=10_000)
+    return fit_session

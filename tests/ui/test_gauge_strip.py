@@ -10,7 +10,7 @@ from dataclasses import replace
 import psutil
 import pytest
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt
-from PySide6.QtGui import QImage
+from PySide6.QtGui import QAccessible, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -79,6 +79,7 @@ Show = Callable[[Told], GaugeStrip]
 def show(qtbot: QtBot, qapp: QApplication) -> Iterator[Show]:
     """`show(Told(...))` is a strip on the screen after its first reading."""
     theme.apply(qapp, "light")
+    QAccessible.setActive(True)  # as a screen reader does
     made: list[GaugeStrip] = []
 
     def _show(gauge: Told) -> GaugeStrip:
@@ -91,6 +92,7 @@ def show(qtbot: QtBot, qapp: QApplication) -> Iterator[Show]:
         return strip
 
     yield _show
+    QAccessible.setActive(False)
     for strip in made:
         strip.stop()
         strip.deleteLater()
@@ -104,7 +106,7 @@ def _next(qtbot: QtBot, strip: GaugeStrip) -> None:
 def _texts(strip: GaugeStrip) -> str:
     shown = [strip.details.text(), strip.accessibleName(), strip.accessibleDescription()]
     for line in strip.lines:
-        shown += [line.name.text(), line.amount.text(), line.details.text(), line.trouble.text(), line.spoken]
+        shown += [line.name.text(), line.amount.text(), line.details.text(), line.trouble.text(), line.spoken()]
         shown += [piece.word for piece in line.bar.pieces()]
     return "\n".join(shown)
 

@@ -231,5 +231,5 @@ def test_fetching_the_starter_model_reports_its_progress(session: Session, qtbot
     session.fetch_model()
     assert session.model.is_fetching()
     qtbot.waitUntil(lambda: not session.model.is_fetching() and not session.model.looking, timeout=10_000)
-    assert 10_000_000 in seen
+    qtbot.waitUntil(lambda: 10_000_000 in seen, timeout=10_000)  # updates come at most ten times a second
     assert session.model.fetch.state.fetched is not None

@@ -12,9 +12,12 @@ from studio.core.model_choice import Source
 from studio.core.recipe import with_values
 from studio.ui.pages.teach import TeachPage
 from studio.ui.session import Session
+from studio.ui.widgets.fit_changes import FitChanges
+from studio.ui.widgets.fit_table import FitTable
 from studio.ui.widgets.model_chooser import ModelChooser
 from studio.ui.widgets.plan_card import steps_estimate
 from studio.ui.window import MainWindow
+from tests.ui.fit_stage import card
 from tests.ui.test_window import words_on
 
 Opener = Callable[[Session], MainWindow]
@@ -162,3 +165,70 @@ def test_steps_are_counted_as_the_trainer_does(ready_session: Session) -> None:
     )
     assert steps_estimate(recipe, 36) == 10
     assert steps_estimate(recipe, 1) == 2
+
+
+def test_whether_it_fits_stands_beside_the_form(fit_session_with_data: Session, open_window: Opener) -> None:
+    page = teach(open_window(fit_session_with_data))
+    assert page.before is not None
+    fit_session_with_data.take_reading(card(8, 7.5))
+    assert page.before.fit.isVisible() and page.before.fit.verdict.text() == "Fits"
+    before = page.before.fit.needs.text()
+    fit_session_with_data.set_value("method.rank", 256)
+    assert page.before.fit.needs.text() != before
+
+
+def test_teaching_what_will_not_fit_asks_once_and_is_never_forbidden(
+    fit_session_with_data: Session, open_window: Opener, qtbot: QtBot
+) -> None:
+    session = fit_session_with_data
+    page = teach(open_window(session))
+    session.take_reading(card(8, 0.8))
+    page.teach_button.click()
+    assert page.question is not None and not session.is_training()
+    words = words_on(page.question)
+    assert "It won't fit" in words
+    assert "GB too little." in words
+    page.question.cancel_button.click()
+    page.teach_button.click()
+    assert session.is_training(), "asked once for the same settings"
+    qtbot.waitUntil(lambda: session.state.last is not None, timeout=10_000)
+    session.stop_training(keep=False)
+    qtbot.waitUntil(lambda: not session.is_training(), timeout=10_000)
+
+
+def test_the_question_leads_to_the_changes_or_starts_anyway(
+    fit_session_with_data: Session, open_window: Opener, qtbot: QtBot
+) -> None:
+    session = fit_session_with_data
+    page = teach(open_window(session))
+    session.take_reading(card(8, 0.8))
+    page.teach_button.click()
+    assert page.question is not None
+    fix, anyway = page.question.buttons
+    assert (fix.text(), anyway.text()) == ("Fix it for me", "Try anyway")
+    fix.click()
+    assert page.sheet is not None and page.sheet.isVisible() and not session.is_training()
+    page.sheet.close_sheet()
+    session.set_value("method.rank", 64)
+    page.teach_button.click()
+    page.question.buttons[1].click()
+    assert session.is_training()
+    qtbot.waitUntil(lambda: session.state.last is not None, timeout=10_000)
+    session.stop_training(keep=False)
+    qtbot.waitUntil(lambda: not session.is_training(), timeout=10_000)
+
+
+def test_the_card_opens_changes_and_the_table_over_the_window(
+    fit_session_with_data: Session, open_window: Opener, qtbot: QtBot
+) -> None:
+    page = teach(open_window(fit_session_with_data))
+    assert page.before is not None
+    fit_session_with_data.take_reading(card(24, 23))
+    page.before.fit.change.click()
+    assert isinstance(page.sheet, FitChanges)
+    page.sheet.close_sheet()
+    page.before.fit.table.click()
+    assert isinstance(page.sheet, FitTable)
+    sheet = page.sheet
+    qtbot.waitUntil(lambda: bool(sheet.model.rows), timeout=20_000)
+    sheet.close_sheet()

@@ -62,7 +62,7 @@ def examine(
                 tally.look(batch)
             survey.add(batch)
             progress(min(len(survey), count), count)
-        groups = survey.near.groups
+        groups = survey.search(lambda: progress(count, count)).groups
         held = np.array(held_out_positions(groups.tolist(), held_out, seed), dtype=np.int64)
         findings = [found for tally in tallies if (found := tally.finding(len(survey))) is not None]
         findings += beside_others(survey)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -99,12 +100,17 @@ class Survey:
     @cached_property
     def near(self) -> Near:
         """Groups of near duplicates and same questions."""
+        return self.search()
+
+    def search(self, waiting: Callable[[], None] = lambda: None) -> Near:
+        """What `near` holds; `waiting` is called every second or so until it is found."""
         questions = _numbers(self._questions)
         search = self._beside or self._search
         if search is None or not len(questions):
             alone = np.arange(len(questions), dtype=np.int32)
             return Near(alone, alone)
-        return search.near(questions)
+        self.near = search.near(questions, waiting)
+        return self.near
 
     def close(self) -> None:
         """End what still runs for this."""

@@ -208,7 +208,7 @@ class DataPage(PageFrame):
         came = has_table and self.loaded.isHidden()
         self.drop.setVisible(not has_table)
         self.loaded.setVisible(has_table)
-        self.partial.setVisible(has_table and self._stopped and session.examples is None)
+        self.partial.setVisible(has_table and session.examples is None and (self._stopped or self._broke_off()))
         self._paint_next()
         if came and self.isVisible():
             self.focus_first()  # the button that was pressed is gone
@@ -236,6 +236,11 @@ class DataPage(PageFrame):
             self._stopped = False
             self._session.open_data(good)
 
+    def _broke_off(self) -> bool:
+        """Whether something went wrong after the first rows that isn't a matter of which column is what."""
+        problem = self._session.data_problem
+        return problem is not None and problem.remedy is not Remedy.choose_columns
+
     def _paint_problem(self) -> None:
         problem = self._session.data_problem or self._file_problem
         if problem is not None and problem.remedy is Remedy.choose_columns and self.source.roles.is_open():
@@ -262,11 +267,15 @@ class DataPage(PageFrame):
         self.footer_note.setText(reason)
         if not has_table:
             self.set_lead(tr("Bring examples of how you answer. A few dozen are enough to begin with."))
-        elif reason:
+        elif reason or (self._broke_off() and not usable):
             self.set_lead(tr("Something has to be put right before this can be taught."))
         elif usable:
             self.set_lead(tr("Look through what the model will learn, then go on to Teach."))
+        elif session.reading_data and session.data.whole:
+            self.set_lead(tr("The examples are being made."))
         elif session.reading_data:
             self.set_lead(tr("These are the first rows. The rest is still being read."))
+        elif self._stopped:
+            self.set_lead(tr("Read all of it to go on, or choose another file."))
         else:
             self.set_lead(tr("Say which column asks and which answers."))

@@ -65,19 +65,26 @@ class ChangesBar(QFrame):
         self.hide()
 
     def show_steps(self, steps: Sequence[Step], *, can_undo: bool, can_redo: bool) -> None:
+        if can_undo and not steps:
+            return  # the examples are being made again; what was said before stays till then
         self.setVisible(bool(steps) or can_redo)
         lines = [f"{step_name(step.do)}: {step_words(step)}" for step in steps]
         self.words.setText(lines[-1] if lines else tr("Taken back."))
         self.words.setToolTip("\n".join(lines))
         self.setAccessibleName(lines[-1] if lines else tr("Taken back."))
         self.mark.setVisible(bool(lines))
+        gone = (self.undo.hasFocus() and not can_undo) or (self.redo.hasFocus() and not can_redo)
+        there = self.undo if can_undo else self.redo
+        there.setVisible(can_undo or can_redo)
+        if gone:
+            there.setFocus()  # before the pressed button goes, else the keyboard goes with it
         self.undo.setVisible(can_undo)
         self.redo.setVisible(can_redo)
         shown = list(reversed(steps))
         told = any(step.excerpts for step in steps) or len(steps) > 1
         self.show_button.setVisible(told)
-        if not told:
-            self.area.hide()
+        if not told and not self.area.isHidden():
+            self._toggle()
         self.details.setText("<br>".join(map(details, shown)))
 
     def _toggle(self) -> None:

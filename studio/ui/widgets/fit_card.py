@@ -98,7 +98,7 @@ class FitCard(Card):
         self._ageing.timeout.connect(self._paint_source)
         self.bar.named.connect(self._show_part)
         self._fitting.changed.connect(self.paint)
-        self._fitting.trial_changed.connect(self.paint)
+        self._fitting.trial.changed.connect(self.paint)
         session.data_changed.connect(self._paint_buttons)
         session.model_changed.connect(self._paint_buttons)
         self.paint()
@@ -179,7 +179,7 @@ class FitCard(Card):
     @Slot()
     def _paint_buttons(self) -> None:
         fitting = self._fitting
-        answer, trying = fitting.answer, fitting.trying
+        answer, trying = fitting.answer, fitting.trial.asked is not None
         obstacle = fitting.trial_obstacle()
         self.trial.setVisible(fitting.drafted is not None and not trying)
         self.trial.setEnabled(obstacle is None)
@@ -188,16 +188,16 @@ class FitCard(Card):
         self.trial.setAccessibleDescription(self.trial.toolTip())
         room = answer is not None and answer.verdict == "fits"
         self.change.setText(tr("Make it faster") if room else tr("Fix it for me"))
-        offered = answer is not None and (answer.verdict in ("no", "tight") or (room and bool(fitting.faster())))
+        offered = answer is not None and (answer.verdict in ("no", "tight") or (room and self._could_be_faster()))
         self.change.setVisible(offered and not trying)
         self.buttons.setVisible(not self.trial.isHidden() or not self.change.isHidden())
         if trying:
-            phase = fitting.trial.state.phase if fitting.trial is not None else None
+            phase = fitting.trial.state.phase if fitting.trial.state is not None else None
             words = tr("Freezing the examples for the trial.")
             self.progress.show_progress(None if phase is None else (0, 0, phase.text), words)
         else:
             self.progress.hide()
-        problem = fitting.trial_problem
+        problem = fitting.trial.problem
         _say(self.trouble, " ".join(tr_sentence(s) for s in problem.sentences()) if problem is not None else "")
         self.undo.setVisible(fitting.can_undo)
 
@@ -206,6 +206,12 @@ class FitCard(Card):
         # The line keeps its place once it was there, so that nothing jumps under the pointer.
         self.part.setText(words)
         self.part.setVisible(bool(words) or self.part.isVisible())
+
+    def _could_be_faster(self) -> bool:
+        from studio.device.remedies import faster
+
+        case = self._fitting.advice()
+        return case is not None and bool(faster(case))
 
     def _processor(self) -> bool:
         drafted = self._fitting.drafted

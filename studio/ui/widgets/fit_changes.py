@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from studio.core.problems import ProblemError
+from studio.ui.fit_advice import after, plan
 from studio.ui.fitting import Fitting
 from studio.ui.language import tr, tr_sentence
 from studio.ui.theme import GAP, GAP_PAGE, GAP_SMALL
@@ -57,20 +58,23 @@ class FitChanges(Sheet):
     applied = Signal()
 
     def __init__(self, window: QWidget, fitting: Fitting) -> None:
+        from studio.device.remedies import faster
+
         answer = fitting.answer
         room = answer is not None and answer.verdict == "fits"
         super().__init__(window, tr("What would make it faster") if room else tr("Fix it for me"), WIDTH, HEIGHT)
         self._fitting = fitting
+        self._case = fitting.advice()
         if room:
             lead = tr("It fits with room to spare. These use that room; nothing is changed before you press Apply.")
             ticked: tuple[Change, ...] = ()
-            offered = fitting.faster()
+            offered = faster(self._case) if self._case is not None else ()
         else:
             lead = tr("The ticked changes cost least. Nothing is changed before you press Apply.")
-            plan = fitting.plan()
-            ticked = plan.together if plan is not None else ()
+            found = plan(self._case) if self._case is not None else None
+            ticked = found.together if found is not None else ()
             taken = {key for change in ticked for key in change.changes}
-            others = plan.each if plan is not None else ()
+            others = found.each if found is not None else ()
             offered = (*ticked, *(change for change in others if not taken & set(change.changes)))
         if not offered:
             lead = tr("Nothing more can be changed here that would make room: choose a much smaller model.")
@@ -119,13 +123,13 @@ class FitChanges(Sheet):
 
     def _paint(self) -> None:
         chosen = self.chosen()
-        after = self._fitting.with_changes(chosen)
-        if after is not None:
-            self.mark.show_look(LOOKS[after.verdict])
-            self.mark.setAccessibleName(tr(after.word))
-            self.mark.setToolTip(tr(after.word))
+        if self._case is not None:
+            result = after(self._case, chosen)
+            self.mark.show_look(LOOKS[result.verdict])
+            self.mark.setAccessibleName(tr(result.word))
+            self.mark.setToolTip(tr(result.word))
             start = tr("With these:") if chosen else tr("As it is now:")
-            self.result.setText(f"{start} {verdict(after)}")
+            self.result.setText(f"{start} {verdict(result)}")
         self.accept.setText(
             tr("Apply 1 change")
             if len(chosen) == 1

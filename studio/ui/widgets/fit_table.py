@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from studio.ui.fit_advice import on_card
 from studio.ui.fitting import Fitting
 from studio.ui.language import tr
 from studio.ui.tasks import run_in_background
@@ -205,7 +206,8 @@ class FitTable(Sheet):
     @Slot()
     def _show_what_if(self) -> None:
         total = self.what_if.currentData()
-        found = self._fitting.on_card(total << 30)
+        case = self._fitting.case
+        found = on_card(case, total << 30) if case is not None else None
         self.mark.setVisible(found is not None)
         if found is None:
             self.answer.setText(tr("Choose a model first."))

@@ -25,7 +25,7 @@ def needs(answer: Fit, processor: bool) -> str:
         return tr("Needs about {amount}.", amount=gigabytes(answer.needed))
     values = {"needed": number(answer.needed), "usable": number(answer.usable)}
     if answer.needed > answer.usable:
-        short = number(answer.needed - answer.usable)
+        short = f"{float(values['needed']) - float(values['usable']):.1f}"  # as anybody would count it
         if processor:
             text = tr("Needs about {needed} GB of system memory; {usable} GB can be used now.", **values)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
@@ -52,7 +52,7 @@ class GaugeLine(QWidget):
         self.trouble = GaugeText("bad")
         self.more: QPushButton = button(tr("Details"), "link", self._toggle_problem)
         self.details = GaugeText("small")
-        self.spoken = ""
+        self._numbers: Callable[[], str] = str
         self.aligned = (0, 0)
         self._problem: Problem | None = None
         self._instead = False
@@ -86,12 +86,12 @@ class GaugeLine(QWidget):
         if card.problem is not None:
             self.details.set_parts(())
             self.amount.set_parts(())
-            self.spoken = f"{name}: {self.trouble.text()}"
+            self._numbers = lambda: f"{name}:"
             return
         self.bar.set_shares(card.total, card.used, card.this_run, card.free)
         self.amount.setText(words.card_short(card) if folded else words.of_total(card.used, card.total))
         self.details.set_parts(words.card_details(card, peak, running))
-        self.spoken = self._spoken(words.spoken(name, card.used, card.total, card.this_run, card.free))
+        self._numbers = lambda: words.spoken(name, card.used, card.total, card.this_run, card.free)
 
     def show_system(self, system: SystemMemory, peak: Peak, *, running: bool, problem: Problem | None) -> None:
         """Paint the computer's memory, and why no card is shown where that is a problem."""
@@ -101,11 +101,12 @@ class GaugeLine(QWidget):
         self.bar.set_shares(system.total, system.used, system.this_run, system.available)
         self.amount.setText(words.of_total(system.used, system.total))
         self.details.set_parts(words.system_details(system, peak, running))
-        self.spoken = self._spoken(words.spoken(name, system.used, system.total, system.this_run, system.available))
+        self._numbers = lambda: words.spoken(name, system.used, system.total, system.this_run, system.available)
 
-    def _spoken(self, numbers: str) -> str:
-        said = [self.trouble.text(), numbers, f"{self.details.text()}."]
-        return " ".join(part for part in said if part)
+    def spoken(self) -> str:
+        """The line for a screen reader."""
+        details = f"{self.details.text()}." if self.details.text() else ""
+        return " ".join(part for part in (self._numbers(), self.trouble.text(), details) if part)
 
     def _set_problem(self, problem: Problem | None, *, beside_bar: bool = False) -> None:
         instead = problem is not None and not beside_bar

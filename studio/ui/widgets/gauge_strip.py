@@ -6,7 +6,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication, QEvent, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QCloseEvent, QHideEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QShowEvent
+from PySide6.QtGui import (
+    QAccessible,
+    QCloseEvent,
+    QHideEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QShowEvent,
+)
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 from shiboken6 import isValid
 
@@ -213,7 +223,7 @@ class GaugeStrip(QWidget):
         reading, running = self._reading, self._run_pid is not None
         if reading is None:
             self.details.setText(tr("Looking for graphics cards ..."))
-            self._say(tr("Graphics memory"), self.details.text())
+            self.setAccessibleName(tr("Graphics memory"))
             return
         cards = reading.cards
         self._have_lines(max(1, len(cards)))
@@ -231,8 +241,9 @@ class GaugeStrip(QWidget):
         if notes != self.notes.text():
             self.notes.setText(notes)
             self.notes.setVisible(bool(notes))
-        spoken = " ".join([*(line.spoken for line in self.lines), notes])
-        self._say(tr("Graphics memory") if cards else tr("System memory"), spoken.strip())
+        if QAccessible.isActive() or not self.accessibleDescription():  # else nobody listens
+            spoken = " ".join([*(line.spoken() for line in self.lines), notes])
+            self._say(tr("Graphics memory") if cards else tr("System memory"), spoken.strip())
 
     def _say(self, name: str, description: str) -> None:
         text = f"{description} {tr('Press Enter for ten minutes of history.')}"

@@ -16,6 +16,7 @@ from studio.ui.widgets.reading_pane import ReadingPane
 from studio.ui.widgets.severity_mark import look_icon
 
 if TYPE_CHECKING:
+    from studio.core.words import Sentence
     from studio.data.doctor.findings import Report
 
 
@@ -53,6 +54,12 @@ class Inspector(QTabWidget):
         self.setTabToolTip(place, grade_words(report.grade) if report is not None else "")
         if worth and not self._chosen:
             self.setCurrentWidget(self._doctor)
+
+    def show_examining(self, progress: tuple[int, int, Sentence] | None) -> None:
+        """On the doctor's tab, how far he is: another one may be in front."""
+        done, total, _ = progress or (0, 0, None)
+        share = f" ({100 * done // total} %)" if total else " ..."
+        self.setTabText(self.indexOf(self._doctor), tr("Doctor") + share)
 
     def show_reading(self) -> None:
         """A person asked for an example."""

@@ -38,7 +38,6 @@ class LoadedData(QWidget):
         self._listed: object = None
         self._tokens: object = None
         self._path = ""
-        self._whole: object = None
         self._position: int | None = None
         self._read: object = None
         self._asked = 0
@@ -150,10 +149,9 @@ class LoadedData(QWidget):
             self.inspector.findings.forget()
             self.inspector.show_report(None)
         settled = [doubt for doubt in table.doubts if self._is_settled(doubt)]
-        if session.reading_data and found is None and table is not self._whole:
+        if not session.data.whole:
             self.source.show_beginning(table, settled)
         else:
-            self._whole = table  # while its parts are tried, the parts stay on show, and the keyboard with them
             sure = session.guess_sure or self._is_settled("roles")
             self.source.show_table(table, session.recipe.data, sure=sure, why=session.guess_why, settled=settled)
         self._paint_list()
@@ -192,6 +190,8 @@ class LoadedData(QWidget):
         findings.show_steps(session.steps, can_undo=session.can_undo, can_redo=session.can_redo)
         if not waiting:
             self.inspector.show_report(report)
+        elif session.examining:
+            self.inspector.show_examining(session.data_progress)
         if self._repairing and session.steps and not session.reading_data:
             self._repairing = False
             if findings.isVisible():

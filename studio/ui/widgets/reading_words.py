@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from studio.ui.language import tr
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from studio.data.table import Doubt, Table
 
 ENCODINGS = ("utf-8", "cp949", "cp1252", "utf-16", "cp932", "gb18030", "big5", "cp1251")
@@ -73,6 +75,11 @@ def has_names(table: Table) -> bool:
 def is_document(table: Table) -> bool:
     """Whether the rows are passages of a text."""
     return table.format == "document"
+
+
+def source_name(path: Path) -> str:
+    """What a file is called; what was pasted has a name that nobody gave it."""
+    return tr("Pasted text") if path.parent.name == "pasted" and path.name.startswith("pasted-") else path.name
 
 
 def source_facts(table: Table, passage_length: int) -> str:

@@ -154,6 +154,8 @@ class RoleChooser(QWidget):
         self._table, self._roles, self._instructions = table, roles, instructions
         if roles.shape is not None:
             self._shape = roles.shape
+        elif other:
+            self._shape = "pair"  # not what the file before was
         if other:
             self._make_cards(table)
             self._with_template = bool(roles.question_template)

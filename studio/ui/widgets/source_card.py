@@ -15,7 +15,7 @@ from studio.ui.theme import GAP, GAP_WIDE
 from studio.ui.widgets.asking_line import AskingLine
 from studio.ui.widgets.card import Card
 from studio.ui.widgets.reading_options import NO_NAMES, ReadingOptions
-from studio.ui.widgets.reading_words import doubt_words, has_names, source_facts
+from studio.ui.widgets.reading_words import doubt_words, has_names, source_facts, source_name
 from studio.ui.widgets.role_chooser import RoleChooser
 from studio.ui.widgets.tab_order import follow
 from studio.ui.widgets.text import ElidedLabel, button, clear_layout_widget, line
@@ -93,7 +93,7 @@ class SourceCard(Card):
         Where the same file is read in another way, what a person works with stays in its place, and the keyboard too.
         """
         self._told = None
-        self.name.setText(table.path.name)
+        self.name.setText(source_name(table.path))
         self.facts.setText(tr("the first {n} rows", n=f"{len(table.rows):,}"))
         self._show_doubts(table, settled)
         if self._table is not None and self._table.path == table.path:
@@ -115,7 +115,7 @@ class SourceCard(Card):
         self._line.show()
         self.roles.show()
         self.roles.setEnabled(True)
-        self.name.setText(table.path.name)
+        self.name.setText(source_name(table.path))
         self.name.setAccessibleDescription(str(table.path))
         self.facts.setText(source_facts(table, choice.passage_length))
         self.how.setVisible(self.options.offers(table))
@@ -145,8 +145,8 @@ class SourceCard(Card):
             asked.ask(doubt_words(doubt, table))
             answers = [asked.add(tr("Looks right"), partial(self._confirm, doubt))]
             if doubt == "header" and has_names(table):
-                no_names = {"header_row": NO_NAMES}
-                answers.append(asked.add(tr("No, they are an example"), lambda: self.reading_changed.emit(no_names)))
+                no_names = partial(self.reading_changed.emit, {"header_row": NO_NAMES})
+                answers.append(asked.add(tr("No, they are an example"), no_names))
             answers.append(asked.add(tr("Choose another"), partial(self._choose_other, doubt)))
             self._asked.addWidget(asked)
             last = follow(last, answers)
