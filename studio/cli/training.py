@@ -28,6 +28,7 @@ from studio.runs.command import end_forcefully, stop
 from studio.runs.desk import Desk
 from studio.runs.dry_run import first_batch
 from studio.runs.follow import standing
+from studio.runs.measured import record
 from studio.runs.project import Project, projects
 from studio.runs.start import create_run, start_job
 from studio.runs.summary import summarise
@@ -52,7 +53,9 @@ def run_training(recipe: Recipe, project_name: str, quiet: bool, anyway: bool = 
     """Fetch what is missing, freeze, train and follow to the end. Raises ProblemError."""
     data = _examined(recipe, quiet, anyway)
     run = create_run(chosen_project(project_name), data.recipe, data.table, data.made, _facts())
-    return run, follow_to_the_end(run, start_job(run, Train()), quiet=quiet)
+    state = follow_to_the_end(run, start_job(run, Train()), quiet=quiet)
+    record(run)
+    return run, state
 
 
 def dry_run(recipe: Recipe, arguments: argparse.Namespace) -> int:

@@ -20,6 +20,11 @@ from studio.data import limits
 _BLOCK = 1 << 20
 _CELL = re.compile(rb"""<(?:\w+:)?(?:c|row)\s[^>]*?\br=["']([A-Za-z]{0,3})(\d{1,10})["']""")
 _LONGEST_TAG = 4096
+# A result that is an empty text has the type str.
+_UNCOUNTED = re.compile(
+    rb"<(?:\w+:)?c(?:\s(?![^>]*\bt=[\"']str)[^>]*)?>\s*<(?:\w+:)?f(?:\s[^>]*)?>[^<]*</(?:\w+:)?f>\s*"
+    rb"(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>"
+)
 
 
 def zip_names(path: Path) -> list[str]:
@@ -28,17 +33,20 @@ def zip_names(path: Path) -> list[str]:
         return archive.namelist()
 
 
-def guard_xlsx(path: Path) -> None:
-    """Raises `ProblemError` when the workbook would unpack to too much."""
+def guard_xlsx(path: Path) -> bool:
+    """Whether a formula stands in it without the result that a spreadsheet program saves beside it; programs that only
+    write workbooks leave it out. Raises `ProblemError` when the workbook would unpack to too much."""
+    uncounted = False
     with _opened(path) as archive:
         _guard_declared(path, archive)
         for part in archive.infolist():
             blocks = _blocks(path, archive, part)
             if part.filename.startswith("xl/worksheets/") and part.filename.endswith(".xml"):
-                _guard_spread(path, blocks)
+                uncounted |= _guard_spread(path, blocks)
             else:
                 for _ in blocks:
                     pass
+    return uncounted
 
 
 def guard_ods(path: Path) -> None:
@@ -174,7 +182,8 @@ def _really_holds_more(path: Path, part: zipfile.ZipInfo) -> bool:
     return not unpacker.eof
 
 
-def _guard_spread(path: Path, blocks: Iterator[bytes]) -> None:
+def _guard_spread(path: Path, blocks: Iterator[bytes]) -> bool:
+    uncounted = False
     widest, lowest, tail = 1, 1, b""
     for block in blocks:
         text = tail + block
@@ -186,7 +195,9 @@ def _guard_spread(path: Path, blocks: Iterator[bytes]) -> None:
             widest = max(widest, column)
         if widest * lowest > limits.SHEET_CELLS:
             raise limits.unpacks_too_large(path)
+        uncounted = uncounted or bool(_UNCOUNTED.search(text))
         tail = text[-_LONGEST_TAG:]
+    return uncounted
 
 
 _ROW_RECORD = 0

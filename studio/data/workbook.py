@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import python_calamine
@@ -31,8 +31,9 @@ def open_workbook(path: Path, choice: DataChoice, kind: str) -> Table:
     size = path.stat().st_size
     if size > limits.WORKBOOK_BYTES:
         raise limits.too_large(path, size, limits.WORKBOOK_BYTES)
+    uncounted = False
     if kind == "xlsx":
-        guard_xlsx(path)
+        uncounted = guard_xlsx(path)
     elif kind == "xlsb":
         guard_xlsb(path)
     elif kind == "ods":
@@ -40,7 +41,7 @@ def open_workbook(path: Path, choice: DataChoice, kind: str) -> Table:
     try:
         with open(path, "rb") as file:
             book = python_calamine.CalamineWorkbook.from_filelike(file)
-            return _table(path, choice, book)
+            table = _table(path, choice, book)
     except python_calamine.PasswordError as error:
         raise password_protected(path) from error
     except (python_calamine.CalamineError, python_calamine.ZipError, python_calamine.XmlError) as error:
@@ -49,6 +50,13 @@ def open_workbook(path: Path, choice: DataChoice, kind: str) -> Table:
         if type(error).__name__ == "PanicException":  # the Rust reader gave up; pyo3 raises this past Exception
             raise broken_workbook(path) from error
         raise
+    if not uncounted:
+        return table
+    text = N_(
+        "Some cells hold formulas without results, so they are read as empty. Open the file in a spreadsheet program, "
+        "save it there, and choose it again."
+    )
+    return replace(table, notes=(*table.notes, sentence(text)))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from studio.core.problems import Problem
 from studio.core.run import JobFolder, RunState
 from studio.ui.followed_job import FollowedJob
 from studio.ui.tasks import run_in_background
+
+
+OLD = 24 * 3600.0
+"""Seconds after which a folder of such a job is nobody's any more: they take seconds, or a minute."""
 
 
 class Errand(QObject):
@@ -59,9 +64,18 @@ class Errand(QObject):
         shutil.rmtree(self.litter, ignore_errors=True)
 
     def clean_up(self, after: Callable[[], object] = lambda: None) -> None:
-        """Delete what it left, beside the window."""
+        """Delete what it left, beside the window, and what a window left behind that was killed."""
         litter = self.litter
-        run_in_background(self, lambda: shutil.rmtree(litter, ignore_errors=True), lambda _: after())
+
+        def sweep() -> None:
+            shutil.rmtree(litter, ignore_errors=True)
+            kind = litter.name.partition("-")[0]
+            for other in litter.parent.glob(f"{kind}-*"):
+                with contextlib.suppress(OSError):
+                    if time.time() - other.stat().st_mtime > OLD:
+                        shutil.rmtree(other, ignore_errors=True)
+
+        run_in_background(self, sweep, lambda _: after())
 
     def _end_process(self) -> None:
         # A job in the middle of a library's code doesn't hear that it should end, and this one leaves nothing behind.

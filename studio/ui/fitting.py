@@ -37,6 +37,9 @@ PATIENCE = 700
 SETTLING = 0.5
 """Seconds after the end of a trial in which its memory may still count as taken."""
 
+TELLABLE = 1 << 26
+"""Bytes: a smaller difference in what can be used isn't shown anew."""
+
 KEPT = 64
 """Traced and proven answers that are remembered, so that going back to a setting needs no new ones."""
 
@@ -112,12 +115,21 @@ class Fitting(QObject):
     def refresh(self) -> None:
         """Calculate anew, and take the traced or proven answer where there is one for just these settings."""
         self._stale = False
-        seen = (self.answer, self.problem, self.estimate, self.asked)
+        asked, seen = self.asked, self._to_be_seen()
         self._answer()
-        if self.asked != seen[-1]:
+        if self.asked != asked:
             self._trace_soon()
-        if (self.answer, self.problem, self.estimate, self.asked) != seen:
+        if self._to_be_seen() != seen:
             self.changed.emit()
+
+    def _to_be_seen(self) -> tuple[object, ...]:
+        """What whoever watches can tell apart: what is free changes by a little with every look at the machine."""
+        answer = self.answer
+        if answer is None:
+            return (self.problem,)
+        usable = None if answer.usable is None else round(answer.usable / TELLABLE)
+        rest = (answer.verdict, answer.needed, answer.source, answer.disk, answer.seconds, len(answer.why))
+        return (usable, *rest, self.estimate, self.asked)
 
     # The answer
 

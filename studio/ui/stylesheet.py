@@ -104,6 +104,8 @@ QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox, QPlainTextEdit, QTextEdit, QText
   background: {c.surface}; color: {c.text}; border: 1px solid {c.field_line}; border-radius: 6px;
   selection-background-color: {c.accent}; selection-color: {c.accent_text}; }}
 QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox {{ padding: 5px 8px; min-height: 20px; }}
+QLineEdit > QToolButton, QLineEdit > QToolButton:hover {{
+  border: none; background: transparent; padding: 0; min-height: 0; }}
 QAbstractSpinBox QLineEdit, QAbstractSpinBox QLineEdit:focus {{
   border: none; background: transparent; padding: 0; min-height: 0; }}
 QPlainTextEdit, QTextEdit, QTextBrowser {{ padding: 6px; }}

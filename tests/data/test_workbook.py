@@ -231,3 +231,33 @@ def test_entities_that_multiply_are_refused(tmp_path: Path) -> None:
         assert all(len(str(row["question"])) < 1000 for row in opened(file).rows)
     except Exception as error:
         assert type(error).__name__ == "ProblemError"
+
+
+@pytest.mark.parametrize(
+    ("cell", "is_said"),
+    [
+        ('<c r="B2"><f>C2&amp;"!"</f><v></v></c>', True),
+        ('<c r="B2" s="3"><f>C2&amp;"!"</f></c>', True),
+        ('<c r="B2" t="str"><f>C2&amp;""</f><v></v></c>', False),
+        ('<c r="B2" t="str"><f>C2&amp;"!"</f><v>There!</v></c>', False),
+        ('<c r="B2"><v></v></c>', False),
+    ],
+)
+def test_formulas_without_results_are_told(tmp_path: Path, cell: str, is_said: bool) -> None:
+    path = write_xlsx(tmp_path / "book.xlsx", {"Sheet": ROWS})
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    rows = [
+        "<row r='1'><c r='A1' t='inlineStr'><is><t>question</t></is></c>"
+        "<c r='B1' t='inlineStr'><is><t>answer</t></is></c></row>",
+        f"<row r='2'><c r='A2' t='inlineStr'><is><t>Where?</t></is></c>{cell}</row>",
+        "<row r='3'><c r='A3' t='inlineStr'><is><t>When?</t></is></c>"
+        "<c r='B3' t='inlineStr'><is><t>Soon</t></is></c></row>",
+    ]
+    kind = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    sheet = f"<worksheet xmlns='{kind}'><sheetData>{''.join(rows)}</sheetData></worksheet>"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in parts.items():
+            archive.writestr(name, sheet if name.startswith("xl/worksheets/") else data)
+    notes = " ".join(note.english() for note in opened(path).notes)
+    assert ("formulas without results" in notes) == is_said

@@ -57,3 +57,19 @@ def test_projects_without_a_home_are_none(home: Path) -> None:
     home.rmdir()
     assert projects() == []
     assert Project(home / "x").runs() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "suffix"),
+    [
+        ('[\n {"question": "a", "answer": "b"}]', ".json"),
+        ('{"question": "a", "answer": "b"}\n', ".json"),
+        ("[10:21] Anna: Is the room free?\n[10:22] Ben: Yes.\n", ".txt"),
+        ("[홍길동] [오전 10:21] 방 비었나요?\n[김서연] [오전 10:22] 네.\n", ".txt"),
+        ("question\tanswer\na\tb\n", ".tsv"),
+    ],
+)
+def test_what_was_pasted_is_kept_as_what_it_is(text: str, suffix: str) -> None:
+    kept = create_project("P").keep_pasted(text)
+    assert kept.suffix == suffix
+    assert kept.read_text(encoding="utf-8") == text

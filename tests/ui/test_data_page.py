@@ -5,18 +5,21 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QCoreApplication, QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QGuiApplication
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
 from studio.core.recipe import with_values
 from studio.core.words import sentence
 from studio.data.samples import sample
 from studio.runs.project import create_project
+from studio.ui import tasks
 from studio.ui.pages.data import DataPage
 from studio.ui.session import Session
 from studio.ui.widgets.role_parts import column_of
@@ -152,7 +155,18 @@ def test_where_columns_are_unclear_the_file_is_shown_as_it_is_and_the_parts_are_
     assert page.source.roles.is_open()
     assert page.table.model.listing.raw and page.table.model.total == 40
     assert not page.next.isEnabled()
-    assert page._session.data_problem is not None and page.problems()
+    assert page._session.data_problem is not None
+    assert not page.problems()  # the columns wait to be chosen, and beside them stands what is missing
+    assert "Choose the column with the questions" in page.source.roles.preview.text
+    question = page.source.roles.chips["question"]
+    assert question.hasFocus()
+    question.column_chosen.emit("question", "a")
+    qtbot.waitUntil(lambda: page._session.recipe.data.roles.question == "a", timeout=LONG)
+    qtbot.waitUntil(lambda: not page._session.reading_data, timeout=LONG)
+    assert question.isVisible() and question.hasFocus()
+    page.source.roles.chips["answer"].column_chosen.emit("answer", "b")
+    qtbot.waitUntil(lambda: page._session.report is not None and page.table.model.total == 40, timeout=LONG)
+    assert page.source.roles.is_open() and question.hasFocus()
 
 
 def test_roles_chosen_at_the_columns_are_used_and_kept_in_the_recipe(
@@ -185,6 +199,41 @@ def test_another_separator_reads_the_file_again(page: DataPage, qtbot: QtBot, tm
     delimiter.setCurrentIndex(delimiter.findData(","))
     qtbot.waitUntil(lambda: "commas" in page.source.facts.text(), timeout=LONG)
     assert page._session.recipe.data.delimiter == ","
+    assert delimiter.isVisible()  # it may not be the right one either
+    read(qtbot, page, sample("en"))
+    assert not delimiter.isVisible() and page.source.how.text() == "Change how it is read"
+
+
+def test_a_file_that_becomes_another_is_noticed_and_read_again_when_asked(
+    page: DataPage, qtbot: QtBot, tmp_path: Path
+) -> None:
+    file = replies(tmp_path / "replies.csv")
+    read(qtbot, page, file)
+    qtbot.waitUntil(lambda: tasks.wait_for_all() and page._watched._stamp is not None, timeout=LONG)
+    page.hide()
+    page.show()
+    tasks.wait_for_all()
+    QCoreApplication.processEvents()
+    assert not page.other.isVisible()
+    replies(file, count=50)
+    page.hide()
+    page.show()
+    qtbot.waitUntil(page.other.isVisible, timeout=LONG)
+    assert page.table.model.total == 40
+    page.other.findChildren(QPushButton)[0].click()
+    qtbot.waitUntil(lambda: page.table.model.total == 50, timeout=LONG)
+    assert not page.other.isVisible()
+
+
+def test_the_doctors_tab_tells_how_far_he_is(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
+    read(qtbot, page, replies(tmp_path / "replies.csv"))
+    session, tabs = page._session, page.inspector
+    session.data.report, session.data.examining = None, True
+    session.data.progress = (10, 40, sentence("Looking for what could be wrong with the examples."))
+    page.loaded.paint()
+    assert tabs.tabText(1) == "Doctor (25 %)"
+    session.cancel_data()
+    assert tabs.tabText(1) == "Doctor"
 
 
 def test_doubles_are_found_left_out_and_brought_back(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
@@ -207,9 +256,11 @@ def test_doubles_are_found_left_out_and_brought_back(page: DataPage, qtbot: QtBo
     QTest.keyClick(page, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     qtbot.waitUntil(lambda: page.table.model.total == 49 and not page._session.examining, timeout=LONG)
     assert changes.redo.isVisible() and not changes.undo.isVisible()
-    changes.redo.click()
+    changes.redo.setFocus()
+    QTest.keyClick(changes.redo, Qt.Key.Key_Space)
     qtbot.waitUntil(lambda: page.table.model.total == 40 and not page._session.examining, timeout=LONG)
     assert [repair.do for repair in page._session.recipe.data.repairs] == ["keep_one"]
+    assert changes.undo.hasFocus()  # the keyboard doesn't go with the button that was pressed
 
 
 def test_too_few_examples_refuse_the_next_step_and_say_why(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
@@ -316,7 +367,9 @@ def test_first_rows_are_shown_while_the_rest_is_read(page: DataPage, qtbot: QtBo
     """Painted from what a session tells while a large file is on its way."""
     read(qtbot, page, replies(tmp_path / "replies.csv"))
     session = page._session
-    session.data.examples, session.data.report = None, None
+    assert session.table is not None
+    session.data.table = replace(session.table, path=tmp_path / "large.csv")
+    session.data.examples, session.data.report, session.data._folder = None, None, None
     session.data.reading, session.data.progress = True, (200, 1_200_000, sentence("Reading the rows."))
     session.data_changed.emit()
     qtbot.waitUntil(page.reading.isVisible)

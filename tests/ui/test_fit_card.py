@@ -9,11 +9,13 @@ from collections.abc import Iterator
 import pytest
 from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from studio.core.problems import Problem
 from studio.ui import language, theme
+from studio.ui.fit_advice import plan
+from studio.ui.pages.teach import BeforeView
 from studio.ui.session import Session
 from studio.ui.widgets.fit_bar import FitBar, parts_of
 from studio.ui.widgets.fit_card import FitCard
@@ -258,7 +260,7 @@ def test_the_table_answers_what_if_i_had_another_card(fit_session: Session, wind
     sheet = FitTable(window, fit_session.fitting)
     assert sheet.what_if.currentText() == "12 GB"
     assert sheet.answer.text().startswith("Fits. Needs about") and sheet.answer.text().endswith("of 11.8 GB.")
-    fit_session.set_values({"method.kind": "full"})
+    fit_session.set_values({"training.max_length": 2048, "training.batch_size": 32, "method.kind": "lora"})
     fit_session.fitting.refresh()
     sheet.what_if.setCurrentIndex(0)
     assert sheet.answer.text().startswith("Won't fit.")
@@ -271,16 +273,16 @@ def test_the_table_answers_what_if_i_had_another_card(fit_session: Session, wind
 def test_no_word_is_cut_off(fit_session: Session, qtbot: QtBot, qapp: QApplication, tongue: str, look: str) -> None:
     language.set_language(tongue)
     theme.apply(qapp, look)
-    page = QWidget()
-    page.resize(400, 900)
-    column = QVBoxLayout(page)
-    made = FitCard(fit_session)
-    column.addWidget(made)
-    column.addStretch(1)
+    page = BeforeView(fit_session)
+    page.resize(800, 480)
+    made = page.fit
     qtbot.addWidget(page)
     with qtbot.waitExposed(page):
         page.show()
     make_it_tight(fit_session)
+    case = fit_session.fitting.advice()
+    assert case is not None
+    fit_session.fitting.apply(plan(case).together)
     qapp.processEvents()
     for words in made.findChildren(QLabel):
         if words.isVisible():
@@ -290,6 +292,9 @@ def test_no_word_is_cut_off(fit_session: Session, qtbot: QtBot, qapp: QApplicati
     for button in made.findChildren(QPushButton):
         if button.isVisible():
             assert button.width() >= button.minimumSizeHint().width(), button.text()
+            around = button.parentWidget()
+            assert around is not None and around.rect().contains(button.geometry()), button.text()
+            assert button.height() >= button.sizeHint().height(), button.text()
     page.hide()
 
 

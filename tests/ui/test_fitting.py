@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Iterator
@@ -129,6 +130,9 @@ def test_own_code_of_a_model_is_a_reason_and_nothing_is_started_for_it(
 
 
 def test_the_traced_answer_comes_by_itself_and_leaves_nothing_behind(fit_session: Session, qtbot: QtBot) -> None:
+    left = paths.home() / "jobs" / "trace-killed"
+    left.mkdir(parents=True)
+    os.utime(left, (0, 0))
     fitting = fit_session.fitting
     trace_soon(fitting)
     qtbot.waitUntil(lambda: fitting.answer is not None and fitting.answer.source == "traced", timeout=10_000)

@@ -21,6 +21,7 @@ from studio.data.too_long import TooLong, fitted
 from studio.ui.widgets.composer import MOST_LINES, Composer
 from studio.ui.widgets.differences import differences, marked
 from studio.ui.widgets.reading_pane import JOINER, ReadingPane
+from studio.ui.widgets.text import button
 from studio.ui.widgets.verdict_banner import VerdictBanner
 from tests.ui.taught import make_model_folder
 
@@ -263,3 +264,12 @@ def test_the_verdict_is_a_word_and_a_shape(
     assert banner.word.text() == word
     assert not banner.sentence.text().startswith(word)
     assert banner.accessibleName().startswith(word)
+
+
+def test_return_presses_a_button_as_the_space_bar_does(qtbot: QtBot) -> None:
+    made = button("Choose a file")
+    qtbot.addWidget(made)
+    made.show()
+    for key in (Qt.Key.Key_Return, Qt.Key.Key_Space):
+        with qtbot.waitSignal(made.clicked):
+            QTest.keyClick(made, key)

@@ -73,6 +73,34 @@ def test_what_is_sure_is_not_asked(card: SourceCard, table: Table) -> None:
     assert "質問, 答え" in card.doubts["header"].words.text()
 
 
+def test_names_of_columns_that_are_none_are_said_to_be_an_example(card: SourceCard, table: Table, qtbot: QtBot) -> None:
+    show(card, replace(table, doubts=("header",)))
+    with qtbot.waitSignal(card.reading_changed) as changed:
+        answers(card, "header")["No, they are an example"].click()
+    assert changed.args == [{"header_row": 0}]
+    rows = [{"column 1": "荷物はどこですか", "column 2": "配送中です"}]
+    show(card, replace(table, columns=("column 1", "column 2"), rows=rows, doubts=("header",)))
+    assert "read as an example" in card.doubts["header"].words.text()
+    assert list(answers(card, "header")) == ["Looks right", "Choose another"]
+
+
+def test_the_same_file_read_in_another_way_leaves_everything_in_its_place(card: SourceCard, table: Table) -> None:
+    show(card, table)
+    card.how.click()
+    assert card.options.isVisible()
+    card.show_beginning(table)
+    assert card.options.isVisible() and card.roles.isVisible() and not card.roles.isEnabled()
+    show(card, table)
+    assert card.roles.isEnabled()
+    card.show_beginning(replace(table, path=table.path.with_name("other.csv")))
+    assert not card.options.isVisible() and not card.roles.isVisible()
+
+
+def test_what_was_pasted_is_called_so(card: SourceCard, table: Table) -> None:
+    show(card, replace(table, path=Path("pasted") / "pasted-20260301-101500-3b28.tsv"))
+    assert card.name.text() == "Pasted text"
+
+
 def test_another_encoding_is_chosen_by_how_the_file_reads_in_it(card: SourceCard, table: Table, qtbot: QtBot) -> None:
     show(card, replace(table, doubts=("encoding",)))
     answers(card, "encoding")["Choose another"].click()

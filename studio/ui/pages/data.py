@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QWidget
 
 from studio.core.data_choice import DataChoice
@@ -14,6 +14,7 @@ from studio.core.problems import Problem, Remedy
 from studio.ui.language import tr
 from studio.ui.session import Session
 from studio.ui.theme import GAP
+from studio.ui.watched_file import WatchedFile
 from studio.ui.widgets.asking_line import AskingLine
 from studio.ui.widgets.drop_area import DropArea, dropped_paths
 from studio.ui.widgets.hub_data import HubData
@@ -49,11 +50,18 @@ class DataPage(PageFrame):
         self.partial.ask(tr("Reading was stopped, so only the beginning is shown."))
         self.partial.add(tr("Read all of it"), self._read_again)
         self.partial.hide()
+        self.other = AskingLine()
+        self.other.ask(tr("The file was changed after it was read. Below is what stood in it then."))
+        self.other.add(tr("Read it again"), self._read_again)
+        self.other.hide()
+        self._watched = WatchedFile(self)
+        self._watched.changed.connect(self.other.show)
+        self._seen: object = None
         self.loaded = LoadedData(session)
         self.source, self.table = self.loaded.source, self.loaded.table
         self.inspector = self.loaded.inspector
         self.findings, self.lengths, self.pane = self.inspector.findings, self.inspector.lengths, self.inspector.pane
-        for part in (self.hub, self.reading, self.partial, self.note):
+        for part in (self.hub, self.reading, self.partial, self.other, self.note):
             self.body.addWidget(part)
         self.body.addWidget(self.drop, 1)
         self.body.addWidget(self.loaded, 1)
@@ -126,6 +134,7 @@ class DataPage(PageFrame):
         self._stopped = False
         self._file_problem = self._shown_problem = None
         self.clear_problem()
+        self.other.hide()
 
     def _replace(self, which: str) -> None:
         here = self._session.recipe.data.path
@@ -161,6 +170,10 @@ class DataPage(PageFrame):
         self._forget_problem()
         self._session.open_data(self._session.recipe.data)
 
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._watched.look()
+
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if dropped_paths(event.mimeData()):
             event.acceptProposedAction()
@@ -174,6 +187,7 @@ class DataPage(PageFrame):
     def _on_remedy(self, remedy: Remedy) -> None:
         if remedy is Remedy.choose_columns:
             self.source.roles.focus_first()
+            self._paint_problem()
         elif remedy is Remedy.choose_file:
             self._replace("file")
         elif remedy is Remedy.try_again and self._file_problem is not None:
@@ -201,6 +215,7 @@ class DataPage(PageFrame):
         if has_table:
             if not session.reading_data and not self._stopped:
                 self._good = session.recipe.data
+            self._watch()
             self.loaded.paint()
         else:
             self._on_no_table()
@@ -212,6 +227,14 @@ class DataPage(PageFrame):
         self._paint_next()
         if came and self.isVisible():
             self.focus_first()  # the button that was pressed is gone
+
+    def _watch(self) -> None:
+        """Notice when the file becomes another than the one that is shown."""
+        session = self._session
+        if session.data.whole and session.table is not self._seen:
+            self._seen = session.table
+            self.other.hide()
+            self._watched.watch(session.recipe.data.path)
 
     def _paint_progress_soon(self) -> None:
         if not self._session.reading_data:

@@ -200,6 +200,7 @@ class BeforeView(QWidget):
         """What stays while the form scrolls. Where the window is low it scrolls by itself."""
         content = QWidget()
         content.setObjectName("content")
+        content.setFixedWidth(FIT_WIDTH)  # else heights are worked out for a width that the cards don't have
         column = QVBoxLayout(content)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(GAP_WIDE)

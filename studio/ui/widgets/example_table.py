@@ -353,6 +353,7 @@ def _table_view() -> QTableView:
     view.setShowGrid(False)
     view.setWordWrap(False)
     view.setTabKeyNavigation(False)
+    view.setStyleSheet("QTableView { outline: none; }")  # a whole row is chosen, so no cell has a frame of its own
     view.verticalHeader().setVisible(False)
     view.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
     view.verticalHeader().setDefaultSectionSize(max(32, view.fontMetrics().height() + 14))

@@ -57,7 +57,7 @@ def group_words(group: Group) -> str:
         case "model":
             return tr("model")
         case "learning":
-            return tr("what is learned")
+            return tr("learning")
         case "work":
             return tr("work")
         case "system":
@@ -244,8 +244,12 @@ class FitBar(QWidget):
         self._tell()
 
     def _tell(self) -> None:
-        self.setToolTip(self.words())
-        self.named.emit(self.words())
+        words = self.words()
+        self.setToolTip(words)
+        # A new name is read out, so that a part is heard when it is gone to.
+        name = tr("What the memory is needed for")
+        self.setAccessibleName(f"{name}. {words}" if words and self._chosen is not None else name)
+        self.named.emit(words)
         self.update()
 
 

@@ -16,6 +16,7 @@ from studio.ui.theme import GAP, GAP_SMALL
 from studio.ui.widgets.card import Card
 from studio.ui.widgets.fit_bar import GROUPS, FitBar, Group, Swatch, group_words, parts_of
 from studio.ui.widgets.fit_words import LOOKS, how, needs, number, reasons, source, time_and_disk, track_record
+from studio.ui.widgets.flow import FlowLayout
 from studio.ui.widgets.gauge_words import gigabytes
 from studio.ui.widgets.progress_line import ProgressLine
 from studio.ui.widgets.severity_mark import SeverityMark
@@ -78,11 +79,9 @@ class FitCard(Card):
         self.trial = button(tr("30-second trial"), "", self._fitting.start_trial)
         self.change = button("", "", self.changes_wanted.emit)
         self.buttons = QWidget()
-        row = QHBoxLayout(self.buttons)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(GAP)
-        row.addWidget(self.trial, 1)
-        row.addWidget(self.change, 1)
+        flow = FlowLayout(self.buttons)  # below each other where words or letters are large
+        flow.addWidget(self.trial)
+        flow.addWidget(self.change)
         self.body.addWidget(self.buttons)
         self.progress = ProgressLine(tr("How far the trial is"), tr("Cancel the trial"))
         self.progress.cancelled.connect(self._fitting.cancel_trial)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from PySide6.QtCore import QEvent, QPointF, QRect, QSize, Qt
-from PySide6.QtGui import QFont, QFontMetricsF, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtCore import QEvent, QPointF, QSize, Qt
+from PySide6.QtGui import QFont, QFontMetricsF, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from studio.ui import theme
@@ -37,7 +37,6 @@ class GaugeText(QWidget):
         self._right = right
         self._parts: tuple[str, ...] = ()
         self.widest = 0
-        self._places: list[tuple[str, float, float]] | None = None
         self._font: QFont | None = None
         self._metrics = QFontMetricsF(self.font())
         self._widths: dict[str, float] = {}
@@ -63,54 +62,22 @@ class GaugeText(QWidget):
         new = tuple(parts)
         if new == self._parts:
             return
-        before, self._parts = self._places, new
-        self._places = None
+        self._parts = new
         if self._fitted:
             width = self._needed()
             if width > self.widest or (width < self.widest and not self._right):
                 self.widest = width
                 self.updateGeometry()
-        after = self._placed()
-        if before is None or [place[1:] for place in before] != [place[1:] for place in after]:
-            self.update()
-            return
-        # Numbers in the middle: only what lies between the first and the last that changed is painted again.
-        changed = [place for (old, _, _), place in zip(before, after, strict=True) if old != place[0]]
-        if changed:
-            left, right = int(changed[0][1]), int(changed[-1][1] + changed[-1][2]) + 1
-            self.update(QRect(left, 0, right - left, self.height()))
+        self.update()
 
     def shown(self) -> str:
         """What there is room for."""
-        return "".join(text for text, _, _ in self._placed())
-
-    def _placed(self) -> list[tuple[str, float, float]]:
-        """Each part that is shown, with the comma after it, and the pixels where it begins and how wide it is."""
-        if self._places is None:
-            room, left = float(self.width()), 0.0
-            self._places = []
-            for number, part in enumerate(self._parts):
-                text = part if number == len(self._parts) - 1 else f"{part}, "
-                width = self._width(text)
-                if left + self._width(part) > room:
-                    break
-                self._places.append((text, left, width))
-                left += width
-            if self._places and len(self._places) < len(self._parts):
-                text, left, width = self._places[-1]
-                self._places[-1] = (text.removesuffix(", "), left, width)
-            elif self._parts and not self._places:
-                cut = self._metrics.elidedText(self._parts[0], Qt.TextElideMode.ElideRight, room)
-                self._places = [(cut, 0.0, room)]
-            if self._right and self._places:
-                spare = max(0.0, room - sum(width for _, _, width in self._places))
-                self._places = [(text, left + spare, width) for text, left, width in self._places]
-        return self._places
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Find new places."""
-        self._places = None
-        super().resizeEvent(event)
+        room = self.width()
+        for count in range(len(self._parts), 0, -1):
+            text = ", ".join(self._parts[:count])
+            if self._width(text) <= room:
+                return text
+        return self._metrics.elidedText(self._parts[0], Qt.TextElideMode.ElideRight, room) if self._parts else ""
 
     def sizeHint(self) -> QSize:
         """As wide as the widest text so far, as high as a line."""
@@ -126,25 +93,23 @@ class GaugeText(QWidget):
         super().changeEvent(event)
         if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange, QEvent.Type.ApplicationFontChange):
             self._font = None
-            self._places = None
             self.widest = self._needed() if self._fitted else 0
             self.updateGeometry()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint as many parts as fit, with the theme's colours of this moment."""
-        placed = self._placed()
-        missing = "" if len(placed) == len(self._parts) and self.shown() == self.text() else self.text()
+        shown, whole = self.shown(), self.text()
+        missing = "" if shown == whole else whole
         if self.toolTip() != missing:
             self.setToolTip(missing)
-        colours, changed = theme.colours(), event.rect()
+        colours = theme.colours()
         painter = QPainter(self)
-        painter.fillRect(changed, colours.colour("surface"))
+        painter.fillRect(event.rect(), colours.colour("surface"))
         painter.setFont(self._dressed())
         painter.setPen(colours.colour({"body": "text", "small": "muted", "bad": "bad"}[self._look]))
+        left = max(0.0, self.width() - self._width(shown)) if self._right else 0.0
         base = (self.height() - self._metrics.height()) / 2 + self._metrics.ascent()
-        for text, left, width in placed:
-            if left < changed.right() + 1 and left + width > changed.left():
-                painter.drawText(QPointF(left, base), text)
+        painter.drawText(QPointF(left, base), shown)
         painter.end()
 
     def _dressed(self) -> QFont:

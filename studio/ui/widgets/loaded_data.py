@@ -138,7 +138,7 @@ class LoadedData(QWidget):
     def paint(self) -> None:
         """Show the session's table, its examples and what is known of them."""
         session = self._session
-        table, found = session.table, session.examples
+        table = session.table
         if table is None:
             return
         if session.recipe.data.path != self._path:
@@ -224,7 +224,7 @@ class LoadedData(QWidget):
     def _why_nothing(self) -> str:
         if self._session.examples is not None:
             return ""
-        if self._session.reading_data:
+        if self._session.reading_data or not self._session.data.whole:
             return tr("This is shown when the file has been read.")
         return tr("This is shown when the columns have their parts.")
 

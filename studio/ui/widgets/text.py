@@ -30,7 +30,7 @@ def button(text: str, kind: Kind = "", on_click: Callable[[], object] | None = N
     made = QPushButton(text)
     made.setProperty("kind", kind)
     made.setCursor(Qt.CursorShape.PointingHandCursor)
-    made.setAutoDefault(False)
+    made.setAutoDefault(True)  # Return presses the button that has the keyboard, not only the space bar
     if on_click is not None:
         made.clicked.connect(lambda: on_click())
     return made
