@@ -17,7 +17,6 @@ from studio.core.run import JobFolder, RunState
 from studio.ui.followed_job import FollowedJob
 from studio.ui.tasks import run_in_background
 
-
 OLD = 24 * 3600.0
 """Seconds after which a folder of such a job is nobody's any more: they take seconds, or a minute."""
 

@@ -172,8 +172,3 @@ def test_through_the_whole_gauge_a_card_that_fills_up_under_windows_is_warned_ab
     warned = [reading.cards[0].warning is not None for reading in readings]
     assert warned == [False, False, False, False, True], "full from the second second on, said before the seventh"
     assert readings[-1].cards[0].used is not None, "the numbers stay"
-
-
-def test_a_full_card_where_nothing_spills_is_left_alone(play: Play) -> None:
-    readings = play("wddm-full", "--at", "0", "3.2", "6.4", "--spills-at", "100").readings
-    assert all(reading.cards[0].warning is None for reading in readings)

@@ -9,12 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import shiboken6
 from PySide6.QtCore import QCoreApplication, QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QGuiApplication
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
+from studio.core.problems import Remedy, problem
 from studio.core.recipe import with_values
 from studio.core.words import sentence
 from studio.data.samples import sample
@@ -122,9 +124,9 @@ def test_a_bad_file_is_explained_and_the_drop_area_stays(page: DataPage, qtbot: 
     broken.write_bytes(b"PK\x03\x04 this is no workbook")
     read(qtbot, page, broken)
     assert page.drop.isVisible()
-    (problem,) = page.problems()
-    assert "broken.xlsx" in problem.english()
-    assert problem.fix
+    (told,) = page.problems()
+    assert "broken.xlsx" in told.english()
+    assert told.fix
 
 
 def test_a_bad_file_leaves_the_data_that_was_there(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
@@ -342,6 +344,20 @@ def test_an_answer_about_an_older_row_is_dropped(
     assert page.pane.text.toPlainText() == shown_before
 
 
+def test_an_answer_that_comes_after_the_page_was_made_anew_is_dropped(
+    with_model: DataPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = with_model._session
+    asked: list[tuple[object, object]] = []
+    monkeypatch.setattr(session, "read_example", lambda position, done, failed: asked.append((done, failed)))
+    page = DataPage(session)
+    done, failed = asked[-1]
+    assert callable(done) and callable(failed)
+    shiboken6.delete(page)
+    done(object())  # would fail if they were painted
+    failed(object())
+
+
 def test_reading_shows_a_count_and_can_be_stopped(
     page: DataPage, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -361,6 +377,23 @@ def test_reading_shows_a_count_and_can_be_stopped(
     else:
         assert page.drop.isVisible()
     assert not page.problems()
+
+
+def test_a_reader_that_dies_is_told_and_the_file_can_be_read_again(
+    page: DataPage, qtbot: QtBot, tmp_path: Path
+) -> None:
+    read(qtbot, page, replies(tmp_path / "replies.csv"))
+    session = page._session
+    session.data.examples, session.data.report = None, None
+    session.data.problem = problem(
+        "data.reader_died", "The reader ended.", "Nothing else is harmed.", "Choose another.", remedy=Remedy.choose_file
+    ).problem
+    session.data_changed.emit()
+    assert page.problems() and page.partial.isVisible() and not page.next.isEnabled()
+    assert page.lead.text() == "Something has to be put right before this can be taught."
+    page.partial.findChildren(QPushButton)[0].click()
+    qtbot.waitUntil(lambda: page.next.isEnabled() and session.report is not None, timeout=LONG)
+    assert not page.problems() and not page.partial.isVisible()
 
 
 def test_first_rows_are_shown_while_the_rest_is_read(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:

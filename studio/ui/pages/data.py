@@ -127,6 +127,7 @@ class DataPage(PageFrame):
     def _open(self, choice: DataChoice) -> None:
         now = self._session.recipe.data
         self._forget_problem()
+        self.hub.setVisible(self.hub.job.is_running())  # something else was taken
         self._session.open_data(choice.model_copy(update={"instructions": now.instructions, "held_out": now.held_out}))
 
     def _forget_problem(self) -> None:
@@ -152,6 +153,7 @@ class DataPage(PageFrame):
 
     def _on_pasted(self, text: str) -> None:
         self._forget_problem()
+        self.hub.setVisible(self.hub.job.is_running())
         self._session.paste_data(text)
 
     def _on_paste_key(self) -> None:
@@ -223,7 +225,7 @@ class DataPage(PageFrame):
         came = has_table and self.loaded.isHidden()
         self.drop.setVisible(not has_table)
         self.loaded.setVisible(has_table)
-        self.partial.setVisible(has_table and session.examples is None and (self._stopped or self._broke_off()))
+        self.partial.setVisible(has_table and session.examples is None and (self._stopped or self._can_go_on()))
         self._paint_next()
         if came and self.isVisible():
             self.focus_first()  # the button that was pressed is gone
@@ -263,6 +265,11 @@ class DataPage(PageFrame):
         """Whether something went wrong after the first rows that isn't a matter of which column is what."""
         problem = self._session.data_problem
         return problem is not None and problem.remedy is not Remedy.choose_columns
+
+    def _can_go_on(self) -> bool:
+        """Whether reading broke off, and the problem itself offers no second try."""
+        problem = self._session.data_problem
+        return self._broke_off() and problem is not None and problem.remedy is not Remedy.try_again
 
     def _paint_problem(self) -> None:
         problem = self._session.data_problem or self._file_problem

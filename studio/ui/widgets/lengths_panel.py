@@ -124,7 +124,7 @@ def limit_words(total: int, over: int, cut: int, nothing: int, mode: TooLong, li
     if mode == "leave_out" and over:
         return tr("{over} of {total} are longer and would be left out.", **numbers)
     if mode == "split" and over:
-        return tr("{over} of {total} are longer and would be split.", **numbers)
+        return tr("{over} of {total} are longer. Texts and talks would be split, one long answer cut.", **numbers)
     if not nothing:
         return tr("{cut} of {total} would be cut.", **numbers)
     if not cut:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QSizePolicy, QSplitter, QVBoxLayout, QWidget
+from shiboken6 import isValid
 
 from studio.core.data_choice import Roles
 from studio.core.problems import Problem
@@ -243,15 +244,15 @@ class LoadedData(QWidget):
             return
 
         def done(read: ExampleRead) -> None:
-            if number != self._asked:
-                return
+            if not isValid(self) or number != self._asked:
+                return  # the window was made anew in another language or theme, or another example is on show
             if read.encoded:
                 pane.show_reading(read)
             else:
                 pane.show_plain(example, tr("This example is left out: it is longer than the limit."))
 
         def failed(problem: Problem) -> None:
-            if number == self._asked:
+            if isValid(self) and number == self._asked:
                 pane.show_refused(example, problem)
 
         if not pane.facts.text():

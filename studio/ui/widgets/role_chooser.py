@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
@@ -43,7 +44,10 @@ CARDS = 60
 """Columns that get a card; a file with more has them in the menus of the parts."""
 SPARE = 2
 """Parts beyond the needed ones that are offered at once."""
-CARDS_HIGH = 112
+CARDS_HIGH, BAR_HIGH = 92, 20
+"""Pixels that the cards take, and a bar to scroll them where there are many."""
+LONGEST_REASON = 240
+"""Characters of why the parts were guessed so that are shown: it names columns, which may be called anything."""
 
 
 class RoleChooser(QWidget):
@@ -118,6 +122,8 @@ class RoleChooser(QWidget):
         area.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         area.setFixedHeight(CARDS_HIGH)
+        bar = area.horizontalScrollBar()
+        bar.rangeChanged.connect(lambda _least, most: area.setFixedHeight(CARDS_HIGH + (BAR_HIGH if most else 0)))
         area.setWidget(strip)
         self._area = area
         self.several = button(tr("Make the question from several columns"), "link", self._on_several)
@@ -166,7 +172,9 @@ class RoleChooser(QWidget):
         self.asking.setVisible(unsure)
         if unsure:
             reason = " ".join(tr_sentence(one) for one in why)
-            self.asking.ask(tr("Is this right? {why}", why=reason) if reason else tr("Are these the right columns?"))
+            short = shorten(reason, LONGEST_REASON, placeholder=" \N{HORIZONTAL ELLIPSIS}")
+            self.asking.ask(tr("Is this right? {why}", why=short) if reason else tr("Are these the right columns?"))
+            self.asking.setToolTip(reason if short != reason else "")
         if other and (not sure or roles.shape is None):
             self.editor.show()
         self.folded.setVisible(self.editor.isHidden())
