@@ -59,7 +59,8 @@ def fit(arguments: argparse.Namespace) -> int:
     shape, place = model_shape(recipe.model)
     usable = _usable(arguments)
     facts = Facts(parameters=shape.parameters, cuda=usable.device == "cuda", windows=sys.platform == "win32")
-    measured = recall()
+    # A card's own overhead is the same for every model; a processor's isn't, where the program itself counts too.
+    measured = [run for run in recall() if usable.device == "cuda" or run.parameters == shape.parameters]
     alike = (usable.card, recipe.method.kind, shape.family)
     history = past(measured, *alike)
     speed = seconds_per_token(measured, *alike, shape.parameters)

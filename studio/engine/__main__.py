@@ -49,6 +49,8 @@ def main(arguments: list[str]) -> int:
     except (OSError, ValidationError, ValueError, ProblemError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - no journal to write to
         return 2
+    if isinstance(job, DryRun | Trace | Trial):
+        report.end_with_parent()  # nobody else would ever ask for what these find
     prepare_environment(online=isinstance(job, FetchModel | FetchData))
     if hasattr(os, "nice"):
         # The window must stay smooth beside a job that computes on every core; on an idle machine it costs nothing.

@@ -56,7 +56,8 @@ class Measured:
 def trace(report: Report, job: Trace) -> Ending | None:
     """Do the job: one `Traced` event. Raises `ProblemError` where the model can't be built or gone through."""
     report.phase("preparing", N_("Going through a training step to count its memory."))
-    found = traced(job.config, job.work)
+    with report.interruptible():
+        found = traced(job.config, job.work)
     report.write(
         Traced(peak=found.peak, parts=found.parts, paged=found.paged, reserved=found.reserved, seconds=found.seconds)
     )
