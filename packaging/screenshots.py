@@ -92,6 +92,8 @@ class Studio:
             self.open_sample(language)
         for _ in self.each("teach", "teach"):
             session.new_run()
+            self.settle(2)  # what the card says is calculated first, then traced
+            self.wait(lambda: not session.fitting.tracing, 120)
         session.attach(self.run)
         self.wait(lambda: session.state.ending is not None)
         for page in ("teach", "check", "export", "runs", "settings"):
@@ -145,7 +147,7 @@ class Studio:
         from studio.data.samples import sample
 
         self.session.open_data(sample(tongue))
-        self.wait(lambda: self.session.examples is not None)
+        self.wait(lambda: self.session.report is not None and self.session.lengths is not None)
 
     def talk(self) -> None:
         """Ask both models the question of an example that was set aside."""

@@ -7,7 +7,7 @@ import re
 from studio.data.speakers import part_of
 
 _MARK = re.compile(r"(?:(?:^|\n)[ \t]*(?:#{2,3} ?)?|#{3} ?)(?P<who>[^\W\d_][^\W\d_ ]*(?: [^\W\d_]+)?) ?: ?")
-_END = re.compile(r"\s*(?:<\|endoftext\|>|</s>|<eos>)\s*$")
+_END = re.compile(r"(?:<\|endoftext\|>|</s>|<eos>)$")
 _CALL = re.compile(
     r"<functioncall>\s*\{\s*\"name\"\s*:\s*\"(?P<name>[^\"]+)\"\s*,\s*\"arguments\"\s*:\s*"
     r"(?:'(?P<quoted>.*)'|(?P<plain>\{.*\}))\s*\}\s*",
@@ -30,12 +30,14 @@ def marked_turns(text: str) -> list[object]:
         return []
     ends = [mark.start() for mark in marks[1:]] + [len(bare)]
     return [
-        _turn(mark["who"], _END.sub("", bare[mark.end() : end]).strip()) for mark, end in zip(marks, ends, strict=True)
+        _turn(mark["who"], _END.sub("", bare[mark.end() : end].strip()).strip())
+        for mark, end in zip(marks, ends, strict=True)
     ]
 
 
 def _turn(who: str, said: str) -> dict[str, object]:
-    call = _CALL.search(said) if part_of(who) == "assistant" else None
+    begin = said.find("<functioncall>") if part_of(who) == "assistant" else -1
+    call = _CALL.match(said, begin) if begin >= 0 else None
     if call is None:
         return {"role": who, "content": said}
     arguments = call["plain"] or call["quoted"]

@@ -226,7 +226,13 @@ class LengthHistogram(QSlider):
     def _paint_limit(self, painter: QPainter, base: int, limit: int) -> None:
         c = colours()
         x = self.x_of(limit)
-        painter.setPen(QPen(QColor(c.text), 2))
+        pen = QPen(QColor(c.text), 2)
+        if limit > self._scale_end:  # farther out than the scale goes: the axis is shown broken
+            pen.setDashPattern([2, 2])
+            painter.setPen(QPen(QColor(c.muted), 1.5))
+            for before in (15, 10):
+                painter.drawLine(QPointF(x - before - 2, base + 4), QPointF(x - before + 2, base - 4))
+        painter.setPen(pen)
         painter.drawLine(QPointF(x, TOP - 2), QPointF(x, base + 3))
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(c.text))
