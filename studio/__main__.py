@@ -11,9 +11,13 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # nothing that hap
 def main() -> int:
     """Exit code 0 when done, 1 for a negative answer, 2 for a problem."""
     if len(sys.argv) > 1 and not sys.argv[1].startswith("--report-start"):
-        from studio import cli
+        try:
+            from studio import cli
 
-        return cli.main(sys.argv[1:])
+            return cli.main(sys.argv[1:])
+        except KeyboardInterrupt:  # while it was still being loaded
+            sys.stderr.write("Stopped.\n")
+            return 2
     try:
         from studio.ui.app import main as open_window
     except ImportError as error:

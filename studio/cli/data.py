@@ -18,7 +18,7 @@ from studio.data.base_model import locate
 from studio.data.desk.questions import ExampleRead, Opened, OpenTable, Reader, ReadExample
 from studio.data.doctor.findings import Finding
 from studio.data.doctor.repairs import REPAIRS, Step
-from studio.data.encode import Encoded, Piece
+from studio.data.reading.encode import Encoded, Piece
 from studio.data.store import open_table_at
 from studio.data.table import Table
 from studio.data.written import write_out

@@ -12,7 +12,7 @@ from studio.core.model_choice import ModelChoice
 from studio.core.problems import ProblemError
 from studio.core.run import JobFolder, RunState
 from studio.data.base_model import locate
-from studio.data.readers import fetched_path, is_hub_name
+from studio.data.files.readers import fetched_path, is_hub_name
 from studio.runs.command import end_forcefully, stop
 from studio.runs.fetch import data_job, job_folder, missing_model
 from studio.runs.follow import follow

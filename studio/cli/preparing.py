@@ -81,7 +81,11 @@ def chosen_data(arguments: argparse.Namespace) -> DataChoice:
 
 
 def _absolute(file: str) -> str:
-    return str(Path(file).expanduser().absolute()) if Path(file).expanduser().exists() else file
+    try:
+        path = Path(file).expanduser()
+        return str(path.absolute()) if path.exists() else file
+    except (OSError, RuntimeError):
+        return file  # a forbidden folder, or a home that isn't there: the reader has words for that
 
 
 def _roles(given: list[str]) -> dict[str, object]:

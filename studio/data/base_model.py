@@ -12,7 +12,7 @@ from studio.core import paths
 from studio.core.model_choice import ModelChoice, Source
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.words import N_
-from studio.data.template import read_mapping
+from studio.data.reading.template import read_mapping
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}")

@@ -13,15 +13,15 @@ from pydantic import BaseModel, ConfigDict
 from studio.core.conversation import Message
 from studio.core.data_choice import Roles
 from studio.core.words import N_, Sentence, sentence
-from studio.data import choices, labels, turns
-from studio.data.answer_lists import first_answer, is_answer_list
-from studio.data.conversations import ConversationReader, looks_like_conversation, read_history
-from studio.data.message_parts import split_thinking
-from studio.data.plain_pairs import has_lists, is_plain_pair, plain_pairs
-from studio.data.question_template import QuestionTemplate
-from studio.data.row_text import CannotLearn, Skipped, message, plain_message, text_of, writable
+from studio.data.shapes import choices, labels, turns
+from studio.data.shapes.answer_lists import first_answer, is_answer_list
+from studio.data.shapes.conversations import ConversationReader, looks_like_conversation, read_history
+from studio.data.shapes.message_parts import split_thinking
+from studio.data.shapes.plain_pairs import has_lists, is_plain_pair, plain_pairs
+from studio.data.shapes.question_template import QuestionTemplate
+from studio.data.shapes.row_text import CannotLearn, Skipped, message, plain_message, text_of, writable
+from studio.data.shapes.tool_definitions import looks_like_calls, read_calls, read_tools
 from studio.data.table import Row, Table
-from studio.data.tool_definitions import looks_like_calls, read_calls, read_tools
 
 
 class Example(BaseModel):

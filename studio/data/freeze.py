@@ -16,7 +16,7 @@ from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe import Recipe
 from studio.core.run import RunFolder, sha256_of
 from studio.core.words import N_
-from studio.data.near import near_groups
+from studio.data.doctor.near import near_groups
 from studio.data.split import asked_and_answered, held_out_positions
 from studio.data.store import StoredExamples
 from studio.data.table import Table

@@ -12,9 +12,9 @@ from studio.core.problems import Remedy, problem
 from studio.core.words import N_, Sentence
 from studio.data.doctor.repairs import Step, repaired
 from studio.data.examples import Example, iterate_examples, system_turn
-from studio.data.plain_pairs import is_plain_pair, plain_pairs
-from studio.data.roles import check_roles
-from studio.data.row_text import Skipped, writable
+from studio.data.shapes.plain_pairs import is_plain_pair, plain_pairs
+from studio.data.shapes.roles import check_roles
+from studio.data.shapes.row_text import Skipped, writable
 from studio.data.store import (
     LISTED,
     SKIPPED_NAMED,
@@ -111,7 +111,7 @@ def kept_on_disk(folder: Path) -> Iterator[None]:
             "data.not_kept",
             N_("What was read can't be kept in {folder}."),
             N_("The computer says: {reason}"),
-            N_("Make room on that disk, then try again. Your file is unchanged."),
+            N_("Make room on that disk or allow writing there, then try again. Your file is unchanged."),
             remedy=Remedy.try_again,
             folder=str(folder.parent),
             reason=error.strerror or str(error),

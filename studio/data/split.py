@@ -19,7 +19,7 @@ def split(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Ex
     if not math.floor(len(examples) * share):
         return list(examples), []
     # numpy and what finds near duplicates load only where something is split
-    from studio.data.near import near_groups
+    from studio.data.doctor.near import near_groups
 
     groups = near_groups((asked_and_answered(example) for example in examples), len(examples)).groups.tolist()
     held = set(held_out_positions(groups, share, seed))

@@ -29,11 +29,11 @@ import studio
 from studio.core import paths
 from studio.core.data_choice import DataChoice
 from studio.core.words import Sentence
-from studio.data.arrow_rows import ArrowRows, text_schema
 from studio.data.doctor.repairs import Step
 from studio.data.examples import Example
-from studio.data.row_text import Skipped
-from studio.data.streaming import Stream
+from studio.data.files.arrow_rows import ArrowRows, text_schema
+from studio.data.files.streaming import Stream
+from studio.data.shapes.row_text import Skipped
 from studio.data.table import Doubt, Table
 
 LISTED = 300
@@ -94,7 +94,7 @@ def examples_folder(table: Path, choice: DataChoice) -> Path:
 
 
 def _fingerprint(text: str) -> Iterator[str]:
-    from studio.data.readers import fetched_path, is_hub_name
+    from studio.data.files.readers import fetched_path, is_hub_name
 
     path = Path(text).expanduser()
     if is_hub_name(text):
@@ -354,7 +354,8 @@ def _forget_old(kept: Path, most: int) -> None:
             continue
         used = entry.stat().st_mtime
         if not entry.name.startswith("."):
-            dated.append((used, entry))
+            if used < time.time() - _STALE:  # else somebody may still be at work with it
+                dated.append((used, entry))
         elif used < time.time() - _STALE:
             shutil.rmtree(entry, ignore_errors=True)
     for _, entry in sorted(dated, reverse=True)[most - 1 :]:

@@ -19,8 +19,8 @@ from studio.core.recipe import Method, Recipe, load
 from studio.core.run import RunFolder
 from studio.core.words import N_
 from studio.data.base_model import locate, model_facts
-from studio.data.encode import Encoder
 from studio.data.examples import Example
+from studio.data.reading.encode import Encoder
 from studio.engine import device as devices
 from studio.engine.device import Device
 from studio.engine.folders import is_intact

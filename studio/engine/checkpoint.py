@@ -18,7 +18,7 @@ from peft import PeftModel
 
 from studio.core.events import CheckpointCommitted
 from studio.core.run import RunFolder
-from studio.data.template import ChatTemplate
+from studio.data.reading.template import ChatTemplate
 from studio.engine.folders import (
     Manifest,
     is_intact,

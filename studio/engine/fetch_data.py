@@ -12,7 +12,7 @@ from typing import Any
 from studio.core.events import Fetched
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.words import N_
-from studio.data.readers import fetched_path, is_hub_name
+from studio.data.files.readers import fetched_path, is_hub_name
 from studio.engine.folders import require_room, size_of, sync
 from studio.engine.hub_trouble import Growth, in_words, no_such, tidy
 from studio.engine.report import Report

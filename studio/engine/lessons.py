@@ -11,9 +11,9 @@ import torch
 from torch.utils.data import Sampler
 
 from studio.core.words import Sentence
-from studio.data.encode import NOT_LEARNED, Encoded, Encoder
 from studio.data.examples import Example
-from studio.data.too_long import TooLong, fitted
+from studio.data.reading.encode import NOT_LEARNED, Encoded, Encoder
+from studio.data.reading.too_long import TooLong, fitted
 
 MEGABATCH = 8
 """Batches among which examples are sorted by length: enough to pad little, few enough to keep the order random."""

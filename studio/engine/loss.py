@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from studio.data.encode import NOT_LEARNED
+from studio.data.reading.encode import NOT_LEARNED
 
 MOST_LOGITS = 512 << 20
 """Bytes of float32 scores that may be held at once; beyond, the loss has to be computed in tiles."""

@@ -20,8 +20,8 @@ from studio.core.recipe import Optimizer, Recipe, load
 from studio.core.run import RunFolder
 from studio.core.words import N_
 from studio.data.base_model import ModelFacts, locate, model_facts
-from studio.data.encode import Encoder
 from studio.data.examples import read_frozen
+from studio.data.reading.encode import Encoder
 from studio.engine import device as devices
 from studio.engine.device import Device
 from studio.engine.lessons import Lessons, SimilarLengths, as_rows, encode_all

@@ -17,7 +17,7 @@ from trl import SFTTrainer
 from studio.core.events import SaveNow, StepDone
 from studio.core.problems import Remedy, problem
 from studio.core.words import N_
-from studio.data.encode import Encoded
+from studio.data.reading.encode import Encoded
 from studio.engine.device import Device, memory_limit, memory_now
 from studio.engine.lessons import SimilarLengths, as_rows, collate
 from studio.engine.loss import fits, learned_loss

@@ -24,7 +24,7 @@ from studio.core.jobs import Trial
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.run import RunFolder
 from studio.core.words import N_
-from studio.data.encode import NOT_LEARNED
+from studio.data.reading.encode import NOT_LEARNED
 from studio.engine.device import Device
 from studio.engine.lessons import SimilarLengths, as_rows, collate
 from studio.engine.model import add_adapter, load_base

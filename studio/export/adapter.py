@@ -14,7 +14,7 @@ from studio.core.recipe import Recipe, load
 from studio.core.run import RunFolder, sha256_of
 from studio.core.words import N_
 from studio.data.base_model import locate
-from studio.data.template import DEFAULT_TEMPLATE
+from studio.data.reading.template import DEFAULT_TEMPLATE
 from studio.export.folder import check_target, staged
 
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")

@@ -226,8 +226,16 @@ def _too_much_memory(limit: int) -> ProblemError:
 
 def _died(process: subprocess.Popen[str]) -> ProblemError:
     code = process.returncode
-    if code in (-9, 137):  # by the system, which was short of memory, or by its own limit
+    if code == 137:  # its own limit
         return _too_much_memory(MEMORY)
+    if code == -9:
+        return problem(
+            "data.reader_killed",
+            N_("The part of the program that reads files was ended from outside."),
+            N_("Usually that is the system, when the computer has no memory left."),
+            N_("Close other programs, then try again. Your file is unchanged."),
+            remedy=Remedy.try_again,
+        )
     return problem(
         "data.reader_died",
         N_("The part of the program that reads files ended unexpectedly (code {exit})."),

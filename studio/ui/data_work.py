@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from studio.data.doctor.findings import Report
     from studio.data.doctor.repairs import Step
     from studio.data.examples import ExampleSet
-    from studio.data.lengths import Lengths
+    from studio.data.reading.lengths import Lengths
     from studio.data.table import Table
     from studio.runs.desk import Desk
 
@@ -128,7 +128,7 @@ class DataWork(QObject):
 
         def work() -> Lengths:
             from studio.data.desk.questions import Measured, MeasureLengths
-            from studio.data.lengths import Lengths
+            from studio.data.reading.lengths import Lengths
 
             question = MeasureLengths(
                 examples=stored,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from studio.data.doctor.findings import Report
     from studio.data.doctor.repairs import Step
     from studio.data.examples import ExampleSet
-    from studio.data.lengths import Lengths
+    from studio.data.reading.lengths import Lengths
     from studio.data.table import Table
 
 

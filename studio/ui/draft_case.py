@@ -17,7 +17,7 @@ from studio.core.problems import Problem, ProblemError
 from studio.core.recipe import Recipe
 
 if TYPE_CHECKING:
-    from studio.data.lengths import Lengths
+    from studio.data.reading.lengths import Lengths
     from studio.device.history import Measured
     from studio.device.remedies import Case
     from studio.device.shape import ModelShape

@@ -143,8 +143,8 @@ def _choice(file: Path) -> DataChoice:
 
 
 def _our_import(file: Path, scratch: Path, model: Path, read: int) -> dict[str, object]:
+    from studio.data.files.readers import stream_table
     from studio.data.making import make_examples
-    from studio.data.readers import stream_table
     from studio.data.store import StoredExamples, table_folder, write_table
 
     choice = _choice(file)
@@ -165,7 +165,7 @@ def _our_doctor(file: Path, scratch: Path, model: Path, read: int) -> dict[str, 
 
 
 def _our_preview(file: Path, scratch: Path, model: Path, read: int) -> dict[str, object]:
-    from studio.data.encode import NOT_LEARNED, Encoder
+    from studio.data.reading.encode import NOT_LEARNED, Encoder
     from studio.data.store import StoredExamples
 
     stored = StoredExamples(Path((scratch / "examples").read_text()))

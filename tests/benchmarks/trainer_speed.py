@@ -104,7 +104,7 @@ def paired_laps(laps: int) -> dict[str, float]:
 def trl_command() -> float:
     """Tokens a second of `trl sft` with the same model, rank, batch and number format, without checkpointing."""
     from studio.core import paths
-    from studio.data.encode import Encoder
+    from studio.data.reading.encode import Encoder
 
     encoder = Encoder.from_folder(paths.starter_model(), 1024)
     made = examples()

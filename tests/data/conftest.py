@@ -14,11 +14,11 @@ from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
 from studio.core.data_choice import DataChoice
 from studio.core.problems import Problem, ProblemError
+from studio.data.files.readers import open_table
+from studio.data.files.streaming import stream_of
 from studio.data.making import make_examples
-from studio.data.readers import open_table
-from studio.data.roles import guess_roles
+from studio.data.shapes.roles import guess_roles
 from studio.data.store import StoredExamples, write_table
-from studio.data.streaming import stream_of
 from studio.data.table import Table
 from tests.data.old_books import write_compound as write_compound
 from tests.data.old_books import write_xls as write_xls

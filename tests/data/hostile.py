@@ -10,8 +10,8 @@ from pathlib import Path
 
 from studio.core.conversation import Message
 from studio.core.problems import ProblemError
-from studio.data import sandbox
-from studio.data.template import ChatTemplate
+from studio.data.reading import sandbox
+from studio.data.reading.template import ChatTemplate
 
 TALK = (
     Message(role="system", content="Be <kind> & brief."),

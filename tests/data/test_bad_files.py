@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from studio.data import limits
+from studio.data.files import limits
 from tests.data.conftest import opened, problem_of, write_compound
 
 CASES: dict[str, tuple[bytes, str]] = {

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from studio.core import paths
-from studio.data import limits
-from studio.data.readers import fetched_path, is_hub_name
+from studio.data.files import limits
+from studio.data.files.readers import fetched_path, is_hub_name
 from tests.data.conftest import opened, problem_of
 
 TABLE = pa.table({"question": [f"q{n}" for n in range(5_000)], "answer": [f"a{n}" for n in range(5_000)]})

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from studio.core.conversation import Message, ToolCall
 from studio.core.data_choice import Roles
-from studio.data.conversations import ConversationReader, looks_like_conversation, read_history
 from studio.data.examples import Example, ExampleSet, examples_from
-from studio.data.roles import guess
-from studio.data.row_text import CannotLearn
-from studio.data.tool_definitions import read_calls, read_tools
+from studio.data.shapes.conversations import ConversationReader, looks_like_conversation, read_history
+from studio.data.shapes.roles import guess
+from studio.data.shapes.row_text import CannotLearn
+from studio.data.shapes.tool_definitions import read_calls, read_tools
 from tests.data.conftest import opened
 
 WEATHER = {"name": "weather", "description": "Looks out", "parameters": {"type": "object", "properties": {}}}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from studio.core.data_choice import DataChoice
-from studio.data.readers import open_table
+from studio.data.files.readers import open_table
 from studio.data.table import Table, cell_text
 from tests.data.conftest import opened, problem_of
 

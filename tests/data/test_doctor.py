@@ -18,7 +18,7 @@ from studio.data.doctor.examine import Examined, examine
 from studio.data.doctor.findings import Finding, Report
 from studio.data.doctor.repairs import REPAIRS
 from studio.data.examples import Example
-from studio.data.row_text import Skipped
+from studio.data.shapes.row_text import Skipped
 from tests.data.clean_sets import CLEAN, Numbered, clean, numbered, pair
 from tests.data.planted import DEFECTS, plant
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.core.data_choice import DataChoice
-from studio.data import limits
-from studio.data.documents.passages import Block, cut
-from studio.data.readers import open_table
+from studio.data.files import limits
+from studio.data.files.documents.passages import Block, cut
+from studio.data.files.readers import open_table
 from studio.data.table import Table, cell_text
 from tests.data.conftest import opened, problem_of
 from tests.data.document_files import write_docx, write_hwpx, write_pdf

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.core.conversation import Message
-from studio.data.adaptation import QUESTION_ADDED, SYSTEM_FOLDED
-from studio.data.encode import NOT_LEARNED, Encoded, Encoder
 from studio.data.examples import Example
+from studio.data.reading.adaptation import QUESTION_ADDED, SYSTEM_FOLDED
+from studio.data.reading.encode import NOT_LEARNED, Encoded, Encoder
 from tests.data.conftest import CHATML, problem_of
 
 

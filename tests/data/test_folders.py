@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from studio.data import folders
+from studio.data.files import folders
 from studio.data.table import cell_text
 from tests.data.conftest import opened, problem_of, write_xlsx
 from tests.data.document_files import write_docx

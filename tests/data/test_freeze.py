@@ -15,10 +15,10 @@ from studio.core.data_choice import DataChoice, Roles
 from studio.core.recipe import Recipe
 from studio.core.run import RunFolder, sha256_of
 from studio.data.examples import read_frozen
+from studio.data.files.readers import open_table
 from studio.data.freeze import Frozen, freeze
-from studio.data.readers import open_table
-from studio.data.roles import guess_roles
 from studio.data.samples import sample
+from studio.data.shapes.roles import guess_roles
 from studio.data.table import Table
 from tests.data.conftest import made_from, problem_of
 from tests.data.test_roles import table_of

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from studio.core.data_choice import DataChoice
 from studio.core.problems import ProblemError
-from studio.data.readers import open_table
+from studio.data.files.readers import open_table
 from studio.data.table import Table, cell_text
 from tests.data.fuzz import poison
 from tests.data.fuzz.campaign import Opener, run

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from studio.data import sandbox
-from studio.data.template import ChatTemplate
+from studio.data.reading import sandbox
+from studio.data.reading.template import ChatTemplate
 from tests.data.conftest import problem_of
 from tests.data.hostile import CURIOUS, HUNGRY, TALK
 

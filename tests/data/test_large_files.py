@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from studio.core.data_choice import DataChoice
-from studio.data.readers import first_rows, stream_table
+from studio.data.files.readers import first_rows, stream_table
 from tests.data.large_files import write_large_csv, write_large_parquet
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ STREAMED = """
 import json, sys, time
 from studio.core.data_choice import DataChoice, Roles
 from studio.data.examples import Example, iterate_examples
-from studio.data.readers import stream_table
+from studio.data.files.readers import stream_table
 from studio.data.store import open_table_at, write_table
 from pathlib import Path
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.core.conversation import Message
-from studio.data.encode import NOT_LEARNED, Encoder
 from studio.data.examples import Example
-from studio.data.lengths import NEVER, Lengths, measure
+from studio.data.reading.encode import NOT_LEARNED, Encoder
+from studio.data.reading.lengths import NEVER, Lengths, measure
 from tests.data.families import FAMILIES, save_family
 from tests.data.talks import EXAMPLES
 

@@ -9,10 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studio.data import near_beside
-from studio.data.kept_texts import KeptTexts
-from studio.data.near import ALIKE, NearDuplicates, _distinct, _held, frame_of, near_groups, same_question, shared
-from studio.data.near_beside import NearBeside
+from studio.data.doctor import near_beside
+from studio.data.doctor.kept_texts import KeptTexts
+from studio.data.doctor.near import (
+    ALIKE,
+    NearDuplicates,
+    _distinct,
+    _held,
+    frame_of,
+    near_groups,
+    same_question,
+    shared,
+)
+from studio.data.doctor.near_beside import NearBeside
 from tests.benchmarks.near_duplicates import five_letters, measure, planted
 from tests.data.clean_sets import clean
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from studio.core.data_choice import Roles
 from studio.core.problems import ProblemError
-from studio.data.adaptation import (
+from studio.data.examples import Example, examples_from
+from studio.data.reading.adaptation import (
     CALLS_APART,
     CALLS_WRITTEN,
     EARLIER_THOUGHTS_LEFT_OUT,
@@ -28,10 +29,9 @@ from studio.data.adaptation import (
     TURNS_JOINED,
     WORDS_LEFT_OUT,
 )
-from studio.data.encode import NOT_LEARNED, Encoded, Encoder
-from studio.data.examples import Example, examples_from
+from studio.data.reading.encode import NOT_LEARNED, Encoded, Encoder
+from studio.data.reading.template import as_turns, tools_of
 from studio.data.table import Table
-from studio.data.template import as_turns, tools_of
 from studio.engine.lessons import as_rows, collate, encode_all
 from tests.data.families import FAMILIES, TOLD, save_family
 from tests.data.talks import EXAMPLES, TOOLS, answer, rule, user

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from studio.core.data_choice import Roles
 from studio.data.examples import examples_from
-from studio.data.roles import guess
+from studio.data.shapes.roles import guess
 from studio.data.table import Table
 from tests.data.conftest import opened
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from studio.core.data_choice import DataChoice, Roles
-from studio.data.readers import open_table
-from studio.data.roles import check_roles, guess_roles, has_roles
+from studio.data.files.readers import open_table
 from studio.data.samples import sample
+from studio.data.shapes.roles import check_roles, guess_roles, has_roles
 from studio.data.table import Table
 from tests.data.conftest import problem_of
 

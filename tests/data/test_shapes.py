@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from studio.core.data_choice import Roles
 from studio.data.examples import Example, examples_from, iterate_examples
-from studio.data.question_template import QuestionTemplate
-from studio.data.roles import check_roles, guess
-from studio.data.row_text import Skipped
+from studio.data.shapes.question_template import QuestionTemplate
+from studio.data.shapes.roles import check_roles, guess
+from studio.data.shapes.row_text import Skipped
 from studio.data.table import Row, Table, cell_text
 from tests.data.conftest import opened
 from tests.data.test_roles import table_of

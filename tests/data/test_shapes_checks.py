@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from studio.core.data_choice import Roles
-from studio.data.roles import check_roles
+from studio.data.shapes.roles import check_roles
 from tests.data.conftest import problem_of
 from tests.data.test_roles import table_of
 

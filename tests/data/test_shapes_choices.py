@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.core.data_choice import Roles
-from studio.data.choices import find_key, options_of, right_options
 from studio.data.examples import examples_from
-from studio.data.option_names import mark_of, series, split_mark
-from studio.data.roles import guess
+from studio.data.shapes.choices import find_key, options_of, right_options
+from studio.data.shapes.option_names import mark_of, series, split_mark
+from studio.data.shapes.roles import guess
 from tests.data.conftest import opened
 from tests.data.test_roles import table_of
 from tests.data.test_shapes import learned_surely, write_csv, write_lines

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.core.data_choice import Roles
-from studio.data.names import is_about, is_known_name, rank
-from studio.data.roles import check_roles, guess
+from studio.data.shapes.names import is_about, is_known_name, rank
+from studio.data.shapes.roles import check_roles, guess
 from studio.data.table import Table
 from tests.data.conftest import opened
 from tests.data.test_roles import table_of

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.core.data_choice import Roles
-from studio.data import turns
 from studio.data.examples import examples_from, iterate_examples
-from studio.data.roles import guess
-from studio.data.row_text import Skipped
+from studio.data.shapes import turns
+from studio.data.shapes.roles import guess
+from studio.data.shapes.row_text import Skipped
 from tests.data.conftest import opened
 from tests.data.test_roles import table_of
 from tests.data.test_shapes import learned_surely, said, write_csv

@@ -11,8 +11,9 @@ import pytest
 
 from studio.core.data_choice import DataChoice, Repair, Roles
 from studio.data.examples import Example, iterate_examples
-from studio.data.row_text import Skipped
+from studio.data.files.streaming import stream_of
 from studio.data.samples import sample
+from studio.data.shapes.row_text import Skipped
 from studio.data.store import (
     KEPT_TABLES,
     LISTED,
@@ -23,7 +24,6 @@ from studio.data.store import (
     write_groups,
     write_table,
 )
-from studio.data.streaming import stream_of
 from tests.data.conftest import made_from, opened
 from tests.data.test_roles import table_of
 
@@ -131,7 +131,7 @@ def test_only_the_tables_used_last_are_kept(tmp_path: Path) -> None:
     for number in range(KEPT_TABLES + 3):
         folder = tmp_path / "tables" / f"t{number}"
         write_table(stream_of(table), folder, lambda done, total: None)
-        past = time.time() - 1_000 + number
+        past = time.time() - 10_000 + number
         os.utime(folder, (past, past))
     left = {entry.name for entry in (tmp_path / "tables").iterdir()}
     assert left == {f"t{number}" for number in range(3, KEPT_TABLES + 3)}

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from studio.core.data_choice import DataChoice
-from studio.data import contents, limits
-from studio.data.readers import first_rows, open_table, stream_table
+from studio.data.files import contents, limits
+from studio.data.files.readers import first_rows, open_table, stream_table
 from studio.data.table import cell_text
 from tests.data.conftest import opened, problem_of, write_xlsx
 from tests.data.document_files import write_docx
@@ -102,7 +102,7 @@ def test_other_files_come_as_streams_too(tmp_path: Path) -> None:
 def test_the_first_rows_are_the_same_as_of_the_whole(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("studio.data.readers._SMALL_BYTES", 100)
+    monkeypatch.setattr("studio.data.files.readers._SMALL_BYTES", 100)
     choice = DataChoice(path=str(WRITERS[name](tmp_path / name)))
     first, whole = first_rows(choice, 40), open_table(choice)
     assert (first.columns, first.format, len(first.rows)) == (whole.columns, whole.format, 40)

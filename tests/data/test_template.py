@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from studio.core.conversation import Message
-from studio.data.template import ChatTemplate
+from studio.data.reading.template import ChatTemplate
 from tests.data.conftest import CHATML, problem_of
 
 TALK = (

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.core.conversation import Message
-from studio.data.encode import Encoded, Encoder
 from studio.data.examples import Example
-from studio.data.too_long import fitted
+from studio.data.reading.encode import Encoded, Encoder
+from studio.data.reading.too_long import fitted
 from studio.engine.lessons import encode_all
 from tests.data.families import FAMILIES, save_family
 from tests.data.talks import EXAMPLES

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from studio.core.data_choice import DataChoice
-from studio.data import limits
-from studio.data.readers import open_table
+from studio.data.files import limits
+from studio.data.files.readers import open_table
 from tests.data.conftest import (
     opened,
     problem_of,

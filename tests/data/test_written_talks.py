@@ -9,12 +9,12 @@ import pytest
 
 from studio.core.data_choice import DataChoice, Roles
 from studio.data.examples import Example, examples_from
-from studio.data.marked_text import marked_turns
-from studio.data.readers import first_rows, open_table, stream_table
-from studio.data.roles import check_roles, guess
-from studio.data.streaming import held
+from studio.data.files.marked_text import marked_turns
+from studio.data.files.readers import first_rows, open_table, stream_table
+from studio.data.files.streaming import held
+from studio.data.shapes.roles import check_roles, guess
+from studio.data.shapes.turn_columns import turn_columns
 from studio.data.table import Table
-from studio.data.turn_columns import turn_columns
 from tests.data.conftest import opened
 
 ASKED = [f"Where is parcel number {number}, and when does it come?" for number in range(1, 6)]

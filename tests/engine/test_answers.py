@@ -33,9 +33,9 @@ from studio.core.events import (
 from studio.core.jobs import Chat, Check, Merge, Train, write_job
 from studio.core.recipe import Method
 from studio.core.run import RunFolder, new_id, send, sha256_of
-from studio.data.encode import Encoder
 from studio.data.examples import Example
-from studio.data.template import DEFAULT_TEMPLATE
+from studio.data.reading.encode import Encoder
+from studio.data.reading.template import DEFAULT_TEMPLATE
 from studio.engine.answers import learned_adapter, of_folder
 from studio.engine.device import Device
 from studio.engine.lessons import as_rows, collate, encode_all

@@ -13,8 +13,8 @@ from studio.core.first_batch import FirstBatch, read_first_batch
 from studio.core.jobs import DryRun, Train
 from studio.core.problems import ProblemError
 from studio.core.run import JobFolder, RunFolder
-from studio.data.encode import NOT_LEARNED, Encoder
 from studio.data.examples import read_frozen
+from studio.data.reading.encode import NOT_LEARNED, Encoder
 from studio.engine.teacher import Teacher
 from studio.runs.dry_run import first_batch
 from tests.engine.conftest import do_here

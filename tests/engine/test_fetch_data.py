@@ -18,7 +18,7 @@ from studio.core.events import Failed, Fetched, Finished, Noticed, PhaseChanged,
 from studio.core.jobs import FetchData, Job, write_job
 from studio.core.problems import Problem
 from studio.core.run import JobFolder, new_id, send
-from studio.data.readers import fetched_path
+from studio.data.files.readers import fetched_path
 from tests.engine.conftest import ROOT, Child
 from tests.standins.hub import BreakOff, HubModel, StandInHub
 

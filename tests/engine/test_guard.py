@@ -15,7 +15,7 @@ from trl import SFTConfig
 from studio.core.events import Noticed, StepDone
 from studio.core.problems import ProblemError
 from studio.core.recipe import Method
-from studio.data.encode import Encoder
+from studio.data.reading.encode import Encoder
 from studio.engine.device import Device
 from studio.engine.lessons import as_rows, encode_all
 from studio.engine.model import add_adapter, load_base

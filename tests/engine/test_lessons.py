@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from studio.core.conversation import Message
-from studio.data.encode import NOT_LEARNED, Encoder
 from studio.data.examples import Example
-from studio.data.lengths import measure
+from studio.data.reading.encode import NOT_LEARNED, Encoder
+from studio.data.reading.lengths import measure
 from studio.engine.lessons import SimilarLengths, as_rows, collate, encode_all
 from tests.engine.conftest import examples
 

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from studio.core.recipe import Method
-from studio.data.encode import Encoder
+from studio.data.reading.encode import Encoder
 from studio.engine.device import Device
 from studio.engine.lessons import SimilarLengths, as_rows, collate, encode_all
 from studio.engine.loss import learned_loss

@@ -17,7 +17,7 @@ from studio.core.events import Failed, Traced
 from studio.core.jobs import Trace, TracedWork
 from studio.core.problems import ProblemError
 from studio.core.run import JobFolder, RunFolder
-from studio.data.encode import NOT_LEARNED
+from studio.data.reading.encode import NOT_LEARNED
 from studio.engine.live_memory import LiveMemory
 from studio.engine.model import add_adapter, load_base
 from studio.engine.plan import plan_of, trainer_for

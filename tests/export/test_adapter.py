@@ -13,7 +13,7 @@ from studio.core.events import CheckpointCommitted, ProcessStarted
 from studio.core.problems import ProblemError
 from studio.core.recipe import Recipe, to_yaml, with_values
 from studio.core.run import RunFolder
-from studio.data.template import DEFAULT_TEMPLATE
+from studio.data.reading.template import DEFAULT_TEMPLATE
 from studio.export.adapter import adapter_size, export_adapter
 from tests.export.conftest import add_save_point
 

@@ -22,7 +22,7 @@ from studio.core.jobs import TracedWork
 from studio.core.problems import ProblemError
 from studio.core.recipe import Method, Recipe, with_values
 from studio.core.run import JobFolder, RunFolder
-from studio.data.encode import Encoded
+from studio.data.reading.encode import Encoded
 from studio.engine.device import Device
 from studio.engine.lessons import Lessons
 from studio.engine.plan import Plan, optimizer_for, trainer_for

@@ -17,7 +17,7 @@ import torch
 from studio.core.events import Failed, Noticed, StepDone
 from studio.core.jobs import Train
 from studio.core.recipe import Method
-from studio.data.encode import Encoded
+from studio.data.reading.encode import Encoded
 from studio.engine import device as devices
 from studio.engine.lessons import as_rows, collate
 from studio.engine.loss import learned_loss

@@ -172,7 +172,7 @@ def fetch(job: FetchData, writer: JournalWriter, mailbox: Mailbox) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from studio.data.readers import fetched_path
+    from studio.data.files.readers import fetched_path
 
     for part in range(1, 6):
         rest(mailbox)

@@ -15,8 +15,8 @@ from studio.core.events import CheckpointCommitted, Finished, Prepared, ProcessS
 from studio.core.recipe import Recipe, to_yaml
 from studio.core.run import RunFolder
 from studio.data.examples import examples_from, write_frozen
-from studio.data.readers import open_table
-from studio.data.roles import guess_roles
+from studio.data.files.readers import open_table
+from studio.data.shapes.roles import guess_roles
 from studio.data.split import split
 from studio.runs.project import Project
 from studio.ui.conversation import conversation_of

@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 from studio.core.words import sentence
 from studio.data.doctor.findings import Excerpt, Finding, Report, Severity
 from studio.data.doctor.repairs import REPAIRS
-from studio.data.row_text import Skipped
+from studio.data.shapes.row_text import Skipped
 from studio.ui.widgets.excerpts import marked
 from studio.ui.widgets.findings import LINES, Findings, reasons
 

@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from studio.core.problems import ProblemError
 from studio.core.recipe import Recipe, with_values
-from studio.data.lengths import NEVER, Lengths
+from studio.data.reading.lengths import NEVER, Lengths
 from studio.ui.widgets.length_histogram import LEAST, MOST, LengthHistogram
 from studio.ui.widgets.lengths_panel import LengthsPanel, limit_words
 

@@ -15,9 +15,9 @@ from studio.core.events import Checked
 from studio.core.problems import ProblemError
 from studio.core.words import sentence
 from studio.data.desk.questions import ExampleRead
-from studio.data.encode import Encoder
 from studio.data.examples import Example
-from studio.data.too_long import TooLong, fitted
+from studio.data.reading.encode import Encoder
+from studio.data.reading.too_long import TooLong, fitted
 from studio.ui.widgets.composer import MOST_LINES, Composer
 from studio.ui.widgets.differences import differences, marked
 from studio.ui.widgets.reading_pane import JOINER, ReadingPane

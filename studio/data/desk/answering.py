@@ -44,7 +44,7 @@ from studio.data.store import (
 from studio.data.table import Table, cell_text
 
 if TYPE_CHECKING:
-    from studio.data.encode import Encoder
+    from studio.data.reading.encode import Encoder
 
 FIRST_ROWS = 50
 LARGE = 4 << 20
@@ -84,8 +84,8 @@ class Desk:
     # Opening
 
     def _open(self, question: OpenTable) -> None:
-        from studio.data.readers import first_rows, stream_table
-        from studio.data.roles import check_roles, guess
+        from studio.data.files.readers import first_rows, stream_table
+        from studio.data.shapes.roles import check_roles, guess
 
         choice = question.choice
         path = Path(choice.path).expanduser()
@@ -176,7 +176,7 @@ class Desk:
     # Reading as a model
 
     def _encoder(self, reader: Reader) -> Encoder:
-        from studio.data.encode import Encoder
+        from studio.data.reading.encode import Encoder
 
         key = reader.model_dump_json(exclude={"too_long"})
         if key not in self._encoders:
@@ -187,7 +187,7 @@ class Desk:
         return self._encoders[key]
 
     def _read(self, question: ReadExample) -> None:
-        from studio.data.too_long import fitted
+        from studio.data.reading.too_long import fitted
 
         encoder = self._encoder(question.reader)
         example = self._examples(question.examples)[question.position]
@@ -203,7 +203,7 @@ class Desk:
         )
 
     def _measure(self, question: MeasureLengths) -> None:
-        from studio.data.lengths import measure
+        from studio.data.reading.lengths import measure
 
         encoder = self._encoder(question.reader)
         stored = self._examples(question.examples)

@@ -12,8 +12,8 @@ from studio.core.problems import Problem
 from studio.core.words import Sentence
 from studio.data.doctor.findings import Report
 from studio.data.doctor.repairs import Step
-from studio.data.encode import Encoded, Piece
-from studio.data.row_text import Skipped
+from studio.data.reading.encode import Encoded, Piece
+from studio.data.shapes.row_text import Skipped
 
 
 class _Line(BaseModel):

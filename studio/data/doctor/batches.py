@@ -15,8 +15,8 @@ import pyarrow
 from pyarrow import compute
 
 from studio.core.conversation import Message
+from studio.data.doctor.near import same_question
 from studio.data.examples import Example
-from studio.data.near import same_question
 
 Points = npt.NDArray[np.unsignedinteger[Any]]
 

@@ -13,14 +13,14 @@ from studio.data.doctor.advice import advised, in_order
 from studio.data.doctor.batches import Batch, batches
 from studio.data.doctor.beside_others import beside_others, rows_of
 from studio.data.doctor.findings import NAMED_ROWS, Excerpt, Finding, Report
+from studio.data.doctor.kept_texts import KeptTexts
 from studio.data.doctor.kinds import FLAWS, Flaw
+from studio.data.doctor.near import Numbers
 from studio.data.doctor.personal import is_made_up
 from studio.data.doctor.saying import EXCERPTS, excerpt, found
 from studio.data.doctor.survey import Positions, Survey
 from studio.data.examples import Example
-from studio.data.kept_texts import KeptTexts
-from studio.data.near import Numbers
-from studio.data.row_text import Skipped
+from studio.data.shapes.row_text import Skipped
 from studio.data.split import held_out_positions
 
 _TOLD_APART = 1000

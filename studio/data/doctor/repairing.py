@@ -11,11 +11,11 @@ import numpy as np
 from studio.core.conversation import Message
 from studio.core.data_choice import Repair
 from studio.data.doctor.batches import Said, batches, spoken
+from studio.data.doctor.kept_texts import KeptTexts
 from studio.data.doctor.kinds import FLAWS, Flaw
 from studio.data.doctor.repairs import Change, Numbered, Step
 from studio.data.doctor.survey import Positions, Survey
 from studio.data.examples import Example
-from studio.data.kept_texts import KeptTexts
 
 EXCERPTS = 5
 _SHOWN = 120

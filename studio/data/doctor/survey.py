@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from studio.data.doctor import endings, languages
 from studio.data.doctor.batches import Batch
+from studio.data.doctor.kept_texts import KeptTexts
 from studio.data.doctor.letters import mojibake
-from studio.data.kept_texts import KeptTexts
-from studio.data.near import Near, NearDuplicates, same_question
-from studio.data.near_beside import WORTH_IT, NearBeside
+from studio.data.doctor.near import Near, NearDuplicates, same_question
+from studio.data.doctor.near_beside import WORTH_IT, NearBeside
 
 Positions = npt.NDArray[np.int64]
 _NOBODY: Positions = np.empty(0, dtype=np.int64)

@@ -24,7 +24,7 @@ from studio.ui.widgets.text import button, clear_layout_widget, label, line
 if TYPE_CHECKING:
     from studio.data.doctor.findings import Grade, Report
     from studio.data.doctor.repairs import Step
-    from studio.data.row_text import Skipped
+    from studio.data.shapes.row_text import Skipped
 
 LINES = 6
 """Findings shown before "show all"."""

@@ -31,7 +31,7 @@ def first_example(table: Table, roles: Roles, instructions: str) -> Example | Pr
     """The first example with these roles; a problem where the roles don't go together; a sentence where no row of
     the beginning can be learned from."""
     from studio.data.examples import examples_from
-    from studio.data.roles import check_roles
+    from studio.data.shapes.roles import check_roles
 
     beginning = replace(table, rows=table.rows[:LOOKED_AT])
     try:

@@ -14,7 +14,7 @@ from studio.ui.widgets.length_histogram import LEAST, MOST, LengthHistogram
 from studio.ui.widgets.text import button, label
 
 if TYPE_CHECKING:
-    from studio.data.lengths import Lengths
+    from studio.data.reading.lengths import Lengths
 
 TooLong = Literal["cut", "leave_out", "split"]
 

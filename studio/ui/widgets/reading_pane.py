@@ -18,8 +18,8 @@ from studio.ui.theme import GAP, GAP_SMALL, colours, sizes
 from studio.ui.widgets.text import button, label
 
 if TYPE_CHECKING:
-    from studio.data.encode import Encoded, Piece
     from studio.data.examples import Example
+    from studio.data.reading.encode import Encoded, Piece
 
 SHOWN = 20_000
 """Characters of one example that are painted."""

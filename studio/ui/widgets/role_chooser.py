@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QScrollArea, QVBoxLayout, 
 from studio.core.data_choice import Roles, Shape
 from studio.core.problems import Problem
 from studio.core.words import Sentence
-from studio.data.question_template import QuestionTemplate
+from studio.data.shapes.question_template import QuestionTemplate
 from studio.data.table import Table, cell_text
 from studio.ui.language import tr, tr_sentence
 from studio.ui.theme import GAP, GAP_WIDE

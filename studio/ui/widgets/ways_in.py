@@ -30,7 +30,7 @@ class WaysIn(QObject):
 
     def choose_file(self, beside: str) -> None:
         """Ask for a file, beginning where `beside` lies."""
-        from studio.data.readers import SUFFIXES  # brings pyarrow: not before the first frame
+        from studio.data.files.readers import SUFFIXES  # brings pyarrow: not before the first frame
 
         kinds = " ".join(f"*{suffix}" for suffix in SUFFIXES)
         filters = f"{tr('Data')} ({kinds});;{tr('All files')} (*)"

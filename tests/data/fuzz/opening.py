@@ -23,8 +23,8 @@ from pathlib import Path
 
 from studio.core.data_choice import DataChoice
 from studio.core.problems import ProblemError
-from studio.data.readers import first_rows, open_table, stream_table
-from studio.data.roles import guess
+from studio.data.files.readers import first_rows, open_table, stream_table
+from studio.data.shapes.roles import guess
 from studio.data.table import Table, cell_text
 from tests.data.fuzz.mutations import mutated
 

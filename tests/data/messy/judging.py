@@ -10,8 +10,8 @@ from typing import Literal
 
 from studio.core.data_choice import DataChoice, Roles
 from studio.core.problems import ProblemError
-from studio.data.readers import open_table
-from studio.data.roles import guess
+from studio.data.files.readers import open_table
+from studio.data.shapes.roles import guess
 from studio.data.table import Table, cell_text
 from tests.data.messy.truth import ANY, Messy, Truth
 

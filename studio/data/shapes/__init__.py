@@ -1,0 +1,1 @@
+"""What columns mean: recognising roles, and reading each kind of row into an example."""
