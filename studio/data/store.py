@@ -276,7 +276,9 @@ class Kept(NamedTuple):
 def kept(row: int, example: Example) -> Kept:
     """An example as the store keeps it."""
     text = example.model_dump_json(exclude_defaults=True)
-    return Kept(row, example.question[:LISTED], example.answer[:LISTED], text)
+    # All that is asked: the last turn of a long conversation is often no more than a thank-you.
+    asked = " / ".join(message.content for message in example.messages if message.role == "user")
+    return Kept(row, asked[:LISTED], example.answer[:LISTED], text)
 
 
 def write_examples(

@@ -57,7 +57,7 @@ def advised(findings: Sequence[Finding], examples: int) -> tuple[Grade, Sentence
     leaks = [found for found in warnings if found.code in _LEAKS]
     few = any(found.code == "size.few" for found in warnings)
     if concerned > 0.4:
-        return "poor", sentence(N_("Repair what stands first in this list: a large part of the examples is concerned."))
+        return "poor", sentence(N_("Repair what is marked below before you start: a large part of the examples is concerned."))
     if leaks:
         return "fair", sentence(
             N_("Mask what is secret or personal before you start: it can't be unlearned afterwards.")
@@ -65,5 +65,5 @@ def advised(findings: Sequence[Finding], examples: int) -> tuple[Grade, Sentence
     if few and len(warnings) == 1:
         return "fair", sentence(N_("You can start, but more examples would help more than any setting."))
     if concerned > 0.02 or few:
-        return "fair", sentence(N_("Good enough to start; the repairs above make it better with one press each."))
+        return "fair", sentence(N_("Good enough to start; each repair in this list makes it better with one press."))
     return "good", sentence(N_("Good to start. A few examples could still be repaired."))
