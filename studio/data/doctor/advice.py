@@ -57,7 +57,9 @@ def advised(findings: Sequence[Finding], examples: int) -> tuple[Grade, Sentence
     leaks = [found for found in warnings if found.code in _LEAKS]
     few = any(found.code == "size.few" for found in warnings)
     if concerned > 0.4:
-        return "poor", sentence(N_("Repair what is marked below before you start: a large part of the examples is concerned."))
+        return "poor", sentence(
+            N_("Repair what is marked below before you start: a large part of the examples is concerned.")
+        )
     if leaks:
         return "fair", sentence(
             N_("Mask what is secret or personal before you start: it can't be unlearned afterwards.")

@@ -89,7 +89,7 @@ def latin_language(text: str) -> int:
     words = [word.lower() for word in _WORD.findall(text[:300])]
     if len(words) < 6:
         return LATIN
-    hits = sorted(((sum(word in small for word in words), language) for language, small in _SMALL_WORDS.items()))
+    hits = sorted((sum(map(small.__contains__, words)), language) for language, small in _SMALL_WORDS.items())
     (second, _), (most, language) = hits[-2:]
     return language if most * 5 >= len(words) and most >= 1.5 * second else LATIN
 

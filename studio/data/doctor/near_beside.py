@@ -2,8 +2,8 @@
 
 Run as `python -m studio.data.doctor.near_beside`. It reads batches from its input and writes the two arrays of `Near`
 (in `studio.data.doctor.near`) to its output; it ends by itself when its input does. Each batch is the number of its
-examples, where each question and answer ends (8 bytes each), and their letters in UTF-8. A batch of none is followed by the
-numbers of the questions.
+examples, where each question and answer ends (8 bytes each), and their letters in UTF-8. A batch of none is followed
+by the numbers of the questions.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import datetime
 import re
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 Mark = tuple[int, int]
 """Where something starts and ends in a text."""
@@ -92,9 +93,15 @@ def resident_check_digit(digits: str) -> str:
     return str((base - total % 11) % 10)
 
 
+@lru_cache(maxsize=4_096)
+def _long_numbers(text: str) -> tuple[Mark, ...]:
+    """Remembered, because several checks go through the same batch of texts one after another."""
+    return tuple(found.span() for found in _LONG_NUMBER.finditer(text))
+
+
 def _numbers(text: str, *patterns: re.Pattern[str]) -> Iterator[re.Match[str]]:
     """Where the patterns match: each is tried beside long numbers alone, which is several times quicker."""
-    long = [found.span() for found in _LONG_NUMBER.finditer(text)]
+    long = _long_numbers(text)
     for pattern in patterns if long else ():
         for start, end in long:
             yield from pattern.finditer(text, max(0, start - 2), min(len(text), end + 3))
