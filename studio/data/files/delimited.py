@@ -125,8 +125,8 @@ class _Reading:
         if not self.delimiter_sure:
             doubts.append("delimiter")
             shown = {"\t": N_("a tab"), ",": N_("a comma"), ";": N_("a semicolon"), "|": N_("a vertical bar")}
-            text = N_("What stands between the columns is a guess: {delimiter}.")
-            notes = [sentence(text, delimiter=shown.get(self.delimiter, self.delimiter)), *notes]
+            text = N_("What stands between the columns is a guess: {kind}.")
+            notes = [sentence(text, kind=shown.get(self.delimiter, self.delimiter)), *notes]
         if found.layout.doubtful:
             doubts.append("header")
         return Stream(
