@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, overload
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,6 +33,7 @@ from studio.data.doctor.repairs import Step
 from studio.data.examples import Example
 from studio.data.files.arrow_rows import ArrowRows, text_schema
 from studio.data.files.streaming import Stream
+from studio.data.on_demand import OnDemand
 from studio.data.shapes.row_text import Skipped
 from studio.data.table import Doubt, Table
 
@@ -160,7 +161,7 @@ def open_table_at(folder: Path) -> Table:
 # Examples
 
 
-class StoredExamples(Sequence[Example]):
+class StoredExamples(OnDemand[Example]):
     """Examples that stay on disk until they are looked at. `row(i)` is the number of the file's row of the i-th."""
 
     def __init__(self, folder: Path) -> None:
@@ -175,18 +176,8 @@ class StoredExamples(Sequence[Example]):
     def __len__(self) -> int:
         return int(self._table.num_rows)
 
-    @overload
-    def __getitem__(self, index: int) -> Example: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Example]: ...
-    def __getitem__(self, index: int | slice) -> Example | list[Example]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if index < 0:
-            index += len(self)
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        return Example.model_validate_json(self._json[index].as_py())
+    def _at(self, positions: range) -> Iterator[Example]:
+        return (Example.model_validate_json(self._json[position].as_py()) for position in positions)
 
     def __iter__(self) -> Iterator[Example]:
         return (example for _, example in self.numbered())
@@ -244,7 +235,7 @@ class StoredExamples(Sequence[Example]):
         return groups if len(groups) == len(self) else None
 
 
-class StoredRows(Sequence[int]):
+class StoredRows(OnDemand[int]):
     """Row numbers that stay on disk."""
 
     def __init__(self, column: pa.ChunkedArray) -> None:
@@ -253,15 +244,8 @@ class StoredRows(Sequence[int]):
     def __len__(self) -> int:
         return len(self._column)
 
-    @overload
-    def __getitem__(self, index: int) -> int: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[int]: ...
-    def __getitem__(self, index: int | slice) -> int | list[int]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        number: int = self._column[index].as_py()
-        return number
+    def _at(self, positions: range) -> Iterator[int]:
+        return (self._column[position].as_py() for position in positions)
 
 
 class Kept(NamedTuple):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import overload
 
 import pyarrow as pa
 
 from studio.data.files import limits
+from studio.data.on_demand import OnDemand
 from studio.data.table import Row
 
 BATCH_ROWS = 20_000
@@ -16,7 +16,7 @@ BATCH_BYTES = 16 * limits.MEGABYTE
 _CHUNK = 500
 
 
-class ArrowRows(Sequence[Row]):
+class ArrowRows(OnDemand[Row]):
     """Rows over an arrow table: compact in memory, made into Python values only when asked for."""
 
     def __init__(self, table: pa.Table) -> None:
@@ -25,23 +25,12 @@ class ArrowRows(Sequence[Row]):
     def __len__(self) -> int:
         return int(self._table.num_rows)
 
-    @overload
-    def __getitem__(self, index: int) -> Row: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Row]: ...
-    def __getitem__(self, index: int | slice) -> Row | list[Row]:
-        if isinstance(index, slice):
-            start, stop, step = index.indices(len(self))
-            if step == 1:
-                found: list[Row] = self._table.slice(start, max(0, stop - start)).to_pylist()
-                return found
-            return [self[i] for i in range(start, stop, step)]
-        if index < 0:
-            index += len(self)
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        row: Row = self._table.slice(index, 1).to_pylist()[0]
-        return row
+    def _at(self, positions: range) -> Iterator[Row]:
+        if positions.step == 1:
+            yield from self._table.slice(positions.start, len(positions)).to_pylist()
+        else:
+            for position in positions:
+                yield from self._table.slice(position, 1).to_pylist()
 
     def __iter__(self) -> Iterator[Row]:
         for batch in self._table.to_batches(max_chunksize=_CHUNK):

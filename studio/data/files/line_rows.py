@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import overload
 
 from studio.data.files import limits
+from studio.data.on_demand import OnDemand
 from studio.data.table import Row
 
 
-class LineRows(Sequence[Row]):
+class LineRows(OnDemand[Row]):
     """The lines are kept as bytes."""
 
     def __init__(self, parse: Callable[[bytes], Row]) -> None:
@@ -25,20 +25,14 @@ class LineRows(Sequence[Row]):
     def __len__(self) -> int:
         return len(self._lines)
 
-    @overload
-    def __getitem__(self, index: int) -> Row: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Row]: ...
-    def __getitem__(self, index: int | slice) -> Row | list[Row]:
-        if isinstance(index, slice):
-            return [self._parse(line) for line in self._lines[index]]
-        return self._parse(self._lines[index])
+    def _at(self, positions: range) -> Iterator[Row]:
+        return (self._parse(self._lines[position]) for position in positions)
 
     def __iter__(self) -> Iterator[Row]:
         return map(self._parse, self._lines)
 
 
-class FileLines(Sequence[Row]):
+class FileLines(OnDemand[Row]):
     """The lines stay in the file; only where each begins is kept. Raises `ProblemError` once the file is changed.
 
     The file isn't mapped into memory: a mapped file that somebody shortens ends the whole process.
@@ -58,27 +52,14 @@ class FileLines(Sequence[Row]):
     def __len__(self) -> int:
         return len(self._places)
 
-    @overload
-    def __getitem__(self, index: int) -> Row: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Row]: ...
-    def __getitem__(self, index: int | slice) -> Row | list[Row]:
-        if isinstance(index, slice):
-            return list(self._read(range(*index.indices(len(self)))))
-        if index < 0:
-            index += len(self)
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        return next(self._read([index]))
-
     def __iter__(self) -> Iterator[Row]:
-        return self._read(range(len(self)))
+        return self._at(range(len(self)))
 
-    def _read(self, indexes: Sequence[int]) -> Iterator[Row]:
+    def _at(self, positions: range) -> Iterator[Row]:
         limits.guard_unchanged(self._path, self._before)
         at = -1
         with open(self._path, "rb") as file:
-            for index in indexes:
+            for index in positions:
                 place, size = self._places[index], self._sizes[index]
                 if place != at:
                     file.seek(place)

@@ -7,12 +7,13 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, overload
+from typing import Literal
 
 import pyarrow as pa
 
 from studio.core.words import N_, Sentence, sentence
 from studio.data.files.streaming import Stream
+from studio.data.on_demand import OnDemand
 from studio.data.shapes.speakers import part_of
 from studio.data.table import Row, Table, cell_text
 
@@ -117,7 +118,7 @@ def gathered(table: Table) -> Table:
     return replace(table, columns=columns, notes=notes, rows=_GatheredRows(table.rows, found))
 
 
-class _GatheredRows(Sequence[Row]):
+class _GatheredRows(OnDemand[Row]):
     def __init__(self, rows: Sequence[Row], found: TurnColumns) -> None:
         self._rows = rows
         self._found = found
@@ -125,14 +126,10 @@ class _GatheredRows(Sequence[Row]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    @overload
-    def __getitem__(self, index: int) -> Row: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Row]: ...
-    def __getitem__(self, index: int | slice) -> Row | list[Row]:
-        if isinstance(index, slice):
-            return [self._gathered(row) for row in self._rows[index]]
-        return self._gathered(self._rows[index])
+    def _at(self, positions: range) -> Iterator[Row]:
+        if positions.step == 1:
+            return map(self._gathered, self._rows[positions.start : positions.stop])
+        return (self._gathered(self._rows[position]) for position in positions)
 
     def __iter__(self) -> Iterator[Row]:
         return map(self._gathered, self._rows)
