@@ -9,8 +9,8 @@ from pathlib import Path
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.words import N_
 from studio.data.files.encodings import utf16_without_mark
-from studio.data.files.unpacking import broken_zip, zip_names
-from studio.data.files.workbook import broken_workbook, password_protected
+from studio.data.files.unpacking import broken_workbook, broken_zip, zip_names
+from studio.data.files.workbook import password_protected
 
 _COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 

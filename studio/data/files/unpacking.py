@@ -307,6 +307,10 @@ def broken_zip(path: Path) -> ProblemError:
     """In the words for what the file says it is."""
     if path.suffix.lower() in (".docx", ".hwpx"):
         return broken_document(path)
+    return broken_workbook(path)
+
+
+def broken_workbook(path: Path) -> ProblemError:
     return problem(
         "data.broken_workbook",
         N_("{name} is damaged: it can't be opened as a spreadsheet."),

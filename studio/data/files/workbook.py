@@ -18,7 +18,7 @@ from studio.data.files.emptiness import empty, header_only
 from studio.data.files.header import PROBE_ROWS, Spans, names_parts
 from studio.data.files.streaming import Stream, held
 from studio.data.files.survey import Survey, examples, survey
-from studio.data.files.unpacking import guard_ods, guard_xlsb, guard_xlsx
+from studio.data.files.unpacking import broken_workbook, guard_ods, guard_xlsb, guard_xlsx
 from studio.data.shapes.names import is_known_name
 from studio.data.table import Doubt, Table, cell_text
 
@@ -192,17 +192,6 @@ def password_protected(path: Path) -> ProblemError:
         N_("{name} is protected with a password."),
         N_("Without the password nobody can read what is in it, this program included."),
         N_("Open it in your spreadsheet program, remove the password, save it, and choose it again."),
-        remedy=Remedy.choose_file,
-        name=path.name,
-    )
-
-
-def broken_workbook(path: Path) -> ProblemError:
-    return problem(
-        "data.broken_workbook",
-        N_("{name} is damaged: it can't be opened as a spreadsheet."),
-        N_("Often a download or a copy was cut short."),
-        N_("Open it in your spreadsheet program and save it again, or fetch it once more."),
         remedy=Remedy.choose_file,
         name=path.name,
     )
