@@ -51,6 +51,7 @@ class Draft(QObject):
         self.data.changed.connect(self._on_data_moved)
         self.data.roles_found.connect(self._on_roles_found)
         self._undone: list[Repair] = []
+        self._known: tuple[object, ...] = (None,) * 5
         self.model = BaseModel(self)
         self.model.changed.connect(self._on_model_changed)
         self.model.fetch_updated.connect(self.model_changed)
@@ -143,9 +144,13 @@ class Draft(QObject):
     @Slot()
     def _on_data_moved(self) -> None:
         self.data_changed.emit()
-        if not self.data.reading:
-            self.recipe_changed.emit()  # automatic values depend on the number of examples
-            self._measure()
+        if self.data.reading:
+            return
+        known = (self.table, self.examples, self.report, self.lengths, self.data_problem)
+        if any(now is not before for now, before in zip(known, self._known, strict=True)):
+            self._known = known
+            self.recipe_changed.emit()  # automatic values depend on these; on how far the doctor is, nothing does
+        self._measure()
 
     def cancel_data(self) -> None:
         """Stop reading or examining; what is known by then stays."""
