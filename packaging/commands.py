@@ -80,7 +80,7 @@ def _app(words: list[str]) -> int:
     if not install_packages(missing_compiler(), "The made-up card takes a C compiler.", LOG):
         return 2
     rest = [word for word in words if word != "--demonstration-gpu"]
-    return _run([python, "tests/standins/nvml.py", "--script", "rtx4070", "--", python, "-m", "studio", *rest])
+    return _run([python, "tests/fakes/nvml.py", "--script", "rtx4070", "--", python, "-m", "studio", *rest])
 
 
 def _ready_for_tests() -> Path:

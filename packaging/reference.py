@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "settings.md"
 sys.path.insert(0, str(ROOT))
 
-from studio.core.data_choice import Roles  # noqa: E402 - found through the line above
-from studio.core.recipe import Declared, declared  # noqa: E402 - found through the line above
+from studio.core.recipe.data_choice import Roles  # noqa: E402 - found through the line above
+from studio.core.recipe.recipe import Declared, declared  # noqa: E402 - found through the line above
 
 GROUPS = {
     "": "The run",
@@ -31,7 +31,7 @@ def page() -> str:
     lines = [
         "# Settings",
         "",
-        "Written by packaging/reference.py from `studio/core/recipe.py`; a test fails when it lags behind.",
+        "Written by packaging/reference.py from `studio/core/recipe/recipe.py`; a test fails when it lags behind.",
         "",
         "A recipe is a YAML file with these names. Every one can be left out. *Automatic* means that the program",
         "chooses from your data and this machine, and shows what it chose. An unknown name is refused, with the",

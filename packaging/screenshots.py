@@ -68,9 +68,10 @@ class Studio:
         from PySide6.QtWidgets import QApplication
 
         from studio.runs.project import projects
-        from studio.ui import app, preferences
-        from studio.ui.session import Session
-        from studio.ui.window import MainWindow
+        from studio.ui import app
+        from studio.ui.main_window import MainWindow
+        from studio.ui.state import preferences
+        from studio.ui.state.app_state import Session
 
         preferences.set_language("en")
         preferences.set_theme("light")
@@ -106,7 +107,7 @@ class Studio:
             self.take_training()
 
     def take_training(self) -> None:
-        from studio.ui.conversation import conversation_of
+        from studio.ui.chat.conversation import conversation_of
 
         conversation_of(self.session).shutdown()
         self.open_sample("en")
@@ -124,7 +125,8 @@ class Studio:
 
     def each(self, picture: str, page: str) -> Iterator[str]:
         """Show `page` in every variant; after what the caller does with its language, take `picture` of it."""
-        from studio.ui import language, preferences, theme
+        from studio.ui.design import language, theme
+        from studio.ui.state import preferences
 
         for variant in self.variants:
             tongue, look = variant.split("-")
@@ -144,16 +146,16 @@ class Studio:
             print(name, flush=True)
 
     def open_sample(self, tongue: str) -> None:
-        from studio.data.samples import sample
+        from studio.dataset.samples import sample
 
         self.session.open_data(sample(tongue))
         self.wait(lambda: self.session.report is not None and self.session.lengths is not None)
 
     def talk(self) -> None:
         """Ask both models the question of an example that was set aside."""
-        from studio.data.examples import read_frozen
-        from studio.ui.conversation import conversation_of
-        from studio.ui.pages.chat import ChatPage
+        from studio.dataset.examples import read_frozen
+        from studio.ui.chat.conversation import conversation_of
+        from studio.ui.chat.page import ChatPage
 
         self.window.open_page("chat")
         page = cast(ChatPage, self.window.stack.currentWidget())
@@ -181,12 +183,12 @@ class Studio:
         loop.exec()
 
     def close(self) -> None:
-        from studio.ui import tasks
-        from studio.ui.conversation import conversation_of
+        from studio.ui.chat.conversation import conversation_of
+        from studio.ui.state import background
 
         conversation_of(self.session).shutdown()
         self.window.close_without_asking()
-        tasks.wait_for_all()
+        background.wait_for_all()
 
 
 if __name__ == "__main__":

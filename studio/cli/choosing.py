@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from studio.core.model_choice import ModelChoice, Source
 from studio.core.problems import problem
-from studio.core.recipe import Recipe, declared, load, with_values
-from studio.core.run import RunFolder
-from studio.core.words import N_
+from studio.core.recipe.model_choice import ModelChoice, Source
+from studio.core.recipe.recipe import Recipe, declared, load, with_values
+from studio.core.run_folder import RunFolder
+from studio.core.translatable import N_
 from studio.runs.project import Project, create_project, projects
 
 

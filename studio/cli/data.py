@@ -10,19 +10,19 @@ from studio.cli.choosing import chosen_model
 from studio.cli.following import require_data, require_model
 from studio.cli.preparing import Prepared, chosen_data, prepared
 from studio.cli.printing import Json, print_json, print_table
-from studio.core.data_choice import Repair
 from studio.core.problems import problem
-from studio.core.recipe import Recipe
-from studio.core.words import N_
-from studio.data.base_model import locate
-from studio.data.desk.questions import ExampleRead, Opened, OpenTable, Reader, ReadExample
-from studio.data.doctor.findings import Finding
-from studio.data.doctor.repairs import REPAIRS, Step
-from studio.data.reading.encode import Encoded, Piece
-from studio.data.store import open_table_at
-from studio.data.table import Table
-from studio.data.written import write_out
-from studio.runs.desk import Desk
+from studio.core.recipe.data_choice import Repair
+from studio.core.recipe.recipe import Recipe
+from studio.core.translatable import N_
+from studio.dataset.export import write_out
+from studio.dataset.quality.fixes import REPAIRS, Step
+from studio.dataset.quality.report import Finding
+from studio.dataset.store import open_table_at
+from studio.dataset.table import Table
+from studio.models.base_model import locate
+from studio.tokenization.encoding import Encoded, Piece
+from studio.worker.client import Desk
+from studio.worker.protocol import ExampleRead, Opened, OpenTable, Reader, ReadExample
 
 NAMED_ROWS = 12
 

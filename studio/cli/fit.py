@@ -16,25 +16,25 @@ from studio.cli.choosing import absolute_data, with_flags
 from studio.cli.following import follow_to_the_end
 from studio.cli.printing import Json, print_json, print_table
 from studio.core import paths
-from studio.core.automatic import Facts
 from studio.core.jobs import Trace, TracedWork
-from studio.core.model_choice import ModelChoice, Source
 from studio.core.problems import problem
-from studio.core.recipe import load
-from studio.core.words import N_, fill
-from studio.data.base_model import hub_folder
-from studio.device.catalogue import catalogue, named
-from studio.device.estimate import Estimate, with_parts
-from studio.device.fit import GIB, SOURCES, Fit, disk_needed
-from studio.device.fit import Source as Answer
-from studio.device.fit import fit as judge
-from studio.device.gauge import Gauge
-from studio.device.history import past, recall, seconds_per_token
-from studio.device.remedies import Case, Change, faster, remedies
-from studio.device.shape import ModelShape, shape_in
-from studio.device.table import CARDS, METHOD_WORDS, Row, table
-from studio.device.usable import Usable, usable_now, usable_of
-from studio.device.workload import Workload, workload_of
+from studio.core.recipe.defaults import Facts
+from studio.core.recipe.model_choice import ModelChoice, Source
+from studio.core.recipe.recipe import load
+from studio.core.translatable import N_, fill
+from studio.hardware.gauge import Gauge
+from studio.memory.available import Usable, usable_now, usable_of
+from studio.memory.calibration import past, recall, seconds_per_token
+from studio.memory.estimate import Estimate, with_parts
+from studio.memory.fit import GIB, SOURCES, Fit, disk_needed
+from studio.memory.fit import Source as Answer
+from studio.memory.fit import fit as judge
+from studio.memory.model_by_card import CARDS, METHOD_WORDS, Row, table
+from studio.memory.reduction import Case, Change, faster, remedies
+from studio.memory.workload import Workload, workload_of
+from studio.models.base_model import hub_folder
+from studio.models.catalogue import catalogue, named
+from studio.models.shape import ModelShape, shape_in
 from studio.runs.fetch import job_folder
 from studio.runs.start import start_job
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 
 from studio.cli.printing import Progress
-from studio.core.data_choice import DataChoice
 from studio.core.events import Died, Failed
 from studio.core.jobs import Job
-from studio.core.model_choice import ModelChoice
 from studio.core.problems import ProblemError
-from studio.core.run import JobFolder, RunState
-from studio.data.base_model import locate
-from studio.data.files.readers import fetched_path, is_hub_name
+from studio.core.recipe.data_choice import DataChoice
+from studio.core.recipe.model_choice import ModelChoice
+from studio.core.run_folder import JobFolder
+from studio.core.run_state import RunState
+from studio.dataset.readers.open import fetched_path, is_hub_name
+from studio.models.base_model import locate
 from studio.runs.command import end_forcefully, stop
 from studio.runs.fetch import data_job, job_folder, missing_model
 from studio.runs.follow import follow

@@ -9,6 +9,7 @@ from pathlib import Path
 from studio.cli.choosing import chosen_run
 from studio.cli.following import follow_to_the_end
 from studio.cli.printing import print_json
+from studio.core.command_queue import new_id, send
 from studio.core.conversation import Message
 from studio.core.events import (
     AnswerEnded,
@@ -25,9 +26,9 @@ from studio.core.events import (
 )
 from studio.core.jobs import Chat, Check, Merge
 from studio.core.problems import ProblemError, Remedy, problem
-from studio.core.run import JobFolder, RunFolder, new_id, send
-from studio.core.verdict import verdict
-from studio.core.words import N_
+from studio.core.run_folder import JobFolder, RunFolder
+from studio.core.translatable import N_
+from studio.evaluation.verdict import verdict
 from studio.export.adapter import export_adapter
 from studio.runs.follow import follow
 from studio.runs.start import JobProcess, start_job

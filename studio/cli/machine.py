@@ -12,11 +12,11 @@ from studio.cli.following import run_fetch
 from studio.cli.printing import print_json
 from studio.core import paths
 from studio.core.jobs import FetchData, FetchModel, FetchStarter, Job
-from studio.core.model_choice import ModelChoice
 from studio.core.problems import ProblemError, problem
-from studio.core.words import N_
-from studio.data.base_model import locate
-from studio.device.gauge import Gauge
+from studio.core.recipe.model_choice import ModelChoice
+from studio.core.translatable import N_
+from studio.hardware.gauge import Gauge
+from studio.models.base_model import locate
 
 PACKAGES = (
     "torch",

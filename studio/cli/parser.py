@@ -6,7 +6,7 @@ import argparse
 
 from studio import __version__
 from studio.cli import data, fit, jobs, machine, training
-from studio.core.recipe import declared
+from studio.core.recipe.recipe import declared
 
 
 def parser() -> argparse.ArgumentParser:

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studio.cli.following import require_data
-from studio.core.data_choice import DataChoice, Roles
 from studio.core.problems import ProblemError, problem
-from studio.core.recipe import Recipe, parse
-from studio.core.words import N_, Sentence
-from studio.data.doctor.findings import Report
-from studio.data.doctor.repairs import Step
-from studio.data.store import StoredExamples
-from studio.data.table import Table
-from studio.runs.desk import Desk
+from studio.core.recipe.data_choice import DataChoice, Roles
+from studio.core.recipe.recipe import Recipe, parse
+from studio.core.translatable import N_, Sentence
+from studio.dataset.quality.fixes import Step
+from studio.dataset.quality.report import Report
+from studio.dataset.store import StoredExamples
+from studio.dataset.table import Table
 from studio.runs.prepare import AtWork, ExamplesMade, Said, TableRead, prepare
+from studio.worker.client import Desk
 
 SEVERAL = ("options",)
 

@@ -23,7 +23,7 @@ from studio.core.events import (
     StepDone,
 )
 from studio.core.problems import Problem
-from studio.core.words import fill
+from studio.core.translatable import fill
 
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 

@@ -13,25 +13,27 @@ from studio.cli.following import follow_to_the_end, require_model
 from studio.cli.jobs import run_check, run_merge
 from studio.cli.preparing import Prepared, prepared
 from studio.cli.printing import Progress, print_json, print_table
-from studio.core.automatic import Facts
 from studio.core.events import Checked, Event, Finished, Stopped
 from studio.core.jobs import Train
 from studio.core.paths import resources
 from studio.core.problems import ProblemError, problem
-from studio.core.recipe import Recipe, load, to_yaml, with_value
-from studio.core.run import RunFolder, RunState, headline
-from studio.core.verdict import verdict
-from studio.core.words import N_
-from studio.data.store import StoredExamples
-from studio.device.gauge import cuda_card_present
+from studio.core.recipe.defaults import Facts
+from studio.core.recipe.recipe import Recipe, load, to_yaml, with_value
+from studio.core.run_folder import RunFolder
+from studio.core.run_state import RunState, headline
+from studio.core.translatable import N_
+from studio.dataset.store import StoredExamples
+from studio.evaluation.verdict import verdict
+from studio.hardware.gauge import cuda_card_present
 from studio.runs.command import end_forcefully, stop
-from studio.runs.desk import Desk
+from studio.runs.create import create_run
 from studio.runs.dry_run import first_batch
 from studio.runs.follow import standing
-from studio.runs.measured import record
+from studio.runs.measurements import record
 from studio.runs.project import Project, projects
-from studio.runs.start import create_run, start_job
+from studio.runs.start import start_job
 from studio.runs.summary import summarise
+from studio.worker.client import Desk
 
 
 def train(arguments: argparse.Namespace) -> int:

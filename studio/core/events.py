@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from studio.core.conversation import Message
 from studio.core.problems import Problem
-from studio.core.words import Sentence
+from studio.core.translatable import Sentence
 
 Side = Literal["before", "after"]
 """Which model answered: the base model (before) or the taught one (after)."""

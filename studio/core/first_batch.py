@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from studio.core.words import Sentence
+from studio.core.translatable import Sentence
 
 FIRST_BATCH = "first_batch.json"
 """Its name in the folder of the job."""

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from studio.core.run import JobFolder
+from studio.core.run_folder import JobFolder
 
 
 class _Job(BaseModel):

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from studio.core.events import EVENT, Event
 from studio.core.problems import problem
-from studio.core.words import N_
+from studio.core.translatable import N_
 
 
 class WriterLock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -41,3 +42,16 @@ def resources() -> Path:
     package = Path(__file__).resolve().parent.parent
     inside = package / "_resources"
     return inside if inside.is_dir() else package.parent / "resources"
+
+
+def python_environment() -> dict[str, str]:
+    """The environment for a child process that runs a module of this package."""
+    environment = dict(os.environ)
+    # the child finds this very package, whether it is installed or run from a checkout
+    package = importlib.util.find_spec("studio")
+    assert package is not None and package.submodule_search_locations is not None
+    source = str(Path(next(iter(package.submodule_search_locations))).parent)
+    environment["PYTHONPATH"] = os.pathsep.join(p for p in (source, environment.get("PYTHONPATH", "")) if p)
+    environment["PYTHONUNBUFFERED"] = "1"
+    environment["PYTHONUTF8"] = "1"
+    return environment

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from studio.core.words import Sentence, fill, type_of_value
+from studio.core.translatable import Sentence, fill, type_of_value
 
 
 class Remedy(StrEnum):

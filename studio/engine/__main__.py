@@ -31,8 +31,8 @@ from studio.core.jobs import (
     read_job,
 )
 from studio.core.problems import ProblemError
-from studio.core.run import JobFolder
-from studio.engine.report import Report
+from studio.core.run_folder import JobFolder
+from studio.engine.job_context import Report
 
 
 def main(arguments: list[str]) -> int:
@@ -89,15 +89,15 @@ def work_of(job: Job, folder: JobFolder) -> Callable[[Report], Ending | None]:
     def work(report: Report) -> Ending | None:
         match job:
             case Train():
-                from studio.engine.train import train
+                from studio.engine.training.job import train
 
                 return train(report, folder)
             case DryRun():
-                from studio.engine.dry_run import dry_run
+                from studio.engine.training.dry_run import dry_run
 
                 return dry_run(report, job)
             case Check():
-                from studio.engine.check import check
+                from studio.engine.evaluation.exam import check
 
                 return check(report, job)
             case Chat():
@@ -105,23 +105,23 @@ def work_of(job: Job, folder: JobFolder) -> Callable[[Report], Ending | None]:
 
                 return chat(report, job)
             case Merge():
-                from studio.engine.merge import merge
+                from studio.engine.export.merge import merge
 
                 return merge(report, job)
             case FetchStarter():
-                from studio.engine.starter import fetch_starter
+                from studio.engine.hub.starter_model import fetch_starter
 
                 return fetch_starter(report, job)
             case FetchModel() | FetchData():
-                from studio.engine.fetch import fetch
+                from studio.engine.hub.models import fetch
 
                 return fetch(report, job)
             case Trace():
-                from studio.engine.trace import trace
+                from studio.engine.memory.trace import trace
 
                 return trace(report, job)
             case Trial():
-                from studio.engine.trial import trial
+                from studio.engine.memory.probe import trial
 
                 return trial(report, job)
             case _:

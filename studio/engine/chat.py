@@ -8,10 +8,10 @@ from studio.core.conversation import Message
 from studio.core.events import AnswerEnded, AnswerGrew, Ask, ChatReady, Ending, StopAnswer, Stopped
 from studio.core.jobs import Chat
 from studio.core.problems import problem
-from studio.core.run import RunFolder
-from studio.core.words import N_
-from studio.engine.answers import Answerer, of_folder, of_run
-from studio.engine.report import Report, StopRequested
+from studio.core.run_folder import RunFolder
+from studio.core.translatable import N_
+from studio.engine.evaluation.generate import Answerer, of_folder, of_run
+from studio.engine.job_context import Report, StopRequested
 
 GROWS_EVERY = 0.2
 """Seconds between two pieces of an answer that grows."""

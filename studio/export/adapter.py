@@ -8,14 +8,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from studio.core.model_choice import Source
 from studio.core.problems import ProblemError, problem
-from studio.core.recipe import Recipe, load
-from studio.core.run import RunFolder, sha256_of
-from studio.core.words import N_
-from studio.data.base_model import locate
-from studio.data.reading.template import DEFAULT_TEMPLATE
+from studio.core.recipe.model_choice import Source
+from studio.core.recipe.recipe import Recipe, load
+from studio.core.run_folder import RunFolder
+from studio.core.storage import sha256_of
+from studio.core.translatable import N_
 from studio.export.folder import check_target, staged
+from studio.models.base_model import locate
+from studio.tokenization.chat_template import DEFAULT_TEMPLATE
 
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 TOKENIZER_FILES = (

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from studio.core.problems import ProblemError, Remedy, problem
-from studio.core.words import N_
+from studio.core.translatable import N_
 
 MEGABYTE = 1_000_000
 

@@ -7,8 +7,9 @@ import time
 
 import psutil
 
+from studio.core.command_queue import new_id, send
 from studio.core.events import SaveNow, Stop
-from studio.core.run import JobFolder, new_id, send
+from studio.core.run_folder import JobFolder
 from studio.runs.follow import process_of, write_death
 
 

@@ -11,8 +11,8 @@ from studio.core.events import Died, Event, Failed
 from studio.core.first_batch import FirstBatch, read_first_batch
 from studio.core.jobs import DryRun
 from studio.core.problems import ProblemError, Remedy, problem
-from studio.core.run import RunFolder
-from studio.core.words import N_
+from studio.core.run_folder import RunFolder
+from studio.core.translatable import N_
 from studio.runs.follow import follow
 from studio.runs.start import start_job
 

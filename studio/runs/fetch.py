@@ -6,10 +6,10 @@ import uuid
 
 from studio.core import paths
 from studio.core.jobs import FetchData, FetchModel, FetchStarter, Job
-from studio.core.model_choice import ModelChoice, Source
 from studio.core.problems import ProblemError
-from studio.core.run import JobFolder
-from studio.data.base_model import locate
+from studio.core.recipe.model_choice import ModelChoice, Source
+from studio.core.run_folder import JobFolder
+from studio.models.base_model import locate
 
 
 def job_folder(kind: str) -> JobFolder:

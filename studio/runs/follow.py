@@ -15,8 +15,8 @@ import psutil
 from studio.core.events import Died, Event, Failed, Finished, ProcessStarted, Stopped
 from studio.core.journal import JournalReader, JournalWriter, lock_is_held
 from studio.core.problems import Problem, ProblemError, Remedy
-from studio.core.run import JobFolder
-from studio.core.words import N_
+from studio.core.run_folder import JobFolder
+from studio.core.translatable import N_
 from studio.runs.start import JobProcess
 
 SILENT_AFTER = 120.0

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from studio.core.data_choice import Roles
 from studio.core.problems import Problem
-from studio.core.recipe import Recipe
-from studio.core.words import Sentence
+from studio.core.recipe.data_choice import Roles
+from studio.core.recipe.recipe import Recipe
+from studio.core.translatable import Sentence
 
 if TYPE_CHECKING:
-    from studio.data.desk.questions import FirstRows, Progress
-    from studio.data.doctor.findings import Report
-    from studio.data.doctor.repairs import Step
-    from studio.data.examples import ExampleSet
-    from studio.data.table import Table
-    from studio.runs.desk import Desk
+    from studio.dataset.examples import ExampleSet
+    from studio.dataset.quality.fixes import Step
+    from studio.dataset.quality.report import Report
+    from studio.dataset.table import Table
+    from studio.worker.client import Desk
+    from studio.worker.protocol import FirstRows, Progress
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def prepare(
 
     None where the columns have no usable parts. Blocks; raises `ProblemError` and what `Desk.ask` raises.
     """
-    from studio.data.desk.questions import Examine, Made, MakeExamples, Opened, OpenTable, ReportMade
-    from studio.data.examples import ExampleSet
-    from studio.data.store import StoredExamples, open_table_at
+    from studio.dataset.examples import ExampleSet
+    from studio.dataset.store import StoredExamples, open_table_at
+    from studio.worker.protocol import Examine, Made, MakeExamples, Opened, OpenTable, ReportMade
 
     def heard(said: Progress | FirstRows) -> None:
         if said.answer == "progress":
@@ -94,7 +94,7 @@ def prepare(
 
 
 def _table_of(first: FirstRows, path: str) -> Table:
-    from studio.data.table import Table
+    from studio.dataset.table import Table
 
     rows = [dict(zip(first.columns, cells, strict=True)) for cells in first.rows]
     return Table(path=Path(path), format=first.format, columns=first.columns, rows=rows)

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ValidationError
 
 from studio.core import paths
 from studio.core.problems import ProblemError, problem
-from studio.core.recipe import Recipe, load, to_yaml
-from studio.core.run import RunFolder
-from studio.core.words import N_
+from studio.core.recipe.recipe import Recipe, load, to_yaml
+from studio.core.run_folder import RunFolder
+from studio.core.translatable import N_
 
 
 class _About(BaseModel):

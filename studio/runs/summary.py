@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from studio.core.events import Died
 from studio.core.problems import ProblemError
-from studio.core.recipe import Recipe, load
-from studio.core.run import JobFolder, RunFolder, RunState
+from studio.core.recipe.recipe import Recipe, load
+from studio.core.run_folder import JobFolder, RunFolder
+from studio.core.run_state import RunState
 from studio.runs.follow import Standing, standing
 
 

@@ -15,9 +15,11 @@ from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication
 
 from studio.core.paths import resources
-from studio.ui import language, preferences, problems, tasks, theme
-from studio.ui.session import Session
-from studio.ui.window import MainWindow
+from studio.ui.controls import exception_dialog
+from studio.ui.design import language, theme
+from studio.ui.main_window import MainWindow
+from studio.ui.state import background, preferences
+from studio.ui.state.app_state import Session
 
 if TYPE_CHECKING:
     import psutil
@@ -51,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--report-start", type=Path, help="write the time to the first frame here, then go on")
     options, rest = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
     app = make_application([sys.argv[0], *rest])
-    problems.install()
+    exception_dialog.install()
     session = Session(wait=True)
     window = MainWindow(session)
 
@@ -59,13 +61,13 @@ def main(argv: list[str] | None = None) -> int:
         if options.report_start is not None:
             _report(options.report_start)
         session.begin()
-        QTimer.singleShot(500, lambda: tasks.run_in_background(window, _import_plots, lambda _: None))
+        QTimer.singleShot(500, lambda: background.run_in_background(window, _import_plots, lambda _: None))
 
     window.first_frame_painted.connect(on_first_frame)
     window.show()
     code = app.exec()
     session.close()
-    tasks.wait_for_all()
+    background.wait_for_all()
     return code
 
 

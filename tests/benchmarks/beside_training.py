@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from studio.core.run import RunFolder
+    from studio.core.run_folder import RunFolder
 
 STRETCH = 25.0
 """Seconds for which a timer is watched."""
@@ -38,8 +38,8 @@ def show_window(project_folder: Path, stretch: float, *, timed: bool) -> None:
     """Open the program's window on a run that goes on, let it settle, and print what it used."""
     from studio.runs.project import Project
     from studio.ui.app import SWITCH_INTERVAL, make_application
-    from studio.ui.session import Session
-    from studio.ui.window import MainWindow
+    from studio.ui.main_window import MainWindow
+    from studio.ui.state.app_state import Session
     from tests.benchmarks.timer_lateness import timer_lateness
 
     sys.setswitchinterval(SWITCH_INTERVAL)
@@ -98,13 +98,14 @@ def equal_examples(file: Path) -> Path:
 def measure(pairs: int, scratch: Path) -> dict[str, object]:
     """Milliseconds of lateness, and the window's cost as a share of the training's tokens a second."""
     from studio.cli.preparing import prepared
-    from studio.core.automatic import Facts
     from studio.core.jobs import Train
-    from studio.core.recipe import Recipe, with_values
+    from studio.core.recipe.defaults import Facts
+    from studio.core.recipe.recipe import Recipe, with_values
     from studio.runs.command import end_forcefully
-    from studio.runs.desk import Desk
+    from studio.runs.create import create_run
     from studio.runs.project import create_project
-    from studio.runs.start import create_run, start_job
+    from studio.runs.start import start_job
+    from studio.worker.client import Desk
 
     project = create_project("Beside training")
     values = {

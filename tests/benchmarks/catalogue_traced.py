@@ -13,13 +13,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from studio.core.automatic import Facts
 from studio.core.jobs import TracedWork
 from studio.core.problems import ProblemError
-from studio.core.recipe import Recipe, with_values
-from studio.device.catalogue import catalogue
-from studio.device.estimate import estimate
-from studio.device.workload import workload_of
+from studio.core.recipe.defaults import Facts
+from studio.core.recipe.recipe import Recipe, with_values
+from studio.memory.estimate import estimate
+from studio.memory.workload import workload_of
+from studio.models.catalogue import catalogue
 
 
 def main(words: list[str]) -> int:
@@ -27,7 +27,7 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=3_600.0)
     options = parser.parse_args(words)
-    from studio.engine.trace import traced
+    from studio.engine.memory.trace import traced
 
     recipe = with_values(Recipe(), {"training.batch_size": 2, "training.max_length": 1024})
     end = time.monotonic() + options.seconds

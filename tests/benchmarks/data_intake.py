@@ -28,7 +28,7 @@ from pathlib import Path
 import psutil
 
 from studio.core import paths
-from studio.core.data_choice import DataChoice, Roles
+from studio.core.recipe.data_choice import DataChoice, Roles
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 512
@@ -62,7 +62,7 @@ def main() -> None:
 
 def measure(folder: Path, csv_rows: int, parquet_rows: int, read: int, model: Path) -> list[dict[str, object]]:
     """One mapping for each file and step, with both sides' seconds, peaks in bytes, and what they counted."""
-    from tests.data.large_files import write_large_csv, write_large_parquet
+    from tests.dataset.readers.large_files import write_large_csv, write_large_parquet
 
     csv, parquet = folder / "large.csv", folder / "large.parquet"
     planted = {csv: write_large_csv(csv, csv_rows), parquet: write_large_parquet(parquet, parquet_rows)}
@@ -143,9 +143,9 @@ def _choice(file: Path) -> DataChoice:
 
 
 def _our_import(file: Path, scratch: Path, model: Path, read: int) -> dict[str, object]:
-    from studio.data.files.readers import stream_table
-    from studio.data.making import make_examples
-    from studio.data.store import StoredExamples, table_folder, write_table
+    from studio.dataset.build import make_examples
+    from studio.dataset.readers.open import stream_table
+    from studio.dataset.store import StoredExamples, table_folder, write_table
 
     choice = _choice(file)
     folder = table_folder(choice)
@@ -156,8 +156,8 @@ def _our_import(file: Path, scratch: Path, model: Path, read: int) -> dict[str, 
 
 
 def _our_doctor(file: Path, scratch: Path, model: Path, read: int) -> dict[str, object]:
-    from studio.data.doctor.examine import examine
-    from studio.data.store import StoredExamples
+    from studio.dataset.quality.examine import examine
+    from studio.dataset.store import StoredExamples
 
     stored = StoredExamples(Path((scratch / "examples").read_text()))
     found = examine(stored.numbered(), len(stored), 0.1, 1, (), _quiet).report
@@ -165,8 +165,8 @@ def _our_doctor(file: Path, scratch: Path, model: Path, read: int) -> dict[str, 
 
 
 def _our_preview(file: Path, scratch: Path, model: Path, read: int) -> dict[str, object]:
-    from studio.data.reading.encode import NOT_LEARNED, Encoder
-    from studio.data.store import StoredExamples
+    from studio.dataset.store import StoredExamples
+    from studio.tokenization.encoding import NOT_LEARNED, Encoder
 
     stored = StoredExamples(Path((scratch / "examples").read_text()))
     encoder = Encoder.from_folder(model, LIMIT, "answers")

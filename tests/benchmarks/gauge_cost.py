@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from studio.device.reading import Reading
+    from studio.hardware.snapshot import Reading
 
 SETTLING = 3.0
 """Seconds that the window gets before anything is counted, and half of it at each change of turns."""
@@ -48,7 +48,7 @@ class CountedGauge:
     readings = 0
 
     def __init__(self) -> None:
-        from studio.device.gauge import Gauge
+        from studio.hardware.gauge import Gauge
 
         self._gauge = Gauge()
 
@@ -70,13 +70,13 @@ def show_window(pairs: int, seconds: float) -> None:
     """Open the window, take turns, and print what each turn spent."""
     from studio.runs.project import create_project
     from studio.ui.app import SWITCH_INTERVAL, make_application
-    from studio.ui.session import Session
-    from studio.ui.widgets import gauge_strip
-    from studio.ui.window import MainWindow
+    from studio.ui.gpu_monitor import strip
+    from studio.ui.main_window import MainWindow
+    from studio.ui.state.app_state import Session
 
     sys.setswitchinterval(SWITCH_INTERVAL)
     make_application([])
-    gauge_strip._real_gauge = CountedGauge
+    strip._real_gauge = CountedGauge
     run_pid = int(os.environ["STUDIO_NVML_RUN"])
     window = MainWindow(Session(create_project("Gauge")))
     window.resize(1240, 820)
@@ -144,7 +144,7 @@ def wait_for(seconds: float) -> None:
 def measure(pairs: int, seconds: float, script: str) -> dict[str, float]:
     """The figures, from a window in a process of its own. Raises `CannotBuildError` where there is no stand-in."""
     from studio.core import paths
-    from tests.standins import nvml
+    from tests.fakes import nvml
 
     environment = nvml.environment(script)
     if "DISPLAY" not in environment:

@@ -6,7 +6,7 @@ precision, no attention mask, keys and values expanded before the memory-efficie
 quantization, what isn't quantised in float32, adapters in float32, every position scored, AdamW taken apart into
 `foreach` operations, the output held until the backward pass is over, peak of the second step.
 
-Nothing is fitted to the rows. "instant" is `studio.device.estimate`, "traced" is `studio.engine.trace`.
+Nothing is fitted to the rows. "instant" is `studio.memory.estimate`, "traced" is `studio.engine.memory.trace`.
 """
 
 from __future__ import annotations
@@ -143,9 +143,9 @@ def read_rows(path: Path) -> list[Row]:
 
 def instant(row: Row) -> float:
     """The calculated answer for the settings of the row."""
-    from studio.device.estimate import estimate
-    from studio.device.shape import shape_of
-    from studio.device.workload import stock
+    from studio.memory.estimate import estimate
+    from studio.memory.workload import stock
+    from studio.models.shape import shape_of
 
     work = row.work()
     workload = stock(
@@ -164,7 +164,7 @@ def traced(row: Row) -> float:
     """The traced answer for the settings of the row."""
     from transformers import AutoConfig
 
-    from studio.engine.trace import traced_config
+    from studio.engine.memory.trace import traced_config
 
     settings = row.config()
     config = AutoConfig.for_model(settings.pop("model_type"), **settings)

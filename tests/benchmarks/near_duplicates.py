@@ -87,7 +87,7 @@ def planted(count: int, seed: int) -> tuple[list[tuple[str, str]], list[tuple[in
 
 def measure(examples: Sequence[tuple[str, str]], pairs: Sequence[tuple[int, int, float]]) -> Outcome:
     """Searches once, in this process."""
-    from studio.data.doctor.near import ALIKE, near_groups
+    from studio.dataset.near_duplicates import ALIKE, near_groups
 
     near_groups(examples[:100])  # loads what is loaded once
     before = _most_memory()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.benchmarks.gauge_cost import Spent, figures, measure
-from tests.standins import nvml
+from tests.fakes import nvml
 
 
 @pytest.mark.benchmarks

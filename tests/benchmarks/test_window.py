@@ -14,13 +14,13 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from studio.core.events import CheckpointCommitted, Evaluated, Finished, ProcessStarted, StepDone
-from studio.core.recipe import Recipe, to_yaml
-from studio.core.run import RunFolder
+from studio.core.recipe.recipe import Recipe, to_yaml
+from studio.core.run_folder import RunFolder
 from studio.runs.project import Project, create_project
-from studio.ui import tasks
 from studio.ui.app import SWITCH_INTERVAL
-from studio.ui.session import Session
-from studio.ui.window import MainWindow
+from studio.ui.main_window import MainWindow
+from studio.ui.state import background
+from studio.ui.state.app_state import Session
 from tests.benchmarks.timer_lateness import percentile, timer_lateness
 
 pytestmark = pytest.mark.benchmarks
@@ -132,4 +132,4 @@ def _close(window: MainWindow) -> None:
         window.gauge.stop()
     window.hide()
     window.deleteLater()
-    assert tasks.wait_for_all()
+    assert background.wait_for_all()

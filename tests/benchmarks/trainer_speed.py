@@ -27,7 +27,7 @@ BATCH = 8
 def examples() -> list[Any]:
     """Questions and answers of very different lengths, about 84 tokens on average."""
     from studio.core.conversation import Message
-    from studio.data.examples import Example
+    from studio.dataset.examples import Example
 
     made = []
     for n in range(LAP * BATCH):
@@ -43,11 +43,11 @@ def paired_laps(laps: int) -> dict[str, float]:
     import torch
 
     from studio.core.jobs import Train
-    from studio.core.recipe import Recipe, to_yaml, with_values
-    from studio.core.run import RunFolder
-    from studio.data.examples import write_frozen
-    from studio.engine import train as training
-    from studio.engine.report import Report
+    from studio.core.recipe.recipe import Recipe, to_yaml, with_values
+    from studio.core.run_folder import RunFolder
+    from studio.dataset.examples import write_frozen
+    from studio.engine.job_context import Report
+    from studio.engine.training import job as training
 
     speeds: dict[str, list[float]] = {"trainer": [], "bare": []}
     with tempfile.TemporaryDirectory(prefix="studio-bench-") as scratch:
@@ -72,7 +72,7 @@ def paired_laps(laps: int) -> dict[str, float]:
                     speeds["bare"].append(tokens / bare_loop(self, encoded))
 
         def bare_loop(teaching: Measured, encoded: Any) -> float:
-            from studio.engine.teacher import batches_of
+            from studio.engine.training.trainer import batches_of
 
             model = teaching.model
             learning = [p for p in model.parameters() if p.requires_grad]
@@ -104,7 +104,7 @@ def paired_laps(laps: int) -> dict[str, float]:
 def trl_command() -> float:
     """Tokens a second of `trl sft` with the same model, rank, batch and number format, without checkpointing."""
     from studio.core import paths
-    from studio.data.reading.encode import Encoder
+    from studio.tokenization.encoding import Encoder
 
     encoder = Encoder.from_folder(paths.starter_model(), 1024)
     made = examples()

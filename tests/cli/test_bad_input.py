@@ -82,7 +82,7 @@ def test_a_recipe_that_was_printed_can_be_read_again(files: Path) -> None:
     (files / "made.yaml").write_text(done.stdout)
     again = studio("recipe", "--json")
     assert json.loads(again.stdout)["training"]["passes"] is None
-    from studio.core.recipe import load
+    from studio.core.recipe.recipe import load
 
     made = load(files / "made.yaml")
     assert (made.training.passes, made.method.rank, made.data.path) == (2, 8, str(files / "good.csv"))

@@ -11,8 +11,8 @@ import pytest
 from studio.core.events import Died, Event, Finished, Noticed, PhaseChanged, ProcessStarted, StepDone
 from studio.core.journal import JournalReader, lock_is_held
 from studio.core.problems import Problem, ProblemError
-from studio.core.run import JobFolder
-from studio.core.words import sentence
+from studio.core.run_folder import JobFolder
+from studio.core.translatable import sentence
 
 
 def some_events() -> list[Event]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studio.core.problems import ProblemError
-from studio.core.recipe import Recipe, declared, load, parse, to_yaml, value_of, with_value, with_values
+from studio.core.recipe.recipe import Recipe, declared, load, parse, to_yaml, value_of, with_value, with_values
 
 
 def test_a_recipe_written_to_yaml_and_read_again_is_equal(tmp_path: Path) -> None:

@@ -22,11 +22,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from studio.core.conversation import Message
 from studio.core.events import Event
 from studio.core.jobs import Job, Train, write_job
-from studio.core.recipe import Recipe, to_yaml, with_values
-from studio.core.run import JobFolder, RunFolder
-from studio.data.examples import Example, write_frozen
+from studio.core.recipe.recipe import Recipe, to_yaml, with_values
+from studio.core.run_folder import JobFolder, RunFolder
+from studio.dataset.examples import Example, write_frozen
 from studio.engine.__main__ import work_of
-from studio.engine.report import Report
+from studio.engine.job_context import Report
 
 TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' "

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from studio.core.events import CheckpointCommitted, ProcessStarted
-from studio.core.recipe import Recipe, to_yaml, with_values
-from studio.core.run import RunFolder
+from studio.core.recipe.recipe import Recipe, to_yaml, with_values
+from studio.core.run_folder import RunFolder
 
 
 def add_save_point(run: RunFolder, step: int, weights: bytes) -> int:

@@ -11,10 +11,10 @@ import pytest
 
 from studio.core.events import CheckpointCommitted, ProcessStarted
 from studio.core.problems import ProblemError
-from studio.core.recipe import Recipe, to_yaml, with_values
-from studio.core.run import RunFolder
-from studio.data.reading.template import DEFAULT_TEMPLATE
+from studio.core.recipe.recipe import Recipe, to_yaml, with_values
+from studio.core.run_folder import RunFolder
 from studio.export.adapter import adapter_size, export_adapter
+from studio.tokenization.chat_template import DEFAULT_TEMPLATE
 from tests.export.conftest import add_save_point
 
 

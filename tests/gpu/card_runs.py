@@ -16,19 +16,20 @@ from typing import Any
 
 import torch
 
-from studio.core.automatic import Facts, resolved
 from studio.core.events import TrialDone
 from studio.core.jobs import TracedWork
 from studio.core.problems import ProblemError
-from studio.core.recipe import Method, Recipe, with_values
-from studio.core.run import JobFolder, RunFolder
-from studio.data.reading.encode import Encoded
+from studio.core.recipe.defaults import Facts, resolved
+from studio.core.recipe.method import Method
+from studio.core.recipe.recipe import Recipe, with_values
+from studio.core.run_folder import JobFolder, RunFolder
 from studio.engine.device import Device
-from studio.engine.lessons import Lessons
-from studio.engine.plan import Plan, optimizer_for, trainer_for
-from studio.engine.report import Report, is_out_of_memory
-from studio.engine.teacher import Conduct
-from studio.engine.trial import on_card, try_longest
+from studio.engine.job_context import Report, is_out_of_memory
+from studio.engine.memory.probe import on_card, try_longest
+from studio.engine.training.dataset import Lessons
+from studio.engine.training.plan import Plan, optimizer_for, trainer_for
+from studio.engine.training.trainer import Conduct
+from studio.tokenization.encoding import Encoded
 from tests.engine.conftest import save_tiny_model
 
 GIB = 1 << 30

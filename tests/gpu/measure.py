@@ -109,7 +109,7 @@ def proven(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def fit_or_not(options: argparse.Namespace, folder: Path, until: float) -> None:
     """Caps from four fifths to six fifths of what is said to be needed; near one, either may be right."""
-    from studio.engine.trace import traced_config
+    from studio.engine.memory.trace import traced_config
 
     device, shape = devices.choose(), options.shapes[min(1, len(options.shapes) - 1)]
     total = torch.cuda.get_device_properties(0).total_memory
@@ -137,8 +137,8 @@ def fit_or_not(options: argparse.Namespace, folder: Path, until: float) -> None:
 
 
 def _plan(wanted: Wanted, folder: Path, device: devices.Device) -> Any:
-    from studio.core.run import JobFolder
-    from studio.engine.report import Report
+    from studio.core.run_folder import JobFolder
+    from studio.engine.job_context import Report
     from tests.gpu.card_runs import plan_for
 
     report = Report(JobFolder(folder / "plan"), "train")
@@ -184,10 +184,10 @@ def _each(pool: ProcessPoolExecutor, runs: Sequence[dict[str, Any]]) -> Iterator
 
 def answer(shape: str, work: dict[str, Any]) -> dict[str, Any]:
     """What is calculated and traced for one run, in bytes; None where there is no answer."""
-    from studio.device.estimate import estimate
-    from studio.device.shape import shape_of
-    from studio.device.workload import Workload
-    from studio.engine.trace import traced_config
+    from studio.engine.memory.trace import traced_config
+    from studio.memory.estimate import estimate
+    from studio.memory.workload import Workload
+    from studio.models.shape import shape_of
 
     torch.set_num_threads(1)
     found: dict[str, Any] = {"instant": None, "traced": None}

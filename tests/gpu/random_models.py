@@ -9,9 +9,9 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 from transformers.quantizers.auto import AutoHfQuantizer
 
-from studio.core.recipe import Method
+from studio.core.recipe.method import Method
 from studio.engine.device import Device
-from studio.engine.model import add_adapter, keep_weights_as_they_are
+from studio.engine.methods.model import add_adapter, keep_weights_as_they_are
 
 
 def _llama(hidden: int, inner: int, layers: int, heads: int, groups: int, words: int, tied: bool) -> dict[str, Any]:

@@ -16,13 +16,13 @@ import torch
 
 from studio.core.events import Failed, Noticed, StepDone
 from studio.core.jobs import Train
-from studio.core.recipe import Method
-from studio.data.reading.encode import Encoded
+from studio.core.recipe.method import Method
 from studio.engine import device as devices
-from studio.engine.lessons import as_rows, collate
-from studio.engine.loss import learned_loss
-from studio.engine.model import add_adapter, load_base
-from studio.engine.teacher import held_out_loss
+from studio.engine.methods.model import add_adapter, load_base
+from studio.engine.training.dataset import as_rows, collate
+from studio.engine.training.loss import learned_loss
+from studio.engine.training.trainer import held_out_loss
+from studio.tokenization.encoding import Encoded
 from tests.engine.conftest import do_here, make_run, save_tiny_model, tiny_model
 
 pytestmark = [

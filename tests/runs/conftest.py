@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from studio.core.run import JobFolder
+from studio.core.run_folder import JobFolder
 from studio.runs.start import JobProcess
 
 SPEAKER = """
@@ -18,9 +18,9 @@ import os, sys, time, signal
 from pathlib import Path
 import psutil
 from studio.core.events import *
-from studio.core.run import JobFolder, Mailbox
+from studio.core.run_folder import JobFolder, Mailbox
 from studio.core.problems import Problem
-from studio.core.words import sentence
+from studio.core.translatable import sentence
 folder = JobFolder(Path(sys.argv[1]))
 writer = folder.writer()
 folder.heartbeat.touch()

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from studio.core.events import Died, Event, Finished, Stopped
-from studio.core.run import JobFolder
+from studio.core.run_folder import JobFolder
 from studio.runs.command import end_forcefully, stop
 from studio.runs.follow import explain_death, follow, process_of, standing, write_death
 from studio.runs.start import JobProcess

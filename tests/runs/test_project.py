@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from studio.core.problems import ProblemError
-from studio.core.recipe import Recipe, with_value
+from studio.core.recipe.recipe import Recipe, with_value
 from studio.runs.project import Project, create_project, projects, slug
 
 

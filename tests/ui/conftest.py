@@ -15,13 +15,14 @@ from PySide6.QtCore import QCoreApplication, QEvent, QThread
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from studio.core.recipe import with_values
+from studio.core.recipe.recipe import with_values
 from studio.runs.project import Project, create_project
-from studio.ui import language, preferences, tasks, theme
-from studio.ui.session import Session
-from studio.ui.window import MainWindow
-from tests.ui.fit_stage import card, sized_model
+from studio.ui.design import language, theme
+from studio.ui.main_window import MainWindow
+from studio.ui.state import background, preferences
+from studio.ui.state.app_state import Session
 from tests.ui.small_model import small_model
+from tests.ui.train.fit_stage import card, sized_model
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -40,7 +41,7 @@ def leaves_nothing_behind(qapp: QApplication, home: object) -> Iterator[None]:
     widgets_before = set(map(id, qapp.topLevelWidgets()))
     children_before = {child.pid for child in psutil.Process().children(recursive=True)}
     yield
-    threads_done = tasks.wait_for_all()
+    threads_done = background.wait_for_all()
     _settle()
     assert threads_done, "a thread of the window is still busy"
     busy = [o for o in gc.get_objects() if issubclass(type(o), QThread) and _runs(o)]
@@ -62,7 +63,7 @@ def plain_appearance(qapp: QApplication) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def nothing_is_traced(monkeypatch: pytest.MonkeyPatch) -> None:
     """A trace loads all of torch in a process of its own: only tests that are about it start one."""
-    monkeypatch.setattr("studio.ui.fitting.PATIENCE", 10_000_000)
+    monkeypatch.setattr("studio.ui.state.memory_fit.PATIENCE", 10_000_000)
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def session(project: Project, qtbot: QtBot) -> Iterator[Session]:
     qtbot.waitUntil(lambda: not made.reading_data and not made.model.looking)
     yield made
     made.close()
-    assert tasks.wait_for_all()
+    assert background.wait_for_all()
     made.deleteLater()
 
 
@@ -102,7 +103,7 @@ def open_window(qtbot: QtBot) -> Iterator[Callable[[Session], MainWindow]]:
         window.session.close()
         window.hide()
         window.deleteLater()
-    tasks.wait_for_all()
+    background.wait_for_all()
     _settle()
 
 
@@ -134,8 +135,8 @@ def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Jobs are started with a stand-in that writes a real journal, the desk is real; whatever still runs at the end is
     stopped."""
     script = tmp_path / "stand-in-python"
-    engine = Path(__file__).with_name("stand_in_trainer.py")
-    real = f'[ "$2" = studio.data ] && exec "{sys.executable}" "$@"'
+    engine = Path(__file__).with_name("fake_trainer.py")
+    real = f'[ "$2" = studio.dataset ] && exec "{sys.executable}" "$@"'
     script.write_text(f'#!/bin/sh\n{real}\nexec "{sys.executable}" "{engine}" "$@"\n', encoding="utf-8")
     script.chmod(0o755)
     before = {child.pid for child in psutil.Process().children(recursive=True)}
@@ -160,7 +161,7 @@ def ready_session(project: Project, tmp_path: Path, qtbot: QtBot, trainer: None)
     qtbot.waitUntil(lambda: made.obstacle() is None)
     yield made
     made.close()
-    assert tasks.wait_for_all()
+    assert background.wait_for_all()
     made.deleteLater()
 
 
@@ -171,7 +172,7 @@ def fit_session(
     """A model that says it has 1.1 billion parameters, a card with 8 GB, 7.5 of them free, and no data yet. The engine
     is a stand-in that traces and tries, too."""
     script = Path(sys.executable)
-    playing = script.read_text(encoding="utf-8").replace("stand_in_trainer.py", "stand_in_fitting.py")
+    playing = script.read_text(encoding="utf-8").replace("fake_trainer.py", "stand_in_fitting.py")
     script.write_text(playing, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent.parent))
     values = {"model.source": "folder", "model.name": str(sized_model(tmp_path / "model"))}
@@ -181,7 +182,7 @@ def fit_session(
     made.take_reading(card(8, 7.5))
     yield made
     made.close()
-    assert tasks.wait_for_all()
+    assert background.wait_for_all()
     made.deleteLater()
 
 

@@ -22,15 +22,15 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
-from studio.core.recipe import Recipe, with_values
-from studio.data.samples import sample
+from studio.core.recipe.recipe import Recipe, with_values
+from studio.dataset.samples import sample
 from studio.runs.project import create_project
-from studio.ui.pages.chat import ChatPage
-from studio.ui.pages.check import CheckPage
-from studio.ui.pages.data import DataPage
-from studio.ui.pages.export import ExportPage
-from studio.ui.session import Session
-from tests.ui.taught import make_model_folder, opened, taught_run
+from studio.ui.chat.page import ChatPage
+from studio.ui.data.page import DataPage
+from studio.ui.export.page import ExportPage
+from studio.ui.state.app_state import Session
+from studio.ui.test.page import CheckPage
+from tests.ui.finished_run import make_model_folder, opened, taught_run
 
 CONTROLS = (
     QAbstractButton,

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from studio.core.words import Sentence
-from studio.ui import language, theme
-from studio.ui.theme import DARK, LIGHT, Colours
+from studio.core.translatable import Sentence
+from studio.ui.design import language, theme
+from studio.ui.design.theme import DARK, LIGHT, Colours
 
 HEAVY = ("torch", "transformers", "datasets", "pandas", "pyqtgraph", "pyarrow", "numpy", "python_calamine", "pynvml")
 
 
 def test_importing_the_window_brings_nothing_heavy_along() -> None:
-    script = f"import sys, studio.ui.app, studio.ui.pages.data; print([m for m in {HEAVY} if m in sys.modules])"
+    script = f"import sys, studio.ui.app, studio.ui.data.page; print([m for m in {HEAVY} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
 

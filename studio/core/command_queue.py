@@ -1,0 +1,56 @@
+"""Commands to a running job: small files in its `commands/` folder, each with an id, each taken once."""
+
+from __future__ import annotations
+
+import uuid
+
+from pydantic import ValidationError
+
+from studio.core.events import (
+    COMMAND,
+    Command,
+)
+from studio.core.run_folder import JobFolder
+
+
+def send(folder: JobFolder, command: Command) -> None:
+    """Put a command into the job's mailbox. Written whole or not at all."""
+    folder.commands.mkdir(parents=True, exist_ok=True)
+    temporary = folder.commands / f".{command.id}.tmp"
+    temporary.write_text(command.model_dump_json(), encoding="utf-8")
+    temporary.replace(folder.commands / f"{command.id}.json")
+
+
+def new_id() -> str:
+    """A fresh id for a command."""
+    return uuid.uuid4().hex
+
+
+class Mailbox:
+    """The job's end of `commands/`: each command is taken once, however often it was put there."""
+
+    def __init__(self, folder: JobFolder) -> None:
+        self._folder = folder
+        self._seen: set[str] = set()
+
+    def take(self) -> list[Command]:
+        """Commands that arrived since the last call, oldest first. Files that are no commands are removed."""
+        try:
+            files = sorted(
+                (p for p in self._folder.commands.iterdir() if p.suffix == ".json"),
+                key=lambda p: (p.stat().st_mtime_ns, p.name),
+            )
+        except FileNotFoundError:
+            return []
+        taken: list[Command] = []
+        for file in files:
+            try:
+                command = COMMAND.validate_json(file.read_bytes())
+            except (OSError, ValidationError):
+                file.unlink(missing_ok=True)
+                continue
+            file.unlink(missing_ok=True)
+            if command.id not in self._seen:
+                self._seen.add(command.id)
+                taken.append(command)
+        return taken

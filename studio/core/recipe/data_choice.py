@@ -1,0 +1,163 @@
+"""Which data a run learns from, how it is read, what its columns mean and what is repaired in it.
+
+What the program found out by itself is written here too, so that a run can be repeated from its recipe.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from studio.core.recipe.settings import Part, Setting
+from studio.core.translatable import N_
+
+Shape = Literal["pair", "messages", "turns", "options", "labels", "text"]
+"""What one example is:
+
+pair: a question and its answer. messages: a cell that holds a whole conversation. turns: several rows, one a turn,
+tied by a conversation's id. options: a question with options to choose from. labels: a text and the label that it
+belongs under. text: plain text for continued learning.
+"""
+
+
+class Roles(Part):
+    """Which column plays which part. `shape` follows from the parts that are given."""
+
+    question: str | None = None
+    question_template: str | None = None
+    """Several columns as one question, such as `{title}: {body}`; stands instead of `question`."""
+    context: str | None = None
+    answer: str | None = None
+    system: str | None = None
+    thinking: str | None = None
+    """What was thought before the answer, learned with it where the model's template knows thoughts."""
+    history: str | None = None
+    """Earlier turns before the question, as a list of pairs of question and answer."""
+
+    messages: str | None = None
+    tools: str | None = None
+    """Tool definitions as JSON, beside `messages` or a question."""
+
+    options: tuple[str, ...] = ()
+    """One column for each option in order, or a single column that holds them all; `answer` then says which."""
+    first_option: Literal[0, 1] | None = None
+    """Where `answer` is an option's number: that of the first one. None: found out from all rows."""
+    label: str | None = None
+    """The label that the question (or text) belongs under, chosen from all labels of the file."""
+
+    conversation: str | None = None
+    speaker: str | None = None
+    said: str | None = None
+    """With `conversation` (its id) and `speaker`: the turns of a conversation in rows, in the order of the file."""
+    answering: str | None = None
+    """The one of the speakers who answers (in rows, or inside of `messages`), not a column. None: found out from their
+    names."""
+
+    text: str | None = None
+
+    @property
+    def shape(self) -> Shape | None:
+        """None where no part has been given."""
+        if self.messages:
+            return "messages"
+        if self.conversation or self.speaker or self.said:
+            return "turns"
+        if self.text:
+            return "text"
+        if self.options:
+            return "options"
+        if self.label:
+            return "labels"
+        return "pair" if self.question or self.question_template or self.answer else None
+
+    def columns(self) -> tuple[str, ...]:
+        """Every column that is named as a part, without those inside of `question_template`."""
+        named = (self.question, self.context, self.answer, self.system, self.thinking, self.history)
+        more = (self.messages, self.tools, *self.options, self.label)
+        rest = (self.conversation, self.speaker, self.said, self.text)
+        return tuple(name for name in (*named, *more, *rest) if name)
+
+
+class Repair(Part):
+    """One recorded step that changes examples, applied in order whenever they are made from the file.
+
+    `do` names the step (see `studio.dataset.quality`), `rows` limits it to these rows of the file, counted from 1;
+    empty means wherever it applies.
+    """
+
+    do: str
+    rows: tuple[int, ...] = ()
+
+
+class DataChoice(Part):
+    """The file that the run learns from and how it is read."""
+
+    path: Annotated[
+        str,
+        Setting(N_("Data"), N_("A file, a folder of files, or a Hub name."), level="more"),
+    ] = ""
+    split: Annotated[
+        str, Setting(N_("Part of the data set"), N_("Hub data sets come in parts; usually train."), term="split")
+    ] = "train"
+    sheet: Annotated[str, Setting(N_("Sheet"), N_("The sheet of a workbook. Empty means the first with rows."))] = ""
+    encoding: Annotated[
+        str, Setting(N_("Text encoding"), N_("How letters are stored. Empty means: find out."), term="encoding")
+    ] = ""
+    delimiter: Annotated[
+        str,
+        Setting(N_("Column separator"), N_("What stands between columns. Empty means: find out."), term="delimiter"),
+    ] = ""
+    header_row: Annotated[
+        int | None,
+        Field(ge=0, le=100),
+        Setting(
+            N_("Row with the column names"),
+            N_("Counted from 1; 0 means that there are none. Automatic: find out."),
+            term="header",
+        ),
+    ] = None
+    passage_length: Annotated[
+        int,
+        Field(ge=200, le=20_000),
+        Setting(
+            N_("Length of passages"),
+            N_("Documents are cut at headings and sentences into passages of about this length."),
+            term="chunk size",
+            unit=N_("characters"),
+        ),
+    ] = 1500
+    roles: Roles = Roles()
+    repairs: tuple[Repair, ...] = ()
+    instructions: Annotated[
+        str,
+        Setting(
+            N_("Standing instructions"),
+            N_("Told to the model before every example, for instance who it is and how it should answer."),
+            level="more",
+            term="system prompt",
+        ),
+    ] = ""
+    too_long: Annotated[
+        Literal["cut", "leave_out", "split"],
+        Setting(
+            N_("Examples that are too long"),
+            N_("Cut at the end, left out whole, or split into several where that is possible."),
+            level="more",
+            term="truncation",
+            named=((N_("Cut"), "cut"), (N_("Leave out"), "leave_out"), (N_("Split"), "split")),
+        ),
+    ] = "cut"
+    held_out: Annotated[
+        float | None,
+        Field(ge=0.0, le=0.5),
+        Setting(
+            N_("Examples set aside for checking"),
+            N_(
+                "The model never studies these, so they show whether it really learned. Automatic: 10 %, none under 30."
+            ),
+            level="more",
+            term="validation split",
+            unit=N_("share"),
+        ),
+    ] = None

@@ -1,0 +1,33 @@
+"""Presets: named sets of settings, one YAML file each in resources/presets."""
+
+from __future__ import annotations
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from studio.core.paths import resources
+from studio.core.recipe.recipe import Recipe, with_values
+
+
+class Preset(BaseModel):
+    """`settings` are dotted keys of a recipe; what isn't named is left as it was."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str
+    label: str
+    description: str
+    recommended: bool = False
+    settings: dict[str, str | int | float | bool | None]
+
+    def applied(self, recipe: Recipe) -> Recipe:
+        return with_values(recipe, self.settings)
+
+
+def presets() -> tuple[Preset, ...]:
+    """All presets, the recommended one first, then by file name."""
+    found = [
+        Preset.model_validate({"key": path.stem, **yaml.safe_load(path.read_text(encoding="utf-8"))})
+        for path in sorted((resources() / "presets").glob("*.yaml"))
+    ]
+    return tuple(sorted(found, key=lambda p: not p.recommended))

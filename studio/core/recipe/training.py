@@ -1,0 +1,158 @@
+"""How a run goes through its examples."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from studio.core.recipe.settings import Part, Setting
+from studio.core.translatable import N_
+
+
+class Optimizer(StrEnum):
+    """Optimizers by the names that transformers uses."""
+
+    paged_adamw_8bit = "paged_adamw_8bit"
+    adamw_8bit = "adamw_8bit"
+    paged_adamw_32bit = "paged_adamw_32bit"
+    adamw = "adamw"
+
+
+class Training(Part):
+    """How the run goes through the examples."""
+
+    passes: Annotated[
+        float | None,
+        Field(gt=0.0, le=50.0),
+        Setting(
+            N_("Passes over your data"),
+            N_("Each example is read this many times. Too many passes memorise instead of learn."),
+            level="simple",
+            term="epochs",
+            unit=N_("passes"),
+        ),
+    ] = None
+    learning_rate: Annotated[
+        float | None,
+        Field(gt=0.0, le=0.1),
+        Setting(
+            N_("Learning strength"),
+            N_("Too strong forgets what the model knew."),
+            level="simple",
+            term="learning rate",
+            named=((N_("Gentle"), 1e-4), (N_("Normal"), 2e-4), (N_("Strong"), 5e-4)),
+        ),
+    ] = None
+    max_length: Annotated[
+        int,
+        Field(ge=16, le=131072),
+        Setting(
+            N_("Longest example kept whole"),
+            N_("Longer examples are cut at the end. Shorter limits need less memory."),
+            level="simple",
+            term="max length",
+            unit=N_("tokens"),
+        ),
+    ] = 1024
+    batch_size: Annotated[
+        int | None,
+        Field(ge=1, le=512),
+        Setting(
+            N_("Examples at once"),
+            N_("How many are computed together. Mostly changes memory and speed, hardly the result."),
+            level="more",
+            term="micro-batch size",
+        ),
+    ] = None
+    accumulation: Annotated[
+        int | None,
+        Field(ge=1, le=512),
+        Setting(
+            N_("Batches per step"),
+            N_("So many batches are added up before the weights change once."),
+            level="more",
+            term="gradient accumulation",
+        ),
+    ] = None
+    learn_from: Annotated[
+        Literal["answers", "everything"],
+        Setting(
+            N_("Learn from"),
+            N_("Answers only is right for questions and answers; everything is for plain text."),
+            level="more",
+            term="completion-only loss",
+            named=((N_("Answers only"), "answers"), (N_("Everything"), "everything")),
+        ),
+    ] = "answers"
+    optimizer: Annotated[
+        Optimizer | None,
+        Setting(
+            N_("Optimizer"),
+            N_("Automatic: paged 8-bit AdamW on an NVIDIA card under Linux, 8-bit under Windows, else plain AdamW."),
+            term="optimizer",
+            named=(
+                (N_("Paged AdamW, 8-bit"), "paged_adamw_8bit"),
+                (N_("AdamW, 8-bit"), "adamw_8bit"),
+                (N_("Paged AdamW, 32-bit"), "paged_adamw_32bit"),
+                (N_("AdamW"), "adamw"),
+            ),
+        ),
+    ] = None
+    schedule: Annotated[
+        Literal["cosine", "linear", "constant"],
+        Setting(
+            N_("How the strength changes over time"),
+            N_("Usually it falls towards the end."),
+            term="learning rate schedule",
+            named=(
+                (N_("Falls in a curve"), "cosine"),
+                (N_("Falls evenly"), "linear"),
+                (N_("Stays the same"), "constant"),
+            ),
+        ),
+    ] = "cosine"
+    warmup: Annotated[
+        float,
+        Field(ge=0.0, le=0.5),
+        Setting(
+            N_("Gentle start"),
+            N_("The share of the run in which the strength grows from nothing."),
+            term="warm-up",
+            unit=N_("share"),
+        ),
+    ] = 0.05
+    weight_decay: Annotated[
+        float,
+        Field(ge=0.0, le=1.0),
+        Setting(N_("Pull towards small weights"), N_("A little can help against memorising."), term="weight decay"),
+    ] = 0.0
+    max_grad_norm: Annotated[
+        float,
+        Field(gt=0.0, le=100.0),
+        Setting(N_("Largest change in one step"), N_("Larger ones are scaled down to this."), term="gradient clipping"),
+    ] = 1.0
+    activation_checkpointing: Annotated[
+        bool | None,
+        Setting(
+            N_("Compute twice to save memory"),
+            N_("About a third slower, much less memory. Automatic: on with an NVIDIA card."),
+            term="activation checkpointing",
+        ),
+    ] = None
+    save_every: Annotated[
+        int | None,
+        Field(ge=1, le=1_000_000),
+        Setting(
+            N_("Steps between save points"),
+            N_("Automatic: four save points in a short run, about ten in a long one."),
+            term="checkpoint interval",
+            unit=N_("steps"),
+        ),
+    ] = None
+    seed: Annotated[
+        int,
+        Field(ge=0, le=2**31 - 1),
+        Setting(N_("Random seed"), N_("The same seed repeats the same run on the same machine."), term="seed"),
+    ] = 17

@@ -1,0 +1,90 @@
+"""A run is a folder, and its state is a fold over its journal."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from studio.core.journal import JournalReader, JournalWriter
+from studio.core.run_state import RunState
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """What every job has, whether it trains, checks, chats, merges or downloads."""
+
+    path: Path
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def commands(self) -> Path:
+        return self.path / "commands"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.txt"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "writer.lock"
+
+    @property
+    def heartbeat(self) -> Path:
+        """Touched every two seconds by the job's process."""
+        return self.path / "heartbeat"
+
+    def writer(self) -> JournalWriter:
+        return JournalWriter(self.events, self.lock)
+
+    def reader(self) -> JournalReader:
+        return JournalReader(self.events)
+
+    def state(self) -> RunState:
+        """The whole journal, folded."""
+        state = RunState()
+        for event in self.reader().read_new():
+            state.apply(event)
+        return state
+
+
+@dataclass(frozen=True)
+class RunFolder(JobFolder):
+    """The folder of one training run; its own job is the training, later jobs have folders inside it."""
+
+    @property
+    def recipe(self) -> Path:
+        return self.path / "recipe.yaml"
+
+    @property
+    def train_data(self) -> Path:
+        """Frozen examples to learn from: a JSON object a line, see `studio.dataset.examples`."""
+        return self.path / "data" / "train.jsonl"
+
+    @property
+    def held_out_data(self) -> Path:
+        return self.path / "data" / "held_out.jsonl"
+
+    @property
+    def fingerprint(self) -> Path:
+        return self.path / "data" / "fingerprint.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def exports(self) -> Path:
+        return self.path / "exports"
+
+    def job(self, kind: str) -> JobFolder:
+        """A fresh folder for another job of this run, such as a check: `jobs/<kind>-<id>`. Not created here."""
+        return JobFolder(self.path / "jobs" / f"{kind}-{uuid.uuid4().hex[:8]}")
+
+    def jobs(self, kind: str) -> list[JobFolder]:
+        """Jobs of that kind, oldest first."""
+        found = [p for p in (self.path / "jobs").glob(f"{kind}-*") if p.is_dir()]
+        return [JobFolder(p) for p in sorted(found, key=lambda p: p.stat().st_mtime)]

@@ -1,0 +1,198 @@
+"""What is known of a job: a fold over its journal."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Literal, assert_never
+
+from studio.core.events import (
+    Answered,
+    AnswerEnded,
+    AnswerGrew,
+    ChatReady,
+    Checked,
+    CheckpointCommitted,
+    CommandReceived,
+    DeviceChosen,
+    Died,
+    Ending,
+    Evaluated,
+    Event,
+    Exported,
+    Failed,
+    Fetched,
+    Finished,
+    Noticed,
+    PhaseChanged,
+    Prepared,
+    ProcessStarted,
+    Progressed,
+    StepDone,
+    Stopped,
+    Traced,
+    TrialDone,
+)
+from studio.core.translatable import N_, Sentence, sentence
+
+Outlook = Literal["starting", "better", "level", "memorising", "worse"]
+
+
+@dataclass
+class RunState:
+    """Everything the window, the command line and reports show of a job, folded from its events."""
+
+    process: ProcessStarted | None = None
+    phase: PhaseChanged | None = None
+    device: DeviceChosen | None = None
+    prepared: Prepared | None = None
+    last: StepDone | None = None
+    losses: list[tuple[int, float]] = field(default_factory=list)
+    held_out_losses: list[tuple[int, float]] = field(default_factory=list)
+    baseline_loss: float | None = None
+    checkpoints: list[CheckpointCommitted] = field(default_factory=list)
+    notices: list[Noticed] = field(default_factory=list)
+    progress: Progressed | None = None
+    fetched: Fetched | None = None
+    answers: list[Answered] = field(default_factory=list)
+    checked: Checked | None = None
+    chat: ChatReady | None = None
+    replies: dict[str, AnswerEnded] = field(default_factory=dict)
+    exported: Exported | None = None
+    traced: Traced | None = None
+    trial: TrialDone | None = None
+    peak_memory: int | None = None
+    ending: Ending | None = None
+    started_at: float | None = None
+    _recent: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=20))
+
+    def apply(self, event: Event) -> None:
+        """Take one event in. Order matters; a new `ProcessStarted` clears an earlier ending."""
+        match event:
+            case ProcessStarted():
+                self.process, self.ending = event, None
+                self.started_at = self.started_at or event.at
+                self._recent.clear()
+            case PhaseChanged():
+                self.phase = event
+            case DeviceChosen():
+                self.device = event
+            case Prepared():
+                self.prepared = event
+            case StepDone():
+                self.last = event
+                self.losses.append((event.step, event.loss))
+                if event.seconds > 0:
+                    self._recent.append((event.tokens, event.seconds))
+                if event.peak_memory is not None:
+                    self.peak_memory = max(self.peak_memory or 0, event.peak_memory)
+            case Evaluated():
+                if event.side == "before":
+                    self.baseline_loss = event.loss
+                self.held_out_losses.append((event.step, event.loss))
+            case CheckpointCommitted():
+                self.checkpoints.append(event)
+            case Noticed():
+                self.notices.append(event)
+            case Progressed():
+                self.progress = event
+            case Fetched():
+                self.fetched = event
+            case Answered():
+                self.answers.append(event)
+            case Checked():
+                self.checked = event
+            case ChatReady():
+                self.chat = event
+            case AnswerEnded():
+                self.replies[event.ask] = event
+            case Exported():
+                self.exported = event
+            case Traced():
+                self.traced = event
+            case TrialDone():
+                self.trial = event
+            case Finished() | Stopped() | Failed() | Died():
+                self.ending = event
+            case AnswerGrew() | CommandReceived():
+                pass
+            case _:
+                assert_never(event)
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Over the last steps; None before the first."""
+        seconds = sum(s for _, s in self._recent)
+        return sum(t for t, _ in self._recent) / seconds if seconds > 0 else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """From the pace of the last steps; None before the second step and after the ending."""
+        if self.last is None or self.ending is not None or len(self._recent) < 2:
+            return None
+        pace = sum(s for _, s in self._recent) / len(self._recent)
+        return max(0, self.last.total_steps - self.last.step) * pace
+
+    @property
+    def share_done(self) -> float:
+        """0 to 1."""
+        if isinstance(self.ending, Finished):
+            return 1.0
+        if self.last is not None and self.last.total_steps:
+            return min(1.0, self.last.step / self.last.total_steps)
+        return 0.0
+
+    @property
+    def best_checkpoint(self) -> CheckpointCommitted | None:
+        """The save point with the lowest held-out loss, else the newest."""
+        scored = [c for c in self.checkpoints if c.loss is not None]
+        if scored:
+            return min(scored, key=lambda c: (c.loss if c.loss is not None else 0.0, -c.step))
+        return self.checkpoints[-1] if self.checkpoints else None
+
+    @property
+    def outlook(self) -> Outlook:
+        """How it is going, from the held-out losses where there are any, else from the training loss."""
+        scores = [loss for _, loss in self.held_out_losses]
+        if len(scores) >= 2:
+            best = min(scores[:-1])
+            if len(scores) >= 3 and scores[-1] > min(scores) * 1.05 and self._training_loss_fell():
+                return "memorising"
+            return "better" if scores[-1] < best * 0.995 else "worse" if scores[-1] > best * 1.02 else "level"
+        if len(self.losses) < 8:
+            return "starting"
+        return "better" if self._training_loss_fell() else "level"
+
+    def _training_loss_fell(self) -> bool:
+        width = min(50, max(4, len(self.losses) // 5))
+        early, late = self.losses[:width], self.losses[-width:]
+        return sum(loss for _, loss in late) / len(late) < 0.95 * sum(loss for _, loss in early) / len(early)
+
+
+OUTLOOK_WORDS: dict[Outlook, str] = {
+    "starting": N_("Just started: too early to say."),
+    "better": N_("Getting better."),
+    "level": N_("Holding level: more steps change little now."),
+    "memorising": N_("Starting to memorise instead of learn. The best version so far is kept."),
+    "worse": N_("Getting worse on the examples set aside. The best version so far is kept."),
+}
+
+
+def headline(state: RunState) -> Sentence:
+    """One sentence that says how the run stands."""
+    ending = state.ending
+    if ending is None:
+        if state.last is None and state.phase is not None:
+            return state.phase.text
+        if state.last is None:
+            return sentence(N_("Getting ready."))
+        return sentence(OUTLOOK_WORDS[state.outlook])
+    match ending:
+        case Finished():
+            return sentence(N_("Finished. Now check whether it is really better."))
+        case Stopped():
+            return sentence(N_("Stopped at step {step}. What was learned until then is kept."), step=ending.step)
+        case Failed() | Died():
+            return Sentence(text=ending.problem.what, values=ending.problem.values)
+        case _:
+            assert_never(ending)

@@ -1,1 +1,0 @@
-"""The doctor: what is wrong with examples, in sentences, and repairs that can be undone."""

@@ -1,1 +1,0 @@
-"""Files in: every kind of file that people bring, as a table of named columns."""

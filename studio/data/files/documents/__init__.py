@@ -1,1 +1,0 @@
-"""Documents without questions, cut into passages."""

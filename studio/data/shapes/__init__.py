@@ -1,1 +1,0 @@
-"""What columns mean: recognising roles, and reading each kind of row into an example."""

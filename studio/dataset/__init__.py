@@ -1,0 +1,1 @@
+"""Files in, examples out: read, mapped to columns, examined, split and frozen."""

@@ -1,0 +1,241 @@
+"""Recognising multiple choice, and texts with labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from studio.core.recipe.data_choice import Roles
+from studio.core.translatable import N_, Sentence, sentence
+from studio.dataset.columns.detection.column_names import is_about, plain, rank
+from studio.dataset.columns.detection.guess import EXACT, Guess, Seen
+from studio.dataset.columns.formats import choices, labels
+from studio.dataset.columns.formats.option_names import mark_of, series
+from studio.dataset.columns.formats.question_template import QuestionTemplate
+
+_PAIRS_OF_TEXTS = (
+    ("premise", "hypothesis"),
+    ("sentence1", "sentence2"),
+    ("question1", "question2"),
+    ("text1", "text2"),
+    ("전제", "가설"),
+    ("문장1", "문장2"),
+)
+
+
+def guess_options(seen: Seen) -> Guess | None:
+    """Options in columns A to D, 보기1 to 보기5 and so on, or all in one cell; and the column that says which."""
+    columns = series([name for name in seen.columns if seen.looks[name].filled > 0])
+    if columns:
+        found = _guess_columns(seen, columns)
+        if found is not None:
+            return found
+    for name in seen.columns:
+        by_name = rank(name, "options") is not None
+        if not by_name and not seen.looks[name].is_nested:
+            continue
+        if choices.share_with_options(seen.rows, name) < 0.8:
+            continue
+        key = _key_column(seen, (name,))
+        if key is not None:
+            text = N_("{column} holds the options, and {key} says which is right.")
+            return _with_question(seen, (name,), key, sentence(text, column=name, key=key))
+        if by_name and seen.named("question", {name}, below=EXACT):
+            return _without_key(seen, (name,))
+    return None
+
+
+def _guess_columns(seen: Seen, columns: tuple[str, ...]) -> Guess | None:
+    key = _key_column(seen, columns)
+    if key is not None:
+        text = N_("Columns {first} to {last} hold the options, and {key} says which is right.")
+        return _with_question(seen, columns, key, sentence(text, first=columns[0], last=columns[-1], key=key))
+    mark = mark_of(columns[0])
+    are_answers = mark is not None and mark.prefix in (
+        "answer",
+        "ans",
+        "solution",
+        "sol",
+        "candidate",
+        "réponse",
+        "antwort",
+    )
+    if len(columns) >= 3 and not are_answers and seen.named("question", columns, below=EXACT):
+        return _without_key(seen, columns)
+    return None
+
+
+def _without_key(seen: Seen, columns: tuple[str, ...]) -> Guess:
+    question = _question(seen, set(columns))
+    why = sentence(N_("There are options, but no column says which of them is right."))
+    return Guess(Roles(question=question, options=columns), False, (why,))
+
+
+def _key_column(seen: Seen, columns: Sequence[str]) -> str | None:
+    """The column whose cells mean one of the options, by its name first and then by its contents."""
+    left = [name for name in seen.columns if name not in columns and seen.looks[name].filled > 0]
+    by_name = seen.named("key", columns) + [n for n in seen.named("answer", columns) if n not in seen.named("key")]
+    by_name = [name for name in by_name if name in left]
+    others = [
+        name
+        for name in left
+        if name not in by_name
+        and not is_about(name)
+        and rank(name, "question") is None
+        and seen.looks[name].length <= 30
+    ]
+    for name in by_name:
+        if _resolves(seen, columns, name) >= 0.8:
+            return name
+    fitting = [name for name in others if seen.looks[name].numbers < 0.5 and _resolves(seen, columns, name) >= 0.95]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _resolves(seen: Seen, columns: Sequence[str], name: str) -> float:
+    key = choices.find_key(seen.rows, columns, name)
+    return key.resolved / key.looked_at if key.looked_at else 0.0
+
+
+def _with_question(seen: Seen, columns: tuple[str, ...], answer: str, recognised: Sentence) -> Guess | None:
+    taken = {*columns, answer}
+    question = _question(seen, taken)
+    if question is None:
+        return None
+    context = next(
+        (
+            n
+            for n in seen.named("context", {*taken, question})
+            if seen.looks[n].is_text and not seen.looks[n].is_category
+        ),
+        None,
+    )
+    key = choices.find_key(seen.table.rows, columns, answer)
+    roles = Roles(question=question, context=context, options=columns, answer=answer)
+    why = [recognised]
+    sure = key.is_told
+    if any(choices.answers_of(row, columns, answer) > 1 for row in seen.rows):
+        why.append(sentence(N_("Where several options are right, all of them are learned.")))
+    if not key.is_told:
+        if key.disagreeing:
+            text = N_("In {count} rows the answer could be an option's place as well as an option's text.")
+            why.append(sentence(text, count=key.disagreeing))
+        if key.is_numbered:
+            text = N_("The numbers in {column} could count from 0 or from 1; {first} was taken.")
+            why.append(sentence(text, column=answer, first=key.first))
+            roles = roles.model_copy(update={"first_option": key.first})
+        if key.resolved < 0.95 * key.looked_at:
+            text = N_("{count} answers are none of their options.")
+            why.append(sentence(text, count=key.looked_at - key.resolved))
+    if seen.looks[question].is_category or not _is_named_question(seen, question):
+        others = seen.prose({*taken, question, *([context] if context else [])})
+        if others or seen.looks[question].is_category:
+            sure = False
+            why.append(
+                sentence(N_("It isn't clear which column holds the question; {column} was taken."), column=question)
+            )
+    return Guess(roles, sure, tuple(why))
+
+
+def _is_named_question(seen: Seen, name: str) -> bool:
+    return rank(name, "question") is not None
+
+
+def _question(seen: Seen, taken: set[str]) -> str | None:
+    for name in seen.named("question", taken):
+        if seen.looks[name].filled and not seen.looks[name].is_nested:
+            return name
+    for name in (*seen.named("context", taken), *seen.named("text", taken)):
+        if seen.looks[name].is_prose:
+            return name
+    prose = seen.prose(taken)
+    return prose[0] if prose else None
+
+
+def guess_labels(seen: Seen) -> Guess | None:
+    """A column of texts and one of a few short labels, where no column is named as an answer."""
+    if seen.named("answer", prose=True) or seen.named("summary", prose=True):
+        return None
+    kinds = [name for name in seen.columns if _is_kind(seen, name)]
+    named = [name for name in seen.named("label") if name in kinds]
+    texts = [n for n in seen.columns if n not in kinds and seen.looks[n].is_text and not seen.looks[n].is_nested]
+    texts = [n for n in texts if not is_about(n) and seen.looks[n].about < 0.5 and not seen.looks[n].is_category]
+    if not texts:
+        return None
+    sure = True
+    if named:
+        candidates = named
+    elif len(texts) == 1 and len(kinds) == 1 and len(seen.rows) >= 12 and not is_about(kinds[0]):
+        candidates = kinds
+        elsewhere = any(rank(kinds[0], role) is not None for role in ("question", "answer", "speaker", "conversation"))
+        sure = seen.looks[kinds[0]].different <= 20 and not elsewhere
+    else:
+        return None
+    label, doubt = _one_label(seen, candidates)
+    question, template, clear = _labelled(seen, texts)
+    why = [
+        sentence(
+            N_("{label} holds the labels for what stands in {columns}."),
+            label=label,
+            columns=question or ", ".join(QuestionTemplate(template).columns),
+        )
+    ]
+    if doubt is not None:
+        why.append(doubt)
+        sure = False
+    if not clear:
+        sure = False
+        why.append(sentence(N_("It isn't clear which column holds the text; {column} was taken."), column=question))
+    all_labels = labels.labels_of(seen.table.rows, label)
+    if len(all_labels) > labels.MOST_LABELS:
+        return None
+    if seen.looks[label].numbers > 0.5 or seen.looks[label].is_boolean:
+        sure = False
+        text = N_("The labels in {column} are bare numbers or yes and no, so the model wouldn't know what they mean.")
+        why.append(sentence(text, column=label))
+    roles = Roles(question=question or None, question_template=template or None, label=label)
+    return Guess(roles, sure, tuple(why))
+
+
+def _is_kind(seen: Seen, name: str) -> bool:
+    found = seen.looks[name]
+    if found.is_nested or not found.filled or found.length > 60 or found.about > 0.5:
+        return False
+    if rank(name, "label") is not None and (rank(name, "label") or 0) < EXACT:
+        return found.different <= max(2, 0.5 * len(seen.rows)) and found.length <= 40
+    return found.is_category
+
+
+def _one_label(seen: Seen, candidates: list[str]) -> tuple[str, Sentence | None]:
+    """The label among several columns: of a number and its name the name (`label` and `label_text`)."""
+    words = [n for n in candidates if seen.looks[n].numbers < 0.5]
+    numbers = [n for n in candidates if n not in words]
+    if len(words) == 1 and all(plain(words[0]).startswith(plain(n)) for n in numbers):
+        return words[0], None
+    if len(candidates) == 1:
+        return candidates[0], None
+    best = (words or candidates)[0]
+    text = N_("{names} could be the label as well.")
+    return best, sentence(text, names=", ".join(n for n in candidates if n != best)[:200])
+
+
+def _labelled(seen: Seen, texts: list[str]) -> tuple[str, str, bool]:
+    """The column with the text, or a pattern over two, and whether that is clear."""
+    by_plain = {plain(name): name for name in texts}
+    for first, second in _PAIRS_OF_TEXTS:
+        if first in by_plain and second in by_plain:
+            a, b = by_plain[first], by_plain[second]
+            return "", f"{_in_pattern(a)}: {{{a}}}\n{_in_pattern(b)}: {{{b}}}", True
+    if len(texts) == 1:
+        return texts[0], "", True
+    named = [n for role in ("text", "question", "said") for n in seen.named(role, below=EXACT) if n in texts]
+    longest = max(texts, key=lambda name: seen.looks[name].information)
+    if named and (len(set(named)) == 1 or named[0] == longest):
+        return (
+            named[0],
+            "",
+            all(seen.looks[n].length < 0.5 * seen.looks[named[0]].length for n in texts if n != named[0]),
+        )
+    return longest, "", False
+
+
+def _in_pattern(name: str) -> str:
+    return name.replace("{", "{{").replace("}", "}}")

@@ -1,0 +1,121 @@
+"""What the first rows of a column look like: text or numbers, how long, how varied, whether it asks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from studio.dataset.table import Row, cell_text
+
+_QUESTION_WORDS = (
+    "how what when where why who which whose can could do does did is are was will would should may "
+    "wie was wann wo warum wer welche welcher welches kann können ist sind darf muss "
+    "comment quand où pourquoi qui quel quelle quels est-ce combien peut-on "
+    "cómo qué cuándo dónde quién cuál cuánto puede puedo"
+)
+_QUESTION_STARTS = frozenset(_QUESTION_WORDS.split())
+_QUESTION_ENDS = ("?", "？", "까", "나요", "가요", "까요", "니", "죠?", "주세요", "해줘", "알려줘", "か", "吗", "呢")
+_MARKS = ("?", "？")
+_NUMBER = re.compile(r"[-+]?[\d.,]*\d\s*%?")
+_ABOUT = re.compile(
+    r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}"  # an address for mail
+    r"|https?://\S+|www\.\S+"
+    r"|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F-]{20,}|[0-9a-fA-F]{24,}"
+    r"|\d{4}\s*[-./년]\s*\d{1,2}\s*[-./월]\s*\d{1,2}.{0,25}|\d{1,2}[-./]\d{1,2}[-./]\d{2,4}.{0,20}"
+    r"|\d{1,2}:\d{2}(:\d{2})?\s*([AaPp][Mm])?"
+    r"|\+?\d[\d\s\-()]{7,16}\d"  # a telephone number
+)
+_BOOLEANS = frozenset({"true", "false", "yes", "no", "y", "n", "o", "x", "t", "f", "예", "아니오", "0", "1"})
+
+
+@dataclass(frozen=True)
+class Look:
+    """Shares go from 0 to 1 and are of the filled cells, `filled` of all rows; `length` in characters.
+
+    `about` is the share of addresses, dates, links, ids and telephone numbers; `is_category` that a few short values
+    come again and again; `is_text` that it holds words rather than codes; `is_nested` lists or records.
+    """
+
+    filled: float = 0.0
+    length: float = 0.0
+    asking: float = 0.0
+    marked: float = 0.0
+    numbers: float = 0.0
+    about: float = 0.0
+    spaced: float = 0.0
+    distinct: float = 0.0
+    different: int = 0
+    values: tuple[str, ...] = ()
+    is_text: bool = False
+    is_category: bool = False
+    is_boolean: bool = False
+    is_nested: bool = False
+
+    @property
+    def information(self) -> float:
+        """How much a column says: long texts that differ say most, dates and codes nothing."""
+        return self.distinct * min(self.length, 200.0) * (1 - self.about) * self.filled
+
+    @property
+    def is_prose(self) -> bool:
+        """Whether it could be asked or answered: words, and not only names of people or kinds."""
+        return (
+            self.is_text
+            and not self.is_category
+            and not self.is_nested
+            and self.about < 0.5
+            and (self.length >= 8 or self.spaced >= 0.5)
+        )
+
+
+def look(name: str, rows: Sequence[Row]) -> Look:
+    """What a column of these rows looks like."""
+    cells = [row.get(name) for row in rows]
+    texts = [text for cell in cells if (text := cell_text(cell).strip())]
+    if not texts:
+        return Look()
+    count = len(texts)
+
+    def share(of: Sequence[bool]) -> float:
+        return sum(of) / count
+
+    length = sum(map(len, texts)) / count
+    letters = share([any(c.isalpha() for c in text[:200]) for text in texts])
+    spaced = share([" " in text for text in texts])
+    foreign = share([not text.isascii() for text in texts])
+    numbers = share([len(text) < 40 and bool(_NUMBER.fullmatch(text)) for text in texts])
+    nested = share([_is_nested(cell) for cell in cells if cell not in (None, "")])
+    seen = set(texts)
+    distinct = len(seen) / count
+    return Look(
+        filled=count / len(rows),
+        length=length,
+        asking=share([asks(text) for text in texts]),
+        marked=share([text.rstrip(" \n\"')").endswith(_MARKS) for text in texts]),
+        numbers=numbers,
+        about=share([len(text) < 300 and bool(_ABOUT.fullmatch(text)) for text in texts]),
+        spaced=spaced,
+        distinct=distinct,
+        different=len(seen),
+        values=tuple(sorted(text for text in seen if len(text) <= 60)[:60]),
+        # Codes and file names are one short run of plain letters each, and all different.
+        is_text=letters > 0.5 and numbers < 0.5 and (spaced > 0.2 or foreign > 0.3 or length > 20 or distinct < 0.9),
+        is_category=count >= 4 and length <= 40 and len(seen) <= max(2, min(60, count // 2)) and distinct <= 0.5,
+        is_boolean={text.casefold() for text in seen} <= _BOOLEANS and len(seen) <= 2,
+        is_nested=nested > 0.5,
+    )
+
+
+def asks(text: str) -> bool:
+    """Whether a text ends or begins as questions and requests do."""
+    end = text.rstrip(" .!~\n\"'。！")
+    words = text.split(maxsplit=1)
+    return end.endswith(_QUESTION_ENDS) or (bool(words) and words[0].casefold().strip("¿,") in _QUESTION_STARTS)
+
+
+def _is_nested(cell: object) -> bool:
+    if isinstance(cell, str):
+        bare = cell.strip()
+        return bare[:2] in ("[{", '{"', '["', "[[") and bare[-1:] in "]}"
+    return isinstance(cell, list | tuple | Mapping)

@@ -1,0 +1,247 @@
+"""Recognising conversations: whole ones in a cell, and turns in rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from studio.core.recipe.data_choice import Roles
+from studio.core.translatable import N_, Sentence, sentence
+from studio.dataset.columns.detection.column_names import plain, rank
+from studio.dataset.columns.detection.guess import EXACT, Guess, Seen
+from studio.dataset.columns.formats.conversations import looks_like_conversation, looks_like_history, speakers_in
+from studio.dataset.columns.formats.nested import nested
+from studio.dataset.columns.formats.row_text import text_of
+from studio.dataset.columns.formats.speakers import part_of
+from studio.dataset.columns.formats.tool_definitions import looks_like_tools
+from studio.dataset.columns.formats.turns import Cast, cast_of, order_of
+
+_REJECTED = ("rejected", "reject", "dispreferred", "worse")
+
+
+def share(seen: Seen, name: str, holds: Callable[[object], bool]) -> float:
+    """The share of filled cells of a column, among the first rows, that fit."""
+    cells = [cell for row in seen.rows if (cell := row.get(name)) not in (None, "")]
+    return sum(holds(cell) for cell in cells) / len(cells) if cells else 0.0
+
+
+def tools_column(seen: Seen, taken: set[str]) -> str | None:
+    """The column with definitions of tools; None without."""
+    for name in seen.named("tools", taken):
+        if share(seen, name, looks_like_tools) > 0.5:
+            return name
+    return None
+
+
+def history_column(seen: Seen, taken: set[str]) -> str | None:
+    """The column with earlier turns before the question; None without, or where it is always empty."""
+    for name in seen.named("history", taken, below=EXACT):
+        if share(seen, name, lambda cell: looks_like_history(cell) or looks_like_conversation(cell)) > 0.1:
+            return name
+    return None
+
+
+def rejected_column(seen: Seen) -> str | None:
+    """The column with the worse of two answers, as preferences are kept."""
+    return next((name for name in seen.columns if plain(name).startswith(_REJECTED)), None)
+
+
+def guess_conversations(seen: Seen) -> Guess | None:
+    """Cells that hold whole conversations: messages, conversations, or preferences between two of them."""
+    talks = [name for name in seen.columns if share(seen, name, looks_like_conversation) > 0.8]
+    if not talks:
+        return None
+    written = [name for name in talks if not seen.looks[name].is_nested and share(seen, name, _is_written) > 0.8]
+    if written:
+        if any(seen.named(role, talks) for role in ("question", "answer", "summary", "label")):
+            return None  # a talk that something is asked or told about
+        found = _of_talks(seen, talks)
+        text = N_("{column} is a text in which names say who speaks; its turns were told apart by them.")
+        return found and Guess(found.roles, False, (*found.why, sentence(text, column=written[0])))
+    return _of_talks(seen, talks)
+
+
+def _is_written(cell: object) -> bool:
+    return isinstance(nested(cell), str)
+
+
+def _of_talks(seen: Seen, talks: list[str]) -> Guess | None:
+    chosen = next((name for name in talks if plain(name).startswith("chosen")), None)
+    if chosen is not None and rejected_column(seen) is not None:
+        why = sentence(
+            N_("{column} holds the better answers and is learned; the rejected ones aren't used."), column=chosen
+        )
+        if share(seen, chosen, _has_user) > 0.8:
+            return _whole(seen, chosen, True, [why])
+        asked = seen.named("question", {chosen})
+        if asked:
+            roles = Roles(question=asked[0], answer=chosen, system=_system(seen, {chosen, asked[0]}))
+            return Guess(roles, True, (why,))
+    answers = [name for name in talks if rank(name, "answer") is not None and share(seen, name, _has_user) < 0.2]
+    if len(answers) == 1:
+        asked = list(seen.named("question", answers, below=EXACT))
+        if asked:
+            roles = Roles(question=asked[0], answer=answers[0], tools=tools_column(seen, {asked[0], answers[0]}))
+            text = N_("{question} holds the messages up to the answer, and {answer} the answer.")
+            return Guess(roles, True, (sentence(text, question=asked[0], answer=answers[0]),))
+    order = sorted(talks, key=lambda name: _place(name, "messages"))
+    answered = seen.named("answer", talks, below=EXACT)
+    if len(talks) == 1 and answered and share(seen, talks[0], _ends_with_answer) < 0.2:
+        roles = Roles(question=talks[0], answer=answered[0], tools=tools_column(seen, {talks[0], answered[0]}))
+        text = N_("{question} holds the messages up to the answer, and {answer} the answer.")
+        return Guess(roles, len(answered) == 1, (sentence(text, question=talks[0], answer=answered[0]),))
+    why = sentence(N_("Each cell of {column} holds a whole conversation."), column=order[0])
+    if len(talks) > 1:
+        text = N_("{names} hold conversations, too; only one of these columns can be learned.")
+        return _whole(seen, order[0], False, [why, sentence(text, names=", ".join(order[1:])[:200])])
+    return _whole(seen, order[0], True, [why])
+
+
+def _whole(seen: Seen, talk: str, sure: bool, why: list[Sentence]) -> Guess:
+    tools = tools_column(seen, {talk})
+    if tools:
+        why.append(sentence(N_("{column} says which tools there are."), column=tools))
+    talks = [speakers_in(row.get(talk)) for row in seen.rows]
+    strangers = {who for names in talks for who in names if part_of(who) is None}
+    answering = None
+    if strangers:
+        sure = False
+        text = N_("It isn't known whether {names} ask or answer.")
+        why.append(sentence(text, names=", ".join(sorted(strangers))[:200]))
+        if len(strangers) == 2 and all(part_of(who) in (None, "system", "tool") for names in talks for who in names):
+            seconds = Counter(next((who for who in names if who != names[0]), "") for names in talks if names)
+            answering = max(sorted(strangers), key=lambda name: seconds[name])
+            text = N_("The names don't say who answers; {name} was taken, who usually speaks second.")
+            why.append(sentence(text, name=answering))
+    roles = Roles(messages=talk, tools=tools, system=_system(seen, {talk}), answering=answering)
+    return Guess(roles, sure, tuple(why))
+
+
+def _system(seen: Seen, taken: set[str]) -> str | None:
+    found = seen.named("system", taken, below=EXACT)
+    return found[0] if found and not seen.looks[found[0]].is_nested else None
+
+
+def _ends_with_answer(cell: object) -> bool:
+    return [part_of(who) for who in speakers_in(cell)][-1:] == ["assistant"]
+
+
+def _has_user(cell: object) -> bool:
+    return any(part_of(who) == "user" for who in speakers_in(cell))
+
+
+def guess_turns(seen: Seen) -> Guess | None:
+    """Rows that are turns: an id of the conversation, a speaker, and what is said."""
+    speakers = [name for name in seen.columns if _is_speaker(seen, name)]
+    if not speakers:
+        return None
+    speaker = min(speakers, key=lambda name: (-_known(seen, name), _place(name, "speaker")))
+    named = _known(seen, speaker) >= 0.9
+    said = [
+        name for name in seen.named("said", {speaker}) if seen.looks[name].is_text and not seen.looks[name].is_category
+    ]
+    said = said or seen.prose({speaker})
+    if not said:
+        return None
+    answers = [n for n in seen.named("answer", {speaker}) if seen.looks[n].is_text]
+    if answers and seen.named("question", {speaker, *answers}):
+        return None  # questions with answers, and who wrote them
+    identity = _identity(seen, {speaker, said[0]})
+    if identity is None:
+        if not named or answers:
+            return None
+        text = N_("{speaker} says who speaks, but no column says which rows belong to one conversation.")
+        return Guess(Roles(speaker=speaker, said=said[0]), False, (sentence(text, speaker=speaker),))
+    if not named and _place(speaker, "speaker") >= EXACT:
+        return None
+    roles = Roles(conversation=identity, speaker=speaker, said=said[0])
+    order = order_of(seen.table.rows, roles)
+    cast = cast_of(order)
+    text = N_("The rows are turns of conversations: {identity} ties them together, {speaker} says who speaks.")
+    why = [sentence(text, identity=identity, speaker=speaker)]
+    if seen.table.format == "transcript":
+        why = [sentence(N_("The names in front of what is said were taken for the speakers."))]
+    sure = cast.is_told and order.conversations < len(seen.table.rows) and seen.table.format != "transcript"
+    if not cast.is_told:
+        why.append(_untold(cast))
+        roles = roles.model_copy(update={"answering": cast.answering or None})
+    rivals = [n for n in said[1:] if seen.looks[n].is_prose and _place(n, "said") < EXACT]
+    if rivals and _place(said[0], "said") >= EXACT:
+        sure = False
+    muddled = _out_of_order(seen, roles)
+    if muddled:
+        sure = False
+        why.append(
+            sentence(N_("The rows aren't in the order of {column}; they are read as they stand."), column=muddled)
+        )
+    return Guess(roles, sure, tuple(why))
+
+
+def _untold(cast: Cast) -> Sentence:
+    if not cast.answering:
+        return sentence(N_("It can't be told who of the speakers answers."))
+    text = N_("The names don't say who answers; {name} was taken, who usually speaks second.")
+    return sentence(text, name=cast.answering)
+
+
+def _is_speaker(seen: Seen, name: str) -> bool:
+    found = seen.looks[name]
+    if not found.filled or found.length > 40 or found.is_nested or found.about > 0.5 or found.filled < 0.8:
+        return False
+    if found.different > max(3, 0.5 * len(seen.rows)):
+        return False
+    return _place(name, "speaker") < EXACT or (_known(seen, name) >= 0.9 and found.different >= 2)
+
+
+def _known(seen: Seen, name: str) -> float:
+    """The share of cells with a known speaker's name, 0 unless both sides speak."""
+    parts = [part_of(text_of(row, name)) for row in seen.rows]
+    if not {"user", "assistant"} <= set(parts):
+        return 0.0
+    return sum(part is not None for part in parts) / len(parts)
+
+
+def _identity(seen: Seen, taken: set[str]) -> str | None:
+    for name in seen.named("conversation", taken):
+        if _comes_again(seen, name):
+            return name
+    order = {n for n in seen.columns if _place(n, "order") < EXACT}
+    for name in seen.columns:
+        short = plain(name)
+        is_id = short in ("id", "no", "번호", "아이디", "idx") or short.endswith(("id", "번호", "아이디"))
+        if name not in taken and name not in order and is_id and _comes_again(seen, name):
+            return name
+    return None
+
+
+def _comes_again(seen: Seen, name: str) -> bool:
+    """Whether the values of an id stand in several rows each, or only in the first of several (merged cells)."""
+    found = seen.looks[name]
+    if found.is_nested or not found.filled:
+        return False
+    if found.filled < 0.7:
+        return bool(text_of(seen.rows[0], name))
+    return found.different < len(seen.rows) and (found.distinct <= 0.7 or len(seen.rows) < 8)
+
+
+def _out_of_order(seen: Seen, roles: Roles) -> str | None:
+    """A column that counts the turns, where the rows don't follow it."""
+    for name in seen.named("order", set(roles.columns()), below=EXACT):
+        before: dict[str, float] = {}
+        numbers: list[tuple[str, float]] = []
+        for row in seen.rows:
+            try:
+                numbers.append((text_of(row, roles.conversation), float(text_of(row, name))))
+            except ValueError:
+                break
+        else:
+            for identity, number in numbers:
+                if number < before.get(identity, number):
+                    return name
+                before[identity] = number
+    return None
+
+
+def _place(name: str, role: str) -> int:
+    found = rank(name, role)
+    return 10_000 if found is None else found

@@ -1,0 +1,320 @@
+"""Recognising questions with answers, and plain text: by names that the contents bear out, else by the contents."""
+
+from __future__ import annotations
+
+from studio.core.recipe.data_choice import Roles
+from studio.core.translatable import N_, Sentence, sentence
+from studio.dataset.columns.detection.column_names import is_about, plain, rank
+from studio.dataset.columns.detection.conversations import history_column, rejected_column, share, tools_column
+from studio.dataset.columns.detection.guess import EXACT, Guess, Seen
+from studio.dataset.columns.formats.answer_lists import is_answer_list
+from studio.dataset.columns.formats.speakers import part_of
+from studio.dataset.columns.formats.tool_definitions import looks_like_calls
+
+
+def guess_named_pair(seen: Seen) -> Guess | None:
+    """A column named as a question and one named as an answer."""
+    answer = _named_answer(seen)
+    if answer is None:
+        return None
+    question = _named_question(seen, answer)
+    if question is None:
+        return None
+    text = N_("{question} holds what is asked, and {answer} what is answered.")
+    why = [sentence(text, question=question, answer=answer)]
+    return _complete(seen, question, answer, why, [])
+
+
+def guess_half_named_pair(seen: Seen) -> Guess | None:
+    """One of the two has a name, and there is but one other column that it could belong to."""
+    answer = _named_answer(seen)
+    question = _named_question(seen, answer or "")
+    if answer is None and question is None:
+        short = list(seen.named("summary", prose=True))
+        if len(short) == 1:
+            answer = short[0]
+            question = next(
+                (n for r in ("text", "context", "messages") for n in seen.named(r, {answer}, prose=True)), None
+            )
+            if question is not None:
+                text = N_("{question} holds what is asked, and {answer} what is answered.")
+                return _complete(seen, question, answer, [sentence(text, question=question, answer=answer)], [])
+        return None
+    known = answer or question or ""
+    others = seen.prose({known, rejected_column(seen) or known})
+    if answer is not None:
+        # A heading with what stands under it is one question in two columns.
+        titles = [n for n in seen.named("title", {answer}, below=EXACT) if seen.looks[n].is_text]
+        bodies = [n for n in seen.named("text", {answer}, below=EXACT, prose=True) if n not in titles]
+        if len(titles) == 1 and len(bodies) == 1:
+            pattern = f"{_name_in_pattern(titles[0])}\n\n{_name_in_pattern(bodies[0])}"
+            why = sentence(
+                N_("{title} and {body} together are taken as the question."), title=titles[0], body=bodies[0]
+            )
+            return Guess(Roles(question_template=pattern, answer=answer), False, (why,))
+    if not others:
+        return None
+    other = others[0]
+    asked, replied = (other, answer) if answer is not None else (known, other)
+    text = N_("{question} holds what is asked, and {answer} what is answered.")
+    doubts: list[Sentence] = []
+    if len(others) > 1:
+        doubts.append(_candidates(others[:4]))
+    if answer is None and (rank(other, "question") is not None or seen.looks[other].asking > 0.3):
+        doubts.append(sentence(N_("{column} seems to ask as well, and no column is named as an answer."), column=other))
+    elif _is_something_else(other, answer is None):
+        text = N_("By its name {column} is something else than what is asked or answered.")
+        doubts.append(sentence(text, column=other))
+    return _complete(seen, asked, replied, [sentence(text, question=asked, answer=replied)], doubts)
+
+
+def _is_something_else(name: str, as_answer: bool) -> bool:
+    """Whether a name says plainly that a column is neither a question nor an answer."""
+    roles = ("system", "thinking", "label", "speaker", *(("title", "context") if as_answer else ()))
+    found = [role for role in roles if (place := rank(name, role)) is not None and place < EXACT]
+    return bool(found) and plain(name) != "본문"
+
+
+def guess_by_contents(seen: Seen) -> Guess | None:
+    """Two columns of text without names that say anything: the one that asks is the question, else the shorter."""
+    written = [n for n in seen.columns if seen.looks[n].is_text and not seen.looks[n].is_nested]
+    prose = seen.prose()
+    if rejected_column(seen) is not None and len(prose) <= 2:
+        return None  # the better and the worse of two answers, to questions that aren't in the file
+    candidates = prose if len(prose) >= 2 else [n for n in written if not is_about(n) and seen.looks[n].about < 0.5]
+    if len(candidates) < 2:
+        return None
+    order = sorted(candidates, key=lambda name: -seen.looks[name].information)
+    first, second = sorted(order[:2], key=seen.columns.index)
+    one, two = seen.looks[first], seen.looks[second]
+    swap = two.asking > one.asking + 0.2 or (abs(two.asking - one.asking) <= 0.2 and two.length * 3 < one.length)
+    question, answer = (second, first) if swap else (first, second)
+    asks, replies = seen.looks[question].asking, seen.looks[answer].asking
+    roles = Roles(question=question, answer=answer)
+    marked = seen.looks[question].marked >= 0.6 and seen.looks[answer].marked <= 0.1
+    # Replies may ask more than what they reply to does; people put the question first.
+    if len(candidates) == 2 and not swap and (marked or (asks >= 0.6 and replies <= 0.15)):
+        text = N_("Most texts in {question} ask something, and those in {answer} don't.")
+        return Guess(roles, True, (sentence(text, question=question, answer=answer),))
+    text = N_("No name says which column asks; {question} was taken as the question, {answer} as the answer.")
+    return Guess(roles, False, (sentence(text, question=question, answer=answer),))
+
+
+def guess_text(seen: Seen) -> Guess | None:
+    """A column of plain text for continued learning, where nothing else is asked or answered."""
+    if seen.table.format == "document":
+        column = next(iter(seen.named("text")), seen.columns[-1])
+        return Guess(
+            Roles(text=column), True, (sentence(N_("It is a document: its passages are learned as plain text.")),)
+        )
+    if len(seen.columns) == 1:
+        only = seen.columns[0]
+        if seen.named("text", below=10_000):
+            return Guess(Roles(text=only), True, (_plain_text(only),))
+        if seen.looks[only].is_text and seen.looks[only].length >= 200:
+            return Guess(Roles(text=only), False, (_plain_text(only),))
+        return None
+    named = [n for n in seen.named("text") if seen.looks[n].is_text and not seen.looks[n].is_category]
+    if not named:
+        return None
+    others = [n for n in seen.prose({named[0]}) if plain(n) not in ("title", "제목", "subject", "headline", "summary")]
+    titles = [n for n in seen.prose({named[0]}) if n not in others]
+    kinds = [n for n in seen.columns if n != named[0] and seen.looks[n].is_category and seen.looks[n].different > 1]
+    if not others and not titles:
+        # Beside a rating or a kind the texts may have been meant for telling these apart.
+        sure = rank(named[0], "text") in range(EXACT) and not kinds
+        return Guess(Roles(text=named[0]), sure, (_plain_text(named[0]),))
+    if not others and seen.looks[named[0]].length >= 300:
+        return Guess(Roles(text=named[0]), not kinds, (_plain_text(named[0]),))
+    if not others or seen.looks[named[0]].length >= 10 * max(seen.looks[n].length for n in others):
+        return Guess(Roles(text=named[0]), False, (_plain_text(named[0]),))
+    return None
+
+
+def _plain_text(column: str) -> Sentence:
+    return sentence(N_("{column} is learned as plain text, without questions."), column=column)
+
+
+_INSTRUCTIONS = frozenset(
+    (
+        "instruction",
+        "instructions",
+        "지시문",
+        "지시",
+        "명령",
+        "명령어",
+        "指示",
+        "指令",
+        "anweisung",
+        "consigne",
+        "instrucción",
+    )
+)
+
+
+def _lone_letters(seen: Seen) -> set[str]:
+    """Columns called A or Q: question and answer only where there are both, else perhaps just columns A and B."""
+    letters = {name for name in seen.columns if plain(name) in ("q", "a")}
+    return letters if len(letters) < 2 else set()
+
+
+def _named_answer(seen: Seen) -> str | None:
+    lone = _lone_letters(seen)
+    usable = [n for n in seen.named("answer", lone, prose=True) if not is_about(n)]
+    if usable and rank(usable[0], "answer") in range(EXACT):
+        return usable[0]
+    exact = [n for n in seen.named("answer", lone, below=EXACT) if seen.looks[n].filled > 0]  # yes and no, or numbers
+    partial = [n for n in seen.named("answer", lone) if seen.looks[n].filled > 0 and seen.looks[n].about < 0.5]
+    speaking = [n for n in seen.prose() if part_of(n) == "assistant"]  # "agent" over what agents say
+    return next(iter([*exact, *usable, *partial, *(speaking if len(speaking) == 1 else [])]), None)
+
+
+def _named_question(seen: Seen, answer: str) -> str | None:
+    for name in seen.columns:
+        # One short instruction for all rows, with an input for each: the instruction still is the question.
+        if name != answer and plain(name) in _INSTRUCTIONS and seen.looks[name].is_text:
+            return name
+    taken = {answer, *_lone_letters(seen)}
+    usable = list(seen.named("question", taken, prose=True))
+    if usable and rank(usable[0], "question") in range(EXACT):
+        return usable[0]
+    exact = [
+        n
+        for n in seen.named("question", taken, below=EXACT)
+        if seen.looks[n].about < 0.5 and seen.looks[n].filled > 0 and not seen.looks[n].is_boolean
+    ]
+    partial = [n for n in seen.named("question", taken) if seen.looks[n].is_text and not seen.looks[n].is_category]
+    partial = [n for n in partial if seen.looks[n].about < 0.5]
+    speaking = [n for n in seen.prose(taken) if part_of(n) == "user"]
+    return next(iter([*exact, *usable, *partial, *(speaking if len(speaking) == 1 else [])]), None)
+
+
+def _complete(seen: Seen, question: str, answer: str, why: list[Sentence], doubts: list[Sentence]) -> Guess:
+    """The other parts beside question and answer, and everything that speaks against the two."""
+    taken = {question, answer}
+    system = _beside(seen, "system", taken, below=EXACT)
+    thinking = _beside(seen, "thinking", taken | {system or ""}, below=EXACT)
+    tools = tools_column(seen, taken)
+    if tools is not None and share(seen, answer, looks_like_calls) < 0.5 and seen.looks[answer].is_nested:
+        tools = None
+    history = history_column(seen, taken)
+    taken |= {name for name in (system, thinking, tools, history) if name}
+    context = _context(seen, taken)
+    if context:
+        taken.add(context)
+        why.append(sentence(N_("{column} is put below the question."), column=context))
+    if share(seen, answer, is_answer_list) > 0.8:
+        why.append(sentence(N_("Of several right answers in {column} the first is learned."), column=answer))
+    elif seen.looks[answer].is_nested and tools is None:
+        text = N_("{column} holds lists or records, which would be learned as they are written.")
+        doubts.append(sentence(text, column=answer))
+    doubts += _against(seen, question, answer, taken)
+    rejected = rejected_column(seen)
+    if rejected is not None and plain(answer).startswith("chosen"):
+        text = N_("{column} holds the better answers and is learned; the rejected ones aren't used.")
+        why.append(sentence(text, column=answer))
+    if tools:
+        why.append(sentence(N_("{column} says which tools there are."), column=tools))
+    if thinking:
+        why.append(sentence(N_("{column} is learned as what is thought before the answer."), column=thinking))
+    roles = Roles(
+        question=question,
+        context=context,
+        answer=answer,
+        system=system,
+        thinking=thinking,
+        history=history,
+        tools=tools,
+    )
+    return Guess(roles, not doubts, (*why, *doubts))
+
+
+def _against(seen: Seen, question: str, answer: str, taken: set[str]) -> list[Sentence]:
+    doubts: list[Sentence] = []
+    asks, replies = seen.looks[question], seen.looks[answer]
+    rivals = [n for n in seen.named("answer", taken) if _could_be_answer(seen, n, answer)]
+    if rivals:
+        doubts.append(_candidates([answer, *rivals[:3]]))
+    askers = [
+        n
+        for n in seen.named("question", taken, below=EXACT, prose=True)
+        if seen.looks[n].filled > 0.2 and plain(n) not in ("source", "message", "메시지", "고객", "사용자", "user")
+    ]
+    certain = ("question", "prompt", "query", "질문", "문제", "質問", "问题")
+    askers += [n for n in seen.columns if n not in taken and plain(n) in certain and seen.looks[n].is_category]
+    twins = [
+        n
+        for n in seen.columns
+        if n not in taken and plain(n).rstrip("0123456789") == plain(question).rstrip("0123456789")
+    ]
+    askers += [n for n in twins if n not in askers and seen.looks[n].is_prose]
+    if askers:
+        text = N_("More than one column could be the question: {names}.")
+        doubts.append(sentence(text, names=", ".join([question, *askers[:3]])))
+    if replies.marked >= 0.6 and asks.marked <= 0.2 and asks.asking <= 0.4:
+        text = N_("By their names {question} asks and {answer} answers, but most questions stand in {answer}.")
+        doubts.append(sentence(text, question=question, answer=answer))
+    if asks.about >= 0.5 or (asks.numbers >= 0.8 and asks.length < 12):
+        text = N_("{column} holds numbers, dates or addresses rather than questions.")
+        doubts.append(sentence(text, column=question))
+    if replies.about >= 0.5:
+        text = N_("{column} holds numbers, dates or addresses rather than answers.")
+        doubts.append(sentence(text, column=answer))
+    if replies.filled < 0.05 or asks.filled < 0.05:
+        text = N_("{column} is nearly empty.")
+        doubts.append(sentence(text, column=answer if replies.filled < 0.05 else question))
+    for name in seen.columns:
+        judges = plain(name) in ("accepted", "iscorrect", "correct", "iscorrectanswer", "good", "정답여부", "채택여부")
+        told = {value.casefold() for value in seen.looks[name].values}
+        if (
+            name not in taken
+            and seen.looks[name].is_boolean
+            and (judges or (plain(name) == "label" and "false" in told))
+        ):
+            text = N_("{column} seems to say whether an answer is good; all of them would be learned.")
+            doubts.append(sentence(text, column=name))
+    return doubts
+
+
+def _could_be_answer(seen: Seen, name: str, answer: str) -> bool:
+    """Whether a person would have to say which of the two is the answer."""
+    found = seen.looks[name]
+    if found.filled < 0.2 or found.about >= 0.5 or found.is_boolean or (plain(name) == "target" and found.is_category):
+        return False
+    if rejected_column(seen) == name:
+        return False
+    if (rank(name, "answer") or 0) < EXACT:
+        return True  # a column called answer beside one called solution, even if it holds numbers
+    if found.numbers >= 0.8 or (found.is_category and not seen.looks[answer].is_category):
+        return False
+    return found.is_text or found.is_nested
+
+
+def _candidates(names: list[str]) -> Sentence:
+    return sentence(N_("More than one column could be the answer: {names}."), names=", ".join(names)[:300])
+
+
+def _beside(seen: Seen, role: str, taken: set[str], below: int = 10_000) -> str | None:
+    for name in seen.named(role, taken, below=below):
+        found = seen.looks[name]
+        if found.is_nested or (
+            found.is_category and found.length < 20 and not plain(name).startswith(("system", "시스템"))
+        ):
+            continue
+        return name
+    return None
+
+
+def _context(seen: Seen, taken: set[str]) -> str | None:
+    for name in seen.named("context", taken):
+        found = seen.looks[name]
+        exact = (rank(name, "context") or 0) < EXACT
+        if found.is_nested or found.about >= 0.5 or (found.is_category and found.length < 30 and found.filled > 0.5):
+            continue
+        if (found.is_text and (exact or found.length >= 40)) or (exact and found.filled < 0.5):
+            return name
+    return None
+
+
+def _name_in_pattern(name: str) -> str:
+    return "{" + name + "}"

@@ -1,0 +1,1 @@
+"""The formats in which examples are kept: pairs, conversations, turns in rows, choices, labels."""

@@ -1,0 +1,250 @@
+"""Conversations in the forms people keep them in: OpenAI's messages, ShareGPT's conversations, content in parts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from studio.core.conversation import Message, ToolCall
+from studio.core.translatable import N_
+from studio.dataset.columns.formats.message_parts import Parts, parts_of, split_thinking
+from studio.dataset.columns.formats.nested import nested
+from studio.dataset.columns.formats.row_text import CannotLearn, message, plain_message
+from studio.dataset.columns.formats.speakers import Part, part_of
+from studio.dataset.columns.formats.tool_definitions import read_calls, read_tools
+from studio.dataset.readers.written_turns import marked_turns
+
+_WHO = ("role", "from", "speaker", "author", "sender")
+_WHAT = ("content", "value", "text", "message", "utterance")
+_CALLS = ("tool_calls", "function_call", "function_calls")
+_THOUGHTS = ("reasoning_content", "thinking", "reasoning", "thought")
+_WEIGHTS = ("weight", "loss_weight", "train")
+_RECORDS = ("messages", "conversations", "conversation", "turns")
+
+
+def looks_like_conversation(cell: object) -> bool:
+    """Whether a cell is a list of turns, or a record with one inside, as Python values or as JSON text."""
+    turns = _turns(nested(cell))
+    return bool(turns) and all(
+        isinstance(turn, Mapping) and (_is_turn(turn) or _is_exchange(turn)) for turn in turns[:4]
+    )
+
+
+def speakers_in(cell: object) -> tuple[str, ...]:
+    """The names under which the turns of a cell are spoken, as they stand there."""
+    turns = _turns(nested(cell))
+    told = [turn for turn in turns if isinstance(turn, Mapping)]
+    names = [[str(_first(turn, _WHO))] if _is_turn(turn) else [str(name) for name in turn] for turn in told]
+    return tuple(name for spoken in names for name in spoken)
+
+
+class ConversationReader:
+    """Reads the turns of cells. `drop_nulls` leaves out what columnar files fill into arguments of tools; `answering`
+    is the name under which answers are given where names don't tell, and makes every other such name one who asks.
+    `odd_weights` counts the turns read so far with a weight that is neither 0 nor 1."""
+
+    def __init__(self, drop_nulls: bool = False, answering: str | None = None) -> None:
+        self.drop_nulls = drop_nulls
+        self.answering = answering
+        self.odd_weights = 0
+
+    def read(self, cell: object) -> tuple[tuple[Message, ...], str]:
+        """The turns, and the tools that the record itself names (JSON as in `Example.tools`). Turns without any
+        contents are left out, those of tools excepted. Raises `CannotLearn`."""
+        value = nested(cell)
+        turns = _turns(value)
+        if not turns:
+            raise CannotLearn(N_("It holds no turns of a conversation."))
+        messages: list[Message] = []
+        open_calls: list[ToolCall] = []
+        for turn in turns:
+            plain = _plain(turn) if self.answering is None else None
+            if plain is not None:
+                messages.append(plain)
+                continue
+            if isinstance(turn, Mapping) and _is_turn(turn):
+                self._add(messages, open_calls, self._part(_first(turn, _WHO)), turn)
+            elif isinstance(turn, Mapping) and _is_exchange(turn):
+                for name, told in turn.items():
+                    if part_of(name) is not None:
+                        self._add(messages, open_calls, part_of(name), {"content": told})
+            else:
+                raise CannotLearn(N_("A turn of the conversation has no role and content."))
+        tools = ""
+        if isinstance(value, Mapping):
+            held = value.get("tools") if value.get("tools") is not None else value.get("functions")
+            tools = read_tools(held, self.drop_nulls)
+        return tuple(messages), tools
+
+    def _part(self, who: object) -> Part | None:
+        if self.answering is None:
+            return part_of(who)
+        if str(who) == self.answering:
+            return "assistant"
+        part = part_of(who)
+        return "user" if part is None or part == "assistant" else part
+
+    def _add(
+        self, messages: list[Message], open_calls: list[ToolCall], part: Part | None, turn: Mapping[str, object]
+    ) -> None:
+        if part is None:
+            raise CannotLearn(N_("A turn is spoken by someone unknown: neither user, assistant, system nor tool."))
+        what = _first(turn, _WHAT)
+        if part == "tool":
+            self._add_result(messages, open_calls, turn, what)
+            return
+        if part == "call":
+            calls = read_calls(what, self.drop_nulls)
+            parts = Parts(calls=list(calls))
+        else:
+            parts = parts_of(what, self.drop_nulls)
+        for name in _CALLS:
+            if turn.get(name):
+                parts.calls.extend(read_calls(turn[name], self.drop_nulls))
+        if part in ("system", "user"):
+            if parts.calls:
+                raise CannotLearn(N_("A tool is called by someone who isn't the assistant."))
+            for identity, told in parts.results:
+                _append_result(messages, open_calls, identity, "", told)
+            if parts.text.strip():
+                messages.append(plain_message("system" if part == "system" else "user", parts.text))
+            return
+        if parts.results:
+            raise CannotLearn(N_("A turn holds something that isn't text."))
+        told_thoughts = next((held for name in _THOUGHTS if isinstance(held := turn.get(name), str) and held), "")
+        thinking, text = split_thinking(parts.text)
+        thinking = "\n\n".join(thought.strip() for thought in (told_thoughts, parts.thinking, thinking) if thought)
+        if not text.strip() and not parts.calls:
+            return
+        learned = self._is_learned(turn)
+        open_calls.extend(parts.calls)
+        before = messages[-1] if messages else None
+        if part == "call" and before is not None and before.role == "assistant" and before.learned == learned:
+            # ShareGPT gives each call a turn of its own; together with what was said they are one answer.
+            calls = (*before.tool_calls, *parts.calls)
+            messages[-1] = before.model_copy(update={"tool_calls": calls})
+        elif thinking or parts.calls or not learned:
+            messages.append(message("assistant", text, thinking, tuple(parts.calls), learned=learned))
+        else:
+            messages.append(plain_message("assistant", text))
+
+    def _add_result(
+        self, messages: list[Message], open_calls: list[ToolCall], turn: Mapping[str, object], what: object
+    ) -> None:
+        if isinstance(what, list) and not all(isinstance(p, Mapping) and isinstance(p.get("type"), str) for p in what):
+            told = json.dumps(what, ensure_ascii=False, default=str)  # a result that is a list, not a list of parts
+        else:
+            parts = parts_of(what, self.drop_nulls)
+            told = parts.text
+        name = turn.get("name")
+        identity = turn.get("tool_call_id") or turn.get("id")
+        _append_result(
+            messages,
+            open_calls,
+            identity if isinstance(identity, str) else "",
+            name if isinstance(name, str) else "",
+            told,
+        )
+
+    def _is_learned(self, turn: Mapping[str, object]) -> bool:
+        for name in _WEIGHTS:
+            weight = turn.get(name)
+            if weight is None or weight == "":
+                continue
+            try:
+                number = float(weight)  # type: ignore[arg-type]
+            except (TypeError, ValueError):
+                number = {"true": 1.0, "false": 0.0}.get(str(weight).casefold(), -1.0)
+            if number not in (0.0, 1.0):
+                self.odd_weights += 1
+            return number != 0.0
+        return True
+
+
+def _append_result(messages: list[Message], open_calls: list[ToolCall], identity: str, name: str, told: str) -> None:
+    """A tool's report, tied to its call by the id, else by the name, else by the order of the calls."""
+    place = None
+    for position, call in enumerate(open_calls):
+        if (call.id == identity) if identity and call.id else (call.name == name if name else True):
+            place = position
+            break
+    if place is not None:
+        call = open_calls.pop(place)
+        name, identity = name or call.name, identity or call.id
+    messages.append(message("tool", told, name=name, call_id=identity))
+
+
+def read_history(cell: object) -> tuple[Message, ...]:
+    """Earlier turns: a list of pairs of question and answer, or of turns. Raises `CannotLearn`."""
+    value = nested(cell)
+    if value is None or value == [] or (isinstance(value, str) and not value.strip()):
+        return ()
+    if looks_like_conversation(value):
+        return ConversationReader().read(value)[0]
+    said: list[Message] = []
+    for pair in value if isinstance(value, list | tuple) else [None]:
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(told, str) for told in pair):
+            raise CannotLearn(N_("The earlier turns can't be read: they aren't pairs of question and answer."))
+        if not pair[0].strip() or not pair[1].strip():
+            raise CannotLearn(N_("The earlier turns can't be read: they aren't pairs of question and answer."))
+        thinking, answer = split_thinking(pair[1])
+        said += [plain_message("user", pair[0]), message("assistant", answer, thinking)]
+    return tuple(said)
+
+
+def looks_like_history(cell: object) -> bool:
+    """Whether a cell is a list of pairs of question and answer."""
+    value = nested(cell)
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(p, list | tuple) and len(p) == 2 and all(isinstance(t, str) for t in p) for p in value)
+    )
+
+
+_PLAIN: dict[object, Literal["system", "user", "assistant"]] = {
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "system": "system",
+}
+
+
+def _plain(turn: object) -> Message | None:
+    """The quick way for a turn that is nothing but a common speaker and a text."""
+    if type(turn) is not dict or len(turn) != 2:
+        return None
+    who, told = turn.get("role") or turn.get("from"), turn.get("content") or turn.get("value")
+    role = _PLAIN.get(who) if type(who) is str else None
+    if role is None or type(told) is not str or (role == "assistant" and "<think" in told) or not told.strip():
+        return None
+    return plain_message(role, told)
+
+
+def _is_turn(turn: Mapping[object, object]) -> bool:
+    return any(name in turn for name in _WHO) and any(name in turn for name in (*_WHAT, *_CALLS))
+
+
+def _is_exchange(turn: Mapping[object, object]) -> bool:
+    """A question with its answer in one record: {"human": "...", "assistant": "..."}."""
+    return {"user", "assistant"} <= {part_of(name) for name in turn}
+
+
+def _first(turn: Mapping[str, object], names: Sequence[str]) -> object:
+    for name in names:
+        if turn.get(name) is not None:
+            return turn[name]
+    return None
+
+
+def _turns(value: object) -> list[object]:
+    if isinstance(value, str):
+        return marked_turns(value)
+    if isinstance(value, Mapping):
+        for name in _RECORDS:
+            if isinstance(value.get(name), list):
+                return list(value[name])
+        return []
+    return list(value) if isinstance(value, list | tuple) else []

@@ -1,0 +1,141 @@
+"""Examples written to a file that other programs open: JSON lines, JSON or CSV, by the file's ending."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from studio.core.conversation import Message
+from studio.core.problems import ProblemError, Remedy, problem
+from studio.core.translatable import N_
+from studio.dataset.examples import Example
+from studio.dataset.store import StoredExamples
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet program would take for the beginning of a formula."""
+
+
+def write_out(made: StoredExamples, out: Path) -> int:
+    """Write every example; the file appears whole or not at all. How many cells were escaped, in CSV only.
+
+    Raises `ProblemError` for an ending that isn't known, a file that is there already, conversations that CSV can't
+    hold, and a disk that refuses.
+    """
+    suffix = out.suffix.lower()
+    if suffix not in (".jsonl", ".json", ".csv"):
+        raise problem(
+            "data.unknown_ending",
+            N_("Examples can't be written as {name}."),
+            N_("The ending says how: .jsonl, .json or .csv."),
+            N_("Give the file one of these endings."),
+            name=out.name,
+        )
+    if out.exists():
+        raise problem(
+            "data.out_exists",
+            N_("There is a file called {name} already."),
+            N_("Nothing is ever overwritten."),
+            N_("Choose another name, or remove that file first."),
+            name=out.name,
+        )
+    if suffix == ".csv":
+        _guard_flat(made)
+    staging = out.with_name(f".{out.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        # A mark at the beginning, so that Excel takes the letters for what they are.
+        with open(staging, "w", encoding="utf-8-sig" if suffix == ".csv" else "utf-8", newline="") as file:
+            escaped = 0
+            if suffix == ".csv":
+                table = csv.writer(file)
+                columns = ("text",) if _is_text(made) else ("system", "question", "answer")
+                table.writerow(columns)
+                for example in made:
+                    cells = _cells(example)
+                    escaped += sum(cell.startswith(_FORMULA) for cell in cells)
+                    table.writerow([_escaped(cell) for cell in cells])
+            elif suffix == ".jsonl":
+                for record in _records(made):
+                    file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            else:
+                json.dump(list(_records(made)), file, ensure_ascii=False, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        staging.rename(out)
+    except OSError as error:
+        staging.unlink(missing_ok=True)
+        raise _not_written(out, error) from error
+    return escaped
+
+
+def _records(made: StoredExamples) -> Iterator[dict[str, object]]:
+    for example in made:
+        if example.text:
+            yield {"text": example.text}
+            continue
+        record: dict[str, object] = {"messages": [_turn(message) for message in example.messages]}
+        if example.tools:
+            record["tools"] = json.loads(example.tools)
+        yield record
+
+
+def _turn(message: Message) -> dict[str, object]:
+    turn: dict[str, object] = {"role": message.role, "content": message.content}
+    if message.thinking:
+        turn["reasoning_content"] = message.thinking
+    if message.tool_calls:
+        turn["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    if message.name:
+        turn["name"] = message.name
+    if message.call_id:
+        turn["tool_call_id"] = message.call_id
+    if not message.learned:
+        turn["weight"] = 0
+    return turn
+
+
+def _is_text(made: StoredExamples) -> bool:
+    return len(made) > 0 and bool(made[0].text)
+
+
+def _guard_flat(made: StoredExamples) -> None:
+    for row, example in made.numbered():
+        roles = [message.role for message in example.messages]
+        flat = bool(example.text) or roles in (["user", "assistant"], ["system", "user", "assistant"])
+        if not flat or example.tools or any(m.tool_calls or m.thinking for m in example.messages):
+            raise problem(
+                "data.not_flat",
+                N_("A CSV file can't hold these examples: row {row} is a conversation of several turns."),
+                N_("Each row of a CSV file has room for one question and one answer."),
+                N_("Give the file the ending .jsonl."),
+                row=row,
+            )
+
+
+def _cells(example: Example) -> tuple[str, ...]:
+    if example.text:
+        return (example.text,)
+    system = next((m.content for m in example.messages if m.role == "system"), "")
+    return (system, example.question, example.answer)
+
+
+def _escaped(cell: str) -> str:
+    return "'" + cell if cell.startswith(_FORMULA) else cell
+
+
+def _not_written(out: Path, error: OSError) -> ProblemError:
+    return problem(
+        "data.out_not_written",
+        N_("{name} can't be written."),
+        N_("The computer says: {reason}"),
+        N_("Choose another folder, or make room on that disk."),
+        remedy=Remedy.choose_folder,
+        name=out.name,
+        reason=error.strerror or str(error),
+    )

@@ -1,0 +1,1 @@
+"""What is wrong with examples, and the fixes for it."""

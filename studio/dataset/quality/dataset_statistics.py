@@ -1,0 +1,383 @@
+"""What can only be judged beside all others: doubles, contradictions, lengths, endings, languages, labels."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from studio.dataset.near_duplicates import Near, NearDuplicates, same_question
+from studio.dataset.quality import languages, truncation
+from studio.dataset.quality.batches import Batch
+from studio.dataset.quality.encoding import mojibake
+from studio.dataset.quality.near_beside import WORTH_IT, NearBeside
+from studio.dataset.text_store import KeptTexts
+
+Positions = npt.NDArray[np.int64]
+_NOBODY: Positions = np.empty(0, dtype=np.int64)
+
+_MANY = 0.9
+"""The share of all that makes a rule of which the rest is an exception."""
+
+_LANGUAGE_LETTERS = 8
+"""Letters (Latin ones count half) from which on a text's language is told."""
+
+
+class Survey:
+    """Takes batches, keeps some sixty bytes of numbers for each example, and answers with positions, counted from 0 in
+    the order in which the examples came."""
+
+    def __init__(self, kept: KeptTexts, count: int, near: bool = True) -> None:
+        """`kept` is filled here. Without `near` there are no near duplicates, and every answer is one of its own; that
+        saves half of the time."""
+        self.kept = kept
+        self.rows = array("q")
+        self._search: NearDuplicates | None = None
+        self._beside: NearBeside | None = None
+        if near and count >= WORTH_IT:
+            self._beside = NearBeside(kept, count)
+        elif near:
+            self._search = NearDuplicates(kept, count)
+        self._exact = array("q")
+        self._questions = array("q")
+        self._asked = array("q")
+        self._answers = array("q")
+        self._lengths = array("i")
+        self._answer_lengths = array("i")
+        self._endings = bytearray()
+        self._few_words = bytearray()
+        self._echoes = array("q")
+        self._languages: list[npt.NDArray[np.uint8]] = []
+        self.conversations = 0
+        """Examples that aren't plain text."""
+
+    def add(self, batch: Batch) -> None:
+        """The next examples."""
+        asked, answers = [said.asked for said in batch.said], [said.answer for said in batch.said]
+        written = self.kept.add(asked, answers)
+        if self._beside is not None:
+            self._beside.add(len(asked), written)
+        if self._search is not None:
+            self._search.add(asked, answers)
+        self.rows.extend(batch.rows)
+        self._languages.append(_languages(batch))
+        position = batch.first
+        for said, example in zip(batch.said, batch.examples, strict=True):
+            answer = said.answer
+            self._exact.append(said.key(example))
+            question = same_question(said.questions or answer)
+            self._questions.append(question)
+            plain_text = not example.messages
+            alone = said.asked is said.questions and not said.system
+            asked_for = question if alone else hash((said.system, same_question(said.asked), example.tools))
+            self._asked.append(0 if plain_text else asked_for)
+            self._answers.append(hash(answer))
+            if not plain_text and said.echoes():
+                self._echoes.append(position)
+            length = len(answer)
+            self._lengths.append(length + len(said.asked))
+            self._answer_lengths.append(length)
+            if plain_text:
+                self._endings.append(truncation.SHORT)
+                self._few_words.append(0)
+            else:
+                self.conversations += 1
+                self._endings.append(truncation.ending(answer))
+                few = length <= 20 and " " not in answer
+                self._few_words.append(
+                    (2 if truncation.says_nothing(answer) else 1 if truncation.is_one_word(answer) else 0)
+                    if few or length <= 12
+                    else 0
+                )
+            position += 1
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def near(self) -> Near:
+        """Groups of near duplicates and same questions."""
+        return self.search()
+
+    def search(self, waiting: Callable[[], None] = lambda: None) -> Near:
+        """What `near` holds; `waiting` is called every second or so until it is found."""
+        questions = _numbers(self._questions)
+        search = self._beside or self._search
+        if search is None or not len(questions):
+            alone = np.arange(len(questions), dtype=np.int32)
+            return Near(alone, alone)
+        self.near = search.near(questions, waiting)
+        return self.near
+
+    def close(self) -> None:
+        """End what still runs for this."""
+        if self._beside is not None:
+            self._beside.close()
+
+    def __enter__(self) -> Survey:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @cached_property
+    def exact_copies(self) -> Positions:
+        """Examples of which the very same came before."""
+        return _later(_numbers(self._exact))
+
+    @cached_property
+    def near_copies(self) -> Positions:
+        """Examples of which nearly the same, with nearly the same answer, came before; exact copies aside."""
+        doubles = self.near.doubles
+        later = np.flatnonzero(doubles != np.arange(len(doubles)))
+        return later[~np.isin(later, self.exact_copies)]
+
+    def first_of(self, position: int) -> int:
+        """The example that this one nearly repeats."""
+        return int(self.near.doubles[position])
+
+    def first_exact(self, position: int) -> int:
+        """The example that this one repeats."""
+        exact = _numbers(self._exact)
+        return int(np.argmax(exact == exact[position]))
+
+    @cached_property
+    def _conflicts(self) -> tuple[Positions, Positions]:
+        """(examples whose question has several answers, a number for each that is equal for the same question).
+        Answers that are nearly the same count as one."""
+        asked, answers = _numbers(self._asked), self.near.doubles
+        order = np.lexsort((answers, asked))
+        a, b = asked[order], answers[order]
+        opens = np.concatenate(([True], a[1:] != a[:-1])) if len(a) else np.empty(0, dtype=bool)
+        group = np.cumsum(opens) - 1
+        differs = np.flatnonzero(~opens[1:] & (b[1:] != b[:-1])) + 1 if len(a) else _NOBODY
+        torn = np.unique(group[differs])
+        member = np.isin(group, torn) & (a != 0)
+        positions = order[member]
+        by_position = np.argsort(positions, kind="stable")
+        return positions[by_position], group[member][by_position]
+
+    @property
+    def conflicting(self) -> Positions:
+        """Examples that ask the same (with the same instructions and tools) as another one that answers differently."""
+        return self._conflicts[0]
+
+    def conflict_groups(self) -> list[list[int]]:
+        """The same, one list for each question, in the order in which the questions come first."""
+        positions, group = self._conflicts
+        together: dict[int, list[int]] = {}
+        for position, number in zip(positions.tolist(), group.tolist(), strict=True):
+            together.setdefault(number, []).append(position)
+        return list(together.values())
+
+    def conflict_losers(self, keep: str) -> Positions:
+        """Conflicting examples without the one that is kept of each question: the `longest` answer, or the `last`."""
+        lose: list[int] = []
+        for together in self.conflict_groups():
+            best = together[-1] if keep == "last" else max(together, key=lambda i: (self._answer_lengths[i], -i))
+            lose += [position for position in together if position != best]
+        return np.array(sorted(lose), dtype=np.int64)
+
+    @cached_property
+    def labels(self) -> bool:
+        """Whether answers are short by design: labels, letters, numbers, a word or two."""
+        lengths = _numbers(self._answer_lengths)
+        if not len(lengths) or not self.conversations:
+            return False
+        few = np.frombuffer(bytes(self._few_words), dtype=np.uint8) > 0
+        distinct = len(np.unique(_numbers(self._answers)))
+        return bool(
+            few.mean() > 0.3
+            or np.median(lengths) <= 12
+            or (distinct <= max(2, len(lengths) // 10) and distinct <= 200 and np.percentile(lengths, 90) <= 60)
+        )
+
+    @cached_property
+    def empty_answers(self) -> Positions:
+        """Answers that say nothing, unless this is one of a few labels."""
+        few = np.frombuffer(bytes(self._few_words), dtype=np.uint8)
+        return np.flatnonzero(few == 2) if not self.labels else _NOBODY
+
+    @cached_property
+    def one_word_answers(self) -> Positions:
+        """Answers of one word, where the others are longer."""
+        if self.labels:
+            return _NOBODY
+        return np.flatnonzero(np.frombuffer(bytes(self._few_words), dtype=np.uint8) == 1)
+
+    @cached_property
+    def broken_off(self) -> Positions:
+        """Answers that end in mid-sentence, where nine of ten others end with a sentence's end; and those that end
+        openly at exactly the length at which several others do and that none exceeds."""
+        ends = np.frombuffer(bytes(self._endings), dtype=np.uint8)
+        told = int((ends != truncation.SHORT).sum())
+        if told < 10:
+            return _NOBODY
+        proper = int((ends == truncation.ENDED).sum())
+        found: list[int] = []
+        suspects = np.flatnonzero(ends == truncation.BROKEN)
+        if proper >= 0.8 * told:
+            suspects = np.flatnonzero((ends == truncation.BROKEN) | (ends == truncation.OPEN))
+        if proper >= 0.5 * told:
+            found = [i for i in suspects.tolist() if truncation.is_broken_off(self.kept[i][1], int(ends[i]))]
+        dots = np.flatnonzero(ends == truncation.DOTS)
+        if len(dots) <= 0.03 * told and proper >= _MANY * told:
+            found += [i for i in dots.tolist() if self._answer_lengths[i] >= 60]
+        return np.unique(np.array([*found, *self._at_the_limit(ends).tolist()], dtype=np.int64))
+
+    def _at_the_limit(self, ends: npt.NDArray[np.uint8]) -> Positions:
+        lengths = _numbers(self._answer_lengths)
+        longest = int(lengths.max())
+        at = np.flatnonzero(lengths == longest)
+        if longest < 100 or len(at) < 3:
+            return _NOBODY
+        openly = at[(ends[at] == truncation.OPEN) | (ends[at] == truncation.BROKEN)]
+        return openly if len(openly) * 2 >= len(at) and len(np.unique(_numbers(self._answers)[at])) > 2 else _NOBODY
+
+    @cached_property
+    def _foreign(self) -> tuple[Positions, Positions]:
+        """(answers in another language than nearly all, answers in another than their question while that is rare)."""
+        if not len(self):
+            return _NOBODY, _NOBODY
+        told = np.concatenate(self._languages)
+        asked, answered = told[:, 0], told[:, 1]
+        # A few signs of Korean, Japanese or Chinese say as much as many Latin letters.
+        long = _numbers(self._answer_lengths) >= np.where((answered >= 2) & (answered <= 4), 12, 40)
+        known = answered[(answered != languages.UNKNOWN) & (answered != languages.LATIN)]
+        other = unequal = _NOBODY
+        if len(known) >= 10:
+            counts = np.bincount(known)
+            usual = int(counts.argmax())
+            if counts[usual] >= _MANY * len(known):
+                other = np.flatnonzero(languages.differ(answered, np.full_like(answered, usual)) & long)
+        pairs = (asked != languages.UNKNOWN) & (answered != languages.UNKNOWN)
+        differs = languages.differ(asked, answered)
+        if pairs.sum() >= 10 and differs.sum() <= (1 - _MANY) * pairs.sum():
+            unequal = np.flatnonzero(differs & long)
+        return self._unasked(other), self._unasked(unequal)
+
+    @property
+    def foreign(self) -> Positions:
+        """Examples whose answer is in another language than nearly all answers, or than their own question where that
+        is rare; without those that ask for it."""
+        return np.union1d(*self._foreign)
+
+    @property
+    def bilingual(self) -> bool:
+        """Whether the foreign answers fit their questions and are more than a few, as where two sets were joined."""
+        other, unequal = self._foreign
+        return not len(unequal) and len(other) > 0.03 * len(self)
+
+    def _unasked(self, positions: Positions) -> Positions:
+        return np.array([i for i in positions.tolist() if self._is_foreign(i)], dtype=np.int64)
+
+    def _is_foreign(self, position: int) -> bool:
+        asked, answer = self.kept[position]
+        # An answer with code in it is written in code's letters, a garbled one in no language.
+        if "```" in answer or answer.count("\n    ") >= 2 or mojibake(answer[:2000]):
+            return False
+        return not languages.asks_for_another(asked[:4000])
+
+    @cached_property
+    def too_long(self) -> Positions:
+        """Examples many times as long as nearly all others."""
+        if len(self) < 20:
+            return _NOBODY
+        lengths = _numbers(self._lengths)
+        remaining = np.arange(len(lengths))
+        outside: list[Positions] = []
+        while True:  # without these the others are more alike
+            logs = np.log(np.maximum(lengths[remaining], 1))
+            low, middle, high = np.percentile(logs, (25, 50, 75))
+            limit = max(high + 3.5 * max(high - low, 0.4), middle + np.log(8))
+            beyond = (logs > limit) & (lengths[remaining] > 400)
+            if not beyond.any():
+                break
+            outside.append(remaining[beyond])
+            remaining = remaining[~beyond]
+        # More than a few aren't exceptions but another kind of example.
+        found = np.sort(np.concatenate(outside)) if outside else _NOBODY
+        return found if len(found) <= 0.05 * len(lengths) else _NOBODY
+
+    @property
+    def echoes(self) -> Positions:
+        """Answers that only repeat their question."""
+        return _numbers(self._echoes)
+
+    @cached_property
+    def frequent_label(self) -> tuple[Positions, int]:
+        """(the examples with an answer that is far too frequent, how many of them may stay); nobody where none is."""
+        answers = _numbers(self._answers)
+        total = self.conversations
+        if total < 20:
+            return _NOBODY, 0
+        labels, back, counts = np.unique(answers, return_inverse=True, return_counts=True)
+        ordered = np.sort(counts)[::-1]
+        top, second = int(ordered[0]), int(ordered[1]) if len(ordered) > 1 else 0
+        if len(labels) < 2:
+            return _NOBODY, 0
+        if self.labels and len(labels) <= max(2, total // 5):
+            frequent = top >= 0.8 * total if len(labels) == 2 else top >= 0.6 * total and top >= 3 * second
+            stay = max(2 * second, 1)
+        else:
+            # The same sentence again and again: "Please ask our office."
+            stay = max(int(0.05 * total), 5)
+            frequent = top >= max(0.2 * total, 10)
+        if not frequent or stay >= top:
+            return _NOBODY, 0
+        return np.flatnonzero(back == int(counts.argmax())), stay
+
+    def questions_of(self, positions: Positions) -> Positions:
+        """Numbers that are equal where the same is asked."""
+        return _numbers(self._questions)[positions]
+
+    def length(self, position: int) -> int:
+        """Letters of question and answer together."""
+        return self._lengths[position]
+
+
+def _languages(batch: Batch) -> npt.NDArray[np.uint8]:
+    """For each example the language of what is asked and of the answer; `languages.UNKNOWN` where it can't be told."""
+    count = len(batch.said)
+    answers = [said.answer for said in batch.said]
+    if batch.plain:
+        lengths = np.array([(len(said.asked), len(said.answer)) for said in batch.said], dtype=np.int64)
+        told = np.where(lengths * 3 // 4 >= 2 * _LANGUAGE_LETTERS, languages.ENGLISH, languages.UNKNOWN).astype(
+            np.uint8
+        )
+    else:
+        ends = batch.bounds[1:] - 2
+        middles = ends - np.fromiter(map(len, answers), dtype=np.int64, count=count)
+        starts = middles - np.fromiter(
+            (len(said.asked) + 1 if said.asked else 0 for said in batch.said), dtype=np.int64, count=count
+        )
+        kinds = languages.scripts_of(batch.points)
+        counts = np.zeros((2 * count, languages.SCRIPTS), dtype=np.int64)
+        where = np.stack((starts, middles, ends))
+        for script in np.flatnonzero(np.bincount(kinds, minlength=languages.SCRIPTS)).tolist():
+            if script:
+                at = np.searchsorted(np.flatnonzero(kinds == script), where)
+                counts[0::2, script] = at[1] - at[0]
+                counts[1::2, script] = at[2] - at[1]
+        told = languages.dominant(counts, _LANGUAGE_LETTERS * 2).reshape(count, 2)
+    for place, side in np.argwhere(told == languages.ENGLISH).tolist():
+        text = answers[place] if side else batch.said[place].asked
+        if len(text) >= 60 and " the " not in text:
+            told[place, side] = languages.latin_language(text)
+    return told
+
+
+def _numbers(values: array[int]) -> Positions:
+    kind = np.int64 if values.typecode == "q" else np.int32
+    return np.frombuffer(values, dtype=kind) if len(values) else np.empty(0, dtype=kind)
+
+
+def _later(keys: Positions) -> Positions:
+    """Positions whose key has come before."""
+    _, first = np.unique(keys, return_index=True)
+    later = np.ones(len(keys), dtype=bool)
+    later[first] = False
+    return np.flatnonzero(later)

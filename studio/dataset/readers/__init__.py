@@ -1,0 +1,1 @@
+"""Files in: every format becomes a table of text."""

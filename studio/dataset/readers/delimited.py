@@ -1,0 +1,224 @@
+"""csv and tsv: the delimiter found by constant column counts, quoted line breaks, odd headers, ragged rows.
+
+A file is gone through twice: once to see how its quotation marks are meant, where the table begins and ends and how
+many rows it has, once to hand out the rows. So nothing has to be taken back that was already handed out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, TextIO
+
+from studio.core.problems import Remedy, problem
+from studio.core.recipe.data_choice import DataChoice
+from studio.core.translatable import N_, Sentence, sentence
+from studio.dataset.readers import limits
+from studio.dataset.readers.arrow_rows import text_batches
+from studio.dataset.readers.delimiters import find_delimiter
+from studio.dataset.readers.emptiness import empty, header_only
+from studio.dataset.readers.encodings import Encoding, find_encoding
+from studio.dataset.readers.streaming import Stream, held
+from studio.dataset.readers.table_scan import Survey, examples, survey
+from studio.dataset.table import Doubt, Table
+
+_PROBE_CHARACTERS = 256 * 1024
+_NEVER = "\x1f"
+"""For a file of one column, whose lines are cells whole."""
+_Mode = Literal["strict", "lenient", "lines"]
+_LONGEST_LINE = 8 * limits.CELL_CHARACTERS
+_SEPARATOR_LINE = re.compile(r"\ufeff?\"?sep=(.)\"?\r?\n?", re.IGNORECASE)
+_type_of_lines = Iterator[tuple[int, list[str]]]
+
+
+def open_delimited(path: Path, choice: DataChoice) -> Table:
+    """Raises `ProblemError`."""
+    return held(stream_delimited(path, choice))
+
+
+def stream_delimited(path: Path, choice: DataChoice) -> Stream:
+    """Raises `ProblemError`, before anything is handed out for all that is wrong with the file itself."""
+    reading = _begun(path, choice)
+    mode, found, notes = reading.survey_best()
+    return reading.stream(mode, found, found.examples, notes)
+
+
+def first_delimited(path: Path, choice: DataChoice, count: int) -> Table:
+    """Its first `count` rows. What comes later in the file, such as a quotation mark left open, isn't seen."""
+    reading = _begun(path, choice, beginning_only=True)
+    try:
+        mode, found = reading.survey("lenient", at_most=count)
+    except _BadQuote:
+        mode, found = reading.survey("lines", at_most=count)
+    return held(reading.stream(mode, found, found.examples, found.notes()))
+
+
+def _begun(path: Path, choice: DataChoice, beginning_only: bool = False) -> _Reading:
+    size = path.stat().st_size
+    if size > limits.TEXT_BYTES:
+        raise limits.too_large(path, size, limits.TEXT_BYTES)
+    encoding = find_encoding(path, choice.encoding, beginning_only)
+    csv.field_size_limit(limits.CELL_CHARACTERS)
+    with open(path, encoding=encoding.name, errors=encoding.errors, newline="") as file:
+        probe = file.read(_PROBE_CHARACTERS)
+    first_line = _SEPARATOR_LINE.match(probe)
+    delimiter = choice.delimiter.replace("\\t", "\t") or (first_line.group(1) if first_line else "")
+    if len(delimiter) > 1 or delimiter in ("\r", "\n", '"'):
+        raise problem(
+            "data.bad_delimiter",
+            N_("The column separator has to be one character, not {delimiter}."),
+            fix=N_("Use a comma, a semicolon, a tab or a vertical bar, or leave it empty to have it found out."),
+            remedy=Remedy.see_settings,
+            delimiter=repr(choice.delimiter),
+        )
+    rest = probe[first_line.end() :] if first_line else probe
+    sure = True
+    if not delimiter:
+        preferred = "\t" if path.suffix.lower() in (".tsv", ".tab") else ""
+        delimiter, sure = find_delimiter(rest, len(probe) < _PROBE_CHARACTERS, preferred)
+    return _Reading(path, encoding, delimiter, sure, bool(first_line), choice.header_row)
+
+
+class _BadQuote(Exception):
+    """A quotation mark that isn't closed, or is closed in the middle of a cell. `line` is where its row begins."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(line)
+        self.line = line
+
+
+class _Reading:
+    """One file with everything decided but how strictly quotation marks are taken.
+
+    strict refuses a mark in the wrong place; lenient goes on as spreadsheets do, at the price of rows that are
+    swallowed by a mark that isn't closed; lines takes each line for a row, so that a stray mark harms only its own.
+    """
+
+    def __init__(
+        self, path: Path, encoding: Encoding, delimiter: str, sure: bool, skip_first: bool, header_row: int | None
+    ) -> None:
+        self.path, self.encoding, self.skip_first, self.header_row = path, encoding, skip_first, header_row
+        self.delimiter, self.delimiter_sure = delimiter, sure
+        self._used_up = False
+        self._before = path.stat()
+
+    def survey_best(self) -> tuple[_Mode, Survey, list[Sentence]]:
+        try:
+            mode, found = self.survey("strict")
+            return mode, found, found.notes()
+        except _BadQuote as bad:
+            text = N_("A quotation mark near line {line} isn't closed where it should be; look at the rows around it.")
+            note = sentence(text, line=bad.line)
+        mode, found = self.survey("lines")
+        if found.short + found.long > 0.05 * found.examples:
+            with contextlib.suppress(_BadQuote):
+                mode, found = self.survey("lenient")
+        return mode, found, [note, *found.notes()]
+
+    def stream(self, mode: _Mode, found: Survey, count: int, notes: list[Sentence]) -> Stream:
+        doubts: list[Doubt] = []
+        if not self.encoding.sure:
+            doubts.append("encoding")
+        if not self.delimiter_sure:
+            doubts.append("delimiter")
+            shown = {"\t": N_("a tab"), ",": N_("a comma"), ";": N_("a semicolon"), "|": N_("a vertical bar")}
+            text = N_("What stands between the columns is a guess: {kind}.")
+            notes = [sentence(text, kind=shown.get(self.delimiter, self.delimiter)), *notes]
+        if found.layout.doubtful:
+            doubts.append("header")
+        return Stream(
+            path=self.path,
+            format="tsv" if self.delimiter == "\t" else "csv",
+            columns=found.columns,
+            count=count,
+            batches=text_batches(found.columns, self._examples(mode, found, count)),
+            encoding=self.encoding.name,
+            delimiter=self.delimiter,
+            notes=(*self.encoding.notes(), *notes),
+            doubts=tuple(doubts),
+        )
+
+    def _rows(self, mode: _Mode) -> _type_of_lines:
+        """Each row, blank ones too, with the line that it begins in."""
+        with open(self.path, encoding=self.encoding.name, errors=self.encoding.errors, newline="") as file:
+            if mode == "lines":
+                yield from self._single_lines(file)
+                return
+            reader = csv.reader(self._lines(file), delimiter=self.delimiter or _NEVER, strict=mode == "strict")
+            line = 1
+            try:
+                for row in reader:
+                    if self._used_up:
+                        raise _BadQuote(line)
+                    yield line, row
+                    line = reader.line_num + 1
+            except csv.Error as error:  # also for a cell beyond the limit, which is usually a mark left open
+                raise _BadQuote(line) from error
+
+    def _single_lines(self, file: TextIO) -> _type_of_lines:
+        for number, line in enumerate(self._lines(file), start=1):
+            if len(line) >= _LONGEST_LINE:
+                raise limits.line_too_long(self.path, number)
+            row = split_line(line.rstrip("\r\n"), self.delimiter) if self.delimiter else [line.rstrip("\r\n")]
+            if max(map(len, row), default=0) > limits.CELL_CHARACTERS:
+                raise limits.line_too_long(self.path, number)
+            yield number, row
+
+    def _lines(self, file: TextIO) -> Iterator[str]:
+        """The lines, noting when they are used up: a row that still comes then was never closed."""
+        self._used_up = False
+        if self.skip_first:
+            file.readline()
+        while line := file.readline(_LONGEST_LINE):
+            yield line
+        self._used_up = True
+
+    def survey(self, mode: _Mode, at_most: int | None = None) -> tuple[_Mode, Survey]:
+        """Raises `_BadQuote`, and `ProblemError` for what is wrong with the file."""
+        found = survey(self.path, self._rows(mode), self.header_row, at_most=at_most)
+        if found is None:
+            raise empty(self.path)
+        if not found.examples:
+            raise header_only(self.path)
+        return mode, found
+
+    def _examples(self, mode: _Mode, found: Survey, count: int) -> Iterator[list[str]]:
+        given = 0
+        try:
+            for row in examples(self._rows(mode), found, count):
+                given += 1
+                yield row
+        except _BadQuote as error:
+            raise limits.changed(self.path) from error
+        limits.guard_unchanged(self.path, self._before)
+        if given < count:
+            raise limits.changed(self.path)
+
+
+def split_line(line: str, delimiter: str) -> list[str]:
+    """One line whose quotation marks may be anywhere: a mark begins a cell only at its start, and ends it only before a
+    delimiter or the end, so that those inside of a text stay what they are. One that isn't closed is a letter."""
+    cells: list[str] = []
+    at = 0
+    closing = re.compile(f'(?<!")"(?:"")*(?={re.escape(delimiter)}|$)')
+    while True:
+        end = closing.search(line, at + 1) if line.startswith('"', at) else None
+        if line.startswith('""', at) and (at + 2 == len(line) or line[at + 2] == delimiter):
+            cells.append("")
+            at += 2
+        elif end is not None:
+            cells.append(line[at + 1 : end.end() - 1].replace('""', '"'))
+            at = end.end()
+        else:
+            stop = line.find(delimiter, at)
+            stop = len(line) if stop < 0 else stop
+            cells.append(line[at:stop])
+            at = stop
+        if at >= len(line):
+            return cells
+        at += 1
+        if at == len(line):
+            return [*cells, ""]

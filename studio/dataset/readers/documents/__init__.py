@@ -1,0 +1,1 @@
+"""Documents in: paragraphs, tables, questions and answers, turns."""

@@ -1,0 +1,216 @@
+"""txt and md: a table after all, questions and answers below each other, or a document."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from studio.core.problems import ProblemError
+from studio.core.recipe.data_choice import DataChoice
+from studio.dataset.readers import limits
+from studio.dataset.readers.delimiters import find_delimiter
+from studio.dataset.readers.documents.passages import Block, table_of_passages
+from studio.dataset.readers.documents.transcripts import table_of_turns, turns_in
+from studio.dataset.readers.documents.written_pairs import pairs_in, pairs_under_headings, table_of_pairs
+from studio.dataset.readers.emptiness import empty
+from studio.dataset.readers.encodings import Encoding, find_encoding
+from studio.dataset.readers.header import lay_out
+from studio.dataset.readers.header_evidence import is_known
+from studio.dataset.table import Table
+
+_PROBE = 128 * 1024
+_PROBE_LINES = 400
+_LONGEST_LINE = 4 * limits.MEGABYTE
+
+
+def is_table(path: Path, choice: DataChoice) -> bool:
+    """Whether a .txt is a table: tabs or bars in every line, or commas under names or between short cells."""
+    if choice.delimiter or choice.header_row is not None:
+        return True
+    try:
+        encoding = find_encoding(path, choice.encoding, beginning_only=True)
+    except ProblemError:
+        return True  # whoever reads it will say so
+    with open(path, encoding=encoding.name, errors=encoding.errors, newline="") as file:
+        probe = file.read(_PROBE)
+    if probe.lstrip("\ufeff").lower().startswith("sep="):
+        return True
+    lines = probe.splitlines(keepends=True)
+    bare = [line.rstrip("\r\n") for line in lines]
+    if pairs_in(bare) is not None or turns_in(bare) is not None:
+        return False
+    delimiter, _ = find_delimiter(probe, len(probe) < _PROBE)
+    if not delimiter:
+        return False
+    try:
+        rows = [row for row in islice(csv.reader(lines, delimiter=delimiter), _PROBE_LINES) if any(row)]
+    except csv.Error:
+        return False
+    layout = lay_out(rows)
+    if layout is None or len(rows) < 2:
+        return False
+    if delimiter == "\t" or any(map(is_known, layout.columns)):
+        return True
+    # Lines of prose have the same count of commas only by chance, and end as sentences do.
+    ends = sum(row[-1].rstrip().endswith((".", "!", "?", "。", ",")) for row in rows)
+    return len(rows) >= 4 and ends < 0.3 * len(rows) and not layout.doubtful and len(layout.columns) > 1
+
+
+def open_text(path: Path, choice: DataChoice) -> Table:
+    """Raises `ProblemError`."""
+    size = path.stat().st_size
+    if size > limits.DOCUMENT_BYTES:
+        raise limits.too_large(path, size, limits.DOCUMENT_BYTES)
+    encoding = find_encoding(path, choice.encoding)
+    is_markdown = path.suffix.lower() in (".md", ".markdown")
+    if pairs_in(islice(_lines(path, encoding), _PROBE_LINES)) is not None:
+        pairs = pairs_in(_lines(path, encoding))
+        if pairs is not None:
+            return table_of_pairs(path, pairs, encoding)
+    if turns_in(islice(_lines(path, encoding), _PROBE_LINES)) is not None:
+        turns = turns_in(_lines(path, encoding))
+        if turns is not None:
+            return table_of_turns(path, turns, encoding)
+    if is_markdown and (pairs := pairs_under_headings(markdown(_lines(path, encoding)))) is not None:
+        return table_of_pairs(path, pairs, encoding)
+    if not any(line.strip() for line in _lines(path, encoding)):
+        raise empty(path)
+    lines = without_cues(_lines(path, encoding))
+    return table_of_passages(path, markdown(lines) if is_markdown else prose(lines), choice, encoding=encoding)
+
+
+def _lines(path: Path, encoding: Encoding) -> Iterator[str]:
+    with open(path, encoding=encoding.name, errors=encoding.errors) as file:
+        first = True
+        while line := file.readline(_LONGEST_LINE):
+            yield (line.lstrip("\ufeff") if first else line).rstrip("\r\n")
+            first = False
+
+
+_CUE = re.compile(r"(?:\d{1,2}:)?\d{1,2}:\d{2}[,.]\d{3} --> (?:\d{1,2}:)?\d{1,2}:\d{2}[,.]\d{3}.*")
+
+
+def without_cues(lines: Iterable[str]) -> Iterator[str]:
+    """Subtitles without their numbers and times, as one running text; other texts as they are."""
+    before: str | None = None
+    in_cues = False
+    for line in lines:
+        if _CUE.fullmatch(line.strip()):
+            in_cues, before = True, None
+            continue
+        if before is not None and not (in_cues and (not before.strip() or before.strip() == "WEBVTT")):
+            yield before
+        before = line
+    if before is not None:
+        yield before
+
+
+_CHAPTER = re.compile(
+    r"\s*(?:제\s*\d+\s*[장편부절조항](?:\s.*)?|(?:chapter|part|section|article)\s+[\dIVXLC]+\b.*|부칙|머리말|맺음말|서론|결론|"
+    r"\d{1,2}(?:\.\d{1,2}){0,3}\.?\s+\S.*|[IVX]{1,5}\.\s+\S.*|■.*|□.*|◆.*|◇.*|【.*】)\s*",
+    re.IGNORECASE,
+)
+_ITEM = re.compile(r"\s*(?:[-*+•·○●▪◦※]|\d{1,3}[.)]|[가-하][.)]|[①-⑳]|\([\da-z가-하]{1,2}\))\s*\S")
+
+
+def is_title(line: str, before_blank: bool) -> bool:
+    """Whether a line of plain text is a heading: numbered as chapters are, short, alone, and not a sentence."""
+    text = line.strip()
+    if not text or len(text) > 80 or text.endswith((".", "?", "!", ",", ";", "다", "요", "。")):
+        return False
+    return before_blank and bool(_CHAPTER.fullmatch(text))
+
+
+def prose(lines: Iterable[str]) -> Iterator[Block]:
+    """Paragraphs, lists and chapter titles of plain text. Very long paragraphs come in parts."""
+    held: list[str] = []
+    size = 0
+    blank = True
+    for line in lines:
+        if not line.strip():
+            yield from _paragraph(held, alone=blank)
+            held, size, blank = [], 0, True
+            continue
+        held.append(line.rstrip())
+        size += len(line)
+        if size > 100_000:
+            yield from _paragraph(held, alone=False)
+            held, size, blank = [], 0, False
+    yield from _paragraph(held, alone=blank)
+
+
+def _paragraph(held: list[str], alone: bool) -> Iterator[Block]:
+    if not held:
+        return
+    if (
+        alone
+        and is_title(held[0], before_blank=True)
+        and not (len(held) > 1 and _ITEM.match(held[0]) and _ITEM.match(held[1]))
+    ):
+        yield Block("heading", held[0].strip(), _level(held[0]))
+        held = held[1:]
+    if held:
+        items = sum(bool(_ITEM.match(line)) for line in held)
+        yield Block("list" if items > 0.6 * len(held) else "text", "\n".join(held))
+
+
+def _level(title: str) -> int:
+    if re.match(r"\s*(?:제\s*\d+\s*[절조항]|section|article)", title, re.IGNORECASE):
+        return 2
+    numbered = re.match(r"\s*(\d{1,2}(?:\.\d{1,2})*)", title)
+    return 1 + numbered.group(1).count(".") if numbered else 1
+
+
+_FENCE = re.compile(r"\s{0,3}(```+|~~~+)")
+_ATX = re.compile(r"\s{0,3}(#{1,6})\s+(.*?)\s*#*\s*$")
+
+
+def markdown(lines: Iterable[str]) -> Iterator[Block]:
+    """Headings, paragraphs, lists, tables and code of Markdown, as they are written."""
+    held: list[str] = []
+    fence = ""
+    front = False
+    for number, line in enumerate(lines):
+        if number == 0 and line.strip() == "---":
+            front = True  # settings above the text
+            continue
+        if front:
+            front = line.strip() not in ("---", "...") and number < 100
+            continue
+        mark = _FENCE.match(line)
+        if fence:
+            held.append(line)
+            if (mark and mark.group(1).startswith(fence)) or len(held) > 5_000:
+                yield Block("code", "\n".join(held))
+                held, fence = [], ""
+            continue
+        if mark:
+            yield from _of_markdown(held)
+            held, fence = [line], mark.group(1)
+        elif title := _ATX.match(line):
+            yield from _of_markdown(held)
+            held = []
+            if title.group(2):
+                yield Block("heading", line.strip(), len(title.group(1)))
+        elif held and len(held) == 1 and re.fullmatch(r"\s{0,3}(=+|-{2,})\s*", line):
+            yield Block("heading", held[0].strip(), 1 if "=" in line else 2)
+            held = []
+        elif not line.strip() or len(held) > 5_000:
+            yield from _of_markdown(held)
+            held = [line] if line.strip() else []
+        else:
+            held.append(line)
+    yield from [Block("code", "\n".join(held))] if fence else _of_markdown(held)
+
+
+def _of_markdown(held: list[str]) -> Iterator[Block]:
+    if not held:
+        return
+    if all(line.lstrip().startswith("|") for line in held):
+        yield Block("table", "\n".join(held))
+    else:
+        items = sum(bool(_ITEM.match(line)) for line in held)
+        yield Block("list" if items > 0.6 * len(held) else "text", "\n".join(held))

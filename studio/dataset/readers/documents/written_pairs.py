@@ -1,0 +1,128 @@
+"""Questions and answers written below each other, as in "Q: ..." and "A: ..." or 질문 and 답변."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from studio.core.translatable import N_, sentence
+from studio.dataset.readers.arrow_rows import ArrowRows, text_batches, text_schema
+from studio.dataset.readers.documents.passages import Block
+from studio.dataset.readers.encodings import Encoding
+from studio.dataset.table import Table
+
+_BEFORE = r"^[\s\[【<(*#>\-•]{0,8}"
+_BEHIND = r"\s?\d{0,5}[\s\]】>)*]{0,6}[:：.)\]】][\s*]*"
+_QUESTION = re.compile(_BEFORE + r"(?:Q|Question|User|Human|질문|질의|문의|물음|문제|문)" + _BEHIND, re.IGNORECASE)
+_ANSWER = re.compile(_BEFORE + r"(?:A|Answer|Reply|Assistant|Bot|답변|응답|정답|대답|답)" + _BEHIND, re.IGNORECASE)
+_OPTION = re.compile(r"^\s*\(?B[.)]")
+_FEWEST = 2
+_NUMBER = re.compile(r"\s*\(?\d{1,4}[.)]\s+")
+_NUMBERED = re.compile(r"^(?:Q|질문|문)\s?\d{0,4}[.):：]\s*")
+_CHOICE = re.compile(r"\s*(?:\(?[A-Ha-h][.)]|[①-⑩]|\(?[가-하][.)])\s*\S")
+_RIGHT = re.compile(
+    r"\s*[\[(*]*(?:(?:correct |right )?answer|ans|key|정답|답)\s?[\])*]*\s*[:：.)]\s*(?=\S)", re.IGNORECASE
+)
+
+
+def begins_part(line: str) -> bool:
+    """Whether a question or an answer begins in this line."""
+    return bool(_QUESTION.match(line) or _ANSWER.match(line))
+
+
+def pairs_in(lines: Iterable[str]) -> list[tuple[str, str]] | None:
+    """(question, answer) pairs where most of the text is made of them, else None. Either may be ""."""
+    kept = list(lines)
+    return _marked(kept) or _exam(kept)
+
+
+def _marked(lines: list[str]) -> list[tuple[str, str]] | None:
+    found: list[tuple[list[str], list[str]]] = []
+    before = options = answers = 0
+    part: list[str] | None = None
+    for line in lines:
+        options += bool(_OPTION.match(line))
+        if match := _QUESTION.match(line):
+            part = [line[match.end() :]]
+            found.append((part, []))
+        elif (match := _ANSWER.match(line)) and found:
+            answers += 1
+            part = found[-1][1]
+            part.append(line[match.end() :])
+        elif part is None:
+            before += bool(line.strip())
+            if before > 20:
+                return None
+        else:
+            part.append(line)
+    answered = sum(bool("".join(answer).strip()) for _, answer in found)
+    # "A." before "B." is an option, and a few marks in a long text are no list of questions.
+    if len(found) < _FEWEST or answered < 0.7 * len(found) or options > 0.3 * answers or before > 2 * len(found):
+        return None
+    return [("\n".join(asked).strip(), "\n".join(told).strip()) for asked, told in found]
+
+
+def pairs_under_headings(blocks: Iterable[Block]) -> list[tuple[str, str]] | None:
+    """(question, answer) where the headings of a document ask and what stands under them answers, else None."""
+    found: list[tuple[int, str, list[str]]] = []
+    above = 0
+    for block in blocks:
+        if block.kind == "heading":
+            found.append((block.level, " ".join(block.text.lstrip("# ").split()), []))
+        elif found:
+            found[-1][2].append(block.text)
+        else:
+            above += 1
+    asking = [part for part in found if part[1].endswith(("?", "？")) or _NUMBERED.match(part[1])]
+    levels = {level for level, _, _ in asking}
+    if len(asking) < 3 or len(levels) != 1 or above > len(asking):
+        return None
+    level = levels.pop()
+    same = [part for part in found if part[0] == level]
+    under = sum(bool(told) for other, _, told in found if other != level)
+    if len(asking) < 0.8 * len(same) or under > 0.5 * len(asking):
+        return None
+    pairs = [(_NUMBERED.sub("", asked), "\n\n".join(told).strip()) for _, asked, told in same]
+    return pairs if sum(bool(answer) for _, answer in pairs) >= 0.7 * len(pairs) else None
+
+
+def _exam(lines: Iterable[str]) -> list[tuple[str, str]] | None:
+    """Numbered questions with options below each, and a line that says which is right; else None."""
+    found: list[tuple[list[str], list[str]]] = []
+    lettered = 0
+    for line in lines:
+        if not line.strip():
+            continue
+        if match := _RIGHT.match(line):
+            if not found or found[-1][1]:
+                return None
+            found[-1][1].append(line[match.end() :].strip())
+        elif (match := _NUMBER.match(line)) and (not found or found[-1][1]):
+            found.append(([line[match.end() :]], []))
+        elif found and not found[-1][1]:
+            lettered += bool(_CHOICE.match(line))
+            found[-1][0].append(line)
+        else:
+            return None  # explanations and the like
+    if len(found) < _FEWEST or lettered < 2 * len(found) or not all(answer for _, answer in found):
+        return None
+    return [("\n".join(asked), answer[0]) for asked, answer in found]
+
+
+def table_of_pairs(path: Path, pairs: list[tuple[str, str]], encoding: Encoding | None = None) -> Table:
+    columns = ("question", "answer")
+    whole = pa.Table.from_batches(list(text_batches(columns, pairs)), text_schema(columns))
+    notes = [sentence(N_("{count} questions and answers were found below each other."), count=len(pairs))]
+    table = Table(path, "pairs", columns, ArrowRows(whole), notes=tuple(notes))
+    if encoding is None:
+        return table
+    return replace(
+        table,
+        encoding=encoding.name,
+        notes=(*encoding.notes(), *notes),
+        doubts=() if encoding.sure else ("encoding",),
+    )

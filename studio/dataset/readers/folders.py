@@ -1,0 +1,217 @@
+"""A folder of files: documents become one table of passages, tables with the same columns one table."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from studio.core.problems import ProblemError, Remedy, problem
+from studio.core.recipe.data_choice import DataChoice
+from studio.core.translatable import N_, Sentence, sentence
+from studio.dataset.readers import limits
+from studio.dataset.readers.arrow_rows import ArrowRows, text_batches, text_schema
+from studio.dataset.readers.columnar import is_saved_dataset, open_saved_dataset
+from studio.dataset.table import Doubt, Table, cell_text
+
+_DOCUMENTS = (".txt", ".md", ".markdown", ".docx", ".pdf", ".hwpx")
+_TABLES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods", ".parquet")
+_MORE_TABLES = (".arrow", ".feather")
+_ABOUT = ("readme", "license", "licence", "changelog", "notice", "copying", "dataset_info", "dataset_infos", "metadata")
+_SPLITS = ("train", "test", "valid", "validation", "dev", "eval", "val")
+_MOST_FILES = 2_000
+_MOST_ENTRIES = 50_000
+_DEPTH = 4
+_SECONDS = 25.0
+_type_of_opener = Callable[[Path, DataChoice], Table]
+
+
+def open_folder(folder: Path, choice: DataChoice, open_file: _type_of_opener) -> Table:
+    """`open_file` reads one file. Raises `ProblemError`."""
+    if is_saved_dataset(folder):
+        return open_saved_dataset(folder, choice)
+    files = list(_files(folder))
+    if len(files) > 1:
+        # What tells about the data isn't the data, unless there is nothing else.
+        files = [file for file in files if not file.stem.lower().startswith(_ABOUT)] or files
+    if not files:
+        raise problem(
+            "data.folder_without_data",
+            N_("The folder {name} holds no data."),
+            N_("There is no spreadsheet, CSV, JSON or Parquet file and no document in it."),
+            N_("Choose the file itself, or a folder written by save_to_disk."),
+            remedy=Remedy.choose_file,
+            name=folder.name or str(folder),
+        )
+    if len(files) > 1 and all(_is_split(file) for file in files):
+        files = [file for file in files if choice.split and choice.split in file.stem.lower()]
+        if len(files) != 1:
+            raise _several(folder, list(_files(folder)))
+    if len(files) == 1:
+        return open_file(files[0], choice)
+    return _together(folder, files, choice, open_file)
+
+
+def _is_split(file: Path) -> bool:
+    return any(part in _SPLITS for part in file.stem.lower().replace("_", "-").split("-")[:2])
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The files in it and below that may hold data, in order. A link that leads out of the folder isn't followed."""
+    home = folder.resolve()
+    seen = 0
+    found: list[Path] = []
+    waiting = [(folder, 0)]
+    while waiting:
+        place, depth = waiting.pop()
+        with os.scandir(place) as entries:
+            for entry in entries:
+                seen += 1
+                if seen > _MOST_ENTRIES:
+                    raise _too_many(folder, _MOST_ENTRIES)
+                if entry.name.startswith((".", "~$", "__")):
+                    continue  # hidden, or what a program keeps beside an open file
+                path = Path(entry.path)
+                if entry.is_symlink() and not path.resolve().is_relative_to(home):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    if depth < _DEPTH:
+                        waiting.append((path, depth + 1))
+                elif path.suffix.lower() in (*_DOCUMENTS, *_TABLES, *_MORE_TABLES) and entry.is_file():
+                    found.append(path)
+                    if len(found) > _MOST_FILES:
+                        raise _too_many(folder, _MOST_FILES)
+    return iter(sorted(found))
+
+
+def _together(folder: Path, files: list[Path], choice: DataChoice, open_file: _type_of_opener) -> Table:
+    opened: dict[tuple[str, ...], list[tuple[Path, Table]]] = {}
+    failed: list[tuple[Path, ProblemError]] = []
+    began = time.monotonic()
+    for file in files:
+        if time.monotonic() - began > _SECONDS:
+            raise _too_many(folder, len(files))
+        try:
+            table = open_file(file, choice)
+        except ProblemError as error:
+            failed.append((file, error))
+            continue
+        except OSError as error:
+            failed.append((file, _unreadable(file, error)))
+            continue
+        opened.setdefault(("document",) if table.format == "document" else table.columns, []).append((file, table))
+    if not opened:
+        raise failed[0][1]
+    groups = sorted(opened.values(), key=lambda group: sum(len(table.rows) for _, table in group), reverse=True)
+    of_tables = [group for group in groups if group[0][1].format != "document"]
+    if len(of_tables) > 1:
+        raise _several(folder, [file for group in of_tables for file, _ in group])
+    # Beside tables, documents are what tells about them.
+    chosen = of_tables[0] if of_tables else groups[0]
+    left_out = [file for group in groups if group is not chosen for file, _ in group]
+    notes: list[Sentence] = []
+    if left_out:
+        text = N_("Documents beside the tables were left out: {files}.")
+        notes.append(sentence(text, files=_names(left_out)))
+    if failed:
+        text = N_("{count} files couldn't be read and were left out: {files}. The first: {reason}")
+        files_failed = _names([file for file, _ in failed])
+        notes.append(sentence(text, count=len(failed), files=files_failed, reason=failed[0][1].problem.english()[:300]))
+    return _joined(folder, chosen, notes)
+
+
+def _joined(folder: Path, group: list[tuple[Path, Table]], notes: list[Sentence]) -> Table:
+    first = group[0][1]
+    if len(group) == 1:
+        return replace(first, notes=(*notes, *first.notes))
+    documents = first.format == "document"
+    columns = first.columns if documents else (*first.columns, _free("file", first.columns))
+
+    def rows() -> Iterator[list[str]]:
+        for file, table in group:
+            name = file.relative_to(folder).as_posix()
+            for row in table.rows:
+                if documents:
+                    yield [name, *(cell_text(row[column]) for column in columns[1:])]
+                else:
+                    yield [*(cell_text(row[column]) for column in columns[:-1]), name]
+
+    batches, held = [], 0
+    for batch in text_batches(columns, rows()):
+        held += batch.nbytes
+        if held > limits.UNPACKED_BYTES:
+            raise limits.too_large(folder, held, limits.UNPACKED_BYTES)
+        batches.append(batch)
+    whole = pa.Table.from_batches(batches, text_schema(columns))
+    if whole.num_rows > limits.ROWS:
+        raise limits.too_many_rows(folder)
+    if documents:
+        text = N_("{files} documents were cut into {count} passages, at headings and at the ends of sentences.")
+    else:
+        text = N_("{files} files with the same columns were joined into one table of {count} rows.")
+    doubts: tuple[Doubt, ...] = tuple(dict.fromkeys(doubt for _, table in group for doubt in table.doubts))
+    doubtful = [note for _, table in group if table.doubts for note in table.notes]
+    said = dict.fromkeys(note.english() for note in doubtful)
+    kept = [next(note for note in doubtful if note.english() == words) for words in list(said)[:5]]
+    return Table(
+        folder,
+        first.format,
+        columns,
+        ArrowRows(whole),
+        encoding=first.encoding,
+        delimiter=first.delimiter,
+        notes=(sentence(text, files=len(group), count=whole.num_rows), *notes, *kept),
+        doubts=doubts,
+    )
+
+
+def _free(name: str, taken: tuple[str, ...]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _names(files: list[Path]) -> str:
+    shown = ", ".join(file.name for file in files[:4])
+    return shown + (", …" if len(files) > 4 else "")
+
+
+def _several(folder: Path, files: list[Path]) -> ProblemError:
+    return problem(
+        "data.several_files",
+        N_("The folder {name} holds {count} files, and it isn't clear which to take."),
+        N_("The first are: {files}."),
+        N_("Choose the file itself."),
+        remedy=Remedy.choose_file,
+        name=folder.name or str(folder),
+        count=len(files),
+        files=", ".join(p.name for p in files[:4]),
+    )
+
+
+def _too_many(folder: Path, count: int) -> ProblemError:
+    return problem(
+        "data.too_many_files",
+        N_("The folder {name} holds too much to be read at once: more than {count} files."),
+        N_("It may be a folder of many things rather than of examples."),
+        N_("Put the files that the model should learn from into a folder of their own, and choose that."),
+        remedy=Remedy.choose_file,
+        name=folder.name or str(folder),
+        count=count,
+    )
+
+
+def _unreadable(file: Path, error: OSError) -> ProblemError:
+    return problem(
+        "data.unreadable",
+        N_("{name} can't be read."),
+        N_("The computer says: {reason}"),
+        N_("Check whether the disk or the network folder is still there, or choose another file."),
+        remedy=Remedy.choose_file,
+        name=file.name,
+        reason=str(error.strerror)[:300],
+    )

@@ -1,0 +1,292 @@
+"""Where in a sheet or a text file the table begins: lines above it, one or two rows of names, notes under it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from studio.core.translatable import N_, Sentence, sentence
+from studio.dataset.columns.detection.column_names import rank
+from studio.dataset.readers.header_evidence import evidence, is_known, is_named, looks_like_name
+from studio.dataset.table import column_names
+
+PROBE_ROWS = 200
+"""How many rows are looked at to find the names."""
+_MOST_ABOVE = 30
+_Cells = Sequence[str]
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Merged cells of the probe, in its own rows and columns from 0: (top, left, bottom, right), ends included."""
+
+    cells: tuple[tuple[int, int, int, int], ...] = ()
+
+    def group(self, row: int) -> list[tuple[int, int]]:
+        """Which columns of a row are merged sideways: (left, right)."""
+        return [(left, right) for top, left, bottom, right in self.cells if top <= row <= bottom and left < right]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """`skip` rows of the probe, blank ones counted, stand before the first example; each example has one cell for each
+    of `columns`. `filled` is in how many cells of a row something usually stands."""
+
+    columns: tuple[str, ...]
+    skip: int
+    filled: int
+    notes: tuple[Sentence, ...] = ()
+    doubtful: bool = False
+    names: tuple[str, ...] = ()
+    """The row of names as it stands; where files were put together it comes again among the examples."""
+    named: tuple[bool, ...] = ()
+    """Whether the file names that column; those that it doesn't are left out when they turn out to be empty."""
+
+
+def lay_out(rows: Sequence[_Cells], header_row: int | None = None, spans: Spans | None = None) -> Layout | None:
+    """Find the names in the first rows of a table, None when nothing stands in them.
+
+    `header_row` is counted from 1 over all of `rows`, blank ones too; 0 says that there are no names.
+    """
+    spans = spans or Spans()
+    body = [position for position, row in enumerate(rows) if _filled(row)]
+    if not body:
+        return None
+    usual = _usual(_filled(rows[position]) for position in (body[1:] or body))
+    if header_row is not None:
+        if header_row == 0:
+            start = _first_full(rows, body, usual)
+            return _without_names(rows, start, usual, doubtful=False)
+        if header_row > len(rows) or not _filled(rows[header_row - 1]):
+            return None
+        return _with_names(rows, header_row - 1, header_row, list(rows[header_row - 1]), usual, (), False)
+    start = _first_full(rows, body, usual)
+    named = _row_of_known_names(rows, body, start, usual)
+    if named is not None:
+        start = named
+    two = _two_rows(rows, start, spans)
+    if two is not None:
+        first, after, names = two
+        notes = [sentence(N_("The names of the columns stand in two rows; they were joined."))]
+        return _with_names(rows, first, after, names, usual, notes, doubtful=False)
+    below = [rows[position] for position in body if position > start]
+    score = evidence(rows[start], below)
+    if score < 0:
+        return _without_names(rows, start, usual, doubtful=score > -2)
+    return _with_names(rows, start, start + 1, list(rows[start]), usual, (), doubtful=score < 1)
+
+
+def _with_names(
+    rows: Sequence[_Cells],
+    first: int,
+    after: int,
+    names: list[str],
+    usual: int,
+    notes: Sequence[Sentence],
+    doubtful: bool,
+) -> Layout:
+    below = [row for row in rows[after:] if _filled(row)]
+    width = _extent(names)
+    if sum(_extent(row) > width for row in below) > 0.5 * len(below):
+        width = _usual(map(_extent, below))  # columns that nobody named
+    names = (names + [""] * width)[:width]
+    said = [*_above(rows, first), *notes]
+    if doubtful:
+        said.append(sentence(N_("The first row was taken for the names of the columns, which is a guess.")))
+    named = tuple(bool(name.strip()) for name in names)
+    return Layout(column_names(names), after, usual, tuple(said), doubtful, tuple(rows[after - 1]), named)
+
+
+def _without_names(rows: Sequence[_Cells], start: int, usual: int, doubtful: bool) -> Layout:
+    below = [row for row in rows[start:] if _filled(row)]
+    width = max(1, _usual(map(_extent, below)), _extent(rows[start]))
+    notes = _above(rows, start)
+    notes.append(sentence(N_("The first row looks like an example, not like names, so it was read as one.")))
+    columns = tuple(f"column {number}" for number in range(1, width + 1))
+    return Layout(columns, start, usual, tuple(notes), doubtful, named=(True,) * width)
+
+
+def _above(rows: Sequence[_Cells], first: int) -> list[Sentence]:
+    above = [row for row in rows[:first] if _filled(row)]
+    if not above:
+        return []
+    text = N_("{count} rows above the names of the columns were left out; they begin with: {start}")
+    return [sentence(text, count=len(above), start=_start(above[0]))]
+
+
+def _start(row: _Cells) -> str:
+    return " ".join(" ".join(row).split())[:60]
+
+
+def _filled(row: _Cells) -> int:
+    return sum(1 for cell in row if cell and not cell.isspace())
+
+
+def _extent(row: _Cells) -> int:
+    return max((position for position, cell in enumerate(row, start=1) if cell and not cell.isspace()), default=0)
+
+
+def _usual(counts: object) -> int:
+    tally = Counter(counts)  # type: ignore[call-overload]
+    most = max(tally.values(), default=0)
+    return max((count for count, times in tally.items() if times == most), default=0)
+
+
+def _first_full(rows: Sequence[_Cells], body: Sequence[int], usual: int) -> int:
+    """The first row that isn't much emptier than the others: titles and dates of export fill a cell or two."""
+    near = full = body[0]
+    for position in body[:_MOST_ABOVE]:
+        if names_parts(rows[position]) and _filled(rows[position]) > 1:
+            return position
+        if _filled(rows[position]) > max(1, usual // 2):
+            near = position
+            break
+    for position in body[:_MOST_ABOVE]:
+        if _filled(rows[position]) >= usual:
+            full = position
+            break
+    if full <= near:
+        return near
+    # A row that is a little emptier: names with one missing, or lines that stand above the names.
+    apart = any(not _filled(row) for row in rows[near:full])
+    stated = all(is_named(cell) is not False for cell in rows[near])
+    better = any(map(is_known, rows[full])) and not any(map(is_known, rows[near]))
+    return full if apart or not stated or better else near
+
+
+def names_parts(row: _Cells) -> bool:
+    """Whether a row names both a question and an answer, as no row of examples does."""
+    cells = [cell for cell in row if cell and is_known(cell)]
+    return any(
+        (asked := rank(one, "question")) is not None
+        and asked < 100
+        and any((told := rank(other, "answer")) is not None and told < 100 for other in cells if other != one)
+        for one in cells
+    )
+
+
+def _row_of_known_names(rows: Sequence[_Cells], body: Sequence[int], start: int, usual: int) -> int | None:
+    """A row further down that names both parts, under others that don't."""
+    if any(is_known(cell) for cell in rows[start] if cell):
+        return None
+    for position in body[:_MOST_ABOVE]:
+        if position > start and _filled(rows[position]) >= 0.6 * usual and names_parts(rows[position]):
+            return position
+    return None
+
+
+def _two_rows(rows: Sequence[_Cells], start: int, spans: Spans) -> tuple[int, int, list[str]] | None:
+    """(first row, row after them, names) where the names stand in two rows: titles of groups over names."""
+    above = start - 1
+    if above >= 0 and _filled(rows[above]) and _are_groups(rows[above], rows[start], spans.group(above)):
+        return above, start + 1, _joined(rows[above], rows[start], spans.group(above))
+    under = start + 1
+    if under + 1 >= len(rows) or not _filled(rows[under]) or not _filled(rows[under + 1]):
+        return None
+    first, second = rows[start], rows[under]
+    if names_parts(first) and names_parts(second) and all(map(_differ, first, second)):
+        return start, under + 1, _joined(first, second, spans.group(start))  # the same names in two languages
+    if all(not cell.strip() or is_answer_mark(cell) for cell in second):
+        return start, under + 1, list(first)
+    if _are_groups(first, second, spans.group(start)):
+        return start, under + 1, _joined(first, second, spans.group(start))
+    return None
+
+
+def _differ(one: str, other: str) -> bool:
+    return not one.strip() or one.strip() != other.strip()
+
+
+def is_answer_mark(cell: str) -> bool:
+    """What survey services write under each question."""
+    return " ".join(cell.split()).lower() in ("response", "open-ended response", "응답", "주관식 응답", "자유 응답")
+
+
+def _are_groups(first: _Cells, second: _Cells, merged: Sequence[tuple[int, int]]) -> bool:
+    width = max(_extent(first), _extent(second))
+    top = [_at(first, column) for column in range(width)]
+    # A name that is merged over both rows reads as the same in both.
+    low = [name if (name := _at(second, column)) != top[column] else "" for column in range(width)]
+    if not all(not cell or looks_like_name(cell) for cell in low) or any(
+        not a and not b for a, b in zip(top, low, strict=True)
+    ):
+        return False
+    if any(left == 0 and right >= width - 1 for left, right in merged):
+        return False  # a title over the whole table
+    sideways = any(low[left] and low[min(right, width - 1)] for left, right in merged if left < width)
+    if sideways:
+        return True
+    gaps = [column for column in range(width) if not top[column]]
+    if not gaps or not all(low[column] for column in gaps):
+        return False
+    complementary = any(not cell for cell in low)
+    known = any(is_known(cell) or is_answer_mark(cell) for cell in low if cell)
+    filled = [column for column in range(width) if top[column]]
+    apart = len(filled) > 1 and all(b - a > 1 for a, b in pairwise(filled))
+    repeated = len(set(low)) < len(low) - low.count("")
+    return (complementary and known) or (apart and (known or repeated))
+
+
+def _joined(first: _Cells, second: _Cells, merged: Sequence[tuple[int, int]]) -> list[str]:
+    width = max(_extent(first), _extent(second))
+    names: list[str] = []
+    group = ""
+    for column in range(width):
+        top, low = _at(first, column), _at(second, column)
+        group = top or (_merged_into(first, column, merged) if merged else group)
+        if is_answer_mark(low) and top:
+            low = ""
+        names.append(f"{group} / {low}" if group and low and group != low else low or group)
+    return names
+
+
+def _merged_into(row: _Cells, column: int, merged: Sequence[tuple[int, int]]) -> str:
+    return next((_at(row, left) for left, right in merged if left <= column <= right), "")
+
+
+def _at(row: _Cells, column: int) -> str:
+    return row[column].strip() if column < len(row) else ""
+
+
+_TOTAL = re.compile(
+    r"\s*(?:(?:(?:grand |sub)?totals?|sum|average|합\s*계|총\s*계|소\s*계|총\s*\d+\s*건|평균|계)"
+    r"\s*[:：]?\s*\d*\s*(?:건|rows?)?\s*$|"
+    r"※|\*\s|\*\*|(?:notes?|source|(?:출처|비고|참고|주의|작성\w{0,2}|주)\s*)[):：]|"
+    r"(?:exported|generated|printed)\s*(?:[:：]|on|by|at|from)|page \d)",
+    re.IGNORECASE,
+)
+
+
+def notes_under(last: Sequence[tuple[_Cells, bool]], usual: int) -> int:
+    """How many of the last rows are notes or totals rather than examples.
+
+    `last` are the last rows of the table, each with whether a blank row stands above it; `usual` is how many cells of a
+    row hold something.
+    """
+    if usual < 2:
+        return 0
+    set_apart = 0
+    marked, thin = False, True
+    for count, (row, after_blank) in enumerate(reversed(last), start=1):
+        filled = _filled(row)
+        first = next((cell for cell in row if cell.strip()), "")
+        is_mark = bool(_TOTAL.match(first)) and (
+            filled < usual or all(is_named(cell) is not True for cell in row if cell != first)
+        )
+        if filled >= usual and not is_mark:
+            break
+        marked = marked or is_mark
+        thin = thin and (is_mark or filled <= max(1, usual // 3))
+        if (thin and (is_mark or after_blank)) or (marked and after_blank):
+            set_apart = count
+        if after_blank:
+            marked = False  # what stands above the blank row is judged by itself
+    return set_apart
+
+
+def note_of_notes(left_out: Sequence[_Cells]) -> Sentence:
+    text = N_("{count} rows under the table look like notes or totals and were left out; they begin with: {start}")
+    return sentence(text, count=len(left_out), start=_start(left_out[0]))

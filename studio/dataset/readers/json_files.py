@@ -1,0 +1,366 @@
+"""json and jsonl: a list of records, one record a line, or a record of lists; errors name the line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from studio.core.problems import ProblemError, Remedy, problem
+from studio.core.recipe.data_choice import DataChoice
+from studio.core.translatable import N_, Sentence, sentence
+from studio.dataset.columns.formats.record_layouts import asked_by_name, flat
+from studio.dataset.readers import limits
+from studio.dataset.readers.arrow_rows import text_batches
+from studio.dataset.readers.emptiness import empty, header_only
+from studio.dataset.readers.encodings import Encoding, find_encoding
+from studio.dataset.readers.line_rows import FileLines, LineRows
+from studio.dataset.readers.streaming import Stream, held
+from studio.dataset.readers.table_scan import examples, survey
+from studio.dataset.table import Doubt, Row, Table, cell_text
+
+_SOMETHING = re.compile(rb"\S")
+_SOMETHING_HERE = re.compile(r"\S")
+_BEGINNING = 1 << 20
+_LONGEST_LINE = 16 * limits.CELL_CHARACTERS
+_DECODER = json.JSONDecoder(parse_constant=lambda _: None)
+
+
+class NotJson(Exception):
+    """The text isn't JSON at all, so that a caller may try something else. `error` says where it breaks."""
+
+    def __init__(self, error: ProblemError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def open_json(path: Path, choice: DataChoice) -> Table:
+    """Raises `NotJson` where it breaks, `ProblemError` for all else."""
+    size = path.stat().st_size
+    if size > limits.TEXT_BYTES:
+        raise limits.too_large(path, size, limits.TEXT_BYTES)
+    encoding = find_encoding(path, choice.encoding)
+    if not _SOMETHING.search(_beginning(path, encoding)):
+        raise empty(path)
+    if _is_lines(path, encoding):
+        table = _open_lines(path, encoding)
+    else:
+        if size > limits.JSON_BYTES:
+            raise limits.too_large(path, size, limits.JSON_BYTES)
+        data = path.read_bytes()
+        if encoding.name != "utf-8" or encoding.damaged:
+            data = data.decode(encoding.name, encoding.errors).encode("utf-8")
+        table = _open_whole(path, data, encoding.name)
+    doubts: tuple[Doubt, ...] = () if encoding.sure else ("encoding",)
+    return replace(table, notes=(*encoding.notes(), *table.notes), doubts=(*doubts, *table.doubts))
+
+
+def first_json(path: Path, choice: DataChoice, count: int) -> Table | None:
+    """The first `count` rows of a file with one record a line; None for others, which can only be read whole."""
+    encoding = find_encoding(path, choice.encoding, beginning_only=True)
+    if not _is_lines(path, encoding):
+        return None
+    columns: dict[str, None] = {}
+    records: list[dict[str, object]] = []
+    for number, (_, line) in enumerate(file_lines(path, encoding), start=1):
+        if len(records) == count:
+            break
+        if line.strip():
+            try:
+                record = _record(path, line, number)
+            except NotJson as error:
+                raise error.error from error
+            columns.update(dict.fromkeys(record))
+            records.append(record)
+    names = _checked_columns(path, columns)
+    return Table(
+        path,
+        "jsonl",
+        names,
+        [_row(record, names) for record in records],
+        encoding=encoding.name,
+        notes=tuple(encoding.notes()),
+        doubts=() if encoding.sure else ("encoding",),
+    )
+
+
+def _beginning(path: Path, encoding: Encoding) -> bytes:
+    """The first part of the text in UTF-8, beyond any blank lines at its very beginning."""
+    with open(path, encoding=encoding.name, errors=encoding.errors) as file:
+        while (text := file.read(_BEGINNING)) and text.isspace():
+            pass
+    return text.encode("utf-8", "replace")
+
+
+def _is_lines(path: Path, encoding: Encoding) -> bool:
+    """One record a line? Decided by whether the first line is a whole record with another line after it."""
+    data = _beginning(path, encoding)
+    whole = len(data) < _BEGINNING
+    begin = _SOMETHING.search(data)
+    start = begin.start() if begin else 0
+    end = data.find(b"\n", start)
+    first = data[start:] if end < 0 else data[start:end]
+    suffix = path.suffix.lower()
+    if not first.startswith(b"{"):
+        return suffix in (".jsonl", ".ndjson") and not first.startswith(b"[")
+    if end < 0 and not whole:
+        return suffix in (".jsonl", ".ndjson")  # a first record of more than a megabyte
+    if end < 0 or not _SOMETHING.search(data, end):
+        return suffix != ".json"
+    try:
+        _parse(first)
+    except (ValueError, RecursionError):
+        # A record that is spread over lines begins with a lone brace; a broken first line of many holds more.
+        return suffix in (".jsonl", ".ndjson") and first.strip() not in (b"{", b"{}")
+    return True
+
+
+def _parse(data: bytes | str) -> object:
+    text = data if isinstance(data, str) else data.decode("utf-8", "replace")
+    value: object = _DECODER.decode(text)
+    return _whole_letters(value) if "\\ud" in text or "\\uD" in text else value
+
+
+def _whole_letters(value: object) -> object:
+    """JSON can spell half of a letter, which no encoding can write again."""
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, list):
+        return [_whole_letters(inner) for inner in value]
+    if isinstance(value, dict):
+        return {_whole_letters(name): _whole_letters(inner) for name, inner in value.items()}
+    return value
+
+
+def file_lines(path: Path, encoding: Encoding) -> Iterator[tuple[int, bytes]]:
+    """Each line in UTF-8 with the place in the file where it begins; the place is of use for UTF-8 alone."""
+    if _as_it_is(encoding):
+        place = 0
+        with open(path, "rb") as file:
+            while line := file.readline(_LONGEST_LINE):
+                yield place, line
+                place += len(line)
+        return
+    with open(path, encoding=encoding.name, errors=encoding.errors) as text:
+        while words := text.readline(_LONGEST_LINE):
+            yield 0, words.encode("utf-8")
+
+
+def _as_it_is(encoding: Encoding) -> bool:
+    return encoding.name in ("utf-8", "ascii") and not encoding.damaged
+
+
+def _open_lines(path: Path, encoding: Encoding) -> Table:
+    columns: dict[str, None] = {}
+    notes: list[Sentence] = []
+    parse = partial(_row_of_line, columns)
+    kept = FileLines(path, parse) if _as_it_is(encoding) else LineRows(parse)
+    for number, (place, line) in enumerate(file_lines(path, encoding), start=1):
+        if line.strip():
+            try:
+                record = _record(path, line, number)
+            except NotJson:
+                if not len(kept) or line.endswith(b"\n"):
+                    raise
+                text = N_("The last line was cut off, so it was left out; the program that wrote it was stopped.")
+                notes.append(sentence(text))
+                break  # nothing comes after it
+            if len(columns) <= limits.COLUMNS and not record.keys() <= columns.keys():
+                columns.update(dict.fromkeys(record))
+            kept.add(place, line)
+            if len(kept) > limits.ROWS:
+                raise limits.too_many_rows(path)
+    names = _checked_columns(path, columns)
+    return Table(path, "jsonl", names, kept, encoding=encoding.name, notes=tuple(notes))
+
+
+def _row_of_line(columns: Iterable[str], line: bytes) -> Row:
+    return _row(_parse(line), columns)
+
+
+def _record(path: Path, line: bytes, number: int) -> dict[str, object]:
+    _guard_depth(path, line, number)
+    try:
+        record = _parse(line)
+    except (ValueError, RecursionError) as error:
+        if len(line) >= _LONGEST_LINE:
+            raise limits.line_too_long(path, number) from error
+        column = error.colno if isinstance(error, json.JSONDecodeError) else 1
+        raise NotJson(_broken(path, number, column)) from error
+    if not isinstance(record, dict):
+        raise _no_record(path, number)
+    return record
+
+
+def _open_whole(path: Path, data: bytes, encoding: str) -> Table:
+    if len(data) > limits.JSON_BYTES:
+        raise limits.too_large(path, len(data), limits.JSON_BYTES)
+    # What parsing will take, from what Python needs for each list, mapping and value.
+    if 3 * len(data) + 64 * data.count(b"[") + 200 * data.count(b"{") + 60 * data.count(b",") > 1_600 << 20:
+        raise limits.unpacks_too_large(path)
+    _guard_depth(path, data, 1)
+    try:
+        value = _parse(data)
+    except json.JSONDecodeError as error:
+        several = _values_behind_each_other(data.decode("utf-8", "replace"))
+        if several is None:
+            raise NotJson(_broken(path, error.lineno, error.colno)) from error
+        value = several
+    except (ValueError, RecursionError) as error:
+        raise NotJson(_broken(path, 1, 1)) from error
+    notes: list[Sentence] = []
+    if isinstance(value, list) and len(value) > 1 and all(isinstance(row, list) for row in value):
+        return _table_of_rows(path, value, encoding)
+    if isinstance(value, list) and value and all(isinstance(text, str) for text in value):
+        value = [{"text": text} for text in value]
+    records = flat(_records(path, value, notes), notes)
+    columns: dict[str, None] = {}
+    for number, record in enumerate(records, start=1):
+        if not isinstance(record, dict):
+            raise _no_record(path, number)
+        columns.update(dict.fromkeys(record))
+        if len(columns) > limits.COLUMNS:
+            break
+    names = _checked_columns(path, columns)
+    rows: Sequence[Row] = [_row(record, names) for record in records]
+    return Table(path, "json", names, rows, encoding=encoding, notes=tuple(notes))
+
+
+def _values_behind_each_other(text: str) -> list[object] | None:
+    """Records one after the other without commas, over several lines each, as some databases write them."""
+    found: list[object] = []
+    place = 0
+    try:
+        while match := _SOMETHING_HERE.search(text, place):
+            value, place = _DECODER.raw_decode(text, match.start())
+            if not isinstance(value, dict):
+                return None
+            found.append(_whole_letters(value))
+    except (ValueError, RecursionError):
+        return None
+    return found
+
+
+def _table_of_rows(path: Path, rows: list[list[object]], encoding: str) -> Table:
+    """Lists of cells, of which the first may name the columns."""
+
+    def numbered() -> Iterator[tuple[int, list[str]]]:
+        return ((number, [cell_text(cell) for cell in row]) for number, row in enumerate(rows, start=1))
+
+    found = survey(path, numbered(), None)
+    if found is None or not found.examples:
+        raise header_only(path)
+    table = held(
+        Stream(
+            path,
+            "json",
+            found.columns,
+            found.examples,
+            text_batches(found.columns, examples(numbered(), found, found.examples)),
+            encoding=encoding,
+            notes=tuple(found.notes()),
+        )
+    )
+    return replace(table, doubts=("header",) if found.layout.doubtful else ())
+
+
+def _records(path: Path, value: object, notes: list[Sentence], depth: int = 0) -> list[object]:
+    """The list of records in a value: itself, the one under a name such as data, or columns turned into rows."""
+    if isinstance(value, list):
+        if not value:
+            raise empty(path)
+        return value
+    if isinstance(value, dict):
+        lists = {name: inside for name, inside in value.items() if isinstance(inside, list) and inside}
+        of_records = [name for name, inside in lists.items() if isinstance(inside[0], dict)]
+        lengths = {len(inside) for inside in lists.values()}
+        if len(lists) >= 2 and len(lists) == len(value) and len(lengths) == 1:
+            return [dict(zip(lists, cells, strict=True)) for cells in zip(*lists.values(), strict=True)]
+        if "messages" in lists or "conversations" in lists:
+            return [value]
+        if of_records:
+            longest = max(of_records, key=lambda name: len(lists[name]))
+            notes.append(sentence(N_("The examples were found under the name {name}."), name=longest))
+            return list(lists[longest])
+        asked = asked_by_name(value, notes)
+        if asked is not None:
+            return asked
+        inner = [inside for inside in value.values() if isinstance(inside, dict)]
+        if (
+            len(inner) > 1
+            and len(inner) == len(value)
+            and inner[0]
+            and all(one.keys() == inner[0].keys() for one in inner)
+        ):
+            return list(inner)  # records under numbers or names of their own
+        if len(inner) == 1 and any(isinstance(inside, list | dict) for inside in inner[0].values()) and depth < 5:
+            return _records(path, inner[0], notes, depth + 1)
+        if value:
+            return [value]
+        raise empty(path)
+    raise _no_record(path, 1)
+
+
+def _row(record: object, columns: Iterable[str]) -> Row:
+    assert isinstance(record, dict)
+    return {name: record.get(name) for name in columns}
+
+
+def _checked_columns(path: Path, columns: Mapping[str, None]) -> tuple[str, ...]:
+    if not columns:
+        raise header_only(path)
+    if len(columns) > limits.COLUMNS:
+        raise limits.too_many_columns(path, len(columns))
+    return tuple(columns)
+
+
+def _guard_depth(path: Path, data: bytes, line: int) -> None:
+    """Refuse nesting beyond the limit before the parser recurses into it. Brackets inside of texts don't count."""
+    if data.count(b"[") + data.count(b"{") <= limits.JSON_DEPTH:
+        return
+    depth = 0
+    for match in re.finditer(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', data, re.DOTALL):
+        mark = match.group()[0]
+        if mark in b"[{":
+            depth += 1
+            if depth > limits.JSON_DEPTH:
+                raise problem(
+                    "data.too_deep",
+                    N_("{name} nests lists in lists more than {limit} deep, from line {line} on."),
+                    N_("No training data looks like that, so it was not read further."),
+                    N_("Choose a file with one record for each example."),
+                    remedy=Remedy.choose_file,
+                    name=path.name,
+                    limit=limits.JSON_DEPTH,
+                    line=line + data.count(b"\n", 0, match.start()),
+                )
+        elif mark in b"]}":
+            depth -= 1
+
+
+def _broken(path: Path, line: int, column: int) -> ProblemError:
+    return problem(
+        "data.broken_json",
+        N_("{name} is broken in line {line}, at character {column}."),
+        N_("It should be JSON there, but isn't. Often a comma, a quotation mark or the end of the file is missing."),
+        N_("Correct that line in a text editor, or save the file again from where it came."),
+        remedy=Remedy.choose_file,
+        name=path.name,
+        line=line,
+        column=column,
+    )
+
+
+def _no_record(path: Path, number: int) -> ProblemError:
+    return problem(
+        "data.no_records",
+        N_("Entry {number} of {name} isn't a record with named parts."),
+        N_('Each example has to look like {{"question": "...", "answer": "..."}}.'),
+        N_("Choose a file with one such record for each example."),
+        remedy=Remedy.choose_file,
+        name=path.name,
+        number=number,
+    )

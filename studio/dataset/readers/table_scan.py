@@ -1,0 +1,134 @@
+"""The first time through the rows of a file or sheet: where the table begins and ends, what is odd about it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+
+from studio.core.translatable import N_, Sentence, sentence
+from studio.dataset.readers import limits
+from studio.dataset.readers.emptiness import no_such_row
+from studio.dataset.readers.header import PROBE_ROWS, Layout, Spans, lay_out, note_of_notes, notes_under
+
+_LAST_ROWS = 20
+
+
+@dataclass(frozen=True)
+class Survey:
+    """`keep` are the columns, from 0, that aren't empty throughout. `examples` is how many rows the table has."""
+
+    layout: Layout
+    keep: tuple[int, ...]
+    examples: int
+    short: int
+    long: int
+    long_line: int
+    under: tuple[Sequence[str], ...]
+    repeated: int
+    """Rows among the examples that say the names of the columns again."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(self.layout.columns[position] for position in self.keep)
+
+    def notes(self) -> list[Sentence]:
+        notes = list(self.layout.notes)
+        if self.short:
+            notes.append(sentence(N_("{count} rows have fewer cells than there are columns."), count=self.short))
+        if self.long:
+            text = N_(
+                "{count} rows have more cells than there are columns, the first in line {line}; what is too much was "
+                "left out. Often a comma inside of a text needs quotation marks around that text."
+            )
+            notes.append(sentence(text, count=self.long, line=self.long_line))
+        if self.repeated:
+            text = N_("{count} rows that say the names of the columns again were left out.")
+            notes.append(sentence(text, count=self.repeated))
+        if self.under:
+            notes.append(note_of_notes(self.under))
+        return notes
+
+
+def survey(
+    path: Path,
+    rows: Iterator[tuple[int, list[str]]],
+    header_row: int | None,
+    spans: Spans | None = None,
+    at_most: int | None = None,
+) -> Survey | None:
+    """`rows` are all rows, blank ones too, with the line that each begins in. None when nothing stands in them.
+
+    With `at_most` stops after so many examples. Raises `ProblemError` for too many rows or columns.
+    """
+    probe = list(islice(rows, PROBE_ROWS))
+    layout = lay_out([row for _, row in probe], header_row, spans)
+    if layout is None:
+        if header_row and any(holds_something(row) for _, row in probe):
+            raise no_such_row(path, header_row)
+        return None
+    width = len(layout.columns)
+    if width > limits.COLUMNS:
+        raise limits.too_many_columns(path, width)
+    unnamed = {position for position, named in enumerate(layout.named) if not named}
+    first_name = layout.names[0] if layout.names else None
+    count = short = long = long_line = repeated = 0
+    last: deque[tuple[list[str], bool]] = deque(maxlen=_LAST_ROWS)
+    after_blank, complete = False, True
+    for line, row in chain(probe[layout.skip :], rows):
+        if not holds_something(row):
+            after_blank = True
+            continue
+        if row[0] == first_name and is_repeated(row, layout):
+            repeated += 1
+            continue
+        if count == at_most:
+            complete = False
+            break
+        count += 1
+        if count > limits.ROWS:
+            raise limits.too_many_rows(path)
+        if len(row) != width:
+            if len(row) < width:
+                short += 1
+            elif any(cell.strip() for cell in row[width:]):
+                long, long_line = long + 1, long_line or line
+        if unnamed:
+            unnamed -= {position for position in unnamed if position < len(row) and row[position].strip()}
+        last.append((row, after_blank))
+        after_blank = False
+    below = notes_under(last, layout.filled) if complete else 0
+    under = tuple(row for row, _ in list(last)[len(last) - below :]) if below < count else ()
+    short -= sum(len(row) < width for row in under)
+    keep = tuple(position for position in range(width) if position not in unnamed)
+    return Survey(layout, keep, count - len(under), short, long, long_line, under, repeated)
+
+
+def examples(rows: Iterable[tuple[int, list[str]]], found: Survey, count: int) -> Iterator[list[str]]:
+    """The second time through the same rows: up to `count` examples, one cell for each of `found.columns`."""
+    width, keep = len(found.layout.columns), found.keep
+    whole = len(keep) == width
+    first_name = found.layout.names[0] if found.layout.names else None
+    given = 0
+    for _, row in islice(rows, found.layout.skip, None):
+        if not holds_something(row):
+            continue
+        if row[0] == first_name and is_repeated(row, found.layout):
+            continue
+        if given == count:
+            break
+        given += 1
+        if len(row) != width:
+            row = (row + [""] * width)[:width]
+        yield row if whole else [row[position] for position in keep]
+
+
+def holds_something(row: Sequence[str]) -> bool:
+    return bool(row) and (bool(row[0].strip()) or any(cell.strip() for cell in row))
+
+
+def is_repeated(row: Sequence[str], layout: Layout) -> bool:
+    names = layout.names
+    return tuple(row) == names and sum(bool(name.strip()) for name in names) > 1

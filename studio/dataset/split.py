@@ -1,0 +1,59 @@
+"""Setting examples aside for checking, so that nothing that is checked was also studied."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Sequence
+
+from studio.dataset.examples import Example
+
+
+def split(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
+    """(to learn from, held out), each in the order of the file; the same seed gives the same split.
+
+    Examples that ask the same question stay on one side, whatever their answers, and so do near duplicates. At most
+    `share` of all are held out, and at least one stays to learn from.
+    """
+    if not math.floor(len(examples) * share):
+        return list(examples), []
+    # numpy and what finds near duplicates load only where something is split
+    from studio.dataset.near_duplicates import near_groups
+
+    groups = near_groups((asked_and_answered(example) for example in examples), len(examples)).groups.tolist()
+    held = set(held_out_positions(groups, share, seed))
+    return (
+        [example for position, example in enumerate(examples) if position not in held],
+        [example for position, example in enumerate(examples) if position in held],
+    )
+
+
+def held_out_positions(groups: Sequence[int], share: float, seed: int) -> list[int]:
+    """The positions that are held out, in order. `groups[i]` is the number of the group that example `i` belongs to;
+    a group stays on one side. At most `share` of all are held out, and at least one stays to learn from."""
+    wanted = min(math.floor(len(groups) * share), len(groups) - 1)
+    if wanted <= 0:
+        return []
+    sizes = Counter(groups)  # in the order in which groups first come
+    shuffled = list(sizes)
+    random.Random(seed).shuffle(shuffled)
+    room = wanted
+    chosen: set[int] = set()
+    for group in shuffled:
+        if sizes[group] <= room:
+            chosen.add(group)
+            room -= sizes[group]
+            if not room:
+                break
+    return [position for position, group in enumerate(groups) if group in chosen]
+
+
+def asked_and_answered(example: Example) -> tuple[str, str]:
+    """What the user says before the last answer, and that answer; ("", the text) for plain text."""
+    if not example.messages:
+        return "", example.text
+    prompt = example.prompt
+    if len(prompt) == 1 and prompt[0].role == "user":
+        return prompt[0].content, example.answer
+    return "\x1f".join(m.content for m in prompt if m.role == "user"), example.answer

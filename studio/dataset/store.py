@@ -1,0 +1,348 @@
+"""Tables and examples on disk, as arrow files that can be looked at without loading them.
+
+One folder a table under `paths.home()/tables`, named after the file, its size and date and how it was read, so that
+the same file isn't read twice; in it `table.arrow` (every cell as text), `table.json`, and a folder for each set of
+examples made from it: `examples.arrow` (row number, question and answer for lists, the example as JSON), `about.json`
+and, once examined, `groups.i32` and `report.json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+import uuid
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict
+
+import studio
+from studio.core import paths
+from studio.core.recipe.data_choice import DataChoice
+from studio.core.translatable import Sentence
+from studio.dataset.columns.formats.row_text import Skipped
+from studio.dataset.examples import Example
+from studio.dataset.lazy_sequence import OnDemand
+from studio.dataset.quality.fixes import Step
+from studio.dataset.readers.arrow_rows import ArrowRows, text_schema
+from studio.dataset.readers.streaming import Stream
+from studio.dataset.table import Doubt, Table
+
+LISTED = 300
+"""Characters of a question or an answer that are kept beside the example, for lists and sorting."""
+BATCH = 5_000
+_LISTED_FILES = 10_000
+KEPT_TABLES = 8
+KEPT_EXAMPLES = 4
+_STALE = 3_600
+"""Seconds after which something half written belongs to nobody any more."""
+SKIPPED_NAMED = 1_000
+_READ_AS = {"sheet", "encoding", "delimiter", "header_row", "passage_length", "split"}
+_EXAMPLES = pa.schema(
+    [
+        ("row", pa.int32()),
+        ("question", pa.large_string()),
+        ("answer", pa.large_string()),
+        ("example", pa.large_string()),
+    ]
+)
+
+
+class _About(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    path: Path
+    format: str
+    encoding: str
+    delimiter: str
+    sheet: str
+    sheets: tuple[str, ...]
+    notes: tuple[Sentence, ...]
+    doubts: tuple[Doubt, ...]
+
+
+class ExamplesAbout(BaseModel):
+    """What is known of stored examples beside themselves. `skipped` names the first of `skipped_count` rows."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    skipped: tuple[Skipped, ...]
+    skipped_count: int
+    steps: tuple[Step, ...]
+    notes: tuple[Sentence, ...] = ()
+    """What should be known about how they were made."""
+
+
+def table_folder(choice: DataChoice) -> Path:
+    """Where the table of this choice is kept, whether it is there yet or not. Raises OSError."""
+    told = [studio.__version__, choice.model_dump_json(include=_READ_AS), *_fingerprint(choice.path)]
+    return paths.home() / "tables" / hashlib.sha256("\n".join(told).encode()).hexdigest()[:20]
+
+
+def examples_folder(table: Path, choice: DataChoice) -> Path:
+    """Where the examples made from a stored table with this choice's roles and repairs are kept."""
+    told = choice.model_dump_json(include={"roles", "repairs", "instructions"})
+    return table / f"examples-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+
+
+def _fingerprint(text: str) -> Iterator[str]:
+    from studio.dataset.readers.open import fetched_path, is_hub_name
+
+    path = Path(text).expanduser()
+    if is_hub_name(text):
+        path = fetched_path(text, "").parent
+    yield str(path.absolute())
+    files = sorted(islice(path.rglob("*"), _LISTED_FILES)) if path.is_dir() else [path]
+    for file in files:
+        about = file.stat()
+        yield f"{file} {about.st_size} {about.st_mtime_ns}"
+
+
+def is_stored(folder: Path) -> bool:
+    """Whether a table or a set of examples was written there completely."""
+    return (folder / "table.json").is_file() or (folder / "about.json").is_file()
+
+
+# Tables
+
+
+def write_table(stream: Stream, folder: Path, progress: Callable[[int, int], None]) -> None:
+    """Write every row of a stream; `progress` hears rows done and rows in all. Raises OSError and `ProblemError`."""
+    with _staged(folder) as staging:
+        schema = text_schema(stream.columns)
+        with pa.OSFile(str(staging / "table.arrow"), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+            done = 0
+            for batch in stream.batches:
+                writer.write_batch(batch)
+                done += batch.num_rows
+                progress(done, stream.count)
+        about = _About(
+            path=stream.path,
+            format=stream.format,
+            encoding=stream.encoding,
+            delimiter=stream.delimiter,
+            sheet=stream.sheet,
+            sheets=stream.sheets,
+            notes=stream.notes,
+            doubts=stream.doubts,
+        )
+        (staging / "table.json").write_text(about.model_dump_json(), encoding="utf-8")
+    _forget_old(folder, KEPT_TABLES)
+
+
+def open_table_at(folder: Path) -> Table:
+    """A stored table, its rows still on disk. Raises OSError and ValueError where it isn't there or is damaged."""
+    about = _About.model_validate_json((folder / "table.json").read_bytes())
+    whole = _mapped(folder / "table.arrow")
+    os.utime(folder)  # used last, forgotten last
+    return Table(
+        path=about.path,
+        format=about.format,
+        columns=tuple(whole.column_names),
+        rows=ArrowRows(whole),
+        encoding=about.encoding,
+        delimiter=about.delimiter,
+        sheet=about.sheet,
+        sheets=about.sheets,
+        notes=about.notes,
+        doubts=about.doubts,
+    )
+
+
+# Examples
+
+
+class StoredExamples(OnDemand[Example]):
+    """Examples that stay on disk until they are looked at. `row(i)` is the number of the file's row of the i-th."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._table = _mapped(folder / "examples.arrow")
+        self._json = self._table.column("example")
+
+    @property
+    def about(self) -> ExamplesAbout:
+        return ExamplesAbout.model_validate_json((self.folder / "about.json").read_bytes())
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def _at(self, positions: range) -> Iterator[Example]:
+        return (Example.model_validate_json(self._json[position].as_py()) for position in positions)
+
+    def __iter__(self) -> Iterator[Example]:
+        return (example for _, example in self.numbered())
+
+    def numbered(self) -> Iterator[tuple[int, Example]]:
+        """Each example with the number of its row, a batch at a time."""
+        for row, text in self.lines():
+            yield row, Example.model_validate_json(text)
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """Row numbers with the examples as JSON, as they are frozen."""
+        for batch in self._table.select(["row", "example"]).to_batches(max_chunksize=1_000):
+            yield from zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True)
+
+    @property
+    def rows(self) -> StoredRows:
+        """The number of each example's row in the file, counted from 1."""
+        return StoredRows(self._table.column("row"))
+
+    def listed(self, index: int) -> tuple[str, str]:
+        """Question and answer of one example, at most `LISTED` characters of each."""
+        return self._table.column("question")[index].as_py(), self._table.column("answer")[index].as_py()
+
+    def containing(self, words: Sequence[str]) -> array[int]:
+        """Positions of the examples in which every one of these words stands, in any case."""
+        found = array("i")
+        start = 0
+        for batch in self._table.select(["example"]).to_batches(max_chunksize=20_000):
+            mask = None
+            for word in words:
+                quoted = json.dumps(word, ensure_ascii=False)[1:-1]
+                hit = pc.match_substring(batch.column(0), quoted, ignore_case=True)
+                mask = hit if mask is None else pc.and_(mask, hit)
+            if mask is not None:
+                found.extend(start + i for i in pc.indices_nonzero(mask).to_pylist())
+            start += batch.num_rows
+        return found
+
+    def sorted_by(self, column: str) -> array[int]:
+        """Positions in ascending order of `question`, `answer` or `row`."""
+        return array("i", pc.sort_indices(self._table.column(column)).to_pylist())
+
+    def with_rows(self, rows: Iterable[int]) -> array[int]:
+        """Positions of the examples that came from these rows of the file."""
+        mask = pc.is_in(self._table.column("row"), value_set=pa.array(sorted(set(rows)), pa.int32()))
+        return array("i", pc.indices_nonzero(mask).to_pylist())
+
+    def groups(self) -> array[int] | None:
+        """The group of near-duplicates that each example belongs to; None before they were examined."""
+        file = self.folder / "groups.i32"
+        if not file.is_file():
+            return None
+        groups = array("i")
+        groups.frombytes(file.read_bytes())
+        return groups if len(groups) == len(self) else None
+
+
+class StoredRows(OnDemand[int]):
+    """Row numbers that stay on disk."""
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        self._column = column
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def _at(self, positions: range) -> Iterator[int]:
+        return (self._column[position].as_py() for position in positions)
+
+
+class Kept(NamedTuple):
+    """One example as it lies in the store: the number of its row, the beginnings of question and answer, and JSON."""
+
+    row: int
+    question: str
+    answer: str
+    example: str
+
+
+def kept(row: int, example: Example) -> Kept:
+    """An example as the store keeps it."""
+    text = example.model_dump_json(exclude_defaults=True)
+    # All that is asked: the last turn of a long conversation is often no more than a thank-you.
+    asked = " / ".join(message.content for message in example.messages if message.role == "user")
+    return Kept(row, asked[:LISTED], example.answer[:LISTED], text)
+
+
+def write_examples(
+    examples: Iterable[Kept],
+    folder: Path,
+    about: Callable[[], ExamplesAbout],
+    progress: Callable[[int], None],
+) -> int:
+    """Write examples as they come; `about` is asked after the last one. How many there are. Raises OSError."""
+    with _staged(folder) as staging:
+        written = 0
+        waiting: list[Kept] = []
+
+        def flush() -> None:
+            nonlocal written, waiting
+            if waiting:
+                columns = [
+                    pa.array(cells, field.type)
+                    for cells, field in zip(zip(*waiting, strict=True), _EXAMPLES, strict=True)
+                ]
+                writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=_EXAMPLES))
+            written += len(waiting)
+            waiting = []
+            progress(written)
+
+        with pa.OSFile(str(staging / "examples.arrow"), "wb") as sink, pa.ipc.new_file(sink, _EXAMPLES) as writer:
+            for one in examples:
+                waiting.append(one)
+                if len(waiting) >= BATCH:
+                    flush()
+            flush()
+        (staging / "about.json").write_text(about().model_dump_json(), encoding="utf-8")
+    _forget_old(folder, KEPT_EXAMPLES)
+    return written
+
+
+def write_groups(folder: Path, groups: array[int]) -> None:
+    """Keep the groups of near-duplicates beside the examples. Raises OSError."""
+    staging = folder / f".groups-{uuid.uuid4().hex[:8]}"
+    staging.write_bytes(groups.tobytes())
+    staging.replace(folder / "groups.i32")
+
+
+# Both
+
+
+def _mapped(file: Path) -> pa.Table:
+    try:
+        return pa.ipc.open_file(pa.memory_map(str(file))).read_all()
+    except pa.ArrowException as error:
+        raise ValueError(str(error)) from error
+
+
+@contextmanager
+def _staged(folder: Path) -> Iterator[Path]:
+    """A folder that appears whole or not at all."""
+    staging = folder.with_name(f".new-{folder.name}-{uuid.uuid4().hex[:8]}")
+    staging.mkdir(parents=True)
+    try:
+        yield staging
+        try:
+            staging.rename(folder)
+        except OSError:
+            if not is_stored(folder):  # else another process was quicker and wrote the same
+                raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _forget_old(kept: Path, most: int) -> None:
+    """Keep what was used last, `most` in all; what a killed process left half written goes too."""
+    dated: list[tuple[float, Path]] = []
+    for entry in kept.parent.iterdir():
+        if entry == kept or not entry.is_dir():
+            continue
+        used = entry.stat().st_mtime
+        if not entry.name.startswith("."):
+            if used < time.time() - _STALE:  # else somebody may still be at work with it
+                dated.append((used, entry))
+        elif used < time.time() - _STALE:
+            shutil.rmtree(entry, ignore_errors=True)
+    for _, entry in sorted(dated, reverse=True)[most - 1 :]:
+        shutil.rmtree(entry, ignore_errors=True)

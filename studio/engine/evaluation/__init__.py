@@ -1,0 +1,1 @@
+"""Answers of models, and the exam over the examples set aside."""

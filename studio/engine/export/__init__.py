@@ -1,0 +1,1 @@
+"""Merging what was trained into a model of its own."""

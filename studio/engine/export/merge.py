@@ -1,0 +1,126 @@
+"""Combining base and add-on into one ordinary model, and making sure that it answers as the two did.
+
+The add-on was learned on top of the base's 4-bit weights, so it is added to the numbers that these stand for, not to
+the original 16-bit ones: those it has never seen, and answers change with them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from studio.core.events import Ending, Exported
+from studio.core.jobs import Merge
+from studio.core.problems import Remedy, problem
+from studio.core.run_folder import RunFolder
+from studio.core.storage import require_room, size_of, staged
+from studio.core.translatable import N_
+from studio.dataset.examples import Example, read_frozen, write_frozen
+from studio.engine.evaluation.exam import longest_useful
+from studio.engine.evaluation.generate import Answerer, of_run
+from studio.engine.job_context import Report
+from studio.engine.methods.model import count_parameters, fold_in, in_format, stored_dtype, unpack
+from studio.engine.training.checkpoint import copy_tokenizer
+from studio.models.base_model import locate
+
+if TYPE_CHECKING:
+    from studio.core.recipe.recipe import Recipe
+
+_LICENCES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE")
+
+
+def merge(report: Report, job: Merge) -> Ending | None:
+    """Write the combined model to `job.out`, whole or not at all. Raises `ProblemError`."""
+    run = RunFolder(job.run)
+    if job.out.exists() and (not job.out.is_dir() or any(job.out.iterdir())):
+        raise problem(
+            "merge.out_exists",
+            N_("There is something at {folder} already."),
+            N_("Nothing that is there is overwritten."),
+            N_("Choose another name or an empty folder."),
+            remedy=Remedy.choose_folder,
+            folder=str(job.out),
+        )
+    with report.interruptible():
+        report.phase("loading", N_("Loading the model."), long=True)
+        answerer, recipe = of_run(run)
+        report.write(answerer.device.as_event())
+        examples = _to_compare(run, job.compare)
+        limit = longest_useful(answerer, examples) if examples else 0
+        wanted: list[str] = []
+        if examples:
+            report.phase("answering", N_("Asking the taught model, to compare with later."), long=True)
+            wanted = answerer.answer_all(examples, "after", limit)
+        require_room(job.out, int(2.2 * count_parameters(answerer.before)[1]))
+        report.phase("merging", N_("Combining the add-on with the base model."), long=True)
+        with staged(job.out) as folder:
+            _write(answerer, recipe, folder)
+            del answerer
+        same = None
+        if examples:
+            report.phase("answering", N_("Loading the combined model afresh and asking it the same."), long=True)
+            found = ask_afresh(job.out, examples, limit)
+            same = sum(a == b for a, b in zip(found, wanted, strict=True))
+    report.write(
+        Exported(
+            to="merged",
+            folder=str(job.out),
+            size=size_of(job.out),
+            compared=len(examples) if examples else None,
+            same=same,
+        ),
+        durable=True,
+    )
+    return None
+
+
+def _write(answerer: Answerer, recipe: Recipe, folder: Path) -> None:
+    assert answerer.after is not None
+    base = locate(recipe.model)
+    dtype = stored_dtype(base)
+    plain = answerer.after
+    if answerer.after is answerer.before:
+        unpack(answerer.after, answerer.device.dtype, torch.device("cpu"))
+        plain = fold_in(answerer.after, dtype)
+    in_format(plain, dtype)
+    plain.save_pretrained(folder, max_shard_size="5GB")
+    copy_tokenizer(base, folder)
+    for name in (*_LICENCES, "generation_config.json"):
+        if (base / name).is_file():
+            shutil.copyfile(base / name, folder / name)
+
+
+def _to_compare(run: RunFolder, count: int) -> list[Example]:
+    """Questions to ask both models: held-out ones, or learned ones where none were set aside."""
+    for file in (run.held_out_data, run.train_data):
+        found = [e for e in read_frozen(file) if e.messages] if file.is_file() else []
+        if found:
+            return found[:count]
+    return []
+
+
+def ask_afresh(model: Path, examples: Sequence[Example], limit: int) -> list[str]:
+    """Greedy answers of the model in `model`, loaded by a fresh process. Raises `ProblemError` if it can't be."""
+    with tempfile.TemporaryDirectory(prefix="studio-compare-") as scratch:
+        questions, answers = Path(scratch) / "examples.jsonl", Path(scratch) / "answers.json"
+        write_frozen(questions, examples)
+        arguments = [str(model), str(questions), str(answers), str(limit)]
+        done = subprocess.run([sys.executable, "-m", "studio.engine.export.reload", *arguments], check=False)
+        if done.returncode != 0 or not answers.is_file():
+            raise problem(
+                "merge.not_loadable",
+                N_("The combined model was saved but couldn't be loaded again."),
+                N_("The log says why. The add-on itself is untouched."),
+                N_("Try again. Usually there was too little memory for a second copy."),
+                remedy=Remedy.try_again,
+            )
+        found: list[str] = json.loads(answers.read_text(encoding="utf-8"))
+        return found

@@ -1,0 +1,28 @@
+"""Answers of a model folder in a process of its own, loaded as any other program would load it.
+
+`python -m studio.engine.export.reload MODEL EXAMPLES ANSWERS LIMIT`: reads examples (JSON lines, as frozen), writes
+their greedy answers as a JSON list.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+
+def main(arguments: list[str]) -> int:
+    from studio.engine.__main__ import prepare_environment
+
+    prepare_environment(online=False)
+    from studio.dataset.examples import read_frozen
+    from studio.engine.evaluation.generate import of_folder
+
+    model, examples, answers, limit = arguments
+    found = of_folder(Path(model)).answer_all(read_frozen(Path(examples)), "before", int(limit))
+    Path(answers).write_text(json.dumps(found), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Downloads: models, data sets, the starter model."""

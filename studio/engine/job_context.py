@@ -1,0 +1,260 @@
+"""What a job says and hears: its journal, its heartbeat, its mailbox, and exactly one ending."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib.metadata
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+import psutil
+
+from studio.core.command_queue import Mailbox
+from studio.core.events import (
+    Ask,
+    Command,
+    CommandReceived,
+    Ending,
+    Event,
+    Failed,
+    Finished,
+    Noticed,
+    PhaseChanged,
+    ProcessStarted,
+    Progressed,
+    SaveNow,
+    Stop,
+    StopAnswer,
+    Stopped,
+)
+from studio.core.problems import Problem, ProblemError, Remedy
+from studio.core.run_folder import JobFolder
+from studio.core.translatable import N_, sentence, type_of_value
+
+HEARTBEAT = 2.0
+"""Seconds between two touches of the heartbeat file."""
+
+LISTENING = 0.1
+"""Seconds between two looks into the mailbox."""
+
+_VERSIONS_OF = ("torch", "transformers", "peft", "bitsandbytes", "trl", "accelerate", "datasets", "tokenizers")
+
+Phase = PhaseChanged.model_fields["phase"].annotation
+
+
+class StopRequested(BaseException):
+    """Raised in the main thread where the job may be left at once. Not an Exception: no library may swallow it."""
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what the numbers depend on, without importing any of it."""
+    found = {"python": sys.version.split()[0]}
+    for name in _VERSIONS_OF:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def boot_id() -> str:
+    """The same until the computer restarts: the kernel's own id on Linux, else the time of the start."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return str(int(psutil.boot_time()))
+
+
+class Report:
+    """One job's line to whoever follows it. Use `run`, which writes the first event and the ending."""
+
+    def __init__(self, folder: JobFolder, job: str) -> None:
+        self.folder = folder
+        self.job = job
+        self.keep = True
+        self._writer = folder.writer()
+        self._writing = threading.Lock()
+        self._mailbox = Mailbox(folder)
+        self._waiting: list[Command] = []
+        self._arrived = threading.Condition()
+        self._stopping = False
+        self._interruptible = False
+        self._closed = threading.Event()
+        self._parent: int | None = None
+
+    def end_with_parent(self) -> None:
+        """Stop when the process that started this job is gone: for jobs that are of no use without it."""
+        self._parent = os.getppid()
+
+    # Telling
+
+    def write(self, event: Event, *, durable: bool = False) -> None:
+        """Append to the journal, from any thread."""
+        with self._writing:
+            self._writer.write(event, durable=durable)
+
+    def phase(self, phase: str, text: str, *, long: bool = False, **values: type_of_value) -> None:
+        """Say what is done now; also the place where a waiting stop is obeyed."""
+        self.obey_stop()
+        event = PhaseChanged.model_validate({"phase": phase, "text": sentence(text, **values), "long": long})
+        self.write(event)
+
+    def notice(self, code: str, text: str, **values: type_of_value) -> None:
+        self.write(Noticed(code=code, text=sentence(text, **values)))
+
+    def progress(self, done: int, total: int | None, unit: str, text: str, **values: type_of_value) -> None:
+        self.write(Progressed(done=done, total=total, unit=unit, text=sentence(text, **values)))
+
+    # Listening
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping
+
+    def obey_stop(self) -> None:
+        """Raise `StopRequested` when somebody asked for it."""
+        if self._stopping:
+            raise StopRequested
+
+    @contextlib.contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Inside, a stop raises `StopRequested` at the next line of Python instead of waiting to be asked for.
+        Nothing in here may leave half-written state behind."""
+        before, self._interruptible = self._interruptible, True
+        try:
+            self.obey_stop()
+            yield
+        finally:
+            self._interruptible = before
+
+    def commands(self, wait: float = 0.0) -> list[Command]:
+        """Commands other than Stop that arrived since the last call; waits up to `wait` seconds for the first."""
+        with self._arrived:
+            if not self._waiting and wait > 0 and not self._stopping:
+                self._arrived.wait(wait)
+            taken, self._waiting = self._waiting, []
+            return taken
+
+    def _listen(self) -> None:
+        last = 0.0
+        while not self._closed.wait(LISTENING):
+            now = time.monotonic()
+            if now - last >= HEARTBEAT:
+                last = now
+                with contextlib.suppress(OSError):
+                    self.folder.heartbeat.touch()
+                if self._parent is not None and not self._parent_lives(self._parent):
+                    self._request_stop()
+            for command in self._mailbox.take():
+                self.write(CommandReceived(id=command.id, command=command.type))
+                match command:
+                    case Stop():
+                        self.keep = command.keep
+                        self._request_stop()
+                    case Ask() | StopAnswer() | SaveNow():
+                        with self._arrived:
+                            self._waiting.append(command)
+                            self._arrived.notify_all()
+
+    @staticmethod
+    def _parent_lives(parent: int) -> bool:
+        # elsewhere than under Windows an orphan is given to another process
+        return psutil.pid_exists(parent) if sys.platform == "win32" else os.getppid() == parent
+
+    def _request_stop(self) -> None:
+        # The handler runs in the main thread, so that a stop by mail and one by signal are the same thing.
+        if not self._closed.is_set():
+            signal.raise_signal(signal.SIGTERM) if sys.platform == "win32" else os.kill(os.getpid(), signal.SIGTERM)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._stopping = True
+        if self._interruptible:
+            self._interruptible = False
+            raise StopRequested
+
+    # The whole job
+
+    def run(self, work: Callable[[Report], Ending | None]) -> int:
+        """Do `work` and write the ending. Returns the exit code: 0 done or stopped, 2 a problem."""
+        previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+        process = psutil.Process()
+        self.write(
+            ProcessStarted(
+                job=self.job,
+                pid=process.pid,
+                started=process.create_time(),
+                boot_id=boot_id(),
+                versions=library_versions(),
+            )
+        )
+        self.folder.heartbeat.touch()
+        listener = threading.Thread(target=self._listen, name="listener", daemon=True)
+        listener.start()
+        try:
+            ending = self._attempt(work)
+        finally:
+            self._closed.set()
+            listener.join()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        self.write(ending, durable=True)
+        self._writer.close()
+        return 2 if isinstance(ending, Failed) else 0
+
+    def _attempt(self, work: Callable[[Report], Ending | None]) -> Ending:
+        try:
+            return work(self) or Finished()
+        except StopRequested:
+            return Stopped()
+        except ProblemError as error:
+            traceback.print_exc()
+            return Failed(problem=error.problem)
+        except Exception as error:
+            traceback.print_exc()
+            return Failed(problem=problem_of(error))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on the card or in the computer; torch has no single type for both."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+
+
+def problem_of(error: Exception) -> Problem:
+    """An exception that no part of the job put into words itself, as well as its type tells."""
+    if is_out_of_memory(error):
+        return Problem(
+            code="engine.out_of_memory",
+            what=N_("This computer ran out of memory for this run."),
+            why=N_("The model, the examples computed at once and their length need more than there is."),
+            fix=N_(
+                "Choose fewer examples at once, a shorter longest example, the memory saver, or a smaller model. "
+                "What was saved before is kept."
+            ),
+            remedy=Remedy.see_settings,
+        )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Problem(
+            code="engine.disk_full",
+            what=N_("The disk is full."),
+            why=N_("The computer says: {reason}"),
+            fix=N_("Free some space and start again. What was saved before is kept."),
+            values={"reason": str(error)[:300]},
+            remedy=Remedy.try_again,
+        )
+    return Problem(
+        code="engine.unexpected",
+        what=N_("Something went wrong that the program didn't expect."),
+        why=N_("It says: {reason}"),
+        fix=N_("Nothing that was saved is lost. The log has the details; try again, or report it with the log."),
+        values={"reason": (str(error) or type(error).__name__)[:300]},
+        remedy=Remedy.open_log,
+    )

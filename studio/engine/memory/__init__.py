@@ -1,0 +1,1 @@
+"""What a training step needs: traced without a card, probed on one."""

@@ -1,0 +1,118 @@
+"""A model as a training step needs it, without its numbers: any that transformers can build from a config."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import bitsandbytes as bnb
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
+from transformers.quantizers.auto import AutoHfQuantizer
+
+from studio.core.jobs import TracedWork
+from studio.core.problems import ProblemError, Remedy, problem
+from studio.core.recipe.method import Method
+from studio.core.translatable import N_
+from studio.engine.device import DTYPES
+from studio.engine.memory.fake_layers import EightBit, FourBit
+from studio.engine.methods.model import Network, add_adapter
+
+
+def read_config(place: Path) -> Any:
+    """The config of a model's folder, or of a config.json alone. Raises `ProblemError` where it can't be traced."""
+    file = place / "config.json" if place.is_dir() else place
+    try:
+        tree = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise cannot_tell(str(error)) from error
+    if not isinstance(tree, dict) or not isinstance(tree.get("model_type"), str):
+        raise cannot_tell("config.json names no model_type")
+    if tree.get("quantization_config"):
+        raise cannot_tell("the model is stored in a compressed form already")
+    kind = tree["model_type"]
+    settings = {name: value for name, value in tree.items() if name not in ("model_type", "auto_map")}
+    try:
+        return AutoConfig.for_model(kind, **settings)
+    except Exception as error:  # whatever a config's own code makes of what stands in the file
+        raise cannot_tell(str(error)) from error
+
+
+def skeleton(config: Any, work: TracedWork) -> Network:
+    """The model with its adapters, ready to learn, on the device "meta": layers and shapes, nothing else.
+
+    Raises `ProblemError` for architectures that transformers can't build as a model that answers in text.
+    """
+    try:
+        with torch.device("meta"):
+            model: Network = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
+                config, dtype=DTYPES[work.base_dtype], attn_implementation=work.attention_name, trust_remote_code=False
+            )
+            if work.quantised:
+                _quantise(model, work)
+    except Exception as error:  # any of some hundred architectures may object in a way of its own
+        raise cannot_tell(str(error)) from error
+    model.config.use_cache = False
+    model.requires_grad_(work.method == "full")
+    if work.stock and work.quantised:
+        for parameter in model.parameters():  # what peft's prepare_model_for_kbit_training does
+            if parameter.dtype in (torch.float16, torch.bfloat16):
+                parameter.data = parameter.data.float()
+    if work.method == "full":
+        return model
+    method = Method(
+        rank=max(1, min(work.rank, 256)), target_modules=",".join(work.targets), dropout=0.1 if work.dropout else 0
+    )
+    with torch.device("meta"):
+        return add_adapter(model, method)
+
+
+def fill(model: Network) -> None:
+    """Fake tensors in place of the skeleton's parameters and buffers; one that stands in two places stays one. Call it
+    inside `FakeTensorMode`."""
+    made: dict[int, Any] = {}
+    for module in model.modules():
+        for name, parameter in list(module._parameters.items()):
+            if parameter is not None:
+                if id(parameter) not in made:
+                    empty = torch.empty(parameter.shape, dtype=parameter.dtype)
+                    made[id(parameter)] = torch.nn.Parameter(empty, requires_grad=parameter.requires_grad)
+                module._parameters[name] = made[id(parameter)]
+        for name, buffer in list(module._buffers.items()):
+            if buffer is not None:
+                if id(buffer) not in made:
+                    made[id(buffer)] = torch.empty(buffer.shape, dtype=buffer.dtype)
+                module._buffers[name] = made[id(buffer)]
+
+
+def _quantise(model: Network, work: TracedWork) -> None:
+    if work.method == "qlora":
+        settings = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=work.double_quantization,
+            bnb_4bit_compute_dtype=DTYPES[work.compute_dtype],
+        )
+    else:
+        settings = BitsAndBytesConfig(load_in_8bit=True)  # type: ignore[no-untyped-call]
+    AutoHfQuantizer.from_config(settings).preprocess_model(model=model, device_map=None)
+    model.is_loaded_in_4bit, model.is_loaded_in_8bit = work.method == "qlora", work.method == "lora-8bit"
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, bnb.nn.Linear4bit):
+                setattr(parent, name, FourBit(child))
+            elif isinstance(child, bnb.nn.Linear8bitLt):
+                setattr(parent, name, EightBit(child))
+
+
+def cannot_tell(reason: str) -> ProblemError:
+    """The problem to raise where a model can't be gone through."""
+    return problem(
+        "trace.cannot_tell",
+        N_("How much memory this model needs can't be told by going through it."),
+        N_("The library that builds it says: {reason}"),
+        N_("The calculated figure stays. A 30-second trial on the card measures the real one."),
+        remedy=Remedy.choose_model,
+        reason=reason.strip()[:400],
+    )

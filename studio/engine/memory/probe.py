@@ -1,0 +1,262 @@
+"""The proven answer: the longest batch of a run computed twice, forward, backward and optimizer, before the run
+proper. It tells the real peak of memory and the real pace, and leaves everything exactly as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import math
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy
+import psutil
+import torch
+import transformers
+
+from studio.core.events import Ending, TrialDone
+from studio.core.jobs import Trial
+from studio.core.problems import ProblemError, Remedy, problem
+from studio.core.run_folder import RunFolder
+from studio.core.translatable import N_
+from studio.engine.device import Device
+from studio.engine.job_context import Report, is_out_of_memory
+from studio.engine.methods.model import add_adapter, load_base
+from studio.engine.training.dataset import SimilarLengths, as_rows, collate
+from studio.engine.training.plan import Plan, plan_of, trainer_for
+from studio.engine.training.trainer import Conduct, Teacher
+from studio.tokenization.encoding import NOT_LEARNED
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+PATIENCE = 15.0
+"""Seconds. On a processor, a first step slower than this isn't followed by a second."""
+
+
+class _Enough(BaseException):
+    """The trial is over and no training is to follow. Not an Exception: no library may swallow it."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """Seconds of the longest batch: its forward and backward pass, and the optimizer."""
+
+    learning: float
+    optimizing: float
+
+
+def trial(report: Report, job: Trial) -> Ending | None:
+    """Do the job: one `TrialDone` event for the run in `job.run`, which stays as it is. Raises `ProblemError`."""
+    run = RunFolder(job.run)
+    with report.interruptible():
+        report.phase("reading", N_("Reading the examples."))
+        plan, device = plan_of(report, run)
+        report.phase("loading", N_("Loading the base model."), long=True)
+        transformers.set_seed(plan.recipe.training.seed)
+        model: PeftModel = add_adapter(load_base(plan.base, plan.recipe.method, device), plan.recipe.method)
+    conduct = Conduct(report, device, lambda _: None, plan.save_every)
+    trainer = trainer_for(report, RunFolder(report.folder.path), plan, model, device, conduct)
+    conduct.step = trainer.step
+
+    def only_try() -> None:
+        try_longest(report, trainer, plan, device)
+        raise _Enough
+
+    conduct.begin = only_try
+    with contextlib.suppress(_Enough), report.interruptible():
+        trainer.train()
+    return None
+
+
+def try_longest(report: Report, trainer: Teacher, plan: Plan, device: Device) -> TrialDone:
+    """Two steps of the longest batch with the trainer's own model and optimizer, told as an event.
+
+    Call it when the trainer has prepared both and has taken no step yet. Afterwards weights, optimizer, random numbers
+    and counts are what they were. Raises `ProblemError` with code memory.trial_failed when memory runs out.
+    """
+    report.phase("preparing", N_("Trying the longest examples first, to see that they fit."), long=True)
+    inputs = longest_batch(plan)
+    failed = False
+    with _unchanged(trainer):
+        if device.is_cuda:
+            torch.cuda.reset_peak_memory_stats()
+        try:
+            rounds = [one_round(trainer, inputs)]
+            if device.is_cuda or sum((rounds[0].learning, rounds[0].optimizing)) < PATIENCE:
+                rounds.append(one_round(trainer, inputs))
+            done = _measured(plan, device, inputs, rounds[-1])
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            failed = True  # dealt with outside: the exception holds tensors
+    if failed:
+        gc.collect()
+        if device.is_cuda:
+            torch.cuda.empty_cache()
+        raise out_of_memory(plan, inputs)
+    report.write(done)
+    return done
+
+
+def longest_batch(plan: Plan) -> dict[str, torch.Tensor]:
+    """As many of the longest examples as are computed at once: no batch of any pass needs more."""
+    longest = sorted(plan.lessons.encoded, key=lambda e: len(e.ids), reverse=True)[: plan.batch]
+    return collate(as_rows(longest))
+
+
+def out_of_memory(plan: Plan, inputs: dict[str, torch.Tensor]) -> ProblemError:
+    """What to say when the longest batch doesn't fit."""
+    rows, length = inputs["input_ids"].shape
+    settings = plan.recipe.training
+    helps = N_("Choose a smaller base model, or end other programs that use the card, then start again.")
+    if plan.batch > 1:
+        helps = N_(
+            'Choose fewer "Examples at once" and more "Batches per step": slower, with the same result. Or choose a '
+            'shorter "Longest example kept whole", or a smaller base model.'
+        )
+    elif not settings.activation_checkpointing:
+        helps = N_('Turn on "Compute twice to save memory": a third slower, with the same result.')
+    elif plan.recipe.method.kind != "qlora":
+        helps = N_('Turn on the "Memory saver": 4-bit weights need a quarter of the memory.')
+    elif length > 256:
+        helps = N_('Choose a shorter "Longest example kept whole", or a smaller base model.')
+    return problem(
+        "memory.trial_failed",
+        N_("The longest examples of this run don't fit into memory."),
+        N_("{rows} at once with up to {length} tokens each were tried before the run; nothing was changed or lost."),
+        helps,
+        remedy=Remedy.see_settings,
+        rows=int(rows),
+        length=int(length),
+    )
+
+
+def padded_tokens(plan: Plan) -> int:
+    """Tokens that one pass computes, padding included."""
+    training = plan.recipe.training
+    lengths = plan.lessons.lengths
+    order = list(SimilarLengths(lengths, plan.batch, training.seed))
+    batches = (order[i : i + plan.batch] for i in range(0, len(order), plan.batch))
+    return sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
+
+
+def _measured(plan: Plan, device: Device, inputs: dict[str, torch.Tensor], last: Round) -> TrialDone:
+    tokens = inputs["input_ids"].numel()
+    passes = plan.total_steps / max(1, plan.steps_per_pass)
+    learning = last.learning * padded_tokens(plan) / tokens * passes
+    peak, reserved = peak_resident(), None
+    if device.is_cuda:
+        peak, reserved = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
+    return TrialDone(
+        device="cuda" if device.is_cuda else "cpu",
+        peak=peak,
+        reserved=reserved,
+        process=on_card() if device.is_cuda else None,
+        step_seconds=last.learning * plan.accumulation + last.optimizing,
+        run_seconds=learning + last.optimizing * plan.total_steps,
+        tokens=tokens,
+    )
+
+
+def one_round(trainer: Teacher, inputs: dict[str, torch.Tensor]) -> Round:
+    model, optimizer = trainer.model_wrapped, trainer.optimizer
+    began = time.monotonic()
+    count = (inputs["labels"] != NOT_LEARNED).sum().to(trainer.args.device)
+    # Where several batches make a step, all but the first find gradients there: two show what that takes.
+    batches = 2 if trainer.args.device.type == "cuda" and trainer.args.gradient_accumulation_steps > 1 else 1
+    for _ in range(batches):
+        # past the teacher's own step, which counts what is learned
+        super(Teacher, trainer).training_step(model, dict(inputs), num_items_in_batch=count)
+    if trainer.args.max_grad_norm:
+        trainer._clip_grad_norm(model)
+    _wait(trainer)
+    learned = time.monotonic()
+    learning = (learned - began) / batches
+    optimizer.step()
+    model.zero_grad(set_to_none=True)
+    _wait(trainer)
+    return Round(learning, time.monotonic() - learned)
+
+
+def _wait(trainer: Teacher) -> None:
+    if trainer.args.device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+@contextlib.contextmanager
+def _unchanged(trainer: Teacher) -> Iterator[None]:
+    """Afterwards, whatever a step changes is what it was before: bit for bit."""
+    model = trainer.model
+    learning = [p for p in model.parameters() if p.requires_grad]
+    weights = [p.detach().to("cpu", copy=True) for p in learning]  # not on the card, where they would count
+    chances = (random.getstate(), numpy.random.get_state(), torch.get_rng_state())
+    on_cards = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    scaler = getattr(trainer.accelerator, "scaler", None)
+    scaling = dict(vars(scaler)) if scaler is not None else {}
+    tokens = trainer._total_train_tokens
+    training = bool(model.training)
+    try:
+        yield
+    finally:
+        model.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for parameter, weight in zip(learning, weights, strict=True):
+                parameter.copy_(weight)
+        _forget(trainer.optimizer)
+        if scaler is not None:
+            vars(scaler).clear()
+            vars(scaler).update(scaling)
+            scaler._per_optimizer_states.clear()
+        random.setstate(chances[0])
+        numpy.random.set_state(chances[1])
+        torch.set_rng_state(chances[2])
+        if on_cards:
+            torch.cuda.set_rng_state_all(on_cards)
+        trainer._metrics["train"].clear()
+        trainer._total_train_tokens = tokens
+        trainer.step.gradient_norm = math.nan
+        model.train(training)
+
+
+def _forget(optimizer: Any) -> None:
+    """The optimizer's memory as it is before any step."""
+    inner = getattr(optimizer, "optimizer", optimizer)
+    if not hasattr(inner, "page_mng"):
+        inner.state.clear()
+        return
+    # bitsandbytes never gives paged memory back, so what it has is emptied and used again
+    for state in inner.state.values():
+        for name, value in state.items():
+            if name == "step":
+                state[name] = 0
+            elif torch.is_tensor(value) and not name.startswith("qmap"):
+                value.zero_()
+
+
+def peak_resident() -> int:
+    """The most memory that this process has held so far in the computer, in bytes."""
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(most if sys.platform == "darwin" else most * 1024)
+
+
+def on_card() -> int | None:
+    """What the driver says that this process holds on the card, in bytes; None where it doesn't tell."""
+    with contextlib.suppress(Exception):  # any of the driver's many refusals means the same here
+        import pynvml
+
+        pynvml.nvmlInit()
+        card = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(0).uuid}")
+        for process in pynvml.nvmlDeviceGetComputeRunningProcesses(card):
+            if process.pid == os.getpid() and process.usedGpuMemory:
+                return int(process.usedGpuMemory)
+    return None

@@ -1,0 +1,258 @@
+"""The traced answer: a training step gone through on tensors without content, and every byte that it holds counted.
+
+No card is needed, no weights, and nothing is computed: seconds for a model of one or two billion parameters. What
+there is no formula for (grouped attention, sliding windows, experts, odd heads) is covered because the model's own
+code runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from transformers import masking_utils
+from trl.trainer.utils import add_fused_lm_head
+
+from studio.core.events import Ending, Traced
+from studio.core.jobs import Trace, TracedWork
+from studio.core.translatable import N_
+from studio.engine.device import DTYPES
+from studio.engine.job_context import Report
+from studio.engine.memory import card_kernels
+from studio.engine.memory.allocator import replayed
+from studio.engine.memory.fake_layers import EightBit, FourBit
+from studio.engine.memory.live_memory import LiveMemory
+from studio.engine.memory.meta_model import cannot_tell, fill, read_config, skeleton
+from studio.engine.methods.model import Network
+from studio.engine.training.loss import learned_loss
+
+LEAST_8BIT = 4096
+"""bitsandbytes keeps the state of parameters with fewer numbers than this in float32."""
+
+LEAST_PAGED = 100_000
+"""and doesn't page the state of parameters with fewer numbers than this."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Bytes: `parts` add up to `peak`; `paged` is optimizer state beside it; `reserved` is what PyTorch holds on a card
+    for it. `seconds` it took to find out."""
+
+    peak: int
+    parts: dict[str, int]
+    paged: int
+    reserved: int | None
+    seconds: float
+
+
+def trace(report: Report, job: Trace) -> Ending | None:
+    """Do the job: one `Traced` event. Raises `ProblemError` where the model can't be built or gone through."""
+    report.phase("preparing", N_("Going through a training step to count its memory."))
+    with report.interruptible():
+        found = traced(job.config, job.work)
+    report.write(
+        Traced(peak=found.peak, parts=found.parts, paged=found.paged, reserved=found.reserved, seconds=found.seconds)
+    )
+    return None
+
+
+def traced(place: Path, work: TracedWork) -> Measured:
+    """The memory of one step of `work` on the model whose config lies at `place`, the optimizer's state included."""
+    return traced_config(read_config(place), work)
+
+
+def traced_config(config: Any, work: TracedWork, *, grouped: bool = True) -> Measured:
+    """The same for a config at hand. `grouped`: see `card_kernels.attention`."""
+    began = time.monotonic()
+    most = work.batch * (work.length - 1)
+    learned = most if work.learned is None else min(work.learned, most)
+    memory = LiveMemory(card_kernels.answers(learned))
+    kernels = card_kernels.on_card(work.card, grouped=grouped) if work.device == "cuda" else contextlib.nullcontext()
+    model = skeleton(config, work)
+    with FakeTensorMode(allow_non_fake_inputs=True), kernels, _one_example_a_row():
+        try:
+            fill(model)
+            step = _Step(model, work, memory)
+            step.go()
+        except Exception as error:  # any of some hundred architectures may do what can't be done without content
+            raise cannot_tell(f"{type(error).__name__}: {error}") from error
+        parts = memory.parts()
+        peak = memory.peak
+    reserved = None
+    if work.device == "cuda":
+        library = card_kernels.product_workspace(work.card)
+        parts["workspace"] = parts.get("workspace", 0) + library
+        expandable = not work.stock and sys.platform != "win32"  # see `__main__.prepare_environment`
+        held = replayed(memory.requests(), memory.restarted_at, expandable)
+        parts["overhead"] = max(0, held.peak_allocated - peak)
+        peak += parts["overhead"] + library
+        reserved = held.peak_reserved + library
+    return Measured(peak, parts, step.paged, reserved, time.monotonic() - began)
+
+
+@contextlib.contextmanager
+def _one_example_a_row() -> Iterator[None]:
+    """Transformers looks whether several examples stand in one row, which content alone can tell; none do."""
+    look = masking_utils.find_packed_sequence_indices
+    masking_utils.find_packed_sequence_indices = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        masking_utils.find_packed_sequence_indices = look
+
+
+class _Step:
+    """One training step as the trainer makes it, with a name for whatever it holds."""
+
+    def __init__(self, model: Network, work: TracedWork, memory: LiveMemory) -> None:
+        self.model = model
+        self.work = work
+        self.memory = memory
+        self.paged = 0
+        self._learning = [p for p in model.parameters() if p.requires_grad]
+        self._loss: Callable[[dict[str, Any]], Any] = {
+            "tiled": self._tiled,
+            "learned_positions": self._learned_positions,
+            "full": self._full,
+        }[work.loss]
+
+    def go(self) -> None:
+        work, memory, model = self.work, self.memory, self.model
+        self._register()
+        if work.checkpointing:
+            if work.method != "full":
+                model.enable_input_require_grads()
+            model.activation_checkpointing_enable()
+        if work.loss == "tiled":
+            plain = model if work.method == "full" else model.get_base_model()
+            add_fused_lm_head(plain, outputs=("log_probs", "entropy", "is_top1"))
+        model.train()
+        optimizer_step = self._optimizer()
+        with memory:
+            with memory.labelled("activations"):
+                inputs = self._inputs()
+            if work.accumulates:
+                for parameter in self._learning:
+                    parameter.grad = torch.empty_like(parameter)
+                memory.relabel((p.grad for p in self._learning if p.grad is not None), "gradients")
+            memory.restart()
+            mark = memory.mark()
+            with self._naming_logits(), self._autocast():
+                loss = self._loss(inputs)
+            memory.relabel_living("activations", since=mark)
+            loss.backward()
+            memory.relabel((p.grad for p in self._learning if p.grad is not None), "gradients")
+            del loss
+            if not work.stock:
+                torch.nn.utils.clip_grad_norm_(self._learning, 1.0, foreach=work.device == "cuda")
+            optimizer_step()
+
+    # Its parts
+
+    def _register(self) -> None:
+        """Weights by kind. Frozen parameters of a 4-bit base that aren't 4-bit themselves are "unquantised"."""
+        memory, work = self.memory, self.work
+        for module in self.model.modules():
+            if isinstance(module, FourBit | EightBit):
+                memory.count_all([module.weight], "weights")
+                memory.count_all(module.buffers(recurse=False), "constants")
+        for name, parameter in self.model.named_parameters():
+            adapter = "lora_" in name and parameter.requires_grad
+            memory.count_all([parameter], "adapters" if adapter else "unquantised" if work.quantised else "weights")
+        memory.count_all(self.model.buffers(), "unquantised" if work.quantised else "weights")
+
+    def _inputs(self) -> dict[str, Any]:
+        shape = (self.work.batch, self.work.length)
+        inputs = {name: torch.zeros(shape, dtype=torch.long) for name in ("input_ids", "labels")}
+        inputs["attention_mask"] = torch.ones(shape, dtype=torch.long)
+        return inputs
+
+    def _autocast(self) -> Any:
+        # On a card accelerate and the trainer do the same. Fake tensors lie on the processor, whatever they stand for.
+        mixed = not self.work.stock and self.work.compute_dtype != "float32"
+        return torch.autocast("cpu", DTYPES[self.work.compute_dtype] if mixed else torch.bfloat16, enabled=mixed)
+
+    def _tiled(self, inputs: dict[str, Any]) -> Any:
+        scored = self.model(**self._masked(inputs), fused_lm_head=True)
+        return -scored.log_probs.sum() / self.work.batch
+
+    def _learned_positions(self, inputs: dict[str, Any]) -> Any:
+        scored = learned_loss(self.model, self._masked(inputs), head_of=self.model)
+        return scored.total / max(1, scored.count)
+
+    def _full(self, inputs: dict[str, Any]) -> Any:
+        # whoever calls a plain model holds its output, the logits with it, until the backward pass is over
+        self._output = self.model(**self._masked(inputs))
+        return self._output.loss
+
+    def _masked(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Transformers drops a mask that masks nothing; without content it couldn't know."""
+        return inputs if self.work.padded else {**inputs, "attention_mask": None}
+
+    @contextlib.contextmanager
+    def _naming_logits(self) -> Iterator[None]:
+        """What is made between the last layer and the end of the forward pass has to do with logits."""
+        head = self.model.get_output_embeddings()
+        if head is None:
+            yield
+            return
+
+        def begin(*_: Any) -> None:
+            self.memory.label = "logits"
+
+        hook = head.register_forward_pre_hook(begin)
+        try:
+            yield
+        finally:
+            hook.remove()
+            self.memory.label = "workspace"
+
+    def _optimizer(self) -> Callable[[], None]:
+        """State as the optimizer will hold it, there before the step as in every step but the first."""
+        work, memory = self.work, self.memory
+        if work.optimizer == "adamw":
+            fused = not work.stock
+            optimizer = torch.optim.AdamW(self._learning, lr=1e-4, fused=fused, foreach=None if fused else True)
+            for parameter in self._learning:
+                parameter.grad = torch.empty_like(parameter)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            state = [v for values in optimizer.state.values() for v in values.values() if torch.is_tensor(v)]
+            # unless fused, the count of steps stays in the computer's own memory
+            memory.count_all([v for v in state if fused or v.dim()], "optimizer")
+            return lambda: optimizer.step() and None
+        state, paged = bitsandbytes_state(self._learning, work.optimizer)
+        memory.count_all(state, "optimizer")
+        self.paged = sum(t.numel() * t.element_size() for t in paged)
+        self._state = (state, paged)
+        return lambda: None  # its kernels change everything in place
+
+
+def bitsandbytes_state(parameters: list[Any], name: str) -> tuple[list[Any], list[Any]]:
+    """The tensors of bitsandbytes' AdamW for `parameters`: those on the card, and those that are paged.
+
+    8 bits: two of one byte a number with a float32 for each 256 of them, small parameters two of four bytes; and two
+    tables of 256 for them all.
+    """
+    on_card: list[Any] = []
+    paged: list[Any] = []
+    eight = "8bit" in name
+    for parameter in parameters:
+        count = parameter.numel()
+        small = count < LEAST_8BIT
+        where = paged if name.startswith("paged") and count >= LEAST_PAGED else on_card
+        dtype = torch.uint8 if eight and not small else torch.float32
+        where += [torch.empty(count, dtype=dtype) for _ in range(2)]
+        if dtype is torch.uint8:
+            on_card += [torch.empty(math.ceil(count / 256)) for _ in range(2)]
+    if eight:
+        on_card += [torch.empty(256), torch.empty(256)]
+    return on_card, paged

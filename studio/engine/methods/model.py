@@ -1,0 +1,208 @@
+"""Models as the jobs need them: the base, quantised or not, with or without an add-on that learns."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import bitsandbytes as bnb
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+from studio.core.problems import Remedy, problem
+from studio.core.recipe.method import Method
+from studio.core.translatable import N_
+from studio.engine.device import Device
+
+Network: TypeAlias = Any
+"""A model of transformers, or of peft around one. Their own annotations don't hold under strict checking."""
+
+
+def load_base(folder: Path, method: Method, device: Device) -> Network:
+    """The base model on its device, frozen. NF4 for QLoRA, else 16 (or 32) bits.
+
+    Only safetensors are read, no code that came with the model is run, and nothing is asked of the network.
+    """
+    quantization = None
+    if method.kind == "qlora":
+        quantization = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=method.double_quantization,
+            bnb_4bit_compute_dtype=device.dtype,
+        )
+    _refuse_other_quantization(folder)
+    try:
+        model: Network = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=device.dtype,
+            quantization_config=quantization,
+            device_map={"": str(device.torch_device)},
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            token=False,
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise problem(
+            "model.not_loadable",
+            N_("The base model in {folder} can't be loaded."),
+            N_("The library that loads it says: {reason}"),
+            N_("Choose another model. It has to be one that answers in text, stored as safetensors."),
+            remedy=Remedy.choose_model,
+            folder=str(folder),
+            reason=str(error).strip()[:400],
+        ) from error
+    model.requires_grad_(False)
+    keep_weights_as_they_are(model)
+    return model
+
+
+def keep_weights_as_they_are(model: torch.nn.Module) -> None:
+    """Forbid bitsandbytes to repack 4-bit weights.
+
+    On processors with AVX512-BF16 it does so in the first forward pass in eval mode, and every backward pass after
+    that reads the packed weights wrongly: training goes on and learns nonsense.
+    """
+    for module in model.modules():
+        if isinstance(module, bnb.nn.Linear4bit):
+            module.support_avx512bf16_for_cpu = False
+
+
+def add_adapter(model: Network, method: Method) -> Network:
+    """An add-on that changes nothing yet. Its parameters are float32, whatever the base computes in: in 16 bits,
+    small changes of a step would be rounded away."""
+    targets: str | list[str] = method.target_modules
+    if targets != "all-linear":
+        targets = [name.strip() for name in method.target_modules.split(",") if name.strip()]
+    config = LoraConfig(
+        r=method.rank,
+        lora_alpha=method.alpha if method.alpha is not None else 2 * method.rank,
+        lora_dropout=method.dropout,
+        target_modules=targets,
+        task_type="CAUSAL_LM",
+    )
+    try:
+        adapted = get_peft_model(model, config)
+    except ValueError as error:
+        raise problem(
+            "model.no_such_layers",
+            N_("The base model has no layers called {names}."),
+            N_("The library says: {reason}"),
+            N_('Set "Layers that learn" to all-linear.'),
+            remedy=Remedy.see_settings,
+            names=method.target_modules,
+            reason=str(error)[:300],
+        ) from error
+    in_full_precision(adapted)
+    return adapted
+
+
+def in_full_precision(model: torch.nn.Module) -> None:
+    """Parameters that learn, in float32."""
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+
+
+def fold_in(taught: Network, dtype: torch.dtype) -> Network:
+    """The plain model that answers as `taught` does: the add-on added into the weights, each rounded once.
+
+    The base's layers must be ordinary ones, see `unpack`. `taught` can't be used any more. The result is in the
+    computer's own memory.
+    """
+    for module in taught.modules():
+        if isinstance(module, LoraLayer):
+            layer = module.get_base_layer()
+            change = module.get_delta_weight("default").to(layer.weight.device, torch.float32)
+            layer.weight.data = (layer.weight.data.float() + change).to(dtype)
+    plain: Network = taught.unload()
+    _forget_quantization(plain)
+    return in_format(plain.to("cpu"), dtype)
+
+
+def in_format(model: Network, dtype: torch.dtype) -> Network:
+    """The model with its parameters in `dtype`. Not its buffers: positions counted in 16 bits change answers."""
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
+    return model
+
+
+def load_taught(base: Network, adapter: Path) -> Network:
+    """The base with a learned add-on, for answering."""
+    model: Network = PeftModel.from_pretrained(base, adapter, is_trainable=False, local_files_only=True)
+    keep_weights_as_they_are(model)
+    return model.eval()
+
+
+def unpack(model: torch.nn.Module, dtype: torch.dtype, onto: torch.device | None = None) -> None:
+    """Replace each 4-bit layer by an ordinary one with the numbers that it stands for, in place, and put it `onto`
+    another device where one is named.
+
+    A 4-bit layer unpacks its weights again for every token on a processor. Unpacked once, the same products are
+    computed from the same numbers, many times faster, for four times the memory.
+    """
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, bnb.nn.Linear4bit):
+                setattr(parent, name, unpacked(child, dtype).to(onto))
+
+
+def unpacked(layer: Any, dtype: torch.dtype) -> torch.nn.Linear:
+    """An ordinary layer in `dtype` from a bitsandbytes Linear4bit."""
+    weight = bnb.functional.dequantize_4bit(layer.weight.data, layer.weight.quant_state).to(dtype)
+    plain = torch.nn.Linear(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
+    plain.weight = torch.nn.Parameter(weight, requires_grad=False)
+    if layer.bias is not None:
+        plain.bias = torch.nn.Parameter(layer.bias.data.to(dtype), requires_grad=False)
+    return plain
+
+
+def stored_dtype(folder: Path) -> torch.dtype:
+    """The 16-bit format in which a model's folder says that it is stored; bfloat16 where it says anything else."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    name = str(config.get("dtype") or config.get("torch_dtype")).removeprefix("torch.")
+    return torch.float16 if name == "float16" else torch.bfloat16
+
+
+def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
+    """Parameters that learn, and all of them; a 4-bit layer counts as what it stands for."""
+    trainable = total = 0
+    seen: set[int] = set()
+    for module in model.modules():
+        for parameter in module.parameters(recurse=False):
+            if id(parameter) in seen:  # the head is often the embedding once more
+                continue
+            seen.add(id(parameter))
+            count = parameter.numel()
+            if isinstance(module, bnb.nn.Linear4bit) and parameter is module.weight:
+                count = module.in_features * module.out_features
+            total += count
+            if parameter.requires_grad:
+                trainable += count
+    return trainable, total
+
+
+def _forget_quantization(model: Network) -> None:
+    """None of the layers is a 4-bit one any more, so the model may be converted and saved like any other."""
+    for name in ("is_loaded_in_4bit", "is_quantized", "quantization_method", "hf_quantizer"):
+        model.__dict__.pop(name, None)
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+
+
+def _refuse_other_quantization(folder: Path) -> None:
+    """A model that is stored quantised already can't be quantised again."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if isinstance(config, dict) and config.get("quantization_config"):
+        raise problem(
+            "model.already_quantised",
+            N_("The base model in {folder} is stored in a compressed form already."),
+            N_("The program compresses models itself, and needs the full one for that."),
+            N_("Choose the same model in its original form, usually the name without GPTQ, AWQ, FP8 or 4bit."),
+            remedy=Remedy.choose_model,
+            folder=str(folder),
+        )

@@ -1,0 +1,1 @@
+"""Training: the trainer, its data, its loss, its checkpoints."""

@@ -1,0 +1,84 @@
+"""The first batch of a run, made by the very trainer that would learn from it, without the model's weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from studio.core.events import Ending
+from studio.core.first_batch import FIRST_BATCH, FirstBatch
+from studio.core.jobs import DryRun
+from studio.core.run_folder import RunFolder
+from studio.core.translatable import N_
+from studio.engine.device import Device
+from studio.engine.job_context import Report
+from studio.engine.training.dataset import Lessons
+from studio.engine.training.plan import plan_of, trainer_for
+
+
+def dry_run(report: Report, job: DryRun) -> Ending | None:
+    """Write `first_batch.json` into this job's folder. Raises `ProblemError` as a training would."""
+    run = RunFolder(job.run)
+    with report.interruptible():
+        report.phase("reading", N_("Reading the examples."))
+        plan, _ = plan_of(report, run)
+        # Which examples come first, and how they are put side by side, doesn't depend on weights. The trainer wants a
+        # model, so it gets one of a few numbers, on the processor.
+        here = Device(torch.device("cpu"), "", torch.float32, None)
+        trainer = trainer_for(report, RunFolder(report.folder.path), plan, _of_a_few_numbers(), here)
+        batch: dict[str, Any] = next(iter(trainer.get_train_dataloader()))
+    lessons = plan.lessons
+    made = FirstBatch(
+        input_ids=_rows(batch["input_ids"]),
+        labels=_rows(batch["labels"]),
+        attention_mask=_rows(batch["attention_mask"]),
+        examples=_which(lessons, batch),
+        limit=plan.limit,
+        lessons=len(lessons.encoded),
+        tokens=lessons.tokens,
+        learned_tokens=lessons.learned_tokens,
+        cut=lessons.cut,
+        nothing_left=lessons.nothing_left,
+        left_out=lessons.left_out,
+        divided=lessons.divided,
+        held_out=len(plan.held_out.encoded),
+        total_steps=plan.total_steps,
+        steps_per_pass=plan.steps_per_pass,
+        batch_size=plan.batch,
+        accumulation=plan.accumulation,
+        adaptations=lessons.adaptations,
+    )
+    staging = report.folder.path / f".{FIRST_BATCH}"
+    staging.write_text(made.model_dump_json(), encoding="utf-8")
+    staging.replace(report.folder.path / FIRST_BATCH)
+    return None
+
+
+def _of_a_few_numbers() -> Any:
+    config = LlamaConfig(
+        vocab_size=8,
+        hidden_size=8,
+        intermediate_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        num_key_value_heads=1,
+    )
+    return LlamaForCausalLM(config)
+
+
+def _rows(values: torch.Tensor) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(int(value) for value in row) for row in values.tolist())
+
+
+def _which(lessons: Lessons, batch: dict[str, Any]) -> tuple[int, ...]:
+    """Which example each row is, counted from 1: looked up by what stands in the row, each example once."""
+    known: dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]] = {}
+    for number, encoded in zip(lessons.examples, lessons.encoded, strict=True):
+        known.setdefault((encoded.ids, encoded.labels), []).append(number + 1)
+    found: list[int] = []
+    for ids, labels, mask in zip(batch["input_ids"], batch["labels"], batch["attention_mask"], strict=True):
+        length = int(mask.sum())
+        found.append(known[tuple(ids[:length].tolist()), tuple(labels[:length].tolist())].pop(0))
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""Verdicts and statistics without torch."""

@@ -1,0 +1,1 @@
+"""What the machine has: cards, memory, and what limits them now."""

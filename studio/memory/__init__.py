@@ -1,0 +1,1 @@
+"""What a run needs: estimated, held against what there is, and changed until it fits."""

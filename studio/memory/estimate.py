@@ -1,0 +1,336 @@
+"""How much memory a step needs, calculated at once: no torch, no card, well under a millisecond.
+
+The peak is one moment, not the sum of the largest of everything. It can be the loss, when all scores and their
+gradients lie side by side; the backward pass of one layer, when its inside has been computed again; or the end, when
+all gradients are there and the optimizer works. docs/memory.md explains every part and where it is from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+
+from studio.core.translatable import N_
+from studio.memory.activations import Formats, Layer, expert_adapters, formats, layer, learns, masked
+from studio.memory.workload import BYTES, MOST_LOGITS, Workload
+from studio.models.shape import Linear, ModelShape
+
+PIECE = 512
+"""Bytes to which PyTorch's allocator rounds every tensor up."""
+
+BLOCK = 64
+"""4-bit weights that share one constant (bitsandbytes)."""
+
+NESTED_BLOCK = 256
+"""Constants that share one of the second level."""
+
+TILE = (4096, 32768)
+"""Positions and vocabulary of one tile of TRL's loss (`TOKEN_CHUNK_SIZE`, `_CHUNKED_LOGPROB_CHUNK_SIZE`)."""
+
+SMALLEST_8BIT, SMALLEST_PAGED = 4096, 100_000
+"""Numbers in a tensor from which bitsandbytes keeps its optimizer state in 8 bits, and pages it."""
+
+WORKSPACE = 2 * 8_519_680
+"""Bytes that cuBLAS takes through PyTorch, for the threads of the forward and the backward pass each (`:4096:2:16:8`,
+its default before Hopper)."""
+
+CONTEXT = (107 << 20, 555 << 20)
+"""Bytes that a CUDA context takes beside all tensors, from card to card (measured elsewhere, see docs/memory.md)."""
+
+OVERHEAD = (0.07, 0.49)
+"""Shares by which what PyTorch reserves exceeds what is allocated."""
+
+LABELS: dict[str, str] = {
+    "weights": N_("The model"),
+    "constants": N_("Constants of the compressed weights"),
+    "unquantised": N_("What isn't compressed"),
+    "adapters": N_("What is learned"),
+    "gradients": N_("Gradients"),
+    "optimizer": N_("Optimizer"),
+    "activations": N_("Kept on the way through the model"),
+    "logits": N_("Scores of the word pieces"),
+    "workspace": N_("Room to compute in"),
+    "overhead": N_("Lost between the pieces"),
+    "context": N_("The driver's own"),
+}
+"""The parts in the order in which they are stacked, with their plain names."""
+
+
+class Share(BaseModel):
+    """One part of the peak, in bytes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    bytes: int
+
+    @property
+    def label(self) -> str:
+        """In plain words, to be translated."""
+        return LABELS[self.name]
+
+
+class Estimate(BaseModel):
+    """The calculated peak of one step, in bytes.
+
+    `allocated` is what `torch.cuda.max_memory_allocated` will say, and the sum of all parts but the last two. The
+    whole process takes between `process_least` and `process`, by how badly the pieces fit together and by the card's
+    context; `process` is what to count on, `process_most` the worst that was seen. `paged` bytes of optimizer state
+    can make way to the computer's memory. `trainable` counts parameters. `moment` is when the peak is reached.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    parts: tuple[Share, ...]
+    allocated: int
+    process: int
+    process_least: int
+    process_most: int
+    trainable: int
+    paged: int = 0
+    moment: str = "loss"
+
+    @property
+    def reserved(self) -> int:
+        """What PyTorch will hold, the driver's own left out: what a run's `peak_memory` can be compared with."""
+        return self.process - self.of("context")
+
+    def of(self, name: str) -> int:
+        """Bytes of one part, 0 where there is none."""
+        return sum(share.bytes for share in self.parts if share.name == name)
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What lies in memory all the time."""
+
+    weights: int
+    constants: int
+    unquantised: int
+    adapters: int
+    optimizer: int
+    paged: int
+    trainable: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.constants + self.unquantised + self.adapters + self.optimizer
+
+
+_OTHER_NAMES = {"quantization constants": "constants"}
+
+
+def with_parts(
+    parts: Mapping[str, int], work: Workload, trainable: int, paged: int = 0, reserved: int | None = None
+) -> Estimate:
+    """An estimate from another source, such as a trace: `parts` add up to what is allocated. `reserved` is what PyTorch
+    holds for it where that is known, else the usual share is lost between the pieces. Parts with names that aren't
+    known here count as room to compute in."""
+    amounts = dict.fromkeys(LABELS, 0)
+    for name, amount in parts.items():
+        name = _OTHER_NAMES.get(name, name)
+        amounts[name if name in amounts and name not in ("overhead", "context") else "workspace"] += amount
+    return _with_process(amounts, work, trainable, paged, "traced", reserved)
+
+
+def estimate(shape: ModelShape, work: Workload) -> Estimate:
+    """The peak of one step of `work` on a model of that `shape`."""
+    has = formats(shape, work)
+    stored = _stored(shape, work)
+    learner = BYTES[work.storage_dtype if work.method == "full" else work.adapter_dtype]
+    gradients = stored.trainable * learner
+    scores, held = _scores(shape, work, has)
+    layers = [(block.count, layer(shape, block, work)) for block in shape.blocks]
+    kept, ends = _kept(shape, work, has, layers)
+    fullest = max((one.fullest - (0 if work.checkpointing else one.keeps) for _, one in layers), default=0)
+    if work.checkpointing and has.stream == 4:
+        fullest -= work.tokens * shape.hidden * 4  # the first norm's input is the checkpoint itself
+    keeping = max((one.keeps for _, one in layers), default=0) if work.checkpointing else 0
+    if work.checkpointing:
+        first = work.tokens * shape.hidden * has.stream
+    else:
+        first = max((one.keeps for _, one in layers), default=0)
+    of_layers, of_the_head = _casts(shape, work)
+    kept += of_layers
+    grown = gradients if work.accumulates else 0
+    of_head = shape.vocab * shape.hidden * learner if work.method == "full" else 0
+    copy = stored.trainable * learner if work.optimizer == "adamw" and not work.fused_optimizer else 0
+    moments = {
+        "loss": {"activations": kept + ends, "logits": scores, "gradients": grown, "workspace": of_the_head},
+        "layer": {
+            "activations": kept + min(keeping, fullest),
+            "logits": held,
+            "gradients": max(grown, of_head),
+            "workspace": fullest - min(keeping, fullest),
+        },
+        # The first layer comes last: all gradients are there by then, and only its own input.
+        "first layer": {
+            "activations": first + min(keeping, fullest),
+            "logits": held,
+            "gradients": gradients,
+            "workspace": fullest - min(keeping, fullest),
+        },
+        # A tied embedding gets two gradients, and their sum.
+        "embedding": {"logits": held, "gradients": gradients, "workspace": 2 * of_head if shape.tied else 0},
+        "optimizer": {"logits": held, "gradients": gradients, "workspace": copy},
+    }
+    moment = max(moments, key=lambda name: sum(moments[name].values()))
+    peak = moments[moment]
+    workspace = WORKSPACE if work.device == "cuda" else 0
+    amounts = {
+        "weights": stored.weights,
+        "constants": stored.constants,
+        "unquantised": stored.unquantised,
+        "adapters": stored.adapters,
+        "gradients": peak["gradients"],
+        "optimizer": stored.optimizer,
+        "activations": peak.get("activations", 0),
+        "logits": peak["logits"],
+        "workspace": peak["workspace"] + workspace,
+    }
+    return _with_process(amounts, work, stored.trainable, stored.paged, moment)
+
+
+def _with_process(
+    amounts: dict[str, int], work: Workload, trainable: int, paged: int, moment: str, reserved: int | None = None
+) -> Estimate:
+    """All parts, with what the process takes on top."""
+    allocated = sum(amounts.values())
+    least = most = allocated
+    context = overhead = 0
+    if work.device == "cuda":
+        least, most = (int(allocated * (1 + o)) + c for o, c in zip(OVERHEAD, CONTEXT, strict=True))
+        context = sum(CONTEXT) // 2
+        # The geometric middle: a little is lost more often than a lot.
+        overhead = int(allocated * (OVERHEAD[0] * OVERHEAD[1]) ** 0.5)
+        if reserved is not None:
+            overhead = max(0, reserved - allocated)
+            least = min(least, allocated + overhead + CONTEXT[0])
+            most = max(most, allocated + overhead + CONTEXT[1])
+    amounts = {**amounts, "overhead": overhead, "context": context}
+    return Estimate(
+        parts=tuple(Share(name=name, bytes=amounts[name]) for name in LABELS if amounts[name]),
+        allocated=allocated,
+        process=allocated + overhead + context,
+        process_least=least,
+        process_most=most,
+        trainable=trainable,
+        paged=paged,
+        moment=moment,
+    )
+
+
+def _stored(shape: ModelShape, work: Workload) -> _Stored:
+    weights = constants = adapters = trainable = state = paged = 0
+    size = BYTES[work.storage_dtype]
+    packing = {"qlora": 4, "lora-8bit": 8}.get(work.method)
+    unquantised = (shape.embedding + shape.head + shape.final_norm) * size
+    if work.method == "full":
+        trainable = shape.parameters
+        state += _state_of_all(shape, work)
+    for block in shape.blocks:
+        layer = (block.experts + block.others) * size
+        for linear in block.linears:
+            if packing and linear.packed:
+                weights += block.count * _rounded(linear.weights * packing // 8)
+                constants += block.count * _constants(linear, work)
+                layer += linear.outputs * size if linear.bias else 0
+            else:
+                layer += linear.parameters * size
+            if work.method != "full" and learns(linear, work, shape):
+                for numbers in (linear.inputs * work.rank, work.rank * linear.outputs):
+                    adapters += block.count * _rounded(numbers * BYTES[work.adapter_dtype])
+                    trainable += block.count * numbers
+                    here, away = _state(numbers, work)
+                    state += block.count * here
+                    paged += block.count * away
+        for numbers in expert_adapters(shape, block, work):
+            adapters += block.count * _rounded(numbers * BYTES[work.adapter_dtype])
+            trainable += block.count * numbers
+            here, away = _state(numbers, work)
+            state += block.count * here
+            paged += block.count * away
+        unquantised += block.count * layer
+    if not packing:
+        weights, unquantised = unquantised, 0
+    return _Stored(weights, constants, unquantised, adapters, state, paged, trainable)
+
+
+def _constants(linear: Linear, work: Workload) -> int:
+    """Constants of one packed layer: one float32 in 64 weights; doubly quantised, one byte, and one float32 in 256 of
+    these. That is 0.5 bits a weight, and 0.127 doubly. 8-bit layers have one float32 for each output."""
+    if work.method == "lora-8bit":
+        return _rounded(linear.outputs * 4)
+    blocks = -(-linear.weights // BLOCK)
+    if not work.double_quantization:
+        return _rounded(blocks * 4)
+    return _rounded(blocks) + _rounded(-(-blocks // NESTED_BLOCK) * 4)
+
+
+def _state(numbers: int, work: Workload) -> tuple[int, int]:
+    """Bytes of the optimizer's state for one tensor: on the card, and paged."""
+    if work.optimizer in ("adamw", "paged_adamw_32bit") or numbers < SMALLEST_8BIT:
+        amount = 2 * _rounded(numbers * 4)
+    else:
+        amount = 2 * (_rounded(numbers) + _rounded(-(-numbers // 256) * 4))
+    away = work.paged and numbers >= SMALLEST_PAGED and work.device == "cuda"
+    return (0, amount) if away else (amount, 0)
+
+
+def _state_of_all(shape: ModelShape, work: Workload) -> int:
+    """The optimizer's state when everything learns; the few small tensors count like the large ones."""
+    if work.optimizer in ("adamw", "paged_adamw_32bit"):
+        return 8 * shape.parameters
+    return 2 * shape.parameters + 2 * 4 * (shape.parameters // 256)
+
+
+def _kept(shape: ModelShape, work: Workload, has: Formats, layers: list[tuple[int, Layer]]) -> tuple[int, int]:
+    """Bytes that the layers keep until the backward pass comes to them; and what the end of the model keeps on top
+    until the loss is done with: the last norm's input in float32, and, when all learns, its product
+    and the head's input."""
+    stream = work.tokens * shape.hidden * has.stream
+    mask = work.batch * work.length**2 if any(masked(block, work) for block in shape.blocks) else 0
+    ends = work.tokens * shape.hidden * 4
+    if work.method == "full":
+        ends += work.tokens * shape.hidden * (has.normed + has.learner)
+    if work.checkpointing:
+        return mask + shape.layers * stream, ends
+    return mask + sum(count * one.keeps for count, one in layers), ends
+
+
+def _scores(shape: ModelShape, work: Workload, has: Formats) -> tuple[int, int]:
+    """Bytes of the scores around the loss, and of those that are held until the step is over."""
+    positions, hidden = work.scored, shape.hidden
+    scores = positions * shape.vocab
+    at_once = work.loss == "learned_positions" and scores * 4 <= MOST_LOGITS
+    given = BYTES[work.compute_dtype] if work.autocast else BYTES[work.storage_dtype]
+    if work.loss == "full" or at_once:
+        # Logarithms, their gradient, and the gradient of the scores, all in float32; and the scores themselves.
+        held = scores * given if work.holds_output else 0
+        return 12 * scores + held, held
+    tile = min(positions, TILE[0]) * TILE[1] * BYTES[work.compute_dtype]
+    gradient = positions * hidden * 4
+    if has.normed != BYTES[work.compute_dtype]:
+        gradient += min(positions, TILE[0]) * hidden * BYTES[work.compute_dtype]
+    gathered = positions * hidden * has.normed
+    if work.method == "full":
+        gradient += shape.vocab * hidden * 4
+    return tile + gradient + gathered, 0
+
+
+def _casts(shape: ModelShape, work: Workload) -> tuple[int, int]:
+    """Copies in the computing format of weights that are stored in float32, which autocast makes: of the layers, kept
+    for their gradients where nothing is computed again, and of the head, whole or as much as a tile needs."""
+    if not work.autocast or work.storage_dtype != "float32" or work.compute_dtype == "float32":
+        return 0, 0
+    size = BYTES[work.compute_dtype]
+    packed = shape.packable if work.method in ("qlora", "lora-8bit") else 0
+    layers = sum(b.count * sum(linear.weights for linear in b.linears) for b in shape.blocks) - packed
+    rows = min(shape.vocab, TILE[1]) if work.loss == "tiled" else shape.vocab
+    return (0 if work.checkpointing else layers * size), rows * shape.hidden * size
+
+
+def _rounded(amount: int) -> int:
+    return -(-amount // PIECE) * PIECE

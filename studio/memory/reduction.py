@@ -1,0 +1,347 @@
+"""What to change so that a run fits, and what to change so that it is faster when there is room to spare.
+
+Every change is tried on its own, by estimating the recipe with it, and then together with the others, the one that
+costs least first, until the run fits. Nothing is changed here: the window shows the changes before it applies them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from studio.core.recipe.defaults import Facts, resolved
+from studio.core.recipe.recipe import Recipe, with_values
+from studio.core.recipe.training import Optimizer
+from studio.core.translatable import N_, Sentence, sentence
+from studio.memory.available import Usable
+from studio.memory.calibration import Past
+from studio.memory.estimate import Estimate, estimate
+from studio.memory.fit import Fit, fit
+from studio.memory.workload import workload_of
+from studio.models.catalogue import CatalogueModel
+from studio.models.shape import ModelShape
+
+SHORTEST = 128
+"""Tokens. Shorter examples than that hardly hold a question and an answer."""
+
+LENGTH_STEP = 64
+"""Tokens; lengths are offered in these steps."""
+
+SMALLEST_RANK = 8
+
+CutAt = Callable[[int], int]
+"""How many examples a limit in tokens would cut."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is asked about: a recipe for a model of that shape, on a machine, with so much usable memory.
+
+    `longest` is the longest example in tokens, None where it isn't known. `cut_at` counts the examples that a limit
+    would cut, None where no data is there yet.
+    """
+
+    shape: ModelShape
+    recipe: Recipe
+    facts: Facts
+    usable: Usable
+    longest: int | None = None
+    cut_at: CutAt | None = None
+    past: Past = field(default_factory=Past)
+
+    def with_changes(self, changes: Mapping[str, object], shape: ModelShape | None = None) -> Case:
+        """The same with another recipe, and with another model where `shape` is one."""
+        shape = shape or self.shape
+        recipe = with_values(self.recipe, changes)
+        facts = Facts(self.facts.examples, shape.parameters, self.facts.cuda, self.facts.windows)
+        return Case(shape, recipe, facts, self.usable, self.longest, self.cut_at, self.past)
+
+    @property
+    def estimate(self) -> Estimate:
+        return estimate(self.shape, workload_of(self.recipe, self.facts, self.longest))
+
+    @property
+    def fit(self) -> Fit:
+        return fit(self.estimate, self.usable, self.past)
+
+    @property
+    def settled(self) -> Recipe:
+        """The recipe with automatic values filled in."""
+        return resolved(self.recipe, self.facts)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change: dotted keys with their new values, in words, what it gains in bytes (negative when it takes) and
+    what it costs. `model` names another model; its keys are then those of the choice of model."""
+
+    changes: Mapping[str, object]
+    label: Sentence
+    gain: int
+    cost: Sentence
+    model: CatalogueModel | None = None
+
+    @property
+    def key(self) -> str:
+        """The first setting that it changes."""
+        return next(iter(self.changes))
+
+    @property
+    def value(self) -> object:
+        """What the first setting becomes."""
+        return self.changes[self.key]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`each` change by itself, those that gain most first; the ones to apply `together`, and how it fits then."""
+
+    each: tuple[Change, ...]
+    together: tuple[Change, ...]
+    result: Fit
+
+    @property
+    def changes(self) -> dict[str, object]:
+        """All keys of `together` with their values."""
+        return {key: value for change in self.together for key, value in change.changes.items()}
+
+
+def remedies(case: Case, models: tuple[CatalogueModel, ...] = ()) -> Plan:
+    """What would make room. `models` are those to choose a smaller one from; empty for none."""
+    found = case.fit
+    if case.usable.amount is None or found.verdict == "fits":
+        return Plan((), (), found)
+    each = [change for kind in (*_KINDS, _smaller_model(models)) if (change := kind(case)) and change.gain > 0]
+    together: list[Change] = []
+    now = case
+    # Gentlest first: what changes nothing but time, then what costs a little quality, then data, then the model.
+    for kind in (*_KINDS, _smaller_model(models)):
+        change = kind(now)
+        if change is None or change.gain <= 0:
+            continue
+        together.append(change)
+        now = now.with_changes(change.changes, change.model.shape if change.model else None)
+        if now.fit.verdict == "fits":
+            break
+    together = _needed(case, together)
+    if any(change.model for change in together):
+        # Another model is a step so large that nothing else should come with it where it is enough.
+        alone = _smaller_model(models)(case)
+        if alone is not None and _apply(case, [alone]).fit.verdict == "fits":
+            together = [alone]
+    result = _apply(case, together).fit
+    return Plan(tuple(sorted(each, key=lambda change: -change.gain)), tuple(together), result)
+
+
+def faster(case: Case) -> tuple[Change, ...]:
+    """What would make a run faster that fits with room to spare, and still fits. The greatest help first."""
+    if case.fit.verdict != "fits":
+        return ()
+    settled = case.settled
+    tried: list[Change] = []
+    if settled.training.activation_checkpointing:
+        tried.append(
+            _change(
+                case,
+                {"training.activation_checkpointing": False},
+                sentence(N_("Keep everything instead of computing twice")),
+                sentence(N_("About a quarter less time. Changes nothing in the result.")),
+            )
+        )
+    if settled.method.kind == "qlora":
+        tried.append(
+            _change(
+                case,
+                {"method.kind": "lora"},
+                sentence(N_("Leave the model uncompressed (16-bit)")),
+                sentence(N_("Nothing has to be unpacked for each step, and nothing is lost by compressing.")),
+            )
+        )
+    batch, accumulation = settled.training.batch_size or 1, settled.training.accumulation or 1
+    for size in (8 * batch, 4 * batch, 2 * batch):
+        steps = max(1, batch * accumulation // size)
+        if size * steps != batch * accumulation:
+            continue  # the result would change
+        changes = {"training.batch_size": size, "training.accumulation": steps}
+        if case.with_changes(changes).fit.verdict == "fits":
+            tried.append(
+                _change(
+                    case,
+                    changes,
+                    sentence(N_("Examples at once: {batch} instead of {before}"), batch=size, before=batch),
+                    sentence(N_("Fewer, larger steps of computing. The result stays the same.")),
+                )
+            )
+            break
+    return tuple(change for change in tried if case.with_changes(change.changes).fit.verdict == "fits")
+
+
+def _apply(case: Case, changes: list[Change]) -> Case:
+    for change in changes:
+        case = case.with_changes(change.changes, change.model.shape if change.model else None)
+    return case
+
+
+def _needed(case: Case, changes: list[Change]) -> list[Change]:
+    """Without those that the others make unnecessary, the costliest first."""
+    for change in reversed(changes[:-1]):
+        without = [other for other in changes if other is not change]
+        if _apply(case, without).fit.verdict == "fits":
+            changes = without
+    return changes
+
+
+def _change(
+    case: Case,
+    changes: Mapping[str, object],
+    label: Sentence,
+    cost: Sentence,
+    model: CatalogueModel | None = None,
+) -> Change:
+    after = case.with_changes(changes, model.shape if model else None)
+    return Change(changes, label, case.estimate.process - after.estimate.process, cost, model)
+
+
+def _checkpointing(case: Case) -> Change | None:
+    if case.settled.training.activation_checkpointing:
+        return None
+    return _change(
+        case,
+        {"training.activation_checkpointing": True},
+        sentence(N_("Compute twice instead of keeping everything")),
+        sentence(N_("About a third slower. Changes nothing in the result.")),
+    )
+
+
+def _smaller_batches(case: Case) -> Change | None:
+    """The largest batch that fits, in the same number of examples a step; else one example at a time."""
+    settled = case.settled.training
+    batch, accumulation = settled.batch_size or 1, settled.accumulation or 1
+    chosen: Change | None = None
+    for size in _halves(batch):
+        changes = {"training.batch_size": size, "training.accumulation": min(512, -(-batch * accumulation // size))}
+        chosen = _change(
+            case,
+            changes,
+            sentence(N_("Examples at once: {batch} instead of {before}, in more rounds"), batch=size, before=batch),
+            sentence(N_("Somewhat slower. The result stays the same: as many examples decide each change.")),
+        )
+        if case.with_changes(changes).fit.verdict == "fits":
+            break
+    return chosen
+
+
+def _small_optimizer(case: Case) -> Change | None:
+    if not case.facts.cuda or case.settled.training.optimizer not in (Optimizer.adamw, Optimizer.paged_adamw_32bit):
+        return None
+    small = Optimizer.adamw_8bit if case.facts.windows else Optimizer.paged_adamw_8bit
+    return _change(
+        case,
+        {"training.optimizer": small.value},
+        sentence(N_("Keep the optimizer's memory in 8 bits")),
+        sentence(N_("Hardly any difference in the result.")),
+    )
+
+
+def _four_bits(case: Case) -> Change | None:
+    if case.settled.method.kind == "qlora":
+        return None
+    return _change(
+        case,
+        {"method.kind": "qlora"},
+        sentence(N_("Memory saver on: 4-bit")),
+        sentence(N_("A very small loss of quality, and somewhat slower.")),
+    )
+
+
+def _constants(case: Case) -> Change | None:
+    method = case.settled.method
+    if method.kind != "qlora" or method.double_quantization:
+        return None
+    return _change(
+        case,
+        {"method.double_quantization": True},
+        sentence(N_("Compress the compression constants too")),
+        sentence(N_("Saves 0.37 bit for each parameter, without a loss that could be measured.")),
+    )
+
+
+def _smaller_rank(case: Case) -> Change | None:
+    rank = case.settled.method.rank
+    if rank <= SMALLEST_RANK:
+        return None
+    smaller = max(SMALLEST_RANK, rank // 4 if rank >= 64 else rank // 2)
+    return _change(
+        case,
+        {"method.rank": smaller},
+        sentence(N_("Less room for new knowledge: rank {rank} instead of {before}"), rank=smaller, before=rank),
+        sentence(N_("Enough for a style; many new facts may not all be kept.")),
+    )
+
+
+def _shorter(case: Case) -> Change | None:
+    """The longest limit that fits; else the shortest that makes sense."""
+    limit = case.settled.training.max_length
+    now = min(limit, case.longest) if case.longest else limit
+    steps = range(SHORTEST, now, LENGTH_STEP)
+    if not steps:
+        return None
+    low, high = 0, len(steps) - 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        if case.with_changes({"training.max_length": steps[middle]}).fit.verdict == "fits":
+            low = middle
+        else:
+            high = middle - 1
+    length = steps[low]
+    if case.cut_at is None:
+        cost = sentence(N_("Longer examples lose their end."))
+    else:
+        count = case.cut_at(length)
+        cost = (
+            sentence(N_("{count} examples are longer and lose their end."), count=count)
+            if count
+            else sentence(N_("No example is longer than that, so nothing is cut."))
+        )
+    label = sentence(N_("Examples of at most {length} tokens instead of {before}"), length=length, before=now)
+    return _change(case, {"training.max_length": length}, label, cost)
+
+
+def _smaller_model(models: tuple[CatalogueModel, ...]) -> Callable[[Case], Change | None]:
+    def change(case: Case) -> Change | None:
+        # Largest first: the most able one that fits. Models without experts, which is what an add-on teaches best.
+        able = [m for m in models if m.chat and m.parameters < case.shape.parameters and not m.shape.experts]
+        smaller: Change | None = None
+        for model in reversed(able):
+            changes = {"model.source": "hub", "model.name": model.name, "model.revision": ""}
+            licence = N_("Knows less, and has to be fetched. Its licence: {licence}.")
+            smaller = _change(
+                case,
+                changes,
+                sentence(N_("A smaller model: {name}"), name=model.name),
+                sentence(licence, licence=model.licence),
+                model,
+            )
+            if case.with_changes(changes, model.shape).fit.verdict == "fits":
+                break
+        return smaller
+
+    return change
+
+
+_KINDS: tuple[Callable[[Case], Change | None], ...] = (
+    _checkpointing,
+    _smaller_batches,
+    _small_optimizer,
+    _constants,
+    _four_bits,
+    _smaller_rank,
+    _shorter,
+)
+"""Gentlest first."""
+
+
+def _halves(batch: int) -> Iterator[int]:
+    while batch > 1:
+        batch //= 2
+        yield batch

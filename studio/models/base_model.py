@@ -1,0 +1,293 @@
+"""Base models: where the chosen one is, whether it can be taught, and what its files say about it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from studio.core import paths
+from studio.core.problems import ProblemError, Remedy, problem
+from studio.core.recipe.model_choice import ModelChoice, Source
+from studio.core.translatable import N_
+from studio.models.config import read_mapping
+
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+_HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}")
+_LONGEST_HEADER = 100 << 20
+
+# Kinds whose folders often still point to code of their own, though transformers has them built in and takes its own.
+_BUILT_IN = set(
+    """
+    bloom cohere cohere2 dbrx deepseek_v2 deepseek_v3 exaone4 falcon falcon_h1 gemma gemma2 gemma3 gemma3_text glm glm4
+    glm4_moe gpt2 gpt_bigcode gpt_neo gpt_neox gpt_oss gptj granite granitemoe jamba lfm2 llama mamba mamba2 ministral
+    mistral mixtral mpt nemotron olmo olmo2 olmo3 olmoe opt persimmon phi phi3 phimoe qwen2 qwen2_moe qwen3 qwen3_moe
+    seed_oss smollm3 stablelm starcoder2
+    """.split()  # noqa: SIM905
+)
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """`size` is bytes of weights on disk; `context_length` in tokens, None where the model doesn't say."""
+
+    architecture: str
+    parameters: int
+    layers: int
+    context_length: int | None
+    size: int
+    chat_template: bool
+
+
+def hub_folder(name: str, revision: str = "") -> Path:
+    """Where a model of the Hub is kept, whether it is there yet or not."""
+    safe = re.sub(r"[^A-Za-z0-9_.-]", "_", revision)
+    return paths.models() / (name.strip().replace("/", "--") + (f"@{safe}" if safe else ""))
+
+
+def is_hub_model_name(text: str) -> bool:
+    """Whether `text` has the form of a name on the Hub: owner/name."""
+    return bool(_HUB_NAME.fullmatch(text.strip())) and ".." not in text
+
+
+def locate(choice: ModelChoice) -> Path:
+    """The folder of the chosen model, checked. Raises `ProblemError` when it can't be taught from."""
+    if choice.source is Source.starter:
+        folder = paths.starter_model()
+        if not (folder / "config.json").is_file():
+            raise problem(
+                "model.starter_missing",
+                N_("The starter model isn't on this computer yet."),
+                N_("It is fetched once (93 MB) and kept."),
+                N_("Fetch it now, or choose another base model."),
+                remedy=Remedy.use_starter,
+            )
+        return _checked(folder)
+    if choice.source is Source.hub:
+        name = choice.name.strip()
+        if not is_hub_model_name(name):
+            raise problem(
+                "model.bad_name",
+                N_("{name} isn't the name of a model on the Hugging Face Hub."),
+                N_("Names there have the form owner/model, for instance HuggingFaceTB/SmolLM2-360M-Instruct."),
+                N_("Correct the name, or use the starter model."),
+                remedy=Remedy.choose_model,
+                name=name or "(empty)",
+            )
+        folder = hub_folder(name, choice.revision)
+        if not (folder / "config.json").is_file():
+            raise problem(
+                "model.not_downloaded",
+                N_("The model {name} isn't on this computer yet."),
+                N_("It will be downloaded once and kept."),
+                N_("Download it, or use the starter model."),
+                remedy=Remedy.try_again,
+                name=name,
+            )
+        return _checked(folder)
+    text = choice.name.strip()
+    folder = Path(text).expanduser()
+    if not text or not folder.exists():
+        raise problem(
+            "model.folder_missing",
+            N_("There is no model folder at {folder}."),
+            N_("It was moved, renamed or deleted, or its name is mistyped."),
+            N_("Choose the folder again, or use the starter model."),
+            remedy=Remedy.choose_folder,
+            folder=text or "(empty)",
+        )
+    if not folder.is_dir():
+        raise problem(
+            "model.not_a_folder",
+            N_("{folder} is a file; a base model is a folder."),
+            N_("It has to hold config.json, tokenizer.json and safetensors files. GGUF files can't be taught."),
+            N_("Choose the folder, or use the starter model."),
+            remedy=Remedy.choose_folder,
+            folder=text,
+        )
+    try:
+        return _checked(folder.absolute())
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def _checked(folder: Path) -> Path:
+    names = {entry.name for entry in folder.iterdir()}
+    if "config.json" not in names:
+        if "adapter_config.json" in names:
+            raise _wrong(
+                "model.is_adapter",
+                N_("{folder} holds an add-on, not a whole model."),
+                N_("An add-on only works together with the model that it was taught on."),
+                folder,
+            )
+        if any(name.lower().endswith(".gguf") for name in names):
+            raise _wrong(
+                "model.only_gguf",
+                N_("{folder} holds a model in GGUF form, which is for running, not for teaching."),
+                N_("Teaching needs the original: config.json and safetensors files."),
+                folder,
+            )
+        raise _wrong(
+            "model.no_config",
+            N_("{folder} isn't a model: it has no config.json."),
+            N_("A base model is a folder with config.json, tokenizer.json and safetensors files."),
+            folder,
+        )
+    files = _weight_files(folder)
+    if not files:
+        if any(name.lower().endswith(_PICKLES) for name in names):
+            raise _wrong(
+                "model.only_pickles",
+                N_("The weights in {folder} are Python pickles, which are never opened."),
+                N_("A pickle can run any program on this computer the moment it is loaded."),
+                folder,
+            )
+        raise _wrong(
+            "model.no_weights",
+            N_("{folder} has no weights: there is no safetensors file in it."),
+            N_("The download may have been cut short, or only the description was copied."),
+            folder,
+        )
+    for file in files:
+        _header(file)
+    if "tokenizer.json" not in names:
+        raise _wrong(
+            "model.no_tokenizer",
+            N_("The model in {folder} has no tokenizer.json."),
+            N_("That file says how text is cut into the pieces that the model reads."),
+            folder,
+        )
+    config = read_mapping(folder / "config.json")
+    kind = str(config.get("model_type", ""))
+    if config.get("auto_map") and kind not in _BUILT_IN:
+        raise _wrong(
+            "model.needs_own_code",
+            N_("The model in {folder} only works with program code that comes along with it."),
+            N_("Such code could do anything on this computer, so it is never run."),
+            folder,
+        )
+    if config.get("is_encoder_decoder"):
+        raise _wrong(
+            "model.not_a_chat_model",
+            N_("The model in {folder} isn't one that goes on with a text ({kind})."),
+            N_("Translators and models that only read can't be taught here."),
+            folder,
+            kind=kind,
+        )
+    return folder
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """The safetensors files with the model's weights. Raises `ProblemError` when one of several is missing."""
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        listed = read_mapping(index).get("weight_map")
+        names = sorted({str(name) for name in listed.values()}) if isinstance(listed, dict) else []
+        missing = [name for name in names if Path(name).name != name or not (folder / name).is_file()]
+        if missing:
+            raise _wrong(
+                "model.weights_incomplete",
+                N_("The model in {folder} is incomplete: {count} of {total} weight files are missing."),
+                N_("The download was cut short."),
+                folder,
+                count=len(missing),
+                total=len(names),
+            )
+        return [folder / name for name in names]
+    return sorted(p for p in folder.glob("*.safetensors") if not p.name.startswith("adapter_"))
+
+
+def _header(file: Path) -> dict[str, object]:
+    """A safetensors header, checked against the file's size: 8 bytes of length, then JSON. Raises `ProblemError`."""
+    size = file.stat().st_size
+    with open(file, "rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        try:
+            header = json.loads(opened.read(length)) if 2 <= length <= min(_LONGEST_HEADER, size - 8) else None
+        except (ValueError, RecursionError):
+            header = None
+    ends = [0]
+    for name, entry in header.items() if isinstance(header, dict) else ():
+        if name != "__metadata__":
+            offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
+            if not isinstance(offsets, list) or len(offsets) != 2 or not all(isinstance(o, int) for o in offsets):
+                header = None
+                break
+            ends.append(offsets[1])
+    if not isinstance(header, dict) or size != 8 + length + max(ends):
+        raise problem(
+            "model.weights_damaged",
+            N_("The weights in {file} are damaged or incomplete."),
+            N_("Often a download or a copy was cut short."),
+            N_("Fetch or copy the model once more, or use the starter model."),
+            remedy=Remedy.choose_model,
+            file=file.name,
+        )
+    return header
+
+
+def model_facts(folder: Path) -> ModelFacts:
+    """What config.json and the headers of the weights say. Reads no weights. Raises `ProblemError`."""
+    try:
+        config = read_mapping(folder / "config.json")
+        files = _weight_files(folder)
+        parameters = sum(_parameters(_header(file)) for file in files)
+        size = sum(file.stat().st_size for file in files)
+        templates = (folder / "chat_template.jinja").is_file() or bool(
+            read_mapping(folder / "tokenizer_config.json").get("chat_template")
+        )
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    inner = config.get("text_config")
+    about = {**config, **inner} if isinstance(inner, dict) else config
+    listed = config.get("architectures")
+    architecture = str(listed[0]) if isinstance(listed, list) and listed else str(config.get("model_type", ""))
+    return ModelFacts(
+        architecture=architecture,
+        parameters=parameters,
+        layers=_number(about, "num_hidden_layers", "n_layer", "num_layers") or 0,
+        context_length=_number(about, "max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"),
+        size=size,
+        chat_template=templates,
+    )
+
+
+def _parameters(header: dict[str, object]) -> int:
+    total = 0
+    for name, entry in header.items():
+        if name == "__metadata__" or not isinstance(entry, dict) or not isinstance(entry.get("shape"), list):
+            continue
+        if any(mark in name for mark in (".absmax", ".quant_map", ".quant_state", ".nested_")):
+            continue  # constants of weights that are already compressed, not weights
+        count = math.prod(int(n) for n in entry["shape"])
+        # Two 4-bit weights share a byte.
+        total += 2 * count if entry.get("dtype") == "U8" else count
+    return total
+
+
+def _number(config: dict[str, object], *names: str) -> int | None:
+    for name in names:
+        value = config.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+    return None
+
+
+def _wrong(code: str, what: str, why: str, folder: Path, **values: str | int) -> ProblemError:
+    fix = N_("Choose another model folder, or use the starter model.")
+    return problem(code, what, why, fix, remedy=Remedy.choose_model, folder=str(folder), **values)
+
+
+def _unreadable(folder: Path, error: OSError) -> ProblemError:
+    return problem(
+        "model.unreadable",
+        N_("The model folder {folder} can't be read."),
+        N_("The computer says: {reason}"),
+        N_("Check that the disk is there and that you may read the folder, or use the starter model."),
+        remedy=Remedy.choose_model,
+        folder=str(folder),
+        reason=str(error.strerror or error),
+    )

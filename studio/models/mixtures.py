@@ -1,0 +1,104 @@
+"""Mixtures of experts: each token is computed with a few of many feed-forward parts.
+
+Since transformers 5 all experts of a layer are two batched tensors, not linear layers. So bitsandbytes doesn't quantise
+them, whatever the recipe says.
+"""
+
+from __future__ import annotations
+
+from studio.models.config import LONGEST, ConfigFacts
+from studio.models.shape import Block, Linear, ModelShape
+
+
+def read_mixture(facts: ConfigFacts) -> ModelShape:
+    """Mixtral, Qwen 2 and 3 MoE, OLMoE and Granite MoE. Raises `ProblemError`."""
+    kind = facts.kind
+    hidden = facts.number("hidden_size")
+    layers = facts.number("num_hidden_layers")
+    heads = facts.number("num_attention_heads")
+    kv_heads = facts.number("num_key_value_heads", default=8 if kind == "mixtral" else heads)
+    width = facts.number("head_dim", default=max(1, hidden // heads))
+    if heads % kv_heads:
+        raise facts.wrong("num_key_value_heads", kv_heads)
+    qwen = kind.startswith("qwen")
+    experts = facts.number("num_local_experts", "num_experts")
+    chosen = facts.number("num_experts_per_tok")
+    if chosen > experts:
+        raise facts.wrong("num_experts_per_tok", chosen)
+    expert_width = facts.number("moe_intermediate_size") if qwen else facts.number("intermediate_size")
+    shared = facts.number("shared_expert_intermediate_size") if kind == "qwen2_moe" else 0
+    attention_bias = facts.flag("qkv_bias", True) if kind == "qwen2_moe" else facts.flag("attention_bias", False)
+    out_bias = attention_bias and kind != "qwen2_moe"
+    attention = (
+        Linear(name="q_proj", inputs=hidden, outputs=heads * width, bias=attention_bias, reads="attention"),
+        Linear(name="k_proj", inputs=hidden, outputs=kv_heads * width, bias=attention_bias, reads="attention"),
+        Linear(name="v_proj", inputs=hidden, outputs=kv_heads * width, bias=attention_bias, reads="attention"),
+        Linear(name="o_proj", inputs=heads * width, outputs=hidden, bias=out_bias),
+    )
+    query_norm = {"qwen3_moe": 2 * width, "olmoe": (heads + kv_heads) * width}.get(kind, 0)
+    norms = 2 * hidden + query_norm
+    window = facts.maybe("sliding_window") if not qwen or facts.flag("use_sliding_window", False) else None
+    sparse = Block(
+        count=1,
+        linears=(*attention, *(_shared_expert(hidden, shared) if shared else ())),
+        others=norms + experts * hidden,
+        intermediate=shared,
+        experts=3 * experts * hidden * expert_width,
+        expert_width=expert_width,
+        window=window,
+    )
+    dense_layers = _dense_layers(facts, layers) if qwen else 0
+    blocks = [sparse.model_copy(update={"count": layers - dense_layers})] if layers > dense_layers else []
+    if dense_layers:
+        intermediate = facts.number("intermediate_size")
+        blocks.append(
+            Block(
+                count=dense_layers,
+                linears=(*attention, *feed_forward(hidden, intermediate)),
+                others=norms,
+                intermediate=intermediate,
+                window=window,
+            )
+        )
+    return ModelShape(
+        family=kind,
+        hidden=hidden,
+        intermediate=facts.number("intermediate_size", default=expert_width),
+        layers=layers,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_dim=width,
+        value_dim=width,
+        vocab=facts.number("vocab_size"),
+        tied=facts.flag("tie_word_embeddings", False),
+        blocks=tuple(blocks),
+        max_context=facts.maybe("max_position_embeddings", most=LONGEST),
+        sliding_window=window,
+        attention_bias=attention_bias,
+        experts=experts,
+        experts_per_token=chosen,
+        shared_experts=1 if shared else 0,
+        query_norm="head" if kind == "qwen3_moe" else "whole" if kind == "olmoe" else "no",
+        final_norm=hidden,
+    )
+
+
+def feed_forward(hidden: int, intermediate: int) -> tuple[Linear, ...]:
+    """Two projections that are multiplied, and one back."""
+    return (
+        Linear(name="gate_proj", inputs=hidden, outputs=intermediate, reads="feed-forward"),
+        Linear(name="up_proj", inputs=hidden, outputs=intermediate, reads="feed-forward"),
+        Linear(name="down_proj", inputs=intermediate, outputs=hidden),
+    )
+
+
+def _shared_expert(hidden: int, width: int) -> tuple[Linear, ...]:
+    gate = Linear(name="shared_expert_gate", inputs=hidden, outputs=1, reads="feed-forward")
+    return (*feed_forward(hidden, width), gate)
+
+
+def _dense_layers(facts: ConfigFacts, layers: int) -> int:
+    """Layers without experts: those that are listed, and those between two sparse ones."""
+    step = facts.number("decoder_sparse_step", default=1)
+    listed = set(facts.numbers("mlp_only_layers"))
+    return sum(1 for layer in range(layers) if layer in listed or (layer + 1) % step)

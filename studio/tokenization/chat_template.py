@@ -1,0 +1,234 @@
+"""A model's own chat template: the one way in which training, checking and chatting put messages into text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from studio.core.conversation import Message
+from studio.core.problems import ProblemError, Remedy, problem
+from studio.core.translatable import N_
+from studio.models.config import damaged, read_mapping
+from studio.tokenization import sandbox
+from studio.tokenization.sandbox import BoundedSandbox
+
+DEFAULT_TEMPLATE = """\
+{{ bos_token }}{% for message in messages %}{{ '<|' + message['role'] + '|>\\n' + message['content'] | trim }}\
+{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\\n' }}{% endfor %}\
+{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% endif %}"""
+"""For models without one: the speaker's name in marks, the text, and the model's own end mark after each answer.
+
+It is written in ordinary letters and needs no new tokens, unlike ChatML, so that a base model's embeddings stay as
+they are. It is saved with the taught model.
+"""
+
+_LONGEST = 128 * 1024
+"""Characters of a template. Known ones have at most a quarter of that, and this much is understood within a second."""
+_SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
+
+
+Turn = dict[str, object]
+"""One message in the form that chat templates take: role, content, and more where it has more."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A conversation as text. `answers` are the stretches inside of the template's own generation marks, as places in
+    `text`; empty where it has none."""
+
+    text: str
+    answers: tuple[tuple[int, int], ...] = ()
+
+
+class ChatTemplate:
+    """Renders conversations. `source` is the Jinja text; `is_default` that the model came without one;
+    `special` the special tokens by name (bos_token, eos_token...)."""
+
+    def __init__(self, source: str, special: Mapping[str, str], *, is_default: bool = False) -> None:
+        self.source = source
+        self.is_default = is_default
+        self.special = dict(special)
+        self._sandbox = BoundedSandbox()
+        if len(source) > _LONGEST:
+            raise _too_much()
+        try:
+            self._template = self._sandbox.from_string(source)
+        except sandbox.TooMuch as error:
+            raise _too_much() from error
+        except (jinja2.TemplateError, SyntaxError, RecursionError, ValueError, MemoryError) as error:
+            raise problem(
+                "template.broken",
+                N_("The chat template of this model can't be understood."),
+                N_("It says how questions and answers are put to the model. The error is: {reason}"),
+                N_("Choose another base model, or fetch this one again."),
+                remedy=Remedy.choose_model,
+                reason=str(error)[:300],
+            ) from error
+
+    @staticmethod
+    def from_folder(folder: Path) -> ChatTemplate:
+        """The template in a model's folder: chat_template.jinja, else in tokenizer_config.json, else the default.
+        Raises `ProblemError`."""
+        config = read_mapping(folder / "tokenizer_config.json")
+        special = special_tokens(folder)
+        source = _stored(folder, config)
+        if source is not None:
+            return ChatTemplate(source, special)
+        return ChatTemplate(DEFAULT_TEMPLATE, special, is_default=True)
+
+    def render(self, messages: Sequence[Message], add_generation_prompt: bool = False, tools: str = "") -> str:
+        """The conversation as one text, as transformers writes it; with `add_generation_prompt` up to where the model
+        begins to answer. `tools` is a JSON list. Raises `ProblemError` when the template refuses the conversation or
+        uses up too much."""
+        return self.write(as_turns(messages), tools_of(tools), add_generation_prompt).text
+
+    def write(
+        self, turns: Sequence[Turn], tools: Sequence[Turn] | None = None, add_generation_prompt: bool = False
+    ) -> Written:
+        """`render` for turns and tools in the template's own form. Raises `ProblemError`."""
+        self._sandbox.reset()
+        parts: list[str] = []
+        length = 0
+        try:
+            pieces = self._template.generate(
+                **{
+                    **self.special,
+                    "messages": list(turns),
+                    "tools": list(tools) if tools else None,
+                    "documents": None,
+                    "add_generation_prompt": add_generation_prompt,
+                }
+            )
+            for piece in pieces:
+                length += len(piece)
+                if length > sandbox.CHARACTERS:
+                    raise sandbox.TooMuch("characters")
+                parts.append(piece)
+                self._sandbox.written = length
+        except (sandbox.TooMuch, RecursionError, MemoryError, OverflowError) as error:
+            raise _too_much() from error
+        except ProblemError:
+            raise
+        except Exception as error:  # a template is a program of a stranger: anything can come out of it
+            raise problem(
+                "template.refused",
+                N_("The model's chat template refuses this conversation."),
+                N_("It says: {reason}"),
+                N_(
+                    "Often a model takes no standing instructions, or wants questions and answers in turn. Change the "
+                    "examples, or choose another base model."
+                ),
+                remedy=Remedy.choose_model,
+                reason=str(error)[:300],
+            ) from error
+        text = "".join(parts)
+        return Written(text, self._sandbox.answers_in(text))
+
+
+def as_turns(messages: Sequence[Message], *, arguments_as_text: bool = False) -> list[Turn]:
+    """Messages as transformers hands them to a template: tool calls in OpenAI's form with their arguments as a
+    mapping, thoughts as `reasoning_content` (and `thinking`, its older name). What is empty is left out."""
+    turns: list[Turn] = []
+    for message in messages:
+        turn: Turn = {"role": message.role, "content": message.content}
+        if message.thinking:
+            turn = {"thinking": message.thinking, **turn, "reasoning_content": message.thinking}
+        if message.tool_calls:
+            turn["tool_calls"] = [
+                {
+                    **({"id": call.id} if call.id else {}),
+                    "type": "function",
+                    "function": {
+                        "name": call.name,
+                        "arguments": call.arguments if arguments_as_text else arguments_of(call.arguments),
+                    },
+                }
+                for call in message.tool_calls
+            ]
+        if message.name:
+            turn["name"] = message.name
+        if message.call_id:
+            turn["tool_call_id"] = message.call_id
+        turns.append(turn)
+    return turns
+
+
+def arguments_of(text: str) -> object:
+    """A call's arguments as the mapping that they say; as the text itself where it isn't JSON."""
+    try:
+        held: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return held
+
+
+def tools_of(text: str) -> list[Turn] | None:
+    """Tool definitions from JSON, each as `{"type": "function", "function": {...}}`, as transformers documents them.
+    Raises `ProblemError` when it is no list of mappings."""
+    if not text:
+        return None
+    try:
+        held = json.loads(text)
+    except (ValueError, RecursionError):
+        held = None
+    if isinstance(held, dict):
+        held = [held]
+    if not isinstance(held, list) or not all(isinstance(tool, dict) for tool in held):
+        raise problem(
+            "data.bad_tools",
+            N_("The tools of an example can't be understood."),
+            N_("They should be a list in JSON, each with a name, a description and its parameters."),
+            N_("Correct the column with the tools, or choose none."),
+            remedy=Remedy.choose_columns,
+        )
+    return [
+        tool if "function" in tool or "name" not in tool else {"type": "function", "function": tool} for tool in held
+    ]
+
+
+def special_tokens(folder: Path) -> dict[str, str]:
+    """The special tokens of a model by name, as its templates know them."""
+    found: dict[str, str] = {}
+    for file in ("special_tokens_map.json", "tokenizer_config.json"):
+        for name, value in read_mapping(folder / file).items():
+            if isinstance(value, dict):
+                value = value.get("content")
+            if name in _SPECIAL and isinstance(value, str):
+                found[name] = value
+    return found
+
+
+def _stored(folder: Path, config: Mapping[str, object]) -> str | None:
+    file = folder / "chat_template.jinja"
+    try:
+        if file.is_file():
+            if file.stat().st_size > 4 * _LONGEST:
+                raise _too_much()
+            return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise damaged(file) from error
+    for held in (config.get("chat_template"), read_mapping(folder / "chat_template.json").get("chat_template")):
+        if isinstance(held, str) and held.strip():
+            return held
+        if isinstance(held, list):
+            named = {str(e.get("name")): e.get("template") for e in held if isinstance(e, dict)}
+            chosen = named.get("default")
+            if isinstance(chosen, str):
+                return chosen
+    return None
+
+
+def _too_much() -> ProblemError:
+    return problem(
+        "template.too_much",
+        N_("The chat template of this model was stopped: it does far more than put messages into text."),
+        N_(
+            "A template comes with the model and is a small program. This one never seems to end or writes without end."
+        ),
+        N_("Choose another base model from a source that you trust."),
+        remedy=Remedy.choose_model,
+    )

@@ -1,0 +1,156 @@
+"""What a chat template can write, found out by rendering made-up conversations and looking for their words.
+
+Templates don't say what they know. Many leave out tools, calls, results or thoughts without a word, and some refuse
+standing instructions; what would be lost is then written in another way, see `studio.tokenization.adaptation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Literal
+
+from studio.core.conversation import Message, ToolCall
+from studio.core.problems import ProblemError
+from studio.tokenization.chat_template import ChatTemplate, Turn, as_turns
+
+NINE_LETTERS = "call00001"
+"""An id in the only form that some templates take."""
+
+_ASK = Message(role="user", content="zqask")
+_END = Message(role="assistant", content="zqend")
+_TOOL: Turn = {
+    "type": "function",
+    "function": {
+        "name": "zqtool",
+        "description": "zqpurpose",
+        "parameters": {
+            "type": "object",
+            "properties": {"zqpart": {"type": "string", "description": "zqmeaning"}},
+            "required": ["zqpart"],
+        },
+    },
+}
+
+
+class Abilities:
+    """Asked one by one, each answered by rendering once."""
+
+    def __init__(self, template: ChatTemplate) -> None:
+        self._template = template
+
+    @cached_property
+    def system(self) -> bool:
+        """Whether standing instructions are written where they are given as a turn of their own."""
+        return self._shows([Message(role="system", content="zqrule"), _ASK, _END], "zqrule")
+
+    @cached_property
+    def answer_first(self) -> bool:
+        """Whether a conversation may begin with what the assistant says, as a greeting does."""
+        return self._shows([Message(role="assistant", content="zqhello"), _ASK, _END], "zqhello", "zqask")
+
+    @cached_property
+    def same_speaker_twice(self) -> bool:
+        """Whether somebody may speak twice in a row."""
+        return self._shows([_ASK, Message(role="user", content="zqmore"), _END], "zqask", "zqmore")
+
+    @cached_property
+    def tools(self) -> bool:
+        """Whether the tools that can be used are described."""
+        return self._shows([_ASK, _END], "zqtool", "zqpurpose", "zqpart", tools=[_TOOL])
+
+    @cached_property
+    def tool_calls(self) -> Literal["mapping", "text"] | None:
+        """In which form calls of tools take their arguments; None when calls aren't written."""
+        forms: tuple[Literal["mapping", "text"], ...] = ("mapping", "text")
+        for form in forms:
+            talk = [_ASK, _call(NINE_LETTERS), _result(NINE_LETTERS), _END]
+            for said in (talk, talk[:2]):
+                if self._shows(said, "zqcall", "zqvalue", tools=self._tools(), arguments_as_text=form == "text"):
+                    return form
+        return None
+
+    @cached_property
+    def words_beside_calls(self) -> bool:
+        """Whether what is said in an answer that also calls a tool is written."""
+        both = _call(NINE_LETTERS).model_copy(update={"content": "zqsaid"})
+        talk = [_ASK, both, _result(NINE_LETTERS), _END]
+        return self._shows(talk, "zqsaid", tools=self._tools(), arguments_as_text=self.tool_calls == "text")
+
+    @cached_property
+    def several_calls(self) -> bool:
+        """Whether one answer may call several tools."""
+        twice = (*_call("call00001").tool_calls, *_call("call00002").tool_calls)
+        talk = [_ASK, _END.model_copy(update={"content": "", "tool_calls": twice})]
+        talk += [_result("call00001"), _result("call00002"), _END]
+        as_text = self.tool_calls == "text"
+        return self._shows(talk, "zqcall", tools=self._tools(), arguments_as_text=as_text)
+
+    @cached_property
+    def tool_results(self) -> bool:
+        """Whether the turn of a tool is written."""
+        calls = _call(NINE_LETTERS) if self.tool_calls else Message(role="assistant", content="zqcalling")
+        return self._shows(
+            [_ASK, calls, _result(NINE_LETTERS), _END],
+            "zqresult",
+            tools=self._tools(),
+            arguments_as_text=self.tool_calls == "text",
+        )
+
+    @cached_property
+    def any_call_id(self) -> bool:
+        """Whether calls may carry ids of any length, or none."""
+        for name in ("", "call_0123456789"):
+            talk = [_ASK, _call(name), _result(name), _END]
+            if not self._shows(talk, "zqcall", tools=self._tools(), arguments_as_text=self.tool_calls == "text"):
+                return False
+        return True
+
+    @cached_property
+    def thoughts(self) -> Literal["field", "written"] | None:
+        """Whether thoughts before the last answer are written from their own field, or only where they stand in the
+        answer's text between <think> and </think>; None when they are left out either way."""
+        if self._shows([_ASK, Message(role="assistant", content="zqend", thinking="zqthought")], "zqthought", "zqend"):
+            return "field"
+        written = Message(role="assistant", content=with_thoughts("zqthought", "zqend"))
+        return "written" if self._shows([_ASK, written], "zqthought", "zqend") else None
+
+    @cached_property
+    def earlier_thoughts(self) -> bool:
+        """Whether the thoughts before earlier answers are still written when the conversation has gone on."""
+        thinking = Message(role="assistant", content="zqend", thinking="zqthought")
+        if self.thoughts == "written":
+            thinking = Message(role="assistant", content=with_thoughts("zqthought", "zqend"))
+        return self.thoughts is not None and self._shows([_ASK, thinking, _ASK, _END], "zqthought")
+
+    def _tools(self) -> list[Turn] | None:
+        return [_TOOL] if self.tools else None
+
+    def _shows(
+        self,
+        said: Sequence[Message],
+        *words: str,
+        tools: list[Turn] | None = None,
+        arguments_as_text: bool = False,
+    ) -> bool:
+        try:
+            text = self._template.write(as_turns(said, arguments_as_text=arguments_as_text), tools).text
+        except ProblemError as error:
+            if error.problem.code == "template.too_much":
+                raise
+            return False
+        return all(word in text for word in words)
+
+
+def with_thoughts(thinking: str, content: str) -> str:
+    """An answer with its thoughts in the form that most thinking models use."""
+    return f"<think>\n{thinking}\n</think>\n\n{content}"
+
+
+def _call(id: str) -> Message:
+    call = ToolCall(name="zqcall", arguments='{"zqpart": "zqvalue"}', id=id)
+    return Message(role="assistant", tool_calls=(call,))
+
+
+def _result(id: str) -> Message:
+    return Message(role="tool", content="zqresult", name="zqcall", call_id=id)

@@ -1,0 +1,105 @@
+"""Examples that are longer than the model may read: cut, left out, or split into several."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from typing import Literal
+
+from studio.core.conversation import Message
+from studio.dataset.examples import Example
+from studio.tokenization.encoding import Encoded, Encoder
+
+TooLong = Literal["cut", "leave_out", "split"]
+
+_SENTENCE_END = re.compile(r"(?:[.!?…。！？]+[\"'”’»)\]」』]*)(?:\s+|(?<=[。！？])|$)|\n\s*")
+_LETTERS_A_TOKEN = 8
+"""So much of a text is looked at to find how much of it fits, more where that isn't enough."""
+_WORD_END = re.compile(r"\s+")
+
+
+def fitted(encoder: Encoder, example: Example, too_long: TooLong) -> tuple[Encoded, ...]:
+    """What a model reads of one example: itself where it fits.
+
+    One that is too long loses its end ("cut"), is nothing ("leave_out"), or becomes several ("split"): a text at the
+    ends of sentences, a conversation at its turns, each part with the standing instructions and ending with an
+    answer. A single turn that is too long by itself is cut, and its `lost` says so. Raises `ProblemError`.
+    """
+    encoded = encoder.encode(example)
+    if not encoded.lost or too_long == "cut":
+        return (encoded,)
+    if too_long == "leave_out":
+        return ()
+    if example.text:
+        return tuple(_windows(encoder, example.text))
+    return tuple(part for part in _rounds(encoder, example) if part.learned) or (encoded,)
+
+
+def _windows(encoder: Encoder, text: str) -> list[Encoded]:
+    """A text in parts that each fit. Joined they give the whole text; only the last one ends with the end mark."""
+    parts: list[Encoded] = []
+    start = 0
+    ends = [found.end() for found in _SENTENCE_END.finditer(text)]
+    width = _LETTERS_A_TOKEN * encoder.max_length
+    while True:
+        if len(text) - start <= width:
+            rest = encoder.encode_text(text[start:])
+            if not rest.lost:
+                return [*parts, rest]
+        within = encoder.letters_within(text[start : start + width])
+        if within == width:
+            width *= 2
+            continue
+        reach = min(start + within, len(text) - 1)  # something has to be left for the end mark to stand behind
+        end = _cut_before(ends, text, start, reach)
+        part = encoder.encode_text(text[start:end], ends=False)
+        while part.lost and end > start + 1:
+            end = _cut_before(ends, text, start, end - 1)
+            part = encoder.encode_text(text[start:end], ends=False)
+        parts.append(part)
+        start = end
+
+
+def _cut_before(ends: list[int], text: str, start: int, reach: int) -> int:
+    """The last end of a sentence in reach, else of a word, else as far as it reaches; at least one letter on."""
+    place = bisect_right(ends, reach)
+    if place and ends[place - 1] > start:
+        return ends[place - 1]
+    words = [found.end() for found in _WORD_END.finditer(text, start, reach)]
+    if words and words[-1] > start:
+        return words[-1]
+    return max(start + 1, reach)
+
+
+def _rounds(encoder: Encoder, example: Example) -> list[Encoded]:
+    """As many rounds as fit at a time. A round begins with a question and ends with the last answer to it."""
+    rules = tuple(m for m in example.messages if m.role == "system")
+    rounds = _divided(tuple(m for m in example.messages if m.role != "system"))
+    parts: list[Encoded] = []
+    kept: tuple[Message, ...] = ()
+    fits: Encoded | None = None
+    for turn in rounds:
+        longer = encoder.encode(example.model_copy(update={"messages": (*rules, *kept, *turn)}))
+        if fits is not None and longer.lost:
+            parts.append(fits)
+            kept = ()
+            longer = encoder.encode(example.model_copy(update={"messages": (*rules, *turn)}))
+        if longer.lost:
+            parts.append(longer)  # a round by itself is too long
+            kept, fits = (), None
+        else:
+            kept, fits = (*kept, *turn), longer
+    return parts if fits is None else [*parts, fits]
+
+
+def _divided(messages: tuple[Message, ...]) -> list[tuple[Message, ...]]:
+    rounds: list[list[Message]] = []
+    for message in messages:
+        answered = bool(rounds) and rounds[-1][-1].role == "assistant"
+        if not rounds or (message.role == "user" and answered):
+            rounds.append([])
+        rounds[-1].append(message)
+    if len(rounds) > 1 and rounds[-1][-1].role != "assistant":
+        last = rounds.pop()
+        rounds[-1] += last
+    return [tuple(turns) for turns in rounds]

@@ -1,0 +1,123 @@
+"""How a model should answer in a chat: standing instructions, creativity, length."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPlainTextEdit, QSlider, QSpinBox, QVBoxLayout, QWidget
+
+from studio.ui.controls.text import button, label
+from studio.ui.design.language import tr
+from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE, colours
+
+STEP = 0.1
+MOST = 15
+"""Steps of the slider: creativity goes up to 1.5; beyond that small models only babble."""
+
+
+class AnswerSettings(QWidget):
+    """`sides` tells which models answer; the rest goes with every question."""
+
+    sides_changed = Signal()
+    new_conversation = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(GAP_SMALL)
+        self.fresh = button(tr("New conversation"), "", self.new_conversation.emit)
+        column.addWidget(self.fresh)
+        column.addSpacing(GAP_WIDE)
+
+        self._sides_label = label(tr("Who answers"))
+        self.sides = QComboBox()
+        self.sides.setAccessibleName(tr("Who answers"))
+        for text, which in (
+            (tr("Both, side by side"), "both"),
+            (tr("The taught model"), "after"),
+            (tr("The base model"), "before"),
+        ):
+            self.sides.addItem(text, which)
+        self.sides.currentIndexChanged.connect(lambda _index: self.sides_changed.emit())
+        column.addWidget(self._sides_label)
+        column.addWidget(self.sides)
+        self._sides_gap = QWidget()
+        self._sides_gap.setFixedHeight(GAP)
+        column.addWidget(self._sides_gap)
+
+        column.addWidget(_named(tr("Standing instructions"), tr("system prompt")))
+        self.instructions = QPlainTextEdit()
+        self.instructions.setAccessibleName(tr("Standing instructions"))
+        self.instructions.setPlaceholderText(tr("Told to the model before every conversation."))
+        self.instructions.setTabChangesFocus(True)
+        self.instructions.setMinimumHeight(72)
+        self.instructions.setMaximumHeight(160)
+        column.addWidget(self.instructions)
+        column.addSpacing(GAP)
+
+        column.addWidget(_named(tr("Creativity"), tr("temperature")))
+        self.creativity = QSlider(Qt.Orientation.Horizontal)
+        self.creativity.setRange(0, MOST)
+        self.creativity.setPageStep(2)
+        self.creativity.setMinimumHeight(28)
+        self.creativity.setAccessibleName(tr("Creativity"))
+        self.creativity.setStyleSheet(_slider_look())
+        self.creativity_words = label("", "small")
+        self.creativity.valueChanged.connect(lambda _value: self._describe())
+        column.addWidget(self.creativity)
+        column.addWidget(self.creativity_words)
+        column.addSpacing(GAP)
+
+        column.addWidget(_named(tr("Longest answer"), tr("word pieces")))
+        self.length = QSpinBox()
+        self.length.setRange(16, 4096)
+        self.length.setSingleStep(16)
+        self.length.setValue(256)
+        self.length.lineEdit().setTextMargins(6, 0, 0, 0)
+        self.length.setAccessibleName(tr("Longest answer in word pieces"))
+        column.addWidget(self.length)
+        column.addStretch(1)
+        self._describe()
+
+    @property
+    def temperature(self) -> float:
+        return round(self.creativity.value() * STEP, 2)
+
+    def set_taught(self, taught: bool) -> None:
+        """Whether there is a taught model to choose."""
+        for widget in (self._sides_label, self.sides, self._sides_gap):
+            widget.setVisible(taught)
+
+    def _describe(self) -> None:
+        value = self.temperature
+        if value == 0:
+            words = tr("None: the same question always gets the same answer.")
+        elif value < 0.6:
+            words = tr("{value}: a little variety.", value=f"{value:.1f}")
+        elif value <= 1.0:
+            words = tr("{value}: lively.", value=f"{value:.1f}")
+        else:
+            words = tr("{value}: surprising, often wrong.", value=f"{value:.1f}")
+        self.creativity_words.setText(words)
+        self.creativity.setAccessibleDescription(words)
+
+
+def _slider_look() -> str:
+    c = colours()
+    return (
+        f"QSlider::groove:horizontal {{ height: 4px; background: {c.field_line}; border-radius: 2px; }}"
+        f"QSlider::sub-page:horizontal {{ height: 4px; background: {c.accent}; border-radius: 2px; }}"
+        f"QSlider::handle:horizontal {{ width: 16px; height: 16px; margin: -6px 0; border-radius: 8px;"
+        f" background: {c.accent}; border: none; }}"
+        f"QSlider::handle:horizontal:focus {{ border: 2px solid {c.text}; width: 12px; height: 12px; }}"
+    )
+
+
+def _named(text: str, term: str) -> QWidget:
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(GAP)
+    layout.addWidget(label(text, wrap=False))
+    layout.addWidget(label(term, "term", wrap=False), 1)
+    return row

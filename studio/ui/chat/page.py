@@ -1,0 +1,253 @@
+"""Chat: one box, answered by the base model, the taught model, or both side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, QUrl
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+
+from studio.core.events import Side
+from studio.core.problems import Problem, ProblemError, Remedy
+from studio.core.recipe.recipe import load
+from studio.core.run_folder import RunFolder
+from studio.dataset.examples import Example, read_frozen
+from studio.ui.chat.answer_settings import AnswerSettings
+from studio.ui.chat.column import ChatColumn
+from studio.ui.chat.composer import Composer
+from studio.ui.chat.conversation import Manner, Subject, Turn, conversation_of
+from studio.ui.chat.suggested_prompts import Openers
+from studio.ui.controls.page import Obstacle, PageFrame
+from studio.ui.controls.text import button, label
+from studio.ui.design.language import tr, tr_sentence
+from studio.ui.design.theme import GAP, GAP_PAGE
+from studio.ui.state.app_state import Session
+from studio.ui.state.background import run_in_background
+
+
+class ChatPage(PageFrame):
+    """The model is loaded when the first message is being written, and given back with `shutdown`."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(tr("Chat"), tr("Ask something, and see what teaching changed."), parent=parent)
+        self._session = session
+        self.conversation = conversation_of(session)
+        self.columns: dict[Side, ChatColumn] = {
+            "before": ChatColumn(tr("Base model")),
+            "after": ChatColumn(tr("Taught model")),
+        }
+        self.settings = AnswerSettings()
+        self.settings.setFixedWidth(224)
+        self.settings.sides_changed.connect(self._paint)
+        self.settings.new_conversation.connect(self._on_new_conversation)
+        self.composer = Composer()
+        self.composer.setAccessibleName(tr("Your message"))
+        self.composer.setPlaceholderText(tr("Write a message"))
+        self.composer.setToolTip(tr("Enter sends it, Shift and Enter begin a new line."))
+        self.composer.setAccessibleDescription(self.composer.toolTip())
+        self.composer.sent.connect(self._on_sent)
+        self.composer.textChanged.connect(self._on_typed)
+        self.send = button(tr("Send"), "primary", self.composer.send)
+        self.stop = button(tr("Stop"), "", self.conversation.stop_answering)
+        self.standing = label("", "small")
+        self.openers = Openers()
+        self.openers.chosen.connect(self._on_sent)
+        self._offered: RunFolder | None = None
+        self._build()
+
+        session.run_changed.connect(self._on_subject_changed)
+        session.run_updated.connect(self._on_subject_changed)
+        session.model_changed.connect(self._on_subject_changed)
+        session.data_changed.connect(self._on_subject_changed)
+        self.conversation.changed.connect(self._paint)
+        self.conversation.turn_changed.connect(self._on_turn_changed)
+        self.conversation.failed.connect(self._on_failed)
+        self._fill_instructions()
+        self._on_subject_changed()
+
+    def _build(self) -> None:
+        both = QHBoxLayout()
+        both.setSpacing(GAP_PAGE)
+        for column in self.columns.values():
+            column.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)  # equal shares
+            column.setMinimumWidth(160)
+            both.addWidget(column, 1)
+        box = QHBoxLayout()
+        box.setSpacing(GAP)
+        box.addWidget(self.composer, 1)
+        box.addWidget(self.stop, 0, Qt.AlignmentFlag.AlignBottom)
+        box.addWidget(self.send, 0, Qt.AlignmentFlag.AlignBottom)
+        left = QVBoxLayout()
+        left.setSpacing(GAP)
+        self._columns = QWidget()
+        both.setContentsMargins(0, 0, 0, 0)
+        self._columns.setLayout(both)
+        left.addWidget(self.openers, 1)
+        left.addWidget(self._columns, 1)
+        left.addWidget(self.standing)
+        left.addLayout(box)
+        self.talk = QWidget()
+        row = QHBoxLayout(self.talk)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(GAP_PAGE)
+        row.addLayout(left, 1)
+        row.addWidget(self.settings)
+        self.body.addWidget(self.talk, 1)
+
+    def focus_first(self) -> None:
+        """Write at once."""
+        if self.composer.isVisible():
+            self.composer.setFocus(Qt.FocusReason.OtherFocusReason)
+        else:
+            super().focus_first()
+
+    def shutdown(self) -> None:
+        """End the chat's process. The window and the end of the program do so too."""
+        self.conversation.shutdown()
+
+    # Whom one talks to
+
+    def _taught(self) -> bool:
+        return self._session.run is not None and bool(self._session.state.checkpoints)
+
+    def _sides(self) -> tuple[Side, ...]:
+        if not self._taught():
+            return ("before",)
+        chosen = self.settings.sides.currentData()
+        return ("before", "after") if chosen == "both" else (chosen,)
+
+    def _on_subject_changed(self) -> None:
+        session = self._session
+        if session.is_training():
+            if self.conversation.job.is_running():
+                self.conversation.shutdown()  # two models at once may not fit, and the teaching goes first
+        else:
+            subject = Subject(run=session.run) if self._taught() else Subject(model=session.model.folder)
+            if self.conversation.set_subject(subject):
+                self._fill_instructions()
+        self._offer_questions()
+        self._paint()
+
+    def _offer_questions(self) -> None:
+        """From the examples that were set aside, which the model hasn't studied; without a run, from the data."""
+        run = self._session.run if self._taught() else None
+        found = self._session.examples
+        if run is not None and run != self._offered:
+            self._offered = run
+            run_in_background(self, lambda: _held_out_questions(run), self._on_questions)
+        elif run is None:
+            self._offered = None
+            self._on_questions(_questions(found.examples[:50] if found is not None else ()))
+
+    def _on_questions(self, questions: tuple[str, ...]) -> None:
+        if questions != self.openers.questions:
+            self.openers.show_questions(questions)
+            self._paint()
+
+    def _fill_instructions(self) -> None:
+        run = self._session.run if self._taught() else None
+        self.settings.instructions.setPlainText(_instructions(run, self._session))
+
+    # The conversation
+
+    def _on_typed(self) -> None:
+        if self.composer.toPlainText().strip() and self._obstacle() is None:
+            self.conversation.start()  # loading takes seconds: begin while the person is still writing
+
+    def _on_sent(self, text: str) -> None:
+        if self.conversation.is_answering():
+            self.composer.setPlainText(text)
+            return
+        self.clear_problem()
+        settings = self.settings
+        manner = Manner(settings.instructions.toPlainText(), settings.temperature, settings.length.value())
+        self.conversation.ask(text, self._sides(), manner)
+
+    def _on_new_conversation(self) -> None:
+        self.conversation.clear()
+        self.composer.setFocus()
+
+    def _on_turn_changed(self, turn: Turn) -> None:
+        self.columns[turn.ask.side].show_turn(turn)
+
+    def _on_failed(self, problem: Problem) -> None:
+        self.show_problem(problem, self._on_remedy)
+
+    def _on_remedy(self, remedy: Remedy) -> None:
+        folder = self.conversation.job.folder
+        if remedy is Remedy.try_again:
+            self.clear_problem()
+            self.conversation.start()
+        elif remedy is Remedy.open_log and folder is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder.log)))
+        else:
+            self.remedy_requested.emit(remedy)
+
+    # How it looks
+
+    def _paint(self) -> None:
+        obstacle = self._obstacle()
+        self.talk.setVisible(obstacle is None)
+        self.show_missing(obstacle)
+        if obstacle is not None:
+            return
+        taught = self._taught()
+        self.settings.set_taught(taught)
+        sides = self._sides()
+        for side, column in self.columns.items():
+            column.setVisible(side in sides)
+            column.show_turns(self.conversation.turns[side])
+        begun = any(self.conversation.turns.values())
+        self._columns.setVisible(begun or not self.openers.questions)
+        self.openers.setVisible(not begun and bool(self.openers.questions))
+        busy = self.conversation.is_answering()
+        self.stop.setVisible(busy)
+        self.send.setEnabled(not busy)
+        words = self._standing_words(taught)
+        self.standing.setText(words)
+        self.standing.setVisible(bool(words))
+
+    def _standing_words(self, taught: bool) -> str:
+        if self.conversation.is_loading():
+            phase = self.conversation.job.state.phase
+            return tr_sentence(phase.text) if phase is not None else tr("Loading the model ...")
+        notice = self.conversation.notice()
+        if notice is not None:
+            return tr_sentence(notice)
+        if not taught and not self.conversation.turns["before"]:
+            return tr("This is the base model, as it is before teaching.")
+        return ""
+
+    def _obstacle(self) -> Obstacle | None:
+        session = self._session
+        if session.is_training():
+            words = tr("A model is being taught now. Chatting would take memory away from it, so it waits until then.")
+            return words, tr("See how it goes"), "teach"
+        if not self._taught() and session.model.folder is None:
+            words = tr("There is no model to talk to yet. Fetch the starter model or choose another one first.")
+            return words, tr("Choose a model"), "teach"
+        return None
+
+
+def _questions(examples: Sequence[Example]) -> tuple[str, ...]:
+    """The first few different ones."""
+    return tuple(dict.fromkeys(e.question for e in examples if e.question.strip()))[:3]
+
+
+def _held_out_questions(run: RunFolder) -> tuple[str, ...]:
+    """Reads a file; none where it was removed or damaged, as openers are an extra."""
+    try:
+        return _questions(read_frozen(run.held_out_data))
+    except (OSError, ValueError):
+        return ()
+
+
+def _instructions(run: RunFolder | None, session: Session) -> str:
+    """What the model was taught with, else what the draft says."""
+    if run is not None:
+        try:
+            return load(run.recipe).data.instructions
+        except ProblemError:
+            return ""
+    return session.recipe.data.instructions

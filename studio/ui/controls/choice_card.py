@@ -1,0 +1,79 @@
+"""A card that is chosen like a radio button: title, a word beside it, one sentence."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QRectF, QSize, Qt
+from PySide6.QtGui import QEnterEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+
+from studio.ui.controls.text import label
+from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE, colours
+
+
+class ChoiceCard(QAbstractButton):
+    """Checkable; the chosen one has a filled mark and an accent border."""
+
+    def __init__(self, title: str, sentence: str, word: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setCheckable(True)
+        self.setAutoExclusive(True)
+        self.setText(title)
+        self.setAccessibleName(f"{title}, {word}" if word else title)
+        self.setAccessibleDescription(sentence)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(40, GAP + GAP_SMALL, GAP_WIDE, GAP + GAP_SMALL)
+        column.setSpacing(GAP_SMALL)
+        row = QHBoxLayout()
+        row.setSpacing(GAP)
+        heading = label(title, "", wrap=False)
+        row.addWidget(heading)
+        if word:
+            row.addWidget(label(word, "small", wrap=False))
+        row.addStretch(1)
+        column.addLayout(row)
+        column.addWidget(label(sentence, "small"))
+        column.addStretch(1)
+        for child in self.findChildren(QWidget):
+            child.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+
+    def sizeHint(self) -> QSize:
+        layout = self.layout()
+        return layout.sizeHint() if layout is not None else super().sizeHint()
+
+    def hasHeightForWidth(self) -> bool:
+        return True
+
+    def heightForWidth(self, width: int) -> int:
+        layout = self.layout()
+        return layout.heightForWidth(width) if layout is not None else -1
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        self.update()
+        super().enterEvent(event)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self.update()
+        super().leaveEvent(event)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        c = colours()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        strong = self.isChecked() or self.hasFocus()
+        width = 2.0 if strong else 1.0
+        frame = QRectF(self.rect()).adjusted(width / 2, width / 2, -width / 2, -width / 2)
+        edge = "accent" if strong else "field_line" if self.underMouse() else "line"
+        painter.setPen(QPen(c.colour(edge), width))
+        painter.setBrush(c.colour("accent_soft" if self.isChecked() else "surface"))
+        painter.drawRoundedRect(frame, 6, 6)
+        ring = QRectF(16, 16, 14, 14)
+        painter.setBrush(c.colour("surface"))
+        painter.setPen(QPen(c.colour("accent" if self.isChecked() else "field_line"), 1.5))
+        painter.drawEllipse(ring)
+        if self.isChecked():
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(c.colour("accent"))
+            painter.drawEllipse(ring.adjusted(3.5, 3.5, -3.5, -3.5))

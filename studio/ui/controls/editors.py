@@ -1,0 +1,343 @@
+"""Editors for single settings: a choice, a switch, a number, a line of text. An empty number means automatic."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLineEdit, QSpinBox, QVBoxLayout, QWidget
+
+from studio.core.recipe.recipe import Declared
+from studio.ui.controls.text import label, restyle
+from studio.ui.design.language import tr
+from studio.ui.design.theme import GAP, GAP_SMALL
+
+TYPING_PAUSE = 700
+"""Milliseconds without a key after which what was typed counts as meant."""
+
+
+def number_words(value: float) -> str:
+    """A number without a needless tail: 0.0005, 3, 0.05."""
+    return f"{value:.10f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+
+
+def words_for(declared: Declared, value: object) -> str:
+    """How a value of this setting is shown: its plain name where it has one, shares in per cent."""
+    for name, named in declared.setting.named:
+        if named == value:
+            return tr(name)
+    if isinstance(value, bool):
+        return tr("on") if value else tr("off")
+    if isinstance(value, int | float):
+        if declared.setting.unit == "share":
+            return f"{number_words(float(value) * 100)} %"
+        return number_words(value)
+    return "" if value is None else str(value)
+
+
+class Editor(QWidget):
+    """`chosen` carries a value that has the right type; `wrong` says in words why typed text isn't one."""
+
+    chosen = Signal(object)
+    wrong = Signal(str)
+
+    def __init__(self, declared: Declared) -> None:
+        super().__init__()
+        self.declared = declared
+        self._row = QHBoxLayout(self)
+        self._row.setContentsMargins(0, 0, 0, 0)
+        self._row.setSpacing(GAP)
+
+    def focus_target(self) -> QWidget:
+        """The widget that takes the keys."""
+        raise NotImplementedError
+
+    def show_value(self, value: object) -> None:
+        raise NotImplementedError
+
+    def show_automatic(self, words: str) -> None:
+        """What leaving it to the program means now."""
+
+    def has_wrong_text(self) -> bool:
+        """Whether text stands there that is no value, and so must not be painted over."""
+        return False
+
+    def forget_text(self) -> None:
+        """Let go of wrong text."""
+
+    def mark_wrong(self, wrong: bool) -> None:
+        target = self.focus_target()
+        target.setProperty("wrong", wrong)
+        restyle(target)
+
+    def setAccessibleName(self, name: str) -> None:
+        self.focus_target().setAccessibleName(name)
+
+    def setAccessibleDescription(self, description: str) -> None:
+        self.focus_target().setAccessibleDescription(description)
+
+
+class _Combo(QComboBox):
+    """Doesn't change when a person scrolls the page over it."""
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        if self.hasFocus():
+            super().wheelEvent(event)
+        else:
+            event.ignore()
+
+
+class _Spin(QSpinBox):
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        if self.hasFocus():
+            super().wheelEvent(event)
+        else:
+            event.ignore()
+
+
+class ChoiceEditor(Editor):
+    """Named values in a list; automatic first, and for numbers another value last."""
+
+    def __init__(self, declared: Declared) -> None:
+        super().__init__(declared)
+        self.box = _Combo()
+        self._values: list[object] = []
+        column = QVBoxLayout()
+        column.setSpacing(GAP_SMALL)
+        column.addWidget(self.box)
+        self._row.addLayout(column)
+        if declared.automatic:
+            self._add(tr("Automatic"), None)
+        if declared.kind is bool:
+            self._add(tr("On"), True)
+            self._add(tr("Off"), False)
+        for name, value in declared.setting.named:
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            self._add(f"{tr(name)} ({number_words(cast(float, value))})" if number else tr(name), value)
+        for choice in declared.choices:
+            if choice not in self._values:
+                self._add(choice, choice)
+        self.other: NumberEditor | None = None
+        if declared.kind in (int, float):
+            self._add(tr("Another value"), _OTHER)
+            self.other = NumberEditor(declared)
+            self.other.chosen.connect(self.chosen)
+            self.other.wrong.connect(self.wrong)
+            self.other.setAccessibleName(tr(declared.setting.label))
+            self.other.hide()
+            column.addWidget(self.other)
+        self.box.activated.connect(self._on_activated)
+
+    def _add(self, words: str, value: object) -> None:
+        self.box.addItem(words)
+        self._values.append(value)
+
+    def focus_target(self) -> QWidget:
+        return self.box
+
+    def show_automatic(self, words: str) -> None:
+        if self.declared.automatic:
+            self.box.setItemText(0, words)
+
+    def show_value(self, value: object) -> None:
+        if self.has_wrong_text():
+            return
+        # 1 == True, so compare types of switches too
+        position = next(
+            (i for i, v in enumerate(self._values) if v == value and isinstance(v, bool) == isinstance(value, bool)), -1
+        )
+        if position < 0 and self.other is not None:
+            self.other.show_value(value)
+            position = self._values.index(_OTHER)
+        if not (self.other is not None and self.other.isVisible() and self.other.focus_target().hasFocus()):
+            self.box.setCurrentIndex(position)
+            if self.other is not None:
+                self.other.setVisible(self._values[position] is _OTHER)
+
+    def has_wrong_text(self) -> bool:
+        return self.other is not None and self.other.isVisible() and self.other.has_wrong_text()
+
+    def forget_text(self) -> None:
+        if self.other is not None:
+            self.other.forget_text()
+            self.other.hide()
+
+    def _on_activated(self, position: int) -> None:
+        value = self._values[position]
+        if self.other is not None:
+            self.other.setVisible(value is _OTHER)
+            if value is _OTHER:
+                self.other.focus_target().setFocus()
+                return
+            self.other.forget_text()
+        self.chosen.emit(value)
+
+
+_OTHER = object()
+
+
+class SwitchEditor(Editor):
+    """On or off."""
+
+    def __init__(self, declared: Declared) -> None:
+        super().__init__(declared)
+        self.box = QCheckBox()
+        self.box.toggled.connect(lambda on: self.box.setText(tr("On") if on else tr("Off")))
+        self.box.setText(tr("Off"))
+        self.box.clicked.connect(lambda on: self.chosen.emit(on))
+        self._row.addWidget(self.box)
+        self._row.addStretch(1)
+
+    def focus_target(self) -> QWidget:
+        return self.box
+
+    def show_value(self, value: object) -> None:
+        self.box.setChecked(bool(value))
+
+
+class WholeNumberEditor(Editor):
+    """A whole number that has bounds and is never automatic."""
+
+    def __init__(self, declared: Declared) -> None:
+        super().__init__(declared)
+        self.box = _Spin()
+        self.box.setRange(int(declared.minimum or 0), int(min(declared.maximum or 2**31 - 1, 2**31 - 1)))
+        self.box.setKeyboardTracking(False)
+        self.box.lineEdit().setTextMargins(7, 0, 0, 0)  # the stylesheet's padding doesn't reach it
+        self.box.setAccelerated(True)
+        if declared.key.endswith("max_length"):
+            self.box.setSingleStep(128)
+        self.box.valueChanged.connect(lambda value: self.chosen.emit(value))
+        self._row.addWidget(self.box, 1)
+        _add_unit(self._row, declared)
+
+    def focus_target(self) -> QWidget:
+        return self.box
+
+    def show_value(self, value: object) -> None:
+        if isinstance(value, int) and value != self.box.value():
+            self.box.blockSignals(True)
+            self.box.setValue(value)
+            self.box.blockSignals(False)
+
+
+class LineEditor(Editor):
+    """Text, taken when the person pauses or leaves."""
+
+    def __init__(self, declared: Declared) -> None:
+        super().__init__(declared)
+        self.box = QLineEdit()
+        self._row.addWidget(self.box, 1)
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(TYPING_PAUSE)
+        self._pause.timeout.connect(self._take)
+        self.box.textEdited.connect(lambda: self._pause.start())
+        self.box.editingFinished.connect(self._on_finished)
+
+    def focus_target(self) -> QWidget:
+        return self.box
+
+    def show_value(self, value: object) -> None:
+        if not self._pause.isActive() and self.box.text() != str(value):
+            self.box.setText(str(value))
+            self.box.setCursorPosition(0)
+
+    def forget_text(self) -> None:
+        self._pause.stop()
+
+    def _on_finished(self) -> None:
+        if self._pause.isActive():
+            self._pause.stop()
+            self._take()
+
+    def _take(self) -> None:
+        self.chosen.emit(self.box.text().strip())
+
+
+class NumberEditor(LineEditor):
+    """A number typed freely; empty means automatic. Shares are typed and shown in per cent."""
+
+    def __init__(self, declared: Declared) -> None:
+        super().__init__(declared)
+        self._scale = 100.0 if declared.setting.unit == "share" else 1.0
+        self._wrong = False
+        _add_unit(self._row, declared)
+
+    def show_automatic(self, words: str) -> None:
+        self.box.setPlaceholderText(words if self.declared.automatic else "")
+
+    def show_value(self, value: object) -> None:
+        if self._pause.isActive() or self._wrong:
+            return
+        words = ""
+        if isinstance(value, int | float):
+            words = number_words(round(float(value) * self._scale, 10) if self._scale != 1 else value)
+        if self._parse(self.box.text()) != value or not words:
+            self.box.setText(words)
+
+    def has_wrong_text(self) -> bool:
+        return self._wrong
+
+    def forget_text(self) -> None:
+        super().forget_text()
+        self._wrong = False
+        self.box.clear()
+
+    def _take(self) -> None:
+        text = self.box.text().strip()
+        if not text and self.declared.automatic:
+            self._wrong = False
+            self.chosen.emit(None)
+            return
+        value = self._parse(text)
+        self._wrong = value is None or not self._in_bounds(value)
+        if value is None or self._wrong:
+            self.wrong.emit(self._bounds_words())
+        else:
+            self.chosen.emit(value)
+
+    def _parse(self, text: str) -> int | float | None:
+        try:
+            number = float(text.strip().rstrip("%").strip().replace(",", ".")) / self._scale
+        except ValueError:
+            return None
+        if self.declared.kind is int:
+            return int(number) if number.is_integer() else None
+        return round(number, 12)
+
+    def _in_bounds(self, value: float) -> bool:
+        low, high = self.declared.minimum, self.declared.maximum
+        if low is not None and (value < low or (self.declared.open_minimum and value == low)):
+            return False
+        return high is None or value <= high
+
+    def _bounds_words(self) -> str:
+        low, high = self.declared.minimum, self.declared.maximum
+        shown_low = number_words((low or 0.0) * self._scale)
+        shown_high = number_words((high or 0.0) * self._scale)
+        if self.declared.kind is int:
+            return tr("A whole number from {low} to {high}, please.", low=shown_low, high=shown_high)
+        if self.declared.open_minimum:
+            return tr("A number above {low} and up to {high}, please.", low=shown_low, high=shown_high)
+        return tr("A number from {low} to {high}, please.", low=shown_low, high=shown_high)
+
+
+def editor_for(declared: Declared) -> Editor:
+    """The editor that fits a setting's type and choices."""
+    if declared.choices or declared.setting.named or (declared.kind is bool and declared.automatic):
+        return ChoiceEditor(declared)
+    if declared.kind is bool:
+        return SwitchEditor(declared)
+    if declared.kind is int and not declared.automatic:
+        return WholeNumberEditor(declared)
+    if declared.kind in (int, float):
+        return NumberEditor(declared)
+    return LineEditor(declared)
+
+
+def _add_unit(row: QHBoxLayout, declared: Declared) -> None:
+    unit = declared.setting.unit
+    if unit:
+        row.addWidget(label("%" if unit == "share" else tr(unit), "small", wrap=False))

@@ -1,0 +1,92 @@
+"""A layout that goes on in the next line where there is no more room, so that no button is cut off."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPoint, QRect, QSize, Qt
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QLayout, QLayoutItem, QWidget
+
+from studio.ui.design.theme import GAP
+
+
+class FlowLayout(QLayout):
+    """From left to right, then down. Hidden widgets take no room."""
+
+    def __init__(self, parent: QWidget | None = None, gap: int = GAP) -> None:
+        super().__init__(parent)
+        self._items: list[QLayoutItem] = []
+        self._gap = gap
+        self.setContentsMargins(0, 0, 0, 0)
+
+    def addItem(self, item: QLayoutItem) -> None:
+        self._items.append(item)
+
+    def count(self) -> int:
+        return len(self._items)
+
+    def itemAt(self, index: int) -> QLayoutItem | None:
+        return self._items[index] if 0 <= index < len(self._items) else None
+
+    def takeAt(self, index: int) -> QLayoutItem | None:
+        return self._items.pop(index) if 0 <= index < len(self._items) else None
+
+    def expandingDirections(self) -> Qt.Orientation:
+        return Qt.Orientation(0)
+
+    def hasHeightForWidth(self) -> bool:
+        return True
+
+    def heightForWidth(self, width: int) -> int:
+        return self._place(QRect(0, 0, width, 0), move=False)
+
+    def setGeometry(self, rect: QRect) -> None:
+        super().setGeometry(rect)
+        self._place(rect, move=True)
+
+    def sizeHint(self) -> QSize:
+        shown = [item.sizeHint() for item in self._items if not item.isEmpty()]
+        width = sum(size.width() for size in shown) + self._gap * max(0, len(shown) - 1)
+        return self._with_margins(QSize(width, max((size.height() for size in shown), default=0)))
+
+    def minimumSize(self) -> QSize:
+        found = QSize()
+        for item in self._items:
+            if not item.isEmpty():
+                found = found.expandedTo(item.minimumSize())
+        return self._with_margins(found)
+
+    def _with_margins(self, size: QSize) -> QSize:
+        around = self.contentsMargins()
+        return QSize(size.width() + around.left() + around.right(), size.height() + around.top() + around.bottom())
+
+    def _place(self, rect: QRect, *, move: bool) -> int:
+        around = self.contentsMargins()
+        inside = rect.marginsRemoved(around)
+        x, y, line = inside.x(), inside.y(), 0
+        for item in self._items:
+            if item.isEmpty():
+                continue
+            size = item.sizeHint()
+            if x > inside.x() and x + size.width() > inside.right() + 1:
+                x, y, line = inside.x(), y + line + self._gap, 0
+            if move:
+                item.setGeometry(QRect(QPoint(x, y), QSize(min(size.width(), max(1, inside.width())), size.height())))
+            x += size.width() + self._gap
+            line = max(line, size.height())
+        return y + line - rect.y() + around.bottom()
+
+
+class FlowWidget(QWidget):
+    """Holds a `FlowLayout` and stays as high as its lines need, which a scroll area would not find out."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.flow = FlowLayout(self)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.fit()
+
+    def fit(self) -> None:
+        """Look again after widgets came, went or changed their text."""
+        self.setFixedHeight(self.flow.heightForWidth(self.width()))

@@ -1,0 +1,150 @@
+"""The form: one row for each declared setting, made from `core.recipe.declared()` and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+
+from studio.core.problems import ProblemError
+from studio.core.recipe.defaults import automatic_values
+from studio.core.recipe.recipe import Declared, value_of
+from studio.core.translatable import Sentence
+from studio.ui.controls.editors import Editor, editor_for, words_for
+from studio.ui.controls.text import label, line
+from studio.ui.design.language import tr, tr_sentence
+from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE
+from studio.ui.state.app_state import Session
+
+
+class SettingRow(QWidget):
+    """Label with the technical term, editor with its unit, help behind a button, reset, and what is wrong if anything.
+
+    `value_chosen` carries key and value after a person changed it.
+    """
+
+    value_chosen = Signal(str, object)
+
+    def __init__(self, declared: Declared) -> None:
+        super().__init__()
+        self.declared = declared
+        setting = declared.setting
+        name = tr(setting.label)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(GAP_SMALL)
+        row = QHBoxLayout()
+        row.setSpacing(GAP)
+        column.addLayout(row)
+        words = QVBoxLayout()
+        words.setSpacing(0)
+        self.label = label(name)
+        words.addWidget(self.label)
+        if setting.term:
+            words.addWidget(label(setting.term, "term"))
+        row.addLayout(words, 1)
+        self.editor: Editor = editor_for(declared)
+        self.editor.setAccessibleName(name)
+        self.editor.setAccessibleDescription(tr(setting.help))
+        self.label.setBuddy(self.editor.focus_target())
+        self.editor.chosen.connect(lambda value: self.value_chosen.emit(declared.key, value))
+        self.editor.wrong.connect(self.show_wrong)
+        self.editor.setFixedWidth(236)
+        row.addWidget(self.editor)
+        self.help_button = _round_button("?", tr("What is {name}?", name=name), self._toggle_help)
+        self.help_button.setCheckable(True)
+        row.addWidget(self.help_button)
+        self.reset_button = _round_button("\N{ANTICLOCKWISE OPEN CIRCLE ARROW}", "", self.reset)
+        row.addWidget(self.reset_button)
+        self.help = label(tr(setting.help), "small")
+        self.help.setContentsMargins(0, 0, 64, GAP_SMALL)
+        self.help.hide()
+        column.addWidget(self.help)
+        self.error = label("", "bad")
+        self.error.hide()
+        column.addWidget(self.error)
+        default = tr("Automatic") if declared.automatic else words_for(declared, declared.default)
+        self.reset_button.setAccessibleName(tr("Reset {name} to {value}", name=name, value=default))
+        self.reset_button.setToolTip(tr("Reset to {value}", value=default))
+
+    def show_value(self, value: object, automatic: object, known: bool) -> None:
+        """Paint `value`; `automatic` is what None would mean now, where that is `known`."""
+        self.editor.show_automatic(
+            tr("Automatic: {value}", value=words_for(self.declared, automatic)) if known else tr("Automatic")
+        )
+        self.editor.show_value(value)
+        changed = value != self.declared.default
+        self.reset_button.setEnabled(changed)
+        # it keeps its place, so that nothing jumps
+        self.reset_button.setText("\N{ANTICLOCKWISE OPEN CIRCLE ARROW}" if changed else "")
+        if not self.editor.has_wrong_text():
+            self.show_wrong("")
+
+    def show_wrong(self, text: str) -> None:
+        """Say below the editor what is wrong with what was typed; nothing when empty."""
+        self.error.setText(text)
+        self.error.setVisible(bool(text))
+        self.editor.mark_wrong(bool(text))
+
+    def reset(self) -> None:
+        """Back to the default, which for many settings is automatic."""
+        self.editor.forget_text()
+        self.value_chosen.emit(self.declared.key, self.declared.default)
+        self.editor.focus_target().setFocus()
+
+    def _toggle_help(self) -> None:
+        self.help.setVisible(self.help_button.isChecked())
+
+
+class Form(QWidget):
+    """Rows for `settings`, painted from the session's draft and writing back to it."""
+
+    def __init__(self, session: Session, settings: tuple[Declared, ...], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.rows: dict[str, SettingRow] = {}
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(GAP)
+        group = settings[0].group if settings else ""
+        for declared in settings:
+            if declared.group != group:
+                group = declared.group
+                column.addSpacing(GAP)
+                column.addWidget(line())
+                column.addSpacing(GAP_WIDE - GAP)
+            row = SettingRow(declared)
+            row.value_chosen.connect(self._on_value_chosen)
+            self.rows[declared.key] = row
+            column.addWidget(row)
+        session.recipe_changed.connect(self.paint)
+        self.paint()
+
+    def paint(self) -> None:
+        """Show the draft as it is now."""
+        recipe = self._session.recipe
+        automatic = automatic_values(recipe, self._session.facts())
+        for key, row in self.rows.items():
+            row.show_value(value_of(recipe, key), automatic.get(key), key in automatic)
+
+    def _on_value_chosen(self, key: str, value: object) -> None:
+        row = self.rows[key]
+        try:
+            self._session.set_value(key, value)
+        except ProblemError as error:
+            wrong = error.problem
+            texts = [wrong.what, wrong.why] if wrong.code != "recipe.wrong_value" else [wrong.why]
+            row.show_wrong(" ".join(tr_sentence(Sentence(text=t, values=wrong.values)) for t in texts if t))
+        else:
+            row.show_wrong("")
+
+
+def _round_button(text: str, name: str, on_click: Callable[[], object]) -> QToolButton:
+    made = QToolButton()
+    made.setText(text)
+    made.setProperty("kind", "round")
+    made.setAccessibleName(name)
+    made.setToolTip(name)
+    made.clicked.connect(lambda: on_click())
+    return made

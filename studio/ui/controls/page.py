@@ -1,0 +1,175 @@
+"""The frame that every page stands in: title, one sentence, content, and one primary button at the bottom right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
+
+from studio.core.problems import Problem, Remedy
+from studio.ui.controls.problem_card import ProblemCard
+from studio.ui.controls.text import button, clear_layout_widget, label
+from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE
+
+Obstacle = tuple[str, str, str]
+"""What a step lacks, the words of a button, and the step where that leads."""
+
+
+class PageFrame(QWidget):
+    """Pages subclass it (or hold one): put content into `body`, buttons in with `add_secondary` and `set_primary`.
+
+    With `scroll`, what doesn't fit scrolls; the title and the buttons stay where they are.
+    """
+
+    step_requested = Signal(str)
+    """The name of another page to open: data, teach, check, chat, export, runs, settings."""
+    remedy_requested = Signal(object)
+    """A `Remedy` that this page leaves to the window."""
+
+    def __init__(self, title: str, lead: str = "", *, scroll: bool = False, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(GAP_PAGE, GAP_PAGE, GAP_PAGE, GAP_WIDE)
+        outer.setSpacing(GAP_WIDE)
+        self.head = QVBoxLayout()
+        self.head.setSpacing(GAP_SMALL)
+        self.title = label(title, "title")
+        self.lead = label(lead, "lead")
+        self.lead.setVisible(bool(lead))
+        self.head.addWidget(self.title)
+        self.head.addWidget(self.lead)
+        outer.addLayout(self.head)
+        self._problems = QVBoxLayout()
+        self._problems.setSpacing(GAP)
+        outer.addLayout(self._problems)
+        content = QWidget()
+        content.setObjectName("content")
+        self.body = QVBoxLayout(content)
+        self.body.setContentsMargins(0, 0, 0, 0)
+        self.body.setSpacing(GAP_WIDE)
+        if scroll:
+            self.area = scroll_area(content)
+            outer.addWidget(self.area, 1)
+        else:
+            outer.addWidget(content, 1)
+        self._footer = QWidget()
+        row = QHBoxLayout(self._footer)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(GAP)
+        self.footer_note = label("", "small")
+        row.addWidget(self.footer_note, 1)
+        self._secondary = QHBoxLayout()
+        self._secondary.setSpacing(GAP)
+        row.addLayout(self._secondary)
+        self._primary_place = QHBoxLayout()
+        row.addLayout(self._primary_place)
+        self.primary: QPushButton | None = None
+        self._footer.hide()
+        outer.addWidget(self._footer)
+        self._cards: list[ProblemCard] = []
+        self.missing: MissingView | None = None
+        self._obstacle_shown: Obstacle | None = None
+
+    def set_title(self, text: str) -> None:
+        self.title.setText(text)
+
+    def set_lead(self, text: str) -> None:
+        self.lead.setText(text)
+        self.lead.setVisible(bool(text))
+
+    def add_secondary(self, text: str, on_click: Callable[[], object] | None = None) -> QPushButton:
+        """A quieter button left of the primary one."""
+        made = button(text, "", on_click)
+        self._secondary.addWidget(made)
+        self._footer.show()
+        return made
+
+    def set_primary(self, text: str, on_click: Callable[[], object] | None = None) -> QPushButton:
+        """The page's one primary button, a verb. Replaces an earlier one."""
+        if self.primary is not None:
+            clear_layout_widget(self.primary)
+        self.primary = button(text, "primary", on_click)
+        self._primary_place.addWidget(self.primary)
+        self._footer.show()
+        return self.primary
+
+    def show_missing(self, obstacle: Obstacle | None) -> None:
+        """Say at the top of the content what this step lacks, or with None nothing. Pages hide the rest themselves."""
+        if obstacle == self._obstacle_shown:
+            return
+        self._obstacle_shown = obstacle
+        if self.missing is not None:
+            clear_layout_widget(self.missing)
+            self.missing = None
+        if obstacle is not None:
+            self.missing = MissingView(*obstacle)
+            self.missing.step_requested.connect(self.step_requested)
+            self.body.insertWidget(0, self.missing, 1)
+
+    def focus_first(self) -> None:
+        """Put the keyboard where a person who just came here will most likely go on."""
+        if self.missing is not None:
+            self.missing.button.setFocus(Qt.FocusReason.OtherFocusReason)
+        elif self.primary is not None and self.primary.isVisible() and self.primary.isEnabled():
+            self.primary.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def set_footer_visible(self, visible: bool) -> None:
+        self._footer.setVisible(visible)
+
+    def show_problem(self, problem: Problem, on_remedy: Callable[[Remedy], object] | None = None) -> ProblemCard:
+        """Show a problem above the content; one with the same code is replaced. A remedy that `on_remedy` doesn't
+        take goes to the window."""
+        self.clear_problem(problem.code)
+        card = ProblemCard(problem)
+        card.remedy_requested.connect(on_remedy if on_remedy is not None else self.remedy_requested.emit)
+        card.dismissed.connect(lambda: self.clear_problem(problem.code))
+        self._problems.addWidget(card)
+        self._cards.append(card)
+        return card
+
+    def clear_problem(self, code: str | None = None) -> None:
+        """Take away the problem with this code, or all of them."""
+        for card in [c for c in self._cards if code is None or c.problem.code == code]:
+            self._cards.remove(card)
+            clear_layout_widget(card)
+
+    def problems(self) -> list[Problem]:
+        """What is shown now."""
+        return [card.problem for card in self._cards]
+
+
+def scroll_area(content: QWidget) -> QScrollArea:
+    """`content` in a frameless area that scrolls up and down only."""
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    area.setWidget(content)
+    area.viewport().setAutoFillBackground(False)
+    content.setAutoFillBackground(False)
+    return area
+
+
+class MissingView(QWidget):
+    """What a step shows that can't be used yet: what is missing, and a button that leads there."""
+
+    step_requested = Signal(str)
+
+    def __init__(self, text: str, button_text: str, step: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(GAP_WIDE)
+        column.addStretch(2)
+        words = label(text)
+        words.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        column.addWidget(words)
+        self.button = button(button_text, "primary", lambda: self.step_requested.emit(step))
+        row = QHBoxLayout()
+        row.addStretch(1)
+        row.addWidget(self.button)
+        row.addStretch(1)
+        column.addLayout(row)
+        column.addStretch(3)

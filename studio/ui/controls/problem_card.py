@@ -1,0 +1,75 @@
+"""A problem in words, on the page where it happened, with a button that does something about it."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+
+from studio.core.problems import Problem, Remedy
+from studio.core.translatable import Sentence
+from studio.ui.controls.text import button, label
+from studio.ui.design.language import tr, tr_sentence
+from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE
+
+
+def remedy_words(remedy: Remedy) -> str:
+    """What stands on the button."""
+    match remedy:
+        case Remedy.choose_file:
+            return tr("Choose a file")
+        case Remedy.choose_columns:
+            return tr("Choose the columns")
+        case Remedy.choose_model:
+            return tr("Choose a model")
+        case Remedy.choose_folder:
+            return tr("Choose a folder")
+        case Remedy.open_folder:
+            return tr("Open the folder")
+        case Remedy.open_log:
+            return tr("Show the log")
+        case Remedy.use_starter:
+            return tr("Use the starter model")
+        case Remedy.try_again:
+            return tr("Try again")
+        case Remedy.see_settings:
+            return tr("See the settings")
+
+
+class ProblemCard(QFrame):
+    """Shows one `Problem`. `remedy_requested` carries its `Remedy`; `dismissed` follows the close button."""
+
+    remedy_requested = Signal(object)
+    dismissed = Signal()
+
+    def __init__(self, problem: Problem, *, dismissible: bool = True, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.problem = problem
+        self.setProperty("card", "problem")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(GAP_WIDE, GAP, GAP, GAP)
+        row.setSpacing(GAP_WIDE)
+        mark = label("!", "strong", wrap=False)
+        mark.setAccessibleName(tr("Problem"))
+        row.addWidget(mark, 0, Qt.AlignmentFlag.AlignTop)
+        words = QVBoxLayout()
+        words.setSpacing(GAP_SMALL)
+        what = label(tr_sentence(Sentence(text=problem.what, values=problem.values)))
+        words.addWidget(what)
+        rest = [tr_sentence(Sentence(text=t, values=problem.values)) for t in (problem.why, problem.fix) if t]
+        if rest:
+            words.addWidget(label(" ".join(rest), "small"))
+        row.addLayout(words, 1)
+        self.setAccessibleName(" ".join([what.text(), *rest]))
+        self.remedy_button = None
+        if problem.remedy is not None:
+            remedy = problem.remedy
+            self.remedy_button = button(remedy_words(remedy), "", lambda: self.remedy_requested.emit(remedy))
+            row.addWidget(self.remedy_button, 0, Qt.AlignmentFlag.AlignVCenter)
+        if dismissible:
+            close = QToolButton()
+            close.setText("\N{MULTIPLICATION SIGN}")
+            close.setProperty("kind", "quiet")
+            close.setAccessibleName(tr("Dismiss this message"))
+            close.setToolTip(tr("Dismiss this message"))
+            close.clicked.connect(self.dismissed)
+            row.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)

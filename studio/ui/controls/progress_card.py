@@ -1,0 +1,63 @@
+"""What a job does now, how far it is, and a button that ends it."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
+
+from studio.core.run_state import RunState
+from studio.ui.controls.card import Card
+from studio.ui.controls.text import button, label
+from studio.ui.design.language import tr, tr_sentence
+from studio.ui.design.theme import GAP
+
+
+class ProgressCard(Card):
+    """Paint it from a job's state with `show_state`; `stopped` says that the person wants it to end."""
+
+    stopped = Signal()
+
+    def __init__(self, name: str, stop_text: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(parent=parent)
+        self.setAccessibleName(name)
+        self._name = name
+        self.words = label("")
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setAccessibleName(name)
+        self.stop = button(stop_text or tr("Cancel"), "", self._on_stop)
+        row = QHBoxLayout()
+        row.setSpacing(GAP * 2)
+        column = QVBoxLayout()
+        column.setSpacing(GAP)
+        column.addWidget(self.words)
+        column.addWidget(self.bar)
+        row.addLayout(column, 1)
+        row.addWidget(self.stop)
+        self.body.addLayout(row)
+        self.begin(tr("Getting ready."))
+
+    def begin(self, words: str) -> None:
+        """Work has begun and nothing is known of its length yet."""
+        self.words.setText(words)
+        self.bar.setRange(0, 0)
+        self.stop.setEnabled(True)
+
+    def show_state(self, state: RunState) -> None:
+        """Words and bar from the newest progress, else from the phase."""
+        progress, phase = state.progress, state.phase
+        if progress is not None and (phase is None or progress.at >= phase.at):
+            self.words.setText(tr_sentence(progress.text))
+            if progress.total:
+                # the bar counts in permille: byte counts don't fit into its 32 bits
+                self.bar.setRange(0, 1000)
+                self.bar.setValue(min(1000, round(1000 * progress.done / progress.total)))
+                return
+        elif phase is not None:
+            self.words.setText(tr_sentence(phase.text))
+        self.bar.setRange(0, 0)
+
+    def _on_stop(self) -> None:
+        self.stop.setEnabled(False)
+        self.words.setText(tr("Stopping ..."))
+        self.stopped.emit()

@@ -1,0 +1,113 @@
+"""Asking for a data set on the Hugging Face Hub by name, and fetching it with progress."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QWidget
+
+from studio.core.events import Died, Failed, Finished
+from studio.core.jobs import FetchData, read_job
+from studio.ui.controls.card import Card
+from studio.ui.controls.progress_card import ProgressCard
+from studio.ui.controls.text import button, label
+from studio.ui.design.language import tr
+from studio.ui.design.theme import GAP
+from studio.ui.state.job_state import FollowedJob
+
+
+class HubData(Card):
+    """`fetched` carries name and part of a data set that is here now; `failed` a `Problem`."""
+
+    fetched = Signal(str, str)
+    failed = Signal(object)
+
+    def __init__(self, keeper: QObject, parent: QWidget | None = None) -> None:
+        """The download belongs to `keeper`, so that it outlives this widget."""
+        super().__init__(tr("A data set from the Hugging Face Hub"), parent)
+        self.job = _download_of(keeper)
+        self.name = QLineEdit()
+        self.name.setPlaceholderText(tr("owner/name, as on huggingface.co/datasets"))
+        self.name.setAccessibleName(tr("Name of the data set"))
+        self.part = QLineEdit("train")
+        self.part.setAccessibleName(tr("Part of the data set"))
+        self.part.setToolTip(tr("Data sets come in parts, usually train. (split)"))
+        self.part.setMaximumWidth(120)
+        self.fetch = button(tr("Download"), "", self._start)
+        self.close_button = button(tr("Close"), "quiet", self.hide)
+        self.head.addWidget(self.close_button)
+        self.asking = QWidget()
+        row = QHBoxLayout(self.asking)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(GAP)
+        row.addWidget(self.name, 1)
+        row.addWidget(label(tr("Part"), "small", wrap=False))
+        row.addWidget(self.part)
+        row.addWidget(self.fetch)
+        self.words = label(
+            tr("It is downloaded once and kept on this computer. Nothing of yours is sent except this name."), "small"
+        )
+        self.progress = ProgressCard(tr("Progress of the download"))
+        self.progress.setProperty("card", "")
+        self.progress.body.setContentsMargins(0, 0, 0, 0)
+        self.progress.stopped.connect(lambda: self.job.stop(keep=False))
+        self.body.addWidget(self.asking)
+        self.body.addWidget(self.progress)
+        self.body.addWidget(self.words)
+        self.name.textChanged.connect(lambda _text: self._paint())
+        self.name.returnPressed.connect(self._start)
+        self.part.returnPressed.connect(self._start)
+        self.job.updated.connect(self._paint)
+        self.job.ended.connect(self._on_ended)
+        self.job.failed.connect(self._on_failed)
+        self._paint()
+        self.setVisible(self.job.is_running())
+
+    def ask(self) -> None:
+        """Show the card and put the keyboard into it."""
+        self.show()
+        self.name.setFocus()
+
+    def _start(self) -> None:
+        from studio.runs.fetch import data_job, job_folder
+
+        name = self.name.text().strip()
+        name = name.removeprefix("https://huggingface.co/datasets/").strip("/")
+        if not name or self.job.is_running():
+            return
+        self.progress.begin(tr("Getting ready."))
+        self.job.start(job_folder("fetch_data"), data_job(name, self.part.text().strip()))
+        self._paint()
+
+    def _paint(self) -> None:
+        running = self.job.is_running()
+        self.asking.setVisible(not running)
+        self.progress.setVisible(running)
+        self.fetch.setEnabled(bool(self.name.text().strip()))
+        if running and self.progress.stop.isEnabled():
+            self.progress.show_state(self.job.state)
+
+    def _on_ended(self) -> None:
+        self._paint()
+        match self.job.state.ending:
+            case Finished():
+                folder = self.job.folder
+                job = read_job(folder) if folder is not None else None
+                if isinstance(job, FetchData):
+                    self.hide()
+                    fetched = self.job.state.fetched
+                    self.fetched.emit(job.name, fetched.split if fetched is not None else job.split)
+            case Failed() | Died() as ending:
+                self.failed.emit(ending.problem)
+
+    def _on_failed(self, problem: object) -> None:
+        self._paint()
+        self.failed.emit(problem)
+
+
+def _download_of(keeper: QObject) -> FollowedJob:
+    found = keeper.findChild(FollowedJob, "fetch_data")
+    if isinstance(found, FollowedJob):
+        return found
+    made = FollowedJob(keeper)
+    made.setObjectName("fetch_data")
+    return made

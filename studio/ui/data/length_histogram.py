@@ -1,0 +1,248 @@
+"""How long the examples are, as bars, with the limit as a line that is dragged or moved with the keys.
+
+It is a slider to the keyboard and to screen readers; only its looks and the mouse are its own.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import pairwise
+
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QFont, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF, QWheelEvent
+from PySide6.QtWidgets import QSizePolicy, QSlider, QWidget
+
+from studio.ui.design.language import tr
+from studio.ui.design.theme import colours, sizes
+
+BARS = 60
+LEAST = 16
+MOST = 131_072
+"""The smallest and the largest limit that a recipe takes, in tokens."""
+WIDE = 12
+"""Where the longest example is so many times longer than the one in the middle, the scale is logarithmic."""
+SIDE, FOOT, TOP, HIGH = 10, 18, 18, 96
+REACH, SLIP = 14, 3
+"""Pixels: so near to the line it is taken, and so far it has to be moved before that counts."""
+SETTLES = 700
+"""Milliseconds after the last key until the limit counts as chosen."""
+
+
+class LengthHistogram(QSlider):
+    """`limit_moving` comes while the line is on its way, `limit_chosen` when it was let go; both in tokens."""
+
+    limit_moving = Signal(int)
+    limit_chosen = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(Qt.Orientation.Horizontal, parent)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.setMaximumHeight(HIGH)
+        self.setAccessibleName(tr("Longest example kept whole, in word pieces"))
+        self.setMouseTracking(True)
+        self.setSingleStep(16)
+        self.setPageStep(128)
+        self.setRange(LEAST, 1024)
+        self._counts: list[int] = []
+        self._edges: list[float] = []
+        self._longest = 0
+        self._log = False
+        self._scale_end = 1024.0
+        self._limit = 1024
+        self._dragging = False
+        self._taken_at: float | None = None
+        self._beside = 0.0
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(SETTLES)
+        self._settle.timeout.connect(self._choose)
+        self.valueChanged.connect(self._on_value_changed)
+        self._painting = False
+
+    def show_lengths(self, lengths: Sequence[int], limit: int) -> None:
+        """`lengths` are tokens of each example."""
+        ordered = sorted(lengths)
+        self._longest = ordered[-1] if ordered else 0
+        middle = ordered[len(ordered) // 2] if ordered else 1
+        self._log = self._longest > WIDE * max(1, middle)
+        self._painting = True
+        end = max(self._longest * 1.06, limit * 1.06 if limit <= 4 * self._longest else 0, 64)
+        self.setRange(LEAST, min(MOST, max(LEAST + 16, math.ceil(end), limit)))
+        self._scale_end = end
+        self._edges = [self._value_at(i / BARS) for i in range(BARS + 1)]
+        cuts = [bisect_left(ordered, edge) for edge in self._edges]
+        cuts[0], cuts[-1] = 0, len(ordered)
+        self._counts = [b - a for a, b in pairwise(cuts)]
+        self._painting = False
+        self.show_limit(limit)
+
+    def show_limit(self, limit: int) -> None:
+        """Put the line there without telling anybody."""
+        if self._dragging or self._settle.isActive():
+            return
+        self._painting = True
+        if limit > self.maximum():
+            self.setMaximum(limit)
+        self._limit = limit
+        self.setValue(limit)
+        self._painting = False
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        return QSize(320, HIGH)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(160, 68)
+
+    # Moving the line
+
+    def _on_value_changed(self, value: int) -> None:
+        self.update()
+        if not self._painting:
+            self.limit_moving.emit(value)
+            if not self._dragging:
+                self._settle.start()
+
+    def _choose(self) -> None:
+        self._settle.stop()
+        if self.value() != self._limit:
+            self._limit = self.value()
+            self.limit_chosen.emit(self._limit)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Only the line itself can be taken: a press beside it, or one without a move, changes nothing."""
+        if event.button() == Qt.MouseButton.LeftButton and self._is_near(event.position().x()):
+            self._taken_at = event.position().x()
+            self._beside = self._taken_at - self.x_of(self.value())
+        event.accept()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        x = event.position().x()
+        if self._taken_at is None:
+            near = self._is_near(x)
+            self.setCursor(Qt.CursorShape.SizeHorCursor if near else Qt.CursorShape.ArrowCursor)
+            return
+        if self._dragging or abs(x - self._taken_at) > SLIP:
+            self._dragging = True
+            self._move_to(x - self._beside)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        self._taken_at = None
+        if self._dragging:
+            self._dragging = False
+            self._choose()
+
+    def _is_near(self, x: float) -> bool:
+        return abs(x - self.x_of(self.value())) <= REACH
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.ignore()  # scrolling the page must not change a setting
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
+            self._choose()
+        elif event.key() == Qt.Key.Key_Escape and self.value() != self._limit:
+            self._settle.stop()
+            self._painting = True
+            self.setValue(self._limit)
+            self._painting = False
+            self.limit_moving.emit(self._limit)
+        else:
+            super().keyPressEvent(event)
+
+    def _move_to(self, x: float) -> None:
+        value = round(self._value_at((x - SIDE) / max(1, self.width() - 2 * SIDE)))
+        if not self._log:
+            value = round(value / 8) * 8
+        self.setValue(max(LEAST, min(self.maximum(), value)))
+
+    # The scale
+
+    def _value_at(self, share: float) -> float:
+        share = min(1.0, max(0.0, share))
+        if self._log:
+            return math.exp(math.log(8) + share * (math.log(self._scale_end) - math.log(8)))
+        return share * self._scale_end
+
+    def x_of(self, value: float) -> float:
+        """Where a length stands, in pixels from the left."""
+        if self._log:
+            share = (math.log(max(8.0, value)) - math.log(8)) / (math.log(self._scale_end) - math.log(8))
+        else:
+            share = value / self._scale_end
+        return SIDE + min(1.0, max(0.0, share)) * (self.width() - 2 * SIDE)
+
+    def _ticks(self) -> list[int]:
+        if self._log:
+            found, value = [], 16
+            while value <= self._scale_end:
+                found.append(value)
+                value *= 4
+            return found
+        rough = self._scale_end / 5
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough)
+        return [round(i * step) for i in range(1, int(self._scale_end / step) + 1)]
+
+    # Painting
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        c = colours()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        font = QFont(self.font())
+        font.setPointSizeF(sizes().small)
+        font.setFeature(QFont.Tag("tnum"), 1)
+        painter.setFont(font)
+        base = self.height() - FOOT
+        highest = max(self._counts, default=0)
+        limit = self.value()
+        painter.setPen(Qt.PenStyle.NoPen)
+        for count, left, right in zip(self._counts, self._edges, self._edges[1:], strict=False):
+            if not count:
+                continue
+            # the root keeps a single long example visible beside thousands of short ones
+            height = max(2.0, (base - TOP) * math.sqrt(count / highest))
+            x0, x1 = self.x_of(left), self.x_of(right)
+            beyond = (left + right) / 2 > limit
+            painter.setBrush(QColor(c.bad if beyond else c.accent))
+            painter.drawRect(QRectF(x0 + 0.5, base - height, max(1.5, x1 - x0 - 1), height))
+        painter.setPen(QPen(QColor(c.field_line), 1))
+        painter.drawLine(QPointF(SIDE, base), QPointF(self.width() - SIDE, base))
+        painter.setPen(QColor(c.muted))
+        taken = -1.0
+        for tick in self._ticks():
+            words = f"{tick:,}"
+            width = painter.fontMetrics().horizontalAdvance(words)
+            left = min(max(0.0, self.x_of(tick) - width / 2), self.width() - width - 1)
+            if left > taken:
+                painter.drawText(QRectF(left, base + 2, width + 2, FOOT - 2), Qt.AlignmentFlag.AlignLeft, words)
+                taken = left + width + 10
+        self._paint_limit(painter, base, limit)
+        painter.end()
+
+    def _paint_limit(self, painter: QPainter, base: int, limit: int) -> None:
+        c = colours()
+        x = self.x_of(limit)
+        pen = QPen(QColor(c.text), 2)
+        if limit > self._scale_end:  # farther out than the scale goes: the axis is shown broken
+            pen.setDashPattern([2, 2])
+            painter.setPen(QPen(QColor(c.muted), 1.5))
+            for before in (15, 10):
+                painter.drawLine(QPointF(x - before - 2, base + 4), QPointF(x - before + 2, base - 4))
+        painter.setPen(pen)
+        painter.drawLine(QPointF(x, TOP - 2), QPointF(x, base + 3))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(c.text))
+        painter.drawPolygon(QPolygonF([QPointF(x - 5, TOP - 7), QPointF(x + 5, TOP - 7), QPointF(x, TOP)]))
+        words = tr("limit {n}", n=f"{limit:,}")
+        width = painter.fontMetrics().horizontalAdvance(words)
+        left = x + 9 if x + 9 + width < self.width() else x - 9 - width
+        painter.setPen(QColor(c.text))
+        painter.drawText(QRectF(left, 0, width + 2, TOP), Qt.AlignmentFlag.AlignVCenter, words)
+        if self.hasFocus():
+            painter.setPen(QPen(QColor(c.accent), 2))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 6, 6)

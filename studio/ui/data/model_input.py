@@ -1,0 +1,272 @@
+"""What the model will read of one example: which words it learns, which marks it sees, where it is cut."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from PySide6.QtCore import QMimeData, Qt, Signal
+from PySide6.QtGui import QFont, QTextBlockFormat, QTextCharFormat, QTextCursor
+from PySide6.QtWidgets import QHBoxLayout, QTextEdit, QVBoxLayout, QWidget
+
+from studio.core.conversation import Message
+from studio.core.problems import Problem
+from studio.core.translatable import Sentence
+from studio.ui.controls.text import button, label
+from studio.ui.design.language import tr, tr_sentence
+from studio.ui.design.theme import GAP, GAP_SMALL, colours, sizes
+
+if TYPE_CHECKING:
+    from studio.dataset.examples import Example
+    from studio.tokenization.encoding import Encoded, Piece
+
+SHOWN = 20_000
+"""Characters of one example that are painted."""
+
+
+JOINER, SIDE = "\N{WORD JOINER}", "\N{NARROW NO-BREAK SPACE}"
+"""Between the letters of a special token, so that it stays on one line, and beside it."""
+
+
+class _Text(QTextEdit):
+    """What is copied is what the model reads, without what only keeps chips together."""
+
+    def createMimeDataFromSelection(self) -> QMimeData:
+        made = QMimeData()
+        text = self.textCursor().selectedText().replace("\N{PARAGRAPH SEPARATOR}", "\n")
+        made.setText(text.replace("\N{LINE SEPARATOR}", "\n").replace(JOINER, "").replace(SIDE, ""))
+        return made
+
+
+class Reading(Protocol):
+    """One example as a model reads it, in one part or several. `limit` is the longest example kept whole, in tokens;
+    `marks` are the special tokens as they are written; `adaptations` say what the model's template made necessary."""
+
+    @property
+    def encoded(self) -> tuple[Encoded, ...]: ...
+    @property
+    def pieces(self) -> tuple[tuple[Piece, ...], ...]: ...
+    @property
+    def marks(self) -> tuple[str, ...]: ...
+    @property
+    def limit(self) -> int: ...
+    @property
+    def adaptations(self) -> tuple[Sentence, ...]: ...
+
+
+class ReadingPane(QWidget):
+    """Paints tokens with `show_reading`; without a model `show_plain` paints the conversation and says why."""
+
+    model_wanted = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._open = False
+        self.facts = label("", "small")
+        self.adapted = button(tr("Adapted to this model"), "link", self._toggle)
+        self.adaptations = label("", "small")
+        self.fetch = button(tr("Go to Teach"), "link", self.model_wanted.emit)
+        self.text = _Text()
+        self.text.setReadOnly(True)
+        self.text.setAccessibleName(tr("What the model will read"))
+        self.text.setTabChangesFocus(True)
+        self.text.setLineWrapMode(QTextEdit.LineWrapMode.WidgetWidth)
+        self.text.setMinimumHeight(96)
+        self.text.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
+        )
+        below = QHBoxLayout()
+        below.setSpacing(GAP_SMALL)
+        below.addWidget(self.facts, 1)
+        below.addWidget(self.fetch)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(GAP)
+        layout.addWidget(self.text, 1)
+        layout.addLayout(below)
+        layout.addWidget(self.adapted, 0, Qt.AlignmentFlag.AlignLeft)
+        layout.addWidget(self.adaptations)
+        self.show_nothing()
+
+    def show_nothing(self, words: str = "") -> None:
+        """There is no example to show; `words` say why."""
+        self._begin()
+        self.facts.setText(words)
+
+    def show_plain(self, example: Example, words: str, *, can_fetch: bool = False) -> None:
+        """The conversation without word pieces; `words` say why, and `can_fetch` offers the way to a model."""
+        self._begin()
+        self._paint_plain(example)
+        self.facts.setText(words)
+        self.fetch.setVisible(can_fetch)
+
+    def show_refused(self, example: Example, problem: Problem) -> None:
+        """The conversation, and why the model's template doesn't take it."""
+        self.show_plain(example, " ".join(tr_sentence(part) for part in problem.sentences()))
+
+    def show_reading(self, reading: Reading) -> None:
+        """The text as the trainer builds it."""
+        self._begin()
+        cursor = self.text.textCursor()
+        cursor.beginEditBlock()
+        left = SHOWN
+        parts = list(zip(reading.encoded, reading.pieces, strict=True))
+        for number, (encoded, pieces) in enumerate(parts, start=1):
+            if len(parts) > 1:
+                words = tr("part {n} of {all}: {pieces} word pieces", n=number, all=len(parts), pieces=_total(encoded))
+                _paint_line(cursor, words, _muted(small=True), first=number == 1)
+            left = self._paint_part(cursor, encoded, pieces, reading, left)
+        cursor.endEditBlock()
+        self.text.moveCursor(QTextCursor.MoveOperation.Start)
+        self.facts.setText(reading_words(reading.encoded))
+        self.adaptations.setText(" ".join(tr_sentence(one) for one in reading.adaptations))
+        self.adapted.setText(tr("Adapted to this model: {n}", n=len(reading.adaptations)))
+        self.adapted.setVisible(bool(reading.adaptations))
+        self.adaptations.setVisible(bool(reading.adaptations) and self._open)
+
+    def _begin(self) -> None:
+        self.text.clear()
+        self.facts.setText("")
+        self.adapted.hide()
+        self.adaptations.hide()
+        self.fetch.hide()
+
+    def _toggle(self) -> None:
+        self._open = not self._open
+        self.adaptations.setVisible(self._open)
+
+    def _paint_part(
+        self, cursor: QTextCursor, encoded: Encoded, pieces: Sequence[Piece], reading: Reading, left: int
+    ) -> int:
+        cut = False
+        over = 0
+        for piece in pieces:
+            if piece.kind == "cut" and not cut:
+                cut = True
+                words = tr(
+                    "cut here, at {limit} word pieces: the {lost} below are not read",
+                    limit=f"{reading.limit:,}",
+                    lost=f"{encoded.lost:,}",
+                )
+                _paint_line(cursor, words, _cut())
+            shown = piece.text[: max(0, left)]
+            over += len(piece.text) - len(shown)
+            left -= len(shown)
+            _paint_piece(cursor, shown, piece.kind, reading.marks)
+        if over:
+            cursor.insertText(" \N{HORIZONTAL ELLIPSIS} " + tr("and {n} more characters", n=f"{over:,}"), _muted())
+        return left
+
+    def _paint_plain(self, example: Example) -> None:
+        cursor = self.text.textCursor()
+        if example.text:
+            cursor.insertText(example.text[:SHOWN], _learned())
+        for position, message in enumerate(example.messages):
+            if position:
+                cursor.insertBlock()
+                cursor.insertBlock()
+            cursor.insertText(role_words(message.role), _muted(small=True))
+            cursor.insertBlock()
+            learned = message.role == "assistant" and message.learned
+            if message.thinking:
+                cursor.insertText(message.thinking[:SHOWN] + "\n", _muted())
+            cursor.insertText(said(message)[:SHOWN], _learned() if learned else _read())
+        self.text.moveCursor(QTextCursor.MoveOperation.Start)
+
+
+def role_words(role: str) -> str:
+    """Who speaks, in words."""
+    return {
+        "system": tr("Standing instructions"),
+        "user": tr("Question"),
+        "assistant": tr("Answer"),
+        "tool": tr("Result of a tool"),
+    }[role]
+
+
+def said(message: Message) -> str:
+    """What a turn says, calls of tools included."""
+    calls = [f"{call.name} {call.arguments}" for call in message.tool_calls]
+    return "\n".join(part for part in (message.content, *calls) if part)
+
+
+def reading_words(encoded: Sequence[Encoded]) -> str:
+    """How many word pieces there are, and what becomes of them."""
+    total = sum(map(_total, encoded))
+    learned = sum(one.learned for one in encoded)
+    lost = sum(one.lost for one in encoded)
+    if not learned:
+        return tr("{n} word pieces; nothing is left to learn, so this example is skipped.", n=f"{total:,}")
+    if lost:
+        return tr(
+            "{n} word pieces, {lost} of them cut away. The underlined part is learned.",
+            n=f"{total:,}",
+            lost=f"{lost:,}",
+        )
+    return tr("{n} word pieces. The {learned} underlined ones are learned.", n=f"{total:,}", learned=f"{learned:,}")
+
+
+def _total(encoded: Encoded) -> int:
+    return len(encoded.ids) + encoded.lost
+
+
+def _paint_piece(cursor: QTextCursor, text: str, kind: str, marks: tuple[str, ...]) -> None:
+    plain = {"learned": _learned(), "cut": _muted()}.get(kind, _read())
+    present = [re.escape(mark) for mark in sorted(marks, key=len, reverse=True) if mark and mark in text]
+    if not present:
+        cursor.insertText(text, plain)
+        return
+    chip = _chip(learned=kind == "learned")
+    for part in re.split(f"({'|'.join(present)})", text):
+        if part in marks:
+            cursor.insertText(SIDE + JOINER.join(part) + SIDE, chip)
+        elif part:
+            cursor.insertText(part, plain)
+
+
+def _paint_line(cursor: QTextCursor, words: str, look: QTextCharFormat, *, first: bool = False) -> None:
+    before = cursor.blockFormat()
+    if not first:
+        cursor.insertHtml("<hr>")
+        cursor.insertBlock(QTextBlockFormat(), look)
+    cursor.insertText(words, look)
+    cursor.insertBlock(before)
+
+
+def _read() -> QTextCharFormat:
+    made = QTextCharFormat()
+    made.setForeground(colours().colour("text"))
+    return made
+
+
+def _learned() -> QTextCharFormat:
+    made = QTextCharFormat()
+    made.setForeground(colours().colour("accent"))
+    made.setFontUnderline(True)
+    return made
+
+
+def _muted(*, small: bool = False) -> QTextCharFormat:
+    made = QTextCharFormat()
+    made.setForeground(colours().colour("muted"))
+    if small:
+        made.setFontPointSize(sizes().small)
+    return made
+
+
+def _chip(*, learned: bool) -> QTextCharFormat:
+    made = _muted(small=True)
+    made.setBackground(colours().colour("accent_soft" if learned else "hover"))
+    made.setFontUnderline(learned)
+    if learned:
+        made.setForeground(colours().colour("accent"))
+    return made
+
+
+def _cut() -> QTextCharFormat:
+    made = QTextCharFormat()
+    made.setForeground(colours().colour("bad"))
+    made.setFontPointSize(sizes().small)
+    made.setFontWeight(QFont.Weight.DemiBold)
+    return made

@@ -1,0 +1,187 @@
+"""Which file the examples come from, how it was read, what of that is doubtful, and which column is what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
+
+from studio.core.translatable import Sentence
+from studio.ui.controls.card import Card
+from studio.ui.controls.notice_bar import AskingLine
+from studio.ui.controls.tab_order import follow
+from studio.ui.controls.text import ElidedLabel, button, clear_layout_widget, line
+from studio.ui.data.column_mapping import RoleChooser
+from studio.ui.data.reading_options import NO_NAMES, ReadingOptions
+from studio.ui.data.reading_text import doubt_words, has_names, source_facts, source_name
+from studio.ui.design.language import tr
+from studio.ui.design.theme import GAP, GAP_WIDE
+
+if TYPE_CHECKING:
+    from studio.core.recipe.data_choice import DataChoice
+    from studio.dataset.table import Doubt, Table
+
+
+class SourceCard(Card):
+    """`replace_requested` carries file, folder, paste, hub or sample; `reading_changed` maps fields of `DataChoice`
+    to new values; `confirmed` carries the doubt that a person called right; `roles_chosen` carries `Roles`."""
+
+    replace_requested = Signal(str)
+    reading_changed = Signal(dict)
+    confirmed = Signal(str)
+    roles_chosen = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent=parent)
+        self.setAccessibleName(tr("Your data"))
+        self.body.setContentsMargins(GAP_WIDE, GAP + 2, GAP_WIDE, GAP + 2)
+        self._painting = False
+        self._told: object = None
+        self._table: Table | None = None
+        self.doubts: dict[Doubt, AskingLine] = {}
+        self.name = ElidedLabel("strong")
+        self.facts = ElidedLabel("small")
+        self.sheet = QComboBox()
+        self.sheet.setAccessibleName(tr("Sheet"))
+        self.sheet.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.sheet.setMinimumContentsLength(10)
+        self.sheet.setMaximumWidth(220)
+        self.sheet.currentIndexChanged.connect(lambda _index: self._on_sheet())
+        self.how = button(tr("Change how it is read"), "link", self._toggle)
+        self.replace = QPushButton(tr("Choose another"))
+        self.replace.setAccessibleName(tr("Choose other data"))
+        menu = QMenu(self.replace)
+        for text, which in (
+            (tr("Choose a file"), "file"),
+            (tr("Choose a folder"), "folder"),
+            (tr("Paste"), "paste"),
+            (tr("Hugging Face Hub"), "hub"),
+            (tr("Try with the sample"), "sample"),
+        ):
+            menu.addAction(text).triggered.connect(partial(self._replace, which))
+        self.replace.setMenu(menu)
+
+        words = QVBoxLayout()
+        words.setSpacing(0)
+        words.addWidget(self.name)
+        words.addWidget(self.facts)
+        row = QHBoxLayout()
+        row.setSpacing(GAP)
+        row.addLayout(words, 1)
+        for part in (self.how, self.sheet, self.replace):
+            row.addWidget(part, 0, Qt.AlignmentFlag.AlignVCenter)
+        self.body.addLayout(row)
+        self._asked = QVBoxLayout()
+        self._asked.setSpacing(GAP)
+        self.body.addLayout(self._asked)
+        self.options = ReadingOptions()
+        self.options.changed.connect(self.reading_changed)
+        self.options.hide()
+        self.body.addWidget(self.options)
+        self._line = line()
+        self.body.addWidget(self._line)
+        self.roles = RoleChooser()
+        self.roles.roles_chosen.connect(self.roles_chosen)
+        self.body.addWidget(self.roles)
+
+    def show_beginning(self, table: Table, settled: Sequence[str] = ()) -> None:
+        """The first rows of a file that is still being read: how it was read and what its columns are comes later.
+
+        Where the same file is read in another way, what a person works with stays in its place, and the keyboard too.
+        """
+        self._told = None
+        self.name.setText(source_name(table.path))
+        self.facts.setText(tr("the first {n} rows", n=f"{len(table.rows):,}"))
+        self._show_doubts(table, settled)
+        if self._table is not None and self._table.path == table.path:
+            self.roles.setEnabled(False)  # its columns may be others now
+            return
+        for part in (self.how, self.sheet, self.roles, self._line):
+            part.hide()
+        self._fold_options()
+
+    def show_table(
+        self, table: Table, choice: DataChoice, *, sure: bool, why: Sequence[Sentence], settled: Sequence[str] = ()
+    ) -> None:
+        """Paint what was read, and how. Doubts that are `settled` aren't asked again."""
+        told = (id(table), choice, sure, tuple(why), tuple(settled))
+        if told == self._told:
+            return  # progress is told many times a second, and what is being written or chosen should stay
+        self._told = told
+        self._painting = True
+        self._line.show()
+        self.roles.show()
+        self.roles.setEnabled(True)
+        self.name.setText(source_name(table.path))
+        self.name.setAccessibleDescription(str(table.path))
+        self.facts.setText(source_facts(table, choice.passage_length))
+        self.how.setVisible(self.options.offers(table))
+        if self.how.isHidden() or (self._table is not None and self._table.path != table.path):
+            self._fold_options()
+        self.sheet.setVisible(len(table.sheets) > 1)
+        self.sheet.clear()
+        for name in table.sheets:
+            self.sheet.addItem(name, name)
+        self.sheet.setCurrentIndex(self.sheet.findData(table.sheet))
+        if not self.options.isHidden():
+            self.options.show_table(table, choice)
+        self._table, self._choice = table, choice
+        self._show_doubts(table, settled)
+        self.roles.show_table(table, choice.roles, choice.instructions, sure=sure, why=why)
+        self._painting = False
+
+    def _show_doubts(self, table: Table, settled: Sequence[str]) -> None:
+        for asked in self.doubts.values():
+            clear_layout_widget(asked)
+        self.doubts = {}
+        last: QWidget = self.replace
+        for doubt in table.doubts:
+            if doubt in settled:
+                continue
+            asked = AskingLine()
+            asked.ask(doubt_words(doubt, table))
+            answers = [asked.add(tr("Looks right"), partial(self._confirm, doubt))]
+            if doubt == "header" and has_names(table):
+                no_names = partial(self.reading_changed.emit, {"header_row": NO_NAMES})
+                answers.append(asked.add(tr("No, they are an example"), no_names))
+            answers.append(asked.add(tr("Choose another"), partial(self._choose_other, doubt)))
+            self._asked.addWidget(asked)
+            last = follow(last, answers)
+            self.doubts[doubt] = asked
+
+    def _confirm(self, doubt: Doubt) -> None:
+        clear_layout_widget(self.doubts.pop(doubt))
+        self.confirmed.emit(doubt)
+
+    def _choose_other(self, doubt: Doubt) -> None:
+        if doubt == "sheet":
+            self.sheet.setFocus()
+            self.sheet.showPopup()
+            return
+        if self.options.isHidden():
+            self._toggle()
+        self.options.focus_field(doubt)
+
+    def _replace(self, which: str, _checked: bool = False) -> None:
+        self.replace_requested.emit(which)
+
+    def _toggle(self) -> None:
+        opening = self.options.isHidden()
+        if opening and self._table is not None:
+            self.options.show_table(self._table, self._choice)
+            self.options.show()
+            self.how.setText(tr("Done"))
+            self.options.focus_first()
+        else:
+            self._fold_options()
+
+    def _fold_options(self) -> None:
+        self.options.hide()
+        self.how.setText(tr("Change how it is read"))
+
+    def _on_sheet(self) -> None:
+        if not self._painting and self.sheet.currentData() is not None:
+            self.reading_changed.emit({"sheet": self.sheet.currentData()})

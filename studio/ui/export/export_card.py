@@ -1,0 +1,169 @@
+"""One place that a taught model can go to: what it is for, how large, where to, and what became of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import Qt, QUrl, Signal
+from PySide6.QtGui import QDesktopServices, QFontMetrics, QGuiApplication, QResizeEvent
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from studio.core.problems import Problem
+from studio.core.run_state import RunState
+from studio.ui.controls.card import Card
+from studio.ui.controls.problem_card import ProblemCard
+from studio.ui.controls.progress_card import ProgressCard
+from studio.ui.controls.status_icon import Mark
+from studio.ui.controls.text import button, clear_layout_widget, label, line
+from studio.ui.design.language import size as size_words
+from studio.ui.design.language import tr
+from studio.ui.design.theme import GAP, GAP_SMALL
+
+
+class PathLabel(QLabel):
+    """A path on one line, shortened in the middle where it doesn't fit; whole in the tooltip."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._path = ""
+        self.setProperty("role", "small")
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.setMinimumWidth(60)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+
+    def set_path(self, path: str) -> None:
+        self._path = path
+        self.setToolTip(path)
+        self.setAccessibleName(path)
+        self._shorten()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._shorten()
+
+    def _shorten(self) -> None:
+        self.setText(QFontMetrics(self.font()).elidedText(self._path, Qt.TextElideMode.ElideMiddle, self.width()))
+
+
+class ExportCard(Card):
+    """`wanted` and `stopped` follow its buttons; `place_wanted` asks for another target folder."""
+
+    wanted = Signal()
+    stopped = Signal()
+    place_wanted = Signal()
+
+    def __init__(self, title: str, purpose: str, verb: str, parent: QWidget | None = None) -> None:
+        super().__init__(title, parent)
+        self.setAccessibleDescription(purpose)
+        self._name = title
+        self.size_words = label("", "small", wrap=False)
+        self.head.addWidget(self.size_words)
+        self.body.addWidget(label(purpose))
+        self.place = PathLabel()
+        self.change = button(tr("Choose another folder"), "link", self.place_wanted.emit)
+        self.change.setAccessibleDescription(title)
+        self.start = button(verb, "", self.wanted.emit)
+        row = QHBoxLayout()
+        row.setSpacing(GAP)
+        row.addWidget(label(tr("Goes to"), "small", wrap=False))
+        row.addWidget(self.place, 1)
+        row.addWidget(self.change)
+        row.addWidget(self.start)
+        self.body.addLayout(row)
+        self.progress = ProgressCard(tr("Progress of the export"))
+        self.progress.setProperty("card", "")
+        self.progress.body.setContentsMargins(0, GAP_SMALL, 0, 0)
+        self.progress.stopped.connect(self.stopped)
+        self.progress.hide()
+        self.body.addWidget(self.progress)
+        self.outcome: QWidget | None = None
+        self.problem: ProblemCard | None = None
+
+    def show_size(self, size: int | None, *, estimated: bool) -> None:
+        """In bytes; None is not known."""
+        words = size_words(size)
+        self.size_words.setText(tr("about {size}", size=words) if estimated and size is not None else words)
+
+    def show_place(self, place: Path) -> None:
+        self.place.set_path(str(place))
+
+    def begin(self, *, can_stop: bool) -> None:
+        """Work has begun."""
+        self._clear()
+        self.progress.begin(tr("Getting ready."))
+        self.progress.stop.setVisible(can_stop)
+        self.progress.show()
+        self._enable(False)
+
+    def show_state(self, state: RunState) -> None:
+        """The progress of the work that has begun."""
+        if self.progress.stop.isEnabled():
+            self.progress.show_state(state)
+
+    def show_done(self, folder: Path, words: str) -> None:
+        """The export is complete."""
+        self._clear()
+        self.progress.hide()
+        self._enable(True)
+        self.outcome = _Outcome(folder, words)
+        self.body.addWidget(self.outcome)
+
+    def show_idle(self) -> None:
+        """Nothing is going on and nothing came of it."""
+        self._clear()
+        self.progress.hide()
+        self._enable(True)
+
+    def show_problem(self, problem: Problem) -> ProblemCard:
+        """It didn't work; what was there before stays as it was."""
+        self._clear()
+        self.progress.hide()
+        self._enable(True)
+        self.problem = ProblemCard(problem)
+        self.problem.dismissed.connect(self._clear)
+        self.body.addWidget(self.problem)
+        return self.problem
+
+    def _enable(self, enabled: bool) -> None:
+        self.start.setEnabled(enabled)
+        self.change.setEnabled(enabled)
+
+    def _clear(self) -> None:
+        for part in (self.outcome, self.problem):
+            if part is not None:
+                clear_layout_widget(part)
+        self.outcome = self.problem = None
+
+
+class _Outcome(QWidget):
+    def __init__(self, folder: Path, words: str) -> None:
+        super().__init__()
+        self._folder = folder
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(GAP)
+        column.addWidget(line())
+        row = QHBoxLayout()
+        row.setSpacing(GAP)
+        row.addWidget(Mark("tick", 18), 0, Qt.AlignmentFlag.AlignVCenter)
+        texts = QVBoxLayout()
+        texts.setSpacing(0)
+        self.words = label(words)
+        texts.addWidget(self.words)
+        place = PathLabel()
+        place.set_path(str(folder))
+        texts.addWidget(place)
+        row.addLayout(texts, 1)
+        self.open = button(tr("Open folder"), "", self._open)
+        self.copy = button(tr("Copy path"), "quiet", self._copy)
+        row.addWidget(self.copy)
+        row.addWidget(self.open)
+        column.addLayout(row)
+        self.setAccessibleName(f"{words} {folder}")
+
+    def _open(self) -> None:
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._folder)))
+
+    def _copy(self) -> None:
+        QGuiApplication.clipboard().setText(str(self._folder))
+        self.copy.setText(tr("Copied"))

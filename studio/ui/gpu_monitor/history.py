@@ -1,0 +1,210 @@
+"""Ten minutes of the gauge, who uses a card, and what limits it. Imports pyqtgraph, so import it only when opened."""
+
+from __future__ import annotations
+
+import math
+
+import pyqtgraph as pg
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QHBoxLayout,
+    QHeaderView,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from studio.hardware.history import KEEP, SYSTEM, Point, Record
+from studio.hardware.snapshot import Card, CardUser, Reading
+from studio.ui.controls.text import label
+from studio.ui.design import theme
+from studio.ui.design.language import gigabytes, tr, tr_sentence
+from studio.ui.design.theme import GAP, GAP_WIDE
+from studio.ui.gpu_monitor import gauge_text as words
+
+GAP_AFTER = 12.0
+"""Seconds without a reading after which the curve is broken: nobody looked, so nothing is drawn."""
+
+
+class _MinutesAgo(pg.AxisItem):  # type: ignore[misc]
+    def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
+        """The past lies left of 0; how long ago it is has no minus."""
+        return [f"{abs(value):g}" for value in values]
+
+
+class GaugeHistory(QWidget):
+    """The chosen card over time on the left, its programs on the right."""
+
+    def __init__(self, record: Record, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._record = record
+        self._reading: Reading | None = None
+        self._keys: list[str] = []
+        self.choice = QComboBox()
+        self.choice.currentIndexChanged.connect(self._show)
+        self.plot = pg.PlotWidget(axisItems={"bottom": _MinutesAgo("bottom")})
+        self.plot.setMenuEnabled(False)
+        self.plot.setMouseEnabled(False, False)
+        self.plot.hideButtons()
+        self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.used = self.plot.plot([], [])
+        self.this_run = self.plot.plot([], [])
+        self.limit = pg.InfiniteLine(angle=0)
+        self.plot.addItem(self.limit)
+        self.legend = label("", "small")
+        self.users = QTableWidget(0, 3)
+        self.users.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.users.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.users.verticalHeader().hide()
+        self.users.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.limits = label("", "small")
+        left, right = QVBoxLayout(), QVBoxLayout()
+        left.addWidget(self.choice)
+        left.addWidget(self.plot, 1)
+        left.addWidget(self.legend)
+        right.addWidget(self.users, 1)
+        right.addWidget(self.limits)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, GAP)
+        row.setSpacing(GAP_WIDE)
+        row.addLayout(left, 3)
+        row.addLayout(right, 2)
+        self.setFixedHeight(260)
+        self.setCursor(Qt.CursorShape.ArrowCursor)
+        self.refresh()
+
+    def show_reading(self, reading: Reading) -> None:
+        """Show what the record holds now and who uses what in this reading."""
+        self._reading = reading
+        keys = [card.key for card in reading.cards] or [SYSTEM]
+        if keys != self._keys:
+            self._keys = keys
+            self._name_cards(reading)
+        self._show()
+
+    def _name_cards(self, reading: Reading) -> None:
+        chosen = max(0, self.choice.currentIndex())
+        self.choice.blockSignals(True)
+        self.choice.clear()
+        self.choice.addItems([words.card_name(card) for card in reading.cards] or [tr("System memory")])
+        self.choice.setCurrentIndex(min(chosen, self.choice.count() - 1))
+        self.choice.blockSignals(False)
+        self.choice.setVisible(len(self._keys) > 1)
+
+    def refresh(self) -> None:
+        """Take the theme's colours and the language's words again."""
+        colours = theme.colours()
+        self.plot.setBackground(colours.surface)
+        for name in ("left", "bottom"):
+            axis = self.plot.getAxis(name)
+            axis.setPen(colours.line)
+            axis.setTextPen(colours.muted)
+        self.plot.setLabel("left", tr("GB"), color=colours.muted)
+        self.plot.setLabel("bottom", tr("minutes ago"), color=colours.muted)
+        self.used.setPen(pg.mkPen(colours.muted, width=2, style=Qt.PenStyle.DashLine))
+        self.this_run.setPen(pg.mkPen(colours.accent, width=2))
+        self.limit.setPen(pg.mkPen(colours.text, width=1, style=Qt.PenStyle.DotLine))
+        self.legend.setText(tr("Solid: this run. Dashed: all programs. Dotted: all there is."))
+        self.users.setHorizontalHeaderLabels([tr("Program"), tr("Process"), tr("Memory")])
+        self.choice.setAccessibleName(tr("Which card to show"))
+        self.users.setAccessibleName(tr("Programs on this card"))
+        self.plot.setAccessibleName(tr("Memory over the last ten minutes"))
+        if self._reading is not None:
+            self._name_cards(self._reading)
+        self._show()
+
+    def _show(self) -> None:
+        reading = self._reading
+        if reading is None or not self._keys:
+            return
+        place = max(0, self.choice.currentIndex())
+        card = reading.cards[place] if place < len(reading.cards) else None
+        points = self._record.points(self._keys[place])
+        self._draw(points, reading.at)
+        self.users.setVisible(card is not None)
+        if card is None:
+            self.limits.setText(self._system_limits(reading))
+        else:
+            self._list(card.users or ())
+            self.limits.setText(_card_limits(card))
+
+    def _draw(self, points: tuple[Point, ...], now: float) -> None:
+        minutes: list[float] = []
+        used: list[float] = []
+        run: list[float] = []
+        before = math.inf
+        for point in points:
+            if point.at - before > GAP_AFTER:
+                minutes.append((before - now) / 60)
+                used.append(math.nan)
+                run.append(math.nan)
+            before = point.at
+            minutes.append((point.at - now) / 60)
+            used.append(_axis(point.used))
+            run.append(_axis(point.this_run))
+        self.used.setData(minutes, used, connect="finite")
+        self.this_run.setData(minutes, run, connect="finite")
+        total = next((point.total for point in reversed(points) if point.total), None)
+        self.limit.setVisible(total is not None)
+        self.limit.setValue(_axis(total) if total is not None else 0.0)
+        self.plot.setXRange(-KEEP / 60, 0, padding=0)
+        self.plot.setYRange(0, (_axis(total) if total is not None else 1.0) * 1.1, padding=0)
+        self.plot.setAccessibleDescription(_in_words(points))
+
+    def _list(self, users: tuple[CardUser, ...]) -> None:
+        self.users.setRowCount(len(users))
+        for row, user in enumerate(users):
+            name = user.name or tr("not visible from here")
+            shown = tr("{name} (this run)", name=name) if user.this_run else name
+            for column, text in enumerate((shown, str(user.pid), gigabytes(user.memory))):
+                self.users.setItem(row, column, QTableWidgetItem(text))
+
+    def _system_limits(self, reading: Reading) -> str:
+        system = reading.system
+        lines = [tr_sentence(reading.note)] if reading.note else []
+        if reading.problem is not None:
+            lines = [tr_sentence(one) for one in reading.problem.sentences()]
+        lines.append(tr("{amount} can still be used.", amount=gigabytes(system.available)))
+        if system.this_run is not None:
+            lines.append(tr("This run holds {amount}.", amount=gigabytes(system.this_run)))
+        return "\n".join(lines)
+
+
+def _axis(count: int | None) -> float:
+    return math.nan if count is None else count / 2**30
+
+
+def _in_words(points: tuple[Point, ...]) -> str:
+    known = [point.used for point in points if point.used is not None]
+    if not known:
+        return tr("not available")
+    return tr(
+        "Lowest {low}, highest {high}, now {now}.",
+        low=gigabytes(min(known)),
+        high=gigabytes(max(known)),
+        now=gigabytes(known[-1]),
+    )
+
+
+def _card_limits(card: Card) -> str:
+    if card.problem is not None:
+        return "\n".join(tr_sentence(one) for one in card.problem.sentences())
+    lines = [tr_sentence(one) for one in card.warning.sentences()] if card.warning is not None else []
+    lines.append(tr("{amount} can still be used.", amount=gigabytes(card.free)))
+    if card.total is not None and card.used is not None and card.free is not None and not card.shared:
+        reserved = card.total - card.used - card.free
+        if reserved > 0:
+            lines.append(tr("The driver keeps {amount} for itself.", amount=gigabytes(reserved)))
+    power = tr("not available") if card.power is None else tr("{n} W", n=round(card.power))
+    lines.append(tr("Power now: {power}.", power=power))
+    if card.slowed is None:
+        lines.append(tr("Whether anything slows it down: not available."))
+    elif card.slowed:
+        lines += [tr(one.long) for one in card.slowed]
+    if card.users is None:
+        lines.append(tr("Programs on this card: not available."))
+    lines += [tr_sentence(note) for note in card.notes]
+    return "\n".join(lines)

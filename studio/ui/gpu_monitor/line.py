@@ -1,0 +1,142 @@
+"""One line of the gauge: a name, a bar and an amount; below it the details, or a problem in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from studio.core.problems import Problem
+from studio.core.translatable import Sentence
+from studio.hardware.history import Peak
+from studio.hardware.snapshot import Card
+from studio.hardware.system import SystemMemory
+from studio.ui.controls.problem_card import ProblemCard
+from studio.ui.controls.text import button, clear_layout_widget
+from studio.ui.design.language import tr, tr_sentence
+from studio.ui.design.theme import GAP, GAP_SMALL
+from studio.ui.gpu_monitor import gauge_text as words
+from studio.ui.gpu_monitor.memory_bar import MemoryBar
+from studio.ui.gpu_monitor.painted_text import GaugeText
+
+WIDEST_NAME = 280
+"""Pixels that a name may take from its bar."""
+
+
+def align(lines: Sequence[GaugeLine]) -> None:
+    """Let the bars of all lines begin and end in one place."""
+    names = min(max(line.name.widest for line in lines), WIDEST_NAME)
+    amounts = max(line.amount.widest for line in lines)
+    for line in lines:
+        if line.aligned != (names, amounts):
+            line.aligned = (names, amounts)
+            line.name.setFixedWidth(names)
+            line.amount.setFixedWidth(amounts)
+
+
+class GaugeLine(QWidget):
+    """Shows one card or the computer's memory. `details` is its second line, for whoever lays the lines out.
+
+    Trouble stands where the bar would be, or below it where the bar's numbers are good all the same.
+    """
+
+    again_requested = Signal()
+    """The person asks to reach for the card again."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.name = GaugeText(fitted=True)
+        self.bar = MemoryBar()
+        self.amount = GaugeText(fitted=True, right=True)
+        self.trouble = GaugeText("bad")
+        self.more: QPushButton = button(tr("Details"), "link", self._toggle_problem)
+        self.details = GaugeText("small")
+        self._numbers: Callable[[], str] = str
+        self.aligned = (0, 0)
+        self._problem: Problem | None = None
+        self._instead = False
+        self._card: ProblemCard | None = None
+        self.said = QWidget()
+        said = QHBoxLayout(self.said)
+        said.setContentsMargins(0, 0, 0, 0)
+        said.setSpacing(GAP)
+        said.addWidget(self.trouble, 1)
+        said.addWidget(self.more)
+        self._row = QHBoxLayout()
+        self._row.setSpacing(GAP)
+        for widget, stretch in ((self.name, 0), (self.bar, 1), (self.amount, 0)):
+            self._row.addWidget(widget, stretch)
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(GAP_SMALL)
+        self._column.addLayout(self._row)
+        self._column.addWidget(self.said)
+        self.said.hide()
+
+    def stand_off(self) -> None:
+        """Keep a distance from the line above, which has details of its own."""
+        self._column.setContentsMargins(0, GAP_SMALL, 0, 0)
+
+    def show_card(self, card: Card, peak: Peak, *, running: bool, folded: bool) -> None:
+        """Paint a card; `folded` puts what matters most behind the bar."""
+        name = words.card_name(card)
+        self.name.setText(name)
+        self._set_problem(card.problem or card.warning, beside_bar=card.problem is None)
+        if card.problem is not None:
+            self.details.set_parts(())
+            self.amount.set_parts(())
+            self._numbers = lambda: f"{name}:"
+            return
+        self.bar.set_shares(card.total, card.used, card.this_run, card.free)
+        self.amount.setText(words.card_short(card) if folded else words.of_total(card.used, card.total))
+        self.details.set_parts(words.card_details(card, peak, running))
+        self._numbers = lambda: words.spoken(name, card.used, card.total, card.this_run, card.free)
+
+    def show_system(self, system: SystemMemory, peak: Peak, *, running: bool, problem: Problem | None) -> None:
+        """Paint the computer's memory, and why no card is shown where that is a problem."""
+        name = words.system_title(no_card=problem is None)
+        self.name.setText(name)
+        self._set_problem(problem, beside_bar=True)
+        self.bar.set_shares(system.total, system.used, system.this_run, system.available)
+        self.amount.setText(words.of_total(system.used, system.total))
+        self.details.set_parts(words.system_details(system, peak, running))
+        self._numbers = lambda: words.spoken(name, system.used, system.total, system.this_run, system.available)
+
+    def spoken(self) -> str:
+        """The line for a screen reader."""
+        details = f"{self.details.text()}." if self.details.text() else ""
+        return " ".join(part for part in (self._numbers(), self.trouble.text(), details) if part)
+
+    def _set_problem(self, problem: Problem | None, *, beside_bar: bool = False) -> None:
+        instead = problem is not None and not beside_bar
+        if instead != self._instead:
+            self._instead = instead
+            self.bar.setVisible(not instead)
+            (self._row if instead else self._column).insertWidget(1, self.said, 1 if instead else 0)
+        if problem == self._problem:
+            return
+        if self._problem is None or problem is None or problem.code != self._problem.code:
+            self._close_problem()  # but not for another number in the same words, which someone may be reading
+        self._problem = problem
+        self.said.setVisible(problem is not None)
+        text = tr_sentence(Sentence(text=problem.what, values=problem.values)) if problem else ""
+        self.trouble.setText(text)
+        self.more.setAccessibleName(tr("Details: {text}", text=text))
+
+    def _toggle_problem(self) -> None:
+        if self._card is not None or self._problem is None:
+            self._close_problem()
+            return
+        self._card = ProblemCard(self._problem)
+        self._card.remedy_requested.connect(lambda _: self.again_requested.emit())
+        self._card.dismissed.connect(self._close_problem)
+        self._column.addWidget(self._card)
+        if not self._instead:
+            self.said.hide()  # the card says the same and more
+
+    def _close_problem(self) -> None:
+        if self._card is not None:
+            clear_layout_widget(self._card)
+            self._card = None
+            self.said.setVisible(self._problem is not None)

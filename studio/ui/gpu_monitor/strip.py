@@ -1,0 +1,329 @@
+"""The strip at the bottom of the window: what every card holds now, for this run and for others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QCoreApplication, QEvent, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import (
+    QAccessible,
+    QCloseEvent,
+    QHideEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QShowEvent,
+)
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from shiboken6 import isValid
+
+from studio.hardware.history import Record
+from studio.hardware.snapshot import Reading
+from studio.ui.controls.problem_card import ProblemCard
+from studio.ui.controls.text import clear_layout_widget, label
+from studio.ui.design import theme
+from studio.ui.design.language import tr
+from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE
+from studio.ui.gpu_monitor import gauge_text as words
+from studio.ui.gpu_monitor.line import GaugeLine, align
+from studio.ui.gpu_monitor.painted_text import GaugeText
+from studio.ui.gpu_monitor.watcher import GaugeWatcher, Readable
+
+if TYPE_CHECKING:
+    from studio.ui.gpu_monitor.history import GaugeHistory
+
+BUSY_PACE, IDLE_PACE = 1_000, 5_000
+"""Milliseconds between two readings: while a run is on or the history is open, and while the window is just there."""
+
+FIRST_LOOK = 200
+"""Milliseconds after being shown: the window's first frame goes first."""
+
+FOLD_ABOVE = 2
+"""With more cards than this, each gets one line only."""
+
+
+def _real_gauge() -> Readable:
+    from studio.hardware.gauge import Gauge
+
+    return Gauge()
+
+
+class GaugeStrip(QWidget):
+    """Reads and shows the cards; a press, Enter or Space opens ten minutes of history.
+
+    Reads every second while a run is on, every five while it is only seen, and not at all when hidden with nothing
+    running. Call `stop` before the program ends; being closed or destroyed stops it too.
+    """
+
+    reading_shown = Signal(object)
+    """A new `Reading` stands on the screen."""
+
+    def __init__(self, parent: QWidget | None = None, *, make_gauge: Callable[[], Readable] = _real_gauge) -> None:
+        super().__init__(parent)
+        self._make_gauge = make_gauge
+        self._watcher: GaugeWatcher | None = None
+        held: list[GaugeWatcher] = []  # not reached through self, which is gone when `destroyed` comes
+        self._held = held
+        self.destroyed.connect(lambda: [watcher.leave() for watcher in held if isValid(watcher)])
+        self._record = Record()
+        self._run_pid: int | None = None
+        self._reading: Reading | None = None
+        self._seen = False
+        self._history: GaugeHistory | None = None
+        self._pace: int | None = None
+        self.lines: list[GaugeLine] = []
+        self._build()
+        self.refresh()
+        app = QCoreApplication.instance()
+        if app is not None:
+            app.aboutToQuit.connect(self.stop)
+
+    def set_run_pid(self, pid: int | None) -> None:
+        """The run whose share is shown; a new one starts with new peaks. None: nothing runs."""
+        if pid == self._run_pid:
+            return
+        self._run_pid = pid
+        if pid is None:
+            self._record.end_run()
+        else:
+            self._record.begin_run()
+        self._keep_pace()
+        self.ask()
+
+    def pace(self) -> int | None:
+        """Milliseconds between two readings now; None while it doesn't read."""
+        return self._pace
+
+    def reading(self) -> Reading | None:
+        """What is shown; None before the first look."""
+        return self._reading
+
+    def is_open(self) -> bool:
+        """Whether the history is open."""
+        return self._history is not None
+
+    def toggle(self) -> None:
+        """Open or close the history."""
+        if self._history is not None:
+            clear_layout_widget(self._history)
+            self._history = None
+        else:
+            # pyqtgraph takes its time to import, and most windows never open this.
+            from studio.ui.gpu_monitor.history import GaugeHistory
+
+            self._history = GaugeHistory(self._record)
+            self._column.insertWidget(0, self._history)
+            if self._reading is not None:
+                self._history.show_reading(self._reading)
+        self._keep_pace()
+        self.ask()
+        self._name_button()
+
+    def refresh(self) -> None:
+        """Show everything again, after the language or the theme has changed."""
+        self.promise.setText(tr("Nothing leaves this computer"))
+        self._name_button()
+        self._have_lines(0)
+        self._show()
+        if self._history is not None:
+            self._history.refresh()
+
+    @Slot()
+    def stop(self) -> None:
+        """Stop reading and wait for the thread. Being shown or given a run starts it again."""
+        self._pace = None
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.reading_taken.disconnect(self._on_reading_taken)
+            watcher.leave(wait=5_000)
+
+    def _build(self) -> None:
+        self.setObjectName("gauge")
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.details = GaugeText("small")
+        self.notes = label("", "small")
+        self.promise = label("", "small", wrap=False)
+        self.opener = QToolButton()
+        self.opener.setProperty("kind", "round")
+        self.opener.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the strip itself is what the keyboard reaches
+        self.opener.clicked.connect(self.toggle)
+        bottom = QHBoxLayout()
+        bottom.setSpacing(GAP)
+        bottom.addWidget(self.details, 1)
+        bottom.addWidget(self.promise)
+        bottom.addWidget(self.opener)
+        self._rows = QVBoxLayout()
+        self._rows.setSpacing(GAP_SMALL)
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(GAP_WIDE, GAP, GAP_WIDE, GAP)
+        self._column.setSpacing(GAP_SMALL)
+        self._column.addLayout(self._rows)
+        self._column.addLayout(bottom)
+        self._column.addWidget(self.notes)
+        self.notes.hide()
+
+    def _name_button(self) -> None:
+        text = tr("Hide the history") if self.is_open() else tr("Show ten minutes of history")
+        self.opener.setText(
+            "\N{BLACK DOWN-POINTING SMALL TRIANGLE}" if self.is_open() else "\N{BLACK UP-POINTING SMALL TRIANGLE}"
+        )
+        self.opener.setAccessibleName(text)
+        self.opener.setToolTip(text)
+
+    def _keep_pace(self) -> None:
+        """Start, slow down or stop reading, as it is needed now."""
+        running = self._run_pid is not None
+        if not running and not self._seen:
+            self._pace = None
+            if self._watcher is not None:
+                # The library is given back too, or it would keep a laptop's card awake.
+                self._watcher.reading_taken.disconnect(self._on_reading_taken)
+                self._watcher.leave()
+                self._watcher = None
+            return
+        if self._watcher is None:
+            self._watcher = GaugeWatcher(self._make_gauge)
+            self._watcher.reading_taken.connect(self._on_reading_taken, Qt.ConnectionType.QueuedConnection)
+            self._held[:] = [self._watcher]
+            self._watcher.start(GaugeWatcher.Priority.LowPriority)
+        self._pace = BUSY_PACE if running or self.is_open() else IDLE_PACE
+        self._watcher.keep_pace(self._pace)
+
+    @Slot()
+    def ask(self) -> None:
+        """Look soon, without waiting for the next turn. Does nothing while it isn't reading at all."""
+        if self._watcher is not None:
+            self._watcher.ask(self._run_pid, everyone=self.is_open())
+
+    def _ask_again(self) -> None:
+        if self._watcher is not None:
+            self._watcher.ask(self._run_pid, everyone=self.is_open(), again=True)
+
+    @Slot(object)
+    def _on_reading_taken(self, reading: Reading) -> None:
+        self.show_reading(reading)
+
+    def show_reading(self, reading: Reading) -> None:
+        """Take a reading into the history and put it on the screen."""
+        self._reading = reading
+        self._record.add(reading)
+        if not self._seen:
+            return
+        self._show()
+        if self._history is not None:
+            self._history.show_reading(reading)
+        self.reading_shown.emit(reading)
+
+    def _show(self) -> None:
+        reading, running = self._reading, self._run_pid is not None
+        if reading is None:
+            self.details.setText(tr("Looking for graphics cards ..."))
+            self.setAccessibleName(tr("Graphics memory"))
+            return
+        cards = reading.cards
+        self._have_lines(max(1, len(cards)))
+        folded = len(cards) > FOLD_ABOVE
+        for line, card in zip(self.lines, cards, strict=False):
+            line.show_card(card, self._record.peak(card), running=running, folded=folded)
+        if not cards:
+            peak = self._record.peak()
+            self.lines[0].show_system(reading.system, peak, running=running, problem=reading.problem)
+        for line in self.lines:
+            line.details.setVisible(not folded and line is not self.lines[-1])
+        align(self.lines)
+        self.details.set_parts(() if folded else self.lines[-1].details.parts())
+        notes = words.notes(cards)
+        if notes != self.notes.text():
+            self.notes.setText(notes)
+            self.notes.setVisible(bool(notes))
+        if QAccessible.isActive() or not self.accessibleDescription():  # else nobody listens
+            spoken = " ".join([*(line.spoken() for line in self.lines), notes])
+            self._say(tr("Graphics memory") if cards else tr("System memory"), spoken.strip())
+
+    def _say(self, name: str, description: str) -> None:
+        text = f"{description} {tr('Press Enter for ten minutes of history.')}"
+        if self.accessibleName() != name:
+            self.setAccessibleName(name)
+        if self.accessibleDescription() != text:
+            self.setAccessibleDescription(text)
+
+    def _have_lines(self, count: int) -> None:
+        while len(self.lines) > count:
+            line = self.lines.pop()
+            clear_layout_widget(line.details)
+            clear_layout_widget(line)
+        while len(self.lines) < count:
+            line = GaugeLine()
+            line.again_requested.connect(self._ask_again)
+            if self.lines:  # each line stands nearer to its own details than to the card above
+                line.stand_off()
+            self.lines.append(line)
+            self._rows.addWidget(line)
+            self._rows.addWidget(line.details)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Look, and keep looking."""
+        super().showEvent(event)
+        self._seen = True
+        self._keep_pace()
+        self._show()
+        QTimer.singleShot(FIRST_LOOK, self, self.ask)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Stop looking when nothing runs."""
+        super().hideEvent(event)
+        self._seen = False
+        if self._watcher is not None:  # else it was stopped for good, as the window closed
+            self._keep_pace()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Leave no thread behind."""
+        self.stop()
+        super().closeEvent(event)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Follow the theme."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and self._history is not None:
+            self._history.refresh()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Take the press, so that the release comes here too."""
+        event.setAccepted(event.button() == Qt.MouseButton.LeftButton)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """A press on the strip opens the history; one on the history or on an open problem is theirs."""
+        place = event.position().toPoint()
+        under = self.childAt(place)
+        while under is not None and under is not self:
+            if under is self._history or isinstance(under, ProblemCard):
+                return
+            under = under.parentWidget()
+        if event.button() == Qt.MouseButton.LeftButton and self.rect().contains(place):
+            self.toggle()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Enter and Space open and close the history, Escape closes it."""
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space) or (
+            event.key() == Qt.Key.Key_Escape and self.is_open()
+        ):
+            self.toggle()
+        else:
+            super().keyPressEvent(event)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """A hairline above the strip, and a frame while the keyboard is here."""
+        painter = QPainter(self)
+        colours = theme.colours()
+        painter.fillRect(self.rect(), colours.colour("surface"))
+        painter.setPen(QPen(colours.colour("line"), 1))
+        painter.drawLine(0, 0, self.width(), 0)
+        if self.hasFocus():
+            painter.setPen(QPen(colours.colour("accent"), 2))
+            painter.drawRect(self.rect().adjusted(1, 1, -1, -1))
+        painter.end()

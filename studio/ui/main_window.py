@@ -1,0 +1,337 @@
+"""The one window: rail, pages, gauge; it wires the pages' signals, as pages don't know each other."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, assert_never
+
+from PySide6.QtCore import QTimer, QUrl, Signal, Slot
+from PySide6.QtGui import QCloseEvent, QDesktopServices, QGuiApplication, QPaintEvent, QShortcut
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QLineEdit, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+
+from studio.core.problems import Problem, Remedy
+from studio.runs.project import create_project, projects
+from studio.ui.controls.confirmation import Answer, Question
+from studio.ui.controls.page import PageFrame
+from studio.ui.design import language, theme
+from studio.ui.design.language import tr
+from studio.ui.sidebar import Rail
+from studio.ui.state import preferences
+from studio.ui.state.app_state import Session
+from studio.ui.state.workflow_steps import journey
+
+if TYPE_CHECKING:
+    from studio.ui.gpu_monitor.strip import GaugeStrip
+
+PAGES = ("data", "teach", "check", "chat", "export", "runs", "settings")
+
+SHORTCUTS = {
+    **{f"Ctrl+{number}": name for number, name in enumerate(PAGES[:6], 1)},
+    "Ctrl+,": "settings",
+}
+
+
+def make_page(name: str, session: Session) -> QWidget:
+    """Build a page, importing it only now: what isn't shown costs nothing at the start."""
+    match name:
+        case "data":
+            from studio.ui.data.page import DataPage
+
+            return DataPage(session)
+        case "teach":
+            from studio.ui.train.page import TeachPage
+
+            return TeachPage(session)
+        case "check":
+            from studio.ui.test.page import CheckPage
+
+            return CheckPage(session)
+        case "chat":
+            from studio.ui.chat.page import ChatPage
+
+            return ChatPage(session)
+        case "export":
+            from studio.ui.export.page import ExportPage
+
+            return ExportPage(session)
+        case "runs":
+            from studio.ui.runs.page import RunsPage
+
+            return RunsPage(session)
+        case "settings":
+            from studio.ui.settings.page import SettingsPage
+
+            return SettingsPage(session)
+    raise KeyError(name)
+
+
+class MainWindow(QMainWindow):
+    """Shows a `Session`. `first_frame_painted` comes once, after the first frame is on the screen."""
+
+    first_frame_painted = Signal()
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        self.page_name = "teach" if session.project.runs() else "data"
+        self.question: Question | None = None
+        self.gauge: GaugeStrip | None = None
+        self._painted = False
+        self._closing = False
+        self._pages: dict[str, QWidget] = {}
+        self.setMinimumSize(880, 600)
+        saved = preferences.geometry()
+        if saved is None or not self.restoreGeometry(saved):
+            screen = QGuiApplication.primaryScreen().availableGeometry()
+            self.resize(min(1240, screen.width()), min(820, screen.height()))
+        self._build()
+        for changed in (session.data_changed, session.model_changed, session.run_changed, session.run_updated):
+            changed.connect(self._show_journey)
+        session.job_updated.connect(self._show_journey)
+        session.problem_raised.connect(self._on_problem_raised)
+        session.project_changed.connect(self._on_project_changed)
+        session.run_changed.connect(self._on_run_changed)
+        QApplication.styleHints().colorSchemeChanged.connect(self._on_system_theme_changed)
+        # the window's own, as a button loses its shortcut with every new text
+        QShortcut("Ctrl+Q", self).activated.connect(self.close)
+        for keys, name in SHORTCUTS.items():
+            QShortcut(keys, self).activated.connect(partial(self.go_to, name))
+
+    # Building
+
+    def _build(self) -> None:
+        self._pages = {}
+        central = QWidget()
+        column = QVBoxLayout(central)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        row = QHBoxLayout()
+        row.setSpacing(0)
+        self.rail = Rail()
+        self.rail.step_requested.connect(self.go_to)
+        self.rail.menu_requested.connect(self._fill_project_menu)
+        row.addWidget(self.rail)
+        self.stack = QStackedWidget()
+        row.addWidget(self.stack, 1)
+        column.addLayout(row, 1)
+        self._strip = QWidget()
+        self._strip.setObjectName("strip")
+        self._strip_row = QHBoxLayout(self._strip)
+        self._strip_row.setContentsMargins(0, 0, 0, 0)
+        self._strip.setMinimumHeight(56)  # what the gauge will take, so that nothing jumps when it comes
+        column.addWidget(self._strip)
+        self.setCentralWidget(central)
+        self._on_project_changed()
+        self._show_journey()
+        self.open_page(self.page_name)
+        if self.gauge is not None:  # it keeps its ten minutes of history
+            self._strip_row.addWidget(self.gauge)
+            self.gauge.refresh()
+
+    def rebuild(self) -> None:
+        """Build everything anew, in the language and theme of now. Pages paint from the session, so nothing is lost."""
+        focused_rail = self.rail.hasFocus()
+        old = self.takeCentralWidget()
+        self._build()
+        if old is not None:
+            old.hide()
+            old.deleteLater()
+        if focused_rail:
+            self.rail.setFocus()
+
+    def _add_gauge(self) -> None:
+        from studio.ui.gpu_monitor.strip import GaugeStrip
+
+        self.gauge = GaugeStrip()
+        self.gauge.reading_shown.connect(self.session.take_reading)
+        self._strip_row.addWidget(self.gauge)
+        self._tell_gauge()
+
+    def open_page(self, name: str) -> None:
+        """Show a page, building it the first time."""
+        self.page_name = name
+        page = self._pages.get(name)
+        if page is None:
+            page = make_page(name, self.session)
+            self._pages[name] = page
+            if isinstance(page, PageFrame):
+                page.step_requested.connect(self.go_to)
+                page.remedy_requested.connect(self._on_remedy_requested)
+            appearance = getattr(page, "appearance_changed", None)
+            if appearance is not None:
+                appearance.connect(self._on_appearance_changed)
+            self.stack.addWidget(page)
+        self.stack.setCurrentWidget(page)
+        self.rail.show_page(name)
+
+    def go_to(self, name: str) -> None:
+        """Show a page because a person asked for it, and put the keyboard into it."""
+        self.open_page(name)
+        page = self._pages[name]
+        if isinstance(page, PageFrame):
+            page.focus_first()
+
+    # What the session tells
+
+    @Slot(object)
+    def _on_problem_raised(self, problem: Problem) -> None:
+        page = self.stack.currentWidget()
+        if isinstance(page, PageFrame):
+            page.show_problem(problem)
+
+    @Slot()
+    def _show_journey(self) -> None:
+        self.rail.show_journey(journey(self.session))
+
+    @Slot()
+    def _on_project_changed(self) -> None:
+        name = self.session.project.name
+        self.rail.show_project(name)
+        self.setWindowTitle(f"{name} \N{EN DASH} Fine-tuning Studio")
+        self._show_journey()
+
+    @Slot()
+    def _on_run_changed(self) -> None:
+        self._tell_gauge()
+        if self._closing and not self.session.starting:
+            self._closing = False
+            self.close_without_asking()
+
+    @Slot()
+    def _tell_gauge(self) -> None:
+        if self.gauge is None:
+            return
+        process = self.session.state.process
+        self.gauge.set_run_pid(process.pid if process is not None and self.session.is_training() else None)
+
+    @Slot()
+    def _on_appearance_changed(self) -> None:
+        language.set_language(preferences.language())
+        app = QApplication.instance()
+        assert isinstance(app, QApplication)
+        theme.apply(app, preferences.theme())
+        QTimer.singleShot(0, self.rebuild)  # not inside a signal of a page that this deletes
+
+    @Slot()
+    def _on_system_theme_changed(self) -> None:
+        if preferences.theme() == "system":
+            self._on_appearance_changed()
+
+    @Slot(object)
+    def _on_remedy_requested(self, remedy: Remedy) -> None:
+        match remedy:
+            case Remedy.choose_file | Remedy.choose_columns:
+                self.open_page("data")
+            case Remedy.choose_model | Remedy.see_settings:
+                self.session.new_run()
+                self.open_page("teach")
+            case Remedy.use_starter:
+                self.open_page("teach")
+                self.session.use_starter()
+            case Remedy.try_again:
+                self.open_page("teach")
+                self.session.start_training()
+            case Remedy.open_log:
+                if self.session.run is not None:
+                    QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.session.run.log)))
+            case Remedy.open_folder | Remedy.choose_folder:
+                folder = self.session.run.path if self.session.run is not None else self.session.project.folder
+                QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+            case _:
+                assert_never(remedy)
+
+    # Projects
+
+    @Slot()
+    def _fill_project_menu(self) -> None:
+        menu = self.rail.project_menu
+        menu.clear()
+        menu.addAction(tr("New project"), self.ask_new_project)
+        menu.addAction(tr("Rename"), self.ask_rename)
+        others = [p for p in projects() if p.folder != self.session.project.folder]
+        if others:
+            menu.addSeparator()
+        for project in others[:20]:
+            menu.addAction(project.name.replace("&", "&&"), partial(self.session.open_project, project))
+
+    def ask_new_project(self) -> None:
+        field = QLineEdit(tr("New project"))
+        field.setMaxLength(120)
+        field.setAccessibleName(tr("Name of the project"))
+
+        def create() -> None:
+            from studio.core.problems import ProblemError
+
+            try:
+                self.session.open_project(create_project(field.text().strip() or tr("New project")))
+            except ProblemError as error:
+                self.session.problem_raised.emit(error.problem)
+            self.open_page("data")
+
+        title, text = tr("New project"), tr("A project keeps your data, settings and runs together.")
+        self.ask(title, text, (Answer(tr("Create"), create, "primary"),), field)
+
+    def ask_rename(self) -> None:
+        field = QLineEdit(self.session.project.name)
+        field.setMaxLength(120)
+        field.setAccessibleName(tr("Name of the project"))
+
+        def rename() -> None:
+            if field.text().strip():
+                self.session.rename_project(field.text().strip())
+
+        self.ask(tr("Rename the project"), "", (Answer(tr("Rename"), rename, "primary"),), field)
+
+    def ask(self, title: str, text: str, answers: tuple[Answer, ...], field: QLineEdit | None = None) -> Question:
+        """Ask inside the window; Escape and Cancel do nothing."""
+        self.question = Question(self, title, text, answers, tr("Cancel"), field)
+        return self.question
+
+    # Opening and closing
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        if not self._painted:
+            self._painted = True
+            QTimer.singleShot(0, self._on_first_frame)
+
+    @Slot()
+    def _on_first_frame(self) -> None:
+        self.first_frame_painted.emit()
+        self._add_gauge()
+        self.session.run_updated.connect(self._tell_gauge)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        if not self.session.is_training():
+            self._leave()
+            event.accept()
+            return
+        event.ignore()
+        answers = (
+            Answer(tr("Leave it running and close"), self._leave_running, "primary"),
+            Answer(tr("Stop, keep what was learned, and close"), self._stop_and_close),
+        )
+        text = tr("A run is going on. It can go on without this window; open the program again to see it.")
+        if self.question is None or not self.question.isVisible():
+            self.ask(tr("Close while teaching?"), text, answers)
+
+    def _leave_running(self) -> None:
+        if self.session.starting:  # the run's folder is still being made; go when it is started
+            self._closing = True
+            return
+        self.close_without_asking()
+
+    def _stop_and_close(self) -> None:
+        self.session.stop_training(keep=True)
+        self._leave_running()
+
+    def close_without_asking(self) -> None:
+        self._leave()
+        self.hide()
+        QApplication.quit()
+
+    def _leave(self) -> None:
+        preferences.set_geometry(self.saveGeometry())
+        if self.gauge is not None:
+            self.gauge.stop()
+        self.session.close()

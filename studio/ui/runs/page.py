@@ -1,0 +1,190 @@
+"""Runs: everything that was taught in this project, to open again, copy or delete."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+
+from PySide6.QtCore import QSortFilterProxyModel, Qt, QUrl, Slot
+from PySide6.QtGui import QDesktopServices, QShowEvent
+from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QHeaderView, QLineEdit, QStackedWidget, QTableView
+
+from studio.core.run_folder import RunFolder
+from studio.core.translatable import N_
+from studio.runs.follow import standing
+from studio.runs.summary import Summary, summarise
+from studio.ui.controls.confirmation import Answer, Question
+from studio.ui.controls.page import MissingView, PageFrame
+from studio.ui.controls.text import button, label
+from studio.ui.design.language import size, tr
+from studio.ui.design.theme import GAP
+from studio.ui.runs.run_table import SORT_ROLE, RunTable
+from studio.ui.state.app_state import Session
+from studio.ui.state.background import run_in_background
+
+
+class RunsPage(PageFrame):
+    """Reads the runs beside the window each time it is shown."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(tr("Runs"), tr("Every run of this project. Open one to see it, check it or chat with it."))
+        self.session = session
+        self.question: Question | None = None
+        self.stack = QStackedWidget()
+        self.body.addWidget(self.stack, 1)
+        nothing = tr("Nothing has been taught in this project yet.")
+        self.empty = MissingView(nothing, tr("Go to Teach"), "teach")
+        self.empty.step_requested.connect(self.step_requested)
+        self.stack.addWidget(label(""))
+        self.stack.addWidget(self.empty)
+        self.table = QTableView()
+        self.model = RunTable()
+        self.model.setParent(self)
+        self.filtered = QSortFilterProxyModel(self)
+        self.filtered.setSourceModel(self.model)
+        self.filtered.setFilterKeyColumn(-1)
+        self.filtered.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        self.filtered.setSortRole(SORT_ROLE)
+        self._dress_table()
+        self.stack.addWidget(self.table)
+        top = QHBoxLayout()
+        top.setSpacing(GAP)
+        self.search = QLineEdit()
+        self.search.setPlaceholderText(tr("Search"))
+        self.search.setAccessibleName(tr("Search the runs"))
+        self.search.setClearButtonEnabled(True)
+        self.search.setMaximumWidth(320)
+        self.search.textChanged.connect(self.filtered.setFilterFixedString)
+        top.addWidget(self.search)
+        top.addStretch(1)
+        self.folder_button = button(tr("Show folder"), "quiet", self._show_folder)
+        self.copy_button = button(tr("Use these settings again"), "quiet", self._use_settings)
+        self.delete_button = button(tr("Delete"), "quiet", self._ask_delete)
+        for one in (self.folder_button, self.copy_button, self.delete_button):
+            top.addWidget(one)
+        self.body.insertLayout(0, top)
+        self.open_button = self.set_primary(tr("Open"), self._open)
+        session.run_changed.connect(self._refresh_if_visible)
+        session.project_changed.connect(self._refresh_if_visible)
+        self._paint_buttons()
+
+    def _dress_table(self) -> None:
+        table = self.table
+        table.setModel(self.filtered)
+        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        table.setShowGrid(False)
+        table.setAccessibleName(tr("Runs"))
+        table.setSortingEnabled(True)
+        table.sortByColumn(5, Qt.SortOrder.DescendingOrder)
+        table.verticalHeader().hide()
+        table.verticalHeader().setDefaultSectionSize(36)
+        table.setTabKeyNavigation(False)
+        header = table.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        table.doubleClicked.connect(self._open)
+        table.selectionModel().selectionChanged.connect(self._paint_buttons)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.refresh()
+
+    @Slot()
+    def _refresh_if_visible(self) -> None:
+        if self.isVisible():
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Read all runs anew; the selected one stays selected."""
+        project = self.session.project
+        run_in_background(self, lambda: [summarise(run) for run in project.runs()], self._show, self.show_problem)
+
+    def _show(self, summaries: list[Summary]) -> None:
+        chosen = self.selected()
+        self.model.show_runs(summaries)
+        self.stack.setCurrentIndex(2 if summaries else 1)
+        wanted = chosen.run if chosen is not None else self.session.run
+        for row, summary in enumerate(summaries):
+            if summary.run == wanted:
+                self.table.selectRow(self.filtered.mapFromSource(self.model.index(row, 0)).row())
+        self._paint_buttons()
+
+    def selected(self) -> Summary | None:
+        """The run that is selected, None where there is none."""
+        rows = self.table.selectionModel().selectedRows()
+        return self.model.summaries[self.filtered.mapToSource(rows[0]).row()] if rows else None
+
+    @Slot()
+    def _paint_buttons(self) -> None:
+        one = self.selected()
+        there = one is not None
+        for made in (self.open_button, self.folder_button, self.copy_button, self.delete_button):
+            made.setEnabled(there)
+        if one is not None and one.standing in ("running", "silent"):
+            self.delete_button.setEnabled(False)
+        self.copy_button.setEnabled(one is not None and one.recipe is not None)
+        has_runs = bool(self.model.summaries)
+        self.set_footer_visible(has_runs)
+        for shown in (self.search, self.folder_button, self.copy_button, self.delete_button):
+            shown.setVisible(has_runs)
+
+    @Slot()
+    def _open(self) -> None:
+        one = self.selected()
+        if one is None:
+            return
+        if one.run != self.session.run:
+            self.session.attach(one.run)
+        self.step_requested.emit("teach")
+
+    def _show_folder(self) -> None:
+        one = self.selected()
+        if one is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(one.run.path)))
+
+    def _use_settings(self) -> None:
+        one = self.selected()
+        if one is not None and one.recipe is not None:
+            self.session.new_run()
+            self.session.set_recipe(one.recipe)
+            self.step_requested.emit("teach")
+
+    def _ask_delete(self) -> None:
+        one = self.selected()
+        if one is None:
+            return
+        freed = size(one.size)
+        text = tr("{name} and everything it learned will be gone. This frees {size}.", name=one.name, size=freed)
+        answer = Answer(tr("Delete"), lambda: self._delete(one.run))
+        self.question = Question(self.window(), tr("Delete this run?"), text, (answer,), tr("Cancel"))
+
+    def _delete(self, run: RunFolder) -> None:
+        if run == self.session.run:
+            self.session.new_run()
+        run_in_background(self, lambda: delete_run(run), lambda _: self.refresh(), self.show_problem)
+
+
+def delete_run(run: RunFolder) -> None:
+    """Remove a run's folder. It is renamed first, so that a half-removed run never shows. Raises ProblemError."""
+    from studio.core.problems import problem
+
+    if standing(run) in ("running", "silent"):
+        raise problem(
+            "run.delete_running",
+            N_("This run is still going on."),
+            fix=N_("Stop it first, then delete it."),
+        )
+    try:
+        hidden = run.path.with_name(f".deleted-{uuid.uuid4().hex[:8]}")
+        run.path.rename(hidden)
+        shutil.rmtree(hidden)
+    except OSError as error:
+        raise problem(
+            "run.not_deleted",
+            N_("The run can't be deleted completely."),
+            N_("The computer says: {reason}"),
+            N_("Close programs that have its files open, then try again."),
+            reason=error.strerror or str(error),
+        ) from error

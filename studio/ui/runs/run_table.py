@@ -1,0 +1,128 @@
+"""The table of runs: one row a run, from its summary."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
+
+from studio.core.events import Died, Failed, Finished, Stopped
+from studio.core.recipe.model_choice import Source
+from studio.core.recipe.recipe import Recipe
+from studio.runs.summary import Summary
+from studio.ui.design.language import duration, size, tr
+
+Index = QModelIndex | QPersistentModelIndex
+
+COLUMNS = 8
+SORT_ROLE = Qt.ItemDataRole.UserRole + 1
+
+
+def model_words(recipe: Recipe | None) -> str:
+    """The base model in a word or two."""
+    if recipe is None:
+        return tr("not available")
+    if recipe.model.source is Source.starter:
+        return tr("Starter model")
+    return Path(recipe.model.name).name if recipe.model.source is Source.folder else recipe.model.name
+
+
+def outcome_words(summary: Summary) -> str:
+    """How the run ended or stands."""
+    if summary.standing in ("running", "silent"):
+        return tr("Going on") if summary.standing == "running" else tr("Not responding")
+    match summary.state.ending:
+        case Finished():
+            return tr("Finished")
+        case Stopped():
+            return tr("Stopped, kept")
+        case Failed():
+            return tr("Failed")
+        case Died(problem=problem):
+            return tr("Interrupted") if problem.code == "died.interrupted" else tr("Ended unexpectedly")
+        case _:
+            return tr("Interrupted") if summary.standing == "interrupted" else tr("Not started")
+
+
+class RunTable(QAbstractTableModel):
+    """Reads `summaries`; set a new list with `show_runs`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.summaries: list[Summary] = []
+
+    def show_runs(self, summaries: list[Summary]) -> None:
+        self.beginResetModel()
+        self.summaries = summaries
+        self.endResetModel()
+
+    def rowCount(self, parent: Index | None = None) -> int:
+        return 0 if parent is not None and parent.isValid() else len(self.summaries)
+
+    def columnCount(self, parent: Index | None = None) -> int:
+        return 0 if parent is not None and parent.isValid() else COLUMNS
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
+            return (
+                tr("Name"),
+                tr("Model"),
+                tr("Data"),
+                tr("Outcome"),
+                tr("Fewest mistakes"),
+                tr("When"),
+                tr("How long"),
+                tr("Size"),
+            )[section]
+        if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.ToolTipRole and section == 4:
+            return tr("The lowest loss on the examples set aside")
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            side = Qt.AlignmentFlag.AlignRight if section in (4, 6, 7) else Qt.AlignmentFlag.AlignLeft
+            return side | Qt.AlignmentFlag.AlignVCenter
+        return None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        summary = self.summaries[index.row()]
+        match role:
+            case Qt.ItemDataRole.DisplayRole | Qt.ItemDataRole.ToolTipRole:
+                return self._words(summary, index.column())
+            case Qt.ItemDataRole.TextAlignmentRole if index.column() in (4, 6, 7):
+                return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            case _ if role == SORT_ROLE:
+                return self._sort_key(summary, index.column())
+        return None
+
+    def _words(self, summary: Summary, column: int) -> str:
+        match column:
+            case 0:
+                return summary.name
+            case 1:
+                return model_words(summary.recipe)
+            case 2:
+                return Path(summary.recipe.data.path).name if summary.recipe is not None else tr("not available")
+            case 3:
+                return outcome_words(summary)
+            case 4:
+                return f"{summary.best_loss:.3f}" if summary.best_loss is not None else tr("not measured")
+            case 5:
+                at = summary.state.started_at
+                return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M") if at is not None else tr("not started")
+            case 6:
+                return duration(summary.seconds) if summary.seconds is not None else tr("not available")
+            case _:
+                return size(summary.size)
+
+    def _sort_key(self, summary: Summary, column: int) -> object:
+        match column:
+            case 4:
+                return summary.best_loss if summary.best_loss is not None else float("inf")
+            case 5:
+                return summary.state.started_at or 0.0
+            case 6:
+                return summary.seconds or 0.0
+            case 7:
+                return summary.size
+            case _:
+                return self._words(summary, column).casefold()

@@ -1,0 +1,120 @@
+"""Settings of the program itself: language, theme, where files are, versions, licences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from PySide6.QtCore import Qt, QUrl, Signal
+from PySide6.QtGui import QDesktopServices, QGuiApplication
+from PySide6.QtWidgets import QComboBox, QHBoxLayout
+
+from studio.core import paths
+from studio.ui.controls import exception_dialog
+from studio.ui.controls.card import Card
+from studio.ui.controls.page import PageFrame
+from studio.ui.controls.text import button, label
+from studio.ui.design import language
+from studio.ui.design.language import tr
+from studio.ui.design.theme import GAP, GAP_WIDE
+from studio.ui.state import preferences
+from studio.ui.state.app_state import Session
+
+LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "trl", "datasets", "huggingface-hub", "tokenizers")
+"""Named in a report of a mistake; read from what is installed, without importing any."""
+
+
+class SettingsPage(PageFrame):
+    """Changes take effect at once."""
+
+    appearance_changed = Signal()
+    """Language or theme was changed: the window builds itself anew."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(tr("Settings"), tr("Changes take effect at once."), scroll=True)
+        self._session = session
+        self.body.addWidget(self._appearance())
+        self.body.addWidget(self._files())
+        self.body.addWidget(self._about())
+        self.body.addStretch(1)
+
+    def _appearance(self) -> Card:
+        card = Card(tr("Appearance"))
+        self._languages = tuple(language.NAMES)
+        names = [language.NAMES[one] for one in self._languages]
+        self.language = _row(card, tr("Language"), names, self._languages.index(language.current()))
+        self.language.activated.connect(self._on_language_chosen)
+        self._themes = ("system", "light", "dark")
+        words = [tr("Like the system"), tr("Light"), tr("Dark")]
+        now = self._themes.index(preferences.theme()) if preferences.theme() in self._themes else 0
+        self.theme = _row(card, tr("Theme"), words, now)
+        self.theme.activated.connect(self._on_theme_chosen)
+        return card
+
+    def _files(self) -> Card:
+        card = Card(tr("Where files are kept"))
+        card.body.addWidget(label(tr("Projects, runs, models and settings are all in one folder."), "small"))
+        row = QHBoxLayout()
+        row.setSpacing(GAP)
+        place = label(str(paths.home()))
+        by_key = Qt.TextInteractionFlag.TextSelectableByKeyboard
+        place.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse | by_key)
+        row.addWidget(place, 1)
+        row.addWidget(button(tr("Open"), "", self._open_home))
+        card.body.addLayout(row)
+        return card
+
+    def _about(self) -> Card:
+        card = Card(tr("About this program"))
+        self.versions = label(versions())
+        row = QHBoxLayout()
+        row.setSpacing(GAP_WIDE)
+        row.addWidget(self.versions, 1)
+        copy = button(tr("Copy"), "", lambda: QGuiApplication.clipboard().setText(self.versions.text()))
+        copy.setAccessibleName(tr("Copy the versions"))
+        row.addWidget(copy, 0, Qt.AlignmentFlag.AlignTop)
+        card.body.addLayout(row)
+        licences = tr("This program is under the Apache License 2.0. The starter model is too; Qt is under the LGPL.")
+        card.body.addWidget(label(licences, "small"))
+        return card
+
+    def _on_language_chosen(self, position: int) -> None:
+        if self._languages[position] != language.current():
+            preferences.set_language(self._languages[position])
+            self.appearance_changed.emit()
+
+    def _on_theme_chosen(self, position: int) -> None:
+        if self._themes[position] != preferences.theme():
+            preferences.set_theme(self._themes[position])
+            self.appearance_changed.emit()
+
+    def _open_home(self) -> None:
+        paths.home().mkdir(parents=True, exist_ok=True)
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(paths.home())))
+
+
+def versions() -> str:
+    """Of the program and of everything that computes, a line each."""
+    found = []
+    for name in LIBRARIES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            found.append(f"{name}: {tr('not installed')}")
+    return exception_dialog.versions() + "\n" + ", ".join(found)
+
+
+def _row(card: Card, name: str, choices: Sequence[str], chosen: int) -> QComboBox:
+    row = QHBoxLayout()
+    row.setSpacing(GAP)
+    words = label(name)
+    row.addWidget(words, 1)
+    box = QComboBox()
+    box.addItems(list(choices))
+    box.setCurrentIndex(chosen)
+    box.setAccessibleName(name)
+    box.setMinimumWidth(200)
+    words.setBuddy(box)
+    row.addWidget(box)
+    card.body.addLayout(row)
+    return box

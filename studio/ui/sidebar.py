@@ -1,0 +1,239 @@
+"""The rail: the project, the five steps with a mark and a line each, and the places beside the journey."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QEnterEvent, QFont, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtWidgets import QAbstractButton, QFrame, QMenu, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+from studio.ui.design.language import tr
+from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE, colours, sizes
+from studio.ui.state.workflow_steps import STEPS, Mark, Step, StepStanding, mark_words
+
+WIDTH = 208
+
+
+class StepButton(QAbstractButton):
+    """One step: number, title, mark at the right, one line below."""
+
+    def __init__(self, number: int, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.number = number
+        self.standing: StepStanding | None = None
+        self.setCheckable(True)
+        self.setAutoExclusive(True)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setToolTip(f"Ctrl+{number}")
+
+    def show_standing(self, standing: StepStanding) -> None:
+        if standing == self.standing:
+            return
+        self.standing = standing
+        self.setText(standing.title)
+        words = f"{standing.title}: {standing.line}, {mark_words(standing.mark)}"
+        self.setAccessibleName(words)
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        return QSize(WIDTH, 2 * self.fontMetrics().height() + 20)
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        self.update()
+        super().enterEvent(event)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self.update()
+        super().leaveEvent(event)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        standing = self.standing
+        if standing is None:
+            return
+        c = colours()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        frame = QRectF(self.rect()).adjusted(1, 1, -1, -1)
+        painter.setPen(Qt.PenStyle.NoPen)
+        if self.isChecked():
+            painter.setBrush(c.colour("surface"))
+            painter.drawRoundedRect(frame, 6, 6)
+        elif self.underMouse():
+            painter.setBrush(c.colour("hover"))
+            painter.drawRoundedRect(frame, 6, 6)
+        if self.hasFocus():
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(QPen(c.colour("accent"), 2))
+            painter.drawRoundedRect(frame, 6, 6)
+        left, mark_space = 12, 44
+        title_font, line_font = QFont(self.font()), QFont(self.font())
+        title_font.setWeight(QFont.Weight.DemiBold if self.isChecked() else QFont.Weight.Normal)
+        line_font.setPointSizeF(sizes().small)
+        metrics = self.fontMetrics()
+        top = (self.height() - 2 * metrics.height() - 1) / 2
+        number_width = metrics.horizontalAdvance("0") + 10
+        painter.setFont(title_font)
+        painter.setPen(c.colour("muted"))
+        painter.drawText(QRectF(left, top, number_width, metrics.height()), 0, str(self.number))
+        painter.setPen(c.colour("text"))
+        words = QRectF(left + number_width, top, self.width() - left - number_width - mark_space, metrics.height())
+        painter.drawText(words, 0, metrics.elidedText(standing.title, Qt.TextElideMode.ElideRight, int(words.width())))
+        painter.setFont(line_font)
+        painter.setPen(c.colour("muted"))
+        below = QRectF(words.left(), top + metrics.height() + 1, self.width() - words.left() - 12, metrics.height())
+        line = painter.fontMetrics().elidedText(standing.line, Qt.TextElideMode.ElideRight, int(below.width()))
+        painter.drawText(below, 0, line)
+        centre = QPointF(self.width() - 20, words.center().y())
+        if standing.mark == "running" and standing.share is not None:
+            painter.setPen(c.colour("accent"))
+            share = f"{standing.share:.0%}".replace("%", " %")
+            painter.drawText(QRectF(self.width() - 56, top, 46, metrics.height()), Qt.AlignmentFlag.AlignRight, share)
+        else:
+            paint_mark(painter, centre, standing.mark)
+
+
+def paint_mark(painter: QPainter, centre: QPointF, mark: Mark) -> None:
+    """Each mark has a shape of its own: ring, dot, arc, tick in a disc, triangle."""
+    c = colours()
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    match mark:
+        case "todo":
+            painter.setPen(QPen(c.colour("field_line"), 1.5))
+            painter.drawEllipse(centre, 5.5, 5.5)
+        case "ready":
+            painter.setPen(QPen(c.colour("accent"), 1.5))
+            painter.drawEllipse(centre, 5.5, 5.5)
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(c.colour("accent"))
+            painter.drawEllipse(centre, 2.5, 2.5)
+        case "running":
+            painter.setPen(QPen(c.colour("line"), 2))
+            painter.drawEllipse(centre, 5.5, 5.5)
+            painter.setPen(QPen(c.colour("accent"), 2))
+            painter.drawArc(QRectF(centre.x() - 5.5, centre.y() - 5.5, 11, 11), 90 * 16, -120 * 16)
+        case "done":
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(c.colour("good"))
+            painter.drawEllipse(centre, 7, 7)
+            pen = QPen(QColor(c.rail), 1.8)
+            pen.setCapStyle(Qt.PenCapStyle.RoundCap)
+            painter.setPen(pen)
+            x, y = centre.x(), centre.y()
+            tick = [QPointF(x - 3.2, y + 0.2), QPointF(x - 0.9, y + 2.6), QPointF(x + 3.4, y - 2.4)]
+            painter.drawPolyline(QPolygonF(tick))
+        case "attention":
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(c.colour("warn"))
+            x, y = centre.x(), centre.y()
+            painter.drawPolygon(QPolygonF([QPointF(x, y - 7), QPointF(x + 7.5, y + 6), QPointF(x - 7.5, y + 6)]))
+            painter.setPen(QPen(QColor(c.rail), 1.8))
+            painter.drawLine(QPointF(x, y - 2.5), QPointF(x, y + 1.6))
+            painter.drawPoint(QPointF(x, y + 4))
+    painter.restore()
+
+
+class PlaceButton(QAbstractButton):
+    """Runs and Settings: quieter than the steps."""
+
+    def __init__(self, text: str, shortcut: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setText(text)
+        self.setAccessibleName(text)
+        self.setCheckable(True)
+        self.setAutoExclusive(True)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setToolTip(shortcut)
+        self.setFixedHeight(32)
+
+    def sizeHint(self) -> QSize:
+        return QSize(WIDTH, 32)
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        self.update()
+        super().enterEvent(event)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self.update()
+        super().leaveEvent(event)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        c = colours()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        frame = QRectF(self.rect()).adjusted(1, 1, -1, -1)
+        painter.setPen(QPen(c.colour("accent"), 2) if self.hasFocus() else QPen(Qt.PenStyle.NoPen))
+        if self.isChecked():
+            painter.setBrush(c.colour("surface"))
+        elif self.underMouse():
+            painter.setBrush(c.colour("hover"))
+        if self.isChecked() or self.underMouse() or self.hasFocus():
+            painter.drawRoundedRect(frame, 6, 6)
+        font = QFont(self.font())
+        font.setWeight(QFont.Weight.DemiBold if self.isChecked() else QFont.Weight.Normal)
+        painter.setFont(font)
+        painter.setPen(c.colour("text") if self.isChecked() else c.colour("muted"))
+        area = self.rect().adjusted(12, 0, -12, 0)
+        painter.drawText(area, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, self.text())
+
+
+class Rail(QFrame):
+    """`step_requested` carries data, teach, check, chat, export, runs or settings."""
+
+    step_requested = Signal(str)
+    menu_requested = Signal()
+    """The project menu is about to be shown: fill `project_menu`."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("rail")
+        self.setFixedWidth(WIDTH)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(GAP, GAP_WIDE, GAP, GAP)
+        column.setSpacing(GAP_SMALL)
+        self.project = QPushButton()
+        self.project.setObjectName("project")
+        self.project.setProperty("kind", "quiet")
+        self.project.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.project.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.project_menu = QMenu(self.project)
+        self.project_menu.aboutToShow.connect(self.menu_requested)
+        self.project.clicked.connect(self._show_menu)
+        column.addWidget(self.project)
+        column.addSpacing(GAP)
+        self.buttons: dict[str, QAbstractButton] = {}
+        self._steps: dict[Step, StepButton] = {}
+        for number, step in enumerate(STEPS, 1):
+            made = StepButton(number)
+            self._steps[step] = made
+            self._add(column, step, made)
+        column.addStretch(1)
+        self._add(column, "runs", PlaceButton(tr("Runs"), "Ctrl+6"))
+        self._add(column, "settings", PlaceButton(tr("Settings"), "Ctrl+,"))
+
+    def _add(self, column: QVBoxLayout, name: str, made: QAbstractButton) -> None:
+        self.buttons[name] = made
+        made.clicked.connect(lambda: self.step_requested.emit(name))
+        column.addWidget(made)
+
+    def _show_menu(self) -> None:
+        self.project_menu.setMinimumWidth(self.project.width())
+        self.project_menu.popup(self.project.mapToGlobal(self.project.rect().bottomLeft()))
+
+    def show_project(self, name: str) -> None:
+        metrics = self.project.fontMetrics()
+        shown = metrics.elidedText(name, Qt.TextElideMode.ElideRight, WIDTH - 64)
+        self.project.setText(f"{shown.replace('&', '&&')}  \N{BLACK DOWN-POINTING SMALL TRIANGLE}")
+        self.project.setToolTip(name)
+        self.project.setAccessibleName(tr("Project {name}", name=name))
+
+    def show_journey(self, standings: tuple[StepStanding, ...]) -> None:
+        for standing in standings:
+            self._steps[standing.step].show_standing(standing)
+
+    def show_page(self, name: str) -> None:
+        """Mark the page that is open."""
+        self.buttons[name].setChecked(True)

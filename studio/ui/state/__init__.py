@@ -1,0 +1,1 @@
+"""What pages share: the project's recipe, dataset, base model, run and jobs."""

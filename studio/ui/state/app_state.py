@@ -1,0 +1,222 @@
+"""The one state that all pages share: the draft (project, recipe, data, base model), and the run on show.
+
+Pages paint from it and keep nothing that matters themselves, so they can be rebuilt at any time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from studio.core.jobs import Train
+from studio.core.journal import lock_is_held
+from studio.core.problems import Problem, ProblemError
+from studio.core.run_folder import RunFolder
+from studio.core.run_state import RunState
+from studio.runs.project import Project, create_project, projects
+from studio.ui.design.language import tr
+from studio.ui.state import preferences, start_problems
+from studio.ui.state.background import run_in_background
+from studio.ui.state.job_state import FollowedJob
+from studio.ui.state.memory_fit import Fitting
+from studio.ui.state.recipe_editor import Draft
+
+if TYPE_CHECKING:
+    from studio.hardware.gauge import Reading
+
+
+MOST_LOOKED_AT = 50
+"""Of a project's runs, newest first, so many are asked whether they still go on when it is opened."""
+
+
+class Session(Draft):
+    """Read the attributes, call the methods, listen to the signals."""
+
+    run_changed = Signal()
+    """Another run is on show, or none."""
+    run_updated = Signal()
+    """`state` changed, at most ten times a second."""
+    job_updated = Signal(str)
+    """Another job of the run on show moved on; its kind, such as check."""
+    device_read = Signal()
+    """There is a new `reading` of cards and memory."""
+
+    def __init__(self, project: Project | None = None, parent: QObject | None = None, *, wait: bool = False) -> None:
+        """With `wait`, nothing is read in the background before `begin` is called."""
+        super().__init__(project or _last_project(), parent)
+        self.starting = False
+        self.run: RunFolder | None = None
+        self.training = FollowedJob(self)
+        self.training.updated.connect(self.run_updated)
+        self.training.failed.connect(self.problem_raised)
+        self._jobs: dict[str, FollowedJob] = {}
+        self.reading: Reading | None = None
+        self.fitting = Fitting(self)
+        if not wait:
+            self.begin()
+
+    def begin(self) -> None:
+        """Start reading what the project has: its data, its base model and its newest run."""
+        self.open_project(self.project)
+
+    def open_project(self, project: Project) -> None:
+        """Show this project: its draft, its data, and the run that is still going on, else the newest."""
+        self.save_draft()
+        self.training.leave()
+        self.project = project
+        self.recipe = project.load_recipe()
+        self._forget_run()
+        preferences.set_project(project.folder.name)
+        self.project_changed.emit()
+        self.recipe_changed.emit()
+        self.open_data(self.recipe.data)
+        self.model.choose(self.recipe.model)
+        runs = project.runs()
+        going = (run for run in runs[:MOST_LOOKED_AT] if lock_is_held(run.lock))
+        shown = next(going, runs[0] if runs else None)
+        if shown is not None:
+            self.attach(shown)
+        else:
+            self.run_changed.emit()
+
+    # The run
+
+    @property
+    def state(self) -> RunState:
+        """Of the run on show; an empty one where there is none."""
+        return self.training.state
+
+    def is_training(self) -> bool:
+        """Whether the run on show is being started or going on."""
+        return self.starting or self.training.is_running()
+
+    def start_training(self) -> None:
+        """Freeze draft and data into a new run and start it. What is in the way goes to `problem_raised`."""
+        obstacle = self.obstacle()
+        if obstacle is not None:
+            self.problem_raised.emit(obstacle)
+            return
+        project, recipe, table, facts = self.project, self.recipe, self.table, self.facts()
+        made = self.examples.examples if self.examples is not None else None
+        assert table is not None
+        self.starting = True
+        self.run_changed.emit()
+
+        def prepare() -> RunFolder:
+            from studio.dataset.store import StoredExamples
+            from studio.runs.create import create_run
+            from studio.runs.follow import standing
+
+            assert isinstance(made, StoredExamples)
+
+            if any(standing(run) in ("running", "silent") for run in project.runs()):
+                raise ProblemError(start_problems.already_going())
+            return create_run(project, recipe, table, made, facts)
+
+        def ready(run: RunFolder) -> None:
+            self.starting = False
+            self._forget_run()
+            self.run = run
+            self.training.start(run, Train())
+            self.run_changed.emit()
+
+        def failed(problem: Problem) -> None:
+            self.starting = False
+            self.run_changed.emit()
+            self.problem_raised.emit(problem)
+
+        run_in_background(self, prepare, ready, failed)
+
+    def obstacle(self) -> Problem | None:
+        """What keeps training from starting now, as far as it can be seen without looking at the disk."""
+        if self.is_training():
+            return start_problems.already_going()
+        if self.data_problem is not None:
+            return self.data_problem
+        if self.examples is None or self.reading_data:
+            return start_problems.still_reading() if self.reading_data else start_problems.no_data()
+        if not self.examples.examples:
+            return start_problems.no_data()
+        if self.lengths is not None and self.lengths.nothing_left_at(self.recipe.training.max_length) == len(
+            self.lengths
+        ):
+            return start_problems.nothing_left(self.recipe.training.max_length)
+        if self.model.folder is None:
+            return self.model.problem or start_problems.no_model()
+        return None
+
+    def stop_training(self, keep: bool = True) -> None:
+        """Ask the run to end; its ending arrives as an event."""
+        self.training.stop(keep)
+
+    def save_now(self) -> None:
+        self.training.save_now()
+
+    def attach(self, run: RunFolder) -> None:
+        """Show this run, whether it is still going on, ended or was interrupted."""
+        self._forget_run()
+        self.run = run
+        self.training.attach(run)
+        checks = run.jobs("check")
+        if checks:
+            self.job("check").attach(checks[-1])
+        self.run_changed.emit()
+
+    def new_run(self) -> None:
+        """Forget the run on show and go back to the draft. A run that is going on stays on show."""
+        if self.is_training():
+            return
+        self._forget_run()
+        self.run_changed.emit()
+
+    def job(self, kind: str) -> FollowedJob:
+        """Another job of the run on show (check, chat, merge), kept here so that it survives the page that shows it.
+
+        It is the same object for as long as the same run is on show; the newest check is attached to by itself.
+        """
+        if kind not in self._jobs:
+            job = FollowedJob(self)
+            job.updated.connect(lambda: self.job_updated.emit(kind))
+            self._jobs[kind] = job
+        return self._jobs[kind]
+
+    def _forget_run(self) -> None:
+        self.run = None
+        self.training.clear()
+        for job in self._jobs.values():
+            job.leave()
+            job.deleteLater()
+        self._jobs.clear()
+
+    # The machine
+
+    @Slot(object)
+    def take_reading(self, reading: Reading) -> None:
+        """What the gauge found. `recipe_changed` follows where automatic values depend on it."""
+        self.reading = reading
+        cuda = any(card.problem is None for card in reading.cards)
+        if cuda != self.cuda:
+            self.cuda = cuda
+            self.recipe_changed.emit()
+        self.device_read.emit()
+
+    def close(self) -> None:
+        """Save the draft and stop following; a run that is going on goes on."""
+        self.save_draft()
+        self.fitting.close()
+        self.data.close()
+        self.training.leave()
+        self.model.fetch.leave()
+        for job in self._jobs.values():
+            job.leave()
+
+
+def _last_project() -> Project:
+    """The project that was open last, else the one changed last, else a first one."""
+    known = projects()
+    last = preferences.project()
+    for project in known:
+        if project.folder.name == last:
+            return project
+    return known[0] if known else create_project(tr("My first project"))

@@ -1,0 +1,350 @@
+"""Whether the draft fits this machine, kept true through every change: calculated at once, then traced, then proven.
+
+The window's side of `studio.hardware`: it holds the answer, starts the child processes that better it, and has written
+down what runs really needed.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+
+from studio.core.problems import Problem
+from studio.core.recipe.defaults import resolved
+from studio.core.recipe.model_choice import Source
+from studio.core.recipe.recipe import value_of
+from studio.ui.state.memory_advice import case_on_show
+from studio.ui.state.memory_answers import Asked, ProvenAnswer, TracedAnswer
+from studio.ui.state.memory_scenario import STARTER, DraftCase, Drafted
+from studio.ui.state.memory_trace import FitTrace
+from studio.ui.state.memory_trial import FitTrial, keep_measured
+
+if TYPE_CHECKING:
+    from studio.memory.available import Usable
+    from studio.memory.estimate import Estimate
+    from studio.memory.fit import Fit
+    from studio.memory.fit import Source as Answered
+    from studio.memory.model_by_card import Row
+    from studio.memory.reduction import Case, Change
+    from studio.ui.state.app_state import Session
+
+PATIENCE = 700
+"""Milliseconds without a change after which the draft is traced."""
+
+SETTLING = 0.5
+"""Seconds after the end of a trial in which its memory may still count as taken."""
+
+TELLABLE = 1 << 26
+"""Bytes: a smaller difference in what can be used isn't shown anew."""
+
+KEPT = 64
+"""Traced and proven answers that are remembered, so that going back to a setting needs no new ones."""
+
+
+class Fitting(QObject):
+    """Read the attributes after `changed`. Nothing is calculated or traced before somebody watches."""
+
+    changed = Signal()
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._session = session
+        self._draft = DraftCase(session)
+        self.answer: Fit | None = None
+        """None while something that it takes isn't known yet; `problem` says where it can't be known."""
+        self.estimate: Estimate | None = None
+        """The parts behind the answer."""
+        self.problem: Problem | None = None
+        self.drafted: Drafted | None = None
+        self.asked: Asked | None = None
+        self.answered_at: float | None = None
+        """On the monotonic clock, of a traced or proven answer."""
+        self._watchers: set[QObject] = set()
+        self._stale = True
+        self._traced: OrderedDict[Asked, TracedAnswer] = OrderedDict()
+        self._proven: OrderedDict[Asked, ProvenAnswer] = OrderedDict()
+        self._undo: list[Mapping[str, object]] = []
+        self._warned: Asked | None = None
+        self._table: tuple[Row, ...] = ()
+        self._trace = FitTrace(self)
+        self._trace.answered.connect(self._on_traced)
+        self.trial = FitTrial(self)
+        self.trial.answered.connect(self._on_tried)
+        self.trial.changed.connect(self._on_trial_changed)
+        self._before_trial: Usable | None = None
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(PATIENCE)
+        self._pause.timeout.connect(self._start_trace)
+        for changed in (session.recipe_changed, session.data_changed, session.model_changed, session.device_read):
+            changed.connect(self._on_changed)
+        session.project_changed.connect(self._on_project_changed)
+        session.run_changed.connect(self._on_run_changed)
+        session.training.ended.connect(self._on_training_ended)
+
+    # Watching
+
+    def watch(self, who: QObject, watching: bool) -> None:
+        """Whoever shows the answer says so, and again when it is hidden: nothing is traced behind the scenes."""
+        if watching:
+            self._watchers.add(who)
+            self.refresh()
+            self._trace_soon()
+            return
+        self._watchers.discard(who)
+        if not self._watchers:
+            self._pause.stop()
+            self._trace.drop()
+
+    @Slot()
+    def _on_changed(self) -> None:
+        if self._watchers:
+            self.refresh()
+        else:
+            self._stale = True
+
+    def current(self) -> Fit | None:
+        """The answer for the draft as it is now, whether or not anybody watches."""
+        if self._stale:
+            self.refresh()
+        return self.answer
+
+    def refresh(self) -> None:
+        """Calculate anew, and take the traced or proven answer where there is one for just these settings."""
+        self._stale = False
+        asked, seen = self.asked, self._to_be_seen()
+        self._answer()
+        if self.asked != asked:
+            self._trace_soon()
+        if self._to_be_seen() != seen:
+            self.changed.emit()
+
+    def _to_be_seen(self) -> tuple[object, ...]:
+        """What whoever watches can tell apart: what is free changes by a little with every look at the machine."""
+        answer = self.answer
+        if answer is None:
+            return (self.problem,)
+        usable = None if answer.usable is None else round(answer.usable / TELLABLE)
+        rest = (answer.verdict, answer.needed, answer.source, answer.disk, answer.seconds, len(answer.why))
+        return (usable, *rest, self.estimate, self.asked)
+
+    # The answer
+
+    def _answer(self) -> None:
+        drafted = self._draft.now(self._undisturbed())
+        self.answer = self.estimate = self.problem = self.answered_at = None
+        self.drafted = self.asked = None
+        if not isinstance(drafted, Drafted):
+            self.problem = drafted
+            return
+        from studio.memory.estimate import with_parts
+        from studio.memory.workload import workload_of
+        from studio.runs.measurements import measured_estimate
+
+        work = workload_of(drafted.recipe, drafted.facts, drafted.longest)
+        asked = Asked(drafted.model, work, drafted.usable.card)
+        self.drafted, self.asked = drafted, asked
+        calculated = drafted.case.estimate if drafted.case is not None else None
+        proven, traced = self._proven.get(asked), self._traced.get(asked)
+        if proven is not None and (proven.done is not None or calculated is not None):
+            self.answered_at = proven.at
+            done = proven.done
+            self.estimate = measured_estimate(calculated, work, done) if done is not None else calculated
+            settled = resolved(drafted.recipe, drafted.facts)
+            same = proven.recipe == settled and proven.examples == drafted.facts.examples
+            seconds = done.run_seconds if done is not None and same else None
+            self.answer = self._judged(drafted, "proven", seconds)
+            if proven.ran_out is not None and self.answer is not None:
+                why = tuple(proven.ran_out.sentences())
+                self.answer = self.answer.model_copy(update={"verdict": "no", "why": why})
+        elif traced is not None and traced.found is not None:
+            found, self.answered_at = traced.found, traced.at
+            trainable = calculated.trainable if calculated is not None else 0
+            self.estimate = with_parts(found.parts, work, trainable, found.paged, found.reserved)
+            self.answer = self._judged(drafted, "traced")
+        elif calculated is not None:
+            self.estimate = calculated
+            self.answer = self._judged(drafted, "calculated")
+        else:
+            self.problem = (traced.problem if traced is not None else None) or drafted.problem
+
+    def _judged(self, drafted: Drafted, source: Answered, seconds: float | None = None) -> Fit | None:
+        from studio.memory.calibration import Past
+        from studio.memory.fit import disk_needed, fit
+
+        case = drafted.case
+        if self.estimate is None:
+            return None
+        if seconds is None and case is not None:
+            seconds = self._draft.seconds(case)
+        return fit(
+            self.estimate,
+            drafted.usable,
+            # A measurement of this very run needs no correction.
+            case.past if case is not None and source != "proven" else Past(),
+            source=source,
+            disk=disk_needed(self.estimate) if case is not None else None,
+            disk_free=self._draft.disk_free(),
+            seconds=seconds,
+        )
+
+    def _undisturbed(self) -> Usable | None:
+        """What could be used before a trial took some of it, until the gauge has looked again after its end."""
+        reading = self._session.reading
+        if self.trial.asked is None and (reading is None or reading.at > self.trial.ended_at + SETTLING):
+            self._before_trial = None
+        return self._before_trial
+
+    @property
+    def case(self) -> Case | None:
+        """What remedies are asked about; None where nothing can be calculated."""
+        return self.drafted.case if self.drafted is not None else None
+
+    # What could be changed
+
+    def advice(self) -> Case | None:
+        """The case to ask for remedies; None where there is nothing to go by."""
+        if self.case is None or self.answer is None or self.answer.needed is None:
+            return None
+        return case_on_show(self.case, self.answer)
+
+    def table(self) -> tuple[Row, ...]:
+        """Every model of the catalogue on every size of card; calculated once, in about a second, in any thread."""
+        from studio.memory.model_by_card import table
+        from studio.models.catalogue import catalogue
+
+        if not self._table:
+            self._table = table(catalogue())
+        return self._table
+
+    def choose_model(self, name: str) -> None:
+        """Take this model of the catalogue; `undo` takes it back."""
+        starter = name == STARTER
+        source = Source.starter if starter else Source.hub
+        self._set({"model.source": source.value, "model.name": "" if starter else name, "model.revision": ""})
+
+    def apply(self, changes: tuple[Change, ...]) -> None:
+        """Change the draft; `undo` takes it back. Raises ProblemError, and then nothing is changed."""
+        self._set({key: value for change in changes for key, value in change.changes.items()})
+
+    def _set(self, values: Mapping[str, object]) -> None:
+        before = {key: value_of(self._session.recipe, key) for key in values}
+        self._session.set_values(values)
+        self._undo.append(before)
+        self.changed.emit()
+
+    @property
+    def can_undo(self) -> bool:
+        return bool(self._undo)
+
+    def undo(self) -> None:
+        """Take the last applied changes back."""
+        if self._undo:
+            self._session.set_values(self._undo.pop())
+            self.changed.emit()
+
+    def should_warn(self) -> bool:
+        """Whether pressing Teach deserves a question: it won't fit, and that wasn't asked for these settings yet."""
+        answer = self.current()
+        return answer is not None and answer.verdict == "no" and self._warned != self.asked
+
+    def warned(self) -> None:
+        """The person was asked about these settings."""
+        self._warned = self.asked
+
+    # The traced answer
+
+    @property
+    def tracing(self) -> bool:
+        return self._trace.asked is not None
+
+    def _trace_soon(self) -> None:
+        if self._trace.asked != self.asked:
+            self._trace.drop()
+        self._pause.stop()
+        wanted = self.asked is not None and self.asked not in self._traced and self.asked not in self._proven
+        if self._watchers and wanted and not self.tracing and not self._is_busy():
+            self._pause.start()
+
+    @Slot()
+    def _start_trace(self) -> None:
+        if self.asked is not None and self.drafted is not None and self._watchers and not self._is_busy():
+            self._trace.start(self.asked, self.drafted)
+            self.changed.emit()
+
+    @Slot(object, object)
+    def _on_traced(self, asked: Asked, found: TracedAnswer) -> None:
+        self._traced[asked] = found
+        while len(self._traced) > KEPT:
+            self._traced.popitem(last=False)
+        self.refresh()
+        self.changed.emit()
+
+    # The proven answer
+
+    def trial_obstacle(self) -> Problem | None:
+        """What keeps a trial from starting: whatever keeps a training from it."""
+        return self._session.obstacle()
+
+    def start_trial(self) -> None:
+        """Try the longest batch of the draft as it is now."""
+        self.refresh()
+        if self.trial.asked is not None or self.asked is None or self.drafted is None or self.trial_obstacle():
+            return
+        self._trace.drop()
+        self._pause.stop()
+        self._before_trial = self.drafted.usable
+        self.trial.start(self._session, self.asked, self.drafted)
+
+    def cancel_trial(self) -> None:
+        """End the trial; nothing of it is kept."""
+        self.trial.cancel()
+
+    @Slot()
+    def _on_trial_changed(self) -> None:
+        if self.trial.asked is None and self._watchers:
+            self.refresh()
+            self._trace_soon()
+
+    @Slot(object, object)
+    def _on_tried(self, asked: Asked, found: ProvenAnswer) -> None:
+        self._proven[asked] = found
+        while len(self._proven) > KEPT:
+            self._proven.popitem(last=False)
+        self.refresh()
+
+    # Others
+
+    @Slot()
+    def _on_training_ended(self) -> None:
+        if self._session.run is not None and self._session.state.trial is not None:
+            keep_measured(self, self._session.run, self._on_changed)
+
+    @Slot()
+    def _on_run_changed(self) -> None:
+        if self._session.is_training():  # a run gets the machine to itself
+            self._pause.stop()
+            self._trace.drop()
+            self.trial.cancel()
+            self._undo.clear()
+        self._on_changed()
+
+    @Slot()
+    def _on_project_changed(self) -> None:
+        self._undo.clear()
+        self.trial.cancel()
+        self.trial.problem = None
+        self._on_changed()
+
+    def _is_busy(self) -> bool:
+        return self.trial.asked is not None or self._session.is_training()
+
+    def close(self) -> None:
+        """End what is of no use without the window."""
+        self._pause.stop()
+        self._watchers.clear()
+        self._trace.close()
+        self.trial.close()

@@ -1,0 +1,173 @@
+"""The draft as `studio.hardware` asks about it: the model's shape, the machine, the longest example, earlier runs."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from studio.core.problems import Problem, ProblemError
+from studio.core.recipe.defaults import Facts
+from studio.core.recipe.model_choice import Source
+from studio.core.recipe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from studio.memory.available import Usable
+    from studio.memory.calibration import Measured
+    from studio.memory.reduction import Case
+    from studio.models.shape import ModelShape
+    from studio.tokenization.lengths import Lengths
+    from studio.ui.state.app_state import Session
+
+STARTER = "HuggingFaceTB/SmolLM2-135M-Instruct"
+"""The starter model's name in the catalogue."""
+
+DISK_AGE = 10.0
+"""Seconds for which the free space of the disk is believed."""
+
+
+TRACEABLE = frozenset({"fit.unknown_architecture", "fit.not_text_alone", "fit.unusual_config"})
+"""Problems with a model's config that concern the calculation alone: tracing builds the model itself."""
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """What is asked. `folder` is None for a model of the catalogue that isn't here, called `model`. There is no `case`
+    where nothing can be calculated: then `problem` says why, and the model may still be traced or tried."""
+
+    model: str
+    folder: Path | None
+    recipe: Recipe
+    facts: Facts
+    usable: Usable
+    longest: int | None
+    case: Case | None = None
+    problem: Problem | None = None
+
+
+class DraftCase:
+    """Made anew at every change; what costs time to find out is kept."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._shapes: dict[Path, tuple[int, ModelShape | Problem]] = {}
+        self._history: tuple[tuple[int, int], tuple[Measured, ...]] = ((-1, -1), ())
+        self._disk: tuple[float, Path | None, int | None] = (-math.inf, None, None)
+        self._counted: tuple[Lengths | None, int, int] = (None, 0, 0)
+
+    def now(self, usable: Usable | None = None) -> Drafted | Problem | None:
+        """The draft as it is now, with `usable` in place of what the gauge says; why nothing can be told of it; or
+        None while the model or the machine is still being looked at."""
+        from studio.memory.available import usable_now
+        from studio.memory.calibration import past
+        from studio.memory.reduction import Case
+
+        session = self._session
+        model = self._model()
+        if model is None or isinstance(model, Problem):
+            return model
+        if session.reading is None:
+            return None
+        name, folder, shape = model
+        if isinstance(shape, Problem) and shape.code not in TRACEABLE:
+            return shape
+        usable = usable or usable_now(session.reading, windows=sys.platform == "win32")
+        known, recipe, longest = session.facts(), session.recipe, self._longest()
+        parameters = known.parameters if isinstance(shape, Problem) else shape.parameters
+        facts = Facts(known.examples, parameters, usable.device == "cuda", known.windows)
+        if isinstance(shape, Problem):
+            return Drafted(name, folder, recipe, facts, usable, longest, problem=shape)
+        earlier = past(self._measured(usable, shape), usable.card, recipe.method.kind, shape.family)
+        case = Case(shape, recipe, facts, usable, longest, self._cut_at(), earlier)
+        return Drafted(name, folder, recipe, facts, usable, longest, case)
+
+    def seconds(self, case: Case) -> float | None:
+        """Of the whole run, from the pace of earlier runs with the same model here; None where there were none."""
+        from studio.memory.calibration import seconds_per_token
+
+        lengths, count = self._session.lengths, case.facts.examples
+        alike = (case.usable.card, case.recipe.method.kind, case.shape.family, case.shape.parameters)
+        pace = seconds_per_token(self._measured(case.usable, case.shape), *alike)
+        if pace is None or lengths is None or not len(lengths) or not count:
+            return None
+        limit = case.recipe.training.max_length
+        if self._counted[0] is not lengths or self._counted[1] != limit:
+            self._counted = (lengths, limit, sum(min(one, limit) for one in lengths.total))
+        settled = case.settled
+        learned = count - math.floor(count * (settled.data.held_out or 0.0))
+        return pace * self._counted[2] / len(lengths) * learned * (settled.training.passes or 1.0)
+
+    def disk_free(self) -> int | None:
+        """Bytes free where the project is, as they were within the last seconds."""
+        at, folder, free = self._disk
+        now, wanted = time.monotonic(), self._session.project.folder
+        if folder != wanted or now - at > DISK_AGE:
+            try:
+                free = shutil.disk_usage(wanted).free
+            except OSError:
+                free = None
+            self._disk = (now, wanted, free)
+        return free
+
+    def _model(self) -> tuple[str, Path | None, ModelShape | Problem] | Problem | None:
+        """Name, folder and shape; why there is none; None while it is being looked for."""
+        from studio.models.catalogue import named
+
+        model, choice = self._session.model, self._session.recipe.model
+        if model.folder is not None:
+            return str(model.folder), model.folder, self._shape(model.folder)
+        if choice.source is not Source.folder:
+            listed = named(STARTER if choice.source is Source.starter else choice.name)
+            if listed is not None:
+                return listed.name, None, listed.shape
+        return None if model.looking else model.problem
+
+    def _shape(self, folder: Path) -> ModelShape | Problem:
+        from studio.models.shape import shape_in
+
+        try:
+            stamp = (folder / "config.json").stat().st_mtime_ns
+        except OSError:
+            stamp = 0
+        known = self._shapes.get(folder)
+        if known is None or known[0] != stamp:
+            try:
+                known = (stamp, shape_in(folder))
+            except ProblemError as error:
+                known = (stamp, error.problem)
+            self._shapes[folder] = known
+        return known[1]
+
+    def _longest(self) -> int | None:
+        """Tokens of the longest example, None where not all have been measured."""
+        lengths, made = self._session.lengths, self._session.examples
+        if lengths is None or made is None or len(lengths) < len(made.examples):
+            return None
+        return lengths.longest or None
+
+    def _cut_at(self) -> Callable[[int], int] | None:
+        lengths, made = self._session.lengths, self._session.examples
+        if lengths is None or made is None or not len(lengths):
+            return None
+        scale = max(1.0, len(made.examples) / len(lengths))  # a sample stands for all
+        return lambda limit: round(scale * lengths.cut_at(limit))
+
+    def _measured(self, usable: Usable, shape: ModelShape) -> tuple[Measured, ...]:
+        """What earlier runs needed. On a processor the program itself counts too, the same for a small model and a
+        large one, so only runs of the same model are alike there."""
+        from studio.memory.calibration import history_file, recall
+
+        try:
+            told = history_file().stat()
+            stamp = (told.st_mtime_ns, told.st_size)
+        except OSError:
+            stamp = (0, 0)
+        if stamp != self._history[0]:
+            self._history = (stamp, recall())
+        runs = self._history[1]
+        return tuple(r for r in runs if r.parameters == shape.parameters) if usable.device == "cpu" else runs

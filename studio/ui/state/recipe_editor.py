@@ -1,0 +1,310 @@
+"""The draft that a project holds: its recipe, the data as far as it is read, and the base model that is chosen."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+
+from studio.core.problems import Problem
+from studio.core.recipe.data_choice import DataChoice, Repair, Roles
+from studio.core.recipe.defaults import Facts
+from studio.core.recipe.model_choice import Source
+from studio.core.recipe.presets import Preset, presets
+from studio.core.recipe.recipe import Recipe, value_of, with_values
+from studio.runs.project import Project
+from studio.ui.state import start_problems
+from studio.ui.state.base_model_state import BaseModel
+from studio.ui.state.dataset_state import MADE_AS, READ_AS, DataWork
+
+if TYPE_CHECKING:
+    from studio.core.translatable import Sentence
+    from studio.dataset.examples import ExampleSet
+    from studio.dataset.quality.fixes import Step
+    from studio.dataset.quality.report import Report
+    from studio.dataset.table import Table
+    from studio.tokenization.lengths import Lengths
+    from studio.worker.protocol import ExampleRead, Reader
+
+
+class Draft(QObject):
+    """Read the attributes, call the methods, listen to the signals. Every change is written down soon after."""
+
+    recipe_changed = Signal()
+    data_changed = Signal()
+    model_changed = Signal()
+    """The base model was looked up, or a download of it moved on."""
+    project_changed = Signal()
+    problem_raised = Signal(object)
+    """A `Problem` that a page should show."""
+
+    def __init__(self, project: Project, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.project = project
+        self.recipe: Recipe = project.load_recipe()
+        self.cuda: bool | None = None
+        self.presets: tuple[Preset, ...] = presets()
+        self.data = DataWork(self)
+        self.data.changed.connect(self._on_data_moved)
+        self.data.roles_found.connect(self._on_roles_found)
+        self._undone: list[Repair] = []
+        self._known: tuple[object, ...] = (None,) * 5
+        self.model = BaseModel(self)
+        self.model.changed.connect(self._on_model_changed)
+        self.model.fetch_updated.connect(self.model_changed)
+        self._unsaved = False
+        self._save_soon = QTimer(self)
+        self._save_soon.setSingleShot(True)
+        self._save_soon.setInterval(300)
+        self._save_soon.timeout.connect(self.save_draft)
+
+    def rename_project(self, name: str) -> None:
+        self.project.rename(name)
+        self.set_value("name", name[:120])
+        self.project_changed.emit()
+
+    @property
+    def preset_key(self) -> str | None:
+        """The preset whose settings the draft has now, None where something was changed by hand."""
+        for preset in self.presets:
+            if all(value_of(self.recipe, key) == value for key, value in preset.settings.items()):
+                return preset.key
+        return None
+
+    def set_value(self, key: str, value: object) -> None:
+        """Change one setting of the draft by its dotted key. Raises ProblemError for a value it can't take."""
+        self.set_values({key: value})
+
+    def set_values(self, values: Mapping[str, object]) -> None:
+        """Change several settings at once. Raises ProblemError; then nothing is changed."""
+        self.set_recipe(with_values(self.recipe, values))
+
+    def set_recipe(self, recipe: Recipe) -> None:
+        """Take `recipe` as the draft and look again at whatever it changes."""
+        before, self.recipe = self.recipe, recipe
+        if recipe == before:
+            return
+        self._draft_changed()
+        self.recipe_changed.emit()
+        read = _differs(recipe.data, before.data, READ_AS)
+        if read or _differs(recipe.data, before.data, MADE_AS):
+            if read:
+                self._undone.clear()
+            self.data.open(recipe, keep=not read)
+        elif recipe.data.held_out != before.data.held_out or recipe.training.seed != before.training.seed:
+            self.data.examine_again(recipe)
+        if recipe.training.learn_from != before.training.learn_from:
+            self._measure()
+        if recipe.model != before.model:
+            self.model.choose(recipe.model)
+
+    def _draft_changed(self) -> None:
+        self._unsaved = True
+        self._save_soon.start()
+
+    @Slot()
+    def save_draft(self) -> None:
+        """Write the draft now if it isn't written yet."""
+        if not self._unsaved:
+            return
+        self._save_soon.stop()
+        try:
+            self.project.save_recipe(self.recipe)
+            self._unsaved = False
+        except OSError as error:
+            self.problem_raised.emit(start_problems.not_saved(error))
+
+    # Data
+
+    def open_data(self, choice: DataChoice | str | Path) -> None:
+        """Read a file beside the window; `data_changed` says when it is there, or what is wrong with it.
+
+        A path (not a `DataChoice`) starts afresh: columns, sheet and encoding are guessed again.
+        """
+        if not isinstance(choice, DataChoice):
+            fresh = DataChoice(path=str(choice), instructions=self.recipe.data.instructions)
+            choice = fresh.model_copy(update={"held_out": self.recipe.data.held_out})
+        if choice != self.recipe.data:
+            self.recipe = self.recipe.model_copy(update={"data": choice})
+            self._draft_changed()
+            self.recipe_changed.emit()
+        self._undone.clear()
+        self.data.open(self.recipe)
+
+    @Slot(object)
+    def _on_roles_found(self, roles: Roles) -> None:
+        if roles != self.recipe.data.roles:
+            data = self.recipe.data.model_copy(update={"roles": roles})
+            self.recipe = self.recipe.model_copy(update={"data": data})
+            self._draft_changed()
+
+    @Slot()
+    def _on_data_moved(self) -> None:
+        self.data_changed.emit()
+        if self.data.reading:
+            return
+        known = (self.table, self.examples, self.report, self.lengths, self.data_problem)
+        if any(now is not before for now, before in zip(known, self._known, strict=True)):
+            self._known = known
+            self.recipe_changed.emit()  # automatic values depend on these; on how far the doctor is, nothing does
+        self._measure()
+
+    def cancel_data(self) -> None:
+        """Stop reading or examining; what is known by then stays."""
+        self.data.cancel()
+
+    def paste_data(self, text: str) -> None:
+        """Keep pasted text as a file of the project and open it."""
+        try:
+            self.open_data(self.project.keep_pasted(text))
+        except OSError as error:
+            self.problem_raised.emit(start_problems.not_pasted(error))
+
+    def repair(self, do: str, rows: tuple[int, ...] = ()) -> None:
+        """Record one more repair; the examples are made again."""
+        self._undone.clear()
+        self.set_value("data.repairs", [*self._repairs(), Repair(do=do, rows=rows).model_dump()])
+
+    def undo_repair(self) -> None:
+        """Take the last repair back."""
+        repairs = self.recipe.data.repairs
+        if repairs:
+            self._undone.append(repairs[-1])
+            self.set_value("data.repairs", self._repairs()[:-1])
+
+    def redo_repair(self) -> None:
+        """Do again what was taken back last."""
+        if self._undone:
+            again = self._undone.pop()
+            self.set_value("data.repairs", [*self._repairs(), again.model_dump()])
+
+    @property
+    def can_undo(self) -> bool:
+        return bool(self.recipe.data.repairs)
+
+    @property
+    def can_redo(self) -> bool:
+        return bool(self._undone)
+
+    def _repairs(self) -> list[dict[str, object]]:
+        return [repair.model_dump() for repair in self.recipe.data.repairs]
+
+    def read_example(
+        self, position: int, done: Callable[[ExampleRead], None], failed: Callable[[Problem], None]
+    ) -> None:
+        """Show one example as the base model reads it; the answer comes later, unless a newer one is asked for."""
+        reader = self._reader()
+        if reader is not None:
+            self.data.read_example(position, reader, done, failed)
+
+    def _reader(self) -> Reader | None:
+        if self.model.folder is None:
+            return None
+        from studio.worker.protocol import Reader
+
+        training = self.recipe.training
+        return Reader(
+            model=self.model.folder,
+            max_length=training.max_length,
+            learn_from=training.learn_from,
+            too_long=self.recipe.data.too_long,
+        )
+
+    def _measure(self) -> None:
+        if self.examples is not None:
+            self.data.measure(self._reader())
+
+    @property
+    def table(self) -> Table | None:
+        """Its rows stay on disk; the first ones only, while a large file is still being read."""
+        return self.data.table
+
+    @property
+    def examples(self) -> ExampleSet | None:
+        """Lazy: cheap to count and to index."""
+        return self.data.examples
+
+    @property
+    def data_problem(self) -> Problem | None:
+        return self.data.problem
+
+    @property
+    def reading_data(self) -> bool:
+        return self.data.reading
+
+    @property
+    def examining(self) -> bool:
+        return self.data.examining
+
+    @property
+    def data_progress(self) -> tuple[int, int, Sentence] | None:
+        """Done, total (0 where it isn't known) and what is being done."""
+        return self.data.progress
+
+    @property
+    def guess_sure(self) -> bool:
+        """Whether the parts of the columns are beyond doubt; `guess_why` says how they were found out."""
+        return self.data.sure
+
+    @property
+    def guess_why(self) -> tuple[Sentence, ...]:
+        return self.data.why
+
+    @property
+    def report(self) -> Report | None:
+        """What the doctor found; None before he has looked."""
+        return self.data.report
+
+    @property
+    def lengths(self) -> Lengths | None:
+        """In word pieces of the base model, of `lengths_of` examples."""
+        return self.data.lengths
+
+    @property
+    def lengths_of(self) -> int:
+        return self.data.lengths_of
+
+    @property
+    def data_notes(self) -> tuple[Sentence, ...]:
+        """What should be known about how the file was read and the examples were made."""
+        return (*(self.table.notes if self.table is not None else ()), *self.data.notes)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What each recorded repair did."""
+        return self.data.steps
+
+    def facts(self) -> Facts:
+        """What automatic values depend on, as far as it is known now."""
+        return Facts(
+            examples=len(self.examples.examples) if self.examples is not None else None,
+            parameters=self.model.facts.parameters if self.model.facts is not None else None,
+            cuda=bool(self.cuda),
+            windows=sys.platform == "win32",
+        )
+
+    # The base model
+
+    def fetch_model(self) -> None:
+        """Bring the chosen base model onto this computer; `model_changed` follows its progress."""
+        self.model.start_fetching()
+
+    def use_starter(self) -> None:
+        """Choose the starter model, and fetch it where it isn't here yet."""
+        if self.recipe.model.source is not Source.starter:
+            self.set_values({"model.source": "starter", "model.name": "", "model.revision": ""})
+        elif self.model.can_be_fetched():
+            self.fetch_model()
+
+    @Slot()
+    def _on_model_changed(self) -> None:
+        self.model_changed.emit()
+        self.recipe_changed.emit()
+        self._measure()
+
+
+def _differs(one: DataChoice, other: DataChoice, names: set[str]) -> bool:
+    return any(getattr(one, name) != getattr(other, name) for name in names)

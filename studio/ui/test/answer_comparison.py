@@ -1,0 +1,213 @@
+"""Answers side by side: what was asked, what was wanted, what each model said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from studio.core.events import Answered
+from studio.ui.controls.status_icon import Mark
+from studio.ui.controls.text import button, clear_layout_widget, label
+from studio.ui.design.language import examples as counted
+from studio.ui.design.language import tr
+from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE, colours
+from studio.ui.test.differences import as_html, differences, marked
+
+AT_ONCE = 20
+"""Cards made at a time; the rest come with a button, so that a thousand answers don't hold up the window."""
+
+Kept = Literal["all", "wrong", "changed"]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One example with the answers that are there so far."""
+
+    index: int
+    question: str
+    wanted: str
+    before: Answered | None = None
+    after: Answered | None = None
+
+    @property
+    def badness(self) -> tuple[int, int]:
+        """For sorting: what became wrong first, then what is still wrong, what became right, what always was."""
+        right_before = self.before is not None and self.before.exact
+        right_after = self.after is not None and self.after.exact
+        order = {(True, False): 0, (False, False): 1, (False, True): 2, (True, True): 3}
+        return order[right_before, right_after], self.index
+
+
+def pair_up(answers: Iterable[Answered]) -> list[Compared]:
+    """The answers of both models by example, worst first."""
+    found: dict[int, Compared] = {}
+    for one in answers:
+        known = found.get(one.index) or Compared(one.index, one.question, one.wanted)
+        before = one if one.side == "before" else known.before
+        after = one if one.side == "after" else known.after
+        found[one.index] = Compared(one.index, one.question, one.wanted, before, after)
+    return sorted(found.values(), key=lambda c: c.badness)
+
+
+def kept(rows: list[Compared], which: Kept) -> list[Compared]:
+    """All, only those that the taught model got wrong, or only those that teaching changed."""
+    if which == "wrong":
+        return [r for r in rows if r.after is not None and not r.after.exact]
+    if which == "changed":
+        return [r for r in rows if r.before and r.after and r.before.answer.split() != r.after.answer.split()]
+    return rows
+
+
+class AnswerComparison(QWidget):
+    """The list with its filter."""
+
+    count_changed = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._rows: list[Compared] = []
+        self._shown: list[Compared] = []
+        self._made = 0
+        self.filter = QComboBox()
+        self.filter.setAccessibleName(tr("Which answers to show"))
+        for text, which in (
+            (tr("All answers"), "all"),
+            (tr("Wrong after teaching"), "wrong"),
+            (tr("Changed by teaching"), "changed"),
+        ):
+            self.filter.addItem(text, which)
+        self.filter.currentIndexChanged.connect(lambda _index: self._rebuild())
+        self.count = label("", "small", wrap=False)
+        self._legend = QLabel()
+        self._legend.setProperty("role", "small")
+        self._legend.setWordWrap(True)
+        head = QHBoxLayout()
+        head.setSpacing(GAP)
+        head.addWidget(label(tr("Answers"), "strong", wrap=False))
+        head.addWidget(self.count)
+        head.addStretch(1)
+        head.addWidget(self.filter)
+        self._cards = QVBoxLayout()
+        self._cards.setSpacing(GAP)
+        self.more = button("", "", self._show_more)
+        self.empty = label(tr("No answers of this kind."), "small")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(GAP)
+        layout.addLayout(head)
+        layout.addWidget(self._legend)
+        layout.addLayout(self._cards)
+        layout.addWidget(self.empty)
+        layout.addWidget(self.more, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addStretch(1)
+
+    def set_answers(self, answers: Iterable[Answered]) -> None:
+        """Show these; the filter stays as it is."""
+        self._rows = pair_up(answers)
+        self._rebuild()
+
+    def shown(self) -> list[Compared]:
+        """What the filter lets through, in the order on the screen."""
+        return list(self._shown)
+
+    def _rebuild(self) -> None:
+        c = colours()
+        extra = f'<span style="color:{c.bad}; text-decoration:underline">{as_html(tr("underlined"))}</span>'
+        missing = f'<span style="color:{c.muted}; text-decoration:line-through">{as_html(tr("struck through"))}</span>'
+        legend = as_html(tr("Worst first. In an answer, [u] is not in the wanted one; [s] is missing from it."))
+        self._legend.setText(legend.replace("[u]", extra).replace("[s]", missing))
+        while (item := self._cards.takeAt(0)) is not None:
+            if (widget := item.widget()) is not None:
+                clear_layout_widget(widget)
+        which: Kept = self.filter.currentData()
+        self._shown = kept(self._rows, which)
+        self._made = 0
+        self.count.setText(
+            counted(len(self._shown))
+            if len(self._shown) == len(self._rows)
+            else tr("{shown} of {total} examples", shown=len(self._shown), total=len(self._rows))
+        )
+        self.empty.setVisible(not self._shown)
+        self._show_more()
+        self.count_changed.emit(len(self._shown))
+
+    def _show_more(self) -> None:
+        for row in self._shown[self._made : self._made + AT_ONCE]:
+            self._cards.addWidget(ComparisonCard(row))
+        self._made = min(len(self._shown), self._made + AT_ONCE)
+        left = len(self._shown) - self._made
+        self.more.setVisible(left > 0)
+        self.more.setText(tr("Show {n} more", n=min(left, AT_ONCE)))
+
+
+class ComparisonCard(QFrame):
+    """One example: the question above, three answers below."""
+
+    def __init__(self, row: Compared, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("card", "true")
+        grid = QGridLayout(self)
+        grid.setContentsMargins(GAP_WIDE, GAP_WIDE, GAP_WIDE, GAP_WIDE)
+        grid.setHorizontalSpacing(GAP_WIDE)
+        grid.setVerticalSpacing(GAP)
+        question = label(row.question)
+        question.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        font = question.font()
+        font.setWeight(QFont.Weight.DemiBold)
+        question.setFont(font)
+        grid.addWidget(question, 0, 0, 1, 3)
+        columns = (
+            _Answer(tr("Wanted"), row.wanted, None, row.wanted),
+            _Answer(tr("Before teaching"), row.wanted, row.before),
+            _Answer(tr("After teaching"), row.wanted, row.after),
+        )
+        for number, column in enumerate(columns):
+            grid.addWidget(column, 1, number, Qt.AlignmentFlag.AlignTop)
+            grid.setColumnStretch(number, 1)
+        self.setAccessibleName(row.question)
+        self.setAccessibleDescription(". ".join(column.accessibleName() for column in columns))
+
+
+class _Answer(QWidget):
+    def __init__(self, head: str, wanted: str, answered: Answered | None, plain: str | None = None) -> None:
+        super().__init__()
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        c = colours()
+        row = QHBoxLayout()
+        row.setSpacing(GAP_SMALL + 2)
+        verdict = ""
+        if answered is not None:
+            row.addWidget(Mark("tick" if answered.exact else "cross", 14), 0, Qt.AlignmentFlag.AlignVCenter)
+            verdict = tr("right") if answered.exact else tr("different")
+        words = f"{head}: {verdict}" if verdict else head
+        row.addWidget(label(words, "small", wrap=False), 1)
+        text = QLabel()
+        text.setTextFormat(Qt.TextFormat.RichText)
+        text.setWordWrap(True)
+        text.setMinimumWidth(40)
+        text.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        text.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
+        )
+        said = plain if plain is not None else answered.answer if answered is not None else None
+        if said is None:
+            text.setText(f'<span style="color:{c.muted}">{as_html(tr("not answered yet"))}</span>')
+        elif answered is None or answered.exact:
+            text.setText(as_html(said))
+        elif not said.strip():
+            text.setText(f'<span style="color:{c.muted}">{as_html(tr("(an empty answer)"))}</span>')
+        else:
+            text.setText(marked(differences(wanted, said), c.bad, c.muted))
+        text.setAccessibleName(f"{words}: {said or ''}")
+        self.setAccessibleName(f"{words}: {said or ''}")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(GAP_SMALL)
+        layout.addLayout(row)
+        layout.addWidget(text)
+        layout.addStretch(1)

@@ -1,0 +1,210 @@
+"""Check: the examples that were set aside, answered by the model before and after, and what that says."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QUrl
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QWidget
+
+from studio.core.events import Died, Failed, Stopped
+from studio.core.jobs import Check
+from studio.core.problems import Problem, Remedy
+from studio.core.run_folder import RunFolder
+from studio.core.run_state import RunState
+from studio.ui.controls.card import Card
+from studio.ui.controls.page import Obstacle, PageFrame
+from studio.ui.controls.progress_card import ProgressCard
+from studio.ui.controls.text import clear_layout_widget, label
+from studio.ui.design.language import examples, tr
+from studio.ui.state.app_state import Session
+from studio.ui.state.background import run_in_background
+from studio.ui.state.job_state import FollowedJob
+from studio.ui.test.answer_comparison import AnswerComparison, ComparisonCard, pair_up
+from studio.ui.test.verdict_banner import VerdictBanner
+
+
+class CheckPage(PageFrame):
+    """Paints the newest check of the run on show; starts a new one."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(tr("Check"), scroll=True, parent=parent)
+        self._session = session
+        self._run: RunFolder | None = None
+        self._shown = RunState()
+        self._painted: tuple[bool, int, bool] | None = None
+        self._bound: FollowedJob | None = None
+        self._live = False
+        self.job = session.job("check")
+        self.progress = ProgressCard(tr("Progress of the check"))
+        self.progress.stopped.connect(lambda: self.job.stop(keep=False))
+        self.banner: VerdictBanner | None = None
+        self.latest: ComparisonCard | None = None
+        self.invitation = Card(tr("What happens now"))
+        self.invitation_words = label("")
+        self.invitation.body.addWidget(self.invitation_words)
+        self.comparison = AnswerComparison()
+        for part in (self.progress, self.invitation, self.comparison):
+            self.body.addWidget(part)
+        self.body.addStretch(1)
+        self.start = self.set_primary(tr("Check"), self._start)
+
+        session.run_changed.connect(self._on_run_changed)
+        session.run_updated.connect(self._on_run_updated)
+        session.data_changed.connect(self._paint)
+        self._on_run_changed()
+
+    # What happens
+
+    def _start(self) -> None:
+        if self._run is None or self.job.is_running():
+            return
+        self.clear_problem()
+        self._live = True
+        self._shown = RunState()
+        self.progress.begin(tr("Getting ready."))
+        self.job.start(self._run.job("check"), Check(run=self._run.path))
+        self._paint()
+
+    def _on_run_changed(self) -> None:
+        self._bind()
+        run = self._session.run
+        if run != self._run:
+            self._run = run
+            self._shown = RunState()
+            self._live = False
+            self.clear_problem()
+            if run is not None:
+                run_in_background(self, lambda: _newest_verdict(run), lambda found: self._on_found(run, found))
+        self._paint()
+
+    def _bind(self) -> None:
+        """The session keeps one check for each run on show: listen to that one."""
+        job = self._session.job("check")
+        if job is not self._bound:
+            self.job = self._bound = job
+            job.updated.connect(self._on_updated)
+            job.ended.connect(self._on_ended)
+            job.failed.connect(self._on_failed)
+
+    def _on_found(self, run: RunFolder, found: RunState | None) -> None:
+        if run == self._run and found is not None and self._shown.checked is None:
+            self._shown = found
+            self._paint()
+
+    def _on_updated(self) -> None:
+        if self.sender() is self.job:
+            self._live = self._live or self.job.is_running()
+            if self.job.state.checked is not None:
+                self._shown = self.job.state
+            self._paint()
+
+    def _on_run_updated(self) -> None:
+        if not self.job.is_running():
+            self._paint()
+
+    def _on_ended(self) -> None:
+        state = self.job.state
+        live, self._live = self._live, False
+        match state.ending:
+            case Failed() | Died() if live:  # one of an earlier day isn't news any more
+                self._on_failed(state.ending.problem)
+            case Stopped() if state.answers:
+                self._shown = state
+        self._paint()
+
+    def _on_failed(self, problem: Problem) -> None:
+        self.show_problem(problem, self._on_remedy)
+        self._paint()
+
+    def _on_remedy(self, remedy: Remedy) -> None:
+        if remedy is Remedy.try_again:
+            self._start()
+        elif remedy is Remedy.open_log and self.job.folder is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.job.folder.log)))
+        else:
+            self.remedy_requested.emit(remedy)
+
+    # How it looks
+
+    def _paint(self) -> None:
+        running = self.job.is_running()
+        state = self.job.state if running else self._shown
+        obstacle = None if running or state.answers else self._obstacle()
+        self.show_missing(obstacle)
+        self.start.setVisible(obstacle is None)
+        self.start.setEnabled(not running and self._obstacle() is None)
+        self.start.setText(tr("Check again") if state.answers and not running else tr("Check"))
+        self.progress.setVisible(running)
+        if running and self.progress.stop.isEnabled():
+            self.progress.show_state(state)
+        self._paint_words(running, state, obstacle is not None)
+        self._paint_answers(running, state)
+
+    def _paint_words(self, running: bool, state: RunState, missing: bool) -> None:
+        self.invitation.hide()
+        if missing:
+            self.set_lead(tr("Whether teaching really helped, on examples that the model never studied."))
+        elif running:
+            self.set_lead(tr("Both models answer the same examples. You can go on with something else meanwhile."))
+        elif state.checked is not None:
+            self.set_lead(tr("Read a few answers below, then talk to the model on the Chat page."))
+        elif state.answers:
+            self.set_lead(tr("This check was stopped before its end, so there is no verdict."))
+        else:
+            self.set_lead(tr("Press Check to see whether teaching really helped."))
+            prepared = self._session.state.prepared
+            count = examples(prepared.held_out) if prepared is not None else tr("The examples that were set aside")
+            words = tr("{count}, which the model never studied, are answered twice:", count=count) + " "
+            words += tr("by the model as it was before teaching, and by the model as it is now.") + " "
+            self.invitation_words.setText(words + tr("Then you see a verdict, and the answers side by side."))
+            self.invitation.show()
+
+    def _paint_answers(self, running: bool, state: RunState) -> None:
+        now = (running, len(state.answers), state.checked is not None)
+        if now == self._painted:
+            return
+        self._painted = now
+        for old in (self.banner, self.latest):
+            if old is not None:
+                clear_layout_widget(old)
+        self.banner = self.latest = None
+        if running:
+            # one card instead of a list that would jump about under the reader's eyes
+            self.comparison.hide()
+            if state.answers:
+                newest = state.answers[-1].index
+                row = next(r for r in pair_up(state.answers) if r.index == newest)
+                self.latest = ComparisonCard(row)
+                self.body.insertWidget(self.body.indexOf(self.progress) + 1, self.latest)
+            return
+        if state.checked is not None:
+            self.banner = VerdictBanner(state.checked)
+            self.body.insertWidget(0, self.banner)
+        self.comparison.setVisible(bool(state.answers))
+        self.comparison.set_answers(state.answers)
+
+    def _obstacle(self) -> Obstacle | None:
+        """What is missing, the words of a button, and where it leads."""
+        session = self._session
+        if session.is_training():
+            words = tr("The model is still being taught. It can be checked when that is done.")
+            return words, tr("See how it goes"), "teach"
+        if not session.state.checkpoints:
+            if session.examples is None:
+                words = tr("There is nothing to check yet: first the model needs examples to learn from.")
+                return words, tr("Choose your data"), "data"
+            return tr("There is nothing to check yet: the model hasn't been taught."), tr("Teach the model"), "teach"
+        prepared = session.state.prepared
+        if prepared is not None and prepared.held_out == 0:
+            words = tr("No examples were set aside in this run, so there is nothing to check it with.") + " "
+            return words + tr("Set some aside and teach again."), tr("Go to Teach"), "teach"
+        return None
+
+
+def _newest_verdict(run: RunFolder) -> RunState | None:
+    """The newest check of this run that came to its end; the very newest may have been stopped. Reads files."""
+    for folder in reversed(run.jobs("check")):
+        state = folder.state()
+        if state.checked is not None:
+            return state
+    return None

@@ -1,0 +1,257 @@
+"""What a run needs as one painted bar, part by part, against what can be used; hovering or arrow keys name a part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QBrush, QColor, QFocusEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from studio.ui.design import theme
+from studio.ui.design.language import gigabytes, tr
+
+if TYPE_CHECKING:
+    from studio.memory.estimate import Estimate
+    from studio.memory.fit import Fit
+
+Group = Literal["model", "learning", "work", "system"]
+
+GROUPS: dict[Group, tuple[str, ...]] = {
+    "model": ("weights", "constants", "unquantised"),
+    "learning": ("adapters", "gradients", "optimizer"),
+    "work": ("activations", "logits", "workspace"),
+    "system": ("overhead", "context", "earlier"),
+}
+"""The parts of an estimate by what they are for, in the order in which they are stacked."""
+
+_LOOKS: dict[Group, tuple[str, Qt.BrushStyle]] = {
+    "model": ("accent", Qt.BrushStyle.SolidPattern),
+    "learning": ("note", Qt.BrushStyle.SolidPattern),
+    "work": ("good", Qt.BrushStyle.SolidPattern),
+    "system": ("muted", Qt.BrushStyle.SolidPattern),
+}
+
+_OVER: dict[Group, Qt.BrushStyle] = {
+    "learning": Qt.BrushStyle.BDiagPattern,
+    "work": Qt.BrushStyle.Dense6Pattern,
+    "system": Qt.BrushStyle.HorPattern,
+}
+"""A pattern on top of the colour, so that parts can be told apart without seeing colours."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of what is needed, in bytes, with its words."""
+
+    group: Group
+    label: str
+    bytes: int
+
+
+def group_words(group: Group) -> str:
+    """What a group is called beside the bar."""
+    match group:
+        case "model":
+            return tr("model")
+        case "learning":
+            return tr("learning")
+        case "work":
+            return tr("work")
+        case "system":
+            return tr("system")
+
+
+def parts_of(answer: Fit, estimate: Estimate, processor: bool) -> tuple[Part, ...]:
+    """The parts of an answer, adding up to what it says is needed. On a `processor` a measurement holds the program."""
+    amounts = {share.name: (tr(share.label), share.bytes) for share in estimate.parts}
+    if answer.source == "proven":  # a measurement doesn't tell these apart
+        rest = (
+            tr("The program, and everything that comes and goes") if processor else tr("Everything that comes and goes")
+        )
+        amounts["activations"] = (rest, estimate.of("activations"))
+    more = (answer.needed or estimate.process) - estimate.process
+    if more > 0:
+        amounts["earlier"] = (tr("What earlier runs took on top"), more)
+    elif more < 0:  # earlier runs took less than was calculated
+        context = estimate.of("context")
+        scale = max(0.0, 1 + more / max(1, estimate.process - context))
+        amounts = {k: (w, n if k == "context" else round(n * scale)) for k, (w, n) in amounts.items()}
+    return tuple(Part(group, *amounts[name]) for group, names in GROUPS.items() for name in names if name in amounts)
+
+
+def fill(painter: QPainter, area: QRectF, group: Group) -> None:
+    """Paint an area in a group's colour and pattern."""
+    colours = theme.colours()
+    name, style = _LOOKS[group]
+    painter.fillRect(area, QBrush(colours.colour(name), style))
+    if group in _OVER:
+        lines = QColor(colours.surface)
+        lines.setAlpha(130)
+        painter.fillRect(area, QBrush(lines, _OVER[group]))
+
+
+class Swatch(QWidget):
+    """A small square in the look of a group, beside its word."""
+
+    def __init__(self, group: Group) -> None:
+        super().__init__()
+        self._group: Group = group
+        self.setFixedSize(12, 12)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint it with the theme's colours of this moment."""
+        painter = QPainter(self)
+        fill(painter, QRectF(self.rect()), self._group)
+        painter.end()
+
+
+class FitBar(QWidget):
+    """`named` carries the words for the part under the pointer or chosen by key, "" for none."""
+
+    named = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._parts: tuple[Part, ...] = ()
+        self._usable: int | None = None
+        self._chosen: int | None = None
+        self._hovered: int | None = None
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setMouseTracking(True)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setAccessibleName(tr("What the memory is needed for"))
+
+    def show_parts(self, parts: tuple[Part, ...], usable: int | None) -> None:
+        """Paint these against `usable` bytes, None where that isn't known."""
+        if (parts, usable) == (self._parts, self._usable):
+            return
+        if len(parts) != len(self._parts):
+            self._chosen = self._hovered = None
+        self._parts, self._usable = parts, usable
+        self.setAccessibleDescription(" ".join(part_words(part) for part in parts))
+        self._tell()
+        self.update()
+
+    def parts(self) -> tuple[Part, ...]:
+        """What is shown, from left to right."""
+        return self._parts
+
+    def words(self) -> str:
+        """For the part that is pointed at or chosen; empty for none."""
+        place = self._hovered if self._hovered is not None else self._chosen
+        return part_words(self._parts[place]) if place is not None and place < len(self._parts) else ""
+
+    def areas(self) -> list[QRectF]:
+        """Where each part is painted."""
+        needed = sum(part.bytes for part in self._parts)
+        whole = max(needed, self._usable or 0, 1)
+        room = self.width() - 2.0
+        areas, left = [], 1.0
+        for part in self._parts:
+            width = part.bytes / whole * room
+            areas.append(QRectF(left, 4, width, self.height() - 8))
+            left += width
+        return areas
+
+    def usable_at(self) -> float | None:
+        """Pixels from the left where what can be used ends, None where nothing is known of it."""
+        if self._usable is None:
+            return None
+        whole = max(sum(part.bytes for part in self._parts), self._usable, 1)
+        return 1.0 + self._usable / whole * (self.width() - 2.0)
+
+    def sizeHint(self) -> QSize:
+        """Wide as there is room."""
+        return QSize(240, 32)
+
+    def minimumSizeHint(self) -> QSize:
+        """Narrow, but as high."""
+        return QSize(120, 32)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Parts, frame, the end of what can be used, and a frame around the part that is named."""
+        colours = theme.colours()
+        painter = QPainter(self)
+        areas = self.areas()
+        frame = QRectF(0.5, 3.5, self.width() - 1, self.height() - 7)
+        painter.fillRect(frame, colours.colour("window"))
+        for part, area in zip(self._parts, areas, strict=True):
+            fill(painter, area, part.group)
+        painter.setPen(QPen(colours.colour("surface"), 1))
+        for part, after, area in zip(self._parts, self._parts[1:], areas, strict=False):
+            if part.group != after.group:
+                painter.drawLine(area.topRight(), area.bottomRight())
+        painter.setPen(QPen(colours.colour("field_line"), 1))
+        painter.drawRect(frame)
+        end = self.usable_at()
+        if end is not None and end < self.width() - 1.5:
+            beyond = QRectF(end, 4, self.width() - 1 - end, self.height() - 8)
+            painter.fillRect(beyond, QBrush(colours.colour("bad"), Qt.BrushStyle.DiagCrossPattern))
+            painter.fillRect(QRectF(end - 1.5, 0, 3, self.height()), colours.colour("text"))
+        place = self._hovered if self._hovered is not None else self._chosen
+        if place is not None and place < len(areas):
+            painter.setPen(QPen(colours.colour("text"), 2))
+            painter.drawRect(areas[place].adjusted(0, 0, 0, 0))
+        if self.hasFocus():
+            painter.setPen(QPen(colours.colour("accent"), 2))
+            painter.drawRect(QRectF(self.rect()).adjusted(1, 1, -1, -1))
+        painter.end()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Left and right go from part to part, Home and End to the first and the last."""
+        last = len(self._parts) - 1
+        now = self._chosen
+        where = {
+            Qt.Key.Key_Right: 0 if now is None else min(last, now + 1),
+            Qt.Key.Key_Left: last if now is None else max(0, now - 1),
+            Qt.Key.Key_Home: 0,
+            Qt.Key.Key_End: last,
+        }.get(Qt.Key(event.key()))
+        if where is None or last < 0:
+            super().keyPressEvent(event)
+            return
+        self._chosen, self._hovered = where, None
+        self._tell()
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """The keyboard begins at the first part."""
+        super().focusInEvent(event)
+        if self._parts and event.reason() in (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason):
+            self._chosen = 0
+        self._tell()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        """Nothing is chosen without the keyboard."""
+        super().focusOutEvent(event)
+        self._chosen = None
+        self._tell()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Name the part under the pointer."""
+        x = event.position().x()
+        under = next((i for i, area in enumerate(self.areas()) if area.left() <= x < area.right()), None)
+        if under != self._hovered:
+            self._hovered = under
+            self._tell()
+
+    def leaveEvent(self, event: QEvent) -> None:
+        """Name nothing any more."""
+        super().leaveEvent(event)
+        self._hovered = None
+        self._tell()
+
+    def _tell(self) -> None:
+        words = self.words()
+        self.setToolTip(words)
+        # A new name is read out, so that a part is heard when it is gone to.
+        name = tr("What the memory is needed for")
+        self.setAccessibleName(f"{name}. {words}" if words and self._chosen is not None else name)
+        self.named.emit(words)
+        self.update()
+
+
+def part_words(part: Part) -> str:
+    """A part and how much it takes."""
+    return tr("{part}: {amount}.", part=part.label, amount=gigabytes(part.bytes))

@@ -1,0 +1,237 @@
+"""The card "Will it fit?": verdict, needs against what there is, where that is from, and what can be done about it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QTimer, Signal, Slot
+from PySide6.QtGui import QHideEvent, QShowEvent
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QWidget
+
+from studio.core.problems import Problem
+from studio.ui.controls.card import Card
+from studio.ui.controls.flow import FlowLayout
+from studio.ui.controls.progress_line import ProgressLine
+from studio.ui.controls.severity_icon import SeverityMark
+from studio.ui.controls.text import button, label
+from studio.ui.design.language import gigabytes, tr, tr_sentence
+from studio.ui.design.theme import GAP, GAP_SMALL
+from studio.ui.state.app_state import Session
+from studio.ui.train.fit_bar import GROUPS, FitBar, Group, Swatch, group_words, parts_of
+from studio.ui.train.fit_text import LOOKS, how, needs, number, reasons, source, time_and_disk, track_record
+
+if TYPE_CHECKING:
+    from studio.memory.fit import Fit
+
+REPAINT = 5_000
+"""Milliseconds after which "3 s ago" is written anew."""
+
+WIDTH = 288
+
+
+class FitCard(Card):
+    """Watches the session's `fitting` while it can be seen. The signals ask for what needs the whole window."""
+
+    changes_wanted = Signal()
+    table_wanted = Signal()
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__("", parent)
+        self._session = session
+        self._fitting = session.fitting
+        self.setFixedWidth(WIDTH)
+        self.setAccessibleName(tr("Will it fit?"))
+        self.body.setSpacing(GAP_SMALL)
+        self.body.addWidget(label(tr("Will it fit?"), "small"))
+        self.mark = SeverityMark("note", 18)
+        self.verdict = label("", "strong", wrap=False)
+        row = QHBoxLayout()
+        row.setSpacing(GAP)
+        row.addWidget(self.mark)
+        row.addWidget(self.verdict, 1)
+        self.body.addLayout(row)
+        self.needs = label("")
+        self.body.addWidget(self.needs)
+        self.bar = FitBar()
+        self.body.addWidget(self.bar)
+        self.legend = QWidget()
+        entries = QGridLayout(self.legend)
+        entries.setContentsMargins(0, 0, 0, 0)
+        entries.setHorizontalSpacing(GAP)
+        entries.setVerticalSpacing(GAP_SMALL)
+        self._amounts: dict[Group, tuple[QWidget, QLabel]] = {}
+        for place, group in enumerate(GROUPS):
+            self._amounts[group] = _entry(group)
+            entries.addWidget(self._amounts[group][0], place // 2, place % 2)
+        self.body.addWidget(self.legend)
+        self.part = label("", "small")
+        self.part.hide()
+        self.body.addWidget(self.part)
+        self.body.addSpacing(GAP_SMALL)
+        self.why = label("", "small")
+        self.source = label("", "small")
+        self.plan = label("", "small")
+        for one in (self.why, self.source, self.plan):
+            self.body.addWidget(one)
+        self.body.addSpacing(GAP_SMALL)
+        self.trial = button(tr("30-second trial"), "", self._fitting.start_trial)
+        self.change = button("", "", self.changes_wanted.emit)
+        self.buttons = QWidget()
+        flow = FlowLayout(self.buttons)  # below each other where words or letters are large
+        flow.addWidget(self.trial)
+        flow.addWidget(self.change)
+        self.body.addWidget(self.buttons)
+        self.progress = ProgressLine(tr("How far the trial is"), tr("Cancel the trial"))
+        self.progress.cancelled.connect(self._fitting.cancel_trial)
+        self.body.addWidget(self.progress)
+        self.trouble = label("", "bad")
+        self.body.addWidget(self.trouble)
+        self.undo = button(tr("Undo these changes"), "link", self._fitting.undo)
+        self.body.addWidget(self.undo)
+        self.table = button(tr("Which models fit which cards?"), "link", self.table_wanted.emit)
+        self.body.addWidget(self.table)
+        self._ageing = QTimer(self)
+        self._ageing.setInterval(REPAINT)
+        self._ageing.timeout.connect(self._paint_source)
+        self.bar.named.connect(self._show_part)
+        self._fitting.changed.connect(self.paint)
+        self._fitting.trial.changed.connect(self.paint)
+        session.data_changed.connect(self._paint_buttons)
+        session.model_changed.connect(self._paint_buttons)
+        self.paint()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Only who is seen watches."""
+        super().showEvent(event)
+        self._fitting.watch(self, True)
+        self._ageing.start()
+        self.paint()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Nothing is traced for a page that isn't shown."""
+        super().hideEvent(event)
+        self._fitting.watch(self, False)
+        self._ageing.stop()
+
+    @Slot()
+    def paint(self) -> None:
+        """Show the answer of now."""
+        fitting = self._fitting
+        answer = fitting.answer
+        if answer is None:
+            self._paint_nothing(fitting.problem)
+        else:
+            self._paint_answer(answer)
+        self._paint_source()
+        self._paint_buttons()
+
+    def _paint_nothing(self, problem: Problem | None) -> None:
+        _say(self.verdict, tr("Can't tell") if problem is not None else tr("Just a moment"))
+        self.mark.show_look("note")
+        _say(self.needs, "" if problem is not None else tr("Looking at the model and the machine."))
+        _say(self.why, " ".join(tr_sentence(s) for s in problem.sentences()) if problem is not None else "")
+        _say(self.plan, "")
+        self.bar.show_parts((), None)
+        for one in (self.bar, self.legend):
+            one.hide()
+        self._name()
+
+    def _paint_answer(self, answer: Fit) -> None:
+        fitting = self._fitting
+        self.mark.show_look(LOOKS[answer.verdict])
+        _say(self.verdict, tr(answer.word))
+        _say(self.needs, needs(answer, self._processor()))
+        _say(self.why, " ".join(reasons(answer)))
+        _say(self.plan, time_and_disk(answer))
+        parts = parts_of(answer, fitting.estimate, self._processor()) if fitting.estimate is not None else ()
+        self.bar.show_parts(parts, answer.usable)
+        for one in (self.bar, self.legend):
+            one.setVisible(bool(parts))
+        for group, (entry, words) in self._amounts.items():
+            amount = sum(part.bytes for part in parts if part.group == group)
+            words.setText(tr("{part} {amount}", part=group_words(group), amount=number(amount)))
+            words.setToolTip(gigabytes(amount))
+            entry.setVisible(bool(amount))
+        self._name()
+
+    def _name(self) -> None:
+        """What a screen reader says of shape and card."""
+        self.mark.setAccessibleName(self.verdict.text())
+        self.mark.setToolTip(self.verdict.text())
+        self.setAccessibleDescription(f"{self.verdict.text()}. {self.needs.text()}".strip())
+
+    @Slot()
+    def _paint_source(self) -> None:
+        fitting = self._fitting
+        answer = fitting.answer
+        if answer is None or answer.needed is None:
+            _say(self.source, tr("Being traced now.") if fitting.tracing else "")
+            return
+        age = time.monotonic() - fitting.answered_at if fitting.answered_at is not None else None
+        words = [source(answer, age, fitting.tracing, self._processor()), track_record(answer)]
+        _say(self.source, " ".join(one for one in words if one))
+        self.source.setToolTip(how(answer))
+        self.source.setAccessibleDescription(how(answer))
+
+    @Slot()
+    def _paint_buttons(self) -> None:
+        fitting = self._fitting
+        answer, trying = fitting.answer, fitting.trial.asked is not None
+        obstacle = fitting.trial_obstacle()
+        self.trial.setVisible(fitting.drafted is not None and not trying)
+        self.trial.setEnabled(obstacle is None)
+        hint = tr("Computes the longest examples twice, for real, and keeps nothing of it.")
+        self.trial.setToolTip(hint if obstacle is None else tr_sentence_of(obstacle))
+        self.trial.setAccessibleDescription(self.trial.toolTip())
+        room = answer is not None and answer.verdict == "fits"
+        self.change.setText(tr("Make it faster") if room else tr("Fix it for me"))
+        offered = answer is not None and (answer.verdict in ("no", "tight") or (room and self._could_be_faster()))
+        self.change.setVisible(offered and not trying)
+        self.buttons.setVisible(not self.trial.isHidden() or not self.change.isHidden())
+        if trying:
+            phase = fitting.trial.state.phase if fitting.trial.state is not None else None
+            words = tr("Freezing the examples for the trial.")
+            self.progress.show_progress(None if phase is None else (0, 0, phase.text), words)
+        else:
+            self.progress.hide()
+        problem = fitting.trial.problem
+        _say(self.trouble, " ".join(tr_sentence(s) for s in problem.sentences()) if problem is not None else "")
+        self.undo.setVisible(fitting.can_undo)
+
+    @Slot(str)
+    def _show_part(self, words: str) -> None:
+        # The line keeps its place once it was there, so that nothing jumps under the pointer.
+        self.part.setText(words)
+        self.part.setVisible(bool(words) or self.part.isVisible())
+
+    def _could_be_faster(self) -> bool:
+        from studio.memory.reduction import faster
+
+        case = self._fitting.advice()
+        return case is not None and bool(faster(case))
+
+    def _processor(self) -> bool:
+        drafted = self._fitting.drafted
+        return drafted is not None and drafted.usable.device == "cpu"
+
+
+def tr_sentence_of(problem: Problem) -> str:
+    """What happened, in a few words."""
+    return tr(problem.what, **problem.values)
+
+
+def _entry(group: Group) -> tuple[QWidget, QLabel]:
+    entry = QWidget()
+    row = QHBoxLayout(entry)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(GAP_SMALL)
+    row.addWidget(Swatch(group))
+    words = label("", "small", wrap=False)
+    row.addWidget(words)
+    return entry, words
+
+
+def _say(where: QLabel, words: str) -> None:
+    where.setText(words)
+    where.setVisible(bool(words))

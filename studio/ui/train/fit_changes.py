@@ -1,0 +1,154 @@
+"""What would make a run fit, or faster: each change with what it gains and costs, ticked before anything is applied."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
+
+from studio.core.problems import ProblemError
+from studio.ui.controls.overlay import Sheet
+from studio.ui.controls.page import scroll_area
+from studio.ui.controls.severity_icon import SeverityMark
+from studio.ui.controls.text import button, label
+from studio.ui.design.language import gigabytes, tr, tr_sentence
+from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL
+from studio.ui.state.memory_advice import after, plan
+from studio.ui.state.memory_fit import Fitting
+from studio.ui.train.fit_text import LOOKS, verdict
+
+if TYPE_CHECKING:
+    from studio.memory.reduction import Change
+
+WIDTH, HEIGHT = 620, 620
+
+
+class ChangeRow(QWidget):
+    """A change with a tick, what it gains, and below what it costs."""
+
+    toggled = Signal()
+
+    def __init__(self, change: Change, chosen: bool) -> None:
+        super().__init__()
+        self.change = change
+        self.tick = QCheckBox(tr_sentence(change.label))
+        self.tick.setChecked(chosen)
+        self.tick.toggled.connect(lambda _: self.toggled.emit())
+        gain = gain_words(change.gain)
+        cost = tr_sentence(change.cost)
+        self.tick.setAccessibleDescription(f"{gain}. {cost}")
+        row = QHBoxLayout()
+        row.setSpacing(GAP)
+        row.addWidget(self.tick, 1)
+        row.addWidget(label(gain, wrap=False))
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, GAP, 0)
+        column.setSpacing(0)
+        column.addLayout(row)
+        words = label(cost, "small")
+        words.setContentsMargins(28, 0, 0, 0)
+        column.addWidget(words)
+
+
+class FitChanges(Sheet):
+    """Opens with those ticked that together make it fit; `applied` comes after the draft was changed."""
+
+    applied = Signal()
+
+    def __init__(self, window: QWidget, fitting: Fitting) -> None:
+        from studio.memory.reduction import faster
+
+        answer = fitting.answer
+        room = answer is not None and answer.verdict == "fits"
+        super().__init__(window, tr("What would make it faster") if room else tr("Fix it for me"), WIDTH, HEIGHT)
+        self._fitting = fitting
+        self._case = fitting.advice()
+        if room:
+            lead = tr("It fits with room to spare. These use that room; nothing is changed before you press Apply.")
+            ticked: tuple[Change, ...] = ()
+            offered = faster(self._case) if self._case is not None else ()
+        else:
+            lead = tr("The ticked changes cost least. Nothing is changed before you press Apply.")
+            found = plan(self._case) if self._case is not None else None
+            ticked = found.together if found is not None else ()
+            taken = {key for change in ticked for key in change.changes}
+            others = found.each if found is not None else ()
+            offered = (*ticked, *(change for change in others if not taken & set(change.changes)))
+        if not offered:
+            lead = tr("Nothing more can be changed here that would make room: choose a much smaller model.")
+        body = self.card.body
+        body.addWidget(label(lead, "small"))
+        content = QWidget()
+        content.setObjectName("content")
+        rows = QVBoxLayout(content)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setSpacing(GAP + GAP_SMALL)
+        self.rows = [ChangeRow(change, change in ticked) for change in offered]
+        for row in self.rows:
+            row.toggled.connect(self._paint)
+            rows.addWidget(row)
+        rows.addStretch(1)
+        area = scroll_area(content)
+        high = rows.heightForWidth(WIDTH - 2 * GAP_PAGE - 2 * GAP)
+        area.setMinimumHeight(min(160, high))
+        area.setMaximumHeight(high)
+        area.setVisible(bool(self.rows))
+        body.addWidget(area)
+        self.mark = SeverityMark("note", 18)
+        self.result = label("")
+        told = QHBoxLayout()
+        told.setSpacing(GAP)
+        told.addWidget(self.mark, 0, Qt.AlignmentFlag.AlignTop)
+        told.addWidget(self.result, 1)
+        body.addLayout(told)
+        self.trouble = label("", "bad")
+        self.trouble.hide()
+        body.addWidget(self.trouble)
+        self.cancel = button(tr("Cancel"), "", self.close_sheet)
+        self.accept = button("", "primary", self._apply)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(GAP)
+        buttons.addStretch(1)
+        buttons.addWidget(self.cancel)
+        buttons.addWidget(self.accept)
+        body.addLayout(buttons)
+        self._paint()
+        self.open(self.rows[0].tick if self.rows else self.cancel)
+
+    def chosen(self) -> tuple[Change, ...]:
+        """The ticked ones, in their order."""
+        return tuple(row.change for row in self.rows if row.tick.isChecked())
+
+    def _paint(self) -> None:
+        chosen = self.chosen()
+        if self._case is not None:
+            result = after(self._case, chosen)
+            self.mark.show_look(LOOKS[result.verdict])
+            self.mark.setAccessibleName(tr(result.word))
+            self.mark.setToolTip(tr(result.word))
+            start = tr("With these:") if chosen else tr("As it is now:")
+            self.result.setText(f"{start} {verdict(result)}")
+        self.accept.setText(
+            tr("Apply 1 change")
+            if len(chosen) == 1
+            else tr("Apply {n} changes", n=len(chosen))
+            if chosen
+            else tr("Apply")
+        )
+        self.accept.setEnabled(bool(chosen))
+
+    def _apply(self) -> None:
+        try:
+            self._fitting.apply(self.chosen())
+        except ProblemError as error:
+            self.trouble.setText(" ".join(tr_sentence(s) for s in error.problem.sentences()))
+            self.trouble.show()
+            return
+        self.close_sheet()
+        self.applied.emit()
+
+
+def gain_words(gain: int) -> str:
+    """What a change gains: less memory, or more of it taken."""
+    return tr("{amount} less", amount=gigabytes(gain)) if gain >= 0 else tr("{amount} more", amount=gigabytes(-gain))

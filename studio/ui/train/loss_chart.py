@@ -1,0 +1,201 @@
+"""The curve of mistakes: training thin, examples set aside thick, the best marked, save points as ticks."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from array import array
+from typing import Any
+
+from PySide6.QtCore import QLineF, QSize, Qt, QTimer
+from PySide6.QtGui import QPainter, QPaintEvent, QPen, QShowEvent
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+
+from studio.core.run_state import RunState
+from studio.ui.controls.text import label
+from studio.ui.design.language import tr
+from studio.ui.design.theme import GAP, GAP_WIDE, colours
+from studio.ui.state.background import run_in_background
+
+MOST_POINTS = 1_500
+"""More than a screen has columns would only cost time to paint."""
+
+REPAINT_INTERVAL = 500
+"""Milliseconds between two paints at least: steps take longer, and the trainer needs the processor."""
+
+
+class LossCurve(QWidget):
+    """Call `show_state` as often as you like; it paints at most twice a second, and only while it is visible."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._state = RunState()
+        self._taken = 0
+        self._steps, self._losses = array("d"), array("d")
+        self._drawn: tuple[int, int, int] | None = None
+        self._loading, self._loaded = False, "pyqtgraph" in sys.modules
+        self._plot: Any = None  # pyqtgraph has no types
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(GAP)
+        legend = QHBoxLayout()
+        legend.setSpacing(GAP_WIDE)
+        for kind, words in (
+            ("training", tr("while learning")),
+            ("held_out", tr("on examples set aside")),
+            ("best", tr("best so far")),
+            ("saved", tr("save point")),
+        ):
+            entry = QHBoxLayout()
+            entry.setSpacing(GAP)
+            entry.addWidget(_Sample(kind))
+            entry.addWidget(label(words, "small", wrap=False))
+            legend.addLayout(entry)
+        legend.addStretch(1)
+        self._column.addLayout(legend)
+        self.setMinimumHeight(220)
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(REPAINT_INTERVAL)
+        self._pause.timeout.connect(self._draw)
+
+    def show_state(self, state: RunState) -> None:
+        """Take in what is new in `state`."""
+        if state is not self._state or len(state.losses) < self._taken:
+            self._state, self._taken, self._drawn = state, 0, None
+            self._steps, self._losses = array("d"), array("d")
+        for step, loss in state.losses[self._taken :]:
+            self._steps.append(step)
+            self._losses.append(loss)
+        self._taken = len(state.losses)
+        if self.isVisible() and not self._pause.isActive():
+            self._draw()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        QTimer.singleShot(0, self, self._draw)
+
+    def _draw(self) -> None:
+        """Paint what isn't painted yet."""
+        state = self._state
+        now = (len(self._steps), len(state.held_out_losses), len(state.checkpoints))
+        if now == self._drawn or not self.isVisible():
+            return
+        if not self._loaded:
+            self._load()
+            return
+        self._drawn = now
+        self._pause.start()
+        if self._plot is None:
+            self._make_plot()
+        self._training.setData(*_thinned(self._steps, self._losses))
+        held_out = state.held_out_losses
+        self._held_out.setData([s for s, _ in held_out], [v for _, v in held_out])
+        if held_out:
+            step, loss = min(held_out, key=lambda point: point[1])
+            self._best.setData([step], [loss])
+        else:
+            self._best.setData([], [])
+        if state.last is not None:  # the whole way, so that the curve also shows how far it is
+            self._plot.setXRange(0, max(1, state.last.total_steps), padding=0.02)
+        self._saved.setXVals([float(c.step) for c in state.checkpoints])
+        self._plot.setAccessibleName(self._summary())
+
+    def _load(self) -> None:
+        """Import pyqtgraph beside the window: it takes a quarter of a second, in which nothing may stand still."""
+        if not self._loading:
+            self._loading = True
+            run_in_background(self, lambda: importlib.import_module("pyqtgraph"), self._on_loaded)
+
+    def _on_loaded(self, _module: object) -> None:
+        self._loaded = True
+        self._draw()
+
+    def _summary(self) -> str:
+        losses = self._state.losses
+        if not losses:
+            return tr("Curve of mistakes: nothing yet")
+        return tr(
+            "Curve of mistakes: {first} at step {from_step}, {last} at step {to_step}",
+            first=f"{losses[0][1]:.2f}",
+            from_step=losses[0][0],
+            last=f"{losses[-1][1]:.2f}",
+            to_step=losses[-1][0],
+        )
+
+    def _make_plot(self) -> None:
+        import pyqtgraph as pg
+
+        c = colours()
+        pg.setConfigOptions(antialias=True, background=c.surface, foreground=c.muted)
+        self._plot = pg.PlotWidget()
+        self._plot.setFrameShape(self._plot.Shape.NoFrame)
+        self._plot.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)  # its hint is 480 px high
+        self._plot.setMenuEnabled(False)
+        self._plot.setMouseEnabled(x=False, y=False)
+        self._plot.hideButtons()
+        self._plot.showGrid(x=False, y=True, alpha=0.15)
+        self._plot.setLabel("bottom", tr("step"))
+        self._plot.getAxis("left").setWidth(44)
+        for side in ("left", "bottom"):
+            axis = self._plot.getAxis(side)
+            axis.setPen(pg.mkPen(c.line))
+            axis.setTextPen(pg.mkPen(c.muted))
+            axis.setStyle(tickFont=self.font())
+        self._training = self._plot.plot(pen=pg.mkPen(c.muted, width=1))
+        self._held_out = self._plot.plot(
+            pen=pg.mkPen(c.accent, width=3), symbol="o", symbolSize=6, symbolBrush=c.accent, symbolPen=None
+        )
+        self._best = self._plot.plot(
+            pen=None, symbol="d", symbolSize=15, symbolBrush=c.good, symbolPen=pg.mkPen(c.surface, width=2)
+        )
+        self._saved = pg.VTickGroup(yrange=[0, 0.05], pen=pg.mkPen(c.note, width=2))
+        self._plot.addItem(self._saved)
+        self._plot.setAccessibleDescription(tr("Lower is better"))
+        self._column.addWidget(self._plot, 1)
+
+
+def _thinned(steps: array[float], losses: array[float]) -> tuple[Any, Any]:
+    """At most `MOST_POINTS` points that keep every peak and every low: the least and the largest of each stretch."""
+    import numpy as np
+
+    x, y = np.array(steps), np.array(losses)
+    if len(x) <= MOST_POINTS:
+        return x, y
+    stretch = -(-len(x) // (MOST_POINTS // 2))
+    whole = len(x) // stretch * stretch
+    blocks = y[:whole].reshape(-1, stretch)
+    thin_x = np.repeat(x[:whole:stretch], 2)
+    thin_y = np.column_stack((blocks.min(axis=1), blocks.max(axis=1))).ravel()
+    return np.append(thin_x, x[-1]), np.append(thin_y, y[-1])
+
+
+class _Sample(QWidget):
+    """What a line or mark of the curve looks like."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self._kind = kind
+        self.setFixedSize(QSize(20, 16))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        c = colours()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        middle = self.height() / 2
+        match self._kind:
+            case "training":
+                painter.setPen(QPen(c.colour("muted"), 1))
+                painter.drawLine(QLineF(1, middle, 19, middle))
+            case "held_out":
+                painter.setPen(QPen(c.colour("accent"), 3))
+                painter.drawLine(QLineF(1, middle, 19, middle))
+            case "best":
+                painter.setPen(Qt.PenStyle.NoPen)
+                painter.setBrush(c.colour("good"))
+                painter.translate(10, middle)
+                painter.rotate(45)
+                painter.drawRect(-4, -4, 8, 8)
+            case _:
+                painter.setPen(QPen(c.colour("note"), 2))
+                painter.drawLine(QLineF(10, middle - 5, 10, middle + 5))

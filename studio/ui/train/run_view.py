@@ -1,0 +1,250 @@
+"""A run on show: how it is going in one sentence, the curve, and quiet lines that open on demand."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, QUrl, Signal
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QToolButton, QVBoxLayout, QWidget
+
+from studio.core.events import Died, Failed, Finished, Stopped
+from studio.core.problems import ProblemError
+from studio.core.recipe.recipe import Recipe, declared, load, value_of
+from studio.core.run_state import RunState, headline
+from studio.ui.controls.card import Card
+from studio.ui.controls.editors import number_words, words_for
+from studio.ui.controls.expandable_row import QuietLine
+from studio.ui.controls.text import button, label
+from studio.ui.design.language import duration, size, tr, tr_sentence
+from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE
+from studio.ui.state.app_state import Session
+from studio.ui.train.loss_chart import LossCurve
+
+
+class RunView(QWidget):
+    """Paints the session's run while it goes on and after it ended."""
+
+    stop_requested = Signal(bool)
+    """Whether what was learned is to be kept."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._recipe_of: tuple[object, Recipe | None] = (None, None)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(GAP_WIDE)
+        head = Card()
+        column.addWidget(head)
+        row = QHBoxLayout()
+        row.setSpacing(GAP)
+        head.body.addLayout(row)
+        words = QVBoxLayout()
+        words.setSpacing(GAP_SMALL)
+        self.headline = label("", "strong")
+        self.headline.setAccessibleName(tr("How it is going"))
+        words.addWidget(self.headline)
+        self.progress_line = label("", "lead")
+        words.addWidget(self.progress_line)
+        row.addLayout(words, 1)
+        self.save = button(tr("Save now"), "", self._on_save)
+        self.stop = QToolButton()
+        self.stop.setText(tr("Stop and keep"))
+        self.stop.setToolTip(tr("End soon and keep what was learned"))
+        self.stop.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
+        menu = QMenu(self.stop)
+        menu.addAction(tr("Stop and keep what was learned"), lambda: self._on_stop(True))
+        menu.addAction(tr("Stop without keeping"), lambda: self._on_stop(False))
+        self.stop.setMenu(menu)
+        self.stop.clicked.connect(lambda: self._on_stop(True))
+        row.addWidget(self.save, 0, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(self.stop, 0, Qt.AlignmentFlag.AlignTop)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setRange(0, 1000)
+        self.bar.setAccessibleName(tr("How much is done"))
+        head.body.addWidget(self.bar)
+        mistakes = Card(tr("Mistakes (lower is better)"))
+        mistakes.head.setStretchFactor(mistakes.title, 0)
+        mistakes.head.addWidget(label("loss", "term", wrap=False), 1)
+        self.curve = LossCurve()
+        mistakes.body.addWidget(self.curve, 1)
+        column.addWidget(mistakes, 1)
+        details = Card()
+        details.body.setSpacing(0)
+        details.body.setContentsMargins(GAP, GAP_SMALL, GAP, GAP_SMALL)
+        self.settings = QuietLine(tr("Settings"), self._settings_text)
+        self.pace = QuietLine(tr("Pace"))
+        self.memory = QuietLine(tr("Memory"))
+        self.saved = QuietLine(tr("Save points"), self._saved_text)
+        self.notices = QuietLine(tr("Notices"), self._notices_text)
+        self.log = QuietLine(tr("Log"), self._log_text, monospaced=True)
+        for one in (self.settings, self.pace, self.memory, self.saved, self.notices, self.log):
+            details.body.addWidget(one)
+        column.addWidget(details)
+        self._stopping = False
+
+    def paint(self) -> None:
+        """Show the session's run as it is now."""
+        session, state = self._session, self._session.state
+        going = session.is_training()
+        if not going:
+            self._stopping = False
+        words = self._progress(state, going)
+        if isinstance(state.ending, Failed | Died):  # the page shows the problem itself
+            self.headline.setText(words or tr("Nothing was saved before it ended."))
+            words = ""
+        else:
+            self.headline.setText(self._headline(state, going))
+        self.progress_line.setText(words)
+        self.progress_line.setVisible(bool(self.progress_line.text()))
+        self.save.setVisible(going)
+        self.save.setEnabled(state.last is not None and not self._stopping)
+        self.stop.setVisible(going)
+        self.stop.setEnabled(not session.starting and not self._stopping)
+        self.bar.setVisible(going)
+        if going and state.last is None:
+            self.bar.setRange(0, 0)
+        else:
+            self.bar.setRange(0, 1000)
+            self.bar.setValue(round(1000 * state.share_done))
+        self.curve.show_state(state)
+        self._paint_lines(state)
+
+    def _headline(self, state: RunState, going: bool) -> str:
+        if self._session.starting:
+            return tr("Getting ready: your examples are being set down for this run.")
+        if going and self._stopping:
+            return tr("Stopping after this step.")
+        if not going and state.ending is None:
+            return tr("Reading what happened.")
+        if isinstance(state.ending, Stopped) and not state.checkpoints:
+            return tr("Stopped at step {step}. Nothing was kept.", step=state.ending.step)
+        return tr_sentence(headline(state))
+
+    def _progress(self, state: RunState, going: bool) -> str:
+        if going:
+            if state.last is None:
+                return ""
+            done = f"{state.share_done:.0%}".replace("%", " %")
+            left = state.seconds_left
+            if left is None:
+                return tr("{done} done", done=done)
+            return tr("{done} done, about {time} left", done=done, time=duration(left))
+        if isinstance(state.ending, Finished | Stopped) and state.last is not None and state.started_at is not None:
+            words = tr("It took {time}.", time=duration(max(1.0, state.ending.at - state.started_at)))
+            best = state.best_checkpoint
+            if best is not None and best.loss is not None and state.baseline_loss is not None:
+                words += " " + tr(
+                    "Mistakes on the examples set aside fell from {before} to {after}.",
+                    before=f"{state.baseline_loss:.2f}",
+                    after=f"{best.loss:.2f}",
+                )
+            return words
+        if isinstance(state.ending, Failed | Died) and state.checkpoints:
+            return tr("What was learned until step {step} is kept.", step=state.checkpoints[-1].step)
+        return ""
+
+    def _paint_lines(self, state: RunState) -> None:
+        unknown = tr("not available")
+        recipe = self._recipe()
+        self.settings.show_line(_settings_line(recipe, self._session) if recipe is not None else unknown)
+        if state.last is not None:
+            speed = state.tokens_per_second
+            words = tr("Step {step} of {total}", step=f"{state.last.step:,}", total=f"{state.last.total_steps:,}")
+            if state.prepared is not None:
+                of = number_words(round(state.prepared.passes, 2))
+                words += ", " + tr("pass {now} of {total}", now=f"{state.last.passes:.1f}", total=of)
+            if speed is not None:
+                words += ", " + tr("{n} tokens a second", n=f"{speed:,.0f}")
+            self.pace.show_line(words)
+        else:
+            self.pace.show_line(unknown)
+        device = state.device
+        where = "" if device is None else device.name if device.device == "cuda" else tr("this computer's processor")
+        if state.peak_memory is not None:
+            self.memory.show_line(tr("at most {size} on {where}", size=size(state.peak_memory), where=where))
+        elif device is not None and device.device == "cpu":
+            self.memory.show_line(tr("the computer's own, on {where}; see the gauge below", where=where))
+        else:
+            self.memory.show_line(unknown)
+        if state.checkpoints:
+            newest, best = state.checkpoints[-1], state.best_checkpoint
+            assert best is not None
+            count = len(state.checkpoints)
+            words = tr("{n}, newest at step {step}", n=count, step=newest.step)
+            self.saved.show_line(words + ", " + tr("best at step {step}", step=best.step))
+        else:
+            self.saved.show_line(tr("none yet"))
+        self.notices.setVisible(bool(state.notices))
+        if state.notices:
+            self.notices.show_line(tr_sentence(state.notices[-1].text))
+        self.log.show_line(tr("what the trainer wrote"))
+
+    def _recipe(self) -> Recipe | None:
+        run = self._session.run
+        if run is None:
+            return self._session.recipe
+        if self._recipe_of[0] != run:
+            try:
+                self._recipe_of = (run, load(run.recipe))
+            except ProblemError:
+                self._recipe_of = (run, None)
+        return self._recipe_of[1]
+
+    def _settings_text(self) -> str:
+        recipe = self._recipe()
+        if recipe is None:
+            return tr("not available")
+        rows = []
+        for one in declared():
+            value = words_for(one, value_of(recipe, one.key)) or (tr("Automatic") if one.automatic else "")
+            if value:
+                rows.append(f"{tr(one.setting.label)}: {value}")
+        return "\n".join(rows)
+
+    def _saved_text(self) -> str:
+        rows = []
+        for one in self._session.state.checkpoints:
+            loss = tr("mistakes {loss}", loss=f"{one.loss:.3f}") if one.loss is not None else tr("not measured")
+            rows.append(tr("Step {step}: {size}, {loss}", step=one.step, size=size(one.size), loss=loss))
+        return "\n".join(rows) or tr("none yet")
+
+    def _notices_text(self) -> str:
+        return "\n".join(tr_sentence(one.text) for one in self._session.state.notices)
+
+    def _log_text(self) -> str:
+        from studio.runs.follow import read_log_end  # brings the readers along: not before the first frame
+
+        run = self._session.run
+        return (read_log_end(run.log) if run is not None else "") or tr("The log is empty.")
+
+    def _on_save(self) -> None:
+        self._session.save_now()
+
+    def _on_stop(self, keep: bool) -> None:
+        self._stopping = True
+        self.stop_requested.emit(keep)
+        self.paint()
+
+    def open_log(self) -> None:
+        """Open the whole log in the program that the system has for text."""
+        if self._session.run is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._session.run.log)))
+
+
+def _settings_line(recipe: Recipe, session: Session) -> str:
+    kind = "QLoRA" if recipe.method.kind == "qlora" else "LoRA"
+    preset = next(
+        (p for p in session.presets if all(_same(recipe, key, value) for key, value in p.settings.items())), None
+    )
+    parts = [kind]
+    if recipe.training.passes is not None:
+        n = number_words(recipe.training.passes)
+        parts.append(tr("{n} pass", n=n) if n == "1" else tr("{n} passes", n=n))
+    parts.append(tr("settings: {preset}", preset=tr(preset.label)) if preset is not None else tr("own settings"))
+    return ", ".join(parts)
+
+
+def _same(recipe: Recipe, key: str, value: object) -> bool:
+    """A run's recipe has its automatic values filled in, so None in a preset fits any of them."""
+    return value is None or value_of(recipe, key) == value

@@ -1,0 +1,161 @@
+"""The state of a run is a fold over its events; commands arrive once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from studio.core.command_queue import Mailbox, new_id, send
+from studio.core.events import (
+    Checked,
+    CheckpointCommitted,
+    Command,
+    Evaluated,
+    Finished,
+    ProcessStarted,
+    SaveNow,
+    StepDone,
+    Stop,
+    Stopped,
+)
+from studio.core.run_folder import JobFolder
+from studio.core.run_state import RunState, headline
+from studio.core.translatable import fill
+from studio.evaluation.verdict import at_least, sign_test, verdict
+
+
+def step(number: int, loss: float, of: int = 100) -> StepDone:
+    return StepDone(step=number, total_steps=of, passes=1, loss=loss, learning_rate=1e-4, tokens=50, seconds=0.5)
+
+
+def state_after(*losses: float) -> RunState:
+    state = RunState()
+    for number, loss in enumerate(losses, 1):
+        state.apply(step(number, loss))
+    return state
+
+
+def test_time_left_comes_from_the_pace_of_the_last_steps() -> None:
+    state = state_after(3.0, 2.5, 2.0)
+    assert state.seconds_left == pytest.approx(97 * 0.5)
+    assert state.tokens_per_second == pytest.approx(100)
+    state.apply(Stopped(step=3))
+    assert state.seconds_left is None
+
+
+def test_nothing_is_known_before_the_first_step() -> None:
+    state = RunState()
+    assert state.tokens_per_second is None
+    assert state.seconds_left is None
+    assert state.share_done == 0
+    assert headline(state).english()
+
+
+@pytest.mark.parametrize(
+    ("training", "held_out", "outlook"),
+    [
+        ([3.0] * 4, [], "starting"),
+        ([3 - 0.2 * i for i in range(12)], [], "better"),
+        ([3.0] * 12, [], "level"),
+        ([3 - 0.2 * i for i in range(12)], [3.0, 2.0], "better"),
+        ([3 - 0.2 * i for i in range(12)], [3.0, 1.0, 1.4], "memorising"),
+        ([3.0] * 12, [2.0, 2.5], "worse"),
+        ([3.0] * 12, [2.0, 2.0], "level"),
+    ],
+)
+def test_the_outlook_follows_the_examples_set_aside(training: list[float], held_out: list[float], outlook: str) -> None:
+    state = state_after(*training)
+    for number, loss in enumerate(held_out):
+        state.apply(Evaluated(step=number, loss=loss, examples=10))
+    assert state.outlook == outlook
+
+
+def test_the_best_save_point_is_the_one_with_the_lowest_held_out_loss() -> None:
+    state = RunState()
+    assert state.best_checkpoint is None
+    for number, loss in [(10, 2.0), (20, 1.0), (30, 1.5)]:
+        state.apply(CheckpointCommitted(step=number, folder=f"checkpoints/step-{number:06d}", size=1, loss=loss))
+    assert state.best_checkpoint is not None
+    assert state.best_checkpoint.step == 20
+
+
+def test_a_new_start_clears_an_earlier_ending() -> None:
+    state = RunState()
+    state.apply(Finished())
+    state.apply(ProcessStarted(job="train", pid=1, started=1.0, boot_id=""))
+    assert state.ending is None
+
+
+def test_a_command_arrives_once_however_often_it_is_sent(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path)
+    mailbox = Mailbox(folder)
+    assert mailbox.take() == []
+    command = SaveNow(id=new_id())
+    send(folder, command)
+    send(folder, command)
+    assert mailbox.take() == [command]
+    send(folder, command)
+    assert mailbox.take() == []
+
+
+def test_commands_arrive_in_the_order_in_which_they_were_sent(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path)
+    sent: list[Command] = [SaveNow(id=new_id()), Stop(id=new_id(), keep=False)]
+    for command in sent:
+        send(folder, command)
+    assert Mailbox(folder).take() == sent
+
+
+def test_rubbish_in_the_mailbox_is_thrown_away(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path)
+    folder.commands.mkdir()
+    (folder.commands / "a.json").write_bytes(b"\x00\x00")
+    (folder.commands / ".b.tmp").write_text("half written")
+    assert Mailbox(folder).take() == []
+    assert not (folder.commands / "a.json").exists()
+
+
+def checked(total: int, before: int, after: int, won: int, lost: int, losses: tuple[float, float] = (2, 1)) -> Checked:
+    return Checked(
+        examples=total,
+        exact_before=before,
+        exact_after=after,
+        loss_before=losses[0],
+        loss_after=losses[1],
+        won=won,
+        lost=lost,
+    )
+
+
+@pytest.mark.parametrize(
+    ("result", "outcome"),
+    [
+        (checked(24, 0, 20, 20, 0), "better"),
+        (checked(24, 20, 0, 0, 20), "worse"),
+        (checked(24, 10, 12, 3, 1), "no_clear_difference"),
+        (checked(24, 0, 0, 0, 0, (3.0, 1.0)), "better"),
+        (checked(24, 0, 0, 0, 0, (1.0, 3.0)), "worse"),
+        (checked(24, 0, 0, 0, 0, (1.0, 0.99)), "no_clear_difference"),
+        (checked(0, 0, 0, 0, 0), "no_clear_difference"),
+    ],
+)
+def test_the_verdict_is_better_only_when_chance_would_rarely_do_so(result: Checked, outcome: str) -> None:
+    judged = verdict(result)
+    assert judged.outcome == outcome
+    assert "{" not in judged.text.english()
+
+
+def test_the_sign_test_and_the_interval_give_the_textbook_values() -> None:
+    # 2 * 0.5**5, and Wilson's interval for 15 of 20 which begins at 0.531
+    assert sign_test(5, 0) == pytest.approx(0.0625)
+    assert sign_test(3, 3) == 1.0
+    assert at_least(15, 20) == 10
+    assert at_least(0, 20) == 0
+    assert at_least(20, 20) == 16
+
+
+def test_a_sentence_with_a_missing_value_still_shows() -> None:
+    assert fill("a {b} {c}", {"b": 1}) == "a 1 {c}"
+    assert fill("a {b} {c:.1f}", {"b": 1}) == "a {b} {c:.1f}"
+    assert fill("100 % {", {}) == "100 % {"

@@ -1,0 +1,156 @@
+"""Writers for the file formats that people bring, so that every test reads a real file."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import pytest
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers, processors, trainers
+
+from studio.core.problems import Problem, ProblemError
+from studio.core.recipe.data_choice import DataChoice
+from studio.dataset.build import make_examples
+from studio.dataset.columns.detection.mapping import guess_roles
+from studio.dataset.readers.open import open_table
+from studio.dataset.readers.streaming import stream_of
+from studio.dataset.store import StoredExamples, write_table
+from studio.dataset.table import Table
+from tests.dataset.readers.old_workbooks import write_compound as write_compound
+from tests.dataset.readers.old_workbooks import write_xls as write_xls
+
+type_of_cells = Sequence[Sequence[str | int | float | None]]
+
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' "
+    "+ '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+def opened(path: Path | str, **choice: str) -> Table:
+    return open_table(DataChoice.model_validate({"path": str(path), **choice}))
+
+
+def made_from(table: Table, folder: Path, choice: DataChoice | None = None) -> StoredExamples:
+    """The examples of a table, through the store as in the program; roles are guessed where none are given."""
+    choice = choice or DataChoice()
+    if choice.roles.shape is None:
+        choice = choice.model_copy(update={"roles": guess_roles(table)})
+    write_table(stream_of(table), folder / "table", lambda done, total: None)
+    return StoredExamples(make_examples(folder / "table", choice, lambda done, total: None))
+
+
+def problem_of(action: Callable[[], object]) -> Problem:
+    """What an action refuses with. It has to say what to do next, with every value filled in."""
+    with pytest.raises(ProblemError) as caught:
+        action()
+    found = caught.value.problem
+    assert found.what and found.fix, found
+    assert "{" not in found.english().replace('{"question"', ""), found.english()
+    return found
+
+
+def write_xlsx(path: Path, sheets: dict[str, type_of_cells]) -> Path:
+    """A small workbook with inline texts, as other programs write them."""
+    kind = "http://schemas.openxmlformats.org/"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(
+            "[Content_Types].xml",
+            f'<?xml version="1.0"?><Types xmlns="{kind}package/2006/content-types">'
+            '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+            '<Default Extension="xml" ContentType="application/xml"/></Types>',
+        )
+        archive.writestr(
+            "_rels/.rels",
+            f'<?xml version="1.0"?><Relationships xmlns="{kind}package/2006/relationships"><Relationship Id="rId1" '
+            f'Type="{kind}officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        )
+        numbered = list(enumerate(sheets.items(), start=1))
+        listed = "".join(f'<sheet name="{escape(n)}" sheetId="{i}" r:id="rId{i}"/>' for i, (n, _) in numbered)
+        archive.writestr(
+            "xl/workbook.xml",
+            f'<?xml version="1.0"?><workbook xmlns="{kind}spreadsheetml/2006/main" '
+            f'xmlns:r="{kind}officeDocument/2006/relationships"><sheets>{listed}</sheets></workbook>',
+        )
+        relations = "".join(
+            f'<Relationship Id="rId{i}" Type="{kind}officeDocument/2006/relationships/worksheet" '
+            f'Target="worksheets/sheet{i}.xml"/>'
+            for i, _ in numbered
+        )
+        archive.writestr(
+            "xl/_rels/workbook.xml.rels",
+            f'<?xml version="1.0"?><Relationships xmlns="{kind}package/2006/relationships">{relations}</Relationships>',
+        )
+        for i, (_, rows) in numbered:
+            archive.writestr(f"xl/worksheets/sheet{i}.xml", sheet_xml(rows))
+    return path
+
+
+def sheet_xml(rows: type_of_cells) -> str:
+    lines = []
+    for r, row in enumerate(rows, start=1):
+        cells = []
+        for c, cell in enumerate(row):
+            at = f"{chr(65 + c)}{r}"
+            if isinstance(cell, str):
+                cells.append(f'<c r="{at}" t="inlineStr"><is><t xml:space="preserve">{escape(cell)}</t></is></c>')
+            elif cell is not None:
+                cells.append(f'<c r="{at}"><v>{cell}</v></c>')
+        lines.append(f'<row r="{r}">{"".join(cells)}</row>')
+    return (
+        '<?xml version="1.0"?><worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
+        f"<sheetData>{''.join(lines)}</sheetData></worksheet>"
+    )
+
+
+def write_ods(path: Path, rows: type_of_cells, cell_attributes: str = "", encrypted: bool = False) -> Path:
+    office = "urn:oasis:names:tc:opendocument:xmlns"
+    lines = "".join(
+        "<table:table-row>"
+        + "".join(
+            f'<table:table-cell office:value-type="string"{cell_attributes}><text:p>{escape(str(cell))}</text:p>'
+            "</table:table-cell>"
+            for cell in row
+        )
+        + "</table:table-row>"
+        for row in rows
+    )
+    manifest = "<manifest:encryption-data/>" if encrypted else ""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("META-INF/manifest.xml", f"<manifest>{manifest}</manifest>")
+        archive.writestr(
+            "content.xml",
+            f'<?xml version="1.0"?><office:document-content xmlns:office="{office}:office:1.0" '
+            f'xmlns:table="{office}:table:1.0" xmlns:text="{office}:text:1.0" office:version="1.2"><office:body>'
+            f'<office:spreadsheet><table:table table:name="Replies">{lines}</table:table></office:spreadsheet>'
+            "</office:body></office:document-content>",
+        )
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with a tokenizer of its own (bytes, 400 pieces, ChatML marks) and a template; no weights."""
+    folder = tmp_path_factory.mktemp("small-model")
+    tokenizer = tokenizers.Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    told = ["My parcel is late and I am worried about it.", "TEAM: delivery MOOD: worried", "system user assistant"] * 9
+    tokenizer.train_from_iterator(told, trainer)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "tokenizer_class": "PreTrainedTokenizerFast"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    (folder / "chat_template.jinja").write_text(CHATML)
+    return folder

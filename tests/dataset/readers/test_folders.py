@@ -1,0 +1,110 @@
+"""A folder of files as one table, and the folders that can't be."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from studio.dataset.readers import folders
+from studio.dataset.table import cell_text
+from tests.dataset.conftest import opened, problem_of, write_xlsx
+from tests.dataset.readers.document_files import write_docx
+
+WORDS = "The parcel leaves our house on the day of the order. "
+
+
+def said(path: Path) -> str:
+    return " ".join(note.english() for note in opened(path).notes)
+
+
+def test_documents_become_one_table_of_passages_with_their_names(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(WORDS * 60)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "b.md").write_text(f"# Title\n\n{WORDS}")
+    write_docx(tmp_path / "c.docx", [("Heading 1", "Other"), ("", WORDS)])
+    table = opened(tmp_path)
+    assert (table.format, table.columns) == ("document", ("document", "heading", "text"))
+    assert list(dict.fromkeys(row["document"] for row in table.rows)) == ["a.txt", "c.docx", "more/b.md"]
+    assert "3 documents" in said(tmp_path)
+
+
+def test_tables_with_the_same_columns_become_one_with_the_name_of_each_file(tmp_path: Path) -> None:
+    (tmp_path / "january.csv").write_text("question,answer\na,b\nc,d\n")
+    write_xlsx(tmp_path / "february.xlsx", {"S": [("question", "answer"), ("e", "f")]})
+    (tmp_path / "README.md").write_text("About these files")
+    table = opened(tmp_path)
+    assert table.columns == ("question", "answer", "file")
+    assert [tuple(row.values()) for row in table.rows] == [
+        ("e", "f", "february.xlsx"),
+        ("a", "b", "january.csv"),
+        ("c", "d", "january.csv"),
+    ]
+
+
+def test_what_is_left_out_of_a_mixed_folder_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("question,answer\na,b\n")
+    (tmp_path / "guide.txt").write_text(WORDS * 9)
+    (tmp_path / "torn.xlsx").write_bytes(b"PK\x03\x04 and then nothing")
+    assert len(opened(tmp_path).rows) == 1
+    assert "guide.txt" in said(tmp_path)
+    assert "torn.xlsx" in said(tmp_path)
+
+
+def test_unrelated_tables_have_to_be_chosen_from(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("question,answer\na,b\n")
+    (tmp_path / "b.csv").write_text("name,price\na,1\n")
+    found = problem_of(lambda: opened(tmp_path))
+    assert (found.code, found.values["count"]) == ("data.several_files", 2)
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="there are none there")
+def test_links_out_of_a_folder_are_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "key.txt").write_text("SECRET. " * 20)
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    (inside / "a.txt").write_text(WORDS)
+    (inside / "b.txt").write_text(WORDS * 2)
+    (inside / "key.txt").symlink_to(tmp_path / "secret" / "key.txt")
+    (inside / "all").symlink_to(tmp_path / "secret")
+    (inside / "round").symlink_to(inside)
+    assert {row["document"] for row in opened(inside).rows} == {"a.txt", "b.txt"}
+    assert not any("SECRET" in cell_text(row["text"]) for row in opened(inside).rows)
+
+
+def test_a_folder_of_very_many_things_is_refused_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "_MOST_ENTRIES", 300)
+    monkeypatch.setattr(folders, "_MOST_FILES", 100)
+    for number in range(310):
+        (tmp_path / f"{number}.png").touch()
+    assert problem_of(lambda: opened(tmp_path)).code == "data.too_many_files"
+    for number in range(200):
+        (tmp_path / f"{number}.png").rename(tmp_path / f"{number}.txt")
+    assert problem_of(lambda: opened(tmp_path)).code == "data.too_many_files"
+
+
+def test_a_folder_in_which_nothing_can_be_read_says_why(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
+    assert problem_of(lambda: opened(tmp_path)).code == "data.not_a_table"
+
+
+def test_what_programs_leave_beside_open_files_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("question,answer\na,b\n")
+    (tmp_path / "~$a.xlsx").write_bytes(b"lock")
+    (tmp_path / ".hidden.csv").write_text("x,y\n1,2\n")
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / "__MACOSX" / "b.csv").write_text("x,y\n1,2\n")
+    assert opened(tmp_path).columns == ("question", "answer")
+
+
+def test_an_archive_is_not_unpacked(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
+        archive.writestr("../outside.csv", "question,answer\na,b\n")
+    found = problem_of(lambda: opened(tmp_path / "some.zip"))
+    assert found.code == "data.not_a_table"
+    assert "Unpack" in found.fix
+    assert sorted(path.name for path in tmp_path.parent.rglob("outside.csv")) == []

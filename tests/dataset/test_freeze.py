@@ -1,0 +1,121 @@
+"""The data of a run are frozen whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from studio.core.recipe.data_choice import DataChoice, Roles
+from studio.core.recipe.recipe import Recipe
+from studio.core.run_folder import RunFolder
+from studio.core.storage import sha256_of
+from studio.dataset.columns.detection.mapping import guess_roles
+from studio.dataset.examples import read_frozen
+from studio.dataset.freeze import Frozen, freeze
+from studio.dataset.readers.open import open_table
+from studio.dataset.samples import sample
+from studio.dataset.table import Table
+from tests.dataset.columns.test_mapping import table_of
+from tests.dataset.conftest import made_from, problem_of
+
+TABLE = open_table(DataChoice(path=str(sample("en"))))
+
+
+def frozen_into(run: RunFolder, recipe: Recipe, scratch: Path, table: Table = TABLE) -> Frozen:
+    """Freezes the examples of a table, as a run does it."""
+    roles = recipe.data.roles if recipe.data.roles.shape else guess_roles(table)
+    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"roles": roles})})
+    return freeze(recipe, table, made_from(table, scratch / "store", recipe.data), run)
+
+
+def test_examples_are_frozen_with_a_fingerprint(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    frozen = frozen_into(run, Recipe(data=DataChoice(instructions="Sort it.")), tmp_path)
+    learned, held_out = read_frozen(run.train_data), read_frozen(run.held_out_data)
+    assert (frozen.examples, frozen.held_out, frozen.skipped) == (len(learned), len(held_out), 0) == (149, 16, 0)
+    assert all(example.messages[0].content == "Sort it." for example in learned + held_out)
+    told = json.loads(run.fingerprint.read_text(encoding="utf-8"))
+    assert told["train_sha256"] == frozen.sha256 == sha256_of(run.train_data)
+    assert told["held_out_sha256"] == sha256_of(run.held_out_data)
+    assert (told["source"], told["rows"]) == ("support-en.csv", 165)
+    assert told["roles"] == {"question": "message", "answer": "reply"}
+    assert sorted(p.name for p in run.path.iterdir()) == ["data"]
+
+
+def test_the_same_recipe_freezes_the_same_bytes(tmp_path: Path) -> None:
+    one = frozen_into(RunFolder(tmp_path / "one"), Recipe(), tmp_path)
+    two = frozen_into(RunFolder(tmp_path / "two"), Recipe(), tmp_path)
+    assert one == two
+
+
+def test_freezing_again_replaces_what_was_there(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    frozen_into(run, Recipe(), tmp_path)
+    assert frozen_into(run, Recipe(data=DataChoice(held_out=0.2)), tmp_path).held_out == 33
+    assert len(read_frozen(run.held_out_data)) == 33
+    assert sorted(p.name for p in run.path.iterdir()) == ["data"]
+
+
+def test_few_examples_set_none_aside(tmp_path: Path) -> None:
+    table = table_of([{"question": f"q {n}", "answer": f"a {n}"} for n in range(12)])
+    assert frozen_into(RunFolder(tmp_path / "run"), Recipe(), tmp_path, table).held_out == 0
+
+
+def test_nothing_to_learn_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    table = table_of([{"question": "", "answer": "a"}, {"question": "", "answer": "b"}])
+    recipe = Recipe(data=DataChoice(roles=Roles(question="question", answer="answer")))
+    found = problem_of(lambda: frozen_into(RunFolder(tmp_path / "run"), recipe, tmp_path, table))
+    assert found.code == "data.no_examples"
+    assert "The question is empty" in found.english()
+    assert not (tmp_path / "run").exists()
+
+
+class Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**9, 10**9 - 1000, 1000))
+    assert problem_of(lambda: frozen_into(RunFolder(tmp_path / "run"), Recipe(), tmp_path)).code == "data.no_room"
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("after", range(6))
+def test_a_disk_that_fills_up_on_the_way_leaves_nothing_half_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    (run.path / "recipe.yaml").write_text("kept")
+    true_sync, calls = os.fsync, 0
+
+    def full(handle: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > after:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        true_sync(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    if after >= 5:
+        assert frozen_into(run, Recipe(), tmp_path).examples == 149
+    else:
+        assert problem_of(lambda: frozen_into(run, Recipe(), tmp_path)).code == "data.no_room_left"
+    left = sorted(p.name for p in run.path.iterdir())
+    # From the rename on it is whole; before it nothing of it is there.
+    assert left in (["recipe.yaml"], ["data", "recipe.yaml"])
+    if "data" in left:
+        assert sha256_of(run.train_data) == json.loads(run.fingerprint.read_text())["train_sha256"]
+
+
+def test_a_place_that_cannot_be_written_to_is_said(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("a file where the folder should be")
+    assert problem_of(lambda: frozen_into(RunFolder(tmp_path / "run"), Recipe(), tmp_path)).code == "data.not_written"

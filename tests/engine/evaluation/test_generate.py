@@ -1,0 +1,190 @@
+"""Checking, chatting and combining with what a run learned, each in a real child process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from studio.core.command_queue import new_id, send
+from studio.core.conversation import Message
+from studio.core.events import (
+    Answered,
+    AnswerEnded,
+    AnswerGrew,
+    Ask,
+    ChatReady,
+    Checked,
+    Exported,
+    Failed,
+    Finished,
+    Noticed,
+    Stop,
+    StopAnswer,
+    Stopped,
+)
+from studio.core.jobs import Chat, Check, Merge, Train, write_job
+from studio.core.recipe.method import Method
+from studio.core.run_folder import RunFolder
+from studio.core.storage import sha256_of
+from studio.dataset.examples import Example
+from studio.engine.device import Device
+from studio.engine.evaluation.generate import learned_adapter, of_folder
+from studio.engine.methods.model import fold_in, load_base, load_taught, unpack
+from studio.engine.training.dataset import as_rows, collate, encode_all
+from studio.engine.training.loss import learned_loss
+from studio.tokenization.chat_template import DEFAULT_TEMPLATE
+from studio.tokenization.encoding import Encoder
+from tests.engine.conftest import Child, do_here, examples, save_tiny_model
+
+Make = Callable[..., RunFolder]
+Start = Callable[..., Child]
+
+
+@pytest.fixture
+def taught(make_run: Make) -> RunFolder:
+    """A short finished run over the tiny model."""
+    run = make_run(held_out=3, **{"training.learning_rate": 2e-2, "training.passes": 3.0})
+    assert do_here(run, Train()) == 0
+    return run
+
+
+def test_a_check_answers_every_held_out_example_as_both_models(taught: RunFolder, start: Start) -> None:
+    child = start(taught.job("check"), Check(run=taught.path, max_tokens=12))
+    assert child.wait() == 0, child.folder.log.read_text()
+    events = child.events()
+    answers = [e for e in events if isinstance(e, Answered)]
+    assert [(e.side, e.index) for e in answers] == [(s, i) for s in ("before", "after") for i in range(3)]
+    assert {e.wanted for e in answers} == {"It is 8.", "It is 9.", "It is 10."}
+    checked = next(e for e in events if isinstance(e, Checked))
+    assert checked.examples == 3
+    assert checked.exact_after == sum(e.exact for e in answers if e.side == "after")
+    assert checked.loss_after < checked.loss_before
+    assert isinstance(events[-1], Finished)
+
+
+def test_a_check_without_held_out_examples_says_so(make_run: Make) -> None:
+    run = make_run(held_out=0)
+    job = run.job("check")
+    assert do_here(job, Check(run=run.path)) == 2
+    ending = job.state().ending
+    assert isinstance(ending, Failed)
+    assert ending.problem.code == "check.no_examples"
+
+
+def test_a_chat_streams_is_interrupted_and_ends_when_told(taught: RunFolder, start: Start) -> None:
+    child = start(taught.job("chat"), Chat(run=taught.path))
+    child.wait_for(ChatReady)
+    long = Message(role="user", content="word " * 120)
+    turns = (long, Message(role="assistant", content="Yes."), Message(role="user", content="What is number 3?"))
+    first, second = Ask(id=new_id(), messages=turns, max_tokens=8), Ask(id=new_id(), messages=turns[-1:], side="before")
+    send(child.folder, first)
+    child.wait_for(AnswerEnded)
+    send(child.folder, second.model_copy(update={"max_tokens": 8000}))
+    child.wait_for(AnswerGrew, count=2)
+    send(child.folder, StopAnswer(id=new_id()))
+    child.wait_for(AnswerEnded, count=2)
+    send(child.folder, Stop(id=new_id()))
+    assert child.wait(20) == 0
+    events = child.events()
+    ended = {e.ask: e for e in events if isinstance(e, AnswerEnded)}
+    assert ended[first.id].tokens <= 8
+    assert not ended[first.id].stopped
+    assert ended[second.id].stopped
+    grown = "".join(e.text for e in events if isinstance(e, AnswerGrew) and e.ask == second.id)
+    assert grown == ended[second.id].text
+    assert "chat.forgot" in {e.code for e in events if isinstance(e, Noticed)}
+    assert isinstance(events[-1], Stopped)
+
+
+def test_a_chat_ends_with_the_window_that_started_it(taught: RunFolder) -> None:
+    folder = taught.job("chat")
+    write_job(folder, Chat(run=taught.path))
+    window = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import subprocess, sys, time\n"
+            "subprocess.Popen([sys.executable, '-m', 'studio.engine', 'chat', sys.argv[1]], start_new_session=True)\n"
+            "time.sleep(300)",
+            str(folder.path),
+        ]
+    )
+    until = time.monotonic() + 90
+    while folder.state().chat is None:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    window.kill()
+    window.wait()
+    until = time.monotonic() + 20
+    while not isinstance(folder.state().ending, Stopped):
+        assert time.monotonic() < until, "the model stays in memory for nobody"
+        time.sleep(0.1)
+
+
+def test_the_combined_model_is_an_ordinary_one_that_answers_the_same(
+    taught: RunFolder, start: Start, tmp_path: Path
+) -> None:
+    adapter = learned_adapter(taught)
+    before = {p.name: sha256_of(p) for p in adapter.iterdir()}
+    out = tmp_path / "combined"
+    child = start(taught.job("merge"), Merge(run=taught.path, out=out, compare=3))
+    assert child.wait() == 0, child.folder.log.read_text()
+    exported = next(e for e in child.events() if isinstance(e, Exported))
+    assert (exported.to, exported.compared, exported.same) == ("merged", 3, 3)
+    assert {p.name: sha256_of(p) for p in adapter.iterdir()} == before
+    assert not [p for p in out.parent.iterdir() if p.name.startswith(".tmp-")]
+    loaded: Any = AutoModelForCausalLM.from_pretrained(out, output_loading_info=True)
+    model, loading = loaded
+    assert not loading["missing_keys"] and not loading["unexpected_keys"]
+    assert model.dtype is torch.bfloat16
+    assert not hasattr(model.config, "quantization_config")
+    assert AutoTokenizer.from_pretrained(out).chat_template
+    again = taught.job("merge")
+    assert do_here(again, Merge(run=taught.path, out=out, compare=0)) == 2
+    ending = again.state().ending
+    assert isinstance(ending, Failed)
+    assert ending.problem.code == "merge.out_exists"
+
+
+def test_folding_in_gives_the_logits_of_base_plus_add_on(taught: RunFolder, tiny_model: Path) -> None:
+    device = Device(torch.device("cpu"), "test", torch.float32, None)
+    inputs = collate(as_rows(encode_all(Encoder.from_folder(tiny_model, 128, "answers"), examples(4)).encoded))
+    packed: PeftModel = load_taught(load_base(tiny_model, Method(rank=4), device), learned_adapter(taught))
+    with torch.no_grad():
+        with packed.disable_adapter():
+            base = packed(**inputs).logits
+        wanted = packed(**inputs).logits
+        loss = learned_loss(packed, inputs).total
+        unpack(packed, torch.float32)
+        unpacked = packed(**inputs).logits
+        plain = fold_in(packed, torch.float32)
+        found = plain(**inputs).logits
+        assert torch.allclose(unpacked, wanted, atol=1e-4)
+        assert torch.allclose(found, wanted, atol=1e-4)
+        assert torch.allclose(learned_loss(plain, inputs).total, loss, rtol=1e-4)
+        assert (base - wanted).abs().max() > 1e-2
+
+
+def test_a_model_without_a_template_is_saved_with_the_default_one(make_run: Make, tmp_path: Path) -> None:
+    bare = save_tiny_model(tmp_path / "bare", template=False)
+    run = make_run(held_out=0, **{"model.name": str(bare), "training.passes": 1.0})
+    assert do_here(run, Train()) == 0
+    assert (learned_adapter(run) / "chat_template.jinja").read_text() == DEFAULT_TEMPLATE
+
+
+@pytest.mark.trains
+def test_the_starter_model_answers_a_plain_question(home_with_starter: Path, starter_folder: Path) -> None:
+    question = Message(role="user", content="What is the capital of France?")
+    answer = of_folder(starter_folder).answer_all(
+        [Example(messages=(question, Message(role="assistant", content="")))], "before", 20
+    )
+    assert "Paris" in answer[0]

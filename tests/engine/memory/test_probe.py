@@ -1,0 +1,135 @@
+"""The trial before a run: it measures, it changes nothing, and it says in words when memory runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from studio.core.events import Evaluated, Failed, StepDone, TrialDone
+from studio.core.jobs import Train, Trial
+from studio.core.run_folder import RunFolder
+from studio.engine.job_context import Report
+from studio.engine.memory import probe
+from studio.engine.training import job
+from studio.engine.training.plan import plan_of
+from studio.engine.training.trainer import Teacher
+from tests.engine.conftest import Child, do_here
+
+
+def losses(run: RunFolder) -> list[float]:
+    return [event.loss for event in run.reader().read_new() if isinstance(event, StepDone)]
+
+
+def test_a_run_learns_bit_for_bit_the_same_with_and_without_a_trial(
+    make_run: Callable[..., RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"method.compute_dtype": "float32", "method.dropout": 0.2, "training.accumulation": 2}
+    tried = make_run("tried", learned=18, **settings)
+    assert do_here(tried, Train()) == 0
+    plain = make_run("plain", learned=18, **settings)
+    monkeypatch.setattr(job, "try_longest", lambda *_: None)
+    assert do_here(plain, Train()) == 0
+    assert tried.state().trial is not None
+    assert plain.state().trial is None
+    assert len(losses(tried)) >= 4
+    assert losses(tried) == losses(plain)
+    ends = [sorted(run.checkpoints.glob("*/adapter_model.safetensors"))[-1].read_bytes() for run in (tried, plain)]
+    assert ends[0] == ends[1]
+
+
+def test_the_trial_is_the_first_thing_that_a_run_computes(make_run: Callable[..., RunFolder]) -> None:
+    run = make_run()
+    assert do_here(run, Train()) == 0
+    events = run.reader().read_new()
+    kinds = [type(event) for event in events]
+    assert kinds.index(TrialDone) < kinds.index(Evaluated) < kinds.index(StepDone)
+    done = next(event for event in events if isinstance(event, TrialDone))
+    assert done.device == "cpu"
+    assert done.reserved is None
+    assert done.peak > 50 << 20  # the whole process, which holds torch
+    assert 0 < done.step_seconds <= done.run_seconds
+
+
+def test_a_trial_of_its_own_ends_with_the_figures_and_leaves_the_run_alone(
+    make_run: Callable[..., RunFolder], start: Callable[..., Child]
+) -> None:
+    run = make_run()
+    before = sorted(str(path) for path in run.path.rglob("*"))
+    job = run.job("trial")
+    child = start(job, Trial(run=run.path))
+    assert child.wait() == 0, job.log.read_text()
+    state = job.state()
+    assert state.trial is not None
+    assert state.trial.tokens > 0
+    assert state.losses == []
+    assert not run.events.exists()
+    after = sorted(str(path) for path in run.path.rglob("*") if "jobs" not in path.parts)
+    assert after == before
+
+
+@pytest.mark.parametrize("kind", [Train, Trial])
+def test_running_out_of_memory_in_the_trial_is_said_in_words(
+    make_run: Callable[..., RunFolder], monkeypatch: pytest.MonkeyPatch, kind: type
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(Teacher, "compute_loss", full)
+    run = make_run()
+    folder = run if kind is Train else run.job("trial")
+    assert do_here(folder, Train() if kind is Train else Trial(run=run.path)) == 2
+    ending = folder.state().ending
+    assert isinstance(ending, Failed)
+    assert ending.problem.code == "memory.trial_failed"
+    assert "Examples at once" in ending.problem.fix
+    assert not list(run.checkpoints.glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "advice"),
+    [
+        ({"training.batch_size": 4}, "Examples at once"),
+        ({"training.batch_size": 1}, "Compute twice"),
+        ({"training.batch_size": 1, "training.activation_checkpointing": True, "method.kind": "lora"}, "Memory saver"),
+        ({"training.batch_size": 1, "training.activation_checkpointing": True}, "smaller base model"),
+    ],
+)
+def test_what_would_help_depends_on_the_settings(
+    make_run: Callable[..., RunFolder], report: Report, settings: dict[str, object], advice: str
+) -> None:
+    plan, _ = plan_of(report, make_run(**settings))
+    assert advice in probe.out_of_memory(plan, probe.longest_batch(plan)).problem.fix
+
+
+def test_a_slow_processor_takes_one_step_only(
+    make_run: Callable[..., RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds: list[probe.Round] = []
+    one_round = probe.one_round
+
+    def slow(*arguments: Any) -> probe.Round:
+        one_round(*arguments)
+        rounds.append(probe.Round(learning=20.0, optimizing=0.5))
+        return rounds[-1]
+
+    monkeypatch.setattr(probe, "one_round", slow)
+    run = make_run(**{"training.accumulation": 1})
+    job = run.job("trial")
+    assert do_here(job, Trial(run=run.path)) == 0
+    assert len(rounds) == 1
+    done = job.state().trial
+    assert done is not None
+    assert done.step_seconds == 20.5
+    assert done.run_seconds > 4 * 0.5 + 20.0  # four steps, none longer than the one tried
+    assert done.run_seconds <= 4 * 20.5
+
+
+def test_the_longest_batch_holds_the_longest_examples(make_run: Callable[..., RunFolder], report: Report) -> None:
+    plan, _ = plan_of(report, make_run(learned=12, held_out=0))
+    inputs = probe.longest_batch(plan)
+    assert inputs["input_ids"].shape == (plan.batch, max(plan.lessons.lengths))
+    assert int(inputs["attention_mask"].sum()) == sum(sorted(plan.lessons.lengths)[-plan.batch :])
+    assert probe.padded_tokens(plan) >= plan.lessons.tokens

@@ -1,0 +1,309 @@
+"""The traced answer: held against real steps, and asked about what it can't know."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bitsandbytes as bnb
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from studio.core.events import Failed, Traced
+from studio.core.jobs import Trace, TracedWork
+from studio.core.problems import ProblemError
+from studio.core.run_folder import JobFolder, RunFolder
+from studio.engine.job_context import Report
+from studio.engine.memory.live_memory import LiveMemory
+from studio.engine.memory.probe import longest_batch, one_round
+from studio.engine.memory.trace import bitsandbytes_state, traced
+from studio.engine.methods.model import add_adapter, load_base
+from studio.engine.training.plan import plan_of, trainer_for
+from studio.engine.training.trainer import Conduct
+from studio.tokenization.encoding import NOT_LEARNED
+from tests.engine.conftest import do_here
+
+LLAMA = {
+    "model_type": "llama",
+    "hidden_size": 256,
+    "intermediate_size": 512,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 2,
+    "vocab_size": 1000,
+}
+
+
+def config_file(folder: Path, **changes: object) -> Path:
+    file = folder / "config.json"
+    file.write_text(json.dumps({**LLAMA, **changes}))
+    return file
+
+
+def work(**changes: Any) -> TracedWork:
+    return TracedWork.model_validate({"method": "qlora", "rank": 8, "batch": 2, "length": 64, **changes})
+
+
+class _Seen(BaseException):
+    """Ends a training that has shown what it should."""
+
+
+def real_peak(report: Report, run: RunFolder) -> tuple[int, TracedWork]:
+    """The peak of live tensors in the second step of the run's longest batch, and the same step as work to trace."""
+    plan, device = plan_of(report, run)
+    model = add_adapter(load_base(plan.base, plan.recipe.method, device), plan.recipe.method)
+    conduct = Conduct(report, device, lambda _: None, plan.save_every)
+    trainer = trainer_for(report, run, plan, model, device, conduct)
+    conduct.step = trainer.step
+    inputs = longest_batch(plan)
+    peaks: list[int] = []
+
+    def count() -> None:
+        one_round(trainer, inputs)  # afterwards the optimizer has its state
+        memory = LiveMemory()
+        memory.count_all(model.parameters(), "weights")
+        memory.count_all(model.buffers(), "weights")
+        for module in model.modules():
+            state = getattr(getattr(module, "weight", None), "quant_state", None)
+            for part in (state, getattr(state, "state2", None)):
+                held = [getattr(part, name, None) for name in ("absmax", "code", "offset")]
+                memory.count_all([t for t in held if isinstance(t, torch.Tensor)], "weights")
+        for values in trainer.optimizer.state.values():
+            memory.count_all([v for v in values.values() if torch.is_tensor(v)], "optimizer")
+        memory.count_all(inputs.values(), "activations")
+        with memory:
+            one_round(trainer, inputs)
+        peaks.append(memory.peak)
+        raise _Seen
+
+    conduct.begin = count
+    with contextlib.suppress(_Seen):
+        trainer.train()
+    method, training = plan.recipe.method, plan.recipe.training
+    rows, length = inputs["input_ids"].shape
+    return peaks[0], TracedWork(
+        method=method.kind,
+        rank=method.rank,
+        double_quantization=method.double_quantization,
+        compute_dtype=method.compute_dtype or "float32",
+        optimizer="adamw",
+        batch=rows,
+        length=length,
+        learned=int((inputs["labels"][:, 1:] != NOT_LEARNED).sum()),
+        padded=bool((inputs["attention_mask"] == 0).any()),
+        checkpointing=bool(training.activation_checkpointing),
+        loss="learned_positions",
+        device="cpu",
+    )
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize(
+    ("kind", "dtype", "saving"),
+    [
+        ("qlora", "bfloat16", True),
+        pytest.param("lora", "float32", False, marks=pytest.mark.slow),
+        pytest.param("qlora", "bfloat16", False, marks=pytest.mark.slow),
+    ],
+)
+def test_the_traced_peak_is_the_real_one_within_a_hundredth(
+    make_run: Callable[..., RunFolder],
+    home_with_starter: Path,
+    report: Report,
+    kind: str,
+    dtype: str,
+    saving: bool,
+) -> None:
+    run = make_run(
+        **{
+            "model.source": "starter",
+            "model.name": "",
+            "method.kind": kind,
+            "method.compute_dtype": dtype,
+            "method.rank": 16,
+            "training.activation_checkpointing": saving,
+        }
+    )
+    real, same = real_peak(report, run)
+    found = traced(home_with_starter / "models" / "SmolLM2-135M-Instruct", same)
+    assert found.peak == pytest.approx(real, rel=0.01)
+    assert sum(found.parts.values()) == found.peak
+
+
+def test_live_storages_are_counted_once_and_until_they_are_let_go() -> None:
+    weight = torch.randn(100, 100, requires_grad=True)
+    memory = LiveMemory()
+    memory.count_all([weight, weight], "weights")
+    with memory:
+        product = weight @ weight
+        view = product.t()
+        loss = view.square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        assert weight.grad is not None
+        memory.relabel([weight.grad], "gradients")
+        size = 40_448  # 100 x 100 x 4 bytes in pieces of 512
+        assert memory.now == 3 * size + 512  # weight, product, gradient, and the loss in its own piece
+        before = memory.parts()
+        del product, view, loss
+        assert memory.now == 2 * size
+        memory.restart()
+        again = torch.empty(100, 100)
+    after = memory.parts()
+    assert before["weights"] == after["weights"] == size
+    assert after == {"weights": size, "gradients": size, "workspace": size}
+    assert sum(after.values()) == memory.peak == 3 * size
+    assert again.numel() == 10_000
+
+
+def test_a_tensor_without_content_counts_like_a_real_one() -> None:
+    def peak() -> int:
+        with LiveMemory() as memory:
+            left, right = torch.ones(64, 64, requires_grad=True), torch.ones(64, 64)
+            (left @ right).relu().exp().sum().backward()  # type: ignore[no-untyped-call]
+        return int(memory.peak)
+
+    real = peak()
+    with FakeTensorMode():
+        assert peak() == real
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("kind", ["lora", "qlora"])
+def test_a_small_model_is_traced_as_it_runs(
+    make_run: Callable[..., RunFolder], tiny_model: Path, report: Report, kind: str, checkpointing: bool
+) -> None:
+    settings = {"method.kind": kind, "method.compute_dtype": "float32"}
+    run = make_run(**settings, **{"training.activation_checkpointing": checkpointing})
+    real, same = real_peak(report, run)
+    assert traced(tiny_model, same).peak == pytest.approx(real, rel=0.01)
+
+
+def test_more_of_anything_takes_more(tmp_path: Path) -> None:
+    file = config_file(tmp_path)
+    usual = traced(file, work()).peak
+    for more in ({"length": 512}, {"rank": 64}, {"method": "lora"}, {"accumulates": True}):
+        assert traced(file, work(**more)).peak > usual, more
+    long = {"length": 512, "batch": 4}
+    assert traced(file, work(**long, checkpointing=False)).peak > traced(file, work(**long)).peak
+
+
+def test_parts_are_what_they_are_called(tmp_path: Path) -> None:
+    found = traced(config_file(tmp_path), work(double_quantization=False))
+    # per layer: q and o 256x256, k and v 64x256, three of 256x512, in half bytes
+    four_bit = 2 * (2 * 256 * 256 + 2 * 64 * 256 + 3 * 256 * 512) // 2
+    assert found.parts["weights"] == four_bit
+    constants = four_bit * 2 // 64 * 4
+    tables = 2 * 7 * 512  # one of 16 numbers for each layer, in a piece of its own
+    assert found.parts["constants"] == constants + tables
+    assert found.parts["unquantised"] >= 2 * 1000 * 256 * 2  # embedding and head in 16 bits
+    assert found.parts["workspace"] > 2 * 8320 * 1024  # what cuBLAS keeps, and more
+    assert sum(found.parts.values()) == found.peak
+
+
+def test_eight_bits_lie_between_four_and_sixteen(tmp_path: Path) -> None:
+    file = config_file(tmp_path)
+    found = {method: traced(file, work(method=method)).parts["weights"] for method in ("qlora", "lora-8bit", "lora")}
+    assert found["lora-8bit"] == 2 * found["qlora"]
+    assert found["lora"] > 2 * found["lora-8bit"]
+
+
+def test_paged_state_is_told_apart(tmp_path: Path) -> None:
+    file = config_file(tmp_path, hidden_size=2048, num_hidden_layers=1)
+    paged = traced(file, work(rank=64, optimizer="paged_adamw_32bit"))
+    held = traced(file, work(rank=64, optimizer="adamw"))
+    assert paged.paged > 0
+    assert paged.peak < held.peak
+    assert held.paged == 0
+
+
+def test_attention_takes_what_the_kernels_of_the_card_take(tmp_path: Path) -> None:
+    file = config_file(tmp_path)
+    long = {"length": 2048, "batch": 1, "compute_dtype": "float16"}
+    ampere = traced(file, work(**long)).peak
+    turing = traced(file, work(**long, card=(7, 5))).peak
+    # grouped heads without a mask have no kernel on a T4 that does without all scores
+    assert turing > ampere + 8 * 2048 * 2048 * 4
+    masked = traced(file, work(**long, padded=True)).peak
+    assert ampere < masked < turing
+    assert traced(file, work(**long, attention="eager")).peak > masked
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model_type": "mistral", "sliding_window": 16},
+        {"model_type": "qwen3_moe", "num_experts": 8, "moe_intermediate_size": 64, "num_experts_per_tok": 2},
+        {"model_type": "gemma2", "head_dim": 32},  # no sdpa: transformers takes its plain attention
+        {"model_type": "llama", "tie_word_embeddings": True, "attention_bias": True},
+    ],
+    ids=lambda changes: str(changes["model_type"]),
+)
+def test_whatever_transformers_builds_is_traced(tmp_path: Path, changes: dict[str, object]) -> None:
+    found = traced(config_file(tmp_path, **changes), work(learned=30, padded=True))
+    assert found.peak > 1 << 20
+    assert sum(found.parts.values()) == found.peak
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "Expecting"),
+        ("{}", "model_type"),
+        ('{"model_type": "no_such_model"}', "no_such_model"),
+        ('{"model_type": "llama", "quantization_config": {"quant_method": "gptq"}}', "compressed"),
+        ('{"model_type": "llama", "hidden_size": "wide"}', "hidden_size"),
+        ('{"model_type": "clip", "auto_map": {"AutoModelForCausalLM": "evil.Model"}}', "CLIP"),
+    ],
+)
+def test_what_cannot_be_traced_is_said_with_its_reason(tmp_path: Path, text: str, reason: str) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(text)
+    with pytest.raises(ProblemError) as caught:
+        traced(file, work())
+    assert caught.value.problem.code == "trace.cannot_tell"
+    assert reason in str(caught.value.problem.values["reason"])
+
+
+def test_the_job_ends_with_the_figures(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path / "job")
+    assert do_here(folder, Trace(config=config_file(tmp_path), work=work())) == 0
+    found = folder.state().traced
+    assert isinstance(found, Traced)
+    assert sum(found.parts.values()) == found.peak
+    assert found.seconds > 0
+
+
+def test_the_job_says_when_it_cannot_tell(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path / "job")
+    assert do_here(folder, Trace(config=tmp_path / "missing", work=work())) == 2
+    ending = folder.state().ending
+    assert isinstance(ending, Failed)
+    assert ending.problem.code == "trace.cannot_tell"
+
+
+@pytest.mark.parametrize(
+    "unusual", [{"length": 1}, {"learned": 0}, {"rank": 0}, {"learned": 10_000}, {"batch": 1, "padded": True}]
+)
+def test_the_ends_of_what_can_be_asked_are_traced(tmp_path: Path, unusual: dict[str, object]) -> None:
+    found = traced(config_file(tmp_path), work(**unusual))
+    assert sum(found.parts.values()) == found.peak
+    assert found.reserved is not None
+    assert found.reserved >= found.peak
+
+
+@pytest.mark.parametrize("name", ["adamw_8bit", "adamw_32bit"])
+def test_optimizer_state_is_as_large_as_that_of_bitsandbytes(name: str) -> None:
+    parameters = [torch.nn.Parameter(torch.ones(shape)) for shape in ((64, 300), (16, 16), (1000,), (128, 512))]
+    optimizer = (bnb.optim.AdamW8bit if "8bit" in name else bnb.optim.AdamW32bit)(parameters, lr=1e-3)
+    for parameter in parameters:
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    held = [value for state in optimizer.state.values() for value in state.values() if torch.is_tensor(value)]
+    real = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in held}
+    on_card, paged = bitsandbytes_state(parameters, name)
+    assert paged == []
+    assert sum(t.untyped_storage().nbytes() for t in on_card) == sum(real.values())

@@ -1,0 +1,103 @@
+"""A step without usable numbers changes nothing, and three in a row end the run in words."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+import torch
+from transformers import AutoTokenizer, TrainerCallback
+from trl import SFTConfig
+
+from studio.core.events import Noticed, StepDone
+from studio.core.problems import ProblemError
+from studio.core.recipe.method import Method
+from studio.engine.device import Device
+from studio.engine.job_context import Report
+from studio.engine.methods.model import add_adapter, load_base
+from studio.engine.training.dataset import as_rows, encode_all
+from studio.engine.training.trainer import Conduct, Teacher
+from studio.tokenization.encoding import Encoder
+from tests.engine.conftest import examples
+
+DEVICE = Device(torch.device("cpu"), "test", torch.bfloat16, None)
+
+
+class Poisoned(Teacher):
+    """Loses its numbers in the steps named."""
+
+    poison: frozenset[int] = frozenset()
+
+    def compute_loss(self, *arguments: Any, **named: Any) -> Any:
+        loss = super().compute_loss(*arguments, **named)
+        return loss * math.nan if self.state.global_step + 1 in self.poison else loss
+
+
+class Weights(TrainerCallback):
+    """Copies of all that learns, after every step."""
+
+    def __init__(self) -> None:
+        self.after: list[list[torch.Tensor]] = []
+
+    def on_step_end(self, *_: Any, **kwargs: Any) -> None:
+        self.after.append([p.detach().clone() for p in kwargs["model"].parameters() if p.requires_grad])
+
+
+def poisoned_run(model_folder: Path, report: Report, tmp_path: Path, poison: set[int]) -> tuple[Poisoned, Weights]:
+    method = Method(rank=4)
+    encoded = encode_all(Encoder.from_folder(model_folder, 128, "answers"), examples(12)).encoded
+    conduct, weights = Conduct(report, DEVICE, lambda step: None, 1000), Weights()
+    settings: dict[str, Any] = {"logging_strategy": "no", "save_strategy": "no", "report_to": "none", "use_cpu": True}
+    trainer = Poisoned(
+        report=report,
+        device=DEVICE,
+        model=add_adapter(load_base(model_folder, method, DEVICE), method),
+        args=SFTConfig(
+            output_dir=str(tmp_path / "trainer"),
+            max_steps=6,
+            per_device_train_batch_size=2,
+            learning_rate=1e-2,
+            weight_decay=0.1,
+            bf16=True,
+            logging_nan_inf_filter=False,
+            gradient_checkpointing=False,
+            dataset_kwargs={"skip_prepare_dataset": True},
+            remove_unused_columns=False,
+            disable_tqdm=True,
+            **settings,
+        ),
+        train_dataset=datasets.Dataset.from_list(as_rows(encoded)),
+        processing_class=AutoTokenizer.from_pretrained(model_folder),
+        callbacks=[conduct, weights],
+    )
+    conduct.step = trainer.step
+    trainer.poison = frozenset(poison)
+    return trainer, weights
+
+
+def test_a_poisoned_step_changes_no_weight_and_the_run_goes_on(
+    tiny_model: Path, report: Report, tmp_path: Path
+) -> None:
+    trainer, weights = poisoned_run(tiny_model, report, tmp_path, {2, 4})
+    assert all(p.dtype is torch.float32 for p in trainer.model.parameters() if p.requires_grad)
+    trainer.train()
+    first, second, third, fourth, fifth, _ = weights.after
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(second, third, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(third, fourth, strict=True))
+    assert all(bool(torch.isfinite(t).all()) for t in fifth)
+    events = report.folder.reader().read_new()
+    assert [e.step for e in events if isinstance(e, StepDone)] == [1, 3, 5, 6]
+    assert [e.text.values["step"] for e in events if isinstance(e, Noticed)] == [2, 4]
+
+
+def test_three_poisoned_steps_in_a_row_end_the_run_in_words(tiny_model: Path, report: Report, tmp_path: Path) -> None:
+    trainer, weights = poisoned_run(tiny_model, report, tmp_path, {3, 4, 5, 6})
+    with pytest.raises(ProblemError) as raised:
+        trainer.train()
+    assert raised.value.problem.code == "training.not_finite"
+    assert len(weights.after) == 4
+    assert all(torch.equal(a, b) for a, b in zip(weights.after[1], weights.after[3], strict=True))

@@ -1,0 +1,307 @@
+"""Examples as tokens: what is read, what is learned, what is cut; and equal to what transformers makes of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from studio.core.conversation import Message
+from studio.dataset.examples import Example
+from studio.tokenization.adaptation import QUESTION_ADDED, SYSTEM_FOLDED
+from studio.tokenization.encoding import NOT_LEARNED, Encoded, Encoder
+from tests.dataset.conftest import CHATML, problem_of
+
+
+def talk(*contents: str, system: str = "") -> Example:
+    roles = ("user", "assistant") * len(contents)
+    messages = [Message(role=role, content=c) for role, c in zip(roles, contents, strict=False)]  # type: ignore[arg-type]
+    return Example(messages=(*((Message(role="system", content=system),) if system else ()), *messages))
+
+
+def learned_texts(encoder: Encoder, encoded: Encoded) -> list[str]:
+    return [piece.text for piece in encoder.pieces(encoded) if piece.kind == "learned"]
+
+
+def model_with(small_model: Path, folder: Path, template: str, **config: object) -> Path:
+    shutil.copytree(small_model, folder)
+    (folder / "chat_template.jinja").write_text(template)
+    known = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**known, **config}))
+    return folder
+
+
+@pytest.fixture
+def encoder(small_model: Path) -> Encoder:
+    return Encoder.from_folder(small_model, 512, "answers")
+
+
+def test_each_answer_and_its_end_mark_are_learned_and_nothing_else(encoder: Encoder) -> None:
+    encoded = encoder.encode(talk("a parcel?", "It is  late.\n\nSorry", "thanks", " you are\twelcome ", system="kind"))
+    assert learned_texts(encoder, encoded) == ["It is  late.\n\nSorry<|im_end|>", " you are\twelcome <|im_end|>"]
+    assert encoded.learned == sum(label != NOT_LEARNED for label in encoded.labels)
+    assert all(label in (NOT_LEARNED, token) for token, label in zip(encoded.ids, encoded.labels, strict=True))
+    learned = [label for label in encoded.labels if label != NOT_LEARNED]
+    assert encoder.decode(learned) == "It is  late.\n\nSorry you are\twelcome "
+    assert learned.count(encoder.eos_id or -1) == 2
+    assert encoded.lost == 0
+
+
+def test_what_is_learned_follows_on_what_the_model_is_asked_with(encoder: Encoder) -> None:
+    example = talk("where?", "there", "when?", "담당: 배송\nsoon 🙂")
+    encoded = encoder.encode(example)
+    prompt = encoder.prompt_ids(example.prompt)
+    assert list(encoded.ids[: len(prompt)]) == prompt
+    assert encoded.labels[len(prompt) - 1] == NOT_LEARNED
+    assert encoded.labels[len(prompt)] == encoded.ids[len(prompt)]
+    assert learned_texts(encoder, encoded)[-1] == "담당: 배송\nsoon 🙂<|im_end|>"
+
+
+WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="<|>"), min_size=1, max_size=30)
+
+
+@settings(max_examples=150, deadline=None)
+@given(contents=st.lists(WORDS, min_size=2, max_size=6).filter(lambda c: len(c) % 2 == 0))
+def test_any_answer_is_learned_letter_for_letter(small_model: Path, contents: list[str]) -> None:
+    encoder = Encoder.from_folder(small_model, 4096, "answers")
+    encoded = encoder.encode(talk(*contents))
+    learned = encoder._tokenizer.decode(
+        [label for label in encoded.labels if label != NOT_LEARNED], skip_special_tokens=False
+    )
+    assert learned == "".join(content + "<|im_end|>" for content in contents[1::2])
+    assert "".join(piece.text for piece in encoder.pieces(encoded)) == encoded.text
+
+
+@settings(max_examples=60, deadline=None)
+@given(contents=st.lists(WORDS, min_size=2, max_size=4).filter(lambda c: len(c) % 2 == 0), limit=st.integers(16, 80))
+def test_a_cut_takes_from_the_end_and_counts_what_it_took(small_model: Path, contents: list[str], limit: int) -> None:
+    whole = Encoder.from_folder(small_model, 4096, "answers").encode(talk(*contents))
+    encoder = Encoder.from_folder(small_model, limit, "answers")
+    cut = encoder.encode(talk(*contents))
+    assert cut.ids == whole.ids[:limit]
+    assert cut.labels == whole.labels[:limit]
+    assert cut.lost == len(whole.ids) - len(cut.ids)
+    pieces = encoder.pieces(cut)
+    assert "".join(piece.text for piece in pieces) == whole.text
+    assert (pieces[-1].kind == "cut") == (cut.lost > 0) or not pieces[-1].text
+
+
+def test_a_question_that_fills_the_limit_leaves_nothing_to_learn(small_model: Path) -> None:
+    encoder = Encoder.from_folder(small_model, 16, "answers")
+    encoded = encoder.encode(talk("a very long question " * 20, "short"))
+    assert (encoded.learned, len(encoded.ids)) == (0, 16)
+    assert [piece.kind for piece in encoder.pieces(encoded)] == ["read", "cut"]
+
+
+def test_everything_is_learned_when_asked_for(small_model: Path) -> None:
+    encoder = Encoder.from_folder(small_model, 512, "everything")
+    encoded = encoder.encode(talk("a", "b"))
+    assert encoded.labels == encoded.ids
+    assert learned_texts(encoder, encoded) == [encoded.text]
+
+
+def test_plain_text_is_learned_whole_and_ends_with_the_end_mark(encoder: Encoder) -> None:
+    encoded = encoder.encode(Example(text="Once upon a time  there was\n a shop"))
+    assert encoded.ids[-1] == encoder.eos_id
+    assert encoded.labels == encoded.ids
+    assert encoder.decode(list(encoded.ids)) == encoded.text
+    assert learned_texts(encoder, encoded) == [encoded.text]
+
+
+def test_plain_text_begins_as_the_tokenizer_wants_it(small_model: Path, tmp_path: Path) -> None:
+    import tokenizers
+    from tokenizers import processors
+
+    folder = model_with(small_model, tmp_path / "model", CHATML)
+    tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", 0)]
+    )
+    tokenizer.enable_truncation(8)
+    tokenizer.enable_padding(length=99)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    encoder = Encoder.from_folder(folder, 512, "answers")
+    encoded = encoder.encode(Example(text="Once upon a time there was a shop"))
+    assert (encoded.ids[0], encoded.ids[-1], encoded.ids.count(0)) == (0, encoder.eos_id, 1)
+    assert learned_texts(encoder, encoded) == [encoded.text]
+    # The template writes its marks itself: no second one in front of a conversation, no padding, no old limit.
+    chat = encoder.encode(talk("a question that is longer than eight tokens", "b"))
+    assert chat.ids[0] == encoder._tokenizer.token_to_id("<|im_start|>")
+    assert 0 not in chat.ids
+
+
+TRIMMING = CHATML.replace("message['content']", "message['content'] | trim")
+NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + CHATML
+INSTRUCT = (
+    "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]"
+    "{% else %} {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}"
+)
+THINKING = (
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' }}{% if m.role == 'assistant' %}"
+    "{% if loop.last %}{{ '<think>\n\n</think>\n\n' }}{% endif %}{{ m.content.split('</think>')[-1] }}"
+    "{% else %}{{ m.content }}{% endif %}{{ '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+NO_END = (
+    "{% for m in messages %}{{ m.role }}: {{ m.content }}\n\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "learned"),
+    [
+        (CHATML, ["one<|im_end|>", " two <|im_end|>"]),
+        (TRIMMING, ["one<|im_end|>", "two<|im_end|>"]),
+        (INSTRUCT, [" one<|im_end|>", "  two <|im_end|>"]),
+        (THINKING, ["one<|im_end|>", "<think>\n\n</think>\n\n two <|im_end|>"]),
+        (NO_END, ["one\n\n", " two \n\n"]),
+    ],
+)
+def test_answers_are_found_in_other_templates(
+    small_model: Path, tmp_path: Path, template: str, learned: list[str]
+) -> None:
+    encoder = Encoder.from_folder(model_with(small_model, tmp_path / "model", template), 512, "answers")
+    encoded = encoder.encode(talk("a?", "one", "b?", " two "))
+    assert learned_texts(encoder, encoded) == learned
+
+
+def test_a_template_that_hides_its_answers_is_refused_unless_all_is_learned(small_model: Path, tmp_path: Path) -> None:
+    counting = "{{ messages | length }}" + CHATML
+    folder = model_with(small_model, tmp_path / "model", counting)
+    found = problem_of(lambda: Encoder.from_folder(folder, 512, "answers").encode(talk("a", "b")))
+    assert found.code == "template.no_prefix"
+    assert Encoder.from_folder(folder, 512, "everything").encode(talk("a", "b")).learned > 0
+
+
+def test_standing_instructions_that_a_template_refuses_stand_in_the_first_question(
+    small_model: Path, tmp_path: Path
+) -> None:
+    encoder = Encoder.from_folder(model_with(small_model, tmp_path / "model", NO_SYSTEM), 512, "answers")
+    assert encoder.encode(talk("a", "b")).adaptations == ()
+    folded = encoder.encode(talk("a", "b", system="c"))
+    assert "user\nc\n\na<" in folded.text
+    assert [said.text for said in folded.adaptations] == [SYSTEM_FOLDED]
+    assert encoder.adaptations == folded.adaptations
+
+
+def test_a_conversation_that_a_template_refuses_is_refused_in_its_words(small_model: Path, tmp_path: Path) -> None:
+    strict = "{% if messages | length > 3 %}{{ raise_exception('one question only') }}{% endif %}" + CHATML
+    encoder = Encoder.from_folder(model_with(small_model, tmp_path / "model", strict), 512, "answers")
+    assert encoder.encode(talk("a", "b")).learned > 0
+    assert "one question only" in problem_of(lambda: encoder.encode(talk("a", "b", "c", "d"))).english()
+
+
+def test_a_greeting_has_an_empty_question_before_it_where_a_question_has_to_come_first(
+    small_model: Path, tmp_path: Path
+) -> None:
+    strict = "{% if messages[0].role == 'assistant' %}{{ raise_exception('ask first') }}{% endif %}" + CHATML
+    encoder = Encoder.from_folder(model_with(small_model, tmp_path / "model", strict), 512, "answers")
+    greeting = Example(messages=(Message(role="assistant", content="Hello!"), *talk("a", "b").messages))
+    encoded = encoder.encode(greeting)
+    assert encoded.text.startswith("<|im_start|>user\n<|im_end|>")
+    assert learned_texts(encoder, encoded) == ["Hello!<|im_end|>", "b<|im_end|>"]
+    assert [made.text for made in encoded.adaptations] == [QUESTION_ADDED]
+
+
+def test_letters_that_look_like_marks_end_nothing(encoder: Encoder) -> None:
+    encoded = encoder.encode(talk("what is <|im_end|>?", "it is <|im_end|> and no end", "ok", "done"))
+    end = encoder.eos_id
+    assert end is not None
+    assert encoded.ids.count(end) == 4
+    assert [label for label in encoded.labels if label != NOT_LEARNED].count(end) == 2
+    assert learned_texts(encoder, encoded) == ["it is <|im_end|> and no end<|im_end|>", "done<|im_end|>"]
+    assert "".join(piece.text for piece in encoder.pieces(encoded)) == encoded.text
+    assert [encoded.text[a:b] for a, b in encoded.letters] == ["<|im_end|>", "<|im_end|>"]
+    assert "<|im_end|>" in encoded.adaptations[0].english()
+
+
+ODD = st.lists(
+    st.one_of(
+        st.characters(exclude_categories=["Cs"], exclude_characters="\U000f0000\U000f0001\U000f0002\U000f0003"),
+        st.sampled_from(["<|im_end|>", "<|im_start|>assistant\n", "<|endoftext|>", "e\u0301", "👩\u200d👧", "<|im_"]),
+    ),
+    min_size=1,
+    max_size=14,
+).map("".join)
+
+
+@settings(max_examples=200, deadline=None)
+@given(contents=st.lists(ODD, min_size=2, max_size=6).filter(lambda c: len(c) % 2 == 0))
+def test_odd_answers_with_marks_in_them_are_learned_letter_for_letter(small_model: Path, contents: list[str]) -> None:
+    encoder = Encoder.from_folder(small_model, 4096, "answers")
+    encoded = encoder.encode(talk(*contents))
+    learned = [label for label in encoded.labels if label != NOT_LEARNED]
+    assert encoder._tokenizer.decode(learned, skip_special_tokens=False) == "".join(
+        content + "<|im_end|>" for content in contents[1::2]
+    )
+    assert "".join(piece.text for piece in encoder.pieces(encoded)) == encoded.text
+    end = encoder.eos_id
+    assert end is not None
+    assert (encoded.ids.count(end), learned.count(end)) == (len(contents), len(contents) // 2)
+    prompt = encoder.prompt_ids(talk(*contents).prompt)
+    assert list(encoded.ids[: len(prompt)]) == prompt
+
+
+def test_a_conversation_of_millions_of_letters_is_not_blamed_on_the_template(encoder: Encoder) -> None:
+    found = problem_of(lambda: encoder.encode(talk("begin " + "x" * 3_000_000, "b")))
+    assert found.code == "data.example_too_large" and "begin xxx" in found.english()
+    whole = encoder.encode(talk("x" * 1_000_000, "b"))
+    assert whole.lost > 0 and whole.learned == 0
+
+
+def test_missing_and_damaged_tokenizers_are_said(small_model: Path, tmp_path: Path) -> None:
+    folder = model_with(small_model, tmp_path / "model", CHATML)
+    (folder / "tokenizer.json").write_text('{"version": "1.0"')
+    assert problem_of(lambda: Encoder.from_folder(folder, 512, "answers")).code == "model.damaged_file"
+    (folder / "tokenizer.json").unlink()
+    assert problem_of(lambda: Encoder.from_folder(folder, 512, "answers")).code == "model.no_tokenizer"
+
+
+SPOKEN = [
+    talk("Where is my parcel?", "TEAM: delivery\nMOOD: calm\nNEXT: send tracking link"),
+    talk("택배가 언제 오나요?", "담당: 배송\n기분: 차분", system="You sort messages."),
+    talk("a  b\t\tc\n\n\n d", "  x\n", "다시 🙂 <|im_end|> 하나", "둘  "),
+]
+
+
+def equal_to_transformers(folder: Path) -> None:
+    """Text, tokens and prompt, against the library that the model will be loaded with elsewhere."""
+    from transformers import AutoTokenizer
+
+    theirs = AutoTokenizer.from_pretrained(folder, chat_control_tokens=[])
+    ours = Encoder.from_folder(folder, 4096, "answers")
+    for example in SPOKEN:
+        said = [message.model_dump() for message in example.messages]
+        encoded = ours.encode(example)
+        assert encoded.text == theirs.apply_chat_template(said, tokenize=False)
+        assert list(encoded.ids) == list(
+            theirs.apply_chat_template(said, return_dict=False, sanitize_control_tokens=True)
+        )
+        asked = [message.model_dump() for message in example.prompt]
+        wanted = theirs.apply_chat_template(
+            asked, add_generation_prompt=True, return_dict=False, sanitize_control_tokens=True
+        )
+        assert ours.prompt_ids(example.prompt) == list(wanted)
+
+
+def test_a_small_model_is_encoded_as_transformers_does(small_model: Path) -> None:
+    equal_to_transformers(small_model)
+
+
+def test_the_starter_model_is_encoded_as_transformers_does(starter_folder: Path) -> None:
+    equal_to_transformers(starter_folder)
+
+
+def test_the_starter_model_learns_exactly_the_replies(starter_folder: Path) -> None:
+    encoder = Encoder.from_folder(starter_folder, 1024, "answers")
+    for example in SPOKEN[:2]:
+        encoded = encoder.encode(example)
+        assert learned_texts(encoder, encoded) == [example.answer + "<|im_end|>"]
+        prompt = encoder.prompt_ids(example.prompt)
+        assert list(encoded.ids[: len(prompt)]) == prompt
+        assert encoded.learned == len(encoded.ids) - len(prompt) - 1  # all but the line break at the end

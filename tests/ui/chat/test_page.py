@@ -1,0 +1,213 @@
+"""The Chat page over a child process that says back what it was sent."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QPushButton
+from pytestqt.qtbot import QtBot
+
+from studio.core.recipe.recipe import Recipe, with_values
+from studio.core.run_folder import JobFolder
+from studio.dataset.examples import read_frozen
+from studio.dataset.samples import sample
+from studio.runs.follow import standing
+from studio.runs.project import Project, create_project
+from studio.ui.chat.page import ChatPage
+from studio.ui.state.app_state import Session
+from tests.ui.finished_run import opened, stand_in_interpreter, taught_run
+
+
+@pytest.fixture
+def project(home: Path) -> Project:
+    made = create_project("Support")
+    values = {"data.path": str(sample("en")), "data.instructions": "You sort messages."}
+    made.save_recipe(with_values(Recipe(), values))
+    return made
+
+
+@pytest.fixture(autouse=True)
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", stand_in_interpreter(tmp_path))
+
+
+@pytest.fixture
+def session(project: Project, qtbot: QtBot) -> Iterator[Session]:
+    taught_run(project, project.load_recipe())
+    with opened(project) as made:
+        qtbot.waitUntil(lambda: bool(made.state.checkpoints) and not made.is_training(), timeout=10_000)
+        yield made
+
+
+def shown(session: Session, qtbot: QtBot) -> ChatPage:
+    page = ChatPage(session)
+    qtbot.addWidget(page)
+    page.resize(1000, 700)
+    page.show()
+    return page
+
+
+def say(page: ChatPage, qtbot: QtBot, text: str) -> None:
+    page.composer.setPlainText(text)
+    QTest.keyClick(page.composer, Qt.Key.Key_Return)
+
+
+def answered(page: ChatPage) -> bool:
+    return not page.conversation.is_answering()
+
+
+def folder_of(page: ChatPage) -> JobFolder:
+    assert page.conversation.job.folder is not None
+    return page.conversation.job.folder
+
+
+def test_both_models_answer_side_by_side(session: Session, qtbot: QtBot) -> None:
+    page = shown(session, qtbot)
+    say(page, qtbot, "My parcel is late")
+    assert page.composer.toPlainText() == ""
+    assert page.standing.isVisible()
+    qtbot.waitUntil(lambda: answered(page), timeout=15_000)
+    before, after = page.columns["before"].answers(), page.columns["after"].answers()
+    assert before[-1].text.text() == "before 2 0 My parcel is late"
+    assert after[-1].text.text() == "after 2 0 My parcel is late"
+    assert after[-1].facts.text() == "1.5 s, 7 word pieces"
+
+
+def test_a_conversation_carries_what_was_said_before(session: Session, qtbot: QtBot) -> None:
+    page = shown(session, qtbot)
+    page.settings.sides.setCurrentIndex(page.settings.sides.findData("after"))
+    assert not page.columns["before"].isVisible()
+    say(page, qtbot, "one")
+    qtbot.waitUntil(lambda: answered(page), timeout=15_000)
+    page.settings.creativity.setValue(7)
+    say(page, qtbot, "two")
+    qtbot.waitUntil(lambda: answered(page), timeout=15_000)
+    assert page.columns["after"].answers()[-1].text.text() == "after 4 0.7 two"
+    page.settings.fresh.click()
+    assert page.columns["after"].answers() == []
+    say(page, qtbot, "three")
+    qtbot.waitUntil(lambda: answered(page), timeout=15_000)
+    assert page.columns["after"].answers()[-1].text.text() == "after 2 0.7 three"
+
+
+def test_standing_instructions_are_those_it_was_taught_with(session: Session, qtbot: QtBot) -> None:
+    page = shown(session, qtbot)
+    assert page.settings.instructions.toPlainText() == "You sort messages."
+
+
+def test_the_model_is_loaded_while_the_person_still_writes(session: Session, qtbot: QtBot) -> None:
+    page = shown(session, qtbot)
+    assert not page.conversation.job.is_running()
+    QTest.keyClicks(page.composer, "He")
+    assert page.conversation.job.is_running()
+    qtbot.waitUntil(lambda: page.conversation.ready, timeout=15_000)
+    assert page.columns["before"].answers() == []
+
+
+def test_stop_keeps_what_was_said_and_takes_the_other_question_back(
+    session: Session, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_PAUSE", "0.15")
+    page = shown(session, qtbot)
+    say(page, qtbot, "a b c d e f g h i j k l m n o p q r s t u v w x y z")
+    answer = page.columns["before"].answers()[-1]
+    qtbot.waitUntil(lambda: "before" in answer.text.text(), timeout=15_000)
+    page.stop.click()
+    qtbot.waitUntil(lambda: answered(page), timeout=15_000)
+    assert answer.text.text().startswith("before")
+    assert not answer.text.text().endswith("z")
+    assert "stopped" in answer.facts.text()
+    assert page.columns["after"].answers()[-1].text.text() == "(no answer)"
+    assert not page.stop.isVisible() and page.send.isEnabled()
+
+
+def test_copy_puts_the_answer_on_the_clipboard(session: Session, qtbot: QtBot) -> None:
+    page = shown(session, qtbot)
+    say(page, qtbot, "hello")
+    qtbot.waitUntil(lambda: answered(page), timeout=15_000)
+    page.columns["after"].answers()[-1].copy.click()
+    assert QGuiApplication.clipboard().text() == "after 2 0 hello"
+
+
+def test_the_process_ends_with_the_page(session: Session, qtbot: QtBot) -> None:
+    page = shown(session, qtbot)
+    say(page, qtbot, "hello")
+    qtbot.waitUntil(lambda: answered(page), timeout=15_000)
+    folder = folder_of(page)
+    assert standing(folder) == "running"
+    page.shutdown()
+    qtbot.waitUntil(lambda: standing(folder) == "ended", timeout=15_000)
+
+
+def test_a_page_built_anew_shows_the_same_conversation(session: Session, qtbot: QtBot) -> None:
+    page = shown(session, qtbot)
+    say(page, qtbot, "hello")
+    qtbot.waitUntil(lambda: answered(page), timeout=15_000)
+    again = shown(session, qtbot)
+    assert again.columns["after"].answers()[-1].text.text() == "after 2 0 hello"
+    assert again.conversation.job.is_running()
+
+
+def test_a_model_that_cannot_be_loaded_is_explained(
+    session: Session, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_FAILS", "1")
+    page = shown(session, qtbot)
+    say(page, qtbot, "hello")
+    qtbot.waitUntil(lambda: bool(page.problems()), timeout=15_000)
+    assert page.problems()[0].code == "stand_in.broken"
+    assert page.columns["after"].answers()[-1].text.text() == "(no answer)"
+    assert page.send.isEnabled()
+
+
+def test_without_a_run_only_the_base_model_answers(home: Path, qtbot: QtBot, model_folder: Path) -> None:
+    project = create_project("Base only")
+    project.save_recipe(with_values(Recipe(), {"model.source": "folder", "model.name": str(model_folder)}))
+    with opened(project) as session:
+        qtbot.waitUntil(lambda: session.model.folder is not None, timeout=10_000)
+        page = shown(session, qtbot)
+        assert page.columns["before"].isVisible()
+        assert not page.columns["after"].isVisible()
+        assert not page.settings.sides.isVisible()
+        say(page, qtbot, "hello")
+        qtbot.waitUntil(lambda: answered(page), timeout=15_000)
+        assert page.columns["before"].answers()[-1].text.text() == "before 1 0 hello"
+
+
+def test_without_any_model_the_page_says_where_to_get_one(home: Path, qtbot: QtBot) -> None:
+    with opened(create_project("Nothing")) as session:
+        qtbot.waitUntil(lambda: not session.model.looking, timeout=10_000)
+        page = shown(session, qtbot)
+        assert page.missing is not None
+        assert not page.talk.isVisible()
+        with qtbot.waitSignal(page.step_requested) as asked:
+            page.missing.button.click()
+        assert asked.args == ["teach"]
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path) -> Path:
+    """What a base model's folder holds, as far as the window looks at it: it loads none of the weights."""
+    from tests.ui.finished_run import make_model_folder
+
+    return make_model_folder(tmp_path / "base")
+
+
+def test_an_empty_chat_offers_questions_that_were_set_aside(session: Session, qtbot: QtBot) -> None:
+    assert session.run is not None
+    held_out = read_frozen(session.run.held_out_data)
+    page = shown(session, qtbot)
+    qtbot.waitUntil(lambda: len(page.openers.questions) == 3, timeout=5_000)
+    assert page.openers.isVisible()
+    assert set(page.openers.questions) <= {example.question for example in held_out}
+    first = page.openers.questions[0]
+    page.openers.findChildren(QPushButton)[0].click()
+    assert not page.openers.isVisible()
+    qtbot.waitUntil(lambda: answered(page), timeout=15_000)
+    assert page.columns["after"].answers()[-1].text.text() == f"after 2 0 {first}"

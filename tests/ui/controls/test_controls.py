@@ -1,0 +1,275 @@
+"""What shows a model's reading of an example, and the widgets of the Check and Chat pages, each for itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtGui import QGuiApplication, QInputMethodEvent, QTextCharFormat
+from PySide6.QtTest import QTest
+from pytestqt.qtbot import QtBot
+
+from studio.core.conversation import Message, ToolCall
+from studio.core.events import Checked
+from studio.core.problems import ProblemError
+from studio.core.translatable import sentence
+from studio.dataset.examples import Example
+from studio.tokenization.encoding import Encoder
+from studio.tokenization.truncation import TooLong, fitted
+from studio.ui.chat.composer import MOST_LINES, Composer
+from studio.ui.controls.text import button
+from studio.ui.data.model_input import JOINER, ReadingPane
+from studio.ui.test.differences import differences, marked
+from studio.ui.test.verdict_banner import VerdictBanner
+from studio.worker.protocol import ExampleRead
+from tests.ui.finished_run import make_model_folder
+
+
+def pair(question: str, answer: str) -> Example:
+    return Example(messages=(Message(role="user", content=question), Message(role="assistant", content=answer)))
+
+
+@pytest.fixture
+def composer(qtbot: QtBot) -> Composer:
+    made = Composer()
+    qtbot.addWidget(made)
+    made.show()
+    return made
+
+
+def test_enter_sends_and_clears(composer: Composer, qtbot: QtBot) -> None:
+    QTest.keyClicks(composer, "hello")
+    with qtbot.waitSignal(composer.sent) as sent:
+        QTest.keyClick(composer, Qt.Key.Key_Return)
+    assert sent.args == ["hello"]
+    assert composer.toPlainText() == ""
+
+
+def test_shift_and_enter_begin_a_new_line(composer: Composer, qtbot: QtBot) -> None:
+    QTest.keyClicks(composer, "a")
+    with qtbot.assertNotEmitted(composer.sent):
+        QTest.keyClick(composer, Qt.Key.Key_Return, Qt.KeyboardModifier.ShiftModifier)
+    QTest.keyClicks(composer, "b")
+    assert composer.toPlainText() == "a\nb"
+
+
+def test_enter_that_ends_a_composition_does_not_send(composer: Composer, qtbot: QtBot) -> None:
+    QTest.keyClicks(composer, "a")
+    QCoreApplication.sendEvent(composer, QInputMethodEvent("하", []))
+    assert composer.composing
+    with qtbot.assertNotEmitted(composer.sent):
+        QTest.keyClick(composer, Qt.Key.Key_Return)
+    committed = QInputMethodEvent("", [])
+    committed.setCommitString("한")
+    QCoreApplication.sendEvent(composer, committed)
+    assert composer.toPlainText() == "a한"
+    with qtbot.waitSignal(composer.sent) as sent:
+        QTest.keyClick(composer, Qt.Key.Key_Return)
+    assert sent.args == ["a한"]
+
+
+def test_blank_messages_are_not_sent(composer: Composer, qtbot: QtBot) -> None:
+    QTest.keyClicks(composer, "  ")
+    with qtbot.assertNotEmitted(composer.sent):
+        QTest.keyClick(composer, Qt.Key.Key_Return)
+
+
+def test_the_box_grows_with_its_text_up_to_a_limit(composer: Composer) -> None:
+    one = composer.height()
+    composer.setPlainText("\n" * 3)
+    four = composer.height()
+    composer.setPlainText("\n" * 50)
+    assert one < four < composer.height()
+    assert composer.height() < one + (MOST_LINES + 1) * composer.fontMetrics().lineSpacing()
+
+
+def formats(pane: ReadingPane) -> list[tuple[str, QTextCharFormat]]:
+    """The fragments of the pane's text with their looks."""
+    found = []
+    block = pane.text.document().begin()
+    while block.isValid():
+        iterator = block.begin()
+        while not iterator.atEnd():
+            fragment = iterator.fragment()
+            found.append((fragment.text(), fragment.charFormat()))
+            iterator += 1
+        block = block.next()
+    return found
+
+
+@pytest.fixture
+def pane(qtbot: QtBot) -> ReadingPane:
+    made = ReadingPane()
+    qtbot.addWidget(made)
+    made.show()
+    return made
+
+
+def read(base: Path, example: Example, limit: int, too_long: TooLong = "cut") -> ExampleRead:
+    """As the desk answers."""
+    encoder = Encoder.from_folder(base, limit)
+    encoded = fitted(encoder, example, too_long)
+    return ExampleRead(
+        encoded=encoded,
+        pieces=tuple(encoder.pieces(one) for one in encoded),
+        marks=encoder.marks,
+        limit=limit,
+        adaptations=tuple(encoder.adaptations),
+    )
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return make_model_folder(tmp_path / "base")
+
+
+def test_what_is_learned_is_underlined_and_coloured(pane: ReadingPane, base: Path) -> None:
+    pane.show_reading(read(base, pair("Where is it?", "On its way."), 200))
+    underlined = "".join(text for text, look in formats(pane) if look.fontUnderline())
+    assert "On its way." in underlined
+    assert "Where" not in underlined
+    colours = {look.foreground().color().name() for text, look in formats(pane) if look.fontUnderline()}
+    plain = {look.foreground().color().name() for text, look in formats(pane) if "Where" in text}
+    assert not colours & plain
+
+
+def test_special_tokens_are_chips(pane: ReadingPane, base: Path) -> None:
+    pane.show_reading(read(base, pair("Where is it?", "On its way."), 200))
+    chips = [
+        text.replace(JOINER, "").strip()
+        for text, look in formats(pane)
+        if look.background().style() != Qt.BrushStyle.NoBrush
+    ]
+    assert chips.count("<|im_start|>") == 2
+    assert chips.count("<|im_end|>") == 2
+
+
+def test_what_is_copied_is_what_the_model_reads(pane: ReadingPane, base: Path) -> None:
+    reading = read(base, pair("Where is it?", "On its way."), 200)
+    pane.show_reading(reading)
+    pane.text.selectAll()
+    pane.text.copy()
+    assert QGuiApplication.clipboard().text().strip() == reading.encoded[0].text.strip()
+
+
+def test_counts_are_those_of_the_encoder(pane: ReadingPane, base: Path) -> None:
+    reading = read(base, pair("Where is it?", "On its way."), 200)
+    (encoded,) = reading.encoded
+    pane.show_reading(reading)
+    assert f"{len(encoded.ids)} word pieces" in pane.facts.text()
+    assert f"{encoded.learned} underlined" in pane.facts.text()
+
+
+def test_the_cut_is_a_line_with_words(pane: ReadingPane, base: Path) -> None:
+    reading = read(base, pair("Where is it?", "On its way. " * 10), 60)
+    lost = reading.encoded[0].lost
+    pane.show_reading(reading)
+    text = pane.text.toPlainText()
+    assert f"cut here, at 60 word pieces: the {lost} below are not read" in text
+    assert f"{lost} of them cut away" in pane.facts.text()
+    before, _, after = text.partition("cut here")
+    assert "On its" in before and "way" in after
+
+
+def test_an_example_with_nothing_left_to_learn_says_so(pane: ReadingPane, base: Path) -> None:
+    pane.show_reading(read(base, pair("Where is it?", "On its way."), 16))
+    assert "nothing is left to learn" in pane.facts.text()
+
+
+def test_parts_of_a_split_example_stand_below_each_other(pane: ReadingPane, base: Path) -> None:
+    reading = read(base, Example(text="A sentence of some length. " * 20), 128, "split")
+    assert len(reading.encoded) > 1
+    pane.show_reading(reading)
+    text = pane.text.toPlainText()
+    for number, encoded in enumerate(reading.encoded, start=1):
+        assert f"part {number} of {len(reading.encoded)}: {len(encoded.ids)} word pieces" in text
+    assert "cut here" not in text
+
+
+def test_what_the_template_made_necessary_is_said_on_demand(pane: ReadingPane, base: Path) -> None:
+    reading = read(base, pair("Where is it?", "On its way."), 200)
+    pane.show_reading(reading)
+    assert not pane.adapted.isVisible()
+    pane.show_reading(reading.model_copy(update={"adaptations": (sentence("It knows no {role}.", role="tools"),)}))
+    assert pane.adapted.text() == "Adapted to this model: 1" and not pane.adaptations.isVisible()
+    pane.adapted.click()
+    assert pane.adaptations.isVisible() and pane.adaptations.text() == "It knows no tools."
+
+
+def test_of_a_very_long_example_the_beginning_is_painted(pane: ReadingPane, base: Path) -> None:
+    pane.show_reading(read(base, pair("Where is it?", "word " * 20_000), 200_000))
+    assert "underlined" in pane.facts.text()
+    assert len(pane.text.toPlainText()) < 25_000
+    assert "more characters" in pane.text.toPlainText()
+
+
+def test_a_template_that_refuses_is_explained(pane: ReadingPane, base: Path) -> None:
+    (base / "chat_template.jinja").write_text("{{ raise_exception('No system messages here') }}", encoding="utf-8")
+    example = pair("Where is it?", "On its way.")
+    with pytest.raises(ProblemError) as refused:
+        read(base, example, 200)
+    pane.show_refused(example, refused.value.problem)
+    assert pane.facts.text() == refused.value.problem.english()
+    assert "On its way." in pane.text.toPlainText()
+
+
+def test_without_a_model_the_conversation_is_shown_with_calls_of_tools(pane: ReadingPane) -> None:
+    call = ToolCall(name="track", arguments='{"parcel": 7}')
+    told = (
+        Message(role="user", content="Where is it?"),
+        Message(role="assistant", tool_calls=(call,)),
+        Message(role="tool", content="In Ulm.", name="track"),
+        Message(role="assistant", content="It is in Ulm."),
+    )
+    pane.show_plain(Example(messages=told), "Fetch the model first.", can_fetch=True)
+    text = pane.text.toPlainText()
+    assert 'track {"parcel": 7}' in text and "It is in Ulm." in text
+    assert pane.fetch.isVisible() and pane.facts.text() == "Fetch the model first."
+
+
+def test_differences_name_what_is_extra_and_what_is_missing() -> None:
+    spans = differences("TEAM: repair\nMOOD: angry", "TEAM: repair\nMOOD: calm")
+    assert [(s.text, s.kind) for s in spans if s.kind != "same"] == [("angry", "missing"), ("calm", "extra")]
+    html = marked(spans, "#111111", "#222222")
+    assert "text-decoration: underline" in html and "text-decoration: line-through" in html
+
+
+def test_answers_with_little_in_common_are_not_marked_all_over() -> None:
+    spans = differences("TEAM: repair\nMOOD: angry", "I am sorry to hear that.")
+    assert [(s.text, s.kind) for s in spans] == [("I am sorry to hear that.", "same")]
+
+
+def test_markup_in_an_answer_stays_text() -> None:
+    assert "&lt;b&gt;" in marked(differences("bold", "<b>bold"), "#111111", "#222222")
+
+
+@pytest.mark.parametrize(
+    ("won", "lost", "after", "outcome", "word"),
+    [
+        (12, 0, 12, "better", "Better"),
+        (0, 12, 0, "worse", "Worse"),
+        (1, 1, 5, "no_clear_difference", "No clear difference"),
+    ],
+)
+def test_the_verdict_is_a_word_and_a_shape(
+    qtbot: QtBot, won: int, lost: int, after: int, outcome: str, word: str
+) -> None:
+    checked = Checked(
+        examples=16, exact_before=lost, exact_after=after, loss_before=2.0, loss_after=1.0, won=won, lost=lost
+    )
+    banner = VerdictBanner(checked)
+    qtbot.addWidget(banner)
+    assert banner.outcome == outcome
+    assert banner.word.text() == word
+    assert not banner.sentence.text().startswith(word)
+    assert banner.accessibleName().startswith(word)
+
+
+def test_return_presses_a_button_as_the_space_bar_does(qtbot: QtBot) -> None:
+    made = button("Choose a file")
+    qtbot.addWidget(made)
+    made.show()
+    for key in (Qt.Key.Key_Return, Qt.Key.Key_Space):
+        with qtbot.waitSignal(made.clicked):
+            QTest.keyClick(made, key)

@@ -1,0 +1,150 @@
+"""The form is made from what is declared, shows what automatic means, and takes no wrong value."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QSpinBox
+from pytestqt.qtbot import QtBot
+
+from studio.core.recipe.recipe import Declared, declared, value_of
+from studio.ui.controls.editors import ChoiceEditor, NumberEditor, SwitchEditor, words_for
+from studio.ui.controls.form import Form
+from studio.ui.state.app_state import Session
+from studio.ui.train.page import ELSEWHERE, settings_of
+
+
+@pytest.fixture
+def form(session: Session, qtbot: QtBot) -> Form:
+    made = Form(session, declared())
+    qtbot.addWidget(made)
+    made.show()
+    return made
+
+
+def line(form: Form, key: str) -> QLineEdit:
+    editor = form.rows[key].editor
+    assert isinstance(editor, NumberEditor)
+    return editor.box
+
+
+def test_every_declared_setting_is_somewhere_on_the_teach_page_or_has_a_place_of_its_own() -> None:
+    shown = {d.key for level in ("simple", "more", "expert") for d in settings_of(level)}
+    assert shown | ELSEWHERE == {d.key for d in declared()}
+    assert len(settings_of("simple")) == 4
+
+
+def test_every_setting_has_a_labelled_editor_help_and_its_value(form: Form, session: Session) -> None:
+    for one in declared():
+        row = form.rows[one.key]
+        target = row.editor.focus_target()
+        assert row.label.text() == one.setting.label
+        assert target.accessibleName() == one.setting.label
+        assert target.accessibleDescription() == one.setting.help
+        assert row.label.buddy() is target
+        assert isinstance(target, QComboBox | QLineEdit | QSpinBox | QCheckBox)
+        assert not row.reset_button.isEnabled() or value_of(session.recipe, one.key) != one.default
+
+
+def test_help_opens_with_the_keyboard(form: Form) -> None:
+    row = form.rows["training.passes"]
+    assert row.help.isHidden()
+    row.help_button.setFocus()
+    QTest.keyClick(row.help_button, Qt.Key.Key_Space)
+    assert not row.help.isHidden()
+    assert "Each example is read" in row.help.text()
+
+
+def test_an_empty_number_says_what_automatic_means_for_this_data(form: Form, session: Session) -> None:
+    assert line(form, "training.batch_size").placeholderText() == "Automatic: 2"
+    session.set_value("training.batch_size", 4)
+    assert line(form, "training.batch_size").text() == "4"
+    assert line(form, "training.accumulation").placeholderText() == "Automatic: 2"
+
+
+def test_reset_goes_back_to_the_default(form: Form, session: Session) -> None:
+    for key, value in (("training.passes", 7.0), ("training.max_length", 512), ("method.kind", "lora")):
+        session.set_value(key, value)
+        row = form.rows[key]
+        assert row.reset_button.isEnabled()
+        row.reset_button.click()
+        assert value_of(session.recipe, key) == row.declared.default
+        assert not row.reset_button.isEnabled()
+
+
+def test_what_is_typed_reaches_the_draft(form: Form, session: Session) -> None:
+    box = line(form, "training.passes")
+    QTest.keyClicks(box, "2,5")
+    QTest.keyClick(box, Qt.Key.Key_Return)
+    assert session.recipe.training.passes == 2.5
+    box.clear()
+    QTest.keyClicks(box, " ")
+    QTest.keyClick(box, Qt.Key.Key_Return)
+    assert session.recipe.training.passes is None
+
+
+@pytest.mark.parametrize("text", ["a lot", "0", "51", "-1"])
+def test_a_wrong_number_is_said_beside_the_setting_and_not_taken(form: Form, session: Session, text: str) -> None:
+    row, box = form.rows["training.passes"], line(form, "training.passes")
+    QTest.keyClicks(box, text)
+    QTest.keyClick(box, Qt.Key.Key_Return)
+    assert row.error.text() == "A number above 0 and up to 50, please."
+    assert not row.error.isHidden()
+    assert session.recipe.training.passes is None
+    session.set_value("method.rank", 8)  # a repaint doesn't wipe what was typed
+    assert box.text() == text
+    assert not row.error.isHidden()
+    row.reset_button.setEnabled(True)
+    row.reset_button.click()
+    assert row.error.isHidden()
+    assert box.text() == ""
+
+
+def test_shares_are_typed_in_per_cent(form: Form, session: Session) -> None:
+    box = line(form, "data.held_out")
+    QTest.keyClicks(box, "15 %")
+    QTest.keyClick(box, Qt.Key.Key_Return)
+    assert session.recipe.data.held_out == 0.15
+    box.clear()
+    QTest.keyClicks(box, "60")
+    QTest.keyClick(box, Qt.Key.Key_Return)
+    assert form.rows["data.held_out"].error.text() == "A number from 0 to 50, please."
+    assert session.recipe.data.held_out == 0.15
+
+
+def test_named_values_and_any_other_value_can_be_chosen(form: Form, session: Session) -> None:
+    editor = form.rows["training.learning_rate"].editor
+    assert isinstance(editor, ChoiceEditor)
+    words = [editor.box.itemText(i) for i in range(editor.box.count())]
+    assert words == ["Automatic: Normal", "Gentle (0.0001)", "Normal (0.0002)", "Strong (0.0005)", "Another value"]
+    editor.box.setCurrentIndex(3)
+    editor.box.activated.emit(3)
+    assert session.recipe.training.learning_rate == 5e-4
+    editor.box.setCurrentIndex(4)
+    editor.box.activated.emit(4)
+    assert editor.other is not None
+    editor.other.box.clear()
+    QTest.keyClicks(editor.other.box, "0.0003")
+    QTest.keyClick(editor.other.box, Qt.Key.Key_Return)
+    assert session.recipe.training.learning_rate == 3e-4
+
+
+def test_a_switch_switches(form: Form, session: Session) -> None:
+    editor = form.rows["method.double_quantization"].editor
+    assert isinstance(editor, SwitchEditor)
+    assert editor.box.isChecked() and editor.box.text() == "On"
+    editor.box.click()
+    assert session.recipe.method.double_quantization is False
+    assert editor.box.text() == "Off"
+
+
+def by_key(key: str) -> Declared:
+    return next(d for d in declared() if d.key == key)
+
+
+def test_values_are_shown_in_words() -> None:
+    assert words_for(by_key("data.held_out"), 0.1) == "10 %"
+    assert words_for(by_key("training.learning_rate"), 0.0005) == "Strong"
+    assert words_for(by_key("training.activation_checkpointing"), True) == "on"
+    assert words_for(by_key("training.passes"), 3.0) == "3"

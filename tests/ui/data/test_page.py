@@ -1,0 +1,441 @@
+"""The Data page with real files: opened, read in another way, repaired, undone, replaced, refused."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import shiboken6
+from PySide6.QtCore import QCoreApplication, QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QDropEvent, QGuiApplication
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QPushButton
+from pytestqt.qtbot import QtBot
+
+from studio.core.problems import Remedy, problem
+from studio.core.recipe.recipe import with_values
+from studio.core.translatable import sentence
+from studio.dataset.samples import sample
+from studio.runs.project import create_project
+from studio.ui.data.column_parts import column_of
+from studio.ui.data.page import DataPage
+from studio.ui.state import background
+from studio.ui.state.app_state import Session
+from tests.ui.finished_run import make_model_folder, opened, stand_in_interpreter
+
+LONG = 30_000
+"""Milliseconds that reading may take on a busy machine."""
+
+
+@pytest.fixture
+def session(home: Path, qtbot: QtBot) -> Iterator[Session]:
+    with opened(create_project("Support")) as made:
+        yield made
+
+
+@pytest.fixture
+def page(session: Session, qtbot: QtBot) -> DataPage:
+    return shown(session, qtbot)
+
+
+def shown(session: Session, qtbot: QtBot) -> DataPage:
+    made = DataPage(session)
+    qtbot.addWidget(made)
+    made.resize(1000, 700)
+    made.show()
+    return made
+
+
+def read(qtbot: QtBot, page: DataPage, path: Path) -> None:
+    page.open_path(str(path))
+    session = page._session
+    qtbot.waitUntil(lambda: not session.reading_data and not session.examining, timeout=LONG)
+
+
+def replies(path: Path, count: int = 40, doubled: int = 0) -> Path:
+    lines = [
+        f'"Where is parcel number {n * 37}, please?","It left our house on day {n} of the month."' for n in range(count)
+    ]
+    path.write_text("\n".join(["question,answer", *lines, *lines[:doubled]]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_an_empty_page_offers_every_way_in(page: DataPage) -> None:
+    assert page.drop.isVisible()
+    assert not page.loaded.isVisible()
+    assert page.primary is not None
+    assert not page.primary.isVisible()
+
+
+def test_the_sample_opens_with_guessed_roles_and_an_exact_count_and_leads_on_to_teach(
+    page: DataPage, qtbot: QtBot
+) -> None:
+    page.drop.sample.click()
+    qtbot.waitUntil(lambda: page.loaded.isVisible() and page._session.report is not None, timeout=LONG)
+    with open(sample("en"), encoding="utf-8", newline="") as file:
+        rows = len(list(csv.DictReader(file)))
+    assert page.source.name.text() == "support-en.csv"
+    assert page.source.roles.line.text() == "Question: message  ·  Answer: reply"
+    assert not page.source.roles.is_open()
+    assert page.table.model.rowCount() == page.table.model.total == rows
+    assert f"{rows} rows" in page.source.facts.text()
+    assert page.next.isEnabled()
+    assert "16 of them are set aside" in page.findings.usable.text()
+    with qtbot.waitSignal(page.step_requested) as asked:
+        page.next.click()
+    assert asked.args == ["teach"]
+
+
+def test_a_dropped_file_is_opened(page: DataPage, qtbot: QtBot) -> None:
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(sample("ko")))])
+    event = QDropEvent(
+        QPointF(9, 9),
+        Qt.DropAction.CopyAction,
+        mime,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    page.drop.dropEvent(event)
+    qtbot.waitUntil(lambda: page.loaded.isVisible(), timeout=LONG)
+    assert page.source.name.text() == "support-ko.csv"
+
+
+def test_cells_copied_in_a_spreadsheet_are_pasted_with_a_key(page: DataPage, qtbot: QtBot) -> None:
+    rows = "".join(f"Where is parcel {n}?\tIt is on its way: {n}.\n" for n in range(40))
+    QGuiApplication.clipboard().setText("question\tanswer\n" + rows)
+    page.drop.choose_file.setFocus()
+    QTest.keyClick(page, Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: page.table.model.total == 40 and not page.table.model.listing.raw, timeout=LONG)
+    assert page.source.roles.line.text() == "Question: question  ·  Answer: answer"
+    QGuiApplication.clipboard().setText("a slip of the hand, which should not replace what is there")
+    path = page._session.recipe.data.path
+    QTest.keyClick(page, Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
+    QCoreApplication.processEvents()
+    assert page._session.recipe.data.path == path
+
+
+def test_a_bad_file_is_explained_and_the_drop_area_stays(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.xlsx"
+    broken.write_bytes(b"PK\x03\x04 this is no workbook")
+    read(qtbot, page, broken)
+    assert page.drop.isVisible()
+    (told,) = page.problems()
+    assert "broken.xlsx" in told.english()
+    assert told.fix
+
+
+def test_a_bad_file_leaves_the_data_that_was_there(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
+    read(qtbot, page, sample("en"))
+    before = page.table.model.total
+    nothing = tmp_path / "nothing.csv"
+    nothing.write_bytes(b"")
+    page.open_path(str(nothing))
+    qtbot.waitUntil(lambda: bool(page.problems()) and not page._session.reading_data, timeout=LONG)
+    qtbot.waitUntil(lambda: page._session.examples is not None, timeout=LONG)
+    assert page.source.name.text() == "support-en.csv"
+    assert page.table.model.total == before
+    assert page._session.recipe.data.path == str(sample("en"))
+    assert "nothing.csv" in page.problems()[0].english()
+    assert page.next.isEnabled()
+    page.source.roles.change.click()
+    form = page.source.roles.form
+    form.setCurrentIndex(form.findData("text"))
+    assert not page.problems()  # something else was done, so it doesn't matter any more
+
+
+def test_where_columns_are_unclear_the_file_is_shown_as_it_is_and_the_parts_are_asked_for(
+    page: DataPage, qtbot: QtBot, tmp_path: Path
+) -> None:
+    file = tmp_path / "codes.csv"
+    file.write_text("a,b\n" + "".join(f"{n},{n * 7 % 13}\n" for n in range(40)), encoding="utf-8")
+    read(qtbot, page, file)
+    assert page.source.roles.is_open()
+    assert page.table.model.listing.raw and page.table.model.total == 40
+    assert not page.next.isEnabled()
+    assert page._session.data_problem is not None
+    assert not page.problems()  # the columns wait to be chosen, and beside them stands what is missing
+    assert "Choose the column with the questions" in page.source.roles.preview.text
+    question = page.source.roles.chips["question"]
+    assert question.hasFocus()
+    question.column_chosen.emit("question", "a")
+    qtbot.waitUntil(lambda: page._session.recipe.data.roles.question == "a", timeout=LONG)
+    qtbot.waitUntil(lambda: not page._session.reading_data, timeout=LONG)
+    assert question.isVisible() and question.hasFocus()
+    page.source.roles.chips["answer"].column_chosen.emit("answer", "b")
+    qtbot.waitUntil(lambda: page._session.report is not None and page.table.model.total == 40, timeout=LONG)
+    assert page.source.roles.is_open() and question.hasFocus()
+
+
+def test_roles_chosen_at_the_columns_are_used_and_kept_in_the_recipe(
+    page: DataPage, qtbot: QtBot, tmp_path: Path
+) -> None:
+    read(qtbot, page, replies(tmp_path / "replies.csv"))
+    roles = page.source.roles
+    roles.change.click()
+    actions = {action.text(): action for action in roles.cards["answer"].menu.actions()}
+    actions["Question"].trigger()  # the other way round
+    qtbot.waitUntil(
+        lambda: (
+            not page._session.reading_data and column_of(page._session.recipe.data.roles, "question") == ("answer",)
+        ),
+        timeout=LONG,
+    )
+    qtbot.waitUntil(lambda: page.table.model.index(0, 1).data().startswith("It left our house"), timeout=LONG)
+    assert roles.is_open()
+
+
+def test_another_separator_reads_the_file_again(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
+    file = tmp_path / "odd.csv"
+    lines = "".join(f"How does number {n} work?;Like so, {n}.\n" for n in range(40))
+    file.write_text("question;answer\n" + lines, encoding="utf-8")
+    read(qtbot, page, file)
+    assert "semicolons" in page.source.facts.text()
+    page.source.how.click()
+    delimiter = page.source.options.delimiter
+    assert delimiter.isVisible()
+    delimiter.setCurrentIndex(delimiter.findData(","))
+    qtbot.waitUntil(lambda: "commas" in page.source.facts.text(), timeout=LONG)
+    assert page._session.recipe.data.delimiter == ","
+    assert delimiter.isVisible()  # it may not be the right one either
+    read(qtbot, page, sample("en"))
+    assert not delimiter.isVisible() and page.source.how.text() == "Change how it is read"
+
+
+def test_a_file_that_becomes_another_is_noticed_and_read_again_when_asked(
+    page: DataPage, qtbot: QtBot, tmp_path: Path
+) -> None:
+    file = replies(tmp_path / "replies.csv")
+    read(qtbot, page, file)
+    qtbot.waitUntil(lambda: background.wait_for_all() and page._watched._stamp is not None, timeout=LONG)
+    page.hide()
+    page.show()
+    background.wait_for_all()
+    QCoreApplication.processEvents()
+    assert not page.other.isVisible()
+    replies(file, count=50)
+    page.hide()
+    page.show()
+    qtbot.waitUntil(page.other.isVisible, timeout=LONG)
+    assert page.table.model.total == 40
+    page.other.findChildren(QPushButton)[0].click()
+    qtbot.waitUntil(lambda: page.table.model.total == 50, timeout=LONG)
+    assert not page.other.isVisible()
+
+
+def test_the_doctors_tab_tells_how_far_he_is(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
+    read(qtbot, page, replies(tmp_path / "replies.csv"))
+    session, tabs = page._session, page.inspector
+    session.data.report, session.data.examining = None, True
+    session.data.progress = (10, 40, sentence("Looking for what could be wrong with the examples."))
+    page.loaded.paint()
+    assert tabs.tabText(1) == "Doctor (25 %)"
+    session.cancel_data()
+    assert tabs.tabText(1) == "Doctor"
+
+
+def test_doubles_are_found_left_out_and_brought_back(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
+    read(qtbot, page, replies(tmp_path / "replies.csv", doubled=9))
+    assert page.table.model.total == 49
+    row = next(row for row in page.findings.rows if "keep_one" in row.finding.repairs)
+    page.inspector.show_doctor()
+    row.show_button.click()
+    assert row.only_these is not None
+    row.only_these.click()
+    assert 0 < page.table.model.rowCount() < 49 and page.table.chip.isVisible()
+    row.repairs["keep_one"].click()
+    qtbot.waitUntil(lambda: page.table.model.total == 40 and not page._session.examining, timeout=LONG)
+    changes = page.findings.changes
+    assert changes.isVisible() and changes.words.text() == "Keep one of each: 9 left out"
+    assert "keep_one" not in {do for row in page.findings.rows for do in row.finding.repairs}
+    changes.show_button.click()
+    assert changes.area.isVisible() and "left out" in changes.details.text()
+    page.setFocus()
+    QTest.keyClick(page, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: page.table.model.total == 49 and not page._session.examining, timeout=LONG)
+    assert changes.redo.isVisible() and not changes.undo.isVisible()
+    changes.redo.setFocus()
+    QTest.keyClick(changes.redo, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: page.table.model.total == 40 and not page._session.examining, timeout=LONG)
+    assert [repair.do for repair in page._session.recipe.data.repairs] == ["keep_one"]
+    assert changes.undo.hasFocus()  # the keyboard doesn't go with the button that was pressed
+
+
+def test_too_few_examples_refuse_the_next_step_and_say_why(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
+    read(qtbot, page, replies(tmp_path / "few.csv", count=4))
+    assert page.loaded.isVisible() and not page.next.isEnabled()
+    stop = next(row for row in page.findings.rows if row.finding.severity == "stop")
+    assert page.footer_note.text() == stop.words.text()
+
+
+def test_the_preview_says_where_word_pieces_come_from_when_there_is_no_model(page: DataPage, qtbot: QtBot) -> None:
+    read(qtbot, page, sample("en"))
+    page.inspector.show_reading()
+    qtbot.waitUntil(lambda: not page._session.model.looking, timeout=LONG)
+    qtbot.waitUntil(lambda: "Teach page" in page.pane.facts.text(), timeout=LONG)
+    assert page.table.model.listing.cells(0)[1] in page.pane.text.toPlainText()
+    with qtbot.waitSignal(page.step_requested) as asked:
+        page.pane.fetch.click()
+    assert asked.args == ["teach"]
+
+
+@pytest.fixture
+def with_model(home: Path, tmp_path: Path, qtbot: QtBot) -> Iterator[DataPage]:
+    """A page on forty replies with a model that reads single letters."""
+    project = create_project("With a model")
+    values = {
+        "model.source": "folder",
+        "model.name": str(make_model_folder(tmp_path / "base")),
+        "data.path": str(replies(tmp_path / "replies.csv")),
+        "training.max_length": 512,
+    }
+    project.save_recipe(with_values(project.load_recipe(), values))
+    with opened(project) as session:
+        page = shown(session, qtbot)
+        qtbot.waitUntil(lambda: session.lengths is not None and session.report is not None, timeout=LONG)
+        page.inspector.show_reading()
+        yield page
+
+
+def test_what_the_model_reads_follows_the_chosen_row_and_the_limit(with_model: DataPage, qtbot: QtBot) -> None:
+    page = with_model
+    page.table.view.selectRow(7)
+    qtbot.waitUntil(lambda: "parcel number 259" in page.pane.text.toPlainText(), timeout=LONG)
+    qtbot.waitUntil(lambda: "underlined" in page.pane.facts.text(), timeout=LONG)
+    assert page.table.model.columns[-1] == "tokens"
+    assert page.lengths.words.text() == "All 40 fit whole into 512 word pieces."
+    page.lengths.limit_chosen.emit(70)
+    qtbot.waitUntil(lambda: "cut here, at 70 word pieces" in page.pane.text.toPlainText(), timeout=LONG)
+    assert page.lengths.words.text() == "40 of 40 would be cut."
+    page.lengths.lengthen.click()
+    qtbot.waitUntil(lambda: "cut here" not in page.pane.text.toPlainText(), timeout=LONG)
+    assert page._session.recipe.training.max_length > 70
+
+
+def test_with_nothing_left_to_learn_the_next_step_is_refused(with_model: DataPage, qtbot: QtBot) -> None:
+    page = with_model
+    assert page.next.isEnabled()
+    page.lengths.limit_chosen.emit(16)
+    assert not page.next.isEnabled() and "nothing is left to learn from" in page.footer_note.text()
+    page.lengths.too_long_chosen.emit("leave_out")
+    assert not page.next.isEnabled() and "would be left out" in page.footer_note.text()
+    qtbot.waitUntil(lambda: "This example is left out" in page.pane.facts.text(), timeout=LONG)
+    assert "parcel number" in page.pane.text.toPlainText()
+    page.lengths.lengthen.click()
+    assert page.next.isEnabled() and not page.footer_note.text()
+
+
+def test_an_answer_about_an_older_row_is_dropped(
+    with_model: DataPage, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = with_model
+    waiting: dict[int, object] = {}
+    monkeypatch.setattr(page._session, "read_example", lambda position, done, failed: waiting.update({position: done}))
+    page.table.view.selectRow(3)
+    page.table.view.selectRow(5)
+    shown_before = page.pane.text.toPlainText()
+    read_late = waiting[3]
+    assert callable(read_late)
+    read_late(object())  # would fail if it were painted
+    assert page.pane.text.toPlainText() == shown_before
+
+
+def test_an_answer_that_comes_after_the_page_was_made_anew_is_dropped(
+    with_model: DataPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = with_model._session
+    asked: list[tuple[object, object]] = []
+    monkeypatch.setattr(session, "read_example", lambda position, done, failed: asked.append((done, failed)))
+    page = DataPage(session)
+    done, failed = asked[-1]
+    assert callable(done) and callable(failed)
+    shiboken6.delete(page)
+    done(object())  # would fail if they were painted
+    failed(object())
+
+
+def test_reading_shows_a_count_and_can_be_stopped(
+    page: DataPage, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "large.csv"
+    with open(file, "w", encoding="utf-8") as out:
+        out.write("question,answer\n")
+        for n in range(600_000):
+            out.write(f"Where is parcel number {n}?,It is on its way since day {n % 31}.\n")
+    page.open_path(str(file))
+    qtbot.waitUntil(page.reading.isVisible, timeout=LONG)
+    assert "large.csv" in page.reading.words.text() or page.reading.words.text()
+    page.reading.cancel.click()
+    qtbot.waitUntil(lambda: not page._session.reading_data, timeout=LONG)
+    assert not page.reading.isVisible()
+    if page._session.table is not None:  # the first rows had come
+        assert page.partial.isVisible()
+    else:
+        assert page.drop.isVisible()
+    assert not page.problems()
+
+
+def test_a_reader_that_dies_is_told_and_the_file_can_be_read_again(
+    page: DataPage, qtbot: QtBot, tmp_path: Path
+) -> None:
+    read(qtbot, page, replies(tmp_path / "replies.csv"))
+    session = page._session
+    session.data.examples, session.data.report = None, None
+    session.data.problem = problem(
+        "data.reader_died", "The reader ended.", "Nothing else is harmed.", "Choose another.", remedy=Remedy.choose_file
+    ).problem
+    session.data_changed.emit()
+    assert page.problems() and page.partial.isVisible() and not page.next.isEnabled()
+    assert page.lead.text() == "Something has to be put right before this can be taught."
+    page.partial.findChildren(QPushButton)[0].click()
+    qtbot.waitUntil(lambda: page.next.isEnabled() and session.report is not None, timeout=LONG)
+    assert not page.problems() and not page.partial.isVisible()
+
+
+def test_first_rows_are_shown_while_the_rest_is_read(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
+    """Painted from what a session tells while a large file is on its way."""
+    read(qtbot, page, replies(tmp_path / "replies.csv"))
+    session = page._session
+    assert session.table is not None
+    session.data.table = replace(session.table, path=tmp_path / "large.csv")
+    session.data.examples, session.data.report, session.data._folder = None, None, None
+    session.data.reading, session.data.progress = True, (200, 1_200_000, sentence("Reading the rows."))
+    session.data_changed.emit()
+    qtbot.waitUntil(page.reading.isVisible)
+    assert page.reading.words.text() == "Reading the rows.  200 of 1,200,000"
+    assert page.loaded.isVisible() and page.table.model.listing.raw
+    assert page.source.facts.text() == "the first 40 rows" and not page.source.roles.isVisible()
+    assert not page.next.isEnabled()
+    session.cancel_data()
+
+
+def test_a_data_set_is_fetched_from_the_hub_and_opened(
+    page: DataPage, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", stand_in_interpreter(tmp_path))
+    page.drop.hub.click()
+    assert not page.hub.fetch.isEnabled()
+    page.hub.name.setText("https://huggingface.co/datasets/someone/questions")
+    page.hub.fetch.click()
+    qtbot.waitUntil(lambda: page.table.model.total == 40 and not page.table.model.listing.raw, timeout=LONG)
+    assert page._session.recipe.data.path == "someone/questions"
+
+
+def test_a_download_can_be_cancelled(
+    page: DataPage, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", stand_in_interpreter(tmp_path))
+    monkeypatch.setenv("STAND_IN_PAUSE", "2")
+    page.drop.hub.click()
+    page.hub.name.setText("someone/questions")
+    page.hub.fetch.click()
+    assert page.hub.progress.isVisible()
+    page.hub.progress.stop.click()
+    qtbot.waitUntil(lambda: not page.hub.job.is_running(), timeout=LONG)
+    assert page.hub.asking.isVisible()
+    assert page.drop.isVisible()
+    assert not page.problems()

@@ -1,0 +1,189 @@
+"""Stands in for `python -m studio.engine KIND FOLDER`: real process, real journal and mailbox, no model.
+
+What it answers is read from the job's own folder or from its run, so that tests can tell what must appear.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from studio.core.command_queue import Mailbox
+from studio.core.events import (
+    Answered,
+    AnswerEnded,
+    AnswerGrew,
+    Ask,
+    ChatReady,
+    Checked,
+    CommandReceived,
+    Exported,
+    Failed,
+    Fetched,
+    Finished,
+    PhaseChanged,
+    ProcessStarted,
+    Progressed,
+    Stop,
+    StopAnswer,
+    Stopped,
+)
+from studio.core.jobs import Chat, Check, FetchData, Merge, read_job
+from studio.core.journal import JournalWriter
+from studio.core.problems import Problem, Remedy
+from studio.core.run_folder import JobFolder, RunFolder
+from studio.core.translatable import sentence
+
+PAUSE = float(os.environ.get("STAND_IN_PAUSE", "0.01"))
+"""Seconds between two steps of whatever is done."""
+
+
+class StoppedByPerson(Exception):
+    pass
+
+
+def main() -> None:
+    folder = JobFolder(Path(sys.argv[-1]))
+    job = read_job(folder)
+    with folder.writer() as writer:
+        started = psutil.Process().create_time()
+        writer.write(ProcessStarted(job=job.job, pid=os.getpid(), started=started, boot_id=""))
+        writer.write(PhaseChanged(phase="loading", text=sentence("Loading the model.")))
+        mailbox = Mailbox(folder)
+        if os.environ.get("STAND_IN_FAILS"):
+            writer.write(Failed(problem=BROKEN))
+            return
+        try:
+            match job:
+                case Check():
+                    check(RunFolder(job.run), writer, mailbox)
+                case Chat():
+                    chat(job, writer, mailbox)
+                case Merge():
+                    merge(job, writer, mailbox)
+                case FetchData():
+                    fetch(job, writer, mailbox)
+                case _:
+                    raise SystemExit(f"not played here: {job}")
+        except StoppedByPerson:
+            writer.write(Stopped())
+            return
+        writer.write(Finished())
+
+
+BROKEN = Problem(
+    code="stand_in.broken", what="The model can't be loaded.", why="It is made up.", remedy=Remedy.try_again
+)
+
+
+def rest(mailbox: Mailbox) -> None:
+    """Between two steps: leave when told to."""
+    time.sleep(PAUSE)
+    for command in mailbox.take():
+        if isinstance(command, Stop):
+            raise StoppedByPerson
+
+
+def check(run: RunFolder, writer: JournalWriter, mailbox: Mailbox) -> None:
+    """The base model is always wrong; the taught one is right but for every fourth example."""
+    # read by hand: the real reader imports pyarrow, and every test would wait for that
+    lines = run.held_out_data.read_text(encoding="utf-8").splitlines()
+    examples = [[message["content"] for message in json.loads(line)["messages"]] for line in lines]
+    right = 0
+    for side in ("before", "after"):
+        for index, (*_, question, wanted) in enumerate(examples):
+            rest(mailbox)
+            wrong = side == "before" or index % 4 == 3
+            answer = "I am sorry to hear that." if side == "before" else wanted
+            if side == "after" and wrong:
+                answer = wanted.replace("MOOD", "FEELING")
+            right += side == "after" and not wrong
+            writer.write(
+                Answered(
+                    index=index,
+                    side="before" if side == "before" else "after",
+                    question=question,
+                    wanted=wanted,
+                    answer=answer,
+                    exact=not wrong,
+                )
+            )
+            done = index + 1 + (len(examples) if side == "after" else 0)
+            text = sentence("Answering example {n} of {total}.", n=done, total=2 * len(examples))
+            writer.write(Progressed(done=done, total=2 * len(examples), unit="examples", text=text))
+    writer.write(
+        Checked(
+            examples=len(examples),
+            exact_before=0,
+            exact_after=right,
+            loss_before=2.5,
+            loss_after=0.25,
+            won=right,
+            lost=0,
+        )
+    )
+
+
+def chat(job: Chat, writer: JournalWriter, mailbox: Mailbox) -> None:
+    """Says the last message back, word by word, with the side, the number of messages and the temperature before it."""
+    time.sleep(PAUSE)
+    writer.write(ChatReady(sides=("before", "after") if job.run else ("before",)))
+    while True:
+        for command in mailbox.take():
+            writer.write(CommandReceived(id=command.id, command=command.type))
+            if isinstance(command, Stop):
+                raise StoppedByPerson
+            if isinstance(command, Ask):
+                answer(command, writer, mailbox)
+        time.sleep(0.01)
+
+
+def answer(ask: Ask, writer: JournalWriter, mailbox: Mailbox) -> None:
+    words = f"{ask.side} {len(ask.messages)} {ask.temperature:g} {ask.messages[-1].content}".split(" ")
+    said = ""
+    for position, word in enumerate(words):
+        time.sleep(PAUSE)
+        if any(isinstance(command, StopAnswer) for command in mailbox.take()):
+            writer.write(
+                AnswerEnded(ask=ask.id, side=ask.side, text=said, tokens=position, seconds=PAUSE, stopped=True)
+            )
+            return
+        more = word if position == 0 else f" {word}"
+        said += more
+        writer.write(AnswerGrew(ask=ask.id, side=ask.side, text=more))
+    writer.write(AnswerEnded(ask=ask.id, side=ask.side, text=said, tokens=len(words), seconds=1.5))
+
+
+def merge(job: Merge, writer: JournalWriter, mailbox: Mailbox) -> None:
+    for layer in range(1, 6):
+        rest(mailbox)
+        text = sentence("Combining layer {n} of 5.", n=layer)
+        writer.write(Progressed(done=layer, total=5, unit="layers", text=text))
+    job.out.mkdir(parents=True)
+    (job.out / "model.safetensors").write_bytes(b"0" * 1000)
+    writer.write(Exported(to="merged", folder=str(job.out), size=1_000_000, compared=20, same=20))
+
+
+def fetch(job: FetchData, writer: JournalWriter, mailbox: Mailbox) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from studio.dataset.readers.open import fetched_path
+
+    for part in range(1, 6):
+        rest(mailbox)
+        writer.write(Progressed(done=part, total=5, unit="bytes", text=sentence("Downloading.")))
+    path = fetched_path(job.name, job.split)
+    path.parent.mkdir(parents=True)
+    rows = {"question": [f"Question {n}?" for n in range(40)], "answer": [f"Answer {n}." for n in range(40)]}
+    pq.write_table(pa.table(rows), path)
+    writer.write(Fetched(folder=str(path), size=path.stat().st_size))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Runs: listed, searched, opened, copied, deleted with what that frees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from studio.core.events import CheckpointCommitted, Evaluated, Finished, ProcessStarted, StepDone
+from studio.core.problems import ProblemError
+from studio.core.recipe.recipe import Recipe, to_yaml, with_values
+from studio.core.run_folder import RunFolder
+from studio.runs.project import Project
+from studio.ui.main_window import MainWindow
+from studio.ui.runs.page import RunsPage, delete_run
+from studio.ui.state.app_state import Session
+from tests.ui.test_main_window import words_on
+
+Opener = Callable[[Session], MainWindow]
+
+
+def made(project: Project, name: str, loss: float, *, at: float = 1_700_000_000.0, rank: int = 16) -> RunFolder:
+    run = RunFolder(project.runs_folder / name)
+    run.path.mkdir(parents=True)
+    recipe = with_values(Recipe(name=name), {"data.path": "/somewhere/letters.csv", "method.rank": rank})
+    run.recipe.write_text(to_yaml(recipe), encoding="utf-8")
+    with run.writer() as writer:
+        writer.write(ProcessStarted(at=at, job="train", pid=1, started=0.0, boot_id=""))
+        writer.write(StepDone(at=at, step=1, total_steps=1, passes=1, loss=loss, learning_rate=1e-4))
+        writer.write(Evaluated(at=at, step=1, loss=loss, examples=4))
+        writer.write(CheckpointCommitted(at=at, step=1, folder="checkpoints/step-000001", size=10, loss=loss))
+        writer.write(Finished(at=at + 90))
+    return run
+
+
+@pytest.fixture
+def page(session: Session, project: Project, open_window: Opener, qtbot: QtBot) -> RunsPage:
+    made(project, "20260101-first", 0.9)
+    made(project, "20260102-second", 0.4, at=1_700_100_000.0, rank=8)
+    window = open_window(session)
+    window.open_page("runs")
+    shown = window.stack.currentWidget()
+    assert isinstance(shown, RunsPage)
+    qtbot.waitUntil(lambda: shown.filtered.rowCount() == 2)
+    return shown
+
+
+def cells(page: RunsPage, row: int) -> list[str]:
+    return [str(page.filtered.index(row, column).data()) for column in range(page.filtered.columnCount())]
+
+
+def test_the_newest_run_comes_first_with_all_there_is_to_know(page: RunsPage) -> None:
+    first = cells(page, 0)
+    assert first[:5] == ["20260102-second", "Starter model", "letters.csv", "Finished", "0.400"]
+    assert first[6] == "2 min"
+    assert first[7].endswith("KB")
+
+
+def test_search_narrows_and_columns_sort(page: RunsPage) -> None:
+    page.search.setText("FIRST")
+    assert page.filtered.rowCount() == 1
+    page.search.clear()
+    page.table.sortByColumn(4, page.table.horizontalHeader().sortIndicatorOrder())
+    assert {cells(page, row)[4] for row in range(2)} == {"0.400", "0.900"}
+    page.filtered.sort(4)
+    assert cells(page, 0)[4] == "0.400"
+
+
+def test_a_run_opens_on_the_teach_page(page: RunsPage, session: Session, qtbot: QtBot) -> None:
+    page.table.selectRow(1)
+    page.open_button.click()
+    assert session.run is not None and session.run.path.name == "20260101-first"
+    qtbot.waitUntil(lambda: isinstance(session.state.ending, Finished))
+
+
+def test_its_settings_can_be_used_again(page: RunsPage, session: Session) -> None:
+    page.table.selectRow(0)
+    page.copy_button.click()
+    assert session.recipe.method.rank == 8
+    assert session.run is None
+
+
+def test_deleting_asks_first_and_says_what_it_frees(page: RunsPage, project: Project, qtbot: QtBot) -> None:
+    page.table.selectRow(1)
+    page.delete_button.click()
+    assert page.question is not None
+    assert "20260101-first and everything it learned will be gone. This frees" in words_on(page.question)
+    page.question.cancel_button.click()
+    assert len(project.runs()) == 2
+    page.delete_button.click()
+    page.question.buttons[0].click()
+    qtbot.waitUntil(lambda: page.filtered.rowCount() == 1)
+    assert [run.path.name for run in project.runs()] == ["20260102-second"]
+    assert not list(project.runs_folder.glob(".deleted-*"))
+
+
+def test_a_run_that_is_going_on_is_not_deleted(project: Project) -> None:
+    run = made(project, "20260103-third", 0.5)
+    with run.writer(), pytest.raises(ProblemError) as caught:
+        delete_run(run)
+    assert caught.value.problem.code == "run.delete_running"
+    assert Path(run.path).is_dir()
+
+
+def test_without_runs_it_says_so(session: Session, open_window: Opener, qtbot: QtBot) -> None:
+    window = open_window(session)
+    window.open_page("runs")
+    page = window.stack.currentWidget()
+    assert isinstance(page, RunsPage)
+    qtbot.waitUntil(lambda: page.stack.currentWidget() is page.empty)
+    page.empty.button.click()
+    assert window.page_name == "teach"

@@ -1,0 +1,200 @@
+"""The Check page over a child process that answers as it was told to, and over checks of earlier days."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtWidgets import QLabel
+from pytestqt.qtbot import QtBot
+
+from studio.core.events import Answered, Checked, Failed, Finished, ProcessStarted
+from studio.core.jobs import Check
+from studio.core.problems import Problem
+from studio.core.recipe.recipe import Recipe, with_values
+from studio.core.run_folder import RunFolder
+from studio.dataset.samples import sample
+from studio.runs.project import Project, create_project
+from studio.ui.state.app_state import Session
+from studio.ui.test.page import CheckPage
+from tests.ui.finished_run import opened, stand_in_interpreter, taught_run
+
+
+@pytest.fixture
+def project(home: Path) -> Project:
+    made = create_project("Support")
+    made.save_recipe(with_values(Recipe(), {"data.path": str(sample("en"))}))
+    return made
+
+
+@pytest.fixture(autouse=True)
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", stand_in_interpreter(tmp_path))
+
+
+@pytest.fixture
+def run(project: Project) -> RunFolder:
+    return taught_run(project, project.load_recipe())
+
+
+@pytest.fixture
+def session(project: Project, run: RunFolder, qtbot: QtBot) -> Iterator[Session]:
+    with opened(project) as made:
+        qtbot.waitUntil(lambda: bool(made.state.checkpoints) and not made.is_training(), timeout=10_000)
+        yield made
+
+
+def shown(session: Session, qtbot: QtBot) -> CheckPage:
+    page = CheckPage(session)
+    qtbot.addWidget(page)
+    page.resize(1000, 700)
+    page.show()
+    return page
+
+
+def words_of(page: CheckPage) -> str:
+    assert page.banner is not None
+    return "\n".join(label.text() for label in page.banner.findChildren(QLabel))
+
+
+def test_without_a_taught_model_the_page_says_what_is_missing(home: Path, qtbot: QtBot) -> None:
+    with opened(create_project("Empty")) as session:
+        page = shown(session, qtbot)
+        assert page.missing is not None
+        assert page.primary is not None and not page.primary.isVisible()
+        with qtbot.waitSignal(page.step_requested) as asked:
+            page.missing.button.click()
+        assert asked.args == ["data"]
+
+
+def test_a_run_that_set_nothing_aside_sends_back_to_teach(project: Project, qtbot: QtBot) -> None:
+    taught_run(project, project.load_recipe(), held_out=0)
+    with opened(project) as session:
+        qtbot.waitUntil(lambda: bool(session.state.checkpoints) and not session.is_training(), timeout=10_000)
+        page = shown(session, qtbot)
+        assert page.missing is not None
+        with qtbot.waitSignal(page.step_requested) as asked:
+            page.missing.button.click()
+        assert asked.args == ["teach"]
+
+
+def test_checking_ends_with_a_verdict_and_exact_counts(session: Session, qtbot: QtBot) -> None:
+    page = shown(session, qtbot)
+    assert "16 examples" in page.invitation_words.text()
+    page.start.click()
+    assert page.progress.isVisible()
+    assert not page.start.isEnabled()
+    qtbot.waitUntil(lambda: page.banner is not None, timeout=20_000)
+    assert page.banner is not None
+    assert page.banner.outcome == "better"
+    assert page.banner.word.text() == "Better"
+    words = words_of(page)
+    assert "0 of 16" in words and "12 of 16" in words
+    assert "2.50" in words and "0.25" in words
+    assert not page.progress.isVisible()
+    assert page.start.text() == "Check again" and page.start.isEnabled()
+
+
+def test_answers_stand_worst_first_and_can_be_filtered(session: Session, qtbot: QtBot) -> None:
+    page = shown(session, qtbot)
+    page.start.click()
+    qtbot.waitUntil(lambda: page.banner is not None, timeout=20_000)
+    answers = page.comparison.shown()
+    assert len(answers) == 16
+    right = [bool(a.after and a.after.exact) for a in answers]
+    assert right == sorted(right)
+    page.comparison.filter.setCurrentIndex(page.comparison.filter.findData("wrong"))
+    assert [a.index for a in page.comparison.shown()] == [3, 7, 11, 15]
+    page.comparison.filter.setCurrentIndex(page.comparison.filter.findData("changed"))
+    assert len(page.comparison.shown()) == 16
+
+
+def test_a_check_can_be_cancelled_and_started_again(
+    session: Session, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_PAUSE", "0.3")
+    page = shown(session, qtbot)
+    page.start.click()
+    qtbot.waitUntil(lambda: len(page.job.state.answers) > 0, timeout=20_000)
+    page.progress.stop.click()
+    qtbot.waitUntil(lambda: not page.job.is_running(), timeout=20_000)
+    assert page.banner is None
+    assert not page.problems()
+    assert page.start.isEnabled()
+
+
+def test_what_keeps_a_check_from_working_is_a_card_with_a_way_on(
+    session: Session, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_FAILS", "1")
+    page = shown(session, qtbot)
+    page.start.click()
+    qtbot.waitUntil(lambda: bool(page.problems()), timeout=20_000)
+    assert page.problems()[0].code == "stand_in.broken"
+    assert page.start.isEnabled()
+
+
+def test_an_earlier_check_is_there_when_the_page_opens(project: Project, run: RunFolder, qtbot: QtBot) -> None:
+    write_check(run, right=2)
+    with opened(project) as session:
+        qtbot.waitUntil(lambda: bool(session.state.checkpoints) and not session.is_training(), timeout=10_000)
+        page = shown(session, qtbot)
+        qtbot.waitUntil(lambda: page.banner is not None, timeout=10_000)
+        assert "2 of 3" in words_of(page)
+        assert page.start.text() == "Check again"
+
+
+def test_a_stopped_check_does_not_hide_the_verdict_before_it(project: Project, run: RunFolder, qtbot: QtBot) -> None:
+    write_check(run, right=3)
+    stopped = run.job("check")
+    stopped.path.mkdir(parents=True)
+    with stopped.writer() as writer:
+        writer.write(ProcessStarted(job="check", pid=1, started=0.0, boot_id=""))
+    with opened(project) as session:
+        qtbot.waitUntil(lambda: bool(session.state.checkpoints) and not session.is_training(), timeout=10_000)
+        page = shown(session, qtbot)
+        qtbot.waitUntil(lambda: page.banner is not None and not page.job.is_running(), timeout=10_000)
+        assert "3 of 3" in words_of(page)
+
+
+def test_a_check_that_failed_on_another_day_is_no_news(project: Project, run: RunFolder, qtbot: QtBot) -> None:
+    failed = run.job("check")
+    failed.path.mkdir(parents=True)
+    with failed.writer() as writer:
+        writer.write(ProcessStarted(job="check", pid=1, started=0.0, boot_id=""))
+        writer.write(Failed(problem=Problem(code="check.old", what="It didn't work last week.")))
+    with opened(project) as session:
+        page = shown(session, qtbot)
+        qtbot.waitUntil(lambda: session.job("check").state.ending is not None, timeout=10_000)
+        qtbot.waitUntil(lambda: page.start.isEnabled(), timeout=10_000)
+        assert not page.problems()
+
+
+def write_check(run: RunFolder, right: int) -> None:
+    """A complete check of three examples, as its process would have left it."""
+    from studio.core.jobs import write_job
+
+    folder = run.job("check")
+    write_job(folder, Check(run=run.path))
+    with folder.writer() as writer:
+        writer.write(ProcessStarted(job="check", pid=1, started=0.0, boot_id=""))
+        for index in range(3):
+            for side in ("before", "after"):
+                exact = side == "after" and index < right
+                writer.write(
+                    Answered(
+                        index=index,
+                        side="after" if side == "after" else "before",
+                        question=f"Question {index}?",
+                        wanted="Yes.",
+                        answer="Yes." if exact else "No.",
+                        exact=exact,
+                    )
+                )
+        checked = Checked(
+            examples=3, exact_before=0, exact_after=right, loss_before=2.0, loss_after=1.0, won=right, lost=0
+        )
+        writer.write(checked)
+        writer.write(Finished())

@@ -1,0 +1,263 @@
+"""The window: pages by mouse and keyboard, the rail in words, closing while teaching, language and theme live."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QPushButton, QWidget
+from pytestqt.qtbot import QtBot
+
+from studio.core.problems import Problem, Remedy
+from studio.core.run_folder import RunFolder
+from studio.runs.follow import standing
+from studio.runs.project import projects
+from studio.ui.controls.page import PageFrame
+from studio.ui.design import language, theme
+from studio.ui.main_window import PAGES, MainWindow
+from studio.ui.settings.page import SettingsPage
+from studio.ui.state import preferences
+from studio.ui.state.app_state import Session
+from studio.ui.train.page import TeachPage
+
+Opener = Callable[[Session], MainWindow]
+
+
+def words_on(widget: QWidget) -> str:
+    """All text of labels and buttons that can be seen."""
+    seen: list[QLabel | QPushButton] = [*widget.findChildren(QLabel), *widget.findChildren(QPushButton)]
+    return "\n".join(w.text() for w in seen if w.isVisibleTo(widget))
+
+
+def going(session: Session, qtbot: QtBot) -> RunFolder:
+    session.start_training()
+    qtbot.waitUntil(lambda: session.state.last is not None, timeout=10_000)
+    assert session.run is not None
+    return session.run
+
+
+def test_every_page_opens_at_any_time_and_has_one_primary_button_at_most(session: Session, open_window: Opener) -> None:
+    window = open_window(session)
+    for name in PAGES:
+        window.rail.buttons[name].click()
+        page = window.stack.currentWidget()
+        assert page is not None
+        primary = [
+            b
+            for b in page.findChildren(QPushButton)
+            if b.property("kind") == "primary" and b.isVisibleTo(page) and b.text()
+        ]
+        assert len(primary) <= 1, (name, [b.text() for b in primary])
+        assert window.rail.buttons[name].isChecked()
+
+
+def test_steps_open_with_the_keyboard(session: Session, open_window: Opener, qtbot: QtBot) -> None:
+    window = open_window(session)
+    with qtbot.waitActive(window):
+        window.activateWindow()
+    for number, name in enumerate(PAGES[:6], 1):
+        QTest.keyClick(window, getattr(Qt.Key, f"Key_{number}"), Qt.KeyboardModifier.ControlModifier)
+        qtbot.waitUntil(lambda name=name: window.page_name == name)  # type: ignore[misc]
+
+
+def test_a_step_that_was_asked_for_takes_the_keyboard(session: Session, open_window: Opener, qtbot: QtBot) -> None:
+    window = open_window(session)
+    with qtbot.waitActive(window):
+        window.activateWindow()
+    window.go_to("export")
+    page = window.stack.currentWidget()
+    assert isinstance(page, PageFrame)
+    assert page.missing is not None
+    assert page.missing.button.hasFocus()
+    window.go_to("chat")
+    assert not page.missing.button.hasFocus()
+    focused = QApplication.focusWidget()
+    chat = window.stack.currentWidget()
+    assert focused is not None
+    assert chat is not None
+    assert chat.isAncestorOf(focused)
+
+
+def test_every_control_on_every_page_has_a_name_for_those_who_hear_it(session: Session, open_window: Opener) -> None:
+    window = open_window(session)
+    for name in PAGES:
+        window.open_page(name)
+        for widget in window.findChildren(QWidget):
+            takes_keys = widget.focusPolicy() & Qt.FocusPolicy.TabFocus and widget.isVisible()
+            if not takes_keys or widget.objectName().startswith("qt_") or widget.focusProxy() is not None:
+                continue
+            text = getattr(widget, "text", None)
+            said = widget.accessibleName() or (text() if callable(text) else "")
+            assert said, f"{name}: {widget} has no name"
+
+
+def test_the_rail_says_in_words_where_each_step_stands(
+    session: Session, ready_session: Session, open_window: Opener, qtbot: QtBot
+) -> None:
+    empty = open_window(session)
+    assert empty.rail.buttons["data"].accessibleName() == "Data: Start here, ready"
+    assert empty.rail.buttons["teach"].accessibleName() == "Teach: After the data, not yet"
+    assert empty.rail.buttons["check"].accessibleName() == "Check: After teaching, not yet"
+    full = open_window(ready_session)
+    assert full.rail.buttons["data"].accessibleName() == "Data: 40 examples, done"
+    assert full.rail.buttons["teach"].accessibleName() == "Teach: Ready, ready"
+    going(ready_session, qtbot)
+    qtbot.waitUntil(lambda: "left, under way" in full.rail.buttons["teach"].accessibleName())
+    ready_session.stop_training()
+    qtbot.waitUntil(lambda: full.rail.buttons["teach"].accessibleName() == "Teach: Stopped, kept, done")
+    assert full.rail.buttons["check"].accessibleName() == "Check: Ready, ready"
+
+
+def test_closing_while_teaching_asks_and_can_leave_the_run_going(
+    ready_session: Session, open_window: Opener, qtbot: QtBot
+) -> None:
+    window = open_window(ready_session)
+    run = going(ready_session, qtbot)
+    window.close()
+    assert window.isVisible()
+    assert window.question is not None
+    QTest.keyClick(window.question, Qt.Key.Key_Escape)
+    assert window.isVisible() and ready_session.is_training()
+    window.close()
+    leave = window.question.buttons[0]
+    assert leave.text() == "Leave it running and close"
+    leave.click()
+    assert not window.isVisible()
+    qtbot.wait(200)
+    assert standing(run) == "running"
+
+
+def test_closing_while_teaching_can_stop_and_keep(ready_session: Session, open_window: Opener, qtbot: QtBot) -> None:
+    window = open_window(ready_session)
+    run = going(ready_session, qtbot)
+    window.close()
+    assert window.question is not None
+    assert window.question.buttons[1].text() == "Stop, keep what was learned, and close"
+    window.question.buttons[1].click()
+    assert not window.isVisible()
+    qtbot.waitUntil(lambda: standing(run) == "ended", timeout=10_000)
+    assert run.state().checkpoints
+
+
+def test_closing_in_the_moment_of_starting_still_starts_the_run(
+    ready_session: Session, open_window: Opener, qtbot: QtBot
+) -> None:
+    window = open_window(ready_session)
+    ready_session.start_training()
+    window.close()
+    assert window.question is not None
+    window.question.buttons[0].click()
+    qtbot.waitUntil(lambda: not window.isVisible(), timeout=10_000)
+    (run,) = ready_session.project.runs()
+    qtbot.waitUntil(lambda: standing(run) == "running", timeout=10_000)
+
+
+def test_without_a_run_the_window_closes_at_once(session: Session, open_window: Opener) -> None:
+    window = open_window(session)
+    window.close()
+    assert not window.isVisible()
+
+
+def test_the_language_changes_live_and_back(session: Session, open_window: Opener, qtbot: QtBot) -> None:
+    window = open_window(session)
+    window.open_page("settings")
+    page = window.stack.currentWidget()
+    assert isinstance(page, SettingsPage)
+    choose(page.language, 1)
+    qtbot.waitUntil(lambda: window.stack.currentWidget() is not page)
+    assert language.current() == "ko"
+    assert window.rail.buttons["settings"].text() == "설정"
+    again = window.stack.currentWidget()
+    assert isinstance(again, SettingsPage)
+    assert again.title.text() == "설정"
+    assert preferences.language() == "ko"
+    choose(again.language, 0)
+    qtbot.waitUntil(lambda: window.rail.buttons["settings"].text() == "Settings")
+
+
+def test_the_theme_changes_live_and_the_run_stays_on_show(
+    ready_session: Session, open_window: Opener, qtbot: QtBot
+) -> None:
+    window = open_window(ready_session)
+    going(ready_session, qtbot)
+    window.open_page("settings")
+    page = window.stack.currentWidget()
+    assert isinstance(page, SettingsPage)
+    choose(page.theme, 2)
+    qtbot.waitUntil(lambda: theme.colours().name == "dark" and window.stack.currentWidget() is not page)
+    assert QApplication.palette().window().color().name().upper() == theme.DARK.window
+    window.open_page("teach")
+    teach = window.stack.currentWidget()
+    assert isinstance(teach, TeachPage)
+    assert teach.title.text() == "Teaching"
+    count = len(ready_session.state.losses)
+    qtbot.waitUntil(lambda: len(ready_session.state.losses) > count)
+
+
+def choose(box: QComboBox, position: int) -> None:
+    box.setCurrentIndex(position)
+    box.activated.emit(position)
+
+
+def test_a_project_is_made_renamed_and_opened_again(session: Session, open_window: Opener) -> None:
+    window = open_window(session)
+    first = session.project
+    window.ask_new_project()
+    answer(window, "Letters")
+    assert session.project.name == "Letters"
+    assert "Letters" in window.windowTitle()
+    window.ask_rename()
+    answer(window, "Letters & cards")
+    assert session.project.name == "Letters & cards"
+    window.rail.menu_requested.emit()
+    names = [action.text() for action in window.rail.project_menu.actions()]
+    assert names == ["New project", "Rename", "", "Support replies"]
+    window.rail.project_menu.actions()[3].trigger()
+    assert session.project == first
+    assert {p.name for p in projects()} == {"Support replies", "Letters & cards"}
+
+
+def answer(window: MainWindow, text: str) -> None:
+    assert window.question is not None and window.question.field is not None
+    window.question.field.setText(text)
+    QTest.keyClick(window.question.field, Qt.Key.Key_Return)
+
+
+def test_a_question_keeps_the_keyboard_to_itself(session: Session, open_window: Opener) -> None:
+    window = open_window(session)
+    window.ask_rename()
+    question = window.question
+    assert question is not None
+    for _ in range(5):
+        QTest.keyClick(window.focusWidget() or question, Qt.Key.Key_Tab)
+        focused = window.focusWidget()
+        assert focused is not None and question.isAncestorOf(focused)
+    question.close_question()
+
+
+@pytest.mark.parametrize(
+    ("remedy", "page"),
+    [(Remedy.choose_file, "data"), (Remedy.choose_columns, "data"), (Remedy.choose_model, "teach")],
+)
+def test_a_problem_shows_on_the_page_with_a_button_that_leads_on(
+    session: Session, open_window: Opener, qtbot: QtBot, remedy: Remedy, page: str
+) -> None:
+    window = open_window(session)
+    window.open_page("settings")
+    problem = Problem(code="x", what="Something {thing}.", values={"thing": "happened"}, remedy=remedy)
+    session.problem_raised.emit(problem)
+    shown = window.stack.currentWidget()
+    assert isinstance(shown, PageFrame)
+    qtbot.waitUntil(lambda: "Something happened." in words_on(shown))
+    card = shown._cards[0]
+    assert card.remedy_button is not None
+    card.remedy_button.click()
+    assert window.page_name == page
+
+
+def test_markup_in_a_name_is_shown_and_not_obeyed(session: Session, open_window: Opener) -> None:
+    session.rename_project("<b>bold</b> & more")
+    window = open_window(session)
+    assert "<b>bold" in window.rail.project.text()
