@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "settings.md"
 sys.path.insert(0, str(ROOT))
 
-from studio.core.recipe.data_choice import Roles  # noqa: E402 - found through the line above
-from studio.core.recipe.recipe import Declared, declared  # noqa: E402 - found through the line above
+from studio.core.recipe.data_choice import ColumnMapping  # noqa: E402 - found through the line above
+from studio.core.recipe.recipe import SettingSpec, setting_specs  # noqa: E402 - found through the line above
 
 GROUPS = {
     "": "The run",
@@ -37,7 +37,7 @@ def page() -> str:
         "chooses from your data and this machine, and shows what it chose. An unknown name is refused, with the",
         "nearest right one. On the command line every name is a flag: `--training.passes 3`.",
     ]
-    for group, settings in groupby(declared(), key=lambda d: d.group):
+    for group, settings in groupby(setting_specs(), key=lambda d: d.group):
         lines += [
             "",
             f"## {GROUPS[group]}",
@@ -47,18 +47,18 @@ def page() -> str:
         ]
         lines += [_row(setting) for setting in settings]
         if group == "data":
-            names = ", ".join(f"`data.roles.{name}`" for name in Roles.model_fields)
-            lines += ["", f"Which column plays which part: {names}. {(Roles.__doc__ or '').partition('. ')[2]}"]
+            names = ", ".join(f"`data.roles.{name}`" for name in ColumnMapping.model_fields)
+            lines += ["", f"Which column plays which part: {names}. {(ColumnMapping.__doc__ or '').partition('. ')[2]}"]
     return "\n".join(lines) + "\n"
 
 
-def _row(about: Declared) -> str:
+def _row(about: SettingSpec) -> str:
     term = f" ({about.setting.term})" if about.setting.term else ""
     name = f"**{about.setting.label}**{term}<br>{about.setting.help}"
     return f"| {name} | `{about.key}` | {_takes(about)} | {_default(about)} | {LEVELS[about.setting.level]} |"
 
 
-def _takes(about: Declared) -> str:
+def _takes(about: SettingSpec) -> str:
     words = {value: label for label, value in about.setting.named}
     if about.choices:
         return "<br>".join(f"`{c}`: {words[c]}" if c in words else f"`{c}`" for c in about.choices)
@@ -78,7 +78,7 @@ def _number(value: float) -> str:
     return str(int(value)) if value == int(value) else f"{value:g}"
 
 
-def _default(about: Declared) -> str:
+def _default(about: SettingSpec) -> str:
     if about.automatic and about.default is None:
         return "automatic"
     if about.default == "":
@@ -89,7 +89,7 @@ def _default(about: Declared) -> str:
 
 def main() -> int:
     PAGE.write_text(page(), encoding="utf-8")
-    print(f"{PAGE.relative_to(ROOT)}: {len(declared())} settings")
+    print(f"{PAGE.relative_to(ROOT)}: {len(setting_specs())} settings")
     return 0
 
 

@@ -71,7 +71,7 @@ class Studio:
         from studio.ui import app
         from studio.ui.main_window import MainWindow
         from studio.ui.state import preferences
-        from studio.ui.state.app_state import Session
+        from studio.ui.state.app_state import AppState
 
         preferences.set_language("en")
         preferences.set_theme("light")
@@ -79,7 +79,7 @@ class Studio:
         self.app: QApplication = app.make_application(["studio"])
         project = next(p for p in projects() if any(run.jobs("check") for run in p.runs()))
         self.run = next(run for run in project.runs() if run.jobs("check"))
-        self.session = Session(project)
+        self.session = AppState(project)
         self.window = MainWindow(self.session)
         self.window.resize(1240, 820)
         self.window.show()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from studio.core.problems import problem
 from studio.core.recipe.model_choice import ModelChoice, Source
-from studio.core.recipe.recipe import Recipe, declared, load, with_values
+from studio.core.recipe.recipe import Recipe, load, setting_specs, with_values
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.runs.project import Project, create_project, projects
@@ -67,7 +67,7 @@ def chosen_model(word: str) -> ModelChoice:
 def with_flags(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
     """`recipe` with every `--section.setting VALUE` applied; "automatic" clears one."""
     given: dict[str, object] = {}
-    for one in declared():
+    for one in setting_specs():
         value = getattr(arguments, f"setting:{one.key}", None)
         if value is not None:
             given[one.key] = None if one.automatic and value.lower() in ("automatic", "auto") else value

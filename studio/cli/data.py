@@ -11,17 +11,17 @@ from studio.cli.following import require_data, require_model
 from studio.cli.preparing import Prepared, chosen_data, prepared
 from studio.cli.printing import Json, print_json, print_table
 from studio.core.problems import problem
-from studio.core.recipe.data_choice import Repair
+from studio.core.recipe.data_choice import Fix
 from studio.core.recipe.recipe import Recipe
 from studio.core.translatable import N_
-from studio.dataset.export import write_out
-from studio.dataset.quality.fixes import REPAIRS, Step
+from studio.dataset.export import export_examples
+from studio.dataset.quality.fixes import FIXES, Step
 from studio.dataset.quality.report import Finding
 from studio.dataset.store import open_table_at
 from studio.dataset.table import Table
 from studio.models.base_model import locate
 from studio.tokenization.encoding import Encoded, Piece
-from studio.worker.client import Desk
+from studio.worker.client import WorkerClient
 from studio.worker.protocol import ExampleRead, Opened, OpenTable, Reader, ReadExample
 
 NAMED_ROWS = 12
@@ -31,7 +31,7 @@ def show(arguments: argparse.Namespace) -> int:
     """Exit code 0 when the file can be used as it is, 1 when the roles of its columns must be chosen first."""
     choice = chosen_data(arguments)
     require_data(choice, quiet=arguments.json)
-    with Desk() as desk:
+    with WorkerClient() as desk:
         opened = desk.ask(OpenTable(choice=choice), Opened)
         table = open_table_at(opened.table)
     unsure = opened.problem
@@ -64,7 +64,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 def check(arguments: argparse.Namespace) -> int:
     """What the doctor says. 0 whatever he finds; a file that can't be used raises, which is exit code 2."""
-    with Desk() as desk:
+    with WorkerClient() as desk:
         data = prepared(Recipe(data=chosen_data(arguments)), desk, quiet=arguments.json)
     if arguments.json:
         print_json(as_json(data))
@@ -93,12 +93,12 @@ def repair(arguments: argparse.Namespace) -> int:
     """Apply repairs and write the examples to a new file; the original is never touched."""
     choice = chosen_data(arguments)
     out = Path(arguments.out).expanduser()
-    with Desk() as desk:
+    with WorkerClient() as desk:
         before = prepared(Recipe(data=choice), desk, quiet=arguments.json)
-        steps = [Repair(do=_repair_for(code, before.report.findings)) for code in arguments.do]
+        steps = [Fix(do=_repair_for(code, before.report.findings)) for code in arguments.do]
         fixed = choice.model_copy(update={"roles": before.recipe.data.roles, "repairs": tuple(steps)})
         after = prepared(Recipe(data=fixed), desk, quiet=arguments.json)
-    escaped = write_out(after.made, out)
+    escaped = export_examples(after.made, out)
     if arguments.json:
         print_json(
             {
@@ -125,7 +125,7 @@ def read(arguments: argparse.Namespace) -> int:
     """One example exactly as the trainer hands it to the model."""
     model = chosen_model(arguments.model)
     require_model(model, quiet=arguments.json)
-    with Desk() as desk:
+    with WorkerClient() as desk:
         data = prepared(Recipe(data=chosen_data(arguments)), desk, quiet=arguments.json)
         number = arguments.example
         if not 1 <= number <= len(data.made):
@@ -238,7 +238,7 @@ def _part(encoded: Encoded, pieces: tuple[Piece, ...], limit: int) -> dict[str, 
 
 def _repair_for(code: str, findings: tuple[Finding, ...]) -> str:
     """A repair by its own name, or the recommended one for a finding's code."""
-    if code in REPAIRS:
+    if code in FIXES:
         return code
     for finding in findings:
         if finding.code == code and finding.repairs:
@@ -249,7 +249,7 @@ def _repair_for(code: str, findings: tuple[Finding, ...]) -> str:
         N_("The doctor names what can be repaired; the repairs are: {repairs}."),
         N_("Look with `studio data check` first."),
         name=code,
-        repairs=", ".join(REPAIRS),
+        repairs=", ".join(FIXES),
     )
 
 

@@ -18,19 +18,19 @@ from studio.cli.printing import Json, print_json, print_table
 from studio.core import paths
 from studio.core.jobs import Trace, TracedWork
 from studio.core.problems import problem
-from studio.core.recipe.defaults import Facts
+from studio.core.recipe.defaults import DefaultsContext
 from studio.core.recipe.model_choice import ModelChoice, Source
 from studio.core.recipe.recipe import load
 from studio.core.translatable import N_, fill
 from studio.hardware.gauge import Gauge
-from studio.memory.available import Usable, usable_now, usable_of
+from studio.memory.available import AvailableMemory, available_now, available_of
 from studio.memory.calibration import past, recall, seconds_per_token
 from studio.memory.estimate import Estimate, with_parts
 from studio.memory.fit import GIB, SOURCES, Fit, disk_needed
 from studio.memory.fit import Source as Answer
 from studio.memory.fit import fit as judge
 from studio.memory.model_by_card import CARDS, METHOD_WORDS, Row, table
-from studio.memory.reduction import Case, Change, faster, remedies
+from studio.memory.reduction import RecipeChange, Scenario, faster, reductions
 from studio.memory.workload import Workload, workload_of
 from studio.models.base_model import hub_folder
 from studio.models.catalogue import catalogue, named
@@ -58,20 +58,20 @@ def fit(arguments: argparse.Namespace) -> int:
     recipe = absolute_data(with_flags(load(path), arguments), path.absolute().parent)
     shape, place = model_shape(recipe.model)
     usable = _usable(arguments)
-    facts = Facts(parameters=shape.parameters, cuda=usable.device == "cuda", windows=sys.platform == "win32")
+    facts = DefaultsContext(parameters=shape.parameters, cuda=usable.device == "cuda", windows=sys.platform == "win32")
     # A card's own overhead is the same for every model; a processor's isn't, where the program itself counts too.
     measured = [run for run in recall() if usable.device == "cuda" or run.parameters == shape.parameters]
     alike = (usable.card, recipe.method.kind, shape.family)
     history = past(measured, *alike)
     speed = seconds_per_token(measured, *alike, shape.parameters)
-    case = Case(shape, recipe, facts, usable, getattr(arguments, "longest", None), None, history)
+    case = Scenario(shape, recipe, facts, usable, getattr(arguments, "longest", None), None, history)
     work = workload_of(recipe, facts, case.longest)
     estimate = case.estimate
     source: Answer = "calculated"
     if arguments.trace:
         estimate, source = _traced(place, work, estimate, quiet=arguments.json), "traced"
     answer = _judged(case, estimate, source)
-    plan = remedies(case, catalogue() if recipe.model.source is not Source.folder else ())
+    plan = reductions(case, catalogue() if recipe.model.source is not Source.folder else ())
     advice = plan.together if answer.verdict in ("no", "tight") else faster(case)
     if arguments.json:
         print_json({**_as_json(answer, estimate, advice, plan.result), "seconds_per_token": speed})
@@ -120,17 +120,17 @@ def memory_amount(text: str) -> int:
     return amount
 
 
-def _usable(arguments: argparse.Namespace) -> Usable:
+def _usable(arguments: argparse.Namespace) -> AvailableMemory:
     if arguments.gpu_memory:
-        return usable_of(memory_amount(arguments.gpu_memory))
+        return available_of(memory_amount(arguments.gpu_memory))
     gauge = Gauge()
     try:
-        return usable_now(gauge.read(), windows=sys.platform == "win32")
+        return available_now(gauge.read(), windows=sys.platform == "win32")
     finally:
         gauge.close()
 
 
-def _judged(case: Case, estimate: Estimate, source: Answer) -> Fit:
+def _judged(case: Scenario, estimate: Estimate, source: Answer) -> Fit:
     home = paths.home()
     beside = home if home.exists() else next(parent for parent in home.parents if parent.exists())
     disk, free = disk_needed(estimate), shutil.disk_usage(beside).free
@@ -155,7 +155,7 @@ def _traced(place: Path | None, work: Workload, estimate: Estimate, *, quiet: bo
     return with_parts(found.parts, work, estimate.trainable, found.paged, found.reserved)
 
 
-def _as_json(answer: Fit, estimate: Estimate, advice: tuple[Change, ...], after: Fit) -> Mapping[str, Json]:
+def _as_json(answer: Fit, estimate: Estimate, advice: tuple[RecipeChange, ...], after: Fit) -> Mapping[str, Json]:
     return {
         "verdict": answer.verdict,
         "needed": answer.needed,
@@ -187,7 +187,7 @@ def _as_json(answer: Fit, estimate: Estimate, advice: tuple[Change, ...], after:
 
 
 def _print(
-    answer: Fit, estimate: Estimate, work: Workload, speed: float | None, advice: tuple[Change, ...], after: Fit
+    answer: Fit, estimate: Estimate, work: Workload, speed: float | None, advice: tuple[RecipeChange, ...], after: Fit
 ) -> None:
     print(f"{answer.word} ({SOURCES[answer.source]})")
     for sentence in answer.why:

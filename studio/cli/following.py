@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from studio.cli.printing import Progress
-from studio.core.events import Died, Failed
+from studio.core.events import Crashed, Failed
 from studio.core.jobs import Job
 from studio.core.problems import ProblemError
 from studio.core.recipe.data_choice import DataChoice
@@ -46,7 +46,7 @@ def follow_to_the_end(folder: JobFolder, process: JobProcess, *, quiet: bool = F
                 batches = follow(folder, process)
                 state = RunState()
                 progress = Progress(quiet=True)
-    if isinstance(state.ending, Failed | Died):
+    if isinstance(state.ending, Failed | Crashed):
         raise ProblemError(state.ending.problem)
     return state
 

@@ -17,14 +17,14 @@ from studio.core.events import (
     Ask,
     ChatReady,
     Checked,
-    Died,
+    Crashed,
     Event,
     Exported,
     Failed,
     Side,
     Stop,
 )
-from studio.core.jobs import Chat, Check, Merge
+from studio.core.jobs import Chat, Exam, Merge
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.run_folder import JobFolder, RunFolder
 from studio.core.translatable import N_
@@ -64,7 +64,7 @@ def run_check(run: RunFolder, *, quiet: bool) -> Checked:
     """Compare base and taught model on the examples set aside. Raises ProblemError."""
     require_save_point(run)
     folder = run.job("check")
-    state = follow_to_the_end(folder, start_job(folder, Check(run=run.path)), quiet=quiet)
+    state = follow_to_the_end(folder, start_job(folder, Exam(run=run.path)), quiet=quiet)
     if state.checked is None:
         raise problem("check.stopped", N_("The check was stopped before it was done."), fix=N_("Start it again."))
     return state.checked
@@ -176,5 +176,5 @@ def _print_reply(folder: JobFolder, process: JobProcess, ask: str, *, quiet: boo
 
 
 def _raise_if_failed(event: Event) -> None:
-    if isinstance(event, Failed | Died):
+    if isinstance(event, Failed | Crashed):
         raise ProblemError(event.problem)

@@ -6,7 +6,7 @@ import argparse
 
 from studio import __version__
 from studio.cli import data, fit, jobs, machine, training
-from studio.core.recipe.recipe import declared
+from studio.core.recipe.recipe import setting_specs
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     _add_data(verb)
     verb.add_argument("--model", default="starter", help="starter, a model's folder or a Hub name (default starter)")
     verb.add_argument("--example", type=int, default=1, metavar="N", help="which one, counted from 1 (default 1)")
-    settings = {one.key: one for one in declared()}
+    settings = {one.key: one for one in setting_specs()}
     length = settings["training.max_length"].default
     verb.add_argument("--max-length", type=int, default=length, help=f"where it is cut, in tokens (default {length})")
     for flag, key in (("--learn-from", "training.learn_from"), ("--too-long", "data.too_long")):
@@ -134,7 +134,7 @@ def _add_data(verb: argparse.ArgumentParser) -> None:
 
 def _add_settings(verb: argparse.ArgumentParser) -> None:
     group = verb.add_argument_group("settings (each replaces what the recipe says)")
-    for one in declared():
+    for one in setting_specs():
         kind = " | ".join(one.choices) if one.choices else one.kind.__name__
         group.add_argument(
             f"--{one.key}",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from studio.cli.following import require_data
 from studio.core.problems import ProblemError, problem
-from studio.core.recipe.data_choice import DataChoice, Roles
+from studio.core.recipe.data_choice import ColumnMapping, DataChoice
 from studio.core.recipe.recipe import Recipe, parse
 from studio.core.translatable import N_, Sentence
 from studio.dataset.quality.fixes import Step
@@ -17,7 +17,7 @@ from studio.dataset.quality.report import Report
 from studio.dataset.store import StoredExamples
 from studio.dataset.table import Table
 from studio.runs.prepare import AtWork, ExamplesMade, Said, TableRead, prepare
-from studio.worker.client import Desk
+from studio.worker.client import WorkerClient
 
 SEVERAL = ("options",)
 
@@ -35,7 +35,7 @@ class Prepared:
     report: Report
 
 
-def prepared(recipe: Recipe, desk: Desk, *, quiet: bool) -> Prepared:
+def prepared(recipe: Recipe, desk: WorkerClient, *, quiet: bool) -> Prepared:
     """Read and examine the data of a recipe, fetched from the Hub where it has to be. Raises `ProblemError`."""
     require_data(recipe.data, quiet=quiet)
     tables: list[TableRead] = []
@@ -93,14 +93,14 @@ def _roles(given: list[str]) -> dict[str, object]:
     roles: dict[str, object] = {}
     for one in given:
         part, _, column = one.partition("=")
-        if part not in Roles.model_fields or not column:
+        if part not in ColumnMapping.model_fields or not column:
             raise problem(
                 "data.unknown_role",
                 N_("{given} doesn't say which column plays which part."),
                 N_("It has to be a part, an equals sign and a column, such as question=Title."),
                 N_("The parts are: {parts}."),
                 given=one,
-                parts=", ".join(Roles.model_fields),
+                parts=", ".join(ColumnMapping.model_fields),
             )
         roles[part] = tuple(name.strip() for name in column.split(",")) if part in SEVERAL else column
     return roles

@@ -11,12 +11,12 @@ from tqdm import tqdm
 
 from studio.core.events import (
     CheckpointCommitted,
+    Crashed,
     DeviceChosen,
-    Died,
     Evaluated,
     Event,
     Failed,
-    Noticed,
+    NoticeLogged,
     PhaseChanged,
     Prepared,
     Progressed,
@@ -89,7 +89,7 @@ class Progress:
                     f"{event.examples} examples to learn from, {event.held_out} set aside; {event.total_steps} steps; "
                     f"{event.trainable_parameters:,} of {event.all_parameters:,} parameters learn."
                 )
-            case Noticed():
+            case NoticeLogged():
                 self._line(event.text.english())
             case StepDone():
                 self._step(event)
@@ -99,7 +99,7 @@ class Progress:
                 self._line(f"Save point at step {event.step}.")
             case Progressed():
                 self._advance(event.done, event.total, event.unit)
-            case Failed() | Died():
+            case Failed() | Crashed():
                 self._close_bar()
             case _:
                 pass

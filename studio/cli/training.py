@@ -17,7 +17,7 @@ from studio.core.events import Checked, Event, Finished, Stopped
 from studio.core.jobs import Train
 from studio.core.paths import resources
 from studio.core.problems import ProblemError, problem
-from studio.core.recipe.defaults import Facts
+from studio.core.recipe.defaults import DefaultsContext
 from studio.core.recipe.recipe import Recipe, load, to_yaml, with_value
 from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState, headline
@@ -28,12 +28,12 @@ from studio.hardware.gauge import cuda_card_present
 from studio.runs.command import end_forcefully, stop
 from studio.runs.create import create_run
 from studio.runs.dry_run import first_batch
-from studio.runs.follow import standing
+from studio.runs.follow import job_status
 from studio.runs.measurements import record
 from studio.runs.project import Project, projects
 from studio.runs.start import start_job
 from studio.runs.summary import summarise
-from studio.worker.client import Desk
+from studio.worker.client import WorkerClient
 
 
 def train(arguments: argparse.Namespace) -> int:
@@ -93,15 +93,15 @@ def dry_run(recipe: Recipe, arguments: argparse.Namespace) -> int:
 def _examined(recipe: Recipe, quiet: bool, anyway: bool) -> Prepared:
     """Raises ProblemError, unless `anyway` also for what the doctor says would make training wrong."""
     require_model(recipe.model, quiet=quiet)
-    with Desk() as desk:
+    with WorkerClient() as desk:
         data = prepared(recipe, desk, quiet=quiet)
     if data.report.stop is not None and not anyway:
         raise ProblemError(data.report.stop.as_problem())
     return data
 
 
-def _facts() -> Facts:
-    return Facts(cuda=cuda_card_present(), windows=sys.platform == "win32")
+def _facts() -> DefaultsContext:
+    return DefaultsContext(cuda=cuda_card_present(), windows=sys.platform == "win32")
 
 
 def _numbers(run: RunFolder, made: StoredExamples) -> list[int]:
@@ -211,17 +211,17 @@ def show_run(arguments: argparse.Namespace) -> int:
 def stop_run(arguments: argparse.Namespace) -> int:
     """0 when it ended, 1 when nothing was running."""
     run = chosen_run(arguments.run)
-    if standing(run) not in ("running", "silent"):
+    if job_status(run) not in ("running", "silent"):
         if arguments.json:
-            print_json({"run": str(run.path), "stopped": False, "standing": standing(run)})
+            print_json({"run": str(run.path), "stopped": False, "standing": job_status(run)})
         else:
             print("That run isn't going on.")
         return 1
     stop(run, keep=not arguments.discard)
     deadline = time.monotonic() + 60
-    while standing(run) in ("running", "silent") and time.monotonic() < deadline:
+    while job_status(run) in ("running", "silent") and time.monotonic() < deadline:
         time.sleep(0.2)
-    ended = standing(run) not in ("running", "silent") or end_forcefully(run)
+    ended = job_status(run) not in ("running", "silent") or end_forcefully(run)
     if not ended:
         raise problem(
             "run.will_not_end",
@@ -230,7 +230,7 @@ def stop_run(arguments: argparse.Namespace) -> int:
             N_("Restart the computer. The last save point is kept."),
         )
     if arguments.json:
-        print_json({"run": str(run.path), "stopped": True, "standing": standing(run)})
+        print_json({"run": str(run.path), "stopped": True, "standing": job_status(run)})
     else:
         print(headline(run.state()).english())
     return 0
@@ -244,14 +244,14 @@ def _standing_words(run: RunFolder) -> str:
         "ended": "ended",
         "interrupted": "interrupted",
     }
-    return words[standing(run)]
+    return words[job_status(run)]
 
 
 def _as_json(run: RunFolder, state: RunState) -> dict[str, str | int | float | list[str] | None]:
     best = state.best_checkpoint
     return {
         "run": str(run.path),
-        "standing": standing(run),
+        "standing": job_status(run),
         "headline": headline(state).english(),
         "ending": state.ending.type if state.ending else None,
         "step": state.last.step if state.last else 0,

@@ -26,7 +26,7 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
-class Mailbox:
+class CommandQueue:
     """The job's end of `commands/`: each command is taken once, however often it was put there."""
 
     def __init__(self, folder: JobFolder) -> None:

@@ -123,7 +123,7 @@ class CheckpointCommitted(_Event):
     loss: float | None = None
 
 
-class Noticed(_Event):
+class NoticeLogged(_Event):
     """Something a person should know while the job goes on."""
 
     type: Literal["noticed"] = "noticed"
@@ -151,7 +151,7 @@ class Fetched(_Event):
     split: str = ""
 
 
-class Answered(_Event):
+class Prediction(_Event):
     """One held-out example answered. `exact` compares after trimming and folding white space."""
 
     type: Literal["answered"] = "answered"
@@ -231,7 +231,7 @@ class Traced(_Event):
     seconds: float
 
 
-class TrialDone(_Event):
+class MemoryProbed(_Event):
     """Two steps of the longest batch, measured. Bytes: `peak` is allocated on a card, the process's own on a
     processor (`device`); `reserved` is what others can't have, `process` what the driver counts; None where unknown.
     `run_seconds` is how long the whole run will take at that pace."""
@@ -274,7 +274,7 @@ class Failed(_Event):
     problem: Problem
 
 
-class Died(_Event):
+class Crashed(_Event):
     """Ending written by whoever followed the job: it ended without a word."""
 
     type: Literal["died"] = "died"
@@ -284,7 +284,7 @@ class Died(_Event):
     problem: Problem
 
 
-Ending = Finished | Stopped | Failed | Died
+Ending = Finished | Stopped | Failed | Crashed
 
 Event = Annotated[
     ProcessStarted
@@ -294,22 +294,22 @@ Event = Annotated[
     | StepDone
     | Evaluated
     | CheckpointCommitted
-    | Noticed
+    | NoticeLogged
     | Progressed
     | Fetched
-    | Answered
+    | Prediction
     | Checked
     | ChatReady
     | AnswerGrew
     | AnswerEnded
     | Exported
     | Traced
-    | TrialDone
+    | MemoryProbed
     | CommandReceived
     | Finished
     | Stopped
     | Failed
-    | Died,
+    | Crashed,
     Field(discriminator="type"),
 ]
 

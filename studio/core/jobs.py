@@ -31,7 +31,7 @@ class DryRun(_Job):
     run: Path
 
 
-class Check(_Job):
+class Exam(_Job):
     """Answer the held-out examples with the base and the taught model."""
 
     job: Literal["check"] = "check"
@@ -142,7 +142,7 @@ class Trace(_Job):
     work: TracedWork
 
 
-class Trial(_Job):
+class MemoryProbe(_Job):
     """Two steps of the longest batch of the run in `run`, measured, then nothing kept."""
 
     job: Literal["trial"] = "trial"
@@ -150,7 +150,7 @@ class Trial(_Job):
 
 
 Job = Annotated[
-    Train | DryRun | Check | Chat | Merge | FetchStarter | FetchModel | FetchData | Trace | Trial,
+    Train | DryRun | Exam | Chat | Merge | FetchStarter | FetchModel | FetchData | Trace | MemoryProbe,
     Field(discriminator="job"),
 ]
 

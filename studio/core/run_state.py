@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from typing import Literal, assert_never
 
 from studio.core.events import (
-    Answered,
     AnswerEnded,
     AnswerGrew,
     ChatReady,
     Checked,
     CheckpointCommitted,
     CommandReceived,
+    Crashed,
     DeviceChosen,
-    Died,
     Ending,
     Evaluated,
     Event,
@@ -23,19 +22,20 @@ from studio.core.events import (
     Failed,
     Fetched,
     Finished,
-    Noticed,
+    MemoryProbed,
+    NoticeLogged,
     PhaseChanged,
+    Prediction,
     Prepared,
     ProcessStarted,
     Progressed,
     StepDone,
     Stopped,
     Traced,
-    TrialDone,
 )
 from studio.core.translatable import N_, Sentence, sentence
 
-Outlook = Literal["starting", "better", "level", "memorising", "worse"]
+Trend = Literal["starting", "better", "level", "memorising", "worse"]
 
 
 @dataclass
@@ -51,16 +51,16 @@ class RunState:
     held_out_losses: list[tuple[int, float]] = field(default_factory=list)
     baseline_loss: float | None = None
     checkpoints: list[CheckpointCommitted] = field(default_factory=list)
-    notices: list[Noticed] = field(default_factory=list)
+    notices: list[NoticeLogged] = field(default_factory=list)
     progress: Progressed | None = None
     fetched: Fetched | None = None
-    answers: list[Answered] = field(default_factory=list)
+    answers: list[Prediction] = field(default_factory=list)
     checked: Checked | None = None
     chat: ChatReady | None = None
     replies: dict[str, AnswerEnded] = field(default_factory=dict)
     exported: Exported | None = None
     traced: Traced | None = None
-    trial: TrialDone | None = None
+    trial: MemoryProbed | None = None
     peak_memory: int | None = None
     ending: Ending | None = None
     started_at: float | None = None
@@ -92,13 +92,13 @@ class RunState:
                 self.held_out_losses.append((event.step, event.loss))
             case CheckpointCommitted():
                 self.checkpoints.append(event)
-            case Noticed():
+            case NoticeLogged():
                 self.notices.append(event)
             case Progressed():
                 self.progress = event
             case Fetched():
                 self.fetched = event
-            case Answered():
+            case Prediction():
                 self.answers.append(event)
             case Checked():
                 self.checked = event
@@ -110,9 +110,9 @@ class RunState:
                 self.exported = event
             case Traced():
                 self.traced = event
-            case TrialDone():
+            case MemoryProbed():
                 self.trial = event
-            case Finished() | Stopped() | Failed() | Died():
+            case Finished() | Stopped() | Failed() | Crashed():
                 self.ending = event
             case AnswerGrew() | CommandReceived():
                 pass
@@ -151,7 +151,7 @@ class RunState:
         return self.checkpoints[-1] if self.checkpoints else None
 
     @property
-    def outlook(self) -> Outlook:
+    def outlook(self) -> Trend:
         """How it is going, from the held-out losses where there are any, else from the training loss."""
         scores = [loss for _, loss in self.held_out_losses]
         if len(scores) >= 2:
@@ -169,7 +169,7 @@ class RunState:
         return sum(loss for _, loss in late) / len(late) < 0.95 * sum(loss for _, loss in early) / len(early)
 
 
-OUTLOOK_WORDS: dict[Outlook, str] = {
+TREND_TEXT: dict[Trend, str] = {
     "starting": N_("Just started: too early to say."),
     "better": N_("Getting better."),
     "level": N_("Holding level: more steps change little now."),
@@ -186,13 +186,13 @@ def headline(state: RunState) -> Sentence:
             return state.phase.text
         if state.last is None:
             return sentence(N_("Getting ready."))
-        return sentence(OUTLOOK_WORDS[state.outlook])
+        return sentence(TREND_TEXT[state.outlook])
     match ending:
         case Finished():
             return sentence(N_("Finished. Now check whether it is really better."))
         case Stopped():
             return sentence(N_("Stopped at step {step}. What was learned until then is kept."), step=ending.step)
-        case Failed() | Died():
+        case Failed() | Crashed():
             return Sentence(text=ending.problem.what, values=ending.problem.values)
         case _:
             assert_never(ending)

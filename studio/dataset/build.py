@@ -10,26 +10,26 @@ from pathlib import Path
 from studio.core.problems import Remedy, problem
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import N_, Sentence
-from studio.dataset.columns.detection.mapping import check_roles
 from studio.dataset.columns.formats.plain_pairs import is_plain_pair, plain_pairs
 from studio.dataset.columns.formats.row_text import Skipped, writable
+from studio.dataset.columns.mapping_checks import check_mapping
 from studio.dataset.examples import Example, iterate_examples, system_turn
-from studio.dataset.quality.fixes import Step, repaired
+from studio.dataset.quality.fixes import Step, apply_all
 from studio.dataset.store import (
     LISTED,
     SKIPPED_NAMED,
     ExamplesAbout,
-    Kept,
+    StoredRow,
     examples_folder,
     is_stored,
-    kept,
     open_table_at,
+    stored_row,
     write_examples,
 )
 from studio.dataset.table import Table
 
 
-def make_examples(table_folder: Path, choice: DataChoice, progress: Callable[[int, int], None]) -> Path:
+def build_examples(table_folder: Path, choice: DataChoice, progress: Callable[[int, int], None]) -> Path:
     """The folder of the examples that `choice` makes of the table stored at `table_folder`, made if they aren't there.
 
     Raises `ProblemError` for roles that don't fit and for a disk that is full.
@@ -38,16 +38,16 @@ def make_examples(table_folder: Path, choice: DataChoice, progress: Callable[[in
     if is_stored(folder):
         return folder
     table = open_table_at(table_folder)
-    check_roles(table, choice.roles)
+    check_mapping(table, choice.roles)
     making = _Making(table, choice)
     steps: list[Step] = []
-    examples: Iterator[Kept]
+    examples: Iterator[StoredRow]
     if choice.repairs:
-        examples = (kept(row, example) for row, example in repaired(making.examples(), choice.repairs, steps))
+        examples = (stored_row(row, example) for row, example in apply_all(making.examples(), choice.repairs, steps))
     elif is_plain_pair(table, choice.roles):
         examples = making.pairs()
     else:
-        examples = (kept(row, example) for row, example in making.examples())
+        examples = (stored_row(row, example) for row, example in making.examples())
 
     def about() -> ExamplesAbout:
         return ExamplesAbout(
@@ -79,7 +79,7 @@ class _Making:
             else:
                 yield row, made
 
-    def pairs(self) -> Iterator[Kept]:
+    def pairs(self) -> Iterator[StoredRow]:
         """The same for two columns of text, written down without making objects of them: three times as quick."""
         system = system_turn(self._choice.instructions)
         before = "".join(one.model_dump_json(exclude_defaults=True) + "," for one in system)
@@ -93,7 +93,7 @@ class _Making:
                 f'{{"messages":[{before}{{"role":"user","content":{encode_basestring(question)}}},'
                 f'{{"role":"assistant","content":{encode_basestring(answer)}{thought}}}]}}'
             )
-            yield Kept(row, question[:LISTED], answer[:LISTED], text)
+            yield StoredRow(row, question[:LISTED], answer[:LISTED], text)
 
     def _skip(self, skipped: Skipped) -> None:
         self.skipped_count += 1

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from studio.core.conversation import Message
-from studio.core.recipe.data_choice import Roles
+from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.columns.formats import choices, labels, turns
 from studio.dataset.columns.formats.answer_lists import first_answer, is_answer_list
@@ -64,7 +64,7 @@ class ExampleSet:
     notes: tuple[Sentence, ...] = ()
 
 
-def examples_from(table: Table, roles: Roles, instructions: str = "") -> ExampleSet:
+def examples_from(table: Table, roles: ColumnMapping, instructions: str = "") -> ExampleSet:
     """All examples of a file at once, for files of which all fit in memory. See `iterate_examples`."""
     kept: list[Example] = []
     numbers = array("L")
@@ -80,7 +80,7 @@ def examples_from(table: Table, roles: Roles, instructions: str = "") -> Example
 
 
 def iterate_examples(
-    table: Table, roles: Roles, instructions: str = "", notes: list[Sentence] | None = None
+    table: Table, roles: ColumnMapping, instructions: str = "", notes: list[Sentence] | None = None
 ) -> Iterator[tuple[int, Example | Skipped]]:
     """One example a row, or one a conversation where its turns stand in rows, as the rows are read.
 
@@ -110,7 +110,9 @@ def iterate_examples(
         notes.append(sentence(text, count=reader.odd_weights))
 
 
-def _plain_pairs(rows: Iterable[Row], roles: Roles, instructions: str) -> Iterator[tuple[int, Example | Skipped]]:
+def _plain_pairs(
+    rows: Iterable[Row], roles: ColumnMapping, instructions: str
+) -> Iterator[tuple[int, Example | Skipped]]:
     before = system_turn(instructions)
     for number, pair in plain_pairs(rows, roles):
         if isinstance(pair, Skipped):
@@ -121,7 +123,9 @@ def _plain_pairs(rows: Iterable[Row], roles: Roles, instructions: str) -> Iterat
             yield number, Example(messages=(*before, plain_message("user", question), replied))
 
 
-def _row_reader(table: Table, roles: Roles, instructions: str) -> tuple[Callable[[Row], Example], ConversationReader]:
+def _row_reader(
+    table: Table, roles: ColumnMapping, instructions: str
+) -> tuple[Callable[[Row], Example], ConversationReader]:
     # Columnar files give every record all parts that any record has, and leave them empty.
     reader = ConversationReader(table.format in ("parquet", "arrow", "dataset"), roles.answering)
     shape = roles.shape
@@ -169,7 +173,9 @@ def _row_reader(table: Table, roles: Roles, instructions: str) -> tuple[Callable
     return paired, reader
 
 
-def _pair(row: Row, roles: Roles, instructions: str, question: str, answer: str, reader: ConversationReader) -> Example:
+def _pair(
+    row: Row, roles: ColumnMapping, instructions: str, question: str, answer: str, reader: ConversationReader
+) -> Example:
     if not answer:
         raise CannotLearn(N_("The answer is empty."))
     tools = read_tools(row.get(roles.tools), reader.drop_nulls) if roles.tools else ""
@@ -185,7 +191,7 @@ def _pair(row: Row, roles: Roles, instructions: str, question: str, answer: str,
 
 
 def _pair_of_lists(
-    row: Row, roles: Roles, instructions: str, reader: ConversationReader, question_of: Callable[[Row], str]
+    row: Row, roles: ColumnMapping, instructions: str, reader: ConversationReader, question_of: Callable[[Row], str]
 ) -> Example:
     """Prompt and completion that are messages themselves, as TRL keeps them, or a list of equally good answers."""
     asked_cell, answer_cell = row.get(str(roles.question)), row.get(str(roles.answer))
@@ -232,17 +238,17 @@ def _text(row: Row, column: str | None) -> Example:
     return Example(text=writable(text))
 
 
-def _conversation(row: Row, roles: Roles, instructions: str, reader: ConversationReader) -> Example:
+def _conversation(row: Row, roles: ColumnMapping, instructions: str, reader: ConversationReader) -> Example:
     said, tools = reader.read(row.get(str(roles.messages)))
     beside = read_tools(row.get(roles.tools), reader.drop_nulls) if roles.tools else ""
     return talk(said, instructions, text_of(row, roles.system), beside or tools)
 
 
-def _talks(table: Table, roles: Roles, instructions: str) -> Iterator[tuple[int, Example | Skipped]]:
+def _talks(table: Table, roles: ColumnMapping, instructions: str) -> Iterator[tuple[int, Example | Skipped]]:
     if not (roles.conversation and roles.speaker and roles.said):
         return
     order = turns.order_of(table.rows, roles)
-    cast = turns.cast_of(order, roles.answering)
+    cast = turns.speaker_roles(order, roles.answering)
     for number, said in turns.conversations_in(table.rows, roles, order, cast):
         try:
             if isinstance(said, CannotLearn):

@@ -19,7 +19,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet program would take for the beginning of a formula."""
 
 
-def write_out(made: StoredExamples, out: Path) -> int:
+def export_examples(made: StoredExamples, out: Path) -> int:
     """Write every example; the file appears whole or not at all. How many cells were escaped, in CSV only.
 
     Raises `ProblemError` for an ending that isn't known, a file that is there already, conversations that CSV can't

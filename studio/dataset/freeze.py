@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studio.core.problems import ProblemError, Remedy, problem
-from studio.core.recipe.defaults import held_out_for
+from studio.core.recipe.defaults import default_validation_split
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
 from studio.core.storage import sha256_of
@@ -47,7 +47,7 @@ def freeze(recipe: Recipe, table: Table, made: StoredExamples, run: RunFolder) -
             count=len(table.rows),
             reason=about.skipped[0].reason.english() if about.skipped else "",
         )
-    share = recipe.data.held_out if recipe.data.held_out is not None else held_out_for(len(made))
+    share = recipe.data.held_out if recipe.data.held_out is not None else default_validation_split(len(made))
     groups: Sequence[int] | None = made.groups()
     if groups is None:
         groups = near_groups((asked_and_answered(example) for example in made), len(made)).groups.tolist()

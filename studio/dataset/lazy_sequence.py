@@ -9,7 +9,7 @@ from typing import TypeVar, overload
 T = TypeVar("T", covariant=True)
 
 
-class OnDemand(Sequence[T]):
+class LazySequence(Sequence[T]):
     """Subclasses say how many items there are, and make those at some positions."""
 
     @abstractmethod

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from rensa import RMinHash
 
-from studio.dataset.text_store import KeptTexts
+from studio.dataset.text_store import TextStore
 
 ALIKE = 0.8
 """The share of letters in a row from which on two examples are near duplicates."""
@@ -63,7 +63,7 @@ class Near:
 class NearDuplicates:
     """Takes examples in batches, then tells their groups. Memory: about 110 bytes an example, besides its text."""
 
-    def __init__(self, kept: KeptTexts, count: int) -> None:
+    def __init__(self, kept: TextStore, count: int) -> None:
         """`kept` is filled by whoever adds here, with the same texts; `count` is how many will come, or a guess."""
         self._kept = kept
         self._signatures = np.empty((max(count, 1), _SLOTS), dtype=np.uint8)
@@ -223,7 +223,7 @@ def _held(numbers: _Hashes, ordered: _Hashes) -> npt.NDArray[np.bool_]:
 def near_groups(texts: Iterable[tuple[str, str]], count: int = 0) -> Near:
     """`Near` of questions with answers, for whoever has nothing else to look for. Questions are the same when they
     differ in letter case and white space alone; an example without a question is known by its answer."""
-    with KeptTexts() as kept:
+    with TextStore() as kept:
         search = NearDuplicates(kept, count)
         keys: list[int] = []
         for batch in _batches(texts):

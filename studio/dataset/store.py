@@ -31,7 +31,7 @@ from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import Sentence
 from studio.dataset.columns.formats.row_text import Skipped
 from studio.dataset.examples import Example
-from studio.dataset.lazy_sequence import OnDemand
+from studio.dataset.lazy_sequence import LazySequence
 from studio.dataset.quality.fixes import Step
 from studio.dataset.readers.arrow_rows import ArrowRows, text_schema
 from studio.dataset.readers.streaming import Stream
@@ -161,7 +161,7 @@ def open_table_at(folder: Path) -> Table:
 # Examples
 
 
-class StoredExamples(OnDemand[Example]):
+class StoredExamples(LazySequence[Example]):
     """Examples that stay on disk until they are looked at. `row(i)` is the number of the file's row of the i-th."""
 
     def __init__(self, folder: Path) -> None:
@@ -235,7 +235,7 @@ class StoredExamples(OnDemand[Example]):
         return groups if len(groups) == len(self) else None
 
 
-class StoredRows(OnDemand[int]):
+class StoredRows(LazySequence[int]):
     """Row numbers that stay on disk."""
 
     def __init__(self, column: pa.ChunkedArray) -> None:
@@ -248,7 +248,7 @@ class StoredRows(OnDemand[int]):
         return (self._column[position].as_py() for position in positions)
 
 
-class Kept(NamedTuple):
+class StoredRow(NamedTuple):
     """One example as it lies in the store: the number of its row, the beginnings of question and answer, and JSON."""
 
     row: int
@@ -257,16 +257,16 @@ class Kept(NamedTuple):
     example: str
 
 
-def kept(row: int, example: Example) -> Kept:
+def stored_row(row: int, example: Example) -> StoredRow:
     """An example as the store keeps it."""
     text = example.model_dump_json(exclude_defaults=True)
     # All that is asked: the last turn of a long conversation is often no more than a thank-you.
     asked = " / ".join(message.content for message in example.messages if message.role == "user")
-    return Kept(row, asked[:LISTED], example.answer[:LISTED], text)
+    return StoredRow(row, asked[:LISTED], example.answer[:LISTED], text)
 
 
 def write_examples(
-    examples: Iterable[Kept],
+    examples: Iterable[StoredRow],
     folder: Path,
     about: Callable[[], ExamplesAbout],
     progress: Callable[[int], None],
@@ -274,7 +274,7 @@ def write_examples(
     """Write examples as they come; `about` is asked after the last one. How many there are. Raises OSError."""
     with _staged(folder) as staging:
         written = 0
-        waiting: list[Kept] = []
+        waiting: list[StoredRow] = []
 
         def flush() -> None:
             nonlocal written, waiting
@@ -332,11 +332,11 @@ def _staged(folder: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _forget_old(kept: Path, most: int) -> None:
+def _forget_old(stored_row: Path, most: int) -> None:
     """Keep what was used last, `most` in all; what a killed process left half written goes too."""
     dated: list[tuple[float, Path]] = []
-    for entry in kept.parent.iterdir():
-        if entry == kept or not entry.is_dir():
+    for entry in stored_row.parent.iterdir():
+        if entry == stored_row or not entry.is_dir():
             continue
         used = entry.stat().st_mtime
         if not entry.name.startswith("."):

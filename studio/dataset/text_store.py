@@ -10,7 +10,7 @@ _IN_MEMORY = 48 * 1024 * 1024
 """Bytes until a temporary file is used."""
 
 
-class KeptTexts:
+class TextStore:
     """What was asked and answered in each example, in order. At most 48 MB stay in memory, the rest lies in a temporary
     file that nobody else sees and that is gone with this object. Raises OSError where the disk is full."""
 
@@ -57,7 +57,7 @@ class KeptTexts:
         """Let go of memory and file."""
         self._file.close()
 
-    def __enter__(self) -> KeptTexts:
+    def __enter__(self) -> TextStore:
         return self
 
     def __exit__(self, *_: object) -> None:

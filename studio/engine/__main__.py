@@ -18,21 +18,21 @@ from pydantic import ValidationError
 from studio.core.events import Ending
 from studio.core.jobs import (
     Chat,
-    Check,
     DryRun,
+    Exam,
     FetchData,
     FetchModel,
     FetchStarter,
     Job,
+    MemoryProbe,
     Merge,
     Trace,
     Train,
-    Trial,
     read_job,
 )
 from studio.core.problems import ProblemError
 from studio.core.run_folder import JobFolder
-from studio.engine.job_context import Report
+from studio.engine.job_context import JobContext
 
 
 def main(arguments: list[str]) -> int:
@@ -45,11 +45,11 @@ def main(arguments: list[str]) -> int:
         job = read_job(folder)
         if job.job != kind:
             raise ValueError(f"{folder.path} holds a {job.job} job, not a {kind} job")
-        report = Report(folder, kind)
+        report = JobContext(folder, kind)
     except (OSError, ValidationError, ValueError, ProblemError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - no journal to write to
         return 2
-    if isinstance(job, DryRun | Trace | Trial):
+    if isinstance(job, DryRun | Trace | MemoryProbe):
         report.end_with_parent()  # nobody else would ever ask for what these find
     prepare_environment(online=isinstance(job, FetchModel | FetchData))
     if hasattr(os, "nice"):
@@ -83,10 +83,10 @@ def prepare_environment(online: bool) -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
-def work_of(job: Job, folder: JobFolder) -> Callable[[Report], Ending | None]:
+def work_of(job: Job, folder: JobFolder) -> Callable[[JobContext], Ending | None]:
     """The function that does `job`, imported when it is called."""
 
-    def work(report: Report) -> Ending | None:
+    def work(report: JobContext) -> Ending | None:
         match job:
             case Train():
                 from studio.engine.training.job import train
@@ -96,10 +96,10 @@ def work_of(job: Job, folder: JobFolder) -> Callable[[Report], Ending | None]:
                 from studio.engine.training.dry_run import dry_run
 
                 return dry_run(report, job)
-            case Check():
-                from studio.engine.evaluation.exam import check
+            case Exam():
+                from studio.engine.evaluation.exam import exam
 
-                return check(report, job)
+                return exam(report, job)
             case Chat():
                 from studio.engine.chat import chat
 
@@ -120,10 +120,10 @@ def work_of(job: Job, folder: JobFolder) -> Callable[[Report], Ending | None]:
                 from studio.engine.memory.trace import trace
 
                 return trace(report, job)
-            case Trial():
-                from studio.engine.memory.probe import trial
+            case MemoryProbe():
+                from studio.engine.memory.probe import memory_probe
 
-                return trial(report, job)
+                return memory_probe(report, job)
             case _:
                 assert_never(job)
 

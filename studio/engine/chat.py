@@ -10,8 +10,8 @@ from studio.core.jobs import Chat
 from studio.core.problems import problem
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
-from studio.engine.evaluation.generate import Answerer, of_folder, of_run
-from studio.engine.job_context import Report, StopRequested
+from studio.engine.evaluation.generate import Generator, of_folder, of_run
+from studio.engine.job_context import JobContext, StopRequested
 
 GROWS_EVERY = 0.2
 """Seconds between two pieces of an answer that grows."""
@@ -20,7 +20,7 @@ _HALF_A_LETTER = "\ufffd"
 """What stands where a token ends within a letter; the rest of the letter comes with the next one."""
 
 
-def chat(report: Report, job: Chat) -> Ending | None:
+def chat(report: JobContext, job: Chat) -> Ending | None:
     """Answer every `Ask` until somebody says stop, or whoever asks is gone."""
     report.end_with_parent()
     try:
@@ -41,7 +41,7 @@ def chat(report: Report, job: Chat) -> Ending | None:
 
 
 class _Conversation:
-    def __init__(self, report: Report, answerer: Answerer) -> None:
+    def __init__(self, report: JobContext, answerer: Generator) -> None:
         self._report = report
         self._answerer = answerer
         self._asked: list[Ask] = []

@@ -16,7 +16,7 @@ from types import FrameType
 
 import psutil
 
-from studio.core.command_queue import Mailbox
+from studio.core.command_queue import CommandQueue
 from studio.core.events import (
     Ask,
     Command,
@@ -25,7 +25,7 @@ from studio.core.events import (
     Event,
     Failed,
     Finished,
-    Noticed,
+    NoticeLogged,
     PhaseChanged,
     ProcessStarted,
     Progressed,
@@ -71,7 +71,7 @@ def boot_id() -> str:
         return str(int(psutil.boot_time()))
 
 
-class Report:
+class JobContext:
     """One job's line to whoever follows it. Use `run`, which writes the first event and the ending."""
 
     def __init__(self, folder: JobFolder, job: str) -> None:
@@ -80,7 +80,7 @@ class Report:
         self.keep = True
         self._writer = folder.writer()
         self._writing = threading.Lock()
-        self._mailbox = Mailbox(folder)
+        self._mailbox = CommandQueue(folder)
         self._waiting: list[Command] = []
         self._arrived = threading.Condition()
         self._stopping = False
@@ -106,7 +106,7 @@ class Report:
         self.write(event)
 
     def notice(self, code: str, text: str, **values: type_of_value) -> None:
-        self.write(Noticed(code=code, text=sentence(text, **values)))
+        self.write(NoticeLogged(code=code, text=sentence(text, **values)))
 
     def progress(self, done: int, total: int | None, unit: str, text: str, **values: type_of_value) -> None:
         self.write(Progressed(done=done, total=total, unit=unit, text=sentence(text, **values)))
@@ -180,7 +180,7 @@ class Report:
 
     # The whole job
 
-    def run(self, work: Callable[[Report], Ending | None]) -> int:
+    def run(self, work: Callable[[JobContext], Ending | None]) -> int:
         """Do `work` and write the ending. Returns the exit code: 0 done or stopped, 2 a problem."""
         previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         process = psutil.Process()
@@ -207,7 +207,7 @@ class Report:
         self._writer.close()
         return 2 if isinstance(ending, Failed) else 0
 
-    def _attempt(self, work: Callable[[Report], Ending | None]) -> Ending:
+    def _attempt(self, work: Callable[[JobContext], Ending | None]) -> Ending:
         try:
             return work(self) or Finished()
         except StopRequested:

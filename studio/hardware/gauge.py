@@ -22,11 +22,11 @@ from studio.hardware import nvml
 from studio.hardware.card_problems import card_problem
 from studio.hardware.card_watch import CardWatch, Run
 from studio.hardware.nvml import Code, NvmlError
-from studio.hardware.snapshot import Card, CardUser, Reading
+from studio.hardware.snapshot import Card, CardUser, Snapshot
 from studio.hardware.spill import SpillWatch, spill_watch
 from studio.hardware.system import RunTree, SystemMemory, system_memory
 
-__all__ = ["Card", "CardUser", "Gauge", "Reading", "SystemMemory", "cuda_card_present"]
+__all__ = ["Card", "CardUser", "Gauge", "Snapshot", "SystemMemory", "cuda_card_present"]
 
 TRY_AGAIN_AFTER = 30.0
 """Seconds between two attempts to reach a driver or a card that failed."""
@@ -39,7 +39,7 @@ _NO_CARD = N_("No NVIDIA card found; showing system memory.")
 
 
 class Gauge:
-    """Reads the cards and the computer's memory. Never raises for what the hardware does: see `Reading`.
+    """Reads the cards and the computer's memory. Never raises for what the hardware does: see `Snapshot`.
 
     `same_pids` says whether the driver's pids mean the same processes as ours: not so inside a container. `spill`
     notices a card that goes on in the computer's memory; by default what this system has for that.
@@ -65,7 +65,7 @@ class Gauge:
         self._problem: Problem | None = None
         self._closed = False
 
-    def read(self, run_pid: int | None = None, *, everyone: bool = False) -> Reading:
+    def read(self, run_pid: int | None = None, *, everyone: bool = False) -> Snapshot:
         """Look once. `run_pid` is the run whose share is wanted; `everyone` also lists programs that only draw."""
         now = self._clock()
         if not self._closed and now >= self._try_at:
@@ -76,7 +76,7 @@ class Gauge:
         cards = self._read_cards(now, run)
         if self._spill is not None and not self._closed:
             cards = self._spill.marked(now, run_pid, pids, cards)
-        return Reading(
+        return Snapshot(
             cards=cards,
             system=system_memory(self._tree),
             problem=self._problem,

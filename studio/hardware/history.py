@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from studio.hardware.snapshot import Card, Reading
+from studio.hardware.snapshot import Card, Snapshot
 
 KEEP = 600.0
 """Seconds of history."""
@@ -34,7 +34,7 @@ class Peak:
     least_free: int | None = None
 
 
-class Record:
+class History:
     """Grows by one reading at a time and forgets what is older than `keep` seconds."""
 
     def __init__(self, keep: float = KEEP) -> None:
@@ -52,7 +52,7 @@ class Record:
         """The run is over: its peaks stay as they are until the next one begins."""
         self._running = False
 
-    def add(self, reading: Reading) -> None:
+    def add(self, reading: Snapshot) -> None:
         """Keep one reading."""
         for card in reading.cards:
             self._add(card.key, Point(reading.at, card.used, card.this_run, card.total), card.free)

@@ -67,7 +67,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Reading:
+class Snapshot:
     """All cards and the computer's memory at one moment; `at` is seconds on the monotonic clock.
 
     `problem` is set when the driver as a whole couldn't be asked. No card and no problem: there is no NVIDIA card,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from studio.core.translatable import N_, Sentence, sentence
-from studio.hardware.snapshot import Reading
+from studio.hardware.snapshot import Snapshot
 
 LEAST_MARGIN, MARGIN = 256 << 20, 0.02
 """What stays free for the desktop and other programs: a share of the card, but at least so many bytes."""
@@ -20,7 +20,7 @@ SYSTEM_SHARE = 0.9
 
 
 @dataclass(frozen=True)
-class Usable:
+class AvailableMemory:
     """`amount` and `total` in bytes, None where the hardware doesn't tell. `card` names what was asked."""
 
     amount: int | None
@@ -30,31 +30,31 @@ class Usable:
     why: tuple[Sentence, ...] = ()
 
 
-def usable_of(total: int, card: str = "") -> Usable:
+def available_of(total: int, card: str = "") -> AvailableMemory:
     """Of a card with `total` bytes on which nothing else runs."""
-    return Usable(max(0, total - _margin(total)), total, card, "cuda")
+    return AvailableMemory(max(0, total - _margin(total)), total, card, "cuda")
 
 
-def usable_now(reading: Reading, *, windows: bool = False, held: int = 0) -> Usable:
+def available_now(reading: Snapshot, *, windows: bool = False, held: int = 0) -> AvailableMemory:
     """Of the first card, or of the computer when there is none. `held` bytes are this run's own and count as free."""
     if reading.problem is not None:
-        return Usable(None, None, "", "cuda", (*reading.problem.sentences(),))
+        return AvailableMemory(None, None, "", "cuda", (*reading.problem.sentences(),))
     if not reading.cards:
         available = int((reading.system.available + held) * SYSTEM_SHARE)
         why = sentence(N_("There is no NVIDIA card: this is the computer's own memory."))
-        return Usable(available, reading.system.total, "", "cpu", (why,))
+        return AvailableMemory(available, reading.system.total, "", "cpu", (why,))
     card = reading.cards[0]
     if card.problem is not None:
-        return Usable(None, None, card.name, "cuda", (*card.problem.sentences(),))
+        return AvailableMemory(None, None, card.name, "cuda", (*card.problem.sentences(),))
     if card.free is None or card.total is None:
         why = sentence(N_("This card doesn't tell how much memory it has free."))
-        return Usable(None, card.total, card.name, "cuda", (why,))
+        return AvailableMemory(None, card.total, card.name, "cuda", (why,))
     free = card.free + held
     if card.shared:
-        return Usable(int(free * SYSTEM_SHARE), card.total, card.name, "cuda", card.notes[:1])
+        return AvailableMemory(int(free * SYSTEM_SHARE), card.total, card.name, "cuda", card.notes[:1])
     if windows:
-        return Usable(int(free * WINDOWS_SHARE), card.total, card.name, "cuda")
-    return Usable(max(0, free - _margin(card.total)), card.total, card.name, "cuda")
+        return AvailableMemory(int(free * WINDOWS_SHARE), card.total, card.name, "cuda")
+    return AvailableMemory(max(0, free - _margin(card.total)), card.total, card.name, "cuda")
 
 
 def _margin(total: int) -> int:

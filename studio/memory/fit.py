@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from studio.core.translatable import N_, Sentence, sentence
-from studio.memory.available import Usable
+from studio.memory.available import AvailableMemory
 from studio.memory.calibration import Past
 from studio.memory.estimate import Estimate
 
@@ -64,7 +64,7 @@ class Fit(BaseModel):
 
 def fit(
     estimate: Estimate,
-    usable: Usable,
+    usable: AvailableMemory,
     history: Past | None = None,
     *,
     source: Source = "calculated",

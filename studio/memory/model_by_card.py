@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from studio.core.translatable import N_
-from studio.memory.available import usable_of
+from studio.memory.available import available_of
 from studio.memory.estimate import estimate
 from studio.memory.workload import Method, Workload
 from studio.models.catalogue import CatalogueModel
@@ -56,7 +56,7 @@ def table(models: Iterable[CatalogueModel], cards: tuple[int, ...] = CARDS) -> t
 
 def longest_fitting(shape: ModelShape, method: Method, total: int) -> int | None:
     """Tokens of the longest example that a card of `total` bytes takes; None when not even a short one fits."""
-    usable = usable_of(total).amount or 0
+    usable = available_of(total).amount or 0
 
     def fits(length: int) -> bool:
         return estimate(shape, usual(method, length)).process <= usable

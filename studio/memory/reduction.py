@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from studio.core.recipe.defaults import Facts, resolved
+from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
 from studio.core.recipe.recipe import Recipe, with_values
 from studio.core.recipe.training import Optimizer
 from studio.core.translatable import N_, Sentence, sentence
-from studio.memory.available import Usable
+from studio.memory.available import AvailableMemory
 from studio.memory.calibration import Past
 from studio.memory.estimate import Estimate, estimate
 from studio.memory.fit import Fit, fit
@@ -34,7 +34,7 @@ CutAt = Callable[[int], int]
 
 
 @dataclass(frozen=True)
-class Case:
+class Scenario:
     """What is asked about: a recipe for a model of that shape, on a machine, with so much usable memory.
 
     `longest` is the longest example in tokens, None where it isn't known. `cut_at` counts the examples that a limit
@@ -43,18 +43,18 @@ class Case:
 
     shape: ModelShape
     recipe: Recipe
-    facts: Facts
-    usable: Usable
+    facts: DefaultsContext
+    usable: AvailableMemory
     longest: int | None = None
     cut_at: CutAt | None = None
     past: Past = field(default_factory=Past)
 
-    def with_changes(self, changes: Mapping[str, object], shape: ModelShape | None = None) -> Case:
+    def with_changes(self, changes: Mapping[str, object], shape: ModelShape | None = None) -> Scenario:
         """The same with another recipe, and with another model where `shape` is one."""
         shape = shape or self.shape
         recipe = with_values(self.recipe, changes)
-        facts = Facts(self.facts.examples, shape.parameters, self.facts.cuda, self.facts.windows)
-        return Case(shape, recipe, facts, self.usable, self.longest, self.cut_at, self.past)
+        facts = DefaultsContext(self.facts.examples, shape.parameters, self.facts.cuda, self.facts.windows)
+        return Scenario(shape, recipe, facts, self.usable, self.longest, self.cut_at, self.past)
 
     @property
     def estimate(self) -> Estimate:
@@ -67,11 +67,11 @@ class Case:
     @property
     def settled(self) -> Recipe:
         """The recipe with automatic values filled in."""
-        return resolved(self.recipe, self.facts)
+        return resolve_defaults(self.recipe, self.facts)
 
 
 @dataclass(frozen=True)
-class Change:
+class RecipeChange:
     """One change: dotted keys with their new values, in words, what it gains in bytes (negative when it takes) and
     what it costs. `model` names another model; its keys are then those of the choice of model."""
 
@@ -96,8 +96,8 @@ class Change:
 class Plan:
     """`each` change by itself, those that gain most first; the ones to apply `together`, and how it fits then."""
 
-    each: tuple[Change, ...]
-    together: tuple[Change, ...]
+    each: tuple[RecipeChange, ...]
+    together: tuple[RecipeChange, ...]
     result: Fit
 
     @property
@@ -106,13 +106,13 @@ class Plan:
         return {key: value for change in self.together for key, value in change.changes.items()}
 
 
-def remedies(case: Case, models: tuple[CatalogueModel, ...] = ()) -> Plan:
+def reductions(case: Scenario, models: tuple[CatalogueModel, ...] = ()) -> Plan:
     """What would make room. `models` are those to choose a smaller one from; empty for none."""
     found = case.fit
     if case.usable.amount is None or found.verdict == "fits":
         return Plan((), (), found)
     each = [change for kind in (*_KINDS, _smaller_model(models)) if (change := kind(case)) and change.gain > 0]
-    together: list[Change] = []
+    together: list[RecipeChange] = []
     now = case
     # Gentlest first: what changes nothing but time, then what costs a little quality, then data, then the model.
     for kind in (*_KINDS, _smaller_model(models)):
@@ -133,12 +133,12 @@ def remedies(case: Case, models: tuple[CatalogueModel, ...] = ()) -> Plan:
     return Plan(tuple(sorted(each, key=lambda change: -change.gain)), tuple(together), result)
 
 
-def faster(case: Case) -> tuple[Change, ...]:
+def faster(case: Scenario) -> tuple[RecipeChange, ...]:
     """What would make a run faster that fits with room to spare, and still fits. The greatest help first."""
     if case.fit.verdict != "fits":
         return ()
     settled = case.settled
-    tried: list[Change] = []
+    tried: list[RecipeChange] = []
     if settled.training.activation_checkpointing:
         tried.append(
             _change(
@@ -176,13 +176,13 @@ def faster(case: Case) -> tuple[Change, ...]:
     return tuple(change for change in tried if case.with_changes(change.changes).fit.verdict == "fits")
 
 
-def _apply(case: Case, changes: list[Change]) -> Case:
+def _apply(case: Scenario, changes: list[RecipeChange]) -> Scenario:
     for change in changes:
         case = case.with_changes(change.changes, change.model.shape if change.model else None)
     return case
 
 
-def _needed(case: Case, changes: list[Change]) -> list[Change]:
+def _needed(case: Scenario, changes: list[RecipeChange]) -> list[RecipeChange]:
     """Without those that the others make unnecessary, the costliest first."""
     for change in reversed(changes[:-1]):
         without = [other for other in changes if other is not change]
@@ -192,17 +192,17 @@ def _needed(case: Case, changes: list[Change]) -> list[Change]:
 
 
 def _change(
-    case: Case,
+    case: Scenario,
     changes: Mapping[str, object],
     label: Sentence,
     cost: Sentence,
     model: CatalogueModel | None = None,
-) -> Change:
+) -> RecipeChange:
     after = case.with_changes(changes, model.shape if model else None)
-    return Change(changes, label, case.estimate.process - after.estimate.process, cost, model)
+    return RecipeChange(changes, label, case.estimate.process - after.estimate.process, cost, model)
 
 
-def _checkpointing(case: Case) -> Change | None:
+def _checkpointing(case: Scenario) -> RecipeChange | None:
     if case.settled.training.activation_checkpointing:
         return None
     return _change(
@@ -213,11 +213,11 @@ def _checkpointing(case: Case) -> Change | None:
     )
 
 
-def _smaller_batches(case: Case) -> Change | None:
+def _smaller_batches(case: Scenario) -> RecipeChange | None:
     """The largest batch that fits, in the same number of examples a step; else one example at a time."""
     settled = case.settled.training
     batch, accumulation = settled.batch_size or 1, settled.accumulation or 1
-    chosen: Change | None = None
+    chosen: RecipeChange | None = None
     for size in _halves(batch):
         changes = {"training.batch_size": size, "training.accumulation": min(512, -(-batch * accumulation // size))}
         chosen = _change(
@@ -231,7 +231,7 @@ def _smaller_batches(case: Case) -> Change | None:
     return chosen
 
 
-def _small_optimizer(case: Case) -> Change | None:
+def _small_optimizer(case: Scenario) -> RecipeChange | None:
     if not case.facts.cuda or case.settled.training.optimizer not in (Optimizer.adamw, Optimizer.paged_adamw_32bit):
         return None
     small = Optimizer.adamw_8bit if case.facts.windows else Optimizer.paged_adamw_8bit
@@ -243,7 +243,7 @@ def _small_optimizer(case: Case) -> Change | None:
     )
 
 
-def _four_bits(case: Case) -> Change | None:
+def _four_bits(case: Scenario) -> RecipeChange | None:
     if case.settled.method.kind == "qlora":
         return None
     return _change(
@@ -254,7 +254,7 @@ def _four_bits(case: Case) -> Change | None:
     )
 
 
-def _constants(case: Case) -> Change | None:
+def _constants(case: Scenario) -> RecipeChange | None:
     method = case.settled.method
     if method.kind != "qlora" or method.double_quantization:
         return None
@@ -266,7 +266,7 @@ def _constants(case: Case) -> Change | None:
     )
 
 
-def _smaller_rank(case: Case) -> Change | None:
+def _smaller_rank(case: Scenario) -> RecipeChange | None:
     rank = case.settled.method.rank
     if rank <= SMALLEST_RANK:
         return None
@@ -279,7 +279,7 @@ def _smaller_rank(case: Case) -> Change | None:
     )
 
 
-def _shorter(case: Case) -> Change | None:
+def _shorter(case: Scenario) -> RecipeChange | None:
     """The longest limit that fits; else the shortest that makes sense."""
     limit = case.settled.training.max_length
     now = min(limit, case.longest) if case.longest else limit
@@ -307,11 +307,11 @@ def _shorter(case: Case) -> Change | None:
     return _change(case, {"training.max_length": length}, label, cost)
 
 
-def _smaller_model(models: tuple[CatalogueModel, ...]) -> Callable[[Case], Change | None]:
-    def change(case: Case) -> Change | None:
+def _smaller_model(models: tuple[CatalogueModel, ...]) -> Callable[[Scenario], RecipeChange | None]:
+    def change(case: Scenario) -> RecipeChange | None:
         # Largest first: the most able one that fits. Models without experts, which is what an add-on teaches best.
         able = [m for m in models if m.chat and m.parameters < case.shape.parameters and not m.shape.experts]
-        smaller: Change | None = None
+        smaller: RecipeChange | None = None
         for model in reversed(able):
             changes = {"model.source": "hub", "model.name": model.name, "model.revision": ""}
             licence = N_("Knows less, and has to be fetched. Its licence: {licence}.")
@@ -329,7 +329,7 @@ def _smaller_model(models: tuple[CatalogueModel, ...]) -> Callable[[Case], Chang
     return change
 
 
-_KINDS: tuple[Callable[[Case], Change | None], ...] = (
+_KINDS: tuple[Callable[[Scenario], RecipeChange | None], ...] = (
     _checkpointing,
     _smaller_batches,
     _small_optimizer,

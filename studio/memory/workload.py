@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from studio.core.recipe.defaults import Facts, resolved
+from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
 from studio.core.recipe.recipe import Recipe
 from studio.core.recipe.training import Optimizer
 
@@ -82,7 +82,9 @@ class Workload(BaseModel):
         return self.optimizer.startswith("paged")
 
 
-def workload_of(recipe: Recipe, facts: Facts, longest: int | None = None, learned: int | None = None) -> Workload:
+def workload_of(
+    recipe: Recipe, facts: DefaultsContext, longest: int | None = None, learned: int | None = None
+) -> Workload:
     """What this program's engine does for `recipe` in its largest batch.
 
     `longest` is the longest example in tokens, None where it isn't known: then the limit is taken. `learned` counts
@@ -92,7 +94,7 @@ def workload_of(recipe: Recipe, facts: Facts, longest: int | None = None, learne
     `prepare_model_for_kbit_training`), adapters in float32, and scores learned positions only: in tiles on a card
     (TRL), at once on a processor.
     """
-    recipe = resolved(recipe, facts)
+    recipe = resolve_defaults(recipe, facts)
     method, training = recipe.method, recipe.training
     dtype: Dtype = method.compute_dtype or ("bfloat16" if facts.cuda else "float32")
     batch = training.batch_size or 1
@@ -165,7 +167,7 @@ def _targets(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip()) or ALL_LINEAR
 
 
-def _optimizer(wanted: Optimizer | None, facts: Facts) -> OptimizerName:
+def _optimizer(wanted: Optimizer | None, facts: DefaultsContext) -> OptimizerName:
     """What the engine really takes, see `train.optimizer_for`: plain AdamW on a processor, never paged on Windows."""
     if not facts.cuda or wanted is None or wanted is Optimizer.adamw:
         return "adamw"

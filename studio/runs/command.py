@@ -10,7 +10,7 @@ import psutil
 from studio.core.command_queue import new_id, send
 from studio.core.events import SaveNow, Stop
 from studio.core.run_folder import JobFolder
-from studio.runs.follow import process_of, write_death
+from studio.runs.follow import process_of, write_crash
 
 
 def stop(folder: JobFolder, *, keep: bool = True) -> None:
@@ -42,6 +42,6 @@ def end_forcefully(folder: JobFolder, grace: float = 5.0) -> bool:
     while process_of(folder) is not None and time.monotonic() < deadline:
         time.sleep(0.05)
     if process_of(folder) is None:
-        write_death(folder)
+        write_crash(folder)
         return True
     return False

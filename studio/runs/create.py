@@ -8,7 +8,7 @@ import uuid
 from pathlib import Path
 
 from studio.core.problems import Remedy, problem
-from studio.core.recipe.defaults import Facts, resolved
+from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
 from studio.core.recipe.recipe import Recipe, to_yaml, with_values
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
@@ -22,20 +22,22 @@ SPACE_FOR_A_RUN = 500 * 1024**2
 """Bytes that must be free before a run starts: a few save points of a small model's adapter and the frozen data."""
 
 
-def create_run(project: Project, recipe: Recipe, table: Table, made: StoredExamples, facts: Facts) -> RunFolder:
+def create_run(
+    project: Project, recipe: Recipe, table: Table, made: StoredExamples, facts: DefaultsContext
+) -> RunFolder:
     """Freeze `recipe` and the examples `made` from its data into a new run folder, automatic values filled in.
 
     Raises ProblemError for data without examples, a model that isn't there, a full disk; then nothing of the run is
     left behind.
     """
     known = model_facts(locate(recipe.model))
-    facts = Facts(
+    facts = DefaultsContext(
         examples=facts.examples if facts.examples is not None else len(made),
         parameters=known.parameters,
         cuda=facts.cuda,
         windows=facts.windows,
     )
-    recipe = resolved(_as_read(recipe, table), facts)
+    recipe = resolve_defaults(_as_read(recipe, table), facts)
     _require_space(project.folder)
     staging = project.runs_folder / f".new-{uuid.uuid4().hex[:8]}"
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{slug(recipe.name) or 'run'}-{uuid.uuid4().hex[:4]}"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pydantic import ValidationError
 
-from studio.core.events import Died, Event, Failed
+from studio.core.events import Crashed, Event, Failed
 from studio.core.first_batch import FirstBatch, read_first_batch
 from studio.core.jobs import DryRun
 from studio.core.problems import ProblemError, Remedy, problem
@@ -41,7 +41,7 @@ def first_batch(
         if process.poll() is None:
             process.process.kill()
         process.process.wait()
-    if isinstance(last, Failed | Died):
+    if isinstance(last, Failed | Crashed):
         raise ProblemError(last.problem)
     try:
         return read_first_batch(folder.path)

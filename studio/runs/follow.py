@@ -12,7 +12,7 @@ from typing import Literal
 
 import psutil
 
-from studio.core.events import Died, Event, Failed, Finished, ProcessStarted, Stopped
+from studio.core.events import Crashed, Event, Failed, Finished, ProcessStarted, Stopped
 from studio.core.journal import JournalReader, JournalWriter, lock_is_held
 from studio.core.problems import Problem, ProblemError, Remedy
 from studio.core.run_folder import JobFolder
@@ -26,11 +26,11 @@ LOOK_EVERY = 1.0
 """Seconds between two looks whether a job that was found again still lives; each opens a file."""
 
 LOG_END = 4000
-"""Bytes of the log kept in a `Died` event."""
+"""Bytes of the log kept in a `Crashed` event."""
 
 _BATCH = 5_000
 
-Standing = Literal["none", "running", "silent", "ended", "interrupted"]
+JobStatus = Literal["none", "running", "silent", "ended", "interrupted"]
 
 
 def follow(
@@ -42,7 +42,7 @@ def follow(
 ) -> Iterator[list[Event]]:
     """Yield the journal's events in batches of at most 5,000, from its beginning until an ending was yielded.
 
-    With `process`, or for a job found again without it, a process that is gone without a last word gets a `Died`
+    With `process`, or for a job found again without it, a process that is gone without a last word gets a `Crashed`
     event, written here. Setting `stop` ends the iteration and leaves the job alone.
     """
     reader = folder.reader()
@@ -63,7 +63,7 @@ def follow(
         if ended and (gone or process is None):
             return
         if gone:
-            died = write_death(folder, process)
+            died = write_crash(folder, process)
             if died is None:  # somebody else wrote the ending between our reading and now
                 continue
             rest = reader.read_new()
@@ -77,14 +77,14 @@ def follow(
 
 def _ending_after(events: list[Event], ended: bool) -> bool:
     for event in events:
-        if isinstance(event, Finished | Stopped | Failed | Died):
+        if isinstance(event, Finished | Stopped | Failed | Crashed):
             ended = True
         elif isinstance(event, ProcessStarted):
             ended = False
     return ended
 
 
-def standing(folder: JobFolder) -> Standing:
+def job_status(folder: JobFolder) -> JobStatus:
     """How a job stands, without folding its whole journal."""
     if not folder.events.exists():
         return "running" if lock_is_held(folder.lock) else "none"
@@ -95,7 +95,7 @@ def standing(folder: JobFolder) -> Standing:
             return "running"
         return "silent" if quiet > SILENT_AFTER else "running"
     last = _last_event(folder)
-    return "ended" if isinstance(last, Finished | Stopped | Failed | Died) else "interrupted"
+    return "ended" if isinstance(last, Finished | Stopped | Failed | Crashed) else "interrupted"
 
 
 def _last_event(folder: JobFolder) -> Event | None:
@@ -106,24 +106,24 @@ def _last_event(folder: JobFolder) -> Event | None:
     return events[-1] if events else None
 
 
-def write_death(folder: JobFolder, process: JobProcess | None = None) -> Died | None:
-    """Append the `Died` ending for a job whose process is gone; None when the journal has an ending already or
+def write_crash(folder: JobFolder, process: JobProcess | None = None) -> Crashed | None:
+    """Append the `Crashed` ending for a job whose process is gone; None when the journal has an ending already or
     another process is writing it."""
     try:
         writer = JournalWriter(folder.events, folder.lock)
     except ProblemError:
         return None
     with writer:
-        if isinstance(_last_event(folder), Finished | Stopped | Failed | Died):
+        if isinstance(_last_event(folder), Finished | Stopped | Failed | Crashed):
             return None
         code = process.poll() if process is not None else None
         log_end = read_log_end(folder.log)
         name = _signal_name(code)
-        died = Died(
+        died = Crashed(
             exit_code=code if name is None else None,
             signal=name,
             log_end=log_end,
-            problem=explain_death(code, name, log_end),
+            problem=explain_crash(code, name, log_end),
         )
         writer.write(died, durable=True)
     return died
@@ -149,7 +149,7 @@ def read_log_end(log: Path) -> str:
         return ""
 
 
-def explain_death(code: int | None, signal_name: str | None, log_end: str) -> Problem:
+def explain_crash(code: int | None, signal_name: str | None, log_end: str) -> Problem:
     """Why a process that said nothing is gone, as far as its exit and the end of its log tell."""
     text = log_end.lower()
     if "modulenotfounderror" in text:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from studio.core.events import DeviceChosen, Event, Prepared, StepDone, TrialDone
+from studio.core.events import DeviceChosen, Event, MemoryProbed, Prepared, StepDone
 from studio.core.problems import ProblemError
-from studio.core.recipe.defaults import Facts
+from studio.core.recipe.defaults import DefaultsContext
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import JobFolder, RunFolder
 from studio.memory.calibration import Measured, recall, remember
@@ -34,7 +34,7 @@ def record(run: RunFolder, journal: JobFolder | None = None) -> Measured | None:
 
 def measured(run: RunFolder, events: Sequence[Event]) -> Measured | None:
     """What the events of `run` say of memory and pace, beside the estimate for the same batch."""
-    trial = next((e for e in reversed(events) if isinstance(e, TrialDone)), None)
+    trial = next((e for e in reversed(events) if isinstance(e, MemoryProbed)), None)
     if trial is None or trial.tokens <= 0:
         return None
     try:
@@ -45,7 +45,7 @@ def measured(run: RunFolder, events: Sequence[Event]) -> Measured | None:
     device = next((e for e in reversed(events) if isinstance(e, DeviceChosen)), None)
     prepared = next((e for e in reversed(events) if isinstance(e, Prepared)), None)
     on_card = trial.device == "cuda"
-    facts = Facts(
+    facts = DefaultsContext(
         examples=prepared.examples if prepared is not None else None, parameters=shape.parameters, cuda=on_card
     )
     # The trial takes the longest examples there are, so its tokens tell how long these are.
@@ -66,7 +66,7 @@ def measured(run: RunFolder, events: Sequence[Event]) -> Measured | None:
     )
 
 
-def measured_estimate(calculated: Estimate | None, work: Workload, done: TrialDone) -> Estimate:
+def measured_estimate(calculated: Estimate | None, work: Workload, done: MemoryProbed) -> Estimate:
     """What a trial of `work` measured, in the parts of an estimate: what is stored is as it was calculated, and all
     the rest of the peak is what came and went. Without anything calculated, all of it is."""
     stored = {name: calculated.of(name) for name in STORED} if calculated is not None else {}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studio.core.problems import Problem
-from studio.core.recipe.data_choice import Roles
+from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.recipe.recipe import Recipe
 from studio.core.translatable import Sentence
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from studio.dataset.quality.fixes import Step
     from studio.dataset.quality.report import Report
     from studio.dataset.table import Table
-    from studio.worker.client import Desk
+    from studio.worker.client import WorkerClient
     from studio.worker.protocol import FirstRows, Progress
 
 
@@ -35,7 +35,7 @@ class TableRead:
 
     folder: Path
     table: Table
-    roles: Roles
+    roles: ColumnMapping
     sure: bool
     why: tuple[Sentence, ...]
     problem: Problem | None
@@ -63,15 +63,15 @@ Said = FirstTable | TableRead | ExamplesMade | AtWork
 
 
 def prepare(
-    desk: Desk, recipe: Recipe, say: Callable[[Said], None], cancelled: threading.Event | None = None
+    desk: WorkerClient, recipe: Recipe, say: Callable[[Said], None], cancelled: threading.Event | None = None
 ) -> Report | None:
     """Read, make examples, examine; `say` hears of each. What is in the store already isn't done again.
 
-    None where the columns have no usable parts. Blocks; raises `ProblemError` and what `Desk.ask` raises.
+    None where the columns have no usable parts. Blocks; raises `ProblemError` and what `WorkerClient.ask` raises.
     """
     from studio.dataset.examples import ExampleSet
     from studio.dataset.store import StoredExamples, open_table_at
-    from studio.worker.protocol import Examine, Made, MakeExamples, Opened, OpenTable, ReportMade
+    from studio.worker.protocol import BuildExamples, Built, Examine, Opened, OpenTable, ReportReady
 
     def heard(said: Progress | FirstRows) -> None:
         if said.answer == "progress":
@@ -86,11 +86,11 @@ def prepare(
     say(TableRead(opened.table, table, opened.roles, opened.sure, opened.why, opened.problem))
     if opened.problem is not None:
         return None
-    made = desk.ask(MakeExamples(table=opened.table, choice=choice), Made, heard, cancelled)
+    made = desk.ask(BuildExamples(table=opened.table, choice=choice), Built, heard, cancelled)
     stored = StoredExamples(made.examples)
     say(ExamplesMade(ExampleSet(stored, made.skipped, stored.rows), made.steps, made.notes))
     question = Examine(examples=made.examples, held_out=choice.held_out, seed=recipe.training.seed)
-    return desk.ask(question, ReportMade, heard, cancelled).report
+    return desk.ask(question, ReportReady, heard, cancelled).report
 
 
 def _table_of(first: FirstRows, path: str) -> Table:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from studio.core.events import Died
+from studio.core.events import Crashed
 from studio.core.problems import ProblemError
 from studio.core.recipe.recipe import Recipe, load
 from studio.core.run_folder import JobFolder, RunFolder
 from studio.core.run_state import RunState
-from studio.runs.follow import Standing, standing
+from studio.runs.follow import JobStatus, job_status
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Summary:
 
     run: RunFolder
     recipe: Recipe | None
-    standing: Standing
+    job_status: JobStatus
     state: RunState
     size: int
 
@@ -36,7 +36,7 @@ class Summary:
     def seconds(self) -> float | None:
         """From the first event to the ending; for a run that died, which may be noticed much later, the last step."""
         ending = self.state.ending
-        last = self.state.last if ending is None or isinstance(ending, Died) else ending
+        last = self.state.last if ending is None or isinstance(ending, Crashed) else ending
         if last is None or self.state.started_at is None:
             return None
         return max(0.0, last.at - self.state.started_at)
@@ -48,7 +48,7 @@ def summarise(run: RunFolder) -> Summary:
         recipe = load(run.recipe)
     except ProblemError:
         recipe = None
-    return Summary(run, recipe, standing(run), _brief_state(run), _size(run))
+    return Summary(run, recipe, job_status(run), _brief_state(run), _size(run))
 
 
 def _brief_state(folder: JobFolder) -> RunState:

@@ -12,7 +12,7 @@ from itertools import pairwise, takewhile
 from studio.core.conversation import Message, ToolCall
 from studio.core.translatable import N_, Sentence, sentence
 from studio.tokenization.chat_template import arguments_of, tools_of
-from studio.tokenization.template_capabilities import Abilities, with_thoughts
+from studio.tokenization.template_capabilities import TemplateCapabilities, with_thoughts
 
 SYSTEM_FOLDED = N_(
     "This model takes no standing instructions of their own, so they are written at the beginning of the first "
@@ -58,7 +58,7 @@ TURNS_JOINED = N_(
 
 
 @dataclass(frozen=True)
-class Talk:
+class Conversation:
     """A conversation as the template is given it. `arguments_as_text` says in which form calls carry their arguments;
     `made` what was written differently."""
 
@@ -68,7 +68,7 @@ class Talk:
     made: tuple[Sentence, ...] = ()
 
 
-def adapted(messages: tuple[Message, ...], tools: str, abilities: Abilities) -> Talk:
+def adapted(messages: tuple[Message, ...], tools: str, abilities: TemplateCapabilities) -> Conversation:
     """`messages` and `tools` as this template can write them without loss. What it can write stays as it is.
 
     The beginning of a conversation is adapted as the whole is, so a prompt is the beginning of what is learned.
@@ -117,7 +117,7 @@ def adapted(messages: tuple[Message, ...], tools: str, abilities: Abilities) -> 
         messages = _joined(messages)
         made.append(TURNS_JOINED)
     as_text = bool(any(m.tool_calls for m in messages)) and abilities.tool_calls == "text"
-    return Talk(messages, tools, as_text, tuple(sentence(text) for text in made))
+    return Conversation(messages, tools, as_text, tuple(sentence(text) for text in made))
 
 
 def describe(tools: str) -> str:

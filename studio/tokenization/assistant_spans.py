@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.translatable import N_, Sentence, sentence
-from studio.tokenization.adaptation import Talk
+from studio.tokenization.adaptation import Conversation
 from studio.tokenization.rendering import Rendered, Rendering, Span
 
 ONLY_LAST = N_(
@@ -20,7 +20,7 @@ END_ADDED = N_(
 
 
 @dataclass(frozen=True)
-class Places:
+class Spans:
     """`spans` in letters, in order, without overlap. `made` says what had to be done differently."""
 
     spans: tuple[Span, ...]
@@ -31,14 +31,14 @@ class _NoPlace(Exception):
     pass
 
 
-class AnswerPlaces:
+class AssistantSpans:
     """One model's way of marking answers."""
 
     def __init__(self, rendering: Rendering, end_marks: tuple[str, ...]) -> None:
         self._rendering = rendering
         self._end_marks = end_marks
 
-    def of(self, talk: Talk, whole: Rendered) -> Places:
+    def of(self, talk: Conversation, whole: Rendered) -> Spans:
         """Raises `ProblemError` when it can't be told where the last answer stands.
 
         Where the template marks its answers itself, these marks count. Elsewhere an answer begins where the same
@@ -49,7 +49,7 @@ class AnswerPlaces:
         answers = [i for i, m in enumerate(talk.messages) if m.role == "assistant"]
         learned = [i for i in answers if talk.messages[i].learned]
         if not learned:
-            return Places(())
+            return Spans(())
         if whole.answers:
             marked = self._by_marks(talk, whole, answers)
             if marked is not None:
@@ -68,9 +68,9 @@ class AnswerPlaces:
                     raise _no_prefix() from None
         if made:
             spans = spans[-1:]
-        return Places(tuple(spans), tuple(made))
+        return Spans(tuple(spans), tuple(made))
 
-    def first_of(self, talk: Talk, whole: Rendered) -> Span | None:
+    def first_of(self, talk: Conversation, whole: Rendered) -> Span | None:
         """The first of the places only, where that is quicker and sure; None where all have to be found."""
         learned = [i for i, m in enumerate(talk.messages) if m.role == "assistant" and m.learned]
         if whole.answers or len(learned) != 1 or learned[0] != len(talk.messages) - 1:
@@ -80,7 +80,7 @@ class AnswerPlaces:
         except _NoPlace:
             return None
 
-    def _by_marks(self, talk: Talk, whole: Rendered, answers: list[int]) -> Places | None:
+    def _by_marks(self, talk: Conversation, whole: Rendered, answers: list[int]) -> Spans | None:
         kept = [span for span in whole.answers if span[1] > span[0]]
         unlearned = [i for i in answers if not talk.messages[i].learned]
         if unlearned:
@@ -94,7 +94,7 @@ class AnswerPlaces:
                     return None
                 kept = [s for s in kept if not any(a < s[1] and s[0] < b for a, b in read)]
         longer = [self._with_end_mark(whole, span) for span in kept]
-        return Places(tuple(longer), (sentence(END_ADDED),) if longer != kept else ())
+        return Spans(tuple(longer), (sentence(END_ADDED),) if longer != kept else ())
 
     def _with_end_mark(self, whole: Rendered, span: Span) -> Span:
         start, end = span
@@ -103,7 +103,7 @@ class AnswerPlaces:
         mark = next((m for m in self._end_marks if whole.text.startswith(m, end)), "")
         return (start, end + len(mark))
 
-    def _span(self, talk: Talk, whole: Rendered, position: int, *, needs_prefix: bool) -> Span:
+    def _span(self, talk: Conversation, whole: Rendered, position: int, *, needs_prefix: bool) -> Span:
         text = whole.text
         before = self._prompt(talk, position, must=needs_prefix)
         is_prefix = before is not None and text.startswith(before)
@@ -125,7 +125,7 @@ class AnswerPlaces:
         start = len(before) if before is not None and is_prefix and len(before) <= place[0] else place[0]
         return (start, self._end_mark_after(whole, place[1], only_space=not calls))
 
-    def _prompt(self, talk: Talk, position: int, *, must: bool) -> str | None:
+    def _prompt(self, talk: Conversation, position: int, *, must: bool) -> str | None:
         """What the model is given before it answers; None where nothing comes before, or the template refuses a
         conversation that ends there. Raises `ProblemError` for the latter where there `must` be one."""
         if not position:
@@ -137,7 +137,7 @@ class AnswerPlaces:
                 raise
             return None
 
-    def _place(self, talk: Talk, whole: Rendered, position: int) -> Span:
+    def _place(self, talk: Conversation, whole: Rendered, position: int) -> Span:
         found = self._rendering.place_of(talk, position)
         if found is None or found[0].text != whole.text:
             raise _NoPlace

@@ -15,11 +15,11 @@ from studio.core.conversation import Message
 from studio.core.problems import Remedy, problem
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.examples import Example
-from studio.tokenization.adaptation import Talk, adapted
-from studio.tokenization.assistant_spans import AnswerPlaces
+from studio.tokenization.adaptation import Conversation, adapted
+from studio.tokenization.assistant_spans import AssistantSpans
 from studio.tokenization.chat_template import ChatTemplate
 from studio.tokenization.rendering import Rendered, Rendering, Span
-from studio.tokenization.template_capabilities import Abilities
+from studio.tokenization.template_capabilities import TemplateCapabilities
 
 NOT_LEARNED = -100
 """The label that losses leave out."""
@@ -87,8 +87,8 @@ class Encoder:
         marks = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
         self._end_marks = tuple(sorted(marks | {v for k, v in template.special.items() if k == "eos_token" and v}))
         self._rendering = Rendering(template, marks)
-        self._places = AnswerPlaces(self._rendering, self._end_marks)
-        self._abilities = Abilities(template)
+        self._places = AssistantSpans(self._rendering, self._end_marks)
+        self._abilities = TemplateCapabilities(template)
         self._made: dict[str, Sentence] = {}
 
     @staticmethod
@@ -174,7 +174,7 @@ class Encoder:
         self.remember(made)
         return self._cut(ids, list(ids), text, plain=True, made=made)
 
-    def rendered(self, example: Example) -> tuple[Talk, Rendered]:
+    def rendered(self, example: Example) -> tuple[Conversation, Rendered]:
         """A conversation as this model's template can write it without loss, and the text. Raises `ProblemError`."""
         length = sum(len(m.content) + len(m.thinking) for m in example.messages)
         if length > LONGEST:
@@ -241,13 +241,13 @@ class Encoder:
         """The tokens of rendered conversations that hold no letters that look like marks, all at once."""
         return self._tokenizer.encode_batch(texts, add_special_tokens=False)
 
-    def first_learned(self, talk: Talk, rendered: Rendered) -> Span | None:
+    def first_learned(self, talk: Conversation, rendered: Rendered) -> Span | None:
         """Where the only answer stands; None where more than that has to be looked at. Raises `ProblemError`."""
         if rendered.letters or self.learn_from == "everything":
             return None
         return self._places.first_of(talk, rendered)
 
-    def _talk(self, messages: tuple[Message, ...], tools: str) -> Talk:
+    def _talk(self, messages: tuple[Message, ...], tools: str) -> Conversation:
         talk = adapted(messages, tools, self._abilities)
         if not self._rendering.quotes_marks(talk):
             return talk

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from studio.core.conversation import Message
-from studio.tokenization.adaptation import Talk
+from studio.tokenization.adaptation import Conversation
 from studio.tokenization.chat_template import ChatTemplate, Turn, as_turns, tools_of
 
 Span = tuple[int, int]
@@ -48,20 +48,20 @@ class Rendering:
         found = self._mark.search(text)
         return found.group() if found else ""
 
-    def quoted_mark(self, talk: Talk) -> str:
+    def quoted_mark(self, talk: Conversation) -> str:
         """The first of what looks like a mark in a conversation; "" without."""
         return next((mark for text in _texts(talk) if (mark := self.find_mark(text))), "")
 
-    def quotes_marks(self, talk: Talk) -> bool:
+    def quotes_marks(self, talk: Conversation) -> bool:
         """Whether anything in the conversation looks like one of the model's marks."""
         return any(self._mark.search(text) or _WRAPPERS.search(text) for text in _texts(talk))
 
-    def of(self, talk: Talk, until: int | None = None, *, prompt: bool = False) -> Rendered:
+    def of(self, talk: Conversation, until: int | None = None, *, prompt: bool = False) -> Rendered:
         """The first `until` messages, all without; with `prompt` up to where the model begins to answer.
         Raises `ProblemError`."""
         return self._of(talk, talk.messages if until is None else talk.messages[:until], prompt)
 
-    def place_of(self, talk: Talk, position: int) -> tuple[Rendered, Span] | None:
+    def place_of(self, talk: Conversation, position: int) -> tuple[Rendered, Span] | None:
         """The whole conversation, and where in it the contents of one message stand: its text without surrounding
         space and thoughts, up to the last name of its calls. None when the template doesn't write them as they are."""
         message = talk.messages[position]
@@ -89,7 +89,7 @@ class Rendering:
         start, end = found.text.index(_BEGIN), found.text.index(_END) - 1
         return Rendered(found.text.replace(_BEGIN, "").replace(_END, "")), (start, end)
 
-    def _of(self, talk: Talk, messages: tuple[Message, ...], prompt: bool) -> Rendered:
+    def _of(self, talk: Conversation, messages: tuple[Message, ...], prompt: bool) -> Rendered:
         turns = as_turns(messages, arguments_as_text=talk.arguments_as_text)
         tools = tools_of(talk.tools)
         if not self.quotes_marks(talk):
@@ -138,7 +138,7 @@ class Rendering:
         return Rendered("".join(parts), tuple(letters), tuple((moved[a], moved[b]) for a, b in answers))
 
 
-def _texts(talk: Talk) -> Iterator[str]:
+def _texts(talk: Conversation) -> Iterator[str]:
     yield talk.tools
     for message in talk.messages:
         yield message.content

@@ -33,7 +33,7 @@ _TOOL: Turn = {
 }
 
 
-class Abilities:
+class TemplateCapabilities:
     """Asked one by one, each answered by rendering once."""
 
     def __init__(self, template: ChatTemplate) -> None:

@@ -18,7 +18,7 @@ _LETTERS_A_TOKEN = 8
 _WORD_END = re.compile(r"\s+")
 
 
-def fitted(encoder: Encoder, example: Example, too_long: TooLong) -> tuple[Encoded, ...]:
+def truncate(encoder: Encoder, example: Example, too_long: TooLong) -> tuple[Encoded, ...]:
     """What a model reads of one example: itself where it fits.
 
     One that is too long loses its end ("cut"), is nothing ("leave_out"), or becomes several ("split"): a text at the

@@ -19,7 +19,7 @@ from studio.ui.controls import exception_dialog
 from studio.ui.design import language, theme
 from studio.ui.main_window import MainWindow
 from studio.ui.state import background, preferences
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 
 if TYPE_CHECKING:
     import psutil
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     options, rest = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
     app = make_application([sys.argv[0], *rest])
     exception_dialog.install()
-    session = Session(wait=True)
+    session = AppState(wait=True)
     window = MainWindow(session)
 
     def on_first_frame() -> None:

@@ -11,17 +11,17 @@ from PySide6.QtWidgets import QApplication, QHBoxLayout, QLineEdit, QMainWindow,
 
 from studio.core.problems import Problem, Remedy
 from studio.runs.project import create_project, projects
-from studio.ui.controls.confirmation import Answer, Question
+from studio.ui.controls.confirmation import Answer, Confirmation
 from studio.ui.controls.page import PageFrame
 from studio.ui.design import language, theme
 from studio.ui.design.language import tr
-from studio.ui.sidebar import Rail
+from studio.ui.sidebar import Sidebar
 from studio.ui.state import preferences
-from studio.ui.state.app_state import Session
-from studio.ui.state.workflow_steps import journey
+from studio.ui.state.app_state import AppState
+from studio.ui.state.workflow_steps import workflow_steps
 
 if TYPE_CHECKING:
-    from studio.ui.gpu_monitor.strip import GaugeStrip
+    from studio.ui.gpu_monitor.strip import GpuMonitor
 
 PAGES = ("data", "teach", "check", "chat", "export", "runs", "settings")
 
@@ -31,7 +31,7 @@ SHORTCUTS = {
 }
 
 
-def make_page(name: str, session: Session) -> QWidget:
+def make_page(name: str, session: AppState) -> QWidget:
     """Build a page, importing it only now: what isn't shown costs nothing at the start."""
     match name:
         case "data":
@@ -39,13 +39,13 @@ def make_page(name: str, session: Session) -> QWidget:
 
             return DataPage(session)
         case "teach":
-            from studio.ui.train.page import TeachPage
+            from studio.ui.train.page import TrainPage
 
-            return TeachPage(session)
+            return TrainPage(session)
         case "check":
-            from studio.ui.test.page import CheckPage
+            from studio.ui.test.page import TestPage
 
-            return CheckPage(session)
+            return TestPage(session)
         case "chat":
             from studio.ui.chat.page import ChatPage
 
@@ -66,16 +66,16 @@ def make_page(name: str, session: Session) -> QWidget:
 
 
 class MainWindow(QMainWindow):
-    """Shows a `Session`. `first_frame_painted` comes once, after the first frame is on the screen."""
+    """Shows a `AppState`. `first_frame_painted` comes once, after the first frame is on the screen."""
 
     first_frame_painted = Signal()
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: AppState) -> None:
         super().__init__()
         self.session = session
         self.page_name = "teach" if session.project.runs() else "data"
-        self.question: Question | None = None
-        self.gauge: GaugeStrip | None = None
+        self.question: Confirmation | None = None
+        self.gauge: GpuMonitor | None = None
         self._painted = False
         self._closing = False
         self._pages: dict[str, QWidget] = {}
@@ -107,7 +107,7 @@ class MainWindow(QMainWindow):
         column.setSpacing(0)
         row = QHBoxLayout()
         row.setSpacing(0)
-        self.rail = Rail()
+        self.rail = Sidebar()
         self.rail.step_requested.connect(self.go_to)
         self.rail.menu_requested.connect(self._fill_project_menu)
         row.addWidget(self.rail)
@@ -140,9 +140,9 @@ class MainWindow(QMainWindow):
             self.rail.setFocus()
 
     def _add_gauge(self) -> None:
-        from studio.ui.gpu_monitor.strip import GaugeStrip
+        from studio.ui.gpu_monitor.strip import GpuMonitor
 
-        self.gauge = GaugeStrip()
+        self.gauge = GpuMonitor()
         self.gauge.reading_shown.connect(self.session.take_reading)
         self._strip_row.addWidget(self.gauge)
         self._tell_gauge()
@@ -181,7 +181,7 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def _show_journey(self) -> None:
-        self.rail.show_journey(journey(self.session))
+        self.rail.show_journey(workflow_steps(self.session))
 
     @Slot()
     def _on_project_changed(self) -> None:
@@ -282,9 +282,9 @@ class MainWindow(QMainWindow):
 
         self.ask(tr("Rename the project"), "", (Answer(tr("Rename"), rename, "primary"),), field)
 
-    def ask(self, title: str, text: str, answers: tuple[Answer, ...], field: QLineEdit | None = None) -> Question:
+    def ask(self, title: str, text: str, answers: tuple[Answer, ...], field: QLineEdit | None = None) -> Confirmation:
         """Ask inside the window; Escape and Cancel do nothing."""
-        self.question = Question(self, title, text, answers, tr("Cancel"), field)
+        self.question = Confirmation(self, title, text, answers, tr("Cancel"), field)
         return self.question
 
     # Opening and closing

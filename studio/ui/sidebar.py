@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QAbstractButton, QFrame, QMenu, QPushButton, QSize
 
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE, colours, sizes
-from studio.ui.state.workflow_steps import STEPS, Mark, Step, StepStanding, mark_words
+from studio.ui.state.workflow_steps import STEPS, Mark, Step, StepStatus, mark_words
 
 WIDTH = 208
 
@@ -19,7 +19,7 @@ class StepButton(QAbstractButton):
     def __init__(self, number: int, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.number = number
-        self.standing: StepStanding | None = None
+        self.job_status: StepStatus | None = None
         self.setCheckable(True)
         self.setAutoExclusive(True)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
@@ -27,10 +27,10 @@ class StepButton(QAbstractButton):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setToolTip(f"Ctrl+{number}")
 
-    def show_standing(self, standing: StepStanding) -> None:
-        if standing == self.standing:
+    def show_standing(self, standing: StepStatus) -> None:
+        if standing == self.job_status:
             return
-        self.standing = standing
+        self.job_status = standing
         self.setText(standing.title)
         words = f"{standing.title}: {standing.line}, {mark_words(standing.mark)}"
         self.setAccessibleName(words)
@@ -48,7 +48,7 @@ class StepButton(QAbstractButton):
         super().leaveEvent(event)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        standing = self.standing
+        standing = self.job_status
         if standing is None:
             return
         c = colours()
@@ -180,7 +180,7 @@ class PlaceButton(QAbstractButton):
         painter.drawText(area, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, self.text())
 
 
-class Rail(QFrame):
+class Sidebar(QFrame):
     """`step_requested` carries data, teach, check, chat, export, runs or settings."""
 
     step_requested = Signal(str)
@@ -230,7 +230,7 @@ class Rail(QFrame):
         self.project.setToolTip(name)
         self.project.setAccessibleName(tr("Project {name}", name=name))
 
-    def show_journey(self, standings: tuple[StepStanding, ...]) -> None:
+    def show_journey(self, standings: tuple[StepStatus, ...]) -> None:
         for standing in standings:
             self._steps[standing.step].show_standing(standing)
 

@@ -19,25 +19,25 @@ def main() -> int:
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", newline="\n")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
-    from studio.worker.protocol import QUESTION, Answer, Broke, Refused
-    from studio.worker.server import Desk
+    from studio.worker.protocol import QUESTION, Answer, RequestCrashed, RequestRefused
+    from studio.worker.server import WorkerServer
 
     def say(answer: Answer) -> None:
         out.write(answer.model_dump_json() + "\n")
         out.flush()
 
-    desk = Desk(say)
+    desk = WorkerServer(say)
     for line in sys.stdin:
         try:
             desk.answer(QUESTION.validate_json(line))
         except ProblemError as error:
-            say(Refused(problem=error.problem))
+            say(RequestRefused(problem=error.problem))
         except BrokenPipeError:
             return 0  # nobody listens any more
         except MemoryError:
             os._exit(137)  # as if the system had killed it: whoever asked has words for that
         except Exception:  # a bug is told like an answer, so that it can be shown with its details
-            say(Broke(traceback=traceback.format_exc()))
+            say(RequestCrashed(traceback=traceback.format_exc()))
     return 0
 
 

@@ -20,16 +20,16 @@ from studio.core.translatable import N_
 from studio.worker.protocol import (
     ANSWER,
     Answer,
-    Broke,
+    Built,
     ExampleRead,
     FirstRows,
-    Made,
     Measured,
     Opened,
     Progress,
     Question,
-    Refused,
-    ReportMade,
+    ReportReady,
+    RequestCrashed,
+    RequestRefused,
 )
 
 PATIENCE = 30.0
@@ -40,18 +40,18 @@ _LOOK_EVERY = 0.1
 
 Said = Progress | FirstRows
 Heard = Callable[[Said], None]
-T = TypeVar("T", Opened, Made, ReportMade, ExampleRead, Measured)
+T = TypeVar("T", Opened, Built, ReportReady, ExampleRead, Measured)
 
 
 class Cancelled(Exception):
     """The person changed their mind. Not an error."""
 
 
-class DeskBroke(Exception):
+class WorkerCrashed(Exception):
     """A bug in the desk; carries its traceback."""
 
 
-class Desk:
+class WorkerClient:
     """One desk process, started when the first question comes and again whenever it had to be ended.
 
     Questions are asked one after another; a second thread waits for its turn. With `patience` in seconds and `memory`
@@ -65,7 +65,7 @@ class Desk:
         self._process: subprocess.Popen[str] | None = None
         self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
-    def __enter__(self) -> Desk:
+    def __enter__(self) -> WorkerClient:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
@@ -93,7 +93,7 @@ class Desk:
     ) -> T:
         """The answer of the wanted kind; `heard` is called with what is said before. Blocks.
 
-        Raises `ProblemError`, `Cancelled` once `cancelled` is set, and `DeskBroke`.
+        Raises `ProblemError`, `Cancelled` once `cancelled` is set, and `WorkerCrashed`.
         """
         with self._turn:
             if cancelled is not None and cancelled.is_set():
@@ -142,10 +142,10 @@ class Desk:
                     raise Cancelled
                 if heard is not None:
                     heard(answer)
-            elif isinstance(answer, Refused):
+            elif isinstance(answer, RequestRefused):
                 raise ProblemError(answer.problem)
-            elif isinstance(answer, Broke):
-                raise DeskBroke(answer.traceback)
+            elif isinstance(answer, RequestCrashed):
+                raise WorkerCrashed(answer.traceback)
             else:
                 assert isinstance(answer, wanted), answer.answer
                 return answer

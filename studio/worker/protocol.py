@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from studio.core.problems import Problem
-from studio.core.recipe.data_choice import DataChoice, Roles
+from studio.core.recipe.data_choice import ColumnMapping, DataChoice
 from studio.core.translatable import Sentence
 from studio.dataset.columns.formats.row_text import Skipped
 from studio.dataset.quality.fixes import Step
@@ -27,8 +27,8 @@ class OpenTable(_Line):
     choice: DataChoice
 
 
-class MakeExamples(_Line):
-    """Make the examples of a stored table, repairs applied. Answered by `Made`."""
+class BuildExamples(_Line):
+    """Make the examples of a stored table, repairs applied. Answered by `Built`."""
 
     ask: Literal["make"] = "make"
     table: Path
@@ -36,7 +36,7 @@ class MakeExamples(_Line):
 
 
 class Examine(_Line):
-    """Ask the doctor about stored examples. Answered by `ReportMade`."""
+    """Ask the doctor about stored examples. Answered by `ReportReady`."""
 
     ask: Literal["examine"] = "examine"
     examples: Path
@@ -72,7 +72,7 @@ class MeasureLengths(_Line):
 
 
 Question = Annotated[
-    OpenTable | MakeExamples | Examine | ReadExample | MeasureLengths,
+    OpenTable | BuildExamples | Examine | ReadExample | MeasureLengths,
     Field(discriminator="ask"),
 ]
 QUESTION: TypeAdapter[Question] = TypeAdapter(Question)
@@ -103,13 +103,13 @@ class Opened(_Line):
 
     answer: Literal["opened"] = "opened"
     table: Path
-    roles: Roles
+    roles: ColumnMapping
     sure: bool
     why: tuple[Sentence, ...]
     problem: Problem | None = None
 
 
-class Made(_Line):
+class Built(_Line):
     """The examples are in the store at `examples`."""
 
     answer: Literal["made"] = "made"
@@ -121,7 +121,7 @@ class Made(_Line):
     notes: tuple[Sentence, ...] = ()
 
 
-class ReportMade(_Line):
+class ReportReady(_Line):
     answer: Literal["report"] = "report"
     report: Report
 
@@ -147,14 +147,14 @@ class Measured(_Line):
     positions: tuple[int, ...]
 
 
-class Refused(_Line):
+class RequestRefused(_Line):
     """What can be expected to go wrong went wrong."""
 
     answer: Literal["refused"] = "refused"
     problem: Problem
 
 
-class Broke(_Line):
+class RequestCrashed(_Line):
     """A bug. The desk goes on."""
 
     answer: Literal["broke"] = "broke"
@@ -162,7 +162,7 @@ class Broke(_Line):
 
 
 Answer = Annotated[
-    Progress | FirstRows | Opened | Made | ReportMade | ExampleRead | Measured | Refused | Broke,
+    Progress | FirstRows | Opened | Built | ReportReady | ExampleRead | Measured | RequestRefused | RequestCrashed,
     Field(discriminator="answer"),
 ]
 ANSWER: TypeAdapter[Answer] = TypeAdapter(Answer)

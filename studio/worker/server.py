@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from studio.core.problems import ProblemError
-from studio.core.recipe.defaults import held_out_for
+from studio.core.recipe.defaults import default_validation_split
 from studio.core.translatable import N_, sentence
-from studio.dataset.build import kept_on_disk, make_examples
+from studio.dataset.build import build_examples, kept_on_disk
 from studio.dataset.examples import Example
 from studio.dataset.store import StoredExamples, is_stored, open_table_at, table_folder, write_groups, write_table
 from studio.dataset.table import Table, cell_text
 from studio.worker.protocol import (
     Answer,
+    BuildExamples,
+    Built,
     Examine,
     ExampleRead,
     FirstRows,
-    Made,
-    MakeExamples,
     Measured,
     MeasureLengths,
     Opened,
@@ -33,7 +33,7 @@ from studio.worker.protocol import (
     Question,
     Reader,
     ReadExample,
-    ReportMade,
+    ReportReady,
 )
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ KEPT_ENCODERS = 4
 Say = Callable[[Answer], None]
 
 
-class Desk:
+class WorkerServer:
     """Answers questions one after another. `say` is called with progress and, at the end, with the answer."""
 
     def __init__(self, say: Say) -> None:
@@ -63,7 +63,7 @@ class Desk:
         match question:
             case OpenTable():
                 self._open(question)
-            case MakeExamples():
+            case BuildExamples():
                 self._make(question)
             case Examine():
                 self._examine(question)
@@ -77,7 +77,8 @@ class Desk:
     # Opening
 
     def _open(self, question: OpenTable) -> None:
-        from studio.dataset.columns.detection.mapping import check_roles, guess
+        from studio.dataset.columns.detection.mapping import detect
+        from studio.dataset.columns.mapping_checks import check_mapping
         from studio.dataset.readers.open import first_rows, stream_table
 
         choice = question.choice
@@ -103,12 +104,12 @@ class Desk:
             with kept_on_disk(folder):
                 write_table(stream, folder, lambda done, total: self._tell(done, total, text))
             table = open_table_at(folder)
-        guessed = guess(table)
+        guessed = detect(table)
         chosen = choice.roles.shape is not None
         roles = choice.roles if chosen else guessed.roles
         wrong = None
         try:
-            check_roles(table, roles)
+            check_mapping(table, roles)
         except ProblemError as error:
             wrong = error.problem
         sure = chosen or guessed.sure
@@ -123,15 +124,15 @@ class Desk:
 
     # Examples
 
-    def _make(self, question: MakeExamples) -> None:
+    def _make(self, question: BuildExamples) -> None:
         rows = N_("Making examples.")
-        folder = make_examples(
+        folder = build_examples(
             question.table, question.choice, lambda done, total: self._tell(done, total, sentence(rows))
         )
         stored = self._examples(folder)
         about = stored.about
         self._say(
-            Made(
+            Built(
                 examples=folder,
                 count=len(stored),
                 skipped=about.skipped,
@@ -145,7 +146,7 @@ class Desk:
         from studio.dataset.quality.examine import examine
 
         stored = self._examples(question.examples)
-        share = question.held_out if question.held_out is not None else held_out_for(len(stored))
+        share = question.held_out if question.held_out is not None else default_validation_split(len(stored))
         text = sentence(N_("Looking for what could be wrong with the examples."))
         about = stored.about
         examined = examine(
@@ -159,7 +160,7 @@ class Desk:
         )
         with kept_on_disk(question.examples):
             write_groups(question.examples, array("i", examined.groups.tolist()))
-        self._say(ReportMade(report=examined.report))
+        self._say(ReportReady(report=examined.report))
 
     def _examples(self, folder: Path) -> StoredExamples:
         if self._stored is None or self._stored.folder != folder:
@@ -180,11 +181,11 @@ class Desk:
         return self._encoders[key]
 
     def _read(self, question: ReadExample) -> None:
-        from studio.tokenization.truncation import fitted
+        from studio.tokenization.truncation import truncate
 
         encoder = self._encoder(question.reader)
         example = self._examples(question.examples)[question.position]
-        parts = fitted(encoder, example, question.reader.too_long)
+        parts = truncate(encoder, example, question.reader.too_long)
         self._say(
             ExampleRead(
                 encoded=parts,

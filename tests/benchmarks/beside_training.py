@@ -39,12 +39,12 @@ def show_window(project_folder: Path, stretch: float, *, timed: bool) -> None:
     from studio.runs.project import Project
     from studio.ui.app import SWITCH_INTERVAL, make_application
     from studio.ui.main_window import MainWindow
-    from studio.ui.state.app_state import Session
+    from studio.ui.state.app_state import AppState
     from tests.benchmarks.timer_lateness import timer_lateness
 
     sys.setswitchinterval(SWITCH_INTERVAL)
     make_application([])
-    session = Session(Project(project_folder))
+    session = AppState(Project(project_folder))
     window = MainWindow(session)
     window.open_page("teach")
     window.show()
@@ -99,13 +99,13 @@ def measure(pairs: int, scratch: Path) -> dict[str, object]:
     """Milliseconds of lateness, and the window's cost as a share of the training's tokens a second."""
     from studio.cli.preparing import prepared
     from studio.core.jobs import Train
-    from studio.core.recipe.defaults import Facts
+    from studio.core.recipe.defaults import DefaultsContext
     from studio.core.recipe.recipe import Recipe, with_values
     from studio.runs.command import end_forcefully
     from studio.runs.create import create_run
     from studio.runs.project import create_project
     from studio.runs.start import start_job
-    from studio.worker.client import Desk
+    from studio.worker.client import WorkerClient
 
     project = create_project("Beside training")
     values = {
@@ -115,9 +115,9 @@ def measure(pairs: int, scratch: Path) -> dict[str, object]:
         "training.save_every": 10**6,
     }
     recipe = with_values(Recipe(), values)
-    with Desk() as desk:
+    with WorkerClient() as desk:
         data = prepared(recipe, desk, quiet=True)
-    run = create_run(project, data.recipe, data.table, data.made, Facts())
+    run = create_run(project, data.recipe, data.table, data.made, DefaultsContext())
     process = start_job(run, Train())
     try:
         while len(run.state().losses) < 4:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from studio.core.jobs import TracedWork
 from studio.core.problems import ProblemError
-from studio.core.recipe.defaults import Facts
+from studio.core.recipe.defaults import DefaultsContext
 from studio.core.recipe.recipe import Recipe, with_values
 from studio.memory.estimate import estimate
 from studio.memory.workload import workload_of
@@ -35,7 +35,7 @@ def main(words: list[str]) -> int:
     for model in catalogue():
         if time.monotonic() > end:
             break
-        work = workload_of(recipe, Facts(parameters=model.parameters, cuda=True))
+        work = workload_of(recipe, DefaultsContext(parameters=model.parameters, cuda=True))
         said = estimate(model.shape, work).allocated
         with tempfile.TemporaryDirectory() as scratch:
             place = Path(scratch) / "config.json"

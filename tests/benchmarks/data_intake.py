@@ -28,7 +28,7 @@ from pathlib import Path
 import psutil
 
 from studio.core import paths
-from studio.core.recipe.data_choice import DataChoice, Roles
+from studio.core.recipe.data_choice import ColumnMapping, DataChoice
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 512
@@ -139,18 +139,18 @@ def number(result: dict[str, object], whose: str, name: str) -> float:
 
 
 def _choice(file: Path) -> DataChoice:
-    return DataChoice(path=str(file), roles=Roles(question="question", answer="answer"))
+    return DataChoice(path=str(file), roles=ColumnMapping(question="question", answer="answer"))
 
 
 def _our_import(file: Path, scratch: Path, model: Path, read: int) -> dict[str, object]:
-    from studio.dataset.build import make_examples
+    from studio.dataset.build import build_examples
     from studio.dataset.readers.open import stream_table
     from studio.dataset.store import StoredExamples, table_folder, write_table
 
     choice = _choice(file)
     folder = table_folder(choice)
     write_table(stream_table(choice), folder, _quiet)
-    examples = make_examples(folder, choice, _quiet)
+    examples = build_examples(folder, choice, _quiet)
     (scratch / "examples").write_text(str(examples))
     return {"examples": len(StoredExamples(examples))}
 

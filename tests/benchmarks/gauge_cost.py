@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from studio.hardware.snapshot import Reading
+    from studio.hardware.snapshot import Snapshot
 
 SETTLING = 3.0
 """Seconds that the window gets before anything is counted, and half of it at each change of turns."""
@@ -52,7 +52,7 @@ class CountedGauge:
 
         self._gauge = Gauge()
 
-    def read(self, run_pid: int | None = None, *, everyone: bool = False) -> Reading:
+    def read(self, run_pid: int | None = None, *, everyone: bool = False) -> Snapshot:
         before = time.thread_time()
         reading = self._gauge.read(run_pid, everyone=everyone)
         CountedGauge.spent += time.thread_time() - before
@@ -72,13 +72,13 @@ def show_window(pairs: int, seconds: float) -> None:
     from studio.ui.app import SWITCH_INTERVAL, make_application
     from studio.ui.gpu_monitor import strip
     from studio.ui.main_window import MainWindow
-    from studio.ui.state.app_state import Session
+    from studio.ui.state.app_state import AppState
 
     sys.setswitchinterval(SWITCH_INTERVAL)
     make_application([])
     strip._real_gauge = CountedGauge
     run_pid = int(os.environ["STUDIO_NVML_RUN"])
-    window = MainWindow(Session(create_project("Gauge")))
+    window = MainWindow(AppState(create_project("Gauge")))
     window.resize(1240, 820)
     window.open_page("data")
     window.show()

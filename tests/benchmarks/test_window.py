@@ -20,7 +20,7 @@ from studio.runs.project import Project, create_project
 from studio.ui.app import SWITCH_INTERVAL
 from studio.ui.main_window import MainWindow
 from studio.ui.state import background
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 from tests.benchmarks.timer_lateness import percentile, timer_lateness
 
 pytestmark = pytest.mark.benchmarks
@@ -82,7 +82,7 @@ def long_run(project: Project, events: int) -> RunFolder:
 def test_a_run_of_100_000_events_costs_the_window_less_than_a_second(qapp: QApplication, qtbot: QtBot) -> None:
     project = create_project("Long")
     long_run(project, 100_000)
-    session = Session(project, wait=True)
+    session = AppState(project, wait=True)
     window = MainWindow(session)
     window.open_page("teach")
     with qtbot.waitSignal(window.first_frame_painted):
@@ -108,7 +108,7 @@ def test_the_window_is_on_time_while_a_long_run_is_read(qapp: QApplication, qtbo
     sys.setswitchinterval(SWITCH_INTERVAL)  # as the program itself does
     project = create_project("Long")
     long_run(project, 100_000)
-    session = Session(project, wait=True)
+    session = AppState(project, wait=True)
     window = MainWindow(session)
     window.open_page("teach")
     with qtbot.waitSignal(window.first_frame_painted):

@@ -46,7 +46,7 @@ def paired_laps(laps: int) -> dict[str, float]:
     from studio.core.recipe.recipe import Recipe, to_yaml, with_values
     from studio.core.run_folder import RunFolder
     from studio.dataset.examples import write_frozen
-    from studio.engine.job_context import Report
+    from studio.engine.job_context import JobContext
     from studio.engine.training import job as training
 
     speeds: dict[str, list[float]] = {"trainer": [], "bare": []}
@@ -59,7 +59,7 @@ def paired_laps(laps: int) -> dict[str, float]:
         write_frozen(run.held_out_data, [])
         assert Train().job == "train"
 
-        class Measured(training._Teaching):
+        class Measured(training.TrainingJob):
             def go(self) -> None:
                 encoded = self.plan.lessons.encoded
                 tokens = self.plan.lessons.tokens
@@ -86,11 +86,11 @@ def paired_laps(laps: int) -> dict[str, float]:
                 optimizer.zero_grad()
             return time.perf_counter() - began
 
-        original, training._Teaching = training._Teaching, Measured  # type: ignore[misc]
+        original, training.TrainingJob = training.TrainingJob, Measured  # type: ignore[misc]
         try:
-            code = Report(run, "train").run(lambda report: training.train(report, run))
+            code = JobContext(run, "train").run(lambda report: training.train(report, run))
         finally:
-            training._Teaching = original  # type: ignore[misc]
+            training.TrainingJob = original  # type: ignore[misc]
         if code != 0:
             raise RuntimeError(str(run.state().ending))
     ratios = [a / b for a, b in zip(speeds["trainer"], speeds["bare"], strict=True)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from studio.core.recipe.defaults import Facts, automatic_values, passes_for, resolved
+from studio.core.recipe.defaults import DefaultsContext, default_epochs, default_values, resolve_defaults
 from studio.core.recipe.presets import presets
 from studio.core.recipe.recipe import Recipe, with_value
 from studio.core.recipe.training import Optimizer
@@ -14,33 +14,33 @@ from studio.core.recipe.training import Optimizer
     ("examples", "passes"), [(0, 3), (1, 10), (10, 10), (20, 5), (33, 3), (34, 3), (8_300, 3), (25_000, 1), (90_000, 1)]
 )
 def test_passes_follow_the_number_of_examples(examples: int, passes: float) -> None:
-    assert passes_for(examples) == passes
+    assert default_epochs(examples) == passes
 
 
 def test_fewer_than_thirty_examples_keep_none_aside() -> None:
-    assert automatic_values(Recipe(), Facts(examples=29))["data.held_out"] == 0.0
-    assert automatic_values(Recipe(), Facts(examples=30))["data.held_out"] == 0.1
+    assert default_values(Recipe(), DefaultsContext(examples=29))["data.held_out"] == 0.0
+    assert default_values(Recipe(), DefaultsContext(examples=30))["data.held_out"] == 0.1
 
 
 @pytest.mark.parametrize(
     ("facts", "optimizer"),
     [
-        (Facts(cuda=True), Optimizer.paged_adamw_8bit),
-        (Facts(cuda=True, windows=True), Optimizer.adamw_8bit),
-        (Facts(cuda=False), Optimizer.adamw),
+        (DefaultsContext(cuda=True), Optimizer.paged_adamw_8bit),
+        (DefaultsContext(cuda=True, windows=True), Optimizer.adamw_8bit),
+        (DefaultsContext(cuda=False), Optimizer.adamw),
     ],
 )
-def test_the_optimizer_is_paged_only_where_paging_works(facts: Facts, optimizer: Optimizer) -> None:
-    assert resolved(Recipe(), facts).training.optimizer is optimizer
+def test_the_optimizer_is_paged_only_where_paging_works(facts: DefaultsContext, optimizer: Optimizer) -> None:
+    assert resolve_defaults(Recipe(), facts).training.optimizer is optimizer
 
 
 def test_what_was_chosen_by_hand_stays() -> None:
     recipe = with_value(Recipe(), "training.passes", 7)
-    assert resolved(recipe, Facts(examples=100)).training.passes == 7
+    assert resolve_defaults(recipe, DefaultsContext(examples=100)).training.passes == 7
 
 
 def test_after_resolving_nothing_that_can_be_known_is_left_open() -> None:
-    recipe = resolved(Recipe(), Facts(examples=100, parameters=135_000_000))
+    recipe = resolve_defaults(Recipe(), DefaultsContext(examples=100, parameters=135_000_000))
     assert recipe.method.alpha == 32
     assert None not in (
         recipe.training.passes,

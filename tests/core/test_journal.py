@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from studio.core.events import Died, Event, Finished, Noticed, PhaseChanged, ProcessStarted, StepDone
+from studio.core.events import Crashed, Event, Finished, NoticeLogged, PhaseChanged, ProcessStarted, StepDone
 from studio.core.journal import JournalReader, lock_is_held
 from studio.core.problems import Problem, ProblemError
 from studio.core.run_folder import JobFolder
@@ -20,8 +20,8 @@ def some_events() -> list[Event]:
         ProcessStarted(job="train", pid=1, started=1.0, boot_id="b"),
         PhaseChanged(phase="loading", text=sentence("Loading {name}.", name="모델")),
         StepDone(step=1, total_steps=2, passes=0.5, loss=1.25, learning_rate=1e-4, tokens=100, seconds=2.0),
-        Noticed(code="x", text=sentence("line\nbreak \u2028 and \u0000")),
-        Died(
+        NoticeLogged(code="x", text=sentence("line\nbreak \u2028 and \u0000")),
+        Crashed(
             exit_code=1,
             signal=None,
             log_end="\udcff".encode("utf-8", "replace").decode(),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studio.core.problems import ProblemError
-from studio.core.recipe.recipe import Recipe, declared, load, parse, to_yaml, value_of, with_value, with_values
+from studio.core.recipe.recipe import Recipe, load, parse, setting_specs, to_yaml, value_of, with_value, with_values
 
 
 def test_a_recipe_written_to_yaml_and_read_again_is_equal(tmp_path: Path) -> None:
@@ -25,8 +25,8 @@ def test_a_recipe_written_to_yaml_and_read_again_is_equal(tmp_path: Path) -> Non
 
 def test_every_setting_has_a_label_and_help_and_can_be_read_and_written_by_its_key() -> None:
     recipe = Recipe()
-    assert len(declared()) > 25
-    for one in declared():
+    assert len(setting_specs()) > 25
+    for one in setting_specs():
         assert one.setting.label and one.setting.help.endswith("."), one.key
         assert with_value(recipe, one.key, value_of(recipe, one.key)) == recipe
         if one.automatic:
@@ -36,7 +36,7 @@ def test_every_setting_has_a_label_and_help_and_can_be_read_and_written_by_its_k
 
 
 def test_four_settings_are_simple() -> None:
-    assert [d.key for d in declared() if d.setting.level == "simple"] == [
+    assert [d.key for d in setting_specs() if d.setting.level == "simple"] == [
         "method.kind",
         "training.passes",
         "training.learning_rate",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from studio.core.command_queue import Mailbox, new_id, send
+from studio.core.command_queue import CommandQueue, new_id, send
 from studio.core.events import (
     Checked,
     CheckpointCommitted,
@@ -89,7 +89,7 @@ def test_a_new_start_clears_an_earlier_ending() -> None:
 
 def test_a_command_arrives_once_however_often_it_is_sent(tmp_path: Path) -> None:
     folder = JobFolder(tmp_path)
-    mailbox = Mailbox(folder)
+    mailbox = CommandQueue(folder)
     assert mailbox.take() == []
     command = SaveNow(id=new_id())
     send(folder, command)
@@ -104,7 +104,7 @@ def test_commands_arrive_in_the_order_in_which_they_were_sent(tmp_path: Path) ->
     sent: list[Command] = [SaveNow(id=new_id()), Stop(id=new_id(), keep=False)]
     for command in sent:
         send(folder, command)
-    assert Mailbox(folder).take() == sent
+    assert CommandQueue(folder).take() == sent
 
 
 def test_rubbish_in_the_mailbox_is_thrown_away(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_rubbish_in_the_mailbox_is_thrown_away(tmp_path: Path) -> None:
     folder.commands.mkdir()
     (folder.commands / "a.json").write_bytes(b"\x00\x00")
     (folder.commands / ".b.tmp").write_text("half written")
-    assert Mailbox(folder).take() == []
+    assert CommandQueue(folder).take() == []
     assert not (folder.commands / "a.json").exists()
 
 

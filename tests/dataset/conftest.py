@@ -14,8 +14,8 @@ from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
 from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.data_choice import DataChoice
-from studio.dataset.build import make_examples
-from studio.dataset.columns.detection.mapping import guess_roles
+from studio.dataset.build import build_examples
+from studio.dataset.columns.detection.mapping import detect_mapping
 from studio.dataset.readers.open import open_table
 from studio.dataset.readers.streaming import stream_of
 from studio.dataset.store import StoredExamples, write_table
@@ -39,9 +39,9 @@ def made_from(table: Table, folder: Path, choice: DataChoice | None = None) -> S
     """The examples of a table, through the store as in the program; roles are guessed where none are given."""
     choice = choice or DataChoice()
     if choice.roles.shape is None:
-        choice = choice.model_copy(update={"roles": guess_roles(table)})
+        choice = choice.model_copy(update={"roles": detect_mapping(table)})
     write_table(stream_of(table), folder / "table", lambda done, total: None)
-    return StoredExamples(make_examples(folder / "table", choice, lambda done, total: None))
+    return StoredExamples(build_examples(folder / "table", choice, lambda done, total: None))
 
 
 def problem_of(action: Callable[[], object]) -> Problem:

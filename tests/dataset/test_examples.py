@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.core.conversation import Message
-from studio.core.recipe.data_choice import Roles
+from studio.core.recipe.data_choice import ColumnMapping
 from studio.dataset.examples import Example, examples_from, read_frozen, write_frozen
 from studio.dataset.split import split
 from tests.dataset.columns.test_mapping import table_of
 
-PAIR = Roles(question="q", answer="a", context="c", system="s")
+PAIR = ColumnMapping(question="q", answer="a", context="c", system="s")
 
 
 def said(example: Example) -> list[tuple[str, str]]:
@@ -33,7 +33,7 @@ def test_a_row_becomes_a_conversation_in_the_right_order() -> None:
 
 def test_rows_without_question_or_answer_are_skipped_and_say_why() -> None:
     table = table_of([{"q": "", "a": "x"}, {"q": "x", "a": "  "}, {"q": "x", "a": 0}, {"q": None, "a": None}])
-    found = examples_from(table, Roles(question="q", answer="a"), "")
+    found = examples_from(table, ColumnMapping(question="q", answer="a"), "")
     assert [(s.row, s.reason.english()) for s in found.skipped] == [
         (1, "The question is empty."),
         (2, "The answer is empty."),
@@ -51,7 +51,7 @@ def test_openai_and_sharegpt_conversations_mean_the_same() -> None:
         {"role": "user", "content": "never answered"},
     ]
     sharegpt = [{"from": "system", "value": "s"}, {"from": "human", "value": "ab"}, {"from": "gpt", "value": "c"}]
-    found = examples_from(table_of([{"m": openai}, {"m": sharegpt}]), Roles(messages="m"), "")
+    found = examples_from(table_of([{"m": openai}, {"m": sharegpt}]), ColumnMapping(messages="m"), "")
     assert found.examples[0] == found.examples[1]
     assert said(found.examples[0]) == [("system", "s"), ("user", "ab"), ("assistant", "c")]
 
@@ -63,7 +63,7 @@ def test_tool_calls_are_the_assistants_and_their_results_the_tools() -> None:
         {"from": "observation", "value": "rain"},
         {"from": "gpt", "value": "It rains."},
     ]
-    (example,) = examples_from(table_of([{"m": talk}]), Roles(messages="m"), "").examples
+    (example,) = examples_from(table_of([{"m": talk}]), ColumnMapping(messages="m"), "").examples
     assert [m.role for m in example.messages] == ["user", "assistant", "tool", "assistant"]
     assert example.question == "weather?"
     assert len(example.prompt) == 3
@@ -82,13 +82,13 @@ def test_tool_calls_are_the_assistants_and_their_results_the_tools() -> None:
     ],
 )
 def test_conversations_that_cannot_be_learned_say_why(talk: object, words: str) -> None:
-    found = examples_from(table_of([{"m": talk}]), Roles(messages="m"), "")
+    found = examples_from(table_of([{"m": talk}]), ColumnMapping(messages="m"), "")
     assert not found.examples
     assert words in found.skipped[0].reason.english()
 
 
 def test_plain_text_is_kept_as_it_is() -> None:
-    (example,) = examples_from(table_of([{"t": "once upon"}]), Roles(text="t"), "ignored").examples
+    (example,) = examples_from(table_of([{"t": "once upon"}]), ColumnMapping(text="t"), "ignored").examples
     assert (example.text, example.messages, example.answer, example.question) == ("once upon", (), "once upon", "")
 
 

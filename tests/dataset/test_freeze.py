@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import pytest
 
-from studio.core.recipe.data_choice import DataChoice, Roles
+from studio.core.recipe.data_choice import ColumnMapping, DataChoice
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
 from studio.core.storage import sha256_of
-from studio.dataset.columns.detection.mapping import guess_roles
+from studio.dataset.columns.detection.mapping import detect_mapping
 from studio.dataset.examples import read_frozen
 from studio.dataset.freeze import Frozen, freeze
 from studio.dataset.readers.open import open_table
@@ -29,7 +29,7 @@ TABLE = open_table(DataChoice(path=str(sample("en"))))
 
 def frozen_into(run: RunFolder, recipe: Recipe, scratch: Path, table: Table = TABLE) -> Frozen:
     """Freezes the examples of a table, as a run does it."""
-    roles = recipe.data.roles if recipe.data.roles.shape else guess_roles(table)
+    roles = recipe.data.roles if recipe.data.roles.shape else detect_mapping(table)
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"roles": roles})})
     return freeze(recipe, table, made_from(table, scratch / "store", recipe.data), run)
 
@@ -69,7 +69,7 @@ def test_few_examples_set_none_aside(tmp_path: Path) -> None:
 
 def test_nothing_to_learn_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     table = table_of([{"question": "", "answer": "a"}, {"question": "", "answer": "b"}])
-    recipe = Recipe(data=DataChoice(roles=Roles(question="question", answer="answer")))
+    recipe = Recipe(data=DataChoice(roles=ColumnMapping(question="question", answer="answer")))
     found = problem_of(lambda: frozen_into(RunFolder(tmp_path / "run"), recipe, tmp_path, table))
     assert found.code == "data.no_examples"
     assert "The question is empty" in found.english()

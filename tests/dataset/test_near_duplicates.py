@@ -21,7 +21,7 @@ from studio.dataset.near_duplicates import (
 )
 from studio.dataset.quality import near_beside
 from studio.dataset.quality.near_beside import NearBeside
-from studio.dataset.text_store import KeptTexts
+from studio.dataset.text_store import TextStore
 from tests.benchmarks.near_duplicates import five_letters, measure, planted
 from tests.dataset.quality.clean_sets import clean
 
@@ -121,7 +121,7 @@ def test_a_process_beside_finds_the_same() -> None:
     examples, _ = planted(1_500, 4)
     here = near_groups(examples)
     questions = np.array([same_question(question) for question, _ in examples], dtype=np.int64)
-    with KeptTexts() as kept:
+    with TextStore() as kept:
         beside = NearBeside(kept, len(examples))
         try:
             for start in range(0, len(examples), 400):
@@ -136,7 +136,7 @@ def test_a_process_beside_finds_the_same() -> None:
 def test_when_the_process_beside_is_killed_the_search_is_done_here() -> None:
     examples, _ = planted(1_200, 4)
     questions = np.array([same_question(question) for question, _ in examples], dtype=np.int64)
-    with KeptTexts() as kept:
+    with TextStore() as kept:
         beside = NearBeside(kept, len(examples))
         beside.add(600, kept.add([q for q, _ in examples[:600]], [a for _, a in examples[:600]]))
         assert beside._child is not None
@@ -149,7 +149,7 @@ def test_when_the_process_beside_is_killed_the_search_is_done_here() -> None:
 
 def test_more_examples_than_were_announced_are_taken() -> None:
     examples, _ = planted(1_000, 4)
-    with KeptTexts() as kept:
+    with TextStore() as kept:
         search = NearDuplicates(kept, 3)
         for start in range(0, 1_000, 100):
             some = examples[start : start + 100]
@@ -160,7 +160,7 @@ def test_more_examples_than_were_announced_are_taken() -> None:
 
 
 def test_kept_texts_come_back_from_memory_and_from_the_disk() -> None:
-    with KeptTexts() as kept:
+    with TextStore() as kept:
         for block in range(30):
             kept.add([f"{block} 질문 \ud800"] * 20, ["답" * 40_000] * 20)
         assert len(kept) == 600
@@ -178,7 +178,7 @@ def test_pairs_are_kept_once_and_found_again(numbers: list[int], others: list[in
 def test_whoever_waits_for_the_search_is_told_that_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(near_beside, "_A_WHILE", 0.01)
     texts = [(f"Where is parcel {n} today?", f"It is on its way to you, for day {n % 7}.") for n in range(3_000)]
-    with KeptTexts() as kept:
+    with TextStore() as kept:
         beside, here = NearBeside(kept, len(texts)), NearDuplicates(kept, len(texts))
         asked, answers = [text[0] for text in texts], [text[1] for text in texts]
         beside.add(len(texts), kept.add(asked, answers))

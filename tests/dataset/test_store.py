@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from studio.core.recipe.data_choice import DataChoice, Repair, Roles
+from studio.core.recipe.data_choice import ColumnMapping, DataChoice, Fix
 from studio.dataset.columns.formats.row_text import Skipped
 from studio.dataset.examples import Example, iterate_examples
 from studio.dataset.readers.streaming import stream_of
@@ -85,7 +85,7 @@ def test_the_quick_way_for_plain_pairs_keeps_what_the_thorough_one_does(tmp_path
         ("x" * 700, "y" * 700),
     ]
     table = table_of([{"question": q, "answer": a} for q, a in cells])
-    choice = DataChoice(roles=Roles(question="question", answer="answer"), instructions='Be "kind".')
+    choice = DataChoice(roles=ColumnMapping(question="question", answer="answer"), instructions='Be "kind".')
     quick = made_from(table, tmp_path / "quick", choice)
     thorough = list(iterate_examples(table, choice.roles, choice.instructions))
     assert list(quick.numbered()) == [(row, one) for row, one in thorough if isinstance(one, Example)]
@@ -114,7 +114,7 @@ def test_a_place_in_the_store_depends_on_the_file_and_on_how_it_is_read(
     place = table_folder(choice)
     assert table_folder(choice) == place
     assert table_folder(choice.model_copy(update={"sheet": "two"})) != place
-    repaired = choice.model_copy(update={"repairs": (Repair(do="drop_duplicates"),)})
+    repaired = choice.model_copy(update={"repairs": (Fix(do="drop_duplicates"),)})
     assert table_folder(repaired) == place
     assert examples_folder(place, repaired) != examples_folder(place, choice)
     os.utime(file, (1, 1))

@@ -26,7 +26,7 @@ from studio.core.recipe.recipe import Recipe, to_yaml, with_values
 from studio.core.run_folder import JobFolder, RunFolder
 from studio.dataset.examples import Example, write_frozen
 from studio.engine.__main__ import work_of
-from studio.engine.job_context import Report
+from studio.engine.job_context import JobContext
 
 TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' "
@@ -168,12 +168,12 @@ def start() -> Iterator[Callable[[JobFolder, Job], Child]]:
 def do_here(folder: JobFolder, job: Job) -> int:
     """Do a job in this process, which has the libraries loaded already. Returns the exit code."""
     write_job(folder, job)
-    return Report(folder, job.job).run(work_of(job, folder))
+    return JobContext(folder, job.job).run(work_of(job, folder))
 
 
 @pytest.fixture
-def report(tmp_path: Path) -> Iterator[Report]:
+def report(tmp_path: Path) -> Iterator[JobContext]:
     """A report that writes into a folder nobody reads."""
-    made = Report(JobFolder(tmp_path / "report"), "train")
+    made = JobContext(JobFolder(tmp_path / "report"), "train")
     yield made
     made._writer.close()

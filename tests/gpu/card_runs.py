@@ -16,19 +16,19 @@ from typing import Any
 
 import torch
 
-from studio.core.events import TrialDone
+from studio.core.events import MemoryProbed
 from studio.core.jobs import TracedWork
 from studio.core.problems import ProblemError
-from studio.core.recipe.defaults import Facts, resolved
+from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
 from studio.core.recipe.method import Method
 from studio.core.recipe.recipe import Recipe, with_values
 from studio.core.run_folder import JobFolder, RunFolder
 from studio.engine.device import Device
-from studio.engine.job_context import Report, is_out_of_memory
+from studio.engine.job_context import JobContext, is_out_of_memory
 from studio.engine.memory.probe import on_card, try_longest
-from studio.engine.training.dataset import Lessons
+from studio.engine.training.dataset import TokenizedDataset
 from studio.engine.training.plan import Plan, optimizer_for, trainer_for
-from studio.engine.training.trainer import Conduct
+from studio.engine.training.trainer import TrainingCallback
 from studio.tokenization.encoding import Encoded
 from tests.engine.conftest import save_tiny_model
 
@@ -74,18 +74,18 @@ def examples_of(wanted: Wanted, words: int) -> list[Encoded]:
     return made
 
 
-def plan_for(wanted: Wanted, words: int, base: Path, report: Report, device: Device) -> Plan:
+def plan_for(wanted: Wanted, words: int, base: Path, report: JobContext, device: Device) -> Plan:
     encoded = examples_of(wanted, words)
-    known = Facts(examples=len(encoded), parameters=10**9, cuda=device.is_cuda)
-    recipe = resolved(recipe_of(wanted), known)
+    known = DefaultsContext(examples=len(encoded), parameters=10**9, cuda=device.is_cuda)
+    recipe = resolve_defaults(recipe_of(wanted), known)
     assert recipe.training.optimizer is not None
     steps = math.ceil(len(encoded) / wanted.batch)
     return Plan(
         recipe=recipe,
         base=base,
         limit=wanted.length,
-        lessons=Lessons(tuple(encoded), cut=0, nothing_left=0),
-        held_out=Lessons((), cut=0, nothing_left=0),
+        lessons=TokenizedDataset(tuple(encoded), cut=0, nothing_left=0),
+        held_out=TokenizedDataset((), cut=0, nothing_left=0),
         optimizer=optimizer_for(report, recipe.training.optimizer, device),
         batch=wanted.batch,
         accumulation=1,
@@ -123,13 +123,13 @@ def run_once(model: Any, wanted: Wanted, words: int, folder: Path, device: Devic
     base = folder / "tokenizer"
     if not base.exists():
         save_tiny_model(base)
-    report = Report(JobFolder(folder / wanted.name), "train")
+    report = JobContext(JobFolder(folder / wanted.name), "train")
     try:
         plan = plan_for(wanted, words, base, report, device)
-        conduct = Conduct(report, device, lambda _: None, plan.save_every)
+        conduct = TrainingCallback(report, device, lambda _: None, plan.save_every)
         trainer = trainer_for(report, RunFolder(folder / wanted.name), plan, model, device, conduct)
         conduct.step = trainer.step
-        tried: list[TrialDone] = []
+        tried: list[MemoryProbed] = []
         began = [0.0]
 
         def begin() -> None:

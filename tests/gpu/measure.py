@@ -138,10 +138,10 @@ def fit_or_not(options: argparse.Namespace, folder: Path, until: float) -> None:
 
 def _plan(wanted: Wanted, folder: Path, device: devices.Device) -> Any:
     from studio.core.run_folder import JobFolder
-    from studio.engine.job_context import Report
+    from studio.engine.job_context import JobContext
     from tests.gpu.card_runs import plan_for
 
-    report = Report(JobFolder(folder / "plan"), "train")
+    report = JobContext(JobFolder(folder / "plan"), "train")
     try:
         return plan_for(wanted, SHAPES[wanted.shape]["vocab_size"], folder, report, device)
     finally:

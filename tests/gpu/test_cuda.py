@@ -14,7 +14,7 @@ import bitsandbytes as bnb
 import pytest
 import torch
 
-from studio.core.events import Failed, Noticed, StepDone
+from studio.core.events import Failed, NoticeLogged, StepDone
 from studio.core.jobs import Train
 from studio.core.recipe.method import Method
 from studio.engine import device as devices
@@ -106,4 +106,4 @@ def test_running_out_of_memory_is_a_problem_in_words(make_run: Any) -> None:
     ending = run.state().ending
     assert isinstance(ending, Failed)
     assert ending.problem.code == "memory.trial_failed"
-    assert not any(isinstance(e, Noticed) and e.code == "engine.unexpected" for e in run.reader().read_new())
+    assert not any(isinstance(e, NoticeLogged) and e.code == "engine.unexpected" for e in run.reader().read_new())

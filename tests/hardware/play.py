@@ -14,7 +14,7 @@ import time
 from pydantic import BaseModel, TypeAdapter
 
 from studio.hardware.gauge import Gauge, cuda_card_present
-from studio.hardware.snapshot import Reading
+from studio.hardware.snapshot import Snapshot
 from studio.hardware.spill import SpillWatch
 
 
@@ -22,9 +22,9 @@ class Played(BaseModel):
     """What the child saw."""
 
     pid: int
-    readings: tuple[Reading, ...]
+    readings: tuple[Snapshot, ...]
     card_present: bool
-    after_close: Reading
+    after_close: Snapshot
     torch_loaded: bool
 
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from studio.hardware.history import Peak, Record
-from studio.hardware.snapshot import Card, Reading
+from studio.hardware.history import History, Peak
+from studio.hardware.snapshot import Card, Snapshot
 from studio.hardware.system import SystemMemory
 
 SYSTEM = SystemMemory(total=100, used=40, available=60, this_run=5)
 
 
-def _reading(at: float, used: int | None = None, run: int | None = None) -> Reading:
+def _reading(at: float, used: int | None = None, run: int | None = None) -> Snapshot:
     free = None if used is None else 100 - used
     card = Card(index=0, name="A", uuid="a", total=100, used=used, free=free, this_run=run)
-    return Reading(cards=(card,), system=SYSTEM, at=at)
+    return Snapshot(cards=(card,), system=SYSTEM, at=at)
 
 
 def test_readings_older_than_ten_minutes_are_forgotten() -> None:
-    record = Record()
+    record = History()
     for at in range(1000):
         record.add(_reading(float(at), used=at % 100))
     points = record.points("a")
@@ -26,7 +26,7 @@ def test_readings_older_than_ten_minutes_are_forgotten() -> None:
 
 
 def test_the_peak_is_the_highest_since_the_run_began() -> None:
-    record = Record()
+    record = History()
     record.add(_reading(0.0, used=90, run=None))
     record.begin_run()
     for at, (used, run) in enumerate([(30, 10), (60, 45), (50, 20)]):
@@ -42,7 +42,7 @@ def test_the_peak_is_the_highest_since_the_run_began() -> None:
 
 
 def test_what_is_unknown_neither_raises_nor_lowers_a_peak() -> None:
-    record = Record()
+    record = History()
     record.begin_run()
     card = _reading(0.0).cards[0]
     record.add(_reading(0.0))

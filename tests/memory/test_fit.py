@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from studio.core.problems import Problem
-from studio.hardware.snapshot import Card, Reading
+from studio.hardware.snapshot import Card, Snapshot
 from studio.hardware.system import SystemMemory
-from studio.memory.available import Usable, usable_now, usable_of
+from studio.memory.available import AvailableMemory, available_now, available_of
 from studio.memory.calibration import Past
 from studio.memory.estimate import Estimate, estimate
 from studio.memory.fit import VERDICTS, disk_needed, fit
@@ -26,12 +26,12 @@ def an_estimate() -> Estimate:
     return estimate(model.shape, usual("qlora", 2048))
 
 
-def with_room(amount: int | None) -> Usable:
-    return Usable(amount, None, "a card", "cuda")
+def with_room(amount: int | None) -> AvailableMemory:
+    return AvailableMemory(amount, None, "a card", "cuda")
 
 
-def reading(**card: Any) -> Reading:
-    return Reading(cards=(Card(index=0, name="RTX 4070", uuid="x", **card),), system=SYSTEM)
+def reading(**card: Any) -> Snapshot:
+    return Snapshot(cards=(Card(index=0, name="RTX 4070", uuid="x", **card),), system=SYSTEM)
 
 
 def test_the_words_follow_from_what_there_is() -> None:
@@ -98,48 +98,48 @@ def test_time_is_unknown_until_it_was_measured() -> None:
 
 
 def test_usable_is_what_is_free_less_a_margin() -> None:
-    found = usable_now(reading(total=12 * GIB, used=2 * GIB, free=10 * GIB))
+    found = available_now(reading(total=12 * GIB, used=2 * GIB, free=10 * GIB))
     assert (found.amount, found.card, found.device) == (10 * GIB - (256 << 20), "RTX 4070", "cuda")
-    large = usable_now(reading(total=80 * GIB, used=0, free=80 * GIB))
+    large = available_now(reading(total=80 * GIB, used=0, free=80 * GIB))
     assert large.amount == 80 * GIB - int(80 * GIB * 0.02)
 
 
 def test_what_the_run_holds_itself_counts_as_free() -> None:
     card = reading(total=12 * GIB, used=9 * GIB, free=3 * GIB)
-    assert usable_now(card, held=6 * GIB).amount == 9 * GIB - (256 << 20)
+    assert available_now(card, held=6 * GIB).amount == 9 * GIB - (256 << 20)
 
 
 def test_under_windows_the_engines_own_limit_counts() -> None:
-    found = usable_now(reading(total=12 * GIB, used=2 * GIB, free=10 * GIB), windows=True)
+    found = available_now(reading(total=12 * GIB, used=2 * GIB, free=10 * GIB), windows=True)
     assert found.amount == int(10 * GIB * 0.97)
 
 
 def test_a_card_that_shares_the_computers_memory_leaves_some_of_it() -> None:
-    found = usable_now(reading(total=128 * GIB, used=8 * GIB, free=120 * GIB, shared=True))
+    found = available_now(reading(total=128 * GIB, used=8 * GIB, free=120 * GIB, shared=True))
     assert found.amount == int(120 * GIB * 0.9)
 
 
 def test_without_a_card_the_computers_memory_counts() -> None:
-    found = usable_now(Reading(cards=(), system=SYSTEM))
+    found = available_now(Snapshot(cards=(), system=SYSTEM))
     assert (found.amount, found.device) == (int(10 * GIB * 0.9), "cpu")
 
 
 @pytest.mark.parametrize(
     "read",
     [
-        Reading(cards=(), system=SYSTEM, problem=Problem(code="card.gone", what="The driver doesn't answer.")),
+        Snapshot(cards=(), system=SYSTEM, problem=Problem(code="card.gone", what="The driver doesn't answer.")),
         reading(problem=Problem(code="card.gone", what="The card is gone.")),
         reading(total=12 * GIB),
     ],
 )
-def test_a_card_that_does_not_tell_is_never_taken_for_full_or_empty(read: Reading) -> None:
-    found = usable_now(read)
+def test_a_card_that_does_not_tell_is_never_taken_for_full_or_empty(read: Snapshot) -> None:
+    found = available_now(read)
     assert found.amount is None and found.why
     assert fit(an_estimate(), found).verdict == "unknown"
 
 
 def test_a_small_card_has_no_negative_room() -> None:
-    assert usable_of(1000).amount == 0
+    assert available_of(1000).amount == 0
 
 
 def test_larger_cards_take_longer_examples() -> None:
@@ -158,6 +158,6 @@ def test_the_longest_length_fits_and_one_step_more_does_not() -> None:
     assert model is not None
     longest = longest_fitting(model.shape, "qlora", 12 * GIB)
     assert longest is not None
-    room = usable_of(12 * GIB).amount or 0
+    room = available_of(12 * GIB).amount or 0
     assert estimate(model.shape, usual("qlora", longest)).process <= room
     assert estimate(model.shape, usual("qlora", longest + 128)).process > room

@@ -6,21 +6,21 @@ import time
 
 import pytest
 
-from studio.core.recipe.defaults import Facts
+from studio.core.recipe.defaults import DefaultsContext
 from studio.core.recipe.recipe import Recipe, value_of, with_values
-from studio.memory.available import Usable, usable_of
-from studio.memory.reduction import Case, Plan, faster, remedies
+from studio.memory.available import AvailableMemory, available_of
+from studio.memory.reduction import Plan, Scenario, faster, reductions
 from studio.models.catalogue import catalogue, named
 
 GIB = 1 << 30
 
 
-def case(model: str, size: float, windows: bool = False, longest: int | None = None, **values: object) -> Case:
+def case(model: str, size: float, windows: bool = False, longest: int | None = None, **values: object) -> Scenario:
     found = named(model)
     assert found is not None
     recipe = with_values(Recipe(), {key.replace("__", "."): value for key, value in values.items()})
-    facts = Facts(parameters=found.parameters, cuda=True, windows=windows)
-    return Case(found.shape, recipe, facts, usable_of(int(size * GIB)), longest)
+    facts = DefaultsContext(parameters=found.parameters, cuda=True, windows=windows)
+    return Scenario(found.shape, recipe, facts, available_of(int(size * GIB)), longest)
 
 
 def keys(plan: Plan) -> set[str]:
@@ -28,14 +28,14 @@ def keys(plan: Plan) -> set[str]:
 
 
 def test_what_fits_needs_no_remedy() -> None:
-    plan = remedies(case("Qwen/Qwen3-0.6B", 24))
+    plan = reductions(case("Qwen/Qwen3-0.6B", 24))
     assert plan.together == () and plan.each == () and plan.result.verdict == "fits"
 
 
 def test_where_nothing_is_known_nothing_is_advised() -> None:
     unknown = case("Qwen/Qwen3-8B", 8)
-    unknown = Case(unknown.shape, unknown.recipe, unknown.facts, Usable(None, None, "", "cuda"))
-    assert remedies(unknown).together == ()
+    unknown = Scenario(unknown.shape, unknown.recipe, unknown.facts, AvailableMemory(None, None, "", "cuda"))
+    assert reductions(unknown).together == ()
     assert faster(unknown) == ()
 
 
@@ -44,11 +44,11 @@ def test_together_they_make_it_fit_and_each_gain_is_real() -> None:
         "Qwen/Qwen3-14B", 24, method__kind="lora", training__max_length=4096, training__batch_size=4,
         training__activation_checkpointing=False,
     )  # fmt: skip
-    plan = remedies(start, catalogue())
+    plan = reductions(start, catalogue())
     assert start.fit.verdict == "no"
     assert plan.result.verdict == "fits"
     after = with_values(start.recipe, plan.changes)
-    assert Case(start.shape, after, start.facts, start.usable).fit.verdict == "fits"
+    assert Scenario(start.shape, after, start.facts, start.usable).fit.verdict == "fits"
     for change in plan.each:
         shape = change.model.shape if change.model else None
         assert start.with_changes(change.changes, shape).estimate.process == start.estimate.process - change.gain
@@ -57,13 +57,13 @@ def test_together_they_make_it_fit_and_each_gain_is_real() -> None:
 
 def test_the_gentlest_change_comes_first_and_nothing_needless_is_changed() -> None:
     start = case("Qwen/Qwen3-4B", 12, training__activation_checkpointing=False, training__max_length=4096)
-    plan = remedies(start, catalogue())
+    plan = reductions(start, catalogue())
     assert keys(plan) == {"training.activation_checkpointing"}
 
 
 def test_a_smaller_batch_keeps_the_result_the_same() -> None:
     start = case("Qwen/Qwen3-8B", 12, training__max_length=4096, training__batch_size=8, training__accumulation=2)
-    changes = remedies(start, catalogue()).changes
+    changes = reductions(start, catalogue()).changes
     size, rounds = changes["training.batch_size"], changes["training.accumulation"]
     assert isinstance(size, int) and isinstance(rounds, int)
     assert size * rounds == 16 and size < 8
@@ -71,7 +71,7 @@ def test_a_smaller_batch_keeps_the_result_the_same() -> None:
 
 def test_the_largest_batch_that_fits_is_offered() -> None:
     start = case("Qwen/Qwen3-4B", 12, training__max_length=2048, training__batch_size=16, training__accumulation=1)
-    plan = remedies(start)
+    plan = reductions(start)
     size = plan.changes["training.batch_size"]
     assert isinstance(size, int)
     doubled = {"training.batch_size": 2 * size, "training.accumulation": 16 // (2 * size)}
@@ -86,7 +86,7 @@ def test_shorter_examples_say_how_many_lose_their_end() -> None:
         asked.append(limit)
         return 12
 
-    plan = remedies(Case(start.shape, start.recipe, start.facts, start.usable, 32768, cut_at))
+    plan = reductions(Scenario(start.shape, start.recipe, start.facts, start.usable, 32768, cut_at))
     assert keys(plan) == {"training.max_length"}
     length = plan.changes["training.max_length"]
     assert length in asked and isinstance(length, int) and length < 32768
@@ -94,7 +94,7 @@ def test_shorter_examples_say_how_many_lose_their_end() -> None:
 
 
 def test_when_no_setting_helps_a_smaller_model_is_offered_with_its_licence() -> None:
-    plan = remedies(case("meta-llama/Llama-3.3-70B-Instruct", 12), catalogue())
+    plan = reductions(case("meta-llama/Llama-3.3-70B-Instruct", 12), catalogue())
     assert plan.result.verdict == "fits"
     assert len(plan.together) == 1
     change = plan.together[0]
@@ -103,14 +103,14 @@ def test_when_no_setting_helps_a_smaller_model_is_offered_with_its_licence() -> 
 
 
 def test_without_a_list_of_models_the_best_that_settings_can_do_is_shown() -> None:
-    plan = remedies(case("meta-llama/Llama-3.3-70B-Instruct", 12))
+    plan = reductions(case("meta-llama/Llama-3.3-70B-Instruct", 12))
     assert plan.result.verdict == "no"
     assert all(change.model is None for change in plan.together)
 
 
 def test_windows_gets_an_optimizer_that_works_there() -> None:
     start = case("Qwen/Qwen3-8B", 8, windows=True, method__rank=256, training__optimizer="adamw")
-    change = next(c for c in remedies(start).each if c.key == "training.optimizer")
+    change = next(c for c in reductions(start).each if c.key == "training.optimizer")
     assert change.value == "adamw_8bit"
 
 
@@ -119,7 +119,7 @@ def test_windows_gets_an_optimizer_that_works_there() -> None:
 def test_every_model_gets_an_answer_that_can_be_applied(size: int, kind: str) -> None:
     for model in catalogue()[::6]:
         start = case(model.name, size, method__kind=kind, training__max_length=4096)
-        plan = remedies(start, catalogue())
+        plan = reductions(start, catalogue())
         recipe = with_values(start.recipe, plan.changes)
         for key, value in plan.changes.items():
             assert str(value_of(recipe, key)) == str(value)
@@ -146,5 +146,5 @@ def test_what_hardly_fits_is_not_made_faster() -> None:
 def test_advice_comes_at_once() -> None:
     start = case("meta-llama/Llama-3.3-70B-Instruct", 24, method__kind="lora", training__max_length=8192)
     began = time.process_time()
-    remedies(start, catalogue())
+    reductions(start, catalogue())
     assert time.process_time() - began < 1.5

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from studio.core.recipe.defaults import Facts
+from studio.core.recipe.defaults import DefaultsContext
 from studio.core.recipe.recipe import Recipe, with_values
 from studio.memory.workload import ALL_LINEAR, workload_of
 
-CARD = Facts(parameters=7_000_000_000, cuda=True)
+CARD = DefaultsContext(parameters=7_000_000_000, cuda=True)
 
 
 def recipe(**values: object) -> Recipe:
@@ -25,13 +25,13 @@ def test_a_card_computes_in_16_bits_with_float32_add_ons_and_scores_in_tiles() -
 
 
 def test_a_processor_computes_plainly_and_scores_learned_positions_at_once() -> None:
-    work = workload_of(recipe(training__optimizer="paged_adamw_8bit"), Facts(parameters=10**8))
+    work = workload_of(recipe(training__optimizer="paged_adamw_8bit"), DefaultsContext(parameters=10**8))
     assert (work.device, work.loss, work.optimizer) == ("cpu", "learned_positions", "adamw")
     assert not work.checkpointing and not work.autocast
 
 
 def test_windows_never_pages() -> None:
-    windows = Facts(parameters=10**8, cuda=True, windows=True)
+    windows = DefaultsContext(parameters=10**8, cuda=True, windows=True)
     assert workload_of(recipe(training__optimizer="paged_adamw_32bit"), windows).optimizer == "adamw_8bit"
     assert workload_of(recipe(training__optimizer="adamw"), windows).optimizer == "adamw"
 
@@ -43,7 +43,7 @@ def test_the_longest_example_counts_where_it_is_shorter_than_the_limit() -> None
 
 
 def test_few_examples_make_small_batches() -> None:
-    few = Facts(examples=3, parameters=10**8, cuda=True)
+    few = DefaultsContext(examples=3, parameters=10**8, cuda=True)
     assert workload_of(recipe(training__batch_size=8), few).batch == 3
 
 

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from studio.core.events import Died, Event, Finished, Stopped
+from studio.core.events import Crashed, Event, Finished, Stopped
 from studio.core.run_folder import JobFolder
 from studio.runs.command import end_forcefully, stop
-from studio.runs.follow import explain_death, follow, process_of, standing, write_death
+from studio.runs.follow import explain_crash, follow, job_status, process_of, write_crash
 from studio.runs.start import JobProcess
 from tests.runs.conftest import StartJob
 
@@ -32,7 +32,7 @@ def test_a_job_that_finishes_is_followed_to_its_ending(start_script: StartJob) -
     job = start_script("step(1); step(2); writer.write(Finished())")
     events = everything(job.folder, job)
     assert [event.type for event in events] == ["process_started", "step_done", "step_done", "finished"]
-    assert standing(job.folder) == "ended"
+    assert job_status(job.folder) == "ended"
     assert everything(job.folder, None) == events, "history is the same fold as live"
 
 
@@ -63,16 +63,16 @@ def test_a_job_that_dies_silently_gets_one_ending_in_words(
     job = start_script("step(1)\n" + last_lines)
     events = everything(job.folder, job)
     died = events[-1]
-    assert isinstance(died, Died)
+    assert isinstance(died, Crashed)
     assert (died.exit_code, died.signal, died.problem.code) == (exit_code, signal_name, code)
-    assert sum(isinstance(event, Died) for event in everything(job.folder, None)) == 1
-    assert write_death(job.folder) is None, "a second ending is never written"
+    assert sum(isinstance(event, Crashed) for event in everything(job.folder, None)) == 1
+    assert write_crash(job.folder) is None, "a second ending is never written"
 
 
 def test_a_job_found_again_without_its_process_object_is_followed_too(start_script: StartJob) -> None:
     job = start_script("step(1); time.sleep(1.5); step(2); writer.write(Finished())")
     wait_for_steps(job.folder, 1)
-    assert standing(job.folder) == "running"
+    assert job_status(job.folder) == "running"
     assert [event.type for event in everything(job.folder, None)][-2:] == ["step_done", "finished"]
 
 
@@ -81,11 +81,11 @@ def test_a_job_killed_while_nobody_watched_is_shown_as_interrupted_and_then_ende
     wait_for_steps(job.folder, 1)
     os.killpg(job.pid, signal.SIGKILL)
     job.process.wait()
-    assert standing(job.folder) == "interrupted"
+    assert job_status(job.folder) == "interrupted"
     last = everything(job.folder, None)[-1]
-    assert isinstance(last, Died)
+    assert isinstance(last, Crashed)
     assert last.problem.code == "died.interrupted"
-    assert standing(job.folder) == "ended"
+    assert job_status(job.folder) == "ended"
 
 
 def test_leaving_off_following_leaves_the_job_alone(start_script: StartJob) -> None:
@@ -98,7 +98,7 @@ def test_leaving_off_following_leaves_the_job_alone(start_script: StartJob) -> N
     thread.join(timeout=5)
     assert not thread.is_alive()
     assert job.poll() is None
-    assert standing(job.folder) == "running"
+    assert job_status(job.folder) == "running"
 
 
 def test_a_polite_stop_reaches_the_job(start_script: StartJob) -> None:
@@ -127,7 +127,7 @@ def test_a_job_that_ignores_everything_is_ended_by_force(start_script: StartJob)
     assert end_forcefully(job.folder, grace=0.5)
     reaper.join(timeout=5)
     assert job.poll() is not None
-    assert standing(job.folder) == "ended"
+    assert job_status(job.folder) == "ended"
 
 
 def test_a_stranger_with_the_same_pid_is_never_taken_for_the_job(start_script: StartJob) -> None:
@@ -144,16 +144,16 @@ def test_a_silent_job_is_told_from_a_running_one(start_script: StartJob) -> None
     job = start_script("step(1); time.sleep(60)")
     wait_for_steps(job.folder, 1)
     os.utime(job.folder.heartbeat, (time.time() - 300, time.time() - 300))
-    assert standing(job.folder) == "silent"
+    assert job_status(job.folder) == "silent"
 
 
 def test_an_empty_folder_has_no_job(tmp_path_factory: pytest.TempPathFactory) -> None:
-    assert standing(JobFolder(tmp_path_factory.mktemp("none"))) == "none"
+    assert job_status(JobFolder(tmp_path_factory.mktemp("none"))) == "none"
 
 
 def test_every_explanation_says_what_to_do() -> None:
     for code, name, log in [(1, None, ""), (None, None, ""), (None, "SIGKILL", ""), (1, None, "CUDA error")]:
-        found = explain_death(code, name, log)
+        found = explain_crash(code, name, log)
         assert found.what and found.why and found.fix
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from studio.core.events import DeviceChosen, Event, Prepared, StepDone, TrialDone
-from studio.core.recipe.defaults import Facts, resolved
+from studio.core.events import DeviceChosen, Event, MemoryProbed, Prepared, StepDone
+from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
 from studio.core.recipe.model_choice import ModelChoice, Source
 from studio.core.recipe.recipe import Recipe, load, to_yaml, with_values
 from studio.core.run_folder import RunFolder
@@ -44,8 +44,8 @@ def run(tmp_path: Path, home: object) -> RunFolder:
     folder.path.mkdir()
     recipe = Recipe(model=ModelChoice(source=Source.folder, name=str(model)))
     recipe = with_values(recipe, {"training.batch_size": 4, "training.accumulation": 2})
-    facts = Facts(examples=100, parameters=1_100_000_000, cuda=True)
-    folder.recipe.write_text(to_yaml(resolved(recipe, facts)), encoding="utf-8")
+    facts = DefaultsContext(examples=100, parameters=1_100_000_000, cuda=True)
+    folder.recipe.write_text(to_yaml(resolve_defaults(recipe, facts)), encoding="utf-8")
     return folder
 
 
@@ -59,7 +59,7 @@ def told(reserved: int | None = 3 * GIB, **other: object) -> list[Event]:
             steps_per_pass=11.25, batch_size=4, accumulation=2, trainable_parameters=1, all_parameters=2,
             optimizer="paged_adamw_8bit", learning_rate=2e-4, passes=3,
         ),
-        TrialDone.model_validate({**trial, "tokens": 1_200, "at": 1_000.0, **other}),
+        MemoryProbed.model_validate({**trial, "tokens": 1_200, "at": 1_000.0, **other}),
     ]  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def test_the_estimate_beside_it_is_of_the_batch_that_was_measured(run: RunFolder
     assert found is not None
     recipe_of_run = load(run.recipe)
     shape = shape_in(Path(recipe_of_run.model.name))
-    said = estimate(shape, workload_of(recipe_of_run, Facts(90, shape.parameters, True), longest=300))
+    said = estimate(shape, workload_of(recipe_of_run, DefaultsContext(90, shape.parameters, True), longest=300))
     assert found.estimated == said.process - said.of("context")
     assert found.measured == 3 * GIB
     assert (found.card, found.method, found.family) == ("NVIDIA GeForce RTX 4070", "qlora", "llama")
@@ -119,10 +119,10 @@ def test_a_run_whose_model_is_gone_leaves_nothing(run: RunFolder, tmp_path: Path
 
 def test_a_measurement_is_told_in_parts_that_add_up_to_it(run: RunFolder) -> None:
     shape = shape_in(run.path.parent / "model")
-    work = workload_of(Recipe(), Facts(90, shape.parameters, True), longest=300)
+    work = workload_of(Recipe(), DefaultsContext(90, shape.parameters, True), longest=300)
     calculated = estimate(shape, work)
     done = told(process=3 * GIB + 1)[2]
-    assert isinstance(done, TrialDone)
+    assert isinstance(done, MemoryProbed)
     found = measured_estimate(calculated, work, done)
     assert found.process == 3 * GIB + 1 == sum(share.bytes for share in found.parts)
     assert found.allocated == 2 * GIB

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.core.problems import ProblemError
-from studio.core.recipe.data_choice import Roles
+from studio.core.recipe.data_choice import ColumnMapping
 from studio.dataset.examples import Example, examples_from
 from studio.dataset.table import Table
 from studio.engine.training.dataset import as_rows, collate, encode_all
@@ -332,30 +332,30 @@ SAID = [
     {"role": "tool", "tool_call_id": "c1", "content": "depot"},
     {"role": "assistant", "content": "At the depot."},
 ]
-SHAPES: dict[str, tuple[Table, Roles, list[str]]] = {
+SHAPES: dict[str, tuple[Table, ColumnMapping, list[str]]] = {
     "pair": (
         table({"q": "Where?", "a": "Here."}),
-        Roles(question="q", answer="a"),
+        ColumnMapping(question="q", answer="a"),
         ["Here."],
     ),
     "pair with context": (
         table({"q": "Where?", "c": "The van left.", "a": "In the van.", "s": "Be brief."}),
-        Roles(question="q", context="c", answer="a", system="s"),
+        ColumnMapping(question="q", context="c", answer="a", system="s"),
         ["In the van."],
     ),
     "several columns as a question": (
         table({"title": "Parcel", "body": "late", "a": "Sorry."}),
-        Roles(question_template="{title}: {body}", answer="a"),
+        ColumnMapping(question_template="{title}: {body}", answer="a"),
         ["Sorry."],
     ),
     "messages": (
         table({"m": SAID, "t": TOOLS}),
-        Roles(messages="m", tools="t"),
+        ColumnMapping(messages="m", tools="t"),
         ["find_parcel", "At the depot."],
     ),
     "messages as text": (
         table({"m": json.dumps(SAID), "t": TOOLS}),
-        Roles(messages="m", tools="t"),
+        ColumnMapping(messages="m", tools="t"),
         ["find_parcel", "At the depot."],
     ),
     "turns": (
@@ -365,17 +365,17 @@ SHAPES: dict[str, tuple[Table, Roles, list[str]]] = {
             {"id": "1", "who": "user", "said": "b"},
             {"id": "1", "who": "assistant", "said": "two"},
         ),
-        Roles(conversation="id", speaker="who", said="said"),
+        ColumnMapping(conversation="id", speaker="who", said="said"),
         ["one", "two"],
     ),
     "options": (
         table({"q": "Which?", "A": "red", "B": "blue", "right": "B"}),
-        Roles(question="q", options=("A", "B"), answer="right"),
+        ColumnMapping(question="q", options=("A", "B"), answer="right"),
         ["B"],
     ),
     "labels": (
         table({"t": "Late again", "l": "angry"}, {"t": "Thanks", "l": "happy"}, {"t": "Where?", "l": "angry"}),
-        Roles(question="t", label="l"),
+        ColumnMapping(question="t", label="l"),
         ["angry"],
     ),
 }
@@ -404,7 +404,7 @@ def test_every_shape_of_a_file_is_learned_in_every_family(models: Callable[..., 
 
 
 def test_plain_text_is_learned_whole_in_every_family(models: Callable[..., Path]) -> None:
-    made = examples_from(table({"t": "Once upon a time.\nThere was a shop."}), Roles(text="t"))
+    made = examples_from(table({"t": "Once upon a time.\nThere was a shop."}), ColumnMapping(text="t"))
     for name in FAMILIES:
         encoder = Encoder.from_folder(models(name, marked=False), 4096)
         (encoded,) = encode_all(encoder, made.examples).encoded

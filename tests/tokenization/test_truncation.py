@@ -12,7 +12,7 @@ from studio.core.conversation import Message
 from studio.dataset.examples import Example
 from studio.engine.training.dataset import encode_all
 from studio.tokenization.encoding import Encoded, Encoder
-from studio.tokenization.truncation import fitted
+from studio.tokenization.truncation import truncate
 from tests.tokenization.conversations import EXAMPLES
 from tests.tokenization.families import FAMILIES, save_family
 
@@ -36,20 +36,20 @@ def test_what_fits_is_left_as_it_is(folder: Path) -> None:
     encoder = Encoder.from_folder(folder, 4096)
     for example in (*EXAMPLES.values(), Example(text=STORY)):
         for how in ("cut", "leave_out", "split"):
-            assert fitted(encoder, example, how) == (encoder.encode(example),)
+            assert truncate(encoder, example, how) == (encoder.encode(example),)
 
 
 def test_what_does_not_fit_is_cut_or_left_out(folder: Path) -> None:
     encoder = Encoder.from_folder(folder, 24)
     example = Example(text=STORY)
-    (cut,) = fitted(encoder, example, "cut")
+    (cut,) = truncate(encoder, example, "cut")
     assert len(cut.ids) == 24 and cut.lost > 0
-    assert fitted(encoder, example, "leave_out") == ()
+    assert truncate(encoder, example, "leave_out") == ()
 
 
 def test_a_text_is_split_at_the_ends_of_sentences_and_only_its_end_is_an_end(folder: Path) -> None:
     encoder = Encoder.from_folder(folder, 90)
-    parts = fitted(encoder, Example(text=STORY), "split")
+    parts = truncate(encoder, Example(text=STORY), "split")
     assert len(parts) > 2
     assert "".join(part.text for part in parts) == STORY
     assert all(len(part.ids) <= 90 and part.lost == 0 for part in parts)
@@ -62,7 +62,7 @@ def test_a_text_is_split_at_the_ends_of_sentences_and_only_its_end_is_an_end(fol
 def test_a_sentence_longer_than_the_limit_is_split_between_words(folder: Path) -> None:
     encoder = Encoder.from_folder(folder, 16)
     text = "one two three four five six seven eight nine ten " * 6
-    parts = fitted(encoder, Example(text=text), "split")
+    parts = truncate(encoder, Example(text=text), "split")
     assert "".join(part.text for part in parts) == text
     assert all(part.text.endswith(" ") for part in parts)
     assert all(part.lost == 0 for part in parts)
@@ -78,7 +78,7 @@ TEXT = st.text(
 def test_a_text_that_misses_by_its_end_mark_alone_is_split_and_its_last_part_ends(folder: Path) -> None:
     whole = Encoder.from_folder(folder, 4096).encode(Example(text=STORY))
     encoder = Encoder.from_folder(folder, len(whole.ids) - 1)
-    parts = fitted(encoder, Example(text=STORY), "split")
+    parts = truncate(encoder, Example(text=STORY), "split")
     assert "".join(part.text for part in parts) == STORY and len(parts) == 2
     assert parts[-1].ids[-1] == encoder.eos_id
 
@@ -87,7 +87,7 @@ def test_a_text_that_misses_by_its_end_mark_alone_is_split_and_its_last_part_end
 @given(text=TEXT, limit=st.integers(6, 40))
 def test_any_text_is_split_without_loss(folder: Path, text: str, limit: int) -> None:
     encoder = Encoder.from_folder(folder, limit)
-    parts = fitted(encoder, Example(text=text), "split")
+    parts = truncate(encoder, Example(text=text), "split")
     assert "".join(part.text for part in parts) == text
     assert all(len(part.ids) <= limit for part in parts)
     if limit >= 12:  # one letter may take four tokens
@@ -102,7 +102,7 @@ def test_a_conversation_is_split_at_its_questions_with_its_rules_repeated(folder
     example = Example(messages=tuple(messages))
     whole = Encoder.from_folder(folder, 4096).encode(example)
     encoder = Encoder.from_folder(folder, len(whole.ids) // 3)
-    parts = fitted(encoder, example, "split")
+    parts = truncate(encoder, example, "split")
     assert 3 < len(parts) < 9
     assert all(part.lost == 0 for part in parts)
     assert all(part.text.startswith("<|im_start|>system\nBe brief.") for part in parts)
@@ -114,7 +114,7 @@ def test_a_round_that_does_not_fit_by_itself_is_cut_and_says_so(folder: Path) ->
     long = [Message(role="user", content="c"), Message(role="assistant", content="d e f g h " * 40)]
     example = Example(messages=(*short, *long, *short))
     encoder = Encoder.from_folder(folder, 60)
-    parts = fitted(encoder, example, "split")
+    parts = truncate(encoder, example, "split")
     assert [part.lost > 0 for part in parts] == [False, True, False]
     lessons = encode_all(encoder, [example], "split")
     assert (lessons.cut, lessons.divided, lessons.nothing_left, lessons.examples) == (1, 1, 0, (0, 0, 0))
@@ -124,7 +124,7 @@ def test_calls_and_their_results_stay_with_their_question(folder: Path) -> None:
     example = EXAMPLES["calls without ids, then more"]
     whole = Encoder.from_folder(folder, 4096).encode(example)
     encoder = Encoder.from_folder(folder, len(whole.ids) - 10)
-    parts = fitted(encoder, example, "split")
+    parts = truncate(encoder, example, "split")
     assert len(parts) == 2 and not any(part.lost for part in parts)
     assert all("As on the label." in part.text for part in parts)
     assert "Where is 7?" not in parts[1].text and "In the van." not in parts[0].text
@@ -134,12 +134,12 @@ def test_parts_in_which_nothing_is_learned_are_dropped_and_the_rest_is_kept(fold
     read = [Message(role="user", content="a " * 30), Message(role="assistant", content="b", learned=False)]
     taught = [Message(role="user", content="c " * 30), Message(role="assistant", content="d")]
     encoder = Encoder.from_folder(folder, 80)
-    parts = fitted(encoder, Example(messages=(*read, *taught)), "split")
+    parts = truncate(encoder, Example(messages=(*read, *taught)), "split")
     assert learned_texts(encoder, parts) == ["d<|im_end|>"]
 
 
 def test_a_long_text_is_split_in_a_time_that_grows_with_its_length(folder: Path) -> None:
     encoder = Encoder.from_folder(folder, 64)
     text = (STORY + " ") * 700
-    parts = fitted(encoder, Example(text=text), "split")
+    parts = truncate(encoder, Example(text=text), "split")
     assert "".join(part.text for part in parts) == text

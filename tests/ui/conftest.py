@@ -20,7 +20,7 @@ from studio.runs.project import Project, create_project
 from studio.ui.design import language, theme
 from studio.ui.main_window import MainWindow
 from studio.ui.state import background, preferences
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 from tests.ui.small_model import small_model
 from tests.ui.train.fit_stage import card, sized_model
 
@@ -72,9 +72,9 @@ def project(home: object) -> Project:
 
 
 @pytest.fixture
-def session(project: Project, qtbot: QtBot) -> Iterator[Session]:
+def session(project: Project, qtbot: QtBot) -> Iterator[AppState]:
     """A session on an empty project, whose readings have come to an end."""
-    made = Session(project)
+    made = AppState(project)
     qtbot.waitUntil(lambda: not made.reading_data and not made.model.looking)
     yield made
     made.close()
@@ -83,13 +83,13 @@ def session(project: Project, qtbot: QtBot) -> Iterator[Session]:
 
 
 @pytest.fixture
-def open_window(qtbot: QtBot) -> Iterator[Callable[[Session], MainWindow]]:
+def open_window(qtbot: QtBot) -> Iterator[Callable[[AppState], MainWindow]]:
     """Opens the real window on a session and closes it when the test ends."""
     preferences.set_theme("light")
     preferences.set_language("en")
     opened: list[MainWindow] = []
 
-    def open_one(session: Session) -> MainWindow:
+    def open_one(session: AppState) -> MainWindow:
         window = MainWindow(session)
         opened.append(window)
         with qtbot.waitSignal(window.first_frame_painted):
@@ -149,7 +149,7 @@ def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def ready_session(project: Project, tmp_path: Path, qtbot: QtBot, trainer: None) -> Iterator[Session]:
+def ready_session(project: Project, tmp_path: Path, qtbot: QtBot, trainer: None) -> Iterator[AppState]:
     """A session with forty examples and a small model: everything that Teach needs."""
     data = tmp_path / "support.csv"
     rows = "".join(f"Where is parcel {n}?,It is on its way: {n}.\n" for n in range(40))
@@ -157,7 +157,7 @@ def ready_session(project: Project, tmp_path: Path, qtbot: QtBot, trainer: None)
     folder = small_model(tmp_path / "model")
     values = {"model.source": "folder", "model.name": str(folder), "data.path": str(data)}
     project.save_recipe(with_values(project.load_recipe(), values))
-    made = Session(project)
+    made = AppState(project)
     qtbot.waitUntil(lambda: made.obstacle() is None)
     yield made
     made.close()
@@ -168,7 +168,7 @@ def ready_session(project: Project, tmp_path: Path, qtbot: QtBot, trainer: None)
 @pytest.fixture
 def fit_session(
     project: Project, tmp_path: Path, qtbot: QtBot, trainer: None, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Session]:
+) -> Iterator[AppState]:
     """A model that says it has 1.1 billion parameters, a card with 8 GB, 7.5 of them free, and no data yet. The engine
     is a stand-in that traces and tries, too."""
     script = Path(sys.executable)
@@ -177,7 +177,7 @@ def fit_session(
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent.parent))
     values = {"model.source": "folder", "model.name": str(sized_model(tmp_path / "model"))}
     project.save_recipe(with_values(project.load_recipe(), values))
-    made = Session(project)
+    made = AppState(project)
     qtbot.waitUntil(lambda: not made.model.looking)
     made.take_reading(card(8, 7.5))
     yield made
@@ -187,7 +187,7 @@ def fit_session(
 
 
 @pytest.fixture
-def fit_session_with_data(fit_session: Session, tmp_path: Path, qtbot: QtBot) -> Session:
+def fit_session_with_data(fit_session: AppState, tmp_path: Path, qtbot: QtBot) -> AppState:
     """The same with forty examples whose lengths are known: everything that a trial and a run need."""
     data = tmp_path / "support.csv"
     rows = "".join(f"Where is parcel {n}?,It is on its way: {n}.\n" for n in range(40))

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from studio.core.command_queue import Mailbox
+from studio.core.command_queue import CommandQueue
 from studio.core.events import (
-    Answered,
     AnswerEnded,
     AnswerGrew,
     Ask,
@@ -27,13 +26,14 @@ from studio.core.events import (
     Fetched,
     Finished,
     PhaseChanged,
+    Prediction,
     ProcessStarted,
     Progressed,
     Stop,
     StopAnswer,
     Stopped,
 )
-from studio.core.jobs import Chat, Check, FetchData, Merge, read_job
+from studio.core.jobs import Chat, Exam, FetchData, Merge, read_job
 from studio.core.journal import JournalWriter
 from studio.core.problems import Problem, Remedy
 from studio.core.run_folder import JobFolder, RunFolder
@@ -54,13 +54,13 @@ def main() -> None:
         started = psutil.Process().create_time()
         writer.write(ProcessStarted(job=job.job, pid=os.getpid(), started=started, boot_id=""))
         writer.write(PhaseChanged(phase="loading", text=sentence("Loading the model.")))
-        mailbox = Mailbox(folder)
+        mailbox = CommandQueue(folder)
         if os.environ.get("STAND_IN_FAILS"):
             writer.write(Failed(problem=BROKEN))
             return
         try:
             match job:
-                case Check():
+                case Exam():
                     check(RunFolder(job.run), writer, mailbox)
                 case Chat():
                     chat(job, writer, mailbox)
@@ -81,7 +81,7 @@ BROKEN = Problem(
 )
 
 
-def rest(mailbox: Mailbox) -> None:
+def rest(mailbox: CommandQueue) -> None:
     """Between two steps: leave when told to."""
     time.sleep(PAUSE)
     for command in mailbox.take():
@@ -89,7 +89,7 @@ def rest(mailbox: Mailbox) -> None:
             raise StoppedByPerson
 
 
-def check(run: RunFolder, writer: JournalWriter, mailbox: Mailbox) -> None:
+def check(run: RunFolder, writer: JournalWriter, mailbox: CommandQueue) -> None:
     """The base model is always wrong; the taught one is right but for every fourth example."""
     # read by hand: the real reader imports pyarrow, and every test would wait for that
     lines = run.held_out_data.read_text(encoding="utf-8").splitlines()
@@ -104,7 +104,7 @@ def check(run: RunFolder, writer: JournalWriter, mailbox: Mailbox) -> None:
                 answer = wanted.replace("MOOD", "FEELING")
             right += side == "after" and not wrong
             writer.write(
-                Answered(
+                Prediction(
                     index=index,
                     side="before" if side == "before" else "after",
                     question=question,
@@ -129,7 +129,7 @@ def check(run: RunFolder, writer: JournalWriter, mailbox: Mailbox) -> None:
     )
 
 
-def chat(job: Chat, writer: JournalWriter, mailbox: Mailbox) -> None:
+def chat(job: Chat, writer: JournalWriter, mailbox: CommandQueue) -> None:
     """Says the last message back, word by word, with the side, the number of messages and the temperature before it."""
     time.sleep(PAUSE)
     writer.write(ChatReady(sides=("before", "after") if job.run else ("before",)))
@@ -143,7 +143,7 @@ def chat(job: Chat, writer: JournalWriter, mailbox: Mailbox) -> None:
         time.sleep(0.01)
 
 
-def answer(ask: Ask, writer: JournalWriter, mailbox: Mailbox) -> None:
+def answer(ask: Ask, writer: JournalWriter, mailbox: CommandQueue) -> None:
     words = f"{ask.side} {len(ask.messages)} {ask.temperature:g} {ask.messages[-1].content}".split(" ")
     said = ""
     for position, word in enumerate(words):
@@ -159,7 +159,7 @@ def answer(ask: Ask, writer: JournalWriter, mailbox: Mailbox) -> None:
     writer.write(AnswerEnded(ask=ask.id, side=ask.side, text=said, tokens=len(words), seconds=1.5))
 
 
-def merge(job: Merge, writer: JournalWriter, mailbox: Mailbox) -> None:
+def merge(job: Merge, writer: JournalWriter, mailbox: CommandQueue) -> None:
     for layer in range(1, 6):
         rest(mailbox)
         text = sentence("Combining layer {n} of 5.", n=layer)
@@ -169,7 +169,7 @@ def merge(job: Merge, writer: JournalWriter, mailbox: Mailbox) -> None:
     writer.write(Exported(to="merged", folder=str(job.out), size=1_000_000, compared=20, same=20))
 
 
-def fetch(job: FetchData, writer: JournalWriter, mailbox: Mailbox) -> None:
+def fetch(job: FetchData, writer: JournalWriter, mailbox: CommandQueue) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from studio.core.events import DeviceChosen, Failed, Finished, PhaseChanged, ProcessStarted, Traced, TrialDone
-from studio.core.jobs import Trace, Trial, read_job
+from studio.core.events import DeviceChosen, Failed, Finished, MemoryProbed, PhaseChanged, ProcessStarted, Traced
+from studio.core.jobs import MemoryProbe, Trace, read_job
 from studio.core.journal import JournalWriter
 from studio.core.problems import Problem
 from studio.core.run_folder import JobFolder
@@ -26,7 +26,7 @@ CARD = "NVIDIA GeForce RTX 4070"
 def main() -> None:
     folder = JobFolder(Path(sys.argv[-1]))
     job = read_job(folder)
-    if not isinstance(job, Trace | Trial):
+    if not isinstance(job, Trace | MemoryProbe):
         fake_trainer.main()
         return
     with folder.writer() as writer:
@@ -48,7 +48,7 @@ def attempt(writer: JournalWriter) -> None:
         what = "The longest examples of this run don't fit into memory."
         writer.write(Failed(problem=Problem(code="memory.trial_failed", what=what)))
         return
-    done = TrialDone(
+    done = MemoryProbed(
         device="cuda",
         peak=2 * GIB,
         reserved=2 * GIB + GIB // 4,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from studio.core.command_queue import Mailbox
+from studio.core.command_queue import CommandQueue
 from studio.core.events import (
     CheckpointCommitted,
     CommandReceived,
@@ -50,14 +50,14 @@ def main() -> None:
         writer.write(PhaseChanged(phase="loading", text=sentence("Loading the base model."), long=True))
         match job:
             case Train():
-                train(writer, Mailbox(folder))
+                train(writer, CommandQueue(folder))
             case FetchStarter():
                 fetch(writer)
             case _:
                 raise SystemExit(f"not played here: {job}")
 
 
-def train(writer: JournalWriter, mailbox: Mailbox) -> None:
+def train(writer: JournalWriter, mailbox: CommandQueue) -> None:
     if os.environ.get("STAND_IN_FAILS"):
         what = "The base model can't be loaded."
         writer.write(Failed(problem=Problem(code="stand_in.broken", what=what, remedy=Remedy.see_settings)))

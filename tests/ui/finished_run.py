@@ -14,13 +14,13 @@ import tokenizers
 from studio.core.events import CheckpointCommitted, Finished, Prepared, ProcessStarted, StepDone
 from studio.core.recipe.recipe import Recipe, to_yaml
 from studio.core.run_folder import RunFolder
-from studio.dataset.columns.detection.mapping import guess_roles
+from studio.dataset.columns.detection.mapping import detect_mapping
 from studio.dataset.examples import examples_from, write_frozen
 from studio.dataset.readers.open import open_table
 from studio.dataset.split import split
 from studio.runs.project import Project
 from studio.ui.chat.conversation import conversation_of
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 from studio.ui.state.background import wait_for_all
 
 
@@ -31,7 +31,7 @@ def taught_run(
     run = RunFolder(project.runs_folder / name)
     run.train_data.parent.mkdir(parents=True)
     table = open_table(recipe.data)
-    examples = examples_from(table, guess_roles(table), recipe.data.instructions).examples
+    examples = examples_from(table, detect_mapping(table), recipe.data.instructions).examples
     learned, kept = split(examples, held_out / len(examples), 17)
     write_frozen(run.train_data, learned)
     write_frozen(run.held_out_data, kept)
@@ -103,9 +103,9 @@ def stand_in_interpreter(folder: Path) -> str:
 
 
 @contextmanager
-def opened(project: Project) -> Iterator[Session]:
+def opened(project: Project) -> Iterator[AppState]:
     """A session on `project`; its jobs are told to end and its threads waited for when the block ends."""
-    session = Session(project)
+    session = AppState(project)
     try:
         yield session
     finally:

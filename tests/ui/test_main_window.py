@@ -12,17 +12,17 @@ from pytestqt.qtbot import QtBot
 
 from studio.core.problems import Problem, Remedy
 from studio.core.run_folder import RunFolder
-from studio.runs.follow import standing
+from studio.runs.follow import job_status
 from studio.runs.project import projects
 from studio.ui.controls.page import PageFrame
 from studio.ui.design import language, theme
 from studio.ui.main_window import PAGES, MainWindow
 from studio.ui.settings.page import SettingsPage
 from studio.ui.state import preferences
-from studio.ui.state.app_state import Session
-from studio.ui.train.page import TeachPage
+from studio.ui.state.app_state import AppState
+from studio.ui.train.page import TrainPage
 
-Opener = Callable[[Session], MainWindow]
+Opener = Callable[[AppState], MainWindow]
 
 
 def words_on(widget: QWidget) -> str:
@@ -31,14 +31,16 @@ def words_on(widget: QWidget) -> str:
     return "\n".join(w.text() for w in seen if w.isVisibleTo(widget))
 
 
-def going(session: Session, qtbot: QtBot) -> RunFolder:
+def going(session: AppState, qtbot: QtBot) -> RunFolder:
     session.start_training()
     qtbot.waitUntil(lambda: session.state.last is not None, timeout=10_000)
     assert session.run is not None
     return session.run
 
 
-def test_every_page_opens_at_any_time_and_has_one_primary_button_at_most(session: Session, open_window: Opener) -> None:
+def test_every_page_opens_at_any_time_and_has_one_primary_button_at_most(
+    session: AppState, open_window: Opener
+) -> None:
     window = open_window(session)
     for name in PAGES:
         window.rail.buttons[name].click()
@@ -53,7 +55,7 @@ def test_every_page_opens_at_any_time_and_has_one_primary_button_at_most(session
         assert window.rail.buttons[name].isChecked()
 
 
-def test_steps_open_with_the_keyboard(session: Session, open_window: Opener, qtbot: QtBot) -> None:
+def test_steps_open_with_the_keyboard(session: AppState, open_window: Opener, qtbot: QtBot) -> None:
     window = open_window(session)
     with qtbot.waitActive(window):
         window.activateWindow()
@@ -62,7 +64,7 @@ def test_steps_open_with_the_keyboard(session: Session, open_window: Opener, qtb
         qtbot.waitUntil(lambda name=name: window.page_name == name)  # type: ignore[misc]
 
 
-def test_a_step_that_was_asked_for_takes_the_keyboard(session: Session, open_window: Opener, qtbot: QtBot) -> None:
+def test_a_step_that_was_asked_for_takes_the_keyboard(session: AppState, open_window: Opener, qtbot: QtBot) -> None:
     window = open_window(session)
     with qtbot.waitActive(window):
         window.activateWindow()
@@ -80,7 +82,7 @@ def test_a_step_that_was_asked_for_takes_the_keyboard(session: Session, open_win
     assert chat.isAncestorOf(focused)
 
 
-def test_every_control_on_every_page_has_a_name_for_those_who_hear_it(session: Session, open_window: Opener) -> None:
+def test_every_control_on_every_page_has_a_name_for_those_who_hear_it(session: AppState, open_window: Opener) -> None:
     window = open_window(session)
     for name in PAGES:
         window.open_page(name)
@@ -94,7 +96,7 @@ def test_every_control_on_every_page_has_a_name_for_those_who_hear_it(session: S
 
 
 def test_the_rail_says_in_words_where_each_step_stands(
-    session: Session, ready_session: Session, open_window: Opener, qtbot: QtBot
+    session: AppState, ready_session: AppState, open_window: Opener, qtbot: QtBot
 ) -> None:
     empty = open_window(session)
     assert empty.rail.buttons["data"].accessibleName() == "Data: Start here, ready"
@@ -111,7 +113,7 @@ def test_the_rail_says_in_words_where_each_step_stands(
 
 
 def test_closing_while_teaching_asks_and_can_leave_the_run_going(
-    ready_session: Session, open_window: Opener, qtbot: QtBot
+    ready_session: AppState, open_window: Opener, qtbot: QtBot
 ) -> None:
     window = open_window(ready_session)
     run = going(ready_session, qtbot)
@@ -126,10 +128,10 @@ def test_closing_while_teaching_asks_and_can_leave_the_run_going(
     leave.click()
     assert not window.isVisible()
     qtbot.wait(200)
-    assert standing(run) == "running"
+    assert job_status(run) == "running"
 
 
-def test_closing_while_teaching_can_stop_and_keep(ready_session: Session, open_window: Opener, qtbot: QtBot) -> None:
+def test_closing_while_teaching_can_stop_and_keep(ready_session: AppState, open_window: Opener, qtbot: QtBot) -> None:
     window = open_window(ready_session)
     run = going(ready_session, qtbot)
     window.close()
@@ -137,12 +139,12 @@ def test_closing_while_teaching_can_stop_and_keep(ready_session: Session, open_w
     assert window.question.buttons[1].text() == "Stop, keep what was learned, and close"
     window.question.buttons[1].click()
     assert not window.isVisible()
-    qtbot.waitUntil(lambda: standing(run) == "ended", timeout=10_000)
+    qtbot.waitUntil(lambda: job_status(run) == "ended", timeout=10_000)
     assert run.state().checkpoints
 
 
 def test_closing_in_the_moment_of_starting_still_starts_the_run(
-    ready_session: Session, open_window: Opener, qtbot: QtBot
+    ready_session: AppState, open_window: Opener, qtbot: QtBot
 ) -> None:
     window = open_window(ready_session)
     ready_session.start_training()
@@ -151,16 +153,16 @@ def test_closing_in_the_moment_of_starting_still_starts_the_run(
     window.question.buttons[0].click()
     qtbot.waitUntil(lambda: not window.isVisible(), timeout=10_000)
     (run,) = ready_session.project.runs()
-    qtbot.waitUntil(lambda: standing(run) == "running", timeout=10_000)
+    qtbot.waitUntil(lambda: job_status(run) == "running", timeout=10_000)
 
 
-def test_without_a_run_the_window_closes_at_once(session: Session, open_window: Opener) -> None:
+def test_without_a_run_the_window_closes_at_once(session: AppState, open_window: Opener) -> None:
     window = open_window(session)
     window.close()
     assert not window.isVisible()
 
 
-def test_the_language_changes_live_and_back(session: Session, open_window: Opener, qtbot: QtBot) -> None:
+def test_the_language_changes_live_and_back(session: AppState, open_window: Opener, qtbot: QtBot) -> None:
     window = open_window(session)
     window.open_page("settings")
     page = window.stack.currentWidget()
@@ -178,7 +180,7 @@ def test_the_language_changes_live_and_back(session: Session, open_window: Opene
 
 
 def test_the_theme_changes_live_and_the_run_stays_on_show(
-    ready_session: Session, open_window: Opener, qtbot: QtBot
+    ready_session: AppState, open_window: Opener, qtbot: QtBot
 ) -> None:
     window = open_window(ready_session)
     going(ready_session, qtbot)
@@ -190,7 +192,7 @@ def test_the_theme_changes_live_and_the_run_stays_on_show(
     assert QApplication.palette().window().color().name().upper() == theme.DARK.window
     window.open_page("teach")
     teach = window.stack.currentWidget()
-    assert isinstance(teach, TeachPage)
+    assert isinstance(teach, TrainPage)
     assert teach.title.text() == "Teaching"
     count = len(ready_session.state.losses)
     qtbot.waitUntil(lambda: len(ready_session.state.losses) > count)
@@ -201,7 +203,7 @@ def choose(box: QComboBox, position: int) -> None:
     box.activated.emit(position)
 
 
-def test_a_project_is_made_renamed_and_opened_again(session: Session, open_window: Opener) -> None:
+def test_a_project_is_made_renamed_and_opened_again(session: AppState, open_window: Opener) -> None:
     window = open_window(session)
     first = session.project
     window.ask_new_project()
@@ -225,7 +227,7 @@ def answer(window: MainWindow, text: str) -> None:
     QTest.keyClick(window.question.field, Qt.Key.Key_Return)
 
 
-def test_a_question_keeps_the_keyboard_to_itself(session: Session, open_window: Opener) -> None:
+def test_a_question_keeps_the_keyboard_to_itself(session: AppState, open_window: Opener) -> None:
     window = open_window(session)
     window.ask_rename()
     question = window.question
@@ -242,7 +244,7 @@ def test_a_question_keeps_the_keyboard_to_itself(session: Session, open_window: 
     [(Remedy.choose_file, "data"), (Remedy.choose_columns, "data"), (Remedy.choose_model, "teach")],
 )
 def test_a_problem_shows_on_the_page_with_a_button_that_leads_on(
-    session: Session, open_window: Opener, qtbot: QtBot, remedy: Remedy, page: str
+    session: AppState, open_window: Opener, qtbot: QtBot, remedy: Remedy, page: str
 ) -> None:
     window = open_window(session)
     window.open_page("settings")
@@ -257,7 +259,7 @@ def test_a_problem_shows_on_the_page_with_a_button_that_leads_on(
     assert window.page_name == page
 
 
-def test_markup_in_a_name_is_shown_and_not_obeyed(session: Session, open_window: Opener) -> None:
+def test_markup_in_a_name_is_shown_and_not_obeyed(session: AppState, open_window: Opener) -> None:
     session.rename_project("<b>bold</b> & more")
     window = open_window(session)
     assert "<b>bold" in window.rail.project.text()

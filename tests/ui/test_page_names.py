@@ -28,8 +28,8 @@ from studio.runs.project import create_project
 from studio.ui.chat.page import ChatPage
 from studio.ui.data.page import DataPage
 from studio.ui.export.page import ExportPage
-from studio.ui.state.app_state import Session
-from studio.ui.test.page import CheckPage
+from studio.ui.state.app_state import AppState
+from studio.ui.test.page import TestPage
 from tests.ui.finished_run import make_model_folder, opened, taught_run
 
 CONTROLS = (
@@ -62,9 +62,9 @@ def name_of(widget: QWidget) -> str:
     return widget.accessibleName() or text
 
 
-@pytest.mark.parametrize("make", [DataPage, CheckPage, ChatPage, ExportPage])
+@pytest.mark.parametrize("make", [DataPage, TestPage, ChatPage, ExportPage])
 def test_every_control_has_a_name_and_can_be_reached(
-    make: Callable[[Session], QWidget], home: Path, tmp_path: Path, qtbot: QtBot
+    make: Callable[[AppState], QWidget], home: Path, tmp_path: Path, qtbot: QtBot
 ) -> None:
     project = create_project("Support")
     base = make_model_folder(tmp_path / "base")

@@ -15,8 +15,8 @@ from studio.core.problems import ProblemError
 from studio.core.recipe.data_choice import DataChoice
 from studio.dataset.samples import sample
 from studio.dataset.store import StoredExamples, open_table_at
-from studio.worker.client import Cancelled, Desk
-from studio.worker.protocol import FirstRows, Made, MakeExamples, Opened, OpenTable, Progress
+from studio.worker.client import Cancelled, WorkerClient
+from studio.worker.protocol import BuildExamples, Built, FirstRows, Opened, OpenTable, Progress
 
 
 @pytest.fixture(autouse=True)
@@ -24,12 +24,12 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STUDIO_HOME", str(tmp_path / "home"))
 
 
-def opened(desk: Desk, path: Path | str, **choice: str) -> Opened:
+def opened(desk: WorkerClient, path: Path | str, **choice: str) -> Opened:
     return desk.ask(OpenTable(choice=DataChoice.model_validate({"path": str(path), **choice})), Opened)
 
 
 def test_a_table_is_read_once_and_mapped_from_then_on(tmp_path: Path) -> None:
-    with Desk() as desk:
+    with WorkerClient() as desk:
         first = opened(desk, sample("en"))
         table = open_table_at(first.table)
         assert (len(table.rows), table.encoding, first.sure) == (165, "utf-8", True)
@@ -39,7 +39,7 @@ def test_a_table_is_read_once_and_mapped_from_then_on(tmp_path: Path) -> None:
         assert again == first
         assert (again.table / "table.arrow").stat().st_mtime_ns == written
         choice = DataChoice(path=str(sample("en")), roles=first.roles)
-        made = desk.ask(MakeExamples(table=first.table, choice=choice), Made)
+        made = desk.ask(BuildExamples(table=first.table, choice=choice), Built)
         stored = StoredExamples(made.examples)
         assert (made.count, made.skipped_count, len(stored)) == (165, 0, 165)
         assert stored[0].question == table.rows[0]["message"]
@@ -49,7 +49,7 @@ def test_a_table_is_read_once_and_mapped_from_then_on(tmp_path: Path) -> None:
 def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
     file = tmp_path / "mine.csv"
     file.write_text("question,answer\nhow,so\nwhy,because\n", encoding="utf-8")
-    with Desk() as desk:
+    with WorkerClient() as desk:
         first = opened(desk, file)
         file.write_text("question,answer\nhow,so\nwhy,because\nwho,me\n", encoding="utf-8")
         second = opened(desk, file)
@@ -59,7 +59,7 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
 
 def test_what_is_wrong_with_a_file_comes_back_in_words_and_the_desk_goes_on(tmp_path: Path) -> None:
     (tmp_path / "photo.csv").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
-    with Desk() as desk:
+    with WorkerClient() as desk:
         with pytest.raises(ProblemError) as caught:
             opened(desk, tmp_path / "photo.csv")
         assert caught.value.problem.code == "data.not_a_table"
@@ -75,7 +75,7 @@ def test_the_first_rows_of_a_large_file_come_before_the_rest(tmp_path: Path) -> 
         for number in range(120_000):
             out.write(f"What is the number after {number - 1}?,It is {number} of course.\n")
     heard: list[Progress | FirstRows] = []
-    with Desk() as desk:
+    with WorkerClient() as desk:
         done = desk.ask(OpenTable(choice=DataChoice(path=str(file))), Opened, heard.append)
     first = next(said for said in heard if isinstance(said, FirstRows))
     assert first.columns == ("question", "answer")
@@ -85,7 +85,7 @@ def test_the_first_rows_of_a_large_file_come_before_the_rest(tmp_path: Path) -> 
 
 
 def test_a_desk_that_is_silent_too_long_is_ended(tmp_path: Path) -> None:
-    with Desk(patience=0.7) as desk:
+    with WorkerClient(patience=0.7) as desk:
         desk.start()
         process = desk.pid
         assert process is not None
@@ -96,18 +96,18 @@ def test_a_desk_that_is_silent_too_long_is_ended(tmp_path: Path) -> None:
         assert caught.value.problem.code == "data.took_too_long"
         assert time.monotonic() - began < 5
         assert not psutil.pid_exists(process)
-    with Desk() as desk:
+    with WorkerClient() as desk:
         assert opened(desk, sample("en")).sure
 
 
 def test_a_desk_that_takes_too_much_memory_is_ended(tmp_path: Path) -> None:
-    with Desk(memory=20 << 20) as desk, pytest.raises(ProblemError) as caught:
+    with WorkerClient(memory=20 << 20) as desk, pytest.raises(ProblemError) as caught:
         opened(desk, sample("en"))
     assert caught.value.problem.code == "data.took_too_much"
 
 
 def test_a_crash_of_a_library_is_a_sentence(tmp_path: Path) -> None:
-    with Desk() as desk:
+    with WorkerClient() as desk:
         desk.start()
         process = desk.pid
         assert process is not None
@@ -128,7 +128,7 @@ def test_cancelling_ends_the_work_and_leaves_nothing_half_done(tmp_path: Path) -
         for number in range(300_000):
             out.write(f"What is the number after {number - 1}?,It is {number} of course.\n")
     cancelled = threading.Event()
-    with Desk() as desk:
+    with WorkerClient() as desk:
         desk.start()
         threading.Timer(0.6, cancelled.set).start()
         with pytest.raises(Cancelled):
@@ -139,7 +139,7 @@ def test_cancelling_ends_the_work_and_leaves_nothing_half_done(tmp_path: Path) -
 
 
 def test_closing_the_desk_frees_whoever_waits(tmp_path: Path) -> None:
-    desk = Desk()
+    desk = WorkerClient()
     desk.start()
     assert desk.pid is not None
     os.kill(desk.pid, signal.SIGSTOP)

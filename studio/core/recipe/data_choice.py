@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from studio.core.recipe.settings import Part, Setting
+from studio.core.recipe.settings import Setting, SettingsGroup
 from studio.core.translatable import N_
 
-Shape = Literal["pair", "messages", "turns", "options", "labels", "text"]
+DatasetFormat = Literal["pair", "messages", "turns", "options", "labels", "text"]
 """What one example is:
 
 pair: a question and its answer. messages: a cell that holds a whole conversation. turns: several rows, one a turn,
@@ -21,7 +21,7 @@ belongs under. text: plain text for continued learning.
 """
 
 
-class Roles(Part):
+class ColumnMapping(SettingsGroup):
     """Which column plays which part. `shape` follows from the parts that are given."""
 
     question: str | None = None
@@ -57,7 +57,7 @@ class Roles(Part):
     text: str | None = None
 
     @property
-    def shape(self) -> Shape | None:
+    def shape(self) -> DatasetFormat | None:
         """None where no part has been given."""
         if self.messages:
             return "messages"
@@ -79,7 +79,7 @@ class Roles(Part):
         return tuple(name for name in (*named, *more, *rest) if name)
 
 
-class Repair(Part):
+class Fix(SettingsGroup):
     """One recorded step that changes examples, applied in order whenever they are made from the file.
 
     `do` names the step (see `studio.dataset.quality`), `rows` limits it to these rows of the file, counted from 1;
@@ -90,7 +90,7 @@ class Repair(Part):
     rows: tuple[int, ...] = ()
 
 
-class DataChoice(Part):
+class DataChoice(SettingsGroup):
     """The file that the run learns from and how it is read."""
 
     path: Annotated[
@@ -127,8 +127,8 @@ class DataChoice(Part):
             unit=N_("characters"),
         ),
     ] = 1500
-    roles: Roles = Roles()
-    repairs: tuple[Repair, ...] = ()
+    roles: ColumnMapping = ColumnMapping()
+    repairs: tuple[Fix, ...] = ()
     instructions: Annotated[
         str,
         Setting(

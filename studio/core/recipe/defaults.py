@@ -10,7 +10,7 @@ from studio.core.recipe.training import Optimizer
 
 
 @dataclass(frozen=True)
-class Facts:
+class DefaultsContext:
     """What automatic values depend on. None means not known yet."""
 
     examples: int | None = None
@@ -19,7 +19,7 @@ class Facts:
     windows: bool = False
 
 
-def passes_for(examples: int) -> float:
+def default_epochs(examples: int) -> float:
     """OpenAI's rule for epochs: 3; fewer than 34 rows get 100 // rows, at most 10; many rows get fewer."""
     if examples <= 0:
         return 3.0
@@ -28,12 +28,12 @@ def passes_for(examples: int) -> float:
     return 3.0 if examples <= 8_300 else max(1.0, round(25_000 / examples, 1))
 
 
-def held_out_for(examples: int) -> float:
+def default_validation_split(examples: int) -> float:
     """A tenth, none under 30 examples."""
     return 0.1 if examples >= 30 else 0.0
 
 
-def automatic_values(recipe: Recipe, facts: Facts) -> dict[str, object]:
+def default_values(recipe: Recipe, facts: DefaultsContext) -> dict[str, object]:
     """The value that each automatic setting would take now, whether or not it is set by hand.
 
     A setting whose value can't be known before the trainer has looked at the machine is left out.
@@ -41,10 +41,10 @@ def automatic_values(recipe: Recipe, facts: Facts) -> dict[str, object]:
     values: dict[str, object] = {"method.alpha": 2 * recipe.method.rank}
     values["training.activation_checkpointing"] = facts.cuda
     if facts.examples is not None:
-        share = recipe.data.held_out if recipe.data.held_out is not None else held_out_for(facts.examples)
+        share = recipe.data.held_out if recipe.data.held_out is not None else default_validation_split(facts.examples)
         learned = facts.examples - math.floor(facts.examples * share)
-        values["training.passes"] = passes_for(learned)
-        values["data.held_out"] = held_out_for(facts.examples)
+        values["training.passes"] = default_epochs(learned)
+        values["data.held_out"] = default_validation_split(facts.examples)
     small = facts.parameters is not None and facts.parameters < 1_000_000_000
     values["training.learning_rate"] = 5e-4 if small else 2e-4
     values["training.batch_size"] = 8 if small else 2
@@ -57,9 +57,9 @@ def automatic_values(recipe: Recipe, facts: Facts) -> dict[str, object]:
     return values
 
 
-def resolved(recipe: Recipe, facts: Facts) -> Recipe:
+def resolve_defaults(recipe: Recipe, facts: DefaultsContext) -> Recipe:
     """`recipe` with every automatic setting that can be known filled in."""
-    values = automatic_values(recipe, facts)
+    values = default_values(recipe, facts)
     flat = {
         "data.held_out": recipe.data.held_out,
         "method.alpha": recipe.method.alpha,

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from studio.core.recipe.settings import Part, Setting
+from studio.core.recipe.settings import Setting, SettingsGroup
 from studio.core.translatable import N_
 
 
-class Method(Part):
+class Method(SettingsGroup):
     """Which weights change, and how the rest is stored."""
 
     kind: Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from studio.core.recipe.settings import Part, Setting
+from studio.core.recipe.settings import Setting, SettingsGroup
 from studio.core.translatable import N_
 
 
@@ -17,7 +17,7 @@ class Source(StrEnum):
     hub = "hub"
 
 
-class ModelChoice(Part):
+class ModelChoice(SettingsGroup):
     """The base model that the run starts from."""
 
     source: Annotated[

@@ -2,7 +2,7 @@
 
 A setting is one pydantic field. Its type, default, bounds, plain label, help, technical term, level and unit
 stand here and nowhere else; the form, the command-line flags, the YAML file, the checks and the reference page
-are all read from `declared()`.
+are all read from `setting_specs()`.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from pydantic import BaseModel, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from studio.core.problems import ProblemError, Remedy, problem
-from studio.core.recipe.data_choice import DataChoice, Roles
+from studio.core.recipe.data_choice import ColumnMapping, DataChoice
 from studio.core.recipe.method import Method
 from studio.core.recipe.model_choice import ModelChoice
-from studio.core.recipe.settings import Part, Setting
+from studio.core.recipe.settings import Setting, SettingsGroup
 from studio.core.recipe.training import Training
 from studio.core.translatable import N_
 
 
-class Recipe(Part):
+class Recipe(SettingsGroup):
     """One run, described completely. Frozen; change it with `with_value`."""
 
     name: Annotated[
@@ -42,7 +42,7 @@ class Recipe(Part):
 
 
 @dataclass(frozen=True)
-class Declared:
+class SettingSpec:
     """One setting as the form and the command line need it.
 
     `key` is dotted (`training.passes`); `kind` the Python type without None; `choices` the allowed values of a
@@ -64,12 +64,12 @@ class Declared:
         return self.key.rpartition(".")[0]
 
 
-def declared() -> tuple[Declared, ...]:
+def setting_specs() -> tuple[SettingSpec, ...]:
     """Every setting of a recipe, in the order in which it is declared."""
     return tuple(_walk(Recipe, ""))
 
 
-def _walk(part: type[BaseModel], prefix: str) -> Iterator[Declared]:
+def _walk(part: type[BaseModel], prefix: str) -> Iterator[SettingSpec]:
     for name, field in part.model_fields.items():
         setting = next((m for m in field.metadata if isinstance(m, Setting)), None)
         if setting is not None:
@@ -78,7 +78,7 @@ def _walk(part: type[BaseModel], prefix: str) -> Iterator[Declared]:
             yield from _walk(field.annotation, f"{prefix}{name}.")
 
 
-def _describe(key: str, field: FieldInfo, setting: Setting) -> Declared:
+def _describe(key: str, field: FieldInfo, setting: Setting) -> SettingSpec:
     kinds = [field.annotation]
     if get_origin(field.annotation) in (Union, types.UnionType):
         kinds = list(get_args(field.annotation))
@@ -99,7 +99,7 @@ def _describe(key: str, field: FieldInfo, setting: Setting) -> Declared:
         elif isinstance(bound, annotated_types.Le):
             maximum = float(bound.le)  # type: ignore[arg-type]
     assert isinstance(kind, type)
-    return Declared(key, setting, kind, field.default, automatic, choices, minimum, maximum, open_minimum)
+    return SettingSpec(key, setting, kind, field.default, automatic, choices, minimum, maximum, open_minimum)
 
 
 def value_of(recipe: Recipe, key: str) -> object:
@@ -191,7 +191,7 @@ def to_yaml(recipe: Recipe) -> str:
 
 
 def _all_keys() -> list[str]:
-    return [d.key for d in declared()] + [f"data.roles.{name}" for name in Roles.model_fields]
+    return [d.key for d in setting_specs()] + [f"data.roles.{name}" for name in ColumnMapping.model_fields]
 
 
 def _unknown_key(key: str) -> ProblemError:
@@ -224,7 +224,7 @@ def _in_words(error: ValidationError, origin: str) -> ProblemError:
     key = ".".join(parts)
     if first["type"] == "extra_forbidden":
         return _unknown_key(key)
-    about = next((d for d in declared() if d.key == key), None)
+    about = next((d for d in setting_specs() if d.key == key), None)
     label = about.setting.label if about else key
     given = repr(first.get("input"))[:60]
     if about and about.choices:

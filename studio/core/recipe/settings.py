@@ -23,7 +23,7 @@ class Setting:
     named: tuple[tuple[str, object], ...] = ()
 
 
-class Part(BaseModel):
+class SettingsGroup(BaseModel):
     """A group of settings: frozen, and nothing unknown in it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from studio.core.recipe.settings import Part, Setting
+from studio.core.recipe.settings import Setting, SettingsGroup
 from studio.core.translatable import N_
 
 
@@ -20,7 +20,7 @@ class Optimizer(StrEnum):
     adamw = "adamw"
 
 
-class Training(Part):
+class Training(SettingsGroup):
     """How the run goes through the examples."""
 
     passes: Annotated[

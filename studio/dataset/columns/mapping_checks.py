@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from studio.core.problems import ProblemError, Remedy, problem
-from studio.core.recipe.data_choice import Roles
+from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_
 from studio.dataset.columns.formats import choices, labels, turns
 from studio.dataset.columns.formats.conversations import looks_like_conversation
@@ -13,7 +13,7 @@ from studio.dataset.columns.formats.question_template import QuestionTemplate, n
 from studio.dataset.table import Table, cell_text
 
 
-def check_roles(table: Table, roles: Roles) -> None:
+def check_mapping(table: Table, roles: ColumnMapping) -> None:
     """Raises `ProblemError` when nothing could be learned with these roles."""
     template = QuestionTemplate(roles.question_template) if roles.question_template else None
     if template is not None:
@@ -40,14 +40,14 @@ def check_roles(table: Table, roles: Roles) -> None:
 
 def _check_template(template: QuestionTemplate) -> None:
     if template.is_broken:
-        raise roles_problem(
+        raise mapping_problem(
             "data.template_braces",
             N_("A curly bracket in the pattern of the question has no partner."),
             N_("Column names stand between an opening and a closing one, so it can't be told what is meant."),
             N_("Close it, or write it twice where the bracket itself is meant."),
         )
     if not template.columns:
-        raise roles_problem(
+        raise mapping_problem(
             "data.template_without_columns",
             N_("The pattern of the question names no column, so every question would be the same."),
             N_("Column names stand in it in curly brackets."),
@@ -58,7 +58,7 @@ def _check_template(template: QuestionTemplate) -> None:
 def _unknown_column(table: Table, name: str) -> ProblemError:
     near = nearest(name, table.columns)
     if near:
-        return roles_problem(
+        return mapping_problem(
             "data.unknown_column",
             N_("The file has no column called {column}."),
             N_("It has: {columns}."),
@@ -67,7 +67,7 @@ def _unknown_column(table: Table, name: str) -> ProblemError:
             near=near,
             columns=", ".join(table.columns)[:300],
         )
-    return roles_problem(
+    return mapping_problem(
         "data.unknown_column",
         N_("The file has no column called {column}."),
         N_("It has: {columns}."),
@@ -79,14 +79,14 @@ def _unknown_column(table: Table, name: str) -> ProblemError:
 
 def _no_roles(table: Table) -> ProblemError:
     if len(table.columns) == 1:
-        return roles_problem(
+        return mapping_problem(
             "data.one_column",
             N_("The file has only one column, {column}, so there are questions or answers, but not both."),
             N_("The model learns from pairs: what is asked, and what you would answer."),
             N_("Add a column with the answers, or mark this column as plain text to learn its style."),
             column=table.columns[0],
         )
-    return roles_problem(
+    return mapping_problem(
         "data.no_roles",
         N_("It isn't clear which column asks and which answers."),
         N_("The columns are: {columns}."),
@@ -95,20 +95,20 @@ def _no_roles(table: Table) -> ProblemError:
     )
 
 
-def _check_conflicts(roles: Roles) -> None:
+def _check_conflicts(roles: ColumnMapping) -> None:
     asked = bool(roles.question or roles.question_template or roles.answer)
     asked = asked or bool(roles.context or roles.thinking or roles.history)
     in_rows = bool(roles.conversation or roles.speaker or roles.said)
     picked = bool(roles.options or roles.label)
     if sum((bool(roles.messages), bool(roles.text), in_rows, asked or picked)) > 1:
-        raise roles_problem(
+        raise mapping_problem(
             "data.roles_conflict",
             N_("Whole conversations, plain text, and questions with answers can't be chosen together."),
             N_("An example is one of these three."),
             N_("Keep one of them and clear the others."),
         )
     if roles.system and (roles.text or in_rows):
-        raise roles_problem(
+        raise mapping_problem(
             "data.system_without_question",
             N_("The column {column} holds standing instructions, which plain text and turns in rows can't take."),
             N_("They belong to questions with answers, or to whole conversations."),
@@ -116,14 +116,14 @@ def _check_conflicts(roles: Roles) -> None:
             column=roles.system,
         )
     if roles.label and (roles.options or roles.answer):
-        raise roles_problem(
+        raise mapping_problem(
             "data.label_and_answer",
             N_("A label and an answer can't be chosen together."),
             N_("The label is what the model answers with."),
             N_("Clear one of the two."),
         )
     if roles.tools and (roles.text or in_rows or picked):
-        raise roles_problem(
+        raise mapping_problem(
             "data.tools_without_conversation",
             N_("The column {column} holds tools, but there are no conversations in which they could be used."),
             N_("Tools belong to whole conversations, or to questions with answers."),
@@ -132,23 +132,23 @@ def _check_conflicts(roles: Roles) -> None:
         )
 
 
-def _check_question_and_answer(roles: Roles, template: QuestionTemplate | None) -> None:
+def _check_question_and_answer(roles: ColumnMapping, template: QuestionTemplate | None) -> None:
     if not roles.answer:
         if roles.options:
-            raise roles_problem(
+            raise mapping_problem(
                 "data.options_without_answer",
                 N_("There are options, but no column has been chosen that says which of them is right."),
                 N_("The right option is what the model learns."),
                 N_("Choose the column with the letter, the number or the text of the right option."),
             )
-        raise roles_problem(
+        raise mapping_problem(
             "data.no_answer_column",
             N_("No column with answers has been chosen."),
             N_("The answers are what the model learns."),
             N_("Choose the column that holds what you would answer."),
         )
     if not roles.question and template is None:
-        raise roles_problem(
+        raise mapping_problem(
             "data.no_question_column",
             N_("No column with questions has been chosen."),
             N_("The model has to know what each answer belongs to."),
@@ -156,7 +156,7 @@ def _check_question_and_answer(roles: Roles, template: QuestionTemplate | None) 
         )
     asked = (roles.question, roles.context, roles.system, *(template.columns if template else ()))
     if roles.answer in asked:
-        raise roles_problem(
+        raise mapping_problem(
             "data.same_column",
             N_("The column {column} can't be question and answer at once."),
             N_("The model would only learn to repeat what it is told."),
@@ -165,9 +165,9 @@ def _check_question_and_answer(roles: Roles, template: QuestionTemplate | None) 
         )
 
 
-def _check_options(table: Table, roles: Roles) -> None:
+def _check_options(table: Table, roles: ColumnMapping) -> None:
     if roles.answer in roles.options:
-        raise roles_problem(
+        raise mapping_problem(
             "data.answer_is_option",
             N_("The column {column} can't be an option and the answer at once."),
             N_("The answer says which of the options is right, by letter, number or text."),
@@ -175,14 +175,14 @@ def _check_options(table: Table, roles: Roles) -> None:
             column=str(roles.answer),
         )
     if len(set(roles.options)) < len(roles.options):
-        raise roles_problem(
+        raise mapping_problem(
             "data.option_twice",
             N_("One column stands twice among the options."),
             N_("Each option needs a column of its own, or all of them stand in a single one."),
             N_("Choose the columns with the options again."),
         )
     if len(roles.options) == 1 and choices.share_with_options(table.rows, roles.options[0]) < 0.2:
-        raise roles_problem(
+        raise mapping_problem(
             "data.one_option",
             N_("The column {column} alone doesn't hold a list of options."),
             N_("Options stand in a column each, or all in one cell: as a list, one a line, or after letters."),
@@ -191,7 +191,7 @@ def _check_options(table: Table, roles: Roles) -> None:
         )
     key = choices.find_key(islice(table.rows, 5_000), roles.options, str(roles.answer), roles.first_option)
     if key.looked_at and not key.resolved:
-        raise roles_problem(
+        raise mapping_problem(
             "data.answers_match_no_option",
             N_("What stands in {column} is none of the options, in any row."),
             N_("It should be the letter, the number or the text of the right option."),
@@ -200,9 +200,9 @@ def _check_options(table: Table, roles: Roles) -> None:
         )
 
 
-def _check_labels(table: Table, roles: Roles, template: QuestionTemplate | None) -> None:
+def _check_labels(table: Table, roles: ColumnMapping, template: QuestionTemplate | None) -> None:
     if not roles.question and template is None:
-        raise roles_problem(
+        raise mapping_problem(
             "data.label_without_text",
             N_("No column with the texts has been chosen that the labels belong to."),
             N_("The model reads a text and learns which label it belongs under."),
@@ -210,7 +210,7 @@ def _check_labels(table: Table, roles: Roles, template: QuestionTemplate | None)
         )
     label = str(roles.label)
     if label in (roles.question, roles.context, roles.system, *(template.columns if template else ())):
-        raise roles_problem(
+        raise mapping_problem(
             "data.same_column",
             N_("The column {column} can't be question and answer at once."),
             N_("The model would only learn to repeat what it is told."),
@@ -219,7 +219,7 @@ def _check_labels(table: Table, roles: Roles, template: QuestionTemplate | None)
         )
     known = labels.labels_of(table.rows, label)
     if len(known) == 1:
-        raise roles_problem(
+        raise mapping_problem(
             "data.one_label",
             N_("The column {column} holds the same label in every row."),
             N_("Where there is nothing to choose between, a model only learns to say that one word."),
@@ -227,7 +227,7 @@ def _check_labels(table: Table, roles: Roles, template: QuestionTemplate | None)
             column=label,
         )
     if len(known) > labels.MOST_LABELS or any(len(one) > 3 * labels.LONGEST_LABEL for one in known):
-        raise roles_problem(
+        raise mapping_problem(
             "data.too_many_labels",
             N_("The column {column} holds more than {most} different texts, or long ones, so they aren't labels."),
             N_("All labels are named in every question, so that the model can choose."),
@@ -237,30 +237,30 @@ def _check_labels(table: Table, roles: Roles, template: QuestionTemplate | None)
         )
 
 
-def _check_turns(table: Table, roles: Roles) -> None:
+def _check_turns(table: Table, roles: ColumnMapping) -> None:
     if not roles.conversation:
-        raise roles_problem(
+        raise mapping_problem(
             "data.no_conversation_id",
             N_("No column has been chosen that says which rows belong to one conversation."),
             N_("Without it the whole file would be a single conversation."),
             N_("Choose the column with the number or name of the conversation, such as a ticket number."),
         )
     if not roles.speaker:
-        raise roles_problem(
+        raise mapping_problem(
             "data.no_speaker",
             N_("No column has been chosen that says who speaks."),
             N_("The model learns what one side says, so it has to know which side that is."),
             N_("Choose the column with the speakers, such as customer and agent."),
         )
     if not roles.said:
-        raise roles_problem(
+        raise mapping_problem(
             "data.nothing_said",
             N_("No column has been chosen that holds what is said."),
             N_("The turns of the conversations are what the model learns from."),
             N_("Choose the column with the texts."),
         )
     if len({roles.conversation, roles.speaker, roles.said}) < 3:
-        raise roles_problem(
+        raise mapping_problem(
             "data.turns_same_column",
             N_("Conversation, speaker and what is said need a column each."),
             N_("One column was chosen for two of them."),
@@ -271,7 +271,7 @@ def _check_turns(table: Table, roles: Roles) -> None:
         raise _empty(roles.speaker)
     names = ", ".join(list(order.speakers)[:8])[:300]
     if roles.answering is not None and roles.answering not in order.speakers:
-        raise roles_problem(
+        raise mapping_problem(
             "data.unknown_speaker",
             N_("Nobody called {name} speaks in this file."),
             N_("These do: {names}."),
@@ -279,9 +279,9 @@ def _check_turns(table: Table, roles: Roles) -> None:
             name=roles.answering,
             names=names,
         )
-    cast = turns.cast_of(order, roles.answering)
+    cast = turns.speaker_roles(order, roles.answering)
     if "assistant" not in cast.parts.values() or "user" not in cast.parts.values():
-        raise roles_problem(
+        raise mapping_problem(
             "data.one_side",
             N_("Only one side speaks in {column}: {names}."),
             N_("A conversation needs someone who asks and someone who answers."),
@@ -291,11 +291,11 @@ def _check_turns(table: Table, roles: Roles) -> None:
         )
 
 
-def _check_messages(table: Table, roles: Roles) -> None:
+def _check_messages(table: Table, roles: ColumnMapping) -> None:
     column = str(roles.messages)
     cells = [cell for row in islice(table.rows, 300) if (cell := row.get(column)) not in (None, "")]
     if cells and not any(looks_like_conversation(cell) for cell in cells):
-        raise roles_problem(
+        raise mapping_problem(
             "data.no_conversations",
             N_("The column {column} doesn't hold conversations."),
             N_("Each cell should be a list of turns, and each turn say who speaks and what."),
@@ -304,7 +304,7 @@ def _check_messages(table: Table, roles: Roles) -> None:
         )
 
 
-def _check_contents(table: Table, roles: Roles, template: QuestionTemplate | None) -> None:
+def _check_contents(table: Table, roles: ColumnMapping, template: QuestionTemplate | None) -> None:
     learned = roles.messages or roles.text or roles.label or roles.said or roles.answer or ""
     named = (roles.question, roles.context, roles.answer, roles.messages, roles.text, roles.label, roles.said)
     chosen = [name for name in (*named, *roles.options, *(template.columns if template else ())) if name]
@@ -320,7 +320,7 @@ def _check_contents(table: Table, roles: Roles, template: QuestionTemplate | Non
     if not filled:
         raise _empty(learned)
     if len(table.rows) > 1 and roles.shape != "turns":
-        raise roles_problem(
+        raise mapping_problem(
             "data.all_equal",
             N_("All {count} rows are the same."),
             N_("From one example told many times a model only learns to say that one thing."),
@@ -330,7 +330,7 @@ def _check_contents(table: Table, roles: Roles, template: QuestionTemplate | Non
 
 
 def _empty(column: str) -> ProblemError:
-    return roles_problem(
+    return mapping_problem(
         "data.no_answers",
         N_("The column {column} is empty in every row."),
         N_("What stands there is what the model learns, so there is nothing to learn."),
@@ -339,6 +339,6 @@ def _empty(column: str) -> ProblemError:
     )
 
 
-def roles_problem(code: str, what: str, why: str, fix: str, **values: str | int) -> ProblemError:
+def mapping_problem(code: str, what: str, why: str, fix: str, **values: str | int) -> ProblemError:
     """A problem that is solved by choosing other columns."""
     return problem(code, what, why, fix, remedy=Remedy.choose_columns, **values)

@@ -9,20 +9,20 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from studio.core.conversation import Message
-from studio.core.recipe.data_choice import Repair
+from studio.core.recipe.data_choice import Fix
 from studio.dataset.examples import Example
 from studio.dataset.quality.batches import Said, batches, spoken
-from studio.dataset.quality.checks import FLAWS, Flaw
-from studio.dataset.quality.dataset_statistics import Positions, Survey
+from studio.dataset.quality.checks import FLAWS, Check
+from studio.dataset.quality.dataset_statistics import DatasetStatistics, Positions
 from studio.dataset.quality.fixes import Change, Numbered, Step
-from studio.dataset.text_store import KeptTexts
+from studio.dataset.text_store import TextStore
 
 EXCERPTS = 5
 _SHOWN = 120
 _ROUNDS = 5
 _IN_MEMORY = 32 * 1024 * 1024
 
-_BESIDE_OTHERS: dict[str, Callable[[Survey], Positions]] = {
+_BESIDE_OTHERS: dict[str, Callable[[DatasetStatistics], Positions]] = {
     "keep_one_near": lambda survey: survey.near_copies,
     "keep_longest_answer": lambda survey: survey.conflict_losers("longest"),
     "keep_last_answer": lambda survey: survey.conflict_losers("last"),
@@ -45,7 +45,7 @@ _FIXES = {flaw.repairs[0]: flaw for flaw in FLAWS if flaw.fix is not None}
 _DROPS = {flaw.repairs[-1]: flaw for flaw in FLAWS}
 
 
-def applied(examples: Iterator[Numbered], repair: Repair, log: list[Step]) -> Iterator[Numbered]:
+def applied(examples: Iterator[Numbered], repair: Fix, log: list[Step]) -> Iterator[Numbered]:
     """One repair, as `studio.dataset.quality.fixes.repaired` promises it."""
     notes = _Notes(repair.do)
     only = frozenset(repair.rows)
@@ -85,7 +85,7 @@ class _Notes:
         return Step(do=self._do, changed=self._changed, dropped=self._dropped, excerpts=tuple(self._excerpts))
 
 
-def _fixed(examples: Iterator[Numbered], flaw: Flaw, only: frozenset[int], notes: _Notes) -> Iterator[Numbered]:
+def _fixed(examples: Iterator[Numbered], flaw: Check, only: frozenset[int], notes: _Notes) -> Iterator[Numbered]:
     for batch in batches(examples, always_system=True):
         suspects = set(flaw.suspects(batch))
         for place, (row, example) in enumerate(zip(batch.rows, batch.examples, strict=True)):
@@ -104,7 +104,7 @@ def _fixed(examples: Iterator[Numbered], flaw: Flaw, only: frozenset[int], notes
             yield row, after
 
 
-def _with_fix(example: Example, flaw: Flaw, about: str) -> Example | None:
+def _with_fix(example: Example, flaw: Check, about: str) -> Example | None:
     """None where nothing would be left to learn."""
     assert flaw.fix is not None
     fix = flaw.fix
@@ -158,7 +158,7 @@ def _fixed_json(arguments: str, fix: Callable[[str, str], str], about: str) -> s
     return json.dumps(walk(value), ensure_ascii=False)
 
 
-def _without_flaw(examples: Iterator[Numbered], flaw: Flaw, only: frozenset[int], notes: _Notes) -> Iterator[Numbered]:
+def _without_flaw(examples: Iterator[Numbered], flaw: Check, only: frozenset[int], notes: _Notes) -> Iterator[Numbered]:
     for batch in batches(examples, always_system=True):
         suspects = set(flaw.suspects(batch))
         for place, (row, example) in enumerate(zip(batch.rows, batch.examples, strict=True)):
@@ -191,7 +191,7 @@ def _beside_others(all_of_them: _Set, do: str, only: frozenset[int], notes: _Not
     gone = np.zeros(len(all_of_them), dtype=bool)
     for _ in range(1 if do in _ONCE else _ROUNDS):
         places = np.flatnonzero(~gone)
-        with KeptTexts() as kept, Survey(kept, len(places), near=do in _NEEDS_NEAR) as survey:
+        with TextStore() as kept, DatasetStatistics(kept, len(places), near=do in _NEEDS_NEAR) as survey:
             for batch in batches(all_of_them.without(gone)):
                 survey.add(batch)
             found = places[_BESIDE_OTHERS[do](survey)]

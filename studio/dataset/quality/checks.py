@@ -14,7 +14,7 @@ from studio.dataset.quality.report import Severity
 
 
 @dataclass(frozen=True)
-class Flaw:
+class Check:
     """`find(text, about)` tells where it is in a text; `about` is the example's question. `suspects` are the examples
     of a batch worth a look. `one` and `many` say what was found; `fix` undoes it in a text, None where nothing can.
 
@@ -48,8 +48,8 @@ def _personal(
     many: str,
     find: Callable[[str], list[Mark]],
     suspects: Callable[[Batch], list[int]],
-) -> Flaw:
-    return Flaw(
+) -> Check:
+    return Check(
         code=f"personal.{code}",
         severity="warn",
         one=one,
@@ -63,7 +63,7 @@ def _personal(
     )
 
 
-FLAWS: tuple[Flaw, ...] = (
+FLAWS: tuple[Check, ...] = (
     _personal(
         "resident_number",
         "resident_number",
@@ -112,7 +112,7 @@ FLAWS: tuple[Flaw, ...] = (
         personal_data.emails,
         lambda batch: batch.with_any("@"),
     ),
-    Flaw(
+    Check(
         code="secrets.keys",
         severity="warn",
         one=N_("1 example holds a password or a secret key."),
@@ -125,7 +125,7 @@ FLAWS: tuple[Flaw, ...] = (
         fix=lambda text, about: personal_data.masked(text, "secret", secrets.secrets),
         repairs=("mask_secrets", "drop_secrets"),
     ),
-    Flaw(
+    Check(
         code="text.mojibake",
         severity="warn",
         one=N_("1 example has garbled letters that can be put right."),
@@ -136,7 +136,7 @@ FLAWS: tuple[Flaw, ...] = (
         fix=lambda text, about: encoding.without_mojibake(text),
         repairs=("fix_mojibake", "drop_mojibake"),
     ),
-    Flaw(
+    Check(
         code="text.lost_letters",
         severity="warn",
         one=N_("1 example has letters that were lost and can't be restored."),
@@ -147,7 +147,7 @@ FLAWS: tuple[Flaw, ...] = (
         fix=None,
         repairs=("drop_lost_letters",),
     ),
-    Flaw(
+    Check(
         code="text.placeholder",
         severity="warn",
         one=N_("1 example has a gap that nobody filled in."),
@@ -158,7 +158,7 @@ FLAWS: tuple[Flaw, ...] = (
         fix=None,
         repairs=("drop_placeholders",),
     ),
-    Flaw(
+    Check(
         code="answers.role_text",
         severity="warn",
         one=N_("1 answer has marks of a chat format inside, such as the name of the next speaker."),
@@ -170,7 +170,7 @@ FLAWS: tuple[Flaw, ...] = (
         repairs=("strip_role_text", "drop_role_text"),
         looked_at="answers",
     ),
-    Flaw(
+    Check(
         code="answers.refusal",
         severity="warn",
         one=N_("1 answer is a refusal in the words of another model."),
@@ -183,7 +183,7 @@ FLAWS: tuple[Flaw, ...] = (
         looked_at="answers",
         on_purpose=0.3,
     ),
-    Flaw(
+    Check(
         code="text.html",
         severity="warn",
         one=N_("1 example has leftover marks of a web page."),
@@ -195,7 +195,7 @@ FLAWS: tuple[Flaw, ...] = (
         repairs=("strip_html", "drop_html"),
         on_purpose=0.5,
     ),
-    Flaw(
+    Check(
         code="text.unseen",
         severity="warn",
         one=N_("1 example has characters that can't be seen."),

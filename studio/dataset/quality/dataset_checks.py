@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from studio.core.translatable import N_, sentence
-from studio.dataset.quality.dataset_statistics import Positions, Survey
+from studio.dataset.quality.dataset_statistics import DatasetStatistics, Positions
 from studio.dataset.quality.finding_text import EXCERPTS, excerpt, found
 from studio.dataset.quality.report import NAMED_ROWS, Excerpt, Finding, Severity
 
 
-def beside_others(survey: Survey) -> list[Finding]:
+def beside_others(survey: DatasetStatistics) -> list[Finding]:
     """All of them, in no order."""
     total = len(survey)
     findings = [
@@ -76,7 +76,7 @@ def beside_others(survey: Survey) -> list[Finding]:
 
 
 def _placed(
-    survey: Survey,
+    survey: DatasetStatistics,
     positions: Positions,
     code: str,
     severity: Severity,
@@ -101,7 +101,7 @@ def _placed(
 
 
 def _pairs(
-    survey: Survey, positions: Positions, code: str, one: str, many: str, why: str, repairs: tuple[str, ...]
+    survey: DatasetStatistics, positions: Positions, code: str, one: str, many: str, why: str, repairs: tuple[str, ...]
 ) -> Finding | None:
     if not len(positions):
         return None
@@ -113,7 +113,7 @@ def _pairs(
     return found(code, "warn", one, many, sentence(why), len(positions), rows_of(survey, positions), excerpts, repairs)
 
 
-def _conflicts(survey: Survey) -> Finding | None:
+def _conflicts(survey: DatasetStatistics) -> Finding | None:
     positions = survey.conflicting
     if not len(positions):
         return None
@@ -142,7 +142,7 @@ def _conflicts(survey: Survey) -> Finding | None:
     )
 
 
-def _frequent(survey: Survey) -> Finding | None:
+def _frequent(survey: DatasetStatistics) -> Finding | None:
     positions, _ = survey.frequent_label
     if not len(positions):
         return None
@@ -165,6 +165,6 @@ def _frequent(survey: Survey) -> Finding | None:
     )
 
 
-def rows_of(survey: Survey, positions: Positions) -> list[int]:
+def rows_of(survey: DatasetStatistics, positions: Positions) -> list[int]:
     """The first row numbers of these examples."""
     return [survey.rows[position] for position in positions[:NAMED_ROWS].tolist()]

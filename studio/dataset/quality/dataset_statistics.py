@@ -14,7 +14,7 @@ from studio.dataset.quality import languages, truncation
 from studio.dataset.quality.batches import Batch
 from studio.dataset.quality.encoding import mojibake
 from studio.dataset.quality.near_beside import WORTH_IT, NearBeside
-from studio.dataset.text_store import KeptTexts
+from studio.dataset.text_store import TextStore
 
 Positions = npt.NDArray[np.int64]
 _NOBODY: Positions = np.empty(0, dtype=np.int64)
@@ -26,11 +26,11 @@ _LANGUAGE_LETTERS = 8
 """Letters (Latin ones count half) from which on a text's language is told."""
 
 
-class Survey:
+class DatasetStatistics:
     """Takes batches, keeps some sixty bytes of numbers for each example, and answers with positions, counted from 0 in
     the order in which the examples came."""
 
-    def __init__(self, kept: KeptTexts, count: int, near: bool = True) -> None:
+    def __init__(self, kept: TextStore, count: int, near: bool = True) -> None:
         """`kept` is filled here. Without `near` there are no near duplicates, and every answer is one of its own; that
         saves half of the time."""
         self.kept = kept
@@ -117,7 +117,7 @@ class Survey:
         if self._beside is not None:
             self._beside.close()
 
-    def __enter__(self) -> Survey:
+    def __enter__(self) -> DatasetStatistics:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -13,15 +13,15 @@ from studio.dataset.columns.formats.row_text import Skipped
 from studio.dataset.examples import Example
 from studio.dataset.near_duplicates import Numbers
 from studio.dataset.quality.batches import Batch, batches
-from studio.dataset.quality.checks import FLAWS, Flaw
+from studio.dataset.quality.checks import FLAWS, Check
 from studio.dataset.quality.dataset_checks import beside_others, rows_of
-from studio.dataset.quality.dataset_statistics import Positions, Survey
+from studio.dataset.quality.dataset_statistics import DatasetStatistics, Positions
 from studio.dataset.quality.finding_text import EXCERPTS, excerpt, found
 from studio.dataset.quality.grade import advised, in_order
 from studio.dataset.quality.personal_data import is_made_up
 from studio.dataset.quality.report import NAMED_ROWS, Excerpt, Finding, Report
 from studio.dataset.split import held_out_positions
-from studio.dataset.text_store import KeptTexts
+from studio.dataset.text_store import TextStore
 
 _TOLD_APART = 1000
 
@@ -55,7 +55,7 @@ def examine(
     Memory: some 200 bytes an example; texts go to a temporary file beyond 48 MB. Raises OSError where that can't be
     written.
     """
-    with KeptTexts() as kept, Survey(kept, count) as survey:
+    with TextStore() as kept, DatasetStatistics(kept, count) as survey:
         tallies = [_Tally(flaw) for flaw in FLAWS]
         for batch in batches(examples):
             for tally in tallies:
@@ -79,7 +79,7 @@ def examine(
 class _Tally:
     """Counts one flaw."""
 
-    flaw: Flaw
+    flaw: Check
     count: int = 0
     made_up: int = 0
     each: Counter[str] = field(default_factory=Counter)
@@ -125,7 +125,7 @@ class _Tally:
         )  # fmt: skip
 
 
-def text_of(flaw: Flaw, batch: Batch, place: int) -> tuple[str, str]:
+def text_of(flaw: Check, batch: Batch, place: int) -> tuple[str, str]:
     """(the text in which a flaw is looked for, what it is about)."""
     if flaw.looked_at == "answers":
         return batch.said[place].learned, batch.said[place].questions
@@ -172,7 +172,7 @@ def _left_out(skipped: Sequence[Skipped], count: int) -> list[Finding]:
     ]
 
 
-def _set_aside(survey: Survey, held: Positions) -> list[Finding]:
+def _set_aside(survey: DatasetStatistics, held: Positions) -> list[Finding]:
     if not len(held):
         return []
     inside = np.zeros(len(survey), dtype=bool)

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from pydantic import BaseModel, ConfigDict
 
 from studio.core.problems import problem
-from studio.core.recipe.data_choice import Repair
+from studio.core.recipe.data_choice import Fix
 from studio.core.translatable import N_
 from studio.dataset.examples import Example
 
@@ -21,7 +21,7 @@ Numbered = tuple[int, Example]
 
 
 @dataclass(frozen=True)
-class RepairKind:
+class FixKind:
     """`label` stands on the button, `help` says in one line what it does."""
 
     label: str
@@ -96,13 +96,13 @@ _DROPS = (
     "drop_unseen",
 )
 
-REPAIRS: Mapping[str, RepairKind] = MappingProxyType(
-    {do: RepairKind(*_LABELS.get(do, (_OUT, _OUT_HELP))) for do in (*_LABELS, *_DROPS)}
+FIXES: Mapping[str, FixKind] = MappingProxyType(
+    {do: FixKind(*_LABELS.get(do, (_OUT, _OUT_HELP))) for do in (*_LABELS, *_DROPS)}
 )
-"""Every step that a `Repair` can name."""
+"""Every step that a `Fix` can name."""
 
 
-def repaired(examples: Iterable[Numbered], repairs: Sequence[Repair], log: list[Step]) -> Iterator[Numbered]:
+def apply_all(examples: Iterable[Numbered], repairs: Sequence[Fix], log: list[Step]) -> Iterator[Numbered]:
     """`examples` (row number, example) with `repairs` applied in order.
 
     `examples` is gone through once. Steps that judge an example beside all others put them into a temporary file first
@@ -111,7 +111,7 @@ def repaired(examples: Iterable[Numbered], repairs: Sequence[Repair], log: list[
     repair that doesn't exist, OSError while reading when the disk is full.
     """
     for repair in repairs:
-        if repair.do not in REPAIRS:
+        if repair.do not in FIXES:
             raise problem(
                 "data.unknown_repair",
                 N_("The recipe names a repair that doesn't exist: {do}."),

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from studio.dataset.near_duplicates import Near, NearDuplicates
-from studio.dataset.text_store import KeptTexts
+from studio.dataset.text_store import TextStore
 
 WORTH_IT = 20_000
 """Examples from which on a second process is faster than none."""
@@ -37,7 +37,7 @@ _HEAD = struct.Struct("<QQ")
 class NearBeside:
     """As `NearDuplicates`, in another process. Whatever happens to that one, the search is done: here, if need be."""
 
-    def __init__(self, kept: KeptTexts, count: int) -> None:
+    def __init__(self, kept: TextStore, count: int) -> None:
         self._kept = kept
         self._guess = count
         self._sent = 0
@@ -52,7 +52,7 @@ class NearBeside:
             )
 
     def add(self, count: int, written: bytes) -> None:
-        """The next `count` examples, as `KeptTexts.add` has written them."""
+        """The next `count` examples, as `TextStore.add` has written them."""
         ends = self._kept.ends(self._sent)
         self._sent += count
         if self._child is not None and self._child.stdin is not None:
@@ -112,7 +112,7 @@ def _end_with(parent: int) -> None:
 
 def serve(source: BinaryIO, target: BinaryIO, count: int) -> int:
     """What the other process does. Returns its exit code: 1 when the input ends too early."""
-    with KeptTexts() as kept:
+    with TextStore() as kept:
         search = NearDuplicates(kept, count)
         while len(head := source.read(_HEAD.size)) == _HEAD.size:
             number, length = _HEAD.unpack(head)

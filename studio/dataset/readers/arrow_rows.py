@@ -7,7 +7,7 @@ from itertools import islice
 
 import pyarrow as pa
 
-from studio.dataset.lazy_sequence import OnDemand
+from studio.dataset.lazy_sequence import LazySequence
 from studio.dataset.readers import limits
 from studio.dataset.table import Row
 
@@ -16,7 +16,7 @@ BATCH_BYTES = 16 * limits.MEGABYTE
 _CHUNK = 500
 
 
-class ArrowRows(OnDemand[Row]):
+class ArrowRows(LazySequence[Row]):
     """Rows over an arrow table: compact in memory, made into Python values only when asked for."""
 
     def __init__(self, table: pa.Table) -> None:

@@ -22,7 +22,7 @@ from studio.dataset.readers.delimiters import find_delimiter
 from studio.dataset.readers.emptiness import empty, header_only
 from studio.dataset.readers.encodings import Encoding, find_encoding
 from studio.dataset.readers.streaming import Stream, held
-from studio.dataset.readers.table_scan import Survey, examples, survey
+from studio.dataset.readers.table_scan import TableScan, examples, scan_table
 from studio.dataset.table import Doubt, Table
 
 _PROBE_CHARACTERS = 256 * 1024
@@ -50,9 +50,9 @@ def first_delimited(path: Path, choice: DataChoice, count: int) -> Table:
     """Its first `count` rows. What comes later in the file, such as a quotation mark left open, isn't seen."""
     reading = _begun(path, choice, beginning_only=True)
     try:
-        mode, found = reading.survey("lenient", at_most=count)
+        mode, found = reading.scan("lenient", at_most=count)
     except _BadQuote:
-        mode, found = reading.survey("lines", at_most=count)
+        mode, found = reading.scan("lines", at_most=count)
     return held(reading.stream(mode, found, found.examples, found.notes()))
 
 
@@ -105,20 +105,20 @@ class _Reading:
         self._used_up = False
         self._before = path.stat()
 
-    def survey_best(self) -> tuple[_Mode, Survey, list[Sentence]]:
+    def survey_best(self) -> tuple[_Mode, TableScan, list[Sentence]]:
         try:
-            mode, found = self.survey("strict")
+            mode, found = self.scan("strict")
             return mode, found, found.notes()
         except _BadQuote as bad:
             text = N_("A quotation mark near line {line} isn't closed where it should be; look at the rows around it.")
             note = sentence(text, line=bad.line)
-        mode, found = self.survey("lines")
+        mode, found = self.scan("lines")
         if found.short + found.long > 0.05 * found.examples:
             with contextlib.suppress(_BadQuote):
-                mode, found = self.survey("lenient")
+                mode, found = self.scan("lenient")
         return mode, found, [note, *found.notes()]
 
-    def stream(self, mode: _Mode, found: Survey, count: int, notes: list[Sentence]) -> Stream:
+    def stream(self, mode: _Mode, found: TableScan, count: int, notes: list[Sentence]) -> Stream:
         doubts: list[Doubt] = []
         if not self.encoding.sure:
             doubts.append("encoding")
@@ -176,16 +176,16 @@ class _Reading:
             yield line
         self._used_up = True
 
-    def survey(self, mode: _Mode, at_most: int | None = None) -> tuple[_Mode, Survey]:
+    def scan(self, mode: _Mode, at_most: int | None = None) -> tuple[_Mode, TableScan]:
         """Raises `_BadQuote`, and `ProblemError` for what is wrong with the file."""
-        found = survey(self.path, self._rows(mode), self.header_row, at_most=at_most)
+        found = scan_table(self.path, self._rows(mode), self.header_row, at_most=at_most)
         if found is None:
             raise empty(self.path)
         if not found.examples:
             raise header_only(self.path)
         return mode, found
 
-    def _examples(self, mode: _Mode, found: Survey, count: int) -> Iterator[list[str]]:
+    def _examples(self, mode: _Mode, found: TableScan, count: int) -> Iterator[list[str]]:
         given = 0
         try:
             for row in examples(self._rows(mode), found, count):

@@ -19,7 +19,7 @@ from studio.dataset.readers.emptiness import empty, header_only
 from studio.dataset.readers.encodings import Encoding, find_encoding
 from studio.dataset.readers.line_rows import FileLines, LineRows
 from studio.dataset.readers.streaming import Stream, held
-from studio.dataset.readers.table_scan import examples, survey
+from studio.dataset.readers.table_scan import examples, scan_table
 from studio.dataset.table import Doubt, Row, Table, cell_text
 
 _SOMETHING = re.compile(rb"\S")
@@ -250,7 +250,7 @@ def _table_of_rows(path: Path, rows: list[list[object]], encoding: str) -> Table
     def numbered() -> Iterator[tuple[int, list[str]]]:
         return ((number, [cell_text(cell) for cell in row]) for number, row in enumerate(rows, start=1))
 
-    found = survey(path, numbered(), None)
+    found = scan_table(path, numbered(), None)
     if found is None or not found.examples:
         raise header_only(path)
     table = held(

@@ -6,12 +6,12 @@ from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from studio.dataset.lazy_sequence import OnDemand
+from studio.dataset.lazy_sequence import LazySequence
 from studio.dataset.readers import limits
 from studio.dataset.table import Row
 
 
-class LineRows(OnDemand[Row]):
+class LineRows(LazySequence[Row]):
     """The lines are kept as bytes."""
 
     def __init__(self, parse: Callable[[bytes], Row]) -> None:
@@ -32,7 +32,7 @@ class LineRows(OnDemand[Row]):
         return map(self._parse, self._lines)
 
 
-class FileLines(OnDemand[Row]):
+class FileLines(LazySequence[Row]):
     """The lines stay in the file; only where each begins is kept. Raises `ProblemError` once the file is changed.
 
     The file isn't mapped into memory: a mapped file that somebody shortens ends the whole process.

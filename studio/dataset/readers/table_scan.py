@@ -17,7 +17,7 @@ _LAST_ROWS = 20
 
 
 @dataclass(frozen=True)
-class Survey:
+class TableScan:
     """`keep` are the columns, from 0, that aren't empty throughout. `examples` is how many rows the table has."""
 
     layout: Layout
@@ -52,13 +52,13 @@ class Survey:
         return notes
 
 
-def survey(
+def scan_table(
     path: Path,
     rows: Iterator[tuple[int, list[str]]],
     header_row: int | None,
     spans: Spans | None = None,
     at_most: int | None = None,
-) -> Survey | None:
+) -> TableScan | None:
     """`rows` are all rows, blank ones too, with the line that each begins in. None when nothing stands in them.
 
     With `at_most` stops after so many examples. Raises `ProblemError` for too many rows or columns.
@@ -103,10 +103,10 @@ def survey(
     under = tuple(row for row, _ in list(last)[len(last) - below :]) if below < count else ()
     short -= sum(len(row) < width for row in under)
     keep = tuple(position for position in range(width) if position not in unnamed)
-    return Survey(layout, keep, count - len(under), short, long, long_line, under, repeated)
+    return TableScan(layout, keep, count - len(under), short, long, long_line, under, repeated)
 
 
-def examples(rows: Iterable[tuple[int, list[str]]], found: Survey, count: int) -> Iterator[list[str]]:
+def examples(rows: Iterable[tuple[int, list[str]]], found: TableScan, count: int) -> Iterator[list[str]]:
     """The second time through the same rows: up to `count` examples, one cell for each of `found.columns`."""
     width, keep = len(found.layout.columns), found.keep
     whole = len(keep) == width

@@ -19,7 +19,7 @@ from studio.dataset.readers.arrow_rows import text_batches
 from studio.dataset.readers.emptiness import empty, header_only
 from studio.dataset.readers.header import PROBE_ROWS, Spans, names_parts
 from studio.dataset.readers.streaming import Stream, held
-from studio.dataset.readers.table_scan import Survey, examples, survey
+from studio.dataset.readers.table_scan import TableScan, examples, scan_table
 from studio.dataset.table import Doubt, Table, cell_text
 
 _MOST_MERGED = 100_000
@@ -63,7 +63,7 @@ def open_workbook(path: Path, choice: DataChoice, kind: str) -> Table:
 class _Candidate:
     name: str
     sheet: python_calamine.CalamineSheet
-    found: Survey
+    found: TableScan
 
     @property
     def known(self) -> int:
@@ -100,7 +100,7 @@ def _table(path: Path, choice: DataChoice, book: python_calamine.CalamineWorkboo
         if sheet.total_height * sheet.width > limits.SHEET_CELLS:
             raise limits.unpacks_too_large(path)
         try:
-            found = survey(path, _rows(sheet), choice.header_row, _spans(sheet))
+            found = scan_table(path, _rows(sheet), choice.header_row, _spans(sheet))
         except ProblemError:
             if len(usable) == 1 or choice.sheet:
                 raise

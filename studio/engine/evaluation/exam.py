@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from studio.core.events import Answered, Checked, Ending, Side
-from studio.core.jobs import Check
+from studio.core.events import Checked, Ending, Prediction, Side
+from studio.core.jobs import Exam
 from studio.core.problems import problem
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.dataset.examples import Example, read_frozen
-from studio.engine.evaluation.generate import Answerer, folded, of_run
-from studio.engine.job_context import Report
+from studio.engine.evaluation.generate import Generator, folded, of_run
+from studio.engine.job_context import JobContext
 from studio.engine.training.dataset import encode_all
 from studio.engine.training.trainer import held_out_loss
 
@@ -22,7 +22,7 @@ ENOUGH = 64
 """Tokens that every answer may have, however short the wanted ones are."""
 
 
-def check(report: Report, job: Check) -> Ending | None:
+def exam(report: JobContext, job: Exam) -> Ending | None:
     """Answer every held-out example twice. Raises `ProblemError` when none were set aside."""
     run = RunFolder(job.run)
     with report.interruptible():
@@ -59,21 +59,21 @@ def check(report: Report, job: Check) -> Ending | None:
     return None
 
 
-def longest_useful(answerer: Answerer, examples: Sequence[Example]) -> int:
+def longest_useful(answerer: Generator, examples: Sequence[Example]) -> int:
     """Tokens after which an answer can't become right any more: twice the longest wanted one. A base model that
     doesn't know when to stop would go on to the last token allowed, and everybody would wait for it."""
     wanted = max(answerer.encoder.encode(example).learned for example in examples)
     return max(ENOUGH, 2 * wanted)
 
 
-def _loss(answerer: Answerer, examples: Sequence[Example], side: Side) -> float:
+def _loss(answerer: Generator, examples: Sequence[Example], side: Side) -> float:
     lessons = encode_all(answerer.encoder, examples)
     with answerer.model_as(side) as model:
         return held_out_loss(model, lessons.encoded, 8, answerer.device)
 
 
 def _answers(
-    report: Report, answerer: Answerer, examples: Sequence[Example], side: Side, max_tokens: int
+    report: JobContext, answerer: Generator, examples: Sequence[Example], side: Side, max_tokens: int
 ) -> list[bool]:
     exact: list[bool] = []
     done = 0 if side == "before" else len(examples)
@@ -82,7 +82,7 @@ def _answers(
         for example, answer in zip(part, answerer.answer_all(part, side, max_tokens), strict=True):
             exact.append(folded(answer) == folded(example.answer))
             report.write(
-                Answered(
+                Prediction(
                     index=len(exact) - 1,
                     side=side,
                     question=example.question,

@@ -26,12 +26,12 @@ from studio.engine.device import Device
 from studio.engine.methods.model import (
     Network,
     count_parameters,
-    fold_in,
+    dequantize,
     in_format,
+    load_adapter,
     load_base,
-    load_taught,
+    merge_lora,
     stored_dtype,
-    unpack,
 )
 from studio.models.base_model import locate, model_facts
 from studio.tokenization.encoding import Encoder
@@ -40,7 +40,7 @@ _NO_LIMIT = 1 << 30
 """Length limit in tokens for encoding prompts: they are never cut here, only refused."""
 
 
-class Answerer:
+class Generator:
     """A loaded model that answers, as base, as taught, or as either.
 
     `after` is None where there is only a base. `before` and `after` are the same object where the add-on is switched
@@ -150,31 +150,31 @@ class _Watch(StoppingCriteria):
         return torch.full((input_ids.shape[0],), stop, dtype=torch.bool, device=input_ids.device)
 
 
-def of_run(run: RunFolder) -> tuple[Answerer, Recipe]:
+def of_run(run: RunFolder) -> tuple[Generator, Recipe]:
     """The run's model, with its best save point, ready to answer. Raises `ProblemError`."""
     recipe = load(run.recipe)
-    adapter = learned_adapter(run)
+    adapter = trained_adapter(run)
     base = locate(recipe.model)
     device = devices.choose(recipe.method.compute_dtype)
     model = load_base(base, recipe.method, device).eval()
     encoder = Encoder.from_folder(base, recipe.training.max_length, recipe.training.learn_from)
     copies = 0 if device.is_cuda else _copies_that_fit(model, device)
     if copies > 0:
-        unpack(model, device.dtype)
+        dequantize(model, device.dtype)
     if copies > 1:
         stored = stored_dtype(base)
-        folded_in = fold_in(load_taught(copy.deepcopy(model), adapter), stored)
+        folded_in = merge_lora(load_adapter(copy.deepcopy(model), adapter), stored)
         taught = in_format(folded_in, device.dtype).eval()
-        return Answerer(model, taught, encoder, device, _context(base)), recipe
-    both = load_taught(model, adapter)
-    return Answerer(both, both, encoder, device, _context(base)), recipe
+        return Generator(model, taught, encoder, device, _context(base)), recipe
+    both = load_adapter(model, adapter)
+    return Generator(both, both, encoder, device, _context(base)), recipe
 
 
-def of_folder(folder: Path) -> Answerer:
+def of_folder(folder: Path) -> Generator:
     """A model as it stands in a folder, in 16 bits."""
     device = devices.choose()
     model = load_base(folder, Method(kind="lora"), device).eval()
-    return Answerer(model, None, Encoder.from_folder(folder, _NO_LIMIT), device, _context(folder))
+    return Generator(model, None, Encoder.from_folder(folder, _NO_LIMIT), device, _context(folder))
 
 
 def _copies_that_fit(model: Network, device: Device) -> int:
@@ -187,7 +187,7 @@ def _copies_that_fit(model: Network, device: Device) -> int:
     return min(2, int(psutil.virtual_memory().available / needed))
 
 
-def learned_adapter(run: RunFolder) -> Path:
+def trained_adapter(run: RunFolder) -> Path:
     """The folder of what the run learned: its best save point that is intact. Raises `ProblemError`."""
     state = run.state()
     best = state.best_checkpoint

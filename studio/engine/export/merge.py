@@ -25,9 +25,9 @@ from studio.core.storage import require_room, size_of, staged
 from studio.core.translatable import N_
 from studio.dataset.examples import Example, read_frozen, write_frozen
 from studio.engine.evaluation.exam import longest_useful
-from studio.engine.evaluation.generate import Answerer, of_run
-from studio.engine.job_context import Report
-from studio.engine.methods.model import count_parameters, fold_in, in_format, stored_dtype, unpack
+from studio.engine.evaluation.generate import Generator, of_run
+from studio.engine.job_context import JobContext
+from studio.engine.methods.model import count_parameters, dequantize, in_format, merge_lora, stored_dtype
 from studio.engine.training.checkpoint import copy_tokenizer
 from studio.models.base_model import locate
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _LICENCES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE")
 
 
-def merge(report: Report, job: Merge) -> Ending | None:
+def merge(report: JobContext, job: Merge) -> Ending | None:
     """Write the combined model to `job.out`, whole or not at all. Raises `ProblemError`."""
     run = RunFolder(job.run)
     if job.out.exists() and (not job.out.is_dir() or any(job.out.iterdir())):
@@ -82,14 +82,14 @@ def merge(report: Report, job: Merge) -> Ending | None:
     return None
 
 
-def _write(answerer: Answerer, recipe: Recipe, folder: Path) -> None:
+def _write(answerer: Generator, recipe: Recipe, folder: Path) -> None:
     assert answerer.after is not None
     base = locate(recipe.model)
     dtype = stored_dtype(base)
     plain = answerer.after
     if answerer.after is answerer.before:
-        unpack(answerer.after, answerer.device.dtype, torch.device("cpu"))
-        plain = fold_in(answerer.after, dtype)
+        dequantize(answerer.after, answerer.device.dtype, torch.device("cpu"))
+        plain = merge_lora(answerer.after, dtype)
     in_format(plain, dtype)
     plain.save_pretrained(folder, max_shard_size="5GB")
     copy_tokenizer(base, folder)

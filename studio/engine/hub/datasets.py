@@ -15,7 +15,7 @@ from studio.core.storage import require_room, size_of, sync
 from studio.core.translatable import N_
 from studio.dataset.readers.open import fetched_path, is_hub_name
 from studio.engine.hub.errors import Growth, in_words, no_such, tidy
-from studio.engine.job_context import Report
+from studio.engine.job_context import JobContext
 
 _NAMES = 300
 """Characters of a list of names in a sentence."""
@@ -34,7 +34,7 @@ class _Wanted:
         return f"{self.name}:{self.config}" if self.config else self.name
 
 
-def fetch_data(report: Report, name: str, split: str) -> None:
+def fetch_data(report: JobContext, name: str, split: str) -> None:
     """Keep part `split` of `owner/name` or `owner/name:collection` at `fetched_path`; an empty `split` is train, or
     the only part that there is. Raises `ProblemError` for names, collections and parts that don't exist, data that
     would have to run code, and a missing network.
@@ -54,7 +54,7 @@ def fetch_data(report: Report, name: str, split: str) -> None:
         raise in_words(error, "data set", wanted.whole) from error
 
 
-def _fetch(report: Report, wanted: _Wanted) -> None:
+def _fetch(report: JobContext, wanted: _Wanted) -> None:
     from huggingface_hub import HfApi, hf_hub_download
 
     found = HfApi().dataset_info(wanted.name, files_metadata=True)

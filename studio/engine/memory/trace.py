@@ -25,12 +25,12 @@ from studio.core.events import Ending, Traced
 from studio.core.jobs import Trace, TracedWork
 from studio.core.translatable import N_
 from studio.engine.device import DTYPES
-from studio.engine.job_context import Report
+from studio.engine.job_context import JobContext
 from studio.engine.memory import card_kernels
 from studio.engine.memory.allocator import replayed
 from studio.engine.memory.fake_layers import EightBit, FourBit
 from studio.engine.memory.live_memory import LiveMemory
-from studio.engine.memory.meta_model import cannot_tell, fill, read_config, skeleton
+from studio.engine.memory.meta_model import cannot_tell, fill_fake, meta_model, read_config
 from studio.engine.methods.model import Network
 from studio.engine.training.loss import learned_loss
 
@@ -53,7 +53,7 @@ class Measured:
     seconds: float
 
 
-def trace(report: Report, job: Trace) -> Ending | None:
+def trace(report: JobContext, job: Trace) -> Ending | None:
     """Do the job: one `Traced` event. Raises `ProblemError` where the model can't be built or gone through."""
     report.phase("preparing", N_("Going through a training step to count its memory."))
     with report.interruptible():
@@ -76,10 +76,10 @@ def traced_config(config: Any, work: TracedWork, *, grouped: bool = True) -> Mea
     learned = most if work.learned is None else min(work.learned, most)
     memory = LiveMemory(card_kernels.answers(learned))
     kernels = card_kernels.on_card(work.card, grouped=grouped) if work.device == "cuda" else contextlib.nullcontext()
-    model = skeleton(config, work)
+    model = meta_model(config, work)
     with FakeTensorMode(allow_non_fake_inputs=True), kernels, _one_example_a_row():
         try:
-            fill(model)
+            fill_fake(model)
             step = _Step(model, work, memory)
             step.go()
         except Exception as error:  # any of some hundred architectures may do what can't be done without content

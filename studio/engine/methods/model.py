@@ -108,10 +108,10 @@ def in_full_precision(model: torch.nn.Module) -> None:
             parameter.data = parameter.data.float()
 
 
-def fold_in(taught: Network, dtype: torch.dtype) -> Network:
+def merge_lora(taught: Network, dtype: torch.dtype) -> Network:
     """The plain model that answers as `taught` does: the add-on added into the weights, each rounded once.
 
-    The base's layers must be ordinary ones, see `unpack`. `taught` can't be used any more. The result is in the
+    The base's layers must be ordinary ones, see `dequantize`. `taught` can't be used any more. The result is in the
     computer's own memory.
     """
     for module in taught.modules():
@@ -131,14 +131,14 @@ def in_format(model: Network, dtype: torch.dtype) -> Network:
     return model
 
 
-def load_taught(base: Network, adapter: Path) -> Network:
+def load_adapter(base: Network, adapter: Path) -> Network:
     """The base with a learned add-on, for answering."""
     model: Network = PeftModel.from_pretrained(base, adapter, is_trainable=False, local_files_only=True)
     keep_weights_as_they_are(model)
     return model.eval()
 
 
-def unpack(model: torch.nn.Module, dtype: torch.dtype, onto: torch.device | None = None) -> None:
+def dequantize(model: torch.nn.Module, dtype: torch.dtype, onto: torch.device | None = None) -> None:
     """Replace each 4-bit layer by an ordinary one with the numbers that it stands for, in place, and put it `onto`
     another device where one is named.
 
@@ -148,10 +148,10 @@ def unpack(model: torch.nn.Module, dtype: torch.dtype, onto: torch.device | None
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, bnb.nn.Linear4bit):
-                setattr(parent, name, unpacked(child, dtype).to(onto))
+                setattr(parent, name, dequantized(child, dtype).to(onto))
 
 
-def unpacked(layer: Any, dtype: torch.dtype) -> torch.nn.Linear:
+def dequantized(layer: Any, dtype: torch.dtype) -> torch.nn.Linear:
     """An ordinary layer in `dtype` from a bitsandbytes Linear4bit."""
     weight = bnb.functional.dequantize_4bit(layer.weight.data, layer.weight.quant_state).to(dtype)
     plain = torch.nn.Linear(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")

@@ -19,7 +19,7 @@ from peft import PeftModel
 from studio.core.events import CheckpointCommitted
 from studio.core.run_folder import RunFolder
 from studio.core.storage import Manifest, is_intact, listed, require_room, size_of, staged, sync, write_manifest
-from studio.engine.job_context import Report, library_versions
+from studio.engine.job_context import JobContext, library_versions
 from studio.tokenization.chat_template import ChatTemplate
 
 _NAME = re.compile(r"step-(\d{6,})")
@@ -36,10 +36,10 @@ TOKENIZER_FILES = (
 )
 
 
-class SavePoints:
+class CheckpointWriter:
     """The save points of one run, and what every one of them takes along from the base model."""
 
-    def __init__(self, report: Report, run: RunFolder, base: Path, base_name: str) -> None:
+    def __init__(self, report: JobContext, run: RunFolder, base: Path, base_name: str) -> None:
         self._report = report
         self._run = run
         self._base = base

@@ -13,14 +13,14 @@ from torch.utils.data import Sampler
 from studio.core.translatable import Sentence
 from studio.dataset.examples import Example
 from studio.tokenization.encoding import NOT_LEARNED, Encoded, Encoder
-from studio.tokenization.truncation import TooLong, fitted
+from studio.tokenization.truncation import TooLong, truncate
 
 MEGABATCH = 8
 """Batches among which examples are sorted by length: enough to pad little, few enough to keep the order random."""
 
 
 @dataclass(frozen=True)
-class Lessons:
+class TokenizedDataset:
     """Encoded examples with something to learn.
 
     `examples` says which example each of them is made of, counted from 0: one that was split makes several. Counted in
@@ -49,13 +49,13 @@ class Lessons:
         return [len(e.ids) for e in self.encoded]
 
 
-def encode_all(encoder: Encoder, examples: Sequence[Example], too_long: TooLong = "cut") -> Lessons:
+def encode_all(encoder: Encoder, examples: Sequence[Example], too_long: TooLong = "cut") -> TokenizedDataset:
     """Raises `ProblemError` when the model's template refuses an example."""
     encoded: list[Encoded] = []
     numbers: list[int] = []
     cut = nothing_left = left_out = divided = 0
     for number, example in enumerate(examples):
-        parts = fitted(encoder, example, too_long)
+        parts = truncate(encoder, example, too_long)
         useful = [part for part in parts if part.learned > 0]
         cut += any(part.lost for part in useful)
         left_out += not parts
@@ -63,7 +63,7 @@ def encode_all(encoder: Encoder, examples: Sequence[Example], too_long: TooLong 
         divided += len(useful) > 1
         encoded += useful
         numbers += [number] * len(useful)
-    return Lessons(tuple(encoded), cut, nothing_left, left_out, divided, tuple(numbers), encoder.adaptations)
+    return TokenizedDataset(tuple(encoded), cut, nothing_left, left_out, divided, tuple(numbers), encoder.adaptations)
 
 
 def collate(rows: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
@@ -87,7 +87,7 @@ def as_rows(encoded: Sequence[Encoded]) -> list[dict[str, list[int]]]:
     return [{"input_ids": list(e.ids), "labels": list(e.labels)} for e in encoded]
 
 
-class SimilarLengths(Sampler[int]):
+class LengthGroupedSampler(Sampler[int]):
     """Every example once a pass, shuffled, with similar lengths side by side so that little is padding.
 
     `seed` and the pass (`set_epoch`) decide the order. The longest batch of the first pass comes first, so that a

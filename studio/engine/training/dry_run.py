@@ -13,12 +13,12 @@ from studio.core.jobs import DryRun
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.engine.device import Device
-from studio.engine.job_context import Report
-from studio.engine.training.dataset import Lessons
+from studio.engine.job_context import JobContext
+from studio.engine.training.dataset import TokenizedDataset
 from studio.engine.training.plan import plan_of, trainer_for
 
 
-def dry_run(report: Report, job: DryRun) -> Ending | None:
+def dry_run(report: JobContext, job: DryRun) -> Ending | None:
     """Write `first_batch.json` into this job's folder. Raises `ProblemError` as a training would."""
     run = RunFolder(job.run)
     with report.interruptible():
@@ -72,7 +72,7 @@ def _rows(values: torch.Tensor) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(int(value) for value in row) for row in values.tolist())
 
 
-def _which(lessons: Lessons, batch: dict[str, Any]) -> tuple[int, ...]:
+def _which(lessons: TokenizedDataset, batch: dict[str, Any]) -> tuple[int, ...]:
     """Which example each row is, counted from 1: looked up by what stands in the row, each example once."""
     known: dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]] = {}
     for number, encoded in zip(lessons.examples, lessons.encoded, strict=True):

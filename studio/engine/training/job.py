@@ -16,12 +16,12 @@ from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import JobFolder, RunFolder
 from studio.core.translatable import N_
 from studio.engine.device import Device
-from studio.engine.job_context import Report, StopRequested, is_out_of_memory
+from studio.engine.job_context import JobContext, StopRequested, is_out_of_memory
 from studio.engine.memory.probe import try_longest
 from studio.engine.methods.model import add_adapter, count_parameters, load_base
-from studio.engine.training.checkpoint import SavePoints
+from studio.engine.training.checkpoint import CheckpointWriter
 from studio.engine.training.plan import Plan, plan_of, trainer_for
-from studio.engine.training.trainer import Conduct, held_out_loss
+from studio.engine.training.trainer import TrainingCallback, held_out_loss
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -33,7 +33,7 @@ QUICK = 8.0
 """Seconds that scoring the held-out examples may take after somebody asked to stop."""
 
 
-def train(report: Report, folder: JobFolder) -> Ending | None:
+def train(report: JobContext, folder: JobFolder) -> Ending | None:
     """Teach the run in `folder`. Raises `ProblemError`; a stop keeps what was learned when it says so."""
     run = RunFolder(folder.path)
     with report.interruptible():
@@ -42,7 +42,7 @@ def train(report: Report, folder: JobFolder) -> Ending | None:
         report.phase("loading", N_("Loading the base model."), long=True)
         transformers.set_seed(plan.recipe.training.seed)
         model = add_adapter(load_base(plan.base, plan.recipe.method, device), plan.recipe.method)
-    return _Teaching(report, run, plan, model, device).go()
+    return TrainingJob(report, run, plan, model, device).go()
 
 
 def base_name(recipe: Recipe, base: Path) -> str:
@@ -52,18 +52,18 @@ def base_name(recipe: Recipe, base: Path) -> str:
     return recipe.model.name.strip() if recipe.model.source is Source.hub else str(base)
 
 
-class _Teaching:
+class TrainingJob:
     """The part of the job that has a model."""
 
-    def __init__(self, report: Report, run: RunFolder, plan: Plan, model: PeftModel, device: Device) -> None:
+    def __init__(self, report: JobContext, run: RunFolder, plan: Plan, model: PeftModel, device: Device) -> None:
         self.report = report
         self.plan = plan
         self.model = model
         self.device = device
         self.scores = bool(plan.held_out.encoded)
         self.scoring_seconds = 0.0
-        self.save_points = SavePoints(report, run, plan.base, base_name(plan.recipe, plan.base))
-        self.conduct = Conduct(report, device, self.save, plan.save_every)
+        self.save_points = CheckpointWriter(report, run, plan.base, base_name(plan.recipe, plan.base))
+        self.conduct = TrainingCallback(report, device, self.save, plan.save_every)
         self.trainer = trainer_for(report, run, plan, model, device, self.conduct)
         self.conduct.step = self.trainer.step
 

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from itertools import pairwise
 
-from studio.core.events import Noticed, StepDone
+from studio.core.events import NoticeLogged, StepDone
 from studio.core.translatable import N_, sentence
 
 SETTLING = 5
@@ -44,7 +44,7 @@ class MemoryGrowth:
         self._told: set[str] = set()
         self._steps = 0
 
-    def take(self, event: StepDone, limit: int | None) -> Noticed | None:
+    def take(self, event: StepDone, limit: int | None) -> NoticeLogged | None:
         """`limit` is how many bytes this process could hold now, None where that isn't known; it may change, because
         others take and give back."""
         held = event.peak_memory
@@ -58,9 +58,9 @@ class MemoryGrowth:
             return self._nearly_full(held, limit)
         return self._growing(event, held, limit)
 
-    def _nearly_full(self, held: int, limit: int) -> Noticed:
+    def _nearly_full(self, held: int, limit: int) -> NoticeLogged:
         self._told |= {"memory.nearly_full", "memory.growing"}  # the smaller warning has nothing to add
-        return Noticed(
+        return NoticeLogged(
             code="memory.nearly_full",
             text=sentence(
                 N_(
@@ -72,7 +72,7 @@ class MemoryGrowth:
             ),
         )
 
-    def _growing(self, event: StepDone, held: int, limit: int) -> Noticed | None:
+    def _growing(self, event: StepDone, held: int, limit: int) -> NoticeLogged | None:
         if "memory.growing" in self._told or len(self._seen) < 2:
             return None
         seen = list(self._seen)
@@ -84,7 +84,7 @@ class MemoryGrowth:
         if event.step + left >= event.total_steps:
             return None
         self._told.add("memory.growing")
-        return Noticed(
+        return NoticeLogged(
             code="memory.growing",
             text=sentence(
                 N_(

@@ -15,7 +15,7 @@ from transformers import AutoTokenizer
 from trl import SFTConfig
 
 from studio.core.problems import Remedy, problem
-from studio.core.recipe.defaults import Facts, resolved
+from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
 from studio.core.recipe.recipe import Recipe, load
 from studio.core.recipe.training import Optimizer
 from studio.core.run_folder import RunFolder
@@ -23,9 +23,9 @@ from studio.core.translatable import N_
 from studio.dataset.examples import read_frozen
 from studio.engine import device as devices
 from studio.engine.device import Device
-from studio.engine.job_context import Report
-from studio.engine.training.dataset import Lessons, SimilarLengths, as_rows, encode_all
-from studio.engine.training.trainer import Conduct, Teacher
+from studio.engine.job_context import JobContext
+from studio.engine.training.dataset import LengthGroupedSampler, TokenizedDataset, as_rows, encode_all
+from studio.engine.training.trainer import StudioTrainer, TrainingCallback
 from studio.models.base_model import ModelFacts, locate, model_facts
 from studio.tokenization.encoding import Encoder
 
@@ -43,8 +43,8 @@ class Plan:
     recipe: Recipe
     base: Path
     limit: int
-    lessons: Lessons
-    held_out: Lessons
+    lessons: TokenizedDataset
+    held_out: TokenizedDataset
     optimizer: str
     batch: int
     accumulation: int
@@ -53,7 +53,7 @@ class Plan:
     save_every: int
 
 
-def plan_of(report: Report, run: RunFolder) -> tuple[Plan, Device]:
+def plan_of(report: JobContext, run: RunFolder) -> tuple[Plan, Device]:
     """Read the run's recipe and examples and decide everything. Raises `ProblemError`."""
     recipe = load(run.recipe)
     base = locate(recipe.model)
@@ -67,7 +67,7 @@ def plan_of(report: Report, run: RunFolder) -> tuple[Plan, Device]:
     return _plan(report, recipe, base, facts, limit, lessons, held_out, device), device
 
 
-def _encode(recipe: Recipe, base: Path, limit: int, run: RunFolder) -> tuple[Lessons, Lessons]:
+def _encode(recipe: Recipe, base: Path, limit: int, run: RunFolder) -> tuple[TokenizedDataset, TokenizedDataset]:
     encoder = Encoder.from_folder(base, limit, recipe.training.learn_from)
     too_long = recipe.data.too_long
     lessons = encode_all(encoder, read_frozen(run.train_data), too_long)
@@ -95,22 +95,22 @@ def _encode(recipe: Recipe, base: Path, limit: int, run: RunFolder) -> tuple[Les
 
 
 def _plan(
-    report: Report,
+    report: JobContext,
     recipe: Recipe,
     base: Path,
     facts: ModelFacts,
     limit: int,
-    lessons: Lessons,
-    held_out: Lessons,
+    lessons: TokenizedDataset,
+    held_out: TokenizedDataset,
     device: Device,
 ) -> Plan:
-    known = Facts(
+    known = DefaultsContext(
         examples=len(lessons.encoded) + len(held_out.encoded),
         parameters=facts.parameters,
         cuda=device.is_cuda,
         windows=sys.platform == "win32",
     )
-    recipe = resolved(recipe, known)
+    recipe = resolve_defaults(recipe, known)
     training = recipe.training
     assert training.passes and training.batch_size and training.accumulation and training.optimizer
     batch = min(training.batch_size, len(lessons.encoded))
@@ -132,7 +132,7 @@ def _plan(
     )
 
 
-def optimizer_for(report: Report, wanted: Optimizer, device: Device) -> str:
+def optimizer_for(report: JobContext, wanted: Optimizer, device: Device) -> str:
     """The name by which transformers knows the optimizer that works here; says so where it isn't the wanted one."""
     if not device.is_cuda:
         report.notice(
@@ -157,8 +157,13 @@ def optimizer_for(report: Report, wanted: Optimizer, device: Device) -> str:
 
 
 def trainer_for(
-    report: Report, run: RunFolder, plan: Plan, model: PeftModel | Any, device: Device, conduct: Conduct | None = None
-) -> Teacher:
+    report: JobContext,
+    run: RunFolder,
+    plan: Plan,
+    model: PeftModel | Any,
+    device: Device,
+    conduct: TrainingCallback | None = None,
+) -> StudioTrainer:
     """The trainer of a run, with its examples in their order. `conduct` listens between two steps."""
     training = plan.recipe.training
     arguments = SFTConfig(
@@ -191,10 +196,10 @@ def trainer_for(
         disable_tqdm=True,
     )
     encoded = plan.lessons.encoded
-    trainer = Teacher(
+    trainer = StudioTrainer(
         report=report,
         device=device,
-        order=lambda: SimilarLengths(plan.lessons.lengths, plan.batch, training.seed),
+        order=lambda: LengthGroupedSampler(plan.lessons.lengths, plan.batch, training.seed),
         model=model,
         args=arguments,
         train_dataset=datasets.Dataset.from_list(as_rows(encoded)),

@@ -18,8 +18,8 @@ from studio.core.events import SaveNow, StepDone
 from studio.core.problems import Remedy, problem
 from studio.core.translatable import N_
 from studio.engine.device import Device, memory_limit, memory_now
-from studio.engine.job_context import Report
-from studio.engine.training.dataset import SimilarLengths, as_rows, collate
+from studio.engine.job_context import JobContext
+from studio.engine.training.dataset import LengthGroupedSampler, as_rows, collate
 from studio.engine.training.loss import fits, learned_loss
 from studio.engine.training.memory_growth import MemoryGrowth
 from studio.tokenization.encoding import Encoded
@@ -39,11 +39,11 @@ class Step:
     began: float = 0.0
 
 
-class Teacher(SFTTrainer):  # type: ignore[misc]
+class StudioTrainer(SFTTrainer):  # type: ignore[misc]
     """Learns from rows that already hold `input_ids` and `labels`, so it learns exactly what the preview showed."""
 
     def __init__(
-        self, *, report: Report, device: Device, order: Callable[[], Sampler[int]] | None = None, **arguments: Any
+        self, *, report: JobContext, device: Device, order: Callable[[], Sampler[int]] | None = None, **arguments: Any
     ) -> None:
         model = arguments["model"]
         learning = {name: p.data for name, p in model.named_parameters() if p.requires_grad}
@@ -64,7 +64,7 @@ class Teacher(SFTTrainer):  # type: ignore[misc]
         # The library's own schedules begin and end with steps of strength zero, which learn nothing.
         total, warm, shape = num_training_steps, int(self.args.warmup_steps), str(self.args.lr_scheduler_type.value)
         self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer or self.optimizer, lambda step: strength(step, total, warm, shape)
+            optimizer or self.optimizer, lambda step: lr_multiplier(step, total, warm, shape)
         )
         self._created_lr_scheduler = True
         return self.lr_scheduler
@@ -92,7 +92,7 @@ class Teacher(SFTTrainer):  # type: ignore[misc]
         return norm
 
 
-def strength(step: int, total: int, warm: int, shape: str) -> float:
+def lr_multiplier(step: int, total: int, warm: int, shape: str) -> float:
     """The share of the learning rate in `step`, counted from 0: rises over `warm` steps, then falls to nearly
     nothing ("cosine", "linear") or stays ("constant"). Never zero, so that every step learns."""
     if step < warm:
@@ -103,10 +103,10 @@ def strength(step: int, total: int, warm: int, shape: str) -> float:
     return 1.0 - done if shape == "linear" else 0.5 * (1.0 + math.cos(math.pi * done))
 
 
-class Conduct(TrainerCallback):
+class TrainingCallback(TrainerCallback):
     """Between two steps: guard, tell, save, listen."""
 
-    def __init__(self, report: Report, device: Device, save: Callable[[int], None], save_every: int) -> None:
+    def __init__(self, report: JobContext, device: Device, save: Callable[[int], None], save_every: int) -> None:
         self.step = Step()
         self.done = 0
         self.begin: Callable[[], None] | None = None
@@ -218,5 +218,5 @@ def computing_in(device: Device) -> Any:
 
 def batches_of(encoded: tuple[Encoded, ...], batch: int, seed: int) -> DataLoader[Any]:
     """The batches of the first pass, as the trainer sees them. For measuring."""
-    sampler = SimilarLengths([len(e.ids) for e in encoded], batch, seed)
+    sampler = LengthGroupedSampler([len(e.ids) for e in encoded], batch, seed)
     return DataLoader(as_rows(encoded), batch_size=batch, sampler=sampler, collate_fn=collate)  # type: ignore[arg-type]

@@ -12,14 +12,14 @@ from PySide6.QtCore import QCoreApplication, QObject, Signal, Slot
 
 from studio.core.command_queue import new_id, send
 from studio.core.conversation import Message
-from studio.core.events import AnswerEnded, AnswerGrew, Ask, ChatReady, Died, Failed, Side, StopAnswer
+from studio.core.events import AnswerEnded, AnswerGrew, Ask, ChatReady, Crashed, Failed, Side, StopAnswer
 from studio.core.jobs import Chat
 from studio.core.problems import Problem
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import Sentence
 from studio.runs.fetch import job_folder
-from studio.ui.state.app_state import Session
-from studio.ui.state.job_state import FollowedJob
+from studio.ui.state.app_state import AppState
+from studio.ui.state.job_state import JobState
 
 
 @dataclass(eq=False)
@@ -41,7 +41,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Subject:
+class ChatTarget:
     """Whom one talks to: a run's models, or, without one, the base model in `model`."""
 
     run: RunFolder | None = None
@@ -49,7 +49,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Manner:
+class GenerationSettings:
     """How to answer. `temperature` 0 is greedy; `max_tokens` limits the answer."""
 
     instructions: str = ""
@@ -76,11 +76,11 @@ class Conversation(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self.subject = Subject()
+        self.subject = ChatTarget()
         self.turns: dict[Side, list[Turn]] = {"before": [], "after": []}
         self.ready = False
         self._queue = _Queue()
-        self.job = FollowedJob(self)
+        self.job = JobState(self)
         self.job.events_arrived.connect(self._on_events)
         self.job.updated.connect(self.changed)
         self.job.ended.connect(self._on_ended)
@@ -89,7 +89,7 @@ class Conversation(QObject):
         if app is not None:
             app.aboutToQuit.connect(self.shutdown)
 
-    def set_subject(self, subject: Subject) -> bool:
+    def set_subject(self, subject: ChatTarget) -> bool:
         """Talk to somebody else, which begins a new conversation. False when it is the same as before."""
         if subject == self.subject:
             return False
@@ -131,7 +131,7 @@ class Conversation(QObject):
         """Whether a question has no complete answer yet."""
         return self._queue.asked is not None or bool(self._queue.waiting)
 
-    def ask(self, text: str, sides: tuple[Side, ...], manner: Manner) -> None:
+    def ask(self, text: str, sides: tuple[Side, ...], manner: GenerationSettings) -> None:
         """Ask each side, one after the other, with all that it was asked and answered before."""
         system = Message(role="system", content=manner.instructions)
         for side in sides:
@@ -212,7 +212,7 @@ class Conversation(QObject):
         self._give_up()
         self.changed.emit()
         match self.job.state.ending:
-            case Failed() | Died() as ending:
+            case Failed() | Crashed() as ending:
                 self.failed.emit(ending.problem)
 
     @Slot(object)
@@ -223,7 +223,7 @@ class Conversation(QObject):
         self.failed.emit(problem)
 
 
-def conversation_of(session: Session) -> Conversation:
+def conversation_of(session: AppState) -> Conversation:
     """The session's one conversation, made when it is first asked for."""
     found = session.findChild(Conversation)
     return found if isinstance(found, Conversation) else Conversation(session)

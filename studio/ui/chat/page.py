@@ -16,20 +16,20 @@ from studio.dataset.examples import Example, read_frozen
 from studio.ui.chat.answer_settings import AnswerSettings
 from studio.ui.chat.column import ChatColumn
 from studio.ui.chat.composer import Composer
-from studio.ui.chat.conversation import Manner, Subject, Turn, conversation_of
-from studio.ui.chat.suggested_prompts import Openers
+from studio.ui.chat.conversation import ChatTarget, GenerationSettings, Turn, conversation_of
+from studio.ui.chat.suggested_prompts import SuggestedPrompts
 from studio.ui.controls.page import Obstacle, PageFrame
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_PAGE
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
 
 
 class ChatPage(PageFrame):
     """The model is loaded when the first message is being written, and given back with `shutdown`."""
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    def __init__(self, session: AppState, parent: QWidget | None = None) -> None:
         super().__init__(tr("Chat"), tr("Ask something, and see what teaching changed."), parent=parent)
         self._session = session
         self.conversation = conversation_of(session)
@@ -50,8 +50,8 @@ class ChatPage(PageFrame):
         self.composer.textChanged.connect(self._on_typed)
         self.send = button(tr("Send"), "primary", self.composer.send)
         self.stop = button(tr("Stop"), "", self.conversation.stop_answering)
-        self.standing = label("", "small")
-        self.openers = Openers()
+        self.job_status = label("", "small")
+        self.openers = SuggestedPrompts()
         self.openers.chosen.connect(self._on_sent)
         self._offered: RunFolder | None = None
         self._build()
@@ -85,7 +85,7 @@ class ChatPage(PageFrame):
         self._columns.setLayout(both)
         left.addWidget(self.openers, 1)
         left.addWidget(self._columns, 1)
-        left.addWidget(self.standing)
+        left.addWidget(self.job_status)
         left.addLayout(box)
         self.talk = QWidget()
         row = QHBoxLayout(self.talk)
@@ -123,7 +123,7 @@ class ChatPage(PageFrame):
             if self.conversation.job.is_running():
                 self.conversation.shutdown()  # two models at once may not fit, and the teaching goes first
         else:
-            subject = Subject(run=session.run) if self._taught() else Subject(model=session.model.folder)
+            subject = ChatTarget(run=session.run) if self._taught() else ChatTarget(model=session.model.folder)
             if self.conversation.set_subject(subject):
                 self._fill_instructions()
         self._offer_questions()
@@ -161,7 +161,7 @@ class ChatPage(PageFrame):
             return
         self.clear_problem()
         settings = self.settings
-        manner = Manner(settings.instructions.toPlainText(), settings.temperature, settings.length.value())
+        manner = GenerationSettings(settings.instructions.toPlainText(), settings.temperature, settings.length.value())
         self.conversation.ask(text, self._sides(), manner)
 
     def _on_new_conversation(self) -> None:
@@ -205,8 +205,8 @@ class ChatPage(PageFrame):
         self.stop.setVisible(busy)
         self.send.setEnabled(not busy)
         words = self._standing_words(taught)
-        self.standing.setText(words)
-        self.standing.setVisible(bool(words))
+        self.job_status.setText(words)
+        self.job_status.setVisible(bool(words))
 
     def _standing_words(self, taught: bool) -> str:
         if self.conversation.is_loading():
@@ -243,7 +243,7 @@ def _held_out_questions(run: RunFolder) -> tuple[str, ...]:
         return ()
 
 
-def _instructions(run: RunFolder | None, session: Session) -> str:
+def _instructions(run: RunFolder | None, session: AppState) -> str:
     """What the model was taught with, else what the draft says."""
     if run is not None:
         try:

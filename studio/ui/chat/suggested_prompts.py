@@ -17,7 +17,7 @@ MARGINS = 44
 """Pixels: the widest button, and what it needs beside its text. The whole question is in its tooltip."""
 
 
-class Openers(QWidget):
+class SuggestedPrompts(QWidget):
     """`chosen` carries the question that was pressed."""
 
     chosen = Signal(str)

@@ -23,7 +23,7 @@ class Answer:
     kind: Kind = ""
 
 
-class Question(QWidget):
+class Confirmation(QWidget):
     """Covers `window` until one of the answers is chosen. With `field`, a line of text stands above the buttons."""
 
     def __init__(

@@ -8,7 +8,7 @@ from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
-from studio.core.recipe.recipe import Declared
+from studio.core.recipe.recipe import SettingSpec
 from studio.ui.controls.text import label, restyle
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_SMALL
@@ -22,7 +22,7 @@ def number_words(value: float) -> str:
     return f"{value:.10f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
-def words_for(declared: Declared, value: object) -> str:
+def words_for(declared: SettingSpec, value: object) -> str:
     """How a value of this setting is shown: its plain name where it has one, shares in per cent."""
     for name, named in declared.setting.named:
         if named == value:
@@ -42,7 +42,7 @@ class Editor(QWidget):
     chosen = Signal(object)
     wrong = Signal(str)
 
-    def __init__(self, declared: Declared) -> None:
+    def __init__(self, declared: SettingSpec) -> None:
         super().__init__()
         self.declared = declared
         self._row = QHBoxLayout(self)
@@ -99,7 +99,7 @@ class _Spin(QSpinBox):
 class ChoiceEditor(Editor):
     """Named values in a list; automatic first, and for numbers another value last."""
 
-    def __init__(self, declared: Declared) -> None:
+    def __init__(self, declared: SettingSpec) -> None:
         super().__init__(declared)
         self.box = _Combo()
         self._values: list[object] = []
@@ -180,7 +180,7 @@ _OTHER = object()
 class SwitchEditor(Editor):
     """On or off."""
 
-    def __init__(self, declared: Declared) -> None:
+    def __init__(self, declared: SettingSpec) -> None:
         super().__init__(declared)
         self.box = QCheckBox()
         self.box.toggled.connect(lambda on: self.box.setText(tr("On") if on else tr("Off")))
@@ -199,7 +199,7 @@ class SwitchEditor(Editor):
 class WholeNumberEditor(Editor):
     """A whole number that has bounds and is never automatic."""
 
-    def __init__(self, declared: Declared) -> None:
+    def __init__(self, declared: SettingSpec) -> None:
         super().__init__(declared)
         self.box = _Spin()
         self.box.setRange(int(declared.minimum or 0), int(min(declared.maximum or 2**31 - 1, 2**31 - 1)))
@@ -225,7 +225,7 @@ class WholeNumberEditor(Editor):
 class LineEditor(Editor):
     """Text, taken when the person pauses or leaves."""
 
-    def __init__(self, declared: Declared) -> None:
+    def __init__(self, declared: SettingSpec) -> None:
         super().__init__(declared)
         self.box = QLineEdit()
         self._row.addWidget(self.box, 1)
@@ -259,7 +259,7 @@ class LineEditor(Editor):
 class NumberEditor(LineEditor):
     """A number typed freely; empty means automatic. Shares are typed and shown in per cent."""
 
-    def __init__(self, declared: Declared) -> None:
+    def __init__(self, declared: SettingSpec) -> None:
         super().__init__(declared)
         self._scale = 100.0 if declared.setting.unit == "share" else 1.0
         self._wrong = False
@@ -324,7 +324,7 @@ class NumberEditor(LineEditor):
         return tr("A number from {low} to {high}, please.", low=shown_low, high=shown_high)
 
 
-def editor_for(declared: Declared) -> Editor:
+def editor_for(declared: SettingSpec) -> Editor:
     """The editor that fits a setting's type and choices."""
     if declared.choices or declared.setting.named or (declared.kind is bool and declared.automatic):
         return ChoiceEditor(declared)
@@ -337,7 +337,7 @@ def editor_for(declared: Declared) -> Editor:
     return LineEditor(declared)
 
 
-def _add_unit(row: QHBoxLayout, declared: Declared) -> None:
+def _add_unit(row: QHBoxLayout, declared: SettingSpec) -> None:
     unit = declared.setting.unit
     if unit:
         row.addWidget(label("%" if unit == "share" else tr(unit), "small", wrap=False))

@@ -12,7 +12,7 @@ from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_SMALL, fixed_font
 
 
-class QuietLine(QWidget):
+class ExpandableRow(QWidget):
     """With `more`, a button shows its text below; it is asked for again every time it is opened."""
 
     def __init__(self, name: str, more: Callable[[], str] | None = None, *, monospaced: bool = False) -> None:

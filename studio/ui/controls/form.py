@@ -8,14 +8,14 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from studio.core.problems import ProblemError
-from studio.core.recipe.defaults import automatic_values
-from studio.core.recipe.recipe import Declared, value_of
+from studio.core.recipe.defaults import default_values
+from studio.core.recipe.recipe import SettingSpec, value_of
 from studio.core.translatable import Sentence
 from studio.ui.controls.editors import Editor, editor_for, words_for
 from studio.ui.controls.text import label, line
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 
 
 class SettingRow(QWidget):
@@ -26,7 +26,7 @@ class SettingRow(QWidget):
 
     value_chosen = Signal(str, object)
 
-    def __init__(self, declared: Declared) -> None:
+    def __init__(self, declared: SettingSpec) -> None:
         super().__init__()
         self.declared = declared
         setting = declared.setting
@@ -100,7 +100,7 @@ class SettingRow(QWidget):
 class Form(QWidget):
     """Rows for `settings`, painted from the session's draft and writing back to it."""
 
-    def __init__(self, session: Session, settings: tuple[Declared, ...], parent: QWidget | None = None) -> None:
+    def __init__(self, session: AppState, settings: tuple[SettingSpec, ...], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self.rows: dict[str, SettingRow] = {}
@@ -124,7 +124,7 @@ class Form(QWidget):
     def paint(self) -> None:
         """Show the draft as it is now."""
         recipe = self._session.recipe
-        automatic = automatic_values(recipe, self._session.facts())
+        automatic = default_values(recipe, self._session.facts())
         for key, row in self.rows.items():
             row.show_value(value_of(recipe, key), automatic.get(key), key in automatic)
 

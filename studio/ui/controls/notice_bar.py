@@ -11,7 +11,7 @@ from studio.ui.controls.text import button, label
 from studio.ui.design.theme import GAP
 
 
-class AskingLine(QFrame):
+class NoticeBar(QFrame):
     """`ask` sets the question; `add` puts an answer behind it."""
 
     def __init__(self, parent: QWidget | None = None) -> None:

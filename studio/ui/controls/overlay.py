@@ -14,7 +14,7 @@ EDGE = 24
 """Pixels of the window that stay visible around the card at least."""
 
 
-class Sheet(QWidget):
+class Overlay(QWidget):
     """Covers `window`; put content into `card.body`. No larger than `width` by `height` pixels, nor than the window.
 
     With `fill` it takes all of that room, else only as much height as its content needs.

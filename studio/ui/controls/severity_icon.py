@@ -35,12 +35,12 @@ def look_icon(look: Look, size: int = 16) -> QIcon:
     made = QPixmap(size, size)
     made.fill(Qt.GlobalColor.transparent)
     painter = QPainter(made)
-    SeverityMark(look, size).render(painter, QPoint(), QRegion(), QWidget.RenderFlag.DrawChildren)
+    SeverityIcon(look, size).render(painter, QPoint(), QRegion(), QWidget.RenderFlag.DrawChildren)
     painter.end()
     return QIcon(made)
 
 
-class SeverityMark(QWidget):
+class SeverityIcon(QWidget):
     """A filled shape with a sign in it, `size` pixels wide."""
 
     def __init__(self, look: Look = "note", size: int = 16, parent: QWidget | None = None) -> None:

@@ -15,7 +15,7 @@ Shape = Literal["tick", "cross", "level", "up", "down"]
 _COLOUR: dict[Shape, str] = {"tick": "good", "up": "good", "cross": "bad", "down": "bad", "level": "muted"}
 
 
-class Mark(QWidget):
+class StatusIcon(QWidget):
     """A disc with a tick, a cross, a level line, or an arrow up or down. Name it with the word beside it."""
 
     def __init__(self, shape: Shape, size: int = 16, parent: QWidget | None = None) -> None:

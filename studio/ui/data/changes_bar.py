@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from studio.ui.controls.page import scroll_area
-from studio.ui.controls.severity_icon import SeverityMark
+from studio.ui.controls.severity_icon import SeverityIcon
 from studio.ui.controls.text import button, label
 from studio.ui.data.excerpts import row_words
 from studio.ui.design.language import tr
@@ -38,7 +38,7 @@ class ChangesBar(QFrame):
         self.undo.setToolTip("Ctrl+Z")
         self.redo = button(tr("Redo"), "", self.redo_wanted.emit)
         self.redo.setToolTip("Ctrl+Shift+Z")
-        self.mark = SeverityMark("good")
+        self.mark = SeverityIcon("good")
         row = QHBoxLayout()
         row.setSpacing(GAP)
         row.addWidget(self.mark, 0, Qt.AlignmentFlag.AlignVCenter)
@@ -94,9 +94,9 @@ class ChangesBar(QFrame):
 
 def step_name(do: str) -> str:
     """The plain label of a repair; its own name where a later version of the program wrote it."""
-    from studio.dataset.quality.fixes import REPAIRS
+    from studio.dataset.quality.fixes import FIXES
 
-    return tr(REPAIRS[do].label) if do in REPAIRS else do
+    return tr(FIXES[do].label) if do in FIXES else do
 
 
 def step_words(step: Step) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QWidget
 
-from studio.core.recipe.data_choice import Roles, Shape
+from studio.core.recipe.data_choice import ColumnMapping, DatasetFormat
 from studio.dataset.table import Table, cell_text
 from studio.ui.controls.text import label
 from studio.ui.design.language import tr
@@ -16,7 +16,7 @@ LOOKED_AT, OFFERED = 500, 12
 
 
 class RoleExtra(QWidget):
-    """`chosen` carries a field of `Roles` (answering or first_option) and its value, None for "find out"."""
+    """`chosen` carries a field of `ColumnMapping` (answering or first_option) and its value, None for "find out"."""
 
     chosen = Signal(str, object)
 
@@ -38,7 +38,7 @@ class RoleExtra(QWidget):
         row.addStretch(1)
         self.hide()
 
-    def show_table(self, table: Table, roles: Roles, shape: Shape) -> None:
+    def show_table(self, table: Table, roles: ColumnMapping, shape: DatasetFormat) -> None:
         """Offer what this shape needs; hidden for all other shapes."""
         self._painting = True
         offered: list[tuple[str, object]] = [(tr("find out"), None)]

@@ -10,12 +10,12 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from studio.core.problems import Problem
-from studio.core.recipe.data_choice import Roles, Shape
+from studio.core.recipe.data_choice import ColumnMapping, DatasetFormat
 from studio.core.translatable import Sentence
 from studio.dataset.columns.formats.question_template import QuestionTemplate
 from studio.dataset.table import Table, cell_text
 from studio.ui.controls.flow import FlowWidget
-from studio.ui.controls.notice_bar import AskingLine
+from studio.ui.controls.notice_bar import NoticeBar
 from studio.ui.controls.tab_order import follow
 from studio.ui.controls.text import ElidedLabel, button, clear_layout_widget, label
 from studio.ui.data.column_card import ColumnCard, PartChip
@@ -50,9 +50,9 @@ LONGEST_REASON = 240
 """Characters of why the parts were guessed so that are shown: it names columns, which may be called anything."""
 
 
-class RoleChooser(QWidget):
-    """`show_table` paints without telling; `roles_chosen` carries the `Roles` that a person chose, `confirmed` comes
-    when the guess was called right."""
+class ColumnMappingEditor(QWidget):
+    """`show_table` paints without telling; `roles_chosen` carries the `ColumnMapping` that a person chose, `confirmed`
+    comes when the guess was called right."""
 
     roles_chosen = Signal(object)
     confirmed = Signal()
@@ -61,8 +61,8 @@ class RoleChooser(QWidget):
         super().__init__(parent)
         self._painting = False
         self._table: Table | None = None
-        self._roles = Roles()
-        self._shape: Shape = "pair"
+        self._roles = ColumnMapping()
+        self._shape: DatasetFormat = "pair"
         self._instructions = ""
         self._with_template = False
         self._all_parts = False
@@ -87,7 +87,7 @@ class RoleChooser(QWidget):
         row.setSpacing(GAP)
         row.addWidget(self.line, 1)
         row.addWidget(self.change)
-        self.asking = AskingLine()
+        self.asking = NoticeBar()
         self.right = self.asking.add(tr("Looks right"), self._on_right)
         self.asking.hide()
 
@@ -154,7 +154,9 @@ class RoleChooser(QWidget):
 
     # What is shown
 
-    def show_table(self, table: Table, roles: Roles, instructions: str, *, sure: bool, why: Sequence[Sentence]) -> None:
+    def show_table(
+        self, table: Table, roles: ColumnMapping, instructions: str, *, sure: bool, why: Sequence[Sentence]
+    ) -> None:
         """Offer this table's columns and show these roles; a guess that isn't `sure` is asked about, opened."""
         other = self._table is None or (table.path, table.columns) != (self._table.path, self._table.columns)
         self._table, self._roles, self._instructions = table, roles, instructions
@@ -303,7 +305,7 @@ class RoleChooser(QWidget):
         self.fold()
         self.confirmed.emit()
 
-    def _choose(self, roles: Roles) -> None:
+    def _choose(self, roles: ColumnMapping) -> None:
         if roles == self._roles:
             return
         shape = self._shape

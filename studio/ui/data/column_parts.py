@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import get_args
 
-from studio.core.recipe.data_choice import Roles, Shape
+from studio.core.recipe.data_choice import ColumnMapping, DatasetFormat
 from studio.ui.design.language import tr
 
-PARTS: dict[Shape, tuple[str, ...]] = {
+PARTS: dict[DatasetFormat, tuple[str, ...]] = {
     "pair": ("question", "answer", "context", "system", "thinking", "history", "tools"),
     "messages": ("messages", "system", "tools"),
     "turns": ("conversation", "speaker", "said", "system"),
@@ -15,14 +15,14 @@ PARTS: dict[Shape, tuple[str, ...]] = {
     "labels": ("question", "label", "context", "system"),
     "text": ("text",),
 }
-"""The needed parts first; the names of `Roles`."""
-NEEDED: dict[Shape, int] = {"pair": 2, "messages": 1, "turns": 3, "options": 3, "labels": 2, "text": 1}
+"""The needed parts first; the names of `ColumnMapping`."""
+NEEDED: dict[DatasetFormat, int] = {"pair": 2, "messages": 1, "turns": 3, "options": 3, "labels": 2, "text": 1}
 """How many of `PARTS` an example can't do without."""
-SHAPES: tuple[Shape, ...] = get_args(Shape)
+SHAPES: tuple[DatasetFormat, ...] = get_args(DatasetFormat)
 ALL_PARTS = tuple(dict.fromkeys(part for parts in PARTS.values() for part in parts))
 
 
-def shape_words(shape: Shape) -> str:
+def shape_words(shape: DatasetFormat) -> str:
     match shape:
         case "pair":
             return tr("Question and answer")
@@ -58,7 +58,7 @@ def part_words(part: str) -> str:
     }[part]
 
 
-def column_of(roles: Roles, part: str) -> tuple[str, ...]:
+def column_of(roles: ColumnMapping, part: str) -> tuple[str, ...]:
     """The columns that play this part, usually one or none."""
     value = getattr(roles, part)
     if isinstance(value, tuple):
@@ -66,12 +66,12 @@ def column_of(roles: Roles, part: str) -> tuple[str, ...]:
     return (value,) if value else ()
 
 
-def part_of(roles: Roles, column: str) -> str:
+def part_of(roles: ColumnMapping, column: str) -> str:
     """The part that a column plays, "" for none."""
     return next((part for part in ALL_PARTS if column in column_of(roles, part)), "")
 
 
-def assigned(roles: Roles, part: str, column: str) -> Roles:
+def assigned(roles: ColumnMapping, part: str, column: str) -> ColumnMapping:
     """`column` plays `part` from now on; "" as `part` means none.
 
     A column plays one part. Where it had another, the two columns change places, so that question and answer the
@@ -95,7 +95,7 @@ def assigned(roles: Roles, part: str, column: str) -> Roles:
     return roles.model_copy(update=changed)
 
 
-def reshaped(roles: Roles, shape: Shape, columns: tuple[str, ...]) -> Roles:
+def reshaped(roles: ColumnMapping, shape: DatasetFormat, columns: tuple[str, ...]) -> ColumnMapping:
     """The same columns in another shape, as far as their parts go over. What is missing stays open."""
     kept = {part: getattr(roles, part) for part in PARTS[shape]}
     if "question" in PARTS[shape]:
@@ -114,10 +114,10 @@ def reshaped(roles: Roles, shape: Shape, columns: tuple[str, ...]) -> Roles:
         kept["answer"] = roles.label or (roles.text if roles.text != kept["question"] else None)
     if shape in ("text", "messages") and not kept[first] and columns:
         kept[first] = columns[0]
-    return Roles.model_validate({part: value for part, value in kept.items() if value})
+    return ColumnMapping.model_validate({part: value for part, value in kept.items() if value})
 
 
-def is_complete(roles: Roles, shape: Shape) -> bool:
+def is_complete(roles: ColumnMapping, shape: DatasetFormat) -> bool:
     """Whether every needed part has a column."""
     return all(
         column_of(roles, part) or (part == "question" and roles.question_template)
@@ -125,7 +125,7 @@ def is_complete(roles: Roles, shape: Shape) -> bool:
     )
 
 
-def roles_words(roles: Roles) -> str:
+def roles_words(roles: ColumnMapping) -> str:
     """All parts with their columns in one line."""
     said = []
     for part in PARTS[roles.shape] if roles.shape else ():

@@ -16,7 +16,7 @@ from studio.ui.design.language import current, tr
 LONGEST_PATH = 1_000
 
 
-class WaysIn(QObject):
+class DataSources(QObject):
     """`path_chosen` carries a file or folder, `text_pasted` what was copied elsewhere, `said` a sentence about what
     was not taken (empty: nothing to say)."""
 

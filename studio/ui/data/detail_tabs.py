@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 from studio.ui.controls.severity_icon import look_icon
 from studio.ui.data.findings import GRADE_LOOKS, Findings, grade_words
 from studio.ui.data.lengths_panel import LengthsPanel
-from studio.ui.data.model_input import ReadingPane
+from studio.ui.data.model_input import ModelInputPane
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from studio.dataset.quality.report import Report
 
 
-class Inspector(QTabWidget):
+class DetailTabs(QTabWidget):
     """The doctor's tab comes to the front by itself when there is something to repair, until a person chooses."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -30,7 +30,7 @@ class Inspector(QTabWidget):
         self.setElideMode(Qt.TextElideMode.ElideRight)
         self.findings = Findings()
         self.lengths = LengthsPanel()
-        self.pane = ReadingPane()
+        self.pane = ModelInputPane()
         self._chosen = False
         self._doctor = _padded(self.findings)
         self._reading = _padded(self.lengths, self.pane)

@@ -10,7 +10,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from studio.ui.controls.flow import FlowWidget
-from studio.ui.controls.severity_icon import SeverityMark, look_words
+from studio.ui.controls.severity_icon import SeverityIcon, look_words
 from studio.ui.controls.tab_order import follow
 from studio.ui.controls.text import button, label
 from studio.ui.data.excerpts import ExcerptsLabel
@@ -45,7 +45,7 @@ class FindingRow(QWidget):
         mark = QWidget()
         place = QVBoxLayout(mark)
         place.setContentsMargins(0, 7, 0, 0)
-        place.addWidget(SeverityMark(finding.severity))
+        place.addWidget(SeverityIcon(finding.severity))
         place.addStretch(1)
         self.words.setMinimumHeight(30)
         self._actions = FlowWidget()  # in a narrow window the buttons stand below each other
@@ -62,10 +62,10 @@ class FindingRow(QWidget):
         self._place()
 
     def _add_repairs(self) -> None:
-        from studio.dataset.quality.fixes import REPAIRS
+        from studio.dataset.quality.fixes import FIXES
 
         for position, name in enumerate(self.finding.repairs):
-            kind = REPAIRS.get(name)
+            kind = FIXES.get(name)
             if kind is None:  # of a later version of the program
                 continue
             made = button(tr(kind.label), "" if position == 0 else "quiet", partial(self.repair_wanted.emit, name))

@@ -9,10 +9,10 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from studio.core.translatable import Sentence
-from studio.ui.controls.notice_bar import AskingLine
+from studio.ui.controls.notice_bar import NoticeBar
 from studio.ui.controls.page import scroll_area
 from studio.ui.controls.progress_line import ProgressLine
-from studio.ui.controls.severity_icon import Look, SeverityMark
+from studio.ui.controls.severity_icon import Look, SeverityIcon
 from studio.ui.controls.tab_order import follow
 from studio.ui.controls.text import button, clear_layout_widget, label, line
 from studio.ui.data.changes_bar import ChangesBar
@@ -60,14 +60,14 @@ class Findings(QWidget):
         self._report: Report | None = None
         self._all = False
         self.rows: list[FindingRow] = []
-        self.mark = SeverityMark("good", 20)
+        self.mark = SeverityIcon("good", 20)
         self.grade = label("", "strong", wrap=False)
         self.advice = label("")
         self.advice.setContentsMargins(0, 2, 0, 0)  # on one line with the larger word before it
         self.usable = label("", "small")
         self.progress = ProgressLine(tr("The doctor is looking"), tr("Stop looking through the examples"))
         self.progress.cancelled.connect(self.cancel_wanted)
-        self.look = AskingLine()
+        self.look = NoticeBar()
         self.look.ask(tr("The doctor has not looked through these examples to the end."))
         self.look.add(tr("Look now"), self.look_wanted.emit)
         self.changes = ChangesBar()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from studio.core.problems import Problem, ProblemError
-from studio.core.recipe.data_choice import Roles
+from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import Sentence
 from studio.ui.controls.page import scroll_area
 from studio.ui.controls.text import clear_layout_widget, label
@@ -27,15 +27,15 @@ TURNS, LETTERS = 12, 600
 """So much of a conversation is painted."""
 
 
-def first_example(table: Table, roles: Roles, instructions: str) -> Example | Problem | Sentence:
+def first_example(table: Table, roles: ColumnMapping, instructions: str) -> Example | Problem | Sentence:
     """The first example with these roles; a problem where the roles don't go together; a sentence where no row of
     the beginning can be learned from."""
-    from studio.dataset.columns.detection.mapping import check_roles
+    from studio.dataset.columns.mapping_checks import check_mapping
     from studio.dataset.examples import examples_from
 
     beginning = replace(table, rows=table.rows[:LOOKED_AT])
     try:
-        check_roles(beginning, roles)
+        check_mapping(beginning, roles)
         found = examples_from(beginning, roles, instructions)
     except ProblemError as error:
         return error.problem

@@ -5,14 +5,14 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QWidget
 
-from studio.core.events import Died, Failed, Finished
+from studio.core.events import Crashed, Failed, Finished
 from studio.core.jobs import FetchData, read_job
 from studio.ui.controls.card import Card
 from studio.ui.controls.progress_card import ProgressCard
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP
-from studio.ui.state.job_state import FollowedJob
+from studio.ui.state.job_state import JobState
 
 
 class HubData(Card):
@@ -96,7 +96,7 @@ class HubData(Card):
                     self.hide()
                     fetched = self.job.state.fetched
                     self.fetched.emit(job.name, fetched.split if fetched is not None else job.split)
-            case Failed() | Died() as ending:
+            case Failed() | Crashed() as ending:
                 self.failed.emit(ending.problem)
 
     def _on_failed(self, problem: object) -> None:
@@ -104,10 +104,10 @@ class HubData(Card):
         self.failed.emit(problem)
 
 
-def _download_of(keeper: QObject) -> FollowedJob:
-    found = keeper.findChild(FollowedJob, "fetch_data")
-    if isinstance(found, FollowedJob):
+def _download_of(keeper: QObject) -> JobState:
+    found = keeper.findChild(JobState, "fetch_data")
+    if isinstance(found, JobState):
         return found
-    made = FollowedJob(keeper)
+    made = JobState(keeper)
     made.setObjectName("fetch_data")
     return made

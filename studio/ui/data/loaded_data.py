@@ -10,14 +10,14 @@ from PySide6.QtWidgets import QSizePolicy, QSplitter, QVBoxLayout, QWidget
 from shiboken6 import isValid
 
 from studio.core.problems import Problem
-from studio.core.recipe.data_choice import Roles
-from studio.ui.data.detail_tabs import Inspector
+from studio.core.recipe.data_choice import ColumnMapping
+from studio.ui.data.detail_tabs import DetailTabs
 from studio.ui.data.example_listing import FileRows, listing_of
 from studio.ui.data.example_table import ExampleTable
 from studio.ui.data.source_card import SourceCard
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP_PAGE
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 
 if TYPE_CHECKING:
     from studio.dataset.quality.report import Finding
@@ -33,7 +33,7 @@ class LoadedData(QWidget):
     step_requested = Signal(str)
     tried = Signal()
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    def __init__(self, session: AppState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._listed: object = None
@@ -46,7 +46,7 @@ class LoadedData(QWidget):
         self._settled: set[tuple[str, str]] = set()
         self.source = SourceCard()
         self.table = ExampleTable()
-        self.inspector = Inspector()
+        self.inspector = DetailTabs()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(GAP_PAGE // 2)
@@ -114,7 +114,7 @@ class LoadedData(QWidget):
         self.tried.emit()
         for name in fields:
             self._settle({"header_row": "header"}.get(name, name))
-        self._session.set_values({**values, "data.roles": Roles()})
+        self._session.set_values({**values, "data.roles": ColumnMapping()})
 
     def _on_confirmed(self, doubt: str) -> None:
         """What was guessed is right: written down, so that it is never guessed otherwise."""
@@ -123,7 +123,7 @@ class LoadedData(QWidget):
         if table is not None and doubt != "header":
             self._session.set_values({f"data.{doubt}": getattr(table, doubt)})
 
-    def _on_roles_chosen(self, roles: Roles) -> None:
+    def _on_roles_chosen(self, roles: ColumnMapping) -> None:
         self.tried.emit()
         self._settle("roles")
         self._session.set_values({"data.roles": roles})

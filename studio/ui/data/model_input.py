@@ -55,7 +55,7 @@ class Reading(Protocol):
     def adaptations(self) -> tuple[Sentence, ...]: ...
 
 
-class ReadingPane(QWidget):
+class ModelInputPane(QWidget):
     """Paints tokens with `show_reading`; without a model `show_plain` paints the conversation and says why."""
 
     model_wanted = Signal()
@@ -119,7 +119,7 @@ class ReadingPane(QWidget):
             left = self._paint_part(cursor, encoded, pieces, reading, left)
         cursor.endEditBlock()
         self.text.moveCursor(QTextCursor.MoveOperation.Start)
-        self.facts.setText(reading_words(reading.encoded))
+        self.facts.setText(input_text(reading.encoded))
         self.adaptations.setText(" ".join(tr_sentence(one) for one in reading.adaptations))
         self.adapted.setText(tr("Adapted to this model: {n}", n=len(reading.adaptations)))
         self.adapted.setVisible(bool(reading.adaptations))
@@ -191,7 +191,7 @@ def said(message: Message) -> str:
     return "\n".join(part for part in (message.content, *calls) if part)
 
 
-def reading_words(encoded: Sequence[Encoded]) -> str:
+def input_text(encoded: Sequence[Encoded]) -> str:
     """How many word pieces there are, and what becomes of them."""
     total = sum(map(_total, encoded))
     learned = sum(one.learned for one in encoded)

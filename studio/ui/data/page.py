@@ -11,17 +11,17 @@ from PySide6.QtWidgets import QWidget
 
 from studio.core.problems import Problem, Remedy
 from studio.core.recipe.data_choice import DataChoice
-from studio.ui.controls.notice_bar import AskingLine
+from studio.ui.controls.notice_bar import NoticeBar
 from studio.ui.controls.page import PageFrame
 from studio.ui.controls.progress_line import ProgressLine
 from studio.ui.controls.text import label
-from studio.ui.data.data_sources import WaysIn
+from studio.ui.data.data_sources import DataSources
 from studio.ui.data.drop_area import DropArea, dropped_paths
 from studio.ui.data.hub_data import HubData
 from studio.ui.data.loaded_data import LoadedData
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 from studio.ui.state.watched_file import WatchedFile
 
 PATIENCE = 300
@@ -31,7 +31,7 @@ PATIENCE = 300
 class DataPage(PageFrame):
     """Paints the session's table and examples. A file that can't be read leaves the one before it in place."""
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    def __init__(self, session: AppState, parent: QWidget | None = None) -> None:
         super().__init__(tr("Data"), scroll=True, parent=parent)
         self._session = session
         self._good: DataChoice | None = None
@@ -40,17 +40,17 @@ class DataPage(PageFrame):
         self._shown_problem: str | None = None
         self.setAcceptDrops(True)
 
-        self.ways = WaysIn(self)
+        self.ways = DataSources(self)
         self.hub = HubData(session)
         self.drop = DropArea()
         self.note = label("", "small")
         self.note.hide()
         self.reading = ProgressLine(tr("Reading the file"), tr("Stop reading"))
-        self.partial = AskingLine()
+        self.partial = NoticeBar()
         self.partial.ask(tr("Reading was stopped, so only the beginning is shown."))
         self.partial.add(tr("Read all of it"), self._read_again)
         self.partial.hide()
-        self.other = AskingLine()
+        self.other = NoticeBar()
         self.other.ask(tr("The file was changed after it was read. Below is what stood in it then."))
         self.other.add(tr("Read it again"), self._read_again)
         self.other.hide()

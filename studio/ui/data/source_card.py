@@ -11,10 +11,10 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QMenu, QPushButton, QVBoxL
 
 from studio.core.translatable import Sentence
 from studio.ui.controls.card import Card
-from studio.ui.controls.notice_bar import AskingLine
+from studio.ui.controls.notice_bar import NoticeBar
 from studio.ui.controls.tab_order import follow
 from studio.ui.controls.text import ElidedLabel, button, clear_layout_widget, line
-from studio.ui.data.column_mapping import RoleChooser
+from studio.ui.data.column_mapping import ColumnMappingEditor
 from studio.ui.data.reading_options import NO_NAMES, ReadingOptions
 from studio.ui.data.reading_text import doubt_words, has_names, source_facts, source_name
 from studio.ui.design.language import tr
@@ -41,7 +41,7 @@ class SourceCard(Card):
         self._painting = False
         self._told: object = None
         self._table: Table | None = None
-        self.doubts: dict[Doubt, AskingLine] = {}
+        self.doubts: dict[Doubt, NoticeBar] = {}
         self.name = ElidedLabel("strong")
         self.facts = ElidedLabel("small")
         self.sheet = QComboBox()
@@ -83,7 +83,7 @@ class SourceCard(Card):
         self.body.addWidget(self.options)
         self._line = line()
         self.body.addWidget(self._line)
-        self.roles = RoleChooser()
+        self.roles = ColumnMappingEditor()
         self.roles.roles_chosen.connect(self.roles_chosen)
         self.body.addWidget(self.roles)
 
@@ -141,7 +141,7 @@ class SourceCard(Card):
         for doubt in table.doubts:
             if doubt in settled:
                 continue
-            asked = AskingLine()
+            asked = NoticeBar()
             asked.ask(doubt_words(doubt, table))
             answers = [asked.add(tr("Looks right"), partial(self._confirm, doubt))]
             if doubt == "header" and has_names(table):

@@ -13,7 +13,7 @@ from studio.core.run_state import RunState
 from studio.ui.controls.card import Card
 from studio.ui.controls.problem_card import ProblemCard
 from studio.ui.controls.progress_card import ProgressCard
-from studio.ui.controls.status_icon import Mark
+from studio.ui.controls.status_icon import StatusIcon
 from studio.ui.controls.text import button, clear_layout_widget, label, line
 from studio.ui.design.language import size as size_words
 from studio.ui.design.language import tr
@@ -145,7 +145,7 @@ class _Outcome(QWidget):
         column.addWidget(line())
         row = QHBoxLayout()
         row.setSpacing(GAP)
-        row.addWidget(Mark("tick", 18), 0, Qt.AlignmentFlag.AlignVCenter)
+        row.addWidget(StatusIcon("tick", 18), 0, Qt.AlignmentFlag.AlignVCenter)
         texts = QVBoxLayout()
         texts.setSpacing(0)
         self.words = label(words)

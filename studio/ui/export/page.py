@@ -10,7 +10,7 @@ from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from studio.core.events import Died, Exported, Failed
+from studio.core.events import Crashed, Exported, Failed
 from studio.core.jobs import Merge
 from studio.core.problems import Problem, ProblemError, Remedy
 from studio.core.recipe.recipe import load
@@ -18,15 +18,15 @@ from studio.core.run_folder import JobFolder, RunFolder
 from studio.export.adapter import adapter_size, export_adapter
 from studio.export.folder import check_target, folder_size
 from studio.models.base_model import locate, model_facts
-from studio.runs.follow import standing
+from studio.runs.follow import job_status
 from studio.runs.project import slug
 from studio.ui.controls.page import Obstacle, PageFrame
 from studio.ui.design.language import size as size_words
 from studio.ui.design.language import tr
 from studio.ui.export.export_card import ExportCard
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
-from studio.ui.state.job_state import FollowedJob
+from studio.ui.state.job_state import JobState
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ class _Known:
 class ExportPage(PageFrame):
     """Paints the exports of the run on show and makes new ones."""
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    def __init__(self, session: AppState, parent: QWidget | None = None) -> None:
         lead = tr("Take the taught model with you. Every export is a folder that other programs can open.")
         super().__init__(tr("Export"), lead, scroll=True, parent=parent)
         self._session = session
         self._run: RunFolder | None = None
         self._known: _Known | None = None
         self._exporting: Path | None = None
-        self._bound: FollowedJob | None = None
+        self._bound: JobState | None = None
         self.targets: dict[str, Path] = {}
         self.adapter = ExportCard(
             tr("Just the add-on"),
@@ -193,7 +193,7 @@ class ExportPage(PageFrame):
         if self.sender() is not job:
             return
         match job.state.ending:
-            case Failed() | Died() as ending:
+            case Failed() | Crashed() as ending:
                 self._show(self.merged, ending.problem)
             case _ if job.state.exported is not None:
                 self._show_merged(job.state.exported)
@@ -277,7 +277,7 @@ def _look_at(run: RunFolder) -> _Known:
         else []
     )
     merges = run.jobs("merge")
-    going_on = next((folder for folder in reversed(merges) if standing(folder) in ("running", "silent")), None)
+    going_on = next((folder for folder in reversed(merges) if job_status(folder) in ("running", "silent")), None)
     finished = (folder.state().exported for folder in reversed(merges))
     return _Known(
         name=recipe.name,

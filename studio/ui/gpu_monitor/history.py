@@ -17,8 +17,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from studio.hardware.history import KEEP, SYSTEM, Point, Record
-from studio.hardware.snapshot import Card, CardUser, Reading
+from studio.hardware.history import KEEP, SYSTEM, History, Point
+from studio.hardware.snapshot import Card, CardUser, Snapshot
 from studio.ui.controls.text import label
 from studio.ui.design import theme
 from studio.ui.design.language import gigabytes, tr, tr_sentence
@@ -35,13 +35,13 @@ class _MinutesAgo(pg.AxisItem):  # type: ignore[misc]
         return [f"{abs(value):g}" for value in values]
 
 
-class GaugeHistory(QWidget):
+class GpuHistory(QWidget):
     """The chosen card over time on the left, its programs on the right."""
 
-    def __init__(self, record: Record, parent: QWidget | None = None) -> None:
+    def __init__(self, record: History, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._record = record
-        self._reading: Reading | None = None
+        self._reading: Snapshot | None = None
         self._keys: list[str] = []
         self.choice = QComboBox()
         self.choice.currentIndexChanged.connect(self._show)
@@ -76,7 +76,7 @@ class GaugeHistory(QWidget):
         self.setCursor(Qt.CursorShape.ArrowCursor)
         self.refresh()
 
-    def show_reading(self, reading: Reading) -> None:
+    def show_reading(self, reading: Snapshot) -> None:
         """Show what the record holds now and who uses what in this reading."""
         self._reading = reading
         keys = [card.key for card in reading.cards] or [SYSTEM]
@@ -85,7 +85,7 @@ class GaugeHistory(QWidget):
             self._name_cards(reading)
         self._show()
 
-    def _name_cards(self, reading: Reading) -> None:
+    def _name_cards(self, reading: Snapshot) -> None:
         chosen = max(0, self.choice.currentIndex())
         self.choice.blockSignals(True)
         self.choice.clear()
@@ -162,7 +162,7 @@ class GaugeHistory(QWidget):
             for column, text in enumerate((shown, str(user.pid), gigabytes(user.memory))):
                 self.users.setItem(row, column, QTableWidgetItem(text))
 
-    def _system_limits(self, reading: Reading) -> str:
+    def _system_limits(self, reading: Snapshot) -> str:
         system = reading.system
         lines = [tr_sentence(reading.note)] if reading.note else []
         if reading.problem is not None:

@@ -18,13 +18,13 @@ from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL
 from studio.ui.gpu_monitor import gauge_text as words
 from studio.ui.gpu_monitor.memory_bar import MemoryBar
-from studio.ui.gpu_monitor.painted_text import GaugeText
+from studio.ui.gpu_monitor.painted_text import PaintedText
 
 WIDEST_NAME = 280
 """Pixels that a name may take from its bar."""
 
 
-def align(lines: Sequence[GaugeLine]) -> None:
+def align(lines: Sequence[GpuLine]) -> None:
     """Let the bars of all lines begin and end in one place."""
     names = min(max(line.name.widest for line in lines), WIDEST_NAME)
     amounts = max(line.amount.widest for line in lines)
@@ -35,7 +35,7 @@ def align(lines: Sequence[GaugeLine]) -> None:
             line.amount.setFixedWidth(amounts)
 
 
-class GaugeLine(QWidget):
+class GpuLine(QWidget):
     """Shows one card or the computer's memory. `details` is its second line, for whoever lays the lines out.
 
     Trouble stands where the bar would be, or below it where the bar's numbers are good all the same.
@@ -46,12 +46,12 @@ class GaugeLine(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.name = GaugeText(fitted=True)
+        self.name = PaintedText(fitted=True)
         self.bar = MemoryBar()
-        self.amount = GaugeText(fitted=True, right=True)
-        self.trouble = GaugeText("bad")
+        self.amount = PaintedText(fitted=True, right=True)
+        self.trouble = PaintedText("bad")
         self.more: QPushButton = button(tr("Details"), "link", self._toggle_problem)
-        self.details = GaugeText("small")
+        self.details = PaintedText("small")
         self._numbers: Callable[[], str] = str
         self.aligned = (0, 0)
         self._problem: Problem | None = None

@@ -22,7 +22,7 @@ KEPT = 500
 _ONE_DIGIT = str.maketrans("123456789", "000000000")
 
 
-class GaugeText(QWidget):
+class PaintedText(QWidget):
     """`fitted` texts are as wide as what they hold, the others take what room there is. Those on the right side hold
     numbers: they grow and don't shrink again, so that what stands beside them doesn't jump.
 

@@ -20,20 +20,20 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 from shiboken6 import isValid
 
-from studio.hardware.history import Record
-from studio.hardware.snapshot import Reading
+from studio.hardware.history import History
+from studio.hardware.snapshot import Snapshot
 from studio.ui.controls.problem_card import ProblemCard
 from studio.ui.controls.text import clear_layout_widget, label
 from studio.ui.design import theme
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE
 from studio.ui.gpu_monitor import gauge_text as words
-from studio.ui.gpu_monitor.line import GaugeLine, align
-from studio.ui.gpu_monitor.painted_text import GaugeText
-from studio.ui.gpu_monitor.watcher import GaugeWatcher, Readable
+from studio.ui.gpu_monitor.line import GpuLine, align
+from studio.ui.gpu_monitor.painted_text import PaintedText
+from studio.ui.gpu_monitor.watcher import GaugeReader, Readable
 
 if TYPE_CHECKING:
-    from studio.ui.gpu_monitor.history import GaugeHistory
+    from studio.ui.gpu_monitor.history import GpuHistory
 
 BUSY_PACE, IDLE_PACE = 1_000, 5_000
 """Milliseconds between two readings: while a run is on or the history is open, and while the window is just there."""
@@ -51,7 +51,7 @@ def _real_gauge() -> Readable:
     return Gauge()
 
 
-class GaugeStrip(QWidget):
+class GpuMonitor(QWidget):
     """Reads and shows the cards; a press, Enter or Space opens ten minutes of history.
 
     Reads every second while a run is on, every five while it is only seen, and not at all when hidden with nothing
@@ -59,22 +59,22 @@ class GaugeStrip(QWidget):
     """
 
     reading_shown = Signal(object)
-    """A new `Reading` stands on the screen."""
+    """A new `Snapshot` stands on the screen."""
 
     def __init__(self, parent: QWidget | None = None, *, make_gauge: Callable[[], Readable] = _real_gauge) -> None:
         super().__init__(parent)
         self._make_gauge = make_gauge
-        self._watcher: GaugeWatcher | None = None
-        held: list[GaugeWatcher] = []  # not reached through self, which is gone when `destroyed` comes
+        self._watcher: GaugeReader | None = None
+        held: list[GaugeReader] = []  # not reached through self, which is gone when `destroyed` comes
         self._held = held
         self.destroyed.connect(lambda: [watcher.leave() for watcher in held if isValid(watcher)])
-        self._record = Record()
+        self._record = History()
         self._run_pid: int | None = None
-        self._reading: Reading | None = None
+        self._reading: Snapshot | None = None
         self._seen = False
-        self._history: GaugeHistory | None = None
+        self._history: GpuHistory | None = None
         self._pace: int | None = None
-        self.lines: list[GaugeLine] = []
+        self.lines: list[GpuLine] = []
         self._build()
         self.refresh()
         app = QCoreApplication.instance()
@@ -97,7 +97,7 @@ class GaugeStrip(QWidget):
         """Milliseconds between two readings now; None while it doesn't read."""
         return self._pace
 
-    def reading(self) -> Reading | None:
+    def reading(self) -> Snapshot | None:
         """What is shown; None before the first look."""
         return self._reading
 
@@ -112,9 +112,9 @@ class GaugeStrip(QWidget):
             self._history = None
         else:
             # pyqtgraph takes its time to import, and most windows never open this.
-            from studio.ui.gpu_monitor.history import GaugeHistory
+            from studio.ui.gpu_monitor.history import GpuHistory
 
-            self._history = GaugeHistory(self._record)
+            self._history = GpuHistory(self._record)
             self._column.insertWidget(0, self._history)
             if self._reading is not None:
                 self._history.show_reading(self._reading)
@@ -145,7 +145,7 @@ class GaugeStrip(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.details = GaugeText("small")
+        self.details = PaintedText("small")
         self.notes = label("", "small")
         self.promise = label("", "small", wrap=False)
         self.opener = QToolButton()
@@ -187,10 +187,10 @@ class GaugeStrip(QWidget):
                 self._watcher = None
             return
         if self._watcher is None:
-            self._watcher = GaugeWatcher(self._make_gauge)
+            self._watcher = GaugeReader(self._make_gauge)
             self._watcher.reading_taken.connect(self._on_reading_taken, Qt.ConnectionType.QueuedConnection)
             self._held[:] = [self._watcher]
-            self._watcher.start(GaugeWatcher.Priority.LowPriority)
+            self._watcher.start(GaugeReader.Priority.LowPriority)
         self._pace = BUSY_PACE if running or self.is_open() else IDLE_PACE
         self._watcher.keep_pace(self._pace)
 
@@ -205,10 +205,10 @@ class GaugeStrip(QWidget):
             self._watcher.ask(self._run_pid, everyone=self.is_open(), again=True)
 
     @Slot(object)
-    def _on_reading_taken(self, reading: Reading) -> None:
+    def _on_reading_taken(self, reading: Snapshot) -> None:
         self.show_reading(reading)
 
-    def show_reading(self, reading: Reading) -> None:
+    def show_reading(self, reading: Snapshot) -> None:
         """Take a reading into the history and put it on the screen."""
         self._reading = reading
         self._record.add(reading)
@@ -258,7 +258,7 @@ class GaugeStrip(QWidget):
             clear_layout_widget(line.details)
             clear_layout_widget(line)
         while len(self.lines) < count:
-            line = GaugeLine()
+            line = GpuLine()
             line.again_requested.connect(self._ask_again)
             if self.lines:  # each line stands nearer to its own details than to the card above
                 line.stand_off()

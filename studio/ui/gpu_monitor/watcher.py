@@ -13,13 +13,13 @@ from typing import Protocol
 from PySide6.QtCore import QThread, Signal
 from shiboken6 import isValid
 
-from studio.hardware.snapshot import Reading
+from studio.hardware.snapshot import Snapshot
 
 
 class Readable(Protocol):
     """What the watcher needs of a gauge."""
 
-    def read(self, run_pid: int | None = None, *, everyone: bool = False) -> Reading: ...
+    def read(self, run_pid: int | None = None, *, everyone: bool = False) -> Snapshot: ...
 
     def try_again(self) -> None: ...
 
@@ -33,7 +33,7 @@ class _Question:
     again: bool
 
 
-_running: set[GaugeWatcher] = set()  # a QThread whose last reference goes while it runs ends the program
+_running: set[GaugeReader] = set()  # a QThread whose last reference goes while it runs ends the program
 
 
 @atexit.register
@@ -44,14 +44,14 @@ def _leave_all() -> None:
             watcher.leave(wait=2_000)
 
 
-class GaugeWatcher(QThread):
+class GaugeReader(QThread):
     """Holds one gauge open. Reads as often as `keep_pace` says, without the window's thread having to ask.
 
     Each `ask` is answered by one `reading_taken` besides, and several while it reads by one more.
     """
 
     reading_taken = Signal(object)
-    """A `Reading`."""
+    """A `Snapshot`."""
 
     def __init__(self, make: Callable[[], Readable]) -> None:
         super().__init__()

@@ -11,25 +11,25 @@ from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QHeaderView, QLine
 
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
-from studio.runs.follow import standing
+from studio.runs.follow import job_status
 from studio.runs.summary import Summary, summarise
-from studio.ui.controls.confirmation import Answer, Question
+from studio.ui.controls.confirmation import Answer, Confirmation
 from studio.ui.controls.page import MissingView, PageFrame
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import size, tr
 from studio.ui.design.theme import GAP
 from studio.ui.runs.run_table import SORT_ROLE, RunTable
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
 
 
 class RunsPage(PageFrame):
     """Reads the runs beside the window each time it is shown."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: AppState) -> None:
         super().__init__(tr("Runs"), tr("Every run of this project. Open one to see it, check it or chat with it."))
         self.session = session
-        self.question: Question | None = None
+        self.question: Confirmation | None = None
         self.stack = QStackedWidget()
         self.body.addWidget(self.stack, 1)
         nothing = tr("Nothing has been taught in this project yet.")
@@ -122,7 +122,7 @@ class RunsPage(PageFrame):
         there = one is not None
         for made in (self.open_button, self.folder_button, self.copy_button, self.delete_button):
             made.setEnabled(there)
-        if one is not None and one.standing in ("running", "silent"):
+        if one is not None and one.job_status in ("running", "silent"):
             self.delete_button.setEnabled(False)
         self.copy_button.setEnabled(one is not None and one.recipe is not None)
         has_runs = bool(self.model.summaries)
@@ -158,7 +158,7 @@ class RunsPage(PageFrame):
         freed = size(one.size)
         text = tr("{name} and everything it learned will be gone. This frees {size}.", name=one.name, size=freed)
         answer = Answer(tr("Delete"), lambda: self._delete(one.run))
-        self.question = Question(self.window(), tr("Delete this run?"), text, (answer,), tr("Cancel"))
+        self.question = Confirmation(self.window(), tr("Delete this run?"), text, (answer,), tr("Cancel"))
 
     def _delete(self, run: RunFolder) -> None:
         if run == self.session.run:
@@ -170,7 +170,7 @@ def delete_run(run: RunFolder) -> None:
     """Remove a run's folder. It is renamed first, so that a half-removed run never shows. Raises ProblemError."""
     from studio.core.problems import problem
 
-    if standing(run) in ("running", "silent"):
+    if job_status(run) in ("running", "silent"):
         raise problem(
             "run.delete_running",
             N_("This run is still going on."),

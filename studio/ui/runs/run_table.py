@@ -8,7 +8,7 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
 
-from studio.core.events import Died, Failed, Finished, Stopped
+from studio.core.events import Crashed, Failed, Finished, Stopped
 from studio.core.recipe.model_choice import Source
 from studio.core.recipe.recipe import Recipe
 from studio.runs.summary import Summary
@@ -31,8 +31,8 @@ def model_words(recipe: Recipe | None) -> str:
 
 def outcome_words(summary: Summary) -> str:
     """How the run ended or stands."""
-    if summary.standing in ("running", "silent"):
-        return tr("Going on") if summary.standing == "running" else tr("Not responding")
+    if summary.job_status in ("running", "silent"):
+        return tr("Going on") if summary.job_status == "running" else tr("Not responding")
     match summary.state.ending:
         case Finished():
             return tr("Finished")
@@ -40,10 +40,10 @@ def outcome_words(summary: Summary) -> str:
             return tr("Stopped, kept")
         case Failed():
             return tr("Failed")
-        case Died(problem=problem):
+        case Crashed(problem=problem):
             return tr("Interrupted") if problem.code == "died.interrupted" else tr("Ended unexpectedly")
         case _:
-            return tr("Interrupted") if summary.standing == "interrupted" else tr("Not started")
+            return tr("Interrupted") if summary.job_status == "interrupted" else tr("Not started")
 
 
 class RunTable(QAbstractTableModel):

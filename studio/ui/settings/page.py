@@ -18,7 +18,7 @@ from studio.ui.design import language
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_WIDE
 from studio.ui.state import preferences
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "trl", "datasets", "huggingface-hub", "tokenizers")
 """Named in a report of a mistake; read from what is installed, without importing any."""
@@ -30,7 +30,7 @@ class SettingsPage(PageFrame):
     appearance_changed = Signal()
     """Language or theme was changed: the window builds itself anew."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: AppState) -> None:
         super().__init__(tr("Settings"), tr("Changes take effect at once."), scroll=True)
         self._session = session
         self.body.addWidget(self._appearance())

@@ -18,19 +18,19 @@ from studio.runs.project import Project, create_project, projects
 from studio.ui.design.language import tr
 from studio.ui.state import preferences, start_problems
 from studio.ui.state.background import run_in_background
-from studio.ui.state.job_state import FollowedJob
-from studio.ui.state.memory_fit import Fitting
-from studio.ui.state.recipe_editor import Draft
+from studio.ui.state.job_state import JobState
+from studio.ui.state.memory_fit import MemoryFit
+from studio.ui.state.recipe_editor import RecipeEditor
 
 if TYPE_CHECKING:
-    from studio.hardware.gauge import Reading
+    from studio.hardware.gauge import Snapshot
 
 
 MOST_LOOKED_AT = 50
 """Of a project's runs, newest first, so many are asked whether they still go on when it is opened."""
 
 
-class Session(Draft):
+class AppState(RecipeEditor):
     """Read the attributes, call the methods, listen to the signals."""
 
     run_changed = Signal()
@@ -47,12 +47,12 @@ class Session(Draft):
         super().__init__(project or _last_project(), parent)
         self.starting = False
         self.run: RunFolder | None = None
-        self.training = FollowedJob(self)
+        self.training = JobState(self)
         self.training.updated.connect(self.run_updated)
         self.training.failed.connect(self.problem_raised)
-        self._jobs: dict[str, FollowedJob] = {}
-        self.reading: Reading | None = None
-        self.fitting = Fitting(self)
+        self._jobs: dict[str, JobState] = {}
+        self.reading: Snapshot | None = None
+        self.fitting = MemoryFit(self)
         if not wait:
             self.begin()
 
@@ -106,11 +106,11 @@ class Session(Draft):
         def prepare() -> RunFolder:
             from studio.dataset.store import StoredExamples
             from studio.runs.create import create_run
-            from studio.runs.follow import standing
+            from studio.runs.follow import job_status
 
             assert isinstance(made, StoredExamples)
 
-            if any(standing(run) in ("running", "silent") for run in project.runs()):
+            if any(job_status(run) in ("running", "silent") for run in project.runs()):
                 raise ProblemError(start_problems.already_going())
             return create_run(project, recipe, table, made, facts)
 
@@ -170,13 +170,13 @@ class Session(Draft):
         self._forget_run()
         self.run_changed.emit()
 
-    def job(self, kind: str) -> FollowedJob:
+    def job(self, kind: str) -> JobState:
         """Another job of the run on show (check, chat, merge), kept here so that it survives the page that shows it.
 
         It is the same object for as long as the same run is on show; the newest check is attached to by itself.
         """
         if kind not in self._jobs:
-            job = FollowedJob(self)
+            job = JobState(self)
             job.updated.connect(lambda: self.job_updated.emit(kind))
             self._jobs[kind] = job
         return self._jobs[kind]
@@ -192,7 +192,7 @@ class Session(Draft):
     # The machine
 
     @Slot(object)
-    def take_reading(self, reading: Reading) -> None:
+    def take_reading(self, reading: Snapshot) -> None:
         """What the gauge found. `recipe_changed` follows where automatic values depend on it."""
         self.reading = reading
         cuda = any(card.problem is None for card in reading.cards)

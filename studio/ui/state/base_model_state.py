@@ -11,13 +11,13 @@ from studio.core.jobs import FetchModel, FetchStarter
 from studio.core.problems import Problem
 from studio.core.recipe.model_choice import ModelChoice, Source
 from studio.ui.state.background import run_in_background
-from studio.ui.state.job_state import FollowedJob
+from studio.ui.state.job_state import JobState
 
 if TYPE_CHECKING:
     from studio.models.base_model import ModelFacts
 
 
-class BaseModel(QObject):
+class BaseModelState(QObject):
     """Looks the chosen model up beside the window. `changed` follows every look and every step of a download."""
 
     changed = Signal()
@@ -30,7 +30,7 @@ class BaseModel(QObject):
         self.facts: ModelFacts | None = None
         self.problem: Problem | None = None
         self.looking = False
-        self.fetch = FollowedJob(self)
+        self.fetch = JobState(self)
         self.fetch.updated.connect(self.fetch_updated)
         self.fetch.ended.connect(self._on_fetch_ended)
         self.fetch.failed.connect(self._on_fetch_ended)

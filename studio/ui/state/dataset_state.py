@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from studio.dataset.quality.report import Report
     from studio.dataset.table import Table
     from studio.tokenization.lengths import Lengths
-    from studio.worker.client import Desk
+    from studio.worker.client import WorkerClient
     from studio.worker.protocol import ExampleRead, Reader
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class _Heard:
     what: Said
 
 
-class DataWork(QObject):
+class DatasetState(QObject):
     """Read the attributes; `changed` says that one of them is another now, `roles_found` that columns got their parts.
 
     Only the newest round of reading counts: what an older one still brings is dropped.
@@ -78,7 +78,7 @@ class DataWork(QObject):
         self._number = 0
         self._cancelled = threading.Event()
         self._lock = threading.Lock()
-        self._desks: dict[str, Desk] = {}
+        self._desks: dict[str, WorkerClient] = {}
         self._measured: tuple[Path, Path, str] | None = None
         self._reading_one = False
         self._next_one: Callable[[], None] | None = None
@@ -276,13 +276,13 @@ class DataWork(QObject):
 
         run_in_background(self, lambda: _unless_cancelled(work), arrived, failed)
 
-    def _desk(self, which: str) -> Desk:
+    def _desk(self, which: str) -> WorkerClient:
         """`long` for reading and examining, `quick` for single examples. Called from threads."""
-        from studio.worker.client import Desk
+        from studio.worker.client import WorkerClient
 
         with self._lock:
             if which not in self._desks:
-                self._desks[which] = Desk()
+                self._desks[which] = WorkerClient()
             return self._desks[which]
 
     @Slot()

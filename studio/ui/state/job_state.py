@@ -23,7 +23,7 @@ FOLDING_TIME = 0.006
 """Seconds of folding before the window gets its turn again."""
 
 
-class FollowedJob(QObject):
+class JobState(QObject):
     """Start or attach to a job with `start` or `attach`; read `state`; `leave` to stop following it."""
 
     updated = Signal()

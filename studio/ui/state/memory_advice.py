@@ -9,10 +9,10 @@ from studio.core.recipe.model_choice import Source
 
 if TYPE_CHECKING:
     from studio.memory.fit import Fit
-    from studio.memory.reduction import Case, Change, Plan
+    from studio.memory.reduction import Plan, RecipeChange, Scenario
 
 
-def case_on_show(case: Case, answer: Fit) -> Case:
+def case_on_show(case: Scenario, answer: Fit) -> Scenario:
     """The case to ask for remedies: one that needs as much as the answer says, wherever that is from."""
     calculated = case.estimate
     context = calculated.of("context")
@@ -23,24 +23,24 @@ def case_on_show(case: Case, answer: Fit) -> Case:
     return replace(case, past=case.past.model_copy(update={"factor": factor}))
 
 
-def plan(case: Case) -> Plan:
+def plan(case: Scenario) -> Plan:
     """What would make room, the gentlest first; takes about ten milliseconds."""
-    from studio.memory.reduction import remedies
+    from studio.memory.reduction import reductions
     from studio.models.catalogue import catalogue
 
-    return remedies(case, () if case.recipe.model.source is Source.folder else catalogue())
+    return reductions(case, () if case.recipe.model.source is Source.folder else catalogue())
 
 
-def after(case: Case, changes: tuple[Change, ...]) -> Fit:
+def after(case: Scenario, changes: tuple[RecipeChange, ...]) -> Fit:
     """The answer that these changes together would give."""
     for change in changes:
         case = case.with_changes(change.changes, change.model.shape if change.model is not None else None)
     return case.fit
 
 
-def on_card(case: Case, total: int) -> Fit:
+def on_card(case: Scenario, total: int) -> Fit:
     """How it would fit a card with `total` bytes on which nothing else runs."""
-    from studio.memory.available import usable_of
+    from studio.memory.available import available_of
     from studio.memory.calibration import Past
 
-    return replace(case, facts=replace(case.facts, cuda=True), usable=usable_of(total), past=Past()).fit
+    return replace(case, facts=replace(case.facts, cuda=True), usable=available_of(total), past=Past()).fit

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from studio.core.events import Traced, TrialDone
+from studio.core.events import MemoryProbed, Traced
 from studio.core.problems import Problem
 from studio.core.recipe.recipe import Recipe
 
@@ -37,7 +37,7 @@ class ProvenAnswer:
     """What a trial measured, or that memory ran out in it. The time it tells holds for the same recipe and examples.
     `at` is on the monotonic clock."""
 
-    done: TrialDone | None
+    done: MemoryProbed | None
     ran_out: Problem | None
     recipe: Recipe
     examples: int | None

@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from studio.core.problems import Problem
-from studio.core.recipe.defaults import resolved
+from studio.core.recipe.defaults import resolve_defaults
 from studio.core.recipe.model_choice import Source
 from studio.core.recipe.recipe import value_of
 from studio.ui.state.memory_advice import case_on_show
 from studio.ui.state.memory_answers import Asked, ProvenAnswer, TracedAnswer
-from studio.ui.state.memory_scenario import STARTER, DraftCase, Drafted
-from studio.ui.state.memory_trace import FitTrace
-from studio.ui.state.memory_trial import FitTrial, keep_measured
+from studio.ui.state.memory_scenario import STARTER, RecipeScenario, ScenarioSource
+from studio.ui.state.memory_trace import MemoryTrace
+from studio.ui.state.memory_trial import MemoryTrial, keep_measured
 
 if TYPE_CHECKING:
-    from studio.memory.available import Usable
+    from studio.memory.available import AvailableMemory
     from studio.memory.estimate import Estimate
     from studio.memory.fit import Fit
     from studio.memory.fit import Source as Answered
     from studio.memory.model_by_card import Row
-    from studio.memory.reduction import Case, Change
-    from studio.ui.state.app_state import Session
+    from studio.memory.reduction import RecipeChange, Scenario
+    from studio.ui.state.app_state import AppState
 
 PATIENCE = 700
 """Milliseconds without a change after which the draft is traced."""
@@ -44,21 +44,21 @@ KEPT = 64
 """Traced and proven answers that are remembered, so that going back to a setting needs no new ones."""
 
 
-class Fitting(QObject):
+class MemoryFit(QObject):
     """Read the attributes after `changed`. Nothing is calculated or traced before somebody watches."""
 
     changed = Signal()
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: AppState) -> None:
         super().__init__(session)
         self._session = session
-        self._draft = DraftCase(session)
+        self._draft = ScenarioSource(session)
         self.answer: Fit | None = None
         """None while something that it takes isn't known yet; `problem` says where it can't be known."""
         self.estimate: Estimate | None = None
         """The parts behind the answer."""
         self.problem: Problem | None = None
-        self.drafted: Drafted | None = None
+        self.drafted: RecipeScenario | None = None
         self.asked: Asked | None = None
         self.answered_at: float | None = None
         """On the monotonic clock, of a traced or proven answer."""
@@ -69,12 +69,12 @@ class Fitting(QObject):
         self._undo: list[Mapping[str, object]] = []
         self._warned: Asked | None = None
         self._table: tuple[Row, ...] = ()
-        self._trace = FitTrace(self)
+        self._trace = MemoryTrace(self)
         self._trace.answered.connect(self._on_traced)
-        self.trial = FitTrial(self)
+        self.trial = MemoryTrial(self)
         self.trial.answered.connect(self._on_tried)
         self.trial.changed.connect(self._on_trial_changed)
-        self._before_trial: Usable | None = None
+        self._before_trial: AvailableMemory | None = None
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
         self._pause.setInterval(PATIENCE)
@@ -137,7 +137,7 @@ class Fitting(QObject):
         drafted = self._draft.now(self._undisturbed())
         self.answer = self.estimate = self.problem = self.answered_at = None
         self.drafted = self.asked = None
-        if not isinstance(drafted, Drafted):
+        if not isinstance(drafted, RecipeScenario):
             self.problem = drafted
             return
         from studio.memory.estimate import with_parts
@@ -153,7 +153,7 @@ class Fitting(QObject):
             self.answered_at = proven.at
             done = proven.done
             self.estimate = measured_estimate(calculated, work, done) if done is not None else calculated
-            settled = resolved(drafted.recipe, drafted.facts)
+            settled = resolve_defaults(drafted.recipe, drafted.facts)
             same = proven.recipe == settled and proven.examples == drafted.facts.examples
             seconds = done.run_seconds if done is not None and same else None
             self.answer = self._judged(drafted, "proven", seconds)
@@ -171,7 +171,7 @@ class Fitting(QObject):
         else:
             self.problem = (traced.problem if traced is not None else None) or drafted.problem
 
-    def _judged(self, drafted: Drafted, source: Answered, seconds: float | None = None) -> Fit | None:
+    def _judged(self, drafted: RecipeScenario, source: Answered, seconds: float | None = None) -> Fit | None:
         from studio.memory.calibration import Past
         from studio.memory.fit import disk_needed, fit
 
@@ -191,7 +191,7 @@ class Fitting(QObject):
             seconds=seconds,
         )
 
-    def _undisturbed(self) -> Usable | None:
+    def _undisturbed(self) -> AvailableMemory | None:
         """What could be used before a trial took some of it, until the gauge has looked again after its end."""
         reading = self._session.reading
         if self.trial.asked is None and (reading is None or reading.at > self.trial.ended_at + SETTLING):
@@ -199,13 +199,13 @@ class Fitting(QObject):
         return self._before_trial
 
     @property
-    def case(self) -> Case | None:
+    def case(self) -> Scenario | None:
         """What remedies are asked about; None where nothing can be calculated."""
         return self.drafted.case if self.drafted is not None else None
 
     # What could be changed
 
-    def advice(self) -> Case | None:
+    def advice(self) -> Scenario | None:
         """The case to ask for remedies; None where there is nothing to go by."""
         if self.case is None or self.answer is None or self.answer.needed is None:
             return None
@@ -226,7 +226,7 @@ class Fitting(QObject):
         source = Source.starter if starter else Source.hub
         self._set({"model.source": source.value, "model.name": "" if starter else name, "model.revision": ""})
 
-    def apply(self, changes: tuple[Change, ...]) -> None:
+    def apply(self, changes: tuple[RecipeChange, ...]) -> None:
         """Change the draft; `undo` takes it back. Raises ProblemError, and then nothing is changed."""
         self._set({key: value for change in changes for key, value in change.changes.items()})
 

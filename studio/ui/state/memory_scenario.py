@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studio.core.problems import Problem, ProblemError
-from studio.core.recipe.defaults import Facts
+from studio.core.recipe.defaults import DefaultsContext
 from studio.core.recipe.model_choice import Source
 from studio.core.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
-    from studio.memory.available import Usable
+    from studio.memory.available import AvailableMemory
     from studio.memory.calibration import Measured
-    from studio.memory.reduction import Case
+    from studio.memory.reduction import Scenario
     from studio.models.shape import ModelShape
     from studio.tokenization.lengths import Lengths
-    from studio.ui.state.app_state import Session
+    from studio.ui.state.app_state import AppState
 
 STARTER = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The starter model's name in the catalogue."""
@@ -36,36 +36,36 @@ TRACEABLE = frozenset({"fit.unknown_architecture", "fit.not_text_alone", "fit.un
 
 
 @dataclass(frozen=True)
-class Drafted:
+class RecipeScenario:
     """What is asked. `folder` is None for a model of the catalogue that isn't here, called `model`. There is no `case`
     where nothing can be calculated: then `problem` says why, and the model may still be traced or tried."""
 
     model: str
     folder: Path | None
     recipe: Recipe
-    facts: Facts
-    usable: Usable
+    facts: DefaultsContext
+    usable: AvailableMemory
     longest: int | None
-    case: Case | None = None
+    case: Scenario | None = None
     problem: Problem | None = None
 
 
-class DraftCase:
+class ScenarioSource:
     """Made anew at every change; what costs time to find out is kept."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: AppState) -> None:
         self._session = session
         self._shapes: dict[Path, tuple[int, ModelShape | Problem]] = {}
         self._history: tuple[tuple[int, int], tuple[Measured, ...]] = ((-1, -1), ())
         self._disk: tuple[float, Path | None, int | None] = (-math.inf, None, None)
         self._counted: tuple[Lengths | None, int, int] = (None, 0, 0)
 
-    def now(self, usable: Usable | None = None) -> Drafted | Problem | None:
+    def now(self, usable: AvailableMemory | None = None) -> RecipeScenario | Problem | None:
         """The draft as it is now, with `usable` in place of what the gauge says; why nothing can be told of it; or
         None while the model or the machine is still being looked at."""
-        from studio.memory.available import usable_now
+        from studio.memory.available import available_now
         from studio.memory.calibration import past
-        from studio.memory.reduction import Case
+        from studio.memory.reduction import Scenario
 
         session = self._session
         model = self._model()
@@ -76,17 +76,17 @@ class DraftCase:
         name, folder, shape = model
         if isinstance(shape, Problem) and shape.code not in TRACEABLE:
             return shape
-        usable = usable or usable_now(session.reading, windows=sys.platform == "win32")
+        usable = usable or available_now(session.reading, windows=sys.platform == "win32")
         known, recipe, longest = session.facts(), session.recipe, self._longest()
         parameters = known.parameters if isinstance(shape, Problem) else shape.parameters
-        facts = Facts(known.examples, parameters, usable.device == "cuda", known.windows)
+        facts = DefaultsContext(known.examples, parameters, usable.device == "cuda", known.windows)
         if isinstance(shape, Problem):
-            return Drafted(name, folder, recipe, facts, usable, longest, problem=shape)
+            return RecipeScenario(name, folder, recipe, facts, usable, longest, problem=shape)
         earlier = past(self._measured(usable, shape), usable.card, recipe.method.kind, shape.family)
-        case = Case(shape, recipe, facts, usable, longest, self._cut_at(), earlier)
-        return Drafted(name, folder, recipe, facts, usable, longest, case)
+        case = Scenario(shape, recipe, facts, usable, longest, self._cut_at(), earlier)
+        return RecipeScenario(name, folder, recipe, facts, usable, longest, case)
 
-    def seconds(self, case: Case) -> float | None:
+    def seconds(self, case: Scenario) -> float | None:
         """Of the whole run, from the pace of earlier runs with the same model here; None where there were none."""
         from studio.memory.calibration import seconds_per_token
 
@@ -157,7 +157,7 @@ class DraftCase:
         scale = max(1.0, len(made.examples) / len(lengths))  # a sample stands for all
         return lambda limit: round(scale * lengths.cut_at(limit))
 
-    def _measured(self, usable: Usable, shape: ModelShape) -> tuple[Measured, ...]:
+    def _measured(self, usable: AvailableMemory, shape: ModelShape) -> tuple[Measured, ...]:
         """What earlier runs needed. On a processor the program itself counts too, the same for a small model and a
         large one, so only runs of the same model are alike there."""
         from studio.memory.calibration import history_file, recall

@@ -11,11 +11,11 @@ from PySide6.QtCore import QObject, Signal, Slot
 from studio.core.events import Failed
 from studio.core.jobs import Trace, TracedWork
 from studio.ui.state.memory_answers import Asked, TracedAnswer
-from studio.ui.state.memory_scenario import Drafted
-from studio.ui.state.temporary_job import Errand
+from studio.ui.state.memory_scenario import RecipeScenario
+from studio.ui.state.temporary_job import TemporaryJob
 
 
-class FitTrace(QObject):
+class MemoryTrace(QObject):
     """One trace at a time. `answered` carries what was asked and its `TracedAnswer`, and isn't emitted after `drop`."""
 
     answered = Signal(object, object)
@@ -24,9 +24,9 @@ class FitTrace(QObject):
         super().__init__(parent)
         self.asked: Asked | None = None
         """What is being traced, None for nothing."""
-        self._errand: Errand | None = None
+        self._errand: TemporaryJob | None = None
 
-    def start(self, asked: Asked, drafted: Drafted) -> None:
+    def start(self, asked: Asked, drafted: RecipeScenario) -> None:
         """Start the process."""
         from studio.runs.fetch import job_folder
 
@@ -38,7 +38,7 @@ class FitTrace(QObject):
             self.answered.emit(asked, TracedAnswer(None, None, time.monotonic()))
             return
         self.asked = asked
-        self._errand = Errand(folder, job, folder.path, self)
+        self._errand = TemporaryJob(folder, job, folder.path, self)
         self._errand.ended.connect(self._on_ended)
 
     def drop(self) -> None:

@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from studio.core.events import Died, Failed
-from studio.core.jobs import Trial
+from studio.core.events import Crashed, Failed
+from studio.core.jobs import MemoryProbe
 from studio.core.problems import Problem
-from studio.core.recipe.defaults import resolved
+from studio.core.recipe.defaults import resolve_defaults
 from studio.core.run_folder import JobFolder, RunFolder
 from studio.core.run_state import RunState
 from studio.ui.state.background import run_in_background
 from studio.ui.state.memory_answers import Asked, ProvenAnswer
-from studio.ui.state.memory_scenario import Drafted
-from studio.ui.state.temporary_job import Errand
+from studio.ui.state.memory_scenario import RecipeScenario
+from studio.ui.state.temporary_job import TemporaryJob
 
 if TYPE_CHECKING:
-    from studio.ui.state.app_state import Session
+    from studio.ui.state.app_state import AppState
 
 RAN_OUT = "memory.trial_failed"
 """The code of the problem with which a trial ends that needs more memory than there is."""
 
 
-class FitTrial(QObject):
+class MemoryTrial(QObject):
     """One trial at a time. `answered` carries what was asked and its `ProvenAnswer`."""
 
     answered = Signal(object, object)
@@ -43,17 +43,17 @@ class FitTrial(QObject):
         """Why the last one brought no answer."""
         self.ended_at = -math.inf
         """On the monotonic clock."""
-        self._errand: Errand | None = None
+        self._errand: TemporaryJob | None = None
         self._run: RunFolder | None = None
         self._journal: JobFolder | None = None
-        self._drafted: Drafted | None = None
+        self._drafted: RecipeScenario | None = None
 
     @property
     def state(self) -> RunState | None:
         """Of its process, once there is one."""
         return self._errand.state if self._errand is not None else None
 
-    def start(self, session: Session, asked: Asked, drafted: Drafted) -> None:
+    def start(self, session: AppState, asked: Asked, drafted: RecipeScenario) -> None:
         """Freeze what the session has now and start the process."""
         from studio.runs.fetch import job_folder
         from studio.runs.project import Project
@@ -76,7 +76,7 @@ class FitTrial(QObject):
                 _throw_away(self, litter)
                 return
             self._run, self._journal = run, run.job("trial")
-            self._errand = Errand(self._journal, Trial(run=run.path), litter, self)
+            self._errand = TemporaryJob(self._journal, MemoryProbe(run=run.path), litter, self)
             self._errand.updated.connect(self.changed)
             self._errand.ended.connect(self._on_ended)
             self.changed.emit()
@@ -116,10 +116,10 @@ class FitTrial(QObject):
             return
         self._forget()
         ending, done = errand.state.ending, errand.state.trial
-        problem = ending.problem if isinstance(ending, Failed | Died) else errand.problem
+        problem = ending.problem if isinstance(ending, Failed | Crashed) else errand.problem
         ran_out = problem if problem is not None and problem.code == RAN_OUT else None
         if done is not None or ran_out is not None:
-            recipe = resolved(drafted.recipe, drafted.facts)
+            recipe = resolve_defaults(drafted.recipe, drafted.facts)
             found = ProvenAnswer(done, ran_out, recipe, drafted.facts.examples, time.monotonic())
             keep_measured(self, run, errand.clean_up, self._journal)
             self.answered.emit(asked, found)

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from studio.core.problems import Problem
-from studio.core.recipe.data_choice import DataChoice, Repair, Roles
-from studio.core.recipe.defaults import Facts
+from studio.core.recipe.data_choice import ColumnMapping, DataChoice, Fix
+from studio.core.recipe.defaults import DefaultsContext
 from studio.core.recipe.model_choice import Source
 from studio.core.recipe.presets import Preset, presets
 from studio.core.recipe.recipe import Recipe, value_of, with_values
 from studio.runs.project import Project
 from studio.ui.state import start_problems
-from studio.ui.state.base_model_state import BaseModel
-from studio.ui.state.dataset_state import MADE_AS, READ_AS, DataWork
+from studio.ui.state.base_model_state import BaseModelState
+from studio.ui.state.dataset_state import MADE_AS, READ_AS, DatasetState
 
 if TYPE_CHECKING:
     from studio.core.translatable import Sentence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from studio.worker.protocol import ExampleRead, Reader
 
 
-class Draft(QObject):
+class RecipeEditor(QObject):
     """Read the attributes, call the methods, listen to the signals. Every change is written down soon after."""
 
     recipe_changed = Signal()
@@ -47,12 +47,12 @@ class Draft(QObject):
         self.recipe: Recipe = project.load_recipe()
         self.cuda: bool | None = None
         self.presets: tuple[Preset, ...] = presets()
-        self.data = DataWork(self)
+        self.data = DatasetState(self)
         self.data.changed.connect(self._on_data_moved)
         self.data.roles_found.connect(self._on_roles_found)
-        self._undone: list[Repair] = []
+        self._undone: list[Fix] = []
         self._known: tuple[object, ...] = (None,) * 5
-        self.model = BaseModel(self)
+        self.model = BaseModelState(self)
         self.model.changed.connect(self._on_model_changed)
         self.model.fetch_updated.connect(self.model_changed)
         self._unsaved = False
@@ -135,7 +135,7 @@ class Draft(QObject):
         self.data.open(self.recipe)
 
     @Slot(object)
-    def _on_roles_found(self, roles: Roles) -> None:
+    def _on_roles_found(self, roles: ColumnMapping) -> None:
         if roles != self.recipe.data.roles:
             data = self.recipe.data.model_copy(update={"roles": roles})
             self.recipe = self.recipe.model_copy(update={"data": data})
@@ -166,7 +166,7 @@ class Draft(QObject):
     def repair(self, do: str, rows: tuple[int, ...] = ()) -> None:
         """Record one more repair; the examples are made again."""
         self._undone.clear()
-        self.set_value("data.repairs", [*self._repairs(), Repair(do=do, rows=rows).model_dump()])
+        self.set_value("data.repairs", [*self._repairs(), Fix(do=do, rows=rows).model_dump()])
 
     def undo_repair(self) -> None:
         """Take the last repair back."""
@@ -277,9 +277,9 @@ class Draft(QObject):
         """What each recorded repair did."""
         return self.data.steps
 
-    def facts(self) -> Facts:
+    def facts(self) -> DefaultsContext:
         """What automatic values depend on, as far as it is known now."""
-        return Facts(
+        return DefaultsContext(
             examples=len(self.examples.examples) if self.examples is not None else None,
             parameters=self.model.facts.parameters if self.model.facts is not None else None,
             cuda=bool(self.cuda),

@@ -16,13 +16,13 @@ from studio.core.problems import Problem
 from studio.core.run_folder import JobFolder
 from studio.core.run_state import RunState
 from studio.ui.state.background import run_in_background
-from studio.ui.state.job_state import FollowedJob
+from studio.ui.state.job_state import JobState
 
 OLD = 24 * 3600.0
 """Seconds after which a folder of such a job is nobody's any more: they take seconds, or a minute."""
 
 
-class Errand(QObject):
+class TemporaryJob(QObject):
     """One job from its start to its end. `ended` comes when it ended by itself; after `drop` nothing comes."""
 
     updated = Signal()
@@ -34,7 +34,7 @@ class Errand(QObject):
         self.litter = litter
         self._dropped = False
         self._folder = folder
-        self._job = FollowedJob(self)
+        self._job = JobState(self)
         self._job.updated.connect(self._on_updated)
         self._job.ended.connect(self._on_ended)
         self._job.failed.connect(self._on_ended)

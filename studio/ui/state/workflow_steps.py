@@ -7,7 +7,7 @@ from typing import Literal
 
 from studio.core.events import Finished, Stopped
 from studio.ui.design.language import duration, examples, tr
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 
 Step = Literal["data", "teach", "check", "chat", "export"]
 STEPS: tuple[Step, ...] = ("data", "teach", "check", "chat", "export")
@@ -16,7 +16,7 @@ Mark = Literal["todo", "ready", "running", "done", "attention"]
 
 
 @dataclass(frozen=True)
-class StepStanding:
+class StepStatus:
     """`share` is how much of a running step is done, 0 to 1."""
 
     step: Step
@@ -55,83 +55,83 @@ def mark_words(mark: Mark) -> str:
             return tr("needs you")
 
 
-def journey(session: Session) -> tuple[StepStanding, ...]:
+def workflow_steps(session: AppState) -> tuple[StepStatus, ...]:
     """How all steps stand now."""
     return (_data(session), _teach(session), _check(session), _chat(session), _export(session))
 
 
-def learned(session: Session) -> bool:
+def learned(session: AppState) -> bool:
     """Whether the run on show has something to check, chat with and export."""
     return bool(session.state.checkpoints)
 
 
-def _data(session: Session) -> StepStanding:
+def _data(session: AppState) -> StepStatus:
     title = step_title("data")
     if session.reading_data:
-        return StepStanding("data", title, "running", tr("Reading"))
+        return StepStatus("data", title, "running", tr("Reading"))
     if session.data_problem is not None:
-        return StepStanding("data", title, "attention", tr("Look at the file"))
+        return StepStatus("data", title, "attention", tr("Look at the file"))
     if session.examples is None:
-        return StepStanding("data", title, "ready", tr("Start here"))
-    return StepStanding("data", title, "done", examples(len(session.examples.examples)))
+        return StepStatus("data", title, "ready", tr("Start here"))
+    return StepStatus("data", title, "done", examples(len(session.examples.examples)))
 
 
-def _teach(session: Session) -> StepStanding:
+def _teach(session: AppState) -> StepStatus:
     title, state = step_title("teach"), session.state
     if session.starting:
-        return StepStanding("teach", title, "running", tr("Getting ready"), 0.0)
+        return StepStatus("teach", title, "running", tr("Getting ready"), 0.0)
     if session.training.is_running():
         left = state.seconds_left
         words = tr("{time} left", time=duration(left)) if left is not None else tr("Getting ready")
-        return StepStanding("teach", title, "running", words, state.share_done)
+        return StepStatus("teach", title, "running", words, state.share_done)
     match state.ending:
         case Finished():
-            return StepStanding("teach", title, "done", tr("Finished"))
+            return StepStatus("teach", title, "done", tr("Finished"))
         case Stopped():
             if not learned(session):
-                return StepStanding("teach", title, "ready", tr("Stopped, nothing kept"))
-            return StepStanding("teach", title, "done", tr("Stopped, kept"))
+                return StepStatus("teach", title, "ready", tr("Stopped, nothing kept"))
+            return StepStatus("teach", title, "done", tr("Stopped, kept"))
         case None:
             pass
         case _:
             words = tr("Interrupted") if state.ending.problem.code == "died.interrupted" else tr("Didn't finish")
-            return StepStanding("teach", title, "attention", words)
+            return StepStatus("teach", title, "attention", words)
     if session.model.is_fetching():
-        return StepStanding("teach", title, "running", tr("Fetching the model"))
+        return StepStatus("teach", title, "running", tr("Fetching the model"))
     if session.examples is None:
-        return StepStanding("teach", title, "todo", tr("After the data"))
+        return StepStatus("teach", title, "todo", tr("After the data"))
     if session.model.folder is None and not session.model.looking:
-        return StepStanding("teach", title, "attention", tr("Choose a model"))
-    return StepStanding("teach", title, "ready", tr("Ready"))
+        return StepStatus("teach", title, "attention", tr("Choose a model"))
+    return StepStatus("teach", title, "ready", tr("Ready"))
 
 
-def _check(session: Session) -> StepStanding:
+def _check(session: AppState) -> StepStatus:
     title = step_title("check")
     check = session.job("check")
     if check.is_running():
         progress = check.state.progress
         share = progress.done / progress.total if progress is not None and progress.total else None
-        return StepStanding("check", title, "running", tr("Checking"), share)
+        return StepStatus("check", title, "running", tr("Checking"), share)
     if check.state.checked is not None:
-        return StepStanding("check", title, "done", tr("Checked"))
+        return StepStatus("check", title, "done", tr("Checked"))
     return _after_teaching("check", title, session)
 
 
-def _chat(session: Session) -> StepStanding:
+def _chat(session: AppState) -> StepStatus:
     title = step_title("chat")
     if not learned(session) and session.model.folder is not None:
-        return StepStanding("chat", title, "ready", tr("With the base model"))
+        return StepStatus("chat", title, "ready", tr("With the base model"))
     return _after_teaching("chat", title, session)
 
 
-def _export(session: Session) -> StepStanding:
+def _export(session: AppState) -> StepStatus:
     title = step_title("export")
     if session.run is not None and learned(session) and _has_exports(session):
-        return StepStanding("export", title, "done", tr("Exported"))
+        return StepStatus("export", title, "done", tr("Exported"))
     return _after_teaching("export", title, session)
 
 
-def _has_exports(session: Session) -> bool:
+def _has_exports(session: AppState) -> bool:
     assert session.run is not None
     try:
         return any(not p.name.startswith(".") for p in session.run.exports.iterdir())
@@ -139,7 +139,7 @@ def _has_exports(session: Session) -> bool:
         return False
 
 
-def _after_teaching(step: Step, title: str, session: Session) -> StepStanding:
+def _after_teaching(step: Step, title: str, session: AppState) -> StepStatus:
     if session.is_training() or not learned(session):
-        return StepStanding(step, title, "todo", tr("After teaching"))
-    return StepStanding(step, title, "ready", tr("Ready"))
+        return StepStatus(step, title, "todo", tr("After teaching"))
+    return StepStatus(step, title, "ready", tr("Ready"))

@@ -10,8 +10,8 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from studio.core.events import Answered
-from studio.ui.controls.status_icon import Mark
+from studio.core.events import Prediction
+from studio.ui.controls.status_icon import StatusIcon
 from studio.ui.controls.text import button, clear_layout_widget, label
 from studio.ui.design.language import examples as counted
 from studio.ui.design.language import tr
@@ -31,8 +31,8 @@ class Compared:
     index: int
     question: str
     wanted: str
-    before: Answered | None = None
-    after: Answered | None = None
+    before: Prediction | None = None
+    after: Prediction | None = None
 
     @property
     def badness(self) -> tuple[int, int]:
@@ -43,7 +43,7 @@ class Compared:
         return order[right_before, right_after], self.index
 
 
-def pair_up(answers: Iterable[Answered]) -> list[Compared]:
+def pair_up(answers: Iterable[Prediction]) -> list[Compared]:
     """The answers of both models by example, worst first."""
     found: dict[int, Compared] = {}
     for one in answers:
@@ -106,7 +106,7 @@ class AnswerComparison(QWidget):
         layout.addWidget(self.more, 0, Qt.AlignmentFlag.AlignHCenter)
         layout.addStretch(1)
 
-    def set_answers(self, answers: Iterable[Answered]) -> None:
+    def set_answers(self, answers: Iterable[Prediction]) -> None:
         """Show these; the filter stays as it is."""
         self._rows = pair_up(answers)
         self._rebuild()
@@ -174,7 +174,7 @@ class ComparisonCard(QFrame):
 
 
 class _Answer(QWidget):
-    def __init__(self, head: str, wanted: str, answered: Answered | None, plain: str | None = None) -> None:
+    def __init__(self, head: str, wanted: str, answered: Prediction | None, plain: str | None = None) -> None:
         super().__init__()
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         c = colours()
@@ -182,7 +182,7 @@ class _Answer(QWidget):
         row.setSpacing(GAP_SMALL + 2)
         verdict = ""
         if answered is not None:
-            row.addWidget(Mark("tick" if answered.exact else "cross", 14), 0, Qt.AlignmentFlag.AlignVCenter)
+            row.addWidget(StatusIcon("tick" if answered.exact else "cross", 14), 0, Qt.AlignmentFlag.AlignVCenter)
             verdict = tr("right") if answered.exact else tr("different")
         words = f"{head}: {verdict}" if verdict else head
         row.addWidget(label(words, "small", wrap=False), 1)

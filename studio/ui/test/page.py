@@ -6,8 +6,8 @@ from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QWidget
 
-from studio.core.events import Died, Failed, Stopped
-from studio.core.jobs import Check
+from studio.core.events import Crashed, Failed, Stopped
+from studio.core.jobs import Exam
 from studio.core.problems import Problem, Remedy
 from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState
@@ -16,23 +16,23 @@ from studio.ui.controls.page import Obstacle, PageFrame
 from studio.ui.controls.progress_card import ProgressCard
 from studio.ui.controls.text import clear_layout_widget, label
 from studio.ui.design.language import examples, tr
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
-from studio.ui.state.job_state import FollowedJob
+from studio.ui.state.job_state import JobState
 from studio.ui.test.answer_comparison import AnswerComparison, ComparisonCard, pair_up
 from studio.ui.test.verdict_banner import VerdictBanner
 
 
-class CheckPage(PageFrame):
+class TestPage(PageFrame):
     """Paints the newest check of the run on show; starts a new one."""
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    def __init__(self, session: AppState, parent: QWidget | None = None) -> None:
         super().__init__(tr("Check"), scroll=True, parent=parent)
         self._session = session
         self._run: RunFolder | None = None
         self._shown = RunState()
         self._painted: tuple[bool, int, bool] | None = None
-        self._bound: FollowedJob | None = None
+        self._bound: JobState | None = None
         self._live = False
         self.job = session.job("check")
         self.progress = ProgressCard(tr("Progress of the check"))
@@ -62,7 +62,7 @@ class CheckPage(PageFrame):
         self._live = True
         self._shown = RunState()
         self.progress.begin(tr("Getting ready."))
-        self.job.start(self._run.job("check"), Check(run=self._run.path))
+        self.job.start(self._run.job("check"), Exam(run=self._run.path))
         self._paint()
 
     def _on_run_changed(self) -> None:
@@ -106,7 +106,7 @@ class CheckPage(PageFrame):
         state = self.job.state
         live, self._live = self._live, False
         match state.ending:
-            case Failed() | Died() if live:  # one of an earlier day isn't news any more
+            case Failed() | Crashed() if live:  # one of an earlier day isn't news any more
                 self._on_failed(state.ending.problem)
             case Stopped() if state.answers:
                 self._shown = state

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLay
 
 from studio.core.events import Checked
 from studio.evaluation.verdict import Outcome, verdict
-from studio.ui.controls.status_icon import Mark, Shape
+from studio.ui.controls.status_icon import Shape, StatusIcon
 from studio.ui.controls.text import label
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE
@@ -36,7 +36,7 @@ class VerdictBanner(QFrame):
         row = QHBoxLayout(self)
         row.setContentsMargins(GAP_WIDE, GAP_WIDE, GAP_WIDE, GAP_WIDE)
         row.setSpacing(GAP_WIDE)
-        row.addWidget(Mark(_SHAPE[found.outcome], 40), 0, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(StatusIcon(_SHAPE[found.outcome], 40), 0, Qt.AlignmentFlag.AlignTop)
         words = QVBoxLayout()
         words.setSpacing(GAP_SMALL)
         word, sentence = _parted(outcome_word(found.outcome), tr_sentence(found.text))

@@ -13,11 +13,11 @@ from studio.core.problems import Problem
 from studio.ui.controls.card import Card
 from studio.ui.controls.flow import FlowLayout
 from studio.ui.controls.progress_line import ProgressLine
-from studio.ui.controls.severity_icon import SeverityMark
+from studio.ui.controls.severity_icon import SeverityIcon
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import gigabytes, tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 from studio.ui.train.fit_bar import GROUPS, FitBar, Group, Swatch, group_words, parts_of
 from studio.ui.train.fit_text import LOOKS, how, needs, number, reasons, source, time_and_disk, track_record
 
@@ -36,7 +36,7 @@ class FitCard(Card):
     changes_wanted = Signal()
     table_wanted = Signal()
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    def __init__(self, session: AppState, parent: QWidget | None = None) -> None:
         super().__init__("", parent)
         self._session = session
         self._fitting = session.fitting
@@ -44,7 +44,7 @@ class FitCard(Card):
         self.setAccessibleName(tr("Will it fit?"))
         self.body.setSpacing(GAP_SMALL)
         self.body.addWidget(label(tr("Will it fit?"), "small"))
-        self.mark = SeverityMark("note", 18)
+        self.mark = SeverityIcon("note", 18)
         self.verdict = label("", "strong", wrap=False)
         row = QHBoxLayout()
         row.setSpacing(GAP)

@@ -8,18 +8,18 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from studio.core.problems import ProblemError
-from studio.ui.controls.overlay import Sheet
+from studio.ui.controls.overlay import Overlay
 from studio.ui.controls.page import scroll_area
-from studio.ui.controls.severity_icon import SeverityMark
+from studio.ui.controls.severity_icon import SeverityIcon
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import gigabytes, tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL
 from studio.ui.state.memory_advice import after, plan
-from studio.ui.state.memory_fit import Fitting
+from studio.ui.state.memory_fit import MemoryFit
 from studio.ui.train.fit_text import LOOKS, verdict
 
 if TYPE_CHECKING:
-    from studio.memory.reduction import Change
+    from studio.memory.reduction import RecipeChange
 
 WIDTH, HEIGHT = 620, 620
 
@@ -29,7 +29,7 @@ class ChangeRow(QWidget):
 
     toggled = Signal()
 
-    def __init__(self, change: Change, chosen: bool) -> None:
+    def __init__(self, change: RecipeChange, chosen: bool) -> None:
         super().__init__()
         self.change = change
         self.tick = QCheckBox(tr_sentence(change.label))
@@ -51,12 +51,12 @@ class ChangeRow(QWidget):
         column.addWidget(words)
 
 
-class FitChanges(Sheet):
+class FitChanges(Overlay):
     """Opens with those ticked that together make it fit; `applied` comes after the draft was changed."""
 
     applied = Signal()
 
-    def __init__(self, window: QWidget, fitting: Fitting) -> None:
+    def __init__(self, window: QWidget, fitting: MemoryFit) -> None:
         from studio.memory.reduction import faster
 
         answer = fitting.answer
@@ -66,7 +66,7 @@ class FitChanges(Sheet):
         self._case = fitting.advice()
         if room:
             lead = tr("It fits with room to spare. These use that room; nothing is changed before you press Apply.")
-            ticked: tuple[Change, ...] = ()
+            ticked: tuple[RecipeChange, ...] = ()
             offered = faster(self._case) if self._case is not None else ()
         else:
             lead = tr("The ticked changes cost least. Nothing is changed before you press Apply.")
@@ -95,7 +95,7 @@ class FitChanges(Sheet):
         area.setMaximumHeight(high)
         area.setVisible(bool(self.rows))
         body.addWidget(area)
-        self.mark = SeverityMark("note", 18)
+        self.mark = SeverityIcon("note", 18)
         self.result = label("")
         told = QHBoxLayout()
         told.setSpacing(GAP)
@@ -116,7 +116,7 @@ class FitChanges(Sheet):
         self._paint()
         self.open(self.rows[0].tick if self.rows else self.cancel)
 
-    def chosen(self) -> tuple[Change, ...]:
+    def chosen(self) -> tuple[RecipeChange, ...]:
         """The ticked ones, in their order."""
         return tuple(row.change for row in self.rows if row.tick.isChecked())
 

@@ -15,14 +15,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from studio.ui.controls.overlay import Sheet
-from studio.ui.controls.severity_icon import SeverityMark
+from studio.ui.controls.overlay import Overlay
+from studio.ui.controls.severity_icon import SeverityIcon
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_SMALL
 from studio.ui.state.background import run_in_background
 from studio.ui.state.memory_advice import on_card
-from studio.ui.state.memory_fit import Fitting
+from studio.ui.state.memory_fit import MemoryFit
 from studio.ui.train.fit_text import LOOKS, verdict
 
 if TYPE_CHECKING:
@@ -110,10 +110,10 @@ class _Chosen(QSortFilterProxyModel):
         return one.method == self.method and self.letters in one.model.casefold()
 
 
-class FitTable(Sheet):
+class FitTable(Overlay):
     """Looks nothing up outside: it is all calculated here, in about a second, beside the window."""
 
-    def __init__(self, window: QWidget, fitting: Fitting) -> None:
+    def __init__(self, window: QWidget, fitting: MemoryFit) -> None:
         super().__init__(window, tr("Which models fit which cards?"), 1080, 760, fill=True)
         from studio.memory.model_by_card import CARDS, METHOD_WORDS
 
@@ -190,7 +190,7 @@ class FitTable(Sheet):
         self.what_if.currentIndexChanged.connect(self._show_what_if)
         question = label(tr("Your settings, if you had"), wrap=False)
         question.setBuddy(self.what_if)
-        self.mark = SeverityMark("note", 18)
+        self.mark = SeverityIcon("note", 18)
         self.answer = label("")
         close = button(tr("Close"), "", self.close_sheet)
         both = QHBoxLayout()

@@ -24,7 +24,7 @@ REPAINT_INTERVAL = 500
 """Milliseconds between two paints at least: steps take longer, and the trainer needs the processor."""
 
 
-class LossCurve(QWidget):
+class LossChart(QWidget):
     """Call `show_state` as often as you like; it paints at most twice a second, and only while it is visible."""
 
     def __init__(self, parent: QWidget | None = None) -> None:

@@ -15,7 +15,7 @@ from studio.ui.controls.problem_card import ProblemCard
 from studio.ui.controls.text import button, clear_layout_widget, label
 from studio.ui.design.language import size, tr, tr_sentence
 from studio.ui.design.theme import GAP
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 
 _SOURCES = (Source.starter, Source.folder, Source.hub)
 
@@ -23,7 +23,7 @@ _SOURCES = (Source.starter, Source.folder, Source.hub)
 class ModelChooser(Card):
     """Paints from the session's base model and writes the choice to its draft."""
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    def __init__(self, session: AppState, parent: QWidget | None = None) -> None:
         super().__init__(tr("Base model"), parent)
         self._session = session
         row = QHBoxLayout()

@@ -16,19 +16,19 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from studio.core.events import Died, Failed
+from studio.core.events import Crashed, Failed
 from studio.core.problems import Remedy
 from studio.core.recipe.presets import Preset
-from studio.core.recipe.recipe import Declared, declared
+from studio.core.recipe.recipe import SettingSpec, setting_specs
 from studio.ui.controls.card import Card
 from studio.ui.controls.choice_card import ChoiceCard
-from studio.ui.controls.confirmation import Answer, Question
+from studio.ui.controls.confirmation import Answer, Confirmation
 from studio.ui.controls.form import Form
 from studio.ui.controls.page import PageFrame, scroll_area
 from studio.ui.controls.text import button
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 from studio.ui.state.workflow_steps import learned
 from studio.ui.train.fit_card import WIDTH as FIT_WIDTH
 from studio.ui.train.fit_card import FitCard
@@ -43,22 +43,22 @@ ELSEWHERE = frozenset({"model.source", "model.name", "data.path"})
 """Settings that have a place of their own: the model chooser above the form, and the Data page."""
 
 
-def settings_of(level: str) -> tuple[Declared, ...]:
+def settings_of(level: str) -> tuple[SettingSpec, ...]:
     """What the form shows at a level, in declared order."""
-    return tuple(d for d in declared() if d.setting.level == level and d.key not in ELSEWHERE)
+    return tuple(d for d in setting_specs() if d.setting.level == level and d.key not in ELSEWHERE)
 
 
-class TeachPage(PageFrame):
+class TrainPage(PageFrame):
     """Shows the draft before a run, and the run on show from its start on."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: AppState) -> None:
         super().__init__(tr("Teach"))
         self.session = session
         self.views = QStackedWidget()
         self.body.addWidget(self.views)
         self.before: BeforeView | None = None
         self.run_view: RunView | None = None
-        self.question: Question | None = None
+        self.question: Confirmation | None = None
         self.sheet: FitChanges | FitTable | None = None
         self.again_button = self.add_secondary(tr("Teach again"), session.new_run)
         self.check_button = self.add_secondary(tr("Check"), lambda: self.step_requested.emit("check"))
@@ -111,7 +111,7 @@ class TeachPage(PageFrame):
         self.set_title(tr("Teach"))
         self.set_lead("")
         self._show_buttons(check=learned(session), again=ending is not None)
-        if isinstance(ending, Failed | Died):
+        if isinstance(ending, Failed | Crashed):
             if ending.problem not in self.problems():
                 self.show_problem(ending.problem, self._on_remedy)
         elif ending is not None:
@@ -144,7 +144,9 @@ class TeachPage(PageFrame):
             Answer(tr("Fix it for me"), self.open_changes, "primary"),
             Answer(tr("Try anyway"), self.session.start_training),
         )
-        self.question = Question(self.window(), tr("It won't fit"), f"{short} {text}".strip(), answers, tr("Cancel"))
+        self.question = Confirmation(
+            self.window(), tr("It won't fit"), f"{short} {text}".strip(), answers, tr("Cancel")
+        )
 
     def open_changes(self) -> None:
         """What would make it fit or faster, over the window."""
@@ -172,7 +174,7 @@ class TeachPage(PageFrame):
 class BeforeView(QWidget):
     """Model, presets and form in one column that scrolls; what will happen stays on the right."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: AppState) -> None:
         super().__init__()
         self._session = session
         row = QHBoxLayout(self)
@@ -196,7 +198,7 @@ class BeforeView(QWidget):
         row.addWidget(self._side(session))
         session.recipe_changed.connect(self._paint_presets)
 
-    def _side(self, session: Session) -> QScrollArea:
+    def _side(self, session: AppState) -> QScrollArea:
         """What stays while the form scrolls. Where the window is low it scrolls by itself."""
         content = QWidget()
         content.setObjectName("content")

@@ -7,14 +7,14 @@ import math
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QWidget
 
-from studio.core.recipe.defaults import resolved
+from studio.core.recipe.defaults import resolve_defaults
 from studio.core.recipe.recipe import Recipe
 from studio.ui.controls.card import Card
 from studio.ui.controls.editors import number_words
 from studio.ui.controls.text import button, label, line
 from studio.ui.design.language import examples, gigabytes, tr
 from studio.ui.design.theme import GAP, GAP_SMALL
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 
 
 def steps_estimate(recipe: Recipe, count: int) -> int:
@@ -30,7 +30,7 @@ class PlanCard(Card):
 
     step_requested = Signal(str)
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    def __init__(self, session: AppState, parent: QWidget | None = None) -> None:
         super().__init__(tr("What will happen"), parent)
         self._session = session
         self.setFixedWidth(288)
@@ -65,7 +65,7 @@ class PlanCard(Card):
     def paint(self) -> None:
         """Show what is known now."""
         session = self._session
-        recipe = resolved(session.recipe, session.facts())
+        recipe = resolve_defaults(session.recipe, session.facts())
         count = len(session.examples.examples) if session.examples is not None else None
         self.to_data.setVisible(count is None and not session.reading_data)
         if count is None:

@@ -6,18 +6,18 @@ from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QToolButton, QVBoxLayout, QWidget
 
-from studio.core.events import Died, Failed, Finished, Stopped
+from studio.core.events import Crashed, Failed, Finished, Stopped
 from studio.core.problems import ProblemError
-from studio.core.recipe.recipe import Recipe, declared, load, value_of
+from studio.core.recipe.recipe import Recipe, load, setting_specs, value_of
 from studio.core.run_state import RunState, headline
 from studio.ui.controls.card import Card
 from studio.ui.controls.editors import number_words, words_for
-from studio.ui.controls.expandable_row import QuietLine
+from studio.ui.controls.expandable_row import ExpandableRow
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import duration, size, tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE
-from studio.ui.state.app_state import Session
-from studio.ui.train.loss_chart import LossCurve
+from studio.ui.state.app_state import AppState
+from studio.ui.train.loss_chart import LossChart
 
 
 class RunView(QWidget):
@@ -26,7 +26,7 @@ class RunView(QWidget):
     stop_requested = Signal(bool)
     """Whether what was learned is to be kept."""
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    def __init__(self, session: AppState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._recipe_of: tuple[object, Recipe | None] = (None, None)
@@ -66,18 +66,18 @@ class RunView(QWidget):
         mistakes = Card(tr("Mistakes (lower is better)"))
         mistakes.head.setStretchFactor(mistakes.title, 0)
         mistakes.head.addWidget(label("loss", "term", wrap=False), 1)
-        self.curve = LossCurve()
+        self.curve = LossChart()
         mistakes.body.addWidget(self.curve, 1)
         column.addWidget(mistakes, 1)
         details = Card()
         details.body.setSpacing(0)
         details.body.setContentsMargins(GAP, GAP_SMALL, GAP, GAP_SMALL)
-        self.settings = QuietLine(tr("Settings"), self._settings_text)
-        self.pace = QuietLine(tr("Pace"))
-        self.memory = QuietLine(tr("Memory"))
-        self.saved = QuietLine(tr("Save points"), self._saved_text)
-        self.notices = QuietLine(tr("Notices"), self._notices_text)
-        self.log = QuietLine(tr("Log"), self._log_text, monospaced=True)
+        self.settings = ExpandableRow(tr("Settings"), self._settings_text)
+        self.pace = ExpandableRow(tr("Pace"))
+        self.memory = ExpandableRow(tr("Memory"))
+        self.saved = ExpandableRow(tr("Save points"), self._saved_text)
+        self.notices = ExpandableRow(tr("Notices"), self._notices_text)
+        self.log = ExpandableRow(tr("Log"), self._log_text, monospaced=True)
         for one in (self.settings, self.pace, self.memory, self.saved, self.notices, self.log):
             details.body.addWidget(one)
         column.addWidget(details)
@@ -90,7 +90,7 @@ class RunView(QWidget):
         if not going:
             self._stopping = False
         words = self._progress(state, going)
-        if isinstance(state.ending, Failed | Died):  # the page shows the problem itself
+        if isinstance(state.ending, Failed | Crashed):  # the page shows the problem itself
             self.headline.setText(words or tr("Nothing was saved before it ended."))
             words = ""
         else:
@@ -140,7 +140,7 @@ class RunView(QWidget):
                     after=f"{best.loss:.2f}",
                 )
             return words
-        if isinstance(state.ending, Failed | Died) and state.checkpoints:
+        if isinstance(state.ending, Failed | Crashed) and state.checkpoints:
             return tr("What was learned until step {step} is kept.", step=state.checkpoints[-1].step)
         return ""
 
@@ -196,7 +196,7 @@ class RunView(QWidget):
         if recipe is None:
             return tr("not available")
         rows = []
-        for one in declared():
+        for one in setting_specs():
             value = words_for(one, value_of(recipe, one.key)) or (tr("Automatic") if one.automatic else "")
             if value:
                 rows.append(f"{tr(one.setting.label)}: {value}")
@@ -232,7 +232,7 @@ class RunView(QWidget):
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._session.run.log)))
 
 
-def _settings_line(recipe: Recipe, session: Session) -> str:
+def _settings_line(recipe: Recipe, session: AppState) -> str:
     kind = "QLoRA" if recipe.method.kind == "qlora" else "LoRA"
     preset = next(
         (p for p in session.presets if all(_same(recipe, key, value) for key, value in p.settings.items())), None

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studio.core.recipe.data_choice import Roles
-from studio.dataset.columns.detection.mapping import guess
+from studio.core.recipe.data_choice import ColumnMapping
+from studio.dataset.columns.detection.mapping import detect
 from studio.dataset.columns.formats.choices import find_key, options_of, right_options
 from studio.dataset.columns.formats.option_names import mark_of, series, split_mark
 from studio.dataset.examples import examples_from
@@ -36,8 +36,8 @@ def test_options_in_columns_with_a_letter(tmp_path: Path) -> None:
     rows = [[f"Question {n}, which is it?", *CITIES, "ABCD"[n % 4]] for n in range(8)]
     table = opened(write_csv(tmp_path / "a.csv", ["문제", *"ABCD", "정답"], rows))
     roles, examples = learned_surely(table)
-    assert roles == Roles(question="문제", options=("A", "B", "C", "D"), answer="정답")
-    assert guess(table).why[0].english() == "Columns A to D hold the options, and 정답 says which is right."
+    assert roles == ColumnMapping(question="문제", options=("A", "B", "C", "D"), answer="정답")
+    assert detect(table).why[0].english() == "Columns A to D hold the options, and 정답 says which is right."
     assert examples[1].question == "Question 1, which is it?\n\nA. Lyon\nB. Paris\nC. Nice\nD. Lille"
     assert [e.answer for e in examples[:4]] == ["A. Lyon", "B. Paris", "C. Nice", "D. Lille"]
 
@@ -67,16 +67,16 @@ def test_options_in_columns_with_a_letter(tmp_path: Path) -> None:
 )
 def test_an_answer_may_name_its_option_in_many_ways(keys: list[object], names: Sequence[str], right: list[int]) -> None:
     table = table_of(asked_with(keys, names))
-    found = guess(table)
+    found = detect(table)
     assert found.sure, [why.english() for why in found.why]
-    assert found.roles == Roles(question="question", options=tuple(names), answer="answer")
+    assert found.roles == ColumnMapping(question="question", options=tuple(names), answer="answer")
     answers = [e.answer for e in examples_from(table, found.roles).examples]
     assert answers == [f"{'ABCD'[place]}. {CITIES[place]}" for place in right]
 
 
 def test_numbers_that_could_count_from_either_end_are_asked_about() -> None:
     table = table_of(asked_with([1, 2, 3, 2]))
-    found = guess(table)
+    found = detect(table)
     assert not found.sure
     assert found.roles.first_option == 1
     assert any("count from 0 or from 1" in why.english() for why in found.why)
@@ -87,7 +87,7 @@ def test_numbers_that_could_count_from_either_end_are_asked_about() -> None:
 
 def test_numbers_that_are_places_as_well_as_options_are_asked_about() -> None:
     rows = [{"question": f"How many, case {n}?", "A": 1, "B": 3, "C": 2, "D": 4, "answer": n % 4 + 1} for n in range(8)]
-    found = guess(table_of(rows))
+    found = detect(table_of(rows))
     assert not found.sure
     assert any("place as well as" in why.english() for why in found.why)
 
@@ -142,14 +142,14 @@ def test_hugging_faces_records_are_recognised(tmp_path: Path) -> None:
     ]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "arc.parquet")
     roles, examples = learned_surely(opened(tmp_path / "arc.parquet"))
-    assert roles == Roles(question="question", options=("choices",), answer="answerKey")
+    assert roles == ColumnMapping(question="question", options=("choices",), answer="answerKey")
     assert {e.answer for e in examples} == {"B. Paris"}
 
 
 def test_a_list_with_numbers_from_nought_is_recognised(tmp_path: Path) -> None:
     rows = [{"question": f"Which is {n}?", "choices": list(CITIES), "answer": n % 4} for n in range(8)]
     roles, examples = learned_surely(opened(write_lines(tmp_path / "mmlu.jsonl", rows)))
-    assert roles == Roles(question="question", options=("choices",), answer="answer")
+    assert roles == ColumnMapping(question="question", options=("choices",), answer="answer")
     assert examples[1].answer == "B. Paris"
 
 
@@ -170,15 +170,15 @@ def test_a_passage_stands_below_its_question(tmp_path: Path) -> None:
 
 def test_options_without_an_answer_are_asked_about() -> None:
     rows = [{key: cell for key, cell in row.items() if key != "answer"} for row in asked_with(["A"] * 4)]
-    found = guess(table_of(rows))
+    found = detect(table_of(rows))
     assert not found.sure
-    assert found.roles == Roles(question="question", options=("A", "B", "C", "D"))
+    assert found.roles == ColumnMapping(question="question", options=("A", "B", "C", "D"))
 
 
 def test_rows_whose_answer_is_no_option_are_left_out_and_say_so() -> None:
     rows = asked_with(["A", "B", "E", "", "C", "D"])
     rows[4]["C"] = ""
-    found = examples_from(table_of(rows), Roles(question="question", options=tuple("ABCD"), answer="answer"))
+    found = examples_from(table_of(rows), ColumnMapping(question="question", options=tuple("ABCD"), answer="answer"))
     assert [(s.row, s.reason.english()) for s in found.skipped] == [
         (3, "The answer E isn't one of the options."),
         (4, "The answer is empty."),
@@ -187,7 +187,7 @@ def test_rows_whose_answer_is_no_option_are_left_out_and_say_so() -> None:
     rows = asked_with(["D"])
     rows[0]["B"] = ""
     (example,) = examples_from(
-        table_of(rows), Roles(question="question", options=tuple("ABCD"), answer="answer")
+        table_of(rows), ColumnMapping(question="question", options=tuple("ABCD"), answer="answer")
     ).examples
     assert example.question.endswith("A. Lyon\nC. Nice\nD. Lille")
     assert example.answer == "D. Lille"
@@ -241,7 +241,7 @@ def test_several_right_options_are_all_learned(tmp_path: Path) -> None:
     lines = [f'Which of these fit in case {n}?,red,green,blue,{n}0,"{told}"' for n, told in enumerate(answers)]
     (tmp_path / "exam.csv").write_text("question,A,B,C,D,answer\n" + "\n".join(lines) + "\n", encoding="utf-8")
     table = opened(tmp_path / "exam.csv")
-    found = guess(table)
+    found = detect(table)
     assert found.sure
     assert found.roles.options == ("A", "B", "C", "D")
     told = [example.answer for example in examples_from(table, found.roles).examples]
@@ -259,7 +259,7 @@ def test_an_index_of_the_right_option_counts_from_zero_where_a_zero_stands(tmp_p
     lines = [f"Which one is it in case {n}?,red,green,blue,{n % 3}" for n in range(9)]
     (tmp_path / "exam.csv").write_text("question,opt0,opt1,opt2,correct_idx\n" + "\n".join(lines) + "\n")
     table = opened(tmp_path / "exam.csv")
-    found = guess(table)
+    found = detect(table)
     assert found.sure
     told = [example.answer for example in examples_from(table, found.roles).examples]
     assert told[:3] == ["A. red", "B. green", "C. blue"]

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.core.conversation import Message, ToolCall
-from studio.core.recipe.data_choice import Roles
-from studio.dataset.columns.detection.mapping import guess
+from studio.core.recipe.data_choice import ColumnMapping
+from studio.dataset.columns.detection.mapping import detect
 from studio.dataset.columns.formats.conversations import ConversationReader, looks_like_conversation, read_history
 from studio.dataset.columns.formats.row_text import CannotLearn
 from studio.dataset.columns.formats.tool_definitions import read_calls, read_tools
@@ -27,7 +27,7 @@ def read(turns: object) -> tuple[Message, ...]:
     return ConversationReader().read(turns)[0]
 
 
-def read_lines(path: Path, records: list[dict[str, object]], roles: Roles) -> ExampleSet:
+def read_lines(path: Path, records: list[dict[str, object]], roles: ColumnMapping) -> ExampleSet:
     path.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), encoding="utf-8")
     return examples_from(opened(path), roles)
 
@@ -42,7 +42,7 @@ def test_openai_tool_calls_keep_name_arguments_and_id_and_results_are_tied_to_th
         {"role": "assistant", "content": "Clear."},
     ]
     record: dict[str, object] = {"messages": messages, "tools": [{"type": "function", "function": WEATHER}]}
-    found = read_lines(tmp_path / "chat.jsonl", [record], Roles(messages="messages", tools="tools"))
+    found = read_lines(tmp_path / "chat.jsonl", [record], ColumnMapping(messages="messages", tools="tools"))
     (example,) = found.examples
     assert example.messages == (
         Message(role="system", content="Be brief."),
@@ -62,7 +62,7 @@ def test_sharegpt_calls_and_observations_mean_the_same_as_openais(tmp_path: Path
         {"from": "gpt", "value": "Clear."},
     ]
     record: dict[str, object] = {"conversations": turns, "tools": json.dumps([WEATHER])}
-    found = read_lines(tmp_path / "share.jsonl", [record], Roles(messages="conversations", tools="tools"))
+    found = read_lines(tmp_path / "share.jsonl", [record], ColumnMapping(messages="conversations", tools="tools"))
     (example,) = found.examples
     assert [m.role for m in example.messages] == ["user", "assistant", "tool", "assistant"]
     assert example.messages[1].tool_calls == (ToolCall(name="weather", arguments='{"city": "Seoul"}'),)
@@ -125,7 +125,7 @@ def test_a_record_inside_of_a_cell_brings_its_own_tools() -> None:
 )
 def test_a_call_that_cannot_be_read_leaves_the_whole_conversation_out(tmp_path: Path, turn: dict[str, object]) -> None:
     talk = [{"role": "user", "content": "q"}, turn, {"role": "assistant", "content": "a"}]
-    found = read_lines(tmp_path / "a.jsonl", [{"messages": talk}], Roles(messages="messages"))
+    found = read_lines(tmp_path / "a.jsonl", [{"messages": talk}], ColumnMapping(messages="messages"))
     assert not found.examples
     assert "tool" in found.skipped[0].reason.english()
 
@@ -137,7 +137,9 @@ def test_weights_of_nought_are_read_but_not_learned_and_odd_ones_are_noted(tmp_p
             turns += [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", "weight": weight}]
         return {"messages": turns}
 
-    found = read_lines(tmp_path / "w.jsonl", [talk(0, 1), talk(0.5, None), talk(0, 0.0)], Roles(messages="messages"))
+    found = read_lines(
+        tmp_path / "w.jsonl", [talk(0, 1), talk(0.5, None), talk(0, 0.0)], ColumnMapping(messages="messages")
+    )
     learned = [[m.learned for m in e.messages if m.role == "assistant"] for e in found.examples]
     assert learned == [[False, True], [True, True]]
     assert [(s.row, "weight of 0" in s.reason.english()) for s in found.skipped] == [(3, True)]
@@ -193,14 +195,14 @@ def test_what_columnar_files_fill_into_arguments_is_left_out(tmp_path: Path) -> 
 
     table = pa.table({"messages": [turns({"city": "Seoul"}), turns({"day": "Monday"})]})
     pq.write_table(table, tmp_path / "calls.parquet")
-    found = examples_from(opened(tmp_path / "calls.parquet"), Roles(messages="messages"))
+    found = examples_from(opened(tmp_path / "calls.parquet"), ColumnMapping(messages="messages"))
     assert [e.messages[1].tool_calls[0].arguments for e in found.examples] == ['{"city": "Seoul"}', '{"day": "Monday"}']
 
 
 def test_turns_out_of_the_ordinary_keep_their_places(tmp_path: Path) -> None:
     order = ["assistant", "user", "assistant", "assistant", "system", "user", "assistant"]
     talk = [{"role": role, "content": f"{n}"} for n, role in enumerate(order)]
-    (example,) = read_lines(tmp_path / "a.jsonl", [{"messages": talk}], Roles(messages="messages")).examples
+    (example,) = read_lines(tmp_path / "a.jsonl", [{"messages": talk}], ColumnMapping(messages="messages")).examples
     assert [(m.role, m.content) for m in example.messages] == [(role, f"{n}") for n, role in enumerate(order)]
 
 
@@ -237,8 +239,8 @@ def test_speakers_with_names_of_their_own_are_asked_about_and_can_be_told_apart(
     ]
     path = tmp_path / "names.jsonl"
     path.write_text("".join(json.dumps(talk) + "\n" for talk in talks))
-    found = guess(opened(path))
-    assert (found.sure, found.roles) == (False, Roles(messages="log", answering="Joon"))
+    found = detect(opened(path))
+    assert (found.sure, found.roles) == (False, ColumnMapping(messages="log", answering="Joon"))
     (first, *_) = examples_from(opened(path), found.roles).examples
     assert [(m.role, m.content) for m in first.messages] == [("user", "how 0?"), ("assistant", "so 0.")]
 

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studio.core.recipe.data_choice import Roles
+from studio.core.recipe.data_choice import ColumnMapping
 from studio.dataset.columns.detection.column_names import is_about, is_known_name, rank
-from studio.dataset.columns.detection.mapping import check_roles, guess
+from studio.dataset.columns.detection.mapping import detect
+from studio.dataset.columns.mapping_checks import check_mapping
 from studio.dataset.table import Table
 from tests.dataset.columns.test_mapping import table_of
 from tests.dataset.conftest import opened
@@ -68,64 +69,73 @@ def one_of(*values: object) -> Callable[[int], object]:
     return lambda n: values[n % len(values)]
 
 
-SURE: list[tuple[Table, Roles]] = [
+SURE: list[tuple[Table, ColumnMapping]] = [
     (
         table(id=int, email=lambda n: f"u{n}@example.com", question=ASKED, answer=TOLD, score=lambda n: n % 5),
-        Roles(question="question", answer="answer"),
+        ColumnMapping(question="question", answer="answer"),
     ),
     (
         table(instruction=ASKED, context=TOLD, response=GESAGT, category=one_of("open", "closed")),
-        Roles(question="instruction", context="context", answer="response"),
+        ColumnMapping(question="instruction", context="context", answer="response"),
     ),
     (
         table(instruction=one_of("Translate into Korean."), input=TOLD, output=GESAGT),
-        Roles(question="instruction", context="input", answer="output"),
+        ColumnMapping(question="instruction", context="input", answer="output"),
     ),
     (
         table(id=int, system_prompt=one_of("", "You are kind."), question=ASKED, response=TOLD),
-        Roles(question="question", answer="response", system="system_prompt"),
+        ColumnMapping(question="question", answer="response", system="system_prompt"),
     ),
     (
         table(질문=GEFRAGT, 답변일=lambda n: f"2024-01-{n + 1:02}", 답변=GESAGT, 답변자=one_of("김서연", "박도윤")),
-        Roles(question="질문", answer="답변"),
+        ColumnMapping(question="질문", answer="답변"),
     ),
-    (table(문제=lambda n: f"{n} + {3 * n}은 얼마인가?", 정답=lambda n: 4 * n), Roles(question="문제", answer="정답")),
-    (table(질문유형=one_of("배송", "결제"), 내용=GEFRAGT, 답변=GESAGT), Roles(question="내용", answer="답변")),
+    (
+        table(문제=lambda n: f"{n} + {3 * n}은 얼마인가?", 정답=lambda n: 4 * n),
+        ColumnMapping(question="문제", answer="정답"),
+    ),
+    (table(질문유형=one_of("배송", "결제"), 내용=GEFRAGT, 답변=GESAGT), ColumnMapping(question="내용", answer="답변")),
     (
         table(question_category=one_of("a", "b"), user_question=ASKED, answer=TOLD, answer_model=one_of("x", "y")),
-        Roles(question="user_question", answer="answer"),
+        ColumnMapping(question="user_question", answer="answer"),
     ),
-    (table(질문=GEFRAGT, 내용=GESAGT, 비고=one_of("")), Roles(question="질문", answer="내용")),
-    (table(質問=ASKED, 回答=TOLD), Roles(question="質問", answer="回答")),
-    (table(问题=ASKED, 答案=TOLD), Roles(question="问题", answer="答案")),
-    (table(Frage=ASKED, Antwort=TOLD, Datum=lambda n: f"{n + 1}.03.2024"), Roles(question="Frage", answer="Antwort")),
-    (table(Pregunta=ASKED, Respuesta=TOLD), Roles(question="Pregunta", answer="Respuesta")),
-    (table(Question=ASKED, Réponse=TOLD), Roles(question="Question", answer="Réponse")),
-    (table(Ticket=int, Customer=ASKED, Agent=TOLD), Roles(question="Customer", answer="Agent")),
+    (table(질문=GEFRAGT, 내용=GESAGT, 비고=one_of("")), ColumnMapping(question="질문", answer="내용")),
+    (table(質問=ASKED, 回答=TOLD), ColumnMapping(question="質問", answer="回答")),
+    (table(问题=ASKED, 答案=TOLD), ColumnMapping(question="问题", answer="答案")),
+    (
+        table(Frage=ASKED, Antwort=TOLD, Datum=lambda n: f"{n + 1}.03.2024"),
+        ColumnMapping(question="Frage", answer="Antwort"),
+    ),
+    (table(Pregunta=ASKED, Respuesta=TOLD), ColumnMapping(question="Pregunta", answer="Respuesta")),
+    (table(Question=ASKED, Réponse=TOLD), ColumnMapping(question="Question", answer="Réponse")),
+    (table(Ticket=int, Customer=ASKED, Agent=TOLD), ColumnMapping(question="Customer", answer="Agent")),
     (
         table(ticket=lambda n: n // 2, author=one_of("kim", "park"), asked_question=ASKED, our_reply=TOLD),
-        Roles(question="asked_question", answer="our_reply"),
+        ColumnMapping(question="asked_question", answer="our_reply"),
     ),
-    (table(one=ASKED, two=TOLD), Roles(question="one", answer="two")),
-    (table(article=lambda n: f"Story {n}. " * 40, highlights=TOLD), Roles(question="article", answer="highlights")),
+    (table(one=ASKED, two=TOLD), ColumnMapping(question="one", answer="two")),
+    (
+        table(article=lambda n: f"Story {n}. " * 40, highlights=TOLD),
+        ColumnMapping(question="article", answer="highlights"),
+    ),
     (
         table(id=int, url=lambda n: f"https://example.com/{n}", title=TOLD, text=lambda n: f"Long text {n}. " * 40),
-        Roles(text="text"),
+        ColumnMapping(text="text"),
     ),
-    (table(리뷰=GESAGT, 평가=one_of("긍정", "부정")), Roles(question="리뷰", label="평가")),
+    (table(리뷰=GESAGT, 평가=one_of("긍정", "부정")), ColumnMapping(question="리뷰", label="평가")),
     (
         table(premise=TOLD, hypothesis=ASKED, label=one_of("follows", "contradicts", "neither")),
-        Roles(question_template="premise: {premise}\nhypothesis: {hypothesis}", label="label"),
+        ColumnMapping(question_template="premise: {premise}\nhypothesis: {hypothesis}", label="label"),
     ),
     (
         table(goal=ASKED, sol1=lambda n: f"so {n}", sol2=lambda n: f"thus {n}", label=lambda n: n % 2),
-        Roles(question="goal", options=("sol1", "sol2"), answer="label"),
+        ColumnMapping(question="goal", options=("sol1", "sol2"), answer="label"),
     ),
     (
         table(
             question=ASKED, opa=TOLD, opb=GESAGT, opc=lambda n: f"z {n}", cop=lambda n: n % 3, topic=one_of("a", "b")
         ),
-        Roles(question="question", options=("opa", "opb", "opc"), answer="cop"),
+        ColumnMapping(question="question", options=("opa", "opb", "opc"), answer="cop"),
     ),
 ]
 
@@ -133,13 +143,13 @@ SURE: list[tuple[Table, Roles]] = [
 @pytest.mark.parametrize(
     ("found_in", "roles"), SURE, ids=lambda part: "+".join(part.columns)[:40] if isinstance(part, Table) else ""
 )
-def test_what_is_clear_is_recognised_without_asking(found_in: Table, roles: Roles) -> None:
-    found = guess(found_in)
+def test_what_is_clear_is_recognised_without_asking(found_in: Table, roles: ColumnMapping) -> None:
+    found = detect(found_in)
     assert found.roles == roles
     assert found.sure, [why.english() for why in found.why]
     assert found.why
     assert all("{" not in why.english().replace("{premise}", "").replace("{hypothesis}", "") for why in found.why)
-    check_roles(found_in, found.roles)
+    check_mapping(found_in, found.roles)
 
 
 UNSURE: list[tuple[Table, str]] = [
@@ -176,7 +186,7 @@ UNSURE: list[tuple[Table, str]] = [
     ("found_in", "words"), UNSURE, ids=lambda part: "+".join(part.columns)[:40] if isinstance(part, Table) else ""
 )
 def test_what_a_reasonable_person_would_ask_about_is_asked(found_in: Table, words: str) -> None:
-    found = guess(found_in)
+    found = detect(found_in)
     assert not found.sure
     assert words in " ".join(why.english() for why in found.why).lower()
 
@@ -211,7 +221,7 @@ def test_names_in_brackets_and_names_taken_apart_are_known() -> None:
 def test_columns_that_are_not_used_are_named(tmp_path: Path) -> None:
     with open(tmp_path / "a.csv", "w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("질문", "해설", "답변"), *zip(GEFRAGT, TOLD, GESAGT, strict=True)])
-    found = guess(opened(tmp_path / "a.csv"))
+    found = detect(opened(tmp_path / "a.csv"))
     assert found.sure
     assert found.why[-1].english() == "Not used: 해설."
 
@@ -255,6 +265,6 @@ def test_columns_that_are_not_used_are_named(tmp_path: Path) -> None:
 )
 def test_guessing_never_fails_and_what_it_is_sure_of_can_be_learned(names: list[str], cells: list[object]) -> None:
     rows = [{name: cells[(r * len(names) + c) % len(cells)] for c, name in enumerate(names)} for r in range(len(cells))]
-    found = guess(table_of(rows))
+    found = detect(table_of(rows))
     assert set(found.roles.columns()) <= set(names)
     assert found.why

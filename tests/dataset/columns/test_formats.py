@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studio.core.recipe.data_choice import Roles
-from studio.dataset.columns.detection.mapping import check_roles, guess
+from studio.core.recipe.data_choice import ColumnMapping
+from studio.dataset.columns.detection.mapping import detect
 from studio.dataset.columns.formats.question_template import QuestionTemplate
 from studio.dataset.columns.formats.row_text import Skipped
+from studio.dataset.columns.mapping_checks import check_mapping
 from studio.dataset.examples import Example, examples_from, iterate_examples
 from studio.dataset.table import Row, Table, cell_text
 from tests.dataset.columns.test_mapping import table_of
@@ -45,15 +46,15 @@ def as_stored(table: Table) -> Table:
     return replace(table, rows=[{name: cell_text(cell) for name, cell in row.items()} for row in table.rows])
 
 
-def learned_surely(table: Table) -> tuple[Roles, tuple[Example, ...]]:
+def learned_surely(table: Table) -> tuple[ColumnMapping, tuple[Example, ...]]:
     """The roles that are guessed without a doubt and the examples that they make, the same from stored cells."""
-    found = guess(table)
+    found = detect(table)
     assert found.sure, [why.english() for why in found.why]
     assert found.why
-    check_roles(table, found.roles)
+    check_mapping(table, found.roles)
     examples = examples_from(table, found.roles).examples
     stored = as_stored(table)
-    assert guess(stored) == found
+    assert detect(stored) == found
     assert examples_from(stored, found.roles).examples == examples
     return found.roles, tuple(examples)
 
@@ -70,7 +71,9 @@ def test_alpaca_with_system_and_history(tmp_path: Path) -> None:
         for n in range(4)
     ]
     roles, examples = learned_surely(opened(write_lines(tmp_path / "a.jsonl", records)))
-    assert roles == Roles(question="instruction", context="input", answer="output", system="system", history="history")
+    assert roles == ColumnMapping(
+        question="instruction", context="input", answer="output", system="system", history="history"
+    )
     assert said(examples[0]) == [
         ("system", "You teach."),
         ("user", "Explain thing 0."),
@@ -86,7 +89,9 @@ def test_thoughts_in_a_column_and_in_the_answer_are_learned_as_thoughts(tmp_path
         ("one more than 0", "1"),
         ("one more than 1", "2"),
     ]
-    within = examples_from(table_of([{"q": "a", "a": "<think>\nso\n</think>\n\nb"}]), Roles(question="q", answer="a"))
+    within = examples_from(
+        table_of([{"q": "a", "a": "<think>\nso\n</think>\n\nb"}]), ColumnMapping(question="q", answer="a")
+    )
     assert (within.examples[0].messages[1].thinking, within.examples[0].answer) == ("so", "b")
 
 
@@ -100,16 +105,16 @@ def test_trl_prompts_and_completions_are_text_or_messages(tmp_path: Path) -> Non
         for n in range(3)
     ]
     roles, plain = learned_surely(opened(write_lines(tmp_path / "plain.jsonl", texts)))
-    assert roles == Roles(question="prompt", answer="completion")
+    assert roles == ColumnMapping(question="prompt", answer="completion")
     roles, talked = learned_surely(opened(write_lines(tmp_path / "lists.jsonl", lists)))
-    assert roles == Roles(question="prompt", answer="completion")
+    assert roles == ColumnMapping(question="prompt", answer="completion")
     assert said(talked[2]) == [("system", "s"), *said(plain[2])]
 
 
 def test_messages_may_be_answered_by_a_text_beside_them(tmp_path: Path) -> None:
     rows = [{"prompt": [{"role": "user", "content": f"Say {n}"}], "answer": f"It is {n}."} for n in range(3)]
     roles, examples = learned_surely(opened(write_lines(tmp_path / "a.jsonl", rows)))
-    assert roles == Roles(question="prompt", answer="answer")
+    assert roles == ColumnMapping(question="prompt", answer="answer")
     assert said(examples[1]) == [("user", "Say 1"), ("assistant", "It is 1.")]
 
 
@@ -117,8 +122,8 @@ def test_of_preferences_the_better_answer_is_learned_and_said_so(tmp_path: Path)
     rows = [{"prompt": f"Say {n} nicely", "chosen": f"Nice {n} here.", "rejected": f"Bad {n} here."} for n in range(3)]
     table = opened(write_lines(tmp_path / "a.jsonl", rows))
     roles, examples = learned_surely(table)
-    assert roles == Roles(question="prompt", answer="chosen")
-    assert any("rejected" in why.english() for why in guess(table).why)
+    assert roles == ColumnMapping(question="prompt", answer="chosen")
+    assert any("rejected" in why.english() for why in detect(table).why)
     talks = [
         {
             name: [{"role": "user", "content": f"q {n}"}, {"role": "assistant", "content": f"{name} {n}"}]
@@ -127,14 +132,14 @@ def test_of_preferences_the_better_answer_is_learned_and_said_so(tmp_path: Path)
         for n in range(3)
     ]
     roles, examples = learned_surely(opened(write_lines(tmp_path / "b.jsonl", talks)))
-    assert roles == Roles(messages="chosen")
+    assert roles == ColumnMapping(messages="chosen")
     assert said(examples[0]) == [("user", "q 0"), ("assistant", "chosen 0")]
 
 
 def test_a_prompt_that_stands_in_the_completion_too_is_asked_once() -> None:
     asked = {"role": "user", "content": "q"}
     row = {"prompt": [asked], "chosen": [asked, {"role": "assistant", "content": "a"}]}
-    (example,) = examples_from(table_of([row]), Roles(question="prompt", answer="chosen")).examples
+    (example,) = examples_from(table_of([row]), ColumnMapping(question="prompt", answer="chosen")).examples
     assert said(example) == [("user", "q"), ("assistant", "a")]
 
 
@@ -149,7 +154,7 @@ def test_reading_tests_teach_the_first_right_answer(tmp_path: Path) -> None:
     ]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "squad.parquet")
     roles, examples = learned_surely(opened(tmp_path / "squad.parquet"))
-    assert roles == Roles(question="question", context="context", answer="answers")
+    assert roles == ColumnMapping(question="question", context="context", answer="answers")
     assert examples[3].answer == "3 metres"
 
 
@@ -164,7 +169,7 @@ def test_a_question_with_tools_may_be_answered_by_calls(tmp_path: Path) -> None:
         for n in range(3)
     ]
     roles, examples = learned_surely(opened(write_lines(tmp_path / "a.jsonl", rows)))
-    assert roles == Roles(question="query", answer="answers", tools="tools")
+    assert roles == ColumnMapping(question="query", answer="answers", tools="tools")
     (call,) = examples[2].messages[-1].tool_calls
     assert (call.name, json.loads(call.arguments)) == ("find", {"n": 2})
     assert json.loads(examples[2].tools)[0]["function"]["name"] == "find"
@@ -175,7 +180,7 @@ def test_several_columns_make_one_question() -> None:
         {"title": "Parcel", "question": "Where {is} it?", "a": "Here."},
         {"title": "", "question": "When?", "a": "Now."},
     ]
-    roles = Roles(question_template="{title}: {question} {{now}}", answer="a")
+    roles = ColumnMapping(question_template="{title}: {question} {{now}}", answer="a")
     found = examples_from(table_of(rows), roles)
     assert [e.question for e in found.examples] == ["Parcel: Where {is} it? {now}", "When? {now}"]
     empty = examples_from(table_of([{"title": " ", "question": None, "a": "x"}]), roles)
@@ -197,7 +202,7 @@ def test_labels_are_chosen_from_all_of_the_file(tmp_path: Path) -> None:
     kinds = ["배송", "환불", "  환불 ", "계정"]
     rows = [[f"{n}번째 문의가 있어서 연락을 드렸습니다", kinds[n % 4] if n else "기타"] for n in range(16)]
     roles, examples = learned_surely(opened(write_csv(tmp_path / "a.csv", ["문장", "분류"], rows)))
-    assert roles == Roles(question="문장", label="분류")
+    assert roles == ColumnMapping(question="문장", label="분류")
     assert (
         examples[1].question == "1번째 문의가 있어서 연락을 드렸습니다\n\nAnswer with one of: 계정, 기타, 배송, 환불."
     )
@@ -207,12 +212,12 @@ def test_labels_are_chosen_from_all_of_the_file(tmp_path: Path) -> None:
 def test_labels_that_are_bare_numbers_are_asked_about_unless_their_names_stand_beside_them(tmp_path: Path) -> None:
     header = ["text", "label"]
     rows = [[f"the {n}th letter that came in today", str(n % 2)] for n in range(12)]
-    bare = guess(opened(write_csv(tmp_path / "bare.csv", header, rows)))
-    assert (bare.roles, bare.sure) == (Roles(question="text", label="label"), False)
+    bare = detect(opened(write_csv(tmp_path / "bare.csv", header, rows)))
+    assert (bare.roles, bare.sure) == (ColumnMapping(question="text", label="label"), False)
     assert any("numbers" in why.english() for why in bare.why)
     named = [[*row, ("bad", "good")[int(row[1])]] for row in rows]
     roles, examples = learned_surely(opened(write_csv(tmp_path / "named.csv", [*header, "label_text"], named)))
-    assert roles == Roles(question="text", label="label_text")
+    assert roles == ColumnMapping(question="text", label="label_text")
     assert examples[1].answer == "good"
 
 
@@ -250,13 +255,13 @@ class Watched(Sequence[Row]):
 @pytest.mark.parametrize(
     "roles",
     [
-        Roles(question="q", answer="a"),
-        Roles(question="q", answer="a", context="c"),
-        Roles(text="q"),
-        Roles(question="q", options=("c", "d"), answer="a"),
+        ColumnMapping(question="q", answer="a"),
+        ColumnMapping(question="q", answer="a", context="c"),
+        ColumnMapping(text="q"),
+        ColumnMapping(question="q", options=("c", "d"), answer="a"),
     ],
 )
-def test_examples_come_while_the_rows_are_read(roles: Roles) -> None:
+def test_examples_come_while_the_rows_are_read(roles: ColumnMapping) -> None:
     rows = Watched([{"q": f"q {n}", "a": "B", "c": "one", "d": f"two {n}"} for n in range(150_000)])
     coming = iterate_examples(Table(Path("a.csv"), "csv", ("q", "a", "c", "d"), rows), roles)
     number, first = next(coming)
@@ -270,10 +275,10 @@ def test_examples_come_while_the_rows_are_read(roles: Roles) -> None:
 
 def test_rows_are_numbered_as_in_the_file_and_reasons_are_kept() -> None:
     table = table_of([{"q": "a", "a": "b"}, {"q": "", "a": "b"}, {"q": "c", "a": "d"}])
-    found = dict(iterate_examples(table, Roles(question="q", answer="a")))
+    found = dict(iterate_examples(table, ColumnMapping(question="q", answer="a")))
     assert list(found) == [1, 2, 3]
     assert isinstance(found[2], Skipped)
-    assert examples_from(table, Roles(question="q", answer="a")).rows == (1, 3)
+    assert examples_from(table, ColumnMapping(question="q", answer="a")).rows == (1, 3)
 
 
 @settings(max_examples=60, deadline=None)
@@ -284,5 +289,5 @@ def test_rows_are_numbered_as_in_the_file_and_reasons_are_kept() -> None:
     )
 )
 def test_pairs_come_out_as_they_were_put_in(pairs: list[tuple[str, str]]) -> None:
-    found = examples_from(table_of([{"q": q, "a": a} for q, a in pairs]), Roles(question="q", answer="a"))
+    found = examples_from(table_of([{"q": q, "a": a} for q, a in pairs]), ColumnMapping(question="q", answer="a"))
     assert [(e.question, e.answer) for e in found.examples] == pairs

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from studio.core.recipe.data_choice import Roles
-from studio.dataset.columns.detection.mapping import check_roles
+from studio.core.recipe.data_choice import ColumnMapping
+from studio.dataset.columns.mapping_checks import check_mapping
 from tests.dataset.columns.test_mapping import table_of
 from tests.dataset.conftest import problem_of
 
@@ -29,83 +29,86 @@ TALKS: list[dict[str, object]] = [
 @pytest.mark.parametrize(
     ("roles", "code"),
     [
-        (Roles(question="q", options=("A", "B", "C")), "data.options_without_answer"),
-        (Roles(options=("A", "B", "C"), answer="key"), "data.no_question_column"),
-        (Roles(question="q", options=("A", "B", "C"), answer="B"), "data.answer_is_option"),
-        (Roles(question="q", options=("A", "A"), answer="key"), "data.option_twice"),
-        (Roles(question="q", options=("all",), answer="key"), "data.one_option"),
-        (Roles(question="q", options=("A", "B", "C"), answer="all"), "data.answers_match_no_option"),
-        (Roles(question="q", options=("A", "B", "X"), answer="key"), "data.unknown_column"),
-        (Roles(question="q", answer="key", label="kind"), "data.label_and_answer"),
-        (Roles(label="kind"), "data.label_without_text"),
-        (Roles(question="kind", label="kind"), "data.same_column"),
-        (Roles(question="q", label="all"), "data.one_label"),
-        (Roles(question="q", answer="q"), "data.same_column"),
-        (Roles(question_template="{q} and {key}", answer="key"), "data.same_column"),
-        (Roles(question_template="{q} and {ky}", answer="A"), "data.unknown_column"),
-        (Roles(question_template="{q} and {key", answer="A"), "data.template_braces"),
-        (Roles(question_template="{q}} {A}", answer="B"), "data.template_braces"),
-        (Roles(question_template="always {{q}}", answer="A"), "data.template_without_columns"),
-        (Roles(messages="q"), "data.no_conversations"),
-        (Roles(messages="q", answer="A"), "data.roles_conflict"),
-        (Roles(text="q", context="A"), "data.roles_conflict"),
-        (Roles(messages="q", thinking="A"), "data.roles_conflict"),
-        (Roles(text="q", system="A"), "data.system_without_question"),
-        (Roles(text="q", tools="A"), "data.tools_without_conversation"),
-        (Roles(tools="A"), "data.no_roles"),
+        (ColumnMapping(question="q", options=("A", "B", "C")), "data.options_without_answer"),
+        (ColumnMapping(options=("A", "B", "C"), answer="key"), "data.no_question_column"),
+        (ColumnMapping(question="q", options=("A", "B", "C"), answer="B"), "data.answer_is_option"),
+        (ColumnMapping(question="q", options=("A", "A"), answer="key"), "data.option_twice"),
+        (ColumnMapping(question="q", options=("all",), answer="key"), "data.one_option"),
+        (ColumnMapping(question="q", options=("A", "B", "C"), answer="all"), "data.answers_match_no_option"),
+        (ColumnMapping(question="q", options=("A", "B", "X"), answer="key"), "data.unknown_column"),
+        (ColumnMapping(question="q", answer="key", label="kind"), "data.label_and_answer"),
+        (ColumnMapping(label="kind"), "data.label_without_text"),
+        (ColumnMapping(question="kind", label="kind"), "data.same_column"),
+        (ColumnMapping(question="q", label="all"), "data.one_label"),
+        (ColumnMapping(question="q", answer="q"), "data.same_column"),
+        (ColumnMapping(question_template="{q} and {key}", answer="key"), "data.same_column"),
+        (ColumnMapping(question_template="{q} and {ky}", answer="A"), "data.unknown_column"),
+        (ColumnMapping(question_template="{q} and {key", answer="A"), "data.template_braces"),
+        (ColumnMapping(question_template="{q}} {A}", answer="B"), "data.template_braces"),
+        (ColumnMapping(question_template="always {{q}}", answer="A"), "data.template_without_columns"),
+        (ColumnMapping(messages="q"), "data.no_conversations"),
+        (ColumnMapping(messages="q", answer="A"), "data.roles_conflict"),
+        (ColumnMapping(text="q", context="A"), "data.roles_conflict"),
+        (ColumnMapping(messages="q", thinking="A"), "data.roles_conflict"),
+        (ColumnMapping(text="q", system="A"), "data.system_without_question"),
+        (ColumnMapping(text="q", tools="A"), "data.tools_without_conversation"),
+        (ColumnMapping(tools="A"), "data.no_roles"),
     ],
 )
-def test_mistakes_with_columns_are_said_plainly(roles: Roles, code: str) -> None:
-    assert problem_of(lambda: check_roles(table_of(CHOICES), roles)).code == code
+def test_mistakes_with_columns_are_said_plainly(roles: ColumnMapping, code: str) -> None:
+    assert problem_of(lambda: check_mapping(table_of(CHOICES), roles)).code == code
 
 
 @pytest.mark.parametrize(
     ("roles", "code"),
     [
-        (Roles(speaker="who", said="what"), "data.no_conversation_id"),
-        (Roles(conversation="id", said="what"), "data.no_speaker"),
-        (Roles(conversation="id", speaker="who"), "data.nothing_said"),
-        (Roles(conversation="id", speaker="id", said="what"), "data.turns_same_column"),
-        (Roles(conversation="id", speaker="same", said="what"), "data.one_side"),
-        (Roles(conversation="id", speaker="none", said="what"), "data.no_answers"),
-        (Roles(conversation="id", speaker="who", said="none"), "data.no_answers"),
-        (Roles(conversation="id", speaker="who", said="what", answering="nobody"), "data.unknown_speaker"),
-        (Roles(conversation="id", speaker="who", said="what", question="same"), "data.roles_conflict"),
+        (ColumnMapping(speaker="who", said="what"), "data.no_conversation_id"),
+        (ColumnMapping(conversation="id", said="what"), "data.no_speaker"),
+        (ColumnMapping(conversation="id", speaker="who"), "data.nothing_said"),
+        (ColumnMapping(conversation="id", speaker="id", said="what"), "data.turns_same_column"),
+        (ColumnMapping(conversation="id", speaker="same", said="what"), "data.one_side"),
+        (ColumnMapping(conversation="id", speaker="none", said="what"), "data.no_answers"),
+        (ColumnMapping(conversation="id", speaker="who", said="none"), "data.no_answers"),
+        (ColumnMapping(conversation="id", speaker="who", said="what", answering="nobody"), "data.unknown_speaker"),
+        (ColumnMapping(conversation="id", speaker="who", said="what", question="same"), "data.roles_conflict"),
     ],
 )
-def test_mistakes_with_turns_are_said_plainly(roles: Roles, code: str) -> None:
-    assert problem_of(lambda: check_roles(table_of(TALKS), roles)).code == code
+def test_mistakes_with_turns_are_said_plainly(roles: ColumnMapping, code: str) -> None:
+    assert problem_of(lambda: check_mapping(table_of(TALKS), roles)).code == code
 
 
 @pytest.mark.parametrize(
     "roles",
     [
-        Roles(question="q", options=("A", "B", "C"), answer="key"),
-        Roles(question="q", label="kind"),
-        Roles(question="q", context="A", answer="B"),
-        Roles(question_template="{q}: {A}", answer="B"),
-        Roles(question_template="{q}: {A}", label="kind"),
+        ColumnMapping(question="q", options=("A", "B", "C"), answer="key"),
+        ColumnMapping(question="q", label="kind"),
+        ColumnMapping(question="q", context="A", answer="B"),
+        ColumnMapping(question_template="{q}: {A}", answer="B"),
+        ColumnMapping(question_template="{q}: {A}", label="kind"),
     ],
 )
-def test_usable_columns_pass(roles: Roles) -> None:
-    check_roles(table_of(CHOICES), roles)
+def test_usable_columns_pass(roles: ColumnMapping) -> None:
+    check_mapping(table_of(CHOICES), roles)
 
 
 def test_usable_turns_pass_whoever_answers() -> None:
-    check_roles(table_of(TALKS), Roles(conversation="id", speaker="who", said="what"))
-    check_roles(table_of(TALKS), Roles(conversation="id", speaker="who", said="what", answering="user"))
+    check_mapping(table_of(TALKS), ColumnMapping(conversation="id", speaker="who", said="what"))
+    check_mapping(table_of(TALKS), ColumnMapping(conversation="id", speaker="who", said="what", answering="user"))
 
 
 def test_too_many_labels_are_answers() -> None:
     rows: list[dict[str, object]] = [{"q": f"q{n}", "l": f"label {n}"} for n in range(300)]
     assert (
-        problem_of(lambda: check_roles(table_of(rows), Roles(question="q", label="l"))).code == "data.too_many_labels"
+        problem_of(lambda: check_mapping(table_of(rows), ColumnMapping(question="q", label="l"))).code
+        == "data.too_many_labels"
     )
 
 
 def test_the_nearest_name_is_offered_for_one_that_is_not_there() -> None:
     rows: list[dict[str, object]] = [{"Frage": "a", "Antwort": "b"}, {"Frage": "c", "Antwort": "d"}]
-    found = problem_of(lambda: check_roles(table_of(rows), Roles(question="frgae", answer="Antwort")))
+    found = problem_of(lambda: check_mapping(table_of(rows), ColumnMapping(question="frgae", answer="Antwort")))
     assert "Did you mean Frage?" in found.english()
-    found = problem_of(lambda: check_roles(table_of(rows), Roles(question_template="{antwrot}", answer="Frage")))
+    found = problem_of(
+        lambda: check_mapping(table_of(rows), ColumnMapping(question_template="{antwrot}", answer="Frage"))
+    )
     assert "Did you mean Antwort?" in found.english()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from studio.core.recipe.data_choice import Roles
-from studio.dataset.columns.detection.mapping import guess
+from studio.core.recipe.data_choice import ColumnMapping
+from studio.dataset.columns.detection.mapping import detect
 from studio.dataset.examples import examples_from
 from studio.dataset.table import Table
 from tests.dataset.conftest import opened
@@ -29,7 +29,7 @@ def test_questions_below_passages_are_rows(tmp_path: Path) -> None:
         for n in (0, 1, 2)
     ]
     table = saved(tmp_path / "test.json", {"version": "1", "data": [{"title": "Trains", "paragraphs": passages}]})
-    found = guess(table)
+    found = detect(table)
     assert found.sure
     assert (found.roles.question, found.roles.context, found.roles.answer) == ("question", "context", "answers")
     made = examples_from(table, found.roles).examples
@@ -56,8 +56,8 @@ def test_chatgpt_exports_are_conversations_in_their_last_version(tmp_path: Path)
         return {"title": f"Talk {number}", "current_node": "b", "mapping": nodes}
 
     table = saved(tmp_path / "conversations.json", [talk(number) for number in range(5)])
-    found = guess(table)
-    assert (found.roles, found.sure) == (Roles(messages="messages"), True)
+    found = detect(table)
+    assert (found.roles, found.sure) == (ColumnMapping(messages="messages"), True)
     made = examples_from(table, found.roles).examples
     assert [(m.role, m.content) for m in made[2].messages] == [("user", ASKED[2]), ("assistant", "At platform 2.")]
 
@@ -78,6 +78,6 @@ def test_messages_that_were_encoded_twice_are_read(tmp_path: Path) -> None:
     lines = [json.dumps({"messages": json.dumps(json.dumps(talk))}) for talk in talks]
     (tmp_path / "talks.jsonl").write_text("\n".join(lines))
     table = opened(tmp_path / "talks.jsonl")
-    found = guess(table)
-    assert (found.roles, found.sure) == (Roles(messages="messages"), True)
+    found = detect(table)
+    assert (found.roles, found.sure) == (ColumnMapping(messages="messages"), True)
     assert examples_from(table, found.roles).examples[0].question == ASKED[0]

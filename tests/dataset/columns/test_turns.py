@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studio.core.recipe.data_choice import Roles
-from studio.dataset.columns.detection.mapping import guess
+from studio.core.recipe.data_choice import ColumnMapping
+from studio.dataset.columns.detection.mapping import detect
 from studio.dataset.columns.formats import turns
 from studio.dataset.columns.formats.row_text import Skipped
 from studio.dataset.examples import examples_from, iterate_examples
@@ -17,7 +17,7 @@ from tests.dataset.columns.test_formats import learned_surely, said, write_csv
 from tests.dataset.columns.test_mapping import table_of
 from tests.dataset.conftest import opened
 
-TURNS = Roles(conversation="id", speaker="who", said="what")
+TURNS = ColumnMapping(conversation="id", speaker="who", said="what")
 
 
 def rows_of(*told: tuple[str, str, str]) -> list[dict[str, object]]:
@@ -32,7 +32,7 @@ def test_rows_of_one_id_become_one_conversation(tmp_path: Path) -> None:
     ]
     table = opened(write_csv(tmp_path / "a.csv", header, rows))
     roles, examples = learned_surely(table)
-    assert roles == Roles(conversation="대화ID", speaker="발화자", said="발화")
+    assert roles == ColumnMapping(conversation="대화ID", speaker="발화자", said="발화")
     assert [len(e.messages) for e in examples] == [4] * 4
     assert said(examples[1])[0] == ("user", "4번째로 한 말입니다, 들어 주세요")
     assert examples_from(table, roles).rows == (1, 5, 9, 13)
@@ -97,7 +97,7 @@ def test_a_row_that_merely_lacks_its_id_is_left_out() -> None:
 def test_names_tell_who_answers(speakers: tuple[str, str], answering: str) -> None:
     told = rows_of(*((f"{n // 2}", speakers[n % 2], f"words number {n} that were said") for n in range(12)))
     table = table_of(told)
-    cast = turns.cast_of(turns.order_of(table.rows, TURNS))
+    cast = turns.speaker_roles(turns.order_of(table.rows, TURNS))
     assert cast.is_told
     assert [name for name, part in cast.parts.items() if part == "assistant"] == [answering]
 
@@ -108,7 +108,7 @@ def test_names_that_do_not_tell_who_answers_are_asked_about() -> None:
         for n in range(12)
     ]
     table = table_of(rows)
-    found = guess(table)
+    found = detect(table)
     assert not found.sure
     assert found.roles.answering == "B"
     assert said(examples_from(table, found.roles).examples[0])[1][0] == "assistant"
@@ -122,15 +122,15 @@ def test_rows_in_another_order_than_their_numbers_are_asked_about() -> None:
         {"session_id": n // 4, "turn": 4 - n % 4, "role": ("user", "assistant")[n % 2], "content": f"words {n} here"}
         for n in range(16)
     ]
-    found = guess(table_of(rows))
+    found = detect(table_of(rows))
     assert not found.sure
     assert any("order of turn" in why.english() for why in found.why)
 
 
 def test_speakers_without_an_id_are_asked_about() -> None:
     rows = [{"role": ("user", "assistant")[n % 2], "content": f"words number {n}"} for n in range(12)]
-    found = guess(table_of(rows))
-    assert (found.sure, found.roles) == (False, Roles(speaker="role", said="content"))
+    found = detect(table_of(rows))
+    assert (found.sure, found.roles) == (False, ColumnMapping(speaker="role", said="content"))
 
 
 def test_an_unknown_third_speaker_leaves_only_their_conversations_out() -> None:

@@ -17,7 +17,7 @@ from studio.dataset.examples import Example
 from studio.dataset.quality import dataset_statistics
 from studio.dataset.quality.batches import batches
 from studio.dataset.quality.examine import Examined, examine
-from studio.dataset.quality.fixes import REPAIRS
+from studio.dataset.quality.fixes import FIXES
 from studio.dataset.quality.report import Finding, Report
 from tests.dataset.quality.clean_sets import CLEAN, Numbered, clean, numbered, pair
 from tests.dataset.quality.planted import DEFECTS, plant
@@ -85,7 +85,7 @@ def test_a_finding_says_how_many_where_and_what_would_repair_it() -> None:
         assert found.count >= len(found.rows) > 0
         assert list(found.rows) == sorted(found.rows) and set(found.rows) <= by_row.keys()
         assert len(found.excerpts) <= 5
-        assert set(found.repairs) <= REPAIRS.keys()
+        assert set(found.repairs) <= FIXES.keys()
         for said in (found.what, found.why):
             assert said.english().endswith(".") and "{" not in said.english().replace("{{name}}", "")
         for shown in found.excerpts:

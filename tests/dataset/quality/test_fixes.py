@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 from studio.core.conversation import Message, ToolCall
-from studio.core.recipe.data_choice import Repair
+from studio.core.recipe.data_choice import Fix
 from studio.dataset.examples import Example
 from studio.dataset.quality import apply_fixes
-from studio.dataset.quality.fixes import REPAIRS, Step, repaired
+from studio.dataset.quality.fixes import FIXES, Step, apply_all
 from tests.dataset.conftest import problem_of
 from tests.dataset.quality.clean_sets import Numbered, clean, numbered, pair
 from tests.dataset.quality.planted import DEFECTS, Planted, plant
@@ -22,9 +22,9 @@ from tests.dataset.quality.test_examine import of, rows_of, visited
 _BY_CODE = {defect.code: defect for defect in DEFECTS}
 
 
-def after(rows: list[Numbered], *repairs: Repair) -> tuple[list[Numbered], list[Step]]:
+def after(rows: list[Numbered], *repairs: Fix) -> tuple[list[Numbered], list[Step]]:
     log: list[Step] = []
-    return list(repaired(iter(rows), repairs, log)), log
+    return list(apply_all(iter(rows), repairs, log)), log
 
 
 def offered(code: str, kind: str) -> tuple[Planted, tuple[str, ...]]:
@@ -40,7 +40,7 @@ def test_each_offered_repair_takes_its_finding_away(code: str, kind: str) -> Non
     planted, repairs = offered(code, kind)
     spoiled = set(planted.rows[code])
     for do in repairs:
-        rows, log = after(planted.examples, Repair(do=do))
+        rows, log = after(planted.examples, Fix(do=do))
         report = visited(rows).report
         assert of(report, code) is None, do
         assert not [f.code for f in report.findings if f.severity != "note"], "and brings no other"
@@ -56,25 +56,25 @@ def test_each_offered_repair_takes_its_finding_away(code: str, kind: str) -> Non
         assert all(change.before != change.after for change in log[0].excerpts)
 
 
-@pytest.mark.parametrize("do", sorted(REPAIRS))
+@pytest.mark.parametrize("do", sorted(FIXES))
 def test_a_repair_gives_the_same_again_and_again(do: str) -> None:
     planted = plant("korean", 110, 9, DEFECTS, 2)
-    once, first = after(planted.examples, Repair(do=do))
-    again, second = after(planted.examples, Repair(do=do))
+    once, first = after(planted.examples, Fix(do=do))
+    again, second = after(planted.examples, Fix(do=do))
     assert once == again and first == second
-    twice, log = after(once, Repair(do=do))
+    twice, log = after(once, Fix(do=do))
     assert twice == once and log[0].changed == log[0].dropped == 0
 
 
 def test_every_repair_that_a_finding_can_offer_exists_and_is_labelled() -> None:
     assert {*apply_fixes._ONE_BY_ONE, *apply_fixes._BESIDE_OTHERS, *apply_fixes._FIXES, *apply_fixes._DROPS} == set(
-        REPAIRS
+        FIXES
     )
-    for kind in REPAIRS.values():
+    for kind in FIXES.values():
         assert kind.label and kind.help.endswith(".")
     planted = plant("english", 400, 5, DEFECTS, 3)
     offers = {do for found in visited(planted.examples).report.findings for do in found.repairs}
-    assert len(offers) > 25 and offers <= REPAIRS.keys()
+    assert len(offers) > 25 and offers <= FIXES.keys()
 
 
 @pytest.mark.parametrize(
@@ -82,12 +82,12 @@ def test_every_repair_that_a_finding_can_offer_exists_and_is_labelled() -> None:
 )
 def test_rows_limit_a_repair(do: str) -> None:
     planted = plant("english", 200, 2, DEFECTS, 3)
-    everywhere, _ = after(planted.examples, Repair(do=do))
+    everywhere, _ = after(planted.examples, Fix(do=do))
     touched = {row for row, _ in planted.examples} - {row for row, _ in everywhere}
     touched |= {row for row, example in everywhere if dict(planted.examples)[row] != example}
     chosen = tuple(sorted(touched))[:2]
     assert len(chosen) == 2
-    some, log = after(planted.examples, Repair(do=do, rows=chosen))
+    some, log = after(planted.examples, Fix(do=do, rows=chosen))
     before = dict(planted.examples)
     assert {row for row in before if row not in dict(some)} | {r for r, e in some if before[r] != e} == set(chosen)
     assert log[0].changed + log[0].dropped == 2
@@ -96,7 +96,7 @@ def test_rows_limit_a_repair(do: str) -> None:
 def test_all_repairs_in_a_row_leave_a_clean_set() -> None:
     planted = plant("english", 300, 4, DEFECTS, 2)
     firsts = [found.repairs[0] for found in visited(planted.examples).report.findings if found.repairs]
-    rows, log = after(planted.examples, *(Repair(do=do) for do in firsts))
+    rows, log = after(planted.examples, *(Fix(do=do) for do in firsts))
     report = visited(rows).report
     assert not [f.code for f in report.findings if f.severity != "note"]
     assert [step.do for step in log] == firsts
@@ -111,16 +111,14 @@ def test_of_conflicting_answers_the_longest_or_the_last_stays() -> None:
             pair("How late?", "Never."),
         ]
     )
-    assert [e.answer for _, e in after(rows, Repair(do="keep_longest_answer"))[0]] == [
-        "At six, but on Fridays at noon."
-    ]
-    assert [e.answer for _, e in after(rows, Repair(do="keep_last_answer"))[0]] == ["Never."]
-    assert after(rows, Repair(do="drop_conflicts"))[0] == []
+    assert [e.answer for _, e in after(rows, Fix(do="keep_longest_answer"))[0]] == ["At six, but on Fridays at noon."]
+    assert [e.answer for _, e in after(rows, Fix(do="keep_last_answer"))[0]] == ["Never."]
+    assert after(rows, Fix(do="drop_conflicts"))[0] == []
 
 
 def test_masks_speak_the_language_of_the_text() -> None:
     rows = numbered([pair("Who?", "Call +49 170 5556677 now."), pair("누구요?", "010-4821-9937로 전화하세요.")])
-    changed, log = after(rows, Repair(do="mask_phone"))
+    changed, log = after(rows, Fix(do="mask_phone"))
     assert [e.answer for _, e in changed] == ["Call [phone number] now.", "[전화번호]로 전화하세요."]
     assert log[0].changed == 2 and "5556677" in log[0].excerpts[0].before
     assert "[phone number]" in log[0].excerpts[0].after
@@ -129,7 +127,7 @@ def test_masks_speak_the_language_of_the_text() -> None:
 def test_a_masked_number_in_a_tool_call_leaves_its_json_whole() -> None:
     call = ToolCall(name="pay", arguments='{"card": 4539578763621486, "note": "mail a.b@mail.com", "paid": true}')
     example = Example(messages=(Message(role="user", content="Pay it."), Message(role="assistant", tool_calls=(call,))))
-    changed, _ = after([(1, example)], Repair(do="mask_card"), Repair(do="mask_email"))
+    changed, _ = after([(1, example)], Fix(do="mask_card"), Fix(do="mask_email"))
     arguments = json.loads(changed[0][1].messages[1].tool_calls[0].arguments)
     assert arguments == {"card": "[card number]", "note": "mail [e-mail]", "paid": True}
 
@@ -142,12 +140,12 @@ def test_marks_of_a_chat_format_go_with_what_follows_them() -> None:
         "It is late.\nUser: Why?",
     )
     rows = numbered([pair(f"Question {n}?", answer) for n, answer in enumerate(answers)])
-    assert {e.answer for _, e in after(rows, Repair(do="strip_role_text"))[0]} == {"It is late."}
+    assert {e.answer for _, e in after(rows, Fix(do="strip_role_text"))[0]} == {"It is late."}
 
 
 def test_an_answer_of_which_nothing_is_left_is_left_out() -> None:
     rows = numbered([pair("What now?", "<|im_end|>"), pair("And now?", "We wait for the train.")])
-    kept, log = after(rows, Repair(do="strip_role_text"))
+    kept, log = after(rows, Fix(do="strip_role_text"))
     assert [row for row, _ in kept] == [5] and log[0].dropped == 1 and log[0].changed == 0
 
 
@@ -155,7 +153,7 @@ def test_a_label_is_capped_evenly_over_the_file() -> None:
     texts = clean("english", 200, 8)
     labels = ["payment", "repair"] * 15 + ["delivery"] * 170
     rows = numbered([pair(text.answer, label) for text, label in zip(texts, labels, strict=True)])
-    kept, log = after(rows, Repair(do="cap_label"))
+    kept, log = after(rows, Fix(do="cap_label"))
     assert rows_of(visited(kept).report, "labels.frequent") == ()
     delivered = [row for row, example in kept if example.answer == "delivery"]
     assert len(delivered) == 30 and log[0].dropped == 140
@@ -166,12 +164,12 @@ def test_html_is_shown_as_a_browser_would() -> None:
     rows = numbered(
         [pair("What is new?", "<p>Tea &amp; cake.</p><ul><li>One</li><li>Two</li></ul>It&#39;s <b>free</b>.")]
     )
-    assert after(rows, Repair(do="strip_html"))[0][0][1].answer == "Tea & cake.\n\nOne\n\nTwo\n\nIt's free."
+    assert after(rows, Fix(do="strip_html"))[0][0][1].answer == "Tea & cake.\n\nOne\n\nTwo\n\nIt's free."
 
 
 def test_plain_text_is_repaired_as_well() -> None:
     rows = [(n, Example(text=f"Passage {n} about cafÃ©s and tea.")) for n in range(3)]
-    assert [e.text for _, e in after(rows, Repair(do="fix_mojibake"))[0]] == [
+    assert [e.text for _, e in after(rows, Fix(do="fix_mojibake"))[0]] == [
         f"Passage {n} about cafés and tea." for n in range(3)
     ]
 
@@ -186,12 +184,12 @@ def test_examples_stream_through_repairs_that_need_no_other_example() -> None:
             yield taken, pair(f"Question {taken}?", f"Write to a{taken}@mail.com about it.")
 
     log: list[Step] = []
-    result = repaired(endless(), [Repair(do="mask_email"), Repair(do="keep_one")], log)
+    result = apply_all(endless(), [Fix(do="mask_email"), Fix(do="keep_one")], log)
     assert next(result)[1].answer == "Write to [e-mail] about it." and taken < 5000 and log == []
 
 
 def test_an_unknown_repair_is_refused_at_once() -> None:
-    refused = problem_of(lambda: repaired(iter(()), [Repair(do="polish")], []))
+    refused = problem_of(lambda: apply_all(iter(()), [Fix(do="polish")], []))
     assert refused.code == "data.unknown_repair" and "polish" in refused.english()
 
 
@@ -202,4 +200,4 @@ def test_what_repairs_are_called_is_known_without_loading_what_does_them() -> No
         "print(len(REPAIRS), [name for name in ('numpy', 'pyarrow', 'rensa') if name in sys.modules])"
     )
     told = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True).stdout
-    assert told.strip() == f"{len(REPAIRS)} []"
+    assert told.strip() == f"{len(FIXES)} []"

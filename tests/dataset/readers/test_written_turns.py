@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from studio.core.recipe.data_choice import DataChoice, Roles
-from studio.dataset.columns.detection.mapping import check_roles, guess
+from studio.core.recipe.data_choice import ColumnMapping, DataChoice
+from studio.dataset.columns.detection.mapping import detect
 from studio.dataset.columns.formats.turn_columns import turn_columns
+from studio.dataset.columns.mapping_checks import check_mapping
 from studio.dataset.examples import Example, examples_from
 from studio.dataset.readers.open import first_rows, open_table, stream_table
 from studio.dataset.readers.streaming import held
@@ -27,8 +28,8 @@ def written(path: Path, text: str) -> Table:
 
 
 def said(table: Table) -> list[Example]:
-    found = guess(table)
-    check_roles(table, found.roles)
+    found = detect(table)
+    check_mapping(table, found.roles)
     made = examples_from(table, found.roles)
     assert not made.skipped
     return list(made.examples)
@@ -71,7 +72,7 @@ EXPORTS = {
 def test_what_was_written_in_a_messenger_is_a_conversation_and_is_asked_about(tmp_path: Path, kind: str) -> None:
     table = written(tmp_path / "talk.txt", EXPORTS[kind])
     assert table.format == "transcript"
-    assert not guess(table).sure
+    assert not detect(table).sure
     (example,) = said(table)
     assert turns_of(example) == BOTH
 
@@ -128,9 +129,9 @@ def test_turns_in_columns_are_put_together(tmp_path: Path, columns: tuple[str, .
     lines = [f'"{n}","{ASKED[n]}","{TOLD[n]}","And {ASKED[n]}","{TOLD[n - 1] if n else ""}"' for n in range(4)]
     path.write_text("\n".join([",".join(columns), *lines]), encoding="utf-8")
     table = opened(path)
-    found = guess(table)
+    found = detect(table)
     assert found.sure
-    assert found.roles == Roles(messages="conversation")
+    assert found.roles == ColumnMapping(messages="conversation")
     assert "Not used" not in " ".join(why.english() for why in found.why)
     examples = said(table)
     assert turns_of(examples[0]) == [("user", ASKED[0]), ("assistant", TOLD[0])]
@@ -163,7 +164,7 @@ def test_turns_inside_of_a_text_are_told_apart_and_asked_about(tmp_path: Path) -
     ]
     path.write_text("\n".join(json.dumps({"chosen": text, "rejected": "\n\nHuman: x"}) for text in texts))
     table = opened(path)
-    assert not guess(table).sure
+    assert not detect(table).sure
     assert turns_of(said(table)[0]) == [("user", ASKED[0]), ("assistant", f"{TOLD[0]}\nNote: all good.")]
 
 
@@ -174,8 +175,8 @@ def test_standing_instructions_beside_a_marked_text_are_no_question(tmp_path: Pa
     records = [{"system": f"You help with parcels, {n}.", "chat": text.replace("1", str(n))} for n in range(5)]
     path.write_text("\n".join(map(json.dumps, records)))
     table = opened(path)
-    found = guess(table)
-    assert (found.roles, found.sure) == (Roles(messages="chat", system="system"), False)
+    found = detect(table)
+    assert (found.roles, found.sure) == (ColumnMapping(messages="chat", system="system"), False)
     messages = said(table)[1].messages
     assert [turn.role for turn in messages] == ["system", "user", "assistant", "tool", "assistant"]
     (made,) = messages[2].tool_calls
@@ -188,7 +189,7 @@ def test_a_talk_that_is_summed_up_stays_what_is_asked_about(tmp_path: Path) -> N
     both = zip(ASKED, TOLD, strict=True)
     records = [{"dialogue": f"Customer: {q}\nAgent: {a}", "summary": f"About it: {a[:15]}"} for q, a in both]
     path.write_text("\n".join(map(json.dumps, records)))
-    assert guess(opened(path)).roles.messages is None
+    assert detect(opened(path)).roles.messages is None
 
 
 @pytest.mark.parametrize("text", ["", "Human: only one side", "no marks: here", "Note: a\nHint: b"])

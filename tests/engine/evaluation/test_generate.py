@@ -17,7 +17,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from studio.core.command_queue import new_id, send
 from studio.core.conversation import Message
 from studio.core.events import (
-    Answered,
     AnswerEnded,
     AnswerGrew,
     Ask,
@@ -26,19 +25,20 @@ from studio.core.events import (
     Exported,
     Failed,
     Finished,
-    Noticed,
+    NoticeLogged,
+    Prediction,
     Stop,
     StopAnswer,
     Stopped,
 )
-from studio.core.jobs import Chat, Check, Merge, Train, write_job
+from studio.core.jobs import Chat, Exam, Merge, Train, write_job
 from studio.core.recipe.method import Method
 from studio.core.run_folder import RunFolder
 from studio.core.storage import sha256_of
 from studio.dataset.examples import Example
 from studio.engine.device import Device
-from studio.engine.evaluation.generate import learned_adapter, of_folder
-from studio.engine.methods.model import fold_in, load_base, load_taught, unpack
+from studio.engine.evaluation.generate import of_folder, trained_adapter
+from studio.engine.methods.model import dequantize, load_adapter, load_base, merge_lora
 from studio.engine.training.dataset import as_rows, collate, encode_all
 from studio.engine.training.loss import learned_loss
 from studio.tokenization.chat_template import DEFAULT_TEMPLATE
@@ -58,10 +58,10 @@ def taught(make_run: Make) -> RunFolder:
 
 
 def test_a_check_answers_every_held_out_example_as_both_models(taught: RunFolder, start: Start) -> None:
-    child = start(taught.job("check"), Check(run=taught.path, max_tokens=12))
+    child = start(taught.job("check"), Exam(run=taught.path, max_tokens=12))
     assert child.wait() == 0, child.folder.log.read_text()
     events = child.events()
-    answers = [e for e in events if isinstance(e, Answered)]
+    answers = [e for e in events if isinstance(e, Prediction)]
     assert [(e.side, e.index) for e in answers] == [(s, i) for s in ("before", "after") for i in range(3)]
     assert {e.wanted for e in answers} == {"It is 8.", "It is 9.", "It is 10."}
     checked = next(e for e in events if isinstance(e, Checked))
@@ -74,7 +74,7 @@ def test_a_check_answers_every_held_out_example_as_both_models(taught: RunFolder
 def test_a_check_without_held_out_examples_says_so(make_run: Make) -> None:
     run = make_run(held_out=0)
     job = run.job("check")
-    assert do_here(job, Check(run=run.path)) == 2
+    assert do_here(job, Exam(run=run.path)) == 2
     ending = job.state().ending
     assert isinstance(ending, Failed)
     assert ending.problem.code == "check.no_examples"
@@ -101,7 +101,7 @@ def test_a_chat_streams_is_interrupted_and_ends_when_told(taught: RunFolder, sta
     assert ended[second.id].stopped
     grown = "".join(e.text for e in events if isinstance(e, AnswerGrew) and e.ask == second.id)
     assert grown == ended[second.id].text
-    assert "chat.forgot" in {e.code for e in events if isinstance(e, Noticed)}
+    assert "chat.forgot" in {e.code for e in events if isinstance(e, NoticeLogged)}
     assert isinstance(events[-1], Stopped)
 
 
@@ -133,7 +133,7 @@ def test_a_chat_ends_with_the_window_that_started_it(taught: RunFolder) -> None:
 def test_the_combined_model_is_an_ordinary_one_that_answers_the_same(
     taught: RunFolder, start: Start, tmp_path: Path
 ) -> None:
-    adapter = learned_adapter(taught)
+    adapter = trained_adapter(taught)
     before = {p.name: sha256_of(p) for p in adapter.iterdir()}
     out = tmp_path / "combined"
     child = start(taught.job("merge"), Merge(run=taught.path, out=out, compare=3))
@@ -158,15 +158,15 @@ def test_the_combined_model_is_an_ordinary_one_that_answers_the_same(
 def test_folding_in_gives_the_logits_of_base_plus_add_on(taught: RunFolder, tiny_model: Path) -> None:
     device = Device(torch.device("cpu"), "test", torch.float32, None)
     inputs = collate(as_rows(encode_all(Encoder.from_folder(tiny_model, 128, "answers"), examples(4)).encoded))
-    packed: PeftModel = load_taught(load_base(tiny_model, Method(rank=4), device), learned_adapter(taught))
+    packed: PeftModel = load_adapter(load_base(tiny_model, Method(rank=4), device), trained_adapter(taught))
     with torch.no_grad():
         with packed.disable_adapter():
             base = packed(**inputs).logits
         wanted = packed(**inputs).logits
         loss = learned_loss(packed, inputs).total
-        unpack(packed, torch.float32)
+        dequantize(packed, torch.float32)
         unpacked = packed(**inputs).logits
-        plain = fold_in(packed, torch.float32)
+        plain = merge_lora(packed, torch.float32)
         found = plain(**inputs).logits
         assert torch.allclose(unpacked, wanted, atol=1e-4)
         assert torch.allclose(found, wanted, atol=1e-4)
@@ -178,7 +178,7 @@ def test_a_model_without_a_template_is_saved_with_the_default_one(make_run: Make
     bare = save_tiny_model(tmp_path / "bare", template=False)
     run = make_run(held_out=0, **{"model.name": str(bare), "training.passes": 1.0})
     assert do_here(run, Train()) == 0
-    assert (learned_adapter(run) / "chat_template.jinja").read_text() == DEFAULT_TEMPLATE
+    assert (trained_adapter(run) / "chat_template.jinja").read_text() == DEFAULT_TEMPLATE
 
 
 @pytest.mark.trains

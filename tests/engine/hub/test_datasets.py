@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from studio.core.command_queue import new_id, send
-from studio.core.events import Failed, Fetched, Finished, Noticed, PhaseChanged, Progressed, Stop, Stopped
+from studio.core.events import Failed, Fetched, Finished, NoticeLogged, PhaseChanged, Progressed, Stop, Stopped
 from studio.core.jobs import FetchData, Job, write_job
 from studio.core.problems import Problem
 from studio.core.run_folder import JobFolder
@@ -215,7 +215,7 @@ def test_parts_and_collections_are_taken_or_refused_with_the_names_of_what_there
         assert (Path(fetched.folder), fetched.split) == (fetched_path(name, part), part)
         assert fetched.size == fetched_path(name, part).stat().st_size
         assert pq.read_table(fetched.folder).to_pylist() == rows
-        assert any(isinstance(event, Noticed) for event in events) == (split != part)
+        assert any(isinstance(event, NoticeLogged) for event in events) == (split != part)
         assert ":" not in Path(fetched.folder).name  # not allowed in names on Windows
     downloaded = [one.file for one in hub.fetched() if one.file != "README.md"]
     assert sorted(downloaded) == sorted([TEST, TRAIN, MORE, "test.jsonl", "ko.csv", "en.csv"])  # each once, no program

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from studio.core.events import Evaluated, Failed, StepDone, TrialDone
-from studio.core.jobs import Train, Trial
+from studio.core.events import Evaluated, Failed, MemoryProbed, StepDone
+from studio.core.jobs import MemoryProbe, Train
 from studio.core.run_folder import RunFolder
-from studio.engine.job_context import Report
+from studio.engine.job_context import JobContext
 from studio.engine.memory import probe
 from studio.engine.training import job
 from studio.engine.training.plan import plan_of
-from studio.engine.training.trainer import Teacher
+from studio.engine.training.trainer import StudioTrainer
 from tests.engine.conftest import Child, do_here
 
 
@@ -45,8 +45,8 @@ def test_the_trial_is_the_first_thing_that_a_run_computes(make_run: Callable[...
     assert do_here(run, Train()) == 0
     events = run.reader().read_new()
     kinds = [type(event) for event in events]
-    assert kinds.index(TrialDone) < kinds.index(Evaluated) < kinds.index(StepDone)
-    done = next(event for event in events if isinstance(event, TrialDone))
+    assert kinds.index(MemoryProbed) < kinds.index(Evaluated) < kinds.index(StepDone)
+    done = next(event for event in events if isinstance(event, MemoryProbed))
     assert done.device == "cpu"
     assert done.reserved is None
     assert done.peak > 50 << 20  # the whole process, which holds torch
@@ -59,7 +59,7 @@ def test_a_trial_of_its_own_ends_with_the_figures_and_leaves_the_run_alone(
     run = make_run()
     before = sorted(str(path) for path in run.path.rglob("*"))
     job = run.job("trial")
-    child = start(job, Trial(run=run.path))
+    child = start(job, MemoryProbe(run=run.path))
     assert child.wait() == 0, job.log.read_text()
     state = job.state()
     assert state.trial is not None
@@ -70,17 +70,17 @@ def test_a_trial_of_its_own_ends_with_the_figures_and_leaves_the_run_alone(
     assert after == before
 
 
-@pytest.mark.parametrize("kind", [Train, Trial])
+@pytest.mark.parametrize("kind", [Train, MemoryProbe])
 def test_running_out_of_memory_in_the_trial_is_said_in_words(
     make_run: Callable[..., RunFolder], monkeypatch: pytest.MonkeyPatch, kind: type
 ) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    monkeypatch.setattr(Teacher, "compute_loss", full)
+    monkeypatch.setattr(StudioTrainer, "compute_loss", full)
     run = make_run()
     folder = run if kind is Train else run.job("trial")
-    assert do_here(folder, Train() if kind is Train else Trial(run=run.path)) == 2
+    assert do_here(folder, Train() if kind is Train else MemoryProbe(run=run.path)) == 2
     ending = folder.state().ending
     assert isinstance(ending, Failed)
     assert ending.problem.code == "memory.trial_failed"
@@ -98,7 +98,7 @@ def test_running_out_of_memory_in_the_trial_is_said_in_words(
     ],
 )
 def test_what_would_help_depends_on_the_settings(
-    make_run: Callable[..., RunFolder], report: Report, settings: dict[str, object], advice: str
+    make_run: Callable[..., RunFolder], report: JobContext, settings: dict[str, object], advice: str
 ) -> None:
     plan, _ = plan_of(report, make_run(**settings))
     assert advice in probe.out_of_memory(plan, probe.longest_batch(plan)).problem.fix
@@ -118,7 +118,7 @@ def test_a_slow_processor_takes_one_step_only(
     monkeypatch.setattr(probe, "one_round", slow)
     run = make_run(**{"training.accumulation": 1})
     job = run.job("trial")
-    assert do_here(job, Trial(run=run.path)) == 0
+    assert do_here(job, MemoryProbe(run=run.path)) == 0
     assert len(rounds) == 1
     done = job.state().trial
     assert done is not None
@@ -127,7 +127,7 @@ def test_a_slow_processor_takes_one_step_only(
     assert done.run_seconds <= 4 * 20.5
 
 
-def test_the_longest_batch_holds_the_longest_examples(make_run: Callable[..., RunFolder], report: Report) -> None:
+def test_the_longest_batch_holds_the_longest_examples(make_run: Callable[..., RunFolder], report: JobContext) -> None:
     plan, _ = plan_of(report, make_run(learned=12, held_out=0))
     inputs = probe.longest_batch(plan)
     assert inputs["input_ids"].shape == (plan.batch, max(plan.lessons.lengths))

@@ -17,13 +17,13 @@ from studio.core.events import Failed, Traced
 from studio.core.jobs import Trace, TracedWork
 from studio.core.problems import ProblemError
 from studio.core.run_folder import JobFolder, RunFolder
-from studio.engine.job_context import Report
+from studio.engine.job_context import JobContext
 from studio.engine.memory.live_memory import LiveMemory
 from studio.engine.memory.probe import longest_batch, one_round
 from studio.engine.memory.trace import bitsandbytes_state, traced
 from studio.engine.methods.model import add_adapter, load_base
 from studio.engine.training.plan import plan_of, trainer_for
-from studio.engine.training.trainer import Conduct
+from studio.engine.training.trainer import TrainingCallback
 from studio.tokenization.encoding import NOT_LEARNED
 from tests.engine.conftest import do_here
 
@@ -52,11 +52,11 @@ class _Seen(BaseException):
     """Ends a training that has shown what it should."""
 
 
-def real_peak(report: Report, run: RunFolder) -> tuple[int, TracedWork]:
+def real_peak(report: JobContext, run: RunFolder) -> tuple[int, TracedWork]:
     """The peak of live tensors in the second step of the run's longest batch, and the same step as work to trace."""
     plan, device = plan_of(report, run)
     model = add_adapter(load_base(plan.base, plan.recipe.method, device), plan.recipe.method)
-    conduct = Conduct(report, device, lambda _: None, plan.save_every)
+    conduct = TrainingCallback(report, device, lambda _: None, plan.save_every)
     trainer = trainer_for(report, run, plan, model, device, conduct)
     conduct.step = trainer.step
     inputs = longest_batch(plan)
@@ -113,7 +113,7 @@ def real_peak(report: Report, run: RunFolder) -> tuple[int, TracedWork]:
 def test_the_traced_peak_is_the_real_one_within_a_hundredth(
     make_run: Callable[..., RunFolder],
     home_with_starter: Path,
-    report: Report,
+    report: JobContext,
     kind: str,
     dtype: str,
     saving: bool,
@@ -174,7 +174,7 @@ def test_a_tensor_without_content_counts_like_a_real_one() -> None:
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("kind", ["lora", "qlora"])
 def test_a_small_model_is_traced_as_it_runs(
-    make_run: Callable[..., RunFolder], tiny_model: Path, report: Report, kind: str, checkpointing: bool
+    make_run: Callable[..., RunFolder], tiny_model: Path, report: JobContext, kind: str, checkpointing: bool
 ) -> None:
     settings = {"method.kind": kind, "method.compute_dtype": "float32"}
     run = make_run(**settings, **{"training.activation_checkpointing": checkpointing})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from studio.core.conversation import Message
 from studio.dataset.examples import Example
-from studio.engine.training.dataset import SimilarLengths, as_rows, collate, encode_all
+from studio.engine.training.dataset import LengthGroupedSampler, as_rows, collate, encode_all
 from studio.tokenization.encoding import NOT_LEARNED, Encoder
 from studio.tokenization.lengths import measure
 from tests.engine.conftest import examples
@@ -62,10 +62,10 @@ def test_rows_side_by_side_are_padded_with_what_is_neither_read_nor_learned(tiny
 
 def test_each_pass_learns_everything_once_in_an_order_that_depends_on_seed_and_pass_alone() -> None:
     lengths = [n % 17 + 1 for n in range(101)]
-    order = SimilarLengths(lengths, 4, seed=3)
+    order = LengthGroupedSampler(lengths, 4, seed=3)
     first = list(order)
-    assert sorted(first) == list(range(101)) and list(SimilarLengths(lengths, 4, seed=3)) == first
-    assert list(SimilarLengths(lengths, 4, seed=4)) != first
+    assert sorted(first) == list(range(101)) and list(LengthGroupedSampler(lengths, 4, seed=3)) == first
+    assert list(LengthGroupedSampler(lengths, 4, seed=4)) != first
     order.set_epoch(1)
     second = list(order)
     assert sorted(second) == list(range(101)) and second != first

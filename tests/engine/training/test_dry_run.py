@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from studio.core.events import Noticed, Prepared
+from studio.core.events import NoticeLogged, Prepared
 from studio.core.first_batch import FirstBatch, read_first_batch
 from studio.core.jobs import DryRun, Train
 from studio.core.problems import ProblemError
 from studio.core.run_folder import JobFolder, RunFolder
 from studio.dataset.examples import read_frozen
-from studio.engine.training.trainer import Teacher
+from studio.engine.training.trainer import StudioTrainer
 from studio.runs.dry_run import first_batch
 from studio.tokenization.encoding import NOT_LEARNED, Encoder
 from tests.engine.conftest import do_here
@@ -33,13 +33,13 @@ def test_it_is_the_batch_that_the_trainer_learns_from_first(
     run = make_run(learned=11, **{"training.passes": 1.0, "training.batch_size": 4})
     told = dry(run, tmp_path / "dry")
     taken: list[dict[str, Any]] = []
-    step = Teacher.training_step
+    step = StudioTrainer.training_step
 
-    def note(self: Teacher, model: Any, inputs: dict[str, Any], *more: Any, **others: Any) -> Any:
+    def note(self: StudioTrainer, model: Any, inputs: dict[str, Any], *more: Any, **others: Any) -> Any:
         taken.append({name: values.tolist() for name, values in inputs.items()})
         return step(self, model, inputs, *more, **others)
 
-    monkeypatch.setattr(Teacher, "training_step", note)
+    monkeypatch.setattr(StudioTrainer, "training_step", note)
     assert do_here(run, Train()) == 0
     assert [list(row) for row in told.input_ids] == taken[0]["input_ids"]
     assert [list(row) for row in told.labels] == taken[0]["labels"]
@@ -113,5 +113,5 @@ def test_what_the_template_makes_necessary_is_told(make_run: Make, tmp_path: Pat
     write_frozen(run.train_data, [Example(messages=talk)])
     told = dry(run, tmp_path / "dry")
     assert "<think>" in told.adaptations[0].english()
-    noticed = [e for e in JobFolder(tmp_path / "dry").reader().read_new() if isinstance(e, Noticed)]
+    noticed = [e for e in JobFolder(tmp_path / "dry").reader().read_new() if isinstance(e, NoticeLogged)]
     assert any(event.code == "template.adapted" for event in noticed)

@@ -12,21 +12,21 @@ import torch
 from transformers import AutoTokenizer, TrainerCallback
 from trl import SFTConfig
 
-from studio.core.events import Noticed, StepDone
+from studio.core.events import NoticeLogged, StepDone
 from studio.core.problems import ProblemError
 from studio.core.recipe.method import Method
 from studio.engine.device import Device
-from studio.engine.job_context import Report
+from studio.engine.job_context import JobContext
 from studio.engine.methods.model import add_adapter, load_base
 from studio.engine.training.dataset import as_rows, encode_all
-from studio.engine.training.trainer import Conduct, Teacher
+from studio.engine.training.trainer import StudioTrainer, TrainingCallback
 from studio.tokenization.encoding import Encoder
 from tests.engine.conftest import examples
 
 DEVICE = Device(torch.device("cpu"), "test", torch.bfloat16, None)
 
 
-class Poisoned(Teacher):
+class Poisoned(StudioTrainer):
     """Loses its numbers in the steps named."""
 
     poison: frozenset[int] = frozenset()
@@ -46,10 +46,10 @@ class Weights(TrainerCallback):
         self.after.append([p.detach().clone() for p in kwargs["model"].parameters() if p.requires_grad])
 
 
-def poisoned_run(model_folder: Path, report: Report, tmp_path: Path, poison: set[int]) -> tuple[Poisoned, Weights]:
+def poisoned_run(model_folder: Path, report: JobContext, tmp_path: Path, poison: set[int]) -> tuple[Poisoned, Weights]:
     method = Method(rank=4)
     encoded = encode_all(Encoder.from_folder(model_folder, 128, "answers"), examples(12)).encoded
-    conduct, weights = Conduct(report, DEVICE, lambda step: None, 1000), Weights()
+    conduct, weights = TrainingCallback(report, DEVICE, lambda step: None, 1000), Weights()
     settings: dict[str, Any] = {"logging_strategy": "no", "save_strategy": "no", "report_to": "none", "use_cpu": True}
     trainer = Poisoned(
         report=report,
@@ -79,7 +79,7 @@ def poisoned_run(model_folder: Path, report: Report, tmp_path: Path, poison: set
 
 
 def test_a_poisoned_step_changes_no_weight_and_the_run_goes_on(
-    tiny_model: Path, report: Report, tmp_path: Path
+    tiny_model: Path, report: JobContext, tmp_path: Path
 ) -> None:
     trainer, weights = poisoned_run(tiny_model, report, tmp_path, {2, 4})
     assert all(p.dtype is torch.float32 for p in trainer.model.parameters() if p.requires_grad)
@@ -91,10 +91,12 @@ def test_a_poisoned_step_changes_no_weight_and_the_run_goes_on(
     assert all(bool(torch.isfinite(t).all()) for t in fifth)
     events = report.folder.reader().read_new()
     assert [e.step for e in events if isinstance(e, StepDone)] == [1, 3, 5, 6]
-    assert [e.text.values["step"] for e in events if isinstance(e, Noticed)] == [2, 4]
+    assert [e.text.values["step"] for e in events if isinstance(e, NoticeLogged)] == [2, 4]
 
 
-def test_three_poisoned_steps_in_a_row_end_the_run_in_words(tiny_model: Path, report: Report, tmp_path: Path) -> None:
+def test_three_poisoned_steps_in_a_row_end_the_run_in_words(
+    tiny_model: Path, report: JobContext, tmp_path: Path
+) -> None:
     trainer, weights = poisoned_run(tiny_model, report, tmp_path, {3, 4, 5, 6})
     with pytest.raises(ProblemError) as raised:
         trainer.train()

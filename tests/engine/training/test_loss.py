@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 from studio.core.recipe.method import Method
 from studio.engine.device import Device
 from studio.engine.methods.model import add_adapter, load_base
-from studio.engine.training.dataset import SimilarLengths, as_rows, collate, encode_all
+from studio.engine.training.dataset import LengthGroupedSampler, as_rows, collate, encode_all
 from studio.engine.training.loss import learned_loss
 from studio.engine.training.trainer import held_out_loss
 from studio.tokenization.encoding import Encoder
@@ -94,7 +94,7 @@ def test_every_example_comes_once_a_pass_in_an_order_that_repeats() -> None:
     lengths = [(7 * n) % 50 + 1 for n in range(45)]
     passes = []
     for epoch in (0, 1):
-        sampler = SimilarLengths(lengths, 4, seed=3)
+        sampler = LengthGroupedSampler(lengths, 4, seed=3)
         sampler.set_epoch(epoch)
         passes.append(list(sampler))
         assert sorted(passes[-1]) == list(range(45))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from studio.core.events import Noticed, StepDone
+from studio.core.events import NoticeLogged, StepDone
 from studio.engine.training.memory_growth import SETTLING, MemoryGrowth
 
 GIB = 1 << 30
 
 
-def told(held: Iterable[float], limit: float | None = 16.0, total_steps: int = 1000) -> list[tuple[int, Noticed]]:
+def told(held: Iterable[float], limit: float | None = 16.0, total_steps: int = 1000) -> list[tuple[int, NoticeLogged]]:
     """What is said at which step of a run that holds so many GiB after each."""
     growth = MemoryGrowth()
     said = []

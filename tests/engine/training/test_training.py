@@ -18,7 +18,7 @@ from studio.core.events import (
     Evaluated,
     Failed,
     Finished,
-    Noticed,
+    NoticeLogged,
     Prepared,
     ProcessStarted,
     SaveNow,
@@ -29,7 +29,7 @@ from studio.core.events import (
 from studio.core.jobs import Train
 from studio.core.run_folder import RunFolder
 from studio.core.storage import is_intact, read_manifest
-from studio.engine.evaluation.generate import learned_adapter
+from studio.engine.evaluation.generate import trained_adapter
 from studio.engine.training.checkpoint import intact
 from tests.engine.conftest import Child, do_here
 
@@ -57,7 +57,7 @@ def test_a_run_tells_everything_and_leaves_a_whole_add_on(make_run: Make, start:
     saved = [e for e in events if isinstance(e, CheckpointCommitted)]
     assert [e.folder for e in saved] == ["checkpoints/step-000002", "checkpoints/step-000004"]
     assert saved[-1].loss is not None
-    adapter = learned_adapter(run)
+    adapter = trained_adapter(run)
     assert is_intact(adapter, fully=True)
     manifest = read_manifest(adapter)
     assert manifest is not None
@@ -67,7 +67,7 @@ def test_a_run_tells_everything_and_leaves_a_whole_add_on(make_run: Make, start:
     weights = load_file(adapter / "adapter_model.safetensors")
     assert {str(t.dtype) for t in weights.values()} == {"torch.float32"}
     assert any(t.abs().max() > 0 for name, t in weights.items() if "lora_B" in name)
-    codes = {e.code for e in events if isinstance(e, Noticed)}
+    codes = {e.code for e in events if isinstance(e, NoticeLogged)}
     assert "optimizer.no_paging" in codes or next(e for e in events if isinstance(e, DeviceChosen)).device == "cuda"
 
 
@@ -119,10 +119,10 @@ def test_a_kill_leaves_no_torn_save_point_to_choose(make_run: Make, start: Start
     child.wait(10)
     for folder in run.checkpoints.glob("step-*"):
         assert is_intact(folder, fully=True)
-    best = learned_adapter(run)
+    best = trained_adapter(run)
     weights = best / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
-    assert learned_adapter(run) != best
+    assert trained_adapter(run) != best
 
 
 def test_only_the_best_and_the_newest_two_save_points_stay(make_run: Make) -> None:

@@ -17,10 +17,10 @@ from studio.core.recipe.recipe import Recipe, with_values
 from studio.core.run_folder import JobFolder
 from studio.dataset.examples import read_frozen
 from studio.dataset.samples import sample
-from studio.runs.follow import standing
+from studio.runs.follow import job_status
 from studio.runs.project import Project, create_project
 from studio.ui.chat.page import ChatPage
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 from tests.ui.finished_run import opened, stand_in_interpreter, taught_run
 
 
@@ -38,14 +38,14 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def session(project: Project, qtbot: QtBot) -> Iterator[Session]:
+def session(project: Project, qtbot: QtBot) -> Iterator[AppState]:
     taught_run(project, project.load_recipe())
     with opened(project) as made:
         qtbot.waitUntil(lambda: bool(made.state.checkpoints) and not made.is_training(), timeout=10_000)
         yield made
 
 
-def shown(session: Session, qtbot: QtBot) -> ChatPage:
+def shown(session: AppState, qtbot: QtBot) -> ChatPage:
     page = ChatPage(session)
     qtbot.addWidget(page)
     page.resize(1000, 700)
@@ -67,11 +67,11 @@ def folder_of(page: ChatPage) -> JobFolder:
     return page.conversation.job.folder
 
 
-def test_both_models_answer_side_by_side(session: Session, qtbot: QtBot) -> None:
+def test_both_models_answer_side_by_side(session: AppState, qtbot: QtBot) -> None:
     page = shown(session, qtbot)
     say(page, qtbot, "My parcel is late")
     assert page.composer.toPlainText() == ""
-    assert page.standing.isVisible()
+    assert page.job_status.isVisible()
     qtbot.waitUntil(lambda: answered(page), timeout=15_000)
     before, after = page.columns["before"].answers(), page.columns["after"].answers()
     assert before[-1].text.text() == "before 2 0 My parcel is late"
@@ -79,7 +79,7 @@ def test_both_models_answer_side_by_side(session: Session, qtbot: QtBot) -> None
     assert after[-1].facts.text() == "1.5 s, 7 word pieces"
 
 
-def test_a_conversation_carries_what_was_said_before(session: Session, qtbot: QtBot) -> None:
+def test_a_conversation_carries_what_was_said_before(session: AppState, qtbot: QtBot) -> None:
     page = shown(session, qtbot)
     page.settings.sides.setCurrentIndex(page.settings.sides.findData("after"))
     assert not page.columns["before"].isVisible()
@@ -96,12 +96,12 @@ def test_a_conversation_carries_what_was_said_before(session: Session, qtbot: Qt
     assert page.columns["after"].answers()[-1].text.text() == "after 2 0.7 three"
 
 
-def test_standing_instructions_are_those_it_was_taught_with(session: Session, qtbot: QtBot) -> None:
+def test_standing_instructions_are_those_it_was_taught_with(session: AppState, qtbot: QtBot) -> None:
     page = shown(session, qtbot)
     assert page.settings.instructions.toPlainText() == "You sort messages."
 
 
-def test_the_model_is_loaded_while_the_person_still_writes(session: Session, qtbot: QtBot) -> None:
+def test_the_model_is_loaded_while_the_person_still_writes(session: AppState, qtbot: QtBot) -> None:
     page = shown(session, qtbot)
     assert not page.conversation.job.is_running()
     QTest.keyClicks(page.composer, "He")
@@ -111,7 +111,7 @@ def test_the_model_is_loaded_while_the_person_still_writes(session: Session, qtb
 
 
 def test_stop_keeps_what_was_said_and_takes_the_other_question_back(
-    session: Session, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    session: AppState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_PAUSE", "0.15")
     page = shown(session, qtbot)
@@ -127,7 +127,7 @@ def test_stop_keeps_what_was_said_and_takes_the_other_question_back(
     assert not page.stop.isVisible() and page.send.isEnabled()
 
 
-def test_copy_puts_the_answer_on_the_clipboard(session: Session, qtbot: QtBot) -> None:
+def test_copy_puts_the_answer_on_the_clipboard(session: AppState, qtbot: QtBot) -> None:
     page = shown(session, qtbot)
     say(page, qtbot, "hello")
     qtbot.waitUntil(lambda: answered(page), timeout=15_000)
@@ -135,17 +135,17 @@ def test_copy_puts_the_answer_on_the_clipboard(session: Session, qtbot: QtBot) -
     assert QGuiApplication.clipboard().text() == "after 2 0 hello"
 
 
-def test_the_process_ends_with_the_page(session: Session, qtbot: QtBot) -> None:
+def test_the_process_ends_with_the_page(session: AppState, qtbot: QtBot) -> None:
     page = shown(session, qtbot)
     say(page, qtbot, "hello")
     qtbot.waitUntil(lambda: answered(page), timeout=15_000)
     folder = folder_of(page)
-    assert standing(folder) == "running"
+    assert job_status(folder) == "running"
     page.shutdown()
-    qtbot.waitUntil(lambda: standing(folder) == "ended", timeout=15_000)
+    qtbot.waitUntil(lambda: job_status(folder) == "ended", timeout=15_000)
 
 
-def test_a_page_built_anew_shows_the_same_conversation(session: Session, qtbot: QtBot) -> None:
+def test_a_page_built_anew_shows_the_same_conversation(session: AppState, qtbot: QtBot) -> None:
     page = shown(session, qtbot)
     say(page, qtbot, "hello")
     qtbot.waitUntil(lambda: answered(page), timeout=15_000)
@@ -155,7 +155,7 @@ def test_a_page_built_anew_shows_the_same_conversation(session: Session, qtbot: 
 
 
 def test_a_model_that_cannot_be_loaded_is_explained(
-    session: Session, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    session: AppState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_FAILS", "1")
     page = shown(session, qtbot)
@@ -199,7 +199,7 @@ def model_folder(tmp_path: Path) -> Path:
     return make_model_folder(tmp_path / "base")
 
 
-def test_an_empty_chat_offers_questions_that_were_set_aside(session: Session, qtbot: QtBot) -> None:
+def test_an_empty_chat_offers_questions_that_were_set_aside(session: AppState, qtbot: QtBot) -> None:
     assert session.run is not None
     held_out = read_frozen(session.run.held_out_data)
     page = shown(session, qtbot)

@@ -16,10 +16,10 @@ from studio.core.problems import ProblemError
 from studio.core.translatable import sentence
 from studio.dataset.examples import Example
 from studio.tokenization.encoding import Encoder
-from studio.tokenization.truncation import TooLong, fitted
+from studio.tokenization.truncation import TooLong, truncate
 from studio.ui.chat.composer import MOST_LINES, Composer
 from studio.ui.controls.text import button
-from studio.ui.data.model_input import JOINER, ReadingPane
+from studio.ui.data.model_input import JOINER, ModelInputPane
 from studio.ui.test.differences import differences, marked
 from studio.ui.test.verdict_banner import VerdictBanner
 from studio.worker.protocol import ExampleRead
@@ -84,7 +84,7 @@ def test_the_box_grows_with_its_text_up_to_a_limit(composer: Composer) -> None:
     assert composer.height() < one + (MOST_LINES + 1) * composer.fontMetrics().lineSpacing()
 
 
-def formats(pane: ReadingPane) -> list[tuple[str, QTextCharFormat]]:
+def formats(pane: ModelInputPane) -> list[tuple[str, QTextCharFormat]]:
     """The fragments of the pane's text with their looks."""
     found = []
     block = pane.text.document().begin()
@@ -99,8 +99,8 @@ def formats(pane: ReadingPane) -> list[tuple[str, QTextCharFormat]]:
 
 
 @pytest.fixture
-def pane(qtbot: QtBot) -> ReadingPane:
-    made = ReadingPane()
+def pane(qtbot: QtBot) -> ModelInputPane:
+    made = ModelInputPane()
     qtbot.addWidget(made)
     made.show()
     return made
@@ -109,7 +109,7 @@ def pane(qtbot: QtBot) -> ReadingPane:
 def read(base: Path, example: Example, limit: int, too_long: TooLong = "cut") -> ExampleRead:
     """As the desk answers."""
     encoder = Encoder.from_folder(base, limit)
-    encoded = fitted(encoder, example, too_long)
+    encoded = truncate(encoder, example, too_long)
     return ExampleRead(
         encoded=encoded,
         pieces=tuple(encoder.pieces(one) for one in encoded),
@@ -124,7 +124,7 @@ def base(tmp_path: Path) -> Path:
     return make_model_folder(tmp_path / "base")
 
 
-def test_what_is_learned_is_underlined_and_coloured(pane: ReadingPane, base: Path) -> None:
+def test_what_is_learned_is_underlined_and_coloured(pane: ModelInputPane, base: Path) -> None:
     pane.show_reading(read(base, pair("Where is it?", "On its way."), 200))
     underlined = "".join(text for text, look in formats(pane) if look.fontUnderline())
     assert "On its way." in underlined
@@ -134,7 +134,7 @@ def test_what_is_learned_is_underlined_and_coloured(pane: ReadingPane, base: Pat
     assert not colours & plain
 
 
-def test_special_tokens_are_chips(pane: ReadingPane, base: Path) -> None:
+def test_special_tokens_are_chips(pane: ModelInputPane, base: Path) -> None:
     pane.show_reading(read(base, pair("Where is it?", "On its way."), 200))
     chips = [
         text.replace(JOINER, "").strip()
@@ -145,7 +145,7 @@ def test_special_tokens_are_chips(pane: ReadingPane, base: Path) -> None:
     assert chips.count("<|im_end|>") == 2
 
 
-def test_what_is_copied_is_what_the_model_reads(pane: ReadingPane, base: Path) -> None:
+def test_what_is_copied_is_what_the_model_reads(pane: ModelInputPane, base: Path) -> None:
     reading = read(base, pair("Where is it?", "On its way."), 200)
     pane.show_reading(reading)
     pane.text.selectAll()
@@ -153,7 +153,7 @@ def test_what_is_copied_is_what_the_model_reads(pane: ReadingPane, base: Path) -
     assert QGuiApplication.clipboard().text().strip() == reading.encoded[0].text.strip()
 
 
-def test_counts_are_those_of_the_encoder(pane: ReadingPane, base: Path) -> None:
+def test_counts_are_those_of_the_encoder(pane: ModelInputPane, base: Path) -> None:
     reading = read(base, pair("Where is it?", "On its way."), 200)
     (encoded,) = reading.encoded
     pane.show_reading(reading)
@@ -161,7 +161,7 @@ def test_counts_are_those_of_the_encoder(pane: ReadingPane, base: Path) -> None:
     assert f"{encoded.learned} underlined" in pane.facts.text()
 
 
-def test_the_cut_is_a_line_with_words(pane: ReadingPane, base: Path) -> None:
+def test_the_cut_is_a_line_with_words(pane: ModelInputPane, base: Path) -> None:
     reading = read(base, pair("Where is it?", "On its way. " * 10), 60)
     lost = reading.encoded[0].lost
     pane.show_reading(reading)
@@ -172,12 +172,12 @@ def test_the_cut_is_a_line_with_words(pane: ReadingPane, base: Path) -> None:
     assert "On its" in before and "way" in after
 
 
-def test_an_example_with_nothing_left_to_learn_says_so(pane: ReadingPane, base: Path) -> None:
+def test_an_example_with_nothing_left_to_learn_says_so(pane: ModelInputPane, base: Path) -> None:
     pane.show_reading(read(base, pair("Where is it?", "On its way."), 16))
     assert "nothing is left to learn" in pane.facts.text()
 
 
-def test_parts_of_a_split_example_stand_below_each_other(pane: ReadingPane, base: Path) -> None:
+def test_parts_of_a_split_example_stand_below_each_other(pane: ModelInputPane, base: Path) -> None:
     reading = read(base, Example(text="A sentence of some length. " * 20), 128, "split")
     assert len(reading.encoded) > 1
     pane.show_reading(reading)
@@ -187,7 +187,7 @@ def test_parts_of_a_split_example_stand_below_each_other(pane: ReadingPane, base
     assert "cut here" not in text
 
 
-def test_what_the_template_made_necessary_is_said_on_demand(pane: ReadingPane, base: Path) -> None:
+def test_what_the_template_made_necessary_is_said_on_demand(pane: ModelInputPane, base: Path) -> None:
     reading = read(base, pair("Where is it?", "On its way."), 200)
     pane.show_reading(reading)
     assert not pane.adapted.isVisible()
@@ -197,14 +197,14 @@ def test_what_the_template_made_necessary_is_said_on_demand(pane: ReadingPane, b
     assert pane.adaptations.isVisible() and pane.adaptations.text() == "It knows no tools."
 
 
-def test_of_a_very_long_example_the_beginning_is_painted(pane: ReadingPane, base: Path) -> None:
+def test_of_a_very_long_example_the_beginning_is_painted(pane: ModelInputPane, base: Path) -> None:
     pane.show_reading(read(base, pair("Where is it?", "word " * 20_000), 200_000))
     assert "underlined" in pane.facts.text()
     assert len(pane.text.toPlainText()) < 25_000
     assert "more characters" in pane.text.toPlainText()
 
 
-def test_a_template_that_refuses_is_explained(pane: ReadingPane, base: Path) -> None:
+def test_a_template_that_refuses_is_explained(pane: ModelInputPane, base: Path) -> None:
     (base / "chat_template.jinja").write_text("{{ raise_exception('No system messages here') }}", encoding="utf-8")
     example = pair("Where is it?", "On its way.")
     with pytest.raises(ProblemError) as refused:
@@ -214,7 +214,7 @@ def test_a_template_that_refuses_is_explained(pane: ReadingPane, base: Path) -> 
     assert "On its way." in pane.text.toPlainText()
 
 
-def test_without_a_model_the_conversation_is_shown_with_calls_of_tools(pane: ReadingPane) -> None:
+def test_without_a_model_the_conversation_is_shown_with_calls_of_tools(pane: ModelInputPane) -> None:
     call = ToolCall(name="track", arguments='{"parcel": 7}')
     told = (
         Message(role="user", content="Where is it?"),

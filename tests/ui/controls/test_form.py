@@ -8,16 +8,16 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QSpinBox
 from pytestqt.qtbot import QtBot
 
-from studio.core.recipe.recipe import Declared, declared, value_of
+from studio.core.recipe.recipe import SettingSpec, setting_specs, value_of
 from studio.ui.controls.editors import ChoiceEditor, NumberEditor, SwitchEditor, words_for
 from studio.ui.controls.form import Form
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 from studio.ui.train.page import ELSEWHERE, settings_of
 
 
 @pytest.fixture
-def form(session: Session, qtbot: QtBot) -> Form:
-    made = Form(session, declared())
+def form(session: AppState, qtbot: QtBot) -> Form:
+    made = Form(session, setting_specs())
     qtbot.addWidget(made)
     made.show()
     return made
@@ -31,12 +31,12 @@ def line(form: Form, key: str) -> QLineEdit:
 
 def test_every_declared_setting_is_somewhere_on_the_teach_page_or_has_a_place_of_its_own() -> None:
     shown = {d.key for level in ("simple", "more", "expert") for d in settings_of(level)}
-    assert shown | ELSEWHERE == {d.key for d in declared()}
+    assert shown | ELSEWHERE == {d.key for d in setting_specs()}
     assert len(settings_of("simple")) == 4
 
 
-def test_every_setting_has_a_labelled_editor_help_and_its_value(form: Form, session: Session) -> None:
-    for one in declared():
+def test_every_setting_has_a_labelled_editor_help_and_its_value(form: Form, session: AppState) -> None:
+    for one in setting_specs():
         row = form.rows[one.key]
         target = row.editor.focus_target()
         assert row.label.text() == one.setting.label
@@ -56,14 +56,14 @@ def test_help_opens_with_the_keyboard(form: Form) -> None:
     assert "Each example is read" in row.help.text()
 
 
-def test_an_empty_number_says_what_automatic_means_for_this_data(form: Form, session: Session) -> None:
+def test_an_empty_number_says_what_automatic_means_for_this_data(form: Form, session: AppState) -> None:
     assert line(form, "training.batch_size").placeholderText() == "Automatic: 2"
     session.set_value("training.batch_size", 4)
     assert line(form, "training.batch_size").text() == "4"
     assert line(form, "training.accumulation").placeholderText() == "Automatic: 2"
 
 
-def test_reset_goes_back_to_the_default(form: Form, session: Session) -> None:
+def test_reset_goes_back_to_the_default(form: Form, session: AppState) -> None:
     for key, value in (("training.passes", 7.0), ("training.max_length", 512), ("method.kind", "lora")):
         session.set_value(key, value)
         row = form.rows[key]
@@ -73,7 +73,7 @@ def test_reset_goes_back_to_the_default(form: Form, session: Session) -> None:
         assert not row.reset_button.isEnabled()
 
 
-def test_what_is_typed_reaches_the_draft(form: Form, session: Session) -> None:
+def test_what_is_typed_reaches_the_draft(form: Form, session: AppState) -> None:
     box = line(form, "training.passes")
     QTest.keyClicks(box, "2,5")
     QTest.keyClick(box, Qt.Key.Key_Return)
@@ -85,7 +85,7 @@ def test_what_is_typed_reaches_the_draft(form: Form, session: Session) -> None:
 
 
 @pytest.mark.parametrize("text", ["a lot", "0", "51", "-1"])
-def test_a_wrong_number_is_said_beside_the_setting_and_not_taken(form: Form, session: Session, text: str) -> None:
+def test_a_wrong_number_is_said_beside_the_setting_and_not_taken(form: Form, session: AppState, text: str) -> None:
     row, box = form.rows["training.passes"], line(form, "training.passes")
     QTest.keyClicks(box, text)
     QTest.keyClick(box, Qt.Key.Key_Return)
@@ -101,7 +101,7 @@ def test_a_wrong_number_is_said_beside_the_setting_and_not_taken(form: Form, ses
     assert box.text() == ""
 
 
-def test_shares_are_typed_in_per_cent(form: Form, session: Session) -> None:
+def test_shares_are_typed_in_per_cent(form: Form, session: AppState) -> None:
     box = line(form, "data.held_out")
     QTest.keyClicks(box, "15 %")
     QTest.keyClick(box, Qt.Key.Key_Return)
@@ -113,7 +113,7 @@ def test_shares_are_typed_in_per_cent(form: Form, session: Session) -> None:
     assert session.recipe.data.held_out == 0.15
 
 
-def test_named_values_and_any_other_value_can_be_chosen(form: Form, session: Session) -> None:
+def test_named_values_and_any_other_value_can_be_chosen(form: Form, session: AppState) -> None:
     editor = form.rows["training.learning_rate"].editor
     assert isinstance(editor, ChoiceEditor)
     words = [editor.box.itemText(i) for i in range(editor.box.count())]
@@ -130,7 +130,7 @@ def test_named_values_and_any_other_value_can_be_chosen(form: Form, session: Ses
     assert session.recipe.training.learning_rate == 3e-4
 
 
-def test_a_switch_switches(form: Form, session: Session) -> None:
+def test_a_switch_switches(form: Form, session: AppState) -> None:
     editor = form.rows["method.double_quantization"].editor
     assert isinstance(editor, SwitchEditor)
     assert editor.box.isChecked() and editor.box.text() == "On"
@@ -139,8 +139,8 @@ def test_a_switch_switches(form: Form, session: Session) -> None:
     assert editor.box.text() == "Off"
 
 
-def by_key(key: str) -> Declared:
-    return next(d for d in declared() if d.key == key)
+def by_key(key: str) -> SettingSpec:
+    return next(d for d in setting_specs() if d.key == key)
 
 
 def test_values_are_shown_in_words() -> None:

@@ -15,7 +15,7 @@ from pytestqt.qtbot import QtBot
 
 from studio.core.conversation import Message
 from studio.dataset.examples import Example
-from studio.dataset.store import ExamplesAbout, Kept, StoredExamples, kept, write_examples
+from studio.dataset.store import ExamplesAbout, StoredExamples, StoredRow, stored_row, write_examples
 from studio.dataset.table import Table
 from studio.ui.data.example_listing import FewExamples, FileRows, StoredListing, Wanted, listing_of
 from studio.ui.data.example_table import AT_ONCE, NUMBER, TOKENS, ExampleTable, View, arranged
@@ -184,10 +184,10 @@ def test_rows_without_parts_are_shown_as_they_stand_in_the_file(table: ExampleTa
 
 
 def test_stored_examples_are_listed_from_the_disk(table: ExampleTable, tmp_path: Path, qtbot: QtBot) -> None:
-    def examples() -> Iterable[Kept]:
+    def examples() -> Iterable[StoredRow]:
         for n in range(3_000):
             answer = {17: "The Content of it.", 2_500: "The needle is here."}.get(n, f"Answer {n}.")
-            yield kept(n + 2, pair(f"Question {n}?", answer))
+            yield stored_row(n + 2, pair(f"Question {n}?", answer))
 
     about = ExamplesAbout(skipped=(), skipped_count=0, steps=())
     write_examples(examples(), tmp_path / "made", lambda: about, lambda _done: None)

@@ -9,12 +9,12 @@ from pytestqt.qtbot import QtBot
 
 from studio.core.translatable import sentence
 from studio.dataset.columns.formats.row_text import Skipped
-from studio.dataset.quality.fixes import REPAIRS
+from studio.dataset.quality.fixes import FIXES
 from studio.dataset.quality.report import Excerpt, Finding, Report, Severity
 from studio.ui.data.excerpts import marked
 from studio.ui.data.findings import LINES, Findings, reasons
 
-DO, OTHER = list(REPAIRS)[:2]
+DO, OTHER = list(FIXES)[:2]
 
 
 def finding(code: str, severity: Severity, count: int = 3, *, repairs: tuple[str, ...] = ()) -> Finding:
@@ -92,7 +92,7 @@ def test_what_is_meant_in_an_excerpt_is_underlined_and_nothing_else() -> None:
 def test_repairs_are_buttons_with_plain_labels(findings: Findings, qtbot: QtBot) -> None:
     findings.show_report(report(finding("a", "warn", repairs=(DO, OTHER, "from.a_later_version"))), 148, (), ())
     (row,) = findings.rows
-    assert [made.text() for made in row.repairs.values()] == [REPAIRS[DO].label, REPAIRS[OTHER].label]
+    assert [made.text() for made in row.repairs.values()] == [FIXES[DO].label, FIXES[OTHER].label]
     with qtbot.waitSignal(findings.repair_wanted) as wanted:
         row.repairs[DO].click()
     assert wanted.args == [DO]

@@ -24,7 +24,7 @@ from studio.runs.project import create_project
 from studio.ui.data.column_parts import column_of
 from studio.ui.data.page import DataPage
 from studio.ui.state import background
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 from tests.ui.finished_run import make_model_folder, opened, stand_in_interpreter
 
 LONG = 30_000
@@ -32,17 +32,17 @@ LONG = 30_000
 
 
 @pytest.fixture
-def session(home: Path, qtbot: QtBot) -> Iterator[Session]:
+def session(home: Path, qtbot: QtBot) -> Iterator[AppState]:
     with opened(create_project("Support")) as made:
         yield made
 
 
 @pytest.fixture
-def page(session: Session, qtbot: QtBot) -> DataPage:
+def page(session: AppState, qtbot: QtBot) -> DataPage:
     return shown(session, qtbot)
 
 
-def shown(session: Session, qtbot: QtBot) -> DataPage:
+def shown(session: AppState, qtbot: QtBot) -> DataPage:
     made = DataPage(session)
     qtbot.addWidget(made)
     made.resize(1000, 700)

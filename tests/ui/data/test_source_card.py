@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from studio.core.recipe.data_choice import DataChoice
 from studio.dataset.table import Table
-from studio.ui.data.data_sources import WaysIn
+from studio.ui.data.data_sources import DataSources
 from studio.ui.data.drop_area import DropArea, dropped_paths
 from studio.ui.data.encoding_chooser import preview, previews
 from studio.ui.data.reading_text import delimiter_words, encoding_words, source_facts
@@ -206,13 +206,13 @@ def test_the_drop_area_says_what_it_takes(qtbot: QtBot) -> None:
 
 
 @pytest.fixture
-def ways(qtbot: QtBot) -> WaysIn:
+def ways(qtbot: QtBot) -> DataSources:
     page = QWidget()
     qtbot.addWidget(page)
-    return WaysIn(page)
+    return DataSources(page)
 
 
-def test_of_several_dropped_files_the_first_is_opened_and_that_is_said(ways: WaysIn) -> None:
+def test_of_several_dropped_files_the_first_is_opened_and_that_is_said(ways: DataSources) -> None:
     chosen: list[str] = []
     said: list[str] = []
     ways.path_chosen.connect(chosen.append)
@@ -222,7 +222,7 @@ def test_of_several_dropped_files_the_first_is_opened_and_that_is_said(ways: Way
     assert "3 files" in said[-1] and "a.csv was opened" in said[-1] and "folder" in said[-1]
 
 
-def test_what_is_pasted_is_a_file_a_path_or_text(ways: WaysIn, file: Path) -> None:
+def test_what_is_pasted_is_a_file_a_path_or_text(ways: DataSources, file: Path) -> None:
     chosen: list[str] = []
     texts: list[str] = []
     said: list[str] = []

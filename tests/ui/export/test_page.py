@@ -16,7 +16,7 @@ from studio.dataset.samples import sample
 from studio.runs.project import Project, create_project
 from studio.ui.export.export_card import _Outcome
 from studio.ui.export.page import ExportPage, free_name
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 from tests.ui.finished_run import make_model_folder, opened, stand_in_interpreter, taught_run
 
 
@@ -35,14 +35,14 @@ def run(project: Project) -> RunFolder:
 
 
 @pytest.fixture
-def session(project: Project, run: RunFolder, qtbot: QtBot) -> Iterator[Session]:
+def session(project: Project, run: RunFolder, qtbot: QtBot) -> Iterator[AppState]:
     with opened(project) as made:
         qtbot.waitUntil(lambda: bool(made.state.checkpoints) and not made.is_training(), timeout=10_000)
         yield made
 
 
 @pytest.fixture
-def page(session: Session, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ExportPage:
+def page(session: AppState, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ExportPage:
     monkeypatch.setattr(sys, "executable", stand_in_interpreter(tmp_path))
     made = ExportPage(session)
     qtbot.addWidget(made)
@@ -133,7 +133,7 @@ def test_a_failed_combination_is_explained_on_its_card(
     assert page.merged.problem.problem.code == "stand_in.broken"
 
 
-def test_earlier_exports_are_there_when_the_page_opens(page: ExportPage, session: Session, qtbot: QtBot) -> None:
+def test_earlier_exports_are_there_when_the_page_opens(page: ExportPage, session: AppState, qtbot: QtBot) -> None:
     page.adapter.start.click()
     page.merged.start.click()
     qtbot.waitUntil(lambda: page.adapter.outcome is not None and page.merged.outcome is not None, timeout=15_000)

@@ -18,14 +18,14 @@ from pytestqt.qtbot import QtBot
 from studio.core.translatable import sentence
 from studio.hardware.card_problems import card_problem
 from studio.hardware.nvml import Code
-from studio.hardware.snapshot import Card, CardUser, Reading
+from studio.hardware.snapshot import Card, CardUser, Snapshot
 from studio.hardware.spill import spilling
 from studio.hardware.system import SystemMemory
 from studio.hardware.throttling import HOT, POWER_LIMIT, SET_LOWER
 from studio.ui.controls.problem_card import ProblemCard
 from studio.ui.design import theme
 from studio.ui.gpu_monitor.memory_bar import MemoryBar
-from studio.ui.gpu_monitor.strip import BUSY_PACE, IDLE_PACE, GaugeStrip
+from studio.ui.gpu_monitor.strip import BUSY_PACE, IDLE_PACE, GpuMonitor
 
 GIB = 2**30
 SYSTEM = SystemMemory(total=32 * GIB, used=8 * GIB, available=24 * GIB, this_run=2 * GIB)
@@ -59,11 +59,11 @@ class Told:
         self.may_read = threading.Event()
         self.may_read.set()
 
-    def read(self, run_pid: int | None = None, *, everyone: bool = False) -> Reading:
+    def read(self, run_pid: int | None = None, *, everyone: bool = False) -> Snapshot:
         self.threads.add(threading.get_native_id())
         self.asked.append((run_pid, everyone))
         assert self.may_read.wait(20)
-        return Reading(self.cards, self.system, self.problem, at=float(len(self.asked)))
+        return Snapshot(self.cards, self.system, self.problem, at=float(len(self.asked)))
 
     def try_again(self) -> None:
         self.tried_again += 1
@@ -72,7 +72,7 @@ class Told:
         self.closed.set()
 
 
-Show = Callable[[Told], GaugeStrip]
+Show = Callable[[Told], GpuMonitor]
 
 
 @pytest.fixture
@@ -80,10 +80,10 @@ def show(qtbot: QtBot, qapp: QApplication) -> Iterator[Show]:
     """`show(Told(...))` is a strip on the screen after its first reading."""
     theme.apply(qapp, "light")
     QAccessible.setActive(True)  # as a screen reader does
-    made: list[GaugeStrip] = []
+    made: list[GpuMonitor] = []
 
-    def _show(gauge: Told) -> GaugeStrip:
-        strip = GaugeStrip(make_gauge=lambda: gauge)
+    def _show(gauge: Told) -> GpuMonitor:
+        strip = GpuMonitor(make_gauge=lambda: gauge)
         made.append(strip)
         strip.resize(1000, 80)
         with qtbot.waitSignal(strip.reading_shown, timeout=5000):
@@ -98,12 +98,12 @@ def show(qtbot: QtBot, qapp: QApplication) -> Iterator[Show]:
         strip.deleteLater()
 
 
-def _next(qtbot: QtBot, strip: GaugeStrip) -> None:
+def _next(qtbot: QtBot, strip: GpuMonitor) -> None:
     with qtbot.waitSignal(strip.reading_shown, timeout=8000):
         strip.ask()
 
 
-def _texts(strip: GaugeStrip) -> str:
+def _texts(strip: GpuMonitor) -> str:
     shown = [strip.details.text(), strip.accessibleName(), strip.accessibleDescription()]
     for line in strip.lines:
         shown += [line.name.text(), line.amount.text(), line.details.text(), line.trouble.text(), line.spoken()]
@@ -283,7 +283,7 @@ def test_a_gauge_that_hangs_does_not_hold_up_the_window(show: Show, qtbot: QtBot
 @pytest.mark.parametrize("ending", ["stop", "close", "delete"])
 def test_no_thread_is_left_behind(show: Show, qtbot: QtBot, ending: str) -> None:
     told = Told(CARD)
-    strip = GaugeStrip(make_gauge=lambda: told)
+    strip = GpuMonitor(make_gauge=lambda: told)
     strip.set_run_pid(41)
     with qtbot.waitSignal(strip.reading_shown, timeout=5000):
         strip.show()
@@ -313,14 +313,14 @@ def test_once_stopped_being_hidden_does_not_start_it_again(show: Show, qtbot: Qt
 
 
 def test_showing_everything_anew_keeps_the_numbers_the_peaks_and_the_history(show: Show, qtbot: QtBot) -> None:
-    from studio.ui.gpu_monitor.history import GaugeHistory
+    from studio.ui.gpu_monitor.history import GpuHistory
 
     strip = show(Told(CARD, replace(CARD, index=1, uuid="GPU-2", name="Second")))
     strip.set_run_pid(41)
     strip.toggle()
     _next(qtbot, strip)
-    history = strip.findChild(GaugeHistory)
-    assert isinstance(history, GaugeHistory)
+    history = strip.findChild(GpuHistory)
+    assert isinstance(history, GpuHistory)
     history.choice.setCurrentIndex(1)
     before, lines = _texts(strip), list(strip.lines)
     strip.refresh()
@@ -346,10 +346,10 @@ def test_a_press_anywhere_on_the_strip_opens_the_history_and_one_inside_it_does_
     strip = show(Told(CARD))
     QTest.mouseClick(strip.lines[0].bar, Qt.MouseButton.LeftButton)
     assert strip.is_open()
-    from studio.ui.gpu_monitor.history import GaugeHistory
+    from studio.ui.gpu_monitor.history import GpuHistory
 
-    history = strip.findChild(GaugeHistory)
-    assert isinstance(history, GaugeHistory)
+    history = strip.findChild(GpuHistory)
+    assert isinstance(history, GpuHistory)
     qtbot.waitExposed(strip)
     QTest.mouseClick(history, Qt.MouseButton.LeftButton, pos=QPoint(history.width() // 2, history.height() - 2))
     assert strip.is_open()
@@ -358,7 +358,7 @@ def test_a_press_anywhere_on_the_strip_opens_the_history_and_one_inside_it_does_
 
 
 def test_the_history_shows_the_chosen_card_and_who_uses_it(show: Show, qtbot: QtBot) -> None:
-    from studio.ui.gpu_monitor.history import GaugeHistory
+    from studio.ui.gpu_monitor.history import GpuHistory
 
     other = replace(
         CARD, index=1, uuid="GPU-2", name="Old", total=8 * GIB, used=GIB, users=None, this_run=None, power=None
@@ -368,8 +368,8 @@ def test_the_history_shows_the_chosen_card_and_who_uses_it(show: Show, qtbot: Qt
     strip.toggle()
     for _ in range(3):
         _next(qtbot, strip)
-    history = strip.findChild(GaugeHistory)
-    assert isinstance(history, GaugeHistory)
+    history = strip.findChild(GpuHistory)
+    assert isinstance(history, GpuHistory)
     rows = [[_cell(history, row, column) for column in range(3)] for row in range(history.users.rowCount())]
     assert rows == [["python (this run)", "41", "7.0 GB"], ["Xorg", "7", "1.0 GB"]]
     _, used = history.used.getData()
@@ -386,9 +386,9 @@ def test_the_history_shows_the_chosen_card_and_who_uses_it(show: Show, qtbot: Qt
 
 
 def _cell(history: object, row: int, column: int) -> str:
-    from studio.ui.gpu_monitor.history import GaugeHistory
+    from studio.ui.gpu_monitor.history import GpuHistory
 
-    assert isinstance(history, GaugeHistory)
+    assert isinstance(history, GpuHistory)
     item = history.users.item(row, column)
     assert item is not None
     return item.text()
@@ -421,7 +421,7 @@ def test_with_many_cards_the_one_that_spills_still_says_so(show: Show) -> None:
 
 
 def test_what_slows_a_card_down_is_said_in_words(show: Show, qtbot: QtBot) -> None:
-    from studio.ui.gpu_monitor.history import GaugeHistory
+    from studio.ui.gpu_monitor.history import GpuHistory
 
     told = Told(replace(CARD, users=(), slowed=(HOT, POWER_LIMIT, SET_LOWER)))
     strip = show(told)
@@ -434,8 +434,8 @@ def test_what_slows_a_card_down_is_said_in_words(show: Show, qtbot: QtBot) -> No
     )
     strip.toggle()
     _next(qtbot, strip)
-    history = strip.findChild(GaugeHistory)
-    assert isinstance(history, GaugeHistory)
+    history = strip.findChild(GpuHistory)
+    assert isinstance(history, GpuHistory)
     assert all(reason.long in history.limits.text() for reason in (HOT, POWER_LIMIT, SET_LOWER))
     told.cards = (replace(CARD, slowed=None),)
     _next(qtbot, strip)

@@ -15,10 +15,10 @@ from studio.core.run_folder import RunFolder
 from studio.runs.project import Project
 from studio.ui.main_window import MainWindow
 from studio.ui.runs.page import RunsPage, delete_run
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 from tests.ui.test_main_window import words_on
 
-Opener = Callable[[Session], MainWindow]
+Opener = Callable[[AppState], MainWindow]
 
 
 def made(project: Project, name: str, loss: float, *, at: float = 1_700_000_000.0, rank: int = 16) -> RunFolder:
@@ -36,7 +36,7 @@ def made(project: Project, name: str, loss: float, *, at: float = 1_700_000_000.
 
 
 @pytest.fixture
-def page(session: Session, project: Project, open_window: Opener, qtbot: QtBot) -> RunsPage:
+def page(session: AppState, project: Project, open_window: Opener, qtbot: QtBot) -> RunsPage:
     made(project, "20260101-first", 0.9)
     made(project, "20260102-second", 0.4, at=1_700_100_000.0, rank=8)
     window = open_window(session)
@@ -68,14 +68,14 @@ def test_search_narrows_and_columns_sort(page: RunsPage) -> None:
     assert cells(page, 0)[4] == "0.400"
 
 
-def test_a_run_opens_on_the_teach_page(page: RunsPage, session: Session, qtbot: QtBot) -> None:
+def test_a_run_opens_on_the_teach_page(page: RunsPage, session: AppState, qtbot: QtBot) -> None:
     page.table.selectRow(1)
     page.open_button.click()
     assert session.run is not None and session.run.path.name == "20260101-first"
     qtbot.waitUntil(lambda: isinstance(session.state.ending, Finished))
 
 
-def test_its_settings_can_be_used_again(page: RunsPage, session: Session) -> None:
+def test_its_settings_can_be_used_again(page: RunsPage, session: AppState) -> None:
     page.table.selectRow(0)
     page.copy_button.click()
     assert session.recipe.method.rank == 8
@@ -104,7 +104,7 @@ def test_a_run_that_is_going_on_is_not_deleted(project: Project) -> None:
     assert Path(run.path).is_dir()
 
 
-def test_without_runs_it_says_so(session: Session, open_window: Opener, qtbot: QtBot) -> None:
+def test_without_runs_it_says_so(session: AppState, open_window: Opener, qtbot: QtBot) -> None:
     window = open_window(session)
     window.open_page("runs")
     page = window.stack.currentWidget()

@@ -7,39 +7,39 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
-from studio.core.events import Died, Finished, Stopped
+from studio.core.events import Crashed, Finished, Stopped
 from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
 from studio.runs.project import Project, create_project
 from studio.ui.state import background
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 
 
-def problems_of(session: Session) -> list[Problem]:
+def problems_of(session: AppState) -> list[Problem]:
     heard: list[Problem] = []
     session.problem_raised.connect(heard.append)
     return heard
 
 
-def test_the_draft_is_kept_soon_without_being_asked(session: Session, project: Project, qtbot: QtBot) -> None:
+def test_the_draft_is_kept_soon_without_being_asked(session: AppState, project: Project, qtbot: QtBot) -> None:
     session.set_value("training.passes", 5.0)
     qtbot.waitUntil(lambda: project.load_recipe().training.passes == 5.0)
 
 
-def test_the_draft_is_kept_when_the_window_closes_at_once(session: Session, project: Project) -> None:
+def test_the_draft_is_kept_when_the_window_closes_at_once(session: AppState, project: Project) -> None:
     session.set_value("training.passes", 5.0)
     session.close()
     assert project.load_recipe().training.passes == 5.0
 
 
-def test_a_wrong_value_changes_nothing(session: Session) -> None:
+def test_a_wrong_value_changes_nothing(session: AppState) -> None:
     with pytest.raises(ProblemError):
         session.set_values({"training.passes": 5.0, "method.rank": 0})
     assert session.recipe.training.passes is None
 
 
-def test_a_preset_is_named_until_one_of_its_settings_is_changed_by_hand(session: Session) -> None:
+def test_a_preset_is_named_until_one_of_its_settings_is_changed_by_hand(session: AppState) -> None:
     assert session.preset_key == "1-recommended"
     session.set_value("training.max_length", 512)
     assert session.preset_key == "1-recommended"
@@ -47,7 +47,7 @@ def test_a_preset_is_named_until_one_of_its_settings_is_changed_by_hand(session:
     assert session.preset_key is None
 
 
-def test_a_file_is_read_beside_the_window_and_its_columns_are_guessed(ready_session: Session) -> None:
+def test_a_file_is_read_beside_the_window_and_its_columns_are_guessed(ready_session: AppState) -> None:
     assert ready_session.examples is not None
     assert len(ready_session.examples.examples) == 40
     assert ready_session.recipe.data.roles.question == "question"
@@ -56,7 +56,7 @@ def test_a_file_is_read_beside_the_window_and_its_columns_are_guessed(ready_sess
 
 
 def test_changed_columns_are_looked_at_again_without_reading_the_file_anew(
-    ready_session: Session, qtbot: QtBot
+    ready_session: AppState, qtbot: QtBot
 ) -> None:
     table = ready_session.table
     with qtbot.waitSignal(ready_session.data_changed):
@@ -67,7 +67,7 @@ def test_changed_columns_are_looked_at_again_without_reading_the_file_anew(
     assert ready_session.examples.examples[0].question.startswith("It is on its way")
 
 
-def test_a_bad_file_is_a_problem_in_words(session: Session, tmp_path: Path, qtbot: QtBot) -> None:
+def test_a_bad_file_is_a_problem_in_words(session: AppState, tmp_path: Path, qtbot: QtBot) -> None:
     session.open_data(tmp_path / "nowhere.csv")
     qtbot.waitUntil(lambda: not session.reading_data)
     assert session.data_problem is not None
@@ -75,7 +75,7 @@ def test_a_bad_file_is_a_problem_in_words(session: Session, tmp_path: Path, qtbo
 
 
 def test_the_newer_of_two_files_wins_however_fast_they_are_read(
-    session: Session, ready_session: Session, tmp_path: Path, qtbot: QtBot
+    session: AppState, ready_session: AppState, tmp_path: Path, qtbot: QtBot
 ) -> None:
     session.open_data(tmp_path / "nowhere.csv")
     session.open_data(ready_session.recipe.data.path)
@@ -83,7 +83,7 @@ def test_the_newer_of_two_files_wins_however_fast_they_are_read(
     assert session.data_problem is None
 
 
-def test_without_data_or_model_training_says_what_is_missing(session: Session, ready_session: Session) -> None:
+def test_without_data_or_model_training_says_what_is_missing(session: AppState, ready_session: AppState) -> None:
     heard = problems_of(session)
     session.start_training()
     assert [p.code for p in heard] == ["run.no_data"]
@@ -94,7 +94,7 @@ def test_without_data_or_model_training_says_what_is_missing(session: Session, r
     assert session.run is None and ready_session.run is None
 
 
-def start(session: Session, qtbot: QtBot) -> RunFolder:
+def start(session: AppState, qtbot: QtBot) -> RunFolder:
     session.start_training()
     qtbot.waitUntil(lambda: session.state.last is not None, timeout=10_000)
     assert session.run is not None
@@ -102,7 +102,7 @@ def start(session: Session, qtbot: QtBot) -> RunFolder:
 
 
 def test_a_run_goes_from_start_to_its_end(
-    ready_session: Session, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    ready_session: AppState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_STEPS", "20")
     run = start(ready_session, qtbot)
@@ -114,7 +114,7 @@ def test_a_run_goes_from_start_to_its_end(
 
 
 def test_updates_come_at_most_ten_times_a_second(
-    ready_session: Session, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    ready_session: AppState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_PAUSE", "0.002")
     heard: list[int] = []
@@ -126,13 +126,13 @@ def test_updates_come_at_most_ten_times_a_second(
 
 
 def test_a_second_start_is_refused_by_this_window_and_by_another_one(
-    ready_session: Session, project: Project, qtbot: QtBot
+    ready_session: AppState, project: Project, qtbot: QtBot
 ) -> None:
     run = start(ready_session, qtbot)
     heard = problems_of(ready_session)
     ready_session.start_training()
     assert [p.code for p in heard] == ["run.already_going"]
-    other = Session(project)
+    other = AppState(project)
     other.new_run()
     qtbot.waitUntil(lambda: not other.reading_data and not other.model.looking)
     other.new_run()
@@ -145,7 +145,7 @@ def test_a_second_start_is_refused_by_this_window_and_by_another_one(
     other.close()
 
 
-def test_stopping_keeps_what_was_learned(ready_session: Session, qtbot: QtBot) -> None:
+def test_stopping_keeps_what_was_learned(ready_session: AppState, qtbot: QtBot) -> None:
     start(ready_session, qtbot)
     ready_session.stop_training()
     qtbot.waitUntil(lambda: not ready_session.is_training(), timeout=10_000)
@@ -153,7 +153,7 @@ def test_stopping_keeps_what_was_learned(ready_session: Session, qtbot: QtBot) -
     assert len(ready_session.state.checkpoints) == 1
 
 
-def test_a_save_point_is_made_when_asked_for(ready_session: Session, qtbot: QtBot) -> None:
+def test_a_save_point_is_made_when_asked_for(ready_session: AppState, qtbot: QtBot) -> None:
     start(ready_session, qtbot)
     ready_session.save_now()
     qtbot.waitUntil(lambda: bool(ready_session.state.checkpoints), timeout=10_000)
@@ -161,12 +161,12 @@ def test_a_save_point_is_made_when_asked_for(ready_session: Session, qtbot: QtBo
 
 
 def test_a_run_outlives_the_session_and_is_found_again_with_its_whole_history(
-    ready_session: Session, project: Project, qtbot: QtBot
+    ready_session: AppState, project: Project, qtbot: QtBot
 ) -> None:
     run = start(ready_session, qtbot)
     ready_session.close()
     assert background.wait_for_all()
-    again = Session(project)
+    again = AppState(project)
     qtbot.waitUntil(lambda: len(again.state.losses) > 5, timeout=10_000)
     assert again.run == run
     assert again.is_training()
@@ -177,7 +177,7 @@ def test_a_run_outlives_the_session_and_is_found_again_with_its_whole_history(
 
 
 def test_a_run_that_goes_on_is_shown_before_a_newer_one_that_ended(
-    ready_session: Session, project: Project, qtbot: QtBot
+    ready_session: AppState, project: Project, qtbot: QtBot
 ) -> None:
     run = start(ready_session, qtbot)
     ready_session.close()
@@ -186,14 +186,14 @@ def test_a_run_that_goes_on_is_shown_before_a_newer_one_that_ended(
     newer.recipe.write_text(run.recipe.read_text(encoding="utf-8"), encoding="utf-8")
     with newer.writer() as writer:
         writer.write(Finished())
-    again = Session(project)
+    again = AppState(project)
     assert again.run == run
     assert again.is_training()
     again.close()
 
 
 def test_a_run_whose_trainer_was_killed_shows_as_interrupted(
-    ready_session: Session, project: Project, qtbot: QtBot
+    ready_session: AppState, project: Project, qtbot: QtBot
 ) -> None:
     import psutil
 
@@ -203,15 +203,15 @@ def test_a_run_whose_trainer_was_killed_shows_as_interrupted(
     ready_session.close()
     assert background.wait_for_all()
     psutil.Process(pid).kill()
-    again = Session(project)
-    qtbot.waitUntil(lambda: isinstance(again.state.ending, Died), timeout=10_000)
+    again = AppState(project)
+    qtbot.waitUntil(lambda: isinstance(again.state.ending, Crashed), timeout=10_000)
     assert not again.is_training()
-    assert isinstance(again.state.ending, Died)
+    assert isinstance(again.state.ending, Crashed)
     assert again.state.ending.problem.code == "died.interrupted"
     again.close()
 
 
-def test_another_project_brings_its_own_draft_and_no_run(ready_session: Session, qtbot: QtBot) -> None:
+def test_another_project_brings_its_own_draft_and_no_run(ready_session: AppState, qtbot: QtBot) -> None:
     start(ready_session, qtbot)
     other = create_project("Another")
     ready_session.open_project(other)
@@ -223,7 +223,7 @@ def test_another_project_brings_its_own_draft_and_no_run(ready_session: Session,
     assert ready_session.table is None
 
 
-def test_fetching_the_starter_model_reports_its_progress(session: Session, qtbot: QtBot, trainer: None) -> None:
+def test_fetching_the_starter_model_reports_its_progress(session: AppState, qtbot: QtBot, trainer: None) -> None:
     seen: list[int] = []
     session.model_changed.connect(
         lambda: seen.append(session.model.fetch.state.progress.done if session.model.fetch.state.progress else 0)

@@ -17,15 +17,15 @@ from studio.core import paths
 from studio.core.problems import Problem
 from studio.memory.calibration import recall
 from studio.ui.state import memory_fit as fitting_module
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 from studio.ui.state.memory_advice import after, on_card, plan
-from studio.ui.state.memory_fit import Fitting
+from studio.ui.state.memory_fit import MemoryFit
 from tests.ui.fake_memory_fit import GIB
 from tests.ui.train.fit_stage import card, no_card, sized_model
 
 
 @pytest.fixture
-def watched(fit_session: Session) -> Iterator[Fitting]:
+def watched(fit_session: AppState) -> Iterator[MemoryFit]:
     """The fitting of the session, with somebody who looks at it."""
     eye = QObject()
     fit_session.fitting.watch(eye, True)
@@ -33,14 +33,14 @@ def watched(fit_session: Session) -> Iterator[Fitting]:
     fit_session.fitting.watch(eye, False)
 
 
-def trace_soon(fitting: Fitting) -> None:
+def trace_soon(fitting: MemoryFit) -> None:
     """As if somebody had just come, with little patience."""
     fitting._pause.setInterval(20)
     eye = QObject(fitting)
     fitting.watch(eye, True)
 
 
-def source_of(fitting: Fitting) -> str | None:
+def source_of(fitting: MemoryFit) -> str | None:
     return fitting.answer.source if fitting.answer is not None else None
 
 
@@ -48,7 +48,7 @@ def jobs(kind: str) -> list[Path]:
     return list((paths.home() / "jobs").glob(f"{kind}-*"))
 
 
-def test_nothing_is_calculated_before_somebody_looks(fit_session: Session) -> None:
+def test_nothing_is_calculated_before_somebody_looks(fit_session: AppState) -> None:
     fitting = fit_session.fitting
     fit_session.set_value("method.rank", 32)
     assert fitting.answer is None
@@ -56,7 +56,7 @@ def test_nothing_is_calculated_before_somebody_looks(fit_session: Session) -> No
     assert found is not None and found.verdict == "fits" and found.source == "calculated"
 
 
-def test_every_change_of_a_setting_changes_the_answer_at_once(fit_session: Session, watched: Fitting) -> None:
+def test_every_change_of_a_setting_changes_the_answer_at_once(fit_session: AppState, watched: MemoryFit) -> None:
     before = watched.answer
     assert before is not None and before.needed is not None
     fit_session.set_value("method.rank", 128)
@@ -64,7 +64,7 @@ def test_every_change_of_a_setting_changes_the_answer_at_once(fit_session: Sessi
     assert watched.answer.needed > before.needed
 
 
-def test_an_answer_takes_less_than_fifty_milliseconds_of_the_window(fit_session: Session, watched: Fitting) -> None:
+def test_an_answer_takes_less_than_fifty_milliseconds_of_the_window(fit_session: AppState, watched: MemoryFit) -> None:
     took = []
     for rank in range(8, 40, 2):
         fit_session.recipe = fit_session.recipe.model_copy(
@@ -77,7 +77,7 @@ def test_an_answer_takes_less_than_fifty_milliseconds_of_the_window(fit_session:
 
 
 def test_the_longest_real_example_counts_where_all_are_measured(
-    fit_session_with_data: Session, watched: Fitting
+    fit_session_with_data: AppState, watched: MemoryFit
 ) -> None:
     assert fit_session_with_data.lengths is not None and watched.asked is not None
     assert (
@@ -89,20 +89,22 @@ def test_the_longest_real_example_counts_where_all_are_measured(
     assert watched.asked is not None and watched.asked.work.length == min(16, fit_session_with_data.lengths.longest)
 
 
-def test_without_a_card_it_is_the_computers_own_memory(fit_session: Session, watched: Fitting) -> None:
+def test_without_a_card_it_is_the_computers_own_memory(fit_session: AppState, watched: MemoryFit) -> None:
     fit_session.take_reading(no_card())
     assert watched.drafted is not None and watched.drafted.usable.device == "cpu"
     assert watched.answer is not None and watched.answer.usable == int(10 * GIB * 0.9)
     assert watched.asked is not None and watched.asked.work.device == "cpu"
 
 
-def test_a_card_that_cannot_be_read_makes_it_unknown_and_never_a_number(fit_session: Session, watched: Fitting) -> None:
+def test_a_card_that_cannot_be_read_makes_it_unknown_and_never_a_number(
+    fit_session: AppState, watched: MemoryFit
+) -> None:
     fit_session.take_reading(card(8, 7, trouble=Problem(code="gone", what="The card doesn't answer.")))
     assert watched.answer is not None and watched.answer.verdict == "unknown" and watched.answer.usable is None
 
 
 def test_a_model_of_unusual_make_is_said_to_be_unknown_and_traced_all_the_same(
-    fit_session: Session, tmp_path: Path, qtbot: QtBot
+    fit_session: AppState, tmp_path: Path, qtbot: QtBot
 ) -> None:
     folder = sized_model(tmp_path / "odd", model_type="mamba9")
     fit_session.set_value("model.name", str(folder))
@@ -117,7 +119,7 @@ def test_a_model_of_unusual_make_is_said_to_be_unknown_and_traced_all_the_same(
 
 
 def test_own_code_of_a_model_is_a_reason_and_nothing_is_started_for_it(
-    fit_session: Session, tmp_path: Path, qtbot: QtBot
+    fit_session: AppState, tmp_path: Path, qtbot: QtBot
 ) -> None:
     folder = sized_model(tmp_path / "own", model_type="strange", auto_map={"AutoModel": "a.B"})
     fit_session.set_value("model.name", str(folder))
@@ -129,7 +131,7 @@ def test_own_code_of_a_model_is_a_reason_and_nothing_is_started_for_it(
     assert not fitting.tracing and not jobs("trace")
 
 
-def test_the_traced_answer_comes_by_itself_and_leaves_nothing_behind(fit_session: Session, qtbot: QtBot) -> None:
+def test_the_traced_answer_comes_by_itself_and_leaves_nothing_behind(fit_session: AppState, qtbot: QtBot) -> None:
     left = paths.home() / "jobs" / "trace-killed"
     left.mkdir(parents=True)
     os.utime(left, (0, 0))
@@ -145,7 +147,7 @@ def test_the_traced_answer_comes_by_itself_and_leaves_nothing_behind(fit_session
 
 
 def test_a_trace_of_settings_that_were_changed_meanwhile_is_ended(
-    fit_session: Session, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    fit_session: AppState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_PAUSE", "60")
     fitting = fit_session.fitting
@@ -161,7 +163,7 @@ def test_a_trace_of_settings_that_were_changed_meanwhile_is_ended(
 
 
 def test_nothing_is_traced_once_nobody_looks_any_more(
-    fit_session: Session, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    fit_session: AppState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_PAUSE", "60")
     fitting = fit_session.fitting
@@ -177,7 +179,7 @@ def test_nothing_is_traced_once_nobody_looks_any_more(
 
 
 def test_a_trial_proves_it_says_how_long_the_run_takes_and_is_written_down(
-    fit_session_with_data: Session, watched: Fitting, qtbot: QtBot
+    fit_session_with_data: AppState, watched: MemoryFit, qtbot: QtBot
 ) -> None:
     watched.start_trial()
     assert watched.trial.asked is not None
@@ -199,7 +201,7 @@ def test_a_trial_proves_it_says_how_long_the_run_takes_and_is_written_down(
 
 
 def test_a_trial_that_runs_out_of_memory_means_that_it_does_not_fit(
-    fit_session_with_data: Session, watched: Fitting, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    fit_session_with_data: AppState, watched: MemoryFit, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_RUNS_OUT", "1")
     watched.start_trial()
@@ -210,7 +212,7 @@ def test_a_trial_that_runs_out_of_memory_means_that_it_does_not_fit(
 
 
 def test_what_a_trial_holds_itself_is_not_taken_from_the_run(
-    fit_session_with_data: Session, watched: Fitting, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    fit_session_with_data: AppState, watched: MemoryFit, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_PAUSE", "0.5")
     before = watched.answer
@@ -225,7 +227,7 @@ def test_what_a_trial_holds_itself_is_not_taken_from_the_run(
 
 
 def test_a_trial_can_be_cancelled_and_is_ended_by_a_run(
-    fit_session_with_data: Session, watched: Fitting, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    fit_session_with_data: AppState, watched: MemoryFit, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_PAUSE", "60")
     watched.start_trial()
@@ -236,7 +238,7 @@ def test_a_trial_can_be_cancelled_and_is_ended_by_a_run(
     assert not recall()
 
 
-def test_changes_are_applied_together_and_taken_back(fit_session: Session, watched: Fitting) -> None:
+def test_changes_are_applied_together_and_taken_back(fit_session: AppState, watched: MemoryFit) -> None:
     fit_session.set_values({"training.max_length": 2048, "training.batch_size": 16, "method.kind": "lora"})
     fit_session.take_reading(card(6, 2.5))
     assert watched.answer is not None and watched.answer.verdict in ("no", "tight")
@@ -253,14 +255,14 @@ def test_changes_are_applied_together_and_taken_back(fit_session: Session, watch
     assert fit_session.recipe == before and not watched.can_undo
 
 
-def test_another_card_can_be_asked_about(fit_session: Session, watched: Fitting) -> None:
+def test_another_card_can_be_asked_about(fit_session: AppState, watched: MemoryFit) -> None:
     fit_session.take_reading(no_card())
     assert watched.case is not None
     small, large = on_card(watched.case, GIB), on_card(watched.case, 80 * GIB)
     assert small.verdict == "no" and large.verdict == "fits"
 
 
-def test_it_warns_once_about_settings_that_do_not_fit(fit_session: Session) -> None:
+def test_it_warns_once_about_settings_that_do_not_fit(fit_session: AppState) -> None:
     fitting = fit_session.fitting
     assert not fitting.should_warn()
     fit_session.take_reading(card(8, 0.6))
@@ -271,7 +273,7 @@ def test_it_warns_once_about_settings_that_do_not_fit(fit_session: Session) -> N
     assert fitting.should_warn()
 
 
-def test_a_model_of_the_list_is_answered_for_without_being_here(session: Session, qtbot: QtBot) -> None:
+def test_a_model_of_the_list_is_answered_for_without_being_here(session: AppState, qtbot: QtBot) -> None:
     session.set_values({"model.source": "hub", "model.name": "Qwen/Qwen2.5-7B-Instruct"})
     session.take_reading(card(8, 7))
     qtbot.waitUntil(lambda: not session.model.looking)
@@ -281,7 +283,7 @@ def test_a_model_of_the_list_is_answered_for_without_being_here(session: Session
 
 
 @pytest.mark.slow
-def test_the_real_engine_traces_a_model_of_the_list(session: Session, qtbot: QtBot) -> None:
+def test_the_real_engine_traces_a_model_of_the_list(session: AppState, qtbot: QtBot) -> None:
     session.set_values({"model.source": "hub", "model.name": "HuggingFaceTB/SmolLM2-135M-Instruct"})
     session.take_reading(card(8, 7))
     qtbot.waitUntil(lambda: not session.model.looking)

@@ -10,15 +10,15 @@ import pytest
 from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
-from studio.core.events import Answered, Checked, Failed, Finished, ProcessStarted
-from studio.core.jobs import Check
+from studio.core.events import Checked, Failed, Finished, Prediction, ProcessStarted
+from studio.core.jobs import Exam
 from studio.core.problems import Problem
 from studio.core.recipe.recipe import Recipe, with_values
 from studio.core.run_folder import RunFolder
 from studio.dataset.samples import sample
 from studio.runs.project import Project, create_project
-from studio.ui.state.app_state import Session
-from studio.ui.test.page import CheckPage
+from studio.ui.state.app_state import AppState
+from studio.ui.test.page import TestPage
 from tests.ui.finished_run import opened, stand_in_interpreter, taught_run
 
 
@@ -40,21 +40,21 @@ def run(project: Project) -> RunFolder:
 
 
 @pytest.fixture
-def session(project: Project, run: RunFolder, qtbot: QtBot) -> Iterator[Session]:
+def session(project: Project, run: RunFolder, qtbot: QtBot) -> Iterator[AppState]:
     with opened(project) as made:
         qtbot.waitUntil(lambda: bool(made.state.checkpoints) and not made.is_training(), timeout=10_000)
         yield made
 
 
-def shown(session: Session, qtbot: QtBot) -> CheckPage:
-    page = CheckPage(session)
+def shown(session: AppState, qtbot: QtBot) -> TestPage:
+    page = TestPage(session)
     qtbot.addWidget(page)
     page.resize(1000, 700)
     page.show()
     return page
 
 
-def words_of(page: CheckPage) -> str:
+def words_of(page: TestPage) -> str:
     assert page.banner is not None
     return "\n".join(label.text() for label in page.banner.findChildren(QLabel))
 
@@ -80,7 +80,7 @@ def test_a_run_that_set_nothing_aside_sends_back_to_teach(project: Project, qtbo
         assert asked.args == ["teach"]
 
 
-def test_checking_ends_with_a_verdict_and_exact_counts(session: Session, qtbot: QtBot) -> None:
+def test_checking_ends_with_a_verdict_and_exact_counts(session: AppState, qtbot: QtBot) -> None:
     page = shown(session, qtbot)
     assert "16 examples" in page.invitation_words.text()
     page.start.click()
@@ -97,7 +97,7 @@ def test_checking_ends_with_a_verdict_and_exact_counts(session: Session, qtbot: 
     assert page.start.text() == "Check again" and page.start.isEnabled()
 
 
-def test_answers_stand_worst_first_and_can_be_filtered(session: Session, qtbot: QtBot) -> None:
+def test_answers_stand_worst_first_and_can_be_filtered(session: AppState, qtbot: QtBot) -> None:
     page = shown(session, qtbot)
     page.start.click()
     qtbot.waitUntil(lambda: page.banner is not None, timeout=20_000)
@@ -112,7 +112,7 @@ def test_answers_stand_worst_first_and_can_be_filtered(session: Session, qtbot: 
 
 
 def test_a_check_can_be_cancelled_and_started_again(
-    session: Session, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    session: AppState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_PAUSE", "0.3")
     page = shown(session, qtbot)
@@ -126,7 +126,7 @@ def test_a_check_can_be_cancelled_and_started_again(
 
 
 def test_what_keeps_a_check_from_working_is_a_card_with_a_way_on(
-    session: Session, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    session: AppState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_FAILS", "1")
     page = shown(session, qtbot)
@@ -177,14 +177,14 @@ def write_check(run: RunFolder, right: int) -> None:
     from studio.core.jobs import write_job
 
     folder = run.job("check")
-    write_job(folder, Check(run=run.path))
+    write_job(folder, Exam(run=run.path))
     with folder.writer() as writer:
         writer.write(ProcessStarted(job="check", pid=1, started=0.0, boot_id=""))
         for index in range(3):
             for side in ("before", "after"):
                 exact = side == "after" and index < right
                 writer.write(
-                    Answered(
+                    Prediction(
                         index=index,
                         side="after" if side == "after" else "before",
                         question=f"Question {index}?",

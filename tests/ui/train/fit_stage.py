@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from studio.core.problems import Problem
-from studio.hardware.snapshot import Card, Reading
+from studio.hardware.snapshot import Card, Snapshot
 from studio.hardware.system import SystemMemory
 from tests.ui.fake_memory_fit import CARD, GIB
 from tests.ui.small_model import small_model
@@ -36,14 +36,14 @@ def sized_model(folder: Path, **other: object) -> Path:
     return folder
 
 
-def card(total: float, free: float, *, trouble: Problem | None = None) -> Reading:
+def card(total: float, free: float, *, trouble: Problem | None = None) -> Snapshot:
     """One card with so many GiB."""
     size = round(total * GIB)
     left = round(free * GIB)
     one = Card(index=0, name=CARD, uuid="GPU-1", total=size, used=size - left, free=left, problem=trouble)
-    return Reading(cards=(one,), system=SYSTEM, at=time.monotonic())
+    return Snapshot(cards=(one,), system=SYSTEM, at=time.monotonic())
 
 
-def no_card() -> Reading:
+def no_card() -> Snapshot:
     """The computer's own memory: 9 of its 16 GiB can be used."""
-    return Reading(cards=(), system=SYSTEM, at=time.monotonic())
+    return Snapshot(cards=(), system=SYSTEM, at=time.monotonic())

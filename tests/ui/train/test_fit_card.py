@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from studio.core.problems import Problem
 from studio.ui.design import language, theme
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 from studio.ui.state.memory_advice import plan
 from studio.ui.train.fit_bar import FitBar, parts_of
 from studio.ui.train.fit_card import FitCard
@@ -26,7 +26,7 @@ from tests.ui.train.fit_stage import card, no_card
 
 
 @pytest.fixture
-def shown(fit_session: Session, qtbot: QtBot) -> Iterator[FitCard]:
+def shown(fit_session: AppState, qtbot: QtBot) -> Iterator[FitCard]:
     """The card in a window of its own."""
     made = FitCard(fit_session)
     qtbot.addWidget(made)
@@ -56,7 +56,7 @@ def seen(shown: FitCard) -> tuple[str, str]:
     return shown.verdict.text(), shown.mark.look
 
 
-def test_it_says_whether_it_fits_in_words_and_with_a_shape(fit_session: Session, shown: FitCard) -> None:
+def test_it_says_whether_it_fits_in_words_and_with_a_shape(fit_session: AppState, shown: FitCard) -> None:
     assert seen(shown) == ("Fits", "good")
     assert shown.needs.text().startswith("Needs about ") and shown.needs.text().endswith("7.2 GB usable now.")
     answer = fit_session.fitting.answer
@@ -71,20 +71,22 @@ def test_it_says_whether_it_fits_in_words_and_with_a_shape(fit_session: Session,
     assert shown.accessibleDescription().startswith("Won't fit. Needs about")
 
 
-def test_what_cannot_be_told_is_said_with_its_reason_and_without_a_number(fit_session: Session, shown: FitCard) -> None:
+def test_what_cannot_be_told_is_said_with_its_reason_and_without_a_number(
+    fit_session: AppState, shown: FitCard
+) -> None:
     fit_session.take_reading(card(8, 7, trouble=Problem(code="gone", what="The card doesn't answer.")))
     assert shown.verdict.text() == "Can't tell" and shown.mark.look == "note"
     assert "The card doesn't answer." in shown.why.text()
     assert not shown.change.isVisible()
 
 
-def test_without_a_card_the_memory_is_named_as_the_computers(fit_session: Session, shown: FitCard) -> None:
+def test_without_a_card_the_memory_is_named_as_the_computers(fit_session: AppState, shown: FitCard) -> None:
     fit_session.take_reading(no_card())
     assert shown.needs.text().endswith("of 9.0 GB of system memory usable now.")
     assert "no NVIDIA card" in shown.why.text()
 
 
-def test_where_the_number_is_from_changes_with_the_answer(fit_session: Session, shown: FitCard, qtbot: QtBot) -> None:
+def test_where_the_number_is_from_changes_with_the_answer(fit_session: AppState, shown: FitCard, qtbot: QtBot) -> None:
     assert shown.source.text().startswith("Calculated.")
     fit_session.fitting._pause.setInterval(10)
     fit_session.set_value("method.rank", 20)
@@ -97,7 +99,7 @@ def test_where_the_number_is_from_changes_with_the_answer(fit_session: Session, 
     assert "without computing" in shown.source.toolTip()
 
 
-def test_the_whole_card_is_drawn_anew_within_fifty_milliseconds(fit_session: Session, shown: FitCard) -> None:
+def test_the_whole_card_is_drawn_anew_within_fifty_milliseconds(fit_session: AppState, shown: FitCard) -> None:
     took = []
     for rank in range(8, 40, 2):
         began = time.perf_counter()
@@ -107,7 +109,7 @@ def test_the_whole_card_is_drawn_anew_within_fifty_milliseconds(fit_session: Ses
     assert statistics.median(took) < 0.05
 
 
-def test_the_bar_adds_up_to_what_is_needed_and_marks_what_is_usable(fit_session: Session, shown: FitCard) -> None:
+def test_the_bar_adds_up_to_what_is_needed_and_marks_what_is_usable(fit_session: AppState, shown: FitCard) -> None:
     answer, estimate = fit_session.fitting.answer, fit_session.fitting.estimate
     assert answer is not None and estimate is not None
     parts = parts_of(answer, estimate, False)
@@ -119,7 +121,7 @@ def test_the_bar_adds_up_to_what_is_needed_and_marks_what_is_usable(fit_session:
     assert end is not None and end < shown.bar.areas()[-1].right()
 
 
-def test_corrections_by_earlier_runs_stand_in_the_bar_as_well(fit_session: Session) -> None:
+def test_corrections_by_earlier_runs_stand_in_the_bar_as_well(fit_session: AppState) -> None:
     answer = fit_session.fitting.current()
     estimate = fit_session.fitting.estimate
     assert answer is not None and estimate is not None and answer.needed is not None
@@ -145,7 +147,7 @@ def test_parts_are_named_under_the_pointer_and_by_arrow_keys(shown: FitCard, qtb
 
 
 def test_a_trial_shows_how_far_it_is_and_then_its_answer(
-    fit_session_with_data: Session, shown: FitCard, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    fit_session_with_data: AppState, shown: FitCard, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_PAUSE", "0.5")
     assert "Time: not known yet" in shown.plan.text()
@@ -160,7 +162,7 @@ def test_a_trial_shows_how_far_it_is_and_then_its_answer(
 
 
 def test_a_trial_can_be_cancelled_in_the_card(
-    fit_session_with_data: Session, shown: FitCard, monkeypatch: pytest.MonkeyPatch
+    fit_session_with_data: AppState, shown: FitCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_PAUSE", "60")
     shown.trial.click()
@@ -173,13 +175,13 @@ def test_without_data_a_trial_is_not_offered_and_says_why(shown: FitCard) -> Non
     assert shown.trial.toolTip() == shown.trial.accessibleDescription() == "There are no examples to learn from yet."
 
 
-def make_it_tight(session: Session) -> None:
+def make_it_tight(session: AppState) -> None:
     session.set_values({"training.max_length": 2048, "training.batch_size": 16, "method.kind": "lora"})
     session.take_reading(card(6, 3.2))
 
 
 def test_changes_are_shown_before_they_are_applied_and_can_be_undone(
-    fit_session: Session, shown: FitCard, window: QWidget
+    fit_session: AppState, shown: FitCard, window: QWidget
 ) -> None:
     make_it_tight(fit_session)
     assert shown.change.text() == "Fix it for me"
@@ -201,7 +203,7 @@ def test_changes_are_shown_before_they_are_applied_and_can_be_undone(
     assert fit_session.recipe == before and not shown.undo.isVisible()
 
 
-def test_with_room_to_spare_it_offers_what_is_faster(fit_session: Session, shown: FitCard, window: QWidget) -> None:
+def test_with_room_to_spare_it_offers_what_is_faster(fit_session: AppState, shown: FitCard, window: QWidget) -> None:
     fit_session.take_reading(card(24, 23))
     assert shown.change.text() == "Make it faster"
     sheet = FitChanges(window, fit_session.fitting)
@@ -212,7 +214,7 @@ def test_with_room_to_spare_it_offers_what_is_faster(fit_session: Session, shown
 
 
 def test_a_sheet_keeps_the_keyboard_and_escape_gives_it_back(
-    fit_session: Session, shown: FitCard, window: QWidget, qtbot: QtBot
+    fit_session: AppState, shown: FitCard, window: QWidget, qtbot: QtBot
 ) -> None:
     make_it_tight(fit_session)
     before = window.focusWidget()
@@ -229,7 +231,7 @@ def test_a_sheet_keeps_the_keyboard_and_escape_gives_it_back(
     assert window.focusWidget() is before
 
 
-def test_the_table_tells_which_models_fit_which_cards(fit_session: Session, window: QWidget, qtbot: QtBot) -> None:
+def test_the_table_tells_which_models_fit_which_cards(fit_session: AppState, window: QWidget, qtbot: QtBot) -> None:
     fit_session.fitting.current()
     sheet = FitTable(window, fit_session.fitting)
     qtbot.waitUntil(lambda: bool(sheet.model.rows), timeout=20_000)
@@ -254,7 +256,7 @@ def test_the_table_tells_which_models_fit_which_cards(fit_session: Session, wind
     qtbot.waitUntil(lambda: not fit_session.model.looking)
 
 
-def test_the_table_answers_what_if_i_had_another_card(fit_session: Session, window: QWidget, qtbot: QtBot) -> None:
+def test_the_table_answers_what_if_i_had_another_card(fit_session: AppState, window: QWidget, qtbot: QtBot) -> None:
     fit_session.take_reading(no_card())
     fit_session.fitting.current()
     sheet = FitTable(window, fit_session.fitting)
@@ -270,7 +272,7 @@ def test_the_table_answers_what_if_i_had_another_card(fit_session: Session, wind
 
 @pytest.mark.parametrize("tongue", ["en", "ko"])
 @pytest.mark.parametrize("look", ["light", "dark"])
-def test_no_word_is_cut_off(fit_session: Session, qtbot: QtBot, qapp: QApplication, tongue: str, look: str) -> None:
+def test_no_word_is_cut_off(fit_session: AppState, qtbot: QtBot, qapp: QApplication, tongue: str, look: str) -> None:
     language.set_language(tongue)
     theme.apply(qapp, look)
     page = BeforeView(fit_session)
@@ -299,7 +301,7 @@ def test_no_word_is_cut_off(fit_session: Session, qtbot: QtBot, qapp: QApplicati
 
 
 def test_everything_in_the_card_has_a_name_and_can_be_reached_by_tab(
-    fit_session_with_data: Session, shown: FitCard
+    fit_session_with_data: AppState, shown: FitCard
 ) -> None:
     make_it_tight(fit_session_with_data)
     for widget in (shown.bar, shown.trial, shown.change, shown.table):

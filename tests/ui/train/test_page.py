@@ -11,26 +11,26 @@ from studio.core.events import Stopped
 from studio.core.recipe.model_choice import Source
 from studio.core.recipe.recipe import with_values
 from studio.ui.main_window import MainWindow
-from studio.ui.state.app_state import Session
+from studio.ui.state.app_state import AppState
 from studio.ui.train.fit_changes import FitChanges
 from studio.ui.train.fit_table import FitTable
 from studio.ui.train.model_chooser import ModelChooser
-from studio.ui.train.page import TeachPage
+from studio.ui.train.page import TrainPage
 from studio.ui.train.plan_card import steps_estimate
 from tests.ui.test_main_window import words_on
 from tests.ui.train.fit_stage import card
 
-Opener = Callable[[Session], MainWindow]
+Opener = Callable[[AppState], MainWindow]
 
 
-def teach(window: MainWindow) -> TeachPage:
+def teach(window: MainWindow) -> TrainPage:
     window.open_page("teach")
     page = window.stack.currentWidget()
-    assert isinstance(page, TeachPage)
+    assert isinstance(page, TrainPage)
     return page
 
 
-def test_it_says_what_will_happen(ready_session: Session, open_window: Opener) -> None:
+def test_it_says_what_will_happen(ready_session: AppState, open_window: Opener) -> None:
     page = teach(open_window(ready_session))
     words = words_on(page)
     assert "Learns from 36 examples" in words
@@ -40,7 +40,7 @@ def test_it_says_what_will_happen(ready_session: Session, open_window: Opener) -
     assert page.footer_note.text() == ""
 
 
-def test_without_data_it_says_so_and_leads_there(session: Session, open_window: Opener) -> None:
+def test_without_data_it_says_so_and_leads_there(session: AppState, open_window: Opener) -> None:
     window = open_window(session)
     page = teach(window)
     assert page.footer_note.text() == "There are no examples to learn from yet."
@@ -49,7 +49,7 @@ def test_without_data_it_says_so_and_leads_there(session: Session, open_window: 
     assert window.page_name == "data"
 
 
-def test_presets_are_chosen_with_one_press(ready_session: Session, open_window: Opener) -> None:
+def test_presets_are_chosen_with_one_press(ready_session: AppState, open_window: Opener) -> None:
     page = teach(open_window(ready_session))
     assert page.before is not None
     cards = page.before.preset_cards
@@ -61,7 +61,7 @@ def test_presets_are_chosen_with_one_press(ready_session: Session, open_window: 
     assert not any(card.isChecked() for card in cards.values())
 
 
-def test_more_and_expert_open_below(ready_session: Session, open_window: Opener) -> None:
+def test_more_and_expert_open_below(ready_session: AppState, open_window: Opener) -> None:
     page = teach(open_window(ready_session))
     assert page.before is not None
     assert list(page.before.forms) == ["simple"]
@@ -73,7 +73,9 @@ def test_more_and_expert_open_below(ready_session: Session, open_window: Opener)
     assert not page.before.forms["more"].isVisible()
 
 
-def test_a_run_shows_how_it_goes_and_stops_on_demand(ready_session: Session, open_window: Opener, qtbot: QtBot) -> None:
+def test_a_run_shows_how_it_goes_and_stops_on_demand(
+    ready_session: AppState, open_window: Opener, qtbot: QtBot
+) -> None:
     page = teach(open_window(ready_session))
     assert page.primary is not None
     page.primary.click()
@@ -101,7 +103,7 @@ def test_a_run_shows_how_it_goes_and_stops_on_demand(ready_session: Session, ope
 
 
 def test_a_failed_run_shows_the_problem_and_the_way_back_to_the_settings(
-    ready_session: Session, open_window: Opener, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    ready_session: AppState, open_window: Opener, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_FAILS", "1")
     page = teach(open_window(ready_session))
@@ -117,7 +119,7 @@ def test_a_failed_run_shows_the_problem_and_the_way_back_to_the_settings(
     assert not page.problems()
 
 
-def test_details_open_on_demand(ready_session: Session, open_window: Opener, qtbot: QtBot) -> None:
+def test_details_open_on_demand(ready_session: AppState, open_window: Opener, qtbot: QtBot) -> None:
     page = teach(open_window(ready_session))
     ready_session.start_training()
     qtbot.waitUntil(lambda: ready_session.state.last is not None, timeout=10_000)
@@ -130,7 +132,7 @@ def test_details_open_on_demand(ready_session: Session, open_window: Opener, qtb
     assert "Passes over your data: 3" in view.settings._text.toPlainText()
 
 
-def test_a_hub_model_that_is_not_here_can_be_fetched(session: Session, open_window: Opener, qtbot: QtBot) -> None:
+def test_a_hub_model_that_is_not_here_can_be_fetched(session: AppState, open_window: Opener, qtbot: QtBot) -> None:
     page = teach(open_window(session))
     chooser = page.findChild(ModelChooser)
     assert isinstance(chooser, ModelChooser)
@@ -146,7 +148,7 @@ def test_a_hub_model_that_is_not_here_can_be_fetched(session: Session, open_wind
 
 
 def test_fetching_shows_progress_and_can_be_cancelled(
-    session: Session, open_window: Opener, qtbot: QtBot, trainer: None, monkeypatch: pytest.MonkeyPatch
+    session: AppState, open_window: Opener, qtbot: QtBot, trainer: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_PAUSE", "0.1")
     page = teach(open_window(session))
@@ -159,7 +161,7 @@ def test_fetching_shows_progress_and_can_be_cancelled(
     qtbot.waitUntil(lambda: not session.model.is_fetching(), timeout=10_000)
 
 
-def test_steps_are_counted_as_the_trainer_does(ready_session: Session) -> None:
+def test_steps_are_counted_as_the_trainer_does(ready_session: AppState) -> None:
     recipe = with_values(
         ready_session.recipe, {"training.batch_size": 4, "training.accumulation": 2, "training.passes": 2}
     )
@@ -167,7 +169,7 @@ def test_steps_are_counted_as_the_trainer_does(ready_session: Session) -> None:
     assert steps_estimate(recipe, 1) == 2
 
 
-def test_whether_it_fits_stands_beside_the_form(fit_session_with_data: Session, open_window: Opener) -> None:
+def test_whether_it_fits_stands_beside_the_form(fit_session_with_data: AppState, open_window: Opener) -> None:
     page = teach(open_window(fit_session_with_data))
     assert page.before is not None
     fit_session_with_data.take_reading(card(8, 7.5))
@@ -178,7 +180,7 @@ def test_whether_it_fits_stands_beside_the_form(fit_session_with_data: Session, 
 
 
 def test_teaching_what_will_not_fit_asks_once_and_is_never_forbidden(
-    fit_session_with_data: Session, open_window: Opener, qtbot: QtBot
+    fit_session_with_data: AppState, open_window: Opener, qtbot: QtBot
 ) -> None:
     session = fit_session_with_data
     page = teach(open_window(session))
@@ -197,7 +199,7 @@ def test_teaching_what_will_not_fit_asks_once_and_is_never_forbidden(
 
 
 def test_the_question_leads_to_the_changes_or_starts_anyway(
-    fit_session_with_data: Session, open_window: Opener, qtbot: QtBot
+    fit_session_with_data: AppState, open_window: Opener, qtbot: QtBot
 ) -> None:
     session = fit_session_with_data
     page = teach(open_window(session))
@@ -219,7 +221,7 @@ def test_the_question_leads_to_the_changes_or_starts_anyway(
 
 
 def test_the_card_opens_changes_and_the_table_over_the_window(
-    fit_session_with_data: Session, open_window: Opener, qtbot: QtBot
+    fit_session_with_data: AppState, open_window: Opener, qtbot: QtBot
 ) -> None:
     page = teach(open_window(fit_session_with_data))
     assert page.before is not None

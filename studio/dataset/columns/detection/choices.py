@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from studio.core.recipe.data_choice import Roles
+from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.columns.detection.column_names import is_about, plain, rank
 from studio.dataset.columns.detection.guess import EXACT, Guess, Seen
@@ -67,7 +67,7 @@ def _guess_columns(seen: Seen, columns: tuple[str, ...]) -> Guess | None:
 def _without_key(seen: Seen, columns: tuple[str, ...]) -> Guess:
     question = _question(seen, set(columns))
     why = sentence(N_("There are options, but no column says which of them is right."))
-    return Guess(Roles(question=question, options=columns), False, (why,))
+    return Guess(ColumnMapping(question=question, options=columns), False, (why,))
 
 
 def _key_column(seen: Seen, columns: Sequence[str]) -> str | None:
@@ -109,7 +109,7 @@ def _with_question(seen: Seen, columns: tuple[str, ...], answer: str, recognised
         None,
     )
     key = choices.find_key(seen.table.rows, columns, answer)
-    roles = Roles(question=question, context=context, options=columns, answer=answer)
+    roles = ColumnMapping(question=question, context=context, options=columns, answer=answer)
     why = [recognised]
     sure = key.is_told
     if any(choices.answers_of(row, columns, answer) > 1 for row in seen.rows):
@@ -191,7 +191,7 @@ def guess_labels(seen: Seen) -> Guess | None:
         sure = False
         text = N_("The labels in {column} are bare numbers or yes and no, so the model wouldn't know what they mean.")
         why.append(sentence(text, column=label))
-    roles = Roles(question=question or None, question_template=template or None, label=label)
+    roles = ColumnMapping(question=question or None, question_template=template or None, label=label)
     return Guess(roles, sure, tuple(why))
 
 

@@ -30,7 +30,7 @@ _BOOLEANS = frozenset({"true", "false", "yes", "no", "y", "n", "o", "x", "t", "f
 
 
 @dataclass(frozen=True)
-class Look:
+class ColumnProfile:
     """Shares go from 0 to 1 and are of the filled cells, `filled` of all rows; `length` in characters.
 
     `about` is the share of addresses, dates, links, ids and telephone numbers; `is_category` that a few short values
@@ -69,12 +69,12 @@ class Look:
         )
 
 
-def look(name: str, rows: Sequence[Row]) -> Look:
+def profile_column(name: str, rows: Sequence[Row]) -> ColumnProfile:
     """What a column of these rows looks like."""
     cells = [row.get(name) for row in rows]
     texts = [text for cell in cells if (text := cell_text(cell).strip())]
     if not texts:
-        return Look()
+        return ColumnProfile()
     count = len(texts)
 
     def share(of: Sequence[bool]) -> float:
@@ -88,7 +88,7 @@ def look(name: str, rows: Sequence[Row]) -> Look:
     nested = share([_is_nested(cell) for cell in cells if cell not in (None, "")])
     seen = set(texts)
     distinct = len(seen) / count
-    return Look(
+    return ColumnProfile(
         filled=count / len(rows),
         length=length,
         asking=share([asks(text) for text in texts]),

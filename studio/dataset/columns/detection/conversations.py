@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from studio.core.recipe.data_choice import Roles
+from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.columns.detection.column_names import plain, rank
 from studio.dataset.columns.detection.guess import EXACT, Guess, Seen
@@ -14,7 +14,7 @@ from studio.dataset.columns.formats.nested import nested
 from studio.dataset.columns.formats.row_text import text_of
 from studio.dataset.columns.formats.speakers import part_of
 from studio.dataset.columns.formats.tool_definitions import looks_like_tools
-from studio.dataset.columns.formats.turns import Cast, cast_of, order_of
+from studio.dataset.columns.formats.turns import SpeakerRoles, order_of, speaker_roles
 
 _REJECTED = ("rejected", "reject", "dispreferred", "worse")
 
@@ -75,19 +75,21 @@ def _of_talks(seen: Seen, talks: list[str]) -> Guess | None:
             return _whole(seen, chosen, True, [why])
         asked = seen.named("question", {chosen})
         if asked:
-            roles = Roles(question=asked[0], answer=chosen, system=_system(seen, {chosen, asked[0]}))
+            roles = ColumnMapping(question=asked[0], answer=chosen, system=_system(seen, {chosen, asked[0]}))
             return Guess(roles, True, (why,))
     answers = [name for name in talks if rank(name, "answer") is not None and share(seen, name, _has_user) < 0.2]
     if len(answers) == 1:
         asked = list(seen.named("question", answers, below=EXACT))
         if asked:
-            roles = Roles(question=asked[0], answer=answers[0], tools=tools_column(seen, {asked[0], answers[0]}))
+            roles = ColumnMapping(
+                question=asked[0], answer=answers[0], tools=tools_column(seen, {asked[0], answers[0]})
+            )
             text = N_("{question} holds the messages up to the answer, and {answer} the answer.")
             return Guess(roles, True, (sentence(text, question=asked[0], answer=answers[0]),))
     order = sorted(talks, key=lambda name: _place(name, "messages"))
     answered = seen.named("answer", talks, below=EXACT)
     if len(talks) == 1 and answered and share(seen, talks[0], _ends_with_answer) < 0.2:
-        roles = Roles(question=talks[0], answer=answered[0], tools=tools_column(seen, {talks[0], answered[0]}))
+        roles = ColumnMapping(question=talks[0], answer=answered[0], tools=tools_column(seen, {talks[0], answered[0]}))
         text = N_("{question} holds the messages up to the answer, and {answer} the answer.")
         return Guess(roles, len(answered) == 1, (sentence(text, question=talks[0], answer=answered[0]),))
     why = sentence(N_("Each cell of {column} holds a whole conversation."), column=order[0])
@@ -113,7 +115,7 @@ def _whole(seen: Seen, talk: str, sure: bool, why: list[Sentence]) -> Guess:
             answering = max(sorted(strangers), key=lambda name: seconds[name])
             text = N_("The names don't say who answers; {name} was taken, who usually speaks second.")
             why.append(sentence(text, name=answering))
-    roles = Roles(messages=talk, tools=tools, system=_system(seen, {talk}), answering=answering)
+    roles = ColumnMapping(messages=talk, tools=tools, system=_system(seen, {talk}), answering=answering)
     return Guess(roles, sure, tuple(why))
 
 
@@ -151,12 +153,12 @@ def guess_turns(seen: Seen) -> Guess | None:
         if not named or answers:
             return None
         text = N_("{speaker} says who speaks, but no column says which rows belong to one conversation.")
-        return Guess(Roles(speaker=speaker, said=said[0]), False, (sentence(text, speaker=speaker),))
+        return Guess(ColumnMapping(speaker=speaker, said=said[0]), False, (sentence(text, speaker=speaker),))
     if not named and _place(speaker, "speaker") >= EXACT:
         return None
-    roles = Roles(conversation=identity, speaker=speaker, said=said[0])
+    roles = ColumnMapping(conversation=identity, speaker=speaker, said=said[0])
     order = order_of(seen.table.rows, roles)
-    cast = cast_of(order)
+    cast = speaker_roles(order)
     text = N_("The rows are turns of conversations: {identity} ties them together, {speaker} says who speaks.")
     why = [sentence(text, identity=identity, speaker=speaker)]
     if seen.table.format == "transcript":
@@ -177,7 +179,7 @@ def guess_turns(seen: Seen) -> Guess | None:
     return Guess(roles, sure, tuple(why))
 
 
-def _untold(cast: Cast) -> Sentence:
+def _untold(cast: SpeakerRoles) -> Sentence:
     if not cast.answering:
         return sentence(N_("It can't be told who of the speakers answers."))
     text = N_("The names don't say who answers; {name} was taken, who usually speaks second.")
@@ -224,7 +226,7 @@ def _comes_again(seen: Seen, name: str) -> bool:
     return found.different < len(seen.rows) and (found.distinct <= 0.7 or len(seen.rows) < 8)
 
 
-def _out_of_order(seen: Seen, roles: Roles) -> str | None:
+def _out_of_order(seen: Seen, roles: ColumnMapping) -> str | None:
     """A column that counts the turns, where the rows don't follow it."""
     for name in seen.named("order", set(roles.columns()), below=EXACT):
         before: dict[str, float] = {}

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 
-from studio.core.recipe.data_choice import Roles
+from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import Sentence
 from studio.dataset.columns.detection.column_names import is_about, rank
-from studio.dataset.columns.detection.column_profile import Look, look
+from studio.dataset.columns.detection.column_profile import ColumnProfile, profile_column
 from studio.dataset.table import Row, Table
 
 LOOKED_AT = 300
@@ -22,7 +22,7 @@ class Guess:
     """`sure` is False wherever a reasonable person would ask before teaching with these roles; `why` says in a
     sentence or two what was recognised, and what isn't clear."""
 
-    roles: Roles
+    roles: ColumnMapping
     sure: bool
     why: tuple[Sentence, ...] = ()
 
@@ -33,12 +33,12 @@ class Seen:
 
     table: Table
     rows: list[Row]
-    looks: dict[str, Look] = field(default_factory=dict)
+    looks: dict[str, ColumnProfile] = field(default_factory=dict)
 
     @staticmethod
     def of(table: Table) -> Seen:
         rows = list(islice(iter(table.rows), LOOKED_AT))
-        return Seen(table, rows, {name: look(name, rows) for name in table.columns})
+        return Seen(table, rows, {name: profile_column(name, rows) for name in table.columns})
 
     @property
     def columns(self) -> tuple[str, ...]:

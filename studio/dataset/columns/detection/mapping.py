@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from studio.core.recipe.data_choice import Roles
+from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, sentence
 from studio.dataset.columns.detection.choices import guess_labels, guess_options
 from studio.dataset.columns.detection.conversations import guess_conversations, guess_turns
@@ -17,11 +17,10 @@ from studio.dataset.columns.detection.pairs import (
 )
 from studio.dataset.columns.formats.question_template import QuestionTemplate
 from studio.dataset.columns.formats.turn_columns import turn_columns
-from studio.dataset.columns.mapping_checks import check_roles
 from studio.dataset.examples import Example, iterate_examples
 from studio.dataset.table import Table
 
-__all__ = ["Guess", "check_roles", "guess", "guess_roles", "has_roles"]
+__all__ = ["Guess", "detect", "detect_mapping", "has_mapping"]
 
 _TRIED = 200
 _WAYS = (
@@ -37,7 +36,7 @@ _WAYS = (
 """Tried in this order: what stands in a cell says more than what a column is called."""
 
 
-def guess(table: Table) -> Guess:
+def detect(table: Table) -> Guess:
     """The likeliest roles, whether they are sure, and why. Looks at the first rows, and at all of them only where
     the whole file has to tell: labels, option numbers, and who speaks."""
     seen = Seen.of(table)
@@ -49,15 +48,17 @@ def guess(table: Table) -> Guess:
         found = way(seen)
         if found is not None:
             return _tried(seen, found)
-    return Guess(Roles(), False, (sentence(N_("No column looks like questions, answers, conversations or texts.")),))
+    return Guess(
+        ColumnMapping(), False, (sentence(N_("No column looks like questions, answers, conversations or texts.")),)
+    )
 
 
-def guess_roles(table: Table) -> Roles:
+def detect_mapping(table: Table) -> ColumnMapping:
     """The likeliest roles. Empty where nothing in the table looks like a question with an answer."""
-    return guess(table).roles
+    return detect(table).roles
 
 
-def has_roles(roles: Roles) -> bool:
+def has_mapping(roles: ColumnMapping) -> bool:
     """Whether any column has been given a part."""
     return roles.shape is not None
 

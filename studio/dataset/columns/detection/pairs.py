@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from studio.core.recipe.data_choice import Roles
+from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.columns.detection.column_names import is_about, plain, rank
 from studio.dataset.columns.detection.conversations import history_column, rejected_column, share, tools_column
@@ -51,7 +51,7 @@ def guess_half_named_pair(seen: Seen) -> Guess | None:
             why = sentence(
                 N_("{title} and {body} together are taken as the question."), title=titles[0], body=bodies[0]
             )
-            return Guess(Roles(question_template=pattern, answer=answer), False, (why,))
+            return Guess(ColumnMapping(question_template=pattern, answer=answer), False, (why,))
     if not others:
         return None
     other = others[0]
@@ -90,7 +90,7 @@ def guess_by_contents(seen: Seen) -> Guess | None:
     swap = two.asking > one.asking + 0.2 or (abs(two.asking - one.asking) <= 0.2 and two.length * 3 < one.length)
     question, answer = (second, first) if swap else (first, second)
     asks, replies = seen.looks[question].asking, seen.looks[answer].asking
-    roles = Roles(question=question, answer=answer)
+    roles = ColumnMapping(question=question, answer=answer)
     marked = seen.looks[question].marked >= 0.6 and seen.looks[answer].marked <= 0.1
     # Replies may ask more than what they reply to does; people put the question first.
     if len(candidates) == 2 and not swap and (marked or (asks >= 0.6 and replies <= 0.15)):
@@ -105,14 +105,16 @@ def guess_text(seen: Seen) -> Guess | None:
     if seen.table.format == "document":
         column = next(iter(seen.named("text")), seen.columns[-1])
         return Guess(
-            Roles(text=column), True, (sentence(N_("It is a document: its passages are learned as plain text.")),)
+            ColumnMapping(text=column),
+            True,
+            (sentence(N_("It is a document: its passages are learned as plain text.")),),
         )
     if len(seen.columns) == 1:
         only = seen.columns[0]
         if seen.named("text", below=10_000):
-            return Guess(Roles(text=only), True, (_plain_text(only),))
+            return Guess(ColumnMapping(text=only), True, (_plain_text(only),))
         if seen.looks[only].is_text and seen.looks[only].length >= 200:
-            return Guess(Roles(text=only), False, (_plain_text(only),))
+            return Guess(ColumnMapping(text=only), False, (_plain_text(only),))
         return None
     named = [n for n in seen.named("text") if seen.looks[n].is_text and not seen.looks[n].is_category]
     if not named:
@@ -123,11 +125,11 @@ def guess_text(seen: Seen) -> Guess | None:
     if not others and not titles:
         # Beside a rating or a kind the texts may have been meant for telling these apart.
         sure = rank(named[0], "text") in range(EXACT) and not kinds
-        return Guess(Roles(text=named[0]), sure, (_plain_text(named[0]),))
+        return Guess(ColumnMapping(text=named[0]), sure, (_plain_text(named[0]),))
     if not others and seen.looks[named[0]].length >= 300:
-        return Guess(Roles(text=named[0]), not kinds, (_plain_text(named[0]),))
+        return Guess(ColumnMapping(text=named[0]), not kinds, (_plain_text(named[0]),))
     if not others or seen.looks[named[0]].length >= 10 * max(seen.looks[n].length for n in others):
-        return Guess(Roles(text=named[0]), False, (_plain_text(named[0]),))
+        return Guess(ColumnMapping(text=named[0]), False, (_plain_text(named[0]),))
     return None
 
 
@@ -217,7 +219,7 @@ def _complete(seen: Seen, question: str, answer: str, why: list[Sentence], doubt
         why.append(sentence(N_("{column} says which tools there are."), column=tools))
     if thinking:
         why.append(sentence(N_("{column} is learned as what is thought before the answer."), column=thinking))
-    roles = Roles(
+    roles = ColumnMapping(
         question=question,
         context=context,
         answer=answer,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from studio.core.recipe.data_choice import Roles
+from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, sentence
 from studio.dataset.columns.formats.answer_lists import is_answer_list
 from studio.dataset.columns.formats.conversations import looks_like_conversation
@@ -14,7 +14,7 @@ from studio.dataset.columns.formats.row_text import Skipped, text_of
 from studio.dataset.table import Row, Table
 
 
-def plain_pairs(rows: Iterable[Row], roles: Roles) -> Iterator[tuple[int, tuple[str, str, str] | Skipped]]:
+def plain_pairs(rows: Iterable[Row], roles: ColumnMapping) -> Iterator[tuple[int, tuple[str, str, str] | Skipped]]:
     """The number of each row, from 1, with its question, answer and what was thought before it ("" mostly)."""
     question_column, answer_column = roles.question, roles.answer
     no_question = sentence(N_("The question is empty."))
@@ -35,7 +35,7 @@ def plain_pairs(rows: Iterable[Row], roles: Roles) -> Iterator[tuple[int, tuple[
             yield number, (question, answer, thinking)
 
 
-def is_plain_pair(table: Table, roles: Roles) -> bool:
+def is_plain_pair(table: Table, roles: ColumnMapping) -> bool:
     """Whether question and answer are nothing but text: no lists of messages, calls of tools, or further parts."""
     if roles.shape != "pair" or not roles.question or not roles.answer or roles.question_template:
         return False

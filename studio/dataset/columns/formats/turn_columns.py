@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.columns.formats.speakers import part_of
-from studio.dataset.lazy_sequence import OnDemand
+from studio.dataset.lazy_sequence import LazySequence
 from studio.dataset.readers.streaming import Stream
 from studio.dataset.table import Row, Table, cell_text
 
@@ -118,7 +118,7 @@ def gathered(table: Table) -> Table:
     return replace(table, columns=columns, notes=notes, rows=_GatheredRows(table.rows, found))
 
 
-class _GatheredRows(OnDemand[Row]):
+class _GatheredRows(LazySequence[Row]):
     def __init__(self, rows: Sequence[Row], found: TurnColumns) -> None:
         self._rows = rows
         self._found = found

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from studio.core.conversation import Message
-from studio.core.recipe.data_choice import Roles
+from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_
 from studio.dataset.columns.formats.message_parts import split_thinking
 from studio.dataset.columns.formats.row_text import CannotLearn, message, plain_message, text_of
@@ -34,7 +34,7 @@ class Order:
     conversations: int = 0
 
 
-def order_of(rows: Sequence[Row], roles: Roles) -> Order:
+def order_of(rows: Sequence[Row], roles: ColumnMapping) -> Order:
     """One walk over the rows, keeping a number for each conversation and none of what is said."""
     id_column, speaker_column = str(roles.conversation), str(roles.speaker)
     order = Order()
@@ -74,7 +74,7 @@ def order_of(rows: Sequence[Row], roles: Roles) -> Order:
 
 
 @dataclass(frozen=True)
-class Cast:
+class SpeakerRoles:
     """Which part each speaker has. `is_told` is False where the names don't say who answers."""
 
     parts: dict[str, Part]
@@ -82,7 +82,7 @@ class Cast:
     is_told: bool
 
 
-def cast_of(order: Order, answering: str | None = None) -> Cast:
+def speaker_roles(order: Order, answering: str | None = None) -> SpeakerRoles:
     """Who asks and who answers. Where the names don't tell, it is who usually speaks second."""
     parts: dict[str, Part] = {}
     unknown: list[str] = []
@@ -110,17 +110,17 @@ def cast_of(order: Order, answering: str | None = None) -> Cast:
         if len(unknown) >= 2:
             parts.update(dict.fromkeys(unknown, "user"))
             parts[second] = "assistant"
-        return Cast(parts, second, False)
+        return SpeakerRoles(parts, second, False)
     elif unknown and answering is not None:
         parts.update(dict.fromkeys(unknown, "user"))
         unknown = []
     answers = [name for name, part in parts.items() if part == "assistant"]
     most = max(answers, key=lambda name: order.speakers[name], default="")
-    return Cast(parts, most, not unknown and bool(answers) and "user" in parts.values())
+    return SpeakerRoles(parts, most, not unknown and bool(answers) and "user" in parts.values())
 
 
 def conversations_in(
-    rows: Sequence[Row], roles: Roles, order: Order, cast: Cast
+    rows: Sequence[Row], roles: ColumnMapping, order: Order, cast: SpeakerRoles
 ) -> Iterator[tuple[int, tuple[Message, ...] | CannotLearn]]:
     """Each conversation with the number of its first row, from 1, as soon as its last row was read; rows that
     belong to none say why. Consecutive turns of one speaker are joined by a line break."""
@@ -172,7 +172,7 @@ class _Waiting:
 
 
 def _told(
-    one: _Waiting, rows: Sequence[Row], roles: Roles, cast: Cast
+    one: _Waiting, rows: Sequence[Row], roles: ColumnMapping, cast: SpeakerRoles
 ) -> tuple[int, tuple[Message, ...] | CannotLearn]:
     try:
         return one.first + 1, _messages(one, rows, roles, cast)
@@ -180,7 +180,7 @@ def _told(
         return one.first + 1, reason
 
 
-def _messages(one: _Waiting, rows: Sequence[Row], roles: Roles, cast: Cast) -> tuple[Message, ...]:
+def _messages(one: _Waiting, rows: Sequence[Row], roles: ColumnMapping, cast: SpeakerRoles) -> tuple[Message, ...]:
     turns = one.turns
     if one.places:
         again = (rows[place] for place in one.places)

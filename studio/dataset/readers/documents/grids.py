@@ -13,7 +13,7 @@ from studio.core.translatable import N_, sentence
 from studio.dataset.readers.arrow_rows import ArrowRows, text_batches, text_schema
 from studio.dataset.readers.documents.passages import Block
 from studio.dataset.readers.header import names_parts
-from studio.dataset.readers.table_scan import Survey, examples, survey
+from studio.dataset.readers.table_scan import TableScan, examples, scan_table
 from studio.dataset.table import Doubt, Table
 
 _MOST_OF_IT = 0.7
@@ -41,9 +41,9 @@ def table_in(path: Path, choice: DataChoice, contents: Sequence[Block | Grid]) -
     """
     grids = [grid for grid in contents if isinstance(grid, Grid) and max(map(len, grid.rows)) > 1]
     around = sum(len(block.text) for block in contents if isinstance(block, Block))
-    groups: dict[tuple[str, ...], list[tuple[Grid, Survey]]] = {}
+    groups: dict[tuple[str, ...], list[tuple[Grid, TableScan]]] = {}
     for grid in grids:
-        found = survey(path, _numbered(grid), choice.header_row)
+        found = scan_table(path, _numbered(grid), choice.header_row)
         if found is not None and found.examples and len(found.columns) > 1:
             groups.setdefault(found.columns, []).append((grid, found))
     if not groups:

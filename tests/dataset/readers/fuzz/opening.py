@@ -23,7 +23,7 @@ from pathlib import Path
 
 from studio.core.problems import ProblemError
 from studio.core.recipe.data_choice import DataChoice
-from studio.dataset.columns.detection.mapping import guess
+from studio.dataset.columns.detection.mapping import detect
 from studio.dataset.readers.open import first_rows, open_table, stream_table
 from studio.dataset.table import Table, cell_text
 from tests.dataset.readers.fuzz.mutations import mutated
@@ -90,7 +90,7 @@ def _tried(file: Path, choice: Mapping[str, object]) -> str:
             cell_text(row.get(name)).encode("utf-8")  # a lone surrogate would break whatever is written of it
     if len(table.rows):
         table.rows[len(table.rows) - 1]
-    guess(table)
+    detect(table)
     if file.is_file() and file.stat().st_size % _OTHER_WAYS == 0:
         _agreeing(chosen, table)
     return table.format

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from studio.core.problems import ProblemError
-from studio.core.recipe.data_choice import DataChoice, Roles
-from studio.dataset.columns.detection.mapping import guess
+from studio.core.recipe.data_choice import ColumnMapping, DataChoice
+from studio.dataset.columns.detection.mapping import detect
 from studio.dataset.readers.open import open_table
 from studio.dataset.table import Table, cell_text
 from tests.dataset.readers.messy.truth import ANY, Messy, Truth
@@ -38,7 +38,7 @@ def judge(messy: Messy, path: Path) -> Outcome:
         table = open_table(DataChoice(path=str(path)))
     except ProblemError as error:
         return Outcome(messy.name, "refuses", (error.problem.english(),))
-    found = guess(table)
+    found = detect(table)
     asked: tuple[str, ...] = table.doubts if found.sure else (*table.doubts, "roles")
     mistakes = tuple(_mistakes(messy.truth, table, found.roles))
     if asked:
@@ -46,7 +46,7 @@ def judge(messy: Messy, path: Path) -> Outcome:
     return Outcome(messy.name, "wrong" if mistakes else "right", mistakes)
 
 
-def _mistakes(truth: Truth, table: Table, roles: Roles) -> list[str]:
+def _mistakes(truth: Truth, table: Table, roles: ColumnMapping) -> list[str]:
     mistakes = [*_wrong_reading(truth, table), *_wrong_roles(truth, table, roles)]
     least, most = truth.rows if isinstance(truth.rows, tuple) else (truth.rows, truth.rows)
     if not least <= len(table.rows) <= most:
@@ -76,9 +76,9 @@ def _wrong_reading(truth: Truth, table: Table) -> list[str]:
     return mistakes
 
 
-def _wrong_roles(truth: Truth, table: Table, roles: Roles) -> list[str]:
+def _wrong_roles(truth: Truth, table: Table, roles: ColumnMapping) -> list[str]:
     mistakes = [f"shape {roles.shape}, not {truth.shape}"] if roles.shape != truth.shape else []
-    for part in Roles.model_fields:
+    for part in ColumnMapping.model_fields:
         found, wanted = getattr(roles, part), truth.roles.get(part)
         if part in truth.optional and found and not wanted:
             continue

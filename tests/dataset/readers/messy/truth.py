@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from studio.core.recipe.data_choice import Shape
+from studio.core.recipe.data_choice import DatasetFormat
 
 ANY = ""
 """For a column whose name is the reader's own choice."""
@@ -21,7 +21,7 @@ class Truth:
     part may be, unless `optional` names it. `cells` are row (from 1, -1 is the last), part and exact text.
     """
 
-    shape: Shape
+    shape: DatasetFormat
     roles: Mapping[str, type_of_column]
     rows: int | tuple[int, int]
     """How many, or the least and the most for documents, which may be cut in more than one good way."""
