@@ -35,7 +35,7 @@ def page() -> str:
         "",
         "A recipe is a YAML file with these names. Every one can be left out. *Automatic* means that the program",
         "chooses from your data and this machine, and shows what it chose. An unknown name is refused, with the",
-        "nearest right one. On the command line every name is a flag: `--training.passes 3`.",
+        "nearest right one. On the command line every name is a flag: `--training.epochs 3`.",
     ]
     for group, settings in groupby(setting_specs(), key=lambda d: d.group):
         lines += [
@@ -47,7 +47,7 @@ def page() -> str:
         ]
         lines += [_row(setting) for setting in settings]
         if group == "data":
-            names = ", ".join(f"`data.roles.{name}`" for name in ColumnMapping.model_fields)
+            names = ", ".join(f"`data.mapping.{name}`" for name in ColumnMapping.model_fields)
             lines += ["", f"Which column plays which part: {names}. {(ColumnMapping.__doc__ or '').partition('. ')[2]}"]
     return "\n".join(lines) + "\n"
 

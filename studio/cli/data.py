@@ -75,7 +75,7 @@ def check(arguments: argparse.Namespace) -> int:
     for note in data.made.about.notes:
         print(note.english())
     if not data.sure:
-        print("Please check that these roles are right:", data.recipe.data.roles.model_dump(exclude_defaults=True))
+        print("Please check that these roles are right:", data.recipe.data.mapping.model_dump(exclude_defaults=True))
     print(f"\n{len(data.made):,} examples, {data.report.held_out:,} of them set aside for checking.")
     for finding in data.report.findings:
         mark = {"stop": "x", "warn": "!", "note": "i"}[finding.severity]
@@ -96,7 +96,7 @@ def repair(arguments: argparse.Namespace) -> int:
     with WorkerClient() as desk:
         before = prepared(Recipe(data=choice), desk, quiet=arguments.json)
         steps = [Fix(do=_repair_for(code, before.report.findings)) for code in arguments.do]
-        fixed = choice.model_copy(update={"roles": before.recipe.data.roles, "repairs": tuple(steps)})
+        fixed = choice.model_copy(update={"roles": before.recipe.data.mapping, "repairs": tuple(steps)})
         after = prepared(Recipe(data=fixed), desk, quiet=arguments.json)
     escaped = export_examples(after.made, out)
     if arguments.json:
@@ -175,8 +175,8 @@ def as_json(data: Prepared) -> dict[str, Json]:
     about = data.made.about
     return {
         **_table(data.table),
-        "shape": data.recipe.data.roles.shape,
-        "roles": data.recipe.data.roles.model_dump(exclude_defaults=True, mode="json"),
+        "shape": data.recipe.data.mapping.format,
+        "roles": data.recipe.data.mapping.model_dump(exclude_defaults=True, mode="json"),
         "sure": data.sure and not data.table.doubts,
         "why": [one.english() for one in data.why],
         "examples": len(data.made),

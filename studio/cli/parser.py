@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     settings = {one.key: one for one in setting_specs()}
     length = settings["training.max_length"].default
     verb.add_argument("--max-length", type=int, default=length, help=f"where it is cut, in tokens (default {length})")
-    for flag, key in (("--learn-from", "training.learn_from"), ("--too-long", "data.too_long")):
+    for flag, key in (("--learn-from", "training.loss_on"), ("--too-long", "data.truncation")):
         one = settings[key]
         verb.add_argument(flag, choices=one.choices, default=one.default, help=one.setting.label)
     verb.set_defaults(verb=data.read)

@@ -38,13 +38,13 @@ def build_examples(table_folder: Path, choice: DataChoice, progress: Callable[[i
     if is_stored(folder):
         return folder
     table = open_table_at(table_folder)
-    check_mapping(table, choice.roles)
+    check_mapping(table, choice.mapping)
     making = _Making(table, choice)
     steps: list[Step] = []
     examples: Iterator[StoredRow]
-    if choice.repairs:
-        examples = (stored_row(row, example) for row, example in apply_all(making.examples(), choice.repairs, steps))
-    elif is_plain_pair(table, choice.roles):
+    if choice.fixes:
+        examples = (stored_row(row, example) for row, example in apply_all(making.examples(), choice.fixes, steps))
+    elif is_plain_pair(table, choice.mapping):
         examples = making.pairs()
     else:
         examples = (stored_row(row, example) for row, example in making.examples())
@@ -73,7 +73,7 @@ class _Making:
         self.notes: list[Sentence] = []
 
     def examples(self) -> Iterator[tuple[int, Example]]:
-        for row, made in iterate_examples(self._table, self._choice.roles, self._choice.instructions, self.notes):
+        for row, made in iterate_examples(self._table, self._choice.mapping, self._choice.system_prompt, self.notes):
             if isinstance(made, Skipped):
                 self._skip(made)
             else:
@@ -81,9 +81,9 @@ class _Making:
 
     def pairs(self) -> Iterator[StoredRow]:
         """The same for two columns of text, written down without making objects of them: three times as quick."""
-        system = system_turn(self._choice.instructions)
+        system = system_turn(self._choice.system_prompt)
         before = "".join(one.model_dump_json(exclude_defaults=True) + "," for one in system)
-        for row, pair in plain_pairs(self._table.rows, self._choice.roles):
+        for row, pair in plain_pairs(self._table.rows, self._choice.mapping):
             if isinstance(pair, Skipped):
                 self._skip(pair)
                 continue

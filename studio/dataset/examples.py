@@ -90,7 +90,7 @@ def iterate_examples(
     `instructions` stand before every conversation, before the row's own; plain text takes none. Cells may be values
     or their JSON text. `notes` is filled when the last row was read.
     """
-    shape = roles.shape
+    shape = roles.format
     if is_plain_pair(table, roles):
         yield from _plain_pairs(table.rows, roles, instructions)
         return
@@ -127,8 +127,8 @@ def _row_reader(
     table: Table, roles: ColumnMapping, instructions: str
 ) -> tuple[Callable[[Row], Example], ConversationReader]:
     # Columnar files give every record all parts that any record has, and leave them empty.
-    reader = ConversationReader(table.format in ("parquet", "arrow", "dataset"), roles.answering)
-    shape = roles.shape
+    reader = ConversationReader(table.format in ("parquet", "arrow", "dataset"), roles.assistant_speaker)
+    shape = roles.format
     if shape == "text":
         return lambda row: _text(row, roles.text), reader
     if shape == "messages":
@@ -245,10 +245,10 @@ def _conversation(row: Row, roles: ColumnMapping, instructions: str, reader: Con
 
 
 def _talks(table: Table, roles: ColumnMapping, instructions: str) -> Iterator[tuple[int, Example | Skipped]]:
-    if not (roles.conversation and roles.speaker and roles.said):
+    if not (roles.conversation and roles.speaker and roles.content):
         return
     order = turns.order_of(table.rows, roles)
-    cast = turns.speaker_roles(order, roles.answering)
+    cast = turns.speaker_roles(order, roles.assistant_speaker)
     for number, said in turns.conversations_in(table.rows, roles, order, cast):
         try:
             if isinstance(said, CannotLearn):

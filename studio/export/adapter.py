@@ -159,7 +159,7 @@ def _readme(recipe: Recipe) -> str:
         Source.folder: f"the model that was at {recipe.model.name}",
     }[recipe.model.source]
     title = recipe.name or "Add-on"
-    instructions = recipe.data.instructions.strip()
+    instructions = recipe.data.system_prompt.strip()
     told = (
         f"\nIt was taught with these standing instructions. Give them as the system message:\n\n> "
         f"{instructions.replace(chr(10), chr(10) + '> ')}\n"

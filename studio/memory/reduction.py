@@ -157,12 +157,12 @@ def faster(case: Scenario) -> tuple[RecipeChange, ...]:
                 sentence(N_("Nothing has to be unpacked for each step, and nothing is lost by compressing.")),
             )
         )
-    batch, accumulation = settled.training.batch_size or 1, settled.training.accumulation or 1
+    batch, accumulation = settled.training.batch_size or 1, settled.training.gradient_accumulation_steps or 1
     for size in (8 * batch, 4 * batch, 2 * batch):
         steps = max(1, batch * accumulation // size)
         if size * steps != batch * accumulation:
             continue  # the result would change
-        changes = {"training.batch_size": size, "training.accumulation": steps}
+        changes = {"training.batch_size": size, "training.gradient_accumulation_steps": steps}
         if case.with_changes(changes).fit.verdict == "fits":
             tried.append(
                 _change(
@@ -216,10 +216,10 @@ def _checkpointing(case: Scenario) -> RecipeChange | None:
 def _smaller_batches(case: Scenario) -> RecipeChange | None:
     """The largest batch that fits, in the same number of examples a step; else one example at a time."""
     settled = case.settled.training
-    batch, accumulation = settled.batch_size or 1, settled.accumulation or 1
+    batch, accumulation = settled.batch_size or 1, settled.gradient_accumulation_steps or 1
     chosen: RecipeChange | None = None
     for size in _halves(batch):
-        changes = {"training.batch_size": size, "training.accumulation": min(512, -(-batch * accumulation // size))}
+        changes = {"training.batch_size": size, "training.gradient_accumulation_steps": min(512, -(-batch * accumulation // size))}
         chosen = _change(
             case,
             changes,

@@ -117,7 +117,7 @@ def workload_of(
         attention="sdpa",
         loss="tiled" if facts.cuda else "learned_positions",
         autocast=dtype == "bfloat16" or (dtype == "float16" and facts.cuda),
-        accumulates=(training.accumulation or 1) > 1,
+        accumulates=(training.gradient_accumulation_steps or 1) > 1,
         dropout=method.dropout > 0,
         device="cuda" if facts.cuda else "cpu",
     )

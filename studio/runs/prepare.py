@@ -89,7 +89,7 @@ def prepare(
     made = desk.ask(BuildExamples(table=opened.table, choice=choice), Built, heard, cancelled)
     stored = StoredExamples(made.examples)
     say(ExamplesMade(ExampleSet(stored, made.skipped, stored.rows), made.steps, made.notes))
-    question = Examine(examples=made.examples, held_out=choice.held_out, seed=recipe.training.seed)
+    question = Examine(examples=made.examples, held_out=choice.validation_split, seed=recipe.training.seed)
     return desk.ask(question, ReportReady, heard, cancelled).report
 
 

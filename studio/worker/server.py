@@ -105,8 +105,8 @@ class WorkerServer:
                 write_table(stream, folder, lambda done, total: self._tell(done, total, text))
             table = open_table_at(folder)
         guessed = detect(table)
-        chosen = choice.roles.shape is not None
-        roles = choice.roles if chosen else guessed.roles
+        chosen = choice.mapping.format is not None
+        roles = choice.mapping if chosen else guessed.roles
         wrong = None
         try:
             check_mapping(table, roles)

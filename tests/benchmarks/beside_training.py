@@ -110,9 +110,9 @@ def measure(pairs: int, scratch: Path) -> dict[str, object]:
     project = create_project("Beside training")
     values = {
         "data.path": str(equal_examples(scratch / "equal.csv")),
-        "data.held_out": 0.0,
-        "training.passes": 50,
-        "training.save_every": 10**6,
+        "data.validation_split": 0.0,
+        "training.epochs": 50,
+        "training.save_steps": 10**6,
     }
     recipe = with_values(Recipe(), values)
     with WorkerClient() as desk:

@@ -139,7 +139,7 @@ def number(result: dict[str, object], whose: str, name: str) -> float:
 
 
 def _choice(file: Path) -> DataChoice:
-    return DataChoice(path=str(file), roles=ColumnMapping(question="question", answer="answer"))
+    return DataChoice(path=str(file), mapping=ColumnMapping(question="question", answer="answer"))
 
 
 def _our_import(file: Path, scratch: Path, model: Path, read: int) -> dict[str, object]:

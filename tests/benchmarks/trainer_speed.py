@@ -53,7 +53,7 @@ def paired_laps(laps: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="studio-bench-") as scratch:
         run = RunFolder(Path(scratch) / "run")
         run.train_data.parent.mkdir(parents=True)
-        values = {"training.passes": 1.0, "training.batch_size": BATCH, "training.max_length": 1024}
+        values = {"training.epochs": 1.0, "training.batch_size": BATCH, "training.max_length": 1024}
         run.recipe.write_text(to_yaml(with_values(Recipe(), values)), encoding="utf-8")
         write_frozen(run.train_data, examples())
         write_frozen(run.held_out_data, [])

@@ -41,7 +41,7 @@ def files(tmp_path: Path) -> Path:
         (["data", "show", "binary.csv"], "binary.csv"),
         (["train", "missing.yaml"], "missing.yaml"),
         (["train", "wrong-type.yaml"], "Passes over your data"),
-        (["train", "typo.yaml"], "training.passes"),
+        (["train", "typo.yaml"], "training.epochs"),
         (["train", "no-weights.yaml"], "no-weights"),
         (["train", "no-data.yaml"], ""),
         (["runs", "show", "nothing"], "studio runs list"),
@@ -78,18 +78,18 @@ def test_a_problem_is_json_too(files: Path) -> None:
 
 
 def test_a_recipe_that_was_printed_can_be_read_again(files: Path) -> None:
-    done = studio("recipe", str(files / "good.csv"), "--training.passes", "2", "--method.rank", "8")
+    done = studio("recipe", str(files / "good.csv"), "--training.epochs", "2", "--method.rank", "8")
     (files / "made.yaml").write_text(done.stdout)
     again = studio("recipe", "--json")
     assert json.loads(again.stdout)["training"]["passes"] is None
     from studio.core.recipe.recipe import load
 
     made = load(files / "made.yaml")
-    assert (made.training.passes, made.method.rank, made.data.path) == (2, 8, str(files / "good.csv"))
+    assert (made.training.epochs, made.method.rank, made.data.path) == (2, 8, str(files / "good.csv"))
 
 
 def test_a_wrong_flag_names_what_it_takes() -> None:
-    done = studio("recipe", "--training.passes", "soon")
+    done = studio("recipe", "--training.epochs", "soon")
     assert done.returncode == 2
     assert "Passes over your data" in done.stderr
 

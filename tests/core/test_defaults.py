@@ -18,8 +18,8 @@ def test_passes_follow_the_number_of_examples(examples: int, passes: float) -> N
 
 
 def test_fewer_than_thirty_examples_keep_none_aside() -> None:
-    assert default_values(Recipe(), DefaultsContext(examples=29))["data.held_out"] == 0.0
-    assert default_values(Recipe(), DefaultsContext(examples=30))["data.held_out"] == 0.1
+    assert default_values(Recipe(), DefaultsContext(examples=29))["data.validation_split"] == 0.0
+    assert default_values(Recipe(), DefaultsContext(examples=30))["data.validation_split"] == 0.1
 
 
 @pytest.mark.parametrize(
@@ -35,19 +35,19 @@ def test_the_optimizer_is_paged_only_where_paging_works(facts: DefaultsContext, 
 
 
 def test_what_was_chosen_by_hand_stays() -> None:
-    recipe = with_value(Recipe(), "training.passes", 7)
-    assert resolve_defaults(recipe, DefaultsContext(examples=100)).training.passes == 7
+    recipe = with_value(Recipe(), "training.epochs", 7)
+    assert resolve_defaults(recipe, DefaultsContext(examples=100)).training.epochs == 7
 
 
 def test_after_resolving_nothing_that_can_be_known_is_left_open() -> None:
     recipe = resolve_defaults(Recipe(), DefaultsContext(examples=100, parameters=135_000_000))
     assert recipe.method.alpha == 32
     assert None not in (
-        recipe.training.passes,
+        recipe.training.epochs,
         recipe.training.learning_rate,
         recipe.training.batch_size,
-        recipe.training.accumulation,
-        recipe.data.held_out,
+        recipe.training.gradient_accumulation_steps,
+        recipe.data.validation_split,
     )
 
 

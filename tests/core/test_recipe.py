@@ -16,7 +16,7 @@ from studio.core.recipe.recipe import Recipe, load, parse, setting_specs, to_yam
 def test_a_recipe_written_to_yaml_and_read_again_is_equal(tmp_path: Path) -> None:
     recipe = with_values(
         Recipe(name="한국어 답변"),
-        {"training.passes": 2.5, "data.roles": {"question": "질문", "answer": "답변"}, "method.rank": 64},
+        {"training.epochs": 2.5, "data.mapping": {"question": "질문", "answer": "답변"}, "method.rank": 64},
     )
     file = tmp_path / "recipe.yaml"
     file.write_text(to_yaml(recipe), encoding="utf-8")
@@ -38,7 +38,7 @@ def test_every_setting_has_a_label_and_help_and_can_be_read_and_written_by_its_k
 def test_four_settings_are_simple() -> None:
     assert [d.key for d in setting_specs() if d.setting.level == "simple"] == [
         "method.kind",
-        "training.passes",
+        "training.epochs",
         "training.learning_rate",
         "training.max_length",
     ]
@@ -47,7 +47,7 @@ def test_four_settings_are_simple() -> None:
 @pytest.mark.parametrize(
     ("tree", "code", "words"),
     [
-        ({"training": {"pases": 3}}, "recipe.unknown_setting", "training.passes"),
+        ({"training": {"pases": 3}}, "recipe.unknown_setting", "training.epochs"),
         ({"trainning": {"passes": 3}}, "recipe.unknown_setting", "trainning"),
         ({"learning_rate": 1e-4}, "recipe.unknown_setting", "training.learning_rate"),
         ({"training": {"passes": "many"}}, "recipe.wrong_value", "Passes over your data"),

@@ -38,7 +38,7 @@ def opened(path: Path | str, **choice: str) -> Table:
 def made_from(table: Table, folder: Path, choice: DataChoice | None = None) -> StoredExamples:
     """The examples of a table, through the store as in the program; roles are guessed where none are given."""
     choice = choice or DataChoice()
-    if choice.roles.shape is None:
+    if choice.mapping.format is None:
         choice = choice.model_copy(update={"roles": detect_mapping(table)})
     write_table(stream_of(table), folder / "table", lambda done, total: None)
     return StoredExamples(build_examples(folder / "table", choice, lambda done, total: None))

@@ -29,14 +29,14 @@ TABLE = open_table(DataChoice(path=str(sample("en"))))
 
 def frozen_into(run: RunFolder, recipe: Recipe, scratch: Path, table: Table = TABLE) -> Frozen:
     """Freezes the examples of a table, as a run does it."""
-    roles = recipe.data.roles if recipe.data.roles.shape else detect_mapping(table)
+    roles = recipe.data.mapping if recipe.data.mapping.format else detect_mapping(table)
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"roles": roles})})
     return freeze(recipe, table, made_from(table, scratch / "store", recipe.data), run)
 
 
 def test_examples_are_frozen_with_a_fingerprint(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
-    frozen = frozen_into(run, Recipe(data=DataChoice(instructions="Sort it.")), tmp_path)
+    frozen = frozen_into(run, Recipe(data=DataChoice(system_prompt="Sort it.")), tmp_path)
     learned, held_out = read_frozen(run.train_data), read_frozen(run.held_out_data)
     assert (frozen.examples, frozen.held_out, frozen.skipped) == (len(learned), len(held_out), 0) == (149, 16, 0)
     assert all(example.messages[0].content == "Sort it." for example in learned + held_out)
@@ -57,7 +57,7 @@ def test_the_same_recipe_freezes_the_same_bytes(tmp_path: Path) -> None:
 def test_freezing_again_replaces_what_was_there(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     frozen_into(run, Recipe(), tmp_path)
-    assert frozen_into(run, Recipe(data=DataChoice(held_out=0.2)), tmp_path).held_out == 33
+    assert frozen_into(run, Recipe(data=DataChoice(validation_split=0.2)), tmp_path).held_out == 33
     assert len(read_frozen(run.held_out_data)) == 33
     assert sorted(p.name for p in run.path.iterdir()) == ["data"]
 
@@ -69,7 +69,7 @@ def test_few_examples_set_none_aside(tmp_path: Path) -> None:
 
 def test_nothing_to_learn_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     table = table_of([{"question": "", "answer": "a"}, {"question": "", "answer": "b"}])
-    recipe = Recipe(data=DataChoice(roles=ColumnMapping(question="question", answer="answer")))
+    recipe = Recipe(data=DataChoice(mapping=ColumnMapping(question="question", answer="answer")))
     found = problem_of(lambda: frozen_into(RunFolder(tmp_path / "run"), recipe, tmp_path, table))
     assert found.code == "data.no_examples"
     assert "The question is empty" in found.english()

@@ -85,9 +85,9 @@ def test_the_quick_way_for_plain_pairs_keeps_what_the_thorough_one_does(tmp_path
         ("x" * 700, "y" * 700),
     ]
     table = table_of([{"question": q, "answer": a} for q, a in cells])
-    choice = DataChoice(roles=ColumnMapping(question="question", answer="answer"), instructions='Be "kind".')
+    choice = DataChoice(mapping=ColumnMapping(question="question", answer="answer"), system_prompt='Be "kind".')
     quick = made_from(table, tmp_path / "quick", choice)
-    thorough = list(iterate_examples(table, choice.roles, choice.instructions))
+    thorough = list(iterate_examples(table, choice.mapping, choice.system_prompt))
     assert list(quick.numbered()) == [(row, one) for row, one in thorough if isinstance(one, Example)]
     assert list(quick.about.skipped) == [one for _, one in thorough if isinstance(one, Skipped)]
     assert [quick.listed(i) for i in range(len(quick))] == [

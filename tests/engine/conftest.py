@@ -89,7 +89,7 @@ def examples(count: int) -> list[Example]:
 
 @pytest.fixture
 def make_run(tmp_path: Path, tiny_model: Path) -> Callable[..., RunFolder]:
-    """A frozen run folder: `make_run(learned=8, held_out=2, **{"training.passes": 1})`."""
+    """A frozen run folder: `make_run(learned=8, held_out=2, **{"training.epochs": 1})`."""
 
     def make(name: str = "run", learned: int = 8, held_out: int = 2, **values: object) -> RunFolder:
         run = RunFolder(tmp_path / name)
@@ -99,8 +99,8 @@ def make_run(tmp_path: Path, tiny_model: Path) -> Callable[..., RunFolder]:
             "model.name": str(tiny_model),
             "training.max_length": 128,
             "training.batch_size": 4,
-            "training.accumulation": 1,
-            "training.passes": 2.0,
+            "training.gradient_accumulation_steps": 1,
+            "training.epochs": 2.0,
             "method.rank": 4,
             **values,
         }

@@ -45,7 +45,7 @@ def base(tmp_path: Path) -> Path:
 def run(base: Path, tmp_path: Path) -> RunFolder:
     made = RunFolder(tmp_path / "run")
     size = add_save_point(made, 20, bytes(range(256)) * 100)
-    values = {"model.source": "folder", "model.name": str(base), "data.instructions": "Sort messages politely."}
+    values = {"model.source": "folder", "model.name": str(base), "data.system_prompt": "Sort messages politely."}
     made.recipe.write_text(to_yaml(with_values(Recipe(), {**values, "name": "Support"})), encoding="utf-8")
     with made.writer() as writer:
         writer.write(ProcessStarted(job="train", pid=1, started=0.0, boot_id=""))

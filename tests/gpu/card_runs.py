@@ -55,8 +55,8 @@ def recipe_of(wanted: Wanted) -> Recipe:
         "method.kind": wanted.kind,
         "training.max_length": wanted.length,
         "training.batch_size": wanted.batch,
-        "training.accumulation": 1,
-        "training.passes": 1.0,
+        "training.gradient_accumulation_steps": 1,
+        "training.epochs": 1.0,
     }
     return with_values(Recipe(), values)
 

@@ -98,7 +98,7 @@ def test_gradients_on_the_card_are_the_same_before_and_after_an_evaluation(tiny_
 
 def test_running_out_of_memory_is_a_problem_in_words(make_run: Any) -> None:
     run = make_run(
-        learned=64, held_out=0, **{"training.batch_size": 64, "training.passes": 1.0, "training.max_length": 512}
+        learned=64, held_out=0, **{"training.batch_size": 64, "training.epochs": 1.0, "training.max_length": 512}
     )
     used = torch.cuda.memory_reserved() + (24 << 20)
     torch.cuda.set_per_process_memory_fraction(used / torch.cuda.get_device_properties(0).total_memory)

@@ -64,7 +64,7 @@ def test_the_gentlest_change_comes_first_and_nothing_needless_is_changed() -> No
 def test_a_smaller_batch_keeps_the_result_the_same() -> None:
     start = case("Qwen/Qwen3-8B", 12, training__max_length=4096, training__batch_size=8, training__accumulation=2)
     changes = reductions(start, catalogue()).changes
-    size, rounds = changes["training.batch_size"], changes["training.accumulation"]
+    size, rounds = changes["training.batch_size"], changes["training.gradient_accumulation_steps"]
     assert isinstance(size, int) and isinstance(rounds, int)
     assert size * rounds == 16 and size < 8
 
@@ -74,7 +74,7 @@ def test_the_largest_batch_that_fits_is_offered() -> None:
     plan = reductions(start)
     size = plan.changes["training.batch_size"]
     assert isinstance(size, int)
-    doubled = {"training.batch_size": 2 * size, "training.accumulation": 16 // (2 * size)}
+    doubled = {"training.batch_size": 2 * size, "training.gradient_accumulation_steps": 16 // (2 * size)}
     assert start.with_changes(doubled).fit.verdict != "fits"
 
 
@@ -136,7 +136,7 @@ def test_room_to_spare_is_used_for_speed_and_still_fits() -> None:
     for change in found:
         assert start.with_changes(change.changes).fit.verdict == "fits"
     batch = next(change.changes for change in found if change.key == "training.batch_size")
-    assert batch == {"training.batch_size": 16, "training.accumulation": 1}
+    assert batch == {"training.batch_size": 16, "training.gradient_accumulation_steps": 1}
 
 
 def test_what_hardly_fits_is_not_made_faster() -> None:

@@ -43,7 +43,7 @@ def run(tmp_path: Path, home: object) -> RunFolder:
     folder = RunFolder(tmp_path / "run")
     folder.path.mkdir()
     recipe = Recipe(model=ModelChoice(source=Source.folder, name=str(model)))
-    recipe = with_values(recipe, {"training.batch_size": 4, "training.accumulation": 2})
+    recipe = with_values(recipe, {"training.batch_size": 4, "training.gradient_accumulation_steps": 2})
     facts = DefaultsContext(examples=100, parameters=1_100_000_000, cuda=True)
     folder.recipe.write_text(to_yaml(resolve_defaults(recipe, facts)), encoding="utf-8")
     return folder

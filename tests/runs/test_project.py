@@ -13,7 +13,7 @@ from studio.runs.project import Project, create_project, projects, slug
 
 def test_a_project_keeps_its_name_and_draft() -> None:
     project = create_project("환자 상담 답변 / 2026")
-    recipe = with_value(project.load_recipe(), "training.passes", 4)
+    recipe = with_value(project.load_recipe(), "training.epochs", 4)
     project.save_recipe(recipe)
     again = projects()[0]
     assert again.name == "환자 상담 답변 / 2026"

@@ -86,7 +86,7 @@ def _is_no_better(run: str) -> bool:
 
 
 def test_stopping_from_another_terminal_keeps_what_was_learned(small_recipe: Path) -> None:
-    command = [sys.executable, "-m", "studio", "train", str(small_recipe), "--training.passes", "20", "--json"]
+    command = [sys.executable, "-m", "studio", "train", str(small_recipe), "--training.epochs", "20", "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     run = _wait_for_a_step(process)
     stopped = studio("runs", "stop", str(run))
@@ -100,7 +100,7 @@ def test_stopping_from_another_terminal_keeps_what_was_learned(small_recipe: Pat
 
 
 def test_a_killed_trainer_ends_in_a_sentence(small_recipe: Path) -> None:
-    command = [sys.executable, "-m", "studio", "train", str(small_recipe), "--training.passes", "20", "--json"]
+    command = [sys.executable, "-m", "studio", "train", str(small_recipe), "--training.epochs", "20", "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     run = _wait_for_a_step(process)
     first = json.loads((run / "events.jsonl").read_text().splitlines()[0])

@@ -365,7 +365,7 @@ SHAPES: dict[str, tuple[Table, ColumnMapping, list[str]]] = {
             {"id": "1", "who": "user", "said": "b"},
             {"id": "1", "who": "assistant", "said": "two"},
         ),
-        ColumnMapping(conversation="id", speaker="who", said="said"),
+        ColumnMapping(conversation="id", speaker="who", content="said"),
         ["one", "two"],
     ),
     "options": (

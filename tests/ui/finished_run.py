@@ -31,7 +31,7 @@ def taught_run(
     run = RunFolder(project.runs_folder / name)
     run.train_data.parent.mkdir(parents=True)
     table = open_table(recipe.data)
-    examples = examples_from(table, detect_mapping(table), recipe.data.instructions).examples
+    examples = examples_from(table, detect_mapping(table), recipe.data.system_prompt).examples
     learned, kept = split(examples, held_out / len(examples), 17)
     write_frozen(run.train_data, learned)
     write_frozen(run.held_out_data, kept)

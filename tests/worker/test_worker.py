@@ -38,7 +38,7 @@ def test_a_table_is_read_once_and_mapped_from_then_on(tmp_path: Path) -> None:
         again = opened(desk, sample("en"))
         assert again == first
         assert (again.table / "table.arrow").stat().st_mtime_ns == written
-        choice = DataChoice(path=str(sample("en")), roles=first.roles)
+        choice = DataChoice(path=str(sample("en")), mapping=first.roles)
         made = desk.ask(BuildExamples(table=first.table, choice=choice), Built)
         stored = StoredExamples(made.examples)
         assert (made.count, made.skipped_count, len(stored)) == (165, 0, 165)

@@ -22,7 +22,7 @@ belongs under. text: plain text for continued learning.
 
 
 class ColumnMapping(SettingsGroup):
-    """Which column plays which part. `shape` follows from the parts that are given."""
+    """Which column plays which part. `format` follows from the parts that are given."""
 
     question: str | None = None
     question_template: str | None = None
@@ -48,20 +48,20 @@ class ColumnMapping(SettingsGroup):
 
     conversation: str | None = None
     speaker: str | None = None
-    said: str | None = None
+    content: str | None = None
     """With `conversation` (its id) and `speaker`: the turns of a conversation in rows, in the order of the file."""
-    answering: str | None = None
+    assistant_speaker: str | None = None
     """The one of the speakers who answers (in rows, or inside of `messages`), not a column. None: found out from their
     names."""
 
     text: str | None = None
 
     @property
-    def shape(self) -> DatasetFormat | None:
+    def format(self) -> DatasetFormat | None:
         """None where no part has been given."""
         if self.messages:
             return "messages"
-        if self.conversation or self.speaker or self.said:
+        if self.conversation or self.speaker or self.content:
             return "turns"
         if self.text:
             return "text"
@@ -75,7 +75,7 @@ class ColumnMapping(SettingsGroup):
         """Every column that is named as a part, without those inside of `question_template`."""
         named = (self.question, self.context, self.answer, self.system, self.thinking, self.history)
         more = (self.messages, self.tools, *self.options, self.label)
-        rest = (self.conversation, self.speaker, self.said, self.text)
+        rest = (self.conversation, self.speaker, self.content, self.text)
         return tuple(name for name in (*named, *more, *rest) if name)
 
 
@@ -117,7 +117,7 @@ class DataChoice(SettingsGroup):
             term="header",
         ),
     ] = None
-    passage_length: Annotated[
+    chunk_size: Annotated[
         int,
         Field(ge=200, le=20_000),
         Setting(
@@ -127,9 +127,9 @@ class DataChoice(SettingsGroup):
             unit=N_("characters"),
         ),
     ] = 1500
-    roles: ColumnMapping = ColumnMapping()
-    repairs: tuple[Fix, ...] = ()
-    instructions: Annotated[
+    mapping: ColumnMapping = ColumnMapping()
+    fixes: tuple[Fix, ...] = ()
+    system_prompt: Annotated[
         str,
         Setting(
             N_("Standing instructions"),
@@ -138,7 +138,7 @@ class DataChoice(SettingsGroup):
             term="system prompt",
         ),
     ] = ""
-    too_long: Annotated[
+    truncation: Annotated[
         Literal["cut", "leave_out", "split"],
         Setting(
             N_("Examples that are too long"),
@@ -148,7 +148,7 @@ class DataChoice(SettingsGroup):
             named=((N_("Cut"), "cut"), (N_("Leave out"), "leave_out"), (N_("Split"), "split")),
         ),
     ] = "cut"
-    held_out: Annotated[
+    validation_split: Annotated[
         float | None,
         Field(ge=0.0, le=0.5),
         Setting(

@@ -41,15 +41,15 @@ def default_values(recipe: Recipe, facts: DefaultsContext) -> dict[str, object]:
     values: dict[str, object] = {"method.alpha": 2 * recipe.method.rank}
     values["training.activation_checkpointing"] = facts.cuda
     if facts.examples is not None:
-        share = recipe.data.held_out if recipe.data.held_out is not None else default_validation_split(facts.examples)
+        share = recipe.data.validation_split if recipe.data.validation_split is not None else default_validation_split(facts.examples)
         learned = facts.examples - math.floor(facts.examples * share)
-        values["training.passes"] = default_epochs(learned)
-        values["data.held_out"] = default_validation_split(facts.examples)
+        values["training.epochs"] = default_epochs(learned)
+        values["data.validation_split"] = default_validation_split(facts.examples)
     small = facts.parameters is not None and facts.parameters < 1_000_000_000
     values["training.learning_rate"] = 5e-4 if small else 2e-4
     values["training.batch_size"] = 8 if small else 2
     batch = recipe.training.batch_size or (8 if small else 2)
-    values["training.accumulation"] = max(1, 8 // batch)
+    values["training.gradient_accumulation_steps"] = max(1, 8 // batch)
     if facts.cuda:
         values["training.optimizer"] = Optimizer.adamw_8bit if facts.windows else Optimizer.paged_adamw_8bit
     else:
@@ -61,12 +61,12 @@ def resolve_defaults(recipe: Recipe, facts: DefaultsContext) -> Recipe:
     """`recipe` with every automatic setting that can be known filled in."""
     values = default_values(recipe, facts)
     flat = {
-        "data.held_out": recipe.data.held_out,
+        "data.validation_split": recipe.data.validation_split,
         "method.alpha": recipe.method.alpha,
-        "training.passes": recipe.training.passes,
+        "training.epochs": recipe.training.epochs,
         "training.learning_rate": recipe.training.learning_rate,
         "training.batch_size": recipe.training.batch_size,
-        "training.accumulation": recipe.training.accumulation,
+        "training.gradient_accumulation_steps": recipe.training.gradient_accumulation_steps,
         "training.optimizer": recipe.training.optimizer,
         "training.activation_checkpointing": recipe.training.activation_checkpointing,
     }

@@ -45,7 +45,7 @@ class Recipe(SettingsGroup):
 class SettingSpec:
     """One setting as the form and the command line need it.
 
-    `key` is dotted (`training.passes`); `kind` the Python type without None; `choices` the allowed values of a
+    `key` is dotted (`training.epochs`); `kind` the Python type without None; `choices` the allowed values of a
     literal or enum; `automatic` whether None means "choose for me"; bounds are inclusive unless `open_minimum`.
     """
 
@@ -191,7 +191,7 @@ def to_yaml(recipe: Recipe) -> str:
 
 
 def _all_keys() -> list[str]:
-    return [d.key for d in setting_specs()] + [f"data.roles.{name}" for name in ColumnMapping.model_fields]
+    return [d.key for d in setting_specs()] + [f"data.mapping.{name}" for name in ColumnMapping.model_fields]
 
 
 def _unknown_key(key: str) -> ProblemError:

@@ -23,7 +23,7 @@ class Optimizer(StrEnum):
 class Training(SettingsGroup):
     """How the run goes through the examples."""
 
-    passes: Annotated[
+    epochs: Annotated[
         float | None,
         Field(gt=0.0, le=50.0),
         Setting(
@@ -66,7 +66,7 @@ class Training(SettingsGroup):
             term="micro-batch size",
         ),
     ] = None
-    accumulation: Annotated[
+    gradient_accumulation_steps: Annotated[
         int | None,
         Field(ge=1, le=512),
         Setting(
@@ -76,7 +76,7 @@ class Training(SettingsGroup):
             term="gradient accumulation",
         ),
     ] = None
-    learn_from: Annotated[
+    loss_on: Annotated[
         Literal["answers", "everything"],
         Setting(
             N_("Learn from"),
@@ -100,7 +100,7 @@ class Training(SettingsGroup):
             ),
         ),
     ] = None
-    schedule: Annotated[
+    lr_scheduler: Annotated[
         Literal["cosine", "linear", "constant"],
         Setting(
             N_("How the strength changes over time"),
@@ -113,7 +113,7 @@ class Training(SettingsGroup):
             ),
         ),
     ] = "cosine"
-    warmup: Annotated[
+    warmup_ratio: Annotated[
         float,
         Field(ge=0.0, le=0.5),
         Setting(
@@ -141,7 +141,7 @@ class Training(SettingsGroup):
             term="activation checkpointing",
         ),
     ] = None
-    save_every: Annotated[
+    save_steps: Annotated[
         int | None,
         Field(ge=1, le=1_000_000),
         Setting(

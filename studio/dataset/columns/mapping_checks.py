@@ -21,7 +21,7 @@ def check_mapping(table: Table, roles: ColumnMapping) -> None:
     for name in (*roles.columns(), *(template.columns if template else ())):
         if name not in table.columns:
             raise _unknown_column(table, name)
-    shape = roles.shape
+    shape = roles.format
     if shape is None:
         raise _no_roles(table)
     _check_conflicts(roles)
@@ -98,7 +98,7 @@ def _no_roles(table: Table) -> ProblemError:
 def _check_conflicts(roles: ColumnMapping) -> None:
     asked = bool(roles.question or roles.question_template or roles.answer)
     asked = asked or bool(roles.context or roles.thinking or roles.history)
-    in_rows = bool(roles.conversation or roles.speaker or roles.said)
+    in_rows = bool(roles.conversation or roles.speaker or roles.content)
     picked = bool(roles.options or roles.label)
     if sum((bool(roles.messages), bool(roles.text), in_rows, asked or picked)) > 1:
         raise mapping_problem(
@@ -252,14 +252,14 @@ def _check_turns(table: Table, roles: ColumnMapping) -> None:
             N_("The model learns what one side says, so it has to know which side that is."),
             N_("Choose the column with the speakers, such as customer and agent."),
         )
-    if not roles.said:
+    if not roles.content:
         raise mapping_problem(
             "data.nothing_said",
             N_("No column has been chosen that holds what is said."),
             N_("The turns of the conversations are what the model learns from."),
             N_("Choose the column with the texts."),
         )
-    if len({roles.conversation, roles.speaker, roles.said}) < 3:
+    if len({roles.conversation, roles.speaker, roles.content}) < 3:
         raise mapping_problem(
             "data.turns_same_column",
             N_("Conversation, speaker and what is said need a column each."),
@@ -270,16 +270,16 @@ def _check_turns(table: Table, roles: ColumnMapping) -> None:
     if not order.speakers:
         raise _empty(roles.speaker)
     names = ", ".join(list(order.speakers)[:8])[:300]
-    if roles.answering is not None and roles.answering not in order.speakers:
+    if roles.assistant_speaker is not None and roles.assistant_speaker not in order.speakers:
         raise mapping_problem(
             "data.unknown_speaker",
             N_("Nobody called {name} speaks in this file."),
             N_("These do: {names}."),
             N_("Choose one of them as the one who answers."),
-            name=roles.answering,
+            name=roles.assistant_speaker,
             names=names,
         )
-    cast = turns.speaker_roles(order, roles.answering)
+    cast = turns.speaker_roles(order, roles.assistant_speaker)
     if "assistant" not in cast.parts.values() or "user" not in cast.parts.values():
         raise mapping_problem(
             "data.one_side",
@@ -305,8 +305,8 @@ def _check_messages(table: Table, roles: ColumnMapping) -> None:
 
 
 def _check_contents(table: Table, roles: ColumnMapping, template: QuestionTemplate | None) -> None:
-    learned = roles.messages or roles.text or roles.label or roles.said or roles.answer or ""
-    named = (roles.question, roles.context, roles.answer, roles.messages, roles.text, roles.label, roles.said)
+    learned = roles.messages or roles.text or roles.label or roles.content or roles.answer or ""
+    named = (roles.question, roles.context, roles.answer, roles.messages, roles.text, roles.label, roles.content)
     chosen = [name for name in (*named, *roles.options, *(template.columns if template else ())) if name]
     seen: set[str] = set()
     filled = 0
@@ -319,7 +319,7 @@ def _check_contents(table: Table, roles: ColumnMapping, template: QuestionTempla
             return
     if not filled:
         raise _empty(learned)
-    if len(table.rows) > 1 and roles.shape != "turns":
+    if len(table.rows) > 1 and roles.format != "turns":
         raise mapping_problem(
             "data.all_equal",
             N_("All {count} rows are the same."),

@@ -157,7 +157,7 @@ def of_run(run: RunFolder) -> tuple[Generator, Recipe]:
     base = locate(recipe.model)
     device = devices.choose(recipe.method.compute_dtype)
     model = load_base(base, recipe.method, device).eval()
-    encoder = Encoder.from_folder(base, recipe.training.max_length, recipe.training.learn_from)
+    encoder = Encoder.from_folder(base, recipe.training.max_length, recipe.training.loss_on)
     copies = 0 if device.is_cuda else _copies_that_fit(model, device)
     if copies > 0:
         dequantize(model, device.dtype)

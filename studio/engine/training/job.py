@@ -156,6 +156,6 @@ class TrainingJob:
                 all_parameters=total,
                 optimizer="adamw" if plan.optimizer == "adamw_torch_fused" else plan.optimizer,
                 learning_rate=training.learning_rate or 0.0,
-                passes=training.passes or 0.0,
+                passes=training.epochs or 0.0,
             )
         )

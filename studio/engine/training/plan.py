@@ -68,8 +68,8 @@ def plan_of(report: JobContext, run: RunFolder) -> tuple[Plan, Device]:
 
 
 def _encode(recipe: Recipe, base: Path, limit: int, run: RunFolder) -> tuple[TokenizedDataset, TokenizedDataset]:
-    encoder = Encoder.from_folder(base, limit, recipe.training.learn_from)
-    too_long = recipe.data.too_long
+    encoder = Encoder.from_folder(base, limit, recipe.training.loss_on)
+    too_long = recipe.data.truncation
     lessons = encode_all(encoder, read_frozen(run.train_data), too_long)
     held_out = encode_all(encoder, read_frozen(run.held_out_data) if run.held_out_data.is_file() else [], too_long)
     if lessons.encoded:
@@ -112,11 +112,11 @@ def _plan(
     )
     recipe = resolve_defaults(recipe, known)
     training = recipe.training
-    assert training.passes and training.batch_size and training.accumulation and training.optimizer
+    assert training.epochs and training.batch_size and training.gradient_accumulation_steps and training.optimizer
     batch = min(training.batch_size, len(lessons.encoded))
     batches = math.ceil(len(lessons.encoded) / batch)
-    steps = math.ceil(batches / training.accumulation)
-    total = max(1, math.ceil(training.passes * steps))
+    steps = math.ceil(batches / training.gradient_accumulation_steps)
+    total = max(1, math.ceil(training.epochs * steps))
     return Plan(
         recipe=recipe,
         base=base,
@@ -125,10 +125,10 @@ def _plan(
         held_out=held_out,
         optimizer=optimizer_for(report, training.optimizer, device),
         batch=batch,
-        accumulation=training.accumulation,
+        accumulation=training.gradient_accumulation_steps,
         steps_per_pass=steps,
         total_steps=total,
-        save_every=training.save_every or math.ceil(total / (10 if total >= 200 else 4)),
+        save_every=training.save_steps or math.ceil(total / (10 if total >= 200 else 4)),
     )
 
 
@@ -172,8 +172,8 @@ def trainer_for(
         gradient_accumulation_steps=plan.accumulation,
         max_steps=plan.total_steps,
         learning_rate=training.learning_rate,
-        lr_scheduler_type=training.schedule,
-        warmup_steps=math.ceil(training.warmup * plan.total_steps) if training.warmup else 0,
+        lr_scheduler_type=training.lr_scheduler,
+        warmup_steps=math.ceil(training.warmup_ratio * plan.total_steps) if training.warmup_ratio else 0,
         weight_decay=training.weight_decay,
         max_grad_norm=training.max_grad_norm,
         optim=plan.optimizer,

@@ -247,7 +247,7 @@ def _instructions(run: RunFolder | None, session: AppState) -> str:
     """What the model was taught with, else what the draft says."""
     if run is not None:
         try:
-            return load(run.recipe).data.instructions
+            return load(run.recipe).data.system_prompt
         except ProblemError:
             return ""
-    return session.recipe.data.instructions
+    return session.recipe.data.system_prompt

@@ -45,10 +45,10 @@ class RoleExtra(QWidget):
         now: object
         if shape == "turns" and roles.speaker:
             self._field, name = "answering", tr("Who answers")
-            now = roles.answering
+            now = roles.assistant_speaker
             names = speakers(table, roles.speaker)
-            if roles.answering and roles.answering not in names:
-                names.append(roles.answering)
+            if roles.assistant_speaker and roles.assistant_speaker not in names:
+                names.append(roles.assistant_speaker)
             offered += [(one[:60], one) for one in names]
         elif shape == "options":
             self._field, name = "first_option", tr("Numbers of options begin at")

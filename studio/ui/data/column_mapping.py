@@ -160,8 +160,8 @@ class ColumnMappingEditor(QWidget):
         """Offer this table's columns and show these roles; a guess that isn't `sure` is asked about, opened."""
         other = self._table is None or (table.path, table.columns) != (self._table.path, self._table.columns)
         self._table, self._roles, self._instructions = table, roles, instructions
-        if roles.shape is not None:
-            self._shape = roles.shape
+        if roles.format is not None:
+            self._shape = roles.format
         elif other:
             self._shape = "pair"  # not what the file before was
         if other:
@@ -169,15 +169,15 @@ class ColumnMappingEditor(QWidget):
             self._with_template = bool(roles.question_template)
             self.editor.hide()
         self.line.setText(roles_words(roles))
-        self.change.setText(tr("Change") if roles.shape else tr("Choose the columns"))
-        unsure = not sure and roles.shape is not None
+        self.change.setText(tr("Change") if roles.format else tr("Choose the columns"))
+        unsure = not sure and roles.format is not None
         self.asking.setVisible(unsure)
         if unsure:
             reason = " ".join(tr_sentence(one) for one in why)
             short = shorten(reason, LONGEST_REASON, placeholder=" \N{HORIZONTAL ELLIPSIS}")
             self.asking.ask(tr("Is this right? {why}", why=short) if reason else tr("Are these the right columns?"))
             self.asking.setToolTip(reason if short != reason else "")
-        if other and (not sure or roles.shape is None):
+        if other and (not sure or roles.format is None):
             self.editor.show()
         self.folded.setVisible(self.editor.isHidden())
         if not self.editor.isHidden():
@@ -313,6 +313,6 @@ class ColumnMappingEditor(QWidget):
         self.asking.hide()
         self._paint_editor()
         self.roles_chosen.emit(roles)
-        self._shape = shape if roles.shape is None else roles.shape
+        self._shape = shape if roles.format is None else roles.format
         named = ", ".join(part_words(part) for part in PARTS[self._shape] if column_of(roles, part))
         self.setAccessibleDescription(named)

@@ -101,10 +101,10 @@ def reshaped(roles: ColumnMapping, shape: DatasetFormat, columns: tuple[str, ...
     if "question" in PARTS[shape]:
         kept["question_template"] = roles.question_template
         if not roles.question and not roles.question_template:
-            kept["question"] = roles.text or roles.said
+            kept["question"] = roles.text or roles.content
     first = PARTS[shape][0]
     if shape in ("messages", "text", "turns") and not kept[first]:
-        likely = {"text": roles.answer or roles.question or roles.said, "messages": None, "turns": None}[shape]
+        likely = {"text": roles.answer or roles.question or roles.content, "messages": None, "turns": None}[shape]
         kept[first] = likely
     if shape == "labels" and not kept["label"]:
         kept["label"] = roles.answer
@@ -128,7 +128,7 @@ def is_complete(roles: ColumnMapping, shape: DatasetFormat) -> bool:
 def roles_words(roles: ColumnMapping) -> str:
     """All parts with their columns in one line."""
     said = []
-    for part in PARTS[roles.shape] if roles.shape else ():
+    for part in PARTS[roles.format] if roles.format else ():
         if part == "question" and roles.question_template:
             said.append(f"{part_words(part)}: {roles.question_template}")
         elif named := column_of(roles, part):

@@ -81,7 +81,7 @@ class LoadedData(QWidget):
         findings.changes.undo_wanted.connect(self.undo)
         findings.changes.redo_wanted.connect(self.redo)
         lengths.limit_chosen.connect(lambda limit: session.set_values({"training.max_length": limit}))
-        lengths.too_long_chosen.connect(lambda mode: session.set_values({"data.too_long": mode}))
+        lengths.too_long_chosen.connect(lambda mode: session.set_values({"data.truncation": mode}))
 
     # What a person does
 
@@ -114,7 +114,7 @@ class LoadedData(QWidget):
         self.tried.emit()
         for name in fields:
             self._settle({"header_row": "header"}.get(name, name))
-        self._session.set_values({**values, "data.roles": ColumnMapping()})
+        self._session.set_values({**values, "data.mapping": ColumnMapping()})
 
     def _on_confirmed(self, doubt: str) -> None:
         """What was guessed is right: written down, so that it is never guessed otherwise."""
@@ -126,7 +126,7 @@ class LoadedData(QWidget):
     def _on_roles_chosen(self, roles: ColumnMapping) -> None:
         self.tried.emit()
         self._settle("roles")
-        self._session.set_values({"data.roles": roles})
+        self._session.set_values({"data.mapping": roles})
 
     def _settle(self, what: str) -> None:
         self._settled.add((self._session.recipe.data.path, what))
@@ -208,7 +208,7 @@ class LoadedData(QWidget):
         recipe, found, model = session.recipe, session.examples, session.model
         most = model.facts.context_length if model.facts is not None else None
         count = len(found.examples) if found is not None else 0
-        limit, mode = recipe.training.max_length, recipe.data.too_long
+        limit, mode = recipe.training.max_length, recipe.data.truncation
         self.inspector.lengths.show_lengths(session.lengths, count, limit, mode, most)
         if found is None or self._position is None or self._position >= count:
             self._read = None
@@ -216,7 +216,7 @@ class LoadedData(QWidget):
             pane.show_nothing(self._why_nothing())
             return
         waiting = model.is_fetching() or model.looking
-        wanted = (id(found.examples), self._position, model.folder, waiting, limit, mode, recipe.training.learn_from)
+        wanted = (id(found.examples), self._position, model.folder, waiting, limit, mode, recipe.training.loss_on)
         if wanted == self._read:
             return
         self._read = wanted
@@ -269,7 +269,7 @@ class LoadedData(QWidget):
             return tr_sentence(report.advice)
         if lengths is None or not len(lengths.total):
             return ""
-        limit, mode = self._session.recipe.training.max_length, self._session.recipe.data.too_long
+        limit, mode = self._session.recipe.training.max_length, self._session.recipe.data.truncation
         total = len(lengths.total)
         if mode == "cut" and lengths.nothing_left_at(limit) == total:
             return tr("With this limit nothing is left to learn from in any example. Lengthen it.")

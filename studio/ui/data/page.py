@@ -128,7 +128,7 @@ class DataPage(PageFrame):
         now = self._session.recipe.data
         self._forget_problem()
         self.hub.setVisible(self.hub.job.is_running())  # something else was taken
-        self._session.open_data(choice.model_copy(update={"instructions": now.instructions, "held_out": now.held_out}))
+        self._session.open_data(choice.model_copy(update={"instructions": now.system_prompt, "held_out": now.validation_split}))
 
     def _forget_problem(self) -> None:
         """Something else is being tried: what was wrong with a file before doesn't matter any more."""

@@ -89,7 +89,7 @@ class ReadingOptions(QWidget):
             self.delimiter.addItem(delimiter_words(delimiter), delimiter)
         self.delimiter.setCurrentIndex(self.delimiter.findData(table.delimiter))
         self.header.setValue(AUTOMATIC if choice.header_row is None else choice.header_row)
-        self.passage.setValue(choice.passage_length)
+        self.passage.setValue(choice.chunk_size)
         if table.encoding:
             self.encoding.show_file(table.path, table.encoding)
         self._painting = False

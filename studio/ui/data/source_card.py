@@ -117,7 +117,7 @@ class SourceCard(Card):
         self.roles.setEnabled(True)
         self.name.setText(source_name(table.path))
         self.name.setAccessibleDescription(str(table.path))
-        self.facts.setText(source_facts(table, choice.passage_length))
+        self.facts.setText(source_facts(table, choice.chunk_size))
         self.how.setVisible(self.options.offers(table))
         if self.how.isHidden() or (self._table is not None and self._table.path != table.path):
             self._fold_options()
@@ -130,7 +130,7 @@ class SourceCard(Card):
             self.options.show_table(table, choice)
         self._table, self._choice = table, choice
         self._show_doubts(table, settled)
-        self.roles.show_table(table, choice.roles, choice.instructions, sure=sure, why=why)
+        self.roles.show_table(table, choice.mapping, choice.system_prompt, sure=sure, why=why)
         self._painting = False
 
     def _show_doubts(self, table: Table, settled: Sequence[str]) -> None:

@@ -99,8 +99,8 @@ class ScenarioSource:
         if self._counted[0] is not lengths or self._counted[1] != limit:
             self._counted = (lengths, limit, sum(min(one, limit) for one in lengths.total))
         settled = case.settled
-        learned = count - math.floor(count * (settled.data.held_out or 0.0))
-        return pace * self._counted[2] / len(lengths) * learned * (settled.training.passes or 1.0)
+        learned = count - math.floor(count * (settled.data.validation_split or 0.0))
+        return pace * self._counted[2] / len(lengths) * learned * (settled.training.epochs or 1.0)
 
     def disk_free(self) -> int | None:
         """Bytes free where the project is, as they were within the last seconds."""

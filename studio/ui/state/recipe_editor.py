@@ -94,9 +94,9 @@ class RecipeEditor(QObject):
             if read:
                 self._undone.clear()
             self.data.open(recipe, keep=not read)
-        elif recipe.data.held_out != before.data.held_out or recipe.training.seed != before.training.seed:
+        elif recipe.data.validation_split != before.data.validation_split or recipe.training.seed != before.training.seed:
             self.data.examine_again(recipe)
-        if recipe.training.learn_from != before.training.learn_from:
+        if recipe.training.loss_on != before.training.loss_on:
             self._measure()
         if recipe.model != before.model:
             self.model.choose(recipe.model)
@@ -125,8 +125,8 @@ class RecipeEditor(QObject):
         A path (not a `DataChoice`) starts afresh: columns, sheet and encoding are guessed again.
         """
         if not isinstance(choice, DataChoice):
-            fresh = DataChoice(path=str(choice), instructions=self.recipe.data.instructions)
-            choice = fresh.model_copy(update={"held_out": self.recipe.data.held_out})
+            fresh = DataChoice(path=str(choice), system_prompt=self.recipe.data.system_prompt)
+            choice = fresh.model_copy(update={"held_out": self.recipe.data.validation_split})
         if choice != self.recipe.data:
             self.recipe = self.recipe.model_copy(update={"data": choice})
             self._draft_changed()
@@ -136,7 +136,7 @@ class RecipeEditor(QObject):
 
     @Slot(object)
     def _on_roles_found(self, roles: ColumnMapping) -> None:
-        if roles != self.recipe.data.roles:
+        if roles != self.recipe.data.mapping:
             data = self.recipe.data.model_copy(update={"roles": roles})
             self.recipe = self.recipe.model_copy(update={"data": data})
             self._draft_changed()
@@ -166,31 +166,31 @@ class RecipeEditor(QObject):
     def repair(self, do: str, rows: tuple[int, ...] = ()) -> None:
         """Record one more repair; the examples are made again."""
         self._undone.clear()
-        self.set_value("data.repairs", [*self._repairs(), Fix(do=do, rows=rows).model_dump()])
+        self.set_value("data.fixes", [*self._repairs(), Fix(do=do, rows=rows).model_dump()])
 
     def undo_repair(self) -> None:
         """Take the last repair back."""
-        repairs = self.recipe.data.repairs
+        repairs = self.recipe.data.fixes
         if repairs:
             self._undone.append(repairs[-1])
-            self.set_value("data.repairs", self._repairs()[:-1])
+            self.set_value("data.fixes", self._repairs()[:-1])
 
     def redo_repair(self) -> None:
         """Do again what was taken back last."""
         if self._undone:
             again = self._undone.pop()
-            self.set_value("data.repairs", [*self._repairs(), again.model_dump()])
+            self.set_value("data.fixes", [*self._repairs(), again.model_dump()])
 
     @property
     def can_undo(self) -> bool:
-        return bool(self.recipe.data.repairs)
+        return bool(self.recipe.data.fixes)
 
     @property
     def can_redo(self) -> bool:
         return bool(self._undone)
 
     def _repairs(self) -> list[dict[str, object]]:
-        return [repair.model_dump() for repair in self.recipe.data.repairs]
+        return [repair.model_dump() for repair in self.recipe.data.fixes]
 
     def read_example(
         self, position: int, done: Callable[[ExampleRead], None], failed: Callable[[Problem], None]
@@ -209,8 +209,8 @@ class RecipeEditor(QObject):
         return Reader(
             model=self.model.folder,
             max_length=training.max_length,
-            learn_from=training.learn_from,
-            too_long=self.recipe.data.too_long,
+            learn_from=training.loss_on,
+            too_long=self.recipe.data.truncation,
         )
 
     def _measure(self) -> None:

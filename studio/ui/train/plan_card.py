@@ -20,9 +20,9 @@ from studio.ui.state.app_state import AppState
 def steps_estimate(recipe: Recipe, count: int) -> int:
     """Optimizer steps over `count` examples with a fully resolved recipe. An estimate: examples may drop out."""
     training = recipe.training
-    batch, accumulation = training.batch_size or 1, training.accumulation or 1
+    batch, accumulation = training.batch_size or 1, training.gradient_accumulation_steps or 1
     a_pass = math.ceil(math.ceil(count / batch) / accumulation)
-    return max(1, math.ceil(a_pass * (training.passes or 1.0)))
+    return max(1, math.ceil(a_pass * (training.epochs or 1.0)))
 
 
 class PlanCard(Card):
@@ -74,14 +74,14 @@ class PlanCard(Card):
             _say(self.steps, "")
             _say(self.steps_note, "")
         else:
-            aside = math.floor(count * (recipe.data.held_out or 0.0))
+            aside = math.floor(count * (recipe.data.validation_split or 0.0))
             _say(self.data, tr("Learns from {examples}", examples=examples(count - aside)))
             note = (
                 tr("{n} more are set aside for checking.", n=aside) if aside else tr("None is set aside for checking.")
             )
             _say(self.data_note, note)
             steps = steps_estimate(recipe, count - aside)
-            passes = number_words(recipe.training.passes or 1.0)
+            passes = number_words(recipe.training.epochs or 1.0)
             _say(self.steps, tr("{n} pass", n=passes) if passes == "1" else tr("{n} passes", n=passes))
             _say(self.steps_note, tr("About {n} steps.", n=f"{steps:,}"))
         self._paint_device()

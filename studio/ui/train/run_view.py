@@ -238,8 +238,8 @@ def _settings_line(recipe: Recipe, session: AppState) -> str:
         (p for p in session.presets if all(_same(recipe, key, value) for key, value in p.settings.items())), None
     )
     parts = [kind]
-    if recipe.training.passes is not None:
-        n = number_words(recipe.training.passes)
+    if recipe.training.epochs is not None:
+        n = number_words(recipe.training.epochs)
         parts.append(tr("{n} pass", n=n) if n == "1" else tr("{n} passes", n=n))
     parts.append(tr("settings: {preset}", preset=tr(preset.label)) if preset is not None else tr("own settings"))
     return ", ".join(parts)

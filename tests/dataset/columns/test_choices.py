@@ -96,7 +96,7 @@ def test_numbers_out_of_reach_are_texts_of_options() -> None:
     rows = [{"question": f"2 x {n}?", "A": 2 * n, "B": 3 * n, "C": n + 90, "answer": 2 * n} for n in range(10, 20)]
     table = table_of(rows)
     roles, examples = learned_surely(table)
-    assert roles.shape == "options"
+    assert roles.format == "options"
     assert examples[0].answer == "A. 20"
 
 

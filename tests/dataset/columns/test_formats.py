@@ -225,7 +225,7 @@ def test_passages_of_a_document_are_plain_text(tmp_path: Path) -> None:
     (tmp_path / "book.md").write_text("# One\n\nIt was a dark night.\n\n# Two\n\nIt was a bright day.\n")
     table = opened(tmp_path / "book.md")
     roles, examples = learned_surely(table)
-    assert roles.shape == "text"
+    assert roles.format == "text"
     assert all(example.text and not example.messages for example in examples)
 
 

@@ -62,15 +62,15 @@ def test_mistakes_with_columns_are_said_plainly(roles: ColumnMapping, code: str)
 @pytest.mark.parametrize(
     ("roles", "code"),
     [
-        (ColumnMapping(speaker="who", said="what"), "data.no_conversation_id"),
-        (ColumnMapping(conversation="id", said="what"), "data.no_speaker"),
+        (ColumnMapping(speaker="who", content="what"), "data.no_conversation_id"),
+        (ColumnMapping(conversation="id", content="what"), "data.no_speaker"),
         (ColumnMapping(conversation="id", speaker="who"), "data.nothing_said"),
-        (ColumnMapping(conversation="id", speaker="id", said="what"), "data.turns_same_column"),
-        (ColumnMapping(conversation="id", speaker="same", said="what"), "data.one_side"),
-        (ColumnMapping(conversation="id", speaker="none", said="what"), "data.no_answers"),
-        (ColumnMapping(conversation="id", speaker="who", said="none"), "data.no_answers"),
-        (ColumnMapping(conversation="id", speaker="who", said="what", answering="nobody"), "data.unknown_speaker"),
-        (ColumnMapping(conversation="id", speaker="who", said="what", question="same"), "data.roles_conflict"),
+        (ColumnMapping(conversation="id", speaker="id", content="what"), "data.turns_same_column"),
+        (ColumnMapping(conversation="id", speaker="same", content="what"), "data.one_side"),
+        (ColumnMapping(conversation="id", speaker="none", content="what"), "data.no_answers"),
+        (ColumnMapping(conversation="id", speaker="who", content="none"), "data.no_answers"),
+        (ColumnMapping(conversation="id", speaker="who", content="what", assistant_speaker="nobody"), "data.unknown_speaker"),
+        (ColumnMapping(conversation="id", speaker="who", content="what", question="same"), "data.roles_conflict"),
     ],
 )
 def test_mistakes_with_turns_are_said_plainly(roles: ColumnMapping, code: str) -> None:
@@ -92,8 +92,8 @@ def test_usable_columns_pass(roles: ColumnMapping) -> None:
 
 
 def test_usable_turns_pass_whoever_answers() -> None:
-    check_mapping(table_of(TALKS), ColumnMapping(conversation="id", speaker="who", said="what"))
-    check_mapping(table_of(TALKS), ColumnMapping(conversation="id", speaker="who", said="what", answering="user"))
+    check_mapping(table_of(TALKS), ColumnMapping(conversation="id", speaker="who", content="what"))
+    check_mapping(table_of(TALKS), ColumnMapping(conversation="id", speaker="who", content="what", assistant_speaker="user"))
 
 
 def test_too_many_labels_are_answers() -> None:

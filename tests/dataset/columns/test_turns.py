@@ -17,7 +17,7 @@ from tests.dataset.columns.test_formats import learned_surely, said, write_csv
 from tests.dataset.columns.test_mapping import table_of
 from tests.dataset.conftest import opened
 
-TURNS = ColumnMapping(conversation="id", speaker="who", said="what")
+TURNS = ColumnMapping(conversation="id", speaker="who", content="what")
 
 
 def rows_of(*told: tuple[str, str, str]) -> list[dict[str, object]]:
@@ -32,7 +32,7 @@ def test_rows_of_one_id_become_one_conversation(tmp_path: Path) -> None:
     ]
     table = opened(write_csv(tmp_path / "a.csv", header, rows))
     roles, examples = learned_surely(table)
-    assert roles == ColumnMapping(conversation="대화ID", speaker="발화자", said="발화")
+    assert roles == ColumnMapping(conversation="대화ID", speaker="발화자", content="발화")
     assert [len(e.messages) for e in examples] == [4] * 4
     assert said(examples[1])[0] == ("user", "4번째로 한 말입니다, 들어 주세요")
     assert examples_from(table, roles).rows == (1, 5, 9, 13)
@@ -110,7 +110,7 @@ def test_names_that_do_not_tell_who_answers_are_asked_about() -> None:
     table = table_of(rows)
     found = detect(table)
     assert not found.sure
-    assert found.roles.answering == "B"
+    assert found.roles.assistant_speaker == "B"
     assert said(examples_from(table, found.roles).examples[0])[1][0] == "assistant"
     other = found.roles.model_copy(update={"answering": "A"})
     examples = examples_from(table_of([*rows, {"dialog_id": 5, "speaker": "A", "utterance": "so"}]), other).examples
@@ -130,7 +130,7 @@ def test_rows_in_another_order_than_their_numbers_are_asked_about() -> None:
 def test_speakers_without_an_id_are_asked_about() -> None:
     rows = [{"role": ("user", "assistant")[n % 2], "content": f"words number {n}"} for n in range(12)]
     found = detect(table_of(rows))
-    assert (found.sure, found.roles) == (False, ColumnMapping(speaker="role", said="content"))
+    assert (found.sure, found.roles) == (False, ColumnMapping(speaker="role", content="content"))
 
 
 def test_an_unknown_third_speaker_leaves_only_their_conversations_out() -> None:

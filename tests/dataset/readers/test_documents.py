@@ -25,7 +25,7 @@ PAIRS = [("질문", "답변"), ("택배 언제 와요?", "내일 옵니다."), (
 
 
 def cut_at(path: Path, length: int) -> Table:
-    return open_table(DataChoice(path=str(path), passage_length=length))
+    return open_table(DataChoice(path=str(path), chunk_size=length))
 
 
 def letters(text: str) -> str:

@@ -52,7 +52,7 @@ Start = Callable[..., Child]
 @pytest.fixture
 def taught(make_run: Make) -> RunFolder:
     """A short finished run over the tiny model."""
-    run = make_run(held_out=3, **{"training.learning_rate": 2e-2, "training.passes": 3.0})
+    run = make_run(held_out=3, **{"training.learning_rate": 2e-2, "training.epochs": 3.0})
     assert do_here(run, Train()) == 0
     return run
 
@@ -176,7 +176,7 @@ def test_folding_in_gives_the_logits_of_base_plus_add_on(taught: RunFolder, tiny
 
 def test_a_model_without_a_template_is_saved_with_the_default_one(make_run: Make, tmp_path: Path) -> None:
     bare = save_tiny_model(tmp_path / "bare", template=False)
-    run = make_run(held_out=0, **{"model.name": str(bare), "training.passes": 1.0})
+    run = make_run(held_out=0, **{"model.name": str(bare), "training.epochs": 1.0})
     assert do_here(run, Train()) == 0
     assert (trained_adapter(run) / "chat_template.jinja").read_text() == DEFAULT_TEMPLATE
 

@@ -26,7 +26,7 @@ def losses(run: RunFolder) -> list[float]:
 def test_a_run_learns_bit_for_bit_the_same_with_and_without_a_trial(
     make_run: Callable[..., RunFolder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = {"method.compute_dtype": "float32", "method.dropout": 0.2, "training.accumulation": 2}
+    settings = {"method.compute_dtype": "float32", "method.dropout": 0.2, "training.gradient_accumulation_steps": 2}
     tried = make_run("tried", learned=18, **settings)
     assert do_here(tried, Train()) == 0
     plain = make_run("plain", learned=18, **settings)
@@ -116,7 +116,7 @@ def test_a_slow_processor_takes_one_step_only(
         return rounds[-1]
 
     monkeypatch.setattr(probe, "one_round", slow)
-    run = make_run(**{"training.accumulation": 1})
+    run = make_run(**{"training.gradient_accumulation_steps": 1})
     job = run.job("trial")
     assert do_here(job, MemoryProbe(run=run.path)) == 0
     assert len(rounds) == 1

@@ -30,7 +30,7 @@ def dry(run: RunFolder, folder: Path) -> FirstBatch:
 def test_it_is_the_batch_that_the_trainer_learns_from_first(
     make_run: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = make_run(learned=11, **{"training.passes": 1.0, "training.batch_size": 4})
+    run = make_run(learned=11, **{"training.epochs": 1.0, "training.batch_size": 4})
     told = dry(run, tmp_path / "dry")
     taken: list[dict[str, Any]] = []
     step = StudioTrainer.training_step
@@ -68,7 +68,7 @@ def test_every_row_is_what_the_preview_shows_of_that_example(make_run: Make, tin
 def test_what_is_too_long_is_treated_as_the_recipe_says(make_run: Make, tmp_path: Path) -> None:
     made = {}
     for how in ("cut", "leave_out", "split"):
-        run = make_run(how, learned=8, **{"training.max_length": 58, "data.too_long": how})
+        run = make_run(how, learned=8, **{"training.max_length": 58, "data.truncation": how})
         made[how] = dry(run, tmp_path / f"dry-{how}")
     whole = dry(make_run("whole", learned=8, **{"training.max_length": 128}), tmp_path / "dry-whole")
     assert (whole.cut, whole.left_out, whole.lessons) == (0, 0, 8)
@@ -79,7 +79,7 @@ def test_what_is_too_long_is_treated_as_the_recipe_says(make_run: Make, tmp_path
 
 
 def test_a_run_that_would_learn_nothing_is_refused_as_its_training_would_be(make_run: Make, tmp_path: Path) -> None:
-    run = make_run(**{"training.max_length": 16, "data.too_long": "leave_out"})
+    run = make_run(**{"training.max_length": 16, "data.truncation": "leave_out"})
     folder = JobFolder(tmp_path / "dry")
     assert do_here(folder, DryRun(run=run.path)) == 2
     ending = folder.state().ending

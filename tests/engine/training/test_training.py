@@ -38,7 +38,7 @@ Start = Callable[..., Child]
 
 
 def test_a_run_tells_everything_and_leaves_a_whole_add_on(make_run: Make, start: Start) -> None:
-    run = make_run(**{"training.save_every": 2})
+    run = make_run(**{"training.save_steps": 2})
     child = start(run, Train())
     assert child.wait() == 0, run.log.read_text()
     events = child.events()
@@ -72,7 +72,7 @@ def test_a_run_tells_everything_and_leaves_a_whole_add_on(make_run: Make, start:
 
 
 def test_stop_keeps_what_was_learned_until_then(make_run: Make, start: Start) -> None:
-    run = make_run(**{"training.passes": 50.0, "training.save_every": 1000})
+    run = make_run(**{"training.epochs": 50.0, "training.save_steps": 1000})
     child = start(run, Train())
     child.wait_for(StepDone, count=2)
     send(run, SaveNow(id=new_id()))
@@ -91,7 +91,7 @@ def test_stop_keeps_what_was_learned_until_then(make_run: Make, start: Start) ->
 
 
 def test_a_signal_stops_as_politely_as_a_command(make_run: Make, start: Start) -> None:
-    run = make_run(**{"training.passes": 50.0})
+    run = make_run(**{"training.epochs": 50.0})
     child = start(run, Train())
     child.wait_for(StepDone)
     os.kill(child.process.pid, signal.SIGTERM)
@@ -101,7 +101,7 @@ def test_a_signal_stops_as_politely_as_a_command(make_run: Make, start: Start) -
 
 
 def test_stop_without_keeping_saves_nothing_more(make_run: Make, start: Start) -> None:
-    run = make_run(**{"training.passes": 50.0, "training.save_every": 1000})
+    run = make_run(**{"training.epochs": 50.0, "training.save_steps": 1000})
     child = start(run, Train())
     child.wait_for(StepDone)
     send(run, Stop(id=new_id(), keep=False))
@@ -112,7 +112,7 @@ def test_stop_without_keeping_saves_nothing_more(make_run: Make, start: Start) -
 
 
 def test_a_kill_leaves_no_torn_save_point_to_choose(make_run: Make, start: Start) -> None:
-    run = make_run(**{"training.passes": 50.0, "training.save_every": 1})
+    run = make_run(**{"training.epochs": 50.0, "training.save_steps": 1})
     child = start(run, Train())
     child.wait_for(CheckpointCommitted, count=3)
     os.kill(child.process.pid, signal.SIGKILL)
@@ -126,7 +126,7 @@ def test_a_kill_leaves_no_torn_save_point_to_choose(make_run: Make, start: Start
 
 
 def test_only_the_best_and_the_newest_two_save_points_stay(make_run: Make) -> None:
-    run = make_run(**{"training.passes": 4.0, "training.save_every": 1})
+    run = make_run(**{"training.epochs": 4.0, "training.save_steps": 1})
     assert do_here(run, Train()) == 0
     state = run.state()
     assert len(state.checkpoints) == 8
@@ -159,7 +159,7 @@ def test_the_starter_model_learns_from_a_handful_of_examples(
     run = make_run(
         learned=8,
         held_out=2,
-        **{"model.source": "starter", "model.name": "", "training.passes": 2.0, "training.learning_rate": 5e-4},
+        **{"model.source": "starter", "model.name": "", "training.epochs": 2.0, "training.learning_rate": 5e-4},
     )
     child = start(run, Train())
     assert child.wait(200) == 0, run.log.read_text()

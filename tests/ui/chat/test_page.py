@@ -27,7 +27,7 @@ from tests.ui.finished_run import opened, stand_in_interpreter, taught_run
 @pytest.fixture
 def project(home: Path) -> Project:
     made = create_project("Support")
-    values = {"data.path": str(sample("en")), "data.instructions": "You sort messages."}
+    values = {"data.path": str(sample("en")), "data.system_prompt": "You sort messages."}
     made.save_recipe(with_values(Recipe(), values))
     return made
 

@@ -48,7 +48,7 @@ def test_every_setting_has_a_labelled_editor_help_and_its_value(form: Form, sess
 
 
 def test_help_opens_with_the_keyboard(form: Form) -> None:
-    row = form.rows["training.passes"]
+    row = form.rows["training.epochs"]
     assert row.help.isHidden()
     row.help_button.setFocus()
     QTest.keyClick(row.help_button, Qt.Key.Key_Space)
@@ -60,11 +60,11 @@ def test_an_empty_number_says_what_automatic_means_for_this_data(form: Form, ses
     assert line(form, "training.batch_size").placeholderText() == "Automatic: 2"
     session.set_value("training.batch_size", 4)
     assert line(form, "training.batch_size").text() == "4"
-    assert line(form, "training.accumulation").placeholderText() == "Automatic: 2"
+    assert line(form, "training.gradient_accumulation_steps").placeholderText() == "Automatic: 2"
 
 
 def test_reset_goes_back_to_the_default(form: Form, session: AppState) -> None:
-    for key, value in (("training.passes", 7.0), ("training.max_length", 512), ("method.kind", "lora")):
+    for key, value in (("training.epochs", 7.0), ("training.max_length", 512), ("method.kind", "lora")):
         session.set_value(key, value)
         row = form.rows[key]
         assert row.reset_button.isEnabled()
@@ -74,24 +74,24 @@ def test_reset_goes_back_to_the_default(form: Form, session: AppState) -> None:
 
 
 def test_what_is_typed_reaches_the_draft(form: Form, session: AppState) -> None:
-    box = line(form, "training.passes")
+    box = line(form, "training.epochs")
     QTest.keyClicks(box, "2,5")
     QTest.keyClick(box, Qt.Key.Key_Return)
-    assert session.recipe.training.passes == 2.5
+    assert session.recipe.training.epochs == 2.5
     box.clear()
     QTest.keyClicks(box, " ")
     QTest.keyClick(box, Qt.Key.Key_Return)
-    assert session.recipe.training.passes is None
+    assert session.recipe.training.epochs is None
 
 
 @pytest.mark.parametrize("text", ["a lot", "0", "51", "-1"])
 def test_a_wrong_number_is_said_beside_the_setting_and_not_taken(form: Form, session: AppState, text: str) -> None:
-    row, box = form.rows["training.passes"], line(form, "training.passes")
+    row, box = form.rows["training.epochs"], line(form, "training.epochs")
     QTest.keyClicks(box, text)
     QTest.keyClick(box, Qt.Key.Key_Return)
     assert row.error.text() == "A number above 0 and up to 50, please."
     assert not row.error.isHidden()
-    assert session.recipe.training.passes is None
+    assert session.recipe.training.epochs is None
     session.set_value("method.rank", 8)  # a repaint doesn't wipe what was typed
     assert box.text() == text
     assert not row.error.isHidden()
@@ -102,15 +102,15 @@ def test_a_wrong_number_is_said_beside_the_setting_and_not_taken(form: Form, ses
 
 
 def test_shares_are_typed_in_per_cent(form: Form, session: AppState) -> None:
-    box = line(form, "data.held_out")
+    box = line(form, "data.validation_split")
     QTest.keyClicks(box, "15 %")
     QTest.keyClick(box, Qt.Key.Key_Return)
-    assert session.recipe.data.held_out == 0.15
+    assert session.recipe.data.validation_split == 0.15
     box.clear()
     QTest.keyClicks(box, "60")
     QTest.keyClick(box, Qt.Key.Key_Return)
-    assert form.rows["data.held_out"].error.text() == "A number from 0 to 50, please."
-    assert session.recipe.data.held_out == 0.15
+    assert form.rows["data.validation_split"].error.text() == "A number from 0 to 50, please."
+    assert session.recipe.data.validation_split == 0.15
 
 
 def test_named_values_and_any_other_value_can_be_chosen(form: Form, session: AppState) -> None:
@@ -144,7 +144,7 @@ def by_key(key: str) -> SettingSpec:
 
 
 def test_values_are_shown_in_words() -> None:
-    assert words_for(by_key("data.held_out"), 0.1) == "10 %"
+    assert words_for(by_key("data.validation_split"), 0.1) == "10 %"
     assert words_for(by_key("training.learning_rate"), 0.0005) == "Strong"
     assert words_for(by_key("training.activation_checkpointing"), True) == "on"
-    assert words_for(by_key("training.passes"), 3.0) == "3"
+    assert words_for(by_key("training.epochs"), 3.0) == "3"

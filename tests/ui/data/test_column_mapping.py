@@ -153,7 +153,7 @@ def test_options_are_as_many_columns_as_are_given_to_them(opened: ColumnMappingE
     drop(opened.cards["kind"], "options")
     drop(opened.cards["title"], "options")  # once more: taken away
     assert [roles.options for roles in heard] == [("title",), ("title", "kind"), ("kind",)]
-    assert heard[-1].shape == "options"
+    assert heard[-1].format == "options"
 
 
 @with_popups
@@ -199,14 +199,14 @@ def test_every_shape_can_be_put_together_from_its_parts(shape: DatasetFormat) ->
     roles = reshaped(ColumnMapping(), shape, ())
     for place, part in enumerate(PARTS[shape]):
         roles = assigned(roles, part, f"column {place}")
-    assert roles.shape == shape
+    assert roles.format == shape
     assert is_complete(roles, shape)
     assert all(f"column {place}" in roles_words(roles) for place in range(len(PARTS[shape])))
 
 
 def test_who_answers_in_rows_of_turns_is_found_out_or_said(opened: ColumnMappingEditor, qtbot: QtBot) -> None:
     rows = [{"talk": "1", "who": who, "said": f"{who} speaks"} for who in ("Ann", "Bob") * 3]
-    chosen = ColumnMapping(conversation="talk", speaker="who", said="said")
+    chosen = ColumnMapping(conversation="talk", speaker="who", content="said")
     opened.show_table(Table(Path("talk.csv"), "csv", ("talk", "who", "said"), rows), chosen, "", sure=True, why=())
     opened.change.click()
     assert opened.extra.isVisible()

@@ -163,7 +163,7 @@ def test_where_columns_are_unclear_the_file_is_shown_as_it_is_and_the_parts_are_
     question = page.source.roles.chips["question"]
     assert question.hasFocus()
     question.column_chosen.emit("question", "a")
-    qtbot.waitUntil(lambda: page._session.recipe.data.roles.question == "a", timeout=LONG)
+    qtbot.waitUntil(lambda: page._session.recipe.data.mapping.question == "a", timeout=LONG)
     qtbot.waitUntil(lambda: not page._session.reading_data, timeout=LONG)
     assert question.isVisible() and question.hasFocus()
     page.source.roles.chips["answer"].column_chosen.emit("answer", "b")
@@ -181,7 +181,7 @@ def test_roles_chosen_at_the_columns_are_used_and_kept_in_the_recipe(
     actions["Question"].trigger()  # the other way round
     qtbot.waitUntil(
         lambda: (
-            not page._session.reading_data and column_of(page._session.recipe.data.roles, "question") == ("answer",)
+            not page._session.reading_data and column_of(page._session.recipe.data.mapping, "question") == ("answer",)
         ),
         timeout=LONG,
     )
@@ -261,7 +261,7 @@ def test_doubles_are_found_left_out_and_brought_back(page: DataPage, qtbot: QtBo
     changes.redo.setFocus()
     QTest.keyClick(changes.redo, Qt.Key.Key_Space)
     qtbot.waitUntil(lambda: page.table.model.total == 40 and not page._session.examining, timeout=LONG)
-    assert [repair.do for repair in page._session.recipe.data.repairs] == ["keep_one"]
+    assert [repair.do for repair in page._session.recipe.data.fixes] == ["keep_one"]
     assert changes.undo.hasFocus()  # the keyboard doesn't go with the button that was pressed
 
 

@@ -23,20 +23,20 @@ def problems_of(session: AppState) -> list[Problem]:
 
 
 def test_the_draft_is_kept_soon_without_being_asked(session: AppState, project: Project, qtbot: QtBot) -> None:
-    session.set_value("training.passes", 5.0)
-    qtbot.waitUntil(lambda: project.load_recipe().training.passes == 5.0)
+    session.set_value("training.epochs", 5.0)
+    qtbot.waitUntil(lambda: project.load_recipe().training.epochs == 5.0)
 
 
 def test_the_draft_is_kept_when_the_window_closes_at_once(session: AppState, project: Project) -> None:
-    session.set_value("training.passes", 5.0)
+    session.set_value("training.epochs", 5.0)
     session.close()
-    assert project.load_recipe().training.passes == 5.0
+    assert project.load_recipe().training.epochs == 5.0
 
 
 def test_a_wrong_value_changes_nothing(session: AppState) -> None:
     with pytest.raises(ProblemError):
-        session.set_values({"training.passes": 5.0, "method.rank": 0})
-    assert session.recipe.training.passes is None
+        session.set_values({"training.epochs": 5.0, "method.rank": 0})
+    assert session.recipe.training.epochs is None
 
 
 def test_a_preset_is_named_until_one_of_its_settings_is_changed_by_hand(session: AppState) -> None:
@@ -50,7 +50,7 @@ def test_a_preset_is_named_until_one_of_its_settings_is_changed_by_hand(session:
 def test_a_file_is_read_beside_the_window_and_its_columns_are_guessed(ready_session: AppState) -> None:
     assert ready_session.examples is not None
     assert len(ready_session.examples.examples) == 40
-    assert ready_session.recipe.data.roles.question == "question"
+    assert ready_session.recipe.data.mapping.question == "question"
     assert ready_session.facts().examples == 40
     assert ready_session.facts().parameters == 200
 
@@ -60,7 +60,7 @@ def test_changed_columns_are_looked_at_again_without_reading_the_file_anew(
 ) -> None:
     table = ready_session.table
     with qtbot.waitSignal(ready_session.data_changed):
-        ready_session.set_values({"data.roles": {"question": "answer", "answer": "question"}})
+        ready_session.set_values({"data.mapping": {"question": "answer", "answer": "question"}})
     qtbot.waitUntil(lambda: not ready_session.reading_data)
     assert ready_session.table is table
     assert ready_session.examples is not None

@@ -192,7 +192,7 @@ def test_a_trial_proves_it_says_how_long_the_run_takes_and_is_written_down(
     qtbot.waitUntil(lambda: len(recall()) == 1 and not jobs("trial"), timeout=10_000)
     kept = recall()[0]
     assert kept.measured == 2 * GIB + GIB // 4 and kept.family == "llama" and kept.card.endswith("4070")
-    fit_session_with_data.set_value("training.passes", 7)
+    fit_session_with_data.set_value("training.epochs", 7)
     assert source_of(watched) == "proven" and watched.answer is not None
     assert watched.answer.seconds != 600, "another number of passes takes another time"
     fit_session_with_data.set_value("method.rank", 64)

@@ -55,7 +55,7 @@ def test_presets_are_chosen_with_one_press(ready_session: AppState, open_window:
     cards = page.before.preset_cards
     assert next(iter(cards)) == "1-recommended" and cards["1-recommended"].isChecked()
     cards["2-quick"].click()
-    assert ready_session.recipe.training.passes == 1
+    assert ready_session.recipe.training.epochs == 1
     assert [key for key, card in cards.items() if card.isChecked()] == ["2-quick"]
     ready_session.set_value("method.rank", 12)
     assert not any(card.isChecked() for card in cards.values())
@@ -163,7 +163,7 @@ def test_fetching_shows_progress_and_can_be_cancelled(
 
 def test_steps_are_counted_as_the_trainer_does(ready_session: AppState) -> None:
     recipe = with_values(
-        ready_session.recipe, {"training.batch_size": 4, "training.accumulation": 2, "training.passes": 2}
+        ready_session.recipe, {"training.batch_size": 4, "training.gradient_accumulation_steps": 2, "training.epochs": 2}
     )
     assert steps_estimate(recipe, 36) == 10
     assert steps_estimate(recipe, 1) == 2

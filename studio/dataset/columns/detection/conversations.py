@@ -115,7 +115,7 @@ def _whole(seen: Seen, talk: str, sure: bool, why: list[Sentence]) -> Guess:
             answering = max(sorted(strangers), key=lambda name: seconds[name])
             text = N_("The names don't say who answers; {name} was taken, who usually speaks second.")
             why.append(sentence(text, name=answering))
-    roles = ColumnMapping(messages=talk, tools=tools, system=_system(seen, {talk}), answering=answering)
+    roles = ColumnMapping(messages=talk, tools=tools, system=_system(seen, {talk}), assistant_speaker=answering)
     return Guess(roles, sure, tuple(why))
 
 
@@ -153,10 +153,10 @@ def guess_turns(seen: Seen) -> Guess | None:
         if not named or answers:
             return None
         text = N_("{speaker} says who speaks, but no column says which rows belong to one conversation.")
-        return Guess(ColumnMapping(speaker=speaker, said=said[0]), False, (sentence(text, speaker=speaker),))
+        return Guess(ColumnMapping(speaker=speaker, content=said[0]), False, (sentence(text, speaker=speaker),))
     if not named and _place(speaker, "speaker") >= EXACT:
         return None
-    roles = ColumnMapping(conversation=identity, speaker=speaker, said=said[0])
+    roles = ColumnMapping(conversation=identity, speaker=speaker, content=said[0])
     order = order_of(seen.table.rows, roles)
     cast = speaker_roles(order)
     text = N_("The rows are turns of conversations: {identity} ties them together, {speaker} says who speaks.")

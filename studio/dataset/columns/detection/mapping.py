@@ -60,7 +60,7 @@ def detect_mapping(table: Table) -> ColumnMapping:
 
 def has_mapping(roles: ColumnMapping) -> bool:
     """Whether any column has been given a part."""
-    return roles.shape is not None
+    return roles.format is not None
 
 
 def _tried(seen: Seen, found: Guess) -> Guess:
@@ -73,7 +73,7 @@ def _tried(seen: Seen, found: Guess) -> Guess:
     if gathered is not None and found.roles.messages == gathered.name:
         used.update(column for column, _ in gathered.turns)
     unused = [name for name in seen.columns if name not in used and seen.looks[name].is_prose]
-    if unused and found.roles.shape is not None:
+    if unused and found.roles.format is not None:
         why.append(sentence(N_("Not used: {columns}."), columns=", ".join(unused)[:300]))
     sure = found.sure
     if sure:

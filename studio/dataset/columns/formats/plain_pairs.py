@@ -37,7 +37,7 @@ def plain_pairs(rows: Iterable[Row], roles: ColumnMapping) -> Iterator[tuple[int
 
 def is_plain_pair(table: Table, roles: ColumnMapping) -> bool:
     """Whether question and answer are nothing but text: no lists of messages, calls of tools, or further parts."""
-    if roles.shape != "pair" or not roles.question or not roles.answer or roles.question_template:
+    if roles.format != "pair" or not roles.question or not roles.answer or roles.question_template:
         return False
     if any((roles.context, roles.system, roles.thinking, roles.history, roles.tools)):
         return False

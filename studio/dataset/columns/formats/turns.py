@@ -146,7 +146,7 @@ def conversations_in(
         if one is None:
             one = waiting[key] = _Waiting(place)
         if held < _HELD and not one.places:
-            who, said = text_of(row, roles.speaker), text_of(row, roles.said)
+            who, said = text_of(row, roles.speaker), text_of(row, roles.content)
             one.turns.append((who, said))
             one.letters += len(said) + 100
             held += len(said) + 100
@@ -184,7 +184,7 @@ def _messages(one: _Waiting, rows: Sequence[Row], roles: ColumnMapping, cast: Sp
     turns = one.turns
     if one.places:
         again = (rows[place] for place in one.places)
-        turns = turns + [(text_of(row, roles.speaker), text_of(row, roles.said)) for row in again]
+        turns = turns + [(text_of(row, roles.speaker), text_of(row, roles.content)) for row in again]
     joined: list[tuple[str, Part, list[str]]] = []
     for who, said in turns:
         if not said:

@@ -51,7 +51,7 @@ def table_of_passages(
 
     Raises `ProblemError` when there are none, or too many.
     """
-    rows = ((path.name, passage.heading, passage.text) for passage in cut(blocks, choice.passage_length))
+    rows = ((path.name, passage.heading, passage.text) for passage in cut(blocks, choice.chunk_size))
     batches, held = [], 0
     for batch in text_batches(COLUMNS, rows):
         held += batch.nbytes
@@ -65,7 +65,7 @@ def table_of_passages(
         "The document was cut into {count} passages of up to about {length} characters, at headings and at the ends of "
         "sentences."
     )
-    said = [sentence(text, count=whole.num_rows, length=choice.passage_length), *notes]
+    said = [sentence(text, count=whole.num_rows, length=choice.chunk_size), *notes]
     doubts: tuple[Doubt, ...] = ()
     if encoding is not None:
         said = [*encoding.notes(), *said]

@@ -77,7 +77,7 @@ def _wrong_reading(truth: Truth, table: Table) -> list[str]:
 
 
 def _wrong_roles(truth: Truth, table: Table, roles: ColumnMapping) -> list[str]:
-    mistakes = [f"shape {roles.shape}, not {truth.shape}"] if roles.shape != truth.shape else []
+    mistakes = [f"shape {roles.format}, not {truth.shape}"] if roles.format != truth.shape else []
     for part in ColumnMapping.model_fields:
         found, wanted = getattr(roles, part), truth.roles.get(part)
         if part in truth.optional and found and not wanted:
