@@ -55,7 +55,7 @@ def make_run() -> None:
     """A taught and checked run in the data folder, by the command line, where there is none yet."""
     from studio.runs.project import projects
 
-    if any(run.jobs("check") for project in projects() for run in project.runs()):
+    if any(run.jobs("exam") for project in projects() for run in project.runs()):
         return
     subprocess.run([sys.executable, "-m", "studio", "fetch", "starter"], cwd=ROOT, check=True)
     subprocess.run([sys.executable, "-m", "studio", "demo"], cwd=ROOT, check=False)  # 1 is an answer, too
@@ -77,8 +77,8 @@ class Studio:
         preferences.set_theme("light")
         self.variants = variants
         self.app: QApplication = app.make_application(["studio"])
-        project = next(p for p in projects() if any(run.jobs("check") for run in p.runs()))
-        self.run = next(run for run in project.runs() if run.jobs("check"))
+        project = next(p for p in projects() if any(run.jobs("exam") for run in p.runs()))
+        self.run = next(run for run in project.runs() if run.jobs("exam"))
         self.session = AppState(project)
         self.window = MainWindow(self.session)
         self.window.resize(1240, 820)
@@ -91,14 +91,14 @@ class Studio:
             session.open_data("")
         for language in self.each("data", "data"):
             self.open_sample(language)
-        for _ in self.each("teach", "teach"):
+        for _ in self.each("train", "train"):
             session.new_run()
             self.settle(2)  # what the card says is calculated first, then traced
             self.wait(lambda: not session.fitting.tracing, 120)
         session.attach(self.run)
         self.wait(lambda: session.state.ending is not None)
-        for page in ("teach", "check", "export", "runs", "settings"):
-            for _ in self.each("taught" if page == "teach" else page, page):
+        for page in ("train", "test", "export", "runs", "settings"):
+            for _ in self.each("taught" if page == "train" else page, page):
                 pass
         self.talk()
         for _ in self.each("chat", "chat"):
@@ -114,7 +114,7 @@ class Studio:
         self.session.new_run()
         self.session.start_training()
         self.wait(lambda: len(self.session.state.losses) >= 15 or self.session.state.ending is not None, 300)
-        for _ in self.each("teaching", "teach"):
+        for _ in self.each("teaching", "train"):
             pass
         self.session.stop_training(keep=False)
         self.wait(lambda: not self.session.is_training(), 120)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
 from studio.core import paths
 
 # asked before any test changes where things are kept
 STARTER = paths.starter_model()
+
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' "
+    "+ '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +43,30 @@ def starter_folder() -> Path:
 @pytest.fixture
 def home_with_starter(home: Path, starter_folder: Path) -> Path:
     """A data folder in which the starter model is already there."""
-    models = home / "models"
-    models.mkdir()
-    (models / starter_folder.name).symlink_to(starter_folder, target_is_directory=True)
+    folder = home / "models"
+    folder.mkdir()
+    (folder / starter_folder.name).symlink_to(starter_folder, target_is_directory=True)
     return home
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with a tokenizer of its own (bytes, 400 pieces, ChatML marks) and a template; no weights."""
+    folder = tmp_path_factory.mktemp("small-model")
+    tokenizer = tokenizers.Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    told = ["My parcel is late and I am worried about it.", "TEAM: delivery MOOD: worried", "system user assistant"] * 9
+    tokenizer.train_from_iterator(told, trainer)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "tokenizer_class": "PreTrainedTokenizerFast"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    (folder / "chat_template.jinja").write_text(CHATML)
+    return folder

@@ -36,12 +36,12 @@ def show(arguments: argparse.Namespace) -> int:
         table = open_table_at(opened.table)
     unsure = opened.problem
     first = list(islice(table.rows, max(0, arguments.rows)))
-    roles = opened.roles.model_dump(exclude_defaults=True, mode="json")
+    roles = opened.mapping.model_dump(exclude_defaults=True, mode="json")
     if arguments.json:
         print_json(
             {
                 **_table(table),
-                "roles": roles,
+                "mapping": roles,
                 "sure": opened.sure,
                 "why": [one.english() for one in opened.why],
                 "problem": {"code": unsure.code, "text": unsure.english()} if unsure else None,
@@ -83,8 +83,8 @@ def check(arguments: argparse.Namespace) -> int:
         if finding.rows:
             rows = ", ".join(map(str, finding.rows[:NAMED_ROWS]))
             print(f"    rows {rows}{', ...' if finding.count > NAMED_ROWS else ''}")
-        if finding.repairs:
-            print(f"    repair with --do {' or --do '.join(finding.repairs)}")
+        if finding.fixes:
+            print(f"    repair with --do {' or --do '.join(finding.fixes)}")
     print(f"\nGrade: {data.report.grade}. {data.report.advice.english()}")
     return 0
 
@@ -96,7 +96,7 @@ def repair(arguments: argparse.Namespace) -> int:
     with WorkerClient() as desk:
         before = prepared(Recipe(data=choice), desk, quiet=arguments.json)
         steps = [Fix(do=_repair_for(code, before.report.findings)) for code in arguments.do]
-        fixed = choice.model_copy(update={"roles": before.recipe.data.mapping, "repairs": tuple(steps)})
+        fixed = choice.model_copy(update={"mapping": before.recipe.data.mapping, "fixes": tuple(steps)})
         after = prepared(Recipe(data=fixed), desk, quiet=arguments.json)
     escaped = export_examples(after.made, out)
     if arguments.json:
@@ -140,8 +140,8 @@ def read(arguments: argparse.Namespace) -> int:
         reader = Reader(
             model=locate(model),
             max_length=arguments.max_length,
-            learn_from=arguments.learn_from,
-            too_long=arguments.too_long,
+            loss_on=arguments.loss_on,
+            truncation=arguments.too_long,
         )
         shown = desk.ask(
             ReadExample(examples=data.made.folder, position=number - 1, reader=reader),
@@ -164,7 +164,10 @@ def read(arguments: argparse.Namespace) -> int:
     for encoded, pieces in zip(shown.encoded, shown.pieces, strict=True):
         for piece in pieces:
             print({"read": "  ", "learned": "> ", "cut": "x "}[piece.kind] + piece.text.replace("\n", "\n  "))
-        print(f"\n{len(encoded.ids) + encoded.lost} tokens, {encoded.learned} learned (>), {encoded.lost} cut away (x)")
+        print(
+            f"\n{len(encoded.ids) + encoded.truncated_tokens} tokens, "
+            f"{encoded.label_tokens} learned (>), {encoded.truncated_tokens} cut away (x)"
+        )
     for adaptation in shown.adaptations:
         print(adaptation.english())
     return 0
@@ -175,8 +178,8 @@ def as_json(data: Prepared) -> dict[str, Json]:
     about = data.made.about
     return {
         **_table(data.table),
-        "shape": data.recipe.data.mapping.format,
-        "roles": data.recipe.data.mapping.model_dump(exclude_defaults=True, mode="json"),
+        "format": data.recipe.data.mapping.format,
+        "mapping": data.recipe.data.mapping.model_dump(exclude_defaults=True, mode="json"),
         "sure": data.sure and not data.table.doubts,
         "why": [one.english() for one in data.why],
         "examples": len(data.made),
@@ -215,7 +218,7 @@ def _finding(finding: Finding) -> dict[str, Json]:
         "rows": list(finding.rows),
         "what": finding.what.english(),
         "why": finding.why.english(),
-        "repairs": list(finding.repairs),
+        "fixes": list(finding.fixes),
         "excerpts": [{"row": one.row, "text": one.shown} for one in finding.excerpts],
     }
 
@@ -227,9 +230,9 @@ def _step(step: Step) -> dict[str, Json]:
 def _part(encoded: Encoded, pieces: tuple[Piece, ...], limit: int) -> dict[str, Json]:
     return {
         "text": encoded.text,
-        "tokens": len(encoded.ids) + encoded.lost,
-        "learned": encoded.learned,
-        "cut": {"at": limit, "lost": encoded.lost} if encoded.lost else None,
+        "tokens": len(encoded.ids) + encoded.truncated_tokens,
+        "learned": encoded.label_tokens,
+        "cut": {"at": limit, "lost": encoded.truncated_tokens} if encoded.truncated_tokens else None,
         "ids": list(encoded.ids),
         "labels": list(encoded.labels),
         "pieces": [{"kind": piece.kind, "text": piece.text} for piece in pieces],
@@ -241,8 +244,8 @@ def _repair_for(code: str, findings: tuple[Finding, ...]) -> str:
     if code in FIXES:
         return code
     for finding in findings:
-        if finding.code == code and finding.repairs:
-            return finding.repairs[0]
+        if finding.code == code and finding.fixes:
+            return finding.fixes[0]
     raise problem(
         "data.unknown_repair",
         N_("There is nothing called {name} to repair in this file."),

@@ -63,7 +63,7 @@ def check(arguments: argparse.Namespace) -> int:
 def run_check(run: RunFolder, *, quiet: bool) -> Checked:
     """Compare base and taught model on the examples set aside. Raises ProblemError."""
     require_save_point(run)
-    folder = run.job("check")
+    folder = run.job("exam")
     state = follow_to_the_end(folder, start_job(folder, Exam(run=run.path)), quiet=quiet)
     if state.checked is None:
         raise problem("check.stopped", N_("The check was stopped before it was done."), fix=N_("Start it again."))

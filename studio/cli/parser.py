@@ -81,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--discard", action="store_true", help="don't save what was learned since the last save point")
     verb.set_defaults(verb=training.stop_run)
 
-    verb = verbs.add_parser("check", parents=[common], help="answer the examples set aside, before and after")
+    verb = verbs.add_parser("test", parents=[common], help="answer the examples set aside, before and after")
     _add_run(verb)
     verb.set_defaults(verb=jobs.check)
 

@@ -60,7 +60,7 @@ def prepared(recipe: Recipe, desk: WorkerClient, *, quiet: bool) -> Prepared:
         raise ProblemError(read.problem)
     made = examples[-1].examples.examples
     assert report is not None and isinstance(made, StoredExamples)
-    data = recipe.data.model_copy(update={"roles": read.roles})
+    data = recipe.data.model_copy(update={"mapping": read.mapping})
     recipe = recipe.model_copy(update={"data": data})
     return Prepared(recipe, read.table, read.sure, read.why, made, examples[-1].steps, report)
 
@@ -74,8 +74,8 @@ def chosen_data(arguments: argparse.Namespace) -> DataChoice:
         "encoding": arguments.encoding,
         "delimiter": arguments.delimiter,
         "header_row": arguments.header_row,
-        "roles": _roles(arguments.role),
-        "instructions": arguments.instructions,
+        "mapping": _roles(arguments.role),
+        "system_prompt": arguments.instructions,
     }
     return parse({"data": tree}).data
 

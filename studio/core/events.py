@@ -70,20 +70,20 @@ class Prepared(_Event):
     examples: int
     held_out: int
     tokens: int
-    learned_tokens: int
+    label_tokens: int
     cut: int
     nothing_left: int
     left_out: int = 0
     divided: int = 0
     total_steps: int
-    steps_per_pass: float
+    steps_per_epoch: float
     batch_size: int
-    accumulation: int
+    gradient_accumulation_steps: int
     trainable_parameters: int
     all_parameters: int
     optimizer: str
     learning_rate: float
-    passes: float
+    epochs: float
 
 
 class StepDone(_Event):
@@ -93,7 +93,7 @@ class StepDone(_Event):
     type: Literal["step_done"] = "step_done"
     step: int
     total_steps: int
-    passes: float
+    epoch: float
     loss: float
     learning_rate: float
     gradient_norm: float | None = None
@@ -126,7 +126,7 @@ class CheckpointCommitted(_Event):
 class NoticeLogged(_Event):
     """Something a person should know while the job goes on."""
 
-    type: Literal["noticed"] = "noticed"
+    type: Literal["notice_logged"] = "notice_logged"
     code: str
     text: Sentence
 
@@ -154,7 +154,7 @@ class Fetched(_Event):
 class Prediction(_Event):
     """One held-out example answered. `exact` compares after trimming and folding white space."""
 
-    type: Literal["answered"] = "answered"
+    type: Literal["prediction"] = "prediction"
     index: int
     side: Side
     question: str
@@ -172,9 +172,9 @@ class Checked(_Event):
     exact_after: int
     loss_before: float
     loss_after: float
-    won: int
+    improved: int
     """Right after and wrong before."""
-    lost: int
+    regressed: int
     """Wrong after and right before."""
 
 
@@ -236,7 +236,7 @@ class MemoryProbed(_Event):
     processor (`device`); `reserved` is what others can't have, `process` what the driver counts; None where unknown.
     `run_seconds` is how long the whole run will take at that pace."""
 
-    type: Literal["trial_done"] = "trial_done"
+    type: Literal["memory_probed"] = "memory_probed"
     device: Literal["cpu", "cuda", "mps"]
     peak: int
     reserved: int | None = None
@@ -277,7 +277,7 @@ class Failed(_Event):
 class Crashed(_Event):
     """Ending written by whoever followed the job: it ended without a word."""
 
-    type: Literal["died"] = "died"
+    type: Literal["crashed"] = "crashed"
     exit_code: int | None
     signal: str | None
     log_end: str

@@ -37,9 +37,9 @@ class FirstBatch(BaseModel):
     divided: int
     held_out: int
     total_steps: int
-    steps_per_pass: int
+    steps_per_epoch: int
     batch_size: int
-    accumulation: int
+    gradient_accumulation_steps: int
     adaptations: tuple[Sentence, ...] = ()
 
 

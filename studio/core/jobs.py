@@ -34,7 +34,7 @@ class DryRun(_Job):
 class Exam(_Job):
     """Answer the held-out examples with the base and the taught model."""
 
-    job: Literal["check"] = "check"
+    job: Literal["exam"] = "exam"
     run: Path
     max_tokens: int = Field(default=256, ge=1)
 
@@ -145,7 +145,7 @@ class Trace(_Job):
 class MemoryProbe(_Job):
     """Two steps of the longest batch of the run in `run`, measured, then nothing kept."""
 
-    job: Literal["trial"] = "trial"
+    job: Literal["memory_probe"] = "memory_probe"
     run: Path
 
 

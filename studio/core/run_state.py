@@ -151,7 +151,7 @@ class RunState:
         return self.checkpoints[-1] if self.checkpoints else None
 
     @property
-    def outlook(self) -> Trend:
+    def trend(self) -> Trend:
         """How it is going, from the held-out losses where there are any, else from the training loss."""
         scores = [loss for _, loss in self.held_out_losses]
         if len(scores) >= 2:
@@ -186,7 +186,7 @@ def headline(state: RunState) -> Sentence:
             return state.phase.text
         if state.last is None:
             return sentence(N_("Getting ready."))
-        return sentence(TREND_TEXT[state.outlook])
+        return sentence(TREND_TEXT[state.trend])
     match ending:
         case Finished():
             return sentence(N_("Finished. Now check whether it is really better."))

@@ -47,7 +47,11 @@ def freeze(recipe: Recipe, table: Table, made: StoredExamples, run: RunFolder) -
             count=len(table.rows),
             reason=about.skipped[0].reason.english() if about.skipped else "",
         )
-    share = recipe.data.validation_split if recipe.data.validation_split is not None else default_validation_split(len(made))
+    share = (
+        recipe.data.validation_split
+        if recipe.data.validation_split is not None
+        else default_validation_split(len(made))
+    )
     groups: Sequence[int] | None = made.groups()
     if groups is None:
         groups = near_groups((asked_and_answered(example) for example in made), len(made)).groups.tolist()
@@ -70,9 +74,9 @@ def freeze(recipe: Recipe, table: Table, made: StoredExamples, run: RunFolder) -
                 "rows": len(table.rows),
                 "source": table.path.name,
                 "format": table.format,
-                "roles": recipe.data.mapping.model_dump(exclude_defaults=True),
-                "repairs": [step.model_dump(include={"do", "changed", "dropped"}) for step in about.steps],
-                "instructions": recipe.data.system_prompt,
+                "mapping": recipe.data.mapping.model_dump(exclude_defaults=True),
+                "fixes": [step.model_dump(include={"do", "changed", "dropped"}) for step in about.steps],
+                "system_prompt": recipe.data.system_prompt,
                 "held_out_share": share,
                 "seed": recipe.training.seed,
             },

@@ -46,7 +46,7 @@ KEPT_EXAMPLES = 4
 _STALE = 3_600
 """Seconds after which something half written belongs to nobody any more."""
 SKIPPED_NAMED = 1_000
-_READ_AS = {"sheet", "encoding", "delimiter", "header_row", "passage_length", "split"}
+_READ_AS = {"sheet", "encoding", "delimiter", "header_row", "chunk_size", "split"}
 _EXAMPLES = pa.schema(
     [
         ("row", pa.int32()),
@@ -90,7 +90,7 @@ def table_folder(choice: DataChoice) -> Path:
 
 def examples_folder(table: Path, choice: DataChoice) -> Path:
     """Where the examples made from a stored table with this choice's roles and repairs are kept."""
-    told = choice.model_dump_json(include={"roles", "repairs", "instructions"})
+    told = choice.model_dump_json(include={"mapping", "fixes", "system_prompt"})
     return table / f"examples-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
 

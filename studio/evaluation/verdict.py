@@ -44,7 +44,7 @@ def at_least(right: int, of: int) -> int:
 def verdict(checked: Checked) -> Verdict:
     """Better or worse only where chance would do so less than once in twenty times; the loss decides where no
     answer of either model was exact, and only when it moved by a tenth."""
-    p = sign_test(checked.won, checked.lost)
+    p = sign_test(checked.improved, checked.regressed)
     values: dict[str, str | int | float] = {
         "before": checked.exact_before,
         "after": checked.exact_after,
@@ -55,7 +55,7 @@ def verdict(checked: Checked) -> Verdict:
     }
     if checked.examples == 0:
         return Verdict("no_clear_difference", sentence(N_("No examples were set aside, so nothing was checked.")), p)
-    if p < 0.05 and checked.won > checked.lost:
+    if p < 0.05 and checked.improved > checked.regressed:
         text = N_("Better: {after} of {total} right, was {before}. Sure: 95 % say at least {least}.")
         return Verdict("better", Sentence(text=text, values=values), p)
     if p < 0.05:

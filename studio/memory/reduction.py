@@ -219,7 +219,10 @@ def _smaller_batches(case: Scenario) -> RecipeChange | None:
     batch, accumulation = settled.batch_size or 1, settled.gradient_accumulation_steps or 1
     chosen: RecipeChange | None = None
     for size in _halves(batch):
-        changes = {"training.batch_size": size, "training.gradient_accumulation_steps": min(512, -(-batch * accumulation // size))}
+        changes = {
+            "training.batch_size": size,
+            "training.gradient_accumulation_steps": min(512, -(-batch * accumulation // size)),
+        }
         chosen = _change(
             case,
             changes,

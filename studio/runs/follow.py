@@ -154,7 +154,7 @@ def explain_crash(code: int | None, signal_name: str | None, log_end: str) -> Pr
     text = log_end.lower()
     if "modulenotfounderror" in text:
         return Problem(
-            code="died.not_installed",
+            code="crashed.not_installed",
             what=N_("A part of the program is missing, so the work couldn't start."),
             why=N_("A Python package that the trainer needs isn't installed."),
             fix=N_("Run `python3 packaging/bootstrap.py app` once more; it repairs the installation."),
@@ -162,7 +162,7 @@ def explain_crash(code: int | None, signal_name: str | None, log_end: str) -> Pr
         )
     if "out of memory" in text or "cuda_error_out_of_memory" in text or "std::bad_alloc" in text:
         return Problem(
-            code="died.out_of_memory",
+            code="crashed.out_of_memory",
             what=N_("The work ended because memory ran out."),
             why=N_("The library that computes in 4 bits ends the whole process when that happens."),
             fix=N_("Choose fewer examples at once or a shorter longest example, then try again."),
@@ -170,7 +170,7 @@ def explain_crash(code: int | None, signal_name: str | None, log_end: str) -> Pr
         )
     if "cuda error" in text or "error in function" in text or "cublas" in text or "device-side assert" in text:
         return Problem(
-            code="died.cuda",
+            code="crashed.cuda",
             what=N_("The graphics card reported an error, and the work ended."),
             why=N_("The card's state can't be trusted after such an error, so nothing more was computed."),
             fix=N_("Try again. When it happens twice, restart the computer and update the graphics driver."),
@@ -178,7 +178,7 @@ def explain_crash(code: int | None, signal_name: str | None, log_end: str) -> Pr
         )
     if signal_name == "SIGKILL":
         return Problem(
-            code="died.killed",
+            code="crashed.killed",
             what=N_("The work was ended from outside."),
             why=N_("Either somebody ended the process, or the computer ran out of memory and chose it."),
             fix=N_("Close other programs and try again. The last save point is kept."),
@@ -186,14 +186,14 @@ def explain_crash(code: int | None, signal_name: str | None, log_end: str) -> Pr
         )
     if code is None:
         return Problem(
-            code="died.interrupted",
+            code="crashed.interrupted",
             what=N_("The work was interrupted."),
             why=N_("Its process is gone: the computer was switched off, or somebody ended it."),
             fix=N_("What the last save point holds is kept. Start again when you like."),
             remedy=Remedy.try_again,
         )
     return Problem(
-        code="died.silently",
+        code="crashed.silently",
         what=N_("The work ended without saying why ({how})."),
         why=N_("The end of its log may tell more."),
         fix=N_("Open the log, or try again. The last save point is kept."),

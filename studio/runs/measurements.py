@@ -61,7 +61,9 @@ def measured(run: RunFolder, events: Sequence[Event]) -> Measured | None:
         parameters=shape.parameters,
         estimated=said.process - said.of("context"),
         measured=max(trial.reserved or trial.peak, *peaks) if peaks else trial.reserved or trial.peak,
-        tokens=sum(e.tokens for e in steps) if steps else trial.tokens * (recipe.training.gradient_accumulation_steps or 1),
+        tokens=sum(e.tokens for e in steps)
+        if steps
+        else trial.tokens * (recipe.training.gradient_accumulation_steps or 1),
         seconds=sum(e.seconds for e in steps) if steps else trial.step_seconds,
     )
 

@@ -35,7 +35,7 @@ class TableRead:
 
     folder: Path
     table: Table
-    roles: ColumnMapping
+    mapping: ColumnMapping
     sure: bool
     why: tuple[Sentence, ...]
     problem: Problem | None
@@ -81,9 +81,9 @@ def prepare(
 
     choice = recipe.data
     opened = desk.ask(OpenTable(choice=choice), Opened, heard, cancelled)
-    choice = choice.model_copy(update={"roles": opened.roles})
+    choice = choice.model_copy(update={"mapping": opened.mapping})
     table = open_table_at(opened.table)
-    say(TableRead(opened.table, table, opened.roles, opened.sure, opened.why, opened.problem))
+    say(TableRead(opened.table, table, opened.mapping, opened.sure, opened.why, opened.problem))
     if opened.problem is not None:
         return None
     made = desk.ask(BuildExamples(table=opened.table, choice=choice), Built, heard, cancelled)

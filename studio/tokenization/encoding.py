@@ -44,19 +44,20 @@ MARKS_IN_TEXT = N_(
 class Encoded:
     """`ids` and `labels` have equal lengths; a label is the token's own id where it is learned, else -100.
 
-    `text` is the whole rendering, before the cut; `lost` counts the tokens cut away at the end; `learned` those with
-    a label, 0 when the cut left nothing to learn. `plain` tells a text from a conversation. `letters` are the places
-    in `text` of what looks like a special token and is read as letters. `adaptations` say what was written in another
-    way than usual, because this model's template wouldn't have written it at all.
+    `text` is the whole rendering, before the cut; `truncated_tokens` counts the tokens cut away at the end;
+    `label_tokens` those with a label, 0 when the cut left nothing to learn. `plain` tells a text from a conversation.
+    `literal_spans` are the places in `text` of what looks like a special token and is read as characters.
+    `adaptations` say what was written in another way than usual, because this model's template wouldn't have written it
+    at all.
     """
 
     ids: tuple[int, ...]
     labels: tuple[int, ...]
     text: str
-    lost: int
-    learned: int
+    truncated_tokens: int
+    label_tokens: int
     plain: bool = False
-    letters: tuple[Span, ...] = ()
+    literal_spans: tuple[Span, ...] = ()
     adaptations: tuple[Sentence, ...] = ()
 
 
@@ -71,18 +72,18 @@ class Piece:
 class Encoder:
     """One model's tokenizer and chat template with a length limit in tokens.
 
-    `learn_from` is "answers" (every answer and the mark that ends it) or "everything". Plain text is always learned
+    `loss_on` is "answers" (every answer and the mark that ends it) or "everything". Plain text is always learned
     whole, and ends with the model's end mark.
     """
 
     def __init__(
-        self, tokenizer: tokenizers.Tokenizer, template: ChatTemplate, max_length: int, learn_from: str = "answers"
+        self, tokenizer: tokenizers.Tokenizer, template: ChatTemplate, max_length: int, loss_on: str = "answers"
     ) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self.template = template
         self.max_length = max_length
-        self.learn_from = learn_from
+        self.loss_on = loss_on
         self._tokenizer = tokenizer
         marks = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
         self._end_marks = tuple(sorted(marks | {v for k, v in template.special.items() if k == "eos_token" and v}))
@@ -92,7 +93,7 @@ class Encoder:
         self._made: dict[str, Sentence] = {}
 
     @staticmethod
-    def from_folder(model_folder: Path, max_length: int, learn_from: str = "answers") -> Encoder:
+    def from_folder(model_folder: Path, max_length: int, loss_on: str = "answers") -> Encoder:
         """From tokenizer.json and the chat template in a model's folder. Raises `ProblemError`."""
         file = model_folder / "tokenizer.json"
         if not file.is_file():
@@ -115,7 +116,7 @@ class Encoder:
                 remedy=Remedy.choose_model,
                 file=file.name,
             ) from error
-        return Encoder(tokenizer, ChatTemplate.from_folder(model_folder), max_length, learn_from)
+        return Encoder(tokenizer, ChatTemplate.from_folder(model_folder), max_length, loss_on)
 
     @property
     def eos_id(self) -> int | None:
@@ -152,7 +153,7 @@ class Encoder:
         talk, rendered = self.rendered(example)
         ids, offsets = self._tokens(rendered)
         made = talk.made
-        if self.learn_from == "everything":
+        if self.loss_on == "everything":
             labels = list(ids)
         else:
             places = self._places.of(talk, rendered)
@@ -203,7 +204,7 @@ class Encoder:
     def count(self, example: Example) -> int:
         """How many tokens the example has before any cut."""
         encoded = self.encode(example)
-        return len(encoded.ids) + encoded.lost
+        return len(encoded.ids) + encoded.truncated_tokens
 
     def pieces(self, encoded: Encoded) -> tuple[Piece, ...]:
         """The text of an encoded example in stretches, read off its labels, for showing it."""
@@ -211,7 +212,7 @@ class Encoder:
             found = self._tokenizer.encode(encoded.text, add_special_tokens=self._begins(encoded.text))
             count, offsets = len(found.ids), list(found.offsets)
         else:
-            ids, offsets = self._tokens(Rendered(encoded.text, encoded.letters))
+            ids, offsets = self._tokens(Rendered(encoded.text, encoded.literal_spans))
             count = len(ids)
         kinds: list[Literal["read", "learned", "cut"]] = []
         for position in range(count):
@@ -243,7 +244,7 @@ class Encoder:
 
     def first_learned(self, talk: Conversation, rendered: Rendered) -> Span | None:
         """Where the only answer stands; None where more than that has to be looked at. Raises `ProblemError`."""
-        if rendered.letters or self.learn_from == "everything":
+        if rendered.letters or self.loss_on == "everything":
             return None
         return self._places.first_of(talk, rendered)
 
@@ -312,11 +313,11 @@ class Encoder:
             ids=tuple(ids[: self.max_length]),
             labels=tuple(kept),
             text=text,
-            lost=max(0, len(ids) - self.max_length),
+            truncated_tokens=max(0, len(ids) - self.max_length),
             # The first token is never predicted, so a label on it teaches nothing.
-            learned=sum(label != NOT_LEARNED for label in kept[1:]),
+            label_tokens=sum(label != NOT_LEARNED for label in kept[1:]),
             plain=plain,
-            letters=letters,
+            literal_spans=letters,
             adaptations=made,
         )
 

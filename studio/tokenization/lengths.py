@@ -114,7 +114,7 @@ def _measured(encoder: Encoder, examples: Sequence[Example]) -> list[tuple[int, 
     texts: list[str] = []
     places: list[tuple[int, int, int]] = []
     for number, example in enumerate(examples):
-        if example.text or encoder.learn_from == "everything":
+        if example.text or encoder.loss_on == "everything":
             found[number] = _of(encoder.encode(example))
             continue
         talk, rendered = encoder.rendered(example)

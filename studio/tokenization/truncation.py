@@ -10,7 +10,7 @@ from studio.core.conversation import Message
 from studio.dataset.examples import Example
 from studio.tokenization.encoding import Encoded, Encoder
 
-TooLong = Literal["cut", "leave_out", "split"]
+Truncation = Literal["cut", "leave_out", "split"]
 
 _SENTENCE_END = re.compile(r"(?:[.!?…。！？]+[\"'”’»)\]」』]*)(?:\s+|(?<=[。！？])|$)|\n\s*")
 _LETTERS_A_TOKEN = 8
@@ -18,7 +18,7 @@ _LETTERS_A_TOKEN = 8
 _WORD_END = re.compile(r"\s+")
 
 
-def truncate(encoder: Encoder, example: Example, too_long: TooLong) -> tuple[Encoded, ...]:
+def truncate(encoder: Encoder, example: Example, truncation: Truncation) -> tuple[Encoded, ...]:
     """What a model reads of one example: itself where it fits.
 
     One that is too long loses its end ("cut"), is nothing ("leave_out"), or becomes several ("split"): a text at the
@@ -26,13 +26,13 @@ def truncate(encoder: Encoder, example: Example, too_long: TooLong) -> tuple[Enc
     answer. A single turn that is too long by itself is cut, and its `lost` says so. Raises `ProblemError`.
     """
     encoded = encoder.encode(example)
-    if not encoded.lost or too_long == "cut":
+    if not encoded.truncated_tokens or truncation == "cut":
         return (encoded,)
-    if too_long == "leave_out":
+    if truncation == "leave_out":
         return ()
     if example.text:
         return tuple(_windows(encoder, example.text))
-    return tuple(part for part in _rounds(encoder, example) if part.learned) or (encoded,)
+    return tuple(part for part in _rounds(encoder, example) if part.label_tokens) or (encoded,)
 
 
 def _windows(encoder: Encoder, text: str) -> list[Encoded]:
@@ -44,7 +44,7 @@ def _windows(encoder: Encoder, text: str) -> list[Encoded]:
     while True:
         if len(text) - start <= width:
             rest = encoder.encode_text(text[start:])
-            if not rest.lost:
+            if not rest.truncated_tokens:
                 return [*parts, rest]
         within = encoder.letters_within(text[start : start + width])
         if within == width:
@@ -53,7 +53,7 @@ def _windows(encoder: Encoder, text: str) -> list[Encoded]:
         reach = min(start + within, len(text) - 1)  # something has to be left for the end mark to stand behind
         end = _cut_before(ends, text, start, reach)
         part = encoder.encode_text(text[start:end], ends=False)
-        while part.lost and end > start + 1:
+        while part.truncated_tokens and end > start + 1:
             end = _cut_before(ends, text, start, end - 1)
             part = encoder.encode_text(text[start:end], ends=False)
         parts.append(part)
@@ -80,11 +80,11 @@ def _rounds(encoder: Encoder, example: Example) -> list[Encoded]:
     fits: Encoded | None = None
     for turn in rounds:
         longer = encoder.encode(example.model_copy(update={"messages": (*rules, *kept, *turn)}))
-        if fits is not None and longer.lost:
+        if fits is not None and longer.truncated_tokens:
             parts.append(fits)
             kept = ()
             longer = encoder.encode(example.model_copy(update={"messages": (*rules, *turn)}))
-        if longer.lost:
+        if longer.truncated_tokens:
             parts.append(longer)  # a round by itself is too long
             kept, fits = (), None
         else:

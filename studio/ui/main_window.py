@@ -23,7 +23,7 @@ from studio.ui.state.workflow_steps import workflow_steps
 if TYPE_CHECKING:
     from studio.ui.gpu_monitor.strip import GpuMonitor
 
-PAGES = ("data", "teach", "check", "chat", "export", "runs", "settings")
+PAGES = ("data", "train", "test", "chat", "export", "runs", "settings")
 
 SHORTCUTS = {
     **{f"Ctrl+{number}": name for number, name in enumerate(PAGES[:6], 1)},
@@ -38,11 +38,11 @@ def make_page(name: str, session: AppState) -> QWidget:
             from studio.ui.data.page import DataPage
 
             return DataPage(session)
-        case "teach":
+        case "train":
             from studio.ui.train.page import TrainPage
 
             return TrainPage(session)
-        case "check":
+        case "test":
             from studio.ui.test.page import TestPage
 
             return TestPage(session)
@@ -73,7 +73,7 @@ class MainWindow(QMainWindow):
     def __init__(self, session: AppState) -> None:
         super().__init__()
         self.session = session
-        self.page_name = "teach" if session.project.runs() else "data"
+        self.page_name = "train" if session.project.runs() else "data"
         self.question: Confirmation | None = None
         self.gauge: GpuMonitor | None = None
         self._painted = False
@@ -224,12 +224,12 @@ class MainWindow(QMainWindow):
                 self.open_page("data")
             case Remedy.choose_model | Remedy.see_settings:
                 self.session.new_run()
-                self.open_page("teach")
+                self.open_page("train")
             case Remedy.use_starter:
-                self.open_page("teach")
+                self.open_page("train")
                 self.session.use_starter()
             case Remedy.try_again:
-                self.open_page("teach")
+                self.open_page("train")
                 self.session.start_training()
             case Remedy.open_log:
                 if self.session.run is not None:

@@ -49,8 +49,8 @@ class Reader(_Line):
 
     model: Path
     max_length: int
-    learn_from: str = "answers"
-    too_long: Literal["cut", "leave_out", "split"] = "cut"
+    loss_on: str = "answers"
+    truncation: Literal["cut", "leave_out", "split"] = "cut"
 
 
 class ReadExample(_Line):
@@ -103,7 +103,7 @@ class Opened(_Line):
 
     answer: Literal["opened"] = "opened"
     table: Path
-    roles: ColumnMapping
+    mapping: ColumnMapping
     sure: bool
     why: tuple[Sentence, ...]
     problem: Problem | None = None

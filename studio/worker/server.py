@@ -106,14 +106,14 @@ class WorkerServer:
             table = open_table_at(folder)
         guessed = detect(table)
         chosen = choice.mapping.format is not None
-        roles = choice.mapping if chosen else guessed.roles
+        roles = choice.mapping if chosen else guessed.mapping
         wrong = None
         try:
             check_mapping(table, roles)
         except ProblemError as error:
             wrong = error.problem
         sure = chosen or guessed.sure
-        self._say(Opened(table=folder, roles=roles, sure=sure, why=guessed.why, problem=wrong))
+        self._say(Opened(table=folder, mapping=roles, sure=sure, why=guessed.why, problem=wrong))
 
     def _say_first(self, table: Table) -> None:
         rows = tuple(
@@ -172,9 +172,9 @@ class WorkerServer:
     def _encoder(self, reader: Reader) -> Encoder:
         from studio.tokenization.encoding import Encoder
 
-        key = reader.model_dump_json(exclude={"too_long"})
+        key = reader.model_dump_json(exclude={"truncation"})
         if key not in self._encoders:
-            self._encoders[key] = Encoder.from_folder(reader.model, reader.max_length, reader.learn_from)
+            self._encoders[key] = Encoder.from_folder(reader.model, reader.max_length, reader.loss_on)
             while len(self._encoders) > KEPT_ENCODERS:
                 self._encoders.popitem(last=False)
         self._encoders.move_to_end(key)
@@ -185,7 +185,7 @@ class WorkerServer:
 
         encoder = self._encoder(question.reader)
         example = self._examples(question.examples)[question.position]
-        parts = truncate(encoder, example, question.reader.too_long)
+        parts = truncate(encoder, example, question.reader.truncation)
         self._say(
             ExampleRead(
                 encoded=parts,

@@ -46,7 +46,7 @@ def show_window(project_folder: Path, stretch: float, *, timed: bool) -> None:
     make_application([])
     session = AppState(Project(project_folder))
     window = MainWindow(session)
-    window.open_page("teach")
+    window.open_page("train")
     window.show()
     session.begin()
     wait_for(SETTLING)

@@ -67,7 +67,7 @@ def long_run(project: Project, events: int) -> RunFolder:
     lines = [ProcessStarted(job="train", pid=1, started=0.0, boot_id="").model_dump_json()]
     for step in range(1, events + 1):
         done = StepDone(
-            step=step, total_steps=events, passes=1, loss=3 / step, learning_rate=1e-4, tokens=800, seconds=1
+            step=step, total_steps=events, epoch=1, loss=3 / step, learning_rate=1e-4, tokens=800, seconds=1
         )
         lines.append(done.model_dump_json())
         if step % (events // 10) == 0:
@@ -84,7 +84,7 @@ def test_a_run_of_100_000_events_costs_the_window_less_than_a_second(qapp: QAppl
     long_run(project, 100_000)
     session = AppState(project, wait=True)
     window = MainWindow(session)
-    window.open_page("teach")
+    window.open_page("train")
     with qtbot.waitSignal(window.first_frame_painted):
         window.show()
     updates: list[int] = []
@@ -110,7 +110,7 @@ def test_the_window_is_on_time_while_a_long_run_is_read(qapp: QApplication, qtbo
     long_run(project, 100_000)
     session = AppState(project, wait=True)
     window = MainWindow(session)
-    window.open_page("teach")
+    window.open_page("train")
     with qtbot.waitSignal(window.first_frame_painted):
         window.show()
     qtbot.wait(500)

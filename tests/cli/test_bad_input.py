@@ -22,7 +22,7 @@ def files(tmp_path: Path) -> Path:
     (tmp_path / "binary.csv").write_bytes(bytes(range(256)) * 50)
     (tmp_path / "one.csv").write_text("words\nalpha\nbeta\n")
     (tmp_path / "good.csv").write_text("question,answer\n" + "".join(f"what is {i}?,it is {i}\n" for i in range(40)))
-    (tmp_path / "wrong-type.yaml").write_text("data: {path: good.csv}\ntraining: {passes: soon}\n")
+    (tmp_path / "wrong-type.yaml").write_text("data: {path: good.csv}\ntraining: {epochs: soon}\n")
     (tmp_path / "typo.yaml").write_text("data: {path: good.csv}\ntraining: {pases: 3}\n")
     (tmp_path / "no-data.yaml").write_text("data: {path: nowhere.csv}\nmodel: {source: folder, name: .}\n")
     (tmp_path / "no-weights").mkdir()
@@ -46,7 +46,7 @@ def files(tmp_path: Path) -> Path:
         (["train", "no-data.yaml"], ""),
         (["runs", "show", "nothing"], "studio runs list"),
         (["runs", "stop", "last"], "last"),
-        (["check", "nothing"], "nothing"),
+        (["test", "nothing"], "nothing"),
         (["export", "nothing", "--to", "adapter"], "nothing"),
         (["fetch", "model"], "name is missing"),
     ],
@@ -67,7 +67,7 @@ def test_one_column_is_a_question_not_a_guess(files: Path) -> None:
     if done.returncode == 1:
         assert answer["problem"]["text"]
     else:
-        assert answer["roles"] == {"text": "words"}
+        assert answer["mapping"] == {"text": "words"}
 
 
 def test_a_problem_is_json_too(files: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_recipe_that_was_printed_can_be_read_again(files: Path) -> None:
     done = studio("recipe", str(files / "good.csv"), "--training.epochs", "2", "--method.rank", "8")
     (files / "made.yaml").write_text(done.stdout)
     again = studio("recipe", "--json")
-    assert json.loads(again.stdout)["training"]["passes"] is None
+    assert json.loads(again.stdout)["training"]["epochs"] is None
     from studio.core.recipe.recipe import load
 
     made = load(files / "made.yaml")

@@ -31,8 +31,8 @@ def test_check_tells_how_a_file_was_read_and_what_is_wrong_with_it(messy: Path) 
     done = studio("data", "check", str(messy), "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert (told["rows"], told["encoding"], told["delimiter"], told["shape"]) == (64, "cp949", ";", "pair")
-    assert told["roles"] == {"question": "질문", "answer": "답변"}
+    assert (told["rows"], told["encoding"], told["delimiter"], told["format"]) == (64, "cp949", ";", "pair")
+    assert told["mapping"] == {"question": "질문", "answer": "답변"}
     assert told["sure"] is True
     assert told["examples"] == 63
     assert told["skipped"] == {"count": 1, "rows": [{"row": 64, "reason": "The answer is empty."}]}
@@ -110,7 +110,7 @@ def test_roles_can_be_said(tmp_path: Path) -> None:
         "--json",
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["roles"] == {"question_template": "{title}: {body}", "answer": "reply"}
+    assert json.loads(done.stdout)["mapping"] == {"question_template": "{title}: {body}", "answer": "reply"}
     wrong = studio("data", "check", str(tmp_path / "a.csv"), "--role", "asks=title")
     assert wrong.returncode == 2 and "question" in wrong.stderr
 

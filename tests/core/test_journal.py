@@ -19,7 +19,7 @@ def some_events() -> list[Event]:
     return [
         ProcessStarted(job="train", pid=1, started=1.0, boot_id="b"),
         PhaseChanged(phase="loading", text=sentence("Loading {name}.", name="모델")),
-        StepDone(step=1, total_steps=2, passes=0.5, loss=1.25, learning_rate=1e-4, tokens=100, seconds=2.0),
+        StepDone(step=1, total_steps=2, epoch=0.5, loss=1.25, learning_rate=1e-4, tokens=100, seconds=2.0),
         NoticeLogged(code="x", text=sentence("line\nbreak \u2028 and \u0000")),
         Crashed(
             exit_code=1,
@@ -138,7 +138,7 @@ def test_steps_can_be_left_out_but_for_the_last(tmp_path: Path) -> None:
     folder = JobFolder(tmp_path)
     with folder.writer() as writer:
         for step in range(1, 6):
-            writer.write(StepDone(step=step, total_steps=5, passes=1, loss=1.0, learning_rate=1e-4))
+            writer.write(StepDone(step=step, total_steps=5, epoch=1, loss=1.0, learning_rate=1e-4))
         writer.write(Finished())
     events = JournalReader(folder.events).read_new(keep_last_of=b'"type":"step_done"')
     assert [getattr(event, "step", None) for event in events] == [5, None]

@@ -48,10 +48,10 @@ def test_four_settings_are_simple() -> None:
     ("tree", "code", "words"),
     [
         ({"training": {"pases": 3}}, "recipe.unknown_setting", "training.epochs"),
-        ({"trainning": {"passes": 3}}, "recipe.unknown_setting", "trainning"),
+        ({"trainning": {"epochs": 3}}, "recipe.unknown_setting", "trainning"),
         ({"learning_rate": 1e-4}, "recipe.unknown_setting", "training.learning_rate"),
-        ({"training": {"passes": "many"}}, "recipe.wrong_value", "Passes over your data"),
-        ({"training": {"passes": 0}}, "recipe.wrong_value", "0 - 50"),
+        ({"training": {"epochs": "many"}}, "recipe.wrong_value", "Passes over your data"),
+        ({"training": {"epochs": 0}}, "recipe.wrong_value", "0 - 50"),
         ({"training": {"learning_rate": float("nan")}}, "recipe.wrong_value", "learning_rate"),
         ({"training": 3}, "recipe.wrong_value", "training"),
         ({"method": {"kind": "dora"}}, "recipe.wrong_value", "qlora, lora"),

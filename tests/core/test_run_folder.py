@@ -26,7 +26,7 @@ from studio.evaluation.verdict import at_least, sign_test, verdict
 
 
 def step(number: int, loss: float, of: int = 100) -> StepDone:
-    return StepDone(step=number, total_steps=of, passes=1, loss=loss, learning_rate=1e-4, tokens=50, seconds=0.5)
+    return StepDone(step=number, total_steps=of, epoch=1, loss=loss, learning_rate=1e-4, tokens=50, seconds=0.5)
 
 
 def state_after(*losses: float) -> RunState:
@@ -53,7 +53,7 @@ def test_nothing_is_known_before_the_first_step() -> None:
 
 
 @pytest.mark.parametrize(
-    ("training", "held_out", "outlook"),
+    ("training", "held_out", "trend"),
     [
         ([3.0] * 4, [], "starting"),
         ([3 - 0.2 * i for i in range(12)], [], "better"),
@@ -68,7 +68,7 @@ def test_the_outlook_follows_the_examples_set_aside(training: list[float], held_
     state = state_after(*training)
     for number, loss in enumerate(held_out):
         state.apply(Evaluated(step=number, loss=loss, examples=10))
-    assert state.outlook == outlook
+    assert state.trend == outlook
 
 
 def test_the_best_save_point_is_the_one_with_the_lowest_held_out_loss() -> None:
@@ -123,8 +123,8 @@ def checked(total: int, before: int, after: int, won: int, lost: int, losses: tu
         exact_after=after,
         loss_before=losses[0],
         loss_after=losses[1],
-        won=won,
-        lost=lost,
+        improved=won,
+        regressed=lost,
     )
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
 import pytest
-import tokenizers
-from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
 from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.data_choice import DataChoice
@@ -25,11 +22,6 @@ from tests.dataset.readers.old_workbooks import write_xls as write_xls
 
 type_of_cells = Sequence[Sequence[str | int | float | None]]
 
-CHATML = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' "
-    "+ '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
-
 
 def opened(path: Path | str, **choice: str) -> Table:
     return open_table(DataChoice.model_validate({"path": str(path), **choice}))
@@ -39,7 +31,7 @@ def made_from(table: Table, folder: Path, choice: DataChoice | None = None) -> S
     """The examples of a table, through the store as in the program; roles are guessed where none are given."""
     choice = choice or DataChoice()
     if choice.mapping.format is None:
-        choice = choice.model_copy(update={"roles": detect_mapping(table)})
+        choice = choice.model_copy(update={"mapping": detect_mapping(table)})
     write_table(stream_of(table), folder / "table", lambda done, total: None)
     return StoredExamples(build_examples(folder / "table", choice, lambda done, total: None))
 
@@ -131,26 +123,3 @@ def write_ods(path: Path, rows: type_of_cells, cell_attributes: str = "", encryp
             "</office:body></office:document-content>",
         )
     return path
-
-
-@pytest.fixture(scope="session")
-def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder with a tokenizer of its own (bytes, 400 pieces, ChatML marks) and a template; no weights."""
-    folder = tmp_path_factory.mktemp("small-model")
-    tokenizer = tokenizers.Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
-    trainer = trainers.BpeTrainer(
-        vocab_size=400,
-        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    told = ["My parcel is late and I am worried about it.", "TEAM: delivery MOOD: worried", "system user assistant"] * 9
-    tokenizer.train_from_iterator(told, trainer)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    config = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "tokenizer_class": "PreTrainedTokenizerFast"}
-    (folder / "tokenizer_config.json").write_text(json.dumps(config))
-    (folder / "chat_template.jinja").write_text(CHATML)
-    return folder

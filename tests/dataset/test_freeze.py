@@ -30,7 +30,7 @@ TABLE = open_table(DataChoice(path=str(sample("en"))))
 def frozen_into(run: RunFolder, recipe: Recipe, scratch: Path, table: Table = TABLE) -> Frozen:
     """Freezes the examples of a table, as a run does it."""
     roles = recipe.data.mapping if recipe.data.mapping.format else detect_mapping(table)
-    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"roles": roles})})
+    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"mapping": roles})})
     return freeze(recipe, table, made_from(table, scratch / "store", recipe.data), run)
 
 
@@ -44,7 +44,7 @@ def test_examples_are_frozen_with_a_fingerprint(tmp_path: Path) -> None:
     assert told["train_sha256"] == frozen.sha256 == sha256_of(run.train_data)
     assert told["held_out_sha256"] == sha256_of(run.held_out_data)
     assert (told["source"], told["rows"]) == ("support-en.csv", 165)
-    assert told["roles"] == {"question": "message", "answer": "reply"}
+    assert told["mapping"] == {"question": "message", "answer": "reply"}
     assert sorted(p.name for p in run.path.iterdir()) == ["data"]
 
 

@@ -114,7 +114,7 @@ def test_a_place_in_the_store_depends_on_the_file_and_on_how_it_is_read(
     place = table_folder(choice)
     assert table_folder(choice) == place
     assert table_folder(choice.model_copy(update={"sheet": "two"})) != place
-    repaired = choice.model_copy(update={"repairs": (Fix(do="drop_duplicates"),)})
+    repaired = choice.model_copy(update={"fixes": (Fix(do="drop_duplicates"),)})
     assert table_folder(repaired) == place
     assert examples_folder(place, repaired) != examples_folder(place, choice)
     os.utime(file, (1, 1))

@@ -70,7 +70,7 @@ def examples_of(wanted: Wanted, words: int) -> list[Encoded]:
         ids = tuple(chance.randrange(10, words) for _ in range(length))
         asked = length // 2
         labels = (-100,) * asked + ids[asked:]
-        made.append(Encoded(ids=ids, labels=labels, text="", lost=0, learned=length - asked))
+        made.append(Encoded(ids=ids, labels=labels, text="", truncated_tokens=0, label_tokens=length - asked))
     return made
 
 
@@ -84,20 +84,20 @@ def plan_for(wanted: Wanted, words: int, base: Path, report: JobContext, device:
         recipe=recipe,
         base=base,
         limit=wanted.length,
-        lessons=TokenizedDataset(tuple(encoded), cut=0, nothing_left=0),
+        dataset=TokenizedDataset(tuple(encoded), cut=0, nothing_left=0),
         held_out=TokenizedDataset((), cut=0, nothing_left=0),
         optimizer=optimizer_for(report, recipe.training.optimizer, device),
         batch=wanted.batch,
-        accumulation=1,
-        steps_per_pass=steps,
+        gradient_accumulation_steps=1,
+        steps_per_epoch=steps,
         total_steps=steps,
-        save_every=10**6,
+        save_steps=10**6,
     )
 
 
 def work_of(wanted: Wanted, plan: Plan, dtype: str, card: tuple[int, int]) -> TracedWork:
     """The longest batch of the plan as a step to trace."""
-    longest = sorted(plan.lessons.encoded, key=lambda e: len(e.ids), reverse=True)[: plan.batch]
+    longest = sorted(plan.dataset.encoded, key=lambda e: len(e.ids), reverse=True)[: plan.batch]
     return TracedWork.model_validate(
         {
             "method": wanted.kind,
@@ -107,7 +107,7 @@ def work_of(wanted: Wanted, plan: Plan, dtype: str, card: tuple[int, int]) -> Tr
             "optimizer": "adamw" if plan.optimizer.startswith("adamw_torch") else plan.optimizer,
             "batch": len(longest),
             "length": max(len(e.ids) for e in longest),
-            "learned": sum(e.learned for e in longest),
+            "learned": sum(e.label_tokens for e in longest),
             "padded": len({len(e.ids) for e in longest}) > 1,
             "checkpointing": bool(plan.recipe.training.activation_checkpointing),
             "loss": "tiled",
@@ -126,7 +126,7 @@ def run_once(model: Any, wanted: Wanted, words: int, folder: Path, device: Devic
     report = JobContext(JobFolder(folder / wanted.name), "train")
     try:
         plan = plan_for(wanted, words, base, report, device)
-        conduct = TrainingCallback(report, device, lambda _: None, plan.save_every)
+        conduct = TrainingCallback(report, device, lambda _: None, plan.save_steps)
         trainer = trainer_for(report, RunFolder(folder / wanted.name), plan, model, device, conduct)
         conduct.step = trainer.step
         tried: list[MemoryProbed] = []
@@ -146,7 +146,7 @@ def run_once(model: Any, wanted: Wanted, words: int, folder: Path, device: Devic
             "proven": tried[0].peak,
             "proven_run_seconds": tried[0].run_seconds,
             "run_seconds": seconds,
-            "tokens_per_second": plan.lessons.tokens / seconds,
+            "tokens_per_second": plan.dataset.tokens / seconds,
             "work": work_of(wanted, plan, str(device.dtype).removeprefix("torch."), capability()).model_dump(),
         }
         if device.is_cuda:

@@ -47,7 +47,7 @@ def empty_card() -> Iterator[None]:
 def rows_of(length: int, batch: int, words: int) -> dict[str, torch.Tensor]:
     ids = tuple(int(i) for i in torch.randint(10, words, (length,)))
     labels = (-100,) * (length // 2) + ids[length // 2 :]
-    one = Encoded(ids=ids, labels=labels, text="", lost=0, learned=length // 2)
+    one = Encoded(ids=ids, labels=labels, text="", truncated_tokens=0, label_tokens=length // 2)
     return {k: v.cuda() for k, v in collate(as_rows([one] * batch)).items()}
 
 
@@ -81,7 +81,7 @@ def test_gradients_on_the_card_are_the_same_before_and_after_an_evaluation(tiny_
     model = add_adapter(load_base(tiny_model, method, device), method)
     inputs = rows_of(64, 4, 250)
     ids = tuple(inputs["input_ids"][0].tolist())
-    example = Encoded(ids=ids, labels=ids, text="", lost=0, learned=len(ids) - 1)
+    example = Encoded(ids=ids, labels=ids, text="", truncated_tokens=0, label_tokens=len(ids) - 1)
 
     def gradients() -> list[torch.Tensor]:
         model.train()

@@ -18,7 +18,8 @@ import os, sys, time, signal
 from pathlib import Path
 import psutil
 from studio.core.events import *
-from studio.core.run_folder import JobFolder, Mailbox
+from studio.core.command_queue import CommandQueue
+from studio.core.run_folder import JobFolder
 from studio.core.problems import Problem
 from studio.core.translatable import sentence
 folder = JobFolder(Path(sys.argv[1]))

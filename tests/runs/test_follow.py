@@ -39,21 +39,21 @@ def test_a_job_that_finishes_is_followed_to_its_ending(start_script: StartJob) -
 @pytest.mark.parametrize(
     ("last_lines", "exit_code", "signal_name", "code"),
     [
-        ("sys.exit(3)", 3, None, "died.silently"),
-        ("os.kill(os.getpid(), signal.SIGKILL)", None, "SIGKILL", "died.killed"),
-        ("os.kill(os.getpid(), signal.SIGSEGV)", None, "SIGSEGV", "died.silently"),
-        ("import does_not_exist", 1, None, "died.not_installed"),
+        ("sys.exit(3)", 3, None, "crashed.silently"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", None, "SIGKILL", "crashed.killed"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", None, "SIGSEGV", "crashed.silently"),
+        ("import does_not_exist", 1, None, "crashed.not_installed"),
         (
             "print('CUDA Error: an illegal memory access was encountered at line 90 in file ops.cu'); sys.exit(1)",
             1,
             None,
-            "died.cuda",
+            "crashed.cuda",
         ),
         (
             "print('Error out of memory at line 380 in file pythonInterface.cpp'); sys.exit(1)",
             1,
             None,
-            "died.out_of_memory",
+            "crashed.out_of_memory",
         ),
     ],
 )
@@ -84,7 +84,7 @@ def test_a_job_killed_while_nobody_watched_is_shown_as_interrupted_and_then_ende
     assert job_status(job.folder) == "interrupted"
     last = everything(job.folder, None)[-1]
     assert isinstance(last, Crashed)
-    assert last.problem.code == "died.interrupted"
+    assert last.problem.code == "crashed.interrupted"
     assert job_status(job.folder) == "ended"
 
 
@@ -104,10 +104,10 @@ def test_leaving_off_following_leaves_the_job_alone(start_script: StartJob) -> N
 def test_a_polite_stop_reaches_the_job(start_script: StartJob) -> None:
     job = start_script(
         """
-        mailbox = Mailbox(folder)
+        commands = CommandQueue(folder)
         step(1)
         while True:
-            for command in mailbox.take():
+            for command in commands.take():
                 writer.write(CommandReceived(id=command.id, command=command.type))
                 writer.write(Stopped(step=1))
                 sys.exit(0)

@@ -55,9 +55,9 @@ def told(reserved: int | None = 3 * GIB, **other: object) -> list[Event]:
     return [
         DeviceChosen(device="cuda", name="NVIDIA GeForce RTX 4070", dtype="bfloat16"),
         Prepared(
-            examples=90, held_out=10, tokens=9_000, learned_tokens=900, cut=0, nothing_left=0, total_steps=34,
-            steps_per_pass=11.25, batch_size=4, accumulation=2, trainable_parameters=1, all_parameters=2,
-            optimizer="paged_adamw_8bit", learning_rate=2e-4, passes=3,
+            examples=90, held_out=10, tokens=9_000, label_tokens=900, cut=0, nothing_left=0, total_steps=34,
+            steps_per_epoch=11.25, batch_size=4, gradient_accumulation_steps=2, trainable_parameters=1,
+            all_parameters=2, optimizer="paged_adamw_8bit", learning_rate=2e-4, epochs=3,
         ),
         MemoryProbed.model_validate({**trial, "tokens": 1_200, "at": 1_000.0, **other}),
     ]  # fmt: skip
@@ -65,7 +65,7 @@ def told(reserved: int | None = 3 * GIB, **other: object) -> list[Event]:
 
 def step(number: int, peak: int) -> StepDone:
     return StepDone(
-        step=number, total_steps=34, passes=0.1, loss=1.0, learning_rate=1e-4, tokens=500, seconds=0.5, peak_memory=peak
+        step=number, total_steps=34, epoch=0.1, loss=1.0, learning_rate=1e-4, tokens=500, seconds=0.5, peak_memory=peak
     )
 
 

@@ -30,9 +30,9 @@ def test_two_projects_of_one_name_are_kept_apart_and_the_last_changed_comes_firs
 
 def test_a_damaged_draft_is_set_aside_and_never_lost() -> None:
     project = create_project("P")
-    (project.folder / "draft.yaml").write_text("training: {passes: [")
+    (project.folder / "draft.yaml").write_text("training: {epochs: [")
     assert project.load_recipe() == Recipe()
-    assert [p.read_text() for p in project.folder.glob("draft-set-aside-*")] == ["training: {passes: ["]
+    assert [p.read_text() for p in project.folder.glob("draft-set-aside-*")] == ["training: {epochs: ["]
 
 
 def test_a_damaged_name_falls_back_to_the_folder() -> None:

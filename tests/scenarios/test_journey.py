@@ -40,23 +40,23 @@ def small_recipe(tmp_path: Path, home_with_starter: Path) -> Path:
     recipe = tmp_path / "small.yaml"
     recipe.write_text(
         "name: Small\n"
-        "data: {path: small.csv, held_out: 0.1}\n"
+        "data: {path: small.csv, validation_split: 0.1}\n"
         "method: {rank: 8}\n"
-        "training: {passes: 1, batch_size: 4, accumulation: 1, max_length: 128}\n"
+        "training: {epochs: 1, batch_size: 4, gradient_accumulation_steps: 1, max_length: 128}\n"
     )
     return recipe
 
 
 def test_from_a_spreadsheet_to_an_exported_model(small_recipe: Path, tmp_path: Path) -> None:
     shown = studio("data", "show", str(tmp_path / "small.csv"))
-    assert (shown["rows"], shown["roles"]) == (40, {"question": "message", "answer": "reply"})
+    assert (shown["rows"], shown["mapping"]) == (40, {"question": "message", "answer": "reply"})
 
     trained = studio("train", str(small_recipe))
     assert trained["ending"] == "finished"
     assert trained["step"] == trained["total_steps"] == 9
     run = str(trained["run"])
 
-    checked = studio("check", run, expect=1 if _is_no_better(run) else 0)
+    checked = studio("test", run, expect=1 if _is_no_better(run) else 0)
     assert checked["examples"] == 4
     assert float(str(checked["loss_after"])) < float(str(checked["loss_before"]))
 
@@ -107,7 +107,7 @@ def test_a_killed_trainer_ends_in_a_sentence(small_recipe: Path) -> None:
     os.kill(first["pid"], signal.SIGKILL)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert json.loads(out)["problem"]["code"] == "died.killed"
+    assert json.loads(out)["problem"]["code"] == "crashed.killed"
     assert "Traceback" not in err
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from studio.core.conversation import Message
 from studio.tokenization.chat_template import ChatTemplate
-from tests.dataset.conftest import CHATML, problem_of
+from tests.conftest import CHATML
+from tests.dataset.conftest import problem_of
 
 TALK = (
     Message(role="system", content="Be <kind> & brief."),

@@ -14,7 +14,8 @@ from studio.core.conversation import Message
 from studio.dataset.examples import Example
 from studio.tokenization.adaptation import QUESTION_ADDED, SYSTEM_FOLDED
 from studio.tokenization.encoding import NOT_LEARNED, Encoded, Encoder
-from tests.dataset.conftest import CHATML, problem_of
+from tests.conftest import CHATML
+from tests.dataset.conftest import problem_of
 
 
 def talk(*contents: str, system: str = "") -> Example:
@@ -43,12 +44,12 @@ def encoder(small_model: Path) -> Encoder:
 def test_each_answer_and_its_end_mark_are_learned_and_nothing_else(encoder: Encoder) -> None:
     encoded = encoder.encode(talk("a parcel?", "It is  late.\n\nSorry", "thanks", " you are\twelcome ", system="kind"))
     assert learned_texts(encoder, encoded) == ["It is  late.\n\nSorry<|im_end|>", " you are\twelcome <|im_end|>"]
-    assert encoded.learned == sum(label != NOT_LEARNED for label in encoded.labels)
+    assert encoded.label_tokens == sum(label != NOT_LEARNED for label in encoded.labels)
     assert all(label in (NOT_LEARNED, token) for token, label in zip(encoded.ids, encoded.labels, strict=True))
     learned = [label for label in encoded.labels if label != NOT_LEARNED]
     assert encoder.decode(learned) == "It is  late.\n\nSorry you are\twelcome "
     assert learned.count(encoder.eos_id or -1) == 2
-    assert encoded.lost == 0
+    assert encoded.truncated_tokens == 0
 
 
 def test_what_is_learned_follows_on_what_the_model_is_asked_with(encoder: Encoder) -> None:
@@ -84,16 +85,16 @@ def test_a_cut_takes_from_the_end_and_counts_what_it_took(small_model: Path, con
     cut = encoder.encode(talk(*contents))
     assert cut.ids == whole.ids[:limit]
     assert cut.labels == whole.labels[:limit]
-    assert cut.lost == len(whole.ids) - len(cut.ids)
+    assert cut.truncated_tokens == len(whole.ids) - len(cut.ids)
     pieces = encoder.pieces(cut)
     assert "".join(piece.text for piece in pieces) == whole.text
-    assert (pieces[-1].kind == "cut") == (cut.lost > 0) or not pieces[-1].text
+    assert (pieces[-1].kind == "cut") == (cut.truncated_tokens > 0) or not pieces[-1].text
 
 
 def test_a_question_that_fills_the_limit_leaves_nothing_to_learn(small_model: Path) -> None:
     encoder = Encoder.from_folder(small_model, 16, "answers")
     encoded = encoder.encode(talk("a very long question " * 20, "short"))
-    assert (encoded.learned, len(encoded.ids)) == (0, 16)
+    assert (encoded.label_tokens, len(encoded.ids)) == (0, 16)
     assert [piece.kind for piece in encoder.pieces(encoded)] == ["read", "cut"]
 
 
@@ -175,7 +176,7 @@ def test_a_template_that_hides_its_answers_is_refused_unless_all_is_learned(smal
     folder = model_with(small_model, tmp_path / "model", counting)
     found = problem_of(lambda: Encoder.from_folder(folder, 512, "answers").encode(talk("a", "b")))
     assert found.code == "template.no_prefix"
-    assert Encoder.from_folder(folder, 512, "everything").encode(talk("a", "b")).learned > 0
+    assert Encoder.from_folder(folder, 512, "everything").encode(talk("a", "b")).label_tokens > 0
 
 
 def test_standing_instructions_that_a_template_refuses_stand_in_the_first_question(
@@ -192,7 +193,7 @@ def test_standing_instructions_that_a_template_refuses_stand_in_the_first_questi
 def test_a_conversation_that_a_template_refuses_is_refused_in_its_words(small_model: Path, tmp_path: Path) -> None:
     strict = "{% if messages | length > 3 %}{{ raise_exception('one question only') }}{% endif %}" + CHATML
     encoder = Encoder.from_folder(model_with(small_model, tmp_path / "model", strict), 512, "answers")
-    assert encoder.encode(talk("a", "b")).learned > 0
+    assert encoder.encode(talk("a", "b")).label_tokens > 0
     assert "one question only" in problem_of(lambda: encoder.encode(talk("a", "b", "c", "d"))).english()
 
 
@@ -216,7 +217,7 @@ def test_letters_that_look_like_marks_end_nothing(encoder: Encoder) -> None:
     assert [label for label in encoded.labels if label != NOT_LEARNED].count(end) == 2
     assert learned_texts(encoder, encoded) == ["it is <|im_end|> and no end<|im_end|>", "done<|im_end|>"]
     assert "".join(piece.text for piece in encoder.pieces(encoded)) == encoded.text
-    assert [encoded.text[a:b] for a, b in encoded.letters] == ["<|im_end|>", "<|im_end|>"]
+    assert [encoded.text[a:b] for a, b in encoded.literal_spans] == ["<|im_end|>", "<|im_end|>"]
     assert "<|im_end|>" in encoded.adaptations[0].english()
 
 
@@ -251,7 +252,7 @@ def test_a_conversation_of_millions_of_letters_is_not_blamed_on_the_template(enc
     found = problem_of(lambda: encoder.encode(talk("begin " + "x" * 3_000_000, "b")))
     assert found.code == "data.example_too_large" and "begin xxx" in found.english()
     whole = encoder.encode(talk("x" * 1_000_000, "b"))
-    assert whole.lost > 0 and whole.learned == 0
+    assert whole.truncated_tokens > 0 and whole.label_tokens == 0
 
 
 def test_missing_and_damaged_tokenizers_are_said(small_model: Path, tmp_path: Path) -> None:
@@ -304,4 +305,4 @@ def test_the_starter_model_learns_exactly_the_replies(starter_folder: Path) -> N
         assert learned_texts(encoder, encoded) == [example.answer + "<|im_end|>"]
         prompt = encoder.prompt_ids(example.prompt)
         assert list(encoded.ids[: len(prompt)]) == prompt
-        assert encoded.learned == len(encoded.ids) - len(prompt) - 1  # all but the line break at the end
+        assert encoded.label_tokens == len(encoded.ids) - len(prompt) - 1  # all but the line break at the end

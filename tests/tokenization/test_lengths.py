@@ -23,14 +23,14 @@ UNLEARNED = Example(
 )
 
 
-@pytest.mark.parametrize("learn_from", ["answers", "everything"])
+@pytest.mark.parametrize("loss_on", ["answers", "everything"])
 @pytest.mark.parametrize("name", ["chatml", "mistral", "qwen 3", "gemma", "alpaca"])
-def test_measured_is_what_encoding_gives(tmp_path: Path, name: str, learn_from: str) -> None:
+def test_measured_is_what_encoding_gives(tmp_path: Path, name: str, loss_on: str) -> None:
     folder = save_family(FAMILIES[name], tmp_path / "model", marked=False)
     examples = [*EXAMPLES.values(), *TEXTS, UNLEARNED]
-    encoder = Encoder.from_folder(folder, 64, learn_from)
+    encoder = Encoder.from_folder(folder, 64, loss_on)
     found = measure(encoder, examples)
-    whole = Encoder.from_folder(folder, 1 << 20, learn_from)
+    whole = Encoder.from_folder(folder, 1 << 20, loss_on)
     for number, example in enumerate(examples):
         encoded = whole.encode(example)
         learned = [place for place, label in enumerate(encoded.labels) if place and label != NOT_LEARNED]

@@ -101,7 +101,7 @@ def test_preview_trainer_and_transformers_agree(
         assert batch["labels"][1, length:].eq(NOT_LEARNED).all(), what
         assert batch["attention_mask"][1].tolist() == [1] * length + [0] * (batch["labels"].shape[1] - length), what
         assert all(label in (NOT_LEARNED, token) for token, label in zip(encoded.ids, encoded.labels, strict=True))
-        if marked and not encoded.letters and all(m.learned for m in example.messages):
+        if marked and not encoded.literal_spans and all(m.learned for m in example.messages):
             mask = reference.apply_chat_template(turns, return_assistant_tokens_mask=True, **given)["assistant_masks"]
             assert mask == [int(label != NOT_LEARNED) for label in encoded.labels], what
 
@@ -315,7 +315,7 @@ def test_any_text_is_read_as_transformers_reads_it(
     )
     pieces = encoder.pieces(encoded)
     assert "".join(piece.text for piece in pieces) == encoded.text
-    assert encoded.learned > 0
+    assert encoded.label_tokens > 0
 
 
 def table(*rows: dict[str, object]) -> Table:

@@ -43,7 +43,7 @@ def test_what_does_not_fit_is_cut_or_left_out(folder: Path) -> None:
     encoder = Encoder.from_folder(folder, 24)
     example = Example(text=STORY)
     (cut,) = truncate(encoder, example, "cut")
-    assert len(cut.ids) == 24 and cut.lost > 0
+    assert len(cut.ids) == 24 and cut.truncated_tokens > 0
     assert truncate(encoder, example, "leave_out") == ()
 
 
@@ -52,7 +52,7 @@ def test_a_text_is_split_at_the_ends_of_sentences_and_only_its_end_is_an_end(fol
     parts = truncate(encoder, Example(text=STORY), "split")
     assert len(parts) > 2
     assert "".join(part.text for part in parts) == STORY
-    assert all(len(part.ids) <= 90 and part.lost == 0 for part in parts)
+    assert all(len(part.ids) <= 90 and part.truncated_tokens == 0 for part in parts)
     assert [part.ids[-1] == encoder.eos_id for part in parts] == [False] * (len(parts) - 1) + [True]
     for part in parts[:-1]:
         assert part.text.rstrip().endswith((".", "!", "?", ")", "。")), part.text
@@ -65,7 +65,7 @@ def test_a_sentence_longer_than_the_limit_is_split_between_words(folder: Path) -
     parts = truncate(encoder, Example(text=text), "split")
     assert "".join(part.text for part in parts) == text
     assert all(part.text.endswith(" ") for part in parts)
-    assert all(part.lost == 0 for part in parts)
+    assert all(part.truncated_tokens == 0 for part in parts)
 
 
 TEXT = st.text(
@@ -91,7 +91,7 @@ def test_any_text_is_split_without_loss(folder: Path, text: str, limit: int) -> 
     assert "".join(part.text for part in parts) == text
     assert all(len(part.ids) <= limit for part in parts)
     if limit >= 12:  # one letter may take four tokens
-        assert not any(part.lost for part in parts)
+        assert not any(part.truncated_tokens for part in parts)
 
 
 def test_a_conversation_is_split_at_its_questions_with_its_rules_repeated(folder: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_conversation_is_split_at_its_questions_with_its_rules_repeated(folder
     encoder = Encoder.from_folder(folder, len(whole.ids) // 3)
     parts = truncate(encoder, example, "split")
     assert 3 < len(parts) < 9
-    assert all(part.lost == 0 for part in parts)
+    assert all(part.truncated_tokens == 0 for part in parts)
     assert all(part.text.startswith("<|im_start|>system\nBe brief.") for part in parts)
     assert learned_texts(encoder, parts) == [f"Parcel {number} is late.<|im_end|>" for number in range(9)]
 
@@ -115,7 +115,7 @@ def test_a_round_that_does_not_fit_by_itself_is_cut_and_says_so(folder: Path) ->
     example = Example(messages=(*short, *long, *short))
     encoder = Encoder.from_folder(folder, 60)
     parts = truncate(encoder, example, "split")
-    assert [part.lost > 0 for part in parts] == [False, True, False]
+    assert [part.truncated_tokens > 0 for part in parts] == [False, True, False]
     lessons = encode_all(encoder, [example], "split")
     assert (lessons.cut, lessons.divided, lessons.nothing_left, lessons.examples) == (1, 1, 0, (0, 0, 0))
 
@@ -125,7 +125,7 @@ def test_calls_and_their_results_stay_with_their_question(folder: Path) -> None:
     whole = Encoder.from_folder(folder, 4096).encode(example)
     encoder = Encoder.from_folder(folder, len(whole.ids) - 10)
     parts = truncate(encoder, example, "split")
-    assert len(parts) == 2 and not any(part.lost for part in parts)
+    assert len(parts) == 2 and not any(part.truncated_tokens for part in parts)
     assert all("As on the label." in part.text for part in parts)
     assert "Where is 7?" not in parts[1].text and "In the van." not in parts[0].text
 

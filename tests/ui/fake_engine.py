@@ -123,8 +123,8 @@ def check(run: RunFolder, writer: JournalWriter, mailbox: CommandQueue) -> None:
             exact_after=right,
             loss_before=2.5,
             loss_after=0.25,
-            won=right,
-            lost=0,
+            improved=right,
+            regressed=0,
         )
     )
 

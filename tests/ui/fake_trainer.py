@@ -68,18 +68,18 @@ def train(writer: JournalWriter, mailbox: CommandQueue) -> None:
             examples=36,
             held_out=4,
             tokens=4_000,
-            learned_tokens=1_000,
+            label_tokens=1_000,
             cut=0,
             nothing_left=0,
             total_steps=STEPS,
-            steps_per_pass=STEPS / 2,
+            steps_per_epoch=STEPS / 2,
             batch_size=8,
-            accumulation=1,
+            gradient_accumulation_steps=1,
             trainable_parameters=4_000_000,
             all_parameters=135_000_000,
             optimizer="adamw",
             learning_rate=5e-4,
-            passes=2,
+            epochs=2,
         )
     )
     writer.write(Evaluated(step=0, loss=3.0, examples=4, side="before"))
@@ -89,7 +89,7 @@ def train(writer: JournalWriter, mailbox: CommandQueue) -> None:
             StepDone(
                 step=step,
                 total_steps=STEPS,
-                passes=2 * step / STEPS,
+                epoch=2 * step / STEPS,
                 loss=3.0 / step,
                 learning_rate=5e-4,
                 tokens=800,

@@ -45,7 +45,7 @@ def taught_run(
                 StepDone(
                     step=step,
                     total_steps=40,
-                    passes=step / 20,
+                    epoch=step / 20,
                     loss=3.0 / step,
                     learning_rate=5e-4,
                     tokens=800,
@@ -76,18 +76,18 @@ def prepared(examples: int, held_out: int) -> Prepared:
         examples=examples,
         held_out=held_out,
         tokens=10_000,
-        learned_tokens=4_000,
+        label_tokens=4_000,
         cut=0,
         nothing_left=0,
         total_steps=40,
-        steps_per_pass=20,
+        steps_per_epoch=20,
         batch_size=8,
-        accumulation=1,
+        gradient_accumulation_steps=1,
         trainable_parameters=4_000_000,
         all_parameters=135_000_000,
         optimizer="adamw",
         learning_rate=5e-4,
-        passes=2,
+        epochs=2,
     )
 
 
@@ -110,7 +110,7 @@ def opened(project: Project) -> Iterator[AppState]:
         yield session
     finally:
         conversation_of(session).shutdown()
-        for kind in ("check", "merge"):
+        for kind in ("exam", "merge"):
             session.job(kind).stop(keep=False)
         session.close()
         assert wait_for_all()

@@ -100,16 +100,16 @@ def test_the_rail_says_in_words_where_each_step_stands(
 ) -> None:
     empty = open_window(session)
     assert empty.rail.buttons["data"].accessibleName() == "Data: Start here, ready"
-    assert empty.rail.buttons["teach"].accessibleName() == "Teach: After the data, not yet"
-    assert empty.rail.buttons["check"].accessibleName() == "Check: After teaching, not yet"
+    assert empty.rail.buttons["train"].accessibleName() == "Teach: After the data, not yet"
+    assert empty.rail.buttons["test"].accessibleName() == "Check: After teaching, not yet"
     full = open_window(ready_session)
     assert full.rail.buttons["data"].accessibleName() == "Data: 40 examples, done"
-    assert full.rail.buttons["teach"].accessibleName() == "Teach: Ready, ready"
+    assert full.rail.buttons["train"].accessibleName() == "Teach: Ready, ready"
     going(ready_session, qtbot)
-    qtbot.waitUntil(lambda: "left, under way" in full.rail.buttons["teach"].accessibleName())
+    qtbot.waitUntil(lambda: "left, under way" in full.rail.buttons["train"].accessibleName())
     ready_session.stop_training()
-    qtbot.waitUntil(lambda: full.rail.buttons["teach"].accessibleName() == "Teach: Stopped, kept, done")
-    assert full.rail.buttons["check"].accessibleName() == "Check: Ready, ready"
+    qtbot.waitUntil(lambda: full.rail.buttons["train"].accessibleName() == "Teach: Stopped, kept, done")
+    assert full.rail.buttons["test"].accessibleName() == "Check: Ready, ready"
 
 
 def test_closing_while_teaching_asks_and_can_leave_the_run_going(
@@ -190,7 +190,7 @@ def test_the_theme_changes_live_and_the_run_stays_on_show(
     choose(page.theme, 2)
     qtbot.waitUntil(lambda: theme.colours().name == "dark" and window.stack.currentWidget() is not page)
     assert QApplication.palette().window().color().name().upper() == theme.DARK.window
-    window.open_page("teach")
+    window.open_page("train")
     teach = window.stack.currentWidget()
     assert isinstance(teach, TrainPage)
     assert teach.title.text() == "Teaching"
@@ -241,7 +241,7 @@ def test_a_question_keeps_the_keyboard_to_itself(session: AppState, open_window:
 
 @pytest.mark.parametrize(
     ("remedy", "page"),
-    [(Remedy.choose_file, "data"), (Remedy.choose_columns, "data"), (Remedy.choose_model, "teach")],
+    [(Remedy.choose_file, "data"), (Remedy.choose_columns, "data"), (Remedy.choose_model, "train")],
 )
 def test_a_problem_shows_on_the_page_with_a_button_that_leads_on(
     session: AppState, open_window: Opener, qtbot: QtBot, remedy: Remedy, page: str

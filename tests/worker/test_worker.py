@@ -33,12 +33,12 @@ def test_a_table_is_read_once_and_mapped_from_then_on(tmp_path: Path) -> None:
         first = opened(desk, sample("en"))
         table = open_table_at(first.table)
         assert (len(table.rows), table.encoding, first.sure) == (165, "utf-8", True)
-        assert first.roles.question == "message" and first.roles.answer == "reply"
+        assert first.mapping.question == "message" and first.mapping.answer == "reply"
         written = (first.table / "table.arrow").stat().st_mtime_ns
         again = opened(desk, sample("en"))
         assert again == first
         assert (again.table / "table.arrow").stat().st_mtime_ns == written
-        choice = DataChoice(path=str(sample("en")), mapping=first.roles)
+        choice = DataChoice(path=str(sample("en")), mapping=first.mapping)
         made = desk.ask(BuildExamples(table=first.table, choice=choice), Built)
         stored = StoredExamples(made.examples)
         assert (made.count, made.skipped_count, len(stored)) == (165, 0, 165)

@@ -41,7 +41,11 @@ def default_values(recipe: Recipe, facts: DefaultsContext) -> dict[str, object]:
     values: dict[str, object] = {"method.alpha": 2 * recipe.method.rank}
     values["training.activation_checkpointing"] = facts.cuda
     if facts.examples is not None:
-        share = recipe.data.validation_split if recipe.data.validation_split is not None else default_validation_split(facts.examples)
+        share = (
+            recipe.data.validation_split
+            if recipe.data.validation_split is not None
+            else default_validation_split(facts.examples)
+        )
         learned = facts.examples - math.floor(facts.examples * share)
         values["training.epochs"] = default_epochs(learned)
         values["data.validation_split"] = default_validation_split(facts.examples)

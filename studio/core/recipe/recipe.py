@@ -140,7 +140,7 @@ def parse(tree: object, origin: str = "") -> Recipe:
         raise problem(
             "recipe.not_a_mapping",
             N_("This recipe holds no settings."),
-            N_("A recipe is a list of names and values, such as `training:` with `passes: 3` under it."),
+            N_("A recipe is a list of names and values, such as `training:` with `epochs: 3` under it."),
             N_("Start from a recipe that the program saved."),
         )
     try:

@@ -35,7 +35,7 @@ def found(
         count=count,
         rows=tuple(rows[:NAMED_ROWS]),
         excerpts=tuple(excerpts[:EXCERPTS]),
-        repairs=repairs,
+        fixes=repairs,
     )
 
 

@@ -32,7 +32,7 @@ class Excerpt(BaseModel):
 
 class Finding(BaseModel):
     """`code` is dotted and never translated (`duplicates.exact`); `count` examples are concerned; `rows` are the first
-    of them in the file; `repairs` name steps of `studio.dataset.quality.fixes`, the recommended one first."""
+    of them in the file; `fixes` name steps of `studio.dataset.quality.fixes`, the recommended one first."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -43,7 +43,7 @@ class Finding(BaseModel):
     count: int
     rows: tuple[int, ...] = ()
     excerpts: tuple[Excerpt, ...] = ()
-    repairs: tuple[str, ...] = ()
+    fixes: tuple[str, ...] = ()
 
     def as_problem(self) -> Problem:
         """What to say where training is refused because of this."""

@@ -51,8 +51,8 @@ def exam(report: JobContext, job: Exam) -> Ending | None:
             exact_after=sum(right["after"]),
             loss_before=before,
             loss_after=after,
-            won=sum(b < a for b, a in pairs),
-            lost=sum(b > a for b, a in pairs),
+            improved=sum(b < a for b, a in pairs),
+            regressed=sum(b > a for b, a in pairs),
         ),
         durable=True,
     )
@@ -62,7 +62,7 @@ def exam(report: JobContext, job: Exam) -> Ending | None:
 def longest_useful(answerer: Generator, examples: Sequence[Example]) -> int:
     """Tokens after which an answer can't become right any more: twice the longest wanted one. A base model that
     doesn't know when to stop would go on to the last token allowed, and everybody would wait for it."""
-    wanted = max(answerer.encoder.encode(example).learned for example in examples)
+    wanted = max(answerer.encoder.encode(example).label_tokens for example in examples)
     return max(ENOUGH, 2 * wanted)
 
 

@@ -60,7 +60,7 @@ def memory_probe(report: JobContext, job: MemoryProbe) -> Ending | None:
         report.phase("loading", N_("Loading the base model."), long=True)
         transformers.set_seed(plan.recipe.training.seed)
         model: PeftModel = add_adapter(load_base(plan.base, plan.recipe.method, device), plan.recipe.method)
-    conduct = TrainingCallback(report, device, lambda _: None, plan.save_every)
+    conduct = TrainingCallback(report, device, lambda _: None, plan.save_steps)
     trainer = trainer_for(report, RunFolder(report.folder.path), plan, model, device, conduct)
     conduct.step = trainer.step
 
@@ -106,7 +106,7 @@ def try_longest(report: JobContext, trainer: StudioTrainer, plan: Plan, device: 
 
 def longest_batch(plan: Plan) -> dict[str, torch.Tensor]:
     """As many of the longest examples as are computed at once: no batch of any pass needs more."""
-    longest = sorted(plan.lessons.encoded, key=lambda e: len(e.ids), reverse=True)[: plan.batch]
+    longest = sorted(plan.dataset.encoded, key=lambda e: len(e.ids), reverse=True)[: plan.batch]
     return collate(as_rows(longest))
 
 
@@ -140,7 +140,7 @@ def out_of_memory(plan: Plan, inputs: dict[str, torch.Tensor]) -> ProblemError:
 def padded_tokens(plan: Plan) -> int:
     """Tokens that one pass computes, padding included."""
     training = plan.recipe.training
-    lengths = plan.lessons.lengths
+    lengths = plan.dataset.lengths
     order = list(LengthGroupedSampler(lengths, plan.batch, training.seed))
     batches = (order[i : i + plan.batch] for i in range(0, len(order), plan.batch))
     return sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
@@ -148,7 +148,7 @@ def padded_tokens(plan: Plan) -> int:
 
 def _measured(plan: Plan, device: Device, inputs: dict[str, torch.Tensor], last: Round) -> MemoryProbed:
     tokens = inputs["input_ids"].numel()
-    passes = plan.total_steps / max(1, plan.steps_per_pass)
+    passes = plan.total_steps / max(1, plan.steps_per_epoch)
     learning = last.learning * padded_tokens(plan) / tokens * passes
     peak, reserved = peak_resident(), None
     if device.is_cuda:
@@ -158,7 +158,7 @@ def _measured(plan: Plan, device: Device, inputs: dict[str, torch.Tensor], last:
         peak=peak,
         reserved=reserved,
         process=on_card() if device.is_cuda else None,
-        step_seconds=last.learning * plan.accumulation + last.optimizing,
+        step_seconds=last.learning * plan.gradient_accumulation_steps + last.optimizing,
         run_seconds=learning + last.optimizing * plan.total_steps,
         tokens=tokens,
     )

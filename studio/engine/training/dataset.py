@@ -13,7 +13,7 @@ from torch.utils.data import Sampler
 from studio.core.translatable import Sentence
 from studio.dataset.examples import Example
 from studio.tokenization.encoding import NOT_LEARNED, Encoded, Encoder
-from studio.tokenization.truncation import TooLong, truncate
+from studio.tokenization.truncation import Truncation, truncate
 
 MEGABATCH = 8
 """Batches among which examples are sorted by length: enough to pad little, few enough to keep the order random."""
@@ -42,22 +42,22 @@ class TokenizedDataset:
 
     @property
     def learned_tokens(self) -> int:
-        return sum(e.learned for e in self.encoded)
+        return sum(e.label_tokens for e in self.encoded)
 
     @property
     def lengths(self) -> list[int]:
         return [len(e.ids) for e in self.encoded]
 
 
-def encode_all(encoder: Encoder, examples: Sequence[Example], too_long: TooLong = "cut") -> TokenizedDataset:
+def encode_all(encoder: Encoder, examples: Sequence[Example], truncation: Truncation = "cut") -> TokenizedDataset:
     """Raises `ProblemError` when the model's template refuses an example."""
     encoded: list[Encoded] = []
     numbers: list[int] = []
     cut = nothing_left = left_out = divided = 0
     for number, example in enumerate(examples):
-        parts = truncate(encoder, example, too_long)
-        useful = [part for part in parts if part.learned > 0]
-        cut += any(part.lost for part in useful)
+        parts = truncate(encoder, example, truncation)
+        useful = [part for part in parts if part.label_tokens > 0]
+        cut += any(part.truncated_tokens for part in useful)
         left_out += not parts
         nothing_left += bool(parts) and not useful
         divided += len(useful) > 1

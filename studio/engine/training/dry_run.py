@@ -29,7 +29,7 @@ def dry_run(report: JobContext, job: DryRun) -> Ending | None:
         here = Device(torch.device("cpu"), "", torch.float32, None)
         trainer = trainer_for(report, RunFolder(report.folder.path), plan, _of_a_few_numbers(), here)
         batch: dict[str, Any] = next(iter(trainer.get_train_dataloader()))
-    lessons = plan.lessons
+    lessons = plan.dataset
     made = FirstBatch(
         input_ids=_rows(batch["input_ids"]),
         labels=_rows(batch["labels"]),
@@ -45,9 +45,9 @@ def dry_run(report: JobContext, job: DryRun) -> Ending | None:
         divided=lessons.divided,
         held_out=len(plan.held_out.encoded),
         total_steps=plan.total_steps,
-        steps_per_pass=plan.steps_per_pass,
+        steps_per_epoch=plan.steps_per_epoch,
         batch_size=plan.batch,
-        accumulation=plan.accumulation,
+        gradient_accumulation_steps=plan.gradient_accumulation_steps,
         adaptations=lessons.adaptations,
     )
     staging = report.folder.path / f".{FIRST_BATCH}"

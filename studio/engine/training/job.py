@@ -63,7 +63,7 @@ class TrainingJob:
         self.scores = bool(plan.held_out.encoded)
         self.scoring_seconds = 0.0
         self.save_points = CheckpointWriter(report, run, plan.base, base_name(plan.recipe, plan.base))
-        self.conduct = TrainingCallback(report, device, self.save, plan.save_every)
+        self.conduct = TrainingCallback(report, device, self.save, plan.save_steps)
         self.trainer = trainer_for(report, run, plan, model, device, self.conduct)
         self.conduct.step = self.trainer.step
 
@@ -131,7 +131,7 @@ class TrainingJob:
     def _state(self) -> dict[str, Any]:
         return {
             "optimizer": self.trainer.optimizer.state_dict(),
-            "schedule": self.trainer.lr_scheduler.state_dict(),
+            "scheduler": self.trainer.lr_scheduler.state_dict(),
             "epoch": self.trainer.state.epoch,
         }
 
@@ -140,22 +140,22 @@ class TrainingJob:
         trainable, total = count_parameters(self.model)
         self.report.write(
             Prepared(
-                examples=len(plan.lessons.encoded),
+                examples=len(plan.dataset.encoded),
                 held_out=len(plan.held_out.encoded),
-                tokens=plan.lessons.tokens,
-                learned_tokens=plan.lessons.learned_tokens,
-                cut=plan.lessons.cut,
-                nothing_left=plan.lessons.nothing_left,
-                left_out=plan.lessons.left_out,
-                divided=plan.lessons.divided,
+                tokens=plan.dataset.tokens,
+                label_tokens=plan.dataset.learned_tokens,
+                cut=plan.dataset.cut,
+                nothing_left=plan.dataset.nothing_left,
+                left_out=plan.dataset.left_out,
+                divided=plan.dataset.divided,
                 total_steps=plan.total_steps,
-                steps_per_pass=float(plan.steps_per_pass),
+                steps_per_epoch=float(plan.steps_per_epoch),
                 batch_size=plan.batch,
-                accumulation=plan.accumulation,
+                gradient_accumulation_steps=plan.gradient_accumulation_steps,
                 trainable_parameters=trainable,
                 all_parameters=total,
                 optimizer="adamw" if plan.optimizer == "adamw_torch_fused" else plan.optimizer,
                 learning_rate=training.learning_rate or 0.0,
-                passes=training.epochs or 0.0,
+                epochs=training.epochs or 0.0,
             )
         )

@@ -43,14 +43,14 @@ class Plan:
     recipe: Recipe
     base: Path
     limit: int
-    lessons: TokenizedDataset
+    dataset: TokenizedDataset
     held_out: TokenizedDataset
     optimizer: str
     batch: int
-    accumulation: int
-    steps_per_pass: int
+    gradient_accumulation_steps: int
+    steps_per_epoch: int
     total_steps: int
-    save_every: int
+    save_steps: int
 
 
 def plan_of(report: JobContext, run: RunFolder) -> tuple[Plan, Device]:
@@ -69,9 +69,9 @@ def plan_of(report: JobContext, run: RunFolder) -> tuple[Plan, Device]:
 
 def _encode(recipe: Recipe, base: Path, limit: int, run: RunFolder) -> tuple[TokenizedDataset, TokenizedDataset]:
     encoder = Encoder.from_folder(base, limit, recipe.training.loss_on)
-    too_long = recipe.data.truncation
-    lessons = encode_all(encoder, read_frozen(run.train_data), too_long)
-    held_out = encode_all(encoder, read_frozen(run.held_out_data) if run.held_out_data.is_file() else [], too_long)
+    truncation = recipe.data.truncation
+    lessons = encode_all(encoder, read_frozen(run.train_data), truncation)
+    held_out = encode_all(encoder, read_frozen(run.held_out_data) if run.held_out_data.is_file() else [], truncation)
     if lessons.encoded:
         return lessons, held_out
     if lessons.left_out > lessons.nothing_left:
@@ -121,14 +121,14 @@ def _plan(
         recipe=recipe,
         base=base,
         limit=limit,
-        lessons=lessons,
+        dataset=lessons,
         held_out=held_out,
         optimizer=optimizer_for(report, training.optimizer, device),
         batch=batch,
-        accumulation=training.gradient_accumulation_steps,
-        steps_per_pass=steps,
+        gradient_accumulation_steps=training.gradient_accumulation_steps,
+        steps_per_epoch=steps,
         total_steps=total,
-        save_every=training.save_steps or math.ceil(total / (10 if total >= 200 else 4)),
+        save_steps=training.save_steps or math.ceil(total / (10 if total >= 200 else 4)),
     )
 
 
@@ -169,7 +169,7 @@ def trainer_for(
     arguments = SFTConfig(
         output_dir=str(run.path / "trainer"),  # never written to: saving is done here
         per_device_train_batch_size=plan.batch,
-        gradient_accumulation_steps=plan.accumulation,
+        gradient_accumulation_steps=plan.gradient_accumulation_steps,
         max_steps=plan.total_steps,
         learning_rate=training.learning_rate,
         lr_scheduler_type=training.lr_scheduler,
@@ -195,11 +195,11 @@ def trainer_for(
         report_to="none",
         disable_tqdm=True,
     )
-    encoded = plan.lessons.encoded
+    encoded = plan.dataset.encoded
     trainer = StudioTrainer(
         report=report,
         device=device,
-        order=lambda: LengthGroupedSampler(plan.lessons.lengths, plan.batch, training.seed),
+        order=lambda: LengthGroupedSampler(plan.dataset.lengths, plan.batch, training.seed),
         model=model,
         args=arguments,
         train_dataset=datasets.Dataset.from_list(as_rows(encoded)),

@@ -159,7 +159,7 @@ class TrainingCallback(TrainerCallback):
             done = StepDone(
                 step=state.global_step,
                 total_steps=state.max_steps,
-                passes=float(state.epoch or 0.0),
+                epoch=float(state.epoch or 0.0),
                 loss=self.step.loss,
                 learning_rate=self.step.learning_rate,
                 gradient_norm=self.step.gradient_norm,

@@ -223,10 +223,10 @@ class ChatPage(PageFrame):
         session = self._session
         if session.is_training():
             words = tr("A model is being taught now. Chatting would take memory away from it, so it waits until then.")
-            return words, tr("See how it goes"), "teach"
+            return words, tr("See how it goes"), "train"
         if not self._taught() and session.model.folder is None:
             words = tr("There is no model to talk to yet. Fetch the starter model or choose another one first.")
-            return words, tr("Choose a model"), "teach"
+            return words, tr("Choose a model"), "train"
         return None
 
 

@@ -44,7 +44,7 @@ class RoleExtra(QWidget):
         offered: list[tuple[str, object]] = [(tr("find out"), None)]
         now: object
         if shape == "turns" and roles.speaker:
-            self._field, name = "answering", tr("Who answers")
+            self._field, name = "assistant_speaker", tr("Who answers")
             now = roles.assistant_speaker
             names = speakers(table, roles.speaker)
             if roles.assistant_speaker and roles.assistant_speaker not in names:

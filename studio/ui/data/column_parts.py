@@ -10,7 +10,7 @@ from studio.ui.design.language import tr
 PARTS: dict[DatasetFormat, tuple[str, ...]] = {
     "pair": ("question", "answer", "context", "system", "thinking", "history", "tools"),
     "messages": ("messages", "system", "tools"),
-    "turns": ("conversation", "speaker", "said", "system"),
+    "turns": ("conversation", "speaker", "content", "system"),
     "options": ("question", "options", "answer", "context", "system"),
     "labels": ("question", "label", "context", "system"),
     "text": ("text",),
@@ -51,7 +51,7 @@ def part_words(part: str) -> str:
         "tools": tr("Tools"),
         "conversation": tr("Number of the conversation"),
         "speaker": tr("Who speaks"),
-        "said": tr("What is said"),
+        "content": tr("What is said"),
         "options": tr("Options"),
         "label": tr("Label"),
         "text": tr("Text"),
@@ -108,8 +108,8 @@ def reshaped(roles: ColumnMapping, shape: DatasetFormat, columns: tuple[str, ...
         kept[first] = likely
     if shape == "labels" and not kept["label"]:
         kept["label"] = roles.answer
-    if shape == "turns" and not kept["said"]:
-        kept["said"] = roles.text or roles.answer
+    if shape == "turns" and not kept["content"]:
+        kept["content"] = roles.text or roles.answer
     if shape == "pair" and not kept["answer"]:
         kept["answer"] = roles.label or (roles.text if roles.text != kept["question"] else None)
     if shape in ("text", "messages") and not kept[first] and columns:

@@ -55,16 +55,16 @@ class FindingRow(QWidget):
         self._grid.setVerticalSpacing(0)
         self._grid.setColumnStretch(1, 1)
         self._grid.addWidget(mark, 0, 0)
-        self._actions.setVisible(bool(finding.repairs))
-        if finding.repairs:
+        self._actions.setVisible(bool(finding.fixes))
+        if finding.fixes:
             self._add_repairs()
-        self._inline = not finding.repairs
+        self._inline = not finding.fixes
         self._place()
 
     def _add_repairs(self) -> None:
         from studio.dataset.quality.fixes import FIXES
 
-        for position, name in enumerate(self.finding.repairs):
+        for position, name in enumerate(self.finding.fixes):
             kind = FIXES.get(name)
             if kind is None:  # of a later version of the program
                 continue
@@ -77,7 +77,7 @@ class FindingRow(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """The buttons stand behind the sentence where it needs two lines at most, else below it."""
         super().resizeEvent(event)
-        if not self.finding.repairs:
+        if not self.finding.fixes:
             return
         for made in (self.words, self.show_button, *self.repairs.values()):
             made.ensurePolished()  # before that they don't know how large they will be

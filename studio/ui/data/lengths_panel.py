@@ -16,7 +16,7 @@ from studio.ui.design.theme import GAP_SMALL
 if TYPE_CHECKING:
     from studio.tokenization.lengths import Lengths
 
-TooLong = Literal["cut", "leave_out", "split"]
+Truncation = Literal["cut", "leave_out", "split"]
 
 
 class LengthsPanel(QWidget):
@@ -29,7 +29,7 @@ class LengthsPanel(QWidget):
         super().__init__(parent)
         self._lengths: Lengths | None = None
         self._all = 0
-        self._mode: TooLong = "cut"
+        self._mode: Truncation = "cut"
         self._longer = 0
         self.histogram = LengthHistogram()
         self.words = label("", "small")
@@ -66,7 +66,9 @@ class LengthsPanel(QWidget):
         self.histogram.limit_moving.connect(self._say)
         self.histogram.limit_chosen.connect(self.limit_chosen)
 
-    def show_lengths(self, lengths: Lengths | None, examples: int, limit: int, mode: TooLong, most: int | None) -> None:
+    def show_lengths(
+        self, lengths: Lengths | None, examples: int, limit: int, mode: Truncation, most: int | None
+    ) -> None:
         """`examples` is how many there are in all; `most` the model's own limit. Hidden while lengths aren't known."""
         self.setVisible(lengths is not None and len(lengths.total) > 0)
         if lengths is None or not lengths.total:
@@ -115,7 +117,7 @@ class LengthsPanel(QWidget):
             self.too_long_chosen.emit(mode)
 
 
-def limit_words(total: int, over: int, cut: int, nothing: int, mode: TooLong, limit: int) -> str:
+def limit_words(total: int, over: int, cut: int, nothing: int, mode: Truncation, limit: int) -> str:
     """What a limit does to the examples: `over` are longer, `cut` lose their end, `nothing` have nothing to learn
     within it."""
     numbers = {"over": f"{over:,}", "cut": f"{cut:,}", "nothing": f"{nothing:,}", "total": f"{total:,}"}

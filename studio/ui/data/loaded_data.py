@@ -73,7 +73,7 @@ class LoadedData(QWidget):
         self.source.roles.confirmed.connect(lambda: self._settle("roles"))
         self.table.selected.connect(self._on_selected)
         self.table.opened.connect(self.inspector.show_reading)
-        self.inspector.pane.model_wanted.connect(lambda: self.step_requested.emit("teach"))
+        self.inspector.pane.model_wanted.connect(lambda: self.step_requested.emit("train"))
         findings.repair_wanted.connect(self._on_repair_wanted)
         findings.rows_wanted.connect(self._on_rows_wanted)
         findings.cancel_wanted.connect(session.cancel_data)

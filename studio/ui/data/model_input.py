@@ -147,7 +147,7 @@ class ModelInputPane(QWidget):
                 words = tr(
                     "cut here, at {limit} word pieces: the {lost} below are not read",
                     limit=f"{reading.limit:,}",
-                    lost=f"{encoded.lost:,}",
+                    lost=f"{encoded.truncated_tokens:,}",
                 )
                 _paint_line(cursor, words, _cut())
             shown = piece.text[: max(0, left)]
@@ -194,8 +194,8 @@ def said(message: Message) -> str:
 def input_text(encoded: Sequence[Encoded]) -> str:
     """How many word pieces there are, and what becomes of them."""
     total = sum(map(_total, encoded))
-    learned = sum(one.learned for one in encoded)
-    lost = sum(one.lost for one in encoded)
+    learned = sum(one.label_tokens for one in encoded)
+    lost = sum(one.truncated_tokens for one in encoded)
     if not learned:
         return tr("{n} word pieces; nothing is left to learn, so this example is skipped.", n=f"{total:,}")
     if lost:
@@ -208,7 +208,7 @@ def input_text(encoded: Sequence[Encoded]) -> str:
 
 
 def _total(encoded: Encoded) -> int:
-    return len(encoded.ids) + encoded.lost
+    return len(encoded.ids) + encoded.truncated_tokens
 
 
 def _paint_piece(cursor: QTextCursor, text: str, kind: str, marks: tuple[str, ...]) -> None:

@@ -70,7 +70,7 @@ class DataPage(PageFrame):
         self._patience.setSingleShot(True)
         self._patience.setInterval(PATIENCE)
         self._patience.timeout.connect(self._paint_progress)
-        self.next = self.set_primary(tr("Next: Teach"), lambda: self.step_requested.emit("teach"))
+        self.next = self.set_primary(tr("Next: Teach"), lambda: self.step_requested.emit("train"))
         self._connect()
         self._paint()
 
@@ -128,7 +128,9 @@ class DataPage(PageFrame):
         now = self._session.recipe.data
         self._forget_problem()
         self.hub.setVisible(self.hub.job.is_running())  # something else was taken
-        self._session.open_data(choice.model_copy(update={"instructions": now.system_prompt, "held_out": now.validation_split}))
+        self._session.open_data(
+            choice.model_copy(update={"system_prompt": now.system_prompt, "validation_split": now.validation_split})
+        )
 
     def _forget_problem(self) -> None:
         """Something else is being tried: what was wrong with a file before doesn't matter any more."""

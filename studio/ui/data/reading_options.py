@@ -45,7 +45,7 @@ class ReadingOptions(QWidget):
         self.passage.setSingleStep(100)
         self.passage.setGroupSeparatorShown(True)
         self.passage.setKeyboardTracking(False)
-        self.passage.valueChanged.connect(lambda value: self._tell("passage_length", value))
+        self.passage.valueChanged.connect(lambda value: self._tell("chunk_size", value))
         for box in (self.header, self.passage):
             box.lineEdit().setTextMargins(6, 0, 0, 0)
         self._places: dict[str, QWidget] = {}

@@ -244,13 +244,13 @@ class ExportPage(PageFrame):
         session = self._session
         if session.is_training():
             words = tr("The model is still being taught. It can be exported when that is done.")
-            return words, tr("See how it goes"), "teach"
+            return words, tr("See how it goes"), "train"
         if session.state.checkpoints:
             return None
         if session.examples is None:
             words = tr("There is nothing to export yet: first the model needs examples to learn from.")
             return words, tr("Choose your data"), "data"
-        return tr("There is nothing to export yet: the model hasn't been taught."), tr("Teach the model"), "teach"
+        return tr("There is nothing to export yet: the model hasn't been taught."), tr("Teach the model"), "train"
 
 
 def free_name(wanted: Path) -> Path:

@@ -33,7 +33,7 @@ class RunsPage(PageFrame):
         self.stack = QStackedWidget()
         self.body.addWidget(self.stack, 1)
         nothing = tr("Nothing has been taught in this project yet.")
-        self.empty = MissingView(nothing, tr("Go to Teach"), "teach")
+        self.empty = MissingView(nothing, tr("Go to Teach"), "train")
         self.empty.step_requested.connect(self.step_requested)
         self.stack.addWidget(label(""))
         self.stack.addWidget(self.empty)
@@ -137,7 +137,7 @@ class RunsPage(PageFrame):
             return
         if one.run != self.session.run:
             self.session.attach(one.run)
-        self.step_requested.emit("teach")
+        self.step_requested.emit("train")
 
     def _show_folder(self) -> None:
         one = self.selected()
@@ -149,7 +149,7 @@ class RunsPage(PageFrame):
         if one is not None and one.recipe is not None:
             self.session.new_run()
             self.session.set_recipe(one.recipe)
-            self.step_requested.emit("teach")
+            self.step_requested.emit("train")
 
     def _ask_delete(self) -> None:
         one = self.selected()

@@ -41,7 +41,7 @@ def outcome_words(summary: Summary) -> str:
         case Failed():
             return tr("Failed")
         case Crashed(problem=problem):
-            return tr("Interrupted") if problem.code == "died.interrupted" else tr("Ended unexpectedly")
+            return tr("Interrupted") if problem.code == "crashed.interrupted" else tr("Ended unexpectedly")
         case _:
             return tr("Interrupted") if summary.job_status == "interrupted" else tr("Not started")
 

@@ -158,9 +158,9 @@ class AppState(RecipeEditor):
         self._forget_run()
         self.run = run
         self.training.attach(run)
-        checks = run.jobs("check")
+        checks = run.jobs("exam")
         if checks:
-            self.job("check").attach(checks[-1])
+            self.job("exam").attach(checks[-1])
         self.run_changed.emit()
 
     def new_run(self) -> None:

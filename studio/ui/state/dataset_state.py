@@ -37,8 +37,8 @@ IDLE = 120_000
 """Milliseconds without a question after which the desks are closed."""
 UNLIMITED = 1 << 30
 
-READ_AS = {"path", "split", "sheet", "encoding", "delimiter", "header_row", "passage_length"}
-MADE_AS = {"roles", "repairs", "instructions"}
+READ_AS = {"path", "split", "sheet", "encoding", "delimiter", "header_row", "chunk_size"}
+MADE_AS = {"mapping", "fixes", "system_prompt"}
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class DatasetState(QObject):
         stored = self._stored_folder()
         if reader is None or stored is None or self.reading or self.examining:
             return
-        asked = (stored, reader.model, reader.learn_from)
+        asked = (stored, reader.model, reader.loss_on)
         if asked == self._measured:
             return
         self._measured = asked
@@ -132,7 +132,7 @@ class DatasetState(QObject):
 
             question = MeasureLengths(
                 examples=stored,
-                reader=reader.model_copy(update={"max_length": UNLIMITED, "too_long": "cut"}),
+                reader=reader.model_copy(update={"max_length": UNLIMITED, "truncation": "cut"}),
                 most=MEASURED,
             )
             answer = self._desk("long").ask(question, Measured, cancelled=self._cancelled)
@@ -251,7 +251,7 @@ class DatasetState(QObject):
             self.sure, self.why, self.problem = said.sure, said.why, said.problem
             if said.problem is not None:
                 self._clear_examples()
-            self.roles_found.emit(said.roles)
+            self.roles_found.emit(said.mapping)
         elif isinstance(said, ExamplesMade):
             self._clear_examples()
             self.examples, self.steps, self.notes = said.examples, said.steps, said.notes

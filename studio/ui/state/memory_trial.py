@@ -58,7 +58,7 @@ class MemoryTrial(QObject):
         from studio.runs.fetch import job_folder
         from studio.runs.project import Project
 
-        litter = job_folder("trial").path
+        litter = job_folder("memory_probe").path
         made = session.examples.examples if session.examples is not None else None
         table, facts = session.table, session.facts()
         self.asked, self._drafted, self.problem = asked, drafted, None
@@ -75,7 +75,7 @@ class MemoryTrial(QObject):
             if self.asked is not asked:  # cancelled meanwhile
                 _throw_away(self, litter)
                 return
-            self._run, self._journal = run, run.job("trial")
+            self._run, self._journal = run, run.job("memory_probe")
             self._errand = TemporaryJob(self._journal, MemoryProbe(run=run.path), litter, self)
             self._errand.updated.connect(self.changed)
             self._errand.ended.connect(self._on_ended)

@@ -94,7 +94,9 @@ class RecipeEditor(QObject):
             if read:
                 self._undone.clear()
             self.data.open(recipe, keep=not read)
-        elif recipe.data.validation_split != before.data.validation_split or recipe.training.seed != before.training.seed:
+        elif (
+            recipe.data.validation_split != before.data.validation_split or recipe.training.seed != before.training.seed
+        ):
             self.data.examine_again(recipe)
         if recipe.training.loss_on != before.training.loss_on:
             self._measure()
@@ -126,7 +128,7 @@ class RecipeEditor(QObject):
         """
         if not isinstance(choice, DataChoice):
             fresh = DataChoice(path=str(choice), system_prompt=self.recipe.data.system_prompt)
-            choice = fresh.model_copy(update={"held_out": self.recipe.data.validation_split})
+            choice = fresh.model_copy(update={"validation_split": self.recipe.data.validation_split})
         if choice != self.recipe.data:
             self.recipe = self.recipe.model_copy(update={"data": choice})
             self._draft_changed()
@@ -137,7 +139,7 @@ class RecipeEditor(QObject):
     @Slot(object)
     def _on_roles_found(self, roles: ColumnMapping) -> None:
         if roles != self.recipe.data.mapping:
-            data = self.recipe.data.model_copy(update={"roles": roles})
+            data = self.recipe.data.model_copy(update={"mapping": roles})
             self.recipe = self.recipe.model_copy(update={"data": data})
             self._draft_changed()
 
@@ -209,8 +211,8 @@ class RecipeEditor(QObject):
         return Reader(
             model=self.model.folder,
             max_length=training.max_length,
-            learn_from=training.loss_on,
-            too_long=self.recipe.data.truncation,
+            loss_on=training.loss_on,
+            truncation=self.recipe.data.truncation,
         )
 
     def _measure(self) -> None:

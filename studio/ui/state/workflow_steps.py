@@ -9,8 +9,8 @@ from studio.core.events import Finished, Stopped
 from studio.ui.design.language import duration, examples, tr
 from studio.ui.state.app_state import AppState
 
-Step = Literal["data", "teach", "check", "chat", "export"]
-STEPS: tuple[Step, ...] = ("data", "teach", "check", "chat", "export")
+Step = Literal["data", "train", "test", "chat", "export"]
+STEPS: tuple[Step, ...] = ("data", "train", "test", "chat", "export")
 
 Mark = Literal["todo", "ready", "running", "done", "attention"]
 
@@ -30,9 +30,9 @@ def step_title(step: Step) -> str:
     match step:
         case "data":
             return tr("Data")
-        case "teach":
+        case "train":
             return tr("Teach")
-        case "check":
+        case "test":
             return tr("Check")
         case "chat":
             return tr("Chat")
@@ -77,44 +77,44 @@ def _data(session: AppState) -> StepStatus:
 
 
 def _teach(session: AppState) -> StepStatus:
-    title, state = step_title("teach"), session.state
+    title, state = step_title("train"), session.state
     if session.starting:
-        return StepStatus("teach", title, "running", tr("Getting ready"), 0.0)
+        return StepStatus("train", title, "running", tr("Getting ready"), 0.0)
     if session.training.is_running():
         left = state.seconds_left
         words = tr("{time} left", time=duration(left)) if left is not None else tr("Getting ready")
-        return StepStatus("teach", title, "running", words, state.share_done)
+        return StepStatus("train", title, "running", words, state.share_done)
     match state.ending:
         case Finished():
-            return StepStatus("teach", title, "done", tr("Finished"))
+            return StepStatus("train", title, "done", tr("Finished"))
         case Stopped():
             if not learned(session):
-                return StepStatus("teach", title, "ready", tr("Stopped, nothing kept"))
-            return StepStatus("teach", title, "done", tr("Stopped, kept"))
+                return StepStatus("train", title, "ready", tr("Stopped, nothing kept"))
+            return StepStatus("train", title, "done", tr("Stopped, kept"))
         case None:
             pass
         case _:
-            words = tr("Interrupted") if state.ending.problem.code == "died.interrupted" else tr("Didn't finish")
-            return StepStatus("teach", title, "attention", words)
+            words = tr("Interrupted") if state.ending.problem.code == "crashed.interrupted" else tr("Didn't finish")
+            return StepStatus("train", title, "attention", words)
     if session.model.is_fetching():
-        return StepStatus("teach", title, "running", tr("Fetching the model"))
+        return StepStatus("train", title, "running", tr("Fetching the model"))
     if session.examples is None:
-        return StepStatus("teach", title, "todo", tr("After the data"))
+        return StepStatus("train", title, "todo", tr("After the data"))
     if session.model.folder is None and not session.model.looking:
-        return StepStatus("teach", title, "attention", tr("Choose a model"))
-    return StepStatus("teach", title, "ready", tr("Ready"))
+        return StepStatus("train", title, "attention", tr("Choose a model"))
+    return StepStatus("train", title, "ready", tr("Ready"))
 
 
 def _check(session: AppState) -> StepStatus:
-    title = step_title("check")
-    check = session.job("check")
+    title = step_title("test")
+    check = session.job("exam")
     if check.is_running():
         progress = check.state.progress
         share = progress.done / progress.total if progress is not None and progress.total else None
-        return StepStatus("check", title, "running", tr("Checking"), share)
+        return StepStatus("test", title, "running", tr("Checking"), share)
     if check.state.checked is not None:
-        return StepStatus("check", title, "done", tr("Checked"))
-    return _after_teaching("check", title, session)
+        return StepStatus("test", title, "done", tr("Checked"))
+    return _after_teaching("test", title, session)
 
 
 def _chat(session: AppState) -> StepStatus:

@@ -34,7 +34,7 @@ class TestPage(PageFrame):
         self._painted: tuple[bool, int, bool] | None = None
         self._bound: JobState | None = None
         self._live = False
-        self.job = session.job("check")
+        self.job = session.job("exam")
         self.progress = ProgressCard(tr("Progress of the check"))
         self.progress.stopped.connect(lambda: self.job.stop(keep=False))
         self.banner: VerdictBanner | None = None
@@ -62,7 +62,7 @@ class TestPage(PageFrame):
         self._live = True
         self._shown = RunState()
         self.progress.begin(tr("Getting ready."))
-        self.job.start(self._run.job("check"), Exam(run=self._run.path))
+        self.job.start(self._run.job("exam"), Exam(run=self._run.path))
         self._paint()
 
     def _on_run_changed(self) -> None:
@@ -79,7 +79,7 @@ class TestPage(PageFrame):
 
     def _bind(self) -> None:
         """The session keeps one check for each run on show: listen to that one."""
-        job = self._session.job("check")
+        job = self._session.job("exam")
         if job is not self._bound:
             self.job = self._bound = job
             job.updated.connect(self._on_updated)
@@ -188,22 +188,22 @@ class TestPage(PageFrame):
         session = self._session
         if session.is_training():
             words = tr("The model is still being taught. It can be checked when that is done.")
-            return words, tr("See how it goes"), "teach"
+            return words, tr("See how it goes"), "train"
         if not session.state.checkpoints:
             if session.examples is None:
                 words = tr("There is nothing to check yet: first the model needs examples to learn from.")
                 return words, tr("Choose your data"), "data"
-            return tr("There is nothing to check yet: the model hasn't been taught."), tr("Teach the model"), "teach"
+            return tr("There is nothing to check yet: the model hasn't been taught."), tr("Teach the model"), "train"
         prepared = session.state.prepared
         if prepared is not None and prepared.held_out == 0:
             words = tr("No examples were set aside in this run, so there is nothing to check it with.") + " "
-            return words + tr("Set some aside and teach again."), tr("Go to Teach"), "teach"
+            return words + tr("Set some aside and teach again."), tr("Go to Teach"), "train"
         return None
 
 
 def _newest_verdict(run: RunFolder) -> RunState | None:
     """The newest check of this run that came to its end; the very newest may have been stopped. Reads files."""
-    for folder in reversed(run.jobs("check")):
+    for folder in reversed(run.jobs("exam")):
         state = folder.state()
         if state.checked is not None:
             return state

@@ -77,7 +77,7 @@ def _figures(checked: Checked) -> QGridLayout:
         grid.addWidget(label(name, "small", wrap=False), number, 0)
         grid.addWidget(_figure(before, ""), number, 1)
         grid.addWidget(_figure(after, ""), number, 2)
-    changes = tr("{won} became right, {lost} became wrong", won=checked.won, lost=checked.lost)
+    changes = tr("{won} became right, {lost} became wrong", won=checked.improved, lost=checked.regressed)
     grid.addWidget(label(changes, "small", wrap=False), 3, 0, 1, 3)
     grid.setRowStretch(4, 1)
     grid.setVerticalSpacing(GAP)

@@ -61,7 +61,7 @@ class TrainPage(PageFrame):
         self.question: Confirmation | None = None
         self.sheet: FitChanges | FitTable | None = None
         self.again_button = self.add_secondary(tr("Teach again"), session.new_run)
-        self.check_button = self.add_secondary(tr("Check"), lambda: self.step_requested.emit("check"))
+        self.check_button = self.add_secondary(tr("Check"), lambda: self.step_requested.emit("test"))
         self.teach_button = self.set_primary(tr("Teach"), self._on_teach)
         for changed in (session.run_changed, session.run_updated, session.data_changed, session.model_changed):
             changed.connect(self.paint)

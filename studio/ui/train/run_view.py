@@ -152,8 +152,8 @@ class RunView(QWidget):
             speed = state.tokens_per_second
             words = tr("Step {step} of {total}", step=f"{state.last.step:,}", total=f"{state.last.total_steps:,}")
             if state.prepared is not None:
-                of = number_words(round(state.prepared.passes, 2))
-                words += ", " + tr("pass {now} of {total}", now=f"{state.last.passes:.1f}", total=of)
+                of = number_words(round(state.prepared.epochs, 2))
+                words += ", " + tr("pass {now} of {total}", now=f"{state.last.epoch:.1f}", total=of)
             if speed is not None:
                 words += ", " + tr("{n} tokens a second", n=f"{speed:,.0f}")
             self.pace.show_line(words)

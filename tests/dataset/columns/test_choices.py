@@ -69,8 +69,8 @@ def test_an_answer_may_name_its_option_in_many_ways(keys: list[object], names: S
     table = table_of(asked_with(keys, names))
     found = detect(table)
     assert found.sure, [why.english() for why in found.why]
-    assert found.roles == ColumnMapping(question="question", options=tuple(names), answer="answer")
-    answers = [e.answer for e in examples_from(table, found.roles).examples]
+    assert found.mapping == ColumnMapping(question="question", options=tuple(names), answer="answer")
+    answers = [e.answer for e in examples_from(table, found.mapping).examples]
     assert answers == [f"{'ABCD'[place]}. {CITIES[place]}" for place in right]
 
 
@@ -78,10 +78,10 @@ def test_numbers_that_could_count_from_either_end_are_asked_about() -> None:
     table = table_of(asked_with([1, 2, 3, 2]))
     found = detect(table)
     assert not found.sure
-    assert found.roles.first_option == 1
+    assert found.mapping.first_option == 1
     assert any("count from 0 or from 1" in why.english() for why in found.why)
-    assert examples_from(table, found.roles).examples[0].answer == "A. Lyon"
-    from_nought = found.roles.model_copy(update={"first_option": 0})
+    assert examples_from(table, found.mapping).examples[0].answer == "A. Lyon"
+    from_nought = found.mapping.model_copy(update={"first_option": 0})
     assert examples_from(table, from_nought).examples[0].answer == "B. Paris"
 
 
@@ -172,7 +172,7 @@ def test_options_without_an_answer_are_asked_about() -> None:
     rows = [{key: cell for key, cell in row.items() if key != "answer"} for row in asked_with(["A"] * 4)]
     found = detect(table_of(rows))
     assert not found.sure
-    assert found.roles == ColumnMapping(question="question", options=("A", "B", "C", "D"))
+    assert found.mapping == ColumnMapping(question="question", options=("A", "B", "C", "D"))
 
 
 def test_rows_whose_answer_is_no_option_are_left_out_and_say_so() -> None:
@@ -243,8 +243,8 @@ def test_several_right_options_are_all_learned(tmp_path: Path) -> None:
     table = opened(tmp_path / "exam.csv")
     found = detect(table)
     assert found.sure
-    assert found.roles.options == ("A", "B", "C", "D")
-    told = [example.answer for example in examples_from(table, found.roles).examples]
+    assert found.mapping.options == ("A", "B", "C", "D")
+    told = [example.answer for example in examples_from(table, found.mapping).examples]
     assert told == [
         "A. red\nC. blue",
         "B. green",
@@ -261,5 +261,5 @@ def test_an_index_of_the_right_option_counts_from_zero_where_a_zero_stands(tmp_p
     table = opened(tmp_path / "exam.csv")
     found = detect(table)
     assert found.sure
-    told = [example.answer for example in examples_from(table, found.roles).examples]
+    told = [example.answer for example in examples_from(table, found.mapping).examples]
     assert told[:3] == ["A. red", "B. green", "C. blue"]

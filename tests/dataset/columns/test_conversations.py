@@ -240,8 +240,8 @@ def test_speakers_with_names_of_their_own_are_asked_about_and_can_be_told_apart(
     path = tmp_path / "names.jsonl"
     path.write_text("".join(json.dumps(talk) + "\n" for talk in talks))
     found = detect(opened(path))
-    assert (found.sure, found.roles) == (False, ColumnMapping(messages="log", assistant_speaker="Joon"))
-    (first, *_) = examples_from(opened(path), found.roles).examples
+    assert (found.sure, found.mapping) == (False, ColumnMapping(messages="log", assistant_speaker="Joon"))
+    (first, *_) = examples_from(opened(path), found.mapping).examples
     assert [(m.role, m.content) for m in first.messages] == [("user", "how 0?"), ("assistant", "so 0.")]
 
 

@@ -145,11 +145,11 @@ SURE: list[tuple[Table, ColumnMapping]] = [
 )
 def test_what_is_clear_is_recognised_without_asking(found_in: Table, roles: ColumnMapping) -> None:
     found = detect(found_in)
-    assert found.roles == roles
+    assert found.mapping == roles
     assert found.sure, [why.english() for why in found.why]
     assert found.why
     assert all("{" not in why.english().replace("{premise}", "").replace("{hypothesis}", "") for why in found.why)
-    check_mapping(found_in, found.roles)
+    check_mapping(found_in, found.mapping)
 
 
 UNSURE: list[tuple[Table, str]] = [
@@ -266,5 +266,5 @@ def test_columns_that_are_not_used_are_named(tmp_path: Path) -> None:
 def test_guessing_never_fails_and_what_it_is_sure_of_can_be_learned(names: list[str], cells: list[object]) -> None:
     rows = [{name: cells[(r * len(names) + c) % len(cells)] for c, name in enumerate(names)} for r in range(len(cells))]
     found = detect(table_of(rows))
-    assert set(found.roles.columns()) <= set(names)
+    assert set(found.mapping.columns()) <= set(names)
     assert found.why

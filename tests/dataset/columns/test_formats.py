@@ -51,12 +51,12 @@ def learned_surely(table: Table) -> tuple[ColumnMapping, tuple[Example, ...]]:
     found = detect(table)
     assert found.sure, [why.english() for why in found.why]
     assert found.why
-    check_mapping(table, found.roles)
-    examples = examples_from(table, found.roles).examples
+    check_mapping(table, found.mapping)
+    examples = examples_from(table, found.mapping).examples
     stored = as_stored(table)
     assert detect(stored) == found
-    assert examples_from(stored, found.roles).examples == examples
-    return found.roles, tuple(examples)
+    assert examples_from(stored, found.mapping).examples == examples
+    return found.mapping, tuple(examples)
 
 
 def test_alpaca_with_system_and_history(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_labels_that_are_bare_numbers_are_asked_about_unless_their_names_stand_b
     header = ["text", "label"]
     rows = [[f"the {n}th letter that came in today", str(n % 2)] for n in range(12)]
     bare = detect(opened(write_csv(tmp_path / "bare.csv", header, rows)))
-    assert (bare.roles, bare.sure) == (ColumnMapping(question="text", label="label"), False)
+    assert (bare.mapping, bare.sure) == (ColumnMapping(question="text", label="label"), False)
     assert any("numbers" in why.english() for why in bare.why)
     named = [[*row, ("bad", "good")[int(row[1])]] for row in rows]
     roles, examples = learned_surely(opened(write_csv(tmp_path / "named.csv", [*header, "label_text"], named)))

@@ -69,7 +69,10 @@ def test_mistakes_with_columns_are_said_plainly(roles: ColumnMapping, code: str)
         (ColumnMapping(conversation="id", speaker="same", content="what"), "data.one_side"),
         (ColumnMapping(conversation="id", speaker="none", content="what"), "data.no_answers"),
         (ColumnMapping(conversation="id", speaker="who", content="none"), "data.no_answers"),
-        (ColumnMapping(conversation="id", speaker="who", content="what", assistant_speaker="nobody"), "data.unknown_speaker"),
+        (
+            ColumnMapping(conversation="id", speaker="who", content="what", assistant_speaker="nobody"),
+            "data.unknown_speaker",
+        ),
         (ColumnMapping(conversation="id", speaker="who", content="what", question="same"), "data.roles_conflict"),
     ],
 )
@@ -93,7 +96,9 @@ def test_usable_columns_pass(roles: ColumnMapping) -> None:
 
 def test_usable_turns_pass_whoever_answers() -> None:
     check_mapping(table_of(TALKS), ColumnMapping(conversation="id", speaker="who", content="what"))
-    check_mapping(table_of(TALKS), ColumnMapping(conversation="id", speaker="who", content="what", assistant_speaker="user"))
+    check_mapping(
+        table_of(TALKS), ColumnMapping(conversation="id", speaker="who", content="what", assistant_speaker="user")
+    )
 
 
 def test_too_many_labels_are_answers() -> None:

@@ -31,8 +31,8 @@ def test_questions_below_passages_are_rows(tmp_path: Path) -> None:
     table = saved(tmp_path / "test.json", {"version": "1", "data": [{"title": "Trains", "paragraphs": passages}]})
     found = detect(table)
     assert found.sure
-    assert (found.roles.question, found.roles.context, found.roles.answer) == ("question", "context", "answers")
-    made = examples_from(table, found.roles).examples
+    assert (found.mapping.question, found.mapping.context, found.mapping.answer) == ("question", "context", "answers")
+    made = examples_from(table, found.mapping).examples
     assert [example.answer for example in made] == [f"Platform {number}" for number in range(6)]
     assert made[3].question == f"{ASKED[3]}\n\nTrains, part 1: they stop at platforms."
 
@@ -57,8 +57,8 @@ def test_chatgpt_exports_are_conversations_in_their_last_version(tmp_path: Path)
 
     table = saved(tmp_path / "conversations.json", [talk(number) for number in range(5)])
     found = detect(table)
-    assert (found.roles, found.sure) == (ColumnMapping(messages="messages"), True)
-    made = examples_from(table, found.roles).examples
+    assert (found.mapping, found.sure) == (ColumnMapping(messages="messages"), True)
+    made = examples_from(table, found.mapping).examples
     assert [(m.role, m.content) for m in made[2].messages] == [("user", ASKED[2]), ("assistant", "At platform 2.")]
 
 
@@ -79,5 +79,5 @@ def test_messages_that_were_encoded_twice_are_read(tmp_path: Path) -> None:
     (tmp_path / "talks.jsonl").write_text("\n".join(lines))
     table = opened(tmp_path / "talks.jsonl")
     found = detect(table)
-    assert (found.roles, found.sure) == (ColumnMapping(messages="messages"), True)
-    assert examples_from(table, found.roles).examples[0].question == ASKED[0]
+    assert (found.mapping, found.sure) == (ColumnMapping(messages="messages"), True)
+    assert examples_from(table, found.mapping).examples[0].question == ASKED[0]

@@ -110,9 +110,9 @@ def test_names_that_do_not_tell_who_answers_are_asked_about() -> None:
     table = table_of(rows)
     found = detect(table)
     assert not found.sure
-    assert found.roles.assistant_speaker == "B"
-    assert said(examples_from(table, found.roles).examples[0])[1][0] == "assistant"
-    other = found.roles.model_copy(update={"answering": "A"})
+    assert found.mapping.assistant_speaker == "B"
+    assert said(examples_from(table, found.mapping).examples[0])[1][0] == "assistant"
+    other = found.mapping.model_copy(update={"assistant_speaker": "A"})
     examples = examples_from(table_of([*rows, {"dialog_id": 5, "speaker": "A", "utterance": "so"}]), other).examples
     assert said(examples[-1])[-1] == ("assistant", "so")
 
@@ -130,7 +130,7 @@ def test_rows_in_another_order_than_their_numbers_are_asked_about() -> None:
 def test_speakers_without_an_id_are_asked_about() -> None:
     rows = [{"role": ("user", "assistant")[n % 2], "content": f"words number {n}"} for n in range(12)]
     found = detect(table_of(rows))
-    assert (found.sure, found.roles) == (False, ColumnMapping(speaker="role", content="content"))
+    assert (found.sure, found.mapping) == (False, ColumnMapping(speaker="role", content="content"))
 
 
 def test_an_unknown_third_speaker_leaves_only_their_conversations_out() -> None:

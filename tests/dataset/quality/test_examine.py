@@ -85,7 +85,7 @@ def test_a_finding_says_how_many_where_and_what_would_repair_it() -> None:
         assert found.count >= len(found.rows) > 0
         assert list(found.rows) == sorted(found.rows) and set(found.rows) <= by_row.keys()
         assert len(found.excerpts) <= 5
-        assert set(found.repairs) <= FIXES.keys()
+        assert set(found.fixes) <= FIXES.keys()
         for said in (found.what, found.why):
             assert said.english().endswith(".") and "{" not in said.english().replace("{{name}}", "")
         for shown in found.excerpts:
@@ -99,7 +99,7 @@ def test_the_marked_stretch_is_the_one_that_was_found() -> None:
     assert found is not None and found.count == 1
     assert found.what.english() == "1 example holds an e-mail address."
     assert [e.shown[e.start : e.end] for e in found.excerpts] == ["sora_kim@naver.com"]
-    assert found.repairs == ("mask_email", "drop_email")
+    assert found.fixes == ("mask_email", "drop_email")
 
 
 def test_numbers_of_rows_end_and_the_count_goes_on() -> None:
@@ -275,7 +275,7 @@ def test_a_set_full_of_defects_is_poor() -> None:
     report = visited(numbered(examples)).report
     assert report.grade == "poor"
     found = of(report, "text.placeholder")
-    assert found is not None and not found.repairs, "leaving out nearly all examples would be no repair"
+    assert found is not None and not found.fixes, "leaving out nearly all examples would be no repair"
 
 
 def test_progress_is_told_and_examples_are_taken_once() -> None:

@@ -30,8 +30,8 @@ def after(rows: list[Numbered], *repairs: Fix) -> tuple[list[Numbered], list[Ste
 def offered(code: str, kind: str) -> tuple[Planted, tuple[str, ...]]:
     planted = plant(kind, 130, 6, [_BY_CODE[code]], 3)
     found = of(visited(planted.examples).report, code)
-    assert found is not None and found.repairs
-    return planted, found.repairs
+    assert found is not None and found.fixes
+    return planted, found.fixes
 
 
 @pytest.mark.parametrize("kind", ["english", "korean"])
@@ -73,7 +73,7 @@ def test_every_repair_that_a_finding_can_offer_exists_and_is_labelled() -> None:
     for kind in FIXES.values():
         assert kind.label and kind.help.endswith(".")
     planted = plant("english", 400, 5, DEFECTS, 3)
-    offers = {do for found in visited(planted.examples).report.findings for do in found.repairs}
+    offers = {do for found in visited(planted.examples).report.findings for do in found.fixes}
     assert len(offers) > 25 and offers <= FIXES.keys()
 
 
@@ -95,7 +95,7 @@ def test_rows_limit_a_repair(do: str) -> None:
 
 def test_all_repairs_in_a_row_leave_a_clean_set() -> None:
     planted = plant("english", 300, 4, DEFECTS, 2)
-    firsts = [found.repairs[0] for found in visited(planted.examples).report.findings if found.repairs]
+    firsts = [found.fixes[0] for found in visited(planted.examples).report.findings if found.fixes]
     rows, log = after(planted.examples, *(Fix(do=do) for do in firsts))
     report = visited(rows).report
     assert not [f.code for f in report.findings if f.severity != "note"]

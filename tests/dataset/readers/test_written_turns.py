@@ -29,8 +29,8 @@ def written(path: Path, text: str) -> Table:
 
 def said(table: Table) -> list[Example]:
     found = detect(table)
-    check_mapping(table, found.roles)
-    made = examples_from(table, found.roles)
+    check_mapping(table, found.mapping)
+    made = examples_from(table, found.mapping)
     assert not made.skipped
     return list(made.examples)
 
@@ -131,7 +131,7 @@ def test_turns_in_columns_are_put_together(tmp_path: Path, columns: tuple[str, .
     table = opened(path)
     found = detect(table)
     assert found.sure
-    assert found.roles == ColumnMapping(messages="conversation")
+    assert found.mapping == ColumnMapping(messages="conversation")
     assert "Not used" not in " ".join(why.english() for why in found.why)
     examples = said(table)
     assert turns_of(examples[0]) == [("user", ASKED[0]), ("assistant", TOLD[0])]
@@ -176,7 +176,7 @@ def test_standing_instructions_beside_a_marked_text_are_no_question(tmp_path: Pa
     path.write_text("\n".join(map(json.dumps, records)))
     table = opened(path)
     found = detect(table)
-    assert (found.roles, found.sure) == (ColumnMapping(messages="chat", system="system"), False)
+    assert (found.mapping, found.sure) == (ColumnMapping(messages="chat", system="system"), False)
     messages = said(table)[1].messages
     assert [turn.role for turn in messages] == ["system", "user", "assistant", "tool", "assistant"]
     (made,) = messages[2].tool_calls
@@ -189,7 +189,7 @@ def test_a_talk_that_is_summed_up_stays_what_is_asked_about(tmp_path: Path) -> N
     both = zip(ASKED, TOLD, strict=True)
     records = [{"dialogue": f"Customer: {q}\nAgent: {a}", "summary": f"About it: {a[:15]}"} for q, a in both]
     path.write_text("\n".join(map(json.dumps, records)))
-    assert detect(opened(path)).roles.messages is None
+    assert detect(opened(path)).mapping.messages is None
 
 
 @pytest.mark.parametrize("text", ["", "Human: only one side", "no marks: here", "Note: a\nHint: b"])

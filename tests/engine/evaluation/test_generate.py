@@ -58,7 +58,7 @@ def taught(make_run: Make) -> RunFolder:
 
 
 def test_a_check_answers_every_held_out_example_as_both_models(taught: RunFolder, start: Start) -> None:
-    child = start(taught.job("check"), Exam(run=taught.path, max_tokens=12))
+    child = start(taught.job("exam"), Exam(run=taught.path, max_tokens=12))
     assert child.wait() == 0, child.folder.log.read_text()
     events = child.events()
     answers = [e for e in events if isinstance(e, Prediction)]
@@ -73,7 +73,7 @@ def test_a_check_answers_every_held_out_example_as_both_models(taught: RunFolder
 
 def test_a_check_without_held_out_examples_says_so(make_run: Make) -> None:
     run = make_run(held_out=0)
-    job = run.job("check")
+    job = run.job("exam")
     assert do_here(job, Exam(run=run.path)) == 2
     ending = job.state().ending
     assert isinstance(ending, Failed)

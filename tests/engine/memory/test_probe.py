@@ -58,7 +58,7 @@ def test_a_trial_of_its_own_ends_with_the_figures_and_leaves_the_run_alone(
 ) -> None:
     run = make_run()
     before = sorted(str(path) for path in run.path.rglob("*"))
-    job = run.job("trial")
+    job = run.job("memory_probe")
     child = start(job, MemoryProbe(run=run.path))
     assert child.wait() == 0, job.log.read_text()
     state = job.state()
@@ -79,7 +79,7 @@ def test_running_out_of_memory_in_the_trial_is_said_in_words(
 
     monkeypatch.setattr(StudioTrainer, "compute_loss", full)
     run = make_run()
-    folder = run if kind is Train else run.job("trial")
+    folder = run if kind is Train else run.job("memory_probe")
     assert do_here(folder, Train() if kind is Train else MemoryProbe(run=run.path)) == 2
     ending = folder.state().ending
     assert isinstance(ending, Failed)
@@ -117,7 +117,7 @@ def test_a_slow_processor_takes_one_step_only(
 
     monkeypatch.setattr(probe, "one_round", slow)
     run = make_run(**{"training.gradient_accumulation_steps": 1})
-    job = run.job("trial")
+    job = run.job("memory_probe")
     assert do_here(job, MemoryProbe(run=run.path)) == 0
     assert len(rounds) == 1
     done = job.state().trial
@@ -130,6 +130,6 @@ def test_a_slow_processor_takes_one_step_only(
 def test_the_longest_batch_holds_the_longest_examples(make_run: Callable[..., RunFolder], report: JobContext) -> None:
     plan, _ = plan_of(report, make_run(learned=12, held_out=0))
     inputs = probe.longest_batch(plan)
-    assert inputs["input_ids"].shape == (plan.batch, max(plan.lessons.lengths))
-    assert int(inputs["attention_mask"].sum()) == sum(sorted(plan.lessons.lengths)[-plan.batch :])
-    assert probe.padded_tokens(plan) >= plan.lessons.tokens
+    assert inputs["input_ids"].shape == (plan.batch, max(plan.dataset.lengths))
+    assert int(inputs["attention_mask"].sum()) == sum(sorted(plan.dataset.lengths)[-plan.batch :])
+    assert probe.padded_tokens(plan) >= plan.dataset.tokens

@@ -56,7 +56,7 @@ def real_peak(report: JobContext, run: RunFolder) -> tuple[int, TracedWork]:
     """The peak of live tensors in the second step of the run's longest batch, and the same step as work to trace."""
     plan, device = plan_of(report, run)
     model = add_adapter(load_base(plan.base, plan.recipe.method, device), plan.recipe.method)
-    conduct = TrainingCallback(report, device, lambda _: None, plan.save_every)
+    conduct = TrainingCallback(report, device, lambda _: None, plan.save_steps)
     trainer = trainer_for(report, run, plan, model, device, conduct)
     conduct.step = trainer.step
     inputs = longest_batch(plan)

@@ -45,7 +45,7 @@ def test_it_is_the_batch_that_the_trainer_learns_from_first(
     assert [list(row) for row in told.labels] == taken[0]["labels"]
     assert [list(row) for row in told.attention_mask] == taken[0]["attention_mask"]
     prepared = next(event for event in run.reader().read_new() if isinstance(event, Prepared))
-    for name in ("tokens", "learned_tokens", "cut", "nothing_left", "left_out", "divided", "total_steps", "held_out"):
+    for name in ("tokens", "label_tokens", "cut", "nothing_left", "left_out", "divided", "total_steps", "held_out"):
         assert getattr(told, name) == getattr(prepared, name), name
     assert told.lessons == prepared.examples
 

@@ -21,13 +21,13 @@ from tests.engine.conftest import examples
 CPU = Device(torch.device("cpu"), "test", torch.float32, None)
 
 
-def batch_of(model: Path, learn_from: str = "answers") -> dict[str, torch.Tensor]:
-    return collate(as_rows(encode_all(Encoder.from_folder(model, 128, learn_from), examples(5)).encoded))
+def batch_of(model: Path, loss_on: str = "answers") -> dict[str, torch.Tensor]:
+    return collate(as_rows(encode_all(Encoder.from_folder(model, 128, loss_on), examples(5)).encoded))
 
 
-@pytest.mark.parametrize("learn_from", ["answers", "everything"])
-def test_it_equals_the_models_own_loss_and_gradients(tiny_model: Path, learn_from: str) -> None:
-    inputs = batch_of(tiny_model, learn_from)
+@pytest.mark.parametrize("loss_on", ["answers", "everything"])
+def test_it_equals_the_models_own_loss_and_gradients(tiny_model: Path, loss_on: str) -> None:
+    inputs = batch_of(tiny_model, loss_on)
     model: Any = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
     stock = model(**inputs).loss
     stock.backward()

@@ -16,7 +16,7 @@ def told(held: Iterable[float], limit: float | None = 16.0, total_steps: int = 1
     said = []
     for step, size in enumerate(held, start=1):
         event = StepDone(
-            step=step, total_steps=total_steps, passes=1.0, loss=1.0, learning_rate=1e-4, peak_memory=int(size * GIB)
+            step=step, total_steps=total_steps, epoch=1.0, loss=1.0, learning_rate=1e-4, peak_memory=int(size * GIB)
         )
         notice = growth.take(event, None if limit is None else int(limit * GIB))
         if notice is not None:
@@ -62,7 +62,7 @@ def test_another_program_that_takes_the_rest_is_noticed() -> None:
     growth = MemoryGrowth()
     codes = []
     for step in range(1, 40):
-        event = StepDone(step=step, total_steps=100, passes=1.0, loss=1.0, learning_rate=1e-4, peak_memory=10 * GIB)
+        event = StepDone(step=step, total_steps=100, epoch=1.0, loss=1.0, learning_rate=1e-4, peak_memory=10 * GIB)
         notice = growth.take(event, (16 if step < 30 else 10) * GIB)
         codes += [(step, notice.code)] if notice else []
     assert codes == [(30, "memory.nearly_full")]

@@ -47,7 +47,7 @@ def test_a_run_tells_everything_and_leaves_a_whole_add_on(make_run: Make, start:
     assert isinstance(events[-1], Finished)
     assert sum(isinstance(e, DeviceChosen) for e in events) == 1
     prepared = next(e for e in events if isinstance(e, Prepared))
-    assert (prepared.examples, prepared.held_out, prepared.total_steps, prepared.steps_per_pass) == (8, 2, 4, 2.0)
+    assert (prepared.examples, prepared.held_out, prepared.total_steps, prepared.steps_per_epoch) == (8, 2, 4, 2.0)
     steps = [e for e in events if isinstance(e, StepDone)]
     assert [e.step for e in steps] == [1, 2, 3, 4]
     assert all(math.isfinite(e.loss) and e.tokens > 0 and e.seconds > 0 for e in steps)

@@ -188,7 +188,7 @@ def test_without_any_model_the_page_says_where_to_get_one(home: Path, qtbot: QtB
         assert not page.talk.isVisible()
         with qtbot.waitSignal(page.step_requested) as asked:
             page.missing.button.click()
-        assert asked.args == ["teach"]
+        assert asked.args == ["train"]
 
 
 @pytest.fixture

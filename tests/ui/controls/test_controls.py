@@ -16,7 +16,7 @@ from studio.core.problems import ProblemError
 from studio.core.translatable import sentence
 from studio.dataset.examples import Example
 from studio.tokenization.encoding import Encoder
-from studio.tokenization.truncation import TooLong, truncate
+from studio.tokenization.truncation import Truncation, truncate
 from studio.ui.chat.composer import MOST_LINES, Composer
 from studio.ui.controls.text import button
 from studio.ui.data.model_input import JOINER, ModelInputPane
@@ -106,10 +106,10 @@ def pane(qtbot: QtBot) -> ModelInputPane:
     return made
 
 
-def read(base: Path, example: Example, limit: int, too_long: TooLong = "cut") -> ExampleRead:
+def read(base: Path, example: Example, limit: int, truncation: Truncation = "cut") -> ExampleRead:
     """As the desk answers."""
     encoder = Encoder.from_folder(base, limit)
-    encoded = truncate(encoder, example, too_long)
+    encoded = truncate(encoder, example, truncation)
     return ExampleRead(
         encoded=encoded,
         pieces=tuple(encoder.pieces(one) for one in encoded),
@@ -158,12 +158,12 @@ def test_counts_are_those_of_the_encoder(pane: ModelInputPane, base: Path) -> No
     (encoded,) = reading.encoded
     pane.show_reading(reading)
     assert f"{len(encoded.ids)} word pieces" in pane.facts.text()
-    assert f"{encoded.learned} underlined" in pane.facts.text()
+    assert f"{encoded.label_tokens} underlined" in pane.facts.text()
 
 
 def test_the_cut_is_a_line_with_words(pane: ModelInputPane, base: Path) -> None:
     reading = read(base, pair("Where is it?", "On its way. " * 10), 60)
-    lost = reading.encoded[0].lost
+    lost = reading.encoded[0].truncated_tokens
     pane.show_reading(reading)
     text = pane.text.toPlainText()
     assert f"cut here, at 60 word pieces: the {lost} below are not read" in text
@@ -256,7 +256,7 @@ def test_the_verdict_is_a_word_and_a_shape(
     qtbot: QtBot, won: int, lost: int, after: int, outcome: str, word: str
 ) -> None:
     checked = Checked(
-        examples=16, exact_before=lost, exact_after=after, loss_before=2.0, loss_after=1.0, won=won, lost=lost
+        examples=16, exact_before=lost, exact_after=after, loss_before=2.0, loss_after=1.0, improved=won, regressed=lost
     )
     banner = VerdictBanner(checked)
     qtbot.addWidget(banner)

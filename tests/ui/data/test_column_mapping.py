@@ -212,7 +212,7 @@ def test_who_answers_in_rows_of_turns_is_found_out_or_said(opened: ColumnMapping
     assert opened.extra.isVisible()
     with qtbot.waitSignal(opened.roles_chosen) as heard:
         opened.extra.box.setCurrentIndex(opened.extra.box.findText("Ann"))
-    assert heard.args == [chosen.model_copy(update={"answering": "Ann"})]
+    assert heard.args == [chosen.model_copy(update={"assistant_speaker": "Ann"})]
     assert opened.preview.text.splitlines()[-1] == "Ann speaks"
 
 

@@ -26,7 +26,7 @@ def finding(code: str, severity: Severity, count: int = 3, *, repairs: tuple[str
         count=count,
         rows=(4, 9),
         excerpts=(Excerpt(row=4, shown="call 010-1234-5678 <b>now</b>", start=5, end=18),),
-        repairs=repairs,
+        fixes=repairs,
     )
 
 

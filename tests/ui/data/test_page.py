@@ -87,7 +87,7 @@ def test_the_sample_opens_with_guessed_roles_and_an_exact_count_and_leads_on_to_
     assert "16 of them are set aside" in page.findings.usable.text()
     with qtbot.waitSignal(page.step_requested) as asked:
         page.next.click()
-    assert asked.args == ["teach"]
+    assert asked.args == ["train"]
 
 
 def test_a_dropped_file_is_opened(page: DataPage, qtbot: QtBot) -> None:
@@ -241,7 +241,7 @@ def test_the_doctors_tab_tells_how_far_he_is(page: DataPage, qtbot: QtBot, tmp_p
 def test_doubles_are_found_left_out_and_brought_back(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
     read(qtbot, page, replies(tmp_path / "replies.csv", doubled=9))
     assert page.table.model.total == 49
-    row = next(row for row in page.findings.rows if "keep_one" in row.finding.repairs)
+    row = next(row for row in page.findings.rows if "keep_one" in row.finding.fixes)
     page.inspector.show_doctor()
     row.show_button.click()
     assert row.only_these is not None
@@ -251,7 +251,7 @@ def test_doubles_are_found_left_out_and_brought_back(page: DataPage, qtbot: QtBo
     qtbot.waitUntil(lambda: page.table.model.total == 40 and not page._session.examining, timeout=LONG)
     changes = page.findings.changes
     assert changes.isVisible() and changes.words.text() == "Keep one of each: 9 left out"
-    assert "keep_one" not in {do for row in page.findings.rows for do in row.finding.repairs}
+    assert "keep_one" not in {do for row in page.findings.rows for do in row.finding.fixes}
     changes.show_button.click()
     assert changes.area.isVisible() and "left out" in changes.details.text()
     page.setFocus()
@@ -280,7 +280,7 @@ def test_the_preview_says_where_word_pieces_come_from_when_there_is_no_model(pag
     assert page.table.model.listing.cells(0)[1] in page.pane.text.toPlainText()
     with qtbot.waitSignal(page.step_requested) as asked:
         page.pane.fetch.click()
-    assert asked.args == ["teach"]
+    assert asked.args == ["train"]
 
 
 @pytest.fixture

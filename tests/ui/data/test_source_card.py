@@ -161,7 +161,7 @@ def test_documents_offer_the_length_of_passages(card: SourceCard, tmp_path: Path
     assert card.options.passage.isVisible() and not card.options.encoding.isVisible()
     with qtbot.waitSignal(card.reading_changed) as changed:
         card.options.passage.setValue(800)
-    assert changed.args == [{"passage_length": 800}]
+    assert changed.args == [{"chunk_size": 800}]
 
 
 def test_a_sheet_is_chosen_from_all(card: SourceCard, tmp_path: Path, qtbot: QtBot) -> None:

@@ -189,7 +189,7 @@ def test_a_trial_proves_it_says_how_long_the_run_takes_and_is_written_down(
     assert found is not None and found.source == "proven" and found.verdict == "fits"
     assert found.needed == 2 * GIB + GIB // 2 and found.seconds == 600
     assert watched.estimate is not None and watched.estimate.allocated == 2 * GIB
-    qtbot.waitUntil(lambda: len(recall()) == 1 and not jobs("trial"), timeout=10_000)
+    qtbot.waitUntil(lambda: len(recall()) == 1 and not jobs("memory_probe"), timeout=10_000)
     kept = recall()[0]
     assert kept.measured == 2 * GIB + GIB // 4 and kept.family == "llama" and kept.card.endswith("4070")
     fit_session_with_data.set_value("training.epochs", 7)
@@ -234,7 +234,7 @@ def test_a_trial_can_be_cancelled_and_is_ended_by_a_run(
     qtbot.waitUntil(lambda: bool(children()), timeout=10_000)
     watched.cancel_trial()
     assert watched.trial.asked is None
-    qtbot.waitUntil(lambda: not children() and not jobs("trial"), timeout=10_000)
+    qtbot.waitUntil(lambda: not children() and not jobs("memory_probe"), timeout=10_000)
     assert not recall()
 
 

@@ -77,7 +77,7 @@ def test_a_run_that_set_nothing_aside_sends_back_to_teach(project: Project, qtbo
         assert page.missing is not None
         with qtbot.waitSignal(page.step_requested) as asked:
             page.missing.button.click()
-        assert asked.args == ["teach"]
+        assert asked.args == ["train"]
 
 
 def test_checking_ends_with_a_verdict_and_exact_counts(session: AppState, qtbot: QtBot) -> None:
@@ -148,10 +148,10 @@ def test_an_earlier_check_is_there_when_the_page_opens(project: Project, run: Ru
 
 def test_a_stopped_check_does_not_hide_the_verdict_before_it(project: Project, run: RunFolder, qtbot: QtBot) -> None:
     write_check(run, right=3)
-    stopped = run.job("check")
+    stopped = run.job("exam")
     stopped.path.mkdir(parents=True)
     with stopped.writer() as writer:
-        writer.write(ProcessStarted(job="check", pid=1, started=0.0, boot_id=""))
+        writer.write(ProcessStarted(job="exam", pid=1, started=0.0, boot_id=""))
     with opened(project) as session:
         qtbot.waitUntil(lambda: bool(session.state.checkpoints) and not session.is_training(), timeout=10_000)
         page = shown(session, qtbot)
@@ -160,14 +160,14 @@ def test_a_stopped_check_does_not_hide_the_verdict_before_it(project: Project, r
 
 
 def test_a_check_that_failed_on_another_day_is_no_news(project: Project, run: RunFolder, qtbot: QtBot) -> None:
-    failed = run.job("check")
+    failed = run.job("exam")
     failed.path.mkdir(parents=True)
     with failed.writer() as writer:
-        writer.write(ProcessStarted(job="check", pid=1, started=0.0, boot_id=""))
+        writer.write(ProcessStarted(job="exam", pid=1, started=0.0, boot_id=""))
         writer.write(Failed(problem=Problem(code="check.old", what="It didn't work last week.")))
     with opened(project) as session:
         page = shown(session, qtbot)
-        qtbot.waitUntil(lambda: session.job("check").state.ending is not None, timeout=10_000)
+        qtbot.waitUntil(lambda: session.job("exam").state.ending is not None, timeout=10_000)
         qtbot.waitUntil(lambda: page.start.isEnabled(), timeout=10_000)
         assert not page.problems()
 
@@ -176,10 +176,10 @@ def write_check(run: RunFolder, right: int) -> None:
     """A complete check of three examples, as its process would have left it."""
     from studio.core.jobs import write_job
 
-    folder = run.job("check")
+    folder = run.job("exam")
     write_job(folder, Exam(run=run.path))
     with folder.writer() as writer:
-        writer.write(ProcessStarted(job="check", pid=1, started=0.0, boot_id=""))
+        writer.write(ProcessStarted(job="exam", pid=1, started=0.0, boot_id=""))
         for index in range(3):
             for side in ("before", "after"):
                 exact = side == "after" and index < right
@@ -194,7 +194,7 @@ def write_check(run: RunFolder, right: int) -> None:
                     )
                 )
         checked = Checked(
-            examples=3, exact_before=0, exact_after=right, loss_before=2.0, loss_after=1.0, won=right, lost=0
+            examples=3, exact_before=0, exact_after=right, loss_before=2.0, loss_after=1.0, improved=right, regressed=0
         )
         writer.write(checked)
         writer.write(Finished())

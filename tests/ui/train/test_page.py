@@ -24,7 +24,7 @@ Opener = Callable[[AppState], MainWindow]
 
 
 def teach(window: MainWindow) -> TrainPage:
-    window.open_page("teach")
+    window.open_page("train")
     page = window.stack.currentWidget()
     assert isinstance(page, TrainPage)
     return page
@@ -163,7 +163,8 @@ def test_fetching_shows_progress_and_can_be_cancelled(
 
 def test_steps_are_counted_as_the_trainer_does(ready_session: AppState) -> None:
     recipe = with_values(
-        ready_session.recipe, {"training.batch_size": 4, "training.gradient_accumulation_steps": 2, "training.epochs": 2}
+        ready_session.recipe,
+        {"training.batch_size": 4, "training.gradient_accumulation_steps": 2, "training.epochs": 2},
     )
     assert steps_estimate(recipe, 36) == 10
     assert steps_estimate(recipe, 1) == 2

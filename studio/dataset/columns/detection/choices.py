@@ -24,14 +24,14 @@ _PAIRS_OF_TEXTS = (
 
 def guess_options(seen: Seen) -> Guess | None:
     """Options in columns A to D, 보기1 to 보기5 and so on, or all in one cell; and the column that says which."""
-    columns = series([name for name in seen.columns if seen.looks[name].filled > 0])
+    columns = series([name for name in seen.columns if seen.profiles[name].filled > 0])
     if columns:
         found = _guess_columns(seen, columns)
         if found is not None:
             return found
     for name in seen.columns:
         by_name = rank(name, "options") is not None
-        if not by_name and not seen.looks[name].is_nested:
+        if not by_name and not seen.profiles[name].is_nested:
             continue
         if choices.share_with_options(seen.rows, name) < 0.8:
             continue
@@ -72,7 +72,7 @@ def _without_key(seen: Seen, columns: tuple[str, ...]) -> Guess:
 
 def _key_column(seen: Seen, columns: Sequence[str]) -> str | None:
     """The column whose cells mean one of the options, by its name first and then by its contents."""
-    left = [name for name in seen.columns if name not in columns and seen.looks[name].filled > 0]
+    left = [name for name in seen.columns if name not in columns and seen.profiles[name].filled > 0]
     by_name = seen.named("key", columns) + [n for n in seen.named("answer", columns) if n not in seen.named("key")]
     by_name = [name for name in by_name if name in left]
     others = [
@@ -81,12 +81,12 @@ def _key_column(seen: Seen, columns: Sequence[str]) -> str | None:
         if name not in by_name
         and not is_about(name)
         and rank(name, "question") is None
-        and seen.looks[name].length <= 30
+        and seen.profiles[name].length <= 30
     ]
     for name in by_name:
         if _resolves(seen, columns, name) >= 0.8:
             return name
-    fitting = [name for name in others if seen.looks[name].numbers < 0.5 and _resolves(seen, columns, name) >= 0.95]
+    fitting = [name for name in others if seen.profiles[name].numbers < 0.5 and _resolves(seen, columns, name) >= 0.95]
     return fitting[0] if len(fitting) == 1 else None
 
 
@@ -104,7 +104,7 @@ def _with_question(seen: Seen, columns: tuple[str, ...], answer: str, recognised
         (
             n
             for n in seen.named("context", {*taken, question})
-            if seen.looks[n].is_text and not seen.looks[n].is_category
+            if seen.profiles[n].is_text and not seen.profiles[n].is_category
         ),
         None,
     )
@@ -125,9 +125,9 @@ def _with_question(seen: Seen, columns: tuple[str, ...], answer: str, recognised
         if key.resolved < 0.95 * key.looked_at:
             text = N_("{count} answers are none of their options.")
             why.append(sentence(text, count=key.looked_at - key.resolved))
-    if seen.looks[question].is_category or not _is_named_question(seen, question):
+    if seen.profiles[question].is_category or not _is_named_question(seen, question):
         others = seen.prose({*taken, question, *([context] if context else [])})
-        if others or seen.looks[question].is_category:
+        if others or seen.profiles[question].is_category:
             sure = False
             why.append(
                 sentence(N_("It isn't clear which column holds the question; {column} was taken."), column=question)
@@ -141,10 +141,10 @@ def _is_named_question(seen: Seen, name: str) -> bool:
 
 def _question(seen: Seen, taken: set[str]) -> str | None:
     for name in seen.named("question", taken):
-        if seen.looks[name].filled and not seen.looks[name].is_nested:
+        if seen.profiles[name].filled and not seen.profiles[name].is_nested:
             return name
     for name in (*seen.named("context", taken), *seen.named("text", taken)):
-        if seen.looks[name].is_prose:
+        if seen.profiles[name].is_prose:
             return name
     prose = seen.prose(taken)
     return prose[0] if prose else None
@@ -156,8 +156,8 @@ def guess_labels(seen: Seen) -> Guess | None:
         return None
     kinds = [name for name in seen.columns if _is_kind(seen, name)]
     named = [name for name in seen.named("label") if name in kinds]
-    texts = [n for n in seen.columns if n not in kinds and seen.looks[n].is_text and not seen.looks[n].is_nested]
-    texts = [n for n in texts if not is_about(n) and seen.looks[n].about < 0.5 and not seen.looks[n].is_category]
+    texts = [n for n in seen.columns if n not in kinds and seen.profiles[n].is_text and not seen.profiles[n].is_nested]
+    texts = [n for n in texts if not is_about(n) and seen.profiles[n].about < 0.5 and not seen.profiles[n].is_category]
     if not texts:
         return None
     sure = True
@@ -166,7 +166,7 @@ def guess_labels(seen: Seen) -> Guess | None:
     elif len(texts) == 1 and len(kinds) == 1 and len(seen.rows) >= 12 and not is_about(kinds[0]):
         candidates = kinds
         elsewhere = any(rank(kinds[0], role) is not None for role in ("question", "answer", "speaker", "conversation"))
-        sure = seen.looks[kinds[0]].different <= 20 and not elsewhere
+        sure = seen.profiles[kinds[0]].different <= 20 and not elsewhere
     else:
         return None
     label, doubt = _one_label(seen, candidates)
@@ -187,7 +187,7 @@ def guess_labels(seen: Seen) -> Guess | None:
     all_labels = labels.labels_of(seen.table.rows, label)
     if len(all_labels) > labels.MOST_LABELS:
         return None
-    if seen.looks[label].numbers > 0.5 or seen.looks[label].is_boolean:
+    if seen.profiles[label].numbers > 0.5 or seen.profiles[label].is_boolean:
         sure = False
         text = N_("The labels in {column} are bare numbers or yes and no, so the model wouldn't know what they mean.")
         why.append(sentence(text, column=label))
@@ -196,7 +196,7 @@ def guess_labels(seen: Seen) -> Guess | None:
 
 
 def _is_kind(seen: Seen, name: str) -> bool:
-    found = seen.looks[name]
+    found = seen.profiles[name]
     if found.is_nested or not found.filled or found.length > 60 or found.about > 0.5:
         return False
     if rank(name, "label") is not None and (rank(name, "label") or 0) < EXACT:
@@ -206,7 +206,7 @@ def _is_kind(seen: Seen, name: str) -> bool:
 
 def _one_label(seen: Seen, candidates: list[str]) -> tuple[str, Sentence | None]:
     """The label among several columns: of a number and its name the name (`label` and `label_text`)."""
-    words = [n for n in candidates if seen.looks[n].numbers < 0.5]
+    words = [n for n in candidates if seen.profiles[n].numbers < 0.5]
     numbers = [n for n in candidates if n not in words]
     if len(words) == 1 and all(plain(words[0]).startswith(plain(n)) for n in numbers):
         return words[0], None
@@ -227,12 +227,12 @@ def _labelled(seen: Seen, texts: list[str]) -> tuple[str, str, bool]:
     if len(texts) == 1:
         return texts[0], "", True
     named = [n for role in ("text", "question", "said") for n in seen.named(role, below=EXACT) if n in texts]
-    longest = max(texts, key=lambda name: seen.looks[name].information)
+    longest = max(texts, key=lambda name: seen.profiles[name].information)
     if named and (len(set(named)) == 1 or named[0] == longest):
         return (
             named[0],
             "",
-            all(seen.looks[n].length < 0.5 * seen.looks[named[0]].length for n in texts if n != named[0]),
+            all(seen.profiles[n].length < 0.5 * seen.profiles[named[0]].length for n in texts if n != named[0]),
         )
     return longest, "", False
 

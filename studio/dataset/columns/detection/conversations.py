@@ -51,13 +51,13 @@ def guess_conversations(seen: Seen) -> Guess | None:
     talks = [name for name in seen.columns if share(seen, name, looks_like_conversation) > 0.8]
     if not talks:
         return None
-    written = [name for name in talks if not seen.looks[name].is_nested and share(seen, name, _is_written) > 0.8]
+    written = [name for name in talks if not seen.profiles[name].is_nested and share(seen, name, _is_written) > 0.8]
     if written:
         if any(seen.named(role, talks) for role in ("question", "answer", "summary", "label")):
             return None  # a talk that something is asked or told about
         found = _of_talks(seen, talks)
         text = N_("{column} is a text in which names say who speaks; its turns were told apart by them.")
-        return found and Guess(found.roles, False, (*found.why, sentence(text, column=written[0])))
+        return found and Guess(found.mapping, False, (*found.why, sentence(text, column=written[0])))
     return _of_talks(seen, talks)
 
 
@@ -121,7 +121,7 @@ def _whole(seen: Seen, talk: str, sure: bool, why: list[Sentence]) -> Guess:
 
 def _system(seen: Seen, taken: set[str]) -> str | None:
     found = seen.named("system", taken, below=EXACT)
-    return found[0] if found and not seen.looks[found[0]].is_nested else None
+    return found[0] if found and not seen.profiles[found[0]].is_nested else None
 
 
 def _ends_with_answer(cell: object) -> bool:
@@ -140,12 +140,14 @@ def guess_turns(seen: Seen) -> Guess | None:
     speaker = min(speakers, key=lambda name: (-_known(seen, name), _place(name, "speaker")))
     named = _known(seen, speaker) >= 0.9
     said = [
-        name for name in seen.named("said", {speaker}) if seen.looks[name].is_text and not seen.looks[name].is_category
+        name
+        for name in seen.named("said", {speaker})
+        if seen.profiles[name].is_text and not seen.profiles[name].is_category
     ]
     said = said or seen.prose({speaker})
     if not said:
         return None
-    answers = [n for n in seen.named("answer", {speaker}) if seen.looks[n].is_text]
+    answers = [n for n in seen.named("answer", {speaker}) if seen.profiles[n].is_text]
     if answers and seen.named("question", {speaker, *answers}):
         return None  # questions with answers, and who wrote them
     identity = _identity(seen, {speaker, said[0]})
@@ -166,8 +168,8 @@ def guess_turns(seen: Seen) -> Guess | None:
     sure = cast.is_told and order.conversations < len(seen.table.rows) and seen.table.format != "transcript"
     if not cast.is_told:
         why.append(_untold(cast))
-        roles = roles.model_copy(update={"answering": cast.answering or None})
-    rivals = [n for n in said[1:] if seen.looks[n].is_prose and _place(n, "said") < EXACT]
+        roles = roles.model_copy(update={"assistant_speaker": cast.assistant_speaker or None})
+    rivals = [n for n in said[1:] if seen.profiles[n].is_prose and _place(n, "said") < EXACT]
     if rivals and _place(said[0], "said") >= EXACT:
         sure = False
     muddled = _out_of_order(seen, roles)
@@ -180,14 +182,14 @@ def guess_turns(seen: Seen) -> Guess | None:
 
 
 def _untold(cast: SpeakerRoles) -> Sentence:
-    if not cast.answering:
+    if not cast.assistant_speaker:
         return sentence(N_("It can't be told who of the speakers answers."))
     text = N_("The names don't say who answers; {name} was taken, who usually speaks second.")
-    return sentence(text, name=cast.answering)
+    return sentence(text, name=cast.assistant_speaker)
 
 
 def _is_speaker(seen: Seen, name: str) -> bool:
-    found = seen.looks[name]
+    found = seen.profiles[name]
     if not found.filled or found.length > 40 or found.is_nested or found.about > 0.5 or found.filled < 0.8:
         return False
     if found.different > max(3, 0.5 * len(seen.rows)):
@@ -218,7 +220,7 @@ def _identity(seen: Seen, taken: set[str]) -> str | None:
 
 def _comes_again(seen: Seen, name: str) -> bool:
     """Whether the values of an id stand in several rows each, or only in the first of several (merged cells)."""
-    found = seen.looks[name]
+    found = seen.profiles[name]
     if found.is_nested or not found.filled:
         return False
     if found.filled < 0.7:

@@ -22,7 +22,7 @@ class Guess:
     """`sure` is False wherever a reasonable person would ask before teaching with these roles; `why` says in a
     sentence or two what was recognised, and what isn't clear."""
 
-    roles: ColumnMapping
+    mapping: ColumnMapping
     sure: bool
     why: tuple[Sentence, ...] = ()
 
@@ -33,7 +33,7 @@ class Seen:
 
     table: Table
     rows: list[Row]
-    looks: dict[str, ColumnProfile] = field(default_factory=dict)
+    profiles: dict[str, ColumnProfile] = field(default_factory=dict)
 
     @staticmethod
     def of(table: Table) -> Seen:
@@ -49,10 +49,10 @@ class Seen:
         left = [name for name in self.columns if name not in set(taken)]
         places = {name: place for name in left if (place := rank(name, role)) is not None and place < below}
         return sorted(
-            (name for name in places if not prose or self.looks[name].is_prose), key=lambda name: places[name]
+            (name for name in places if not prose or self.profiles[name].is_prose), key=lambda name: places[name]
         )
 
     def prose(self, taken: Iterable[str] = ()) -> list[str]:
         """The columns that could be asked or answered by what stands in them, those that say most first."""
-        left = [n for n in self.columns if n not in set(taken) and self.looks[n].is_prose and not is_about(n)]
-        return sorted(left, key=lambda name: -self.looks[name].information)
+        left = [n for n in self.columns if n not in set(taken) and self.profiles[n].is_prose and not is_about(n)]
+        return sorted(left, key=lambda name: -self.profiles[name].information)

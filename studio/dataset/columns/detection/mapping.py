@@ -55,7 +55,7 @@ def detect(table: Table) -> Guess:
 
 def detect_mapping(table: Table) -> ColumnMapping:
     """The likeliest roles. Empty where nothing in the table looks like a question with an answer."""
-    return detect(table).roles
+    return detect(table).mapping
 
 
 def has_mapping(roles: ColumnMapping) -> bool:
@@ -66,22 +66,22 @@ def has_mapping(roles: ColumnMapping) -> bool:
 def _tried(seen: Seen, found: Guess) -> Guess:
     """The guess after making examples of the first rows with it, and with the columns that it leaves out."""
     why = list(found.why)
-    used = {*found.roles.columns()}
-    if found.roles.question_template:
-        used.update(QuestionTemplate(found.roles.question_template).columns)
-    gathered = turn_columns([name for name in seen.columns if name != found.roles.messages])
-    if gathered is not None and found.roles.messages == gathered.name:
+    used = {*found.mapping.columns()}
+    if found.mapping.question_template:
+        used.update(QuestionTemplate(found.mapping.question_template).columns)
+    gathered = turn_columns([name for name in seen.columns if name != found.mapping.messages])
+    if gathered is not None and found.mapping.messages == gathered.name:
         used.update(column for column, _ in gathered.turns)
-    unused = [name for name in seen.columns if name not in used and seen.looks[name].is_prose]
-    if unused and found.roles.format is not None:
+    unused = [name for name in seen.columns if name not in used and seen.profiles[name].is_prose]
+    if unused and found.mapping.format is not None:
         why.append(sentence(N_("Not used: {columns}."), columns=", ".join(unused)[:300]))
     sure = found.sure
     if sure:
         first = replace(seen.table, rows=seen.rows[:_TRIED])
-        made = [one for _, one in iterate_examples(first, found.roles, notes=why)]
+        made = [one for _, one in iterate_examples(first, found.mapping, notes=why)]
         good = sum(isinstance(one, Example) for one in made)
         if made and good < 0.5 * len(made):
             sure = False
             text = N_("Of the first {count} examples {bad} can't be learned from.")
             why.append(sentence(text, count=len(made), bad=len(made) - good))
-    return Guess(found.roles, sure, tuple(why))
+    return Guess(found.mapping, sure, tuple(why))

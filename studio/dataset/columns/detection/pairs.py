@@ -44,7 +44,7 @@ def guess_half_named_pair(seen: Seen) -> Guess | None:
     others = seen.prose({known, rejected_column(seen) or known})
     if answer is not None:
         # A heading with what stands under it is one question in two columns.
-        titles = [n for n in seen.named("title", {answer}, below=EXACT) if seen.looks[n].is_text]
+        titles = [n for n in seen.named("title", {answer}, below=EXACT) if seen.profiles[n].is_text]
         bodies = [n for n in seen.named("text", {answer}, below=EXACT, prose=True) if n not in titles]
         if len(titles) == 1 and len(bodies) == 1:
             pattern = f"{_name_in_pattern(titles[0])}\n\n{_name_in_pattern(bodies[0])}"
@@ -60,7 +60,7 @@ def guess_half_named_pair(seen: Seen) -> Guess | None:
     doubts: list[Sentence] = []
     if len(others) > 1:
         doubts.append(_candidates(others[:4]))
-    if answer is None and (rank(other, "question") is not None or seen.looks[other].asking > 0.3):
+    if answer is None and (rank(other, "question") is not None or seen.profiles[other].asking > 0.3):
         doubts.append(sentence(N_("{column} seems to ask as well, and no column is named as an answer."), column=other))
     elif _is_something_else(other, answer is None):
         text = N_("By its name {column} is something else than what is asked or answered.")
@@ -77,21 +77,21 @@ def _is_something_else(name: str, as_answer: bool) -> bool:
 
 def guess_by_contents(seen: Seen) -> Guess | None:
     """Two columns of text without names that say anything: the one that asks is the question, else the shorter."""
-    written = [n for n in seen.columns if seen.looks[n].is_text and not seen.looks[n].is_nested]
+    written = [n for n in seen.columns if seen.profiles[n].is_text and not seen.profiles[n].is_nested]
     prose = seen.prose()
     if rejected_column(seen) is not None and len(prose) <= 2:
         return None  # the better and the worse of two answers, to questions that aren't in the file
-    candidates = prose if len(prose) >= 2 else [n for n in written if not is_about(n) and seen.looks[n].about < 0.5]
+    candidates = prose if len(prose) >= 2 else [n for n in written if not is_about(n) and seen.profiles[n].about < 0.5]
     if len(candidates) < 2:
         return None
-    order = sorted(candidates, key=lambda name: -seen.looks[name].information)
+    order = sorted(candidates, key=lambda name: -seen.profiles[name].information)
     first, second = sorted(order[:2], key=seen.columns.index)
-    one, two = seen.looks[first], seen.looks[second]
+    one, two = seen.profiles[first], seen.profiles[second]
     swap = two.asking > one.asking + 0.2 or (abs(two.asking - one.asking) <= 0.2 and two.length * 3 < one.length)
     question, answer = (second, first) if swap else (first, second)
-    asks, replies = seen.looks[question].asking, seen.looks[answer].asking
+    asks, replies = seen.profiles[question].asking, seen.profiles[answer].asking
     roles = ColumnMapping(question=question, answer=answer)
-    marked = seen.looks[question].marked >= 0.6 and seen.looks[answer].marked <= 0.1
+    marked = seen.profiles[question].marked >= 0.6 and seen.profiles[answer].marked <= 0.1
     # Replies may ask more than what they reply to does; people put the question first.
     if len(candidates) == 2 and not swap and (marked or (asks >= 0.6 and replies <= 0.15)):
         text = N_("Most texts in {question} ask something, and those in {answer} don't.")
@@ -113,22 +113,24 @@ def guess_text(seen: Seen) -> Guess | None:
         only = seen.columns[0]
         if seen.named("text", below=10_000):
             return Guess(ColumnMapping(text=only), True, (_plain_text(only),))
-        if seen.looks[only].is_text and seen.looks[only].length >= 200:
+        if seen.profiles[only].is_text and seen.profiles[only].length >= 200:
             return Guess(ColumnMapping(text=only), False, (_plain_text(only),))
         return None
-    named = [n for n in seen.named("text") if seen.looks[n].is_text and not seen.looks[n].is_category]
+    named = [n for n in seen.named("text") if seen.profiles[n].is_text and not seen.profiles[n].is_category]
     if not named:
         return None
     others = [n for n in seen.prose({named[0]}) if plain(n) not in ("title", "제목", "subject", "headline", "summary")]
     titles = [n for n in seen.prose({named[0]}) if n not in others]
-    kinds = [n for n in seen.columns if n != named[0] and seen.looks[n].is_category and seen.looks[n].different > 1]
+    kinds = [
+        n for n in seen.columns if n != named[0] and seen.profiles[n].is_category and seen.profiles[n].different > 1
+    ]
     if not others and not titles:
         # Beside a rating or a kind the texts may have been meant for telling these apart.
         sure = rank(named[0], "text") in range(EXACT) and not kinds
         return Guess(ColumnMapping(text=named[0]), sure, (_plain_text(named[0]),))
-    if not others and seen.looks[named[0]].length >= 300:
+    if not others and seen.profiles[named[0]].length >= 300:
         return Guess(ColumnMapping(text=named[0]), not kinds, (_plain_text(named[0]),))
-    if not others or seen.looks[named[0]].length >= 10 * max(seen.looks[n].length for n in others):
+    if not others or seen.profiles[named[0]].length >= 10 * max(seen.profiles[n].length for n in others):
         return Guess(ColumnMapping(text=named[0]), False, (_plain_text(named[0]),))
     return None
 
@@ -165,8 +167,10 @@ def _named_answer(seen: Seen) -> str | None:
     usable = [n for n in seen.named("answer", lone, prose=True) if not is_about(n)]
     if usable and rank(usable[0], "answer") in range(EXACT):
         return usable[0]
-    exact = [n for n in seen.named("answer", lone, below=EXACT) if seen.looks[n].filled > 0]  # yes and no, or numbers
-    partial = [n for n in seen.named("answer", lone) if seen.looks[n].filled > 0 and seen.looks[n].about < 0.5]
+    exact = [
+        n for n in seen.named("answer", lone, below=EXACT) if seen.profiles[n].filled > 0
+    ]  # yes and no, or numbers
+    partial = [n for n in seen.named("answer", lone) if seen.profiles[n].filled > 0 and seen.profiles[n].about < 0.5]
     speaking = [n for n in seen.prose() if part_of(n) == "assistant"]  # "agent" over what agents say
     return next(iter([*exact, *usable, *partial, *(speaking if len(speaking) == 1 else [])]), None)
 
@@ -174,7 +178,7 @@ def _named_answer(seen: Seen) -> str | None:
 def _named_question(seen: Seen, answer: str) -> str | None:
     for name in seen.columns:
         # One short instruction for all rows, with an input for each: the instruction still is the question.
-        if name != answer and plain(name) in _INSTRUCTIONS and seen.looks[name].is_text:
+        if name != answer and plain(name) in _INSTRUCTIONS and seen.profiles[name].is_text:
             return name
     taken = {answer, *_lone_letters(seen)}
     usable = list(seen.named("question", taken, prose=True))
@@ -183,10 +187,12 @@ def _named_question(seen: Seen, answer: str) -> str | None:
     exact = [
         n
         for n in seen.named("question", taken, below=EXACT)
-        if seen.looks[n].about < 0.5 and seen.looks[n].filled > 0 and not seen.looks[n].is_boolean
+        if seen.profiles[n].about < 0.5 and seen.profiles[n].filled > 0 and not seen.profiles[n].is_boolean
     ]
-    partial = [n for n in seen.named("question", taken) if seen.looks[n].is_text and not seen.looks[n].is_category]
-    partial = [n for n in partial if seen.looks[n].about < 0.5]
+    partial = [
+        n for n in seen.named("question", taken) if seen.profiles[n].is_text and not seen.profiles[n].is_category
+    ]
+    partial = [n for n in partial if seen.profiles[n].about < 0.5]
     speaking = [n for n in seen.prose(taken) if part_of(n) == "user"]
     return next(iter([*exact, *usable, *partial, *(speaking if len(speaking) == 1 else [])]), None)
 
@@ -197,7 +203,7 @@ def _complete(seen: Seen, question: str, answer: str, why: list[Sentence], doubt
     system = _beside(seen, "system", taken, below=EXACT)
     thinking = _beside(seen, "thinking", taken | {system or ""}, below=EXACT)
     tools = tools_column(seen, taken)
-    if tools is not None and share(seen, answer, looks_like_calls) < 0.5 and seen.looks[answer].is_nested:
+    if tools is not None and share(seen, answer, looks_like_calls) < 0.5 and seen.profiles[answer].is_nested:
         tools = None
     history = history_column(seen, taken)
     taken |= {name for name in (system, thinking, tools, history) if name}
@@ -207,7 +213,7 @@ def _complete(seen: Seen, question: str, answer: str, why: list[Sentence], doubt
         why.append(sentence(N_("{column} is put below the question."), column=context))
     if share(seen, answer, is_answer_list) > 0.8:
         why.append(sentence(N_("Of several right answers in {column} the first is learned."), column=answer))
-    elif seen.looks[answer].is_nested and tools is None:
+    elif seen.profiles[answer].is_nested and tools is None:
         text = N_("{column} holds lists or records, which would be learned as they are written.")
         doubts.append(sentence(text, column=answer))
     doubts += _against(seen, question, answer, taken)
@@ -233,23 +239,23 @@ def _complete(seen: Seen, question: str, answer: str, why: list[Sentence], doubt
 
 def _against(seen: Seen, question: str, answer: str, taken: set[str]) -> list[Sentence]:
     doubts: list[Sentence] = []
-    asks, replies = seen.looks[question], seen.looks[answer]
+    asks, replies = seen.profiles[question], seen.profiles[answer]
     rivals = [n for n in seen.named("answer", taken) if _could_be_answer(seen, n, answer)]
     if rivals:
         doubts.append(_candidates([answer, *rivals[:3]]))
     askers = [
         n
         for n in seen.named("question", taken, below=EXACT, prose=True)
-        if seen.looks[n].filled > 0.2 and plain(n) not in ("source", "message", "메시지", "고객", "사용자", "user")
+        if seen.profiles[n].filled > 0.2 and plain(n) not in ("source", "message", "메시지", "고객", "사용자", "user")
     ]
     certain = ("question", "prompt", "query", "질문", "문제", "質問", "问题")
-    askers += [n for n in seen.columns if n not in taken and plain(n) in certain and seen.looks[n].is_category]
+    askers += [n for n in seen.columns if n not in taken and plain(n) in certain and seen.profiles[n].is_category]
     twins = [
         n
         for n in seen.columns
         if n not in taken and plain(n).rstrip("0123456789") == plain(question).rstrip("0123456789")
     ]
-    askers += [n for n in twins if n not in askers and seen.looks[n].is_prose]
+    askers += [n for n in twins if n not in askers and seen.profiles[n].is_prose]
     if askers:
         text = N_("More than one column could be the question: {names}.")
         doubts.append(sentence(text, names=", ".join([question, *askers[:3]])))
@@ -267,10 +273,10 @@ def _against(seen: Seen, question: str, answer: str, taken: set[str]) -> list[Se
         doubts.append(sentence(text, column=answer if replies.filled < 0.05 else question))
     for name in seen.columns:
         judges = plain(name) in ("accepted", "iscorrect", "correct", "iscorrectanswer", "good", "정답여부", "채택여부")
-        told = {value.casefold() for value in seen.looks[name].values}
+        told = {value.casefold() for value in seen.profiles[name].values}
         if (
             name not in taken
-            and seen.looks[name].is_boolean
+            and seen.profiles[name].is_boolean
             and (judges or (plain(name) == "label" and "false" in told))
         ):
             text = N_("{column} seems to say whether an answer is good; all of them would be learned.")
@@ -280,14 +286,14 @@ def _against(seen: Seen, question: str, answer: str, taken: set[str]) -> list[Se
 
 def _could_be_answer(seen: Seen, name: str, answer: str) -> bool:
     """Whether a person would have to say which of the two is the answer."""
-    found = seen.looks[name]
+    found = seen.profiles[name]
     if found.filled < 0.2 or found.about >= 0.5 or found.is_boolean or (plain(name) == "target" and found.is_category):
         return False
     if rejected_column(seen) == name:
         return False
     if (rank(name, "answer") or 0) < EXACT:
         return True  # a column called answer beside one called solution, even if it holds numbers
-    if found.numbers >= 0.8 or (found.is_category and not seen.looks[answer].is_category):
+    if found.numbers >= 0.8 or (found.is_category and not seen.profiles[answer].is_category):
         return False
     return found.is_text or found.is_nested
 
@@ -298,7 +304,7 @@ def _candidates(names: list[str]) -> Sentence:
 
 def _beside(seen: Seen, role: str, taken: set[str], below: int = 10_000) -> str | None:
     for name in seen.named(role, taken, below=below):
-        found = seen.looks[name]
+        found = seen.profiles[name]
         if found.is_nested or (
             found.is_category and found.length < 20 and not plain(name).startswith(("system", "시스템"))
         ):
@@ -309,7 +315,7 @@ def _beside(seen: Seen, role: str, taken: set[str], below: int = 10_000) -> str 
 
 def _context(seen: Seen, taken: set[str]) -> str | None:
     for name in seen.named("context", taken):
-        found = seen.looks[name]
+        found = seen.profiles[name]
         exact = (rank(name, "context") or 0) < EXACT
         if found.is_nested or found.about >= 0.5 or (found.is_category and found.length < 30 and found.filled > 0.5):
             continue

@@ -78,7 +78,7 @@ class SpeakerRoles:
     """Which part each speaker has. `is_told` is False where the names don't say who answers."""
 
     parts: dict[str, Part]
-    answering: str
+    assistant_speaker: str
     is_told: bool
 
 

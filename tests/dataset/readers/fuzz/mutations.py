@@ -156,7 +156,7 @@ def _choice(chance: random.Random) -> dict[str, str | int]:
         {"delimiter": chance.choice([",", ";", "\t", "|", "a", '"', "\0", "한", ""])},
         {"encoding": chance.choice(["utf-8", "cp949", "utf-16", "shift_jis", "utf-7", "idna", "rot13", "ascii"])},
         {"sheet": chance.choice(["Two", "Replies", "no such", "\0"])},
-        {"passage_length": chance.choice([200, 20_000])},
+        {"chunk_size": chance.choice([200, 20_000])},
     )
     return chance.choice(kinds)
 

@@ -40,7 +40,7 @@ def judge(messy: Messy, path: Path) -> Outcome:
         return Outcome(messy.name, "refuses", (error.problem.english(),))
     found = detect(table)
     asked: tuple[str, ...] = table.doubts if found.sure else (*table.doubts, "roles")
-    mistakes = tuple(_mistakes(messy.truth, table, found.roles))
+    mistakes = tuple(_mistakes(messy.truth, table, found.mapping))
     if asked:
         return Outcome(messy.name, "asks" if mistakes else "asks, though right", mistakes, asked)
     return Outcome(messy.name, "wrong" if mistakes else "right", mistakes)
