@@ -64,11 +64,11 @@ def test_nothing_is_known_before_the_first_step() -> None:
         ([3.0] * 12, [2.0, 2.0], "level"),
     ],
 )
-def test_the_outlook_follows_the_examples_set_aside(training: list[float], held_out: list[float], outlook: str) -> None:
+def test_the_trend_follows_the_examples_set_aside(training: list[float], held_out: list[float], trend: str) -> None:
     state = state_after(*training)
     for number, loss in enumerate(held_out):
         state.apply(Evaluated(step=number, loss=loss, examples=10))
-    assert state.trend == outlook
+    assert state.trend == trend
 
 
 def test_the_best_save_point_is_the_one_with_the_lowest_held_out_loss() -> None:
