@@ -14,7 +14,7 @@ from studio.core.recipe.recipe import Recipe
 from studio.core.translatable import Sentence
 
 if TYPE_CHECKING:
-    from studio.dataset.examples import ExampleSet
+    from studio.dataset.columns.apply_mapping import ExampleSet
     from studio.dataset.quality.fixes import Step
     from studio.dataset.quality.report import Report
     from studio.dataset.table import Table
@@ -69,7 +69,7 @@ def prepare(
 
     None where the columns have no usable parts. Blocks; raises `ProblemError` and what `WorkerClient.ask` raises.
     """
-    from studio.dataset.examples import ExampleSet
+    from studio.dataset.columns.apply_mapping import ExampleSet
     from studio.dataset.store import StoredExamples, open_table_at
     from studio.worker.protocol import BuildExamples, Built, Examine, Opened, OpenTable, ReportReady
 

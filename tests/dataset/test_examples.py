@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from studio.core.conversation import Message
 from studio.core.recipe.data_choice import ColumnMapping
-from studio.dataset.examples import Example, examples_from, read_frozen, write_frozen
+from studio.dataset.columns.apply_mapping import examples_from
+from studio.dataset.examples import Example, read_frozen, write_frozen
 from studio.dataset.split import split
 from tests.dataset.columns.test_mapping import table_of
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from studio.core.problems import ProblemError
 from studio.core.recipe.data_choice import ColumnMapping
-from studio.dataset.examples import Example, examples_from
+from studio.dataset.columns.apply_mapping import examples_from
+from studio.dataset.examples import Example
 from studio.dataset.table import Table
 from studio.engine.training.dataset import as_rows, collate, encode_all
 from studio.tokenization.adaptation import (

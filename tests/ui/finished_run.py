@@ -14,8 +14,9 @@ import tokenizers
 from studio.core.events import CheckpointCommitted, Finished, Prepared, ProcessStarted, StepDone
 from studio.core.recipe.recipe import Recipe, to_yaml
 from studio.core.run_folder import RunFolder
+from studio.dataset.columns.apply_mapping import examples_from
 from studio.dataset.columns.detection.mapping import detect_mapping
-from studio.dataset.examples import examples_from, write_frozen
+from studio.dataset.examples import write_frozen
 from studio.dataset.readers.open import open_table
 from studio.dataset.split import split
 from studio.runs.project import Project

@@ -30,8 +30,8 @@ TURNS, LETTERS = 12, 600
 def first_example(table: Table, roles: ColumnMapping, instructions: str) -> Example | Problem | Sentence:
     """The first example with these roles; a problem where the roles don't go together; a sentence where no row of
     the beginning can be learned from."""
+    from studio.dataset.columns.apply_mapping import examples_from
     from studio.dataset.columns.mapping_checks import check_mapping
-    from studio.dataset.examples import examples_from
 
     beginning = replace(table, rows=table.rows[:LOOKED_AT])
     try:

@@ -21,7 +21,7 @@ from studio.runs.prepare import ExamplesMade, FirstTable, Said, TableRead, prepa
 from studio.ui.state.background import run_in_background
 
 if TYPE_CHECKING:
-    from studio.dataset.examples import ExampleSet
+    from studio.dataset.columns.apply_mapping import ExampleSet
     from studio.dataset.quality.fixes import Step
     from studio.dataset.quality.report import Report
     from studio.dataset.table import Table

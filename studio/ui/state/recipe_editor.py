@@ -22,7 +22,7 @@ from studio.ui.state.dataset_state import MADE_AS, READ_AS, DatasetState
 
 if TYPE_CHECKING:
     from studio.core.translatable import Sentence
-    from studio.dataset.examples import ExampleSet
+    from studio.dataset.columns.apply_mapping import ExampleSet
     from studio.dataset.quality.fixes import Step
     from studio.dataset.quality.report import Report
     from studio.dataset.table import Table

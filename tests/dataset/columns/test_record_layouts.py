@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from studio.core.recipe.data_choice import ColumnMapping
+from studio.dataset.columns.apply_mapping import examples_from
 from studio.dataset.columns.detection.mapping import detect
-from studio.dataset.examples import examples_from
 from studio.dataset.table import Table
 from tests.dataset.conftest import opened
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, sentence
+from studio.dataset.columns.apply_mapping import iterate_examples
 from studio.dataset.columns.detection.choices import guess_labels, guess_options
 from studio.dataset.columns.detection.conversations import guess_conversations, guess_turns
 from studio.dataset.columns.detection.guess import Guess, Seen
@@ -17,7 +18,7 @@ from studio.dataset.columns.detection.pairs import (
 )
 from studio.dataset.columns.formats.question_template import QuestionTemplate
 from studio.dataset.columns.formats.turn_columns import turn_columns
-from studio.dataset.examples import Example, iterate_examples
+from studio.dataset.examples import Example
 from studio.dataset.table import Table
 
 __all__ = ["Guess", "detect", "detect_mapping", "has_mapping"]

@@ -13,7 +13,7 @@ from studio.dataset.columns.formats.nested import nested
 from studio.dataset.columns.formats.row_text import CannotLearn, message, plain_message
 from studio.dataset.columns.formats.speakers import Part, part_of
 from studio.dataset.columns.formats.tool_definitions import read_calls, read_tools
-from studio.dataset.readers.written_turns import marked_turns
+from studio.dataset.columns.formats.written_turns import marked_turns
 
 _WHO = ("role", "from", "speaker", "author", "sender")
 _WHAT = ("content", "value", "text", "message", "utterance")

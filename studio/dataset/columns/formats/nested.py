@@ -6,8 +6,8 @@ import ast
 import json
 import re
 
-from studio.dataset.readers import limits
-
+DEPTH = 100
+"""Lists in lists beyond this are no data."""
 _LONGEST = 500_000
 _MOST_BRACKETS = 5_000
 
@@ -22,7 +22,7 @@ def nested(cell: object) -> object:
         bare = _once_more(bare)  # JSON of JSON, as programs write it that encode twice
     if bare[:1] not in ("[", "{"):
         return cell
-    if bare.count("[") + bare.count("{") > limits.JSON_DEPTH and _is_deep(bare):
+    if bare.count("[") + bare.count("{") > DEPTH and _is_deep(bare):
         return cell
     try:
         value: object = json.loads(bare)
@@ -55,7 +55,7 @@ def _is_deep(text: str) -> bool:
         mark = found.group()[0]
         if mark in "[{":
             depth += 1
-            if depth > limits.JSON_DEPTH:
+            if depth > DEPTH:
                 return True
         elif mark in "]}":
             depth -= 1
