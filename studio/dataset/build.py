@@ -11,10 +11,10 @@ from studio.core.problems import Remedy, problem
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import N_, Sentence
 from studio.dataset.columns.apply_mapping import iterate_examples, system_turn
-from studio.dataset.columns.formats.plain_pairs import is_plain_pair, plain_pairs
-from studio.dataset.columns.formats.row_text import Skipped, writable
+from studio.dataset.columns.formats.cells import writable
+from studio.dataset.columns.formats.pairs import is_plain_pair, plain_pairs
 from studio.dataset.columns.mapping_checks import check_mapping
-from studio.dataset.examples import Example
+from studio.dataset.examples import Example, Skipped
 from studio.dataset.quality.fixes import Step, apply_all
 from studio.dataset.store import (
     LISTED,

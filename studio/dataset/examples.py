@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from studio.core.conversation import Message
+from studio.core.translatable import Sentence
 
 
 class Example(BaseModel):
@@ -53,3 +55,11 @@ def read_frozen(path: Path) -> list[Example]:
     """What `write_frozen` wrote. Raises OSError and pydantic's ValidationError."""
     with open(path, encoding="utf-8", newline="\n") as file:
         return [Example.model_validate_json(line) for line in file if line.strip()]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A row that can't be learned from. `row` counts from 1, without the header."""
+
+    row: int
+    reason: Sentence

@@ -29,8 +29,7 @@ import studio
 from studio.core import paths
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import Sentence
-from studio.dataset.columns.formats.row_text import Skipped
-from studio.dataset.examples import Example
+from studio.dataset.examples import Example, Skipped
 from studio.dataset.lazy_sequence import LazySequence
 from studio.dataset.quality.fixes import Step
 from studio.dataset.readers.arrow_rows import ArrowRows, text_schema

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from studio.core.problems import Problem
 from studio.core.recipe.data_choice import ColumnMapping, DataChoice
 from studio.core.translatable import Sentence
-from studio.dataset.columns.formats.row_text import Skipped
+from studio.dataset.examples import Skipped
 from studio.dataset.quality.fixes import Step
 from studio.dataset.quality.report import Report
 from studio.tokenization.encoding import Encoded, Piece

@@ -77,7 +77,7 @@ class WorkerServer:
     # Opening
 
     def _open(self, question: OpenTable) -> None:
-        from studio.dataset.columns.detection.mapping import detect
+        from studio.dataset.columns.detection.detect import detect
         from studio.dataset.columns.mapping_checks import check_mapping
         from studio.dataset.readers.open import first_rows, stream_table
 

@@ -12,7 +12,7 @@ import pytest
 from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.data_choice import DataChoice
 from studio.dataset.build import build_examples
-from studio.dataset.columns.detection.mapping import detect_mapping
+from studio.dataset.columns.detection.detect import detect_mapping
 from studio.dataset.readers.open import open_table
 from studio.dataset.readers.streaming import stream_of
 from studio.dataset.store import StoredExamples, write_table

@@ -15,7 +15,7 @@ from studio.core.recipe.data_choice import ColumnMapping, DataChoice
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
 from studio.core.storage import sha256_of
-from studio.dataset.columns.detection.mapping import detect_mapping
+from studio.dataset.columns.detection.detect import detect_mapping
 from studio.dataset.examples import read_frozen
 from studio.dataset.freeze import Frozen, freeze
 from studio.dataset.readers.open import open_table

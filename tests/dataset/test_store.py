@@ -11,8 +11,7 @@ import pytest
 
 from studio.core.recipe.data_choice import ColumnMapping, DataChoice, Fix
 from studio.dataset.columns.apply_mapping import iterate_examples
-from studio.dataset.columns.formats.row_text import Skipped
-from studio.dataset.examples import Example
+from studio.dataset.examples import Example, Skipped
 from studio.dataset.readers.streaming import stream_of
 from studio.dataset.samples import sample
 from studio.dataset.store import (

@@ -15,7 +15,7 @@ from studio.core.events import CheckpointCommitted, Finished, Prepared, ProcessS
 from studio.core.recipe.recipe import Recipe, to_yaml
 from studio.core.run_folder import RunFolder
 from studio.dataset.columns.apply_mapping import examples_from
-from studio.dataset.columns.detection.mapping import detect_mapping
+from studio.dataset.columns.detection.detect import detect_mapping
 from studio.dataset.examples import write_frozen
 from studio.dataset.readers.open import open_table
 from studio.dataset.split import split

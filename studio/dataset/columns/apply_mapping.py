@@ -10,14 +10,16 @@ from studio.core.conversation import Message
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.columns.formats import choices, labels, turns
-from studio.dataset.columns.formats.answer_lists import first_answer, is_answer_list
-from studio.dataset.columns.formats.conversations import ConversationReader, looks_like_conversation, read_history
-from studio.dataset.columns.formats.message_parts import split_thinking
-from studio.dataset.columns.formats.plain_pairs import has_lists, is_plain_pair, plain_pairs
-from studio.dataset.columns.formats.question_template import QuestionTemplate
-from studio.dataset.columns.formats.row_text import CannotLearn, Skipped, message, plain_message, text_of, writable
-from studio.dataset.columns.formats.tool_definitions import looks_like_calls, read_calls, read_tools
-from studio.dataset.examples import Example
+from studio.dataset.columns.formats.cells import CannotLearn, first_answer, is_answer_list, message, text_of, writable
+from studio.dataset.columns.formats.conversations import (
+    ConversationReader,
+    looks_like_conversation,
+    read_history,
+    split_thinking,
+)
+from studio.dataset.columns.formats.pairs import QuestionTemplate, has_lists, is_plain_pair, plain_pairs
+from studio.dataset.columns.formats.tools import looks_like_calls, read_calls, read_tools
+from studio.dataset.examples import Example, Skipped
 from studio.dataset.table import Row, Table
 
 
@@ -87,8 +89,8 @@ def _plain_pairs(
             yield number, pair
         else:
             question, answer, thinking = pair
-            replied = message("assistant", answer, thinking) if thinking else plain_message("assistant", answer)
-            yield number, Example(messages=(*before, plain_message("user", question), replied))
+            replied = message("assistant", answer, thinking)
+            yield number, Example(messages=(*before, message("user", question), replied))
 
 
 def _row_reader(
@@ -152,7 +154,7 @@ def _pair(
     else:
         answered = _answer(answer, text_of(row, roles.thinking))
     history = read_history(row.get(roles.history)) if roles.history else ()
-    asked = plain_message("user", question)
+    asked = message("user", question)
     return Example(
         messages=(*system_turn(instructions, text_of(row, roles.system)), *history, asked, answered), tools=tools
     )
@@ -181,7 +183,7 @@ def _pair_of_lists(
         asked, inside = reader.read(asked_cell)
         tools = tools or inside
     else:
-        asked = (plain_message("user", question_of(row)),)
+        asked = (message("user", question_of(row)),)
     if answered[: len(asked)] == asked:
         answered = answered[len(asked) :]  # some keep the prompt in the completion, too
     thinking = text_of(row, roles.thinking)
@@ -196,7 +198,7 @@ def _answer(answer: str, thinking: str = "") -> Message:
     thoughts = "\n\n".join(thought for thought in (thinking, within) if thought)
     if not text:
         raise CannotLearn(N_("The answer is empty."))
-    return message("assistant", text, thoughts) if thoughts else plain_message("assistant", text)
+    return message("assistant", text, thoughts)
 
 
 def _text(row: Row, column: str | None) -> Example:
@@ -249,4 +251,4 @@ def talk(said: tuple[Message, ...], instructions: str, system: str = "", tools: 
 def system_turn(*parts: str) -> tuple[Message, ...]:
     """The standing instructions as a turn, from the parts that aren't empty; () without any."""
     told = "\n\n".join(part.strip() for part in parts if part.strip())
-    return (plain_message("system", told),) if told else ()
+    return (message("system", told),) if told else ()

@@ -9,7 +9,7 @@ from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_
 from studio.dataset.columns.formats import choices, labels, turns
 from studio.dataset.columns.formats.conversations import looks_like_conversation
-from studio.dataset.columns.formats.question_template import QuestionTemplate, nearest
+from studio.dataset.columns.formats.pairs import QuestionTemplate, nearest
 from studio.dataset.table import Table, cell_text
 
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from studio.core.translatable import N_, sentence
-from studio.dataset.columns.formats.row_text import Skipped
-from studio.dataset.examples import Example
+from studio.dataset.examples import Example, Skipped
 from studio.dataset.near_duplicates import Numbers
 from studio.dataset.quality.batches import Batch, batches
 from studio.dataset.quality.checks import FLAWS, Check

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from studio.core.translatable import N_, Sentence, sentence
-from studio.dataset.columns.detection.column_names import rank
 from studio.dataset.readers.header_evidence import evidence, is_known, is_named, looks_like_name
 from studio.dataset.table import column_names
+from studio.dataset.vocabulary import rank
 
 PROBE_ROWS = 200
 """How many rows are looked at to find the names."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from studio.dataset.columns.detection.column_names import is_known_name
+from studio.dataset.vocabulary import is_known_name
 
 _NUMBER = re.compile(r"[-+]?[\d,.]*\d\s*%?")
 _DATE = re.compile(

@@ -12,12 +12,12 @@ from pathlib import Path
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import N_, Sentence, sentence
-from studio.dataset.columns.formats.record_layouts import asked_by_name, flat
 from studio.dataset.readers import limits
 from studio.dataset.readers.arrow_rows import text_batches
 from studio.dataset.readers.emptiness import empty, header_only
 from studio.dataset.readers.encodings import Encoding, find_encoding
 from studio.dataset.readers.line_rows import FileLines, LineRows
+from studio.dataset.readers.record_layouts import asked_by_name, flat
 from studio.dataset.readers.streaming import Stream, held
 from studio.dataset.readers.table_scan import examples, scan_table
 from studio.dataset.table import Doubt, Row, Table, cell_text

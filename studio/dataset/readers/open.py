@@ -71,14 +71,14 @@ def fetched_path(name: str, split: str) -> Path:
 
 def open_table(choice: DataChoice) -> Table:
     """Read what was chosen, with its rows in memory. Raises `ProblemError` for everything that can be wrong with it."""
-    from studio.dataset.columns.formats.turn_columns import gathered
+    from studio.dataset.readers.turn_columns import gathered
 
     return gathered(_in_words(choice, lambda: _opened(choice)))
 
 
 def stream_table(choice: DataChoice) -> Stream:
     """Read what was chosen as batches of text columns: see `Stream`. Raises `ProblemError`, also between batches."""
-    from studio.dataset.columns.formats.turn_columns import gathered_stream
+    from studio.dataset.readers.turn_columns import gathered_stream
 
     stream = gathered_stream(_in_words(choice, lambda: _streamed(choice)))
     return replace(stream, batches=_batches_in_words(choice, stream))
@@ -89,7 +89,7 @@ def first_rows(choice: DataChoice, count: int = 50) -> Table:
 
     Columns, encoding and delimiter may turn out otherwise when the whole file is read. Raises `ProblemError`.
     """
-    from studio.dataset.columns.formats.turn_columns import gathered
+    from studio.dataset.readers.turn_columns import gathered
 
     return gathered(_in_words(choice, lambda: _first(choice, count)))
 

@@ -12,7 +12,6 @@ import python_calamine
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import N_, sentence
-from studio.dataset.columns.detection.column_names import is_known_name
 from studio.dataset.readers import limits
 from studio.dataset.readers.archives import broken_workbook, guard_ods, guard_xlsb, guard_xlsx
 from studio.dataset.readers.arrow_rows import text_batches
@@ -21,6 +20,7 @@ from studio.dataset.readers.header import PROBE_ROWS, Spans, names_parts
 from studio.dataset.readers.streaming import Stream, held
 from studio.dataset.readers.table_scan import TableScan, examples, scan_table
 from studio.dataset.table import Doubt, Table, cell_text
+from studio.dataset.vocabulary import is_known_name
 
 _MOST_MERGED = 100_000
 _LONGEST_MERGED = 10_000

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QScrollArea, QVBoxLayout, 
 from studio.core.problems import Problem
 from studio.core.recipe.data_choice import ColumnMapping, DatasetFormat
 from studio.core.translatable import Sentence
-from studio.dataset.columns.formats.question_template import QuestionTemplate
+from studio.dataset.columns.formats.pairs import QuestionTemplate
 from studio.dataset.table import Table, cell_text
 from studio.ui.controls.flow import FlowWidget
 from studio.ui.controls.notice_bar import NoticeBar

@@ -22,7 +22,7 @@ from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL
 
 if TYPE_CHECKING:
-    from studio.dataset.columns.formats.row_text import Skipped
+    from studio.dataset.examples import Skipped
     from studio.dataset.quality.fixes import Step
     from studio.dataset.quality.report import Grade, Report
 

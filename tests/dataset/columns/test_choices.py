@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.dataset.columns.apply_mapping import examples_from
-from studio.dataset.columns.detection.mapping import detect
-from studio.dataset.columns.formats.choices import find_key, options_of, right_options
-from studio.dataset.columns.formats.option_names import mark_of, series, split_mark
+from studio.dataset.columns.detection.detect import detect
+from studio.dataset.columns.formats.choices import find_key, mark_of, options_of, right_options, series, split_mark
 from tests.dataset.columns.test_formats import learned_surely, write_csv, write_lines
 from tests.dataset.columns.test_mapping import table_of
 from tests.dataset.conftest import opened

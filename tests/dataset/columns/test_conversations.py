@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from studio.core.conversation import Message, ToolCall
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.dataset.columns.apply_mapping import ExampleSet, examples_from
-from studio.dataset.columns.detection.mapping import detect
+from studio.dataset.columns.detection.detect import detect
+from studio.dataset.columns.formats.cells import CannotLearn
 from studio.dataset.columns.formats.conversations import ConversationReader, looks_like_conversation, read_history
-from studio.dataset.columns.formats.row_text import CannotLearn
-from studio.dataset.columns.formats.tool_definitions import read_calls, read_tools
+from studio.dataset.columns.formats.tools import read_calls, read_tools
 from studio.dataset.examples import Example
 from tests.dataset.conftest import opened
 

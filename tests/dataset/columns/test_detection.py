@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.core.recipe.data_choice import ColumnMapping
-from studio.dataset.columns.detection.column_names import is_about, is_known_name, rank
-from studio.dataset.columns.detection.mapping import detect
+from studio.dataset.columns.detection.detect import detect
 from studio.dataset.columns.mapping_checks import check_mapping
 from studio.dataset.table import Table
+from studio.dataset.vocabulary import is_about, is_known_name, rank
 from tests.dataset.columns.test_mapping import table_of
 from tests.dataset.conftest import opened
 

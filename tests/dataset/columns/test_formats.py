@@ -17,11 +17,10 @@ from hypothesis import strategies as st
 
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.dataset.columns.apply_mapping import examples_from, iterate_examples
-from studio.dataset.columns.detection.mapping import detect
-from studio.dataset.columns.formats.question_template import QuestionTemplate
-from studio.dataset.columns.formats.row_text import Skipped
+from studio.dataset.columns.detection.detect import detect
+from studio.dataset.columns.formats.pairs import QuestionTemplate
 from studio.dataset.columns.mapping_checks import check_mapping
-from studio.dataset.examples import Example
+from studio.dataset.examples import Example, Skipped
 from studio.dataset.table import Row, Table, cell_text
 from tests.dataset.columns.test_mapping import table_of
 from tests.dataset.conftest import opened

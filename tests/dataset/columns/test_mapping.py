@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from studio.core.recipe.data_choice import ColumnMapping, DataChoice
-from studio.dataset.columns.detection.mapping import detect_mapping, has_mapping
+from studio.dataset.columns.detection.detect import detect_mapping, has_mapping
 from studio.dataset.columns.mapping_checks import check_mapping
 from studio.dataset.readers.open import open_table
 from studio.dataset.samples import sample

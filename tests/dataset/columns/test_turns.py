@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.dataset.columns.apply_mapping import examples_from, iterate_examples
-from studio.dataset.columns.detection.mapping import detect
+from studio.dataset.columns.detection.detect import detect
 from studio.dataset.columns.formats import turns
-from studio.dataset.columns.formats.row_text import Skipped
+from studio.dataset.examples import Skipped
 from tests.dataset.columns.test_formats import learned_surely, said, write_csv
 from tests.dataset.columns.test_mapping import table_of
 from tests.dataset.conftest import opened

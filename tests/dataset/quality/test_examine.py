@@ -12,8 +12,7 @@ import pytest
 
 from studio.core.conversation import Message, ToolCall
 from studio.core.translatable import N_, sentence
-from studio.dataset.columns.formats.row_text import Skipped
-from studio.dataset.examples import Example
+from studio.dataset.examples import Example, Skipped
 from studio.dataset.quality import dataset_statistics
 from studio.dataset.quality.batches import batches
 from studio.dataset.quality.examine import Examined, examine

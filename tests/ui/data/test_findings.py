@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from studio.core.translatable import sentence
-from studio.dataset.columns.formats.row_text import Skipped
+from studio.dataset.examples import Skipped
 from studio.dataset.quality.fixes import FIXES
 from studio.dataset.quality.report import Excerpt, Finding, Report, Severity
 from studio.ui.data.excerpts import marked

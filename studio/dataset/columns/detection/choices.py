@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, Sentence, sentence
-from studio.dataset.columns.detection.column_names import is_about, plain, rank
-from studio.dataset.columns.detection.guess import EXACT, Guess, Seen
+from studio.dataset.columns.detection.column_profile import EXACT, Guess, Seen
 from studio.dataset.columns.formats import choices, labels
-from studio.dataset.columns.formats.option_names import mark_of, series
-from studio.dataset.columns.formats.question_template import QuestionTemplate
+from studio.dataset.columns.formats.choices import mark_of, series
+from studio.dataset.columns.formats.pairs import QuestionTemplate
+from studio.dataset.vocabulary import is_about, plain, rank
 
 _PAIRS_OF_TEXTS = (
     ("premise", "hypothesis"),

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 
-from studio.dataset.table import Row, cell_text
+from studio.core.recipe.data_choice import ColumnMapping
+from studio.core.translatable import Sentence
+from studio.dataset.table import Row, Table, cell_text
+from studio.dataset.vocabulary import asks, is_about, rank
 
-_QUESTION_WORDS = (
-    "how what when where why who which whose can could do does did is are was will would should may "
-    "wie was wann wo warum wer welche welcher welches kann können ist sind darf muss "
-    "comment quand où pourquoi qui quel quelle quels est-ce combien peut-on "
-    "cómo qué cuándo dónde quién cuál cuánto puede puedo"
-)
-_QUESTION_STARTS = frozenset(_QUESTION_WORDS.split())
-_QUESTION_ENDS = ("?", "？", "까", "나요", "가요", "까요", "니", "죠?", "주세요", "해줘", "알려줘", "か", "吗", "呢")
 _MARKS = ("?", "？")
 _NUMBER = re.compile(r"[-+]?[\d.,]*\d\s*%?")
 _ABOUT = re.compile(
@@ -107,15 +103,54 @@ def profile_column(name: str, rows: Sequence[Row]) -> ColumnProfile:
     )
 
 
-def asks(text: str) -> bool:
-    """Whether a text ends or begins as questions and requests do."""
-    end = text.rstrip(" .!~\n\"'。！")
-    words = text.split(maxsplit=1)
-    return end.endswith(_QUESTION_ENDS) or (bool(words) and words[0].casefold().strip("¿,") in _QUESTION_STARTS)
-
-
 def _is_nested(cell: object) -> bool:
     if isinstance(cell, str):
         bare = cell.strip()
         return bare[:2] in ("[{", '{"', '["', "[[") and bare[-1:] in "]}"
     return isinstance(cell, list | tuple | Mapping)
+
+
+LOOKED_AT = 300
+EXACT = 100
+"""A rank below it is a name that says nothing else."""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """`sure` is False wherever a reasonable person would ask before teaching with these roles; `why` says in a
+    sentence or two what was recognised, and what isn't clear."""
+
+    mapping: ColumnMapping
+    sure: bool
+    why: tuple[Sentence, ...] = ()
+
+
+@dataclass
+class Seen:
+    """A table with its first rows and the looks of its columns."""
+
+    table: Table
+    rows: list[Row]
+    profiles: dict[str, ColumnProfile] = field(default_factory=dict)
+
+    @staticmethod
+    def of(table: Table) -> Seen:
+        rows = list(islice(iter(table.rows), LOOKED_AT))
+        return Seen(table, rows, {name: profile_column(name, rows) for name in table.columns})
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.table.columns
+
+    def named(self, role: str, taken: Iterable[str] = (), below: int = 10_000, prose: bool = False) -> list[str]:
+        """The columns whose names mean a role, the surest first; with `prose` only those that could be read out."""
+        left = [name for name in self.columns if name not in set(taken)]
+        places = {name: place for name in left if (place := rank(name, role)) is not None and place < below}
+        return sorted(
+            (name for name in places if not prose or self.profiles[name].is_prose), key=lambda name: places[name]
+        )
+
+    def prose(self, taken: Iterable[str] = ()) -> list[str]:
+        """The columns that could be asked or answered by what stands in them, those that say most first."""
+        left = [n for n in self.columns if n not in set(taken) and self.profiles[n].is_prose and not is_about(n)]
+        return sorted(left, key=lambda name: -self.profiles[name].information)

@@ -7,14 +7,12 @@ from collections.abc import Callable
 
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, Sentence, sentence
-from studio.dataset.columns.detection.column_names import plain, rank
-from studio.dataset.columns.detection.guess import EXACT, Guess, Seen
+from studio.dataset.columns.detection.column_profile import EXACT, Guess, Seen
+from studio.dataset.columns.formats.cells import nested, text_of
 from studio.dataset.columns.formats.conversations import looks_like_conversation, looks_like_history, speakers_in
-from studio.dataset.columns.formats.nested import nested
-from studio.dataset.columns.formats.row_text import text_of
-from studio.dataset.columns.formats.speakers import part_of
-from studio.dataset.columns.formats.tool_definitions import looks_like_tools
+from studio.dataset.columns.formats.tools import looks_like_tools
 from studio.dataset.columns.formats.turns import SpeakerRoles, order_of, speaker_roles
+from studio.dataset.vocabulary import part_of, plain, rank
 
 _REJECTED = ("rejected", "reject", "dispreferred", "worse")
 

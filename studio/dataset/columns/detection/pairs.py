@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, Sentence, sentence
-from studio.dataset.columns.detection.column_names import is_about, plain, rank
+from studio.dataset.columns.detection.column_profile import EXACT, Guess, Seen
 from studio.dataset.columns.detection.conversations import history_column, rejected_column, share, tools_column
-from studio.dataset.columns.detection.guess import EXACT, Guess, Seen
-from studio.dataset.columns.formats.answer_lists import is_answer_list
-from studio.dataset.columns.formats.speakers import part_of
-from studio.dataset.columns.formats.tool_definitions import looks_like_calls
+from studio.dataset.columns.formats.cells import is_answer_list
+from studio.dataset.columns.formats.tools import looks_like_calls
+from studio.dataset.vocabulary import is_about, part_of, plain, rank
 
 
 def guess_named_pair(seen: Seen) -> Guess | None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from studio.core.conversation import Message, ToolCall
 from studio.core.translatable import N_
-from studio.dataset.columns.formats.message_parts import Parts, parts_of, split_thinking
-from studio.dataset.columns.formats.nested import nested
-from studio.dataset.columns.formats.row_text import CannotLearn, message, plain_message
-from studio.dataset.columns.formats.speakers import Part, part_of
-from studio.dataset.columns.formats.tool_definitions import read_calls, read_tools
-from studio.dataset.columns.formats.written_turns import marked_turns
+from studio.dataset.columns.formats.cells import CannotLearn, message, nested
+from studio.dataset.columns.formats.tools import read_calls, read_tools
+from studio.dataset.vocabulary import Part, part_of
 
 _WHO = ("role", "from", "speaker", "author", "sender")
 _WHAT = ("content", "value", "text", "message", "utterance")
@@ -108,7 +107,7 @@ class ConversationReader:
             for identity, told in parts.results:
                 _append_result(messages, open_calls, identity, "", told)
             if parts.text.strip():
-                messages.append(plain_message("system" if part == "system" else "user", parts.text))
+                messages.append(message("system" if part == "system" else "user", parts.text))
             return
         if parts.results:
             raise CannotLearn(N_("A turn holds something that isn't text."))
@@ -124,10 +123,8 @@ class ConversationReader:
             # ShareGPT gives each call a turn of its own; together with what was said they are one answer.
             calls = (*before.tool_calls, *parts.calls)
             messages[-1] = before.model_copy(update={"tool_calls": calls})
-        elif thinking or parts.calls or not learned:
-            messages.append(message("assistant", text, thinking, tuple(parts.calls), learned=learned))
         else:
-            messages.append(plain_message("assistant", text))
+            messages.append(message("assistant", text, thinking, tuple(parts.calls), learned=learned))
 
     def _add_result(
         self, messages: list[Message], open_calls: list[ToolCall], turn: Mapping[str, object], what: object
@@ -189,7 +186,7 @@ def read_history(cell: object) -> tuple[Message, ...]:
         if not pair[0].strip() or not pair[1].strip():
             raise CannotLearn(N_("The earlier turns can't be read: they aren't pairs of question and answer."))
         thinking, answer = split_thinking(pair[1])
-        said += [plain_message("user", pair[0]), message("assistant", answer, thinking)]
+        said += [message("user", pair[0]), message("assistant", answer, thinking)]
     return tuple(said)
 
 
@@ -220,7 +217,7 @@ def _plain(turn: object) -> Message | None:
     role = _PLAIN.get(who) if type(who) is str else None
     if role is None or type(told) is not str or (role == "assistant" and "<think" in told) or not told.strip():
         return None
-    return plain_message(role, told)
+    return message(role, told)
 
 
 def _is_turn(turn: Mapping[object, object]) -> bool:
@@ -248,3 +245,123 @@ def _turns(value: object) -> list[object]:
                 return list(value[name])
         return []
     return list(value) if isinstance(value, list | tuple) else []
+
+
+_MARK = re.compile(r"(?:(?:^|\n)[ \t]*(?:#{2,3} ?)?|#{3} ?)(?P<who>[^\W\d_][^\W\d_ ]*(?: [^\W\d_]+)?) ?: ?")
+_END = re.compile(r"(?:<\|endoftext\|>|</s>|<eos>)$")
+_CALL = re.compile(
+    r"<functioncall>\s*\{\s*\"name\"\s*:\s*\"(?P<name>[^\"]+)\"\s*,\s*\"arguments\"\s*:\s*"
+    r"(?:'(?P<quoted>.*)'|(?P<plain>\{.*\}))\s*\}\s*",
+    re.DOTALL,
+)
+_LONGEST = 1_000_000
+
+
+def marked_turns(text: str) -> list[object]:
+    """The turns of such a text as records with role and content, and `tool_calls` where one is written in it; []
+    unless it begins with a known speaker and both sides speak."""
+    bare = text.strip()
+    if len(bare) > _LONGEST or ":" not in bare[:40]:
+        return []
+    first = _MARK.match(bare)
+    if first is None or part_of(first["who"]) is None:
+        return []
+    marks = [mark for mark in _MARK.finditer(bare) if part_of(mark["who"]) is not None]
+    if not {"user", "assistant"} <= {part_of(mark["who"]) for mark in marks}:
+        return []
+    ends = [mark.start() for mark in marks[1:]] + [len(bare)]
+    return [
+        _turn(mark["who"], _END.sub("", bare[mark.end() : end].strip()).strip())
+        for mark, end in zip(marks, ends, strict=True)
+    ]
+
+
+def _turn(who: str, said: str) -> dict[str, object]:
+    begin = said.find("<functioncall>") if part_of(who) == "assistant" else -1
+    call = _CALL.match(said, begin) if begin >= 0 else None
+    if call is None:
+        return {"role": who, "content": said}
+    arguments = call["plain"] or call["quoted"]
+    return {
+        "role": who,
+        "content": (said[: call.start()] + said[call.end() :]).strip(),
+        "tool_calls": [{"name": call["name"], "arguments": arguments}],
+    }
+
+
+_NOT_TEXT = {"image", "image_url", "input_image", "audio", "input_audio", "audio_url", "video", "video_url", "document"}
+_TEXT = {"text", "input_text", "output_text"}
+_THOUGHT_PARTS = {"thinking", "reasoning", "reasoning_content", "thought"}
+_CALL_PARTS = {"tool_call", "tool_calls", "function_call"}
+
+
+@dataclass
+class Parts:
+    """The contents of a turn, taken apart. `results` are (call id, text) of tools that reported within it."""
+
+    text: str = ""
+    thinking: str = ""
+    calls: list[ToolCall] = field(default_factory=list)
+    results: list[tuple[str, str]] = field(default_factory=list)
+
+
+def parts_of(content: object, drop_nulls: bool = False) -> Parts:
+    """Text, or a list of parts of kinds that OpenAI, Anthropic and LLaMA-Factory use. Raises `CannotLearn` for
+    pictures and sound, and for parts of a kind that isn't known: leaving one out could turn the answer around."""
+    if isinstance(content, str):
+        return Parts(content)
+    if content is None:
+        return Parts()
+    if isinstance(content, list | tuple):
+        parts = Parts()
+        for part in content:
+            _add(parts, part, drop_nulls)
+        return parts
+    return Parts(_as_text(content))
+
+
+def split_thinking(text: str) -> tuple[str, str]:
+    """The thoughts in `<think>` at the beginning of an answer, and the answer; ("", text) without."""
+    if "<think" not in text:
+        return "", text
+    bare = text.lstrip()
+    for begin, end in (("<think>", "</think>"), ("<thinking>", "</thinking>")):
+        if bare.startswith(begin):
+            thought, mark, answer = bare[len(begin) :].partition(end)
+            if mark:
+                return thought.strip(), answer.lstrip()
+    return "", text
+
+
+def _add(parts: Parts, part: object, drop_nulls: bool) -> None:
+    if isinstance(part, str):
+        parts.text += part
+        return
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    if not isinstance(part, Mapping) or not (kind is None or isinstance(kind, str)):
+        raise CannotLearn(N_("A turn holds something that isn't text."))
+    if kind in _NOT_TEXT or (kind is None and {"image", "image_url", "audio", "video"} & set(part)):
+        raise CannotLearn(N_("It holds a picture, sound or film; only text can be learned."))
+    if kind in _THOUGHT_PARTS:
+        told = next(
+            (part[k] for k in (*_THOUGHT_PARTS, "text", "value", "content") if isinstance(part.get(k), str)), ""
+        )
+        parts.thinking = "\n\n".join(held for held in (parts.thinking, told.strip()) if held)
+    elif kind == "tool_use":
+        parts.calls.extend(read_calls([part], drop_nulls))
+    elif kind in _CALL_PARTS:
+        held = next((part[k] for k in (*_CALL_PARTS, "value", "content") if part.get(k) is not None), part)
+        parts.calls.extend(read_calls(held, drop_nulls))
+    elif kind == "tool_result":
+        identity = part.get("tool_use_id")
+        told = parts_of(part.get("content"), drop_nulls).text
+        parts.results.append((identity if isinstance(identity, str) else "", told))
+    elif kind is None or kind in _TEXT:
+        named = [part[k] for k in ("text", "value", "content") if part.get(k) is not None]
+        parts.text += _as_text(named[0]) if named else "" if kind else _as_text(part)
+    else:
+        raise CannotLearn(N_("A turn holds something that isn't text."))
+
+
+def _as_text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from studio.core.translatable import N_
-from studio.dataset.columns.formats.row_text import CannotLearn, text_of
+from studio.dataset.columns.formats.cells import CannotLearn, text_of
 from studio.dataset.table import Row
 
 MOST_LABELS = 200

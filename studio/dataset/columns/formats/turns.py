@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from studio.core.conversation import Message
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_
-from studio.dataset.columns.formats.message_parts import split_thinking
-from studio.dataset.columns.formats.row_text import CannotLearn, message, plain_message, text_of
-from studio.dataset.columns.formats.speakers import Part, part_of
+from studio.dataset.columns.formats.cells import CannotLearn, message, text_of
+from studio.dataset.columns.formats.conversations import split_thinking
 from studio.dataset.table import Row
+from studio.dataset.vocabulary import Part, part_of
 
 _HELD = 64 << 20
 """Letters of unfinished conversations that are kept; beyond it only the places of their rows, to be read again."""
@@ -205,9 +205,9 @@ def _messages(one: _Waiting, rows: Sequence[Row], roles: ColumnMapping, cast: Sp
         text = "\n".join(texts)
         if part == "assistant":
             thinking, text = split_thinking(text)
-            messages.append(message("assistant", text, thinking) if thinking else plain_message("assistant", text))
+            messages.append(message("assistant", text, thinking))
         elif part == "tool":
             messages.append(message("tool", text))
         else:
-            messages.append(plain_message("system" if part == "system" else "user", text))
+            messages.append(message("system" if part == "system" else "user", text))
     return tuple(messages)

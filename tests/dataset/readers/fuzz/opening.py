@@ -23,7 +23,7 @@ from pathlib import Path
 
 from studio.core.problems import ProblemError
 from studio.core.recipe.data_choice import DataChoice
-from studio.dataset.columns.detection.mapping import detect
+from studio.dataset.columns.detection.detect import detect
 from studio.dataset.readers.open import first_rows, open_table, stream_table
 from studio.dataset.table import Table, cell_text
 from tests.dataset.readers.fuzz.mutations import mutated

@@ -10,7 +10,7 @@ from typing import Literal
 
 from studio.core.problems import ProblemError
 from studio.core.recipe.data_choice import ColumnMapping, DataChoice
-from studio.dataset.columns.detection.mapping import detect
+from studio.dataset.columns.detection.detect import detect
 from studio.dataset.readers.open import open_table
 from studio.dataset.table import Table, cell_text
 from tests.dataset.readers.messy.truth import ANY, Messy, Truth

@@ -195,8 +195,8 @@ def call_log(seed: str = "") -> Messy:
             turns += [("고객", question), ("상담사", answer)]
         rows += [(number, f"2024-04-02 09:{minute + i}", who, said) for i, (who, said) in enumerate(turns)]
     content = delimited([("상담번호", "시각", "화자", "발화"), *rows]).encode("euc-kr")
-    roles = {"conversation": "상담번호", "speaker": "화자", "said": "발화"}
-    cells = ((1, "said", rows[0][3]), (-1, "said", rows[-1][3]), (-1, "speaker", "상담사"))
+    roles = {"conversation": "상담번호", "speaker": "화자", "content": "발화"}
+    cells = ((1, "content", rows[0][3]), (-1, "content", rows[-1][3]), (-1, "speaker", "상담사"))
     return Messy("call_log.csv", content, Truth("turns", roles, len(rows), cells, KOREAN_CODE, ","))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.dataset.columns.apply_mapping import examples_from
-from studio.dataset.columns.detection.mapping import detect
+from studio.dataset.columns.detection.detect import detect
 from studio.dataset.table import Table
 from tests.dataset.conftest import opened
 

@@ -8,17 +8,17 @@ from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, sentence
 from studio.dataset.columns.apply_mapping import iterate_examples
 from studio.dataset.columns.detection.choices import guess_labels, guess_options
+from studio.dataset.columns.detection.column_profile import Guess, Seen
 from studio.dataset.columns.detection.conversations import guess_conversations, guess_turns
-from studio.dataset.columns.detection.guess import Guess, Seen
 from studio.dataset.columns.detection.pairs import (
     guess_by_contents,
     guess_half_named_pair,
     guess_named_pair,
     guess_text,
 )
-from studio.dataset.columns.formats.question_template import QuestionTemplate
-from studio.dataset.columns.formats.turn_columns import turn_columns
+from studio.dataset.columns.formats.pairs import QuestionTemplate
 from studio.dataset.examples import Example
+from studio.dataset.readers.turn_columns import turn_columns
 from studio.dataset.table import Table
 
 __all__ = ["Guess", "detect", "detect_mapping", "has_mapping"]

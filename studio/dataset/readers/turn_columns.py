@@ -12,10 +12,10 @@ from typing import Literal
 import pyarrow as pa
 
 from studio.core.translatable import N_, Sentence, sentence
-from studio.dataset.columns.formats.speakers import part_of
 from studio.dataset.lazy_sequence import LazySequence
 from studio.dataset.readers.streaming import Stream
 from studio.dataset.table import Row, Table, cell_text
+from studio.dataset.vocabulary import part_of
 
 type_of_turn = tuple[str, Literal["user", "assistant"]]
 

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 from studio.core.conversation import ToolCall
 from studio.core.translatable import N_
-from studio.dataset.columns.formats.nested import nested
-from studio.dataset.columns.formats.row_text import CannotLearn, writable
+from studio.dataset.columns.formats.cells import CannotLearn, nested, writable
 
 
 def read_tools(cell: object, drop_nulls: bool = False) -> str:

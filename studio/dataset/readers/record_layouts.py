@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from studio.core.translatable import N_, Sentence, sentence
-from studio.dataset.columns.detection.column_profile import asks
+from studio.dataset.vocabulary import asks
 
 _MOST_TURNS = 10_000
 
