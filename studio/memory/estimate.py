@@ -309,8 +309,9 @@ def _scores(shape: ModelShape, work: Workload, has: Formats) -> tuple[int, int]:
     if work.loss == "full" or at_once:
         # Logarithms, their gradient, and the gradient of the scores, all in float32; and the scores themselves.
         held = scores * given if work.holds_output else 0
-        return 12 * scores + held, held
-    tile = min(positions, TILE[0]) * TILE[1] * BYTES[work.compute_dtype]
+        bounded = scores * given if shape.scores_softcapped else 0  # the tanh, kept for the backward pass
+        return 12 * scores + held + bounded, held
+    tile = min(positions, TILE[0]) * TILE[1] * BYTES[work.compute_dtype] * (2 if shape.scores_softcapped else 1)
     gradient = positions * hidden * 4
     if has.normed != BYTES[work.compute_dtype]:
         gradient += min(positions, TILE[0]) * hidden * BYTES[work.compute_dtype]

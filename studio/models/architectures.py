@@ -144,7 +144,8 @@ def read_decoder(facts: ConfigFacts) -> ModelShape:
         norm_saves=2 if facts.kind.startswith("cohere") else 1,  # what is left of the mean is computed twice
         parallel=family.parallel or norms == 1,
         activation_saves=activation_saves(facts),
-        softcapped=family.softcapped and facts.positive("attn_logit_softcapping"),
+        softcapped=family.softcapped and facts.positive("attn_logit_softcapping", True),
+        scores_softcapped=facts.positive("final_logit_softcapping", family.softcapped),
         final_norm=family.norm_weights * hidden,
     )
 

@@ -65,9 +65,11 @@ class ConfigFacts:
             raise self.wrong(name, value)
         return value
 
-    def positive(self, name: str) -> bool:
-        """Whether a number is there and above zero, such as a dropout."""
-        value = self._config.get(name)
+    def positive(self, name: str, default: bool = False) -> bool:
+        """Whether a number is there and above zero, such as a dropout; `default` where the config doesn't name it."""
+        value = self._config.get(name, default)
+        if value is default:
+            return default
         return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
     def text(self, name: str) -> str:

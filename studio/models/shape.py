@@ -71,7 +71,8 @@ class ModelShape(_Fact):
     counts full-width norms in a layer; `norm` "layer" means PyTorch's own, which mixed precision computes and returns
     in float32, where the families' own return the format that they got. `query_norm` says whether queries and keys are
     normalised too, each head for itself or as a whole. `gated` feed-forward parts multiply two projections.
-    `softcapped` attention exists only in its eager form. `activation_saves` counts tensors of the feed-forward width
+    `softcapped` attention exists only in its eager form; `scores_softcapped` says that a tanh bounds what the head
+    gives out. `activation_saves` counts tensors of the feed-forward width
     that the activation keeps, `norm_saves` those that a norm does, `dropouts` those of hidden width that a layer drops
     out of by its own config. `fused` attention projects queries, keys and values at once.
     """
@@ -102,6 +103,7 @@ class ModelShape(_Fact):
     parallel: bool = False
     activation_saves: int = 1
     softcapped: bool = False
+    scores_softcapped: bool = False
     latent: bool = False
     dropouts: int = 0
     positions: int = 0

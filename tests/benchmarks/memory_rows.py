@@ -41,9 +41,6 @@ METHODS = {
     "lora-8bit": "lora-8bit",
     "full": "full",
 }
-KINDS = {"qwen3": "qwen3", "qwen2": "qwen2", "qwen1.5": "qwen2"}
-"""Words in a model's name that tell an architecture other than Llama's: biases or norms in its attention."""
-
 PRESETS = {"all": "all-linear", "full": "all-linear", "standard": "q k v o", "minimal": "q v"}
 MODULES = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "o_proj", "gate": "gate_proj", "up": "up_proj"}
 MODULES["down"] = "down_proj"
@@ -55,6 +52,9 @@ class Row(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     model: str
+    model_type: str
+    """As the model's config.json says it: it decides on biases, norms and the attention."""
+
     hidden: int
     intermediate: int
     layers: int
@@ -75,10 +75,8 @@ class Row(BaseModel):
 
     def config(self) -> dict[str, Any]:
         """What the model's config.json says about its size."""
-        kind = next((kind for word, kind in KINDS.items() if word in self.model.lower()), "llama")
         return {
-            "model_type": kind,
-            "architectures": [f"{kind.capitalize()}ForCausalLM"],
+            "model_type": self.model_type,
             "hidden_size": self.hidden,
             "intermediate_size": self.intermediate,
             "num_hidden_layers": self.layers,
@@ -88,7 +86,8 @@ class Row(BaseModel):
             "vocab_size": self.vocab,
             "tie_word_embeddings": self.tied,
             "max_position_embeddings": max(8192, self.seq),
-            "hidden_act": "silu",
+            # With SDPA the older versions of transformers that measured left this out.
+            "attn_logit_softcapping": None if self.attention == "sdpa" else 50.0,
         }
 
     def work(self) -> TracedWork:
