@@ -62,7 +62,7 @@ def test_the_gentlest_change_comes_first_and_nothing_needless_is_changed() -> No
 
 
 def test_a_smaller_batch_keeps_the_result_the_same() -> None:
-    start = case("Qwen/Qwen3-8B", 12, training__max_length=4096, training__batch_size=8, training__accumulation=2)
+    start = case("Qwen/Qwen3-8B", 12, training__max_length=4096, training__batch_size=8, training__gradient_accumulation_steps=2)
     changes = reductions(start, catalogue()).changes
     size, rounds = changes["training.batch_size"], changes["training.gradient_accumulation_steps"]
     assert isinstance(size, int) and isinstance(rounds, int)
@@ -70,7 +70,7 @@ def test_a_smaller_batch_keeps_the_result_the_same() -> None:
 
 
 def test_the_largest_batch_that_fits_is_offered() -> None:
-    start = case("Qwen/Qwen3-4B", 12, training__max_length=2048, training__batch_size=16, training__accumulation=1)
+    start = case("Qwen/Qwen3-4B", 12, training__max_length=2048, training__batch_size=16, training__gradient_accumulation_steps=1)
     plan = reductions(start)
     size = plan.changes["training.batch_size"]
     assert isinstance(size, int)
@@ -128,7 +128,7 @@ def test_every_model_gets_an_answer_that_can_be_applied(size: int, kind: str) ->
 
 
 def test_room_to_spare_is_used_for_speed_and_still_fits() -> None:
-    start = case("Qwen/Qwen3-1.7B", 24, training__batch_size=2, training__accumulation=8, training__max_length=512)
+    start = case("Qwen/Qwen3-1.7B", 24, training__batch_size=2, training__gradient_accumulation_steps=8, training__max_length=512)
     found = faster(start)
     assert {change.key for change in found} == {
         "training.activation_checkpointing", "method.kind", "training.batch_size",

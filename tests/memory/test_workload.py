@@ -48,8 +48,8 @@ def test_few_examples_make_small_batches() -> None:
 
 
 def test_several_batches_a_step_keep_their_gradients() -> None:
-    assert workload_of(recipe(training__batch_size=1, training__accumulation=8), CARD).accumulates
-    assert not workload_of(recipe(training__batch_size=8, training__accumulation=1), CARD).accumulates
+    assert workload_of(recipe(training__batch_size=1, training__gradient_accumulation_steps=8), CARD).accumulates
+    assert not workload_of(recipe(training__batch_size=8, training__gradient_accumulation_steps=1), CARD).accumulates
 
 
 @pytest.mark.parametrize(

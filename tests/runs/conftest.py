@@ -27,7 +27,7 @@ writer = folder.writer()
 folder.heartbeat.touch()
 writer.write(ProcessStarted(job="train", pid=os.getpid(), started=psutil.Process().create_time(), boot_id=""))
 def step(number):
-    writer.write(StepDone(step=number, total_steps=100, passes=1, loss=1.0, learning_rate=1e-4, tokens=9, seconds=0.1))
+    writer.write(StepDone(step=number, total_steps=100, epoch=1, loss=1.0, learning_rate=1e-4, tokens=9, seconds=0.1))
 """
 
 StartJob = Callable[[str], JobProcess]

@@ -196,8 +196,8 @@ def test_an_unknown_repair_is_refused_at_once() -> None:
 def test_what_repairs_are_called_is_known_without_loading_what_does_them() -> None:
     words = (
         "import sys\n"
-        "from studio.dataset.quality.fixes import REPAIRS\n"
-        "print(len(REPAIRS), [name for name in ('numpy', 'pyarrow', 'rensa') if name in sys.modules])"
+        "from studio.dataset.quality.fixes import FIXES\n"
+        "print(len(FIXES), [name for name in ('numpy', 'pyarrow', 'rensa') if name in sys.modules])"
     )
     told = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True).stdout
     assert told.strip() == f"{len(FIXES)} []"

@@ -21,7 +21,7 @@ WRITERS = {"csv": write_large_csv, "parquet": write_large_parquet}
 
 STREAMED = """
 import json, sys, time
-from studio.core.recipe.data_choice import DataChoice, Roles
+from studio.core.recipe.data_choice import DataChoice, ColumnMapping
 from studio.dataset.examples import Example, iterate_examples
 from studio.dataset.readers.open import stream_table
 from studio.dataset.store import open_table_at, write_table
@@ -32,7 +32,7 @@ folder = Path(sys.argv[2])
 write_table(stream_table(DataChoice(path=sys.argv[1])), folder, lambda done, total: None)
 table = open_table_at(folder)
 made = 0
-for _, example in iterate_examples(table, Roles(question="question", answer="answer")):
+for _, example in iterate_examples(table, ColumnMapping(question="question", answer="answer")):
     made += isinstance(example, Example)
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]
 mapped = next(line for line in open("/proc/self/status") if line.startswith("RssFile")).split()[1]

@@ -17,9 +17,9 @@ GIB = 2**30
 PLAY = """
 import os, sys
 from PySide6.QtWidgets import QApplication
-from studio.ui.gpu_monitor.strip import GaugeStrip
+from studio.ui.gpu_monitor.strip import GpuMonitor
 app = QApplication([])
-strip = GaugeStrip()
+strip = GpuMonitor()
 strip.set_run_pid(os.getpid())
 strip.reading_shown.connect(lambda reading: (print(strip.accessibleDescription()), strip.close(), app.quit()))
 strip.show()
