@@ -56,13 +56,24 @@ def test_together_they_make_it_fit_and_each_gain_is_real() -> None:
 
 
 def test_the_gentlest_change_comes_first_and_nothing_needless_is_changed() -> None:
-    start = case("Qwen/Qwen3-4B", 12, training__activation_checkpointing=False, training__max_length=4096)
+    start = case(
+        "Qwen/Qwen3-4B",
+        12,
+        training__activation_checkpointing=False,
+        training__max_length=4096,
+    )
     plan = reductions(start, catalogue())
     assert keys(plan) == {"training.activation_checkpointing"}
 
 
 def test_a_smaller_batch_keeps_the_result_the_same() -> None:
-    start = case("Qwen/Qwen3-8B", 12, training__max_length=4096, training__batch_size=8, training__gradient_accumulation_steps=2)
+    start = case(
+        "Qwen/Qwen3-8B",
+        12,
+        training__max_length=4096,
+        training__batch_size=8,
+        training__gradient_accumulation_steps=2,
+    )
     changes = reductions(start, catalogue()).changes
     size, rounds = changes["training.batch_size"], changes["training.gradient_accumulation_steps"]
     assert isinstance(size, int) and isinstance(rounds, int)
@@ -70,7 +81,13 @@ def test_a_smaller_batch_keeps_the_result_the_same() -> None:
 
 
 def test_the_largest_batch_that_fits_is_offered() -> None:
-    start = case("Qwen/Qwen3-4B", 12, training__max_length=2048, training__batch_size=16, training__gradient_accumulation_steps=1)
+    start = case(
+        "Qwen/Qwen3-4B",
+        12,
+        training__max_length=2048,
+        training__batch_size=16,
+        training__gradient_accumulation_steps=1,
+    )
     plan = reductions(start)
     size = plan.changes["training.batch_size"]
     assert isinstance(size, int)
@@ -79,7 +96,13 @@ def test_the_largest_batch_that_fits_is_offered() -> None:
 
 
 def test_shorter_examples_say_how_many_lose_their_end() -> None:
-    start = case("Qwen/Qwen3-8B", 10, training__max_length=32768, training__batch_size=1, method__rank=8)
+    start = case(
+        "Qwen/Qwen3-8B",
+        10,
+        training__max_length=32768,
+        training__batch_size=1,
+        method__rank=8,
+    )
     asked: list[int] = []
 
     def cut_at(limit: int) -> int:
@@ -128,7 +151,13 @@ def test_every_model_gets_an_answer_that_can_be_applied(size: int, kind: str) ->
 
 
 def test_room_to_spare_is_used_for_speed_and_still_fits() -> None:
-    start = case("Qwen/Qwen3-1.7B", 24, training__batch_size=2, training__gradient_accumulation_steps=8, training__max_length=512)
+    start = case(
+        "Qwen/Qwen3-1.7B",
+        24,
+        training__batch_size=2,
+        training__gradient_accumulation_steps=8,
+        training__max_length=512,
+    )
     found = faster(start)
     assert {change.key for change in found} == {
         "training.activation_checkpointing", "method.kind", "training.batch_size",
