@@ -81,7 +81,7 @@ def dry_run(recipe: Recipe, arguments: argparse.Namespace) -> int:
     print(
         f"{batch.lessons} to learn from, {batch.cut} cut, {batch.nothing_left} with nothing left, {batch.held_out} set"
     )
-    print(f"aside; {batch.tokens:,} tokens, {batch.learned_tokens:,} of them learned; {batch.total_steps} steps.")
+    print(f"aside; {batch.tokens:,} tokens, {batch.label_tokens:,} of them learned; {batch.total_steps} steps.")
     for number, row, ids, labels in zip(examples, rows, batch.input_ids, batch.labels, strict=True):
         learned = sum(label >= 0 for label in labels)
         print(f"example {number} (row {row}): {len(ids)} tokens with padding, {learned} learned")

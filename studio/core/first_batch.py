@@ -30,7 +30,7 @@ class FirstBatch(BaseModel):
     limit: int
     lessons: int
     tokens: int
-    learned_tokens: int
+    label_tokens: int
     cut: int
     nothing_left: int
     left_out: int

@@ -72,14 +72,19 @@ def paired_laps(laps: int) -> dict[str, float]:
                     speeds["bare"].append(tokens / bare_loop(self, encoded))
 
         def bare_loop(teaching: Measured, encoded: Any) -> float:
-            from studio.engine.training.trainer import batches_of
+            from torch.utils.data import DataLoader
+
+            from studio.engine.objectives.supervised import as_rows, collate
+            from studio.engine.training.sampler import LengthGroupedSampler
 
             model = teaching.model
             learning = [p for p in model.parameters() if p.requires_grad]
             optimizer = torch.optim.AdamW(learning, lr=5e-4)
             model.train()
             began = time.perf_counter()
-            for inputs in batches_of(encoded, BATCH, 17):
+            order: Any = LengthGroupedSampler([len(e.ids) for e in encoded], BATCH, 17)
+            rows: Any = as_rows(encoded)
+            for inputs in DataLoader(rows, batch_size=BATCH, sampler=order, collate_fn=collate):
                 model(**inputs).loss.backward()
                 torch.nn.utils.clip_grad_norm_(learning, 1.0)
                 optimizer.step()

@@ -26,7 +26,7 @@ from studio.core.run_folder import JobFolder, RunFolder
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext, is_out_of_memory
 from studio.engine.memory.probe import on_card, try_longest
-from studio.engine.training.dataset import TokenizedDataset
+from studio.engine.objectives.supervised import TokenizedDataset
 from studio.engine.training.plan import Plan, optimizer_for, trainer_for
 from studio.engine.training.trainer import TrainingCallback
 from studio.tokenization.encoding import Encoded

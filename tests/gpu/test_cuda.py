@@ -19,9 +19,7 @@ from studio.core.jobs import Train
 from studio.core.recipe.method import Method
 from studio.engine import device as devices
 from studio.engine.methods.model import add_adapter, load_base
-from studio.engine.training.dataset import as_rows, collate
-from studio.engine.training.loss import learned_loss
-from studio.engine.training.trainer import held_out_loss
+from studio.engine.objectives.supervised import as_rows, collate, held_out_loss, supervised_loss
 from studio.tokenization.encoding import Encoded
 from tests.engine.conftest import do_here, make_run, save_tiny_model, tiny_model
 
@@ -86,7 +84,7 @@ def test_gradients_on_the_card_are_the_same_before_and_after_an_evaluation(tiny_
     def gradients() -> list[torch.Tensor]:
         model.train()
         model.zero_grad()
-        loss: Any = learned_loss(model, inputs).total
+        loss: Any = supervised_loss(model, inputs).total
         loss.backward()
         return [p.grad.clone() for p in model.parameters() if p.grad is not None]
 

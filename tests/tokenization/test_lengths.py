@@ -42,15 +42,15 @@ def test_measured_is_what_encoding_gives(tmp_path: Path, name: str, loss_on: str
 
 @pytest.mark.parametrize("limit", [1, 2, 16, 17, 40, 80, 1000])
 def test_counts_at_a_limit_are_those_of_a_run_with_that_limit(tmp_path: Path, limit: int) -> None:
-    from studio.engine.training.dataset import encode_all
+    from studio.engine.objectives.supervised import tokenize_examples
 
     folder = save_family(FAMILIES["chatml"], tmp_path / "model", marked=False)
     examples = [*EXAMPLES.values(), *TEXTS, UNLEARNED]
-    lessons = encode_all(Encoder.from_folder(folder, limit), examples)
+    lessons = tokenize_examples(Encoder.from_folder(folder, limit), examples)
     found = measure(Encoder.from_folder(folder, 512), examples)
     assert found.cut_at(limit) == lessons.cut
     assert found.nothing_left_at(limit) == lessons.nothing_left
-    left_out = encode_all(Encoder.from_folder(folder, limit), examples, "leave_out").left_out
+    left_out = tokenize_examples(Encoder.from_folder(folder, limit), examples, "leave_out").left_out
     assert found.longer_than(limit) == left_out
 
 

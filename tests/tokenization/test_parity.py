@@ -17,7 +17,7 @@ from studio.core.recipe.data_choice import ColumnMapping
 from studio.dataset.columns.apply_mapping import examples_from
 from studio.dataset.examples import Example
 from studio.dataset.table import Table
-from studio.engine.training.dataset import as_rows, collate, encode_all
+from studio.engine.objectives.supervised import as_rows, collate, tokenize_examples
 from studio.tokenization.adaptation import (
     CALLS_APART,
     CALLS_WRITTEN,
@@ -95,7 +95,7 @@ def test_preview_trainer_and_transformers_agree(
         taught = decoded_runs(encoder, encoded)
         if not FAMILIES[name].sentencepiece:  # whose decoders leave out spaces at the beginning
             assert [text for text in taught if text.strip()] == shown, what
-        batch = collate(as_rows([encoder.encode(EXAMPLES["a pair"]), *encode_all(encoder, [example]).encoded]))
+        batch = collate(as_rows([encoder.encode(EXAMPLES["a pair"]), *tokenize_examples(encoder, [example]).encoded]))
         length = len(encoded.ids)
         assert batch["input_ids"][1, :length].tolist() == list(encoded.ids), what
         assert batch["labels"][1, :length].tolist() == list(encoded.labels), what
@@ -389,7 +389,7 @@ def test_every_shape_of_a_file_is_learned_in_every_family(models: Callable[..., 
     made = examples_from(held, roles, "Speak like a clerk.")
     assert made.examples and not made.skipped
     encoder = Encoder.from_folder(models(name, marked=False), 4096)
-    lessons = encode_all(encoder, made.examples)
+    lessons = tokenize_examples(encoder, made.examples)
     batch = collate(as_rows(lessons.encoded))
     for row, example in enumerate(made.examples):
         encoded = encoder.encode(example)
@@ -408,6 +408,6 @@ def test_plain_text_is_learned_whole_in_every_family(models: Callable[..., Path]
     made = examples_from(table({"t": "Once upon a time.\nThere was a shop."}), ColumnMapping(text="t"))
     for name in FAMILIES:
         encoder = Encoder.from_folder(models(name, marked=False), 4096)
-        (encoded,) = encode_all(encoder, made.examples).encoded
+        (encoded,) = tokenize_examples(encoder, made.examples).encoded
         assert encoded.labels == encoded.ids and encoded.ids[-1] == encoder.eos_id
         assert learned_texts(encoder, encoded) == ["Once upon a time.\nThere was a shop."]

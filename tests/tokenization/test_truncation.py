@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from studio.core.conversation import Message
 from studio.dataset.examples import Example
-from studio.engine.training.dataset import encode_all
+from studio.engine.objectives.supervised import tokenize_examples
 from studio.tokenization.encoding import Encoded, Encoder
 from studio.tokenization.truncation import truncate
 from tests.tokenization.conversations import EXAMPLES
@@ -116,7 +116,7 @@ def test_a_round_that_does_not_fit_by_itself_is_cut_and_says_so(folder: Path) ->
     encoder = Encoder.from_folder(folder, 60)
     parts = truncate(encoder, example, "split")
     assert [part.truncated_tokens > 0 for part in parts] == [False, True, False]
-    lessons = encode_all(encoder, [example], "split")
+    lessons = tokenize_examples(encoder, [example], "split")
     assert (lessons.cut, lessons.divided, lessons.nothing_left, lessons.examples) == (1, 1, 0, (0, 0, 0))
 
 

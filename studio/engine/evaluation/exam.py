@@ -12,8 +12,7 @@ from studio.core.translatable import N_
 from studio.dataset.examples import Example, read_frozen
 from studio.engine.evaluation.generate import Generator, folded, of_run
 from studio.engine.job_context import JobContext
-from studio.engine.training.dataset import encode_all
-from studio.engine.training.trainer import held_out_loss
+from studio.engine.objectives.supervised import held_out_loss, tokenize_examples
 
 TOGETHER = 12
 """Examples answered at once."""
@@ -67,7 +66,7 @@ def longest_useful(answerer: Generator, examples: Sequence[Example]) -> int:
 
 
 def _loss(answerer: Generator, examples: Sequence[Example], side: Side) -> float:
-    lessons = encode_all(answerer.encoder, examples)
+    lessons = tokenize_examples(answerer.encoder, examples)
     with answerer.model_as(side) as model:
         return held_out_loss(model, lessons.encoded, 8, answerer.device)
 

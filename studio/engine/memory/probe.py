@@ -27,8 +27,9 @@ from studio.core.translatable import N_
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext, is_out_of_memory
 from studio.engine.methods.model import add_adapter, load_base
-from studio.engine.training.dataset import LengthGroupedSampler, as_rows, collate
+from studio.engine.objectives.supervised import as_rows, collate
 from studio.engine.training.plan import Plan, plan_of, trainer_for
+from studio.engine.training.sampler import LengthGroupedSampler
 from studio.engine.training.trainer import StudioTrainer, TrainingCallback
 from studio.tokenization.encoding import NOT_LEARNED
 

@@ -32,7 +32,7 @@ from studio.engine.memory.fake_layers import EightBit, FourBit
 from studio.engine.memory.live_memory import LiveMemory
 from studio.engine.memory.meta_model import cannot_tell, fill_fake, meta_model, read_config
 from studio.engine.methods.model import Network
-from studio.engine.training.loss import learned_loss
+from studio.engine.objectives.supervised import supervised_loss
 
 LEAST_8BIT = 4096
 """bitsandbytes keeps the state of parameters with fewer numbers than this in float32."""
@@ -185,7 +185,7 @@ class _Step:
         return -scored.log_probs.sum() / self.work.batch
 
     def _learned_positions(self, inputs: dict[str, Any]) -> Any:
-        scored = learned_loss(self.model, self._masked(inputs), head_of=self.model)
+        scored = supervised_loss(self.model, self._masked(inputs), head_of=self.model)
         return scored.total / max(1, scored.count)
 
     def _full(self, inputs: dict[str, Any]) -> Any:

@@ -6,6 +6,7 @@ manifest last, the rename, the event, and only then is an older one removed.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
 import re
@@ -80,8 +81,16 @@ class CheckpointWriter:
         scored = [(loss, -step) for step, loss in self._saved.items() if loss is not None]
         keep = {*newest, -min(scored)[1]} if scored else set(newest)
         for step in set(self._saved) - keep:
-            shutil.rmtree(self._run.checkpoints / f"step-{step:06d}", ignore_errors=True)
+            self._remove(step)
             del self._saved[step]
+
+    def _remove(self, step: int) -> None:
+        """Under its own name a save point is whole or not there at all, also when the process ends in between."""
+        place = self._run.checkpoints / f"step-{step:06d}"
+        going = self._run.checkpoints / f".tmp-removed-{place.name}"
+        with contextlib.suppress(OSError):  # something holds it under Windows: it stays, and is whole
+            place.rename(going)
+            shutil.rmtree(going, ignore_errors=True)
 
 
 def intact(run: RunFolder) -> list[Path]:

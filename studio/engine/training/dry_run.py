@@ -14,7 +14,7 @@ from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
-from studio.engine.training.dataset import TokenizedDataset
+from studio.engine.objectives.supervised import TokenizedDataset
 from studio.engine.training.plan import plan_of, trainer_for
 
 
@@ -38,7 +38,7 @@ def dry_run(report: JobContext, job: DryRun) -> Ending | None:
         limit=plan.limit,
         lessons=len(lessons.encoded),
         tokens=lessons.tokens,
-        learned_tokens=lessons.learned_tokens,
+        label_tokens=lessons.label_tokens,
         cut=lessons.cut,
         nothing_left=lessons.nothing_left,
         left_out=lessons.left_out,

@@ -19,9 +19,10 @@ from studio.engine.device import Device
 from studio.engine.job_context import JobContext, StopRequested, is_out_of_memory
 from studio.engine.memory.probe import try_longest
 from studio.engine.methods.model import add_adapter, count_parameters, load_base
+from studio.engine.objectives.supervised import held_out_loss
 from studio.engine.training.checkpoint import CheckpointWriter
 from studio.engine.training.plan import Plan, plan_of, trainer_for
-from studio.engine.training.trainer import TrainingCallback, held_out_loss
+from studio.engine.training.trainer import TrainingCallback
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -143,7 +144,7 @@ class TrainingJob:
                 examples=len(plan.dataset.encoded),
                 held_out=len(plan.held_out.encoded),
                 tokens=plan.dataset.tokens,
-                label_tokens=plan.dataset.learned_tokens,
+                label_tokens=plan.dataset.label_tokens,
                 cut=plan.dataset.cut,
                 nothing_left=plan.dataset.nothing_left,
                 left_out=plan.dataset.left_out,

@@ -20,14 +20,13 @@ from studio.core.recipe.recipe import Recipe, load
 from studio.core.recipe.training import Optimizer
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
-from studio.dataset.examples import read_frozen
 from studio.engine import device as devices
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
-from studio.engine.training.dataset import LengthGroupedSampler, TokenizedDataset, as_rows, encode_all
+from studio.engine.objectives.supervised import TokenizedDataset, as_rows, max_tokens, tokenize_held_out, tokenize_train
+from studio.engine.training.sampler import LengthGroupedSampler
 from studio.engine.training.trainer import StudioTrainer, TrainingCallback
 from studio.models.base_model import ModelFacts, locate, model_facts
-from studio.tokenization.encoding import Encoder
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -58,8 +57,9 @@ def plan_of(report: JobContext, run: RunFolder) -> tuple[Plan, Device]:
     recipe = load(run.recipe)
     base = locate(recipe.model)
     facts = model_facts(base)
-    limit = min(recipe.training.max_length, facts.context_length or recipe.training.max_length)
-    lessons, held_out = _encode(recipe, base, limit, run)
+    limit = max_tokens(recipe, base)
+    lessons, held_out = tokenize_train(run, recipe, base), tokenize_held_out(run, recipe, base)
+    _require_examples(lessons, limit)
     device = devices.choose(recipe.method.compute_dtype)
     report.write(device.as_event())
     for said in lessons.adaptations:
@@ -67,13 +67,9 @@ def plan_of(report: JobContext, run: RunFolder) -> tuple[Plan, Device]:
     return _plan(report, recipe, base, facts, limit, lessons, held_out, device), device
 
 
-def _encode(recipe: Recipe, base: Path, limit: int, run: RunFolder) -> tuple[TokenizedDataset, TokenizedDataset]:
-    encoder = Encoder.from_folder(base, limit, recipe.training.loss_on)
-    truncation = recipe.data.truncation
-    lessons = encode_all(encoder, read_frozen(run.train_data), truncation)
-    held_out = encode_all(encoder, read_frozen(run.held_out_data) if run.held_out_data.is_file() else [], truncation)
+def _require_examples(lessons: TokenizedDataset, limit: int) -> None:
     if lessons.encoded:
-        return lessons, held_out
+        return
     if lessons.left_out > lessons.nothing_left:
         raise problem(
             "data.all_left_out",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Sampler
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl import SFTTrainer
 
@@ -19,10 +18,8 @@ from studio.core.problems import Remedy, problem
 from studio.core.translatable import N_
 from studio.engine.device import Device, memory_limit, memory_now
 from studio.engine.job_context import JobContext
-from studio.engine.training.dataset import LengthGroupedSampler, as_rows, collate
-from studio.engine.training.loss import fits, learned_loss
+from studio.engine.objectives.supervised import collate, logits_fit, supervised_loss
 from studio.engine.training.memory_growth import MemoryGrowth
-from studio.tokenization.encoding import Encoded
 
 POISONED_STEPS = 3
 """So many steps in a row without a finite loss and gradient end the run."""
@@ -81,9 +78,14 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         # On a card TRL's own head computes in tiles and is fast; on a processor it scores every position.
-        if return_outputs or self.aux_loss_enabled or self._device.is_cuda or not fits(self.model, inputs["labels"]):
+        if (
+            return_outputs
+            or self.aux_loss_enabled
+            or self._device.is_cuda
+            or not logits_fit(self.model, inputs["labels"])
+        ):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        scored = learned_loss(model, inputs, head_of=self.model)
+        scored = supervised_loss(model, inputs, head_of=self.model)
         return scored.total / max(1, int(num_items_in_batch if num_items_in_batch is not None else scored.count))
 
     def _clip_grad_norm(self, model: Any) -> Any:
@@ -184,39 +186,3 @@ class TrainingCallback(TrainerCallback):
 
     def _clear(self, now: float) -> None:
         self.step.loss, self.step.tokens, self.step.gradient_norm, self.step.began = 0.0, 0, math.nan, now
-
-
-def held_out_loss(model: Any, encoded: tuple[Encoded, ...], batch: int, device: Device) -> float:
-    """Mean loss over all learned tokens of `encoded`, with the model as it is. Leaves it as it was."""
-    order = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
-    total, count = 0.0, 0
-    with evaluating(model), torch.no_grad(), computing_in(device):
-        for start in range(0, len(order), batch):
-            rows = as_rows([encoded[i] for i in order[start : start + batch]])
-            inputs = {name: value.to(device.torch_device) for name, value in collate(rows).items()}
-            scored = learned_loss(model, inputs)
-            total += float(scored.total)
-            count += scored.count
-    return total / max(1, count)
-
-
-@contextmanager
-def evaluating(model: Any) -> Iterator[None]:
-    """The model in eval mode, and back in whichever it was."""
-    was = bool(model.training)
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was)
-
-
-def computing_in(device: Device) -> Any:
-    """The same mixed precision as in a training step, so that both losses mean the same."""
-    return torch.autocast(device.torch_device.type, device.dtype, enabled=device.dtype is not torch.float32)
-
-
-def batches_of(encoded: tuple[Encoded, ...], batch: int, seed: int) -> DataLoader[Any]:
-    """The batches of the first pass, as the trainer sees them. For measuring."""
-    sampler = LengthGroupedSampler([len(e.ids) for e in encoded], batch, seed)
-    return DataLoader(as_rows(encoded), batch_size=batch, sampler=sampler, collate_fn=collate)  # type: ignore[arg-type]

@@ -39,8 +39,7 @@ from studio.dataset.examples import Example
 from studio.engine.device import Device
 from studio.engine.evaluation.generate import of_folder, trained_adapter
 from studio.engine.methods.model import dequantize, load_adapter, load_base, merge_lora
-from studio.engine.training.dataset import as_rows, collate, encode_all
-from studio.engine.training.loss import learned_loss
+from studio.engine.objectives.supervised import as_rows, collate, supervised_loss, tokenize_examples
 from studio.tokenization.chat_template import DEFAULT_TEMPLATE
 from studio.tokenization.encoding import Encoder
 from tests.engine.conftest import Child, do_here, examples, save_tiny_model
@@ -157,20 +156,20 @@ def test_the_combined_model_is_an_ordinary_one_that_answers_the_same(
 
 def test_folding_in_gives_the_logits_of_base_plus_add_on(taught: RunFolder, tiny_model: Path) -> None:
     device = Device(torch.device("cpu"), "test", torch.float32, None)
-    inputs = collate(as_rows(encode_all(Encoder.from_folder(tiny_model, 128, "answers"), examples(4)).encoded))
+    inputs = collate(as_rows(tokenize_examples(Encoder.from_folder(tiny_model, 128, "answers"), examples(4)).encoded))
     packed: PeftModel = load_adapter(load_base(tiny_model, Method(rank=4), device), trained_adapter(taught))
     with torch.no_grad():
         with packed.disable_adapter():
             base = packed(**inputs).logits
         wanted = packed(**inputs).logits
-        loss = learned_loss(packed, inputs).total
+        loss = supervised_loss(packed, inputs).total
         dequantize(packed, torch.float32)
         unpacked = packed(**inputs).logits
         plain = merge_lora(packed, torch.float32)
         found = plain(**inputs).logits
         assert torch.allclose(unpacked, wanted, atol=1e-4)
         assert torch.allclose(found, wanted, atol=1e-4)
-        assert torch.allclose(learned_loss(plain, inputs).total, loss, rtol=1e-4)
+        assert torch.allclose(supervised_loss(plain, inputs).total, loss, rtol=1e-4)
         assert (base - wanted).abs().max() > 1e-2
 
 

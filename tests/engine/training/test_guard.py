@@ -18,7 +18,7 @@ from studio.core.recipe.method import Method
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
 from studio.engine.methods.model import add_adapter, load_base
-from studio.engine.training.dataset import as_rows, encode_all
+from studio.engine.objectives.supervised import as_rows, tokenize_examples
 from studio.engine.training.trainer import StudioTrainer, TrainingCallback
 from studio.tokenization.encoding import Encoder
 from tests.engine.conftest import examples
@@ -48,7 +48,7 @@ class Weights(TrainerCallback):
 
 def poisoned_run(model_folder: Path, report: JobContext, tmp_path: Path, poison: set[int]) -> tuple[Poisoned, Weights]:
     method = Method(rank=4)
-    encoded = encode_all(Encoder.from_folder(model_folder, 128, "answers"), examples(12)).encoded
+    encoded = tokenize_examples(Encoder.from_folder(model_folder, 128, "answers"), examples(12)).encoded
     conduct, weights = TrainingCallback(report, DEVICE, lambda step: None, 1000), Weights()
     settings: dict[str, Any] = {"logging_strategy": "no", "save_strategy": "no", "report_to": "none", "use_cpu": True}
     trainer = Poisoned(

@@ -1,0 +1,192 @@
+"""Supervised learning: examples become tokens with labels, rows side by side become a batch, and the loss is the cross
+entropy over the tokens that have a label.
+
+A model's head turns each position into one number per token of its vocabulary, 49,152 of them in the starter model, and
+that is where a small model's time goes. Most positions, the question and the padding, have no label: the loss here
+scores only those that have one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from studio.core.recipe.recipe import Recipe
+from studio.core.run_folder import RunFolder
+from studio.core.translatable import Sentence
+from studio.dataset.examples import Example, read_frozen
+from studio.engine.device import Device
+from studio.models.base_model import model_facts
+from studio.tokenization.encoding import NOT_LEARNED, Encoded, Encoder
+from studio.tokenization.truncation import Truncation, truncate
+
+MOST_LOGITS = 512 << 20
+"""Bytes of float32 scores that may be held at once; beyond, the loss has to be computed in tiles."""
+
+
+@dataclass(frozen=True)
+class TokenizedDataset:
+    """Tokenized examples, each with at least one label.
+
+    `examples` says which example each of them is made of, counted from 0: one that was split makes several. Counted in
+    examples: `cut` lost their end, `nothing_left` lost all that had a label, `left_out` were too long and are left
+    out whole, `divided` became several. `adaptations` say what the model's chat template made necessary.
+    """
+
+    encoded: tuple[Encoded, ...]
+    cut: int
+    nothing_left: int
+    left_out: int = 0
+    divided: int = 0
+    examples: tuple[int, ...] = ()
+    adaptations: tuple[Sentence, ...] = ()
+
+    @property
+    def tokens(self) -> int:
+        return sum(len(e.ids) for e in self.encoded)
+
+    @property
+    def label_tokens(self) -> int:
+        return sum(e.label_tokens for e in self.encoded)
+
+    @property
+    def lengths(self) -> list[int]:
+        return [len(e.ids) for e in self.encoded]
+
+
+def max_tokens(recipe: Recipe, base: Path) -> int:
+    """Tokens of the longest example that a run reads whole: the recipe's limit, or the model's own where it is less."""
+    return min(recipe.training.max_length, model_facts(base).context_length or recipe.training.max_length)
+
+
+def tokenize_train(run: RunFolder, recipe: Recipe, base: Path) -> TokenizedDataset:
+    """The examples that a run learns from. Raises `ProblemError` when the model's template refuses an example."""
+    return _tokenize_frozen(run.train_data, recipe, base)
+
+
+def tokenize_held_out(run: RunFolder, recipe: Recipe, base: Path) -> TokenizedDataset:
+    """The examples that a run has set aside, treated like those that it learns from; empty where there are none."""
+    return _tokenize_frozen(run.held_out_data, recipe, base)
+
+
+def _tokenize_frozen(file: Path, recipe: Recipe, base: Path) -> TokenizedDataset:
+    encoder = Encoder.from_folder(base, max_tokens(recipe, base), recipe.training.loss_on)
+    return tokenize_examples(encoder, read_frozen(file) if file.is_file() else [], recipe.data.truncation)
+
+
+def tokenize_examples(
+    encoder: Encoder, examples: Sequence[Example], truncation: Truncation = "cut"
+) -> TokenizedDataset:
+    """Raises `ProblemError` when the model's template refuses an example."""
+    encoded: list[Encoded] = []
+    numbers: list[int] = []
+    cut = nothing_left = left_out = divided = 0
+    for number, example in enumerate(examples):
+        parts = truncate(encoder, example, truncation)
+        useful = [part for part in parts if part.label_tokens > 0]
+        cut += any(part.truncated_tokens for part in useful)
+        left_out += not parts
+        nothing_left += bool(parts) and not useful
+        divided += len(useful) > 1
+        encoded += useful
+        numbers += [number] * len(useful)
+    return TokenizedDataset(tuple(encoded), cut, nothing_left, left_out, divided, tuple(numbers), encoder.adaptations)
+
+
+def as_rows(encoded: Sequence[Encoded]) -> list[dict[str, list[int]]]:
+    """Rows for a `datasets.Dataset`, with `input_ids` and `labels`."""
+    return [{"input_ids": list(e.ids), "labels": list(e.labels)} for e in encoded]
+
+
+def collate(rows: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
+    """`input_ids`, `attention_mask` and `labels`, each [rows, longest], padded at the right.
+
+    The padding's id doesn't matter: it is masked everywhere and has no label.
+    """
+    longest = max(len(row["input_ids"]) for row in rows)
+    ids = torch.zeros(len(rows), longest, dtype=torch.long)
+    mask = torch.zeros(len(rows), longest, dtype=torch.long)
+    labels = torch.full((len(rows), longest), NOT_LEARNED, dtype=torch.long)
+    for number, row in enumerate(rows):
+        length = len(row["input_ids"])
+        ids[number, :length] = torch.tensor(row["input_ids"])
+        mask[number, :length] = 1
+        labels[number, :length] = torch.tensor(row["labels"])
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+
+
+@dataclass(frozen=True)
+class SummedLoss:
+    """The sum of the losses of `count` tokens that have a label."""
+
+    total: torch.Tensor
+    count: int
+
+
+def logits_fit(model: Any, labels: torch.Tensor) -> bool:
+    """Whether the scores of all positions that have a label may be held at once."""
+    scored = int((labels[:, 1:] != NOT_LEARNED).sum())
+    return scored * int(model.get_output_embeddings().weight.shape[0]) * 4 <= MOST_LOGITS
+
+
+def supervised_loss(model: Any, inputs: dict[str, torch.Tensor], head_of: Any = None) -> SummedLoss:
+    """Summed cross entropy of the next token over positions that have a label only, computed in float32.
+
+    `inputs` as `collate` makes them. `head_of` is the model that owns the head when `model` is a wrapper.
+    """
+    labels = inputs["labels"]
+    ahead = functional.pad(labels[:, 1:], (0, 1), value=NOT_LEARNED)  # what each position has to predict
+    wanted = ahead != NOT_LEARNED
+    count = int(wanted.sum())
+
+    def only_wanted(_: torch.nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        hidden = arguments[0]
+        if hidden.shape[:2] != wanted.shape:
+            return None
+        return (hidden[wanted].unsqueeze(0), *arguments[1:])
+
+    hook = (head_of or model).get_output_embeddings().register_forward_pre_hook(only_wanted)
+    try:
+        logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False).logits
+    finally:
+        hook.remove()
+    if logits.shape[:2] == wanted.shape:  # the last position is never wanted, so this can't be (1, count)
+        logits = logits[wanted]  # a model that doesn't call its head as the others do
+    logits = logits.reshape(-1, logits.shape[-1])
+    return SummedLoss(functional.cross_entropy(logits.float(), ahead[wanted], reduction="sum"), count)
+
+
+def held_out_loss(model: Any, encoded: Sequence[Encoded], batch: int, device: Device) -> float:
+    """Mean loss over all tokens of `encoded` that have a label, with the model as it is. Leaves it as it was."""
+    order = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
+    total, count = 0.0, 0
+    with _eval_mode(model), torch.no_grad(), autocast(device):
+        for start in range(0, len(order), batch):
+            rows = as_rows([encoded[i] for i in order[start : start + batch]])
+            inputs = {name: value.to(device.torch_device) for name, value in collate(rows).items()}
+            summed = supervised_loss(model, inputs)
+            total += float(summed.total)
+            count += summed.count
+    return total / max(1, count)
+
+
+@contextmanager
+def _eval_mode(model: Any) -> Iterator[None]:
+    """The model in eval mode, and back in whichever it was."""
+    was = bool(model.training)
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was)
+
+
+def autocast(device: Device) -> Any:
+    """The same mixed precision as in a training step, so that both losses mean the same."""
+    return torch.autocast(device.torch_device.type, device.dtype, enabled=device.dtype is not torch.float32)

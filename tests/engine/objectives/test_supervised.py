@@ -1,0 +1,153 @@
+"""What is learned, counted, put side by side, and the loss over it: the one that every model computes itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from studio.core.conversation import Message
+from studio.core.recipe.method import Method
+from studio.core.recipe.recipe import load
+from studio.core.run_folder import RunFolder
+from studio.dataset.examples import Example, write_frozen
+from studio.engine.device import Device
+from studio.engine.methods.model import add_adapter, load_base
+from studio.engine.objectives.supervised import (
+    as_rows,
+    collate,
+    held_out_loss,
+    supervised_loss,
+    tokenize_examples,
+    tokenize_held_out,
+    tokenize_train,
+)
+from studio.tokenization.encoding import NOT_LEARNED, Encoder
+from studio.tokenization.lengths import measure
+from tests.engine.conftest import examples
+
+
+def pair(question: str, answer: str) -> Example:
+    return Example(messages=(Message(role="user", content=question), Message(role="assistant", content=answer)))
+
+
+MIXED = [
+    pair("short", "yes"),
+    pair("a question that alone is longer than the limit " * 3, "never read"),
+    pair("short", "an answer that loses its end " * 5),
+    Example(text="A text of several sentences. It goes on. " * 5),
+    Example(
+        messages=(Message(role="user", content="a"), Message(role="assistant", content="only read", learned=False))
+    ),
+]
+
+
+def test_every_example_is_counted_once(tiny_model: Path) -> None:
+    encoder = Encoder.from_folder(tiny_model, 90)
+    cut = tokenize_examples(encoder, MIXED)
+    assert (cut.cut, cut.nothing_left, cut.left_out, cut.divided, cut.examples) == (2, 2, 0, 0, (0, 2, 3))
+    left_out = tokenize_examples(encoder, MIXED, "leave_out")
+    assert (left_out.cut, left_out.nothing_left, left_out.left_out, left_out.examples) == (0, 1, 3, (0,))
+    split = tokenize_examples(encoder, MIXED, "split")
+    assert (split.cut, split.nothing_left, split.left_out, split.divided) == (1, 2, 0, 1)
+    assert split.examples[:2] == (0, 2) and set(split.examples[2:]) == {3} and len(split.examples) > 4
+    assert len(split.encoded) == len(split.examples)
+    assert all(len(encoded.ids) <= 90 for encoded in split.encoded)
+
+
+def test_the_counts_are_those_that_were_shown_before(tiny_model: Path) -> None:
+    encoder = Encoder.from_folder(tiny_model, 90)
+    lengths = measure(encoder, MIXED)
+    lessons = tokenize_examples(encoder, MIXED)
+    assert (lengths.cut_at(90), lengths.nothing_left_at(90)) == (lessons.cut, lessons.nothing_left)
+
+
+def test_rows_side_by_side_are_padded_with_what_is_neither_read_nor_learned(tiny_model: Path) -> None:
+    encoded = tokenize_examples(Encoder.from_folder(tiny_model, 128), examples(5)).encoded
+    batch = collate(as_rows(encoded))
+    longest = max(len(one.ids) for one in encoded)
+    assert {values.shape for values in batch.values()} == {(5, longest)}
+    for row, one in enumerate(encoded):
+        length = len(one.ids)
+        assert batch["input_ids"][row, :length].tolist() == list(one.ids)
+        assert batch["labels"][row, :length].tolist() == list(one.labels)
+        assert batch["labels"][row, length:].eq(NOT_LEARNED).all()
+        assert batch["attention_mask"][row].tolist() == [1] * length + [0] * (longest - length)
+
+
+def test_the_held_out_examples_are_treated_like_those_that_are_learned(
+    make_run: Callable[..., RunFolder], tiny_model: Path
+) -> None:
+    run = make_run(learned=10, held_out=10, **{"training.max_length": 58, "data.truncation": "leave_out"})
+    learned, held_out = (
+        tokenize(run, load(run.recipe), tiny_model) for tokenize in (tokenize_train, tokenize_held_out)
+    )
+    assert (learned.cut, held_out.cut) == (0, 0)
+    assert learned.left_out == held_out.left_out == 4
+    longer = make_run("longer", **{"training.max_length": 2048})
+    write_frozen(longer.held_out_data, [pair("What? " * 200, "Nothing that the model could still read.")])
+    assert tokenize_held_out(longer, load(longer.recipe), tiny_model).nothing_left == 1  # the model reads 512 tokens
+
+
+CPU = Device(torch.device("cpu"), "test", torch.float32, None)
+
+
+def batch_of(model: Path, loss_on: str = "answers") -> dict[str, torch.Tensor]:
+    return collate(as_rows(tokenize_examples(Encoder.from_folder(model, 128, loss_on), examples(5)).encoded))
+
+
+@pytest.mark.parametrize("loss_on", ["answers", "everything"])
+def test_it_equals_the_models_own_loss_and_gradients(tiny_model: Path, loss_on: str) -> None:
+    inputs = batch_of(tiny_model, loss_on)
+    model: Any = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    stock = model(**inputs).loss
+    stock.backward()
+    wanted = {name: p.grad.clone() for name, p in model.named_parameters()}
+    model.zero_grad()
+    scored = supervised_loss(model, inputs)
+    assert scored.count == int((inputs["labels"][:, 1:] != -100).sum())
+    ours: Any = scored.total / scored.count
+    ours.backward()
+    assert torch.allclose(ours, stock, rtol=1e-5)
+    for name, parameter in model.named_parameters():
+        assert torch.allclose(parameter.grad, wanted[name], rtol=1e-3, atol=1e-6), name
+
+
+def test_splitting_a_batch_changes_nothing_in_the_token_weighted_sum(tiny_model: Path) -> None:
+    inputs = batch_of(tiny_model)
+    model: Any = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    whole = supervised_loss(model, inputs)
+    parts = [supervised_loss(model, {k: v[rows] for k, v in inputs.items()}) for rows in (slice(0, 2), slice(2, 5))]
+    assert whole.count == sum(p.count for p in parts)
+    assert torch.allclose(whole.total, parts[0].total + parts[1].total, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_gradients_are_the_same_before_and_after_an_evaluation(tiny_model: Path, dtype: torch.dtype) -> None:
+    """bitsandbytes repacks 4-bit weights in eval mode on some processors, which would ruin the training after it."""
+    device = Device(torch.device("cpu"), "test", dtype, None)
+    encoded = tokenize_examples(Encoder.from_folder(tiny_model, 128, "answers"), examples(5)).encoded
+    torch.manual_seed(0)
+    model = add_adapter(load_base(tiny_model, Method(rank=4), device), Method(rank=4))
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.05)
+
+    def gradients() -> dict[str, torch.Tensor]:
+        model.train()
+        model.zero_grad()
+        loss: Any = supervised_loss(model, collate(as_rows(encoded))).total
+        loss.backward()
+        return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+
+    before = gradients()
+    first = held_out_loss(model, encoded, 2, device)
+    after = gradients()
+    assert before.keys() == after.keys()
+    assert len(before) == 2 * 2 * 7
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert held_out_loss(model, encoded, 2, device) == first
