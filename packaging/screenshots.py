@@ -62,7 +62,7 @@ def make_run() -> None:
 
 
 class Studio:
-    """The real session and window, driven from outside."""
+    """The real app state and window, driven from outside."""
 
     def __init__(self, variants: list[str]) -> None:
         from PySide6.QtWidgets import QApplication
@@ -79,24 +79,24 @@ class Studio:
         self.app: QApplication = app.make_application(["studio"])
         project = next(p for p in projects() if any(run.jobs("exam") for run in p.runs()))
         self.run = next(run for run in project.runs() if run.jobs("exam"))
-        self.session = AppState(project)
-        self.window = MainWindow(self.session)
+        self.app_state = AppState(project)
+        self.window = MainWindow(self.app_state)
         self.window.resize(1240, 820)
         self.window.show()
-        self.wait(lambda: self.window.gauge is not None)
+        self.wait(lambda: self.window.gpu_monitor is not None)
 
     def take_all(self, *, training: bool) -> None:
-        session = self.session
+        app_state = self.app_state
         for _ in self.each("data-empty", "data"):
-            session.open_data("")
+            app_state.open_data("")
         for language in self.each("data", "data"):
             self.open_sample(language)
         for _ in self.each("train", "train"):
-            session.new_run()
+            app_state.new_run()
             self.settle(2)  # what the card says is calculated first, then traced
-            self.wait(lambda: not session.fitting.tracing, 120)
-        session.attach(self.run)
-        self.wait(lambda: session.state.ending is not None)
+            self.wait(lambda: not app_state.memory_fit.tracing, 120)
+        app_state.attach(self.run)
+        self.wait(lambda: app_state.state.ending is not None)
         for page in ("train", "test", "export", "runs", "settings"):
             for _ in self.each("taught" if page == "train" else page, page):
                 pass
@@ -109,17 +109,17 @@ class Studio:
     def take_training(self) -> None:
         from studio.ui.chat.conversation import conversation_of
 
-        conversation_of(self.session).shutdown()
+        conversation_of(self.app_state).shutdown()
         self.open_sample("en")
-        self.session.new_run()
-        self.session.start_training()
-        self.wait(lambda: len(self.session.state.losses) >= 15 or self.session.state.ending is not None, 300)
+        self.app_state.new_run()
+        self.app_state.start_training()
+        self.wait(lambda: len(self.app_state.state.losses) >= 15 or self.app_state.state.ending is not None, 300)
         for _ in self.each("teaching", "train"):
             pass
-        self.session.stop_training(keep=False)
-        self.wait(lambda: not self.session.is_training(), 120)
-        run = self.session.run
-        self.session.attach(self.run)
+        self.app_state.stop_training(keep=False)
+        self.wait(lambda: not self.app_state.is_training(), 120)
+        run = self.app_state.run
+        self.app_state.attach(self.run)
         if run is not None and run.path != self.run.path:
             shutil.rmtree(run.path)
 
@@ -138,7 +138,7 @@ class Studio:
             self.window.page_name = page
             self.window.rebuild()
             yield tongue
-            self.wait(lambda: not self.session.reading_data)
+            self.wait(lambda: not self.app_state.reading_data)
             self.settle(2.5)
             name = f"{picture}-{variant}.png"
             shown = f"screenshots/{name}" in (ROOT / "README.md").read_text(encoding="utf-8")
@@ -148,8 +148,8 @@ class Studio:
     def open_sample(self, tongue: str) -> None:
         from studio.dataset.samples import sample
 
-        self.session.open_data(sample(tongue))
-        self.wait(lambda: self.session.report is not None and self.session.lengths is not None)
+        self.app_state.open_data(sample(tongue))
+        self.wait(lambda: self.app_state.report is not None and self.app_state.lengths is not None)
 
     def talk(self) -> None:
         """Ask both models the question of an example that was set aside."""
@@ -161,7 +161,7 @@ class Studio:
         page = cast(ChatPage, self.window.stack.currentWidget())
         page.composer.setPlainText(read_frozen(self.run.held_out_data)[0].question)
         page.composer.send()
-        conversation = conversation_of(self.session)
+        conversation = conversation_of(self.app_state)
         self.wait(lambda: bool(conversation.turns["after"]) and not conversation.is_answering(), 240)
         if not conversation.turns["after"][-1].text:
             ending = conversation.job.state.ending
@@ -186,7 +186,7 @@ class Studio:
         from studio.ui.chat.conversation import conversation_of
         from studio.ui.state import background
 
-        conversation_of(self.session).shutdown()
+        conversation_of(self.app_state).shutdown()
         self.window.close_without_asking()
         background.wait_for_all()
 

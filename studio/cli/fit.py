@@ -41,6 +41,7 @@ from studio.runs.start import start_job
 STARTER = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 _UNITS = {"": 1 << 30, "b": 1, "kb": 10**3, "kib": 1 << 10, "mb": 10**6, "mib": 1 << 20, "gb": 10**9, "gib": 1 << 30}
+_CAPABILITY = re.compile(r"\s*([0-9]{1,2})\.([0-9])\s*")
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
 
 
@@ -69,7 +70,7 @@ def fit(arguments: argparse.Namespace) -> int:
     estimate = case.estimate
     source: Answer = "calculated"
     if arguments.trace:
-        estimate, source = _traced(place, work, estimate, quiet=arguments.json), "traced"
+        estimate, source = _traced(place, work, estimate, usable.capability, quiet=arguments.json), "traced"
     answer = _judged(case, estimate, source)
     plan = reductions(case, catalogue() if recipe.model.source is not Source.folder else ())
     advice = plan.together if answer.verdict in ("no", "tight") else faster(case)
@@ -120,9 +121,24 @@ def memory_amount(text: str) -> int:
     return amount
 
 
+def capability_of(text: str) -> tuple[int, int] | None:
+    """A compute capability from words such as 8.6, None for an empty text. Raises ProblemError."""
+    if not text:
+        return None
+    found = _CAPABILITY.fullmatch(text)
+    if found is None:
+        raise problem(
+            "fit.bad_capability",
+            N_("{text} isn't a compute capability."),
+            fix=N_("Write it like 8.6. NVIDIA lists it for every card."),
+            text=text[:40],
+        )
+    return int(found[1]), int(found[2])
+
+
 def _usable(arguments: argparse.Namespace) -> AvailableMemory:
     if arguments.gpu_memory:
-        return available_of(memory_amount(arguments.gpu_memory))
+        return available_of(memory_amount(arguments.gpu_memory), "", capability_of(arguments.gpu_capability))
     gauge = Gauge()
     try:
         return available_now(gauge.read(), windows=sys.platform == "win32")
@@ -137,7 +153,9 @@ def _judged(case: Scenario, estimate: Estimate, source: Answer) -> Fit:
     return judge(estimate, case.usable, case.past, source=source, disk=disk, disk_free=free)
 
 
-def _traced(place: Path | None, work: Workload, estimate: Estimate, *, quiet: bool) -> Estimate:
+def _traced(
+    place: Path | None, work: Workload, estimate: Estimate, capability: tuple[int, int] | None, *, quiet: bool
+) -> Estimate:
     """The trace's answer, from a child process. Raises ProblemError."""
     if place is None:
         raise problem(
@@ -146,7 +164,8 @@ def _traced(place: Path | None, work: Workload, estimate: Estimate, *, quiet: bo
             fix=N_("Fetch the model first, or ask without --trace."),
         )
     folder = job_folder("trace")
-    job = Trace(config=place.absolute(), work=TracedWork.model_validate(work.model_dump()))
+    card = {"card": capability} if capability is not None else {}
+    job = Trace(config=place.absolute(), work=TracedWork.model_validate({**work.model_dump(), **card}))
     state = follow_to_the_end(folder, start_job(folder, job), quiet=quiet)
     shutil.rmtree(folder.path, ignore_errors=True)
     if state.traced is None:

@@ -39,6 +39,9 @@ def parser() -> argparse.ArgumentParser:
     verb = verbs.add_parser("fit", parents=[common], help="will a recipe fit this graphics card, or another one")
     verb.add_argument("recipe", nargs="?", default="", help="a YAML file; not needed with --table")
     verb.add_argument("--gpu-memory", default="", metavar="SIZE", help="another card's memory, such as 12GiB")
+    verb.add_argument(
+        "--gpu-capability", default="", metavar="X.Y", help="that card's compute capability, such as 8.6, for --trace"
+    )
     verb.add_argument("--longest", type=int, default=None, metavar="TOKENS", help="the longest example, if shorter")
     verb.add_argument("--trace", action="store_true", help="go through the training step itself, without a card")
     verb.add_argument("--table", action="store_true", help="the longest context of known models on known cards")

@@ -57,6 +57,7 @@ class CardWatch:
         self.failed = False
         self.only_old_memory = False
         self._handle = handle
+        self._capability: tuple[int, int] | None = None
         self._whole: Handle | None = None
         self._problem: Problem | None = None
         self._untold: set[str] = {"memory"} if _SHARED_CHIPS.search(name) else set()
@@ -105,6 +106,8 @@ class CardWatch:
             return replace(empty, problem=self._problem)
         handle, whole = self._handle, self._whole or self._handle
         try:
+            if self._capability is None:
+                self._capability = self._value("compute capability", lambda: nvml.compute_capability(whole))
             memory = self._memory(handle, memory_version)
             temperature = self._value("temperature", lambda: nvml.temperature(whole))
             utilisation = None if self._whole else self._value("utilisation", lambda: nvml.utilisation(whole))
@@ -136,6 +139,7 @@ class CardWatch:
             users = tuple(CardUser(u.pid, u.name, u.memory, u.pid in run.pids) for u in users)
         return replace(
             empty,
+            capability=self._capability,
             total=memory.total,
             used=memory.used,
             free=memory.free,

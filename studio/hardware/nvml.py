@@ -116,6 +116,12 @@ def name(card: Handle) -> str:
     return str(_ask("nvmlDeviceGetName", card))
 
 
+def compute_capability(card: Handle) -> tuple[int, int]:
+    """The generation of the chip, such as (8, 6), which decides what kernels run on it."""
+    major, minor = _ask("nvmlDeviceGetCudaComputeCapability", card)
+    return int(major), int(minor)
+
+
 def uuid(card: Handle) -> str:
     """What stays the same when cards change places."""
     return str(_ask("nvmlDeviceGetUUID", card))

@@ -33,6 +33,8 @@ class Card:
     name: str
     uuid: str
     part: int | None = None
+    capability: tuple[int, int] | None = None
+    """CUDA's compute capability: the generation of the chip."""
     total: int | None = None
     used: int | None = None
     free: int | None = None

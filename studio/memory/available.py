@@ -21,18 +21,20 @@ SYSTEM_SHARE = 0.9
 
 @dataclass(frozen=True)
 class AvailableMemory:
-    """`amount` and `total` in bytes, None where the hardware doesn't tell. `card` names what was asked."""
+    """`amount` and `total` in bytes, None where the hardware doesn't tell. `card` names what was asked,
+    `capability` is its compute capability where that is known."""
 
     amount: int | None
     total: int | None
     card: str
     device: Literal["cuda", "cpu"]
     why: tuple[Sentence, ...] = ()
+    capability: tuple[int, int] | None = None
 
 
-def available_of(total: int, card: str = "") -> AvailableMemory:
+def available_of(total: int, card: str = "", capability: tuple[int, int] | None = None) -> AvailableMemory:
     """Of a card with `total` bytes on which nothing else runs."""
-    return AvailableMemory(max(0, total - _margin(total)), total, card, "cuda")
+    return AvailableMemory(max(0, total - _margin(total)), total, card, "cuda", capability=capability)
 
 
 def available_now(reading: Snapshot, *, windows: bool = False, held: int = 0) -> AvailableMemory:
@@ -48,13 +50,16 @@ def available_now(reading: Snapshot, *, windows: bool = False, held: int = 0) ->
         return AvailableMemory(None, None, card.name, "cuda", (*card.problem.sentences(),))
     if card.free is None or card.total is None:
         why = sentence(N_("This card doesn't tell how much memory it has free."))
-        return AvailableMemory(None, card.total, card.name, "cuda", (why,))
+        return AvailableMemory(None, card.total, card.name, "cuda", (why,), card.capability)
     free = card.free + held
     if card.shared:
-        return AvailableMemory(int(free * SYSTEM_SHARE), card.total, card.name, "cuda", card.notes[:1])
-    if windows:
-        return AvailableMemory(int(free * WINDOWS_SHARE), card.total, card.name, "cuda")
-    return AvailableMemory(max(0, free - _margin(card.total)), card.total, card.name, "cuda")
+        amount = int(free * SYSTEM_SHARE)
+    elif windows:
+        amount = int(free * WINDOWS_SHARE)
+    else:
+        amount = max(0, free - _margin(card.total))
+    why_shared = card.notes[:1] if card.shared else ()
+    return AvailableMemory(amount, card.total, card.name, "cuda", why_shared, card.capability)
 
 
 def _margin(total: int) -> int:

@@ -54,19 +54,19 @@ def main(argv: list[str] | None = None) -> int:
     options, rest = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
     app = make_application([sys.argv[0], *rest])
     exception_dialog.install()
-    session = AppState(wait=True)
-    window = MainWindow(session)
+    app_state = AppState(wait=True)
+    window = MainWindow(app_state)
 
     def on_first_frame() -> None:
         if options.report_start is not None:
             _report(options.report_start)
-        session.begin()
+        app_state.begin()
         QTimer.singleShot(500, lambda: background.run_in_background(window, _import_plots, lambda _: None))
 
     window.first_frame_painted.connect(on_first_frame)
     window.show()
     code = app.exec()
-    session.close()
+    app_state.close()
     background.wait_for_all()
     return code
 

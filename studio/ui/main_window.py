@@ -1,4 +1,4 @@
-"""The one window: rail, pages, gauge; it wires the pages' signals, as pages don't know each other."""
+"""The one window: sidebar, pages, GPU monitor; it wires the pages' signals, as pages don't know each other."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from studio.ui.state.app_state import AppState
 from studio.ui.state.workflow_steps import workflow_steps
 
 if TYPE_CHECKING:
-    from studio.ui.gpu_monitor.strip import GpuMonitor
+    from studio.ui.gpu_monitor.monitor import GpuMonitor
 
 PAGES = ("data", "train", "test", "chat", "export", "runs", "settings")
 
@@ -31,37 +31,37 @@ SHORTCUTS = {
 }
 
 
-def make_page(name: str, session: AppState) -> QWidget:
+def make_page(name: str, app_state: AppState) -> QWidget:
     """Build a page, importing it only now: what isn't shown costs nothing at the start."""
     match name:
         case "data":
             from studio.ui.data.page import DataPage
 
-            return DataPage(session)
+            return DataPage(app_state)
         case "train":
             from studio.ui.train.page import TrainPage
 
-            return TrainPage(session)
+            return TrainPage(app_state)
         case "test":
             from studio.ui.test.page import TestPage
 
-            return TestPage(session)
+            return TestPage(app_state)
         case "chat":
             from studio.ui.chat.page import ChatPage
 
-            return ChatPage(session)
+            return ChatPage(app_state)
         case "export":
             from studio.ui.export.page import ExportPage
 
-            return ExportPage(session)
+            return ExportPage(app_state)
         case "runs":
             from studio.ui.runs.page import RunsPage
 
-            return RunsPage(session)
+            return RunsPage(app_state)
         case "settings":
             from studio.ui.settings.page import SettingsPage
 
-            return SettingsPage(session)
+            return SettingsPage(app_state)
     raise KeyError(name)
 
 
@@ -70,12 +70,12 @@ class MainWindow(QMainWindow):
 
     first_frame_painted = Signal()
 
-    def __init__(self, session: AppState) -> None:
+    def __init__(self, app_state: AppState) -> None:
         super().__init__()
-        self.session = session
-        self.page_name = "train" if session.project.runs() else "data"
+        self.app_state = app_state
+        self.page_name = "train" if app_state.project.runs() else "data"
         self.question: Confirmation | None = None
-        self.gauge: GpuMonitor | None = None
+        self.gpu_monitor: GpuMonitor | None = None
         self._painted = False
         self._closing = False
         self._pages: dict[str, QWidget] = {}
@@ -85,12 +85,12 @@ class MainWindow(QMainWindow):
             screen = QGuiApplication.primaryScreen().availableGeometry()
             self.resize(min(1240, screen.width()), min(820, screen.height()))
         self._build()
-        for changed in (session.data_changed, session.model_changed, session.run_changed, session.run_updated):
+        for changed in (app_state.data_changed, app_state.model_changed, app_state.run_changed, app_state.run_updated):
             changed.connect(self._show_journey)
-        session.job_updated.connect(self._show_journey)
-        session.problem_raised.connect(self._on_problem_raised)
-        session.project_changed.connect(self._on_project_changed)
-        session.run_changed.connect(self._on_run_changed)
+        app_state.job_updated.connect(self._show_journey)
+        app_state.problem_raised.connect(self._on_problem_raised)
+        app_state.project_changed.connect(self._on_project_changed)
+        app_state.run_changed.connect(self._on_run_changed)
         QApplication.styleHints().colorSchemeChanged.connect(self._on_system_theme_changed)
         # the window's own, as a button loses its shortcut with every new text
         QShortcut("Ctrl+Q", self).activated.connect(self.close)
@@ -107,10 +107,10 @@ class MainWindow(QMainWindow):
         column.setSpacing(0)
         row = QHBoxLayout()
         row.setSpacing(0)
-        self.rail = Sidebar()
-        self.rail.step_requested.connect(self.go_to)
-        self.rail.menu_requested.connect(self._fill_project_menu)
-        row.addWidget(self.rail)
+        self.sidebar = Sidebar()
+        self.sidebar.step_requested.connect(self.go_to)
+        self.sidebar.menu_requested.connect(self._fill_project_menu)
+        row.addWidget(self.sidebar)
         self.stack = QStackedWidget()
         row.addWidget(self.stack, 1)
         column.addLayout(row, 1)
@@ -118,41 +118,41 @@ class MainWindow(QMainWindow):
         self._strip.setObjectName("strip")
         self._strip_row = QHBoxLayout(self._strip)
         self._strip_row.setContentsMargins(0, 0, 0, 0)
-        self._strip.setMinimumHeight(56)  # what the gauge will take, so that nothing jumps when it comes
+        self._strip.setMinimumHeight(56)  # what the monitor will take, so that nothing jumps when it comes
         column.addWidget(self._strip)
         self.setCentralWidget(central)
         self._on_project_changed()
         self._show_journey()
         self.open_page(self.page_name)
-        if self.gauge is not None:  # it keeps its ten minutes of history
-            self._strip_row.addWidget(self.gauge)
-            self.gauge.refresh()
+        if self.gpu_monitor is not None:  # it keeps its ten minutes of history
+            self._strip_row.addWidget(self.gpu_monitor)
+            self.gpu_monitor.refresh()
 
     def rebuild(self) -> None:
-        """Build everything anew, in the language and theme of now. Pages paint from the session, so nothing is lost."""
-        focused_rail = self.rail.hasFocus()
+        """Build everything anew, in the language and theme of now. Pages paint from the app state: nothing is lost."""
+        sidebar_focused = self.sidebar.hasFocus()
         old = self.takeCentralWidget()
         self._build()
         if old is not None:
             old.hide()
             old.deleteLater()
-        if focused_rail:
-            self.rail.setFocus()
+        if sidebar_focused:
+            self.sidebar.setFocus()
 
-    def _add_gauge(self) -> None:
-        from studio.ui.gpu_monitor.strip import GpuMonitor
+    def _add_gpu_monitor(self) -> None:
+        from studio.ui.gpu_monitor.monitor import GpuMonitor
 
-        self.gauge = GpuMonitor()
-        self.gauge.reading_shown.connect(self.session.take_reading)
-        self._strip_row.addWidget(self.gauge)
-        self._tell_gauge()
+        self.gpu_monitor = GpuMonitor()
+        self.gpu_monitor.snapshot_shown.connect(self.app_state.take_snapshot)
+        self._strip_row.addWidget(self.gpu_monitor)
+        self._tell_gpu_monitor()
 
     def open_page(self, name: str) -> None:
         """Show a page, building it the first time."""
         self.page_name = name
         page = self._pages.get(name)
         if page is None:
-            page = make_page(name, self.session)
+            page = make_page(name, self.app_state)
             self._pages[name] = page
             if isinstance(page, PageFrame):
                 page.step_requested.connect(self.go_to)
@@ -162,7 +162,7 @@ class MainWindow(QMainWindow):
                 appearance.connect(self._on_appearance_changed)
             self.stack.addWidget(page)
         self.stack.setCurrentWidget(page)
-        self.rail.show_page(name)
+        self.sidebar.show_page(name)
 
     def go_to(self, name: str) -> None:
         """Show a page because a person asked for it, and put the keyboard into it."""
@@ -171,7 +171,7 @@ class MainWindow(QMainWindow):
         if isinstance(page, PageFrame):
             page.focus_first()
 
-    # What the session tells
+    # What the app state tells
 
     @Slot(object)
     def _on_problem_raised(self, problem: Problem) -> None:
@@ -181,28 +181,28 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def _show_journey(self) -> None:
-        self.rail.show_journey(workflow_steps(self.session))
+        self.sidebar.show_journey(workflow_steps(self.app_state))
 
     @Slot()
     def _on_project_changed(self) -> None:
-        name = self.session.project.name
-        self.rail.show_project(name)
+        name = self.app_state.project.name
+        self.sidebar.show_project(name)
         self.setWindowTitle(f"{name} \N{EN DASH} Fine-tuning Studio")
         self._show_journey()
 
     @Slot()
     def _on_run_changed(self) -> None:
-        self._tell_gauge()
-        if self._closing and not self.session.starting:
+        self._tell_gpu_monitor()
+        if self._closing and not self.app_state.starting:
             self._closing = False
             self.close_without_asking()
 
     @Slot()
-    def _tell_gauge(self) -> None:
-        if self.gauge is None:
+    def _tell_gpu_monitor(self) -> None:
+        if self.gpu_monitor is None:
             return
-        process = self.session.state.process
-        self.gauge.set_run_pid(process.pid if process is not None and self.session.is_training() else None)
+        process = self.app_state.state.process
+        self.gpu_monitor.set_run_pid(process.pid if process is not None and self.app_state.is_training() else None)
 
     @Slot()
     def _on_appearance_changed(self) -> None:
@@ -223,19 +223,19 @@ class MainWindow(QMainWindow):
             case Remedy.choose_file | Remedy.choose_columns:
                 self.open_page("data")
             case Remedy.choose_model | Remedy.see_settings:
-                self.session.new_run()
+                self.app_state.new_run()
                 self.open_page("train")
             case Remedy.use_starter:
                 self.open_page("train")
-                self.session.use_starter()
+                self.app_state.use_starter()
             case Remedy.try_again:
                 self.open_page("train")
-                self.session.start_training()
+                self.app_state.start_training()
             case Remedy.open_log:
-                if self.session.run is not None:
-                    QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.session.run.log)))
+                if self.app_state.run is not None:
+                    QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.app_state.run.log)))
             case Remedy.open_folder | Remedy.choose_folder:
-                folder = self.session.run.path if self.session.run is not None else self.session.project.folder
+                folder = self.app_state.run.path if self.app_state.run is not None else self.app_state.project.folder
                 QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
             case _:
                 assert_never(remedy)
@@ -244,15 +244,15 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def _fill_project_menu(self) -> None:
-        menu = self.rail.project_menu
+        menu = self.sidebar.project_menu
         menu.clear()
         menu.addAction(tr("New project"), self.ask_new_project)
         menu.addAction(tr("Rename"), self.ask_rename)
-        others = [p for p in projects() if p.folder != self.session.project.folder]
+        others = [p for p in projects() if p.folder != self.app_state.project.folder]
         if others:
             menu.addSeparator()
         for project in others[:20]:
-            menu.addAction(project.name.replace("&", "&&"), partial(self.session.open_project, project))
+            menu.addAction(project.name.replace("&", "&&"), partial(self.app_state.open_project, project))
 
     def ask_new_project(self) -> None:
         field = QLineEdit(tr("New project"))
@@ -263,22 +263,22 @@ class MainWindow(QMainWindow):
             from studio.core.problems import ProblemError
 
             try:
-                self.session.open_project(create_project(field.text().strip() or tr("New project")))
+                self.app_state.open_project(create_project(field.text().strip() or tr("New project")))
             except ProblemError as error:
-                self.session.problem_raised.emit(error.problem)
+                self.app_state.problem_raised.emit(error.problem)
             self.open_page("data")
 
         title, text = tr("New project"), tr("A project keeps your data, settings and runs together.")
         self.ask(title, text, (Answer(tr("Create"), create, "primary"),), field)
 
     def ask_rename(self) -> None:
-        field = QLineEdit(self.session.project.name)
+        field = QLineEdit(self.app_state.project.name)
         field.setMaxLength(120)
         field.setAccessibleName(tr("Name of the project"))
 
         def rename() -> None:
             if field.text().strip():
-                self.session.rename_project(field.text().strip())
+                self.app_state.rename_project(field.text().strip())
 
         self.ask(tr("Rename the project"), "", (Answer(tr("Rename"), rename, "primary"),), field)
 
@@ -298,11 +298,11 @@ class MainWindow(QMainWindow):
     @Slot()
     def _on_first_frame(self) -> None:
         self.first_frame_painted.emit()
-        self._add_gauge()
-        self.session.run_updated.connect(self._tell_gauge)
+        self._add_gpu_monitor()
+        self.app_state.run_updated.connect(self._tell_gpu_monitor)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        if not self.session.is_training():
+        if not self.app_state.is_training():
             self._leave()
             event.accept()
             return
@@ -316,13 +316,13 @@ class MainWindow(QMainWindow):
             self.ask(tr("Close while teaching?"), text, answers)
 
     def _leave_running(self) -> None:
-        if self.session.starting:  # the run's folder is still being made; go when it is started
+        if self.app_state.starting:  # the run's folder is still being made; go when it is started
             self._closing = True
             return
         self.close_without_asking()
 
     def _stop_and_close(self) -> None:
-        self.session.stop_training(keep=True)
+        self.app_state.stop_training(keep=True)
         self._leave_running()
 
     def close_without_asking(self) -> None:
@@ -332,6 +332,6 @@ class MainWindow(QMainWindow):
 
     def _leave(self) -> None:
         preferences.set_geometry(self.saveGeometry())
-        if self.gauge is not None:
-            self.gauge.stop()
-        self.session.close()
+        if self.gpu_monitor is not None:
+            self.gpu_monitor.stop()
+        self.app_state.close()

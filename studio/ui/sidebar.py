@@ -1,4 +1,4 @@
-"""The rail: the project, the five steps with a mark and a line each, and the places beside the journey."""
+"""The sidebar: the project, the five steps with a mark and a line each, and the places beside them."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def paint_mark(painter: QPainter, centre: QPointF, mark: Mark) -> None:
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(c.colour("good"))
             painter.drawEllipse(centre, 7, 7)
-            pen = QPen(QColor(c.rail), 1.8)
+            pen = QPen(QColor(c.sidebar), 1.8)
             pen.setCapStyle(Qt.PenCapStyle.RoundCap)
             painter.setPen(pen)
             x, y = centre.x(), centre.y()
@@ -129,7 +129,7 @@ def paint_mark(painter: QPainter, centre: QPointF, mark: Mark) -> None:
             painter.setBrush(c.colour("warn"))
             x, y = centre.x(), centre.y()
             painter.drawPolygon(QPolygonF([QPointF(x, y - 7), QPointF(x + 7.5, y + 6), QPointF(x - 7.5, y + 6)]))
-            painter.setPen(QPen(QColor(c.rail), 1.8))
+            painter.setPen(QPen(QColor(c.sidebar), 1.8))
             painter.drawLine(QPointF(x, y - 2.5), QPointF(x, y + 1.6))
             painter.drawPoint(QPointF(x, y + 4))
     painter.restore()
@@ -181,7 +181,7 @@ class PlaceButton(QAbstractButton):
 
 
 class Sidebar(QFrame):
-    """`step_requested` carries data, teach, check, chat, export, runs or settings."""
+    """`step_requested` carries data, train, test, chat, export, runs or settings."""
 
     step_requested = Signal(str)
     menu_requested = Signal()
@@ -189,7 +189,7 @@ class Sidebar(QFrame):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setObjectName("rail")
+        self.setObjectName("sidebar")
         self.setFixedWidth(WIDTH)
         column = QVBoxLayout(self)
         column.setContentsMargins(GAP, GAP_WIDE, GAP, GAP)

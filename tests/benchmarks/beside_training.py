@@ -44,13 +44,13 @@ def show_window(project_folder: Path, stretch: float, *, timed: bool) -> None:
 
     sys.setswitchinterval(SWITCH_INTERVAL)
     make_application([])
-    session = AppState(Project(project_folder))
-    window = MainWindow(session)
+    app_state = AppState(Project(project_folder))
+    window = MainWindow(app_state)
     window.open_page("train")
     window.show()
-    session.begin()
+    app_state.begin()
     wait_for(SETTLING)
-    assert session.is_training(), "the window did not find the run"
+    assert app_state.is_training(), "the window did not find the run"
     began, used = time.time(), time.process_time()
     late = timer_lateness(stretch) if timed else wait_for(stretch)
     _print_stretch(began, time.process_time() - used, late)

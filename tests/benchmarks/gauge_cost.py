@@ -70,20 +70,20 @@ def show_window(pairs: int, seconds: float) -> None:
     """Open the window, take turns, and print what each turn spent."""
     from studio.runs.project import create_project
     from studio.ui.app import SWITCH_INTERVAL, make_application
-    from studio.ui.gpu_monitor import strip
+    from studio.ui.gpu_monitor import monitor
     from studio.ui.main_window import MainWindow
     from studio.ui.state.app_state import AppState
 
     sys.setswitchinterval(SWITCH_INTERVAL)
     make_application([])
-    strip._real_gauge = CountedGauge
+    monitor._real_gauge = CountedGauge
     run_pid = int(os.environ["STUDIO_NVML_RUN"])
     window = MainWindow(AppState(create_project("Gauge")))
     window.resize(1240, 820)
     window.open_page("data")
     window.show()
     wait_for(SETTLING)
-    gauge = window.gauge
+    gauge = window.gpu_monitor
     assert gauge is not None
     gauge._make_gauge = CountedGauge
     gauge.stop()
@@ -93,7 +93,7 @@ def show_window(pairs: int, seconds: float) -> None:
             if kind == "with":
                 gauge.set_run_pid(run_pid)
                 wait_for(SETTLING / 2)
-                reading = gauge.reading()
+                reading = gauge.snapshot()
                 assert reading is not None and reading.cards and reading.cards[0].this_run, "the card is not read"
             turns[kind].append(one_turn(seconds))
             gauge.stop()

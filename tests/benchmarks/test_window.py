@@ -82,22 +82,22 @@ def long_run(project: Project, events: int) -> RunFolder:
 def test_a_run_of_100_000_events_costs_the_window_less_than_a_second(qapp: QApplication, qtbot: QtBot) -> None:
     project = create_project("Long")
     long_run(project, 100_000)
-    session = AppState(project, wait=True)
-    window = MainWindow(session)
+    app_state = AppState(project, wait=True)
+    window = MainWindow(app_state)
     window.open_page("train")
     with qtbot.waitSignal(window.first_frame_painted):
         window.show()
     updates: list[int] = []
-    session.run_updated.connect(lambda: updates.append(len(session.state.losses)))
+    app_state.run_updated.connect(lambda: updates.append(len(app_state.state.losses)))
     # the processor time of this thread is the window's: folding, painting and all
     before_cpu, before = time.thread_time(), time.perf_counter()
-    session.begin()
-    while session.state.ending is None and time.perf_counter() - before < 30:
+    app_state.begin()
+    while app_state.state.ending is None and time.perf_counter() - before < 30:
         qapp.processEvents()
         time.sleep(0.001)
     busy, whole = time.thread_time() - before_cpu, time.perf_counter() - before
     print(f"100,000 events: {busy:.2f} s of window time, {whole:.2f} s in all, {len(updates)} updates")
-    assert len(session.state.losses) == 100_000
+    assert len(app_state.state.losses) == 100_000
     assert busy < 1.0
     assert len(updates) < 40
     _close(window)
@@ -108,14 +108,14 @@ def test_the_window_is_on_time_while_a_long_run_is_read(qapp: QApplication, qtbo
     sys.setswitchinterval(SWITCH_INTERVAL)  # as the program itself does
     project = create_project("Long")
     long_run(project, 100_000)
-    session = AppState(project, wait=True)
-    window = MainWindow(session)
+    app_state = AppState(project, wait=True)
+    window = MainWindow(app_state)
     window.open_page("train")
     with qtbot.waitSignal(window.first_frame_painted):
         window.show()
     qtbot.wait(500)
     idle = timer_lateness(2.0)
-    session.begin()
+    app_state.begin()
     late = timer_lateness(4.0)
     print(
         f"16 ms timer: idle 99 % {percentile(idle, 0.99) * 1e3:.1f} ms; reading 99 % "
@@ -127,9 +127,9 @@ def test_the_window_is_on_time_while_a_long_run_is_read(qapp: QApplication, qtbo
 
 
 def _close(window: MainWindow) -> None:
-    window.session.close()
-    if window.gauge is not None:
-        window.gauge.stop()
+    window.app_state.close()
+    if window.gpu_monitor is not None:
+        window.gpu_monitor.stop()
     window.hide()
     window.deleteLater()
     assert background.wait_for_all()

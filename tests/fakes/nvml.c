@@ -32,6 +32,7 @@ typedef struct {
     Faults faults;
     int parent;          /* index of the whole card this is a part of, or -1 */
     bool divided, tells_memory;
+    int major, minor;    /* compute capability, 0: the driver doesn't tell */
     double gone_from, gone_to;
 } Card;
 
@@ -193,7 +194,9 @@ static void read_script(void) {
         else if (!strcmp(start, "temperature")) card->temperature = curve_of(rest, line);
         else if (!strcmp(start, "power")) card->power = curve_of(rest, line);
         else if (!strcmp(start, "utilisation")) card->utilisation = curve_of(rest, line);
-        else if (!strcmp(start, "slowed")) card->slowed = steps_of(rest, line);
+        else if (!strcmp(start, "capability")) {
+            if (sscanf(rest, "%d.%d", &card->major, &card->minor) != 2) refuse(line, "capability MAJOR.MINOR");
+        } else if (!strcmp(start, "slowed")) card->slowed = steps_of(rest, line);
         else if (!strcmp(start, "gone")) {
             if (sscanf(rest, "%lf %lf", &card->gone_from, &card->gone_to) < 1) refuse(line, "gone FROM TO");
         } else if (!strcmp(start, "process") || !strcmp(start, "drawing")) {
@@ -370,6 +373,13 @@ int nvmlDeviceGetMigDeviceHandleByIndex(Card *card, unsigned int index, Card **p
 int nvmlDeviceGetName(Card *card, char *name, unsigned int length) {
     ENTER(card);
     return copy(name, length, card->parent < 0 ? card->name : cards[card->parent].name);
+}
+
+int nvmlDeviceGetCudaComputeCapability(Card *card, int *major, int *minor) {
+    ENTER(card);
+    *major = card->major;
+    *minor = card->minor;
+    return card->major ? SUCCESS : NOT_SUPPORTED;
 }
 
 int nvmlDeviceGetUUID(Card *card, char *uuid, unsigned int length) { ENTER(card); return copy(uuid, length, card->uuid); }

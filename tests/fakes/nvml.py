@@ -12,6 +12,7 @@ A script is text, one fact a line, `#` for comments:
     error * GPU_IS_LOST 10 20                   follow; * stands for every function
     card NVIDIA GeForce RTX 4070 (demonstration)
       uuid GPU-...                              made up when left out
+      capability 8.9                            CUDA's compute capability; left out: not supported
       total 12282MiB
       reserved 370MiB                           what the driver keeps: used in version 1, not in version 2
       memory 0:700MiB 60:900MiB                 used by programs that aren't listed; `untold`: memory not supported

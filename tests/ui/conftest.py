@@ -72,8 +72,8 @@ def project(home: object) -> Project:
 
 
 @pytest.fixture
-def session(project: Project, qtbot: QtBot) -> Iterator[AppState]:
-    """A session on an empty project, whose readings have come to an end."""
+def app_state(project: Project, qtbot: QtBot) -> Iterator[AppState]:
+    """An app state on an empty project, whose readings have come to an end."""
     made = AppState(project)
     qtbot.waitUntil(lambda: not made.reading_data and not made.model.looking)
     yield made
@@ -83,14 +83,19 @@ def session(project: Project, qtbot: QtBot) -> Iterator[AppState]:
 
 
 @pytest.fixture
+def session(app_state: AppState) -> AppState:
+    return app_state
+
+
+@pytest.fixture
 def open_window(qtbot: QtBot) -> Iterator[Callable[[AppState], MainWindow]]:
-    """Opens the real window on a session and closes it when the test ends."""
+    """Opens the real window on an app state and closes it when the test ends."""
     preferences.set_theme("light")
     preferences.set_language("en")
     opened: list[MainWindow] = []
 
-    def open_one(session: AppState) -> MainWindow:
-        window = MainWindow(session)
+    def open_one(app_state: AppState) -> MainWindow:
+        window = MainWindow(app_state)
         opened.append(window)
         with qtbot.waitSignal(window.first_frame_painted):
             window.show()
@@ -98,9 +103,9 @@ def open_window(qtbot: QtBot) -> Iterator[Callable[[AppState], MainWindow]]:
 
     yield open_one
     for window in opened:
-        if window.gauge is not None:
-            window.gauge.stop()
-        window.session.close()
+        if window.gpu_monitor is not None:
+            window.gpu_monitor.stop()
+        window.app_state.close()
         window.hide()
         window.deleteLater()
     background.wait_for_all()
@@ -136,7 +141,7 @@ def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     stopped."""
     script = tmp_path / "stand-in-python"
     engine = Path(__file__).with_name("fake_trainer.py")
-    real = f'[ "$2" = studio.dataset ] && exec "{sys.executable}" "$@"'
+    real = f'[ "$2" = studio.worker ] && exec "{sys.executable}" "$@"'
     script.write_text(f'#!/bin/sh\n{real}\nexec "{sys.executable}" "{engine}" "$@"\n', encoding="utf-8")
     script.chmod(0o755)
     before = {child.pid for child in psutil.Process().children(recursive=True)}
@@ -149,8 +154,8 @@ def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def ready_session(project: Project, tmp_path: Path, qtbot: QtBot, trainer: None) -> Iterator[AppState]:
-    """A session with forty examples and a small model: everything that Teach needs."""
+def ready_state(project: Project, tmp_path: Path, qtbot: QtBot, trainer: None) -> Iterator[AppState]:
+    """An app state with forty examples and a small model: everything that Teach needs."""
     data = tmp_path / "support.csv"
     rows = "".join(f"Where is parcel {n}?,It is on its way: {n}.\n" for n in range(40))
     data.write_text("question,answer\n" + rows, encoding="utf-8")
@@ -166,20 +171,20 @@ def ready_session(project: Project, tmp_path: Path, qtbot: QtBot, trainer: None)
 
 
 @pytest.fixture
-def fit_session(
+def fit_state(
     project: Project, tmp_path: Path, qtbot: QtBot, trainer: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[AppState]:
     """A model that says it has 1.1 billion parameters, a card with 8 GB, 7.5 of them free, and no data yet. The engine
     is a stand-in that traces and tries, too."""
     script = Path(sys.executable)
-    playing = script.read_text(encoding="utf-8").replace("fake_trainer.py", "stand_in_fitting.py")
+    playing = script.read_text(encoding="utf-8").replace("fake_trainer.py", "fake_memory_fit.py")
     script.write_text(playing, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent.parent))
     values = {"model.source": "folder", "model.name": str(sized_model(tmp_path / "model"))}
     project.save_recipe(with_values(project.load_recipe(), values))
     made = AppState(project)
     qtbot.waitUntil(lambda: not made.model.looking)
-    made.take_reading(card(8, 7.5))
+    made.take_snapshot(card(8, 7.5))
     yield made
     made.close()
     assert background.wait_for_all()
@@ -187,11 +192,11 @@ def fit_session(
 
 
 @pytest.fixture
-def fit_session_with_data(fit_session: AppState, tmp_path: Path, qtbot: QtBot) -> AppState:
+def fit_state_with_data(fit_state: AppState, tmp_path: Path, qtbot: QtBot) -> AppState:
     """The same with forty examples whose lengths are known: everything that a trial and a run need."""
     data = tmp_path / "support.csv"
     rows = "".join(f"Where is parcel {n}?,It is on its way: {n}.\n" for n in range(40))
     data.write_text("question,answer\n" + rows, encoding="utf-8")
-    fit_session.open_data(data)
-    qtbot.waitUntil(lambda: fit_session.obstacle() is None and fit_session.lengths is not None, timeout=10_000)
-    return fit_session
+    fit_state.open_data(data)
+    qtbot.waitUntil(lambda: fit_state.obstacle() is None and fit_state.lengths is not None, timeout=10_000)
+    return fit_state

@@ -105,15 +105,15 @@ def stand_in_interpreter(folder: Path) -> str:
 
 @contextmanager
 def opened(project: Project) -> Iterator[AppState]:
-    """A session on `project`; its jobs are told to end and its threads waited for when the block ends."""
-    session = AppState(project)
+    """An app state on `project`; its jobs are told to end and its threads waited for when the block ends."""
+    app_state = AppState(project)
     try:
-        yield session
+        yield app_state
     finally:
-        conversation_of(session).shutdown()
+        conversation_of(app_state).shutdown()
         for kind in ("exam", "merge"):
-            session.job(kind).stop(keep=False)
-        session.close()
+            app_state.job(kind).stop(keep=False)
+        app_state.close()
         assert wait_for_all()
 
 

@@ -15,7 +15,7 @@ from studio.core.run_folder import RunFolder
 from studio.runs.follow import job_status
 from studio.runs.project import projects
 from studio.ui.controls.page import PageFrame
-from studio.ui.design import language, theme
+from studio.ui.design import language, palette, theme
 from studio.ui.main_window import PAGES, MainWindow
 from studio.ui.settings.page import SettingsPage
 from studio.ui.state import preferences
@@ -31,19 +31,19 @@ def words_on(widget: QWidget) -> str:
     return "\n".join(w.text() for w in seen if w.isVisibleTo(widget))
 
 
-def going(session: AppState, qtbot: QtBot) -> RunFolder:
-    session.start_training()
-    qtbot.waitUntil(lambda: session.state.last is not None, timeout=10_000)
-    assert session.run is not None
-    return session.run
+def going(app_state: AppState, qtbot: QtBot) -> RunFolder:
+    app_state.start_training()
+    qtbot.waitUntil(lambda: app_state.state.last is not None, timeout=10_000)
+    assert app_state.run is not None
+    return app_state.run
 
 
 def test_every_page_opens_at_any_time_and_has_one_primary_button_at_most(
-    session: AppState, open_window: Opener
+    app_state: AppState, open_window: Opener
 ) -> None:
-    window = open_window(session)
+    window = open_window(app_state)
     for name in PAGES:
-        window.rail.buttons[name].click()
+        window.sidebar.buttons[name].click()
         page = window.stack.currentWidget()
         assert page is not None
         primary = [
@@ -52,11 +52,11 @@ def test_every_page_opens_at_any_time_and_has_one_primary_button_at_most(
             if b.property("kind") == "primary" and b.isVisibleTo(page) and b.text()
         ]
         assert len(primary) <= 1, (name, [b.text() for b in primary])
-        assert window.rail.buttons[name].isChecked()
+        assert window.sidebar.buttons[name].isChecked()
 
 
-def test_steps_open_with_the_keyboard(session: AppState, open_window: Opener, qtbot: QtBot) -> None:
-    window = open_window(session)
+def test_steps_open_with_the_keyboard(app_state: AppState, open_window: Opener, qtbot: QtBot) -> None:
+    window = open_window(app_state)
     with qtbot.waitActive(window):
         window.activateWindow()
     for number, name in enumerate(PAGES[:6], 1):
@@ -64,8 +64,8 @@ def test_steps_open_with_the_keyboard(session: AppState, open_window: Opener, qt
         qtbot.waitUntil(lambda name=name: window.page_name == name)  # type: ignore[misc]
 
 
-def test_a_step_that_was_asked_for_takes_the_keyboard(session: AppState, open_window: Opener, qtbot: QtBot) -> None:
-    window = open_window(session)
+def test_a_step_that_was_asked_for_takes_the_keyboard(app_state: AppState, open_window: Opener, qtbot: QtBot) -> None:
+    window = open_window(app_state)
     with qtbot.waitActive(window):
         window.activateWindow()
     window.go_to("export")
@@ -82,8 +82,8 @@ def test_a_step_that_was_asked_for_takes_the_keyboard(session: AppState, open_wi
     assert chat.isAncestorOf(focused)
 
 
-def test_every_control_on_every_page_has_a_name_for_those_who_hear_it(session: AppState, open_window: Opener) -> None:
-    window = open_window(session)
+def test_every_control_on_every_page_has_a_name_for_those_who_hear_it(app_state: AppState, open_window: Opener) -> None:
+    window = open_window(app_state)
     for name in PAGES:
         window.open_page(name)
         for widget in window.findChildren(QWidget):
@@ -96,32 +96,32 @@ def test_every_control_on_every_page_has_a_name_for_those_who_hear_it(session: A
 
 
 def test_the_rail_says_in_words_where_each_step_stands(
-    session: AppState, ready_session: AppState, open_window: Opener, qtbot: QtBot
+    app_state: AppState, ready_state: AppState, open_window: Opener, qtbot: QtBot
 ) -> None:
-    empty = open_window(session)
-    assert empty.rail.buttons["data"].accessibleName() == "Data: Start here, ready"
-    assert empty.rail.buttons["train"].accessibleName() == "Teach: After the data, not yet"
-    assert empty.rail.buttons["test"].accessibleName() == "Check: After teaching, not yet"
-    full = open_window(ready_session)
-    assert full.rail.buttons["data"].accessibleName() == "Data: 40 examples, done"
-    assert full.rail.buttons["train"].accessibleName() == "Teach: Ready, ready"
-    going(ready_session, qtbot)
-    qtbot.waitUntil(lambda: "left, under way" in full.rail.buttons["train"].accessibleName())
-    ready_session.stop_training()
-    qtbot.waitUntil(lambda: full.rail.buttons["train"].accessibleName() == "Teach: Stopped, kept, done")
-    assert full.rail.buttons["test"].accessibleName() == "Check: Ready, ready"
+    empty = open_window(app_state)
+    assert empty.sidebar.buttons["data"].accessibleName() == "Data: Start here, ready"
+    assert empty.sidebar.buttons["train"].accessibleName() == "Teach: After the data, not yet"
+    assert empty.sidebar.buttons["test"].accessibleName() == "Check: After teaching, not yet"
+    full = open_window(ready_state)
+    assert full.sidebar.buttons["data"].accessibleName() == "Data: 40 examples, done"
+    assert full.sidebar.buttons["train"].accessibleName() == "Teach: Ready, ready"
+    going(ready_state, qtbot)
+    qtbot.waitUntil(lambda: "left, under way" in full.sidebar.buttons["train"].accessibleName())
+    ready_state.stop_training()
+    qtbot.waitUntil(lambda: full.sidebar.buttons["train"].accessibleName() == "Teach: Stopped, kept, done")
+    assert full.sidebar.buttons["test"].accessibleName() == "Check: Ready, ready"
 
 
 def test_closing_while_teaching_asks_and_can_leave_the_run_going(
-    ready_session: AppState, open_window: Opener, qtbot: QtBot
+    ready_state: AppState, open_window: Opener, qtbot: QtBot
 ) -> None:
-    window = open_window(ready_session)
-    run = going(ready_session, qtbot)
+    window = open_window(ready_state)
+    run = going(ready_state, qtbot)
     window.close()
     assert window.isVisible()
     assert window.question is not None
     QTest.keyClick(window.question, Qt.Key.Key_Escape)
-    assert window.isVisible() and ready_session.is_training()
+    assert window.isVisible() and ready_state.is_training()
     window.close()
     leave = window.question.buttons[0]
     assert leave.text() == "Leave it running and close"
@@ -131,9 +131,9 @@ def test_closing_while_teaching_asks_and_can_leave_the_run_going(
     assert job_status(run) == "running"
 
 
-def test_closing_while_teaching_can_stop_and_keep(ready_session: AppState, open_window: Opener, qtbot: QtBot) -> None:
-    window = open_window(ready_session)
-    run = going(ready_session, qtbot)
+def test_closing_while_teaching_can_stop_and_keep(ready_state: AppState, open_window: Opener, qtbot: QtBot) -> None:
+    window = open_window(ready_state)
+    run = going(ready_state, qtbot)
     window.close()
     assert window.question is not None
     assert window.question.buttons[1].text() == "Stop, keep what was learned, and close"
@@ -144,58 +144,58 @@ def test_closing_while_teaching_can_stop_and_keep(ready_session: AppState, open_
 
 
 def test_closing_in_the_moment_of_starting_still_starts_the_run(
-    ready_session: AppState, open_window: Opener, qtbot: QtBot
+    ready_state: AppState, open_window: Opener, qtbot: QtBot
 ) -> None:
-    window = open_window(ready_session)
-    ready_session.start_training()
+    window = open_window(ready_state)
+    ready_state.start_training()
     window.close()
     assert window.question is not None
     window.question.buttons[0].click()
     qtbot.waitUntil(lambda: not window.isVisible(), timeout=10_000)
-    (run,) = ready_session.project.runs()
+    (run,) = ready_state.project.runs()
     qtbot.waitUntil(lambda: job_status(run) == "running", timeout=10_000)
 
 
-def test_without_a_run_the_window_closes_at_once(session: AppState, open_window: Opener) -> None:
-    window = open_window(session)
+def test_without_a_run_the_window_closes_at_once(app_state: AppState, open_window: Opener) -> None:
+    window = open_window(app_state)
     window.close()
     assert not window.isVisible()
 
 
-def test_the_language_changes_live_and_back(session: AppState, open_window: Opener, qtbot: QtBot) -> None:
-    window = open_window(session)
+def test_the_language_changes_live_and_back(app_state: AppState, open_window: Opener, qtbot: QtBot) -> None:
+    window = open_window(app_state)
     window.open_page("settings")
     page = window.stack.currentWidget()
     assert isinstance(page, SettingsPage)
     choose(page.language, 1)
     qtbot.waitUntil(lambda: window.stack.currentWidget() is not page)
     assert language.current() == "ko"
-    assert window.rail.buttons["settings"].text() == "설정"
+    assert window.sidebar.buttons["settings"].text() == "설정"
     again = window.stack.currentWidget()
     assert isinstance(again, SettingsPage)
     assert again.title.text() == "설정"
     assert preferences.language() == "ko"
     choose(again.language, 0)
-    qtbot.waitUntil(lambda: window.rail.buttons["settings"].text() == "Settings")
+    qtbot.waitUntil(lambda: window.sidebar.buttons["settings"].text() == "Settings")
 
 
 def test_the_theme_changes_live_and_the_run_stays_on_show(
-    ready_session: AppState, open_window: Opener, qtbot: QtBot
+    ready_state: AppState, open_window: Opener, qtbot: QtBot
 ) -> None:
-    window = open_window(ready_session)
-    going(ready_session, qtbot)
+    window = open_window(ready_state)
+    going(ready_state, qtbot)
     window.open_page("settings")
     page = window.stack.currentWidget()
     assert isinstance(page, SettingsPage)
     choose(page.theme, 2)
     qtbot.waitUntil(lambda: theme.colours().name == "dark" and window.stack.currentWidget() is not page)
-    assert QApplication.palette().window().color().name().upper() == theme.DARK.window
+    assert QApplication.palette().window().color().name().upper() == palette.DARK.window
     window.open_page("train")
     teach = window.stack.currentWidget()
     assert isinstance(teach, TrainPage)
     assert teach.title.text() == "Teaching"
-    count = len(ready_session.state.losses)
-    qtbot.waitUntil(lambda: len(ready_session.state.losses) > count)
+    count = len(ready_state.state.losses)
+    qtbot.waitUntil(lambda: len(ready_state.state.losses) > count)
 
 
 def choose(box: QComboBox, position: int) -> None:
@@ -203,21 +203,21 @@ def choose(box: QComboBox, position: int) -> None:
     box.activated.emit(position)
 
 
-def test_a_project_is_made_renamed_and_opened_again(session: AppState, open_window: Opener) -> None:
-    window = open_window(session)
-    first = session.project
+def test_a_project_is_made_renamed_and_opened_again(app_state: AppState, open_window: Opener) -> None:
+    window = open_window(app_state)
+    first = app_state.project
     window.ask_new_project()
     answer(window, "Letters")
-    assert session.project.name == "Letters"
+    assert app_state.project.name == "Letters"
     assert "Letters" in window.windowTitle()
     window.ask_rename()
     answer(window, "Letters & cards")
-    assert session.project.name == "Letters & cards"
-    window.rail.menu_requested.emit()
-    names = [action.text() for action in window.rail.project_menu.actions()]
+    assert app_state.project.name == "Letters & cards"
+    window.sidebar.menu_requested.emit()
+    names = [action.text() for action in window.sidebar.project_menu.actions()]
     assert names == ["New project", "Rename", "", "Support replies"]
-    window.rail.project_menu.actions()[3].trigger()
-    assert session.project == first
+    window.sidebar.project_menu.actions()[3].trigger()
+    assert app_state.project == first
     assert {p.name for p in projects()} == {"Support replies", "Letters & cards"}
 
 
@@ -227,8 +227,8 @@ def answer(window: MainWindow, text: str) -> None:
     QTest.keyClick(window.question.field, Qt.Key.Key_Return)
 
 
-def test_a_question_keeps_the_keyboard_to_itself(session: AppState, open_window: Opener) -> None:
-    window = open_window(session)
+def test_a_question_keeps_the_keyboard_to_itself(app_state: AppState, open_window: Opener) -> None:
+    window = open_window(app_state)
     window.ask_rename()
     question = window.question
     assert question is not None
@@ -244,12 +244,12 @@ def test_a_question_keeps_the_keyboard_to_itself(session: AppState, open_window:
     [(Remedy.choose_file, "data"), (Remedy.choose_columns, "data"), (Remedy.choose_model, "train")],
 )
 def test_a_problem_shows_on_the_page_with_a_button_that_leads_on(
-    session: AppState, open_window: Opener, qtbot: QtBot, remedy: Remedy, page: str
+    app_state: AppState, open_window: Opener, qtbot: QtBot, remedy: Remedy, page: str
 ) -> None:
-    window = open_window(session)
+    window = open_window(app_state)
     window.open_page("settings")
     problem = Problem(code="x", what="Something {thing}.", values={"thing": "happened"}, remedy=remedy)
-    session.problem_raised.emit(problem)
+    app_state.problem_raised.emit(problem)
     shown = window.stack.currentWidget()
     assert isinstance(shown, PageFrame)
     qtbot.waitUntil(lambda: "Something happened." in words_on(shown))
@@ -259,7 +259,7 @@ def test_a_problem_shows_on_the_page_with_a_button_that_leads_on(
     assert window.page_name == page
 
 
-def test_markup_in_a_name_is_shown_and_not_obeyed(session: AppState, open_window: Opener) -> None:
-    session.rename_project("<b>bold</b> & more")
-    window = open_window(session)
-    assert "<b>bold" in window.rail.project.text()
+def test_markup_in_a_name_is_shown_and_not_obeyed(app_state: AppState, open_window: Opener) -> None:
+    app_state.rename_project("<b>bold</b> & more")
+    window = open_window(app_state)
+    assert "<b>bold" in window.sidebar.project.text()

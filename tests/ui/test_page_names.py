@@ -71,9 +71,9 @@ def test_every_control_has_a_name_and_can_be_reached(
     values = {"data.path": str(sample("en")), "model.source": "folder", "model.name": str(base)}
     project.save_recipe(with_values(Recipe(), values))
     taught_run(project, project.load_recipe())
-    with opened(project) as session:
-        qtbot.waitUntil(lambda: bool(session.state.checkpoints) and session.examples is not None, timeout=10_000)
-        page = make(session)
+    with opened(project) as app_state:
+        qtbot.waitUntil(lambda: bool(app_state.state.checkpoints) and app_state.examples is not None, timeout=10_000)
+        page = make(app_state)
         qtbot.addWidget(page)
         page.show()
         found = controls(page)

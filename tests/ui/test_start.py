@@ -13,7 +13,7 @@ import pytest
 
 from studio.core.translatable import Sentence
 from studio.ui.design import language, theme
-from studio.ui.design.theme import DARK, LIGHT, Colours
+from studio.ui.design.palette import DARK, LIGHT, Colours
 
 HEAVY = ("torch", "transformers", "datasets", "pandas", "pyqtgraph", "pyarrow", "numpy", "python_calamine", "pynvml")
 
@@ -92,7 +92,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("colours", [LIGHT, DARK], ids=["light", "dark"])
 def test_text_can_be_read_in_both_themes(colours: Colours) -> None:
-    for ground in (colours.window, colours.surface, colours.rail):
+    for ground in (colours.window, colours.surface, colours.sidebar):
         assert contrast(colours.text, ground) >= 7
         assert contrast(colours.muted, ground) >= 4.5
     assert contrast(colours.accent_text, colours.accent) >= 4.5

@@ -1,6 +1,6 @@
 """A chat as the window keeps it: what was said with which model, and the process that answers.
 
-It belongs to the session rather than to the page, so a change of language or theme doesn't lose it.
+It belongs to the app state rather than to the page, so a change of language or theme doesn't lose it.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ class Conversation(QObject):
         self.failed.emit(problem)
 
 
-def conversation_of(session: AppState) -> Conversation:
-    """The session's one conversation, made when it is first asked for."""
-    found = session.findChild(Conversation)
-    return found if isinstance(found, Conversation) else Conversation(session)
+def conversation_of(app_state: AppState) -> Conversation:
+    """The app state's one conversation, made when it is first asked for."""
+    found = app_state.findChild(Conversation)
+    return found if isinstance(found, Conversation) else Conversation(app_state)

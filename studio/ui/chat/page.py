@@ -15,9 +15,8 @@ from studio.core.run_folder import RunFolder
 from studio.dataset.examples import Example, read_frozen
 from studio.ui.chat.answer_settings import AnswerSettings
 from studio.ui.chat.column import ChatColumn
-from studio.ui.chat.composer import Composer
+from studio.ui.chat.composer import Composer, SuggestedPrompts
 from studio.ui.chat.conversation import ChatTarget, GenerationSettings, Turn, conversation_of
-from studio.ui.chat.suggested_prompts import SuggestedPrompts
 from studio.ui.controls.page import Obstacle, PageFrame
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import tr, tr_sentence
@@ -29,10 +28,10 @@ from studio.ui.state.background import run_in_background
 class ChatPage(PageFrame):
     """The model is loaded when the first message is being written, and given back with `shutdown`."""
 
-    def __init__(self, session: AppState, parent: QWidget | None = None) -> None:
+    def __init__(self, app_state: AppState, parent: QWidget | None = None) -> None:
         super().__init__(tr("Chat"), tr("Ask something, and see what teaching changed."), parent=parent)
-        self._session = session
-        self.conversation = conversation_of(session)
+        self._app_state = app_state
+        self.conversation = conversation_of(app_state)
         self.columns: dict[Side, ChatColumn] = {
             "before": ChatColumn(tr("Base model")),
             "after": ChatColumn(tr("Taught model")),
@@ -56,10 +55,10 @@ class ChatPage(PageFrame):
         self._offered: RunFolder | None = None
         self._build()
 
-        session.run_changed.connect(self._on_subject_changed)
-        session.run_updated.connect(self._on_subject_changed)
-        session.model_changed.connect(self._on_subject_changed)
-        session.data_changed.connect(self._on_subject_changed)
+        app_state.run_changed.connect(self._on_subject_changed)
+        app_state.run_updated.connect(self._on_subject_changed)
+        app_state.model_changed.connect(self._on_subject_changed)
+        app_state.data_changed.connect(self._on_subject_changed)
         self.conversation.changed.connect(self._paint)
         self.conversation.turn_changed.connect(self._on_turn_changed)
         self.conversation.failed.connect(self._on_failed)
@@ -109,7 +108,7 @@ class ChatPage(PageFrame):
     # Whom one talks to
 
     def _taught(self) -> bool:
-        return self._session.run is not None and bool(self._session.state.checkpoints)
+        return self._app_state.run is not None and bool(self._app_state.state.checkpoints)
 
     def _sides(self) -> tuple[Side, ...]:
         if not self._taught():
@@ -118,12 +117,12 @@ class ChatPage(PageFrame):
         return ("before", "after") if chosen == "both" else (chosen,)
 
     def _on_subject_changed(self) -> None:
-        session = self._session
-        if session.is_training():
+        app_state = self._app_state
+        if app_state.is_training():
             if self.conversation.job.is_running():
                 self.conversation.shutdown()  # two models at once may not fit, and the teaching goes first
         else:
-            subject = ChatTarget(run=session.run) if self._taught() else ChatTarget(model=session.model.folder)
+            subject = ChatTarget(run=app_state.run) if self._taught() else ChatTarget(model=app_state.model.folder)
             if self.conversation.set_subject(subject):
                 self._fill_instructions()
         self._offer_questions()
@@ -131,8 +130,8 @@ class ChatPage(PageFrame):
 
     def _offer_questions(self) -> None:
         """From the examples that were set aside, which the model hasn't studied; without a run, from the data."""
-        run = self._session.run if self._taught() else None
-        found = self._session.examples
+        run = self._app_state.run if self._taught() else None
+        found = self._app_state.examples
         if run is not None and run != self._offered:
             self._offered = run
             run_in_background(self, lambda: _held_out_questions(run), self._on_questions)
@@ -146,8 +145,8 @@ class ChatPage(PageFrame):
             self._paint()
 
     def _fill_instructions(self) -> None:
-        run = self._session.run if self._taught() else None
-        self.settings.instructions.setPlainText(_instructions(run, self._session))
+        run = self._app_state.run if self._taught() else None
+        self.settings.instructions.setPlainText(_instructions(run, self._app_state))
 
     # The conversation
 
@@ -220,11 +219,11 @@ class ChatPage(PageFrame):
         return ""
 
     def _obstacle(self) -> Obstacle | None:
-        session = self._session
-        if session.is_training():
+        app_state = self._app_state
+        if app_state.is_training():
             words = tr("A model is being taught now. Chatting would take memory away from it, so it waits until then.")
             return words, tr("See how it goes"), "train"
-        if not self._taught() and session.model.folder is None:
+        if not self._taught() and app_state.model.folder is None:
             words = tr("There is no model to talk to yet. Fetch the starter model or choose another one first.")
             return words, tr("Choose a model"), "train"
         return None
@@ -243,11 +242,11 @@ def _held_out_questions(run: RunFolder) -> tuple[str, ...]:
         return ()
 
 
-def _instructions(run: RunFolder | None, session: AppState) -> str:
+def _instructions(run: RunFolder | None, app_state: AppState) -> str:
     """What the model was taught with, else what the draft says."""
     if run is not None:
         try:
             return load(run.recipe).data.system_prompt
         except ProblemError:
             return ""
-    return session.recipe.data.system_prompt
+    return app_state.recipe.data.system_prompt

@@ -9,7 +9,7 @@ from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
-from studio.ui.controls.card import Card
+from studio.ui.controls.layout import Card
 from studio.ui.controls.text import Kind, button, clear_layout_widget, label
 from studio.ui.design.theme import GAP, GAP_PAGE, GAP_WIDE, colours
 
@@ -110,6 +110,6 @@ class Confirmation(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
-        shade = QColor(colours().rail if colours().name == "dark" else colours().text)
+        shade = QColor(colours().sidebar if colours().name == "dark" else colours().text)
         shade.setAlpha(170 if colours().name == "dark" else 90)
         painter.fillRect(self.rect(), shade)

@@ -98,11 +98,11 @@ class SettingRow(QWidget):
 
 
 class Form(QWidget):
-    """Rows for `settings`, painted from the session's draft and writing back to it."""
+    """Rows for `settings`, painted from the app state's draft and writing back to it."""
 
-    def __init__(self, session: AppState, settings: tuple[SettingSpec, ...], parent: QWidget | None = None) -> None:
+    def __init__(self, app_state: AppState, settings: tuple[SettingSpec, ...], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session = session
+        self._app_state = app_state
         self.rows: dict[str, SettingRow] = {}
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -118,20 +118,20 @@ class Form(QWidget):
             row.value_chosen.connect(self._on_value_chosen)
             self.rows[declared.key] = row
             column.addWidget(row)
-        session.recipe_changed.connect(self.paint)
+        app_state.recipe_changed.connect(self.paint)
         self.paint()
 
     def paint(self) -> None:
         """Show the draft as it is now."""
-        recipe = self._session.recipe
-        automatic = default_values(recipe, self._session.facts())
+        recipe = self._app_state.recipe
+        automatic = default_values(recipe, self._app_state.facts())
         for key, row in self.rows.items():
             row.show_value(value_of(recipe, key), automatic.get(key), key in automatic)
 
     def _on_value_chosen(self, key: str, value: object) -> None:
         row = self.rows[key]
         try:
-            self._session.set_value(key, value)
+            self._app_state.set_value(key, value)
         except ProblemError as error:
             wrong = error.problem
             texts = [wrong.what, wrong.why] if wrong.code != "recipe.wrong_value" else [wrong.why]

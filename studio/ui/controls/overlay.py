@@ -6,7 +6,7 @@ from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from studio.ui.controls.card import Card
+from studio.ui.controls.layout import Card
 from studio.ui.controls.text import clear_layout_widget
 from studio.ui.design.theme import GAP_PAGE, GAP_WIDE, colours
 
@@ -94,7 +94,7 @@ class Overlay(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Dim what lies behind."""
         painter = QPainter(self)
-        shade = QColor(colours().rail if colours().name == "dark" else colours().text)
+        shade = QColor(colours().sidebar if colours().name == "dark" else colours().text)
         shade.setAlpha(170 if colours().name == "dark" else 90)
         painter.fillRect(self.rect(), shade)
         painter.end()

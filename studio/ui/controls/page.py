@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from studio.core.problems import Problem, Remedy
-from studio.ui.controls.problem_card import ProblemCard
+from studio.ui.controls.layout import scroll_area
+from studio.ui.controls.notices import ProblemCard
 from studio.ui.controls.text import button, clear_layout_widget, label
 from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE
 
@@ -137,19 +138,6 @@ class PageFrame(QWidget):
     def problems(self) -> list[Problem]:
         """What is shown now."""
         return [card.problem for card in self._cards]
-
-
-def scroll_area(content: QWidget) -> QScrollArea:
-    """`content` in a frameless area that scrolls up and down only."""
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    area.setWidget(content)
-    area.viewport().setAutoFillBackground(False)
-    content.setAutoFillBackground(False)
-    return area
 
 
 class MissingView(QWidget):

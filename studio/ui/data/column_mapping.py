@@ -14,9 +14,8 @@ from studio.core.recipe.data_choice import ColumnMapping, DatasetFormat
 from studio.core.translatable import Sentence
 from studio.dataset.columns.formats.pairs import QuestionTemplate
 from studio.dataset.table import Table, cell_text
-from studio.ui.controls.flow import FlowWidget
-from studio.ui.controls.notice_bar import NoticeBar
-from studio.ui.controls.tab_order import follow
+from studio.ui.controls.layout import FlowWidget, follow
+from studio.ui.controls.notices import NoticeBar
 from studio.ui.controls.text import ElidedLabel, button, clear_layout_widget, label
 from studio.ui.data.column_card import ColumnCard, PartChip
 from studio.ui.data.column_extras import RoleExtra

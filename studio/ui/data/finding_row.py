@@ -9,9 +9,8 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
 
-from studio.ui.controls.flow import FlowWidget
+from studio.ui.controls.layout import FlowWidget, follow
 from studio.ui.controls.severity_icon import SeverityIcon, look_words
-from studio.ui.controls.tab_order import follow
 from studio.ui.controls.text import button, label
 from studio.ui.data.excerpts import ExcerptsLabel
 from studio.ui.design.language import tr, tr_sentence

@@ -9,11 +9,10 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from studio.core.translatable import Sentence
-from studio.ui.controls.notice_bar import NoticeBar
-from studio.ui.controls.page import scroll_area
-from studio.ui.controls.progress_line import ProgressLine
+from studio.ui.controls.layout import follow, scroll_area
+from studio.ui.controls.notices import NoticeBar
+from studio.ui.controls.progress import ProgressLine
 from studio.ui.controls.severity_icon import Look, SeverityIcon
-from studio.ui.controls.tab_order import follow
 from studio.ui.controls.text import button, clear_layout_widget, label, line
 from studio.ui.data.changes_bar import ChangesBar
 from studio.ui.data.finding_row import FindingRow

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import Sentence
-from studio.ui.controls.page import scroll_area
+from studio.ui.controls.layout import scroll_area
 from studio.ui.controls.text import clear_layout_widget, label
 from studio.ui.data.model_input import role_words, said
 from studio.ui.design.language import tr, tr_sentence

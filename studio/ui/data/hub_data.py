@@ -7,8 +7,8 @@ from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QWidget
 
 from studio.core.events import Crashed, Failed, Finished
 from studio.core.jobs import FetchData, read_job
-from studio.ui.controls.card import Card
-from studio.ui.controls.progress_card import ProgressCard
+from studio.ui.controls.layout import Card
+from studio.ui.controls.progress import ProgressCard
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP

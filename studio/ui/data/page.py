@@ -11,9 +11,9 @@ from PySide6.QtWidgets import QWidget
 
 from studio.core.problems import Problem, Remedy
 from studio.core.recipe.data_choice import DataChoice
-from studio.ui.controls.notice_bar import NoticeBar
+from studio.ui.controls.notices import NoticeBar
 from studio.ui.controls.page import PageFrame
-from studio.ui.controls.progress_line import ProgressLine
+from studio.ui.controls.progress import ProgressLine
 from studio.ui.controls.text import label
 from studio.ui.data.data_sources import DataSources
 from studio.ui.data.drop_area import DropArea, dropped_paths

@@ -10,9 +10,8 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from studio.core.translatable import Sentence
-from studio.ui.controls.card import Card
-from studio.ui.controls.notice_bar import NoticeBar
-from studio.ui.controls.tab_order import follow
+from studio.ui.controls.layout import Card, follow
+from studio.ui.controls.notices import NoticeBar
 from studio.ui.controls.text import ElidedLabel, button, clear_layout_widget, line
 from studio.ui.data.column_mapping import ColumnMappingEditor
 from studio.ui.data.reading_options import NO_NAMES, ReadingOptions

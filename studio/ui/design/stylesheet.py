@@ -6,23 +6,8 @@ buttons (primary, quiet, link, round), `card` on frames (true, problem, notice).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from studio.core.paths import resources
-
-if TYPE_CHECKING:
-    from studio.ui.design.theme import Colours
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Text sizes in points."""
-
-    small: float
-    body: float
-    strong: float
-    title: float
+from studio.ui.design.palette import Colours, Sizes
 
 
 def stylesheet(c: Colours, s: Sizes) -> str:
@@ -44,7 +29,7 @@ QFrame[card="notice"] {{ background: {c.accent_soft}; border: 1px solid {c.accen
 QFrame[card="column"] {{ background: {c.surface}; border: 1px solid {c.line}; border-radius: 6px; }}
 QFrame[card="used"] {{ background: {c.surface}; border: 1px solid {c.accent}; border-radius: 6px; }}
 QFrame[card="target"] {{ background: {c.accent_soft}; border: 2px solid {c.accent}; border-radius: 6px; }}
-QFrame#rail {{ background: {c.rail}; border: none; border-right: 1px solid {c.line}; }}
+QFrame#sidebar {{ background: {c.sidebar}; border: none; border-right: 1px solid {c.line}; }}
 QWidget#strip {{ background: {c.surface}; border-top: 1px solid {c.line}; }}
 QFrame[line="true"] {{ background: {c.line}; border: none; max-height: 1px; min-height: 1px; }}
 

@@ -3,84 +3,18 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
 
 from studio.core.paths import resources
-from studio.ui.design.stylesheet import Sizes, stylesheet
+from studio.ui.design.palette import DARK, LIGHT, Colours, Sizes
+from studio.ui.design.stylesheet import stylesheet
 
 GAP_SMALL, GAP, GAP_WIDE, GAP_PAGE = 4, 8, 16, 24
 """All spacing in pixels."""
 
-
-@dataclass(frozen=True)
-class Colours:
-    """Hex colours of one theme. `good`, `bad`, `warn` and `note` only ever stand beside a word or a shape."""
-
-    name: str
-    window: str
-    surface: str
-    rail: str
-    text: str
-    muted: str
-    line: str
-    field_line: str
-    accent: str
-    accent_text: str
-    accent_soft: str
-    accent_pressed: str
-    hover: str
-    good: str
-    bad: str
-    warn: str
-    note: str
-
-    def colour(self, name: str) -> QColor:
-        return QColor(getattr(self, name))
-
-
-LIGHT = Colours(
-    name="light",
-    window="#F6F7F9",
-    surface="#FFFFFF",
-    rail="#ECEFF3",
-    text="#1B1F24",
-    muted="#5B636E",
-    line="#DCE0E6",
-    field_line="#B9C0CA",
-    accent="#0072B2",
-    accent_text="#FFFFFF",
-    accent_soft="#E3F0F8",
-    accent_pressed="#005A8E",
-    hover="#E2E6EC",
-    good="#009E73",
-    bad="#D55E00",
-    warn="#D55E00",
-    note="#CC79A7",
-)
-
-DARK = Colours(
-    name="dark",
-    window="#16191D",
-    surface="#1E2227",
-    rail="#111417",
-    text="#E8EAED",
-    muted="#9AA3AE",
-    line="#2F353C",
-    field_line="#4A525C",
-    accent="#56B4E9",
-    accent_text="#0B1217",
-    accent_soft="#1B3444",
-    accent_pressed="#7CC6F0",
-    hover="#282D33",
-    good="#2FB88F",
-    bad="#E8792F",
-    warn="#E69F00",
-    note="#CC79A7",
-)
 
 _colours = LIGHT
 _system_points: float | None = None

@@ -10,9 +10,9 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWi
 
 from studio.core.problems import Problem
 from studio.core.run_state import RunState
-from studio.ui.controls.card import Card
-from studio.ui.controls.problem_card import ProblemCard
-from studio.ui.controls.progress_card import ProgressCard
+from studio.ui.controls.layout import Card
+from studio.ui.controls.notices import ProblemCard
+from studio.ui.controls.progress import ProgressCard
 from studio.ui.controls.status_icon import StatusIcon
 from studio.ui.controls.text import button, clear_layout_widget, label, line
 from studio.ui.design.language import size as size_words

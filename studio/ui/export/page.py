@@ -44,10 +44,10 @@ class _Known:
 class ExportPage(PageFrame):
     """Paints the exports of the run on show and makes new ones."""
 
-    def __init__(self, session: AppState, parent: QWidget | None = None) -> None:
+    def __init__(self, app_state: AppState, parent: QWidget | None = None) -> None:
         lead = tr("Take the taught model with you. Every export is a folder that other programs can open.")
         super().__init__(tr("Export"), lead, scroll=True, parent=parent)
-        self._session = session
+        self._app_state = app_state
         self._run: RunFolder | None = None
         self._known: _Known | None = None
         self._exporting: Path | None = None
@@ -69,18 +69,18 @@ class ExportPage(PageFrame):
         self.body.addStretch(1)
         self.adapter.wanted.connect(self._export_adapter)
         self.merged.wanted.connect(self._merge)
-        self.merged.stopped.connect(lambda: session.job("merge").stop(keep=False))
-        session.run_changed.connect(self._on_run_changed)
-        session.run_updated.connect(self._on_run_updated)
-        session.data_changed.connect(self._paint)
+        self.merged.stopped.connect(lambda: app_state.job("merge").stop(keep=False))
+        app_state.run_changed.connect(self._on_run_changed)
+        app_state.run_updated.connect(self._on_run_updated)
+        app_state.data_changed.connect(self._paint)
         self._on_run_changed()
 
     # What is there
 
     def _on_run_changed(self) -> None:
         self._bind()
-        if self._session.run != self._run:
-            self._run = self._session.run
+        if self._app_state.run != self._run:
+            self._run = self._app_state.run
             self._known = None
             self.targets = {}
             self.adapter.show_idle()
@@ -93,8 +93,8 @@ class ExportPage(PageFrame):
         self._look()
 
     def _bind(self) -> None:
-        """The session keeps one combining job for each run on show: listen to that one."""
-        job = self._session.job("merge")
+        """The app state keeps one combining job for each run on show: listen to that one."""
+        job = self._app_state.job("merge")
         if job is not self._bound:
             self._bound = job
             job.updated.connect(self._on_merge_updated)
@@ -122,7 +122,7 @@ class ExportPage(PageFrame):
             self._set_target(kind, free_name(run.exports / kind))
         if known.adapter_done is not None:
             self.adapter.show_done(known.adapter_done, tr("Exported earlier."))
-        job = self._session.job("merge")
+        job = self._app_state.job("merge")
         if job.is_running():
             self.merged.begin(can_stop=True)
         elif known.merging is not None:
@@ -160,7 +160,7 @@ class ExportPage(PageFrame):
                     folder, tr("Exported and compared with the save point: {size}.", size=size_words(size))
                 )
                 self._set_target("adapter", free_name(folder))
-                self._session.job_updated.emit("export")
+                self._app_state.job_updated.emit("export")
 
         run_in_background(
             self, lambda: export_adapter(run, out), done, lambda problem: self._show(self.adapter, problem)
@@ -177,19 +177,19 @@ class ExportPage(PageFrame):
 
         def ready(_nothing: None) -> None:
             if run == self._run:
-                self._session.job("merge").start(run.job("merge"), Merge(run=run.path, out=out))
+                self._app_state.job("merge").start(run.job("merge"), Merge(run=run.path, out=out))
 
         run_in_background(
             self, lambda: check_target(out, size or 0), ready, lambda problem: self._show(self.merged, problem)
         )
 
     def _on_merge_updated(self) -> None:
-        job = self._session.job("merge")
+        job = self._app_state.job("merge")
         if self.sender() is job and job.is_running():
             self.merged.show_state(job.state)
 
     def _on_merge_ended(self) -> None:
-        job = self._session.job("merge")
+        job = self._app_state.job("merge")
         if self.sender() is not job:
             return
         match job.state.ending:
@@ -224,7 +224,7 @@ class ExportPage(PageFrame):
 
     def _on_remedy(self, kind: str, remedy: Remedy) -> None:
         again: dict[str, Callable[[], None]] = {"adapter": self._export_adapter, "merged": self._merge}
-        folder = self._session.job("merge").folder
+        folder = self._app_state.job("merge").folder
         if remedy is Remedy.choose_folder:
             self._choose_place(kind)
         elif remedy is Remedy.try_again:
@@ -241,13 +241,13 @@ class ExportPage(PageFrame):
         self.show_missing(obstacle)
 
     def _obstacle(self) -> Obstacle | None:
-        session = self._session
-        if session.is_training():
+        app_state = self._app_state
+        if app_state.is_training():
             words = tr("The model is still being taught. It can be exported when that is done.")
             return words, tr("See how it goes"), "train"
-        if session.state.checkpoints:
+        if app_state.state.checkpoints:
             return None
-        if session.examples is None:
+        if app_state.examples is None:
             words = tr("There is nothing to export yet: first the model needs examples to learn from.")
             return words, tr("Choose your data"), "data"
         return tr("There is nothing to export yet: the model hasn't been taught."), tr("Teach the model"), "train"

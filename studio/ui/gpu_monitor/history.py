@@ -23,7 +23,7 @@ from studio.ui.controls.text import label
 from studio.ui.design import theme
 from studio.ui.design.language import gigabytes, tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_WIDE
-from studio.ui.gpu_monitor import gauge_text as words
+from studio.ui.gpu_monitor import card_text as words
 
 GAP_AFTER = 12.0
 """Seconds without a reading after which the curve is broken: nobody looked, so nothing is drawn."""
@@ -41,7 +41,7 @@ class GpuHistory(QWidget):
     def __init__(self, record: History, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._record = record
-        self._reading: Snapshot | None = None
+        self._snapshot: Snapshot | None = None
         self._keys: list[str] = []
         self.choice = QComboBox()
         self.choice.currentIndexChanged.connect(self._show)
@@ -76,20 +76,20 @@ class GpuHistory(QWidget):
         self.setCursor(Qt.CursorShape.ArrowCursor)
         self.refresh()
 
-    def show_reading(self, reading: Snapshot) -> None:
+    def show_snapshot(self, snapshot: Snapshot) -> None:
         """Show what the record holds now and who uses what in this reading."""
-        self._reading = reading
-        keys = [card.key for card in reading.cards] or [SYSTEM]
+        self._snapshot = snapshot
+        keys = [card.key for card in snapshot.cards] or [SYSTEM]
         if keys != self._keys:
             self._keys = keys
-            self._name_cards(reading)
+            self._name_cards(snapshot)
         self._show()
 
-    def _name_cards(self, reading: Snapshot) -> None:
+    def _name_cards(self, snapshot: Snapshot) -> None:
         chosen = max(0, self.choice.currentIndex())
         self.choice.blockSignals(True)
         self.choice.clear()
-        self.choice.addItems([words.card_name(card) for card in reading.cards] or [tr("System memory")])
+        self.choice.addItems([words.card_name(card) for card in snapshot.cards] or [tr("System memory")])
         self.choice.setCurrentIndex(min(chosen, self.choice.count() - 1))
         self.choice.blockSignals(False)
         self.choice.setVisible(len(self._keys) > 1)
@@ -112,21 +112,21 @@ class GpuHistory(QWidget):
         self.choice.setAccessibleName(tr("Which card to show"))
         self.users.setAccessibleName(tr("Programs on this card"))
         self.plot.setAccessibleName(tr("Memory over the last ten minutes"))
-        if self._reading is not None:
-            self._name_cards(self._reading)
+        if self._snapshot is not None:
+            self._name_cards(self._snapshot)
         self._show()
 
     def _show(self) -> None:
-        reading = self._reading
-        if reading is None or not self._keys:
+        snapshot = self._snapshot
+        if snapshot is None or not self._keys:
             return
         place = max(0, self.choice.currentIndex())
-        card = reading.cards[place] if place < len(reading.cards) else None
+        card = snapshot.cards[place] if place < len(snapshot.cards) else None
         points = self._record.points(self._keys[place])
-        self._draw(points, reading.at)
+        self._draw(points, snapshot.at)
         self.users.setVisible(card is not None)
         if card is None:
-            self.limits.setText(self._system_limits(reading))
+            self.limits.setText(self._system_limits(snapshot))
         else:
             self._list(card.users or ())
             self.limits.setText(_card_limits(card))
@@ -162,11 +162,11 @@ class GpuHistory(QWidget):
             for column, text in enumerate((shown, str(user.pid), gigabytes(user.memory))):
                 self.users.setItem(row, column, QTableWidgetItem(text))
 
-    def _system_limits(self, reading: Snapshot) -> str:
-        system = reading.system
-        lines = [tr_sentence(reading.note)] if reading.note else []
-        if reading.problem is not None:
-            lines = [tr_sentence(one) for one in reading.problem.sentences()]
+    def _system_limits(self, snapshot: Snapshot) -> str:
+        system = snapshot.system
+        lines = [tr_sentence(snapshot.note)] if snapshot.note else []
+        if snapshot.problem is not None:
+            lines = [tr_sentence(one) for one in snapshot.problem.sentences()]
         lines.append(tr("{amount} can still be used.", amount=gigabytes(system.available)))
         if system.this_run is not None:
             lines.append(tr("This run holds {amount}.", amount=gigabytes(system.this_run)))

@@ -12,11 +12,11 @@ from studio.core.translatable import Sentence
 from studio.hardware.history import Peak
 from studio.hardware.snapshot import Card
 from studio.hardware.system import SystemMemory
-from studio.ui.controls.problem_card import ProblemCard
+from studio.ui.controls.notices import ProblemCard
 from studio.ui.controls.text import button, clear_layout_widget
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL
-from studio.ui.gpu_monitor import gauge_text as words
+from studio.ui.gpu_monitor import card_text as words
 from studio.ui.gpu_monitor.memory_bar import MemoryBar
 from studio.ui.gpu_monitor.painted_text import PaintedText
 

@@ -26,9 +26,9 @@ from studio.ui.state.background import run_in_background
 class RunsPage(PageFrame):
     """Reads the runs beside the window each time it is shown."""
 
-    def __init__(self, session: AppState) -> None:
+    def __init__(self, app_state: AppState) -> None:
         super().__init__(tr("Runs"), tr("Every run of this project. Open one to see it, check it or chat with it."))
-        self.session = session
+        self.app_state = app_state
         self.question: Confirmation | None = None
         self.stack = QStackedWidget()
         self.body.addWidget(self.stack, 1)
@@ -64,8 +64,8 @@ class RunsPage(PageFrame):
             top.addWidget(one)
         self.body.insertLayout(0, top)
         self.open_button = self.set_primary(tr("Open"), self._open)
-        session.run_changed.connect(self._refresh_if_visible)
-        session.project_changed.connect(self._refresh_if_visible)
+        app_state.run_changed.connect(self._refresh_if_visible)
+        app_state.project_changed.connect(self._refresh_if_visible)
         self._paint_buttons()
 
     def _dress_table(self) -> None:
@@ -98,14 +98,14 @@ class RunsPage(PageFrame):
 
     def refresh(self) -> None:
         """Read all runs anew; the selected one stays selected."""
-        project = self.session.project
+        project = self.app_state.project
         run_in_background(self, lambda: [summarise(run) for run in project.runs()], self._show, self.show_problem)
 
     def _show(self, summaries: list[Summary]) -> None:
         chosen = self.selected()
         self.model.show_runs(summaries)
         self.stack.setCurrentIndex(2 if summaries else 1)
-        wanted = chosen.run if chosen is not None else self.session.run
+        wanted = chosen.run if chosen is not None else self.app_state.run
         for row, summary in enumerate(summaries):
             if summary.run == wanted:
                 self.table.selectRow(self.filtered.mapFromSource(self.model.index(row, 0)).row())
@@ -135,8 +135,8 @@ class RunsPage(PageFrame):
         one = self.selected()
         if one is None:
             return
-        if one.run != self.session.run:
-            self.session.attach(one.run)
+        if one.run != self.app_state.run:
+            self.app_state.attach(one.run)
         self.step_requested.emit("train")
 
     def _show_folder(self) -> None:
@@ -147,8 +147,8 @@ class RunsPage(PageFrame):
     def _use_settings(self) -> None:
         one = self.selected()
         if one is not None and one.recipe is not None:
-            self.session.new_run()
-            self.session.set_recipe(one.recipe)
+            self.app_state.new_run()
+            self.app_state.set_recipe(one.recipe)
             self.step_requested.emit("train")
 
     def _ask_delete(self) -> None:
@@ -161,8 +161,8 @@ class RunsPage(PageFrame):
         self.question = Confirmation(self.window(), tr("Delete this run?"), text, (answer,), tr("Cancel"))
 
     def _delete(self, run: RunFolder) -> None:
-        if run == self.session.run:
-            self.session.new_run()
+        if run == self.app_state.run:
+            self.app_state.new_run()
         run_in_background(self, lambda: delete_run(run), lambda _: self.refresh(), self.show_problem)
 
 

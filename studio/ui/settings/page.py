@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout
 
 from studio.core import paths
 from studio.ui.controls import exception_dialog
-from studio.ui.controls.card import Card
+from studio.ui.controls.layout import Card
 from studio.ui.controls.page import PageFrame
 from studio.ui.controls.text import button, label
 from studio.ui.design import language
@@ -30,9 +30,9 @@ class SettingsPage(PageFrame):
     appearance_changed = Signal()
     """Language or theme was changed: the window builds itself anew."""
 
-    def __init__(self, session: AppState) -> None:
+    def __init__(self, app_state: AppState) -> None:
         super().__init__(tr("Settings"), tr("Changes take effect at once."), scroll=True)
-        self._session = session
+        self._app_state = app_state
         self.body.addWidget(self._appearance())
         self.body.addWidget(self._files())
         self.body.addWidget(self._about())

@@ -5,8 +5,6 @@ Pages paint from it and keep nothing that matters themselves, so they can be reb
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from PySide6.QtCore import QObject, Signal, Slot
 
 from studio.core.jobs import Train
@@ -16,15 +14,11 @@ from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState
 from studio.runs.project import Project, create_project, projects
 from studio.ui.design.language import tr
-from studio.ui.state import preferences, start_problems
+from studio.ui.state import preferences
 from studio.ui.state.background import run_in_background
 from studio.ui.state.job_state import JobState
 from studio.ui.state.memory_fit import MemoryFit
-from studio.ui.state.recipe_editor import RecipeEditor
-
-if TYPE_CHECKING:
-    from studio.hardware.gauge import Snapshot
-
+from studio.ui.state.recipe_editor import RecipeEditor, already_going
 
 MOST_LOOKED_AT = 50
 """Of a project's runs, newest first, so many are asked whether they still go on when it is opened."""
@@ -39,8 +33,6 @@ class AppState(RecipeEditor):
     """`state` changed, at most ten times a second."""
     job_updated = Signal(str)
     """Another job of the run on show moved on; its kind, such as check."""
-    device_read = Signal()
-    """There is a new `reading` of cards and memory."""
 
     def __init__(self, project: Project | None = None, parent: QObject | None = None, *, wait: bool = False) -> None:
         """With `wait`, nothing is read in the background before `begin` is called."""
@@ -51,8 +43,9 @@ class AppState(RecipeEditor):
         self.training.updated.connect(self.run_updated)
         self.training.failed.connect(self.problem_raised)
         self._jobs: dict[str, JobState] = {}
-        self.reading: Snapshot | None = None
-        self.fitting = MemoryFit(self)
+        self.memory_fit = MemoryFit(self, self.obstacle, self.is_training)
+        self.run_changed.connect(self.memory_fit.on_run_changed)
+        self.training.ended.connect(self._on_training_ended)
         if not wait:
             self.begin()
 
@@ -111,7 +104,7 @@ class AppState(RecipeEditor):
             assert isinstance(made, StoredExamples)
 
             if any(job_status(run) in ("running", "silent") for run in project.runs()):
-                raise ProblemError(start_problems.already_going())
+                raise ProblemError(already_going())
             return create_run(project, recipe, table, made, facts)
 
         def ready(run: RunFolder) -> None:
@@ -130,21 +123,7 @@ class AppState(RecipeEditor):
 
     def obstacle(self) -> Problem | None:
         """What keeps training from starting now, as far as it can be seen without looking at the disk."""
-        if self.is_training():
-            return start_problems.already_going()
-        if self.data_problem is not None:
-            return self.data_problem
-        if self.examples is None or self.reading_data:
-            return start_problems.still_reading() if self.reading_data else start_problems.no_data()
-        if not self.examples.examples:
-            return start_problems.no_data()
-        if self.lengths is not None and self.lengths.nothing_left_at(self.recipe.training.max_length) == len(
-            self.lengths
-        ):
-            return start_problems.nothing_left(self.recipe.training.max_length)
-        if self.model.folder is None:
-            return self.model.problem or start_problems.no_model()
-        return None
+        return already_going() if self.is_training() else self.draft_obstacle()
 
     def stop_training(self, keep: bool = True) -> None:
         """Ask the run to end; its ending arrives as an event."""
@@ -189,22 +168,15 @@ class AppState(RecipeEditor):
             job.deleteLater()
         self._jobs.clear()
 
-    # The machine
-
-    @Slot(object)
-    def take_reading(self, reading: Snapshot) -> None:
-        """What the gauge found. `recipe_changed` follows where automatic values depend on it."""
-        self.reading = reading
-        cuda = any(card.problem is None for card in reading.cards)
-        if cuda != self.cuda:
-            self.cuda = cuda
-            self.recipe_changed.emit()
-        self.device_read.emit()
+    @Slot()
+    def _on_training_ended(self) -> None:
+        if self.run is not None and self.state.trial is not None:
+            self.memory_fit.keep(self.run)
 
     def close(self) -> None:
         """Save the draft and stop following; a run that is going on goes on."""
         self.save_draft()
-        self.fitting.close()
+        self.memory_fit.close()
         self.data.close()
         self.training.leave()
         self.model.fetch.leave()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from PySide6.QtCore import QObject, Qt, QThread, Signal, Slot
 from shiboken6 import isValid
@@ -14,6 +14,9 @@ from studio.core.jobs import Job
 from studio.core.problems import Problem, ProblemError
 from studio.core.run_folder import JobFolder
 from studio.core.translatable import N_
+
+if TYPE_CHECKING:
+    from studio.runs.start import JobProcess
 
 T = TypeVar("T")
 
@@ -119,6 +122,9 @@ class JobFollower(QThread):
         super().__init__()
         self.folder = folder
         self._job = job
+        self._process: JobProcess | None = None
+        self._killed = False
+        self._starting = threading.Lock()
         self._leave = threading.Event()
         self.finished.connect(self._forget, Qt.ConnectionType.QueuedConnection)
         _running.add(self)
@@ -127,13 +133,25 @@ class JobFollower(QThread):
         """Stop following soon; the job goes on."""
         self._leave.set()
 
+    def kill(self) -> None:
+        """End the process that this started, or don't start it. One that was found again is left alone."""
+        with self._starting:
+            self._killed = True
+            if self._process is not None:
+                self._process.process.kill()
+
     def run(self) -> None:
         from studio.runs.follow import follow
         from studio.runs.start import start_job
 
         try:
-            process = start_job(self.folder, self._job) if self._job is not None else None
-            for batch in follow(self.folder, process, stop=self._leave):
+            with self._starting:
+                if self._killed:
+                    self.ended.emit()
+                    return
+                if self._job is not None:
+                    self._process = start_job(self.folder, self._job)
+            for batch in follow(self.folder, self._process, stop=self._leave):
                 for start in range(0, len(batch), CHUNK):
                     if self._leave.is_set():
                         return

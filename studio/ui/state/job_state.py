@@ -82,6 +82,11 @@ class JobState(QObject):
         if self.folder is not None and self.is_running():
             save_now(self.folder)
 
+    def kill(self) -> None:
+        """End the process that `start` began at once, whatever it is doing; `ended` follows."""
+        if self._follower is not None:
+            self._follower.kill()
+
     def leave(self) -> None:
         """Stop following; the job goes on and `state` stays as it is."""
         self._waiting.clear()

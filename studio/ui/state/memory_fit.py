@@ -1,13 +1,13 @@
 """Whether the draft fits this machine, kept true through every change: calculated at once, then traced, then proven.
 
-The window's side of `studio.hardware`: it holds the answer, starts the child processes that better it, and has written
+The window's side of `studio.memory`: it holds the answer, starts the child processes that better it, and has written
 down what runs really needed.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
@@ -16,11 +16,18 @@ from studio.core.problems import Problem
 from studio.core.recipe.defaults import resolve_defaults
 from studio.core.recipe.model_choice import Source
 from studio.core.recipe.recipe import value_of
-from studio.ui.state.memory_advice import case_on_show
-from studio.ui.state.memory_answers import Asked, ProvenAnswer, TracedAnswer
-from studio.ui.state.memory_scenario import STARTER, RecipeScenario, ScenarioSource
-from studio.ui.state.memory_trace import MemoryTrace
-from studio.ui.state.memory_trial import MemoryTrial, keep_measured
+from studio.core.run_folder import RunFolder
+from studio.ui.state.memory_jobs import MemoryTrace, MemoryTrial, keep_measured
+from studio.ui.state.memory_scenario import (
+    STARTER,
+    FitKey,
+    RecipeScenario,
+    ScenarioSource,
+    TraceResult,
+    TrialResult,
+    scenario_on_show,
+)
+from studio.ui.state.recipe_editor import RecipeEditor
 
 if TYPE_CHECKING:
     from studio.memory.available import AvailableMemory
@@ -29,7 +36,6 @@ if TYPE_CHECKING:
     from studio.memory.fit import Source as Answered
     from studio.memory.model_by_card import Row
     from studio.memory.reduction import RecipeChange, Scenario
-    from studio.ui.state.app_state import AppState
 
 PATIENCE = 700
 """Milliseconds without a change after which the draft is traced."""
@@ -49,25 +55,31 @@ class MemoryFit(QObject):
 
     changed = Signal()
 
-    def __init__(self, session: AppState) -> None:
-        super().__init__(session)
-        self._session = session
-        self._draft = ScenarioSource(session)
+    def __init__(
+        self, editor: RecipeEditor, obstacle: Callable[[], Problem | None], is_training: Callable[[], bool]
+    ) -> None:
+        """`obstacle` says what keeps a run from starting now, `is_training` whether one has the machine to itself."""
+        super().__init__(editor)
+        self._editor = editor
+        self._source = ScenarioSource(editor)
+        self.trial_obstacle = obstacle
+        self._is_training = is_training
         self.answer: Fit | None = None
         """None while something that it takes isn't known yet; `problem` says where it can't be known."""
         self.estimate: Estimate | None = None
         """The parts behind the answer."""
         self.problem: Problem | None = None
-        self.drafted: RecipeScenario | None = None
-        self.asked: Asked | None = None
+        self.draft: RecipeScenario | None = None
+        self.key: FitKey | None = None
+        """What the answer is about."""
         self.answered_at: float | None = None
         """On the monotonic clock, of a traced or proven answer."""
         self._watchers: set[QObject] = set()
         self._stale = True
-        self._traced: OrderedDict[Asked, TracedAnswer] = OrderedDict()
-        self._proven: OrderedDict[Asked, ProvenAnswer] = OrderedDict()
+        self._traced: OrderedDict[FitKey, TraceResult] = OrderedDict()
+        self._proven: OrderedDict[FitKey, TrialResult] = OrderedDict()
         self._undo: list[Mapping[str, object]] = []
-        self._warned: Asked | None = None
+        self._warned: FitKey | None = None
         self._table: tuple[Row, ...] = ()
         self._trace = MemoryTrace(self)
         self._trace.answered.connect(self._on_traced)
@@ -79,11 +91,9 @@ class MemoryFit(QObject):
         self._pause.setSingleShot(True)
         self._pause.setInterval(PATIENCE)
         self._pause.timeout.connect(self._start_trace)
-        for changed in (session.recipe_changed, session.data_changed, session.model_changed, session.device_read):
+        for changed in (editor.recipe_changed, editor.data_changed, editor.model_changed, editor.snapshot_taken):
             changed.connect(self._on_changed)
-        session.project_changed.connect(self._on_project_changed)
-        session.run_changed.connect(self._on_run_changed)
-        session.training.ended.connect(self._on_training_ended)
+        editor.project_changed.connect(self._on_project_changed)
 
     # Watching
 
@@ -115,9 +125,9 @@ class MemoryFit(QObject):
     def refresh(self) -> None:
         """Calculate anew, and take the traced or proven answer where there is one for just these settings."""
         self._stale = False
-        asked, seen = self.asked, self._to_be_seen()
+        key, seen = self.key, self._to_be_seen()
         self._answer()
-        if self.asked != asked:
+        if self.key != key:
             self._trace_soon()
         if self._to_be_seen() != seen:
             self.changed.emit()
@@ -129,34 +139,34 @@ class MemoryFit(QObject):
             return (self.problem,)
         usable = None if answer.usable is None else round(answer.usable / TELLABLE)
         rest = (answer.verdict, answer.needed, answer.source, answer.disk, answer.seconds, len(answer.why))
-        return (usable, *rest, self.estimate, self.asked)
+        return (usable, *rest, self.estimate, self.key)
 
     # The answer
 
     def _answer(self) -> None:
-        drafted = self._draft.now(self._undisturbed())
+        draft = self._source.now(self._undisturbed())
         self.answer = self.estimate = self.problem = self.answered_at = None
-        self.drafted = self.asked = None
-        if not isinstance(drafted, RecipeScenario):
-            self.problem = drafted
+        self.draft = self.key = None
+        if not isinstance(draft, RecipeScenario):
+            self.problem = draft
             return
         from studio.memory.estimate import with_parts
         from studio.memory.workload import workload_of
         from studio.runs.measurements import measured_estimate
 
-        work = workload_of(drafted.recipe, drafted.facts, drafted.longest)
-        asked = Asked(drafted.model, work, drafted.usable.card)
-        self.drafted, self.asked = drafted, asked
-        calculated = drafted.case.estimate if drafted.case is not None else None
-        proven, traced = self._proven.get(asked), self._traced.get(asked)
+        work = workload_of(draft.recipe, draft.facts, draft.longest)
+        key = FitKey(draft.model, work, draft.usable.card)
+        self.draft, self.key = draft, key
+        calculated = draft.scenario.estimate if draft.scenario is not None else None
+        proven, traced = self._proven.get(key), self._traced.get(key)
         if proven is not None and (proven.done is not None or calculated is not None):
             self.answered_at = proven.at
             done = proven.done
             self.estimate = measured_estimate(calculated, work, done) if done is not None else calculated
-            settled = resolve_defaults(drafted.recipe, drafted.facts)
-            same = proven.recipe == settled and proven.examples == drafted.facts.examples
+            settled = resolve_defaults(draft.recipe, draft.facts)
+            same = proven.recipe == settled and proven.examples == draft.facts.examples
             seconds = done.run_seconds if done is not None and same else None
-            self.answer = self._judged(drafted, "proven", seconds)
+            self.answer = self._judged(draft, "proven", seconds)
             if proven.ran_out is not None and self.answer is not None:
                 why = tuple(proven.ran_out.sentences())
                 self.answer = self.answer.model_copy(update={"verdict": "no", "why": why})
@@ -164,52 +174,52 @@ class MemoryFit(QObject):
             found, self.answered_at = traced.found, traced.at
             trainable = calculated.trainable if calculated is not None else 0
             self.estimate = with_parts(found.parts, work, trainable, found.paged, found.reserved)
-            self.answer = self._judged(drafted, "traced")
+            self.answer = self._judged(draft, "traced")
         elif calculated is not None:
             self.estimate = calculated
-            self.answer = self._judged(drafted, "calculated")
+            self.answer = self._judged(draft, "calculated")
         else:
-            self.problem = (traced.problem if traced is not None else None) or drafted.problem
+            self.problem = (traced.problem if traced is not None else None) or draft.problem
 
-    def _judged(self, drafted: RecipeScenario, source: Answered, seconds: float | None = None) -> Fit | None:
+    def _judged(self, draft: RecipeScenario, source: Answered, seconds: float | None = None) -> Fit | None:
         from studio.memory.calibration import Past
         from studio.memory.fit import disk_needed, fit
 
-        case = drafted.case
+        scenario = draft.scenario
         if self.estimate is None:
             return None
-        if seconds is None and case is not None:
-            seconds = self._draft.seconds(case)
+        if seconds is None and scenario is not None:
+            seconds = self._source.seconds(scenario)
         return fit(
             self.estimate,
-            drafted.usable,
+            draft.usable,
             # A measurement of this very run needs no correction.
-            case.past if case is not None and source != "proven" else Past(),
+            scenario.past if scenario is not None and source != "proven" else Past(),
             source=source,
-            disk=disk_needed(self.estimate) if case is not None else None,
-            disk_free=self._draft.disk_free(),
+            disk=disk_needed(self.estimate) if scenario is not None else None,
+            disk_free=self._source.disk_free(),
             seconds=seconds,
         )
 
     def _undisturbed(self) -> AvailableMemory | None:
         """What could be used before a trial took some of it, until the gauge has looked again after its end."""
-        reading = self._session.reading
-        if self.trial.asked is None and (reading is None or reading.at > self.trial.ended_at + SETTLING):
+        snapshot = self._editor.snapshot
+        if self.trial.key is None and (snapshot is None or snapshot.at > self.trial.ended_at + SETTLING):
             self._before_trial = None
         return self._before_trial
 
     @property
-    def case(self) -> Scenario | None:
-        """What remedies are asked about; None where nothing can be calculated."""
-        return self.drafted.case if self.drafted is not None else None
+    def scenario(self) -> Scenario | None:
+        """What changes are asked about; None where nothing can be calculated."""
+        return self.draft.scenario if self.draft is not None else None
 
     # What could be changed
 
     def advice(self) -> Scenario | None:
-        """The case to ask for remedies; None where there is nothing to go by."""
-        if self.case is None or self.answer is None or self.answer.needed is None:
+        """The scenario to ask for changes; None where there is nothing to go by."""
+        if self.scenario is None or self.answer is None or self.answer.needed is None:
             return None
-        return case_on_show(self.case, self.answer)
+        return scenario_on_show(self.scenario, self.answer)
 
     def table(self) -> tuple[Row, ...]:
         """Every model of the catalogue on every size of card; calculated once, in about a second, in any thread."""
@@ -231,8 +241,8 @@ class MemoryFit(QObject):
         self._set({key: value for change in changes for key, value in change.changes.items()})
 
     def _set(self, values: Mapping[str, object]) -> None:
-        before = {key: value_of(self._session.recipe, key) for key in values}
-        self._session.set_values(values)
+        before = {key: value_of(self._editor.recipe, key) for key in values}
+        self._editor.set_values(values)
         self._undo.append(before)
         self.changed.emit()
 
@@ -243,41 +253,41 @@ class MemoryFit(QObject):
     def undo(self) -> None:
         """Take the last applied changes back."""
         if self._undo:
-            self._session.set_values(self._undo.pop())
+            self._editor.set_values(self._undo.pop())
             self.changed.emit()
 
     def should_warn(self) -> bool:
-        """Whether pressing Teach deserves a question: it won't fit, and that wasn't asked for these settings yet."""
+        """Whether pressing Train deserves a question: it won't fit, and that wasn't asked for these settings yet."""
         answer = self.current()
-        return answer is not None and answer.verdict == "no" and self._warned != self.asked
+        return answer is not None and answer.verdict == "no" and self._warned != self.key
 
     def warned(self) -> None:
         """The person was asked about these settings."""
-        self._warned = self.asked
+        self._warned = self.key
 
     # The traced answer
 
     @property
     def tracing(self) -> bool:
-        return self._trace.asked is not None
+        return self._trace.key is not None
 
     def _trace_soon(self) -> None:
-        if self._trace.asked != self.asked:
+        if self._trace.key != self.key:
             self._trace.drop()
         self._pause.stop()
-        wanted = self.asked is not None and self.asked not in self._traced and self.asked not in self._proven
+        wanted = self.key is not None and self.key not in self._traced and self.key not in self._proven
         if self._watchers and wanted and not self.tracing and not self._is_busy():
             self._pause.start()
 
     @Slot()
     def _start_trace(self) -> None:
-        if self.asked is not None and self.drafted is not None and self._watchers and not self._is_busy():
-            self._trace.start(self.asked, self.drafted)
+        if self.key is not None and self.draft is not None and self._watchers and not self._is_busy():
+            self._trace.start(self.key, self.draft)
             self.changed.emit()
 
     @Slot(object, object)
-    def _on_traced(self, asked: Asked, found: TracedAnswer) -> None:
-        self._traced[asked] = found
+    def _on_traced(self, key: FitKey, found: TraceResult) -> None:
+        self._traced[key] = found
         while len(self._traced) > KEPT:
             self._traced.popitem(last=False)
         self.refresh()
@@ -285,19 +295,15 @@ class MemoryFit(QObject):
 
     # The proven answer
 
-    def trial_obstacle(self) -> Problem | None:
-        """What keeps a trial from starting: whatever keeps a training from it."""
-        return self._session.obstacle()
-
     def start_trial(self) -> None:
         """Try the longest batch of the draft as it is now."""
         self.refresh()
-        if self.trial.asked is not None or self.asked is None or self.drafted is None or self.trial_obstacle():
+        if self.trial.key is not None or self.key is None or self.draft is None or self.trial_obstacle():
             return
         self._trace.drop()
         self._pause.stop()
-        self._before_trial = self.drafted.usable
-        self.trial.start(self._session, self.asked, self.drafted)
+        self._before_trial = self.draft.usable
+        self.trial.start(self._editor, self.key, self.draft)
 
     def cancel_trial(self) -> None:
         """End the trial; nothing of it is kept."""
@@ -305,27 +311,26 @@ class MemoryFit(QObject):
 
     @Slot()
     def _on_trial_changed(self) -> None:
-        if self.trial.asked is None and self._watchers:
+        if self.trial.key is None and self._watchers:
             self.refresh()
             self._trace_soon()
 
     @Slot(object, object)
-    def _on_tried(self, asked: Asked, found: ProvenAnswer) -> None:
-        self._proven[asked] = found
+    def _on_tried(self, key: FitKey, found: TrialResult) -> None:
+        self._proven[key] = found
         while len(self._proven) > KEPT:
             self._proven.popitem(last=False)
         self.refresh()
 
     # Others
 
-    @Slot()
-    def _on_training_ended(self) -> None:
-        if self._session.run is not None and self._session.state.trial is not None:
-            keep_measured(self, self._session.run, self._on_changed)
+    def keep(self, run: RunFolder) -> None:
+        """Write down what an ended run needed, so that later answers are nearer the truth."""
+        keep_measured(self, run, self._on_changed)
 
-    @Slot()
-    def _on_run_changed(self) -> None:
-        if self._session.is_training():  # a run gets the machine to itself
+    def on_run_changed(self) -> None:
+        """Another run is on show; one that goes on gets the machine to itself."""
+        if self._is_training():
             self._pause.stop()
             self._trace.drop()
             self.trial.cancel()
@@ -340,7 +345,7 @@ class MemoryFit(QObject):
         self._on_changed()
 
     def _is_busy(self) -> bool:
-        return self.trial.asked is not None or self._session.is_training()
+        return self.trial.key is not None or self._is_training()
 
     def close(self) -> None:
         """End what is of no use without the window."""

@@ -1,4 +1,4 @@
-"""The draft as `studio.hardware` asks about it: the model's shape, the machine, the longest example, earlier runs."""
+"""What is asked about the draft's memory: model, machine, longest example, earlier runs; and what would help."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from studio.core.events import MemoryProbed, Traced
 from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.defaults import DefaultsContext
 from studio.core.recipe.model_choice import Source
 from studio.core.recipe.recipe import Recipe
+from studio.ui.state.recipe_editor import RecipeEditor
 
 if TYPE_CHECKING:
     from studio.memory.available import AvailableMemory
     from studio.memory.calibration import Measured
-    from studio.memory.reduction import Scenario
+    from studio.memory.fit import Fit
+    from studio.memory.reduction import Plan, RecipeChange, Scenario
+    from studio.memory.workload import Workload
     from studio.models.shape import ModelShape
     from studio.tokenization.lengths import Lengths
-    from studio.ui.state.app_state import AppState
 
 STARTER = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The starter model's name in the catalogue."""
@@ -37,8 +40,8 @@ TRACEABLE = frozenset({"fit.unknown_architecture", "fit.not_text_alone", "fit.un
 
 @dataclass(frozen=True)
 class RecipeScenario:
-    """What is asked. `folder` is None for a model of the catalogue that isn't here, called `model`. There is no `case`
-    where nothing can be calculated: then `problem` says why, and the model may still be traced or tried."""
+    """What is asked. `folder` is None for a model of the catalogue that isn't here, called `model`. There is no
+    `scenario` where nothing can be calculated: then `problem` says why, and the model may still be traced or tried."""
 
     model: str
     folder: Path | None
@@ -46,15 +49,15 @@ class RecipeScenario:
     facts: DefaultsContext
     usable: AvailableMemory
     longest: int | None
-    case: Scenario | None = None
+    scenario: Scenario | None = None
     problem: Problem | None = None
 
 
 class ScenarioSource:
     """Made anew at every change; what costs time to find out is kept."""
 
-    def __init__(self, session: AppState) -> None:
-        self._session = session
+    def __init__(self, editor: RecipeEditor) -> None:
+        self._editor = editor
         self._shapes: dict[Path, tuple[int, ModelShape | Problem]] = {}
         self._history: tuple[tuple[int, int], tuple[Measured, ...]] = ((-1, -1), ())
         self._disk: tuple[float, Path | None, int | None] = (-math.inf, None, None)
@@ -67,45 +70,45 @@ class ScenarioSource:
         from studio.memory.calibration import past
         from studio.memory.reduction import Scenario
 
-        session = self._session
+        editor = self._editor
         model = self._model()
         if model is None or isinstance(model, Problem):
             return model
-        if session.reading is None:
+        if editor.snapshot is None:
             return None
         name, folder, shape = model
         if isinstance(shape, Problem) and shape.code not in TRACEABLE:
             return shape
-        usable = usable or available_now(session.reading, windows=sys.platform == "win32")
-        known, recipe, longest = session.facts(), session.recipe, self._longest()
+        usable = usable or available_now(editor.snapshot, windows=sys.platform == "win32")
+        known, recipe, longest = editor.facts(), editor.recipe, self._longest()
         parameters = known.parameters if isinstance(shape, Problem) else shape.parameters
         facts = DefaultsContext(known.examples, parameters, usable.device == "cuda", known.windows)
         if isinstance(shape, Problem):
             return RecipeScenario(name, folder, recipe, facts, usable, longest, problem=shape)
         earlier = past(self._measured(usable, shape), usable.card, recipe.method.kind, shape.family)
-        case = Scenario(shape, recipe, facts, usable, longest, self._cut_at(), earlier)
-        return RecipeScenario(name, folder, recipe, facts, usable, longest, case)
+        scenario = Scenario(shape, recipe, facts, usable, longest, self._cut_at(), earlier)
+        return RecipeScenario(name, folder, recipe, facts, usable, longest, scenario)
 
-    def seconds(self, case: Scenario) -> float | None:
+    def seconds(self, scenario: Scenario) -> float | None:
         """Of the whole run, from the pace of earlier runs with the same model here; None where there were none."""
         from studio.memory.calibration import seconds_per_token
 
-        lengths, count = self._session.lengths, case.facts.examples
-        alike = (case.usable.card, case.recipe.method.kind, case.shape.family, case.shape.parameters)
-        pace = seconds_per_token(self._measured(case.usable, case.shape), *alike)
+        lengths, count = self._editor.lengths, scenario.facts.examples
+        alike = (scenario.usable.card, scenario.recipe.method.kind, scenario.shape.family, scenario.shape.parameters)
+        pace = seconds_per_token(self._measured(scenario.usable, scenario.shape), *alike)
         if pace is None or lengths is None or not len(lengths) or not count:
             return None
-        limit = case.recipe.training.max_length
+        limit = scenario.recipe.training.max_length
         if self._counted[0] is not lengths or self._counted[1] != limit:
             self._counted = (lengths, limit, sum(min(one, limit) for one in lengths.total))
-        settled = case.settled
+        settled = scenario.settled
         learned = count - math.floor(count * (settled.data.validation_split or 0.0))
         return pace * self._counted[2] / len(lengths) * learned * (settled.training.epochs or 1.0)
 
     def disk_free(self) -> int | None:
         """Bytes free where the project is, as they were within the last seconds."""
         at, folder, free = self._disk
-        now, wanted = time.monotonic(), self._session.project.folder
+        now, wanted = time.monotonic(), self._editor.project.folder
         if folder != wanted or now - at > DISK_AGE:
             try:
                 free = shutil.disk_usage(wanted).free
@@ -118,7 +121,7 @@ class ScenarioSource:
         """Name, folder and shape; why there is none; None while it is being looked for."""
         from studio.models.catalogue import named
 
-        model, choice = self._session.model, self._session.recipe.model
+        model, choice = self._editor.model, self._editor.recipe.model
         if model.folder is not None:
             return str(model.folder), model.folder, self._shape(model.folder)
         if choice.source is not Source.folder:
@@ -145,13 +148,13 @@ class ScenarioSource:
 
     def _longest(self) -> int | None:
         """Tokens of the longest example, None where not all have been measured."""
-        lengths, made = self._session.lengths, self._session.examples
+        lengths, made = self._editor.lengths, self._editor.examples
         if lengths is None or made is None or len(lengths) < len(made.examples):
             return None
         return lengths.longest or None
 
     def _cut_at(self) -> Callable[[int], int] | None:
-        lengths, made = self._session.lengths, self._session.examples
+        lengths, made = self._editor.lengths, self._editor.examples
         if lengths is None or made is None or not len(lengths):
             return None
         scale = max(1.0, len(made.examples) / len(lengths))  # a sample stands for all
@@ -171,3 +174,68 @@ class ScenarioSource:
             self._history = (stamp, recall())
         runs = self._history[1]
         return tuple(r for r in runs if r.parameters == shape.parameters) if usable.device == "cpu" else runs
+
+
+def scenario_on_show(scenario: Scenario, answer: Fit) -> Scenario:
+    """The scenario to ask for changes: one that needs as much as the answer says, wherever that is from."""
+    calculated = scenario.estimate
+    context = calculated.of("context")
+    needed = answer.needed or calculated.process
+    if answer.verdict == "no" and answer.source == "proven" and scenario.usable.amount is not None:
+        needed = max(needed, round(scenario.usable.amount * 1.02))  # the trial ran out of it
+    factor = max(0.05, (needed - context) / max(1, calculated.process - context))
+    return replace(scenario, past=scenario.past.model_copy(update={"factor": factor}))
+
+
+def plan(scenario: Scenario) -> Plan:
+    """What would make room, the gentlest first; takes about ten milliseconds."""
+    from studio.memory.reduction import reductions
+    from studio.models.catalogue import catalogue
+
+    return reductions(scenario, () if scenario.recipe.model.source is Source.folder else catalogue())
+
+
+def after(scenario: Scenario, changes: tuple[RecipeChange, ...]) -> Fit:
+    """The answer that these changes together would give."""
+    for change in changes:
+        scenario = scenario.with_changes(change.changes, change.model.shape if change.model is not None else None)
+    return scenario.fit
+
+
+def on_card(scenario: Scenario, total: int) -> Fit:
+    """How it would fit a card with `total` bytes on which nothing else runs."""
+    from studio.memory.available import available_of
+    from studio.memory.calibration import Past
+
+    return replace(scenario, facts=replace(scenario.facts, cuda=True), usable=available_of(total), past=Past()).fit
+
+
+@dataclass(frozen=True)
+class FitKey:
+    """What an answer is about: the same has the same answer. `model` is a folder or the catalogue's name."""
+
+    model: str
+    work: Workload
+    card: str
+
+
+@dataclass(frozen=True)
+class TraceResult:
+    """None in place of `found` where the model couldn't be traced, so that it isn't tried again; `problem` says why.
+    `at` is on the monotonic clock."""
+
+    found: Traced | None
+    problem: Problem | None
+    at: float
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What a trial measured, or that memory ran out in it. The time it tells holds for the same recipe and examples.
+    `at` is on the monotonic clock."""
+
+    done: MemoryProbed | None
+    ran_out: Problem | None
+    recipe: Recipe
+    examples: int | None
+    at: float

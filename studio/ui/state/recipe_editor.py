@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from studio.core.problems import Problem
+from studio.core.problems import Problem, Remedy
 from studio.core.recipe.data_choice import ColumnMapping, DataChoice, Fix
 from studio.core.recipe.defaults import DefaultsContext
 from studio.core.recipe.model_choice import Source
 from studio.core.recipe.presets import Preset, presets
 from studio.core.recipe.recipe import Recipe, value_of, with_values
+from studio.core.translatable import N_
 from studio.runs.project import Project
-from studio.ui.state import start_problems
 from studio.ui.state.base_model_state import BaseModelState
 from studio.ui.state.dataset_state import MADE_AS, READ_AS, DatasetState
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from studio.dataset.quality.fixes import Step
     from studio.dataset.quality.report import Report
     from studio.dataset.table import Table
+    from studio.hardware.snapshot import Snapshot
     from studio.tokenization.lengths import Lengths
     from studio.worker.protocol import ExampleRead, Reader
 
@@ -38,6 +39,8 @@ class RecipeEditor(QObject):
     model_changed = Signal()
     """The base model was looked up, or a download of it moved on."""
     project_changed = Signal()
+    snapshot_taken = Signal()
+    """There is a new `snapshot` of cards and memory."""
     problem_raised = Signal(object)
     """A `Problem` that a page should show."""
 
@@ -45,6 +48,7 @@ class RecipeEditor(QObject):
         super().__init__(parent)
         self.project = project
         self.recipe: Recipe = project.load_recipe()
+        self.snapshot: Snapshot | None = None
         self.cuda: bool | None = None
         self.presets: tuple[Preset, ...] = presets()
         self.data = DatasetState(self)
@@ -117,7 +121,7 @@ class RecipeEditor(QObject):
             self.project.save_recipe(self.recipe)
             self._unsaved = False
         except OSError as error:
-            self.problem_raised.emit(start_problems.not_saved(error))
+            self.problem_raised.emit(not_saved(error))
 
     # Data
 
@@ -163,7 +167,7 @@ class RecipeEditor(QObject):
         try:
             self.open_data(self.project.keep_pasted(text))
         except OSError as error:
-            self.problem_raised.emit(start_problems.not_pasted(error))
+            self.problem_raised.emit(not_pasted(error))
 
     def repair(self, do: str, rows: tuple[int, ...] = ()) -> None:
         """Record one more repair; the examples are made again."""
@@ -279,6 +283,33 @@ class RecipeEditor(QObject):
         """What each recorded repair did."""
         return self.data.steps
 
+    def draft_obstacle(self) -> Problem | None:
+        """What keeps this draft from being trained, as far as it can be seen without looking at the disk."""
+        if self.data_problem is not None:
+            return self.data_problem
+        if self.examples is None or self.reading_data:
+            return still_reading() if self.reading_data else no_data()
+        if not self.examples.examples:
+            return no_data()
+        limit = self.recipe.training.max_length
+        if self.lengths is not None and self.lengths.nothing_left_at(limit) == len(self.lengths):
+            return nothing_left(limit)
+        if self.model.folder is None:
+            return self.model.problem or no_model()
+        return None
+
+    # The machine
+
+    @Slot(object)
+    def take_snapshot(self, snapshot: Snapshot) -> None:
+        """What the cards hold now. `recipe_changed` follows where automatic values depend on it."""
+        self.snapshot = snapshot
+        cuda = any(card.problem is None for card in snapshot.cards)
+        if cuda != self.cuda:
+            self.cuda = cuda
+            self.recipe_changed.emit()
+        self.snapshot_taken.emit()
+
     def facts(self) -> DefaultsContext:
         """What automatic values depend on, as far as it is known now."""
         return DefaultsContext(
@@ -310,3 +341,71 @@ class RecipeEditor(QObject):
 
 def _differs(one: DataChoice, other: DataChoice, names: set[str]) -> bool:
     return any(getattr(one, name) != getattr(other, name) for name in names)
+
+
+def already_going() -> Problem:
+    return Problem(
+        code="run.already_going",
+        what=N_("A run is already going on."),
+        why=N_("Two at once would only slow each other down."),
+        fix=N_("Wait until it ends, or stop it first."),
+    )
+
+
+def no_data() -> Problem:
+    return Problem(
+        code="run.no_data",
+        what=N_("There are no examples to learn from yet."),
+        why=N_("The model learns from your questions and answers."),
+        fix=N_("Open a file, or try with the sample."),
+        remedy=Remedy.choose_file,
+    )
+
+
+def still_reading() -> Problem:
+    return Problem(
+        code="run.still_reading",
+        what=N_("Your data is still being read."),
+        fix=N_("Wait a moment, then press Teach again."),
+    )
+
+
+def no_model() -> Problem:
+    return Problem(
+        code="run.no_model",
+        what=N_("There is no base model yet."),
+        why=N_("A base model is what your examples are taught to."),
+        fix=N_("Fetch the starter model, or choose another one."),
+        remedy=Remedy.choose_model,
+    )
+
+
+def not_saved(error: OSError) -> Problem:
+    return Problem(
+        code="draft.not_saved",
+        what=N_("Your settings can't be saved."),
+        why=N_("The computer says: {reason}"),
+        fix=N_("Make room on that disk or allow writing there. The window keeps the settings until it is closed."),
+        values={"reason": error.strerror or str(error)},
+    )
+
+
+def not_pasted(error: OSError) -> Problem:
+    return Problem(
+        code="data.not_pasted",
+        what=N_("What was pasted can't be kept."),
+        why=N_("The computer says: {reason}"),
+        fix=N_("Make room on that disk or allow writing there, then paste it again."),
+        values={"reason": error.strerror or str(error)},
+    )
+
+
+def nothing_left(limit: int) -> Problem:
+    return Problem(
+        code="data.nothing_left",
+        what=N_("With {limit} word pieces, nothing of the answers is left to learn from."),
+        why=N_("Every example is cut before its answer begins."),
+        fix=N_("Set the longest example higher on the Data page."),
+        remedy=Remedy.see_settings,
+        values={"limit": limit},
+    )

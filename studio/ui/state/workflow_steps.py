@@ -55,32 +55,32 @@ def mark_words(mark: Mark) -> str:
             return tr("needs you")
 
 
-def workflow_steps(session: AppState) -> tuple[StepStatus, ...]:
+def workflow_steps(app_state: AppState) -> tuple[StepStatus, ...]:
     """How all steps stand now."""
-    return (_data(session), _teach(session), _check(session), _chat(session), _export(session))
+    return (_data(app_state), _teach(app_state), _check(app_state), _chat(app_state), _export(app_state))
 
 
-def learned(session: AppState) -> bool:
+def learned(app_state: AppState) -> bool:
     """Whether the run on show has something to check, chat with and export."""
-    return bool(session.state.checkpoints)
+    return bool(app_state.state.checkpoints)
 
 
-def _data(session: AppState) -> StepStatus:
+def _data(app_state: AppState) -> StepStatus:
     title = step_title("data")
-    if session.reading_data:
+    if app_state.reading_data:
         return StepStatus("data", title, "running", tr("Reading"))
-    if session.data_problem is not None:
+    if app_state.data_problem is not None:
         return StepStatus("data", title, "attention", tr("Look at the file"))
-    if session.examples is None:
+    if app_state.examples is None:
         return StepStatus("data", title, "ready", tr("Start here"))
-    return StepStatus("data", title, "done", examples(len(session.examples.examples)))
+    return StepStatus("data", title, "done", examples(len(app_state.examples.examples)))
 
 
-def _teach(session: AppState) -> StepStatus:
-    title, state = step_title("train"), session.state
-    if session.starting:
+def _teach(app_state: AppState) -> StepStatus:
+    title, state = step_title("train"), app_state.state
+    if app_state.starting:
         return StepStatus("train", title, "running", tr("Getting ready"), 0.0)
-    if session.training.is_running():
+    if app_state.training.is_running():
         left = state.seconds_left
         words = tr("{time} left", time=duration(left)) if left is not None else tr("Getting ready")
         return StepStatus("train", title, "running", words, state.share_done)
@@ -88,7 +88,7 @@ def _teach(session: AppState) -> StepStatus:
         case Finished():
             return StepStatus("train", title, "done", tr("Finished"))
         case Stopped():
-            if not learned(session):
+            if not learned(app_state):
                 return StepStatus("train", title, "ready", tr("Stopped, nothing kept"))
             return StepStatus("train", title, "done", tr("Stopped, kept"))
         case None:
@@ -96,50 +96,50 @@ def _teach(session: AppState) -> StepStatus:
         case _:
             words = tr("Interrupted") if state.ending.problem.code == "crashed.interrupted" else tr("Didn't finish")
             return StepStatus("train", title, "attention", words)
-    if session.model.is_fetching():
+    if app_state.model.is_fetching():
         return StepStatus("train", title, "running", tr("Fetching the model"))
-    if session.examples is None:
+    if app_state.examples is None:
         return StepStatus("train", title, "todo", tr("After the data"))
-    if session.model.folder is None and not session.model.looking:
+    if app_state.model.folder is None and not app_state.model.looking:
         return StepStatus("train", title, "attention", tr("Choose a model"))
     return StepStatus("train", title, "ready", tr("Ready"))
 
 
-def _check(session: AppState) -> StepStatus:
+def _check(app_state: AppState) -> StepStatus:
     title = step_title("test")
-    check = session.job("exam")
+    check = app_state.job("exam")
     if check.is_running():
         progress = check.state.progress
         share = progress.done / progress.total if progress is not None and progress.total else None
         return StepStatus("test", title, "running", tr("Checking"), share)
     if check.state.checked is not None:
         return StepStatus("test", title, "done", tr("Checked"))
-    return _after_teaching("test", title, session)
+    return _after_teaching("test", title, app_state)
 
 
-def _chat(session: AppState) -> StepStatus:
+def _chat(app_state: AppState) -> StepStatus:
     title = step_title("chat")
-    if not learned(session) and session.model.folder is not None:
+    if not learned(app_state) and app_state.model.folder is not None:
         return StepStatus("chat", title, "ready", tr("With the base model"))
-    return _after_teaching("chat", title, session)
+    return _after_teaching("chat", title, app_state)
 
 
-def _export(session: AppState) -> StepStatus:
+def _export(app_state: AppState) -> StepStatus:
     title = step_title("export")
-    if session.run is not None and learned(session) and _has_exports(session):
+    if app_state.run is not None and learned(app_state) and _has_exports(app_state):
         return StepStatus("export", title, "done", tr("Exported"))
-    return _after_teaching("export", title, session)
+    return _after_teaching("export", title, app_state)
 
 
-def _has_exports(session: AppState) -> bool:
-    assert session.run is not None
+def _has_exports(app_state: AppState) -> bool:
+    assert app_state.run is not None
     try:
-        return any(not p.name.startswith(".") for p in session.run.exports.iterdir())
+        return any(not p.name.startswith(".") for p in app_state.run.exports.iterdir())
     except OSError:
         return False
 
 
-def _after_teaching(step: Step, title: str, session: AppState) -> StepStatus:
-    if session.is_training() or not learned(session):
+def _after_teaching(step: Step, title: str, app_state: AppState) -> StepStatus:
+    if app_state.is_training() or not learned(app_state):
         return StepStatus(step, title, "todo", tr("After teaching"))
     return StepStatus(step, title, "ready", tr("Ready"))

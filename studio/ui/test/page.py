@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QUrl
+from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from studio.core.events import Crashed, Failed, Stopped
+from studio.core.events import Checked, Crashed, Failed, Stopped
 from studio.core.jobs import Exam
 from studio.core.problems import Problem, Remedy
 from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState
-from studio.ui.controls.card import Card
+from studio.evaluation.verdict import Outcome, verdict
+from studio.ui.controls.layout import Card
 from studio.ui.controls.page import Obstacle, PageFrame
-from studio.ui.controls.progress_card import ProgressCard
+from studio.ui.controls.progress import ProgressCard
+from studio.ui.controls.status_icon import Shape, StatusIcon
 from studio.ui.controls.text import clear_layout_widget, label
-from studio.ui.design.language import examples, tr
+from studio.ui.design.language import examples, tr, tr_sentence
+from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE
 from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
 from studio.ui.state.job_state import JobState
 from studio.ui.test.answer_comparison import AnswerComparison, ComparisonCard, pair_up
-from studio.ui.test.verdict_banner import VerdictBanner
 
 
 class TestPage(PageFrame):
     """Paints the newest check of the run on show; starts a new one."""
 
-    def __init__(self, session: AppState, parent: QWidget | None = None) -> None:
+    def __init__(self, app_state: AppState, parent: QWidget | None = None) -> None:
         super().__init__(tr("Check"), scroll=True, parent=parent)
-        self._session = session
+        self._app_state = app_state
         self._run: RunFolder | None = None
         self._shown = RunState()
         self._painted: tuple[bool, int, bool] | None = None
         self._bound: JobState | None = None
         self._live = False
-        self.job = session.job("exam")
+        self.job = app_state.job("exam")
         self.progress = ProgressCard(tr("Progress of the check"))
         self.progress.stopped.connect(lambda: self.job.stop(keep=False))
         self.banner: VerdictBanner | None = None
@@ -48,9 +50,9 @@ class TestPage(PageFrame):
         self.body.addStretch(1)
         self.start = self.set_primary(tr("Check"), self._start)
 
-        session.run_changed.connect(self._on_run_changed)
-        session.run_updated.connect(self._on_run_updated)
-        session.data_changed.connect(self._paint)
+        app_state.run_changed.connect(self._on_run_changed)
+        app_state.run_updated.connect(self._on_run_updated)
+        app_state.data_changed.connect(self._paint)
         self._on_run_changed()
 
     # What happens
@@ -67,7 +69,7 @@ class TestPage(PageFrame):
 
     def _on_run_changed(self) -> None:
         self._bind()
-        run = self._session.run
+        run = self._app_state.run
         if run != self._run:
             self._run = run
             self._shown = RunState()
@@ -78,8 +80,8 @@ class TestPage(PageFrame):
         self._paint()
 
     def _bind(self) -> None:
-        """The session keeps one check for each run on show: listen to that one."""
-        job = self._session.job("exam")
+        """The app state keeps one check for each run on show: listen to that one."""
+        job = self._app_state.job("exam")
         if job is not self._bound:
             self.job = self._bound = job
             job.updated.connect(self._on_updated)
@@ -152,7 +154,7 @@ class TestPage(PageFrame):
             self.set_lead(tr("This check was stopped before its end, so there is no verdict."))
         else:
             self.set_lead(tr("Press Check to see whether teaching really helped."))
-            prepared = self._session.state.prepared
+            prepared = self._app_state.state.prepared
             count = examples(prepared.held_out) if prepared is not None else tr("The examples that were set aside")
             words = tr("{count}, which the model never studied, are answered twice:", count=count) + " "
             words += tr("by the model as it was before teaching, and by the model as it is now.") + " "
@@ -185,16 +187,16 @@ class TestPage(PageFrame):
 
     def _obstacle(self) -> Obstacle | None:
         """What is missing, the words of a button, and where it leads."""
-        session = self._session
-        if session.is_training():
+        app_state = self._app_state
+        if app_state.is_training():
             words = tr("The model is still being taught. It can be checked when that is done.")
             return words, tr("See how it goes"), "train"
-        if not session.state.checkpoints:
-            if session.examples is None:
+        if not app_state.state.checkpoints:
+            if app_state.examples is None:
                 words = tr("There is nothing to check yet: first the model needs examples to learn from.")
                 return words, tr("Choose your data"), "data"
             return tr("There is nothing to check yet: the model hasn't been taught."), tr("Teach the model"), "train"
-        prepared = session.state.prepared
+        prepared = app_state.state.prepared
         if prepared is not None and prepared.held_out == 0:
             words = tr("No examples were set aside in this run, so there is nothing to check it with.") + " "
             return words + tr("Set some aside and teach again."), tr("Go to Teach"), "train"
@@ -208,3 +210,81 @@ def _newest_verdict(run: RunFolder) -> RunState | None:
         if state.checked is not None:
             return state
     return None
+
+
+_SHAPE: dict[Outcome, Shape] = {"better": "up", "worse": "down", "no_clear_difference": "level"}
+
+
+def outcome_word(outcome: Outcome) -> str:
+    match outcome:
+        case "better":
+            return tr("Better")
+        case "worse":
+            return tr("Worse")
+        case "no_clear_difference":
+            return tr("No clear difference")
+
+
+class VerdictBanner(QFrame):
+    """The verdict's word and sentence on the left, before and after in figures on the right."""
+
+    def __init__(self, checked: Checked, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("card", "true")
+        found = verdict(checked)
+        self.outcome = found.outcome
+        row = QHBoxLayout(self)
+        row.setContentsMargins(GAP_WIDE, GAP_WIDE, GAP_WIDE, GAP_WIDE)
+        row.setSpacing(GAP_WIDE)
+        row.addWidget(StatusIcon(_SHAPE[found.outcome], 40), 0, Qt.AlignmentFlag.AlignTop)
+        words = QVBoxLayout()
+        words.setSpacing(GAP_SMALL)
+        word, sentence = _parted(outcome_word(found.outcome), tr_sentence(found.text))
+        self.word = label(word, "title")
+        self.sentence = label(sentence)
+        words.addWidget(self.word)
+        words.addWidget(self.sentence)
+        words.addStretch(1)
+        row.addLayout(words, 1)
+        if checked.examples:
+            row.addSpacing(GAP)
+            row.addLayout(_figures(checked), 0)
+        self.setAccessibleName(f"{self.word.text()}. {self.sentence.text()}")
+
+
+def _parted(word: str, sentence: str) -> tuple[str, str]:
+    """Sentences that begin with the verdict's word give it up to the heading, so that it isn't said twice."""
+    head, colon, rest = sentence.partition(": ")
+    return (head, rest) if colon and len(head) <= 24 and "," not in head else (word, sentence)
+
+
+def _figures(checked: Checked) -> QGridLayout:
+    grid = QGridLayout()
+    grid.setHorizontalSpacing(GAP_PAGE)
+    grid.setVerticalSpacing(GAP_SMALL)
+    for column, head in ((1, tr("Before")), (2, tr("After"))):
+        grid.addWidget(_figure(head, "small"), 0, column)
+    total = checked.examples
+    rows = (
+        (
+            tr("Word for word right"),
+            tr("{right} of {total}", right=checked.exact_before, total=total),
+            tr("{right} of {total}", right=checked.exact_after, total=total),
+        ),
+        (tr("Mistakes (lower is better)"), f"{checked.loss_before:.2f}", f"{checked.loss_after:.2f}"),
+    )
+    for number, (name, before, after) in enumerate(rows, start=1):
+        grid.addWidget(label(name, "small", wrap=False), number, 0)
+        grid.addWidget(_figure(before, ""), number, 1)
+        grid.addWidget(_figure(after, ""), number, 2)
+    changes = tr("{won} became right, {lost} became wrong", won=checked.improved, lost=checked.regressed)
+    grid.addWidget(label(changes, "small", wrap=False), 3, 0, 1, 3)
+    grid.setRowStretch(4, 1)
+    grid.setVerticalSpacing(GAP)
+    return grid
+
+
+def _figure(text: str, role: str) -> QLabel:
+    made = label(text, "small" if role == "small" else "", wrap=False)
+    made.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    return made

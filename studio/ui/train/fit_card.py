@@ -10,19 +10,17 @@ from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QWidget
 
 from studio.core.problems import Problem
-from studio.ui.controls.card import Card
-from studio.ui.controls.flow import FlowLayout
-from studio.ui.controls.progress_line import ProgressLine
-from studio.ui.controls.severity_icon import SeverityIcon
+from studio.ui.controls.layout import Card, FlowLayout
+from studio.ui.controls.progress import ProgressLine
+from studio.ui.controls.severity_icon import Look, SeverityIcon
 from studio.ui.controls.text import button, label
-from studio.ui.design.language import gigabytes, tr, tr_sentence
+from studio.ui.design.language import duration, gigabytes, size, tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL
 from studio.ui.state.app_state import AppState
 from studio.ui.train.fit_bar import GROUPS, FitBar, Group, Swatch, group_words, parts_of
-from studio.ui.train.fit_text import LOOKS, how, needs, number, reasons, source, time_and_disk, track_record
 
 if TYPE_CHECKING:
-    from studio.memory.fit import Fit
+    from studio.memory.fit import Fit, Verdict
 
 REPAINT = 5_000
 """Milliseconds after which "3 s ago" is written anew."""
@@ -31,15 +29,15 @@ WIDTH = 288
 
 
 class FitCard(Card):
-    """Watches the session's `fitting` while it can be seen. The signals ask for what needs the whole window."""
+    """Watches the app state's `memory_fit` while it can be seen. The signals ask for what needs the whole window."""
 
     changes_wanted = Signal()
     table_wanted = Signal()
 
-    def __init__(self, session: AppState, parent: QWidget | None = None) -> None:
+    def __init__(self, app_state: AppState, parent: QWidget | None = None) -> None:
         super().__init__("", parent)
-        self._session = session
-        self._fitting = session.fitting
+        self._app_state = app_state
+        self._memory_fit = app_state.memory_fit
         self.setFixedWidth(WIDTH)
         self.setAccessibleName(tr("Will it fit?"))
         self.body.setSpacing(GAP_SMALL)
@@ -75,7 +73,7 @@ class FitCard(Card):
         for one in (self.why, self.source, self.plan):
             self.body.addWidget(one)
         self.body.addSpacing(GAP_SMALL)
-        self.trial = button(tr("30-second trial"), "", self._fitting.start_trial)
+        self.trial = button(tr("30-second trial"), "", self._memory_fit.start_trial)
         self.change = button("", "", self.changes_wanted.emit)
         self.buttons = QWidget()
         flow = FlowLayout(self.buttons)  # below each other where words or letters are large
@@ -83,11 +81,11 @@ class FitCard(Card):
         flow.addWidget(self.change)
         self.body.addWidget(self.buttons)
         self.progress = ProgressLine(tr("How far the trial is"), tr("Cancel the trial"))
-        self.progress.cancelled.connect(self._fitting.cancel_trial)
+        self.progress.cancelled.connect(self._memory_fit.cancel_trial)
         self.body.addWidget(self.progress)
         self.trouble = label("", "bad")
         self.body.addWidget(self.trouble)
-        self.undo = button(tr("Undo these changes"), "link", self._fitting.undo)
+        self.undo = button(tr("Undo these changes"), "link", self._memory_fit.undo)
         self.body.addWidget(self.undo)
         self.table = button(tr("Which models fit which cards?"), "link", self.table_wanted.emit)
         self.body.addWidget(self.table)
@@ -95,32 +93,32 @@ class FitCard(Card):
         self._ageing.setInterval(REPAINT)
         self._ageing.timeout.connect(self._paint_source)
         self.bar.named.connect(self._show_part)
-        self._fitting.changed.connect(self.paint)
-        self._fitting.trial.changed.connect(self.paint)
-        session.data_changed.connect(self._paint_buttons)
-        session.model_changed.connect(self._paint_buttons)
+        self._memory_fit.changed.connect(self.paint)
+        self._memory_fit.trial.changed.connect(self.paint)
+        app_state.data_changed.connect(self._paint_buttons)
+        app_state.model_changed.connect(self._paint_buttons)
         self.paint()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Only who is seen watches."""
         super().showEvent(event)
-        self._fitting.watch(self, True)
+        self._memory_fit.watch(self, True)
         self._ageing.start()
         self.paint()
 
     def hideEvent(self, event: QHideEvent) -> None:
         """Nothing is traced for a page that isn't shown."""
         super().hideEvent(event)
-        self._fitting.watch(self, False)
+        self._memory_fit.watch(self, False)
         self._ageing.stop()
 
     @Slot()
     def paint(self) -> None:
         """Show the answer of now."""
-        fitting = self._fitting
-        answer = fitting.answer
+        memory_fit = self._memory_fit
+        answer = memory_fit.answer
         if answer is None:
-            self._paint_nothing(fitting.problem)
+            self._paint_nothing(memory_fit.problem)
         else:
             self._paint_answer(answer)
         self._paint_source()
@@ -138,13 +136,13 @@ class FitCard(Card):
         self._name()
 
     def _paint_answer(self, answer: Fit) -> None:
-        fitting = self._fitting
+        memory_fit = self._memory_fit
         self.mark.show_look(LOOKS[answer.verdict])
         _say(self.verdict, tr(answer.word))
         _say(self.needs, needs(answer, self._processor()))
         _say(self.why, " ".join(reasons(answer)))
         _say(self.plan, time_and_disk(answer))
-        parts = parts_of(answer, fitting.estimate, self._processor()) if fitting.estimate is not None else ()
+        parts = parts_of(answer, memory_fit.estimate, self._processor()) if memory_fit.estimate is not None else ()
         self.bar.show_parts(parts, answer.usable)
         for one in (self.bar, self.legend):
             one.setVisible(bool(parts))
@@ -163,23 +161,23 @@ class FitCard(Card):
 
     @Slot()
     def _paint_source(self) -> None:
-        fitting = self._fitting
-        answer = fitting.answer
+        memory_fit = self._memory_fit
+        answer = memory_fit.answer
         if answer is None or answer.needed is None:
-            _say(self.source, tr("Being traced now.") if fitting.tracing else "")
+            _say(self.source, tr("Being traced now.") if memory_fit.tracing else "")
             return
-        age = time.monotonic() - fitting.answered_at if fitting.answered_at is not None else None
-        words = [source(answer, age, fitting.tracing, self._processor()), track_record(answer)]
+        age = time.monotonic() - memory_fit.answered_at if memory_fit.answered_at is not None else None
+        words = [source(answer, age, memory_fit.tracing, self._processor()), track_record(answer)]
         _say(self.source, " ".join(one for one in words if one))
         self.source.setToolTip(how(answer))
         self.source.setAccessibleDescription(how(answer))
 
     @Slot()
     def _paint_buttons(self) -> None:
-        fitting = self._fitting
-        answer, trying = fitting.answer, fitting.trial.asked is not None
-        obstacle = fitting.trial_obstacle()
-        self.trial.setVisible(fitting.drafted is not None and not trying)
+        memory_fit = self._memory_fit
+        answer, trying = memory_fit.answer, memory_fit.trial.key is not None
+        obstacle = memory_fit.trial_obstacle()
+        self.trial.setVisible(memory_fit.draft is not None and not trying)
         self.trial.setEnabled(obstacle is None)
         hint = tr("Computes the longest examples twice, for real, and keeps nothing of it.")
         self.trial.setToolTip(hint if obstacle is None else tr_sentence_of(obstacle))
@@ -190,14 +188,14 @@ class FitCard(Card):
         self.change.setVisible(offered and not trying)
         self.buttons.setVisible(not self.trial.isHidden() or not self.change.isHidden())
         if trying:
-            phase = fitting.trial.state.phase if fitting.trial.state is not None else None
+            phase = memory_fit.trial.state.phase if memory_fit.trial.state is not None else None
             words = tr("Freezing the examples for the trial.")
             self.progress.show_progress(None if phase is None else (0, 0, phase.text), words)
         else:
             self.progress.hide()
-        problem = fitting.trial.problem
+        problem = memory_fit.trial.problem
         _say(self.trouble, " ".join(tr_sentence(s) for s in problem.sentences()) if problem is not None else "")
-        self.undo.setVisible(fitting.can_undo)
+        self.undo.setVisible(memory_fit.can_undo)
 
     @Slot(str)
     def _show_part(self, words: str) -> None:
@@ -208,12 +206,12 @@ class FitCard(Card):
     def _could_be_faster(self) -> bool:
         from studio.memory.reduction import faster
 
-        case = self._fitting.advice()
-        return case is not None and bool(faster(case))
+        scenario = self._memory_fit.advice()
+        return scenario is not None and bool(faster(scenario))
 
     def _processor(self) -> bool:
-        drafted = self._fitting.drafted
-        return drafted is not None and drafted.usable.device == "cpu"
+        draft = self._memory_fit.draft
+        return draft is not None and draft.usable.device == "cpu"
 
 
 def tr_sentence_of(problem: Problem) -> str:
@@ -235,3 +233,94 @@ def _entry(group: Group) -> tuple[QWidget, QLabel]:
 def _say(where: QLabel, words: str) -> None:
     where.setText(words)
     where.setVisible(bool(words))
+
+
+GIB = 1 << 30
+
+
+LOOKS: dict[Verdict, Look] = {"fits": "good", "tight": "warn", "no": "stop", "unknown": "note"}
+"""The shape that stands beside each verdict."""
+
+
+def needs(answer: Fit, processor: bool) -> str:
+    """ "Needs about 7.4 of 11.1 GB usable now", and by how much it is too little."""
+    if answer.needed is None:
+        return ""
+    if answer.usable is None:
+        return tr("Needs about {amount}.", amount=gigabytes(answer.needed))
+    values = {"needed": number(answer.needed), "usable": number(answer.usable)}
+    if answer.needed > answer.usable:
+        short = f"{float(values['needed']) - float(values['usable']):.1f}"  # as anybody would count it
+        if processor:
+            text = tr("Needs about {needed} GB of system memory; {usable} GB can be used now.", **values)
+        else:
+            text = tr("Needs about {needed} GB; {usable} GB can be used now.", **values)
+        return f"{text} " + tr("{short} GB too little.", short=short) if short != "0.0" else text
+    if processor:
+        return tr("Needs about {needed} of {usable} GB of system memory usable now.", **values)
+    return tr("Needs about {needed} of {usable} GB usable now.", **values)
+
+
+def reasons(answer: Fit) -> list[str]:
+    """Why, without the comparison that `needs` makes and without how far off the last answers were."""
+    said = ({"needed", "usable"}, {"percent"}, {"count", "percent"})
+    return [
+        tr_sentence(sentence)
+        for sentence in answer.why
+        if set(sentence.values) - {"short"} not in said
+        and not (answer.usable is None and set(sentence.values) == {"needed"})
+    ]
+
+
+def track_record(answer: Fit) -> str:
+    """How far off the last ones were; empty where none was measured."""
+    told = (s for s in answer.why if set(s.values) in ({"percent"}, {"count", "percent"}))
+    return next((tr_sentence(sentence) for sentence in told), "")
+
+
+def source(answer: Fit, age: float | None, tracing: bool, processor: bool) -> str:
+    """Where the number is from. `age` in seconds."""
+    ago = tr("just now") if age is None or age < 2 else tr("{time} ago", time=duration(age))
+    match answer.source:
+        case "traced":
+            return tr("Traced {ago}.", ago=ago)
+        case "proven":
+            return (
+                tr("Tried on this computer {ago}.", ago=ago) if processor else tr("Tried on this card {ago}.", ago=ago)
+            )
+        case _:
+            return tr("Calculated; being traced now.") if tracing else tr("Calculated.")
+
+
+def how(answer: Fit) -> str:
+    """What it means that the number is calculated, traced or tried."""
+    match answer.source:
+        case "traced":
+            return tr("A training step was gone through without computing, and every byte it would hold was counted.")
+        case "proven":
+            return tr("The longest examples were computed for real, and the memory that took was measured.")
+        case _:
+            return tr("From the sizes of the model and your settings, by formulas.")
+
+
+def time_and_disk(answer: Fit) -> str:
+    """How long the whole run will take, where that is known, and the room for its save points."""
+    disk = tr("{size} on disk", size=size(answer.disk)) if answer.disk is not None else ""
+    if answer.seconds is None:
+        time = tr("Time: not known yet, a trial tells.")
+        return f"{time} {disk}." if disk else time
+    time = tr("About {time}", time=duration(answer.seconds))
+    return f"{time}, {disk}." if disk else f"{time}."
+
+
+def verdict(answer: Fit) -> str:
+    """The verdict and what is needed, in one sentence, for settings or a machine other than those of now."""
+    if answer.needed is None or answer.usable is None:
+        return f"{tr(answer.word)}. {needs(answer, False)}".strip()
+    needed = tr("Needs about {needed} of {usable} GB.", needed=number(answer.needed), usable=number(answer.usable))
+    return f"{tr(answer.word)}. {needed}"
+
+
+def number(count: int) -> str:
+    """Gigabytes without their unit."""
+    return f"{count / GIB:.1f}"

@@ -8,15 +8,15 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from studio.core.problems import ProblemError
+from studio.ui.controls.layout import scroll_area
 from studio.ui.controls.overlay import Overlay
-from studio.ui.controls.page import scroll_area
 from studio.ui.controls.severity_icon import SeverityIcon
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import gigabytes, tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL
-from studio.ui.state.memory_advice import after, plan
 from studio.ui.state.memory_fit import MemoryFit
-from studio.ui.train.fit_text import LOOKS, verdict
+from studio.ui.state.memory_scenario import after, plan
+from studio.ui.train.fit_card import LOOKS, verdict
 
 if TYPE_CHECKING:
     from studio.memory.reduction import RecipeChange
@@ -56,21 +56,21 @@ class FitChanges(Overlay):
 
     applied = Signal()
 
-    def __init__(self, window: QWidget, fitting: MemoryFit) -> None:
+    def __init__(self, window: QWidget, memory_fit: MemoryFit) -> None:
         from studio.memory.reduction import faster
 
-        answer = fitting.answer
+        answer = memory_fit.answer
         room = answer is not None and answer.verdict == "fits"
         super().__init__(window, tr("What would make it faster") if room else tr("Fix it for me"), WIDTH, HEIGHT)
-        self._fitting = fitting
-        self._case = fitting.advice()
+        self._memory_fit = memory_fit
+        self._scenario = memory_fit.advice()
         if room:
             lead = tr("It fits with room to spare. These use that room; nothing is changed before you press Apply.")
             ticked: tuple[RecipeChange, ...] = ()
-            offered = faster(self._case) if self._case is not None else ()
+            offered = faster(self._scenario) if self._scenario is not None else ()
         else:
             lead = tr("The ticked changes cost least. Nothing is changed before you press Apply.")
-            found = plan(self._case) if self._case is not None else None
+            found = plan(self._scenario) if self._scenario is not None else None
             ticked = found.together if found is not None else ()
             taken = {key for change in ticked for key in change.changes}
             others = found.each if found is not None else ()
@@ -122,8 +122,8 @@ class FitChanges(Overlay):
 
     def _paint(self) -> None:
         chosen = self.chosen()
-        if self._case is not None:
-            result = after(self._case, chosen)
+        if self._scenario is not None:
+            result = after(self._scenario, chosen)
             self.mark.show_look(LOOKS[result.verdict])
             self.mark.setAccessibleName(tr(result.word))
             self.mark.setToolTip(tr(result.word))
@@ -140,7 +140,7 @@ class FitChanges(Overlay):
 
     def _apply(self) -> None:
         try:
-            self._fitting.apply(self.chosen())
+            self._memory_fit.apply(self.chosen())
         except ProblemError as error:
             self.trouble.setText(" ".join(tr_sentence(s) for s in error.problem.sentences()))
             self.trouble.show()

@@ -21,9 +21,9 @@ from studio.ui.controls.text import button, label
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_SMALL
 from studio.ui.state.background import run_in_background
-from studio.ui.state.memory_advice import on_card
 from studio.ui.state.memory_fit import MemoryFit
-from studio.ui.train.fit_text import LOOKS, verdict
+from studio.ui.state.memory_scenario import on_card
+from studio.ui.train.fit_card import LOOKS, verdict
 
 if TYPE_CHECKING:
     from studio.memory.model_by_card import Row
@@ -113,11 +113,11 @@ class _Chosen(QSortFilterProxyModel):
 class FitTable(Overlay):
     """Looks nothing up outside: it is all calculated here, in about a second, beside the window."""
 
-    def __init__(self, window: QWidget, fitting: MemoryFit) -> None:
+    def __init__(self, window: QWidget, memory_fit: MemoryFit) -> None:
         super().__init__(window, tr("Which models fit which cards?"), 1080, 760, fill=True)
         from studio.memory.model_by_card import CARDS, METHOD_WORDS
 
-        self._fitting = fitting
+        self._memory_fit = memory_fit
         body = self.card.body
         body.setSpacing(GAP)
         words = tr(
@@ -133,7 +133,7 @@ class FitTable(Overlay):
         self.method.setAccessibleName(tr("How it learns"))
         for method, name in METHOD_WORDS.items():
             self.method.addItem(tr(name), method)
-        kind = fitting.case.recipe.method.kind if fitting.case is not None else "qlora"
+        kind = memory_fit.scenario.recipe.method.kind if memory_fit.scenario is not None else "qlora"
         self.method.setCurrentIndex(max(0, self.method.findData(kind)))
         row = QHBoxLayout()
         row.setSpacing(GAP)
@@ -174,11 +174,11 @@ class FitTable(Overlay):
         self.method.currentIndexChanged.connect(self._choose)
         self.view.selectionModel().selectionChanged.connect(self._show_about)
         self.view.selectionModel().currentRowChanged.connect(self._show_about)
-        fitting.changed.connect(self._show_what_if)
+        memory_fit.changed.connect(self._show_what_if)
         self._choose()
         self._show_what_if()
         self.open(self.search)
-        run_in_background(self, fitting.table, self._show_rows)
+        run_in_background(self, memory_fit.table, self._show_rows)
 
     def _add_what_if(self, cards: tuple[int, ...]) -> QHBoxLayout:
         """The draft itself on another card, and the way out."""
@@ -206,8 +206,8 @@ class FitTable(Overlay):
     @Slot()
     def _show_what_if(self) -> None:
         total = self.what_if.currentData()
-        case = self._fitting.case
-        found = on_card(case, total << 30) if case is not None else None
+        scenario = self._memory_fit.scenario
+        found = on_card(scenario, total << 30) if scenario is not None else None
         self.mark.setVisible(found is not None)
         if found is None:
             self.answer.setText(tr("Choose a model first."))
@@ -234,7 +234,7 @@ class FitTable(Overlay):
     def _use(self) -> None:
         row = self.chosen()
         if row is not None:
-            self._fitting.choose_model(row.model)
+            self._memory_fit.choose_model(row.model)
             self.close_sheet()
 
     @Slot()

@@ -10,8 +10,8 @@ from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLineEdit, QP
 from studio.core.events import Failed, Progressed
 from studio.core.problems import Problem, Remedy
 from studio.core.recipe.model_choice import Source
-from studio.ui.controls.card import Card
-from studio.ui.controls.problem_card import ProblemCard
+from studio.ui.controls.layout import Card
+from studio.ui.controls.notices import ProblemCard
 from studio.ui.controls.text import button, clear_layout_widget, label
 from studio.ui.design.language import size, tr, tr_sentence
 from studio.ui.design.theme import GAP
@@ -21,11 +21,11 @@ _SOURCES = (Source.starter, Source.folder, Source.hub)
 
 
 class ModelChooser(Card):
-    """Paints from the session's base model and writes the choice to its draft."""
+    """Paints from the app state's base model and writes the choice to its draft."""
 
-    def __init__(self, session: AppState, parent: QWidget | None = None) -> None:
+    def __init__(self, app_state: AppState, parent: QWidget | None = None) -> None:
         super().__init__(tr("Base model"), parent)
-        self._session = session
+        self._app_state = app_state
         row = QHBoxLayout()
         row.setSpacing(GAP)
         self.source = QComboBox()
@@ -48,8 +48,8 @@ class ModelChooser(Card):
         self.body.addWidget(self.bar)
         actions = QHBoxLayout()
         actions.setSpacing(GAP)
-        self.fetch = button(tr("Fetch it now"), "", session.fetch_model)
-        self.cancel = button(tr("Cancel"), "", session.model.stop_fetching)
+        self.fetch = button(tr("Fetch it now"), "", app_state.fetch_model)
+        self.cancel = button(tr("Cancel"), "", app_state.model.stop_fetching)
         actions.addWidget(self.fetch)
         actions.addWidget(self.cancel)
         actions.addStretch(1)
@@ -57,14 +57,14 @@ class ModelChooser(Card):
         self._problem_place = QVBoxLayout()
         self.body.addLayout(self._problem_place)
         self._card: ProblemCard | None = None
-        session.model_changed.connect(self.paint)
-        session.recipe_changed.connect(self.paint)
+        app_state.model_changed.connect(self.paint)
+        app_state.recipe_changed.connect(self.paint)
         self.paint()
 
     @Slot()
     def paint(self) -> None:
         """Show the choice, what is known of it, and how a download goes."""
-        choice, model = self._session.recipe.model, self._session.model
+        choice, model = self._app_state.recipe.model, self._app_state.model
         self.source.setCurrentIndex(_SOURCES.index(choice.source))
         self.name.setVisible(choice.source is not Source.starter)
         self.browse.setVisible(choice.source is Source.folder)
@@ -93,7 +93,7 @@ class ModelChooser(Card):
             self.bar.setValue(round(1000 * min(1.0, progress.done / progress.total)))
 
     def _about(self, fetching: bool, progress: Progressed | None) -> str:
-        choice, model = self._session.recipe.model, self._session.model
+        choice, model = self._app_state.recipe.model, self._app_state.model
         if fetching:
             if progress is None:
                 phase = model.fetch.state.phase
@@ -124,14 +124,14 @@ class ModelChooser(Card):
         return tr("Choose a folder that holds config.json, tokenizer.json and safetensors files.")
 
     def _problem(self) -> Problem | None:
-        model = self._session.model
+        model = self._app_state.model
         ending = model.fetch.state.ending
         if model.folder is None and ending is not None and isinstance(ending, Failed):
             return ending.problem
         if model.fetch.problem is not None:
             return model.fetch.problem
         # that something must still be fetched or chosen is said above; it is not a problem
-        if model.problem is not None and not model.can_be_fetched() and self._session.recipe.model.name:
+        if model.problem is not None and not model.can_be_fetched() and self._app_state.recipe.model.name:
             return model.problem
         return None
 
@@ -149,10 +149,10 @@ class ModelChooser(Card):
     @Slot(object)
     def _on_remedy(self, remedy: Remedy) -> None:
         if remedy is Remedy.use_starter:
-            self._session.use_starter()
+            self._app_state.use_starter()
         elif remedy is Remedy.try_again:
-            self._session.fetch_model()
-        elif self._session.recipe.model.source is Source.hub:
+            self._app_state.fetch_model()
+        elif self._app_state.recipe.model.source is Source.hub:
             self.name.setFocus()
             self.name.selectAll()
         else:
@@ -161,20 +161,20 @@ class ModelChooser(Card):
     @Slot(int)
     def _on_source_chosen(self, position: int) -> None:
         source = _SOURCES[position]
-        if source is not self._session.recipe.model.source:
-            self._session.set_values({"model.source": source.value, "model.name": "", "model.revision": ""})
+        if source is not self._app_state.recipe.model.source:
+            self._app_state.set_values({"model.source": source.value, "model.name": "", "model.revision": ""})
             if source is not Source.starter:
                 self.name.setFocus()
 
     @Slot()
     def _on_name_entered(self) -> None:
         name = self.name.text().strip()
-        if name != self._session.recipe.model.name and self._session.recipe.model.source is not Source.starter:
-            self._session.set_values({"model.name": name})
+        if name != self._app_state.recipe.model.name and self._app_state.recipe.model.source is not Source.starter:
+            self._app_state.set_values({"model.name": name})
 
     def choose_folder(self) -> None:
         """Ask for a folder with the system's own dialog."""
-        start = self._session.recipe.model.name or str(Path.home())
+        start = self._app_state.recipe.model.name or str(Path.home())
         chosen = QFileDialog.getExistingDirectory(self, tr("Choose the folder of a model"), start)
         if chosen:
-            self._session.set_values({"model.source": "folder", "model.name": chosen})
+            self._app_state.set_values({"model.source": "folder", "model.name": chosen})

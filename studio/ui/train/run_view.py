@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QMenu,
+    QPlainTextEdit,
+    QProgressBar,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from studio.core.events import Crashed, Failed, Finished, Stopped
 from studio.core.problems import ProblemError
 from studio.core.recipe.recipe import Recipe, load, setting_specs, value_of
 from studio.core.run_state import RunState, headline
-from studio.ui.controls.card import Card
 from studio.ui.controls.editors import number_words, words_for
-from studio.ui.controls.expandable_row import ExpandableRow
-from studio.ui.controls.text import button, label
+from studio.ui.controls.layout import Card
+from studio.ui.controls.text import ElidedLabel, button, label
 from studio.ui.design.language import duration, size, tr, tr_sentence
-from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE
+from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE, fixed_font
 from studio.ui.state.app_state import AppState
 from studio.ui.train.loss_chart import LossChart
 
 
 class RunView(QWidget):
-    """Paints the session's run while it goes on and after it ended."""
+    """Paints the app state's run while it goes on and after it ended."""
 
     stop_requested = Signal(bool)
     """Whether what was learned is to be kept."""
 
-    def __init__(self, session: AppState, parent: QWidget | None = None) -> None:
+    def __init__(self, app_state: AppState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session = session
+        self._app_state = app_state
         self._recipe_of: tuple[object, Recipe | None] = (None, None)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -84,9 +94,9 @@ class RunView(QWidget):
         self._stopping = False
 
     def paint(self) -> None:
-        """Show the session's run as it is now."""
-        session, state = self._session, self._session.state
-        going = session.is_training()
+        """Show the app state's run as it is now."""
+        app_state, state = self._app_state, self._app_state.state
+        going = app_state.is_training()
         if not going:
             self._stopping = False
         words = self._progress(state, going)
@@ -100,7 +110,7 @@ class RunView(QWidget):
         self.save.setVisible(going)
         self.save.setEnabled(state.last is not None and not self._stopping)
         self.stop.setVisible(going)
-        self.stop.setEnabled(not session.starting and not self._stopping)
+        self.stop.setEnabled(not app_state.starting and not self._stopping)
         self.bar.setVisible(going)
         if going and state.last is None:
             self.bar.setRange(0, 0)
@@ -111,7 +121,7 @@ class RunView(QWidget):
         self._paint_lines(state)
 
     def _headline(self, state: RunState, going: bool) -> str:
-        if self._session.starting:
+        if self._app_state.starting:
             return tr("Getting ready: your examples are being set down for this run.")
         if going and self._stopping:
             return tr("Stopping after this step.")
@@ -147,7 +157,7 @@ class RunView(QWidget):
     def _paint_lines(self, state: RunState) -> None:
         unknown = tr("not available")
         recipe = self._recipe()
-        self.settings.show_line(_settings_line(recipe, self._session) if recipe is not None else unknown)
+        self.settings.show_line(_settings_line(recipe, self._app_state) if recipe is not None else unknown)
         if state.last is not None:
             speed = state.tokens_per_second
             words = tr("Step {step} of {total}", step=f"{state.last.step:,}", total=f"{state.last.total_steps:,}")
@@ -181,9 +191,9 @@ class RunView(QWidget):
         self.log.show_line(tr("what the trainer wrote"))
 
     def _recipe(self) -> Recipe | None:
-        run = self._session.run
+        run = self._app_state.run
         if run is None:
-            return self._session.recipe
+            return self._app_state.recipe
         if self._recipe_of[0] != run:
             try:
                 self._recipe_of = (run, load(run.recipe))
@@ -204,22 +214,22 @@ class RunView(QWidget):
 
     def _saved_text(self) -> str:
         rows = []
-        for one in self._session.state.checkpoints:
+        for one in self._app_state.state.checkpoints:
             loss = tr("mistakes {loss}", loss=f"{one.loss:.3f}") if one.loss is not None else tr("not measured")
             rows.append(tr("Step {step}: {size}, {loss}", step=one.step, size=size(one.size), loss=loss))
         return "\n".join(rows) or tr("none yet")
 
     def _notices_text(self) -> str:
-        return "\n".join(tr_sentence(one.text) for one in self._session.state.notices)
+        return "\n".join(tr_sentence(one.text) for one in self._app_state.state.notices)
 
     def _log_text(self) -> str:
         from studio.runs.follow import read_log_end  # brings the readers along: not before the first frame
 
-        run = self._session.run
+        run = self._app_state.run
         return (read_log_end(run.log) if run is not None else "") or tr("The log is empty.")
 
     def _on_save(self) -> None:
-        self._session.save_now()
+        self._app_state.save_now()
 
     def _on_stop(self, keep: bool) -> None:
         self._stopping = True
@@ -228,14 +238,14 @@ class RunView(QWidget):
 
     def open_log(self) -> None:
         """Open the whole log in the program that the system has for text."""
-        if self._session.run is not None:
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._session.run.log)))
+        if self._app_state.run is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._app_state.run.log)))
 
 
-def _settings_line(recipe: Recipe, session: AppState) -> str:
+def _settings_line(recipe: Recipe, app_state: AppState) -> str:
     kind = "QLoRA" if recipe.method.kind == "qlora" else "LoRA"
     preset = next(
-        (p for p in session.presets if all(_same(recipe, key, value) for key, value in p.settings.items())), None
+        (p for p in app_state.presets if all(_same(recipe, key, value) for key, value in p.settings.items())), None
     )
     parts = [kind]
     if recipe.training.epochs is not None:
@@ -248,3 +258,59 @@ def _settings_line(recipe: Recipe, session: AppState) -> str:
 def _same(recipe: Recipe, key: str, value: object) -> bool:
     """A run's recipe has its automatic values filled in, so None in a preset fits any of them."""
     return value is None or value_of(recipe, key) == value
+
+
+class ExpandableRow(QWidget):
+    """With `more`, a button shows its text below; it is asked for again every time it is opened."""
+
+    def __init__(self, name: str, more: Callable[[], str] | None = None, *, monospaced: bool = False) -> None:
+        super().__init__()
+        self._more = more
+        self._monospaced = monospaced
+        self._text: QPlainTextEdit | None = None
+        self.column = QVBoxLayout(self)
+        self.column.setContentsMargins(0, 0, 0, 0)
+        self.column.setSpacing(GAP_SMALL)
+        row = QHBoxLayout()
+        row.setContentsMargins(GAP, 0, 0, 0)
+        row.setSpacing(GAP)
+        heading = label(name, "small", wrap=False)
+        heading.setFixedWidth(110)
+        row.addWidget(heading)
+        self.line = ElidedLabel()
+        self.line.setAccessibleName(name)
+        row.addWidget(self.line, 1)
+        self.button: QPushButton | None = None
+        if more is not None:
+            self.button = button(tr("Show"), "link", self._toggle)
+            self.button.setAccessibleName(tr("Show more: {name}", name=name))
+            row.addWidget(self.button, 0, Qt.AlignmentFlag.AlignRight)
+        self.column.addLayout(row)
+        self.setMinimumHeight(32)
+
+    def show_line(self, text: str) -> None:
+        """What the line says; a longer text ends in "..." and is shown whole on hovering."""
+        self.line.setText(text)
+
+    def is_open(self) -> bool:
+        return self._text is not None and not self._text.isHidden()
+
+    def _toggle(self) -> None:
+        assert self._more is not None and self.button is not None
+        if self._text is None:
+            self._text = QPlainTextEdit()
+            self._text.setReadOnly(True)
+            self._text.setFixedHeight(160)
+            self._text.setAccessibleName(self.line.accessibleName())
+            if self._monospaced:
+                self._text.setFont(fixed_font())
+            self._text.hide()
+            self.column.addWidget(self._text)
+        opening = self._text.isHidden()
+        if opening:
+            self._text.setPlainText(self._more())
+            if self._monospaced:  # the end of a log is what matters
+                bar = self._text.verticalScrollBar()
+                bar.setValue(bar.maximum())
+        self._text.setVisible(opening)
+        self.button.setText(tr("Hide") if opening else tr("Show"))

@@ -38,15 +38,15 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def session(project: Project, qtbot: QtBot) -> Iterator[AppState]:
+def app_state(project: Project, qtbot: QtBot) -> Iterator[AppState]:
     taught_run(project, project.load_recipe())
     with opened(project) as made:
         qtbot.waitUntil(lambda: bool(made.state.checkpoints) and not made.is_training(), timeout=10_000)
         yield made
 
 
-def shown(session: AppState, qtbot: QtBot) -> ChatPage:
-    page = ChatPage(session)
+def shown(app_state: AppState, qtbot: QtBot) -> ChatPage:
+    page = ChatPage(app_state)
     qtbot.addWidget(page)
     page.resize(1000, 700)
     page.show()
@@ -67,8 +67,8 @@ def folder_of(page: ChatPage) -> JobFolder:
     return page.conversation.job.folder
 
 
-def test_both_models_answer_side_by_side(session: AppState, qtbot: QtBot) -> None:
-    page = shown(session, qtbot)
+def test_both_models_answer_side_by_side(app_state: AppState, qtbot: QtBot) -> None:
+    page = shown(app_state, qtbot)
     say(page, qtbot, "My parcel is late")
     assert page.composer.toPlainText() == ""
     assert page.job_status.isVisible()
@@ -79,8 +79,8 @@ def test_both_models_answer_side_by_side(session: AppState, qtbot: QtBot) -> Non
     assert after[-1].facts.text() == "1.5 s, 7 word pieces"
 
 
-def test_a_conversation_carries_what_was_said_before(session: AppState, qtbot: QtBot) -> None:
-    page = shown(session, qtbot)
+def test_a_conversation_carries_what_was_said_before(app_state: AppState, qtbot: QtBot) -> None:
+    page = shown(app_state, qtbot)
     page.settings.sides.setCurrentIndex(page.settings.sides.findData("after"))
     assert not page.columns["before"].isVisible()
     say(page, qtbot, "one")
@@ -96,13 +96,13 @@ def test_a_conversation_carries_what_was_said_before(session: AppState, qtbot: Q
     assert page.columns["after"].answers()[-1].text.text() == "after 2 0.7 three"
 
 
-def test_standing_instructions_are_those_it_was_taught_with(session: AppState, qtbot: QtBot) -> None:
-    page = shown(session, qtbot)
+def test_standing_instructions_are_those_it_was_taught_with(app_state: AppState, qtbot: QtBot) -> None:
+    page = shown(app_state, qtbot)
     assert page.settings.instructions.toPlainText() == "You sort messages."
 
 
-def test_the_model_is_loaded_while_the_person_still_writes(session: AppState, qtbot: QtBot) -> None:
-    page = shown(session, qtbot)
+def test_the_model_is_loaded_while_the_person_still_writes(app_state: AppState, qtbot: QtBot) -> None:
+    page = shown(app_state, qtbot)
     assert not page.conversation.job.is_running()
     QTest.keyClicks(page.composer, "He")
     assert page.conversation.job.is_running()
@@ -111,10 +111,10 @@ def test_the_model_is_loaded_while_the_person_still_writes(session: AppState, qt
 
 
 def test_stop_keeps_what_was_said_and_takes_the_other_question_back(
-    session: AppState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    app_state: AppState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_PAUSE", "0.15")
-    page = shown(session, qtbot)
+    page = shown(app_state, qtbot)
     say(page, qtbot, "a b c d e f g h i j k l m n o p q r s t u v w x y z")
     answer = page.columns["before"].answers()[-1]
     qtbot.waitUntil(lambda: "before" in answer.text.text(), timeout=15_000)
@@ -127,16 +127,16 @@ def test_stop_keeps_what_was_said_and_takes_the_other_question_back(
     assert not page.stop.isVisible() and page.send.isEnabled()
 
 
-def test_copy_puts_the_answer_on_the_clipboard(session: AppState, qtbot: QtBot) -> None:
-    page = shown(session, qtbot)
+def test_copy_puts_the_answer_on_the_clipboard(app_state: AppState, qtbot: QtBot) -> None:
+    page = shown(app_state, qtbot)
     say(page, qtbot, "hello")
     qtbot.waitUntil(lambda: answered(page), timeout=15_000)
     page.columns["after"].answers()[-1].copy.click()
     assert QGuiApplication.clipboard().text() == "after 2 0 hello"
 
 
-def test_the_process_ends_with_the_page(session: AppState, qtbot: QtBot) -> None:
-    page = shown(session, qtbot)
+def test_the_process_ends_with_the_page(app_state: AppState, qtbot: QtBot) -> None:
+    page = shown(app_state, qtbot)
     say(page, qtbot, "hello")
     qtbot.waitUntil(lambda: answered(page), timeout=15_000)
     folder = folder_of(page)
@@ -145,20 +145,20 @@ def test_the_process_ends_with_the_page(session: AppState, qtbot: QtBot) -> None
     qtbot.waitUntil(lambda: job_status(folder) == "ended", timeout=15_000)
 
 
-def test_a_page_built_anew_shows_the_same_conversation(session: AppState, qtbot: QtBot) -> None:
-    page = shown(session, qtbot)
+def test_a_page_built_anew_shows_the_same_conversation(app_state: AppState, qtbot: QtBot) -> None:
+    page = shown(app_state, qtbot)
     say(page, qtbot, "hello")
     qtbot.waitUntil(lambda: answered(page), timeout=15_000)
-    again = shown(session, qtbot)
+    again = shown(app_state, qtbot)
     assert again.columns["after"].answers()[-1].text.text() == "after 2 0 hello"
     assert again.conversation.job.is_running()
 
 
 def test_a_model_that_cannot_be_loaded_is_explained(
-    session: AppState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    app_state: AppState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_FAILS", "1")
-    page = shown(session, qtbot)
+    page = shown(app_state, qtbot)
     say(page, qtbot, "hello")
     qtbot.waitUntil(lambda: bool(page.problems()), timeout=15_000)
     assert page.problems()[0].code == "stand_in.broken"
@@ -169,9 +169,9 @@ def test_a_model_that_cannot_be_loaded_is_explained(
 def test_without_a_run_only_the_base_model_answers(home: Path, qtbot: QtBot, model_folder: Path) -> None:
     project = create_project("Base only")
     project.save_recipe(with_values(Recipe(), {"model.source": "folder", "model.name": str(model_folder)}))
-    with opened(project) as session:
-        qtbot.waitUntil(lambda: session.model.folder is not None, timeout=10_000)
-        page = shown(session, qtbot)
+    with opened(project) as app_state:
+        qtbot.waitUntil(lambda: app_state.model.folder is not None, timeout=10_000)
+        page = shown(app_state, qtbot)
         assert page.columns["before"].isVisible()
         assert not page.columns["after"].isVisible()
         assert not page.settings.sides.isVisible()
@@ -181,9 +181,9 @@ def test_without_a_run_only_the_base_model_answers(home: Path, qtbot: QtBot, mod
 
 
 def test_without_any_model_the_page_says_where_to_get_one(home: Path, qtbot: QtBot) -> None:
-    with opened(create_project("Nothing")) as session:
-        qtbot.waitUntil(lambda: not session.model.looking, timeout=10_000)
-        page = shown(session, qtbot)
+    with opened(create_project("Nothing")) as app_state:
+        qtbot.waitUntil(lambda: not app_state.model.looking, timeout=10_000)
+        page = shown(app_state, qtbot)
         assert page.missing is not None
         assert not page.talk.isVisible()
         with qtbot.waitSignal(page.step_requested) as asked:
@@ -199,10 +199,10 @@ def model_folder(tmp_path: Path) -> Path:
     return make_model_folder(tmp_path / "base")
 
 
-def test_an_empty_chat_offers_questions_that_were_set_aside(session: AppState, qtbot: QtBot) -> None:
-    assert session.run is not None
-    held_out = read_frozen(session.run.held_out_data)
-    page = shown(session, qtbot)
+def test_an_empty_chat_offers_questions_that_were_set_aside(app_state: AppState, qtbot: QtBot) -> None:
+    assert app_state.run is not None
+    held_out = read_frozen(app_state.run.held_out_data)
+    page = shown(app_state, qtbot)
     qtbot.waitUntil(lambda: len(page.openers.questions) == 3, timeout=5_000)
     assert page.openers.isVisible()
     assert set(page.openers.questions) <= {example.question for example in held_out}

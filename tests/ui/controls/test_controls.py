@@ -20,8 +20,8 @@ from studio.tokenization.truncation import Truncation, truncate
 from studio.ui.chat.composer import MOST_LINES, Composer
 from studio.ui.controls.text import button
 from studio.ui.data.model_input import JOINER, ModelInputPane
-from studio.ui.test.differences import differences, marked
-from studio.ui.test.verdict_banner import VerdictBanner
+from studio.ui.test.answer_comparison import differences, marked
+from studio.ui.test.page import VerdictBanner
 from studio.worker.protocol import ExampleRead
 from tests.ui.finished_run import make_model_folder
 

@@ -17,7 +17,7 @@ from shiboken6 import delete
 
 from studio.core.problems import Problem, ProblemError, Remedy
 from studio.ui.controls import exception_dialog
-from studio.ui.controls.problem_card import ProblemCard, remedy_words
+from studio.ui.controls.notices import ProblemCard, remedy_words
 from studio.ui.state.background import run_in_background
 
 

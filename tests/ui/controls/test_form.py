@@ -12,12 +12,12 @@ from studio.core.recipe.recipe import SettingSpec, setting_specs, value_of
 from studio.ui.controls.editors import ChoiceEditor, NumberEditor, SwitchEditor, words_for
 from studio.ui.controls.form import Form
 from studio.ui.state.app_state import AppState
-from studio.ui.train.page import ELSEWHERE, settings_of
+from studio.ui.train.setup_view import ELSEWHERE, settings_of
 
 
 @pytest.fixture
-def form(session: AppState, qtbot: QtBot) -> Form:
-    made = Form(session, setting_specs())
+def form(app_state: AppState, qtbot: QtBot) -> Form:
+    made = Form(app_state, setting_specs())
     qtbot.addWidget(made)
     made.show()
     return made
@@ -35,7 +35,7 @@ def test_every_declared_setting_is_somewhere_on_the_teach_page_or_has_a_place_of
     assert len(settings_of("simple")) == 4
 
 
-def test_every_setting_has_a_labelled_editor_help_and_its_value(form: Form, session: AppState) -> None:
+def test_every_setting_has_a_labelled_editor_help_and_its_value(form: Form, app_state: AppState) -> None:
     for one in setting_specs():
         row = form.rows[one.key]
         target = row.editor.focus_target()
@@ -44,7 +44,7 @@ def test_every_setting_has_a_labelled_editor_help_and_its_value(form: Form, sess
         assert target.accessibleDescription() == one.setting.help
         assert row.label.buddy() is target
         assert isinstance(target, QComboBox | QLineEdit | QSpinBox | QCheckBox)
-        assert not row.reset_button.isEnabled() or value_of(session.recipe, one.key) != one.default
+        assert not row.reset_button.isEnabled() or value_of(app_state.recipe, one.key) != one.default
 
 
 def test_help_opens_with_the_keyboard(form: Form) -> None:
@@ -56,43 +56,43 @@ def test_help_opens_with_the_keyboard(form: Form) -> None:
     assert "Each example is read" in row.help.text()
 
 
-def test_an_empty_number_says_what_automatic_means_for_this_data(form: Form, session: AppState) -> None:
+def test_an_empty_number_says_what_automatic_means_for_this_data(form: Form, app_state: AppState) -> None:
     assert line(form, "training.batch_size").placeholderText() == "Automatic: 2"
-    session.set_value("training.batch_size", 4)
+    app_state.set_value("training.batch_size", 4)
     assert line(form, "training.batch_size").text() == "4"
     assert line(form, "training.gradient_accumulation_steps").placeholderText() == "Automatic: 2"
 
 
-def test_reset_goes_back_to_the_default(form: Form, session: AppState) -> None:
+def test_reset_goes_back_to_the_default(form: Form, app_state: AppState) -> None:
     for key, value in (("training.epochs", 7.0), ("training.max_length", 512), ("method.kind", "lora")):
-        session.set_value(key, value)
+        app_state.set_value(key, value)
         row = form.rows[key]
         assert row.reset_button.isEnabled()
         row.reset_button.click()
-        assert value_of(session.recipe, key) == row.declared.default
+        assert value_of(app_state.recipe, key) == row.declared.default
         assert not row.reset_button.isEnabled()
 
 
-def test_what_is_typed_reaches_the_draft(form: Form, session: AppState) -> None:
+def test_what_is_typed_reaches_the_draft(form: Form, app_state: AppState) -> None:
     box = line(form, "training.epochs")
     QTest.keyClicks(box, "2,5")
     QTest.keyClick(box, Qt.Key.Key_Return)
-    assert session.recipe.training.epochs == 2.5
+    assert app_state.recipe.training.epochs == 2.5
     box.clear()
     QTest.keyClicks(box, " ")
     QTest.keyClick(box, Qt.Key.Key_Return)
-    assert session.recipe.training.epochs is None
+    assert app_state.recipe.training.epochs is None
 
 
 @pytest.mark.parametrize("text", ["a lot", "0", "51", "-1"])
-def test_a_wrong_number_is_said_beside_the_setting_and_not_taken(form: Form, session: AppState, text: str) -> None:
+def test_a_wrong_number_is_said_beside_the_setting_and_not_taken(form: Form, app_state: AppState, text: str) -> None:
     row, box = form.rows["training.epochs"], line(form, "training.epochs")
     QTest.keyClicks(box, text)
     QTest.keyClick(box, Qt.Key.Key_Return)
     assert row.error.text() == "A number above 0 and up to 50, please."
     assert not row.error.isHidden()
-    assert session.recipe.training.epochs is None
-    session.set_value("method.rank", 8)  # a repaint doesn't wipe what was typed
+    assert app_state.recipe.training.epochs is None
+    app_state.set_value("method.rank", 8)  # a repaint doesn't wipe what was typed
     assert box.text() == text
     assert not row.error.isHidden()
     row.reset_button.setEnabled(True)
@@ -101,41 +101,41 @@ def test_a_wrong_number_is_said_beside_the_setting_and_not_taken(form: Form, ses
     assert box.text() == ""
 
 
-def test_shares_are_typed_in_per_cent(form: Form, session: AppState) -> None:
+def test_shares_are_typed_in_per_cent(form: Form, app_state: AppState) -> None:
     box = line(form, "data.validation_split")
     QTest.keyClicks(box, "15 %")
     QTest.keyClick(box, Qt.Key.Key_Return)
-    assert session.recipe.data.validation_split == 0.15
+    assert app_state.recipe.data.validation_split == 0.15
     box.clear()
     QTest.keyClicks(box, "60")
     QTest.keyClick(box, Qt.Key.Key_Return)
     assert form.rows["data.validation_split"].error.text() == "A number from 0 to 50, please."
-    assert session.recipe.data.validation_split == 0.15
+    assert app_state.recipe.data.validation_split == 0.15
 
 
-def test_named_values_and_any_other_value_can_be_chosen(form: Form, session: AppState) -> None:
+def test_named_values_and_any_other_value_can_be_chosen(form: Form, app_state: AppState) -> None:
     editor = form.rows["training.learning_rate"].editor
     assert isinstance(editor, ChoiceEditor)
     words = [editor.box.itemText(i) for i in range(editor.box.count())]
     assert words == ["Automatic: Normal", "Gentle (0.0001)", "Normal (0.0002)", "Strong (0.0005)", "Another value"]
     editor.box.setCurrentIndex(3)
     editor.box.activated.emit(3)
-    assert session.recipe.training.learning_rate == 5e-4
+    assert app_state.recipe.training.learning_rate == 5e-4
     editor.box.setCurrentIndex(4)
     editor.box.activated.emit(4)
     assert editor.other is not None
     editor.other.box.clear()
     QTest.keyClicks(editor.other.box, "0.0003")
     QTest.keyClick(editor.other.box, Qt.Key.Key_Return)
-    assert session.recipe.training.learning_rate == 3e-4
+    assert app_state.recipe.training.learning_rate == 3e-4
 
 
-def test_a_switch_switches(form: Form, session: AppState) -> None:
+def test_a_switch_switches(form: Form, app_state: AppState) -> None:
     editor = form.rows["method.double_quantization"].editor
     assert isinstance(editor, SwitchEditor)
     assert editor.box.isChecked() and editor.box.text() == "On"
     editor.box.click()
-    assert session.recipe.method.double_quantization is False
+    assert app_state.recipe.method.double_quantization is False
     assert editor.box.text() == "Off"
 
 

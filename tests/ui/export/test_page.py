@@ -35,16 +35,16 @@ def run(project: Project) -> RunFolder:
 
 
 @pytest.fixture
-def session(project: Project, run: RunFolder, qtbot: QtBot) -> Iterator[AppState]:
+def app_state(project: Project, run: RunFolder, qtbot: QtBot) -> Iterator[AppState]:
     with opened(project) as made:
         qtbot.waitUntil(lambda: bool(made.state.checkpoints) and not made.is_training(), timeout=10_000)
         yield made
 
 
 @pytest.fixture
-def page(session: AppState, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ExportPage:
+def page(app_state: AppState, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ExportPage:
     monkeypatch.setattr(sys, "executable", stand_in_interpreter(tmp_path))
-    made = ExportPage(session)
+    made = ExportPage(app_state)
     qtbot.addWidget(made)
     made.resize(1000, 700)
     made.show()
@@ -58,8 +58,8 @@ def outcome(part: object) -> _Outcome:
 
 
 def test_without_a_taught_model_nothing_can_be_exported_and_it_says_why(home: Path, qtbot: QtBot) -> None:
-    with opened(create_project("Empty")) as session:
-        page = ExportPage(session)
+    with opened(create_project("Empty")) as app_state:
+        page = ExportPage(app_state)
         qtbot.addWidget(page)
         page.show()
         assert page.missing is not None and page.missing.isVisible()
@@ -94,7 +94,7 @@ def test_combining_shows_progress_and_how_many_answers_are_the_same(
 def test_combining_can_be_cancelled(page: ExportPage, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAND_IN_PAUSE", "0.5")
     page.merged.start.click()
-    job = page._session.job("merge")
+    job = page._app_state.job("merge")
     qtbot.waitUntil(job.is_running, timeout=10_000)
     page.merged.progress.stop.click()
     qtbot.waitUntil(page.merged.start.isEnabled, timeout=15_000)
@@ -133,11 +133,11 @@ def test_a_failed_combination_is_explained_on_its_card(
     assert page.merged.problem.problem.code == "stand_in.broken"
 
 
-def test_earlier_exports_are_there_when_the_page_opens(page: ExportPage, session: AppState, qtbot: QtBot) -> None:
+def test_earlier_exports_are_there_when_the_page_opens(page: ExportPage, app_state: AppState, qtbot: QtBot) -> None:
     page.adapter.start.click()
     page.merged.start.click()
     qtbot.waitUntil(lambda: page.adapter.outcome is not None and page.merged.outcome is not None, timeout=15_000)
-    again = ExportPage(session)
+    again = ExportPage(app_state)
     qtbot.addWidget(again)
     qtbot.waitUntil(lambda: again.adapter.outcome is not None and again.merged.outcome is not None, timeout=10_000)
     assert "20 the same" in outcome(again.merged.outcome).words.text()

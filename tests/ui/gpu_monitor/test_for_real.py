@@ -17,11 +17,11 @@ GIB = 2**30
 PLAY = """
 import os, sys
 from PySide6.QtWidgets import QApplication
-from studio.ui.gpu_monitor.strip import GpuMonitor
+from studio.ui.gpu_monitor.monitor import GpuMonitor
 app = QApplication([])
 strip = GpuMonitor()
 strip.set_run_pid(os.getpid())
-strip.reading_shown.connect(lambda reading: (print(strip.accessibleDescription()), strip.close(), app.quit()))
+strip.snapshot_shown.connect(lambda snapshot: (print(strip.accessibleDescription()), strip.close(), app.quit()))
 strip.show()
 app.exec()
 print([name for name in ("torch", "pyqtgraph") if name in sys.modules])

@@ -22,10 +22,10 @@ from studio.hardware.snapshot import Card, CardUser, Snapshot
 from studio.hardware.spill import spilling
 from studio.hardware.system import SystemMemory
 from studio.hardware.throttling import HOT, POWER_LIMIT, SET_LOWER
-from studio.ui.controls.problem_card import ProblemCard
-from studio.ui.design import theme
+from studio.ui.controls.notices import ProblemCard
+from studio.ui.design import palette, theme
 from studio.ui.gpu_monitor.memory_bar import MemoryBar
-from studio.ui.gpu_monitor.strip import BUSY_PACE, IDLE_PACE, GpuMonitor
+from studio.ui.gpu_monitor.monitor import BUSY_PACE, IDLE_PACE, GpuMonitor
 
 GIB = 2**30
 SYSTEM = SystemMemory(total=32 * GIB, used=8 * GIB, available=24 * GIB, this_run=2 * GIB)
@@ -86,7 +86,7 @@ def show(qtbot: QtBot, qapp: QApplication) -> Iterator[Show]:
         strip = GpuMonitor(make_gauge=lambda: gauge)
         made.append(strip)
         strip.resize(1000, 80)
-        with qtbot.waitSignal(strip.reading_shown, timeout=5000):
+        with qtbot.waitSignal(strip.snapshot_shown, timeout=5000):
             strip.show()
         qtbot.waitUntil(strip.lines[0].isVisible)
         return strip
@@ -99,7 +99,7 @@ def show(qtbot: QtBot, qapp: QApplication) -> Iterator[Show]:
 
 
 def _next(qtbot: QtBot, strip: GpuMonitor) -> None:
-    with qtbot.waitSignal(strip.reading_shown, timeout=8000):
+    with qtbot.waitSignal(strip.snapshot_shown, timeout=8000):
         strip.ask()
 
 
@@ -164,9 +164,9 @@ def test_the_pieces_of_the_bar_differ_by_pattern_and_not_by_colour_alone(qapp: Q
     def colours(left: int, right: int) -> set[str]:
         return {picture.pixelColor(x, y).name() for x in range(left, right) for y in range(5, 15)}
 
-    assert colours(10, 60) == {theme.LIGHT.accent.lower()}
+    assert colours(10, 60) == {palette.LIGHT.accent.lower()}
     assert len(colours(210, 250)) >= 2, "others are hatched: lines on a ground"
-    assert colours(405, 425) == {theme.LIGHT.surface.lower()}
+    assert colours(405, 425) == {palette.LIGHT.surface.lower()}
     assert len(colours(505, 595)) >= 2, "the driver's is dotted"
     bar.deleteLater()
 
@@ -209,7 +209,7 @@ def test_a_lost_card_keeps_its_line_and_can_be_tried_again(show: Show, qtbot: Qt
     card = strip.findChild(ProblemCard)
     assert isinstance(card, ProblemCard) and card.remedy_button is not None
     told.cards = (replace(CARD, name="NVIDIA A", uuid="a"), replace(CARD, index=1))
-    with qtbot.waitSignal(strip.reading_shown, timeout=5000):
+    with qtbot.waitSignal(strip.snapshot_shown, timeout=5000):
         QTest.mouseClick(card.remedy_button, Qt.MouseButton.LeftButton)
     assert told.tried_again == 1
     assert not strip.lines[0].bar.isHidden() and strip.lines[0].said.isHidden()
@@ -241,7 +241,7 @@ def test_it_looks_every_second_in_a_run_every_five_when_idle_and_never_when_hidd
     assert strip.pace() is None
     assert told.closed.wait(5), "the library is given back"
     qtbot.waitUntil(lambda: not _alive(told.threads), timeout=5000)
-    with qtbot.waitSignal(strip.reading_shown, timeout=5000):
+    with qtbot.waitSignal(strip.snapshot_shown, timeout=5000):
         strip.show()
     assert strip.pace() == IDLE_PACE
 
@@ -285,7 +285,7 @@ def test_no_thread_is_left_behind(show: Show, qtbot: QtBot, ending: str) -> None
     told = Told(CARD)
     strip = GpuMonitor(make_gauge=lambda: told)
     strip.set_run_pid(41)
-    with qtbot.waitSignal(strip.reading_shown, timeout=5000):
+    with qtbot.waitSignal(strip.snapshot_shown, timeout=5000):
         strip.show()
     assert _alive(told.threads)
     if ending == "stop":

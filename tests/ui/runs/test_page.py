@@ -36,10 +36,10 @@ def made(project: Project, name: str, loss: float, *, at: float = 1_700_000_000.
 
 
 @pytest.fixture
-def page(session: AppState, project: Project, open_window: Opener, qtbot: QtBot) -> RunsPage:
+def page(app_state: AppState, project: Project, open_window: Opener, qtbot: QtBot) -> RunsPage:
     made(project, "20260101-first", 0.9)
     made(project, "20260102-second", 0.4, at=1_700_100_000.0, rank=8)
-    window = open_window(session)
+    window = open_window(app_state)
     window.open_page("runs")
     shown = window.stack.currentWidget()
     assert isinstance(shown, RunsPage)
@@ -68,18 +68,18 @@ def test_search_narrows_and_columns_sort(page: RunsPage) -> None:
     assert cells(page, 0)[4] == "0.400"
 
 
-def test_a_run_opens_on_the_teach_page(page: RunsPage, session: AppState, qtbot: QtBot) -> None:
+def test_a_run_opens_on_the_teach_page(page: RunsPage, app_state: AppState, qtbot: QtBot) -> None:
     page.table.selectRow(1)
     page.open_button.click()
-    assert session.run is not None and session.run.path.name == "20260101-first"
-    qtbot.waitUntil(lambda: isinstance(session.state.ending, Finished))
+    assert app_state.run is not None and app_state.run.path.name == "20260101-first"
+    qtbot.waitUntil(lambda: isinstance(app_state.state.ending, Finished))
 
 
-def test_its_settings_can_be_used_again(page: RunsPage, session: AppState) -> None:
+def test_its_settings_can_be_used_again(page: RunsPage, app_state: AppState) -> None:
     page.table.selectRow(0)
     page.copy_button.click()
-    assert session.recipe.method.rank == 8
-    assert session.run is None
+    assert app_state.recipe.method.rank == 8
+    assert app_state.run is None
 
 
 def test_deleting_asks_first_and_says_what_it_frees(page: RunsPage, project: Project, qtbot: QtBot) -> None:
@@ -104,8 +104,8 @@ def test_a_run_that_is_going_on_is_not_deleted(project: Project) -> None:
     assert Path(run.path).is_dir()
 
 
-def test_without_runs_it_says_so(session: AppState, open_window: Opener, qtbot: QtBot) -> None:
-    window = open_window(session)
+def test_without_runs_it_says_so(app_state: AppState, open_window: Opener, qtbot: QtBot) -> None:
+    window = open_window(app_state)
     window.open_page("runs")
     page = window.stack.currentWidget()
     assert isinstance(page, RunsPage)

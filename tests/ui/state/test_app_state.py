@@ -1,4 +1,4 @@
-"""The session keeps draft, data, model and run together, and starts, stops and finds runs again."""
+"""The app state keeps draft, data, model and run together, and starts, stops and finds runs again."""
 
 from __future__ import annotations
 
@@ -16,121 +16,117 @@ from studio.ui.state import background
 from studio.ui.state.app_state import AppState
 
 
-def problems_of(session: AppState) -> list[Problem]:
+def problems_of(app_state: AppState) -> list[Problem]:
     heard: list[Problem] = []
-    session.problem_raised.connect(heard.append)
+    app_state.problem_raised.connect(heard.append)
     return heard
 
 
-def test_the_draft_is_kept_soon_without_being_asked(session: AppState, project: Project, qtbot: QtBot) -> None:
-    session.set_value("training.epochs", 5.0)
+def test_the_draft_is_kept_soon_without_being_asked(app_state: AppState, project: Project, qtbot: QtBot) -> None:
+    app_state.set_value("training.epochs", 5.0)
     qtbot.waitUntil(lambda: project.load_recipe().training.epochs == 5.0)
 
 
-def test_the_draft_is_kept_when_the_window_closes_at_once(session: AppState, project: Project) -> None:
-    session.set_value("training.epochs", 5.0)
-    session.close()
+def test_the_draft_is_kept_when_the_window_closes_at_once(app_state: AppState, project: Project) -> None:
+    app_state.set_value("training.epochs", 5.0)
+    app_state.close()
     assert project.load_recipe().training.epochs == 5.0
 
 
-def test_a_wrong_value_changes_nothing(session: AppState) -> None:
+def test_a_wrong_value_changes_nothing(app_state: AppState) -> None:
     with pytest.raises(ProblemError):
-        session.set_values({"training.epochs": 5.0, "method.rank": 0})
-    assert session.recipe.training.epochs is None
+        app_state.set_values({"training.epochs": 5.0, "method.rank": 0})
+    assert app_state.recipe.training.epochs is None
 
 
-def test_a_preset_is_named_until_one_of_its_settings_is_changed_by_hand(session: AppState) -> None:
-    assert session.preset_key == "1-recommended"
-    session.set_value("training.max_length", 512)
-    assert session.preset_key == "1-recommended"
-    session.set_value("method.rank", 12)
-    assert session.preset_key is None
+def test_a_preset_is_named_until_one_of_its_settings_is_changed_by_hand(app_state: AppState) -> None:
+    assert app_state.preset_key == "1-recommended"
+    app_state.set_value("training.max_length", 512)
+    assert app_state.preset_key == "1-recommended"
+    app_state.set_value("method.rank", 12)
+    assert app_state.preset_key is None
 
 
-def test_a_file_is_read_beside_the_window_and_its_columns_are_guessed(ready_session: AppState) -> None:
-    assert ready_session.examples is not None
-    assert len(ready_session.examples.examples) == 40
-    assert ready_session.recipe.data.mapping.question == "question"
-    assert ready_session.facts().examples == 40
-    assert ready_session.facts().parameters == 200
+def test_a_file_is_read_beside_the_window_and_its_columns_are_guessed(ready_state: AppState) -> None:
+    assert ready_state.examples is not None
+    assert len(ready_state.examples.examples) == 40
+    assert ready_state.recipe.data.mapping.question == "question"
+    assert ready_state.facts().examples == 40
+    assert ready_state.facts().parameters == 200
 
 
-def test_changed_columns_are_looked_at_again_without_reading_the_file_anew(
-    ready_session: AppState, qtbot: QtBot
-) -> None:
-    table = ready_session.table
-    with qtbot.waitSignal(ready_session.data_changed):
-        ready_session.set_values({"data.mapping": {"question": "answer", "answer": "question"}})
-    qtbot.waitUntil(lambda: not ready_session.reading_data)
-    assert ready_session.table is table
-    assert ready_session.examples is not None
-    assert ready_session.examples.examples[0].question.startswith("It is on its way")
+def test_changed_columns_are_looked_at_again_without_reading_the_file_anew(ready_state: AppState, qtbot: QtBot) -> None:
+    table = ready_state.table
+    with qtbot.waitSignal(ready_state.data_changed):
+        ready_state.set_values({"data.mapping": {"question": "answer", "answer": "question"}})
+    qtbot.waitUntil(lambda: not ready_state.reading_data)
+    assert ready_state.table is table
+    assert ready_state.examples is not None
+    assert ready_state.examples.examples[0].question.startswith("It is on its way")
 
 
-def test_a_bad_file_is_a_problem_in_words(session: AppState, tmp_path: Path, qtbot: QtBot) -> None:
-    session.open_data(tmp_path / "nowhere.csv")
-    qtbot.waitUntil(lambda: not session.reading_data)
-    assert session.data_problem is not None
-    assert session.examples is None
+def test_a_bad_file_is_a_problem_in_words(app_state: AppState, tmp_path: Path, qtbot: QtBot) -> None:
+    app_state.open_data(tmp_path / "nowhere.csv")
+    qtbot.waitUntil(lambda: not app_state.reading_data)
+    assert app_state.data_problem is not None
+    assert app_state.examples is None
 
 
 def test_the_newer_of_two_files_wins_however_fast_they_are_read(
-    session: AppState, ready_session: AppState, tmp_path: Path, qtbot: QtBot
+    app_state: AppState, ready_state: AppState, tmp_path: Path, qtbot: QtBot
 ) -> None:
-    session.open_data(tmp_path / "nowhere.csv")
-    session.open_data(ready_session.recipe.data.path)
-    qtbot.waitUntil(lambda: session.examples is not None)
-    assert session.data_problem is None
+    app_state.open_data(tmp_path / "nowhere.csv")
+    app_state.open_data(ready_state.recipe.data.path)
+    qtbot.waitUntil(lambda: app_state.examples is not None)
+    assert app_state.data_problem is None
 
 
-def test_without_data_or_model_training_says_what_is_missing(session: AppState, ready_session: AppState) -> None:
-    heard = problems_of(session)
-    session.start_training()
+def test_without_data_or_model_training_says_what_is_missing(app_state: AppState, ready_state: AppState) -> None:
+    heard = problems_of(app_state)
+    app_state.start_training()
     assert [p.code for p in heard] == ["run.no_data"]
-    ready_session.model.folder = None
-    heard = problems_of(ready_session)
-    ready_session.start_training()
+    ready_state.model.folder = None
+    heard = problems_of(ready_state)
+    ready_state.start_training()
     assert [p.code for p in heard] == ["run.no_model"]
-    assert session.run is None and ready_session.run is None
+    assert app_state.run is None and ready_state.run is None
 
 
-def start(session: AppState, qtbot: QtBot) -> RunFolder:
-    session.start_training()
-    qtbot.waitUntil(lambda: session.state.last is not None, timeout=10_000)
-    assert session.run is not None
-    return session.run
+def start(app_state: AppState, qtbot: QtBot) -> RunFolder:
+    app_state.start_training()
+    qtbot.waitUntil(lambda: app_state.state.last is not None, timeout=10_000)
+    assert app_state.run is not None
+    return app_state.run
 
 
-def test_a_run_goes_from_start_to_its_end(
-    ready_session: AppState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_goes_from_start_to_its_end(ready_state: AppState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAND_IN_STEPS", "20")
-    run = start(ready_session, qtbot)
-    qtbot.waitUntil(lambda: ready_session.state.ending is not None, timeout=10_000)
-    assert isinstance(ready_session.state.ending, Finished)
-    assert len(ready_session.state.losses) == 20
-    assert not ready_session.is_training()
+    run = start(ready_state, qtbot)
+    qtbot.waitUntil(lambda: ready_state.state.ending is not None, timeout=10_000)
+    assert isinstance(ready_state.state.ending, Finished)
+    assert len(ready_state.state.losses) == 20
+    assert not ready_state.is_training()
     assert run.train_data.is_file() and run.held_out_data.is_file()
 
 
 def test_updates_come_at_most_ten_times_a_second(
-    ready_session: AppState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    ready_state: AppState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_PAUSE", "0.002")
     heard: list[int] = []
-    start(ready_session, qtbot)
-    ready_session.run_updated.connect(lambda: heard.append(len(ready_session.state.losses)))
+    start(ready_state, qtbot)
+    ready_state.run_updated.connect(lambda: heard.append(len(ready_state.state.losses)))
     qtbot.wait(1_000)
     assert 3 <= len(heard) <= 11
     assert heard[-1] > 100
 
 
 def test_a_second_start_is_refused_by_this_window_and_by_another_one(
-    ready_session: AppState, project: Project, qtbot: QtBot
+    ready_state: AppState, project: Project, qtbot: QtBot
 ) -> None:
-    run = start(ready_session, qtbot)
-    heard = problems_of(ready_session)
-    ready_session.start_training()
+    run = start(ready_state, qtbot)
+    heard = problems_of(ready_state)
+    ready_state.start_training()
     assert [p.code for p in heard] == ["run.already_going"]
     other = AppState(project)
     other.new_run()
@@ -145,26 +141,26 @@ def test_a_second_start_is_refused_by_this_window_and_by_another_one(
     other.close()
 
 
-def test_stopping_keeps_what_was_learned(ready_session: AppState, qtbot: QtBot) -> None:
-    start(ready_session, qtbot)
-    ready_session.stop_training()
-    qtbot.waitUntil(lambda: not ready_session.is_training(), timeout=10_000)
-    assert isinstance(ready_session.state.ending, Stopped)
-    assert len(ready_session.state.checkpoints) == 1
+def test_stopping_keeps_what_was_learned(ready_state: AppState, qtbot: QtBot) -> None:
+    start(ready_state, qtbot)
+    ready_state.stop_training()
+    qtbot.waitUntil(lambda: not ready_state.is_training(), timeout=10_000)
+    assert isinstance(ready_state.state.ending, Stopped)
+    assert len(ready_state.state.checkpoints) == 1
 
 
-def test_a_save_point_is_made_when_asked_for(ready_session: AppState, qtbot: QtBot) -> None:
-    start(ready_session, qtbot)
-    ready_session.save_now()
-    qtbot.waitUntil(lambda: bool(ready_session.state.checkpoints), timeout=10_000)
-    assert ready_session.is_training()
+def test_a_save_point_is_made_when_asked_for(ready_state: AppState, qtbot: QtBot) -> None:
+    start(ready_state, qtbot)
+    ready_state.save_now()
+    qtbot.waitUntil(lambda: bool(ready_state.state.checkpoints), timeout=10_000)
+    assert ready_state.is_training()
 
 
 def test_a_run_outlives_the_session_and_is_found_again_with_its_whole_history(
-    ready_session: AppState, project: Project, qtbot: QtBot
+    ready_state: AppState, project: Project, qtbot: QtBot
 ) -> None:
-    run = start(ready_session, qtbot)
-    ready_session.close()
+    run = start(ready_state, qtbot)
+    ready_state.close()
     assert background.wait_for_all()
     again = AppState(project)
     qtbot.waitUntil(lambda: len(again.state.losses) > 5, timeout=10_000)
@@ -177,10 +173,10 @@ def test_a_run_outlives_the_session_and_is_found_again_with_its_whole_history(
 
 
 def test_a_run_that_goes_on_is_shown_before_a_newer_one_that_ended(
-    ready_session: AppState, project: Project, qtbot: QtBot
+    ready_state: AppState, project: Project, qtbot: QtBot
 ) -> None:
-    run = start(ready_session, qtbot)
-    ready_session.close()
+    run = start(ready_state, qtbot)
+    ready_state.close()
     newer = RunFolder(project.runs_folder / "99990101-newer")
     newer.path.mkdir()
     newer.recipe.write_text(run.recipe.read_text(encoding="utf-8"), encoding="utf-8")
@@ -193,14 +189,14 @@ def test_a_run_that_goes_on_is_shown_before_a_newer_one_that_ended(
 
 
 def test_a_run_whose_trainer_was_killed_shows_as_interrupted(
-    ready_session: AppState, project: Project, qtbot: QtBot
+    ready_state: AppState, project: Project, qtbot: QtBot
 ) -> None:
     import psutil
 
-    start(ready_session, qtbot)
-    assert ready_session.state.process is not None
-    pid = ready_session.state.process.pid
-    ready_session.close()
+    start(ready_state, qtbot)
+    assert ready_state.state.process is not None
+    pid = ready_state.state.process.pid
+    ready_state.close()
     assert background.wait_for_all()
     psutil.Process(pid).kill()
     again = AppState(project)
@@ -211,25 +207,25 @@ def test_a_run_whose_trainer_was_killed_shows_as_interrupted(
     again.close()
 
 
-def test_another_project_brings_its_own_draft_and_no_run(ready_session: AppState, qtbot: QtBot) -> None:
-    start(ready_session, qtbot)
+def test_another_project_brings_its_own_draft_and_no_run(ready_state: AppState, qtbot: QtBot) -> None:
+    start(ready_state, qtbot)
     other = create_project("Another")
-    ready_session.open_project(other)
-    assert ready_session.recipe == Recipe(name="Another")
-    assert ready_session.run is None
-    assert ready_session.state.last is None
+    ready_state.open_project(other)
+    assert ready_state.recipe == Recipe(name="Another")
+    assert ready_state.run is None
+    assert ready_state.state.last is None
     qtbot.wait(300)  # what was on its way from the old run must not arrive in the new project
-    assert ready_session.state.last is None
-    assert ready_session.table is None
+    assert ready_state.state.last is None
+    assert ready_state.table is None
 
 
-def test_fetching_the_starter_model_reports_its_progress(session: AppState, qtbot: QtBot, trainer: None) -> None:
+def test_fetching_the_starter_model_reports_its_progress(app_state: AppState, qtbot: QtBot, trainer: None) -> None:
     seen: list[int] = []
-    session.model_changed.connect(
-        lambda: seen.append(session.model.fetch.state.progress.done if session.model.fetch.state.progress else 0)
+    app_state.model_changed.connect(
+        lambda: seen.append(app_state.model.fetch.state.progress.done if app_state.model.fetch.state.progress else 0)
     )
-    session.fetch_model()
-    assert session.model.is_fetching()
-    qtbot.waitUntil(lambda: not session.model.is_fetching() and not session.model.looking, timeout=10_000)
+    app_state.fetch_model()
+    assert app_state.model.is_fetching()
+    qtbot.waitUntil(lambda: not app_state.model.is_fetching() and not app_state.model.looking, timeout=10_000)
     qtbot.waitUntil(lambda: 10_000_000 in seen, timeout=10_000)  # updates come at most ten times a second
-    assert session.model.fetch.state.fetched is not None
+    assert app_state.model.fetch.state.fetched is not None

@@ -40,14 +40,14 @@ def run(project: Project) -> RunFolder:
 
 
 @pytest.fixture
-def session(project: Project, run: RunFolder, qtbot: QtBot) -> Iterator[AppState]:
+def app_state(project: Project, run: RunFolder, qtbot: QtBot) -> Iterator[AppState]:
     with opened(project) as made:
         qtbot.waitUntil(lambda: bool(made.state.checkpoints) and not made.is_training(), timeout=10_000)
         yield made
 
 
-def shown(session: AppState, qtbot: QtBot) -> TestPage:
-    page = TestPage(session)
+def shown(app_state: AppState, qtbot: QtBot) -> TestPage:
+    page = TestPage(app_state)
     qtbot.addWidget(page)
     page.resize(1000, 700)
     page.show()
@@ -60,8 +60,8 @@ def words_of(page: TestPage) -> str:
 
 
 def test_without_a_taught_model_the_page_says_what_is_missing(home: Path, qtbot: QtBot) -> None:
-    with opened(create_project("Empty")) as session:
-        page = shown(session, qtbot)
+    with opened(create_project("Empty")) as app_state:
+        page = shown(app_state, qtbot)
         assert page.missing is not None
         assert page.primary is not None and not page.primary.isVisible()
         with qtbot.waitSignal(page.step_requested) as asked:
@@ -71,17 +71,17 @@ def test_without_a_taught_model_the_page_says_what_is_missing(home: Path, qtbot:
 
 def test_a_run_that_set_nothing_aside_sends_back_to_teach(project: Project, qtbot: QtBot) -> None:
     taught_run(project, project.load_recipe(), held_out=0)
-    with opened(project) as session:
-        qtbot.waitUntil(lambda: bool(session.state.checkpoints) and not session.is_training(), timeout=10_000)
-        page = shown(session, qtbot)
+    with opened(project) as app_state:
+        qtbot.waitUntil(lambda: bool(app_state.state.checkpoints) and not app_state.is_training(), timeout=10_000)
+        page = shown(app_state, qtbot)
         assert page.missing is not None
         with qtbot.waitSignal(page.step_requested) as asked:
             page.missing.button.click()
         assert asked.args == ["train"]
 
 
-def test_checking_ends_with_a_verdict_and_exact_counts(session: AppState, qtbot: QtBot) -> None:
-    page = shown(session, qtbot)
+def test_checking_ends_with_a_verdict_and_exact_counts(app_state: AppState, qtbot: QtBot) -> None:
+    page = shown(app_state, qtbot)
     assert "16 examples" in page.invitation_words.text()
     page.start.click()
     assert page.progress.isVisible()
@@ -97,8 +97,8 @@ def test_checking_ends_with_a_verdict_and_exact_counts(session: AppState, qtbot:
     assert page.start.text() == "Check again" and page.start.isEnabled()
 
 
-def test_answers_stand_worst_first_and_can_be_filtered(session: AppState, qtbot: QtBot) -> None:
-    page = shown(session, qtbot)
+def test_answers_stand_worst_first_and_can_be_filtered(app_state: AppState, qtbot: QtBot) -> None:
+    page = shown(app_state, qtbot)
     page.start.click()
     qtbot.waitUntil(lambda: page.banner is not None, timeout=20_000)
     answers = page.comparison.shown()
@@ -112,10 +112,10 @@ def test_answers_stand_worst_first_and_can_be_filtered(session: AppState, qtbot:
 
 
 def test_a_check_can_be_cancelled_and_started_again(
-    session: AppState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    app_state: AppState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_PAUSE", "0.3")
-    page = shown(session, qtbot)
+    page = shown(app_state, qtbot)
     page.start.click()
     qtbot.waitUntil(lambda: len(page.job.state.answers) > 0, timeout=20_000)
     page.progress.stop.click()
@@ -126,10 +126,10 @@ def test_a_check_can_be_cancelled_and_started_again(
 
 
 def test_what_keeps_a_check_from_working_is_a_card_with_a_way_on(
-    session: AppState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    app_state: AppState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_FAILS", "1")
-    page = shown(session, qtbot)
+    page = shown(app_state, qtbot)
     page.start.click()
     qtbot.waitUntil(lambda: bool(page.problems()), timeout=20_000)
     assert page.problems()[0].code == "stand_in.broken"
@@ -138,9 +138,9 @@ def test_what_keeps_a_check_from_working_is_a_card_with_a_way_on(
 
 def test_an_earlier_check_is_there_when_the_page_opens(project: Project, run: RunFolder, qtbot: QtBot) -> None:
     write_check(run, right=2)
-    with opened(project) as session:
-        qtbot.waitUntil(lambda: bool(session.state.checkpoints) and not session.is_training(), timeout=10_000)
-        page = shown(session, qtbot)
+    with opened(project) as app_state:
+        qtbot.waitUntil(lambda: bool(app_state.state.checkpoints) and not app_state.is_training(), timeout=10_000)
+        page = shown(app_state, qtbot)
         qtbot.waitUntil(lambda: page.banner is not None, timeout=10_000)
         assert "2 of 3" in words_of(page)
         assert page.start.text() == "Check again"
@@ -152,9 +152,9 @@ def test_a_stopped_check_does_not_hide_the_verdict_before_it(project: Project, r
     stopped.path.mkdir(parents=True)
     with stopped.writer() as writer:
         writer.write(ProcessStarted(job="exam", pid=1, started=0.0, boot_id=""))
-    with opened(project) as session:
-        qtbot.waitUntil(lambda: bool(session.state.checkpoints) and not session.is_training(), timeout=10_000)
-        page = shown(session, qtbot)
+    with opened(project) as app_state:
+        qtbot.waitUntil(lambda: bool(app_state.state.checkpoints) and not app_state.is_training(), timeout=10_000)
+        page = shown(app_state, qtbot)
         qtbot.waitUntil(lambda: page.banner is not None and not page.job.is_running(), timeout=10_000)
         assert "3 of 3" in words_of(page)
 
@@ -165,9 +165,9 @@ def test_a_check_that_failed_on_another_day_is_no_news(project: Project, run: Ru
     with failed.writer() as writer:
         writer.write(ProcessStarted(job="exam", pid=1, started=0.0, boot_id=""))
         writer.write(Failed(problem=Problem(code="check.old", what="It didn't work last week.")))
-    with opened(project) as session:
-        page = shown(session, qtbot)
-        qtbot.waitUntil(lambda: session.job("exam").state.ending is not None, timeout=10_000)
+    with opened(project) as app_state:
+        page = shown(app_state, qtbot)
+        qtbot.waitUntil(lambda: app_state.job("exam").state.ending is not None, timeout=10_000)
         qtbot.waitUntil(lambda: page.start.isEnabled(), timeout=10_000)
         assert not page.problems()
 

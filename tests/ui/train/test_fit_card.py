@@ -15,20 +15,20 @@ from pytestqt.qtbot import QtBot
 from studio.core.problems import Problem
 from studio.ui.design import language, theme
 from studio.ui.state.app_state import AppState
-from studio.ui.state.memory_advice import plan
+from studio.ui.state.memory_scenario import plan
 from studio.ui.train.fit_bar import FitBar, parts_of
 from studio.ui.train.fit_card import FitCard
 from studio.ui.train.fit_changes import FitChanges
 from studio.ui.train.fit_table import FitTable
-from studio.ui.train.page import BeforeView
+from studio.ui.train.setup_view import BeforeView
 from tests.ui.fake_memory_fit import GIB
 from tests.ui.train.fit_stage import card, no_card
 
 
 @pytest.fixture
-def shown(fit_session: AppState, qtbot: QtBot) -> Iterator[FitCard]:
+def shown(fit_state: AppState, qtbot: QtBot) -> Iterator[FitCard]:
     """The card in a window of its own."""
-    made = FitCard(fit_session)
+    made = FitCard(fit_state)
     qtbot.addWidget(made)
     with qtbot.waitExposed(made):
         made.show()
@@ -56,74 +56,72 @@ def seen(shown: FitCard) -> tuple[str, str]:
     return shown.verdict.text(), shown.mark.look
 
 
-def test_it_says_whether_it_fits_in_words_and_with_a_shape(fit_session: AppState, shown: FitCard) -> None:
+def test_it_says_whether_it_fits_in_words_and_with_a_shape(fit_state: AppState, shown: FitCard) -> None:
     assert seen(shown) == ("Fits", "good")
     assert shown.needs.text().startswith("Needs about ") and shown.needs.text().endswith("7.2 GB usable now.")
-    answer = fit_session.fitting.answer
+    answer = fit_state.memory_fit.answer
     assert answer is not None and answer.needed is not None
-    fit_session.take_reading(card(8, answer.needed / GIB))
+    fit_state.take_snapshot(card(8, answer.needed / GIB))
     assert seen(shown) == ("Tight", "warn")
     assert "It may run out of memory." in shown.why.text()
-    fit_session.take_reading(card(8, 0.8))
+    fit_state.take_snapshot(card(8, 0.8))
     assert seen(shown) == ("Won't fit", "stop")
     assert "GB too little." in shown.needs.text()
     assert shown.mark.accessibleName() == "Won't fit"
     assert shown.accessibleDescription().startswith("Won't fit. Needs about")
 
 
-def test_what_cannot_be_told_is_said_with_its_reason_and_without_a_number(
-    fit_session: AppState, shown: FitCard
-) -> None:
-    fit_session.take_reading(card(8, 7, trouble=Problem(code="gone", what="The card doesn't answer.")))
+def test_what_cannot_be_told_is_said_with_its_reason_and_without_a_number(fit_state: AppState, shown: FitCard) -> None:
+    fit_state.take_snapshot(card(8, 7, trouble=Problem(code="gone", what="The card doesn't answer.")))
     assert shown.verdict.text() == "Can't tell" and shown.mark.look == "note"
     assert "The card doesn't answer." in shown.why.text()
     assert not shown.change.isVisible()
 
 
-def test_without_a_card_the_memory_is_named_as_the_computers(fit_session: AppState, shown: FitCard) -> None:
-    fit_session.take_reading(no_card())
+def test_without_a_card_the_memory_is_named_as_the_computers(fit_state: AppState, shown: FitCard) -> None:
+    fit_state.take_snapshot(no_card())
     assert shown.needs.text().endswith("of 9.0 GB of system memory usable now.")
     assert "no NVIDIA card" in shown.why.text()
 
 
-def test_where_the_number_is_from_changes_with_the_answer(fit_session: AppState, shown: FitCard, qtbot: QtBot) -> None:
+def test_where_the_number_is_from_changes_with_the_answer(fit_state: AppState, shown: FitCard, qtbot: QtBot) -> None:
     assert shown.source.text().startswith("Calculated.")
-    fit_session.fitting._pause.setInterval(10)
-    fit_session.set_value("method.rank", 20)
+    fit_state.memory_fit._pause.setInterval(10)
+    fit_state.set_value("method.rank", 20)
     qtbot.waitUntil(lambda: shown.source.text().startswith("Calculated; being traced now."), timeout=10_000)
     qtbot.waitUntil(lambda: shown.source.text().startswith("Traced just now."), timeout=10_000)
-    assert fit_session.fitting.answered_at is not None
-    fit_session.fitting.answered_at -= 8
+    assert fit_state.memory_fit.answered_at is not None
+    fit_state.memory_fit.answered_at -= 8
     shown._paint_source()
     assert shown.source.text().startswith("Traced 8 s ago.")
     assert "without computing" in shown.source.toolTip()
 
 
-def test_the_whole_card_is_drawn_anew_within_fifty_milliseconds(fit_session: AppState, shown: FitCard) -> None:
+def test_the_whole_card_is_drawn_anew_within_fifty_milliseconds(fit_state: AppState, shown: FitCard) -> None:
     took = []
     for rank in range(8, 40, 2):
         began = time.perf_counter()
-        fit_session.set_value("method.rank", rank)
+        fit_state.set_value("method.rank", rank)
         shown.repaint()
         took.append(time.perf_counter() - began)
     assert statistics.median(took) < 0.05
 
 
-def test_the_bar_adds_up_to_what_is_needed_and_marks_what_is_usable(fit_session: AppState, shown: FitCard) -> None:
-    answer, estimate = fit_session.fitting.answer, fit_session.fitting.estimate
+def test_the_bar_adds_up_to_what_is_needed_and_marks_what_is_usable(fit_state: AppState, shown: FitCard) -> None:
+    answer, estimate = fit_state.memory_fit.answer, fit_state.memory_fit.estimate
     assert answer is not None and estimate is not None
     parts = parts_of(answer, estimate, False)
     assert sum(part.bytes for part in parts) == answer.needed
     end = shown.bar.usable_at()
     assert end is not None and end > shown.bar.areas()[-1].right()
-    fit_session.take_reading(card(8, 1.2))
+    fit_state.take_snapshot(card(8, 1.2))
     end = shown.bar.usable_at()
     assert end is not None and end < shown.bar.areas()[-1].right()
 
 
-def test_corrections_by_earlier_runs_stand_in_the_bar_as_well(fit_session: AppState) -> None:
-    answer = fit_session.fitting.current()
-    estimate = fit_session.fitting.estimate
+def test_corrections_by_earlier_runs_stand_in_the_bar_as_well(fit_state: AppState) -> None:
+    answer = fit_state.memory_fit.current()
+    estimate = fit_state.memory_fit.estimate
     assert answer is not None and estimate is not None and answer.needed is not None
     more = parts_of(answer.model_copy(update={"needed": answer.needed + GIB}), estimate, False)
     assert more[-1].label == "What earlier runs took on top" and more[-1].bytes == GIB
@@ -147,7 +145,7 @@ def test_parts_are_named_under_the_pointer_and_by_arrow_keys(shown: FitCard, qtb
 
 
 def test_a_trial_shows_how_far_it_is_and_then_its_answer(
-    fit_session_with_data: AppState, shown: FitCard, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    fit_state_with_data: AppState, shown: FitCard, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_PAUSE", "0.5")
     assert "Time: not known yet" in shown.plan.text()
@@ -162,7 +160,7 @@ def test_a_trial_shows_how_far_it_is_and_then_its_answer(
 
 
 def test_a_trial_can_be_cancelled_in_the_card(
-    fit_session_with_data: AppState, shown: FitCard, monkeypatch: pytest.MonkeyPatch
+    fit_state_with_data: AppState, shown: FitCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_PAUSE", "60")
     shown.trial.click()
@@ -175,20 +173,20 @@ def test_without_data_a_trial_is_not_offered_and_says_why(shown: FitCard) -> Non
     assert shown.trial.toolTip() == shown.trial.accessibleDescription() == "There are no examples to learn from yet."
 
 
-def make_it_tight(session: AppState) -> None:
-    session.set_values({"training.max_length": 2048, "training.batch_size": 16, "method.kind": "lora"})
-    session.take_reading(card(6, 3.2))
+def make_it_tight(app_state: AppState) -> None:
+    app_state.set_values({"training.max_length": 2048, "training.batch_size": 16, "method.kind": "lora"})
+    app_state.take_snapshot(card(6, 3.2))
 
 
 def test_changes_are_shown_before_they_are_applied_and_can_be_undone(
-    fit_session: AppState, shown: FitCard, window: QWidget
+    fit_state: AppState, shown: FitCard, window: QWidget
 ) -> None:
-    make_it_tight(fit_session)
+    make_it_tight(fit_state)
     assert shown.change.text() == "Fix it for me"
-    before = fit_session.recipe
-    sheet = FitChanges(window, fit_session.fitting)
+    before = fit_state.recipe
+    sheet = FitChanges(window, fit_state.memory_fit)
     ticked = [row for row in sheet.rows if row.tick.isChecked()]
-    assert ticked and fit_session.recipe == before
+    assert ticked and fit_state.recipe == before
     assert sheet.result.text().startswith("With these: Fits.")
     assert "GB less" in ticked[0].tick.accessibleDescription()
     for row in sheet.rows:
@@ -197,16 +195,16 @@ def test_changes_are_shown_before_they_are_applied_and_can_be_undone(
     for row in ticked:
         row.tick.setChecked(True)
     sheet.accept.click()
-    assert fit_session.recipe != before
+    assert fit_state.recipe != before
     assert shown.verdict.text() == "Fits" and shown.undo.isVisible()
     shown.undo.click()
-    assert fit_session.recipe == before and not shown.undo.isVisible()
+    assert fit_state.recipe == before and not shown.undo.isVisible()
 
 
-def test_with_room_to_spare_it_offers_what_is_faster(fit_session: AppState, shown: FitCard, window: QWidget) -> None:
-    fit_session.take_reading(card(24, 23))
+def test_with_room_to_spare_it_offers_what_is_faster(fit_state: AppState, shown: FitCard, window: QWidget) -> None:
+    fit_state.take_snapshot(card(24, 23))
     assert shown.change.text() == "Make it faster"
-    sheet = FitChanges(window, fit_session.fitting)
+    sheet = FitChanges(window, fit_state.memory_fit)
     assert sheet.rows and not sheet.chosen()
     sheet.rows[0].tick.setChecked(True)
     assert sheet.result.text().startswith("With these: Fits.")
@@ -214,11 +212,11 @@ def test_with_room_to_spare_it_offers_what_is_faster(fit_session: AppState, show
 
 
 def test_a_sheet_keeps_the_keyboard_and_escape_gives_it_back(
-    fit_session: AppState, shown: FitCard, window: QWidget, qtbot: QtBot
+    fit_state: AppState, shown: FitCard, window: QWidget, qtbot: QtBot
 ) -> None:
-    make_it_tight(fit_session)
+    make_it_tight(fit_state)
     before = window.focusWidget()
-    sheet = FitChanges(window, fit_session.fitting)
+    sheet = FitChanges(window, fit_state.memory_fit)
     seen = []
     for _ in range(len(sheet.rows) + 4):
         focused = window.focusWidget()
@@ -231,9 +229,9 @@ def test_a_sheet_keeps_the_keyboard_and_escape_gives_it_back(
     assert window.focusWidget() is before
 
 
-def test_the_table_tells_which_models_fit_which_cards(fit_session: AppState, window: QWidget, qtbot: QtBot) -> None:
-    fit_session.fitting.current()
-    sheet = FitTable(window, fit_session.fitting)
+def test_the_table_tells_which_models_fit_which_cards(fit_state: AppState, window: QWidget, qtbot: QtBot) -> None:
+    fit_state.memory_fit.current()
+    sheet = FitTable(window, fit_state.memory_fit)
     qtbot.waitUntil(lambda: bool(sheet.model.rows), timeout=20_000)
     assert sheet.method.currentText() == "QLoRA, 4-bit"
     sheet.search.setText("qwen2.5-7b")
@@ -250,20 +248,20 @@ def test_the_table_tells_which_models_fit_which_cards(fit_session: AppState, win
     sheet.search.setText("qwen2.5-7b")
     sheet.view.selectRow(0)
     sheet.use.click()
-    assert fit_session.recipe.model.name == "Qwen/Qwen2.5-7B-Instruct"
-    fit_session.fitting.undo()
-    assert fit_session.recipe.model.source == "folder"
-    qtbot.waitUntil(lambda: not fit_session.model.looking)
+    assert fit_state.recipe.model.name == "Qwen/Qwen2.5-7B-Instruct"
+    fit_state.memory_fit.undo()
+    assert fit_state.recipe.model.source == "folder"
+    qtbot.waitUntil(lambda: not fit_state.model.looking)
 
 
-def test_the_table_answers_what_if_i_had_another_card(fit_session: AppState, window: QWidget, qtbot: QtBot) -> None:
-    fit_session.take_reading(no_card())
-    fit_session.fitting.current()
-    sheet = FitTable(window, fit_session.fitting)
+def test_the_table_answers_what_if_i_had_another_card(fit_state: AppState, window: QWidget, qtbot: QtBot) -> None:
+    fit_state.take_snapshot(no_card())
+    fit_state.memory_fit.current()
+    sheet = FitTable(window, fit_state.memory_fit)
     assert sheet.what_if.currentText() == "12 GB"
     assert sheet.answer.text().startswith("Fits. Needs about") and sheet.answer.text().endswith("of 11.8 GB.")
-    fit_session.set_values({"training.max_length": 2048, "training.batch_size": 32, "method.kind": "lora"})
-    fit_session.fitting.refresh()
+    fit_state.set_values({"training.max_length": 2048, "training.batch_size": 32, "method.kind": "lora"})
+    fit_state.memory_fit.refresh()
     sheet.what_if.setCurrentIndex(0)
     assert sheet.answer.text().startswith("Won't fit.")
     qtbot.waitUntil(lambda: bool(sheet.model.rows), timeout=20_000)
@@ -272,19 +270,19 @@ def test_the_table_answers_what_if_i_had_another_card(fit_session: AppState, win
 
 @pytest.mark.parametrize("tongue", ["en", "ko"])
 @pytest.mark.parametrize("look", ["light", "dark"])
-def test_no_word_is_cut_off(fit_session: AppState, qtbot: QtBot, qapp: QApplication, tongue: str, look: str) -> None:
+def test_no_word_is_cut_off(fit_state: AppState, qtbot: QtBot, qapp: QApplication, tongue: str, look: str) -> None:
     language.set_language(tongue)
     theme.apply(qapp, look)
-    page = BeforeView(fit_session)
+    page = BeforeView(fit_state)
     page.resize(800, 480)
     made = page.fit
     qtbot.addWidget(page)
     with qtbot.waitExposed(page):
         page.show()
-    make_it_tight(fit_session)
-    case = fit_session.fitting.advice()
+    make_it_tight(fit_state)
+    case = fit_state.memory_fit.advice()
     assert case is not None
-    fit_session.fitting.apply(plan(case).together)
+    fit_state.memory_fit.apply(plan(case).together)
     qapp.processEvents()
     for words in made.findChildren(QLabel):
         if words.isVisible():
@@ -301,9 +299,9 @@ def test_no_word_is_cut_off(fit_session: AppState, qtbot: QtBot, qapp: QApplicat
 
 
 def test_everything_in_the_card_has_a_name_and_can_be_reached_by_tab(
-    fit_session_with_data: AppState, shown: FitCard
+    fit_state_with_data: AppState, shown: FitCard
 ) -> None:
-    make_it_tight(fit_session_with_data)
+    make_it_tight(fit_state_with_data)
     for widget in (shown.bar, shown.trial, shown.change, shown.table):
         assert widget.isVisible() and widget.focusPolicy() & Qt.FocusPolicy.TabFocus
         assert widget.accessibleName() or (isinstance(widget, QPushButton) and widget.text())

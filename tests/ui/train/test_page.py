@@ -16,7 +16,7 @@ from studio.ui.train.fit_changes import FitChanges
 from studio.ui.train.fit_table import FitTable
 from studio.ui.train.model_chooser import ModelChooser
 from studio.ui.train.page import TrainPage
-from studio.ui.train.plan_card import steps_estimate
+from studio.ui.train.setup_view import steps_estimate
 from tests.ui.test_main_window import words_on
 from tests.ui.train.fit_stage import card
 
@@ -30,8 +30,8 @@ def teach(window: MainWindow) -> TrainPage:
     return page
 
 
-def test_it_says_what_will_happen(ready_session: AppState, open_window: Opener) -> None:
-    page = teach(open_window(ready_session))
+def test_it_says_what_will_happen(ready_state: AppState, open_window: Opener) -> None:
+    page = teach(open_window(ready_state))
     words = words_on(page)
     assert "Learns from 36 examples" in words
     assert "4 more are set aside for checking." in words
@@ -40,8 +40,8 @@ def test_it_says_what_will_happen(ready_session: AppState, open_window: Opener) 
     assert page.footer_note.text() == ""
 
 
-def test_without_data_it_says_so_and_leads_there(session: AppState, open_window: Opener) -> None:
-    window = open_window(session)
+def test_without_data_it_says_so_and_leads_there(app_state: AppState, open_window: Opener) -> None:
+    window = open_window(app_state)
     page = teach(window)
     assert page.footer_note.text() == "There are no examples to learn from yet."
     assert page.before is not None
@@ -49,20 +49,20 @@ def test_without_data_it_says_so_and_leads_there(session: AppState, open_window:
     assert window.page_name == "data"
 
 
-def test_presets_are_chosen_with_one_press(ready_session: AppState, open_window: Opener) -> None:
-    page = teach(open_window(ready_session))
+def test_presets_are_chosen_with_one_press(ready_state: AppState, open_window: Opener) -> None:
+    page = teach(open_window(ready_state))
     assert page.before is not None
     cards = page.before.preset_cards
     assert next(iter(cards)) == "1-recommended" and cards["1-recommended"].isChecked()
     cards["2-quick"].click()
-    assert ready_session.recipe.training.epochs == 1
+    assert ready_state.recipe.training.epochs == 1
     assert [key for key, card in cards.items() if card.isChecked()] == ["2-quick"]
-    ready_session.set_value("method.rank", 12)
+    ready_state.set_value("method.rank", 12)
     assert not any(card.isChecked() for card in cards.values())
 
 
-def test_more_and_expert_open_below(ready_session: AppState, open_window: Opener) -> None:
-    page = teach(open_window(ready_session))
+def test_more_and_expert_open_below(ready_state: AppState, open_window: Opener) -> None:
+    page = teach(open_window(ready_state))
     assert page.before is not None
     assert list(page.before.forms) == ["simple"]
     page.before.more.click()
@@ -73,14 +73,12 @@ def test_more_and_expert_open_below(ready_session: AppState, open_window: Opener
     assert not page.before.forms["more"].isVisible()
 
 
-def test_a_run_shows_how_it_goes_and_stops_on_demand(
-    ready_session: AppState, open_window: Opener, qtbot: QtBot
-) -> None:
-    page = teach(open_window(ready_session))
+def test_a_run_shows_how_it_goes_and_stops_on_demand(ready_state: AppState, open_window: Opener, qtbot: QtBot) -> None:
+    page = teach(open_window(ready_state))
     assert page.primary is not None
     page.primary.click()
     assert page.title.text() == "Teaching"
-    qtbot.waitUntil(lambda: ready_session.state.last is not None and ready_session.state.last.step > 20, timeout=10_000)
+    qtbot.waitUntil(lambda: ready_state.state.last is not None and ready_state.state.last.step > 20, timeout=10_000)
     view = page.run_view
     assert view is not None
     qtbot.waitUntil(lambda: "left" in view.progress_line.text())
@@ -92,22 +90,22 @@ def test_a_run_shows_how_it_goes_and_stops_on_demand(
     view.stop.click()
     assert view.headline.text() == "Stopping after this step."
     assert not view.stop.isEnabled()
-    qtbot.waitUntil(lambda: isinstance(ready_session.state.ending, Stopped), timeout=10_000)
+    qtbot.waitUntil(lambda: isinstance(ready_state.state.ending, Stopped), timeout=10_000)
     qtbot.waitUntil(lambda: page.check_button.isVisible())
     assert view.headline.text().startswith("Stopped at step")
     assert page.check_button.property("kind") == "primary"
     page.again_button.click()
-    assert ready_session.run is None
+    assert ready_state.run is None
     assert page.title.text() == "Teach"
     assert page.teach_button.isVisible()
 
 
 def test_a_failed_run_shows_the_problem_and_the_way_back_to_the_settings(
-    ready_session: AppState, open_window: Opener, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    ready_state: AppState, open_window: Opener, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_FAILS", "1")
-    page = teach(open_window(ready_session))
-    ready_session.start_training()
+    page = teach(open_window(ready_state))
+    ready_state.start_training()
     qtbot.waitUntil(lambda: bool(page.problems()), timeout=10_000)
     qtbot.waitUntil(lambda: "The base model can't be loaded." in words_on(page))
     assert page.again_button.property("kind") == "primary"
@@ -119,10 +117,10 @@ def test_a_failed_run_shows_the_problem_and_the_way_back_to_the_settings(
     assert not page.problems()
 
 
-def test_details_open_on_demand(ready_session: AppState, open_window: Opener, qtbot: QtBot) -> None:
-    page = teach(open_window(ready_session))
-    ready_session.start_training()
-    qtbot.waitUntil(lambda: ready_session.state.last is not None, timeout=10_000)
+def test_details_open_on_demand(ready_state: AppState, open_window: Opener, qtbot: QtBot) -> None:
+    page = teach(open_window(ready_state))
+    ready_state.start_training()
+    qtbot.waitUntil(lambda: ready_state.state.last is not None, timeout=10_000)
     view = page.run_view
     assert view is not None and view.settings.button is not None
     assert not view.settings.is_open()
@@ -132,101 +130,101 @@ def test_details_open_on_demand(ready_session: AppState, open_window: Opener, qt
     assert "Passes over your data: 3" in view.settings._text.toPlainText()
 
 
-def test_a_hub_model_that_is_not_here_can_be_fetched(session: AppState, open_window: Opener, qtbot: QtBot) -> None:
-    page = teach(open_window(session))
+def test_a_hub_model_that_is_not_here_can_be_fetched(app_state: AppState, open_window: Opener, qtbot: QtBot) -> None:
+    page = teach(open_window(app_state))
     chooser = page.findChild(ModelChooser)
     assert isinstance(chooser, ModelChooser)
     chooser.source.setCurrentIndex(2)
     chooser.source.activated.emit(2)
-    assert session.recipe.model.source is Source.hub
+    assert app_state.recipe.model.source is Source.hub
     chooser.name.setText("owner/model")
     chooser.name.editingFinished.emit()
-    qtbot.waitUntil(lambda: not session.model.looking)
-    assert session.recipe.model.name == "owner/model"
+    qtbot.waitUntil(lambda: not app_state.model.looking)
+    assert app_state.recipe.model.name == "owner/model"
     assert chooser.fetch.isVisible()
     assert "Not on this computer yet" in chooser.about.text()
 
 
 def test_fetching_shows_progress_and_can_be_cancelled(
-    session: AppState, open_window: Opener, qtbot: QtBot, trainer: None, monkeypatch: pytest.MonkeyPatch
+    app_state: AppState, open_window: Opener, qtbot: QtBot, trainer: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_PAUSE", "0.1")
-    page = teach(open_window(session))
+    page = teach(open_window(app_state))
     chooser = page.findChild(ModelChooser)
     assert isinstance(chooser, ModelChooser)
     chooser.fetch.click()
     assert chooser.cancel.isVisible() and not chooser.fetch.isVisible()
     qtbot.waitUntil(lambda: "3 MB of 10 MB" in chooser.about.text(), timeout=10_000)
     assert chooser.bar.value() == 300
-    qtbot.waitUntil(lambda: not session.model.is_fetching(), timeout=10_000)
+    qtbot.waitUntil(lambda: not app_state.model.is_fetching(), timeout=10_000)
 
 
-def test_steps_are_counted_as_the_trainer_does(ready_session: AppState) -> None:
+def test_steps_are_counted_as_the_trainer_does(ready_state: AppState) -> None:
     recipe = with_values(
-        ready_session.recipe,
+        ready_state.recipe,
         {"training.batch_size": 4, "training.gradient_accumulation_steps": 2, "training.epochs": 2},
     )
     assert steps_estimate(recipe, 36) == 10
     assert steps_estimate(recipe, 1) == 2
 
 
-def test_whether_it_fits_stands_beside_the_form(fit_session_with_data: AppState, open_window: Opener) -> None:
-    page = teach(open_window(fit_session_with_data))
+def test_whether_it_fits_stands_beside_the_form(fit_state_with_data: AppState, open_window: Opener) -> None:
+    page = teach(open_window(fit_state_with_data))
     assert page.before is not None
-    fit_session_with_data.take_reading(card(8, 7.5))
+    fit_state_with_data.take_snapshot(card(8, 7.5))
     assert page.before.fit.isVisible() and page.before.fit.verdict.text() == "Fits"
     before = page.before.fit.needs.text()
-    fit_session_with_data.set_value("method.rank", 256)
+    fit_state_with_data.set_value("method.rank", 256)
     assert page.before.fit.needs.text() != before
 
 
 def test_teaching_what_will_not_fit_asks_once_and_is_never_forbidden(
-    fit_session_with_data: AppState, open_window: Opener, qtbot: QtBot
+    fit_state_with_data: AppState, open_window: Opener, qtbot: QtBot
 ) -> None:
-    session = fit_session_with_data
-    page = teach(open_window(session))
-    session.take_reading(card(8, 0.8))
+    app_state = fit_state_with_data
+    page = teach(open_window(app_state))
+    app_state.take_snapshot(card(8, 0.8))
     page.teach_button.click()
-    assert page.question is not None and not session.is_training()
+    assert page.question is not None and not app_state.is_training()
     words = words_on(page.question)
     assert "It won't fit" in words
     assert "GB too little." in words
     page.question.cancel_button.click()
     page.teach_button.click()
-    assert session.is_training(), "asked once for the same settings"
-    qtbot.waitUntil(lambda: session.state.last is not None, timeout=10_000)
-    session.stop_training(keep=False)
-    qtbot.waitUntil(lambda: not session.is_training(), timeout=10_000)
+    assert app_state.is_training(), "asked once for the same settings"
+    qtbot.waitUntil(lambda: app_state.state.last is not None, timeout=10_000)
+    app_state.stop_training(keep=False)
+    qtbot.waitUntil(lambda: not app_state.is_training(), timeout=10_000)
 
 
 def test_the_question_leads_to_the_changes_or_starts_anyway(
-    fit_session_with_data: AppState, open_window: Opener, qtbot: QtBot
+    fit_state_with_data: AppState, open_window: Opener, qtbot: QtBot
 ) -> None:
-    session = fit_session_with_data
-    page = teach(open_window(session))
-    session.take_reading(card(8, 0.8))
+    app_state = fit_state_with_data
+    page = teach(open_window(app_state))
+    app_state.take_snapshot(card(8, 0.8))
     page.teach_button.click()
     assert page.question is not None
     fix, anyway = page.question.buttons
     assert (fix.text(), anyway.text()) == ("Fix it for me", "Try anyway")
     fix.click()
-    assert page.sheet is not None and page.sheet.isVisible() and not session.is_training()
+    assert page.sheet is not None and page.sheet.isVisible() and not app_state.is_training()
     page.sheet.close_sheet()
-    session.set_value("method.rank", 64)
+    app_state.set_value("method.rank", 64)
     page.teach_button.click()
     page.question.buttons[1].click()
-    assert session.is_training()
-    qtbot.waitUntil(lambda: session.state.last is not None, timeout=10_000)
-    session.stop_training(keep=False)
-    qtbot.waitUntil(lambda: not session.is_training(), timeout=10_000)
+    assert app_state.is_training()
+    qtbot.waitUntil(lambda: app_state.state.last is not None, timeout=10_000)
+    app_state.stop_training(keep=False)
+    qtbot.waitUntil(lambda: not app_state.is_training(), timeout=10_000)
 
 
 def test_the_card_opens_changes_and_the_table_over_the_window(
-    fit_session_with_data: AppState, open_window: Opener, qtbot: QtBot
+    fit_state_with_data: AppState, open_window: Opener, qtbot: QtBot
 ) -> None:
-    page = teach(open_window(fit_session_with_data))
+    page = teach(open_window(fit_state_with_data))
     assert page.before is not None
-    fit_session_with_data.take_reading(card(24, 23))
+    fit_state_with_data.take_snapshot(card(24, 23))
     page.before.fit.change.click()
     assert isinstance(page.sheet, FitChanges)
     page.sheet.close_sheet()

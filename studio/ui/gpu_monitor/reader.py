@@ -33,24 +33,24 @@ class _Question:
     again: bool
 
 
-_running: set[GaugeReader] = set()  # a QThread whose last reference goes while it runs ends the program
+_running: set[SnapshotReader] = set()  # a QThread whose last reference goes while it runs ends the program
 
 
 @atexit.register
 def _leave_all() -> None:
     """However the program ends, its threads end before it."""
-    for watcher in list(_running):
-        if isValid(watcher):
-            watcher.leave(wait=2_000)
+    for reader in list(_running):
+        if isValid(reader):
+            reader.leave(wait=2_000)
 
 
-class GaugeReader(QThread):
+class SnapshotReader(QThread):
     """Holds one gauge open. Reads as often as `keep_pace` says, without the window's thread having to ask.
 
-    Each `ask` is answered by one `reading_taken` besides, and several while it reads by one more.
+    Each `ask` is answered by one `snapshot_taken` besides, and several while it reads by one more.
     """
 
-    reading_taken = Signal(object)
+    snapshot_taken = Signal(object)
     """A `Snapshot`."""
 
     def __init__(self, make: Callable[[], Readable]) -> None:
@@ -93,7 +93,7 @@ class GaugeReader(QThread):
                 while (question := self._next()) is not None:
                     if question.again:
                         gauge.try_again()
-                    self.reading_taken.emit(gauge.read(question.run_pid, everyone=question.everyone))
+                    self.snapshot_taken.emit(gauge.read(question.run_pid, everyone=question.everyone))
             finally:
                 gauge.close()
         except Exception:  # a bug: the hook shows it, and the gauge stands still instead of ending the program

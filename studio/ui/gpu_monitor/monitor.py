@@ -22,15 +22,15 @@ from shiboken6 import isValid
 
 from studio.hardware.history import History
 from studio.hardware.snapshot import Snapshot
-from studio.ui.controls.problem_card import ProblemCard
+from studio.ui.controls.notices import ProblemCard
 from studio.ui.controls.text import clear_layout_widget, label
 from studio.ui.design import theme
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE
-from studio.ui.gpu_monitor import gauge_text as words
+from studio.ui.gpu_monitor import card_text as words
 from studio.ui.gpu_monitor.line import GpuLine, align
 from studio.ui.gpu_monitor.painted_text import PaintedText
-from studio.ui.gpu_monitor.watcher import GaugeReader, Readable
+from studio.ui.gpu_monitor.reader import Readable, SnapshotReader
 
 if TYPE_CHECKING:
     from studio.ui.gpu_monitor.history import GpuHistory
@@ -58,19 +58,19 @@ class GpuMonitor(QWidget):
     running. Call `stop` before the program ends; being closed or destroyed stops it too.
     """
 
-    reading_shown = Signal(object)
+    snapshot_shown = Signal(object)
     """A new `Snapshot` stands on the screen."""
 
     def __init__(self, parent: QWidget | None = None, *, make_gauge: Callable[[], Readable] = _real_gauge) -> None:
         super().__init__(parent)
         self._make_gauge = make_gauge
-        self._watcher: GaugeReader | None = None
-        held: list[GaugeReader] = []  # not reached through self, which is gone when `destroyed` comes
+        self._reader: SnapshotReader | None = None
+        held: list[SnapshotReader] = []  # not reached through self, which is gone when `destroyed` comes
         self._held = held
-        self.destroyed.connect(lambda: [watcher.leave() for watcher in held if isValid(watcher)])
+        self.destroyed.connect(lambda: [reader.leave() for reader in held if isValid(reader)])
         self._record = History()
         self._run_pid: int | None = None
-        self._reading: Snapshot | None = None
+        self._snapshot: Snapshot | None = None
         self._seen = False
         self._history: GpuHistory | None = None
         self._pace: int | None = None
@@ -97,9 +97,9 @@ class GpuMonitor(QWidget):
         """Milliseconds between two readings now; None while it doesn't read."""
         return self._pace
 
-    def reading(self) -> Snapshot | None:
+    def snapshot(self) -> Snapshot | None:
         """What is shown; None before the first look."""
-        return self._reading
+        return self._snapshot
 
     def is_open(self) -> bool:
         """Whether the history is open."""
@@ -116,8 +116,8 @@ class GpuMonitor(QWidget):
 
             self._history = GpuHistory(self._record)
             self._column.insertWidget(0, self._history)
-            if self._reading is not None:
-                self._history.show_reading(self._reading)
+            if self._snapshot is not None:
+                self._history.show_snapshot(self._snapshot)
         self._keep_pace()
         self.ask()
         self._name_button()
@@ -135,10 +135,10 @@ class GpuMonitor(QWidget):
     def stop(self) -> None:
         """Stop reading and wait for the thread. Being shown or given a run starts it again."""
         self._pace = None
-        watcher, self._watcher = self._watcher, None
-        if watcher is not None:
-            watcher.reading_taken.disconnect(self._on_reading_taken)
-            watcher.leave(wait=5_000)
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.snapshot_taken.disconnect(self._on_snapshot_taken)
+            reader.leave(wait=5_000)
 
     def _build(self) -> None:
         self.setObjectName("gauge")
@@ -180,59 +180,59 @@ class GpuMonitor(QWidget):
         running = self._run_pid is not None
         if not running and not self._seen:
             self._pace = None
-            if self._watcher is not None:
+            if self._reader is not None:
                 # The library is given back too, or it would keep a laptop's card awake.
-                self._watcher.reading_taken.disconnect(self._on_reading_taken)
-                self._watcher.leave()
-                self._watcher = None
+                self._reader.snapshot_taken.disconnect(self._on_snapshot_taken)
+                self._reader.leave()
+                self._reader = None
             return
-        if self._watcher is None:
-            self._watcher = GaugeReader(self._make_gauge)
-            self._watcher.reading_taken.connect(self._on_reading_taken, Qt.ConnectionType.QueuedConnection)
-            self._held[:] = [self._watcher]
-            self._watcher.start(GaugeReader.Priority.LowPriority)
+        if self._reader is None:
+            self._reader = SnapshotReader(self._make_gauge)
+            self._reader.snapshot_taken.connect(self._on_snapshot_taken, Qt.ConnectionType.QueuedConnection)
+            self._held[:] = [self._reader]
+            self._reader.start(SnapshotReader.Priority.LowPriority)
         self._pace = BUSY_PACE if running or self.is_open() else IDLE_PACE
-        self._watcher.keep_pace(self._pace)
+        self._reader.keep_pace(self._pace)
 
     @Slot()
     def ask(self) -> None:
         """Look soon, without waiting for the next turn. Does nothing while it isn't reading at all."""
-        if self._watcher is not None:
-            self._watcher.ask(self._run_pid, everyone=self.is_open())
+        if self._reader is not None:
+            self._reader.ask(self._run_pid, everyone=self.is_open())
 
     def _ask_again(self) -> None:
-        if self._watcher is not None:
-            self._watcher.ask(self._run_pid, everyone=self.is_open(), again=True)
+        if self._reader is not None:
+            self._reader.ask(self._run_pid, everyone=self.is_open(), again=True)
 
     @Slot(object)
-    def _on_reading_taken(self, reading: Snapshot) -> None:
-        self.show_reading(reading)
+    def _on_snapshot_taken(self, snapshot: Snapshot) -> None:
+        self.show_snapshot(snapshot)
 
-    def show_reading(self, reading: Snapshot) -> None:
+    def show_snapshot(self, snapshot: Snapshot) -> None:
         """Take a reading into the history and put it on the screen."""
-        self._reading = reading
-        self._record.add(reading)
+        self._snapshot = snapshot
+        self._record.add(snapshot)
         if not self._seen:
             return
         self._show()
         if self._history is not None:
-            self._history.show_reading(reading)
-        self.reading_shown.emit(reading)
+            self._history.show_snapshot(snapshot)
+        self.snapshot_shown.emit(snapshot)
 
     def _show(self) -> None:
-        reading, running = self._reading, self._run_pid is not None
-        if reading is None:
+        snapshot, running = self._snapshot, self._run_pid is not None
+        if snapshot is None:
             self.details.setText(tr("Looking for graphics cards ..."))
             self.setAccessibleName(tr("Graphics memory"))
             return
-        cards = reading.cards
+        cards = snapshot.cards
         self._have_lines(max(1, len(cards)))
         folded = len(cards) > FOLD_ABOVE
         for line, card in zip(self.lines, cards, strict=False):
             line.show_card(card, self._record.peak(card), running=running, folded=folded)
         if not cards:
             peak = self._record.peak()
-            self.lines[0].show_system(reading.system, peak, running=running, problem=reading.problem)
+            self.lines[0].show_system(snapshot.system, peak, running=running, problem=snapshot.problem)
         for line in self.lines:
             line.details.setVisible(not folded and line is not self.lines[-1])
         align(self.lines)
@@ -278,7 +278,7 @@ class GpuMonitor(QWidget):
         """Stop looking when nothing runs."""
         super().hideEvent(event)
         self._seen = False
-        if self._watcher is not None:  # else it was stopped for good, as the window closed
+        if self._reader is not None:  # else it was stopped for good, as the window closed
             self._keep_pace()
 
     def closeEvent(self, event: QCloseEvent) -> None:

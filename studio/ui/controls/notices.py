@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from studio.core.problems import Problem, Remedy
 from studio.core.translatable import Sentence
@@ -73,3 +76,30 @@ class ProblemCard(QFrame):
             close.setToolTip(tr("Dismiss this message"))
             close.clicked.connect(self.dismissed)
             row.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
+
+
+class NoticeBar(QFrame):
+    """`ask` sets the question; `add` puts an answer behind it."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("card", "notice")
+        self.words = label("")
+        self._row = QHBoxLayout(self)
+        self._row.setContentsMargins(GAP + 2, 4, GAP - 2, 4)
+        self._row.setSpacing(GAP)
+        self._row.addWidget(self.words, 1)
+
+    def ask(self, question: str) -> None:
+        self.words.setText(question)
+        self.setAccessibleName(question)
+
+    def add(self, text: str, on_click: Callable[[], object]) -> QPushButton:
+        made = button(text, "", on_click)
+        self._row.addWidget(made)
+        return made
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """A long question takes several lines; a scroll area would not find that out."""
+        super().resizeEvent(event)
+        self.setMinimumHeight(self._row.totalHeightForWidth(self.width()) if self._row.hasHeightForWidth() else 0)

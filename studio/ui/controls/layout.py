@@ -1,12 +1,33 @@
-"""A layout that goes on in the next line where there is no more room, so that no button is cut off."""
+"""A card: a quiet surface with an optional heading."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from PySide6.QtCore import QPoint, QRect, QSize, Qt
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QLayout, QLayoutItem, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLayout, QLayoutItem, QScrollArea, QVBoxLayout, QWidget
 
-from studio.ui.design.theme import GAP
+from studio.ui.controls.text import label
+from studio.ui.design.theme import GAP, GAP_WIDE
+
+
+class Card(QFrame):
+    """Add content to `body`. With a `title`, `head` is the row it stands in; add quiet buttons there."""
+
+    def __init__(self, title: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("card", "true")
+        self.body = QVBoxLayout(self)
+        self.body.setContentsMargins(GAP_WIDE, GAP_WIDE, GAP_WIDE, GAP_WIDE)
+        self.body.setSpacing(GAP)
+        self.head = QHBoxLayout()
+        self.head.setSpacing(GAP)
+        self.body.addLayout(self.head)
+        if title:
+            self.title = label(title, "strong", wrap=False)
+            self.head.addWidget(self.title, 1)
+            self.setAccessibleName(title)
 
 
 class FlowLayout(QLayout):
@@ -90,3 +111,24 @@ class FlowWidget(QWidget):
     def fit(self) -> None:
         """Look again after widgets came, went or changed their text."""
         self.setFixedHeight(self.flow.heightForWidth(self.width()))
+
+
+def follow(before: QWidget, after: Iterable[QWidget]) -> QWidget:
+    """The widgets of `after` come one after the other behind `before`. Returns the last of them."""
+    for widget in after:
+        QWidget.setTabOrder(before, widget)
+        before = widget
+    return before
+
+
+def scroll_area(content: QWidget) -> QScrollArea:
+    """`content` in a frameless area that scrolls up and down only."""
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    area.setWidget(content)
+    area.viewport().setAutoFillBackground(False)
+    content.setAutoFillBackground(False)
+    return area

@@ -1,0 +1,296 @@
+"""The Train page before a run: model, presets and settings, and beside them what will happen."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QEnterEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QButtonGroup,
+    QGridLayout,
+    QHBoxLayout,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from studio.core.recipe.defaults import resolve_defaults
+from studio.core.recipe.presets import Preset
+from studio.core.recipe.recipe import Recipe, SettingSpec, setting_specs
+from studio.ui.controls.editors import number_words
+from studio.ui.controls.form import Form
+from studio.ui.controls.layout import Card, scroll_area
+from studio.ui.controls.text import button, label, line
+from studio.ui.design.language import examples, gigabytes, tr
+from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE, colours
+from studio.ui.state.app_state import AppState
+from studio.ui.train.fit_card import WIDTH as FIT_WIDTH
+from studio.ui.train.fit_card import FitCard
+from studio.ui.train.model_chooser import ModelChooser
+
+
+def steps_estimate(recipe: Recipe, count: int) -> int:
+    """Optimizer steps over `count` examples with a fully resolved recipe. An estimate: examples may drop out."""
+    training = recipe.training
+    batch, accumulation = training.batch_size or 1, training.gradient_accumulation_steps or 1
+    a_pass = math.ceil(math.ceil(count / batch) / accumulation)
+    return max(1, math.ceil(a_pass * (training.epochs or 1.0)))
+
+
+class PlanCard(Card):
+    """`step_requested` leads to what is missing."""
+
+    step_requested = Signal(str)
+
+    def __init__(self, app_state: AppState, parent: QWidget | None = None) -> None:
+        super().__init__(tr("What will happen"), parent)
+        self._app_state = app_state
+        self.setFixedWidth(288)
+        self.body.setSpacing(GAP_SMALL)
+        self.body.addSpacing(GAP_SMALL)
+        self.data, self.data_note = self._pair()
+        self.to_data = button(tr("Go to Data"), "link", lambda: self.step_requested.emit("data"))
+        self.body.addWidget(self.to_data)
+        self.body.addSpacing(GAP)
+        self.steps, self.steps_note = self._pair()
+        self.body.addSpacing(GAP)
+        self.device, self.device_note = self._pair()
+        self.body.addSpacing(GAP)
+        self.body.addWidget(line())
+        self.body.addSpacing(GAP)
+        self.body.addWidget(
+            label(tr("The best version is kept. Your data and the base model stay as they are."), "small")
+        )
+        self.body.addStretch(1)
+        for changed in (app_state.recipe_changed, app_state.data_changed, app_state.model_changed):
+            changed.connect(self.paint)
+        app_state.snapshot_taken.connect(self._paint_device)
+        self.paint()
+
+    def _pair(self) -> tuple[QWidget, QWidget]:
+        first, second = label(""), label("", "small")
+        self.body.addWidget(first)
+        self.body.addWidget(second)
+        return first, second
+
+    @Slot()
+    def paint(self) -> None:
+        """Show what is known now."""
+        app_state = self._app_state
+        recipe = resolve_defaults(app_state.recipe, app_state.facts())
+        count = len(app_state.examples.examples) if app_state.examples is not None else None
+        self.to_data.setVisible(count is None and not app_state.reading_data)
+        if count is None:
+            _say(self.data, tr("Reading your data") if app_state.reading_data else tr("No examples yet"))
+            _say(self.data_note, "")
+            _say(self.steps, "")
+            _say(self.steps_note, "")
+        else:
+            aside = math.floor(count * (recipe.data.validation_split or 0.0))
+            _say(self.data, tr("Learns from {examples}", examples=examples(count - aside)))
+            note = (
+                tr("{n} more are set aside for checking.", n=aside) if aside else tr("None is set aside for checking.")
+            )
+            _say(self.data_note, note)
+            steps = steps_estimate(recipe, count - aside)
+            passes = number_words(recipe.training.epochs or 1.0)
+            _say(self.steps, tr("{n} pass", n=passes) if passes == "1" else tr("{n} passes", n=passes))
+            _say(self.steps_note, tr("About {n} steps.", n=f"{steps:,}"))
+        self._paint_device()
+
+    @Slot()
+    def _paint_device(self) -> None:
+        snapshot = self._app_state.snapshot
+        if snapshot is None:
+            _say(self.device, "")
+            _say(self.device_note, "")
+            return
+        card = next((one for one in snapshot.cards if one.problem is None), None)
+        if card is not None:
+            _say(self.device, tr("On {card}", card=card.name or tr("the graphics card")))
+            if card.free is None:
+                _say(self.device_note, tr("Free memory: not available."))
+            else:
+                _say(self.device_note, tr("{size} of its memory is free now.", size=gigabytes(card.free)))
+            return
+        _say(self.device, tr("On this computer's processor"))
+        free = gigabytes(snapshot.system.available)
+        _say(self.device_note, tr("Slower than a graphics card. {size} of memory is free now.", size=free))
+
+
+def _say(where: QWidget, words: str) -> None:
+    where.setProperty("text", words)
+    where.setVisible(bool(words))
+
+
+ELSEWHERE = frozenset({"model.source", "model.name", "data.path"})
+"""Settings that have a place of their own: the model chooser above the form, and the Data page."""
+
+
+def settings_of(level: str) -> tuple[SettingSpec, ...]:
+    """What the form shows at a level, in declared order."""
+    return tuple(d for d in setting_specs() if d.setting.level == level and d.key not in ELSEWHERE)
+
+
+class BeforeView(QWidget):
+    """Model, presets and form in one column that scrolls; what will happen stays on the right."""
+
+    def __init__(self, app_state: AppState) -> None:
+        super().__init__()
+        self._app_state = app_state
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(GAP_PAGE)
+        content = QWidget()
+        content.setObjectName("content")
+        self._column = QVBoxLayout(content)
+        self._column.setContentsMargins(0, 0, GAP, 0)
+        self._column.setSpacing(GAP_WIDE)
+        self._column.addWidget(ModelChooser(app_state))
+        self._add_presets()
+        self.simple = Card(tr("Settings"))
+        self.forms = {"simple": Form(app_state, settings_of("simple"))}
+        self.simple.body.addWidget(self.forms["simple"])
+        self._column.addWidget(self.simple)
+        self.more = self._opener(tr("More settings"), "more")
+        self.expert = self._opener(tr("Expert settings"), "expert")
+        self._column.addStretch(1)
+        row.addWidget(scroll_area(content), 1)
+        row.addWidget(self._side(app_state))
+        app_state.recipe_changed.connect(self._paint_presets)
+
+    def _side(self, app_state: AppState) -> QScrollArea:
+        """What stays while the form scrolls. Where the window is low it scrolls by itself."""
+        content = QWidget()
+        content.setObjectName("content")
+        content.setFixedWidth(FIT_WIDTH)  # else heights are worked out for a width that the cards don't have
+        column = QVBoxLayout(content)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(GAP_WIDE)
+        self.fit = FitCard(app_state)
+        self.plan = PlanCard(app_state)
+        column.addWidget(self.fit)
+        column.addWidget(self.plan)
+        column.addStretch(1)
+        area = scroll_area(content)
+        area.setFixedWidth(FIT_WIDTH + area.verticalScrollBar().sizeHint().width() + GAP_SMALL)
+        return area
+
+    def _add_presets(self) -> None:
+        grid = QGridLayout()
+        grid.setSpacing(GAP)
+        self.preset_cards: dict[str, ChoiceCard] = {}
+        self._group = QButtonGroup(self)
+        for i, preset in enumerate(self._app_state.presets):
+            card = ChoiceCard(tr(preset.label), tr(preset.description))
+            card.clicked.connect(partial(self._on_preset_chosen, preset))
+            self._group.addButton(card)
+            self.preset_cards[preset.key] = card
+            grid.addWidget(card, i // 2, i % 2)
+        self._column.addLayout(grid)
+        self._paint_presets()
+
+    def _on_preset_chosen(self, preset: Preset, _checked: bool = False) -> None:
+        self._app_state.set_recipe(preset.applied(self._app_state.recipe))
+
+    @Slot()
+    def _paint_presets(self) -> None:
+        key = self._app_state.preset_key
+        self._group.setExclusive(False)  # none is chosen once a setting was changed by hand
+        for name, card in self.preset_cards.items():
+            card.setChecked(name == key)
+        self._group.setExclusive(True)
+
+    def _opener(self, words: str, level: str) -> QPushButton:
+        opener = button(words, "quiet")
+        opener.setCheckable(True)
+        row = QHBoxLayout()
+        row.addWidget(opener)
+        row.addStretch(1)
+        self._column.addLayout(row)
+        place = Card()
+        place.hide()
+        self._column.addWidget(place)
+
+        def toggle(on: bool) -> None:
+            if on and level not in self.forms:  # most people never open it, so it is built only now
+                self.forms[level] = Form(self._app_state, settings_of(level))
+                place.body.addWidget(self.forms[level])
+            place.setVisible(on)
+
+        opener.toggled.connect(toggle)
+        return opener
+
+
+class ChoiceCard(QAbstractButton):
+    """Checkable; the chosen one has a filled mark and an accent border."""
+
+    def __init__(self, title: str, sentence: str, word: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setCheckable(True)
+        self.setAutoExclusive(True)
+        self.setText(title)
+        self.setAccessibleName(f"{title}, {word}" if word else title)
+        self.setAccessibleDescription(sentence)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(40, GAP + GAP_SMALL, GAP_WIDE, GAP + GAP_SMALL)
+        column.setSpacing(GAP_SMALL)
+        row = QHBoxLayout()
+        row.setSpacing(GAP)
+        heading = label(title, "", wrap=False)
+        row.addWidget(heading)
+        if word:
+            row.addWidget(label(word, "small", wrap=False))
+        row.addStretch(1)
+        column.addLayout(row)
+        column.addWidget(label(sentence, "small"))
+        column.addStretch(1)
+        for child in self.findChildren(QWidget):
+            child.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+
+    def sizeHint(self) -> QSize:
+        layout = self.layout()
+        return layout.sizeHint() if layout is not None else super().sizeHint()
+
+    def hasHeightForWidth(self) -> bool:
+        return True
+
+    def heightForWidth(self, width: int) -> int:
+        layout = self.layout()
+        return layout.heightForWidth(width) if layout is not None else -1
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        self.update()
+        super().enterEvent(event)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self.update()
+        super().leaveEvent(event)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        c = colours()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        strong = self.isChecked() or self.hasFocus()
+        width = 2.0 if strong else 1.0
+        frame = QRectF(self.rect()).adjusted(width / 2, width / 2, -width / 2, -width / 2)
+        edge = "accent" if strong else "field_line" if self.underMouse() else "line"
+        painter.setPen(QPen(c.colour(edge), width))
+        painter.setBrush(c.colour("accent_soft" if self.isChecked() else "surface"))
+        painter.drawRoundedRect(frame, 6, 6)
+        ring = QRectF(16, 16, 14, 14)
+        painter.setBrush(c.colour("surface"))
+        painter.setPen(QPen(c.colour("accent" if self.isChecked() else "field_line"), 1.5))
+        painter.drawEllipse(ring)
+        if self.isChecked():
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(c.colour("accent"))
+            painter.drawEllipse(ring.adjusted(3.5, 3.5, -3.5, -3.5))
