@@ -32,9 +32,10 @@ from studio.memory.fit import fit as judge
 from studio.memory.model_by_card import CARDS, METHOD_WORDS, Row, table
 from studio.memory.reduction import RecipeChange, Scenario, faster, reductions
 from studio.memory.workload import Workload, workload_of
+from studio.models.architectures import shape_in
 from studio.models.base_model import hub_folder
 from studio.models.catalogue import catalogue, named
-from studio.models.shape import ModelShape, shape_in
+from studio.models.shape import ModelShape
 from studio.runs.fetch import job_folder
 from studio.runs.start import start_job
 

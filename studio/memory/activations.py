@@ -34,27 +34,23 @@ class Formats:
     learner: int
     """The input of a layer that learns, or of an adapter, as it is kept for the gradient."""
 
-    def output(self, linear: Linear, work: Workload, given: int) -> int:
-        """Of a linear layer: a 4-bit one gives back the format that it `given`, an 8-bit one too."""
-        packed = linear.packed and work.method in ("qlora", "lora-8bit")
-        return given if packed else self.compute
+    linear: int
+    """What a layer's linear parts give out: a 4-bit one the format that it was given, an 8-bit one too."""
 
 
 def formats(shape: ModelShape, work: Workload) -> Formats:
     """The formats that transformers, peft and bitsandbytes end up with."""
     stored, computed = BYTES[work.storage_dtype], BYTES[work.compute_dtype]
-    in_float32 = shape.norm == "layer" and work.autocast and work.device == "cuda"
-    normed = 4 if in_float32 else stored
-    packed = work.method in ("qlora", "lora-8bit")
+    quantized = work.method in ("qlora", "lora-8bit")
     product = computed if work.autocast else stored
     full = stored if work.method == "full" else BYTES[work.adapter_dtype]
     learner = computed if work.autocast else full
     return Formats(
-        # What 4-bit layers make of a float32 norm is float32, and so is the stream once that is added to it.
-        stream=max(stored, normed if packed else product),
-        normed=normed,
-        attention=computed if work.autocast else (normed if packed else product),
+        stream=max(stored, stored if quantized else product),
+        normed=stored,
+        attention=computed if work.autocast else (stored if quantized else product),
         compute=product,
+        linear=stored if quantized else product,
         learner=learner,
     )
 
@@ -87,7 +83,7 @@ def expert_adapters(shape: ModelShape, block: Block, work: Workload) -> tuple[in
 
 def _kept_by(linear: Linear, work: Workload, shape: ModelShape) -> bool:
     """Whether a linear layer keeps its input: those that learn do, and 8-bit ones always (`MatMul8bitLt`)."""
-    return learns(linear, work, shape) or (work.method == "lora-8bit" and linear.packed)
+    return learns(linear, work, shape) or work.method == "lora-8bit"
 
 
 def masked(block: Block, work: Workload) -> bool:
@@ -119,16 +115,14 @@ def layer(shape: ModelShape, block: Block, work: Workload) -> Layer:
     attention = (_attention(shape, block, work, has) + before) * tokens
     product = _product(shape, block, work, has) * tokens
     factors = _feed_forward(shape, block, work, has) * tokens
-    dropped = shape.dropouts * shape.hidden * tokens
     scores = _scores(shape, block, work, has)
     # An adapter on experts is added to all of their weights, and the sum is kept; so are the adapter's own casts.
     on_experts = expert_adapters(shape, block, work)
     summed = (block.experts + sum(on_experts)) * has.compute if on_experts else 0
-    keeps = norms + attention + after * tokens + product + factors + dropped + scores + summed
+    keeps = norms + attention + after * tokens + product + factors + scores + summed
     # The gradient of the stream, once as it comes in and once for each of the two that are added.
     stream = 3 * shape.hidden * has.stream * tokens
-    wide = _wide(shape, block, work, has)
-    inner = block.intermediate * wide
+    inner = block.intermediate * has.linear
     if block.experts:
         inner = max(inner, shape.experts_per_token * block.expert_width * has.compute)
     # The product's gradient and those of its factors (or, with an adapter, the two that it is the sum of); by then the
@@ -152,7 +146,7 @@ def unpacked(shape: ModelShape, work: Workload) -> int:
     the gradient is float32, a float32 copy of them comes on top."""
     if work.method not in ("qlora", "lora-8bit"):
         return 0
-    largest = max((linear.weights for b in shape.blocks for linear in b.linears if linear.packed), default=0)
+    largest = max((linear.weights for b in shape.blocks for linear in b.linears), default=0)
     has = formats(shape, work)
     copy = 4 if has.normed == 4 and BYTES[work.compute_dtype] < 4 else 0
     return largest * (BYTES[work.compute_dtype] + copy)
@@ -160,10 +154,7 @@ def unpacked(shape: ModelShape, work: Workload) -> int:
 
 def _norms(shape: ModelShape, work: Workload, has: Formats) -> int:
     """Their inputs in float32; when their scales learn, what is multiplied with them too."""
-    as_it_is = shape.norm == "layer" and not (work.autocast and work.device == "cuda")
-    kept = has.stream if as_it_is else 4
-    if work.method == "full" and shape.norm == "rms":
-        kept += has.normed
+    kept = 4 + (has.normed if work.method == "full" else 0)
     total = shape.norms * shape.hidden * kept * shape.norm_saves
     if shape.query_norm != "no":
         width = (shape.heads + shape.kv_heads) * shape.head_dim
@@ -185,7 +176,7 @@ def _attention(shape: ModelShape, block: Block, work: Workload, has: Formats) ->
     total = (queries + keys + values + output) * has.attention + shape.heads * 4
     if shape.fused and kv_heads == shape.kv_heads:
         # The values are a part of one tensor, all of which is kept with them.
-        total += (queries + keys) * has.output(block.linears[0], work, has.normed)
+        total += (queries + keys) * has.linear
     return total
 
 
@@ -203,16 +194,16 @@ def _inputs(shape: ModelShape, block: Block, work: Workload, has: Formats) -> tu
         if work.dropout and adapted:
             amount += linear.inputs * (has.learner + 1)
         elif adapted and _cast_twice(work):
-            amount += linear.inputs * has.learner if not _is_product(linear, block) else 0
-        elif _is_output(linear, shape):
+            amount += linear.inputs * has.learner if not _is_product(linear) else 0
+        elif _is_output(linear):
             # Attention keeps its own output already.
             amount += linear.inputs * has.learner if has.attention != has.learner else 0
-        elif not _is_product(linear, block):
+        elif not _is_product(linear):
             group = "shared" if shape.parallel and shape.norms == 1 and linear.reads else linear.reads
             if not group or has.normed != has.learner or group not in seen:
                 amount += linear.inputs * has.learner
             seen.add(group)
-        if linear.reads == "feed-forward" or linear.name in _FEEDING or _is_product(linear, block):
+        if linear.reads == "feed-forward" or linear.name == "gate_up_proj" or _is_product(linear):
             after += amount
         else:
             before += amount
@@ -225,42 +216,29 @@ def _cast_twice(work: Workload) -> bool:
     return work.autocast and work.device == "cpu" and work.adapter_dtype != work.compute_dtype
 
 
-_FEEDING = frozenset({"fc1", "c_fc", "dense_h_to_4h", "gate_up_proj"})
-
-
-def _is_output(linear: Linear, shape: ModelShape) -> bool:
+def _is_output(linear: Linear) -> bool:
     """Whether it reads what attention gives out."""
-    return linear.name in ("o_proj", "out_proj", "dense") or (
-        linear.name == "c_proj" and linear.inputs == shape.heads * shape.value_dim
-    )
+    return linear.name == "o_proj"
 
 
-def _is_product(linear: Linear, block: Block) -> bool:
+def _is_product(linear: Linear) -> bool:
     """Whether it reads what the feed-forward part multiplied."""
-    return linear.name in ("down_proj", "fc2", "dense_4h_to_h") or (
-        linear.name == "c_proj" and linear.inputs == block.intermediate
-    )
+    return linear.name == "down_proj"
 
 
 def _product(shape: ModelShape, block: Block, work: Workload, has: Formats) -> int:
     """The feed-forward product, kept when the layer that reads it learns."""
-    learning = any(_is_product(linear, block) and _kept_by(linear, work, shape) for linear in block.linears)
+    learning = any(_is_product(linear) and _kept_by(linear, work, shape) for linear in block.linears)
     if not learning or (work.dropout and work.method != "full"):
         return 0
     return block.intermediate * has.learner
 
 
-def _wide(shape: ModelShape, block: Block, work: Workload, has: Formats) -> int:
-    """Bytes of a number inside the feed-forward part."""
-    wide = [linear for linear in block.linears if block.intermediate and linear.outputs >= block.intermediate]
-    return has.output(wide[-1], work, has.normed) if wide else has.compute
-
-
 def _feed_forward(shape: ModelShape, block: Block, work: Workload, has: Formats) -> int:
     """The activation's input, and both factors of the product where there is one. For experts, the same for each one
     that a token goes through, and its output, which is weighted; and the router's scores, thrice, in float32."""
-    factors = shape.activation_saves + (2 if shape.gated else 0)
-    total = factors * block.intermediate * _wide(shape, block, work, has)
+    factors = 3 if shape.gated else 1
+    total = factors * block.intermediate * has.linear
     if block.experts:
         inside = (3 * block.expert_width + 2 * shape.hidden) * has.compute
         total += shape.experts_per_token * inside + 3 * 4 * shape.experts

@@ -233,7 +233,7 @@ def _stored(shape: ModelShape, work: Workload) -> _Stored:
     for block in shape.blocks:
         layer = (block.experts + block.others) * size
         for linear in block.linears:
-            if packing and linear.packed:
+            if packing:
                 weights += block.count * _rounded(linear.weights * packing // 8)
                 constants += block.count * _constants(linear, work)
                 layer += linear.outputs * size if linear.bias else 0

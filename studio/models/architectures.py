@@ -6,17 +6,19 @@ Names, biases and norms are those of the library's modelling code, and defaults 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-from studio.models.config import LONGEST, ConfigFacts, activation_saves
-from studio.models.latent_attention import read_latent
-from studio.models.mixtures import read_mixture
-from studio.models.older_families import read_falcon, read_gpt2, read_gpt_neox, read_opt, read_phi, read_starcoder2
+from studio.core.problems import ProblemError, Remedy, problem
+from studio.core.translatable import N_
+from studio.models.config import LONGEST, ConfigFacts
+from studio.models.mixtures import read_latent, read_mixture
 from studio.models.shape import Block, Linear, ModelShape
 
-Bias = Literal["never", "always", "attention_bias", "mlp_bias", "use_bias", "qkv_bias", "use_qkv_bias"]
+Bias = Literal["never", "always", "attention_bias", "mlp_bias", "use_bias", "qkv_bias"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,6 @@ class Family:
     qkv_bias: Bias = "never"
     out_bias: Bias = "never"
     mlp_bias: Bias = "never"
-    norm: Literal["rms", "layer"] = "rms"
     norm_weights: int = 1
     norms: int = 2
     query_norm: Literal["no", "head", "whole"] = "no"
@@ -77,7 +78,6 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "exaone4": Family(query_norm="head", windows="types"),
     "seed_oss": Family(head_width=128, qkv_bias="always", mlp_bias="mlp_bias"),
-    "stablelm": Family(kv_heads=32, qkv_bias="use_qkv_bias", norm="layer", norm_weights=2),
     "glm": Family(kv_heads=2, head_width=128, qkv_bias="attention_bias", fused_mlp=True),
     "glm4": Family(kv_heads=2, head_width=128, qkv_bias="attention_bias", fused_mlp=True, norms=4),
     "phi3": Family(fused_attention=True, fused_mlp=True, windows="all"),
@@ -109,17 +109,13 @@ def read_decoder(facts: ConfigFacts) -> ModelShape:
     if facts.kind == "seed_oss":
         qkv_bias, out_bias = facts.flag("attention_bias", True), facts.flag("attention_out_bias", False)
     query_norm = family.query_norm
-    norms = family.norms
     if facts.kind == "cohere" and facts.flag("use_qk_norm", False):
         query_norm = "head"
-    if facts.kind == "stablelm":
-        norms = 1 if facts.flag("use_parallel_residual", False) else 2
-        query_norm = "head" if facts.flag("qk_layernorm", False) else "no"
     linears = (
         *_attention(family, hidden, heads, kv_heads, width, qkv_bias, out_bias),
         *_feed_forward(family, hidden, intermediate, mlp_bias),
     )
-    others = family.norm_weights * norms * hidden + _query_norm(facts.kind, query_norm, heads, kv_heads, width)
+    others = family.norm_weights * family.norms * hidden + _query_norm(facts.kind, query_norm, heads, kv_heads, width)
     window = _window(facts, family)
     return ModelShape(
         family=facts.kind,
@@ -136,14 +132,12 @@ def read_decoder(facts: ConfigFacts) -> ModelShape:
         max_context=facts.maybe("max_position_embeddings", most=LONGEST),
         sliding_window=window,
         attention_bias=qkv_bias,
-        norm=family.norm,
-        norms=norms,
+        norms=family.norms,
         query_norm=query_norm,
         gated=family.gated,
         fused=family.fused_attention,
         norm_saves=2 if facts.kind.startswith("cohere") else 1,  # what is left of the mean is computed twice
-        parallel=family.parallel or norms == 1,
-        activation_saves=activation_saves(facts),
+        parallel=family.parallel,
         softcapped=family.softcapped and facts.positive("attn_logit_softcapping", True),
         scores_softcapped=facts.positive("final_logit_softcapping", family.softcapped),
         final_norm=family.norm_weights * hidden,
@@ -180,7 +174,7 @@ def _query_norm(kind: str, query_norm: str, heads: int, kv_heads: int, width: in
     if query_norm == "no":
         return 0
     # These give every head a scale of its own; the others share one among all heads.
-    each = query_norm == "whole" or kind in ("cohere", "stablelm")
+    each = query_norm == "whole" or kind == "cohere"
     return (heads + kv_heads) * width if each else 2 * width
 
 
@@ -200,11 +194,83 @@ READERS: Mapping[str, Callable[[ConfigFacts], ModelShape]] = {
     **dict.fromkeys(FAMILIES, read_decoder),
     **dict.fromkeys(("mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "granitemoe"), read_mixture),
     **dict.fromkeys(("deepseek_v2", "deepseek_v3"), read_latent),
-    "gpt2": read_gpt2,
-    "gpt_neox": read_gpt_neox,
-    "falcon": read_falcon,
-    "opt": read_opt,
-    "phi": read_phi,
-    "starcoder2": read_starcoder2,
 }
 """A reader for each `model_type` that is known here."""
+
+
+_LARGEST_CONFIG = 4 << 20
+"""Bytes. Real ones have a few thousand."""
+
+
+def shape_of(config: Mapping[str, object]) -> ModelShape:
+    """The shape that transformers builds from a config.json. Raises `ProblemError` "can't tell, because ..."."""
+    if not isinstance(config, Mapping) or not config:
+        raise _cannot_tell(
+            "fit.no_config",
+            N_("Its config.json holds no description of a model."),
+            N_("Choose another model, or fetch this one again."),
+        )
+    kind = config.get("model_type")
+    kind = kind if isinstance(kind, str) else ""
+    if config.get("quantization_config") or config.get("compression_config"):
+        raise _cannot_tell(
+            "fit.already_quantised",
+            N_("It is stored in a compressed form already, and compressed models can't be taught here."),
+            N_("Choose the same model in its original form, usually the name without GPTQ, AWQ, FP8 or 4bit."),
+        )
+    reader = READERS.get(kind)
+    if reader is None:
+        if config.get("auto_map"):
+            raise _cannot_tell(
+                "fit.own_code",
+                N_("It only works with program code that comes along with it, which is never run here ({kind})."),
+                N_("Choose another model."),
+                kind=_short(kind) or "?",
+            )
+        if isinstance(config.get("text_config"), Mapping):
+            raise _cannot_tell(
+                "fit.not_text_alone",
+                N_("It does more than read and write text ({kind}), and the other parts aren't known here."),
+                N_("Choose a model for text alone, or let it be traced."),
+                kind=_short(kind) or "?",
+            )
+        raise _cannot_tell(
+            "fit.unknown_architecture",
+            N_("Its architecture isn't known here: {kind}."),
+            N_("Let it be traced, which takes a few seconds, or choose another model."),
+            kind=_short(kind) or "?",
+        )
+    return reader(ConfigFacts(kind, config))
+
+
+def shape_in(folder: Path) -> ModelShape:
+    """The shape of the model in `folder`, or of a config.json itself. Raises `ProblemError`."""
+    path = folder / "config.json" if folder.is_dir() else folder
+    try:
+        with open(path, "rb") as opened:
+            text = opened.read(_LARGEST_CONFIG + 1)
+        config = json.loads(text) if len(text) <= _LARGEST_CONFIG else None
+    except FileNotFoundError as error:
+        raise _cannot_tell(
+            "fit.no_config",
+            N_("There is no config.json in {folder}."),
+            N_("Choose the model's folder."),
+            folder=str(folder),
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise _cannot_tell(
+            "fit.config_unreadable",
+            N_("Its config.json can't be read: {reason}"),
+            N_("Fetch or copy the model once more."),
+            reason=_short(str(error)),
+        ) from error
+    return shape_of(config if isinstance(config, dict) else {})
+
+
+def _short(text: str) -> str:
+    return text.strip()[:80]
+
+
+def _cannot_tell(code: str, why: str, fix: str, **values: str | int | float) -> ProblemError:
+    what = N_("How much memory this model needs can't be told.")
+    return problem(code, what, why, fix, remedy=Remedy.choose_model, **values)

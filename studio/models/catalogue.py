@@ -9,7 +9,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from studio.core.paths import resources
-from studio.models.shape import ModelShape, shape_of
+from studio.models.architectures import shape_of
+from studio.models.shape import ModelShape
 
 
 class CatalogueModel(BaseModel):

@@ -116,15 +116,6 @@ class ConfigFacts:
         )
 
 
-def activation_saves(facts: ConfigFacts) -> int:
-    """How many tensors of the feed-forward width the activation keeps for the backward pass: one, but for the old
-    GELU that is written out in single operations (a power, a sum, a product, a tanh)."""
-    for name in ("hidden_act", "hidden_activation", "activation_function", "activation"):
-        if facts.text(name) in ("gelu_new", "gelu_fast", "quick_gelu", "gelu_accurate"):
-            return 4
-    return 1
-
-
 def read_mapping(file: Path) -> dict[str, object]:
     """A JSON file that holds one mapping; empty when it isn't there. Raises `ProblemError` when it is damaged."""
     try:

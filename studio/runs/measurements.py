@@ -12,8 +12,8 @@ from studio.core.run_folder import JobFolder, RunFolder
 from studio.memory.calibration import Measured, recall, remember
 from studio.memory.estimate import Estimate, Share, estimate, with_parts
 from studio.memory.workload import Workload, workload_of
+from studio.models.architectures import shape_in
 from studio.models.base_model import locate
-from studio.models.shape import shape_in
 
 STORED = ("weights", "constants", "unquantised", "adapters", "optimizer")
 """Parts of an estimate that lie in memory all the time."""

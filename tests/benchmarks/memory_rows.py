@@ -144,7 +144,7 @@ def instant(row: Row) -> float:
     """The calculated answer for the settings of the row."""
     from studio.memory.estimate import estimate
     from studio.memory.workload import stock
-    from studio.models.shape import shape_of
+    from studio.models.architectures import shape_of
 
     work = row.work()
     workload = stock(

@@ -187,7 +187,7 @@ def answer(shape: str, work: dict[str, Any]) -> dict[str, Any]:
     from studio.engine.memory.trace import traced_config
     from studio.memory.estimate import estimate
     from studio.memory.workload import Workload
-    from studio.models.shape import shape_of
+    from studio.models.architectures import shape_of
 
     torch.set_num_threads(1)
     found: dict[str, Any] = {"instant": None, "traced": None}

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from studio.memory.estimate import LABELS, estimate, with_parts
 from studio.memory.model_by_card import usual
 from studio.memory.workload import Method, Workload, stock
+from studio.models.architectures import shape_of
 from studio.models.catalogue import catalogue, named
-from studio.models.shape import ModelShape, shape_of
+from studio.models.shape import ModelShape
 
 MEASURED = Path(__file__).resolve().parents[1] / "benchmarks" / "data" / "vram_t4.csv"
 MIB = 1 << 20

@@ -15,7 +15,7 @@ from studio.core.run_folder import RunFolder
 from studio.memory.calibration import past, recall
 from studio.memory.estimate import estimate
 from studio.memory.workload import workload_of
-from studio.models.shape import shape_in
+from studio.models.architectures import shape_in
 from studio.runs.measurements import measured, measured_estimate, record
 
 GIB = 1 << 30

@@ -131,7 +131,7 @@ class ScenarioSource:
         return None if model.looking else model.problem
 
     def _shape(self, folder: Path) -> ModelShape | Problem:
-        from studio.models.shape import shape_in
+        from studio.models.architectures import shape_in
 
         try:
             stamp = (folder / "config.json").stat().st_mtime_ns
