@@ -21,7 +21,7 @@ class Message(BaseModel):
     """One turn. `content` may be empty where tools are called instead.
 
     `thinking` is what a model wrote for itself before the answer; `name` and `call_id` say of which tool and call a
-    tool's turn is the result; `learned` is False for an answer that is only read, as a weight of 0 in a file says.
+    tool's turn is the result; `in_loss` is False for an answer that is only read, as a weight of 0 in a file says.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -32,4 +32,4 @@ class Message(BaseModel):
     tool_calls: tuple[ToolCall, ...] = ()
     name: str = ""
     call_id: str = ""
-    learned: bool = True
+    in_loss: bool = True

@@ -95,7 +95,7 @@ def _turn(message: Message) -> dict[str, object]:
         turn["name"] = message.name
     if message.call_id:
         turn["tool_call_id"] = message.call_id
-    if not message.learned:
+    if not message.in_loss:
         turn["weight"] = 0
     return turn
 

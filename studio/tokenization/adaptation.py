@@ -6,11 +6,11 @@ Each way of writing is stated to the person: what a template would leave out sil
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from itertools import pairwise, takewhile
 
 from studio.core.conversation import Message, ToolCall
 from studio.core.translatable import N_, Sentence, sentence
+from studio.dataset.examples import Example
 from studio.tokenization.chat_template import arguments_of, tools_of
 from studio.tokenization.template_capabilities import TemplateCapabilities, with_thoughts
 
@@ -31,7 +31,7 @@ RESULTS_WRITTEN = N_(
     "<tool_response> and </tool_response>."
 )
 IDS_SHORTENED = N_(
-    "This model's chat template wants names of nine letters for calls of tools, so they are numbered that way."
+    "This model's chat template wants ids of nine characters for calls of tools, so they are numbered that way."
 )
 CALLS_APART = N_(
     "This model calls one tool at a time, so several calls in one answer are written one after the other, each "
@@ -57,67 +57,59 @@ TURNS_JOINED = N_(
 )
 
 
-@dataclass(frozen=True)
-class Conversation:
-    """A conversation as the template is given it. `arguments_as_text` says in which form calls carry their arguments;
-    `made` what was written differently."""
-
-    messages: tuple[Message, ...]
-    tools: str = ""
-    arguments_as_text: bool = False
-    made: tuple[Sentence, ...] = ()
-
-
-def adapted(messages: tuple[Message, ...], tools: str, abilities: TemplateCapabilities) -> Conversation:
-    """`messages` and `tools` as this template can write them without loss. What it can write stays as it is.
+def adapt(example: Example, capabilities: TemplateCapabilities) -> tuple[Example, tuple[Sentence, ...]]:
+    """The conversation as this template can write it without loss, and what was written differently. What it can write
+    stays as it is.
 
     The beginning of a conversation is adapted as the whole is, so a prompt is the beginning of what is learned.
     Raises `ProblemError` for tools that can't be understood and for templates that use up too much.
     """
-    made: list[str] = []
-    if tools and not abilities.tools:
+    messages, tools = example.messages, example.tools
+    adaptations: list[str] = []
+    if tools and not capabilities.tools:
         messages = _with_rule(messages, describe(tools))
         tools = ""
-        made.append(TOOLS_DESCRIBED)
+        adaptations.append(TOOLS_DESCRIBED)
     if any(m.tool_calls for m in messages):
-        if abilities.tool_calls is None:
+        if capabilities.tool_calls is None:
             messages = tuple(_with_calls_written(m) for m in messages)
-            made.append(CALLS_WRITTEN)
+            adaptations.append(CALLS_WRITTEN)
         else:
-            if any(m.tool_calls and m.content for m in messages) and not abilities.words_beside_calls:
+            if any(m.tool_calls and m.content for m in messages) and not capabilities.words_beside_calls:
                 messages = tuple(m.model_copy(update={"content": ""}) if m.tool_calls else m for m in messages)
-                made.append(WORDS_LEFT_OUT)
-            if any(len(m.tool_calls) > 1 for m in messages) and not abilities.several_calls:
+                adaptations.append(WORDS_LEFT_OUT)
+            if any(len(m.tool_calls) > 1 for m in messages) and not capabilities.several_calls:
                 messages = _one_call_at_a_time(messages)
-                made.append(CALLS_APART)
-            if not abilities.any_call_id:
+                adaptations.append(CALLS_APART)
+            if not capabilities.any_call_id:
                 messages = _with_short_ids(messages)
-                made.append(IDS_SHORTENED)
-    if any(m.role == "tool" for m in messages) and not abilities.tool_results:
+                adaptations.append(IDS_SHORTENED)
+    if any(m.role == "tool" for m in messages) and not capabilities.tool_results:
         messages = _with_results_written(messages)
-        made.append(RESULTS_WRITTEN)
+        adaptations.append(RESULTS_WRITTEN)
     if any(m.thinking for m in messages):
-        if abilities.thoughts == "written":
+        if capabilities.thoughts == "written":
             messages = tuple(_with_thoughts_written(m) for m in messages)
-            made.append(THOUGHTS_WRITTEN)
-        elif abilities.thoughts is None:
-            made.append(THOUGHTS_LEFT_OUT)
+            adaptations.append(THOUGHTS_WRITTEN)
+        elif capabilities.thoughts is None:
+            adaptations.append(THOUGHTS_LEFT_OUT)
         answers = [m for m in messages if m.role == "assistant"]
-        if abilities.thoughts and any(_thinks(m) for m in answers[:-1]) and not abilities.earlier_thoughts:
-            made.append(EARLIER_THOUGHTS_LEFT_OUT)
-    if any(m.role == "system" and m.content for m in messages) and not abilities.system:
+        if capabilities.thoughts and any(_thinks(m) for m in answers[:-1]) and not capabilities.earlier_thoughts:
+            adaptations.append(EARLIER_THOUGHTS_LEFT_OUT)
+    if any(m.role == "system" and m.content for m in messages) and not capabilities.system:
         messages = _without_system(messages)
-        made.append(SYSTEM_FOLDED)
+        adaptations.append(SYSTEM_FOLDED)
     rules = sum(1 for _ in takewhile(lambda m: m.role == "system", messages))
-    if len(messages) > rules and messages[rules].role == "assistant" and not abilities.answer_first:
+    if len(messages) > rules and messages[rules].role == "assistant" and not capabilities.answer_first:
         messages = (*messages[:rules], Message(role="user"), *messages[rules:])
-        made.append(QUESTION_ADDED)
+        adaptations.append(QUESTION_ADDED)
     twice = any(a.role == b.role and a.role in ("user", "assistant") for a, b in pairwise(messages))
-    if twice and not abilities.same_speaker_twice:
+    if twice and not capabilities.same_speaker_twice:
         messages = _joined(messages)
-        made.append(TURNS_JOINED)
-    as_text = bool(any(m.tool_calls for m in messages)) and abilities.tool_calls == "text"
-    return Conversation(messages, tools, as_text, tuple(sentence(text) for text in made))
+        adaptations.append(TURNS_JOINED)
+    if not adaptations:
+        return example, ()
+    return Example(messages=messages, tools=tools), tuple(sentence(text) for text in adaptations)
 
 
 def describe(tools: str) -> str:
@@ -262,7 +254,7 @@ def _joined(messages: tuple[Message, ...]) -> tuple[Message, ...]:
                 "thinking": "\n\n".join(part for part in (last.thinking, message.thinking) if part),
                 "tool_calls": (*last.tool_calls, *message.tool_calls),
                 # One answer is learned or isn't: what shouldn't be learned must not slip in.
-                "learned": last.learned and message.learned,
+                "in_loss": last.in_loss and message.in_loss,
             }
         )
     return tuple(turns)

@@ -1,169 +1,163 @@
-"""Where in a rendered conversation each answer with its end mark stands: what is learned of it, to the letter."""
+"""Where in a rendered conversation each answer with the special token that ends it stands: what gets labels."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.translatable import N_, Sentence, sentence
-from studio.tokenization.adaptation import Conversation
-from studio.tokenization.rendering import Rendered, Rendering, Span
+from studio.dataset.examples import Example
+from studio.tokenization.chat_template import Rendered, Span
+from studio.tokenization.rendering import Rendering
 
 ONLY_LAST = N_(
     "This model's chat template writes earlier answers differently once a conversation goes on, so only the last "
     "answer of each conversation is learned."
 )
 END_ADDED = N_(
-    "This model's chat template marks its answers without the mark that ends them. The end mark is learned too, or "
+    "This model's chat template marks its answers without the special token that ends them. It is learned too, or "
     "the model wouldn't know where to stop."
 )
 
 
-@dataclass(frozen=True)
-class Spans:
-    """`spans` in letters, in order, without overlap. `made` says what had to be done differently."""
-
-    spans: tuple[Span, ...]
-    made: tuple[Sentence, ...] = ()
-
-
-class _NoPlace(Exception):
+class _NotFound(Exception):
     pass
 
 
 class AssistantSpans:
-    """One model's way of marking answers."""
+    """How one model's template marks answers."""
 
-    def __init__(self, rendering: Rendering, end_marks: tuple[str, ...]) -> None:
+    def __init__(self, rendering: Rendering, special_tokens: tuple[str, ...]) -> None:
         self._rendering = rendering
-        self._end_marks = end_marks
+        self._special_tokens = special_tokens
 
-    def of(self, talk: Conversation, whole: Rendered) -> Spans:
-        """Raises `ProblemError` when it can't be told where the last answer stands.
+    def of(self, example: Example, rendered: Rendered) -> tuple[tuple[Span, ...], tuple[Sentence, ...]]:
+        """The spans in characters, in order and without overlap, and what had to be done differently. Raises
+        `ProblemError` when it can't be told where the last answer stands.
 
-        Where the template marks its answers itself, these marks count. Elsewhere an answer begins where the same
-        conversation, cut before it and rendered as a prompt, ends. That needs the prompt to be the beginning of the
+        Where the template marks its answers itself, its generation marks count. Elsewhere an answer begins where the
+        same conversation, cut before it and rendered as a prompt, ends. The prompt has to be the beginning of the
         whole. For the last answer it has to be; earlier ones, which some templates write differently once the
         conversation goes on, are looked for by changing them and seeing what changes.
         """
-        answers = [i for i, m in enumerate(talk.messages) if m.role == "assistant"]
-        learned = [i for i in answers if talk.messages[i].learned]
+        answers = [i for i, m in enumerate(example.messages) if m.role == "assistant"]
+        learned = [i for i in answers if example.messages[i].in_loss]
         if not learned:
-            return Spans(())
-        if whole.answers:
-            marked = self._by_marks(talk, whole, answers)
+            return (), ()
+        if rendered.answers:
+            marked = self._by_marks(example, rendered, answers)
             if marked is not None:
                 return marked
         spans: list[Span] = []
-        made: list[Sentence] = []
+        adaptations: list[Sentence] = []
         for position in learned:
             last = position == answers[-1]
             try:
-                spans.append(self._span(talk, whole, position, needs_prefix=last))
-            except _NoPlace:
+                spans.append(self._span(example, rendered, position, needs_prefix=last))
+            except _NotFound:
                 if last:
                     raise _no_prefix() from None
-                made = [sentence(ONLY_LAST)]
+                adaptations = [sentence(ONLY_LAST)]
                 if answers[-1] not in learned:
                     raise _no_prefix() from None
-        if made:
+        if adaptations:
             spans = spans[-1:]
-        return Spans(tuple(spans), tuple(made))
+        return tuple(spans), tuple(adaptations)
 
-    def first_of(self, talk: Conversation, whole: Rendered) -> Span | None:
-        """The first of the places only, where that is quicker and sure; None where all have to be found."""
-        learned = [i for i, m in enumerate(talk.messages) if m.role == "assistant" and m.learned]
-        if whole.answers or len(learned) != 1 or learned[0] != len(talk.messages) - 1:
+    def first_of(self, example: Example, rendered: Rendered) -> Span | None:
+        """The first of the spans only, where that is quicker and sure; None where all have to be found."""
+        learned = [i for i, m in enumerate(example.messages) if m.role == "assistant" and m.in_loss]
+        if rendered.answers or len(learned) != 1 or learned[0] != len(example.messages) - 1:
             return None
         try:
-            return self._span(talk, whole, learned[0], needs_prefix=True)
-        except _NoPlace:
+            return self._span(example, rendered, learned[0], needs_prefix=True)
+        except _NotFound:
             return None
 
-    def _by_marks(self, talk: Conversation, whole: Rendered, answers: list[int]) -> Spans | None:
-        kept = [span for span in whole.answers if span[1] > span[0]]
-        unlearned = [i for i in answers if not talk.messages[i].learned]
+    def _by_marks(
+        self, example: Example, rendered: Rendered, answers: list[int]
+    ) -> tuple[tuple[Span, ...], tuple[Sentence, ...]] | None:
+        kept = [span for span in rendered.answers if span[1] > span[0]]
+        unlearned = [i for i in answers if not example.messages[i].in_loss]
         if unlearned:
-            if len(whole.answers) == len(answers):
-                pairs = zip(answers, whole.answers, strict=True)
-                kept = [span for i, span in pairs if talk.messages[i].learned and span[1] > span[0]]
+            if len(rendered.answers) == len(answers):
+                pairs = zip(answers, rendered.answers, strict=True)
+                kept = [span for i, span in pairs if example.messages[i].in_loss and span[1] > span[0]]
             else:
                 try:
-                    read = [self._span(talk, whole, i, needs_prefix=False) for i in unlearned]
-                except _NoPlace:
+                    read = [self._span(example, rendered, i, needs_prefix=False) for i in unlearned]
+                except _NotFound:
                     return None
                 kept = [s for s in kept if not any(a < s[1] and s[0] < b for a, b in read)]
-        longer = [self._with_end_mark(whole, span) for span in kept]
-        return Spans(tuple(longer), (sentence(END_ADDED),) if longer != kept else ())
+        longer = [self._with_end(rendered, span) for span in kept]
+        return tuple(longer), (sentence(END_ADDED),) if longer != kept else ()
 
-    def _with_end_mark(self, whole: Rendered, span: Span) -> Span:
+    def _with_end(self, rendered: Rendered, span: Span) -> Span:
         start, end = span
-        if whole.text[start:end].rstrip().endswith(self._end_marks):
+        if rendered.text[start:end].rstrip().endswith(self._special_tokens):
             return span
-        mark = next((m for m in self._end_marks if whole.text.startswith(m, end)), "")
-        return (start, end + len(mark))
+        token = next((one for one in self._special_tokens if rendered.text.startswith(one, end)), "")
+        return (start, end + len(token))
 
-    def _span(self, talk: Conversation, whole: Rendered, position: int, *, needs_prefix: bool) -> Span:
-        text = whole.text
-        before = self._prompt(talk, position, must=needs_prefix)
+    def _span(self, example: Example, rendered: Rendered, position: int, *, needs_prefix: bool) -> Span:
+        text = rendered.text
+        before = self._prompt(example, position, must=needs_prefix)
         is_prefix = before is not None and text.startswith(before)
         if needs_prefix and not is_prefix and position:
-            raise _NoPlace
-        is_last = position == len(talk.messages) - 1
-        upto = text if is_last else self._rendering.of(talk, position + 1).text
+            raise _NotFound
+        is_last = position == len(example.messages) - 1
+        upto = text if is_last else self._rendering.of(example, position + 1).text
         if before is not None and is_prefix and text.startswith(upto) and len(upto) > len(before):
             return (len(before), self._without_trailing_space(upto, len(before)))
-        place = self._place(talk, whole, position)
+        place = self._content_span(example, rendered, position)
         if before is not None and not is_prefix and upto.startswith(before):
             alone = upto[len(before) : self._without_trailing_space(upto, len(before))]
             at = text.find(alone, max(0, place[1] - len(alone)), place[0] + len(alone))
             if at >= 0 and at <= place[0] and place[1] <= at + len(alone):
                 return (at, at + len(alone))
-        calls = bool(talk.messages[position].tool_calls)
-        if calls and not is_prefix and not talk.messages[position].content.strip():
-            raise _NoPlace  # what stands before the name of the call can't be told
+        calls = bool(example.messages[position].tool_calls)
+        if calls and not is_prefix and not example.messages[position].content.strip():
+            raise _NotFound  # what stands before the name of the call can't be told
         start = len(before) if before is not None and is_prefix and len(before) <= place[0] else place[0]
-        return (start, self._end_mark_after(whole, place[1], only_space=not calls))
+        return (start, self._special_token_after(rendered, place[1], only_space=not calls))
 
-    def _prompt(self, talk: Conversation, position: int, *, must: bool) -> str | None:
+    def _prompt(self, example: Example, position: int, *, must: bool) -> str | None:
         """What the model is given before it answers; None where nothing comes before, or the template refuses a
         conversation that ends there. Raises `ProblemError` for the latter where there `must` be one."""
         if not position:
             return None
         try:
-            return self._rendering.of(talk, position, prompt=True).text
+            return self._rendering.of(example, position, prompt=True).text
         except ProblemError:
             if must:
                 raise
             return None
 
-    def _place(self, talk: Conversation, whole: Rendered, position: int) -> Span:
-        found = self._rendering.place_of(talk, position)
-        if found is None or found[0].text != whole.text:
-            raise _NoPlace
+    def _content_span(self, example: Example, rendered: Rendered, position: int) -> Span:
+        found = self._rendering.content_span(example, position)
+        if found is None or found[0].text != rendered.text:
+            raise _NotFound
         return found[1]
 
     def _without_trailing_space(self, upto: str, start: int) -> int:
-        """The end of an answer: what stands after its end mark (usually a line break) begins the next turn."""
+        """The end of an answer: what stands after its special token (usually a line break) begins the next turn."""
         trimmed = upto.rstrip()
-        if len(trimmed) > start and trimmed.endswith(self._end_marks):
+        if len(trimmed) > start and trimmed.endswith(self._special_tokens):
             return len(trimmed)
         return len(upto)
 
-    def _end_mark_after(self, whole: Rendered, end: int, *, only_space: bool) -> int:
-        """Where the first end mark after `end` ends, letters that only look like one aside."""
+    def _special_token_after(self, rendered: Rendered, end: int, *, only_space: bool) -> int:
+        """Where the first special token after `end` ends, text that only looks like one aside."""
         found: list[tuple[int, int]] = []
-        for mark in self._end_marks:
-            at = whole.text.find(mark, end)
-            while at >= 0 and any(a <= at < b for a, b in whole.letters):
-                at = whole.text.find(mark, at + 1)
+        for token in self._special_tokens:
+            at = rendered.text.find(token, end)
+            while at >= 0 and any(a <= at < b for a, b in rendered.literal_spans):
+                at = rendered.text.find(token, at + 1)
             if at >= 0:
-                found.append((at, at + len(mark)))
+                found.append((at, at + len(token)))
         if not found:
-            raise _NoPlace
+            raise _NotFound
         at, after = min(found)
-        if only_space and whole.text[end:at].strip():
-            raise _NoPlace
+        if only_space and rendered.text[end:at].strip():
+            raise _NotFound
         return after
 
 

@@ -20,10 +20,11 @@ DEFAULT_TEMPLATE = """\
 {{ bos_token }}{% for message in messages %}{{ '<|' + message['role'] + '|>\\n' + message['content'] | trim }}\
 {% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\\n' }}{% endfor %}\
 {% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% endif %}"""
-"""For models without one: the speaker's name in marks, the text, and the model's own end mark after each answer.
+"""For models without one: the speaker's name between bars, the text, and the model's eos token after each
+answer.
 
-It is written in ordinary letters and needs no new tokens, unlike ChatML, so that a base model's embeddings stay as
-they are. It is saved with the taught model.
+It is written in ordinary characters and needs no new tokens, unlike ChatML, so that a base model's embeddings stay as
+they are. It is saved with the fine-tuned model.
 """
 
 _LONGEST = 128 * 1024
@@ -31,17 +32,23 @@ _LONGEST = 128 * 1024
 _SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
 
 
-Turn = dict[str, object]
+TemplateMessage = dict[str, object]
 """One message in the form that chat templates take: role, content, and more where it has more."""
 
 
+Span = tuple[int, int]
+"""The first character of a stretch of text and the one after its last."""
+
+
 @dataclass(frozen=True)
-class Written:
-    """A conversation as text. `answers` are the stretches inside of the template's own generation marks, as places in
-    `text`; empty where it has none."""
+class Rendered:
+    """A conversation as one text. `literal_spans` are the places of what looks like a special token and isn't one; a
+    span without width is a break that no special token reaches across. `answers` are the stretches inside of the
+    template's own generation marks; empty where it has none."""
 
     text: str
-    answers: tuple[tuple[int, int], ...] = ()
+    literal_spans: tuple[Span, ...] = ()
+    answers: tuple[Span, ...] = ()
 
 
 class ChatTemplate:
@@ -84,12 +91,15 @@ class ChatTemplate:
         """The conversation as one text, as transformers writes it; with `add_generation_prompt` up to where the model
         begins to answer. `tools` is a JSON list. Raises `ProblemError` when the template refuses the conversation or
         uses up too much."""
-        return self.write(as_turns(messages), tools_of(tools), add_generation_prompt).text
+        return self.write(template_messages(messages), tools_of(tools), add_generation_prompt).text
 
     def write(
-        self, turns: Sequence[Turn], tools: Sequence[Turn] | None = None, add_generation_prompt: bool = False
-    ) -> Written:
-        """`render` for turns and tools in the template's own form. Raises `ProblemError`."""
+        self,
+        messages: Sequence[TemplateMessage],
+        tools: Sequence[TemplateMessage] | None = None,
+        add_generation_prompt: bool = False,
+    ) -> Rendered:
+        """`render` for messages and tools in the template's own form. Raises `ProblemError`."""
         self._sandbox.reset()
         parts: list[str] = []
         length = 0
@@ -97,7 +107,7 @@ class ChatTemplate:
             pieces = self._template.generate(
                 **{
                     **self.special,
-                    "messages": list(turns),
+                    "messages": list(messages),
                     "tools": list(tools) if tools else None,
                     "documents": None,
                     "add_generation_prompt": add_generation_prompt,
@@ -126,15 +136,15 @@ class ChatTemplate:
                 reason=str(error)[:300],
             ) from error
         text = "".join(parts)
-        return Written(text, self._sandbox.answers_in(text))
+        return Rendered(text, answers=self._sandbox.answers_in(text))
 
 
-def as_turns(messages: Sequence[Message], *, arguments_as_text: bool = False) -> list[Turn]:
+def template_messages(messages: Sequence[Message], *, arguments_as_text: bool = False) -> list[TemplateMessage]:
     """Messages as transformers hands them to a template: tool calls in OpenAI's form with their arguments as a
     mapping, thoughts as `reasoning_content` (and `thinking`, its older name). What is empty is left out."""
-    turns: list[Turn] = []
+    turns: list[TemplateMessage] = []
     for message in messages:
-        turn: Turn = {"role": message.role, "content": message.content}
+        turn: TemplateMessage = {"role": message.role, "content": message.content}
         if message.thinking:
             turn = {"thinking": message.thinking, **turn, "reasoning_content": message.thinking}
         if message.tool_calls:
@@ -166,7 +176,7 @@ def arguments_of(text: str) -> object:
     return held
 
 
-def tools_of(text: str) -> list[Turn] | None:
+def tools_of(text: str) -> list[TemplateMessage] | None:
     """Tool definitions from JSON, each as `{"type": "function", "function": {...}}`, as transformers documents them.
     Raises `ProblemError` when it is no list of mappings."""
     if not text:

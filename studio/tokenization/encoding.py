@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -15,14 +15,14 @@ from studio.core.conversation import Message
 from studio.core.problems import Remedy, problem
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.examples import Example
-from studio.tokenization.adaptation import Conversation, adapted
+from studio.tokenization.adaptation import adapt
 from studio.tokenization.assistant_spans import AssistantSpans
-from studio.tokenization.chat_template import ChatTemplate
-from studio.tokenization.rendering import Rendered, Rendering, Span
+from studio.tokenization.chat_template import ChatTemplate, Rendered, Span
+from studio.tokenization.rendering import Rendering
 from studio.tokenization.template_capabilities import TemplateCapabilities
 
-NOT_LEARNED = -100
-"""The label that losses leave out."""
+IGNORE_INDEX = -100
+"""The label of tokens that the loss leaves out, as PyTorch and transformers have it."""
 
 LONGEST = 2_000_000
 """Characters of a conversation, far more than any model's context holds."""
@@ -30,19 +30,19 @@ LONGEST = 2_000_000
 NO_LIMIT = 1 << 30
 """Tokens; stands for no limit at all."""
 
-MARKS_AS_LETTERS = N_(
-    "Some examples hold letters that look like this model's own marks, such as {mark}. They are read as ordinary "
-    "letters, so that they don't end a question or an answer."
+SPECIAL_TOKENS_AS_TEXT = N_(
+    "Some examples hold text that looks like this model's special tokens, such as {token}. It is read as ordinary "
+    "characters, so that it doesn't end a question or an answer."
 )
-MARKS_IN_TEXT = N_(
-    "Some texts hold this model's own marks, such as {mark}. Plain text is learned as it stands, so they count as "
-    "marks."
+SPECIAL_TOKENS_IN_TEXT = N_(
+    "Some texts hold this model's special tokens, such as {token}. Plain text is learned as it stands, so they count "
+    "as special tokens."
 )
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """`ids` and `labels` have equal lengths; a label is the token's own id where it is learned, else -100.
+    """`ids` and `labels` have equal lengths; a label is the token's own id where it has one, else `IGNORE_INDEX`.
 
     `text` is the whole rendering, before the cut; `truncated_tokens` counts the tokens cut away at the end;
     `label_tokens` those with a label, 0 when the cut left nothing to learn. `plain` tells a text from a conversation.
@@ -72,8 +72,8 @@ class Piece:
 class Encoder:
     """One model's tokenizer and chat template with a length limit in tokens.
 
-    `loss_on` is "answers" (every answer and the mark that ends it) or "everything". Plain text is always learned
-    whole, and ends with the model's end mark.
+    `loss_on` is "answers" (every answer and the special token that ends it) or "everything". Plain text always gets
+    labels as a whole, and ends with the model's eos token.
     """
 
     def __init__(
@@ -85,12 +85,13 @@ class Encoder:
         self.max_length = max_length
         self.loss_on = loss_on
         self._tokenizer = tokenizer
-        marks = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
-        self._end_marks = tuple(sorted(marks | {v for k, v in template.special.items() if k == "eos_token" and v}))
-        self._rendering = Rendering(template, marks)
-        self._places = AssistantSpans(self._rendering, self._end_marks)
-        self._abilities = TemplateCapabilities(template)
-        self._made: dict[str, Sentence] = {}
+        special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
+        eos = template.special.get("eos_token")
+        self._special_tokens = tuple(sorted(special | ({eos} if eos else set())))
+        self._capabilities = TemplateCapabilities(template)
+        self._rendering = Rendering(template, self._capabilities, special)
+        self._spans = AssistantSpans(self._rendering, self._special_tokens)
+        self._adaptations: dict[str, Sentence] = {}
 
     @staticmethod
     def from_folder(model_folder: Path, max_length: int, loss_on: str = "answers") -> Encoder:
@@ -120,63 +121,63 @@ class Encoder:
 
     @property
     def eos_id(self) -> int | None:
-        """The id of the model's end mark; None when it has none."""
-        mark = self.template.special.get("eos_token")
-        return self._tokenizer.token_to_id(mark) if mark else None
+        """The id of the model's eos token; None when it has none."""
+        token = self.template.special.get("eos_token")
+        return self._tokenizer.token_to_id(token) if token else None
 
     @property
-    def marks(self) -> tuple[str, ...]:
+    def special_tokens(self) -> tuple[str, ...]:
         """The special tokens, as they are written in a rendered text."""
-        return self._end_marks
+        return self._special_tokens
 
     @property
     def adaptations(self) -> tuple[Sentence, ...]:
         """What had to be written in another way in any of the examples that were encoded so far, in sentences."""
-        return tuple(self._made.values())
+        return tuple(self._adaptations.values())
 
-    def remember(self, made: Iterable[Sentence]) -> None:
+    def remember(self, adaptations: Iterable[Sentence]) -> None:
         """Adds to `adaptations`."""
-        for said in made:
-            self._made.setdefault(said.text, said)
+        for adaptation in adaptations:
+            self._adaptations.setdefault(adaptation.text, adaptation)
 
     def without_limit(self) -> Encoder:
         """The same model, with nothing cut and nothing remembered. Shares what was found out about the template."""
         other = copy(self)
         other.max_length = NO_LIMIT
-        other._made = {}
+        other._adaptations = {}
         return other
 
     def encode(self, example: Example) -> Encoded:
         """Raises `ProblemError` when the template refuses the conversation or hides where its answers stand."""
         if example.text:
             return self.encode_text(example.text)
-        talk, rendered = self.rendered(example)
+        adapted, rendered, adaptations = self.rendered(example)
         ids, offsets = self._tokens(rendered)
-        made = talk.made
         if self.loss_on == "everything":
             labels = list(ids)
         else:
-            places = self._places.of(talk, rendered)
-            labels = _labels(ids, offsets, places.spans)
-            made += places.made
-        self.remember(made)
-        return self._cut(ids, labels, rendered.text, letters=rendered.letters, made=made)
+            spans, more = self._spans.of(adapted, rendered)
+            labels = _labels(ids, offsets, spans)
+            adaptations += more
+        self.remember(adaptations)
+        return self._cut(ids, labels, rendered.text, literal_spans=rendered.literal_spans, adaptations=adaptations)
 
     def encode_text(self, text: str, *, ends: bool = True) -> Encoded:
-        """Plain text, learned whole; `ends` says whether the model's end mark stands after it."""
+        """Plain text, with labels throughout; `ends` says whether the eos token stands after it."""
         ids = list(self._tokenizer.encode(text, add_special_tokens=self._begins(text)).ids)
         if ends:
             if self.eos_id is not None and (not ids or ids[-1] != self.eos_id):
                 ids.append(self.eos_id)
-        elif ids and ids[-1] == self.eos_id and not text.rstrip().endswith(self._end_marks):
+        elif ids and ids[-1] == self.eos_id and not text.rstrip().endswith(self._special_tokens):
             ids.pop()
-        mark = self._rendering.find_mark(text)
-        made = (sentence(MARKS_IN_TEXT, mark=mark),) if mark else ()
-        self.remember(made)
-        return self._cut(ids, list(ids), text, plain=True, made=made)
+        token = self._rendering.find_special_token(text)
+        adaptations = (sentence(SPECIAL_TOKENS_IN_TEXT, token=token),) if token else ()
+        self.remember(adaptations)
+        return self._cut(ids, list(ids), text, plain=True, adaptations=adaptations)
 
-    def rendered(self, example: Example) -> tuple[Conversation, Rendered]:
-        """A conversation as this model's template can write it without loss, and the text. Raises `ProblemError`."""
+    def rendered(self, example: Example) -> tuple[Example, Rendered, tuple[Sentence, ...]]:
+        """A conversation as this model's template can write it without loss, its text, and what was written
+        differently. Raises `ProblemError`."""
         length = sum(len(m.content) + len(m.thinking) for m in example.messages)
         if length > LONGEST:
             raise problem(
@@ -189,12 +190,18 @@ class Encoder:
                 most=LONGEST,
                 begin=example.question[:80] or example.answer[:80],
             )
-        talk = self._talk(example.messages, example.tools)
-        return talk, self._rendering.of(talk)
+        adapted, adaptations = adapt(example, self._capabilities)
+        quoted = ""
+        if self._rendering.quotes_special_tokens(adapted):
+            quoted = self._rendering.quoted_special_token(adapted)
+        if quoted:
+            adaptations = (*adaptations, sentence(SPECIAL_TOKENS_AS_TEXT, token=quoted))
+        return adapted, self._rendering.of(adapted), adaptations
 
     def prompt_ids(self, messages: tuple[Message, ...], tools: str = "") -> list[int]:
         """The tokens of a conversation up to where the model begins its answer. Raises `ProblemError`."""
-        return self._tokens(self._rendering.of(self._talk(messages, tools), prompt=True))[0]
+        adapted, _ = adapt(Example(messages=messages, tools=tools), self._capabilities)
+        return self._tokens(self._rendering.of(adapted, prompt=True))[0]
 
     def decode(self, ids: list[int]) -> str:
         """Generated tokens as text, without special tokens."""
@@ -219,73 +226,65 @@ class Encoder:
             if position >= len(encoded.ids):
                 kinds.append("cut")
             else:
-                kinds.append("read" if encoded.labels[position] == NOT_LEARNED else "learned")
+                kinds.append("read" if encoded.labels[position] == IGNORE_INDEX else "learned")
         edges = [0]
         for position in range(1, len(kinds)):
             if kinds[position] != kinds[position - 1]:
                 # Where the token before ends: what lies between belongs to this one, whose leading spaces some
-                # tokenizers leave out of its offsets. Bytes of one letter share that letter's.
+                # tokenizers leave out of its offsets. Bytes of one character share that character's.
                 edges.append(max(edges[-1], offsets[position - 1][1]))
         edges.append(len(encoded.text))
         order = [kind for position, kind in enumerate(kinds) if position == 0 or kind != kinds[position - 1]]
         pieces = [Piece(encoded.text[a:b], kind) for (a, b), kind in zip(pairwise(edges), order, strict=False) if b > a]
         return tuple(pieces)
 
-    def letters_within(self, text: str) -> int:
-        """How many letters of a plain text the limit leaves room for, at most."""
+    def characters_within(self, text: str) -> int:
+        """How many characters of a plain text the limit leaves room for, at most."""
         found = self._tokenizer.encode(text, add_special_tokens=self._begins(text))
         if len(found.ids) <= self.max_length:
             return len(text)
         return int(found.offsets[self.max_length][0])
 
     def tokens_of(self, texts: list[str]) -> list[tokenizers.Encoding]:
-        """The tokens of rendered conversations that hold no letters that look like marks, all at once."""
+        """The tokens of rendered conversations without text that looks like special tokens, all at once."""
         return self._tokenizer.encode_batch(texts, add_special_tokens=False)
 
-    def first_learned(self, talk: Conversation, rendered: Rendered) -> Span | None:
+    def only_answer(self, adapted: Example, rendered: Rendered) -> Span | None:
         """Where the only answer stands; None where more than that has to be looked at. Raises `ProblemError`."""
-        if rendered.letters or self.loss_on == "everything":
+        if rendered.literal_spans or self.loss_on == "everything":
             return None
-        return self._places.first_of(talk, rendered)
-
-    def _talk(self, messages: tuple[Message, ...], tools: str) -> Conversation:
-        talk = adapted(messages, tools, self._abilities)
-        if not self._rendering.quotes_marks(talk):
-            return talk
-        mark = self._rendering.quoted_mark(talk)
-        made = (*talk.made, sentence(MARKS_AS_LETTERS, mark=mark)) if mark else talk.made
-        return replace(talk, made=made)
+        return self._spans.first_of(adapted, rendered)
 
     def _begins(self, text: str) -> bool:
-        """Whether the tokenizer should put its opening mark before a text: not where it stands there already."""
-        mark = self.template.special.get("bos_token")
-        return not (mark and text.startswith(mark))
+        """Whether the tokenizer should begin a text with its own token: not where it stands there already."""
+        token = self.template.special.get("bos_token")
+        return not (token and text.startswith(token))
 
     def _tokens(self, rendered: Rendered) -> tuple[list[int], list[Span]]:
-        """Token ids and their places in letters.
+        """Token ids and their spans in characters.
 
-        The template writes the special tokens itself: the tokenizer must not add them again. Stretches around letters
-        that look like marks are cut into tokens one by one, as transformers does.
+        The template writes the special tokens itself: the tokenizer must not add them again. Stretches of
+        text that only looks like them are cut into tokens one by one, as transformers does.
         """
-        if not rendered.letters:
+        if not rendered.literal_spans:
             found = self._tokenizer.encode(rendered.text, add_special_tokens=False)
             return list(found.ids), list(found.offsets)
         ids: list[int] = []
         offsets: list[Span] = []
         last = 0
-        for start, end in (*rendered.letters, (len(rendered.text), len(rendered.text))):
-            for a, b, as_letters in ((last, start, False), (start, end, True)):
+        for start, end in (*rendered.literal_spans, (len(rendered.text), len(rendered.text))):
+            for a, b, as_text in ((last, start, False), (start, end, True)):
                 if b > a:
-                    more, places = self._stretch(rendered.text[a:b], as_letters, begins=a == 0 and not as_letters)
+                    more, places = self._stretch(rendered.text[a:b], as_text, begins=a == 0 and not as_text)
                     ids += more
                     offsets += [(a + x, a + y) for x, y in places]
             last = end
         return ids, offsets
 
-    def _stretch(self, text: str, as_letters: bool, begins: bool) -> tuple[list[int], list[Span]]:
+    def _stretch(self, text: str, as_text: bool, begins: bool) -> tuple[list[int], list[Span]]:
         """Tokens of a stretch in the middle of a text. A line break stands before it while it is cut, so that no
         tokenizer takes its beginning for that of a text."""
-        self._tokenizer.encode_special_tokens = as_letters
+        self._tokenizer.encode_special_tokens = as_text
         try:
             if not begins:
                 found = self._tokenizer.encode("\n" + text, add_special_tokens=False)
@@ -305,8 +304,8 @@ class Encoder:
         text: str,
         *,
         plain: bool = False,
-        letters: tuple[Span, ...] = (),
-        made: tuple[Sentence, ...] = (),
+        literal_spans: tuple[Span, ...] = (),
+        adaptations: tuple[Sentence, ...] = (),
     ) -> Encoded:
         kept = labels[: self.max_length]
         return Encoded(
@@ -315,17 +314,17 @@ class Encoder:
             text=text,
             truncated_tokens=max(0, len(ids) - self.max_length),
             # The first token is never predicted, so a label on it teaches nothing.
-            label_tokens=sum(label != NOT_LEARNED for label in kept[1:]),
+            label_tokens=sum(label != IGNORE_INDEX for label in kept[1:]),
             plain=plain,
-            literal_spans=letters,
-            adaptations=made,
+            literal_spans=literal_spans,
+            adaptations=adaptations,
         )
 
 
 def _labels(ids: list[int], offsets: list[Span], spans: tuple[Span, ...]) -> list[int]:
-    """A token is learned when it begins inside of an answer. One that is nothing but space may have been given no
+    """A token gets a label when it begins inside of an answer. One that is nothing but space may have been given no
     width, at the place where it ends."""
-    labels = [NOT_LEARNED] * len(ids)
+    labels = [IGNORE_INDEX] * len(ids)
     current = 0
     for position, (start, end) in enumerate(offsets):
         while current < len(spans) and start >= spans[current][1] and not (start == end == spans[current][1]):

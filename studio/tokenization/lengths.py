@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from studio.tokenization.encoding import Encoded, Encoder
 
 NEVER = 2**31 - 1
-"""Stands for the first learned token of an example in which nothing is learned at all."""
+"""Stands for the first token with a label of an example that has none."""
 
 _TOGETHER = 256
 """Examples whose texts are cut into tokens at once."""
@@ -25,14 +25,14 @@ _TOGETHER = 256
 
 @dataclass(frozen=True)
 class Lengths:
-    """One entry an example, in order, before any cut. `total` in tokens; `first_learned` the place of the first token
+    """One entry an example, in order, before any cut. `total` in tokens; `first_label` the place of the first token
     that teaches something, counted from 0, or `NEVER`.
 
     The very first token is never predicted, so 0 is never such a place.
     """
 
     total: array[int]
-    first_learned: array[int]
+    first_label: array[int]
 
     def __len__(self) -> int:
         return len(self.total)
@@ -79,11 +79,11 @@ class Lengths:
 
     @cached_property
     def _firsts(self) -> list[int]:
-        return sorted(self.first_learned)
+        return sorted(self.first_label)
 
     @cached_property
     def _never(self) -> list[int]:
-        pairs = zip(self.total, self.first_learned, strict=True)
+        pairs = zip(self.total, self.first_label, strict=True)
         return sorted(total for total, first in pairs if first == NEVER)
 
 
@@ -117,12 +117,12 @@ def _measured(encoder: Encoder, examples: Sequence[Example]) -> list[tuple[int, 
         if example.text or encoder.loss_on == "everything":
             found[number] = _of(encoder.encode(example))
             continue
-        talk, rendered = encoder.rendered(example)
-        span = encoder.first_learned(talk, rendered)
+        adapted, rendered, adaptations = encoder.rendered(example)
+        span = encoder.only_answer(adapted, rendered)
         if span is None:
             found[number] = _of(encoder.encode(example))
             continue
-        encoder.remember(talk.made)
+        encoder.remember(adaptations)
         texts.append(rendered.text)
         places.append((number, *span))
     for (number, start, end), tokens in zip(places, encoder.tokens_of(texts), strict=True):
@@ -132,14 +132,14 @@ def _measured(encoder: Encoder, examples: Sequence[Example]) -> list[tuple[int, 
 
 
 def _of(encoded: Encoded) -> tuple[int, int]:
-    from studio.tokenization.encoding import NOT_LEARNED  # the window counts with `Lengths` and loads no tokenizer
+    from studio.tokenization.encoding import IGNORE_INDEX  # the window counts with `Lengths` and loads no tokenizer
 
-    learned = (place for place, label in enumerate(encoded.labels) if place and label != NOT_LEARNED)
+    learned = (place for place, label in enumerate(encoded.labels) if place and label != IGNORE_INDEX)
     return len(encoded.ids), next(learned, NEVER)
 
 
 def _first_from(tokens: tokenizers.Encoding, start: int, end: int) -> int | None:
-    """The first token that begins within the letters from `start` to `end`; None where that can't be told from its
+    """The first token that begins within the characters from `start` to `end`; None where that can't be told from its
     place alone."""
     place: int | None = tokens.char_to_token(start)
     if place is None or not place:

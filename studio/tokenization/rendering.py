@@ -1,70 +1,60 @@
-"""Conversations as text in which the model's own marks and letters that only look like them are told apart.
+"""Conversations as text in which special tokens and text that only looks like them are told apart.
 
-A question may hold `<|im_end|>` or `</s>` as ordinary letters, as any web page does. A tokenizer would read them as
-the marks that end a turn, so they are wrapped before the template writes them, and read as letters afterwards: what
-transformers calls `sanitize_control_tokens`, for the tokens that are special.
+A question may hold `<|im_end|>` or `</s>` as ordinary text, as any web page does. A tokenizer would read them as the
+special tokens that end a turn, so they are wrapped before the template writes them, and read as characters afterwards:
+what transformers calls `sanitize_control_tokens`, for the tokens that are special.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from studio.core.conversation import Message
-from studio.tokenization.adaptation import Conversation
-from studio.tokenization.chat_template import ChatTemplate, Turn, as_turns, tools_of
+from studio.dataset.examples import Example
+from studio.tokenization.chat_template import ChatTemplate, Rendered, Span, TemplateMessage, template_messages, tools_of
+from studio.tokenization.template_capabilities import TemplateCapabilities
 
-Span = tuple[int, int]
-
-# The same private letters as in transformers.
+# The same private characters as in transformers.
 _OPEN, _CLOSE = "\U000f0000", "\U000f0001"
 _BEGIN, _END = "\U000f0002", "\U000f0003"
 _WRAPPERS = re.compile(f"[{_OPEN}{_CLOSE}{_BEGIN}{_END}]")
 
 
-@dataclass(frozen=True)
-class Rendered:
-    """A conversation as one text. `letters` are the places of what looks like a mark and isn't one; a place without
-    width is a break that no mark reaches across. `answers` are the template's own generation marks, empty without."""
-
-    text: str
-    letters: tuple[Span, ...] = ()
-    answers: tuple[Span, ...] = ()
-
-
 class Rendering:
-    """One model's template with its special tokens. `marks` as they are written in a text."""
+    """One model's template with its special tokens, as they are written in a text."""
 
-    def __init__(self, template: ChatTemplate, marks: Iterable[str]) -> None:
-        self.template = template
-        self.marks = tuple(sorted(marks))
-        either = _any_of(self.marks)
-        self._mark = re.compile(either)
+    def __init__(
+        self, template: ChatTemplate, capabilities: TemplateCapabilities, special_tokens: Iterable[str]
+    ) -> None:
+        self._template = template
+        self._capabilities = capabilities
+        either = _any_of(sorted(special_tokens))
+        self._special_token = re.compile(either)
         self._wrapped = re.compile(f"{_OPEN}({either}){_CLOSE}|[{_OPEN}{_CLOSE}]")
 
-    def find_mark(self, text: str) -> str:
-        """The first of the model's marks in `text`; "" without."""
-        found = self._mark.search(text)
+    def find_special_token(self, text: str) -> str:
+        """The first special token in `text`; "" without."""
+        found = self._special_token.search(text)
         return found.group() if found else ""
 
-    def quoted_mark(self, talk: Conversation) -> str:
-        """The first of what looks like a mark in a conversation; "" without."""
-        return next((mark for text in _texts(talk) if (mark := self.find_mark(text))), "")
+    def quoted_special_token(self, example: Example) -> str:
+        """The first of what looks like a special token in a conversation; "" without."""
+        return next((token for text in _texts(example) if (token := self.find_special_token(text))), "")
 
-    def quotes_marks(self, talk: Conversation) -> bool:
-        """Whether anything in the conversation looks like one of the model's marks."""
-        return any(self._mark.search(text) or _WRAPPERS.search(text) for text in _texts(talk))
+    def quotes_special_tokens(self, example: Example) -> bool:
+        """Whether anything in the conversation looks like a special token."""
+        return any(self._special_token.search(text) or _WRAPPERS.search(text) for text in _texts(example))
 
-    def of(self, talk: Conversation, until: int | None = None, *, prompt: bool = False) -> Rendered:
-        """The first `until` messages, all without; with `prompt` up to where the model begins to answer.
+    def of(self, example: Example, until: int | None = None, *, prompt: bool = False) -> Rendered:
+        """The first `until` messages, all of them without it; with `prompt` up to where the model begins to answer.
         Raises `ProblemError`."""
-        return self._of(talk, talk.messages if until is None else talk.messages[:until], prompt)
+        return self._render(example, example.messages if until is None else example.messages[:until], prompt)
 
-    def place_of(self, talk: Conversation, position: int) -> tuple[Rendered, Span] | None:
+    def content_span(self, example: Example, position: int) -> tuple[Rendered, Span] | None:
         """The whole conversation, and where in it the contents of one message stand: its text without surrounding
         space and thoughts, up to the last name of its calls. None when the template doesn't write them as they are."""
-        message = talk.messages[position]
+        message = example.messages[position]
         said = message.content.rpartition("</think>")[2]
         core = said.strip()
         changed: dict[str, object] = {}
@@ -82,31 +72,31 @@ class Rendering:
         if not changed:
             return None
         marked = message.model_copy(update=changed)
-        messages = (*talk.messages[:position], marked, *talk.messages[position + 1 :])
-        found = self._of(talk, messages, False)
+        messages = (*example.messages[:position], marked, *example.messages[position + 1 :])
+        found = self._render(example, messages, False)
         if found.text.count(_BEGIN) != 1 or found.text.count(_END) != 1:
             return None
         start, end = found.text.index(_BEGIN), found.text.index(_END) - 1
         return Rendered(found.text.replace(_BEGIN, "").replace(_END, "")), (start, end)
 
-    def _of(self, talk: Conversation, messages: tuple[Message, ...], prompt: bool) -> Rendered:
-        turns = as_turns(messages, arguments_as_text=talk.arguments_as_text)
-        tools = tools_of(talk.tools)
-        if not self.quotes_marks(talk):
-            written = self.template.write(turns, tools, prompt)
-            return Rendered(written.text, answers=written.answers)
+    def _render(self, example: Example, messages: tuple[Message, ...], prompt: bool) -> Rendered:
+        as_text = any(m.tool_calls for m in messages) and self._capabilities.tool_calls == "text"
+        turns = template_messages(messages, arguments_as_text=as_text)
+        tools = tools_of(example.tools)
+        if not self.quotes_special_tokens(example):
+            return self._template.write(turns, tools, prompt)
         wrapped_turns = [self._wrap(turn) for turn in turns]
         wrapped_tools = [self._wrap(tool) for tool in tools] if tools else None
-        written = self.template.write(wrapped_turns, wrapped_tools, prompt)
+        written = self._template.write(wrapped_turns, wrapped_tools, prompt)
         return self._unwrap(written.text, written.answers)
 
-    def _wrap(self, turn: Turn) -> Turn:
+    def _wrap(self, turn: TemplateMessage) -> TemplateMessage:
         return {key: value if key == "role" else self._wrap_value(value) for key, value in turn.items()}
 
     def _wrap_value(self, value: object) -> object:
         if isinstance(value, str):
             plain = value.replace(_OPEN, "").replace(_CLOSE, "")
-            return self._mark.sub(f"{_OPEN}\\g<0>{_CLOSE}", plain)
+            return self._special_token.sub(f"{_OPEN}\\g<0>{_CLOSE}", plain)
         if isinstance(value, Mapping):
             return {key: self._wrap_value(held) for key, held in value.items()}
         if isinstance(value, list | tuple):
@@ -115,7 +105,7 @@ class Rendering:
 
     def _unwrap(self, text: str, answers: tuple[Span, ...]) -> Rendered:
         parts: list[str] = []
-        letters: list[Span] = []
+        literal_spans: list[Span] = []
         edges = sorted({place for span in answers for place in span})
         moved: dict[int, int] = {}
         last = length = 0
@@ -128,19 +118,19 @@ class Rendering:
             inner = found.group(1) or ""
             while edges and edges[0] < found.end():
                 moved[edges.pop(0)] = length
-            letters.append((length, length + len(inner)))
+            literal_spans.append((length, length + len(inner)))
             parts.append(inner)
             length += len(inner)
             last = found.end()
         for edge in edges:
             moved[edge] = length + edge - last
         parts.append(text[last:])
-        return Rendered("".join(parts), tuple(letters), tuple((moved[a], moved[b]) for a, b in answers))
+        return Rendered("".join(parts), tuple(literal_spans), tuple((moved[a], moved[b]) for a, b in answers))
 
 
-def _texts(talk: Conversation) -> Iterator[str]:
-    yield talk.tools
-    for message in talk.messages:
+def _texts(example: Example) -> Iterator[str]:
+    yield example.tools
+    for message in example.messages:
         yield message.content
         if message.thinking:
             yield message.thinking
@@ -152,7 +142,7 @@ def _texts(talk: Conversation) -> Iterator[str]:
 
 
 def _any_of(words: Iterable[str]) -> str:
-    """A pattern that finds the longest of `words`, shared beginnings first: some models have thousands of marks."""
+    """A pattern that finds the longest of `words`, shared beginnings first: some models have thousands of them."""
     tree: dict[str, object] = {}
     for word in words:
         node = tree

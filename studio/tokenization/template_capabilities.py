@@ -12,14 +12,14 @@ from typing import Literal
 
 from studio.core.conversation import Message, ToolCall
 from studio.core.problems import ProblemError
-from studio.tokenization.chat_template import ChatTemplate, Turn, as_turns
+from studio.tokenization.chat_template import ChatTemplate, TemplateMessage, template_messages
 
-NINE_LETTERS = "call00001"
+NINE_CHARACTERS = "call00001"
 """An id in the only form that some templates take."""
 
 _ASK = Message(role="user", content="zqask")
 _END = Message(role="assistant", content="zqend")
-_TOOL: Turn = {
+_TOOL: TemplateMessage = {
     "type": "function",
     "function": {
         "name": "zqtool",
@@ -64,7 +64,7 @@ class TemplateCapabilities:
         """In which form calls of tools take their arguments; None when calls aren't written."""
         forms: tuple[Literal["mapping", "text"], ...] = ("mapping", "text")
         for form in forms:
-            talk = [_ASK, _call(NINE_LETTERS), _result(NINE_LETTERS), _END]
+            talk = [_ASK, _call(NINE_CHARACTERS), _result(NINE_CHARACTERS), _END]
             for said in (talk, talk[:2]):
                 if self._shows(said, "zqcall", "zqvalue", tools=self._tools(), arguments_as_text=form == "text"):
                     return form
@@ -73,8 +73,8 @@ class TemplateCapabilities:
     @cached_property
     def words_beside_calls(self) -> bool:
         """Whether what is said in an answer that also calls a tool is written."""
-        both = _call(NINE_LETTERS).model_copy(update={"content": "zqsaid"})
-        talk = [_ASK, both, _result(NINE_LETTERS), _END]
+        both = _call(NINE_CHARACTERS).model_copy(update={"content": "zqsaid"})
+        talk = [_ASK, both, _result(NINE_CHARACTERS), _END]
         return self._shows(talk, "zqsaid", tools=self._tools(), arguments_as_text=self.tool_calls == "text")
 
     @cached_property
@@ -89,9 +89,9 @@ class TemplateCapabilities:
     @cached_property
     def tool_results(self) -> bool:
         """Whether the turn of a tool is written."""
-        calls = _call(NINE_LETTERS) if self.tool_calls else Message(role="assistant", content="zqcalling")
+        calls = _call(NINE_CHARACTERS) if self.tool_calls else Message(role="assistant", content="zqcalling")
         return self._shows(
-            [_ASK, calls, _result(NINE_LETTERS), _END],
+            [_ASK, calls, _result(NINE_CHARACTERS), _END],
             "zqresult",
             tools=self._tools(),
             arguments_as_text=self.tool_calls == "text",
@@ -123,18 +123,18 @@ class TemplateCapabilities:
             thinking = Message(role="assistant", content=with_thoughts("zqthought", "zqend"))
         return self.thoughts is not None and self._shows([_ASK, thinking, _ASK, _END], "zqthought")
 
-    def _tools(self) -> list[Turn] | None:
+    def _tools(self) -> list[TemplateMessage] | None:
         return [_TOOL] if self.tools else None
 
     def _shows(
         self,
         said: Sequence[Message],
         *words: str,
-        tools: list[Turn] | None = None,
+        tools: list[TemplateMessage] | None = None,
         arguments_as_text: bool = False,
     ) -> bool:
         try:
-            text = self._template.write(as_turns(said, arguments_as_text=arguments_as_text), tools).text
+            text = self._template.write(template_messages(said, arguments_as_text=arguments_as_text), tools).text
         except ProblemError as error:
             if error.problem.code == "template.too_much":
                 raise

@@ -13,7 +13,7 @@ from studio.tokenization.encoding import Encoded, Encoder
 Truncation = Literal["cut", "leave_out", "split"]
 
 _SENTENCE_END = re.compile(r"(?:[.!?…。！？]+[\"'”’»)\]」』]*)(?:\s+|(?<=[。！？])|$)|\n\s*")
-_LETTERS_A_TOKEN = 8
+_CHARACTERS_PER_TOKEN = 8
 """So much of a text is looked at to find how much of it fits, more where that isn't enough."""
 _WORD_END = re.compile(r"\s+")
 
@@ -23,7 +23,7 @@ def truncate(encoder: Encoder, example: Example, truncation: Truncation) -> tupl
 
     One that is too long loses its end ("cut"), is nothing ("leave_out"), or becomes several ("split"): a text at the
     ends of sentences, a conversation at its turns, each part with the standing instructions and ending with an
-    answer. A single turn that is too long by itself is cut, and its `lost` says so. Raises `ProblemError`.
+    answer. A single turn that is too long by itself is cut, and its `truncated_tokens` say so. Raises `ProblemError`.
     """
     encoded = encoder.encode(example)
     if not encoded.truncated_tokens or truncation == "cut":
@@ -36,21 +36,21 @@ def truncate(encoder: Encoder, example: Example, truncation: Truncation) -> tupl
 
 
 def _windows(encoder: Encoder, text: str) -> list[Encoded]:
-    """A text in parts that each fit. Joined they give the whole text; only the last one ends with the end mark."""
+    """A text in parts that each fit. Joined they give the whole text; only the last one ends with the eos token."""
     parts: list[Encoded] = []
     start = 0
     ends = [found.end() for found in _SENTENCE_END.finditer(text)]
-    width = _LETTERS_A_TOKEN * encoder.max_length
+    width = _CHARACTERS_PER_TOKEN * encoder.max_length
     while True:
         if len(text) - start <= width:
             rest = encoder.encode_text(text[start:])
             if not rest.truncated_tokens:
                 return [*parts, rest]
-        within = encoder.letters_within(text[start : start + width])
+        within = encoder.characters_within(text[start : start + width])
         if within == width:
             width *= 2
             continue
-        reach = min(start + within, len(text) - 1)  # something has to be left for the end mark to stand behind
+        reach = min(start + within, len(text) - 1)  # something has to be left for the eos token to stand behind
         end = _cut_before(ends, text, start, reach)
         part = encoder.encode_text(text[start:end], ends=False)
         while part.truncated_tokens and end > start + 1:
@@ -61,7 +61,7 @@ def _windows(encoder: Encoder, text: str) -> list[Encoded]:
 
 
 def _cut_before(ends: list[int], text: str, start: int, reach: int) -> int:
-    """The last end of a sentence in reach, else of a word, else as far as it reaches; at least one letter on."""
+    """The last end of a sentence in reach, else of a word, else as far as it reaches; at least one character on."""
     place = bisect_right(ends, reach)
     if place and ends[place - 1] > start:
         return ends[place - 1]

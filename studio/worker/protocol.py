@@ -143,7 +143,7 @@ class Measured(_Line):
 
     answer: Literal["measured"] = "measured"
     total: tuple[int, ...]
-    first_learned: tuple[int, ...]
+    first_label: tuple[int, ...]
     positions: tuple[int, ...]
 
 

@@ -190,7 +190,7 @@ class WorkerServer:
             ExampleRead(
                 encoded=parts,
                 pieces=tuple(encoder.pieces(part) for part in parts),
-                marks=encoder.marks,
+                marks=encoder.special_tokens,
                 limit=encoder.max_length,
                 adaptations=encoder.adaptations,
             )
@@ -212,7 +212,7 @@ class WorkerServer:
 
         lengths = measure(encoder, counted())
         self._say(
-            Measured(total=tuple(lengths.total), first_learned=tuple(lengths.first_learned), positions=tuple(positions))
+            Measured(total=tuple(lengths.total), first_label=tuple(lengths.first_label), positions=tuple(positions))
         )
 
     def _tell(self, done: int, total: int, text: object) -> None:

@@ -166,7 +166,7 @@ def _our_doctor(file: Path, scratch: Path, model: Path, read: int) -> dict[str, 
 
 def _our_preview(file: Path, scratch: Path, model: Path, read: int) -> dict[str, object]:
     from studio.dataset.store import StoredExamples
-    from studio.tokenization.encoding import NOT_LEARNED, Encoder
+    from studio.tokenization.encoding import IGNORE_INDEX, Encoder
 
     stored = StoredExamples(Path((scratch / "examples").read_text()))
     encoder = Encoder.from_folder(model, LIMIT, "answers")
@@ -174,7 +174,7 @@ def _our_preview(file: Path, scratch: Path, model: Path, read: int) -> dict[str,
     for position in range(min(read, len(stored))):
         encoded = encoder.encode(stored[position])
         tokens += len(encoded.ids)
-        learned += sum(label != NOT_LEARNED for label in encoded.labels)
+        learned += sum(label != IGNORE_INDEX for label in encoded.labels)
     return {"tokens": tokens, "learned": learned}
 
 

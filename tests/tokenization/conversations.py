@@ -106,7 +106,7 @@ EXAMPLES = {
         )
     ),
     "an answer that is only read": Example(
-        messages=(user("a"), answer("bad one", learned=False), user("b"), answer("good one"))
+        messages=(user("a"), answer("bad one", in_loss=False), user("b"), answer("good one"))
     ),
     "two questions in a row": Example(messages=(user("a"), user("b"), answer("c"))),
     "a greeting first": Example(

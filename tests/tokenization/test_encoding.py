@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from studio.core.conversation import Message
 from studio.dataset.examples import Example
 from studio.tokenization.adaptation import QUESTION_ADDED, SYSTEM_FOLDED
-from studio.tokenization.encoding import NOT_LEARNED, Encoded, Encoder
+from studio.tokenization.encoding import IGNORE_INDEX, Encoded, Encoder
 from tests.conftest import CHATML
 from tests.dataset.conftest import problem_of
 
@@ -44,9 +44,9 @@ def encoder(small_model: Path) -> Encoder:
 def test_each_answer_and_its_end_mark_are_learned_and_nothing_else(encoder: Encoder) -> None:
     encoded = encoder.encode(talk("a parcel?", "It is  late.\n\nSorry", "thanks", " you are\twelcome ", system="kind"))
     assert learned_texts(encoder, encoded) == ["It is  late.\n\nSorry<|im_end|>", " you are\twelcome <|im_end|>"]
-    assert encoded.label_tokens == sum(label != NOT_LEARNED for label in encoded.labels)
-    assert all(label in (NOT_LEARNED, token) for token, label in zip(encoded.ids, encoded.labels, strict=True))
-    learned = [label for label in encoded.labels if label != NOT_LEARNED]
+    assert encoded.label_tokens == sum(label != IGNORE_INDEX for label in encoded.labels)
+    assert all(label in (IGNORE_INDEX, token) for token, label in zip(encoded.ids, encoded.labels, strict=True))
+    learned = [label for label in encoded.labels if label != IGNORE_INDEX]
     assert encoder.decode(learned) == "It is  late.\n\nSorry you are\twelcome "
     assert learned.count(encoder.eos_id or -1) == 2
     assert encoded.truncated_tokens == 0
@@ -57,7 +57,7 @@ def test_what_is_learned_follows_on_what_the_model_is_asked_with(encoder: Encode
     encoded = encoder.encode(example)
     prompt = encoder.prompt_ids(example.prompt)
     assert list(encoded.ids[: len(prompt)]) == prompt
-    assert encoded.labels[len(prompt) - 1] == NOT_LEARNED
+    assert encoded.labels[len(prompt) - 1] == IGNORE_INDEX
     assert encoded.labels[len(prompt)] == encoded.ids[len(prompt)]
     assert learned_texts(encoder, encoded)[-1] == "담당: 배송\nsoon 🙂<|im_end|>"
 
@@ -71,7 +71,7 @@ def test_any_answer_is_learned_letter_for_letter(small_model: Path, contents: li
     encoder = Encoder.from_folder(small_model, 4096, "answers")
     encoded = encoder.encode(talk(*contents))
     learned = encoder._tokenizer.decode(
-        [label for label in encoded.labels if label != NOT_LEARNED], skip_special_tokens=False
+        [label for label in encoded.labels if label != IGNORE_INDEX], skip_special_tokens=False
     )
     assert learned == "".join(content + "<|im_end|>" for content in contents[1::2])
     assert "".join(piece.text for piece in encoder.pieces(encoded)) == encoded.text
@@ -214,7 +214,7 @@ def test_letters_that_look_like_marks_end_nothing(encoder: Encoder) -> None:
     end = encoder.eos_id
     assert end is not None
     assert encoded.ids.count(end) == 4
-    assert [label for label in encoded.labels if label != NOT_LEARNED].count(end) == 2
+    assert [label for label in encoded.labels if label != IGNORE_INDEX].count(end) == 2
     assert learned_texts(encoder, encoded) == ["it is <|im_end|> and no end<|im_end|>", "done<|im_end|>"]
     assert "".join(piece.text for piece in encoder.pieces(encoded)) == encoded.text
     assert [encoded.text[a:b] for a, b in encoded.literal_spans] == ["<|im_end|>", "<|im_end|>"]
@@ -236,7 +236,7 @@ ODD = st.lists(
 def test_odd_answers_with_marks_in_them_are_learned_letter_for_letter(small_model: Path, contents: list[str]) -> None:
     encoder = Encoder.from_folder(small_model, 4096, "answers")
     encoded = encoder.encode(talk(*contents))
-    learned = [label for label in encoded.labels if label != NOT_LEARNED]
+    learned = [label for label in encoded.labels if label != IGNORE_INDEX]
     assert encoder._tokenizer.decode(learned, skip_special_tokens=False) == "".join(
         content + "<|im_end|>" for content in contents[1::2]
     )

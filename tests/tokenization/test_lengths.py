@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from studio.core.conversation import Message
 from studio.dataset.examples import Example
-from studio.tokenization.encoding import NOT_LEARNED, Encoder
+from studio.tokenization.encoding import IGNORE_INDEX, Encoder
 from studio.tokenization.lengths import NEVER, Lengths, measure
 from tests.tokenization.conversations import EXAMPLES
 from tests.tokenization.families import FAMILIES, save_family
 
 TEXTS = (Example(text="Once upon a time there was a shop. It sold parcels."), Example(text="a"))
 UNLEARNED = Example(
-    messages=(Message(role="user", content="a"), Message(role="assistant", content="b" * 40, learned=False))
+    messages=(Message(role="user", content="a"), Message(role="assistant", content="b" * 40, in_loss=False))
 )
 
 
@@ -33,9 +33,9 @@ def test_measured_is_what_encoding_gives(tmp_path: Path, name: str, loss_on: str
     whole = Encoder.from_folder(folder, 1 << 20, loss_on)
     for number, example in enumerate(examples):
         encoded = whole.encode(example)
-        learned = [place for place, label in enumerate(encoded.labels) if place and label != NOT_LEARNED]
+        learned = [place for place, label in enumerate(encoded.labels) if place and label != IGNORE_INDEX]
         assert found.total[number] == len(encoded.ids)
-        assert found.first_learned[number] == (learned[0] if learned else NEVER)
+        assert found.first_label[number] == (learned[0] if learned else NEVER)
     assert encoder.max_length == 64
     assert {said.text for said in encoder.adaptations} == {said.text for said in whole.adaptations}
 

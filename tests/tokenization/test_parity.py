@@ -32,8 +32,9 @@ from studio.tokenization.adaptation import (
     TURNS_JOINED,
     WORDS_LEFT_OUT,
 )
-from studio.tokenization.chat_template import as_turns, tools_of
-from studio.tokenization.encoding import NOT_LEARNED, Encoded, Encoder
+from studio.tokenization.chat_template import template_messages, tools_of
+from studio.tokenization.encoding import IGNORE_INDEX, Encoded, Encoder
+from studio.tokenization.template_capabilities import TemplateCapabilities
 from tests.tokenization.conversations import EXAMPLES, TOOLS, answer, rule, user
 from tests.tokenization.families import FAMILIES, TOLD, save_family
 
@@ -82,9 +83,11 @@ def test_preview_trainer_and_transformers_agree(
     reference = theirs(name, marked=marked)
     for what, example in EXAMPLES.items():
         encoded = encoder.encode(example)
-        talk, _ = encoder.rendered(example)
-        turns = as_turns(talk.messages, arguments_as_text=talk.arguments_as_text)
-        given: dict[str, Any] = {"tools": tools_of(talk.tools)}
+        adapted, _, _ = encoder.rendered(example)
+        calls = any(message.tool_calls for message in adapted.messages)
+        as_text = calls and TemplateCapabilities(encoder.template).tool_calls == "text"
+        turns = template_messages(adapted.messages, arguments_as_text=as_text)
+        given: dict[str, Any] = {"tools": tools_of(adapted.tools)}
         assert encoded.text == reference.apply_chat_template(turns, tokenize=False, **given), what
         assert list(encoded.ids) == list(
             reference.apply_chat_template(turns, return_dict=False, sanitize_control_tokens=True, **given)
@@ -99,19 +102,19 @@ def test_preview_trainer_and_transformers_agree(
         length = len(encoded.ids)
         assert batch["input_ids"][1, :length].tolist() == list(encoded.ids), what
         assert batch["labels"][1, :length].tolist() == list(encoded.labels), what
-        assert batch["labels"][1, length:].eq(NOT_LEARNED).all(), what
+        assert batch["labels"][1, length:].eq(IGNORE_INDEX).all(), what
         assert batch["attention_mask"][1].tolist() == [1] * length + [0] * (batch["labels"].shape[1] - length), what
-        assert all(label in (NOT_LEARNED, token) for token, label in zip(encoded.ids, encoded.labels, strict=True))
-        if marked and not encoded.literal_spans and all(m.learned for m in example.messages):
+        assert all(label in (IGNORE_INDEX, token) for token, label in zip(encoded.ids, encoded.labels, strict=True))
+        if marked and not encoded.literal_spans and all(m.in_loss for m in example.messages):
             mask = reference.apply_chat_template(turns, return_assistant_tokens_mask=True, **given)["assistant_masks"]
-            assert mask == [int(label != NOT_LEARNED) for label in encoded.labels], what
+            assert mask == [int(label != IGNORE_INDEX) for label in encoded.labels], what
 
 
 def decoded_runs(encoder: Encoder, encoded: Encoded) -> list[str]:
     """Stretches of learned tokens, each as text."""
     runs: list[list[int]] = [[]]
     for label in encoded.labels:
-        if label != NOT_LEARNED:
+        if label != IGNORE_INDEX:
             runs[-1].append(label)
         elif runs[-1]:
             runs.append([])
@@ -269,7 +272,7 @@ def test_text_is_learned_with_its_marks_and_without_a_second_opening(models: Cal
     assert list(encoded.ids) == encoder._tokenizer.encode(text, add_special_tokens=False).ids
     assert encoded.labels == encoded.ids
     assert "".join(piece.text for piece in encoder.pieces(encoded)) == text
-    assert "marks" in encoded.adaptations[0].english()
+    assert "special tokens" in encoded.adaptations[0].english()
     assert encoder.encode(Example(text=TOLD[0])).adaptations == ()
 
 
@@ -308,8 +311,8 @@ def test_any_text_is_read_as_transformers_reads_it(
     except ProblemError as error:
         assert error.problem.code == "template.no_prefix"
         return
-    talk, _ = encoder.rendered(example)
-    said = as_turns(talk.messages)
+    adapted, _, _ = encoder.rendered(example)
+    said = template_messages(adapted.messages)
     assert encoded.text == reference.apply_chat_template(said, tokenize=False)
     assert list(encoded.ids) == list(
         reference.apply_chat_template(said, return_dict=False, sanitize_control_tokens=True)

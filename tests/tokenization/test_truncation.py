@@ -131,7 +131,7 @@ def test_calls_and_their_results_stay_with_their_question(folder: Path) -> None:
 
 
 def test_parts_in_which_nothing_is_learned_are_dropped_and_the_rest_is_kept(folder: Path) -> None:
-    read = [Message(role="user", content="a " * 30), Message(role="assistant", content="b", learned=False)]
+    read = [Message(role="user", content="a " * 30), Message(role="assistant", content="b", in_loss=False)]
     taught = [Message(role="user", content="c " * 30), Message(role="assistant", content="d")]
     encoder = Encoder.from_folder(folder, 80)
     parts = truncate(encoder, Example(messages=(*read, *taught)), "split")

@@ -242,7 +242,7 @@ def talk(said: tuple[Message, ...], instructions: str, system: str = "", tools: 
         start += 1
     if not any(m.role == "user" for m in said[:end]):
         raise CannotLearn(N_("Nobody asks in this conversation."))
-    if not any(m.learned for m in said[:end] if m.role == "assistant"):
+    if not any(m.in_loss for m in said[:end] if m.role == "assistant"):
         raise CannotLearn(N_("None of its answers is to be learned: they all have a weight of 0."))
     told = system_turn(instructions, system, *(m.content for m in said[:start]))
     return Example(messages=(*told, *said[start:end]), tools=tools)

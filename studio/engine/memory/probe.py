@@ -31,7 +31,7 @@ from studio.engine.objectives.supervised import as_rows, collate
 from studio.engine.training.plan import Plan, plan_of, trainer_for
 from studio.engine.training.sampler import LengthGroupedSampler
 from studio.engine.training.trainer import StudioTrainer, TrainingCallback
-from studio.tokenization.encoding import NOT_LEARNED
+from studio.tokenization.encoding import IGNORE_INDEX
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -168,7 +168,7 @@ def _measured(plan: Plan, device: Device, inputs: dict[str, torch.Tensor], last:
 def one_round(trainer: StudioTrainer, inputs: dict[str, torch.Tensor]) -> Round:
     model, optimizer = trainer.model_wrapped, trainer.optimizer
     began = time.monotonic()
-    count = (inputs["labels"] != NOT_LEARNED).sum().to(trainer.args.device)
+    count = (inputs["labels"] != IGNORE_INDEX).sum().to(trainer.args.device)
     # Where several batches make a step, all but the first find gradients there: two show what that takes.
     batches = 2 if trainer.args.device.type == "cuda" and trainer.args.gradient_accumulation_steps > 1 else 1
     for _ in range(batches):

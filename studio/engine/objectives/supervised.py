@@ -23,7 +23,7 @@ from studio.core.translatable import Sentence
 from studio.dataset.examples import Example, read_frozen
 from studio.engine.device import Device
 from studio.models.base_model import model_facts
-from studio.tokenization.encoding import NOT_LEARNED, Encoded, Encoder
+from studio.tokenization.encoding import IGNORE_INDEX, Encoded, Encoder
 from studio.tokenization.truncation import Truncation, truncate
 
 MOST_LOGITS = 512 << 20
@@ -112,7 +112,7 @@ def collate(rows: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
     longest = max(len(row["input_ids"]) for row in rows)
     ids = torch.zeros(len(rows), longest, dtype=torch.long)
     mask = torch.zeros(len(rows), longest, dtype=torch.long)
-    labels = torch.full((len(rows), longest), NOT_LEARNED, dtype=torch.long)
+    labels = torch.full((len(rows), longest), IGNORE_INDEX, dtype=torch.long)
     for number, row in enumerate(rows):
         length = len(row["input_ids"])
         ids[number, :length] = torch.tensor(row["input_ids"])
@@ -131,7 +131,7 @@ class SummedLoss:
 
 def logits_fit(model: Any, labels: torch.Tensor) -> bool:
     """Whether the scores of all positions that have a label may be held at once."""
-    scored = int((labels[:, 1:] != NOT_LEARNED).sum())
+    scored = int((labels[:, 1:] != IGNORE_INDEX).sum())
     return scored * int(model.get_output_embeddings().weight.shape[0]) * 4 <= MOST_LOGITS
 
 
@@ -141,8 +141,8 @@ def supervised_loss(model: Any, inputs: dict[str, torch.Tensor], head_of: Any = 
     `inputs` as `collate` makes them. `head_of` is the model that owns the head when `model` is a wrapper.
     """
     labels = inputs["labels"]
-    ahead = functional.pad(labels[:, 1:], (0, 1), value=NOT_LEARNED)  # what each position has to predict
-    wanted = ahead != NOT_LEARNED
+    ahead = functional.pad(labels[:, 1:], (0, 1), value=IGNORE_INDEX)  # what each position has to predict
+    wanted = ahead != IGNORE_INDEX
     count = int(wanted.sum())
 
     def only_wanted(_: torch.nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:

@@ -168,7 +168,7 @@ class ModelInputPane(QWidget):
                 cursor.insertBlock()
             cursor.insertText(role_words(message.role), _muted(small=True))
             cursor.insertBlock()
-            learned = message.role == "assistant" and message.learned
+            learned = message.role == "assistant" and message.in_loss
             if message.thinking:
                 cursor.insertText(message.thinking[:SHOWN] + "\n", _muted())
             cursor.insertText(said(message)[:SHOWN], _learned() if learned else _read())

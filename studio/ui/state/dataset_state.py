@@ -136,7 +136,7 @@ class DatasetState(QObject):
                 most=MEASURED,
             )
             answer = self._desk("long").ask(question, Measured, cancelled=self._cancelled)
-            return Lengths(array("i", answer.total), array("i", answer.first_learned))
+            return Lengths(array("i", answer.total), array("i", answer.first_label))
 
         def measured(lengths: Lengths) -> None:
             if asked == self._measured and number == self._number:

@@ -141,7 +141,7 @@ def test_weights_of_nought_are_read_but_not_learned_and_odd_ones_are_noted(tmp_p
     found = read_lines(
         tmp_path / "w.jsonl", [talk(0, 1), talk(0.5, None), talk(0, 0.0)], ColumnMapping(messages="messages")
     )
-    learned = [[m.learned for m in e.messages if m.role == "assistant"] for e in found.examples]
+    learned = [[m.in_loss for m in e.messages if m.role == "assistant"] for e in found.examples]
     assert learned == [[False, True], [True, True]]
     assert [(s.row, "weight of 0" in s.reason.english()) for s in found.skipped] == [(3, True)]
     assert "1 turns have a weight" in found.notes[0].english()

@@ -24,7 +24,7 @@ from studio.engine.memory.trace import bitsandbytes_state, traced
 from studio.engine.methods.model import add_adapter, load_base
 from studio.engine.training.plan import plan_of, trainer_for
 from studio.engine.training.trainer import TrainingCallback
-from studio.tokenization.encoding import NOT_LEARNED
+from studio.tokenization.encoding import IGNORE_INDEX
 from tests.engine.conftest import do_here
 
 LLAMA = {
@@ -93,7 +93,7 @@ def real_peak(report: JobContext, run: RunFolder) -> tuple[int, TracedWork]:
         optimizer="adamw",
         batch=rows,
         length=length,
-        learned=int((inputs["labels"][:, 1:] != NOT_LEARNED).sum()),
+        learned=int((inputs["labels"][:, 1:] != IGNORE_INDEX).sum()),
         padded=bool((inputs["attention_mask"] == 0).any()),
         checkpointing=bool(training.activation_checkpointing),
         loss="learned_positions",

@@ -26,7 +26,7 @@ from studio.engine.objectives.supervised import (
     tokenize_held_out,
     tokenize_train,
 )
-from studio.tokenization.encoding import NOT_LEARNED, Encoder
+from studio.tokenization.encoding import IGNORE_INDEX, Encoder
 from studio.tokenization.lengths import measure
 from tests.engine.conftest import examples
 
@@ -41,7 +41,7 @@ MIXED = [
     pair("short", "an answer that loses its end " * 5),
     Example(text="A text of several sentences. It goes on. " * 5),
     Example(
-        messages=(Message(role="user", content="a"), Message(role="assistant", content="only read", learned=False))
+        messages=(Message(role="user", content="a"), Message(role="assistant", content="only read", in_loss=False))
     ),
 ]
 
@@ -75,7 +75,7 @@ def test_rows_side_by_side_are_padded_with_what_is_neither_read_nor_learned(tiny
         length = len(one.ids)
         assert batch["input_ids"][row, :length].tolist() == list(one.ids)
         assert batch["labels"][row, :length].tolist() == list(one.labels)
-        assert batch["labels"][row, length:].eq(NOT_LEARNED).all()
+        assert batch["labels"][row, length:].eq(IGNORE_INDEX).all()
         assert batch["attention_mask"][row].tolist() == [1] * length + [0] * (longest - length)
 
 

@@ -16,7 +16,7 @@ from studio.core.run_folder import JobFolder, RunFolder
 from studio.dataset.examples import read_frozen
 from studio.engine.training.trainer import StudioTrainer
 from studio.runs.dry_run import first_batch
-from studio.tokenization.encoding import NOT_LEARNED, Encoder
+from studio.tokenization.encoding import IGNORE_INDEX, Encoder
 from tests.engine.conftest import do_here
 
 Make = Callable[..., RunFolder]
@@ -62,7 +62,7 @@ def test_every_row_is_what_the_preview_shows_of_that_example(make_run: Make, tin
         assert told.input_ids[row][:length] == shown.ids
         assert told.labels[row][:length] == shown.labels
         assert told.attention_mask[row] == (1,) * length + (0,) * (len(told.input_ids[row]) - length)
-        assert set(told.labels[row][length:]) <= {NOT_LEARNED}
+        assert set(told.labels[row][length:]) <= {IGNORE_INDEX}
 
 
 def test_what_is_too_long_is_treated_as_the_recipe_says(make_run: Make, tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def read(base: Path, example: Example, limit: int, truncation: Truncation = "cut
     return ExampleRead(
         encoded=encoded,
         pieces=tuple(encoder.pieces(one) for one in encoded),
-        marks=encoder.marks,
+        marks=encoder.special_tokens,
         limit=limit,
         adaptations=tuple(encoder.adaptations),
     )

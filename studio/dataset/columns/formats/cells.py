@@ -36,10 +36,10 @@ def message(
     tool_calls: tuple[ToolCall, ...] = (),
     name: str = "",
     call_id: str = "",
-    learned: bool = True,
+    in_loss: bool = True,
 ) -> Message:
     """A turn of which no part holds a lone half of a character."""
-    if not (thinking or tool_calls or name or call_id) and learned:
+    if not (thinking or tool_calls or name or call_id) and in_loss:
         return Message(role=role, content=writable(content))  # three times as quick: files have millions of them
     return Message(
         role=role,
@@ -48,7 +48,7 @@ def message(
         tool_calls=tool_calls,
         name=writable(name),
         call_id=writable(call_id),
-        learned=learned,
+        in_loss=in_loss,
     )
 
 

@@ -116,15 +116,15 @@ class ConversationReader:
         thinking = "\n\n".join(thought.strip() for thought in (told_thoughts, parts.thinking, thinking) if thought)
         if not text.strip() and not parts.calls:
             return
-        learned = self._is_learned(turn)
+        in_loss = self._is_in_loss(turn)
         open_calls.extend(parts.calls)
         before = messages[-1] if messages else None
-        if part == "call" and before is not None and before.role == "assistant" and before.learned == learned:
+        if part == "call" and before is not None and before.role == "assistant" and before.in_loss == in_loss:
             # ShareGPT gives each call a turn of its own; together with what was said they are one answer.
             calls = (*before.tool_calls, *parts.calls)
             messages[-1] = before.model_copy(update={"tool_calls": calls})
         else:
-            messages.append(message("assistant", text, thinking, tuple(parts.calls), learned=learned))
+            messages.append(message("assistant", text, thinking, tuple(parts.calls), in_loss=in_loss))
 
     def _add_result(
         self, messages: list[Message], open_calls: list[ToolCall], turn: Mapping[str, object], what: object
@@ -144,7 +144,7 @@ class ConversationReader:
             told,
         )
 
-    def _is_learned(self, turn: Mapping[str, object]) -> bool:
+    def _is_in_loss(self, turn: Mapping[str, object]) -> bool:
         for name in _WEIGHTS:
             weight = turn.get(name)
             if weight is None or weight == "":
