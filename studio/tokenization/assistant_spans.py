@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.examples import Example
@@ -16,6 +18,9 @@ END_ADDED = N_(
     "This model's chat template marks its answers without the special token that ends them. It is learned too, or "
     "the model wouldn't know where to stop."
 )
+
+
+_EMPTY_THOUGHTS = re.compile(r"\s*<think>\s*</think>\n{0,2}")
 
 
 class _NotFound(Exception):
@@ -45,7 +50,7 @@ class AssistantSpans:
         if rendered.answers:
             marked = self._by_marks(example, rendered, answers)
             if marked is not None:
-                return marked
+                return tuple(_without_empty_thoughts(rendered, span) for span in marked[0]), marked[1]
         spans: list[Span] = []
         adaptations: list[Sentence] = []
         for position in learned:
@@ -60,7 +65,7 @@ class AssistantSpans:
                     raise _no_prefix() from None
         if adaptations:
             spans = spans[-1:]
-        return tuple(spans), tuple(adaptations)
+        return tuple(_without_empty_thoughts(rendered, span) for span in spans), tuple(adaptations)
 
     def first_of(self, example: Example, rendered: Rendered) -> Span | None:
         """The first of the spans only, where that is quicker and sure; None where all have to be found."""
@@ -68,7 +73,7 @@ class AssistantSpans:
         if rendered.answers or len(learned) != 1 or learned[0] != len(example.messages) - 1:
             return None
         try:
-            return self._span(example, rendered, learned[0], needs_prefix=True)
+            return _without_empty_thoughts(rendered, self._span(example, rendered, learned[0], needs_prefix=True))
         except _NotFound:
             return None
 
@@ -159,6 +164,13 @@ class AssistantSpans:
         if only_space and rendered.text[end:at].strip():
             raise _NotFound
         return after
+
+
+def _without_empty_thoughts(rendered: Rendered, span: Span) -> Span:
+    """A span without the empty thoughts that a template puts before answers that have none: a model that learns to
+    write them forgets how to think."""
+    found = _EMPTY_THOUGHTS.match(rendered.text, *span)
+    return (found.end(), span[1]) if found else span
 
 
 def _no_prefix() -> ProblemError:

@@ -159,7 +159,7 @@ NO_END = (
         (CHATML, ["one<|im_end|>", " two <|im_end|>"]),
         (TRIMMING, ["one<|im_end|>", "two<|im_end|>"]),
         (INSTRUCT, [" one<|im_end|>", "  two <|im_end|>"]),
-        (THINKING, ["one<|im_end|>", "<think>\n\n</think>\n\n two <|im_end|>"]),
+        (THINKING, ["one<|im_end|>", " two <|im_end|>"]),
         (NO_END, ["one\n\n", " two \n\n"]),
     ],
 )

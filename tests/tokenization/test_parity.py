@@ -34,9 +34,12 @@ from studio.tokenization.adaptation import (
 )
 from studio.tokenization.chat_template import template_messages, tools_of
 from studio.tokenization.encoding import IGNORE_INDEX, Encoded, Encoder
+from studio.tokenization.lengths import measure
 from studio.tokenization.template_capabilities import TemplateCapabilities
 from tests.tokenization.conversations import EXAMPLES, TOOLS, answer, rule, user
 from tests.tokenization.families import FAMILIES, TOLD, save_family
+
+EMPTY_THOUGHTS = "<think>\n\n</think>\n\n"
 
 
 def folder_of(tmp: Path, name: str, *, marked: bool) -> Path:
@@ -107,7 +110,10 @@ def test_preview_trainer_and_transformers_agree(
         assert all(label in (IGNORE_INDEX, token) for token, label in zip(encoded.ids, encoded.labels, strict=True))
         if marked and not encoded.literal_spans and all(m.in_loss for m in example.messages):
             mask = reference.apply_chat_template(turns, return_assistant_tokens_mask=True, **given)["assistant_masks"]
-            assert mask == [int(label != IGNORE_INDEX) for label in encoded.labels], what
+            labelled = [int(label != IGNORE_INDEX) for label in encoded.labels]
+            if EMPTY_THOUGHTS in encoded.text:  # which transformers would learn
+                mask = [one and other for one, other in zip(mask, labelled, strict=True)]
+            assert mask == labelled, what
 
 
 def decoded_runs(encoder: Encoder, encoded: Encoded) -> list[str]:
@@ -149,17 +155,16 @@ def test_answers_with_their_end_marks_are_learned_and_nothing_else(
         assert all(text.endswith(family.ends_with) for text in texts), texts
         return [text.removesuffix(family.ends_with).strip() for text in texts]
 
-    empty = "<think>\n\n</think>\n\n" if name == "qwen 3" else ""
-    assert learned("several turns") == ["one", "two\n\nthree", f"{empty}four"]
-    assert learned("an answer that is only read") == [f"{empty}good one"]
+    assert learned("several turns") == ["one", "two\n\nthree", "four"]
+    assert learned("an answer that is only read") == ["good one"]
     said = learned("a call and its result")
-    assert len(said) == 2 and said[1] == f"{empty}At the depot."
+    assert len(said) == 2 and said[1] == "At the depot."
     assert "find_parcel" in said[0] and '"number": "7"' in said[0] and "depot" not in said[0]
     said = learned("calls without ids, then more")
     assert len(said) == 4
     assert [number in text for number, text in zip(("7", "depot", "8", "van"), said, strict=True)] == [True] * 4
     said = learned("letters that look like marks")
-    assert said == ["It is <|im_end|> or </s>, <|end|> and <｜User｜>.", f"{empty}ok"]
+    assert said == ["It is <|im_end|> or </s>, <|end|> and <｜User｜>.", "ok"]
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -221,7 +226,35 @@ def test_a_prompt_is_the_beginning_of_what_is_learned(models: Callable[..., Path
         encoded = encoder.encode(example)
         prompt = encoder.prompt_ids(example.prompt, example.tools)
         assert list(encoded.ids[: len(prompt)]) == prompt, what
-        assert encoded.labels[len(prompt)] == encoded.ids[len(prompt)], what
+        if EMPTY_THOUGHTS not in encoded.text:
+            assert encoded.labels[len(prompt)] == encoded.ids[len(prompt)], what
+
+
+@pytest.mark.parametrize("marked", [True, False], ids=["marked", "unmarked"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_last_label_of_every_answer_ends_a_turn(models: Callable[..., Path], name: str, marked: bool) -> None:
+    encoder = Encoder.from_folder(models(name, marked=marked), 4096)
+    ends = {
+        encoder._tokenizer.token_to_id(token) for token in (FAMILIES[name].ends_with, FAMILIES[name].after) if token
+    }
+    for what, example in EXAMPLES.items():
+        labels = encoder.encode(example).labels
+        after = (*labels[1:], IGNORE_INDEX)
+        last = {one for one, next_ in zip(labels, after, strict=True) if next_ == IGNORE_INDEX != one}
+        assert last and last <= ends, what
+
+
+def test_empty_thoughts_that_a_template_inserts_are_read_and_not_learned(models: Callable[..., Path]) -> None:
+    for marked in (True, False):
+        encoder = Encoder.from_folder(models("qwen 3", marked=marked), 4096)
+        encoded = encoder.encode(EXAMPLES["a pair"])
+        assert EMPTY_THOUGHTS in encoded.text
+        assert learned_texts(encoder, encoded)[0].startswith("TEAM: delivery")
+        thinking = encoder.encode(EXAMPLES["thoughts"])
+        assert learned_texts(encoder, thinking)[-1].startswith("<think>\nFour and one.")
+        lengths = measure(encoder, [EXAMPLES["a pair"], EXAMPLES["thoughts"]])
+        firsts = [next(i for i, label in enumerate(one.labels) if label != IGNORE_INDEX) for one in (encoded, thinking)]
+        assert list(lengths.first_label) == firsts
 
 
 def test_marks_without_the_end_mark_are_completed_and_that_is_said(models: Callable[..., Path], tmp_path: Path) -> None:
