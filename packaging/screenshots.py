@@ -22,6 +22,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
+from studio.core.events import THIS_RUN
+
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "screenshots"
 OTHERS = ROOT / "build" / "pictures"
@@ -162,8 +164,8 @@ class Studio:
         page.composer.setPlainText(read_frozen(self.run.held_out_data)[0].question)
         page.composer.send()
         conversation = conversation_of(self.app_state)
-        self.wait(lambda: bool(conversation.turns["after"]) and not conversation.is_answering(), 240)
-        if not conversation.turns["after"][-1].text:
+        self.wait(lambda: bool(conversation.turns[THIS_RUN]) and not conversation.is_answering(), 240)
+        if not conversation.turns[THIS_RUN][-1].text:
             ending = conversation.job.state.ending
             raise SystemExit(f"The model didn't answer: {ending}")
 

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import sys
 
-from studio.cli.parser import parser
-from studio.cli.printing import print_problem
-from studio.core.problems import ProblemError
+from studio.cli.parser import parser, run_verb
 
 
 def main(argv: list[str]) -> int:
     """Run one verb. Never raises for what can be expected to go wrong."""
     arguments = parser().parse_args(argv)
+    from studio.core.problems import ProblemError  # not before a call for help was answered
+
     try:
-        code: int = arguments.verb(arguments)
+        return run_verb(arguments)
     except ProblemError as error:
+        from studio.cli.printing import print_problem
+
         print_problem(error.problem, as_json=arguments.json)
         return 2
     except KeyboardInterrupt:
@@ -27,4 +29,3 @@ def main(argv: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
-    return code

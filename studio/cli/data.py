@@ -141,7 +141,7 @@ def read(arguments: argparse.Namespace) -> int:
             model=locate(model),
             max_length=arguments.max_length,
             loss_on=arguments.loss_on,
-            truncation=arguments.too_long,
+            truncation=arguments.truncation,
         )
         shown = desk.ask(
             ReadExample(examples=data.made.folder, position=number - 1, reader=reader),

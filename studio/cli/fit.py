@@ -16,6 +16,7 @@ from studio.cli.choosing import absolute_data, with_flags
 from studio.cli.following import follow_to_the_end
 from studio.cli.printing import Json, print_json, print_table
 from studio.core import paths
+from studio.core.job_states import TraceState
 from studio.core.jobs import Trace, TracedWork
 from studio.core.problems import problem
 from studio.core.recipe.defaults import DefaultsContext
@@ -167,7 +168,7 @@ def _traced(
     folder = job_folder("trace")
     card = {"card": capability} if capability is not None else {}
     job = Trace(config=place.absolute(), work=TracedWork.model_validate({**work.model_dump(), **card}))
-    state = follow_to_the_end(folder, start_job(folder, job), quiet=quiet)
+    state = follow_to_the_end(folder, start_job(folder, job), TraceState, quiet=quiet)
     shutil.rmtree(folder.path, ignore_errors=True)
     if state.traced is None:
         raise problem("fit.trace_failed", N_("The trace ended without an answer."), fix=N_("Ask without --trace."))

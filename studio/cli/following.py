@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 from studio.cli.printing import Progress
 from studio.core.events import Crashed, Failed
+from studio.core.job_states import FetchState
 from studio.core.jobs import Job
 from studio.core.problems import ProblemError
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.recipe.model_choice import ModelChoice
-from studio.core.run_folder import JobFolder
-from studio.core.run_state import RunState
+from studio.core.run_folder import JobFolder, StateT
 from studio.dataset.readers.open import fetched_path, is_hub_name
 from studio.models.base_model import locate
 from studio.runs.command import end_forcefully, stop
@@ -20,12 +21,14 @@ from studio.runs.follow import follow
 from studio.runs.start import JobProcess, start_job
 
 
-def follow_to_the_end(folder: JobFolder, process: JobProcess, *, quiet: bool = False) -> RunState:
-    """Show a job until it ends. Raises ProblemError for a job that failed or died.
+def follow_to_the_end(
+    folder: JobFolder, process: JobProcess, new_state: Callable[[], StateT], *, quiet: bool = False
+) -> StateT:
+    """Show a job until it ends, folded into a state of its kind. Raises ProblemError for a job that failed or crashed.
 
     Ctrl-C once asks it to stop and keep what it has; twice ends it by force.
     """
-    state = RunState()
+    state = new_state()
     asked = False
     batches = follow(folder, process)
     with Progress(quiet=quiet) as progress:
@@ -44,17 +47,17 @@ def follow_to_the_end(folder: JobFolder, process: JobProcess, *, quiet: bool = F
                     stop(folder)
                 asked = True
                 batches = follow(folder, process)
-                state = RunState()
+                state = new_state()
                 progress = Progress(quiet=True)
     if isinstance(state.ending, Failed | Crashed):
         raise ProblemError(state.ending.problem)
     return state
 
 
-def run_fetch(job: Job, *, quiet: bool = False) -> RunState:
+def run_fetch(job: Job, *, quiet: bool = False) -> FetchState:
     """Do a download or conversion and wait for it. Raises ProblemError."""
     folder = job_folder(job.job)
-    return follow_to_the_end(folder, start_job(folder, job), quiet=quiet)
+    return follow_to_the_end(folder, start_job(folder, job), FetchState, quiet=quiet)
 
 
 def require_model(choice: ModelChoice, *, quiet: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""`studio check`, `chat` and `export`: what is done with a run after its training."""
+"""`studio test`, `chat` and `export`: what is done with a run after its training."""
 
 from __future__ import annotations
 
@@ -8,72 +8,73 @@ from pathlib import Path
 
 from studio.cli.choosing import chosen_run
 from studio.cli.following import follow_to_the_end
-from studio.cli.printing import print_json
+from studio.cli.printing import Json, print_json
 from studio.core.command_queue import new_id, send
 from studio.core.conversation import Message
 from studio.core.events import (
+    BASE,
+    THIS_RUN,
     AnswerEnded,
     AnswerGrew,
     Ask,
     ChatReady,
-    Checked,
     Crashed,
     Event,
     Exported,
     Failed,
-    Side,
     Stop,
 )
+from studio.core.job_states import ExamState, ExportState
 from studio.core.jobs import Chat, Exam, Merge
-from studio.core.problems import ProblemError, Remedy, problem
-from studio.core.run_folder import JobFolder, RunFolder
+from studio.core.problems import ProblemError, problem
+from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
 from studio.core.translatable import N_
-from studio.evaluation.verdict import verdict
+from studio.evaluation.verdict import Comparison, compare, verdict
 from studio.export.adapter import export_adapter
 from studio.runs.follow import follow
 from studio.runs.start import JobProcess, start_job
 
 
-def require_save_point(run: RunFolder) -> None:
-    """Raises ProblemError when the run has learned nothing that could be used."""
-    if run.state().best_checkpoint is None:
-        raise problem(
-            "run.nothing_learned",
-            N_("This run has no save point yet."),
-            N_("There is nothing to check, chat with or export before the first one."),
-            N_("Let it run until its first save point, or teach again."),
-            remedy=Remedy.see_settings,
-        )
-
-
-def check(arguments: argparse.Namespace) -> int:
+def test(arguments: argparse.Namespace) -> int:
     """0 when better, 1 when not."""
     run = chosen_run(arguments.run)
-    checked = run_check(run, quiet=arguments.json)
-    judged = verdict(checked)
+    compared = run_exam(run, quiet=arguments.json)
+    judged = verdict(compared)
     if arguments.json:
-        answer = {"run": str(run.path), "verdict": judged.outcome, "p": judged.p, **checked.model_dump(mode="json")}
-        print_json(answer)
+        print_json({"run": str(run.path), "verdict": judged.outcome, "p": judged.p, **comparison_as_json(compared)})
     else:
         print(judged.text.english())
-        print(f"Mistakes: {checked.loss_before:.3f} before, {checked.loss_after:.3f} after.")
+        print(f"Error (loss): {compared.baseline.loss:.3f} before, {compared.candidate.loss:.3f} after.")
     return 0 if judged.outcome == "better" else 1
 
 
-def run_check(run: RunFolder, *, quiet: bool) -> Checked:
-    """Compare base and taught model on the examples set aside. Raises ProblemError."""
-    require_save_point(run)
+def run_exam(run: RunFolder, *, quiet: bool) -> Comparison:
+    """Compare the base and the run's own model on the examples set aside. Raises ProblemError."""
+    choose_checkpoint(run, fully=False)  # its absence is told without starting a process
     folder = run.job("exam")
-    state = follow_to_the_end(folder, start_job(folder, Exam(run=run.path)), quiet=quiet)
-    if state.checked is None:
-        raise problem("check.stopped", N_("The check was stopped before it was done."), fix=N_("Start it again."))
-    return state.checked
+    state = follow_to_the_end(folder, start_job(folder, Exam(run=run.path)), ExamState, quiet=quiet)
+    compared = compare(state)
+    if compared is None:
+        raise problem("exam.stopped", N_("The test was stopped before it was done."), fix=N_("Start it again."))
+    return compared
+
+
+def comparison_as_json(compared: Comparison) -> dict[str, Json]:
+    """Each model's counts and loss by its name, and how many answers improved and regressed."""
+    results: dict[str, Json] = {
+        one.model.kind: {"exact": one.exact, "loss": one.loss} for one in (compared.baseline, compared.candidate)
+    }
+    return {
+        "examples": compared.examples,
+        "models": results,
+        "improved": compared.improved,
+        "regressed": compared.regressed,
+    }
 
 
 def export(arguments: argparse.Namespace) -> int:
     """Make the folder; 1 when a combined model was made that doesn't answer the same everywhere."""
     run = chosen_run(arguments.run)
-    require_save_point(run)
     out = Path(arguments.out).expanduser().absolute() if arguments.out else None
     if arguments.to == "adapter":
         folder = export_adapter(run, out or _free_name(run.exports / "adapter"))
@@ -84,16 +85,17 @@ def export(arguments: argparse.Namespace) -> int:
         print_json(exported)
     else:
         if exported.compared:
-            print(f"Same answers as the taught model: {exported.same} of {exported.compared}.")
+            print(f"Same answers as the run's own model: {exported.same} of {exported.compared}.")
         print(exported.folder)
     return 0 if exported.compared == exported.same else 1
 
 
 def run_merge(run: RunFolder, out: Path | None, *, quiet: bool) -> Exported:
     """Combine base and adapter into one model. Raises ProblemError."""
+    choose_checkpoint(run, fully=False)
     folder = run.job("merge")
     target = out or _free_name(run.exports / "merged")
-    state = follow_to_the_end(folder, start_job(folder, Merge(run=run.path, out=target)), quiet=quiet)
+    state = follow_to_the_end(folder, start_job(folder, Merge(run=run.path, out=target)), ExportState, quiet=quiet)
     if state.exported is None:
         raise problem("export.stopped", N_("The export was stopped before it was done."), fix=N_("Start it again."))
     return state.exported
@@ -110,14 +112,12 @@ def _free_name(wanted: Path) -> Path:
 def chat(arguments: argparse.Namespace) -> int:
     """A conversation on standard input and output, or one question with `--ask`."""
     run = chosen_run(arguments.run)
-    if not arguments.base:
-        require_save_point(run)
-    side: Side = "before" if arguments.base else "after"
+    choose_checkpoint(run, fully=False)
     folder = run.job("chat")
     process = start_job(folder, Chat(run=run.path))
     history: list[Message] = []
-    if arguments.instructions:
-        history.append(Message(role="system", content=arguments.instructions))
+    if arguments.system_prompt:
+        history.append(Message(role="system", content=arguments.system_prompt))
     try:
         _wait_until_ready(folder, process)
         interactive = not arguments.ask
@@ -129,9 +129,9 @@ def chat(arguments: argparse.Namespace) -> int:
             ask = Ask(
                 id=new_id(),
                 messages=tuple(history),
-                side=side,
-                max_tokens=arguments.length,
-                temperature=arguments.creativity,
+                model=BASE if arguments.base else THIS_RUN,
+                max_tokens=arguments.max_tokens,
+                temperature=arguments.temperature,
             )
             send(folder, ask)
             reply = _print_reply(folder, process, ask.id, quiet=arguments.json)

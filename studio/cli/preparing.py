@@ -74,8 +74,8 @@ def chosen_data(arguments: argparse.Namespace) -> DataChoice:
         "encoding": arguments.encoding,
         "delimiter": arguments.delimiter,
         "header_row": arguments.header_row,
-        "mapping": _roles(arguments.role),
-        "system_prompt": arguments.instructions,
+        "mapping": _roles(arguments.mapping),
+        "system_prompt": arguments.system_prompt,
     }
     return parse({"data": tree}).data
 

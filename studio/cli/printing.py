@@ -86,15 +86,15 @@ class Progress:
                 self._line(f"Computing on {event.name} in {event.dtype}.")
             case Prepared():
                 self._line(
-                    f"{event.examples} examples to learn from, {event.held_out} set aside; {event.total_steps} steps; "
-                    f"{event.trainable_parameters:,} of {event.all_parameters:,} parameters learn."
+                    f"{event.examples} examples to train on, {event.held_out} set aside; {event.total_steps} steps; "
+                    f"{event.trainable_parameters:,} of {event.all_parameters:,} parameters are trained."
                 )
             case NoticeLogged():
                 self._line(event.text.english())
             case StepDone():
                 self._step(event)
             case Evaluated():
-                self._line(f"Mistakes on the examples set aside at step {event.step}: {event.loss:.3f}")
+                self._line(f"Error on the examples set aside at step {event.step}: {event.loss:.3f}")
             case CheckpointCommitted():
                 self._line(f"Save point at step {event.step}.")
             case Progressed():
@@ -106,9 +106,9 @@ class Progress:
 
     def _step(self, event: StepDone) -> None:
         if self._terminal:
-            self._advance(event.step, event.total_steps, "steps", f"mistakes {event.loss:.3f}")
+            self._advance(event.step, event.total_steps, "steps", f"error {event.loss:.3f}")
         elif event.step % max(1, event.total_steps // 10) == 0 or event.step == event.total_steps:
-            print(f"step {event.step} of {event.total_steps}, mistakes {event.loss:.3f}", file=sys.stderr)
+            print(f"step {event.step} of {event.total_steps}, error {event.loss:.3f}", file=sys.stderr)
 
     def _advance(self, done: int, total: int | None, unit: str, note: str = "") -> None:
         if not self._terminal:

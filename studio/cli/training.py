@@ -1,4 +1,4 @@
-"""`studio train`, `demo`, `recipe` and `runs`."""
+"""`studio train`, `demo` and `recipe`."""
 
 from __future__ import annotations
 
@@ -8,31 +8,28 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from studio.cli.choosing import absolute_data, chosen_project, chosen_recipe, chosen_run, with_flags
+from studio.cli.choosing import absolute_data, chosen_project, chosen_recipe, with_flags
 from studio.cli.following import follow_to_the_end, require_model
-from studio.cli.jobs import run_check, run_merge
+from studio.cli.jobs import comparison_as_json, run_exam, run_merge
 from studio.cli.preparing import Prepared, prepared
-from studio.cli.printing import Progress, print_json, print_table
-from studio.core.events import Checked, Event, Finished, Stopped
+from studio.cli.printing import Progress, print_json
+from studio.cli.runs import run_as_json
+from studio.core.events import Event, Finished, Stopped
 from studio.core.jobs import Train
 from studio.core.paths import resources
-from studio.core.problems import ProblemError, problem
+from studio.core.problems import ProblemError
 from studio.core.recipe.defaults import DefaultsContext
 from studio.core.recipe.recipe import Recipe, load, to_yaml, with_value
 from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState, headline
-from studio.core.translatable import N_
 from studio.dataset.store import StoredExamples
-from studio.evaluation.verdict import verdict
+from studio.evaluation.verdict import Comparison, verdict
 from studio.hardware.gauge import cuda_card_present
-from studio.runs.command import end_forcefully, stop
 from studio.runs.create import create_run
 from studio.runs.dry_run import first_batch
-from studio.runs.follow import job_status
 from studio.runs.measurements import record
-from studio.runs.project import Project, projects
+from studio.runs.project import Project
 from studio.runs.start import start_job
-from studio.runs.summary import summarise
 from studio.worker.client import WorkerClient
 
 
@@ -44,7 +41,7 @@ def train(arguments: argparse.Namespace) -> int:
     name = arguments.project or recipe.name or Path(arguments.recipe).stem
     run, state = run_training(recipe, name, arguments.json, arguments.anyway)
     if arguments.json:
-        print_json(_as_json(run, state))
+        print_json(run_as_json(run, state))
     else:
         print(headline(state).english())
         print(run.path)
@@ -55,7 +52,7 @@ def run_training(recipe: Recipe, project_name: str, quiet: bool, anyway: bool = 
     """Fetch what is missing, freeze, train and follow to the end. Raises ProblemError."""
     data = _examined(recipe, quiet, anyway)
     run = create_run(chosen_project(project_name), data.recipe, data.table, data.made, _facts())
-    state = follow_to_the_end(run, start_job(run, Train()), quiet=quiet)
+    state = follow_to_the_end(run, start_job(run, Train()), RunState, quiet=quiet)
     record(run)
     return run, state
 
@@ -91,10 +88,10 @@ def dry_run(recipe: Recipe, arguments: argparse.Namespace) -> int:
 
 
 def _examined(recipe: Recipe, quiet: bool, anyway: bool) -> Prepared:
-    """Raises ProblemError, unless `anyway` also for what the doctor says would make training wrong."""
+    """Raises ProblemError, unless `anyway` also for what the data check says would make training wrong."""
     require_model(recipe.model, quiet=quiet)
-    with WorkerClient() as desk:
-        data = prepared(recipe, desk, quiet=quiet)
+    with WorkerClient() as worker:
+        data = prepared(recipe, worker, quiet=quiet)
     if data.report.stop is not None and not anyway:
         raise ProblemError(data.report.stop.as_problem())
     return data
@@ -131,7 +128,7 @@ def recipe(arguments: argparse.Namespace) -> int:
 
 
 def demo(arguments: argparse.Namespace) -> int:
-    """The whole journey with the sample: teach, check, combine. 0 when the model became better, else 1."""
+    """The whole journey with the sample: train, test, combine. 0 when the model became better, else 1."""
     began = time.monotonic()
     quiet = arguments.json
     samples = resources() / "samples"
@@ -141,14 +138,14 @@ def demo(arguments: argparse.Namespace) -> int:
     if not isinstance(state.ending, Finished):
         print(headline(state).english(), file=sys.stderr)
         return 2
-    checked = run_check(run, quiet=quiet)
+    compared = run_exam(run, quiet=quiet)
     merged = run_merge(run, None, quiet=quiet)
-    judged = verdict(checked)
+    judged = verdict(compared)
     if arguments.json:
         print_json(
             {
                 "run": str(run.path),
-                "checked": checked.model_dump(mode="json"),
+                "test": comparison_as_json(compared),
                 "verdict": judged.outcome,
                 "merged": merged.folder,
                 "compared": merged.compared,
@@ -159,106 +156,15 @@ def demo(arguments: argparse.Namespace) -> int:
     else:
         print()
         print(judged.text.english())
-        print(f"The combined model gives the same answers as the taught one on {merged.same} of {merged.compared}.")
-        print(exact_line(checked))
+        print(f"The combined model gives the same answers as the trained one on {merged.same} of {merged.compared}.")
+        print(exact_line(compared))
         print(f"combined model: {merged.folder}")
     return 0 if judged.outcome == "better" else 1
 
 
-def exact_line(checked: Checked) -> str:
+def exact_line(compared: Comparison) -> str:
     """One line that other programs can read."""
     return (
-        f"exact matches: {checked.exact_before} of {checked.examples} before, "
-        f"{checked.exact_after} of {checked.examples} after"
+        f"exact matches: {compared.baseline.exact} of {compared.examples} before, "
+        f"{compared.candidate.exact} of {compared.examples} after"
     )
-
-
-def list_runs(arguments: argparse.Namespace) -> int:
-    """All runs of all projects."""
-    found = [(project, summarise(run)) for project in projects() for run in project.runs()]
-    if arguments.json:
-        print_json([{"project": p.name, **_as_json(s.run, s.state), "size": s.size} for p, s in found])
-        return 0
-    if not found:
-        print("There are no runs yet. `studio demo` makes one.")
-        return 0
-    rows = [("run", "project", "how it stands", "mistakes", "MB")]
-    for project, one in found:
-        best = f"{one.best_loss:.3f}" if one.best_loss is not None else "-"
-        rows.append((one.run.path.name, project.name, _standing_words(one.run), best, f"{one.size / 1e6:.0f}"))
-    print_table(rows)
-    return 0
-
-
-def show_run(arguments: argparse.Namespace) -> int:
-    """One run: where it is, how it stands, what it learned from."""
-    run = chosen_run(arguments.run)
-    state = run.state()
-    if arguments.json:
-        print_json(_as_json(run, state))
-        return 0
-    print(run.path)
-    print(f"{_standing_words(run)}: {headline(state).english()}")
-    if state.prepared is not None:
-        print(f"{state.prepared.examples} examples, {state.prepared.held_out} set aside")
-    if state.last is not None:
-        print(f"step {state.last.step} of {state.last.total_steps}, mistakes {state.last.loss:.3f}")
-    for point in state.checkpoints:
-        print(f"save point: {run.path / point.folder}")
-    return 0
-
-
-def stop_run(arguments: argparse.Namespace) -> int:
-    """0 when it ended, 1 when nothing was running."""
-    run = chosen_run(arguments.run)
-    if job_status(run) not in ("running", "silent"):
-        if arguments.json:
-            print_json({"run": str(run.path), "stopped": False, "standing": job_status(run)})
-        else:
-            print("That run isn't going on.")
-        return 1
-    stop(run, keep=not arguments.discard)
-    deadline = time.monotonic() + 60
-    while job_status(run) in ("running", "silent") and time.monotonic() < deadline:
-        time.sleep(0.2)
-    ended = job_status(run) not in ("running", "silent") or end_forcefully(run)
-    if not ended:
-        raise problem(
-            "run.will_not_end",
-            N_("The run doesn't end."),
-            N_("Its process doesn't answer and the system wouldn't end it either."),
-            N_("Restart the computer. The last save point is kept."),
-        )
-    if arguments.json:
-        print_json({"run": str(run.path), "stopped": True, "standing": job_status(run)})
-    else:
-        print(headline(run.state()).english())
-    return 0
-
-
-def _standing_words(run: RunFolder) -> str:
-    words = {
-        "none": "not started",
-        "running": "running",
-        "silent": "running, but silent",
-        "ended": "ended",
-        "interrupted": "interrupted",
-    }
-    return words[job_status(run)]
-
-
-def _as_json(run: RunFolder, state: RunState) -> dict[str, str | int | float | list[str] | None]:
-    best = state.best_checkpoint
-    return {
-        "run": str(run.path),
-        "standing": job_status(run),
-        "headline": headline(state).english(),
-        "ending": state.ending.type if state.ending else None,
-        "step": state.last.step if state.last else 0,
-        "total_steps": state.last.total_steps if state.last else None,
-        "loss": state.last.loss if state.last else None,
-        "held_out_loss": state.held_out_losses[-1][1] if state.held_out_losses else None,
-        "tokens_per_second": state.tokens_per_second,
-        "save_points": [str(run.path / c.folder) for c in state.checkpoints],
-        "best": str(run.path / best.folder) if best else None,
-    }

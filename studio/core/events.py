@@ -1,6 +1,6 @@
 """What a child process reports and what it is told: typed events one way, typed commands the other.
 
-Every job (train, check, chat, merge, fetch, trace) writes the same kind of journal: `ProcessStarted`, then what it
+Every job (train, exam, chat, merge, fetch, trace) writes the same kind of journal: `ProcessStarted`, then what it
 does, then exactly one ending. Live view, history, command line and reports all fold over these events.
 """
 
@@ -15,8 +15,22 @@ from studio.core.conversation import Message
 from studio.core.problems import Problem
 from studio.core.translatable import Sentence
 
-Side = Literal["before", "after"]
-"""Which model answered: the base model (before) or the taught one (after)."""
+
+class ModelUnderTest(BaseModel):
+    """Which model computed something. `name` tells others of the same kind apart: another run's folder name, an
+    export's folder."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: Literal["base", "run", "other_run", "export"]
+    name: str = ""
+
+
+BASE = ModelUnderTest(kind="base")
+"""The base model as it was before the training."""
+
+THIS_RUN = ModelUnderTest(kind="run")
+"""The base model with what the job's own run learned."""
 
 
 class _Event(BaseModel):
@@ -104,13 +118,13 @@ class StepDone(_Event):
 
 
 class Evaluated(_Event):
-    """Loss over the examples set aside, `side` telling which model."""
+    """Loss of `model` over the examples set aside: mean over all label tokens, in nats."""
 
     type: Literal["evaluated"] = "evaluated"
     step: int
     loss: float
     examples: int
-    side: Side = "after"
+    model: ModelUnderTest = THIS_RUN
 
 
 class CheckpointCommitted(_Event):
@@ -152,37 +166,40 @@ class Fetched(_Event):
 
 
 class Prediction(_Event):
-    """One held-out example answered. `exact` compares after trimming and folding white space."""
+    """One held-out example answered by `model`. `exact` compares after trimming and folding white space."""
 
     type: Literal["prediction"] = "prediction"
     index: int
-    side: Side
+    model: ModelUnderTest
     question: str
     wanted: str
     answer: str
     exact: bool
 
 
-class Checked(_Event):
-    """The whole comparison: counts of exact matches and mean losses over the same held-out examples."""
+class ModelResult(BaseModel):
+    """How one model did in an exam: `exact` answers of all, and its loss as in `Evaluated`."""
 
-    type: Literal["checked"] = "checked"
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    model: ModelUnderTest
+    exact: int
+    loss: float
+
+
+class ExamCompleted(_Event):
+    """Every model under test has answered the same `examples`; their answers came before as `Prediction`s."""
+
+    type: Literal["exam_completed"] = "exam_completed"
     examples: int
-    exact_before: int
-    exact_after: int
-    loss_before: float
-    loss_after: float
-    improved: int
-    """Right after and wrong before."""
-    regressed: int
-    """Wrong after and right before."""
+    results: tuple[ModelResult, ...]
 
 
 class ChatReady(_Event):
-    """The model is loaded and waits for `Ask`. `sides` lists which models it can answer as."""
+    """The model is loaded and waits for `Ask`. `models` lists which it can answer as."""
 
     type: Literal["chat_ready"] = "chat_ready"
-    sides: tuple[Side, ...]
+    models: tuple[ModelUnderTest, ...]
 
 
 class AnswerGrew(_Event):
@@ -190,7 +207,7 @@ class AnswerGrew(_Event):
 
     type: Literal["answer_grew"] = "answer_grew"
     ask: str
-    side: Side
+    model: ModelUnderTest
     text: str
 
 
@@ -199,7 +216,7 @@ class AnswerEnded(_Event):
 
     type: Literal["answer_ended"] = "answer_ended"
     ask: str
-    side: Side
+    model: ModelUnderTest
     text: str
     tokens: int
     seconds: float
@@ -207,7 +224,7 @@ class AnswerEnded(_Event):
 
 
 class Exported(_Event):
-    """An export is complete. `compared` answers were compared with the taught model's, `same` were equal;
+    """An export is complete. `compared` answers were compared with the run's own, `same` were equal;
     both None where nothing was compared."""
 
     type: Literal["exported"] = "exported"
@@ -298,7 +315,7 @@ Event = Annotated[
     | Progressed
     | Fetched
     | Prediction
-    | Checked
+    | ExamCompleted
     | ChatReady
     | AnswerGrew
     | AnswerEnded
@@ -336,11 +353,11 @@ class SaveNow(_Command):
 
 
 class Ask(_Command):
-    """Answer the conversation. Greedy when `temperature` is 0; `max_tokens` limits the answer."""
+    """Answer the conversation as `model`. Greedy when `temperature` is 0; `max_tokens` limits the answer."""
 
     type: Literal["ask"] = "ask"
     messages: tuple[Message, ...]
-    side: Side = "after"
+    model: ModelUnderTest = THIS_RUN
     max_tokens: int = Field(default=256, ge=1, le=8192)
     temperature: float = Field(default=0.0, ge=0.0, le=2.0)
     seed: int | None = None

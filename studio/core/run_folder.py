@@ -5,14 +5,21 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from studio.core.job_states import ProcessState
 from studio.core.journal import JournalReader, JournalWriter
+from studio.core.problems import Remedy, problem
 from studio.core.run_state import RunState
+from studio.core.storage import is_intact
+from studio.core.translatable import N_
+
+StateT = TypeVar("StateT", bound=ProcessState)
 
 
 @dataclass(frozen=True)
 class JobFolder:
-    """What every job has, whether it trains, checks, chats, merges or downloads."""
+    """What every job has, whether it trains, tests, chats, merges or downloads."""
 
     path: Path
 
@@ -43,9 +50,8 @@ class JobFolder:
     def reader(self) -> JournalReader:
         return JournalReader(self.events)
 
-    def state(self) -> RunState:
-        """The whole journal, folded."""
-        state = RunState()
+    def fold(self, state: StateT) -> StateT:
+        """Take the whole journal into `state`, a fresh one of the job's kind, and return it."""
         for event in self.reader().read_new():
             state.apply(event)
         return state
@@ -55,13 +61,17 @@ class JobFolder:
 class RunFolder(JobFolder):
     """The folder of one training run; its own job is the training, later jobs have folders inside it."""
 
+    def state(self) -> RunState:
+        """The training's whole journal, folded."""
+        return self.fold(RunState())
+
     @property
     def recipe(self) -> Path:
         return self.path / "recipe.yaml"
 
     @property
     def train_data(self) -> Path:
-        """Frozen examples to learn from: a JSON object a line, see `studio.dataset.examples`."""
+        """Frozen examples to train on: a JSON object a line, see `studio.dataset.examples`."""
         return self.path / "data" / "train.jsonl"
 
     @property
@@ -81,10 +91,30 @@ class RunFolder(JobFolder):
         return self.path / "exports"
 
     def job(self, kind: str) -> JobFolder:
-        """A fresh folder for another job of this run, such as a check: `jobs/<kind>-<id>`. Not created here."""
+        """A fresh folder for another job of this run, such as an exam: `jobs/<kind>-<id>`. Not created here."""
         return JobFolder(self.path / "jobs" / f"{kind}-{uuid.uuid4().hex[:8]}")
 
     def jobs(self, kind: str) -> list[JobFolder]:
         """Jobs of that kind, oldest first."""
         found = [p for p in (self.path / "jobs").glob(f"{kind}-*") if p.is_dir()]
         return [JobFolder(p) for p in sorted(found, key=lambda p: p.stat().st_mtime)]
+
+
+def choose_checkpoint(run: RunFolder, *, fully: bool = True) -> Path:
+    """The folder of the save point that stands for the run: the best one whose files are what its manifest says, else
+    the newest such one. With `fully`, SHA-256 is compared and not just the size. Raises `ProblemError` without any.
+    """
+    state = run.state()
+    best = state.best_checkpoint
+    others = sorted((c for c in state.checkpoints if c is not best), key=lambda c: -c.step)
+    for candidate in ([best] if best else []) + others:
+        folder = run.path / candidate.folder
+        if is_intact(folder, fully=fully):
+            return folder
+    raise problem(
+        "run.nothing_learned",
+        N_("This run has nothing saved that it learned."),
+        N_("It ended before its first save point, or its files were damaged or removed."),
+        N_("Train once more."),
+        remedy=Remedy.try_again,
+    )

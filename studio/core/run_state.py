@@ -1,4 +1,4 @@
-"""What is known of a job: a fold over its journal."""
+"""What is known of a training run, folded from its journal, and how it is going in words."""
 
 from __future__ import annotations
 
@@ -7,76 +7,45 @@ from dataclasses import dataclass, field
 from typing import Literal, assert_never
 
 from studio.core.events import (
-    AnswerEnded,
-    AnswerGrew,
-    ChatReady,
-    Checked,
+    BASE,
     CheckpointCommitted,
-    CommandReceived,
     Crashed,
-    DeviceChosen,
-    Ending,
     Evaluated,
     Event,
-    Exported,
     Failed,
-    Fetched,
     Finished,
     MemoryProbed,
-    NoticeLogged,
-    PhaseChanged,
-    Prediction,
     Prepared,
     ProcessStarted,
-    Progressed,
     StepDone,
     Stopped,
-    Traced,
 )
+from studio.core.job_states import ProcessState
 from studio.core.translatable import N_, Sentence, sentence
 
 Trend = Literal["starting", "better", "level", "memorising", "worse"]
 
 
 @dataclass
-class RunState:
-    """Everything the window, the command line and reports show of a job, folded from its events."""
+class RunState(ProcessState):
+    """Everything the window, the command line and reports show of a training run."""
 
-    process: ProcessStarted | None = None
-    phase: PhaseChanged | None = None
-    device: DeviceChosen | None = None
     prepared: Prepared | None = None
     last: StepDone | None = None
     losses: list[tuple[int, float]] = field(default_factory=list)
     held_out_losses: list[tuple[int, float]] = field(default_factory=list)
-    baseline_loss: float | None = None
+    base_loss: float | None = None
+    """The base model's loss on the examples set aside."""
     checkpoints: list[CheckpointCommitted] = field(default_factory=list)
-    notices: list[NoticeLogged] = field(default_factory=list)
-    progress: Progressed | None = None
-    fetched: Fetched | None = None
-    answers: list[Prediction] = field(default_factory=list)
-    checked: Checked | None = None
-    chat: ChatReady | None = None
-    replies: dict[str, AnswerEnded] = field(default_factory=dict)
-    exported: Exported | None = None
-    traced: Traced | None = None
-    trial: MemoryProbed | None = None
+    probed: MemoryProbed | None = None
     peak_memory: int | None = None
-    ending: Ending | None = None
-    started_at: float | None = None
     _recent: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=20))
 
     def apply(self, event: Event) -> None:
-        """Take one event in. Order matters; a new `ProcessStarted` clears an earlier ending."""
         match event:
             case ProcessStarted():
-                self.process, self.ending = event, None
-                self.started_at = self.started_at or event.at
+                super().apply(event)
                 self._recent.clear()
-            case PhaseChanged():
-                self.phase = event
-            case DeviceChosen():
-                self.device = event
             case Prepared():
                 self.prepared = event
             case StepDone():
@@ -87,37 +56,15 @@ class RunState:
                 if event.peak_memory is not None:
                     self.peak_memory = max(self.peak_memory or 0, event.peak_memory)
             case Evaluated():
-                if event.side == "before":
-                    self.baseline_loss = event.loss
+                if event.model == BASE:
+                    self.base_loss = event.loss
                 self.held_out_losses.append((event.step, event.loss))
             case CheckpointCommitted():
                 self.checkpoints.append(event)
-            case NoticeLogged():
-                self.notices.append(event)
-            case Progressed():
-                self.progress = event
-            case Fetched():
-                self.fetched = event
-            case Prediction():
-                self.answers.append(event)
-            case Checked():
-                self.checked = event
-            case ChatReady():
-                self.chat = event
-            case AnswerEnded():
-                self.replies[event.ask] = event
-            case Exported():
-                self.exported = event
-            case Traced():
-                self.traced = event
             case MemoryProbed():
-                self.trial = event
-            case Finished() | Stopped() | Failed() | Crashed():
-                self.ending = event
-            case AnswerGrew() | CommandReceived():
-                pass
+                self.probed = event
             case _:
-                assert_never(event)
+                super().apply(event)
 
     @property
     def tokens_per_second(self) -> float | None:

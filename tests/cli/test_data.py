@@ -58,7 +58,7 @@ def test_a_file_that_cannot_be_used_is_a_problem_with_a_code(tmp_path: Path) -> 
 def test_repairs_go_to_a_new_file_and_leave_the_old_one_alone(messy: Path, tmp_path: Path) -> None:
     before = messy.read_bytes()
     out = tmp_path / "repaired.jsonl"
-    words = ["data", "repair", str(messy), "--do", "duplicates.exact", "mask_phone", "--out", str(out), "--json"]
+    words = ["data", "fix", str(messy), "--do", "duplicates.exact", "mask_phone", "--out", str(out), "--json"]
     done = studio(*words)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
@@ -79,7 +79,7 @@ def test_a_repaired_table_opens_in_a_spreadsheet_and_formulas_are_harmless(tmp_p
     with open(tmp_path / "in.csv", "w", encoding="utf-8", newline="") as out:
         csv.writer(out).writerows([("question", "answer"), *rows, rows[2]])
     done = studio(
-        "data", "repair", str(tmp_path / "in.csv"), "--do", "keep_one", "--out", str(tmp_path / "out.csv"), "--json"
+        "data", "fix", str(tmp_path / "in.csv"), "--do", "keep_one", "--out", str(tmp_path / "out.csv"), "--json"
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["escaped_cells"] == 1
@@ -90,7 +90,7 @@ def test_a_repaired_table_opens_in_a_spreadsheet_and_formulas_are_harmless(tmp_p
 
 
 def test_an_unknown_repair_names_those_that_exist(messy: Path, tmp_path: Path) -> None:
-    done = studio("data", "repair", str(messy), "--do", "polish", "--out", str(tmp_path / "x.jsonl"))
+    done = studio("data", "fix", str(messy), "--do", "polish", "--out", str(tmp_path / "x.jsonl"))
     assert done.returncode == 2
     assert "polish" in done.stderr and "keep_one" in done.stderr
 
@@ -103,15 +103,15 @@ def test_roles_can_be_said(tmp_path: Path) -> None:
         "data",
         "check",
         str(tmp_path / "a.csv"),
-        "--role",
+        "--mapping",
         "question_template={title}: {body}",
-        "--role",
+        "--mapping",
         "answer=reply",
         "--json",
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["mapping"] == {"question_template": "{title}: {body}", "answer": "reply"}
-    wrong = studio("data", "check", str(tmp_path / "a.csv"), "--role", "asks=title")
+    wrong = studio("data", "check", str(tmp_path / "a.csv"), "--mapping", "asks=title")
     assert wrong.returncode == 2 and "question" in wrong.stderr
 
 

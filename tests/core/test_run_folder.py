@@ -8,11 +8,13 @@ import pytest
 
 from studio.core.command_queue import CommandQueue, new_id, send
 from studio.core.events import (
-    Checked,
+    BASE,
+    THIS_RUN,
     CheckpointCommitted,
     Command,
     Evaluated,
     Finished,
+    ModelResult,
     ProcessStarted,
     SaveNow,
     StepDone,
@@ -22,7 +24,7 @@ from studio.core.events import (
 from studio.core.run_folder import JobFolder
 from studio.core.run_state import RunState, headline
 from studio.core.translatable import fill
-from studio.evaluation.verdict import at_least, sign_test, verdict
+from studio.evaluation.verdict import Comparison, at_least, sign_test, verdict
 
 
 def step(number: int, loss: float, of: int = 100) -> StepDone:
@@ -116,31 +118,31 @@ def test_rubbish_in_the_mailbox_is_thrown_away(tmp_path: Path) -> None:
     assert not (folder.commands / "a.json").exists()
 
 
-def checked(total: int, before: int, after: int, won: int, lost: int, losses: tuple[float, float] = (2, 1)) -> Checked:
-    return Checked(
+def compared(
+    total: int, before: int, after: int, improved: int, regressed: int, losses: tuple[float, float] = (2, 1)
+) -> Comparison:
+    return Comparison(
         examples=total,
-        exact_before=before,
-        exact_after=after,
-        loss_before=losses[0],
-        loss_after=losses[1],
-        improved=won,
-        regressed=lost,
+        baseline=ModelResult(model=BASE, exact=before, loss=losses[0]),
+        candidate=ModelResult(model=THIS_RUN, exact=after, loss=losses[1]),
+        improved=improved,
+        regressed=regressed,
     )
 
 
 @pytest.mark.parametrize(
     ("result", "outcome"),
     [
-        (checked(24, 0, 20, 20, 0), "better"),
-        (checked(24, 20, 0, 0, 20), "worse"),
-        (checked(24, 10, 12, 3, 1), "no_clear_difference"),
-        (checked(24, 0, 0, 0, 0, (3.0, 1.0)), "better"),
-        (checked(24, 0, 0, 0, 0, (1.0, 3.0)), "worse"),
-        (checked(24, 0, 0, 0, 0, (1.0, 0.99)), "no_clear_difference"),
-        (checked(0, 0, 0, 0, 0), "no_clear_difference"),
+        (compared(24, 0, 20, 20, 0), "better"),
+        (compared(24, 20, 0, 0, 20), "worse"),
+        (compared(24, 10, 12, 3, 1), "no_clear_difference"),
+        (compared(24, 0, 0, 0, 0, (3.0, 1.0)), "better"),
+        (compared(24, 0, 0, 0, 0, (1.0, 3.0)), "worse"),
+        (compared(24, 0, 0, 0, 0, (1.0, 0.99)), "no_clear_difference"),
+        (compared(0, 0, 0, 0, 0), "no_clear_difference"),
     ],
 )
-def test_the_verdict_is_better_only_when_chance_would_rarely_do_so(result: Checked, outcome: str) -> None:
+def test_the_verdict_is_better_only_when_chance_would_rarely_do_so(result: Comparison, outcome: str) -> None:
     judged = verdict(result)
     assert judged.outcome == outcome
     assert "{" not in judged.text.english()

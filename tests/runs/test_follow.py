@@ -11,6 +11,7 @@ import pytest
 
 from studio.core.events import Crashed, Event, Finished, Stopped
 from studio.core.run_folder import JobFolder
+from studio.core.run_state import RunState
 from studio.runs.command import end_forcefully, stop
 from studio.runs.follow import explain_crash, follow, job_status, process_of, write_crash
 from studio.runs.start import JobProcess
@@ -23,7 +24,7 @@ def everything(folder: JobFolder, process: JobProcess | None) -> list[Event]:
 
 def wait_for_steps(folder: JobFolder, number: int) -> None:
     deadline = time.monotonic() + 20
-    while len(folder.state().losses) < number:
+    while len(folder.fold(RunState()).losses) < number:
         assert time.monotonic() < deadline, folder.log.read_text()
         time.sleep(0.02)
 
@@ -160,6 +161,6 @@ def test_every_explanation_says_what_to_do() -> None:
 def test_a_finished_state_is_whole(start_script: StartJob) -> None:
     job = start_script("step(100); writer.write(Finished())")
     everything(job.folder, job)
-    state = job.folder.state()
+    state = job.folder.fold(RunState())
     assert isinstance(state.ending, Finished)
     assert state.share_done == 1.0

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from studio.core.paths import resources
 pytestmark = [pytest.mark.trains, pytest.mark.timeout(600)]
 
 
-def studio(*words: str, expect: int = 0) -> dict[str, object]:
+def studio(*words: str, expect: int = 0) -> dict[str, Any]:
     """Run one verb with --json in a fresh process and return its answer."""
     done = subprocess.run(
         [sys.executable, "-m", "studio", *words, "--json"], capture_output=True, text=True, timeout=400, check=False
@@ -58,10 +59,10 @@ def test_from_a_spreadsheet_to_an_exported_model(small_recipe: Path, tmp_path: P
 
     checked = studio("test", run, expect=1 if _is_no_better(run) else 0)
     assert checked["examples"] == 4
-    assert float(str(checked["loss_after"])) < float(str(checked["loss_before"]))
+    assert checked["models"]["run"]["loss"] < checked["models"]["base"]["loss"]
 
-    reply = studio("chat", run, "--ask", "My parcel is late.", "--length", "12")
-    assert reply["side"] == "after" and reply["text"]
+    reply = studio("chat", run, "--ask", "My parcel is late.", "--max-tokens", "12")
+    assert reply["model"]["kind"] == "run" and reply["text"]
 
     adapter = Path(str(studio("export", run, "--to", "adapter", "--out", str(tmp_path / "addon"))["folder"]))
     assert (adapter / "adapter_model.safetensors").stat().st_size > 1_000_000
@@ -103,7 +104,7 @@ def test_a_killed_trainer_ends_in_a_sentence(small_recipe: Path) -> None:
     command = [sys.executable, "-m", "studio", "train", str(small_recipe), "--training.epochs", "20", "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     run = _wait_for_a_step(process)
-    first = json.loads((run / "events.jsonl").read_text().splitlines()[0])
+    first = next(e for e in map(json.loads, (run / "events.jsonl").read_text().splitlines()) if "pid" in e)
     os.kill(first["pid"], signal.SIGKILL)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 2

@@ -15,16 +15,19 @@ import psutil
 
 from studio.core.command_queue import CommandQueue
 from studio.core.events import (
+    BASE,
+    THIS_RUN,
     AnswerEnded,
     AnswerGrew,
     Ask,
     ChatReady,
-    Checked,
     CommandReceived,
+    ExamCompleted,
     Exported,
     Failed,
     Fetched,
     Finished,
+    ModelResult,
     PhaseChanged,
     Prediction,
     ProcessStarted,
@@ -95,44 +98,42 @@ def check(run: RunFolder, writer: JournalWriter, mailbox: CommandQueue) -> None:
     lines = run.held_out_data.read_text(encoding="utf-8").splitlines()
     examples = [[message["content"] for message in json.loads(line)["messages"]] for line in lines]
     right = 0
-    for side in ("before", "after"):
+    for model in (BASE, THIS_RUN):
         for index, (*_, question, wanted) in enumerate(examples):
             rest(mailbox)
-            wrong = side == "before" or index % 4 == 3
-            answer = "I am sorry to hear that." if side == "before" else wanted
-            if side == "after" and wrong:
+            wrong = model == BASE or index % 4 == 3
+            answer = "I am sorry to hear that." if model == BASE else wanted
+            if model == THIS_RUN and wrong:
                 answer = wanted.replace("MOOD", "FEELING")
-            right += side == "after" and not wrong
+            right += model == THIS_RUN and not wrong
             writer.write(
                 Prediction(
                     index=index,
-                    side="before" if side == "before" else "after",
+                    model=model,
                     question=question,
                     wanted=wanted,
                     answer=answer,
                     exact=not wrong,
                 )
             )
-            done = index + 1 + (len(examples) if side == "after" else 0)
+            done = index + 1 + (len(examples) if model == THIS_RUN else 0)
             text = sentence("Answering example {n} of {total}.", n=done, total=2 * len(examples))
             writer.write(Progressed(done=done, total=2 * len(examples), unit="examples", text=text))
     writer.write(
-        Checked(
+        ExamCompleted(
             examples=len(examples),
-            exact_before=0,
-            exact_after=right,
-            loss_before=2.5,
-            loss_after=0.25,
-            improved=right,
-            regressed=0,
+            results=(
+                ModelResult(model=BASE, exact=0, loss=2.5),
+                ModelResult(model=THIS_RUN, exact=right, loss=0.25),
+            ),
         )
     )
 
 
 def chat(job: Chat, writer: JournalWriter, mailbox: CommandQueue) -> None:
-    """Says the last message back, word by word, with the side, the number of messages and the temperature before it."""
+    """Says the last message back, word by word, after the kind of model, the number of messages, the temperature."""
     time.sleep(PAUSE)
-    writer.write(ChatReady(sides=("before", "after") if job.run else ("before",)))
+    writer.write(ChatReady(models=(BASE, THIS_RUN) if job.run else (BASE,)))
     while True:
         for command in mailbox.take():
             writer.write(CommandReceived(id=command.id, command=command.type))
@@ -144,19 +145,19 @@ def chat(job: Chat, writer: JournalWriter, mailbox: CommandQueue) -> None:
 
 
 def answer(ask: Ask, writer: JournalWriter, mailbox: CommandQueue) -> None:
-    words = f"{ask.side} {len(ask.messages)} {ask.temperature:g} {ask.messages[-1].content}".split(" ")
+    words = f"{ask.model.kind} {len(ask.messages)} {ask.temperature:g} {ask.messages[-1].content}".split(" ")
     said = ""
     for position, word in enumerate(words):
         time.sleep(PAUSE)
         if any(isinstance(command, StopAnswer) for command in mailbox.take()):
             writer.write(
-                AnswerEnded(ask=ask.id, side=ask.side, text=said, tokens=position, seconds=PAUSE, stopped=True)
+                AnswerEnded(ask=ask.id, model=ask.model, text=said, tokens=position, seconds=PAUSE, stopped=True)
             )
             return
         more = word if position == 0 else f" {word}"
         said += more
-        writer.write(AnswerGrew(ask=ask.id, side=ask.side, text=more))
-    writer.write(AnswerEnded(ask=ask.id, side=ask.side, text=said, tokens=len(words), seconds=1.5))
+        writer.write(AnswerGrew(ask=ask.id, model=ask.model, text=more))
+    writer.write(AnswerEnded(ask=ask.id, model=ask.model, text=said, tokens=len(words), seconds=1.5))
 
 
 def merge(job: Merge, writer: JournalWriter, mailbox: CommandQueue) -> None:

@@ -15,6 +15,7 @@ import psutil
 
 from studio.core.command_queue import CommandQueue
 from studio.core.events import (
+    BASE,
     CheckpointCommitted,
     CommandReceived,
     DeviceChosen,
@@ -82,7 +83,7 @@ def train(writer: JournalWriter, mailbox: CommandQueue) -> None:
             epochs=2,
         )
     )
-    writer.write(Evaluated(step=0, loss=3.0, examples=4, side="before"))
+    writer.write(Evaluated(step=0, loss=3.0, examples=4, model=BASE))
     for step in range(1, STEPS + 1):
         time.sleep(PAUSE)
         writer.write(

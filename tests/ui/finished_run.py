@@ -111,8 +111,8 @@ def opened(project: Project) -> Iterator[AppState]:
         yield app_state
     finally:
         conversation_of(app_state).shutdown()
-        for kind in ("exam", "merge"):
-            app_state.job(kind).stop(keep=False)
+        for job in (app_state.exam, app_state.merge):
+            job.stop(keep=False)
         app_state.close()
         assert wait_for_all()
 

@@ -1,25 +1,24 @@
-"""Answers from a model, as base and as taught: greedy and side by side for checking, one and streamed for chatting."""
+"""Answers from models: greedy and many at once for an exam, one and streamed for a chat."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
+from peft import PeftModel
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from studio.core.conversation import Message
-from studio.core.events import Side
-from studio.core.problems import Remedy, problem
+from studio.core.events import BASE, THIS_RUN, ModelUnderTest
 from studio.core.recipe.method import Method
 from studio.core.recipe.recipe import Recipe, load
-from studio.core.run_folder import RunFolder
-from studio.core.storage import is_intact
-from studio.core.translatable import N_
+from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.dataset.examples import Example
 from studio.engine import device as devices
 from studio.engine.device import Device
@@ -41,40 +40,33 @@ _NO_LIMIT = 1 << 30
 
 
 class Generator:
-    """A loaded model that answers, as base, as taught, or as either.
+    """Loaded models that answer, each by its name in events.
 
-    `after` is None where there is only a base. `before` and `after` are the same object where the add-on is switched
-    off and on.
+    The base and the run's own model may be one network whose adapter is switched off and on.
     """
 
     def __init__(
-        self,
-        before: Network,
-        after: Network,
-        encoder: Encoder,
-        device: Device,
-        context_length: int,
+        self, networks: Mapping[ModelUnderTest, Network], encoder: Encoder, device: Device, context_length: int
     ) -> None:
-        self.before = before
-        self.after = after
+        self.networks = dict(networks)
         self.encoder = encoder
         self.device = device
-        self.sides: tuple[Side, ...] = ("before", "after") if after is not None else ("before",)
         self.context_length = context_length
-        self._ends = _end_tokens(before, encoder)
+        self._ends = _end_tokens(next(iter(self.networks.values())), encoder)
+
+    @property
+    def models(self) -> tuple[ModelUnderTest, ...]:
+        """Whom it can answer as, the base first."""
+        return tuple(self.networks)
 
     @contextlib.contextmanager
-    def model_as(self, side: Side) -> Iterator[Any]:
-        """The model of that side, for the length of a `with` block."""
-        if side == "after":
-            yield self.after
-        elif self.before is self.after:
-            with self.before.disable_adapter():
-                yield self.before
-        else:
-            yield self.before
+    def network_of(self, model: ModelUnderTest) -> Iterator[Network]:
+        """The network of `model`, for the length of a `with` block."""
+        network = self.networks[model]
+        with network.disable_adapter() if model == BASE and isinstance(network, PeftModel) else nullcontext():
+            yield network
 
-    def answer_all(self, examples: Sequence[Example], side: Side, max_tokens: int) -> list[str]:
+    def answer_all(self, examples: Sequence[Example], model: ModelUnderTest, max_tokens: int) -> list[str]:
         """Greedy answers, in the order of `examples`, computed together."""
         prompts = [self.encoder.prompt_ids(example.prompt, example.tools) for example in examples]
         longest = max(len(p) for p in prompts)
@@ -84,14 +76,14 @@ class Generator:
         for row, prompt in enumerate(prompts):  # at the left, so that every answer begins at the same place
             ids[row, longest - len(prompt) :] = torch.tensor(prompt)
             mask[row, longest - len(prompt) :] = 1
-        with self.model_as(side) as model:
-            found = self._generate(model, ids, mask, max_tokens)
+        with self.network_of(model) as network:
+            found = self._generate(network, ids, mask, max_tokens)
         return [self.encoder.decode(self._until_end(row)) for row in found[:, longest:].tolist()]
 
     def stream(
         self,
         messages: tuple[Message, ...],
-        side: Side,
+        model: ModelUnderTest,
         max_tokens: int,
         temperature: float,
         seed: int | None,
@@ -102,20 +94,20 @@ class Generator:
         if seed is not None:
             torch.manual_seed(seed)
         watch = _Watch(prompt.shape[1], on_tokens)
-        with self.model_as(side) as model:
-            found = self._generate(model, prompt, torch.ones_like(prompt), max_tokens, temperature, watch)
+        with self.network_of(model) as network:
+            found = self._generate(network, prompt, torch.ones_like(prompt), max_tokens, temperature, watch)
         return self._until_end(found[0, prompt.shape[1] :].tolist())
 
     def _generate(
         self,
-        model: Any,
+        network: Network,
         ids: torch.Tensor,
         mask: torch.Tensor,
         max_tokens: int,
         temperature: float = 0.0,
         watch: StoppingCriteria | None = None,
     ) -> torch.Tensor:
-        # Nothing of the model's own generation settings: what a recipe taught is compared without a repetition
+        # Nothing of the model's own generation settings: what a recipe trained is compared without a repetition
         # penalty or a default temperature that the base model came with.
         settings = GenerationConfig(  # type: ignore[no-untyped-call]
             max_new_tokens=max_tokens,
@@ -128,7 +120,7 @@ class Generator:
             use_cache=True,
         )
         with torch.inference_mode():
-            found: torch.Tensor = model.generate(
+            found: torch.Tensor = network.generate(
                 input_ids=ids.to(self.device.torch_device),
                 attention_mask=mask.to(self.device.torch_device),
                 generation_config=settings,
@@ -153,7 +145,7 @@ class _Watch(StoppingCriteria):
 def of_run(run: RunFolder) -> tuple[Generator, Recipe]:
     """The run's model, with its best save point, ready to answer. Raises `ProblemError`."""
     recipe = load(run.recipe)
-    adapter = trained_adapter(run)
+    adapter = choose_checkpoint(run)
     base = locate(recipe.model)
     device = devices.choose(recipe.method.compute_dtype)
     model = load_base(base, recipe.method, device).eval()
@@ -163,50 +155,32 @@ def of_run(run: RunFolder) -> tuple[Generator, Recipe]:
         dequantize(model, device.dtype)
     if copies > 1:
         stored = stored_dtype(base)
-        folded_in = merge_lora(load_adapter(copy.deepcopy(model), adapter), stored)
-        taught = in_format(folded_in, device.dtype).eval()
-        return Generator(model, taught, encoder, device, _context(base)), recipe
+        merged = merge_lora(load_adapter(copy.deepcopy(model), adapter), stored)
+        fine_tuned = in_format(merged, device.dtype).eval()
+        return Generator({BASE: model, THIS_RUN: fine_tuned}, encoder, device, _context(base)), recipe
     both = load_adapter(model, adapter)
-    return Generator(both, both, encoder, device, _context(base)), recipe
+    return Generator({BASE: both, THIS_RUN: both}, encoder, device, _context(base)), recipe
 
 
 def of_folder(folder: Path) -> Generator:
-    """A model as it stands in a folder, in 16 bits."""
+    """A model as it stands in a folder, in 16 bits; it answers as `BASE`."""
     device = devices.choose()
     model = load_base(folder, Method(kind="lora"), device).eval()
-    return Generator(model, None, Encoder.from_folder(folder, _NO_LIMIT), device, _context(folder))
+    return Generator({BASE: model}, Encoder.from_folder(folder, _NO_LIMIT), device, _context(folder))
 
 
 def _copies_that_fit(model: Network, device: Device) -> int:
-    """How many copies of the unpacked model there is room for in the computer's memory, at most two.
+    """How many copies of the dequantized model there is room for in the computer's memory, at most two.
 
-    With two, the taught one has its add-on folded in, exactly as an export folds it in, so that what is checked is
+    With two, the fine-tuned one has its adapter merged, exactly as an export merges it, so that what is tested is
     what is exported; that is also the faster way to answer.
     """
     needed = 1.3 * count_parameters(model)[1] * torch.finfo(device.dtype).bits / 8
     return min(2, int(psutil.virtual_memory().available / needed))
 
 
-def trained_adapter(run: RunFolder) -> Path:
-    """The folder of what the run learned: its best save point that is intact. Raises `ProblemError`."""
-    state = run.state()
-    best = state.best_checkpoint
-    others = sorted((c for c in state.checkpoints if c is not best), key=lambda c: -c.step)
-    for candidate in ([best] if best else []) + others:
-        folder = run.path / candidate.folder
-        if folder.is_dir() and is_intact(folder, fully=True):
-            return folder
-    raise problem(
-        "run.nothing_learned",
-        N_("This run has nothing saved that it learned."),
-        N_("It ended before its first save point, or its files were damaged or removed."),
-        N_("Start it again."),
-        remedy=Remedy.try_again,
-    )
-
-
-def folded(text: str) -> str:
-    """Text with white space trimmed and folded, as answers are compared."""
+def normalized(text: str) -> str:
+    """Text with white space trimmed and runs of it made one space, as answers are compared."""
     return " ".join(text.split())
 
 
@@ -215,13 +189,13 @@ def _context(folder: Path) -> int:
 
 
 def _end_tokens(model: Any, encoder: Encoder) -> list[int]:
-    """Every token that ends an answer: the model's own, and the mark that its chat template puts after an answer."""
+    """Every token that ends an answer: the model's own, and the token that its chat template puts after an answer."""
     found: list[int | None] = []
     for owner in (model.generation_config, model.config):
         ends = getattr(owner, "eos_token_id", None)
         found += ends if isinstance(ends, list) else [ends]
     found.append(encoder.eos_id)
     sample = Example(messages=(Message(role="user", content="a"), Message(role="assistant", content="b")))
-    learned = [label for label in encoder.encode(sample).labels if label >= 0]
-    found += [label for label in learned[-1:] if not encoder.decode([label])]
+    labels = [label for label in encoder.encode(sample).labels if label >= 0]
+    found += [label for label in labels[-1:] if not encoder.decode([label])]
     return sorted({int(token) for token in found if token is not None})

@@ -1,6 +1,6 @@
-"""Combining base and add-on into one ordinary model, and making sure that it answers as the two did.
+"""Merging base and adapter into one ordinary model, and making sure that it answers as the two did.
 
-The add-on was learned on top of the base's 4-bit weights, so it is added to the numbers that these stand for, not to
+The adapter was trained on top of the base's 4-bit weights, so it is added to the numbers that these stand for, not to
 the original 16-bit ones: those it has never seen, and answers change with them.
 """
 
@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from peft import PeftModel
 
-from studio.core.events import Ending, Exported
+from studio.core.events import BASE, THIS_RUN, Ending, Exported
 from studio.core.jobs import Merge
 from studio.core.problems import Remedy, problem
 from studio.core.run_folder import RunFolder
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 _LICENCES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE")
 
 
-def merge(report: JobContext, job: Merge) -> Ending | None:
+def merge(context: JobContext, job: Merge) -> Ending | None:
     """Write the combined model to `job.out`, whole or not at all. Raises `ProblemError`."""
     run = RunFolder(job.run)
     if job.out.exists() and (not job.out.is_dir() or any(job.out.iterdir())):
@@ -49,27 +50,27 @@ def merge(report: JobContext, job: Merge) -> Ending | None:
             remedy=Remedy.choose_folder,
             folder=str(job.out),
         )
-    with report.interruptible():
-        report.phase("loading", N_("Loading the model."), long=True)
-        answerer, recipe = of_run(run)
-        report.write(answerer.device.as_event())
+    with context.interruptible():
+        context.phase("loading", N_("Loading the model."), long=True)
+        generator, recipe = of_run(run)
+        context.write(generator.device.as_event())
         examples = _to_compare(run, job.compare)
-        limit = longest_useful(answerer, examples) if examples else 0
+        limit = longest_useful(generator, examples) if examples else 0
         wanted: list[str] = []
         if examples:
-            report.phase("answering", N_("Asking the taught model, to compare with later."), long=True)
-            wanted = answerer.answer_all(examples, "after", limit)
-        require_room(job.out, int(2.2 * count_parameters(answerer.before)[1]))
-        report.phase("merging", N_("Combining the add-on with the base model."), long=True)
+            context.phase("answering", N_("Asking the trained model, to compare with later."), long=True)
+            wanted = generator.answer_all(examples, THIS_RUN, limit)
+        require_room(job.out, int(2.2 * count_parameters(generator.networks[BASE])[1]))
+        context.phase("merging", N_("Combining the add-on with the base model."), long=True)
         with staged(job.out) as folder:
-            _write(answerer, recipe, folder)
-            del answerer
+            _write(generator, recipe, folder)
+            del generator
         same = None
         if examples:
-            report.phase("answering", N_("Loading the combined model afresh and asking it the same."), long=True)
+            context.phase("answering", N_("Loading the combined model afresh and asking it the same."), long=True)
             found = ask_afresh(job.out, examples, limit)
             same = sum(a == b for a, b in zip(found, wanted, strict=True))
-    report.write(
+    context.write(
         Exported(
             to="merged",
             folder=str(job.out),
@@ -82,14 +83,13 @@ def merge(report: JobContext, job: Merge) -> Ending | None:
     return None
 
 
-def _write(answerer: Generator, recipe: Recipe, folder: Path) -> None:
-    assert answerer.after is not None
+def _write(generator: Generator, recipe: Recipe, folder: Path) -> None:
     base = locate(recipe.model)
     dtype = stored_dtype(base)
-    plain = answerer.after
-    if answerer.after is answerer.before:
-        dequantize(answerer.after, answerer.device.dtype, torch.device("cpu"))
-        plain = merge_lora(answerer.after, dtype)
+    plain = generator.networks[THIS_RUN]
+    if isinstance(plain, PeftModel):
+        dequantize(plain, generator.device.dtype, torch.device("cpu"))
+        plain = merge_lora(plain, dtype)
     in_format(plain, dtype)
     plain.save_pretrained(folder, max_shard_size="5GB")
     copy_tokenizer(base, folder)

@@ -15,11 +15,12 @@ def main(arguments: list[str]) -> int:
     from studio.engine.__main__ import prepare_environment
 
     prepare_environment(online=False)
+    from studio.core.events import BASE
     from studio.dataset.examples import read_frozen
     from studio.engine.evaluation.generate import of_folder
 
     model, examples, answers, limit = arguments
-    found = of_folder(Path(model)).answer_all(read_frozen(Path(examples)), "before", int(limit))
+    found = of_folder(Path(model)).answer_all(read_frozen(Path(examples)), BASE, int(limit))
     Path(answers).write_text(json.dumps(found), encoding="utf-8")
     return 0
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import transformers
 
-from studio.core.events import Ending, Evaluated, Prepared, Stopped
+from studio.core.events import BASE, THIS_RUN, Ending, Evaluated, Prepared, Stopped
 from studio.core.recipe.model_choice import Source
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import JobFolder, RunFolder
@@ -111,9 +111,9 @@ class TrainingJob:
         self.scoring_seconds = time.monotonic() - began
         if not math.isfinite(loss):
             return None
-        side = "before" if step == 0 else "after"
         count = len(self.plan.held_out.encoded)
-        self.report.write(Evaluated.model_validate({"step": step, "loss": loss, "examples": count, "side": side}))
+        model = BASE if step == 0 else THIS_RUN
+        self.report.write(Evaluated(step=step, loss=loss, examples=count, model=model))
         return loss
 
     def save(self, step: int) -> None:

@@ -34,8 +34,8 @@ class AnswerSettings(QWidget):
         self.sides.setAccessibleName(tr("Who answers"))
         for text, which in (
             (tr("Both, side by side"), "both"),
-            (tr("The taught model"), "after"),
-            (tr("The base model"), "before"),
+            (tr("The taught model"), "run"),
+            (tr("The base model"), "base"),
         ):
             self.sides.addItem(text, which)
         self.sides.currentIndexChanged.connect(lambda _index: self.sides_changed.emit())

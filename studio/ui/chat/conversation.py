@@ -12,7 +12,19 @@ from PySide6.QtCore import QCoreApplication, QObject, Signal, Slot
 
 from studio.core.command_queue import new_id, send
 from studio.core.conversation import Message
-from studio.core.events import AnswerEnded, AnswerGrew, Ask, ChatReady, Crashed, Failed, Side, StopAnswer
+from studio.core.events import (
+    BASE,
+    THIS_RUN,
+    AnswerEnded,
+    AnswerGrew,
+    Ask,
+    ChatReady,
+    Crashed,
+    Failed,
+    ModelUnderTest,
+    StopAnswer,
+)
+from studio.core.job_states import ChatState
 from studio.core.jobs import Chat
 from studio.core.problems import Problem
 from studio.core.run_folder import RunFolder
@@ -65,7 +77,7 @@ class _Queue:
 
 
 class Conversation(QObject):
-    """`ask` with one or both sides; listen to the signals and paint `turns`."""
+    """`ask` with one or several models; listen to the signals and paint `turns`."""
 
     changed = Signal()
     """Turns were added or taken away, the process started, got ready or ended."""
@@ -77,10 +89,10 @@ class Conversation(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.subject = ChatTarget()
-        self.turns: dict[Side, list[Turn]] = {"before": [], "after": []}
+        self.turns: dict[ModelUnderTest, list[Turn]] = {BASE: [], THIS_RUN: []}
         self.ready = False
         self._queue = _Queue()
-        self.job = JobState(self)
+        self.job = JobState(ChatState, self)
         self.job.events_arrived.connect(self._on_events)
         self.job.updated.connect(self.changed)
         self.job.ended.connect(self._on_ended)
@@ -131,23 +143,23 @@ class Conversation(QObject):
         """Whether a question has no complete answer yet."""
         return self._queue.asked is not None or bool(self._queue.waiting)
 
-    def ask(self, text: str, sides: tuple[Side, ...], manner: GenerationSettings) -> None:
-        """Ask each side, one after the other, with all that it was asked and answered before."""
+    def ask(self, text: str, models: tuple[ModelUnderTest, ...], manner: GenerationSettings) -> None:
+        """Ask each model, one after the other, with all that it was asked and answered before."""
         system = Message(role="system", content=manner.instructions)
-        for side in sides:
+        for model in models:
             said = [system] if manner.instructions.strip() else []
-            for turn in self.turns[side]:
+            for turn in self.turns[model]:
                 if turn.text:
                     said += [turn.ask.messages[-1], Message(role="assistant", content=turn.text)]
             ask = Ask(
                 id=new_id(),
                 messages=(*said, Message(role="user", content=text)),
-                side=side,
+                model=model,
                 max_tokens=manner.max_tokens,
                 temperature=manner.temperature,
             )
             turn = Turn(ask)
-            self.turns[side].append(turn)
+            self.turns[model].append(turn)
             self._queue.waiting.append(turn)
         self.changed.emit()
         self.start()
@@ -169,7 +181,7 @@ class Conversation(QObject):
     def clear(self) -> None:
         """Begin a new conversation."""
         self.stop_answering()
-        self.turns = {"before": [], "after": []}
+        self.turns = {BASE: [], THIS_RUN: []}
         self.changed.emit()
 
     def _ask_next(self) -> None:

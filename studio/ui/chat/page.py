@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from studio.core.events import Side
+from studio.core.events import BASE, THIS_RUN, ModelUnderTest
 from studio.core.problems import Problem, ProblemError, Remedy
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
@@ -32,9 +32,9 @@ class ChatPage(PageFrame):
         super().__init__(tr("Chat"), tr("Ask something, and see what teaching changed."), parent=parent)
         self._app_state = app_state
         self.conversation = conversation_of(app_state)
-        self.columns: dict[Side, ChatColumn] = {
-            "before": ChatColumn(tr("Base model")),
-            "after": ChatColumn(tr("Taught model")),
+        self.columns: dict[ModelUnderTest, ChatColumn] = {
+            BASE: ChatColumn(tr("Base model")),
+            THIS_RUN: ChatColumn(tr("Taught model")),
         }
         self.settings = AnswerSettings()
         self.settings.setFixedWidth(224)
@@ -110,11 +110,11 @@ class ChatPage(PageFrame):
     def _taught(self) -> bool:
         return self._app_state.run is not None and bool(self._app_state.state.checkpoints)
 
-    def _sides(self) -> tuple[Side, ...]:
+    def _models(self) -> tuple[ModelUnderTest, ...]:
         if not self._taught():
-            return ("before",)
+            return (BASE,)
         chosen = self.settings.sides.currentData()
-        return ("before", "after") if chosen == "both" else (chosen,)
+        return {"base": (BASE,), "run": (THIS_RUN,)}.get(chosen, (BASE, THIS_RUN))
 
     def _on_subject_changed(self) -> None:
         app_state = self._app_state
@@ -161,14 +161,14 @@ class ChatPage(PageFrame):
         self.clear_problem()
         settings = self.settings
         manner = GenerationSettings(settings.instructions.toPlainText(), settings.temperature, settings.length.value())
-        self.conversation.ask(text, self._sides(), manner)
+        self.conversation.ask(text, self._models(), manner)
 
     def _on_new_conversation(self) -> None:
         self.conversation.clear()
         self.composer.setFocus()
 
     def _on_turn_changed(self, turn: Turn) -> None:
-        self.columns[turn.ask.side].show_turn(turn)
+        self.columns[turn.ask.model].show_turn(turn)
 
     def _on_failed(self, problem: Problem) -> None:
         self.show_problem(problem, self._on_remedy)
@@ -193,10 +193,10 @@ class ChatPage(PageFrame):
             return
         taught = self._taught()
         self.settings.set_taught(taught)
-        sides = self._sides()
-        for side, column in self.columns.items():
-            column.setVisible(side in sides)
-            column.show_turns(self.conversation.turns[side])
+        models = self._models()
+        for model, column in self.columns.items():
+            column.setVisible(model in models)
+            column.show_turns(self.conversation.turns[model])
         begun = any(self.conversation.turns.values())
         self._columns.setVisible(begun or not self.openers.questions)
         self.openers.setVisible(not begun and bool(self.openers.questions))
@@ -214,7 +214,7 @@ class ChatPage(PageFrame):
         notice = self.conversation.notice()
         if notice is not None:
             return tr_sentence(notice)
-        if not taught and not self.conversation.turns["before"]:
+        if not taught and not self.conversation.turns[BASE]:
             return tr("This is the base model, as it is before teaching.")
         return ""
 

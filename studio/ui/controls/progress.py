@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
-from studio.core.run_state import RunState
+from studio.core.job_states import ProcessState
 from studio.core.translatable import Sentence
 from studio.ui.controls.layout import Card
 from studio.ui.controls.text import button, label
@@ -44,7 +44,7 @@ class ProgressCard(Card):
         self.bar.setRange(0, 0)
         self.stop.setEnabled(True)
 
-    def show_state(self, state: RunState) -> None:
+    def show_state(self, state: ProcessState) -> None:
         """Words and bar from the newest progress, else from the phase."""
         progress, phase = state.progress, state.phase
         if progress is not None and (phase is None or progress.at >= phase.at):

@@ -6,6 +6,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QWidget
 
 from studio.core.events import Crashed, Failed, Finished
+from studio.core.job_states import FetchState
 from studio.core.jobs import FetchData, read_job
 from studio.ui.controls.layout import Card
 from studio.ui.controls.progress import ProgressCard
@@ -104,10 +105,10 @@ class HubData(Card):
         self.failed.emit(problem)
 
 
-def _download_of(keeper: QObject) -> JobState:
+def _download_of(keeper: QObject) -> JobState[FetchState]:
     found = keeper.findChild(JobState, "fetch_data")
     if isinstance(found, JobState):
         return found
-    made = JobState(keeper)
+    made = JobState(FetchState, keeper)
     made.setObjectName("fetch_data")
     return made

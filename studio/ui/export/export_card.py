@@ -8,8 +8,8 @@ from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QFontMetrics, QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
+from studio.core.job_states import ProcessState
 from studio.core.problems import Problem
-from studio.core.run_state import RunState
 from studio.ui.controls.layout import Card
 from studio.ui.controls.notices import ProblemCard
 from studio.ui.controls.progress import ProgressCard
@@ -95,7 +95,7 @@ class ExportCard(Card):
         self.progress.show()
         self._enable(False)
 
-    def show_state(self, state: RunState) -> None:
+    def show_state(self, state: ProcessState) -> None:
         """The progress of the work that has begun."""
         if self.progress.stop.isEnabled():
             self.progress.show_state(state)

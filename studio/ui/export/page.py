@@ -11,6 +11,7 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from studio.core.events import Crashed, Exported, Failed
+from studio.core.job_states import ExportState
 from studio.core.jobs import Merge
 from studio.core.problems import Problem, ProblemError, Remedy
 from studio.core.recipe.recipe import load
@@ -51,7 +52,7 @@ class ExportPage(PageFrame):
         self._run: RunFolder | None = None
         self._known: _Known | None = None
         self._exporting: Path | None = None
-        self._bound: JobState | None = None
+        self._bound: JobState[ExportState] | None = None
         self.targets: dict[str, Path] = {}
         self.adapter = ExportCard(
             tr("Just the add-on"),
@@ -69,7 +70,7 @@ class ExportPage(PageFrame):
         self.body.addStretch(1)
         self.adapter.wanted.connect(self._export_adapter)
         self.merged.wanted.connect(self._merge)
-        self.merged.stopped.connect(lambda: app_state.job("merge").stop(keep=False))
+        self.merged.stopped.connect(lambda: app_state.merge.stop(keep=False))
         app_state.run_changed.connect(self._on_run_changed)
         app_state.run_updated.connect(self._on_run_updated)
         app_state.data_changed.connect(self._paint)
@@ -94,7 +95,7 @@ class ExportPage(PageFrame):
 
     def _bind(self) -> None:
         """The app state keeps one combining job for each run on show: listen to that one."""
-        job = self._app_state.job("merge")
+        job = self._app_state.merge
         if job is not self._bound:
             self._bound = job
             job.updated.connect(self._on_merge_updated)
@@ -122,7 +123,7 @@ class ExportPage(PageFrame):
             self._set_target(kind, free_name(run.exports / kind))
         if known.adapter_done is not None:
             self.adapter.show_done(known.adapter_done, tr("Exported earlier."))
-        job = self._app_state.job("merge")
+        job = self._app_state.merge
         if job.is_running():
             self.merged.begin(can_stop=True)
         elif known.merging is not None:
@@ -177,19 +178,19 @@ class ExportPage(PageFrame):
 
         def ready(_nothing: None) -> None:
             if run == self._run:
-                self._app_state.job("merge").start(run.job("merge"), Merge(run=run.path, out=out))
+                self._app_state.merge.start(run.job("merge"), Merge(run=run.path, out=out))
 
         run_in_background(
             self, lambda: check_target(out, size or 0), ready, lambda problem: self._show(self.merged, problem)
         )
 
     def _on_merge_updated(self) -> None:
-        job = self._app_state.job("merge")
+        job = self._app_state.merge
         if self.sender() is job and job.is_running():
             self.merged.show_state(job.state)
 
     def _on_merge_ended(self) -> None:
-        job = self._app_state.job("merge")
+        job = self._app_state.merge
         if self.sender() is not job:
             return
         match job.state.ending:
@@ -224,7 +225,7 @@ class ExportPage(PageFrame):
 
     def _on_remedy(self, kind: str, remedy: Remedy) -> None:
         again: dict[str, Callable[[], None]] = {"adapter": self._export_adapter, "merged": self._merge}
-        folder = self._app_state.job("merge").folder
+        folder = self._app_state.merge.folder
         if remedy is Remedy.choose_folder:
             self._choose_place(kind)
         elif remedy is Remedy.try_again:
@@ -278,7 +279,7 @@ def _look_at(run: RunFolder) -> _Known:
     )
     merges = run.jobs("merge")
     going_on = next((folder for folder in reversed(merges) if job_status(folder) in ("running", "silent")), None)
-    finished = (folder.state().exported for folder in reversed(merges))
+    finished = (folder.fold(ExportState()).exported for folder in reversed(merges))
     return _Known(
         name=recipe.name,
         adapter=adapter_size(run),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from studio.core.job_states import ExamState, ExportState
 from studio.core.jobs import Train
 from studio.core.journal import lock_is_held
 from studio.core.problems import Problem, ProblemError
@@ -32,17 +33,22 @@ class AppState(RecipeEditor):
     run_updated = Signal()
     """`state` changed, at most ten times a second."""
     job_updated = Signal(str)
-    """Another job of the run on show moved on; its kind, such as check."""
+    """Another job of the run on show moved on; its kind, such as exam."""
 
     def __init__(self, project: Project | None = None, parent: QObject | None = None, *, wait: bool = False) -> None:
         """With `wait`, nothing is read in the background before `begin` is called."""
         super().__init__(project or _last_project(), parent)
         self.starting = False
         self.run: RunFolder | None = None
-        self.training = JobState(self)
+        self.training = JobState(RunState, self)
         self.training.updated.connect(self.run_updated)
         self.training.failed.connect(self.problem_raised)
-        self._jobs: dict[str, JobState] = {}
+        self.exam = JobState(ExamState, self)
+        """The newest exam of the run on show."""
+        self.merge = JobState(ExportState, self)
+        """Of the run on show, too; kept here so that it survives the page that shows it."""
+        self.exam.updated.connect(lambda: self.job_updated.emit("exam"))
+        self.merge.updated.connect(lambda: self.job_updated.emit("merge"))
         self.memory_fit = MemoryFit(self, self.obstacle, self.is_training)
         self.run_changed.connect(self.memory_fit.on_run_changed)
         self.training.ended.connect(self._on_training_ended)
@@ -139,7 +145,7 @@ class AppState(RecipeEditor):
         self.training.attach(run)
         checks = run.jobs("exam")
         if checks:
-            self.job("exam").attach(checks[-1])
+            self.exam.attach(checks[-1])
         self.run_changed.emit()
 
     def new_run(self) -> None:
@@ -149,28 +155,15 @@ class AppState(RecipeEditor):
         self._forget_run()
         self.run_changed.emit()
 
-    def job(self, kind: str) -> JobState:
-        """Another job of the run on show (check, chat, merge), kept here so that it survives the page that shows it.
-
-        It is the same object for as long as the same run is on show; the newest check is attached to by itself.
-        """
-        if kind not in self._jobs:
-            job = JobState(self)
-            job.updated.connect(lambda: self.job_updated.emit(kind))
-            self._jobs[kind] = job
-        return self._jobs[kind]
-
     def _forget_run(self) -> None:
         self.run = None
         self.training.clear()
-        for job in self._jobs.values():
-            job.leave()
-            job.deleteLater()
-        self._jobs.clear()
+        self.exam.clear()
+        self.merge.clear()
 
     @Slot()
     def _on_training_ended(self) -> None:
-        if self.run is not None and self.state.trial is not None:
+        if self.run is not None and self.state.probed is not None:
             self.memory_fit.keep(self.run)
 
     def close(self) -> None:
@@ -180,8 +173,8 @@ class AppState(RecipeEditor):
         self.data.close()
         self.training.leave()
         self.model.fetch.leave()
-        for job in self._jobs.values():
-            job.leave()
+        self.exam.leave()
+        self.merge.leave()
 
 
 def _last_project() -> Project:

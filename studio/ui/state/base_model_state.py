@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from studio.core.job_states import FetchState
 from studio.core.jobs import FetchModel, FetchStarter
 from studio.core.problems import Problem
 from studio.core.recipe.model_choice import ModelChoice, Source
@@ -30,7 +31,7 @@ class BaseModelState(QObject):
         self.facts: ModelFacts | None = None
         self.problem: Problem | None = None
         self.looking = False
-        self.fetch = JobState(self)
+        self.fetch = JobState(FetchState, self)
         self.fetch.updated.connect(self.fetch_updated)
         self.fetch.ended.connect(self._on_fetch_ended)
         self.fetch.failed.connect(self._on_fetch_ended)

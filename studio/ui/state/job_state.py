@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
+from typing import Generic
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
@@ -11,8 +13,7 @@ from studio.core.events import Event
 from studio.core.jobs import Job
 from studio.core.journal import lock_is_held
 from studio.core.problems import Problem
-from studio.core.run_folder import JobFolder
-from studio.core.run_state import RunState
+from studio.core.run_folder import JobFolder, StateT
 from studio.ui.state.background import JobFollower
 
 SHORTEST_INTERVAL = 100
@@ -23,8 +24,9 @@ FOLDING_TIME = 0.006
 """Seconds of folding before the window gets its turn again."""
 
 
-class JobState(QObject):
-    """Start or attach to a job with `start` or `attach`; read `state`; `leave` to stop following it."""
+class JobState(QObject, Generic[StateT]):
+    """Start or attach to a job with `start` or `attach`; read `state`, which is of the
+    kind that `new_state` makes; `leave` to stop following it."""
 
     updated = Signal()
     """`state` changed; at most ten times a second."""
@@ -35,10 +37,11 @@ class JobState(QObject):
     failed = Signal(object)
     """A `Problem`: the job could not be started or followed."""
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, new_state: Callable[[], StateT], parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.folder: JobFolder | None = None
-        self.state = RunState()
+        self._new_state = new_state
+        self.state = new_state()
         self.problem: Problem | None = None
         self._follower: JobFollower | None = None
         self._pause = QTimer(self)
@@ -103,11 +106,11 @@ class JobState(QObject):
     def clear(self) -> None:
         """Follow nothing and show nothing."""
         self.leave()
-        self.folder, self.state, self.problem = None, RunState(), None
+        self.folder, self.state, self.problem = None, self._new_state(), None
 
     def _follow(self, folder: JobFolder, job: Job | None) -> None:
         self.leave()
-        self.folder, self.state, self.problem = folder, RunState(), None
+        self.folder, self.state, self.problem = folder, self._new_state(), None
         self._follower = JobFollower(folder, job)
         self._follower.events_arrived.connect(self._on_events_arrived)
         self._follower.failed.connect(self._on_failed)

@@ -9,15 +9,16 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Generic
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from studio.core.events import Crashed, Failed
+from studio.core.job_states import MemoryProbeState, TraceState
 from studio.core.jobs import Job, MemoryProbe, Trace, TracedWork
 from studio.core.problems import Problem
 from studio.core.recipe.defaults import resolve_defaults
-from studio.core.run_folder import JobFolder, RunFolder
-from studio.core.run_state import RunState
+from studio.core.run_folder import JobFolder, RunFolder, StateT
 from studio.ui.state.background import run_in_background
 from studio.ui.state.job_state import JobState
 from studio.ui.state.memory_scenario import FitKey, RecipeScenario, TraceResult, TrialResult
@@ -30,26 +31,33 @@ RAN_OUT = "memory.trial_failed"
 """The code of the problem with which a trial ends that needs more memory than there is."""
 
 
-class TemporaryJob(QObject):
+class TemporaryJob(QObject, Generic[StateT]):
     """One job from its start to its end. `ended` comes when it ended by itself; after `drop` nothing comes."""
 
     updated = Signal()
     ended = Signal()
 
-    def __init__(self, folder: JobFolder, job: Job, scratch: Path, parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        folder: JobFolder,
+        job: Job,
+        new_state: Callable[[], StateT],
+        scratch: Path,
+        parent: QObject | None = None,
+    ) -> None:
         """`scratch` is the folder that is deleted in the end."""
         super().__init__(parent)
         self.folder = folder
         self.scratch = scratch
         self._dropped = False
-        self._job = JobState(self)
+        self._job = JobState(new_state, self)
         self._job.updated.connect(self._on_updated)
         self._job.ended.connect(self._on_ended)
         self._job.failed.connect(self._on_ended)
         self._job.start(folder, job)
 
     @property
-    def state(self) -> RunState:
+    def state(self) -> StateT:
         return self._job.state
 
     @property
@@ -104,7 +112,7 @@ class MemoryTrace(QObject):
         super().__init__(parent)
         self.key: FitKey | None = None
         """What is being traced, None for nothing."""
-        self._job: TemporaryJob | None = None
+        self._job: TemporaryJob[TraceState] | None = None
 
     def start(self, key: FitKey, draft: RecipeScenario) -> None:
         """Start the process. It counts what the kernels of the card at hand take, where that tells its generation."""
@@ -121,7 +129,7 @@ class MemoryTrace(QObject):
             self.answered.emit(key, TraceResult(None, None, time.monotonic()))
             return
         self.key = key
-        self._job = TemporaryJob(folder, job, folder.path, self)
+        self._job = TemporaryJob(folder, job, TraceState, folder.path, self)
         self._job.ended.connect(self._on_ended)
 
     def drop(self) -> None:
@@ -164,12 +172,12 @@ class MemoryTrial(QObject):
         """Why the last one brought no answer."""
         self.ended_at = -math.inf
         """On the monotonic clock."""
-        self._job: TemporaryJob | None = None
+        self._job: TemporaryJob[MemoryProbeState] | None = None
         self._run: RunFolder | None = None
         self._draft: RecipeScenario | None = None
 
     @property
-    def state(self) -> RunState | None:
+    def state(self) -> MemoryProbeState | None:
         """Of its process, once there is one."""
         return self._job.state if self._job is not None else None
 
@@ -196,7 +204,9 @@ class MemoryTrial(QObject):
                 _delete(self, scratch)
                 return
             self._run = run
-            self._job = TemporaryJob(run.job("memory_probe"), MemoryProbe(run=run.path), scratch, self)
+            self._job = TemporaryJob(
+                run.job("memory_probe"), MemoryProbe(run=run.path), MemoryProbeState, scratch, self
+            )
             self._job.updated.connect(self.changed)
             self._job.ended.connect(self._on_ended)
             self.changed.emit()
@@ -235,7 +245,7 @@ class MemoryTrial(QObject):
         if job is None or key is None or draft is None or run is None or self.sender() is not job:
             return
         self._forget()
-        ending, done = job.state.ending, job.state.trial
+        ending, done = job.state.ending, job.state.probed
         problem = ending.problem if isinstance(ending, Failed | Crashed) else job.problem
         ran_out = problem if problem is not None and problem.code == RAN_OUT else None
         if done is not None or ran_out is not None:

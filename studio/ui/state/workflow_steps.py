@@ -107,12 +107,12 @@ def _teach(app_state: AppState) -> StepStatus:
 
 def _check(app_state: AppState) -> StepStatus:
     title = step_title("test")
-    check = app_state.job("exam")
+    check = app_state.exam
     if check.is_running():
         progress = check.state.progress
         share = progress.done / progress.total if progress is not None and progress.total else None
         return StepStatus("test", title, "running", tr("Checking"), share)
-    if check.state.checked is not None:
+    if check.state.completed is not None:
         return StepStatus("test", title, "done", tr("Checked"))
     return _after_teaching("test", title, app_state)
 

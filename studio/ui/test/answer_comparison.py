@@ -13,7 +13,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from studio.core.events import Prediction
+from studio.core.events import BASE, THIS_RUN, Prediction
 from studio.ui.controls.status_icon import StatusIcon
 from studio.ui.controls.text import button, clear_layout_widget, label
 from studio.ui.design.language import examples as counted
@@ -50,8 +50,8 @@ def pair_up(answers: Iterable[Prediction]) -> list[Compared]:
     found: dict[int, Compared] = {}
     for one in answers:
         known = found.get(one.index) or Compared(one.index, one.question, one.wanted)
-        before = one if one.side == "before" else known.before
-        after = one if one.side == "after" else known.after
+        before = one if one.model == BASE else known.before
+        after = one if one.model == THIS_RUN else known.after
         found[one.index] = Compared(one.index, one.question, one.wanted, before, after)
     return sorted(found.values(), key=lambda c: c.badness)
 

@@ -6,12 +6,12 @@ from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from studio.core.events import Checked, Crashed, Failed, Stopped
+from studio.core.events import Crashed, Failed, Stopped
+from studio.core.job_states import ExamState
 from studio.core.jobs import Exam
 from studio.core.problems import Problem, Remedy
 from studio.core.run_folder import RunFolder
-from studio.core.run_state import RunState
-from studio.evaluation.verdict import Outcome, verdict
+from studio.evaluation.verdict import Comparison, Outcome, compare, verdict
 from studio.ui.controls.layout import Card
 from studio.ui.controls.page import Obstacle, PageFrame
 from studio.ui.controls.progress import ProgressCard
@@ -32,11 +32,11 @@ class TestPage(PageFrame):
         super().__init__(tr("Check"), scroll=True, parent=parent)
         self._app_state = app_state
         self._run: RunFolder | None = None
-        self._shown = RunState()
+        self._shown = ExamState()
         self._painted: tuple[bool, int, bool] | None = None
-        self._bound: JobState | None = None
+        self._bound: JobState[ExamState] | None = None
         self._live = False
-        self.job = app_state.job("exam")
+        self.job = app_state.exam
         self.progress = ProgressCard(tr("Progress of the check"))
         self.progress.stopped.connect(lambda: self.job.stop(keep=False))
         self.banner: VerdictBanner | None = None
@@ -62,7 +62,7 @@ class TestPage(PageFrame):
             return
         self.clear_problem()
         self._live = True
-        self._shown = RunState()
+        self._shown = ExamState()
         self.progress.begin(tr("Getting ready."))
         self.job.start(self._run.job("exam"), Exam(run=self._run.path))
         self._paint()
@@ -72,7 +72,7 @@ class TestPage(PageFrame):
         run = self._app_state.run
         if run != self._run:
             self._run = run
-            self._shown = RunState()
+            self._shown = ExamState()
             self._live = False
             self.clear_problem()
             if run is not None:
@@ -81,22 +81,22 @@ class TestPage(PageFrame):
 
     def _bind(self) -> None:
         """The app state keeps one check for each run on show: listen to that one."""
-        job = self._app_state.job("exam")
+        job = self._app_state.exam
         if job is not self._bound:
             self.job = self._bound = job
             job.updated.connect(self._on_updated)
             job.ended.connect(self._on_ended)
             job.failed.connect(self._on_failed)
 
-    def _on_found(self, run: RunFolder, found: RunState | None) -> None:
-        if run == self._run and found is not None and self._shown.checked is None:
+    def _on_found(self, run: RunFolder, found: ExamState | None) -> None:
+        if run == self._run and found is not None and self._shown.completed is None:
             self._shown = found
             self._paint()
 
     def _on_updated(self) -> None:
         if self.sender() is self.job:
             self._live = self._live or self.job.is_running()
-            if self.job.state.checked is not None:
+            if self.job.state.completed is not None:
                 self._shown = self.job.state
             self._paint()
 
@@ -110,7 +110,7 @@ class TestPage(PageFrame):
         match state.ending:
             case Failed() | Crashed() if live:  # one of an earlier day isn't news any more
                 self._on_failed(state.ending.problem)
-            case Stopped() if state.answers:
+            case Stopped() if state.predictions:
                 self._shown = state
         self._paint()
 
@@ -131,26 +131,26 @@ class TestPage(PageFrame):
     def _paint(self) -> None:
         running = self.job.is_running()
         state = self.job.state if running else self._shown
-        obstacle = None if running or state.answers else self._obstacle()
+        obstacle = None if running or state.predictions else self._obstacle()
         self.show_missing(obstacle)
         self.start.setVisible(obstacle is None)
         self.start.setEnabled(not running and self._obstacle() is None)
-        self.start.setText(tr("Check again") if state.answers and not running else tr("Check"))
+        self.start.setText(tr("Check again") if state.predictions and not running else tr("Check"))
         self.progress.setVisible(running)
         if running and self.progress.stop.isEnabled():
             self.progress.show_state(state)
         self._paint_words(running, state, obstacle is not None)
         self._paint_answers(running, state)
 
-    def _paint_words(self, running: bool, state: RunState, missing: bool) -> None:
+    def _paint_words(self, running: bool, state: ExamState, missing: bool) -> None:
         self.invitation.hide()
         if missing:
             self.set_lead(tr("Whether teaching really helped, on examples that the model never studied."))
         elif running:
             self.set_lead(tr("Both models answer the same examples. You can go on with something else meanwhile."))
-        elif state.checked is not None:
+        elif state.completed is not None:
             self.set_lead(tr("Read a few answers below, then talk to the model on the Chat page."))
-        elif state.answers:
+        elif state.predictions:
             self.set_lead(tr("This check was stopped before its end, so there is no verdict."))
         else:
             self.set_lead(tr("Press Check to see whether teaching really helped."))
@@ -161,8 +161,8 @@ class TestPage(PageFrame):
             self.invitation_words.setText(words + tr("Then you see a verdict, and the answers side by side."))
             self.invitation.show()
 
-    def _paint_answers(self, running: bool, state: RunState) -> None:
-        now = (running, len(state.answers), state.checked is not None)
+    def _paint_answers(self, running: bool, state: ExamState) -> None:
+        now = (running, len(state.predictions), state.completed is not None)
         if now == self._painted:
             return
         self._painted = now
@@ -173,17 +173,18 @@ class TestPage(PageFrame):
         if running:
             # one card instead of a list that would jump about under the reader's eyes
             self.comparison.hide()
-            if state.answers:
-                newest = state.answers[-1].index
-                row = next(r for r in pair_up(state.answers) if r.index == newest)
+            if state.predictions:
+                newest = state.predictions[-1].index
+                row = next(r for r in pair_up(state.predictions) if r.index == newest)
                 self.latest = ComparisonCard(row)
                 self.body.insertWidget(self.body.indexOf(self.progress) + 1, self.latest)
             return
-        if state.checked is not None:
-            self.banner = VerdictBanner(state.checked)
+        compared = compare(state)
+        if compared is not None:
+            self.banner = VerdictBanner(compared)
             self.body.insertWidget(0, self.banner)
-        self.comparison.setVisible(bool(state.answers))
-        self.comparison.set_answers(state.answers)
+        self.comparison.setVisible(bool(state.predictions))
+        self.comparison.set_answers(state.predictions)
 
     def _obstacle(self) -> Obstacle | None:
         """What is missing, the words of a button, and where it leads."""
@@ -203,11 +204,11 @@ class TestPage(PageFrame):
         return None
 
 
-def _newest_verdict(run: RunFolder) -> RunState | None:
+def _newest_verdict(run: RunFolder) -> ExamState | None:
     """The newest check of this run that came to its end; the very newest may have been stopped. Reads files."""
     for folder in reversed(run.jobs("exam")):
-        state = folder.state()
-        if state.checked is not None:
+        state = folder.fold(ExamState())
+        if state.completed is not None:
             return state
     return None
 
@@ -228,10 +229,10 @@ def outcome_word(outcome: Outcome) -> str:
 class VerdictBanner(QFrame):
     """The verdict's word and sentence on the left, before and after in figures on the right."""
 
-    def __init__(self, checked: Checked, parent: QWidget | None = None) -> None:
+    def __init__(self, compared: Comparison, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("card", "true")
-        found = verdict(checked)
+        found = verdict(compared)
         self.outcome = found.outcome
         row = QHBoxLayout(self)
         row.setContentsMargins(GAP_WIDE, GAP_WIDE, GAP_WIDE, GAP_WIDE)
@@ -246,9 +247,9 @@ class VerdictBanner(QFrame):
         words.addWidget(self.sentence)
         words.addStretch(1)
         row.addLayout(words, 1)
-        if checked.examples:
+        if compared.examples:
             row.addSpacing(GAP)
-            row.addLayout(_figures(checked), 0)
+            row.addLayout(_figures(compared), 0)
         self.setAccessibleName(f"{self.word.text()}. {self.sentence.text()}")
 
 
@@ -258,26 +259,26 @@ def _parted(word: str, sentence: str) -> tuple[str, str]:
     return (head, rest) if colon and len(head) <= 24 and "," not in head else (word, sentence)
 
 
-def _figures(checked: Checked) -> QGridLayout:
+def _figures(compared: Comparison) -> QGridLayout:
     grid = QGridLayout()
     grid.setHorizontalSpacing(GAP_PAGE)
     grid.setVerticalSpacing(GAP_SMALL)
     for column, head in ((1, tr("Before")), (2, tr("After"))):
         grid.addWidget(_figure(head, "small"), 0, column)
-    total = checked.examples
+    total = compared.examples
     rows = (
         (
             tr("Word for word right"),
-            tr("{right} of {total}", right=checked.exact_before, total=total),
-            tr("{right} of {total}", right=checked.exact_after, total=total),
+            tr("{right} of {total}", right=compared.baseline.exact, total=total),
+            tr("{right} of {total}", right=compared.candidate.exact, total=total),
         ),
-        (tr("Mistakes (lower is better)"), f"{checked.loss_before:.2f}", f"{checked.loss_after:.2f}"),
+        (tr("Mistakes (lower is better)"), f"{compared.baseline.loss:.2f}", f"{compared.candidate.loss:.2f}"),
     )
     for number, (name, before, after) in enumerate(rows, start=1):
         grid.addWidget(label(name, "small", wrap=False), number, 0)
         grid.addWidget(_figure(before, ""), number, 1)
         grid.addWidget(_figure(after, ""), number, 2)
-    changes = tr("{won} became right, {lost} became wrong", won=checked.improved, lost=checked.regressed)
+    changes = tr("{won} became right, {lost} became wrong", won=compared.improved, lost=compared.regressed)
     grid.addWidget(label(changes, "small", wrap=False), 3, 0, 1, 3)
     grid.setRowStretch(4, 1)
     grid.setVerticalSpacing(GAP)

@@ -143,10 +143,10 @@ class RunView(QWidget):
         if isinstance(state.ending, Finished | Stopped) and state.last is not None and state.started_at is not None:
             words = tr("It took {time}.", time=duration(max(1.0, state.ending.at - state.started_at)))
             best = state.best_checkpoint
-            if best is not None and best.loss is not None and state.baseline_loss is not None:
+            if best is not None and best.loss is not None and state.base_loss is not None:
                 words += " " + tr(
                     "Mistakes on the examples set aside fell from {before} to {after}.",
-                    before=f"{state.baseline_loss:.2f}",
+                    before=f"{state.base_loss:.2f}",
                     after=f"{best.loss:.2f}",
                 )
             return words

@@ -17,11 +17,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from studio.core.command_queue import new_id, send
 from studio.core.conversation import Message
 from studio.core.events import (
+    BASE,
+    THIS_RUN,
     AnswerEnded,
     AnswerGrew,
     Ask,
     ChatReady,
-    Checked,
+    ExamCompleted,
     Exported,
     Failed,
     Finished,
@@ -31,13 +33,14 @@ from studio.core.events import (
     StopAnswer,
     Stopped,
 )
+from studio.core.job_states import ChatState, ProcessState
 from studio.core.jobs import Chat, Exam, Merge, Train, write_job
 from studio.core.recipe.method import Method
-from studio.core.run_folder import RunFolder
+from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.core.storage import sha256_of
 from studio.dataset.examples import Example
 from studio.engine.device import Device
-from studio.engine.evaluation.generate import of_folder, trained_adapter
+from studio.engine.evaluation.generate import of_folder
 from studio.engine.methods.model import dequantize, load_adapter, load_base, merge_lora
 from studio.engine.objectives.supervised import as_rows, collate, supervised_loss, tokenize_examples
 from studio.tokenization.chat_template import DEFAULT_TEMPLATE
@@ -49,24 +52,26 @@ Start = Callable[..., Child]
 
 
 @pytest.fixture
-def taught(make_run: Make) -> RunFolder:
+def fine_tuned(make_run: Make) -> RunFolder:
     """A short finished run over the tiny model."""
     run = make_run(held_out=3, **{"training.learning_rate": 2e-2, "training.epochs": 3.0})
     assert do_here(run, Train()) == 0
     return run
 
 
-def test_a_check_answers_every_held_out_example_as_both_models(taught: RunFolder, start: Start) -> None:
-    child = start(taught.job("exam"), Exam(run=taught.path, max_tokens=12))
+def test_a_check_answers_every_held_out_example_as_both_models(fine_tuned: RunFolder, start: Start) -> None:
+    child = start(fine_tuned.job("exam"), Exam(run=fine_tuned.path, max_tokens=12))
     assert child.wait() == 0, child.folder.log.read_text()
     events = child.events()
     answers = [e for e in events if isinstance(e, Prediction)]
-    assert [(e.side, e.index) for e in answers] == [(s, i) for s in ("before", "after") for i in range(3)]
+    assert [(e.model, e.index) for e in answers] == [(m, i) for m in (BASE, THIS_RUN) for i in range(3)]
     assert {e.wanted for e in answers} == {"It is 8.", "It is 9.", "It is 10."}
-    checked = next(e for e in events if isinstance(e, Checked))
-    assert checked.examples == 3
-    assert checked.exact_after == sum(e.exact for e in answers if e.side == "after")
-    assert checked.loss_after < checked.loss_before
+    completed = next(e for e in events if isinstance(e, ExamCompleted))
+    before, after = completed.results
+    assert completed.examples == 3
+    assert (before.model, after.model) == (BASE, THIS_RUN)
+    assert after.exact == sum(e.exact for e in answers if e.model == THIS_RUN)
+    assert after.loss < before.loss
     assert isinstance(events[-1], Finished)
 
 
@@ -74,17 +79,17 @@ def test_a_check_without_held_out_examples_says_so(make_run: Make) -> None:
     run = make_run(held_out=0)
     job = run.job("exam")
     assert do_here(job, Exam(run=run.path)) == 2
-    ending = job.state().ending
+    ending = job.fold(ProcessState()).ending
     assert isinstance(ending, Failed)
-    assert ending.problem.code == "check.no_examples"
+    assert ending.problem.code == "exam.no_examples"
 
 
-def test_a_chat_streams_is_interrupted_and_ends_when_told(taught: RunFolder, start: Start) -> None:
-    child = start(taught.job("chat"), Chat(run=taught.path))
+def test_a_chat_streams_is_interrupted_and_ends_when_told(fine_tuned: RunFolder, start: Start) -> None:
+    child = start(fine_tuned.job("chat"), Chat(run=fine_tuned.path))
     child.wait_for(ChatReady)
     long = Message(role="user", content="word " * 120)
     turns = (long, Message(role="assistant", content="Yes."), Message(role="user", content="What is number 3?"))
-    first, second = Ask(id=new_id(), messages=turns, max_tokens=8), Ask(id=new_id(), messages=turns[-1:], side="before")
+    first, second = Ask(id=new_id(), messages=turns, max_tokens=8), Ask(id=new_id(), messages=turns[-1:], model=BASE)
     send(child.folder, first)
     child.wait_for(AnswerEnded)
     send(child.folder, second.model_copy(update={"max_tokens": 8000}))
@@ -104,9 +109,9 @@ def test_a_chat_streams_is_interrupted_and_ends_when_told(taught: RunFolder, sta
     assert isinstance(events[-1], Stopped)
 
 
-def test_a_chat_ends_with_the_window_that_started_it(taught: RunFolder) -> None:
-    folder = taught.job("chat")
-    write_job(folder, Chat(run=taught.path))
+def test_a_chat_ends_with_the_window_that_started_it(fine_tuned: RunFolder) -> None:
+    folder = fine_tuned.job("chat")
+    write_job(folder, Chat(run=fine_tuned.path))
     window = subprocess.Popen(
         [
             sys.executable,
@@ -118,24 +123,24 @@ def test_a_chat_ends_with_the_window_that_started_it(taught: RunFolder) -> None:
         ]
     )
     until = time.monotonic() + 90
-    while folder.state().chat is None:
+    while folder.fold(ChatState()).ready is None:
         assert time.monotonic() < until
         time.sleep(0.1)
     window.kill()
     window.wait()
     until = time.monotonic() + 20
-    while not isinstance(folder.state().ending, Stopped):
+    while not isinstance(folder.fold(ChatState()).ending, Stopped):
         assert time.monotonic() < until, "the model stays in memory for nobody"
         time.sleep(0.1)
 
 
 def test_the_combined_model_is_an_ordinary_one_that_answers_the_same(
-    taught: RunFolder, start: Start, tmp_path: Path
+    fine_tuned: RunFolder, start: Start, tmp_path: Path
 ) -> None:
-    adapter = trained_adapter(taught)
+    adapter = choose_checkpoint(fine_tuned)
     before = {p.name: sha256_of(p) for p in adapter.iterdir()}
     out = tmp_path / "combined"
-    child = start(taught.job("merge"), Merge(run=taught.path, out=out, compare=3))
+    child = start(fine_tuned.job("merge"), Merge(run=fine_tuned.path, out=out, compare=3))
     assert child.wait() == 0, child.folder.log.read_text()
     exported = next(e for e in child.events() if isinstance(e, Exported))
     assert (exported.to, exported.compared, exported.same) == ("merged", 3, 3)
@@ -147,17 +152,17 @@ def test_the_combined_model_is_an_ordinary_one_that_answers_the_same(
     assert model.dtype is torch.bfloat16
     assert not hasattr(model.config, "quantization_config")
     assert AutoTokenizer.from_pretrained(out).chat_template
-    again = taught.job("merge")
-    assert do_here(again, Merge(run=taught.path, out=out, compare=0)) == 2
-    ending = again.state().ending
+    again = fine_tuned.job("merge")
+    assert do_here(again, Merge(run=fine_tuned.path, out=out, compare=0)) == 2
+    ending = again.fold(ProcessState()).ending
     assert isinstance(ending, Failed)
     assert ending.problem.code == "merge.out_exists"
 
 
-def test_folding_in_gives_the_logits_of_base_plus_add_on(taught: RunFolder, tiny_model: Path) -> None:
+def test_folding_in_gives_the_logits_of_base_plus_add_on(fine_tuned: RunFolder, tiny_model: Path) -> None:
     device = Device(torch.device("cpu"), "test", torch.float32, None)
     inputs = collate(as_rows(tokenize_examples(Encoder.from_folder(tiny_model, 128, "answers"), examples(4)).encoded))
-    packed: PeftModel = load_adapter(load_base(tiny_model, Method(rank=4), device), trained_adapter(taught))
+    packed: PeftModel = load_adapter(load_base(tiny_model, Method(rank=4), device), choose_checkpoint(fine_tuned))
     with torch.no_grad():
         with packed.disable_adapter():
             base = packed(**inputs).logits
@@ -177,13 +182,13 @@ def test_a_model_without_a_template_is_saved_with_the_default_one(make_run: Make
     bare = save_tiny_model(tmp_path / "bare", template=False)
     run = make_run(held_out=0, **{"model.name": str(bare), "training.epochs": 1.0})
     assert do_here(run, Train()) == 0
-    assert (trained_adapter(run) / "chat_template.jinja").read_text() == DEFAULT_TEMPLATE
+    assert (choose_checkpoint(run) / "chat_template.jinja").read_text() == DEFAULT_TEMPLATE
 
 
 @pytest.mark.trains
 def test_the_starter_model_answers_a_plain_question(home_with_starter: Path, starter_folder: Path) -> None:
     question = Message(role="user", content="What is the capital of France?")
     answer = of_folder(starter_folder).answer_all(
-        [Example(messages=(question, Message(role="assistant", content="")))], "before", 20
+        [Example(messages=(question, Message(role="assistant", content="")))], BASE, 20
     )
     assert "Paris" in answer[0]

@@ -12,6 +12,7 @@ import pytest
 
 from studio.core.command_queue import new_id, send
 from studio.core.events import Failed, Fetched, Finished, PhaseChanged, Progressed, Stop, Stopped
+from studio.core.job_states import FetchState
 from studio.core.jobs import FetchModel, Job
 from studio.core.problems import Problem
 from studio.core.recipe.model_choice import ModelChoice, Source
@@ -74,7 +75,7 @@ def assert_complete(child: Child, files: dict[str, bytes]) -> Path:
     """It ended well, and its folder holds exactly what was served. Returns the folder."""
     ending = child.events()[-1]
     assert isinstance(ending, Finished), child.folder.log.read_text(errors="replace")[-3000:]
-    fetched = child.folder.state().fetched
+    fetched = child.folder.fold(FetchState()).fetched
     assert fetched is not None
     folder = Path(fetched.folder)
     arrived = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}

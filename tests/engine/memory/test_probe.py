@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from studio.core.events import Evaluated, Failed, MemoryProbed, StepDone
+from studio.core.job_states import MemoryProbeState
 from studio.core.jobs import MemoryProbe, Train
 from studio.core.run_folder import RunFolder
+from studio.core.run_state import RunState
 from studio.engine.job_context import JobContext
 from studio.engine.memory import probe
 from studio.engine.training import job
@@ -32,8 +34,8 @@ def test_a_run_learns_bit_for_bit_the_same_with_and_without_a_trial(
     plain = make_run("plain", learned=18, **settings)
     monkeypatch.setattr(job, "try_longest", lambda *_: None)
     assert do_here(plain, Train()) == 0
-    assert tried.state().trial is not None
-    assert plain.state().trial is None
+    assert tried.state().probed is not None
+    assert plain.state().probed is None
     assert len(losses(tried)) >= 4
     assert losses(tried) == losses(plain)
     ends = [sorted(run.checkpoints.glob("*/adapter_model.safetensors"))[-1].read_bytes() for run in (tried, plain)]
@@ -61,9 +63,9 @@ def test_a_trial_of_its_own_ends_with_the_figures_and_leaves_the_run_alone(
     job = run.job("memory_probe")
     child = start(job, MemoryProbe(run=run.path))
     assert child.wait() == 0, job.log.read_text()
-    state = job.state()
-    assert state.trial is not None
-    assert state.trial.tokens > 0
+    state = job.fold(RunState())
+    assert state.probed is not None
+    assert state.probed.tokens > 0
     assert state.losses == []
     assert not run.events.exists()
     after = sorted(str(path) for path in run.path.rglob("*") if "jobs" not in path.parts)
@@ -81,7 +83,7 @@ def test_running_out_of_memory_in_the_trial_is_said_in_words(
     run = make_run()
     folder = run if kind is Train else run.job("memory_probe")
     assert do_here(folder, Train() if kind is Train else MemoryProbe(run=run.path)) == 2
-    ending = folder.state().ending
+    ending = folder.fold(MemoryProbeState()).ending
     assert isinstance(ending, Failed)
     assert ending.problem.code == "memory.trial_failed"
     assert "Examples at once" in ending.problem.fix
@@ -120,7 +122,7 @@ def test_a_slow_processor_takes_one_step_only(
     job = run.job("memory_probe")
     assert do_here(job, MemoryProbe(run=run.path)) == 0
     assert len(rounds) == 1
-    done = job.state().trial
+    done = job.fold(MemoryProbeState()).probed
     assert done is not None
     assert done.step_seconds == 20.5
     assert done.run_seconds > 4 * 0.5 + 20.0  # four steps, none longer than the one tried

@@ -14,6 +14,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from studio.core.events import Failed, Traced
+from studio.core.job_states import TraceState
 from studio.core.jobs import Trace, TracedWork
 from studio.core.problems import ProblemError
 from studio.core.run_folder import JobFolder, RunFolder
@@ -271,7 +272,7 @@ def test_what_cannot_be_traced_is_said_with_its_reason(tmp_path: Path, text: str
 def test_the_job_ends_with_the_figures(tmp_path: Path) -> None:
     folder = JobFolder(tmp_path / "job")
     assert do_here(folder, Trace(config=config_file(tmp_path), work=work())) == 0
-    found = folder.state().traced
+    found = folder.fold(TraceState()).traced
     assert isinstance(found, Traced)
     assert sum(found.parts.values()) == found.peak
     assert found.seconds > 0
@@ -280,7 +281,7 @@ def test_the_job_ends_with_the_figures(tmp_path: Path) -> None:
 def test_the_job_says_when_it_cannot_tell(tmp_path: Path) -> None:
     folder = JobFolder(tmp_path / "job")
     assert do_here(folder, Trace(config=tmp_path / "missing", work=work())) == 2
-    ending = folder.state().ending
+    ending = folder.fold(TraceState()).ending
     assert isinstance(ending, Failed)
     assert ending.problem.code == "trace.cannot_tell"
 

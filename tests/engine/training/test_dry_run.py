@@ -10,6 +10,7 @@ import pytest
 
 from studio.core.events import NoticeLogged, Prepared
 from studio.core.first_batch import FirstBatch, read_first_batch
+from studio.core.job_states import ProcessState
 from studio.core.jobs import DryRun, Train
 from studio.core.problems import ProblemError
 from studio.core.run_folder import JobFolder, RunFolder
@@ -82,7 +83,7 @@ def test_a_run_that_would_learn_nothing_is_refused_as_its_training_would_be(make
     run = make_run(**{"training.max_length": 16, "data.truncation": "leave_out"})
     folder = JobFolder(tmp_path / "dry")
     assert do_here(folder, DryRun(run=run.path)) == 2
-    ending = folder.state().ending
+    ending = folder.fold(ProcessState()).ending
     assert ending is not None and ending.type == "failed" and ending.problem.code == "data.all_left_out"
 
 

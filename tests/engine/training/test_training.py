@@ -12,6 +12,8 @@ from safetensors.torch import load_file
 
 from studio.core.command_queue import new_id, send
 from studio.core.events import (
+    BASE,
+    THIS_RUN,
     CheckpointCommitted,
     CommandReceived,
     DeviceChosen,
@@ -27,9 +29,8 @@ from studio.core.events import (
     Stopped,
 )
 from studio.core.jobs import Train
-from studio.core.run_folder import RunFolder
+from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.core.storage import is_intact, read_manifest
-from studio.engine.evaluation.generate import trained_adapter
 from studio.engine.training.checkpoint import intact
 from tests.engine.conftest import Child, do_here
 
@@ -53,11 +54,15 @@ def test_a_run_tells_everything_and_leaves_a_whole_add_on(make_run: Make, start:
     assert all(math.isfinite(e.loss) and e.tokens > 0 and e.seconds > 0 for e in steps)
     assert sum(e.tokens for e in steps) == 2 * prepared.tokens
     assert steps[0].learning_rate > 0
-    assert [(e.step, e.side) for e in events if isinstance(e, Evaluated)] == [(0, "before"), (2, "after"), (4, "after")]
+    assert [(e.step, e.model) for e in events if isinstance(e, Evaluated)] == [
+        (0, BASE),
+        (2, THIS_RUN),
+        (4, THIS_RUN),
+    ]
     saved = [e for e in events if isinstance(e, CheckpointCommitted)]
     assert [e.folder for e in saved] == ["checkpoints/step-000002", "checkpoints/step-000004"]
     assert saved[-1].loss is not None
-    adapter = trained_adapter(run)
+    adapter = choose_checkpoint(run)
     assert is_intact(adapter, fully=True)
     manifest = read_manifest(adapter)
     assert manifest is not None
@@ -119,10 +124,10 @@ def test_a_kill_leaves_no_torn_save_point_to_choose(make_run: Make, start: Start
     child.wait(10)
     for folder in run.checkpoints.glob("step-*"):
         assert is_intact(folder, fully=True)
-    best = trained_adapter(run)
+    best = choose_checkpoint(run)
     weights = best / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
-    assert trained_adapter(run) != best
+    assert choose_checkpoint(run) != best
 
 
 def test_only_the_best_and_the_newest_two_save_points_stay(make_run: Make) -> None:

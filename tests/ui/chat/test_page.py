@@ -13,6 +13,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
+from studio.core.events import BASE, THIS_RUN
 from studio.core.recipe.recipe import Recipe, with_values
 from studio.core.run_folder import JobFolder
 from studio.dataset.examples import read_frozen
@@ -73,27 +74,27 @@ def test_both_models_answer_side_by_side(app_state: AppState, qtbot: QtBot) -> N
     assert page.composer.toPlainText() == ""
     assert page.job_status.isVisible()
     qtbot.waitUntil(lambda: answered(page), timeout=15_000)
-    before, after = page.columns["before"].answers(), page.columns["after"].answers()
-    assert before[-1].text.text() == "before 2 0 My parcel is late"
-    assert after[-1].text.text() == "after 2 0 My parcel is late"
+    before, after = page.columns[BASE].answers(), page.columns[THIS_RUN].answers()
+    assert before[-1].text.text() == "base 2 0 My parcel is late"
+    assert after[-1].text.text() == "run 2 0 My parcel is late"
     assert after[-1].facts.text() == "1.5 s, 7 word pieces"
 
 
 def test_a_conversation_carries_what_was_said_before(app_state: AppState, qtbot: QtBot) -> None:
     page = shown(app_state, qtbot)
-    page.settings.sides.setCurrentIndex(page.settings.sides.findData("after"))
-    assert not page.columns["before"].isVisible()
+    page.settings.sides.setCurrentIndex(page.settings.sides.findData("run"))
+    assert not page.columns[BASE].isVisible()
     say(page, qtbot, "one")
     qtbot.waitUntil(lambda: answered(page), timeout=15_000)
     page.settings.creativity.setValue(7)
     say(page, qtbot, "two")
     qtbot.waitUntil(lambda: answered(page), timeout=15_000)
-    assert page.columns["after"].answers()[-1].text.text() == "after 4 0.7 two"
+    assert page.columns[THIS_RUN].answers()[-1].text.text() == "run 4 0.7 two"
     page.settings.fresh.click()
-    assert page.columns["after"].answers() == []
+    assert page.columns[THIS_RUN].answers() == []
     say(page, qtbot, "three")
     qtbot.waitUntil(lambda: answered(page), timeout=15_000)
-    assert page.columns["after"].answers()[-1].text.text() == "after 2 0.7 three"
+    assert page.columns[THIS_RUN].answers()[-1].text.text() == "run 2 0.7 three"
 
 
 def test_standing_instructions_are_those_it_was_taught_with(app_state: AppState, qtbot: QtBot) -> None:
@@ -107,7 +108,7 @@ def test_the_model_is_loaded_while_the_person_still_writes(app_state: AppState, 
     QTest.keyClicks(page.composer, "He")
     assert page.conversation.job.is_running()
     qtbot.waitUntil(lambda: page.conversation.ready, timeout=15_000)
-    assert page.columns["before"].answers() == []
+    assert page.columns[BASE].answers() == []
 
 
 def test_stop_keeps_what_was_said_and_takes_the_other_question_back(
@@ -116,14 +117,14 @@ def test_stop_keeps_what_was_said_and_takes_the_other_question_back(
     monkeypatch.setenv("STAND_IN_PAUSE", "0.15")
     page = shown(app_state, qtbot)
     say(page, qtbot, "a b c d e f g h i j k l m n o p q r s t u v w x y z")
-    answer = page.columns["before"].answers()[-1]
-    qtbot.waitUntil(lambda: "before" in answer.text.text(), timeout=15_000)
+    answer = page.columns[BASE].answers()[-1]
+    qtbot.waitUntil(lambda: "base" in answer.text.text(), timeout=15_000)
     page.stop.click()
     qtbot.waitUntil(lambda: answered(page), timeout=15_000)
-    assert answer.text.text().startswith("before")
+    assert answer.text.text().startswith("base")
     assert not answer.text.text().endswith("z")
     assert "stopped" in answer.facts.text()
-    assert page.columns["after"].answers()[-1].text.text() == "(no answer)"
+    assert page.columns[THIS_RUN].answers()[-1].text.text() == "(no answer)"
     assert not page.stop.isVisible() and page.send.isEnabled()
 
 
@@ -131,8 +132,8 @@ def test_copy_puts_the_answer_on_the_clipboard(app_state: AppState, qtbot: QtBot
     page = shown(app_state, qtbot)
     say(page, qtbot, "hello")
     qtbot.waitUntil(lambda: answered(page), timeout=15_000)
-    page.columns["after"].answers()[-1].copy.click()
-    assert QGuiApplication.clipboard().text() == "after 2 0 hello"
+    page.columns[THIS_RUN].answers()[-1].copy.click()
+    assert QGuiApplication.clipboard().text() == "run 2 0 hello"
 
 
 def test_the_process_ends_with_the_page(app_state: AppState, qtbot: QtBot) -> None:
@@ -150,7 +151,7 @@ def test_a_page_built_anew_shows_the_same_conversation(app_state: AppState, qtbo
     say(page, qtbot, "hello")
     qtbot.waitUntil(lambda: answered(page), timeout=15_000)
     again = shown(app_state, qtbot)
-    assert again.columns["after"].answers()[-1].text.text() == "after 2 0 hello"
+    assert again.columns[THIS_RUN].answers()[-1].text.text() == "run 2 0 hello"
     assert again.conversation.job.is_running()
 
 
@@ -162,7 +163,7 @@ def test_a_model_that_cannot_be_loaded_is_explained(
     say(page, qtbot, "hello")
     qtbot.waitUntil(lambda: bool(page.problems()), timeout=15_000)
     assert page.problems()[0].code == "stand_in.broken"
-    assert page.columns["after"].answers()[-1].text.text() == "(no answer)"
+    assert page.columns[THIS_RUN].answers()[-1].text.text() == "(no answer)"
     assert page.send.isEnabled()
 
 
@@ -172,12 +173,12 @@ def test_without_a_run_only_the_base_model_answers(home: Path, qtbot: QtBot, mod
     with opened(project) as app_state:
         qtbot.waitUntil(lambda: app_state.model.folder is not None, timeout=10_000)
         page = shown(app_state, qtbot)
-        assert page.columns["before"].isVisible()
-        assert not page.columns["after"].isVisible()
+        assert page.columns[BASE].isVisible()
+        assert not page.columns[THIS_RUN].isVisible()
         assert not page.settings.sides.isVisible()
         say(page, qtbot, "hello")
         qtbot.waitUntil(lambda: answered(page), timeout=15_000)
-        assert page.columns["before"].answers()[-1].text.text() == "before 1 0 hello"
+        assert page.columns[BASE].answers()[-1].text.text() == "base 1 0 hello"
 
 
 def test_without_any_model_the_page_says_where_to_get_one(home: Path, qtbot: QtBot) -> None:
@@ -210,4 +211,4 @@ def test_an_empty_chat_offers_questions_that_were_set_aside(app_state: AppState,
     page.openers.findChildren(QPushButton)[0].click()
     assert not page.openers.isVisible()
     qtbot.waitUntil(lambda: answered(page), timeout=15_000)
-    assert page.columns["after"].answers()[-1].text.text() == f"after 2 0 {first}"
+    assert page.columns[THIS_RUN].answers()[-1].text.text() == f"run 2 0 {first}"

@@ -11,10 +11,11 @@ from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from studio.core.conversation import Message, ToolCall
-from studio.core.events import Checked
+from studio.core.events import BASE, THIS_RUN, ModelResult
 from studio.core.problems import ProblemError
 from studio.core.translatable import sentence
 from studio.dataset.examples import Example
+from studio.evaluation.verdict import Comparison
 from studio.tokenization.encoding import Encoder
 from studio.tokenization.truncation import Truncation, truncate
 from studio.ui.chat.composer import MOST_LINES, Composer
@@ -255,10 +256,14 @@ def test_markup_in_an_answer_stays_text() -> None:
 def test_the_verdict_is_a_word_and_a_shape(
     qtbot: QtBot, won: int, lost: int, after: int, outcome: str, word: str
 ) -> None:
-    checked = Checked(
-        examples=16, exact_before=lost, exact_after=after, loss_before=2.0, loss_after=1.0, improved=won, regressed=lost
+    compared = Comparison(
+        examples=16,
+        baseline=ModelResult(model=BASE, exact=lost, loss=2.0),
+        candidate=ModelResult(model=THIS_RUN, exact=after, loss=1.0),
+        improved=won,
+        regressed=lost,
     )
-    banner = VerdictBanner(checked)
+    banner = VerdictBanner(compared)
     qtbot.addWidget(banner)
     assert banner.outcome == outcome
     assert banner.word.text() == word

@@ -94,7 +94,7 @@ def test_combining_shows_progress_and_how_many_answers_are_the_same(
 def test_combining_can_be_cancelled(page: ExportPage, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAND_IN_PAUSE", "0.5")
     page.merged.start.click()
-    job = page._app_state.job("merge")
+    job = page._app_state.merge
     qtbot.waitUntil(job.is_running, timeout=10_000)
     page.merged.progress.stop.click()
     qtbot.waitUntil(page.merged.start.isEnabled, timeout=15_000)

@@ -10,7 +10,7 @@ import pytest
 from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
-from studio.core.events import Checked, Failed, Finished, Prediction, ProcessStarted
+from studio.core.events import BASE, THIS_RUN, ExamCompleted, Failed, Finished, ModelResult, Prediction, ProcessStarted
 from studio.core.jobs import Exam
 from studio.core.problems import Problem
 from studio.core.recipe.recipe import Recipe, with_values
@@ -117,7 +117,7 @@ def test_a_check_can_be_cancelled_and_started_again(
     monkeypatch.setenv("STAND_IN_PAUSE", "0.3")
     page = shown(app_state, qtbot)
     page.start.click()
-    qtbot.waitUntil(lambda: len(page.job.state.answers) > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: len(page.job.state.predictions) > 0, timeout=20_000)
     page.progress.stop.click()
     qtbot.waitUntil(lambda: not page.job.is_running(), timeout=20_000)
     assert page.banner is None
@@ -167,7 +167,7 @@ def test_a_check_that_failed_on_another_day_is_no_news(project: Project, run: Ru
         writer.write(Failed(problem=Problem(code="check.old", what="It didn't work last week.")))
     with opened(project) as app_state:
         page = shown(app_state, qtbot)
-        qtbot.waitUntil(lambda: app_state.job("exam").state.ending is not None, timeout=10_000)
+        qtbot.waitUntil(lambda: app_state.exam.state.ending is not None, timeout=10_000)
         qtbot.waitUntil(lambda: page.start.isEnabled(), timeout=10_000)
         assert not page.problems()
 
@@ -181,20 +181,18 @@ def write_check(run: RunFolder, right: int) -> None:
     with folder.writer() as writer:
         writer.write(ProcessStarted(job="exam", pid=1, started=0.0, boot_id=""))
         for index in range(3):
-            for side in ("before", "after"):
-                exact = side == "after" and index < right
+            for model in (BASE, THIS_RUN):
+                exact = model == THIS_RUN and index < right
                 writer.write(
                     Prediction(
                         index=index,
-                        side="after" if side == "after" else "before",
+                        model=model,
                         question=f"Question {index}?",
                         wanted="Yes.",
                         answer="Yes." if exact else "No.",
                         exact=exact,
                     )
                 )
-        checked = Checked(
-            examples=3, exact_before=0, exact_after=right, loss_before=2.0, loss_after=1.0, improved=right, regressed=0
-        )
-        writer.write(checked)
+        results = (ModelResult(model=BASE, exact=0, loss=2.0), ModelResult(model=THIS_RUN, exact=right, loss=1.0))
+        writer.write(ExamCompleted(examples=3, results=results))
         writer.write(Finished())

@@ -1,0 +1,134 @@
+"""What is known of a job, folded from its journal: one state for each kind of job, over what all of them have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from studio.core.events import (
+    AnswerEnded,
+    ChatReady,
+    Crashed,
+    DeviceChosen,
+    Ending,
+    Event,
+    ExamCompleted,
+    Exported,
+    Failed,
+    Fetched,
+    Finished,
+    MemoryProbed,
+    NoticeLogged,
+    PhaseChanged,
+    Prediction,
+    ProcessStarted,
+    Progressed,
+    Stopped,
+    Traced,
+)
+
+
+@dataclass
+class ProcessState:
+    """What every job has: its process, what it does now, how far it is, what it noticed, how it ended."""
+
+    process: ProcessStarted | None = None
+    phase: PhaseChanged | None = None
+    device: DeviceChosen | None = None
+    progress: Progressed | None = None
+    notices: list[NoticeLogged] = field(default_factory=list)
+    ending: Ending | None = None
+    started_at: float | None = None
+
+    def apply(self, event: Event) -> None:
+        """Take one event in; those of other kinds of jobs change nothing. Order matters: a new `ProcessStarted`
+        clears an earlier ending."""
+        match event:
+            case ProcessStarted():
+                self.process, self.ending = event, None
+                self.started_at = self.started_at or event.at
+            case PhaseChanged():
+                self.phase = event
+            case DeviceChosen():
+                self.device = event
+            case Progressed():
+                self.progress = event
+            case NoticeLogged():
+                self.notices.append(event)
+            case Finished() | Stopped() | Failed() | Crashed():
+                self.ending = event
+            case _:
+                pass
+
+
+@dataclass
+class ExamState(ProcessState):
+    """The answers so far, and the counts and losses of all models once all have answered."""
+
+    predictions: list[Prediction] = field(default_factory=list)
+    completed: ExamCompleted | None = None
+
+    def apply(self, event: Event) -> None:
+        match event:
+            case Prediction():
+                self.predictions.append(event)
+            case ExamCompleted():
+                self.completed = event
+            case _:
+                super().apply(event)
+
+
+@dataclass
+class ChatState(ProcessState):
+    """`replies` holds the complete answers by the id of their `Ask`."""
+
+    ready: ChatReady | None = None
+    replies: dict[str, AnswerEnded] = field(default_factory=dict)
+
+    def apply(self, event: Event) -> None:
+        match event:
+            case ChatReady():
+                self.ready = event
+            case AnswerEnded():
+                self.replies[event.ask] = event
+            case _:
+                super().apply(event)
+
+
+@dataclass
+class ExportState(ProcessState):
+    exported: Exported | None = None
+
+    def apply(self, event: Event) -> None:
+        if isinstance(event, Exported):
+            self.exported = event
+        super().apply(event)
+
+
+@dataclass
+class FetchState(ProcessState):
+    fetched: Fetched | None = None
+
+    def apply(self, event: Event) -> None:
+        if isinstance(event, Fetched):
+            self.fetched = event
+        super().apply(event)
+
+
+@dataclass
+class TraceState(ProcessState):
+    traced: Traced | None = None
+
+    def apply(self, event: Event) -> None:
+        if isinstance(event, Traced):
+            self.traced = event
+        super().apply(event)
+
+
+@dataclass
+class MemoryProbeState(ProcessState):
+    probed: MemoryProbed | None = None
+
+    def apply(self, event: Event) -> None:
+        if isinstance(event, MemoryProbed):
+            self.probed = event
+        super().apply(event)
