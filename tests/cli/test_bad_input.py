@@ -23,7 +23,7 @@ def files(tmp_path: Path) -> Path:
     (tmp_path / "one.csv").write_text("words\nalpha\nbeta\n")
     (tmp_path / "good.csv").write_text("question,answer\n" + "".join(f"what is {i}?,it is {i}\n" for i in range(40)))
     (tmp_path / "wrong-type.yaml").write_text("data: {path: good.csv}\ntraining: {epochs: soon}\n")
-    (tmp_path / "typo.yaml").write_text("data: {path: good.csv}\ntraining: {pases: 3}\n")
+    (tmp_path / "typo.yaml").write_text("data: {path: good.csv}\ntraining: {epoch: 3}\n")
     (tmp_path / "no-data.yaml").write_text("data: {path: nowhere.csv}\nmodel: {source: folder, name: .}\n")
     (tmp_path / "no-weights").mkdir()
     (tmp_path / "no-weights" / "config.json").write_text('{"model_type": "llama"}')

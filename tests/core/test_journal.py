@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -103,35 +104,32 @@ def test_a_second_writer_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     assert not lock_is_held(folder.lock)
 
 
-def _race(path: Path, start: float, answers: Connection) -> None:
-    import time
-
-    while time.time() < start:
-        pass
+def _race(path: Path, start: Barrier, answers: Connection) -> None:
+    start.wait()
     try:
         writer = JobFolder(path).writer()
     except ProblemError:
         answers.send(False)
         return
     answers.send(True)
-    time.sleep(0.3)
+    answers.recv()  # holds the lock until both have answered
     writer.close()
 
 
 def test_of_two_processes_that_race_for_a_run_one_writes(tmp_path: Path) -> None:
-    import time
-
     context = multiprocessing.get_context("fork")
     for attempt in range(5):
-        start = time.time() + 0.1
+        start = context.Barrier(2)
         pairs = [context.Pipe() for _ in range(2)]
         racers = [context.Process(target=_race, args=(tmp_path / str(attempt), start, end)) for _, end in pairs]
         for racer in racers:
             racer.start()
-        won = [ours.recv() for ours, _ in pairs]
+        writes = [ours.recv() for ours, _ in pairs]
+        for ours, _ in pairs:
+            ours.send("done")
         for racer in racers:
             racer.join()
-        assert sorted(won) == [False, True]
+        assert sorted(writes) == [False, True]
 
 
 def test_steps_can_be_left_out_but_for_the_last(tmp_path: Path) -> None:
