@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QApplication, QHBoxLayout, QLineEdit, QMainWindow,
 
 from studio.core.problems import Problem, Remedy
 from studio.runs.project import create_project, projects
-from studio.ui.controls.confirmation import Answer, Confirmation
+from studio.ui.controls.overlay import Answer, Confirmation
 from studio.ui.controls.page import PageFrame
 from studio.ui.design import language, theme
 from studio.ui.design.language import tr
@@ -86,8 +86,8 @@ class MainWindow(QMainWindow):
             self.resize(min(1240, screen.width()), min(820, screen.height()))
         self._build()
         for changed in (app_state.data_changed, app_state.model_changed, app_state.run_changed, app_state.run_updated):
-            changed.connect(self._show_journey)
-        app_state.job_updated.connect(self._show_journey)
+            changed.connect(self._show_steps)
+        app_state.job_updated.connect(self._show_steps)
         app_state.problem_raised.connect(self._on_problem_raised)
         app_state.project_changed.connect(self._on_project_changed)
         app_state.run_changed.connect(self._on_run_changed)
@@ -122,7 +122,7 @@ class MainWindow(QMainWindow):
         column.addWidget(self._strip)
         self.setCentralWidget(central)
         self._on_project_changed()
-        self._show_journey()
+        self._show_steps()
         self.open_page(self.page_name)
         if self.gpu_monitor is not None:  # it keeps its ten minutes of history
             self._strip_row.addWidget(self.gpu_monitor)
@@ -180,15 +180,15 @@ class MainWindow(QMainWindow):
             page.show_problem(problem)
 
     @Slot()
-    def _show_journey(self) -> None:
-        self.sidebar.show_journey(workflow_steps(self.app_state))
+    def _show_steps(self) -> None:
+        self.sidebar.show_steps(workflow_steps(self.app_state))
 
     @Slot()
     def _on_project_changed(self) -> None:
         name = self.app_state.project.name
         self.sidebar.show_project(name)
         self.setWindowTitle(f"{name} \N{EN DASH} Fine-tuning Studio")
-        self._show_journey()
+        self._show_steps()
 
     @Slot()
     def _on_run_changed(self) -> None:

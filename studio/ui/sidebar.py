@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QEnterEvent, QFont, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QAbstractButton, QFrame, QMenu, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
+from studio.ui.controls.painted_button import PaintedButton
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE, colours, sizes
 from studio.ui.state.workflow_steps import STEPS, Mark, Step, StepStatus, mark_words
@@ -13,43 +14,31 @@ from studio.ui.state.workflow_steps import STEPS, Mark, Step, StepStatus, mark_w
 WIDTH = 208
 
 
-class StepButton(QAbstractButton):
+class StepButton(PaintedButton):
     """One step: number, title, mark at the right, one line below."""
 
     def __init__(self, number: int, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.number = number
-        self.job_status: StepStatus | None = None
-        self.setCheckable(True)
-        self.setAutoExclusive(True)
-        self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.status: StepStatus | None = None
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setToolTip(f"Ctrl+{number}")
 
-    def show_standing(self, standing: StepStatus) -> None:
-        if standing == self.job_status:
+    def show_status(self, status: StepStatus) -> None:
+        if status == self.status:
             return
-        self.job_status = standing
-        self.setText(standing.title)
-        words = f"{standing.title}: {standing.line}, {mark_words(standing.mark)}"
+        self.status = status
+        self.setText(status.title)
+        words = f"{status.title}: {status.line}, {mark_words(status.mark)}"
         self.setAccessibleName(words)
         self.update()
 
     def sizeHint(self) -> QSize:
         return QSize(WIDTH, 2 * self.fontMetrics().height() + 20)
 
-    def enterEvent(self, event: QEnterEvent) -> None:
-        self.update()
-        super().enterEvent(event)
-
-    def leaveEvent(self, event: QEvent) -> None:
-        self.update()
-        super().leaveEvent(event)
-
     def paintEvent(self, event: QPaintEvent) -> None:
-        standing = self.job_status
-        if standing is None:
+        status = self.status
+        if status is None:
             return
         c = colours()
         painter = QPainter(self)
@@ -78,19 +67,19 @@ class StepButton(QAbstractButton):
         painter.drawText(QRectF(left, top, number_width, metrics.height()), 0, str(self.number))
         painter.setPen(c.colour("text"))
         words = QRectF(left + number_width, top, self.width() - left - number_width - mark_space, metrics.height())
-        painter.drawText(words, 0, metrics.elidedText(standing.title, Qt.TextElideMode.ElideRight, int(words.width())))
+        painter.drawText(words, 0, metrics.elidedText(status.title, Qt.TextElideMode.ElideRight, int(words.width())))
         painter.setFont(line_font)
         painter.setPen(c.colour("muted"))
         below = QRectF(words.left(), top + metrics.height() + 1, self.width() - words.left() - 12, metrics.height())
-        line = painter.fontMetrics().elidedText(standing.line, Qt.TextElideMode.ElideRight, int(below.width()))
+        line = painter.fontMetrics().elidedText(status.line, Qt.TextElideMode.ElideRight, int(below.width()))
         painter.drawText(below, 0, line)
         centre = QPointF(self.width() - 20, words.center().y())
-        if standing.mark == "running" and standing.share is not None:
+        if status.mark == "running" and status.share is not None:
             painter.setPen(c.colour("accent"))
-            share = f"{standing.share:.0%}".replace("%", " %")
+            share = f"{status.share:.0%}".replace("%", " %")
             painter.drawText(QRectF(self.width() - 56, top, 46, metrics.height()), Qt.AlignmentFlag.AlignRight, share)
         else:
-            paint_mark(painter, centre, standing.mark)
+            paint_mark(painter, centre, status.mark)
 
 
 def paint_mark(painter: QPainter, centre: QPointF, mark: Mark) -> None:
@@ -135,30 +124,18 @@ def paint_mark(painter: QPainter, centre: QPointF, mark: Mark) -> None:
     painter.restore()
 
 
-class PlaceButton(QAbstractButton):
+class PlaceButton(PaintedButton):
     """Runs and Settings: quieter than the steps."""
 
     def __init__(self, text: str, shortcut: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setText(text)
         self.setAccessibleName(text)
-        self.setCheckable(True)
-        self.setAutoExclusive(True)
-        self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setToolTip(shortcut)
         self.setFixedHeight(32)
 
     def sizeHint(self) -> QSize:
         return QSize(WIDTH, 32)
-
-    def enterEvent(self, event: QEnterEvent) -> None:
-        self.update()
-        super().enterEvent(event)
-
-    def leaveEvent(self, event: QEvent) -> None:
-        self.update()
-        super().leaveEvent(event)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         c = colours()
@@ -199,6 +176,7 @@ class Sidebar(QFrame):
         self.project.setProperty("kind", "quiet")
         self.project.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.project.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.project.setCursor(Qt.CursorShape.PointingHandCursor)
         self.project_menu = QMenu(self.project)
         self.project_menu.aboutToShow.connect(self.menu_requested)
         self.project.clicked.connect(self._show_menu)
@@ -230,9 +208,9 @@ class Sidebar(QFrame):
         self.project.setToolTip(name)
         self.project.setAccessibleName(tr("Project {name}", name=name))
 
-    def show_journey(self, standings: tuple[StepStatus, ...]) -> None:
-        for standing in standings:
-            self._steps[standing.step].show_standing(standing)
+    def show_steps(self, statuses: tuple[StepStatus, ...]) -> None:
+        for status in statuses:
+            self._steps[status.step].show_status(status)
 
     def show_page(self, name: str) -> None:
         """Mark the page that is open."""

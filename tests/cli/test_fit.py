@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from studio.cli.fit import fit, memory_amount
+from studio.core import paths
+from studio.core.jobs import Trace, read_job
 from studio.core.problems import ProblemError
+from studio.core.run_folder import JobFolder
 
 GIB = 1 << 30
 SMALL = {
@@ -25,7 +29,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def arguments(recipe: Path | str = "", **more: object) -> argparse.Namespace:
-    values = {"gpu_memory": "", "trace": False, "table": False, "json": True, **more}
+    values = {"gpu_memory": "", "gpu_capability": "", "trace": False, "table": False, "json": True, **more}
     return argparse.Namespace(recipe=str(recipe), **values)
 
 
@@ -143,6 +147,21 @@ def test_the_table_is_readable_as_text(capsys: pytest.CaptureFixture[str]) -> No
     assert fit(arguments(table=True, json=False)) == 0
     text = capsys.readouterr().out
     assert "Qwen/Qwen3-8B" in text and "QLoRA, 4-bit" in text
+
+
+def test_a_trace_is_made_for_the_card_that_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(SMALL))
+    recipe = a_recipe(tmp_path, f"model: {{source: folder, name: {tmp_path}}}\n")
+    (tmp_path / "engine").write_text("#!/bin/sh\nexit 3\n")
+    (tmp_path / "engine").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "engine"))
+    with pytest.raises(ProblemError):
+        fit(arguments(recipe, gpu_memory="8GiB", gpu_capability="7.5", trace=True))
+    (folder,) = (paths.home() / "jobs").glob("trace-*")
+    job = read_job(JobFolder(folder))
+    assert isinstance(job, Trace) and job.work.card == (7, 5)
+    with pytest.raises(ProblemError, match="capability"):
+        fit(arguments(recipe, gpu_memory="8GiB", gpu_capability="Turing"))
 
 
 @pytest.mark.trains

@@ -29,6 +29,13 @@ def test_every_card_tells_its_memory_heat_load_and_power(play: Play) -> None:
     assert played.card_present
 
 
+def test_a_card_tells_its_generation_once(play: Play, calls: Callable[[], Counter[str]]) -> None:
+    script = "card A (demonstration)\n capability 7.5\n total 8GiB\ncard B (demonstration)\n total 8GiB\n"
+    for snapshot in play(script, "--ticks", "3").readings:
+        assert [card.capability for card in snapshot.cards] == [(7, 5), None]
+    assert calls()["nvmlDeviceGetCudaComputeCapability"] == 2, "neither an answer nor a refusal is asked for again"
+
+
 def test_what_the_run_holds_and_what_others_hold_are_told_apart(play: Play) -> None:
     played = play("two-cards")
     first, second = played.readings[0].cards

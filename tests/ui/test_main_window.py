@@ -236,7 +236,7 @@ def test_a_question_keeps_the_keyboard_to_itself(app_state: AppState, open_windo
         QTest.keyClick(window.focusWidget() or question, Qt.Key.Key_Tab)
         focused = window.focusWidget()
         assert focused is not None and question.isAncestorOf(focused)
-    question.close_question()
+    question.dismiss()
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,17 @@
-"""A card over the dimmed window that holds more than a question: Escape closes it, the keyboard stays inside."""
+"""Cards over the dimmed window: a question with its answers, or more. Escape closes them, the keyboard stays inside."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from studio.ui.controls.layout import Card
-from studio.ui.controls.text import clear_layout_widget
-from studio.ui.design.theme import GAP_PAGE, GAP_WIDE, colours
+from studio.ui.controls.text import Kind, button, clear_layout_widget, label
+from studio.ui.design.theme import GAP, GAP_PAGE, GAP_WIDE, colours
 
 EDGE = 24
 """Pixels of the window that stay visible around the card at least."""
@@ -22,7 +25,7 @@ class Overlay(QWidget):
 
     closed = Signal()
 
-    def __init__(self, window: QWidget, title: str, width: int, height: int, *, fill: bool = False) -> None:
+    def __init__(self, window: QWidget, title: str, width: int, height: int = 10_000, *, fill: bool = False) -> None:
         super().__init__(window)
         self.setAccessibleName(title)
         self._window = window
@@ -44,7 +47,7 @@ class Overlay(QWidget):
         self.raise_()
         focus.setFocus(Qt.FocusReason.OtherFocusReason)
 
-    def close_sheet(self) -> None:
+    def dismiss(self) -> None:
         """Take it away; the keyboard goes back to where it was."""
         self._window.removeEventFilter(self)
         clear_layout_widget(self)
@@ -67,9 +70,9 @@ class Overlay(QWidget):
         return super().eventFilter(watched, event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Escape closes; nothing behind the sheet reacts to keys."""
+        """Escape closes; nothing behind the overlay reacts to keys."""
         if event.key() == Qt.Key.Key_Escape:
-            self.close_sheet()
+            self.dismiss()
         else:
             event.accept()
 
@@ -98,3 +101,53 @@ class Overlay(QWidget):
         shade.setAlpha(170 if colours().name == "dark" else 90)
         painter.fillRect(self.rect(), shade)
         painter.end()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A button and what it does; the first answer is the one that Enter gives, Escape gives none."""
+
+    text: str
+    on_chosen: Callable[[], object]
+    kind: Kind = ""
+
+
+class Confirmation(Overlay):
+    """Asks until one of the answers is chosen. With `field`, a line of text stands above the buttons."""
+
+    def __init__(
+        self,
+        window: QWidget,
+        title: str,
+        text: str,
+        answers: tuple[Answer, ...],
+        cancel_text: str,
+        field: QLineEdit | None = None,
+    ) -> None:
+        super().__init__(window, title, 520)
+        if text:
+            self.card.body.addWidget(label(text))
+        self.field = field
+        if field is not None:
+            self.card.body.addWidget(field)
+        stacked = len(answers) > 1  # sentences on buttons need the width of the card
+        self.buttons: list[QPushButton] = [self._button(answer) for answer in answers]
+        self.cancel_button = button(cancel_text, "quiet" if stacked else "", self.dismiss)
+        row = QVBoxLayout() if stacked else QHBoxLayout()
+        row.setSpacing(GAP)
+        if not stacked:
+            row.addStretch(1)
+        for one in [*self.buttons, self.cancel_button] if stacked else [self.cancel_button, *self.buttons]:
+            row.addWidget(one)
+        self.card.body.addLayout(row)
+        self.open(field or self.buttons[0])
+        if field is not None:
+            field.selectAll()
+            field.returnPressed.connect(self.buttons[0].click)
+
+    def _button(self, answer: Answer) -> QPushButton:
+        def chosen() -> None:
+            self.dismiss()
+            answer.on_chosen()
+
+        return button(answer.text, answer.kind, chosen)

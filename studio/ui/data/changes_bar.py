@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from studio.ui.controls.layout import scroll_area
-from studio.ui.controls.severity_icon import SeverityIcon
+from studio.ui.controls.status_icon import SeverityIcon
 from studio.ui.controls.text import button, label
 from studio.ui.data.excerpts import row_words
 from studio.ui.design.language import tr

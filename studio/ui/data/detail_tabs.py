@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
-from studio.ui.controls.severity_icon import look_icon
+from studio.ui.controls.status_icon import severity_icon
 from studio.ui.data.findings import GRADE_LOOKS, Findings, grade_words
 from studio.ui.data.lengths_panel import LengthsPanel
 from studio.ui.data.model_input import ModelInputPane
@@ -50,7 +50,7 @@ class DetailTabs(QTabWidget):
         place = self.indexOf(self._doctor)
         worth = [one for one in report.findings if one.severity != "note"] if report is not None else []
         self.setTabText(place, tr("Doctor ({n})", n=len(worth)) if worth else tr("Doctor"))
-        self.setTabIcon(place, look_icon(GRADE_LOOKS[report.grade]) if report is not None else QIcon())
+        self.setTabIcon(place, severity_icon(GRADE_LOOKS[report.grade]) if report is not None else QIcon())
         self.setTabToolTip(place, grade_words(report.grade) if report is not None else "")
         if worth and not self._chosen:
             self.setCurrentWidget(self._doctor)

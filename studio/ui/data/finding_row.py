@@ -10,7 +10,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from studio.ui.controls.layout import FlowWidget, follow
-from studio.ui.controls.severity_icon import SeverityIcon, look_words
+from studio.ui.controls.status_icon import SeverityIcon, severity_words
 from studio.ui.controls.text import button, label
 from studio.ui.data.excerpts import ExcerptsLabel
 from studio.ui.design.language import tr, tr_sentence
@@ -34,7 +34,7 @@ class FindingRow(QWidget):
         super().__init__(parent)
         self.finding = finding
         self.words = label(tr_sentence(finding.what))
-        self.setAccessibleName(f"{look_words(finding.severity)}: {self.words.text()}")
+        self.setAccessibleName(f"{severity_words(finding.severity)}: {self.words.text()}")
         self.show_button = button(tr("Show"), "link", self._toggle)
         self.show_button.setAccessibleName(tr("Show more: {name}", name=self.words.text()))
         self.repairs: dict[str, QPushButton] = {}

@@ -12,7 +12,7 @@ from studio.core.translatable import Sentence
 from studio.ui.controls.layout import follow, scroll_area
 from studio.ui.controls.notices import NoticeBar
 from studio.ui.controls.progress import ProgressLine
-from studio.ui.controls.severity_icon import Look, SeverityIcon
+from studio.ui.controls.status_icon import Severity, SeverityIcon
 from studio.ui.controls.text import button, clear_layout_widget, label, line
 from studio.ui.data.changes_bar import ChangesBar
 from studio.ui.data.finding_row import FindingRow
@@ -30,7 +30,7 @@ LINES = 6
 NAMED = 12
 """Row numbers that are listed for one reason; more are counted."""
 
-GRADE_LOOKS: dict[Grade, Look] = {"good": "good", "fair": "note", "poor": "warn", "unusable": "stop"}
+GRADE_LOOKS: dict[Grade, Severity] = {"good": "good", "fair": "note", "poor": "warn", "unusable": "stop"}
 
 
 def grade_words(grade: Grade) -> str:
@@ -120,7 +120,7 @@ class Findings(QWidget):
         self.verdict.setVisible(report is not None)
         if report is not None:
             look = GRADE_LOOKS[report.grade]
-            self.mark.show_look(look)
+            self.mark.show_severity(look)
             self.mark.setAccessibleName(grade_words(report.grade))
             self.mark.setToolTip("")
             self.grade.setText(grade_words(report.grade))

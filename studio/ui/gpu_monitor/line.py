@@ -1,10 +1,10 @@
-"""One line of the gauge: a name, a bar and an amount; below it the details, or a problem in words."""
+"""One line of the GPU monitor: a name, a bar and an amount; below it the details, or a problem in words."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from studio.core.problems import Problem
@@ -12,16 +12,38 @@ from studio.core.translatable import Sentence
 from studio.hardware.history import Peak
 from studio.hardware.snapshot import Card
 from studio.hardware.system import SystemMemory
+from studio.ui.controls.memory_bar import Look, MemoryBar, Segment
 from studio.ui.controls.notices import ProblemCard
 from studio.ui.controls.text import button, clear_layout_widget
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL
 from studio.ui.gpu_monitor import card_text as words
-from studio.ui.gpu_monitor.memory_bar import MemoryBar
 from studio.ui.gpu_monitor.painted_text import PaintedText
 
 WIDEST_NAME = 280
 """Pixels that a name may take from its bar."""
+
+
+RUN = Look(ground="accent", text="accent_text")
+OTHERS = Look(ground="line", lines="muted", pattern=Qt.BrushStyle.BDiagPattern)
+FREE = Look()
+DRIVER = Look(lines="muted", pattern=Qt.BrushStyle.Dense6Pattern)
+
+
+def segments(total: int | None, used: int | None, this_run: int | None, free: int | None) -> list[Segment]:
+    """Who holds the memory: this run, others, nobody, and the driver what is neither used nor free. Empty where nothing
+    is known; with `this_run` unknown, all that is used is one segment."""
+    if not total or used is None:
+        return []
+    used = min(used, total)
+    free = total - used if free is None else min(free, total - used)
+    run = 0 if this_run is None else min(this_run, used)
+    return [
+        Segment(run, RUN, tr("this run")),
+        Segment(used - run, OTHERS, tr("used") if this_run is None else tr("others")),
+        Segment(free, FREE, tr("free")),
+        Segment(total - used - free, DRIVER, tr("driver")),
+    ]
 
 
 def align(lines: Sequence[GpuLine]) -> None:
@@ -88,7 +110,7 @@ class GpuLine(QWidget):
             self.amount.set_parts(())
             self._numbers = lambda: f"{name}:"
             return
-        self.bar.set_shares(card.total, card.used, card.this_run, card.free)
+        self.bar.show_segments(segments(card.total, card.used, card.this_run, card.free), card.total or 1)
         self.amount.setText(words.card_short(card) if folded else words.of_total(card.used, card.total))
         self.details.set_parts(words.card_details(card, peak, running))
         self._numbers = lambda: words.spoken(name, card.used, card.total, card.this_run, card.free)
@@ -98,7 +120,7 @@ class GpuLine(QWidget):
         name = words.system_title(no_card=problem is None)
         self.name.setText(name)
         self._set_problem(problem, beside_bar=True)
-        self.bar.set_shares(system.total, system.used, system.this_run, system.available)
+        self.bar.show_segments(segments(system.total, system.used, system.this_run, system.available), system.total)
         self.amount.setText(words.of_total(system.used, system.total))
         self.details.set_parts(words.system_details(system, peak, running))
         self._numbers = lambda: words.spoken(name, system.used, system.total, system.this_run, system.available)

@@ -13,7 +13,7 @@ from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.runs.follow import job_status
 from studio.runs.summary import Summary, summarise
-from studio.ui.controls.confirmation import Answer, Confirmation
+from studio.ui.controls.overlay import Answer, Confirmation
 from studio.ui.controls.page import MissingView, PageFrame
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import size, tr

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QBrush, QColor, QFocusEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtCore import QEvent, QRectF, Qt, Signal
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QWidget
 
+from studio.ui.controls.memory_bar import Look, MemoryBar, Segment
 from studio.ui.design import theme
 from studio.ui.design.language import gigabytes, tr
 
@@ -26,19 +27,13 @@ GROUPS: dict[Group, tuple[str, ...]] = {
 }
 """The parts of an estimate by what they are for, in the order in which they are stacked."""
 
-_LOOKS: dict[Group, tuple[str, Qt.BrushStyle]] = {
-    "model": ("accent", Qt.BrushStyle.SolidPattern),
-    "learning": ("note", Qt.BrushStyle.SolidPattern),
-    "work": ("good", Qt.BrushStyle.SolidPattern),
-    "system": ("muted", Qt.BrushStyle.SolidPattern),
+LOOKS: dict[Group, Look] = {
+    "model": Look(ground="accent"),
+    "learning": Look("note", "surface", Qt.BrushStyle.BDiagPattern, 130),
+    "work": Look("good", "surface", Qt.BrushStyle.Dense6Pattern, 130),
+    "system": Look("muted", "surface", Qt.BrushStyle.HorPattern, 130),
 }
-
-_OVER: dict[Group, Qt.BrushStyle] = {
-    "learning": Qt.BrushStyle.BDiagPattern,
-    "work": Qt.BrushStyle.Dense6Pattern,
-    "system": Qt.BrushStyle.HorPattern,
-}
-"""A pattern on top of the colour, so that parts can be told apart without seeing colours."""
+"""A pattern upon the colour, so that parts can be told apart without seeing colours."""
 
 
 @dataclass(frozen=True)
@@ -81,17 +76,6 @@ def parts_of(answer: Fit, estimate: Estimate, processor: bool) -> tuple[Part, ..
     return tuple(Part(group, *amounts[name]) for group, names in GROUPS.items() for name in names if name in amounts)
 
 
-def fill(painter: QPainter, area: QRectF, group: Group) -> None:
-    """Paint an area in a group's colour and pattern."""
-    colours = theme.colours()
-    name, style = _LOOKS[group]
-    painter.fillRect(area, QBrush(colours.colour(name), style))
-    if group in _OVER:
-        lines = QColor(colours.surface)
-        lines.setAlpha(130)
-        painter.fillRect(area, QBrush(lines, _OVER[group]))
-
-
 class Swatch(QWidget):
     """A small square in the look of a group, beside its word."""
 
@@ -103,36 +87,34 @@ class Swatch(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint it with the theme's colours of this moment."""
         painter = QPainter(self)
-        fill(painter, QRectF(self.rect()), self._group)
+        LOOKS[self._group].fill(painter, QRectF(self.rect()))
         painter.end()
 
 
-class FitBar(QWidget):
+class FitBar(MemoryBar):
     """`named` carries the words for the part under the pointer or chosen by key, "" for none."""
 
     named = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(parent, edge=4)
         self._parts: tuple[Part, ...] = ()
-        self._usable: int | None = None
         self._chosen: int | None = None
         self._hovered: int | None = None
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName(tr("What the memory is needed for"))
 
     def show_parts(self, parts: tuple[Part, ...], usable: int | None) -> None:
         """Paint these against `usable` bytes, None where that isn't known."""
-        if (parts, usable) == (self._parts, self._usable):
-            return
+        parts = tuple(part for part in parts if part.bytes)
         if len(parts) != len(self._parts):
             self._chosen = self._hovered = None
-        self._parts, self._usable = parts, usable
+        self._parts = parts
+        needed = sum(part.bytes for part in parts)
+        self.show_segments([Segment(part.bytes, LOOKS[part.group]) for part in parts], max(needed, usable or 0), usable)
         self.setAccessibleDescription(" ".join(part_words(part) for part in parts))
         self._tell()
-        self.update()
 
     def parts(self) -> tuple[Part, ...]:
         """What is shown, from left to right."""
@@ -140,62 +122,23 @@ class FitBar(QWidget):
 
     def words(self) -> str:
         """For the part that is pointed at or chosen; empty for none."""
+        place = self._named()
+        return part_words(self._parts[place]) if place is not None else ""
+
+    def _named(self) -> int | None:
         place = self._hovered if self._hovered is not None else self._chosen
-        return part_words(self._parts[place]) if place is not None and place < len(self._parts) else ""
-
-    def areas(self) -> list[QRectF]:
-        """Where each part is painted."""
-        needed = sum(part.bytes for part in self._parts)
-        whole = max(needed, self._usable or 0, 1)
-        room = self.width() - 2.0
-        areas, left = [], 1.0
-        for part in self._parts:
-            width = part.bytes / whole * room
-            areas.append(QRectF(left, 4, width, self.height() - 8))
-            left += width
-        return areas
-
-    def usable_at(self) -> float | None:
-        """Pixels from the left where what can be used ends, None where nothing is known of it."""
-        if self._usable is None:
-            return None
-        whole = max(sum(part.bytes for part in self._parts), self._usable, 1)
-        return 1.0 + self._usable / whole * (self.width() - 2.0)
-
-    def sizeHint(self) -> QSize:
-        """Wide as there is room."""
-        return QSize(240, 32)
-
-    def minimumSizeHint(self) -> QSize:
-        """Narrow, but as high."""
-        return QSize(120, 32)
+        return place if place is not None and place < len(self._parts) else None
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Parts, frame, the end of what can be used, and a frame around the part that is named."""
-        colours = theme.colours()
+        """The bar, a frame around the part that is named, and one around all while the keyboard is here."""
+        super().paintEvent(event)
         painter = QPainter(self)
-        areas = self.areas()
-        frame = QRectF(0.5, 3.5, self.width() - 1, self.height() - 7)
-        painter.fillRect(frame, colours.colour("window"))
-        for part, area in zip(self._parts, areas, strict=True):
-            fill(painter, area, part.group)
-        painter.setPen(QPen(colours.colour("surface"), 1))
-        for part, after, area in zip(self._parts, self._parts[1:], areas, strict=False):
-            if part.group != after.group:
-                painter.drawLine(area.topRight(), area.bottomRight())
-        painter.setPen(QPen(colours.colour("field_line"), 1))
-        painter.drawRect(frame)
-        end = self.usable_at()
-        if end is not None and end < self.width() - 1.5:
-            beyond = QRectF(end, 4, self.width() - 1 - end, self.height() - 8)
-            painter.fillRect(beyond, QBrush(colours.colour("bad"), Qt.BrushStyle.DiagCrossPattern))
-            painter.fillRect(QRectF(end - 1.5, 0, 3, self.height()), colours.colour("text"))
-        place = self._hovered if self._hovered is not None else self._chosen
-        if place is not None and place < len(areas):
-            painter.setPen(QPen(colours.colour("text"), 2))
-            painter.drawRect(areas[place].adjusted(0, 0, 0, 0))
+        place = self._named()
+        if place is not None:
+            painter.setPen(QPen(theme.colours().colour("text"), 2))
+            painter.drawRect(self.areas()[place])
         if self.hasFocus():
-            painter.setPen(QPen(colours.colour("accent"), 2))
+            painter.setPen(QPen(theme.colours().colour("accent"), 2))
             painter.drawRect(QRectF(self.rect()).adjusted(1, 1, -1, -1))
         painter.end()
 

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QWidget
 from studio.core.problems import Problem
 from studio.ui.controls.layout import Card, FlowLayout
 from studio.ui.controls.progress import ProgressLine
-from studio.ui.controls.severity_icon import Look, SeverityIcon
+from studio.ui.controls.status_icon import Severity, SeverityIcon
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import duration, gigabytes, size, tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL
@@ -126,7 +126,7 @@ class FitCard(Card):
 
     def _paint_nothing(self, problem: Problem | None) -> None:
         _say(self.verdict, tr("Can't tell") if problem is not None else tr("Just a moment"))
-        self.mark.show_look("note")
+        self.mark.show_severity("note")
         _say(self.needs, "" if problem is not None else tr("Looking at the model and the machine."))
         _say(self.why, " ".join(tr_sentence(s) for s in problem.sentences()) if problem is not None else "")
         _say(self.plan, "")
@@ -137,7 +137,7 @@ class FitCard(Card):
 
     def _paint_answer(self, answer: Fit) -> None:
         memory_fit = self._memory_fit
-        self.mark.show_look(LOOKS[answer.verdict])
+        self.mark.show_severity(LOOKS[answer.verdict])
         _say(self.verdict, tr(answer.word))
         _say(self.needs, needs(answer, self._processor()))
         _say(self.why, " ".join(reasons(answer)))
@@ -238,7 +238,7 @@ def _say(where: QLabel, words: str) -> None:
 GIB = 1 << 30
 
 
-LOOKS: dict[Verdict, Look] = {"fits": "good", "tight": "warn", "no": "stop", "unknown": "note"}
+LOOKS: dict[Verdict, Severity] = {"fits": "good", "tight": "warn", "no": "stop", "unknown": "note"}
 """The shape that stands beside each verdict."""
 
 

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 from studio.core.problems import ProblemError
 from studio.ui.controls.layout import scroll_area
 from studio.ui.controls.overlay import Overlay
-from studio.ui.controls.severity_icon import SeverityIcon
+from studio.ui.controls.status_icon import SeverityIcon
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import gigabytes, tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL
@@ -105,7 +105,7 @@ class FitChanges(Overlay):
         self.trouble = label("", "bad")
         self.trouble.hide()
         body.addWidget(self.trouble)
-        self.cancel = button(tr("Cancel"), "", self.close_sheet)
+        self.cancel = button(tr("Cancel"), "", self.dismiss)
         self.accept = button("", "primary", self._apply)
         buttons = QHBoxLayout()
         buttons.setSpacing(GAP)
@@ -124,7 +124,7 @@ class FitChanges(Overlay):
         chosen = self.chosen()
         if self._scenario is not None:
             result = after(self._scenario, chosen)
-            self.mark.show_look(LOOKS[result.verdict])
+            self.mark.show_severity(LOOKS[result.verdict])
             self.mark.setAccessibleName(tr(result.word))
             self.mark.setToolTip(tr(result.word))
             start = tr("With these:") if chosen else tr("As it is now:")
@@ -145,7 +145,7 @@ class FitChanges(Overlay):
             self.trouble.setText(" ".join(tr_sentence(s) for s in error.problem.sentences()))
             self.trouble.show()
             return
-        self.close_sheet()
+        self.dismiss()
         self.applied.emit()
 
 

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from studio.ui.controls.overlay import Overlay
-from studio.ui.controls.severity_icon import SeverityIcon
+from studio.ui.controls.status_icon import SeverityIcon
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_SMALL
@@ -192,7 +192,7 @@ class FitTable(Overlay):
         question.setBuddy(self.what_if)
         self.mark = SeverityIcon("note", 18)
         self.answer = label("")
-        close = button(tr("Close"), "", self.close_sheet)
+        close = button(tr("Close"), "", self.dismiss)
         both = QHBoxLayout()
         both.setSpacing(GAP)
         both.addWidget(question)
@@ -212,7 +212,7 @@ class FitTable(Overlay):
         if found is None:
             self.answer.setText(tr("Choose a model first."))
             return
-        self.mark.show_look(LOOKS[found.verdict])
+        self.mark.show_severity(LOOKS[found.verdict])
         self.mark.setAccessibleName(tr(found.word))
         self.mark.setToolTip(tr(found.word))
         self.answer.setText(verdict(found))
@@ -235,7 +235,7 @@ class FitTable(Overlay):
         row = self.chosen()
         if row is not None:
             self._memory_fit.choose_model(row.model)
-            self.close_sheet()
+            self.dismiss()
 
     @Slot()
     def _show_about(self) -> None:

@@ -10,8 +10,8 @@ from PySide6.QtWidgets import (
 
 from studio.core.events import Crashed, Failed
 from studio.core.problems import Remedy
-from studio.ui.controls.confirmation import Answer, Confirmation
 from studio.ui.controls.layout import scroll_area
+from studio.ui.controls.overlay import Answer, Confirmation
 from studio.ui.controls.page import PageFrame
 from studio.ui.design.language import tr
 from studio.ui.state.app_state import AppState
@@ -34,7 +34,7 @@ class TrainPage(PageFrame):
         self.before: BeforeView | None = None
         self.run_view: RunView | None = None
         self.question: Confirmation | None = None
-        self.sheet: FitChanges | FitTable | None = None
+        self.overlay: FitChanges | FitTable | None = None
         self.again_button = self.add_secondary(tr("Teach again"), app_state.new_run)
         self.check_button = self.add_secondary(tr("Check"), lambda: self.step_requested.emit("test"))
         self.teach_button = self.set_primary(tr("Teach"), self._on_teach)
@@ -125,11 +125,11 @@ class TrainPage(PageFrame):
 
     def open_changes(self) -> None:
         """What would make it fit or faster, over the window."""
-        self.sheet = FitChanges(self.window(), self.app_state.memory_fit)
+        self.overlay = FitChanges(self.window(), self.app_state.memory_fit)
 
     def open_table(self) -> None:
         """Which models fit which cards, over the window."""
-        self.sheet = FitTable(self.window(), self.app_state.memory_fit)
+        self.overlay = FitTable(self.window(), self.app_state.memory_fit)
 
     def _on_remedy(self, remedy: Remedy) -> None:
         match remedy:

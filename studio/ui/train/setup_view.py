@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from functools import partial
 
-from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QEnterEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtCore import QRectF, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (
-    QAbstractButton,
     QButtonGroup,
     QGridLayout,
     QHBoxLayout,
@@ -25,6 +24,7 @@ from studio.core.recipe.recipe import Recipe, SettingSpec, setting_specs
 from studio.ui.controls.editors import number_words
 from studio.ui.controls.form import Form
 from studio.ui.controls.layout import Card, scroll_area
+from studio.ui.controls.painted_button import PaintedButton
 from studio.ui.controls.text import button, label, line
 from studio.ui.design.language import examples, gigabytes, tr
 from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE, colours
@@ -227,18 +227,14 @@ class BeforeView(QWidget):
         return opener
 
 
-class ChoiceCard(QAbstractButton):
+class ChoiceCard(PaintedButton):
     """Checkable; the chosen one has a filled mark and an accent border."""
 
     def __init__(self, title: str, sentence: str, word: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setCheckable(True)
-        self.setAutoExclusive(True)
         self.setText(title)
         self.setAccessibleName(f"{title}, {word}" if word else title)
         self.setAccessibleDescription(sentence)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
         column = QVBoxLayout(self)
         column.setContentsMargins(40, GAP + GAP_SMALL, GAP_WIDE, GAP + GAP_SMALL)
@@ -266,14 +262,6 @@ class ChoiceCard(QAbstractButton):
     def heightForWidth(self, width: int) -> int:
         layout = self.layout()
         return layout.heightForWidth(width) if layout is not None else -1
-
-    def enterEvent(self, event: QEnterEvent) -> None:
-        self.update()
-        super().enterEvent(event)
-
-    def leaveEvent(self, event: QEvent) -> None:
-        self.update()
-        super().leaveEvent(event)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         c = colours()

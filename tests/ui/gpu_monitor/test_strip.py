@@ -22,9 +22,10 @@ from studio.hardware.snapshot import Card, CardUser, Snapshot
 from studio.hardware.spill import spilling
 from studio.hardware.system import SystemMemory
 from studio.hardware.throttling import HOT, POWER_LIMIT, SET_LOWER
+from studio.ui.controls.memory_bar import MemoryBar
 from studio.ui.controls.notices import ProblemCard
 from studio.ui.design import palette, theme
-from studio.ui.gpu_monitor.memory_bar import MemoryBar
+from studio.ui.gpu_monitor.line import segments
 from studio.ui.gpu_monitor.monitor import BUSY_PACE, IDLE_PACE, GpuMonitor
 
 GIB = 2**30
@@ -107,7 +108,7 @@ def _texts(strip: GpuMonitor) -> str:
     shown = [strip.details.text(), strip.accessibleName(), strip.accessibleDescription()]
     for line in strip.lines:
         shown += [line.name.text(), line.amount.text(), line.details.text(), line.trouble.text(), line.spoken()]
-        shown += [piece.word for piece in line.bar.pieces()]
+        shown += [segment.word for segment in line.bar.segments()]
     return "\n".join(shown)
 
 
@@ -124,8 +125,10 @@ def test_a_card_is_shown_with_its_shares_and_in_words(show: Show, qtbot: QtBot) 
     assert strip.details.text() == (
         "Peak of this run 7.0 GB, 3.5 GB to spare, 61 °C, 98 % busy, 180 W, also on it: Xorg 1.0 GB"
     )
-    assert [piece.word for piece in line.bar.pieces()] == ["this run", "others", "free", "driver"]
-    assert [piece.share for piece in line.bar.pieces()] == pytest.approx([7 / 12, 1 / 12, 3.5 / 12, 0.5 / 12])
+    assert [segment.word for segment in line.bar.segments()] == ["this run", "others", "free", "driver"]
+    assert [segment.bytes / (12 * GIB) for segment in line.bar.segments()] == pytest.approx(
+        [7 / 12, 1 / 12, 3.5 / 12, 0.5 / 12]
+    )
     assert strip.accessibleName() == "Graphics memory"
     expected = "RTX 4070: 8.0 GB of 12.0 GB used, 7.0 GB by this run, 1.0 GB by others, 3.5 GB free."
     assert strip.accessibleDescription().startswith(expected)
@@ -151,14 +154,14 @@ def test_what_is_unknown_is_never_shown_as_0(show: Show, qtbot: QtBot, folded: b
 
 def test_a_share_that_is_unknown_is_drawn_as_used_and_not_as_others(show: Show) -> None:
     strip = show(Told(replace(CARD, this_run=None, others=None)))
-    assert [piece.word for piece in strip.lines[0].bar.pieces()] == ["used", "free", "driver"]
+    assert [segment.word for segment in strip.lines[0].bar.segments()] == ["used", "free", "driver"]
 
 
-def test_the_pieces_of_the_bar_differ_by_pattern_and_not_by_colour_alone(qapp: QApplication) -> None:
+def test_the_segments_of_the_bar_differ_by_pattern_and_not_by_colour_alone(qapp: QApplication) -> None:
     theme.apply(qapp, "light")
     bar = MemoryBar()
     bar.resize(600, 20)
-    bar.set_shares(12 * GIB, 8 * GIB, 4 * GIB, 2 * GIB)
+    bar.show_segments(segments(12 * GIB, 8 * GIB, 4 * GIB, 2 * GIB), 12 * GIB)
     picture = bar.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
 
     def colours(left: int, right: int) -> set[str]:
@@ -180,7 +183,7 @@ def test_without_an_nvidia_card_the_line_says_that_it_is_system_memory(show: Sho
     assert strip.lines[0].name.text() == "System memory (no NVIDIA card found)"
     assert strip.lines[0].amount.text() == "8.0 of 32.0 GB"
     assert strip.details.text() == "Peak of this run 2.0 GB, 24.0 GB to spare"
-    assert [piece.word for piece in strip.lines[0].bar.pieces()] == ["this run", "others", "free"]
+    assert [segment.word for segment in strip.lines[0].bar.segments()] == ["this run", "others", "free"]
     assert strip.lines[0].said.isHidden()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import statistics
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,9 @@ from PySide6.QtCore import QObject
 from pytestqt.qtbot import QtBot
 
 from studio.core import paths
+from studio.core.jobs import Trace, read_job
 from studio.core.problems import Problem
+from studio.core.run_folder import JobFolder
 from studio.memory.calibration import recall
 from studio.ui.state import memory_fit as fitting_module
 from studio.ui.state.app_state import AppState
@@ -26,7 +29,7 @@ from tests.ui.train.fit_stage import card, no_card, sized_model
 
 @pytest.fixture
 def watched(fit_state: AppState) -> Iterator[MemoryFit]:
-    """The fitting of the app state, with somebody who looks at it."""
+    """The memory fit of the app state, with somebody who looks at it."""
     eye = QObject()
     fit_state.memory_fit.watch(eye, True)
     yield fit_state.memory_fit
@@ -64,6 +67,7 @@ def test_every_change_of_a_setting_changes_the_answer_at_once(fit_state: AppStat
     assert watched.answer.needed > before.needed
 
 
+@pytest.mark.benchmarks
 def test_an_answer_takes_less_than_fifty_milliseconds_of_the_window(fit_state: AppState, watched: MemoryFit) -> None:
     took = []
     for rank in range(8, 40, 2):
@@ -144,6 +148,34 @@ def test_the_traced_answer_comes_by_itself_and_leaves_nothing_behind(fit_state: 
     assert source_of(memory_fit) == "traced", "what was traced once is known"
 
 
+def test_a_trace_is_made_for_the_generation_of_the_card_at_hand(
+    fit_state: AppState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_PAUSE", "60")
+    trace_soon(fit_state.memory_fit)
+    qtbot.waitUntil(lambda: bool(children()), timeout=10_000)
+    job = read_job(JobFolder(jobs("trace")[0]))
+    assert isinstance(job, Trace) and job.work.card == (8, 9)
+    fit_state.memory_fit.close()
+    qtbot.waitUntil(lambda: not children(), timeout=10_000)
+
+
+def test_ending_a_trace_ends_no_other_process_that_names_its_folder(
+    fit_state: AppState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_PAUSE", "60")
+    trace_soon(fit_state.memory_fit)
+    qtbot.waitUntil(lambda: bool(children()), timeout=10_000)
+    stranger = subprocess.Popen(["/bin/sh", "-c", "sleep 60", str(jobs("trace")[0])])
+    try:
+        fit_state.memory_fit.close()
+        qtbot.waitUntil(lambda: not children(), timeout=10_000)
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
 def test_a_trace_of_settings_that_were_changed_meanwhile_is_ended(
     fit_state: AppState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,8 +237,8 @@ def test_a_trial_that_runs_out_of_memory_means_that_it_does_not_fit(
     watched.start_trial()
     qtbot.waitUntil(lambda: watched.trial.key is None, timeout=20_000)
     assert watched.answer is not None and watched.answer.verdict == "no" and watched.answer.source == "proven"
-    case = watched.advice()
-    assert case is not None and plan(case).together, "and something can be changed, whatever was calculated"
+    scenario = watched.advice()
+    assert scenario is not None and plan(scenario).together, "and something can be changed, whatever was calculated"
 
 
 def test_what_a_trial_holds_itself_is_not_taken_from_the_run(

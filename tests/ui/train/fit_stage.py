@@ -40,7 +40,9 @@ def card(total: float, free: float, *, trouble: Problem | None = None) -> Snapsh
     """One card with so many GiB."""
     size = round(total * GIB)
     left = round(free * GIB)
-    one = Card(index=0, name=CARD, uuid="GPU-1", total=size, used=size - left, free=left, problem=trouble)
+    one = Card(
+        index=0, name=CARD, uuid="GPU-1", capability=(8, 9), total=size, used=size - left, free=left, problem=trouble
+    )
     return Snapshot(cards=(one,), system=SYSTEM, at=time.monotonic())
 
 

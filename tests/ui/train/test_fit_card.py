@@ -53,7 +53,7 @@ def window(qtbot: QtBot) -> Iterator[QWidget]:
 
 def seen(shown: FitCard) -> tuple[str, str]:
     """Word and shape."""
-    return shown.verdict.text(), shown.mark.look
+    return shown.verdict.text(), shown.mark.shape
 
 
 def test_it_says_whether_it_fits_in_words_and_with_a_shape(fit_state: AppState, shown: FitCard) -> None:
@@ -73,7 +73,7 @@ def test_it_says_whether_it_fits_in_words_and_with_a_shape(fit_state: AppState, 
 
 def test_what_cannot_be_told_is_said_with_its_reason_and_without_a_number(fit_state: AppState, shown: FitCard) -> None:
     fit_state.take_snapshot(card(8, 7, trouble=Problem(code="gone", what="The card doesn't answer.")))
-    assert shown.verdict.text() == "Can't tell" and shown.mark.look == "note"
+    assert shown.verdict.text() == "Can't tell" and shown.mark.shape == "note"
     assert "The card doesn't answer." in shown.why.text()
     assert not shown.change.isVisible()
 
@@ -97,6 +97,7 @@ def test_where_the_number_is_from_changes_with_the_answer(fit_state: AppState, s
     assert "without computing" in shown.source.toolTip()
 
 
+@pytest.mark.benchmarks
 def test_the_whole_card_is_drawn_anew_within_fifty_milliseconds(fit_state: AppState, shown: FitCard) -> None:
     took = []
     for rank in range(8, 40, 2):
@@ -112,10 +113,10 @@ def test_the_bar_adds_up_to_what_is_needed_and_marks_what_is_usable(fit_state: A
     assert answer is not None and estimate is not None
     parts = parts_of(answer, estimate, False)
     assert sum(part.bytes for part in parts) == answer.needed
-    end = shown.bar.usable_at()
+    end = shown.bar.limit_at()
     assert end is not None and end > shown.bar.areas()[-1].right()
     fit_state.take_snapshot(card(8, 1.2))
-    end = shown.bar.usable_at()
+    end = shown.bar.limit_at()
     assert end is not None and end < shown.bar.areas()[-1].right()
 
 
@@ -208,7 +209,7 @@ def test_with_room_to_spare_it_offers_what_is_faster(fit_state: AppState, shown:
     assert sheet.rows and not sheet.chosen()
     sheet.rows[0].tick.setChecked(True)
     assert sheet.result.text().startswith("With these: Fits.")
-    sheet.close_sheet()
+    sheet.dismiss()
 
 
 def test_a_sheet_keeps_the_keyboard_and_escape_gives_it_back(
@@ -265,7 +266,7 @@ def test_the_table_answers_what_if_i_had_another_card(fit_state: AppState, windo
     sheet.what_if.setCurrentIndex(0)
     assert sheet.answer.text().startswith("Won't fit.")
     qtbot.waitUntil(lambda: bool(sheet.model.rows), timeout=20_000)
-    sheet.close_sheet()
+    sheet.dismiss()
 
 
 @pytest.mark.parametrize("tongue", ["en", "ko"])

@@ -208,8 +208,8 @@ def test_the_question_leads_to_the_changes_or_starts_anyway(
     fix, anyway = page.question.buttons
     assert (fix.text(), anyway.text()) == ("Fix it for me", "Try anyway")
     fix.click()
-    assert page.sheet is not None and page.sheet.isVisible() and not app_state.is_training()
-    page.sheet.close_sheet()
+    assert page.overlay is not None and page.overlay.isVisible() and not app_state.is_training()
+    page.overlay.dismiss()
     app_state.set_value("method.rank", 64)
     page.teach_button.click()
     page.question.buttons[1].click()
@@ -226,10 +226,10 @@ def test_the_card_opens_changes_and_the_table_over_the_window(
     assert page.before is not None
     fit_state_with_data.take_snapshot(card(24, 23))
     page.before.fit.change.click()
-    assert isinstance(page.sheet, FitChanges)
-    page.sheet.close_sheet()
+    assert isinstance(page.overlay, FitChanges)
+    page.overlay.dismiss()
     page.before.fit.table.click()
-    assert isinstance(page.sheet, FitTable)
-    sheet = page.sheet
+    assert isinstance(page.overlay, FitTable)
+    sheet = page.overlay
     qtbot.waitUntil(lambda: bool(sheet.model.rows), timeout=20_000)
-    sheet.close_sheet()
+    sheet.dismiss()
