@@ -25,12 +25,12 @@ from studio.core.recipe.recipe import load
 from studio.core.translatable import N_, fill
 from studio.hardware.gauge import Gauge
 from studio.memory.available import AvailableMemory, available_now, available_of
-from studio.memory.calibration import past, recall, seconds_per_token
+from studio.memory.calibration import recall, seconds_per_token, track_record
 from studio.memory.estimate import Estimate, with_parts
 from studio.memory.fit import GIB, SOURCES, Fit, disk_needed
 from studio.memory.fit import Source as Answer
 from studio.memory.fit import fit as judge
-from studio.memory.model_by_card import CARDS, METHOD_WORDS, Row, table
+from studio.memory.model_by_card import CARDS, METHOD_WORDS, Row, model_by_card
 from studio.memory.reduction import RecipeChange, Scenario, faster, reductions
 from studio.memory.workload import Workload, workload_of
 from studio.models.architectures import shape_in
@@ -65,7 +65,7 @@ def fit(arguments: argparse.Namespace) -> int:
     # A card's own overhead is the same for every model; a processor's isn't, where the program itself counts too.
     measured = [run for run in recall() if usable.device == "cuda" or run.parameters == shape.parameters]
     alike = (usable.card, recipe.method.kind, shape.family)
-    history = past(measured, *alike)
+    history = track_record(measured, *alike)
     speed = seconds_per_token(measured, *alike, shape.parameters)
     case = Scenario(shape, recipe, facts, usable, getattr(arguments, "longest", None), None, history)
     work = workload_of(recipe, facts, case.longest)
@@ -152,7 +152,7 @@ def _judged(case: Scenario, estimate: Estimate, source: Answer) -> Fit:
     home = paths.home()
     beside = home if home.exists() else next(parent for parent in home.parents if parent.exists())
     disk, free = disk_needed(estimate), shutil.disk_usage(beside).free
-    return judge(estimate, case.usable, case.past, source=source, disk=disk, disk_free=free)
+    return judge(estimate, case.available, case.past, source=source, disk=disk, disk_free=free)
 
 
 def _traced(
@@ -182,7 +182,7 @@ def _as_json(answer: Fit, estimate: Estimate, advice: tuple[RecipeChange, ...], 
         "needed": answer.needed,
         "least": answer.least,
         "most": answer.most,
-        "usable": answer.usable,
+        "usable": answer.available,
         "source": answer.source,
         "error_so_far": answer.error_so_far,
         "disk": answer.disk,
@@ -234,7 +234,7 @@ def _print(
 
 
 def _print_table(arguments: argparse.Namespace) -> int:
-    rows = table(catalogue())
+    rows = model_by_card(catalogue())
     if arguments.json:
         print_json({"cards_gib": list(CARDS), "unit": "tokens", "rows": [_row_as_json(row) for row in rows]})
         return 0

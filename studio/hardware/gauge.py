@@ -22,8 +22,8 @@ from studio.hardware import nvml
 from studio.hardware.card_problems import card_problem
 from studio.hardware.card_watch import CardWatch, Run
 from studio.hardware.nvml import Code, NvmlError
+from studio.hardware.shared_memory_fallback import FallbackWatch, fallback_watch
 from studio.hardware.snapshot import Card, CardUser, Snapshot
-from studio.hardware.spill import SpillWatch, spill_watch
 from studio.hardware.system import RunTree, SystemMemory, system_memory
 
 __all__ = ["Card", "CardUser", "Gauge", "Snapshot", "SystemMemory", "cuda_card_present"]
@@ -41,7 +41,7 @@ _NO_CARD = N_("No NVIDIA card found; showing system memory.")
 class Gauge:
     """Reads the cards and the computer's memory. Never raises for what the hardware does: see `Snapshot`.
 
-    `same_pids` says whether the driver's pids mean the same processes as ours: not so inside a container. `spill`
+    `same_pids` says whether the driver's pids mean the same processes as ours: not so inside a container. `fallback`
     notices a card that goes on in the computer's memory; by default what this system has for that.
     """
 
@@ -51,13 +51,13 @@ class Gauge:
         clock: Callable[[], float] = time.monotonic,
         try_again_after: float = TRY_AGAIN_AFTER,
         same_pids: bool | None = None,
-        spill: SpillWatch | None = None,
+        fallback: FallbackWatch | None = None,
     ) -> None:
         self._clock = clock
         self._try_again_after = try_again_after
         self._same_pids = _outermost_namespace() if same_pids is None else same_pids
         self._tree = RunTree(clock)
-        self._spill = spill if spill is not None else spill_watch()
+        self._fallback = fallback if fallback is not None else fallback_watch()
         self._open = False
         self._try_at = float("-inf")
         self._watches: list[CardWatch] = []
@@ -74,8 +74,8 @@ class Gauge:
         pids = self._tree.pids() or (frozenset() if run_pid is None else frozenset({run_pid}))
         run = Run(pids if run_pid is not None else None, self._same_pids, everyone)
         cards = self._read_cards(now, run)
-        if self._spill is not None and not self._closed:
-            cards = self._spill.marked(now, run_pid, pids, cards)
+        if self._fallback is not None and not self._closed:
+            cards = self._fallback.marked(now, run_pid, pids, cards)
         return Snapshot(
             cards=cards,
             system=system_memory(self._tree),
@@ -90,8 +90,8 @@ class Gauge:
 
     def close(self) -> None:
         """Give the library back. A read after this shows no cards."""
-        if self._spill is not None and not self._closed:
-            self._spill.close()
+        if self._fallback is not None and not self._closed:
+            self._fallback.close()
         self._closed = True
         self._watches = []
         self._release()

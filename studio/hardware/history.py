@@ -52,12 +52,12 @@ class History:
         """The run is over: its peaks stay as they are until the next one begins."""
         self._running = False
 
-    def add(self, reading: Snapshot) -> None:
+    def add(self, snapshot: Snapshot) -> None:
         """Keep one reading."""
-        for card in reading.cards:
-            self._add(card.key, Point(reading.at, card.used, card.this_run, card.total), card.free)
-        system = reading.system
-        self._add(SYSTEM, Point(reading.at, system.used, system.this_run, system.total), system.available)
+        for card in snapshot.cards:
+            self._add(card.key, Point(snapshot.at, card.used, card.this_run, card.total), card.free)
+        system = snapshot.system
+        self._add(SYSTEM, Point(snapshot.at, system.used, system.this_run, system.total), system.available)
 
     def points(self, key: str) -> tuple[Point, ...]:
         """Oldest first."""

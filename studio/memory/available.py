@@ -37,15 +37,15 @@ def available_of(total: int, card: str = "", capability: tuple[int, int] | None 
     return AvailableMemory(max(0, total - _margin(total)), total, card, "cuda", capability=capability)
 
 
-def available_now(reading: Snapshot, *, windows: bool = False, held: int = 0) -> AvailableMemory:
+def available_now(snapshot: Snapshot, *, windows: bool = False, held: int = 0) -> AvailableMemory:
     """Of the first card, or of the computer when there is none. `held` bytes are this run's own and count as free."""
-    if reading.problem is not None:
-        return AvailableMemory(None, None, "", "cuda", (*reading.problem.sentences(),))
-    if not reading.cards:
-        available = int((reading.system.available + held) * SYSTEM_SHARE)
+    if snapshot.problem is not None:
+        return AvailableMemory(None, None, "", "cuda", (*snapshot.problem.sentences(),))
+    if not snapshot.cards:
+        available = int((snapshot.system.available + held) * SYSTEM_SHARE)
         why = sentence(N_("There is no NVIDIA card: this is the computer's own memory."))
-        return AvailableMemory(available, reading.system.total, "", "cpu", (why,))
-    card = reading.cards[0]
+        return AvailableMemory(available, snapshot.system.total, "", "cpu", (why,))
+    card = snapshot.cards[0]
     if card.problem is not None:
         return AvailableMemory(None, None, card.name, "cuda", (*card.problem.sentences(),))
     if card.free is None or card.total is None:

@@ -26,7 +26,7 @@ KEEP = 2_000
 """Lines that are read at most, the newest."""
 
 
-class Measured(BaseModel):
+class MeasuredRun(BaseModel):
     """One run. `estimated` and `measured` are bytes that PyTorch reserved at its peak: as was said
     (`Estimate.reserved`, before any correction), and as it was (`StepDone.peak_memory`).
     `tokens` and `seconds` are of the steps together, 0 when no step was timed."""
@@ -44,7 +44,7 @@ class Measured(BaseModel):
     seconds: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
 
 
-class Past(BaseModel):
+class TrackRecord(BaseModel):
     """What earlier runs on this card, with this method and family, say about an estimate.
 
     `factor` is what to multiply it by: the median of measured over estimated. `error` is the mean distance of the
@@ -78,7 +78,7 @@ def history_file() -> Path:
     return home() / "memory.jsonl"
 
 
-def remember(run: Measured, path: Path | None = None) -> None:
+def remember(run: MeasuredRun, path: Path | None = None) -> None:
     """Keep one measurement. A disk that can't be written to is no reason to fail."""
     path = path or history_file()
     line = (run.model_dump_json() + "\n").encode()
@@ -91,7 +91,7 @@ def remember(run: Measured, path: Path | None = None) -> None:
             opened.write(line)
 
 
-def recall(path: Path | None = None) -> tuple[Measured, ...]:
+def recall(path: Path | None = None) -> tuple[MeasuredRun, ...]:
     """All measurements that can be read, oldest first."""
     try:
         lines = (path or history_file()).read_bytes().splitlines()[-KEEP:]
@@ -100,22 +100,22 @@ def recall(path: Path | None = None) -> tuple[Measured, ...]:
     found = []
     for line in lines:
         with contextlib.suppress(ValidationError):
-            found.append(Measured.model_validate_json(line))
+            found.append(MeasuredRun.model_validate_json(line))
     return tuple(found)
 
 
-def past(history: Iterable[Measured], card: str, method: str, family: str) -> Past:
+def track_record(history: Iterable[MeasuredRun], card: str, method: str, family: str) -> TrackRecord:
     """What the runs of the same card, method and family say."""
     same = [run for run in history if (run.card, run.method, run.family) == (card, method, family)][-LAST:]
     if not same:
-        return Past()
+        return TrackRecord()
     factors = [run.measured / run.estimated for run in same]
     error = statistics.fmean(abs(run.estimated / run.measured - 1) for run in same)
-    return Past(runs=len(same), factor=statistics.median(factors), error=error)
+    return TrackRecord(runs=len(same), factor=statistics.median(factors), error=error)
 
 
 def seconds_per_token(
-    history: Iterable[Measured], card: str, method: str, family: str, parameters: int
+    history: Iterable[MeasuredRun], card: str, method: str, family: str, parameters: int
 ) -> float | None:
     """How long one token took on this card, for models of the same family, size and method; None when none was timed.
     A speed of another model isn't turned into one of this."""

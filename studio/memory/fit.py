@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from studio.core.translatable import N_, Sentence, sentence
 from studio.memory.available import AvailableMemory
-from studio.memory.calibration import Past
+from studio.memory.calibration import TrackRecord
 from studio.memory.estimate import Estimate
 
 Verdict = Literal["fits", "tight", "no", "unknown"]
@@ -49,7 +49,7 @@ class Fit(BaseModel):
     needed: int | None
     least: int | None = None
     most: int | None = None
-    usable: int | None
+    available: int | None
     source: Source = "calculated"
     error_so_far: float | None = None
     disk: int | None = None
@@ -64,8 +64,8 @@ class Fit(BaseModel):
 
 def fit(
     estimate: Estimate,
-    usable: AvailableMemory,
-    history: Past | None = None,
+    available: AvailableMemory,
+    history: TrackRecord | None = None,
     *,
     source: Source = "calculated",
     disk: int | None = None,
@@ -77,7 +77,7 @@ def fit(
     "Fits": the memory to count on is there. "Tight": the least that such a run takes is there, but not that much.
     "Won't fit": not even that, or the disk is too small. "Can't tell": the card doesn't say what it has free.
     """
-    history = history or Past()
+    history = history or TrackRecord()
     context = estimate.of("context")
     needed = round(estimate.reserved * history.factor) + context
     least, most = estimate.process_least, estimate.process_most
@@ -88,8 +88,8 @@ def fit(
         least, most = round(needed * (1 - spread)), round(needed * (1 + spread))
     else:
         least, most = min(least, needed), max(most, needed)
-    why: list[Sentence] = list(usable.why)
-    amount = usable.amount
+    why: list[Sentence] = list(available.why)
+    amount = available.amount
     verdict: Verdict
     if amount is None:
         verdict = "unknown"
@@ -121,7 +121,7 @@ def fit(
         needed=needed,
         least=least,
         most=most,
-        usable=amount,
+        available=amount,
         source=source,
         error_so_far=history.error,
         disk=disk,

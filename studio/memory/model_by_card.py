@@ -39,7 +39,7 @@ class Row:
     longest: tuple[int | None, ...]
 
 
-def table(models: Iterable[CatalogueModel], cards: tuple[int, ...] = CARDS) -> tuple[Row, ...]:
+def model_by_card(models: Iterable[CatalogueModel], cards: tuple[int, ...] = CARDS) -> tuple[Row, ...]:
     """All rows, one example at a time, computed twice instead of kept, rank 16 on all linear layers."""
     return tuple(
         Row(
@@ -47,19 +47,19 @@ def table(models: Iterable[CatalogueModel], cards: tuple[int, ...] = CARDS) -> t
             parameters=model.parameters,
             licence=model.licence,
             method=method,
-            longest=tuple(longest_fitting(model.shape, method, size << 30) for size in cards),
+            longest=tuple(longest_that_fits(model.shape, method, size << 30) for size in cards),
         )
         for model in models
         for method in METHODS
     )
 
 
-def longest_fitting(shape: ModelShape, method: Method, total: int) -> int | None:
+def longest_that_fits(shape: ModelShape, method: Method, total: int) -> int | None:
     """Tokens of the longest example that a card of `total` bytes takes; None when not even a short one fits."""
-    usable = available_of(total).amount or 0
+    available = available_of(total).amount or 0
 
     def fits(length: int) -> bool:
-        return estimate(shape, usual(method, length)).process <= usable
+        return estimate(shape, usual(method, length)).process <= available
 
     most = max(SHORTEST, min(shape.max_context or LONGEST, LONGEST))
     if not fits(SHORTEST):

@@ -14,7 +14,7 @@ from studio.core.recipe.recipe import Recipe, with_values
 from studio.core.recipe.training import Optimizer
 from studio.core.translatable import N_, Sentence, sentence
 from studio.memory.available import AvailableMemory
-from studio.memory.calibration import Past
+from studio.memory.calibration import TrackRecord
 from studio.memory.estimate import Estimate, estimate
 from studio.memory.fit import Fit, fit
 from studio.memory.workload import workload_of
@@ -44,17 +44,17 @@ class Scenario:
     shape: ModelShape
     recipe: Recipe
     facts: DefaultsContext
-    usable: AvailableMemory
+    available: AvailableMemory
     longest: int | None = None
     cut_at: CutAt | None = None
-    past: Past = field(default_factory=Past)
+    past: TrackRecord = field(default_factory=TrackRecord)
 
     def with_changes(self, changes: Mapping[str, object], shape: ModelShape | None = None) -> Scenario:
         """The same with another recipe, and with another model where `shape` is one."""
         shape = shape or self.shape
         recipe = with_values(self.recipe, changes)
         facts = DefaultsContext(self.facts.examples, shape.parameters, self.facts.cuda, self.facts.windows)
-        return Scenario(shape, recipe, facts, self.usable, self.longest, self.cut_at, self.past)
+        return Scenario(shape, recipe, facts, self.available, self.longest, self.cut_at, self.past)
 
     @property
     def estimate(self) -> Estimate:
@@ -62,7 +62,7 @@ class Scenario:
 
     @property
     def fit(self) -> Fit:
-        return fit(self.estimate, self.usable, self.past)
+        return fit(self.estimate, self.available, self.past)
 
     @property
     def settled(self) -> Recipe:
@@ -106,14 +106,14 @@ class Plan:
         return {key: value for change in self.together for key, value in change.changes.items()}
 
 
-def reductions(case: Scenario, models: tuple[CatalogueModel, ...] = ()) -> Plan:
+def reductions(scenario: Scenario, models: tuple[CatalogueModel, ...] = ()) -> Plan:
     """What would make room. `models` are those to choose a smaller one from; empty for none."""
-    found = case.fit
-    if case.usable.amount is None or found.verdict == "fits":
+    found = scenario.fit
+    if scenario.available.amount is None or found.verdict == "fits":
         return Plan((), (), found)
-    each = [change for kind in (*_KINDS, _smaller_model(models)) if (change := kind(case)) and change.gain > 0]
+    each = [change for kind in (*_KINDS, _smaller_model(models)) if (change := kind(scenario)) and change.gain > 0]
     together: list[RecipeChange] = []
-    now = case
+    now = scenario
     # Gentlest first: what changes nothing but time, then what costs a little quality, then data, then the model.
     for kind in (*_KINDS, _smaller_model(models)):
         change = kind(now)
@@ -123,26 +123,26 @@ def reductions(case: Scenario, models: tuple[CatalogueModel, ...] = ()) -> Plan:
         now = now.with_changes(change.changes, change.model.shape if change.model else None)
         if now.fit.verdict == "fits":
             break
-    together = _needed(case, together)
+    together = _needed(scenario, together)
     if any(change.model for change in together):
         # Another model is a step so large that nothing else should come with it where it is enough.
-        alone = _smaller_model(models)(case)
-        if alone is not None and _apply(case, [alone]).fit.verdict == "fits":
+        alone = _smaller_model(models)(scenario)
+        if alone is not None and _apply(scenario, [alone]).fit.verdict == "fits":
             together = [alone]
-    result = _apply(case, together).fit
+    result = _apply(scenario, together).fit
     return Plan(tuple(sorted(each, key=lambda change: -change.gain)), tuple(together), result)
 
 
-def faster(case: Scenario) -> tuple[RecipeChange, ...]:
+def faster(scenario: Scenario) -> tuple[RecipeChange, ...]:
     """What would make a run faster that fits with room to spare, and still fits. The greatest help first."""
-    if case.fit.verdict != "fits":
+    if scenario.fit.verdict != "fits":
         return ()
-    settled = case.settled
+    settled = scenario.settled
     tried: list[RecipeChange] = []
     if settled.training.activation_checkpointing:
         tried.append(
             _change(
-                case,
+                scenario,
                 {"training.activation_checkpointing": False},
                 sentence(N_("Keep everything instead of computing twice")),
                 sentence(N_("About a quarter less time. Changes nothing in the result.")),
@@ -151,7 +151,7 @@ def faster(case: Scenario) -> tuple[RecipeChange, ...]:
     if settled.method.kind == "qlora":
         tried.append(
             _change(
-                case,
+                scenario,
                 {"method.kind": "lora"},
                 sentence(N_("Leave the model uncompressed (16-bit)")),
                 sentence(N_("Nothing has to be unpacked for each step, and nothing is lost by compressing.")),
@@ -163,59 +163,59 @@ def faster(case: Scenario) -> tuple[RecipeChange, ...]:
         if size * steps != batch * accumulation:
             continue  # the result would change
         changes = {"training.batch_size": size, "training.gradient_accumulation_steps": steps}
-        if case.with_changes(changes).fit.verdict == "fits":
+        if scenario.with_changes(changes).fit.verdict == "fits":
             tried.append(
                 _change(
-                    case,
+                    scenario,
                     changes,
                     sentence(N_("Examples at once: {batch} instead of {before}"), batch=size, before=batch),
                     sentence(N_("Fewer, larger steps of computing. The result stays the same.")),
                 )
             )
             break
-    return tuple(change for change in tried if case.with_changes(change.changes).fit.verdict == "fits")
+    return tuple(change for change in tried if scenario.with_changes(change.changes).fit.verdict == "fits")
 
 
-def _apply(case: Scenario, changes: list[RecipeChange]) -> Scenario:
+def _apply(scenario: Scenario, changes: list[RecipeChange]) -> Scenario:
     for change in changes:
-        case = case.with_changes(change.changes, change.model.shape if change.model else None)
-    return case
+        scenario = scenario.with_changes(change.changes, change.model.shape if change.model else None)
+    return scenario
 
 
-def _needed(case: Scenario, changes: list[RecipeChange]) -> list[RecipeChange]:
+def _needed(scenario: Scenario, changes: list[RecipeChange]) -> list[RecipeChange]:
     """Without those that the others make unnecessary, the costliest first."""
     for change in reversed(changes[:-1]):
         without = [other for other in changes if other is not change]
-        if _apply(case, without).fit.verdict == "fits":
+        if _apply(scenario, without).fit.verdict == "fits":
             changes = without
     return changes
 
 
 def _change(
-    case: Scenario,
+    scenario: Scenario,
     changes: Mapping[str, object],
     label: Sentence,
     cost: Sentence,
     model: CatalogueModel | None = None,
 ) -> RecipeChange:
-    after = case.with_changes(changes, model.shape if model else None)
-    return RecipeChange(changes, label, case.estimate.process - after.estimate.process, cost, model)
+    after = scenario.with_changes(changes, model.shape if model else None)
+    return RecipeChange(changes, label, scenario.estimate.process - after.estimate.process, cost, model)
 
 
-def _checkpointing(case: Scenario) -> RecipeChange | None:
-    if case.settled.training.activation_checkpointing:
+def _checkpointing(scenario: Scenario) -> RecipeChange | None:
+    if scenario.settled.training.activation_checkpointing:
         return None
     return _change(
-        case,
+        scenario,
         {"training.activation_checkpointing": True},
         sentence(N_("Compute twice instead of keeping everything")),
         sentence(N_("About a third slower. Changes nothing in the result.")),
     )
 
 
-def _smaller_batches(case: Scenario) -> RecipeChange | None:
+def _smaller_batches(scenario: Scenario) -> RecipeChange | None:
     """The largest batch that fits, in the same number of examples a step; else one example at a time."""
-    settled = case.settled.training
+    settled = scenario.settled.training
     batch, accumulation = settled.batch_size or 1, settled.gradient_accumulation_steps or 1
     chosen: RecipeChange | None = None
     for size in _halves(batch):
@@ -224,108 +224,111 @@ def _smaller_batches(case: Scenario) -> RecipeChange | None:
             "training.gradient_accumulation_steps": min(512, -(-batch * accumulation // size)),
         }
         chosen = _change(
-            case,
+            scenario,
             changes,
             sentence(N_("Examples at once: {batch} instead of {before}, in more rounds"), batch=size, before=batch),
             sentence(N_("Somewhat slower. The result stays the same: as many examples decide each change.")),
         )
-        if case.with_changes(changes).fit.verdict == "fits":
+        if scenario.with_changes(changes).fit.verdict == "fits":
             break
     return chosen
 
 
-def _small_optimizer(case: Scenario) -> RecipeChange | None:
-    if not case.facts.cuda or case.settled.training.optimizer not in (Optimizer.adamw, Optimizer.paged_adamw_32bit):
+def _small_optimizer(scenario: Scenario) -> RecipeChange | None:
+    if not scenario.facts.cuda or scenario.settled.training.optimizer not in (
+        Optimizer.adamw,
+        Optimizer.paged_adamw_32bit,
+    ):
         return None
-    small = Optimizer.adamw_8bit if case.facts.windows else Optimizer.paged_adamw_8bit
+    small = Optimizer.adamw_8bit if scenario.facts.windows else Optimizer.paged_adamw_8bit
     return _change(
-        case,
+        scenario,
         {"training.optimizer": small.value},
         sentence(N_("Keep the optimizer's memory in 8 bits")),
         sentence(N_("Hardly any difference in the result.")),
     )
 
 
-def _four_bits(case: Scenario) -> RecipeChange | None:
-    if case.settled.method.kind == "qlora":
+def _four_bits(scenario: Scenario) -> RecipeChange | None:
+    if scenario.settled.method.kind == "qlora":
         return None
     return _change(
-        case,
+        scenario,
         {"method.kind": "qlora"},
         sentence(N_("Memory saver on: 4-bit")),
         sentence(N_("A very small loss of quality, and somewhat slower.")),
     )
 
 
-def _constants(case: Scenario) -> RecipeChange | None:
-    method = case.settled.method
+def _constants(scenario: Scenario) -> RecipeChange | None:
+    method = scenario.settled.method
     if method.kind != "qlora" or method.double_quantization:
         return None
     return _change(
-        case,
+        scenario,
         {"method.double_quantization": True},
         sentence(N_("Compress the compression constants too")),
         sentence(N_("Saves 0.37 bit for each parameter, without a loss that could be measured.")),
     )
 
 
-def _smaller_rank(case: Scenario) -> RecipeChange | None:
-    rank = case.settled.method.rank
+def _smaller_rank(scenario: Scenario) -> RecipeChange | None:
+    rank = scenario.settled.method.rank
     if rank <= SMALLEST_RANK:
         return None
     smaller = max(SMALLEST_RANK, rank // 4 if rank >= 64 else rank // 2)
     return _change(
-        case,
+        scenario,
         {"method.rank": smaller},
         sentence(N_("Less room for new knowledge: rank {rank} instead of {before}"), rank=smaller, before=rank),
         sentence(N_("Enough for a style; many new facts may not all be kept.")),
     )
 
 
-def _shorter(case: Scenario) -> RecipeChange | None:
+def _shorter(scenario: Scenario) -> RecipeChange | None:
     """The longest limit that fits; else the shortest that makes sense."""
-    limit = case.settled.training.max_length
-    now = min(limit, case.longest) if case.longest else limit
+    limit = scenario.settled.training.max_length
+    now = min(limit, scenario.longest) if scenario.longest else limit
     steps = range(SHORTEST, now, LENGTH_STEP)
     if not steps:
         return None
     low, high = 0, len(steps) - 1
     while low < high:
         middle = (low + high + 1) // 2
-        if case.with_changes({"training.max_length": steps[middle]}).fit.verdict == "fits":
+        if scenario.with_changes({"training.max_length": steps[middle]}).fit.verdict == "fits":
             low = middle
         else:
             high = middle - 1
     length = steps[low]
-    if case.cut_at is None:
+    if scenario.cut_at is None:
         cost = sentence(N_("Longer examples lose their end."))
     else:
-        count = case.cut_at(length)
+        count = scenario.cut_at(length)
         cost = (
             sentence(N_("{count} examples are longer and lose their end."), count=count)
             if count
             else sentence(N_("No example is longer than that, so nothing is cut."))
         )
     label = sentence(N_("Examples of at most {length} tokens instead of {before}"), length=length, before=now)
-    return _change(case, {"training.max_length": length}, label, cost)
+    return _change(scenario, {"training.max_length": length}, label, cost)
 
 
 def _smaller_model(models: tuple[CatalogueModel, ...]) -> Callable[[Scenario], RecipeChange | None]:
-    def change(case: Scenario) -> RecipeChange | None:
+    def change(scenario: Scenario) -> RecipeChange | None:
         # Largest first: the most able one that fits. Models without experts, which is what an add-on teaches best.
-        able = [m for m in models if m.chat and m.parameters < case.shape.parameters and not m.shape.experts]
+        able = [m for m in models if m.chat and m.parameters < scenario.shape.parameters and not m.shape.experts]
         smaller: RecipeChange | None = None
         for model in reversed(able):
             changes = {"model.source": "hub", "model.name": model.name, "model.revision": ""}
             licence = N_("Knows less, and has to be fetched. Its licence: {licence}.")
             smaller = _change(
-                case,
+                scenario,
                 changes,
                 sentence(N_("A smaller model: {name}"), name=model.name),
                 sentence(licence, licence=model.licence),
                 model,
             )
-            if case.with_changes(changes, model.shape).fit.verdict == "fits":
+            if scenario.with_changes(changes, model.shape).fit.verdict == "fits":
                 break
         return smaller
 

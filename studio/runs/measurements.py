@@ -9,7 +9,7 @@ from studio.core.problems import ProblemError
 from studio.core.recipe.defaults import DefaultsContext
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import JobFolder, RunFolder
-from studio.memory.calibration import Measured, recall, remember
+from studio.memory.calibration import MeasuredRun, recall, remember
 from studio.memory.estimate import Estimate, Share, estimate, with_parts
 from studio.memory.workload import Workload, workload_of
 from studio.models.architectures import shape_in
@@ -19,7 +19,7 @@ STORED = ("weights", "constants", "unquantised", "adapters", "optimizer")
 """Parts of an estimate that lie in memory all the time."""
 
 
-def record(run: RunFolder, journal: JobFolder | None = None) -> Measured | None:
+def record(run: RunFolder, journal: JobFolder | None = None) -> MeasuredRun | None:
     """Keep what `run` measured, once however often it is asked; `journal` is the trial's own folder where it was one.
 
     None where there is nothing to keep: it never came to its longest batch, its model is gone or of an unknown kind,
@@ -32,7 +32,7 @@ def record(run: RunFolder, journal: JobFolder | None = None) -> Measured | None:
     return found
 
 
-def measured(run: RunFolder, events: Sequence[Event]) -> Measured | None:
+def measured(run: RunFolder, events: Sequence[Event]) -> MeasuredRun | None:
     """What the events of `run` say of memory and pace, beside the estimate for the same batch."""
     trial = next((e for e in reversed(events) if isinstance(e, MemoryProbed)), None)
     if trial is None or trial.tokens <= 0:
@@ -53,7 +53,7 @@ def measured(run: RunFolder, events: Sequence[Event]) -> Measured | None:
     said = estimate(shape, workload_of(recipe, facts, longest=max(1, trial.tokens // batch)))
     steps = [e for e in events if isinstance(e, StepDone) and e.seconds > 0 and e.tokens > 0]
     peaks = [e.peak_memory for e in steps if e.peak_memory is not None]
-    return Measured(
+    return MeasuredRun(
         at=trial.at,
         card=device.name if on_card and device is not None else "",
         method=recipe.method.kind,

@@ -27,7 +27,7 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=3_600.0)
     options = parser.parse_args(words)
-    from studio.engine.memory.trace import traced
+    from studio.engine.memory.trace import trace_step
 
     recipe = with_values(Recipe(), {"training.batch_size": 2, "training.max_length": 1024})
     end = time.monotonic() + options.seconds
@@ -41,7 +41,7 @@ def main(words: list[str]) -> int:
             place = Path(scratch) / "config.json"
             place.write_text(json.dumps(model.config), encoding="utf-8")
             try:
-                found = traced(place, TracedWork.model_validate(work.model_dump())).peak
+                found = trace_step(place, TracedWork.model_validate(work.model_dump())).peak
             except ProblemError as error:
                 print(f"{model.name:44} can't be traced: {error.problem.code}", flush=True)
                 continue

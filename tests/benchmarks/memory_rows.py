@@ -163,11 +163,11 @@ def traced(row: Row) -> float:
     """The traced answer for the settings of the row."""
     from transformers import AutoConfig
 
-    from studio.engine.memory.trace import traced_config
+    from studio.engine.memory.trace import trace_config
 
     settings = row.config()
     config = AutoConfig.for_model(settings.pop("model_type"), **settings)
-    return traced_config(config, row.work(), grouped=False).peak / MIB
+    return trace_config(config, row.work(), grouped=False).peak / MIB
 
 
 def compare(row: Row) -> Compared:

@@ -109,7 +109,7 @@ def proven(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def fit_or_not(options: argparse.Namespace, folder: Path, until: float) -> None:
     """Caps from four fifths to six fifths of what is said to be needed; near one, either may be right."""
-    from studio.engine.memory.trace import traced_config
+    from studio.engine.memory.trace import trace_config
 
     device, shape = devices.choose(), options.shapes[min(1, len(options.shapes) - 1)]
     total = torch.cuda.get_device_properties(0).total_memory
@@ -123,7 +123,7 @@ def fit_or_not(options: argparse.Namespace, folder: Path, until: float) -> None:
         if wanted.length not in needs:
             plan = _plan(wanted, folder, device)
             work = work_of(wanted, plan, str(device.dtype).removeprefix("torch."), capability())
-            needs[wanted.length] = traced_config(config_of(SHAPES[shape]), work).peak
+            needs[wanted.length] = trace_config(config_of(SHAPES[shape]), work).peak
         needed = needs[wanted.length]
         cap = int(needed * (0.8 + 0.4 * number / (RUNS - 1)))
         torch.cuda.set_per_process_memory_fraction(min(1.0, cap / total))
@@ -184,7 +184,7 @@ def _each(pool: ProcessPoolExecutor, runs: Sequence[dict[str, Any]]) -> Iterator
 
 def answer(shape: str, work: dict[str, Any]) -> dict[str, Any]:
     """What is calculated and traced for one run, in bytes; None where there is no answer."""
-    from studio.engine.memory.trace import traced_config
+    from studio.engine.memory.trace import trace_config
     from studio.memory.estimate import estimate
     from studio.memory.workload import Workload
     from studio.models.architectures import shape_of
@@ -194,7 +194,7 @@ def answer(shape: str, work: dict[str, Any]) -> dict[str, Any]:
     try:
         known = {name: value for name, value in work.items() if name in Workload.model_fields}
         found["instant"] = estimate(shape_of(SHAPES[shape]), Workload.model_validate(known)).allocated
-        found["traced"] = traced_config(config_of(SHAPES[shape]), TracedWork.model_validate(work)).peak
+        found["traced"] = trace_config(config_of(SHAPES[shape]), TracedWork.model_validate(work)).peak
     except Exception as error:  # said beside the figures that there are
         found["failed"] = repr(error)[:300]
     return found

@@ -14,8 +14,8 @@ import time
 from pydantic import BaseModel, TypeAdapter
 
 from studio.hardware.gauge import Gauge, cuda_card_present
+from studio.hardware.shared_memory_fallback import FallbackWatch
 from studio.hardware.snapshot import Snapshot
-from studio.hardware.spill import SpillWatch
 
 
 class Played(BaseModel):
@@ -69,7 +69,7 @@ def main() -> None:
         clock=time.monotonic if chosen.ticks is None else ticks,
         try_again_after=chosen.try_again_after,
         same_pids=not chosen.other_pids,
-        spill=None if chosen.spills_at is None else SpillWatch(_Rising(chosen.spills_at)),
+        fallback=None if chosen.spills_at is None else FallbackWatch(_Rising(chosen.spills_at)),
     )
     readings = []
     start = time.monotonic()

@@ -8,14 +8,23 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from studio.memory.calibration import KEEP, LAST, Measured, history_file, past, recall, remember, seconds_per_token
+from studio.memory.calibration import (
+    KEEP,
+    LAST,
+    MeasuredRun,
+    history_file,
+    recall,
+    remember,
+    seconds_per_token,
+    track_record,
+)
 
 GB = 10**9
 
 
-def run(estimated: float = 4, measured: float = 5, card: str = "RTX 4070", **more: object) -> Measured:
+def run(estimated: float = 4, measured: float = 5, card: str = "RTX 4070", **more: object) -> MeasuredRun:
     values = {"method": "qlora", "family": "llama", "estimated": int(estimated * GB), "measured": int(measured * GB)}
-    return Measured.model_validate({"card": card, **values, **more})
+    return MeasuredRun.model_validate({"card": card, **values, **more})
 
 
 def test_what_is_remembered_is_recalled_in_order(tmp_path: Path) -> None:
@@ -76,12 +85,12 @@ def test_a_long_file_is_read_from_its_end(tmp_path: Path) -> None:
 
 def test_only_runs_of_the_same_card_method_and_family_count() -> None:
     others = [run(card="other"), run(method="lora"), run(family="qwen2")]
-    assert past(others, "RTX 4070", "qlora", "llama").runs == 0
-    assert past([*others, run()], "RTX 4070", "qlora", "llama").runs == 1
+    assert track_record(others, "RTX 4070", "qlora", "llama").runs == 0
+    assert track_record([*others, run()], "RTX 4070", "qlora", "llama").runs == 1
 
 
 def test_the_correction_is_the_middle_of_the_last_ones() -> None:
-    found = past(
+    found = track_record(
         [run(measured=100), *(run(measured=m) for m in (4.0, 4.2, 4.4, 4.4, 40.0))], "RTX 4070", "qlora", "llama"
     )
     assert found.runs == LAST
@@ -89,11 +98,11 @@ def test_the_correction_is_the_middle_of_the_last_ones() -> None:
 
 
 def test_how_far_off_the_last_ones_were_is_said() -> None:
-    assert "No run" in past([], "RTX 4070", "qlora", "llama").text.english()
-    one = past([run(estimated=4, measured=5)], "RTX 4070", "qlora", "llama")
+    assert "No run" in track_record([], "RTX 4070", "qlora", "llama").text.english()
+    one = track_record([run(estimated=4, measured=5)], "RTX 4070", "qlora", "llama")
     assert one.error == pytest.approx(0.2)
     assert "off by 20 %" in one.text.english()
-    two = past([run(estimated=4, measured=5), run(estimated=5, measured=5)], "RTX 4070", "qlora", "llama")
+    two = track_record([run(estimated=4, measured=5), run(estimated=5, measured=5)], "RTX 4070", "qlora", "llama")
     assert "last 2 estimates" in two.text.english() and "off by 10 %" in two.text.english()
 
 

@@ -10,10 +10,10 @@ from studio.core.problems import Problem
 from studio.hardware.snapshot import Card, Snapshot
 from studio.hardware.system import SystemMemory
 from studio.memory.available import AvailableMemory, available_now, available_of
-from studio.memory.calibration import Past
+from studio.memory.calibration import TrackRecord
 from studio.memory.estimate import Estimate, estimate
 from studio.memory.fit import VERDICTS, disk_needed, fit
-from studio.memory.model_by_card import CARDS, longest_fitting, usual
+from studio.memory.model_by_card import CARDS, longest_that_fits, usual
 from studio.models.catalogue import named
 
 GIB = 1 << 30
@@ -61,7 +61,7 @@ def test_too_little_is_said_in_numbers() -> None:
 def test_measured_runs_move_the_answer_and_narrow_it() -> None:
     found = an_estimate()
     context = found.of("context")
-    less = fit(found, with_room(found.process), Past(runs=5, factor=0.9, error=0.08))
+    less = fit(found, with_room(found.process), TrackRecord(runs=5, factor=0.9, error=0.08))
     assert less.needed == pytest.approx((found.process - context) * 0.9 + context, abs=2)
     assert less.error_so_far == 0.08
     assert less.needed is not None and less.most is not None and less.least is not None
@@ -71,7 +71,7 @@ def test_measured_runs_move_the_answer_and_narrow_it() -> None:
 
 def test_one_measured_run_does_not_make_the_answer_sure() -> None:
     found = an_estimate()
-    answer = fit(found, with_room(GIB), Past(runs=1, factor=1.0, error=0.0))
+    answer = fit(found, with_room(GIB), TrackRecord(runs=1, factor=1.0, error=0.0))
     assert (answer.least, answer.most) == (found.process_least, found.process_most)
 
 
@@ -146,17 +146,17 @@ def test_larger_cards_take_longer_examples() -> None:
     model = named("meta-llama/Llama-3.1-8B-Instruct")
     assert model is not None
     for method in ("full", "lora", "lora-8bit", "qlora"):
-        longest = [longest_fitting(model.shape, method, size * GIB) or 0 for size in CARDS]
+        longest = [longest_that_fits(model.shape, method, size * GIB) or 0 for size in CARDS]
         assert longest == sorted(longest)
-    assert longest_fitting(model.shape, "qlora", 6 * GIB) is None
-    assert (longest_fitting(model.shape, "qlora", 12 * GIB) or 0) > 2048
-    assert longest_fitting(model.shape, "full", 80 * GIB) is None
+    assert longest_that_fits(model.shape, "qlora", 6 * GIB) is None
+    assert (longest_that_fits(model.shape, "qlora", 12 * GIB) or 0) > 2048
+    assert longest_that_fits(model.shape, "full", 80 * GIB) is None
 
 
 def test_the_longest_length_fits_and_one_step_more_does_not() -> None:
     model = named("meta-llama/Llama-3.1-8B-Instruct")
     assert model is not None
-    longest = longest_fitting(model.shape, "qlora", 12 * GIB)
+    longest = longest_that_fits(model.shape, "qlora", 12 * GIB)
     assert longest is not None
     room = available_of(12 * GIB).amount or 0
     assert estimate(model.shape, usual("qlora", longest)).process <= room

@@ -48,7 +48,7 @@ def test_together_they_make_it_fit_and_each_gain_is_real() -> None:
     assert start.fit.verdict == "no"
     assert plan.result.verdict == "fits"
     after = with_values(start.recipe, plan.changes)
-    assert Scenario(start.shape, after, start.facts, start.usable).fit.verdict == "fits"
+    assert Scenario(start.shape, after, start.facts, start.available).fit.verdict == "fits"
     for change in plan.each:
         shape = change.model.shape if change.model else None
         assert start.with_changes(change.changes, shape).estimate.process == start.estimate.process - change.gain
@@ -109,7 +109,7 @@ def test_shorter_examples_say_how_many_lose_their_end() -> None:
         asked.append(limit)
         return 12
 
-    plan = reductions(Scenario(start.shape, start.recipe, start.facts, start.usable, 32768, cut_at))
+    plan = reductions(Scenario(start.shape, start.recipe, start.facts, start.available, 32768, cut_at))
     assert keys(plan) == {"training.max_length"}
     length = plan.changes["training.max_length"]
     assert length in asked and isinstance(length, int) and length < 32768

@@ -12,7 +12,7 @@ from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
 from studio.core.recipe.model_choice import ModelChoice, Source
 from studio.core.recipe.recipe import Recipe, load, to_yaml, with_values
 from studio.core.run_folder import RunFolder
-from studio.memory.calibration import past, recall
+from studio.memory.calibration import recall, track_record
 from studio.memory.estimate import estimate
 from studio.memory.workload import workload_of
 from studio.models.architectures import shape_in
@@ -104,7 +104,7 @@ def test_it_is_kept_once_however_often_the_run_is_looked_at(run: RunFolder) -> N
     assert record(run) is not None
     assert record(run) is None
     assert len(recall()) == 1
-    assert past(recall(), "NVIDIA GeForce RTX 4070", "qlora", "llama").runs == 1
+    assert track_record(recall(), "NVIDIA GeForce RTX 4070", "qlora", "llama").runs == 1
 
 
 def test_a_run_that_never_came_to_its_longest_batch_leaves_nothing(run: RunFolder) -> None:

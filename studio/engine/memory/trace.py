@@ -42,7 +42,7 @@ LEAST_PAGED = 100_000
 
 
 @dataclass(frozen=True)
-class Measured:
+class TracedPeak:
     """Bytes: `parts` add up to `peak`; `paged` is optimizer state beside it; `reserved` is what PyTorch holds on a card
     for it. `seconds` it took to find out."""
 
@@ -57,19 +57,19 @@ def trace(report: JobContext, job: Trace) -> Ending | None:
     """Do the job: one `Traced` event. Raises `ProblemError` where the model can't be built or gone through."""
     report.phase("preparing", N_("Going through a training step to count its memory."))
     with report.interruptible():
-        found = traced(job.config, job.work)
+        found = trace_step(job.config, job.work)
     report.write(
         Traced(peak=found.peak, parts=found.parts, paged=found.paged, reserved=found.reserved, seconds=found.seconds)
     )
     return None
 
 
-def traced(place: Path, work: TracedWork) -> Measured:
+def trace_step(place: Path, work: TracedWork) -> TracedPeak:
     """The memory of one step of `work` on the model whose config lies at `place`, the optimizer's state included."""
-    return traced_config(read_config(place), work)
+    return trace_config(read_config(place), work)
 
 
-def traced_config(config: Any, work: TracedWork, *, grouped: bool = True) -> Measured:
+def trace_config(config: Any, work: TracedWork, *, grouped: bool = True) -> TracedPeak:
     """The same for a config at hand. `grouped`: see `card_kernels.attention`."""
     began = time.monotonic()
     most = work.batch * (work.length - 1)
@@ -95,7 +95,7 @@ def traced_config(config: Any, work: TracedWork, *, grouped: bool = True) -> Mea
         parts["overhead"] = max(0, held.peak_allocated - peak)
         peak += parts["overhead"] + library
         reserved = held.peak_reserved + library
-    return Measured(peak, parts, step.paged, reserved, time.monotonic() - began)
+    return TracedPeak(peak, parts, step.paged, reserved, time.monotonic() - began)
 
 
 @contextlib.contextmanager

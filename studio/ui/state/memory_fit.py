@@ -137,7 +137,7 @@ class MemoryFit(QObject):
         answer = self.answer
         if answer is None:
             return (self.problem,)
-        usable = None if answer.usable is None else round(answer.usable / TELLABLE)
+        usable = None if answer.available is None else round(answer.available / TELLABLE)
         rest = (answer.verdict, answer.needed, answer.source, answer.disk, answer.seconds, len(answer.why))
         return (usable, *rest, self.estimate, self.key)
 
@@ -182,7 +182,7 @@ class MemoryFit(QObject):
             self.problem = (traced.problem if traced is not None else None) or draft.problem
 
     def _judged(self, draft: RecipeScenario, source: Answered, seconds: float | None = None) -> Fit | None:
-        from studio.memory.calibration import Past
+        from studio.memory.calibration import TrackRecord
         from studio.memory.fit import disk_needed, fit
 
         scenario = draft.scenario
@@ -194,7 +194,7 @@ class MemoryFit(QObject):
             self.estimate,
             draft.usable,
             # A measurement of this very run needs no correction.
-            scenario.past if scenario is not None and source != "proven" else Past(),
+            scenario.past if scenario is not None and source != "proven" else TrackRecord(),
             source=source,
             disk=disk_needed(self.estimate) if scenario is not None else None,
             disk_free=self._source.disk_free(),
@@ -221,13 +221,13 @@ class MemoryFit(QObject):
             return None
         return scenario_on_show(self.scenario, self.answer)
 
-    def table(self) -> tuple[Row, ...]:
+    def model_by_card(self) -> tuple[Row, ...]:
         """Every model of the catalogue on every size of card; calculated once, in about a second, in any thread."""
-        from studio.memory.model_by_card import table
+        from studio.memory.model_by_card import model_by_card
         from studio.models.catalogue import catalogue
 
         if not self._table:
-            self._table = table(catalogue())
+            self._table = model_by_card(catalogue())
         return self._table
 
     def choose_model(self, name: str) -> None:

@@ -20,7 +20,7 @@ from studio.ui.state.recipe_editor import RecipeEditor
 
 if TYPE_CHECKING:
     from studio.memory.available import AvailableMemory
-    from studio.memory.calibration import Measured
+    from studio.memory.calibration import MeasuredRun
     from studio.memory.fit import Fit
     from studio.memory.reduction import Plan, RecipeChange, Scenario
     from studio.memory.workload import Workload
@@ -59,7 +59,7 @@ class ScenarioSource:
     def __init__(self, editor: RecipeEditor) -> None:
         self._editor = editor
         self._shapes: dict[Path, tuple[int, ModelShape | Problem]] = {}
-        self._history: tuple[tuple[int, int], tuple[Measured, ...]] = ((-1, -1), ())
+        self._history: tuple[tuple[int, int], tuple[MeasuredRun, ...]] = ((-1, -1), ())
         self._disk: tuple[float, Path | None, int | None] = (-math.inf, None, None)
         self._counted: tuple[Lengths | None, int, int] = (None, 0, 0)
 
@@ -67,7 +67,7 @@ class ScenarioSource:
         """The draft as it is now, with `usable` in place of what the gauge says; why nothing can be told of it; or
         None while the model or the machine is still being looked at."""
         from studio.memory.available import available_now
-        from studio.memory.calibration import past
+        from studio.memory.calibration import track_record
         from studio.memory.reduction import Scenario
 
         editor = self._editor
@@ -85,7 +85,7 @@ class ScenarioSource:
         facts = DefaultsContext(known.examples, parameters, usable.device == "cuda", known.windows)
         if isinstance(shape, Problem):
             return RecipeScenario(name, folder, recipe, facts, usable, longest, problem=shape)
-        earlier = past(self._measured(usable, shape), usable.card, recipe.method.kind, shape.family)
+        earlier = track_record(self._measured(usable, shape), usable.card, recipe.method.kind, shape.family)
         scenario = Scenario(shape, recipe, facts, usable, longest, self._cut_at(), earlier)
         return RecipeScenario(name, folder, recipe, facts, usable, longest, scenario)
 
@@ -94,8 +94,8 @@ class ScenarioSource:
         from studio.memory.calibration import seconds_per_token
 
         lengths, count = self._editor.lengths, scenario.facts.examples
-        alike = (scenario.usable.card, scenario.recipe.method.kind, scenario.shape.family, scenario.shape.parameters)
-        pace = seconds_per_token(self._measured(scenario.usable, scenario.shape), *alike)
+        alike = (scenario.available.card, scenario.recipe.method.kind, scenario.shape.family, scenario.shape.parameters)
+        pace = seconds_per_token(self._measured(scenario.available, scenario.shape), *alike)
         if pace is None or lengths is None or not len(lengths) or not count:
             return None
         limit = scenario.recipe.training.max_length
@@ -160,7 +160,7 @@ class ScenarioSource:
         scale = max(1.0, len(made.examples) / len(lengths))  # a sample stands for all
         return lambda limit: round(scale * lengths.cut_at(limit))
 
-    def _measured(self, usable: AvailableMemory, shape: ModelShape) -> tuple[Measured, ...]:
+    def _measured(self, usable: AvailableMemory, shape: ModelShape) -> tuple[MeasuredRun, ...]:
         """What earlier runs needed. On a processor the program itself counts too, the same for a small model and a
         large one, so only runs of the same model are alike there."""
         from studio.memory.calibration import history_file, recall
@@ -181,8 +181,8 @@ def scenario_on_show(scenario: Scenario, answer: Fit) -> Scenario:
     calculated = scenario.estimate
     context = calculated.of("context")
     needed = answer.needed or calculated.process
-    if answer.verdict == "no" and answer.source == "proven" and scenario.usable.amount is not None:
-        needed = max(needed, round(scenario.usable.amount * 1.02))  # the trial ran out of it
+    if answer.verdict == "no" and answer.source == "proven" and scenario.available.amount is not None:
+        needed = max(needed, round(scenario.available.amount * 1.02))  # the trial ran out of it
     factor = max(0.05, (needed - context) / max(1, calculated.process - context))
     return replace(scenario, past=scenario.past.model_copy(update={"factor": factor}))
 
@@ -205,9 +205,11 @@ def after(scenario: Scenario, changes: tuple[RecipeChange, ...]) -> Fit:
 def on_card(scenario: Scenario, total: int) -> Fit:
     """How it would fit a card with `total` bytes on which nothing else runs."""
     from studio.memory.available import available_of
-    from studio.memory.calibration import Past
+    from studio.memory.calibration import TrackRecord
 
-    return replace(scenario, facts=replace(scenario.facts, cuda=True), usable=available_of(total), past=Past()).fit
+    return replace(
+        scenario, facts=replace(scenario.facts, cuda=True), available=available_of(total), past=TrackRecord()
+    ).fit
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ class FitCard(Card):
         _say(self.why, " ".join(reasons(answer)))
         _say(self.plan, time_and_disk(answer))
         parts = parts_of(answer, memory_fit.estimate, self._processor()) if memory_fit.estimate is not None else ()
-        self.bar.show_parts(parts, answer.usable)
+        self.bar.show_parts(parts, answer.available)
         for one in (self.bar, self.legend):
             one.setVisible(bool(parts))
         for group, (entry, words) in self._amounts.items():
@@ -246,10 +246,10 @@ def needs(answer: Fit, processor: bool) -> str:
     """ "Needs about 7.4 of 11.1 GB usable now", and by how much it is too little."""
     if answer.needed is None:
         return ""
-    if answer.usable is None:
+    if answer.available is None:
         return tr("Needs about {amount}.", amount=gigabytes(answer.needed))
-    values = {"needed": number(answer.needed), "usable": number(answer.usable)}
-    if answer.needed > answer.usable:
+    values = {"needed": number(answer.needed), "usable": number(answer.available)}
+    if answer.needed > answer.available:
         short = f"{float(values['needed']) - float(values['usable']):.1f}"  # as anybody would count it
         if processor:
             text = tr("Needs about {needed} GB of system memory; {usable} GB can be used now.", **values)
@@ -268,7 +268,7 @@ def reasons(answer: Fit) -> list[str]:
         tr_sentence(sentence)
         for sentence in answer.why
         if set(sentence.values) - {"short"} not in said
-        and not (answer.usable is None and set(sentence.values) == {"needed"})
+        and not (answer.available is None and set(sentence.values) == {"needed"})
     ]
 
 
@@ -315,9 +315,9 @@ def time_and_disk(answer: Fit) -> str:
 
 def verdict(answer: Fit) -> str:
     """The verdict and what is needed, in one sentence, for settings or a machine other than those of now."""
-    if answer.needed is None or answer.usable is None:
+    if answer.needed is None or answer.available is None:
         return f"{tr(answer.word)}. {needs(answer, False)}".strip()
-    needed = tr("Needs about {needed} of {usable} GB.", needed=number(answer.needed), usable=number(answer.usable))
+    needed = tr("Needs about {needed} of {usable} GB.", needed=number(answer.needed), usable=number(answer.available))
     return f"{tr(answer.word)}. {needed}"
 
 

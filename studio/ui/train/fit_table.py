@@ -178,7 +178,7 @@ class FitTable(Overlay):
         self._choose()
         self._show_what_if()
         self.open(self.search)
-        run_in_background(self, memory_fit.table, self._show_rows)
+        run_in_background(self, memory_fit.model_by_card, self._show_rows)
 
     def _add_what_if(self, cards: tuple[int, ...]) -> QHBoxLayout:
         """The draft itself on another card, and the way out."""

@@ -21,7 +21,7 @@ from studio.core.run_folder import JobFolder, RunFolder
 from studio.engine.job_context import JobContext
 from studio.engine.memory.live_memory import LiveMemory
 from studio.engine.memory.probe import longest_batch, one_round
-from studio.engine.memory.trace import bitsandbytes_state, traced
+from studio.engine.memory.trace import bitsandbytes_state, trace_step
 from studio.engine.methods.model import add_adapter, load_base
 from studio.engine.training.plan import plan_of, trainer_for
 from studio.engine.training.trainer import TrainingCallback
@@ -130,7 +130,7 @@ def test_the_traced_peak_is_the_real_one_within_a_hundredth(
         }
     )
     real, same = real_peak(report, run)
-    found = traced(home_with_starter / "models" / "SmolLM2-135M-Instruct", same)
+    found = trace_step(home_with_starter / "models" / "SmolLM2-135M-Instruct", same)
     assert found.peak == pytest.approx(real, rel=0.01)
     assert sum(found.parts.values()) == found.peak
 
@@ -180,20 +180,20 @@ def test_a_small_model_is_traced_as_it_runs(
     settings = {"method.kind": kind, "method.compute_dtype": "float32"}
     run = make_run(**settings, **{"training.activation_checkpointing": checkpointing})
     real, same = real_peak(report, run)
-    assert traced(tiny_model, same).peak == pytest.approx(real, rel=0.01)
+    assert trace_step(tiny_model, same).peak == pytest.approx(real, rel=0.01)
 
 
 def test_more_of_anything_takes_more(tmp_path: Path) -> None:
     file = config_file(tmp_path)
-    usual = traced(file, work()).peak
+    usual = trace_step(file, work()).peak
     for more in ({"length": 512}, {"rank": 64}, {"method": "lora"}, {"accumulates": True}):
-        assert traced(file, work(**more)).peak > usual, more
+        assert trace_step(file, work(**more)).peak > usual, more
     long = {"length": 512, "batch": 4}
-    assert traced(file, work(**long, checkpointing=False)).peak > traced(file, work(**long)).peak
+    assert trace_step(file, work(**long, checkpointing=False)).peak > trace_step(file, work(**long)).peak
 
 
 def test_parts_are_what_they_are_called(tmp_path: Path) -> None:
-    found = traced(config_file(tmp_path), work(double_quantization=False))
+    found = trace_step(config_file(tmp_path), work(double_quantization=False))
     # per layer: q and o 256x256, k and v 64x256, three of 256x512, in half bytes
     four_bit = 2 * (2 * 256 * 256 + 2 * 64 * 256 + 3 * 256 * 512) // 2
     assert found.parts["weights"] == four_bit
@@ -207,15 +207,17 @@ def test_parts_are_what_they_are_called(tmp_path: Path) -> None:
 
 def test_eight_bits_lie_between_four_and_sixteen(tmp_path: Path) -> None:
     file = config_file(tmp_path)
-    found = {method: traced(file, work(method=method)).parts["weights"] for method in ("qlora", "lora-8bit", "lora")}
+    found = {
+        method: trace_step(file, work(method=method)).parts["weights"] for method in ("qlora", "lora-8bit", "lora")
+    }
     assert found["lora-8bit"] == 2 * found["qlora"]
     assert found["lora"] > 2 * found["lora-8bit"]
 
 
 def test_paged_state_is_told_apart(tmp_path: Path) -> None:
     file = config_file(tmp_path, hidden_size=2048, num_hidden_layers=1)
-    paged = traced(file, work(rank=64, optimizer="paged_adamw_32bit"))
-    held = traced(file, work(rank=64, optimizer="adamw"))
+    paged = trace_step(file, work(rank=64, optimizer="paged_adamw_32bit"))
+    held = trace_step(file, work(rank=64, optimizer="adamw"))
     assert paged.paged > 0
     assert paged.peak < held.peak
     assert held.paged == 0
@@ -224,13 +226,13 @@ def test_paged_state_is_told_apart(tmp_path: Path) -> None:
 def test_attention_takes_what_the_kernels_of_the_card_take(tmp_path: Path) -> None:
     file = config_file(tmp_path)
     long = {"length": 2048, "batch": 1, "compute_dtype": "float16"}
-    ampere = traced(file, work(**long)).peak
-    turing = traced(file, work(**long, card=(7, 5))).peak
+    ampere = trace_step(file, work(**long)).peak
+    turing = trace_step(file, work(**long, card=(7, 5))).peak
     # grouped heads without a mask have no kernel on a T4 that does without all scores
     assert turing > ampere + 8 * 2048 * 2048 * 4
-    masked = traced(file, work(**long, padded=True)).peak
+    masked = trace_step(file, work(**long, padded=True)).peak
     assert ampere < masked < turing
-    assert traced(file, work(**long, attention="eager")).peak > masked
+    assert trace_step(file, work(**long, attention="eager")).peak > masked
 
 
 @pytest.mark.parametrize(
@@ -244,7 +246,7 @@ def test_attention_takes_what_the_kernels_of_the_card_take(tmp_path: Path) -> No
     ids=lambda changes: str(changes["model_type"]),
 )
 def test_whatever_transformers_builds_is_traced(tmp_path: Path, changes: dict[str, object]) -> None:
-    found = traced(config_file(tmp_path, **changes), work(learned=30, padded=True))
+    found = trace_step(config_file(tmp_path, **changes), work(learned=30, padded=True))
     assert found.peak > 1 << 20
     assert sum(found.parts.values()) == found.peak
 
@@ -264,7 +266,7 @@ def test_what_cannot_be_traced_is_said_with_its_reason(tmp_path: Path, text: str
     file = tmp_path / "config.json"
     file.write_text(text)
     with pytest.raises(ProblemError) as caught:
-        traced(file, work())
+        trace_step(file, work())
     assert caught.value.problem.code == "trace.cannot_tell"
     assert reason in str(caught.value.problem.values["reason"])
 
@@ -290,7 +292,7 @@ def test_the_job_says_when_it_cannot_tell(tmp_path: Path) -> None:
     "unusual", [{"length": 1}, {"learned": 0}, {"rank": 0}, {"learned": 10_000}, {"batch": 1, "padded": True}]
 )
 def test_the_ends_of_what_can_be_asked_are_traced(tmp_path: Path, unusual: dict[str, object]) -> None:
-    found = traced(config_file(tmp_path), work(**unusual))
+    found = trace_step(config_file(tmp_path), work(**unusual))
     assert sum(found.parts.values()) == found.peak
     assert found.reserved is not None
     assert found.reserved >= found.peak

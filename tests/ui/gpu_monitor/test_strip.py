@@ -18,8 +18,8 @@ from pytestqt.qtbot import QtBot
 from studio.core.translatable import sentence
 from studio.hardware.card_problems import card_problem
 from studio.hardware.nvml import Code
+from studio.hardware.shared_memory_fallback import fallen_back
 from studio.hardware.snapshot import Card, CardUser, Snapshot
-from studio.hardware.spill import spilling
 from studio.hardware.system import SystemMemory
 from studio.hardware.throttling import HOT, POWER_LIMIT, SET_LOWER
 from studio.ui.controls.memory_bar import MemoryBar
@@ -398,7 +398,7 @@ def _cell(history: object, row: int, column: int) -> str:
 
 
 def test_a_spill_is_said_beside_numbers_that_stay_and_its_details_say_what_to_do(show: Show, qtbot: QtBot) -> None:
-    told = Told(replace(CARD, warning=spilling(int(1.5 * GIB))))
+    told = Told(replace(CARD, warning=fallen_back(int(1.5 * GIB))))
     strip = show(told)
     line = strip.lines[0]
     assert line.trouble.text() == "The card is full, and Windows moved 1.5 GB of this run into the computer's memory."
@@ -408,7 +408,7 @@ def test_a_spill_is_said_beside_numbers_that_stay_and_its_details_say_what_to_do
     QTest.mouseClick(line.more, Qt.MouseButton.LeftButton)
     card = strip.findChild(ProblemCard)
     assert isinstance(card, ProblemCard) and "Close other programs" in card.accessibleName()
-    told.cards = (replace(CARD, warning=spilling(2 * GIB)),)
+    told.cards = (replace(CARD, warning=fallen_back(2 * GIB)),)
     _next(qtbot, strip)
     assert card.isVisible(), "another number doesn't take away what is being read"
     told.cards = (CARD,)
@@ -418,7 +418,7 @@ def test_a_spill_is_said_beside_numbers_that_stay_and_its_details_say_what_to_do
 
 def test_with_many_cards_the_one_that_spills_still_says_so(show: Show) -> None:
     cards = [replace(CARD, index=place, uuid=str(place)) for place in range(4)]
-    cards[2] = replace(cards[2], warning=spilling(GIB))
+    cards[2] = replace(cards[2], warning=fallen_back(GIB))
     strip = show(Told(*cards))
     assert [line.said.isVisible() for line in strip.lines] == [False, False, True, False]
 

@@ -94,7 +94,7 @@ def test_the_longest_real_example_counts_where_all_are_measured(
 def test_without_a_card_it_is_the_computers_own_memory(fit_state: AppState, watched: MemoryFit) -> None:
     fit_state.take_snapshot(no_card())
     assert watched.draft is not None and watched.draft.usable.device == "cpu"
-    assert watched.answer is not None and watched.answer.usable == int(10 * GIB * 0.9)
+    assert watched.answer is not None and watched.answer.available == int(10 * GIB * 0.9)
     assert watched.key is not None and watched.key.work.device == "cpu"
 
 
@@ -102,7 +102,7 @@ def test_a_card_that_cannot_be_read_makes_it_unknown_and_never_a_number(
     fit_state: AppState, watched: MemoryFit
 ) -> None:
     fit_state.take_snapshot(card(8, 7, trouble=Problem(code="gone", what="The card doesn't answer.")))
-    assert watched.answer is not None and watched.answer.verdict == "unknown" and watched.answer.usable is None
+    assert watched.answer is not None and watched.answer.verdict == "unknown" and watched.answer.available is None
 
 
 def test_a_model_of_unusual_make_is_said_to_be_unknown_and_traced_all_the_same(
@@ -248,12 +248,12 @@ def test_what_a_trial_holds_itself_is_not_taken_from_the_run(
     before = watched.answer
     watched.start_trial()
     fit_state_with_data.take_snapshot(card(8, 0.5))
-    assert watched.answer is not None and before is not None and watched.answer.usable == before.usable
+    assert watched.answer is not None and before is not None and watched.answer.available == before.available
     qtbot.waitUntil(lambda: watched.trial.key is None, timeout=20_000)
-    assert watched.answer.usable == before.usable, "the gauge hasn't looked since"
+    assert watched.answer.available == before.available, "the gauge hasn't looked since"
     monkeypatch.setattr(fitting_module, "SETTLING", 0.0)
     fit_state_with_data.take_snapshot(card(8, 6))
-    assert watched.answer.usable != before.usable
+    assert watched.answer.available != before.available
 
 
 def test_a_trial_can_be_cancelled_and_is_ended_by_a_run(

@@ -49,7 +49,7 @@ class _Watched:
     full: set[str] = field(default_factory=set)
 
 
-class SpillWatch:
+class FallbackWatch:
     """Follows one run at a time. Reads the counter at most every `LOOK_EVERY` seconds, and only while a run is on."""
 
     def __init__(self, counter: Counter) -> None:
@@ -69,7 +69,7 @@ class SpillWatch:
             self._look(watched, pids, cards)
         if watched.spilled is None:
             return tuple(cards)
-        warning = spilling(watched.spilled)
+        warning = fallen_back(watched.spilled)
         return tuple(replace(card, warning=warning) if card.key in watched.full else card for card in cards)
 
     def close(self) -> None:
@@ -98,13 +98,13 @@ class SpillWatch:
                 watched.full = set()
 
 
-def spill_watch() -> SpillWatch | None:
+def fallback_watch() -> FallbackWatch | None:
     """What watches on this computer; None where the system doesn't tell, as anywhere but under Windows."""
     counter = shared_memory_counter()
-    return None if counter is None else SpillWatch(counter)
+    return None if counter is None else FallbackWatch(counter)
 
 
-def spilling(amount: int) -> Problem:
+def fallen_back(amount: int) -> Problem:
     """The warning, with the bytes that went over into the computer's memory."""
     return Problem(
         code="card.spilling",

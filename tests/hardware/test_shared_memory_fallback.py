@@ -10,8 +10,8 @@ import pytest
 from studio.hardware.card_problems import card_problem
 from studio.hardware.nvml import Code
 from studio.hardware.pdh import PdhError
+from studio.hardware.shared_memory_fallback import LOOK_EVERY, FallbackWatch
 from studio.hardware.snapshot import Card, CardUser
-from studio.hardware.spill import LOOK_EVERY, SpillWatch
 from tests.hardware.conftest import Play
 
 MIB, GIB = 2**20, 2**30
@@ -43,7 +43,7 @@ class Watched:
 
     def __init__(self) -> None:
         self.counter = MadeUp()
-        self.watch = SpillWatch(self.counter)
+        self.watch = FallbackWatch(self.counter)
         self.now = 1_000.0
 
     def second(self, *cards: Card, run: int | None = RUN) -> tuple[Card, ...]:
