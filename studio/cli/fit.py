@@ -17,12 +17,13 @@ from studio.cli.following import follow_to_the_end
 from studio.cli.printing import Json, print_json, print_table
 from studio.core import paths
 from studio.core.job_states import TraceState
-from studio.core.jobs import Trace, TracedWork
+from studio.core.jobs import Trace
 from studio.core.problems import problem
 from studio.core.recipe.defaults import DefaultsContext
 from studio.core.recipe.model_choice import ModelChoice, Source
 from studio.core.recipe.recipe import load
 from studio.core.translatable import N_, fill
+from studio.core.workload import Workload
 from studio.hardware.gauge import Gauge
 from studio.memory.available import AvailableMemory, available_now, available_of
 from studio.memory.calibration import recall, seconds_per_token, track_record
@@ -32,7 +33,7 @@ from studio.memory.fit import Source as Answer
 from studio.memory.fit import fit as judge
 from studio.memory.model_by_card import CARDS, METHOD_WORDS, Row, model_by_card
 from studio.memory.reduction import RecipeChange, Scenario, faster, reductions
-from studio.memory.workload import Workload, workload_of
+from studio.memory.workload import workload_of
 from studio.models.architectures import shape_in
 from studio.models.base_model import hub_folder
 from studio.models.catalogue import catalogue, named
@@ -167,7 +168,7 @@ def _traced(
         )
     folder = job_folder("trace")
     card = {"card": capability} if capability is not None else {}
-    job = Trace(config=place.absolute(), work=TracedWork.model_validate({**work.model_dump(), **card}))
+    job = Trace(config=place.absolute(), work=work.model_copy(update=card))
     state = follow_to_the_end(folder, start_job(folder, job), TraceState, quiet=quiet)
     shutil.rmtree(folder.path, ignore_errors=True)
     if state.traced is None:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from studio.core.run_folder import JobFolder
+from studio.core.workload import Workload
 
 
 class _Job(BaseModel):
@@ -83,63 +84,12 @@ class FetchData(_Job):
     split: str = "train"
 
 
-class TracedWork(BaseModel):
-    """One training step whose memory is to be counted: `batch` examples of `length` tokens, `learned` positions of
-    them learned (None: all). `padded` says that they differ in length, so that attention needs a mask. `card` is the
-    compute capability that decides which kernels run. `accumulates` says that several batches make a step, so that
-    gradients are there already.
-
-    `loss`: "tiled" is TRL's head on a card, "learned_positions" this program's on a processor, "full" plain
-    transformers, which is also `stock`: no mixed precision, what isn't quantised in float32 on a 4-bit base.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    method: Literal["full", "lora", "lora-8bit", "qlora"]
-    rank: int = Field(default=16, ge=0, le=4096)
-    targets: tuple[str, ...] = ("all-linear",)
-    double_quantization: bool = True
-    compute_dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
-    storage_dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
-    optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit"] = "paged_adamw_8bit"
-    batch: int = Field(ge=1)
-    length: int = Field(ge=1)
-    learned: int | None = Field(default=None, ge=0)
-    padded: bool = False
-    checkpointing: bool = True
-    attention: Literal["sdpa", "eager", "flash"] = "sdpa"
-    loss: Literal["learned_positions", "tiled", "full"] = "tiled"
-    dropout: bool = False
-    accumulates: bool = False
-    device: Literal["cuda", "cpu"] = "cuda"
-    card: tuple[int, int] = (8, 0)
-
-    @property
-    def stock(self) -> bool:
-        return self.loss == "full"
-
-    @property
-    def quantised(self) -> bool:
-        return self.method in ("qlora", "lora-8bit")
-
-    @property
-    def base_dtype(self) -> str:
-        """The format in which the base is loaded."""
-        return "float32" if self.method == "full" and self.stock else self.compute_dtype
-
-    @property
-    def attention_name(self) -> str | None:
-        """As transformers calls it; None leaves it the choice, which is sdpa for all that can. PyTorch's own flash
-        kernel stands for the one of the flash-attn package."""
-        return "eager" if self.attention == "eager" else None
-
-
 class Trace(_Job):
     """Count the memory of `work` on the model whose config lies at `config` (a model's folder or a config.json)."""
 
     job: Literal["trace"] = "trace"
     config: Path
-    work: TracedWork
+    work: Workload
 
 
 class MemoryProbe(_Job):

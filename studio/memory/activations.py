@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from studio.memory.workload import ALL_LINEAR, BYTES, Workload
+from studio.core.workload import ALL_LINEAR, BYTES, Workload
 from studio.models.shape import Block, Linear, ModelShape
 
 MOST_FLASH_WIDTH = 256

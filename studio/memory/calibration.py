@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from studio.core.paths import home
 from studio.core.translatable import N_, Sentence, sentence
-from studio.memory.workload import Method
+from studio.core.workload import Method
 
 LAST = 5
 """So many of the last runs of the same kind decide the correction."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 
 from studio.core.translatable import N_
+from studio.core.workload import BYTES, MOST_LOGITS, Workload
 from studio.memory.activations import Formats, Layer, expert_adapters, formats, layer, learns, masked
-from studio.memory.workload import BYTES, MOST_LOGITS, Workload
 from studio.models.shape import Linear, ModelShape
 
 PIECE = 512

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from studio.core.translatable import N_
+from studio.core.workload import Method, Workload
 from studio.memory.available import available_of
 from studio.memory.estimate import estimate
-from studio.memory.workload import Method, Workload
 from studio.models.catalogue import CatalogueModel
 from studio.models.shape import ModelShape
 

@@ -9,9 +9,10 @@ from studio.core.problems import ProblemError
 from studio.core.recipe.defaults import DefaultsContext
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import JobFolder, RunFolder
+from studio.core.workload import Workload
 from studio.memory.calibration import MeasuredRun, recall, remember
 from studio.memory.estimate import Estimate, Share, estimate, with_parts
-from studio.memory.workload import Workload, workload_of
+from studio.memory.workload import workload_of
 from studio.models.architectures import shape_in
 from studio.models.base_model import locate
 

@@ -13,10 +13,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from studio.core.jobs import TracedWork
 from studio.core.problems import ProblemError
 from studio.core.recipe.defaults import DefaultsContext
 from studio.core.recipe.recipe import Recipe, with_values
+from studio.core.workload import Workload
 from studio.memory.estimate import estimate
 from studio.memory.workload import workload_of
 from studio.models.catalogue import catalogue
@@ -41,7 +41,7 @@ def main(words: list[str]) -> int:
             place = Path(scratch) / "config.json"
             place.write_text(json.dumps(model.config), encoding="utf-8")
             try:
-                found = trace_step(place, TracedWork.model_validate(work.model_dump())).peak
+                found = trace_step(place, Workload.model_validate(work.model_dump())).peak
             except ProblemError as error:
                 print(f"{model.name:44} can't be traced: {error.problem.code}", flush=True)
                 continue

@@ -25,7 +25,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from studio.core.jobs import TracedWork
+from studio.core.workload import Workload
 
 PUBLISHED = Path(__file__).parent / "data" / "vram_t4.csv"
 MIB = 1 << 20
@@ -90,10 +90,10 @@ class Row(BaseModel):
             "attn_logit_softcapping": None if self.attention == "sdpa" else 50.0,
         }
 
-    def work(self) -> TracedWork:
+    def work(self) -> Workload:
         text = PRESETS.get(self.targets.strip().lower(), self.targets)
         names = tuple(MODULES.get(name, name) for name in text.replace(",", " ").split())
-        return TracedWork.model_validate(
+        return Workload.model_validate(
             {
                 "method": METHODS[self.method],
                 "rank": self.rank,

@@ -17,12 +17,12 @@ from typing import Any
 import torch
 
 from studio.core.events import MemoryProbed
-from studio.core.jobs import TracedWork
 from studio.core.problems import ProblemError
 from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
 from studio.core.recipe.method import Method
 from studio.core.recipe.recipe import Recipe, with_values
 from studio.core.run_folder import JobFolder, RunFolder
+from studio.core.workload import Workload
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext, is_out_of_memory
 from studio.engine.memory.probe import on_card, try_longest
@@ -95,10 +95,10 @@ def plan_for(wanted: Wanted, words: int, base: Path, report: JobContext, device:
     )
 
 
-def work_of(wanted: Wanted, plan: Plan, dtype: str, card: tuple[int, int]) -> TracedWork:
+def work_of(wanted: Wanted, plan: Plan, dtype: str, card: tuple[int, int]) -> Workload:
     """The longest batch of the plan as a step to trace."""
     longest = sorted(plan.dataset.encoded, key=lambda e: len(e.ids), reverse=True)[: plan.batch]
-    return TracedWork.model_validate(
+    return Workload.model_validate(
         {
             "method": wanted.kind,
             "rank": plan.recipe.method.rank,

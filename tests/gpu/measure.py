@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from studio.core.jobs import TracedWork
+from studio.core.workload import Workload
 from studio.engine import device as devices
 from tests.gpu.card_runs import Wanted, capability, errors, fits, method_of, run_once, work_of
 from tests.gpu.random_models import SHAPES, config_of, make, parameters_of
@@ -186,7 +186,6 @@ def answer(shape: str, work: dict[str, Any]) -> dict[str, Any]:
     """What is calculated and traced for one run, in bytes; None where there is no answer."""
     from studio.engine.memory.trace import trace_config
     from studio.memory.estimate import estimate
-    from studio.memory.workload import Workload
     from studio.models.architectures import shape_of
 
     torch.set_num_threads(1)
@@ -194,7 +193,7 @@ def answer(shape: str, work: dict[str, Any]) -> dict[str, Any]:
     try:
         known = {name: value for name, value in work.items() if name in Workload.model_fields}
         found["instant"] = estimate(shape_of(SHAPES[shape]), Workload.model_validate(known)).allocated
-        found["traced"] = trace_config(config_of(SHAPES[shape]), TracedWork.model_validate(work)).peak
+        found["traced"] = trace_config(config_of(SHAPES[shape]), Workload.model_validate(work)).peak
     except Exception as error:  # said beside the figures that there are
         found["failed"] = repr(error)[:300]
     return found

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from studio.core.workload import Method, Workload
 from studio.memory.estimate import LABELS, estimate, with_parts
 from studio.memory.model_by_card import usual
-from studio.memory.workload import Method, Workload, stock
+from studio.memory.workload import stock
 from studio.models.architectures import shape_of
 from studio.models.catalogue import catalogue, named
 from studio.models.shape import ModelShape

@@ -6,7 +6,8 @@ import pytest
 
 from studio.core.recipe.defaults import DefaultsContext
 from studio.core.recipe.recipe import Recipe, with_values
-from studio.memory.workload import ALL_LINEAR, workload_of
+from studio.core.workload import ALL_LINEAR
+from studio.memory.workload import workload_of
 
 CARD = DefaultsContext(parameters=7_000_000_000, cuda=True)
 

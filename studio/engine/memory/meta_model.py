@@ -11,10 +11,10 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 from transformers.quantizers.auto import AutoHfQuantizer
 
-from studio.core.jobs import TracedWork
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.method import Method
 from studio.core.translatable import N_
+from studio.core.workload import Workload
 from studio.engine.device import DTYPES
 from studio.engine.memory.fake_layers import EightBit, FourBit
 from studio.engine.methods.model import Network, add_adapter
@@ -39,7 +39,7 @@ def read_config(place: Path) -> Any:
         raise cannot_tell(str(error)) from error
 
 
-def meta_model(config: Any, work: TracedWork) -> Network:
+def meta_model(config: Any, work: Workload) -> Network:
     """The model with its adapters, ready to learn, on the device "meta": layers and shapes, nothing else.
 
     Raises `ProblemError` for architectures that transformers can't build as a model that answers in text.
@@ -47,15 +47,18 @@ def meta_model(config: Any, work: TracedWork) -> Network:
     try:
         with torch.device("meta"):
             model: Network = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
-                config, dtype=DTYPES[work.base_dtype], attn_implementation=work.attention_name, trust_remote_code=False
+                config,
+                dtype=DTYPES["float32" if work.method == "full" and work.stock else work.compute_dtype],
+                attn_implementation="eager" if work.attention == "eager" else None,
+                trust_remote_code=False,
             )
-            if work.quantised:
+            if work.quantized:
                 _quantise(model, work)
     except Exception as error:  # any of some hundred architectures may object in a way of its own
         raise cannot_tell(str(error)) from error
     model.config.use_cache = False
     model.requires_grad_(work.method == "full")
-    if work.stock and work.quantised:
+    if work.stock and work.quantized:
         for parameter in model.parameters():  # what peft's prepare_model_for_kbit_training does
             if parameter.dtype in (torch.float16, torch.bfloat16):
                 parameter.data = parameter.data.float()
@@ -86,7 +89,7 @@ def fill_fake(model: Network) -> None:
                 module._buffers[name] = made[id(buffer)]
 
 
-def _quantise(model: Network, work: TracedWork) -> None:
+def _quantise(model: Network, work: Workload) -> None:
     if work.method == "qlora":
         settings = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
             load_in_4bit=True,

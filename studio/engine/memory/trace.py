@@ -22,8 +22,9 @@ from transformers import masking_utils
 from trl.trainer.utils import add_fused_lm_head
 
 from studio.core.events import Ending, Traced
-from studio.core.jobs import Trace, TracedWork
+from studio.core.jobs import Trace
 from studio.core.translatable import N_
+from studio.core.workload import Workload
 from studio.engine.device import DTYPES
 from studio.engine.job_context import JobContext
 from studio.engine.memory import card_kernels
@@ -64,12 +65,12 @@ def trace(report: JobContext, job: Trace) -> Ending | None:
     return None
 
 
-def trace_step(place: Path, work: TracedWork) -> TracedPeak:
+def trace_step(place: Path, work: Workload) -> TracedPeak:
     """The memory of one step of `work` on the model whose config lies at `place`, the optimizer's state included."""
     return trace_config(read_config(place), work)
 
 
-def trace_config(config: Any, work: TracedWork, *, grouped: bool = True) -> TracedPeak:
+def trace_config(config: Any, work: Workload, *, grouped: bool = True) -> TracedPeak:
     """The same for a config at hand. `grouped`: see `card_kernels.attention`."""
     began = time.monotonic()
     most = work.batch * (work.length - 1)
@@ -112,7 +113,7 @@ def _one_example_a_row() -> Iterator[None]:
 class _Step:
     """One training step as the trainer makes it, with a name for whatever it holds."""
 
-    def __init__(self, model: Network, work: TracedWork, memory: LiveMemory) -> None:
+    def __init__(self, model: Network, work: Workload, memory: LiveMemory) -> None:
         self.model = model
         self.work = work
         self.memory = memory
@@ -166,8 +167,8 @@ class _Step:
                 memory.count_all(module.buffers(recurse=False), "constants")
         for name, parameter in self.model.named_parameters():
             adapter = "lora_" in name and parameter.requires_grad
-            memory.count_all([parameter], "adapters" if adapter else "unquantised" if work.quantised else "weights")
-        memory.count_all(self.model.buffers(), "unquantised" if work.quantised else "weights")
+            memory.count_all([parameter], "adapters" if adapter else "unquantised" if work.quantized else "weights")
+        memory.count_all(self.model.buffers(), "unquantised" if work.quantized else "weights")
 
     def _inputs(self) -> dict[str, Any]:
         shape = (self.work.batch, self.work.length)

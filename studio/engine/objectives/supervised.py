@@ -20,14 +20,12 @@ from torch.nn import functional
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import Sentence
+from studio.core.workload import MOST_LOGITS
 from studio.dataset.examples import Example, read_frozen
 from studio.engine.device import Device
 from studio.models.base_model import model_facts
 from studio.tokenization.encoding import IGNORE_INDEX, Encoded, Encoder
 from studio.tokenization.truncation import Truncation, truncate
-
-MOST_LOGITS = 512 << 20
-"""Bytes of float32 scores that may be held at once; beyond, the loss has to be computed in tiles."""
 
 
 @dataclass(frozen=True)

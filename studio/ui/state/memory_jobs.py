@@ -15,7 +15,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from studio.core.events import Crashed, Failed
 from studio.core.job_states import MemoryProbeState, TraceState
-from studio.core.jobs import Job, MemoryProbe, Trace, TracedWork
+from studio.core.jobs import Job, MemoryProbe, Trace
 from studio.core.problems import Problem
 from studio.core.recipe.defaults import resolve_defaults
 from studio.core.run_folder import JobFolder, RunFolder, StateT
@@ -123,7 +123,7 @@ class MemoryTrace(QObject):
         card = {"card": capability} if capability is not None else {}
         try:
             config = draft.folder or _written_config(draft.model, folder.path)
-            work = TracedWork.model_validate({**key.work.model_dump(), **card})
+            work = key.work.model_copy(update=card)
             job = Trace(config=config.absolute(), work=work)
         except (OSError, ValueError):
             self.answered.emit(key, TraceResult(None, None, time.monotonic()))

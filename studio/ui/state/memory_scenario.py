@@ -19,11 +19,11 @@ from studio.core.recipe.recipe import Recipe
 from studio.ui.state.recipe_editor import RecipeEditor
 
 if TYPE_CHECKING:
+    from studio.core.workload import Workload
     from studio.memory.available import AvailableMemory
     from studio.memory.calibration import MeasuredRun
     from studio.memory.fit import Fit
     from studio.memory.reduction import Plan, RecipeChange, Scenario
-    from studio.memory.workload import Workload
     from studio.models.shape import ModelShape
     from studio.tokenization.lengths import Lengths
 

@@ -15,9 +15,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from studio.core.events import Failed, Traced
 from studio.core.job_states import TraceState
-from studio.core.jobs import Trace, TracedWork
+from studio.core.jobs import Trace
 from studio.core.problems import ProblemError
 from studio.core.run_folder import JobFolder, RunFolder
+from studio.core.workload import Workload
 from studio.engine.job_context import JobContext
 from studio.engine.memory.live_memory import LiveMemory
 from studio.engine.memory.probe import longest_batch, one_round
@@ -45,15 +46,15 @@ def config_file(folder: Path, **changes: object) -> Path:
     return file
 
 
-def work(**changes: Any) -> TracedWork:
-    return TracedWork.model_validate({"method": "qlora", "rank": 8, "batch": 2, "length": 64, **changes})
+def work(**changes: Any) -> Workload:
+    return Workload.model_validate({"method": "qlora", "rank": 8, "batch": 2, "length": 64, **changes})
 
 
 class _Seen(BaseException):
     """Ends a training that has shown what it should."""
 
 
-def real_peak(report: JobContext, run: RunFolder) -> tuple[int, TracedWork]:
+def real_peak(report: JobContext, run: RunFolder) -> tuple[int, Workload]:
     """The peak of live tensors in the second step of the run's longest batch, and the same step as work to trace."""
     plan, device = plan_of(report, run)
     model = add_adapter(load_base(plan.base, plan.recipe.method, device), plan.recipe.method)
@@ -86,7 +87,7 @@ def real_peak(report: JobContext, run: RunFolder) -> tuple[int, TracedWork]:
         trainer.train()
     method, training = plan.recipe.method, plan.recipe.training
     rows, length = inputs["input_ids"].shape
-    return peaks[0], TracedWork(
+    return peaks[0], Workload(
         method=method.kind,
         rank=method.rank,
         double_quantization=method.double_quantization,

@@ -1,0 +1,101 @@
+"""One training step as far as its memory depends on it: what an estimate, a trace and a job speak of."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Method = Literal["full", "lora", "lora-8bit", "qlora"]
+
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+
+
+Attention = Literal["sdpa", "eager", "flash"]
+
+
+Loss = Literal["learned_positions", "tiled", "full"]
+
+
+OptimizerName = Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit"]
+
+
+ALL_LINEAR = ("all-linear",)
+"""Target modules: every linear layer but the head."""
+
+
+BYTES: dict[str, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+
+MOST_LOGITS = 512 << 20
+"""Bytes of float32 scores that the loss over learned positions holds at once; beyond, it is computed in tiles."""
+
+
+class Workload(BaseModel):
+    """One step, forward, backward and optimizer, of `batch` examples of `length` tokens each.
+
+    `storage_dtype` is that of what isn't quantised: embeddings, norms, head, and the whole base where nothing is.
+    `autocast` says that products are computed in `compute_dtype` whatever is stored. `learned` counts the positions of
+    the whole batch that are learned, None for all. `padded` says that examples of unequal length lie side by side, so
+    that attention needs a mask. `loss`: "learned_positions" scores only these in one go, "tiled" the same in tiles
+    (TRL's own), "full" every position at once (stock transformers). `holds_output` says that whoever calls the model
+    keeps its scores until the step is over. `accumulates` says that gradients of earlier batches of the same step lie
+    in memory. `fused_optimizer` works in place; the plain one of PyTorch holds another copy of what learns.
+    `repeats_keys` says that keys and values which several heads share are repeated for each of them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: Method
+    rank: int = Field(default=0, ge=0, le=4096)
+    targets: tuple[str, ...] = ALL_LINEAR
+    double_quantization: bool = True
+    compute_dtype: Dtype = "bfloat16"
+    storage_dtype: Dtype = "bfloat16"
+    adapter_dtype: Dtype = "float32"
+    optimizer: OptimizerName = "paged_adamw_8bit"
+    batch: int = Field(ge=1, le=1 << 16)
+    length: int = Field(ge=1, le=1 << 24)
+    learned: int | None = Field(default=None, ge=0)
+    padded: bool = False
+    checkpointing: bool = True
+    attention: Attention = "sdpa"
+    loss: Loss = "tiled"
+    autocast: bool = True
+    accumulates: bool = False
+    holds_output: bool = False
+    fused_optimizer: bool = True
+    repeats_keys: bool = False
+    dropout: bool = False
+    device: Literal["cuda", "cpu"] = "cuda"
+    card: tuple[int, int] = (8, 0)
+    """The card's compute capability, which decides what kernels run; an A100's where no card is known."""
+
+    @property
+    def quantized(self) -> bool:
+        """Whether the base is kept in 4 or 8 bits."""
+        return self.method in ("qlora", "lora-8bit")
+
+    @property
+    def stock(self) -> bool:
+        """Whether it is plain transformers': every position scored, no mixed precision, what isn't quantised in
+        float32 on a quantised base."""
+        return self.loss == "full"
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in one batch, padding included."""
+        return self.batch * self.length
+
+    @property
+    def scored(self) -> int:
+        """Positions whose scores are computed."""
+        if self.loss == "full" or self.learned is None:
+            return self.tokens
+        return min(self.learned, self.tokens)
+
+    @property
+    def paged(self) -> bool:
+        """Whether the optimizer's state may leave the card for the computer's memory."""
+        return self.optimizer.startswith("paged")
