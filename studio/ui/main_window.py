@@ -313,7 +313,7 @@ class MainWindow(QMainWindow):
         )
         text = tr("A run is going on. It can go on without this window; open the program again to see it.")
         if self.question is None or not self.question.isVisible():
-            self.ask(tr("Close while teaching?"), text, answers)
+            self.ask(tr("Close while training?"), text, answers)
 
     def _leave_running(self) -> None:
         if self.app_state.starting:  # the run's folder is still being made; go when it is started

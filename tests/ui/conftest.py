@@ -155,7 +155,7 @@ def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def ready_state(project: Project, tmp_path: Path, qtbot: QtBot, trainer: None) -> Iterator[AppState]:
-    """An app state with forty examples and a small model: everything that Teach needs."""
+    """An app state with forty examples and a small model: everything that Train needs."""
     data = tmp_path / "support.csv"
     rows = "".join(f"Where is parcel {n}?,It is on its way: {n}.\n" for n in range(40))
     data.write_text("question,answer\n" + rows, encoding="utf-8")

@@ -93,7 +93,7 @@ def rest(mailbox: CommandQueue) -> None:
 
 
 def check(run: RunFolder, writer: JournalWriter, mailbox: CommandQueue) -> None:
-    """The base model is always wrong; the taught one is right but for every fourth example."""
+    """The base model is always wrong; the trained one is right but for every fourth example."""
     # read by hand: the real reader imports pyarrow, and every test would wait for that
     lines = run.held_out_data.read_text(encoding="utf-8").splitlines()
     examples = [[message["content"] for message in json.loads(line)["messages"]] for line in lines]

@@ -1,4 +1,4 @@
-"""A run that has been taught, as its folder looks afterwards: frozen data, a save point, a journal."""
+"""A run that has been trained, as its folder looks afterwards: frozen data, a save point, a journal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from studio.ui.state.app_state import AppState
 from studio.ui.state.background import wait_for_all
 
 
-def taught_run(
+def fine_tuned_run(
     project: Project, recipe: Recipe, *, held_out: int = 16, name: str = "20260101-120000-made"
 ) -> RunFolder:
     """`recipe.data.path` must name a readable file; `held_out` examples of it are set aside."""

@@ -1,4 +1,4 @@
-"""The window: pages by mouse and keyboard, the rail in words, closing while teaching, language and theme live."""
+"""The window: pages by mouse and keyboard, the sidebar in words, closing while training, language and theme live."""
 
 from __future__ import annotations
 
@@ -95,24 +95,24 @@ def test_every_control_on_every_page_has_a_name_for_those_who_hear_it(app_state:
             assert said, f"{name}: {widget} has no name"
 
 
-def test_the_rail_says_in_words_where_each_step_stands(
+def test_the_sidebar_says_in_words_where_each_step_stands(
     app_state: AppState, ready_state: AppState, open_window: Opener, qtbot: QtBot
 ) -> None:
     empty = open_window(app_state)
     assert empty.sidebar.buttons["data"].accessibleName() == "Data: Start here, ready"
-    assert empty.sidebar.buttons["train"].accessibleName() == "Teach: After the data, not yet"
-    assert empty.sidebar.buttons["test"].accessibleName() == "Check: After teaching, not yet"
+    assert empty.sidebar.buttons["train"].accessibleName() == "Train: After the data, not yet"
+    assert empty.sidebar.buttons["test"].accessibleName() == "Test: After training, not yet"
     full = open_window(ready_state)
     assert full.sidebar.buttons["data"].accessibleName() == "Data: 40 examples, done"
-    assert full.sidebar.buttons["train"].accessibleName() == "Teach: Ready, ready"
+    assert full.sidebar.buttons["train"].accessibleName() == "Train: Ready, ready"
     going(ready_state, qtbot)
     qtbot.waitUntil(lambda: "left, under way" in full.sidebar.buttons["train"].accessibleName())
     ready_state.stop_training()
-    qtbot.waitUntil(lambda: full.sidebar.buttons["train"].accessibleName() == "Teach: Stopped, kept, done")
-    assert full.sidebar.buttons["test"].accessibleName() == "Check: Ready, ready"
+    qtbot.waitUntil(lambda: full.sidebar.buttons["train"].accessibleName() == "Train: Stopped, kept, done")
+    assert full.sidebar.buttons["test"].accessibleName() == "Test: Ready, ready"
 
 
-def test_closing_while_teaching_asks_and_can_leave_the_run_going(
+def test_closing_while_training_asks_and_can_leave_the_run_going(
     ready_state: AppState, open_window: Opener, qtbot: QtBot
 ) -> None:
     window = open_window(ready_state)
@@ -131,7 +131,7 @@ def test_closing_while_teaching_asks_and_can_leave_the_run_going(
     assert job_status(run) == "running"
 
 
-def test_closing_while_teaching_can_stop_and_keep(ready_state: AppState, open_window: Opener, qtbot: QtBot) -> None:
+def test_closing_while_training_can_stop_and_keep(ready_state: AppState, open_window: Opener, qtbot: QtBot) -> None:
     window = open_window(ready_state)
     run = going(ready_state, qtbot)
     window.close()
@@ -191,9 +191,9 @@ def test_the_theme_changes_live_and_the_run_stays_on_show(
     qtbot.waitUntil(lambda: theme.colours().name == "dark" and window.stack.currentWidget() is not page)
     assert QApplication.palette().window().color().name().upper() == palette.DARK.window
     window.open_page("train")
-    teach = window.stack.currentWidget()
-    assert isinstance(teach, TrainPage)
-    assert teach.title.text() == "Teaching"
+    train = window.stack.currentWidget()
+    assert isinstance(train, TrainPage)
+    assert train.title.text() == "Training"
     count = len(ready_state.state.losses)
     qtbot.waitUntil(lambda: len(ready_state.state.losses) > count)
 

@@ -30,7 +30,7 @@ from studio.ui.data.page import DataPage
 from studio.ui.export.page import ExportPage
 from studio.ui.state.app_state import AppState
 from studio.ui.test.page import TestPage
-from tests.ui.finished_run import make_model_folder, opened, taught_run
+from tests.ui.finished_run import fine_tuned_run, make_model_folder, opened
 
 CONTROLS = (
     QAbstractButton,
@@ -70,7 +70,7 @@ def test_every_control_has_a_name_and_can_be_reached(
     base = make_model_folder(tmp_path / "base")
     values = {"data.path": str(sample("en")), "model.source": "folder", "model.name": str(base)}
     project.save_recipe(with_values(Recipe(), values))
-    taught_run(project, project.load_recipe())
+    fine_tuned_run(project, project.load_recipe())
     with opened(project) as app_state:
         qtbot.waitUntil(lambda: bool(app_state.state.checkpoints) and app_state.examples is not None, timeout=10_000)
         page = make(app_state)

@@ -34,7 +34,7 @@ class AnswerSettings(QWidget):
         self.sides.setAccessibleName(tr("Who answers"))
         for text, which in (
             (tr("Both, side by side"), "both"),
-            (tr("The taught model"), "run"),
+            (tr("The trained model"), "run"),
             (tr("The base model"), "base"),
         ):
             self.sides.addItem(text, which)
@@ -45,9 +45,9 @@ class AnswerSettings(QWidget):
         self._sides_gap.setFixedHeight(GAP)
         column.addWidget(self._sides_gap)
 
-        column.addWidget(_named(tr("Standing instructions"), tr("system prompt")))
+        column.addWidget(_named(tr("Instructions"), tr("system prompt")))
         self.instructions = QPlainTextEdit()
-        self.instructions.setAccessibleName(tr("Standing instructions"))
+        self.instructions.setAccessibleName(tr("Instructions"))
         self.instructions.setPlaceholderText(tr("Told to the model before every conversation."))
         self.instructions.setTabChangesFocus(True)
         self.instructions.setMinimumHeight(72)
@@ -68,13 +68,13 @@ class AnswerSettings(QWidget):
         column.addWidget(self.creativity_words)
         column.addSpacing(GAP)
 
-        column.addWidget(_named(tr("Longest answer"), tr("word pieces")))
+        column.addWidget(_named(tr("Longest answer"), tr("tokens")))
         self.length = QSpinBox()
         self.length.setRange(16, 4096)
         self.length.setSingleStep(16)
         self.length.setValue(256)
         self.length.lineEdit().setTextMargins(6, 0, 0, 0)
-        self.length.setAccessibleName(tr("Longest answer in word pieces"))
+        self.length.setAccessibleName(tr("Longest answer in tokens"))
         column.addWidget(self.length)
         column.addStretch(1)
         self._describe()
@@ -83,10 +83,10 @@ class AnswerSettings(QWidget):
     def temperature(self) -> float:
         return round(self.creativity.value() * STEP, 2)
 
-    def set_taught(self, taught: bool) -> None:
-        """Whether there is a taught model to choose."""
+    def set_fine_tuned(self, fine_tuned: bool) -> None:
+        """Whether there is a trained model to choose."""
         for widget in (self._sides_label, self.sides, self._sides_gap):
-            widget.setVisible(taught)
+            widget.setVisible(fine_tuned)
 
     def _describe(self) -> None:
         value = self.temperature

@@ -137,9 +137,9 @@ class Bubble(QWidget):
         if ended is not None:
             seconds = f"{ended.seconds:.1f}"
             self.facts.setText(
-                tr("stopped after {seconds} s, {n} word pieces", seconds=seconds, n=ended.tokens)
+                tr("stopped after {seconds} s, {n} tokens", seconds=seconds, n=ended.tokens)
                 if ended.stopped
-                else tr("{seconds} s, {n} word pieces", seconds=seconds, n=ended.tokens)
+                else tr("{seconds} s, {n} tokens", seconds=seconds, n=ended.tokens)
             )
 
     def _copy(self) -> None:

@@ -1,4 +1,4 @@
-"""Chat: one box, answered by the base model, the taught model, or both side by side."""
+"""Chat: one box, answered by the base model, the trained model, or both side by side."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class ChatPage(PageFrame):
     """The model is loaded when the first message is being written, and given back with `shutdown`."""
 
     def __init__(self, app_state: AppState, parent: QWidget | None = None) -> None:
-        super().__init__(tr("Chat"), tr("Ask something, and see what teaching changed."), parent=parent)
+        super().__init__(tr("Chat"), tr("Ask something, and see what training changed."), parent=parent)
         self._app_state = app_state
         self.conversation = conversation_of(app_state)
         self.columns: dict[ModelUnderTest, ChatColumn] = {
             BASE: ChatColumn(tr("Base model")),
-            THIS_RUN: ChatColumn(tr("Taught model")),
+            THIS_RUN: ChatColumn(tr("Trained model")),
         }
         self.settings = AnswerSettings()
         self.settings.setFixedWidth(224)
@@ -107,11 +107,11 @@ class ChatPage(PageFrame):
 
     # Whom one talks to
 
-    def _taught(self) -> bool:
+    def _is_fine_tuned(self) -> bool:
         return self._app_state.run is not None and bool(self._app_state.state.checkpoints)
 
     def _models(self) -> tuple[ModelUnderTest, ...]:
-        if not self._taught():
+        if not self._is_fine_tuned():
             return (BASE,)
         chosen = self.settings.sides.currentData()
         return {"base": (BASE,), "run": (THIS_RUN,)}.get(chosen, (BASE, THIS_RUN))
@@ -120,9 +120,11 @@ class ChatPage(PageFrame):
         app_state = self._app_state
         if app_state.is_training():
             if self.conversation.job.is_running():
-                self.conversation.shutdown()  # two models at once may not fit, and the teaching goes first
+                self.conversation.shutdown()  # two models at once may not fit, and the training goes first
         else:
-            subject = ChatTarget(run=app_state.run) if self._taught() else ChatTarget(model=app_state.model.folder)
+            subject = (
+                ChatTarget(run=app_state.run) if self._is_fine_tuned() else ChatTarget(model=app_state.model.folder)
+            )
             if self.conversation.set_subject(subject):
                 self._fill_instructions()
         self._offer_questions()
@@ -130,7 +132,7 @@ class ChatPage(PageFrame):
 
     def _offer_questions(self) -> None:
         """From the examples that were set aside, which the model hasn't studied; without a run, from the data."""
-        run = self._app_state.run if self._taught() else None
+        run = self._app_state.run if self._is_fine_tuned() else None
         found = self._app_state.examples
         if run is not None and run != self._offered:
             self._offered = run
@@ -145,7 +147,7 @@ class ChatPage(PageFrame):
             self._paint()
 
     def _fill_instructions(self) -> None:
-        run = self._app_state.run if self._taught() else None
+        run = self._app_state.run if self._is_fine_tuned() else None
         self.settings.instructions.setPlainText(_instructions(run, self._app_state))
 
     # The conversation
@@ -191,8 +193,8 @@ class ChatPage(PageFrame):
         self.show_missing(obstacle)
         if obstacle is not None:
             return
-        taught = self._taught()
-        self.settings.set_taught(taught)
+        fine_tuned = self._is_fine_tuned()
+        self.settings.set_fine_tuned(fine_tuned)
         models = self._models()
         for model, column in self.columns.items():
             column.setVisible(model in models)
@@ -203,27 +205,29 @@ class ChatPage(PageFrame):
         busy = self.conversation.is_answering()
         self.stop.setVisible(busy)
         self.send.setEnabled(not busy)
-        words = self._standing_words(taught)
+        words = self._status_words(fine_tuned)
         self.job_status.setText(words)
         self.job_status.setVisible(bool(words))
 
-    def _standing_words(self, taught: bool) -> str:
+    def _status_words(self, fine_tuned: bool) -> str:
         if self.conversation.is_loading():
             phase = self.conversation.job.state.phase
             return tr_sentence(phase.text) if phase is not None else tr("Loading the model ...")
         notice = self.conversation.notice()
         if notice is not None:
             return tr_sentence(notice)
-        if not taught and not self.conversation.turns[BASE]:
-            return tr("This is the base model, as it is before teaching.")
+        if not fine_tuned and not self.conversation.turns[BASE]:
+            return tr("This is the base model, as it is before training.")
         return ""
 
     def _obstacle(self) -> Obstacle | None:
         app_state = self._app_state
         if app_state.is_training():
-            words = tr("A model is being taught now. Chatting would take memory away from it, so it waits until then.")
+            words = tr(
+                "A model is being trained now. Chatting would take memory away from it, so it waits until that is done."
+            )
             return words, tr("See how it goes"), "train"
-        if not self._taught() and app_state.model.folder is None:
+        if not self._is_fine_tuned() and app_state.model.folder is None:
             words = tr("There is no model to talk to yet. Fetch the starter model or choose another one first.")
             return words, tr("Choose a model"), "train"
         return None
@@ -243,7 +247,7 @@ def _held_out_questions(run: RunFolder) -> tuple[str, ...]:
 
 
 def _instructions(run: RunFolder | None, app_state: AppState) -> str:
-    """What the model was taught with, else what the draft says."""
+    """What the model was trained with, else what the draft says."""
     if run is not None:
         try:
             return load(run.recipe).data.system_prompt

@@ -24,7 +24,7 @@ class PageFrame(QWidget):
     """
 
     step_requested = Signal(str)
-    """The name of another page to open: data, teach, check, chat, export, runs, settings."""
+    """The name of another page to open: data, train, test, chat, export, runs, settings."""
     remedy_requested = Signal(object)
     """A `Remedy` that this page leaves to the window."""
 

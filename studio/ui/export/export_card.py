@@ -1,4 +1,4 @@
-"""One place that a taught model can go to: what it is for, how large, where to, and what became of it."""
+"""One place that a trained model can go to: what it is for, how large, where to, and what became of it."""
 
 from __future__ import annotations
 

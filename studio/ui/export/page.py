@@ -1,4 +1,4 @@
-"""Export: places that the taught model can go to, a card each."""
+"""Export: places that the trained model can go to, a card each."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ExportPage(PageFrame):
     """Paints the exports of the run on show and makes new ones."""
 
     def __init__(self, app_state: AppState, parent: QWidget | None = None) -> None:
-        lead = tr("Take the taught model with you. Every export is a folder that other programs can open.")
+        lead = tr("Take the trained model with you. Every export is a folder that other programs can open.")
         super().__init__(tr("Export"), lead, scroll=True, parent=parent)
         self._app_state = app_state
         self._run: RunFolder | None = None
@@ -209,7 +209,7 @@ class ExportPage(PageFrame):
         words = tr("Combined: {size}.", size=size_words(exported.size))
         if exported.compared is not None and exported.same is not None:
             words += " " + tr(
-                "Compared {n} answers with the taught model's: {same} the same.",
+                "Compared {n} answers with the trained model's: {same} the same.",
                 n=exported.compared,
                 same=exported.same,
             )
@@ -244,14 +244,14 @@ class ExportPage(PageFrame):
     def _obstacle(self) -> Obstacle | None:
         app_state = self._app_state
         if app_state.is_training():
-            words = tr("The model is still being taught. It can be exported when that is done.")
+            words = tr("The model is still being trained. It can be exported when that is done.")
             return words, tr("See how it goes"), "train"
         if app_state.state.checkpoints:
             return None
         if app_state.examples is None:
             words = tr("There is nothing to export yet: first the model needs examples to learn from.")
             return words, tr("Choose your data"), "data"
-        return tr("There is nothing to export yet: the model hasn't been taught."), tr("Teach the model"), "train"
+        return tr("There is nothing to export yet: the model hasn't been trained."), tr("Train the model"), "train"
 
 
 def free_name(wanted: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Runs: everything that was taught in this project, to open again, copy or delete."""
+"""Runs: everything that was trained in this project, to open again, copy or delete."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class RunsPage(PageFrame):
     """Reads the runs beside the window each time it is shown."""
 
     def __init__(self, app_state: AppState) -> None:
-        super().__init__(tr("Runs"), tr("Every run of this project. Open one to see it, check it or chat with it."))
+        super().__init__(tr("Runs"), tr("Every run of this project. Open one to see it, test it or chat with it."))
         self.app_state = app_state
         self.question: Confirmation | None = None
         self.stack = QStackedWidget()
         self.body.addWidget(self.stack, 1)
-        nothing = tr("Nothing has been taught in this project yet.")
-        self.empty = MissingView(nothing, tr("Go to Teach"), "train")
+        nothing = tr("Nothing has been trained in this project yet.")
+        self.empty = MissingView(nothing, tr("Go to Train"), "train")
         self.empty.step_requested.connect(self.step_requested)
         self.stack.addWidget(label(""))
         self.stack.addWidget(self.empty)

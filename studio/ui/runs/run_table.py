@@ -71,7 +71,7 @@ class RunTable(QAbstractTableModel):
                 tr("Model"),
                 tr("Data"),
                 tr("Outcome"),
-                tr("Fewest mistakes"),
+                tr("Lowest error"),
                 tr("When"),
                 tr("How long"),
                 tr("Size"),

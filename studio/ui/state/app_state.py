@@ -143,9 +143,9 @@ class AppState(RecipeEditor):
         self._forget_run()
         self.run = run
         self.training.attach(run)
-        checks = run.jobs("exam")
-        if checks:
-            self.exam.attach(checks[-1])
+        exams = run.jobs("exam")
+        if exams:
+            self.exam.attach(exams[-1])
         self.run_changed.emit()
 
     def new_run(self) -> None:

@@ -266,7 +266,7 @@ class RecipeEditor(QObject):
 
     @property
     def lengths(self) -> Lengths | None:
-        """In word pieces of the base model, of `lengths_of` examples."""
+        """In tokens of the base model, of `lengths_of` examples."""
         return self.data.lengths
 
     @property
@@ -366,7 +366,7 @@ def still_reading() -> Problem:
     return Problem(
         code="run.still_reading",
         what=N_("Your data is still being read."),
-        fix=N_("Wait a moment, then press Teach again."),
+        fix=N_("Wait a moment, then press Train again."),
     )
 
 
@@ -374,7 +374,7 @@ def no_model() -> Problem:
     return Problem(
         code="run.no_model",
         what=N_("There is no base model yet."),
-        why=N_("A base model is what your examples are taught to."),
+        why=N_("A base model is what learns from your examples."),
         fix=N_("Fetch the starter model, or choose another one."),
         remedy=Remedy.choose_model,
     )
@@ -403,7 +403,7 @@ def not_pasted(error: OSError) -> Problem:
 def nothing_left(limit: int) -> Problem:
     return Problem(
         code="data.nothing_left",
-        what=N_("With {limit} word pieces, nothing of the answers is left to learn from."),
+        what=N_("With {limit} tokens, nothing of the answers is left to learn from."),
         why=N_("Every example is cut before its answer begins."),
         fix=N_("Set the longest example higher on the Data page."),
         remedy=Remedy.see_settings,

@@ -1,4 +1,4 @@
-"""The five steps as the rail shows them: where each stands, in a mark and in words."""
+"""The five steps as the sidebar shows them: where each stands, in a mark and in words."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def step_title(step: Step) -> str:
         case "data":
             return tr("Data")
         case "train":
-            return tr("Teach")
+            return tr("Train")
         case "test":
-            return tr("Check")
+            return tr("Test")
         case "chat":
             return tr("Chat")
         case "export":
@@ -57,11 +57,11 @@ def mark_words(mark: Mark) -> str:
 
 def workflow_steps(app_state: AppState) -> tuple[StepStatus, ...]:
     """How all steps stand now."""
-    return (_data(app_state), _teach(app_state), _check(app_state), _chat(app_state), _export(app_state))
+    return (_data(app_state), _train(app_state), _test(app_state), _chat(app_state), _export(app_state))
 
 
 def learned(app_state: AppState) -> bool:
-    """Whether the run on show has something to check, chat with and export."""
+    """Whether the run on show has something to test, chat with and export."""
     return bool(app_state.state.checkpoints)
 
 
@@ -76,7 +76,7 @@ def _data(app_state: AppState) -> StepStatus:
     return StepStatus("data", title, "done", examples(len(app_state.examples.examples)))
 
 
-def _teach(app_state: AppState) -> StepStatus:
+def _train(app_state: AppState) -> StepStatus:
     title, state = step_title("train"), app_state.state
     if app_state.starting:
         return StepStatus("train", title, "running", tr("Getting ready"), 0.0)
@@ -105,30 +105,30 @@ def _teach(app_state: AppState) -> StepStatus:
     return StepStatus("train", title, "ready", tr("Ready"))
 
 
-def _check(app_state: AppState) -> StepStatus:
+def _test(app_state: AppState) -> StepStatus:
     title = step_title("test")
     check = app_state.exam
     if check.is_running():
         progress = check.state.progress
         share = progress.done / progress.total if progress is not None and progress.total else None
-        return StepStatus("test", title, "running", tr("Checking"), share)
+        return StepStatus("test", title, "running", tr("Testing"), share)
     if check.state.completed is not None:
-        return StepStatus("test", title, "done", tr("Checked"))
-    return _after_teaching("test", title, app_state)
+        return StepStatus("test", title, "done", tr("Tested"))
+    return _after_training("test", title, app_state)
 
 
 def _chat(app_state: AppState) -> StepStatus:
     title = step_title("chat")
     if not learned(app_state) and app_state.model.folder is not None:
         return StepStatus("chat", title, "ready", tr("With the base model"))
-    return _after_teaching("chat", title, app_state)
+    return _after_training("chat", title, app_state)
 
 
 def _export(app_state: AppState) -> StepStatus:
     title = step_title("export")
     if app_state.run is not None and learned(app_state) and _has_exports(app_state):
         return StepStatus("export", title, "done", tr("Exported"))
-    return _after_teaching("export", title, app_state)
+    return _after_training("export", title, app_state)
 
 
 def _has_exports(app_state: AppState) -> bool:
@@ -139,7 +139,7 @@ def _has_exports(app_state: AppState) -> bool:
         return False
 
 
-def _after_teaching(step: Step, title: str, app_state: AppState) -> StepStatus:
+def _after_training(step: Step, title: str, app_state: AppState) -> StepStatus:
     if app_state.is_training() or not learned(app_state):
-        return StepStatus(step, title, "todo", tr("After teaching"))
+        return StepStatus(step, title, "todo", tr("After training"))
     return StepStatus(step, title, "ready", tr("Ready"))

@@ -57,7 +57,7 @@ def pair_up(answers: Iterable[Prediction]) -> list[Compared]:
 
 
 def kept(rows: list[Compared], which: Kept) -> list[Compared]:
-    """All, only those that the taught model got wrong, or only those that teaching changed."""
+    """All, only those that the trained model got wrong, or only those that training changed."""
     if which == "wrong":
         return [r for r in rows if r.after is not None and not r.after.exact]
     if which == "changed":
@@ -79,8 +79,8 @@ class AnswerComparison(QWidget):
         self.filter.setAccessibleName(tr("Which answers to show"))
         for text, which in (
             (tr("All answers"), "all"),
-            (tr("Wrong after teaching"), "wrong"),
-            (tr("Changed by teaching"), "changed"),
+            (tr("Wrong after training"), "wrong"),
+            (tr("Changed by training"), "changed"),
         ):
             self.filter.addItem(text, which)
         self.filter.currentIndexChanged.connect(lambda _index: self._rebuild())
@@ -165,8 +165,8 @@ class ComparisonCard(QFrame):
         grid.addWidget(question, 0, 0, 1, 3)
         columns = (
             _Answer(tr("Wanted"), row.wanted, None, row.wanted),
-            _Answer(tr("Before teaching"), row.wanted, row.before),
-            _Answer(tr("After teaching"), row.wanted, row.after),
+            _Answer(tr("Before training"), row.wanted, row.before),
+            _Answer(tr("After training"), row.wanted, row.after),
         )
         for number, column in enumerate(columns):
             grid.addWidget(column, 1, number, Qt.AlignmentFlag.AlignTop)

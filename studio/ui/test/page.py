@@ -1,4 +1,4 @@
-"""Check: the examples that were set aside, answered by the model before and after, and what that says."""
+"""Test: the examples that were set aside, answered by the model before and after, and what that says."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ from studio.ui.test.answer_comparison import AnswerComparison, ComparisonCard, p
 
 
 class TestPage(PageFrame):
-    """Paints the newest check of the run on show; starts a new one."""
+    """Paints the newest exam of the run on show; starts a new one."""
+
+    __test__ = False  # not a test itself, as pytest would think by its name
 
     def __init__(self, app_state: AppState, parent: QWidget | None = None) -> None:
-        super().__init__(tr("Check"), scroll=True, parent=parent)
+        super().__init__(tr("Test"), scroll=True, parent=parent)
         self._app_state = app_state
         self._run: RunFolder | None = None
         self._shown = ExamState()
@@ -37,7 +39,7 @@ class TestPage(PageFrame):
         self._bound: JobState[ExamState] | None = None
         self._live = False
         self.job = app_state.exam
-        self.progress = ProgressCard(tr("Progress of the check"))
+        self.progress = ProgressCard(tr("Progress of the test"))
         self.progress.stopped.connect(lambda: self.job.stop(keep=False))
         self.banner: VerdictBanner | None = None
         self.latest: ComparisonCard | None = None
@@ -48,7 +50,7 @@ class TestPage(PageFrame):
         for part in (self.progress, self.invitation, self.comparison):
             self.body.addWidget(part)
         self.body.addStretch(1)
-        self.start = self.set_primary(tr("Check"), self._start)
+        self.start = self.set_primary(tr("Test"), self._start)
 
         app_state.run_changed.connect(self._on_run_changed)
         app_state.run_updated.connect(self._on_run_updated)
@@ -80,7 +82,7 @@ class TestPage(PageFrame):
         self._paint()
 
     def _bind(self) -> None:
-        """The app state keeps one check for each run on show: listen to that one."""
+        """The app state keeps one exam for each run on show: listen to that one."""
         job = self._app_state.exam
         if job is not self._bound:
             self.job = self._bound = job
@@ -135,7 +137,7 @@ class TestPage(PageFrame):
         self.show_missing(obstacle)
         self.start.setVisible(obstacle is None)
         self.start.setEnabled(not running and self._obstacle() is None)
-        self.start.setText(tr("Check again") if state.predictions and not running else tr("Check"))
+        self.start.setText(tr("Test again") if state.predictions and not running else tr("Test"))
         self.progress.setVisible(running)
         if running and self.progress.stop.isEnabled():
             self.progress.show_state(state)
@@ -145,19 +147,19 @@ class TestPage(PageFrame):
     def _paint_words(self, running: bool, state: ExamState, missing: bool) -> None:
         self.invitation.hide()
         if missing:
-            self.set_lead(tr("Whether teaching really helped, on examples that the model never studied."))
+            self.set_lead(tr("Whether training really helped, on examples that the model never studied."))
         elif running:
             self.set_lead(tr("Both models answer the same examples. You can go on with something else meanwhile."))
         elif state.completed is not None:
             self.set_lead(tr("Read a few answers below, then talk to the model on the Chat page."))
         elif state.predictions:
-            self.set_lead(tr("This check was stopped before its end, so there is no verdict."))
+            self.set_lead(tr("This test was stopped before its end, so there is no verdict."))
         else:
-            self.set_lead(tr("Press Check to see whether teaching really helped."))
+            self.set_lead(tr("Press Test to see whether training really helped."))
             prepared = self._app_state.state.prepared
             count = examples(prepared.held_out) if prepared is not None else tr("The examples that were set aside")
             words = tr("{count}, which the model never studied, are answered twice:", count=count) + " "
-            words += tr("by the model as it was before teaching, and by the model as it is now.") + " "
+            words += tr("by the model as it was before training, and by the model as it is now.") + " "
             self.invitation_words.setText(words + tr("Then you see a verdict, and the answers side by side."))
             self.invitation.show()
 
@@ -190,22 +192,22 @@ class TestPage(PageFrame):
         """What is missing, the words of a button, and where it leads."""
         app_state = self._app_state
         if app_state.is_training():
-            words = tr("The model is still being taught. It can be checked when that is done.")
+            words = tr("The model is still being trained. It can be tested when that is done.")
             return words, tr("See how it goes"), "train"
         if not app_state.state.checkpoints:
             if app_state.examples is None:
-                words = tr("There is nothing to check yet: first the model needs examples to learn from.")
+                words = tr("There is nothing to test yet: first the model needs examples to learn from.")
                 return words, tr("Choose your data"), "data"
-            return tr("There is nothing to check yet: the model hasn't been taught."), tr("Teach the model"), "train"
+            return tr("There is nothing to test yet: the model hasn't been trained."), tr("Train the model"), "train"
         prepared = app_state.state.prepared
         if prepared is not None and prepared.held_out == 0:
-            words = tr("No examples were set aside in this run, so there is nothing to check it with.") + " "
-            return words + tr("Set some aside and teach again."), tr("Go to Teach"), "train"
+            words = tr("No examples were set aside in this run, so there is nothing to test it with.") + " "
+            return words + tr("Set some aside and train again."), tr("Go to Train"), "train"
         return None
 
 
 def _newest_verdict(run: RunFolder) -> ExamState | None:
-    """The newest check of this run that came to its end; the very newest may have been stopped. Reads files."""
+    """The newest exam of this run that came to its end; the very newest may have been stopped. Reads files."""
     for folder in reversed(run.jobs("exam")):
         state = folder.fold(ExamState())
         if state.completed is not None:
@@ -272,7 +274,7 @@ def _figures(compared: Comparison) -> QGridLayout:
             tr("{right} of {total}", right=compared.baseline.exact, total=total),
             tr("{right} of {total}", right=compared.candidate.exact, total=total),
         ),
-        (tr("Mistakes (lower is better)"), f"{compared.baseline.loss:.2f}", f"{compared.candidate.loss:.2f}"),
+        (tr("Error (lower is better)"), f"{compared.baseline.loss:.2f}", f"{compared.candidate.loss:.2f}"),
     )
     for number, (name, before, after) in enumerate(rows, start=1):
         grid.addWidget(label(name, "small", wrap=False), number, 0)

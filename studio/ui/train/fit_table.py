@@ -244,7 +244,7 @@ class FitTable(Overlay):
         if not self.model.rows:
             return
         if not self._filter.rowCount():
-            self.about.setText(tr("No model of the list has these letters in its name."))
+            self.about.setText(tr("No model of the list has this in its name."))
             return
         if row is None:
             self.about.setText(tr("{n} models. Choose one to see its licence.", n=self._filter.rowCount()))

@@ -1,4 +1,4 @@
-"""The curve of mistakes: training thin, examples set aside thick, the best marked, save points as ticks."""
+"""The error over time: training thin, examples set aside thick, the best marked, save points as ticks."""
 
 from __future__ import annotations
 
@@ -114,9 +114,9 @@ class LossChart(QWidget):
     def _summary(self) -> str:
         losses = self._state.losses
         if not losses:
-            return tr("Curve of mistakes: nothing yet")
+            return tr("Curve of the error: nothing yet")
         return tr(
-            "Curve of mistakes: {first} at step {from_step}, {last} at step {to_step}",
+            "Curve of the error: {first} at step {from_step}, {last} at step {to_step}",
             first=f"{losses[0][1]:.2f}",
             from_step=losses[0][0],
             last=f"{losses[-1][1]:.2f}",

@@ -1,4 +1,4 @@
-"""Teach: choose model and settings, start, watch, and go on to Check."""
+"""Train: choose model and settings, start, watch, and go on to Check."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TrainPage(PageFrame):
     """Shows the draft before a run, and the run on show from its start on."""
 
     def __init__(self, app_state: AppState) -> None:
-        super().__init__(tr("Teach"))
+        super().__init__(tr("Train"))
         self.app_state = app_state
         self.views = QStackedWidget()
         self.body.addWidget(self.views)
@@ -35,9 +35,9 @@ class TrainPage(PageFrame):
         self.run_view: RunView | None = None
         self.question: Confirmation | None = None
         self.overlay: FitChanges | FitTable | None = None
-        self.again_button = self.add_secondary(tr("Teach again"), app_state.new_run)
-        self.check_button = self.add_secondary(tr("Check"), lambda: self.step_requested.emit("test"))
-        self.teach_button = self.set_primary(tr("Teach"), self._on_teach)
+        self.again_button = self.add_secondary(tr("Train again"), app_state.new_run)
+        self.test_button = self.add_secondary(tr("Test"), lambda: self.step_requested.emit("test"))
+        self.train_button = self.set_primary(tr("Train"), self._on_train)
         for changed in (app_state.run_changed, app_state.run_updated, app_state.data_changed, app_state.model_changed):
             changed.connect(self.paint)
         self.paint()
@@ -59,9 +59,9 @@ class TrainPage(PageFrame):
             self.before.fit.table_wanted.connect(self.open_table)
             self.views.addWidget(self.before)
         self.views.setCurrentWidget(self.before)
-        self.set_title(tr("Teach"))
-        self.set_lead(tr("Choose how, then press Teach. The recommended settings are a good start."))
-        self._show_buttons(teach=True)
+        self.set_title(tr("Train"))
+        self.set_lead(tr("Choose how, then press Train. The recommended settings are a good start."))
+        self._show_buttons(train=True)
         obstacle = self.app_state.obstacle()
         self.footer_note.setText("" if obstacle is None else tr(obstacle.what, **obstacle.values))
         if obstacle is None:
@@ -78,12 +78,12 @@ class TrainPage(PageFrame):
         self.footer_note.setText("")
         app_state, ending = self.app_state, self.app_state.state.ending
         if app_state.is_training():
-            self.set_title(tr("Teaching"))
+            self.set_title(tr("Training"))
             self.set_lead(tr("You can close the window: it goes on without it."))
             self._show_buttons()
             self.clear_problem()
             return
-        self.set_title(tr("Teach"))
+        self.set_title(tr("Train"))
         self.set_lead("")
         self._show_buttons(check=learned(app_state), again=ending is not None)
         if isinstance(ending, Failed | Crashed):
@@ -92,15 +92,15 @@ class TrainPage(PageFrame):
         elif ending is not None:
             self.set_lead(tr("Now see whether it is really better.") if learned(app_state) else "")
 
-    def _show_buttons(self, *, teach: bool = False, check: bool = False, again: bool = False) -> None:
-        self.teach_button.setVisible(teach)
-        self.check_button.setVisible(check)
+    def _show_buttons(self, *, train: bool = False, check: bool = False, again: bool = False) -> None:
+        self.train_button.setVisible(train)
+        self.test_button.setVisible(check)
         self.again_button.setVisible(again)
-        _make_primary(self.check_button, check)
+        _make_primary(self.test_button, check)
         _make_primary(self.again_button, again and not check)
-        self.set_footer_visible(teach or check or again)
+        self.set_footer_visible(train or check or again)
 
-    def _on_teach(self) -> None:
+    def _on_train(self) -> None:
         self.clear_problem()
         if self.app_state.obstacle() is None and self.app_state.memory_fit.should_warn():
             self._ask_whether_to_try()

@@ -73,12 +73,12 @@ class RunView(QWidget):
         self.bar.setRange(0, 1000)
         self.bar.setAccessibleName(tr("How much is done"))
         head.body.addWidget(self.bar)
-        mistakes = Card(tr("Mistakes (lower is better)"))
-        mistakes.head.setStretchFactor(mistakes.title, 0)
-        mistakes.head.addWidget(label("loss", "term", wrap=False), 1)
+        chart = Card(tr("Error (lower is better)"))
+        chart.head.setStretchFactor(chart.title, 0)
+        chart.head.addWidget(label("loss", "term", wrap=False), 1)
         self.curve = LossChart()
-        mistakes.body.addWidget(self.curve, 1)
-        column.addWidget(mistakes, 1)
+        chart.body.addWidget(self.curve, 1)
+        column.addWidget(chart, 1)
         details = Card()
         details.body.setSpacing(0)
         details.body.setContentsMargins(GAP, GAP_SMALL, GAP, GAP_SMALL)
@@ -145,7 +145,7 @@ class RunView(QWidget):
             best = state.best_checkpoint
             if best is not None and best.loss is not None and state.base_loss is not None:
                 words += " " + tr(
-                    "Mistakes on the examples set aside fell from {before} to {after}.",
+                    "The error on the examples set aside fell from {before} to {after}.",
                     before=f"{state.base_loss:.2f}",
                     after=f"{best.loss:.2f}",
                 )
@@ -174,7 +174,7 @@ class RunView(QWidget):
         if state.peak_memory is not None:
             self.memory.show_line(tr("at most {size} on {where}", size=size(state.peak_memory), where=where))
         elif device is not None and device.device == "cpu":
-            self.memory.show_line(tr("the computer's own, on {where}; see the gauge below", where=where))
+            self.memory.show_line(tr("the computer's own, on {where}; see the bar below", where=where))
         else:
             self.memory.show_line(unknown)
         if state.checkpoints:
@@ -215,7 +215,7 @@ class RunView(QWidget):
     def _saved_text(self) -> str:
         rows = []
         for one in self._app_state.state.checkpoints:
-            loss = tr("mistakes {loss}", loss=f"{one.loss:.3f}") if one.loss is not None else tr("not measured")
+            loss = tr("error {loss}", loss=f"{one.loss:.3f}") if one.loss is not None else tr("not measured")
             rows.append(tr("Step {step}: {size}, {loss}", step=one.step, size=size(one.size), loss=loss))
         return "\n".join(rows) or tr("none yet")
 

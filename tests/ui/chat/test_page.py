@@ -22,7 +22,7 @@ from studio.runs.follow import job_status
 from studio.runs.project import Project, create_project
 from studio.ui.chat.page import ChatPage
 from studio.ui.state.app_state import AppState
-from tests.ui.finished_run import opened, stand_in_interpreter, taught_run
+from tests.ui.finished_run import fine_tuned_run, opened, stand_in_interpreter
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def app_state(project: Project, qtbot: QtBot) -> Iterator[AppState]:
-    taught_run(project, project.load_recipe())
+    fine_tuned_run(project, project.load_recipe())
     with opened(project) as made:
         qtbot.waitUntil(lambda: bool(made.state.checkpoints) and not made.is_training(), timeout=10_000)
         yield made
@@ -77,7 +77,7 @@ def test_both_models_answer_side_by_side(app_state: AppState, qtbot: QtBot) -> N
     before, after = page.columns[BASE].answers(), page.columns[THIS_RUN].answers()
     assert before[-1].text.text() == "base 2 0 My parcel is late"
     assert after[-1].text.text() == "run 2 0 My parcel is late"
-    assert after[-1].facts.text() == "1.5 s, 7 word pieces"
+    assert after[-1].facts.text() == "1.5 s, 7 tokens"
 
 
 def test_a_conversation_carries_what_was_said_before(app_state: AppState, qtbot: QtBot) -> None:
@@ -97,7 +97,7 @@ def test_a_conversation_carries_what_was_said_before(app_state: AppState, qtbot:
     assert page.columns[THIS_RUN].answers()[-1].text.text() == "run 2 0.7 three"
 
 
-def test_standing_instructions_are_those_it_was_taught_with(app_state: AppState, qtbot: QtBot) -> None:
+def test_standing_instructions_are_those_it_was_trained_with(app_state: AppState, qtbot: QtBot) -> None:
     page = shown(app_state, qtbot)
     assert page.settings.instructions.toPlainText() == "You sort messages."
 

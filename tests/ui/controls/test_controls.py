@@ -1,4 +1,4 @@
-"""What shows a model's reading of an example, and the widgets of the Check and Chat pages, each for itself."""
+"""What shows a model's reading of an example, and the widgets of the Test and Chat pages, each for itself."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def line(form: Form, key: str) -> QLineEdit:
     return editor.box
 
 
-def test_every_declared_setting_is_somewhere_on_the_teach_page_or_has_a_place_of_its_own() -> None:
+def test_every_declared_setting_is_somewhere_on_the_train_page_or_has_a_place_of_its_own() -> None:
     shown = {d.key for level in ("simple", "more", "expert") for d in settings_of(level)}
     assert shown | ELSEWHERE == {d.key for d in setting_specs()}
     assert len(settings_of("simple")) == 4

@@ -17,7 +17,7 @@ from studio.runs.project import Project, create_project
 from studio.ui.export.export_card import _Outcome
 from studio.ui.export.page import ExportPage, free_name
 from studio.ui.state.app_state import AppState
-from tests.ui.finished_run import make_model_folder, opened, stand_in_interpreter, taught_run
+from tests.ui.finished_run import fine_tuned_run, make_model_folder, opened, stand_in_interpreter
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def project(home: Path, tmp_path: Path) -> Project:
 
 @pytest.fixture
 def run(project: Project) -> RunFolder:
-    return taught_run(project, project.load_recipe())
+    return fine_tuned_run(project, project.load_recipe())
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def outcome(part: object) -> _Outcome:
     return part
 
 
-def test_without_a_taught_model_nothing_can_be_exported_and_it_says_why(home: Path, qtbot: QtBot) -> None:
+def test_without_a_trained_model_nothing_can_be_exported_and_it_says_why(home: Path, qtbot: QtBot) -> None:
     with opened(create_project("Empty")) as app_state:
         page = ExportPage(app_state)
         qtbot.addWidget(page)

@@ -68,7 +68,7 @@ def test_search_narrows_and_columns_sort(page: RunsPage) -> None:
     assert cells(page, 0)[4] == "0.400"
 
 
-def test_a_run_opens_on_the_teach_page(page: RunsPage, app_state: AppState, qtbot: QtBot) -> None:
+def test_a_run_opens_on_the_train_page(page: RunsPage, app_state: AppState, qtbot: QtBot) -> None:
     page.table.selectRow(1)
     page.open_button.click()
     assert app_state.run is not None and app_state.run.path.name == "20260101-first"

@@ -1,4 +1,4 @@
-"""The Check page over a child process that answers as it was told to, and over checks of earlier days."""
+"""The Test page over a child process that answers as it was told to, and over checks of earlier days."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from studio.dataset.samples import sample
 from studio.runs.project import Project, create_project
 from studio.ui.state.app_state import AppState
 from studio.ui.test.page import TestPage
-from tests.ui.finished_run import opened, stand_in_interpreter, taught_run
+from tests.ui.finished_run import fine_tuned_run, opened, stand_in_interpreter
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def run(project: Project) -> RunFolder:
-    return taught_run(project, project.load_recipe())
+    return fine_tuned_run(project, project.load_recipe())
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def words_of(page: TestPage) -> str:
     return "\n".join(label.text() for label in page.banner.findChildren(QLabel))
 
 
-def test_without_a_taught_model_the_page_says_what_is_missing(home: Path, qtbot: QtBot) -> None:
+def test_without_a_trained_model_the_page_says_what_is_missing(home: Path, qtbot: QtBot) -> None:
     with opened(create_project("Empty")) as app_state:
         page = shown(app_state, qtbot)
         assert page.missing is not None
@@ -69,8 +69,8 @@ def test_without_a_taught_model_the_page_says_what_is_missing(home: Path, qtbot:
         assert asked.args == ["data"]
 
 
-def test_a_run_that_set_nothing_aside_sends_back_to_teach(project: Project, qtbot: QtBot) -> None:
-    taught_run(project, project.load_recipe(), held_out=0)
+def test_a_run_that_set_nothing_aside_sends_back_to_train(project: Project, qtbot: QtBot) -> None:
+    fine_tuned_run(project, project.load_recipe(), held_out=0)
     with opened(project) as app_state:
         qtbot.waitUntil(lambda: bool(app_state.state.checkpoints) and not app_state.is_training(), timeout=10_000)
         page = shown(app_state, qtbot)
@@ -94,7 +94,7 @@ def test_checking_ends_with_a_verdict_and_exact_counts(app_state: AppState, qtbo
     assert "0 of 16" in words and "12 of 16" in words
     assert "2.50" in words and "0.25" in words
     assert not page.progress.isVisible()
-    assert page.start.text() == "Check again" and page.start.isEnabled()
+    assert page.start.text() == "Test again" and page.start.isEnabled()
 
 
 def test_answers_stand_worst_first_and_can_be_filtered(app_state: AppState, qtbot: QtBot) -> None:
@@ -143,7 +143,7 @@ def test_an_earlier_check_is_there_when_the_page_opens(project: Project, run: Ru
         page = shown(app_state, qtbot)
         qtbot.waitUntil(lambda: page.banner is not None, timeout=10_000)
         assert "2 of 3" in words_of(page)
-        assert page.start.text() == "Check again"
+        assert page.start.text() == "Test again"
 
 
 def test_a_stopped_check_does_not_hide_the_verdict_before_it(project: Project, run: RunFolder, qtbot: QtBot) -> None:
@@ -164,7 +164,7 @@ def test_a_check_that_failed_on_another_day_is_no_news(project: Project, run: Ru
     failed.path.mkdir(parents=True)
     with failed.writer() as writer:
         writer.write(ProcessStarted(job="exam", pid=1, started=0.0, boot_id=""))
-        writer.write(Failed(problem=Problem(code="check.old", what="It didn't work last week.")))
+        writer.write(Failed(problem=Problem(code="exam.old", what="It didn't work last week.")))
     with opened(project) as app_state:
         page = shown(app_state, qtbot)
         qtbot.waitUntil(lambda: app_state.exam.state.ending is not None, timeout=10_000)
@@ -173,7 +173,7 @@ def test_a_check_that_failed_on_another_day_is_no_news(project: Project, run: Ru
 
 
 def write_check(run: RunFolder, right: int) -> None:
-    """A complete check of three examples, as its process would have left it."""
+    """A complete exam of three examples, as its process would have left it."""
     from studio.core.jobs import write_job
 
     folder = run.job("exam")

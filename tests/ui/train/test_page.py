@@ -1,4 +1,4 @@
-"""Teach: what it offers before, shows during, and says after a run."""
+"""Train: what it offers before, shows during, and says after a run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.ui.train.fit_stage import card
 Opener = Callable[[AppState], MainWindow]
 
 
-def teach(window: MainWindow) -> TrainPage:
+def train(window: MainWindow) -> TrainPage:
     window.open_page("train")
     page = window.stack.currentWidget()
     assert isinstance(page, TrainPage)
@@ -31,7 +31,7 @@ def teach(window: MainWindow) -> TrainPage:
 
 
 def test_it_says_what_will_happen(ready_state: AppState, open_window: Opener) -> None:
-    page = teach(open_window(ready_state))
+    page = train(open_window(ready_state))
     words = words_on(page)
     assert "Learns from 36 examples" in words
     assert "4 more are set aside for checking." in words
@@ -42,7 +42,7 @@ def test_it_says_what_will_happen(ready_state: AppState, open_window: Opener) ->
 
 def test_without_data_it_says_so_and_leads_there(app_state: AppState, open_window: Opener) -> None:
     window = open_window(app_state)
-    page = teach(window)
+    page = train(window)
     assert page.footer_note.text() == "There are no examples to learn from yet."
     assert page.before is not None
     page.before.plan.to_data.click()
@@ -50,7 +50,7 @@ def test_without_data_it_says_so_and_leads_there(app_state: AppState, open_windo
 
 
 def test_presets_are_chosen_with_one_press(ready_state: AppState, open_window: Opener) -> None:
-    page = teach(open_window(ready_state))
+    page = train(open_window(ready_state))
     assert page.before is not None
     cards = page.before.preset_cards
     assert next(iter(cards)) == "1-recommended" and cards["1-recommended"].isChecked()
@@ -62,7 +62,7 @@ def test_presets_are_chosen_with_one_press(ready_state: AppState, open_window: O
 
 
 def test_more_and_expert_open_below(ready_state: AppState, open_window: Opener) -> None:
-    page = teach(open_window(ready_state))
+    page = train(open_window(ready_state))
     assert page.before is not None
     assert list(page.before.forms) == ["simple"]
     page.before.more.click()
@@ -74,10 +74,10 @@ def test_more_and_expert_open_below(ready_state: AppState, open_window: Opener) 
 
 
 def test_a_run_shows_how_it_goes_and_stops_on_demand(ready_state: AppState, open_window: Opener, qtbot: QtBot) -> None:
-    page = teach(open_window(ready_state))
+    page = train(open_window(ready_state))
     assert page.primary is not None
     page.primary.click()
-    assert page.title.text() == "Teaching"
+    assert page.title.text() == "Training"
     qtbot.waitUntil(lambda: ready_state.state.last is not None and ready_state.state.last.step > 20, timeout=10_000)
     view = page.run_view
     assert view is not None
@@ -91,34 +91,34 @@ def test_a_run_shows_how_it_goes_and_stops_on_demand(ready_state: AppState, open
     assert view.headline.text() == "Stopping after this step."
     assert not view.stop.isEnabled()
     qtbot.waitUntil(lambda: isinstance(ready_state.state.ending, Stopped), timeout=10_000)
-    qtbot.waitUntil(lambda: page.check_button.isVisible())
+    qtbot.waitUntil(lambda: page.test_button.isVisible())
     assert view.headline.text().startswith("Stopped at step")
-    assert page.check_button.property("kind") == "primary"
+    assert page.test_button.property("kind") == "primary"
     page.again_button.click()
     assert ready_state.run is None
-    assert page.title.text() == "Teach"
-    assert page.teach_button.isVisible()
+    assert page.title.text() == "Train"
+    assert page.train_button.isVisible()
 
 
 def test_a_failed_run_shows_the_problem_and_the_way_back_to_the_settings(
     ready_state: AppState, open_window: Opener, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_FAILS", "1")
-    page = teach(open_window(ready_state))
+    page = train(open_window(ready_state))
     ready_state.start_training()
     qtbot.waitUntil(lambda: bool(page.problems()), timeout=10_000)
     qtbot.waitUntil(lambda: "The base model can't be loaded." in words_on(page))
     assert page.again_button.property("kind") == "primary"
-    assert not page.check_button.isVisible()
+    assert not page.test_button.isVisible()
     button = page._cards[0].remedy_button
     assert button is not None
     button.click()
-    assert page.teach_button.isVisible()
+    assert page.train_button.isVisible()
     assert not page.problems()
 
 
 def test_details_open_on_demand(ready_state: AppState, open_window: Opener, qtbot: QtBot) -> None:
-    page = teach(open_window(ready_state))
+    page = train(open_window(ready_state))
     ready_state.start_training()
     qtbot.waitUntil(lambda: ready_state.state.last is not None, timeout=10_000)
     view = page.run_view
@@ -131,7 +131,7 @@ def test_details_open_on_demand(ready_state: AppState, open_window: Opener, qtbo
 
 
 def test_a_hub_model_that_is_not_here_can_be_fetched(app_state: AppState, open_window: Opener, qtbot: QtBot) -> None:
-    page = teach(open_window(app_state))
+    page = train(open_window(app_state))
     chooser = page.findChild(ModelChooser)
     assert isinstance(chooser, ModelChooser)
     chooser.source.setCurrentIndex(2)
@@ -149,7 +149,7 @@ def test_fetching_shows_progress_and_can_be_cancelled(
     app_state: AppState, open_window: Opener, qtbot: QtBot, trainer: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_PAUSE", "0.1")
-    page = teach(open_window(app_state))
+    page = train(open_window(app_state))
     chooser = page.findChild(ModelChooser)
     assert isinstance(chooser, ModelChooser)
     chooser.fetch.click()
@@ -169,7 +169,7 @@ def test_steps_are_counted_as_the_trainer_does(ready_state: AppState) -> None:
 
 
 def test_whether_it_fits_stands_beside_the_form(fit_state_with_data: AppState, open_window: Opener) -> None:
-    page = teach(open_window(fit_state_with_data))
+    page = train(open_window(fit_state_with_data))
     assert page.before is not None
     fit_state_with_data.take_snapshot(card(8, 7.5))
     assert page.before.fit.isVisible() and page.before.fit.verdict.text() == "Fits"
@@ -178,19 +178,19 @@ def test_whether_it_fits_stands_beside_the_form(fit_state_with_data: AppState, o
     assert page.before.fit.needs.text() != before
 
 
-def test_teaching_what_will_not_fit_asks_once_and_is_never_forbidden(
+def test_training_what_will_not_fit_asks_once_and_is_never_forbidden(
     fit_state_with_data: AppState, open_window: Opener, qtbot: QtBot
 ) -> None:
     app_state = fit_state_with_data
-    page = teach(open_window(app_state))
+    page = train(open_window(app_state))
     app_state.take_snapshot(card(8, 0.8))
-    page.teach_button.click()
+    page.train_button.click()
     assert page.question is not None and not app_state.is_training()
     words = words_on(page.question)
     assert "It won't fit" in words
     assert "GB too little." in words
     page.question.cancel_button.click()
-    page.teach_button.click()
+    page.train_button.click()
     assert app_state.is_training(), "asked once for the same settings"
     qtbot.waitUntil(lambda: app_state.state.last is not None, timeout=10_000)
     app_state.stop_training(keep=False)
@@ -201,9 +201,9 @@ def test_the_question_leads_to_the_changes_or_starts_anyway(
     fit_state_with_data: AppState, open_window: Opener, qtbot: QtBot
 ) -> None:
     app_state = fit_state_with_data
-    page = teach(open_window(app_state))
+    page = train(open_window(app_state))
     app_state.take_snapshot(card(8, 0.8))
-    page.teach_button.click()
+    page.train_button.click()
     assert page.question is not None
     fix, anyway = page.question.buttons
     assert (fix.text(), anyway.text()) == ("Fix it for me", "Try anyway")
@@ -211,7 +211,7 @@ def test_the_question_leads_to_the_changes_or_starts_anyway(
     assert page.overlay is not None and page.overlay.isVisible() and not app_state.is_training()
     page.overlay.dismiss()
     app_state.set_value("method.rank", 64)
-    page.teach_button.click()
+    page.train_button.click()
     page.question.buttons[1].click()
     assert app_state.is_training()
     qtbot.waitUntil(lambda: app_state.state.last is not None, timeout=10_000)
@@ -222,7 +222,7 @@ def test_the_question_leads_to_the_changes_or_starts_anyway(
 def test_the_card_opens_changes_and_the_table_over_the_window(
     fit_state_with_data: AppState, open_window: Opener, qtbot: QtBot
 ) -> None:
-    page = teach(open_window(fit_state_with_data))
+    page = train(open_window(fit_state_with_data))
     assert page.before is not None
     fit_state_with_data.take_snapshot(card(24, 23))
     page.before.fit.change.click()
