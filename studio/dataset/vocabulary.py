@@ -18,6 +18,7 @@ _WORDS: dict[str, str] = {
     "consigne requête entrée pregunta preguntas instrucción consulta entrada pergunta domanda вопрос câuhỏi",
     "answer": "answer answers a completion output response reply assistant target gpt bot chosen solution outputs "
     "responses replies correctanswer goldanswer finalanswer answertext expectedoutput modelanswer referenceanswer "
+    "groundtruth "
     "답변 정답 응답 답 대답 출력 회신 답장 상담사 해답 결과 모범답안 답변내용 모범답변 응답문 답글 "
     "回答 答え 返答 返信 出力 正解 解答 答案 回复 答复 回應 输出 答 antwort antworten ausgabe lösung "
     "réponse réponses sortie respuesta respuestas salida resposta risposta ответ trảlời",
@@ -32,7 +33,8 @@ _WORDS: dict[str, str] = {
     "생각 사고과정 추론 추론과정 사고 思考 思考過程 推理",
     "history": "history chathistory previousturns 이전대화 대화이력 대화기록 履歴 历史",
     "tools": "tools functions tooldefinitions availabletools 도구 도구목록 함수 함수목록 ツール 工具",
-    "label": "label labels class category intent sentiment emotion topic labeltext labelname classname tag target "
+    "label": "goldlabel "
+    "label labels class category intent sentiment emotion topic labeltext labelname classname tag target "
     "라벨 레이블 분류 카테고리 감정 의도 주제 유형 긍부정 분류명 감성 "
     "ラベル カテゴリ 分類 感情 标签 类别 分类 情感 意图 etikett kategorie klasse étiquette catégorie classe etiqueta "
     "categoría clase sentimiento",
@@ -94,6 +96,10 @@ _ENDINGS = (
 )
 _KINDS = ("category", "topic", "class", "group", "model", "source", "label", "kategorie", "catégorie", "categoría")
 _ABOUT_ENDINGS = tuple(_ENDINGS.split())
+
+
+EXACT = 100
+"""A rank below it is a name that says nothing else."""
 
 
 def plain(name: str) -> str:

@@ -55,6 +55,8 @@ class ColumnMapping(SettingsGroup):
     names."""
 
     text: str | None = None
+    desirable: str | None = None
+    """A column of yes and no that says whether an example is a good one; the others are left out."""
 
     @property
     def format(self) -> DatasetFormat | None:
@@ -75,7 +77,7 @@ class ColumnMapping(SettingsGroup):
         """Every column that is named as a part, without those inside of `question_template`."""
         named = (self.question, self.context, self.answer, self.system, self.thinking, self.history)
         more = (self.messages, self.tools, *self.options, self.label)
-        rest = (self.conversation, self.speaker, self.content, self.text)
+        rest = (self.conversation, self.speaker, self.content, self.text, self.desirable)
         return tuple(name for name in (*named, *more, *rest) if name)
 
 

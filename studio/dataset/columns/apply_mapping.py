@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from studio.core.conversation import Message
 from studio.core.recipe.data_choice import ColumnMapping
-from studio.core.translatable import N_, Sentence, sentence
+from studio.core.translatable import N_, Sentence
 from studio.dataset.columns.formats import choices, labels, turns
 from studio.dataset.columns.formats.cells import CannotLearn, first_answer, is_answer_list, message, text_of, writable
 from studio.dataset.columns.formats.conversations import (
@@ -21,6 +21,8 @@ from studio.dataset.columns.formats.pairs import QuestionTemplate, has_lists, is
 from studio.dataset.columns.formats.tools import looks_like_calls, read_calls, read_tools
 from studio.dataset.examples import Example, Skipped
 from studio.dataset.table import Row, Table
+
+_NO = frozenset(("false", "no", "n", "f", "0", "undesirable", "bad", "rejected", "아니오", "아니요"))
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,13 @@ def iterate_examples(
     read, reader = _row_reader(table, roles, instructions)
     for number, row in enumerate(table.rows, start=1):
         try:
+            if roles.desirable and text_of(row, roles.desirable).casefold() in _NO:
+                raise CannotLearn(N_("{column} says that this example isn't a good one."), column=roles.desirable)
             yield number, read(row)
         except CannotLearn as reason:
             yield number, Skipped(number, reason.reason)
-    if notes is not None and reader.odd_weights:
-        text = N_("{count} turns have a weight other than 0 and 1; they are learned like those with 1.")
-        notes.append(sentence(text, count=reader.odd_weights))
+    if notes is not None:
+        notes.extend(reader.notes())
 
 
 def _plain_pairs(

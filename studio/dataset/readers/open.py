@@ -71,16 +71,20 @@ def fetched_path(name: str, split: str) -> Path:
 
 def open_table(choice: DataChoice) -> Table:
     """Read what was chosen, with its rows in memory. Raises `ProblemError` for everything that can be wrong with it."""
-    from studio.dataset.readers.turn_columns import gathered
+    from studio.dataset.readers.derived_columns import with_derived_columns
 
-    return gathered(_in_words(choice, lambda: _opened(choice)))
+    return with_derived_columns(_in_words(choice, lambda: _opened(choice)))
 
 
 def stream_table(choice: DataChoice) -> Stream:
     """Read what was chosen as batches of text columns: see `Stream`. Raises `ProblemError`, also between batches."""
-    from studio.dataset.readers.turn_columns import gathered_stream
+    from studio.dataset.readers.derived_columns import LOOKED_AT, stream_with_derived_columns
 
-    stream = gathered_stream(_in_words(choice, lambda: _streamed(choice)))
+    stream = _in_words(choice, lambda: _streamed(choice))
+    rows = None
+    if stream.format in ("csv", "tsv", "jsonl") and stream.path.is_file():
+        rows = _in_words(choice, lambda: _first(choice, LOOKED_AT).rows)  # what is read of these files is checked later
+    stream = _in_words(choice, lambda: stream_with_derived_columns(stream, rows))
     return replace(stream, batches=_batches_in_words(choice, stream))
 
 
@@ -89,9 +93,9 @@ def first_rows(choice: DataChoice, count: int = 50) -> Table:
 
     Columns, encoding and delimiter may turn out otherwise when the whole file is read. Raises `ProblemError`.
     """
-    from studio.dataset.readers.turn_columns import gathered
+    from studio.dataset.readers.derived_columns import with_derived_columns
 
-    return gathered(_in_words(choice, lambda: _first(choice, count)))
+    return with_derived_columns(_in_words(choice, lambda: _first(choice, count)))
 
 
 def _batches_in_words(choice: DataChoice, stream: Stream) -> Iterator[pa.RecordBatch]:

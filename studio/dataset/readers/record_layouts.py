@@ -19,6 +19,8 @@ def flat(records: list[object], notes: list[Sentence]) -> list[object]:
         text = N_("Of each conversation the last version is read, without the answers that were asked for again.")
         notes.append(sentence(text))
         return [_talk(one) for one in records]
+    if records and all(isinstance(one, Mapping) and "row_idx" in one and _is_record(one.get("row")) for one in records):
+        return [one["row"] for one in records if isinstance(one, Mapping)]  # a page of the Hub's datasets server
     return records
 
 
@@ -58,6 +60,10 @@ def _questions(record: object) -> Iterator[dict[str, object]]:
                 # Several people may have answered; the first one is learned.
                 row["answers"] = answers[0].get("text") if answers else None
             yield row
+
+
+def _is_record(value: object) -> bool:
+    return isinstance(value, Mapping) and bool(value)
 
 
 def _is_tree(record: object) -> bool:

@@ -172,7 +172,7 @@ UNSURE: list[tuple[Table, str]] = [
     (table(A=TOLD, B=GESAGT), "no name says which column asks"),
     (table(en=TOLD, ko=GESAGT), "no name says which column asks"),
     (table(제목=GEFRAGT, 내용=lambda n: f"지난주에 주문한 것이 아직 오지 않았습니다 {n}", 답변=GESAGT), "together"),
-    (table(prompt=ASKED, completion=TOLD, label=lambda n: n % 3 > 0), "whether an answer is good"),
+    (table(prompt=ASKED, completion=TOLD, label=lambda n: n % 2), "whether an answer is good"),
     (table(chosen=TOLD, rejected=GESAGT), "no column looks like"),
     (table(sentence=TOLD, label=lambda n: n % 2), "bare numbers"),
     (table(text=TOLD, intent=one_of("buy", "sell"), sentiment=one_of("good", "bad", "none")), "could be the label"),

@@ -10,12 +10,12 @@ import pytest
 from studio.core.recipe.data_choice import ColumnMapping, DataChoice
 from studio.dataset.columns.apply_mapping import examples_from
 from studio.dataset.columns.detection.detect import detect
-from studio.dataset.columns.formats.conversations import marked_turns
+from studio.dataset.columns.formats.written_conversations import marked_turns
 from studio.dataset.columns.mapping_checks import check_mapping
 from studio.dataset.examples import Example
+from studio.dataset.readers.derived_columns import turn_columns
 from studio.dataset.readers.open import first_rows, open_table, stream_table
 from studio.dataset.readers.streaming import held
-from studio.dataset.readers.turn_columns import turn_columns
 from studio.dataset.table import Table
 from tests.dataset.conftest import opened
 

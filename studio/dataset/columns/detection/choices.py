@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, Sentence, sentence
-from studio.dataset.columns.detection.column_profile import EXACT, Guess, Seen
+from studio.dataset.columns.detection.column_profile import Guess, Seen
 from studio.dataset.columns.formats import choices, labels
 from studio.dataset.columns.formats.choices import mark_of, series
 from studio.dataset.columns.formats.pairs import QuestionTemplate
-from studio.dataset.vocabulary import is_about, plain, rank
+from studio.dataset.vocabulary import EXACT, is_about, plain, rank
 
 _PAIRS_OF_TEXTS = (
     ("premise", "hypothesis"),
@@ -19,6 +19,10 @@ _PAIRS_OF_TEXTS = (
     ("text1", "text2"),
     ("전제", "가설"),
     ("문장1", "문장2"),
+    ("sentencea", "sentenceb"),
+    ("texta", "textb"),
+    ("s1", "s2"),
+    ("句子1", "句子2"),
 )
 
 
@@ -158,7 +162,8 @@ def guess_labels(seen: Seen) -> Guess | None:
     named = [name for name in seen.named("label") if name in kinds]
     texts = [n for n in seen.columns if n not in kinds and seen.profiles[n].is_text and not seen.profiles[n].is_nested]
     texts = [n for n in texts if not is_about(n) and seen.profiles[n].about < 0.5 and not seen.profiles[n].is_category]
-    if not texts:
+    pair = _pair_of_texts(seen)
+    if not texts and pair is None:
         return None
     sure = True
     if named:
@@ -205,7 +210,11 @@ def _is_kind(seen: Seen, name: str) -> bool:
 
 
 def _one_label(seen: Seen, candidates: list[str]) -> tuple[str, Sentence | None]:
-    """The label among several columns: of a number and its name the name (`label` and `label_text`)."""
+    """The label among several columns: of a number and its name the name (`label` and `label_text`), and what was
+    agreed on before what single people said (`gold_label` and `label2`)."""
+    agreed = [name for name in candidates if plain(name).startswith("gold")]
+    if len(agreed) == 1:
+        return agreed[0], None
     words = [n for n in candidates if seen.profiles[n].numbers < 0.5]
     numbers = [n for n in candidates if n not in words]
     if len(words) == 1 and all(plain(words[0]).startswith(plain(n)) for n in numbers):
@@ -219,11 +228,10 @@ def _one_label(seen: Seen, candidates: list[str]) -> tuple[str, Sentence | None]
 
 def _labelled(seen: Seen, texts: list[str]) -> tuple[str, str, bool]:
     """The column with the text, or a pattern over two, and whether that is clear."""
-    by_plain = {plain(name): name for name in texts}
-    for first, second in _PAIRS_OF_TEXTS:
-        if first in by_plain and second in by_plain:
-            a, b = by_plain[first], by_plain[second]
-            return "", f"{_in_pattern(a)}: {{{a}}}\n{_in_pattern(b)}: {{{b}}}", True
+    pair = _pair_of_texts(seen)
+    if pair is not None:
+        a, b = pair
+        return "", f"{_in_pattern(a)}: {{{a}}}\n{_in_pattern(b)}: {{{b}}}", True
     if len(texts) == 1:
         return texts[0], "", True
     named = [n for role in ("text", "question", "said") for n in seen.named(role, below=EXACT) if n in texts]
@@ -235,6 +243,13 @@ def _labelled(seen: Seen, texts: list[str]) -> tuple[str, str, bool]:
             all(seen.profiles[n].length < 0.5 * seen.profiles[named[0]].length for n in texts if n != named[0]),
         )
     return longest, "", False
+
+
+def _pair_of_texts(seen: Seen) -> tuple[str, str] | None:
+    """Two texts that a label compares, by their names: the second of them may be the same in many rows."""
+    by_plain = {plain(name): name for name in seen.columns if seen.profiles[name].is_text}
+    pairs = [(by_plain[a], by_plain[b]) for a, b in _PAIRS_OF_TEXTS if a in by_plain and b in by_plain]
+    return pairs[0] if pairs else None
 
 
 def _in_pattern(name: str) -> str:

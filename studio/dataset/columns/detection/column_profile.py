@@ -111,8 +111,6 @@ def _is_nested(cell: object) -> bool:
 
 
 LOOKED_AT = 300
-EXACT = 100
-"""A rank below it is a name that says nothing else."""
 
 
 @dataclass(frozen=True)

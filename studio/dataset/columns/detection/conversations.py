@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, Sentence, sentence
-from studio.dataset.columns.detection.column_profile import EXACT, Guess, Seen
+from studio.dataset.columns.detection.column_profile import Guess, Seen
 from studio.dataset.columns.formats.cells import nested, text_of
 from studio.dataset.columns.formats.conversations import looks_like_conversation, looks_like_history, speakers_in
 from studio.dataset.columns.formats.tools import looks_like_tools
 from studio.dataset.columns.formats.turns import SpeakerRoles, order_of, speaker_roles
-from studio.dataset.vocabulary import part_of, plain, rank
+from studio.dataset.columns.formats.written_conversations import template_turns
+from studio.dataset.vocabulary import EXACT, part_of, plain, rank
 
 _REJECTED = ("rejected", "reject", "dispreferred", "worse")
 
@@ -44,16 +45,41 @@ def rejected_column(seen: Seen) -> str | None:
     return next((name for name in seen.columns if plain(name).startswith(_REJECTED)), None)
 
 
+_JUDGES = ("label", "accepted", "iscorrect", "correct", "iscorrectanswer", "good", "desirable", "정답여부", "채택여부")
+DESIRABLE = N_("{column} says which answers are good; rows with the others are left out.")
+
+
+def desirable_column(seen: Seen, taken: set[str]) -> tuple[str | None, Sentence | None]:
+    """The column that says whether an answer is a good one, and the doubt where it only seems to."""
+    for name in seen.columns:
+        found = seen.profiles[name]
+        told = {value.casefold() for value in found.values}
+        if name in taken or plain(name) not in _JUDGES or not found.is_boolean or found.different < 2:
+            continue
+        if told == {"true", "false"}:
+            return name, None
+        text = N_("{column} seems to say whether an answer is good; all of them would be learned.")
+        return None, sentence(text, column=name)
+    return None, None
+
+
 def guess_conversations(seen: Seen) -> Guess | None:
     """Cells that hold whole conversations: messages, conversations, or preferences between two of them."""
-    talks = [name for name in seen.columns if share(seen, name, looks_like_conversation) > 0.8]
+    shares = {name: share(seen, name, looks_like_conversation) for name in seen.columns}
+    talks = [name for name in shares if shares[name] > 0.8]
     if not talks:
-        return None
+        mixed = [name for name in shares if shares[name] >= 0.5 and seen.profiles[name].is_nested]
+        found = _of_talks(seen, mixed) if mixed else None
+        text = N_("Not every cell of {column} holds a conversation; what doesn't is left out.")
+        return found and Guess(found.mapping, False, (*found.why, sentence(text, column=mixed[0])))
     written = [name for name in talks if not seen.profiles[name].is_nested and share(seen, name, _is_written) > 0.8]
     if written:
         if any(seen.named(role, talks) for role in ("question", "answer", "summary", "label")):
             return None  # a talk that something is asked or told about
         found = _of_talks(seen, talks)
+        if all(share(seen, name, _is_from_template) > 0.95 for name in written):
+            text = N_("{column} was written by a chat template; its turns were told apart by the template's own words.")
+            return found and Guess(found.mapping, found.sure, (*found.why, sentence(text, column=written[0])))
         text = N_("{column} is a text in which names say who speaks; its turns were told apart by them.")
         return found and Guess(found.mapping, False, (*found.why, sentence(text, column=written[0])))
     return _of_talks(seen, talks)
@@ -61,6 +87,10 @@ def guess_conversations(seen: Seen) -> Guess | None:
 
 def _is_written(cell: object) -> bool:
     return isinstance(nested(cell), str)
+
+
+def _is_from_template(cell: object) -> bool:
+    return isinstance(cell, str) and bool(template_turns(cell))
 
 
 def _of_talks(seen: Seen, talks: list[str]) -> Guess | None:
@@ -71,7 +101,10 @@ def _of_talks(seen: Seen, talks: list[str]) -> Guess | None:
         )
         if share(seen, chosen, _has_user) > 0.8:
             return _whole(seen, chosen, True, [why])
-        asked = seen.named("question", {chosen})
+        rejected = rejected_column(seen)
+        asked = seen.named("question", {chosen}) or [
+            name for name in talks if name not in (chosen, rejected) and share(seen, name, _has_user) > 0.8
+        ]
         if asked:
             roles = ColumnMapping(question=asked[0], answer=chosen, system=_system(seen, {chosen, asked[0]}))
             return Guess(roles, True, (why,))
@@ -113,7 +146,19 @@ def _whole(seen: Seen, talk: str, sure: bool, why: list[Sentence]) -> Guess:
             answering = max(sorted(strangers), key=lambda name: seconds[name])
             text = N_("The names don't say who answers; {name} was taken, who usually speaks second.")
             why.append(sentence(text, name=answering))
-    roles = ColumnMapping(messages=talk, tools=tools, system=_system(seen, {talk}), assistant_speaker=answering)
+    desirable, doubt = desirable_column(seen, {talk})
+    if desirable is not None:
+        why.append(sentence(DESIRABLE, column=desirable))
+    if doubt is not None:
+        why.append(doubt)
+        sure = False
+    roles = ColumnMapping(
+        messages=talk,
+        tools=tools,
+        system=_system(seen, {talk}),
+        assistant_speaker=answering,
+        desirable=desirable,
+    )
     return Guess(roles, sure, tuple(why))
 
 
@@ -132,6 +177,10 @@ def _has_user(cell: object) -> bool:
 
 def guess_turns(seen: Seen) -> Guess | None:
     """Rows that are turns: an id of the conversation, a speaker, and what is said."""
+    if seen.table.format == "transcript":
+        roles = ColumnMapping(conversation="conversation", speaker="speaker", content="message")
+        if set(roles.columns()) <= set(seen.columns):
+            return _of_transcript(seen, roles)
     speakers = [name for name in seen.columns if _is_speaker(seen, name)]
     if not speakers:
         return None
@@ -161,9 +210,7 @@ def guess_turns(seen: Seen) -> Guess | None:
     cast = speaker_roles(order)
     text = N_("The rows are turns of conversations: {identity} ties them together, {speaker} says who speaks.")
     why = [sentence(text, identity=identity, speaker=speaker)]
-    if seen.table.format == "transcript":
-        why = [sentence(N_("The names in front of what is said were taken for the speakers."))]
-    sure = cast.is_told and order.conversations < len(seen.table.rows) and seen.table.format != "transcript"
+    sure = cast.is_told and order.conversations < len(seen.table.rows)
     if not cast.is_told:
         why.append(_untold(cast))
         roles = roles.model_copy(update={"assistant_speaker": cast.assistant_speaker or None})
@@ -177,6 +224,15 @@ def guess_turns(seen: Seen) -> Guess | None:
             sentence(N_("The rows aren't in the order of {column}; they are read as they stand."), column=muddled)
         )
     return Guess(roles, sure, tuple(why))
+
+
+def _of_transcript(seen: Seen, roles: ColumnMapping) -> Guess:
+    why = [sentence(N_("The names in front of what is said were taken for the speakers."))]
+    cast = speaker_roles(order_of(seen.table.rows, roles))
+    if not cast.is_told:
+        why.append(_untold(cast))
+        roles = roles.model_copy(update={"assistant_speaker": cast.assistant_speaker or None})
+    return Guess(roles, False, tuple(why))
 
 
 def _untold(cast: SpeakerRoles) -> Sentence:

@@ -18,12 +18,15 @@ from studio.dataset.columns.detection.pairs import (
 )
 from studio.dataset.columns.formats.pairs import QuestionTemplate
 from studio.dataset.examples import Example
-from studio.dataset.readers.turn_columns import turn_columns
-from studio.dataset.table import Table
+from studio.dataset.readers.derived_columns import turn_columns
+from studio.dataset.table import Table, cell_text
+from studio.dataset.vocabulary import plain
 
 __all__ = ["Guess", "detect", "detect_mapping", "has_mapping"]
 
 _TRIED = 200
+_LEAST_GOOD = 0.9
+"""The share of the first rows that has to fit before a reading is sure."""
 _WAYS = (
     guess_conversations,
     guess_turns,
@@ -64,6 +67,22 @@ def has_mapping(roles: ColumnMapping) -> bool:
     return roles.format is not None
 
 
+def _is_mark(seen: Seen, name: str) -> bool:
+    """Whether a column weighs the rows: a rating or a weight, which a person may expect to count."""
+    marks = ("score", "scores", "rating", "ratings", "reward", "weight", "quality", "stars", "점수", "평점", "별점")
+    return plain(name) in marks and seen.profiles[name].filled > 0
+
+
+def _pictures(seen: Seen, used: set[str]) -> str | None:
+    for name in seen.columns:
+        short = plain(name).rstrip("s")
+        if name not in used and short in ("image", "picture", "video", "audio") and seen.profiles[name].filled:
+            marked = any(f"<{short}>" in cell_text(cell) for row in seen.rows for cell in row.values())
+            if marked or seen.profiles[name].is_nested:
+                return name
+    return None
+
+
 def _tried(seen: Seen, found: Guess) -> Guess:
     """The guess after making examples of the first rows with it, and with the columns that it leaves out."""
     why = list(found.why)
@@ -73,15 +92,21 @@ def _tried(seen: Seen, found: Guess) -> Guess:
     gathered = turn_columns([name for name in seen.columns if name != found.mapping.messages])
     if gathered is not None and found.mapping.messages == gathered.name:
         used.update(column for column, _ in gathered.turns)
-    unused = [name for name in seen.columns if name not in used and seen.profiles[name].is_prose]
+    unused = [n for n in seen.columns if n not in used and (seen.profiles[n].is_prose or _is_mark(seen, n))]
     if unused and found.mapping.format is not None:
         why.append(sentence(N_("Not used: {columns}."), columns=", ".join(unused)[:300]))
     sure = found.sure
+    pictures = _pictures(seen, used)
+    if pictures is not None:
+        sure = False
+        text = N_("{column} names pictures, sounds or films; only what is written about them would be learned.")
+        why.append(sentence(text, column=pictures))
     if sure:
         first = replace(seen.table, rows=seen.rows[:_TRIED])
-        made = [one for _, one in iterate_examples(first, found.mapping, notes=why)]
+        wanted = found.mapping.model_copy(update={"desirable": None})
+        made = [one for _, one in iterate_examples(first, wanted, notes=why)]
         good = sum(isinstance(one, Example) for one in made)
-        if made and good < 0.5 * len(made):
+        if made and good < _LEAST_GOOD * len(made):
             sure = False
             text = N_("Of the first {count} examples {bad} can't be learned from.")
             why.append(sentence(text, count=len(made), bad=len(made) - good))

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, Sentence, sentence
-from studio.dataset.columns.detection.column_profile import EXACT, Guess, Seen
-from studio.dataset.columns.detection.conversations import history_column, rejected_column, share, tools_column
-from studio.dataset.columns.formats.cells import is_answer_list
+from studio.dataset.columns.detection.column_profile import Guess, Seen
+from studio.dataset.columns.detection.conversations import (
+    DESIRABLE,
+    desirable_column,
+    history_column,
+    rejected_column,
+    share,
+    tools_column,
+)
+from studio.dataset.columns.formats.cells import is_answer_list, text_of
+from studio.dataset.columns.formats.choices import mark_of
 from studio.dataset.columns.formats.tools import looks_like_calls
-from studio.dataset.vocabulary import is_about, part_of, plain, rank
+from studio.dataset.vocabulary import EXACT, is_about, part_of, plain, rank
 
 
 def guess_named_pair(seen: Seen) -> Guess | None:
@@ -77,6 +85,7 @@ def _is_something_else(name: str, as_answer: bool) -> bool:
 def guess_by_contents(seen: Seen) -> Guess | None:
     """Two columns of text without names that say anything: the one that asks is the question, else the shorter."""
     written = [n for n in seen.columns if seen.profiles[n].is_text and not seen.profiles[n].is_nested]
+    written = [n for n in written if not seen.profiles[n].is_boolean]
     prose = seen.prose()
     if rejected_column(seen) is not None and len(prose) <= 2:
         return None  # the better and the worse of two answers, to questions that aren't in the file
@@ -216,6 +225,11 @@ def _complete(seen: Seen, question: str, answer: str, why: list[Sentence], doubt
         text = N_("{column} holds lists or records, which would be learned as they are written.")
         doubts.append(sentence(text, column=answer))
     doubts += _against(seen, question, answer, taken)
+    desirable, doubt = desirable_column(seen, taken)
+    if desirable is not None:
+        why.append(sentence(DESIRABLE, column=desirable))
+    elif doubt is not None:
+        doubts.append(doubt)
     rejected = rejected_column(seen)
     if rejected is not None and plain(answer).startswith("chosen"):
         text = N_("{column} holds the better answers and is learned; the rejected ones aren't used.")
@@ -232,6 +246,7 @@ def _complete(seen: Seen, question: str, answer: str, why: list[Sentence], doubt
         thinking=thinking,
         history=history,
         tools=tools,
+        desirable=desirable,
     )
     return Guess(roles, not doubts, (*why, *doubts))
 
@@ -270,17 +285,29 @@ def _against(seen: Seen, question: str, answer: str, taken: set[str]) -> list[Se
     if replies.filled < 0.05 or asks.filled < 0.05:
         text = N_("{column} is nearly empty.")
         doubts.append(sentence(text, column=answer if replies.filled < 0.05 else question))
-    for name in seen.columns:
-        judges = plain(name) in ("accepted", "iscorrect", "correct", "iscorrectanswer", "good", "정답여부", "채택여부")
-        told = {value.casefold() for value in seen.profiles[name].values}
-        if (
-            name not in taken
-            and seen.profiles[name].is_boolean
-            and (judges or (plain(name) == "label" and "false" in told))
-        ):
-            text = N_("{column} seems to say whether an answer is good; all of them would be learned.")
-            doubts.append(sentence(text, column=name))
+    values = replies.values
+    if values and len(values) == replies.different <= 6 and all(mark_of(value) is not None for value in values):
+        beside = [name for name in seen.columns if name not in taken and seen.profiles[name].is_text]
+        if len(beside) >= 2:
+            text = N_("{column} holds nothing but letters or numbers, which may point at what stands in {columns}.")
+            doubts.append(sentence(text, column=answer, columns=", ".join(beside)[:200]))
+    parent = _parent_column(seen, taken)
+    if parent is not None:
+        text = N_("{column} says which row a row goes on from; the turns before an answer would not be read.")
+        doubts.append(sentence(text, column=parent))
     return doubts
+
+
+def _parent_column(seen: Seen, taken: set[str]) -> str | None:
+    """A column that names other rows by what stands in their column of ids."""
+    for name in seen.columns:
+        if name in taken or not plain(name).startswith(("parent", "replyto", "inreplyto")):
+            continue
+        named = {text for row in seen.rows if (text := text_of(row, name))}
+        for other in seen.columns:
+            if other != name and named & {text_of(row, other) for row in seen.rows}:
+                return name
+    return None
 
 
 def _could_be_answer(seen: Seen, name: str, answer: str) -> bool:

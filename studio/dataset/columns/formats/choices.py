@@ -346,7 +346,7 @@ _ORDERS: tuple[str, ...] = ("가나다라마바사아자차", "ㄱㄴㄷㄹㅁ�
 _CIRCLED = "①②③④⑤⑥⑦⑧⑨⑩⑪⑫⑬⑭⑮"
 _NAME = re.compile(
     r"^(?P<prefix>" + "|".join(sorted(_PREFIXES.split(), key=len, reverse=True)) + r")?"
-    r"[\s_\-.:(\[]*(?P<mark>\d{1,2}|[a-z]|[" + "".join(_ORDERS) + r"])(?:번|번째)?[\s_\-.:)\]]*$"
+    r"[\s_\-.:(\[]*(?P<mark>\d{1,2}|[a-z]|[" + "".join(_ORDERS) + r"])(?:번|번째)?(?:\s*\([^\W\d_]\))?[\s_\-.:)\]]*$"
 )
 _LEADING = re.compile(
     r"^\s*(?:[(\[](?P<in>\d{1,2}|[A-Za-z]|[" + "".join(_ORDERS) + r"])[)\]]|"

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import json
-import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from studio.core.conversation import Message, ToolCall
-from studio.core.translatable import N_
+from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.columns.formats.cells import CannotLearn, message, nested
 from studio.dataset.columns.formats.tools import read_calls, read_tools
+from studio.dataset.columns.formats.written_conversations import marked_turns
 from studio.dataset.vocabulary import Part, part_of
 
 _WHO = ("role", "from", "speaker", "author", "sender")
 _WHAT = ("content", "value", "text", "message", "utterance")
 _CALLS = ("tool_calls", "function_call", "function_calls")
 _THOUGHTS = ("reasoning_content", "thinking", "reasoning", "thought")
-_WEIGHTS = ("weight", "loss_weight", "train")
+_WEIGHTS = ("weight", "loss_weight", "train", "loss", "learn", "trainable", "training")
+_MASKS = ("mask", "masked")
+_IN_PART = "train_detail"
+_MOST_TURNS = 10_000
+_KNOWN_KEYS = frozenset(
+    (*_WHO, *_WHAT, *_CALLS, *_THOUGHTS, *_WEIGHTS, *_MASKS, _IN_PART, "name", "id", "tool_call_id", "type", "tools")
+)
 _RECORDS = ("messages", "conversations", "conversation", "turns")
 
 
 def looks_like_conversation(cell: object) -> bool:
-    """Whether a cell is a list of turns, or a record with one inside, as Python values or as JSON text."""
+    """Whether a cell is a list of turns, a record with one inside or a single turn, as Python values or JSON text."""
     turns = _turns(nested(cell))
     return bool(turns) and all(
         isinstance(turn, Mapping) and (_is_turn(turn) or _is_exchange(turn)) for turn in turns[:4]
@@ -40,13 +47,32 @@ def speakers_in(cell: object) -> tuple[str, ...]:
 
 class ConversationReader:
     """Reads the turns of cells. `drop_nulls` leaves out what columnar files fill into arguments of tools; `answering`
-    is the name under which answers are given where names don't tell, and makes every other such name one who asks.
-    `odd_weights` counts the turns read so far with a weight that is neither 0 nor 1."""
+    is the name under which answers are given where names don't tell, and makes every other such name one who asks."""
 
     def __init__(self, drop_nulls: bool = False, answering: str | None = None) -> None:
         self.drop_nulls = drop_nulls
         self.answering = answering
-        self.odd_weights = 0
+        self._odd_weights = 0
+        self._in_part = 0
+        self._trees = 0
+        self._unknown_keys: Counter[str] = Counter()
+
+    def notes(self) -> list[Sentence]:
+        """What was read otherwise than it stands in the turns so far."""
+        told: list[Sentence] = []
+        if self._odd_weights:
+            text = N_("{count} turns have a weight other than 0 and 1; they are learned like those with 1.")
+            told.append(sentence(text, count=self._odd_weights))
+        if self._in_part:
+            text = N_("{count} answers say of parts of them that these aren't learned; such answers are only read.")
+            told.append(sentence(text, count=self._in_part))
+        if self._trees:
+            text = N_("Of {count} trees of replies the best answers by their rank are read; the others are left out.")
+            told.append(sentence(text, count=self._trees))
+        if self._unknown_keys:
+            names = ", ".join(name for name, _ in self._unknown_keys.most_common(8))[:200]
+            told.append(sentence(N_("The turns also hold {names}, which isn't used."), names=names))
+        return told
 
     def read(self, cell: object) -> tuple[tuple[Message, ...], str]:
         """The turns, and the tools that the record itself names (JSON as in `Example.tools`). Turns without any
@@ -55,6 +81,7 @@ class ConversationReader:
         turns = _turns(value)
         if not turns:
             raise CannotLearn(N_("It holds no turns of a conversation."))
+        self._trees += isinstance(value, Mapping) and "replies" in value
         messages: list[Message] = []
         open_calls: list[ToolCall] = []
         for turn in turns:
@@ -89,6 +116,9 @@ class ConversationReader:
     ) -> None:
         if part is None:
             raise CannotLearn(N_("A turn is spoken by someone unknown: neither user, assistant, system nor tool."))
+        self._unknown_keys.update(
+            name for name, held in turn.items() if name not in _KNOWN_KEYS and held not in (None, "", [], {})
+        )
         what = _first(turn, _WHAT)
         if part == "tool":
             self._add_result(messages, open_calls, turn, what)
@@ -145,6 +175,12 @@ class ConversationReader:
         )
 
     def _is_in_loss(self, turn: Mapping[str, object]) -> bool:
+        details = turn.get(_IN_PART)
+        if isinstance(details, list) and any(isinstance(one, Mapping) and one.get("train") is False for one in details):
+            self._in_part += 1
+            return False
+        if any(str(turn.get(name)).casefold() in ("true", "1") for name in _MASKS):
+            return False
         for name in _WEIGHTS:
             weight = turn.get(name)
             if weight is None or weight == "":
@@ -154,7 +190,7 @@ class ConversationReader:
             except (TypeError, ValueError):
                 number = {"true": 1.0, "false": 0.0}.get(str(weight).casefold(), -1.0)
             if number not in (0.0, 1.0):
-                self.odd_weights += 1
+                self._odd_weights += 1
             return number != 0.0
         return True
 
@@ -236,6 +272,22 @@ def _first(turn: Mapping[str, object], names: Sequence[str]) -> object:
     return None
 
 
+def _with_replies(turn: Mapping[str, object]) -> list[object]:
+    """A turn and the best of the replies to it by their rank, and so on, as OpenAssistant keeps trees."""
+    turns: list[object] = []
+    node: object = turn
+    while isinstance(node, Mapping) and len(turns) < _MOST_TURNS:
+        replies = node.get("replies")
+        turns.append({name: held for name, held in node.items() if name != "replies"})
+        found = [reply for reply in replies if isinstance(reply, Mapping)] if isinstance(replies, list) else []
+        node = min(found, key=lambda reply: _as_number(reply.get("rank")), default=None)
+    return turns
+
+
+def _as_number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else float("inf")
+
+
 def _turns(value: object) -> list[object]:
     if isinstance(value, str):
         return marked_turns(value)
@@ -243,50 +295,9 @@ def _turns(value: object) -> list[object]:
         for name in _RECORDS:
             if isinstance(value.get(name), list):
                 return list(value[name])
-        return []
+        # A single turn, as rankings keep the better and the worse answer.
+        return _with_replies(value) if _is_turn(value) and part_of(_first(value, _WHO)) is not None else []
     return list(value) if isinstance(value, list | tuple) else []
-
-
-_MARK = re.compile(r"(?:(?:^|\n)[ \t]*(?:#{2,3} ?)?|#{3} ?)(?P<who>[^\W\d_][^\W\d_ ]*(?: [^\W\d_]+)?) ?: ?")
-_END = re.compile(r"(?:<\|endoftext\|>|</s>|<eos>)$")
-_CALL = re.compile(
-    r"<functioncall>\s*\{\s*\"name\"\s*:\s*\"(?P<name>[^\"]+)\"\s*,\s*\"arguments\"\s*:\s*"
-    r"(?:'(?P<quoted>.*)'|(?P<plain>\{.*\}))\s*\}\s*",
-    re.DOTALL,
-)
-_LONGEST = 1_000_000
-
-
-def marked_turns(text: str) -> list[object]:
-    """The turns of such a text as records with role and content, and `tool_calls` where one is written in it; []
-    unless it begins with a known speaker and both sides speak."""
-    bare = text.strip()
-    if len(bare) > _LONGEST or ":" not in bare[:40]:
-        return []
-    first = _MARK.match(bare)
-    if first is None or part_of(first["who"]) is None:
-        return []
-    marks = [mark for mark in _MARK.finditer(bare) if part_of(mark["who"]) is not None]
-    if not {"user", "assistant"} <= {part_of(mark["who"]) for mark in marks}:
-        return []
-    ends = [mark.start() for mark in marks[1:]] + [len(bare)]
-    return [
-        _turn(mark["who"], _END.sub("", bare[mark.end() : end].strip()).strip())
-        for mark, end in zip(marks, ends, strict=True)
-    ]
-
-
-def _turn(who: str, said: str) -> dict[str, object]:
-    begin = said.find("<functioncall>") if part_of(who) == "assistant" else -1
-    call = _CALL.match(said, begin) if begin >= 0 else None
-    if call is None:
-        return {"role": who, "content": said}
-    arguments = call["plain"] or call["quoted"]
-    return {
-        "role": who,
-        "content": (said[: call.start()] + said[call.end() :]).strip(),
-        "tool_calls": [{"name": call["name"], "arguments": arguments}],
-    }
 
 
 _NOT_TEXT = {"image", "image_url", "input_image", "audio", "input_audio", "audio_url", "video", "video_url", "document"}

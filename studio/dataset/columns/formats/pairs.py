@@ -40,7 +40,7 @@ def is_plain_pair(table: Table, roles: ColumnMapping) -> bool:
     """Whether question and answer are nothing but text: no lists of messages, calls of tools, or further parts."""
     if roles.format != "pair" or not roles.question or not roles.answer or roles.question_template:
         return False
-    if any((roles.context, roles.system, roles.thinking, roles.history, roles.tools)):
+    if any((roles.context, roles.system, roles.thinking, roles.history, roles.tools, roles.desirable)):
         return False
     return not has_lists(table, roles.question) and not has_lists(table, roles.answer)
 

@@ -1,0 +1,244 @@
+"""Columns made of others: turns in columns (user_1, assistant_1, ... or 사람문장1, 시스템응답1, ...) put together as
+one conversation, and records inside of cells laid out."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from typing import Literal, Protocol
+
+import pyarrow as pa
+
+from studio.core.translatable import N_, Sentence, sentence
+from studio.dataset.lazy_sequence import LazySequence
+from studio.dataset.readers.streaming import Stream
+from studio.dataset.table import Row, Table, cell_text
+from studio.dataset.vocabulary import EXACT, part_of, rank
+
+LOOKED_AT = 200
+"""Rows by which it is told what cells hold."""
+_LONGEST_RECORD = 200_000
+
+type_of_turn = tuple[str, Literal["user", "assistant"]]
+
+_NAME = re.compile(r"(?P<stem>[^\W\d]+?)[_\s\-.#]*(?P<number>\d{1,2})(?:번|번째)?")
+_BEFORE = re.compile(r"(?:turn|round|t|턴|대화|차)?[_\s\-.#]*(?P<number>\d{1,2})[_\s\-.#]*(?P<stem>[^\W\d]+?)")
+_PEOPLE = ("사람", "인간", "이용자", "고객", "사용자", "user", "human", "customer", "client")
+_MACHINES = ("시스템", "챗봇", "봇", "ai", "assistant", "bot", "system", "gpt", "model", "상담사", "agent")
+_ENDINGS = "문장 응답 발화 대화 대답 답변 말 질문 utterance utt message msg text sentence response reply turn said"
+_WHAT = frozenset(_ENDINGS.split())
+_SHORT = {"hs": "user", "ss": "assistant"}  # human's and system's sentences, as the large Korean collections write
+
+
+class DerivedColumns(Protocol):
+    """Columns that are made of others: of `sources` those called `names`."""
+
+    @property
+    def sources(self) -> tuple[str, ...]: ...
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    def note(self) -> Sentence:
+        """What was done, for a person."""
+
+    def cells(self, held: Sequence[object]) -> tuple[str | None, ...]:
+        """The cells of a row, from those of its sources."""
+
+
+@dataclass(frozen=True)
+class TurnColumns:
+    """The columns that are turns, in the order in which they are spoken, and the name of the column they are put
+    together in, as JSON text."""
+
+    turns: tuple[type_of_turn, ...]
+    name: str
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return tuple(column for column, _ in self.turns)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def note(self) -> Sentence:
+        text = N_("{columns} are the turns of one conversation; {name} holds them together.")
+        return sentence(text, columns=", ".join(self.sources)[:300], name=self.name)
+
+    def cells(self, held: Sequence[object]) -> tuple[str | None, ...]:
+        pairs = zip(self.turns, map(cell_text, held), strict=True)
+        said = [{"role": part, "content": cell} for (_, part), cell in pairs if cell.strip()]
+        return (json.dumps(said, ensure_ascii=False) if said else None,)
+
+
+@dataclass(frozen=True)
+class RecordColumns:
+    """The parts of the records in the cells of a column, such as the output in `[{"input": "", "output": "..."}]`."""
+
+    source: str
+    keys: tuple[str, ...]
+    names: tuple[str, ...]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.source,)
+
+    def note(self) -> Sentence:
+        text = N_("The records in {column} were laid out in columns: {names}.")
+        return sentence(text, column=self.source, names=", ".join(self.names)[:200])
+
+    def cells(self, held: Sequence[object]) -> tuple[str | None, ...]:
+        record = _record(held[0]) or {}
+        return tuple(cell_text(record.get(key)) or None for key in self.keys)
+
+
+def _record(cell: object) -> Mapping[str, object] | None:
+    """The single record of a cell."""
+    if isinstance(cell, str):
+        bare = cell.strip()
+        if bare[:1] not in ("{", "[") or len(bare) > _LONGEST_RECORD:
+            return None
+        try:
+            cell = json.loads(bare)
+        except (ValueError, RecursionError):
+            return None
+    if isinstance(cell, list) and len(cell) == 1:
+        cell = cell[0]
+    return cell if isinstance(cell, Mapping) else None
+
+
+def record_columns(columns: Sequence[str], rows: Sequence[Row]) -> list[RecordColumns]:
+    """The columns in which nearly every one of these rows holds a single record with an answer in it. Turns of
+    conversations aren't meant."""
+    found: list[RecordColumns] = []
+    taken = set(columns)
+    for column in columns:
+        filled = [cell for row in rows if (cell := row.get(column)) not in (None, "")]
+        records = [record for cell in filled if (record := _record(cell)) is not None]
+        if len(records) < max(1, 0.95 * len(filled)):
+            continue
+        keys = list(dict.fromkeys(key for record in records for key in record))
+        if {"role", "from", "content", "messages", "conversations", "function"} & set(keys):
+            continue
+        plain = [key for key in keys if not any(isinstance(record.get(key), list | dict) for record in records)]
+        named = [key for key in plain if any(_is_exact(key, role) for role in ("answer", "question", "context"))]
+        if any(len(key) > 1 and _is_exact(key, "answer") for key in named):
+            names = [key if key not in taken else f"{column}.{key}" for key in named]
+            taken.update(names)
+            found.append(RecordColumns(column, tuple(named), tuple(names)))
+    return found
+
+
+def _is_exact(name: str, role: str) -> bool:
+    place = rank(name, role)
+    return place is not None and place < EXACT
+
+
+def turn_columns(columns: Sequence[str]) -> TurnColumns | None:
+    """The columns that are turns: one speaker's and the other's, numbered alike. None without.
+
+    Numbered questions and answers don't count: they are as likely to be independent of each other.
+    """
+    found: dict[tuple[str, str], dict[int, str]] = {}
+    for name in columns:
+        plain = unicodedata.normalize("NFKC", name).strip().casefold()
+        match = _NAME.fullmatch(plain) or _BEFORE.fullmatch(plain)
+        part = _speaker(match["stem"].strip("_ -.")) if match else None
+        if match and part:
+            found.setdefault((part, match["stem"]), {}).setdefault(int(match["number"]), name)
+    users = [numbers for (part, _), numbers in found.items() if part == "user"]
+    answering = [numbers for (part, _), numbers in found.items() if part == "assistant"]
+    if len(users) != 1 or len(answering) != 1:
+        return None
+    asked, replied = users[0], answering[0]
+    first, count = min(asked), len(asked)
+    is_whole = sorted(asked) == list(range(first, first + count)) and first in (0, 1) and count >= 2
+    if not is_whole or not set(replied) <= set(asked) or len(replied) < max(1, count - 1):
+        return None
+    begins_asking = columns.index(asked[first]) < columns.index(replied.get(first, columns[-1]))
+    order: list[type_of_turn] = []
+    for number in sorted(asked):
+        both: list[type_of_turn] = [(asked[number], "user")]
+        if number in replied:
+            both.append((replied[number], "assistant"))
+        order += both if begins_asking else reversed(both)
+    name = "conversation"
+    while name in columns:
+        name += "_"
+    return TurnColumns(tuple(order), name)
+
+
+def _speaker(stem: str) -> Literal["user", "assistant"] | None:
+    bare = stem.replace("_", "").replace(" ", "")
+    if bare in _SHORT:
+        return "user" if _SHORT[bare] == "user" else "assistant"
+    for people, part in ((_PEOPLE, "user"), (_MACHINES, "assistant")):
+        for who in people:
+            rest = bare.removeprefix(who)
+            if rest != bare and (rest in _WHAT or (not rest and part_of(who) == part)):
+                return "user" if part == "user" else "assistant"
+    return None
+
+
+def with_derived_columns(table: Table) -> Table:
+    """The table with further columns where its columns are the turns of conversations, or hold records."""
+    found: list[DerivedColumns] = list(record_columns(table.columns, list(islice(table.rows, LOOKED_AT))))
+    turns = turn_columns(table.columns)
+    if turns is not None:
+        found.append(turns)
+    for one in found:
+        columns, notes = (*table.columns, *one.names), (*table.notes, one.note())
+        table = replace(table, columns=columns, notes=notes, rows=_DerivedRows(table.rows, one))
+    return table
+
+
+def stream_with_derived_columns(stream: Stream, rows: Sequence[Row] | None) -> Stream:
+    """As `with_derived_columns`, for a stream with these first rows; None looks at its first batch."""
+    if rows is None:
+        first = next(stream.batches, None)
+        if first is None:
+            return stream
+        stream = replace(stream, batches=chain((first,), stream.batches))
+        rows = first.slice(0, LOOKED_AT).to_pylist()
+    found: list[DerivedColumns] = list(record_columns(stream.columns, rows))
+    turns = turn_columns(stream.columns)
+    if turns is not None:
+        found.append(turns)
+    for one in found:
+        columns, notes = (*stream.columns, *one.names), (*stream.notes, one.note())
+        stream = replace(stream, columns=columns, notes=notes, batches=_derived_batches(stream, one))
+    return stream
+
+
+def _derived_batches(stream: Stream, derived: DerivedColumns) -> Iterator[pa.RecordBatch]:
+    for batch in stream.batches:
+        held = [batch.column(column).to_pylist() for column in derived.sources]
+        made = [derived.cells(cells) for cells in zip(*held, strict=True)]
+        arrays = [pa.array([cells[place] for cells in made], pa.large_string()) for place in range(len(derived.names))]
+        yield pa.RecordBatch.from_arrays([*batch.columns, *arrays], names=[*batch.schema.names, *derived.names])
+
+
+class _DerivedRows(LazySequence[Row]):
+    def __init__(self, rows: Sequence[Row], derived: DerivedColumns) -> None:
+        self._rows = rows
+        self._derived = derived
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def _at(self, positions: range) -> Iterator[Row]:
+        if positions.step == 1:
+            return map(self._with_derived, self._rows[positions.start : positions.stop])
+        return (self._with_derived(self._rows[position]) for position in positions)
+
+    def __iter__(self) -> Iterator[Row]:
+        return map(self._with_derived, self._rows)
+
+    def _with_derived(self, row: Row) -> Row:
+        cells = self._derived.cells([row.get(column) for column in self._derived.sources])
+        return {**row, **dict(zip(self._derived.names, cells, strict=True))}
