@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studio.core.problems import ProblemError
-from studio.core.recipe.recipe import Recipe, load, parse, setting_specs, to_yaml, value_of, with_value, with_values
+from studio.core.recipe.recipe import Recipe, load, parse, setting_specs, to_yaml, with_value, with_values
+from studio.core.recipe.settings import value_of
 
 
 def test_a_recipe_written_to_yaml_and_read_again_is_equal(tmp_path: Path) -> None:
@@ -47,7 +48,7 @@ def test_four_settings_are_simple() -> None:
 @pytest.mark.parametrize(
     ("tree", "code", "words"),
     [
-        ({"training": {"pases": 3}}, "recipe.unknown_setting", "training.epochs"),
+        ({"training": {"epocs": 3}}, "recipe.unknown_setting", "training.epochs"),
         ({"trainning": {"epochs": 3}}, "recipe.unknown_setting", "trainning"),
         ({"learning_rate": 1e-4}, "recipe.unknown_setting", "training.learning_rate"),
         ({"training": {"epochs": "many"}}, "recipe.wrong_value", "Passes over your data"),

@@ -1,17 +1,27 @@
-"""Automatic values: what None means for this data on this machine."""
+"""Automatic values: what None means for this data on this machine. They are filled in once, when a run is created; the
+trainer takes the recipe as it then is, and tells where this machine can't do what a person chose."""
 
 from __future__ import annotations
 
 import math
+import platform
+import sys
 from dataclasses import dataclass
 
-from studio.core.recipe.recipe import Recipe, with_values
+from studio.core.recipe.recipe import Recipe, setting_specs, with_values
+from studio.core.recipe.settings import value_of
 from studio.core.recipe.training import Optimizer
+
+
+def windows_driver() -> bool:
+    """Whether the card's driver is that of Windows, also underneath a Linux in WSL: it can't page memory out of the
+    card's, so a paged optimizer brings nothing."""
+    return sys.platform == "win32" or "microsoft" in platform.uname().release.lower()
 
 
 @dataclass(frozen=True)
 class DefaultsContext:
-    """What automatic values depend on. None means not known yet."""
+    """What automatic values depend on. None means not known yet; `windows` is `windows_driver()`."""
 
     examples: int | None = None
     parameters: int | None = None
@@ -33,45 +43,64 @@ def default_validation_split(examples: int) -> float:
     return 0.1 if examples >= 30 else 0.0
 
 
-def default_values(recipe: Recipe, facts: DefaultsContext) -> dict[str, object]:
+def usable_optimizer(wanted: Optimizer, context: DefaultsContext) -> Optimizer:
+    """The optimizer that does the same as `wanted` on this machine: plain on a processor, unpaged under Windows."""
+    if not context.cuda or wanted is Optimizer.adamw:
+        return Optimizer.adamw
+    if context.windows:
+        return Optimizer.adamw_8bit
+    return wanted
+
+
+def steps_per_epoch(examples: int, batch_size: int, gradient_accumulation_steps: int) -> int:
+    """Optimizer steps in which `examples` are read once; the last batch of an epoch may be short."""
+    return math.ceil(math.ceil(examples / batch_size) / gradient_accumulation_steps)
+
+
+def default_save_steps(total_steps: int) -> int:
+    """Four save points in a short run, about ten in a long one."""
+    return max(1, math.ceil(total_steps / (10 if total_steps >= 200 else 4)))
+
+
+def default_values(recipe: Recipe, context: DefaultsContext) -> dict[str, object]:
     """The value that each automatic setting would take now, whether or not it is set by hand.
 
-    A setting whose value can't be known before the trainer has looked at the machine is left out.
+    Left out is what isn't known yet: with the number of examples all are but the number format for computing, which
+    the trainer chooses and tells when it has looked at the machine.
     """
-    values: dict[str, object] = {"method.alpha": 2 * recipe.method.rank}
-    values["training.activation_checkpointing"] = facts.cuda
-    if facts.examples is not None:
-        share = (
-            recipe.data.validation_split
-            if recipe.data.validation_split is not None
-            else default_validation_split(facts.examples)
-        )
-        learned = facts.examples - math.floor(facts.examples * share)
-        values["training.epochs"] = default_epochs(learned)
-        values["data.validation_split"] = default_validation_split(facts.examples)
-    small = facts.parameters is not None and facts.parameters < 1_000_000_000
+    training = recipe.training
+    values = {f"method.{name}": value for name, value in recipe.method.default_values().items()}
+    small = context.parameters is not None and context.parameters < 1_000_000_000
     values["training.learning_rate"] = 5e-4 if small else 2e-4
-    values["training.batch_size"] = 8 if small else 2
-    batch = recipe.training.batch_size or (8 if small else 2)
-    values["training.gradient_accumulation_steps"] = max(1, 8 // batch)
-    if facts.cuda:
-        values["training.optimizer"] = Optimizer.adamw_8bit if facts.windows else Optimizer.paged_adamw_8bit
-    else:
-        values["training.optimizer"] = Optimizer.adamw
+    values["training.optimizer"] = usable_optimizer(Optimizer.paged_adamw_8bit, context)
+    values["training.activation_checkpointing"] = context.cuda
+    default_batch = 8 if small else 2
+    batch = training.batch_size or default_batch
+    accumulation = max(1, 8 // batch)
+    if context.examples is not None:
+        share = recipe.data.validation_split
+        if share is None:
+            share = default_validation_split(context.examples)
+        learned = max(1, context.examples - math.floor(context.examples * share))
+        default_batch = min(default_batch, learned)
+        batch = training.batch_size or default_batch
+        accumulation = min(max(1, 8 // batch), math.ceil(learned / batch))
+        epochs = default_epochs(learned)
+        steps = steps_per_epoch(learned, batch, training.gradient_accumulation_steps or accumulation)
+        values["data.validation_split"] = default_validation_split(context.examples)
+        values["training.epochs"] = epochs
+        values["training.save_steps"] = default_save_steps(math.ceil((training.epochs or epochs) * steps))
+    values["training.batch_size"] = default_batch
+    values["training.gradient_accumulation_steps"] = accumulation
     return values
 
 
-def resolve_defaults(recipe: Recipe, facts: DefaultsContext) -> Recipe:
+def resolve_defaults(recipe: Recipe, context: DefaultsContext) -> Recipe:
     """`recipe` with every automatic setting that can be known filled in."""
-    values = default_values(recipe, facts)
-    flat = {
-        "data.validation_split": recipe.data.validation_split,
-        "method.alpha": recipe.method.alpha,
-        "training.epochs": recipe.training.epochs,
-        "training.learning_rate": recipe.training.learning_rate,
-        "training.batch_size": recipe.training.batch_size,
-        "training.gradient_accumulation_steps": recipe.training.gradient_accumulation_steps,
-        "training.optimizer": recipe.training.optimizer,
-        "training.activation_checkpointing": recipe.training.activation_checkpointing,
-    }
-    return with_values(recipe, {key: values[key] for key, now in flat.items() if now is None and key in values})
+    values = default_values(recipe, context)
+    return with_values(recipe, {key: values[key] for key in unresolved(recipe) if key in values})
+
+
+def unresolved(recipe: Recipe) -> tuple[str, ...]:
+    """The settings of `recipe` that are still automatic."""
+    return tuple(spec.key for spec in setting_specs(recipe) if spec.automatic and value_of(recipe, spec.key) is None)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from studio.core.paths import resources
 from studio.core.recipe.recipe import Recipe, with_values
+from studio.core.recipe.settings import value_of
 
 
 class Preset(BaseModel):
@@ -22,6 +23,15 @@ class Preset(BaseModel):
 
     def applied(self, recipe: Recipe) -> Recipe:
         return with_values(recipe, self.settings)
+
+    def matches(self, recipe: Recipe, *, resolved: bool = False) -> bool:
+        """Whether `recipe` has these settings. In one that is `resolved`, whatever was filled in fits an automatic."""
+        try:
+            return all(
+                value_of(recipe, key) == value or (resolved and value is None) for key, value in self.settings.items()
+            )
+        except KeyError:
+            return False
 
 
 def presets() -> tuple[Preset, ...]:

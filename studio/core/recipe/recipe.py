@@ -1,121 +1,72 @@
 """The recipe: everything that decides what a run learns from and how, declared once.
 
 A setting is one pydantic field. Its type, default, bounds, plain label, help, technical term, level and unit
-stand here and nowhere else; the form, the command-line flags, the YAML file, the checks and the reference page
+stand beside it and nowhere else; the form, the command-line flags, the YAML file, the checks and the reference page
 are all read from `setting_specs()`.
 """
 
 from __future__ import annotations
 
 import difflib
-import types
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any
 
-import annotated_types
 import yaml
 from pydantic import BaseModel, Field, ValidationError
-from pydantic.fields import FieldInfo
 
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.data_choice import ColumnMapping, DataChoice
-from studio.core.recipe.method import Method
+from studio.core.recipe.method import Method, QLora
 from studio.core.recipe.model_choice import ModelChoice
-from studio.core.recipe.settings import Setting, SettingsGroup
+from studio.core.recipe.settings import Setting, SettingsGroup, SettingSpec, kinds_of, walk
 from studio.core.recipe.training import Training
 from studio.core.translatable import N_
+
+VERSION = 1
+"""Of the names and meanings in a recipe. A change that makes an older recipe mean something else counts it up."""
+
+_BEFORE_VERSIONS = {
+    "data": {"roles", "repairs", "held_out", "instructions", "too_long", "passage_length"},
+    "training": {"passes", "accumulation", "schedule", "warmup", "save_every", "learn_from"},
+}
+"""Names of settings in recipes that carry no version yet."""
 
 
 class Recipe(SettingsGroup):
     """One run, described completely. Frozen; change it with `with_value`."""
 
+    version: int = VERSION
     name: Annotated[
         str, Field(max_length=120), Setting(N_("Name"), N_("What this run is called in lists."), level="more")
     ] = ""
     model: ModelChoice = ModelChoice()
     data: DataChoice = DataChoice()
-    method: Method = Method()
+    method: Method = QLora()
     training: Training = Training()
 
 
-@dataclass(frozen=True)
-class SettingSpec:
-    """One setting as the form and the command line need it.
-
-    `key` is dotted (`training.epochs`); `kind` the Python type without None; `choices` the allowed values of a
-    literal or enum; `automatic` whether None means "choose for me"; bounds are inclusive unless `open_minimum`.
-    """
-
-    key: str
-    setting: Setting
-    kind: type
-    default: object
-    automatic: bool
-    choices: tuple[str, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
-    open_minimum: bool = False
-
-    @property
-    def group(self) -> str:
-        return self.key.rpartition(".")[0]
+def setting_specs(recipe: Recipe | None = None) -> tuple[SettingSpec, ...]:
+    """Every setting that a recipe can have, in the order in which it is declared; of `recipe`, those that it has."""
+    if recipe is None:
+        return _all_specs()
+    return tuple(spec for spec in _all_specs() if spec.is_part_of(recipe))
 
 
-def setting_specs() -> tuple[SettingSpec, ...]:
-    """Every setting of a recipe, in the order in which it is declared."""
-    return tuple(_walk(Recipe, ""))
-
-
-def _walk(part: type[BaseModel], prefix: str) -> Iterator[SettingSpec]:
-    for name, field in part.model_fields.items():
-        setting = next((m for m in field.metadata if isinstance(m, Setting)), None)
-        if setting is not None:
-            yield _describe(prefix + name, field, setting)
-        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _walk(field.annotation, f"{prefix}{name}.")
-
-
-def _describe(key: str, field: FieldInfo, setting: Setting) -> SettingSpec:
-    kinds = [field.annotation]
-    if get_origin(field.annotation) in (Union, types.UnionType):
-        kinds = list(get_args(field.annotation))
-    automatic = type(None) in kinds
-    kind = next(k for k in kinds if k is not type(None))
-    choices: tuple[str, ...] = ()
-    if get_origin(kind) is Literal:
-        choices, kind = get_args(kind), str
-    elif isinstance(kind, type) and issubclass(kind, StrEnum):
-        choices, kind = tuple(m.value for m in kind), str
-    minimum = maximum = None
-    open_minimum = False
-    for bound in field.metadata:
-        if isinstance(bound, annotated_types.Ge):
-            minimum = float(bound.ge)  # type: ignore[arg-type]
-        elif isinstance(bound, annotated_types.Gt):
-            minimum, open_minimum = float(bound.gt), True  # type: ignore[arg-type]
-        elif isinstance(bound, annotated_types.Le):
-            maximum = float(bound.le)  # type: ignore[arg-type]
-    assert isinstance(kind, type)
-    return SettingSpec(key, setting, kind, field.default, automatic, choices, minimum, maximum, open_minimum)
-
-
-def value_of(recipe: Recipe, key: str) -> object:
-    """The value at a dotted key. KeyError when there is no such setting."""
-    here: object = recipe
-    for name in key.split("."):
-        if not isinstance(here, BaseModel) or name not in type(here).model_fields:
-            raise KeyError(key)
-        here = getattr(here, name)
-    return here
+@cache
+def _all_specs() -> tuple[SettingSpec, ...]:
+    return tuple(walk(Recipe))
 
 
 def with_values(recipe: Recipe, values: Mapping[str, object]) -> Recipe:
-    """`recipe` with dotted keys replaced and everything checked again. Raises `ProblemError`."""
+    """`recipe` with dotted keys replaced and everything checked again. Raises `ProblemError`.
+
+    Another `kind` of a group, such as `method.kind`, is taken first, and keeps what both kinds know.
+    """
     tree = recipe.model_dump(mode="json")
-    for key, value in values.items():
+    for key in sorted(values, key=lambda key: not key.endswith(".kind")):
+        value = values[key]
         *parents, last = key.split(".")
         node = tree
         for name in parents:
@@ -125,8 +76,17 @@ def with_values(recipe: Recipe, values: Mapping[str, object]) -> Recipe:
             node = child
         if last not in node:
             raise _unknown_key(key)
+        kinds = _kinds_at(parents)
+        if last == "kind" and value in kinds:
+            known = kinds[str(value)].model_fields
+            for name in [name for name in node if name not in known]:
+                del node[name]
         node[last] = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
     return parse(tree)
+
+
+def _kinds_at(path: list[str]) -> dict[str, type[SettingsGroup]]:
+    return kinds_of(Recipe.model_fields[path[0]]) if len(path) == 1 and path[0] in Recipe.model_fields else {}
 
 
 def with_value(recipe: Recipe, key: str, value: object) -> Recipe:
@@ -143,10 +103,37 @@ def parse(tree: object, origin: str = "") -> Recipe:
             N_("A recipe is a list of names and values, such as `training:` with `epochs: 3` under it."),
             N_("Start from a recipe that the program saved."),
         )
+    _require_version(tree, origin)
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
         raise _in_words(error, origin) from error
+
+
+def _require_version(tree: dict[object, object], origin: str) -> None:
+    version = tree.get("version", VERSION)
+    if isinstance(version, int) and version > VERSION:
+        raise problem(
+            "recipe.newer",
+            N_("This recipe was written by a newer version of the program."),
+            N_(
+                "It is of format {version}, and this program reads {known}: it might misunderstand it."
+            ),
+            N_("Update the program, or choose another recipe."),
+            version=version,
+            known=VERSION,
+            origin=origin,
+        )
+    groups = ((tree.get(group), names) for group, names in _BEFORE_VERSIONS.items())
+    old = "version" not in tree and any(isinstance(group, dict) and names & set(group) for group, names in groups)
+    if old or version != VERSION or isinstance(version, bool):
+        raise problem(
+            "recipe.older",
+            N_("This recipe was written by an older version of the program."),
+            N_("Its settings have other names there, so this program can't tell what all of them mean."),
+            N_("Choose your settings on the Train page once more, or write them with the names in docs/settings.md."),
+            origin=origin,
+        )
 
 
 def load(path: Path) -> Recipe:
@@ -157,7 +144,7 @@ def load(path: Path) -> Recipe:
         raise problem(
             "recipe.missing",
             N_("There is no recipe at {path}."),
-            fix=N_("Check the name, or save a recipe from the Teach page first."),
+            fix=N_("Check the name, or save a recipe from the Train page first."),
             remedy=Remedy.choose_file,
             path=str(path),
         ) from error
@@ -178,7 +165,7 @@ def load(path: Path) -> Recipe:
             "recipe.not_yaml",
             N_("The recipe {path} isn't valid YAML, from line {line} on."),
             N_("Usually a colon, a quote or the indentation is wrong there."),
-            N_("Correct that line, or save the recipe again from the Teach page."),
+            N_("Correct that line, or save the recipe again from the Train page."),
             path=str(path),
             line=mark.line + 1 if mark is not None else 1,
         ) from error
@@ -191,10 +178,22 @@ def to_yaml(recipe: Recipe) -> str:
 
 
 def _all_keys() -> list[str]:
-    return [d.key for d in setting_specs()] + [f"data.mapping.{name}" for name in ColumnMapping.model_fields]
+    return [spec.key for spec in setting_specs()] + [f"data.mapping.{name}" for name in ColumnMapping.model_fields]
 
 
 def _unknown_key(key: str) -> ProblemError:
+    spec = next((spec for spec in setting_specs() if spec.key == key), None)
+    if spec is not None:
+        return problem(
+            "recipe.not_with_this_kind",
+            N_("The setting {key} ({label}) has no meaning here."),
+            N_("It exists only with {group}.kind: {kinds}."),
+            N_("Remove it, or choose one of these kinds."),
+            key=key,
+            label=spec.setting.label,
+            group=spec.group,
+            kinds=", ".join(spec.only_with),
+        )
     near = difflib.get_close_matches(key, _all_keys(), n=1, cutoff=0.5)
     if not near:
         last = key.rpartition(".")[2]
@@ -217,22 +216,26 @@ def _unknown_key(key: str) -> ProblemError:
 
 def _in_words(error: ValidationError, origin: str) -> ProblemError:
     first: Any = error.errors(include_url=False)[0]
-    parts = [str(p) for p in first["loc"] if isinstance(p, str | int)]
+    parts = [str(part) for part in first["loc"] if isinstance(part, str | int)]
+    given = first.get("input")
+    if len(parts) > 1 and parts[1] in _kinds_at(parts[:1]):
+        del parts[1]  # pydantic names the kind of group as well
+    if first["type"] == "union_tag_invalid":
+        parts, given = [*parts, "kind"], first["ctx"]["tag"]
     known = _all_keys()
     while len(parts) > 1 and first["type"] != "extra_forbidden" and ".".join(parts) not in known:
         parts.pop()  # union members add a part of their own
     key = ".".join(parts)
     if first["type"] == "extra_forbidden":
         return _unknown_key(key)
-    about = next((d for d in setting_specs() if d.key == key), None)
-    label = about.setting.label if about else key
-    given = repr(first.get("input"))[:60]
-    if about and about.choices:
-        wanted = ", ".join(about.choices)
-    elif about and about.minimum is not None:
-        wanted = f"{about.minimum:g} - {about.maximum:g}" if about.maximum is not None else f"{about.minimum:g} -"
+    spec = next((spec for spec in setting_specs() if spec.key == key), None)
+    label = spec.setting.label if spec else key
+    if spec and spec.choices:
+        wanted = ", ".join(spec.choices)
+    elif spec and spec.minimum is not None:
+        wanted = f"{spec.minimum:g} - {spec.maximum:g}" if spec.maximum is not None else f"{spec.minimum:g} -"
     else:
-        wanted = {int: "1, 2, 3", float: "0.5", bool: "true, false"}.get(about.kind if about else str, "text")
+        wanted = {int: "1, 2, 3", float: "0.5", bool: "true, false"}.get(spec.kind if spec else str, "text")
     return problem(
         "recipe.wrong_value",
         N_("The setting {key} ({label}) can't be {given}."),
@@ -241,7 +244,7 @@ def _in_words(error: ValidationError, origin: str) -> ProblemError:
         remedy=Remedy.see_settings,
         key=key,
         label=label,
-        given=given,
+        given=repr(given)[:60],
         wanted=wanted,
         origin=origin,
     )
