@@ -14,7 +14,8 @@ PAGE = ROOT / "docs" / "settings.md"
 sys.path.insert(0, str(ROOT))
 
 from studio.core.recipe.data_choice import ColumnMapping  # noqa: E402 - found through the line above
-from studio.core.recipe.recipe import SettingSpec, setting_specs  # noqa: E402 - found through the line above
+from studio.core.recipe.recipe import setting_specs  # noqa: E402 - found through the line above
+from studio.core.recipe.settings import SettingSpec  # noqa: E402 - found through the line above
 
 GROUPS = {
     "": "The run",

@@ -19,7 +19,7 @@ from studio.core import paths
 from studio.core.job_states import TraceState
 from studio.core.jobs import Trace
 from studio.core.problems import problem
-from studio.core.recipe.defaults import DefaultsContext
+from studio.core.recipe.defaults import DefaultsContext, windows_driver
 from studio.core.recipe.model_choice import ModelChoice, Source
 from studio.core.recipe.recipe import load
 from studio.core.translatable import N_, fill
@@ -62,7 +62,7 @@ def fit(arguments: argparse.Namespace) -> int:
     recipe = absolute_data(with_flags(load(path), arguments), path.absolute().parent)
     shape, place = model_shape(recipe.model)
     usable = _usable(arguments)
-    facts = DefaultsContext(parameters=shape.parameters, cuda=usable.device == "cuda", windows=sys.platform == "win32")
+    facts = DefaultsContext(parameters=shape.parameters, cuda=usable.device == "cuda", windows=windows_driver())
     # A card's own overhead is the same for every model; a processor's isn't, where the program itself counts too.
     measured = [run for run in recall() if usable.device == "cuda" or run.parameters == shape.parameters]
     alike = (usable.card, recipe.method.kind, shape.family)

@@ -18,7 +18,7 @@ from studio.core.events import Event, Finished, Stopped
 from studio.core.jobs import Train
 from studio.core.paths import resources
 from studio.core.problems import ProblemError
-from studio.core.recipe.defaults import DefaultsContext
+from studio.core.recipe.defaults import DefaultsContext, windows_driver
 from studio.core.recipe.recipe import Recipe, load, to_yaml, with_value
 from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState, headline
@@ -98,7 +98,7 @@ def _examined(recipe: Recipe, quiet: bool, anyway: bool) -> Prepared:
 
 
 def _facts() -> DefaultsContext:
-    return DefaultsContext(cuda=cuda_card_present(), windows=sys.platform == "win32")
+    return DefaultsContext(cuda=cuda_card_present(), windows=windows_driver())
 
 
 def _numbers(run: RunFolder, made: StoredExamples) -> list[int]:

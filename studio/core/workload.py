@@ -6,27 +6,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Method = Literal["full", "lora", "lora-8bit", "qlora"]
-
+from studio.core.recipe.method import ALL_LINEAR, MethodName
 
 Dtype = Literal["float32", "bfloat16", "float16"]
-
-
 Attention = Literal["sdpa", "eager", "flash"]
-
-
 Loss = Literal["learned_positions", "tiled", "full"]
-
-
 OptimizerName = Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit"]
 
-
-ALL_LINEAR = ("all-linear",)
-"""Target modules: every linear layer but the head."""
-
-
 BYTES: dict[str, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
-
 
 MOST_LOGITS = 512 << 20
 """Bytes of float32 scores that the loss over learned positions holds at once; beyond, it is computed in tiles."""
@@ -47,7 +34,7 @@ class Workload(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    method: Method
+    method: MethodName
     rank: int = Field(default=0, ge=0, le=4096)
     targets: tuple[str, ...] = ALL_LINEAR
     double_quantization: bool = True

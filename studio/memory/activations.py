@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from studio.core.workload import ALL_LINEAR, BYTES, Workload
+from studio.core.recipe.method import ALL_LINEAR
+from studio.core.workload import BYTES, Workload
 from studio.models.shape import Block, Linear, ModelShape
 
 MOST_FLASH_WIDTH = 256

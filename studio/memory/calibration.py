@@ -16,8 +16,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from studio.core.paths import home
+from studio.core.recipe.method import MethodName
 from studio.core.translatable import N_, Sentence, sentence
-from studio.core.workload import Method
 
 LAST = 5
 """So many of the last runs of the same kind decide the correction."""
@@ -35,7 +35,7 @@ class MeasuredRun(BaseModel):
 
     at: float = Field(default_factory=time.time)
     card: str
-    method: Method
+    method: MethodName
     family: str
     parameters: int = Field(default=0, ge=0)
     estimated: int = Field(gt=0)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from studio.core.recipe.method import MethodName
 from studio.core.translatable import N_
-from studio.core.workload import Method, Workload
+from studio.core.workload import Workload
 from studio.memory.available import available_of
 from studio.memory.estimate import estimate
 from studio.models.catalogue import CatalogueModel
@@ -15,9 +16,9 @@ from studio.models.shape import ModelShape
 CARDS = (6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 80)
 """Gigabytes (of 2^30 bytes), as cards are sold."""
 
-METHODS: tuple[Method, ...] = ("full", "lora", "lora-8bit", "qlora")
+METHODS: tuple[MethodName, ...] = ("full", "lora", "lora-8bit", "qlora")
 
-METHOD_WORDS: dict[Method, str] = {
+METHOD_WORDS: dict[MethodName, str] = {
     "full": N_("Everything learns"),
     "lora": N_("LoRA, 16-bit"),
     "lora-8bit": N_("LoRA, 8-bit"),
@@ -35,7 +36,7 @@ class Row:
     model: str
     parameters: int
     licence: str
-    method: Method
+    method: MethodName
     longest: tuple[int | None, ...]
 
 
@@ -54,7 +55,7 @@ def model_by_card(models: Iterable[CatalogueModel], cards: tuple[int, ...] = CAR
     )
 
 
-def longest_that_fits(shape: ModelShape, method: Method, total: int) -> int | None:
+def longest_that_fits(shape: ModelShape, method: MethodName, total: int) -> int | None:
     """Tokens of the longest example that a card of `total` bytes takes; None when not even a short one fits."""
     available = available_of(total).amount or 0
 
@@ -76,7 +77,7 @@ def longest_that_fits(shape: ModelShape, method: Method, total: int) -> int | No
     return low * STEP
 
 
-def usual(method: Method, length: int, batch: int = 1) -> Workload:
+def usual(method: MethodName, length: int, batch: int = 1) -> Workload:
     """The step that the table is about: this program's own settings on a card, everything in its smallest form.
 
     Full fine-tuning, which needs weights that small steps can change, keeps them in float32 with AdamW's two states:

@@ -273,7 +273,7 @@ def _constants(scenario: Scenario) -> RecipeChange | None:
 
 
 def _smaller_rank(scenario: Scenario) -> RecipeChange | None:
-    rank = scenario.settled.method.rank
+    rank = scenario.settled.method.memory().rank
     if rank <= SMALLEST_RANK:
         return None
     smaller = max(SMALLEST_RANK, rank // 4 if rank >= 64 else rank // 2)

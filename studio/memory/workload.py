@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
+from studio.core.recipe.defaults import DefaultsContext, resolve_defaults, usable_optimizer
+from studio.core.recipe.method import ALL_LINEAR, MethodName
 from studio.core.recipe.recipe import Recipe
 from studio.core.recipe.training import Optimizer
-from studio.core.workload import ALL_LINEAR, Attention, Dtype, Method, OptimizerName, Workload
+from studio.core.workload import Attention, Dtype, OptimizerName, Workload
 
 
 def workload_of(
@@ -21,16 +22,16 @@ def workload_of(
     (TRL), at once on a processor.
     """
     recipe = resolve_defaults(recipe, facts)
-    method, training = recipe.method, recipe.training
-    dtype: Dtype = method.compute_dtype or ("bfloat16" if facts.cuda else "float32")
+    memory, training = recipe.method.memory(), recipe.training
+    dtype: Dtype = recipe.method.compute_dtype or ("bfloat16" if facts.cuda else "float32")
     batch = training.batch_size or 1
     if facts.examples is not None:
         batch = max(1, min(batch, facts.examples))
     return Workload(
-        method=method.kind,
-        rank=method.rank,
-        targets=_targets(method.target_modules),
-        double_quantization=method.double_quantization,
+        method=recipe.method.kind,
+        rank=memory.rank,
+        targets=memory.targets,
+        double_quantization=memory.double_quantization,
         compute_dtype=dtype,
         storage_dtype=dtype,
         adapter_dtype="float32",
@@ -44,13 +45,13 @@ def workload_of(
         loss="tiled" if facts.cuda else "learned_positions",
         autocast=dtype == "bfloat16" or (dtype == "float16" and facts.cuda),
         accumulates=(training.gradient_accumulation_steps or 1) > 1,
-        dropout=method.dropout > 0,
+        dropout=memory.dropout,
         device="cuda" if facts.cuda else "cpu",
     )
 
 
 def stock(
-    method: Method,
+    method: MethodName,
     *,
     batch: int,
     length: int,
@@ -87,22 +88,13 @@ def stock(
     )
 
 
-def _targets(text: str) -> tuple[str, ...]:
-    if text.strip() == ALL_LINEAR[0]:
-        return ALL_LINEAR
-    return tuple(name.strip() for name in text.split(",") if name.strip()) or ALL_LINEAR
-
-
 def _optimizer(wanted: Optimizer | None, facts: DefaultsContext) -> OptimizerName:
-    """What the engine really takes, see `train.optimizer_for`: plain AdamW on a processor, never paged on Windows."""
-    if not facts.cuda or wanted is None or wanted is Optimizer.adamw:
-        return "adamw"
-    if facts.windows:
-        return "adamw_8bit"
-    match wanted:
+    match usable_optimizer(wanted or Optimizer.adamw, facts):
+        case Optimizer.adamw:
+            return "adamw"
         case Optimizer.adamw_8bit:
             return "adamw_8bit"
+        case Optimizer.paged_adamw_8bit:
+            return "paged_adamw_8bit"
         case Optimizer.paged_adamw_32bit:
             return "paged_adamw_32bit"
-        case _:
-            return "paged_adamw_8bit"

@@ -22,11 +22,14 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from studio.core.conversation import Message
 from studio.core.events import Event
 from studio.core.jobs import Job, Train, write_job
+from studio.core.recipe.method import Method
 from studio.core.recipe.recipe import Recipe, to_yaml, with_values
 from studio.core.run_folder import JobFolder, RunFolder
 from studio.dataset.examples import Example, write_frozen
 from studio.engine.__main__ import work_of
+from studio.engine.device import Device
 from studio.engine.job_context import JobContext
+from studio.engine.methods.registry import method_of
 
 TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' "
@@ -163,6 +166,12 @@ def start() -> Iterator[Callable[[JobFolder, Job], Child]]:
     yield begin
     for child in children:
         child.end()
+
+
+def trainable(folder: Path, settings: Method, device: Device) -> Any:
+    """The model in `folder` as a training with these settings loads it."""
+    method = method_of(settings)
+    return method.make_trainable(method.load_base(folder, device))
 
 
 def do_here(folder: JobFolder, job: Job) -> int:

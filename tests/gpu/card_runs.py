@@ -197,7 +197,7 @@ def capability() -> tuple[int, int]:
 
 
 def method_of(kind: str) -> Method:
-    return Recipe().method.model_copy(update={"kind": kind})
+    return with_values(Recipe(), {"method.kind": kind}).method
 
 
 def errors(measured: Sequence[float], said: Sequence[float]) -> dict[str, float]:

@@ -11,7 +11,8 @@ from transformers.quantizers.auto import AutoHfQuantizer
 
 from studio.core.recipe.method import Method
 from studio.engine.device import Device
-from studio.engine.methods.model import add_adapter, keep_weights_as_they_are
+from studio.engine.methods.base_model import keep_weights_as_they_are
+from studio.engine.methods.lora import add_adapter
 
 
 def _llama(hidden: int, inner: int, layers: int, heads: int, groups: int, words: int, tied: bool) -> dict[str, Any]:

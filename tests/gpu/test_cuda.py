@@ -16,12 +16,11 @@ import torch
 
 from studio.core.events import Failed, NoticeLogged, StepDone
 from studio.core.jobs import Train
-from studio.core.recipe.method import Method
+from studio.core.recipe.method import QLora
 from studio.engine import device as devices
-from studio.engine.methods.model import add_adapter, load_base
 from studio.engine.objectives.supervised import as_rows, collate, held_out_loss, supervised_loss
 from studio.tokenization.encoding import Encoded
-from tests.engine.conftest import do_here, make_run, save_tiny_model, tiny_model
+from tests.engine.conftest import do_here, make_run, save_tiny_model, tiny_model, trainable
 
 pytestmark = [
     pytest.mark.gpu,
@@ -51,8 +50,7 @@ def rows_of(length: int, batch: int, words: int) -> dict[str, torch.Tensor]:
 
 def test_paged_optimizers_really_page(tmp_path: Path, tiny_model: Path) -> None:
     device = devices.choose()
-    method = Method(rank=64)
-    model = add_adapter(load_base(tiny_model, method, device), method)
+    model = trainable(tiny_model, QLora(rank=64), device)
     learning = [p for p in model.parameters() if p.requires_grad]
     # bitsandbytes pages states of at least 100,000 numbers; a wide one stands in for a large model's.
     wide = torch.nn.Parameter(torch.randn(1024, 1024, device="cuda"))
@@ -75,8 +73,7 @@ def test_a_run_on_the_card_says_so_and_uses_its_paged_optimizer(make_run: Any) -
 
 def test_gradients_on_the_card_are_the_same_before_and_after_an_evaluation(tiny_model: Path) -> None:
     device = devices.choose()
-    method = Method(rank=8)
-    model = add_adapter(load_base(tiny_model, method, device), method)
+    model = trainable(tiny_model, QLora(rank=8), device)
     inputs = rows_of(64, 4, 250)
     ids = tuple(inputs["input_ids"][0].tolist())
     example = Encoded(ids=ids, labels=ids, text="", truncated_tokens=0, label_tokens=len(ids) - 1)

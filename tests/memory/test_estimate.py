@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studio.core.workload import Method, Workload
+from studio.core.recipe.method import MethodName
+from studio.core.workload import Workload
 from studio.memory.estimate import LABELS, estimate, with_parts
 from studio.memory.model_by_card import usual
 from studio.memory.workload import stock
@@ -41,7 +42,7 @@ LLAMA_65B = shape_of(
 
 def measured_errors(attention: str) -> list[float]:
     errors = []
-    methods: dict[str, Method] = {"qlora-nf4": "qlora", "lora-fp16": "lora", "full": "full"}
+    methods: dict[str, MethodName] = {"qlora-nf4": "qlora", "lora-fp16": "lora", "full": "full"}
     with open(MEASURED, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             if row["attention"] != attention:

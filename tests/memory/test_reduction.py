@@ -7,7 +7,8 @@ import time
 import pytest
 
 from studio.core.recipe.defaults import DefaultsContext
-from studio.core.recipe.recipe import Recipe, value_of, with_values
+from studio.core.recipe.recipe import Recipe, with_values
+from studio.core.recipe.settings import value_of
 from studio.memory.available import AvailableMemory, available_of
 from studio.memory.reduction import Plan, Scenario, faster, reductions
 from studio.models.catalogue import catalogue, named

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from studio.core.recipe.defaults import DefaultsContext
+from studio.core.recipe.method import ALL_LINEAR
 from studio.core.recipe.recipe import Recipe, with_values
-from studio.core.workload import ALL_LINEAR
 from studio.memory.workload import workload_of
 
 CARD = DefaultsContext(parameters=7_000_000_000, cuda=True)

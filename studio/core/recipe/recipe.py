@@ -116,9 +116,7 @@ def _require_version(tree: dict[object, object], origin: str) -> None:
         raise problem(
             "recipe.newer",
             N_("This recipe was written by a newer version of the program."),
-            N_(
-                "It is of format {version}, and this program reads {known}: it might misunderstand it."
-            ),
+            N_("It is of format {version}, and this program reads {known}: it might misunderstand it."),
             N_("Update the program, or choose another recipe."),
             version=version,
             known=VERSION,

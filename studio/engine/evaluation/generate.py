@@ -16,22 +16,20 @@ from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaLis
 
 from studio.core.conversation import Message
 from studio.core.events import BASE, THIS_RUN, ModelUnderTest
-from studio.core.recipe.method import Method
 from studio.core.recipe.recipe import Recipe, load
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.dataset.examples import Example
 from studio.engine import device as devices
 from studio.engine.device import Device
-from studio.engine.methods.model import (
+from studio.engine.methods.base_model import (
     Network,
     count_parameters,
     dequantize,
     in_format,
-    load_adapter,
-    load_base,
-    merge_lora,
+    load_base_model,
     stored_dtype,
 )
+from studio.engine.methods.registry import method_of
 from studio.models.base_model import locate, model_facts
 from studio.tokenization.encoding import Encoder
 
@@ -148,24 +146,25 @@ def of_run(run: RunFolder) -> tuple[Generator, Recipe]:
     adapter = choose_checkpoint(run)
     base = locate(recipe.model)
     device = devices.choose(recipe.method.compute_dtype)
-    model = load_base(base, recipe.method, device).eval()
+    method = method_of(recipe.method)
+    model = method.load_base(base, device).eval()
     encoder = Encoder.from_folder(base, recipe.training.max_length, recipe.training.loss_on)
     copies = 0 if device.is_cuda else _copies_that_fit(model, device)
     if copies > 0:
         dequantize(model, device.dtype)
     if copies > 1:
         stored = stored_dtype(base)
-        merged = merge_lora(load_adapter(copy.deepcopy(model), adapter), stored)
+        merged = method.merge(method.load(copy.deepcopy(model), adapter), stored)
         fine_tuned = in_format(merged, device.dtype).eval()
         return Generator({BASE: model, THIS_RUN: fine_tuned}, encoder, device, _context(base)), recipe
-    both = load_adapter(model, adapter)
+    both = method.load(model, adapter)
     return Generator({BASE: both, THIS_RUN: both}, encoder, device, _context(base)), recipe
 
 
 def of_folder(folder: Path) -> Generator:
     """A model as it stands in a folder, in 16 bits; it answers as `BASE`."""
     device = devices.choose()
-    model = load_base(folder, Method(kind="lora"), device).eval()
+    model = load_base_model(folder, device).eval()
     return Generator({BASE: model}, Encoder.from_folder(folder, _NO_LIMIT), device, _context(folder))
 
 

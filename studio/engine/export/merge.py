@@ -28,7 +28,8 @@ from studio.dataset.examples import Example, read_frozen, write_frozen
 from studio.engine.evaluation.exam import longest_useful
 from studio.engine.evaluation.generate import Generator, of_run
 from studio.engine.job_context import JobContext
-from studio.engine.methods.model import count_parameters, dequantize, in_format, merge_lora, stored_dtype
+from studio.engine.methods.base_model import count_parameters, dequantize, in_format, stored_dtype
+from studio.engine.methods.registry import method_of
 from studio.engine.training.checkpoint import copy_tokenizer
 from studio.models.base_model import locate
 
@@ -89,7 +90,7 @@ def _write(generator: Generator, recipe: Recipe, folder: Path) -> None:
     plain = generator.networks[THIS_RUN]
     if isinstance(plain, PeftModel):
         dequantize(plain, generator.device.dtype, torch.device("cpu"))
-        plain = merge_lora(plain, dtype)
+        plain = method_of(recipe.method).merge(plain, dtype)
     in_format(plain, dtype)
     plain.save_pretrained(folder, max_shard_size="5GB")
     copy_tokenizer(base, folder)

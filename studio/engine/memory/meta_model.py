@@ -12,12 +12,13 @@ from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 from transformers.quantizers.auto import AutoHfQuantizer
 
 from studio.core.problems import ProblemError, Remedy, problem
-from studio.core.recipe.method import Method
+from studio.core.recipe.method import Lora
 from studio.core.translatable import N_
 from studio.core.workload import Workload
 from studio.engine.device import DTYPES
 from studio.engine.memory.fake_layers import EightBit, FourBit
-from studio.engine.methods.model import Network, add_adapter
+from studio.engine.methods.base_model import Network
+from studio.engine.methods.lora import add_adapter
 
 
 def read_config(place: Path) -> Any:
@@ -64,11 +65,11 @@ def meta_model(config: Any, work: Workload) -> Network:
                 parameter.data = parameter.data.float()
     if work.method == "full":
         return model
-    method = Method(
+    settings = Lora(
         rank=max(1, min(work.rank, 256)), target_modules=",".join(work.targets), dropout=0.1 if work.dropout else 0
     )
     with torch.device("meta"):
-        return add_adapter(model, method)
+        return add_adapter(model, settings)
 
 
 def fill_fake(model: Network) -> None:

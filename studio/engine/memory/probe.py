@@ -26,7 +26,7 @@ from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext, is_out_of_memory
-from studio.engine.methods.model import add_adapter, load_base
+from studio.engine.methods.registry import method_of
 from studio.engine.objectives.supervised import as_rows, collate
 from studio.engine.training.plan import Plan, plan_of, trainer_for
 from studio.engine.training.sampler import LengthGroupedSampler
@@ -34,7 +34,7 @@ from studio.engine.training.trainer import StudioTrainer, TrainingCallback
 from studio.tokenization.encoding import IGNORE_INDEX
 
 if TYPE_CHECKING:
-    from peft import PeftModel
+    pass
 
 PATIENCE = 15.0
 """Seconds. On a processor, a first step slower than this isn't followed by a second."""
@@ -60,7 +60,8 @@ def memory_probe(report: JobContext, job: MemoryProbe) -> Ending | None:
         plan, device = plan_of(report, run)
         report.phase("loading", N_("Loading the base model."), long=True)
         transformers.set_seed(plan.recipe.training.seed)
-        model: PeftModel = add_adapter(load_base(plan.base, plan.recipe.method, device), plan.recipe.method)
+        method = method_of(plan.recipe.method)
+        model = method.make_trainable(method.load_base(plan.base, device))
     conduct = TrainingCallback(report, device, lambda _: None, plan.save_steps)
     trainer = trainer_for(report, RunFolder(report.folder.path), plan, model, device, conduct)
     conduct.step = trainer.step

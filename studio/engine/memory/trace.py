@@ -32,7 +32,7 @@ from studio.engine.memory.allocator import replayed
 from studio.engine.memory.fake_layers import EightBit, FourBit
 from studio.engine.memory.live_memory import LiveMemory
 from studio.engine.memory.meta_model import cannot_tell, fill_fake, meta_model, read_config
-from studio.engine.methods.model import Network
+from studio.engine.methods.base_model import Network
 from studio.engine.objectives.supervised import supervised_loss
 
 LEAST_8BIT = 4096

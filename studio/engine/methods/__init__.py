@@ -1,1 +1,1 @@
-"""Ways to change a model: which weights are trained and how the base is stored."""
+"""Ways to train: how the base is loaded, which weights change, how they are saved. One file a method."""

@@ -18,7 +18,8 @@ from studio.core.translatable import N_
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext, StopRequested, is_out_of_memory
 from studio.engine.memory.probe import try_longest
-from studio.engine.methods.model import add_adapter, count_parameters, load_base
+from studio.engine.methods.base_model import count_parameters
+from studio.engine.methods.registry import method_of
 from studio.engine.objectives.supervised import held_out_loss
 from studio.engine.training.checkpoint import CheckpointWriter
 from studio.engine.training.plan import Plan, plan_of, trainer_for
@@ -42,7 +43,8 @@ def train(report: JobContext, folder: JobFolder) -> Ending | None:
         plan, device = plan_of(report, run)
         report.phase("loading", N_("Loading the base model."), long=True)
         transformers.set_seed(plan.recipe.training.seed)
-        model = add_adapter(load_base(plan.base, plan.recipe.method, device), plan.recipe.method)
+        method = method_of(plan.recipe.method)
+        model = method.make_trainable(method.load_base(plan.base, device))
     return TrainingJob(report, run, plan, model, device).go()
 
 

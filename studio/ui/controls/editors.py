@@ -8,7 +8,7 @@ from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
-from studio.core.recipe.recipe import SettingSpec
+from studio.core.recipe.settings import SettingSpec
 from studio.ui.controls.text import label, restyle
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_SMALL
@@ -22,15 +22,15 @@ def number_words(value: float) -> str:
     return f"{value:.10f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
-def words_for(declared: SettingSpec, value: object) -> str:
+def words_for(spec: SettingSpec, value: object) -> str:
     """How a value of this setting is shown: its plain name where it has one, shares in per cent."""
-    for name, named in declared.setting.named:
+    for name, named in spec.setting.named:
         if named == value:
             return tr(name)
     if isinstance(value, bool):
         return tr("on") if value else tr("off")
     if isinstance(value, int | float):
-        if declared.setting.unit == "share":
+        if spec.setting.unit == "share":
             return f"{number_words(float(value) * 100)} %"
         return number_words(value)
     return "" if value is None else str(value)
@@ -42,9 +42,9 @@ class Editor(QWidget):
     chosen = Signal(object)
     wrong = Signal(str)
 
-    def __init__(self, declared: SettingSpec) -> None:
+    def __init__(self, spec: SettingSpec) -> None:
         super().__init__()
-        self.declared = declared
+        self.spec = spec
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(0, 0, 0, 0)
         self._row.setSpacing(GAP)
@@ -99,32 +99,32 @@ class _Spin(QSpinBox):
 class ChoiceEditor(Editor):
     """Named values in a list; automatic first, and for numbers another value last."""
 
-    def __init__(self, declared: SettingSpec) -> None:
-        super().__init__(declared)
+    def __init__(self, spec: SettingSpec) -> None:
+        super().__init__(spec)
         self.box = _Combo()
         self._values: list[object] = []
         column = QVBoxLayout()
         column.setSpacing(GAP_SMALL)
         column.addWidget(self.box)
         self._row.addLayout(column)
-        if declared.automatic:
+        if spec.automatic:
             self._add(tr("Automatic"), None)
-        if declared.kind is bool:
+        if spec.kind is bool:
             self._add(tr("On"), True)
             self._add(tr("Off"), False)
-        for name, value in declared.setting.named:
+        for name, value in spec.setting.named:
             number = isinstance(value, int | float) and not isinstance(value, bool)
             self._add(f"{tr(name)} ({number_words(cast(float, value))})" if number else tr(name), value)
-        for choice in declared.choices:
+        for choice in spec.choices:
             if choice not in self._values:
                 self._add(choice, choice)
         self.other: NumberEditor | None = None
-        if declared.kind in (int, float):
+        if spec.kind in (int, float):
             self._add(tr("Another value"), _OTHER)
-            self.other = NumberEditor(declared)
+            self.other = NumberEditor(spec)
             self.other.chosen.connect(self.chosen)
             self.other.wrong.connect(self.wrong)
-            self.other.setAccessibleName(tr(declared.setting.label))
+            self.other.setAccessibleName(tr(spec.setting.label))
             self.other.hide()
             column.addWidget(self.other)
         self.box.activated.connect(self._on_activated)
@@ -137,7 +137,7 @@ class ChoiceEditor(Editor):
         return self.box
 
     def show_automatic(self, words: str) -> None:
-        if self.declared.automatic:
+        if self.spec.automatic:
             self.box.setItemText(0, words)
 
     def show_value(self, value: object) -> None:
@@ -180,8 +180,8 @@ _OTHER = object()
 class SwitchEditor(Editor):
     """On or off."""
 
-    def __init__(self, declared: SettingSpec) -> None:
-        super().__init__(declared)
+    def __init__(self, spec: SettingSpec) -> None:
+        super().__init__(spec)
         self.box = QCheckBox()
         self.box.toggled.connect(lambda on: self.box.setText(tr("On") if on else tr("Off")))
         self.box.setText(tr("Off"))
@@ -199,18 +199,18 @@ class SwitchEditor(Editor):
 class WholeNumberEditor(Editor):
     """A whole number that has bounds and is never automatic."""
 
-    def __init__(self, declared: SettingSpec) -> None:
-        super().__init__(declared)
+    def __init__(self, spec: SettingSpec) -> None:
+        super().__init__(spec)
         self.box = _Spin()
-        self.box.setRange(int(declared.minimum or 0), int(min(declared.maximum or 2**31 - 1, 2**31 - 1)))
+        self.box.setRange(int(spec.minimum or 0), int(min(spec.maximum or 2**31 - 1, 2**31 - 1)))
         self.box.setKeyboardTracking(False)
         self.box.lineEdit().setTextMargins(7, 0, 0, 0)  # the stylesheet's padding doesn't reach it
         self.box.setAccelerated(True)
-        if declared.key.endswith("max_length"):
+        if spec.key.endswith("max_length"):
             self.box.setSingleStep(128)
         self.box.valueChanged.connect(lambda value: self.chosen.emit(value))
         self._row.addWidget(self.box, 1)
-        _add_unit(self._row, declared)
+        _add_unit(self._row, spec)
 
     def focus_target(self) -> QWidget:
         return self.box
@@ -225,8 +225,8 @@ class WholeNumberEditor(Editor):
 class LineEditor(Editor):
     """Text, taken when the person pauses or leaves."""
 
-    def __init__(self, declared: SettingSpec) -> None:
-        super().__init__(declared)
+    def __init__(self, spec: SettingSpec) -> None:
+        super().__init__(spec)
         self.box = QLineEdit()
         self._row.addWidget(self.box, 1)
         self._pause = QTimer(self)
@@ -259,14 +259,14 @@ class LineEditor(Editor):
 class NumberEditor(LineEditor):
     """A number typed freely; empty means automatic. Shares are typed and shown in per cent."""
 
-    def __init__(self, declared: SettingSpec) -> None:
-        super().__init__(declared)
-        self._scale = 100.0 if declared.setting.unit == "share" else 1.0
+    def __init__(self, spec: SettingSpec) -> None:
+        super().__init__(spec)
+        self._scale = 100.0 if spec.setting.unit == "share" else 1.0
         self._wrong = False
-        _add_unit(self._row, declared)
+        _add_unit(self._row, spec)
 
     def show_automatic(self, words: str) -> None:
-        self.box.setPlaceholderText(words if self.declared.automatic else "")
+        self.box.setPlaceholderText(words if self.spec.automatic else "")
 
     def show_value(self, value: object) -> None:
         if self._pause.isActive() or self._wrong:
@@ -287,7 +287,7 @@ class NumberEditor(LineEditor):
 
     def _take(self) -> None:
         text = self.box.text().strip()
-        if not text and self.declared.automatic:
+        if not text and self.spec.automatic:
             self._wrong = False
             self.chosen.emit(None)
             return
@@ -303,41 +303,41 @@ class NumberEditor(LineEditor):
             number = float(text.strip().rstrip("%").strip().replace(",", ".")) / self._scale
         except ValueError:
             return None
-        if self.declared.kind is int:
+        if self.spec.kind is int:
             return int(number) if number.is_integer() else None
         return round(number, 12)
 
     def _in_bounds(self, value: float) -> bool:
-        low, high = self.declared.minimum, self.declared.maximum
-        if low is not None and (value < low or (self.declared.open_minimum and value == low)):
+        low, high = self.spec.minimum, self.spec.maximum
+        if low is not None and (value < low or (self.spec.open_minimum and value == low)):
             return False
         return high is None or value <= high
 
     def _bounds_words(self) -> str:
-        low, high = self.declared.minimum, self.declared.maximum
+        low, high = self.spec.minimum, self.spec.maximum
         shown_low = number_words((low or 0.0) * self._scale)
         shown_high = number_words((high or 0.0) * self._scale)
-        if self.declared.kind is int:
+        if self.spec.kind is int:
             return tr("A whole number from {low} to {high}, please.", low=shown_low, high=shown_high)
-        if self.declared.open_minimum:
+        if self.spec.open_minimum:
             return tr("A number above {low} and up to {high}, please.", low=shown_low, high=shown_high)
         return tr("A number from {low} to {high}, please.", low=shown_low, high=shown_high)
 
 
-def editor_for(declared: SettingSpec) -> Editor:
+def editor_for(spec: SettingSpec) -> Editor:
     """The editor that fits a setting's type and choices."""
-    if declared.choices or declared.setting.named or (declared.kind is bool and declared.automatic):
-        return ChoiceEditor(declared)
-    if declared.kind is bool:
-        return SwitchEditor(declared)
-    if declared.kind is int and not declared.automatic:
-        return WholeNumberEditor(declared)
-    if declared.kind in (int, float):
-        return NumberEditor(declared)
-    return LineEditor(declared)
+    if spec.choices or spec.setting.named or (spec.kind is bool and spec.automatic):
+        return ChoiceEditor(spec)
+    if spec.kind is bool:
+        return SwitchEditor(spec)
+    if spec.kind is int and not spec.automatic:
+        return WholeNumberEditor(spec)
+    if spec.kind in (int, float):
+        return NumberEditor(spec)
+    return LineEditor(spec)
 
 
-def _add_unit(row: QHBoxLayout, declared: SettingSpec) -> None:
-    unit = declared.setting.unit
+def _add_unit(row: QHBoxLayout, spec: SettingSpec) -> None:
+    unit = spec.setting.unit
     if unit:
         row.addWidget(label("%" if unit == "share" else tr(unit), "small", wrap=False))

@@ -1,4 +1,4 @@
-"""The form: one row for each declared setting, made from `core.recipe.declared()` and nothing else."""
+"""The form: one row for each setting of a recipe, made from its `SettingSpec` and nothing else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from studio.core.problems import ProblemError
 from studio.core.recipe.defaults import default_values
-from studio.core.recipe.recipe import SettingSpec, value_of
+from studio.core.recipe.settings import SettingSpec, value_of
 from studio.core.translatable import Sentence
 from studio.ui.controls.editors import Editor, editor_for, words_for
 from studio.ui.controls.text import label, line
@@ -26,10 +26,10 @@ class SettingRow(QWidget):
 
     value_chosen = Signal(str, object)
 
-    def __init__(self, declared: SettingSpec) -> None:
+    def __init__(self, spec: SettingSpec) -> None:
         super().__init__()
-        self.declared = declared
-        setting = declared.setting
+        self.spec = spec
+        setting = spec.setting
         name = tr(setting.label)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -44,11 +44,11 @@ class SettingRow(QWidget):
         if setting.term:
             words.addWidget(label(setting.term, "term"))
         row.addLayout(words, 1)
-        self.editor: Editor = editor_for(declared)
+        self.editor: Editor = editor_for(spec)
         self.editor.setAccessibleName(name)
         self.editor.setAccessibleDescription(tr(setting.help))
         self.label.setBuddy(self.editor.focus_target())
-        self.editor.chosen.connect(lambda value: self.value_chosen.emit(declared.key, value))
+        self.editor.chosen.connect(lambda value: self.value_chosen.emit(spec.key, value))
         self.editor.wrong.connect(self.show_wrong)
         self.editor.setFixedWidth(236)
         row.addWidget(self.editor)
@@ -64,17 +64,17 @@ class SettingRow(QWidget):
         self.error = label("", "bad")
         self.error.hide()
         column.addWidget(self.error)
-        default = tr("Automatic") if declared.automatic else words_for(declared, declared.default)
+        default = tr("Automatic") if spec.automatic else words_for(spec, spec.default)
         self.reset_button.setAccessibleName(tr("Reset {name} to {value}", name=name, value=default))
         self.reset_button.setToolTip(tr("Reset to {value}", value=default))
 
     def show_value(self, value: object, automatic: object, known: bool) -> None:
         """Paint `value`; `automatic` is what None would mean now, where that is `known`."""
         self.editor.show_automatic(
-            tr("Automatic: {value}", value=words_for(self.declared, automatic)) if known else tr("Automatic")
+            tr("Automatic: {value}", value=words_for(self.spec, automatic)) if known else tr("Automatic")
         )
         self.editor.show_value(value)
-        changed = value != self.declared.default
+        changed = value != self.spec.default
         self.reset_button.setEnabled(changed)
         # it keeps its place, so that nothing jumps
         self.reset_button.setText("\N{ANTICLOCKWISE OPEN CIRCLE ARROW}" if changed else "")
@@ -90,7 +90,7 @@ class SettingRow(QWidget):
     def reset(self) -> None:
         """Back to the default, which for many settings is automatic."""
         self.editor.forget_text()
-        self.value_chosen.emit(self.declared.key, self.declared.default)
+        self.value_chosen.emit(self.spec.key, self.spec.default)
         self.editor.focus_target().setFocus()
 
     def _toggle_help(self) -> None:
@@ -108,25 +108,28 @@ class Form(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(GAP)
         group = settings[0].group if settings else ""
-        for declared in settings:
-            if declared.group != group:
-                group = declared.group
+        for spec in settings:
+            if spec.group != group:
+                group = spec.group
                 column.addSpacing(GAP)
                 column.addWidget(line())
                 column.addSpacing(GAP_WIDE - GAP)
-            row = SettingRow(declared)
+            row = SettingRow(spec)
             row.value_chosen.connect(self._on_value_chosen)
-            self.rows[declared.key] = row
+            self.rows[spec.key] = row
             column.addWidget(row)
         app_state.recipe_changed.connect(self.paint)
         self.paint()
 
     def paint(self) -> None:
-        """Show the draft as it is now."""
+        """Show the draft as it is now, and of its settings those that go with the kinds chosen in it."""
         recipe = self._app_state.recipe
         automatic = default_values(recipe, self._app_state.facts())
         for key, row in self.rows.items():
-            row.show_value(value_of(recipe, key), automatic.get(key), key in automatic)
+            there = row.spec.is_part_of(recipe)
+            row.setVisible(there)
+            if there:
+                row.show_value(value_of(recipe, key), automatic.get(key), key in automatic)
 
     def _on_value_chosen(self, key: str, value: object) -> None:
         row = self.rows[key]

@@ -15,7 +15,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from studio.core.problems import Problem
 from studio.core.recipe.defaults import resolve_defaults
 from studio.core.recipe.model_choice import Source
-from studio.core.recipe.recipe import value_of
+from studio.core.recipe.settings import value_of
 from studio.core.run_folder import RunFolder
 from studio.ui.state.memory_jobs import MemoryTrace, MemoryTrial, keep_measured
 from studio.ui.state.memory_scenario import (

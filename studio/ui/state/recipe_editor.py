@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +10,10 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from studio.core.problems import Problem, Remedy
 from studio.core.recipe.data_choice import ColumnMapping, DataChoice, Fix
-from studio.core.recipe.defaults import DefaultsContext
+from studio.core.recipe.defaults import DefaultsContext, windows_driver
 from studio.core.recipe.model_choice import Source
 from studio.core.recipe.presets import Preset, presets
-from studio.core.recipe.recipe import Recipe, value_of, with_values
+from studio.core.recipe.recipe import Recipe, with_values
 from studio.core.translatable import N_
 from studio.runs.project import Project
 from studio.ui.state.base_model_state import BaseModelState
@@ -73,10 +72,7 @@ class RecipeEditor(QObject):
     @property
     def preset_key(self) -> str | None:
         """The preset whose settings the draft has now, None where something was changed by hand."""
-        for preset in self.presets:
-            if all(value_of(self.recipe, key) == value for key, value in preset.settings.items()):
-                return preset.key
-        return None
+        return next((preset.key for preset in self.presets if preset.matches(self.recipe)), None)
 
     def set_value(self, key: str, value: object) -> None:
         """Change one setting of the draft by its dotted key. Raises ProblemError for a value it can't take."""
@@ -316,7 +312,7 @@ class RecipeEditor(QObject):
             examples=len(self.examples.examples) if self.examples is not None else None,
             parameters=self.model.facts.parameters if self.model.facts is not None else None,
             cuda=bool(self.cuda),
-            windows=sys.platform == "win32",
+            windows=windows_driver(),
         )
 
     # The base model

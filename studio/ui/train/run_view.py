@@ -19,7 +19,8 @@ from PySide6.QtWidgets import (
 
 from studio.core.events import Crashed, Failed, Finished, Stopped
 from studio.core.problems import ProblemError
-from studio.core.recipe.recipe import Recipe, load, setting_specs, value_of
+from studio.core.recipe.recipe import Recipe, load, setting_specs
+from studio.core.recipe.settings import value_of
 from studio.core.run_state import RunState, headline
 from studio.ui.controls.editors import number_words, words_for
 from studio.ui.controls.layout import Card
@@ -206,7 +207,7 @@ class RunView(QWidget):
         if recipe is None:
             return tr("not available")
         rows = []
-        for one in setting_specs():
+        for one in setting_specs(recipe):
             value = words_for(one, value_of(recipe, one.key)) or (tr("Automatic") if one.automatic else "")
             if value:
                 rows.append(f"{tr(one.setting.label)}: {value}")
@@ -243,21 +244,13 @@ class RunView(QWidget):
 
 
 def _settings_line(recipe: Recipe, app_state: AppState) -> str:
-    kind = "QLoRA" if recipe.method.kind == "qlora" else "LoRA"
-    preset = next(
-        (p for p in app_state.presets if all(_same(recipe, key, value) for key, value in p.settings.items())), None
-    )
-    parts = [kind]
+    preset = next((p for p in app_state.presets if p.matches(recipe, resolved=True)), None)
+    parts = [recipe.method.title]
     if recipe.training.epochs is not None:
         n = number_words(recipe.training.epochs)
         parts.append(tr("{n} pass", n=n) if n == "1" else tr("{n} passes", n=n))
     parts.append(tr("settings: {preset}", preset=tr(preset.label)) if preset is not None else tr("own settings"))
     return ", ".join(parts)
-
-
-def _same(recipe: Recipe, key: str, value: object) -> bool:
-    """A run's recipe has its automatic values filled in, so None in a preset fits any of them."""
-    return value is None or value_of(recipe, key) == value
 
 
 class ExpandableRow(QWidget):

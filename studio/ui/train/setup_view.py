@@ -20,7 +20,8 @@ from PySide6.QtWidgets import (
 
 from studio.core.recipe.defaults import resolve_defaults
 from studio.core.recipe.presets import Preset
-from studio.core.recipe.recipe import Recipe, SettingSpec, setting_specs
+from studio.core.recipe.recipe import Recipe, setting_specs
+from studio.core.recipe.settings import SettingSpec
 from studio.ui.controls.editors import number_words
 from studio.ui.controls.form import Form
 from studio.ui.controls.layout import Card, scroll_area

@@ -35,13 +35,14 @@ from studio.core.events import (
 )
 from studio.core.job_states import ChatState, ProcessState
 from studio.core.jobs import Chat, Exam, Merge, Train, write_job
-from studio.core.recipe.method import Method
+from studio.core.recipe.method import QLora
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.core.storage import sha256_of
 from studio.dataset.examples import Example
 from studio.engine.device import Device
 from studio.engine.evaluation.generate import of_folder
-from studio.engine.methods.model import dequantize, load_adapter, load_base, merge_lora
+from studio.engine.methods.base_model import dequantize
+from studio.engine.methods.registry import method_of
 from studio.engine.objectives.supervised import as_rows, collate, supervised_loss, tokenize_examples
 from studio.tokenization.chat_template import DEFAULT_TEMPLATE
 from studio.tokenization.encoding import Encoder
@@ -162,7 +163,8 @@ def test_the_combined_model_is_an_ordinary_one_that_answers_the_same(
 def test_folding_in_gives_the_logits_of_base_plus_add_on(fine_tuned: RunFolder, tiny_model: Path) -> None:
     device = Device(torch.device("cpu"), "test", torch.float32, None)
     inputs = collate(as_rows(tokenize_examples(Encoder.from_folder(tiny_model, 128, "answers"), examples(4)).encoded))
-    packed: PeftModel = load_adapter(load_base(tiny_model, Method(rank=4), device), choose_checkpoint(fine_tuned))
+    method = method_of(QLora(rank=4))
+    packed: PeftModel = method.load(method.load_base(tiny_model, device), choose_checkpoint(fine_tuned))
     with torch.no_grad():
         with packed.disable_adapter():
             base = packed(**inputs).logits
@@ -170,7 +172,7 @@ def test_folding_in_gives_the_logits_of_base_plus_add_on(fine_tuned: RunFolder, 
         loss = supervised_loss(packed, inputs).total
         dequantize(packed, torch.float32)
         unpacked = packed(**inputs).logits
-        plain = merge_lora(packed, torch.float32)
+        plain = method.merge(packed, torch.float32)
         found = plain(**inputs).logits
         assert torch.allclose(unpacked, wanted, atol=1e-4)
         assert torch.allclose(found, wanted, atol=1e-4)

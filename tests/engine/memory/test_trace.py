@@ -23,11 +23,10 @@ from studio.engine.job_context import JobContext
 from studio.engine.memory.live_memory import LiveMemory
 from studio.engine.memory.probe import longest_batch, one_round
 from studio.engine.memory.trace import bitsandbytes_state, trace_step
-from studio.engine.methods.model import add_adapter, load_base
 from studio.engine.training.plan import plan_of, trainer_for
 from studio.engine.training.trainer import TrainingCallback
 from studio.tokenization.encoding import IGNORE_INDEX
-from tests.engine.conftest import do_here
+from tests.engine.conftest import do_here, trainable
 
 LLAMA = {
     "model_type": "llama",
@@ -57,7 +56,7 @@ class _Seen(BaseException):
 def real_peak(report: JobContext, run: RunFolder) -> tuple[int, Workload]:
     """The peak of live tensors in the second step of the run's longest batch, and the same step as work to trace."""
     plan, device = plan_of(report, run)
-    model = add_adapter(load_base(plan.base, plan.recipe.method, device), plan.recipe.method)
+    model = trainable(plan.base, plan.recipe.method, device)
     conduct = TrainingCallback(report, device, lambda _: None, plan.save_steps)
     trainer = trainer_for(report, run, plan, model, device, conduct)
     conduct.step = trainer.step
@@ -89,8 +88,8 @@ def real_peak(report: JobContext, run: RunFolder) -> tuple[int, Workload]:
     rows, length = inputs["input_ids"].shape
     return peaks[0], Workload(
         method=method.kind,
-        rank=method.rank,
-        double_quantization=method.double_quantization,
+        rank=method.memory().rank,
+        double_quantization=method.memory().double_quantization,
         compute_dtype=method.compute_dtype or "float32",
         optimizer="adamw",
         batch=rows,

@@ -6,16 +6,15 @@ from pathlib import Path
 
 import torch
 
-from studio.core.recipe.method import Method
+from studio.core.recipe.method import Lora, QLora
 from studio.engine.device import Device
-from studio.engine.methods.model import add_adapter, load_base
+from tests.engine.conftest import trainable
 
 
 def test_what_learns_is_float32_and_nothing_else_learns(tiny_model: Path) -> None:
     device = Device(torch.device("cpu"), "test", torch.bfloat16, None)
-    for kind in ("qlora", "lora"):
-        method = Method(rank=4, kind=kind)
-        model = add_adapter(load_base(tiny_model, method, device), method)
+    for settings in (QLora(rank=4), Lora(rank=4)):
+        model = trainable(tiny_model, settings, device)
         for name, parameter in model.named_parameters():
             assert parameter.requires_grad == ("lora_" in name)
             if parameter.requires_grad:

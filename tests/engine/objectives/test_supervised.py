@@ -11,12 +11,11 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from studio.core.conversation import Message
-from studio.core.recipe.method import Method
+from studio.core.recipe.method import QLora
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
 from studio.dataset.examples import Example, write_frozen
 from studio.engine.device import Device
-from studio.engine.methods.model import add_adapter, load_base
 from studio.engine.objectives.supervised import (
     as_rows,
     collate,
@@ -28,7 +27,7 @@ from studio.engine.objectives.supervised import (
 )
 from studio.tokenization.encoding import IGNORE_INDEX, Encoder
 from studio.tokenization.lengths import measure
-from tests.engine.conftest import examples
+from tests.engine.conftest import examples, trainable
 
 
 def pair(question: str, answer: str) -> Example:
@@ -132,7 +131,7 @@ def test_gradients_are_the_same_before_and_after_an_evaluation(tiny_model: Path,
     device = Device(torch.device("cpu"), "test", dtype, None)
     encoded = tokenize_examples(Encoder.from_folder(tiny_model, 128, "answers"), examples(5)).encoded
     torch.manual_seed(0)
-    model = add_adapter(load_base(tiny_model, Method(rank=4), device), Method(rank=4))
+    model = trainable(tiny_model, QLora(rank=4), device)
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.05)

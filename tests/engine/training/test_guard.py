@@ -14,14 +14,13 @@ from trl import SFTConfig
 
 from studio.core.events import NoticeLogged, StepDone
 from studio.core.problems import ProblemError
-from studio.core.recipe.method import Method
+from studio.core.recipe.method import QLora
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
-from studio.engine.methods.model import add_adapter, load_base
 from studio.engine.objectives.supervised import as_rows, tokenize_examples
 from studio.engine.training.trainer import StudioTrainer, TrainingCallback
 from studio.tokenization.encoding import Encoder
-from tests.engine.conftest import examples
+from tests.engine.conftest import examples, trainable
 
 DEVICE = Device(torch.device("cpu"), "test", torch.bfloat16, None)
 
@@ -47,14 +46,13 @@ class Weights(TrainerCallback):
 
 
 def poisoned_run(model_folder: Path, report: JobContext, tmp_path: Path, poison: set[int]) -> tuple[Poisoned, Weights]:
-    method = Method(rank=4)
     encoded = tokenize_examples(Encoder.from_folder(model_folder, 128, "answers"), examples(12)).encoded
     conduct, weights = TrainingCallback(report, DEVICE, lambda step: None, 1000), Weights()
     settings: dict[str, Any] = {"logging_strategy": "no", "save_strategy": "no", "report_to": "none", "use_cpu": True}
     trainer = Poisoned(
         report=report,
         device=DEVICE,
-        model=add_adapter(load_base(model_folder, method, DEVICE), method),
+        model=trainable(model_folder, QLora(rank=4), DEVICE),
         args=SFTConfig(
             output_dir=str(tmp_path / "trainer"),
             max_steps=6,

@@ -8,7 +8,8 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QSpinBox
 from pytestqt.qtbot import QtBot
 
-from studio.core.recipe.recipe import SettingSpec, setting_specs, value_of
+from studio.core.recipe.recipe import setting_specs
+from studio.core.recipe.settings import SettingSpec, value_of
 from studio.ui.controls.editors import ChoiceEditor, NumberEditor, SwitchEditor, words_for
 from studio.ui.controls.form import Form
 from studio.ui.state.app_state import AppState
@@ -69,7 +70,7 @@ def test_reset_goes_back_to_the_default(form: Form, app_state: AppState) -> None
         row = form.rows[key]
         assert row.reset_button.isEnabled()
         row.reset_button.click()
-        assert value_of(app_state.recipe, key) == row.declared.default
+        assert value_of(app_state.recipe, key) == row.spec.default
         assert not row.reset_button.isEnabled()
 
 
@@ -135,7 +136,7 @@ def test_a_switch_switches(form: Form, app_state: AppState) -> None:
     assert isinstance(editor, SwitchEditor)
     assert editor.box.isChecked() and editor.box.text() == "On"
     editor.box.click()
-    assert app_state.recipe.method.double_quantization is False
+    assert value_of(app_state.recipe, "method.double_quantization") is False
     assert editor.box.text() == "Off"
 
 

@@ -1,4 +1,4 @@
-"""Models as the jobs need them: the base, quantised or not, with or without an add-on that learns."""
+"""The base model as every method loads it, and what can be done with a loaded model whatever was trained on it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from typing import Any, TypeAlias
 
 import bitsandbytes as bnb
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
-from peft.tuners.lora import LoraLayer
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from studio.core.problems import Remedy, problem
-from studio.core.recipe.method import Method
 from studio.core.translatable import N_
 from studio.engine.device import Device
 
@@ -21,20 +18,12 @@ Network: TypeAlias = Any
 """A model of transformers, or of peft around one. Their own annotations don't hold under strict checking."""
 
 
-def load_base(folder: Path, method: Method, device: Device) -> Network:
-    """The base model on its device, frozen. NF4 for QLoRA, else 16 (or 32) bits.
+def load_base_model(folder: Path, device: Device, quantization: BitsAndBytesConfig | None = None) -> Network:
+    """The model in `folder` on its device, frozen, in the format that the device computes in or quantised.
 
     Only safetensors are read, no code that came with the model is run, and nothing is asked of the network.
     """
-    quantization = None
-    if method.kind == "qlora":
-        quantization = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=method.double_quantization,
-            bnb_4bit_compute_dtype=device.dtype,
-        )
-    _refuse_other_quantization(folder)
+    _refuse_quantized(folder)
     try:
         model: Network = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -72,70 +61,11 @@ def keep_weights_as_they_are(model: torch.nn.Module) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
-def add_adapter(model: Network, method: Method) -> Network:
-    """An add-on that changes nothing yet. Its parameters are float32, whatever the base computes in: in 16 bits,
-    small changes of a step would be rounded away."""
-    targets: str | list[str] = method.target_modules
-    if targets != "all-linear":
-        targets = [name.strip() for name in method.target_modules.split(",") if name.strip()]
-    config = LoraConfig(
-        r=method.rank,
-        lora_alpha=method.alpha if method.alpha is not None else 2 * method.rank,
-        lora_dropout=method.dropout,
-        target_modules=targets,
-        task_type="CAUSAL_LM",
-    )
-    try:
-        adapted = get_peft_model(model, config)
-    except ValueError as error:
-        raise problem(
-            "model.no_such_layers",
-            N_("The base model has no layers called {names}."),
-            N_("The library says: {reason}"),
-            N_('Set "Layers that learn" to all-linear.'),
-            remedy=Remedy.see_settings,
-            names=method.target_modules,
-            reason=str(error)[:300],
-        ) from error
-    in_full_precision(adapted)
-    return adapted
-
-
-def in_full_precision(model: torch.nn.Module) -> None:
-    """Parameters that learn, in float32."""
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()
-
-
-def merge_lora(taught: Network, dtype: torch.dtype) -> Network:
-    """The plain model that answers as `taught` does: the add-on added into the weights, each rounded once.
-
-    The base's layers must be ordinary ones, see `dequantize`. `taught` can't be used any more. The result is in the
-    computer's own memory.
-    """
-    for module in taught.modules():
-        if isinstance(module, LoraLayer):
-            layer = module.get_base_layer()
-            change = module.get_delta_weight("default").to(layer.weight.device, torch.float32)
-            layer.weight.data = (layer.weight.data.float() + change).to(dtype)
-    plain: Network = taught.unload()
-    _forget_quantization(plain)
-    return in_format(plain.to("cpu"), dtype)
-
-
 def in_format(model: Network, dtype: torch.dtype) -> Network:
     """The model with its parameters in `dtype`. Not its buffers: positions counted in 16 bits change answers."""
     for parameter in model.parameters():
         parameter.data = parameter.data.to(dtype)
     return model
-
-
-def load_adapter(base: Network, adapter: Path) -> Network:
-    """The base with a learned add-on, for answering."""
-    model: Network = PeftModel.from_pretrained(base, adapter, is_trainable=False, local_files_only=True)
-    keep_weights_as_they_are(model)
-    return model.eval()
 
 
 def dequantize(model: torch.nn.Module, dtype: torch.dtype, onto: torch.device | None = None) -> None:
@@ -169,7 +99,7 @@ def stored_dtype(folder: Path) -> torch.dtype:
 
 
 def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
-    """Parameters that learn, and all of them; a 4-bit layer counts as what it stands for."""
+    """Parameters that are trained, and all of them; a 4-bit layer counts as what it stands for."""
     trainable = total = 0
     seen: set[int] = set()
     for module in model.modules():
@@ -186,7 +116,7 @@ def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
     return trainable, total
 
 
-def _forget_quantization(model: Network) -> None:
+def forget_quantization(model: Network) -> None:
     """None of the layers is a 4-bit one any more, so the model may be converted and saved like any other."""
     for name in ("is_loaded_in_4bit", "is_quantized", "quantization_method", "hf_quantizer"):
         model.__dict__.pop(name, None)
@@ -194,7 +124,7 @@ def _forget_quantization(model: Network) -> None:
         del model.config.quantization_config
 
 
-def _refuse_other_quantization(folder: Path) -> None:
+def _refuse_quantized(folder: Path) -> None:
     """A model that is stored quantised already can't be quantised again."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if isinstance(config, dict) and config.get("quantization_config"):

@@ -1,0 +1,83 @@
+"""LoRA: two small matrices beside each linear layer are trained, and the base stays as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
+
+from studio.core.problems import Remedy, problem
+from studio.core.recipe.method import ALL_LINEAR, LoraSettings
+from studio.core.translatable import N_
+from studio.engine.methods.base_model import Network, forget_quantization, in_format, keep_weights_as_they_are
+from studio.engine.methods.method import TrainingMethod
+
+
+class LoraMethod(TrainingMethod):
+    """LoRA on a base in 16 bits (or 32, where the device computes in that)."""
+
+    def __init__(self, settings: LoraSettings) -> None:
+        super().__init__(settings)
+        self._lora = settings
+
+    def make_trainable(self, base: Network) -> Network:
+        return add_adapter(base, self._lora)
+
+    def save(self, model: PeftModel, folder: Path, base_name: str) -> None:
+        config = model.peft_config["default"]
+        before, config.base_model_name_or_path = config.base_model_name_or_path, base_name
+        try:
+            model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
+        finally:
+            config.base_model_name_or_path = before
+        (folder / "README.md").unlink(missing_ok=True)  # peft's form, with nothing filled in
+
+    def load(self, base: Network, folder: Path) -> Network:
+        model: Network = PeftModel.from_pretrained(base, folder, is_trainable=False, local_files_only=True)
+        keep_weights_as_they_are(model)
+        return model.eval()
+
+    def merge(self, model: Network, dtype: torch.dtype) -> Network:
+        return merge_lora(model, dtype)
+
+
+def add_adapter(base: Network, settings: LoraSettings) -> Network:
+    """An adapter that changes nothing yet. Its parameters are float32, whatever the base computes in: in 16 bits,
+    small changes of a step would be rounded away. Raises `ProblemError` for layers that the base doesn't have."""
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha if settings.alpha is not None else 2 * settings.rank,
+        lora_dropout=settings.dropout,
+        target_modules=list(settings.targets) if settings.targets != ALL_LINEAR else ALL_LINEAR[0],
+        task_type="CAUSAL_LM",
+    )
+    try:
+        adapted: Network = get_peft_model(base, config)
+    except ValueError as error:
+        raise problem(
+            "model.no_such_layers",
+            N_("The base model has no layers called {names}."),
+            N_("The library says: {reason}"),
+            N_('Set "Layers that learn" to all-linear.'),
+            remedy=Remedy.see_settings,
+            names=settings.target_modules,
+            reason=str(error)[:300],
+        ) from error
+    for parameter in adapted.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    return adapted
+
+
+def merge_lora(model: Network, dtype: torch.dtype) -> Network:
+    """The adapter added into the weights, each rounded once; see `TrainingMethod.merge`."""
+    for module in model.modules():
+        if isinstance(module, LoraLayer):
+            layer = module.get_base_layer()
+            change = module.get_delta_weight("default").to(layer.weight.device, torch.float32)
+            layer.weight.data = (layer.weight.data.float() + change).to(dtype)
+    plain: Network = model.unload()
+    forget_quantization(plain)
+    return in_format(plain.to("cpu"), dtype)

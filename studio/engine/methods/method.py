@@ -1,0 +1,50 @@
+"""What a method has to be able to do. Its settings are an entry in `studio/core/recipe/method.py`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import torch
+
+from studio.core.problems import Remedy, problem
+from studio.core.recipe.method import MethodSettings
+from studio.core.translatable import N_
+from studio.engine.device import Device
+from studio.engine.methods.base_model import Network, load_base_model
+
+
+class TrainingMethod(ABC):
+    """One method with its settings, from the base model to what is saved of it and used afterwards."""
+
+    def __init__(self, settings: MethodSettings) -> None:
+        self._settings = settings
+
+    def load_base(self, folder: Path, device: Device) -> Network:
+        """The base model as this method stores it, frozen. Raises `ProblemError`."""
+        return load_base_model(folder, device)
+
+    @abstractmethod
+    def make_trainable(self, base: Network) -> Network:
+        """The model to train, which answers as `base` does until it is. What is trained requires a gradient, and
+        nothing else does. Raises `ProblemError`."""
+
+    @abstractmethod
+    def save(self, model: Network, folder: Path, base_name: str) -> None:
+        """Write what was trained, as safetensors in the form in which `from_pretrained` of its library reads it."""
+
+    @abstractmethod
+    def load(self, base: Network, folder: Path) -> Network:
+        """The model that answers as the trained one did, from `base` and what `save` wrote."""
+
+    def merge(self, model: Network, dtype: torch.dtype) -> Network:
+        """The ordinary model in `dtype` that answers as `model` does, in the computer's own memory. `model` can't be
+        used any more. Its base's layers must be ordinary ones, see `dequantize`. Raises `ProblemError`."""
+        raise problem(
+            "method.cannot_merge",
+            N_("What was trained with {method} can't be combined with its base model."),
+            self._settings.cannot_merge,
+            N_("Export the add-on instead, or train with LoRA."),
+            remedy=Remedy.see_settings,
+            method=self._settings.title,
+        )
