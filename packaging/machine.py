@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import os
 import platform
 import shutil
@@ -14,24 +13,8 @@ from pathlib import Path
 
 from progress import Step, run_quietly, say
 
-QT_LIBRARIES = {
-    "libxcb-cursor.so.0": "libxcb-cursor0",
-    "libxcb-icccm.so.4": "libxcb-icccm4",
-    "libxcb-keysyms.so.1": "libxcb-keysyms1",
-    "libxcb-image.so.0": "libxcb-image0",
-    "libxcb-render-util.so.0": "libxcb-render-util0",
-    "libxcb-shape.so.0": "libxcb-shape0",
-    "libxcb-randr.so.0": "libxcb-randr0",
-    "libxcb-xkb.so.1": "libxcb-xkb1",
-    "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
-    "libxkbcommon.so.0": "libxkbcommon0",
-    "libEGL.so.1": "libegl1",
-    "libGL.so.1": "libgl1",
-    "libdbus-1.so.3": "libdbus-1-3",
-    "libfontconfig.so.1": "libfontconfig1",
-    "libglib-2.0.so.0": "libglib2.0-0",
-}
-"""What Qt's window needs from the system on Linux, with the Debian package that brings it."""
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+from studio.core.qt_libraries import QT_LIBRARIES, missing_libraries  # plain Python, as all of this is
 
 
 @dataclass(frozen=True)
@@ -86,17 +69,6 @@ def _traces_of_card() -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return listed.returncode == 0 and "GPU " in listed.stdout
-
-
-def missing_libraries(wanted: dict[str, str]) -> list[str]:
-    """Debian packages of those libraries that can't be loaded, in the order given."""
-    missing = []
-    for library, package in wanted.items():
-        try:
-            ctypes.CDLL(library)
-        except OSError:
-            missing.append(package)
-    return missing
 
 
 def missing_for_window() -> list[str]:

@@ -88,6 +88,7 @@ class MainWindow(QMainWindow):
         for changed in (app_state.data_changed, app_state.model_changed, app_state.run_changed, app_state.run_updated):
             changed.connect(self._show_steps)
         app_state.job_updated.connect(self._show_steps)
+        app_state.elsewhere_changed.connect(self._show_elsewhere)
         app_state.problem_raised.connect(self._on_problem_raised)
         app_state.project_changed.connect(self._on_project_changed)
         app_state.run_changed.connect(self._on_run_changed)
@@ -110,6 +111,7 @@ class MainWindow(QMainWindow):
         self.sidebar = Sidebar()
         self.sidebar.step_requested.connect(self.go_to)
         self.sidebar.menu_requested.connect(self._fill_project_menu)
+        self.sidebar.elsewhere_requested.connect(self._open_elsewhere)
         row.addWidget(self.sidebar)
         self.stack = QStackedWidget()
         row.addWidget(self.stack, 1)
@@ -122,7 +124,7 @@ class MainWindow(QMainWindow):
         column.addWidget(self._strip)
         self.setCentralWidget(central)
         self._on_project_changed()
-        self._show_steps()
+        self._show_elsewhere()
         self.open_page(self.page_name)
         if self.gpu_monitor is not None:  # it keeps its ten minutes of history
             self._strip_row.addWidget(self.gpu_monitor)
@@ -241,6 +243,16 @@ class MainWindow(QMainWindow):
                 assert_never(remedy)
 
     # Projects
+
+    @Slot()
+    def _show_elsewhere(self) -> None:
+        elsewhere = self.app_state.elsewhere
+        self.sidebar.show_elsewhere(elsewhere.project.name if elsewhere is not None else "")
+
+    @Slot()
+    def _open_elsewhere(self) -> None:
+        self.app_state.open_elsewhere()
+        self.go_to("train")
 
     @Slot()
     def _fill_project_menu(self) -> None:

@@ -161,6 +161,8 @@ class Sidebar(QFrame):
     """`step_requested` carries data, train, test, chat, export, runs or settings."""
 
     step_requested = Signal(str)
+    elsewhere_requested = Signal()
+    """The person wants to see the run that goes on in another project."""
     menu_requested = Signal()
     """The project menu is about to be shown: fill `project_menu`."""
 
@@ -181,6 +183,12 @@ class Sidebar(QFrame):
         self.project_menu.aboutToShow.connect(self.menu_requested)
         self.project.clicked.connect(self._show_menu)
         column.addWidget(self.project)
+        self.elsewhere = QPushButton()
+        self.elsewhere.setObjectName("elsewhere")
+        self.elsewhere.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.elsewhere.clicked.connect(self.elsewhere_requested)
+        self.elsewhere.hide()
+        column.addWidget(self.elsewhere)
         column.addSpacing(GAP)
         self.buttons: dict[str, QAbstractButton] = {}
         self._steps: dict[Step, StepButton] = {}
@@ -207,6 +215,18 @@ class Sidebar(QFrame):
         self.project.setText(f"{shown.replace('&', '&&')}  \N{BLACK DOWN-POINTING SMALL TRIANGLE}")
         self.project.setToolTip(name)
         self.project.setAccessibleName(tr("Project {name}", name=name))
+
+    def show_elsewhere(self, project: str) -> None:
+        """Say that a run goes on in another project; nothing when empty."""
+        self.elsewhere.setVisible(bool(project))
+        if not project:
+            return
+        words = tr("Training goes on in {project}. Go there", project=project)
+        first, room = tr("Training goes on in"), WIDTH - 48
+        name = self.elsewhere.fontMetrics().elidedText(project, Qt.TextElideMode.ElideRight, room)
+        self.elsewhere.setText(f"{first}\n{name.replace('&', '&&')}")
+        self.elsewhere.setToolTip(words)
+        self.elsewhere.setAccessibleName(words)
 
     def show_steps(self, statuses: tuple[StepStatus, ...]) -> None:
         for status in statuses:

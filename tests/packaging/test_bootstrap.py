@@ -25,6 +25,8 @@ import machine  # noqa: E402
 import progress  # noqa: E402
 from machine import Machine  # noqa: E402
 
+from studio.core.qt_libraries import missing_libraries  # noqa: E402
+
 LINUX = Machine("Linux", None)
 
 
@@ -61,12 +63,16 @@ def test_bootstrap_keeps_to_words_that_an_old_python_can_read() -> None:
 
 def test_only_the_standard_library_is_needed_to_set_up() -> None:
     own = {path.stem for path in (ROOT / "packaging").glob("*.py")}
-    for name in ("bootstrap", "commands", "installation", "machine", "progress"):
-        for node in ast.walk(ast.parse((ROOT / "packaging" / f"{name}.py").read_text(encoding="utf-8"))):
+    read = [
+        ROOT / "packaging" / f"{name}.py" for name in ("bootstrap", "commands", "installation", "machine", "progress")
+    ]
+    shared = "studio.core.qt_libraries"
+    for file in (*read, ROOT / f"{shared.replace('.', '/')}.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             for imported in names:
-                assert imported.partition(".")[0] in sys.stdlib_module_names | own
+                assert imported == shared or imported.partition(".")[0] in sys.stdlib_module_names | own
 
 
 def test_without_words_it_says_what_there_is() -> None:
@@ -326,7 +332,7 @@ def test_a_full_disk_becomes_a_sentence() -> None:
 
 
 def test_a_library_that_is_not_there_is_named_with_its_debian_package() -> None:
-    assert machine.missing_libraries({"libc.so.6": "libc6", "libnowhere.so.7": "libnowhere7"}) == ["libnowhere7"]
+    assert missing_libraries({"libc.so.6": "libc6", "libnowhere.so.7": "libnowhere7"}) == ["libnowhere7"]
 
 
 def test_without_root_the_exact_line_is_printed(

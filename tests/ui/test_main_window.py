@@ -13,7 +13,7 @@ from pytestqt.qtbot import QtBot
 from studio.core.problems import Problem, Remedy
 from studio.core.run_folder import RunFolder
 from studio.runs.follow import job_status
-from studio.runs.project import projects
+from studio.runs.project import create_project, projects
 from studio.ui.controls.page import PageFrame
 from studio.ui.design import language, palette, theme
 from studio.ui.main_window import PAGES, MainWindow
@@ -225,6 +225,25 @@ def answer(window: MainWindow, text: str) -> None:
     assert window.question is not None and window.question.field is not None
     window.question.field.setText(text)
     QTest.keyClick(window.question.field, Qt.Key.Key_Return)
+
+
+def test_the_sidebar_leads_to_a_run_in_another_project(
+    ready_state: AppState, open_window: Opener, qtbot: QtBot
+) -> None:
+    window = open_window(ready_state)
+    assert not window.sidebar.elsewhere.isVisible()
+    ready_state.start_training()
+    qtbot.waitUntil(lambda: ready_state.state.process is not None, timeout=10_000)
+    home, run = ready_state.project, ready_state.run
+    ready_state.open_project(create_project("Another"))
+    qtbot.waitUntil(window.sidebar.elsewhere.isVisible)
+    assert window.sidebar.elsewhere.accessibleName() == f"Training goes on in {home.name}. Go there"
+    QTest.keyClick(window.sidebar.elsewhere, Qt.Key.Key_Space)
+    assert (ready_state.project, ready_state.run) == (home, run)
+    assert window.page_name == "train"
+    qtbot.waitUntil(lambda: not window.sidebar.elsewhere.isVisible())
+    ready_state.stop_training()
+    qtbot.waitUntil(lambda: not ready_state.is_training(), timeout=10_000)
 
 
 def test_a_question_keeps_the_keyboard_to_itself(app_state: AppState, open_window: Opener) -> None:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PySide6.QtWidgets import QApplication, QFileDialog, QStyle, QStyleOptionToolButton, QToolButton
 
 from studio.core.translatable import Sentence
 from studio.ui.design import language, theme
@@ -98,6 +99,38 @@ def test_text_can_be_read_in_both_themes(colours: Colours) -> None:
     assert contrast(colours.accent_text, colours.accent) >= 4.5
     for sign in (colours.accent, colours.good, colours.bad, colours.warn):
         assert contrast(sign, colours.surface) >= 3
+
+
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_icons_of_qts_own_file_dialog_have_their_room(qapp: QApplication, look: str) -> None:
+    theme.apply(qapp, look)
+    dialog = QFileDialog()
+    dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
+    dialog.show()
+    for button in dialog.findChildren(QToolButton):
+        style = QStyleOptionToolButton()
+        button.initStyleOption(style)
+        room = button.style().subControlRect(
+            QStyle.ComplexControl.CC_ToolButton, style, QStyle.SubControl.SC_ToolButton
+        )
+        padded = button.style().sizeFromContents(QStyle.ContentsType.CT_ToolButton, style, button.iconSize(), button)
+        assert padded.width() <= room.width() and padded.height() <= room.height(), button.objectName()
+    dialog.close()
+    dialog.deleteLater()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="X11 is Linux's")
+def test_a_missing_system_library_is_said_with_the_command_that_repairs_it(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "libxcb-cursor.so.0").write_bytes(b"")
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path), "DISPLAY": ":77", "STUDIO_HOME": str(home)}
+    for name in ("QT_QPA_PLATFORM", "WAYLAND_DISPLAY"):
+        environment.pop(name, None)
+    outcome = subprocess.run(
+        [sys.executable, "-m", "studio"], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert outcome.returncode == 2
+    assert "sudo apt-get install -y libxcb-cursor0" in outcome.stderr
+    assert "qt.qpa" not in outcome.stderr and "Traceback" not in outcome.stderr
 
 
 def test_text_sizes_follow_the_system(monkeypatch: pytest.MonkeyPatch) -> None:

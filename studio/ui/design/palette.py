@@ -9,7 +9,8 @@ from PySide6.QtGui import QColor
 
 @dataclass(frozen=True)
 class Colours:
-    """Hex colours of one theme. `good`, `bad`, `warn` and `note` only ever stand beside a word or a shape."""
+    """Hex colours of one theme. `icon_ground` lies behind Qt's own black and white icons. `good`, `bad`, `warn` and
+    `note` only ever stand beside a word or a shape."""
 
     name: str
     window: str
@@ -24,6 +25,7 @@ class Colours:
     accent_soft: str
     accent_pressed: str
     hover: str
+    icon_ground: str
     good: str
     bad: str
     warn: str
@@ -47,6 +49,7 @@ LIGHT = Colours(
     accent_soft="#E3F0F8",
     accent_pressed="#005A8E",
     hover="#E2E6EC",
+    icon_ground="#FFFFFF",
     good="#009E73",
     bad="#D55E00",
     warn="#D55E00",
@@ -67,6 +70,7 @@ DARK = Colours(
     accent_soft="#1B3444",
     accent_pressed="#7CC6F0",
     hover="#282D33",
+    icon_ground="#737C87",
     good="#2FB88F",
     bad="#E8792F",
     warn="#E69F00",

@@ -57,6 +57,10 @@ QPushButton[kind="link"], QToolButton[kind="link"] {{
   background: transparent; border: 1px solid transparent; color: {c.accent}; padding: 5px 1px; text-align: left; }}
 QPushButton#project {{ text-align: left; font-weight: 600; padding: 7px 8px 7px 11px; }}
 QPushButton#project:focus {{ padding: 6px 7px 6px 10px; }}
+QPushButton#elsewhere {{ text-align: left; background: {c.accent_soft}; border: 1px solid {c.accent};
+  padding: 5px 11px; font-size: {s.small:.2f}pt; }}
+QPushButton#elsewhere:hover {{ background: {c.hover}; }}
+QPushButton#elsewhere:focus {{ border: 2px solid {c.accent}; padding: 4px 10px; }}
 QPushButton[kind="link"]:hover, QToolButton[kind="link"]:hover {{ text-decoration: underline; }}
 QPushButton[kind="link"]:focus, QToolButton[kind="link"]:focus {{
   border: 2px solid {c.accent}; padding: 4px 0; }}
@@ -80,6 +84,8 @@ QToolButton[kind="round"]:focus {{ border: 2px solid {c.accent}; padding: 0; min
 QToolButton[kind="round"]:disabled {{ background: transparent; border-color: transparent; }}
 QToolButton[popupMode="1"] {{ padding: 5px 38px 5px 14px; min-height: 20px; max-height: 20px; }}
 QToolButton[popupMode="1"]:focus {{ padding: 4px 37px 4px 13px; }}
+QFileDialog QToolButton, QFileDialog QToolButton:focus {{
+  background: {c.icon_ground}; padding: 2px; min-width: 22px; min-height: 22px; }}
 QToolButton::menu-button {{ border: none; border-left: 1px solid {c.line}; width: 26px; margin: 5px 0; }}
 QToolButton::menu-arrow {{ image: url({icons}/down-{c.name}.svg); width: 14px; height: 14px; }}
 QToolButton::menu-indicator {{ image: none; }}

@@ -5,7 +5,11 @@ Pages paint from it and keep nothing that matters themselves, so they can be reb
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject, Signal, Slot
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from studio.core.job_states import ExamState, ExportState
 from studio.core.jobs import Train
@@ -24,6 +28,17 @@ from studio.ui.state.recipe_editor import RecipeEditor, already_going
 MOST_LOOKED_AT = 50
 """Of a project's runs, newest first, so many are asked whether they still go on when it is opened."""
 
+LOOK_ELSEWHERE = 5_000
+"""Milliseconds between two looks whether a run goes on in another project."""
+
+
+@dataclass(frozen=True)
+class RunElsewhere:
+    """A run that goes on in a project that isn't open."""
+
+    project: Project
+    run: RunFolder
+
 
 class AppState(RecipeEditor):
     """Read the attributes, call the methods, listen to the signals."""
@@ -34,6 +49,9 @@ class AppState(RecipeEditor):
     """`state` changed, at most ten times a second."""
     job_updated = Signal(str)
     """Another job of the run on show moved on; its kind, such as exam."""
+
+    elsewhere_changed = Signal()
+    """A run in another project began or ended."""
 
     def __init__(self, project: Project | None = None, parent: QObject | None = None, *, wait: bool = False) -> None:
         """With `wait`, nothing is read in the background before `begin` is called."""
@@ -52,18 +70,24 @@ class AppState(RecipeEditor):
         self.memory_fit = MemoryFit(self, self.obstacle, self.is_training)
         self.run_changed.connect(self.memory_fit.on_run_changed)
         self.training.ended.connect(self._on_training_ended)
+        self.elsewhere: RunElsewhere | None = None
+        self._looking_elsewhere = False
+        self._elsewhere_timer = QTimer(self)
+        self._elsewhere_timer.setInterval(LOOK_ELSEWHERE)
+        self._elsewhere_timer.timeout.connect(self.look_elsewhere)
         if not wait:
             self.begin()
 
     def begin(self) -> None:
         """Start reading what the project has: its data, its base model and its newest run."""
         self.open_project(self.project)
+        self._elsewhere_timer.start()
 
     def open_project(self, project: Project) -> None:
         """Show this project: its draft, its data, and the run that is still going on, else the newest."""
         self.save_draft()
         self.training.leave()
-        self.project = project
+        self.project, self.starting = project, False
         self.recipe = project.load_recipe()
         self._forget_run()
         preferences.set_project(project.folder.name)
@@ -78,6 +102,35 @@ class AppState(RecipeEditor):
             self.attach(shown)
         else:
             self.run_changed.emit()
+        self.look_elsewhere()
+
+    # Other projects
+
+    @Slot()
+    def look_elsewhere(self) -> None:
+        """Find out beside the window whether a run goes on in another project."""
+        if self._looking_elsewhere:
+            return
+        self._looking_elsewhere = True
+        here = self.project.folder
+
+        def found(elsewhere: RunElsewhere | None) -> None:
+            self._looking_elsewhere = False
+            if here != self.project.folder:
+                self.look_elsewhere()
+            elif elsewhere != self.elsewhere:
+                self.elsewhere = elsewhere
+                self.elsewhere_changed.emit()
+
+        run_in_background(self, lambda: _run_elsewhere(here), found)
+
+    def open_elsewhere(self) -> None:
+        """Open the project in which a run goes on, and show that run."""
+        if self.elsewhere is not None:
+            there = self.elsewhere
+            self.open_project(there.project)
+            if self.run != there.run:
+                self.attach(there.run)
 
     # The run
 
@@ -101,6 +154,7 @@ class AppState(RecipeEditor):
         assert table is not None
         self.starting = True
         self.run_changed.emit()
+        from studio.runs.start import start_job
 
         def prepare() -> RunFolder:
             from studio.dataset.store import StoredExamples
@@ -114,6 +168,9 @@ class AppState(RecipeEditor):
             return create_run(project, recipe, table, made, facts)
 
         def ready(run: RunFolder) -> None:
+            if project != self.project:  # another one was opened meanwhile: the run starts all the same
+                run_in_background(self, lambda: start_job(run, Train()), lambda _: self.look_elsewhere())
+                return
             self.starting = False
             self._forget_run()
             self.run = run
@@ -121,8 +178,9 @@ class AppState(RecipeEditor):
             self.run_changed.emit()
 
         def failed(problem: Problem) -> None:
-            self.starting = False
-            self.run_changed.emit()
+            if project == self.project:
+                self.starting = False
+                self.run_changed.emit()
             self.problem_raised.emit(problem)
 
         run_in_background(self, prepare, ready, failed)
@@ -168,6 +226,7 @@ class AppState(RecipeEditor):
 
     def close(self) -> None:
         """Save the draft and stop following; a run that is going on goes on."""
+        self._elsewhere_timer.stop()
         self.save_draft()
         self.memory_fit.close()
         self.data.close()
@@ -175,6 +234,17 @@ class AppState(RecipeEditor):
         self.model.fetch.leave()
         self.exam.leave()
         self.merge.leave()
+
+
+def _run_elsewhere(here: Path) -> RunElsewhere | None:
+    """The first run found that goes on in a project other than the one in the folder `here`. Reads the disk."""
+    for project in projects():
+        if project.folder != here:
+            with contextlib.suppress(OSError):  # it may be deleted just now
+                for run in project.runs()[:MOST_LOOKED_AT]:
+                    if lock_is_held(run.lock):
+                        return RunElsewhere(project, run)
+    return None
 
 
 def _last_project() -> Project:

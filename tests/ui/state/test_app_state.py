@@ -219,6 +219,30 @@ def test_another_project_brings_its_own_draft_and_no_run(ready_state: AppState, 
     assert ready_state.table is None
 
 
+def test_a_run_that_goes_on_in_another_project_is_noticed_and_led_to(ready_state: AppState, qtbot: QtBot) -> None:
+    run = start(ready_state, qtbot)
+    home, other = ready_state.project, create_project("Another")
+    ready_state.open_project(other)
+    qtbot.waitUntil(lambda: ready_state.elsewhere is not None)
+    assert ready_state.elsewhere is not None
+    assert (ready_state.elsewhere.project, ready_state.elsewhere.run) == (home, run)
+    ready_state.open_elsewhere()
+    assert ready_state.project == home and ready_state.run == run
+    qtbot.waitUntil(lambda: ready_state.elsewhere is None)
+    ready_state.stop_training()
+    qtbot.waitUntil(lambda: not ready_state.is_training(), timeout=10_000)
+
+
+def test_a_run_that_is_being_started_stays_in_its_own_project(ready_state: AppState, qtbot: QtBot) -> None:
+    home = ready_state.project
+    ready_state.start_training()
+    ready_state.open_project(create_project("Another"))
+    assert not ready_state.starting
+    qtbot.waitUntil(lambda: ready_state.elsewhere is not None, timeout=10_000)
+    assert ready_state.run is None
+    assert ready_state.elsewhere is not None and ready_state.elsewhere.project == home
+
+
 def test_fetching_the_starter_model_reports_its_progress(app_state: AppState, qtbot: QtBot, trainer: None) -> None:
     seen: list[int] = []
     app_state.model_changed.connect(
