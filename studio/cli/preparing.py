@@ -14,10 +14,11 @@ from studio.core.recipe.recipe import Recipe, parse
 from studio.core.translatable import N_, Sentence
 from studio.dataset.quality.fixes import Step
 from studio.dataset.quality.report import Report
-from studio.dataset.store import StoredExamples
+from studio.dataset.store import StoredExamples, open_table_at
 from studio.dataset.table import Table
-from studio.runs.prepare import AtWork, ExamplesMade, Said, TableRead, prepare
+from studio.runs.prepare import prepare
 from studio.worker.client import WorkerClient
+from studio.worker.protocol import Built, FirstRows, Opened, Progress
 
 SEVERAL = ("options",)
 
@@ -38,31 +39,31 @@ class Prepared:
 def prepared(recipe: Recipe, desk: WorkerClient, *, quiet: bool) -> Prepared:
     """Read and examine the data of a recipe, fetched from the Hub where it has to be. Raises `ProblemError`."""
     require_data(recipe.data, quiet=quiet)
-    tables: list[TableRead] = []
-    examples: list[ExamplesMade] = []
+    opened: list[Opened] = []
+    built: list[Built] = []
 
-    def say(said: Said) -> None:
-        if isinstance(said, TableRead):
-            tables.append(said)
-        elif isinstance(said, ExamplesMade):
-            examples.append(said)
-        elif isinstance(said, AtWork) and not quiet and sys.stderr.isatty():
-            share = f" {100 * said.done // said.total} %" if said.total else ""
-            print(f"\r{said.text.english()}{share}\x1b[K", end="", file=sys.stderr)
+    def hear(told: Progress | FirstRows | Opened | Built) -> None:
+        if isinstance(told, Opened):
+            opened.append(told)
+        elif isinstance(told, Built):
+            built.append(told)
+        elif isinstance(told, Progress) and not quiet and sys.stderr.isatty():
+            share = f" {100 * told.done // told.total} %" if told.total else ""
+            print(f"\r{told.text.english()}{share}\x1b[K", end="", file=sys.stderr)
 
     try:
-        report = prepare(desk, recipe, say)
+        report = prepare(desk, recipe, hear)
     finally:
         if not quiet and sys.stderr.isatty():
             print("\r\x1b[K", end="", file=sys.stderr)
-    read = tables[-1]
+    read = opened[-1]
     if read.problem is not None:
         raise ProblemError(read.problem)
-    made = examples[-1].examples.examples
-    assert report is not None and isinstance(made, StoredExamples)
+    assert report is not None
     data = recipe.data.model_copy(update={"mapping": read.mapping})
     recipe = recipe.model_copy(update={"data": data})
-    return Prepared(recipe, read.table, read.sure, read.why, made, examples[-1].steps, report)
+    table, examples = open_table_at(read.table), StoredExamples(built[-1].examples)
+    return Prepared(recipe, table, read.sure, read.why, examples, built[-1].steps, report)
 
 
 def chosen_data(arguments: argparse.Namespace) -> DataChoice:

@@ -139,7 +139,7 @@ class ChatPage(PageFrame):
             run_in_background(self, lambda: _held_out_questions(run), self._on_questions)
         elif run is None:
             self._offered = None
-            self._on_questions(_questions(found.examples[:50] if found is not None else ()))
+            self._on_questions(_questions(found[:50] if found is not None else ()))
 
     def _on_questions(self, questions: tuple[str, ...]) -> None:
         if questions != self.openers.questions:

@@ -6,7 +6,6 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from studio.core.job_states import ProcessState
-from studio.core.translatable import Sentence
 from studio.ui.controls.layout import Card
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import tr, tr_sentence
@@ -88,10 +87,9 @@ class ProgressLine(QWidget):
         row.addWidget(self.cancel)
         self.hide()
 
-    def show_progress(self, progress: tuple[int, int, Sentence] | None, otherwise: str) -> None:
-        """Done, total (0 where it isn't known) and what is being done; `otherwise` while nothing was told yet."""
-        done, total, what = progress or (0, 0, Sentence(text=""))
-        self.words.setText(progress_words(done, total, tr_sentence(what) or otherwise))
+    def show_progress(self, words: str, done: int = 0, total: int = 0) -> None:
+        """What is being done and how far it is; `total` is 0 where that isn't known."""
+        self.words.setText(progress_words(done, total, words))
         self.bar.setRange(0, 1000 if total else 0)
         if total:
             self.bar.setValue(min(1000, round(1000 * done / total)))

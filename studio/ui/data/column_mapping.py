@@ -1,317 +1,407 @@
-"""Which column plays which part: one line while that is clear, else cards to drag the parts onto or choose them at."""
+"""Which column is what: a dropdown for what one example is, one for each role, and a button for more columns."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from textwrap import shorten
-from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLineEdit,
+    QMenu,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from studio.core.problems import Problem
 from studio.core.recipe.data_choice import ColumnMapping, DatasetFormat
 from studio.core.translatable import Sentence
-from studio.dataset.columns.formats.pairs import QuestionTemplate
-from studio.dataset.table import Table, cell_text
+from studio.dataset.table import Table
 from studio.ui.controls.layout import FlowWidget, follow
-from studio.ui.controls.notices import NoticeBar
-from studio.ui.controls.text import ElidedLabel, button, clear_layout_widget, label
-from studio.ui.data.column_card import ColumnCard, PartChip
-from studio.ui.data.column_extras import RoleExtra
-from studio.ui.data.column_parts import (
-    NEEDED,
-    PARTS,
-    SHAPES,
+from studio.ui.controls.text import ElidedLabel, button, clear_layout_widget, label, restyle
+from studio.ui.data.column_roles import (
+    FORMATS,
+    ROLES,
+    Reading,
     assigned,
-    column_of,
-    part_of,
-    part_words,
-    reshaped,
-    roles_words,
-    shape_words,
+    column_role_words,
+    columns_of,
+    example_words,
+    first_example,
+    format_words,
+    mapping_words,
+    reformatted,
+    speakers,
+    two_readings,
 )
-from studio.ui.data.first_example import FirstExample, first_example
-from studio.ui.data.template_line import TemplateLine
 from studio.ui.design.language import tr, tr_sentence
-from studio.ui.design.theme import GAP, GAP_WIDE
+from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE
 
-if TYPE_CHECKING:
-    from studio.dataset.examples import Example
-
-CARDS = 60
-"""Columns that get a card; a file with more has them in the menus of the parts."""
-SPARE = 2
-"""Parts beyond the needed ones that are offered at once."""
-CARDS_HIGH, BAR_HIGH = 92, 20
-"""Pixels that the cards take, and a bar to scroll them where there are many."""
+SEVERAL = object()
+"""Chosen in the dropdown of the question: it is made from several columns."""
 LONGEST_REASON = 240
-"""Characters of why the parts were guessed so that are shown: it names columns, which may be called anything."""
+"""Characters of why the mapping was guessed so that are shown: it names columns, which may be called anything."""
+LINE_BREAK = "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}"
+"""Stands for a new line, which a field of one line can't show."""
+ELLIPSIS = " \N{HORIZONTAL ELLIPSIS}"
+SETTLES = 400
+"""Milliseconds after the last key until a template is tried."""
+
+
+class Dropdown(QComboBox):
+    """A choice that keeps its width whatever its values are called; scrolling the page over it changes nothing."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setAccessibleName(name)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self._values: list[object] = []
+
+    def show_values(self, values: Sequence[tuple[str, object]], now: object) -> None:
+        """Offer texts, each with a value, without telling anybody; a value that isn't among them leaves it empty."""
+        blocked = self.blockSignals(True)
+        if [(self.itemText(place), value) for place, value in enumerate(self._values)] != list(values):
+            self.clear()
+            self.addItems([text for text, _ in values])
+            self._values = [value for _, value in values]
+            self.setMinimumContentsLength(max(8, min(22, max((len(text) for text, _ in values), default=0) + 1)))
+            self.view().setMinimumWidth(min(420, self.view().sizeHintForColumn(0) + 24))
+        self.setCurrentIndex(next((place for place, value in enumerate(self._values) if value == now), -1))
+        self.setToolTip(self.currentText() if len(self.currentText()) > 20 else "")
+        self.blockSignals(blocked)
+
+    def value(self) -> object:
+        """What is chosen, None where nothing is."""
+        return self._values[self.currentIndex()] if self.currentIndex() >= 0 else None
+
+    def choose(self, value: object) -> None:
+        """Choose as a person does."""
+        self.setCurrentIndex(self._values.index(value))
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.ignore()
+
+
+@dataclass(frozen=True)
+class _Field:
+    """A dropdown as it should look now. `key` is a role with its place among several, or a field of the mapping."""
+
+    key: tuple[str, int]
+    name: str
+    values: tuple[tuple[str, object], ...]
+    now: object
 
 
 class ColumnMappingEditor(QWidget):
-    """`show_table` paints without telling; `roles_chosen` carries the `ColumnMapping` that a person chose, `confirmed`
-    comes when the guess was called right."""
+    """`show_table` paints without telling; `mapping_chosen` carries the `ColumnMapping` that a person chose,
+    `confirmed` comes when the guess was called right."""
 
-    roles_chosen = Signal(object)
+    mapping_chosen = Signal(object)
     confirmed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._painting = False
         self._table: Table | None = None
-        self._roles = ColumnMapping()
-        self._shape: DatasetFormat = "pair"
-        self._instructions = ""
-        self._with_template = False
-        self._all_parts = False
-        self.cards: dict[str, ColumnCard] = {}
-        self.chips: dict[str, PartChip] = {}
-        self._build_line()
-        self._build_editor()
+        self._mapping = ColumnMapping()
+        self._format: DatasetFormat = "pair"
+        self._system_prompt = ""
+        self._added: set[str] = set()
+        self.dropdowns: dict[tuple[str, int], Dropdown] = {}
+        self._places: dict[tuple[str, int], QWidget] = {}
+        self.unsure = ReadingsNotice()
+        self.unsure.chosen.connect(self._on_reading_chosen)
+        self.unsure.hide()
+        self._fields = FlowWidget()
+        self._fields.flow.setContentsMargins(0, 0, 0, 0)
+        self.add = button(tr("+ column"), "quiet")
+        self.add.setAccessibleName(tr("Use another column"))
+        self._roles = QMenu(self.add)
+        self.add.setMenu(self._roles)
+        self._fields.flow.addWidget(self.add)
+        self.template = TemplateLine()
+        self.template.edited.connect(self._on_template)
+        self.example = label("", "small")
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(GAP)
-        column.addWidget(self.folded)
-        column.addWidget(self.asking)
-        column.addWidget(self.editor)
-
-    def _build_line(self) -> None:
-        self.line = ElidedLabel()
-        self.change = button(tr("Change"), "link", self.open_editor)
-        self.change.setAccessibleName(tr("Change which column is what"))
-        self.folded = QWidget()
-        row = QHBoxLayout(self.folded)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(GAP)
-        row.addWidget(self.line, 1)
-        row.addWidget(self.change)
-        self.asking = NoticeBar()
-        self.right = self.asking.add(tr("Looks right"), self._on_right)
-        self.asking.hide()
-
-    def _build_editor(self) -> None:
-        self.form = QComboBox()
-        self.form.setAccessibleName(tr("Each row is"))
-        self.form.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
-        for shape in SHAPES:
-            self.form.addItem(shape_words(shape), shape)
-        self.form.currentIndexChanged.connect(lambda _index: self._on_form_changed())
-        self.done = button(tr("Done"), "link", self.fold)
-        self.done.setAccessibleName(tr("Fold the columns away"))
-        top = QHBoxLayout()
-        top.setSpacing(GAP)
-        words = label(tr("Each row is"), "small", wrap=False)
-        words.setBuddy(self.form)
-        top.addWidget(words)
-        top.addWidget(self.form)
-        top.addStretch(1)
-        top.addWidget(self.done)
-        self._chips = FlowWidget()
-        self.more = button(tr("More parts"), "link", self._on_more)
-        self._chips.flow.addWidget(self.more)
-        strip = QWidget()
-        strip.setObjectName("content")
-        self._cards = QHBoxLayout(strip)
-        self._cards.setContentsMargins(0, 0, 0, 0)
-        self._cards.setSpacing(GAP)
-        self._cards.addStretch(1)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        area.setFixedHeight(CARDS_HIGH)
-        bar = area.horizontalScrollBar()
-        bar.rangeChanged.connect(lambda _least, most: area.setFixedHeight(CARDS_HIGH + (BAR_HIGH if most else 0)))
-        area.setWidget(strip)
-        self._area = area
-        self.several = button(tr("Make the question from several columns"), "link", self._on_several)
-        self.template = TemplateLine()
-        self.template.edited.connect(self._on_template)
-        left = QVBoxLayout()
-        left.setSpacing(GAP)
-        for part in (self._chips, area, self.template):
-            left.addWidget(part)
-        left.addWidget(self.several, 0, Qt.AlignmentFlag.AlignLeft)
-        self.extra = RoleExtra()
-        self.extra.chosen.connect(lambda field, value: self._choose(self._roles.model_copy(update={field: value})))
-        left.addWidget(self.extra)
-        left.addStretch(1)
-        self.preview = FirstExample()
-        self.preview.setMinimumWidth(220)
-        both = QHBoxLayout()
-        both.setSpacing(GAP_WIDE)
-        both.addLayout(left, 3)
-        both.addWidget(self.preview, 2)
-        self.editor = QWidget()
-        column = QVBoxLayout(self.editor)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(GAP)
-        column.addLayout(top)
-        column.addLayout(both)
-        self.editor.hide()
-
-    # What is shown
+        for part in (self.unsure, self._fields, self.template, self.example):
+            column.addWidget(part)
 
     def show_table(
-        self, table: Table, roles: ColumnMapping, instructions: str, *, sure: bool, why: Sequence[Sentence]
+        self, table: Table, mapping: ColumnMapping, system_prompt: str, *, sure: bool, why: Sequence[Sentence]
     ) -> None:
-        """Offer this table's columns and show these roles; a guess that isn't `sure` is asked about, opened."""
+        """Offer this table's columns and show this mapping; a guess that isn't `sure` is asked about."""
         other = self._table is None or (table.path, table.columns) != (self._table.path, self._table.columns)
-        self._table, self._roles, self._instructions = table, roles, instructions
-        if roles.format is not None:
-            self._shape = roles.format
+        self._table, self._mapping, self._system_prompt = table, mapping, system_prompt
+        if mapping.format is not None:
+            self._format = mapping.format
         elif other:
-            self._shape = "pair"  # not what the file before was
+            self._format = "pair"  # not what the file before was
         if other:
-            self._make_cards(table)
-            self._with_template = bool(roles.question_template)
-            self.editor.hide()
-        self.line.setText(roles_words(roles))
-        self.change.setText(tr("Change") if roles.format else tr("Choose the columns"))
-        unsure = not sure and roles.format is not None
-        self.asking.setVisible(unsure)
+            self._added = {"question_template"} if mapping.question_template else set()
+        unsure = not sure and mapping.format is not None
         if unsure:
-            reason = " ".join(tr_sentence(one) for one in why)
-            short = shorten(reason, LONGEST_REASON, placeholder=" \N{HORIZONTAL ELLIPSIS}")
-            self.asking.ask(tr("Is this right? {why}", why=short) if reason else tr("Are these the right columns?"))
-            self.asking.setToolTip(reason if short != reason else "")
-        if other and (not sure or roles.format is None):
-            self.editor.show()
-        self.folded.setVisible(self.editor.isHidden())
-        if not self.editor.isHidden():
-            self._paint_editor()
-
-    def is_open(self) -> bool:
-        return not self.editor.isHidden()
-
-    def open_editor(self) -> None:
-        """Show the columns and put the keyboard where one is missing."""
-        self.folded.hide()
-        self.editor.show()
-        self._paint_editor()
-        self.focus_first()
-
-    def fold(self) -> None:
-        self.editor.hide()
-        self.folded.show()
-        self.change.setFocus()
+            self.unsure.show_readings(two_readings(table, mapping, system_prompt), why)
+        self.unsure.setVisible(unsure)
+        self._paint()
 
     def focus_first(self) -> None:
-        """Put the keyboard where a column is missing, else on the first part."""
-        if self.editor.isHidden():
-            self.open_editor()
-            return
-        needed = PARTS[self._shape][: NEEDED[self._shape]]
-        missing = next((part for part in needed if not column_of(self._roles, part)), needed[0])
-        self.chips[missing].setFocus()
+        """Put the keyboard where two readings wait to be told apart, where a column is missing, else on the format."""
+        missing = [key for key, box in self.dropdowns.items() if key[0] in self._needed() and box.value() is None]
+        if not self.unsure.isHidden() and self.unsure.answers:
+            self.unsure.answers[0].setFocus()
+        else:
+            self.dropdowns[missing[0] if missing else ("format", 0)].setFocus()
 
-    def _make_cards(self, table: Table) -> None:
-        for card in self.cards.values():
-            clear_layout_widget(card)
-        first = table.rows[: min(20, len(table.rows))]
-        self.cards = {}
-        for place, name in enumerate(table.columns[:CARDS]):
-            cell = next((text for row in first if (text := cell_text(row.get(name)).strip())), "")
-            card = ColumnCard(name, cell)
-            card.part_chosen.connect(self._on_part_chosen)
-            self._cards.insertWidget(place, card, 0, Qt.AlignmentFlag.AlignTop)
-            self.cards[name] = card
+    def _needed(self) -> tuple[str, ...]:
+        return ROLES[self._format][0]
 
-    def _paint_editor(self) -> None:
-        assert self._table is not None
-        self._painting = True
-        self.form.setCurrentIndex(self.form.findData(self._shape))
-        parts = PARTS[self._shape]
-        if tuple(self.chips) != parts:
-            for chip in self.chips.values():
-                clear_layout_widget(chip)
-            self.chips = {part: self._chip(part) for part in parts}
-            self._chips.flow.removeWidget(self.more)
-            self._chips.flow.addWidget(self.more)
-        cards = [card.button for card in self.cards.values()]
-        follow(self.done, [*self.chips.values(), self.more, *cards, self.template.line, self.several, self.extra.box])
-        columns = self._table.columns
-        inside = QuestionTemplate(self._roles.question_template or "").columns
-        for place, (part, chip) in enumerate(self.chips.items()):
-            chosen = column_of(self._roles, part)
-            filled = inside if part == "question" and inside else chosen
-            chip.show_columns(columns, filled, needed=place < NEEDED[self._shape])
-            chip.setVisible(self._all_parts or bool(filled) or place < NEEDED[self._shape] + SPARE)
-        hidden = any(chip.isHidden() for chip in self.chips.values())
-        self.more.setVisible(hidden)
-        self._chips.fit()
-        for name, card in self.cards.items():
-            card.show_part(part_of(self._roles, name) or ("question" if name in inside else ""), parts)
-        asks = "question" in parts
-        self.several.setVisible(asks and not self._with_template and len(columns) > 1)
-        self.template.setVisible(asks and self._with_template)
-        self.template.show_template(self._roles.question_template or "", columns)
-        self.extra.show_table(self._table, self._roles, self._shape)
-        self._painting = False
-        found = first_example(self._table, self._roles, self._instructions)
-        self.preview.show_example(found)
-        self._show_template_problem(found)
+    # How it looks
 
-    def _show_template_problem(self, found: Example | Problem | Sentence) -> None:
-        wrong = ""
-        if self._roles.question_template and isinstance(found, Problem):
-            said = found.sentences()
-            wrong = " ".join(tr_sentence(one) for one in (said[0], said[-1]))
-        self.template.show_problem(wrong)
+    def _paint(self) -> None:
+        table = self._table
+        assert table is not None
+        fields = self._all_fields(table)
+        for key in [key for key in self.dropdowns if key not in {field.key for field in fields}]:
+            clear_layout_widget(self._places.pop(key))
+            del self.dropdowns[key]
+        for field in fields:
+            if field.key not in self.dropdowns:
+                self._make(field)
+            self.dropdowns[field.key].show_values(field.values, field.now)
+        for widget in (*(self._places[field.key] for field in fields), self.add):  # in the order of the fields
+            self._fields.flow.removeWidget(widget)
+            self._fields.flow.addWidget(widget)
+        boxes = [self.dropdowns[field.key] for field in fields]
+        follow(self.unsure, [*self.unsure.answers, *boxes, self.add, self.template.line])
+        more = [role for role in ROLES[self._format][1] if (role, 0) not in self.dropdowns]
+        self._roles.clear()
+        for role in more:
+            self._roles.addAction(column_role_words(role)).triggered.connect(lambda _=False, role=role: self._add(role))
+        self.add.setVisible(bool(more))
+        self._fields.fit()
+        with_template = "question_template" in self._added and "question" in self._needed()
+        self.template.setVisible(with_template)
+        if with_template:
+            self.template.show_template(self._mapping.question_template or "", table.columns)
+        found = first_example(table, self._mapping, self._system_prompt)
+        wrong = isinstance(found, Problem)
+        about_template = wrong and with_template and bool(self._mapping.question_template)
+        self.template.show_problem(example_words(found) if about_template else "")
+        self.example.setText(
+            example_words(found) if wrong else tr("The first example: {example}", example=example_words(found))
+        )
+        self.example.setVisible(not about_template)
+        self.example.setProperty("role", "bad" if wrong else "small")
+        restyle(self.example)
 
-    def _chip(self, part: str) -> PartChip:
-        chip = PartChip(part)
-        chip.column_chosen.connect(lambda part, column: self._on_part_chosen(column, part))
-        self._chips.flow.addWidget(chip)
-        return chip
+    def _all_fields(self, table: Table) -> list[_Field]:
+        """What there is to choose for this format, as it is chosen now."""
+        formats = tuple((format_words(form), form) for form in FORMATS)
+        fields = [_Field(("format", 0), tr("What one example is"), formats, self._format)]
+        columns: tuple[tuple[str, object], ...] = tuple((name, name) for name in table.columns)
+        nothing: tuple[tuple[str, object], ...] = ((tr("no column"), None),)
+        for role in (*self._needed(), *ROLES[self._format][1]):
+            chosen = columns_of(self._mapping, role)
+            name = column_role_words(role)
+            if role == "options":  # one dropdown for each, and one more
+                for place in range(min(len(chosen) + 1, len(table.columns))):
+     = tr("Option {n}", n=place + 1)
+                    fields.append(_Field((role, place), numbered, (*nothing, *columns), (*chosen, None)[place]))
+            elif role in self._needed():
+                more = ((tr("several columns together"), SEVERAL),) if role == "question" and len(columns) > 1 else ()
+                several = role == "question" and "question_template" in self._added
+                now: object = SEVERAL if several else next(iter(chosen), None)
+                fields.append(_Field((role, 0), name, (*columns, *more), now))
+            elif chosen or role in self._added:
+                fields.append(_Field((role, 0), name, (*nothing, *columns), next(iter(chosen), None)))
+        if self._format == "turns" and self._mapping.speaker:
+            names = speakers(table, self._mapping.speaker)
+            names += [n for n in (self._mapping.assistant_speaker,) if n and n not in names]
+            who = ((tr("find out"), None), *((one, one) for one in names))
+            fields.append(_Field(("assistant_speaker", 0), tr("Who answers"), who, self._mapping.assistant_speaker))
+        if self._format == "options":
+            first = ((tr("find out"), None), ("0", 0), ("1", 1))
+            fields.append(_Field(("first_option", 0), tr("Numbers begin at"), first, self._mapping.first_option))
+        return fields
+
+    def _make(self, field: _Field) -> None:
+        place = QWidget()
+        row = QHBoxLayout(place)
+        row.setContentsMargins(0, 0, GAP, 0)
+        row.setSpacing(GAP)
+        box = Dropdown(field.name)
+        box.setPlaceholderText(tr("choose a column"))
+        box.currentIndexChanged.connect(lambda _index, key=field.key: self._on_chosen(key))
+        words = label(field.name, "small", wrap=False)
+        words.setBuddy(box)
+        row.addWidget(words)
+        row.addWidget(box)
+        self.dropdowns[field.key], self._places[field.key] = box, place
 
     # What a person does
 
-    def _on_part_chosen(self, column: str, part: str) -> None:
-        if part and part == part_of(self._roles, column):
-            part = ""  # chosen once more: taken away
-        self._choose(assigned(self._roles, part, column))
+    def _on_chosen(self, key: tuple[str, int]) -> None:
+        assert self._table is not None
+        role, place = key
+        value = self.dropdowns[key].value()
+        if role == "format":
+            self._format = FORMATS[self.dropdowns[key].currentIndex()]
+            self._added.clear()
+            self._choose(reformatted(self._mapping, self._format, self._table.columns))
+        elif value is SEVERAL:
+            self._begin_template(self._table.columns)
+        elif role in ("assistant_speaker", "first_option"):
+            self._choose(self._mapping.model_copy(update={role: value}))
+        else:
+            self._added.discard("question_template" if role == "question" else role)
+            self._choose(assigned(self._mapping, role, str(value) if value is not None else None, place))
 
-    def _on_form_changed(self) -> None:
-        if self._painting or self._table is None:
-            return
-        self._shape = self.form.currentData()
-        self._choose(reshaped(self._roles, self._shape, self._table.columns))
+    def _add(self, role: str) -> None:
+        """One more dropdown, ready to be chosen in."""
+        self._added.add(role)
+        self._paint()
+        self.dropdowns[role, 0].setFocus()
 
-    def _on_more(self) -> None:
-        before = {part for part, chip in self.chips.items() if not chip.isHidden()}
-        self._all_parts = True
-        self._paint_editor()
-        next(chip for part, chip in self.chips.items() if part not in before).setFocus()
-
-    def _on_several(self) -> None:
-        self._with_template = True
-        columns = self._table.columns if self._table is not None else ()
-        asked = self._roles.question or next(iter(columns), "")
-        others = [c for c in columns if not part_of(self._roles, c)]
-        begun = "{" + others[0] + "}: {" + asked + "}" if others else "{" + asked + "}"
-        self._on_template(begun)
+    def _begin_template(self, columns: tuple[str, ...]) -> None:
+        self._added.add("question_template")
+        asked = self._mapping.question or columns[0]
+        other = next((c for c in columns if c != asked and c not in self._mapping.columns()), "")
+        self._on_template(("{" + other + "}: " if other else "") + "{" + asked + "}")
         self.template.line.setFocus()
 
     def _on_template(self, text: str) -> None:
-        if not text.strip():
-            self._with_template = False
-        self._choose(self._roles.model_copy(update={"question_template": text.strip() or None, "question": None}))
+        self._choose(self._mapping.model_copy(update={"question_template": text.strip() or None, "question": None}))
 
-    def _on_right(self) -> None:
-        self.asking.hide()
-        self.fold()
-        self.confirmed.emit()
+    def _on_reading_chosen(self, mapping: ColumnMapping) -> None:
+        self.unsure.hide()
+        self.dropdowns["format", 0].setFocus()  # the button that was pressed is gone
+        if mapping == self._mapping:
+            self.confirmed.emit()
+        else:
+            self._choose(mapping)
 
-    def _choose(self, roles: ColumnMapping) -> None:
-        if roles == self._roles:
-            return
-        shape = self._shape
-        self._roles = roles
-        self.asking.hide()
-        self._paint_editor()
-        self.roles_chosen.emit(roles)
-        self._shape = shape if roles.format is None else roles.format
-        named = ", ".join(part_words(part) for part in PARTS[self._shape] if column_of(roles, part))
-        self.setAccessibleDescription(named)
+    def _choose(self, mapping: ColumnMapping) -> None:
+        changed = mapping != self._mapping
+        self._mapping = mapping
+        if mapping.format is not None:
+            self._format = mapping.format
+        self.unsure.hide()
+        self._paint()
+        if changed:
+            self.mapping_chosen.emit(mapping)
+
+
+class ReadingsNotice(QFrame):
+    """The columns can be understood in two ways: each with the example that it makes, and a press chooses it.
+
+    `chosen` carries the `ColumnMapping` of the one that is right.
+    """
+
+    chosen = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("card", "notice")
+        self.words = label("")
+        self.answers: list[QPushButton] = []
+        self._rows: list[QWidget] = []
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(GAP_WIDE - GAP_SMALL, GAP, GAP_WIDE - GAP_SMALL, GAP)
+        self._column.setSpacing(GAP)
+        self._column.addWidget(self.words)
+
+    def show_readings(self, readings: Sequence[Reading], why: Sequence[Sentence]) -> None:
+        """Ask which one is right; `why` says what made the guess."""
+        for row in self._rows:
+            clear_layout_widget(row)
+        self._rows, self.answers = [], []
+        reason = " ".join(tr_sentence(one) for one in why)
+        question = tr("Which is right?") if len(readings) > 1 else tr("Is this right? Otherwise choose below.")
+        self.words.setText(f"{question} {shorten(reason, LONGEST_REASON, placeholder=ELLIPSIS)}")
+        self.words.setToolTip(reason if len(reason) > LONGEST_REASON else "")
+        self.setAccessibleName(self.words.text())
+        for reading in readings:
+            self._add(reading)
+
+    def _add(self, reading: Reading) -> None:
+        name, shown = mapping_words(reading.mapping), example_words(reading.example)
+        made = button(shorten(name, 60, placeholder=ELLIPSIS), "", lambda: self.chosen.emit(reading.mapping))
+        made.setAccessibleName(tr("This is right: {what}", what=name))
+        made.setAccessibleDescription(shown)
+        example = ElidedLabel("small")
+        example.setText(shown)
+        row = QWidget()
+        layout = QHBoxLayout(row)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(GAP_WIDE)
+        layout.addWidget(made)
+        layout.addWidget(example, 1)
+        self._column.addWidget(row)
+        self._rows.append(row)
+        self.answers.append(made)
+
+
+class TemplateLine(QWidget):
+    """A question from several columns, such as `{title}: {body}`; a menu puts the name of a column in.
+
+    `edited` carries the text shortly after the last key; whoever listens answers with `show_problem`.
+    """
+
+    edited = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.line = QLineEdit()
+        self.line.setAccessibleName(tr("Question from several columns"))
+        self.insert = button(tr("Insert a column"))
+        self.columns = QMenu(self.insert)
+        self.insert.setMenu(self.columns)
+        self.wrong = label("", "bad")
+        row = QHBoxLayout()
+        row.setSpacing(GAP)
+        row.addWidget(self.line, 1)
+        row.addWidget(self.insert)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(GAP_SMALL)
+        column.addLayout(row)
+        column.addWidget(self.wrong)
+        self._wait = QTimer(self)
+        self._wait.setSingleShot(True)
+        self._wait.setInterval(SETTLES)
+        self._wait.timeout.connect(self._tell)
+        self.line.textEdited.connect(lambda _text: self._wait.start())
+        self.line.editingFinished.connect(lambda: self._tell() if self._wait.isActive() else None)
+
+    def show_template(self, text: str, columns: tuple[str, ...]) -> None:
+        """Paint without telling; a line that is being written is left alone."""
+        self.columns.clear()
+        for name in columns:
+            action = self.columns.addAction(name.replace("&", "&&"))
+            action.triggered.connect(lambda _checked=False, name=name: self._insert(name))
+        shown = text.replace("\n", LINE_BREAK)
+        if not self._wait.isActive() and self.line.text() != shown:
+            self.line.setText(shown)
+
+    def show_problem(self, words: str) -> None:
+        """Say below the line what is wrong with it; nothing when empty."""
+        self.wrong.setText(words)
+        self.wrong.setVisible(bool(words))
+        self.line.setProperty("wrong", "true" if words else "false")
+        restyle(self.line)
+
+    def _insert(self, name: str) -> None:
+        self.line.insert("{" + name + "}")
+        self.line.setFocus()
+        self._tell()
+
+    def _tell(self) -> None:
+        self._wait.stop()
+        self.edited.emit(self.line.text().replace(LINE_BREAK, "\n"))

@@ -1,4 +1,4 @@
-"""What the table of examples lists: stored examples, a few in memory, or the rows of a file without parts yet.
+"""What the table of examples lists: stored examples, or the rows of a file without a mapping yet.
 
 Everything here may take long and is called beside the window, except `cells`, `row` and `len`.
 """
@@ -13,6 +13,7 @@ from studio.dataset.table import Table, cell_text
 
 if TYPE_CHECKING:
     from studio.dataset.examples import Example
+    from studio.dataset.store import StoredExamples
 
 CHUNK = 2_000
 """Rows looked at before it is asked whether somebody still waits for the outcome."""
@@ -40,73 +41,8 @@ class Listing(Protocol):
     def sorted_by(self, column: str, wanted: Wanted) -> array[int]: ...
 
 
-class _InMemory:
-    """Searching and sorting for what is no longer than a window can hold; subclasses say what the cells are."""
-
-    columns: tuple[str, ...] = ()
-    raw = False
-
-    def __len__(self) -> int:
-        raise NotImplementedError
-
-    def cells(self, position: int) -> tuple[str, ...]:
-        raise NotImplementedError
-
-    def row(self, position: int) -> int:
-        return position + 1
-
-    def searched(self, position: int) -> str:
-        return "\n".join(self.cells(position))
-
-    def containing(self, words: Sequence[str], wanted: Wanted) -> array[int]:
-        """Positions where every one of these words stands, in any case."""
-        asked = [word.casefold() for word in words]
-
-        def holds(position: int) -> bool:
-            text = self.searched(position).casefold()
-            return all(word in text for word in asked)
-
-        return self._where(holds, wanted)
-
-    def with_rows(self, rows: Iterable[int], wanted: Wanted) -> array[int]:
-        chosen = frozenset(rows)
-        return self._where(lambda position: self.row(position) in chosen, wanted)
-
-    def sorted_by(self, column: str, wanted: Wanted) -> array[int]:
-        place = self.columns.index(column)
-        keys = [self.cells(position)[place].casefold() for position in range(len(self))]
-        return array("i", sorted(range(len(keys)), key=keys.__getitem__))
-
-    def _where(self, holds: Callable[[int], bool], wanted: Wanted) -> array[int]:
-        found = array("i")
-        for start in range(0, len(self), CHUNK):
-            if not wanted():
-                break
-            found.extend(p for p in range(start, min(len(self), start + CHUNK)) if holds(p))
-        return found
-
-
-class FewExamples(_InMemory):
-    """Examples that lie in memory anyway."""
-
-    def __init__(self, examples: Sequence[Example], rows: Sequence[int] = ()) -> None:
-        self._examples = examples
-        self._rows = rows
-        self.columns = example_columns(examples)
-
-    def __len__(self) -> int:
-        return len(self._examples)
-
-    def cells(self, position: int) -> tuple[str, ...]:
-        example = self._examples[position]
-        return (example.question, example.answer) if len(self.columns) == 2 else (example.text,)
-
-    def row(self, position: int) -> int:
-        return self._rows[position] if position < len(self._rows) else position + 1
-
-
-class FileRows(_InMemory):
-    """The rows of a table as they are: what there is to see before the columns have parts. Sorted by nothing."""
+class FileRows:
+    """The rows of a table as they are: what there is to see before the columns have roles. Sorted by nothing."""
 
     MOST_COLUMNS = 12
     raw = True
@@ -122,16 +58,26 @@ class FileRows(_InMemory):
         row = self._rows[position]
         return tuple(cell_text(row.get(name)) for name in self.columns)
 
+    def row(self, position: int) -> int:
+        return position + 1
 
-class Stored(Protocol):
-    """What `studio.dataset.store.StoredExamples` offers."""
+    def containing(self, words: Sequence[str], wanted: Wanted) -> array[int]:
+        """Positions where every one of these words stands, in any case."""
+        asked = [word.casefold() for word in words]
+        found = array("i")
+        for position in range(len(self)):
+            if position % CHUNK == 0 and not wanted():
+                break
+            text = "\n".join(self.cells(position)).casefold()
+            if all(word in text for word in asked):
+                found.append(position)
+        return found
 
-    def __len__(self) -> int: ...
-    def __getitem__(self, index: int) -> Example: ...
-    def listed(self, index: int) -> tuple[str, str]: ...
-    def containing(self, words: Sequence[str]) -> array[int]: ...
-    def with_rows(self, rows: Iterable[int]) -> array[int]: ...
-    def sorted_by(self, column: str) -> array[int]: ...
+    def with_rows(self, rows: Iterable[int], wanted: Wanted) -> array[int]:
+        return array("i", sorted(row - 1 for row in rows if 0 < row <= len(self)))
+
+    def sorted_by(self, column: str, wanted: Wanted) -> array[int]:
+        return array("i", range(len(self)))
 
 
 _KEYS = (
@@ -146,9 +92,9 @@ class StoredListing:
 
     raw = False
 
-    def __init__(self, examples: Stored, rows: Sequence[int]) -> None:
+    def __init__(self, examples: StoredExamples) -> None:
         self._examples = examples
-        self._rows = rows
+        self._rows = examples.rows
         self.columns = ("text",) if len(examples) and not examples[0].messages else ("question", "answer")
 
     def __len__(self) -> int:
@@ -171,7 +117,7 @@ class StoredListing:
         for place, position in enumerate(found):
             if place % CHUNK == 0 and not wanted():
                 break
-            text = _told(self._examples[position])
+            text = _all_text(self._examples[position])
             if all(word in text for word in doubtful):
                 sure.append(position)
         return sure
@@ -183,21 +129,10 @@ class StoredListing:
         return self._examples.sorted_by("answer" if column == "text" else column)
 
 
-def _told(example: Example) -> str:
+def _all_text(example: Example) -> str:
     """All that is said in an example, for searching."""
-    said = [example.text, example.tools]
+    texts = [example.text, example.tools]
     for message in example.messages:
         calls = (f"{call.name}\n{call.arguments}" for call in message.tool_calls)
-        said += [message.content, message.thinking, message.name, *calls]
-    return "\n".join(said).casefold()
-
-
-def example_columns(examples: Sequence[Example]) -> tuple[str, ...]:
-    return ("text",) if len(examples) and not examples[0].messages else ("question", "answer")
-
-
-def listing_of(examples: Sequence[Example], rows: Sequence[int]) -> Listing:
-    """The quickest way to list these."""
-    if hasattr(examples, "listed"):
-        return StoredListing(examples, rows)  # type: ignore[arg-type]
-    return FewExamples(examples, rows)
+        texts += [message.content, message.thinking, message.name, *calls]
+    return "\n".join(texts).casefold()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, QTimer, Signal
 from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QHeaderView, QLineEdit, QTableView, QVBoxLayout, QWidget
 
+from studio.dataset.table import Table
 from studio.ui.controls.text import button, label
-from studio.ui.data.example_listing import FewExamples, Listing, Wanted
+from studio.ui.data.example_listing import FileRows, Listing, Wanted
 from studio.ui.design.language import examples as counted
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_SMALL
@@ -42,13 +44,13 @@ class ExampleModel(QAbstractTableModel):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.listing: Listing = FewExamples(())
+        self.listing: Listing = FileRows(Table(path=Path(), format="", columns=(), rows=()))
         self.tokens: Sequence[int] | None = None
         self._shown: Sequence[int] = ()
         self._seen: dict[int, tuple[str, ...]] = {}
         self._ordered, self._descending = "", False
 
-    def set_listing(self, listing: Listing, tokens: Sequence[int] | None = None) -> None:
+    def show_listing(self, listing: Listing, tokens: Sequence[int] | None = None) -> None:
         """Show all of these. `tokens` are the lengths of all of them, None where they aren't known."""
         self.beginResetModel()
         self.listing = listing
@@ -142,13 +144,13 @@ class ExampleModel(QAbstractTableModel):
             "question": tr("Question"),
             "answer": tr("Answer"),
             "text": tr("Text"),
-            TOKENS: tr("Pieces"),
+            TOKENS: tr("Tokens"),
         }[column]
 
     def _tip(self, column: str) -> str | None:
         if column == NUMBER:
             return tr("Row in the file")
-        return tr("Word pieces (tokens) of the whole example") if column == TOKENS else None
+        return tr("Tokens of the whole example") if column == TOKENS else None
 
 
 class ExampleTable(QWidget):
@@ -197,10 +199,10 @@ class ExampleTable(QWidget):
         layout.addWidget(self.view, 1)
         layout.addLayout(below)
 
-    def set_listing(self, listing: Listing, tokens: Sequence[int] | None = None) -> None:
+    def show_listing(self, listing: Listing, tokens: Sequence[int] | None = None) -> None:
         """Show these; the search and the order stay as they are where they still make sense."""
         position = self._current_position() if len(listing) == self.model.total else None
-        self.model.set_listing(listing, tokens)
+        self.model.show_listing(listing, tokens)
         if self.now.column not in self.model.columns or (listing.raw and self.now.column != NUMBER):
             self.now = replace(self.now, column=NUMBER, descending=False)
             self._show_order()
@@ -287,11 +289,11 @@ class ExampleTable(QWidget):
 
     def _size_columns(self) -> None:
         header = self.view.horizontalHeader()
-        letters = self.fontMetrics().horizontalAdvance("0")
+        digit = self.fontMetrics().horizontalAdvance("0")
         last = self.model.total
         narrow = {
-            NUMBER: letters * max(3, len(f"{last:,}")) + 22,
-            TOKENS: max(letters * 7, self.fontMetrics().horizontalAdvance(tr("Pieces") + ARROWS[True])) + 22,
+            NUMBER: digit * max(3, len(f"{last:,}")) + 22,
+            TOKENS: max(digit * 7, self.fontMetrics().horizontalAdvance(tr("Tokens") + ARROWS[True])) + 22,
         }
         header.setMinimumSectionSize(48)
         for place, column in enumerate(self.model.columns):

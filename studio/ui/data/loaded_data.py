@@ -1,4 +1,5 @@
-"""Data that is there: where it comes from, its examples as a table, and beside them the doctor and the model's view."""
+"""Data that is there: where it comes from, its examples as a table, and beside them what the data check found or what
+the model will read of the chosen one, each a tab."""
 
 from __future__ import annotations
 
@@ -6,47 +7,51 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QSizePolicy, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtGui import QIcon
+from PySide6.QtWidgets import QSizePolicy, QSplitter, QTabWidget, QVBoxLayout, QWidget
 from shiboken6 import isValid
 
 from studio.core.problems import Problem
 from studio.core.recipe.data_choice import ColumnMapping
-from studio.ui.data.detail_tabs import DetailTabs
-from studio.ui.data.example_listing import FileRows, listing_of
+from studio.ui.controls.status_icon import severity_icon
+from studio.ui.data.data_check import GRADE_SEVERITIES, DataCheck, grade_words
+from studio.ui.data.example_listing import FileRows, StoredListing
 from studio.ui.data.example_table import ExampleTable
+from studio.ui.data.length_histogram import LengthsPanel
+from studio.ui.data.model_input import ModelInputPane
 from studio.ui.data.source_card import SourceCard
 from studio.ui.design.language import tr, tr_sentence
-from studio.ui.design.theme import GAP_PAGE
+from studio.ui.design.theme import GAP, GAP_PAGE
 from studio.ui.state.app_state import AppState
 
 if TYPE_CHECKING:
-    from studio.dataset.quality.report import Finding
-    from studio.worker.protocol import ExampleRead
+    from studio.dataset.quality.report import Finding, Report
+    from studio.worker.protocol import ExampleRead, Progress
 
 LEAST_HIGH = 360
-"""Pixels that table and inspector keep; where there are fewer, the page scrolls."""
+"""Pixels that the table and the tabs keep; where there are fewer, the page scrolls."""
 
 
 class LoadedData(QWidget):
-    """`paint` shows what the session has. `tried` comes when a person changes how the data is read or used."""
+    """`paint` shows what the app's state has. `tried` comes when a person changes how the data is read or used."""
 
     step_requested = Signal(str)
     tried = Signal()
 
-    def __init__(self, session: AppState, parent: QWidget | None = None) -> None:
+    def __init__(self, app_state: AppState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session = session
+        self._app_state = app_state
         self._listed: object = None
         self._tokens: object = None
         self._path = ""
         self._position: int | None = None
         self._read: object = None
         self._asked = 0
-        self._repairing = False
+        self._fixing = False
         self._settled: set[tuple[str, str]] = set()
         self.source = SourceCard()
         self.table = ExampleTable()
-        self.inspector = DetailTabs()
+        self.tabs = DetailTabs()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(GAP_PAGE // 2)
@@ -56,7 +61,7 @@ class LoadedData(QWidget):
         halves.setHandleWidth(GAP_PAGE)
         halves.setMinimumHeight(LEAST_HIGH)
         halves.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)  # takes what is left
-        for half in (self.table, self.inspector):
+        for half in (self.table, self.tabs):
             half.setMinimumWidth(250)
             halves.addWidget(half)
         halves.setStretchFactor(0, 1)
@@ -66,137 +71,137 @@ class LoadedData(QWidget):
         self._connect()
 
     def _connect(self) -> None:
-        session, findings, lengths = self._session, self.inspector.findings, self.inspector.lengths
+        app_state, check, lengths = self._app_state, self.tabs.check, self.tabs.lengths
         self.source.reading_changed.connect(self._on_reading_changed)
-        self.source.roles_chosen.connect(self._on_roles_chosen)
+        self.source.mapping.mapping_chosen.connect(self._on_mapping_chosen)
         self.source.confirmed.connect(self._on_confirmed)
-        self.source.roles.confirmed.connect(lambda: self._settle("roles"))
+        self.source.mapping.confirmed.connect(lambda: self._settle("mapping"))
         self.table.selected.connect(self._on_selected)
-        self.table.opened.connect(self.inspector.show_reading)
-        self.inspector.pane.model_wanted.connect(lambda: self.step_requested.emit("train"))
-        findings.repair_wanted.connect(self._on_repair_wanted)
-        findings.rows_wanted.connect(self._on_rows_wanted)
-        findings.cancel_wanted.connect(session.cancel_data)
-        findings.look_wanted.connect(lambda: session.open_data(session.recipe.data))
-        findings.changes.undo_wanted.connect(self.undo)
-        findings.changes.redo_wanted.connect(self.redo)
-        lengths.limit_chosen.connect(lambda limit: session.set_values({"training.max_length": limit}))
-        lengths.too_long_chosen.connect(lambda mode: session.set_values({"data.truncation": mode}))
+        self.table.opened.connect(self.tabs.show_reading)
+        self.tabs.pane.model_wanted.connect(lambda: self.step_requested.emit("train"))
+        check.fix_wanted.connect(self._on_fix_wanted)
+        check.rows_wanted.connect(self._on_rows_wanted)
+        check.cancel_wanted.connect(app_state.cancel_data)
+        check.check_wanted.connect(lambda: app_state.open_data(app_state.recipe.data))
+        check.changes.undo_wanted.connect(self.undo)
+        check.changes.redo_wanted.connect(self.redo)
+        lengths.limit_chosen.connect(lambda limit: app_state.set_values({"training.max_length": limit}))
+        lengths.truncation_chosen.connect(lambda mode: app_state.set_values({"data.truncation": mode}))
 
     # What a person does
 
     def undo(self) -> None:
-        """Take the last repair back, where there is one."""
-        if self._session.can_undo:
-            self.inspector.show_doctor()
-            self._session.undo_repair()
+        """Take the last fix back, where there is one."""
+        if self._app_state.can_undo:
+            self.tabs.show_check()
+            self._app_state.undo_repair()
 
     def redo(self) -> None:
-        if self._session.can_redo:
-            self.inspector.show_doctor()
-            self._session.redo_repair()
+        if self._app_state.can_redo:
+            self.tabs.show_check()
+            self._app_state.redo_repair()
 
-    def _on_repair_wanted(self, do: str) -> None:
-        self.inspector.show_doctor()  # what was changed is told there
+    def _on_fix_wanted(self, do: str) -> None:
+        self.tabs.show_check()  # what was changed is told there
         self.table.clear_filter()
-        self._repairing = True
-        self._session.repair(do)
+        self._fixing = True
+        self._app_state.repair(do)
 
     def _on_rows_wanted(self, finding: Finding) -> None:
         self.table.filter_rows(finding.rows, tr_sentence(finding.what))
 
     def _on_reading_changed(self, fields: dict[str, object]) -> None:
         # columns may have other names now, so they are guessed again
-        table = self._session.table
+        table = self._app_state.table
         values: dict[str, object] = {f"data.{name}": value for name, value in fields.items()}
         if "sheet" in fields and table is not None and table.format == "parquet":
             values = {"data.split": fields["sheet"]}
         self.tried.emit()
         for name in fields:
             self._settle({"header_row": "header"}.get(name, name))
-        self._session.set_values({**values, "data.mapping": ColumnMapping()})
+        self._app_state.set_values({**values, "data.mapping": ColumnMapping()})
 
     def _on_confirmed(self, doubt: str) -> None:
         """What was guessed is right: written down, so that it is never guessed otherwise."""
         self._settle(doubt)
-        table = self._session.table
+        table = self._app_state.table
         if table is not None and doubt != "header":
-            self._session.set_values({f"data.{doubt}": getattr(table, doubt)})
+            self._app_state.set_values({f"data.{doubt}": getattr(table, doubt)})
 
-    def _on_roles_chosen(self, roles: ColumnMapping) -> None:
+    def _on_mapping_chosen(self, mapping: ColumnMapping) -> None:
         self.tried.emit()
-        self._settle("roles")
-        self._session.set_values({"data.mapping": roles})
+        self._settle("mapping")
+        self._app_state.set_values({"data.mapping": mapping})
 
     def _settle(self, what: str) -> None:
-        self._settled.add((self._session.recipe.data.path, what))
+        self._settled.add((self._app_state.recipe.data.path, what))
 
     def _is_settled(self, what: str) -> bool:
-        return (self._session.recipe.data.path, what) in self._settled
+        return (self._app_state.recipe.data.path, what) in self._settled
 
     # How it looks
 
     def paint(self) -> None:
-        """Show the session's table, its examples and what is known of them."""
-        session = self._session
-        table = session.table
+        """Show the table, its examples and what is known of them."""
+        app_state = self._app_state
+        table = app_state.table
         if table is None:
             return
-        if session.recipe.data.path != self._path:
-            self._path = session.recipe.data.path
+        if app_state.recipe.data.path != self._path:
+            self._path = app_state.recipe.data.path
             self.table.clear_filter()
             self.table.box.clear()
-            self.inspector.begin()
-            self.inspector.findings.forget()
-            self.inspector.show_report(None)
+            self.tabs.begin()
+            self.tabs.check.forget()
+            self.tabs.show_report(None)
         settled = [doubt for doubt in table.doubts if self._is_settled(doubt)]
-        if not session.data.whole:
+        opened = app_state.data.opened
+        if opened is None:
             self.source.show_beginning(table, settled)
         else:
-            sure = session.guess_sure or self._is_settled("roles")
-            self.source.show_table(table, session.recipe.data, sure=sure, why=session.guess_why, settled=settled)
+            sure = opened.sure or self._is_settled("mapping")
+            self.source.show_table(table, app_state.recipe.data, sure=sure, why=opened.why, settled=settled)
         self._paint_list()
         self._paint_findings()
         self.paint_reading()
 
     def _paint_list(self) -> None:
-        session = self._session
-        table, found = session.table, session.examples
+        app_state = self._app_state
+        table, found = app_state.table, app_state.examples
         assert table is not None
-        listed: object = found.examples if found is not None else table.rows
+        listed: object = found if found is not None else table.rows
         tokens = self._all_tokens()
         if listed is self._listed and tokens is self._tokens:
             return
         self._listed, self._tokens = listed, tokens
         self._read = None
-        listing = listing_of(found.examples, found.rows) if found is not None else FileRows(table)
-        self.table.set_listing(listing, tokens)
+        listing = StoredListing(found) if found is not None else FileRows(table)
+        self.table.show_listing(listing, tokens)
 
     def _all_tokens(self) -> Sequence[int] | None:
         """Lengths of all examples, None while they aren't known or only a sample was measured."""
-        lengths, found = self._session.lengths, self._session.examples
-        if lengths is None or found is None or len(lengths.total) != len(found.examples):
+        lengths, found = self._app_state.lengths, self._app_state.examples
+        if lengths is None or found is None or len(lengths.total) != len(found):
             return None
         return lengths.total
 
     def _paint_findings(self) -> None:
-        session, findings = self._session, self.inspector.findings
-        table, found, report = session.table, session.examples, session.report
+        app_state, check = self._app_state, self.tabs.check
+        table, built, report = app_state.table, app_state.data.built, app_state.report
         assert table is not None
-        count = len(found.examples) if found is not None else 0
-        waiting = report is None and (session.examining or session.reading_data)
-        skipped = found.skipped if found is not None else ()
-        findings.show_report(report, count, table.notes, skipped, waiting=waiting)
-        findings.show_progress(session.data_progress, examining=session.examining)
-        findings.show_steps(session.steps, can_undo=session.can_undo, can_redo=session.can_redo)
+        steps = built.steps if built is not None else ()
+        waiting = report is None and (app_state.examining or app_state.reading_data)
+        check.show_report(report, built, table.notes, waiting=waiting)
+        check.show_progress(app_state.data.progress, examining=app_state.examining)
+        check.show_steps(steps, can_undo=app_state.can_undo, can_redo=app_state.can_redo)
         if not waiting:
-            self.inspector.show_report(report)
-        elif session.examining:
-            self.inspector.show_examining(session.data_progress)
-        if self._repairing and session.steps and not session.reading_data:
-            self._repairing = False
-            if findings.isVisible():
-                findings.changes.undo.setFocus()  # the button that was pressed is gone
+            self.tabs.show_report(report)
+        elif app_state.examining:
+            self.tabs.show_examining(app_state.data.progress)
+        if self._fixing and steps and not app_state.reading_data:
+            self._fixing = False
+            if check.isVisible():
+                check.changes.undo.setFocus()  # the button that was pressed is gone
 
     def _on_selected(self, position: int | None) -> None:
         self._position = position
@@ -204,42 +209,42 @@ class LoadedData(QWidget):
 
     def paint_reading(self) -> None:
         """Lengths, and the chosen example as the model reads it; asked for again only where something changed."""
-        session, pane = self._session, self.inspector.pane
-        recipe, found, model = session.recipe, session.examples, session.model
+        app_state, pane = self._app_state, self.tabs.pane
+        recipe, found, model = app_state.recipe, app_state.examples, app_state.model
         most = model.facts.context_length if model.facts is not None else None
-        count = len(found.examples) if found is not None else 0
+        count = len(found) if found is not None else 0
         limit, mode = recipe.training.max_length, recipe.data.truncation
-        self.inspector.lengths.show_lengths(session.lengths, count, limit, mode, most)
+        self.tabs.lengths.show_lengths(app_state.lengths, count, limit, mode, most)
         if found is None or self._position is None or self._position >= count:
             self._read = None
             self._asked += 1
             pane.show_nothing(self._why_nothing())
             return
         waiting = model.is_fetching() or model.looking
-        wanted = (id(found.examples), self._position, model.folder, waiting, limit, mode, recipe.training.loss_on)
+        wanted = (id(found), self._position, model.folder, waiting, limit, mode, recipe.training.loss_on)
         if wanted == self._read:
             return
         self._read = wanted
         self._ask(self._position, waiting)
 
     def _why_nothing(self) -> str:
-        if self._session.examples is not None:
+        if self._app_state.examples is not None:
             return ""
-        if self._session.reading_data or not self._session.data.whole:
+        if self._app_state.reading_data or self._app_state.data.opened is None:
             return tr("This is shown when the file has been read.")
-        return tr("This is shown when the columns have their parts.")
+        return tr("This is shown when the columns have been chosen.")
 
     def _ask(self, position: int, waiting: bool) -> None:
-        session, pane = self._session, self.inspector.pane
-        found = session.examples
+        app_state, pane = self._app_state, self.tabs.pane
+        found = app_state.examples
         assert found is not None
         self._asked += 1
         number = self._asked
-        example = found.examples[position]
-        if session.model.folder is None:
-            words = tr("The word pieces are shown when the model is there.")
+        example = found[position]
+        if app_state.model.folder is None:
+            words = tr("The tokens are shown when the model is there.")
             if not waiting:
-                words = tr("Fetch the model on the Teach page to see the word pieces.")
+                words = tr("Fetch the model on the Train page to see the tokens.")
             pane.show_plain(example, words, can_fetch=not waiting)
             return
 
@@ -247,7 +252,7 @@ class LoadedData(QWidget):
             if not isValid(self) or number != self._asked:
                 return  # the window was made anew in another language or theme, or another example is on show
             if read.encoded:
-                pane.show_reading(read)
+                pane.show_read(read)
             else:
                 pane.show_plain(example, tr("This example is left out: it is longer than the limit."))
 
@@ -256,23 +261,69 @@ class LoadedData(QWidget):
                 pane.show_refused(example, problem)
 
         if not pane.facts.text():
-            pane.show_plain(example, tr("Cutting the text into word pieces ..."))
-        session.read_example(position, done, failed)
+            pane.show_plain(example, tr("Cutting the text into tokens ..."))
+        app_state.read_example(position, done, failed)
 
-    def obstacle(self) -> str:
-        """Why this can't be taught yet, in a sentence; "" where it can."""
-        report, lengths = self._session.report, self._session.lengths
-        stops = [one for one in (report.findings if report is not None else ()) if one.severity == "stop"]
-        if stops:
-            return tr_sentence(stops[0].what)
-        if report is not None and report.grade == "unusable":
-            return tr_sentence(report.advice)
-        if lengths is None or not len(lengths.total):
-            return ""
-        limit, mode = self._session.recipe.training.max_length, self._session.recipe.data.truncation
-        total = len(lengths.total)
-        if mode == "cut" and lengths.nothing_left_at(limit) == total:
-            return tr("With this limit nothing is left to learn from in any example. Lengthen it.")
-        if mode == "leave_out" and lengths.longer_than(limit) == total:
-            return tr("Every example is longer than the limit and would be left out. Lengthen it.")
-        return ""
+
+class DetailTabs(QTabWidget):
+    """The data check comes to the front by itself when there is something to fix, until a person chooses."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setDocumentMode(True)
+        self.setUsesScrollButtons(False)
+        self.setElideMode(Qt.TextElideMode.ElideRight)
+        self.check = DataCheck()
+        self.lengths = LengthsPanel()
+        self.pane = ModelInputPane()
+        self._chosen = False
+        self._check = _padded(self.check)
+        self._reading = _padded(self.lengths, self.pane)
+        self.addTab(self._reading, tr("What the model will read"))
+        self.addTab(self._check, tr("Data check"))
+        self.tabBar().setDrawBase(False)
+        self.tabBar().setAccessibleName(tr("About the examples"))
+        self.tabBarClicked.connect(lambda _index: self._on_clicked())
+
+    def begin(self) -> None:
+        """Other data: a person has chosen nothing yet."""
+        self._chosen = False
+        self.setCurrentWidget(self._reading)
+
+    def show_report(self, report: Report | None) -> None:
+        """Count on its tab what the data check found, and bring it to the front where something is worth fixing."""
+        place = self.indexOf(self._check)
+        worth = [one for one in report.findings if one.severity != "note"] if report is not None else []
+        self.setTabText(place, tr("Data check ({n})", n=len(worth)) if worth else tr("Data check"))
+        self.setTabIcon(place, severity_icon(GRADE_SEVERITIES[report.grade]) if report is not None else QIcon())
+        self.setTabToolTip(place, grade_words(report.grade) if report is not None else "")
+        if worth and not self._chosen:
+            self.setCurrentWidget(self._check)
+
+    def show_examining(self, progress: Progress | None) -> None:
+        """How far the data check is, on its tab: another one may be in front."""
+        known = progress is not None and progress.total
+        share = f" ({100 * progress.done // progress.total} %)" if progress is not None and known else " ..."
+        self.setTabText(self.indexOf(self._check), tr("Data check") + share)
+
+    def show_reading(self) -> None:
+        """A person asked for an example."""
+        self._chosen = True
+        self.setCurrentWidget(self._reading)
+
+    def show_check(self) -> None:
+        self._chosen = True
+        self.setCurrentWidget(self._check)
+
+    def _on_clicked(self) -> None:
+        self._chosen = True
+
+
+def _padded(*parts: QWidget) -> QWidget:
+    page = QWidget()
+    column = QVBoxLayout(page)
+    column.setContentsMargins(0, GAP, 0, 0)
+    column.setSpacing(GAP)
+    for part in parts:
+        column.addWidget(part, 1 if part is parts[-1] else 0)
+    return page

@@ -1,10 +1,10 @@
-"""What the model will read of one example: which words it learns, which marks it sees, where it is cut."""
+"""What the model will read of one example: which tokens it learns from, which special ones it sees, where it is cut."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QMimeData, Qt, Signal
 from PySide6.QtGui import QFont, QTextBlockFormat, QTextCharFormat, QTextCursor
@@ -12,7 +12,6 @@ from PySide6.QtWidgets import QHBoxLayout, QTextEdit, QVBoxLayout, QWidget
 
 from studio.core.conversation import Message
 from studio.core.problems import Problem
-from studio.core.translatable import Sentence
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL, colours, sizes
@@ -20,13 +19,14 @@ from studio.ui.design.theme import GAP, GAP_SMALL, colours, sizes
 if TYPE_CHECKING:
     from studio.dataset.examples import Example
     from studio.tokenization.encoding import Encoded, Piece
+    from studio.worker.protocol import ExampleRead
 
 SHOWN = 20_000
 """Characters of one example that are painted."""
 
 
 JOINER, SIDE = "\N{WORD JOINER}", "\N{NARROW NO-BREAK SPACE}"
-"""Between the letters of a special token, so that it stays on one line, and beside it."""
+"""Between the characters of a special token, so that it stays on one line, and beside it."""
 
 
 class _Text(QTextEdit):
@@ -39,24 +39,8 @@ class _Text(QTextEdit):
         return made
 
 
-class Reading(Protocol):
-    """One example as a model reads it, in one part or several. `limit` is the longest example kept whole, in tokens;
-    `marks` are the special tokens as they are written; `adaptations` say what the model's template made necessary."""
-
-    @property
-    def encoded(self) -> tuple[Encoded, ...]: ...
-    @property
-    def pieces(self) -> tuple[tuple[Piece, ...], ...]: ...
-    @property
-    def marks(self) -> tuple[str, ...]: ...
-    @property
-    def limit(self) -> int: ...
-    @property
-    def adaptations(self) -> tuple[Sentence, ...]: ...
-
-
 class ModelInputPane(QWidget):
-    """Paints tokens with `show_reading`; without a model `show_plain` paints the conversation and says why."""
+    """Paints tokens with `show_read`; without a model `show_plain` paints the conversation and says why."""
 
     model_wanted = Signal()
 
@@ -66,7 +50,7 @@ class ModelInputPane(QWidget):
         self.facts = label("", "small")
         self.adapted = button(tr("Adapted to this model"), "link", self._toggle)
         self.adaptations = label("", "small")
-        self.fetch = button(tr("Go to Teach"), "link", self.model_wanted.emit)
+        self.fetch = button(tr("Go to Train"), "link", self.model_wanted.emit)
         self.text = _Text()
         self.text.setReadOnly(True)
         self.text.setAccessibleName(tr("What the model will read"))
@@ -95,7 +79,7 @@ class ModelInputPane(QWidget):
         self.facts.setText(words)
 
     def show_plain(self, example: Example, words: str, *, can_fetch: bool = False) -> None:
-        """The conversation without word pieces; `words` say why, and `can_fetch` offers the way to a model."""
+        """The conversation without tokens; `words` say why, and `can_fetch` offers the way to a model."""
         self._begin()
         self._paint_plain(example)
         self.facts.setText(words)
@@ -105,25 +89,25 @@ class ModelInputPane(QWidget):
         """The conversation, and why the model's template doesn't take it."""
         self.show_plain(example, " ".join(tr_sentence(part) for part in problem.sentences()))
 
-    def show_reading(self, reading: Reading) -> None:
+    def show_read(self, read: ExampleRead) -> None:
         """The text as the trainer builds it."""
         self._begin()
         cursor = self.text.textCursor()
         cursor.beginEditBlock()
         left = SHOWN
-        parts = list(zip(reading.encoded, reading.pieces, strict=True))
+        parts = list(zip(read.encoded, read.pieces, strict=True))
         for number, (encoded, pieces) in enumerate(parts, start=1):
             if len(parts) > 1:
-                words = tr("part {n} of {all}: {pieces} word pieces", n=number, all=len(parts), pieces=_total(encoded))
+                words = tr("part {n} of {all}: {tokens} tokens", n=number, all=len(parts), tokens=_total(encoded))
                 _paint_line(cursor, words, _muted(small=True), first=number == 1)
-            left = self._paint_part(cursor, encoded, pieces, reading, left)
+            left = self._paint_part(cursor, encoded, pieces, read, left)
         cursor.endEditBlock()
         self.text.moveCursor(QTextCursor.MoveOperation.Start)
-        self.facts.setText(input_text(reading.encoded))
-        self.adaptations.setText(" ".join(tr_sentence(one) for one in reading.adaptations))
-        self.adapted.setText(tr("Adapted to this model: {n}", n=len(reading.adaptations)))
-        self.adapted.setVisible(bool(reading.adaptations))
-        self.adaptations.setVisible(bool(reading.adaptations) and self._open)
+        self.facts.setText(input_text(read.encoded))
+        self.adaptations.setText(" ".join(tr_sentence(one) for one in read.adaptations))
+        self.adapted.setText(tr("Adapted to this model: {n}", n=len(read.adaptations)))
+        self.adapted.setVisible(bool(read.adaptations))
+        self.adaptations.setVisible(bool(read.adaptations) and self._open)
 
     def _begin(self) -> None:
         self.text.clear()
@@ -137,7 +121,7 @@ class ModelInputPane(QWidget):
         self.adaptations.setVisible(self._open)
 
     def _paint_part(
-        self, cursor: QTextCursor, encoded: Encoded, pieces: Sequence[Piece], reading: Reading, left: int
+        self, cursor: QTextCursor, encoded: Encoded, pieces: Sequence[Piece], read: ExampleRead, left: int
     ) -> int:
         cut = False
         over = 0
@@ -145,15 +129,15 @@ class ModelInputPane(QWidget):
             if piece.kind == "cut" and not cut:
                 cut = True
                 words = tr(
-                    "cut here, at {limit} word pieces: the {lost} below are not read",
-                    limit=f"{reading.limit:,}",
+                    "cut here, at {limit} tokens: the {lost} below are not read",
+                    limit=f"{read.limit:,}",
                     lost=f"{encoded.truncated_tokens:,}",
                 )
                 _paint_line(cursor, words, _cut())
             shown = piece.text[: max(0, left)]
             over += len(piece.text) - len(shown)
             left -= len(shown)
-            _paint_piece(cursor, shown, piece.kind, reading.marks)
+            _paint_piece(cursor, shown, piece.kind, read.marks)
         if over:
             cursor.insertText(" \N{HORIZONTAL ELLIPSIS} " + tr("and {n} more characters", n=f"{over:,}"), _muted())
         return left
@@ -171,40 +155,40 @@ class ModelInputPane(QWidget):
             learned = message.role == "assistant" and message.in_loss
             if message.thinking:
                 cursor.insertText(message.thinking[:SHOWN] + "\n", _muted())
-            cursor.insertText(said(message)[:SHOWN], _learned() if learned else _read())
+            cursor.insertText(turn_text(message)[:SHOWN], _learned() if learned else _read())
         self.text.moveCursor(QTextCursor.MoveOperation.Start)
 
 
 def role_words(role: str) -> str:
     """Who speaks, in words."""
     return {
-        "system": tr("Standing instructions"),
+        "system": tr("Instructions"),
         "user": tr("Question"),
         "assistant": tr("Answer"),
         "tool": tr("Result of a tool"),
     }[role]
 
 
-def said(message: Message) -> str:
-    """What a turn says, calls of tools included."""
+def turn_text(message: Message) -> str:
+    """What stands in a turn, calls of tools included."""
     calls = [f"{call.name} {call.arguments}" for call in message.tool_calls]
     return "\n".join(part for part in (message.content, *calls) if part)
 
 
 def input_text(encoded: Sequence[Encoded]) -> str:
-    """How many word pieces there are, and what becomes of them."""
+    """How many tokens there are, and what becomes of them."""
     total = sum(map(_total, encoded))
     learned = sum(one.label_tokens for one in encoded)
     lost = sum(one.truncated_tokens for one in encoded)
     if not learned:
-        return tr("{n} word pieces; nothing is left to learn, so this example is skipped.", n=f"{total:,}")
+        return tr("{n} tokens; nothing is left to learn, so this example is skipped.", n=f"{total:,}")
     if lost:
         return tr(
-            "{n} word pieces, {lost} of them cut away. The underlined part is learned.",
+            "{n} tokens, {lost} of them cut away. The underlined part is learned.",
             n=f"{total:,}",
             lost=f"{lost:,}",
         )
-    return tr("{n} word pieces. The {learned} underlined ones are learned.", n=f"{total:,}", learned=f"{learned:,}")
+    return tr("{n} tokens. The {learned} underlined ones are learned.", n=f"{total:,}", learned=f"{learned:,}")
 
 
 def _total(encoded: Encoded) -> int:

@@ -1,5 +1,5 @@
-"""Data: a file comes in, columns get their parts, the doctor looks, and what the model will read is shown before
-anything starts."""
+"""Data: a file comes in, columns get their roles, the examples are checked, and what the model will read is shown
+before anything starts."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from studio.ui.controls.notices import NoticeBar
 from studio.ui.controls.page import PageFrame
 from studio.ui.controls.progress import ProgressLine
 from studio.ui.controls.text import label
-from studio.ui.data.data_sources import DataSources
-from studio.ui.data.drop_area import DropArea, dropped_paths
+from studio.ui.data.drop_area import DataSources, DropArea, dropped_paths
 from studio.ui.data.hub_data import HubData
 from studio.ui.data.loaded_data import LoadedData
-from studio.ui.design.language import tr
+from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP
 from studio.ui.state.app_state import AppState
+from studio.ui.state.dataset_state import reasons_against_training
 from studio.ui.state.watched_file import WatchedFile
 
 PATIENCE = 300
@@ -29,19 +29,19 @@ PATIENCE = 300
 
 
 class DataPage(PageFrame):
-    """Paints the session's table and examples. A file that can't be read leaves the one before it in place."""
+    """Paints the data of the app's state. A file that can't be read leaves the one before it in place."""
 
-    def __init__(self, session: AppState, parent: QWidget | None = None) -> None:
+    def __init__(self, app_state: AppState, parent: QWidget | None = None) -> None:
         super().__init__(tr("Data"), scroll=True, parent=parent)
-        self._session = session
+        self._app_state = app_state
         self._good: DataChoice | None = None
         self._stopped = False
         self._file_problem: Problem | None = None
         self._shown_problem: str | None = None
         self.setAcceptDrops(True)
 
-        self.ways = DataSources(self)
-        self.hub = HubData(session)
+        self.sources = DataSources(self)
+        self.hub = HubData(app_state)
         self.drop = DropArea()
         self.note = label("", "small")
         self.note.hide()
@@ -50,18 +50,18 @@ class DataPage(PageFrame):
         self.partial.ask(tr("Reading was stopped, so only the beginning is shown."))
         self.partial.add(tr("Read all of it"), self._read_again)
         self.partial.hide()
-        self.other = NoticeBar()
-        self.other.ask(tr("The file was changed after it was read. Below is what stood in it then."))
-        self.other.add(tr("Read it again"), self._read_again)
-        self.other.hide()
+        self.changed = NoticeBar()
+        self.changed.ask(tr("The file was changed after it was read. Below is what stood in it then."))
+        self.changed.add(tr("Read it again"), self._read_again)
+        self.changed.hide()
         self._watched = WatchedFile(self)
-        self._watched.changed.connect(self.other.show)
+        self._watched.changed.connect(self.changed.show)
         self._seen: object = None
-        self.loaded = LoadedData(session)
+        self.loaded = LoadedData(app_state)
         self.source, self.table = self.loaded.source, self.loaded.table
-        self.inspector = self.loaded.inspector
-        self.findings, self.lengths, self.pane = self.inspector.findings, self.inspector.lengths, self.inspector.pane
-        for part in (self.hub, self.reading, self.partial, self.other, self.note):
+        self.tabs = self.loaded.tabs
+        self.check, self.lengths, self.pane = self.tabs.check, self.tabs.lengths, self.tabs.pane
+        for part in (self.hub, self.reading, self.partial, self.changed, self.note):
             self.body.addWidget(part)
         self.body.addWidget(self.drop, 1)
         self.body.addWidget(self.loaded, 1)
@@ -70,16 +70,16 @@ class DataPage(PageFrame):
         self._patience.setSingleShot(True)
         self._patience.setInterval(PATIENCE)
         self._patience.timeout.connect(self._paint_progress)
-        self.next = self.set_primary(tr("Next: Teach"), lambda: self.step_requested.emit("train"))
+        self.next = self.set_primary(tr("Next: Train"), lambda: self.step_requested.emit("train"))
         self._connect()
         self._paint()
 
     def _connect(self) -> None:
-        session = self._session
-        self.ways.path_chosen.connect(self.open_path)
-        self.ways.text_pasted.connect(self._on_pasted)
-        self.ways.said.connect(self._say)
-        self.drop.paths_dropped.connect(self.ways.take_dropped)
+        app_state = self._app_state
+        self.sources.path_chosen.connect(self.open_path)
+        self.sources.text_pasted.connect(self._on_pasted)
+        self.sources.noted.connect(self._note)
+        self.drop.paths_dropped.connect(self.sources.take_dropped)
         for made, which in (
             (self.drop.choose_file, "file"),
             (self.drop.choose_folder, "folder"),
@@ -94,9 +94,9 @@ class DataPage(PageFrame):
         self.hub.fetched.connect(lambda name, part: self._open(DataChoice(path=name, split=part)))
         self.hub.failed.connect(lambda problem: self.show_problem(problem, self._on_remedy))
         self.reading.cancelled.connect(self._on_cancelled)
-        session.data_changed.connect(self._paint)
-        session.model_changed.connect(self.loaded.paint_reading)
-        session.recipe_changed.connect(self._on_recipe_changed)
+        app_state.data_changed.connect(self._paint)
+        app_state.model_changed.connect(self.loaded.paint_reading)
+        app_state.recipe_changed.connect(self._on_recipe_changed)
         for keys, act in (
             ("Ctrl+V", self._on_paste_key),
             ("Ctrl+Z", self.loaded.undo),
@@ -111,8 +111,8 @@ class DataPage(PageFrame):
         """Put the keyboard where a person who just came here will most likely go on."""
         if self.loaded.isHidden():
             self.drop.choose_file.setFocus(Qt.FocusReason.OtherFocusReason)
-        elif self.source.roles.is_open():
-            self.source.roles.focus_first()
+        elif self._app_state.data.problem is not None:
+            self.source.mapping.focus_first()
         elif self.next.isEnabled():
             super().focus_first()
         else:
@@ -125,10 +125,10 @@ class DataPage(PageFrame):
         self._open(DataChoice(path=path))
 
     def _open(self, choice: DataChoice) -> None:
-        now = self._session.recipe.data
+        now = self._app_state.recipe.data
         self._forget_problem()
         self.hub.setVisible(self.hub.job.is_running())  # something else was taken
-        self._session.open_data(
+        self._app_state.open_data(
             choice.model_copy(update={"system_prompt": now.system_prompt, "validation_split": now.validation_split})
         )
 
@@ -137,42 +137,42 @@ class DataPage(PageFrame):
         self._stopped = False
         self._file_problem = self._shown_problem = None
         self.clear_problem()
-        self.other.hide()
+        self.changed.hide()
 
     def _replace(self, which: str) -> None:
-        here = self._session.recipe.data.path
+        here = self._app_state.recipe.data.path
         match which:
             case "file":
-                self.ways.choose_file(here)
+                self.sources.choose_file(here)
             case "folder":
-                self.ways.choose_folder(here)
+                self.sources.choose_folder(here)
             case "paste":
-                self.ways.paste()
+                self.sources.paste()
             case "hub":
                 self.hub.ask()
             case "sample":
-                self.ways.take_sample()
+                self.sources.take_sample()
 
     def _on_pasted(self, text: str) -> None:
         self._forget_problem()
         self.hub.setVisible(self.hub.job.is_running())
-        self._session.paste_data(text)
+        self._app_state.paste_data(text)
 
     def _on_paste_key(self) -> None:
         if self.loaded.isHidden():  # else a slip of the hand would replace what was prepared
-            self.ways.paste()
+            self.sources.paste()
 
-    def _say(self, words: str) -> None:
+    def _note(self, words: str) -> None:
         self.note.setText(words)
         self.note.setVisible(bool(words))
 
     def _on_cancelled(self) -> None:
         self._stopped = True
-        self._session.cancel_data()
+        self._app_state.cancel_data()
 
     def _read_again(self) -> None:
         self._forget_problem()
-        self._session.open_data(self._session.recipe.data)
+        self._app_state.open_data(self._app_state.recipe.data)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -186,12 +186,11 @@ class DataPage(PageFrame):
         paths = dropped_paths(event.mimeData())
         if paths:
             event.acceptProposedAction()
-            self.ways.take_dropped(paths)
+            self.sources.take_dropped(paths)
 
     def _on_remedy(self, remedy: Remedy) -> None:
         if remedy is Remedy.choose_columns:
-            self.source.roles.focus_first()
-            self._paint_problem()
+            self.source.mapping.focus_first()
         elif remedy is Remedy.choose_file:
             self._replace("file")
         elif remedy is Remedy.try_again and self._file_problem is not None:
@@ -210,15 +209,15 @@ class DataPage(PageFrame):
     # How it looks
 
     def _paint(self) -> None:
-        session = self._session
-        has_table = session.table is not None
+        app_state = self._app_state
+        has_table = app_state.table is not None
         self._paint_progress_soon()
-        if session.reading_data and not has_table:
+        if app_state.reading_data and not has_table:
             self.next.setEnabled(False)
             return  # what was there stays until the new file is known to be readable
         if has_table:
-            if not session.reading_data and not self._stopped:
-                self._good = session.recipe.data
+            if not app_state.reading_data and not self._stopped:
+                self._good = app_state.recipe.data
             self._watch()
             self.loaded.paint()
         else:
@@ -227,21 +226,21 @@ class DataPage(PageFrame):
         came = has_table and self.loaded.isHidden()
         self.drop.setVisible(not has_table)
         self.loaded.setVisible(has_table)
-        self.partial.setVisible(has_table and session.examples is None and (self._stopped or self._can_go_on()))
+        self.partial.setVisible(has_table and app_state.examples is None and (self._stopped or self._can_go_on()))
         self._paint_next()
         if came and self.isVisible():
             self.focus_first()  # the button that was pressed is gone
 
     def _watch(self) -> None:
         """Notice when the file becomes another than the one that is shown."""
-        session = self._session
-        if session.data.whole and session.table is not self._seen:
-            self._seen = session.table
-            self.other.hide()
-            self._watched.watch(session.recipe.data.path)
+        app_state = self._app_state
+        if app_state.data.opened is not None and app_state.table is not self._seen:
+            self._seen = app_state.table
+            self.changed.hide()
+            self._watched.watch(app_state.recipe.data.path)
 
     def _paint_progress_soon(self) -> None:
-        if not self._session.reading_data:
+        if not self._app_state.reading_data:
             self._patience.stop()
             self.reading.hide()
         elif not self.reading.isHidden():
@@ -250,33 +249,37 @@ class DataPage(PageFrame):
             self._patience.start()
 
     def _paint_progress(self) -> None:
-        if self._session.reading_data:
-            name = Path(self._session.recipe.data.path).name
-            self.reading.show_progress(self._session.data_progress, tr("Reading {name} ...", name=name))
+        if self._app_state.reading_data:
+            name = Path(self._app_state.recipe.data.path).name
+            progress = self._app_state.data.progress
+            if progress is None:
+                self.reading.show_progress(tr("Reading {name} ...", name=name))
+            else:
+                self.reading.show_progress(tr_sentence(progress.text), progress.done, progress.total)
 
     def _on_no_table(self) -> None:
         """A file that can't be read: say so, and go back to the one that could."""
-        self._file_problem = self._session.data_problem
+        self._file_problem = self._app_state.data_problem
         good, self._good = self._good, None
         left = self._file_problem is not None or self._stopped
-        if left and good is not None and good != self._session.recipe.data:
+        if left and good is not None and good != self._app_state.recipe.data:
             self._stopped = False
-            self._session.open_data(good)
+            self._app_state.open_data(good)
 
     def _broke_off(self) -> bool:
         """Whether something went wrong after the first rows that isn't a matter of which column is what."""
-        problem = self._session.data_problem
+        problem = self._app_state.data_problem
         return problem is not None and problem.remedy is not Remedy.choose_columns
 
     def _can_go_on(self) -> bool:
         """Whether reading broke off, and the problem itself offers no second try."""
-        problem = self._session.data_problem
+        problem = self._app_state.data_problem
         return self._broke_off() and problem is not None and problem.remedy is not Remedy.try_again
 
     def _paint_problem(self) -> None:
-        problem = self._session.data_problem or self._file_problem
-        if problem is not None and problem.remedy is Remedy.choose_columns and self.source.roles.is_open():
-            problem = None  # the columns wait to be chosen, and beside them stands what is missing
+        problem = self._app_state.data_problem or self._file_problem
+        if problem is not None and problem.remedy is Remedy.choose_columns:
+            problem = None  # below the columns stands what is missing
         if self._shown_problem is not None and (problem is None or problem.code != self._shown_problem):
             self.clear_problem(self._shown_problem)
             self._shown_problem = None
@@ -285,27 +288,28 @@ class DataPage(PageFrame):
             self.show_problem(problem, self._on_remedy)
 
     def _on_recipe_changed(self) -> None:
-        if self._session.table is not None:
+        if self._app_state.table is not None:
             self.loaded.paint_reading()
             self._paint_next()
 
     def _paint_next(self) -> None:
-        session = self._session
-        has_table = session.table is not None
-        usable = has_table and session.examples is not None and bool(len(session.examples.examples))
-        reason = self.loaded.obstacle() if usable else ""
+        app_state = self._app_state
+        has_table = app_state.table is not None
+        usable = has_table and app_state.examples is not None and bool(len(app_state.examples))
+        reasons = reasons_against_training(app_state.data, app_state.recipe) if usable else ()
+        reason = tr_sentence(reasons[0].sentences()[0]) if reasons else ""
         self.next.setVisible(has_table)
-        self.next.setEnabled(usable and not reason and not session.reading_data)
+        self.next.setEnabled(usable and not reason)
         self.footer_note.setText(reason)
         if not has_table:
             self.set_lead(tr("Bring examples of how you answer. A few dozen are enough to begin with."))
         elif reason or (self._broke_off() and not usable):
-            self.set_lead(tr("Something has to be put right before this can be taught."))
+            self.set_lead(tr("Something has to be put right before training."))
         elif usable:
-            self.set_lead(tr("Look through what the model will learn, then go on to Teach."))
-        elif session.reading_data and session.data.whole:
+            self.set_lead(tr("Look through what the model will learn from, then go on to Train."))
+        elif app_state.reading_data and app_state.data.opened is not None:
             self.set_lead(tr("The examples are being made."))
-        elif session.reading_data:
+        elif app_state.reading_data:
             self.set_lead(tr("These are the first rows. The rest is still being read."))
         elif self._stopped:
             self.set_lead(tr("Read all of it to go on, or choose another file."))

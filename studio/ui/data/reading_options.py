@@ -1,23 +1,127 @@
-"""How a file is read, to be changed: encoding, separator, row with the names, length of passages."""
+"""How a file is read: in words, and to be changed (encoding, separator, row with the names, length of passages)."""
 
 from __future__ import annotations
 
+import codecs
+import functools
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QHeaderView,
+    QSpinBox,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 from studio.ui.controls.text import label
-from studio.ui.data.encoding_chooser import EncodingChooser
-from studio.ui.data.reading_text import DELIMITERS, delimiter_words, is_document
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE
+from studio.ui.state.background import run_in_background
 
 if TYPE_CHECKING:
     from studio.core.recipe.data_choice import DataChoice
-    from studio.dataset.table import Table
+    from studio.dataset.table import Doubt, Table
 
+ENCODINGS = ("utf-8", "cp949", "cp1252", "utf-16", "cp932", "gb18030", "big5", "cp1251")
+DELIMITERS = (",", ";", "\t", "|")
 AUTOMATIC, NO_NAMES = -1, 0
+"""Beside the numbers of rows, for the one that names the columns."""
+WITH_NAMES = ("csv", "tsv", "xlsx", "txt")
+"""Formats whose names of columns stand in some row."""
+PREVIEWED_BYTES, PREVIEWED_CHARACTERS = 64 * 1024, 120
+LINES = 5
+
+
+def encoding_words(name: str) -> str:
+    """An encoding as people know it, with its technical name."""
+    plain = name.lower().replace("_", "-")
+    if plain in ("utf-8", "utf-8-sig", "ascii"):
+        return "UTF-8"
+    known = {
+        "cp949": tr("Windows Korean"),
+        "euc-kr": tr("Windows Korean"),
+        "cp1252": tr("Windows Western"),
+        "latin-1": tr("Western"),
+        "cp1251": tr("Windows Cyrillic"),
+        "shift-jis": tr("Japanese"),
+        "cp932": tr("Japanese"),
+        "euc-jp": tr("Japanese"),
+        "gb18030": tr("Chinese, simplified"),
+        "big5": tr("Chinese, traditional"),
+    }
+    return f"{known[plain]} ({plain})" if plain in known else name.upper()
+
+
+def delimiter_words(delimiter: str) -> str:
+    match delimiter:
+        case ",":
+            return tr("commas")
+        case ";":
+            return tr("semicolons")
+        case "\t":
+            return tr("tabs")
+        case "|":
+            return tr("vertical bars")
+    return repr(delimiter)
+
+
+def doubt_words(doubt: Doubt, table: Table) -> str:
+    """A plain question about one thing that was guessed."""
+    match doubt:
+        case "encoding":
+            what = encoding_words(table.encoding)
+            return tr("Is this right? The characters were read as {what}.", what=what)
+        case "delimiter":
+            what = delimiter_words(table.delimiter)
+            return tr("Is this right? The columns seem to be separated by {what}.", what=what)
+        case "sheet":
+            count = len(table.sheets)
+            return tr("Is this the right sheet? {sheet} was read, one of {n}.", sheet=table.sheet, n=count)
+        case "header" if not has_names(table):
+            return tr("Is this right? The first row was read as an example, as it doesn't look like names of columns.")
+        case "header":
+            names = ", ".join(table.columns[:6])
+            return tr("Is this right? These were taken for the names of the columns: {names}.", names=names)
+
+
+def has_names(table: Table) -> bool:
+    """Whether the file names its columns; else they are numbered."""
+    return table.columns != tuple(f"column {number}" for number in range(1, len(table.columns) + 1))
+
+
+def is_document(table: Table) -> bool:
+    """Whether the rows are passages of a text."""
+    return table.format == "document"
+
+
+def source_name(path: Path) -> str:
+    """What a file is called; what was pasted has a name that nobody gave it."""
+    return tr("Pasted text") if path.parent.name == "pasted" and path.name.startswith("pasted-") else path.name
+
+
+def source_facts(table: Table, chunk_size: int) -> str:
+    """Rows, encoding, separator or passage length, in one line."""
+    count = len(table.rows)
+    if is_document(table):
+        facts = [tr("1 passage") if count == 1 else tr("{n} passages", n=f"{count:,}")]
+        facts.append(tr("of about {n} characters", n=f"{chunk_size:,}"))
+    else:
+        facts = [tr("1 row") if count == 1 else tr("{n} rows", n=f"{count:,}")]
+    if table.sheet and len(table.sheets) <= 1:
+        facts.append(tr("sheet {name}", name=table.sheet))
+    if table.encoding:
+        facts.append(encoding_words(table.encoding))
+    if table.delimiter:
+        facts.append(tr("separated by {what}", what=delimiter_words(table.delimiter)))
+    return " \N{MIDDLE DOT} ".join(facts)
+
+
 WITH_NAMES = ("csv", "tsv", "xlsx", "txt")
 """Formats whose names of columns stand in some row."""
 
@@ -40,13 +144,13 @@ class ReadingOptions(QWidget):
         self.header.textFromValue = self._header_text  # type: ignore[method-assign]
         self.header.setKeyboardTracking(False)
         self.header.valueChanged.connect(self._on_header)
-        self.passage = QSpinBox()
-        self.passage.setRange(200, 20_000)
-        self.passage.setSingleStep(100)
-        self.passage.setGroupSeparatorShown(True)
-        self.passage.setKeyboardTracking(False)
-        self.passage.valueChanged.connect(lambda value: self._tell("chunk_size", value))
-        for box in (self.header, self.passage):
+        self.chunk = QSpinBox()
+        self.chunk.setRange(200, 20_000)
+        self.chunk.setSingleStep(100)
+        self.chunk.setGroupSeparatorShown(True)
+        self.chunk.setKeyboardTracking(False)
+        self.chunk.valueChanged.connect(lambda value: self._tell("chunk_size", value))
+        for box in (self.header, self.chunk):
             box.lineEdit().setTextMargins(6, 0, 0, 0)
         self._places: dict[str, QWidget] = {}
         fields = QVBoxLayout()
@@ -54,7 +158,7 @@ class ReadingOptions(QWidget):
         for name, text, field in (
             ("delimiter", tr("Columns are separated by"), self.delimiter),
             ("header", tr("Row with the names of the columns"), self.header),
-            ("passage", tr("Length of a passage, in characters"), self.passage),
+            ("chunk_size", tr("Length of a passage, in characters"), self.chunk),
         ):
             self._places[name] = _place(text, field)
             fields.addWidget(self._places[name])
@@ -75,7 +179,7 @@ class ReadingOptions(QWidget):
             "encoding": bool(table.encoding),
             "delimiter": bool(table.delimiter),
             "header": table.format in WITH_NAMES and not is_document(table),
-            "passage": is_document(table),
+            "chunk_size": is_document(table),
         }
 
     def show_table(self, table: Table, choice: DataChoice) -> None:
@@ -89,7 +193,7 @@ class ReadingOptions(QWidget):
             self.delimiter.addItem(delimiter_words(delimiter), delimiter)
         self.delimiter.setCurrentIndex(self.delimiter.findData(table.delimiter))
         self.header.setValue(AUTOMATIC if choice.header_row is None else choice.header_row)
-        self.passage.setValue(choice.chunk_size)
+        self.chunk.setValue(choice.chunk_size)
         if table.encoding:
             self.encoding.show_file(table.path, table.encoding)
         self._painting = False
@@ -104,7 +208,7 @@ class ReadingOptions(QWidget):
             "encoding": self.encoding,
             "delimiter": self.delimiter,
             "header": self.header,
-            "passage": self.passage,
+            "chunk_size": self.chunk,
         }
         for name, field in fields.items():
             if not self._places[name].isHidden():
@@ -137,3 +241,81 @@ def _place(name: str, field: QWidget) -> QWidget:
     column.addWidget(words)
     column.addWidget(field)
     return place
+
+
+class EncodingChooser(QTreeWidget):
+    """`chosen` carries the name of an encoding. Rows are filled when the beginning of the file was read."""
+
+    chosen = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._path: Path | None = None
+        self.setAccessibleName(tr("Text encoding"))
+        self.setColumnCount(2)
+        self.setHeaderHidden(True)
+        self.setRootIsDecorated(False)
+        self.setUniformRowHeights(True)
+        self.setTabKeyNavigation(False)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.header().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
+        self.header().setStretchLastSection(True)
+        row = self.fontMetrics().height() + 12
+        self.setFixedHeight(row * LINES)
+        self.itemClicked.connect(lambda item, _column: self._choose(item))
+        self.itemActivated.connect(lambda item, _column: self._choose(item))
+
+    def show_file(self, path: Path, now: str) -> None:
+        """Offer encodings for this file; `now` is the one in use."""
+        plain = "utf-8" if now in ("utf-8-sig", "ascii") else now
+        names = ENCODINGS if plain in ENCODINGS else (plain, *ENCODINGS)
+        self._path = path
+        self.clear()
+        for name in names:
+            item = QTreeWidgetItem([encoding_words(name), ""])
+            item.setData(0, Qt.ItemDataRole.UserRole, name)
+            self.addTopLevelItem(item)
+            if name == plain:
+                self.setCurrentItem(item)
+        run_in_background(
+            self, functools.partial(previews, path, names), lambda found: self._fill(path, found), lambda _problem: None
+        )
+
+    def _fill(self, path: Path, found: dict[str, str | None]) -> None:
+        if path != self._path:
+            return
+        for place in range(self.topLevelItemCount()):
+            item = self.topLevelItem(place)
+            if item is not None:
+                text = found.get(item.data(0, Qt.ItemDataRole.UserRole))
+                item.setText(1, text if text is not None else tr("doesn't fit this file"))
+
+    def _choose(self, item: QTreeWidgetItem) -> None:
+        self.chosen.emit(item.data(0, Qt.ItemDataRole.UserRole))
+
+
+def previews(path: Path, encodings: tuple[str, ...]) -> dict[str, str | None]:
+    """How the first telling line of the file reads in each encoding; None where the bytes don't fit it.
+
+    Empty for what can't be read: the page says so elsewhere.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(PREVIEWED_BYTES)
+    except OSError:
+        return {}
+    return {name: preview(head, name) for name in encodings}
+
+
+def preview(head: bytes, encoding: str) -> str | None:
+    """The first line with characters beyond ASCII, else the first line; None where `head` isn't in this encoding."""
+    try:
+        # an incremental decoder takes a character that the end of `head` has cut in two
+        text = codecs.getincrementaldecoder(encoding)().decode(head)
+    except (UnicodeError, LookupError):
+        return None
+    if any(ord(character) < 32 and character not in "\t\n\r\f\v" for character in text):
+        return None
+    lines = [line.strip("\ufeff ") for line in text.splitlines() if line.strip("\ufeff ")]
+    telling = next((line for line in lines if not line.isascii()), lines[0] if lines else "")
+    return telling[:PREVIEWED_CHARACTERS]

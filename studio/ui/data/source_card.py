@@ -14,8 +14,14 @@ from studio.ui.controls.layout import Card, follow
 from studio.ui.controls.notices import NoticeBar
 from studio.ui.controls.text import ElidedLabel, button, clear_layout_widget, line
 from studio.ui.data.column_mapping import ColumnMappingEditor
-from studio.ui.data.reading_options import NO_NAMES, ReadingOptions
-from studio.ui.data.reading_text import doubt_words, has_names, source_facts, source_name
+from studio.ui.data.reading_options import (
+    NO_NAMES,
+    ReadingOptions,
+    doubt_words,
+    has_names,
+    source_facts,
+    source_name,
+)
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_WIDE
 
@@ -26,19 +32,18 @@ if TYPE_CHECKING:
 
 class SourceCard(Card):
     """`replace_requested` carries file, folder, paste, hub or sample; `reading_changed` maps fields of `DataChoice`
-    to new values; `confirmed` carries the doubt that a person called right; `roles_chosen` carries `Roles`."""
+    to new values; `confirmed` carries the doubt that a person called right."""
 
     replace_requested = Signal(str)
     reading_changed = Signal(dict)
     confirmed = Signal(str)
-    roles_chosen = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent=parent)
         self.setAccessibleName(tr("Your data"))
         self.body.setContentsMargins(GAP_WIDE, GAP + 2, GAP_WIDE, GAP + 2)
         self._painting = False
-        self._told: object = None
+        self._shown: object = None
         self._table: Table | None = None
         self.doubts: dict[Doubt, NoticeBar] = {}
         self.name = ElidedLabel("strong")
@@ -82,23 +87,22 @@ class SourceCard(Card):
         self.body.addWidget(self.options)
         self._line = line()
         self.body.addWidget(self._line)
-        self.roles = ColumnMappingEditor()
-        self.roles.roles_chosen.connect(self.roles_chosen)
-        self.body.addWidget(self.roles)
+        self.mapping = ColumnMappingEditor()
+        self.body.addWidget(self.mapping)
 
     def show_beginning(self, table: Table, settled: Sequence[str] = ()) -> None:
         """The first rows of a file that is still being read: how it was read and what its columns are comes later.
 
         Where the same file is read in another way, what a person works with stays in its place, and the keyboard too.
         """
-        self._told = None
+        self._shown = None
         self.name.setText(source_name(table.path))
         self.facts.setText(tr("the first {n} rows", n=f"{len(table.rows):,}"))
         self._show_doubts(table, settled)
         if self._table is not None and self._table.path == table.path:
-            self.roles.setEnabled(False)  # its columns may be others now
+            self.mapping.setEnabled(False)  # its columns may be others now
             return
-        for part in (self.how, self.sheet, self.roles, self._line):
+        for part in (self.how, self.sheet, self.mapping, self._line):
             part.hide()
         self._fold_options()
 
@@ -106,14 +110,14 @@ class SourceCard(Card):
         self, table: Table, choice: DataChoice, *, sure: bool, why: Sequence[Sentence], settled: Sequence[str] = ()
     ) -> None:
         """Paint what was read, and how. Doubts that are `settled` aren't asked again."""
-        told = (id(table), choice, sure, tuple(why), tuple(settled))
-        if told == self._told:
+        shown = (id(table), choice, sure, tuple(why), tuple(settled))
+        if shown == self._shown:
             return  # progress is told many times a second, and what is being written or chosen should stay
-        self._told = told
+        self._shown = shown
         self._painting = True
         self._line.show()
-        self.roles.show()
-        self.roles.setEnabled(True)
+        self.mapping.show()
+        self.mapping.setEnabled(True)
         self.name.setText(source_name(table.path))
         self.name.setAccessibleDescription(str(table.path))
         self.facts.setText(source_facts(table, choice.chunk_size))
@@ -129,7 +133,7 @@ class SourceCard(Card):
             self.options.show_table(table, choice)
         self._table, self._choice = table, choice
         self._show_doubts(table, settled)
-        self.roles.show_table(table, choice.mapping, choice.system_prompt, sure=sure, why=why)
+        self.mapping.show_table(table, choice.mapping, choice.system_prompt, sure=sure, why=why)
         self._painting = False
 
     def _show_doubts(self, table: Table, settled: Sequence[str]) -> None:

@@ -150,22 +150,19 @@ class AppState(RecipeEditor):
             self.problem_raised.emit(obstacle)
             return
         project, recipe, table, facts = self.project, self.recipe, self.table, self.facts()
-        made = self.examples.examples if self.examples is not None else None
-        assert table is not None
+        examples = self.examples
+        assert table is not None and examples is not None
         self.starting = True
         self.run_changed.emit()
         from studio.runs.start import start_job
 
         def prepare() -> RunFolder:
-            from studio.dataset.store import StoredExamples
             from studio.runs.create import create_run
             from studio.runs.follow import job_status
 
-            assert isinstance(made, StoredExamples)
-
             if any(job_status(run) in ("running", "silent") for run in project.runs()):
                 raise ProblemError(already_going())
-            return create_run(project, recipe, table, made, facts)
+            return create_run(project, recipe, table, examples, facts)
 
         def ready(run: RunFolder) -> None:
             if project != self.project:  # another one was opened meanwhile: the run starts all the same

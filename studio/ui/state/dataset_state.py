@@ -1,6 +1,6 @@
-"""The data of the draft as far as it has been read: table, examples, what the doctor says, how long they are.
+"""The data of the draft as far as it has been read: table, examples, what the data check found, how long they are.
 
-Everything is done by the desk, a process of its own; threads of the window only wait for its answers.
+Everything is done by the worker, a process of its own; threads of the window only wait for its answers.
 """
 
 from __future__ import annotations
@@ -8,139 +8,125 @@ from __future__ import annotations
 import threading
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 
-from studio.core.problems import Problem
+from studio.core.problems import Problem, Remedy
 from studio.core.recipe.recipe import Recipe
-from studio.core.translatable import Sentence
-from studio.runs.prepare import ExamplesMade, FirstTable, Said, TableRead, prepare
+from studio.core.translatable import N_
+from studio.runs.prepare import prepare
 from studio.ui.state.background import run_in_background
 
 if TYPE_CHECKING:
-    from studio.dataset.columns.apply_mapping import ExampleSet
-    from studio.dataset.quality.fixes import Step
     from studio.dataset.quality.report import Report
+    from studio.dataset.store import StoredExamples
     from studio.dataset.table import Table
+    from studio.runs.prepare import Told
     from studio.tokenization.lengths import Lengths
     from studio.worker.client import WorkerClient
-    from studio.worker.protocol import ExampleRead, Reader
+    from studio.worker.protocol import Built, ExampleRead, FirstRows, Opened, Progress, Reader
 
 T = TypeVar("T")
 
 MEASURED = 20_000
-"""Examples whose word pieces are counted at most; more are measured on an even sample."""
+"""Examples whose tokens are counted at most; more are measured on an even sample."""
 IDLE = 120_000
-"""Milliseconds without a question after which the desks are closed."""
+"""Milliseconds without a request after which the workers are closed."""
 UNLIMITED = 1 << 30
 
 READ_AS = {"path", "split", "sheet", "encoding", "delimiter", "header_row", "chunk_size"}
-MADE_AS = {"mapping", "fixes", "system_prompt"}
-
-
-@dataclass(frozen=True)
-class _Heard:
-    """Something that a worker of round `number` has to say."""
-
-    number: int
-    what: Said
+"""Fields of `DataChoice` that say how a file is read."""
+BUILT_AS = {"mapping", "fixes", "system_prompt"}
+"""Fields of `DataChoice` that say how examples are made from it."""
 
 
 class DatasetState(QObject):
-    """Read the attributes; `changed` says that one of them is another now, `roles_found` that columns got their parts.
+    """Read the attributes; `changed` says that one of them is another now, `mapping_found` that the columns were
+    understood.
 
     Only the newest round of reading counts: what an older one still brings is dropped.
     """
 
     changed = Signal()
-    roles_found = Signal(object)
-    _heard = Signal(object)
+    mapping_found = Signal(object)
+    _told = Signal(int, object, object, object)
+    """The round, the worker's message, and the table and the examples that it names, if any."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.table: Table | None = None
-        self.sure = True
-        self.why: tuple[Sentence, ...] = ()
-        self.examples: ExampleSet | None = None
+        """Its rows stay on disk; the first ones only, while a large file is still being read."""
+        self.opened: Opened | None = None
+        """How the columns of the whole table were understood; None before all of it is there."""
+        self.examples: StoredExamples | None = None
+        self.built: Built | None = None
+        """What each fix did, which rows were skipped, and what should be known about `examples`."""
         self.report: Report | None = None
         self.lengths: Lengths | None = None
-        self.lengths_of = 0
-        self.steps: tuple[Step, ...] = ()
-        self.notes: tuple[Sentence, ...] = ()
+        """In tokens of the base model, of `MEASURED` examples at most."""
         self.problem: Problem | None = None
-        self.progress: tuple[int, int, Sentence] | None = None
+        self.progress: Progress | None = None
         self.reading = False
         self.examining = False
-        self._folder: Path | None = None
-        self._number = 0
+        self._round = 0
         self._cancelled = threading.Event()
         self._lock = threading.Lock()
-        self._desks: dict[str, WorkerClient] = {}
+        self._workers: dict[str, WorkerClient] = {}
         self._measured: tuple[Path, Path, str] | None = None
         self._reading_one = False
         self._next_one: Callable[[], None] | None = None
-        self._heard.connect(self._on_heard, Qt.ConnectionType.QueuedConnection)
+        self._told.connect(self._on_told, Qt.ConnectionType.QueuedConnection)
         self._idle = QTimer(self)
         self._idle.setSingleShot(True)
         self._idle.setInterval(IDLE)
         self._idle.timeout.connect(self._on_idle)
 
-    @property
-    def whole(self) -> bool:
-        """Whether `table` is all of the file, and not only its first rows."""
-        return self.table is not None and self._folder is not None
-
     # What is asked for
 
     def open(self, recipe: Recipe, *, keep: bool = False) -> None:
-        """Read the file of this recipe. With `keep`, what is there stays until the new is: other parts or repairs."""
+        """Read the file of this recipe. With `keep`, what is there stays until the new is: other columns or fixes."""
         self._begin()
         if not keep:
-            self.table = None
+            self.table = self.opened = None
             self._clear_examples()
-            self.sure, self.why = True, ()
         self.reading = bool(recipe.data.path)
         if self.reading:
             self._start(recipe)
         self.changed.emit()
 
     def examine_again(self, recipe: Recipe) -> None:
-        """The same examples with another part set aside."""
+        """The same examples with others set aside."""
         if self.examples is None or self.reading:
             return
         self._begin()
         self._start(recipe)
 
     def measure(self, reader: Reader | None) -> None:
-        """Count the word pieces of the examples for this model, unless they are counted already."""
-        stored = self._stored_folder()
-        if reader is None or stored is None or self.reading or self.examining:
+        """Count the tokens of the examples for this model, unless they are counted already."""
+        if reader is None or self.examples is None or self.reading or self.examining:
             return
+        stored = self.examples.folder
         asked = (stored, reader.model, reader.loss_on)
         if asked == self._measured:
             return
         self._measured = asked
-        self.lengths, self.lengths_of = None, 0
-        number = self._number
+        self.lengths = None
+        number = self._round
 
         def work() -> Lengths:
             from studio.tokenization.lengths import Lengths
             from studio.worker.protocol import Measured, MeasureLengths
 
-            question = MeasureLengths(
-                examples=stored,
-                reader=reader.model_copy(update={"max_length": UNLIMITED, "truncation": "cut"}),
-                most=MEASURED,
-            )
-            answer = self._desk("long").ask(question, Measured, cancelled=self._cancelled)
+            unlimited = reader.model_copy(update={"max_length": UNLIMITED, "truncation": "cut"})
+            request = MeasureLengths(examples=stored, reader=unlimited, most=MEASURED)
+            answer = self._worker("long").ask(request, Measured, cancelled=self._cancelled)
             return Lengths(array("i", answer.total), array("i", answer.first_label))
 
-        def measured(lengths: Lengths) -> None:
-            if asked == self._measured and number == self._number:
-                self.lengths, self.lengths_of = lengths, len(lengths)
+        def measured(lengths: Lengths | None) -> None:
+            if lengths is not None and asked == self._measured and number == self._round:
+                self.lengths = lengths
                 self.changed.emit()
 
         def failed(_problem: Problem) -> None:
@@ -156,19 +142,20 @@ class DatasetState(QObject):
         failed: Callable[[Problem], None],
     ) -> None:
         """Show one example as the model reads it. While one is being read only the newest request waits."""
-        stored = self._stored_folder()
-        if stored is None:
+        if self.examples is None:
             return
         if self._reading_one:
             self._next_one = lambda: self.read_example(position, reader, done, failed)
             return
         self._reading_one = True
+        stored = self.examples.folder
 
         def work() -> ExampleRead:
             from studio.worker.protocol import ExampleRead, ReadExample
 
-            question = ReadExample(examples=stored, position=position, reader=reader)
-            return self._desk("quick").ask(question, ExampleRead)
+            return self._worker("quick").ask(
+                ReadExample(examples=stored, position=position, reader=reader), ExampleRead
+            )
 
         def ended() -> bool:
             """Whether the answer is still wanted."""
@@ -180,23 +167,20 @@ class DatasetState(QObject):
 
         self._run(
             work,
-            lambda read: done(read) if ended() else None,
+            lambda read: done(read) if ended() and read is not None else None,
             lambda problem: failed(problem) if ended() else None,
         )
 
     def cancel(self) -> None:
         """Stop reading. What was there before stays."""
         self._cancelled.set()
-        self._number += 1
-        self.reading = self.examining = False
-        self.progress = None
+        self._end_round()
         self.changed.emit()
 
     def close(self) -> None:
-        """End the desks."""
+        """End the workers."""
         self._cancelled.set()
-        self._number += 1
-        self.reading = self.examining = False
+        self._end_round()
         self._on_idle()
 
     # One round of work
@@ -204,86 +188,100 @@ class DatasetState(QObject):
     def _begin(self) -> None:
         self._cancelled.set()
         self._cancelled = threading.Event()
-        self._number += 1
+        self._end_round()
         self.problem = None
+
+    def _end_round(self) -> None:
+        self._round += 1
+        self.reading = self.examining = False
         self.progress = None
-        self.examining = False
 
     def _clear_examples(self) -> None:
-        self.examples = self.report = self.lengths = self._measured = None
-        self.lengths_of = 0
-        self.steps = ()
-        self.notes = ()
+        self.examples = self.built = self.report = self.lengths = self._measured = None
 
     def _start(self, recipe: Recipe) -> None:
-        number, cancelled = self._number, self._cancelled
+        number, cancelled = self._round, self._cancelled
 
-        def say(what: Said) -> None:
-            self._heard.emit(_Heard(number, what))
+        def tell(told: Told) -> None:
+            """Opens beside the window what a message names: a disk may be slow."""
+            from studio.dataset.store import StoredExamples, open_table_at
+
+            table: Table | None = None
+            examples: StoredExamples | None = None
+            if told.answer == "first_rows":
+                table = _beginning(told, recipe.data.path)
+            elif told.answer == "opened":
+                table = open_table_at(told.table)
+            elif told.answer == "made":
+                examples = StoredExamples(told.examples)
+            self._told.emit(number, told, table, examples)
 
         def work() -> Report | None:
-            return prepare(self._desk("long"), recipe, say, cancelled)
+            return prepare(self._worker("long"), recipe, tell, cancelled)
 
         def done(report: Report | None) -> None:
-            if number == self._number:
-                self.reading = self.examining = False
-                self.progress = None
+            if number == self._round:
+                self._end_round()
                 self.report = report
                 self.changed.emit()
 
         def failed(problem: Problem) -> None:
-            if number == self._number:
-                self.reading = self.examining = False
-                self.progress = None
+            if number == self._round:
+                self._end_round()
                 self.problem = problem
                 self.changed.emit()
 
         self._run(work, done, failed)
 
-    @Slot(object)
-    def _on_heard(self, heard: _Heard) -> None:
-        if heard.number != self._number:
+    @Slot(int, object, object, object)
+    def _on_told(self, number: int, told: Told, table: Table | None, examples: StoredExamples | None) -> None:
+        if number != self._round:
             return
-        said = heard.what
-        if isinstance(said, TableRead):
-            if self.table is None or said.folder != self._folder:
-                self._folder, self.table = said.folder, said.table
-            self.sure, self.why, self.problem = said.sure, said.why, said.problem
-            if said.problem is not None:
+        if told.answer == "progress":
+            self.progress = told
+        elif told.answer == "first_rows":
+            self.table, self.opened = table, None
+        elif told.answer == "opened":
+            if self.opened is None or told.table != self.opened.table:
+                self.table = table
+            self.opened, self.problem = told, told.problem
+            if told.problem is not None:
                 self._clear_examples()
-            self.roles_found.emit(said.mapping)
-        elif isinstance(said, ExamplesMade):
-            self._clear_examples()
-            self.examples, self.steps, self.notes = said.examples, said.steps, said.notes
-            self.reading, self.examining = False, True
-        elif isinstance(said, FirstTable):
-            self._folder, self.table = None, said.table
+            self.mapping_found.emit(told.mapping)
         else:
-            self.progress = (said.done, said.total, said.text)
+            self._clear_examples()
+            self.examples, self.built = examples, told
+            self.reading, self.examining = False, True
         self.changed.emit()
 
-    # The desks
+    # The workers
 
     def _run(
-        self, work: Callable[[], T], done: Callable[[T], object], failed: Callable[[Problem], object] | None
+        self,
+        work: Callable[[], T],
+        done: Callable[[T | None], object],
+        failed: Callable[[Problem], object] | None,
     ) -> None:
-        """As `run_in_background`; what was cancelled is neither done nor failed."""
+        """As `run_in_background`; `done` hears None where it was cancelled."""
+        from studio.worker.client import Cancelled
+
+        def unless_cancelled() -> T | None:
+            try:
+                return work()
+            except Cancelled:
+                return None
+
         self._idle.start()
+        run_in_background(self, unless_cancelled, done, failed)
 
-        def arrived(outcome: tuple[T] | None) -> None:
-            if outcome is not None:
-                done(outcome[0])
-
-        run_in_background(self, lambda: _unless_cancelled(work), arrived, failed)
-
-    def _desk(self, which: str) -> WorkerClient:
+    def _worker(self, which: Literal["long", "quick"]) -> WorkerClient:
         """`long` for reading and examining, `quick` for single examples. Called from threads."""
         from studio.worker.client import WorkerClient
 
         with self._lock:
-            if which not in self._desks:
-                self._desks[which] = WorkerClient()
-            return self._desks[which]
+            if which not in self._workers:
+                self._workers[which] = WorkerClient()
+            return self._workers[which]
 
     @Slot()
     def _on_idle(self) -> None:
@@ -291,24 +289,90 @@ class DatasetState(QObject):
             self._idle.start()
             return
         with self._lock:
-            desks, self._desks = list(self._desks.values()), {}
-        for desk in desks:
-            desk.close()
-
-    def _stored_folder(self) -> Path | None:
-        if self.examples is None:
-            return None
-        from studio.dataset.store import StoredExamples
-
-        held = self.examples.examples
-        return held.folder if isinstance(held, StoredExamples) else None
+            workers, self._workers = list(self._workers.values()), {}
+        for worker in workers:
+            worker.close()
 
 
-def _unless_cancelled(work: Callable[[], T]) -> tuple[T] | None:
-    """What `work` brings, in a tuple; None where it was cancelled."""
-    from studio.worker.client import Cancelled
+def _beginning(first: FirstRows, path: str) -> Table:
+    from studio.dataset.table import Table
 
-    try:
-        return (work(),)
-    except Cancelled:
-        return None
+    rows = [dict(zip(first.columns, cells, strict=True)) for cells in first.rows]
+    return Table(path=Path(path), format=first.format, columns=first.columns, rows=rows)
+
+
+# Whether it can be trained on
+
+
+def reasons_against_training(data: DatasetState, recipe: Recipe) -> tuple[Problem, ...]:
+    """Everything about the data that keeps training from starting, the weightiest first.
+
+    The one rule: the Data page, the step in the sidebar and the button that starts training ask here.
+    """
+    if data.problem is not None:
+        return (data.problem,)
+    if data.reading:
+        return (still_reading(),)
+    if data.examples is None or not len(data.examples):
+        return (no_data(),)
+    reasons = []
+    if data.examining:
+        reasons.append(still_checking())
+    if data.report is not None and data.report.stop is not None:
+        reasons.append(data.report.stop.as_problem())
+    lengths, limit, mode = data.lengths, recipe.training.max_length, recipe.data.truncation
+    if lengths is not None and len(lengths):
+        if mode == "leave_out" and lengths.longer_than(limit) == len(lengths):
+            reasons.append(all_left_out(limit))
+        elif mode != "leave_out" and lengths.nothing_left_at(limit) == len(lengths):
+            reasons.append(nothing_left(limit))
+    return tuple(reasons)
+
+
+def no_data() -> Problem:
+    return Problem(
+        code="run.no_data",
+        what=N_("There are no examples to learn from yet."),
+        why=N_("The model learns from your questions and answers."),
+        fix=N_("Open a file, or try with the sample."),
+        remedy=Remedy.choose_file,
+    )
+
+
+def still_reading() -> Problem:
+    return Problem(
+        code="run.still_reading",
+        what=N_("Your data is still being read."),
+        fix=N_("Wait a moment, then try again."),
+    )
+
+
+def still_checking() -> Problem:
+    return Problem(
+        code="run.still_checking",
+        what=N_("Your examples are still being checked."),
+        why=N_("What the data check finds could make training useless."),
+        fix=N_("Wait a moment, or cancel the check on the Data page."),
+    )
+
+
+def nothing_left(limit: int) -> Problem:
+    return Problem(
+        code="data.nothing_left",
+        what=N_("With {limit} tokens, nothing of the answers is left to learn from."),
+        why=N_("Every example is cut before its answer begins."),
+        fix=N_("Set the longest example higher on the Data page."),
+        remedy=Remedy.see_settings,
+        values={"limit": limit},
+    )
+
+
+def all_left_out(limit: int) -> Problem:
+    return Problem(
+        code="data.all_left_out",
+        what=N_("Every example is longer than {limit} tokens and would be left out."),
+        why=N_("Examples that are too long are left out, as you chose."),
+        fix=N_("Set the longest example higher on the Data page."),
+        remedy=Remedy.see_settings,
+        values={"limit": limit},
+    )

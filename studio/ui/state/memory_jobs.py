@@ -187,15 +187,14 @@ class MemoryTrial(QObject):
         from studio.runs.project import Project
 
         scratch = job_folder("memory_probe").path
-        built = editor.examples.examples if editor.examples is not None else None
+        built = editor.examples
         table, facts = editor.table, editor.facts()
         self.key, self._draft, self.problem = key, draft, None
 
         def prepare() -> RunFolder:
-            from studio.dataset.store import StoredExamples
             from studio.runs.create import create_run
 
-            assert isinstance(built, StoredExamples) and table is not None
+            assert built is not None and table is not None
             scratch.mkdir(parents=True, exist_ok=True)
             return create_run(Project(scratch), draft.recipe, table, built, facts)
 

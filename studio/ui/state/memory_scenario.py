@@ -149,7 +149,7 @@ class ScenarioSource:
     def _longest(self) -> int | None:
         """Tokens of the longest example, None where not all have been measured."""
         lengths, made = self._editor.lengths, self._editor.examples
-        if lengths is None or made is None or len(lengths) < len(made.examples):
+        if lengths is None or made is None or len(lengths) < len(made):
             return None
         return lengths.longest or None
 
@@ -157,7 +157,7 @@ class ScenarioSource:
         lengths, made = self._editor.lengths, self._editor.examples
         if lengths is None or made is None or not len(lengths):
             return None
-        scale = max(1.0, len(made.examples) / len(lengths))  # a sample stands for all
+        scale = max(1.0, len(made) / len(lengths))  # a sample stands for all
         return lambda limit: round(scale * lengths.cut_at(limit))
 
     def _measured(self, usable: AvailableMemory, shape: ModelShape) -> tuple[MeasuredRun, ...]:

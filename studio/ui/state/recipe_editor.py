@@ -17,13 +17,11 @@ from studio.core.recipe.recipe import Recipe, with_values
 from studio.core.translatable import N_
 from studio.runs.project import Project
 from studio.ui.state.base_model_state import BaseModelState
-from studio.ui.state.dataset_state import MADE_AS, READ_AS, DatasetState
+from studio.ui.state.dataset_state import BUILT_AS, READ_AS, DatasetState, reasons_against_training
 
 if TYPE_CHECKING:
-    from studio.core.translatable import Sentence
-    from studio.dataset.columns.apply_mapping import ExampleSet
-    from studio.dataset.quality.fixes import Step
     from studio.dataset.quality.report import Report
+    from studio.dataset.store import StoredExamples
     from studio.dataset.table import Table
     from studio.hardware.snapshot import Snapshot
     from studio.tokenization.lengths import Lengths
@@ -52,7 +50,7 @@ class RecipeEditor(QObject):
         self.presets: tuple[Preset, ...] = presets()
         self.data = DatasetState(self)
         self.data.changed.connect(self._on_data_moved)
-        self.data.roles_found.connect(self._on_roles_found)
+        self.data.mapping_found.connect(self._on_mapping_found)
         self._undone: list[Fix] = []
         self._known: tuple[object, ...] = (None,) * 5
         self.model = BaseModelState(self)
@@ -90,7 +88,7 @@ class RecipeEditor(QObject):
         self._draft_changed()
         self.recipe_changed.emit()
         read = _differs(recipe.data, before.data, READ_AS)
-        if read or _differs(recipe.data, before.data, MADE_AS):
+        if read or _differs(recipe.data, before.data, BUILT_AS):
             if read:
                 self._undone.clear()
             self.data.open(recipe, keep=not read)
@@ -137,9 +135,9 @@ class RecipeEditor(QObject):
         self.data.open(self.recipe)
 
     @Slot(object)
-    def _on_roles_found(self, roles: ColumnMapping) -> None:
-        if roles != self.recipe.data.mapping:
-            data = self.recipe.data.model_copy(update={"mapping": roles})
+    def _on_mapping_found(self, mapping: ColumnMapping) -> None:
+        if mapping != self.recipe.data.mapping:
+            data = self.recipe.data.model_copy(update={"mapping": mapping})
             self.recipe = self.recipe.model_copy(update={"data": data})
             self._draft_changed()
 
@@ -151,7 +149,7 @@ class RecipeEditor(QObject):
         known = (self.table, self.examples, self.report, self.lengths, self.data_problem)
         if any(now is not before for now, before in zip(known, self._known, strict=True)):
             self._known = known
-            self.recipe_changed.emit()  # automatic values depend on these; on how far the doctor is, nothing does
+            self.recipe_changed.emit()  # automatic values depend on these; on how far the data check is, nothing does
         self._measure()
 
     def cancel_data(self) -> None:
@@ -225,7 +223,7 @@ class RecipeEditor(QObject):
         return self.data.table
 
     @property
-    def examples(self) -> ExampleSet | None:
+    def examples(self) -> StoredExamples | None:
         """Lazy: cheap to count and to index."""
         return self.data.examples
 
@@ -242,54 +240,20 @@ class RecipeEditor(QObject):
         return self.data.examining
 
     @property
-    def data_progress(self) -> tuple[int, int, Sentence] | None:
-        """Done, total (0 where it isn't known) and what is being done."""
-        return self.data.progress
-
-    @property
-    def guess_sure(self) -> bool:
-        """Whether the parts of the columns are beyond doubt; `guess_why` says how they were found out."""
-        return self.data.sure
-
-    @property
-    def guess_why(self) -> tuple[Sentence, ...]:
-        return self.data.why
-
-    @property
     def report(self) -> Report | None:
-        """What the doctor found; None before he has looked."""
+        """What the data check found; None before the examples were checked."""
         return self.data.report
 
     @property
     def lengths(self) -> Lengths | None:
-        """In tokens of the base model, of `lengths_of` examples."""
+        """In tokens of the base model."""
         return self.data.lengths
-
-    @property
-    def lengths_of(self) -> int:
-        return self.data.lengths_of
-
-    @property
-    def data_notes(self) -> tuple[Sentence, ...]:
-        """What should be known about how the file was read and the examples were made."""
-        return (*(self.table.notes if self.table is not None else ()), *self.data.notes)
-
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """What each recorded repair did."""
-        return self.data.steps
 
     def draft_obstacle(self) -> Problem | None:
         """What keeps this draft from being trained, as far as it can be seen without looking at the disk."""
-        if self.data_problem is not None:
-            return self.data_problem
-        if self.examples is None or self.reading_data:
-            return still_reading() if self.reading_data else no_data()
-        if not self.examples.examples:
-            return no_data()
-        limit = self.recipe.training.max_length
-        if self.lengths is not None and self.lengths.nothing_left_at(limit) == len(self.lengths):
-            return nothing_left(limit)
+        reasons = reasons_against_training(self.data, self.recipe)
+        if reasons:
+            return reasons[0]
         if self.model.folder is None:
             return self.model.problem or no_model()
         return None
@@ -309,7 +273,7 @@ class RecipeEditor(QObject):
     def facts(self) -> DefaultsContext:
         """What automatic values depend on, as far as it is known now."""
         return DefaultsContext(
-            examples=len(self.examples.examples) if self.examples is not None else None,
+            examples=len(self.examples) if self.examples is not None else None,
             parameters=self.model.facts.parameters if self.model.facts is not None else None,
             cuda=bool(self.cuda),
             windows=windows_driver(),
@@ -348,24 +312,6 @@ def already_going() -> Problem:
     )
 
 
-def no_data() -> Problem:
-    return Problem(
-        code="run.no_data",
-        what=N_("There are no examples to learn from yet."),
-        why=N_("The model learns from your questions and answers."),
-        fix=N_("Open a file, or try with the sample."),
-        remedy=Remedy.choose_file,
-    )
-
-
-def still_reading() -> Problem:
-    return Problem(
-        code="run.still_reading",
-        what=N_("Your data is still being read."),
-        fix=N_("Wait a moment, then press Train again."),
-    )
-
-
 def no_model() -> Problem:
     return Problem(
         code="run.no_model",
@@ -393,15 +339,4 @@ def not_pasted(error: OSError) -> Problem:
         why=N_("The computer says: {reason}"),
         fix=N_("Make room on that disk or allow writing there, then paste it again."),
         values={"reason": error.strerror or str(error)},
-    )
-
-
-def nothing_left(limit: int) -> Problem:
-    return Problem(
-        code="data.nothing_left",
-        what=N_("With {limit} tokens, nothing of the answers is left to learn from."),
-        why=N_("Every example is cut before its answer begins."),
-        fix=N_("Set the longest example higher on the Data page."),
-        remedy=Remedy.see_settings,
-        values={"limit": limit},
     )

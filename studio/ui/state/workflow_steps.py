@@ -73,7 +73,7 @@ def _data(app_state: AppState) -> StepStatus:
         return StepStatus("data", title, "attention", tr("Look at the file"))
     if app_state.examples is None:
         return StepStatus("data", title, "ready", tr("Start here"))
-    return StepStatus("data", title, "done", examples(len(app_state.examples.examples)))
+    return StepStatus("data", title, "done", examples(len(app_state.examples)))
 
 
 def _train(app_state: AppState) -> StepStatus:

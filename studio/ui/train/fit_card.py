@@ -190,7 +190,7 @@ class FitCard(Card):
         if trying:
             phase = memory_fit.trial.state.phase if memory_fit.trial.state is not None else None
             words = tr("Freezing the examples for the trial.")
-            self.progress.show_progress(None if phase is None else (0, 0, phase.text), words)
+            self.progress.show_progress(words if phase is None else tr_sentence(phase.text))
         else:
             self.progress.hide()
         problem = memory_fit.trial.problem

@@ -84,7 +84,7 @@ class PlanCard(Card):
         """Show what is known now."""
         app_state = self._app_state
         recipe = resolve_defaults(app_state.recipe, app_state.facts())
-        count = len(app_state.examples.examples) if app_state.examples is not None else None
+        count = len(app_state.examples) if app_state.examples is not None else None
         self.to_data.setVisible(count is None and not app_state.reading_data)
         if count is None:
             _say(self.data, tr("Reading your data") if app_state.reading_data else tr("No examples yet"))

@@ -126,7 +126,7 @@ def base(tmp_path: Path) -> Path:
 
 
 def test_what_is_learned_is_underlined_and_coloured(pane: ModelInputPane, base: Path) -> None:
-    pane.show_reading(read(base, pair("Where is it?", "On its way."), 200))
+    pane.show_read(read(base, pair("Where is it?", "On its way."), 200))
     underlined = "".join(text for text, look in formats(pane) if look.fontUnderline())
     assert "On its way." in underlined
     assert "Where" not in underlined
@@ -136,7 +136,7 @@ def test_what_is_learned_is_underlined_and_coloured(pane: ModelInputPane, base: 
 
 
 def test_special_tokens_are_chips(pane: ModelInputPane, base: Path) -> None:
-    pane.show_reading(read(base, pair("Where is it?", "On its way."), 200))
+    pane.show_read(read(base, pair("Where is it?", "On its way."), 200))
     chips = [
         text.replace(JOINER, "").strip()
         for text, look in formats(pane)
@@ -148,7 +148,7 @@ def test_special_tokens_are_chips(pane: ModelInputPane, base: Path) -> None:
 
 def test_what_is_copied_is_what_the_model_reads(pane: ModelInputPane, base: Path) -> None:
     reading = read(base, pair("Where is it?", "On its way."), 200)
-    pane.show_reading(reading)
+    pane.show_read(reading)
     pane.text.selectAll()
     pane.text.copy()
     assert QGuiApplication.clipboard().text().strip() == reading.encoded[0].text.strip()
@@ -157,7 +157,7 @@ def test_what_is_copied_is_what_the_model_reads(pane: ModelInputPane, base: Path
 def test_counts_are_those_of_the_encoder(pane: ModelInputPane, base: Path) -> None:
     reading = read(base, pair("Where is it?", "On its way."), 200)
     (encoded,) = reading.encoded
-    pane.show_reading(reading)
+    pane.show_read(reading)
     assert f"{len(encoded.ids)} word pieces" in pane.facts.text()
     assert f"{encoded.label_tokens} underlined" in pane.facts.text()
 
@@ -165,7 +165,7 @@ def test_counts_are_those_of_the_encoder(pane: ModelInputPane, base: Path) -> No
 def test_the_cut_is_a_line_with_words(pane: ModelInputPane, base: Path) -> None:
     reading = read(base, pair("Where is it?", "On its way. " * 10), 60)
     lost = reading.encoded[0].truncated_tokens
-    pane.show_reading(reading)
+    pane.show_read(reading)
     text = pane.text.toPlainText()
     assert f"cut here, at 60 word pieces: the {lost} below are not read" in text
     assert f"{lost} of them cut away" in pane.facts.text()
@@ -174,14 +174,14 @@ def test_the_cut_is_a_line_with_words(pane: ModelInputPane, base: Path) -> None:
 
 
 def test_an_example_with_nothing_left_to_learn_says_so(pane: ModelInputPane, base: Path) -> None:
-    pane.show_reading(read(base, pair("Where is it?", "On its way."), 16))
+    pane.show_read(read(base, pair("Where is it?", "On its way."), 16))
     assert "nothing is left to learn" in pane.facts.text()
 
 
 def test_parts_of_a_split_example_stand_below_each_other(pane: ModelInputPane, base: Path) -> None:
     reading = read(base, Example(text="A sentence of some length. " * 20), 128, "split")
     assert len(reading.encoded) > 1
-    pane.show_reading(reading)
+    pane.show_read(reading)
     text = pane.text.toPlainText()
     for number, encoded in enumerate(reading.encoded, start=1):
         assert f"part {number} of {len(reading.encoded)}: {len(encoded.ids)} word pieces" in text
@@ -190,16 +190,16 @@ def test_parts_of_a_split_example_stand_below_each_other(pane: ModelInputPane, b
 
 def test_what_the_template_made_necessary_is_said_on_demand(pane: ModelInputPane, base: Path) -> None:
     reading = read(base, pair("Where is it?", "On its way."), 200)
-    pane.show_reading(reading)
+    pane.show_read(reading)
     assert not pane.adapted.isVisible()
-    pane.show_reading(reading.model_copy(update={"adaptations": (sentence("It knows no {role}.", role="tools"),)}))
+    pane.show_read(reading.model_copy(update={"adaptations": (sentence("It knows no {role}.", role="tools"),)}))
     assert pane.adapted.text() == "Adapted to this model: 1" and not pane.adaptations.isVisible()
     pane.adapted.click()
     assert pane.adaptations.isVisible() and pane.adaptations.text() == "It knows no tools."
 
 
 def test_of_a_very_long_example_the_beginning_is_painted(pane: ModelInputPane, base: Path) -> None:
-    pane.show_reading(read(base, pair("Where is it?", "word " * 20_000), 200_000))
+    pane.show_read(read(base, pair("Where is it?", "word " * 20_000), 200_000))
     assert "underlined" in pane.facts.text()
     assert len(pane.text.toPlainText()) < 25_000
     assert "more characters" in pane.text.toPlainText()

@@ -1,219 +1,258 @@
-"""Columns get their parts: dragged, chosen at the column, chosen at the part, or written as a template."""
+"""Columns get their roles: chosen in dropdowns, added with a button, written as a template, or one press of two."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, Qt
-from PySide6.QtGui import QAction, QDropEvent
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAccessible
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QMenu
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from studio.core.recipe.data_choice import ColumnMapping, DatasetFormat
 from studio.core.translatable import sentence
 from studio.dataset.table import Table
-from studio.ui.data.column_card import MIME, ColumnCard, dragged_part
-from studio.ui.data.column_mapping import ColumnMappingEditor
-from studio.ui.data.column_parts import PARTS, SHAPES, assigned, is_complete, reshaped, roles_words
-from studio.ui.data.first_example import first_example
-
-with_popups = pytest.mark.qt_log_ignore("This plugin does not support")  # off screen
+from studio.ui.data.column_mapping import SEVERAL, ColumnMappingEditor, Dropdown
+from studio.ui.data.column_roles import (
+    FORMATS,
+    ROLES,
+    assigned,
+    first_example,
+    mapping_words,
+    reformatted,
+    two_readings,
+)
 
 COLUMNS = ("title", "body", "reply", "kind")
+MAPPING = ColumnMapping(question="body", answer="reply")
 
 
-def table() -> Table:
+def table(name: str = "support.csv") -> Table:
     rows = [
         {"title": f"Parcel {n}", "body": f"Where is it, {n}?", "reply": f"On its way, {n}.", "kind": "post"}
         for n in range(30)
     ]
-    return Table(path=Path("support.csv"), format="csv", columns=COLUMNS, rows=rows)
-
-
-ROLES = ColumnMapping(question="body", answer="reply")
+    return Table(path=Path(name), format="csv", columns=COLUMNS, rows=rows)
 
 
 @pytest.fixture
-def chooser(qtbot: QtBot) -> ColumnMappingEditor:
+def editor(qtbot: QtBot) -> ColumnMappingEditor:
     made = ColumnMappingEditor()
     qtbot.addWidget(made)
     made.resize(900, 300)
-    made.show_table(table(), ROLES, "", sure=True, why=())
+    made.show_table(table(), MAPPING, "", sure=True, why=())
     made.show()
     return made
 
 
-@pytest.fixture
-def opened(chooser: ColumnMappingEditor) -> ColumnMappingEditor:
-    chooser.change.click()
-    return chooser
+def dropdown(editor: ColumnMappingEditor, role: str, place: int = 0) -> Dropdown:
+    return editor.dropdowns[role, place]
 
 
-def drop(card: ColumnCard, part: str) -> None:
-    data = QMimeData()
-    data.setData(MIME, part.encode())
-    event = QDropEvent(
-        QPointF(5, 5), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
-    )
-    card.dropEvent(event)
+def choose(editor: ColumnMappingEditor, role: str, value: object, place: int = 0) -> None:
+    dropdown(editor, role, place).choose(value)
 
 
-def action(menu: QMenu, text: str) -> QAction:
-    return next(one for one in menu.actions() if one.text() == text)
+def add(editor: ColumnMappingEditor, words: str) -> None:
+    next(action for action in editor.add.menu().actions() if action.text() == words).trigger()
 
 
-def test_what_is_clear_is_one_line_that_opens(chooser: ColumnMappingEditor) -> None:
-    assert chooser.line.text() == "Question: body  ·  Answer: reply"
-    assert not chooser.editor.isVisible() and not chooser.asking.isVisible()
-    chooser.change.click()
-    assert chooser.editor.isVisible() and not chooser.folded.isVisible()
-    assert chooser.chips["question"].hasFocus() or not chooser.isActiveWindow()
-    chooser.done.click()
-    assert chooser.folded.isVisible() and not chooser.editor.isVisible()
+def test_what_is_clear_is_one_line_of_dropdowns_with_the_first_example_below(editor: ColumnMappingEditor) -> None:
+    assert [key[0] for key in editor.dropdowns] == ["format", "question", "answer"]
+    assert [box.currentText() for box in editor.dropdowns.values()] == ["A question and its answer", "body", "reply"]
+    assert editor.example.text() == "The first example: Question: Where is it, 0?  →  Answer: On its way, 0."
+    assert not editor.unsure.isVisible() and not editor.template.isVisible()
 
 
-def test_a_guess_that_is_not_sure_stands_open_and_asks(chooser: ColumnMappingEditor, qtbot: QtBot) -> None:
-    other = Table(path=Path("other.csv"), format="csv", columns=COLUMNS, rows=table().rows)
-    chooser.show_table(other, ROLES, "", sure=False, why=(sentence("Both columns look alike."),))
-    assert chooser.editor.isVisible()
-    assert chooser.asking.words.text() == "Is this right? Both columns look alike."
-    with qtbot.waitSignal(chooser.confirmed):
-        chooser.right.click()
-    assert not chooser.asking.isVisible() and not chooser.editor.isVisible()
+def test_a_screen_reader_hears_the_role_and_the_column(editor: ColumnMappingEditor) -> None:
+    heard = QAccessible.queryAccessibleInterface(dropdown(editor, "answer"))
+    assert heard.text(QAccessible.Text.Name) == "Answer"
+    assert dropdown(editor, "answer").currentText() == "reply"
 
 
-def test_each_column_shows_its_name_a_cell_and_its_part(opened: ColumnMappingEditor) -> None:
-    card = opened.cards["reply"]
-    assert (card.name.text(), card.sample.text()) == ("reply", "On its way, 0.")
-    assert card.button.accessibleName() == "Column reply is: Answer"
-    assert opened.cards["kind"].button.accessibleName() == "Column kind is: not used"
+def test_another_column_is_chosen_with_the_keyboard_alone(editor: ColumnMappingEditor, qtbot: QtBot) -> None:
+    box = dropdown(editor, "question")
+    box.setFocus()
+    with qtbot.waitSignal(editor.mapping_chosen) as chosen:
+        QTest.keyClick(box, Qt.Key.Key_Up)
+    assert chosen.args == [ColumnMapping(question="title", answer="reply")]
+    assert dropdown(editor, "question") is box and "Parcel 0" in editor.example.text()
 
 
-def test_a_part_dropped_on_a_column_is_its_part(opened: ColumnMappingEditor, qtbot: QtBot) -> None:
-    with qtbot.waitSignal(opened.roles_chosen) as chosen:
-        drop(opened.cards["title"], "context")
-    assert chosen.args == [ColumnMapping(question="body", answer="reply", context="title")]
-    assert "Parcel 0" in opened.preview.text
-
-
-def test_what_is_dragged_from_elsewhere_is_no_part(opened: ColumnMappingEditor, qtbot: QtBot) -> None:
-    data = QMimeData()
-    data.setText("question")
-    assert dragged_part(data) == ""
+def test_the_tab_key_goes_through_the_dropdowns_as_they_are_seen(editor: ColumnMappingEditor) -> None:
+    add(editor, "Extra context")
+    wanted: list[QWidget] = [*editor.dropdowns.values(), editor.add]
+    chain: list[QWidget] = []
+    widget: QWidget | None = wanted[0]
+    while widget is not None and len(chain) < len(wanted):
+        if widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
+            chain.append(widget)
+        widget = widget.nextInFocusChain()
+    assert chain == wanted
 
 
 def test_question_and_answer_the_wrong_way_round_change_places_in_one_move(
-    opened: ColumnMappingEditor, qtbot: QtBot
+    editor: ColumnMappingEditor, qtbot: QtBot
 ) -> None:
-    with qtbot.waitSignal(opened.roles_chosen) as chosen:
-        drop(opened.cards["reply"], "question")
+    with qtbot.waitSignal(editor.mapping_chosen) as chosen:
+        choose(editor, "question", "reply")
     assert chosen.args == [ColumnMapping(question="reply", answer="body")]
+    assert dropdown(editor, "answer").currentText() == "body"
 
 
-def test_the_menu_of_a_column_and_the_menu_of_a_part_do_the_same(opened: ColumnMappingEditor, qtbot: QtBot) -> None:
-    with qtbot.waitSignal(opened.roles_chosen) as chosen:
-        action(opened.cards["title"].menu, "Question").trigger()
-    assert chosen.args == [ColumnMapping(question="title", answer="reply")]
-    with qtbot.waitSignal(opened.roles_chosen) as chosen:
-        action(opened.chips["question"].menu_of_columns(), "body").trigger()
-    assert chosen.args == [ROLES]
-    with qtbot.waitSignal(opened.roles_chosen) as chosen:
-        action(opened.cards["reply"].menu, "not used").trigger()
-    assert chosen.args == [ColumnMapping(question="body")]
+def test_one_more_column_is_added_and_taken_away_again(editor: ColumnMappingEditor, qtbot: QtBot) -> None:
+    add(editor, "Extra context")
+    context = dropdown(editor, "context")
+    assert context.isVisible() and context.value() is None
+    with qtbot.waitSignal(editor.mapping_chosen) as chosen:
+        context.choose("title")
+    assert chosen.args == [ColumnMapping(question="body", answer="reply", context="title")]
+    assert "Parcel 0" in editor.example.text()
+    with qtbot.waitSignal(editor.mapping_chosen) as chosen:
+        context.choose(None)
+    assert chosen.args == [MAPPING]
+    assert ("context", 0) not in editor.dropdowns
 
 
-def test_the_first_example_is_shown_as_it_becomes_and_a_missing_part_is_said(opened: ColumnMappingEditor) -> None:
-    assert opened.preview.text == "Where is it, 0?\nOn its way, 0."
-    action(opened.cards["reply"].menu, "not used").trigger()
-    assert "answers" in opened.preview.text
-    assert opened.chips["answer"].property("missing") is True
+def test_a_missing_column_is_said_and_gets_the_keyboard(editor: ColumnMappingEditor) -> None:
+    editor.show_table(table("other.csv"), ColumnMapping(question="body"), "", sure=False, why=())
+    assert "No column with answers has been chosen." in editor.example.text()
+    assert dropdown(editor, "answer").currentIndex() == -1
+    editor.window().activateWindow()
+    editor.focus_first()
+    assert editor.window().focusWidget() is dropdown(editor, "answer")
 
 
-def test_rare_parts_come_on_demand(opened: ColumnMappingEditor) -> None:
-    assert not opened.chips["thinking"].isVisible()
-    opened.more.click()
-    assert opened.chips["thinking"].isVisible() and not opened.more.isVisible()
-
-
-def test_another_shape_keeps_what_goes_over(opened: ColumnMappingEditor, qtbot: QtBot) -> None:
-    with qtbot.waitSignal(opened.roles_chosen) as chosen:
-        opened.form.setCurrentIndex(opened.form.findData("text"))
-    assert chosen.args == [ColumnMapping(text="reply")]
-    assert list(opened.chips) == ["text"]
-    assert opened.preview.text == "On its way, 0."
-
-
-def test_options_are_as_many_columns_as_are_given_to_them(opened: ColumnMappingEditor) -> None:
-    opened.form.setCurrentIndex(opened.form.findData("options"))
-    heard: list[ColumnMapping] = []
-    opened.roles_chosen.connect(heard.append)
-    drop(opened.cards["title"], "options")
-    drop(opened.cards["kind"], "options")
-    drop(opened.cards["title"], "options")  # once more: taken away
-    assert [roles.options for roles in heard] == [("title",), ("title", "kind"), ("kind",)]
-    assert heard[-1].format == "options"
-
-
-@with_popups
-def test_a_question_is_made_from_several_columns(opened: ColumnMappingEditor, qtbot: QtBot) -> None:
-    with qtbot.waitSignal(opened.roles_chosen) as chosen:
-        opened.several.click()
-    assert chosen.args == [ColumnMapping(question_template="{title}: {body}", answer="reply")]
-    assert opened.template.isVisible()
-    opened.template.line.clear()
-    with qtbot.waitSignal(opened.roles_chosen, timeout=5_000) as chosen:
-        QTest.keyClicks(opened.template.line, "{kind} / {body}")
-    assert chosen.args == [ColumnMapping(question_template="{kind} / {body}", answer="reply")]
-    assert opened.preview.text.startswith("post / Where is it, 0?")
-
-
-@with_popups
-def test_an_open_brace_offers_the_columns_and_completes_them(opened: ColumnMappingEditor, qtbot: QtBot) -> None:
-    opened.several.click()
-    line = opened.template.line
-    line.clear()
-    QTest.keyClicks(line, "On {bo")
-    assert opened.template.begun() == "bo"
-    popup = opened.template.completer.popup()
-    assert popup is not None and popup.isVisible()
-    QTest.keyClick(popup, Qt.Key.Key_Return)
-    assert line.text() == "On {body}"
-
-
-@with_popups
-def test_a_template_with_an_unknown_column_is_marked_while_it_is_written(
-    opened: ColumnMappingEditor, qtbot: QtBot
+def test_another_format_keeps_what_goes_over_and_shows_its_own_columns(
+    editor: ColumnMappingEditor, qtbot: QtBot
 ) -> None:
-    opened.several.click()
-    opened.template.line.clear()
-    QTest.keyClicks(opened.template.line, "{bodi}")
-    qtbot.waitUntil(opened.template.wrong.isVisible, timeout=5_000)
-    assert "bodi" in opened.template.wrong.text() and "Did you mean body?" in opened.template.wrong.text()
-    assert opened.template.line.property("wrong") == "true"
+    with qtbot.waitSignal(editor.mapping_chosen) as chosen:
+        choose(editor, "format", "text")
+    assert chosen.args == [ColumnMapping(text="reply")]
+    assert [key[0] for key in editor.dropdowns] == ["format", "text"]
+    assert editor.example.text() == "The first example: On its way, 0."
+    with qtbot.waitSignal(editor.mapping_chosen) as chosen:
+        choose(editor, "format", "turns")
+    assert [key[0] for key in editor.dropdowns] == ["format", "conversation", "speaker", "content"]
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_every_shape_can_be_put_together_from_its_parts(shape: DatasetFormat) -> None:
-    roles = reshaped(ColumnMapping(), shape, ())
-    for place, part in enumerate(PARTS[shape]):
-        roles = assigned(roles, part, f"column {place}")
-    assert roles.format == shape
-    assert is_complete(roles, shape)
-    assert all(f"column {place}" in roles_words(roles) for place in range(len(PARTS[shape])))
+def test_options_are_as_many_dropdowns_as_there_are_options_and_one_more(editor: ColumnMappingEditor) -> None:
+    heard: list[tuple[str, ...]] = []
+    editor.mapping_chosen.connect(lambda mapping: heard.append(mapping.options))
+    choose(editor, "format", "options")
+    choose(editor, "options", "title")
+    choose(editor, "options", "kind", place=1)
+    choose(editor, "options", "kind", place=0)  # the two change places
+    choose(editor, "options", None, place=0)  # taken away
+    assert heard[1:] == [("title",), ("title", "kind"), ("kind", "title"), ("title",)]
+    assert dropdown(editor, "options", 1).value() is None and ("options", 2) not in editor.dropdowns
 
 
-def test_who_answers_in_rows_of_turns_is_found_out_or_said(opened: ColumnMappingEditor, qtbot: QtBot) -> None:
+def test_a_question_is_made_from_several_columns(editor: ColumnMappingEditor, qtbot: QtBot) -> None:
+    with qtbot.waitSignal(editor.mapping_chosen) as chosen:
+        choose(editor, "question", SEVERAL)
+    assert chosen.args == [ColumnMapping(question_template="{title}: {body}", answer="reply")]
+    assert editor.template.isVisible()
+    editor.template.line.clear()
+    with qtbot.waitSignal(editor.mapping_chosen, timeout=5_000) as chosen:
+        QTest.keyClicks(editor.template.line, "{kind} / {body}")
+    assert chosen.args == [ColumnMapping(question_template="{kind} / {body}", answer="reply")]
+    assert "post / Where is it, 0?" in editor.example.text()
+    with qtbot.waitSignal(editor.mapping_chosen) as chosen:
+        choose(editor, "question", "body")
+    assert chosen.args == [MAPPING] and not editor.template.isVisible()
+
+
+def test_the_name_of_a_column_is_put_into_the_template(editor: ColumnMappingEditor, qtbot: QtBot) -> None:
+    choose(editor, "question", SEVERAL)
+    editor.template.line.setText("Kind ")
+    with qtbot.waitSignal(editor.mapping_chosen) as chosen:
+        editor.template.columns.actions()[3].trigger()
+    assert chosen.args[0].question_template == "Kind {kind}"
+
+
+def test_a_template_with_an_unknown_column_is_marked_while_it_is_written(
+    editor: ColumnMappingEditor, qtbot: QtBot
+) -> None:
+    choose(editor, "question", SEVERAL)
+    editor.template.line.clear()
+    QTest.keyClicks(editor.template.line, "{bodi}")
+    qtbot.waitUntil(editor.template.wrong.isVisible, timeout=5_000)
+    assert "bodi" in editor.template.wrong.text() and "Did you mean body?" in editor.template.wrong.text()
+    assert editor.template.line.property("wrong") == "true"
+
+
+def test_an_unsure_guess_asks_with_two_readings_and_one_press_chooses(
+    editor: ColumnMappingEditor, qtbot: QtBot
+) -> None:
+    why = (sentence("Both columns look alike."),)
+    editor.show_table(table("other.csv"), MAPPING, "", sure=False, why=why)
+    assert editor.unsure.words.text() == "Which is right? Both columns look alike."
+    guessed, other = editor.unsure.answers
+    assert guessed.text() == "Question: body  ·  Answer: reply"
+    assert other.text() == "Question: reply  ·  Answer: body"
+    assert other.accessibleDescription() == "Question: On its way, 0.  →  Answer: Where is it, 0?"
+    with qtbot.waitSignal(editor.mapping_chosen) as chosen:
+        other.setFocus()
+        QTest.keyClick(other, Qt.Key.Key_Return)
+    assert chosen.args == [ColumnMapping(question="reply", answer="body")]
+    assert not editor.unsure.isVisible()
+    assert editor.window().focusWidget() is dropdown(editor, "format")  # the keyboard doesn't go with the button
+
+
+def test_a_guess_that_is_right_is_confirmed_and_stays_as_it_is(editor: ColumnMappingEditor, qtbot: QtBot) -> None:
+    editor.show_table(table("other.csv"), MAPPING, "", sure=False, why=())
+    with qtbot.waitSignal(editor.confirmed), qtbot.assertNotEmitted(editor.mapping_chosen):
+        editor.unsure.answers[0].click()
+    assert not editor.unsure.isVisible()
+
+
+def test_scrolling_the_page_over_a_dropdown_changes_nothing(editor: ColumnMappingEditor, qtbot: QtBot) -> None:
+    box = dropdown(editor, "question")
+    with qtbot.assertNotEmitted(editor.mapping_chosen):
+        QTest.wheelEvent(box.windowHandle() or box.window().windowHandle(), box.rect().center(), box.rect().center())
+        QApplication.processEvents()
+    assert box.currentText() == "body"
+
+
+@pytest.mark.parametrize(
+    ("guessed", "other"),
+    [
+        (ColumnMapping(question="body", answer="reply"), ColumnMapping(question="reply", answer="body")),
+        (ColumnMapping(question="body", label="reply"), ColumnMapping(question="body", answer="reply")),
+        (ColumnMapping(text="body"), ColumnMapping(question="body", answer="title")),
+    ],
+)
+def test_the_other_reading_is_the_nearest_that_makes_another_example(
+    guessed: ColumnMapping, other: ColumnMapping
+) -> None:
+    assert [reading.mapping for reading in two_readings(table(), guessed, "")] == [guessed, other]
+
+
+def test_a_guess_that_makes_no_example_is_not_offered_as_a_reading() -> None:
+    assert two_readings(table(), ColumnMapping(question="body", answer="body"), "") == ()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format_can_be_put_together_from_its_roles(form: DatasetFormat) -> None:
+    needed, more = ROLES[form]
+    mapping = reformatted(ColumnMapping(), form, ())
+    for place, role in enumerate((*needed, *more)):
+        mapping = assigned(mapping, role, f"column {place}")
+    assert mapping.format == form
+    assert all(f"column {place}" in mapping_words(mapping) for place in range(len(needed) + len(more)))
+
+
+def test_who_answers_in_rows_of_turns_is_found_out_or_said(editor: ColumnMappingEditor, qtbot: QtBot) -> None:
     rows = [{"talk": "1", "who": who, "said": f"{who} speaks"} for who in ("Ann", "Bob") * 3]
-    chosen = ColumnMapping(conversation="talk", speaker="who", content="said")
-    opened.show_table(Table(Path("talk.csv"), "csv", ("talk", "who", "said"), rows), chosen, "", sure=True, why=())
-    opened.change.click()
-    assert opened.extra.isVisible()
-    with qtbot.waitSignal(opened.roles_chosen) as heard:
-        opened.extra.box.setCurrentIndex(opened.extra.box.findText("Ann"))
-    assert heard.args == [chosen.model_copy(update={"assistant_speaker": "Ann"})]
-    assert opened.preview.text.splitlines()[-1] == "Ann speaks"
+    mapping = ColumnMapping(conversation="talk", speaker="who", content="said")
+    editor.show_table(Table(Path("talk.csv"), "csv", ("talk", "who", "said"), rows), mapping, "", sure=True, why=())
+    with qtbot.waitSignal(editor.mapping_chosen) as heard:
+        choose(editor, "assistant_speaker", "Ann")
+    assert heard.args == [mapping.model_copy(update={"assistant_speaker": "Ann"})]
+    assert editor.example.text().endswith("Answer: Ann speaks")
 
 
 def test_the_first_example_of_a_million_rows_needs_only_the_beginning() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-import time
 from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from PySide6.QtCore import QCoreApplication, QPoint, Qt
@@ -15,14 +16,22 @@ from pytestqt.qtbot import QtBot
 
 from studio.core.conversation import Message
 from studio.dataset.examples import Example
-from studio.dataset.store import ExamplesAbout, StoredExamples, StoredRow, stored_row, write_examples
+from studio.dataset.store import ExamplesAbout, StoredExamples, stored_row, write_examples
 from studio.dataset.table import Table
-from studio.ui.data.example_listing import FewExamples, FileRows, StoredListing, Wanted, listing_of
+from studio.ui.data.example_listing import FileRows, StoredListing, Wanted
 from studio.ui.data.example_table import AT_ONCE, NUMBER, TOKENS, ExampleTable, View, arranged
 
 
 def pair(question: str, answer: str) -> Example:
     return Example(messages=(Message(role="user", content=question), Message(role="assistant", content=answer)))
+
+
+def stored(folder: Path, examples: Iterable[Example], rows: Iterable[int] | None = None) -> StoredExamples:
+    """Examples as the worker leaves them on the disk, from these rows of a file."""
+    about = ExamplesAbout(skipped=(), skipped_count=0, steps=())
+    made = (stored_row(row, one) for row, one in zip(rows or itertools.count(1), examples, strict=False))
+    write_examples(made, folder, lambda: about, lambda _done: None)
+    return StoredExamples(folder)
 
 
 def shown(table: ExampleTable) -> list[int]:
@@ -39,9 +48,9 @@ def table(qtbot: QtBot) -> ExampleTable:
 
 
 @pytest.fixture
-def fruit(table: ExampleTable) -> ExampleTable:
+def fruit(table: ExampleTable, tmp_path: Path) -> ExampleTable:
     examples = [pair("red apple", "sweet"), pair("green apple", "sour"), pair("Red wine", "sour")]
-    table.set_listing(FewExamples(examples, (2, 3, 7)), [30, 10, 20])
+    table.show_listing(StoredListing(stored(tmp_path / "fruit", examples, (2, 3, 7))), [30, 10, 20])
     return table
 
 
@@ -71,7 +80,7 @@ def test_a_press_on_a_header_sorts_and_a_second_one_turns_round(fruit: ExampleTa
     assert shown(fruit) == [2, 0, 1]
     press(TOKENS)
     assert shown(fruit) == [0, 2, 1]  # the longest first
-    assert fruit.model.headerData(3, Qt.Orientation.Horizontal) == "Pieces ↓"
+    assert fruit.model.headerData(3, Qt.Orientation.Horizontal) == "Tokens ↓"
     press(NUMBER)
     assert shown(fruit) == [0, 1, 2]
 
@@ -108,26 +117,26 @@ def test_enter_opens_the_chosen_example(fruit: ExampleTable, qtbot: QtBot) -> No
         QTest.keyClick(fruit.view, Qt.Key.Key_Return)
 
 
-def test_the_chosen_example_stays_chosen_when_lengths_come(table: ExampleTable) -> None:
-    examples = [pair(f"{n}?", "yes") for n in range(5_000)]
-    table.set_listing(FewExamples(examples))
+def test_the_chosen_example_stays_chosen_when_lengths_come(table: ExampleTable, tmp_path: Path) -> None:
+    examples = stored(tmp_path / "many", (pair(f"{n}?", "yes") for n in range(5_000)))
+    table.show_listing(StoredListing(examples))
     table.view.selectRow(4_321)
     chosen: list[object] = []
     table.selected.connect(chosen.append)
-    table.set_listing(FewExamples(examples), range(5_000))
+    table.show_listing(StoredListing(examples), range(5_000))
     assert chosen[-1] == 4_321
     assert table.model.index(4_321, 3).data() == "4,321"
 
 
-def test_lengths_of_a_sample_are_no_column(table: ExampleTable) -> None:
-    table.set_listing(FewExamples([pair("a", "b")] * 3), [5, 5])
-    assert table.model.columns == (NUMBER, "question", "answer")
+def test_lengths_of_a_sample_are_no_column(fruit: ExampleTable) -> None:
+    fruit.show_listing(fruit.model.listing, [5, 5])
+    assert fruit.model.columns == (NUMBER, "question", "answer")
 
 
-class Slow(FewExamples):
+class Slow(StoredListing):
     """Searches only when it is let, and remembers whether it was still wanted then."""
 
-    def __init__(self, examples: Sequence[Example]) -> None:
+    def __init__(self, examples: StoredExamples) -> None:
         super().__init__(examples)
         self.let = threading.Event()
         self.wanted: list[bool] = []
@@ -139,9 +148,12 @@ class Slow(FewExamples):
         return super().containing(words, wanted)
 
 
-def test_the_newest_search_wins_and_the_window_goes_on_meanwhile(table: ExampleTable, qtbot: QtBot) -> None:
-    slow = Slow([pair(f"new {n}" if n % 2 else f"old {n}", "x") for n in range(AT_ONCE + 1)])
-    table.set_listing(slow)
+def test_the_newest_search_wins_and_the_window_goes_on_meanwhile(
+    table: ExampleTable, tmp_path: Path, qtbot: QtBot
+) -> None:
+    examples = (pair(f"new {n}" if n % 2 else f"old {n}", "x") for n in range(AT_ONCE + 1))
+    slow = Slow(stored(tmp_path / "many", examples))
+    table.show_listing(slow)
     table.box.setText("old")
     qtbot.waitUntil(lambda: table.count.text() == "Looking ...")
     table.box.setText("new 1999")
@@ -153,28 +165,36 @@ def test_the_newest_search_wins_and_the_window_goes_on_meanwhile(table: ExampleT
 
 
 def test_a_search_that_nobody_waits_for_ends_early() -> None:
-    listing = FewExamples([pair("a", "b")] * 10_000)
+    listing = FileRows(Table(path=Path("x.csv"), format="csv", columns=("a",), rows=[{"a": "a"}] * 10_000))
     asked = iter([True, False])
     assert len(listing.containing(("a",), lambda: next(asked))) < 10_000
 
 
-def test_a_million_examples_are_listed_at_once(table: ExampleTable, qtbot: QtBot) -> None:
-    examples = [pair(f"Question number {n}?", f"Answer {n}.") for n in range(1_000)] * 1_000
-    begin = time.perf_counter()
-    table.set_listing(FewExamples(examples))
+def test_of_a_million_rows_only_those_on_the_screen_are_looked_at(table: ExampleTable) -> None:
+    class Million(FileRows):
+        looked_at: ClassVar[set[int]] = set()
+
+        def __len__(self) -> int:
+            return 1_000_000
+
+        def cells(self, position: int) -> tuple[str, ...]:
+            self.looked_at.add(position)
+            return (f"Text number {position}",)
+
+    table.show_listing(Million(Table(path=Path("x.csv"), format="csv", columns=("text",), rows=[])))
     QCoreApplication.processEvents()
-    assert time.perf_counter() - begin < 1.0
-    begin = time.perf_counter()
-    order = arranged(
-        FewExamples(examples[:200_000]), [n % 977 for n in range(200_000)], View(column=TOKENS), lambda: True
-    )
-    assert time.perf_counter() - begin < 2.0
+    assert table.model.total == 1_000_000 and 0 < len(Million.looked_at) < 100
+
+
+def test_many_examples_are_ordered_by_length() -> None:
+    listing = FileRows(Table(path=Path("x.csv"), format="csv", columns=("text",), rows=[{}] * 200_000))
+    order = arranged(listing, [n % 977 for n in range(200_000)], View(column=TOKENS), lambda: True)
     assert order[0] == 0 and order[-1] % 977 == 976
 
 
-def test_rows_without_parts_are_shown_as_they_stand_in_the_file(table: ExampleTable) -> None:
+def test_rows_without_a_mapping_are_shown_as_they_stand_in_the_file(table: ExampleTable) -> None:
     rows: list[dict[str, object]] = [{"a": "one", "#": 2.0}, {"a": None, "#": ["x"]}]
-    table.set_listing(FileRows(Table(path=Path("x.csv"), format="csv", columns=("a", "#"), rows=rows)))
+    table.show_listing(FileRows(Table(path=Path("x.csv"), format="csv", columns=("a", "#"), rows=rows)))
     assert [table.model.headerData(c, Qt.Orientation.Horizontal) for c in range(3)] == ["#", "a", "#"]
     assert [[table.model.index(r, c).data() for c in range(3)] for r in range(2)] == [
         ["1", "one", "2"],
@@ -184,17 +204,9 @@ def test_rows_without_parts_are_shown_as_they_stand_in_the_file(table: ExampleTa
 
 
 def test_stored_examples_are_listed_from_the_disk(table: ExampleTable, tmp_path: Path, qtbot: QtBot) -> None:
-    def examples() -> Iterable[StoredRow]:
-        for n in range(3_000):
-            answer = {17: "The Content of it.", 2_500: "The needle is here."}.get(n, f"Answer {n}.")
-            yield stored_row(n + 2, pair(f"Question {n}?", answer))
-
-    about = ExamplesAbout(skipped=(), skipped_count=0, steps=())
-    write_examples(examples(), tmp_path / "made", lambda: about, lambda _done: None)
-    stored = StoredExamples(tmp_path / "made")
-    listing = listing_of(stored, stored.rows)
-    assert isinstance(listing, StoredListing)
-    table.set_listing(listing)
+    said = {17: "The Content of it.", 2_500: "The needle is here."}
+    examples = (pair(f"Question {n}?", said.get(n, f"Answer {n}.")) for n in range(3_000))
+    table.show_listing(StoredListing(stored(tmp_path / "made", examples, itertools.count(2))))
     assert table.model.index(0, 0).data() == "2"
     assert table.model.index(7, 2).data() == "Answer 7."
     table.box.setText("NEEDLE")

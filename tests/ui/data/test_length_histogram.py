@@ -13,8 +13,7 @@ from pytestqt.qtbot import QtBot
 from studio.core.problems import ProblemError
 from studio.core.recipe.recipe import Recipe, with_values
 from studio.tokenization.lengths import NEVER, Lengths
-from studio.ui.data.length_histogram import LEAST, MOST, LengthHistogram
-from studio.ui.data.lengths_panel import LengthsPanel, limit_words
+from studio.ui.data.length_histogram import LEAST, MOST, LengthHistogram, LengthsPanel, limit_words
 
 LENGTHS = Lengths(array("i", [50] * 300 + [400] * 38 + [900] * 2), array("i", [20] * 338 + [600] * 2))
 
@@ -115,7 +114,7 @@ def test_lengthening_goes_to_the_longest_or_to_the_models_own_limit(panel: Lengt
 
 
 def test_what_is_too_long_is_cut_left_out_or_split(panel: LengthsPanel, qtbot: QtBot) -> None:
-    with qtbot.waitSignal(panel.too_long_chosen) as chosen:
+    with qtbot.waitSignal(panel.truncation_chosen) as chosen:
         panel.modes["leave_out"].click()
     assert chosen.args == ["leave_out"]
     panel.show_lengths(LENGTHS, 340, 100, "leave_out", None)
@@ -127,7 +126,7 @@ def test_what_is_too_long_is_cut_left_out_or_split(panel: LengthsPanel, qtbot: Q
 
 def test_where_all_fit_nothing_is_offered_unless_it_was_chosen_before(panel: LengthsPanel) -> None:
     panel.show_lengths(LENGTHS, 340, 1024, "cut", None)
-    assert panel.words.text() == "All 340 fit whole into 1,024 word pieces."
+    assert panel.words.text() == "All 340 fit whole into 1,024 tokens."
     assert not panel.choices.isVisible()
     panel.show_lengths(LENGTHS, 340, 1024, "split", None)
     assert panel.choices.isVisible()

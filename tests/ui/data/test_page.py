@@ -21,10 +21,10 @@ from studio.core.recipe.recipe import with_values
 from studio.core.translatable import sentence
 from studio.dataset.samples import sample
 from studio.runs.project import create_project
-from studio.ui.data.column_parts import column_of
 from studio.ui.data.page import DataPage
 from studio.ui.state import background
 from studio.ui.state.app_state import AppState
+from studio.worker.protocol import Progress
 from tests.ui.finished_run import make_model_folder, opened, stand_in_interpreter
 
 LONG = 30_000
@@ -32,18 +32,18 @@ LONG = 30_000
 
 
 @pytest.fixture
-def session(home: Path, qtbot: QtBot) -> Iterator[AppState]:
+def app_state(home: Path, qtbot: QtBot) -> Iterator[AppState]:
     with opened(create_project("Support")) as made:
         yield made
 
 
 @pytest.fixture
-def page(session: AppState, qtbot: QtBot) -> DataPage:
-    return shown(session, qtbot)
+def page(app_state: AppState, qtbot: QtBot) -> DataPage:
+    return shown(app_state, qtbot)
 
 
-def shown(session: AppState, qtbot: QtBot) -> DataPage:
-    made = DataPage(session)
+def shown(app_state: AppState, qtbot: QtBot) -> DataPage:
+    made = DataPage(app_state)
     qtbot.addWidget(made)
     made.resize(1000, 700)
     made.show()
@@ -52,8 +52,13 @@ def shown(session: AppState, qtbot: QtBot) -> DataPage:
 
 def read(qtbot: QtBot, page: DataPage, path: Path) -> None:
     page.open_path(str(path))
-    session = page._session
-    qtbot.waitUntil(lambda: not session.reading_data and not session.examining, timeout=LONG)
+    app_state = page._app_state
+    qtbot.waitUntil(lambda: not app_state.reading_data and not app_state.examining, timeout=LONG)
+
+
+def columns(page: DataPage) -> list[str]:
+    """What is chosen in the dropdowns for columns."""
+    return [box.currentText() for (role, _), box in page.source.mapping.dropdowns.items() if role != "format"]
 
 
 def replies(path: Path, count: int = 40, doubled: int = 0) -> Path:
@@ -71,20 +76,20 @@ def test_an_empty_page_offers_every_way_in(page: DataPage) -> None:
     assert not page.primary.isVisible()
 
 
-def test_the_sample_opens_with_guessed_roles_and_an_exact_count_and_leads_on_to_teach(
+def test_the_sample_opens_with_guessed_columns_and_an_exact_count_and_leads_on_to_training(
     page: DataPage, qtbot: QtBot
 ) -> None:
     page.drop.sample.click()
-    qtbot.waitUntil(lambda: page.loaded.isVisible() and page._session.report is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: page.loaded.isVisible() and page._app_state.report is not None, timeout=LONG)
     with open(sample("en"), encoding="utf-8", newline="") as file:
         rows = len(list(csv.DictReader(file)))
     assert page.source.name.text() == "support-en.csv"
-    assert page.source.roles.line.text() == "Question: message  ·  Answer: reply"
-    assert not page.source.roles.is_open()
+    assert columns(page) == ["message", "reply"]
+    assert not page.source.mapping.unsure.isVisible()
     assert page.table.model.rowCount() == page.table.model.total == rows
     assert f"{rows} rows" in page.source.facts.text()
     assert page.next.isEnabled()
-    assert "16 of them are set aside" in page.findings.usable.text()
+    assert "16 of them are set aside" in page.check.usable.text()
     with qtbot.waitSignal(page.step_requested) as asked:
         page.next.click()
     assert asked.args == ["train"]
@@ -111,12 +116,12 @@ def test_cells_copied_in_a_spreadsheet_are_pasted_with_a_key(page: DataPage, qtb
     page.drop.choose_file.setFocus()
     QTest.keyClick(page, Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
     qtbot.waitUntil(lambda: page.table.model.total == 40 and not page.table.model.listing.raw, timeout=LONG)
-    assert page.source.roles.line.text() == "Question: question  ·  Answer: answer"
+    assert columns(page) == ["question", "answer"]
     QGuiApplication.clipboard().setText("a slip of the hand, which should not replace what is there")
-    path = page._session.recipe.data.path
+    path = page._app_state.recipe.data.path
     QTest.keyClick(page, Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
     QCoreApplication.processEvents()
-    assert page._session.recipe.data.path == path
+    assert page._app_state.recipe.data.path == path
 
 
 def test_a_bad_file_is_explained_and_the_drop_area_stays(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
@@ -135,58 +140,63 @@ def test_a_bad_file_leaves_the_data_that_was_there(page: DataPage, qtbot: QtBot,
     nothing = tmp_path / "nothing.csv"
     nothing.write_bytes(b"")
     page.open_path(str(nothing))
-    qtbot.waitUntil(lambda: bool(page.problems()) and not page._session.reading_data, timeout=LONG)
-    qtbot.waitUntil(lambda: page._session.examples is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: bool(page.problems()) and not page._app_state.reading_data, timeout=LONG)
+    qtbot.waitUntil(lambda: page._app_state.examples is not None, timeout=LONG)
     assert page.source.name.text() == "support-en.csv"
     assert page.table.model.total == before
-    assert page._session.recipe.data.path == str(sample("en"))
+    assert page._app_state.recipe.data.path == str(sample("en"))
     assert "nothing.csv" in page.problems()[0].english()
     assert page.next.isEnabled()
-    page.source.roles.change.click()
-    form = page.source.roles.form
-    form.setCurrentIndex(form.findData("text"))
+    page.source.mapping.dropdowns["format", 0].choose("text")
     assert not page.problems()  # something else was done, so it doesn't matter any more
 
 
-def test_where_columns_are_unclear_the_file_is_shown_as_it_is_and_the_parts_are_asked_for(
+def test_where_columns_are_unclear_the_file_is_shown_as_it_is_and_the_columns_are_asked_for(
     page: DataPage, qtbot: QtBot, tmp_path: Path
 ) -> None:
     file = tmp_path / "codes.csv"
     file.write_text("a,b\n" + "".join(f"{n},{n * 7 % 13}\n" for n in range(40)), encoding="utf-8")
     read(qtbot, page, file)
-    assert page.source.roles.is_open()
+    mapping = page.source.mapping
     assert page.table.model.listing.raw and page.table.model.total == 40
     assert not page.next.isEnabled()
-    assert page._session.data_problem is not None
-    assert not page.problems()  # the columns wait to be chosen, and beside them stands what is missing
-    assert "Choose the column with the questions" in page.source.roles.preview.text
-    question = page.source.roles.chips["question"]
+    assert page._app_state.data_problem is not None
+    assert not page.problems()  # below the dropdowns stands what is missing
+    assert "Choose the column with the questions" in mapping.example.text()
+    question = mapping.dropdowns["question", 0]
     assert question.hasFocus()
-    question.column_chosen.emit("question", "a")
-    qtbot.waitUntil(lambda: page._session.recipe.data.mapping.question == "a", timeout=LONG)
-    qtbot.waitUntil(lambda: not page._session.reading_data, timeout=LONG)
+    QTest.keyClick(question, Qt.Key.Key_Down)
+    qtbot.waitUntil(lambda: page._app_state.recipe.data.mapping.question == "a", timeout=LONG)
+    qtbot.waitUntil(lambda: not page._app_state.reading_data, timeout=LONG)
     assert question.isVisible() and question.hasFocus()
-    page.source.roles.chips["answer"].column_chosen.emit("answer", "b")
-    qtbot.waitUntil(lambda: page._session.report is not None and page.table.model.total == 40, timeout=LONG)
-    assert page.source.roles.is_open() and question.hasFocus()
+    mapping.dropdowns["answer", 0].choose("b")
+    qtbot.waitUntil(lambda: page._app_state.report is not None and page.table.model.total == 40, timeout=LONG)
+    assert question.hasFocus() and mapping.example.text().endswith("Question: 0  →  Answer: 0")
 
 
-def test_roles_chosen_at_the_columns_are_used_and_kept_in_the_recipe(
+def test_columns_that_are_chosen_are_used_and_kept_in_the_recipe(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
+    read(qtbot, page, replies(tmp_path / "replies.csv"))
+    page.source.mapping.dropdowns["question", 0].choose("answer")  # the other way round
+    qtbot.waitUntil(lambda: page.table.model.index(0, 1).data().startswith("It left our house"), timeout=LONG)
+    mapping = page._app_state.recipe.data.mapping
+    assert (mapping.question, mapping.answer) == ("answer", "question")
+
+
+def test_an_unsure_guess_shows_two_readings_and_a_press_settles_it(
     page: DataPage, qtbot: QtBot, tmp_path: Path
 ) -> None:
-    read(qtbot, page, replies(tmp_path / "replies.csv"))
-    roles = page.source.roles
-    roles.change.click()
-    actions = {action.text(): action for action in roles.cards["answer"].menu.actions()}
-    actions["Question"].trigger()  # the other way round
-    qtbot.waitUntil(
-        lambda: (
-            not page._session.reading_data and column_of(page._session.recipe.data.mapping, "question") == ("answer",)
-        ),
-        timeout=LONG,
-    )
-    qtbot.waitUntil(lambda: page.table.model.index(0, 1).data().startswith("It left our house"), timeout=LONG)
-    assert roles.is_open()
+    file = tmp_path / "replies.csv"
+    lines = "".join(f"It left our house on day {n} of the month.,The parcel {n} is on its way.\n" for n in range(40))
+    file.write_text("one,two\n" + lines, encoding="utf-8")
+    read(qtbot, page, file)
+    unsure = page.source.mapping.unsure
+    assert unsure.isVisible() and len(unsure.answers) == 2
+    guessed = page._app_state.recipe.data.mapping
+    unsure.answers[1].click()
+    mapping = page._app_state.recipe.data.mapping
+    assert (mapping.question, mapping.answer) == (guessed.answer, guessed.question)
+    qtbot.waitUntil(lambda: page._app_state.report is not None and not page._app_state.reading_data, timeout=LONG)
+    assert not unsure.isVisible()
 
 
 def test_another_separator_reads_the_file_again(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
@@ -200,7 +210,7 @@ def test_another_separator_reads_the_file_again(page: DataPage, qtbot: QtBot, tm
     assert delimiter.isVisible()
     delimiter.setCurrentIndex(delimiter.findData(","))
     qtbot.waitUntil(lambda: "commas" in page.source.facts.text(), timeout=LONG)
-    assert page._session.recipe.data.delimiter == ","
+    assert page._app_state.recipe.data.delimiter == ","
     assert delimiter.isVisible()  # it may not be the right one either
     read(qtbot, page, sample("en"))
     assert not delimiter.isVisible() and page.source.how.text() == "Change how it is read"
@@ -216,67 +226,67 @@ def test_a_file_that_becomes_another_is_noticed_and_read_again_when_asked(
     page.show()
     background.wait_for_all()
     QCoreApplication.processEvents()
-    assert not page.other.isVisible()
+    assert not page.changed.isVisible()
     replies(file, count=50)
     page.hide()
     page.show()
-    qtbot.waitUntil(page.other.isVisible, timeout=LONG)
+    qtbot.waitUntil(page.changed.isVisible, timeout=LONG)
     assert page.table.model.total == 40
-    page.other.findChildren(QPushButton)[0].click()
+    page.changed.findChildren(QPushButton)[0].click()
     qtbot.waitUntil(lambda: page.table.model.total == 50, timeout=LONG)
-    assert not page.other.isVisible()
+    assert not page.changed.isVisible()
 
 
-def test_the_doctors_tab_tells_how_far_he_is(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
+def test_the_tab_of_the_data_check_tells_how_far_it_is(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
     read(qtbot, page, replies(tmp_path / "replies.csv"))
-    session, tabs = page._session, page.inspector
-    session.data.report, session.data.examining = None, True
-    session.data.progress = (10, 40, sentence("Looking for what could be wrong with the examples."))
+    app_state, tabs = page._app_state, page.tabs
+    app_state.data.report, app_state.data.examining = None, True
+    app_state.data.progress = Progress(done=10, total=40, text=sentence("Checking."))
     page.loaded.paint()
-    assert tabs.tabText(1) == "Doctor (25 %)"
-    session.cancel_data()
-    assert tabs.tabText(1) == "Doctor"
+    assert tabs.tabText(1) == "Data check (25 %)"
+    app_state.cancel_data()
+    assert tabs.tabText(1) == "Data check"
 
 
 def test_doubles_are_found_left_out_and_brought_back(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
     read(qtbot, page, replies(tmp_path / "replies.csv", doubled=9))
     assert page.table.model.total == 49
-    row = next(row for row in page.findings.rows if "keep_one" in row.finding.fixes)
-    page.inspector.show_doctor()
+    row = next(row for row in page.check.rows if "keep_one" in row.finding.fixes)
+    page.tabs.show_check()
     row.show_button.click()
     assert row.only_these is not None
     row.only_these.click()
     assert 0 < page.table.model.rowCount() < 49 and page.table.chip.isVisible()
-    row.repairs["keep_one"].click()
-    qtbot.waitUntil(lambda: page.table.model.total == 40 and not page._session.examining, timeout=LONG)
-    changes = page.findings.changes
+    row.fixes["keep_one"].click()
+    qtbot.waitUntil(lambda: page.table.model.total == 40 and not page._app_state.examining, timeout=LONG)
+    changes = page.check.changes
     assert changes.isVisible() and changes.words.text() == "Keep one of each: 9 left out"
-    assert "keep_one" not in {do for row in page.findings.rows for do in row.finding.fixes}
+    assert "keep_one" not in {do for row in page.check.rows for do in row.finding.fixes}
     changes.show_button.click()
     assert changes.area.isVisible() and "left out" in changes.details.text()
     page.setFocus()
     QTest.keyClick(page, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-    qtbot.waitUntil(lambda: page.table.model.total == 49 and not page._session.examining, timeout=LONG)
+    qtbot.waitUntil(lambda: page.table.model.total == 49 and not page._app_state.examining, timeout=LONG)
     assert changes.redo.isVisible() and not changes.undo.isVisible()
     changes.redo.setFocus()
     QTest.keyClick(changes.redo, Qt.Key.Key_Space)
-    qtbot.waitUntil(lambda: page.table.model.total == 40 and not page._session.examining, timeout=LONG)
-    assert [repair.do for repair in page._session.recipe.data.fixes] == ["keep_one"]
+    qtbot.waitUntil(lambda: page.table.model.total == 40 and not page._app_state.examining, timeout=LONG)
+    assert [repair.do for repair in page._app_state.recipe.data.fixes] == ["keep_one"]
     assert changes.undo.hasFocus()  # the keyboard doesn't go with the button that was pressed
 
 
 def test_too_few_examples_refuse_the_next_step_and_say_why(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
     read(qtbot, page, replies(tmp_path / "few.csv", count=4))
     assert page.loaded.isVisible() and not page.next.isEnabled()
-    stop = next(row for row in page.findings.rows if row.finding.severity == "stop")
+    stop = next(row for row in page.check.rows if row.finding.severity == "stop")
     assert page.footer_note.text() == stop.words.text()
 
 
-def test_the_preview_says_where_word_pieces_come_from_when_there_is_no_model(page: DataPage, qtbot: QtBot) -> None:
+def test_the_preview_says_where_tokens_come_from_when_there_is_no_model(page: DataPage, qtbot: QtBot) -> None:
     read(qtbot, page, sample("en"))
-    page.inspector.show_reading()
-    qtbot.waitUntil(lambda: not page._session.model.looking, timeout=LONG)
-    qtbot.waitUntil(lambda: "Teach page" in page.pane.facts.text(), timeout=LONG)
+    page.tabs.show_reading()
+    qtbot.waitUntil(lambda: not page._app_state.model.looking, timeout=LONG)
+    qtbot.waitUntil(lambda: "Train page" in page.pane.facts.text(), timeout=LONG)
     assert page.table.model.listing.cells(0)[1] in page.pane.text.toPlainText()
     with qtbot.waitSignal(page.step_requested) as asked:
         page.pane.fetch.click()
@@ -285,7 +295,7 @@ def test_the_preview_says_where_word_pieces_come_from_when_there_is_no_model(pag
 
 @pytest.fixture
 def with_model(home: Path, tmp_path: Path, qtbot: QtBot) -> Iterator[DataPage]:
-    """A page on forty replies with a model that reads single letters."""
+    """A page on forty replies with a model that reads single characters."""
     project = create_project("With a model")
     values = {
         "model.source": "folder",
@@ -294,10 +304,10 @@ def with_model(home: Path, tmp_path: Path, qtbot: QtBot) -> Iterator[DataPage]:
         "training.max_length": 512,
     }
     project.save_recipe(with_values(project.load_recipe(), values))
-    with opened(project) as session:
-        page = shown(session, qtbot)
-        qtbot.waitUntil(lambda: session.lengths is not None and session.report is not None, timeout=LONG)
-        page.inspector.show_reading()
+    with opened(project) as app_state:
+        page = shown(app_state, qtbot)
+        qtbot.waitUntil(lambda: app_state.lengths is not None and app_state.report is not None, timeout=LONG)
+        page.tabs.show_reading()
         yield page
 
 
@@ -307,13 +317,13 @@ def test_what_the_model_reads_follows_the_chosen_row_and_the_limit(with_model: D
     qtbot.waitUntil(lambda: "parcel number 259" in page.pane.text.toPlainText(), timeout=LONG)
     qtbot.waitUntil(lambda: "underlined" in page.pane.facts.text(), timeout=LONG)
     assert page.table.model.columns[-1] == "tokens"
-    assert page.lengths.words.text() == "All 40 fit whole into 512 word pieces."
+    assert page.lengths.words.text() == "All 40 fit whole into 512 tokens."
     page.lengths.limit_chosen.emit(70)
-    qtbot.waitUntil(lambda: "cut here, at 70 word pieces" in page.pane.text.toPlainText(), timeout=LONG)
+    qtbot.waitUntil(lambda: "cut here, at 70 tokens" in page.pane.text.toPlainText(), timeout=LONG)
     assert page.lengths.words.text() == "40 of 40 would be cut."
     page.lengths.lengthen.click()
     qtbot.waitUntil(lambda: "cut here" not in page.pane.text.toPlainText(), timeout=LONG)
-    assert page._session.recipe.training.max_length > 70
+    assert page._app_state.recipe.training.max_length > 70
 
 
 def test_with_nothing_left_to_learn_the_next_step_is_refused(with_model: DataPage, qtbot: QtBot) -> None:
@@ -321,7 +331,7 @@ def test_with_nothing_left_to_learn_the_next_step_is_refused(with_model: DataPag
     assert page.next.isEnabled()
     page.lengths.limit_chosen.emit(16)
     assert not page.next.isEnabled() and "nothing is left to learn from" in page.footer_note.text()
-    page.lengths.too_long_chosen.emit("leave_out")
+    page.lengths.truncation_chosen.emit("leave_out")
     assert not page.next.isEnabled() and "would be left out" in page.footer_note.text()
     qtbot.waitUntil(lambda: "This example is left out" in page.pane.facts.text(), timeout=LONG)
     assert "parcel number" in page.pane.text.toPlainText()
@@ -334,7 +344,9 @@ def test_an_answer_about_an_older_row_is_dropped(
 ) -> None:
     page = with_model
     waiting: dict[int, object] = {}
-    monkeypatch.setattr(page._session, "read_example", lambda position, done, failed: waiting.update({position: done}))
+    monkeypatch.setattr(
+        page._app_state, "read_example", lambda position, done, failed: waiting.update({position: done})
+    )
     page.table.view.selectRow(3)
     page.table.view.selectRow(5)
     shown_before = page.pane.text.toPlainText()
@@ -347,10 +359,10 @@ def test_an_answer_about_an_older_row_is_dropped(
 def test_an_answer_that_comes_after_the_page_was_made_anew_is_dropped(
     with_model: DataPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = with_model._session
+    app_state = with_model._app_state
     asked: list[tuple[object, object]] = []
-    monkeypatch.setattr(session, "read_example", lambda position, done, failed: asked.append((done, failed)))
-    page = DataPage(session)
+    monkeypatch.setattr(app_state, "read_example", lambda position, done, failed: asked.append((done, failed)))
+    page = DataPage(app_state)
     done, failed = asked[-1]
     assert callable(done) and callable(failed)
     shiboken6.delete(page)
@@ -370,9 +382,9 @@ def test_reading_shows_a_count_and_can_be_stopped(
     qtbot.waitUntil(page.reading.isVisible, timeout=LONG)
     assert "large.csv" in page.reading.words.text() or page.reading.words.text()
     page.reading.cancel.click()
-    qtbot.waitUntil(lambda: not page._session.reading_data, timeout=LONG)
+    qtbot.waitUntil(lambda: not page._app_state.reading_data, timeout=LONG)
     assert not page.reading.isVisible()
-    if page._session.table is not None:  # the first rows had come
+    if page._app_state.table is not None:  # the first rows had come
         assert page.partial.isVisible()
     else:
         assert page.drop.isVisible()
@@ -383,34 +395,37 @@ def test_a_reader_that_dies_is_told_and_the_file_can_be_read_again(
     page: DataPage, qtbot: QtBot, tmp_path: Path
 ) -> None:
     read(qtbot, page, replies(tmp_path / "replies.csv"))
-    session = page._session
-    session.data.examples, session.data.report = None, None
-    session.data.problem = problem(
+    app_state = page._app_state
+    app_state.data.examples, app_state.data.report = None, None
+    app_state.data.problem = problem(
         "data.reader_died", "The reader ended.", "Nothing else is harmed.", "Choose another.", remedy=Remedy.choose_file
     ).problem
-    session.data_changed.emit()
+    app_state.data_changed.emit()
     assert page.problems() and page.partial.isVisible() and not page.next.isEnabled()
-    assert page.lead.text() == "Something has to be put right before this can be taught."
+    assert page.lead.text() == "Something has to be put right before training."
     page.partial.findChildren(QPushButton)[0].click()
-    qtbot.waitUntil(lambda: page.next.isEnabled() and session.report is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: page.next.isEnabled() and app_state.report is not None, timeout=LONG)
     assert not page.problems() and not page.partial.isVisible()
 
 
 def test_first_rows_are_shown_while_the_rest_is_read(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
-    """Painted from what a session tells while a large file is on its way."""
+    """Painted from what the app's state tells while a large file is on its way."""
     read(qtbot, page, replies(tmp_path / "replies.csv"))
-    session = page._session
-    assert session.table is not None
-    session.data.table = replace(session.table, path=tmp_path / "large.csv")
-    session.data.examples, session.data.report, session.data._folder = None, None, None
-    session.data.reading, session.data.progress = True, (200, 1_200_000, sentence("Reading the rows."))
-    session.data_changed.emit()
+    app_state = page._app_state
+    assert app_state.table is not None
+    app_state.data.table = replace(app_state.table, path=tmp_path / "large.csv")
+    app_state.data.examples, app_state.data.report, app_state.data.opened = None, None, None
+    app_state.data.reading, app_state.data.progress = (
+        True,
+        Progress(done=200, total=1_200_000, text=sentence("Reading the rows.")),
+    )
+    app_state.data_changed.emit()
     qtbot.waitUntil(page.reading.isVisible)
     assert page.reading.words.text() == "Reading the rows.  200 of 1,200,000"
     assert page.loaded.isVisible() and page.table.model.listing.raw
-    assert page.source.facts.text() == "the first 40 rows" and not page.source.roles.isVisible()
+    assert page.source.facts.text() == "the first 40 rows" and not page.source.mapping.isVisible()
     assert not page.next.isEnabled()
-    session.cancel_data()
+    app_state.cancel_data()
 
 
 def test_a_data_set_is_fetched_from_the_hub_and_opened(
@@ -422,7 +437,7 @@ def test_a_data_set_is_fetched_from_the_hub_and_opened(
     page.hub.name.setText("https://huggingface.co/datasets/someone/questions")
     page.hub.fetch.click()
     qtbot.waitUntil(lambda: page.table.model.total == 40 and not page.table.model.listing.raw, timeout=LONG)
-    assert page._session.recipe.data.path == "someone/questions"
+    assert page._app_state.recipe.data.path == "someone/questions"
 
 
 def test_a_download_can_be_cancelled(

@@ -14,10 +14,8 @@ from pytestqt.qtbot import QtBot
 
 from studio.core.recipe.data_choice import DataChoice
 from studio.dataset.table import Table
-from studio.ui.data.data_sources import DataSources
-from studio.ui.data.drop_area import DropArea, dropped_paths
-from studio.ui.data.encoding_chooser import preview, previews
-from studio.ui.data.reading_text import delimiter_words, encoding_words, source_facts
+from studio.ui.data.drop_area import DataSources, DropArea, dropped_paths
+from studio.ui.data.reading_options import delimiter_words, encoding_words, preview, previews, source_facts
 from studio.ui.data.source_card import SourceCard
 
 TEXT = "質問,答え\n荷物はどこですか,配送中です\n"
@@ -57,7 +55,7 @@ def test_a_doubtful_encoding_is_a_plain_question_with_answers(card: SourceCard, 
     show(card, replace(table, doubts=("encoding",)))
     asked = card.doubts["encoding"]
     qtbot.waitUntil(asked.isVisible)
-    assert asked.words.text() == "Is this right? The letters were read as Japanese (cp932)."
+    assert asked.words.text() == "Is this right? The characters were read as Japanese (cp932)."
     with qtbot.waitSignal(card.confirmed) as confirmed:
         answers(card, "encoding")["Looks right"].click()
     assert confirmed.args == ["encoding"]
@@ -89,11 +87,11 @@ def test_the_same_file_read_in_another_way_leaves_everything_in_its_place(card: 
     card.how.click()
     assert card.options.isVisible()
     card.show_beginning(table)
-    assert card.options.isVisible() and card.roles.isVisible() and not card.roles.isEnabled()
+    assert card.options.isVisible() and card.mapping.isVisible() and not card.mapping.isEnabled()
     show(card, table)
-    assert card.roles.isEnabled()
+    assert card.mapping.isEnabled()
     card.show_beginning(replace(table, path=table.path.with_name("other.csv")))
-    assert not card.options.isVisible() and not card.roles.isVisible()
+    assert not card.options.isVisible() and not card.mapping.isVisible()
 
 
 def test_what_was_pasted_is_called_so(card: SourceCard, table: Table) -> None:
@@ -158,9 +156,9 @@ def test_documents_offer_the_length_of_passages(card: SourceCard, tmp_path: Path
     show(card, Table(tmp_path / "book.docx", "document", ("text",), rows))
     assert card.facts.text() == "12 passages · of about 1,500 characters"
     card.how.click()
-    assert card.options.passage.isVisible() and not card.options.encoding.isVisible()
+    assert card.options.chunk.isVisible() and not card.options.encoding.isVisible()
     with qtbot.waitSignal(card.reading_changed) as changed:
-        card.options.passage.setValue(800)
+        card.options.chunk.setValue(800)
     assert changed.args == [{"chunk_size": 800}]
 
 
@@ -206,41 +204,41 @@ def test_the_drop_area_says_what_it_takes(qtbot: QtBot) -> None:
 
 
 @pytest.fixture
-def ways(qtbot: QtBot) -> DataSources:
+def sources(qtbot: QtBot) -> DataSources:
     page = QWidget()
     qtbot.addWidget(page)
     return DataSources(page)
 
 
-def test_of_several_dropped_files_the_first_is_opened_and_that_is_said(ways: DataSources) -> None:
+def test_of_several_dropped_files_the_first_is_opened_and_that_is_said(sources: DataSources) -> None:
     chosen: list[str] = []
     said: list[str] = []
-    ways.path_chosen.connect(chosen.append)
-    ways.said.connect(said.append)
-    ways.take_dropped(["/data/a.csv", "/data/b.csv", "/data/c.csv"])
+    sources.path_chosen.connect(chosen.append)
+    sources.noted.connect(said.append)
+    sources.take_dropped(["/data/a.csv", "/data/b.csv", "/data/c.csv"])
     assert chosen == ["/data/a.csv"]
     assert "3 files" in said[-1] and "a.csv was opened" in said[-1] and "folder" in said[-1]
 
 
-def test_what_is_pasted_is_a_file_a_path_or_text(ways: DataSources, file: Path) -> None:
+def test_what_is_pasted_is_a_file_a_path_or_text(sources: DataSources, file: Path) -> None:
     chosen: list[str] = []
     texts: list[str] = []
     said: list[str] = []
-    ways.path_chosen.connect(chosen.append)
-    ways.text_pasted.connect(texts.append)
-    ways.said.connect(said.append)
+    sources.path_chosen.connect(chosen.append)
+    sources.text_pasted.connect(texts.append)
+    sources.noted.connect(said.append)
     clipboard = QGuiApplication.clipboard()
     mime = QMimeData()
     mime.setUrls([QUrl.fromLocalFile(str(file))])
     clipboard.setMimeData(mime)
-    ways.paste()
+    sources.paste()
     clipboard.setText(f'"{file}"')
-    ways.paste()
+    sources.paste()
     assert chosen == [str(file)] * 2
     clipboard.setText("question\tanswer\nWhere?\tHere.")
-    ways.paste()
+    sources.paste()
     assert texts == ["question\tanswer\nWhere?\tHere."]
     clipboard.setText("   ")
-    ways.paste()
+    sources.paste()
     assert "neither text nor a file" in said[-1]
     assert len(chosen) == 2 and len(texts) == 1

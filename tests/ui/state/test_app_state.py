@@ -49,7 +49,7 @@ def test_a_preset_is_named_until_one_of_its_settings_is_changed_by_hand(app_stat
 
 def test_a_file_is_read_beside_the_window_and_its_columns_are_guessed(ready_state: AppState) -> None:
     assert ready_state.examples is not None
-    assert len(ready_state.examples.examples) == 40
+    assert len(ready_state.examples) == 40
     assert ready_state.recipe.data.mapping.question == "question"
     assert ready_state.facts().examples == 40
     assert ready_state.facts().parameters == 200
@@ -62,7 +62,7 @@ def test_changed_columns_are_looked_at_again_without_reading_the_file_anew(ready
     qtbot.waitUntil(lambda: not ready_state.reading_data)
     assert ready_state.table is table
     assert ready_state.examples is not None
-    assert ready_state.examples.examples[0].question.startswith("It is on its way")
+    assert ready_state.examples[0].question.startswith("It is on its way")
 
 
 def test_a_bad_file_is_a_problem_in_words(app_state: AppState, tmp_path: Path, qtbot: QtBot) -> None:
