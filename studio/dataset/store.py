@@ -216,8 +216,10 @@ class StoredExamples(LazySequence[Example]):
         return found
 
     def sorted_by(self, column: str) -> array[int]:
-        """Positions in ascending order of `question`, `answer` or `row`."""
-        return array("i", pc.sort_indices(self._table.column(column)).to_pylist())
+        """Positions in ascending order of `question`, `answer` or `row`, whatever the case."""
+        keys = self._table.column(column)
+        keys = keys if column == "row" else pc.utf8_lower(keys)
+        return array("i", pc.sort_indices(keys).to_pylist())
 
     def with_rows(self, rows: Iterable[int]) -> array[int]:
         """Positions of the examples that came from these rows of the file."""

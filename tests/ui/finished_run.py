@@ -97,7 +97,7 @@ def stand_in_interpreter(folder: Path) -> str:
     `sys.executable` to it."""
     script = folder / "stand-in-python"
     engine = Path(__file__).with_name("fake_engine.py")
-    real = f'[ "$2" = studio.dataset ] && exec "{sys.executable}" "$@"'
+    real = f'[ "$2" = studio.worker ] && exec "{sys.executable}" "$@"'
     script.write_text(f'#!/bin/sh\n{real}\nexec "{sys.executable}" "{engine}" "$@"\n', encoding="utf-8")
     script.chmod(0o755)
     return str(script)

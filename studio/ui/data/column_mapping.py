@@ -178,6 +178,7 @@ class ColumnMappingEditor(QWidget):
         for widget in (*(self._places[field.key] for field in fields), self.add):  # in the order of the fields
             self._fields.flow.removeWidget(widget)
             self._fields.flow.addWidget(widget)
+            widget.show()
         boxes = [self.dropdowns[field.key] for field in fields]
         follow(self.unsure, [*self.unsure.answers, *boxes, self.add, self.template.line])
         more = [role for role in ROLES[self._format][1] if (role, 0) not in self.dropdowns]
@@ -212,7 +213,7 @@ class ColumnMappingEditor(QWidget):
             name = column_role_words(role)
             if role == "options":  # one dropdown for each, and one more
                 for place in range(min(len(chosen) + 1, len(table.columns))):
-     = tr("Option {n}", n=place + 1)
+                    numbered = tr("Option {n}", n=place + 1)
                     fields.append(_Field((role, place), numbered, (*nothing, *columns), (*chosen, None)[place]))
             elif role in self._needed():
                 more = ((tr("several columns together"), SEVERAL),) if role == "question" and len(columns) > 1 else ()

@@ -104,15 +104,21 @@ def _value(role: str, columns: list[str | None]) -> object:
 
 
 def reformatted(mapping: ColumnMapping, form: DatasetFormat, columns: tuple[str, ...]) -> ColumnMapping:
-    """The same columns in another format, as far as their roles go over. What is missing stays open."""
+    """The same columns in another format, as far as their roles go over, so that the mapping has that format.
+
+    What else is missing stays open.
+    """
     asks = "question" in ROLES[form][0]
+    first = next(iter(columns), None)
+    unused = tuple(name for name in columns if name not in mapping.columns())
     likely: dict[str, object] = {
         "question": None if mapping.question_template else mapping.text or mapping.content,
         "answer": mapping.label,
-        "label": mapping.answer,
+        "label": mapping.answer or next(iter(unused), None),
+        "options": unused,
         "content": mapping.text or mapping.answer,
-        "text": mapping.answer or mapping.question or mapping.content or next(iter(columns), None),
-        "messages": next(iter(columns), None),
+        "text": mapping.answer or mapping.question or mapping.content or first,
+        "messages": first,
     }
     kept = {role: getattr(mapping, role) or likely.get(role) for role in (*ROLES[form][0], *ROLES[form][1])}
     if asks:
@@ -132,7 +138,7 @@ def mapping_words(mapping: ColumnMapping) -> str:
             words.append(f"{column_role_words(role)}: {named}")
     if mapping.assistant_speaker:
         words.append(f"{tr('Who answers')}: {mapping.assistant_speaker}")
-    return "  \N{MIDDLE DOT}  ".join(words)
+    return " \N{MIDDLE DOT} ".join(words)
 
 
 def speakers(table: Table, column: str, most: int = 12) -> list[str]:

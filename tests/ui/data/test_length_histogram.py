@@ -120,7 +120,7 @@ def test_what_is_too_long_is_cut_left_out_or_split(panel: LengthsPanel, qtbot: Q
     panel.show_lengths(LENGTHS, 340, 100, "leave_out", None)
     assert panel.words.text() == "40 of 340 are longer and would be left out."
     panel.show_lengths(LENGTHS, 340, 100, "split", None)
-    assert panel.words.text() == "40 of 340 are longer. Texts and talks would be split, one long answer cut."
+    assert panel.words.text() == "40 of 340 are longer. Texts and conversations would be split, one long answer cut."
     assert panel.modes["split"].isChecked() and not panel.modes["cut"].isChecked()
 
 

@@ -330,7 +330,7 @@ def test_with_nothing_left_to_learn_the_next_step_is_refused(with_model: DataPag
     page = with_model
     assert page.next.isEnabled()
     page.lengths.limit_chosen.emit(16)
-    assert not page.next.isEnabled() and "nothing is left to learn from" in page.footer_note.text()
+    assert not page.next.isEnabled() and "nothing of the answers is left" in page.footer_note.text()
     page.lengths.truncation_chosen.emit("leave_out")
     assert not page.next.isEnabled() and "would be left out" in page.footer_note.text()
     qtbot.waitUntil(lambda: "This example is left out" in page.pane.facts.text(), timeout=LONG)
