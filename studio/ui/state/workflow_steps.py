@@ -8,6 +8,7 @@ from typing import Literal
 from studio.core.events import Finished, Stopped
 from studio.ui.design.language import duration, examples, tr
 from studio.ui.state.app_state import AppState
+from studio.ui.state.dataset_state import reasons_against_training
 
 Step = Literal["data", "train", "test", "chat", "export"]
 STEPS: tuple[Step, ...] = ("data", "train", "test", "chat", "export")
@@ -73,6 +74,8 @@ def _data(app_state: AppState) -> StepStatus:
         return StepStatus("data", title, "attention", tr("Look at the file"))
     if app_state.examples is None:
         return StepStatus("data", title, "ready", tr("Start here"))
+    if app_state.report is not None and app_state.report.stop is not None:
+        return StepStatus("data", title, "attention", tr("Can't be trained on yet"))
     return StepStatus("data", title, "done", examples(len(app_state.examples)))
 
 
@@ -98,7 +101,7 @@ def _train(app_state: AppState) -> StepStatus:
             return StepStatus("train", title, "attention", words)
     if app_state.model.is_fetching():
         return StepStatus("train", title, "running", tr("Fetching the model"))
-    if app_state.examples is None:
+    if reasons_against_training(app_state.data, app_state.recipe):
         return StepStatus("train", title, "todo", tr("After the data"))
     if app_state.model.folder is None and not app_state.model.looking:
         return StepStatus("train", title, "attention", tr("Choose a model"))

@@ -146,7 +146,7 @@ def test_a_bad_file_leaves_the_data_that_was_there(page: DataPage, qtbot: QtBot,
     assert page.table.model.total == before
     assert page._app_state.recipe.data.path == str(sample("en"))
     assert "nothing.csv" in page.problems()[0].english()
-    assert page.next.isEnabled()
+    qtbot.waitUntil(page.next.isEnabled, timeout=LONG)
     page.source.mapping.dropdowns["format", 0].choose("text")
     assert not page.problems()  # something else was done, so it doesn't matter any more
 

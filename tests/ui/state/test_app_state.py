@@ -130,7 +130,7 @@ def test_a_second_start_is_refused_by_this_window_and_by_another_one(
     assert [p.code for p in heard] == ["run.already_going"]
     other = AppState(project)
     other.new_run()
-    qtbot.waitUntil(lambda: not other.reading_data and not other.model.looking)
+    qtbot.waitUntil(lambda: other.draft_obstacle() is None)
     other.new_run()
     other.training.clear()  # as if it had never seen that run
     heard = problems_of(other)
