@@ -74,7 +74,8 @@ def _data(app_state: AppState) -> StepStatus:
         return StepStatus("data", title, "attention", tr("Look at the file"))
     if app_state.examples is None:
         return StepStatus("data", title, "ready", tr("Start here"))
-    if app_state.report is not None and app_state.report.stop is not None:
+    reasons = reasons_against_training(app_state.data, app_state.recipe)
+    if any(reason.code != "run.still_checking" for reason in reasons):
         return StepStatus("data", title, "attention", tr("Can't be trained on yet"))
     return StepStatus("data", title, "done", examples(len(app_state.examples)))
 

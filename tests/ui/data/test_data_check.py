@@ -64,7 +64,7 @@ def test_each_finding_is_a_line_with_a_shape_that_has_a_name(check: DataCheck) -
     names = [row.accessibleName() for row in check.rows]
     assert names == [
         "Stops the training: 3 answers show a.",
-        "Worth repairing: 3 answers show b.",
+        "Worth fixing: 3 answers show b.",
         "Good to know: 3 answers show c.",
     ]
 

@@ -16,7 +16,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
-from studio.core.problems import Remedy, problem
+from studio.core.problems import Problem, Remedy, problem
 from studio.core.recipe.recipe import with_values
 from studio.core.translatable import sentence
 from studio.dataset.samples import sample
@@ -24,6 +24,8 @@ from studio.runs.project import create_project
 from studio.ui.data.page import DataPage
 from studio.ui.state import background
 from studio.ui.state.app_state import AppState
+from studio.ui.state.dataset_state import reasons_against_training
+from studio.ui.state.workflow_steps import workflow_steps
 from studio.worker.protocol import Progress
 from tests.ui.finished_run import make_model_folder, opened, stand_in_interpreter
 
@@ -275,11 +277,31 @@ def test_doubles_are_found_left_out_and_brought_back(page: DataPage, qtbot: QtBo
     assert changes.undo.hasFocus()  # the keyboard doesn't go with the button that was pressed
 
 
-def test_too_few_examples_refuse_the_next_step_and_say_why(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
+def test_what_stops_training_stops_it_at_the_page_in_the_sidebar_and_at_the_start(
+    page: DataPage, qtbot: QtBot, tmp_path: Path
+) -> None:
     read(qtbot, page, replies(tmp_path / "few.csv", count=4))
+    app_state = page._app_state
     assert page.loaded.isVisible() and not page.next.isEnabled()
     stop = next(row for row in page.check.rows if row.finding.severity == "stop")
     assert page.footer_note.text() == stop.words.text()
+    data, train, *_ = workflow_steps(app_state)
+    assert (data.mark, train.mark) == ("attention", "todo")
+    heard: list[Problem] = []
+    app_state.problem_raised.connect(heard.append)
+    app_state.start_training()
+    assert [problem.code for problem in heard] == [stop.finding.code]
+    assert not app_state.is_training() and app_state.project.runs() == []
+
+
+def test_while_the_examples_are_checked_training_waits(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
+    read(qtbot, page, replies(tmp_path / "replies.csv"))
+    data, recipe = page._app_state.data, page._app_state.recipe
+    assert reasons_against_training(data, recipe) == ()
+    data.report, data.examining = None, True
+    assert [reason.code for reason in reasons_against_training(data, recipe)] == ["run.still_checking"]
+    page._app_state.cancel_data()  # as a person may choose
+    assert reasons_against_training(data, recipe) == ()
 
 
 def test_the_preview_says_where_tokens_come_from_when_there_is_no_model(page: DataPage, qtbot: QtBot) -> None:
