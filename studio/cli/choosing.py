@@ -45,6 +45,7 @@ def chosen_project(name: str) -> Project:
     """The project of that name, made when there is none."""
     for project in projects():
         if project.name == name:
+            project.require_known_format()
             return project
     return create_project(name)
 

@@ -18,10 +18,12 @@ from studio.cli.printing import Json, print_json, print_table
 from studio.core import paths
 from studio.core.job_states import TraceState
 from studio.core.jobs import Trace
+from studio.core.paths import STARTER_HUB_NAME
 from studio.core.problems import problem
 from studio.core.recipe.defaults import DefaultsContext, windows_driver
 from studio.core.recipe.model_choice import ModelChoice, Source
 from studio.core.recipe.recipe import load
+from studio.core.storage import free_space
 from studio.core.translatable import N_, fill
 from studio.core.workload import Workload
 from studio.hardware.gauge import Gauge
@@ -40,8 +42,6 @@ from studio.models.catalogue import catalogue, named
 from studio.models.shape import ModelShape
 from studio.runs.fetch import job_folder
 from studio.runs.start import start_job
-
-STARTER = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 _UNITS = {"": 1 << 30, "b": 1, "kb": 10**3, "kib": 1 << 10, "mb": 10**6, "mib": 1 << 20, "gb": 10**9, "gib": 1 << 30}
 _CAPABILITY = re.compile(r"\s*([0-9]{1,2})\.([0-9])\s*")
@@ -97,7 +97,7 @@ def model_shape(choice: ModelChoice) -> tuple[ModelShape, Path | None]:
     folder = folders[choice.source]
     if choice.source is Source.folder or (folder / "config.json").is_file():
         return shape_in(folder), folder
-    name = STARTER if choice.source is Source.starter else choice.name
+    name = STARTER_HUB_NAME if choice.source is Source.starter else choice.name
     model = named(name)
     if model is None:
         raise problem(
@@ -151,8 +151,7 @@ def _usable(arguments: argparse.Namespace) -> AvailableMemory:
 
 def _judged(case: Scenario, estimate: Estimate, source: Answer) -> Fit:
     home = paths.home()
-    beside = home if home.exists() else next(parent for parent in home.parents if parent.exists())
-    disk, free = disk_needed(estimate), shutil.disk_usage(beside).free
+    disk, free = disk_needed(estimate), free_space(home)
     return judge(estimate, case.available, case.past, source=source, disk=disk, disk_free=free)
 
 

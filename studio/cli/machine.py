@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import platform
-import shutil
 import sys
 
 from studio.cli.following import run_fetch
@@ -14,6 +13,7 @@ from studio.core import paths
 from studio.core.jobs import FetchData, FetchModel, FetchStarter, Job
 from studio.core.problems import ProblemError, problem
 from studio.core.recipe.model_choice import ModelChoice
+from studio.core.storage import free_space
 from studio.core.translatable import N_
 from studio.hardware.gauge import Gauge
 from studio.models.base_model import locate
@@ -73,7 +73,6 @@ def doctor(arguments: argparse.Namespace) -> int:
     except ProblemError:
         starter = None
     home = paths.home()
-    beside = home if home.exists() else next(p for p in home.parents if p.exists())
     missing = [
         f"{name} is not installed: run `python3 packaging/bootstrap.py app`" for name, v in versions.items() if not v
     ]
@@ -90,7 +89,7 @@ def doctor(arguments: argparse.Namespace) -> int:
                 "memory_total": reading.system.total,
                 "memory_available": reading.system.available,
                 "home": str(home),
-                "disk_free": shutil.disk_usage(beside).free,
+                "disk_free": free_space(home),
                 "starter_model": starter,
                 "missing": list(missing),
             }
@@ -107,7 +106,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     elif not reading.cards:
         print("No NVIDIA card: training runs on the processor, which is slow for all but small models.")
     print(f"Memory: {reading.system.available / 1024**3:.1f} of {reading.system.total / 1024**3:.1f} GB available")
-    print(f"Files are kept in {home} ({shutil.disk_usage(beside).free / 1024**3:.1f} GB free)")
+    print(f"Files are kept in {home} ({free_space(home) / 1024**3:.1f} GB free)")
     print(f"Starter model: {starter or 'not here yet'}")
     for line in missing:
         print(f"Missing: {line}")

@@ -29,7 +29,8 @@ def list_runs(arguments: argparse.Namespace) -> int:
     rows = [("run", "project", "how it stands", "error", "MB")]
     for project, one in found:
         best = f"{one.best_loss:.3f}" if one.best_loss is not None else "-"
-        rows.append((one.run.path.name, project.name, _status_words(one.run), best, f"{one.size / 1e6:.0f}"))
+        status = one.problem.what if one.problem is not None else _status_words(one.run)
+        rows.append((one.run.path.name, project.name, status, best, f"{one.size / 1e6:.0f}"))
     print_table(rows)
     return 0
 

@@ -11,14 +11,12 @@ from studio.core.events import (
     Command,
 )
 from studio.core.run_folder import JobFolder
+from studio.core.storage import write_text
 
 
 def send(folder: JobFolder, command: Command) -> None:
     """Put a command into the job's mailbox. Written whole or not at all."""
-    folder.commands.mkdir(parents=True, exist_ok=True)
-    temporary = folder.commands / f".{command.id}.tmp"
-    temporary.write_text(command.model_dump_json(), encoding="utf-8")
-    temporary.replace(folder.commands / f"{command.id}.json")
+    write_text(folder.commands / f"{command.id}.json", command.model_dump_json())
 
 
 def new_id() -> str:

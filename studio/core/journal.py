@@ -10,10 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from studio.core.events import EVENT, Event
-from studio.core.problems import problem
+from studio.core.problems import other_format, problem
 from studio.core.translatable import N_
 
 
@@ -65,8 +65,19 @@ def lock_is_held(path: Path) -> bool:
     return True
 
 
+FORMAT = 1
+"""Of journals: their first line says it. To be raised whenever events change so that older ones are misunderstood."""
+
+
+class _Header(BaseModel):
+    """The first line of a journal."""
+
+    format: int
+
+
 class JournalWriter:
-    """Appends events to a journal. Only one at a time: a second one gets a `ProblemError`.
+    """Appends events to a journal; a new one begins with its format. Only one writes at a time: a second one gets a
+    `ProblemError`.
 
     A torn last line (power loss, a full disk) is cut off before the first event is appended. The file underneath is
     unbuffered, so an event is in the journal, for every reader, when `write` returns.
@@ -85,6 +96,8 @@ class JournalWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - closed by close()
         _cut_torn_tail(path)
+        if path.stat().st_size == 0:
+            self._append(_Header(format=FORMAT).model_dump_json())
 
     def _acquire_patiently(self) -> bool:
         # whoever only asks whether the lock is held takes it for an instant
@@ -96,11 +109,14 @@ class JournalWriter:
 
     def write(self, event: Event, *, durable: bool = False) -> None:
         """Append one event; with `durable`, also force it to the disk."""
-        line = memoryview(event.model_dump_json().encode("utf-8") + b"\n")
-        while line:  # an unbuffered write may take only part of it
-            line = line[self._file.write(line) :]
+        self._append(event.model_dump_json())
         if durable:
             os.fsync(self._file.fileno())
+
+    def _append(self, text: str) -> None:
+        line = memoryview(text.encode("utf-8") + b"\n")
+        while line:  # an unbuffered write may take only part of it
+            line = line[self._file.write(line) :]
 
     def close(self) -> None:
         self._file.close()
@@ -142,14 +158,17 @@ class JournalReader:
         self.bad = 0
         self._offset = 0
         self._skip_line = False
+        self._checks_format = True
 
     def skip_to(self, offset: int) -> None:
-        """Start at the first whole line at or after `offset` bytes."""
+        """Start at the first whole line at or after `offset` bytes, and take the format as it is."""
+        self._checks_format = False
         self._offset = max(0, offset - 1)
         self._skip_line = offset > 0
 
     def read_new(self, keep_last_of: bytes | None = None) -> list[Event]:
-        """The complete events appended since the last call; empty when the file isn't there yet.
+        """The complete events appended since the last call; empty when the file isn't there yet. Raises `ProblemError`
+        for a journal in another format than this program reads.
 
         Lines that contain `keep_last_of` are skipped unparsed, all but the last: lists of runs need no single steps.
         """
@@ -162,8 +181,10 @@ class JournalReader:
         except FileNotFoundError:
             return []
         end = block.rfind(b"\n") + 1
-        self._offset += end
         begin = 0
+        if self._checks_format and self._offset == 0 and end:
+            begin = self._after_header(block)
+        self._offset += end
         if self._skip_line and end:
             begin, self._skip_line = block.find(b"\n") + 1, False
         lines = block[begin:end].split(b"\n")
@@ -171,6 +192,21 @@ class JournalReader:
             last = max((i for i, line in enumerate(lines) if keep_last_of in line), default=-1)
             lines = [line for i, line in enumerate(lines) if i == last or keep_last_of not in line]
         return list(self._parse(lines))
+
+    def _after_header(self, block: bytes) -> int:
+        """Where the events begin. A first line that was damaged is left for `_parse` to count."""
+        end = block.find(b"\n") + 1
+        try:
+            found: int | None = _Header.model_validate_json(block[:end]).format
+        except ValidationError:
+            try:
+                EVENT.validate_json(block[:end])
+            except ValidationError:
+                return 0
+            found = None
+        if found != FORMAT:
+            raise other_format("journal.other_format", "run", found, FORMAT)
+        return end
 
     def _parse(self, lines: list[bytes]) -> Iterator[Event]:
         validate = EVENT.validate_json

@@ -10,6 +10,9 @@ from platformdirs import user_data_path
 
 HOME_VARIABLE = "STUDIO_HOME"
 
+STARTER_HUB_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
+"""The starter model's name on the Hub, by which other programs find it."""
+
 
 def home() -> Path:
     """The user's data folder: `$STUDIO_HOME`, else the platform's own place. Not created here."""
@@ -34,7 +37,7 @@ def datasets() -> Path:
 
 def starter_model() -> Path:
     """The folder of the converted starter model, whether it is there yet or not."""
-    return models() / "SmolLM2-135M-Instruct"
+    return models() / STARTER_HUB_NAME.partition("/")[2]
 
 
 def resources() -> Path:

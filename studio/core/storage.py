@@ -1,8 +1,12 @@
-"""Folders that appear whole or not at all: staged beside their place, forced to the disk, then renamed."""
+"""Files and folders that appear whole or not at all, what a folder must hold, and room on the disk.
+
+Whatever is written is staged beside its place, forced to the disk, then renamed.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -13,10 +17,16 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from studio.core.problems import Remedy, problem
+from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.translatable import N_
 
 MANIFEST = "manifest.json"
+
+
+MEGABYTE = 1_000_000
+
+_MARGIN = MEGABYTE
+"""Bytes that stay free beside what is about to be written."""
 
 
 class File(BaseModel):
@@ -43,27 +53,50 @@ class Manifest(BaseModel):
 
 
 @contextlib.contextmanager
-def staged(place: Path, name: str = "") -> Iterator[Path]:
+def staged(place: Path, *, replace: bool = True) -> Iterator[Path]:
     """A fresh folder beside `place` that becomes `place` when the block ends well, and is removed otherwise.
 
-    An older folder at `place` is replaced only then.
+    With `replace`, an older folder at `place` gives way only then; without, one that isn't empty raises OSError.
     """
     place.parent.mkdir(parents=True, exist_ok=True)
-    staging = place.parent / f".tmp-{name or place.name}-{uuid.uuid4().hex[:8]}"
+    staging = place.parent / f".tmp-{place.name}-{uuid.uuid4().hex[:8]}"
     staging.mkdir()
     try:
         yield staging
         sync_tree(staging)
-        commit(staging, place)
+        commit(staging, place, replace=replace)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
 
 
-def commit(staging: Path, place: Path) -> None:
+@contextlib.contextmanager
+def staged_file(place: Path) -> Iterator[Path]:
+    """The path of a file beside `place` to write, which becomes `place` when the block ends well."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    staging = place.parent / f".tmp-{place.name}-{uuid.uuid4().hex[:8]}"
+    try:
+        yield staging
+        sync(staging)
+        rename(staging, place)
+    finally:
+        staging.unlink(missing_ok=True)
+
+
+def write_text(place: Path, text: str) -> None:
+    """Write a whole file in UTF-8, in one step for whoever reads it."""
+    with staged_file(place) as staging:
+        staging.write_text(text, encoding="utf-8")
+
+
+def commit(staging: Path, place: Path, *, replace: bool = True) -> None:
     """Give a finished folder its name, in one step, on the disk when this returns."""
     aside = None
-    if place.exists():
+    if place.is_dir() and not any(place.iterdir()):
+        place.rmdir()  # a rename replaces an empty folder on POSIX only
+    elif place.exists() and not replace:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
+    elif place.exists():
         aside = place.with_name(f".old-{place.name}-{uuid.uuid4().hex[:8]}")
         rename(place, aside)
     rename(staging, place)
@@ -73,10 +106,11 @@ def commit(staging: Path, place: Path) -> None:
 
 
 def rename(source: Path, target: Path, attempts: int = 40) -> None:
-    """Rename, patiently: on Windows a virus scanner or sync tool may hold a file for a moment."""
+    """Give `source` the name `target`, in place of a file there. Patiently: on Windows a virus scanner or sync tool may
+    hold a file for a moment."""
     for attempt in range(attempts):
         try:
-            source.rename(target)
+            source.replace(target)
             return
         except OSError as error:
             if getattr(error, "winerror", None) not in (5, 32, 33) or attempt == attempts - 1:
@@ -134,27 +168,68 @@ def is_intact(folder: Path, *, fully: bool) -> bool:
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files below `folder`."""
-    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+    """Bytes of all files below `folder`; a file that vanishes meanwhile counts for nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            if path.is_file() and not path.is_symlink():
+                total += path.stat().st_size
+    return total
 
 
-def require_room(place: Path, needed: int) -> None:
-    """Raises `ProblemError` when the disk that holds `place` has less than `needed` bytes free."""
-    here = place
+def free_space(place: Path) -> int:
+    """Bytes free on the disk where `place` is or would be. Raises OSError."""
+    here = place.absolute()
     while not here.exists() and here != here.parent:
         here = here.parent
-    free = shutil.disk_usage(here).free
+    return shutil.disk_usage(here).free
+
+
+def require_room(place: Path, needed: int, *, remedy: Remedy = Remedy.try_again) -> None:
+    """Raises `ProblemError` when the disk that holds `place` has no room for `needed` bytes."""
+    try:
+        free = free_space(place)
+    except OSError as error:
+        raise cannot_write(place, error) from error
+    needed += _MARGIN
     if free < needed:
         raise problem(
-            "engine.no_room",
-            N_("There is too little room on the disk: {free} MB are free, {needed} MB are needed."),
+            "storage.no_room",
+            N_("There isn't enough room at {place}: {needed} MB are needed and {free} MB are free."),
             N_("Nothing has been written, and nothing that was there is lost."),
-            N_("Free some space on the disk that holds {place}, then try again."),
-            remedy=Remedy.try_again,
-            free=free // 1_000_000,
-            needed=needed // 1_000_000 + 1,
+            N_("Free {missing} MB on that disk, or choose a folder on another one."),
+            remedy=remedy,
+            place=str(place),
+            needed=-(-needed // MEGABYTE),
+            free=free // MEGABYTE,
+            missing=-(-(needed - free) // MEGABYTE),
+        )
+
+
+def require_new(place: Path) -> None:
+    """Raises `ProblemError` when something is at `place` already; an empty folder is nothing."""
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise problem(
+            "storage.exists",
+            N_("There is already something at {place}."),
+            N_("What is there is never overwritten, so that nothing of yours is lost."),
+            N_("Choose another folder, or move that one away."),
+            remedy=Remedy.choose_folder,
             place=str(place),
         )
+
+
+def cannot_write(place: Path, error: OSError, *, remedy: Remedy = Remedy.choose_folder) -> ProblemError:
+    """The exception for a place that can't be written."""
+    return problem(
+        "storage.cannot_write",
+        N_("{place} can't be written."),
+        N_("The computer says: {reason}"),
+        N_("Make room on that disk and allow writing there, or choose another folder."),
+        remedy=remedy,
+        place=str(place),
+        reason=error.strerror or str(error),
+    )
 
 
 def sha256_of(path: Path) -> str:

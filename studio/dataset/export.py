@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from studio.core.conversation import Message
 from studio.core.problems import ProblemError, Remedy, problem
+from studio.core.storage import staged_file
 from studio.core.translatable import N_
 from studio.dataset.examples import Example
 from studio.dataset.store import StoredExamples
@@ -44,10 +43,10 @@ def export_examples(made: StoredExamples, out: Path) -> int:
         )
     if suffix == ".csv":
         _guard_flat(made)
-    staging = out.with_name(f".{out.name}-{uuid.uuid4().hex[:8]}")
     try:
         # A mark at the beginning, so that Excel takes the letters for what they are.
-        with open(staging, "w", encoding="utf-8-sig" if suffix == ".csv" else "utf-8", newline="") as file:
+        encoding = "utf-8-sig" if suffix == ".csv" else "utf-8"
+        with staged_file(out) as staging, open(staging, "w", encoding=encoding, newline="") as file:
             escaped = 0
             if suffix == ".csv":
                 table = csv.writer(file)
@@ -62,11 +61,7 @@ def export_examples(made: StoredExamples, out: Path) -> int:
                     file.write(json.dumps(record, ensure_ascii=False) + "\n")
             else:
                 json.dump(list(_records(made)), file, ensure_ascii=False, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        staging.rename(out)
     except OSError as error:
-        staging.unlink(missing_ok=True)
         raise _not_written(out, error) from error
     return escaped
 

@@ -4,156 +4,54 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
-
-from studio.core.problems import ProblemError, problem
+from studio.core.paths import STARTER_HUB_NAME
+from studio.core.problems import ProblemError, Remedy
 from studio.core.recipe.model_choice import Source
 from studio.core.recipe.recipe import Recipe, load
-from studio.core.run_folder import RunFolder
-from studio.core.storage import sha256_of
-from studio.core.translatable import N_
-from studio.export.folder import check_target, staged
-from studio.models.base_model import locate
-from studio.tokenization.chat_template import DEFAULT_TEMPLATE
-
-ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer.model",
-    "chat_template.jinja",
-)
-
-
-class _File(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    name: str
-    size: int
-    sha256: str
-
-
-class _Manifest(BaseModel):
-    """What a save point's `manifest.json` says about its files; the rest of it concerns only the trainer."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    files: tuple[_File, ...]
-
-    @field_validator("files", mode="before")
-    @classmethod
-    def _from_mapping(cls, files: Any) -> Any:
-        if isinstance(files, dict):
-            return [{"name": name, **about} for name, about in files.items() if isinstance(about, dict)]
-        return files
-
-
-def save_point(run: RunFolder) -> Path:
-    """The folder of the run's best save point. Raises `ProblemError` when there is none."""
-    best = run.state().best_checkpoint
-    if best is None:
-        raise problem(
-            "export.nothing_learned",
-            N_("This run has no save point yet, so there is nothing to export."),
-            N_("A save point is written while the model is being taught and when you stop it."),
-            N_("Teach the model first."),
-        )
-    return run.path / best.folder
+from studio.core.run_folder import RunFolder, choose_checkpoint
+from studio.core.storage import MANIFEST, cannot_write, require_new, require_room, staged
 
 
 def adapter_size(run: RunFolder) -> int | None:
     """Bytes that the add-on and its tokenizer take, None when there is no save point yet."""
     try:
-        folder = save_point(run)
+        return sum(path.stat().st_size for path in _files(choose_checkpoint(run, fully=False)))
     except ProblemError:
         return None
-    return sum((folder / name).stat().st_size for name in _present(folder))
 
 
 def export_adapter(run: RunFolder, out: Path) -> Path:
-    """Copy the best save point's add-on to the new folder `out`, with tokenizer, chat template and a README.
+    """Copy the best intact save point's add-on, which has its tokenizer
+    and chat template beside it, to the new folder `out`, with a README.
 
-    Every file is compared with the save point's manifest first. Nothing is left at `out` unless all of it is.
-    Raises `ProblemError`: no save point, a damaged one, something already at `out`, no room, a disk that refuses.
+    Nothing is left at `out` unless all of it is. Raises `ProblemError`: no intact save point, something already at
+    `out`, no room, a disk that refuses.
     """
-    folder = save_point(run)
+    sources = _files(choose_checkpoint(run))
     recipe = load(run.recipe)
-    verify(folder)
-    base = _base(recipe)
-    sources = {name: folder / name for name in _present(folder)}
-    if base is not None:
-        for name in TOKENIZER_FILES:
-            if name not in sources and (base / name).is_file():
-                sources[name] = base / name
-    check_target(out, sum(path.stat().st_size for path in sources.values()))
-    with staged(out) as staging:
-        for name, path in sources.items():
-            shutil.copyfile(path, staging / name)
-        if base is not None and not _has_template(staging):
-            (staging / "chat_template.jinja").write_text(DEFAULT_TEMPLATE, encoding="utf-8")
-        (staging / "README.md").write_text(_readme(recipe), encoding="utf-8")
+    require_new(out)
+    require_room(out, sum(path.stat().st_size for path in sources), remedy=Remedy.choose_folder)
+    try:
+        with staged(out, replace=False) as staging:
+            for path in sources:
+                shutil.copyfile(path, staging / path.name)
+            (staging / "README.md").write_text(_readme(recipe), encoding="utf-8")
+    except OSError as error:
+        raise cannot_write(out, error) from error
     return out
 
 
-def verify(folder: Path) -> None:
-    """Compare a save point with its manifest. Raises `ProblemError` when a file is missing or was changed."""
-    try:
-        manifest = _Manifest.model_validate_json((folder / "manifest.json").read_bytes())
-    except (OSError, ValidationError) as error:
-        raise _damaged(folder, "manifest.json") from error
-    listed = {file.name for file in manifest.files}
-    for name in ADAPTER_FILES:
-        if name not in listed:
-            raise _damaged(folder, name)
-    for file in manifest.files:
-        path = folder / file.name
-        if not path.is_file() or path.stat().st_size != file.size or sha256_of(path) != file.sha256:
-            raise _damaged(folder, file.name)
-
-
-def _damaged(folder: Path, name: str) -> ProblemError:
-    return problem(
-        "export.damaged",
-        N_("The save point {folder} is damaged: {file} is not as it was written."),
-        N_("A model made from it could answer nonsense, so it isn't exported."),
-        N_("Teach the model again, or copy the run's folder back from a backup."),
-        folder=str(folder),
-        file=name,
-    )
-
-
-def _present(folder: Path) -> list[str]:
-    return [name for name in (*ADAPTER_FILES, *TOKENIZER_FILES) if (folder / name).is_file()]
-
-
-def _base(recipe: Recipe) -> Path | None:
-    """The base model's folder; None when it was moved since, which an add-on that is complete in itself survives."""
-    try:
-        return locate(recipe.model)
-    except ProblemError:
-        return None
-
-
-def _has_template(folder: Path) -> bool:
-    config = folder / "tokenizer_config.json"
-    return (folder / "chat_template.jinja").is_file() or (
-        config.is_file() and '"chat_template"' in config.read_text(encoding="utf-8", errors="replace")
-    )
-
-
-_STARTER = "HuggingFaceTB/SmolLM2-135M-Instruct"
+def _files(checkpoint: Path) -> list[Path]:
+    """What a save point holds of the model: all but the state of the training, which is in PyTorch's own form."""
+    return [path for path in sorted(checkpoint.iterdir()) if path.name != MANIFEST and path.suffix != ".pt"]
 
 
 def _readme(recipe: Recipe) -> str:
+    starter = STARTER_HUB_NAME.partition("/")[2]
     base = {
-        Source.starter: "SmolLM2-135M-Instruct (Apache-2.0), the starter model, as this program keeps it: "
-        f"`studio doctor` prints its folder. {_STARTER} on the Hub is the same model, stored more finely",
+        Source.starter: f"{starter} (Apache-2.0), the starter model, as this program keeps it: `studio doctor` prints "
+        f"its folder. {STARTER_HUB_NAME} on the Hub is the same model, stored more finely",
         Source.hub: f"{recipe.model.name} from the Hugging Face Hub"
         + (f", revision {recipe.model.revision}" if recipe.model.revision else ""),
         Source.folder: f"the model that was at {recipe.model.name}",
@@ -161,7 +59,7 @@ def _readme(recipe: Recipe) -> str:
     title = recipe.name or "Add-on"
     instructions = recipe.data.system_prompt.strip()
     told = (
-        f"\nIt was taught with these standing instructions. Give them as the system message:\n\n> "
+        f"\nIt was trained with these instructions. Give them as the system message:\n\n> "
         f"{instructions.replace(chr(10), chr(10) + '> ')}\n"
         if instructions
         else ""
@@ -169,7 +67,7 @@ def _readme(recipe: Recipe) -> str:
     if recipe.method.kind == "qlora":
         names = "AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig"
         stored = (
-            "\nIt was learned on the base model in 4 bits (NF4). Load the base the same way, as below: on a base that\n"
+            "\nIt was trained on the base model in 4 bits (NF4). Load the base the same way, as below: on a base that\n"
             "is stored more finely it answers differently, and with a small model often worse.\n"
         )
         compression = f"""

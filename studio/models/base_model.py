@@ -162,6 +162,15 @@ def _checked(folder: Path) -> Path:
         )
     config = read_mapping(folder / "config.json")
     kind = str(config.get("model_type", ""))
+    if config.get("quantization_config"):
+        raise problem(
+            "model.already_quantised",
+            N_("The base model in {folder} is stored in a compressed form already."),
+            N_("The program compresses models itself, and needs the full one for that."),
+            N_("Choose the same model in its original form, usually the name without GPTQ, AWQ, FP8 or 4bit."),
+            remedy=Remedy.choose_model,
+            folder=str(folder),
+        )
     if config.get("auto_map") and kind not in _BUILT_IN:
         raise _wrong(
             "model.needs_own_code",

@@ -1,24 +1,22 @@
-"""Freezing a recipe into a run folder, and starting the child processes that do the work."""
+"""Freezing a recipe and its examples into a run folder."""
 
 from __future__ import annotations
 
-import shutil
 import time
 import uuid
-from pathlib import Path
 
-from studio.core.problems import Remedy, problem
+from studio.core.problems import Remedy
 from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
 from studio.core.recipe.recipe import Recipe, to_yaml, with_values
 from studio.core.run_folder import RunFolder
-from studio.core.translatable import N_
+from studio.core.storage import cannot_write, require_room, staged
 from studio.dataset.freeze import freeze
 from studio.dataset.store import StoredExamples
 from studio.dataset.table import Table
 from studio.models.base_model import locate, model_facts
 from studio.runs.project import Project, slug
 
-SPACE_FOR_A_RUN = 500 * 1024**2
+ROOM_FOR_A_RUN = 500 * 1024**2
 """Bytes that must be free before a run starts: a few save points of a small model's adapter and the frozen data."""
 
 
@@ -38,29 +36,16 @@ def create_run(
         windows=facts.windows,
     )
     recipe = resolve_defaults(_as_read(recipe, table), facts)
-    _require_space(project.folder)
-    staging = project.runs_folder / f".new-{uuid.uuid4().hex[:8]}"
+    require_room(project.runs_folder, ROOM_FOR_A_RUN, remedy=Remedy.open_folder)
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{slug(recipe.name) or 'run'}-{uuid.uuid4().hex[:4]}"
+    run = RunFolder(project.runs_folder / name)
     try:
-        staging.mkdir(parents=True)
-        freeze(recipe, table, made, RunFolder(staging))
-        (staging / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
-        staging.rename(project.runs_folder / name)
+        with staged(run.path) as staging:
+            freeze(recipe, table, made, RunFolder(staging))
+            RunFolder(staging).recipe.write_text(to_yaml(recipe), encoding="utf-8")
     except OSError as error:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise problem(
-            "run.not_created",
-            N_("The run can't be prepared in {folder}."),
-            N_("The computer says: {reason}"),
-            N_("Make room on that disk or allow writing there, then press Teach again."),
-            remedy=Remedy.try_again,
-            folder=str(project.runs_folder),
-            reason=error.strerror or str(error),
-        ) from error
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
-    return RunFolder(project.runs_folder / name)
+        raise cannot_write(project.runs_folder, error, remedy=Remedy.try_again) from error
+    return run
 
 
 def _as_read(recipe: Recipe, table: Table) -> Recipe:
@@ -70,18 +55,3 @@ def _as_read(recipe: Recipe, table: Table) -> Recipe:
     if table.format == "parquet":
         values.pop("data.sheet", None)  # the part of a data set, which the recipe names as such
     return with_values(recipe, values)
-
-
-def _require_space(folder: Path) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < SPACE_FOR_A_RUN:
-        raise problem(
-            "run.no_space",
-            N_("There is too little room on the disk: {free:,} MB are free."),
-            N_("A run needs {needed:,} MB for its save points."),
-            N_("Delete old runs or other files on that disk ({folder}), then try again."),
-            remedy=Remedy.open_folder,
-            free=free // 1024**2,
-            needed=SPACE_FOR_A_RUN // 1024**2,
-            folder=str(folder),
-        )

@@ -13,14 +13,18 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from studio.core import paths
-from studio.core.problems import ProblemError, problem
+from studio.core.problems import ProblemError, other_format
 from studio.core.recipe.recipe import Recipe, load, to_yaml
 from studio.core.run_folder import RunFolder
-from studio.core.translatable import N_
+from studio.core.storage import cannot_write, write_text
+
+FORMAT = 1
+"""Of projects: `project.yaml` says it."""
 
 
 class _About(BaseModel):
     name: str
+    format: int | None = None
 
 
 _JSON = re.compile(r"""\s*(\{\s*["}]|\[\s*[\[{"])""")
@@ -36,28 +40,43 @@ class Project:
     @property
     def name(self) -> str:
         """What people call it; the folder's own name where nothing readable was kept."""
+        about = self._about()
+        return about.name if about is not None else self.folder.name
+
+    def _about(self) -> _About | None:
         try:
-            about = _About.model_validate(yaml.safe_load((self.folder / "project.yaml").read_text(encoding="utf-8")))
+            return _About.model_validate(yaml.safe_load((self.folder / "project.yaml").read_text(encoding="utf-8")))
         except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError):
-            return self.folder.name
-        return about.name
+            return None
+
+    def require_known_format(self) -> None:
+        """Raises `ProblemError` when another version of the program wrote this project in another format."""
+        about = self._about()
+        if about is not None and about.format != FORMAT:
+            raise other_format("project.other_format", "project", about.format, FORMAT)
 
     def rename(self, name: str) -> None:
-        _write(self.folder / "project.yaml", yaml.safe_dump({"name": name.strip()}, allow_unicode=True))
+        write_text(
+            self.folder / "project.yaml", yaml.safe_dump({"format": FORMAT, "name": name.strip()}, allow_unicode=True)
+        )
 
     def load_recipe(self) -> Recipe:
-        """The draft. A missing one is a fresh recipe; a damaged one is set aside, never lost, and a fresh one used."""
+        """The draft. A missing one is a fresh recipe; one that is damaged or too old to be read is set aside, never
+        lost, and a fresh one used. Raises `ProblemError` for what a newer version of the program wrote."""
+        self.require_known_format()
         draft = self.folder / "draft.yaml"
         if not draft.exists():
             return Recipe()
         try:
             return load(draft)
-        except ProblemError:
+        except ProblemError as error:
+            if error.problem.code == "recipe.newer":
+                raise
             draft.replace(self.folder / f"draft-set-aside-{uuid.uuid4().hex[:6]}.yaml")
             return Recipe()
 
     def save_recipe(self, recipe: Recipe) -> None:
-        _write(self.folder / "draft.yaml", to_yaml(recipe))
+        write_text(self.folder / "draft.yaml", to_yaml(recipe))
 
     def keep_pasted(self, text: str) -> Path:
         """A file of its own for text that was pasted, named so that what it is can be told. Raises OSError."""
@@ -99,14 +118,7 @@ def create_project(name: str) -> Project:
         project.rename(name)
         project.save_recipe(Recipe(name=name[:120]))
     except OSError as error:
-        raise problem(
-            "project.not_created",
-            N_("The project can't be created in {folder}."),
-            N_("The computer says: {reason}"),
-            N_("Make room on that disk or allow writing there, then try again."),
-            folder=str(paths.projects()),
-            reason=error.strerror or str(error),
-        ) from error
+        raise cannot_write(paths.projects(), error) from error
     return project
 
 
@@ -118,9 +130,3 @@ def slug(name: str) -> str:
 def _changed(project: Project) -> float:
     draft = project.folder / "draft.yaml"
     return draft.stat().st_mtime if draft.exists() else 0.0
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:6]}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

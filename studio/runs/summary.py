@@ -5,22 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from studio.core.events import Crashed
-from studio.core.problems import ProblemError
+from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.recipe import Recipe, load
-from studio.core.run_folder import JobFolder, RunFolder
+from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState
+from studio.core.storage import size_of
 from studio.runs.follow import JobStatus, job_status
 
 
 @dataclass(frozen=True)
 class Summary:
-    """`recipe` is None where the run's own can't be read; `size` is in bytes, of everything in the folder."""
+    """`recipe` is None where the run's own can't be read, `problem` says why its journal can't; `size` is in bytes, of
+    everything in the folder."""
 
     run: RunFolder
     recipe: Recipe | None
     job_status: JobStatus
     state: RunState
     size: int
+    problem: Problem | None = None
 
     @property
     def name(self) -> str:
@@ -48,22 +51,10 @@ def summarise(run: RunFolder) -> Summary:
         recipe = load(run.recipe)
     except ProblemError:
         recipe = None
-    return Summary(run, recipe, job_status(run), _brief_state(run), _size(run))
-
-
-def _brief_state(folder: JobFolder) -> RunState:
     state = RunState()
-    for event in folder.reader().read_new(keep_last_of=b'"type":"step_done"'):
-        state.apply(event)
-    return state
-
-
-def _size(run: RunFolder) -> int:
-    total = 0
-    for path in run.path.rglob("*"):
-        try:
-            if path.is_file() and not path.is_symlink():
-                total += path.stat().st_size
-        except OSError:
-            continue
-    return total
+    try:
+        for event in run.reader().read_new(keep_last_of=b'"type":"step_done"'):
+            state.apply(event)
+    except ProblemError as error:
+        return Summary(run, recipe, job_status(run), RunState(), size_of(run.path), error.problem)
+    return Summary(run, recipe, job_status(run), state, size_of(run.path))

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from studio.core.events import CheckpointCommitted, Evaluated, Finished, ProcessStarted, StepDone
+from studio.core.journal import FORMAT
 from studio.core.recipe.recipe import Recipe, to_yaml
 from studio.core.run_folder import RunFolder
 from studio.runs.project import Project, create_project
@@ -64,7 +65,10 @@ def long_run(project: Project, events: int) -> RunFolder:
     run = RunFolder(project.runs_folder / "20260101-long")
     run.path.mkdir(parents=True)
     run.recipe.write_text(to_yaml(Recipe()), encoding="utf-8")
-    lines = [ProcessStarted(job="train", pid=1, started=0.0, boot_id="").model_dump_json()]
+    lines = [
+        json.dumps({"format": FORMAT}),
+        ProcessStarted(job="train", pid=1, started=0.0, boot_id="").model_dump_json(),
+    ]
     for step in range(1, events + 1):
         done = StepDone(
             step=step, total_steps=events, epoch=1, loss=3 / step, learning_rate=1e-4, tokens=800, seconds=1

@@ -72,7 +72,7 @@ def test_every_prefix_of_a_journal_can_be_read_and_continued(tmp_path: Path) -> 
     torn.path.mkdir()
     for length in range(len(whole) + 1):
         torn.events.write_bytes(whole[:length])
-        complete = sum(1 for end in ends if end < length)
+        complete = max(0, sum(1 for end in ends if end < length) - 1)  # the first line is the format
         assert len(torn.reader().read_new()) == complete
         with torn.writer() as writer:
             writer.write(Finished())
@@ -92,6 +92,32 @@ def test_nuls_and_foreign_lines_are_counted_and_skipped(tmp_path: Path) -> None:
     reader = folder.reader()
     assert [event.type for event in reader.read_new()] == ["finished", "finished"]
     assert reader.bad == 3
+
+
+@pytest.mark.parametrize(
+    ("first_line", "words"),
+    [
+        (b'{"format":999}', "newer version"),
+        (b'{"format":0}', "older version"),
+        (b'{"type":"finished","at":1.0}', "older version"),  # from before journals had a format
+    ],
+)
+def test_a_journal_in_another_format_is_refused_in_words(tmp_path: Path, first_line: bytes, words: str) -> None:
+    folder = JobFolder(tmp_path)
+    folder.events.write_bytes(first_line + b'\n{"type":"finished","at":1.0}\n')
+    reader = folder.reader()
+    for _ in range(2):  # not only the first time
+        with pytest.raises(ProblemError, match=words) as caught:
+            reader.read_new()
+        assert caught.value.problem.code == "journal.other_format"
+
+
+def test_a_damaged_first_line_does_not_hide_the_rest(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path)
+    folder.events.write_bytes(b"\x00" * 20 + b'\n{"type":"finished","at":1.0}\n')
+    reader = folder.reader()
+    assert [event.type for event in reader.read_new()] == ["finished"]
+    assert reader.bad == 1
 
 
 def test_a_second_writer_in_the_same_folder_is_refused(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_damage_is_seen(tmp_path: Path, damage: str) -> None:
 def test_too_little_room_is_said_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(ProblemError) as raised:
         require_room(tmp_path / "not" / "there", 1 << 60)
-    assert raised.value.problem.code == "engine.no_room"
+    assert raised.value.problem.code == "storage.no_room"
 
 
 def test_a_package_with_another_model_in_it_is_refused(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ class Usage(NamedTuple):
 
 def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**9, 10**9 - 1000, 1000))
-    assert problem_of(lambda: frozen_into(RunFolder(tmp_path / "run"), Recipe(), tmp_path)).code == "data.no_room"
+    assert problem_of(lambda: frozen_into(RunFolder(tmp_path / "run"), Recipe(), tmp_path)).code == "storage.no_room"
     assert not (tmp_path / "run").exists()
 
 

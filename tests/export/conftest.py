@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from studio.core.events import CheckpointCommitted, ProcessStarted
 from studio.core.recipe.recipe import Recipe, to_yaml, with_values
 from studio.core.run_folder import RunFolder
+from studio.core.storage import Manifest, listed, size_of, write_manifest
 
 
 def add_save_point(run: RunFolder, step: int, weights: bytes) -> int:
@@ -19,13 +19,11 @@ def add_save_point(run: RunFolder, step: int, weights: bytes) -> int:
     folder.mkdir(parents=True)
     (folder / "adapter_model.safetensors").write_bytes(weights)
     (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 16}), encoding="utf-8")
-    (folder / "optimizer.pt").write_bytes(b"state of the optimizer")
-    files = [
-        {"name": p.name, "size": p.stat().st_size, "sha256": hashlib.sha256(p.read_bytes()).hexdigest()}
-        for p in sorted(folder.iterdir())
-    ]
-    (folder / "manifest.json").write_text(json.dumps({"files": files, "step": step}), encoding="utf-8")
-    return sum(p.stat().st_size for p in folder.iterdir())
+    (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
+    (folder / "chat_template.jinja").write_text("{{ messages }}", encoding="utf-8")
+    (folder / "training_state.pt").write_bytes(b"state of the optimizer")
+    write_manifest(folder, Manifest(files=listed(folder), step=step))
+    return size_of(folder)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -12,9 +11,8 @@ import pytest
 from studio.core.events import CheckpointCommitted, ProcessStarted
 from studio.core.problems import ProblemError
 from studio.core.recipe.recipe import Recipe, to_yaml, with_values
-from studio.core.run_folder import RunFolder
+from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.export.adapter import adapter_size, export_adapter
-from studio.tokenization.chat_template import DEFAULT_TEMPLATE
 from tests.export.conftest import add_save_point
 
 
@@ -22,7 +20,7 @@ def problem_of(run: RunFolder, out: Path) -> str:
     with pytest.raises(ProblemError) as caught:
         export_adapter(run, out)
     assert caught.value.problem.fix
-    assert not list(out.parent.glob(".*.part"))
+    assert not list(out.parent.glob(".tmp-*"))
     return caught.value.problem.code
 
 
@@ -35,20 +33,15 @@ def test_the_export_holds_the_best_save_point_and_how_to_use_it(run: RunFolder, 
     assert "Sort messages politely." in readme
     assert "PeftModel.from_pretrained" in readme
     assert 'bnb_4bit_quant_type="nf4"' in readme, "it was learned on a base in 4 bits"
-    assert not (out / "optimizer.pt").exists()
+    assert not (out / "training_state.pt").exists()
     assert [p.name for p in out.parent.iterdir()] == ["adapter"]
 
 
-def test_tokenizer_and_template_come_from_the_base_model(run: RunFolder, base: Path, tmp_path: Path) -> None:
-    (base / "chat_template.jinja").write_text("{{ messages }}", encoding="utf-8")
+def test_tokenizer_and_template_come_along(run: RunFolder, tmp_path: Path) -> None:
+    best = run.checkpoints / "step-000020"
     out = export_adapter(run, tmp_path / "adapter")
-    assert (out / "tokenizer.json").read_bytes() == (base / "tokenizer.json").read_bytes()
-    assert (out / "chat_template.jinja").read_text(encoding="utf-8") == "{{ messages }}"
-
-
-def test_a_base_without_a_template_gets_the_one_it_was_taught_with(run: RunFolder, tmp_path: Path) -> None:
-    out = export_adapter(run, tmp_path / "adapter")
-    assert (out / "chat_template.jinja").read_text(encoding="utf-8") == DEFAULT_TEMPLATE
+    for name in ("tokenizer.json", "chat_template.jinja"):
+        assert (out / name).read_bytes() == (best / name).read_bytes()
 
 
 def test_a_base_model_that_was_moved_does_not_keep_the_add_on_in(run: RunFolder, base: Path, tmp_path: Path) -> None:
@@ -59,15 +52,15 @@ def test_a_base_model_that_was_moved_does_not_keep_the_add_on_in(run: RunFolder,
 
 def test_its_size_is_known_before(run: RunFolder) -> None:
     best = run.checkpoints / "step-000020"
-    expected = sum((best / name).stat().st_size for name in ("adapter_model.safetensors", "adapter_config.json"))
-    assert adapter_size(run) == expected
+    left_out = ("manifest.json", "training_state.pt")
+    assert adapter_size(run) == sum(p.stat().st_size for p in best.iterdir() if p.name not in left_out)
 
 
 def test_a_run_without_a_save_point_has_nothing_to_export(tmp_path: Path) -> None:
     empty = RunFolder(tmp_path / "empty")
     with empty.writer() as writer:
         writer.write(ProcessStarted(job="train", pid=1, started=0.0, boot_id=""))
-    assert problem_of(empty, tmp_path / "out") == "export.nothing_learned"
+    assert problem_of(empty, tmp_path / "out") == "run.nothing_learned"
     assert adapter_size(empty) is None
 
 
@@ -77,33 +70,38 @@ def test_one_flipped_byte_is_noticed_and_nothing_is_written(run: RunFolder, tmp_
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(bytes(content))
-    assert problem_of(run, tmp_path / "out") == "export.damaged"
+    assert problem_of(run, tmp_path / "out") == "run.nothing_learned"
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["adapter_model.safetensors", "manifest.json"])
 def test_a_missing_file_is_noticed(run: RunFolder, tmp_path: Path, name: str) -> None:
     (run.checkpoints / "step-000020" / name).unlink()
-    assert problem_of(run, tmp_path / "out") == "export.damaged"
+    assert problem_of(run, tmp_path / "out") == "run.nothing_learned"
 
 
-def test_a_manifest_that_leaves_the_weights_out_does_not_count(run: RunFolder, tmp_path: Path) -> None:
-    manifest = run.checkpoints / "step-000020" / "manifest.json"
-    content = json.loads(manifest.read_text(encoding="utf-8"))
-    content["files"] = [file for file in content["files"] if file["name"] == "adapter_config.json"]
-    manifest.write_text(json.dumps(content), encoding="utf-8")
-    assert problem_of(run, tmp_path / "out") == "export.damaged"
+def test_a_damaged_save_point_gives_way_to_an_older_intact_one(run: RunFolder, tmp_path: Path) -> None:
+    size = add_save_point(run, 40, b"later and better")
+    with run.writer() as writer:
+        writer.write(CheckpointCommitted(step=40, folder="checkpoints/step-000040", size=size, loss=0.1))
+    best = run.checkpoints / "step-000040"
+    assert choose_checkpoint(run) == best
+    (best / "adapter_model.safetensors").write_bytes(b"later and broken")
+    older = run.checkpoints / "step-000020"
+    assert choose_checkpoint(run) == older
+    out = export_adapter(run, tmp_path / "adapter")
+    assert (out / "adapter_model.safetensors").read_bytes() == (older / "adapter_model.safetensors").read_bytes()
 
 
 def test_what_is_there_is_never_written_over(run: RunFolder, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine.txt").write_text("mine", encoding="utf-8")
-    assert problem_of(run, out) == "export.exists"
+    assert problem_of(run, out) == "storage.exists"
     assert [p.name for p in out.iterdir()] == ["mine.txt"]
     file = tmp_path / "file"
     file.write_text("mine", encoding="utf-8")
-    assert problem_of(run, file) == "export.exists"
+    assert problem_of(run, file) == "storage.exists"
     assert file.read_text(encoding="utf-8") == "mine"
 
 
@@ -119,7 +117,7 @@ def test_too_little_room_is_said_in_megabytes(run: RunFolder, tmp_path: Path, mo
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage(10**9, 10**9 - 1000, 1000))
     with pytest.raises(ProblemError) as caught:
         export_adapter(run, tmp_path / "out")
-    assert caught.value.problem.code == "export.no_space"
+    assert caught.value.problem.code == "storage.no_room"
     assert "2 MB are needed and 0 MB are free" in caught.value.problem.english()
     assert not (tmp_path / "out").exists()
 
@@ -136,14 +134,14 @@ def test_a_disk_that_refuses_leaves_nothing_behind(
         target.write_bytes(source.read_bytes())
 
     monkeypatch.setattr(shutil, "copyfile", copy)
-    assert problem_of(run, tmp_path / "out") == "export.cannot_write"
+    assert problem_of(run, tmp_path / "out") == "storage.cannot_write"
     assert copied
     assert not (tmp_path / "out").exists()
 
 
 def test_a_place_that_cannot_be_a_folder_is_explained(run: RunFolder, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    assert problem_of(run, tmp_path / "file" / "out") == "export.cannot_write"
+    assert problem_of(run, tmp_path / "file" / "out") == "storage.cannot_write"
 
 
 def test_a_hub_model_is_named_with_its_revision(run: RunFolder, tmp_path: Path) -> None:

@@ -145,3 +145,10 @@ def test_models_that_cannot_be_taught_here_say_why(model: Path) -> None:
     assert code_of(chosen(model)) == "model.not_a_chat_model"
     (model / "config.json").write_text("{")
     assert code_of(chosen(model)) == "model.damaged_file"
+
+
+@pytest.mark.parametrize("method", ["gptq", "awq", "bitsandbytes", "fp8"])
+def test_a_model_that_is_quantised_already_is_refused_when_it_is_chosen(model: Path, method: str) -> None:
+    config = {**LLAMA, "quantization_config": {"quant_method": method}}
+    (model / "config.json").write_text(json.dumps(config))
+    assert code_of(chosen(model)) == "model.already_quantised"

@@ -8,7 +8,9 @@ import pytest
 
 from studio.core.problems import ProblemError
 from studio.core.recipe.recipe import Recipe, with_value
+from studio.core.run_folder import RunFolder
 from studio.runs.project import Project, create_project, projects, slug
+from studio.runs.summary import summarise
 
 
 def test_a_project_keeps_its_name_and_draft() -> None:
@@ -41,11 +43,34 @@ def test_a_damaged_name_falls_back_to_the_folder() -> None:
     assert project.name == project.folder.name
 
 
+@pytest.mark.parametrize(
+    ("about", "words"), [("format: 999\nname: P\n", "newer version"), ("name: P\n", "older version")]
+)
+def test_a_project_in_another_format_is_refused_in_words_and_left_alone(about: str, words: str) -> None:
+    project = create_project("P")
+    draft = (project.folder / "draft.yaml").read_bytes()
+    (project.folder / "project.yaml").write_text(about)
+    with pytest.raises(ProblemError, match=words):
+        project.load_recipe()
+    assert project.name == "P"
+    assert (project.folder / "draft.yaml").read_bytes() == draft
+
+
+def test_a_run_in_another_format_stands_in_the_list_with_the_reason() -> None:
+    run = RunFolder(create_project("P").runs_folder / "20260101-000000-run")
+    run.path.mkdir(parents=True)
+    run.recipe.write_text("name: Old\n")
+    run.events.write_text('{"format":999}\n')
+    found = summarise(run)
+    assert found.name == "Old"
+    assert found.problem is not None and found.problem.code == "journal.other_format"
+
+
 def test_a_place_that_cannot_be_written_to_is_a_problem_in_words(home: Path) -> None:
     (home / "projects").write_text("a file where the folder should be")
     with pytest.raises(ProblemError) as caught:
         create_project("P")
-    assert caught.value.problem.code == "project.not_created"
+    assert caught.value.problem.code == "storage.cannot_write"
 
 
 @pytest.mark.parametrize(("name", "folder"), [("../../etc", "etc"), ("a/b\\c", "a-b-c"), ("한글", "한글"), ("...", "")])

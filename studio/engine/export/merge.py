@@ -22,7 +22,7 @@ from studio.core.events import BASE, THIS_RUN, Ending, Exported
 from studio.core.jobs import Merge
 from studio.core.problems import Remedy, problem
 from studio.core.run_folder import RunFolder
-from studio.core.storage import require_room, size_of, staged
+from studio.core.storage import require_new, require_room, size_of, staged
 from studio.core.translatable import N_
 from studio.dataset.examples import Example, read_frozen, write_frozen
 from studio.engine.evaluation.exam import longest_useful
@@ -42,15 +42,7 @@ _LICENCES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE")
 def merge(context: JobContext, job: Merge) -> Ending | None:
     """Write the combined model to `job.out`, whole or not at all. Raises `ProblemError`."""
     run = RunFolder(job.run)
-    if job.out.exists() and (not job.out.is_dir() or any(job.out.iterdir())):
-        raise problem(
-            "merge.out_exists",
-            N_("There is something at {folder} already."),
-            N_("Nothing that is there is overwritten."),
-            N_("Choose another name or an empty folder."),
-            remedy=Remedy.choose_folder,
-            folder=str(job.out),
-        )
+    require_new(job.out)
     with context.interruptible():
         context.phase("loading", N_("Loading the model."), long=True)
         generator, recipe = of_run(run)
@@ -63,7 +55,7 @@ def merge(context: JobContext, job: Merge) -> Ending | None:
             wanted = generator.answer_all(examples, THIS_RUN, limit)
         require_room(job.out, int(2.2 * count_parameters(generator.networks[BASE])[1]))
         context.phase("merging", N_("Combining the add-on with the base model."), long=True)
-        with staged(job.out) as folder:
+        with staged(job.out, replace=False) as folder:
             _write(generator, recipe, folder)
             del generator
         same = None

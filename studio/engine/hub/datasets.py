@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from studio.core.events import Fetched
 from studio.core.problems import ProblemError, Remedy, problem
-from studio.core.storage import require_room, size_of, sync
+from studio.core.storage import require_room, size_of, staged_file
 from studio.core.translatable import N_
 from studio.dataset.readers.open import fetched_path, is_hub_name
 from studio.engine.hub.errors import Growth, in_words, no_such, tidy
@@ -164,13 +163,8 @@ def _kept(builder: Any, split: str, files: list[Path], staging: Path, place: Pat
     builder.download_and_prepare(str(prepared), verification_mode="no_checks")
     parts = sorted(prepared.glob(f"*-{split}*.arrow"))
     rows = datasets.concatenate_datasets([datasets.Dataset.from_file(str(part)) for part in parts])
-    finished = place.with_name(f".tmp-{place.name}-{uuid.uuid4().hex[:8]}")
-    try:
+    with staged_file(place) as finished:
         rows.to_parquet(str(finished))
-        sync(finished)
-        finished.replace(place)
-    finally:
-        finished.unlink(missing_ok=True)
     return len(rows)
 
 

@@ -120,7 +120,7 @@ def convert(gguf: Path, folder: Path) -> None:
         local_files_only=True,
     )
     # The GGUF file carries its author's working title, which would be taken for a name on the Hub.
-    model.config._name_or_path = "SmolLM2-135M-Instruct"
+    model.config._name_or_path = paths.starter_model().name
     model.config.__dict__.pop("_model_name_or_path", None)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -60,7 +60,7 @@ class CheckpointWriter:
         """Write one, tell it, and remove those that are no longer needed. Raises `ProblemError` without room."""
         place = self._run.checkpoints / f"step-{step:06d}"
         require_room(place, int(1.5 * (self._last_size or 4 * _adapter_bytes(model))))
-        with staged(place, str(step)) as folder:
+        with staged(place) as folder:
             _write_adapter(folder, model, self._base_name)
             copy_tokenizer(self._base, folder)
             torch.save({"step": step, **state, **_random_states()}, folder / TRAINING_STATE)

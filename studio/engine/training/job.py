@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import transformers
 
 from studio.core.events import BASE, THIS_RUN, Ending, Evaluated, Prepared, Stopped
+from studio.core.paths import STARTER_HUB_NAME
 from studio.core.recipe.model_choice import Source
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import JobFolder, RunFolder
@@ -27,9 +28,6 @@ from studio.engine.training.trainer import TrainingCallback
 
 if TYPE_CHECKING:
     from peft import PeftModel
-
-STARTER_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
-"""The starter model's own name, under which other programs find it."""
 
 QUICK = 8.0
 """Seconds that scoring the held-out examples may take after somebody asked to stop."""
@@ -51,7 +49,7 @@ def train(report: JobContext, folder: JobFolder) -> Ending | None:
 def base_name(recipe: Recipe, base: Path) -> str:
     """What the add-on says it belongs to: a name on the Hub where there is one, else the folder."""
     if recipe.model.source is Source.starter:
-        return STARTER_NAME
+        return STARTER_HUB_NAME
     return recipe.model.name.strip() if recipe.model.source is Source.hub else str(base)
 
 

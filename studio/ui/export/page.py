@@ -16,8 +16,8 @@ from studio.core.jobs import Merge
 from studio.core.problems import Problem, ProblemError, Remedy
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import JobFolder, RunFolder
+from studio.core.storage import require_new, require_room
 from studio.export.adapter import adapter_size, export_adapter
-from studio.export.folder import check_target, folder_size
 from studio.models.base_model import locate, model_facts
 from studio.runs.follow import job_status
 from studio.runs.project import slug
@@ -181,7 +181,7 @@ class ExportPage(PageFrame):
                 self._app_state.merge.start(run.job("merge"), Merge(run=run.path, out=out))
 
         run_in_background(
-            self, lambda: check_target(out, size or 0), ready, lambda problem: self._show(self.merged, problem)
+            self, lambda: _require_target(out, size or 0), ready, lambda problem: self._show(self.merged, problem)
         )
 
     def _on_merge_updated(self) -> None:
@@ -263,13 +263,22 @@ def free_name(wanted: Path) -> Path:
     return found
 
 
+def _require_target(out: Path, size: int) -> None:
+    require_new(out)
+    require_room(out, size, remedy=Remedy.choose_folder)
+
+
+def _size_without_weights(base: Path) -> int:
+    return sum(p.stat().st_size for p in base.iterdir() if p.is_file() and p.suffix != ".safetensors")
+
+
 def _look_at(run: RunFolder) -> _Known:
     """Reads the run's folder and its base model's. Raises `ProblemError` when the run's recipe can't be read."""
     recipe = load(run.recipe)
     merged: int | None = None
     try:
         base = locate(recipe.model)
-        merged = 2 * model_facts(base).parameters + folder_size(base, without=".safetensors")
+        merged = 2 * model_facts(base).parameters + _size_without_weights(base)
     except (ProblemError, OSError):
         pass  # not available, and said so
     done = (

@@ -33,6 +33,8 @@ def outcome_words(summary: Summary) -> str:
     """How the run ended or stands."""
     if summary.job_status in ("running", "silent"):
         return tr("Going on") if summary.job_status == "running" else tr("Not responding")
+    if summary.problem is not None:
+        return tr("Of another version")
     match summary.state.ending:
         case Finished():
             return tr("Finished")

@@ -86,9 +86,13 @@ class AppState(RecipeEditor):
     def open_project(self, project: Project) -> None:
         """Show this project: its draft, its data, and the run that is still going on, else the newest."""
         self.save_draft()
+        try:
+            recipe = project.load_recipe()
+        except ProblemError as error:  # written by another version of the program
+            self.problem_raised.emit(error.problem)
+            return
         self.training.leave()
-        self.project, self.starting = project, False
-        self.recipe = project.load_recipe()
+        self.project, self.recipe, self.starting = project, recipe, False
         self._forget_run()
         preferences.set_project(project.folder.name)
         self.project_changed.emit()
@@ -246,9 +250,17 @@ def _run_elsewhere(here: Path) -> RunElsewhere | None:
 
 def _last_project() -> Project:
     """The project that was open last, else the one changed last, else a first one."""
-    known = projects()
+    known = [project for project in projects() if _can_be_opened(project)]
     last = preferences.project()
     for project in known:
         if project.folder.name == last:
             return project
     return known[0] if known else create_project(tr("My first project"))
+
+
+def _can_be_opened(project: Project) -> bool:
+    try:
+        project.load_recipe()
+    except ProblemError:
+        return False
+    return True

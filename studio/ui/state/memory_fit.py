@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
+from studio.core.paths import STARTER_HUB_NAME
 from studio.core.problems import Problem
 from studio.core.recipe.defaults import resolve_defaults
 from studio.core.recipe.model_choice import Source
@@ -19,7 +20,6 @@ from studio.core.recipe.settings import value_of
 from studio.core.run_folder import RunFolder
 from studio.ui.state.memory_jobs import MemoryTrace, MemoryTrial, keep_measured
 from studio.ui.state.memory_scenario import (
-    STARTER,
     FitKey,
     RecipeScenario,
     ScenarioSource,
@@ -232,7 +232,7 @@ class MemoryFit(QObject):
 
     def choose_model(self, name: str) -> None:
         """Take this model of the catalogue; `undo` takes it back."""
-        starter = name == STARTER
+        starter = name == STARTER_HUB_NAME
         source = Source.starter if starter else Source.hub
         self._set({"model.source": source.value, "model.name": "" if starter else name, "model.revision": ""})
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -12,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studio.core.events import MemoryProbed, Traced
+from studio.core.paths import STARTER_HUB_NAME
 from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.defaults import DefaultsContext
 from studio.core.recipe.model_choice import Source
 from studio.core.recipe.recipe import Recipe
+from studio.core.storage import free_space
 from studio.ui.state.recipe_editor import RecipeEditor
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from studio.memory.reduction import Plan, RecipeChange, Scenario
     from studio.models.shape import ModelShape
     from studio.tokenization.lengths import Lengths
-
-STARTER = "HuggingFaceTB/SmolLM2-135M-Instruct"
-"""The starter model's name in the catalogue."""
 
 DISK_AGE = 10.0
 """Seconds for which the free space of the disk is believed."""
@@ -111,7 +109,7 @@ class ScenarioSource:
         now, wanted = time.monotonic(), self._editor.project.folder
         if folder != wanted or now - at > DISK_AGE:
             try:
-                free = shutil.disk_usage(wanted).free
+                free = free_space(wanted)
             except OSError:
                 free = None
             self._disk = (now, wanted, free)
@@ -125,7 +123,7 @@ class ScenarioSource:
         if model.folder is not None:
             return str(model.folder), model.folder, self._shape(model.folder)
         if choice.source is not Source.folder:
-            listed = named(STARTER if choice.source is Source.starter else choice.name)
+            listed = named(STARTER_HUB_NAME if choice.source is Source.starter else choice.name)
             if listed is not None:
                 return listed.name, None, listed.shape
         return None if model.looking else model.problem

@@ -157,7 +157,7 @@ def test_the_combined_model_is_an_ordinary_one_that_answers_the_same(
     assert do_here(again, Merge(run=fine_tuned.path, out=out, compare=0)) == 2
     ending = again.fold(ProcessState()).ending
     assert isinstance(ending, Failed)
-    assert ending.problem.code == "merge.out_exists"
+    assert ending.problem.code == "storage.exists"
 
 
 def test_folding_in_gives_the_logits_of_base_plus_add_on(fine_tuned: RunFolder, tiny_model: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_folder_with_something_in_it_is_never_written_over(page: ExportPage, q
         page._set_target(kind, taken)
         card.start.click()
         qtbot.waitUntil(lambda card=card: card.problem is not None, timeout=10_000)  # type: ignore[misc]
-        assert card.problem is not None and card.problem.problem.code == "export.exists"
+        assert card.problem is not None and card.problem.problem.code == "storage.exists"
     assert [p.name for p in taken.iterdir()] == ["mine.txt"]
 
 
