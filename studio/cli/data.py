@@ -15,8 +15,8 @@ from studio.core.recipe.data_choice import Fix
 from studio.core.recipe.recipe import Recipe
 from studio.core.translatable import N_
 from studio.dataset.export import export_examples
-from studio.dataset.quality.fixes import FIXES, Step
-from studio.dataset.quality.report import Finding
+from studio.dataset.quality.checks import FIXES
+from studio.dataset.quality.report import Finding, Step
 from studio.dataset.store import open_table_at
 from studio.dataset.table import Table
 from studio.models.base_model import locate

@@ -12,8 +12,7 @@ from studio.core.problems import ProblemError, problem
 from studio.core.recipe.data_choice import ColumnMapping, DataChoice
 from studio.core.recipe.recipe import Recipe, parse
 from studio.core.translatable import N_, Sentence
-from studio.dataset.quality.fixes import Step
-from studio.dataset.quality.report import Report
+from studio.dataset.quality.report import Report, Step
 from studio.dataset.store import StoredExamples, open_table_at
 from studio.dataset.table import Table
 from studio.runs.prepare import prepare

@@ -15,7 +15,7 @@ from studio.dataset.columns.formats.cells import writable
 from studio.dataset.columns.formats.pairs import is_plain_pair, plain_pairs
 from studio.dataset.columns.mapping_checks import check_mapping
 from studio.dataset.examples import Example, Skipped
-from studio.dataset.quality.fixes import Step, apply_all
+from studio.dataset.quality.report import Step
 from studio.dataset.store import (
     LISTED,
     SKIPPED_NAMED,
@@ -44,6 +44,8 @@ def build_examples(table_folder: Path, choice: DataChoice, progress: Callable[[i
     steps: list[Step] = []
     examples: Iterator[StoredRow]
     if choice.fixes:
+        from studio.dataset.quality.fixes import apply_all
+
         examples = (stored_row(row, example) for row, example in apply_all(making.examples(), choice.fixes, steps))
     elif is_plain_pair(table, choice.mapping):
         examples = making.pairs()

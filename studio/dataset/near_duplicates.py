@@ -1,13 +1,16 @@
 """Near duplicates: which examples are almost the same, so that they are told, and never torn apart by a split.
 
-Texts are compared as sets of five letters in a row, question and answer together; how much of two sets is shared
+Texts are compared as sets of five characters in a row, question and answer together; how much of two sets is shared
 (their Jaccard index, 0 to 1) says how alike they are. Comparing all pairs would take days, so each text gets a
-signature of 96 small numbers (MinHash) whose agreement estimates that share. Texts that agree in one of 16 groups of
-six numbers are compared exactly.
+signature of 96 small numbers (MinHash) whose agreement estimates that share. Texts that agree in one of 16 bands of
+six numbers (locality-sensitive hashing) are compared exactly.
 """
 
 from __future__ import annotations
 
+import re
+import tempfile
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,24 +20,32 @@ import numpy as np
 import numpy.typing as npt
 from rensa import RMinHash
 
-from studio.dataset.text_store import TextStore
-
 ALIKE = 0.8
-"""The share of letters in a row from which on two examples are near duplicates."""
+"""The share of characters in a row from which on two examples are near duplicates."""
 
-_LETTERS = 5
+PART_ALIKE = 0.7
+"""The share from which on two questions, or two answers, alone are called alike."""
+
+PASSAGE = 160
+"""Characters that two questions have to share in whole sentences until these are taken for one passage."""
+
+_AROUND = 30
+_IN_MEMORY = 48 * 1024 * 1024
+"""Bytes of texts until a temporary file is used."""
+
+_SHINGLE = 5
 _SLOTS = 96
 _BANDS = 16
-_A_BAND = _SLOTS // _BANDS
+_SLOTS_PER_BAND = _SLOTS // _BANDS
 _SEED = 20_240_229
 _WORTH_COMPARING = 0.68
 """An estimate scatters by 0.04 at 0.8: below this hardly any pair is truly alike."""
 
 _LONGEST = 10_000
-"""Letters of a question and of an answer that are compared; longer texts are alike when their beginnings are."""
+"""Characters of a question and of an answer that are compared; longer texts are alike when their beginnings are."""
 
 _MOST_COMPARED = 600_000
-"""Pairs compared exactly. In a set with still more, the estimate decides the rest."""
+"""Pairs compared exactly. In a set with still more, the estimate decides which of the rest stay together."""
 
 _AT_ONCE = 2048
 _PORTION = 14_000
@@ -45,7 +56,50 @@ Numbers = npt.NDArray[np.int32]
 _Hashes = npt.NDArray[np.uint64]
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
 _PRIME_SQUARED = np.uint64(pow(0x9E3779B97F4A7C15, 2, 1 << 64))
-_PADDING = "\0" * (_LETTERS - 1)
+_PADDING = "\0" * (_SHINGLE - 1)
+_BETWEEN_SENTENCES = re.compile(r"(?<=[.!?。！？])\s+|\s*\n\s*")
+
+
+class TextStore:
+    """What was asked and answered in each example, in order, to be looked up by position. At most 48 MB stay in memory,
+    the rest lies in a temporary file that is gone with this object. Raises OSError where the disk is full."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed in `close`
+        self._bounds = array("Q", [0])
+
+    def __len__(self) -> int:
+        return (len(self._bounds) - 1) // 2
+
+    def add(self, asked: Sequence[str], answers: Sequence[str]) -> None:
+        """The next examples."""
+        self._file.seek(0, 2)
+        end = self._bounds[-1]
+        for question, answer in zip(asked, answers, strict=True):
+            # Half of a pair of surrogates can stand in a JSON file, and is kept as it is.
+            for text in (question, answer):
+                end += self._file.write(text.encode("utf-8", "surrogatepass"))
+                self._bounds.append(end)
+
+    def __getitem__(self, position: int) -> tuple[str, str]:
+        """(asked, answer) of one example."""
+        start, middle, end = self._bounds[2 * position : 2 * position + 3]
+        self._file.seek(start)
+        both = self._file.read(end - start)
+        return (
+            both[: middle - start].decode("utf-8", "surrogatepass"),
+            both[middle - start :].decode("utf-8", "surrogatepass"),
+        )
+
+    def close(self) -> None:
+        """Let go of memory and file."""
+        self._file.close()
+
+    def __enter__(self) -> TextStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 @dataclass(frozen=True)
@@ -53,7 +107,8 @@ class Near:
     """Both arrays hold, for each example, the position of the first example that it belongs to (its own if none).
 
     `groups` ties the same questions, and examples that are alike; a split mustn't tear these apart. `doubles` ties
-    examples that are alike and whose answers are too: the later ones add nothing.
+    examples of which the questions (without a passage that both are about) and the answers are alike, too: the later
+    ones add nothing.
     """
 
     groups: Numbers
@@ -109,7 +164,6 @@ class NearDuplicates:
             sure = self._estimate(left[exactly:], right[exactly:]) >= ALIKE
             for a, b in zip(left[exactly:][sure].tolist(), right[exactly:][sure].tolist(), strict=True):
                 groups.tie(a, b)
-                doubles.tie(a, b)
         return Near(groups.flat(), doubles.flat())
 
     def _tie(
@@ -130,10 +184,12 @@ class NearDuplicates:
             whole = dict(zip(texts, compared, strict=True))
             alike = shared([(whole[a], whole[b]) for a, b in open_pairs]) >= ALIKE
             found = [pair for pair, is_alike in zip(open_pairs, alike.tolist(), strict=True) if is_alike]
-            answers = shared([(texts[a][1][:_LONGEST], texts[b][1][:_LONGEST]) for a, b in found]) >= 0.6
-            for (a, b), same_answer in zip(found, answers.tolist(), strict=True):
+            answers = shared([(texts[a][1][:_LONGEST], texts[b][1][:_LONGEST]) for a, b in found])
+            questions = shared([without_passage(texts[a][0], texts[b][0]) for a, b in found])
+            both = (np.minimum(answers, questions) >= PART_ALIKE).tolist()
+            for (a, b), is_double in zip(found, both, strict=True):
                 groups.tie(a, b)
-                if same_answer:
+                if is_double:
                     doubles.tie(a, b)
 
     def _candidates(self, band: int, doubles: Numbers) -> npt.NDArray[np.uint64]:
@@ -160,7 +216,7 @@ class NearDuplicates:
 
     def _keys(self, band: int) -> npt.NDArray[np.uint64]:
         keys = np.zeros(self._count, dtype=np.uint64)
-        for slot in range(band * _A_BAND, (band + 1) * _A_BAND):
+        for slot in range(band * _SLOTS_PER_BAND, (band + 1) * _SLOTS_PER_BAND):
             keys = keys << np.uint64(8) | self._signatures[: self._count, slot]
         return keys
 
@@ -242,8 +298,32 @@ def same_question(asked: str) -> int:
     return hash(" ".join(asked.casefold().split()))
 
 
+def without_passage(one: str, other: str) -> tuple[str, str]:
+    """Both questions, at most some thousand characters, without the passage that they share: what several questions are
+    about says nothing about how alike the questions are. Whole sentences go, wherever they stand; where there are
+    none, what is the same at the beginning and at the end, but for some characters."""
+    one, other = one[:_LONGEST], other[:_LONGEST]
+    first, second = _BETWEEN_SENTENCES.split(one), _BETWEEN_SENTENCES.split(other)
+    both = set(first) & set(second)
+    if sum(map(len, both)) >= PASSAGE:
+        one, other = (" ".join(part for part in parts if part not in both) for parts in (first, second))
+    before = len(_common_beginning(one, other)) - _AROUND
+    if before >= PASSAGE:
+        one, other = one[before:], other[before:]
+    after = len(_common_beginning(one[::-1], other[::-1])) - _AROUND
+    if after >= PASSAGE:
+        one, other = one[:-after], other[:-after]
+    return one, other
+
+
+def _common_beginning(one: str, other: str) -> str:
+    return one[
+        : next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    ]
+
+
 def shared(pairs: Sequence[tuple[str, str]]) -> npt.NDArray[np.float64]:
-    """The exact share (0 to 1) of five letters in a row that both texts of each pair have, of all that either has."""
+    """The exact share (0 to 1) of five characters in a row that both texts of a pair have, of all that either has."""
     results = [_shared(texts) for texts in _portions([text for pair in pairs for text in pair])]
     return np.concatenate(results) if results else np.empty(0, dtype=np.float64)
 
@@ -276,10 +356,7 @@ def _shared_beginning(texts: Sequence[str]) -> str:
     apart = len(ordered) * 4 // 5
     longest = ""
     for first, last in zip(ordered, ordered[apart:], strict=False):
-        length = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), None)
-        length = min(len(first), len(last)) if length is None else length
-        if length > len(longest):
-            longest = first[:length]
+        longest = max(longest, _common_beginning(first, last), key=len)
     return longest if len(longest) >= _FRAME else ""
 
 
@@ -288,32 +365,32 @@ def _folding() -> npt.NDArray[np.uint32]:
     """Each character of the basic plane without letter case, white space as a space."""
     table = np.arange(0x10000, dtype=np.uint32)
     for point in range(0x10000):
-        letter = chr(point)
-        if letter.isspace():
+        character = chr(point)
+        if character.isspace():
             table[point] = 32
-        elif len(lower := letter.lower()) == 1:
+        elif len(lower := character.lower()) == 1:
             table[point] = ord(lower)
     return table
 
 
 def _portions(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Texts in order, a few thousand letters at once and an even number of texts: so little is computed inside of the
-    processor's cache, which is three times as fast as large arrays are."""
-    start = letters = 0
+    """Texts in order, some thousand characters at once and an even number of texts: so little is computed inside of
+    the processor's cache, which is three times as fast as large arrays are."""
+    start = length = 0
     for end, text in enumerate(texts, start=1):
-        letters += len(text)
-        if not end % 2 and (letters >= _PORTION or end - start == _AT_ONCE):
+        length += len(text)
+        if not end % 2 and (length >= _PORTION or end - start == _AT_ONCE):
             yield texts[start:end]
-            start, letters = end, 0
+            start, length = end, 0
     if start < len(texts):
         yield texts[start:]
 
 
 def _hashed(texts: Sequence[str]) -> tuple[_Hashes, npt.NDArray[np.uint64]]:
-    """Every five letters in a row of every text as numbers, and where each text's numbers start (and the last end).
+    """Every five characters in a row of every text as numbers, and where each text's numbers start (and the last end).
 
-    Texts are joined and computed as one array; a text's last letters are followed by nothing, so that texts of fewer
-    than five letters have something to compare, too.
+    Texts are joined and computed as one array; a text's last characters are followed by nothing, so that texts of
+    fewer than five characters have something to compare, too.
     """
     joined = _PADDING.join(texts) + 2 * _PADDING
     points = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
@@ -329,15 +406,15 @@ def _hashed(texts: Sequence[str]) -> tuple[_Hashes, npt.NDArray[np.uint64]]:
         before = np.concatenate(([0], np.cumsum(keep)))
         starts = before[starts]
         folded = folded[keep]
-    letters = folded.astype(np.uint64)
-    two = letters[:-1] * _PRIME + letters[1:]
+    points64 = folded.astype(np.uint64)
+    two = points64[:-1] * _PRIME + points64[1:]
     four = two[:-2] * _PRIME_SQUARED + two[2:]
-    five = four[:-1] * _PRIME + letters[4:]
+    five = four[:-1] * _PRIME + points64[4:]
     five ^= five >> np.uint64(29)
     five *= np.uint64(0xBF58476D1CE4E5B9)
     five ^= five >> np.uint64(32)
     # What starts in the padding reaches into the next text: the text's own first number stands there instead.
-    five[starts[:-1][np.diff(starts) == len(_PADDING)]] = 1  # a text without letters
+    five[starts[:-1][np.diff(starts) == len(_PADDING)]] = 1  # an empty text
     padding = starts[1:, None] - np.arange(1, len(_PADDING) + 1)
     five[padding] = five[starts[:-1]][:, None]
     return five[: starts[-1]], starts.astype(np.uint64)

@@ -31,7 +31,7 @@ from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import Sentence
 from studio.dataset.examples import Example, Skipped
 from studio.dataset.lazy_sequence import LazySequence
-from studio.dataset.quality.fixes import Step
+from studio.dataset.quality.report import Step
 from studio.dataset.readers.arrow_rows import ArrowRows, text_schema
 from studio.dataset.readers.streaming import Stream
 from studio.dataset.table import Doubt, Table

@@ -11,8 +11,7 @@ from studio.core.problems import Problem
 from studio.core.recipe.data_choice import ColumnMapping, DataChoice
 from studio.core.translatable import Sentence
 from studio.dataset.examples import Skipped
-from studio.dataset.quality.fixes import Step
-from studio.dataset.quality.report import Report
+from studio.dataset.quality.report import Report, Step
 from studio.tokenization.encoding import Encoded, Piece
 
 

@@ -7,6 +7,7 @@ import time
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
@@ -144,6 +145,7 @@ class WorkerServer:
 
     def _examine(self, question: Examine) -> None:
         from studio.dataset.quality.examine import examine
+        from studio.dataset.split import held_out_positions
 
         stored = self._examples(question.examples)
         share = question.held_out if question.held_out is not None else default_validation_split(len(stored))
@@ -152,8 +154,7 @@ class WorkerServer:
         examined = examine(
             stored.numbered(),
             len(stored),
-            share,
-            question.seed,
+            partial(held_out_positions, share=share, seed=question.seed),
             about.skipped,
             lambda done, total: self._tell(done, total, text),
             about.skipped_count,

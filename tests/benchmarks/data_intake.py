@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -157,10 +158,11 @@ def _our_import(file: Path, scratch: Path, model: Path, read: int) -> dict[str, 
 
 def _our_doctor(file: Path, scratch: Path, model: Path, read: int) -> dict[str, object]:
     from studio.dataset.quality.examine import examine
+    from studio.dataset.split import held_out_positions
     from studio.dataset.store import StoredExamples
 
     stored = StoredExamples(Path((scratch / "examples").read_text()))
-    found = examine(stored.numbered(), len(stored), 0.1, 1, (), _quiet).report
+    found = examine(stored.numbered(), len(stored), partial(held_out_positions, share=0.1, seed=1), (), _quiet).report
     return {"findings": {finding.code: finding.count for finding in found.findings}}
 
 

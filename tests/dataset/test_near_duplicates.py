@@ -12,16 +12,15 @@ from hypothesis import strategies as st
 from studio.dataset.near_duplicates import (
     ALIKE,
     NearDuplicates,
+    TextStore,
     _distinct,
     _held,
     frame_of,
     near_groups,
     same_question,
     shared,
+    without_passage,
 )
-from studio.dataset.quality import near_beside
-from studio.dataset.quality.near_beside import NearBeside
-from studio.dataset.text_store import TextStore
 from tests.benchmarks.near_duplicates import five_letters, measure, planted
 from tests.dataset.quality.clean_sets import clean
 
@@ -83,6 +82,25 @@ def test_the_same_long_passage_ties_questions_but_makes_no_doubles() -> None:
     assert near.groups.tolist() == [0, 0] and near.doubles.tolist() == [0, 1]
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "left"),
+    [
+        ("{passage} Who was it?", "{passage} Where was it?", ("Who was it?", "Where was it?")),
+        ("Who was it? {passage}", "Where was it? {passage}", ("Who was it?", "Where was it?")),
+        (
+            "Read. {passage}\nQ: Who?\n{passage} Be brief.",
+            "Read. {passage}\nQ: Why?\n{passage} Be brief.",
+            ("Q: Who?", "Q: Why?"),
+        ),
+        ("{passage}\nWho was it?", "Where was it? {passage}", ("Who was it?", "Where was it?")),
+        ("When was it?", "Where was it?", ("When was it?", "Where was it?")),
+    ],
+)
+def test_the_passage_that_two_questions_are_about_is_set_aside(one: str, other: str, left: tuple[str, str]) -> None:
+    passage = " ".join(example.answer for example in clean("english", 2, 9))
+    assert without_passage(one.format(passage=passage), other.format(passage=passage)) == left
+
+
 def test_chains_of_likeness_are_one_group_named_by_its_first_member() -> None:
     rng = random.Random(5)
     words = [f"{rng.randrange(10**6):06d}" for _ in range(40)]
@@ -117,36 +135,6 @@ def test_hardly_anything_to_compare(texts: list[tuple[str, str]]) -> None:
     assert len(near.groups) == len(texts) and near.groups.dtype == np.int32
 
 
-def test_a_process_beside_finds_the_same() -> None:
-    examples, _ = planted(1_500, 4)
-    here = near_groups(examples)
-    questions = np.array([same_question(question) for question, _ in examples], dtype=np.int64)
-    with TextStore() as kept:
-        beside = NearBeside(kept, len(examples))
-        try:
-            for start in range(0, len(examples), 400):
-                some = examples[start : start + 400]
-                beside.add(len(some), kept.add([q for q, _ in some], [a for _, a in some]))
-            near = beside.near(questions)
-        finally:
-            beside.close()
-    assert near.groups.tolist() == here.groups.tolist() and near.doubles.tolist() == here.doubles.tolist()
-
-
-def test_when_the_process_beside_is_killed_the_search_is_done_here() -> None:
-    examples, _ = planted(1_200, 4)
-    questions = np.array([same_question(question) for question, _ in examples], dtype=np.int64)
-    with TextStore() as kept:
-        beside = NearBeside(kept, len(examples))
-        beside.add(600, kept.add([q for q, _ in examples[:600]], [a for _, a in examples[:600]]))
-        assert beside._child is not None
-        beside._child.kill()
-        beside._child.wait()
-        beside.add(600, kept.add([q for q, _ in examples[600:]], [a for _, a in examples[600:]]))
-        near = beside.near(questions)
-    assert near.groups.tolist() == near_groups(examples).groups.tolist()
-
-
 def test_more_examples_than_were_announced_are_taken() -> None:
     examples, _ = planted(1_000, 4)
     with TextStore() as kept:
@@ -175,18 +163,13 @@ def test_pairs_are_kept_once_and_found_again(numbers: list[int], others: list[in
     assert _held(mixed, ordered).tolist() == [number in others for number in mixed.tolist()]
 
 
-def test_whoever_waits_for_the_search_is_told_that_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(near_beside, "_A_WHILE", 0.01)
-    texts = [(f"Where is parcel {n} today?", f"It is on its way to you, for day {n % 7}.") for n in range(3_000)]
+def test_whoever_waits_for_the_search_is_told_that_it_goes_on() -> None:
+    texts = [(f"Where is parcel {n} today?", f"It is on its way to you, for day {n % 7}.") for n in range(1_000)]
     with TextStore() as kept:
-        beside, here = NearBeside(kept, len(texts)), NearDuplicates(kept, len(texts))
+        search = NearDuplicates(kept, len(texts))
         asked, answers = [text[0] for text in texts], [text[1] for text in texts]
-        beside.add(len(texts), kept.add(asked, answers))
-        here.add(asked, answers)
-        keys = np.array([same_question(question) for question in asked], dtype=np.int64)
+        kept.add(asked, answers)
+        search.add(asked, answers)
         times: list[int] = []
-        apart = beside.near(keys, lambda: times.append(1))
-        assert times
-        times.clear()
-        assert here.near(keys, lambda: times.append(1)).groups.tolist() == apart.groups.tolist()
+        search.near(np.array([same_question(question) for question in asked]), lambda: times.append(1))
         assert len(times) > 16

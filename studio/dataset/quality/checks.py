@@ -1,24 +1,61 @@
-"""Flaws that show in one example alone: where to look for them, what is said about them, and how they are undone."""
+"""Every data check, each declared once: how it is found, what is said about it, and what fixes it.
+
+What shows in one example alone is an `ExampleCheck`; what can only be judged beside all others, a `DatasetCheck`. The
+report, the fixes, the command line and the window walk `CHECKS` and `FIXES`. Nothing here takes long to load.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
 
-from studio.core.translatable import N_
-from studio.dataset.quality import encoding, markup, personal_data, refusals, secrets
-from studio.dataset.quality.batches import Batch
-from studio.dataset.quality.personal_data import Mark
-from studio.dataset.quality.report import Severity
+from studio.core.translatable import N_, Sentence, sentence, type_of_value
+from studio.dataset.quality import answers, encoding, markup, personal_data, secrets
+from studio.dataset.quality.report import Severity, Span
+
+if TYPE_CHECKING:
+    from studio.dataset.quality.dataset_statistics import DatasetStatistics, Positions
+
+STOP_UNDER = 10
+"""Fewer examples than this teach nothing but themselves."""
+WARN_UNDER = 50
+
+_OUT = N_("Leave these out")
+_OUT_HELP = N_("These examples won't be learned. The file stays as it is.")
+_MASK = N_("Mask")
+_TAKE_OUT = N_("Take the marks out")
 
 
 @dataclass(frozen=True)
-class Check:
-    """`find(text, about)` tells where it is in a text; `about` is the example's question. `suspects` are the examples
-    of a batch worth a look. `one` and `many` say what was found; `fix` undoes it in a text, None where nothing can.
+class CheckFix:
+    """`code` names it in recipes, `label` stands on the button, `help` says in one line what it does.
 
-    With `on_purpose`, the share of examples from which on it is taken for what the set is about: only noted then.
+    Of an `ExampleCheck` `rewrite(text, question)` undoes what was found; without it the example is left out. With
+    `pairs_only` nothing is rewritten in plain texts and in conversations of several answers. Of a `DatasetCheck`
+    `choose` tells which examples are left out; without it all that were found are. With `near` it needs near duplicates
+    and is done once; the others are repeated, since what is usual changes with what was left out.
+    """
+
+    code: str
+    label: str = _OUT
+    help: str = _OUT_HELP
+    rewrite: Callable[[str, str], str] | None = None
+    pairs_only: bool = False
+    choose: Callable[[DatasetStatistics], Positions] | None = None
+    near: bool = False
+
+
+@dataclass(frozen=True)
+class ExampleCheck:
+    """`detect(text, question)` tells where it is in a text; `hint` is a pattern of RE2 that stands in every such text.
+    `one` and `many` say what was found and `why` why it matters; `fixes` begin with the recommended one.
+
+    `harm` is how much a single one does, beside the others 1. With `on_purpose`, the share of examples from which on it
+    is taken for what the dataset is about: only noted then. `why_most` is said, and no fix offered, where most have it.
+    `made_up` tells what belongs to nobody, such as numbers kept free for examples, which is only noted. `looked_for`
+    names what a report promises to look for.
     """
 
     code: str
@@ -26,93 +63,142 @@ class Check:
     one: str
     many: str
     why: str
-    suspects: Callable[[Batch], list[int]]
-    find: Callable[[str, str], list[Mark]]
-    fix: Callable[[str, str], str] | None
-    repairs: tuple[str, ...]
-    looked_at: Literal["whole", "answers"] = "whole"
+    hint: str
+    detect: Callable[[str, str], list[Span]]
+    fixes: tuple[CheckFix, ...]
+    looks_at: Literal["whole", "answers"] = "whole"
+    harm: float = 1.0
+    leak: bool = False
+    """Whether it can't be taken back once it was learned: such findings come first, however few."""
     on_purpose: float = 1.1
-    made_up: bool = False
-    """Whether addresses and numbers that belong to nobody count less."""
+    why_most: str = ""
+    made_up: Callable[[str], bool] | None = None
+    looked_for: str = ""
 
 
-_WHO = N_(
-    "A model can repeat what it has learned to anybody who asks. Data about people rarely belongs into a training set."
-)
+@dataclass(frozen=True)
+class DatasetCheck:
+    """`detect` tells the positions of the examples concerned. `severity` and `why` may depend on the whole, `values` go
+    into the sentences; `shows` is what an excerpt is made of. The rest is as in `ExampleCheck`."""
+
+    code: str
+    severity: Severity | Callable[[DatasetStatistics], Severity]
+    one: str
+    many: str
+    why: str | Callable[[DatasetStatistics], Sentence]
+    detect: Callable[[DatasetStatistics], Positions]
+    fixes: tuple[CheckFix, ...] = ()
+    shows: Literal["example", "answer", "answer's end", "with the first", "conflict", "rows", "nothing"] = "example"
+    values: Callable[[DatasetStatistics], dict[str, type_of_value]] | None = None
+    harm: float = 1.0
+    leak: bool = False
 
 
 def _personal(
     code: str,
-    kind: str,
     one: str,
     many: str,
-    find: Callable[[str], list[Mark]],
-    suspects: Callable[[Batch], list[int]],
-) -> Check:
-    return Check(
+    looked_for: str,
+    hint: str,
+    detect: Callable[[str], list[Span]],
+    mask: tuple[str, str],
+    mask_help: str,
+    leak: bool = False,
+) -> ExampleCheck:
+    """`mask` is what stands in the place of what is masked, in English and in Korean."""
+    return ExampleCheck(
         code=f"personal.{code}",
         severity="warn",
         one=one,
         many=many,
-        why=_WHO,
-        suspects=suspects,
-        find=lambda text, about: find(text),
-        fix=lambda text, about: personal_data.masked(text, kind, find),
-        repairs=(f"mask_{code}", f"drop_{code}"),
-        made_up=True,
+        why=N_(
+            "A model can repeat what it has learned to anybody who asks. "
+            "Data about people rarely belongs into a training set."
+        ),
+        hint=hint,
+        detect=lambda text, question: detect(text),
+        fixes=(
+            CheckFix(
+                f"mask_{code}",
+                _MASK,
+                mask_help,
+                rewrite=lambda text, question: personal_data.masked(text, mask, detect),
+            ),
+            CheckFix(f"drop_{code}"),
+        ),
+        harm=3.0,
+        leak=leak,
+        made_up=personal_data.is_made_up,
+        looked_for=looked_for,
     )
 
 
-FLAWS: tuple[Check, ...] = (
+CHECKS: tuple[ExampleCheck | DatasetCheck, ...] = (
     _personal(
-        "resident_number",
-        "resident_number",
-        N_("1 example holds a Korean resident registration number."),
-        N_("{count:,} examples hold a Korean resident registration number."),
-        personal_data.resident_numbers,
-        lambda batch: batch.numbers,
+        "national_number",
+        N_("1 example holds a national number, of an identity card, tax, insurance or health."),
+        N_("{count:,} examples hold a national number, of an identity card, tax, insurance or health."),
+        N_("national numbers (identity, tax, insurance, health) of 40 countries"),
+        personal_data.HINT,
+        personal_data.national_ids,
+        ("[ID number]", "[주민등록번호]"),
+        N_("“[ID number]” will stand in the place of each number."),
+        leak=True,
     ),
     _personal(
-        "card",
         "card",
         N_("1 example holds the number of a payment card."),
         N_("{count:,} examples hold the number of a payment card."),
+        N_("payment cards"),
+        personal_data.HINT,
         personal_data.cards,
-        lambda batch: batch.numbers,
+        ("[card number]", "[카드번호]"),
+        N_("“[card number]” will stand in the place of each number."),
+        leak=True,
     ),
     _personal(
-        "account",
         "account",
         N_("1 example holds an international bank account number (IBAN)."),
         N_("{count:,} examples hold an international bank account number (IBAN)."),
-        personal_data.ibans,
-        lambda batch: batch.numbers,
+        N_("international bank accounts (IBAN)"),
+        personal_data.HINT,
+        personal_data.accounts,
+        ("[account number]", "[계좌번호]"),
+        N_("“[account number]” will stand in the place of each number."),
+        leak=True,
     ),
     _personal(
-        "passport",
         "passport",
         N_("1 example holds a passport number."),
         N_("{count:,} examples hold a passport number."),
+        N_("passport numbers"),
+        personal_data.HINT,
         personal_data.passports,
-        lambda batch: batch.matching("passport|여권"),
+        ("[passport number]", "[여권번호]"),
+        N_("“[passport number]” will stand in the place of each number."),
+        leak=True,
     ),
     _personal(
-        "phone",
         "phone",
         N_("1 example holds a phone number."),
         N_("{count:,} examples hold a phone number."),
+        N_("phone numbers"),
+        personal_data.HINT,
         personal_data.phones,
-        lambda batch: batch.numbers,
+        ("[phone number]", "[전화번호]"),
+        N_("“[phone number]” will stand in the place of each number."),
     ),
     _personal(
         "email",
-        "email",
         N_("1 example holds an e-mail address."),
         N_("{count:,} examples hold an e-mail address."),
+        N_("e-mail addresses"),
+        "@",
         personal_data.emails,
-        lambda batch: batch.with_any("@"),
+        ("[e-mail]", "[이메일]"),
+        N_("“[e-mail]” will stand in the place of each address."),
     ),
-    Check(
+    ExampleCheck(
         code="secrets.keys",
         severity="warn",
         one=N_("1 example holds a password or a secret key."),
@@ -120,92 +206,323 @@ FLAWS: tuple[Check, ...] = (
         why=N_(
             "Whoever talks to the model could get it out again. A key that was in a file should be replaced anyway."
         ),
-        suspects=lambda batch: batch.matching(secrets.MAYBE),
-        find=lambda text, about: secrets.secrets(text),
-        fix=lambda text, about: personal_data.masked(text, "secret", secrets.secrets),
-        repairs=("mask_secrets", "drop_secrets"),
+        hint=secrets.HINT,
+        detect=lambda text, question: secrets.secrets(text),
+        fixes=(
+            CheckFix(
+                "mask_secrets",
+                _MASK,
+                N_("“[secret]” will stand in the place of each password or key."),
+                rewrite=lambda text, question: personal_data.masked(text, ("[secret]", "[비밀값]"), secrets.secrets),
+            ),
+            CheckFix("drop_secrets"),
+        ),
+        leak=True,
+        looked_for=N_("passwords and secret keys"),
     ),
-    Check(
+    ExampleCheck(
         code="text.mojibake",
         severity="warn",
-        one=N_("1 example has garbled letters that can be put right."),
-        many=N_("{count:,} examples have garbled letters that can be put right."),
+        one=N_("1 example has garbled characters that can be put right."),
+        many=N_("{count:,} examples have garbled characters that can be put right."),
         why=N_("The text was stored in one encoding and read in another somewhere. The model would learn to write so."),
-        suspects=lambda batch: [] if batch.plain else batch.with_letters(encoding.maybe_mojibake(batch.points)),
-        find=lambda text, about: encoding.mojibake(text),
-        fix=lambda text, about: encoding.without_mojibake(text),
-        repairs=("fix_mojibake", "drop_mojibake"),
+        hint=encoding.MOJIBAKE_HINT,
+        detect=lambda text, question: encoding.mojibake(text),
+        fixes=(
+            CheckFix(
+                "fix_mojibake",
+                N_("Put the characters right"),
+                N_("Garbled stretches are read again as they were meant."),
+                rewrite=lambda text, question: encoding.without_mojibake(text),
+            ),
+            CheckFix("drop_mojibake"),
+        ),
+        harm=4.0,
     ),
-    Check(
-        code="text.lost_letters",
+    ExampleCheck(
+        code="text.lost_characters",
         severity="warn",
-        one=N_("1 example has letters that were lost and can't be restored."),
-        many=N_("{count:,} examples have letters that were lost and can't be restored."),
+        one=N_("1 example has characters that were lost and can't be restored."),
+        many=N_("{count:,} examples have characters that were lost and can't be restored."),
         why=N_("A replacement sign stands where an earlier program couldn't read the text."),
-        suspects=lambda batch: [] if batch.plain else batch.with_letters(encoding.maybe_lost(batch.points)),
-        find=lambda text, about: [found.span() for found in encoding.LOST.finditer(text)],
-        fix=None,
-        repairs=("drop_lost_letters",),
+        hint=encoding.LOST.pattern,
+        detect=lambda text, question: [found.span() for found in encoding.LOST.finditer(text)],
+        fixes=(CheckFix("drop_lost_characters"),),
+        harm=4.0,
     ),
-    Check(
+    ExampleCheck(
         code="text.placeholder",
         severity="warn",
         one=N_("1 example has a gap that nobody filled in."),
         many=N_("{count:,} examples have a gap that nobody filled in."),
         why=N_("The model would learn to write the gap itself, such as {{{{name}}}} or [NAME], into its answers."),
-        suspects=lambda batch: batch.matching(markup.MAYBE_GAP),
-        find=lambda text, about: markup.gaps(text),
-        fix=None,
-        repairs=("drop_placeholders",),
+        hint=markup.GAP_HINT,
+        detect=lambda text, question: markup.gaps(text),
+        fixes=(CheckFix("drop_placeholders"),),
+        harm=4.0,
+        why_most=N_("Most examples have one: write in the file what should stand there."),
     ),
-    Check(
+    ExampleCheck(
         code="answers.role_text",
         severity="warn",
         one=N_("1 answer has marks of a chat format inside, such as the name of the next speaker."),
         many=N_("{count:,} answers have marks of a chat format inside, such as the name of the next speaker."),
         why=N_("The program adds these marks itself. In an answer they teach the model to go on talking for you."),
-        suspects=lambda batch: batch.matching(markup.MAYBE_ROLE),
-        find=markup.role_marks,
-        fix=markup.without_role_marks,
-        repairs=("strip_role_text", "drop_role_text"),
-        looked_at="answers",
+        hint=markup.ROLE_HINT,
+        detect=markup.role_marks,
+        fixes=(
+            CheckFix(
+                "strip_role_text",
+                _TAKE_OUT,
+                N_("The answer stays, without marks and without what follows them. Conversations stay as they are."),
+                rewrite=markup.without_role_marks,
+                pairs_only=True,
+            ),
+            CheckFix("drop_role_text"),
+        ),
+        looks_at="answers",
+        harm=4.0,
     ),
-    Check(
+    ExampleCheck(
         code="answers.refusal",
         severity="warn",
         one=N_("1 answer is a refusal in the words of another model."),
         many=N_("{count:,} answers are refusals in the words of another model."),
         why=N_("They were copied from a chat program. A model learns refusing quickly, also where it could help."),
-        suspects=lambda batch: batch.matching(refusals.MAYBE),
-        find=lambda text, about: refusals.refusals(text),
-        fix=None,
-        repairs=("drop_refusals",),
-        looked_at="answers",
+        hint=answers.REFUSAL_HINT,
+        detect=lambda text, question: answers.refusals(text),
+        fixes=(CheckFix("drop_refusals"),),
+        looks_at="answers",
+        harm=3.0,
         on_purpose=0.3,
     ),
-    Check(
+    ExampleCheck(
         code="text.html",
         severity="warn",
         one=N_("1 example has leftover marks of a web page."),
         many=N_("{count:,} examples have leftover marks of a web page."),
         why=N_("Tags such as <br> came along when the text was copied. The model would write them into its answers."),
-        suspects=lambda batch: batch.with_any("<&"),
-        find=lambda text, about: markup.markup(text),
-        fix=lambda text, about: markup.without_markup(text),
-        repairs=("strip_html", "drop_html"),
+        hint="[<&]",
+        detect=lambda text, question: markup.markup(text),
+        fixes=(
+            CheckFix(
+                "strip_html",
+                _TAKE_OUT,
+                N_("Tags go, and signs such as &amp; become characters."),
+                rewrite=lambda text, question: markup.without_markup(text),
+            ),
+            CheckFix("drop_html"),
+        ),
+        harm=2.0,
         on_purpose=0.5,
     ),
-    Check(
+    ExampleCheck(
         code="text.unseen",
         severity="warn",
         one=N_("1 example has characters that can't be seen."),
         many=N_("{count:,} examples have characters that can't be seen."),
-        why=N_("Control characters and letters without width change what the model reads, though nobody sees them."),
-        suspects=lambda batch: sorted({*batch.with_letters(encoding.maybe_unseen(batch.points)), *batch.with_zeros()}),
-        find=lambda text, about: encoding.unseen(text),
-        fix=lambda text, about: encoding.without_unseen(text),
-        repairs=("trim_unseen", "drop_unseen"),
+        why=N_("Control characters and characters without width change what the model reads, though nobody sees them."),
+        hint=encoding.UNSEEN_HINT,
+        detect=lambda text, question: encoding.unseen(text),
+        fixes=(
+            CheckFix(
+                "trim_unseen",
+                N_("Take them out"),
+                N_("The characters go, the visible text stays as it is."),
+                rewrite=lambda text, question: encoding.without_unseen(text),
+            ),
+            CheckFix("drop_unseen"),
+        ),
+    ),
+    DatasetCheck(
+        code="size.few",
+        severity=lambda statistics: "stop" if len(statistics) < STOP_UNDER else "warn",
+        one=N_("There is only 1 example."),
+        many=N_("There are only {count:,} examples."),
+        why=lambda statistics: sentence(
+            N_("Ten is the least that teaches anything; 50 to 100 are the first that help.")
+            if len(statistics) < STOP_UNDER
+            else N_("The model may pick up a manner from these; from 50 to 100 on it begins to help.")
+        ),
+        detect=lambda statistics: statistics.all if len(statistics) < WARN_UNDER else statistics.none,
+        shows="nothing",
+        harm=1000.0,
+    ),
+    DatasetCheck(
+        code="duplicates.exact",
+        severity="warn",
+        one=N_("1 example stands twice."),
+        many=N_("{count:,} examples are exact copies of earlier ones."),
+        why=N_("What stands twice is learned twice as strongly, and counts double when answers are checked."),
+        detect=lambda statistics: statistics.exact_copies,
+        fixes=(
+            CheckFix("keep_one", N_("Keep one of each"), N_("The first of each stays, its exact copies are left out.")),
+        ),
+        harm=2.0,
+    ),
+    DatasetCheck(
+        code="duplicates.near",
+        severity="warn",
+        one=N_("1 example is nearly the same as an earlier one."),
+        many=N_("{count:,} examples are nearly the same as earlier ones."),
+        why=N_("Both question and answer are nearly the same. They teach little that is new."),
+        detect=lambda statistics: statistics.near_copies,
+        fixes=(
+            CheckFix(
+                "keep_one_near",
+                N_("Keep one of each"),
+                N_("The first of each group stays, those nearly the same are left out."),
+                near=True,
+            ),
+        ),
+        shows="with the first",
+    ),
+    DatasetCheck(
+        code="answers.conflict",
+        severity=lambda statistics: "note" if statistics.mostly_conflicting else "warn",
+        one=N_("1 example asks the same as others but is answered differently."),
+        many=N_("{count:,} examples ask the same as others but are answered differently."),
+        why=lambda statistics: sentence(
+            N_("So many are hardly a mistake: several good answers to one question are fine.")
+            if statistics.mostly_conflicting
+            else N_("If all answers are right, leave them. If they contradict each other, the model learns a mixture.")
+        ),
+        detect=lambda statistics: statistics.conflicting,
+        fixes=(
+            CheckFix(
+                "keep_longest_answer",
+                N_("Keep the longest answer"),
+                N_("Of each question the longest answer stays."),
+                choose=lambda statistics: statistics.conflict_losers("longest"),
+                near=True,
+            ),
+            CheckFix(
+                "keep_last_answer",
+                N_("Keep the last answer"),
+                N_("Of each question the answer that stands last stays."),
+                choose=lambda statistics: statistics.conflict_losers("last"),
+                near=True,
+            ),
+            CheckFix(
+                "drop_conflicts",
+                N_("Leave all of them out"),
+                N_("Questions with different answers are left out altogether."),
+                near=True,
+            ),
+        ),
+        shows="conflict",
+        harm=2.0,
+    ),
+    DatasetCheck(
+        code="answers.empty",
+        severity="warn",
+        one=N_("1 answer says nothing."),
+        many=N_("{count:,} answers say nothing."),
+        why=N_("They hold only signs, or a word such as none. The model would learn to answer so."),
+        detect=lambda statistics: statistics.empty_answers,
+        fixes=(CheckFix("drop_empty_answers"),),
+        shows="answer",
+        harm=4.0,
+    ),
+    DatasetCheck(
+        code="answers.one_word",
+        severity=lambda statistics: "warn" if len(statistics.one_word_answers) <= 0.05 * len(statistics) else "note",
+        one=N_("1 answer is a single word, while the others are longer."),
+        many=N_("{count:,} answers are a single word, while the others are longer."),
+        why=N_("Where such an answer isn't meant, it teaches the model to be curt."),
+        detect=lambda statistics: statistics.one_word_answers,
+        fixes=(CheckFix("drop_one_word"),),
+        shows="answer",
+    ),
+    DatasetCheck(
+        code="answers.cut_off",
+        severity="warn",
+        one=N_("1 answer seems to be cut off in mid-sentence."),
+        many=N_("{count:,} answers seem to be cut off in mid-sentence."),
+        why=N_("Most others end with a sentence's end. The model would learn to stop in the middle."),
+        detect=lambda statistics: statistics.broken_off,
+        fixes=(CheckFix("drop_cut_off"),),
+        shows="answer's end",
+        harm=3.0,
+    ),
+    DatasetCheck(
+        code="answers.echo",
+        severity="warn",
+        one=N_("1 answer only repeats its question."),
+        many=N_("{count:,} answers only repeat their question."),
+        why=N_("From these the model learns to say what it was told instead of answering."),
+        detect=lambda statistics: statistics.echoes,
+        fixes=(CheckFix("drop_echoes"),),
+        harm=4.0,
+    ),
+    DatasetCheck(
+        code="text.languages",
+        severity=lambda statistics: "note" if statistics.bilingual else "warn",
+        one=N_("1 answer is in another language than the rest or than its question."),
+        many=N_("{count:,} answers are in another language than the rest or than their question."),
+        why=N_("A model that sees languages mixed answers in the wrong one now and then."),
+        detect=lambda statistics: statistics.foreign,
+        fixes=(CheckFix("drop_other_language"),),
+        shows="answer",
+        harm=2.0,
+    ),
+    DatasetCheck(
+        code="length.outliers",
+        severity="warn",
+        one=N_("1 example is many times as long as the others."),
+        many=N_("{count:,} examples are many times as long as the others."),
+        why=N_("Such examples are often whole documents by mistake. They take most memory and are cut first."),
+        detect=lambda statistics: statistics.too_long,
+        fixes=(CheckFix("drop_outliers"),),
+    ),
+    DatasetCheck(
+        code="labels.frequent",
+        severity="warn",
+        one=N_("“{answer}” is the answer of {count:,} examples, {percent} % of all."),
+        many=N_("“{answer}” is the answer of {count:,} examples, {percent} % of all."),
+        why=N_("A model that always says this would be right most of the time, and may learn just that."),
+        detect=lambda statistics: statistics.frequent_label[0],
+        fixes=(
+            CheckFix(
+                "cap_label",
+                N_("Keep fewer of it"),
+                N_("Some of these examples stay, spread over the file."),
+                choose=lambda statistics: statistics.surplus_label,
+            ),
+        ),
+        values=lambda statistics: statistics.frequent_label_values(),
+    ),
+    DatasetCheck(
+        code="split.leak",
+        severity="warn",
+        one=N_("1 example that is set aside for checking asks what the rest asks, too."),
+        many=N_("{count:,} examples that are set aside for checking ask what the rest asks, too."),
+        why=N_("Answers that were studied say nothing about what the model has understood."),
+        detect=lambda statistics: statistics.leaked,
+        shows="rows",
+        harm=500.0,
+    ),
+    DatasetCheck(
+        code="split.held_out",
+        severity="note",
+        one=N_("1 example is set aside for checking. It doesn't also stand in the rest."),
+        many=N_("{count:,} examples are set aside for checking. None of them also stands in the rest."),
+        why=lambda statistics: sentence(
+            N_("{groups:,} groups of the same or nearly the same examples were kept together.")
+            if statistics.shared_groups > 1
+            else N_("One group of the same or nearly the same examples was kept together.")
+            if statistics.shared_groups
+            else N_("The model never studies these, so they show whether it really learned."),
+            groups=statistics.shared_groups,
+        ),
+        detect=lambda statistics: statistics.none if len(statistics.leaked) else statistics.held_out,
+        shows="rows",
+        harm=0.0,
     ),
 )
 
-FLAW_OF = {flaw.code: flaw for flaw in FLAWS}
+FIXES: Mapping[str, CheckFix] = MappingProxyType({fix.code: fix for check in CHECKS for fix in check.fixes})
+"""Every step that a recipe's `Fix` can name."""
+
+LOOKED_FOR = tuple(check.looked_for for check in CHECKS if isinstance(check, ExampleCheck) and check.looked_for)
+"""The kinds of personal data that are looked for."""

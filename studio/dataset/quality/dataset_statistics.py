@@ -1,4 +1,4 @@
-"""What can only be judged beside all others: doubles, contradictions, lengths, endings, languages, labels."""
+"""What the checks need to know of a whole dataset: duplicates, contradictions, lengths, endings, languages, labels."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from studio.dataset.near_duplicates import Near, NearDuplicates, same_question
-from studio.dataset.quality import languages, truncation
+from studio.core.translatable import type_of_value
+from studio.dataset.near_duplicates import Near, NearDuplicates, TextStore, same_question
+from studio.dataset.quality import answers as endings
+from studio.dataset.quality import languages
 from studio.dataset.quality.batches import Batch
 from studio.dataset.quality.encoding import mojibake
-from studio.dataset.quality.near_beside import WORTH_IT, NearBeside
-from studio.dataset.text_store import TextStore
 
 Positions = npt.NDArray[np.int64]
 _NOBODY: Positions = np.empty(0, dtype=np.int64)
@@ -22,25 +22,19 @@ _NOBODY: Positions = np.empty(0, dtype=np.int64)
 _MANY = 0.9
 """The share of all that makes a rule of which the rest is an exception."""
 
-_LANGUAGE_LETTERS = 8
-"""Letters (Latin ones count half) from which on a text's language is told."""
-
 
 class DatasetStatistics:
     """Takes batches, keeps some sixty bytes of numbers for each example, and answers with positions, counted from 0 in
     the order in which the examples came."""
 
-    def __init__(self, kept: TextStore, count: int, near: bool = True) -> None:
-        """`kept` is filled here. Without `near` there are no near duplicates, and every answer is one of its own; that
-        saves half of the time."""
-        self.kept = kept
+    def __init__(self, count: int, near: bool = True) -> None:
+        """`count` is how many will come, or a guess. Without `near` there are no near duplicates, and every answer is
+        one of its own; that saves half of the time."""
+        self.texts = TextStore()
         self.rows = array("q")
-        self._search: NearDuplicates | None = None
-        self._beside: NearBeside | None = None
-        if near and count >= WORTH_IT:
-            self._beside = NearBeside(kept, count)
-        elif near:
-            self._search = NearDuplicates(kept, count)
+        self.held_out: Positions = _NOBODY
+        """Examples that the split sets aside, told from outside."""
+        self._search = NearDuplicates(self.texts, count) if near else None
         self._exact = array("q")
         self._questions = array("q")
         self._asked = array("q")
@@ -57,15 +51,12 @@ class DatasetStatistics:
     def add(self, batch: Batch) -> None:
         """The next examples."""
         asked, answers = [said.asked for said in batch.said], [said.answer for said in batch.said]
-        written = self.kept.add(asked, answers)
-        if self._beside is not None:
-            self._beside.add(len(asked), written)
+        self.texts.add(asked, answers)
         if self._search is not None:
             self._search.add(asked, answers)
         self.rows.extend(batch.rows)
-        self._languages.append(_languages(batch))
-        position = batch.first
-        for said, example in zip(batch.said, batch.examples, strict=True):
+        self._languages.append(np.stack((languages.languages_of(asked), languages.languages_of(answers)), axis=1))
+        for position, (said, example) in enumerate(zip(batch.said, batch.examples, strict=True), start=batch.first):
             answer = said.answer
             self._exact.append(said.key(example))
             question = same_question(said.questions or answer)
@@ -81,21 +72,36 @@ class DatasetStatistics:
             self._lengths.append(length + len(said.asked))
             self._answer_lengths.append(length)
             if plain_text:
-                self._endings.append(truncation.SHORT)
+                self._endings.append(endings.SHORT)
                 self._few_words.append(0)
             else:
                 self.conversations += 1
-                self._endings.append(truncation.ending(answer))
+                self._endings.append(endings.ending(answer))
                 few = length <= 20 and " " not in answer
                 self._few_words.append(
-                    (2 if truncation.says_nothing(answer) else 1 if truncation.is_one_word(answer) else 0)
+                    (2 if endings.says_nothing(answer) else 1 if endings.is_one_word(answer) else 0)
                     if few or length <= 12
                     else 0
                 )
-            position += 1
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __enter__(self) -> DatasetStatistics:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.texts.close()
+
+    @property
+    def none(self) -> Positions:
+        """No example."""
+        return _NOBODY
+
+    @property
+    def all(self) -> Positions:
+        """Every example."""
+        return np.arange(len(self))
 
     @cached_property
     def near(self) -> Near:
@@ -103,25 +109,13 @@ class DatasetStatistics:
         return self.search()
 
     def search(self, waiting: Callable[[], None] = lambda: None) -> Near:
-        """What `near` holds; `waiting` is called every second or so until it is found."""
+        """What `near` holds; `waiting` is called now and then until it is found."""
         questions = _numbers(self._questions)
-        search = self._beside or self._search
-        if search is None or not len(questions):
+        if self._search is None or not len(questions):
             alone = np.arange(len(questions), dtype=np.int32)
             return Near(alone, alone)
-        self.near = search.near(questions, waiting)
+        self.near = self._search.near(questions, waiting)
         return self.near
-
-    def close(self) -> None:
-        """End what still runs for this."""
-        if self._beside is not None:
-            self._beside.close()
-
-    def __enter__(self) -> DatasetStatistics:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @cached_property
     def exact_copies(self) -> Positions:
@@ -138,11 +132,6 @@ class DatasetStatistics:
     def first_of(self, position: int) -> int:
         """The example that this one nearly repeats."""
         return int(self.near.doubles[position])
-
-    def first_exact(self, position: int) -> int:
-        """The example that this one repeats."""
-        exact = _numbers(self._exact)
-        return int(np.argmax(exact == exact[position]))
 
     @cached_property
     def _conflicts(self) -> tuple[Positions, Positions]:
@@ -164,6 +153,11 @@ class DatasetStatistics:
     def conflicting(self) -> Positions:
         """Examples that ask the same (with the same instructions and tools) as another one that answers differently."""
         return self._conflicts[0]
+
+    @property
+    def mostly_conflicting(self) -> bool:
+        """Whether more than half of all examples are conflicting."""
+        return len(self.conflicting) > 0.5 * len(self)
 
     def conflict_groups(self) -> list[list[int]]:
         """The same, one list for each question, in the order in which the questions come first."""
@@ -213,17 +207,17 @@ class DatasetStatistics:
         """Answers that end in mid-sentence, where nine of ten others end with a sentence's end; and those that end
         openly at exactly the length at which several others do and that none exceeds."""
         ends = np.frombuffer(bytes(self._endings), dtype=np.uint8)
-        told = int((ends != truncation.SHORT).sum())
+        told = int((ends != endings.SHORT).sum())
         if told < 10:
             return _NOBODY
-        proper = int((ends == truncation.ENDED).sum())
+        proper = int((ends == endings.ENDED).sum())
         found: list[int] = []
-        suspects = np.flatnonzero(ends == truncation.BROKEN)
+        suspects = np.flatnonzero(ends == endings.BROKEN)
         if proper >= 0.8 * told:
-            suspects = np.flatnonzero((ends == truncation.BROKEN) | (ends == truncation.OPEN))
+            suspects = np.flatnonzero((ends == endings.BROKEN) | (ends == endings.OPEN))
         if proper >= 0.5 * told:
-            found = [i for i in suspects.tolist() if truncation.is_broken_off(self.kept[i][1], int(ends[i]))]
-        dots = np.flatnonzero(ends == truncation.DOTS)
+            found = [i for i in suspects.tolist() if endings.is_broken_off(self.texts[i][1], int(ends[i]))]
+        dots = np.flatnonzero(ends == endings.DOTS)
         if len(dots) <= 0.03 * told and proper >= _MANY * told:
             found += [i for i in dots.tolist() if self._answer_lengths[i] >= 60]
         return np.unique(np.array([*found, *self._at_the_limit(ends).tolist()], dtype=np.int64))
@@ -234,7 +228,7 @@ class DatasetStatistics:
         at = np.flatnonzero(lengths == longest)
         if longest < 100 or len(at) < 3:
             return _NOBODY
-        openly = at[(ends[at] == truncation.OPEN) | (ends[at] == truncation.BROKEN)]
+        openly = at[(ends[at] == endings.OPEN) | (ends[at] == endings.BROKEN)]
         return openly if len(openly) * 2 >= len(at) and len(np.unique(_numbers(self._answers)[at])) > 2 else _NOBODY
 
     @cached_property
@@ -244,7 +238,7 @@ class DatasetStatistics:
             return _NOBODY, _NOBODY
         told = np.concatenate(self._languages)
         asked, answered = told[:, 0], told[:, 1]
-        # A few signs of Korean, Japanese or Chinese say as much as many Latin letters.
+        # A few characters of Korean, Japanese or Chinese say as much as many Latin letters.
         long = _numbers(self._answer_lengths) >= np.where((answered >= 2) & (answered <= 4), 12, 40)
         known = answered[(answered != languages.UNKNOWN) & (answered != languages.LATIN)]
         other = unequal = _NOBODY
@@ -275,7 +269,7 @@ class DatasetStatistics:
         return np.array([i for i in positions.tolist() if self._is_foreign(i)], dtype=np.int64)
 
     def _is_foreign(self, position: int) -> bool:
-        asked, answer = self.kept[position]
+        asked, answer = self.texts[position]
         # An answer with code in it is written in code's letters, a garbled one in no language.
         if "```" in answer or answer.count("\n    ") >= 2 or mojibake(answer[:2000]):
             return False
@@ -330,44 +324,35 @@ class DatasetStatistics:
             return _NOBODY, 0
         return np.flatnonzero(back == int(counts.argmax())), stay
 
-    def questions_of(self, positions: Positions) -> Positions:
-        """Numbers that are equal where the same is asked."""
-        return _numbers(self._questions)[positions]
+    def frequent_label_values(self) -> dict[str, type_of_value]:
+        """That answer, shortened, and how many percent of all answers it is."""
+        positions, _ = self.frequent_label
+        answer = " ".join(self.texts[int(positions[0])][1].split())
+        answer = answer if len(answer) <= 60 else answer[:59] + "…"
+        percent = round(100 * len(positions) / max(self.conversations, 1))
+        return {"answer": answer.encode("utf-8", "replace").decode("utf-8"), "percent": percent}
 
-    def length(self, position: int) -> int:
-        """Letters of question and answer together."""
-        return self._lengths[position]
+    @property
+    def surplus_label(self) -> Positions:
+        """The examples with such an answer but for those that may stay, which are spread evenly."""
+        positions, stay = self.frequent_label
+        if len(positions) <= stay:
+            return _NOBODY
+        return np.delete(positions, np.unique(np.linspace(0, len(positions) - 1, stay).astype(np.int64)))
 
+    @cached_property
+    def leaked(self) -> Positions:
+        """Examples set aside that ask what the rest asks, too."""
+        inside = np.zeros(len(self), dtype=bool)
+        inside[self.held_out] = True
+        questions = _numbers(self._questions)
+        return self.held_out[np.isin(questions[self.held_out], questions[~inside])]
 
-def _languages(batch: Batch) -> npt.NDArray[np.uint8]:
-    """For each example the language of what is asked and of the answer; `languages.UNKNOWN` where it can't be told."""
-    count = len(batch.said)
-    answers = [said.answer for said in batch.said]
-    if batch.plain:
-        lengths = np.array([(len(said.asked), len(said.answer)) for said in batch.said], dtype=np.int64)
-        told = np.where(lengths * 3 // 4 >= 2 * _LANGUAGE_LETTERS, languages.ENGLISH, languages.UNKNOWN).astype(
-            np.uint8
-        )
-    else:
-        ends = batch.bounds[1:] - 2
-        middles = ends - np.fromiter(map(len, answers), dtype=np.int64, count=count)
-        starts = middles - np.fromiter(
-            (len(said.asked) + 1 if said.asked else 0 for said in batch.said), dtype=np.int64, count=count
-        )
-        kinds = languages.scripts_of(batch.points)
-        counts = np.zeros((2 * count, languages.SCRIPTS), dtype=np.int64)
-        where = np.stack((starts, middles, ends))
-        for script in np.flatnonzero(np.bincount(kinds, minlength=languages.SCRIPTS)).tolist():
-            if script:
-                at = np.searchsorted(np.flatnonzero(kinds == script), where)
-                counts[0::2, script] = at[1] - at[0]
-                counts[1::2, script] = at[2] - at[1]
-        told = languages.dominant(counts, _LANGUAGE_LETTERS * 2).reshape(count, 2)
-    for place, side in np.argwhere(told == languages.ENGLISH).tolist():
-        text = answers[place] if side else batch.said[place].asked
-        if len(text) >= 60 and " the " not in text:
-            told[place, side] = languages.latin_language(text)
-    return told
+    @property
+    def shared_groups(self) -> int:
+        """Groups of more than one example that are the same or nearly so."""
+        _, sizes = np.unique(self.near.groups, return_counts=True)
+        return int((sizes > 1).sum())
 
 
 def _numbers(values: array[int]) -> Positions:

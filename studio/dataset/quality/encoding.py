@@ -1,19 +1,20 @@
-"""Letters that were read wrongly, lost, or can't be seen."""
+"""Characters that were read wrongly, lost, or can't be seen."""
 
 from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from studio.dataset.quality.personal_data import Mark
+from studio.dataset.quality.report import Span
 
 LOST = re.compile("\ufffd+|ï¿½|占쏙옙")
-"""What stands where letters could not be read; the last is how Korean programs show it."""
+"""What stands where characters could not be read; the last is how Korean programs show it."""
 
+MOJIBAKE_HINT = "[\xb0-\xf4]"
+"""With one of these, as RE2 takes it, a stretch begins that was read wrongly."""
+UNSEEN_HINT = (
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\xad\u200b-\u200d\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ue000-\uf8ff]"
+)
 
 _DOUBLE_BYTES = re.compile("(?:[\xa1-\xfd][\xa1-\xfe])+")
 
@@ -46,7 +47,7 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     )
 
 
-def mojibake(text: str) -> list[Mark]:
+def mojibake(text: str) -> list[Span]:
     """Stretches that were written in one encoding and read in another, where it can be told and undone."""
     return [(start, end) for start, end, _ in _undone(text)]
 
@@ -118,12 +119,12 @@ _DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufeff]")
 
 
-def unseen(text: str) -> list[Mark]:
+def unseen(text: str) -> list[Span]:
     """Control characters, letters without width, and signs that only one program's font knows."""
-    marks = [found.span() for found in _UNSEEN.finditer(text)]
+    spans = [found.span() for found in _UNSEEN.finditer(text)]
     if not _RIGHT_TO_LEFT.search(text.replace("\ufeff", "")):
-        marks += [found.span() for found in _DIRECTIONS.finditer(text)]
-    return sorted(marks)
+        spans += [found.span() for found in _DIRECTIONS.finditer(text)]
+    return sorted(spans)
 
 
 def without_unseen(text: str) -> str:
@@ -134,21 +135,3 @@ def without_unseen(text: str) -> str:
         pieces += (text[end:start], "\n" if text[start] in "\x0b\x0c" else "")
         end = stop
     return "".join((*pieces, text[end:])) if pieces else text
-
-
-def maybe_mojibake(points: npt.NDArray[np.unsignedinteger[Any]]) -> npt.NDArray[np.bool_]:
-    """Letters with which a wrongly read stretch begins."""
-    return np.asarray((points >= 0xB0) & (points <= 0xF4))
-
-
-def maybe_lost(points: npt.NDArray[np.unsignedinteger[Any]]) -> npt.NDArray[np.bool_]:
-    """Letters of which one stands wherever something was lost."""
-    return np.asarray((points == 0xFFFD) | (points == 0xBF) | (points == ord("占")))
-
-
-def maybe_unseen(points: npt.NDArray[np.unsignedinteger[Any]]) -> npt.NDArray[np.bool_]:
-    """Letters among which all unseen ones are. The zeros between texts aren't any."""
-    plain = (points < 0x20) & (points > 0) & (points != 9) & (points != 10) & (points != 13)
-    other = (points == 0x7F) | (points == 0xAD) | (points == 0xFEFF) | ((points >= 0xE000) & (points <= 0xF8FF))
-    wide = (points >= 0x200B) & (points <= 0x2069) & ~((points >= 0x200E) & (points <= 0x2029))
-    return np.asarray(plain | other | wide)

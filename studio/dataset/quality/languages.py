@@ -1,10 +1,10 @@
-"""Which language a text is in, as far as its letters and its smallest words tell."""
+"""Which language a text is in, as far as its script and its smallest words tell."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,10 @@ _RANGES = (
     (9, (0x590, 0x600)),  # Hebrew
     (10, (0x370, 0x400)),  # Greek
 )
-SCRIPTS = 11
+_SCRIPTS = 11
+
+_TOLD_FROM = 8
+"""Letters (Latin ones count half) from which on a text's language is told."""
 
 _ENGLISH_WORDS = (" the ", " to ", " of ", " and ", " for ", " you ", " your ", " with ")
 _SMALL_WORDS = {
@@ -50,7 +53,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 
 @cache
-def scripts() -> npt.NDArray[np.uint8]:
+def _scripts() -> npt.NDArray[np.uint8]:
     """The script of each letter of the basic plane, 0 for what isn't a letter."""
     table = np.zeros(0x10000, dtype=np.uint8)
     for script, *ranges in _RANGES:
@@ -59,11 +62,25 @@ def scripts() -> npt.NDArray[np.uint8]:
     return table
 
 
-def scripts_of(points: npt.NDArray[np.unsignedinteger[Any]]) -> npt.NDArray[np.uint8]:
-    """The script of each of these letters; none beyond the basic plane."""
-    if len(points) and points.max() > 0xFFFF:
-        points = np.minimum(points, 0xFFFF)
-    return scripts()[points.astype(np.uint16)]
+def languages_of(texts: Sequence[str]) -> npt.NDArray[np.uint8]:
+    """The language of each text; `UNKNOWN` where it can't be told."""
+    lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+    joined = "".join(texts)
+    if joined.isascii():
+        found = np.where(lengths * 3 // 4 >= 2 * _TOLD_FROM, ENGLISH, UNKNOWN).astype(np.uint8)
+    else:
+        points = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+        kinds = _scripts()[np.minimum(points, 0xFFFF)]
+        bounds = np.concatenate(([0], np.cumsum(lengths)))
+        counts = np.zeros((len(texts), _SCRIPTS), dtype=np.int64)
+        for script in np.flatnonzero(np.bincount(kinds, minlength=_SCRIPTS)).tolist():
+            counts[:, script] = np.diff(np.searchsorted(np.flatnonzero(kinds == script), bounds))
+        found = dominant(counts, 2 * _TOLD_FROM)
+    for place in np.flatnonzero(found == ENGLISH).tolist():
+        text = texts[place]
+        if len(text) >= 60 and " the " not in text:
+            found[place] = latin_language(text)
+    return found
 
 
 def dominant(counts: npt.NDArray[np.int64], least: int) -> npt.NDArray[np.uint8]:

@@ -6,7 +6,7 @@ import html
 import re
 from bisect import bisect_right
 
-from studio.dataset.quality.personal_data import Mark
+from studio.dataset.quality.report import Span
 
 _TAGS = (
     "p|br|hr|div|span|a|b|i|u|s|em|strong|small|big|center|font|ul|ol|li|dl|dt|dd|h[1-6]|table|thead|tbody|tr|td|th|"
@@ -28,7 +28,7 @@ _BLOCK = re.compile(
 )
 
 
-def markup(text: str) -> list[Mark]:
+def markup(text: str) -> list[Span]:
     """Tags and entities of a web page, unless the text is about web pages or they stand in code."""
     found = [match.span() for pattern in (_TAG, _ENTITY) for match in pattern.finditer(text)]
     if not found or _ABOUT_HTML.search(_TAG.sub(" ", text)):
@@ -65,12 +65,12 @@ _GAPS = re.compile(
 )
 
 
-def gaps(text: str) -> list[Mark]:
+def gaps(text: str) -> list[Span]:
     """Places that somebody meant to fill in, such as `{{name}}` or `[NAME]`; none in code."""
     return _outside_code(text, [found.span() for found in _GAPS.finditer(text)])
 
 
-MAYBE_GAP = (
+GAP_HINT = (
     r"\{\{|\[ ?(?:your|insert|enter|add|fill)|(?:name|date|address|company|email|phone|city|location|amount|number"
     r"|title|url|link|placeholder|tbd|todo|redacted|recipient)\]|<(?:insert|your|enter|fill)|lorem ipsum|todo|tbd|fixme"
     r"|xxx"
@@ -92,19 +92,19 @@ _SPEAKERS = re.compile(
 )
 _DIALOGUE = re.compile(r"dialog|conversation|script|chat log|대화|대본|transcript|interview|role.?play", re.IGNORECASE)
 
-MAYBE_ROLE = (
+ROLE_HINT = (
     r"<\||</s>|_of_turn>|inst\]|<</?sys|\[\||## ?[a-z가-힣]"
     r"|(?:user|human|assistant|ai|bot|gpt|사용자|유저|어시스턴트|챗봇) ?[:：]"
 )
 
 
-def role_marks(answer: str, about: str = "") -> list[Mark]:
+def role_marks(answer: str, about: str = "") -> list[Span]:
     """Marks of a chat format, or the name of a speaker, inside of an answer. `about` is the question: answers that are
     asked to be a dialogue may name speakers."""
-    marks = {found.span() for found in _ROLE_MARKS.finditer(answer)}
+    spans = {found.span() for found in _ROLE_MARKS.finditer(answer)}
     if not _DIALOGUE.search(about):
-        marks |= {found.span() for found in _SPEAKERS.finditer(answer)}
-    return _outside_code(answer, sorted(marks))
+        spans |= {found.span() for found in _SPEAKERS.finditer(answer)}
+    return _outside_code(answer, sorted(spans))
 
 
 _OWN_MARK = re.compile(
@@ -114,26 +114,40 @@ _OWN_MARK = re.compile(
 )
 
 
+_TURN = r"(?:<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>)\s*"
+_CONVERSATION = re.compile(
+    rf"(?:{_TURN}(?:user|human)|<\|user\|>|\[INST\]|\[\|user\|\]"
+    r"|^ {0,3}#{2,3} ?(?:Instruction|Human|User|지시|명령어)|^(?:User|Human|사용자|유저)\s?[:：]).*"
+    rf"(?:{_TURN}(?:assistant|model)|<\|assistant\|>|\[/INST\]|\[\|assistant\|\]"
+    r"|^ {0,3}#{2,3} ?(?:Response|Assistant|응답|답변)|^(?:Assistant|AI|Bot|Chatbot|ChatGPT|어시스턴트|챗봇)\s?[:：])",
+    re.IGNORECASE | re.MULTILINE | re.DOTALL,
+)
+"""A user's turn with an answer after it."""
+
+
 def without_role_marks(answer: str, about: str = "") -> str:
-    """The answer alone: without its own mark before it, and without what another mark begins after it."""
+    """The answer alone: without its own mark before it, and without what another mark begins after it. A conversation
+    that is written out stays as it is: most of it would go."""
+    if _CONVERSATION.search(answer):
+        return answer
     text = answer.strip()
     for _ in range(4):
         own = _OWN_MARK.match(text)
         if own is None or not role_marks(text, about):
             break
         text = text[own.end() :]
-    marks = role_marks(text, about)
-    return (text[: marks[0][0]] if marks else text).strip() if (marks or text != answer.strip()) else answer
+    spans = role_marks(text, about)
+    return (text[: spans[0][0]] if spans else text).strip() if (spans or text != answer.strip()) else answer
 
 
-def _outside_code(text: str, marks: list[Mark]) -> list[Mark]:
-    """The marks (in order) that don't stand in code."""
-    if not marks or ("`" not in text and "~~~" not in text):
-        return marks
-    spans = [code.span() for code in _CODE.finditer(text)]
-    outside: list[Mark] = []
-    for mark in marks:
-        before = bisect_right(spans, (mark[0], len(text))) - 1
-        if before < 0 or spans[before][1] <= mark[0]:
-            outside.append(mark)
+def _outside_code(text: str, spans: list[Span]) -> list[Span]:
+    """The spans (in order) that don't stand in code."""
+    if not spans or ("`" not in text and "~~~" not in text):
+        return spans
+    code = [block.span() for block in _CODE.finditer(text)]
+    outside: list[Span] = []
+    for start, end in spans:
+        before = bisect_right(code, (start, len(text))) - 1
+        if before < 0 or code[before][1] <= start:
+            outside.append((start, end))
     return outside

@@ -24,8 +24,7 @@ from studio.ui.design.theme import GAP, GAP_SMALL, colours
 
 if TYPE_CHECKING:
     from studio.dataset.examples import Skipped
-    from studio.dataset.quality.fixes import Step
-    from studio.dataset.quality.report import Excerpt, Finding, Grade, Report
+    from studio.dataset.quality.report import Excerpt, Finding, Grade, Report, Step
     from studio.worker.protocol import Built, Progress
 
 LINES = 6
@@ -247,7 +246,7 @@ class FindingRow(QWidget):
         self._place()
 
     def _add_fixes(self) -> None:
-        from studio.dataset.quality.fixes import FIXES
+        from studio.dataset.quality.checks import FIXES
 
         for position, name in enumerate(self.finding.fixes):
             fix = FIXES.get(name)
@@ -402,7 +401,7 @@ class ChangesBar(QFrame):
 
 def step_name(do: str) -> str:
     """The plain label of a fix; its own name where a later version of the program wrote it."""
-    from studio.dataset.quality.fixes import FIXES
+    from studio.dataset.quality.checks import FIXES
 
     return tr(FIXES[do].label) if do in FIXES else do
 

@@ -28,7 +28,7 @@ def _answered(change: Callable[[random.Random, str, bool], str]) -> Change:
 
     def spoil(rng: random.Random, example: Example) -> Example:
         last = example.messages[-1]
-        after = change(rng, last.content, any("가" <= letter <= "힣" for letter in last.content))
+        after = change(rng, last.content, any("가" <= character <= "힣" for character in last.content))
         return example.model_copy(
             update={"messages": (*example.messages[:-1], last.model_copy(update={"content": after}))}
         )
@@ -49,7 +49,7 @@ def _inside(english_words: Callable[[random.Random], str], korean_words: Callabl
 
 def resident_number(rng: random.Random) -> str:
     born = f"{rng.randint(50, 99)}{rng.randint(1, 12):02d}{rng.randint(1, 28):02d}"
-    digits = f"{born}{rng.choice('12')}{rng.randint(0, 99999):05d}"
+    digits = f"{born}{rng.choice('12')}{rng.randint(0, 96999):05d}"
     total = sum(int(d) * w for d, w in zip(digits, (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5), strict=True))
     return f"{digits[:6]}-{digits[6:]}{(11 - total % 11) % 10}"
 
@@ -74,8 +74,8 @@ def iban(rng: random.Random) -> str:
 
 
 def _secret(rng: random.Random) -> str:
-    letters = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
-    body = "".join(rng.choices(letters, k=48))
+    characters = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+    body = "".join(rng.choices(characters, k=48))
     upper = "".join(rng.choices("ABCDEFGHJKLMNPQRSTUVWXYZ234567", k=16))
     return rng.choice(
         (
@@ -173,7 +173,7 @@ def _role(rng: random.Random, answer: str, is_korean: bool) -> str:
 
 
 def _other_language(rng: random.Random, example: Example) -> Example:
-    is_korean = any("가" <= letter <= "힣" for letter in example.answer)
+    is_korean = any("가" <= character <= "힣" for character in example.answer)
     other = english(rng, 77) if is_korean else korean(rng, 77)
     return _answered(lambda *_: other.answer)(rng, example)
 
@@ -183,7 +183,7 @@ def _echo(rng: random.Random, example: Example) -> Example:
 
 
 def _contradict(rng: random.Random, example: Example) -> Example:
-    is_korean = any("가" <= letter <= "힣" for letter in example.answer)
+    is_korean = any("가" <= character <= "힣" for character in example.answer)
     other = (korean if is_korean else english)(rng, 55)
     return _answered(lambda *_: other.answer)(rng, example)
 
@@ -230,7 +230,7 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect("text.html", _answered(_tags)),
     Defect("text.mojibake", _answered(_garble)),
-    Defect("text.lost_letters", _answered(_lose)),
+    Defect("text.lost_characters", _answered(_lose)),
     Defect("text.unseen", _answered(_unseen)),
     Defect("text.languages", _other_language),
     Defect(
@@ -253,7 +253,7 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect("length.outliers", _answered(lambda rng, answer, is_korean: " ".join(f"{n}. {answer}" for n in range(60)))),
     Defect(
-        "personal.resident_number",
+        "personal.national_number",
         _inside(
             lambda rng: f"The number is {resident_number(rng)}.", lambda rng: f"번호는 {resident_number(rng)}입니다."
         ),

@@ -1,36 +1,36 @@
-"""The doctor against planted defects, against clean sets, and one by one."""
+"""The data check against planted defects, against clean sets, and one by one."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
+from functools import partial
 
-import psutil
 import pytest
 
 from studio.core.conversation import Message, ToolCall
 from studio.core.translatable import N_, sentence
 from studio.dataset.examples import Example, Skipped
-from studio.dataset.quality import dataset_statistics
 from studio.dataset.quality.batches import batches
+from studio.dataset.quality.checks import FIXES
 from studio.dataset.quality.examine import Examined, examine
-from studio.dataset.quality.fixes import FIXES
 from studio.dataset.quality.report import Finding, Report
+from studio.dataset.split import held_out_positions
 from tests.dataset.quality.clean_sets import CLEAN, Numbered, clean, numbered, pair
 from tests.dataset.quality.planted import DEFECTS, plant
 
 
-def visited(rows: Sequence[Numbered], held_out: float = 0.1, skipped: Sequence[Skipped] = ()) -> Examined:
-    return examine(iter(rows), len(rows), held_out, 7, skipped, lambda done, total: None)
+def checked(rows: Sequence[Numbered], held_out: float = 0.1, skipped: Sequence[Skipped] = ()) -> Examined:
+    hold_out = partial(held_out_positions, share=held_out, seed=7)
+    return examine(iter(rows), len(rows), hold_out, skipped, lambda done, total: None)
 
 
 def report_of(*examples: Example, beside: str = "english") -> Report:
     """What is said about these examples among a hundred clean ones; they have the rows 1, 2, ..."""
     first = [(number, example) for number, example in enumerate(examples, start=1)]
     rest = [(1000 + number, example) for number, example in enumerate(clean(beside, 100, 3))]
-    return visited([*first, *rest]).report
+    return checked([*first, *rest]).report
 
 
 def of(report: Report, code: str) -> Finding | None:
@@ -46,7 +46,7 @@ def rows_of(report: Report, code: str) -> tuple[int, ...]:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_every_planted_defect_is_found(kind: str, seed: int) -> None:
     planted = plant(kind, 500, seed, DEFECTS, 4)
-    report = visited(planted.examples).report
+    report = checked(planted.examples).report
     missed = {
         code: missing for code, rows in planted.rows.items() if (missing := set(rows) - set(rows_of(report, code)))
     }
@@ -60,7 +60,7 @@ def test_every_planted_defect_is_found(kind: str, seed: int) -> None:
 def test_what_was_not_planted_is_not_reported(kind: str) -> None:
     planted = plant(kind, 500, 3, DEFECTS, 4)
     spoiled = {row for rows in planted.rows.values() for row in rows}
-    report = visited(planted.examples).report
+    report = checked(planted.examples).report
     false = {row for found in report.findings if found.severity != "note" for row in found.rows} - spoiled
     print(f"{kind}: {len(false)} false alarms in {len(planted.examples)} examples")  # noqa: T201 - the figure is wanted
     assert len(false) < 0.01 * len(planted.examples)
@@ -69,16 +69,16 @@ def test_what_was_not_planted_is_not_reported(kind: str) -> None:
 @pytest.mark.parametrize("kind", sorted(CLEAN))
 def test_clean_sets_raise_no_alarm(kind: str) -> None:
     examples = numbered(clean(kind, 500, 11))
-    report = visited(examples).report
+    report = checked(examples).report
     alarms = {row for found in report.findings if found.severity != "note" for row in found.rows}
     print(f"{kind}: {len(alarms)} of {len(examples)} examples, {[f.code for f in report.findings]}")  # noqa: T201 - the figure is wanted
     assert len(alarms) < 0.01 * len(examples)
     assert report.grade == "good"
 
 
-def test_a_finding_says_how_many_where_and_what_would_repair_it() -> None:
+def test_a_finding_says_how_many_where_and_what_would_fix_it() -> None:
     planted = plant("english", 400, 5, DEFECTS, 3)
-    report = visited(planted.examples).report
+    report = checked(planted.examples).report
     by_row = dict(planted.examples)
     for found in report.findings:
         assert found.count >= len(found.rows) > 0
@@ -105,7 +105,7 @@ def test_numbers_of_rows_end_and_the_count_goes_on() -> None:
     examples = [
         pair(f"Question number {n} about a thing?", f"Write to person{n}@mail.org about it.") for n in range(450)
     ]
-    found = of(visited(numbered(examples)).report, "personal.email")
+    found = of(checked(numbered(examples)).report, "personal.email")
     assert found is not None and found.count == 450 and len(found.rows) == 200
     assert found.what.english() == "450 examples hold an e-mail address."
 
@@ -120,7 +120,7 @@ def test_addresses_from_instruction_books_are_only_noted() -> None:
 def test_the_same_address_everywhere_is_taken_for_ones_own() -> None:
     rest = clean("english", 60, 1)
     own = [pair(f"How do I reach you? {n}", f"Write to help@brightlamps.co.uk, number {n}.") for n in range(20)]
-    found = of(visited(numbered([*rest, *own])).report, "personal.email")
+    found = of(checked(numbered([*rest, *own])).report, "personal.email")
     assert found is not None and found.severity == "note" and found.count == 20
 
 
@@ -141,16 +141,16 @@ def test_personal_data_in_tool_calls_and_thoughts_is_found() -> None:
 def test_questions_that_are_set_aside_do_not_stand_in_the_rest() -> None:
     examples = clean("english", 140, 2)
     twice = [pair(example.question, "Another answer to the same question.") for example in examples[:20]]
-    visit = visited(numbered([*examples, *twice]), held_out=0.1)
-    found = of(visit.report, "split.held_out")
-    assert found is not None and found.count == visit.report.held_out == 16
+    result = checked(numbered([*examples, *twice]), held_out=0.1)
+    found = of(result.report, "split.held_out")
+    assert found is not None and found.count == result.report.held_out == 16
     assert found.what.english().startswith("16 examples are set aside for checking. None of them also stands")
     assert found.why.english().startswith("20 groups")
-    assert visit.groups[140:].tolist() == list(range(20))
+    assert result.groups[140:].tolist() == list(range(20))
 
 
 def test_nothing_is_said_about_a_split_where_none_is_made() -> None:
-    assert of(visited(numbered(clean("english", 60, 1)), held_out=0.0).report, "split.held_out") is None
+    assert of(checked(numbered(clean("english", 60, 1)), held_out=0.0).report, "split.held_out") is None
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_nothing_is_said_about_a_split_where_none_is_made() -> None:
     [(0, "stop", "unusable"), (9, "stop", "unusable"), (10, "warn", "fair"), (49, "warn", "fair"), (50, None, "good")],
 )
 def test_too_few_examples_stop_or_warn(count: int, severity: str | None, grade: str) -> None:
-    report = visited(numbered(clean("english", count, 4))).report
+    report = checked(numbered(clean("english", count, 4))).report
     found = of(report, "size.few")
     assert (found.severity if found else None) == severity
     assert report.grade == grade and report.examples == count
@@ -167,7 +167,7 @@ def test_too_few_examples_stop_or_warn(count: int, severity: str | None, grade: 
 def test_rows_that_were_left_out_are_told_with_the_commonest_reason() -> None:
     skipped = [Skipped(n, sentence(N_("The answer is empty."))) for n in (4, 8, 9)]
     skipped.append(Skipped(11, sentence(N_("The question is empty."))))
-    found = of(visited(numbered(clean("english", 60, 4)), skipped=skipped).report, "rows.skipped")
+    found = of(checked(numbered(clean("english", 60, 4)), skipped=skipped).report, "rows.skipped")
     assert found is not None and found.count == 4 and found.rows == (4, 8, 9, 11)
     assert found.why.english() == "The answer is empty."
 
@@ -175,7 +175,7 @@ def test_rows_that_were_left_out_are_told_with_the_commonest_reason() -> None:
 def test_a_label_that_is_far_too_frequent_is_named() -> None:
     texts = clean("english", 200, 8)
     labels = ["delivery"] * 170 + ["payment", "repair"] * 15
-    report = visited(numbered([pair(text.answer, label) for text, label in zip(texts, labels, strict=True)])).report
+    report = checked(numbered([pair(text.answer, label) for text, label in zip(texts, labels, strict=True)])).report
     found = of(report, "labels.frequent")
     assert found is not None and found.count == 170
     assert found.what.english() == "“delivery” is the answer of 170 examples, 85 % of all."
@@ -184,27 +184,27 @@ def test_a_label_that_is_far_too_frequent_is_named() -> None:
 def test_labels_that_are_merely_uneven_are_fine() -> None:
     texts = clean("english", 200, 8)
     labels = ["yes"] * 130 + ["no"] * 70
-    report = visited(numbered([pair(text.answer, label) for text, label in zip(texts, labels, strict=True)])).report
+    report = checked(numbered([pair(text.answer, label) for text, label in zip(texts, labels, strict=True)])).report
     assert of(report, "labels.frequent") is None
 
 
 def test_one_sentence_that_answers_everything_is_named() -> None:
     examples = clean("english", 150, 8)
     same = [pair(example.question, "Please call our office, they will know more.") for example in examples[:50]]
-    found = of(visited(numbered([*same, *examples[50:]])).report, "labels.frequent")
+    found = of(checked(numbered([*same, *examples[50:]])).report, "labels.frequent")
     assert found is not None and found.count == 50
 
 
 def test_short_answers_by_design_are_no_flaw() -> None:
     for kind in ("label", "choice"):
-        report = visited(numbered(clean(kind, 200, 1))).report
+        report = checked(numbered(clean(kind, 200, 1))).report
         assert not {"answers.one_word", "answers.empty"} & {found.code for found in report.findings}
 
 
 def test_contradicting_labels_are_told() -> None:
     examples = clean("label", 200, 1)
     other = pair(examples[7].question, "praise" if examples[7].answer != "praise" else "repair")
-    report = visited(numbered([*examples, other])).report
+    report = checked(numbered([*examples, other])).report
     found = of(report, "answers.conflict")
     assert found is not None and found.count == 2 and found.rows == (17, 403)
 
@@ -220,9 +220,9 @@ def test_the_same_question_under_other_instructions_is_no_contradiction() -> Non
 def test_passages_with_several_questions_are_no_near_duplicates_but_stay_together() -> None:
     passage = " ".join(example.answer for example in clean("english", 5, 9))
     asked = (("What is blue?", "The new colour."), ("Who pays?", "We do, within a week."), ("When?", "After Easter."))
-    visit = visited(numbered([*(pair(f"{passage}\n{q}", a) for q, a in asked), *clean("english", 80, 2)]))
-    assert of(visit.report, "duplicates.near") is None
-    assert len(set(visit.groups[:3].tolist())) == 1
+    result = checked(numbered([*(pair(f"{passage}\n{q}", a) for q, a in asked), *clean("english", 80, 2)]))
+    assert of(result.report, "duplicates.near") is None
+    assert len(set(result.groups[:3].tolist())) == 1
 
 
 def test_words_around_every_question_do_not_make_examples_alike() -> None:
@@ -231,7 +231,7 @@ def test_words_around_every_question_do_not_make_examples_alike() -> None:
     )
     after = "\n\nAnswer with the name of one team only: delivery, payment, repair, or praise. Do not explain."
     examples = [pair(before + e.question + after, f"team {n % 7}") for n, e in enumerate(clean("short", 300, 2))]
-    assert of(visited(numbered(examples)).report, "duplicates.near") is None
+    assert of(checked(numbered(examples)).report, "duplicates.near") is None
 
 
 def test_answers_at_exactly_the_same_greatest_length_were_cut() -> None:
@@ -240,14 +240,14 @@ def test_answers_at_exactly_the_same_greatest_length_were_cut() -> None:
         pair(f"Tell me everything about number {n}.", text[:400].rstrip(". ")[:398] + "xx")
         for n, text in enumerate(long)
     ]
-    report = visited(numbered([*cut, *clean("english", 90, 5)])).report
+    report = checked(numbered([*cut, *clean("english", 90, 5)])).report
     found = of(report, "answers.cut_off")
     assert found is not None and found.count == 8
 
 
 def test_examples_in_two_languages_that_fit_their_questions_are_only_noted() -> None:
     examples = [*clean("english", 190, 1), *clean("korean", 12, 1)]
-    found = of(visited(numbered(examples)).report, "text.languages")
+    found = of(checked(numbered(examples)).report, "text.languages")
     assert found is not None and found.severity == "note" and found.count == 12
 
 
@@ -271,7 +271,7 @@ def test_the_worst_comes_first() -> None:
 
 def test_a_set_full_of_defects_is_poor() -> None:
     examples = [pair(f"What about {n}?", f"Dear {{{{name}}}}, number {n} is ready for you.") for n in range(60)]
-    report = visited(numbered(examples)).report
+    report = checked(numbered(examples)).report
     assert report.grade == "poor"
     found = of(report, "text.placeholder")
     assert found is not None and not found.fixes, "leaving out nearly all examples would be no repair"
@@ -288,13 +288,13 @@ def test_progress_is_told_and_examples_are_taken_once() -> None:
             taken += 1
             yield row
 
-    examine(once(), 2500, 0.1, 1, (), lambda done, total: told.append((done, total)))  # type: ignore[arg-type]
+    examine(once(), 2500, lambda groups: [], (), lambda done, total: told.append((done, total)))  # type: ignore[arg-type]
     assert taken == 2500 and told == sorted(told) and told[-1] == (2500, 2500)
 
 
 def test_a_wrong_guess_of_the_count_does_no_harm() -> None:
     rows = numbered(clean("english", 300, 1))
-    assert examine(iter(rows), 10, 0.1, 7, (), lambda done, total: None).report == visited(rows).report
+    assert examine(iter(rows), 10, lambda groups: [], (), lambda done, total: None).report == checked(rows, 0).report
 
 
 def test_the_report_is_the_same_in_every_process() -> None:
@@ -302,7 +302,7 @@ def test_the_report_is_the_same_in_every_process() -> None:
         "from tests.dataset.quality.planted import DEFECTS, plant\n"
         "from studio.dataset.quality.examine import examine\n"
         "p = plant('english', 120, 5, DEFECTS, 2)\n"
-        "seen = examine(iter(p.examples), len(p.examples), 0.1, 7, (), lambda done, total: None)\n"
+        "seen = examine(iter(p.examples), len(p.examples), lambda groups: [], (), lambda done, total: None)\n"
         "print(seen.report.model_dump_json(), seen.groups.tolist())"
     )
     told = {
@@ -312,26 +312,25 @@ def test_the_report_is_the_same_in_every_process() -> None:
     assert len(told) == 1
 
 
-def test_the_doctor_needs_neither_pandas_nor_torch() -> None:
+def test_the_data_check_needs_neither_pandas_nor_torch() -> None:
     words = (
         "import sys\n"
         "from tests.dataset.quality.clean_sets import clean, numbered\n"
         "from studio.dataset.quality.examine import examine\n"
         "rows = numbered(clean('korean', 60, 5))\n"
-        "examine(iter(rows), 200, 0.1, 7, (), lambda done, total: None)\n"
+        "examine(iter(rows), 200, lambda groups: [], (), lambda done, total: None)\n"
         "print([name for name in ('torch', 'pandas', 'transformers', 'datasets', 'PySide6') if name in sys.modules])"
     )
     told = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True).stdout
     assert told.strip() == "[]"
 
 
-def test_long_texts_full_of_marks_are_gone_through_quickly() -> None:
+@pytest.mark.timeout(60)
+def test_long_texts_full_of_marks_are_gone_through_without_getting_stuck() -> None:
     long = (
-        "`code` <b>bold</b> {{name}} Assistant: a@b.co 010-4821-9937 sk-1 &amp; as an AI, I can't. Ã© \u200b\n" * 4_000
+        "`code` <b>bold</b> {{name}} Assistant: a@b.co 010-4821-9937 sk-1 &amp; as an AI, I can't. Ã© \u200b\n" * 1_000
     )
-    started = time.perf_counter()
-    report = visited(numbered([pair(f"{n}?", long + str(n)) for n in range(4)])).report
-    assert time.perf_counter() - started < 60
+    report = checked(numbered([pair(f"{n}?", long + str(n)) for n in range(4)])).report
     assert {"personal.email", "text.placeholder", "text.mojibake"} <= {found.code for found in report.findings}
 
 
@@ -339,27 +338,3 @@ def test_long_examples_come_in_small_batches() -> None:
     long = Example(text="word " * 100_000)
     sizes = [len(batch.rows) for batch in batches((n, long) for n in range(10))]
     assert sum(sizes) == 10 and max(sizes) == 4
-
-
-def test_a_large_set_is_searched_beside_with_the_same_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
-    planted = plant("english", 300, 5, DEFECTS, 3)
-    here = visited(planted.examples)
-    monkeypatch.setattr(dataset_statistics, "WORTH_IT", 100)
-    beside = visited(planted.examples)
-    assert beside.report == here.report and beside.groups.tolist() == here.groups.tolist()
-
-
-def test_stopping_in_the_middle_ends_the_process_beside(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dataset_statistics, "WORTH_IT", 100)
-
-    class Enough(Exception):
-        pass
-
-    def enough(done: int, total: int) -> None:
-        raise Enough
-
-    before = {child.pid for child in psutil.Process().children()}
-    rows = numbered(clean("english", 300, 1))
-    with pytest.raises(Enough):
-        examine(iter(rows), 300, 0.1, 7, (), enough)
-    assert {child.pid for child in psutil.Process().children()} <= before

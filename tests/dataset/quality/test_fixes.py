@@ -1,4 +1,4 @@
-"""Every repair takes its finding away, touches nothing else, and does the same again when replayed."""
+"""Every fix takes its finding away, touches nothing else, and does the same again when replayed."""
 
 from __future__ import annotations
 
@@ -12,36 +12,37 @@ import pytest
 from studio.core.conversation import Message, ToolCall
 from studio.core.recipe.data_choice import Fix
 from studio.dataset.examples import Example
-from studio.dataset.quality import apply_fixes
-from studio.dataset.quality.fixes import FIXES, Step, apply_all
+from studio.dataset.quality.checks import CHECKS, FIXES
+from studio.dataset.quality.fixes import apply_all
+from studio.dataset.quality.report import Step
 from tests.dataset.conftest import problem_of
 from tests.dataset.quality.clean_sets import Numbered, clean, numbered, pair
 from tests.dataset.quality.planted import DEFECTS, Planted, plant
-from tests.dataset.quality.test_examine import of, rows_of, visited
+from tests.dataset.quality.test_examine import checked, of, rows_of
 
 _BY_CODE = {defect.code: defect for defect in DEFECTS}
 
 
-def after(rows: list[Numbered], *repairs: Fix) -> tuple[list[Numbered], list[Step]]:
+def after(rows: list[Numbered], *fixes: Fix) -> tuple[list[Numbered], list[Step]]:
     log: list[Step] = []
-    return list(apply_all(iter(rows), repairs, log)), log
+    return list(apply_all(iter(rows), fixes, log)), log
 
 
 def offered(code: str, kind: str) -> tuple[Planted, tuple[str, ...]]:
     planted = plant(kind, 130, 6, [_BY_CODE[code]], 3)
-    found = of(visited(planted.examples).report, code)
+    found = of(checked(planted.examples).report, code)
     assert found is not None and found.fixes
     return planted, found.fixes
 
 
 @pytest.mark.parametrize("kind", ["english", "korean"])
 @pytest.mark.parametrize("code", sorted(_BY_CODE))
-def test_each_offered_repair_takes_its_finding_away(code: str, kind: str) -> None:
-    planted, repairs = offered(code, kind)
+def test_each_offered_fix_takes_its_finding_away(code: str, kind: str) -> None:
+    planted, fixes = offered(code, kind)
     spoiled = set(planted.rows[code])
-    for do in repairs:
+    for do in fixes:
         rows, log = after(planted.examples, Fix(do=do))
-        report = visited(rows).report
+        report = checked(rows).report
         assert of(report, code) is None, do
         assert not [f.code for f in report.findings if f.severity != "note"], "and brings no other"
         # what had no flaw is as it was
@@ -57,7 +58,7 @@ def test_each_offered_repair_takes_its_finding_away(code: str, kind: str) -> Non
 
 
 @pytest.mark.parametrize("do", sorted(FIXES))
-def test_a_repair_gives_the_same_again_and_again(do: str) -> None:
+def test_a_fix_gives_the_same_again_and_again(do: str) -> None:
     planted = plant("korean", 110, 9, DEFECTS, 2)
     once, first = after(planted.examples, Fix(do=do))
     again, second = after(planted.examples, Fix(do=do))
@@ -66,21 +67,21 @@ def test_a_repair_gives_the_same_again_and_again(do: str) -> None:
     assert twice == once and log[0].changed == log[0].dropped == 0
 
 
-def test_every_repair_that_a_finding_can_offer_exists_and_is_labelled() -> None:
-    assert {*apply_fixes._ONE_BY_ONE, *apply_fixes._BESIDE_OTHERS, *apply_fixes._FIXES, *apply_fixes._DROPS} == set(
-        FIXES
-    )
-    for kind in FIXES.values():
-        assert kind.label and kind.help.endswith(".")
+def test_every_fix_is_declared_once_with_its_check_and_is_labelled() -> None:
+    declared = [fix.code for check in CHECKS for fix in check.fixes]
+    assert len(declared) == len(set(declared)) == len(FIXES)
+    assert len({check.code for check in CHECKS}) == len(CHECKS)
+    for fix in FIXES.values():
+        assert fix.label and fix.help.endswith(".")
     planted = plant("english", 400, 5, DEFECTS, 3)
-    offers = {do for found in visited(planted.examples).report.findings for do in found.fixes}
+    offers = {do for found in checked(planted.examples).report.findings for do in found.fixes}
     assert len(offers) > 25 and offers <= FIXES.keys()
 
 
 @pytest.mark.parametrize(
     "do", ["drop_email", "mask_email", "keep_one", "keep_one_near", "drop_conflicts", "drop_cut_off"]
 )
-def test_rows_limit_a_repair(do: str) -> None:
+def test_rows_limit_a_fix(do: str) -> None:
     planted = plant("english", 200, 2, DEFECTS, 3)
     everywhere, _ = after(planted.examples, Fix(do=do))
     touched = {row for row, _ in planted.examples} - {row for row, _ in everywhere}
@@ -93,11 +94,11 @@ def test_rows_limit_a_repair(do: str) -> None:
     assert log[0].changed + log[0].dropped == 2
 
 
-def test_all_repairs_in_a_row_leave_a_clean_set() -> None:
+def test_all_fixes_in_a_row_leave_a_clean_set() -> None:
     planted = plant("english", 300, 4, DEFECTS, 2)
-    firsts = [found.fixes[0] for found in visited(planted.examples).report.findings if found.fixes]
+    firsts = [found.fixes[0] for found in checked(planted.examples).report.findings if found.fixes]
     rows, log = after(planted.examples, *(Fix(do=do) for do in firsts))
-    report = visited(rows).report
+    report = checked(rows).report
     assert not [f.code for f in report.findings if f.severity != "note"]
     assert [step.do for step in log] == firsts
     assert len(rows) == len(planted.examples) - sum(step.dropped for step in log)
@@ -149,12 +150,56 @@ def test_an_answer_of_which_nothing_is_left_is_left_out() -> None:
     assert [row for row, _ in kept] == [5] and log[0].dropped == 1 and log[0].changed == 0
 
 
+_CHATML = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n{}<|im_end|>"
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        Example(text=_CHATML.format("Where is my lamp?", "It comes tomorrow.")),
+        Example(text="[INST] Where is my lamp? [/INST] It comes tomorrow."),
+        Example(text="### Instruction:\nAnswer.\n\n### Response:\nIt comes tomorrow."),
+        pair("Continue.", "Human: Where is my lamp?\nAssistant: It comes tomorrow.\nHuman: Thank you!"),
+        pair("Continue.", _CHATML.format("Where is my lamp?", "It comes tomorrow.")),
+        Example(
+            messages=(
+                *pair("Where is it?", "It comes tomorrow.\nUser: And the other?").messages,
+                *pair("And the other?", "The day after.").messages,
+            )
+        ),
+    ],
+)
+def test_role_text_is_not_taken_out_of_conversations(example: Example) -> None:
+    rows = [(1, example), *((100 + n, other) for n, other in enumerate(clean("english", 60, 3)))]
+    kept, log = after(rows, Fix(do="strip_role_text"))
+    assert kept == rows and log[0].changed == log[0].dropped == 0
+    found = of(checked(rows).report, "answers.role_text")
+    assert found is not None and found.fixes == ("drop_role_text",), "and nobody is offered what does nothing"
+
+
+def test_questions_about_one_passage_are_not_dropped_as_near_duplicates() -> None:
+    passage = " ".join(example.answer for example in clean("english", 4, 9))
+    questions = (
+        "Who founded the club?",
+        "Who painted the sign?",
+        "Who wrote the first song?",
+        "Who was captain first?",
+    )
+    about = [pair(f"{passage}\n{question}", "Mira Holt") for question in questions]
+    before = [pair(f"{question[:-1]} by the sea? {passage}", "Mira Holt") for question in questions]
+    rows = numbered([*about, *before, *clean("english", 80, 2)])
+    assert of(checked(rows).report, "duplicates.near") is None
+    assert after(rows, Fix(do="keep_one_near"))[0] == rows
+    again = numbered([*about, pair(f"{passage.replace('box', 'carton')}\nWho founded the club?", "Mira Holt")])
+    assert len(after(again, Fix(do="keep_one_near"))[0]) == 4, "a question that is alike goes"
+
+
 def test_a_label_is_capped_evenly_over_the_file() -> None:
     texts = clean("english", 200, 8)
     labels = ["payment", "repair"] * 15 + ["delivery"] * 170
     rows = numbered([pair(text.answer, label) for text, label in zip(texts, labels, strict=True)])
     kept, log = after(rows, Fix(do="cap_label"))
-    assert rows_of(visited(kept).report, "labels.frequent") == ()
+    assert rows_of(checked(kept).report, "labels.frequent") == ()
     delivered = [row for row, example in kept if example.answer == "delivery"]
     assert len(delivered) == 30 and log[0].dropped == 140
     assert delivered[0] == rows[30][0] and delivered[-1] == rows[-1][0]
@@ -167,14 +212,14 @@ def test_html_is_shown_as_a_browser_would() -> None:
     assert after(rows, Fix(do="strip_html"))[0][0][1].answer == "Tea & cake.\n\nOne\n\nTwo\n\nIt's free."
 
 
-def test_plain_text_is_repaired_as_well() -> None:
+def test_plain_text_is_fixed_as_well() -> None:
     rows = [(n, Example(text=f"Passage {n} about cafÃ©s and tea.")) for n in range(3)]
     assert [e.text for _, e in after(rows, Fix(do="fix_mojibake"))[0]] == [
         f"Passage {n} about cafés and tea." for n in range(3)
     ]
 
 
-def test_examples_stream_through_repairs_that_need_no_other_example() -> None:
+def test_examples_stream_through_fixes_that_need_no_other_example() -> None:
     taken = 0
 
     def endless() -> Iterator[Numbered]:
@@ -184,20 +229,21 @@ def test_examples_stream_through_repairs_that_need_no_other_example() -> None:
             yield taken, pair(f"Question {taken}?", f"Write to a{taken}@mail.com about it.")
 
     log: list[Step] = []
-    result = apply_all(endless(), [Fix(do="mask_email"), Fix(do="keep_one")], log)
+    result = apply_all(endless(), [Fix(do="mask_email"), Fix(do="drop_html")], log)
     assert next(result)[1].answer == "Write to [e-mail] about it." and taken < 5000 and log == []
 
 
-def test_an_unknown_repair_is_refused_at_once() -> None:
+def test_an_unknown_fix_is_refused_at_once() -> None:
     refused = problem_of(lambda: apply_all(iter(()), [Fix(do="polish")], []))
-    assert refused.code == "data.unknown_repair" and "polish" in refused.english()
+    assert refused.code == "data.unknown_fix" and "polish" in refused.english()
 
 
-def test_what_repairs_are_called_is_known_without_loading_what_does_them() -> None:
+def test_what_fixes_are_called_is_known_without_loading_what_does_them() -> None:
     words = (
         "import sys\n"
-        "from studio.dataset.quality.fixes import FIXES\n"
-        "print(len(FIXES), [name for name in ('numpy', 'pyarrow', 'rensa') if name in sys.modules])"
+        "from studio.dataset.quality.checks import FIXES\n"
+        "slow = ('numpy', 'pyarrow', 'rensa', 'phonenumbers', 'stdnum')\n"
+        "print(len(FIXES), [name for name in slow if name in sys.modules])"
     )
     told = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True).stdout
     assert told.strip() == f"{len(FIXES)} []"
