@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QApplication, QHBoxLayout, QLineEdit, QMainWindow,
 
 from studio.core.problems import Problem, Remedy
 from studio.runs.project import create_project, projects
-from studio.ui.controls.overlay import Answer, Confirmation
+from studio.ui.controls.overlay import Answer, Confirmation, Overlay
 from studio.ui.controls.page import PageFrame
 from studio.ui.design import language, theme
 from studio.ui.design.language import tr
@@ -133,6 +133,8 @@ class MainWindow(QMainWindow):
     def rebuild(self) -> None:
         """Build everything anew, in the language and theme of now. Pages paint from the app state: nothing is lost."""
         sidebar_focused = self.sidebar.hasFocus()
+        for overlay in self.findChildren(Overlay):  # it would lie below the new pages
+            overlay.dismiss()
         old = self.takeCentralWidget()
         self._build()
         if old is not None:

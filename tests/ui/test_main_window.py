@@ -14,6 +14,7 @@ from studio.core.problems import Problem, Remedy
 from studio.core.run_folder import RunFolder
 from studio.runs.follow import job_status
 from studio.runs.project import create_project, projects
+from studio.ui.controls.overlay import Overlay
 from studio.ui.controls.page import PageFrame
 from studio.ui.design import language, palette, theme
 from studio.ui.main_window import PAGES, MainWindow
@@ -244,6 +245,13 @@ def test_the_sidebar_leads_to_a_run_in_another_project(
     qtbot.waitUntil(lambda: not window.sidebar.elsewhere.isVisible())
     ready_state.stop_training()
     qtbot.waitUntil(lambda: not ready_state.is_training(), timeout=10_000)
+
+
+def test_no_question_is_left_behind_when_the_theme_changes(app_state: AppState, open_window: Opener) -> None:
+    window = open_window(app_state)
+    window.ask_rename()
+    window.rebuild()
+    assert not [overlay for overlay in window.findChildren(Overlay) if overlay.isVisible()]
 
 
 def test_a_question_keeps_the_keyboard_to_itself(app_state: AppState, open_window: Opener) -> None:
