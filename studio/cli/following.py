@@ -13,7 +13,7 @@ from studio.core.problems import ProblemError
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.recipe.model_choice import ModelChoice
 from studio.core.run_folder import JobFolder, StateT
-from studio.dataset.readers.open import fetched_path, is_hub_name
+from studio.dataset.readers.hub_dataset import fetched_path, is_hub_name
 from studio.models.base_model import locate
 from studio.runs.command import end_forcefully, stop
 from studio.runs.fetch import data_job, job_folder, missing_model

@@ -1,4 +1,4 @@
-"""Making the examples of a stored table: roles, then repairs, then into the store."""
+"""Building the examples of a stored table: mapping, then fixes, then into the store."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ from studio.dataset.table import Table
 
 
 def build_examples(table_folder: Path, choice: DataChoice, progress: Callable[[int, int], None]) -> Path:
-    """The folder of the examples that `choice` makes of the table stored at `table_folder`, made if they aren't there.
+    """The folder of the examples that `choice` makes of the table stored at `table_folder`, built if they aren't there.
 
-    Raises `ProblemError` for roles that don't fit and for a disk that is full.
+    Raises `ProblemError` for a mapping that doesn't fit and for a disk that is full.
     """
     folder = examples_folder(table_folder, choice)
     if is_stored(folder):
         return folder
     table = open_table_at(table_folder)
     check_mapping(table, choice.mapping)
-    making = _Making(table, choice)
+    builder = _Builder(table, choice)
     steps: list[Step] = []
     examples: Iterator[StoredRow]
     if choice.fixes:
         from studio.dataset.quality.fixes import apply_all
 
-        examples = (stored_row(row, example) for row, example in apply_all(making.examples(), choice.fixes, steps))
+        examples = (stored_row(row, example) for row, example in apply_all(builder.examples(), choice.fixes, steps))
     elif is_plain_pair(table, choice.mapping):
-        examples = making.pairs()
+        examples = builder.pairs()
     else:
-        examples = (stored_row(row, example) for row, example in making.examples())
+        examples = (stored_row(row, example) for row, example in builder.examples())
 
     def about() -> ExamplesAbout:
         return ExamplesAbout(
-            skipped=tuple(making.skipped),
-            skipped_count=making.skipped_count,
+            skipped=tuple(builder.skipped),
+            skipped_count=builder.skipped_count,
             steps=tuple(steps),
-            notes=tuple(making.notes),
+            notes=tuple(builder.notes),
         )
 
     with kept_on_disk(folder):
@@ -65,7 +65,7 @@ def build_examples(table_folder: Path, choice: DataChoice, progress: Callable[[i
     return folder
 
 
-class _Making:
+class _Builder:
     """The examples of a table, with a count of what was skipped on the way."""
 
     def __init__(self, table: Table, choice: DataChoice) -> None:
@@ -76,11 +76,11 @@ class _Making:
         self.notes: list[Sentence] = []
 
     def examples(self) -> Iterator[tuple[int, Example]]:
-        for row, made in iterate_examples(self._table, self._choice.mapping, self._choice.system_prompt, self.notes):
-            if isinstance(made, Skipped):
-                self._skip(made)
+        for row, found in iterate_examples(self._table, self._choice.mapping, self._choice.system_prompt, self.notes):
+            if isinstance(found, Skipped):
+                self._skip(found)
             else:
-                yield row, made
+                yield row, found
 
     def pairs(self) -> Iterator[StoredRow]:
         """The same for two columns of text, written down without making objects of them: three times as quick."""

@@ -18,7 +18,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet program would take for the beginning of a formula."""
 
 
-def export_examples(made: StoredExamples, out: Path) -> int:
+def export_examples(examples: StoredExamples, out: Path) -> int:
     """Write every example; the file appears whole or not at all. How many cells were escaped, in CSV only.
 
     Raises `ProblemError` for an ending that isn't known, a file that is there already, conversations that CSV can't
@@ -42,32 +42,32 @@ def export_examples(made: StoredExamples, out: Path) -> int:
             name=out.name,
         )
     if suffix == ".csv":
-        _guard_flat(made)
+        _guard_flat(examples)
     try:
-        # A mark at the beginning, so that Excel takes the letters for what they are.
+        # A mark at the beginning, so that Excel takes the characters for what they are.
         encoding = "utf-8-sig" if suffix == ".csv" else "utf-8"
         with staged_file(out) as staging, open(staging, "w", encoding=encoding, newline="") as file:
             escaped = 0
             if suffix == ".csv":
                 table = csv.writer(file)
-                columns = ("text",) if _is_text(made) else ("system", "question", "answer")
+                columns = ("text",) if _is_text(examples) else ("system", "question", "answer")
                 table.writerow(columns)
-                for example in made:
+                for example in examples:
                     cells = _cells(example)
                     escaped += sum(cell.startswith(_FORMULA) for cell in cells)
                     table.writerow([_escaped(cell) for cell in cells])
             elif suffix == ".jsonl":
-                for record in _records(made):
+                for record in _records(examples):
                     file.write(json.dumps(record, ensure_ascii=False) + "\n")
             else:
-                json.dump(list(_records(made)), file, ensure_ascii=False, indent=1)
+                json.dump(list(_records(examples)), file, ensure_ascii=False, indent=1)
     except OSError as error:
         raise _not_written(out, error) from error
     return escaped
 
 
-def _records(made: StoredExamples) -> Iterator[dict[str, object]]:
-    for example in made:
+def _records(examples: StoredExamples) -> Iterator[dict[str, object]]:
+    for example in examples:
         if example.text:
             yield {"text": example.text}
             continue
@@ -95,12 +95,12 @@ def _turn(message: Message) -> dict[str, object]:
     return turn
 
 
-def _is_text(made: StoredExamples) -> bool:
-    return len(made) > 0 and bool(made[0].text)
+def _is_text(examples: StoredExamples) -> bool:
+    return len(examples) > 0 and bool(examples[0].text)
 
 
-def _guard_flat(made: StoredExamples) -> None:
-    for row, example in made.numbered():
+def _guard_flat(examples: StoredExamples) -> None:
+    for row, example in examples.numbered():
         roles = [message.role for message in example.messages]
         flat = bool(example.text) or roles in (["user", "assistant"], ["system", "user", "assistant"])
         if not flat or example.tools or any(m.tool_calls or m.thinking for m in example.messages):

@@ -1,4 +1,4 @@
-"""Freezing the data of a run: the examples as they are learned and checked, with a fingerprint, all or nothing."""
+"""Freezing the data of a run: the examples for training and for checking, with a fingerprint, all or nothing."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from studio.dataset.table import Table
 
 @dataclass(frozen=True)
 class Frozen:
-    """Counts of what was frozen: `examples` to learn from, `held_out` for checking, `skipped` rows. `sha256` is that
-    of the examples to learn from."""
+    """Counts of what was frozen: `examples` for training, `held_out` for checking, `skipped` rows. `sha256` is that
+    of the examples for training."""
 
     examples: int
     held_out: int
@@ -31,10 +31,10 @@ class Frozen:
     sha256: str
 
 
-def freeze(recipe: Recipe, table: Table, made: StoredExamples, run: RunFolder) -> Frozen:
+def freeze(recipe: Recipe, table: Table, examples: StoredExamples, run: RunFolder) -> Frozen:
     """Write `run.train_data`, `run.held_out_data` and `run.fingerprint`, or nothing at all. Raises `ProblemError`."""
-    about = made.about
-    if not len(made):
+    about = examples.about
+    if not len(examples):
         raise problem(
             "data.no_examples",
             N_("None of the {count} rows can be learned from."),
@@ -47,22 +47,22 @@ def freeze(recipe: Recipe, table: Table, made: StoredExamples, run: RunFolder) -
     share = (
         recipe.data.validation_split
         if recipe.data.validation_split is not None
-        else default_validation_split(len(made))
+        else default_validation_split(len(examples))
     )
-    groups: Sequence[int] | None = made.groups()
+    groups: Sequence[int] | None = examples.groups()
     if groups is None:
-        groups = near_groups((asked_and_answered(example) for example in made), len(made)).groups.tolist()
+        groups = near_groups((asked_and_answered(example) for example in examples), len(examples)).groups.tolist()
     held_out = held_out_positions(groups, share, recipe.training.seed)
-    require_room(run.path, (made.folder / "examples.arrow").stat().st_size)
+    require_room(run.path, (examples.folder / "examples.arrow").stat().st_size)
     folder = run.train_data.parent
     try:
         with staged(folder) as staging:
-            _write_lines(made, set(held_out), staging / run.train_data.name, staging / run.held_out_data.name)
+            _write_lines(examples, set(held_out), staging / run.train_data.name, staging / run.held_out_data.name)
             sha256 = sha256_of(staging / run.train_data.name)
             fingerprint = {
                 "train_sha256": sha256,
                 "held_out_sha256": sha256_of(staging / run.held_out_data.name),
-                "examples": len(made) - len(held_out),
+                "examples": len(examples) - len(held_out),
                 "held_out": len(held_out),
                 "skipped": about.skipped_count,
                 "rows": len(table.rows),
@@ -78,17 +78,17 @@ def freeze(recipe: Recipe, table: Table, made: StoredExamples, run: RunFolder) -
             (staging / run.fingerprint.name).write_text(text, encoding="utf-8")
     except OSError as error:
         raise _not_written(run, error) from error
-    return Frozen(len(made) - len(held_out), len(held_out), about.skipped_count, sha256)
+    return Frozen(len(examples) - len(held_out), len(held_out), about.skipped_count, sha256)
 
 
-def _write_lines(made: StoredExamples, held_out: set[int], train: Path, checked: Path) -> None:
+def _write_lines(examples: StoredExamples, held_out: set[int], train: Path, checked: Path) -> None:
     """The examples as they are stored, each into one of two files. Raises OSError."""
     with (
-        open(train, "w", encoding="utf-8", newline="\n") as to_learn,
-        open(checked, "w", encoding="utf-8", newline="\n") as to_check,
+        open(train, "w", encoding="utf-8", newline="\n") as for_training,
+        open(checked, "w", encoding="utf-8", newline="\n") as for_checking,
     ):
-        for position, (_, line) in enumerate(made.lines()):
-            (to_check if position in held_out else to_learn).write(line + "\n")
+        for position, (_, line) in enumerate(examples.lines()):
+            (for_checking if position in held_out else for_training).write(line + "\n")
 
 
 def _not_written(run: RunFolder, error: OSError) -> ProblemError:

@@ -2,7 +2,7 @@
 
 One folder a table under `paths.home()/tables`, named after the file, its size and date and how it was read, so that
 the same file isn't read twice; in it `table.arrow` (every cell as text), `table.json`, and a folder for each set of
-examples made from it: `examples.arrow` (row number, question and answer for lists, the example as JSON), `about.json`
+examples built from it: `examples.arrow` (row number, question and answer for lists, the example as JSON), `about.json`
 and, once examined, `groups.i32` and `report.json`.
 """
 
@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 import studio
 from studio.core import paths
@@ -32,9 +32,9 @@ from studio.core.translatable import Sentence
 from studio.dataset.examples import Example, Skipped
 from studio.dataset.lazy_sequence import LazySequence
 from studio.dataset.quality.report import Step
-from studio.dataset.readers.arrow_rows import ArrowRows, text_schema
-from studio.dataset.readers.streaming import Stream
-from studio.dataset.table import Doubt, Table
+from studio.dataset.readers.hub_dataset import fetched_path, is_hub_name
+from studio.dataset.table import Row, Table, TableInfo, TableStream, with_rows
+from studio.dataset.text_batches import text_schema
 
 LISTED = 300
 """Characters of a question or an answer that are kept beside the example, for lists and sorting."""
@@ -56,17 +56,7 @@ _EXAMPLES = pa.schema(
 )
 
 
-class _About(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    path: Path
-    format: str
-    encoding: str
-    delimiter: str
-    sheet: str
-    sheets: tuple[str, ...]
-    notes: tuple[Sentence, ...]
-    doubts: tuple[Doubt, ...]
+_INFO: TypeAdapter[TableInfo] = TypeAdapter(TableInfo)
 
 
 class ExamplesAbout(BaseModel):
@@ -78,24 +68,22 @@ class ExamplesAbout(BaseModel):
     skipped_count: int
     steps: tuple[Step, ...]
     notes: tuple[Sentence, ...] = ()
-    """What should be known about how they were made."""
+    """What should be known about how they were built."""
 
 
 def table_folder(choice: DataChoice) -> Path:
     """Where the table of this choice is kept, whether it is there yet or not. Raises OSError."""
-    told = [studio.__version__, choice.model_dump_json(include=_READ_AS), *_fingerprint(choice.path)]
-    return paths.home() / "tables" / hashlib.sha256("\n".join(told).encode()).hexdigest()[:20]
+    key = [studio.__version__, choice.model_dump_json(include=_READ_AS), *_fingerprint(choice.path)]
+    return paths.home() / "tables" / hashlib.sha256("\n".join(key).encode()).hexdigest()[:20]
 
 
 def examples_folder(table: Path, choice: DataChoice) -> Path:
-    """Where the examples made from a stored table with this choice's roles and repairs are kept."""
-    told = choice.model_dump_json(include={"mapping", "fixes", "system_prompt"})
-    return table / f"examples-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+    """Where the examples built from a stored table with this choice's mapping and fixes are kept."""
+    key = choice.model_dump_json(include={"mapping", "fixes", "system_prompt"})
+    return table / f"examples-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
 def _fingerprint(text: str) -> Iterator[str]:
-    from studio.dataset.readers.open import fetched_path, is_hub_name
-
     path = Path(text).expanduser()
     if is_hub_name(text):
         path = fetched_path(text, "").parent
@@ -114,7 +102,7 @@ def is_stored(folder: Path) -> bool:
 # Tables
 
 
-def write_table(stream: Stream, folder: Path, progress: Callable[[int, int], None]) -> None:
+def write_table(stream: TableStream, folder: Path, progress: Callable[[int, int], None]) -> None:
     """Write every row of a stream; `progress` hears rows done and rows in all. Raises OSError and `ProblemError`."""
     with _staged(folder) as staging:
         schema = text_schema(stream.columns)
@@ -124,53 +112,53 @@ def write_table(stream: Stream, folder: Path, progress: Callable[[int, int], Non
                 writer.write_batch(batch)
                 done += batch.num_rows
                 progress(done, stream.count)
-        about = _About(
-            path=stream.path,
-            format=stream.format,
-            encoding=stream.encoding,
-            delimiter=stream.delimiter,
-            sheet=stream.sheet,
-            sheets=stream.sheets,
-            notes=stream.notes,
-            doubts=stream.doubts,
-        )
-        (staging / "table.json").write_text(about.model_dump_json(), encoding="utf-8")
+        (staging / "table.json").write_bytes(_INFO.dump_json(stream.info))
     _forget_old(folder, KEPT_TABLES)
 
 
 def open_table_at(folder: Path) -> Table:
     """A stored table, its rows still on disk. Raises OSError and ValueError where it isn't there or is damaged."""
-    about = _About.model_validate_json((folder / "table.json").read_bytes())
-    whole = _mapped(folder / "table.arrow")
+    info = _INFO.validate_json((folder / "table.json").read_bytes())
+    rows = _mapped(folder / "table.arrow")
     os.utime(folder)  # used last, forgotten last
-    return Table(
-        path=about.path,
-        format=about.format,
-        columns=tuple(whole.column_names),
-        rows=ArrowRows(whole),
-        encoding=about.encoding,
-        delimiter=about.delimiter,
-        sheet=about.sheet,
-        sheets=about.sheets,
-        notes=about.notes,
-        doubts=about.doubts,
-    )
+    return with_rows(info, _StoredRows(rows))
+
+
+class _StoredRows(LazySequence[Row]):
+    """Rows over an arrow table: made into Python values only when asked for."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def _at(self, positions: range) -> Iterator[Row]:
+        if positions.step == 1:
+            yield from self._table.slice(positions.start, len(positions)).to_pylist()
+        else:
+            for position in positions:
+                yield from self._table.slice(position, 1).to_pylist()
+
+    def __iter__(self) -> Iterator[Row]:
+        for batch in self._table.to_batches(max_chunksize=500):
+            yield from batch.to_pylist()
 
 
 # Examples
 
 
 class StoredExamples(LazySequence[Example]):
-    """Examples that stay on disk until they are looked at. `row(i)` is the number of the file's row of the i-th."""
+    """Examples that stay on disk until they are looked at; `about` says what is known of them beside.
+
+    Raises OSError and ValueError where they aren't there or are damaged.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.about = ExamplesAbout.model_validate_json((folder / "about.json").read_bytes())
         self._table = _mapped(folder / "examples.arrow")
         self._json = self._table.column("example")
-
-    @property
-    def about(self) -> ExamplesAbout:
-        return ExamplesAbout.model_validate_json((self.folder / "about.json").read_bytes())
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
@@ -192,9 +180,9 @@ class StoredExamples(LazySequence[Example]):
             yield from zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True)
 
     @property
-    def rows(self) -> StoredRows:
-        """The number of each example's row in the file, counted from 1."""
-        return StoredRows(self._table.column("row"))
+    def rows(self) -> Sequence[int]:
+        """The number of each example's row in the file, counted from 1; on the disk."""
+        return _RowNumbers(self._table.column("row"))
 
     def listed(self, index: int) -> tuple[str, str]:
         """Question and answer of one example, at most `LISTED` characters of each."""
@@ -236,9 +224,7 @@ class StoredExamples(LazySequence[Example]):
         return groups if len(groups) == len(self) else None
 
 
-class StoredRows(LazySequence[int]):
-    """Row numbers that stay on disk."""
-
+class _RowNumbers(LazySequence[int]):
     def __init__(self, column: pa.ChunkedArray) -> None:
         self._column = column
 
@@ -262,8 +248,8 @@ def stored_row(row: int, example: Example) -> StoredRow:
     """An example as the store keeps it."""
     text = example.model_dump_json(exclude_defaults=True)
     # All that is asked: the last turn of a long conversation is often no more than a thank-you.
-    asked = " / ".join(message.content for message in example.messages if message.role == "user")
-    return StoredRow(row, asked[:LISTED], example.answer[:LISTED], text)
+    questions = " / ".join(message.content for message in example.messages if message.role == "user")
+    return StoredRow(row, questions[:LISTED], example.answer[:LISTED], text)
 
 
 def write_examples(
@@ -333,11 +319,11 @@ def _staged(folder: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _forget_old(stored_row: Path, most: int) -> None:
+def _forget_old(written: Path, most: int) -> None:
     """Keep what was used last, `most` in all; what a killed process left half written goes too."""
     dated: list[tuple[float, Path]] = []
-    for entry in stored_row.parent.iterdir():
-        if entry == stored_row or not entry.is_dir():
+    for entry in written.parent.iterdir():
+        if entry == written or not entry.is_dir():
             continue
         used = entry.stat().st_mtime
         if not entry.name.startswith("."):

@@ -1,30 +1,32 @@
-"""A file as a table: named columns, rows that can be reached by number, and what was noticed while reading."""
+"""A file as a table: what is known of it, and its rows, kept by number or handed out as a stream."""
 
 from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from studio.core.translatable import Sentence
 
-type_of_cell = object
-"""Text, a number, None for an empty cell, or lists and mappings where a file nests them."""
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Row = Mapping[str, object]
-
+"""A cell for each column: text, or None where it is empty."""
 
 Doubt = Literal["encoding", "delimiter", "sheet", "header"]
 
 
-@dataclass(frozen=True)
-class Table:
-    """`format` is csv, tsv, json, jsonl, xlsx (any workbook), docx (a table in one), parquet, dataset (a `save_to_disk`
-    folder), pairs (questions and answers written below each other), transcript (turns of a talk that was written
-    down) or document (passages, one a row).
+@dataclass(frozen=True, kw_only=True)
+class TableInfo:
+    """What is known of a table beside its rows.
+
+    `format` is csv, tsv, json, jsonl, xlsx (any workbook), docx or table (a table in a document), parquet, dataset (a
+    `save_to_disk` folder), pairs (questions and answers written below each other), transcript (turns of a conversation
+    that was written down) or document (passages, one a row).
 
     `encoding` and `delimiter` are what was used for text files, "" for others; `sheet` and `sheets` belong to
     workbooks and are the parts (splits) of a data set. `notes` say what a person should know about the reading.
@@ -33,7 +35,6 @@ class Table:
     path: Path
     format: str
     columns: tuple[str, ...]
-    rows: Sequence[Row]
     encoding: str = ""
     delimiter: str = ""
     sheet: str = ""
@@ -41,6 +42,35 @@ class Table:
     notes: tuple[Sentence, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     """What was guessed and should be confirmed by a person; the reason stands in `notes`."""
+
+    @property
+    def info(self) -> TableInfo:
+        """Without the rows."""
+        return TableInfo(**{field.name: getattr(self, field.name) for field in fields(TableInfo)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table(TableInfo):
+    """Rows that can be reached by number; they may stay on the disk until they are asked for."""
+
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableStream(TableInfo):
+    """Rows as they come while a file is read, so that a million can go to the disk without being held at once.
+
+    `count` is how many will come. `batches` (record batches of large_string columns, named as `columns`) can be gone
+    through once, and raises `ProblemError` where the file changes or breaks on the way.
+    """
+
+    count: int
+    batches: Iterator[pa.RecordBatch]
+
+
+def with_rows(info: TableInfo, rows: Sequence[Row]) -> Table:
+    """The table that this is known of."""
+    return Table(**{field.name: getattr(info, field.name) for field in fields(TableInfo)}, rows=rows)
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, default=str)  # json.dumps would make one for every cell
@@ -61,18 +91,3 @@ def cell_text(cell: object) -> str:
     if isinstance(cell, list | tuple | dict):
         return _ENCODER.encode(cell)
     return str(cell)
-
-
-_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
-
-
-def column_names(cells: Sequence[object]) -> tuple[str, ...]:
-    """Header cells as names: trimmed, empty ones numbered, later doubles told apart by a number."""
-    names: list[str] = []
-    for position, cell in enumerate(cells, start=1):
-        name = " ".join(cell_text(cell).translate(_INVISIBLE).split())[:200] or f"column {position}"
-        unique, times = name, 2
-        while unique in names:
-            unique, times = f"{name} ({times})", times + 1
-        names.append(unique)
-    return tuple(names)

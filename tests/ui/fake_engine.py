@@ -174,7 +174,7 @@ def fetch(job: FetchData, writer: JournalWriter, mailbox: CommandQueue) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from studio.dataset.readers.open import fetched_path
+    from studio.dataset.readers.hub_dataset import fetched_path
 
     for part in range(1, 6):
         rest(mailbox)

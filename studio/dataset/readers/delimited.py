@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import csv
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TextIO
 
@@ -17,13 +19,12 @@ from studio.core.problems import Remedy, problem
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.readers import limits
-from studio.dataset.readers.arrow_rows import text_batches
-from studio.dataset.readers.delimiters import find_delimiter
-from studio.dataset.readers.emptiness import empty, header_only
 from studio.dataset.readers.encodings import Encoding, find_encoding
-from studio.dataset.readers.streaming import Stream, held
-from studio.dataset.readers.table_scan import TableScan, examples, scan_table
-from studio.dataset.table import Doubt, Table
+from studio.dataset.readers.header import is_known
+from studio.dataset.readers.table_scan import TableScan, scan_table, table_rows
+from studio.dataset.readers.unreadable import changed, empty, guard_unchanged, header_only
+from studio.dataset.table import Doubt, TableInfo, TableStream
+from studio.dataset.text_batches import stream_rows
 
 _PROBE_CHARACTERS = 256 * 1024
 _NEVER = "\x1f"
@@ -31,32 +32,22 @@ _NEVER = "\x1f"
 _Mode = Literal["strict", "lenient", "lines"]
 _LONGEST_LINE = 8 * limits.CELL_CHARACTERS
 _SEPARATOR_LINE = re.compile(r"\ufeff?\"?sep=(.)\"?\r?\n?", re.IGNORECASE)
-_type_of_lines = Iterator[tuple[int, list[str]]]
 
 
-def open_delimited(path: Path, choice: DataChoice) -> Table:
-    """Raises `ProblemError`."""
-    return held(stream_delimited(path, choice))
-
-
-def stream_delimited(path: Path, choice: DataChoice) -> Stream:
-    """Raises `ProblemError`, before anything is handed out for all that is wrong with the file itself."""
-    reading = _begun(path, choice)
-    mode, found, notes = reading.survey_best()
-    return reading.stream(mode, found, found.examples, notes)
-
-
-def first_delimited(path: Path, choice: DataChoice, count: int) -> Table:
-    """Its first `count` rows. What comes later in the file, such as a quotation mark left open, isn't seen."""
-    reading = _begun(path, choice, beginning_only=True)
+def read_delimited(path: Path, choice: DataChoice, first: int | None = None) -> TableStream:
+    """All rows, or the `first` ones alone; then what comes later in the file, such as a quotation mark left open, isn't
+    seen. Raises `ProblemError`, before anything is handed out for all that is wrong with the file itself."""
+    reading = _begin(path, choice, beginning_only=first is not None)
+    if first is None:
+        return reading.stream(*reading.scan_best())
     try:
-        mode, found = reading.scan("lenient", at_most=count)
+        mode, found = reading.scan("lenient", at_most=first)
     except _BadQuote:
-        mode, found = reading.scan("lines", at_most=count)
-    return held(reading.stream(mode, found, found.examples, found.notes()))
+        mode, found = reading.scan("lines", at_most=first)
+    return reading.stream(mode, found, found.notes())
 
 
-def _begun(path: Path, choice: DataChoice, beginning_only: bool = False) -> _Reading:
+def _begin(path: Path, choice: DataChoice, beginning_only: bool = False) -> _Reading:
     size = path.stat().st_size
     if size > limits.TEXT_BYTES:
         raise limits.too_large(path, size, limits.TEXT_BYTES)
@@ -105,7 +96,7 @@ class _Reading:
         self._used_up = False
         self._before = path.stat()
 
-    def survey_best(self) -> tuple[_Mode, TableScan, list[Sentence]]:
+    def scan_best(self) -> tuple[_Mode, TableScan, list[Sentence]]:
         try:
             mode, found = self.scan("strict")
             return mode, found, found.notes()
@@ -113,12 +104,12 @@ class _Reading:
             text = N_("A quotation mark near line {line} isn't closed where it should be; look at the rows around it.")
             note = sentence(text, line=bad.line)
         mode, found = self.scan("lines")
-        if found.short + found.long > 0.05 * found.examples:
+        if found.short + found.long > 0.05 * found.count:
             with contextlib.suppress(_BadQuote):
                 mode, found = self.scan("lenient")
         return mode, found, [note, *found.notes()]
 
-    def stream(self, mode: _Mode, found: TableScan, count: int, notes: list[Sentence]) -> Stream:
+    def stream(self, mode: _Mode, found: TableScan, notes: list[Sentence]) -> TableStream:
         doubts: list[Doubt] = []
         if not self.encoding.sure:
             doubts.append("encoding")
@@ -129,19 +120,18 @@ class _Reading:
             notes = [sentence(text, kind=shown.get(self.delimiter, self.delimiter)), *notes]
         if found.layout.doubtful:
             doubts.append("header")
-        return Stream(
+        info = TableInfo(
             path=self.path,
             format="tsv" if self.delimiter == "\t" else "csv",
             columns=found.columns,
-            count=count,
-            batches=text_batches(found.columns, self._examples(mode, found, count)),
             encoding=self.encoding.name,
             delimiter=self.delimiter,
             notes=(*self.encoding.notes(), *notes),
             doubts=tuple(doubts),
         )
+        return stream_rows(info, found.count, self._table_rows(mode, found))
 
-    def _rows(self, mode: _Mode) -> _type_of_lines:
+    def _rows(self, mode: _Mode) -> Iterator[tuple[int, list[str]]]:
         """Each row, blank ones too, with the line that it begins in."""
         with open(self.path, encoding=self.encoding.name, errors=self.encoding.errors, newline="") as file:
             if mode == "lines":
@@ -158,7 +148,7 @@ class _Reading:
             except csv.Error as error:  # also for a cell beyond the limit, which is usually a mark left open
                 raise _BadQuote(line) from error
 
-    def _single_lines(self, file: TextIO) -> _type_of_lines:
+    def _single_lines(self, file: TextIO) -> Iterator[tuple[int, list[str]]]:
         for number, line in enumerate(self._lines(file), start=1):
             if len(line) >= _LONGEST_LINE:
                 raise limits.line_too_long(self.path, number)
@@ -181,26 +171,26 @@ class _Reading:
         found = scan_table(self.path, self._rows(mode), self.header_row, at_most=at_most)
         if found is None:
             raise empty(self.path)
-        if not found.examples:
+        if not found.count:
             raise header_only(self.path)
         return mode, found
 
-    def _examples(self, mode: _Mode, found: TableScan, count: int) -> Iterator[list[str]]:
+    def _table_rows(self, mode: _Mode, found: TableScan) -> Iterator[list[str]]:
         given = 0
         try:
-            for row in examples(self._rows(mode), found, count):
+            for row in table_rows(self._rows(mode), found):
                 given += 1
                 yield row
         except _BadQuote as error:
-            raise limits.changed(self.path) from error
-        limits.guard_unchanged(self.path, self._before)
-        if given < count:
-            raise limits.changed(self.path)
+            raise changed(self.path) from error
+        guard_unchanged(self.path, self._before)
+        if given < found.count:
+            raise changed(self.path)
 
 
 def split_line(line: str, delimiter: str) -> list[str]:
     """One line whose quotation marks may be anywhere: a mark begins a cell only at its start, and ends it only before a
-    delimiter or the end, so that those inside of a text stay what they are. One that isn't closed is a letter."""
+    delimiter or the end, so that those inside of a text stay what they are. One that isn't closed is a character like others."""
     cells: list[str] = []
     at = 0
     closing = re.compile(f'(?<!")"(?:"")*(?={re.escape(delimiter)}|$)')
@@ -222,3 +212,99 @@ def split_line(line: str, delimiter: str) -> list[str]:
         at += 1
         if at == len(line):
             return [*cells, ""]
+
+
+# What stands between the columns: the mark that gives all rows the same count of columns.
+
+_USUAL = (",", ";", "\t", "|")
+_RARE = ("\x01", "^", "~", "¦", "§")
+_PROBED_ROWS = 300
+_MOST_ABOVE = 12
+_MOST_UNDER = 5
+
+
+@dataclass(frozen=True)
+class _Trial:
+    delimiter: str
+    share: float
+    width: int
+    known: int
+    rows: int
+    first: int
+    """Columns of the first row of all."""
+    within: float
+    """How many of the rows have no more columns than the one with the most known names."""
+
+
+def find_delimiter(text: str, whole: bool, preferred: str = "") -> tuple[str, bool]:
+    """(delimiter, whether it is sure); ("", True) when the text has one column.
+
+    `text` is the beginning of a file, or all of it when `whole`; `preferred` is what the name of the file says.
+    """
+    trials = [trial for delimiter in _USUAL if (trial := _tried(text, delimiter, whole)) is not None]
+    fitting = [trial for trial in trials if trial.share >= 0.75]
+    if not fitting:
+        named = [trial for trial in trials if trial.known >= 2]
+        if named:  # texts with unquoted delimiters in most rows, under names that show what separates
+            best = max(named, key=lambda trial: trial.known)
+            return best.delimiter, best.within >= 0.9
+        return _find_rare(text, whole)
+    fitting.sort(
+        key=lambda t: (t.known >= 2, t.delimiter == preferred, t.share, t.known, t.delimiter == "\t", t.width),
+        reverse=True,
+    )
+    best = fitting[0]
+    if best.known >= 2 or best.delimiter == preferred or (best.delimiter == "\t" and best.share == 1 and best.rows > 2):
+        return best.delimiter, True  # nobody writes a tab into each of their sentences
+    rivals = [trial for trial in fitting[1:] if trial.share >= 0.9 and not _is_of_texts(trial, best)]
+    return best.delimiter, best.share >= 0.9 and not rivals
+
+
+def _is_of_texts(trial: _Trial, best: _Trial) -> bool:
+    """Whether a mark that stands in every row, but not in the first one, belongs to the texts: names of columns hold
+    no marks between clauses, and `best` separates these, too."""
+    return trial.first == 1 and best.first == best.width and best.share == 1 and best.width > trial.width
+
+
+def _find_rare(text: str, whole: bool) -> tuple[str, bool]:
+    for delimiter in _RARE:
+        trial = _tried(text, delimiter, whole)
+        if trial is not None and trial.share >= 0.95 and trial.rows >= 3:
+            return delimiter, trial.known >= 1 or delimiter == "\x01" or (trial.rows >= 5 and trial.share == 1)
+    return "", True
+
+
+def _tried(text: str, delimiter: str, whole: bool) -> _Trial | None:
+    if delimiter not in text:
+        return None
+    rows: list[Sequence[str]] = []
+    try:
+        for row in csv.reader(text.splitlines(keepends=True), delimiter=delimiter):
+            if any(row):
+                rows.append(row)
+            if len(rows) >= _PROBED_ROWS:
+                break
+        else:
+            if not whole and len(rows) > 1:
+                rows.pop()  # the probe ends in the middle of a row
+    except csv.Error:
+        return None
+    if not rows:
+        return None
+    counts = [len(row) for row in rows]
+    tally = Counter(counts)
+    width = max(tally, key=lambda count: (tally[count] if count > 1 else 0, count))
+    if width < 2:
+        return None
+    # Titles above the table and notes under it have fewer columns.
+    above = next((n for n, count in enumerate(counts[:_MOST_ABOVE]) if count >= width), 0)
+    under = next((n for n, count in enumerate(reversed(counts[-_MOST_UNDER:])) if count >= width), 0)
+    inner = counts[above : len(counts) - under]
+    names = max(rows[: _MOST_ABOVE + 1], key=_known)
+    body = rows[above : len(rows) - under]
+    within = sum(not any(row[len(names) :]) for row in body) / len(body)
+    return _Trial(delimiter, inner.count(width) / len(inner), width, _known(names), len(inner), counts[0], within)
+
+
+def _known(row: Sequence[str]) -> int:
+    return len({cell for cell in row if is_known(cell)})

@@ -8,15 +8,13 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import chain
 from typing import Literal, Protocol
 
 import pyarrow as pa
 
 from studio.core.translatable import N_, Sentence, sentence
-from studio.dataset.lazy_sequence import LazySequence
-from studio.dataset.readers.streaming import Stream
-from studio.dataset.table import Row, Table, cell_text
+from studio.dataset.table import Row, TableStream, cell_text
 from studio.dataset.vocabulary import EXACT, part_of, rank
 
 LOOKED_AT = 200
@@ -185,60 +183,25 @@ def _speaker(stem: str) -> Literal["user", "assistant"] | None:
     return None
 
 
-def with_derived_columns(table: Table) -> Table:
-    """The table with further columns where its columns are the turns of conversations, or hold records."""
-    found: list[DerivedColumns] = list(record_columns(table.columns, list(islice(table.rows, LOOKED_AT))))
-    turns = turn_columns(table.columns)
-    if turns is not None:
-        found.append(turns)
-    for one in found:
-        columns, notes = (*table.columns, *one.names), (*table.notes, one.note())
-        table = replace(table, columns=columns, notes=notes, rows=_DerivedRows(table.rows, one))
-    return table
-
-
-def stream_with_derived_columns(stream: Stream, rows: Sequence[Row] | None) -> Stream:
-    """As `with_derived_columns`, for a stream with these first rows; None looks at its first batch."""
-    if rows is None:
-        first = next(stream.batches, None)
-        if first is None:
-            return stream
-        stream = replace(stream, batches=chain((first,), stream.batches))
-        rows = first.slice(0, LOOKED_AT).to_pylist()
-    found: list[DerivedColumns] = list(record_columns(stream.columns, rows))
+def with_derived_columns(stream: TableStream) -> TableStream:
+    """The stream with further columns where its columns are the turns of conversations, or hold records."""
+    first = next(stream.batches, None)
+    if first is None:
+        return stream
+    found: list[DerivedColumns] = list(record_columns(stream.columns, first.slice(0, LOOKED_AT).to_pylist()))
     turns = turn_columns(stream.columns)
     if turns is not None:
         found.append(turns)
+    stream = replace(stream, batches=chain((first,), stream.batches))
     for one in found:
         columns, notes = (*stream.columns, *one.names), (*stream.notes, one.note())
         stream = replace(stream, columns=columns, notes=notes, batches=_derived_batches(stream, one))
     return stream
 
 
-def _derived_batches(stream: Stream, derived: DerivedColumns) -> Iterator[pa.RecordBatch]:
+def _derived_batches(stream: TableStream, derived: DerivedColumns) -> Iterator[pa.RecordBatch]:
     for batch in stream.batches:
         held = [batch.column(column).to_pylist() for column in derived.sources]
         made = [derived.cells(cells) for cells in zip(*held, strict=True)]
         arrays = [pa.array([cells[place] for cells in made], pa.large_string()) for place in range(len(derived.names))]
         yield pa.RecordBatch.from_arrays([*batch.columns, *arrays], names=[*batch.schema.names, *derived.names])
-
-
-class _DerivedRows(LazySequence[Row]):
-    def __init__(self, rows: Sequence[Row], derived: DerivedColumns) -> None:
-        self._rows = rows
-        self._derived = derived
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def _at(self, positions: range) -> Iterator[Row]:
-        if positions.step == 1:
-            return map(self._with_derived, self._rows[positions.start : positions.stop])
-        return (self._with_derived(self._rows[position]) for position in positions)
-
-    def __iter__(self) -> Iterator[Row]:
-        return map(self._with_derived, self._rows)
-
-    def _with_derived(self, row: Row) -> Row:
-        cells = self._derived.cells([row.get(column) for column in self._derived.sources])
-        return {**row, **dict(zip(self._derived.names, cells, strict=True))}

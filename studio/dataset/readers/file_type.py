@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from pathlib import Path
 
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.translatable import N_
-from studio.dataset.readers.archives import broken_workbook, broken_zip, zip_names
+from studio.dataset.readers.archives import damaged_archive, opened_archive
 from studio.dataset.readers.encodings import utf16_without_mark
-from studio.dataset.readers.workbook import password_protected
+from studio.dataset.readers.unreadable import damaged_workbook, password_protected
+
+SUFFIXES = (
+    *(".csv", ".tsv", ".tab", ".txt", ".md", ".markdown", ".json", ".jsonl", ".ndjson"),
+    *(".xlsx", ".xlsm", ".xls", ".xlsb", ".ods", ".parquet", ".arrow", ".feather", ".docx", ".pdf", ".hwpx"),
+)
+"""The endings of names that are offered to choose from. What a file is, its contents decide."""
 
 _COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
@@ -93,42 +98,33 @@ def _first_text(head: bytes) -> str:
 
 
 def _kind_of_zip(path: Path) -> str:
-    names = zip_names(path)
-    if "xl/workbook.xml" in names:
-        return "xlsx"
-    if "xl/workbook.bin" in names:
-        return "xlsb"
-    if "word/document.xml" in names:
-        return "docx"
-    if any(name.startswith("ppt/") for name in names):
-        raise not_a_table(path, N_("a presentation; save it as PDF"))
-    if any(name.startswith("Contents/section") for name in names):
-        return "hwpx"
-    if "content.xml" in names and "mimetype" in names:
-        if "META-INF/manifest.xml" in names and _has_encrypted_parts(path):
+    with opened_archive(path) as archive:
+        names = archive.namelist()
+        if "xl/workbook.xml" in names:
+            return "xlsx"
+        if "xl/workbook.bin" in names:
+            return "xlsb"
+        if "word/document.xml" in names:
+            return "docx"
+        if any(name.startswith("ppt/") for name in names):
+            raise not_a_table(path, N_("a presentation; save it as PDF"))
+        if _is_encrypted(archive):
             raise password_protected(path)
-        if b"opendocument.spreadsheet" not in _mimetype(path):
-            raise not_a_table(path, N_("a document of LibreOffice; save it as docx"))
-        return "ods"
+        if any(name.startswith("Contents/section") for name in names):
+            return "hwpx"
+        if "content.xml" in names and "mimetype" in names:
+            if b"opendocument.spreadsheet" not in archive.read("mimetype"):
+                raise not_a_table(path, N_("a document of LibreOffice; save it as docx"))
+            return "ods"
     if not names or path.suffix.lower() in (".xlsx", ".xlsm", ".xlsb", ".ods", ".docx", ".hwpx"):
-        raise broken_zip(path)
+        raise damaged_archive(path)
     raise not_a_table(path, N_("a packed archive"))
 
 
-def _mimetype(path: Path) -> bytes:
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open("mimetype") as file:
-            return file.read(200)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise broken_zip(path) from error
-
-
-def _has_encrypted_parts(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open("META-INF/manifest.xml") as file:
-            return b"encryption-data" in file.read(1 << 20)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise broken_zip(path) from error
+def _is_encrypted(archive: zipfile.ZipFile) -> bool:
+    """Whether the manifest of an ods or hwpx tells how its parts are encrypted."""
+    manifest = "META-INF/manifest.xml"
+    return manifest in archive.namelist() and b"encryption-data" in archive.read(manifest)
 
 
 def _kind_of_compound(path: Path) -> str:
@@ -143,7 +139,7 @@ def _kind_of_compound(path: Path) -> str:
         raise not_a_table(path, N_("a Word document from before 2007; save it as docx"))
     if b"HWP Document File" in data or "HwpSummaryInformation".encode("utf-16-le") in data:
         raise not_a_table(path, N_("a Hangul document in its old form (hwp); save it as hwpx or docx"))
-    raise broken_workbook(path)
+    raise damaged_workbook(path)
 
 
 def not_a_table(path: Path, words: str) -> ProblemError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,9 +14,8 @@ from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.readers import limits
-from studio.dataset.readers.arrow_rows import ArrowRows, text_batches, text_schema
-from studio.dataset.readers.columnar import is_saved_dataset, open_saved_dataset
-from studio.dataset.table import Doubt, Table, cell_text
+from studio.dataset.table import Doubt, TableInfo, TableStream
+from studio.dataset.text_batches import stream_batches, text_schema
 
 _DOCUMENTS = (".txt", ".md", ".markdown", ".docx", ".pdf", ".hwpx")
 _TABLES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods", ".parquet")
@@ -27,13 +26,11 @@ _MOST_FILES = 2_000
 _MOST_ENTRIES = 50_000
 _DEPTH = 4
 _SECONDS = 25.0
-_type_of_opener = Callable[[Path, DataChoice], Table]
+_FileReader = Callable[[Path, DataChoice], TableStream]
 
 
-def open_folder(folder: Path, choice: DataChoice, open_file: _type_of_opener) -> Table:
-    """`open_file` reads one file. Raises `ProblemError`."""
-    if is_saved_dataset(folder):
-        return open_saved_dataset(folder, choice)
+def read_folder(folder: Path, choice: DataChoice, read_file: _FileReader) -> TableStream:
+    """`read_file` reads one file. Raises `ProblemError`."""
     files = list(_files(folder))
     if len(files) > 1:
         # What tells about the data isn't the data, unless there is nothing else.
@@ -52,8 +49,8 @@ def open_folder(folder: Path, choice: DataChoice, open_file: _type_of_opener) ->
         if len(files) != 1:
             raise _several(folder, list(_files(folder)))
     if len(files) == 1:
-        return open_file(files[0], choice)
-    return _together(folder, files, choice, open_file)
+        return read_file(files[0], choice)
+    return _read_together(folder, files, choice, read_file)
 
 
 def _is_split(file: Path) -> bool:
@@ -88,31 +85,36 @@ def _files(folder: Path) -> Iterator[Path]:
     return iter(sorted(found))
 
 
-def _together(folder: Path, files: list[Path], choice: DataChoice, open_file: _type_of_opener) -> Table:
-    opened: dict[tuple[str, ...], list[tuple[Path, Table]]] = {}
+def _read_together(folder: Path, files: list[Path], choice: DataChoice, read_file: _FileReader) -> TableStream:
+    groups: dict[tuple[str, ...], list[_FileRead]] = {}
     failed: list[tuple[Path, ProblemError]] = []
-    began = time.monotonic()
+    began, held = time.process_time(), 0
     for file in files:
-        if time.monotonic() - began > _SECONDS:
+        if time.process_time() - began > _SECONDS:
             raise _too_many(folder, len(files))
         try:
-            table = open_file(file, choice)
+            stream = read_file(file, choice)
+            batches = list(stream.batches)
         except ProblemError as error:
             failed.append((file, error))
             continue
         except OSError as error:
             failed.append((file, _unreadable(file, error)))
             continue
-        opened.setdefault(("document",) if table.format == "document" else table.columns, []).append((file, table))
-    if not opened:
+        held += sum(batch.nbytes for batch in batches)
+        if held > limits.UNPACKED_BYTES:
+            raise limits.too_large(folder, held, limits.UNPACKED_BYTES)
+        key = ("document",) if stream.format == "document" else stream.columns
+        groups.setdefault(key, []).append(_FileRead(file, stream.info, stream.count, batches))
+    if not groups:
         raise failed[0][1]
-    groups = sorted(opened.values(), key=lambda group: sum(len(table.rows) for _, table in group), reverse=True)
-    of_tables = [group for group in groups if group[0][1].format != "document"]
+    largest = sorted(groups.values(), key=lambda group: sum(read.count for read in group), reverse=True)
+    of_tables = [group for group in largest if group[0].info.format != "document"]
     if len(of_tables) > 1:
-        raise _several(folder, [file for group in of_tables for file, _ in group])
+        raise _several(folder, [read.file for group in of_tables for read in group])
     # Beside tables, documents are what tells about them.
-    chosen = of_tables[0] if of_tables else groups[0]
-    left_out = [file for group in groups if group is not chosen for file, _ in group]
+    chosen = of_tables[0] if of_tables else largest[0]
+    left_out = [read.file for group in largest if group is not chosen for read in group]
     notes: list[Sentence] = []
     if left_out:
         text = N_("Documents beside the tables were left out: {files}.")
@@ -124,49 +126,50 @@ def _together(folder: Path, files: list[Path], choice: DataChoice, open_file: _t
     return _joined(folder, chosen, notes)
 
 
-def _joined(folder: Path, group: list[tuple[Path, Table]], notes: list[Sentence]) -> Table:
-    first = group[0][1]
+@dataclass(frozen=True)
+class _FileRead:
+    file: Path
+    info: TableInfo
+    count: int
+    batches: list[pa.RecordBatch]
+
+
+def _joined(folder: Path, group: list[_FileRead], notes: list[Sentence]) -> TableStream:
+    first = group[0].info
     if len(group) == 1:
-        return replace(first, notes=(*notes, *first.notes))
+        info = replace(first, notes=(*notes, *first.notes))
+        return stream_batches(info, group[0].count, iter(group[0].batches))
     documents = first.format == "document"
     columns = first.columns if documents else (*first.columns, _free("file", first.columns))
-
-    def rows() -> Iterator[list[str]]:
-        for file, table in group:
-            name = file.relative_to(folder).as_posix()
-            for row in table.rows:
-                if documents:
-                    yield [name, *(cell_text(row[column]) for column in columns[1:])]
-                else:
-                    yield [*(cell_text(row[column]) for column in columns[:-1]), name]
-
-    batches, held = [], 0
-    for batch in text_batches(columns, rows()):
-        held += batch.nbytes
-        if held > limits.UNPACKED_BYTES:
-            raise limits.too_large(folder, held, limits.UNPACKED_BYTES)
-        batches.append(batch)
-    whole = pa.Table.from_batches(batches, text_schema(columns))
-    if whole.num_rows > limits.ROWS:
+    count = sum(read.count for read in group)
+    if count > limits.ROWS:
         raise limits.too_many_rows(folder)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for read in group:
+            name = read.file.relative_to(folder).as_posix()
+            for batch in read.batches:
+                files = pa.array([name] * batch.num_rows, pa.large_string())
+                cells = [files, *batch.columns[1:]] if documents else [*batch.columns, files]
+                yield pa.RecordBatch.from_arrays(cells, schema=text_schema(columns))
+
     if documents:
         text = N_("{files} documents were cut into {count} passages, at headings and at the ends of sentences.")
     else:
         text = N_("{files} files with the same columns were joined into one table of {count} rows.")
-    doubts: tuple[Doubt, ...] = tuple(dict.fromkeys(doubt for _, table in group for doubt in table.doubts))
-    doubtful = [note for _, table in group if table.doubts for note in table.notes]
-    said = dict.fromkeys(note.english() for note in doubtful)
-    kept = [next(note for note in doubtful if note.english() == words) for words in list(said)[:5]]
-    return Table(
-        folder,
-        first.format,
-        columns,
-        ArrowRows(whole),
+    doubtful = [read.info for read in group if read.info.doubts]
+    doubts: tuple[Doubt, ...] = tuple(dict.fromkeys(doubt for info in doubtful for doubt in info.doubts))
+    reasons = list({note.english(): note for info in doubtful for note in info.notes}.values())
+    info = TableInfo(
+        path=folder,
+        format=first.format,
+        columns=columns,
         encoding=first.encoding,
         delimiter=first.delimiter,
-        notes=(sentence(text, files=len(group), count=whole.num_rows), *notes, *kept),
+        notes=(sentence(text, files=len(group), count=count), *notes, *reasons[:5]),
         doubts=doubts,
     )
+    return stream_batches(info, count, batches())
 
 
 def _free(name: str, taken: tuple[str, ...]) -> str:

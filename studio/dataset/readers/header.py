@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from studio.core.translatable import N_, Sentence, sentence
-from studio.dataset.readers.header_evidence import evidence, is_known, is_named, looks_like_name
-from studio.dataset.table import column_names
-from studio.dataset.vocabulary import rank
+from studio.dataset.table import cell_text
+from studio.dataset.vocabulary import is_known_name, rank
 
 PROBE_ROWS = 200
 """How many rows are looked at to find the names."""
@@ -73,7 +72,7 @@ def lay_out(rows: Sequence[_Cells], header_row: int | None = None, spans: Spans 
         notes = [sentence(N_("The names of the columns stand in two rows; they were joined."))]
         return _with_names(rows, first, after, names, usual, notes, doubtful=False)
     below = [rows[position] for position in body if position > start]
-    score = evidence(rows[start], below)
+    score = _evidence(rows[start], below)
     if score < 0:
         return _without_names(rows, start, usual, doubtful=score > -2)
     return _with_names(rows, start, start + 1, list(rows[start]), usual, (), doubtful=score < 1)
@@ -97,7 +96,7 @@ def _with_names(
     if doubtful:
         said.append(sentence(N_("The first row was taken for the names of the columns, which is a guess.")))
     named = tuple(bool(name.strip()) for name in names)
-    return Layout(column_names(names), after, usual, tuple(said), doubtful, tuple(rows[after - 1]), named)
+    return Layout(unique_names(names), after, usual, tuple(said), doubtful, tuple(rows[after - 1]), named)
 
 
 def _without_names(rows: Sequence[_Cells], start: int, usual: int, doubtful: bool) -> Layout:
@@ -210,7 +209,7 @@ def _are_groups(first: _Cells, second: _Cells, merged: Sequence[tuple[int, int]]
     top = [_at(first, column) for column in range(width)]
     # A name that is merged over both rows reads as the same in both.
     low = [name if (name := _at(second, column)) != top[column] else "" for column in range(width)]
-    if not all(not cell or looks_like_name(cell) for cell in low) or any(
+    if not all(not cell or _looks_like_name(cell) for cell in low) or any(
         not a and not b for a, b in zip(top, low, strict=True)
     ):
         return False
@@ -287,6 +286,101 @@ def notes_under(last: Sequence[tuple[_Cells, bool]], usual: int) -> int:
     return set_apart
 
 
-def note_of_notes(left_out: Sequence[_Cells]) -> Sentence:
+def left_out_note(left_out: Sequence[_Cells]) -> Sentence:
     text = N_("{count} rows under the table look like notes or totals and were left out; they begin with: {start}")
     return sentence(text, count=len(left_out), start=_start(left_out[0]))
+
+
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
+
+
+def unique_names(cells: Sequence[object]) -> tuple[str, ...]:
+    """Header cells as names: trimmed, empty ones numbered, later doubles told apart by a number."""
+    names: list[str] = []
+    for position, cell in enumerate(cells, start=1):
+        name = " ".join(cell_text(cell).translate(_INVISIBLE).split())[:200] or f"column {position}"
+        unique, times = name, 2
+        while unique in names:
+            unique, times = f"{name} ({times})", times + 1
+        names.append(unique)
+    return tuple(names)
+
+
+# Whether a row names the columns under it or is itself one of the rows: told from the kind of what stands under it.
+
+_NUMBER = re.compile(r"[-+]?[\d,.]*\d\s*%?")
+_DATE = re.compile(
+    r"\d{4}\s*[-./년]\s*\d{1,2}\s*[-./월]\s*\d{1,2}.*|\d{1,2}[-./]\d{1,2}[-./]\d{2,4}.*|\d{1,2}:\d{2}(:\d{2})?"
+)
+_SENTENCE_END = re.compile(r"[?!.。？！…~]['\")”’]*\s*$|\s\S*(?:요|다|까|죠)\s*$")
+_LOOKED_AT = 60
+_LONGEST_NAME = 100
+
+
+def is_known(cell: str) -> bool:
+    """Whether it is one of the names that people give to columns; only short texts are looked at."""
+    return len(cell) <= _LONGEST_NAME and is_known_name(cell)
+
+
+def is_named(cell: str) -> bool | None:
+    """True for words, False for numbers and dates, None for nothing."""
+    text = cell.strip() if len(cell) < 1000 else cell[:1000]
+    if not text:
+        return None
+    if len(text) > 60:
+        return True
+    return not (_NUMBER.fullmatch(text) or _DATE.fullmatch(text))
+
+
+def _looks_like_name(cell: str) -> bool:
+    text = cell.strip()
+    return bool(text) and len(text) <= 40 and "\n" not in text and is_named(text) is True and not _ends(text)
+
+
+def _ends(text: str) -> bool:
+    return bool(_SENTENCE_END.search(text[-40:])) and not is_known(text)
+
+
+def _evidence(first: Sequence[str], below: Sequence[Sequence[str]]) -> float:
+    """Above zero: `first` holds names. Below: it is an example. Beyond 1 or -2 it is as good as certain."""
+    texts = [cell.strip() for cell in first if cell.strip()]
+    known = sum(is_known(cell) for cell in texts)
+    if known >= 2 or (known and known == len(texts)):
+        return 5.0
+    score = 3.0 * known
+    for column, cell in enumerate(first):
+        name = cell.strip()
+        if name:
+            held = [row[column].strip() for row in below[:_LOOKED_AT] if column < len(row)]
+            score += _column_evidence(name, [text for text in held if text])
+    if len(set(texts)) < len(texts):
+        score -= 1
+    if not below:
+        score += 0.5 if all(map(_looks_like_name, texts)) else -1.0
+    elif score == 0:
+        score = 0.5 if all(map(_looks_like_name, texts)) else -1.0
+    return score
+
+
+def _column_evidence(name: str, held: Sequence[str]) -> float:
+    if is_known(name) or not held:
+        return 0.0
+    named = is_named(name)
+    numbers = sum(is_named(text) is False for text in held)
+    if numbers >= 0.8 * len(held):
+        # Names over numbers are the surest sign of all, for free texts as well: an export names its date.
+        return -2.0 if named is False else 3.0
+    if named is False:
+        return -1.5
+    score = 0.0
+    if name in held and len(name) <= 40:
+        score -= 2.0
+    mean = sum(map(len, held)) / len(held)
+    ends = sum(map(_ends, held)) / len(held)
+    if _ends(name) or len(name) > 60:
+        score -= 1.0 if ends > 0.3 or len(name) > 60 else 0.3
+    elif ends > 0.6:
+        score += 1.0
+    elif len(name) <= 30 and mean > 3 * len(name):
+        score += 0.7
+    return score

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.readers import limits
-from studio.dataset.readers.arrow_rows import text_batches
-from studio.dataset.readers.emptiness import empty, header_only
 from studio.dataset.readers.encodings import Encoding, find_encoding
-from studio.dataset.readers.line_rows import FileLines, LineRows
 from studio.dataset.readers.record_layouts import asked_by_name, flat
-from studio.dataset.readers.streaming import Stream, held
-from studio.dataset.readers.table_scan import examples, scan_table
-from studio.dataset.table import Doubt, Row, Table, cell_text
+from studio.dataset.readers.table_scan import scan_table, table_rows
+from studio.dataset.readers.unreadable import changed, empty, guard_unchanged, header_only
+from studio.dataset.table import TableInfo, TableStream, cell_text
+from studio.dataset.text_batches import stream_rows
 
 _SOMETHING = re.compile(rb"\S")
 _SOMETHING_HERE = re.compile(r"\S")
@@ -37,7 +34,7 @@ class NotJson(Exception):
         self.error = error
 
 
-def open_json(path: Path, choice: DataChoice) -> Table:
+def read_json(path: Path, choice: DataChoice) -> TableStream:
     """Raises `NotJson` where it breaks, `ProblemError` for all else."""
     size = path.stat().st_size
     if size > limits.TEXT_BYTES:
@@ -46,45 +43,24 @@ def open_json(path: Path, choice: DataChoice) -> Table:
     if not _SOMETHING.search(_beginning(path, encoding)):
         raise empty(path)
     if _is_lines(path, encoding):
-        table = _open_lines(path, encoding)
-    else:
-        if size > limits.JSON_BYTES:
-            raise limits.too_large(path, size, limits.JSON_BYTES)
-        data = path.read_bytes()
-        if encoding.name != "utf-8" or encoding.damaged:
-            data = data.decode(encoding.name, encoding.errors).encode("utf-8")
-        table = _open_whole(path, data, encoding.name)
-    doubts: tuple[Doubt, ...] = () if encoding.sure else ("encoding",)
-    return replace(table, notes=(*encoding.notes(), *table.notes), doubts=(*doubts, *table.doubts))
+        return _read_lines(path, encoding)
+    if size > limits.JSON_BYTES:
+        raise limits.too_large(path, size, limits.JSON_BYTES)
+    data = path.read_bytes()
+    if encoding.name != "utf-8" or encoding.damaged:
+        data = data.decode(encoding.name, encoding.errors).encode("utf-8")
+    return _read_whole(path, data, encoding)
 
 
-def first_json(path: Path, choice: DataChoice, count: int) -> Table | None:
+def read_first_json(path: Path, choice: DataChoice, count: int) -> TableStream | None:
     """The first `count` rows of a file with one record a line; None for others, which can only be read whole."""
     encoding = find_encoding(path, choice.encoding, beginning_only=True)
     if not _is_lines(path, encoding):
         return None
-    columns: dict[str, None] = {}
-    records: list[dict[str, object]] = []
-    for number, (_, line) in enumerate(file_lines(path, encoding), start=1):
-        if len(records) == count:
-            break
-        if line.strip():
-            try:
-                record = _record(path, line, number)
-            except NotJson as error:
-                raise error.error from error
-            columns.update(dict.fromkeys(record))
-            records.append(record)
-    names = _checked_columns(path, columns)
-    return Table(
-        path,
-        "jsonl",
-        names,
-        [_row(record, names) for record in records],
-        encoding=encoding.name,
-        notes=tuple(encoding.notes()),
-        doubts=() if encoding.sure else ("encoding",),
-    )
+    try:
+        return _read_lines(path, encoding, count)
+    except NotJson as error:
+        raise error.error from error
 
 
 def _beginning(path: Path, encoding: Encoding) -> bytes:
@@ -121,64 +97,86 @@ def _is_lines(path: Path, encoding: Encoding) -> bool:
 def _parse(data: bytes | str) -> object:
     text = data if isinstance(data, str) else data.decode("utf-8", "replace")
     value: object = _DECODER.decode(text)
-    return _whole_letters(value) if "\\ud" in text or "\\uD" in text else value
+    return _without_surrogates(value) if "\\ud" in text or "\\uD" in text else value
 
 
-def _whole_letters(value: object) -> object:
-    """JSON can spell half of a letter, which no encoding can write again."""
+def _without_surrogates(value: object) -> object:
+    """JSON can spell half of a surrogate pair, which no encoding can write again."""
     if isinstance(value, str):
         return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     if isinstance(value, list):
-        return [_whole_letters(inner) for inner in value]
+        return [_without_surrogates(inner) for inner in value]
     if isinstance(value, dict):
-        return {_whole_letters(name): _whole_letters(inner) for name, inner in value.items()}
+        return {_without_surrogates(name): _without_surrogates(inner) for name, inner in value.items()}
     return value
 
 
-def file_lines(path: Path, encoding: Encoding) -> Iterator[tuple[int, bytes]]:
-    """Each line in UTF-8 with the place in the file where it begins; the place is of use for UTF-8 alone."""
-    if _as_it_is(encoding):
-        place = 0
+def _lines(path: Path, encoding: Encoding) -> Iterator[bytes]:
+    """In UTF-8."""
+    if encoding.name in ("utf-8", "ascii") and not encoding.damaged:
         with open(path, "rb") as file:
             while line := file.readline(_LONGEST_LINE):
-                yield place, line
-                place += len(line)
+                yield line
         return
     with open(path, encoding=encoding.name, errors=encoding.errors) as text:
         while words := text.readline(_LONGEST_LINE):
-            yield 0, words.encode("utf-8")
+            yield words.encode("utf-8")
 
 
-def _as_it_is(encoding: Encoding) -> bool:
-    return encoding.name in ("utf-8", "ascii") and not encoding.damaged
-
-
-def _open_lines(path: Path, encoding: Encoding) -> Table:
+def _read_lines(path: Path, encoding: Encoding, first: int | None = None) -> TableStream:
+    """One record a line, all of them or the `first` ones: once for the names of the columns, once for the rows."""
+    before = path.stat()
     columns: dict[str, None] = {}
     notes: list[Sentence] = []
-    parse = partial(_row_of_line, columns)
-    kept = FileLines(path, parse) if _as_it_is(encoding) else LineRows(parse)
-    for number, (place, line) in enumerate(file_lines(path, encoding), start=1):
-        if line.strip():
-            try:
-                record = _record(path, line, number)
-            except NotJson:
-                if not len(kept) or line.endswith(b"\n"):
-                    raise
-                text = N_("The last line was cut off, so it was left out; the program that wrote it was stopped.")
-                notes.append(sentence(text))
-                break  # nothing comes after it
-            if len(columns) <= limits.COLUMNS and not record.keys() <= columns.keys():
-                columns.update(dict.fromkeys(record))
-            kept.add(place, line)
-            if len(kept) > limits.ROWS:
-                raise limits.too_many_rows(path)
-    names = _checked_columns(path, columns)
-    return Table(path, "jsonl", names, kept, encoding=encoding.name, notes=tuple(notes))
+    count = 0
+    for number, line in enumerate(_lines(path, encoding), start=1):
+        if not line.strip():
+            continue
+        if count == first:
+            break
+        try:
+            record = _record(path, line, number)
+        except NotJson:
+            if not count or line.endswith(b"\n"):
+                raise
+            text = N_("The last line was cut off, so it was left out; the program that wrote it was stopped.")
+            notes.append(sentence(text))
+            break  # nothing comes after it
+        if len(columns) <= limits.COLUMNS and not record.keys() <= columns.keys():
+            columns.update(dict.fromkeys(record))
+        count += 1
+        if count > limits.ROWS:
+            raise limits.too_many_rows(path)
+    info = _info(path, "jsonl", _checked_columns(path, columns), encoding, notes)
+
+    def rows() -> Iterator[list[str]]:
+        guard_unchanged(path, before)
+        given = 0
+        for line in _lines(path, encoding):
+            if given == count:
+                break
+            if line.strip():
+                try:
+                    yield _cells(_parse(line), info.columns)
+                except ValueError as error:  # it was whole when it was first read
+                    raise changed(path) from error
+                given += 1
+        guard_unchanged(path, before)
+
+    return stream_rows(info, count, rows())
 
 
-def _row_of_line(columns: Iterable[str], line: bytes) -> Row:
-    return _row(_parse(line), columns)
+def _info(
+    path: Path, kind: str, columns: tuple[str, ...], encoding: Encoding, notes: Iterable[Sentence]
+) -> TableInfo:
+    return TableInfo(
+        path=path,
+        format=kind,
+        columns=columns,
+        encoding=encoding.name,
+        notes=(*encoding.notes(), *notes),
+        doubts=() if encoding.sure else ("encoding",),
+    )
 
 
 def _record(path: Path, line: bytes, number: int) -> dict[str, object]:
@@ -195,7 +193,7 @@ def _record(path: Path, line: bytes, number: int) -> dict[str, object]:
     return record
 
 
-def _open_whole(path: Path, data: bytes, encoding: str) -> Table:
+def _read_whole(path: Path, data: bytes, encoding: Encoding) -> TableStream:
     if len(data) > limits.JSON_BYTES:
         raise limits.too_large(path, len(data), limits.JSON_BYTES)
     # What parsing will take, from what Python needs for each list, mapping and value.
@@ -213,7 +211,7 @@ def _open_whole(path: Path, data: bytes, encoding: str) -> Table:
         raise NotJson(_broken(path, 1, 1)) from error
     notes: list[Sentence] = []
     if isinstance(value, list) and len(value) > 1 and all(isinstance(row, list) for row in value):
-        return _table_of_rows(path, value, encoding)
+        return _read_lists(path, value, encoding)
     if isinstance(value, list) and value and all(isinstance(text, str) for text in value):
         value = [{"text": text} for text in value]
     records = flat(_records(path, value, notes), notes)
@@ -224,9 +222,8 @@ def _open_whole(path: Path, data: bytes, encoding: str) -> Table:
         columns.update(dict.fromkeys(record))
         if len(columns) > limits.COLUMNS:
             break
-    names = _checked_columns(path, columns)
-    rows: Sequence[Row] = [_row(record, names) for record in records]
-    return Table(path, "json", names, rows, encoding=encoding, notes=tuple(notes))
+    info = _info(path, "json", _checked_columns(path, columns), encoding, notes)
+    return stream_rows(info, len(records), (_cells(record, info.columns) for record in records))
 
 
 def _values_behind_each_other(text: str) -> list[object] | None:
@@ -238,33 +235,25 @@ def _values_behind_each_other(text: str) -> list[object] | None:
             value, place = _DECODER.raw_decode(text, match.start())
             if not isinstance(value, dict):
                 return None
-            found.append(_whole_letters(value))
+            found.append(_without_surrogates(value))
     except (ValueError, RecursionError):
         return None
     return found
 
 
-def _table_of_rows(path: Path, rows: list[list[object]], encoding: str) -> Table:
+def _read_lists(path: Path, rows: list[list[object]], encoding: Encoding) -> TableStream:
     """Lists of cells, of which the first may name the columns."""
 
     def numbered() -> Iterator[tuple[int, list[str]]]:
         return ((number, [cell_text(cell) for cell in row]) for number, row in enumerate(rows, start=1))
 
     found = scan_table(path, numbered(), None)
-    if found is None or not found.examples:
+    if found is None or not found.count:
         raise header_only(path)
-    table = held(
-        Stream(
-            path,
-            "json",
-            found.columns,
-            found.examples,
-            text_batches(found.columns, examples(numbered(), found, found.examples)),
-            encoding=encoding,
-            notes=tuple(found.notes()),
-        )
-    )
-    return replace(table, doubts=("header",) if found.layout.doubtful else ())
+    info = _info(path, "json", found.columns, encoding, found.notes())
+    if found.layout.doubtful:
+        info = replace(info, doubts=(*info.doubts, "header"))
+    return stream_rows(info, found.count, table_rows(numbered(), found))
 
 
 def _records(path: Path, value: object, notes: list[Sentence], depth: int = 0) -> list[object]:
@@ -304,9 +293,10 @@ def _records(path: Path, value: object, notes: list[Sentence], depth: int = 0) -
     raise _no_record(path, 1)
 
 
-def _row(record: object, columns: Iterable[str]) -> Row:
-    assert isinstance(record, dict)
-    return {name: record.get(name) for name in columns}
+def _cells(record: object, columns: Iterable[str]) -> list[str]:
+    if not isinstance(record, dict):
+        raise ValueError("no record")
+    return [cell_text(record.get(name)) for name in columns]
 
 
 def _checked_columns(path: Path, columns: Mapping[str, None]) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from studio.core.problems import ProblemError, Remedy, problem
@@ -17,9 +16,9 @@ JSON_BYTES = 100 * MEGABYTE
 COLUMNAR_BYTES = 2048 * MEGABYTE
 """parquet and arrow: read in batches or mapped."""
 UNPACKED_BYTES = 800 * MEGABYTE
-"""What a compressed file may become in memory."""
+"""What a compressed file may say that it unpacks to, and what a folder of files may hold."""
 STREAMED_BYTES = 4096 * MEGABYTE
-"""What all texts of a file may come to when they are handed out a batch at a time and kept on the disk."""
+"""What all texts of a file may come to; they are handed out a batch at a time and kept on the disk."""
 DOCUMENT_BYTES = 100 * MEGABYTE
 """docx, pdf, hwpx, txt and md."""
 DOCUMENT_XML_BYTES = 60 * MEGABYTE
@@ -27,7 +26,6 @@ DOCUMENT_XML_BYTES = 60 * MEGABYTE
 DOCUMENT_UNPACKED_BYTES = 300 * MEGABYTE
 """All of a document, its pictures too."""
 PAGES = 3_000
-XML_DEPTH = 200
 WORKBOOK_BYTES = 200 * MEGABYTE
 SHEET_CELLS = 10_000_000
 ROWS = 5_000_000
@@ -41,7 +39,7 @@ def too_large(path: Path, size: int, limit: int) -> ProblemError:
     return problem(
         "data.too_large",
         N_("{name} is too large: {size:.0f} MB, and files of this kind are read up to {limit:.0f} MB."),
-        N_("A larger one could take all the memory of this computer. A few thousand good examples teach more anyway."),
+        N_("A larger one could take all the memory of this computer. A few thousand good examples do more anyway."),
         N_("Keep a part of it, for instance the first 100,000 rows, and choose that file."),
         remedy=Remedy.choose_file,
         name=path.name,
@@ -85,27 +83,6 @@ def unpacks_too_large(path: Path, limit: int | None = None) -> ProblemError:
         remedy=Remedy.choose_file,
         name=path.name,
         limit=(UNPACKED_BYTES if limit is None else limit) / MEGABYTE,
-    )
-
-
-def guard_unchanged(path: Path, before: os.stat_result) -> None:
-    """Raises `ProblemError` when the file is another one, or gone, since `before`: half of it would be of the old."""
-    try:
-        now = path.stat()
-    except FileNotFoundError as error:
-        raise changed(path) from error
-    if (now.st_size, now.st_mtime_ns, now.st_ino) != (before.st_size, before.st_mtime_ns, before.st_ino):
-        raise changed(path)
-
-
-def changed(path: Path) -> ProblemError:
-    return problem(
-        "data.changed",
-        N_("{name} was changed or moved away while it was being read."),
-        N_("What was read so far may be half old and half new, so none of it is used."),
-        N_("Wait until other programs have finished with it, then choose it again."),
-        remedy=Remedy.try_again,
-        name=path.name,
     )
 
 

@@ -10,25 +10,25 @@ from pathlib import Path
 
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.readers import limits
-from studio.dataset.readers.emptiness import no_such_row
-from studio.dataset.readers.header import PROBE_ROWS, Layout, Spans, lay_out, note_of_notes, notes_under
+from studio.dataset.readers.header import PROBE_ROWS, Layout, Spans, lay_out, left_out_note, notes_under
+from studio.dataset.readers.unreadable import no_such_row
 
 _LAST_ROWS = 20
 
 
 @dataclass(frozen=True)
 class TableScan:
-    """`keep` are the columns, from 0, that aren't empty throughout. `examples` is how many rows the table has."""
+    """`keep` are the columns, from 0, that aren't empty throughout. `count` is how many rows the table has."""
 
     layout: Layout
     keep: tuple[int, ...]
-    examples: int
+    count: int
     short: int
     long: int
     long_line: int
     under: tuple[Sequence[str], ...]
     repeated: int
-    """Rows among the examples that say the names of the columns again."""
+    """Rows among them that say the names of the columns again."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -48,7 +48,7 @@ class TableScan:
             text = N_("{count} rows that say the names of the columns again were left out.")
             notes.append(sentence(text, count=self.repeated))
         if self.under:
-            notes.append(note_of_notes(self.under))
+            notes.append(left_out_note(self.under))
         return notes
 
 
@@ -61,7 +61,7 @@ def scan_table(
 ) -> TableScan | None:
     """`rows` are all rows, blank ones too, with the line that each begins in. None when nothing stands in them.
 
-    With `at_most` stops after so many examples. Raises `ProblemError` for too many rows or columns.
+    With `at_most` stops after so many. Raises `ProblemError` for too many rows or columns.
     """
     probe = list(islice(rows, PROBE_ROWS))
     layout = lay_out([row for _, row in probe], header_row, spans)
@@ -106,8 +106,8 @@ def scan_table(
     return TableScan(layout, keep, count - len(under), short, long, long_line, under, repeated)
 
 
-def examples(rows: Iterable[tuple[int, list[str]]], found: TableScan, count: int) -> Iterator[list[str]]:
-    """The second time through the same rows: up to `count` examples, one cell for each of `found.columns`."""
+def table_rows(rows: Iterable[tuple[int, list[str]]], found: TableScan) -> Iterator[list[str]]:
+    """The second time through the same rows: those of the table, with one cell for each of `found.columns`."""
     width, keep = len(found.layout.columns), found.keep
     whole = len(keep) == width
     first_name = found.layout.names[0] if found.layout.names else None
@@ -117,7 +117,7 @@ def examples(rows: Iterable[tuple[int, list[str]]], found: TableScan, count: int
             continue
         if row[0] == first_name and is_repeated(row, found.layout):
             continue
-        if given == count:
+        if given == found.count:
             break
         given += 1
         if len(row) != width:

@@ -1,62 +1,84 @@
-"""xlsx, xlsb, xls and ods through calamine, after a look whether opening them is safe."""
+"""xlsx, xlsb, xls and ods, through calamine."""
 
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pyarrow as pa
 import python_calamine
 
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import N_, sentence
 from studio.dataset.readers import limits
-from studio.dataset.readers.archives import broken_workbook, guard_ods, guard_xlsb, guard_xlsx
-from studio.dataset.readers.arrow_rows import text_batches
-from studio.dataset.readers.emptiness import empty, header_only
+from studio.dataset.readers.archives import opened_archive, part_blocks
 from studio.dataset.readers.header import PROBE_ROWS, Spans, names_parts
-from studio.dataset.readers.streaming import Stream, held
-from studio.dataset.readers.table_scan import TableScan, examples, scan_table
-from studio.dataset.table import Doubt, Table, cell_text
+from studio.dataset.readers.table_scan import TableScan, scan_table, table_rows
+from studio.dataset.readers.unreadable import damaged_workbook, empty, header_only, password_protected
+from studio.dataset.table import Doubt, TableInfo, TableStream, cell_text
+from studio.dataset.text_batches import stream_batches, text_batches
 from studio.dataset.vocabulary import is_known_name
 
 _MOST_MERGED = 100_000
 _LONGEST_MERGED = 10_000
+# A formula without the result that a spreadsheet program saves beside it. An empty text as a result has the type str.
+_UNCOUNTED = re.compile(
+    rb"<(?:\w+:)?c(?:\s(?![^<>]*\bt=[\"']str)[^<>]*)?>\s{0,9}<(?:\w+:)?f(?:\s[^<>]*)?>[^<]*</(?:\w+:)?f>\s{0,9}"
+    rb"(?:<(?:\w+:)?v\s{0,9}/>|<(?:\w+:)?v>\s{0,9}</(?:\w+:)?v>)?\s{0,9}</(?:\w+:)?c>"
+)
+_LONGEST_CELL = 4096
 
 
-def open_workbook(path: Path, choice: DataChoice, kind: str) -> Table:
+def read_workbook(path: Path, choice: DataChoice, kind: str) -> TableStream:
     """`kind` is xlsx, xlsb, xls or ods. Raises `ProblemError`."""
     size = path.stat().st_size
     if size > limits.WORKBOOK_BYTES:
         raise limits.too_large(path, size, limits.WORKBOOK_BYTES)
-    uncounted = False
-    if kind == "xlsx":
-        uncounted = guard_xlsx(path)
-    elif kind == "xlsb":
-        guard_xlsb(path)
-    elif kind == "ods":
-        guard_ods(path)
-    try:
-        with open(path, "rb") as file:
-            book = python_calamine.CalamineWorkbook.from_filelike(file)
-            table = _table(path, choice, book)
-    except python_calamine.PasswordError as error:
-        raise password_protected(path) from error
-    except (python_calamine.CalamineError, python_calamine.ZipError, python_calamine.XmlError) as error:
-        raise broken_workbook(path) from error
-    except BaseException as error:
-        if type(error).__name__ == "PanicException":  # the Rust reader gave up; pyo3 raises this past Exception
-            raise broken_workbook(path) from error
-        raise
+    uncounted = kind != "xls" and _has_uncounted_formulas(path)
+    with _in_words(path), open(path, "rb") as file:
+        stream = _stream(path, choice, python_calamine.CalamineWorkbook.from_filelike(file))
     if not uncounted:
-        return table
+        return stream
     text = N_(
         "Some cells hold formulas without results, so they are read as empty. Open the file in a spreadsheet program, "
         "save it there, and choose it again."
     )
-    return replace(table, notes=(*table.notes, sentence(text)))
+    return replace(stream, notes=(*stream.notes, sentence(text)))
+
+
+def _has_uncounted_formulas(path: Path) -> bool:
+    """Programs that only write workbooks leave the results out. Raises `ProblemError` for what unpacks to too much."""
+    with opened_archive(path) as archive:
+        for name in archive.namelist():
+            if not (name.startswith("xl/worksheets/") and name.endswith(".xml")):
+                continue
+            tail = b""
+            for block in part_blocks(archive, name):
+                text = tail + block
+                if _UNCOUNTED.search(text):
+                    return True
+                tail = text[-_LONGEST_CELL:]
+    return False
+
+
+@contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    """What the library raises, as the problem that it is."""
+    try:
+        yield
+    except python_calamine.PasswordError as error:
+        raise password_protected(path) from error
+    except (python_calamine.CalamineError, python_calamine.ZipError, python_calamine.XmlError) as error:
+        raise damaged_workbook(path) from error
+    except BaseException as error:
+        if type(error).__name__ == "PanicException":  # the Rust reader gave up; pyo3 raises this past Exception
+            raise damaged_workbook(path) from error
+        raise
 
 
 @dataclass(frozen=True)
@@ -75,7 +97,7 @@ class _Candidate:
         return names_parts(self.found.columns)
 
 
-def _table(path: Path, choice: DataChoice, book: python_calamine.CalamineWorkbook) -> Table:
+def _stream(path: Path, choice: DataChoice, book: python_calamine.CalamineWorkbook) -> TableStream:
     sheets = [
         about for about in book.sheets_metadata if about.typ == python_calamine.SheetTypeEnum.WorkSheet
     ] or book.sheets_metadata
@@ -107,7 +129,7 @@ def _table(path: Path, choice: DataChoice, book: python_calamine.CalamineWorkboo
             continue  # the chosen row for the names, for instance, is one of another sheet
         if found is not None:
             candidates.append(_Candidate(name, sheet, found))
-    full = [candidate for candidate in candidates if candidate.found.examples]
+    full = [candidate for candidate in candidates if candidate.found.count]
     if not full:
         raise header_only(path) if candidates else empty(path)
     best, rivals = _choose(full, hidden)
@@ -117,18 +139,22 @@ def _table(path: Path, choice: DataChoice, book: python_calamine.CalamineWorkboo
         text = N_("The sheet {sheet} was taken. These have rows, too: {others}.")
         notes.insert(0, sentence(text, sheet=best.name, others=", ".join(one.name for one in rivals)[:200]))
         doubts.append("sheet")
-    stream = Stream(
-        path,
-        "xlsx",
-        best.found.columns,
-        best.found.examples,
-        text_batches(best.found.columns, examples(_rows(best.sheet), best.found, best.found.examples)),
+    columns = best.found.columns
+    info = TableInfo(
+        path=path,
+        format="xlsx",
+        columns=columns,
         sheet=best.name,
         sheets=tuple(usable),
         notes=tuple(notes),
         doubts=tuple(doubts),
     )
-    return held(stream)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with _in_words(path):
+            yield from text_batches(columns, table_rows(_rows(best.sheet), best.found))
+
+    return stream_batches(info, best.found.count, batches())
 
 
 def _choose(full: list[_Candidate], hidden: set[str]) -> tuple[_Candidate, list[_Candidate]]:
@@ -141,9 +167,9 @@ def _choose(full: list[_Candidate], hidden: set[str]) -> tuple[_Candidate, list[
         wide = complete
     elif named := [candidate for candidate in wide if candidate.known]:
         wide = named
-    best = max(wide, key=lambda candidate: candidate.found.examples) if len(wide) > 1 else wide[0]
+    best = max(wide, key=lambda candidate: candidate.found.count) if len(wide) > 1 else wide[0]
     first = wide[0]
-    if first.found.examples * 2 > best.found.examples:
+    if first.found.count * 2 > best.found.count:
         best = first
     return best, [candidate for candidate in wide if candidate is not best]
 
@@ -184,14 +210,3 @@ def _text(cell: object) -> str:
     if isinstance(cell, datetime.datetime) and cell.time() == datetime.time():
         cell = cell.date()
     return cell_text(cell)
-
-
-def password_protected(path: Path) -> ProblemError:
-    return problem(
-        "data.password",
-        N_("{name} is protected with a password."),
-        N_("Without the password nobody can read what is in it, this program included."),
-        N_("Open it in your spreadsheet program, remove the password, save it, and choose it again."),
-        remedy=Remedy.choose_file,
-        name=path.name,
-    )

@@ -12,7 +12,7 @@ from studio.core.events import Fetched
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.storage import require_room, size_of, staged_file
 from studio.core.translatable import N_
-from studio.dataset.readers.open import fetched_path, is_hub_name
+from studio.dataset.readers.hub_dataset import fetched_path, is_hub_name
 from studio.engine.hub.errors import Growth, in_words, no_such, tidy
 from studio.engine.job_context import JobContext
 

@@ -158,7 +158,7 @@ class DataSources(QObject):
 
     def choose_file(self, beside: str) -> None:
         """Ask for a file, beginning where `beside` lies."""
-        from studio.dataset.readers.open import SUFFIXES  # brings pyarrow: not before the first frame
+        from studio.dataset.readers.file_type import SUFFIXES  # brings pyarrow: not before the first frame
 
         kinds = " ".join(f"*{suffix}" for suffix in SUFFIXES)
         filters = f"{tr('Data')} ({kinds});;{tr('All files')} (*)"

@@ -11,7 +11,7 @@ import pytest
 
 from studio.core import paths
 from studio.dataset.readers import limits
-from studio.dataset.readers.open import fetched_path, is_hub_name
+from studio.dataset.readers.hub_dataset import fetched_path, is_hub_name
 from tests.dataset.conftest import opened, problem_of
 
 TABLE = pa.table({"question": [f"q{n}" for n in range(5_000)], "answer": [f"a{n}" for n in range(5_000)]})

@@ -19,7 +19,7 @@ from studio.core.events import Failed, Fetched, Finished, NoticeLogged, PhaseCha
 from studio.core.jobs import FetchData, Job, write_job
 from studio.core.problems import Problem
 from studio.core.run_folder import JobFolder
-from studio.dataset.readers.open import fetched_path
+from studio.dataset.readers.hub_dataset import fetched_path
 from tests.engine.conftest import ROOT, Child
 from tests.fakes.hub import BreakOff, HubModel, StandInHub
 

@@ -13,11 +13,12 @@ from docx.oxml.ns import qn
 from studio.core.problems import ProblemError
 from studio.core.recipe.data_choice import DataChoice
 from studio.dataset.readers import limits
-from studio.dataset.readers.archives import broken_document, guard_document
-from studio.dataset.readers.documents.grids import Grid, table_in
-from studio.dataset.readers.documents.passages import Block, table_of_passages
-from studio.dataset.readers.documents.written_pairs import pairs_in, pairs_under_headings, table_of_pairs
-from studio.dataset.table import Table
+from studio.dataset.readers.archives import opened_archive
+from studio.dataset.readers.documents.passages import Block, stream_passages
+from studio.dataset.readers.documents.tables import Grid, table_in
+from studio.dataset.readers.documents.written_pairs import pairs_in, pairs_under_headings, stream_pairs
+from studio.dataset.readers.unreadable import damaged_document
+from studio.dataset.table import TableStream
 
 if TYPE_CHECKING:
     from docx.document import Document
@@ -32,12 +33,14 @@ _LIST = 100
 _SKIPPED = (*map(qn, ("w:txbxContent", "w:del", "w:moveFrom", "w:tabs")), _FALLBACK)
 
 
-def open_docx(path: Path, choice: DataChoice) -> Table:
+def read_docx(path: Path, choice: DataChoice) -> TableStream:
     """Raises `ProblemError`."""
     size = path.stat().st_size
     if size > limits.DOCUMENT_BYTES:
         raise limits.too_large(path, size, limits.DOCUMENT_BYTES)
-    guard_document(path)
+    with opened_archive(path, limits.DOCUMENT_UNPACKED_BYTES) as archive:
+        if sum(part.file_size for part in archive.infolist() if part.filename.endswith(".xml")) > limits.DOCUMENT_XML_BYTES:
+            raise limits.unpacks_too_large(path, limits.DOCUMENT_XML_BYTES)
     try:
         document = docx.Document(str(path))
         contents = list(_contents(document))
@@ -46,7 +49,7 @@ def open_docx(path: Path, choice: DataChoice) -> Table:
     except (MemoryError, PermissionError, FileNotFoundError):
         raise
     except Exception as error:  # the library raises whatever its own assumptions happen to run into
-        raise broken_document(path) from error
+        raise damaged_document(path) from error
     table = table_in(path, choice, contents)
     if table is not None:
         return replace(table, format="docx")
@@ -54,8 +57,8 @@ def open_docx(path: Path, choice: DataChoice) -> Table:
     pairs = pairs_in(line for block in blocks for line in block.text.split("\n"))
     pairs = pairs or pairs_under_headings(blocks)
     if pairs is not None:
-        return table_of_pairs(path, pairs)
-    return table_of_passages(path, blocks, choice)
+        return stream_pairs(path, pairs)
+    return stream_passages(path, blocks, choice)
 
 
 def _contents(document: Document) -> Iterator[Block | Grid]:
@@ -137,7 +140,7 @@ def _rows(table: _Element) -> Iterator[tuple[str, ...]]:
 
 
 def _text(paragraph: _Element) -> str:
-    """All letters of a paragraph, with inserted and linked ones and without deleted ones."""
+    """The text of a paragraph, with what was inserted or linked and without what was deleted."""
     parts: list[str] = []
     waiting = [iter(paragraph)]
     while waiting:

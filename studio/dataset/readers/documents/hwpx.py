@@ -8,73 +8,69 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.parsers import expat
 
-from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.data_choice import DataChoice
-from studio.core.translatable import N_
 from studio.dataset.readers import limits
-from studio.dataset.readers.archives import broken_document, guard_document, opened_zip, part_blocks
-from studio.dataset.readers.documents.grids import Grid, table_in
-from studio.dataset.readers.documents.passages import Block, table_of_passages
+from studio.dataset.readers.archives import opened_archive, part_blocks
+from studio.dataset.readers.documents.passages import Block, stream_passages
 from studio.dataset.readers.documents.plain_text import is_title
-from studio.dataset.readers.documents.written_pairs import pairs_in, table_of_pairs
-from studio.dataset.table import Table
+from studio.dataset.readers.documents.tables import Grid, table_in
+from studio.dataset.readers.documents.written_pairs import pairs_in, stream_pairs
+from studio.dataset.readers.unreadable import damaged_document
+from studio.dataset.table import TableStream
 
 _SECTION = re.compile(r"Contents/section(\d+)\.xml", re.IGNORECASE)
 _HEADING_NAME = re.compile(r"(?:개요|outline|제목|heading)\s*(\d)", re.IGNORECASE)
 
 
-def open_hwpx(path: Path, choice: DataChoice) -> Table:
+def read_hwpx(path: Path, choice: DataChoice) -> TableStream:
     """Raises `ProblemError`."""
     size = path.stat().st_size
     if size > limits.DOCUMENT_BYTES:
         raise limits.too_large(path, size, limits.DOCUMENT_BYTES)
-    guard_document(path)
-    with opened_zip(path) as archive:
+    with opened_archive(path, limits.DOCUMENT_UNPACKED_BYTES) as archive:
         names = archive.namelist()
-        if "META-INF/manifest.xml" in names and b"encryption-data" in b"".join(
-            part_blocks(path, archive, "META-INF/manifest.xml")
-        ):
-            raise protected(path)
         sections = sorted((int(m.group(1)), name) for name in names if (m := _SECTION.fullmatch(name)))
         if not sections:
-            raise broken_document(path)
-        levels = _Styles(path, archive).levels if "Contents/header.xml" in names else {}
-        contents: list[Block | Grid] = []
-        for _, name in sections:
-            contents.extend(_Section(levels).read(path, archive, name))
+            raise damaged_document(path)
+        try:
+            levels = _Styles(archive).levels if "Contents/header.xml" in names else {}
+            contents: list[Block | Grid] = []
+            for _, name in sections:
+                contents.extend(_Section(levels).read(archive, name))
+        except (expat.ExpatError, LookupError) as error:  # also for an encoding that nobody knows
+            raise damaged_document(path) from error
     table = table_in(path, choice, contents)
     if table is not None:
         return table
     blocks = [content.block() if isinstance(content, Grid) else content for content in contents]
     pairs = pairs_in(line for block in blocks for line in block.text.split("\n"))
     if pairs is not None:
-        return table_of_pairs(path, pairs)
-    return table_of_passages(path, blocks, choice)
-
-
-def protected(path: Path) -> ProblemError:
-    return problem(
-        "data.password",
-        N_("{name} is protected with a password."),
-        N_("Without the password nobody can read what is in it, this program included."),
-        N_("Open it in its own program, remove the password, save it, and choose it again."),
-        remedy=Remedy.choose_file,
-        name=path.name,
-    )
+        return stream_pairs(path, pairs)
+    return stream_passages(path, blocks, choice)
 
 
 def _local(tag: str) -> str:
     return tag.rpartition(":")[2]
 
 
+def _parser() -> expat.XMLParserType:
+    parser = expat.ParserCreate()
+
+    def refuse(*about: object) -> None:
+        raise ValueError("no document declares entities of its own")
+
+    parser.StartDoctypeDeclHandler = refuse
+    return parser
+
+
 class _Styles:
     """Which styles are headings, by their numbers in the header of the document."""
 
-    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
+    def __init__(self, archive: zipfile.ZipFile) -> None:
         self.levels: dict[str, int] = {}
-        parser = expat.ParserCreate()
+        parser = _parser()
         parser.StartElementHandler = self._start
-        for block in part_blocks(path, archive, "Contents/header.xml"):
+        for block in part_blocks(archive, "Contents/header.xml"):
             parser.Parse(block, False)
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
@@ -96,18 +92,16 @@ class _Section:
         self._paragraphs: list[tuple[list[str], int]] = []
         self._in_text = self._skipping = 0
 
-    def read(self, path: Path, archive: zipfile.ZipFile, name: str) -> list[Block | Grid]:
-        parser = expat.ParserCreate()
+    def read(self, archive: zipfile.ZipFile, name: str) -> list[Block | Grid]:
+        """Raises what expat and zipfile raise."""
+        parser = _parser()
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._text
-        try:
-            for block in part_blocks(path, archive, name):
-                parser.Parse(block, False)
-            parser.Parse(b"", True)
-        except (expat.ExpatError, LookupError, ValueError) as error:
-            raise broken_document(path) from error
+        for block in part_blocks(archive, name):
+            parser.Parse(block, False)
+        parser.Parse(b"", True)
         return list(self._titled())
 
     def _titled(self) -> Iterator[Block | Grid]:

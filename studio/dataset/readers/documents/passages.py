@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import pyarrow as pa
-
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import N_, Sentence, sentence
-from studio.dataset.readers import limits
-from studio.dataset.readers.arrow_rows import ArrowRows, text_batches, text_schema
-from studio.dataset.readers.emptiness import empty
 from studio.dataset.readers.encodings import Encoding
-from studio.dataset.table import Doubt, Table
+from studio.dataset.readers.unreadable import empty
+from studio.dataset.table import TableInfo, TableStream
+from studio.dataset.text_batches import stream_rows
 
 COLUMNS = ("document", "heading", "text")
 _LEEWAY = 1.1
@@ -40,50 +37,45 @@ class Passage:
     text: str
 
 
-def table_of_passages(
+def stream_passages(
     path: Path,
     blocks: Iterable[Block],
     choice: DataChoice,
     notes: Iterable[Sentence] = (),
     encoding: Encoding | None = None,
-) -> Table:
-    """The passages of one document as a table. `notes` may be a list that grows while the blocks are read.
-
-    Raises `ProblemError` when there are none, or too many.
-    """
-    rows = ((path.name, passage.heading, passage.text) for passage in cut(blocks, choice.chunk_size))
-    batches, held = [], 0
-    for batch in text_batches(COLUMNS, rows):
-        held += batch.nbytes
-        if held > limits.UNPACKED_BYTES:
-            raise limits.too_large(path, held, limits.UNPACKED_BYTES)
-        batches.append(batch)
-    whole = pa.Table.from_batches(batches, text_schema(COLUMNS))
-    if not whole.num_rows:
+) -> TableStream:
+    """The passages of one document as the rows of a table. Raises `ProblemError` when there are none."""
+    passages = list(cut(blocks, choice.chunk_size))
+    if not passages:
         raise empty(path)
     text = N_(
         "The document was cut into {count} passages of up to about {length} characters, at headings and at the ends of "
         "sentences."
     )
-    said = [sentence(text, count=whole.num_rows, length=choice.chunk_size), *notes]
-    doubts: tuple[Doubt, ...] = ()
-    if encoding is not None:
-        said = [*encoding.notes(), *said]
-        doubts = () if encoding.sure else ("encoding",)
-    return Table(
-        path,
-        "document",
-        COLUMNS,
-        ArrowRows(whole),
-        encoding=encoding.name if encoding else "",
-        notes=tuple(said),
-        doubts=doubts,
+    told = [sentence(text, count=len(passages), length=choice.chunk_size), *notes]
+    info = document_info(path, "document", COLUMNS, told, encoding)
+    return stream_rows(info, len(passages), ((path.name, passage.heading, passage.text) for passage in passages))
+
+
+def document_info(
+    path: Path, kind: str, columns: tuple[str, ...], notes: Iterable[Sentence], encoding: Encoding | None
+) -> TableInfo:
+    """Of a table that was made of a document; `encoding` is that of a text file."""
+    if encoding is None:
+        return TableInfo(path=path, format=kind, columns=columns, notes=tuple(notes))
+    return TableInfo(
+        path=path,
+        format=kind,
+        columns=columns,
+        encoding=encoding.name,
+        notes=(*encoding.notes(), *notes),
+        doubts=() if encoding.sure else ("encoding",),
     )
 
 
 def cut(blocks: Iterable[Block], length: int) -> Iterator[Passage]:
     """Passages of up to about `length` characters. A passage begins at each heading, unless what came before it is so
-    short that it would hardly teach anything alone."""
+    short that it would hardly be an example alone."""
     headings: dict[int, str] = {}
     filling = _Filling(length)
     for block in blocks:

@@ -16,19 +16,19 @@ from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.readers import limits
-from studio.dataset.readers.archives import broken_document
-from studio.dataset.readers.documents.hwpx import protected
-from studio.dataset.readers.documents.passages import table_of_passages
+from studio.dataset.readers.documents.passages import stream_passages
 from studio.dataset.readers.documents.plain_text import prose
-from studio.dataset.readers.documents.written_pairs import begins_part, pairs_in, table_of_pairs
-from studio.dataset.table import Table
+from studio.dataset.readers.documents.written_pairs import begins_part, pairs_in, stream_pairs
+from studio.dataset.readers.unreadable import damaged_document, password_protected
+from studio.dataset.table import TableStream
 
 _SECONDS = 25.0
+"""Of processor time."""
 _EDGE_LINES = 2
-_FEWEST_LETTERS = 20
+_FEWEST_CHARACTERS = 20
 
 
-def open_pdf(path: Path, choice: DataChoice) -> Table:
+def read_pdf(path: Path, choice: DataChoice) -> TableStream:
     """Raises `ProblemError`."""
     size = path.stat().st_size
     if size > limits.DOCUMENT_BYTES:
@@ -38,19 +38,19 @@ def open_pdf(path: Path, choice: DataChoice) -> Table:
     lines = list(_paragraphs(_without_edges(pages)))
     pairs = pairs_in(lines)
     if pairs is not None:
-        return table_of_pairs(path, pairs)
-    return table_of_passages(path, prose(lines), choice, notes)
+        return stream_pairs(path, pairs)
+    return stream_passages(path, prose(lines), choice, notes)
 
 
 def _pages(path: Path) -> tuple[list[list[str]], list[Sentence]]:
     """The lines of each page that has text."""
-    began = time.monotonic()
+    began = time.process_time()
     pages: list[list[str]] = []
     bare = held = 0
     try:
         reader = pypdf.PdfReader(path, strict=False)
         if reader.is_encrypted and not reader.decrypt(""):
-            raise protected(path)
+            raise password_protected(path)
         count = len(reader.pages)
         if count > limits.PAGES:
             raise too_many_pages(path, count)
@@ -59,18 +59,18 @@ def _pages(path: Path) -> tuple[list[list[str]], list[Sentence]]:
             held += len(text)
             if held > limits.DOCUMENT_BYTES:
                 raise limits.unpacks_too_large(path, limits.DOCUMENT_BYTES)
-            if time.monotonic() - began > _SECONDS:
+            if time.process_time() - began > _SECONDS:
                 raise too_slow(path)
             lines = [" ".join(line.split()) for line in _readable(text).splitlines()]
-            if sum(map(len, lines)) < _FEWEST_LETTERS:
+            if sum(map(len, lines)) < _FEWEST_CHARACTERS:
                 bare += 1
             pages.append(lines)
     except (ProblemError, MemoryError, PermissionError, FileNotFoundError):
         raise
     except DependencyError as error:  # newer locks need a library that isn't part of this program
-        raise protected(path) from error
+        raise password_protected(path) from error
     except (PyPdfError, Exception) as error:  # hostile and torn files run into whatever the library assumes
-        raise broken_document(path) from error
+        raise damaged_document(path) from error
     if not pages or bare == len(pages):
         raise scanned(path)
     notes = []
@@ -81,7 +81,7 @@ def _pages(path: Path) -> tuple[list[list[str]], list[Sentence]]:
 
 
 def _readable(text: str) -> str:
-    """Without halves of letters and without control characters but line ends and tabs."""
+    """Without halves of surrogate pairs and without control characters but line ends and tabs."""
     text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return re.sub(r"[\x00-\x08\x0e-\x1f\x7f]", "", text)
 
@@ -139,7 +139,7 @@ def scanned(path: Path) -> ProblemError:
     return problem(
         "data.scanned",
         N_("{name} holds pictures of pages, not text."),
-        N_("It was scanned. A model learns from letters, and there are none in it."),
+        N_("It was scanned. A model learns from text, and there is none in it."),
         N_("Have the text recognised first (OCR; many scanners and PDF programs can), then choose that file."),
         remedy=Remedy.choose_file,
         name=path.name,

@@ -11,15 +11,14 @@ from pathlib import Path
 from studio.core.problems import ProblemError
 from studio.core.recipe.data_choice import DataChoice
 from studio.dataset.readers import limits
-from studio.dataset.readers.delimiters import find_delimiter
-from studio.dataset.readers.documents.passages import Block, table_of_passages
-from studio.dataset.readers.documents.transcripts import table_of_turns, turns_in
-from studio.dataset.readers.documents.written_pairs import pairs_in, pairs_under_headings, table_of_pairs
-from studio.dataset.readers.emptiness import empty
+from studio.dataset.readers.delimited import find_delimiter
+from studio.dataset.readers.documents.passages import Block, stream_passages
+from studio.dataset.readers.documents.transcripts import stream_turns, turns_in
+from studio.dataset.readers.documents.written_pairs import pairs_in, pairs_under_headings, stream_pairs
 from studio.dataset.readers.encodings import Encoding, find_encoding
-from studio.dataset.readers.header import lay_out
-from studio.dataset.readers.header_evidence import is_known
-from studio.dataset.table import Table
+from studio.dataset.readers.header import is_known, lay_out
+from studio.dataset.readers.unreadable import empty
+from studio.dataset.table import TableStream
 
 _PROBE = 128 * 1024
 _PROBE_LINES = 400
@@ -59,7 +58,7 @@ def is_table(path: Path, choice: DataChoice) -> bool:
     return len(rows) >= 4 and ends < 0.3 * len(rows) and not layout.doubtful and len(layout.columns) > 1
 
 
-def open_text(path: Path, choice: DataChoice) -> Table:
+def read_text(path: Path, choice: DataChoice) -> TableStream:
     """Raises `ProblemError`."""
     size = path.stat().st_size
     if size > limits.DOCUMENT_BYTES:
@@ -69,17 +68,17 @@ def open_text(path: Path, choice: DataChoice) -> Table:
     if pairs_in(islice(_lines(path, encoding), _PROBE_LINES)) is not None:
         pairs = pairs_in(_lines(path, encoding))
         if pairs is not None:
-            return table_of_pairs(path, pairs, encoding)
+            return stream_pairs(path, pairs, encoding)
     if turns_in(islice(_lines(path, encoding), _PROBE_LINES)) is not None:
         turns = turns_in(_lines(path, encoding))
         if turns is not None:
-            return table_of_turns(path, turns, encoding)
+            return stream_turns(path, turns, encoding)
     if is_markdown and (pairs := pairs_under_headings(markdown(_lines(path, encoding)))) is not None:
-        return table_of_pairs(path, pairs, encoding)
+        return stream_pairs(path, pairs, encoding)
     if not any(line.strip() for line in _lines(path, encoding)):
         raise empty(path)
     lines = without_cues(_lines(path, encoding))
-    return table_of_passages(path, markdown(lines) if is_markdown else prose(lines), choice, encoding=encoding)
+    return stream_passages(path, markdown(lines) if is_markdown else prose(lines), choice, encoding=encoding)
 
 
 def _lines(path: Path, encoding: Encoding) -> Iterator[str]:

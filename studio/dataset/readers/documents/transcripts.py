@@ -1,4 +1,4 @@
-"""Talks written down as text: exports of messengers, minutes, interviews, with a name before what each one says."""
+"""Conversations written down as text: exports of messengers, minutes, interviews, with a name before what each one says."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-import pyarrow as pa
-
 from studio.core.translatable import N_, sentence
-from studio.dataset.readers.arrow_rows import ArrowRows, text_batches, text_schema
+from studio.dataset.readers.documents.passages import document_info
 from studio.dataset.readers.encodings import Encoding
-from studio.dataset.table import Table
+from studio.dataset.table import TableStream
+from studio.dataset.text_batches import stream_rows
 
 COLUMNS = ("conversation", "speaker", "message")
 
@@ -42,20 +41,20 @@ _MOST_NAMES = 12
 
 @dataclass
 class _Turn:
-    talk: str
+    conversation: str
     who: str
-    said: list[str]
+    lines: list[str]
 
 
 def turns_in(lines: Iterable[str]) -> list[tuple[str, str, str]] | None:
-    """(conversation, speaker, what is said) where most of the text is a talk, else None.
+    """(conversation, speaker, what is said) where most of the text is one, else None.
 
     Messengers write the time into each line; a new day begins a new conversation. In other transcripts a line begins
     with a name and a colon; there a blank line parts conversations if between any two both sides speak.
     """
     kept = list(lines)
     found = _sent(kept) or _named(kept)
-    return [(turn.talk, turn.who, "\n".join(turn.said).strip()) for turn in found] if found else None
+    return [(turn.conversation, turn.who, "\n".join(turn.lines).strip()) for turn in found] if found else None
 
 
 def _sent(lines: list[str]) -> list[_Turn]:
@@ -69,10 +68,10 @@ def _sent(lines: list[str]) -> list[_Turn]:
             turns.append(_Turn(day, match["who"].strip(), [match["said"]]))
         elif new := _DAY.fullmatch(line.strip()):
             day = new["day"]
-        elif turns and not _NOTICE.match(line) and turns[-1].talk == day:
-            turns[-1].said.append(line)
+        elif turns and not _NOTICE.match(line) and turns[-1].conversation == day:
+            turns[-1].lines.append(line)
     told = Counter(turn.who for turn in turns)
-    spoken = sum(len(turn.said) == 1 or len(turn.said) < 30 for turn in turns)
+    spoken = sum(len(turn.lines) == 1 or len(turn.lines) < 30 for turn in turns)
     return turns if len(turns) >= _FEWEST and len(told) >= 2 and spoken >= 0.9 * len(turns) else []
 
 
@@ -89,7 +88,7 @@ def _named(lines: list[str]) -> list[_Turn]:
         if match is not None and len(match["who"].split()) <= 4:
             turns.append(_Turn("1", match["who"].strip(), [match["said"]]))
         elif turns:
-            turns[-1].said.append(line)
+            turns[-1].lines.append(line)
             others += 1
         else:
             others += 1
@@ -103,7 +102,7 @@ def _named(lines: list[str]) -> list[_Turn]:
     bounds = sorted({0, *blocks, len(turns)})
     parts = [turns[begin:end] for begin, end in pairwise(bounds)]
     if len(parts) > 1 and all(len({turn.who for turn in part}) >= 2 for part in parts):
-        return [replace(turn, talk=str(number)) for number, part in enumerate(parts, 1) for turn in part]
+        return [replace(turn, conversation=str(number)) for number, part in enumerate(parts, 1) for turn in part]
     return turns
 
 
@@ -114,19 +113,9 @@ def _is_form(turns: list[_Turn], width: int) -> bool:
     return len(set(first)) == width and same >= 0.9 * len(turns)
 
 
-def table_of_turns(path: Path, turns: list[tuple[str, str, str]], encoding: Encoding) -> Table:
+def stream_turns(path: Path, turns: list[tuple[str, str, str]], encoding: Encoding) -> TableStream:
     """The turns as rows, one each."""
-    rows: Iterator[tuple[str, str, str]] = iter(turns)
-    whole = pa.Table.from_batches(list(text_batches(COLUMNS, rows)), text_schema(COLUMNS))
-    text = N_("It reads like a talk that was written down: {count} turns by {names}.")
+    text = N_("It reads like a conversation that was written down: {count} turns by {names}.")
     names = Counter(who for _, who, _ in turns).most_common(6)
     told = sentence(text, count=len(turns), names=", ".join(name for name, _ in names))
-    return Table(
-        path,
-        "transcript",
-        COLUMNS,
-        ArrowRows(whole),
-        encoding=encoding.name,
-        notes=(*encoding.notes(), told),
-        doubts=() if encoding.sure else ("encoding",),
-    )
+    return stream_rows(document_info(path, "transcript", COLUMNS, [told], encoding), len(turns), turns)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
-import pyarrow as pa
-
 from studio.core.translatable import N_, sentence
-from studio.dataset.readers.arrow_rows import ArrowRows, text_batches, text_schema
-from studio.dataset.readers.documents.passages import Block
+from studio.dataset.readers.documents.passages import Block, document_info
 from studio.dataset.readers.encodings import Encoding
-from studio.dataset.table import Table
+from studio.dataset.table import TableStream
+from studio.dataset.text_batches import stream_rows
 
 _BEFORE = r"^[\s\[【<(*#>\-•]{0,8}"
 _BEHIND = r"\s?\d{0,5}[\s\]】>)*]{0,6}[:：.)\]】][\s*]*"
@@ -113,16 +110,7 @@ def _exam(lines: Iterable[str]) -> list[tuple[str, str]] | None:
     return [("\n".join(asked), answer[0]) for asked, answer in found]
 
 
-def table_of_pairs(path: Path, pairs: list[tuple[str, str]], encoding: Encoding | None = None) -> Table:
-    columns = ("question", "answer")
-    whole = pa.Table.from_batches(list(text_batches(columns, pairs)), text_schema(columns))
-    notes = [sentence(N_("{count} questions and answers were found below each other."), count=len(pairs))]
-    table = Table(path, "pairs", columns, ArrowRows(whole), notes=tuple(notes))
-    if encoding is None:
-        return table
-    return replace(
-        table,
-        encoding=encoding.name,
-        notes=(*encoding.notes(), *notes),
-        doubts=() if encoding.sure else ("encoding",),
-    )
+def stream_pairs(path: Path, pairs: list[tuple[str, str]], encoding: Encoding | None = None) -> TableStream:
+    """The pairs as rows of two columns."""
+    told = sentence(N_("{count} questions and answers were found below each other."), count=len(pairs))
+    return stream_rows(document_info(path, "pairs", ("question", "answer"), [told], encoding), len(pairs), pairs)

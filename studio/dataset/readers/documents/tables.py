@@ -6,15 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import N_, sentence
-from studio.dataset.readers.arrow_rows import ArrowRows, text_batches, text_schema
 from studio.dataset.readers.documents.passages import Block
 from studio.dataset.readers.header import names_parts
-from studio.dataset.readers.table_scan import TableScan, examples, scan_table
-from studio.dataset.table import Doubt, Table
+from studio.dataset.readers.table_scan import TableScan, scan_table, table_rows
+from studio.dataset.table import Doubt, TableInfo, TableStream
+from studio.dataset.text_batches import stream_rows
 
 _MOST_OF_IT = 0.7
 
@@ -34,7 +32,7 @@ class Grid:
         return sum(len(cell) for row in self.rows for cell in row)
 
 
-def table_in(path: Path, choice: DataChoice, contents: Sequence[Block | Grid]) -> Table | None:
+def table_in(path: Path, choice: DataChoice, contents: Sequence[Block | Grid]) -> TableStream | None:
     """The table that a document consists of: one that names questions and answers, or one that is most of its text.
 
     Tables with the same columns count as one. None where the document is a document.
@@ -44,7 +42,7 @@ def table_in(path: Path, choice: DataChoice, contents: Sequence[Block | Grid]) -
     groups: dict[tuple[str, ...], list[tuple[Grid, TableScan]]] = {}
     for grid in grids:
         found = scan_table(path, _numbered(grid), choice.header_row)
-        if found is not None and found.examples and len(found.columns) > 1:
+        if found is not None and found.count and len(found.columns) > 1:
             groups.setdefault(found.columns, []).append((grid, found))
     if not groups:
         return None
@@ -55,7 +53,7 @@ def table_in(path: Path, choice: DataChoice, contents: Sequence[Block | Grid]) -
 
     columns = max(groups, key=rank)
     parts, size = rank(columns)
-    rows = sum(found.examples for _, found in groups[columns])
+    rows = sum(found.count for _, found in groups[columns])
     if not parts and (size < _MOST_OF_IT * whole or rows < 3):
         return None
     notes = [sentence(N_("The rows of a table in the document were read; {count} in all."), count=rows)]
@@ -66,9 +64,9 @@ def table_in(path: Path, choice: DataChoice, contents: Sequence[Block | Grid]) -
     if any(found.layout.doubtful for _, found in groups[columns]):
         doubts.append("header")
     notes.extend(groups[columns][0][1].notes())
-    cells = (row for grid, found in groups[columns] for row in examples(_numbered(grid), found, found.examples))
-    held = pa.Table.from_batches(list(text_batches(columns, cells)), text_schema(columns))
-    return Table(path, "table", columns, ArrowRows(held), notes=tuple(notes), doubts=tuple(doubts))
+    cells = (row for grid, found in groups[columns] for row in table_rows(_numbered(grid), found))
+    info = TableInfo(path=path, format="table", columns=columns, notes=tuple(notes), doubts=tuple(doubts))
+    return stream_rows(info, rows, cells)
 
 
 def _numbered(grid: Grid) -> Iterator[tuple[int, list[str]]]:

@@ -1,4 +1,4 @@
-"""Rows kept in arrow's columns. Apart from `table`, so that whoever needs only the names doesn't load pyarrow."""
+"""Rows of text as arrow's record batches: how every reader hands out what it reads."""
 
 from __future__ import annotations
 
@@ -7,45 +7,33 @@ from itertools import islice
 
 import pyarrow as pa
 
-from studio.dataset.lazy_sequence import LazySequence
-from studio.dataset.readers import limits
-from studio.dataset.table import Row
+from studio.dataset.table import TableInfo, TableStream
 
 BATCH_ROWS = 20_000
-BATCH_BYTES = 16 * limits.MEGABYTE
+BATCH_BYTES = 16 << 20
 _CHUNK = 500
 
+TextRow = Sequence[str | None]
+"""One cell a column."""
 
-class ArrowRows(LazySequence[Row]):
-    """Rows over an arrow table: compact in memory, made into Python values only when asked for."""
 
-    def __init__(self, table: pa.Table) -> None:
-        self._table = table
+def stream_rows(info: TableInfo, count: int, rows: Iterable[TextRow]) -> TableStream:
+    """The stream of `count` rows of text."""
+    return stream_batches(info, count, text_batches(info.columns, rows))
 
-    def __len__(self) -> int:
-        return int(self._table.num_rows)
 
-    def _at(self, positions: range) -> Iterator[Row]:
-        if positions.step == 1:
-            yield from self._table.slice(positions.start, len(positions)).to_pylist()
-        else:
-            for position in positions:
-                yield from self._table.slice(position, 1).to_pylist()
-
-    def __iter__(self) -> Iterator[Row]:
-        for batch in self._table.to_batches(max_chunksize=_CHUNK):
-            yield from batch.to_pylist()
+def stream_batches(info: TableInfo, count: int, batches: Iterator[pa.RecordBatch]) -> TableStream:
+    """The stream of batches that hold `count` rows."""
+    return TableStream(**vars(info.info), count=count, batches=batches)
 
 
 def text_schema(columns: Sequence[str]) -> pa.Schema:
+    """Of columns of text."""
     return pa.schema([(name, pa.large_string()) for name in columns])
 
 
-def text_batches(columns: Sequence[str], rows: Iterable[Sequence[str | None]]) -> Iterator[pa.RecordBatch]:
-    """Rows of text as batches of large_string columns, "" as null; a batch has up to 20,000 rows or about 16 MB.
-
-    Each of `rows` holds one cell a column.
-    """
+def text_batches(columns: Sequence[str], rows: Iterable[TextRow]) -> Iterator[pa.RecordBatch]:
+    """Rows as batches of large_string columns, "" as null; a batch has up to 20,000 rows or about 16 MB."""
     schema = text_schema(columns)
     source = iter(rows)
     chunks: list[pa.RecordBatch] = []
@@ -63,12 +51,12 @@ def text_batches(columns: Sequence[str], rows: Iterable[Sequence[str | None]]) -
         yield _as_one(chunks, schema)
 
 
-def _text_array(cells: Sequence[str | None]) -> pa.Array:
+def _text_array(cells: TextRow) -> pa.Array:
     if "" in cells:
         cells = [cell or None for cell in cells]
     try:
         return pa.array(cells, pa.large_string())
-    except UnicodeEncodeError:  # half of a letter, which JSON can spell and no encoding can
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can spell and no encoding can
         whole = [cell and cell.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace") for cell in cells]
         return pa.array(whole, pa.large_string())
 
