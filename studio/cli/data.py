@@ -1,4 +1,4 @@
-"""`studio data`: what is in a file, what is wrong with it, repairs, and what a model would read of it."""
+"""`studio data`: what is in a file, what is wrong with it, fixes, and what a model would read of it."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from studio.dataset.table import Table
 from studio.models.base_model import locate
 from studio.tokenization.encoding import Encoded, Piece
 from studio.worker.client import WorkerClient
-from studio.worker.protocol import ExampleRead, Opened, OpenTable, Reader, ReadExample
+from studio.worker.protocol import EncoderSettings, ExampleRead, Opened, OpenTable, ReadExample
 
 NAMED_ROWS = 12
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Exit code 0 when the file can be used as it is, 1 when the roles of its columns must be chosen first."""
+    """Exit code 0 when the file can be used as it is, 1 when the mapping of its columns must be chosen first."""
     choice = chosen_data(arguments)
     require_data(choice, quiet=arguments.json)
-    with WorkerClient() as desk:
-        opened = desk.ask(OpenTable(choice=choice), Opened)
+    with WorkerClient() as worker:
+        opened = worker.ask(OpenTable(choice=choice), Opened)
         table = open_table_at(opened.table)
     unsure = opened.problem
     first = list(islice(table.rows, max(0, arguments.rows)))
-    roles = opened.mapping.model_dump(exclude_defaults=True, mode="json")
+    mapping = opened.mapping.model_dump(exclude_defaults=True, mode="json")
     if arguments.json:
         print_json(
             {
                 **_table(table),
-                "mapping": roles,
+                "mapping": mapping,
                 "sure": opened.sure,
                 "why": [one.english() for one in opened.why],
                 "problem": {"code": unsure.code, "text": unsure.english()} if unsure else None,
@@ -52,7 +52,7 @@ def show(arguments: argparse.Namespace) -> int:
     _print_table(table)
     for why in opened.why:
         print(why.english())
-    print_table([("column", "role"), *((column, _role_of(column, roles)) for column in table.columns)])
+    print_table([("column", "role"), *((column, _role_of(column, mapping)) for column in table.columns)])
     for number, row in enumerate(first, 1):
         print(f"\n{number}.")
         for column in table.columns:
@@ -63,20 +63,20 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """What the doctor says. 0 whatever he finds; a file that can't be used raises, which is exit code 2."""
-    with WorkerClient() as desk:
-        data = prepared(Recipe(data=chosen_data(arguments)), desk, quiet=arguments.json)
+    """What the data check finds. 0 whatever that is; a file that can't be used raises, which is exit code 2."""
+    with WorkerClient() as worker:
+        data = prepared(Recipe(data=chosen_data(arguments)), worker, quiet=arguments.json)
     if arguments.json:
         print_json(as_json(data))
         return 0
     _print_table(data.table)
-    for why in data.why:
+    for why in data.opened.why:
         print(why.english())
-    for note in data.made.about.notes:
+    for note in data.examples.about.notes:
         print(note.english())
-    if not data.sure:
-        print("Please check that these roles are right:", data.recipe.data.mapping.model_dump(exclude_defaults=True))
-    print(f"\n{len(data.made):,} examples, {data.report.held_out:,} of them set aside for checking.")
+    if not data.opened.sure:
+        print("Please check that this mapping is right:", data.recipe.data.mapping.model_dump(exclude_defaults=True))
+    print(f"\n{len(data.examples):,} examples, {data.report.held_out:,} of them set aside for checking.")
     for finding in data.report.findings:
         mark = {"stop": "x", "warn": "!", "note": "i"}[finding.severity]
         print(f"{mark} {finding.what.english()} {finding.why.english()}")
@@ -84,37 +84,37 @@ def check(arguments: argparse.Namespace) -> int:
             rows = ", ".join(map(str, finding.rows[:NAMED_ROWS]))
             print(f"    rows {rows}{', ...' if finding.count > NAMED_ROWS else ''}")
         if finding.fixes:
-            print(f"    repair with --do {' or --do '.join(finding.fixes)}")
+            print(f"    fix with --do {' or --do '.join(finding.fixes)}")
     print(f"\nGrade: {data.report.grade}. {data.report.advice.english()}")
     return 0
 
 
-def repair(arguments: argparse.Namespace) -> int:
-    """Apply repairs and write the examples to a new file; the original is never touched."""
+def fix(arguments: argparse.Namespace) -> int:
+    """Apply fixes and write the examples to a new file; the original is never touched."""
     choice = chosen_data(arguments)
     out = Path(arguments.out).expanduser()
-    with WorkerClient() as desk:
-        before = prepared(Recipe(data=choice), desk, quiet=arguments.json)
-        steps = [Fix(do=_repair_for(code, before.report.findings)) for code in arguments.do]
+    with WorkerClient() as worker:
+        before = prepared(Recipe(data=choice), worker, quiet=arguments.json)
+        steps = [Fix(do=_fix_for(code, before.report.findings)) for code in arguments.do]
         fixed = choice.model_copy(update={"mapping": before.recipe.data.mapping, "fixes": tuple(steps)})
-        after = prepared(Recipe(data=fixed), desk, quiet=arguments.json)
-    escaped = export_examples(after.made, out)
+        after = prepared(Recipe(data=fixed), worker, quiet=arguments.json)
+    escaped = export_examples(after.examples, out)
     if arguments.json:
         print_json(
             {
                 "out": str(out.absolute()),
-                "before": len(before.made),
-                "after": len(after.made),
-                "steps": [_step(step) for step in after.steps],
+                "before": len(before.examples),
+                "after": len(after.examples),
+                "steps": [_step(step) for step in after.examples.about.steps],
                 "escaped_cells": escaped,
                 "grade": after.report.grade,
                 "findings": [_finding(finding) for finding in after.report.findings],
             }
         )
         return 0
-    for step in after.steps:
+    for step in after.examples.about.steps:
         print(f"{step.do}: {step.changed:,} changed, {step.dropped:,} left out")
-    print(f"{len(before.made):,} examples before, {len(after.made):,} after. Grade: {after.report.grade}.")
+    print(f"{len(before.examples):,} examples before, {len(after.examples):,} after. Grade: {after.report.grade}.")
     if escaped:
         print(f"{escaped:,} cells that begin like a formula got an apostrophe in front.")
     print(out.absolute())
@@ -125,26 +125,26 @@ def read(arguments: argparse.Namespace) -> int:
     """One example exactly as the trainer hands it to the model."""
     model = chosen_model(arguments.model)
     require_model(model, quiet=arguments.json)
-    with WorkerClient() as desk:
-        data = prepared(Recipe(data=chosen_data(arguments)), desk, quiet=arguments.json)
+    with WorkerClient() as worker:
+        data = prepared(Recipe(data=chosen_data(arguments)), worker, quiet=arguments.json)
         number = arguments.example
-        if not 1 <= number <= len(data.made):
+        if not 1 <= number <= len(data.examples):
             raise problem(
                 "data.no_such_example",
                 N_("There is no example {number}."),
                 N_("There are {count} of them, counted from 1."),
                 N_("Choose a number from 1 to {count}."),
                 number=number,
-                count=len(data.made),
+                count=len(data.examples),
             )
-        reader = Reader(
+        encoder = EncoderSettings(
             model=locate(model),
             max_length=arguments.max_length,
             loss_on=arguments.loss_on,
             truncation=arguments.truncation,
         )
-        shown = desk.ask(
-            ReadExample(examples=data.made.folder, position=number - 1, reader=reader),
+        shown = worker.ask(
+            ReadExample(examples=data.examples.folder, position=number - 1, encoder=encoder),
             ExampleRead,
         )
     parts = [_part(one, pieces, shown.limit) for one, pieces in zip(shown.encoded, shown.pieces, strict=True)]
@@ -153,7 +153,7 @@ def read(arguments: argparse.Namespace) -> int:
         print_json(
             {
                 "example": number,
-                "row": data.made.rows[number - 1],
+                "row": data.examples.rows[number - 1],
                 "limit": shown.limit,
                 **first,
                 "parts": parts,
@@ -175,14 +175,14 @@ def read(arguments: argparse.Namespace) -> int:
 
 def as_json(data: Prepared) -> dict[str, Json]:
     """Everything that is known of a file and its examples."""
-    about = data.made.about
+    about = data.examples.about
     return {
         **_table(data.table),
         "format": data.recipe.data.mapping.format,
         "mapping": data.recipe.data.mapping.model_dump(exclude_defaults=True, mode="json"),
-        "sure": data.sure and not data.table.doubts,
-        "why": [one.english() for one in data.why],
-        "examples": len(data.made),
+        "sure": data.opened.sure and not data.table.doubts,
+        "why": [one.english() for one in data.opened.why],
+        "examples": len(data.examples),
         "notes": [note.english() for note in (*data.table.notes, *about.notes)],
         "held_out": data.report.held_out,
         "skipped": {
@@ -239,20 +239,20 @@ def _part(encoded: Encoded, pieces: tuple[Piece, ...], limit: int) -> dict[str, 
     }
 
 
-def _repair_for(code: str, findings: tuple[Finding, ...]) -> str:
-    """A repair by its own name, or the recommended one for a finding's code."""
+def _fix_for(code: str, findings: tuple[Finding, ...]) -> str:
+    """A fix by its own name, or the recommended one for a finding's code."""
     if code in FIXES:
         return code
     for finding in findings:
         if finding.code == code and finding.fixes:
             return finding.fixes[0]
     raise problem(
-        "data.unknown_repair",
-        N_("There is nothing called {name} to repair in this file."),
-        N_("The doctor names what can be repaired; the repairs are: {repairs}."),
+        "data.unknown_fix",
+        N_("There is nothing called {name} to fix in this file."),
+        N_("The data check names what can be fixed; the fixes are: {fixes}."),
         N_("Look with `studio data check` first."),
         name=code,
-        repairs=", ".join(FIXES),
+        fixes=", ".join(FIXES),
     )
 
 
@@ -263,8 +263,8 @@ def _print_table(table: Table) -> None:
         print(note.english())
 
 
-def _role_of(column: str, roles: dict[str, object]) -> str:
-    for part, named in roles.items():
+def _role_of(column: str, mapping: dict[str, object]) -> str:
+    for part, named in mapping.items():
         if named == column or (isinstance(named, list) and column in named):
             return part
     return "-"

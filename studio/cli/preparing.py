@@ -1,4 +1,4 @@
-"""Data as the verbs of the command line need it: read, made into examples and examined by the desk."""
+"""Data as the verbs of the command line need it: read, built into examples and checked by the worker."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from studio.cli.following import require_data
 from studio.core.problems import ProblemError, problem
 from studio.core.recipe.data_choice import ColumnMapping, DataChoice
 from studio.core.recipe.recipe import Recipe, parse
-from studio.core.translatable import N_, Sentence
-from studio.dataset.quality.report import Report, Step
+from studio.core.translatable import N_
+from studio.dataset.quality.report import Report
 from studio.dataset.store import StoredExamples, open_table_at
 from studio.dataset.table import Table
 from studio.runs.prepare import prepare
@@ -24,45 +24,41 @@ SEVERAL = ("options",)
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is known of the data. `recipe` holds the roles that were found out; `sure` and `why` are about those."""
+    """What is known of the data. `recipe` holds the mapping that was found out, `opened` how sure that is."""
 
     recipe: Recipe
+    opened: Opened
     table: Table
-    sure: bool
-    why: tuple[Sentence, ...]
-    made: StoredExamples
-    steps: tuple[Step, ...]
+    examples: StoredExamples
     report: Report
 
 
-def prepared(recipe: Recipe, desk: WorkerClient, *, quiet: bool) -> Prepared:
-    """Read and examine the data of a recipe, fetched from the Hub where it has to be. Raises `ProblemError`."""
+def prepared(recipe: Recipe, worker: WorkerClient, *, quiet: bool) -> Prepared:
+    """Read and check the data of a recipe, fetched from the Hub where it has to be. Raises `ProblemError`."""
     require_data(recipe.data, quiet=quiet)
     opened: list[Opened] = []
     built: list[Built] = []
 
-    def hear(told: Progress | FirstRows | Opened | Built) -> None:
-        if isinstance(told, Opened):
-            opened.append(told)
-        elif isinstance(told, Built):
-            built.append(told)
-        elif isinstance(told, Progress) and not quiet and sys.stderr.isatty():
-            share = f" {100 * told.done // told.total} %" if told.total else ""
-            print(f"\r{told.text.english()}{share}\x1b[K", end="", file=sys.stderr)
+    def heard(reply: Progress | FirstRows | Opened | Built) -> None:
+        if isinstance(reply, Opened):
+            opened.append(reply)
+        elif isinstance(reply, Built):
+            built.append(reply)
+        elif isinstance(reply, Progress) and not quiet and sys.stderr.isatty():
+            share = f" {100 * reply.done // reply.total} %" if reply.total else ""
+            print(f"\r{reply.text.english()}{share}\x1b[K", end="", file=sys.stderr)
 
     try:
-        report = prepare(desk, recipe, hear)
+        report = prepare(worker, recipe, heard)
     finally:
         if not quiet and sys.stderr.isatty():
             print("\r\x1b[K", end="", file=sys.stderr)
-    read = opened[-1]
-    if read.problem is not None:
-        raise ProblemError(read.problem)
+    (table,) = opened
+    if table.problem is not None:
+        raise ProblemError(table.problem)
     assert report is not None
-    data = recipe.data.model_copy(update={"mapping": read.mapping})
-    recipe = recipe.model_copy(update={"data": data})
-    table, examples = open_table_at(read.table), StoredExamples(built[-1].examples)
-    return Prepared(recipe, table, read.sure, read.why, examples, built[-1].steps, report)
+    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"mapping": table.mapping})})
+    return Prepared(recipe, table, open_table_at(table.table), StoredExamples(built[0].examples), report)
 
 
 def chosen_data(arguments: argparse.Namespace) -> DataChoice:
@@ -74,7 +70,7 @@ def chosen_data(arguments: argparse.Namespace) -> DataChoice:
         "encoding": arguments.encoding,
         "delimiter": arguments.delimiter,
         "header_row": arguments.header_row,
-        "mapping": _roles(arguments.mapping),
+        "mapping": _mapping(arguments.mapping),
         "system_prompt": arguments.system_prompt,
     }
     return parse({"data": tree}).data
@@ -88,9 +84,9 @@ def _absolute(file: str) -> str:
         return file  # a forbidden folder, or a home that isn't there: the reader has words for that
 
 
-def _roles(given: list[str]) -> dict[str, object]:
+def _mapping(given: list[str]) -> dict[str, object]:
     """From `question=COLUMN`; options take several, with commas between them."""
-    roles: dict[str, object] = {}
+    mapping: dict[str, object] = {}
     for one in given:
         part, _, column = one.partition("=")
         if part not in ColumnMapping.model_fields or not column:
@@ -102,5 +98,5 @@ def _roles(given: list[str]) -> dict[str, object]:
                 given=one,
                 parts=", ".join(ColumnMapping.model_fields),
             )
-        roles[part] = tuple(name.strip() for name in column.split(",")) if part in SEVERAL else column
-    return roles
+        mapping[part] = tuple(name.strip() for name in column.split(",")) if part in SEVERAL else column
+    return mapping

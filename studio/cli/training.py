@@ -51,7 +51,7 @@ def train(arguments: argparse.Namespace) -> int:
 def run_training(recipe: Recipe, project_name: str, quiet: bool, anyway: bool = False) -> tuple[RunFolder, RunState]:
     """Fetch what is missing, freeze, train and follow to the end. Raises ProblemError."""
     data = _examined(recipe, quiet, anyway)
-    run = create_run(chosen_project(project_name), data.recipe, data.table, data.made, _facts())
+    run = create_run(chosen_project(project_name), data.recipe, data.table, data.examples, _facts())
     state = follow_to_the_end(run, start_job(run, Train()), RunState, quiet=quiet)
     record(run)
     return run, state
@@ -62,16 +62,16 @@ def dry_run(recipe: Recipe, arguments: argparse.Namespace) -> int:
     quiet = arguments.json
     data = _examined(recipe, quiet, arguments.anyway)
     with TemporaryDirectory(prefix="studio-dry-run-") as scratch, Progress(quiet=quiet) as progress:
-        run = create_run(Project(Path(scratch)), data.recipe, data.table, data.made, _facts())
+        run = create_run(Project(Path(scratch)), data.recipe, data.table, data.examples, _facts())
 
         def tell(events: list[Event]) -> None:
             for event in events:
                 progress.show(event)
 
         batch = first_batch(run, tell)
-        numbers = _numbers(run, data.made)
+        numbers = _numbers(run, data.examples)
     examples = [numbers[one - 1] for one in batch.examples]
-    rows = [data.made.rows[number - 1] for number in examples]
+    rows = [data.examples.rows[number - 1] for number in examples]
     if quiet:
         print_json({**batch.model_dump(mode="json"), "example_numbers": examples, "rows": rows})
         return 0

@@ -1,4 +1,4 @@
-"""The desk's process: questions come in on the standard input, answers leave on the standard output."""
+"""The worker's process: requests come in on the standard input, replies leave on the standard output."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ MOST_MEMORY = 2 << 30
 def main() -> int:
     """Answer until the input ends."""
     _limit_memory()
-    # Whatever prints by accident must not end up between the answers.
+    # Whatever prints by accident must not end up between the replies.
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", newline="\n")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
-    from studio.worker.protocol import QUESTION, Answer, RequestCrashed, RequestRefused
+    from studio.worker.protocol import REQUEST, Reply, RequestCrashed, RequestRefused
     from studio.worker.server import WorkerServer
 
-    def say(answer: Answer) -> None:
-        out.write(answer.model_dump_json() + "\n")
+    def say(reply: Reply) -> None:
+        out.write(reply.model_dump_json() + "\n")
         out.flush()
 
-    desk = WorkerServer(say)
+    server = WorkerServer(say)
     for line in sys.stdin:
         try:
-            desk.answer(QUESTION.validate_json(line))
+            server.answer(REQUEST.validate_json(line))
         except ProblemError as error:
             say(RequestRefused(problem=error.problem))
         except BrokenPipeError:
             return 0  # nobody listens any more
         except MemoryError:
             os._exit(137)  # as if the system had killed it: whoever asked has words for that
-        except Exception:  # a bug is told like an answer, so that it can be shown with its details
+        except Exception:  # a bug is told like a reply, so that it can be shown with its details
             say(RequestCrashed(traceback=traceback.format_exc()))
     return 0
 

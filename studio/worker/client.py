@@ -1,4 +1,4 @@
-"""Asking the worker (`python -m studio.worker`): starting it, waiting for answers within limits, ending it."""
+"""Asking the worker (`python -m studio.worker`): starting it, waiting for replies within limits, ending it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
@@ -18,28 +19,35 @@ from studio.core.paths import python_environment
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.translatable import N_
 from studio.worker.protocol import (
-    ANSWER,
-    Answer,
+    REPLY,
     Built,
     ExampleRead,
     FirstRows,
     Measured,
     Opened,
     Progress,
-    Question,
+    Reply,
     ReportReady,
+    Request,
     RequestCrashed,
     RequestRefused,
 )
 
 PATIENCE = 30.0
-"""Seconds without a sign of life after which the desk is ended."""
+"""Seconds without a word after which the worker is ended: of its own processor time, so that it may take longer on a
+busy computer; or of the clock, where it takes no processor time either."""
+IDLE_SHARE = 0.01
+"""Of a processor; what takes less than this isn't at work."""
 MEMORY = 1 << 30
 """Bytes of its own memory, mapped files left out, at which it is ended."""
 _LOOK_EVERY = 0.1
+_OUT_OF_MEMORY = 137
+if sys.platform == "win32":
+    _NO_WINDOW = subprocess.CREATE_NO_WINDOW
+else:
+    _NO_WINDOW = 0
 
-Said = Progress | FirstRows
-Heard = Callable[[Said], None]
+Heard = Callable[[Progress | FirstRows], None]
 T = TypeVar("T", Opened, Built, ReportReady, ExampleRead, Measured)
 
 
@@ -48,13 +56,13 @@ class Cancelled(Exception):
 
 
 class WorkerCrashed(Exception):
-    """A bug in the desk; carries its traceback."""
+    """A bug in the worker; carries its traceback."""
 
 
 class WorkerClient:
-    """One desk process, started when the first question comes and again whenever it had to be ended.
+    """One worker process, started when the first request comes and again whenever it had to be ended.
 
-    Questions are asked one after another; a second thread waits for its turn. With `patience` in seconds and `memory`
+    Requests are answered one after another; a second thread waits for its turn. With `patience` in seconds and `memory`
     in bytes.
     """
 
@@ -62,8 +70,7 @@ class WorkerClient:
         self._patience = patience
         self._memory = memory
         self._turn = threading.Lock()
-        self._process: subprocess.Popen[str] | None = None
-        self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._worker: _Worker | None = None
 
     def __enter__(self) -> WorkerClient:
         return self
@@ -74,132 +81,168 @@ class WorkerClient:
     @property
     def pid(self) -> int | None:
         """Of the process, None where none is running."""
-        process = self._process
-        return process.pid if process is not None and process.poll() is None else None
+        worker = self._worker
+        return worker.process.pid if worker is not None and worker.process.poll() is None else None
 
     def start(self) -> None:
-        """Start the process ahead of the first question."""
+        """Start the process ahead of the first request."""
         with self._turn:
             self._started()
 
     def close(self) -> None:
-        """End the process. Whoever waits for an answer gets `Cancelled`."""
-        process, self._process = self._process, None
-        if process is not None:
-            _end(process)
+        """End the process. Whoever waits for a reply gets `Cancelled`."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.end()
 
     def ask(
-        self, question: Question, wanted: type[T], heard: Heard | None = None, cancelled: threading.Event | None = None
+        self, request: Request, wanted: type[T], heard: Heard | None = None, cancelled: threading.Event | None = None
     ) -> T:
-        """The answer of the wanted kind; `heard` is called with what is said before. Blocks.
+        """The reply of the wanted kind; `heard` is called with what is said before. Blocks.
 
         Raises `ProblemError`, `Cancelled` once `cancelled` is set, and `WorkerCrashed`.
         """
         with self._turn:
             if cancelled is not None and cancelled.is_set():
                 raise Cancelled
-            process = self._started()
-            try:
-                assert process.stdin is not None
-                process.stdin.write(question.model_dump_json() + "\n")
-                process.stdin.flush()
-            except OSError:
-                pass  # it has just ended: the loop says how
-            return self._wait(process, wanted, heard, cancelled)
+            worker = self._started()
+            worker.send(request.model_dump_json())
+            return self._wait(worker, wanted, heard, cancelled)
 
-    def _wait(
-        self,
-        process: subprocess.Popen[str],
-        wanted: type[T],
-        heard: Heard | None,
-        cancelled: threading.Event | None,
-    ) -> T:
-        alive = time.monotonic()
+    def _wait(self, worker: _Worker, wanted: type[T], heard: Heard | None, cancelled: threading.Event | None) -> T:
+        patience = Patience(worker.process, self._patience)
         while True:
             try:
-                line = self._answers.get(timeout=_LOOK_EVERY)
+                line = worker.lines.get(timeout=_LOOK_EVERY)
             except queue.Empty:
-                if cancelled is not None and cancelled.is_set():
-                    self._drop(process)
-                    raise Cancelled from None
-                if time.monotonic() - alive > self._patience:
-                    self._drop(process)
+                self._check(worker, cancelled)
+                if patience.is_over():
+                    self._drop(worker)
                     raise _too_slow(self._patience) from None
-                self._guard_memory(process)
                 continue
-            alive = time.monotonic()
             if line is None:
-                dropped = self._process is not process
-                self._drop(process)
+                dropped = self._worker is not worker
+                self._drop(worker)
                 if dropped:
                     raise Cancelled
-                raise _died(process)
-            answer: Answer = ANSWER.validate_json(line)
-            if isinstance(answer, Progress | FirstRows):
-                self._guard_memory(process)
-                if cancelled is not None and cancelled.is_set():
-                    self._drop(process)
-                    raise Cancelled
+                raise _died(worker, self._memory)
+            patience.begin()
+            reply: Reply = REPLY.validate_json(line)
+            if isinstance(reply, Progress | FirstRows):
+                self._check(worker, cancelled)
                 if heard is not None:
-                    heard(answer)
-            elif isinstance(answer, RequestRefused):
-                raise ProblemError(answer.problem)
-            elif isinstance(answer, RequestCrashed):
-                raise WorkerCrashed(answer.traceback)
+                    heard(reply)
+            elif isinstance(reply, RequestRefused):
+                raise ProblemError(reply.problem)
+            elif isinstance(reply, RequestCrashed):
+                raise WorkerCrashed(reply.traceback)
             else:
-                assert isinstance(answer, wanted), answer.answer
-                return answer
+                assert isinstance(reply, wanted), reply.reply
+                return reply
 
-    def _guard_memory(self, process: subprocess.Popen[str]) -> None:
+    def _check(self, worker: _Worker, cancelled: threading.Event | None) -> None:
+        if cancelled is not None and cancelled.is_set():
+            self._drop(worker)
+            raise Cancelled
         with suppress(psutil.Error):
-            used = psutil.Process(process.pid).memory_info()
+            used = psutil.Process(worker.process.pid).memory_info()
             if used.rss - getattr(used, "shared", 0) > self._memory:
-                self._drop(process)
+                self._drop(worker)
                 raise _too_much_memory(self._memory)
 
-    def _started(self) -> subprocess.Popen[str]:
-        process = self._process
-        if process is not None and process.poll() is None:
-            return process
-        answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        flags = 0
-        if sys.platform == "win32":
-            flags = subprocess.CREATE_NO_WINDOW
-        process = subprocess.Popen(
+    def _started(self) -> _Worker:
+        if self._worker is None or self._worker.process.poll() is not None:
+            self.close()
+            self._worker = _Worker()
+        return self._worker
+
+    def _drop(self, worker: _Worker) -> None:
+        if self._worker is worker:
+            self._worker = None
+        worker.end()
+
+
+class _Worker:
+    """A running process; `lines` are those that it writes, and None once it has ended."""
+
+    def __init__(self) -> None:
+        self.lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._errors: deque[str] = deque(maxlen=200)
+        self.process = subprocess.Popen(
             [sys.executable, "-m", "studio.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             env=python_environment(),
             encoding="utf-8",
+            errors="replace",
             start_new_session=sys.platform != "win32",
-            creationflags=flags,
+            creationflags=_NO_WINDOW,
         )
-        assert process.stdout is not None
-        threading.Thread(target=_listen, args=(process.stdout, answers), name="desk", daemon=True).start()
-        self._process, self._answers = process, answers
-        return process
+        assert self.process.stdout is not None and self.process.stderr is not None
+        threading.Thread(target=self._listen, args=(self.process.stdout,), name="worker", daemon=True).start()
+        self._listener = threading.Thread(target=self._listen_to_errors, args=(self.process.stderr,), daemon=True)
+        self._listener.start()
 
-    def _drop(self, process: subprocess.Popen[str]) -> None:
-        if self._process is process:
-            self._process = None
-        _end(process)
+    def _listen(self, out: IO[str]) -> None:
+        with out, suppress(OSError, ValueError):
+            for line in out:
+                self.lines.put(line)
+        self.lines.put(None)
+
+    def _listen_to_errors(self, out: IO[str]) -> None:
+        with out, suppress(OSError, ValueError):
+            self._errors.extend(out)
+
+    def send(self, line: str) -> None:
+        """Whoever waits for its reply hears of a process that has ended."""
+        with suppress(OSError):
+            assert self.process.stdin is not None
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+
+    def end(self) -> None:
+        """Kill it, if it is still running."""
+        with suppress(OSError):
+            self.process.kill()
+        with suppress(OSError):
+            if self.process.stdin is not None:
+                self.process.stdin.close()
+        self.process.wait()
+
+    def last_words(self) -> str:
+        """The end of what it wrote to its standard error before it ended."""
+        self._listener.join(5)
+        return "".join(self._errors)
 
 
-def _listen(out: IO[str], answers: queue.SimpleQueue[str | None]) -> None:
-    with out, suppress(OSError, ValueError):
-        for line in out:
-            answers.put(line)
-    answers.put(None)
+class Patience:
+    """How long a process has been silent: by its own processor time, and by the clock while it takes none."""
 
+    def __init__(self, process: subprocess.Popen[str], seconds: float) -> None:
+        self._pid = process.pid
+        self._seconds = seconds
+        self.begin()
 
-def _end(process: subprocess.Popen[str]) -> None:
-    with suppress(OSError):
-        process.kill()
-    with suppress(OSError):
-        if process.stdin is not None:
-            process.stdin.close()
-    process.wait()
+    def begin(self) -> None:
+        """It has just said something."""
+        self._spoke_at = self._busy_at = self._processor_time()
+        self._busy_since = time.monotonic()
+
+    def is_over(self) -> bool:
+        """Whether it is over."""
+        spent = self._processor_time()
+        if spent - self._busy_at > IDLE_SHARE * self._seconds:
+            self._busy_at, self._busy_since = spent, time.monotonic()
+        return spent - self._spoke_at > self._seconds or time.monotonic() - self._busy_since > self._seconds
+
+    def _processor_time(self) -> float:
+        """Seconds that all of its threads took together."""
+        try:
+            times = psutil.Process(self._pid).cpu_times()
+        except psutil.Error:
+            return 0.0  # it has ended, which is heard of in another way
+        return times.user + times.system
 
 
 def _too_slow(seconds: float) -> ProblemError:
@@ -218,16 +261,17 @@ def _too_much_memory(limit: int) -> ProblemError:
         "data.took_too_much",
         N_("Reading was stopped because it needed more than {limit:.0f} MB of memory."),
         N_("The file is far larger inside than it looks, whether by accident or as a trap."),
-        N_("Keep a part of it, for instance the first 100,000 rows, and choose that file."),
+        N_("Delete what is empty or not needed in it, or keep a part of it, for instance the first 100,000 rows."),
         remedy=Remedy.choose_file,
         limit=limit / 2**20,
     )
 
 
-def _died(process: subprocess.Popen[str]) -> ProblemError:
-    code = process.returncode
-    if code == 137:  # its own limit
-        return _too_much_memory(MEMORY)
+def _died(worker: _Worker, memory: int) -> ProblemError:
+    code = worker.process.returncode
+    # The reader of workbooks, written in Rust, gives up at once when the system refuses it memory.
+    if code == _OUT_OF_MEMORY or "memory allocation of" in worker.last_words():
+        return _too_much_memory(memory)
     if code == -9:
         return problem(
             "data.reader_killed",

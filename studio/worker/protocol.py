@@ -1,4 +1,4 @@
-"""What the desk can be asked and what it answers: one JSON object a line, either way."""
+"""What the worker can be asked and what it replies: one JSON object a line, either way."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from studio.core.problems import Problem
 from studio.core.recipe.data_choice import ColumnMapping, DataChoice
 from studio.core.translatable import Sentence
-from studio.dataset.examples import Skipped
-from studio.dataset.quality.report import Report, Step
+from studio.dataset.quality.report import Report
+from studio.dataset.table import TableInfo
 from studio.tokenization.encoding import Encoded, Piece
 
 
@@ -22,29 +22,29 @@ class _Line(BaseModel):
 class OpenTable(_Line):
     """Read the chosen file into the store. Answered by `Opened`; for a large file by `FirstRows` before that."""
 
-    ask: Literal["open"] = "open"
+    request: Literal["open_table"] = "open_table"
     choice: DataChoice
 
 
 class BuildExamples(_Line):
-    """Make the examples of a stored table, repairs applied. Answered by `Built`."""
+    """Build the examples of a stored table, fixes applied. Answered by `Built`."""
 
-    ask: Literal["make"] = "make"
+    request: Literal["build_examples"] = "build_examples"
     table: Path
     choice: DataChoice
 
 
 class Examine(_Line):
-    """Ask the doctor about stored examples. Answered by `ReportReady`."""
+    """Check stored examples for what could be wrong with them. Answered by `ReportReady`."""
 
-    ask: Literal["examine"] = "examine"
+    request: Literal["examine"] = "examine"
     examples: Path
     held_out: float | None = None
     seed: int = 0
 
 
-class Reader(_Line):
-    """A model's tokenizer and template with the settings that decide what it reads."""
+class EncoderSettings(_Line):
+    """A model's tokenizer and template with the settings that decide what the model is given."""
 
     model: Path
     max_length: int
@@ -55,32 +55,32 @@ class Reader(_Line):
 class ReadExample(_Line):
     """Show one stored example as the model reads it; `position` counts from 0. Answered by `ExampleRead`."""
 
-    ask: Literal["read"] = "read"
+    request: Literal["read_example"] = "read_example"
     examples: Path
     position: int
-    reader: Reader
+    encoder: EncoderSettings
 
 
 class MeasureLengths(_Line):
     """Count tokens of at most `most` stored examples, evenly chosen. Answered by `Measured`."""
 
-    ask: Literal["measure"] = "measure"
+    request: Literal["measure_lengths"] = "measure_lengths"
     examples: Path
-    reader: Reader
+    encoder: EncoderSettings
     most: int
 
 
-Question = Annotated[
+Request = Annotated[
     OpenTable | BuildExamples | Examine | ReadExample | MeasureLengths,
-    Field(discriminator="ask"),
+    Field(discriminator="request"),
 ]
-QUESTION: TypeAdapter[Question] = TypeAdapter(Question)
+REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
 
 
 class Progress(_Line):
-    """Said while the desk is at work; `total` is 0 where it isn't known. Anything said shows that it is alive."""
+    """Said while the worker is busy; `total` is 0 where it isn't known. Anything said shows that it is alive."""
 
-    answer: Literal["progress"] = "progress"
+    reply: Literal["progress"] = "progress"
     done: int
     total: int
     text: Sentence
@@ -89,18 +89,16 @@ class Progress(_Line):
 class FirstRows(_Line):
     """The beginning of a large file; cells as text, None where they are empty."""
 
-    answer: Literal["first_rows"] = "first_rows"
-    name: str
-    format: str
-    columns: tuple[str, ...]
+    reply: Literal["first_rows"] = "first_rows"
+    info: TableInfo
     rows: tuple[tuple[str | None, ...], ...]
 
 
 class Opened(_Line):
-    """The table is in the store at `table`. `sure` is False where a person should confirm the roles, and `why` says
-    how they were found out; `problem` is set where nothing could be learned with them."""
+    """The table is in the store at `table`. `sure` is False where a person should confirm the mapping, and `why` says
+    how it was found out; `problem` is set where there would be no examples with it."""
 
-    answer: Literal["opened"] = "opened"
+    reply: Literal["opened"] = "opened"
     table: Path
     mapping: ColumnMapping
     sure: bool
@@ -109,27 +107,24 @@ class Opened(_Line):
 
 
 class Built(_Line):
-    """The examples are in the store at `examples`."""
+    """The examples are in the store at `examples`, with what should be known about them."""
 
-    answer: Literal["made"] = "made"
+    reply: Literal["built"] = "built"
     examples: Path
-    count: int
-    skipped: tuple[Skipped, ...]
-    skipped_count: int
-    steps: tuple[Step, ...]
-    notes: tuple[Sentence, ...] = ()
 
 
 class ReportReady(_Line):
-    answer: Literal["report"] = "report"
+    """What the data check found."""
+
+    reply: Literal["report"] = "report"
     report: Report
 
 
 class ExampleRead(_Line):
     """What a model reads of one example: one part, or several where a long one is split. `pieces` belong to each part;
-    `marks` are the special tokens as written; `adaptations` what the template made necessary."""
+    `marks` are the special tokens as written; `adaptations` what the template made necessary for this example."""
 
-    answer: Literal["read"] = "read"
+    reply: Literal["example_read"] = "example_read"
     encoded: tuple[Encoded, ...]
     pieces: tuple[tuple[Piece, ...], ...]
     marks: tuple[str, ...]
@@ -138,9 +133,9 @@ class ExampleRead(_Line):
 
 
 class Measured(_Line):
-    """Tokens of each measured example, and the index of the first one learned (-1: none)."""
+    """Tokens of each measured example, and the index of the first one with a label (-1: none)."""
 
-    answer: Literal["measured"] = "measured"
+    reply: Literal["measured"] = "measured"
     total: tuple[int, ...]
     first_label: tuple[int, ...]
     positions: tuple[int, ...]
@@ -149,19 +144,19 @@ class Measured(_Line):
 class RequestRefused(_Line):
     """What can be expected to go wrong went wrong."""
 
-    answer: Literal["refused"] = "refused"
+    reply: Literal["refused"] = "refused"
     problem: Problem
 
 
 class RequestCrashed(_Line):
-    """A bug. The desk goes on."""
+    """A bug. The worker goes on."""
 
-    answer: Literal["broke"] = "broke"
+    reply: Literal["crashed"] = "crashed"
     traceback: str
 
 
-Answer = Annotated[
+Reply = Annotated[
     Progress | FirstRows | Opened | Built | ReportReady | ExampleRead | Measured | RequestRefused | RequestCrashed,
-    Field(discriminator="answer"),
+    Field(discriminator="reply"),
 ]
-ANSWER: TypeAdapter[Answer] = TypeAdapter(Answer)
+REPLY: TypeAdapter[Reply] = TypeAdapter(Reply)

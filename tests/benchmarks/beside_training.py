@@ -117,7 +117,7 @@ def measure(pairs: int, scratch: Path) -> dict[str, object]:
     recipe = with_values(Recipe(), values)
     with WorkerClient() as desk:
         data = prepared(recipe, desk, quiet=True)
-    run = create_run(project, data.recipe, data.table, data.made, DefaultsContext())
+    run = create_run(project, data.recipe, data.table, data.examples, DefaultsContext())
     process = start_job(run, Train())
     try:
         while len(run.state().losses) < 4:

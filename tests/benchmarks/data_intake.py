@@ -145,12 +145,12 @@ def _choice(file: Path) -> DataChoice:
 
 def _our_import(file: Path, scratch: Path, model: Path, read: int) -> dict[str, object]:
     from studio.dataset.build import build_examples
-    from studio.dataset.readers.open import stream_table
+    from studio.dataset.readers.read_table import read_table
     from studio.dataset.store import StoredExamples, table_folder, write_table
 
     choice = _choice(file)
     folder = table_folder(choice)
-    write_table(stream_table(choice), folder, _quiet)
+    write_table(read_table(choice), folder, _quiet)
     examples = build_examples(folder, choice, _quiet)
     (scratch / "examples").write_text(str(examples))
     return {"examples": len(StoredExamples(examples))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,26 +14,39 @@ from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.data_choice import DataChoice
 from studio.dataset.build import build_examples
 from studio.dataset.columns.detection.detect import detect_mapping
-from studio.dataset.readers.open import open_table
-from studio.dataset.readers.streaming import stream_of
-from studio.dataset.store import StoredExamples, write_table
-from studio.dataset.table import Table
+from studio.dataset.readers.read_table import read_table
+from studio.dataset.store import StoredExamples, open_table_at, write_table
+from studio.dataset.table import Table, TableStream, cell_text
+from studio.dataset.text_batches import stream_rows
 from tests.dataset.readers.old_workbooks import write_compound as write_compound
 from tests.dataset.readers.old_workbooks import write_xls as write_xls
 
 type_of_cells = Sequence[Sequence[str | int | float | None]]
 
 
-def opened(path: Path | str, **choice: str) -> Table:
-    return open_table(DataChoice.model_validate({"path": str(path), **choice}))
+def opened(path: Path | str, **choice: object) -> Table:
+    """A file as the program reads it: through the store, every cell as text."""
+    return stored(read_table(DataChoice.model_validate({"path": str(path), **choice})))
 
 
-def made_from(table: Table, folder: Path, choice: DataChoice | None = None) -> StoredExamples:
-    """The examples of a table, through the store as in the program; roles are guessed where none are given."""
+def stored(stream: TableStream) -> Table:
+    """What comes out of the store."""
+    with tempfile.TemporaryDirectory() as scratch:  # what is mapped stays there without a name
+        write_table(stream, Path(scratch) / "table", lambda done, total: None)
+        return open_table_at(Path(scratch) / "table")
+
+
+def streamed(table: Table) -> TableStream:
+    """A table as a reader would hand it out."""
+    return stream_rows(table, len(table.rows), ([cell_text(row[name]) for name in table.columns] for row in table.rows))
+
+
+def built_from(table: Table, folder: Path, choice: DataChoice | None = None) -> StoredExamples:
+    """The examples of a table, through the store as in the program; the mapping is guessed where none is given."""
     choice = choice or DataChoice()
     if choice.mapping.format is None:
         choice = choice.model_copy(update={"mapping": detect_mapping(table)})
-    write_table(stream_of(table), folder / "table", lambda done, total: None)
+    write_table(streamed(table), folder / "table", lambda done, total: None)
     return StoredExamples(build_examples(folder / "table", choice, lambda done, total: None))
 
 

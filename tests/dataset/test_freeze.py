@@ -18,20 +18,19 @@ from studio.core.storage import sha256_of
 from studio.dataset.columns.detection.detect import detect_mapping
 from studio.dataset.examples import read_frozen
 from studio.dataset.freeze import Frozen, freeze
-from studio.dataset.readers.open import open_table
 from studio.dataset.samples import sample
 from studio.dataset.table import Table
 from tests.dataset.columns.test_mapping import table_of
-from tests.dataset.conftest import made_from, problem_of
+from tests.dataset.conftest import built_from, opened, problem_of
 
-TABLE = open_table(DataChoice(path=str(sample("en"))))
+TABLE = opened(sample("en"))
 
 
 def frozen_into(run: RunFolder, recipe: Recipe, scratch: Path, table: Table = TABLE) -> Frozen:
     """Freezes the examples of a table, as a run does it."""
     roles = recipe.data.mapping if recipe.data.mapping.format else detect_mapping(table)
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"mapping": roles})})
-    return freeze(recipe, table, made_from(table, scratch / "store", recipe.data), run)
+    return freeze(recipe, table, built_from(table, scratch / "store", recipe.data), run)
 
 
 def test_examples_are_frozen_with_a_fingerprint(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import pytest
 from studio.core.recipe.data_choice import ColumnMapping, DataChoice, Fix
 from studio.dataset.columns.apply_mapping import iterate_examples
 from studio.dataset.examples import Example, Skipped
-from studio.dataset.readers.streaming import stream_of
 from studio.dataset.samples import sample
 from studio.dataset.store import (
     KEPT_TABLES,
@@ -25,7 +24,7 @@ from studio.dataset.store import (
     write_table,
 )
 from tests.dataset.columns.test_mapping import table_of
-from tests.dataset.conftest import made_from, opened
+from tests.dataset.conftest import built_from, opened, streamed
 
 
 def test_a_table_comes_back_as_text_cell_by_cell(tmp_path: Path) -> None:
@@ -33,7 +32,7 @@ def test_a_table_comes_back_as_text_cell_by_cell(tmp_path: Path) -> None:
         {"q": "Größe?", "n": 3, "f": 2.5, "b": True, "none": None, "turns": [{"role": "user", "content": "안녕"}]},
         {"q": "two\nlines", "n": 4.0, "f": "x", "b": False, "none": "", "turns": []},
     ]
-    write_table(stream_of(table_of(rows)), tmp_path / "t", lambda done, total: None)
+    write_table(streamed(table_of(rows)), tmp_path / "t", lambda done, total: None)
     back = open_table_at(tmp_path / "t")
     assert back.columns == ("q", "n", "f", "b", "none", "turns")
     assert list(back.rows) == [
@@ -51,7 +50,7 @@ def test_a_table_comes_back_as_text_cell_by_cell(tmp_path: Path) -> None:
 
 def test_how_a_file_was_read_is_kept_with_it(tmp_path: Path) -> None:
     table = opened(sample("ko"))
-    write_table(stream_of(table), tmp_path / "t", lambda done, total: None)
+    write_table(streamed(table), tmp_path / "t", lambda done, total: None)
     back = open_table_at(tmp_path / "t")
     for name in ("path", "format", "columns", "encoding", "delimiter", "sheet", "sheets", "notes", "doubts"):
         assert getattr(back, name) == getattr(table, name)
@@ -60,7 +59,7 @@ def test_how_a_file_was_read_is_kept_with_it(tmp_path: Path) -> None:
 
 def test_examples_are_found_sorted_and_counted_on_disk(tmp_path: Path) -> None:
     answers = ["Pears", "apples", 'A "quoted"\nline', "Äpfel"]
-    made = made_from(table_of([{"question": f"Fruit {n}?", "answer": a} for n, a in enumerate(answers)]), tmp_path)
+    made = built_from(table_of([{"question": f"Fruit {n}?", "answer": a} for n, a in enumerate(answers)]), tmp_path)
     assert (len(made), made[-1].answer, [e.answer for e in made[1:3]]) == (4, "Äpfel", answers[1:3])
     assert list(made.rows) == [1, 2, 3, 4]
     assert made.listed(2) == ("Fruit 2?", 'A "quoted"\nline')
@@ -86,7 +85,7 @@ def test_the_quick_way_for_plain_pairs_keeps_what_the_thorough_one_does(tmp_path
     ]
     table = table_of([{"question": q, "answer": a} for q, a in cells])
     choice = DataChoice(mapping=ColumnMapping(question="question", answer="answer"), system_prompt='Be "kind".')
-    quick = made_from(table, tmp_path / "quick", choice)
+    quick = built_from(table, tmp_path / "quick", choice)
     thorough = list(iterate_examples(table, choice.mapping, choice.system_prompt))
     assert list(quick.numbered()) == [(row, one) for row, one in thorough if isinstance(one, Example)]
     assert list(quick.about.skipped) == [one for _, one in thorough if isinstance(one, Skipped)]
@@ -96,7 +95,7 @@ def test_the_quick_way_for_plain_pairs_keeps_what_the_thorough_one_does(tmp_path
 
 
 def test_groups_belong_to_their_examples(tmp_path: Path) -> None:
-    made = made_from(table_of([{"question": f"q {n}", "answer": f"a {n}"} for n in range(5)]), tmp_path)
+    made = built_from(table_of([{"question": f"q {n}", "answer": f"a {n}"} for n in range(5)]), tmp_path)
     assert made.groups() is None
     write_groups(made.folder, array("i", [0, 1, 1, 2, 3]))
     assert made.groups() == array("i", [0, 1, 1, 2, 3])
@@ -130,7 +129,7 @@ def test_only_the_tables_used_last_are_kept(tmp_path: Path) -> None:
     os.utime(half_written, (1, 1))
     for number in range(KEPT_TABLES + 3):
         folder = tmp_path / "tables" / f"t{number}"
-        write_table(stream_of(table), folder, lambda done, total: None)
+        write_table(streamed(table), folder, lambda done, total: None)
         past = time.time() - 10_000 + number
         os.utime(folder, (past, past))
     left = {entry.name for entry in (tmp_path / "tables").iterdir()}
@@ -138,7 +137,7 @@ def test_only_the_tables_used_last_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_damaged_store_is_an_error_and_not_half_a_table(tmp_path: Path) -> None:
-    made = made_from(table_of([{"question": f"q {n}", "answer": "a"} for n in range(50)]), tmp_path)
+    made = built_from(table_of([{"question": f"q {n}", "answer": "a"} for n in range(50)]), tmp_path)
     file = made.folder / "examples.arrow"
     file.write_bytes(file.read_bytes()[:200])
     with pytest.raises(ValueError, match=r"."):

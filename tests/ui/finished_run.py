@@ -17,12 +17,13 @@ from studio.core.run_folder import RunFolder
 from studio.dataset.columns.apply_mapping import examples_from
 from studio.dataset.columns.detection.detect import detect_mapping
 from studio.dataset.examples import write_frozen
-from studio.dataset.readers.open import open_table
+from studio.dataset.readers.read_table import read_table
 from studio.dataset.split import split
 from studio.runs.project import Project
 from studio.ui.chat.conversation import conversation_of
 from studio.ui.state.app_state import AppState
 from studio.ui.state.background import wait_for_all
+from tests.dataset.conftest import stored
 
 
 def fine_tuned_run(
@@ -31,7 +32,7 @@ def fine_tuned_run(
     """`recipe.data.path` must name a readable file; `held_out` examples of it are set aside."""
     run = RunFolder(project.runs_folder / name)
     run.train_data.parent.mkdir(parents=True)
-    table = open_table(recipe.data)
+    table = stored(read_table(recipe.data))
     examples = examples_from(table, detect_mapping(table), recipe.data.system_prompt).examples
     learned, kept = split(examples, held_out / len(examples), 17)
     write_frozen(run.train_data, learned)

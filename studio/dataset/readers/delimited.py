@@ -181,7 +181,7 @@ class _Reading:
             for row in table_rows(self._rows(mode), found):
                 given += 1
                 yield row
-        except _BadQuote as error:
+        except (_BadQuote, UnicodeError) as error:
             raise changed(self.path) from error
         guard_unchanged(self.path, self._before)
         if given < found.count:
@@ -190,7 +190,8 @@ class _Reading:
 
 def split_line(line: str, delimiter: str) -> list[str]:
     """One line whose quotation marks may be anywhere: a mark begins a cell only at its start, and ends it only before a
-    delimiter or the end, so that those inside of a text stay what they are. One that isn't closed is a character like others."""
+    delimiter or the end, so that those inside of a text stay what they are. One that isn't closed is part
+    of the text."""
     cells: list[str] = []
     at = 0
     closing = re.compile(f'(?<!")"(?:"")*(?={re.escape(delimiter)}|$)')

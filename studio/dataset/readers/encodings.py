@@ -69,9 +69,7 @@ class Encoding:
         """What a person should know about it; nothing where it is sure."""
         found = []
         if not self.sure:
-            text = N_(
-                "The text was read as {encoding}, which is a guess. If it looks wrong, choose another encoding."
-            )
+            text = N_("The text was read as {encoding}, which is a guess. If it looks wrong, choose another encoding.")
             found.append(sentence(text, encoding=self.label))
         if self.damaged:
             text = N_("{count} places hold bytes that are no characters in {encoding}; they are shown as \ufffd.")
@@ -235,9 +233,10 @@ def utf16_without_mark(head: bytes) -> str:
     odd_ones = sum(1 for c in text if unicodedata.category(c) in ("Cn", "Co", "Cs", "Cc") and c not in "\t\r\n\f\v")
     return name if odd_ones + text.count("\ufffd") <= len(text) // 50 else ""
 
-# Which script a text is in when no mark says it: Korean, Japanese, Chinese or Western. Nearly any bytes decode without an
-# error as several East Asian encodings at once. What tells them apart is how common the characters are that come out: each
-# script has a hundred or so that make up a third to a half of all ordinary text.
+
+# Which script a text is in when no mark says it: Korean, Japanese, Chinese or Western. Nearly any bytes decode without
+# an error as several East Asian encodings at once. What tells them apart is how common the characters are that come
+# out: each script has a hundred or so that make up a third to a half of all ordinary text.
 
 _COMMON_HANGUL = frozenset(
     "이다는을가에의하고를지어한은기리사로도자시인대서해나아라그게으정수니일들있전부주만것제보면스거러여았었했오요안"

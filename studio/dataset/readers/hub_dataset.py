@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from studio.core import paths
-from studio.core.problems import ProblemError, Remedy, problem
+from studio.core.problems import Remedy, problem
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import N_
 from studio.dataset.readers.file_type import SUFFIXES

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from studio.core.problems import ProblemError, Remedy, problem
@@ -151,24 +152,18 @@ def _read_lines(path: Path, encoding: Encoding, first: int | None = None) -> Tab
 
     def rows() -> Iterator[list[str]]:
         guard_unchanged(path, before)
-        given = 0
-        for line in _lines(path, encoding):
-            if given == count:
-                break
-            if line.strip():
-                try:
-                    yield _cells(_parse(line), info.columns)
-                except ValueError as error:  # it was whole when it was first read
-                    raise changed(path) from error
-                given += 1
+        try:
+            records = (_parse(line) for line in _lines(path, encoding) if line.strip())
+            for record in islice(records, count):
+                yield _cells(record, info.columns)
+        except ValueError as error:  # it was whole when it was first read
+            raise changed(path) from error
         guard_unchanged(path, before)
 
     return stream_rows(info, count, rows())
 
 
-def _info(
-    path: Path, kind: str, columns: tuple[str, ...], encoding: Encoding, notes: Iterable[Sentence]
-) -> TableInfo:
+def _info(path: Path, kind: str, columns: tuple[str, ...], encoding: Encoding, notes: Iterable[Sentence]) -> TableInfo:
     return TableInfo(
         path=path,
         format=kind,

@@ -31,6 +31,9 @@ _DRIVE_GONE = tuple(
 )
 _T = TypeVar("_T")
 
+LARGE = 4 << 20
+"""Bytes of a file from which on its first rows are worth reading before all of it is read."""
+
 
 def read_table(choice: DataChoice) -> TableStream:
     """What was chosen, as batches of text. Raises `ProblemError` for everything that can be wrong with it, also between
@@ -39,7 +42,7 @@ def read_table(choice: DataChoice) -> TableStream:
 
 
 def read_first_rows(choice: DataChoice, count: int) -> TableStream | None:
-    """The first `count` rows, or a few more, of a file whose beginning can be read by itself; None for others.
+    """The first `count` rows, or a few more, of a large file whose beginning can be read by itself; None for others.
 
     Columns, encoding and delimiter may turn out otherwise when the whole file is read. Raises `ProblemError`.
     """
@@ -50,7 +53,7 @@ def read_first_rows(choice: DataChoice, count: int) -> TableStream | None:
         from studio.dataset.readers.parquet import read_parquet
 
         path = _chosen_path(choice)
-        if not path.is_file():
+        if not path.is_file() or path.stat().st_size < LARGE:
             return None
         kind = _kind_of(path, choice)
         if kind == "parquet":

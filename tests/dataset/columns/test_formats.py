@@ -263,7 +263,7 @@ class Watched(Sequence[Row]):
 )
 def test_examples_come_while_the_rows_are_read(roles: ColumnMapping) -> None:
     rows = Watched([{"q": f"q {n}", "a": "B", "c": "one", "d": f"two {n}"} for n in range(150_000)])
-    coming = iterate_examples(Table(Path("a.csv"), "csv", ("q", "a", "c", "d"), rows), roles)
+    coming = iterate_examples(Table(path=Path("a.csv"), format="csv", columns=("q", "a", "c", "d"), rows=rows), roles)
     number, first = next(coming)
     assert number == 1
     assert isinstance(first, Example)

@@ -7,17 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from studio.core.recipe.data_choice import ColumnMapping, DataChoice
+from studio.core.recipe.data_choice import ColumnMapping
 from studio.dataset.columns.detection.detect import detect_mapping, has_mapping
 from studio.dataset.columns.mapping_checks import check_mapping
-from studio.dataset.readers.open import open_table
 from studio.dataset.samples import sample
 from studio.dataset.table import Table
-from tests.dataset.conftest import problem_of
+from tests.dataset.conftest import opened, problem_of
 
 
 def table_of(rows: Sequence[Mapping[str, object]]) -> Table:
-    return Table(Path("some.csv"), "csv", tuple(rows[0]), rows)
+    return Table(path=Path("some.csv"), format="csv", columns=tuple(rows[0]), rows=rows)
 
 
 def named(*names: str) -> Table:
@@ -72,7 +71,7 @@ def test_without_names_or_questions_the_shorter_column_comes_first() -> None:
 
 def test_the_samples_are_understood() -> None:
     for language in ("en", "ko"):
-        table = open_table(DataChoice(path=str(sample(language))))
+        table = opened(sample(language))
         roles = detect_mapping(table)
         assert (roles.question, roles.answer) == table.columns
         check_mapping(table, roles)

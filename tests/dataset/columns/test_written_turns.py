@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from studio.core.recipe.data_choice import ColumnMapping, DataChoice
+from studio.core.recipe.data_choice import ColumnMapping
 from studio.dataset.columns.apply_mapping import examples_from
 from studio.dataset.columns.detection.detect import detect
 from studio.dataset.columns.formats.written_conversations import marked_turns
 from studio.dataset.columns.mapping_checks import check_mapping
 from studio.dataset.examples import Example
 from studio.dataset.readers.derived_columns import turn_columns
-from studio.dataset.readers.open import first_rows, open_table, stream_table
-from studio.dataset.readers.streaming import held
 from studio.dataset.table import Table
 from tests.dataset.conftest import opened
 
@@ -137,10 +135,6 @@ def test_turns_in_columns_are_put_together(tmp_path: Path, columns: tuple[str, .
     examples = said(table)
     assert turns_of(examples[0]) == [("user", ASKED[0]), ("assistant", TOLD[0])]
     assert turns_of(examples[1])[2:] == [("user", f"And {ASKED[1]}"), ("assistant", TOLD[0])]
-    choice = DataChoice(path=str(path))
-    streamed = held(stream_table(choice))
-    assert [dict(row) for row in streamed.rows] == [dict(row) for row in open_table(choice).rows]
-    assert list(first_rows(choice, 2).rows) == list(streamed.rows)[:2]
 
 
 @pytest.mark.parametrize(

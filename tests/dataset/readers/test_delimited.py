@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import csv
-import time
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from studio.core.recipe.data_choice import DataChoice
-from studio.dataset.readers.open import open_table
 from studio.dataset.table import Table, cell_text
 from tests.dataset.conftest import opened, problem_of
 
@@ -92,7 +89,7 @@ def test_a_guessed_encoding_is_doubted(tmp_path: Path, encoding: str, words: str
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "cp949"])
-def test_one_letter_cut_in_half_does_not_change_the_encoding(tmp_path: Path, encoding: str) -> None:
+def test_one_character_cut_in_half_does_not_change_the_encoding(tmp_path: Path, encoding: str) -> None:
     whole = written(tmp_path / "some.csv", KOREAN * 5, encoding=encoding).read_bytes()
     (tmp_path / "some.csv").write_bytes(whole + "끝".encode(encoding)[:-1] + b",x\n")
     table = opened(tmp_path / "some.csv")
@@ -235,7 +232,7 @@ def test_the_row_of_names_can_be_chosen(tmp_path: Path) -> None:
 
 
 def chosen(path: Path, header_row: int) -> Table:
-    return open_table(DataChoice(path=str(path), header_row=header_row))
+    return opened(path, header_row=header_row)
 
 
 @pytest.mark.parametrize(
@@ -282,18 +279,6 @@ def test_a_delimiter_that_could_be_another_is_doubted(tmp_path: Path) -> None:
     assert "delimiter" in opened(tmp_path / "some.csv").doubts
     (tmp_path / "some.csv").write_text("question;answer\nfour, five;six\nseven, eight;nine\n")
     assert not opened(tmp_path / "some.csv").doubts
-
-
-def test_fifty_thousand_rows_are_read_within_a_second(tmp_path: Path) -> None:
-    rows = [(f"Where is parcel number {n}, please?", f"TEAM: delivery\nNUMBER: {n}") for n in range(50_000)]
-    file = written(tmp_path / "some.csv", rows)
-    began = time.perf_counter()
-    table = opened(file)
-    seconds = time.perf_counter() - began
-    assert len(table.rows) == 50_000
-    assert table.rows[49_999]["question"] == rows[-1][0]
-    assert table.rows[-2:][0]["question"] == rows[-2][0]
-    assert seconds < 3  # one on an idle machine; tests share theirs
 
 
 SENTENCES = [f"Open page {n}, press return; then wait {n} days." for n in range(12)]

@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def table(file: Path) -> Table:
     rows = [{"質問": "荷物はどこですか", "答え": "配送中です"}]
-    return Table(file, "csv", ("質問", "答え"), rows, encoding="cp932", delimiter=",")
+    return Table(path=file, format="csv", columns=("質問", "答え"), rows=rows, encoding="cp932", delimiter=",")
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_separator_and_row_of_names_can_be_changed(card: SourceCard, table: Tabl
 
 def test_documents_offer_the_length_of_passages(card: SourceCard, tmp_path: Path, qtbot: QtBot) -> None:
     rows = [{"text": "One passage."}] * 12
-    show(card, Table(tmp_path / "book.docx", "document", ("text",), rows))
+    show(card, Table(path=tmp_path / "book.docx", format="document", columns=("text",), rows=rows))
     assert card.facts.text() == "12 passages · of about 1,500 characters"
     card.how.click()
     assert card.options.chunk.isVisible() and not card.options.encoding.isVisible()
@@ -164,7 +164,15 @@ def test_documents_offer_the_length_of_passages(card: SourceCard, tmp_path: Path
 
 def test_a_sheet_is_chosen_from_all(card: SourceCard, tmp_path: Path, qtbot: QtBot) -> None:
     sheets = ("Notes", "Replies")
-    book = Table(tmp_path / "book.xlsx", "xlsx", ("q", "a"), [], sheet="Replies", sheets=sheets, doubts=("sheet",))
+    book = Table(
+        path=tmp_path / "book.xlsx",
+        format="xlsx",
+        columns=("q", "a"),
+        rows=[],
+        sheet="Replies",
+        sheets=sheets,
+        doubts=("sheet",),
+    )
     show(card, book)
     assert card.doubts["sheet"].words.text() == "Is this the right sheet? Replies was read, one of 2."
     with qtbot.waitSignal(card.reading_changed) as changed:
@@ -173,7 +181,7 @@ def test_a_sheet_is_chosen_from_all(card: SourceCard, tmp_path: Path, qtbot: QtB
 
 
 def test_a_parquet_file_has_nothing_to_change_about_its_reading(card: SourceCard, tmp_path: Path) -> None:
-    show(card, Table(tmp_path / "a.parquet", "parquet", ("q", "a"), [{"q": "1", "a": "2"}]))
+    show(card, Table(path=tmp_path / "a.parquet", format="parquet", columns=("q", "a"), rows=[{"q": "1", "a": "2"}]))
     assert not card.how.isVisible()
     assert card.facts.text() == "1 row"
 

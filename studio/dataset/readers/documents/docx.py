@@ -39,7 +39,10 @@ def read_docx(path: Path, choice: DataChoice) -> TableStream:
     if size > limits.DOCUMENT_BYTES:
         raise limits.too_large(path, size, limits.DOCUMENT_BYTES)
     with opened_archive(path, limits.DOCUMENT_UNPACKED_BYTES) as archive:
-        if sum(part.file_size for part in archive.infolist() if part.filename.endswith(".xml")) > limits.DOCUMENT_XML_BYTES:
+        if (
+            sum(part.file_size for part in archive.infolist() if part.filename.endswith(".xml"))
+            > limits.DOCUMENT_XML_BYTES
+        ):
             raise limits.unpacks_too_large(path, limits.DOCUMENT_XML_BYTES)
     try:
         document = docx.Document(str(path))

@@ -1,10 +1,10 @@
-"""Conversations written down as text: exports of messengers, minutes, interviews, with a name before what each one says."""
+"""Conversations written down as text: exports of messengers, minutes, interviews, with a name before each turn."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path

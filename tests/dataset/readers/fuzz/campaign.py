@@ -1,4 +1,4 @@
-"""Opens very many inputs in a few processes that may break, and keeps what should never have happened.
+"""Opens very many inputs through the worker, as the program does, and keeps what should never have happened.
 
 `python -m tests.dataset.readers.fuzz.campaign --seed 7 --inputs 100000` goes on by hand;
 `--replay 7 1234` opens one input again.
@@ -8,32 +8,36 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import queue
-import select
-import subprocess
+import shutil
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
+from studio.core import paths
+from studio.core.problems import ProblemError
+from studio.core.recipe.data_choice import DataChoice
+from studio.dataset.store import open_table_at
+from studio.worker.client import WorkerClient, WorkerCrashed
+from studio.worker.protocol import Opened, OpenTable
 from tests.dataset.readers.fuzz.mutations import mutated
 
-SECONDS = 30.0
-"""How long one input may take."""
-
 _CHUNK = 100
-_INPUTS_PER_PROCESS = 4_000
+_ROWS = 300
+_CRASHES = ("data.reader_died", "data.reader_killed", "data.took_too_long")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """`ended` is table, problem, error (another exception), crash or hang; `seconds` is what opening took."""
+    """`ended` is table, problem, error (a bug) or crash (also one that took too long); `detail` is the table's format,
+    the problem's code or a traceback; `seconds` is what opening took."""
 
     number: int
     ended: str
@@ -46,106 +50,49 @@ class Answer:
 
 
 class Opener:
-    """One process that opens inputs; a new one takes its place when it ends."""
+    """A worker that opens inputs."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._waiting = b""
-        self._answered = 0
+        self._folder = folder
+        self._worker = WorkerClient()
 
     def mutated(self, campaign: int, numbers: range) -> Iterator[Answer]:
         """One answer an input, in order."""
-        at = numbers.start
-        while at < numbers.stop:
-            self._send(["mutated", campaign, at, numbers.stop])
-            for number in range(at, numbers.stop):
-                answer = self._next(number)
-                at = number + 1
-                yield answer
-                if answer.ended in ("crash", "hang"):
-                    break
+        for number in numbers:
+            made = mutated(campaign, number)
+            file = self._folder / made.name
+            file.write_bytes(made.content)
+            yield self.file(file, made.choice, number)
+            file.unlink()
 
-    def file(self, path: Path, choice: dict[str, object] | None = None) -> Answer:
-        self._send(["file", str(path), choice or {}])
-        return self._next(0)
-
-    def changing(self, path: Path, how: str, way: str) -> Answer:
-        """`how` is shrinks or vanishes, `way` table or stream."""
-        self._send([how, str(path), way])
-        return self._next(0)
+    def file(self, path: Path, choice: Mapping[str, object] | None = None, number: int = 0) -> Answer:
+        """How opening it ends."""
+        began = time.monotonic()
+        try:
+            request = OpenTable(choice=DataChoice.model_validate({"path": str(path), **(choice or {})}))
+            ended, detail = "table", _looked_at(self._worker.ask(request, Opened))
+        except ProblemError as error:
+            found = error.problem
+            ended, detail = "crash" if found.code in _CRASHES else "problem", found.code
+            if not found.fix or not found.what:
+                ended, detail = "error", f"{detail} doesn't say what to do"
+        except WorkerCrashed as error:
+            ended, detail = "error", str(error)
+        return Answer(number, ended, detail, time.monotonic() - began)
 
     def close(self) -> None:
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-            for pipe in (self._process.stdin, self._process.stdout):
-                if pipe:
-                    pipe.close()
-            self._process = None
+        """End the worker."""
+        self._worker.close()
 
-    def _send(self, request: list[object]) -> None:
-        if self._process is None or self._answered > _INPUTS_PER_PROCESS:
-            self._start()
-        assert self._process and self._process.stdin
-        self._process.stdin.write(json.dumps(request).encode() + b"\n")
-        self._process.stdin.flush()
 
-    def _start(self) -> None:
-        self.close()
-        self._waiting, self._answered = b"", 0
-        # Arrow's own allocator reserves a gigabyte of addresses at once, which the limit would count.
-        environment = {
-            **os.environ,
-            "ARROW_DEFAULT_MEMORY_POOL": "system",
-            "PYTHONWARNINGS": "ignore",
-            "RUST_BACKTRACE": "0",
-        }
-        with open(self._folder / "said.log", "wb") as said:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.dataset.readers.fuzz.opening", str(self._folder)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=said,
-                env=environment,
-                cwd=Path(__file__).parents[4],
-            )
-        if self._line(120) != b'"ready"':
-            raise RuntimeError((self._folder / "said.log").read_text(errors="replace")[-2000:])
-
-    def _next(self, number: int) -> Answer:
-        began = time.monotonic()
-        line = self._line(SECONDS)
-        self._answered += 1
-        if line:
-            told, ended, detail, seconds = json.loads(line)
-            assert told == number
-            return Answer(number, ended, detail, seconds)
-        assert self._process
-        if line is None:
-            self.close()
-            return Answer(number, "hang", f"no answer within {SECONDS:.0f} s", time.monotonic() - began)
-        status = self._process.wait()
-        said = (self._folder / "said.log").read_text(errors="replace").rpartition("Extension modules:")[0][-1200:]
-        self.close()
-        return Answer(number, "crash", f"exit {status}: {said}", time.monotonic() - began)
-
-    def _line(self, seconds: float) -> bytes | None:
-        """The next line of answers; b"" when the process has ended, None when nothing came in time."""
-        assert self._process and self._process.stdout
-        handle = self._process.stdout.fileno()
-        end = time.monotonic() + seconds
-        while b"\n" not in self._waiting:
-            ready, _, _ = select.select([handle], [], [], max(0.0, end - time.monotonic()))
-            if not ready:
-                return None
-            block = os.read(handle, 1 << 16)
-            if not block:
-                return b""
-            self._waiting += block
-        line, _, self._waiting = self._waiting.partition(b"\n")
-        return line
+def _looked_at(opened: Opened) -> str:
+    table = open_table_at(opened.table)
+    for row in islice(iter(table.rows), _ROWS):
+        assert tuple(row) == table.columns
+    assert table.rows[len(table.rows) - 1]
+    shutil.rmtree(opened.table)
+    return table.format
 
 
 @dataclass
@@ -229,6 +176,7 @@ def main() -> None:
     parser.add_argument("--replay", type=int, nargs=2, metavar=("SEED", "NUMBER"))
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
+        os.environ[paths.HOME_VARIABLE] = str(Path(scratch) / "home")
         if chosen.replay:
             opener = Opener(Path(scratch))
             answers = list(opener.mutated(chosen.replay[0], range(chosen.replay[1], chosen.replay[1] + 1)))

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from studio.core.problems import ProblemError
-from studio.core.recipe.data_choice import ColumnMapping, DataChoice
+from studio.core.recipe.data_choice import ColumnMapping
 from studio.dataset.columns.detection.detect import detect
-from studio.dataset.readers.open import open_table
 from studio.dataset.table import Table, cell_text
+from tests.dataset.conftest import opened
 from tests.dataset.readers.messy.truth import ANY, Messy, Truth
 
 Verdict = Literal["right", "asks", "asks, though right", "refuses", "wrong"]
@@ -35,7 +35,7 @@ class Outcome:
 def judge(messy: Messy, path: Path) -> Outcome:
     """Whether the file is read right, wrong or not without a question. Other errors than problems come through."""
     try:
-        table = open_table(DataChoice(path=str(path)))
+        table = opened(path)
     except ProblemError as error:
         return Outcome(messy.name, "refuses", (error.problem.english(),))
     found = detect(table)
