@@ -62,7 +62,7 @@ def run_verb(arguments: argparse.Namespace) -> int:
     if group == "data":
         from studio.cli import data
 
-        verbs = {"data show": data.show, "data check": data.check, "data fix": data.repair, "data read": data.read}
+        verbs = {"data show": data.show, "data check": data.check, "data fix": data.fix, "data read": data.read}
     elif group == "runs":
         from studio.cli import runs
 

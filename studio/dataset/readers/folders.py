@@ -73,7 +73,7 @@ def _files(folder: Path) -> Iterator[Path]:
                 if entry.name.startswith((".", "~$", "__")):
                     continue  # hidden, or what a program keeps beside an open file
                 path = Path(entry.path)
-                if entry.is_symlink() and not path.resolve().is_relative_to(home):
+                if entry.is_symlink() and not _leads_into(path, home):
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     if depth < _DEPTH:
@@ -83,6 +83,13 @@ def _files(folder: Path) -> Iterator[Path]:
                     if len(found) > _MOST_FILES:
                         raise _too_many(folder, _MOST_FILES)
     return iter(sorted(found))
+
+
+def _leads_into(link: Path, home: Path) -> bool:
+    try:
+        return link.resolve().is_relative_to(home)
+    except (OSError, RuntimeError):  # a circle of links
+        return False
 
 
 def _read_together(folder: Path, files: list[Path], choice: DataChoice, read_file: _FileReader) -> TableStream:

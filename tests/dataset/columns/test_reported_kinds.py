@@ -11,8 +11,9 @@ from studio.core.recipe.data_choice import DataChoice
 from studio.dataset.columns.apply_mapping import ExampleSet, examples_from
 from studio.dataset.columns.detection.column_profile import Guess
 from studio.dataset.columns.detection.detect import detect
-from studio.dataset.readers.open import open_table, stream_table
+from studio.dataset.readers.read_table import read_table
 from studio.dataset.table import Table
+from tests.dataset.conftest import opened
 
 ANSWERS = ["In the blue cupboard.", "Behind the mill.", "At half past six.", "Under the third stair."] * 4
 ASKED = ["Where is the ladle?", "Where is the cart?", "When does it ring?", "Where is the key?"] * 4
@@ -21,7 +22,7 @@ ASKED = ["Where is the ladle?", "Where is the cart?", "When does it ring?", "Whe
 def read(tmp_path: Path, rows: list[dict[str, object]], name: str = "file.jsonl") -> tuple[Table, Guess, ExampleSet]:
     file = tmp_path / name
     file.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
-    table = open_table(DataChoice(path=str(file)))
+    table = opened(file)
     found = detect(table)
     return table, found, examples_from(table, found.mapping)
 
@@ -216,7 +217,7 @@ def test_an_answer_inside_of_a_record_in_a_cell_is_found(tmp_path: Path) -> None
     table, found, made = read(tmp_path, rows)
     assert found.mapping.answer == "output" and [one.answer for one in made.examples] == ANSWERS
     assert any("laid out in columns" in note.english() for note in table.notes)
-    stream = stream_table(DataChoice(path=str(tmp_path / "file.jsonl")))
+    stream = read_table(DataChoice(path=str(tmp_path / "file.jsonl")))
     assert stream.columns == table.columns
     assert [text for batch in stream.batches for text in batch.column("output").to_pylist()] == ANSWERS
 
@@ -280,5 +281,5 @@ def test_a_page_of_the_datasets_server_is_read_as_its_rows(tmp_path: Path) -> No
     ]
     file = tmp_path / "rows.json"
     file.write_text(json.dumps({"features": [], "rows": held}), encoding="utf-8")
-    table = open_table(DataChoice(path=str(file)))
+    table = opened(file)
     assert table.columns == ("instruction", "output") and detect(table).sure

@@ -199,6 +199,6 @@ def test_a_name_may_be_as_odd_as_it_likes(tmp_path: Path, name: str) -> None:
 
 
 def test_a_name_longer_than_any_disk_takes_is_a_problem(opener: Opener) -> None:
-    for path in ("x" * 5_000 + ".csv", "a/" * 3_000 + "b.csv", "nul\0.csv", "", " ", "~nobody-here/x.csv", "//"):
+    for path in ("x" * 5_000 + ".csv", "a/" * 3_000 + "b.csv", "nul\0.csv", "", " ", "~nobody-here/x.csv"):
         answer = opener.file(Path("/tmp") / path if path.startswith("x") else Path(path))
         assert answer.ended in ("problem", "table"), answer.detail

@@ -276,6 +276,7 @@ def _in_text(text: str) -> list[str]:
 
 
 def _key_text(cell: object) -> str:
+    cell = nested(cell)  # in the store a list is JSON text
     if isinstance(cell, list | tuple) and len(cell) == 1:
         cell = cell[0]
     return cell_text(cell).strip()
