@@ -11,6 +11,7 @@ from studio.core.problems import Problem
 from studio.core.recipe.data_choice import ColumnMapping, DataChoice
 from studio.core.translatable import Sentence
 from studio.dataset.quality.report import Report
+from studio.dataset.store import ExamplesAbout
 from studio.dataset.table import TableInfo
 from studio.tokenization.encoding import Encoded, Piece
 
@@ -107,10 +108,12 @@ class Opened(_Line):
 
 
 class Built(_Line):
-    """The examples are in the store at `examples`, with what should be known about them."""
+    """`count` examples are in the store at `examples`."""
 
     reply: Literal["built"] = "built"
     examples: Path
+    count: int
+    about: ExamplesAbout
 
 
 class ReportReady(_Line):

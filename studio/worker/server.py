@@ -142,13 +142,9 @@ class WorkerServer:
 
     def _build(self, request: BuildExamples) -> None:
         text = sentence(N_("Building examples."))
-        self._say(
-            Built(
-                examples=build_examples(
-                    request.table, request.choice, lambda done, total: self._tell(done, total, text)
-                )
-            )
-        )
+        folder = build_examples(request.table, request.choice, lambda done, total: self._tell(done, total, text))
+        stored = self._examples(folder)
+        self._say(Built(examples=folder, count=len(stored), about=stored.about))
 
     def _examine(self, request: Examine) -> None:
         from studio.dataset.quality.examine import examine

@@ -129,8 +129,8 @@ class DataCheck(QWidget):
             self._all = False
             self._make_rows()
         lines = [tr_sentence(sentence) for sentence in notes]
-        if report is None and built is not None and built.skipped:
-            lines.append(reasons(built.skipped))
+        if report is None and built is not None and built.about.skipped:
+            lines.append(reasons(built.about.skipped))
         self.unchecked.setVisible(report is None and examples > 0 and not waiting)
         self.notes.setText("\n".join(lines))
         self.notes.setVisible(bool(lines))

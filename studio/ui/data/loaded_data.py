@@ -189,7 +189,7 @@ class LoadedData(QWidget):
         app_state, check = self._app_state, self.tabs.check
         table, built, report = app_state.table, app_state.data.built, app_state.report
         assert table is not None
-        steps = built.steps if built is not None else ()
+        steps = built.about.steps if built is not None else ()
         waiting = report is None and (app_state.examining or app_state.reading_data)
         check.show_report(report, built, table.notes, waiting=waiting)
         check.show_progress(app_state.data.progress, examining=app_state.examining)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from studio.runs.prepare import Told
     from studio.tokenization.lengths import Lengths
     from studio.worker.client import WorkerClient
-    from studio.worker.protocol import Built, ExampleRead, FirstRows, Opened, Progress, Reader
+    from studio.worker.protocol import Built, EncoderSettings, ExampleRead, FirstRows, Opened, Progress
 
 T = TypeVar("T")
 
@@ -103,7 +103,7 @@ class DatasetState(QObject):
         self._begin()
         self._start(recipe)
 
-    def measure(self, reader: Reader | None) -> None:
+    def measure(self, reader: EncoderSettings | None) -> None:
         """Count the tokens of the examples for this model, unless they are counted already."""
         if reader is None or self.examples is None or self.reading or self.examining:
             return
@@ -120,7 +120,7 @@ class DatasetState(QObject):
             from studio.worker.protocol import Measured, MeasureLengths
 
             unlimited = reader.model_copy(update={"max_length": UNLIMITED, "truncation": "cut"})
-            request = MeasureLengths(examples=stored, reader=unlimited, most=MEASURED)
+            request = MeasureLengths(examples=stored, encoder=unlimited, most=MEASURED)
             answer = self._worker("long").ask(request, Measured, cancelled=self._cancelled)
             return Lengths(array("i", answer.total), array("i", answer.first_label))
 
@@ -137,7 +137,7 @@ class DatasetState(QObject):
     def read_example(
         self,
         position: int,
-        reader: Reader,
+        reader: EncoderSettings,
         done: Callable[[ExampleRead], None],
         failed: Callable[[Problem], None],
     ) -> None:
@@ -154,7 +154,7 @@ class DatasetState(QObject):
             from studio.worker.protocol import ExampleRead, ReadExample
 
             return self._worker("quick").ask(
-                ReadExample(examples=stored, position=position, reader=reader), ExampleRead
+                ReadExample(examples=stored, position=position, encoder=reader), ExampleRead
             )
 
         def ended() -> bool:
@@ -208,11 +208,11 @@ class DatasetState(QObject):
 
             table: Table | None = None
             examples: StoredExamples | None = None
-            if told.answer == "first_rows":
-                table = _beginning(told, recipe.data.path)
-            elif told.answer == "opened":
+            if told.reply == "first_rows":
+                table = _beginning(told)
+            elif told.reply == "opened":
                 table = open_table_at(told.table)
-            elif told.answer == "made":
+            elif told.reply == "built":
                 examples = StoredExamples(told.examples)
             self._told.emit(number, told, table, examples)
 
@@ -237,11 +237,11 @@ class DatasetState(QObject):
     def _on_told(self, number: int, told: Told, table: Table | None, examples: StoredExamples | None) -> None:
         if number != self._round:
             return
-        if told.answer == "progress":
+        if told.reply == "progress":
             self.progress = told
-        elif told.answer == "first_rows":
+        elif told.reply == "first_rows":
             self.table, self.opened = table, None
-        elif told.answer == "opened":
+        elif told.reply == "opened":
             if self.opened is None or told.table != self.opened.table:
                 self.table = table
             self.opened, self.problem = told, told.problem
@@ -294,11 +294,10 @@ class DatasetState(QObject):
             worker.close()
 
 
-def _beginning(first: FirstRows, path: str) -> Table:
-    from studio.dataset.table import Table
+def _beginning(first: FirstRows) -> Table:
+    from studio.dataset.table import with_rows
 
-    rows = [dict(zip(first.columns, cells, strict=True)) for cells in first.rows]
-    return Table(path=Path(path), format=first.format, columns=first.columns, rows=rows)
+    return with_rows(first.info, [dict(zip(first.info.columns, cells, strict=True)) for cells in first.rows])
 
 
 # Whether it can be trained on

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from studio.dataset.table import Table
     from studio.hardware.snapshot import Snapshot
     from studio.tokenization.lengths import Lengths
-    from studio.worker.protocol import ExampleRead, Reader
+    from studio.worker.protocol import EncoderSettings, ExampleRead
 
 
 class RecipeEditor(QObject):
@@ -200,13 +200,13 @@ class RecipeEditor(QObject):
         if reader is not None:
             self.data.read_example(position, reader, done, failed)
 
-    def _reader(self) -> Reader | None:
+    def _reader(self) -> EncoderSettings | None:
         if self.model.folder is None:
             return None
-        from studio.worker.protocol import Reader
+        from studio.worker.protocol import EncoderSettings
 
         training = self.recipe.training
-        return Reader(
+        return EncoderSettings(
             model=self.model.folder,
             max_length=training.max_length,
             loss_on=training.loss_on,

@@ -249,7 +249,8 @@ def test_every_format_can_be_put_together_from_its_roles(form: DatasetFormat) ->
 def test_who_answers_in_rows_of_turns_is_found_out_or_said(editor: ColumnMappingEditor, qtbot: QtBot) -> None:
     rows = [{"talk": "1", "who": who, "said": f"{who} speaks"} for who in ("Ann", "Bob") * 3]
     mapping = ColumnMapping(conversation="talk", speaker="who", content="said")
-    editor.show_table(Table(Path("talk.csv"), "csv", ("talk", "who", "said"), rows), mapping, "", sure=True, why=())
+    table = Table(path=Path("talk.csv"), format="csv", columns=("talk", "who", "said"), rows=rows)
+    editor.show_table(table, mapping, "", sure=True, why=())
     with qtbot.waitSignal(editor.mapping_chosen) as heard:
         choose(editor, "assistant_speaker", "Ann")
     assert heard.args == [mapping.model_copy(update={"assistant_speaker": "Ann"})]
@@ -263,6 +264,8 @@ def test_the_first_example_of_a_million_rows_needs_only_the_beginning() -> None:
 
     rows = Rows({"q": f"Question {n}?", "a": f"Answer {n}."} for n in range(10_000))
     found = first_example(
-        Table(Path("x.csv"), "csv", ("q", "a"), rows), ColumnMapping(question="q", answer="a"), "Be kind."
+        Table(path=Path("x.csv"), format="csv", columns=("q", "a"), rows=rows),
+        ColumnMapping(question="q", answer="a"),
+        "Be kind.",
     )
     assert [m.content for m in found.messages] == ["Be kind.", "Question 0?", "Answer 0."]  # type: ignore[union-attr]

@@ -13,6 +13,7 @@ from studio.core.translatable import sentence
 from studio.dataset.examples import Skipped
 from studio.dataset.quality.checks import FIXES
 from studio.dataset.quality.report import Excerpt, Finding, Report, Severity
+from studio.dataset.store import ExamplesAbout
 from studio.ui.data.data_check import LINES, DataCheck, marked, reasons
 from studio.worker.protocol import Built, Progress
 
@@ -37,7 +38,8 @@ def report(*found: Finding) -> Report:
 
 
 def built(count: int, skipped: tuple[Skipped, ...] = ()) -> Built:
-    return Built(examples=Path("made"), count=count, skipped=skipped, skipped_count=len(skipped), steps=())
+    about = ExamplesAbout(skipped=skipped, skipped_count=len(skipped), steps=())
+    return Built(examples=Path("built"), count=count, about=about)
 
 
 BUILT = built(148)
