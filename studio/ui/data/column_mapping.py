@@ -70,7 +70,8 @@ class Dropdown(QComboBox):
             self.clear()
             self.addItems([text for text, _ in values])
             self._values = [value for _, value in values]
-            self.setMinimumContentsLength(max(8, min(22, max((len(text) for text, _ in values), default=0) + 1)))
+            longest = max((len(text) for text, value in values if value is not SEVERAL), default=0)
+            self.setMinimumContentsLength(max(10, min(18, longest)))
             self.view().setMinimumWidth(min(420, self.view().sizeHintForColumn(0) + 24))
         self.setCurrentIndex(next((place for place, value in enumerate(self._values) if value == now), -1))
         self.setToolTip(self.currentText() if len(self.currentText()) > 20 else "")
@@ -105,8 +106,10 @@ class ColumnMappingEditor(QWidget):
     mapping_chosen = Signal(object)
     confirmed = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, after: QWidget | None = None, parent: QWidget | None = None) -> None:
+        """The Tab key comes here from `after`."""
         super().__init__(parent)
+        self._after = after
         self._table: Table | None = None
         self._mapping = ColumnMapping()
         self._format: DatasetFormat = "pair"
@@ -180,12 +183,14 @@ class ColumnMappingEditor(QWidget):
             self._fields.flow.addWidget(widget)
             widget.show()
         boxes = [self.dropdowns[field.key] for field in fields]
-        follow(self.unsure, [*self.unsure.answers, *boxes, self.add, self.template.line])
+        stops = [*self.unsure.answers, *boxes, self.add, self.template.line, self.template.insert]
+        follow(self._after or stops[0], stops[0 if self._after else 1 :])
         more = [role for role in ROLES[self._format][1] if (role, 0) not in self.dropdowns]
         self._roles.clear()
         for role in more:
             self._roles.addAction(column_role_words(role)).triggered.connect(lambda _=False, role=role: self._add(role))
-        self.add.setVisible(bool(more))
+        unused = len(table.columns) > len(self._mapping.columns())
+        self.add.setVisible(bool(more) and unused)
         self._fields.fit()
         with_template = "question_template" in self._added and "question" in self._needed()
         self.template.setVisible(with_template)
@@ -198,7 +203,7 @@ class ColumnMappingEditor(QWidget):
         self.example.setText(
             example_words(found) if wrong else tr("The first example: {example}", example=example_words(found))
         )
-        self.example.setVisible(not about_template)
+        self.example.setVisible(not about_template and self.unsure.isHidden())
         self.example.setProperty("role", "bad" if wrong else "small")
         restyle(self.example)
 
@@ -216,7 +221,7 @@ class ColumnMappingEditor(QWidget):
                     numbered = tr("Option {n}", n=place + 1)
                     fields.append(_Field((role, place), numbered, (*nothing, *columns), (*chosen, None)[place]))
             elif role in self._needed():
-                more = ((tr("several columns together"), SEVERAL),) if role == "question" and len(columns) > 1 else ()
+                more = ((tr("several columns"), SEVERAL),) if role == "question" and len(columns) > 1 else ()
                 several = role == "question" and "question_template" in self._added
                 now: object = SEVERAL if several else next(iter(chosen), None)
                 fields.append(_Field((role, 0), name, (*columns, *more), now))

@@ -37,15 +37,15 @@ TURN_ARROW = "  \N{RIGHTWARDS ARROW}  "
 def format_words(form: DatasetFormat) -> str:
     match form:
         case "pair":
-            return tr("A question and its answer")
+            return tr("Question and answer")
         case "messages":
-            return tr("A whole conversation in one cell")
+            return tr("Whole conversation")
         case "turns":
-            return tr("A conversation over several rows")
+            return tr("Conversation in rows")
         case "options":
-            return tr("A question with options to choose from")
+            return tr("Multiple choice")
         case "labels":
-            return tr("A text and its label")
+            return tr("Text and label")
         case "text":
             return tr("Plain text")
 

@@ -260,7 +260,7 @@ class LoadedData(QWidget):
             if isValid(self) and number == self._asked:
                 pane.show_refused(example, problem)
 
-        if not pane.facts.text():
+        if not pane.shows_example:
             pane.show_plain(example, tr("Cutting the text into tokens ..."))
         app_state.read_example(position, done, failed)
 

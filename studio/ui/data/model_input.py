@@ -47,6 +47,7 @@ class ModelInputPane(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._open = False
+        self.shows_example = False
         self.facts = label("", "small")
         self.adapted = button(tr("Adapted to this model"), "link", self._toggle)
         self.adaptations = label("", "small")
@@ -76,7 +77,8 @@ class ModelInputPane(QWidget):
     def show_nothing(self, words: str = "") -> None:
         """There is no example to show; `words` say why."""
         self._begin()
-        self.facts.setText(words)
+        self.shows_example = False
+        self.text.textCursor().insertText(words, _muted())
 
     def show_plain(self, example: Example, words: str, *, can_fetch: bool = False) -> None:
         """The conversation without tokens; `words` say why, and `can_fetch` offers the way to a model."""
@@ -110,6 +112,7 @@ class ModelInputPane(QWidget):
         self.adaptations.setVisible(bool(read.adaptations) and self._open)
 
     def _begin(self) -> None:
+        self.shows_example = True
         self.text.clear()
         self.facts.setText("")
         self.adapted.hide()

@@ -111,7 +111,7 @@ class DataPage(PageFrame):
         """Put the keyboard where a person who just came here will most likely go on."""
         if self.loaded.isHidden():
             self.drop.choose_file.setFocus(Qt.FocusReason.OtherFocusReason)
-        elif self._app_state.data.problem is not None:
+        elif self._app_state.data.problem is not None or self.source.mapping.unsure.isVisible():
             self.source.mapping.focus_first()
         elif self.next.isEnabled():
             super().focus_first()

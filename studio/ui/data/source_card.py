@@ -87,7 +87,7 @@ class SourceCard(Card):
         self.body.addWidget(self.options)
         self._line = line()
         self.body.addWidget(self._line)
-        self.mapping = ColumnMappingEditor()
+        self.mapping = ColumnMappingEditor(after=self.options.chunk)
         self.body.addWidget(self.mapping)
 
     def show_beginning(self, table: Table, settled: Sequence[str] = ()) -> None:

@@ -61,7 +61,7 @@ def add(editor: ColumnMappingEditor, words: str) -> None:
 
 def test_what_is_clear_is_one_line_of_dropdowns_with_the_first_example_below(editor: ColumnMappingEditor) -> None:
     assert [key[0] for key in editor.dropdowns] == ["format", "question", "answer"]
-    assert [box.currentText() for box in editor.dropdowns.values()] == ["A question and its answer", "body", "reply"]
+    assert [box.currentText() for box in editor.dropdowns.values()] == ["Question and answer", "body", "reply"]
     assert editor.example.text() == "The first example: Question: Where is it, 0?  →  Answer: On its way, 0."
     assert not editor.unsure.isVisible() and not editor.template.isVisible()
 
