@@ -44,7 +44,9 @@ def test(arguments: argparse.Namespace) -> int:
         print_json({"run": str(run.path), "verdict": judged.outcome, "p": judged.p, **comparison_as_json(compared)})
     else:
         print(judged.text.english())
-        print(f"Error (loss): {compared.baseline.loss:.3f} before, {compared.candidate.loss:.3f} after.")
+        before, after = compared.baseline.loss, compared.candidate.loss
+        if before is not None and after is not None:
+            print(f"Error (loss): {before:.3f} before, {after:.3f} after.")
     return 0 if judged.outcome == "better" else 1
 
 

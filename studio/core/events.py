@@ -178,13 +178,14 @@ class Prediction(_Event):
 
 
 class ModelResult(BaseModel):
-    """How one model did in an exam: `exact` answers of all, and its loss as in `Evaluated`."""
+    """How one model did in an exam: `exact` answers of all, and its loss as in `Evaluated`; None where no example fits
+    the run's length limit."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     model: ModelUnderTest
     exact: int
-    loss: float
+    loss: float | None
 
 
 class ExamCompleted(_Event):

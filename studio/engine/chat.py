@@ -10,7 +10,7 @@ from studio.core.jobs import Chat
 from studio.core.problems import problem
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
-from studio.engine.evaluation.generate import Generator, of_folder, of_run
+from studio.engine.evaluation.generate import Generator, of_folder, of_run, speed_up
 from studio.engine.job_context import JobContext, StopRequested
 
 GROWS_EVERY = 0.2
@@ -27,7 +27,8 @@ def chat(context: JobContext, job: Chat) -> Ending | None:
         with context.interruptible():
             context.phase("loading", N_("Loading the model."), long=True)
             if job.run is not None:
-                generator, _ = of_run(RunFolder(job.run))
+                generator, recipe = of_run(RunFolder(job.run))
+                speed_up(generator, recipe)
             elif job.model is not None:
                 generator = of_folder(job.model)
             else:

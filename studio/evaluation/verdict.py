@@ -87,8 +87,6 @@ def verdict(compared: Comparison) -> Verdict:
         "after": after.exact,
         "total": compared.examples,
         "least": at_least(after.exact, compared.examples),
-        "loss_before": before.loss,
-        "loss_after": after.loss,
     }
     if compared.examples == 0:
         return Verdict("no_clear_difference", sentence(N_("No examples were set aside, so nothing was compared.")), p)
@@ -98,15 +96,16 @@ def verdict(compared: Comparison) -> Verdict:
     if p < 0.05:
         text = N_("Worse: {after} of {total} right, was {before}.")
         return Verdict("worse", Sentence(text=text, values=values), p)
-    if before.exact == after.exact == 0 and before.loss > 0:
+    if before.exact == after.exact == 0 and before.loss and after.loss is not None:
+        values |= {"loss_before": before.loss, "loss_after": after.loss}
         if after.loss < 0.9 * before.loss:
             text = N_(
-                "Closer to your answers, but none is word for word the same: mistakes fell from {loss_before:.2f} "
+                "Closer to your answers, but none is word for word the same: the error fell from {loss_before:.2f} "
                 "to {loss_after:.2f}. Read a few below and judge for yourself."
             )
             return Verdict("better", Sentence(text=text, values=values), p)
         if after.loss > 1.1 * before.loss:
-            text = N_("Worse: mistakes grew from {loss_before:.2f} to {loss_after:.2f}.")
+            text = N_("Worse: the error grew from {loss_before:.2f} to {loss_after:.2f}.")
             return Verdict("worse", Sentence(text=text, values=values), p)
     text = N_("No clear difference: {after} of {total} right, was {before}. More examples would tell more.")
     return Verdict("no_clear_difference", Sentence(text=text, values=values), p)

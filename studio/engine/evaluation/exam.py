@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from studio.core.events import Ending, ExamCompleted, ModelResult, ModelUnderTest, Prediction
 from studio.core.jobs import Exam
 from studio.core.problems import problem
+from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.dataset.examples import Example, read_frozen
-from studio.engine.evaluation.generate import Generator, normalized, of_run
+from studio.engine.evaluation.generate import Generator, normalized, of_run, speed_up
 from studio.engine.job_context import JobContext
-from studio.engine.objectives.supervised import held_out_loss, tokenize_examples
+from studio.engine.objectives.supervised import held_out_loss, tokenize_held_out
+from studio.models.base_model import locate
 
 BATCH = 12
 """Examples answered at once."""
@@ -35,10 +37,11 @@ def exam(context: JobContext, job: Exam) -> Ending | None:
                 N_('Set some aside with "Examples set aside for checking" and train once more, or try it in a chat.'),
             )
         context.phase("loading", N_("Loading the model."), long=True)
-        generator, _ = of_run(run)
+        generator, recipe = of_run(run)
         context.write(generator.device.as_event())
         context.phase("evaluating", N_("Measuring the error of both models."), long=True)
-        losses = {model: _loss(generator, examples, model) for model in generator.models}
+        losses = _losses(generator, run, recipe)
+        speed_up(generator, recipe)
         context.phase("answering", N_("Answering the examples set aside."), long=True)
         limit = min(job.max_tokens, longest_useful(generator, examples))
         exact = {model: _answers(context, generator, examples, model, limit) for model in generator.models}
@@ -54,10 +57,14 @@ def longest_useful(generator: Generator, examples: Sequence[Example]) -> int:
     return max(SHORTEST_LIMIT, 2 * wanted)
 
 
-def _loss(generator: Generator, examples: Sequence[Example], model: ModelUnderTest) -> float:
-    dataset = tokenize_examples(generator.encoder, examples)
-    with generator.network_of(model) as network:
-        return held_out_loss(network, dataset.encoded, 8, generator.device)
+def _losses(generator: Generator, run: RunFolder, recipe: Recipe) -> dict[ModelUnderTest, float | None]:
+    """Each model's loss, computed as the training computes it; None where no example fits its length limit."""
+    held_out = tokenize_held_out(run, recipe, locate(recipe.model)).encoded
+    found: dict[ModelUnderTest, float | None] = dict.fromkeys(generator.models)
+    for model in generator.models if held_out else ():
+        with generator.network_of(model) as network:
+            found[model] = held_out_loss(network, held_out, recipe.training.batch_size or BATCH, generator.device)
+    return found
 
 
 def _answers(

@@ -141,24 +141,36 @@ class _Watch(StoppingCriteria):
 
 
 def of_run(run: RunFolder) -> tuple[Generator, Recipe]:
-    """The run's model, with its best save point, ready to answer. Raises `ProblemError`."""
+    """The run's base and, from its best save point, its own model, stored and computed as in the training. Raises
+    `ProblemError`."""
     recipe = load(run.recipe)
-    adapter = choose_checkpoint(run)
+    checkpoint = choose_checkpoint(run)
     base = locate(recipe.model)
-    device = devices.choose(recipe.method.compute_dtype)
     method = method_of(recipe.method)
-    model = method.load_base(base, device).eval()
+    trained_on = run.state().device
+    # Which format is fast on a processor is found with a clock, so the training's own is asked for.
+    device = devices.choose(recipe.method.compute_dtype or (trained_on.dtype if trained_on is not None else None))
+    model = method.load(method.load_base(base, device).eval(), checkpoint)
     encoder = Encoder.from_folder(base, recipe.training.max_length, recipe.training.loss_on)
-    copies = 0 if device.is_cuda else _copies_that_fit(model, device)
+    return Generator({BASE: model, THIS_RUN: model}, encoder, device, _context(base)), recipe
+
+
+def speed_up(generator: Generator, recipe: Recipe) -> None:
+    """Make the models of `of_run` answer faster on a processor, as far as the computer's memory allows.
+
+    The 4-bit layers are dequantized. With room for a second copy, the run's own model gets its adapter merged, exactly
+    as an export merges it, so that what is tested is what is exported.
+    """
+    if generator.device.is_cuda:
+        return
+    both = generator.networks[THIS_RUN]
+    needed = 1.3 * count_parameters(both)[1] * torch.finfo(generator.device.dtype).bits / 8
+    copies = int(psutil.virtual_memory().available / needed)
     if copies > 0:
-        dequantize(model, device.dtype)
-    if copies > 1:
-        stored = stored_dtype(base)
-        merged = method.merge(method.load(copy.deepcopy(model), adapter), stored)
-        fine_tuned = in_format(merged, device.dtype).eval()
-        return Generator({BASE: model, THIS_RUN: fine_tuned}, encoder, device, _context(base)), recipe
-    both = method.load(model, adapter)
-    return Generator({BASE: both, THIS_RUN: both}, encoder, device, _context(base)), recipe
+        dequantize(both, generator.device.dtype)
+    if copies > 1 and not recipe.method.cannot_merge:
+        merged = method_of(recipe.method).merge(copy.deepcopy(both), stored_dtype(locate(recipe.model)))
+        generator.networks[THIS_RUN] = in_format(merged, generator.device.dtype).eval()
 
 
 def of_folder(folder: Path) -> Generator:
@@ -166,16 +178,6 @@ def of_folder(folder: Path) -> Generator:
     device = devices.choose()
     model = load_base_model(folder, device).eval()
     return Generator({BASE: model}, Encoder.from_folder(folder, _NO_LIMIT), device, _context(folder))
-
-
-def _copies_that_fit(model: Network, device: Device) -> int:
-    """How many copies of the dequantized model there is room for in the computer's memory, at most two.
-
-    With two, the fine-tuned one has its adapter merged, exactly as an export merges it, so that what is tested is
-    what is exported; that is also the faster way to answer.
-    """
-    needed = 1.3 * count_parameters(model)[1] * torch.finfo(device.dtype).bits / 8
-    return min(2, int(psutil.virtual_memory().available / needed))
 
 
 def normalized(text: str) -> str:

@@ -26,7 +26,7 @@ from studio.core.storage import require_new, require_room, size_of, staged
 from studio.core.translatable import N_
 from studio.dataset.examples import Example, read_frozen, write_frozen
 from studio.engine.evaluation.exam import longest_useful
-from studio.engine.evaluation.generate import Generator, of_run
+from studio.engine.evaluation.generate import Generator, of_run, speed_up
 from studio.engine.job_context import JobContext
 from studio.engine.methods.base_model import count_parameters, dequantize, in_format, stored_dtype
 from studio.engine.methods.registry import method_of
@@ -46,6 +46,7 @@ def merge(context: JobContext, job: Merge) -> Ending | None:
     with context.interruptible():
         context.phase("loading", N_("Loading the model."), long=True)
         generator, recipe = of_run(run)
+        speed_up(generator, recipe)
         context.write(generator.device.as_event())
         examples = _to_compare(run, job.compare)
         limit = longest_useful(generator, examples) if examples else 0

@@ -274,7 +274,7 @@ def _figures(compared: Comparison) -> QGridLayout:
             tr("{right} of {total}", right=compared.baseline.exact, total=total),
             tr("{right} of {total}", right=compared.candidate.exact, total=total),
         ),
-        (tr("Error (lower is better)"), f"{compared.baseline.loss:.2f}", f"{compared.candidate.loss:.2f}"),
+        (tr("Error (lower is better)"), _loss_words(compared.baseline.loss), _loss_words(compared.candidate.loss)),
     )
     for number, (name, before, after) in enumerate(rows, start=1):
         grid.addWidget(label(name, "small", wrap=False), number, 0)
@@ -285,6 +285,10 @@ def _figures(compared: Comparison) -> QGridLayout:
     grid.setRowStretch(4, 1)
     grid.setVerticalSpacing(GAP)
     return grid
+
+
+def _loss_words(loss: float | None) -> str:
+    return f"{loss:.2f}" if loss is not None else tr("not available")
 
 
 def _figure(text: str, role: str) -> QLabel:

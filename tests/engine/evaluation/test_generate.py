@@ -23,6 +23,7 @@ from studio.core.events import (
     AnswerGrew,
     Ask,
     ChatReady,
+    Evaluated,
     ExamCompleted,
     Exported,
     Failed,
@@ -33,7 +34,7 @@ from studio.core.events import (
     StopAnswer,
     Stopped,
 )
-from studio.core.job_states import ChatState, ProcessState
+from studio.core.job_states import ChatState, ExamState, ProcessState
 from studio.core.jobs import Chat, Exam, Merge, Train, write_job
 from studio.core.recipe.method import QLora
 from studio.core.run_folder import RunFolder, choose_checkpoint
@@ -72,8 +73,22 @@ def test_a_check_answers_every_held_out_example_as_both_models(fine_tuned: RunFo
     assert completed.examples == 3
     assert (before.model, after.model) == (BASE, THIS_RUN)
     assert after.exact == sum(e.exact for e in answers if e.model == THIS_RUN)
+    assert before.loss is not None and after.loss is not None
     assert after.loss < before.loss
     assert isinstance(events[-1], Finished)
+
+
+@pytest.mark.parametrize("truncation", ["cut", "leave_out", "split"])
+def test_an_exam_measures_the_losses_that_the_training_measured(make_run: Make, truncation: str) -> None:
+    values = {"training.max_length": 58, "data.truncation": truncation, "training.epochs": 1.0}
+    run = make_run(held_out=6, **values)
+    assert do_here(run, Train()) == 0
+    in_training = {e.model: e.loss for e in run.reader().read_new() if isinstance(e, Evaluated)}
+    job = run.job("exam")
+    assert do_here(job, Exam(run=run.path, max_tokens=4)) == 0
+    completed = job.fold(ExamState()).completed
+    assert completed is not None
+    assert {one.model: one.loss for one in completed.results} == pytest.approx(in_training, rel=1e-6)
 
 
 def test_a_check_without_held_out_examples_says_so(make_run: Make) -> None:
