@@ -105,3 +105,23 @@ def test_doctor_says_what_is_missing() -> None:
     assert done.returncode == 1
     assert "studio fetch starter" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["runs", "list"]])
+def test_a_verb_imports_only_what_it_needs(words: list[str]) -> None:
+    program = """
+import sys
+from studio.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    pass
+print(*sys.modules, file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], capture_output=True, text=True, timeout=60, check=True
+    )
+    heavy = {"torch", "pyarrow", "numpy", "tokenizers", "PySide6", "studio.dataset", "studio.worker", "studio.memory"}
+    assert not heavy & set(done.stderr.split())
+    if words == ["--help"]:
+        assert "pydantic" not in done.stderr.split()

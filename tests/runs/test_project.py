@@ -56,6 +56,14 @@ def test_a_project_in_another_format_is_refused_in_words_and_left_alone(about: s
     assert (project.folder / "draft.yaml").read_bytes() == draft
 
 
+def test_a_draft_of_a_newer_version_is_refused_instead_of_set_aside() -> None:
+    project = create_project("P")
+    (project.folder / "draft.yaml").write_text("version: 999\n")
+    with pytest.raises(ProblemError, match="newer version"):
+        project.load_recipe()
+    assert (project.folder / "draft.yaml").is_file()
+
+
 def test_a_run_in_another_format_stands_in_the_list_with_the_reason() -> None:
     run = RunFolder(create_project("P").runs_folder / "20260101-000000-run")
     run.path.mkdir(parents=True)
