@@ -67,7 +67,7 @@ def test_examples_are_found_sorted_and_counted_on_disk(tmp_path: Path) -> None:
     assert list(made.containing(['"quoted"\nline'])) == [2]
     assert list(made.containing(["äpf"])) == [3]
     assert list(made.containing(["nowhere"])) == []
-    assert list(made.sorted_by("answer")) == [2, 0, 1, 3]
+    assert list(made.sorted_by("answer")) == [2, 1, 0, 3]
     assert list(made.with_rows([4, 2, 99])) == [1, 3]
     with pytest.raises(IndexError):
         made[4]
