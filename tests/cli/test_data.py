@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
-from tests.cli.test_bad_input import studio
+from studio import cli
 
 
-@pytest.fixture(autouse=True)
-def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STUDIO_HOME", str(tmp_path / "home"))
+def studio(*words: str) -> CompletedProcess[str]:
+    """The command line without a process around it; the worker that it asks is a real one."""
+    out, errors = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(errors):
+        code = cli.main(list(words))
+    return CompletedProcess(words, code, out.getvalue(), errors.getvalue())
 
 
 @pytest.fixture
@@ -55,9 +61,9 @@ def test_a_file_that_cannot_be_used_is_a_problem_with_a_code(tmp_path: Path) -> 
     assert found["code"].startswith("data.") and found["what"] and found["fix"]
 
 
-def test_repairs_go_to_a_new_file_and_leave_the_old_one_alone(messy: Path, tmp_path: Path) -> None:
+def test_fixes_go_to_a_new_file_and_leave_the_old_one_alone(messy: Path, tmp_path: Path) -> None:
     before = messy.read_bytes()
-    out = tmp_path / "repaired.jsonl"
+    out = tmp_path / "fixed.jsonl"
     words = ["data", "fix", str(messy), "--do", "duplicates.exact", "mask_phone", "--out", str(out), "--json"]
     done = studio(*words)
     assert done.returncode == 0, done.stderr
@@ -74,7 +80,7 @@ def test_repairs_go_to_a_new_file_and_leave_the_old_one_alone(messy: Path, tmp_p
     assert studio(*words).returncode == 2, "nothing is ever overwritten"
 
 
-def test_a_repaired_table_opens_in_a_spreadsheet_and_formulas_are_harmless(tmp_path: Path) -> None:
+def test_a_fixed_table_opens_in_a_spreadsheet_and_formulas_are_harmless(tmp_path: Path) -> None:
     rows = [(f"What is cell {n}?", f"=SUM(A{n})" if n == 7 else f"Cell {n} holds the sum.") for n in range(30)]
     with open(tmp_path / "in.csv", "w", encoding="utf-8", newline="") as out:
         csv.writer(out).writerows([("question", "answer"), *rows, rows[2]])
@@ -89,13 +95,13 @@ def test_a_repaired_table_opens_in_a_spreadsheet_and_formulas_are_harmless(tmp_p
     assert back[7]["answer"] == "'=SUM(A7)"
 
 
-def test_an_unknown_repair_names_those_that_exist(messy: Path, tmp_path: Path) -> None:
+def test_an_unknown_fix_names_those_that_exist(messy: Path, tmp_path: Path) -> None:
     done = studio("data", "fix", str(messy), "--do", "polish", "--out", str(tmp_path / "x.jsonl"))
     assert done.returncode == 2
     assert "polish" in done.stderr and "keep_one" in done.stderr
 
 
-def test_roles_can_be_said(tmp_path: Path) -> None:
+def test_the_mapping_can_be_said(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(
         "title,body,reply\n" + "".join(f"T{n},b {n},Reply number {n}.\n" for n in range(12)), encoding="utf-8"
     )
@@ -127,9 +133,9 @@ def test_what_is_shown_is_what_the_trainer_makes(tmp_path: Path, home_with_start
     assert done.returncode == 0, done.stderr
     batch = json.loads(done.stdout)
     assert len(batch["input_ids"]) == 4
-    for number, ids, labels, mask in zip(
-        batch["example_numbers"], batch["input_ids"], batch["labels"], batch["attention_mask"], strict=True
-    ):
+    made = zip(batch["example_numbers"], batch["input_ids"], batch["labels"], batch["attention_mask"], strict=True)
+    shortest, *_, longest = sorted(made, key=lambda one: sum(one[3]))
+    for number, ids, labels, mask in (shortest, longest):
         shown = studio(
             "data", "read", str(tmp_path / "parcels.csv"), "--example", str(number), "--max-length", "96", "--json"
         )
