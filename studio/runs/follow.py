@@ -22,8 +22,8 @@ from studio.runs.start import JobProcess
 SILENT_AFTER = 120.0
 """Seconds without a heartbeat after which a living process counts as silent."""
 
-LOOK_EVERY = 1.0
-"""Seconds between two looks whether a job that was found again still lives; each opens a file."""
+LOOK_EVERY = 10
+"""Polls between two looks whether a job that was found again still lives; each opens a file."""
 
 LOG_END = 4000
 """Bytes of the log kept in a `Crashed` event."""
@@ -43,18 +43,19 @@ def follow(
     """Yield the journal's events in batches of at most 5,000, from its beginning until an ending was yielded.
 
     With `process`, or for a job found again without it, a process that is gone without a last word gets a `Crashed`
-    event, written here. Setting `stop` ends the iteration and leaves the job alone.
+    event, written here. `poll` is the seconds between two looks into the journal. Setting `stop` ends the iteration and
+    leaves the job alone.
     """
     reader = folder.reader()
     ended = False
     # a job found again gets a moment to take its lock
-    look_again = time.monotonic() + LOOK_EVERY / 2
+    look_again = time.monotonic() + LOOK_EVERY * poll / 2
     while not (stop is not None and stop.is_set()):
         gone = False  # asked before reading, so that the last events aren't missed
         if process is not None:
             gone = process.poll() is not None
         elif time.monotonic() >= look_again:
-            look_again = time.monotonic() + LOOK_EVERY
+            look_again = time.monotonic() + LOOK_EVERY * poll
             gone = not lock_is_held(folder.lock)
         events = reader.read_new()
         for begin in range(0, len(events), _BATCH):
@@ -63,11 +64,11 @@ def follow(
         if ended and (gone or process is None):
             return
         if gone:
-            died = write_crash(folder, process)
-            if died is None:  # somebody else wrote the ending between our reading and now
+            crashed = write_crash(folder, process)
+            if crashed is None:  # somebody else wrote the ending between our reading and now
                 continue
             rest = reader.read_new()
-            yield rest or [died]
+            yield rest or [crashed]
             return
         if stop is not None:
             stop.wait(poll)
@@ -119,14 +120,14 @@ def write_crash(folder: JobFolder, process: JobProcess | None = None) -> Crashed
         code = process.poll() if process is not None else None
         log_end = read_log_end(folder.log)
         name = _signal_name(code)
-        died = Crashed(
+        crashed = Crashed(
             exit_code=code if name is None else None,
             signal=name,
             log_end=log_end,
             problem=explain_crash(code, name, log_end),
         )
-        writer.write(died, durable=True)
-    return died
+        writer.write(crashed, durable=True)
+    return crashed
 
 
 def _signal_name(code: int | None) -> str | None:

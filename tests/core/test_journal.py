@@ -144,7 +144,7 @@ def _race(path: Path, start: Barrier, answers: Connection) -> None:
 
 def test_of_two_processes_that_race_for_a_run_one_writes(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
-    for attempt in range(5):
+    for attempt in range(3):
         start = context.Barrier(2)
         pairs = [context.Pipe() for _ in range(2)]
         racers = [context.Process(target=_race, args=(tmp_path / str(attempt), start, end)) for _, end in pairs]

@@ -26,6 +26,11 @@ folder = JobFolder(Path(sys.argv[1]))
 writer = folder.writer()
 folder.heartbeat.touch()
 writer.write(ProcessStarted(job="train", pid=os.getpid(), started=psutil.Process().create_time(), boot_id=""))
+commands = CommandQueue(folder)
+def wait_for_command():
+    while not (taken := commands.take()):
+        time.sleep(0.01)
+    return taken[0]
 def step(number):
     writer.write(StepDone(step=number, total_steps=100, epoch=1, loss=1.0, learning_rate=1e-4, tokens=9, seconds=0.1))
 """

@@ -12,7 +12,7 @@ import pytest
 from studio.core.events import Crashed, Event, Finished, Stopped
 from studio.core.run_folder import JobFolder
 from studio.core.run_state import RunState
-from studio.runs.command import end_forcefully, stop
+from studio.runs.command import end_forcefully, save_now, stop
 from studio.runs.follow import explain_crash, follow, job_status, process_of, write_crash
 from studio.runs.start import JobProcess
 from tests.runs.conftest import StartJob
@@ -71,10 +71,15 @@ def test_a_job_that_dies_silently_gets_one_ending_in_words(
 
 
 def test_a_job_found_again_without_its_process_object_is_followed_too(start_script: StartJob) -> None:
-    job = start_script("step(1); time.sleep(1.5); step(2); writer.write(Finished())")
+    job = start_script("step(1); wait_for_command(); step(2); writer.write(Finished())")
     wait_for_steps(job.folder, 1)
     assert job_status(job.folder) == "running"
-    assert [event.type for event in everything(job.folder, None)][-2:] == ["step_done", "finished"]
+    types: list[str] = []
+    for batch in follow(job.folder, None, poll=0.02):
+        types += [event.type for event in batch]
+        if types[-1] == "step_done":
+            save_now(job.folder)
+    assert types[-2:] == ["step_done", "finished"]
 
 
 def test_a_job_killed_while_nobody_watched_is_shown_as_interrupted_and_then_ended(start_script: StartJob) -> None:
@@ -105,14 +110,10 @@ def test_leaving_off_following_leaves_the_job_alone(start_script: StartJob) -> N
 def test_a_polite_stop_reaches_the_job(start_script: StartJob) -> None:
     job = start_script(
         """
-        commands = CommandQueue(folder)
         step(1)
-        while True:
-            for command in commands.take():
-                writer.write(CommandReceived(id=command.id, command=command.type))
-                writer.write(Stopped(step=1))
-                sys.exit(0)
-            time.sleep(0.02)
+        command = wait_for_command()
+        writer.write(CommandReceived(id=command.id, command=command.type))
+        writer.write(Stopped(step=1))
         """
     )
     wait_for_steps(job.folder, 1)

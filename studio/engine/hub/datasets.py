@@ -33,7 +33,7 @@ class _Wanted:
         return f"{self.name}:{self.config}" if self.config else self.name
 
 
-def fetch_data(report: JobContext, name: str, split: str) -> None:
+def fetch_data(context: JobContext, name: str, split: str) -> None:
     """Keep part `split` of `owner/name` or `owner/name:collection` at `fetched_path`; an empty `split` is train, or
     the only part that there is. Raises `ProblemError` for names, collections and parts that don't exist, data that
     would have to run code, and a missing network.
@@ -44,16 +44,16 @@ def fetch_data(report: JobContext, name: str, split: str) -> None:
     wanted = _Wanted(bare.strip(), config.strip(), split)
     if not is_hub_name(wanted.name):
         raise no_such("data set", wanted.name)
-    report.phase("downloading", N_("Downloading {name} from the Hugging Face Hub."), long=True, name=wanted.whole)
+    context.phase("downloading", N_("Downloading {name} from the Hugging Face Hub."), long=True, name=wanted.whole)
     try:
-        _fetch(report, wanted)
+        _fetch(context, wanted)
     except ProblemError:
         raise
     except Exception as error:
         raise in_words(error, "data set", wanted.whole) from error
 
 
-def _fetch(report: JobContext, wanted: _Wanted) -> None:
+def _fetch(context: JobContext, wanted: _Wanted) -> None:
     from huggingface_hub import HfApi, hf_hub_download
 
     found = HfApi().dataset_info(wanted.name, files_metadata=True)
@@ -68,17 +68,17 @@ def _fetch(report: JobContext, wanted: _Wanted) -> None:
     tidy(staging / "files", {file: sizes.get(file, 0) for file in files})
     # The files, their rows in the library's own form, and the file that is kept.
     require_room(place, max(0, 4 * total - size_of(staging)) + 100_000_000)
-    with Growth(report, staging / "files", total, wanted.whole):
+    with Growth(context, staging / "files", total, wanted.whole):
         # One after the other in this thread: a pool of threads would finish its files before it obeys a stop.
         for file in files:
             hf_hub_download(wanted.name, file, repo_type="dataset", revision=found.sha, local_dir=staging / "files")
-    report.phase("saving", N_("Keeping the examples."))
+    context.phase("saving", N_("Keeping the examples."))
     rows = _kept(builder, split, [staging / "files" / file for file in files], staging, place)
     shutil.rmtree(staging, ignore_errors=True)
     if split != wanted.split:
-        report.notice("data.part_chosen", N_("The part {split} of {name} was taken."), split=split, name=wanted.whole)
-    report.progress(rows, rows, "examples", N_("Keeping the examples."))
-    report.write(Fetched(folder=str(place), size=place.stat().st_size, split=split), durable=True)
+        context.notice("data.part_chosen", N_("The part {split} of {name} was taken."), split=split, name=wanted.whole)
+    context.progress(rows, rows, "examples", N_("Keeping the examples."))
+    context.write(Fetched(folder=str(place), size=place.stat().st_size, split=split), durable=True)
 
 
 def _builder(wanted: _Wanted, commit: str, files: Collection[str]) -> Any:

