@@ -131,6 +131,8 @@ class DataCheck(QWidget):
         lines = [tr_sentence(sentence) for sentence in notes]
         if report is None and built is not None and built.about.skipped:
             lines.append(reasons(built.about.skipped))
+        if report is not None:
+            lines.append(searched_words(report))
         self.unchecked.setVisible(report is None and examples > 0 and not waiting)
         self.notes.setText("\n".join(lines))
         self.notes.setVisible(bool(lines))
@@ -186,6 +188,13 @@ def usable_words(examples: int, report: Report | None) -> str:
         examples=counted(examples),
         n=f"{report.held_out:,}",
     )
+
+
+def searched_words(report: Report) -> str:
+    """Which kinds of personal data were looked for, lest silence is taken for none."""
+    sought, others = (", ".join(map(tr, kinds)) for kinds in (report.looked_for, report.not_looked_for))
+    words = tr("Looked for: {kinds}.", kinds=sought) if sought else ""
+    return f"{words} {tr('Not looked for: {kinds}.', kinds=others) if others else ''}".strip()
 
 
 def reasons(skipped: Sequence[Skipped]) -> str:

@@ -162,6 +162,12 @@ def test_notes_of_the_reading_and_rows_left_out_are_said_before_the_check(check:
     assert check.usable.text() == "10 examples can be learned from."
 
 
+def test_it_says_which_personal_data_was_looked_for_and_which_was_not(check: DataCheck) -> None:
+    told = report().model_copy(update={"looked_for": ("email addresses",), "not_looked_for": ("names of people",)})
+    check.show_report(told, BUILT)
+    assert check.notes.text() == "Looked for: email addresses. Not looked for: names of people."
+
+
 def test_rows_left_out_are_told_by_reason() -> None:
     empty, odd = sentence("The answer is empty."), sentence("Nobody asks in this conversation.")
     skipped = (*(Skipped(n, empty) for n in range(1, 16)), Skipped(99, odd))
