@@ -13,25 +13,28 @@ if TYPE_CHECKING:
     from studio.worker.client import WorkerClient
     from studio.worker.protocol import Built, FirstRows, Opened, Progress
 
-    Told = Progress | FirstRows | Opened | Built
-    """What is told on the way: how far the worker is, the beginning of a large file, the table, its examples."""
+    PreparationReply = Progress | FirstRows | Opened | Built
+    """How far the worker is, the beginning of a large file, the table, its examples."""
 
 
 def prepare(
-    worker: WorkerClient, recipe: Recipe, tell: Callable[[Told], None], cancelled: threading.Event | None = None
+    worker: WorkerClient,
+    recipe: Recipe,
+    on_reply: Callable[[PreparationReply], None],
+    cancelled: threading.Event | None = None,
 ) -> Report | None:
-    """Read, make examples, examine; `tell` hears the worker's messages. What is in the store already isn't done again.
+    """Read, make examples, examine; `on_reply` hears of each. What is in the store already isn't done again.
 
     None where the columns have no usable mapping. Blocks; raises `ProblemError` and what `WorkerClient.ask` raises.
     """
     from studio.worker.protocol import BuildExamples, Built, Examine, Opened, OpenTable, ReportReady
 
-    opened = worker.ask(OpenTable(choice=recipe.data), Opened, tell, cancelled)
-    tell(opened)
+    opened = worker.ask(OpenTable(choice=recipe.data), Opened, on_reply, cancelled)
+    on_reply(opened)
     if opened.problem is not None:
         return None
     choice = recipe.data.model_copy(update={"mapping": opened.mapping})
-    built = worker.ask(BuildExamples(table=opened.table, choice=choice), Built, tell, cancelled)
-    tell(built)
+    built = worker.ask(BuildExamples(table=opened.table, choice=choice), Built, on_reply, cancelled)
+    on_reply(built)
     request = Examine(examples=built.examples, held_out=choice.validation_split, seed=recipe.training.seed)
-    return worker.ask(request, ReportReady, tell, cancelled).report
+    return worker.ask(request, ReportReady, on_reply, cancelled).report

@@ -29,10 +29,10 @@ class HubData(Card):
         self.name = QLineEdit()
         self.name.setPlaceholderText(tr("owner/name, as on huggingface.co/datasets"))
         self.name.setAccessibleName(tr("Name of the data set"))
-        self.part = QLineEdit("train")
-        self.part.setAccessibleName(tr("Part of the data set"))
-        self.part.setToolTip(tr("Data sets come in parts, usually train. (split)"))
-        self.part.setMaximumWidth(120)
+        self.split = QLineEdit("train")
+        self.split.setAccessibleName(tr("Part of the data set"))
+        self.split.setToolTip(tr("Data sets come in parts, usually train. (split)"))
+        self.split.setMaximumWidth(120)
         self.fetch = button(tr("Download"), "", self._start)
         self.close_button = button(tr("Close"), "quiet", self.hide)
         self.head.addWidget(self.close_button)
@@ -42,7 +42,7 @@ class HubData(Card):
         row.setSpacing(GAP)
         row.addWidget(self.name, 1)
         row.addWidget(label(tr("Part"), "small", wrap=False))
-        row.addWidget(self.part)
+        row.addWidget(self.split)
         row.addWidget(self.fetch)
         self.words = label(
             tr("It is downloaded once and kept on this computer. Nothing of yours is sent except this name."), "small"
@@ -56,7 +56,7 @@ class HubData(Card):
         self.body.addWidget(self.words)
         self.name.textChanged.connect(lambda _text: self._paint())
         self.name.returnPressed.connect(self._start)
-        self.part.returnPressed.connect(self._start)
+        self.split.returnPressed.connect(self._start)
         self.job.updated.connect(self._paint)
         self.job.ended.connect(self._on_ended)
         self.job.failed.connect(self._on_failed)
@@ -76,7 +76,7 @@ class HubData(Card):
         if not name or self.job.is_running():
             return
         self.progress.begin(tr("Getting ready."))
-        self.job.start(job_folder("fetch_data"), data_job(name, self.part.text().strip()))
+        self.job.start(job_folder("fetch_data"), data_job(name, self.split.text().strip()))
         self._paint()
 
     def _paint(self) -> None:

@@ -94,18 +94,18 @@ class LoadedData(QWidget):
         """Take the last fix back, where there is one."""
         if self._app_state.can_undo:
             self.tabs.show_check()
-            self._app_state.undo_repair()
+            self._app_state.undo_fix()
 
     def redo(self) -> None:
         if self._app_state.can_redo:
             self.tabs.show_check()
-            self._app_state.redo_repair()
+            self._app_state.redo_fix()
 
     def _on_fix_wanted(self, do: str) -> None:
         self.tabs.show_check()  # what was changed is told there
         self.table.clear_filter()
         self._fixing = True
-        self._app_state.repair(do)
+        self._app_state.add_fix(do)
 
     def _on_rows_wanted(self, finding: Finding) -> None:
         self.table.filter_rows(finding.rows, tr_sentence(finding.what))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from studio.dataset.quality.report import Report
     from studio.dataset.store import StoredExamples
     from studio.dataset.table import Table
-    from studio.runs.prepare import Told
+    from studio.runs.prepare import PreparationReply
     from studio.tokenization.lengths import Lengths
     from studio.worker.client import WorkerClient
     from studio.worker.protocol import Built, EncoderSettings, ExampleRead, FirstRows, Opened, Progress
@@ -51,8 +51,8 @@ class DatasetState(QObject):
 
     changed = Signal()
     mapping_found = Signal(object)
-    _told = Signal(int, object, object, object)
-    """The round, the worker's message, and the table and the examples that it names, if any."""
+    _replied = Signal(int, object, object, object)
+    """The round, the worker's reply, and the table and the examples that it names, if any."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -77,7 +77,7 @@ class DatasetState(QObject):
         self._measured: tuple[Path, Path, str] | None = None
         self._reading_one = False
         self._next_one: Callable[[], None] | None = None
-        self._told.connect(self._on_told, Qt.ConnectionType.QueuedConnection)
+        self._replied.connect(self._on_reply, Qt.ConnectionType.QueuedConnection)
         self._idle = QTimer(self)
         self._idle.setSingleShot(True)
         self._idle.setInterval(IDLE)
@@ -202,22 +202,22 @@ class DatasetState(QObject):
     def _start(self, recipe: Recipe) -> None:
         number, cancelled = self._round, self._cancelled
 
-        def tell(told: Told) -> None:
-            """Opens beside the window what a message names: a disk may be slow."""
+        def on_reply(reply: PreparationReply) -> None:
+            """Opens beside the window what a reply names: a disk may be slow."""
             from studio.dataset.store import StoredExamples, open_table_at
 
             table: Table | None = None
             examples: StoredExamples | None = None
-            if told.reply == "first_rows":
-                table = _beginning(told)
-            elif told.reply == "opened":
-                table = open_table_at(told.table)
-            elif told.reply == "built":
-                examples = StoredExamples(told.examples)
-            self._told.emit(number, told, table, examples)
+            if reply.reply == "first_rows":
+                table = _beginning(reply)
+            elif reply.reply == "opened":
+                table = open_table_at(reply.table)
+            elif reply.reply == "built":
+                examples = StoredExamples(reply.examples)
+            self._replied.emit(number, reply, table, examples)
 
         def work() -> Report | None:
-            return prepare(self._worker("long"), recipe, tell, cancelled)
+            return prepare(self._worker("long"), recipe, on_reply, cancelled)
 
         def done(report: Report | None) -> None:
             if number == self._round:
@@ -234,23 +234,25 @@ class DatasetState(QObject):
         self._run(work, done, failed)
 
     @Slot(int, object, object, object)
-    def _on_told(self, number: int, told: Told, table: Table | None, examples: StoredExamples | None) -> None:
+    def _on_reply(
+        self, number: int, reply: PreparationReply, table: Table | None, examples: StoredExamples | None
+    ) -> None:
         if number != self._round:
             return
-        if told.reply == "progress":
-            self.progress = told
-        elif told.reply == "first_rows":
+        if reply.reply == "progress":
+            self.progress = reply
+        elif reply.reply == "first_rows":
             self.table, self.opened = table, None
-        elif told.reply == "opened":
-            if self.opened is None or told.table != self.opened.table:
+        elif reply.reply == "opened":
+            if self.opened is None or reply.table != self.opened.table:
                 self.table = table
-            self.opened, self.problem = told, told.problem
-            if told.problem is not None:
+            self.opened, self.problem = reply, reply.problem
+            if reply.problem is not None:
                 self._clear_examples()
-            self.mapping_found.emit(told.mapping)
+            self.mapping_found.emit(reply.mapping)
         else:
             self._clear_examples()
-            self.examples, self.built = examples, told
+            self.examples, self.built = examples, reply
             self.reading, self.examining = False, True
         self.changed.emit()
 

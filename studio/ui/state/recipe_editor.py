@@ -163,23 +163,23 @@ class RecipeEditor(QObject):
         except OSError as error:
             self.problem_raised.emit(not_pasted(error))
 
-    def repair(self, do: str, rows: tuple[int, ...] = ()) -> None:
-        """Record one more repair; the examples are made again."""
+    def add_fix(self, do: str, rows: tuple[int, ...] = ()) -> None:
+        """Record one more fix; the examples are made again."""
         self._undone.clear()
-        self.set_value("data.fixes", [*self._repairs(), Fix(do=do, rows=rows).model_dump()])
+        self.set_value("data.fixes", [*self._fixes(), Fix(do=do, rows=rows).model_dump()])
 
-    def undo_repair(self) -> None:
-        """Take the last repair back."""
-        repairs = self.recipe.data.fixes
-        if repairs:
-            self._undone.append(repairs[-1])
-            self.set_value("data.fixes", self._repairs()[:-1])
+    def undo_fix(self) -> None:
+        """Take the last fix back."""
+        fixes = self.recipe.data.fixes
+        if fixes:
+            self._undone.append(fixes[-1])
+            self.set_value("data.fixes", self._fixes()[:-1])
 
-    def redo_repair(self) -> None:
+    def redo_fix(self) -> None:
         """Do again what was taken back last."""
         if self._undone:
             again = self._undone.pop()
-            self.set_value("data.fixes", [*self._repairs(), again.model_dump()])
+            self.set_value("data.fixes", [*self._fixes(), again.model_dump()])
 
     @property
     def can_undo(self) -> bool:
@@ -189,8 +189,8 @@ class RecipeEditor(QObject):
     def can_redo(self) -> bool:
         return bool(self._undone)
 
-    def _repairs(self) -> list[dict[str, object]]:
-        return [repair.model_dump() for repair in self.recipe.data.fixes]
+    def _fixes(self) -> list[dict[str, object]]:
+        return [fix.model_dump() for fix in self.recipe.data.fixes]
 
     def read_example(
         self, position: int, done: Callable[[ExampleRead], None], failed: Callable[[Problem], None]

@@ -1,4 +1,4 @@
-"""The Data page with real files: opened, read in another way, repaired, undone, replaced, refused."""
+"""The Data page with real files: opened, read in another way, fixed, undone, replaced, refused."""
 
 from __future__ import annotations
 
@@ -131,9 +131,9 @@ def test_a_bad_file_is_explained_and_the_drop_area_stays(page: DataPage, qtbot: 
     broken.write_bytes(b"PK\x03\x04 this is no workbook")
     read(qtbot, page, broken)
     assert page.drop.isVisible()
-    (told,) = page.problems()
-    assert "broken.xlsx" in told.english()
-    assert told.fix
+    (shown,) = page.problems()
+    assert "broken.xlsx" in shown.english()
+    assert shown.fix
 
 
 def test_a_bad_file_leaves_the_data_that_was_there(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ def test_doubles_are_found_left_out_and_brought_back(page: DataPage, qtbot: QtBo
     changes.redo.setFocus()
     QTest.keyClick(changes.redo, Qt.Key.Key_Space)
     qtbot.waitUntil(lambda: page.table.model.total == 40 and not page._app_state.examining, timeout=LONG)
-    assert [repair.do for repair in page._app_state.recipe.data.fixes] == ["keep_one"]
+    assert [fix.do for fix in page._app_state.recipe.data.fixes] == ["keep_one"]
     assert changes.undo.hasFocus()  # the keyboard doesn't go with the button that was pressed
 
 

@@ -71,7 +71,9 @@ def test_what_is_sure_is_not_asked(card: SourceCard, table: Table) -> None:
     assert "質問, 答え" in card.doubts["header"].words.text()
 
 
-def test_names_of_columns_that_are_none_are_said_to_be_an_example(card: SourceCard, table: Table, qtbot: QtBot) -> None:
+def test_names_of_columns_that_are_none_are_noted_to_be_an_example(
+    card: SourceCard, table: Table, qtbot: QtBot
+) -> None:
     show(card, replace(table, doubts=("header",)))
     with qtbot.waitSignal(card.reading_changed) as changed:
         answers(card, "header")["No, they are an example"].click()
@@ -218,23 +220,23 @@ def sources(qtbot: QtBot) -> DataSources:
     return DataSources(page)
 
 
-def test_of_several_dropped_files_the_first_is_opened_and_that_is_said(sources: DataSources) -> None:
+def test_of_several_dropped_files_the_first_is_opened_and_that_is_noted(sources: DataSources) -> None:
     chosen: list[str] = []
-    said: list[str] = []
+    noted: list[str] = []
     sources.path_chosen.connect(chosen.append)
-    sources.noted.connect(said.append)
+    sources.noted.connect(noted.append)
     sources.take_dropped(["/data/a.csv", "/data/b.csv", "/data/c.csv"])
     assert chosen == ["/data/a.csv"]
-    assert "3 files" in said[-1] and "a.csv was opened" in said[-1] and "folder" in said[-1]
+    assert "3 files" in noted[-1] and "a.csv was opened" in noted[-1] and "folder" in noted[-1]
 
 
 def test_what_is_pasted_is_a_file_a_path_or_text(sources: DataSources, file: Path) -> None:
     chosen: list[str] = []
     texts: list[str] = []
-    said: list[str] = []
+    noted: list[str] = []
     sources.path_chosen.connect(chosen.append)
     sources.text_pasted.connect(texts.append)
-    sources.noted.connect(said.append)
+    sources.noted.connect(noted.append)
     clipboard = QGuiApplication.clipboard()
     mime = QMimeData()
     mime.setUrls([QUrl.fromLocalFile(str(file))])
@@ -248,5 +250,5 @@ def test_what_is_pasted_is_a_file_a_path_or_text(sources: DataSources, file: Pat
     assert texts == ["question\tanswer\nWhere?\tHere."]
     clipboard.setText("   ")
     sources.paste()
-    assert "neither text nor a file" in said[-1]
+    assert "neither text nor a file" in noted[-1]
     assert len(chosen) == 2 and len(texts) == 1
