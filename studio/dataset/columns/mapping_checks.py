@@ -13,29 +13,29 @@ from studio.dataset.columns.formats.pairs import QuestionTemplate, nearest
 from studio.dataset.table import Table, cell_text
 
 
-def check_mapping(table: Table, roles: ColumnMapping) -> None:
-    """Raises `ProblemError` when nothing could be learned with these roles."""
-    template = QuestionTemplate(roles.question_template) if roles.question_template else None
+def check_mapping(table: Table, mapping: ColumnMapping) -> None:
+    """Raises `ProblemError` when nothing could be learned with this mapping."""
+    template = QuestionTemplate(mapping.question_template) if mapping.question_template else None
     if template is not None:
         _check_template(template)
-    for name in (*roles.columns(), *(template.columns if template else ())):
+    for name in (*mapping.columns(), *(template.columns if template else ())):
         if name not in table.columns:
             raise _unknown_column(table, name)
-    shape = roles.format
-    if shape is None:
+    data_format = mapping.format
+    if data_format is None:
         raise _no_roles(table)
-    _check_conflicts(roles)
-    if shape in ("pair", "options"):
-        _check_question_and_answer(roles, template)
-    if shape == "options":
-        _check_options(table, roles)
-    elif shape == "labels":
-        _check_labels(table, roles, template)
-    elif shape == "turns":
-        _check_turns(table, roles)
-    elif shape == "messages":
-        _check_messages(table, roles)
-    _check_contents(table, roles, template)
+    _check_conflicts(mapping)
+    if data_format in ("pair", "options"):
+        _check_question_and_answer(mapping, template)
+    if data_format == "options":
+        _check_options(table, mapping)
+    elif data_format == "labels":
+        _check_labels(table, mapping, template)
+    elif data_format == "turns":
+        _check_turns(table, mapping)
+    elif data_format == "messages":
+        _check_messages(table, mapping)
+    _check_contents(table, mapping, template)
 
 
 def _check_template(template: QuestionTemplate) -> None:
@@ -95,46 +95,46 @@ def _no_roles(table: Table) -> ProblemError:
     )
 
 
-def _check_conflicts(roles: ColumnMapping) -> None:
-    asked = bool(roles.question or roles.question_template or roles.answer)
-    asked = asked or bool(roles.context or roles.thinking or roles.history)
-    in_rows = bool(roles.conversation or roles.speaker or roles.content)
-    picked = bool(roles.options or roles.label)
-    if sum((bool(roles.messages), bool(roles.text), in_rows, asked or picked)) > 1:
+def _check_conflicts(mapping: ColumnMapping) -> None:
+    asked = bool(mapping.question or mapping.question_template or mapping.answer)
+    asked = asked or bool(mapping.context or mapping.thinking or mapping.history)
+    in_rows = bool(mapping.conversation or mapping.speaker or mapping.content)
+    picked = bool(mapping.options or mapping.label)
+    if sum((bool(mapping.messages), bool(mapping.text), in_rows, asked or picked)) > 1:
         raise mapping_problem(
             "data.roles_conflict",
             N_("Whole conversations, plain text, and questions with answers can't be chosen together."),
             N_("An example is one of these three."),
             N_("Keep one of them and clear the others."),
         )
-    if roles.system and (roles.text or in_rows):
+    if mapping.system and (mapping.text or in_rows):
         raise mapping_problem(
             "data.system_without_question",
             N_("The column {column} holds standing instructions, which plain text and turns in rows can't take."),
             N_("They belong to questions with answers, or to whole conversations."),
             N_("Clear this column, or write the instructions once for all examples."),
-            column=roles.system,
+            column=mapping.system,
         )
-    if roles.label and (roles.options or roles.answer):
+    if mapping.label and (mapping.options or mapping.answer):
         raise mapping_problem(
             "data.label_and_answer",
             N_("A label and an answer can't be chosen together."),
             N_("The label is what the model answers with."),
             N_("Clear one of the two."),
         )
-    if roles.tools and (roles.text or in_rows or picked):
+    if mapping.tools and (mapping.text or in_rows or picked):
         raise mapping_problem(
             "data.tools_without_conversation",
             N_("The column {column} holds tools, but there are no conversations in which they could be used."),
             N_("Tools belong to whole conversations, or to questions with answers."),
             N_("Choose the column with the conversations, or clear the one with the tools."),
-            column=roles.tools,
+            column=mapping.tools,
         )
 
 
-def _check_question_and_answer(roles: ColumnMapping, template: QuestionTemplate | None) -> None:
-    if not roles.answer:
-        if roles.options:
+def _check_question_and_answer(mapping: ColumnMapping, template: QuestionTemplate | None) -> None:
+    if not mapping.answer:
+        if mapping.options:
             raise mapping_problem(
                 "data.options_without_answer",
                 N_("There are options, but no column has been chosen that says which of them is right."),
@@ -147,69 +147,69 @@ def _check_question_and_answer(roles: ColumnMapping, template: QuestionTemplate 
             N_("The answers are what the model learns."),
             N_("Choose the column that holds what you would answer."),
         )
-    if not roles.question and template is None:
+    if not mapping.question and template is None:
         raise mapping_problem(
             "data.no_question_column",
             N_("No column with questions has been chosen."),
             N_("The model has to know what each answer belongs to."),
             N_("Choose the column that holds what is asked, or mark the answers as plain text."),
         )
-    asked = (roles.question, roles.context, roles.system, *(template.columns if template else ()))
-    if roles.answer in asked:
+    asked = (mapping.question, mapping.context, mapping.system, *(template.columns if template else ()))
+    if mapping.answer in asked:
         raise mapping_problem(
             "data.same_column",
             N_("The column {column} can't be question and answer at once."),
             N_("The model would only learn to repeat what it is told."),
             N_("Choose another column for one of the two."),
-            column=roles.answer,
+            column=mapping.answer,
         )
 
 
-def _check_options(table: Table, roles: ColumnMapping) -> None:
-    if roles.answer in roles.options:
+def _check_options(table: Table, mapping: ColumnMapping) -> None:
+    if mapping.answer in mapping.options:
         raise mapping_problem(
             "data.answer_is_option",
             N_("The column {column} can't be an option and the answer at once."),
             N_("The answer says which of the options is right, by letter, number or text."),
             N_("Choose another column for the answer, or take this one out of the options."),
-            column=str(roles.answer),
+            column=str(mapping.answer),
         )
-    if len(set(roles.options)) < len(roles.options):
+    if len(set(mapping.options)) < len(mapping.options):
         raise mapping_problem(
             "data.option_twice",
             N_("One column stands twice among the options."),
             N_("Each option needs a column of its own, or all of them stand in a single one."),
             N_("Choose the columns with the options again."),
         )
-    if len(roles.options) == 1 and choices.share_with_options(table.rows, roles.options[0]) < 0.2:
+    if len(mapping.options) == 1 and choices.share_with_options(table.rows, mapping.options[0]) < 0.2:
         raise mapping_problem(
             "data.one_option",
             N_("The column {column} alone doesn't hold a list of options."),
             N_("Options stand in a column each, or all in one cell: as a list, one a line, or after letters."),
             N_("Choose all columns with options, or another one."),
-            column=roles.options[0],
+            column=mapping.options[0],
         )
-    key = choices.find_key(islice(table.rows, 5_000), roles.options, str(roles.answer), roles.first_option)
+    key = choices.find_key(islice(table.rows, 5_000), mapping.options, str(mapping.answer), mapping.first_option)
     if key.looked_at and not key.resolved:
         raise mapping_problem(
             "data.answers_match_no_option",
             N_("What stands in {column} is none of the options, in any row."),
             N_("It should be the letter, the number or the text of the right option."),
             N_("Choose the column that says which option is right, or other columns as options."),
-            column=str(roles.answer),
+            column=str(mapping.answer),
         )
 
 
-def _check_labels(table: Table, roles: ColumnMapping, template: QuestionTemplate | None) -> None:
-    if not roles.question and template is None:
+def _check_labels(table: Table, mapping: ColumnMapping, template: QuestionTemplate | None) -> None:
+    if not mapping.question and template is None:
         raise mapping_problem(
             "data.label_without_text",
             N_("No column with the texts has been chosen that the labels belong to."),
             N_("The model reads a text and learns which label it belongs under."),
             N_("Choose the column with the texts as the question."),
         )
-    label = str(roles.label)
-    if label in (roles.question, roles.context, roles.system, *(template.columns if template else ())):
+    label = str(mapping.label)
+    if label in (mapping.question, mapping.context, mapping.system, *(template.columns if template else ())):
         raise mapping_problem(
             "data.same_column",
             N_("The column {column} can't be question and answer at once."),
@@ -237,62 +237,62 @@ def _check_labels(table: Table, roles: ColumnMapping, template: QuestionTemplate
         )
 
 
-def _check_turns(table: Table, roles: ColumnMapping) -> None:
-    if not roles.conversation:
+def _check_turns(table: Table, mapping: ColumnMapping) -> None:
+    if not mapping.conversation:
         raise mapping_problem(
             "data.no_conversation_id",
             N_("No column has been chosen that says which rows belong to one conversation."),
             N_("Without it the whole file would be a single conversation."),
             N_("Choose the column with the number or name of the conversation, such as a ticket number."),
         )
-    if not roles.speaker:
+    if not mapping.speaker:
         raise mapping_problem(
             "data.no_speaker",
             N_("No column has been chosen that says who speaks."),
             N_("The model learns what one side says, so it has to know which side that is."),
             N_("Choose the column with the speakers, such as customer and agent."),
         )
-    if not roles.content:
+    if not mapping.content:
         raise mapping_problem(
             "data.nothing_said",
             N_("No column has been chosen that holds what is said."),
             N_("The turns of the conversations are what the model learns from."),
             N_("Choose the column with the texts."),
         )
-    if len({roles.conversation, roles.speaker, roles.content}) < 3:
+    if len({mapping.conversation, mapping.speaker, mapping.content}) < 3:
         raise mapping_problem(
             "data.turns_same_column",
             N_("Conversation, speaker and what is said need a column each."),
             N_("One column was chosen for two of them."),
             N_("Choose another column for one of the two."),
         )
-    order = turns.order_of(table.rows, roles)
+    order = turns.order_of(table.rows, mapping)
     if not order.speakers:
-        raise _empty(roles.speaker)
+        raise _empty(mapping.speaker)
     names = ", ".join(list(order.speakers)[:8])[:300]
-    if roles.assistant_speaker is not None and roles.assistant_speaker not in order.speakers:
+    if mapping.assistant_speaker is not None and mapping.assistant_speaker not in order.speakers:
         raise mapping_problem(
             "data.unknown_speaker",
             N_("Nobody called {name} speaks in this file."),
             N_("These do: {names}."),
             N_("Choose one of them as the one who answers."),
-            name=roles.assistant_speaker,
+            name=mapping.assistant_speaker,
             names=names,
         )
-    cast = turns.speaker_roles(order, roles.assistant_speaker)
-    if "assistant" not in cast.parts.values() or "user" not in cast.parts.values():
+    speakers = turns.speaker_roles(order, mapping.assistant_speaker)
+    if "assistant" not in speakers.parts.values() or "user" not in speakers.parts.values():
         raise mapping_problem(
             "data.one_side",
             N_("Only one side speaks in {column}: {names}."),
             N_("A conversation needs someone who asks and someone who answers."),
             N_("Choose the column with the speakers again, or say who of them answers."),
-            column=roles.speaker,
+            column=mapping.speaker,
             names=names,
         )
 
 
-def _check_messages(table: Table, roles: ColumnMapping) -> None:
-    column = str(roles.messages)
+def _check_messages(table: Table, mapping: ColumnMapping) -> None:
+    column = str(mapping.messages)
     cells = [cell for row in islice(table.rows, 300) if (cell := row.get(column)) not in (None, "")]
     if cells and not any(looks_like_conversation(cell) for cell in cells):
         raise mapping_problem(
@@ -304,10 +304,18 @@ def _check_messages(table: Table, roles: ColumnMapping) -> None:
         )
 
 
-def _check_contents(table: Table, roles: ColumnMapping, template: QuestionTemplate | None) -> None:
-    learned = roles.messages or roles.text or roles.label or roles.content or roles.answer or ""
-    named = (roles.question, roles.context, roles.answer, roles.messages, roles.text, roles.label, roles.content)
-    chosen = [name for name in (*named, *roles.options, *(template.columns if template else ())) if name]
+def _check_contents(table: Table, mapping: ColumnMapping, template: QuestionTemplate | None) -> None:
+    learned = mapping.messages or mapping.text or mapping.label or mapping.content or mapping.answer or ""
+    named = (
+        mapping.question,
+        mapping.context,
+        mapping.answer,
+        mapping.messages,
+        mapping.text,
+        mapping.label,
+        mapping.content,
+    )
+    chosen = [name for name in (*named, *mapping.options, *(template.columns if template else ())) if name]
     seen: set[str] = set()
     filled = 0
     for row in table.rows:
@@ -319,7 +327,7 @@ def _check_contents(table: Table, roles: ColumnMapping, template: QuestionTempla
             return
     if not filled:
         raise _empty(learned)
-    if len(table.rows) > 1 and roles.format != "turns":
+    if len(table.rows) > 1 and mapping.format != "turns":
         raise mapping_problem(
             "data.all_equal",
             N_("All {count} rows are the same."),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from studio.core.recipe.data_choice import ColumnMapping
-from studio.dataset.columns.detection.detect import detect_mapping, has_mapping
+from studio.dataset.columns.detection.detect import detect, detect_mapping, has_mapping
 from studio.dataset.columns.mapping_checks import check_mapping
 from studio.dataset.samples import sample
 from studio.dataset.table import Table
@@ -64,9 +64,10 @@ def test_without_names_the_column_that_asks_is_the_question() -> None:
     assert detect_mapping(table_of(rows)) == ColumnMapping(question="two", answer="one")
 
 
-def test_without_names_or_questions_the_shorter_column_comes_first() -> None:
+def test_without_names_or_questions_a_person_is_asked() -> None:
     rows = [{"two": f"a long and winding explanation of the thing {n} " * 5, "one": f"the thing {n}"} for n in range(9)]
-    assert detect_mapping(table_of(rows)) == ColumnMapping(question="one", answer="two")
+    found = detect(table_of(rows))
+    assert not found.sure and found.mapping.format == "pair"
 
 
 def test_the_samples_are_understood() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from studio.core.recipe.data_choice import DataChoice
 from studio.dataset.columns.apply_mapping import ExampleSet, examples_from
-from studio.dataset.columns.detection.column_profile import Guess
+from studio.dataset.columns.detection.column_profile import DetectedMapping
 from studio.dataset.columns.detection.detect import detect
 from studio.dataset.readers.read_table import read_table
 from studio.dataset.table import Table
@@ -19,7 +19,9 @@ ANSWERS = ["In the blue cupboard.", "Behind the mill.", "At half past six.", "Un
 ASKED = ["Where is the ladle?", "Where is the cart?", "When does it ring?", "Where is the key?"] * 4
 
 
-def read(tmp_path: Path, rows: list[dict[str, object]], name: str = "file.jsonl") -> tuple[Table, Guess, ExampleSet]:
+def read(
+    tmp_path: Path, rows: list[dict[str, object]], name: str = "file.jsonl"
+) -> tuple[Table, DetectedMapping, ExampleSet]:
     file = tmp_path / name
     file.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
     table = opened(file)
@@ -27,7 +29,7 @@ def read(tmp_path: Path, rows: list[dict[str, object]], name: str = "file.jsonl"
     return table, found, examples_from(table, found.mapping)
 
 
-def said(found: Guess) -> str:
+def said(found: DetectedMapping) -> str:
     return " ".join(sentence.english() for sentence in found.why)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, Sentence, sentence
-from studio.dataset.columns.detection.column_profile import Guess, Seen
+from studio.dataset.columns.detection.column_profile import DetectedMapping, TableProfile
 from studio.dataset.columns.formats import choices, labels
 from studio.dataset.columns.formats.choices import mark_of, series
 from studio.dataset.columns.formats.pairs import QuestionTemplate
@@ -26,7 +26,7 @@ _PAIRS_OF_TEXTS = (
 )
 
 
-def guess_options(seen: Seen) -> Guess | None:
+def detect_options(seen: TableProfile) -> DetectedMapping | None:
     """Options in columns A to D, 보기1 to 보기5 and so on, or all in one cell; and the column that says which."""
     columns = series([name for name in seen.columns if seen.profiles[name].filled > 0])
     if columns:
@@ -48,7 +48,7 @@ def guess_options(seen: Seen) -> Guess | None:
     return None
 
 
-def _guess_columns(seen: Seen, columns: tuple[str, ...]) -> Guess | None:
+def _guess_columns(seen: TableProfile, columns: tuple[str, ...]) -> DetectedMapping | None:
     key = _key_column(seen, columns)
     if key is not None:
         text = N_("Columns {first} to {last} hold the options, and {key} says which is right.")
@@ -68,13 +68,13 @@ def _guess_columns(seen: Seen, columns: tuple[str, ...]) -> Guess | None:
     return None
 
 
-def _without_key(seen: Seen, columns: tuple[str, ...]) -> Guess:
+def _without_key(seen: TableProfile, columns: tuple[str, ...]) -> DetectedMapping:
     question = _question(seen, set(columns))
     why = sentence(N_("There are options, but no column says which of them is right."))
-    return Guess(ColumnMapping(question=question, options=columns), False, (why,))
+    return DetectedMapping(ColumnMapping(question=question, options=columns), False, (why,))
 
 
-def _key_column(seen: Seen, columns: Sequence[str]) -> str | None:
+def _key_column(seen: TableProfile, columns: Sequence[str]) -> str | None:
     """The column whose cells mean one of the options, by its name first and then by its contents."""
     left = [name for name in seen.columns if name not in columns and seen.profiles[name].filled > 0]
     by_name = seen.named("key", columns) + [n for n in seen.named("answer", columns) if n not in seen.named("key")]
@@ -94,12 +94,14 @@ def _key_column(seen: Seen, columns: Sequence[str]) -> str | None:
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _resolves(seen: Seen, columns: Sequence[str], name: str) -> float:
+def _resolves(seen: TableProfile, columns: Sequence[str], name: str) -> float:
     key = choices.find_key(seen.rows, columns, name)
     return key.resolved / key.looked_at if key.looked_at else 0.0
 
 
-def _with_question(seen: Seen, columns: tuple[str, ...], answer: str, recognised: Sentence) -> Guess | None:
+def _with_question(
+    seen: TableProfile, columns: tuple[str, ...], answer: str, recognised: Sentence
+) -> DetectedMapping | None:
     taken = {*columns, answer}
     question = _question(seen, taken)
     if question is None:
@@ -113,7 +115,7 @@ def _with_question(seen: Seen, columns: tuple[str, ...], answer: str, recognised
         None,
     )
     key = choices.find_key(seen.table.rows, columns, answer)
-    roles = ColumnMapping(question=question, context=context, options=columns, answer=answer)
+    mapping = ColumnMapping(question=question, context=context, options=columns, answer=answer)
     why = [recognised]
     sure = key.is_told
     if any(choices.answers_of(row, columns, answer) > 1 for row in seen.rows):
@@ -125,7 +127,7 @@ def _with_question(seen: Seen, columns: tuple[str, ...], answer: str, recognised
         if key.is_numbered:
             text = N_("The numbers in {column} could count from 0 or from 1; {first} was taken.")
             why.append(sentence(text, column=answer, first=key.first))
-            roles = roles.model_copy(update={"first_option": key.first})
+            mapping = mapping.model_copy(update={"first_option": key.first})
         if key.resolved < 0.95 * key.looked_at:
             text = N_("{count} answers are none of their options.")
             why.append(sentence(text, count=key.looked_at - key.resolved))
@@ -136,14 +138,14 @@ def _with_question(seen: Seen, columns: tuple[str, ...], answer: str, recognised
             why.append(
                 sentence(N_("It isn't clear which column holds the question; {column} was taken."), column=question)
             )
-    return Guess(roles, sure, tuple(why))
+    return DetectedMapping(mapping, sure, tuple(why))
 
 
-def _is_named_question(seen: Seen, name: str) -> bool:
+def _is_named_question(seen: TableProfile, name: str) -> bool:
     return rank(name, "question") is not None
 
 
-def _question(seen: Seen, taken: set[str]) -> str | None:
+def _question(seen: TableProfile, taken: set[str]) -> str | None:
     for name in seen.named("question", taken):
         if seen.profiles[name].filled and not seen.profiles[name].is_nested:
             return name
@@ -154,7 +156,7 @@ def _question(seen: Seen, taken: set[str]) -> str | None:
     return prose[0] if prose else None
 
 
-def guess_labels(seen: Seen) -> Guess | None:
+def detect_labels(seen: TableProfile) -> DetectedMapping | None:
     """A column of texts and one of a few short labels, where no column is named as an answer."""
     if seen.named("answer", prose=True) or seen.named("summary", prose=True):
         return None
@@ -196,11 +198,11 @@ def guess_labels(seen: Seen) -> Guess | None:
         sure = False
         text = N_("The labels in {column} are bare numbers or yes and no, so the model wouldn't know what they mean.")
         why.append(sentence(text, column=label))
-    roles = ColumnMapping(question=question or None, question_template=template or None, label=label)
-    return Guess(roles, sure, tuple(why))
+    mapping = ColumnMapping(question=question or None, question_template=template or None, label=label)
+    return DetectedMapping(mapping, sure, tuple(why))
 
 
-def _is_kind(seen: Seen, name: str) -> bool:
+def _is_kind(seen: TableProfile, name: str) -> bool:
     found = seen.profiles[name]
     if found.is_nested or not found.filled or found.length > 60 or found.about > 0.5:
         return False
@@ -209,7 +211,7 @@ def _is_kind(seen: Seen, name: str) -> bool:
     return found.is_category
 
 
-def _one_label(seen: Seen, candidates: list[str]) -> tuple[str, Sentence | None]:
+def _one_label(seen: TableProfile, candidates: list[str]) -> tuple[str, Sentence | None]:
     """The label among several columns: of a number and its name the name (`label` and `label_text`), and what was
     agreed on before what single people said (`gold_label` and `label2`)."""
     agreed = [name for name in candidates if plain(name).startswith("gold")]
@@ -226,7 +228,7 @@ def _one_label(seen: Seen, candidates: list[str]) -> tuple[str, Sentence | None]
     return best, sentence(text, names=", ".join(n for n in candidates if n != best)[:200])
 
 
-def _labelled(seen: Seen, texts: list[str]) -> tuple[str, str, bool]:
+def _labelled(seen: TableProfile, texts: list[str]) -> tuple[str, str, bool]:
     """The column with the text, or a pattern over two, and whether that is clear."""
     pair = _pair_of_texts(seen)
     if pair is not None:
@@ -245,7 +247,7 @@ def _labelled(seen: Seen, texts: list[str]) -> tuple[str, str, bool]:
     return longest, "", False
 
 
-def _pair_of_texts(seen: Seen) -> tuple[str, str] | None:
+def _pair_of_texts(seen: TableProfile) -> tuple[str, str] | None:
     """Two texts that a label compares, by their names: the second of them may be the same in many rows."""
     by_plain = {plain(name): name for name in seen.columns if seen.profiles[name].is_text}
     pairs = [(by_plain[a], by_plain[b]) for a, b in _PAIRS_OF_TEXTS if a in by_plain and b in by_plain]

@@ -114,8 +114,8 @@ LOOKED_AT = 300
 
 
 @dataclass(frozen=True)
-class Guess:
-    """`sure` is False wherever a reasonable person would ask before teaching with these roles; `why` says in a
+class DetectedMapping:
+    """`sure` is False wherever a reasonable person would ask before teaching with these mapping; `why` says in a
     sentence or two what was recognised, and what isn't clear."""
 
     mapping: ColumnMapping
@@ -124,7 +124,7 @@ class Guess:
 
 
 @dataclass
-class Seen:
+class TableProfile:
     """A table with its first rows and the looks of its columns."""
 
     table: Table
@@ -132,9 +132,9 @@ class Seen:
     profiles: dict[str, ColumnProfile] = field(default_factory=dict)
 
     @staticmethod
-    def of(table: Table) -> Seen:
+    def of(table: Table) -> TableProfile:
         rows = list(islice(iter(table.rows), LOOKED_AT))
-        return Seen(table, rows, {name: profile_column(name, rows) for name in table.columns})
+        return TableProfile(table, rows, {name: profile_column(name, rows) for name in table.columns})
 
     @property
     def columns(self) -> tuple[str, ...]:

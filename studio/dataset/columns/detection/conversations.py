@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, Sentence, sentence
-from studio.dataset.columns.detection.column_profile import Guess, Seen
+from studio.dataset.columns.detection.column_profile import DetectedMapping, TableProfile
 from studio.dataset.columns.formats.cells import nested, text_of
 from studio.dataset.columns.formats.conversations import looks_like_conversation, looks_like_history, speakers_in
 from studio.dataset.columns.formats.tools import looks_like_tools
@@ -18,13 +18,13 @@ from studio.dataset.vocabulary import EXACT, part_of, plain, rank
 _REJECTED = ("rejected", "reject", "dispreferred", "worse")
 
 
-def share(seen: Seen, name: str, holds: Callable[[object], bool]) -> float:
+def share(seen: TableProfile, name: str, holds: Callable[[object], bool]) -> float:
     """The share of filled cells of a column, among the first rows, that fit."""
     cells = [cell for row in seen.rows if (cell := row.get(name)) not in (None, "")]
     return sum(holds(cell) for cell in cells) / len(cells) if cells else 0.0
 
 
-def tools_column(seen: Seen, taken: set[str]) -> str | None:
+def tools_column(seen: TableProfile, taken: set[str]) -> str | None:
     """The column with definitions of tools; None without."""
     for name in seen.named("tools", taken):
         if share(seen, name, looks_like_tools) > 0.5:
@@ -32,7 +32,7 @@ def tools_column(seen: Seen, taken: set[str]) -> str | None:
     return None
 
 
-def history_column(seen: Seen, taken: set[str]) -> str | None:
+def history_column(seen: TableProfile, taken: set[str]) -> str | None:
     """The column with earlier turns before the question; None without, or where it is always empty."""
     for name in seen.named("history", taken, below=EXACT):
         if share(seen, name, lambda cell: looks_like_history(cell) or looks_like_conversation(cell)) > 0.1:
@@ -40,7 +40,7 @@ def history_column(seen: Seen, taken: set[str]) -> str | None:
     return None
 
 
-def rejected_column(seen: Seen) -> str | None:
+def rejected_column(seen: TableProfile) -> str | None:
     """The column with the worse of two answers, as preferences are kept."""
     return next((name for name in seen.columns if plain(name).startswith(_REJECTED)), None)
 
@@ -49,7 +49,7 @@ _JUDGES = ("label", "accepted", "iscorrect", "correct", "iscorrectanswer", "good
 DESIRABLE = N_("{column} says which answers are good; rows with the others are left out.")
 
 
-def desirable_column(seen: Seen, taken: set[str]) -> tuple[str | None, Sentence | None]:
+def desirable_column(seen: TableProfile, taken: set[str]) -> tuple[str | None, Sentence | None]:
     """The column that says whether an answer is a good one, and the doubt where it only seems to."""
     for name in seen.columns:
         found = seen.profiles[name]
@@ -63,26 +63,28 @@ def desirable_column(seen: Seen, taken: set[str]) -> tuple[str | None, Sentence 
     return None, None
 
 
-def guess_conversations(seen: Seen) -> Guess | None:
+def detect_conversations(seen: TableProfile) -> DetectedMapping | None:
     """Cells that hold whole conversations: messages, conversations, or preferences between two of them."""
     shares = {name: share(seen, name, looks_like_conversation) for name in seen.columns}
-    talks = [name for name in shares if shares[name] > 0.8]
-    if not talks:
+    conversations = [name for name in shares if shares[name] > 0.8]
+    if not conversations:
         mixed = [name for name in shares if shares[name] >= 0.5 and seen.profiles[name].is_nested]
-        found = _of_talks(seen, mixed) if mixed else None
+        found = _whole_conversations(seen, mixed) if mixed else None
         text = N_("Not every cell of {column} holds a conversation; what doesn't is left out.")
-        return found and Guess(found.mapping, False, (*found.why, sentence(text, column=mixed[0])))
-    written = [name for name in talks if not seen.profiles[name].is_nested and share(seen, name, _is_written) > 0.8]
+        return found and DetectedMapping(found.mapping, False, (*found.why, sentence(text, column=mixed[0])))
+    written = [
+        name for name in conversations if not seen.profiles[name].is_nested and share(seen, name, _is_written) > 0.8
+    ]
     if written:
-        if any(seen.named(role, talks) for role in ("question", "answer", "summary", "label")):
-            return None  # a talk that something is asked or told about
-        found = _of_talks(seen, talks)
+        if any(seen.named(role, conversations) for role in ("question", "answer", "summary", "label")):
+            return None  # a conversation that something is asked or told about
+        found = _whole_conversations(seen, conversations)
         if all(share(seen, name, _is_from_template) > 0.95 for name in written):
             text = N_("{column} was written by a chat template; its turns were told apart by the template's own words.")
-            return found and Guess(found.mapping, found.sure, (*found.why, sentence(text, column=written[0])))
+            return found and DetectedMapping(found.mapping, found.sure, (*found.why, sentence(text, column=written[0])))
         text = N_("{column} is a text in which names say who speaks; its turns were told apart by them.")
-        return found and Guess(found.mapping, False, (*found.why, sentence(text, column=written[0])))
-    return _of_talks(seen, talks)
+        return found and DetectedMapping(found.mapping, False, (*found.why, sentence(text, column=written[0])))
+    return _whole_conversations(seen, conversations)
 
 
 def _is_written(cell: object) -> bool:
@@ -93,8 +95,8 @@ def _is_from_template(cell: object) -> bool:
     return isinstance(cell, str) and bool(template_turns(cell))
 
 
-def _of_talks(seen: Seen, talks: list[str]) -> Guess | None:
-    chosen = next((name for name in talks if plain(name).startswith("chosen")), None)
+def _whole_conversations(seen: TableProfile, conversations: list[str]) -> DetectedMapping | None:
+    chosen = next((name for name in conversations if plain(name).startswith("chosen")), None)
     if chosen is not None and rejected_column(seen) is not None:
         why = sentence(
             N_("{column} holds the better answers and is learned; the rejected ones aren't used."), column=chosen
@@ -103,66 +105,74 @@ def _of_talks(seen: Seen, talks: list[str]) -> Guess | None:
             return _whole(seen, chosen, True, [why])
         rejected = rejected_column(seen)
         asked = seen.named("question", {chosen}) or [
-            name for name in talks if name not in (chosen, rejected) and share(seen, name, _has_user) > 0.8
+            name for name in conversations if name not in (chosen, rejected) and share(seen, name, _has_user) > 0.8
         ]
         if asked:
-            roles = ColumnMapping(question=asked[0], answer=chosen, system=_system(seen, {chosen, asked[0]}))
-            return Guess(roles, True, (why,))
-    answers = [name for name in talks if rank(name, "answer") is not None and share(seen, name, _has_user) < 0.2]
+            mapping = ColumnMapping(question=asked[0], answer=chosen, system=_system(seen, {chosen, asked[0]}))
+            return DetectedMapping(mapping, True, (why,))
+    answers = [
+        name for name in conversations if rank(name, "answer") is not None and share(seen, name, _has_user) < 0.2
+    ]
     if len(answers) == 1:
         asked = list(seen.named("question", answers, below=EXACT))
         if asked:
-            roles = ColumnMapping(
+            mapping = ColumnMapping(
                 question=asked[0], answer=answers[0], tools=tools_column(seen, {asked[0], answers[0]})
             )
             text = N_("{question} holds the messages up to the answer, and {answer} the answer.")
-            return Guess(roles, True, (sentence(text, question=asked[0], answer=answers[0]),))
-    order = sorted(talks, key=lambda name: _place(name, "messages"))
-    answered = seen.named("answer", talks, below=EXACT)
-    if len(talks) == 1 and answered and share(seen, talks[0], _ends_with_answer) < 0.2:
-        roles = ColumnMapping(question=talks[0], answer=answered[0], tools=tools_column(seen, {talks[0], answered[0]}))
+            return DetectedMapping(mapping, True, (sentence(text, question=asked[0], answer=answers[0]),))
+    order = sorted(conversations, key=lambda name: _place(name, "messages"))
+    answered = seen.named("answer", conversations, below=EXACT)
+    if len(conversations) == 1 and answered and share(seen, conversations[0], _ends_with_answer) < 0.2:
+        mapping = ColumnMapping(
+            question=conversations[0], answer=answered[0], tools=tools_column(seen, {conversations[0], answered[0]})
+        )
         text = N_("{question} holds the messages up to the answer, and {answer} the answer.")
-        return Guess(roles, len(answered) == 1, (sentence(text, question=talks[0], answer=answered[0]),))
+        return DetectedMapping(
+            mapping, len(answered) == 1, (sentence(text, question=conversations[0], answer=answered[0]),)
+        )
     why = sentence(N_("Each cell of {column} holds a whole conversation."), column=order[0])
-    if len(talks) > 1:
+    if len(conversations) > 1:
         text = N_("{names} hold conversations, too; only one of these columns can be learned.")
         return _whole(seen, order[0], False, [why, sentence(text, names=", ".join(order[1:])[:200])])
     return _whole(seen, order[0], True, [why])
 
 
-def _whole(seen: Seen, talk: str, sure: bool, why: list[Sentence]) -> Guess:
-    tools = tools_column(seen, {talk})
+def _whole(seen: TableProfile, conversation: str, sure: bool, why: list[Sentence]) -> DetectedMapping:
+    tools = tools_column(seen, {conversation})
     if tools:
         why.append(sentence(N_("{column} says which tools there are."), column=tools))
-    talks = [speakers_in(row.get(talk)) for row in seen.rows]
-    strangers = {who for names in talks for who in names if part_of(who) is None}
+    conversations = [speakers_in(row.get(conversation)) for row in seen.rows]
+    strangers = {who for names in conversations for who in names if part_of(who) is None}
     answering = None
     if strangers:
         sure = False
         text = N_("It isn't known whether {names} ask or answer.")
         why.append(sentence(text, names=", ".join(sorted(strangers))[:200]))
-        if len(strangers) == 2 and all(part_of(who) in (None, "system", "tool") for names in talks for who in names):
-            seconds = Counter(next((who for who in names if who != names[0]), "") for names in talks if names)
+        if len(strangers) == 2 and all(
+            part_of(who) in (None, "system", "tool") for names in conversations for who in names
+        ):
+            seconds = Counter(next((who for who in names if who != names[0]), "") for names in conversations if names)
             answering = max(sorted(strangers), key=lambda name: seconds[name])
             text = N_("The names don't say who answers; {name} was taken, who usually speaks second.")
             why.append(sentence(text, name=answering))
-    desirable, doubt = desirable_column(seen, {talk})
+    desirable, doubt = desirable_column(seen, {conversation})
     if desirable is not None:
         why.append(sentence(DESIRABLE, column=desirable))
     if doubt is not None:
         why.append(doubt)
         sure = False
-    roles = ColumnMapping(
-        messages=talk,
+    mapping = ColumnMapping(
+        messages=conversation,
         tools=tools,
-        system=_system(seen, {talk}),
+        system=_system(seen, {conversation}),
         assistant_speaker=answering,
         desirable=desirable,
     )
-    return Guess(roles, sure, tuple(why))
+    return DetectedMapping(mapping, sure, tuple(why))
 
 
-def _system(seen: Seen, taken: set[str]) -> str | None:
+def _system(seen: TableProfile, taken: set[str]) -> str | None:
     found = seen.named("system", taken, below=EXACT)
     return found[0] if found and not seen.profiles[found[0]].is_nested else None
 
@@ -175,16 +185,16 @@ def _has_user(cell: object) -> bool:
     return any(part_of(who) == "user" for who in speakers_in(cell))
 
 
-def guess_turns(seen: Seen) -> Guess | None:
+def detect_turns(seen: TableProfile) -> DetectedMapping | None:
     """Rows that are turns: an id of the conversation, a speaker, and what is said."""
     if seen.table.format == "transcript":
-        roles = ColumnMapping(conversation="conversation", speaker="speaker", content="message")
-        if set(roles.columns()) <= set(seen.columns):
-            return _of_transcript(seen, roles)
-    speakers = [name for name in seen.columns if _is_speaker(seen, name)]
-    if not speakers:
+        mapping = ColumnMapping(conversation="conversation", speaker="speaker", content="message")
+        if set(mapping.columns()) <= set(seen.columns):
+            return _of_transcript(seen, mapping)
+    spoken_by = [name for name in seen.columns if _is_speaker(seen, name)]
+    if not spoken_by:
         return None
-    speaker = min(speakers, key=lambda name: (-_known(seen, name), _place(name, "speaker")))
+    speaker = min(spoken_by, key=lambda name: (-_known(seen, name), _place(name, "speaker")))
     named = _known(seen, speaker) >= 0.9
     said = [
         name
@@ -202,47 +212,49 @@ def guess_turns(seen: Seen) -> Guess | None:
         if not named or answers:
             return None
         text = N_("{speaker} says who speaks, but no column says which rows belong to one conversation.")
-        return Guess(ColumnMapping(speaker=speaker, content=said[0]), False, (sentence(text, speaker=speaker),))
+        return DetectedMapping(
+            ColumnMapping(speaker=speaker, content=said[0]), False, (sentence(text, speaker=speaker),)
+        )
     if not named and _place(speaker, "speaker") >= EXACT:
         return None
-    roles = ColumnMapping(conversation=identity, speaker=speaker, content=said[0])
-    order = order_of(seen.table.rows, roles)
-    cast = speaker_roles(order)
+    mapping = ColumnMapping(conversation=identity, speaker=speaker, content=said[0])
+    order = order_of(seen.table.rows, mapping)
+    speakers = speaker_roles(order)
     text = N_("The rows are turns of conversations: {identity} ties them together, {speaker} says who speaks.")
     why = [sentence(text, identity=identity, speaker=speaker)]
-    sure = cast.is_told and order.conversations < len(seen.table.rows)
-    if not cast.is_told:
-        why.append(_untold(cast))
-        roles = roles.model_copy(update={"assistant_speaker": cast.assistant_speaker or None})
+    sure = speakers.is_told and order.conversations < len(seen.table.rows)
+    if not speakers.is_told:
+        why.append(_untold(speakers))
+        mapping = mapping.model_copy(update={"assistant_speaker": speakers.assistant_speaker or None})
     rivals = [n for n in said[1:] if seen.profiles[n].is_prose and _place(n, "said") < EXACT]
     if rivals and _place(said[0], "said") >= EXACT:
         sure = False
-    muddled = _out_of_order(seen, roles)
+    muddled = _out_of_order(seen, mapping)
     if muddled:
         sure = False
         why.append(
             sentence(N_("The rows aren't in the order of {column}; they are read as they stand."), column=muddled)
         )
-    return Guess(roles, sure, tuple(why))
+    return DetectedMapping(mapping, sure, tuple(why))
 
 
-def _of_transcript(seen: Seen, roles: ColumnMapping) -> Guess:
+def _of_transcript(seen: TableProfile, mapping: ColumnMapping) -> DetectedMapping:
     why = [sentence(N_("The names in front of what is said were taken for the speakers."))]
-    cast = speaker_roles(order_of(seen.table.rows, roles))
-    if not cast.is_told:
-        why.append(_untold(cast))
-        roles = roles.model_copy(update={"assistant_speaker": cast.assistant_speaker or None})
-    return Guess(roles, False, tuple(why))
+    speakers = speaker_roles(order_of(seen.table.rows, mapping))
+    if not speakers.is_told:
+        why.append(_untold(speakers))
+        mapping = mapping.model_copy(update={"assistant_speaker": speakers.assistant_speaker or None})
+    return DetectedMapping(mapping, False, tuple(why))
 
 
-def _untold(cast: SpeakerRoles) -> Sentence:
-    if not cast.assistant_speaker:
+def _untold(speakers: SpeakerRoles) -> Sentence:
+    if not speakers.assistant_speaker:
         return sentence(N_("It can't be told who of the speakers answers."))
     text = N_("The names don't say who answers; {name} was taken, who usually speaks second.")
-    return sentence(text, name=cast.assistant_speaker)
+    return sentence(text, name=speakers.assistant_speaker)
 
 
-def _is_speaker(seen: Seen, name: str) -> bool:
+def _is_speaker(seen: TableProfile, name: str) -> bool:
     found = seen.profiles[name]
     if not found.filled or found.length > 40 or found.is_nested or found.about > 0.5 or found.filled < 0.8:
         return False
@@ -251,7 +263,7 @@ def _is_speaker(seen: Seen, name: str) -> bool:
     return _place(name, "speaker") < EXACT or (_known(seen, name) >= 0.9 and found.different >= 2)
 
 
-def _known(seen: Seen, name: str) -> float:
+def _known(seen: TableProfile, name: str) -> float:
     """The share of cells with a known speaker's name, 0 unless both sides speak."""
     parts = [part_of(text_of(row, name)) for row in seen.rows]
     if not {"user", "assistant"} <= set(parts):
@@ -259,7 +271,7 @@ def _known(seen: Seen, name: str) -> float:
     return sum(part is not None for part in parts) / len(parts)
 
 
-def _identity(seen: Seen, taken: set[str]) -> str | None:
+def _identity(seen: TableProfile, taken: set[str]) -> str | None:
     for name in seen.named("conversation", taken):
         if _comes_again(seen, name):
             return name
@@ -272,7 +284,7 @@ def _identity(seen: Seen, taken: set[str]) -> str | None:
     return None
 
 
-def _comes_again(seen: Seen, name: str) -> bool:
+def _comes_again(seen: TableProfile, name: str) -> bool:
     """Whether the values of an id stand in several rows each, or only in the first of several (merged cells)."""
     found = seen.profiles[name]
     if found.is_nested or not found.filled:
@@ -282,14 +294,14 @@ def _comes_again(seen: Seen, name: str) -> bool:
     return found.different < len(seen.rows) and (found.distinct <= 0.7 or len(seen.rows) < 8)
 
 
-def _out_of_order(seen: Seen, roles: ColumnMapping) -> str | None:
+def _out_of_order(seen: TableProfile, mapping: ColumnMapping) -> str | None:
     """A column that counts the turns, where the rows don't follow it."""
-    for name in seen.named("order", set(roles.columns()), below=EXACT):
+    for name in seen.named("order", set(mapping.columns()), below=EXACT):
         before: dict[str, float] = {}
         numbers: list[tuple[str, float]] = []
         for row in seen.rows:
             try:
-                numbers.append((text_of(row, roles.conversation), float(text_of(row, name))))
+                numbers.append((text_of(row, mapping.conversation), float(text_of(row, name))))
             except ValueError:
                 break
         else:

@@ -7,14 +7,14 @@ from dataclasses import replace
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, sentence
 from studio.dataset.columns.apply_mapping import iterate_examples
-from studio.dataset.columns.detection.choices import guess_labels, guess_options
-from studio.dataset.columns.detection.column_profile import Guess, Seen
-from studio.dataset.columns.detection.conversations import guess_conversations, guess_turns
+from studio.dataset.columns.detection.choices import detect_labels, detect_options
+from studio.dataset.columns.detection.column_profile import DetectedMapping, TableProfile
+from studio.dataset.columns.detection.conversations import detect_conversations, detect_turns
 from studio.dataset.columns.detection.pairs import (
-    guess_by_contents,
-    guess_half_named_pair,
-    guess_named_pair,
-    guess_text,
+    detect_by_contents,
+    detect_half_named_pair,
+    detect_named_pair,
+    detect_text,
 )
 from studio.dataset.columns.formats.pairs import QuestionTemplate
 from studio.dataset.examples import Example
@@ -22,58 +22,56 @@ from studio.dataset.readers.derived_columns import turn_columns
 from studio.dataset.table import Table, cell_text
 from studio.dataset.vocabulary import plain
 
-__all__ = ["Guess", "detect", "detect_mapping", "has_mapping"]
-
 _TRIED = 200
 _LEAST_GOOD = 0.9
 """The share of the first rows that has to fit before a reading is sure."""
 _WAYS = (
-    guess_conversations,
-    guess_turns,
-    guess_options,
-    guess_named_pair,
-    guess_labels,
-    guess_half_named_pair,
-    guess_text,
-    guess_by_contents,
+    detect_conversations,
+    detect_turns,
+    detect_options,
+    detect_named_pair,
+    detect_labels,
+    detect_half_named_pair,
+    detect_text,
+    detect_by_contents,
 )
 """Tried in this order: what stands in a cell says more than what a column is called."""
 
 
-def detect(table: Table) -> Guess:
-    """The likeliest roles, whether they are sure, and why. Looks at the first rows, and at all of them only where
+def detect(table: Table) -> DetectedMapping:
+    """The likeliest mapping, whether it is sure, and why. Looks at the first rows, and at all of them only where
     the whole file has to tell: labels, option numbers, and who speaks."""
-    seen = Seen.of(table)
+    seen = TableProfile.of(table)
     if table.format == "document":
-        found = guess_text(seen)
+        found = detect_text(seen)
         assert found is not None
         return found
     for way in _WAYS:
         found = way(seen)
         if found is not None:
             return _tried(seen, found)
-    return Guess(
+    return DetectedMapping(
         ColumnMapping(), False, (sentence(N_("No column looks like questions, answers, conversations or texts.")),)
     )
 
 
 def detect_mapping(table: Table) -> ColumnMapping:
-    """The likeliest roles. Empty where nothing in the table looks like a question with an answer."""
+    """The likeliest mapping. Empty where nothing in the table looks like a question with an answer."""
     return detect(table).mapping
 
 
-def has_mapping(roles: ColumnMapping) -> bool:
+def has_mapping(mapping: ColumnMapping) -> bool:
     """Whether any column has been given a part."""
-    return roles.format is not None
+    return mapping.format is not None
 
 
-def _is_mark(seen: Seen, name: str) -> bool:
+def _is_mark(seen: TableProfile, name: str) -> bool:
     """Whether a column weighs the rows: a rating or a weight, which a person may expect to count."""
     marks = ("score", "scores", "rating", "ratings", "reward", "weight", "quality", "stars", "점수", "평점", "별점")
     return plain(name) in marks and seen.profiles[name].filled > 0
 
 
-def _pictures(seen: Seen, used: set[str]) -> str | None:
+def _pictures(seen: TableProfile, used: set[str]) -> str | None:
     for name in seen.columns:
         short = plain(name).rstrip("s")
         if name not in used and short in ("image", "picture", "video", "audio") and seen.profiles[name].filled:
@@ -83,8 +81,8 @@ def _pictures(seen: Seen, used: set[str]) -> str | None:
     return None
 
 
-def _tried(seen: Seen, found: Guess) -> Guess:
-    """The guess after making examples of the first rows with it, and with the columns that it leaves out."""
+def _tried(seen: TableProfile, found: DetectedMapping) -> DetectedMapping:
+    """The reading after making examples of the first rows with it, and with the columns that it leaves out."""
     why = list(found.why)
     used = {*found.mapping.columns()}
     if found.mapping.question_template:
@@ -110,4 +108,4 @@ def _tried(seen: Seen, found: Guess) -> Guess:
             sure = False
             text = N_("Of the first {count} examples {bad} can't be learned from.")
             why.append(sentence(text, count=len(made), bad=len(made) - good))
-    return Guess(found.mapping, sure, tuple(why))
+    return DetectedMapping(found.mapping, sure, tuple(why))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, Sentence, sentence
-from studio.dataset.columns.detection.column_profile import Guess, Seen
+from studio.dataset.columns.detection.column_profile import DetectedMapping, TableProfile
 from studio.dataset.columns.detection.conversations import (
     DESIRABLE,
     desirable_column,
@@ -16,10 +16,10 @@ from studio.dataset.columns.detection.conversations import (
 from studio.dataset.columns.formats.cells import is_answer_list, text_of
 from studio.dataset.columns.formats.choices import mark_of
 from studio.dataset.columns.formats.tools import looks_like_calls
-from studio.dataset.vocabulary import EXACT, is_about, part_of, plain, rank
+from studio.dataset.vocabulary import EXACT, is_about, plain, rank
 
 
-def guess_named_pair(seen: Seen) -> Guess | None:
+def detect_named_pair(seen: TableProfile) -> DetectedMapping | None:
     """A column named as a question and one named as an answer."""
     answer = _named_answer(seen)
     if answer is None:
@@ -32,7 +32,7 @@ def guess_named_pair(seen: Seen) -> Guess | None:
     return _complete(seen, question, answer, why, [])
 
 
-def guess_half_named_pair(seen: Seen) -> Guess | None:
+def detect_half_named_pair(seen: TableProfile) -> DetectedMapping | None:
     """One of the two has a name, and there is but one other column that it could belong to."""
     answer = _named_answer(seen)
     question = _named_question(seen, answer or "")
@@ -58,7 +58,7 @@ def guess_half_named_pair(seen: Seen) -> Guess | None:
             why = sentence(
                 N_("{title} and {body} together are taken as the question."), title=titles[0], body=bodies[0]
             )
-            return Guess(ColumnMapping(question_template=pattern, answer=answer), False, (why,))
+            return DetectedMapping(ColumnMapping(question_template=pattern, answer=answer), False, (why,))
     if not others:
         return None
     other = others[0]
@@ -77,12 +77,12 @@ def guess_half_named_pair(seen: Seen) -> Guess | None:
 
 def _is_something_else(name: str, as_answer: bool) -> bool:
     """Whether a name says plainly that a column is neither a question nor an answer."""
-    roles = ("system", "thinking", "label", "speaker", *(("title", "context") if as_answer else ()))
-    found = [role for role in roles if (place := rank(name, role)) is not None and place < EXACT]
+    mapping = ("system", "thinking", "label", "speaker", *(("title", "context") if as_answer else ()))
+    found = [role for role in mapping if (place := rank(name, role)) is not None and place < EXACT]
     return bool(found) and plain(name) != "본문"
 
 
-def guess_by_contents(seen: Seen) -> Guess | None:
+def detect_by_contents(seen: TableProfile) -> DetectedMapping | None:
     """Two columns of text without names that say anything: the one that asks is the question, else the shorter."""
     written = [n for n in seen.columns if seen.profiles[n].is_text and not seen.profiles[n].is_nested]
     written = [n for n in written if not seen.profiles[n].is_boolean]
@@ -95,24 +95,22 @@ def guess_by_contents(seen: Seen) -> Guess | None:
     order = sorted(candidates, key=lambda name: -seen.profiles[name].information)
     first, second = sorted(order[:2], key=seen.columns.index)
     one, two = seen.profiles[first], seen.profiles[second]
-    swap = two.asking > one.asking + 0.2 or (abs(two.asking - one.asking) <= 0.2 and two.length * 3 < one.length)
-    question, answer = (second, first) if swap else (first, second)
-    asks, replies = seen.profiles[question].asking, seen.profiles[answer].asking
-    roles = ColumnMapping(question=question, answer=answer)
-    marked = seen.profiles[question].marked >= 0.6 and seen.profiles[answer].marked <= 0.1
-    # Replies may ask more than what they reply to does; people put the question first.
-    if len(candidates) == 2 and not swap and (marked or (asks >= 0.6 and replies <= 0.15)):
-        text = N_("Most texts in {question} ask something, and those in {answer} don't.")
-        return Guess(roles, True, (sentence(text, question=question, answer=answer),))
+    question, answer = (second, first) if two.asking > one.asking + 0.2 else (first, second)
+    mapping = ColumnMapping(question=question, answer=answer)
+    if len(candidates) == 2 and question == first:
+        asked, replied = seen.profiles[question], seen.profiles[answer]
+        if (asked.marked >= 0.6 and replied.marked <= 0.1) or (asked.asking >= 0.6 and replied.asking <= 0.15):
+            text = N_("Most texts in {question} ask something, and those in {answer} don't.")
+            return DetectedMapping(mapping, True, (sentence(text, question=question, answer=answer),))
     text = N_("No name says which column asks; {question} was taken as the question, {answer} as the answer.")
-    return Guess(roles, False, (sentence(text, question=question, answer=answer),))
+    return DetectedMapping(mapping, False, (sentence(text, question=question, answer=answer),))
 
 
-def guess_text(seen: Seen) -> Guess | None:
+def detect_text(seen: TableProfile) -> DetectedMapping | None:
     """A column of plain text for continued learning, where nothing else is asked or answered."""
     if seen.table.format == "document":
         column = next(iter(seen.named("text")), seen.columns[-1])
-        return Guess(
+        return DetectedMapping(
             ColumnMapping(text=column),
             True,
             (sentence(N_("It is a document: its passages are learned as plain text.")),),
@@ -120,9 +118,9 @@ def guess_text(seen: Seen) -> Guess | None:
     if len(seen.columns) == 1:
         only = seen.columns[0]
         if seen.named("text", below=10_000):
-            return Guess(ColumnMapping(text=only), True, (_plain_text(only),))
+            return DetectedMapping(ColumnMapping(text=only), True, (_plain_text(only),))
         if seen.profiles[only].is_text and seen.profiles[only].length >= 200:
-            return Guess(ColumnMapping(text=only), False, (_plain_text(only),))
+            return DetectedMapping(ColumnMapping(text=only), False, (_plain_text(only),))
         return None
     named = [n for n in seen.named("text") if seen.profiles[n].is_text and not seen.profiles[n].is_category]
     if not named:
@@ -135,11 +133,11 @@ def guess_text(seen: Seen) -> Guess | None:
     if not others and not titles:
         # Beside a rating or a kind the texts may have been meant for telling these apart.
         sure = rank(named[0], "text") in range(EXACT) and not kinds
-        return Guess(ColumnMapping(text=named[0]), sure, (_plain_text(named[0]),))
+        return DetectedMapping(ColumnMapping(text=named[0]), sure, (_plain_text(named[0]),))
     if not others and seen.profiles[named[0]].length >= 300:
-        return Guess(ColumnMapping(text=named[0]), not kinds, (_plain_text(named[0]),))
+        return DetectedMapping(ColumnMapping(text=named[0]), not kinds, (_plain_text(named[0]),))
     if not others or seen.profiles[named[0]].length >= 10 * max(seen.profiles[n].length for n in others):
-        return Guess(ColumnMapping(text=named[0]), False, (_plain_text(named[0]),))
+        return DetectedMapping(ColumnMapping(text=named[0]), False, (_plain_text(named[0]),))
     return None
 
 
@@ -164,13 +162,13 @@ _INSTRUCTIONS = frozenset(
 )
 
 
-def _lone_letters(seen: Seen) -> set[str]:
+def _lone_letters(seen: TableProfile) -> set[str]:
     """Columns called A or Q: question and answer only where there are both, else perhaps just columns A and B."""
     letters = {name for name in seen.columns if plain(name) in ("q", "a")}
     return letters if len(letters) < 2 else set()
 
 
-def _named_answer(seen: Seen) -> str | None:
+def _named_answer(seen: TableProfile) -> str | None:
     lone = _lone_letters(seen)
     usable = [n for n in seen.named("answer", lone, prose=True) if not is_about(n)]
     if usable and rank(usable[0], "answer") in range(EXACT):
@@ -179,11 +177,10 @@ def _named_answer(seen: Seen) -> str | None:
         n for n in seen.named("answer", lone, below=EXACT) if seen.profiles[n].filled > 0
     ]  # yes and no, or numbers
     partial = [n for n in seen.named("answer", lone) if seen.profiles[n].filled > 0 and seen.profiles[n].about < 0.5]
-    speaking = [n for n in seen.prose() if part_of(n) == "assistant"]  # "agent" over what agents say
-    return next(iter([*exact, *usable, *partial, *(speaking if len(speaking) == 1 else [])]), None)
+    return next(iter([*exact, *usable, *partial]), None)
 
 
-def _named_question(seen: Seen, answer: str) -> str | None:
+def _named_question(seen: TableProfile, answer: str) -> str | None:
     for name in seen.columns:
         # One short instruction for all rows, with an input for each: the instruction still is the question.
         if name != answer and plain(name) in _INSTRUCTIONS and seen.profiles[name].is_text:
@@ -201,11 +198,12 @@ def _named_question(seen: Seen, answer: str) -> str | None:
         n for n in seen.named("question", taken) if seen.profiles[n].is_text and not seen.profiles[n].is_category
     ]
     partial = [n for n in partial if seen.profiles[n].about < 0.5]
-    speaking = [n for n in seen.prose(taken) if part_of(n) == "user"]
-    return next(iter([*exact, *usable, *partial, *(speaking if len(speaking) == 1 else [])]), None)
+    return next(iter([*exact, *usable, *partial]), None)
 
 
-def _complete(seen: Seen, question: str, answer: str, why: list[Sentence], doubts: list[Sentence]) -> Guess:
+def _complete(
+    seen: TableProfile, question: str, answer: str, why: list[Sentence], doubts: list[Sentence]
+) -> DetectedMapping:
     """The other parts beside question and answer, and everything that speaks against the two."""
     taken = {question, answer}
     system = _beside(seen, "system", taken, below=EXACT)
@@ -238,7 +236,7 @@ def _complete(seen: Seen, question: str, answer: str, why: list[Sentence], doubt
         why.append(sentence(N_("{column} says which tools there are."), column=tools))
     if thinking:
         why.append(sentence(N_("{column} is learned as what is thought before the answer."), column=thinking))
-    roles = ColumnMapping(
+    mapping = ColumnMapping(
         question=question,
         context=context,
         answer=answer,
@@ -248,10 +246,10 @@ def _complete(seen: Seen, question: str, answer: str, why: list[Sentence], doubt
         tools=tools,
         desirable=desirable,
     )
-    return Guess(roles, not doubts, (*why, *doubts))
+    return DetectedMapping(mapping, not doubts, (*why, *doubts))
 
 
-def _against(seen: Seen, question: str, answer: str, taken: set[str]) -> list[Sentence]:
+def _against(seen: TableProfile, question: str, answer: str, taken: set[str]) -> list[Sentence]:
     doubts: list[Sentence] = []
     asks, replies = seen.profiles[question], seen.profiles[answer]
     rivals = [n for n in seen.named("answer", taken) if _could_be_answer(seen, n, answer)]
@@ -298,7 +296,7 @@ def _against(seen: Seen, question: str, answer: str, taken: set[str]) -> list[Se
     return doubts
 
 
-def _parent_column(seen: Seen, taken: set[str]) -> str | None:
+def _parent_column(seen: TableProfile, taken: set[str]) -> str | None:
     """A column that names other rows by what stands in their column of ids."""
     for name in seen.columns:
         if name in taken or not plain(name).startswith(("parent", "replyto", "inreplyto")):
@@ -310,7 +308,7 @@ def _parent_column(seen: Seen, taken: set[str]) -> str | None:
     return None
 
 
-def _could_be_answer(seen: Seen, name: str, answer: str) -> bool:
+def _could_be_answer(seen: TableProfile, name: str, answer: str) -> bool:
     """Whether a person would have to say which of the two is the answer."""
     found = seen.profiles[name]
     if found.filled < 0.2 or found.about >= 0.5 or found.is_boolean or (plain(name) == "target" and found.is_category):
@@ -328,7 +326,7 @@ def _candidates(names: list[str]) -> Sentence:
     return sentence(N_("More than one column could be the answer: {names}."), names=", ".join(names)[:300])
 
 
-def _beside(seen: Seen, role: str, taken: set[str], below: int = 10_000) -> str | None:
+def _beside(seen: TableProfile, role: str, taken: set[str], below: int = 10_000) -> str | None:
     for name in seen.named(role, taken, below=below):
         found = seen.profiles[name]
         if found.is_nested or (
@@ -339,7 +337,7 @@ def _beside(seen: Seen, role: str, taken: set[str], below: int = 10_000) -> str 
     return None
 
 
-def _context(seen: Seen, taken: set[str]) -> str | None:
+def _context(seen: TableProfile, taken: set[str]) -> str | None:
     for name in seen.named("context", taken):
         found = seen.profiles[name]
         exact = (rank(name, "context") or 0) < EXACT

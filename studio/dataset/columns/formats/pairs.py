@@ -15,9 +15,9 @@ from studio.dataset.examples import Skipped
 from studio.dataset.table import Row, Table
 
 
-def plain_pairs(rows: Iterable[Row], roles: ColumnMapping) -> Iterator[tuple[int, tuple[str, str, str] | Skipped]]:
+def plain_pairs(rows: Iterable[Row], mapping: ColumnMapping) -> Iterator[tuple[int, tuple[str, str, str] | Skipped]]:
     """The number of each row, from 1, with its question, answer and what was thought before it ("" mostly)."""
-    question_column, answer_column = roles.question, roles.answer
+    question_column, answer_column = mapping.question, mapping.answer
     no_question = sentence(N_("The question is empty."))
     no_answer = sentence(N_("The answer is empty."))
     for number, row in enumerate(rows, start=1):
@@ -36,13 +36,13 @@ def plain_pairs(rows: Iterable[Row], roles: ColumnMapping) -> Iterator[tuple[int
             yield number, (question, answer, thinking)
 
 
-def is_plain_pair(table: Table, roles: ColumnMapping) -> bool:
+def is_plain_pair(table: Table, mapping: ColumnMapping) -> bool:
     """Whether question and answer are nothing but text: no lists of messages, calls of tools, or further parts."""
-    if roles.format != "pair" or not roles.question or not roles.answer or roles.question_template:
+    if mapping.format != "pair" or not mapping.question or not mapping.answer or mapping.question_template:
         return False
-    if any((roles.context, roles.system, roles.thinking, roles.history, roles.tools, roles.desirable)):
+    if any((mapping.context, mapping.system, mapping.thinking, mapping.history, mapping.tools, mapping.desirable)):
         return False
-    return not has_lists(table, roles.question) and not has_lists(table, roles.answer)
+    return not has_lists(table, mapping.question) and not has_lists(table, mapping.answer)
 
 
 def has_lists(table: Table, column: str | None) -> bool:

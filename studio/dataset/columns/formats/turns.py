@@ -34,9 +34,9 @@ class Order:
     conversations: int = 0
 
 
-def order_of(rows: Sequence[Row], roles: ColumnMapping) -> Order:
+def order_of(rows: Sequence[Row], mapping: ColumnMapping) -> Order:
     """One walk over the rows, keeping a number for each conversation and none of what is said."""
-    id_column, speaker_column = str(roles.conversation), str(roles.speaker)
+    id_column, speaker_column = str(mapping.conversation), str(mapping.speaker)
     order = Order()
     last: dict[int, int] = {}
     current: int | None = None
@@ -120,11 +120,11 @@ def speaker_roles(order: Order, answering: str | None = None) -> SpeakerRoles:
 
 
 def conversations_in(
-    rows: Sequence[Row], roles: ColumnMapping, order: Order, cast: SpeakerRoles
+    rows: Sequence[Row], mapping: ColumnMapping, order: Order, speakers: SpeakerRoles
 ) -> Iterator[tuple[int, tuple[Message, ...] | CannotLearn]]:
     """Each conversation with the number of its first row, from 1, as soon as its last row was read; rows that
     belong to none say why. Consecutive turns of one speaker are joined by a line break."""
-    id_column = str(roles.conversation)
+    id_column = str(mapping.conversation)
     waiting: dict[int, _Waiting] = {}
     held = 0
     current: int | None = None
@@ -140,13 +140,13 @@ def conversations_in(
             continue
         if contiguous and key != current and current in waiting:
             held = 0
-            yield _told(waiting.pop(current), rows, roles, cast)
+            yield _told(waiting.pop(current), rows, mapping, speakers)
         current = key
         one = waiting.get(key)
         if one is None:
             one = waiting[key] = _Waiting(place)
         if held < _HELD and not one.places:
-            who, said = text_of(row, roles.speaker), text_of(row, roles.content)
+            who, said = text_of(row, mapping.speaker), text_of(row, mapping.content)
             one.turns.append((who, said))
             one.letters += len(said) + 100
             held += len(said) + 100
@@ -154,9 +154,9 @@ def conversations_in(
             one.places.append(place)
         if not contiguous and order.last.get(key) == place:
             held -= one.letters
-            yield _told(waiting.pop(key), rows, roles, cast)
+            yield _told(waiting.pop(key), rows, mapping, speakers)
     for one in waiting.values():
-        yield _told(one, rows, roles, cast)
+        yield _told(one, rows, mapping, speakers)
 
 
 class _Waiting:
@@ -172,24 +172,26 @@ class _Waiting:
 
 
 def _told(
-    one: _Waiting, rows: Sequence[Row], roles: ColumnMapping, cast: SpeakerRoles
+    one: _Waiting, rows: Sequence[Row], mapping: ColumnMapping, speakers: SpeakerRoles
 ) -> tuple[int, tuple[Message, ...] | CannotLearn]:
     try:
-        return one.first + 1, _messages(one, rows, roles, cast)
+        return one.first + 1, _messages(one, rows, mapping, speakers)
     except CannotLearn as reason:
         return one.first + 1, reason
 
 
-def _messages(one: _Waiting, rows: Sequence[Row], roles: ColumnMapping, cast: SpeakerRoles) -> tuple[Message, ...]:
+def _messages(
+    one: _Waiting, rows: Sequence[Row], mapping: ColumnMapping, speakers: SpeakerRoles
+) -> tuple[Message, ...]:
     turns = one.turns
     if one.places:
         again = (rows[place] for place in one.places)
-        turns = turns + [(text_of(row, roles.speaker), text_of(row, roles.content)) for row in again]
+        turns = turns + [(text_of(row, mapping.speaker), text_of(row, mapping.content)) for row in again]
     joined: list[tuple[str, Part, list[str]]] = []
     for who, said in turns:
         if not said:
             continue
-        part = cast.parts.get(who) or part_of(who)
+        part = speakers.parts.get(who) or part_of(who)
         if part is None:
             if not who:
                 raise CannotLearn(N_("A turn has no speaker."))
