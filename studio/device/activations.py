@@ -137,7 +137,10 @@ def layer(shape: ModelShape, block: Block, work: Workload) -> Layer:
     weights = unpacked(shape, work)
     if on_experts:
         weights = max(weights, block.experts * 2 // 3 * has.compute)  # the gradient of the larger of the two sums
-    feeding = stream + max(keeps - product + gradients, keeps + inner * tokens + weights)
+    # Where an adapter casts what it reads, the product lies there three times: itself, in float32, and cast back.
+    reads_product = [linear for linear in block.linears if _is_product(linear, block) and learns(linear, work, shape)]
+    cast = block.intermediate * 4 * tokens if any(_cast_twice(linear, work) for linear in reads_product) else 0
+    feeding = stream + max(keeps - product + gradients, keeps + inner * tokens + max(weights, cast))
     squares = 0
     if _eager(shape, work):
         # Probabilities, their gradient and that of the scores, in float32.
@@ -202,7 +205,7 @@ def _inputs(shape: ModelShape, block: Block, work: Workload, has: Formats) -> tu
         amount = work.rank * has.learner if adapted else 0
         if work.dropout and adapted:
             amount += linear.inputs * (has.learner + 1)
-        elif adapted and _cast_twice(work):
+        elif adapted and _cast_twice(linear, work):
             amount += linear.inputs * has.learner if not _is_product(linear, block) else 0
         elif _is_output(linear, shape):
             # Attention keeps its own output already.
@@ -219,10 +222,11 @@ def _inputs(shape: ModelShape, block: Block, work: Workload, has: Formats) -> tu
     return before, after
 
 
-def _cast_twice(work: Workload) -> bool:
-    """peft asks whether mixed precision is on for cards only. On a processor it casts each adapter's input to float32,
-    which mixed precision casts back: a copy for each."""
-    return work.autocast and work.device == "cpu" and work.adapter_dtype != work.compute_dtype
+def _cast_twice(linear: Linear, work: Workload) -> bool:
+    """peft casts each adapter's input to float32, which mixed precision casts back: a copy for each. Only beside a
+    packed layer does it ask first whether mixed precision is on, and then for cards only."""
+    asks = linear.packed and work.method in ("qlora", "lora-8bit") and work.device == "cuda"
+    return work.autocast and not asks and work.adapter_dtype != work.compute_dtype
 
 
 _FEEDING = frozenset({"fc1", "c_fc", "dense_h_to_4h", "gate_up_proj"})
