@@ -69,11 +69,11 @@ def fit(arguments: argparse.Namespace) -> int:
     history = track_record(measured, *alike)
     speed = seconds_per_token(measured, *alike, shape.parameters)
     case = Scenario(shape, recipe, facts, usable, getattr(arguments, "longest", None), None, history)
-    work = workload_of(recipe, facts, case.longest)
+    work = workload_of(recipe, facts, case.longest, card=usable.capability)
     estimate = case.estimate
     source: Answer = "calculated"
     if arguments.trace:
-        estimate, source = _traced(place, work, estimate, usable.capability, quiet=arguments.json), "traced"
+        estimate, source = _traced(place, work, estimate, quiet=arguments.json), "traced"
     answer = _judged(case, estimate, source)
     plan = reductions(case, catalogue() if recipe.model.source is not Source.folder else ())
     advice = plan.together if answer.verdict in ("no", "tight") else faster(case)
@@ -155,9 +155,7 @@ def _judged(case: Scenario, estimate: Estimate, source: Answer) -> Fit:
     return judge(estimate, case.available, case.past, source=source, disk=disk, disk_free=free)
 
 
-def _traced(
-    place: Path | None, work: Workload, estimate: Estimate, capability: tuple[int, int] | None, *, quiet: bool
-) -> Estimate:
+def _traced(place: Path | None, work: Workload, estimate: Estimate, *, quiet: bool) -> Estimate:
     """The trace's answer, from a child process. Raises ProblemError."""
     if place is None:
         raise problem(
@@ -166,8 +164,7 @@ def _traced(
             fix=N_("Fetch the model first, or ask without --trace."),
         )
     folder = job_folder("trace")
-    card = {"card": capability} if capability is not None else {}
-    job = Trace(config=place.absolute(), work=work.model_copy(update=card))
+    job = Trace(config=place.absolute(), work=work)
     state = follow_to_the_end(folder, start_job(folder, job), TraceState, quiet=quiet)
     shutil.rmtree(folder.path, ignore_errors=True)
     if state.traced is None:

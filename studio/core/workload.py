@@ -19,6 +19,10 @@ MOST_LOGITS = 512 << 20
 """Bytes of float32 scores that the loss over learned positions holds at once; beyond, it is computed in tiles."""
 
 
+A100 = (8, 0)
+"""Compute capability that is taken where no card is known."""
+
+
 class Workload(BaseModel):
     """One step, forward, backward and optimizer, of `batch` examples of `length` tokens each.
 
@@ -56,13 +60,21 @@ class Workload(BaseModel):
     repeats_keys: bool = False
     dropout: bool = False
     device: Literal["cuda", "cpu"] = "cuda"
-    card: tuple[int, int] = (8, 0)
-    """The card's compute capability, which decides what kernels run; an A100's where no card is known."""
+    card: tuple[int, int] = A100
+    """The card's compute capability, which decides what kernels run."""
 
     @property
     def quantized(self) -> bool:
         """Whether the base is kept in 4 or 8 bits."""
         return self.method in ("qlora", "lora-8bit")
+
+    @property
+    def product_workspace(self) -> int:
+        """Bytes that cuBLAS takes through PyTorch, one each for the threads of the forward and the backward pass:
+        `:4096:2:16:8`, on Hopper `:4096:8` (`CUDABlas` in ATen). 0 on a processor."""
+        if self.device == "cpu":
+            return 0
+        return 2 * (4096 * 8 if self.card[0] == 9 else 4096 * 2 + 16 * 8) * 1024
 
     @property
     def stock(self) -> bool:

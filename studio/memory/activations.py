@@ -42,7 +42,7 @@ class Formats:
 def formats(shape: ModelShape, work: Workload) -> Formats:
     """The formats that transformers, peft and bitsandbytes end up with."""
     stored, computed = BYTES[work.storage_dtype], BYTES[work.compute_dtype]
-    quantized = work.method in ("qlora", "lora-8bit")
+    quantized = work.quantized
     product = computed if work.autocast else stored
     full = stored if work.method == "full" else BYTES[work.adapter_dtype]
     learner = computed if work.autocast else full
@@ -132,7 +132,10 @@ def layer(shape: ModelShape, block: Block, work: Workload) -> Layer:
     weights = unpacked(shape, work)
     if on_experts:
         weights = max(weights, block.experts * 2 // 3 * has.compute)  # the gradient of the larger of the two sums
-    feeding = stream + max(keeps - product + gradients, keeps + inner * tokens + weights)
+    # Where an adapter casts what it reads, the product lies there three times: itself, in float32, and cast back.
+    read_by_adapter = any(_is_product(linear) and learns(linear, work, shape) for linear in block.linears)
+    cast = block.intermediate * 4 * tokens if read_by_adapter and _cast_twice(work) else 0
+    feeding = stream + max(keeps - product + gradients, keeps + inner * tokens + max(weights, cast))
     squares = 0
     if _eager(shape, work):
         # Probabilities, their gradient and that of the scores, in float32.
@@ -212,9 +215,10 @@ def _inputs(shape: ModelShape, block: Block, work: Workload, has: Formats) -> tu
 
 
 def _cast_twice(work: Workload) -> bool:
-    """peft asks whether mixed precision is on for cards only. On a processor it casts each adapter's input to float32,
-    which mixed precision casts back: a copy for each."""
-    return work.autocast and work.device == "cpu" and work.adapter_dtype != work.compute_dtype
+    """peft casts each adapter's input to float32, which mixed precision casts back: a copy for each. Only beside a
+    quantised layer does it ask first whether mixed precision is on, and then for cards only."""
+    asks = work.quantized and work.device == "cuda"
+    return work.autocast and not asks and work.adapter_dtype != work.compute_dtype
 
 
 def _is_output(linear: Linear) -> bool:

@@ -58,7 +58,7 @@ class Scenario:
 
     @property
     def estimate(self) -> Estimate:
-        return estimate(self.shape, workload_of(self.recipe, self.facts, self.longest))
+        return estimate(self.shape, workload_of(self.recipe, self.facts, self.longest, card=self.available.capability))
 
     @property
     def fit(self) -> Fit:

@@ -6,18 +6,23 @@ from studio.core.recipe.defaults import DefaultsContext, resolve_defaults, usabl
 from studio.core.recipe.method import ALL_LINEAR, MethodName
 from studio.core.recipe.recipe import Recipe
 from studio.core.recipe.training import Optimizer
-from studio.core.workload import Attention, Dtype, OptimizerName, Workload
+from studio.core.workload import A100, Attention, Dtype, OptimizerName, Workload
 
 
 def workload_of(
-    recipe: Recipe, facts: DefaultsContext, longest: int | None = None, learned: int | None = None
+    recipe: Recipe,
+    facts: DefaultsContext,
+    longest: int | None = None,
+    learned: int | None = None,
+    card: tuple[int, int] | None = None,
 ) -> Workload:
     """What this program's engine does for `recipe` in its largest batch.
 
     `longest` is the longest example in tokens, None where it isn't known: then the limit is taken. `learned` counts
     the learned positions of the largest batch, None where it isn't known: then all are taken to be.
+    `card` is the compute capability of the card, None where it isn't known: then an A100's is taken.
 
-    The engine keeps embeddings and norms in the format it computes in (`engine/model.py` doesn't call
+    The engine keeps embeddings and norms in the format it computes in (the engine doesn't call
     `prepare_model_for_kbit_training`), adapters in float32, and scores learned positions only: in tiles on a card
     (TRL), at once on a processor.
     """
@@ -47,6 +52,7 @@ def workload_of(
         accumulates=(training.gradient_accumulation_steps or 1) > 1,
         dropout=memory.dropout,
         device="cuda" if facts.cuda else "cpu",
+        card=card or A100,
     )
 
 

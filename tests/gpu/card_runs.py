@@ -5,12 +5,13 @@ A run is the program's own: its trainer, its loss, its optimizer, with random we
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import math
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +38,25 @@ GIB = 1 << 30
 
 @dataclass(frozen=True)
 class Wanted:
-    """One run: a name of `SHAPES`, qlora or lora, tokens of its longest example, examples at once."""
+    """One run: a name of `SHAPES`, qlora or lora, tokens of its longest example, examples at once, batches a step.
+
+    `even` examples are all of that length, others at least `least` of it.
+    """
 
     shape: str
     kind: str
     length: int
     batch: int = 1
     steps: int = 3
+    accumulation: int = 1
+    rank: int = 16
+    even: bool = False
+    least: float = 0.75
 
     @property
     def name(self) -> str:
-        return f"{self.shape}-{self.kind}-{self.batch}x{self.length}"
+        spread = "even" if self.even else f"from{self.least}"
+        return f"{self.shape}-{self.kind}-{self.accumulation}x{self.batch}x{self.length}-{spread}-r{self.rank}"
 
 
 def recipe_of(wanted: Wanted) -> Recipe:
@@ -55,7 +64,8 @@ def recipe_of(wanted: Wanted) -> Recipe:
         "method.kind": wanted.kind,
         "training.max_length": wanted.length,
         "training.batch_size": wanted.batch,
-        "training.gradient_accumulation_steps": 1,
+        "training.gradient_accumulation_steps": wanted.accumulation,
+        "method.rank": wanted.rank,
         "training.epochs": 1.0,
     }
     return with_values(Recipe(), values)
@@ -65,8 +75,9 @@ def examples_of(wanted: Wanted, words: int) -> list[Encoded]:
     """Examples whose longest has `length` tokens; the second half of each is learned."""
     chance = random.Random(wanted.name)
     made = []
-    for number in range(wanted.batch * wanted.steps):
-        length = wanted.length if number == 0 else chance.randint(wanted.length * 3 // 4, wanted.length)
+    for number in range(wanted.batch * wanted.accumulation * wanted.steps):
+        whole = number == 0 or wanted.even
+        length = wanted.length if whole else chance.randint(int(wanted.length * wanted.least), wanted.length)
         ids = tuple(chance.randrange(10, words) for _ in range(length))
         asked = length // 2
         labels = (-100,) * asked + ids[asked:]
@@ -79,7 +90,7 @@ def plan_for(wanted: Wanted, words: int, base: Path, report: JobContext, device:
     known = DefaultsContext(examples=len(encoded), parameters=10**9, cuda=device.is_cuda)
     recipe = resolve_defaults(recipe_of(wanted), known)
     assert recipe.training.optimizer is not None
-    steps = math.ceil(len(encoded) / wanted.batch)
+    steps = math.ceil(len(encoded) / (wanted.batch * wanted.accumulation))
     return Plan(
         recipe=recipe,
         base=base,
@@ -88,7 +99,7 @@ def plan_for(wanted: Wanted, words: int, base: Path, report: JobContext, device:
         held_out=TokenizedDataset((), cut=0, nothing_left=0),
         optimizer=optimizer_for(report, recipe.training.optimizer, device),
         batch=wanted.batch,
-        gradient_accumulation_steps=1,
+        gradient_accumulation_steps=wanted.accumulation,
         steps_per_epoch=steps,
         total_steps=steps,
         save_steps=10**6,
@@ -109,6 +120,7 @@ def work_of(wanted: Wanted, plan: Plan, dtype: str, card: tuple[int, int]) -> Wo
             "length": max(len(e.ids) for e in longest),
             "learned": sum(e.label_tokens for e in longest),
             "padded": len({len(e.ids) for e in longest}) > 1,
+            "accumulates": plan.gradient_accumulation_steps > 1,
             "checkpointing": bool(plan.recipe.training.activation_checkpointing),
             "loss": "tiled",
             "card": card,
@@ -116,9 +128,23 @@ def work_of(wanted: Wanted, plan: Plan, dtype: str, card: tuple[int, int]) -> Wo
     )
 
 
-def run_once(model: Any, wanted: Wanted, words: int, folder: Path, device: Device) -> dict[str, object]:
+class _Enough(BaseException):
+    """The trial is over and no run is to follow."""
+
+
+def run_once(
+    model: Any,
+    wanted: Wanted,
+    words: int,
+    folder: Path,
+    device: Device,
+    *,
+    only_try: bool = False,
+    offload: bool = False,
+) -> dict[str, object]:
     """A trial and the run after it, both measured. Bytes and seconds. Raises out of memory as torch does, from the
-    run; from the trial as `ProblemError`."""
+    run; from the trial as `ProblemError`. `only_try` leaves the run out. `offload` keeps what is checkpointed in the
+    computer's memory, which the program itself doesn't do."""
     folder.mkdir(parents=True, exist_ok=True)
     base = folder / "tokenizer"
     if not base.exists():
@@ -129,21 +155,35 @@ def run_once(model: Any, wanted: Wanted, words: int, folder: Path, device: Devic
         conduct = TrainingCallback(report, device, lambda _: None, plan.save_steps)
         trainer = trainer_for(report, RunFolder(folder / wanted.name), plan, model, device, conduct)
         conduct.step = trainer.step
+        if offload:
+            trainer.args.activation_checkpointing_kwargs = {"offload": True}
         tried: list[MemoryProbed] = []
         began = [0.0]
 
         def begin() -> None:
             tried.append(try_longest(report, trainer, plan, device))
+            if only_try:
+                raise _Enough
             if device.is_cuda:
                 torch.cuda.reset_peak_memory_stats()
             began[0] = time.perf_counter()
 
         conduct.begin = begin
-        trainer.train()
+        with contextlib.suppress(_Enough):
+            trainer.train()
+        if device.is_cuda:
+            torch.cuda.synchronize()
         seconds = time.perf_counter() - began[0]
         measured: dict[str, object] = {
-            **{name: getattr(wanted, name) for name in ("shape", "kind", "length", "batch", "steps")},
+            **asdict(wanted),
             "proven": tried[0].peak,
+            "proven_reserved": tried[0].reserved,
+            "proven_process": tried[0].process,
+            "proven_step_seconds": tried[0].step_seconds,
+        }
+        if only_try:
+            return measured
+        measured |= {
             "proven_run_seconds": tried[0].run_seconds,
             "run_seconds": seconds,
             "tokens_per_second": plan.dataset.tokens / seconds,
@@ -164,19 +204,21 @@ def run_once(model: Any, wanted: Wanted, words: int, folder: Path, device: Devic
 def as_made(model: Any) -> None:
     """Take off what trainers put around a model, so that the next one finds it as it was made."""
     for layer in (model, model.get_base_model()):
-        for name in ("forward", "_original_forward"):
+        # a model that accelerate takes for prepared gets no mixed precision from the next trainer
+        for name in ("forward", "_original_forward", "_is_accelerate_prepared"):
             layer.__dict__.pop(name, None)
     model.zero_grad(set_to_none=True)
+    in_full_precision(model)  # a trainer that ran out of memory on its way has rounded some of them
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
-def fits(model: Any, wanted: Wanted, words: int, folder: Path, device: Device) -> bool:
-    """Whether the run goes through."""
+def fits(model: Any, wanted: Wanted, words: int, folder: Path, device: Device, **how: bool) -> bool:
+    """Whether the run goes through. `how` as in `run_once`."""
     failed = False
     try:
-        run_once(model, wanted, words, folder, device)
+        run_once(model, wanted, words, folder, device, **how)
     except ProblemError as error:
         if error.problem.code != "memory.trial_failed":
             raise
@@ -191,13 +233,20 @@ def fits(model: Any, wanted: Wanted, words: int, folder: Path, device: Device) -
     return not failed
 
 
+def in_full_precision(model: torch.nn.Module) -> None:
+    """Parameters that are trained, in float32, as the program makes them."""
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+
+
 def capability() -> tuple[int, int]:
     """Of the card here; of an A100 where there is none."""
     return torch.cuda.get_device_capability(0) if torch.cuda.is_available() else (8, 0)
 
 
-def method_of(kind: str) -> Method:
-    return with_values(Recipe(), {"method.kind": kind}).method
+def method_of(kind: str, rank: int = 16) -> Method:
+    return with_values(Recipe(), {"method.kind": kind, "method.rank": rank}).method
 
 
 def errors(measured: Sequence[float], said: Sequence[float]) -> dict[str, float]:

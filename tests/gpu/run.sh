@@ -1,17 +1,20 @@
 #!/bin/sh
-# Everything that needs an NVIDIA card, in ten minutes, on a machine that has one, from anywhere:
-#   tests/gpu/run.sh [PYTHON]        (else .venv/bin/python, else python3; it needs a CUDA build of torch)
+# Everything that needs an NVIDIA card, in nine minutes, on a machine that has one, from anywhere:
+#   tests/gpu/run.sh [PYTHON [PART...]]   (else .venv/bin/python, else python3; it needs a CUDA build of torch)
+# Parts, in this order unless others are named: imports tests peaks speed recovery fits context answers. And: look offload.
 # JSON files and one log are written to $OUT, else to ./gpu-results. Each part has its own time; one that fails or runs out
-# of it doesn't stop the others. Ends with 0 when every part did.
+# of it doesn't stop the others, but when imports fails nothing else is tried. Ends with 0 when every part did.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 python=${1:-.venv/bin/python}
-[ -x "$python" ] || python=python3
+[ $# -gt 0 ] && shift
+command -v "$python" >/dev/null || python=python3
+[ $# -gt 0 ] || set -- imports tests peaks speed recovery fits context answers
 out=${OUT:-gpu-results}
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 export PYTHONUNBUFFERED=1 PYTORCH_CUDA_ALLOC_CONF="${PYTORCH_CUDA_ALLOC_CONF:-expandable_segments:True}"
-export HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error TOKENIZERS_PARALLELISM=false
+export HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 USE_HUB_KERNELS=0 TRANSFORMERS_VERBOSITY=error TOKENIZERS_PARALLELISM=false
 failed=0
 : >"$out/log.txt"
 
@@ -19,27 +22,48 @@ part() { # part NAME SECONDS COMMAND...
   name=$1 limit=$2
   shift 2
   echo "== $name (at most $limit s)"
+  began=$(date +%s)
   timeout --kill-after=10 "$limit" "$@" >"$out/last.log" 2>&1
   status=$?
   { echo "== $name ended with $status"; cat "$out/last.log"; } >>"$out/log.txt"
-  echo "   ended with $status"
+  echo "   ended with $status after $(($(date +%s) - began)) s"
   if [ "$status" -ne 0 ]; then
     failed=1
-    tail -n 15 "$out/last.log"
+    tail -n 25 "$out/last.log"
+  elif [ "$name" = imports ]; then
+    cat "$out/last.log"
   fi
   rm -f "$out/last.log"
+  [ "$name" != imports ] || [ "$status" -eq 0 ] || exit 1
 }
 
-part tests 130 "$python" -m pytest tests/gpu -m gpu -q -p no:cacheprovider --timeout 100
-part recovery 45 "$python" -m tests.gpu.measure recovery --out "$out"
-part peaks 210 "$python" -m tests.gpu.measure peaks --out "$out" --seconds 180
-part fits 90 "$python" -m tests.gpu.measure fits --out "$out" --seconds 70
-part answers 110 "$python" -m tests.gpu.measure answers --out "$out" --seconds 90 --workers "${WORKERS:-8}"
+measure() { # measure PART SECONDS [OPTION...]: begins nothing new 15 seconds before its time is over
+  name=$1 seconds=$2
+  shift 2
+  part "$name" "$seconds" "$python" -m tests.gpu.measure "$name" --out "$out" --seconds $((seconds - 15)) "$@"
+}
+
+for wanted in "$@"; do
+  case $wanted in
+    imports) part imports 110 "$python" -m tests.gpu.imports ;;
+    # addopts would leave these tests out, and insist on plug-ins that they don't need
+    tests) part tests 75 "$python" -m pytest tests/gpu/test_cuda.py -o addopts= -m gpu -ra -q -p no:cacheprovider --timeout 60 ;;
+    peaks) measure peaks "${PEAKS:-160}" --shapes ${SHAPES:-0.5B 1.2B 1.7B 3B 8B} --lengths ${LENGTHS:-512 2048 4096 8192} ;;
+    look) measure look 60 ;;
+    speed) measure speed "${SPEED:-130}" ;;
+    recovery) measure recovery 40 ;;
+    fits) measure fits 75 ;;
+    context) measure context 90 ;;
+    offload) measure context 150 --offload ;;
+    answers) measure answers 110 --workers "${WORKERS:-8}" ;;
+    *) echo "no part called $wanted"; failed=1 ;;
+  esac
+done
 for file in "$out"/*.json; do
   [ -f "$file" ] && "$python" - "$file" <<'SHOW'
 import json, sys
 found = json.load(open(sys.argv[1]))
-print(found["part"], json.dumps({k: v for k, v in found.items() if k not in ("runs", "part")}))
+print(found["part"], json.dumps({k: v for k, v in found.items() if k not in ("runs", "part", "fullest")}))
 SHOW
 done
 exit $failed

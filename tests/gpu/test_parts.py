@@ -15,7 +15,9 @@ import torch
 from studio.engine.device import Device
 from tests.gpu import measure
 from tests.gpu.card_runs import Wanted, errors, fits, method_of, run_once
+from tests.gpu.living import at_the_peak, in_order
 from tests.gpu.random_models import SHAPES, make, parameters_of
+from tests.gpu.speed import race
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Device(torch.device("cpu"), "this processor", torch.float32, None)
@@ -62,6 +64,36 @@ def test_a_run_with_random_weights_goes_through_and_leaves_the_model_ready_for_t
     assert any("lora_B" in name for name in learned)  # it began at zero
 
 
+def test_every_run_on_one_model_computes_in_mixed_precision(small: str, tmp_path: Path) -> None:
+    mixed = Device(torch.device("cpu"), "this processor", torch.bfloat16, None)
+    model = make(SMALL, method_of("qlora"), mixed)
+    seen: set[bool] = set()
+    adapter = next(module for name, module in model.named_modules() if name.endswith("lora_A.default"))
+    adapter.register_forward_hook(lambda *_: seen.add(torch.is_autocast_enabled("cpu")))
+    for _ in range(2):
+        run_once(model, Wanted(small, "qlora", 32, steps=1), SMALL["vocab_size"], tmp_path, mixed)
+        assert seen == {True}
+
+
+def test_both_trainers_race_over_the_same_rows(small: str, tmp_path: Path) -> None:
+    model = make(SMALL, method_of("qlora"), HERE)
+    found = race(model, Wanted(small, "qlora", 32, batch=2, steps=4, even=True), tmp_path, HERE)
+    assert found["tokens"] == 2 * 2 * 32
+    assert {name: len(laps) for name, laps in found["laps"].items()} == {"studio": 2, "trl": 2, "trl_float32": 1}
+
+
+def test_what_lies_on_the_card_at_the_fullest_moment() -> None:
+    line = {"filename": "/a/b/model.py", "line": 3, "name": "forward"}
+    entries = [
+        {"action": "alloc", "addr": 1, "size": 512, "frames": [line]},
+        {"action": "alloc", "addr": 2, "size": 1024, "frames": [line]},
+        {"action": "free_completed", "addr": 1, "size": 512},
+        {"action": "alloc", "addr": 1, "size": 256, "frames": []},
+    ]
+    assert [(kind["size"], kind["count"]) for kind in at_the_peak(entries)] == [(1024, 1), (512, 1)]
+    assert in_order(entries)["steps"] == [[512, 0], [1024, 0], -1, [256, 1]]
+
+
 def test_a_run_that_has_no_room_is_told_from_one_that_has(
     small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,7 +104,7 @@ def test_a_run_that_has_no_room_is_told_from_one_that_has(
     def full(*_: Any, **__: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("studio.engine.training.trainer.Teacher.compute_loss", full)
+    monkeypatch.setattr("studio.engine.training.trainer.StudioTrainer.compute_loss", full)
     assert not fits(model, wanted, SMALL["vocab_size"], tmp_path, HERE)
     monkeypatch.undo()
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from peft.tuners.lora import bnb as lora_on_packed
 from torch.nn import functional
 from trl.kernels import chunked_logprob
 from trl.trainer import utils as trl_losses
@@ -20,13 +21,6 @@ Card = tuple[int, int]
 """Compute capability: (7, 5) is a T4, (8, 0) an A100, (8, 9) a 4090, (9, 0) an H100."""
 
 HALVES = (torch.float16, torch.bfloat16)
-
-
-def product_workspace(card: Card) -> int:
-    """Bytes that cuBLAS keeps, which PyTorch takes from its own pool: one each for the forward and the backward
-    pass's thread. `:4096:2:16:8`, on Hopper `:4096:8` (`CUDABlas` in ATen)."""
-    one = 4096 * 8 * 1024 if card[0] == 9 else (4096 * 2 + 16 * 8) * 1024
-    return 2 * one
 
 
 # Attention
@@ -182,6 +176,7 @@ def on_card(card: Card, *, grouped: bool = True) -> Iterator[None]:
         for owner, name, stand_in in (
             (functional, "scaled_dot_product_attention", attention(card, grouped)),
             (functional, "layer_norm", _in_float32(functional.layer_norm)),
+            (lora_on_packed, "torch", _MixedAsOnACard()),
             (trl_losses, "_use_triton", lambda _: True),
             (chunked_logprob, "_use_triton", lambda _: True),
             (chunked_logprob, "_forward_kernel", kernel),
@@ -195,6 +190,17 @@ def on_card(card: Card, *, grouped: bool = True) -> Iterator[None]:
     finally:
         for owner, name, original in before:
             setattr(owner, name, original)
+
+
+class _MixedAsOnACard:
+    """PyTorch for peft's adapters on packed layers. They ask whether mixed precision is on for cards, and cast their
+    input to float32 where it isn't; fake tensors lie on the processor, and so does its mixed precision."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(torch, name)
+
+    def is_autocast_enabled(self) -> bool:
+        return torch.is_autocast_enabled("cpu")
 
 
 def _in_float32(norm: Callable[..., Any]) -> Callable[..., Any]:

@@ -89,7 +89,7 @@ def trace_config(config: Any, work: Workload, *, grouped: bool = True) -> Traced
         peak = memory.peak
     reserved = None
     if work.device == "cuda":
-        library = card_kernels.product_workspace(work.card)
+        library = work.product_workspace
         parts["workspace"] = parts.get("workspace", 0) + library
         expandable = not work.stock and sys.platform != "win32"  # see `__main__.prepare_environment`
         held = replayed(memory.requests(), memory.restarted_at, expandable)

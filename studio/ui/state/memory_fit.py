@@ -154,7 +154,7 @@ class MemoryFit(QObject):
         from studio.memory.workload import workload_of
         from studio.runs.measurements import measured_estimate
 
-        work = workload_of(draft.recipe, draft.facts, draft.longest)
+        work = workload_of(draft.recipe, draft.facts, draft.longest, card=draft.usable.capability)
         key = FitKey(draft.model, work, draft.usable.card)
         self.draft, self.key = draft, key
         calculated = draft.scenario.estimate if draft.scenario is not None else None

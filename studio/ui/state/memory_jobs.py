@@ -119,12 +119,9 @@ class MemoryTrace(QObject):
         from studio.runs.fetch import job_folder
 
         folder = job_folder("trace")
-        capability = draft.usable.capability
-        card = {"card": capability} if capability is not None else {}
         try:
             config = draft.folder or _written_config(draft.model, folder.path)
-            work = key.work.model_copy(update=card)
-            job = Trace(config=config.absolute(), work=work)
+            job = Trace(config=config.absolute(), work=key.work)
         except (OSError, ValueError):
             self.answered.emit(key, TraceResult(None, None, time.monotonic()))
             return

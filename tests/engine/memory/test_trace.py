@@ -11,6 +11,7 @@ from typing import Any
 import bitsandbytes as bnb
 import pytest
 import torch
+from peft.tuners.lora import bnb as lora_on_packed
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from studio.core.events import Failed, Traced
@@ -20,6 +21,7 @@ from studio.core.problems import ProblemError
 from studio.core.run_folder import JobFolder, RunFolder
 from studio.core.workload import Workload
 from studio.engine.job_context import JobContext
+from studio.engine.memory import card_kernels
 from studio.engine.memory.live_memory import LiveMemory
 from studio.engine.memory.probe import longest_batch, one_round
 from studio.engine.memory.trace import bitsandbytes_state, trace_step
@@ -310,3 +312,12 @@ def test_optimizer_state_is_as_large_as_that_of_bitsandbytes(name: str) -> None:
     on_card, paged = bitsandbytes_state(parameters, name)
     assert paged == []
     assert sum(t.untyped_storage().nbytes() for t in on_card) == sum(real.values())
+
+
+def test_adapters_on_packed_layers_see_the_mixed_precision_that_a_card_would_have() -> None:
+    # without it they cast their input to float32, which no card does: 96 of 1,592 MiB in a model of 1.2 B
+    with card_kernels.on_card((9, 0)):
+        assert not lora_on_packed.torch.is_autocast_enabled()
+        with torch.autocast("cpu", torch.bfloat16):
+            assert lora_on_packed.torch.is_autocast_enabled()
+    assert lora_on_packed.torch is torch
