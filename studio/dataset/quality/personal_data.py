@@ -34,7 +34,7 @@ _MADE_UP = re.compile(
 
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30}(?![A-Za-z0-9])", re.IGNORECASE)
 _LETTERED = re.compile(
-    r"(?<![A-Za-z0-9_-])(?:(?=[A-Z]*\d)(?=(?:[A-Z]*\d){5})[A-Z0-9]{7,18}|[A-Z]{1,3}[ -]\d{6,8}"
+    r"(?<![A-Za-z0-9_-])(?=[A-Z]{0,6}[ -]?\d)(?:(?=(?:[A-Z]*\d){5})[A-Z0-9]{7,18}|[A-Z]{1,3}[ -]\d{6,8}"
     r"|[A-Z]{2}(?: \d\d){3} [A-D]|[XYZ]-\d{7}-?[A-Z]|\d{7,8}-[A-Z]{1,2}|\d{6}[-+A]\d{3}[A-Z])(?![A-Za-z0-9_-])",
     re.IGNORECASE,
 )
@@ -99,8 +99,8 @@ def _named(text: str, start: int, end: int) -> tuple[str, str]:
     found = [*_words().finditer(before)]
     if found and not re.search(r"\d{5}", before[found[-1].end() :]):
         return found[-1].lastgroup or "", before[found[-1].start() :] + "\n"
-    behind = _words().match(after.lstrip(" (:\n,은는이가을를로으")) or _words().search(after.split(".")[0])
-    return (behind.lastgroup or "", after) if behind else ("", "")
+    behind = _words().search(after.split(".")[0])
+    return (behind.lastgroup or "", after) if behind and behind.lastgroup != "other" else ("", "")
 
 
 def is_made_up(found: str) -> bool:
@@ -177,7 +177,7 @@ def _lettered(text: str) -> Iterator[tuple[Kind, int, int]]:
         if written.isdigit():
             continue
         kind, words = _named(text, *match.span())
-        if national_numbers.is_national(written, words):
+        if national_numbers.is_national(written, words, something_else=kind == "other"):
             yield "national", *match.span()
         elif kind == "passport" and 7 <= len(written.replace(" ", "").replace("-", "")) <= 10:
             yield "passport", *match.span()
@@ -210,11 +210,11 @@ def _parts(run: re.Match[str]) -> Iterator[Span]:
 def _kind_of(written: str, named: str, words: str, around: str) -> Kind | None:
     """What these digits are; None for nothing that belongs to a person."""
     digits = re.sub(r"\D", "", written)
-    if national_numbers.is_national(written, words):
+    if national_numbers.is_national(written, words, something_else=named == "other"):
         return "national"
     if named == "passport" and written.isdigit() and 7 <= len(digits) <= 9:
         return "passport"
-    if _is_card(written, digits, named == "card"):
+    if named != "other" and _is_card(written, digits, named == "card"):
         return "card"
     return "phone" if _is_phone(written, digits, named, around) else None
 
@@ -239,7 +239,7 @@ def _is_card(written: str, digits: str, named: bool) -> bool:
     if named:
         return True
     known = any(re.match(prefix, digits) and len(digits) in lengths for prefix, lengths in _CARD_PREFIXES)
-    return known and (len(digits) >= 14 if _CARD_GROUPS.fullmatch(written) else written in (digits[:16], digits[:15]))
+    return known and (_CARD_GROUPS.fullmatch(written) is not None or (written == digits and len(digits) in (15, 16)))
 
 
 # Telephones
@@ -292,7 +292,7 @@ def _is_phone(written: str, digits: str, named: str, around: str) -> bool:
     if written[0] == "+":
         return _is_number(written, None) or named == "phone"
     if named == "phone":
-        return any(_is_number(written, region) for region in (*_regions(around), *_EVERYWHERE))
+        return any(_is_number(written, region) for region in dict.fromkeys((*_regions(around), *_EVERYWHERE)))
     if named or _NO_NUMBER_OF_ANYBODY.fullmatch(written) or not _GROUPED.match(written):
         return False
     if written == digits and not (10 <= len(digits) <= 11 and digits[0] == "0"):
@@ -319,10 +319,14 @@ _HANGUL = re.compile(r"[가-힣]")
 
 def masked(text: str, mask: tuple[str, str], detect: Callable[[str], list[Span]]) -> str:
     """`text` with everything that `detect` finds replaced by the mask (English, Korean) of the text's language."""
-    pieces: list[str] = []
-    reached = 0
-    for start, end in sorted(detect(text)):
-        if start >= reached:
-            pieces += (text[reached:start], mask[1 if _HANGUL.search(text) else 0])
-            reached = end
-    return "".join((*pieces, text[reached:])) if pieces else text
+    chosen = mask[1 if _HANGUL.search(text) else 0]
+    for _ in range(8):  # numbers that were written into each other show one after another
+        spans = detect(text)
+        if not spans:
+            break
+        untouched = len(text)
+        for start, end in reversed(spans):
+            if end <= untouched:
+                text = text[:start] + chosen + text[end:]
+                untouched = start
+    return text
