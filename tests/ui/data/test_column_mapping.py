@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QAccessible
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
@@ -14,7 +14,8 @@ from pytestqt.qtbot import QtBot
 from studio.core.recipe.data_choice import ColumnMapping, DatasetFormat
 from studio.core.translatable import sentence
 from studio.dataset.table import Table
-from studio.ui.data.column_mapping import SEVERAL, ColumnMappingEditor, Dropdown
+from studio.ui.controls.editors import Dropdown
+from studio.ui.data.column_mapping import SEVERAL, ColumnMappingEditor
 from studio.ui.data.column_roles import (
     FORMATS,
     ROLES,
@@ -212,8 +213,9 @@ def test_a_guess_that_is_right_is_confirmed_and_stays_as_it_is(editor: ColumnMap
 
 def test_scrolling_the_page_over_a_dropdown_changes_nothing(editor: ColumnMappingEditor, qtbot: QtBot) -> None:
     box = dropdown(editor, "question")
+    window = editor.window().windowHandle()
     with qtbot.assertNotEmitted(editor.mapping_chosen):
-        QTest.wheelEvent(box.windowHandle() or box.window().windowHandle(), box.rect().center(), box.rect().center())
+        QTest.wheelEvent(window, QPointF(box.mapTo(editor.window(), box.rect().center())), QPoint(0, 120))
         QApplication.processEvents()
     assert box.currentText() == "body"
 

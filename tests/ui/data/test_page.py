@@ -212,7 +212,7 @@ def test_another_separator_reads_the_file_again(page: DataPage, qtbot: QtBot, tm
     page.source.how.click()
     delimiter = page.source.options.delimiter
     assert delimiter.isVisible()
-    delimiter.setCurrentIndex(delimiter.findData(","))
+    delimiter.choose(",")
     qtbot.waitUntil(lambda: "commas" in page.source.facts.text(), timeout=LONG)
     assert page._app_state.recipe.data.delimiter == ","
     assert delimiter.isVisible()  # it may not be the right one either
