@@ -17,6 +17,7 @@ from studio.dataset.table import Table
 from studio.ui.controls.editors import Dropdown
 from studio.ui.data.column_mapping import SEVERAL, ColumnMappingEditor
 from studio.ui.data.column_roles import (
+    ALL_ROLES,
     FORMATS,
     ROLES,
     assigned,
@@ -246,6 +247,11 @@ def test_every_format_can_be_put_together_from_its_roles(form: DatasetFormat) ->
         mapping = assigned(mapping, role, f"column {place}")
     assert mapping.format == form
     assert all(f"column {place}" in mapping_words(mapping) for place in range(len(needed) + len(more)))
+
+
+def test_every_column_of_a_mapping_can_be_chosen_in_the_window() -> None:
+    not_columns = {"question_template", "first_option", "assistant_speaker"}
+    assert set(ALL_ROLES) == set(ColumnMapping.model_fields) - not_columns
 
 
 def test_who_answers_in_rows_of_turns_is_found_out_or_said(editor: ColumnMappingEditor, qtbot: QtBot) -> None:
