@@ -97,7 +97,7 @@ class Project:
         return [
             RunFolder(p)
             for p in sorted(self.runs_folder.iterdir(), key=lambda p: p.name, reverse=True)
-            if (p / "recipe.yaml").is_file()
+            if not p.name.startswith(".") and (p / "recipe.yaml").is_file()  # a dot: half written, or being deleted
         ]
 
 
