@@ -1,4 +1,4 @@
-"""The gauge at the bottom of the window: what it shows, how often it looks, and that it leaves nothing behind."""
+"""The GPU monitor at the bottom of the window: what it shows, how often it looks, and that it leaves nothing behind."""
 
 from __future__ import annotations
 
