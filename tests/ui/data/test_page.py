@@ -195,6 +195,7 @@ def test_an_unsure_guess_shows_two_readings_and_a_press_settles_it(
     assert unsure.isVisible() and len(unsure.answers) == 2
     page.focus_first()
     assert unsure.answers[0].hasFocus() and not page.source.mapping.example.isVisible()
+    assert page.lead.text() == "Say whether the columns were understood rightly."
     guessed = page._app_state.recipe.data.mapping
     unsure.answers[1].click()
     mapping = page._app_state.recipe.data.mapping
