@@ -53,7 +53,7 @@ class Project:
         """Raises `ProblemError` when another version of the program wrote this project in another format."""
         about = self._about()
         if about is not None and about.format != FORMAT:
-            raise other_format("project.other_format", "project", about.format, FORMAT)
+            raise other_format("project.other_format", about.format, FORMAT)
 
     def rename(self, name: str) -> None:
         write_text(
