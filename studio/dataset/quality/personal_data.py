@@ -39,23 +39,25 @@ _LETTERED = re.compile(
     re.IGNORECASE,
 )
 """Letters and digits that can be a passport's or a national number."""
+_EXTENSION = re.compile(r" ?(?:x|ext\.?|#) ?\d{1,6}(?!\d)", re.IGNORECASE)
 _DIGITS = re.compile(
-    r"(?<![A-Za-z0-9_.,/=#@&?])(?:\+|\()?\d(?:(?:[ .\-/–]|\) ?|\)-|[ -]?\(| [-–] )?\d){5,24}(?![A-Za-z0-9_/]|[.,:]\d)"
+    r"(?<![A-Za-z0-9_/=#@&?])(?<!\d[.,])(?:\+|\()?\d(?:(?:[ .\-/–]|\) ?|\)-|[ -]?\(| [-–] )?\d){5,24}"
+    r"(?![0-9_/]|[.,:]\d|(?!x\d|ext)[A-Za-z])"
 )
 """A run of digits with what stands between them where people group them."""
 _NO_NUMBER_OF_ANYBODY = re.compile(
     r"\d+\.\d+|[1-9]\d{0,2}(?:[ .]\d{3}){2,}|97[89][- ]?\d[-\d ]{8,14}"  # a decimal, thousands, a book
 )
 _DATE_OR_ADDRESS = re.compile(
-    r"\d{4}([-./])\d\d?\1\d\d?(?: \d\d?)?|\d\d?([-./])\d\d?\2\d{4}(?: \d\d?)?"
+    r"\d{4}([-./])\d\d?\1\d\d?(?: \d{1,4})?|\d\d?([-./])\d\d?\2\d{4}(?: \d{1,4})?"
     r"|(?:1\d\d?|2[0-5]\d|2\d?|[3-9]\d?)(?:\.(?:2[0-5]\d|1?\d?\d)){3}"
 )
 """What is never a telephone number; the address is one of the internet."""
 _CALCULATED_BEFORE = re.compile(r"(?:[=*×÷^<>$€£₩~]|[+−-] | [x/] )\s?$")
-_CALCULATED_AFTER = re.compile(r"\s?[=*×÷^<>%€₩]| [+−/x-] ?\d")
+_CALCULATED_AFTER = re.compile(r"\s?[=*×÷^<>%€₩]| [+−/-] ?\d| x \d")
 
 _CARD_WORDS = (
-    r"(?:credit|debit|payment|bank)? ?card|visa|master ?card|amex|american express|카드|(?:kredit)?karte(?:n\w+)?"
+    r"(?:credit|debit|payment|bank)? ?card|visa|maestro|master ?card|amex|american express|카드|(?:kredit)?karte(?:n\w+)?"
     r"|carte|tarjeta|cart[ãa]o|carta|カード|信用卡"
 )
 _PASSPORT_WORDS = (
@@ -63,10 +65,11 @@ _PASSPORT_WORDS = (
 )
 _ACCOUNT_WORDS = r"iban"
 _PHONE_WORDS = (
-    r"(?:tele)?phones?|t[ée]l(?:[ée]\w*)?|mobiles?|cell(?:phone|ular\w*)?|call(?:ed|s|ing)?|ring|rang|dial|text"
-    r"|sms|whatsapp|fax|reach(?:ed|able)?|contact|handy|mobil\w*|rufnummer|anruf\w*|portable|appel\w*|m[óo]vil|ll[áa]m\w*"
+    r"(?:tele)?phones?|ph|t[ée]l(?:[ée]\w*)?|mobiles?|cell(?:phone|ular\w*)?|call(?:ed|s|ing)?|ring|rang|dial"
+    r"|text|sms|whatsapp|fax|reach(?:ed|able)?|contact|handy|mobil\w*|rufnummer|anruf\w*|portable|appel\w*|m[óo]vil|ll[áa]m\w*"
     r"|cellulare|chiam\w+|telem[óo]vel|ligu?\w*|bel(?:len)?|telefo\w*|kom[óo]rk\w*|zadzwo\w*|puhelin\w*|soita|ring(?:a|e)?"
-    r"|전화\w*|연락\w*|휴대\s?폰|핸드폰|번호로|電話\w*|携帯\w*|电话|電話|手机|手機|тел\w*|позвон\w*|звон\w*|моб\w*|هاتف|جوال|اتصل"
+    r"|전화\w*|연락\w*"
+    r"|휴대\s?폰|핸드폰|번호로|電話\w*|携帯\w*|电话|手机|手機|тел\w*|позвон\w*|звон\w*|моб\w*|هاتف|جوال|اتصل"
     r"|טלפון|נייד|τηλ\w*|κινητ\w*|โทร\w*|फ़ोन|मोबाइल|điện thoại|số|hp|no hp"
 )
 _OTHER_WORDS = (
@@ -187,13 +190,16 @@ def _of_digits(text: str) -> Iterator[tuple[Kind, int, int]]:
     for match in _DIGITS.finditer(text):
         if _CALCULATED_BEFORE.search(text, max(0, match.start() - 3), match.start()):
             continue
-        if _CALCULATED_AFTER.match(text, match.end()):
+        if _CALCULATED_AFTER.match(text, match.end()) or _DATE_OR_ADDRESS.fullmatch(match.group()):
             continue
         named, words = _named(text, *match.span())
         for start, end in _parts(match):
+            if match.group()[0] == "+" and start > match.start():
+                continue
             kind = _kind_of(text[start:end], named, words, text[max(0, start - _AROUND) : end + _AROUND])
             if kind is not None:
-                yield kind, start, end
+                extension = _EXTENSION.match(text, end) if kind == "phone" else None
+                yield kind, start, extension.end() if extension else end
                 break
 
 
@@ -287,10 +293,11 @@ def _regions(text: str) -> tuple[str, ...]:
 
 
 def _is_phone(written: str, digits: str, named: str, around: str) -> bool:
-    if not 7 <= len(digits) <= 15 or _DATE_OR_ADDRESS.fullmatch(written):
+    if not 7 <= len(digits) <= 15:
         return False
     if written[0] == "+":
-        return _is_number(written, None) or named == "phone"
+        # who groups digits after a plus sign means a telephone, also one that is kept free for films
+        return named == "phone" or (len(digits) >= 9 and written[1:] != digits) or _is_number(written, None)
     if named == "phone":
         return any(_is_number(written, region) for region in dict.fromkeys((*_regions(around), *_EVERYWHERE)))
     if named or _NO_NUMBER_OF_ANYBODY.fullmatch(written) or not _GROUPED.match(written):

@@ -158,6 +158,8 @@ def test_telephone_numbers_are_found_as_people_write_them(number: str) -> None:
         "5500000000000004444 / 2",
         "계좌 110-234-567890 으로 보내세요.",
         "제품 번호 A10-4821-993 입니다.",
+        "2024-11-27 0800 call, and again 27.11.2024 1500.",
+        "바코드 8801234567893, tracking 4012888888881",
     ],
 )
 def test_other_numbers_are_nobodys(text: str) -> None:
@@ -257,6 +259,8 @@ def test_numbers_of_people_of_many_countries_are_found_and_nobodys_are_not() -> 
         ("Ich bin am Abend unter der 0171 2345678 zu erreichen.", "0171 2345678"),
         ("Je suis là le soir au 06 12 34 56 78, et vous ?", "06 12 34 56 78"),
         ("내일 010 4821 9937 로 주세요", "010 4821 9937"),
+        ("I moved, it is 312-764-9937x432 now.", "312-764-9937x432"),
+        ("It is +44(0)1632 960983 in the film.", "+44(0)1632 960983"),
     ],
 )
 def test_telephone_numbers_of_the_texts_own_country_need_no_word_nearby(text: str, number: str) -> None:
