@@ -57,8 +57,8 @@ _CALCULATED_BEFORE = re.compile(r"(?:[=*×÷^<>$€£₩~]|[+−-] | [x/] )\s?$"
 _CALCULATED_AFTER = re.compile(r"\s?[=*×÷^<>%€₩]| [+−/-] ?\d| x \d")
 
 _CARD_WORDS = (
-    r"(?:credit|debit|payment|bank)? ?card|visa|maestro|master ?card|amex|american express|카드|(?:kredit)?karte(?:n\w+)?"
-    r"|carte|tarjeta|cart[ãa]o|carta|カード|信用卡"
+    r"(?:credit|debit|payment|bank)? ?card|visa|maestro|master ?card|amex|american express|카드"
+    r"|(?:kredit)?karte(?:n\w+)?|carte|tarjeta|cart[ãa]o|carta|カード|信用卡"
 )
 _PASSPORT_WORDS = (
     r"passport|여권|reisepass|passeport|pasaporte|passaporto|passaporte|paspoort|パスポート|旅券|护照|護照|паспорт"

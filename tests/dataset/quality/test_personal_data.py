@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studio.dataset.quality import personal_data
-from studio.dataset.quality.checks import CHECKS, FIXES, ExampleCheck
+from studio.dataset.quality.checks import CHECKS, FIXES, LOOKED_FOR, ExampleCheck
 from studio.dataset.quality.markup import gaps
-from studio.dataset.quality.national_numbers import resident_birth
+from studio.dataset.quality.national_numbers import NATIONAL_NUMBERS, resident_birth
 from studio.dataset.quality.secrets import HINT as SECRETS_HINT
 from studio.dataset.quality.secrets import secrets
 from tests.dataset.quality.numbers_of_people import DETECTORS, score, sentences
@@ -238,6 +238,11 @@ def test_masks_are_not_taken_for_gaps(text: str) -> None:
 )
 def test_talk_about_passwords_holds_none(text: str) -> None:
     assert secrets(text) == []
+
+
+def test_as_many_countries_are_looked_for_as_the_report_says() -> None:
+    countries = {number.module.split(".")[0] for number in NATIONAL_NUMBERS} | {"kr"}
+    assert any(f"of {len(countries)} countries" in words for words in LOOKED_FOR)
 
 
 _AT_LEAST = {"phone": 0.92, "national": 0.9, "card": 0.95, "account": 1.0, "passport": 0.7}
