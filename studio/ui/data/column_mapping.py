@@ -112,10 +112,9 @@ class ColumnMappingEditor(QWidget):
             self._format = "pair"  # not what the file before was
         if other:
             self._added = {"question_template"} if mapping.question_template else set()
-        unsure = not sure and mapping.format is not None
-        if unsure:
-            self.unsure.show_readings(two_readings(table, mapping, system_prompt), why)
-        self.unsure.setVisible(unsure)
+        readings = () if sure or mapping.format is None else two_readings(table, mapping, system_prompt)
+        self.unsure.show_readings(readings, why)
+        self.unsure.setVisible(bool(readings))
         self._paint()
 
     def focus_first(self) -> None:
@@ -161,7 +160,7 @@ class ColumnMappingEditor(QWidget):
         if with_template:
             self.template.show_template(self._mapping.question_template or "", table.columns)
         found = first_example(table, self._mapping, self._system_prompt)
-        wrong = isinstance(found, Problem)
+        wrong = isinstance(found, Problem | Sentence)
         about_template = wrong and with_template and bool(self._mapping.question_template)
         self.template.show_problem(example_words(found) if about_template else "")
         self.example.setText(

@@ -121,11 +121,19 @@ def test_one_more_column_is_added_and_taken_away_again(editor: ColumnMappingEdit
 
 def test_a_missing_column_is_said_and_gets_the_keyboard(editor: ColumnMappingEditor) -> None:
     editor.show_table(table("other.csv"), ColumnMapping(question="body"), "", sure=False, why=())
+    assert editor.example.isVisible() and not editor.unsure.isVisible()
     assert "No column with answers has been chosen." in editor.example.text()
     assert dropdown(editor, "answer").currentIndex() == -1
     editor.window().activateWindow()
     editor.focus_first()
     assert editor.window().focusWidget() is dropdown(editor, "answer")
+
+
+def test_rows_from_which_nothing_can_be_learned_are_said(editor: ColumnMappingEditor) -> None:
+    rows = [{"q": "", "a": f"Answer {n}."} for n in range(3)]
+    empty = Table(path=Path("empty.csv"), format="csv", columns=("q", "a"), rows=rows)
+    editor.show_table(empty, ColumnMapping(question="q", answer="a"), "", sure=True, why=())
+    assert editor.example.text() == "The question is empty." and editor.example.property("role") == "bad"
 
 
 def test_another_format_keeps_what_goes_over_and_shows_its_own_columns(

@@ -242,17 +242,6 @@ def test_a_file_that_becomes_another_is_noticed_and_read_again_when_asked(
     assert not page.changed.isVisible()
 
 
-def test_the_tab_of_the_data_check_tells_how_far_it_is(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
-    read(qtbot, page, replies(tmp_path / "replies.csv"))
-    app_state, tabs = page._app_state, page.tabs
-    app_state.data.report, app_state.data.examining = None, True
-    app_state.data.progress = Progress(done=10, total=40, text=sentence("Checking."))
-    page.loaded.paint()
-    assert tabs.tabText(1) == "Data check (25 %)"
-    app_state.cancel_data()
-    assert tabs.tabText(1) == "Data check"
-
-
 def test_doubles_are_found_left_out_and_brought_back(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
     read(qtbot, page, replies(tmp_path / "replies.csv", doubled=9))
     assert page.table.model.total == 49
@@ -297,13 +286,19 @@ def test_what_stops_training_stops_it_at_the_page_in_the_sidebar_and_at_the_star
     assert not app_state.is_training() and app_state.project.runs() == []
 
 
-def test_while_the_examples_are_checked_training_waits(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
+def test_while_the_examples_are_checked_the_tab_tells_how_far_and_training_waits(
+    page: DataPage, qtbot: QtBot, tmp_path: Path
+) -> None:
     read(qtbot, page, replies(tmp_path / "replies.csv"))
-    data, recipe = page._app_state.data, page._app_state.recipe
+    data, recipe, tabs = page._app_state.data, page._app_state.recipe, page.tabs
     assert reasons_against_training(data, recipe) == ()
     data.report, data.examining = None, True
+    data.progress = Progress(done=10, total=40, text=sentence("Checking."))
+    page.loaded.paint()
+    assert tabs.tabText(1) == "Data check (25 %)"
     assert [reason.code for reason in reasons_against_training(data, recipe)] == ["run.still_checking"]
     page._app_state.cancel_data()  # as a person may choose
+    assert tabs.tabText(1) == "Data check"
     assert reasons_against_training(data, recipe) == ()
 
 
