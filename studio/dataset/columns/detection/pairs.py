@@ -115,9 +115,7 @@ def detect_text(seen: TableProfile) -> DetectedMapping | None:
         why = [sentence(N_("It is a document: its passages are learned as plain text."))]
         sure = _reads_as_prose([text_of(row, column) for row in seen.rows])
         if not sure:
-            text = N_(
-                "Many of its lines don't read like sentences of one text; perhaps they are questions, labels or a list."
-            )
+            text = N_("Many of its lines aren't sentences of one text; perhaps they are questions, labels or a list.")
             why.append(sentence(text))
         return DetectedMapping(ColumnMapping(text=column), sure, tuple(why))
     if len(seen.columns) == 1:
@@ -148,12 +146,14 @@ def detect_text(seen: TableProfile) -> DetectedMapping | None:
 
 _LISTED = re.compile(r"\s*(?:[-*=~#/]|::|[\w가-힣]+:\S)|.*\s@\w+\s*$|\s*[\w\"']+:\s*$")
 
+_LONE_QUESTION = re.compile(r"[^.!?。]{1,200}[?？]")
+
 
 def _reads_as_prose(passages: list[str]) -> bool:
     """Whether most lines are sentences: long, or ended as sentences are, and few of them questions."""
     lines = [line.strip() for passage in passages for line in passage.splitlines() if line.strip()]
     listed = sum(len(line) < 200 and bool(_LISTED.match(line)) for line in lines)
-    asking = sum(len(line) < 200 and line.endswith(("?", "？")) for line in lines)
+    asking = sum(bool(_LONE_QUESTION.fullmatch(line)) for line in lines)
     return listed <= 0.5 * len(lines) and (asking <= 0.25 * len(lines) or len(lines) < 4)
 
 
