@@ -53,7 +53,7 @@ def window(qtbot: QtBot) -> Iterator[QWidget]:
 
 def seen(shown: FitCard) -> tuple[str, str]:
     """Word and shape."""
-    return shown.verdict.text(), shown.mark.shape
+    return shown.verdict.text(), shown.icon.shape
 
 
 def test_it_says_whether_it_fits_in_words_and_with_a_shape(fit_state: AppState, shown: FitCard) -> None:
@@ -67,13 +67,13 @@ def test_it_says_whether_it_fits_in_words_and_with_a_shape(fit_state: AppState, 
     fit_state.take_snapshot(card(8, 0.8))
     assert seen(shown) == ("Won't fit", "stop")
     assert "GB too little." in shown.needs.text()
-    assert shown.mark.accessibleName() == "Won't fit"
+    assert shown.icon.accessibleName() == "Won't fit"
     assert shown.accessibleDescription().startswith("Won't fit. Needs about")
 
 
 def test_what_cannot_be_told_is_said_with_its_reason_and_without_a_number(fit_state: AppState, shown: FitCard) -> None:
     fit_state.take_snapshot(card(8, 7, trouble=Problem(code="gone", what="The card doesn't answer.")))
-    assert shown.verdict.text() == "Can't tell" and shown.mark.shape == "note"
+    assert shown.verdict.text() == "Can't tell" and shown.icon.shape == "note"
     assert "The card doesn't answer." in shown.why.text()
     assert not shown.change.isVisible()
 

@@ -185,11 +185,11 @@ def test_training_what_will_not_fit_asks_once_and_is_never_forbidden(
     page = train(open_window(app_state))
     app_state.take_snapshot(card(8, 0.8))
     page.train_button.click()
-    assert page.question is not None and not app_state.is_training()
-    words = words_on(page.question)
+    assert page.confirmation is not None and not app_state.is_training()
+    words = words_on(page.confirmation)
     assert "It won't fit" in words
     assert "GB too little." in words
-    page.question.cancel_button.click()
+    page.confirmation.cancel_button.click()
     page.train_button.click()
     assert app_state.is_training(), "asked once for the same settings"
     qtbot.waitUntil(lambda: app_state.state.last is not None, timeout=10_000)
@@ -204,15 +204,15 @@ def test_the_question_leads_to_the_changes_or_starts_anyway(
     page = train(open_window(app_state))
     app_state.take_snapshot(card(8, 0.8))
     page.train_button.click()
-    assert page.question is not None
-    fix, anyway = page.question.buttons
+    assert page.confirmation is not None
+    fix, anyway = page.confirmation.buttons
     assert (fix.text(), anyway.text()) == ("Fix it for me", "Try anyway")
     fix.click()
     assert page.overlay is not None and page.overlay.isVisible() and not app_state.is_training()
     page.overlay.dismiss()
     app_state.set_value("method.rank", 64)
     page.train_button.click()
-    page.question.buttons[1].click()
+    page.confirmation.buttons[1].click()
     assert app_state.is_training()
     qtbot.waitUntil(lambda: app_state.state.last is not None, timeout=10_000)
     app_state.stop_training(keep=False)
