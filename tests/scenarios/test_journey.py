@@ -58,9 +58,9 @@ def test_from_a_spreadsheet_to_an_exported_model(small_recipe: Path, tmp_path: P
     assert trained["step"] == trained["total_steps"] == 9
     run = str(trained["run"])
 
-    checked = studio("test", run, expect=1 if _is_no_better(run) else 0)
-    assert checked["examples"] == 4
-    assert checked["models"]["run"]["loss"] < checked["models"]["base"]["loss"]
+    tested = studio("test", run, expect=1 if _is_no_better(run) else 0)
+    assert tested["examples"] == 4
+    assert tested["models"]["run"]["loss"] < tested["models"]["base"]["loss"]
 
     reply = studio("chat", run, "--ask", "My parcel is late.", "--max-tokens", "12")
     assert reply["model"]["kind"] == "run" and reply["text"]
