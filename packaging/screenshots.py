@@ -1,4 +1,4 @@
-"""Takes pictures of the real window, with a real project, run, check and conversation.
+"""Takes pictures of the real window, with a real project, run, test and conversation.
 
 Those that the README shows go to docs/screenshots, all others to build/pictures, to be looked at.
 
@@ -54,7 +54,7 @@ def main(words: list[str]) -> int:
 
 
 def make_run() -> None:
-    """A taught and checked run in the data folder, by the command line, where there is none yet."""
+    """A trained and tested run in the data folder, by the command line, where there is none yet."""
     from studio.runs.project import projects
 
     if any(run.jobs("exam") for project in projects() for run in project.runs()):
@@ -100,7 +100,7 @@ class Studio:
         app_state.attach(self.run)
         self.wait(lambda: app_state.state.ending is not None)
         for page in ("train", "test", "export", "runs", "settings"):
-            for _ in self.each("taught" if page == "train" else page, page):
+            for _ in self.each("trained" if page == "train" else page, page):
                 pass
         self.talk()
         for _ in self.each("chat", "chat"):
@@ -116,7 +116,7 @@ class Studio:
         self.app_state.new_run()
         self.app_state.start_training()
         self.wait(lambda: len(self.app_state.state.losses) >= 15 or self.app_state.state.ending is not None, 300)
-        for _ in self.each("teaching", "train"):
+        for _ in self.each("training", "train"):
             pass
         self.app_state.stop_training(keep=False)
         self.wait(lambda: not self.app_state.is_training(), 120)
@@ -185,12 +185,18 @@ class Studio:
         loop.exec()
 
     def close(self) -> None:
+        from PySide6.QtCore import QCoreApplication, QEvent
+
         from studio.ui.chat.conversation import conversation_of
         from studio.ui.state import background
 
         conversation_of(self.app_state).shutdown()
         self.window.close_without_asking()
         background.wait_for_all()
+        # The window before the state that it paints from: Python would let go of them in any order at its end.
+        for made in (self.window, self.app_state):
+            made.deleteLater()
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
 
 
 if __name__ == "__main__":

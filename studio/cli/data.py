@@ -86,6 +86,8 @@ def check(arguments: argparse.Namespace) -> int:
         if finding.fixes:
             print(f"    fix with --do {' or --do '.join(finding.fixes)}")
     print(f"\nGrade: {data.report.grade}. {data.report.advice.english()}")
+    print(f"Looked for: {', '.join(data.report.looked_for)}.")
+    print(f"Not looked for: {', '.join(data.report.not_looked_for)}.")
     return 0
 
 
@@ -192,6 +194,8 @@ def as_json(data: Prepared) -> dict[str, Json]:
         "findings": [_finding(finding) for finding in data.report.findings],
         "grade": data.report.grade,
         "advice": data.report.advice.english(),
+        "looked_for": list(data.report.looked_for),
+        "not_looked_for": list(data.report.not_looked_for),
     }
 
 

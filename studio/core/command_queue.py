@@ -15,7 +15,7 @@ from studio.core.storage import write_text
 
 
 def send(folder: JobFolder, command: Command) -> None:
-    """Put a command into the job's mailbox. Written whole or not at all."""
+    """Put a command among the job's commands. Written whole or not at all."""
     write_text(folder.commands / f"{command.id}.json", command.model_dump_json())
 
 

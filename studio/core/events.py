@@ -73,11 +73,11 @@ class DeviceChosen(_Event):
 
 
 class Prepared(_Event):
-    """What the run is going to learn, counted after tokenizing and before the first step.
+    """What the run trains on, counted after tokenizing and before the first step.
 
     `cut` examples lose their end to the length limit; `nothing_left` have no answer token left and are skipped;
-    `left_out` are too long and skipped whole; `divided` were split into several. `examples` counts what is learned
-    from after that, the other four examples as they were given.
+    `left_out` are too long and skipped whole; `divided` were split into several. `examples` counts what is trained
+    on after that, the other four examples as they were given.
     """
 
     type: Literal["prepared"] = "prepared"
@@ -101,7 +101,7 @@ class Prepared(_Event):
 
 
 class StepDone(_Event):
-    """One optimizer step. `loss` is the mean over learned tokens; `tokens` counts all tokens since the last step;
+    """One optimizer step. `loss` is the mean over label tokens; `tokens` counts all tokens since the last step;
     `seconds` is monotonic time since the last step; memory in bytes, None on a CPU."""
 
     type: Literal["step_done"] = "step_done"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from studio.core.events import (
-    AnswerEnded,
     ChatReady,
     Crashed,
     DeviceChosen,
@@ -79,19 +78,14 @@ class ExamState(ProcessState):
 
 @dataclass
 class ChatState(ProcessState):
-    """`replies` holds the complete answers by the id of their `Ask`."""
+    """Answers are no state: whoever asked takes them from the events."""
 
     ready: ChatReady | None = None
-    replies: dict[str, AnswerEnded] = field(default_factory=dict)
 
     def apply(self, event: Event) -> None:
-        match event:
-            case ChatReady():
-                self.ready = event
-            case AnswerEnded():
-                self.replies[event.ask] = event
-            case _:
-                super().apply(event)
+        if isinstance(event, ChatReady):
+            self.ready = event
+        super().apply(event)
 
 
 @dataclass

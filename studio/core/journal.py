@@ -205,7 +205,7 @@ class JournalReader:
                 return 0
             found = None
         if found != FORMAT:
-            raise other_format("journal.other_format", "run", found, FORMAT)
+            raise other_format("journal.other_format", found, FORMAT)
         return end
 
     def _parse(self, lines: list[bytes]) -> Iterator[Event]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -53,25 +52,15 @@ class ProblemError(Exception):
         self.problem = problem
 
 
-def other_format(code: str, what: Literal["run", "project"], found: int | None, known: int) -> ProblemError:
-    """The refusal of something written in format `found` (None: from before formats were counted) where only `known`
-    can be read."""
+def other_format(code: str, found: int | None, known: int) -> ProblemError:
+    """The refusal of what is stored in format `found` (None: from before formats were counted) where only `known` can
+    be read."""
     newer = found is not None and found > known
-    if what == "run":
-        text = (
-            N_("This run was written by a newer version of the program.")
-            if newer
-            else N_("This run was written by an older version of the program.")
-        )
-    else:
-        text = (
-            N_("This project was written by a newer version of the program.")
-            if newer
-            else N_("This project was written by an older version of the program.")
-        )
     return problem(
         code,
-        text,
+        N_("This was written by a newer version of the program.")
+        if newer
+        else N_("This was written by an older version of the program."),
         N_("It is of format {found}, and this program reads {known}: it might misunderstand it. Nothing was changed."),
         N_("Update the program.") if newer else N_("Open it with that version, or start a new one here."),
         found=found or 0,

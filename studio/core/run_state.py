@@ -136,7 +136,7 @@ def headline(state: RunState) -> Sentence:
         return sentence(TREND_TEXT[state.trend])
     match ending:
         case Finished():
-            return sentence(N_("Finished. Now check whether it is really better."))
+            return sentence(N_("Finished. Now test whether it is really better."))
         case Stopped():
             return sentence(N_("Stopped at step {step}. What was learned until then is kept."), step=ending.step)
         case Failed() | Crashed():

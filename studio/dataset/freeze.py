@@ -14,8 +14,7 @@ from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
 from studio.core.storage import require_room, sha256_of, staged
 from studio.core.translatable import N_
-from studio.dataset.near_duplicates import near_groups
-from studio.dataset.split import asked_and_answered, held_out_positions
+from studio.dataset.split import groups_of, held_out_positions
 from studio.dataset.store import StoredExamples
 from studio.dataset.table import Table
 
@@ -51,7 +50,7 @@ def freeze(recipe: Recipe, table: Table, examples: StoredExamples, run: RunFolde
     )
     groups: Sequence[int] | None = examples.groups()
     if groups is None:
-        groups = near_groups((asked_and_answered(example) for example in examples), len(examples)).groups.tolist()
+        groups = groups_of(examples)
     held_out = held_out_positions(groups, share, recipe.training.seed)
     require_room(run.path, (examples.folder / "examples.arrow").stat().st_size)
     folder = run.train_data.parent

@@ -1,4 +1,4 @@
-"""Setting examples aside for checking, so that nothing that is checked was also studied."""
+"""Setting examples aside for checking, so that nothing that is checked was also trained on."""
 
 from __future__ import annotations
 
@@ -10,28 +10,19 @@ from collections.abc import Sequence
 from studio.dataset.examples import Example
 
 
-def split(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
-    """(to learn from, held out), each in the order of the file; the same seed gives the same split.
-
-    Examples that ask the same question stay on one side, whatever their answers, and so do near duplicates. At most
-    `share` of all are held out, and at least one stays to learn from.
-    """
-    if not math.floor(len(examples) * share):
-        return list(examples), []
+def groups_of(examples: Sequence[Example]) -> list[int]:
+    """The number of the group of each example. Those that ask the same question are in one group, whatever their
+    answers, and so are near duplicates."""
     # numpy and what finds near duplicates load only where something is split
     from studio.dataset.near_duplicates import near_groups
 
-    groups = near_groups((asked_and_answered(example) for example in examples), len(examples)).groups.tolist()
-    held = set(held_out_positions(groups, share, seed))
-    return (
-        [example for position, example in enumerate(examples) if position not in held],
-        [example for position, example in enumerate(examples) if position in held],
-    )
+    groups: list[int] = near_groups((_prompt_and_answer(one) for one in examples), len(examples)).groups.tolist()
+    return groups
 
 
 def held_out_positions(groups: Sequence[int], share: float, seed: int) -> list[int]:
     """The positions that are held out, in order. `groups[i]` is the number of the group that example `i` belongs to;
-    a group stays on one side. At most `share` of all are held out, and at least one stays to learn from."""
+    a group stays on one side. At most `share` of all are held out, and at least one stays for training."""
     wanted = min(math.floor(len(groups) * share), len(groups) - 1)
     if wanted <= 0:
         return []
@@ -49,7 +40,7 @@ def held_out_positions(groups: Sequence[int], share: float, seed: int) -> list[i
     return [position for position, group in enumerate(groups) if group in chosen]
 
 
-def asked_and_answered(example: Example) -> tuple[str, str]:
+def _prompt_and_answer(example: Example) -> tuple[str, str]:
     """What the user says before the last answer, and that answer; ("", the text) for plain text."""
     if not example.messages:
         return "", example.text

@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 import studio
 from studio.core import paths
 from studio.core.recipe.data_choice import DataChoice
+from studio.core.storage import staged_file
 from studio.core.translatable import Sentence
 from studio.dataset.examples import Example, Skipped
 from studio.dataset.lazy_sequence import LazySequence
@@ -288,9 +289,8 @@ def write_examples(
 
 def write_groups(folder: Path, groups: array[int]) -> None:
     """Keep the groups of near-duplicates beside the examples. Raises OSError."""
-    staging = folder / f".groups-{uuid.uuid4().hex[:8]}"
-    staging.write_bytes(groups.tobytes())
-    staging.replace(folder / "groups.i32")
+    with staged_file(folder / "groups.i32") as staging:
+        staging.write_bytes(groups.tobytes())
 
 
 # Both

@@ -1,4 +1,4 @@
-"""What a job says and hears: its journal, its heartbeat, its mailbox, and exactly one ending."""
+"""What a job says and hears: its journal, its heartbeat, its commands, and exactly one ending."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ HEARTBEAT = 2.0
 """Seconds between two touches of the heartbeat file."""
 
 LISTENING = 0.1
-"""Seconds between two looks into the mailbox."""
+"""Seconds between two looks for commands."""
 
 _VERSIONS_OF = ("torch", "transformers", "peft", "bitsandbytes", "trl", "accelerate", "datasets", "tokenizers")
 
@@ -80,7 +80,7 @@ class JobContext:
         self.keep = True
         self._writer = folder.writer()
         self._writing = threading.Lock()
-        self._mailbox = CommandQueue(folder)
+        self._commands = CommandQueue(folder)
         self._waiting: list[Command] = []
         self._arrived = threading.Condition()
         self._stopping = False
@@ -151,7 +151,7 @@ class JobContext:
                     self.folder.heartbeat.touch()
                 if self._parent is not None and not self._parent_lives(self._parent):
                     self._request_stop()
-            for command in self._mailbox.take():
+            for command in self._commands.take():
                 self.write(CommandReceived(id=command.id, command=command.type))
                 match command:
                     case Stop():

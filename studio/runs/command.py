@@ -1,4 +1,4 @@
-"""Telling a job to stop: politely through its mailbox, then by force, and never a stranger."""
+"""Telling a job to stop: politely with a command, then by force, and never a stranger."""
 
 from __future__ import annotations
 

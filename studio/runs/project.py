@@ -53,7 +53,7 @@ class Project:
         """Raises `ProblemError` when another version of the program wrote this project in another format."""
         about = self._about()
         if about is not None and about.format != FORMAT:
-            raise other_format("project.other_format", "project", about.format, FORMAT)
+            raise other_format("project.other_format", about.format, FORMAT)
 
     def rename(self, name: str) -> None:
         write_text(
@@ -97,7 +97,7 @@ class Project:
         return [
             RunFolder(p)
             for p in sorted(self.runs_folder.iterdir(), key=lambda p: p.name, reverse=True)
-            if (p / "recipe.yaml").is_file()
+            if not p.name.startswith(".") and (p / "recipe.yaml").is_file()  # a dot: half written, or being deleted
         ]
 
 

@@ -139,12 +139,17 @@ class ChatTemplate:
         return Rendered(text, answers=self._sandbox.answers_in(text))
 
 
-def template_messages(messages: Sequence[Message], *, arguments_as_text: bool = False) -> list[TemplateMessage]:
+def template_messages(
+    messages: Sequence[Message], *, arguments_as_text: bool = False, content_in_parts: bool = False
+) -> list[TemplateMessage]:
     """Messages as transformers hands them to a template: tool calls in OpenAI's form with their arguments as a
     mapping, thoughts as `reasoning_content` (and `thinking`, its older name). What is empty is left out."""
     turns: list[TemplateMessage] = []
     for message in messages:
-        turn: TemplateMessage = {"role": message.role, "content": message.content}
+        content: object = message.content
+        if content_in_parts:
+            content = [{"type": "text", "text": message.content}]
+        turn: TemplateMessage = {"role": message.role, "content": content}
         if message.thinking:
             turn = {"thinking": message.thinking, **turn, "reasoning_content": message.thinking}
         if message.tool_calls:
@@ -209,7 +214,19 @@ def special_tokens(folder: Path) -> dict[str, str]:
                 value = value.get("content")
             if name in _SPECIAL and isinstance(value, str):
                 found[name] = value
+    if "eos_token" not in found and (token := _eos_by_id(folder)):
+        found["eos_token"] = token
     return found
+
+
+def _eos_by_id(folder: Path) -> str:
+    """The eos token of a model whose tokenizer doesn't name one: by the id at which generation ends; "" without."""
+    ends = [read_mapping(folder / file).get("eos_token_id") for file in ("generation_config.json", "config.json")]
+    ids = [one for end in ends for one in (end if isinstance(end, list) else [end]) if isinstance(one, int)]
+    added = read_mapping(folder / "tokenizer.json").get("added_tokens") if ids else None
+    listed = added if isinstance(added, list) else []
+    tokens = {one.get("id"): one.get("content") for one in listed if isinstance(one, dict)}
+    return next((str(tokens[one]) for one in ids if one in tokens), "")
 
 
 def _stored(folder: Path, config: Mapping[str, object]) -> str | None:

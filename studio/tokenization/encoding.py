@@ -38,6 +38,10 @@ SPECIAL_TOKENS_IN_TEXT = N_(
     "Some texts hold this model's special tokens, such as {token}. Plain text is learned as it stands, so they count "
     "as special tokens."
 )
+NO_END = N_(
+    "This model's chat template writes nothing that ends an answer, so the model doesn't learn where to stop. Another "
+    "base model does."
+)
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ class Encoder:
         special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
         eos = template.special.get("eos_token")
         self._special_tokens = tuple(sorted(special | ({eos} if eos else set())))
+        self._special_ids = {tokenizer.token_to_id(token) for token in self._special_tokens}
         self._capabilities = TemplateCapabilities(template)
         self._rendering = Rendering(template, self._capabilities, special)
         self._spans = AssistantSpans(self._rendering, self._special_tokens)
@@ -159,6 +164,9 @@ class Encoder:
             spans, more = self._spans.of(adapted, rendered)
             labels = _labels(ids, offsets, spans)
             adaptations += more
+            last = next((label for label in reversed(labels) if label != IGNORE_INDEX), None)
+            if last is not None and last not in self._special_ids:
+                adaptations = (*adaptations, sentence(NO_END))
         self.remember(adaptations)
         return self._cut(ids, labels, rendered.text, literal_spans=rendered.literal_spans, adaptations=adaptations)
 

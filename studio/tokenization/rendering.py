@@ -81,7 +81,8 @@ class Rendering:
 
     def _render(self, example: Example, messages: tuple[Message, ...], prompt: bool) -> Rendered:
         as_text = any(m.tool_calls for m in messages) and self._capabilities.tool_calls == "text"
-        turns = template_messages(messages, arguments_as_text=as_text)
+        in_parts = self._capabilities.content_in_parts
+        turns = template_messages(messages, arguments_as_text=as_text, content_in_parts=in_parts)
         tools = tools_of(example.tools)
         if not self.quotes_special_tokens(example):
             return self._template.write(turns, tools, prompt)

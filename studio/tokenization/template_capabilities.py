@@ -11,7 +11,8 @@ from functools import cached_property
 from typing import Literal
 
 from studio.core.conversation import Message, ToolCall
-from studio.core.problems import ProblemError
+from studio.core.problems import ProblemError, Remedy, problem
+from studio.core.translatable import N_
 from studio.tokenization.chat_template import ChatTemplate, TemplateMessage, template_messages
 
 NINE_CHARACTERS = "call00001"
@@ -38,6 +39,24 @@ class TemplateCapabilities:
 
     def __init__(self, template: ChatTemplate) -> None:
         self._template = template
+
+    @cached_property
+    def content_in_parts(self) -> bool:
+        """Whether the template writes texts only where they stand in a list of parts, as models that also see do.
+        Raises `ProblemError` where it doesn't write them at all."""
+        talk = [_ASK, _END]
+        if self._shows(talk, "zqask", "zqend", content_in_parts=False):
+            return False
+        if self._shows(talk, "zqask", "zqend", content_in_parts=True):
+            return True
+        self._template.write(template_messages(talk))  # which may say why
+        raise problem(
+            "template.drops_text",
+            N_("The chat template of this model leaves out what is asked or answered."),
+            N_("It was tried with a made-up question and its answer, and these didn't come out again."),
+            N_("Choose another base model, or fetch this one again."),
+            remedy=Remedy.choose_model,
+        )
 
     @cached_property
     def system(self) -> bool:
@@ -132,9 +151,12 @@ class TemplateCapabilities:
         *words: str,
         tools: list[TemplateMessage] | None = None,
         arguments_as_text: bool = False,
+        content_in_parts: bool | None = None,
     ) -> bool:
+        in_parts = self.content_in_parts if content_in_parts is None else content_in_parts
+        turns = template_messages(said, arguments_as_text=arguments_as_text, content_in_parts=in_parts)
         try:
-            text = self._template.write(template_messages(said, arguments_as_text=arguments_as_text), tools).text
+            text = self._template.write(turns, tools).text
         except ProblemError as error:
             if error.problem.code == "template.too_much":
                 raise

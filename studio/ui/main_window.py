@@ -74,7 +74,7 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.app_state = app_state
         self.page_name = "train" if app_state.project.runs() else "data"
-        self.question: Confirmation | None = None
+        self.confirmation: Confirmation | None = None
         self.gpu_monitor: GpuMonitor | None = None
         self._painted = False
         self._closing = False
@@ -298,8 +298,8 @@ class MainWindow(QMainWindow):
 
     def ask(self, title: str, text: str, answers: tuple[Answer, ...], field: QLineEdit | None = None) -> Confirmation:
         """Ask inside the window; Escape and Cancel do nothing."""
-        self.question = Confirmation(self, title, text, answers, tr("Cancel"), field)
-        return self.question
+        self.confirmation = Confirmation(self, title, text, answers, tr("Cancel"), field)
+        return self.confirmation
 
     # Opening and closing
 
@@ -326,7 +326,7 @@ class MainWindow(QMainWindow):
             Answer(tr("Stop, keep what was learned, and close"), self._stop_and_close),
         )
         text = tr("A run is going on. It can go on without this window; open the program again to see it.")
-        if self.question is None or not self.question.isVisible():
+        if self.confirmation is None or not self.confirmation.isVisible():
             self.ask(tr("Close while training?"), text, answers)
 
     def _leave_running(self) -> None:

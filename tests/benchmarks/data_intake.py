@@ -5,7 +5,7 @@ prints a table and one JSON object. Every step runs in a fresh process, whose se
 processor time and peak memory count together with those of the processes that it starts:
 
 import   the file becomes examples on the disk: a table and messages here; load_dataset and map there
-doctor   the examples are examined: more than fifteen kinds of defects here, near duplicates among them; exact
+check    the examples are examined: more than fifteen kinds of defects here, near duplicates among them; exact
          duplicates, mail addresses, phone numbers and empty answers with pandas there
 preview  so many examples become ids and labels: the program's own encoder here; apply_chat_template there, twice for
          each example, because the labels follow from where the prompt ends
@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 512
 """Tokens of the longest example kept whole."""
 
-STEPS = ("import", "doctor", "preview")
+STEPS = ("import", "check", "preview")
 _MAIL = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}"
 _PHONE = r"\b01[016789]-?\d{3,4}-?\d{4}\b"
 
@@ -156,7 +156,7 @@ def _our_import(file: Path, scratch: Path, model: Path, read: int) -> dict[str, 
     return {"examples": len(StoredExamples(examples))}
 
 
-def _our_doctor(file: Path, scratch: Path, model: Path, read: int) -> dict[str, object]:
+def _our_check(file: Path, scratch: Path, model: Path, read: int) -> dict[str, object]:
     from studio.dataset.quality.examine import examine
     from studio.dataset.split import held_out_positions
     from studio.dataset.store import StoredExamples
@@ -204,7 +204,7 @@ def _their_import(file: Path, scratch: Path, model: Path, read: int) -> dict[str
     return {"examples": len(made)}
 
 
-def _their_doctor(file: Path, scratch: Path, model: Path, read: int) -> dict[str, object]:
+def _their_check(file: Path, scratch: Path, model: Path, read: int) -> dict[str, object]:
     import datasets
 
     frame = datasets.load_from_disk(str(scratch / "theirs")).to_pandas()
@@ -239,10 +239,10 @@ def _their_preview(file: Path, scratch: Path, model: Path, read: int) -> dict[st
 
 _WORK: dict[tuple[str, str], Callable[[Path, Path, Path, int], dict[str, object]]] = {
     ("ours", "import"): _our_import,
-    ("ours", "doctor"): _our_doctor,
+    ("ours", "check"): _our_check,
     ("ours", "preview"): _our_preview,
     ("theirs", "import"): _their_import,
-    ("theirs", "doctor"): _their_doctor,
+    ("theirs", "check"): _their_check,
     ("theirs", "preview"): _their_preview,
 }
 

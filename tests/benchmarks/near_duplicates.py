@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.near_duplicates [EXAMPLES] [SEED]
 
-A fifth of the examples are changed copies of others. Words are replaced until the exact share of five letters in a row
-lies just above or just below 0.8. Recall counts the planted pairs that are truly at 0.8 or above and were put into one
+A fifth of the examples are changed copies of others. Words are replaced until the exact share of five characters in a
+row lies just above or just below 0.8. Recall counts the planted pairs that are at 0.8 or above and were put into one
 group; precision counts, of all examples that were put into a group, those with truly such a partner in it (or one that
 asks the very same, which belongs there too).
 """
@@ -48,14 +48,14 @@ class Outcome:
         return self.right / max(self.grouped, 1)
 
 
-def five_letters(question: str, answer: str) -> frozenset[str]:
+def five_characters(question: str, answer: str) -> frozenset[str]:
     """What is compared, computed plainly."""
     text = " ".join(f"{question}\n{answer}".lower().split()) + "\0" * 4
     return frozenset(text[i : i + 5] for i in range(len(text) - 4))
 
 
 def jaccard(one: tuple[str, str], other: tuple[str, str]) -> float:
-    a, b = five_letters(*one), five_letters(*other)
+    a, b = five_characters(*one), five_characters(*other)
     return len(a & b) / len(a | b)
 
 

@@ -16,6 +16,6 @@ def test_taking_data_in_is_not_slower_and_takes_less_memory(tmp_path: Path, star
     print("\n" + as_table(results))
     for result in results:
         assert number(result, "ours", "peak") < number(result, "theirs", "peak"), result
-        # The doctor here does far more than what stands beside it; its own limit is in seconds.
-        limit = 60 if result["step"] == "doctor" else number(result, "theirs", "seconds")
+        # The data check here does far more than what stands beside it; its own limit is in seconds.
+        limit = 60 if result["step"] == "check" else number(result, "theirs", "seconds")
         assert number(result, "ours", "seconds") < limit, result

@@ -48,7 +48,9 @@ def test_check_tells_how_a_file_was_read_and_what_is_wrong_with_it(messy: Path) 
     phone = next(one for code, one in found.items() if "phone" in code)
     assert phone["rows"] == [63]
     assert told["grade"] and told["advice"]
+    assert "phone numbers" in told["looked_for"] and "names of people" in told["not_looked_for"]
     as_text = studio("data", "check", str(messy))
+    assert "Not looked for: names of people" in as_text.stdout
     assert "010-1234-5678" not in as_text.stderr
     assert found["duplicates.exact"]["what"] in as_text.stdout
 

@@ -15,7 +15,7 @@ from studio.core.problems import ProblemError
 from studio.core.run_folder import JobFolder
 from studio.core.storage import Manifest, is_intact, listed, require_room, staged, write_manifest
 from studio.engine.hub import starter_model as starter
-from studio.engine.hub.errors import in_words
+from studio.engine.hub.download import hub_problem
 from tests.engine.conftest import do_here
 
 
@@ -96,6 +96,6 @@ def test_what_the_hub_refuses_is_put_into_words(raised: str, code: str) -> None:
     import huggingface_hub.errors as errors
 
     kind = getattr(errors, raised)
-    assert in_words(kind.__new__(kind), "model", "owner/model").problem.code == code
-    assert in_words(ConnectionError("no route"), "model", "owner/model").problem.code == "hub.no_network"
-    assert in_words(ValueError("else"), "model", "owner/model").problem.code == "hub.failed"
+    assert hub_problem(kind.__new__(kind), "model", "owner/model").problem.code == code
+    assert hub_problem(ConnectionError("no route"), "model", "owner/model").problem.code == "hub.no_network"
+    assert hub_problem(ValueError("else"), "model", "owner/model").problem.code == "hub.failed"

@@ -14,7 +14,9 @@ from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.data_choice import DataChoice
 from studio.dataset.build import build_examples
 from studio.dataset.columns.detection.detect import detect_mapping
+from studio.dataset.examples import Example
 from studio.dataset.readers.read_table import read_table
+from studio.dataset.split import groups_of, held_out_positions
 from studio.dataset.store import StoredExamples, open_table_at, write_table
 from studio.dataset.table import Table, TableStream, cell_text
 from studio.dataset.text_batches import stream_rows
@@ -48,6 +50,15 @@ def built_from(table: Table, folder: Path, choice: DataChoice | None = None) -> 
         choice = choice.model_copy(update={"mapping": detect_mapping(table)})
     write_table(streamed(table), folder / "table", lambda done, total: None)
     return StoredExamples(build_examples(folder / "table", choice, lambda done, total: None))
+
+
+def split(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
+    """(for training, held out), as they are frozen for a run."""
+    held = set(held_out_positions(groups_of(examples), share, seed))
+    return (
+        [example for position, example in enumerate(examples) if position not in held],
+        [example for position, example in enumerate(examples) if position in held],
+    )
 
 
 def problem_of(action: Callable[[], object]) -> Problem:

@@ -10,8 +10,8 @@ from studio.core.conversation import Message
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.dataset.columns.apply_mapping import examples_from
 from studio.dataset.examples import Example, read_frozen, write_frozen
-from studio.dataset.split import split
 from tests.dataset.columns.test_mapping import table_of
+from tests.dataset.conftest import split
 
 PAIR = ColumnMapping(question="q", answer="a", context="c", system="s")
 

@@ -21,7 +21,7 @@ from studio.dataset.near_duplicates import (
     shared,
     without_passage,
 )
-from tests.benchmarks.near_duplicates import five_letters, measure, planted
+from tests.benchmarks.near_duplicates import five_characters, measure, planted
 from tests.dataset.quality.clean_sets import clean
 
 
@@ -63,7 +63,7 @@ def test_words_above_the_threshold_are_tied_and_words_below_are_not() -> None:
         " ".join([*words[:40], *words[:20]][::-1]),
     ]
     near = near_groups([("", text) for text in texts])
-    whole = [five_letters("", text) for text in texts]
+    whole = [five_characters("", text) for text in texts]
     assert len(whole[0] & whole[1]) / len(whole[0] | whole[1]) >= ALIKE
     assert near.groups.tolist() == [0, 0, 2]
 
@@ -164,7 +164,7 @@ def test_pairs_are_kept_once_and_found_again(numbers: list[int], others: list[in
 
 
 def test_whoever_waits_for_the_search_is_told_that_it_goes_on() -> None:
-    texts = [(f"Where is parcel {n} today?", f"It is on its way to you, for day {n % 7}.") for n in range(1_000)]
+    texts = [(f"Where is parcel {n} today?", f"It is on its way to you, for day {n % 7}.") for n in range(300)]
     with TextStore() as kept:
         search = NearDuplicates(kept, len(texts))
         asked, answers = [text[0] for text in texts], [text[1] for text in texts]

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studio.dataset.examples import Example
-from studio.dataset.split import held_out_positions, split
+from studio.dataset.split import held_out_positions
+from tests.dataset.conftest import split
 from tests.dataset.quality.clean_sets import clean, pair
 
 GROUPS = st.lists(st.integers(0, 30), max_size=120)

@@ -60,8 +60,8 @@ class BreakOff:
 
 
 @dataclass
-class StandInHub:
-    """`with StandInHub({"owner/model": HubModel(...)}) as hub:` answers at `hub.address` until the block ends.
+class FakeHub:
+    """`with FakeHub({"owner/model": HubModel(...)}) as hub:` answers at `hub.address` until the block ends.
     `datasets` holds data sets by name, in the same form."""
 
     models: dict[str, HubModel]
@@ -72,7 +72,7 @@ class StandInHub:
     """Seconds between two pieces of a file, to make a download take its time."""
     asked: list[Asked] = field(default_factory=list)
 
-    def __enter__(self) -> StandInHub:
+    def __enter__(self) -> FakeHub:
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_for(self))
         self._server.daemon_threads = True
@@ -111,7 +111,7 @@ class StandInHub:
             return planned.after
 
 
-def _handler_for(hub: StandInHub) -> type[BaseHTTPRequestHandler]:
+def _handler_for(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
     class Handler(_Handler):
         pass
 
@@ -120,7 +120,7 @@ def _handler_for(hub: StandInHub) -> type[BaseHTTPRequestHandler]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    hub: StandInHub
+    hub: FakeHub
     protocol_version = "HTTP/1.1"
 
     def do_HEAD(self) -> None:

@@ -30,6 +30,14 @@ def test_two_projects_of_one_name_are_kept_apart_and_the_last_changed_comes_firs
     assert {p.folder for p in projects()} == {first.folder, second.folder}
 
 
+def test_a_run_that_is_still_being_written_is_no_run_yet() -> None:
+    project = create_project("P")
+    for name in (".tmp-20260101-000000-run-1234", "20260101-000000-run"):
+        (project.runs_folder / name).mkdir(parents=True)
+        (project.runs_folder / name / "recipe.yaml").write_text("name: R\n")
+    assert [run.path.name for run in project.runs()] == ["20260101-000000-run"]
+
+
 def test_a_damaged_draft_is_set_aside_and_never_lost() -> None:
     project = create_project("P")
     (project.folder / "draft.yaml").write_text("training: {epochs: [")

@@ -17,7 +17,7 @@ from tests.dataset.conftest import problem_of
 from tests.tokenization.hostile import CURIOUS, HUNGRY, TALK
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICK = 0.3
+QUICK = 0.1
 """Seconds of computing, so that templates that use them up don't take the tests a minute."""
 
 ALLOWANCE = 0.7

@@ -320,7 +320,7 @@ ODD = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     name=st.sampled_from(sorted(FAMILIES)),
     marked=st.booleans(),

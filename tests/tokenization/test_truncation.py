@@ -140,6 +140,6 @@ def test_parts_in_which_nothing_is_learned_are_dropped_and_the_rest_is_kept(fold
 
 def test_a_long_text_is_split_in_a_time_that_grows_with_its_length(folder: Path) -> None:
     encoder = Encoder.from_folder(folder, 64)
-    text = (STORY + " ") * 700
+    text = (STORY + " ") * 250
     parts = truncate(encoder, Example(text=text), "split")
     assert "".join(part.text for part in parts) == text

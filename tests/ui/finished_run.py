@@ -18,12 +18,11 @@ from studio.dataset.columns.apply_mapping import examples_from
 from studio.dataset.columns.detection.detect import detect_mapping
 from studio.dataset.examples import write_frozen
 from studio.dataset.readers.read_table import read_table
-from studio.dataset.split import split
 from studio.runs.project import Project
 from studio.ui.chat.conversation import conversation_of
 from studio.ui.state.app_state import AppState
 from studio.ui.state.background import wait_for_all
-from tests.dataset.conftest import stored
+from tests.dataset.conftest import split, stored
 
 
 def fine_tuned_run(

@@ -120,11 +120,11 @@ def test_closing_while_training_asks_and_can_leave_the_run_going(
     run = going(ready_state, qtbot)
     window.close()
     assert window.isVisible()
-    assert window.question is not None
-    QTest.keyClick(window.question, Qt.Key.Key_Escape)
+    assert window.confirmation is not None
+    QTest.keyClick(window.confirmation, Qt.Key.Key_Escape)
     assert window.isVisible() and ready_state.is_training()
     window.close()
-    leave = window.question.buttons[0]
+    leave = window.confirmation.buttons[0]
     assert leave.text() == "Leave it running and close"
     leave.click()
     assert not window.isVisible()
@@ -136,9 +136,9 @@ def test_closing_while_training_can_stop_and_keep(ready_state: AppState, open_wi
     window = open_window(ready_state)
     run = going(ready_state, qtbot)
     window.close()
-    assert window.question is not None
-    assert window.question.buttons[1].text() == "Stop, keep what was learned, and close"
-    window.question.buttons[1].click()
+    assert window.confirmation is not None
+    assert window.confirmation.buttons[1].text() == "Stop, keep what was learned, and close"
+    window.confirmation.buttons[1].click()
     assert not window.isVisible()
     qtbot.waitUntil(lambda: job_status(run) == "ended", timeout=10_000)
     assert run.state().checkpoints
@@ -150,8 +150,8 @@ def test_closing_in_the_moment_of_starting_still_starts_the_run(
     window = open_window(ready_state)
     ready_state.start_training()
     window.close()
-    assert window.question is not None
-    window.question.buttons[0].click()
+    assert window.confirmation is not None
+    window.confirmation.buttons[0].click()
     qtbot.waitUntil(lambda: not window.isVisible(), timeout=10_000)
     (run,) = ready_state.project.runs()
     qtbot.waitUntil(lambda: job_status(run) == "running", timeout=10_000)
@@ -223,9 +223,9 @@ def test_a_project_is_made_renamed_and_opened_again(app_state: AppState, open_wi
 
 
 def answer(window: MainWindow, text: str) -> None:
-    assert window.question is not None and window.question.field is not None
-    window.question.field.setText(text)
-    QTest.keyClick(window.question.field, Qt.Key.Key_Return)
+    assert window.confirmation is not None and window.confirmation.field is not None
+    window.confirmation.field.setText(text)
+    QTest.keyClick(window.confirmation.field, Qt.Key.Key_Return)
 
 
 def test_the_sidebar_leads_to_a_run_in_another_project(
@@ -257,13 +257,13 @@ def test_no_question_is_left_behind_when_the_theme_changes(app_state: AppState, 
 def test_a_question_keeps_the_keyboard_to_itself(app_state: AppState, open_window: Opener) -> None:
     window = open_window(app_state)
     window.ask_rename()
-    question = window.question
-    assert question is not None
+    confirmation = window.confirmation
+    assert confirmation is not None
     for _ in range(5):
-        QTest.keyClick(window.focusWidget() or question, Qt.Key.Key_Tab)
+        QTest.keyClick(window.focusWidget() or confirmation, Qt.Key.Key_Tab)
         focused = window.focusWidget()
-        assert focused is not None and question.isAncestorOf(focused)
-    question.dismiss()
+        assert focused is not None and confirmation.isAncestorOf(focused)
+    confirmation.dismiss()
 
 
 @pytest.mark.parametrize(

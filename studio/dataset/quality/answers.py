@@ -31,7 +31,7 @@ _NOTHING = re.compile(r"[\W_]*|n/?a|none|null|nan|nil|-+|tbd|없음|해당 ?없�
 
 
 def ending(answer: str) -> int:
-    """One of the five, from the last letters alone."""
+    """One of the five, from the last characters alone."""
     last = answer[-1:]
     if last in _ENDS or not last:
         return DOTS if answer.endswith(_DOTS) and len(answer) > 12 else (ENDED if len(answer) >= 8 else SHORT)

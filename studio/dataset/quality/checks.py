@@ -138,7 +138,7 @@ CHECKS: tuple[ExampleCheck | DatasetCheck, ...] = (
         "national_number",
         N_("1 example holds a national number, of an identity card, tax, insurance or health."),
         N_("{count:,} examples hold a national number, of an identity card, tax, insurance or health."),
-        N_("national numbers (identity, tax, insurance, health) of 40 countries"),
+        N_("national numbers (identity, tax, insurance, health) of 46 countries"),
         personal_data.HINT,
         personal_data.national_ids,
         ("[ID number]", "[주민등록번호]"),

@@ -270,7 +270,7 @@ class DatasetStatistics:
 
     def _is_foreign(self, position: int) -> bool:
         asked, answer = self.texts[position]
-        # An answer with code in it is written in code's letters, a garbled one in no language.
+        # An answer with code in it is written in code's words, a garbled one in no language.
         if "```" in answer or answer.count("\n    ") >= 2 or mojibake(answer[:2000]):
             return False
         return not languages.asks_for_another(asked[:4000])

@@ -21,26 +21,26 @@ _DOUBLE_BYTES = re.compile("(?:[\xa1-\xfd][\xa1-\xfe])+")
 
 @cache
 def _as_bytes() -> dict[str, int]:
-    """Which byte each letter was, had bytes been read as Windows' western letters, or Latin-1 where these have none."""
+    """Which byte each character was, had bytes been read as Windows-1252, or as Latin-1 where that has none."""
     table = {chr(value): value for value in range(0x80, 0x100)}
     for value in range(0x80, 0xA0):
-        letter = bytes([value]).decode("cp1252", "ignore")
-        if letter:
-            table[letter] = value
+        character = bytes([value]).decode("cp1252", "ignore")
+        if character:
+            table[character] = value
     return table
 
 
 @cache
 def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """(UTF-8 read as western letters, Korean Windows letters read as western ones)."""
+    """(UTF-8 read as western characters, Korean Windows characters read as western ones)."""
     table = _as_bytes()
 
-    def letters(first: int, last: int) -> str:
-        return "[" + "".join(re.escape(letter) for letter, value in table.items() if first <= value <= last) + "]"
+    def between(first: int, last: int) -> str:
+        return "[" + "".join(re.escape(character) for character, value in table.items() if first <= value <= last) + "]"
 
-    more = letters(0x80, 0xBF)
-    utf8 = f"(?:{letters(0xC2, 0xDF)}{more}|{letters(0xE0, 0xEF)}{more}{{2}}|{letters(0xF0, 0xF4)}{more}{{3}})"
-    # Hangul of two bytes each, at least three, with plain letters between
+    more = between(0x80, 0xBF)
+    utf8 = f"(?:{between(0xC2, 0xDF)}{more}|{between(0xE0, 0xEF)}{more}{{2}}|{between(0xF0, 0xF4)}{more}{{3}})"
+    # Hangul of two bytes each, at least three, with plain characters between
     hangul = "[\xb0-\xc8][\xa1-\xfe]"
     return re.compile(f"{utf8}+"), re.compile(
         f"(?<![^\\x00-\\x7f]){hangul}(?:[ -~]{{0,3}}{hangul}){{2,}}(?:[\xa1-\xfe]{{2}})*"
@@ -78,7 +78,7 @@ def _undone(text: str) -> list[tuple[int, int, str]]:
         return found
     for match in western.finditer(text):
         try:
-            meant = bytes(table[letter] for letter in match.group()).decode("utf-8")
+            meant = bytes(table[character] for character in match.group()).decode("utf-8")
         except (UnicodeDecodeError, KeyError):
             continue
         if _was_meant(match.group(), meant):
@@ -87,27 +87,30 @@ def _undone(text: str) -> list[tuple[int, int, str]]:
 
 
 def _is_korean(read: str) -> bool:
-    """Whether these western letters are Hangul of old Windows. What is UTF-8 as well was meant as that."""
+    """Whether these western characters are Hangul of old Windows. What is UTF-8 as well was meant as that."""
     stored = read.encode("latin-1")
     try:
         stored.decode("utf-8")
         return False
     except UnicodeDecodeError:
         meant = stored.decode("cp949", "replace")
-    syllables = sum("가" <= letter <= "힣" for letter in meant)
-    return syllables >= 3 and syllables >= 0.8 * sum(not letter.isascii() for letter in meant)
+    syllables = sum("가" <= character <= "힣" for character in meant)
+    return syllables >= 3 and syllables >= 0.8 * sum(not character.isascii() for character in meant)
 
 
 def _was_meant(read: str, meant: str) -> bool:
-    """Whether these letters make more sense than what was read: letters of one script, or well-known signs."""
+    """Whether these characters make more sense than what was read: characters of one script, or well-known signs."""
     if "\ufffd" in meant:
         return False
     if len(meant) == 1 and len(read) == 2:
-        # Ã and Â with a sign behind are hardly ever written; two other letters can be a word's end and a quotation mark
+        # Ã and Â with a sign behind are hardly ever written; two others can be a word's end and a quotation mark
         return read[0] in "ÃÂ" and not (read[0] == "Â" and read[1] in "«»“”‘’")
     return bool(_undone(meant)) or all(
-        letter.isalpha() or 0xA0 <= ord(letter) <= 0xFF or 0x2000 <= ord(letter) <= 0x33FF or ord(letter) > 0xF000
-        for letter in meant
+        character.isalpha()
+        or 0xA0 <= ord(character) <= 0xFF
+        or 0x2000 <= ord(character) <= 0x33FF
+        or ord(character) > 0xF000
+        for character in meant
     )
 
 
@@ -120,7 +123,7 @@ _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufeff]")
 
 
 def unseen(text: str) -> list[Span]:
-    """Control characters, letters without width, and signs that only one program's font knows."""
+    """Control characters, characters without width, and signs that only one program's font knows."""
     spans = [found.span() for found in _UNSEEN.finditer(text)]
     if not _RIGHT_TO_LEFT.search(text.replace("\ufeff", "")):
         spans += [found.span() for found in _DIRECTIONS.finditer(text)]

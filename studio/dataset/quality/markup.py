@@ -37,7 +37,7 @@ def markup(text: str) -> list[Span]:
 
 
 def without_markup(text: str) -> str:
-    """`text` as a browser would show it: blocks on lines of their own, tags gone, entities as letters."""
+    """`text` as a browser would show it: blocks on lines of their own, tags gone, entities as characters."""
     if not markup(text):
         return text
     for _ in range(3):  # what was escaped twice

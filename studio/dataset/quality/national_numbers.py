@@ -118,31 +118,35 @@ def shape_of(compact: str) -> str:
     return "".join("9" if character.isdigit() else "A" for character in compact)
 
 
-def is_national(written: str, words: str) -> bool:
+def is_national(written: str, words: str, something_else: bool = False) -> bool:
     """Whether what is `written`, with its separators, is a national number: valid, and either named by the `words`
-    nearby or written as nothing else is."""
+    nearby or written as nothing else is. The latter isn't enough where the words name `something_else`, as an order."""
     compact = re.sub(r"[^A-Za-z0-9]", "", written).upper()
     for number in _by_shape().get(shape_of(compact), ()):
-        if _named(number.words).search(words) or (number.alone and re.fullmatch(number.alone, written)):
+        alone = number.alone and not something_else and re.fullmatch(number.alone, written)
+        if alone or _named(number.words).search(words):
             # the Finnish sign between date and number is a part of it
             checked = written if number.module.startswith("fi.") else compact
             if import_module(f"stdnum.{number.module}").is_valid(checked):
                 return True
     if _NINO.fullmatch(compact):
-        return _named(_NINO_WORDS).search(words) is not None or _NINO_IN_PAIRS.fullmatch(written) is not None
-    return _is_resident_number(written, compact, words)
+        in_pairs = not something_else and _NINO_IN_PAIRS.fullmatch(written)
+        return bool(in_pairs or _named(_NINO_WORDS).search(words))
+    return not something_else and _is_resident_number(written, compact, words)
 
 
 def _is_resident_number(written: str, compact: str, words: str) -> bool:
     """Korean numbers given since October 2020 have no check digit: for those born later, and where words nearby say
-    what it is, a date and a dash are enough."""
+    what it is, a date is enough. Without such words there has to be a dash: Korean bar codes begin like a date, too."""
     if not re.fullmatch(r"\d{6}(?:\s?[-–]\s?)?\d{7}", written):
         return False
     born = resident_birth(compact)
     if born is None:
         return False
-    if _named(_RESIDENT_WORDS).search(words) or (born >= FIRST_WITHOUT_CHECK_DIGIT and len(written) > 13):
+    if _named(_RESIDENT_WORDS).search(words):
         return True
+    if len(written) == 13 or born >= FIRST_WITHOUT_CHECK_DIGIT:
+        return len(written) > 13
     if compact[6] in "5678":  # a foreigner's check digit is larger by two
         compact = compact[:-1] + str((int(compact[-1]) - 2) % 10)
     return bool(import_module("stdnum.kr.rrn").is_valid(compact))

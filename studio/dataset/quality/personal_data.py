@@ -34,39 +34,42 @@ _MADE_UP = re.compile(
 
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30}(?![A-Za-z0-9])", re.IGNORECASE)
 _LETTERED = re.compile(
-    r"(?<![A-Za-z0-9_-])(?:(?=[A-Z]*\d)(?=(?:[A-Z]*\d){5})[A-Z0-9]{7,18}|[A-Z]{1,3}[ -]\d{6,8}"
+    r"(?<![A-Za-z0-9_-])(?=[A-Z]{0,6}[ -]?\d)(?:(?=(?:[A-Z]*\d){5})[A-Z0-9]{7,18}|[A-Z]{1,3}[ -]\d{6,8}"
     r"|[A-Z]{2}(?: \d\d){3} [A-D]|[XYZ]-\d{7}-?[A-Z]|\d{7,8}-[A-Z]{1,2}|\d{6}[-+A]\d{3}[A-Z])(?![A-Za-z0-9_-])",
     re.IGNORECASE,
 )
 """Letters and digits that can be a passport's or a national number."""
+_EXTENSION = re.compile(r" ?(?:x|ext\.?|#) ?\d{1,6}(?!\d)", re.IGNORECASE)
 _DIGITS = re.compile(
-    r"(?<![A-Za-z0-9_.,/=#@&?])(?:\+|\()?\d(?:(?:[ .\-/–]|\) ?|\)-|[ -]?\(| [-–] )?\d){5,24}(?![A-Za-z0-9_/]|[.,:]\d)"
+    r"(?<![A-Za-z0-9_/=#@&?])(?<!\d[.,])(?:\+|\()?\d(?:(?:[ .\-/–]|\) ?|\)-|[ -]?\(| [-–] )?\d){5,24}"
+    r"(?![0-9_/]|[.,:]\d|(?!x\d|ext)[A-Za-z])"
 )
 """A run of digits with what stands between them where people group them."""
 _NO_NUMBER_OF_ANYBODY = re.compile(
     r"\d+\.\d+|[1-9]\d{0,2}(?:[ .]\d{3}){2,}|97[89][- ]?\d[-\d ]{8,14}"  # a decimal, thousands, a book
 )
 _DATE_OR_ADDRESS = re.compile(
-    r"\d{4}([-./])\d\d?\1\d\d?(?: \d\d?)?|\d\d?([-./])\d\d?\2\d{4}(?: \d\d?)?"
+    r"\d{4}([-./])\d\d?\1\d\d?(?: \d{1,4})?|\d\d?([-./])\d\d?\2\d{4}(?: \d{1,4})?"
     r"|(?:1\d\d?|2[0-5]\d|2\d?|[3-9]\d?)(?:\.(?:2[0-5]\d|1?\d?\d)){3}"
 )
 """What is never a telephone number; the address is one of the internet."""
 _CALCULATED_BEFORE = re.compile(r"(?:[=*×÷^<>$€£₩~]|[+−-] | [x/] )\s?$")
-_CALCULATED_AFTER = re.compile(r"\s?[=*×÷^<>%€₩]| [+−/x-] ?\d")
+_CALCULATED_AFTER = re.compile(r"\s?[=*×÷^<>%€₩]| [+−/-] ?\d| x \d")
 
 _CARD_WORDS = (
-    r"(?:credit|debit|payment|bank)? ?card|visa|master ?card|amex|american express|카드|(?:kredit)?karte(?:n\w+)?"
-    r"|carte|tarjeta|cart[ãa]o|carta|カード|信用卡"
+    r"(?:credit|debit|payment|bank)? ?card|visa|maestro|master ?card|amex|american express|카드"
+    r"|(?:kredit)?karte(?:n\w+)?|carte|tarjeta|cart[ãa]o|carta|カード|信用卡"
 )
 _PASSPORT_WORDS = (
     r"passport|여권|reisepass|passeport|pasaporte|passaporto|passaporte|paspoort|パスポート|旅券|护照|護照|паспорт"
 )
 _ACCOUNT_WORDS = r"iban"
 _PHONE_WORDS = (
-    r"(?:tele)?phones?|t[ée]l(?:[ée]\w*)?|mobiles?|cell(?:phone|ular\w*)?|call(?:ed|s|ing)?|ring|rang|dial|text"
-    r"|sms|whatsapp|fax|reach(?:ed|able)?|contact|handy|mobil\w*|rufnummer|anruf\w*|portable|appel\w*|m[óo]vil|ll[áa]m\w*"
+    r"(?:tele)?phones?|ph|t[ée]l(?:[ée]\w*)?|mobiles?|cell(?:phone|ular\w*)?|call(?:ed|s|ing)?|ring|rang|dial"
+    r"|text|sms|whatsapp|fax|reach(?:ed|able)?|contact|handy|mobil\w*|rufnummer|anruf\w*|portable|appel\w*|m[óo]vil|ll[áa]m\w*"
     r"|cellulare|chiam\w+|telem[óo]vel|ligu?\w*|bel(?:len)?|telefo\w*|kom[óo]rk\w*|zadzwo\w*|puhelin\w*|soita|ring(?:a|e)?"
-    r"|전화\w*|연락\w*|휴대\s?폰|핸드폰|번호로|電話\w*|携帯\w*|电话|電話|手机|手機|тел\w*|позвон\w*|звон\w*|моб\w*|هاتف|جوال|اتصل"
+    r"|전화\w*|연락\w*"
+    r"|휴대\s?폰|핸드폰|번호로|電話\w*|携帯\w*|电话|手机|手機|тел\w*|позвон\w*|звон\w*|моб\w*|هاتف|جوال|اتصل"
     r"|טלפון|נייד|τηλ\w*|κινητ\w*|โทร\w*|फ़ोन|मोबाइल|điện thoại|số|hp|no hp"
 )
 _OTHER_WORDS = (
@@ -99,8 +102,8 @@ def _named(text: str, start: int, end: int) -> tuple[str, str]:
     found = [*_words().finditer(before)]
     if found and not re.search(r"\d{5}", before[found[-1].end() :]):
         return found[-1].lastgroup or "", before[found[-1].start() :] + "\n"
-    behind = _words().match(after.lstrip(" (:\n,은는이가을를로으")) or _words().search(after.split(".")[0])
-    return (behind.lastgroup or "", after) if behind else ("", "")
+    behind = _words().search(after.split(".")[0])
+    return (behind.lastgroup or "", after) if behind and behind.lastgroup != "other" else ("", "")
 
 
 def is_made_up(found: str) -> bool:
@@ -177,7 +180,7 @@ def _lettered(text: str) -> Iterator[tuple[Kind, int, int]]:
         if written.isdigit():
             continue
         kind, words = _named(text, *match.span())
-        if national_numbers.is_national(written, words):
+        if national_numbers.is_national(written, words, something_else=kind == "other"):
             yield "national", *match.span()
         elif kind == "passport" and 7 <= len(written.replace(" ", "").replace("-", "")) <= 10:
             yield "passport", *match.span()
@@ -187,13 +190,16 @@ def _of_digits(text: str) -> Iterator[tuple[Kind, int, int]]:
     for match in _DIGITS.finditer(text):
         if _CALCULATED_BEFORE.search(text, max(0, match.start() - 3), match.start()):
             continue
-        if _CALCULATED_AFTER.match(text, match.end()):
+        if _CALCULATED_AFTER.match(text, match.end()) or _DATE_OR_ADDRESS.fullmatch(match.group()):
             continue
         named, words = _named(text, *match.span())
         for start, end in _parts(match):
+            if match.group()[0] == "+" and start > match.start():
+                continue
             kind = _kind_of(text[start:end], named, words, text[max(0, start - _AROUND) : end + _AROUND])
             if kind is not None:
-                yield kind, start, end
+                extension = _EXTENSION.match(text, end) if kind == "phone" else None
+                yield kind, start, extension.end() if extension else end
                 break
 
 
@@ -210,11 +216,11 @@ def _parts(run: re.Match[str]) -> Iterator[Span]:
 def _kind_of(written: str, named: str, words: str, around: str) -> Kind | None:
     """What these digits are; None for nothing that belongs to a person."""
     digits = re.sub(r"\D", "", written)
-    if national_numbers.is_national(written, words):
+    if national_numbers.is_national(written, words, something_else=named == "other"):
         return "national"
     if named == "passport" and written.isdigit() and 7 <= len(digits) <= 9:
         return "passport"
-    if _is_card(written, digits, named == "card"):
+    if named != "other" and _is_card(written, digits, named == "card"):
         return "card"
     return "phone" if _is_phone(written, digits, named, around) else None
 
@@ -239,7 +245,7 @@ def _is_card(written: str, digits: str, named: bool) -> bool:
     if named:
         return True
     known = any(re.match(prefix, digits) and len(digits) in lengths for prefix, lengths in _CARD_PREFIXES)
-    return known and (len(digits) >= 14 if _CARD_GROUPS.fullmatch(written) else written in (digits[:16], digits[:15]))
+    return known and (_CARD_GROUPS.fullmatch(written) is not None or (written == digits and len(digits) in (15, 16)))
 
 
 # Telephones
@@ -287,12 +293,13 @@ def _regions(text: str) -> tuple[str, ...]:
 
 
 def _is_phone(written: str, digits: str, named: str, around: str) -> bool:
-    if not 7 <= len(digits) <= 15 or _DATE_OR_ADDRESS.fullmatch(written):
+    if not 7 <= len(digits) <= 15:
         return False
     if written[0] == "+":
-        return _is_number(written, None) or named == "phone"
+        # who groups digits after a plus sign means a telephone, also one that is kept free for films
+        return named == "phone" or (len(digits) >= 9 and written[1:] != digits) or _is_number(written, None)
     if named == "phone":
-        return any(_is_number(written, region) for region in (*_regions(around), *_EVERYWHERE))
+        return any(_is_number(written, region) for region in dict.fromkeys((*_regions(around), *_EVERYWHERE)))
     if named or _NO_NUMBER_OF_ANYBODY.fullmatch(written) or not _GROUPED.match(written):
         return False
     if written == digits and not (10 <= len(digits) <= 11 and digits[0] == "0"):
@@ -319,10 +326,14 @@ _HANGUL = re.compile(r"[가-힣]")
 
 def masked(text: str, mask: tuple[str, str], detect: Callable[[str], list[Span]]) -> str:
     """`text` with everything that `detect` finds replaced by the mask (English, Korean) of the text's language."""
-    pieces: list[str] = []
-    reached = 0
-    for start, end in sorted(detect(text)):
-        if start >= reached:
-            pieces += (text[reached:start], mask[1 if _HANGUL.search(text) else 0])
-            reached = end
-    return "".join((*pieces, text[reached:])) if pieces else text
+    chosen = mask[1 if _HANGUL.search(text) else 0]
+    for _ in range(8):  # numbers that were written into each other show one after another
+        spans = detect(text)
+        if not spans:
+            break
+        untouched = len(text)
+        for start, end in reversed(spans):
+            if end <= untouched:
+                text = text[:start] + chosen + text[end:]
+                untouched = start
+    return text

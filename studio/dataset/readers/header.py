@@ -92,11 +92,11 @@ def _with_names(
     if sum(_extent(row) > width for row in below) > 0.5 * len(below):
         width = _usual(map(_extent, below))  # columns that nobody named
     names = (names + [""] * width)[:width]
-    said = [*_above(rows, first), *notes]
+    all_notes = [*_above(rows, first), *notes]
     if doubtful:
-        said.append(sentence(N_("The first row was taken for the names of the columns, which is a guess.")))
+        all_notes.append(sentence(N_("The first row was taken for the names of the columns, which is a guess.")))
     named = tuple(bool(name.strip()) for name in names)
-    return Layout(unique_names(names), after, usual, tuple(said), doubtful, tuple(rows[after - 1]), named)
+    return Layout(unique_names(names), after, usual, tuple(all_notes), doubtful, tuple(rows[after - 1]), named)
 
 
 def _without_names(rows: Sequence[_Cells], start: int, usual: int, doubtful: bool) -> Layout:

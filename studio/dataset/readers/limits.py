@@ -39,7 +39,7 @@ def too_large(path: Path, size: int, limit: int) -> ProblemError:
     return problem(
         "data.too_large",
         N_("{name} is too large: {size:.0f} MB, and files of this kind are read up to {limit:.0f} MB."),
-        N_("A larger one could take all the memory of this computer. A few thousand good examples do more anyway."),
+        N_("A larger one could take all the memory of this computer. A few thousand good examples are worth more."),
         N_("Keep a part of it, for instance the first 100,000 rows, and choose that file."),
         remedy=Remedy.choose_file,
         name=path.name,

@@ -13,7 +13,7 @@ from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.storage import require_room, size_of, staged_file
 from studio.core.translatable import N_
 from studio.dataset.readers.hub_dataset import fetched_path, is_hub_name
-from studio.engine.hub.errors import Growth, in_words, no_such, tidy
+from studio.engine.hub.download import DownloadProgress, hub_problem, no_such, remove_leftovers
 from studio.engine.job_context import JobContext
 
 _NAMES = 300
@@ -50,7 +50,7 @@ def fetch_data(context: JobContext, name: str, split: str) -> None:
     except ProblemError:
         raise
     except Exception as error:
-        raise in_words(error, "data set", wanted.whole) from error
+        raise hub_problem(error, "data set", wanted.whole) from error
 
 
 def _fetch(context: JobContext, wanted: _Wanted) -> None:
@@ -65,10 +65,10 @@ def _fetch(context: JobContext, wanted: _Wanted) -> None:
     staging = place.with_name(f".part-{place.stem}")
     total = sum(sizes.get(file, 0) for file in files)
     (staging / "files").mkdir(parents=True, exist_ok=True)
-    tidy(staging / "files", {file: sizes.get(file, 0) for file in files})
+    remove_leftovers(staging / "files", {file: sizes.get(file, 0) for file in files})
     # The files, their rows in the library's own form, and the file that is kept.
     require_room(place, max(0, 4 * total - size_of(staging)) + 100_000_000)
-    with Growth(context, staging / "files", total, wanted.whole):
+    with DownloadProgress(context, staging / "files", total, wanted.whole):
         # One after the other in this thread: a pool of threads would finish its files before it obeys a stop.
         for file in files:
             hf_hub_download(wanted.name, file, repo_type="dataset", revision=found.sha, local_dir=staging / "files")

@@ -12,7 +12,7 @@ from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.storage import Manifest, commit, listed, require_room, size_of, sync_tree, write_manifest
 from studio.core.translatable import N_
 from studio.engine.hub.datasets import fetch_data
-from studio.engine.hub.errors import Growth, in_words, no_such, tidy
+from studio.engine.hub.download import DownloadProgress, hub_problem, no_such, remove_leftovers
 from studio.engine.job_context import JobContext, library_versions
 from studio.models.base_model import hub_folder, is_hub_model_name
 
@@ -57,9 +57,9 @@ def _fetch_model(context: JobContext, name: str, revision: str) -> None:
             )
         total = sum(sizes[file] for file in wanted)
         staging.mkdir(parents=True, exist_ok=True)
-        tidy(staging, {file: sizes[file] for file in wanted})
+        remove_leftovers(staging, {file: sizes[file] for file in wanted})
         require_room(place, max(0, total - size_of(staging)) + 100_000_000)
-        with Growth(context, staging, total, name):
+        with DownloadProgress(context, staging, total, name):
             # One after the other in this thread: a pool of threads would finish its files before it obeys a stop.
             for file in wanted:
                 # By commit: what was counted is what is fetched, even if the branch moves.
@@ -67,10 +67,10 @@ def _fetch_model(context: JobContext, name: str, revision: str) -> None:
     except ProblemError:
         raise
     except Exception as error:
-        raise in_words(error, "model", name) from error
+        raise hub_problem(error, "model", name) from error
     for file in wanted:
         if (staging / file).stat().st_size != sizes[file]:
-            raise in_words(OSError(f"{file} is incomplete"), "model", name)
+            raise hub_problem(OSError(f"{file} is incomplete"), "model", name)
     shutil.rmtree(staging / ".cache", ignore_errors=True)
     source = f"{name}@{found.sha}"
     write_manifest(staging, Manifest(files=listed(staging), versions=library_versions(), source=source))

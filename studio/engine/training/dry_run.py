@@ -11,6 +11,7 @@ from studio.core.events import Ending
 from studio.core.first_batch import FIRST_BATCH, FirstBatch
 from studio.core.jobs import DryRun
 from studio.core.run_folder import RunFolder
+from studio.core.storage import write_text
 from studio.core.translatable import N_
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
@@ -50,9 +51,7 @@ def dry_run(report: JobContext, job: DryRun) -> Ending | None:
         gradient_accumulation_steps=plan.gradient_accumulation_steps,
         adaptations=lessons.adaptations,
     )
-    staging = report.folder.path / f".{FIRST_BATCH}"
-    staging.write_text(made.model_dump_json(), encoding="utf-8")
-    staging.replace(report.folder.path / FIRST_BATCH)
+    write_text(report.folder.path / FIRST_BATCH, made.model_dump_json())
     return None
 
 

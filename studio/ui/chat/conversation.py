@@ -88,7 +88,7 @@ class Conversation(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self.subject = ChatTarget()
+        self.target = ChatTarget()
         self.turns: dict[ModelUnderTest, list[Turn]] = {BASE: [], THIS_RUN: []}
         self.ready = False
         self._queue = _Queue()
@@ -101,25 +101,25 @@ class Conversation(QObject):
         if app is not None:
             app.aboutToQuit.connect(self.shutdown)
 
-    def set_subject(self, subject: ChatTarget) -> bool:
+    def set_target(self, target: ChatTarget) -> bool:
         """Talk to somebody else, which begins a new conversation. False when it is the same as before."""
-        if subject == self.subject:
+        if target == self.target:
             return False
-        self.subject = subject
+        self.target = target
         self.shutdown()
         self.clear()
         return True
 
     def start(self) -> None:
         """Load the model, unless it is loaded or loading."""
-        if self.job.is_running() or (self.subject.run is None and self.subject.model is None):
+        if self.job.is_running() or (self.target.run is None and self.target.model is None):
             return
         self.ready = False
-        run = self.subject.run
+        run = self.target.run
         if run is not None:
             self.job.start(run.job("chat"), Chat(run=run.path))
         else:
-            self.job.start(job_folder("chat"), Chat(model=self.subject.model))
+            self.job.start(job_folder("chat"), Chat(model=self.target.model))
         self.changed.emit()
 
     @Slot()
@@ -143,11 +143,11 @@ class Conversation(QObject):
         """Whether a question has no complete answer yet."""
         return self._queue.asked is not None or bool(self._queue.waiting)
 
-    def ask(self, text: str, models: tuple[ModelUnderTest, ...], manner: GenerationSettings) -> None:
+    def ask(self, text: str, models: tuple[ModelUnderTest, ...], generation: GenerationSettings) -> None:
         """Ask each model, one after the other, with all that it was asked and answered before."""
-        system = Message(role="system", content=manner.instructions)
+        system = Message(role="system", content=generation.instructions)
         for model in models:
-            said = [system] if manner.instructions.strip() else []
+            said = [system] if generation.instructions.strip() else []
             for turn in self.turns[model]:
                 if turn.text:
                     said += [turn.ask.messages[-1], Message(role="assistant", content=turn.text)]
@@ -155,8 +155,8 @@ class Conversation(QObject):
                 id=new_id(),
                 messages=(*said, Message(role="user", content=text)),
                 model=model,
-                max_tokens=manner.max_tokens,
-                temperature=manner.temperature,
+                max_tokens=generation.max_tokens,
+                temperature=generation.temperature,
             )
             turn = Turn(ask)
             self.turns[model].append(turn)

@@ -50,20 +50,20 @@ class ChatPage(PageFrame):
         self.send = button(tr("Send"), "primary", self.composer.send)
         self.stop = button(tr("Stop"), "", self.conversation.stop_answering)
         self.job_status = label("", "small")
-        self.openers = SuggestedPrompts()
-        self.openers.chosen.connect(self._on_sent)
+        self.suggested_prompts = SuggestedPrompts()
+        self.suggested_prompts.chosen.connect(self._on_sent)
         self._offered: RunFolder | None = None
         self._build()
 
-        app_state.run_changed.connect(self._on_subject_changed)
-        app_state.run_updated.connect(self._on_subject_changed)
-        app_state.model_changed.connect(self._on_subject_changed)
-        app_state.data_changed.connect(self._on_subject_changed)
+        app_state.run_changed.connect(self._on_target_changed)
+        app_state.run_updated.connect(self._on_target_changed)
+        app_state.model_changed.connect(self._on_target_changed)
+        app_state.data_changed.connect(self._on_target_changed)
         self.conversation.changed.connect(self._paint)
         self.conversation.turn_changed.connect(self._on_turn_changed)
         self.conversation.failed.connect(self._on_failed)
         self._fill_instructions()
-        self._on_subject_changed()
+        self._on_target_changed()
 
     def _build(self) -> None:
         both = QHBoxLayout()
@@ -82,7 +82,7 @@ class ChatPage(PageFrame):
         self._columns = QWidget()
         both.setContentsMargins(0, 0, 0, 0)
         self._columns.setLayout(both)
-        left.addWidget(self.openers, 1)
+        left.addWidget(self.suggested_prompts, 1)
         left.addWidget(self._columns, 1)
         left.addWidget(self.job_status)
         left.addLayout(box)
@@ -116,16 +116,16 @@ class ChatPage(PageFrame):
         chosen = self.settings.sides.currentData()
         return {"base": (BASE,), "run": (THIS_RUN,)}.get(chosen, (BASE, THIS_RUN))
 
-    def _on_subject_changed(self) -> None:
+    def _on_target_changed(self) -> None:
         app_state = self._app_state
         if app_state.is_training():
             if self.conversation.job.is_running():
                 self.conversation.shutdown()  # two models at once may not fit, and the training goes first
         else:
-            subject = (
+            target = (
                 ChatTarget(run=app_state.run) if self._is_fine_tuned() else ChatTarget(model=app_state.model.folder)
             )
-            if self.conversation.set_subject(subject):
+            if self.conversation.set_target(target):
                 self._fill_instructions()
         self._offer_questions()
         self._paint()
@@ -142,8 +142,8 @@ class ChatPage(PageFrame):
             self._on_questions(_questions(found[:50] if found is not None else ()))
 
     def _on_questions(self, questions: tuple[str, ...]) -> None:
-        if questions != self.openers.questions:
-            self.openers.show_questions(questions)
+        if questions != self.suggested_prompts.questions:
+            self.suggested_prompts.show_questions(questions)
             self._paint()
 
     def _fill_instructions(self) -> None:
@@ -162,8 +162,10 @@ class ChatPage(PageFrame):
             return
         self.clear_problem()
         settings = self.settings
-        manner = GenerationSettings(settings.instructions.toPlainText(), settings.temperature, settings.length.value())
-        self.conversation.ask(text, self._models(), manner)
+        generation = GenerationSettings(
+            settings.instructions.toPlainText(), settings.temperature, settings.length.value()
+        )
+        self.conversation.ask(text, self._models(), generation)
 
     def _on_new_conversation(self) -> None:
         self.conversation.clear()
@@ -200,8 +202,8 @@ class ChatPage(PageFrame):
             column.setVisible(model in models)
             column.show_turns(self.conversation.turns[model])
         begun = any(self.conversation.turns.values())
-        self._columns.setVisible(begun or not self.openers.questions)
-        self.openers.setVisible(not begun and bool(self.openers.questions))
+        self._columns.setVisible(begun or not self.suggested_prompts.questions)
+        self.suggested_prompts.setVisible(not begun and bool(self.suggested_prompts.questions))
         busy = self.conversation.is_answering()
         self.stop.setVisible(busy)
         self.send.setEnabled(not busy)
@@ -239,7 +241,7 @@ def _questions(examples: Sequence[Example]) -> tuple[str, ...]:
 
 
 def _held_out_questions(run: RunFolder) -> tuple[str, ...]:
-    """Reads a file; none where it was removed or damaged, as openers are an extra."""
+    """Reads a file; none where it was removed or damaged, as they are an extra."""
     try:
         return _questions(read_frozen(run.held_out_data))
     except (OSError, ValueError):

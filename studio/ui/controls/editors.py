@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
@@ -79,7 +80,11 @@ class Editor(QWidget):
 
 
 class _Combo(QComboBox):
-    """Doesn't change when a person scrolls the page over it."""
+    """Doesn't change when a person scrolls the page over it, nor takes the keyboard, after which it would."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         if self.hasFocus():
@@ -88,7 +93,42 @@ class _Combo(QComboBox):
             event.ignore()
 
 
+class Dropdown(_Combo):
+    """A choice of texts, each with a value, that keeps its width whatever they are called."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setAccessibleName(name)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self._values: list[object] = []
+
+    def show_values(self, values: Sequence[tuple[str, object]], now: object) -> None:
+        """Offer these without telling anybody; where `now` isn't among them, nothing is chosen."""
+        blocked = self.blockSignals(True)
+        if [(self.itemText(place), value) for place, value in enumerate(self._values)] != list(values):
+            self.clear()
+            self.addItems([text for text, _ in values])
+            self._values = [value for _, value in values]
+            self.setMinimumContentsLength(max(10, min(18, max((len(text) for text, _ in values), default=0))))
+            self.view().setMinimumWidth(min(420, self.view().sizeHintForColumn(0) + 24))
+        self.setCurrentIndex(next((place for place, value in enumerate(self._values) if value == now), -1))
+        self.setToolTip(self.currentText() if len(self.currentText()) > 18 else "")
+        self.blockSignals(blocked)
+
+    def value(self) -> object:
+        """What is chosen, None where nothing is."""
+        return self._values[self.currentIndex()] if self.currentIndex() >= 0 else None
+
+    def choose(self, value: object) -> None:
+        """Choose as a person does."""
+        self.setCurrentIndex(self._values.index(value))
+
+
 class _Spin(QSpinBox):
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+
     def wheelEvent(self, event: QWheelEvent) -> None:
         if self.hasFocus():
             super().wheelEvent(event)

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from textwrap import shorten
 
 from PySide6.QtCore import QTimer, Signal
-from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import (
-    QComboBox,
     QFrame,
     QHBoxLayout,
     QLineEdit,
@@ -23,6 +21,7 @@ from studio.core.problems import Problem
 from studio.core.recipe.data_choice import ColumnMapping, DatasetFormat
 from studio.core.translatable import Sentence
 from studio.dataset.table import Table
+from studio.ui.controls.editors import Dropdown
 from studio.ui.controls.layout import FlowWidget, follow
 from studio.ui.controls.text import ElidedLabel, button, clear_layout_widget, label, restyle
 from studio.ui.data.column_roles import (
@@ -52,41 +51,6 @@ LINE_BREAK = "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}"
 ELLIPSIS = " \N{HORIZONTAL ELLIPSIS}"
 SETTLES = 400
 """Milliseconds after the last key until a template is tried."""
-
-
-class Dropdown(QComboBox):
-    """A choice that keeps its width whatever its values are called; scrolling the page over it changes nothing."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.setAccessibleName(name)
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self._values: list[object] = []
-
-    def show_values(self, values: Sequence[tuple[str, object]], now: object) -> None:
-        """Offer texts, each with a value, without telling anybody; a value that isn't among them leaves it empty."""
-        blocked = self.blockSignals(True)
-        if [(self.itemText(place), value) for place, value in enumerate(self._values)] != list(values):
-            self.clear()
-            self.addItems([text for text, _ in values])
-            self._values = [value for _, value in values]
-            longest = max((len(text) for text, value in values if value is not SEVERAL), default=0)
-            self.setMinimumContentsLength(max(10, min(18, longest)))
-            self.view().setMinimumWidth(min(420, self.view().sizeHintForColumn(0) + 24))
-        self.setCurrentIndex(next((place for place, value in enumerate(self._values) if value == now), -1))
-        self.setToolTip(self.currentText() if len(self.currentText()) > 20 else "")
-        self.blockSignals(blocked)
-
-    def value(self) -> object:
-        """What is chosen, None where nothing is."""
-        return self._values[self.currentIndex()] if self.currentIndex() >= 0 else None
-
-    def choose(self, value: object) -> None:
-        """Choose as a person does."""
-        self.setCurrentIndex(self._values.index(value))
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        event.ignore()
 
 
 @dataclass(frozen=True)
@@ -148,10 +112,9 @@ class ColumnMappingEditor(QWidget):
             self._format = "pair"  # not what the file before was
         if other:
             self._added = {"question_template"} if mapping.question_template else set()
-        unsure = not sure and mapping.format is not None
-        if unsure:
-            self.unsure.show_readings(two_readings(table, mapping, system_prompt), why)
-        self.unsure.setVisible(unsure)
+        readings = () if sure or mapping.format is None else two_readings(table, mapping, system_prompt)
+        self.unsure.show_readings(readings, why)
+        self.unsure.setVisible(bool(readings))
         self._paint()
 
     def focus_first(self) -> None:
@@ -197,7 +160,7 @@ class ColumnMappingEditor(QWidget):
         if with_template:
             self.template.show_template(self._mapping.question_template or "", table.columns)
         found = first_example(table, self._mapping, self._system_prompt)
-        wrong = isinstance(found, Problem)
+        wrong = isinstance(found, Problem | Sentence)
         about_template = wrong and with_template and bool(self._mapping.question_template)
         self.template.show_problem(example_words(found) if about_template else "")
         self.example.setText(

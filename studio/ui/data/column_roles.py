@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from studio.dataset.table import Table
 
 ROLES: dict[DatasetFormat, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "pair": (("question", "answer"), ("context", "system", "thinking", "history", "tools")),
-    "messages": (("messages",), ("system", "tools")),
+    "pair": (("question", "answer"), ("context", "system", "thinking", "history", "tools", "desirable")),
+    "messages": (("messages",), ("system", "tools", "desirable")),
     "turns": (("conversation", "speaker", "content"), ()),
-    "options": (("question", "options", "answer"), ("context", "system")),
-    "labels": (("question", "label"), ("context", "system")),
-    "text": (("text",), ()),
+    "options": (("question", "options", "answer"), ("context", "system", "desirable")),
+    "labels": (("question", "label"), ("context", "system", "desirable")),
+    "text": (("text",), ("desirable",)),
 }
 """Fields of `ColumnMapping` that an example of a format can't do without, and those that it may have."""
 FORMATS: tuple[DatasetFormat, ...] = get_args(DatasetFormat)
@@ -66,6 +66,7 @@ def column_role_words(role: str) -> str:
         "options": tr("Options"),
         "label": tr("Label"),
         "text": tr("Text"),
+        "desirable": tr("Is it a good one"),
     }[role]
 
 

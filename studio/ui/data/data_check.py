@@ -88,6 +88,7 @@ class DataCheck(QWidget):
         self._lines.setSpacing(GAP_SMALL)
         self._lines.addWidget(self.show_all, 0, Qt.AlignmentFlag.AlignLeft)
         self.notes = label("", "small")
+        self.notes.setContentsMargins(0, GAP, 0, 0)
         self._lines.addWidget(self.notes)
         self._lines.addStretch(1)
         column = QVBoxLayout(self)

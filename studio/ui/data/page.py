@@ -91,6 +91,7 @@ class DataPage(PageFrame):
         self.source.replace_requested.connect(self._replace)
         self.loaded.step_requested.connect(self.step_requested)
         self.loaded.tried.connect(self._forget_problem)
+        self.source.mapping.confirmed.connect(self._paint_next)
         self.hub.fetched.connect(lambda name, part: self._open(DataChoice(path=name, split=part)))
         self.hub.failed.connect(lambda problem: self.show_problem(problem, self._on_remedy))
         self.reading.cancelled.connect(self._on_cancelled)
@@ -305,6 +306,8 @@ class DataPage(PageFrame):
             self.set_lead(tr("Bring examples of how you answer. A few dozen are enough to begin with."))
         elif reason or (self._broke_off() and not usable):
             self.set_lead(tr("Something has to be put right before training."))
+        elif usable and not self.source.mapping.unsure.isHidden():
+            self.set_lead(tr("Say whether the columns were understood rightly."))
         elif usable:
             self.set_lead(tr("Look through what the model will learn from, then go on to Train."))
         elif app_state.reading_data and app_state.data.opened is not None:

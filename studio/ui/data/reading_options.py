@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
-    QComboBox,
     QHBoxLayout,
     QHeaderView,
     QSpinBox,
@@ -19,6 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from studio.ui.controls.editors import Dropdown
 from studio.ui.controls.text import label
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE
@@ -136,8 +136,8 @@ class ReadingOptions(QWidget):
         self._painting = False
         self.encoding = EncodingChooser()
         self.encoding.chosen.connect(lambda name: self._tell("encoding", name))
-        self.delimiter = QComboBox()
-        self.delimiter.currentIndexChanged.connect(lambda _index: self._on_delimiter())
+        self.delimiter = Dropdown(tr("Columns are separated by"))
+        self.delimiter.currentIndexChanged.connect(lambda _index: self._tell("delimiter", self.delimiter.value()))
         self.header = QSpinBox()
         self.header.setRange(AUTOMATIC, 100)
         self.header.setSpecialValueText(tr("Automatic"))
@@ -187,11 +187,8 @@ class ReadingOptions(QWidget):
         self._painting = True
         for name, offered in self._offered(table).items():
             self._places[name].setVisible(offered)
-        self.delimiter.clear()
         known = DELIMITERS if table.delimiter in DELIMITERS or not table.delimiter else (table.delimiter, *DELIMITERS)
-        for delimiter in known:
-            self.delimiter.addItem(delimiter_words(delimiter), delimiter)
-        self.delimiter.setCurrentIndex(self.delimiter.findData(table.delimiter))
+        self.delimiter.show_values([(delimiter_words(one), one) for one in known], table.delimiter)
         self.header.setValue(AUTOMATIC if choice.header_row is None else choice.header_row)
         self.chunk.setValue(choice.chunk_size)
         if table.encoding:
@@ -217,10 +214,6 @@ class ReadingOptions(QWidget):
 
     def _header_text(self, value: int) -> str:
         return tr("none: the first row is an example") if value == NO_NAMES else str(value)
-
-    def _on_delimiter(self) -> None:
-        if self.delimiter.currentData() is not None:
-            self._tell("delimiter", self.delimiter.currentData())
 
     def _on_header(self, value: int) -> None:
         self._tell("header_row", None if value == AUTOMATIC else value)

@@ -7,9 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from studio.core.translatable import Sentence
+from studio.ui.controls.editors import Dropdown
 from studio.ui.controls.layout import Card, follow
 from studio.ui.controls.notices import NoticeBar
 from studio.ui.controls.text import ElidedLabel, button, clear_layout_widget, line
@@ -42,18 +43,13 @@ class SourceCard(Card):
         super().__init__(parent=parent)
         self.setAccessibleName(tr("Your data"))
         self.body.setContentsMargins(GAP_WIDE, GAP + 2, GAP_WIDE, GAP + 2)
-        self._painting = False
         self._shown: object = None
         self._table: Table | None = None
         self.doubts: dict[Doubt, NoticeBar] = {}
         self.name = ElidedLabel("strong")
         self.facts = ElidedLabel("small")
-        self.sheet = QComboBox()
-        self.sheet.setAccessibleName(tr("Sheet"))
-        self.sheet.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.sheet.setMinimumContentsLength(10)
-        self.sheet.setMaximumWidth(220)
-        self.sheet.currentIndexChanged.connect(lambda _index: self._on_sheet())
+        self.sheet = Dropdown(tr("Sheet"))
+        self.sheet.currentIndexChanged.connect(lambda _index: self.reading_changed.emit({"sheet": self.sheet.value()}))
         self.how = button(tr("Change how it is read"), "link", self._toggle)
         self.replace = QPushButton(tr("Choose another"))
         self.replace.setAccessibleName(tr("Choose other data"))
@@ -114,7 +110,6 @@ class SourceCard(Card):
         if shown == self._shown:
             return  # progress is told many times a second, and what is being written or chosen should stay
         self._shown = shown
-        self._painting = True
         self._line.show()
         self.mapping.show()
         self.mapping.setEnabled(True)
@@ -125,16 +120,12 @@ class SourceCard(Card):
         if self.how.isHidden() or (self._table is not None and self._table.path != table.path):
             self._fold_options()
         self.sheet.setVisible(len(table.sheets) > 1)
-        self.sheet.clear()
-        for name in table.sheets:
-            self.sheet.addItem(name, name)
-        self.sheet.setCurrentIndex(self.sheet.findData(table.sheet))
+        self.sheet.show_values([(name, name) for name in table.sheets], table.sheet)
         if not self.options.isHidden():
             self.options.show_table(table, choice)
         self._table, self._choice = table, choice
         self._show_doubts(table, settled)
         self.mapping.show_table(table, choice.mapping, choice.system_prompt, sure=sure, why=why)
-        self._painting = False
 
     def _show_doubts(self, table: Table, settled: Sequence[str]) -> None:
         for asked in self.doubts.values():
@@ -184,7 +175,3 @@ class SourceCard(Card):
     def _fold_options(self) -> None:
         self.options.hide()
         self.how.setText(tr("Change how it is read"))
-
-    def _on_sheet(self) -> None:
-        if not self._painting and self.sheet.currentData() is not None:
-            self.reading_changed.emit({"sheet": self.sheet.currentData()})

@@ -26,9 +26,6 @@ QLabel[role="good"] {{ color: {c.good}; }}
 QFrame[card="true"] {{ background: {c.surface}; border: 1px solid {c.line}; border-radius: 6px; }}
 QFrame[card="problem"] {{ background: {c.surface}; border: 1px solid {c.bad}; border-radius: 6px; }}
 QFrame[card="notice"] {{ background: {c.accent_soft}; border: 1px solid {c.accent}; border-radius: 6px; }}
-QFrame[card="column"] {{ background: {c.surface}; border: 1px solid {c.line}; border-radius: 6px; }}
-QFrame[card="used"] {{ background: {c.surface}; border: 1px solid {c.accent}; border-radius: 6px; }}
-QFrame[card="target"] {{ background: {c.accent_soft}; border: 2px solid {c.accent}; border-radius: 6px; }}
 QFrame#sidebar {{ background: {c.sidebar}; border: none; border-right: 1px solid {c.line}; }}
 QWidget#strip {{ background: {c.surface}; border-top: 1px solid {c.line}; }}
 QFrame[line="true"] {{ background: {c.line}; border: none; max-height: 1px; min-height: 1px; }}
@@ -64,12 +61,10 @@ QPushButton#elsewhere:focus {{ border: 2px solid {c.accent}; padding: 4px 10px; 
 QPushButton[kind="link"]:hover, QToolButton[kind="link"]:hover {{ text-decoration: underline; }}
 QPushButton[kind="link"]:focus, QToolButton[kind="link"]:focus {{
   border: 2px solid {c.accent}; padding: 4px 0; }}
-QPushButton[kind="chip"], QToolButton[kind="chip"] {{
+QPushButton[kind="chip"] {{
   background: {c.accent_soft}; color: {c.text}; border: 1px solid {c.accent}; border-radius: 13px; padding: 2px 11px; }}
-QPushButton[kind="chip"]:hover, QToolButton[kind="chip"]:hover {{ background: {c.hover}; }}
-QPushButton[kind="chip"]:focus, QToolButton[kind="chip"]:focus {{ border: 2px solid {c.accent}; padding: 1px 10px; }}
-QToolButton[kind="chip"] {{ background: {c.surface}; border-color: {c.field_line}; }}
-QToolButton[kind="chip"][missing="true"] {{ background: {c.accent_soft}; border: 1px dashed {c.accent}; }}
+QPushButton[kind="chip"]:hover {{ background: {c.hover}; }}
+QPushButton[kind="chip"]:focus {{ border: 2px solid {c.accent}; padding: 1px 10px; }}
 QPushButton[kind="choice"] {{ background: transparent; padding: 2px 10px; border: 1px solid {c.line}; }}
 QPushButton[kind="choice"]:hover {{ background: {c.hover}; }}
 QPushButton[kind="choice"]:checked {{ background: {c.accent_soft}; border-color: {c.accent}; }}

@@ -27,7 +27,6 @@ from studio.ui.design.language import tr
 from studio.ui.export.export_card import ExportCard
 from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
-from studio.ui.state.job_state import JobState
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,6 @@ class ExportPage(PageFrame):
         self._run: RunFolder | None = None
         self._known: _Known | None = None
         self._exporting: Path | None = None
-        self._bound: JobState[ExportState] | None = None
         self.targets: dict[str, Path] = {}
         self.adapter = ExportCard(
             tr("Just the add-on"),
@@ -71,6 +69,9 @@ class ExportPage(PageFrame):
         self.adapter.wanted.connect(self._export_adapter)
         self.merged.wanted.connect(self._merge)
         self.merged.stopped.connect(lambda: app_state.merge.stop(keep=False))
+        app_state.merge.updated.connect(self._on_merge_updated)
+        app_state.merge.ended.connect(self._on_merge_ended)
+        app_state.merge.failed.connect(self._on_merge_failed)
         app_state.run_changed.connect(self._on_run_changed)
         app_state.run_updated.connect(self._on_run_updated)
         app_state.data_changed.connect(self._paint)
@@ -79,7 +80,6 @@ class ExportPage(PageFrame):
     # What is there
 
     def _on_run_changed(self) -> None:
-        self._bind()
         if self._app_state.run != self._run:
             self._run = self._app_state.run
             self._known = None
@@ -92,15 +92,6 @@ class ExportPage(PageFrame):
     def _on_run_updated(self) -> None:
         self._paint()
         self._look()
-
-    def _bind(self) -> None:
-        """The app state keeps one combining job for each run on show: listen to that one."""
-        job = self._app_state.merge
-        if job is not self._bound:
-            self._bound = job
-            job.updated.connect(self._on_merge_updated)
-            job.ended.connect(self._on_merge_ended)
-            job.failed.connect(self._on_merge_failed)
 
     def _look(self) -> None:
         """Read sizes and earlier exports once there is something to export."""
@@ -186,13 +177,11 @@ class ExportPage(PageFrame):
 
     def _on_merge_updated(self) -> None:
         job = self._app_state.merge
-        if self.sender() is job and job.is_running():
+        if job.is_running():
             self.merged.show_state(job.state)
 
     def _on_merge_ended(self) -> None:
         job = self._app_state.merge
-        if self.sender() is not job:
-            return
         match job.state.ending:
             case Failed() | Crashed() as ending:
                 self._show(self.merged, ending.problem)

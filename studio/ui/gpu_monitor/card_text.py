@@ -1,4 +1,4 @@
-"""The gauge's numbers as words. What the hardware doesn't tell is "not available", never 0."""
+"""What a card tells as words. What the hardware doesn't tell is "not available", never 0."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def notes(cards: Sequence[Card]) -> str:
 
 
 def spoken(name: str, used: int | None, total: int | None, this_run: int | None, free: int | None) -> str:
-    """A line of the gauge as a sentence for a screen reader."""
+    """A line of the monitor as a sentence for a screen reader."""
     if used is None:
         return tr("{name}: memory not available.", name=name)
     if this_run is None:

@@ -1,4 +1,4 @@
-"""Ten minutes of the gauge, who uses a card, and what limits it. Imports pyqtgraph, so import it only when opened."""
+"""Ten minutes of the cards' memory, who uses it, and what limits it. Imports pyqtgraph: import it only when opened."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ class GpuMonitor(QWidget):
             reader.leave(wait=5_000)
 
     def _build(self) -> None:
-        self.setObjectName("gauge")
+        self.setObjectName("gpu_monitor")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
         self.setCursor(Qt.CursorShape.PointingHandCursor)

@@ -1,4 +1,4 @@
-"""One painted line of text for the gauge: new numbers every second, at little cost.
+"""One painted line of text for the GPU monitor: new numbers every second, at little cost.
 
 A `QLabel` asks for a new layout of the whole window whenever its text changes, which costs far more than painting it.
 """

@@ -17,7 +17,7 @@ from studio.hardware.snapshot import Snapshot
 
 
 class Readable(Protocol):
-    """What the watcher needs of a gauge."""
+    """What the reader needs of a gauge."""
 
     def read(self, run_pid: int | None = None, *, everyone: bool = False) -> Snapshot: ...
 

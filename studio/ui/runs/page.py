@@ -29,7 +29,7 @@ class RunsPage(PageFrame):
     def __init__(self, app_state: AppState) -> None:
         super().__init__(tr("Runs"), tr("Every run of this project. Open one to see it, test it or chat with it."))
         self.app_state = app_state
-        self.question: Confirmation | None = None
+        self.confirmation: Confirmation | None = None
         self.stack = QStackedWidget()
         self.body.addWidget(self.stack, 1)
         nothing = tr("Nothing has been trained in this project yet.")
@@ -158,7 +158,7 @@ class RunsPage(PageFrame):
         freed = size(one.size)
         text = tr("{name} and everything it learned will be gone. This frees {size}.", name=one.name, size=freed)
         answer = Answer(tr("Delete"), lambda: self._delete(one.run))
-        self.question = Confirmation(self.window(), tr("Delete this run?"), text, (answer,), tr("Cancel"))
+        self.confirmation = Confirmation(self.window(), tr("Delete this run?"), text, (answer,), tr("Cancel"))
 
     def _delete(self, run: RunFolder) -> None:
         if run == self.app_state.run:

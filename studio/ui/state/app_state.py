@@ -249,18 +249,10 @@ def _run_elsewhere(here: Path) -> RunElsewhere | None:
 
 
 def _last_project() -> Project:
-    """The project that was open last, else the one changed last, else a first one."""
-    known = [project for project in projects() if _can_be_opened(project)]
+    """The project that was open last, else the one changed last that this version can read, else a first one."""
     last = preferences.project()
-    for project in known:
-        if project.folder.name == last:
+    for project in sorted(projects(), key=lambda project: project.folder.name != last):
+        with contextlib.suppress(ProblemError):
+            project.load_recipe()
             return project
-    return known[0] if known else create_project(tr("My first project"))
-
-
-def _can_be_opened(project: Project) -> bool:
-    try:
-        project.load_recipe()
-    except ProblemError:
-        return False
-    return True
+    return create_project(tr("My first project"))

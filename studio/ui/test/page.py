@@ -21,7 +21,6 @@ from studio.ui.design.language import examples, tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE
 from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
-from studio.ui.state.job_state import JobState
 from studio.ui.test.answer_comparison import AnswerComparison, ComparisonCard, pair_up
 
 
@@ -36,9 +35,11 @@ class TestPage(PageFrame):
         self._run: RunFolder | None = None
         self._shown = ExamState()
         self._painted: tuple[bool, int, bool] | None = None
-        self._bound: JobState[ExamState] | None = None
         self._live = False
         self.job = app_state.exam
+        self.job.updated.connect(self._on_updated)
+        self.job.ended.connect(self._on_ended)
+        self.job.failed.connect(self._on_failed)
         self.progress = ProgressCard(tr("Progress of the test"))
         self.progress.stopped.connect(lambda: self.job.stop(keep=False))
         self.banner: VerdictBanner | None = None
@@ -70,7 +71,6 @@ class TestPage(PageFrame):
         self._paint()
 
     def _on_run_changed(self) -> None:
-        self._bind()
         run = self._app_state.run
         if run != self._run:
             self._run = run
@@ -81,26 +81,16 @@ class TestPage(PageFrame):
                 run_in_background(self, lambda: _newest_verdict(run), lambda found: self._on_found(run, found))
         self._paint()
 
-    def _bind(self) -> None:
-        """The app state keeps one exam for each run on show: listen to that one."""
-        job = self._app_state.exam
-        if job is not self._bound:
-            self.job = self._bound = job
-            job.updated.connect(self._on_updated)
-            job.ended.connect(self._on_ended)
-            job.failed.connect(self._on_failed)
-
     def _on_found(self, run: RunFolder, found: ExamState | None) -> None:
         if run == self._run and found is not None and self._shown.completed is None:
             self._shown = found
             self._paint()
 
     def _on_updated(self) -> None:
-        if self.sender() is self.job:
-            self._live = self._live or self.job.is_running()
-            if self.job.state.completed is not None:
-                self._shown = self.job.state
-            self._paint()
+        self._live = self._live or self.job.is_running()
+        if self.job.state.completed is not None:
+            self._shown = self.job.state
+        self._paint()
 
     def _on_run_updated(self) -> None:
         if not self.job.is_running():

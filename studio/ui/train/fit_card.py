@@ -42,11 +42,11 @@ class FitCard(Card):
         self.setAccessibleName(tr("Will it fit?"))
         self.body.setSpacing(GAP_SMALL)
         self.body.addWidget(label(tr("Will it fit?"), "small"))
-        self.mark = SeverityIcon("note", 18)
+        self.icon = SeverityIcon("note", 18)
         self.verdict = label("", "strong", wrap=False)
         row = QHBoxLayout()
         row.setSpacing(GAP)
-        row.addWidget(self.mark)
+        row.addWidget(self.icon)
         row.addWidget(self.verdict, 1)
         self.body.addLayout(row)
         self.needs = label("")
@@ -126,7 +126,7 @@ class FitCard(Card):
 
     def _paint_nothing(self, problem: Problem | None) -> None:
         _say(self.verdict, tr("Can't tell") if problem is not None else tr("Just a moment"))
-        self.mark.show_severity("note")
+        self.icon.show_severity("note")
         _say(self.needs, "" if problem is not None else tr("Looking at the model and the machine."))
         _say(self.why, " ".join(tr_sentence(s) for s in problem.sentences()) if problem is not None else "")
         _say(self.plan, "")
@@ -137,7 +137,7 @@ class FitCard(Card):
 
     def _paint_answer(self, answer: Fit) -> None:
         memory_fit = self._memory_fit
-        self.mark.show_severity(LOOKS[answer.verdict])
+        self.icon.show_severity(LOOKS[answer.verdict])
         _say(self.verdict, tr(answer.word))
         _say(self.needs, needs(answer, self._processor()))
         _say(self.why, " ".join(reasons(answer)))
@@ -155,8 +155,8 @@ class FitCard(Card):
 
     def _name(self) -> None:
         """What a screen reader says of shape and card."""
-        self.mark.setAccessibleName(self.verdict.text())
-        self.mark.setToolTip(self.verdict.text())
+        self.icon.setAccessibleName(self.verdict.text())
+        self.icon.setToolTip(self.verdict.text())
         self.setAccessibleDescription(f"{self.verdict.text()}. {self.needs.text()}".strip())
 
     @Slot()

@@ -190,7 +190,7 @@ class FitTable(Overlay):
         self.what_if.currentIndexChanged.connect(self._show_what_if)
         question = label(tr("Your settings, if you had"), wrap=False)
         question.setBuddy(self.what_if)
-        self.mark = SeverityIcon("note", 18)
+        self.icon = SeverityIcon("note", 18)
         self.answer = label("")
         close = button(tr("Close"), "", self.dismiss)
         both = QHBoxLayout()
@@ -198,7 +198,7 @@ class FitTable(Overlay):
         both.addWidget(question)
         both.addWidget(self.what_if)
         both.addSpacing(GAP_SMALL)
-        both.addWidget(self.mark)
+        both.addWidget(self.icon)
         both.addWidget(self.answer, 1)
         both.addWidget(close)
         return both
@@ -208,13 +208,13 @@ class FitTable(Overlay):
         total = self.what_if.currentData()
         scenario = self._memory_fit.scenario
         found = on_card(scenario, total << 30) if scenario is not None else None
-        self.mark.setVisible(found is not None)
+        self.icon.setVisible(found is not None)
         if found is None:
             self.answer.setText(tr("Choose a model first."))
             return
-        self.mark.show_severity(LOOKS[found.verdict])
-        self.mark.setAccessibleName(tr(found.word))
-        self.mark.setToolTip(tr(found.word))
+        self.icon.show_severity(LOOKS[found.verdict])
+        self.icon.setAccessibleName(tr(found.word))
+        self.icon.setToolTip(tr(found.word))
         self.answer.setText(verdict(found))
 
     @Slot()

@@ -33,7 +33,7 @@ class TrainPage(PageFrame):
         self.body.addWidget(self.views)
         self.before: BeforeView | None = None
         self.run_view: RunView | None = None
-        self.question: Confirmation | None = None
+        self.confirmation: Confirmation | None = None
         self.overlay: FitChanges | FitTable | None = None
         self.again_button = self.add_secondary(tr("Train again"), app_state.new_run)
         self.test_button = self.add_secondary(tr("Test"), lambda: self.step_requested.emit("test"))
@@ -119,7 +119,7 @@ class TrainPage(PageFrame):
             Answer(tr("Fix it for me"), self.open_changes, "primary"),
             Answer(tr("Try anyway"), self.app_state.start_training),
         )
-        self.question = Confirmation(
+        self.confirmation = Confirmation(
             self.window(), tr("It won't fit"), f"{short} {text}".strip(), answers, tr("Cancel")
         )
 

@@ -249,6 +249,38 @@ def test_pictures_that_would_be_dropped_are_asked_about(tmp_path: Path) -> None:
     assert not found.sure and "pictures" in said(found)
 
 
+def test_what_pandas_writes_for_empty_cells_is_empty(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [
+        {"instruction": asked, "input": "nan" if n % 2 else f"by {n}", "output": "nan" if n == 3 else answer}
+        for n, (asked, answer) in enumerate(zip(ASKED, ANSWERS, strict=True))
+    ]
+    _, _, made = read(tmp_path, rows)
+    assert len(made.examples) == len(ANSWERS) - 1 and made.skipped[0].row == 4
+    assert not any("nan" in message.content for one in made.examples for message in one.messages)
+
+
+LISTS = {
+    "labels behind": "\n".join(f"The depot opened gate {n} early. @{'good' if n % 2 else 'bad'}" for n in range(40)),
+    "labels before": "\n".join(f"PLACE:town What lies beyond hill {n}" for n in range(40)),
+    "questions": "\n\n".join(f"Where is gate {n}?\nBehind hill {n}, as everybody knows." for n in range(40)),
+    "yaml": "nlu:\n" + "\n".join(f"- intent: greet{n}\n  examples:\n    - good day {n}" for n in range(40)),
+}
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_a_text_that_is_no_prose_is_not_learned_as_prose_without_a_question(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text(LISTS[kind], encoding="utf-8")
+    table = opened(file)
+    assert table.format != "document" or not detect(table).sure
+
+
+def test_prose_is_learned_as_prose(tmp_path: Path) -> None:
+    file = tmp_path / "story.txt"
+    file.write_text("\n\n".join(f"The ferry left at {n}. Nobody saw it go. Why should they?" for n in range(40)))
+    assert detect(opened(file)).sure
+
+
 def test_rows_that_go_on_from_other_rows_are_asked_about(tmp_path: Path) -> None:
     rows: list[dict[str, object]] = [
         {"id": f"r{n}", "parent_id": f"r{n - 1}" if n % 3 else None, "instruction": asked, "output": answer}

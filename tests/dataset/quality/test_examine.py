@@ -274,7 +274,7 @@ def test_a_set_full_of_defects_is_poor() -> None:
     report = checked(numbered(examples)).report
     assert report.grade == "poor"
     found = of(report, "text.placeholder")
-    assert found is not None and not found.fixes, "leaving out nearly all examples would be no repair"
+    assert found is not None and not found.fixes, "leaving out nearly all examples would be no fix"
 
 
 def test_progress_is_told_and_examples_are_taken_once() -> None:
@@ -297,39 +297,22 @@ def test_a_wrong_guess_of_the_count_does_no_harm() -> None:
     assert examine(iter(rows), 10, lambda groups: [], (), lambda done, total: None).report == checked(rows, 0).report
 
 
-def test_the_report_is_the_same_in_every_process() -> None:
-    words = (
-        "from tests.dataset.quality.planted import DEFECTS, plant\n"
-        "from studio.dataset.quality.examine import examine\n"
-        "p = plant('english', 120, 5, DEFECTS, 2)\n"
-        "seen = examine(iter(p.examples), len(p.examples), lambda groups: [], (), lambda done, total: None)\n"
-        "print(seen.report.model_dump_json(), seen.groups.tolist())"
-    )
-    told = {
-        subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True, env=None).stdout
-        for _ in range(2)
-    }
-    assert len(told) == 1
-
-
-def test_the_data_check_needs_neither_pandas_nor_torch() -> None:
+def test_the_report_is_the_same_in_every_process_and_needs_neither_pandas_nor_torch() -> None:
     words = (
         "import sys\n"
-        "from tests.dataset.quality.clean_sets import clean, numbered\n"
-        "from studio.dataset.quality.examine import examine\n"
-        "rows = numbered(clean('korean', 60, 5))\n"
-        "examine(iter(rows), 200, lambda groups: [], (), lambda done, total: None)\n"
+        "from tests.dataset.quality.planted import DEFECTS, plant\n"
+        "from tests.dataset.quality.test_examine import checked\n"
+        "print(checked(plant('english', 120, 5, DEFECTS, 2).examples).report.model_dump_json())\n"
         "print([name for name in ('torch', 'pandas', 'transformers', 'datasets', 'PySide6') if name in sys.modules])"
     )
     told = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True).stdout
-    assert told.strip() == "[]"
+    here = checked(plant("english", 120, 5, DEFECTS, 2).examples).report.model_dump_json()
+    assert told.splitlines() == [here, "[]"]
 
 
 @pytest.mark.timeout(60)
 def test_long_texts_full_of_marks_are_gone_through_without_getting_stuck() -> None:
-    long = (
-        "`code` <b>bold</b> {{name}} Assistant: a@b.co 010-4821-9937 sk-1 &amp; as an AI, I can't. Ã© \u200b\n" * 1_000
-    )
+    long = "`code` <b>bold</b> {{name}} Assistant: a@b.co 010-4821-9937 sk-1 &amp; as an AI, I can't. Ã© \u200b\n" * 400
     report = checked(numbered([pair(f"{n}?", long + str(n)) for n in range(4)])).report
     assert {"personal.email", "text.placeholder", "text.mojibake"} <= {found.code for found in report.findings}
 

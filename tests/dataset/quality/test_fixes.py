@@ -45,7 +45,7 @@ def test_each_offered_fix_takes_its_finding_away(code: str, kind: str) -> None:
         report = checked(rows).report
         assert of(report, code) is None, do
         assert not [f.code for f in report.findings if f.severity != "note"], "and brings no other"
-        # what had no flaw is as it was
+        # what had no defect is as it was
         kept = dict(rows)
         for row, example in planted.examples:
             if row not in spoiled and not (code.startswith(("answers.conflict", "duplicates"))):

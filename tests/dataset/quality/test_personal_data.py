@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studio.dataset.quality import personal_data
-from studio.dataset.quality.checks import CHECKS, FIXES, ExampleCheck
+from studio.dataset.quality.checks import CHECKS, FIXES, LOOKED_FOR, ExampleCheck
 from studio.dataset.quality.markup import gaps
-from studio.dataset.quality.national_numbers import resident_birth
+from studio.dataset.quality.national_numbers import NATIONAL_NUMBERS, resident_birth
 from studio.dataset.quality.secrets import HINT as SECRETS_HINT
 from studio.dataset.quality.secrets import secrets
 from tests.dataset.quality.numbers_of_people import DETECTORS, score, sentences
@@ -158,6 +158,8 @@ def test_telephone_numbers_are_found_as_people_write_them(number: str) -> None:
         "5500000000000004444 / 2",
         "계좌 110-234-567890 으로 보내세요.",
         "제품 번호 A10-4821-993 입니다.",
+        "2024-11-27 0800 call, and again 27.11.2024 1500.",
+        "바코드 8801234567893, tracking 4012888888881",
     ],
 )
 def test_other_numbers_are_nobodys(text: str) -> None:
@@ -238,6 +240,11 @@ def test_talk_about_passwords_holds_none(text: str) -> None:
     assert secrets(text) == []
 
 
+def test_as_many_countries_are_looked_for_as_the_report_says() -> None:
+    countries = {number.module.split(".")[0] for number in NATIONAL_NUMBERS} | {"kr"}
+    assert any(f"of {len(countries)} countries" in words for words in LOOKED_FOR)
+
+
 _AT_LEAST = {"phone": 0.92, "national": 0.9, "card": 0.95, "account": 1.0, "passport": 0.7}
 
 
@@ -257,6 +264,8 @@ def test_numbers_of_people_of_many_countries_are_found_and_nobodys_are_not() -> 
         ("Ich bin am Abend unter der 0171 2345678 zu erreichen.", "0171 2345678"),
         ("Je suis là le soir au 06 12 34 56 78, et vous ?", "06 12 34 56 78"),
         ("내일 010 4821 9937 로 주세요", "010 4821 9937"),
+        ("I moved, it is 312-764-9937x432 now.", "312-764-9937x432"),
+        ("It is +44(0)1632 960983 in the film.", "+44(0)1632 960983"),
     ],
 )
 def test_telephone_numbers_of_the_texts_own_country_need_no_word_nearby(text: str, number: str) -> None:

@@ -1,4 +1,4 @@
-"""Checking, chatting and combining with what a run learned, each in a real child process."""
+"""Exam, chat and merge with what a run learned; the chat in a real child process, which it is told to end."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def fine_tuned(make_run: Make) -> RunFolder:
     return run
 
 
-def test_a_check_answers_every_held_out_example_as_both_models(fine_tuned: RunFolder, start: Start) -> None:
-    child = start(fine_tuned.job("exam"), Exam(run=fine_tuned.path, max_tokens=12))
-    assert child.wait() == 0, child.folder.log.read_text()
-    events = child.events()
+def test_an_exam_answers_every_held_out_example_as_both_models(fine_tuned: RunFolder) -> None:
+    job = fine_tuned.job("exam")
+    assert do_here(job, Exam(run=fine_tuned.path, max_tokens=12)) == 0
+    events = job.reader().read_new()
     answers = [e for e in events if isinstance(e, Prediction)]
     assert [(e.model, e.index) for e in answers] == [(m, i) for m in (BASE, THIS_RUN) for i in range(3)]
     assert {e.wanted for e in answers} == {"It is 8.", "It is 9.", "It is 10."}
@@ -91,7 +91,7 @@ def test_an_exam_measures_the_losses_that_the_training_measured(make_run: Make, 
     assert {one.model: one.loss for one in completed.results} == pytest.approx(in_training, rel=1e-6)
 
 
-def test_a_check_without_held_out_examples_says_so(make_run: Make) -> None:
+def test_an_exam_without_held_out_examples_says_so(make_run: Make) -> None:
     run = make_run(held_out=0)
     job = run.job("exam")
     assert do_here(job, Exam(run=run.path)) == 2
@@ -150,15 +150,13 @@ def test_a_chat_ends_with_the_window_that_started_it(fine_tuned: RunFolder) -> N
         time.sleep(0.1)
 
 
-def test_the_combined_model_is_an_ordinary_one_that_answers_the_same(
-    fine_tuned: RunFolder, start: Start, tmp_path: Path
-) -> None:
+def test_the_combined_model_is_an_ordinary_one_that_answers_the_same(fine_tuned: RunFolder, tmp_path: Path) -> None:
     adapter = choose_checkpoint(fine_tuned)
     before = {p.name: sha256_of(p) for p in adapter.iterdir()}
     out = tmp_path / "combined"
-    child = start(fine_tuned.job("merge"), Merge(run=fine_tuned.path, out=out, compare=3))
-    assert child.wait() == 0, child.folder.log.read_text()
-    exported = next(e for e in child.events() if isinstance(e, Exported))
+    job = fine_tuned.job("merge")
+    assert do_here(job, Merge(run=fine_tuned.path, out=out, compare=3)) == 0
+    exported = next(e for e in job.reader().read_new() if isinstance(e, Exported))
     assert (exported.to, exported.compared, exported.same) == ("merged", 3, 3)
     assert {p.name: sha256_of(p) for p in adapter.iterdir()} == before
     assert not [p for p in out.parent.iterdir() if p.name.startswith(".tmp-")]
@@ -175,7 +173,7 @@ def test_the_combined_model_is_an_ordinary_one_that_answers_the_same(
     assert ending.problem.code == "storage.exists"
 
 
-def test_folding_in_gives_the_logits_of_base_plus_add_on(fine_tuned: RunFolder, tiny_model: Path) -> None:
+def test_merging_gives_the_logits_of_base_plus_adapter(fine_tuned: RunFolder, tiny_model: Path) -> None:
     device = Device(torch.device("cpu"), "test", torch.float32, None)
     inputs = collate(as_rows(tokenize_examples(Encoder.from_folder(tiny_model, 128, "answers"), examples(4)).encoded))
     method = method_of(QLora(rank=4))

@@ -1,4 +1,4 @@
-"""Downloading data sets from a stand-in of the Hugging Face Hub, by real child processes."""
+"""Downloading data sets from a fake of the Hugging Face Hub, by real child processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from studio.core.problems import Problem
 from studio.core.run_folder import JobFolder
 from studio.dataset.readers.hub_dataset import fetched_path
 from tests.engine.conftest import ROOT, Child
-from tests.fakes.hub import BreakOff, HubModel, StandInHub
+from tests.fakes.hub import BreakOff, FakeHub, HubModel
 
 Start = Callable[[JobFolder, Job], Child]
 NAME = "owner/parcels"
@@ -44,7 +44,7 @@ def told(first: int, last: int) -> list[dict[str, object]]:
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     """A data set with two parts, one of them in two files; read and written is nothing of the person's own."""
     for name in [n for n in os.environ if n.startswith(("HF_", "HUGGING")) or n.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
@@ -71,13 +71,13 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]
         "owner/programmed": HubModel({"programmed.py": b"open('canary', 'w')", "data.csv": b"a,b\n1,2\n"}),
         "owner/pictures": HubModel({"README.md": b"hello", "model.bin": b"\0" * 100}),
     }
-    with StandInHub({}, kept) as made:
+    with FakeHub({}, kept) as made:
         monkeypatch.setenv("HF_ENDPOINT", made.address)
         yield made
 
 
 @pytest.fixture
-def download(start: Start, tmp_path: Path, hub: StandInHub) -> Callable[..., Child]:
+def download(start: Start, tmp_path: Path, hub: FakeHub) -> Callable[..., Child]:
     """`download()` starts a job and waits for its end."""
 
     def begin(name: str = NAME, split: str = "train", *, wait: bool = True) -> Child:
@@ -102,7 +102,7 @@ def kept_rows(child: Child, name: str, split: str) -> list[dict[str, object]]:
 
 
 def test_a_download_that_breaks_off_in_the_middle_of_a_file_is_taken_up_at_the_next_try(
-    download: Callable[..., Child], hub: StandInHub
+    download: Callable[..., Child], hub: FakeHub
 ) -> None:
     hub.breaks[MORE] = BreakOff(after=300)
     broken = problem_of(download())
@@ -121,7 +121,7 @@ def test_a_download_that_breaks_off_in_the_middle_of_a_file_is_taken_up_at_the_n
 
 @pytest.mark.faults
 def test_a_download_whose_process_was_killed_or_whose_files_were_damaged_is_whole_at_the_next_try(
-    download: Callable[..., Child], hub: StandInHub
+    download: Callable[..., Child], hub: FakeHub
 ) -> None:
     hub.pause = 0.3
     hub.datasets[NAME].files[MORE] = parquet([{**row, "answer": os.urandom(9000).hex()} for row in told(40, 60)])
@@ -140,7 +140,7 @@ def test_a_download_whose_process_was_killed_or_whose_files_were_damaged_is_whol
     assert kept_rows(download(), NAME, "train") == [*told(0, 40), *wanted]
 
 
-def test_a_download_can_be_stopped(download: Callable[..., Child], hub: StandInHub) -> None:
+def test_a_download_can_be_stopped(download: Callable[..., Child], hub: FakeHub) -> None:
     hub.pause = 0.2
     hub.datasets[NAME].files[TRAIN] = parquet([{"a": os.urandom(1 << 20)} for _ in range(12)])
     child = download(wait=False)
@@ -198,7 +198,7 @@ def all_in_one_process(jobs: list[FetchData], folder: Path) -> list[JobFolder]:
 
 
 def test_parts_and_collections_are_taken_or_refused_with_the_names_of_what_there_is(
-    hub: StandInHub, tmp_path: Path
+    hub: FakeHub, tmp_path: Path
 ) -> None:
     asked = [*REFUSED, *TAKEN]
     jobs = [FetchData(name=name, split=split) for name, split, *_ in asked]

@@ -1,4 +1,4 @@
-"""Downloading a model from a stand-in of the Hugging Face Hub, by real child processes."""
+"""Downloading a model from a fake of the Hugging Face Hub, by real child processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from studio.core.run_folder import JobFolder
 from studio.core.storage import is_intact, size_of
 from studio.models.base_model import hub_folder, locate
 from tests.engine.conftest import Child
-from tests.fakes.hub import BreakOff, HubModel, StandInHub
+from tests.fakes.hub import BreakOff, FakeHub, HubModel
 
 Start = Callable[[JobFolder, Job], Child]
 NAME = "owner/model"
@@ -39,19 +39,19 @@ def files(tiny_model: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def hub(files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
+def hub(files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     """Children look for the Hub here, and neither read nor write anything of the person's own."""
     for name in [n for n in os.environ if n.startswith(("HF_", "HUGGING")) or n.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("STUDIO_HOME", str(tmp_path / "home"))
-    with StandInHub({NAME: HubModel({**files, **NEVER_TAKEN})}) as made:
+    with FakeHub({NAME: HubModel({**files, **NEVER_TAKEN})}) as made:
         monkeypatch.setenv("HF_ENDPOINT", made.address)
         yield made
 
 
 @pytest.fixture
-def download(start: Start, tmp_path: Path, hub: StandInHub) -> Callable[..., Child]:
+def download(start: Start, tmp_path: Path, hub: FakeHub) -> Callable[..., Child]:
     """`download()` starts a job and waits for its end."""
 
     def begin(name: str = NAME, revision: str = "", *, wait: bool = True) -> Child:
@@ -91,7 +91,7 @@ def leftovers() -> list[str]:
 
 
 def test_a_model_is_downloaded_without_code_pickles_or_folders_of_copies(
-    download: Callable[..., Child], hub: StandInHub, files: dict[str, bytes]
+    download: Callable[..., Child], hub: FakeHub, files: dict[str, bytes]
 ) -> None:
     hub.pause = 0.5  # long enough to be told of on the way
     child = download()
@@ -107,16 +107,14 @@ def test_a_model_is_downloaded_without_code_pickles_or_folders_of_copies(
     assert [event.size for event in fetched] == [size_of(folder)]
 
 
-def test_another_revision_is_kept_apart(
-    download: Callable[..., Child], hub: StandInHub, files: dict[str, bytes]
-) -> None:
+def test_another_revision_is_kept_apart(download: Callable[..., Child], hub: FakeHub, files: dict[str, bytes]) -> None:
     hub.models[NAME].revisions = ("main", "refs/pr/3")
     folder = assert_complete(download(revision="refs/pr/3"), files)
     assert folder == locate(ModelChoice(source=Source.hub, name=NAME, revision="refs/pr/3")) != hub_folder(NAME)
 
 
 def test_a_connection_that_breaks_for_a_moment_is_taken_up_where_it_stopped(
-    download: Callable[..., Child], hub: StandInHub, files: dict[str, bytes]
+    download: Callable[..., Child], hub: FakeHub, files: dict[str, bytes]
 ) -> None:
     # The library writes in blocks of 10 MiB.
     hub.models[NAME].files["merges.txt"] = files["merges.txt"] = os.urandom(1 << 20) * 12
@@ -127,7 +125,7 @@ def test_a_connection_that_breaks_for_a_moment_is_taken_up_where_it_stopped(
 
 
 def test_a_download_that_breaks_off_says_so_and_goes_on_at_the_next_try(
-    download: Callable[..., Child], hub: StandInHub, files: dict[str, bytes]
+    download: Callable[..., Child], hub: FakeHub, files: dict[str, bytes]
 ) -> None:
     hub.breaks["model.safetensors"] = BreakOff(after=100_000)
     broken = problem_of(download())
@@ -145,7 +143,7 @@ def test_a_download_that_breaks_off_says_so_and_goes_on_at_the_next_try(
 
 
 def test_a_download_whose_process_was_killed_goes_on_and_leaves_no_halves_behind(
-    download: Callable[..., Child], hub: StandInHub, files: dict[str, bytes]
+    download: Callable[..., Child], hub: FakeHub, files: dict[str, bytes]
 ) -> None:
     hub.models[NAME].files["merges.txt"] = files["merges.txt"] = os.urandom(1 << 20) * 11
     hub.breaks["merges.txt"] = BreakOff(after=0)
@@ -167,7 +165,7 @@ def test_a_download_whose_process_was_killed_goes_on_and_leaves_no_halves_behind
 
 
 def test_a_download_can_be_stopped_in_the_middle_of_a_file(
-    download: Callable[..., Child], hub: StandInHub, files: dict[str, bytes]
+    download: Callable[..., Child], hub: FakeHub, files: dict[str, bytes]
 ) -> None:
     hub.models[NAME].files["merges.txt"] = os.urandom(1 << 20) * 40
     hub.pause = 0.2  # the whole file would take two minutes
@@ -182,7 +180,7 @@ def test_a_download_can_be_stopped_in_the_middle_of_a_file(
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_gated_model_names_the_page_where_its_terms_are(
-    download: Callable[..., Child], hub: StandInHub, status: int
+    download: Callable[..., Child], hub: FakeHub, status: int
 ) -> None:
     hub.models[NAME].gated, hub.models[NAME].gate_status = True, status
     gated = problem_of(download())
@@ -198,7 +196,7 @@ def test_a_name_that_is_not_there_is_told_apart_from_a_revision_that_is_not(down
 
 
 def test_a_model_of_pickles_only_is_refused_before_anything_is_downloaded(
-    download: Callable[..., Child], hub: StandInHub, files: dict[str, bytes]
+    download: Callable[..., Child], hub: FakeHub, files: dict[str, bytes]
 ) -> None:
     del files["model.safetensors"]
     hub.models[NAME] = HubModel({**files, **NEVER_TAKEN})

@@ -204,11 +204,11 @@ def test_an_empty_chat_offers_questions_that_were_set_aside(app_state: AppState,
     assert app_state.run is not None
     held_out = read_frozen(app_state.run.held_out_data)
     page = shown(app_state, qtbot)
-    qtbot.waitUntil(lambda: len(page.openers.questions) == 3, timeout=5_000)
-    assert page.openers.isVisible()
-    assert set(page.openers.questions) <= {example.question for example in held_out}
-    first = page.openers.questions[0]
-    page.openers.findChildren(QPushButton)[0].click()
-    assert not page.openers.isVisible()
+    qtbot.waitUntil(lambda: len(page.suggested_prompts.questions) == 3, timeout=5_000)
+    assert page.suggested_prompts.isVisible()
+    assert set(page.suggested_prompts.questions) <= {example.question for example in held_out}
+    first = page.suggested_prompts.questions[0]
+    page.suggested_prompts.findChildren(QPushButton)[0].click()
+    assert not page.suggested_prompts.isVisible()
     qtbot.waitUntil(lambda: answered(page), timeout=15_000)
     assert page.columns[THIS_RUN].answers()[-1].text.text() == f"run 2 0 {first}"

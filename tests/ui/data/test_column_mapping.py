@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QAccessible
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
@@ -14,8 +14,10 @@ from pytestqt.qtbot import QtBot
 from studio.core.recipe.data_choice import ColumnMapping, DatasetFormat
 from studio.core.translatable import sentence
 from studio.dataset.table import Table
-from studio.ui.data.column_mapping import SEVERAL, ColumnMappingEditor, Dropdown
+from studio.ui.controls.editors import Dropdown
+from studio.ui.data.column_mapping import SEVERAL, ColumnMappingEditor
 from studio.ui.data.column_roles import (
+    ALL_ROLES,
     FORMATS,
     ROLES,
     assigned,
@@ -119,11 +121,19 @@ def test_one_more_column_is_added_and_taken_away_again(editor: ColumnMappingEdit
 
 def test_a_missing_column_is_said_and_gets_the_keyboard(editor: ColumnMappingEditor) -> None:
     editor.show_table(table("other.csv"), ColumnMapping(question="body"), "", sure=False, why=())
+    assert editor.example.isVisible() and not editor.unsure.isVisible()
     assert "No column with answers has been chosen." in editor.example.text()
     assert dropdown(editor, "answer").currentIndex() == -1
     editor.window().activateWindow()
     editor.focus_first()
     assert editor.window().focusWidget() is dropdown(editor, "answer")
+
+
+def test_rows_from_which_nothing_can_be_learned_are_said(editor: ColumnMappingEditor) -> None:
+    rows = [{"q": "", "a": f"Answer {n}."} for n in range(3)]
+    empty = Table(path=Path("empty.csv"), format="csv", columns=("q", "a"), rows=rows)
+    editor.show_table(empty, ColumnMapping(question="q", answer="a"), "", sure=True, why=())
+    assert editor.example.text() == "The question is empty." and editor.example.property("role") == "bad"
 
 
 def test_another_format_keeps_what_goes_over_and_shows_its_own_columns(
@@ -212,8 +222,9 @@ def test_a_guess_that_is_right_is_confirmed_and_stays_as_it_is(editor: ColumnMap
 
 def test_scrolling_the_page_over_a_dropdown_changes_nothing(editor: ColumnMappingEditor, qtbot: QtBot) -> None:
     box = dropdown(editor, "question")
+    window = editor.window().windowHandle()
     with qtbot.assertNotEmitted(editor.mapping_chosen):
-        QTest.wheelEvent(box.windowHandle() or box.window().windowHandle(), box.rect().center(), box.rect().center())
+        QTest.wheelEvent(window, QPointF(box.mapTo(editor.window(), box.rect().center())), QPoint(0, 120))
         QApplication.processEvents()
     assert box.currentText() == "body"
 
@@ -244,6 +255,11 @@ def test_every_format_can_be_put_together_from_its_roles(form: DatasetFormat) ->
         mapping = assigned(mapping, role, f"column {place}")
     assert mapping.format == form
     assert all(f"column {place}" in mapping_words(mapping) for place in range(len(needed) + len(more)))
+
+
+def test_every_column_of_a_mapping_can_be_chosen_in_the_window() -> None:
+    not_columns = {"question_template", "first_option", "assistant_speaker"}
+    assert set(ALL_ROLES) == set(ColumnMapping.model_fields) - not_columns
 
 
 def test_who_answers_in_rows_of_turns_is_found_out_or_said(editor: ColumnMappingEditor, qtbot: QtBot) -> None:

@@ -195,6 +195,7 @@ def test_an_unsure_guess_shows_two_readings_and_a_press_settles_it(
     assert unsure.isVisible() and len(unsure.answers) == 2
     page.focus_first()
     assert unsure.answers[0].hasFocus() and not page.source.mapping.example.isVisible()
+    assert page.lead.text() == "Say whether the columns were understood rightly."
     guessed = page._app_state.recipe.data.mapping
     unsure.answers[1].click()
     mapping = page._app_state.recipe.data.mapping
@@ -212,7 +213,7 @@ def test_another_separator_reads_the_file_again(page: DataPage, qtbot: QtBot, tm
     page.source.how.click()
     delimiter = page.source.options.delimiter
     assert delimiter.isVisible()
-    delimiter.setCurrentIndex(delimiter.findData(","))
+    delimiter.choose(",")
     qtbot.waitUntil(lambda: "commas" in page.source.facts.text(), timeout=LONG)
     assert page._app_state.recipe.data.delimiter == ","
     assert delimiter.isVisible()  # it may not be the right one either
@@ -239,17 +240,6 @@ def test_a_file_that_becomes_another_is_noticed_and_read_again_when_asked(
     page.changed.findChildren(QPushButton)[0].click()
     qtbot.waitUntil(lambda: page.table.model.total == 50, timeout=LONG)
     assert not page.changed.isVisible()
-
-
-def test_the_tab_of_the_data_check_tells_how_far_it_is(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
-    read(qtbot, page, replies(tmp_path / "replies.csv"))
-    app_state, tabs = page._app_state, page.tabs
-    app_state.data.report, app_state.data.examining = None, True
-    app_state.data.progress = Progress(done=10, total=40, text=sentence("Checking."))
-    page.loaded.paint()
-    assert tabs.tabText(1) == "Data check (25 %)"
-    app_state.cancel_data()
-    assert tabs.tabText(1) == "Data check"
 
 
 def test_doubles_are_found_left_out_and_brought_back(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
@@ -296,13 +286,19 @@ def test_what_stops_training_stops_it_at_the_page_in_the_sidebar_and_at_the_star
     assert not app_state.is_training() and app_state.project.runs() == []
 
 
-def test_while_the_examples_are_checked_training_waits(page: DataPage, qtbot: QtBot, tmp_path: Path) -> None:
+def test_while_the_examples_are_checked_the_tab_tells_how_far_and_training_waits(
+    page: DataPage, qtbot: QtBot, tmp_path: Path
+) -> None:
     read(qtbot, page, replies(tmp_path / "replies.csv"))
-    data, recipe = page._app_state.data, page._app_state.recipe
+    data, recipe, tabs = page._app_state.data, page._app_state.recipe, page.tabs
     assert reasons_against_training(data, recipe) == ()
     data.report, data.examining = None, True
+    data.progress = Progress(done=10, total=40, text=sentence("Checking."))
+    page.loaded.paint()
+    assert tabs.tabText(1) == "Data check (25 %)"
     assert [reason.code for reason in reasons_against_training(data, recipe)] == ["run.still_checking"]
     page._app_state.cancel_data()  # as a person may choose
+    assert tabs.tabText(1) == "Data check"
     assert reasons_against_training(data, recipe) == ()
 
 

@@ -138,7 +138,7 @@ def test_separator_and_row_of_names_can_be_changed(card: SourceCard, table: Tabl
     card.how.click()
     options = card.options
     with qtbot.waitSignal(card.reading_changed) as changed:
-        options.delimiter.setCurrentIndex(options.delimiter.findData(";"))
+        options.delimiter.choose(";")
     assert changed.args == [{"delimiter": ";"}]
     assert options.header.text() == "Automatic"
     with qtbot.waitSignal(card.reading_changed) as changed:

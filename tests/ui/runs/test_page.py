@@ -85,12 +85,12 @@ def test_its_settings_can_be_used_again(page: RunsPage, app_state: AppState) -> 
 def test_deleting_asks_first_and_says_what_it_frees(page: RunsPage, project: Project, qtbot: QtBot) -> None:
     page.table.selectRow(1)
     page.delete_button.click()
-    assert page.question is not None
-    assert "20260101-first and everything it learned will be gone. This frees" in words_on(page.question)
-    page.question.cancel_button.click()
+    assert page.confirmation is not None
+    assert "20260101-first and everything it learned will be gone. This frees" in words_on(page.confirmation)
+    page.confirmation.cancel_button.click()
     assert len(project.runs()) == 2
     page.delete_button.click()
-    page.question.buttons[0].click()
+    page.confirmation.buttons[0].click()
     qtbot.waitUntil(lambda: page.filtered.rowCount() == 1)
     assert [run.path.name for run in project.runs()] == ["20260102-second"]
     assert not list(project.runs_folder.glob(".deleted-*"))

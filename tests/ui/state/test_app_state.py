@@ -12,7 +12,7 @@ from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
 from studio.runs.project import Project, create_project
-from studio.ui.state import background
+from studio.ui.state import background, preferences
 from studio.ui.state.app_state import AppState
 
 
@@ -205,6 +205,19 @@ def test_a_run_whose_trainer_was_killed_shows_as_interrupted(
     assert isinstance(again.state.ending, Crashed)
     assert again.state.ending.problem.code == "crashed.interrupted"
     again.close()
+
+
+def test_a_project_of_another_version_is_refused_in_words_and_another_one_opened(home: Path, qtbot: QtBot) -> None:
+    mine, newer = create_project("Mine"), create_project("Newer")
+    (newer.folder / "project.yaml").write_text("format: 999\nname: Newer\n")
+    preferences.set_project(newer.folder.name)
+    app_state = AppState()
+    assert app_state.project.folder == mine.folder
+    with qtbot.waitSignal(app_state.problem_raised) as raised:
+        app_state.open_project(newer)
+    assert raised.args is not None and raised.args[0].code == "project.other_format"
+    assert app_state.project.folder == mine.folder
+    app_state.close()
 
 
 def test_another_project_brings_its_own_draft_and_no_run(ready_state: AppState, qtbot: QtBot) -> None:

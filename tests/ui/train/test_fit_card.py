@@ -38,7 +38,7 @@ def shown(fit_state: AppState, qtbot: QtBot) -> Iterator[FitCard]:
 
 @pytest.fixture
 def window(qtbot: QtBot) -> Iterator[QWidget]:
-    """Something to lie a sheet over, as large as a small window."""
+    """Something to lie an overlay over, as large as a small window."""
     made = QWidget()
     made.resize(1024, 700)
     behind = QPushButton("behind", made)
@@ -53,7 +53,7 @@ def window(qtbot: QtBot) -> Iterator[QWidget]:
 
 def seen(shown: FitCard) -> tuple[str, str]:
     """Word and shape."""
-    return shown.verdict.text(), shown.mark.shape
+    return shown.verdict.text(), shown.icon.shape
 
 
 def test_it_says_whether_it_fits_in_words_and_with_a_shape(fit_state: AppState, shown: FitCard) -> None:
@@ -67,13 +67,13 @@ def test_it_says_whether_it_fits_in_words_and_with_a_shape(fit_state: AppState, 
     fit_state.take_snapshot(card(8, 0.8))
     assert seen(shown) == ("Won't fit", "stop")
     assert "GB too little." in shown.needs.text()
-    assert shown.mark.accessibleName() == "Won't fit"
+    assert shown.icon.accessibleName() == "Won't fit"
     assert shown.accessibleDescription().startswith("Won't fit. Needs about")
 
 
 def test_what_cannot_be_told_is_said_with_its_reason_and_without_a_number(fit_state: AppState, shown: FitCard) -> None:
     fit_state.take_snapshot(card(8, 7, trouble=Problem(code="gone", what="The card doesn't answer.")))
-    assert shown.verdict.text() == "Can't tell" and shown.mark.shape == "note"
+    assert shown.verdict.text() == "Can't tell" and shown.icon.shape == "note"
     assert "The card doesn't answer." in shown.why.text()
     assert not shown.change.isVisible()
 
@@ -185,17 +185,17 @@ def test_changes_are_shown_before_they_are_applied_and_can_be_undone(
     make_it_tight(fit_state)
     assert shown.change.text() == "Fix it for me"
     before = fit_state.recipe
-    sheet = FitChanges(window, fit_state.memory_fit)
-    ticked = [row for row in sheet.rows if row.tick.isChecked()]
+    overlay = FitChanges(window, fit_state.memory_fit)
+    ticked = [row for row in overlay.rows if row.tick.isChecked()]
     assert ticked and fit_state.recipe == before
-    assert sheet.result.text().startswith("With these: Fits.")
+    assert overlay.result.text().startswith("With these: Fits.")
     assert "GB less" in ticked[0].tick.accessibleDescription()
-    for row in sheet.rows:
+    for row in overlay.rows:
         row.tick.setChecked(False)
-    assert sheet.result.text().startswith("As it is now: Won't fit.") and not sheet.accept.isEnabled()
+    assert overlay.result.text().startswith("As it is now: Won't fit.") and not overlay.accept.isEnabled()
     for row in ticked:
         row.tick.setChecked(True)
-    sheet.accept.click()
+    overlay.accept.click()
     assert fit_state.recipe != before
     assert shown.verdict.text() == "Fits" and shown.undo.isVisible()
     shown.undo.click()
@@ -205,11 +205,11 @@ def test_changes_are_shown_before_they_are_applied_and_can_be_undone(
 def test_with_room_to_spare_it_offers_what_is_faster(fit_state: AppState, shown: FitCard, window: QWidget) -> None:
     fit_state.take_snapshot(card(24, 23))
     assert shown.change.text() == "Make it faster"
-    sheet = FitChanges(window, fit_state.memory_fit)
-    assert sheet.rows and not sheet.chosen()
-    sheet.rows[0].tick.setChecked(True)
-    assert sheet.result.text().startswith("With these: Fits.")
-    sheet.dismiss()
+    overlay = FitChanges(window, fit_state.memory_fit)
+    assert overlay.rows and not overlay.chosen()
+    overlay.rows[0].tick.setChecked(True)
+    assert overlay.result.text().startswith("With these: Fits.")
+    overlay.dismiss()
 
 
 def test_a_sheet_keeps_the_keyboard_and_escape_gives_it_back(
@@ -217,38 +217,38 @@ def test_a_sheet_keeps_the_keyboard_and_escape_gives_it_back(
 ) -> None:
     make_it_tight(fit_state)
     before = window.focusWidget()
-    sheet = FitChanges(window, fit_state.memory_fit)
+    overlay = FitChanges(window, fit_state.memory_fit)
     seen = []
-    for _ in range(len(sheet.rows) + 4):
+    for _ in range(len(overlay.rows) + 4):
         focused = window.focusWidget()
-        assert focused is not None and sheet.isAncestorOf(focused)
+        assert focused is not None and overlay.isAncestorOf(focused)
         seen.append(focused)
         QTest.keyClick(focused, Qt.Key.Key_Tab)
-    assert {sheet.accept, sheet.cancel, *(row.tick for row in sheet.rows)} <= set(seen)
-    with qtbot.waitSignal(sheet.closed):
-        QTest.keyClick(sheet.accept, Qt.Key.Key_Escape)
+    assert {overlay.accept, overlay.cancel, *(row.tick for row in overlay.rows)} <= set(seen)
+    with qtbot.waitSignal(overlay.closed):
+        QTest.keyClick(overlay.accept, Qt.Key.Key_Escape)
     assert window.focusWidget() is before
 
 
 def test_the_table_tells_which_models_fit_which_cards(fit_state: AppState, window: QWidget, qtbot: QtBot) -> None:
     fit_state.memory_fit.current()
-    sheet = FitTable(window, fit_state.memory_fit)
-    qtbot.waitUntil(lambda: bool(sheet.model.rows), timeout=20_000)
-    assert sheet.method.currentText() == "QLoRA, 4-bit"
-    sheet.search.setText("qwen2.5-7b")
-    rows = sheet._filter
+    overlay = FitTable(window, fit_state.memory_fit)
+    qtbot.waitUntil(lambda: bool(overlay.model.rows), timeout=20_000)
+    assert overlay.method.currentText() == "QLoRA, 4-bit"
+    overlay.search.setText("qwen2.5-7b")
+    rows = overlay._filter
     assert rows.rowCount() == 1
     cells = [rows.index(0, column).data() for column in range(rows.columnCount())]
     assert cells[:2] == ["Qwen/Qwen2.5-7B-Instruct", "7.6 B"]
     assert cells[2] == "\N{EN DASH}" and cells[-1].endswith("K")
     assert rows.index(0, 2).data(Qt.ItemDataRole.AccessibleTextRole) == "Doesn't fit"
-    sheet.view.selectRow(0)
-    assert "Apache-2.0" in sheet.about.text()
-    sheet.search.setText("no such model")
-    assert "No model of the list" in sheet.about.text() and not sheet.use.isEnabled()
-    sheet.search.setText("qwen2.5-7b")
-    sheet.view.selectRow(0)
-    sheet.use.click()
+    overlay.view.selectRow(0)
+    assert "Apache-2.0" in overlay.about.text()
+    overlay.search.setText("no such model")
+    assert "No model of the list" in overlay.about.text() and not overlay.use.isEnabled()
+    overlay.search.setText("qwen2.5-7b")
+    overlay.view.selectRow(0)
+    overlay.use.click()
     assert fit_state.recipe.model.name == "Qwen/Qwen2.5-7B-Instruct"
     fit_state.memory_fit.undo()
     assert fit_state.recipe.model.source == "folder"
@@ -258,15 +258,15 @@ def test_the_table_tells_which_models_fit_which_cards(fit_state: AppState, windo
 def test_the_table_answers_what_if_i_had_another_card(fit_state: AppState, window: QWidget, qtbot: QtBot) -> None:
     fit_state.take_snapshot(no_card())
     fit_state.memory_fit.current()
-    sheet = FitTable(window, fit_state.memory_fit)
-    assert sheet.what_if.currentText() == "12 GB"
-    assert sheet.answer.text().startswith("Fits. Needs about") and sheet.answer.text().endswith("of 11.8 GB.")
+    overlay = FitTable(window, fit_state.memory_fit)
+    assert overlay.what_if.currentText() == "12 GB"
+    assert overlay.answer.text().startswith("Fits. Needs about") and overlay.answer.text().endswith("of 11.8 GB.")
     fit_state.set_values({"training.max_length": 2048, "training.batch_size": 32, "method.kind": "lora"})
     fit_state.memory_fit.refresh()
-    sheet.what_if.setCurrentIndex(0)
-    assert sheet.answer.text().startswith("Won't fit.")
-    qtbot.waitUntil(lambda: bool(sheet.model.rows), timeout=20_000)
-    sheet.dismiss()
+    overlay.what_if.setCurrentIndex(0)
+    assert overlay.answer.text().startswith("Won't fit.")
+    qtbot.waitUntil(lambda: bool(overlay.model.rows), timeout=20_000)
+    overlay.dismiss()
 
 
 @pytest.mark.parametrize("tongue", ["en", "ko"])

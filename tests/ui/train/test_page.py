@@ -49,20 +49,20 @@ def test_without_data_it_says_so_and_leads_there(app_state: AppState, open_windo
     assert window.page_name == "data"
 
 
-def test_presets_are_chosen_with_one_press(ready_state: AppState, open_window: Opener) -> None:
-    page = train(open_window(ready_state))
+def test_presets_are_chosen_with_one_press(app_state: AppState, open_window: Opener) -> None:
+    page = train(open_window(app_state))
     assert page.before is not None
     cards = page.before.preset_cards
     assert next(iter(cards)) == "1-recommended" and cards["1-recommended"].isChecked()
     cards["2-quick"].click()
-    assert ready_state.recipe.training.epochs == 1
+    assert app_state.recipe.training.epochs == 1
     assert [key for key, card in cards.items() if card.isChecked()] == ["2-quick"]
-    ready_state.set_value("method.rank", 12)
+    app_state.set_value("method.rank", 12)
     assert not any(card.isChecked() for card in cards.values())
 
 
-def test_more_and_expert_open_below(ready_state: AppState, open_window: Opener) -> None:
-    page = train(open_window(ready_state))
+def test_more_and_expert_open_below(app_state: AppState, open_window: Opener) -> None:
+    page = train(open_window(app_state))
     assert page.before is not None
     assert list(page.before.forms) == ["simple"]
     page.before.more.click()
@@ -185,11 +185,11 @@ def test_training_what_will_not_fit_asks_once_and_is_never_forbidden(
     page = train(open_window(app_state))
     app_state.take_snapshot(card(8, 0.8))
     page.train_button.click()
-    assert page.question is not None and not app_state.is_training()
-    words = words_on(page.question)
+    assert page.confirmation is not None and not app_state.is_training()
+    words = words_on(page.confirmation)
     assert "It won't fit" in words
     assert "GB too little." in words
-    page.question.cancel_button.click()
+    page.confirmation.cancel_button.click()
     page.train_button.click()
     assert app_state.is_training(), "asked once for the same settings"
     qtbot.waitUntil(lambda: app_state.state.last is not None, timeout=10_000)
@@ -204,15 +204,15 @@ def test_the_question_leads_to_the_changes_or_starts_anyway(
     page = train(open_window(app_state))
     app_state.take_snapshot(card(8, 0.8))
     page.train_button.click()
-    assert page.question is not None
-    fix, anyway = page.question.buttons
+    assert page.confirmation is not None
+    fix, anyway = page.confirmation.buttons
     assert (fix.text(), anyway.text()) == ("Fix it for me", "Try anyway")
     fix.click()
     assert page.overlay is not None and page.overlay.isVisible() and not app_state.is_training()
     page.overlay.dismiss()
     app_state.set_value("method.rank", 64)
     page.train_button.click()
-    page.question.buttons[1].click()
+    page.confirmation.buttons[1].click()
     assert app_state.is_training()
     qtbot.waitUntil(lambda: app_state.state.last is not None, timeout=10_000)
     app_state.stop_training(keep=False)
@@ -220,16 +220,16 @@ def test_the_question_leads_to_the_changes_or_starts_anyway(
 
 
 def test_the_card_opens_changes_and_the_table_over_the_window(
-    fit_state_with_data: AppState, open_window: Opener, qtbot: QtBot
+    fit_state: AppState, open_window: Opener, qtbot: QtBot
 ) -> None:
-    page = train(open_window(fit_state_with_data))
+    page = train(open_window(fit_state))
     assert page.before is not None
-    fit_state_with_data.take_snapshot(card(24, 23))
+    fit_state.take_snapshot(card(24, 23))
     page.before.fit.change.click()
     assert isinstance(page.overlay, FitChanges)
     page.overlay.dismiss()
     page.before.fit.table.click()
     assert isinstance(page.overlay, FitTable)
-    sheet = page.overlay
-    qtbot.waitUntil(lambda: bool(sheet.model.rows), timeout=20_000)
-    sheet.dismiss()
+    overlay = page.overlay
+    qtbot.waitUntil(lambda: bool(overlay.model.rows), timeout=20_000)
+    overlay.dismiss()

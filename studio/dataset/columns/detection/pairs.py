@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.columns.detection.column_profile import DetectedMapping, TableProfile
@@ -85,7 +87,7 @@ def _is_something_else(name: str, as_answer: bool) -> bool:
 def detect_by_contents(seen: TableProfile) -> DetectedMapping | None:
     """Two columns of text without names that say anything: the one that asks is the question, else the shorter."""
     written = [n for n in seen.columns if seen.profiles[n].is_text and not seen.profiles[n].is_nested]
-    written = [n for n in written if not seen.profiles[n].is_boolean]
+    written = [n for n in written if not (seen.profiles[n].is_boolean or seen.profiles[n].is_category)]
     prose = seen.prose()
     if rejected_column(seen) is not None and len(prose) <= 2:
         return None  # the better and the worse of two answers, to questions that aren't in the file
@@ -110,11 +112,12 @@ def detect_text(seen: TableProfile) -> DetectedMapping | None:
     """A column of plain text for continued learning, where nothing else is asked or answered."""
     if seen.table.format == "document":
         column = next(iter(seen.named("text")), seen.columns[-1])
-        return DetectedMapping(
-            ColumnMapping(text=column),
-            True,
-            (sentence(N_("It is a document: its passages are learned as plain text.")),),
-        )
+        why = [sentence(N_("It is a document: its passages are learned as plain text."))]
+        sure = _reads_as_prose([text_of(row, column) for row in seen.rows])
+        if not sure:
+            text = N_("Many of its lines aren't sentences of one text; perhaps they are questions, labels or a list.")
+            why.append(sentence(text))
+        return DetectedMapping(ColumnMapping(text=column), sure, tuple(why))
     if len(seen.columns) == 1:
         only = seen.columns[0]
         if seen.named("text", below=10_000):
@@ -139,6 +142,19 @@ def detect_text(seen: TableProfile) -> DetectedMapping | None:
     if not others or seen.profiles[named[0]].length >= 10 * max(seen.profiles[n].length for n in others):
         return DetectedMapping(ColumnMapping(text=named[0]), False, (_plain_text(named[0]),))
     return None
+
+
+_LISTED = re.compile(r"\s*(?:[-*=~#/]|::|[\w가-힣]+:\S)|.*\s@\w+\s*$|\s*[\w\"']+:\s*$")
+
+_LONE_QUESTION = re.compile(r"[^.!?。]{1,200}[?？]")
+
+
+def _reads_as_prose(passages: list[str]) -> bool:
+    """Whether most lines are sentences: long, or ended as sentences are, and few of them questions."""
+    lines = [line.strip() for passage in passages for line in passage.splitlines() if line.strip()]
+    listed = sum(len(line) < 200 and bool(_LISTED.match(line)) for line in lines)
+    asking = sum(bool(_LONE_QUESTION.fullmatch(line)) for line in lines)
+    return listed <= 0.5 * len(lines) and (asking <= 0.25 * len(lines) or len(lines) < 4)
 
 
 def _plain_text(column: str) -> Sentence:

@@ -21,12 +21,17 @@ class CannotLearn(Exception):
         self.reason = sentence(text, **values)
 
 
+_NOTHING = frozenset(("nan", "NaN", "<NA>"))
+"""What pandas writes into tables for cells that are empty."""
+
+
 def text_of(row: Row, column: str | None) -> str:
     """The trimmed text of a cell; "" without a column."""
     if column is None:
         return ""
     cell = row.get(column)
-    return cell.strip() if type(cell) is str else cell_text(cell).strip()
+    text = cell.strip() if type(cell) is str else cell_text(cell).strip()
+    return "" if text in _NOTHING else text
 
 
 def message(

@@ -52,8 +52,8 @@ def stream_passages(
         "The document was cut into {count} passages of up to about {length} characters, at headings and at the ends of "
         "sentences."
     )
-    told = [sentence(text, count=len(passages), length=choice.chunk_size), *notes]
-    info = document_info(path, "document", COLUMNS, told, encoding)
+    all_notes = [sentence(text, count=len(passages), length=choice.chunk_size), *notes]
+    info = document_info(path, "document", COLUMNS, all_notes, encoding)
     return stream_rows(info, len(passages), ((path.name, passage.heading, passage.text) for passage in passages))
 
 

@@ -19,14 +19,14 @@ COLUMNS = ("conversation", "speaker", "message")
 
 _DATE = r"\d{1,4}[./-]\s?\d{1,2}[./-]\s?\d{1,4}\.?"
 _TIME = r"(?:오전|오후|AM|PM)?\s?\d{1,2}:\d{2}(?::\d{2})?\s?(?:[AaPp]\.?\s?[Mm]\.?)?"
-_SAID_AT = tuple(
+_SENT_AT = tuple(
     re.compile(pattern)
     for pattern in (
-        rf"\[(?P<who>[^\[\]]{{1,40}})\] \[(?P<time>{_TIME})\] (?P<said>.*)",  # KakaoTalk on a computer
+        rf"\[(?P<who>[^\[\]]{{1,40}})\] \[(?P<time>{_TIME})\] (?P<text>.*)",  # KakaoTalk on a computer
         # its app on a telephone
-        rf"(?P<day>{_DATE}|\d{{4}}년 \d{{1,2}}월 \d{{1,2}}일) (?P<time>{_TIME}), (?P<who>[^:]{{1,40}}) : (?P<said>.*)",
+        rf"(?P<day>{_DATE}|\d{{4}}년 \d{{1,2}}월 \d{{1,2}}일) (?P<time>{_TIME}), (?P<who>[^:]{{1,40}}) : (?P<text>.*)",
         # WhatsApp
-        rf"[\u200e\u200f]?\[?(?P<day>{_DATE}),? (?P<time>{_TIME})\]?(?: -)? (?P<who>[^:]{{1,40}}): (?P<said>.*)",
+        rf"[\u200e\u200f]?\[?(?P<day>{_DATE}),? (?P<time>{_TIME})\]?(?: -)? (?P<who>[^:]{{1,40}}): (?P<text>.*)",
     )
 )
 _NOTICE = re.compile(rf"[\u200e\u200f]?\[?(?:{_DATE}),? {_TIME}\]?(?: -|,)? ")
@@ -34,7 +34,7 @@ _DAY = re.compile(
     r"(?:-{3,} *)?(?P<day>\d{4}년 \d{1,2}월 \d{1,2}일(?: \S요일)?|\w+, \w+ \d{1,2}, \d{4}|"
     r"\d{4}[./-]\d{1,2}[./-]\d{1,2})(?: *-{3,})?"
 )
-_NAMED = re.compile(r"(?P<who>[^\W\d_][^:：.!?,;\[\]{}\"<>=/]{0,29}?)\s?(?:\([^()]{1,20}\))?\s?[:：]\s+(?P<said>\S.*)")
+_NAMED = re.compile(r"(?P<who>[^\W\d_][^:：.!?,;\[\]{}\"<>=/]{0,29}?)\s?(?:\([^()]{1,20}\))?\s?[:：]\s+(?P<text>\S.*)")
 _FEWEST = 6
 _MOST_NAMES = 12
 
@@ -47,7 +47,7 @@ class _Turn:
 
 
 def turns_in(lines: Iterable[str]) -> list[tuple[str, str, str]] | None:
-    """(conversation, speaker, what is said) where most of the text is one, else None.
+    """(conversation, speaker, content) where most of the text is one, else None.
 
     Messengers write the time into each line; a new day begins a new conversation. In other transcripts a line begins
     with a name and a colon; there a blank line parts conversations if between any two both sides speak.
@@ -62,21 +62,21 @@ def _sent(lines: list[str]) -> list[_Turn]:
     turns: list[_Turn] = []
     day = "1"
     for line in lines:
-        match = next((found for pattern in _SAID_AT if (found := pattern.fullmatch(line))), None)
+        match = next((found for pattern in _SENT_AT if (found := pattern.fullmatch(line))), None)
         if match is not None:
             day = match.groupdict().get("day") or day
-            turns.append(_Turn(day, match["who"].strip(), [match["said"]]))
+            turns.append(_Turn(day, match["who"].strip(), [match["text"]]))
         elif new := _DAY.fullmatch(line.strip()):
             day = new["day"]
         elif turns and not _NOTICE.match(line) and turns[-1].conversation == day:
             turns[-1].lines.append(line)
-    told = Counter(turn.who for turn in turns)
+    speakers = Counter(turn.who for turn in turns)
     spoken = sum(len(turn.lines) == 1 or len(turn.lines) < 30 for turn in turns)
-    return turns if len(turns) >= _FEWEST and len(told) >= 2 and spoken >= 0.9 * len(turns) else []
+    return turns if len(turns) >= _FEWEST and len(speakers) >= 2 and spoken >= 0.9 * len(turns) else []
 
 
 def _named(lines: list[str]) -> list[_Turn]:
-    """What is said by people whose names stand in front of it."""
+    """Turns of people whose names stand in front of them."""
     turns: list[_Turn] = []
     blocks: list[int] = []
     others = 0
@@ -86,7 +86,7 @@ def _named(lines: list[str]) -> list[_Turn]:
             continue
         match = _NAMED.fullmatch(line.strip())
         if match is not None and len(match["who"].split()) <= 4:
-            turns.append(_Turn("1", match["who"].strip(), [match["said"]]))
+            turns.append(_Turn("1", match["who"].strip(), [match["text"]]))
         elif turns:
             turns[-1].lines.append(line)
             others += 1
@@ -117,5 +117,5 @@ def stream_turns(path: Path, turns: list[tuple[str, str, str]], encoding: Encodi
     """The turns as rows, one each."""
     text = N_("It reads like a conversation that was written down: {count} turns by {names}.")
     names = Counter(who for _, who, _ in turns).most_common(6)
-    told = sentence(text, count=len(turns), names=", ".join(name for name, _ in names))
-    return stream_rows(document_info(path, "transcript", COLUMNS, [told], encoding), len(turns), turns)
+    note = sentence(text, count=len(turns), names=", ".join(name for name, _ in names))
+    return stream_rows(document_info(path, "transcript", COLUMNS, [note], encoding), len(turns), turns)

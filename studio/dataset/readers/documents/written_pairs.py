@@ -60,7 +60,7 @@ def _marked(lines: list[str]) -> list[tuple[str, str]] | None:
     # "A." before "B." is an option, and a few marks in a long text are no list of questions.
     if len(found) < _FEWEST or answered < 0.7 * len(found) or options > 0.3 * answers or before > 2 * len(found):
         return None
-    return [("\n".join(asked).strip(), "\n".join(told).strip()) for asked, told in found]
+    return [("\n".join(question).strip(), "\n".join(answer).strip()) for question, answer in found]
 
 
 def pairs_under_headings(blocks: Iterable[Block]) -> list[tuple[str, str]] | None:
@@ -80,10 +80,10 @@ def pairs_under_headings(blocks: Iterable[Block]) -> list[tuple[str, str]] | Non
         return None
     level = levels.pop()
     same = [part for part in found if part[0] == level]
-    under = sum(bool(told) for other, _, told in found if other != level)
+    under = sum(bool(texts) for other, _, texts in found if other != level)
     if len(asking) < 0.8 * len(same) or under > 0.5 * len(asking):
         return None
-    pairs = [(_NUMBERED.sub("", asked), "\n\n".join(told).strip()) for _, asked, told in same]
+    pairs = [(_NUMBERED.sub("", question), "\n\n".join(texts).strip()) for _, question, texts in same]
     return pairs if sum(bool(answer) for _, answer in pairs) >= 0.7 * len(pairs) else None
 
 
@@ -107,10 +107,10 @@ def _exam(lines: Iterable[str]) -> list[tuple[str, str]] | None:
             return None  # explanations and the like
     if len(found) < _FEWEST or lettered < 2 * len(found) or not all(answer for _, answer in found):
         return None
-    return [("\n".join(asked), answer[0]) for asked, answer in found]
+    return [("\n".join(question), answer[0]) for question, answer in found]
 
 
 def stream_pairs(path: Path, pairs: list[tuple[str, str]], encoding: Encoding | None = None) -> TableStream:
     """The pairs as rows of two columns."""
-    told = sentence(N_("{count} questions and answers were found below each other."), count=len(pairs))
-    return stream_rows(document_info(path, "pairs", ("question", "answer"), [told], encoding), len(pairs), pairs)
+    note = sentence(N_("{count} questions and answers were found below each other."), count=len(pairs))
+    return stream_rows(document_info(path, "pairs", ("question", "answer"), [note], encoding), len(pairs), pairs)

@@ -1,4 +1,4 @@
-"""What goes wrong between this computer and the Hub, in words, and what is left of downloads that broke off."""
+"""What every download from the Hub shares: what an earlier attempt left, how far it is, what went wrong in words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from studio.core.translatable import N_
 from studio.engine.job_context import JobContext
 
 
-def tidy(staging: Path, wanted: dict[str, int]) -> None:
+def remove_leftovers(staging: Path, wanted: dict[str, int]) -> None:
     """Remove what an earlier attempt left that is of no use: halves, damaged files, files of another revision.
 
     The Hub's library keeps no halves of its own accord, but can't remove them when the process is killed, and takes
@@ -25,15 +25,15 @@ def tidy(staging: Path, wanted: dict[str, int]) -> None:
             entry.unlink(missing_ok=True)
 
 
-class Growth:
+class DownloadProgress:
     """Tells every second how much of a download is on the disk."""
 
     def __init__(self, context: JobContext, folder: Path, total: int, name: str) -> None:
         self._context, self._folder, self._total, self._name = context, folder, total, name
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="growth", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="download progress", daemon=True)
 
-    def __enter__(self) -> Growth:
+    def __enter__(self) -> DownloadProgress:
         self._thread.start()
         return self
 
@@ -75,7 +75,7 @@ def no_such(kind: str, name: str) -> ProblemError:
     )
 
 
-def in_words(error: Exception, kind: str, name: str) -> ProblemError:
+def hub_problem(error: Exception, kind: str, name: str) -> ProblemError:
     """What the Hub's library raises, by the names of its exceptions along the whole chain of causes."""
     names: set[str] = set()
     cause: BaseException | None = error
