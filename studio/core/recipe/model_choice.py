@@ -24,7 +24,7 @@ class ModelChoice(SettingsGroup):
         Source,
         Setting(
             N_("Base model"),
-            N_("The model that is taught. The starter model is small and already on this computer."),
+            N_("The model that is trained. The starter model is small and already on this computer."),
             level="more",
             term="base model",
             named=((N_("Starter model"), "starter"), (N_("Folder"), "folder"), (N_("Hugging Face Hub"), "hub")),
