@@ -72,7 +72,7 @@ def test_a_run_that_has_no_room_is_told_from_one_that_has(
     def full(*_: Any, **__: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("studio.engine.training.trainer.Teacher.compute_loss", full)
+    monkeypatch.setattr("studio.engine.training.trainer.StudioTrainer.compute_loss", full)
     assert not fits(model, wanted, SMALL["vocab_size"], tmp_path, HERE)
     monkeypatch.undo()
 

@@ -116,8 +116,9 @@ def test_a_round_that_does_not_fit_by_itself_is_cut_and_says_so(folder: Path) ->
     encoder = Encoder.from_folder(folder, 60)
     parts = truncate(encoder, example, "split")
     assert [part.truncated_tokens > 0 for part in parts] == [False, True, False]
-    lessons = tokenize_examples(encoder, [example], "split")
-    assert (lessons.cut, lessons.divided, lessons.nothing_left, lessons.examples) == (1, 1, 0, (0, 0, 0))
+    dataset = tokenize_examples(encoder, [example], "split")
+    counts = dataset.counts
+    assert (counts.cut, counts.divided, counts.nothing_left, dataset.examples) == (1, 1, 0, (0, 0, 0))
 
 
 def test_calls_and_their_results_stay_with_their_question(folder: Path) -> None:
