@@ -43,7 +43,7 @@ def export_adapter(run: RunFolder, out: Path) -> Path:
 
 
 def _files(checkpoint: Path) -> list[Path]:
-    """What a save point holds of the model: all but the state of the training, which is partly in PyTorch's own form."""
+    """What a save point holds of the model: all but what only a training needs, partly in PyTorch's own form."""
     return [path for path in sorted(checkpoint.iterdir()) if path.name not in {MANIFEST, *TRAINING_STATE}]
 
 

@@ -162,7 +162,7 @@ def fingerprint(model: torch.nn.Module) -> str:
 
 
 def _write_training_state(trainer: StudioTrainer, folder: Path) -> None:
-    """The files of `TRAINING_STATE`, in the names and forms in which transformers' `Trainer` reads them, each loaded with `weights_only=True`."""
+    """The files of `TRAINING_STATE`, in the forms in which transformers' `Trainer` loads them with `weights_only`."""
     torch.save(trainer.optimizer.state_dict(), folder / "optimizer.pt")
     torch.save(trainer.lr_scheduler.state_dict(), folder / "scheduler.pt")
     if trainer.accelerator.scaler is not None:  # with float16 on a card
