@@ -93,7 +93,7 @@ def prepared(examples: int, held_out: int) -> Prepared:
 
 
 def stand_in_interpreter(folder: Path) -> str:
-    """A program that, started in place of Python, plays the engine's part; the desk stays the real one. Set
+    """A program that, started in place of Python, plays the engine's part; the worker stays the real one. Set
     `sys.executable` to it."""
     script = folder / "stand-in-python"
     engine = Path(__file__).with_name("fake_engine.py")
