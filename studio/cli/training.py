@@ -70,13 +70,13 @@ def dry_run(recipe: Recipe, arguments: argparse.Namespace) -> int:
 
         batch = first_batch(run, tell)
         numbers = _numbers(run, data.examples)
-    examples = [numbers[one - 1] for one in batch.examples]
+    examples = [numbers[one - 1] for one in batch.example_numbers]
     rows = [data.examples.rows[number - 1] for number in examples]
     if quiet:
         print_json({**batch.model_dump(mode="json"), "example_numbers": examples, "rows": rows})
         return 0
     print(
-        f"{batch.lessons} to learn from, {batch.cut} cut, {batch.nothing_left} with nothing left, {batch.held_out} set"
+        f"{batch.examples} to learn from, {batch.cut} cut, {batch.nothing_left} with nothing left, {batch.held_out} set"
     )
     print(f"aside; {batch.tokens:,} tokens, {batch.label_tokens:,} of them learned; {batch.total_steps} steps.")
     for number, row, ids, labels in zip(examples, rows, batch.input_ids, batch.labels, strict=True):

@@ -72,23 +72,29 @@ class DeviceChosen(_Event):
     memory_total: int | None = None
 
 
-class Prepared(_Event):
-    """What the run trains on, counted after tokenizing and before the first step.
+class DatasetCounts(BaseModel):
+    """Examples as they are trained on, counted after tokenizing. `tokens` are all that are read, `label_tokens` those
+    that are learned.
 
     `cut` examples lose their end to the length limit; `nothing_left` have no answer token left and are skipped;
     `left_out` are too long and skipped whole; `divided` were split into several. `examples` counts what is trained
     on after that, the other four examples as they were given.
     """
 
-    type: Literal["prepared"] = "prepared"
     examples: int
-    held_out: int
     tokens: int
     label_tokens: int
     cut: int
     nothing_left: int
     left_out: int = 0
     divided: int = 0
+
+
+class Prepared(DatasetCounts, _Event):
+    """What the run is going to do, before its first step: all that was left to this machine is decided."""
+
+    type: Literal["prepared"] = "prepared"
+    held_out: int
     total_steps: int
     steps_per_epoch: float
     batch_size: int

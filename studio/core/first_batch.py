@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
+from studio.core.events import DatasetCounts
 from studio.core.translatable import Sentence
 
 FIRST_BATCH = "first_batch.json"
 """Its name in the folder of the job."""
 
 
-class FirstBatch(BaseModel):
+class FirstBatch(DatasetCounts):
     """`input_ids`, `labels` and `attention_mask` are [examples in the batch, longest of them], padded at the right with
     id 0, label -100 and mask 0. A label of -100 isn't learned.
 
-    `examples` says which of the frozen examples each row is, counted from 1 in the order of `data/train.jsonl`; one
-    that was split may stand there more than once. The counts are those of the whole run, as when it is prepared;
-    `adaptations` say what this model's chat template made necessary.
+    `example_numbers` says which of the frozen examples each row is, counted from 1 in the order of
+    `data/train.jsonl`; one that was split may stand there more than once. The counts are those of the whole run, as
+    when it is prepared; `adaptations` say what this model's chat template made necessary.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -26,15 +27,8 @@ class FirstBatch(BaseModel):
     input_ids: tuple[tuple[int, ...], ...]
     labels: tuple[tuple[int, ...], ...]
     attention_mask: tuple[tuple[int, ...], ...]
-    examples: tuple[int, ...]
+    example_numbers: tuple[int, ...]
     limit: int
-    lessons: int
-    tokens: int
-    label_tokens: int
-    cut: int
-    nothing_left: int
-    left_out: int
-    divided: int
     held_out: int
     total_steps: int
     steps_per_epoch: int

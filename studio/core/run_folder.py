@@ -16,6 +16,9 @@ from studio.core.translatable import N_
 
 StateT = TypeVar("StateT", bound=ProcessState)
 
+TRAINING_STATE = frozenset({"optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state.pth", "trainer_state.json"})
+"""Files of a save point that only a training which goes on from it needs; the rest is the model's."""
+
 
 @dataclass(frozen=True)
 class JobFolder:

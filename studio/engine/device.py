@@ -112,7 +112,3 @@ def memory_limit(device: Device) -> int | None:
     with contextlib.suppress(AttributeError, RuntimeError):  # a cap on the process, where one is set
         allowed = int(total * torch.cuda.get_per_process_memory_fraction(device.torch_device))
     return min(allowed, free + torch.cuda.memory_reserved(device.torch_device))
-
-
-def under_wsl() -> bool:
-    return "microsoft" in platform.uname().release.lower()

@@ -9,7 +9,7 @@ from studio.core.paths import STARTER_HUB_NAME
 from studio.core.problems import ProblemError, Remedy
 from studio.core.recipe.model_choice import Source
 from studio.core.recipe.recipe import Recipe, load
-from studio.core.run_folder import RunFolder, choose_checkpoint
+from studio.core.run_folder import TRAINING_STATE, RunFolder, choose_checkpoint
 from studio.core.storage import MANIFEST, cannot_write, require_new, require_room, staged
 
 
@@ -43,8 +43,8 @@ def export_adapter(run: RunFolder, out: Path) -> Path:
 
 
 def _files(checkpoint: Path) -> list[Path]:
-    """What a save point holds of the model: all but the state of the training, which is in PyTorch's own form."""
-    return [path for path in sorted(checkpoint.iterdir()) if path.name != MANIFEST and path.suffix != ".pt"]
+    """What a save point holds of the model: all but what only a training needs, partly in PyTorch's own form."""
+    return [path for path in sorted(checkpoint.iterdir()) if path.name not in {MANIFEST, *TRAINING_STATE}]
 
 
 def _readme(recipe: Recipe) -> str:

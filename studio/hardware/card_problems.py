@@ -10,7 +10,7 @@ _WORDS: dict[int, tuple[str, str, str, str]] = {
     Code.NOT_SUPPORTED: (
         "card.not_supported",
         N_("This card doesn't tell how its memory is used."),
-        N_("Some cards and virtual machines leave this out. Teaching works all the same."),
+        N_("Some cards and virtual machines leave this out. Training works all the same."),
         N_("Nothing needs doing. A newer driver may tell more."),
     ),
     Code.NO_PERMISSION: (
@@ -22,7 +22,7 @@ _WORDS: dict[int, tuple[str, str, str, str]] = {
     Code.DRIVER_NOT_LOADED: (
         "card.driver_not_loaded",
         N_("The NVIDIA driver is installed but isn't running."),
-        N_("Until it runs, this computer can't use its NVIDIA card, and teaching would run on the processor."),
+        N_("Until it runs, this computer can't use its NVIDIA card, and training would run on the processor."),
         N_("Restart the computer. If this stays, install the NVIDIA driver again."),
     ),
     Code.GPU_IS_LOST: (

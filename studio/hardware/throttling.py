@@ -21,7 +21,7 @@ class Slowdown:
 HOT = Slowdown(
     "hot",
     N_("slowed down: too hot"),
-    N_("The card is too hot and runs slower to cool down. Give it air, clean its fans, or teach in a cooler room."),
+    N_("The card is too hot and runs slower to cool down. Give it air, clean its fans, or train in a cooler room."),
     grave=True,
 )
 POWER_SUPPLY = Slowdown(

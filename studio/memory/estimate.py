@@ -47,7 +47,7 @@ LABELS: dict[str, str] = {
     "gradients": N_("Gradients"),
     "optimizer": N_("Optimizer"),
     "activations": N_("Kept on the way through the model"),
-    "logits": N_("Scores of the word pieces"),
+    "logits": N_("Scores of the tokens"),
     "workspace": N_("Room to compute in"),
     "overhead": N_("Lost between the pieces"),
     "context": N_("The driver's own"),

@@ -215,7 +215,7 @@ def shape_of(config: Mapping[str, object]) -> ModelShape:
     if config.get("quantization_config") or config.get("compression_config"):
         raise _cannot_tell(
             "fit.already_quantised",
-            N_("It is stored in a compressed form already, and compressed models can't be taught here."),
+            N_("It is stored in a compressed form already, and compressed models can't be trained here."),
             N_("Choose the same model in its original form, usually the name without GPTQ, AWQ, FP8 or 4bit."),
         )
     reader = READERS.get(kind)

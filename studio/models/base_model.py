@@ -102,7 +102,7 @@ def locate(choice: ModelChoice) -> Path:
         raise problem(
             "model.not_a_folder",
             N_("{folder} is a file; a base model is a folder."),
-            N_("It has to hold config.json, tokenizer.json and safetensors files. GGUF files can't be taught."),
+            N_("It has to hold config.json, tokenizer.json and safetensors files. GGUF files can't be trained."),
             N_("Choose the folder, or use the starter model."),
             remedy=Remedy.choose_folder,
             folder=text,
@@ -120,14 +120,14 @@ def _checked(folder: Path) -> Path:
             raise _wrong(
                 "model.is_adapter",
                 N_("{folder} holds an add-on, not a whole model."),
-                N_("An add-on only works together with the model that it was taught on."),
+                N_("An add-on only works together with the model that it was trained on."),
                 folder,
             )
         if any(name.lower().endswith(".gguf") for name in names):
             raise _wrong(
                 "model.only_gguf",
-                N_("{folder} holds a model in GGUF form, which is for running, not for teaching."),
-                N_("Teaching needs the original: config.json and safetensors files."),
+                N_("{folder} holds a model in GGUF form, which is for running, not for training."),
+                N_("Training needs the original: config.json and safetensors files."),
                 folder,
             )
         raise _wrong(
@@ -182,7 +182,7 @@ def _checked(folder: Path) -> Path:
         raise _wrong(
             "model.not_a_chat_model",
             N_("The model in {folder} isn't one that goes on with a text ({kind})."),
-            N_("Translators and models that only read can't be taught here."),
+            N_("Translators and models that only read can't be trained here."),
             folder,
             kind=kind,
         )

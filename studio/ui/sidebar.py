@@ -233,5 +233,7 @@ class Sidebar(QFrame):
             self._steps[status.step].show_status(status)
 
     def show_page(self, name: str) -> None:
-        """Mark the page that is open."""
+        """Mark the page that is open. The Tab key comes to it, and arrow keys go on from there."""
         self.buttons[name].setChecked(True)
+        for other, made in self.buttons.items():
+            made.setFocusPolicy(Qt.FocusPolicy.StrongFocus if other == name else Qt.FocusPolicy.ClickFocus)

@@ -4,7 +4,8 @@
 prints a table and one JSON object. Every step runs in a fresh process, whose seconds (with its imports), seconds of
 processor time and peak memory count together with those of the processes that it starts:
 
-import   the file becomes examples on the disk: a table and messages here; load_dataset and map there
+import   the file becomes examples on the disk: a table and messages here, with how long its first rows take;
+         load_dataset and map there
 check    the examples are examined: more than fifteen kinds of defects here, near duplicates among them; exact
          duplicates, mail addresses, phone numbers and empty answers with pandas there
 preview  so many examples become ids and labels: the program's own encoder here; apply_chat_template there, twice for
@@ -145,15 +146,19 @@ def _choice(file: Path) -> DataChoice:
 
 def _our_import(file: Path, scratch: Path, model: Path, read: int) -> dict[str, object]:
     from studio.dataset.build import build_examples
-    from studio.dataset.readers.read_table import read_table
+    from studio.dataset.readers.read_table import read_first_rows, read_table
     from studio.dataset.store import StoredExamples, table_folder, write_table
 
     choice = _choice(file)
+    began = time.perf_counter()
+    first = read_first_rows(choice, 50)
+    shown = next(first.batches).num_rows if first is not None else 0
+    first_rows = time.perf_counter() - began
     folder = table_folder(choice)
     write_table(read_table(choice), folder, _quiet)
     examples = build_examples(folder, choice, _quiet)
     (scratch / "examples").write_text(str(examples))
-    return {"examples": len(StoredExamples(examples))}
+    return {"examples": len(StoredExamples(examples)), "shown": shown, "seconds_to_first_rows": first_rows}
 
 
 def _our_check(file: Path, scratch: Path, model: Path, read: int) -> dict[str, object]:

@@ -62,8 +62,8 @@ def paired_laps(laps: int) -> dict[str, float]:
         class Measured(training.TrainingJob):
             def go(self) -> None:
                 encoded = self.plan.dataset.encoded
-                tokens = self.plan.dataset.tokens
-                self.conduct._save_every = 1 << 30
+                tokens = self.plan.dataset.counts.tokens
+                self.callback._save_steps = 1 << 30
                 self.trainer.train()  # the first time warms everything up
                 for _ in range(laps):
                     began = time.perf_counter()

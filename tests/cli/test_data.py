@@ -146,4 +146,4 @@ def test_what_is_shown_is_what_the_trainer_makes(tmp_path: Path, home_with_start
         assert told["ids"] == ids[:length]
         assert told["labels"] == labels[:length]
         assert not any(mask[length:])
-        assert told["cut"] == ({"at": 96, "lost": told["tokens"] - 96} if told["tokens"] > 96 else None)
+        assert told["cut"] == ({"at": 96, "truncated_tokens": told["tokens"] - 96} if told["tokens"] > 96 else None)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from studio.core.recipe.defaults import DefaultsContext, default_epochs, default_values, resolve_defaults
+from studio.core.recipe.defaults import (
+    DefaultsContext,
+    default_epochs,
+    default_values,
+    resolve_defaults,
+    unresolved,
+    usable_optimizer,
+)
 from studio.core.recipe.presets import presets
 from studio.core.recipe.recipe import Recipe, with_value
 from studio.core.recipe.training import Optimizer
@@ -41,14 +48,31 @@ def test_what_was_chosen_by_hand_stays() -> None:
 
 def test_after_resolving_nothing_that_can_be_known_is_left_open() -> None:
     recipe = resolve_defaults(Recipe(), DefaultsContext(examples=100, parameters=135_000_000))
+    assert unresolved(recipe) == ("data.header_row", "method.compute_dtype")
     assert recipe.method.alpha == 32
-    assert None not in (
-        recipe.training.epochs,
-        recipe.training.learning_rate,
-        recipe.training.batch_size,
-        recipe.training.gradient_accumulation_steps,
-        recipe.data.validation_split,
-    )
+    assert resolve_defaults(recipe, DefaultsContext(examples=9, parameters=10**10, cuda=True)) == recipe
+
+
+def test_few_examples_are_no_more_at_once_than_there_are() -> None:
+    training = resolve_defaults(Recipe(), DefaultsContext(examples=3, parameters=135_000_000)).training
+    assert (training.batch_size, training.gradient_accumulation_steps) == (3, 1)
+    training = resolve_defaults(Recipe(), DefaultsContext(examples=5, parameters=10**10)).training
+    assert (training.batch_size, training.gradient_accumulation_steps) == (2, 3)
+
+
+@pytest.mark.parametrize(("epochs", "save_steps"), [(1, 4), (4, 13), (40, 52)])  # 13 steps an epoch
+def test_save_points_are_four_in_a_short_run_and_ten_in_a_long_one(epochs: float, save_steps: int) -> None:
+    recipe = with_value(Recipe(), "training.epochs", epochs)
+    known = DefaultsContext(examples=111, parameters=10**8)
+    assert resolve_defaults(recipe, known).training.save_steps == save_steps
+
+
+@pytest.mark.parametrize("wanted", Optimizer)
+def test_an_optimizer_is_replaced_only_where_it_cannot_work(wanted: Optimizer) -> None:
+    assert usable_optimizer(wanted, DefaultsContext(cuda=True)) is wanted
+    assert usable_optimizer(wanted, DefaultsContext(cuda=False)) is Optimizer.adamw
+    under_windows = usable_optimizer(wanted, DefaultsContext(cuda=True, windows=True))
+    assert under_windows is (Optimizer.adamw if wanted is Optimizer.adamw else Optimizer.adamw_8bit)
 
 
 def test_one_preset_is_recommended_and_comes_first_and_all_can_be_applied() -> None:
@@ -56,4 +80,8 @@ def test_one_preset_is_recommended_and_comes_first_and_all_can_be_applied() -> N
     assert [p.recommended for p in found].count(True) == 1
     assert found[0].recommended
     for preset in found:
-        assert preset.applied(Recipe()).method.kind == "qlora"
+        applied = preset.applied(with_value(Recipe(), "method.kind", "lora"))
+        assert applied.method.kind == "qlora" and preset.matches(applied)
+        resolved = resolve_defaults(applied, DefaultsContext(examples=100, parameters=10**8))
+        assert preset.matches(resolved, resolved=True)
+        assert not preset.matches(with_value(resolved, "method.kind", "lora"), resolved=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studio.core.problems import ProblemError
+from studio.core.recipe.method import Lora, Method, MethodName, MethodSettings
 from studio.core.recipe.recipe import Recipe, load, parse, setting_specs, to_yaml, with_value, with_values
 from studio.core.recipe.settings import value_of
 
@@ -36,6 +38,38 @@ def test_every_setting_has_a_label_and_help_and_can_be_read_and_written_by_its_k
             assert {str(value) for _, value in one.setting.named} == set(one.choices), one.key
 
 
+def test_a_recipe_says_in_which_format_it_is_written_and_one_by_hand_need_not() -> None:
+    assert yaml.safe_load(to_yaml(Recipe()))["version"] == 1
+    assert parse({"training": {"epochs": 2}}) == with_value(Recipe(), "training.epochs", 2)
+
+
+def test_another_method_keeps_what_both_know_and_drops_the_rest() -> None:
+    recipe = with_values(Recipe(), {"method.rank": 64, "method.double_quantization": False})
+    other = with_value(recipe, "method.kind", "lora")
+    assert isinstance(other.method, Lora) and other.method.rank == 64
+    with pytest.raises(KeyError):
+        value_of(other, "method.double_quantization")
+    with pytest.raises(ProblemError) as refused:
+        with_value(other, "method.double_quantization", True)
+    assert refused.value.problem.code == "recipe.not_with_this_kind"
+    back = with_values(other, {"method.double_quantization": False, "method.kind": "qlora"})  # the kind counts first
+    assert back == recipe
+
+
+def test_settings_are_those_of_all_methods_or_of_the_chosen_one() -> None:
+    specs = {spec.key: spec for spec in setting_specs()}
+    assert specs["method.kind"].choices == ("qlora", "lora") and specs["method.kind"].default == "qlora"
+    assert specs["method.double_quantization"].only_with == ("qlora",) and specs["method.rank"].only_with == ()
+    of_lora = {spec.key for spec in setting_specs(with_value(Recipe(), "method.kind", "lora"))}
+    assert specs.keys() - of_lora == {"method.double_quantization"}
+
+
+def test_every_method_has_a_name_and_an_estimate() -> None:
+    for kind in get_args(get_args(Method)[0]):
+        assert issubclass(kind, MethodSettings) and kind.title and kind.choice
+        assert kind().kind in get_args(MethodName)
+
+
 def test_four_settings_are_simple() -> None:
     assert [d.key for d in setting_specs() if d.setting.level == "simple"] == [
         "method.kind",
@@ -56,7 +90,16 @@ def test_four_settings_are_simple() -> None:
         ({"training": {"learning_rate": float("nan")}}, "recipe.wrong_value", "learning_rate"),
         ({"training": 3}, "recipe.wrong_value", "training"),
         ({"method": {"kind": "dora"}}, "recipe.wrong_value", "qlora, lora"),
+        ({"method": {"kind": ["lora"]}}, "recipe.wrong_value", "qlora, lora"),
         ({"method": {"rank": 1.5}}, "recipe.wrong_value", "method.rank"),
+        ({"method": {"kind": "lora", "rank": 0}}, "recipe.wrong_value", "Room for new knowledge"),
+        ({"method": {"kind": "lora", "double_quantization": True}}, "recipe.not_with_this_kind", "method.kind: qlora"),
+        ({"method": {"kind": "lora", "ranc": 8}}, "recipe.unknown_setting", "method.rank"),
+        ({"method": 3}, "recipe.wrong_value", "method"),
+        ({"version": 2}, "recipe.newer", "newer version of the program"),
+        ({"version": 0}, "recipe.older", "older version of the program"),
+        ({"version": "1"}, "recipe.older", "older version of the program"),
+        ({"training": {"passes": 3}}, "recipe.older", "other names"),
         ([1, 2], "recipe.not_a_mapping", "no settings"),
         ("text", "recipe.not_a_mapping", "no settings"),
         (None, "recipe.not_a_mapping", "no settings"),

@@ -13,7 +13,7 @@ import pytest
 from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.data_choice import DataChoice
 from studio.dataset.build import build_examples
-from studio.dataset.columns.detection.detect import detect_mapping
+from studio.dataset.columns.detection.detect import detect
 from studio.dataset.examples import Example
 from studio.dataset.readers.read_table import read_table
 from studio.dataset.split import groups_of, held_out_positions
@@ -47,7 +47,7 @@ def built_from(table: Table, folder: Path, choice: DataChoice | None = None) -> 
     """The examples of a table, through the store as in the program; the mapping is guessed where none is given."""
     choice = choice or DataChoice()
     if choice.mapping.format is None:
-        choice = choice.model_copy(update={"mapping": detect_mapping(table)})
+        choice = choice.model_copy(update={"mapping": detect(table).mapping})
     write_table(streamed(table), folder / "table", lambda done, total: None)
     return StoredExamples(build_examples(folder / "table", choice, lambda done, total: None))
 

@@ -15,7 +15,7 @@ from studio.core.recipe.data_choice import ColumnMapping, DataChoice
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
 from studio.core.storage import sha256_of
-from studio.dataset.columns.detection.detect import detect_mapping
+from studio.dataset.columns.detection.detect import detect
 from studio.dataset.examples import read_frozen
 from studio.dataset.freeze import Frozen, freeze
 from studio.dataset.samples import sample
@@ -28,7 +28,7 @@ TABLE = opened(sample("en"))
 
 def frozen_into(run: RunFolder, recipe: Recipe, scratch: Path, table: Table = TABLE) -> Frozen:
     """Freezes the examples of a table, as a run does it."""
-    roles = recipe.data.mapping if recipe.data.mapping.format else detect_mapping(table)
+    roles = recipe.data.mapping if recipe.data.mapping.format else detect(table).mapping
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"mapping": roles})})
     return freeze(recipe, table, built_from(table, scratch / "store", recipe.data), run)
 

@@ -22,6 +22,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from studio.core.conversation import Message
 from studio.core.events import Event
 from studio.core.jobs import Job, Train, write_job
+from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
 from studio.core.recipe.method import Method
 from studio.core.recipe.recipe import Recipe, to_yaml, with_values
 from studio.core.run_folder import JobFolder, RunFolder
@@ -107,7 +108,9 @@ def make_run(tmp_path: Path, tiny_model: Path) -> Callable[..., RunFolder]:
             "method.rank": 4,
             **values,
         }
-        run.recipe.write_text(to_yaml(with_values(Recipe(), settings)), encoding="utf-8")
+        known = DefaultsContext(examples=learned + held_out, cuda=torch.cuda.is_available())
+        recipe = resolve_defaults(with_values(Recipe(), settings), known)
+        run.recipe.write_text(to_yaml(recipe), encoding="utf-8")
         write_frozen(run.train_data, examples(learned + held_out)[:learned])
         write_frozen(run.held_out_data, examples(learned + held_out)[learned:])
         write_job(run, Train())
@@ -181,8 +184,8 @@ def do_here(folder: JobFolder, job: Job) -> int:
 
 
 @pytest.fixture
-def report(tmp_path: Path) -> Iterator[JobContext]:
-    """A report that writes into a folder nobody reads."""
-    made = JobContext(JobFolder(tmp_path / "report"), "train")
+def context(tmp_path: Path) -> Iterator[JobContext]:
+    """A job's context that writes into a folder nobody reads."""
+    made = JobContext(JobFolder(tmp_path / "job"), "train")
     yield made
     made._writer.close()

@@ -21,7 +21,7 @@ def add_save_point(run: RunFolder, step: int, weights: bytes) -> int:
     (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 16}), encoding="utf-8")
     (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
     (folder / "chat_template.jinja").write_text("{{ messages }}", encoding="utf-8")
-    (folder / "training_state.pt").write_bytes(b"state of the optimizer")
+    (folder / "optimizer.pt").write_bytes(b"state of the optimizer")
     write_manifest(folder, Manifest(files=listed(folder), step=step))
     return size_of(folder)
 

@@ -33,7 +33,7 @@ def test_the_export_holds_the_best_save_point_and_how_to_use_it(run: RunFolder, 
     assert "Sort messages politely." in readme
     assert "PeftModel.from_pretrained" in readme
     assert 'bnb_4bit_quant_type="nf4"' in readme, "it was learned on a base in 4 bits"
-    assert not (out / "training_state.pt").exists()
+    assert not (out / "optimizer.pt").exists()
     assert [p.name for p in out.parent.iterdir()] == ["adapter"]
 
 
@@ -52,7 +52,7 @@ def test_a_base_model_that_was_moved_does_not_keep_the_add_on_in(run: RunFolder,
 
 def test_its_size_is_known_before(run: RunFolder) -> None:
     best = run.checkpoints / "step-000020"
-    left_out = ("manifest.json", "training_state.pt")
+    left_out = ("manifest.json", "optimizer.pt")
     assert adapter_size(run) == sum(p.stat().st_size for p in best.iterdir() if p.name not in left_out)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import math
 import random
 import time
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from typing import Any
 
 import torch
 
-from studio.core.events import MemoryProbed
+from studio.core.events import DatasetCounts, MemoryProbed
 from studio.core.problems import ProblemError
 from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
 from studio.core.recipe.method import Method
@@ -28,8 +27,9 @@ from studio.engine.device import Device
 from studio.engine.job_context import JobContext, is_out_of_memory
 from studio.engine.memory.probe import on_card, try_longest
 from studio.engine.objectives.supervised import TokenizedDataset
-from studio.engine.training.plan import Plan, optimizer_for, trainer_for
-from studio.engine.training.trainer import TrainingCallback
+from studio.engine.training.callback import TrainingCallback
+from studio.engine.training.plan import Plan, optimizer_for
+from studio.engine.training.trainer import trainer_for
 from studio.tokenization.encoding import Encoded
 from tests.engine.conftest import save_tiny_model
 
@@ -90,19 +90,20 @@ def plan_for(wanted: Wanted, words: int, base: Path, report: JobContext, device:
     known = DefaultsContext(examples=len(encoded), parameters=10**9, cuda=device.is_cuda)
     recipe = resolve_defaults(recipe_of(wanted), known)
     assert recipe.training.optimizer is not None
-    steps = math.ceil(len(encoded) / (wanted.batch * wanted.accumulation))
+    counts = DatasetCounts(
+        examples=len(encoded),
+        tokens=sum(len(e.ids) for e in encoded),
+        label_tokens=sum(e.label_tokens for e in encoded),
+        cut=0,
+        nothing_left=0,
+    )
     return Plan(
         recipe=recipe,
         base=base,
         limit=wanted.length,
-        dataset=TokenizedDataset(tuple(encoded), cut=0, nothing_left=0),
-        held_out=TokenizedDataset((), cut=0, nothing_left=0),
+        dataset=TokenizedDataset(tuple(encoded), counts),
+        held_out=TokenizedDataset((), DatasetCounts(examples=0, tokens=0, label_tokens=0, cut=0, nothing_left=0)),
         optimizer=optimizer_for(report, recipe.training.optimizer, device),
-        batch=wanted.batch,
-        gradient_accumulation_steps=wanted.accumulation,
-        steps_per_epoch=steps,
-        total_steps=steps,
-        save_steps=10**6,
     )
 
 
@@ -112,10 +113,10 @@ def work_of(wanted: Wanted, plan: Plan, dtype: str, card: tuple[int, int]) -> Wo
     return Workload.model_validate(
         {
             "method": wanted.kind,
-            "rank": plan.recipe.method.rank,
+            "rank": plan.recipe.method.memory().rank,
             "compute_dtype": dtype,
             "storage_dtype": dtype,
-            "optimizer": "adamw" if plan.optimizer.startswith("adamw_torch") else plan.optimizer,
+            "optimizer": plan.optimizer.value,
             "batch": len(longest),
             "length": max(len(e.ids) for e in longest),
             "learned": sum(e.label_tokens for e in longest),
@@ -154,7 +155,6 @@ def run_once(
         plan = plan_for(wanted, words, base, report, device)
         conduct = TrainingCallback(report, device, lambda _: None, plan.save_steps)
         trainer = trainer_for(report, RunFolder(folder / wanted.name), plan, model, device, conduct)
-        conduct.step = trainer.step
         if offload:
             trainer.args.activation_checkpointing_kwargs = {"offload": True}
         tried: list[MemoryProbed] = []
@@ -186,7 +186,7 @@ def run_once(
         measured |= {
             "proven_run_seconds": tried[0].run_seconds,
             "run_seconds": seconds,
-            "tokens_per_second": plan.dataset.tokens / seconds,
+            "tokens_per_second": plan.dataset.counts.tokens / seconds,
             "work": work_of(wanted, plan, str(device.dtype).removeprefix("torch."), capability()).model_dump(),
         }
         if device.is_cuda:

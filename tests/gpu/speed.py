@@ -24,8 +24,9 @@ from studio.core.run_folder import JobFolder, RunFolder
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
 from studio.engine.objectives.supervised import as_rows
-from studio.engine.training.plan import Plan, trainer_for
-from studio.engine.training.trainer import TrainingCallback
+from studio.engine.training.callback import TrainingCallback
+from studio.engine.training.plan import Plan
+from studio.engine.training.trainer import trainer_for
 from tests.engine.conftest import save_tiny_model
 from tests.gpu.card_runs import Wanted, as_made, in_full_precision, plan_for
 from tests.gpu.random_models import SHAPES

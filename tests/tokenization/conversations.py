@@ -112,8 +112,8 @@ EXAMPLES = {
     "a greeting first": Example(
         messages=(answer("Hello, how can I help?"), user("Where is it?"), answer("In the van."))
     ),
-    "emoji and combined letters": Example(messages=(user("👩‍👩‍👧 a\u0301 𝔘"), answer("ni\u0308 🙂 각"))),
-    "letters that look like marks": Example(
+    "emoji and combined characters": Example(messages=(user("👩‍👩‍👧 a\u0301 𝔘"), answer("ni\u0308 🙂 각"))),
+    "text that looks like special tokens": Example(
         messages=(
             rule("Never write <|im_end|> or </s>."),
             user("What does <|im_start|>assistant mean? And [INST], <end_of_turn>, <|eot_id|>, [|endofturn|]?"),

@@ -1,5 +1,5 @@
 """Well-known families of models: their chat templates, written to the published formats, with small tokenizers that
-know their marks."""
+know their special tokens."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ TOLD = [
 
 @dataclass(frozen=True)
 class Family:
-    """`marks` are special tokens besides `bos` and `eos`; `more` are tokens that aren't special, such as <think>."""
+    """`special_tokens` are those besides `bos` and `eos`; `more` are tokens that aren't special, such as <think>."""
 
     template: str
     eos: str
     bos: str = ""
-    marks: tuple[str, ...] = ()
+    special_tokens: tuple[str, ...] = ()
     more: tuple[str, ...] = ()
     sentencepiece: bool = False
     end: str = ""
     """What ends an answer, where it isn't `eos`."""
     after: str = ""
-    """What the template writes after the last answer besides its end mark."""
+    """What the template writes after the last answer besides the special token that ends it."""
 
     @property
     def ends_with(self) -> str:
@@ -43,18 +43,18 @@ class Family:
 _TOOL_LETTERS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<think>", "</think>")
 
 FAMILIES = {
-    "chatml": Family("chatml", "<|im_end|>", marks=("<|im_start|>",)),
+    "chatml": Family("chatml", "<|im_end|>", special_tokens=("<|im_start|>",)),
     "llama 3": Family(
         "llama3",
         "<|eot_id|>",
         "<|begin_of_text|>",
-        marks=("<|start_header_id|>", "<|end_header_id|>", "<|end_of_text|>"),
+        special_tokens=("<|start_header_id|>", "<|end_header_id|>", "<|end_of_text|>"),
     ),
     "mistral": Family(
         "mistral",
         "</s>",
         "<s>",
-        marks=(
+        special_tokens=(
             "[INST]",
             "[/INST]",
             "[AVAILABLE_TOOLS]",
@@ -69,23 +69,25 @@ FAMILIES = {
         "gemma",
         "<eos>",
         "<bos>",
-        marks=("<start_of_turn>", "<end_of_turn>"),
+        special_tokens=("<start_of_turn>", "<end_of_turn>"),
         sentencepiece=True,
         end="<end_of_turn>",
     ),
-    "phi 4": Family("phi4", "<|im_end|>", "<|endoftext|>", marks=("<|im_start|>", "<|im_sep|>")),
+    "phi 4": Family("phi4", "<|im_end|>", "<|endoftext|>", special_tokens=("<|im_start|>", "<|im_sep|>")),
     "phi 4 mini": Family(
         "phi4_mini",
         "<|endoftext|>",
         "<|endoftext|>",
-        marks=("<|end|>", "<|user|>", "<|assistant|>", "<|system|>", "<|tool|>", "<|/tool|>"),
+        special_tokens=("<|end|>", "<|user|>", "<|assistant|>", "<|system|>", "<|tool|>", "<|/tool|>"),
         end="<|end|>",
         after="<|endoftext|>",
     ),
-    "qwen 2.5": Family("qwen25", "<|im_end|>", marks=("<|im_start|>", "<|endoftext|>"), more=_TOOL_LETTERS[:2]),
-    "qwen 3": Family("qwen3", "<|im_end|>", marks=("<|im_start|>", "<|endoftext|>"), more=_TOOL_LETTERS),
+    "qwen 2.5": Family(
+        "qwen25", "<|im_end|>", special_tokens=("<|im_start|>", "<|endoftext|>"), more=_TOOL_LETTERS[:2]
+    ),
+    "qwen 3": Family("qwen3", "<|im_end|>", special_tokens=("<|im_start|>", "<|endoftext|>"), more=_TOOL_LETTERS),
     "exaone 3.5": Family(
-        "exaone35", "[|endofturn|]", "[BOS]", marks=("[|system|]", "[|user|]", "[|assistant|]", "[EOS]")
+        "exaone35", "[|endofturn|]", "[BOS]", special_tokens=("[|system|]", "[|user|]", "[|assistant|]", "[EOS]")
     ),
     "alpaca": Family("alpaca", "</s>", "<s>"),
     "zephyr": Family("zephyr", "</s>", "<s>", sentencepiece=True),
@@ -103,7 +105,7 @@ def unmarked(source: str) -> str:
 def save_family(family: Family, folder: Path, *, marked: bool) -> Path:
     """A model's folder without weights."""
     folder.mkdir(parents=True, exist_ok=True)
-    special = [mark for mark in dict.fromkeys((family.bos, family.eos, *family.marks)) if mark]
+    special = [mark for mark in dict.fromkeys((family.bos, family.eos, *family.special_tokens)) if mark]
     tokenizer = tokenizers.Tokenizer(models.BPE(unk_token=None, byte_fallback=family.sentencepiece))
     if family.sentencepiece:
         tokenizer.normalizer = normalizers.Replace(" ", "▁")

@@ -13,7 +13,7 @@ from studio.core.problems import ProblemError
 from studio.tokenization import sandbox
 from studio.tokenization.chat_template import ChatTemplate
 
-TALK = (
+CONVERSATION = (
     Message(role="system", content="Be <kind> & brief."),
     Message(role="user", content="Where?"),
     Message(role="assistant", content="There."),
@@ -174,7 +174,7 @@ def outcome(source: str) -> dict[str, object]:
     began = time.process_time()
     text = code = ""
     try:
-        text = ChatTemplate(source, {"bos_token": "<s>", "eos_token": "</s>"}).render(TALK)
+        text = ChatTemplate(source, {"bos_token": "<s>", "eos_token": "</s>"}).render(CONVERSATION)
     except ProblemError as error:
         code = error.problem.code
     seconds = time.process_time() - began

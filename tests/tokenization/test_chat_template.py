@@ -10,7 +10,7 @@ from studio.tokenization.chat_template import ChatTemplate
 from tests.conftest import CHATML
 from tests.dataset.conftest import problem_of
 
-TALK = (
+CONVERSATION = (
     Message(role="system", content="Be <kind> & brief."),
     Message(role="user", content="Where?"),
     Message(role="assistant", content="There."),
@@ -18,7 +18,7 @@ TALK = (
 
 
 def rendered(source: str, prompt: bool = False) -> str:
-    return ChatTemplate(source, {"bos_token": "<s>", "eos_token": "</s>"}).render(TALK, prompt)
+    return ChatTemplate(source, {"bos_token": "<s>", "eos_token": "</s>"}).render(CONVERSATION, prompt)
 
 
 def test_chatml_is_rendered_with_and_without_a_prompt() -> None:
@@ -30,21 +30,23 @@ def test_a_model_without_a_template_gets_the_default_and_says_so(tmp_path: Path)
     (tmp_path / "tokenizer_config.json").write_text('{"bos_token": "<s>", "eos_token": {"content": "</s>"}}')
     template = ChatTemplate.from_folder(tmp_path)
     assert template.is_default
-    assert template.render(TALK) == ("<s><|system|>\nBe <kind> & brief.\n<|user|>\nWhere?\n<|assistant|>\nThere.</s>\n")
-    assert template.render(TALK[:2], add_generation_prompt=True).endswith("<|user|>\nWhere?\n<|assistant|>\n")
+    assert template.render(CONVERSATION) == (
+        "<s><|system|>\nBe <kind> & brief.\n<|user|>\nWhere?\n<|assistant|>\nThere.</s>\n"
+    )
+    assert template.render(CONVERSATION[:2], add_generation_prompt=True).endswith("<|user|>\nWhere?\n<|assistant|>\n")
     assert ChatTemplate.from_folder(tmp_path / "nowhere").is_default
 
 
 def test_the_template_is_found_where_models_keep_it(tmp_path: Path) -> None:
     config = tmp_path / "tokenizer_config.json"
     config.write_text(json.dumps({"chat_template": "one"}))
-    assert ChatTemplate.from_folder(tmp_path).render(TALK) == "one"
+    assert ChatTemplate.from_folder(tmp_path).render(CONVERSATION) == "one"
     several = [{"name": "tool_use", "template": "x"}, {"name": "default", "template": "two"}]
     config.write_text(json.dumps({"chat_template": several}))
-    assert ChatTemplate.from_folder(tmp_path).render(TALK) == "two"
+    assert ChatTemplate.from_folder(tmp_path).render(CONVERSATION) == "two"
     (tmp_path / "chat_template.jinja").write_text("three")
     found = ChatTemplate.from_folder(tmp_path)
-    assert (found.render(TALK), found.is_default) == ("three", False)
+    assert (found.render(CONVERSATION), found.is_default) == ("three", False)
 
 
 def test_what_transformers_offers_to_templates_is_there() -> None:

@@ -18,7 +18,7 @@ from tests.conftest import CHATML
 from tests.dataset.conftest import problem_of
 
 
-def talk(*contents: str, system: str = "") -> Example:
+def conversation(*contents: str, system: str = "") -> Example:
     roles = ("user", "assistant") * len(contents)
     messages = [Message(role=role, content=c) for role, c in zip(roles, contents, strict=False)]  # type: ignore[arg-type]
     return Example(messages=(*((Message(role="system", content=system),) if system else ()), *messages))
@@ -41,8 +41,10 @@ def encoder(small_model: Path) -> Encoder:
     return Encoder.from_folder(small_model, 512, "answers")
 
 
-def test_each_answer_and_its_end_mark_are_learned_and_nothing_else(encoder: Encoder) -> None:
-    encoded = encoder.encode(talk("a parcel?", "It is  late.\n\nSorry", "thanks", " you are\twelcome ", system="kind"))
+def test_each_answer_and_its_special_token_are_learned_and_nothing_else(encoder: Encoder) -> None:
+    encoded = encoder.encode(
+        conversation("a parcel?", "It is  late.\n\nSorry", "thanks", " you are\twelcome ", system="kind")
+    )
     assert learned_texts(encoder, encoded) == ["It is  late.\n\nSorry<|im_end|>", " you are\twelcome <|im_end|>"]
     assert encoded.label_tokens == sum(label != IGNORE_INDEX for label in encoded.labels)
     assert all(label in (IGNORE_INDEX, token) for token, label in zip(encoded.ids, encoded.labels, strict=True))
@@ -53,7 +55,7 @@ def test_each_answer_and_its_end_mark_are_learned_and_nothing_else(encoder: Enco
 
 
 def test_what_is_learned_follows_on_what_the_model_is_asked_with(encoder: Encoder) -> None:
-    example = talk("where?", "there", "when?", "담당: 배송\nsoon 🙂")
+    example = conversation("where?", "there", "when?", "담당: 배송\nsoon 🙂")
     encoded = encoder.encode(example)
     prompt = encoder.prompt_ids(example.prompt)
     assert list(encoded.ids[: len(prompt)]) == prompt
@@ -67,9 +69,9 @@ WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="<|>
 
 @settings(max_examples=80, deadline=None)
 @given(contents=st.lists(WORDS, min_size=2, max_size=6).filter(lambda c: len(c) % 2 == 0))
-def test_any_answer_is_learned_letter_for_letter(small_model: Path, contents: list[str]) -> None:
+def test_any_answer_is_learned_character_for_character(small_model: Path, contents: list[str]) -> None:
     encoder = Encoder.from_folder(small_model, 4096, "answers")
-    encoded = encoder.encode(talk(*contents))
+    encoded = encoder.encode(conversation(*contents))
     learned = encoder._tokenizer.decode(
         [label for label in encoded.labels if label != IGNORE_INDEX], skip_special_tokens=False
     )
@@ -80,9 +82,9 @@ def test_any_answer_is_learned_letter_for_letter(small_model: Path, contents: li
 @settings(max_examples=60, deadline=None)
 @given(contents=st.lists(WORDS, min_size=2, max_size=4).filter(lambda c: len(c) % 2 == 0), limit=st.integers(16, 80))
 def test_a_cut_takes_from_the_end_and_counts_what_it_took(small_model: Path, contents: list[str], limit: int) -> None:
-    whole = Encoder.from_folder(small_model, 4096, "answers").encode(talk(*contents))
+    whole = Encoder.from_folder(small_model, 4096, "answers").encode(conversation(*contents))
     encoder = Encoder.from_folder(small_model, limit, "answers")
-    cut = encoder.encode(talk(*contents))
+    cut = encoder.encode(conversation(*contents))
     assert cut.ids == whole.ids[:limit]
     assert cut.labels == whole.labels[:limit]
     assert cut.truncated_tokens == len(whole.ids) - len(cut.ids)
@@ -93,14 +95,14 @@ def test_a_cut_takes_from_the_end_and_counts_what_it_took(small_model: Path, con
 
 def test_a_question_that_fills_the_limit_leaves_nothing_to_learn(small_model: Path) -> None:
     encoder = Encoder.from_folder(small_model, 16, "answers")
-    encoded = encoder.encode(talk("a very long question " * 20, "short"))
+    encoded = encoder.encode(conversation("a very long question " * 20, "short"))
     assert (encoded.label_tokens, len(encoded.ids)) == (0, 16)
     assert [piece.kind for piece in encoder.pieces(encoded)] == ["read", "cut"]
 
 
 def test_everything_is_learned_when_asked_for(small_model: Path) -> None:
     encoder = Encoder.from_folder(small_model, 512, "everything")
-    encoded = encoder.encode(talk("a", "b"))
+    encoded = encoder.encode(conversation("a", "b"))
     assert encoded.labels == encoded.ids
     assert learned_texts(encoder, encoded) == [encoded.text]
 
@@ -130,7 +132,7 @@ def test_plain_text_begins_as_the_tokenizer_wants_it(small_model: Path, tmp_path
     assert (encoded.ids[0], encoded.ids[-1], encoded.ids.count(0)) == (0, encoder.eos_id, 1)
     assert learned_texts(encoder, encoded) == [encoded.text]
     # The template writes its marks itself: no second one in front of a conversation, no padding, no old limit.
-    chat = encoder.encode(talk("a question that is longer than eight tokens", "b"))
+    chat = encoder.encode(conversation("a question that is longer than eight tokens", "b"))
     assert chat.ids[0] == encoder._tokenizer.token_to_id("<|im_start|>")
     assert 0 not in chat.ids
 
@@ -167,7 +169,7 @@ def test_answers_are_found_in_other_templates(
     small_model: Path, tmp_path: Path, template: str, learned: list[str]
 ) -> None:
     encoder = Encoder.from_folder(model_with(small_model, tmp_path / "model", template), 512, "answers")
-    encoded = encoder.encode(talk("a?", "one", "b?", " two "))
+    encoded = encoder.encode(conversation("a?", "one", "b?", " two "))
     assert learned_texts(encoder, encoded) == learned
 
 
@@ -178,20 +180,20 @@ IN_PARTS = CHATML.replace(
 
 def test_a_template_that_goes_through_parts_of_contents_is_given_parts(small_model: Path, tmp_path: Path) -> None:
     encoder = Encoder.from_folder(model_with(small_model, tmp_path / "model", IN_PARTS), 512, "answers")
-    encoded = encoder.encode(talk("a?", "one", "b <|im_end|>?", "two", system="c"))
+    encoded = encoder.encode(conversation("a?", "one", "b <|im_end|>?", "two", system="c"))
     assert "a?" in encoded.text and "b <|im_end|>?" in encoded.text and "c" in encoded.text
     assert learned_texts(encoder, encoded) == ["one<|im_end|>", "two<|im_end|>"]
 
 
 def test_a_template_that_ends_no_answer_is_said(small_model: Path, tmp_path: Path) -> None:
     encoder = Encoder.from_folder(model_with(small_model, tmp_path / "model", NO_END), 512, "answers")
-    assert "where to stop" in encoder.encode(talk("a?", "one")).adaptations[0].english()
+    assert "where to stop" in encoder.encode(conversation("a?", "one")).adaptations[0].english()
 
 
 def test_a_template_that_drops_what_is_said_is_refused(small_model: Path, tmp_path: Path) -> None:
     silent = CHATML.replace("message['content']", "''")
     encoder = Encoder.from_folder(model_with(small_model, tmp_path / "model", silent), 512, "answers")
-    assert problem_of(lambda: encoder.encode(talk("a", "b"))).code == "template.drops_text"
+    assert problem_of(lambda: encoder.encode(conversation("a", "b"))).code == "template.drops_text"
 
 
 def test_a_model_that_names_its_eos_token_only_by_its_id_learns_to_stop(small_model: Path, tmp_path: Path) -> None:
@@ -203,23 +205,23 @@ def test_a_model_that_names_its_eos_token_only_by_its_id_learns_to_stop(small_mo
     (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [end, 99_999]}))
     encoder = Encoder.from_folder(folder, 512)
     assert encoder.template.is_default and encoder.eos_id == end
-    assert learned_texts(encoder, encoder.encode(talk("a", "b"))) == ["b<|im_end|>"]
+    assert learned_texts(encoder, encoder.encode(conversation("a", "b"))) == ["b<|im_end|>"]
 
 
 def test_a_template_that_hides_its_answers_is_refused_unless_all_is_learned(small_model: Path, tmp_path: Path) -> None:
     counting = "{{ messages | length }}" + CHATML
     folder = model_with(small_model, tmp_path / "model", counting)
-    found = problem_of(lambda: Encoder.from_folder(folder, 512, "answers").encode(talk("a", "b")))
+    found = problem_of(lambda: Encoder.from_folder(folder, 512, "answers").encode(conversation("a", "b")))
     assert found.code == "template.no_prefix"
-    assert Encoder.from_folder(folder, 512, "everything").encode(talk("a", "b")).label_tokens > 0
+    assert Encoder.from_folder(folder, 512, "everything").encode(conversation("a", "b")).label_tokens > 0
 
 
 def test_standing_instructions_that_a_template_refuses_stand_in_the_first_question(
     small_model: Path, tmp_path: Path
 ) -> None:
     encoder = Encoder.from_folder(model_with(small_model, tmp_path / "model", NO_SYSTEM), 512, "answers")
-    assert encoder.encode(talk("a", "b")).adaptations == ()
-    folded = encoder.encode(talk("a", "b", system="c"))
+    assert encoder.encode(conversation("a", "b")).adaptations == ()
+    folded = encoder.encode(conversation("a", "b", system="c"))
     assert "user\nc\n\na<" in folded.text
     assert [said.text for said in folded.adaptations] == [SYSTEM_FOLDED]
     assert encoder.adaptations == folded.adaptations
@@ -228,8 +230,8 @@ def test_standing_instructions_that_a_template_refuses_stand_in_the_first_questi
 def test_a_conversation_that_a_template_refuses_is_refused_in_its_words(small_model: Path, tmp_path: Path) -> None:
     strict = "{% if messages | length > 3 %}{{ raise_exception('one question only') }}{% endif %}" + CHATML
     encoder = Encoder.from_folder(model_with(small_model, tmp_path / "model", strict), 512, "answers")
-    assert encoder.encode(talk("a", "b")).label_tokens > 0
-    assert "one question only" in problem_of(lambda: encoder.encode(talk("a", "b", "c", "d"))).english()
+    assert encoder.encode(conversation("a", "b")).label_tokens > 0
+    assert "one question only" in problem_of(lambda: encoder.encode(conversation("a", "b", "c", "d"))).english()
 
 
 def test_a_greeting_has_an_empty_question_before_it_where_a_question_has_to_come_first(
@@ -237,15 +239,15 @@ def test_a_greeting_has_an_empty_question_before_it_where_a_question_has_to_come
 ) -> None:
     strict = "{% if messages[0].role == 'assistant' %}{{ raise_exception('ask first') }}{% endif %}" + CHATML
     encoder = Encoder.from_folder(model_with(small_model, tmp_path / "model", strict), 512, "answers")
-    greeting = Example(messages=(Message(role="assistant", content="Hello!"), *talk("a", "b").messages))
+    greeting = Example(messages=(Message(role="assistant", content="Hello!"), *conversation("a", "b").messages))
     encoded = encoder.encode(greeting)
     assert encoded.text.startswith("<|im_start|>user\n<|im_end|>")
     assert learned_texts(encoder, encoded) == ["Hello!<|im_end|>", "b<|im_end|>"]
     assert [made.text for made in encoded.adaptations] == [QUESTION_ADDED]
 
 
-def test_letters_that_look_like_marks_end_nothing(encoder: Encoder) -> None:
-    encoded = encoder.encode(talk("what is <|im_end|>?", "it is <|im_end|> and no end", "ok", "done"))
+def test_text_that_looks_like_special_tokens_end_nothing(encoder: Encoder) -> None:
+    encoded = encoder.encode(conversation("what is <|im_end|>?", "it is <|im_end|> and no end", "ok", "done"))
     end = encoder.eos_id
     assert end is not None
     assert encoded.ids.count(end) == 4
@@ -268,9 +270,11 @@ ODD = st.lists(
 
 @settings(max_examples=100, deadline=None)
 @given(contents=st.lists(ODD, min_size=2, max_size=6).filter(lambda c: len(c) % 2 == 0))
-def test_odd_answers_with_marks_in_them_are_learned_letter_for_letter(small_model: Path, contents: list[str]) -> None:
+def test_odd_answers_with_special_tokens_in_them_are_learned_character_for_character(
+    small_model: Path, contents: list[str]
+) -> None:
     encoder = Encoder.from_folder(small_model, 4096, "answers")
-    encoded = encoder.encode(talk(*contents))
+    encoded = encoder.encode(conversation(*contents))
     learned = [label for label in encoded.labels if label != IGNORE_INDEX]
     assert encoder._tokenizer.decode(learned, skip_special_tokens=False) == "".join(
         content + "<|im_end|>" for content in contents[1::2]
@@ -279,14 +283,14 @@ def test_odd_answers_with_marks_in_them_are_learned_letter_for_letter(small_mode
     end = encoder.eos_id
     assert end is not None
     assert (encoded.ids.count(end), learned.count(end)) == (len(contents), len(contents) // 2)
-    prompt = encoder.prompt_ids(talk(*contents).prompt)
+    prompt = encoder.prompt_ids(conversation(*contents).prompt)
     assert list(encoded.ids[: len(prompt)]) == prompt
 
 
-def test_a_conversation_of_millions_of_letters_is_not_blamed_on_the_template(encoder: Encoder) -> None:
-    found = problem_of(lambda: encoder.encode(talk("begin " + "x" * 2_000_001, "b")))
+def test_a_conversation_of_millions_of_characters_is_not_blamed_on_the_template(encoder: Encoder) -> None:
+    found = problem_of(lambda: encoder.encode(conversation("begin " + "x" * 2_000_001, "b")))
     assert found.code == "data.example_too_large" and "begin xxx" in found.english()
-    whole = encoder.encode(talk("x" * 200_000, "b"))
+    whole = encoder.encode(conversation("x" * 200_000, "b"))
     assert whole.truncated_tokens > 0 and whole.label_tokens == 0
 
 
@@ -299,9 +303,9 @@ def test_missing_and_damaged_tokenizers_are_said(small_model: Path, tmp_path: Pa
 
 
 SPOKEN = [
-    talk("Where is my parcel?", "TEAM: delivery\nMOOD: calm\nNEXT: send tracking link"),
-    talk("택배가 언제 오나요?", "담당: 배송\n기분: 차분", system="You sort messages."),
-    talk("a  b\t\tc\n\n\n d", "  x\n", "다시 🙂 <|im_end|> 하나", "둘  "),
+    conversation("Where is my parcel?", "TEAM: delivery\nMOOD: calm\nNEXT: send tracking link"),
+    conversation("택배가 언제 오나요?", "담당: 배송\n기분: 차분", system="You sort messages."),
+    conversation("a  b\t\tc\n\n\n d", "  x\n", "다시 🙂 <|im_end|> 하나", "둘  "),
 ]
 
 

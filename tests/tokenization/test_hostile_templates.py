@@ -14,7 +14,7 @@ import pytest
 from studio.tokenization import sandbox
 from studio.tokenization.chat_template import ChatTemplate
 from tests.dataset.conftest import problem_of
-from tests.tokenization.hostile import CURIOUS, HUNGRY, TALK
+from tests.tokenization.hostile import CONVERSATION, CURIOUS, HUNGRY
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = 0.1
@@ -68,17 +68,17 @@ def test_what_is_slow_only_because_the_computer_is_busy_goes_on(monkeypatch: pyt
     source = "{% for a in range(2000) %}{{ a }}{% endfor %}"
     monkeypatch.setattr(sandbox, "SECONDS", 0.0)
     template = ChatTemplate(source, {})
-    assert problem_of(lambda: template.render(TALK)).code == "template.too_much"
+    assert problem_of(lambda: template.render(CONVERSATION)).code == "template.too_much"
     monkeypatch.setattr("time.thread_time", lambda: 0.0)  # time goes by, and nothing is computed
-    assert template.render(TALK).startswith("0123")
+    assert template.render(CONVERSATION).startswith("0123")
 
 
 def test_a_template_is_usable_again_after_it_was_stopped() -> None:
     template = ChatTemplate(
         "{% for a in range(messages[0].content | int) %}{% for b in range(99999) %}{% endfor %}{% endfor %}ok", {}
     )
-    long = TALK[1].model_copy(update={"content": "99999"})
-    short = TALK[1].model_copy(update={"content": "1"})
+    long = CONVERSATION[1].model_copy(update={"content": "99999"})
+    short = CONVERSATION[1].model_copy(update={"content": "1"})
     assert problem_of(lambda: template.render([long])).code == "template.too_much"
     assert template.render([short]) == "ok"
 

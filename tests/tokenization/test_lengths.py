@@ -46,11 +46,11 @@ def test_counts_at_a_limit_are_those_of_a_run_with_that_limit(tmp_path: Path, li
 
     folder = save_family(FAMILIES["chatml"], tmp_path / "model", marked=False)
     examples = [*EXAMPLES.values(), *TEXTS, UNLEARNED]
-    lessons = tokenize_examples(Encoder.from_folder(folder, limit), examples)
+    dataset = tokenize_examples(Encoder.from_folder(folder, limit), examples)
     found = measure(Encoder.from_folder(folder, 512), examples)
-    assert found.cut_at(limit) == lessons.cut
-    assert found.nothing_left_at(limit) == lessons.nothing_left
-    left_out = tokenize_examples(Encoder.from_folder(folder, limit), examples, "leave_out").left_out
+    assert found.cut_at(limit) == dataset.counts.cut
+    assert found.nothing_left_at(limit) == dataset.counts.nothing_left
+    left_out = tokenize_examples(Encoder.from_folder(folder, limit), examples, "leave_out").counts.left_out
     assert found.longer_than(limit) == left_out
 
 

@@ -63,7 +63,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def theirs(models: Callable[..., Path]) -> Callable[..., Any]:
-    """transformers' own tokenizer of a family. Only special tokens count as marks, as here."""
+    """transformers' own tokenizer of a family. Only special tokens count, as here."""
     from transformers import AutoTokenizer
 
     @cache
@@ -98,9 +98,9 @@ def test_preview_trainer_and_transformers_agree(
         pieces = encoder.pieces(encoded)
         assert "".join(piece.text for piece in pieces) == encoded.text, what
         shown = [piece.text for piece in pieces if piece.kind == "learned"]
-        taught = decoded_runs(encoder, encoded)
+        label_texts = decoded_runs(encoder, encoded)
         if not FAMILIES[name].sentencepiece:  # whose decoders leave out spaces at the beginning
-            assert [text for text in taught if text.strip()] == shown, what
+            assert [text for text in label_texts if text.strip()] == shown, what
         batch = collate(as_rows([encoder.encode(EXAMPLES["a pair"]), *tokenize_examples(encoder, [example]).encoded]))
         length = len(encoded.ids)
         assert batch["input_ids"][1, :length].tolist() == list(encoded.ids), what
@@ -142,7 +142,7 @@ def test_marks_and_prefixes_find_the_same_answers(models: Callable[..., Path], n
 
 @pytest.mark.parametrize("marked", [True, False], ids=["marked", "unmarked"])
 @pytest.mark.parametrize("name", FAMILIES)
-def test_answers_with_their_end_marks_are_learned_and_nothing_else(
+def test_answers_with_their_special_tokens_are_learned_and_nothing_else(
     models: Callable[..., Path], name: str, marked: bool
 ) -> None:
     family = FAMILIES[name]
@@ -163,7 +163,7 @@ def test_answers_with_their_end_marks_are_learned_and_nothing_else(
     said = learned("calls without ids, then more")
     assert len(said) == 4
     assert [number in text for number, text in zip(("7", "depot", "8", "van"), said, strict=True)] == [True] * 4
-    said = learned("letters that look like marks")
+    said = learned("text that looks like special tokens")
     assert said == ["It is <|im_end|> or </s>, <|end|> and <｜User｜>.", "ok"]
 
 
@@ -214,7 +214,7 @@ def test_each_family_says_what_it_writes_in_another_way(models: Callable[..., Pa
     encoder = Encoder.from_folder(models(name, marked=True), 4096)
     assert list(encoder.adaptations) == []
     for what, example in EXAMPLES.items():
-        if what != "letters that look like marks":
+        if what != "text that looks like special tokens":
             encoder.encode(example)
     assert {made.text for made in encoder.adaptations} == ADAPTED[name]
 
@@ -257,7 +257,9 @@ def test_empty_thoughts_that_a_template_inserts_are_read_and_not_learned(models:
         assert list(lengths.first_label) == firsts
 
 
-def test_marks_without_the_end_mark_are_completed_and_that_is_said(models: Callable[..., Path], tmp_path: Path) -> None:
+def test_marks_without_the_special_token_are_completed_and_that_is_said(
+    models: Callable[..., Path], tmp_path: Path
+) -> None:
     source = (models("chatml", marked=True) / "chat_template.jinja").read_text()
     short = "{{- message.content }}{%- endgeneration %}{{- '<|im_end|>' }}"
     assert "{{- message.content + '<|im_end|>' }}{%- endgeneration %}" in source
@@ -298,7 +300,7 @@ def test_where_only_the_last_answer_can_be_told_the_others_are_only_read(tmp_pat
     assert any("only the last answer" in said.english() for said in encoded.adaptations)
 
 
-def test_text_is_learned_with_its_marks_and_without_a_second_opening(models: Callable[..., Path]) -> None:
+def test_text_is_learned_with_its_special_tokens_and_without_a_second_opening(models: Callable[..., Path]) -> None:
     encoder = Encoder.from_folder(models("llama 3", marked=False), 512)
     text = "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>"
     encoded = encoder.encode(Example(text=text))
@@ -425,8 +427,8 @@ def test_every_shape_of_a_file_is_learned_in_every_family(models: Callable[..., 
     made = examples_from(held, roles, "Speak like a clerk.")
     assert made.examples and not made.skipped
     encoder = Encoder.from_folder(models(name, marked=False), 4096)
-    lessons = tokenize_examples(encoder, made.examples)
-    batch = collate(as_rows(lessons.encoded))
+    tokenized = tokenize_examples(encoder, made.examples)
+    batch = collate(as_rows(tokenized.encoded))
     for row, example in enumerate(made.examples):
         encoded = encoder.encode(example)
         length = len(encoded.ids)
@@ -434,7 +436,7 @@ def test_every_shape_of_a_file_is_learned_in_every_family(models: Callable[..., 
         assert batch["labels"][row, :length].tolist() == list(encoded.labels)
         assert "Speak like a clerk." in encoded.text
         assert "".join(piece.text for piece in encoder.pieces(encoded)) == encoded.text
-    learned = learned_texts(encoder, lessons.encoded[0])
+    learned = learned_texts(encoder, tokenized.encoded[0])
     assert len(learned) == len(wanted)
     for text, part in zip(learned, wanted, strict=True):
         assert part in text and "clerk" not in text and "depot" not in text.replace("At the depot.", "")

@@ -75,7 +75,7 @@ TEXT = st.text(
 )
 
 
-def test_a_text_that_misses_by_its_end_mark_alone_is_split_and_its_last_part_ends(folder: Path) -> None:
+def test_a_text_that_misses_by_its_special_token_alone_is_split_and_its_last_part_ends(folder: Path) -> None:
     whole = Encoder.from_folder(folder, 4096).encode(Example(text=STORY))
     encoder = Encoder.from_folder(folder, len(whole.ids) - 1)
     parts = truncate(encoder, Example(text=STORY), "split")
@@ -116,8 +116,9 @@ def test_a_round_that_does_not_fit_by_itself_is_cut_and_says_so(folder: Path) ->
     encoder = Encoder.from_folder(folder, 60)
     parts = truncate(encoder, example, "split")
     assert [part.truncated_tokens > 0 for part in parts] == [False, True, False]
-    lessons = tokenize_examples(encoder, [example], "split")
-    assert (lessons.cut, lessons.divided, lessons.nothing_left, lessons.examples) == (1, 1, 0, (0, 0, 0))
+    dataset = tokenize_examples(encoder, [example], "split")
+    counts = dataset.counts
+    assert (counts.cut, counts.divided, counts.nothing_left, dataset.examples) == (1, 1, 0, (0, 0, 0))
 
 
 def test_calls_and_their_results_stay_with_their_question(folder: Path) -> None:
@@ -132,9 +133,9 @@ def test_calls_and_their_results_stay_with_their_question(folder: Path) -> None:
 
 def test_parts_in_which_nothing_is_learned_are_dropped_and_the_rest_is_kept(folder: Path) -> None:
     read = [Message(role="user", content="a " * 30), Message(role="assistant", content="b", in_loss=False)]
-    taught = [Message(role="user", content="c " * 30), Message(role="assistant", content="d")]
+    labelled = [Message(role="user", content="c " * 30), Message(role="assistant", content="d")]
     encoder = Encoder.from_folder(folder, 80)
-    parts = truncate(encoder, Example(messages=(*read, *taught)), "split")
+    parts = truncate(encoder, Example(messages=(*read, *labelled)), "split")
     assert learned_texts(encoder, parts) == ["d<|im_end|>"]
 
 

@@ -151,8 +151,8 @@ def _gone(before: set[int], seconds: float = 5.0) -> bool:
 
 @pytest.fixture
 def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Jobs are started with a stand-in that writes a real journal, the desk is real; whatever still runs at the end is
-    stopped."""
+    """Jobs are started with a stand-in that writes a real journal, the worker is real; whatever still runs at the end
+    is stopped."""
     script = tmp_path / "stand-in-python"
     engine = Path(__file__).with_name("fake_trainer.py")
     real = f'[ "$2" = studio.worker ] && exec "{sys.executable}" "$@"'

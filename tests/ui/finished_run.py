@@ -15,7 +15,7 @@ from studio.core.events import CheckpointCommitted, Finished, Prepared, ProcessS
 from studio.core.recipe.recipe import Recipe, to_yaml
 from studio.core.run_folder import RunFolder
 from studio.dataset.columns.apply_mapping import examples_from
-from studio.dataset.columns.detection.detect import detect_mapping
+from studio.dataset.columns.detection.detect import detect
 from studio.dataset.examples import write_frozen
 from studio.dataset.readers.read_table import read_table
 from studio.runs.project import Project
@@ -32,7 +32,7 @@ def fine_tuned_run(
     run = RunFolder(project.runs_folder / name)
     run.train_data.parent.mkdir(parents=True)
     table = stored(read_table(recipe.data))
-    examples = examples_from(table, detect_mapping(table), recipe.data.system_prompt).examples
+    examples = examples_from(table, detect(table).mapping, recipe.data.system_prompt).examples
     learned, kept = split(examples, held_out / len(examples), 17)
     write_frozen(run.train_data, learned)
     write_frozen(run.held_out_data, kept)
@@ -93,7 +93,7 @@ def prepared(examples: int, held_out: int) -> Prepared:
 
 
 def stand_in_interpreter(folder: Path) -> str:
-    """A program that, started in place of Python, plays the engine's part; the desk stays the real one. Set
+    """A program that, started in place of Python, plays the engine's part; the worker stays the real one. Set
     `sys.executable` to it."""
     script = folder / "stand-in-python"
     engine = Path(__file__).with_name("fake_engine.py")

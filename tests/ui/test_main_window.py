@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
@@ -81,6 +81,44 @@ def test_a_step_that_was_asked_for_takes_the_keyboard(app_state: AppState, open_
     assert focused is not None
     assert chat is not None
     assert chat.isAncestorOf(focused)
+
+
+def test_tab_comes_to_the_open_page_in_the_sidebar_and_arrows_go_on_from_there(
+    app_state: AppState, open_window: Opener
+) -> None:
+    window = open_window(app_state)
+    window.sidebar.buttons["data"].setFocus()
+    window.go_to("chat")
+    window.sidebar.project.setFocus()
+    QTest.keyClick(window.sidebar.project, Qt.Key.Key_Tab)
+    assert window.sidebar.buttons["chat"].hasFocus()
+    QTest.keyClick(window.sidebar.buttons["chat"], Qt.Key.Key_Down)
+    assert window.page_name == "export"
+
+
+class ShownWindows(QObject):
+    """Notes every window that is shown while it watches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[QObject] = []
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Show and isinstance(watched, QWidget) and watched.isWindow():
+            self.shown.append(watched)
+        return False
+
+
+def test_no_part_of_a_page_flashes_up_as_a_window_of_its_own(
+    app_state: AppState, open_window: Opener, qapp: QApplication
+) -> None:
+    window = open_window(app_state)
+    watcher = ShownWindows()
+    qapp.installEventFilter(watcher)
+    for name in PAGES:
+        window.go_to(name)
+    qapp.removeEventFilter(watcher)
+    assert watcher.shown == []
 
 
 def test_every_control_on_every_page_has_a_name_for_those_who_hear_it(app_state: AppState, open_window: Opener) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
+from studio.core.paths import STARTER_HUB_NAME
 from studio.core.recipe.settings import Setting, SettingsGroup
 from studio.core.translatable import N_
 
@@ -24,7 +25,7 @@ class ModelChoice(SettingsGroup):
         Source,
         Setting(
             N_("Base model"),
-            N_("The model that is taught. The starter model is small and already on this computer."),
+            N_("The model that is trained. The starter model is small and already on this computer."),
             level="more",
             term="base model",
             named=((N_("Starter model"), "starter"), (N_("Folder"), "folder"), (N_("Hugging Face Hub"), "hub")),
@@ -42,3 +43,10 @@ class ModelChoice(SettingsGroup):
         str,
         Setting(N_("Hub revision"), N_("A branch, tag or commit on the Hub. Empty means the newest."), term="revision"),
     ] = ""
+
+    @property
+    def public_name(self) -> str:
+        """The name by which the Hub knows the model; empty for a folder."""
+        if self.source is Source.starter:
+            return STARTER_HUB_NAME
+        return self.name.strip() if self.source is Source.hub else ""

@@ -74,13 +74,14 @@ def with_values(recipe: Recipe, values: Mapping[str, object]) -> Recipe:
             if not isinstance(child, dict):
                 raise _unknown_key(key)
             node = child
-        if last not in node:
-            raise _unknown_key(key)
         kinds = _kinds_at(parents)
-        if last == "kind" and value in kinds:
-            known = kinds[str(value)].model_fields
+        if last == "kind" and isinstance(value, str) and value in kinds:
+            known = kinds[value].model_fields
             for name in [name for name in node if name not in known]:
                 del node[name]
+        group = kinds.get(node.get("kind", ""))
+        if last not in (group.model_fields if group else node):
+            raise _unknown_key(key)
         node[last] = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
     return parse(tree)
 

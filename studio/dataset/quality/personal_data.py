@@ -79,6 +79,7 @@ _OTHER_WORDS = (
     r"|고객\s?번호|注文\w*|订单\w*|口座\w*|账号|заказ\w*|счет\w*|unix|timestamp|seconds|pixels|population|won|euros?|dollars?"
 )
 _BEFORE, _AFTER, _AROUND = 45, 16, 150
+_SENTENCE_END = re.compile(r"(?<!\bno)(?<!\bnr)(?<!\bref)[.!?]\s|[。！？\n]", re.IGNORECASE)
 
 
 @cache
@@ -97,9 +98,11 @@ def _words() -> re.Pattern[str]:
 
 
 def _named(text: str, start: int, end: int) -> tuple[str, str]:
-    """(the kind that the nearest word gives to a number, the words nearby); the words before it come first."""
+    """(the kind that the nearest word gives to a number, the words nearby); the words before it come first. An order or
+    an invoice of the sentence before says nothing about a number."""
     before, after = text[max(0, start - _BEFORE) : start], text[end : end + _AFTER]
-    found = [*_words().finditer(before)]
+    sentence = max((found.end() for found in _SENTENCE_END.finditer(before)), default=0)
+    found = [word for word in _words().finditer(before) if word.lastgroup != "other" or word.start() >= sentence]
     if found and not re.search(r"\d{5}", before[found[-1].end() :]):
         return found[-1].lastgroup or "", before[found[-1].start() :] + "\n"
     behind = _words().search(after.split(".")[0])

@@ -21,7 +21,7 @@ LOOKED_AT = 200
 """Rows by which it is told what cells hold."""
 _LONGEST_RECORD = 200_000
 
-type_of_turn = tuple[str, Literal["user", "assistant"]]
+Turn = tuple[str, Literal["user", "assistant"]]
 
 _NAME = re.compile(r"(?P<stem>[^\W\d]+?)[_\s\-.#]*(?P<number>\d{1,2})(?:번|번째)?")
 _BEFORE = re.compile(r"(?:turn|round|t|턴|대화|차)?[_\s\-.#]*(?P<number>\d{1,2})[_\s\-.#]*(?P<stem>[^\W\d]+?)")
@@ -53,7 +53,7 @@ class TurnColumns:
     """The columns that are turns, in the order in which they are spoken, and the name of the column they are put
     together in, as JSON text."""
 
-    turns: tuple[type_of_turn, ...]
+    turns: tuple[Turn, ...]
     name: str
 
     @property
@@ -159,9 +159,9 @@ def turn_columns(columns: Sequence[str]) -> TurnColumns | None:
     if not is_whole or not set(replied) <= set(asked) or len(replied) < max(1, count - 1):
         return None
     begins_asking = columns.index(asked[first]) < columns.index(replied.get(first, columns[-1]))
-    order: list[type_of_turn] = []
+    order: list[Turn] = []
     for number in sorted(asked):
-        both: list[type_of_turn] = [(asked[number], "user")]
+        both: list[Turn] = [(asked[number], "user")]
         if number in replied:
             both.append((replied[number], "assistant"))
         order += both if begins_asking else reversed(both)

@@ -14,7 +14,7 @@ from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.readers import limits
 from studio.dataset.readers.encodings import Encoding, find_encoding
-from studio.dataset.readers.record_layouts import asked_by_name, flat
+from studio.dataset.readers.record_layouts import asked_by_name, bare_conversations, flat, is_conversation
 from studio.dataset.readers.table_scan import scan_table, table_rows
 from studio.dataset.readers.unreadable import changed, empty, guard_unchanged, header_only
 from studio.dataset.table import TableInfo, TableStream, cell_text
@@ -205,6 +205,7 @@ def _read_whole(path: Path, data: bytes, encoding: Encoding) -> TableStream:
     except (ValueError, RecursionError) as error:
         raise NotJson(_broken(path, 1, 1)) from error
     notes: list[Sentence] = []
+    value = bare_conversations(value) or value
     if isinstance(value, list) and len(value) > 1 and all(isinstance(row, list) for row in value):
         return _read_lists(path, value, encoding)
     if isinstance(value, list) and value and all(isinstance(text, str) for text in value):
@@ -228,7 +229,7 @@ def _values_behind_each_other(text: str) -> list[object] | None:
     try:
         while match := _SOMETHING_HERE.search(text, place):
             value, place = _DECODER.raw_decode(text, match.start())
-            if not isinstance(value, dict):
+            if not isinstance(value, dict) and not is_conversation(value):
                 return None
             found.append(_without_surrogates(value))
     except (ValueError, RecursionError):

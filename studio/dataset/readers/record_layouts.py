@@ -8,6 +8,8 @@ from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.vocabulary import asks
 
 _MOST_TURNS = 10_000
+_SPEAKERS = frozenset(("role", "from", "speaker"))
+_CONTENTS = frozenset(("content", "value", "text", "message"))
 
 
 def flat(records: list[object], notes: list[Sentence]) -> list[object]:
@@ -22,6 +24,24 @@ def flat(records: list[object], notes: list[Sentence]) -> list[object]:
     if records and all(isinstance(one, Mapping) and "row_idx" in one and _is_record(one.get("row")) for one in records):
         return [one["row"] for one in records if isinstance(one, Mapping)]  # a page of the Hub's datasets server
     return records
+
+
+def bare_conversations(value: object) -> list[object] | None:
+    """Lists of turns without a record around each, in a list or under names of their own; else None."""
+    if isinstance(value, list) and value and all(map(is_conversation, value)):
+        return [{"messages": turns} for turns in value]
+    if isinstance(value, Mapping) and len(value) > 1 and all(map(is_conversation, value.values())):
+        return [{"id": name, "messages": turns} for name, turns in value.items()]
+    return None
+
+
+def is_conversation(value: object) -> bool:
+    """Whether a value is a list of turns, each with who speaks and what."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(turn, Mapping) and _SPEAKERS & set(turn) and _CONTENTS & set(turn) for turn in value)
+    )
 
 
 def asked_by_name(value: Mapping[str, object], notes: list[Sentence]) -> list[object] | None:

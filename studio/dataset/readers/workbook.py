@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from xml.parsers import expat
 
 import pyarrow as pa
 import python_calamine
@@ -39,6 +40,8 @@ def read_workbook(path: Path, choice: DataChoice, kind: str) -> TableStream:
     size = path.stat().st_size
     if size > limits.WORKBOOK_BYTES:
         raise limits.too_large(path, size, limits.WORKBOOK_BYTES)
+    if kind == "ods":
+        _guard_well_formed(path)
     uncounted = kind != "xls" and _has_uncounted_formulas(path)
     with _in_words(path), open(path, "rb") as file:
         stream = _stream(path, choice, python_calamine.CalamineWorkbook.from_filelike(file))
@@ -49,6 +52,18 @@ def read_workbook(path: Path, choice: DataChoice, kind: str) -> TableStream:
         "save it there, and choose it again."
     )
     return replace(stream, notes=(*stream.notes, sentence(text)))
+
+
+def _guard_well_formed(path: Path) -> None:
+    """Raises `ProblemError`: the library goes round in circles where an ods ends in the middle of an element."""
+    parser = expat.ParserCreate()
+    try:
+        with opened_archive(path) as archive:
+            for block in part_blocks(archive, "content.xml"):
+                parser.Parse(block, False)
+        parser.Parse(b"", True)
+    except (expat.ExpatError, LookupError) as error:
+        raise damaged_workbook(path) from error
 
 
 def _has_uncounted_formulas(path: Path) -> bool:

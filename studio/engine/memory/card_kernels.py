@@ -17,6 +17,8 @@ from torch.nn import functional
 from trl.kernels import chunked_logprob
 from trl.trainer import utils as trl_losses
 
+from studio.engine.patches import Patch, patched
+
 Card = tuple[int, int]
 """Compute capability: (7, 5) is a T4, (8, 0) an A100, (8, 9) a 4090, (9, 0) an H100."""
 
@@ -171,25 +173,19 @@ def answers(learned: int) -> dict[str, Callable[..., Any]]:
 def on_card(card: Card, *, grouped: bool = True) -> Iterator[None]:
     """Inside, computing on fake tensors holds what that card would hold."""
     kernel = _NoKernel()
-    before: list[tuple[Any, str, Any]] = []
-    try:
-        for owner, name, stand_in in (
-            (functional, "scaled_dot_product_attention", attention(card, grouped)),
-            (functional, "layer_norm", _in_float32(functional.layer_norm)),
-            (lora_on_packed, "torch", _MixedAsOnACard()),
-            (trl_losses, "_use_triton", lambda _: True),
-            (chunked_logprob, "_use_triton", lambda _: True),
-            (chunked_logprob, "_forward_kernel", kernel),
-            (chunked_logprob, "_backward_kernel", kernel),
-            (chunked_logprob, "_addmm_fp32", lambda *_: None),
-            (chunked_logprob, "triton", _Ceil),
-        ):
-            before.append((owner, name, getattr(owner, name, None)))
-            setattr(owner, name, stand_in)
+    patches = (
+        Patch(functional, "scaled_dot_product_attention", attention(card, grouped)),
+        Patch(functional, "layer_norm", _in_float32(functional.layer_norm)),
+        Patch(lora_on_packed, "torch", _MixedAsOnACard()),
+        Patch(trl_losses, "_use_triton", lambda _: True),
+        Patch(chunked_logprob, "_use_triton", lambda _: True),
+        Patch(chunked_logprob, "_forward_kernel", kernel),
+        Patch(chunked_logprob, "_backward_kernel", kernel),
+        Patch(chunked_logprob, "_addmm_fp32", lambda *_: None),
+        Patch(chunked_logprob, "triton", _Ceil, adds=True),  # not imported where it isn't installed
+    )
+    with patched(patches):
         yield
-    finally:
-        for owner, name, original in before:
-            setattr(owner, name, original)
 
 
 class _MixedAsOnACard:

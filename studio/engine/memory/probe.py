@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import math
 import os
 import random
 import sys
@@ -28,9 +27,10 @@ from studio.engine.device import Device
 from studio.engine.job_context import JobContext, is_out_of_memory
 from studio.engine.methods.registry import method_of
 from studio.engine.objectives.supervised import as_rows, collate
-from studio.engine.training.plan import Plan, plan_of, trainer_for
+from studio.engine.training.callback import TrainingCallback
+from studio.engine.training.plan import Plan, plan_of
 from studio.engine.training.sampler import LengthGroupedSampler
-from studio.engine.training.trainer import StudioTrainer, TrainingCallback
+from studio.engine.training.trainer import StudioTrainer, trainer_for
 from studio.tokenization.encoding import IGNORE_INDEX
 
 if TYPE_CHECKING:
@@ -64,7 +64,6 @@ def memory_probe(report: JobContext, job: MemoryProbe) -> Ending | None:
         model = method.make_trainable(method.load_base(plan.base, device))
     conduct = TrainingCallback(report, device, lambda _: None, plan.save_steps)
     trainer = trainer_for(report, RunFolder(report.folder.path), plan, model, device, conduct)
-    conduct.step = trainer.step
 
     def only_try() -> None:
         try_longest(report, trainer, plan, device)
@@ -222,7 +221,7 @@ def _unchanged(trainer: StudioTrainer) -> Iterator[None]:
             torch.cuda.set_rng_state_all(on_cards)
         trainer._metrics["train"].clear()
         trainer._total_train_tokens = tokens
-        trainer.step.gradient_norm = math.nan
+        trainer.step.gradient_norm = None
         model.train(training)
 
 

@@ -13,6 +13,10 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 from studio.core.problems import Remedy, problem
 from studio.core.translatable import N_
 from studio.engine.device import Device
+from studio.engine.patches import missing
+
+_REPACKS = "support_avx512bf16_for_cpu"
+"""What bitsandbytes calls its permission to repack a layer's weights."""
 
 Network: TypeAlias = Any
 """A model of transformers, or of peft around one. Their own annotations don't hold under strict checking."""
@@ -56,9 +60,10 @@ def keep_weights_as_they_are(model: torch.nn.Module) -> None:
     On processors with AVX512-BF16 it does so in the first forward pass in eval mode, and every backward pass after
     that reads the packed weights wrongly: training goes on and learns nonsense.
     """
-    for module in model.modules():
-        if isinstance(module, bnb.nn.Linear4bit):
-            module.support_avx512bf16_for_cpu = False
+    layers = [module for module in model.modules() if isinstance(module, bnb.nn.Linear4bit)]
+    if layers and not missing(layers[0], (_REPACKS,)):
+        for layer in layers:
+            setattr(layer, _REPACKS, False)
 
 
 def in_format(model: Network, dtype: torch.dtype) -> Network:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from studio.core.events import DatasetCounts
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import Sentence
@@ -32,26 +33,14 @@ from studio.tokenization.truncation import Truncation, truncate
 class TokenizedDataset:
     """Tokenized examples, each with at least one label.
 
-    `examples` says which example each of them is made of, counted from 0: one that was split makes several. Counted in
-    examples: `cut` lost their end, `nothing_left` lost all that had a label, `left_out` were too long and are left
-    out whole, `divided` became several. `adaptations` say what the model's chat template made necessary.
+    `examples` says which example each of them is made of, counted from 0: one that was split makes several.
+    `adaptations` say what the model's chat template made necessary.
     """
 
     encoded: tuple[Encoded, ...]
-    cut: int
-    nothing_left: int
-    left_out: int = 0
-    divided: int = 0
+    counts: DatasetCounts
     examples: tuple[int, ...] = ()
     adaptations: tuple[Sentence, ...] = ()
-
-    @property
-    def tokens(self) -> int:
-        return sum(len(e.ids) for e in self.encoded)
-
-    @property
-    def label_tokens(self) -> int:
-        return sum(e.label_tokens for e in self.encoded)
 
     @property
     def lengths(self) -> list[int]:
@@ -94,7 +83,16 @@ def tokenize_examples(
         divided += len(useful) > 1
         encoded += useful
         numbers += [number] * len(useful)
-    return TokenizedDataset(tuple(encoded), cut, nothing_left, left_out, divided, tuple(numbers), encoder.adaptations)
+    counts = DatasetCounts(
+        examples=len(encoded),
+        tokens=sum(len(e.ids) for e in encoded),
+        label_tokens=sum(e.label_tokens for e in encoded),
+        cut=cut,
+        nothing_left=nothing_left,
+        left_out=left_out,
+        divided=divided,
+    )
+    return TokenizedDataset(tuple(encoded), counts, tuple(numbers), encoder.adaptations)
 
 
 def as_rows(encoded: Sequence[Encoded]) -> list[dict[str, list[int]]]:

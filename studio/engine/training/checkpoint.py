@@ -1,7 +1,11 @@
-"""Save points: written whole, checked, and thinned out so that the best and the newest two stay.
+"""Save points: written whole, checked, thinned out so that the best and the newest two stay, and read to go on from.
 
-The order matters: room first, then everything into a folder that no loader picks up, forced to the disk, the
-manifest last, the rename, the event, and only then is an older one removed.
+The order of writing matters: room first, then everything into a folder that no loader picks up, forced to the disk,
+the manifest last, the rename, the event, and only then is an older one removed.
+
+Beside what the method trained lies what a training needs to go on, in the files of transformers' `Trainer`: optimizer,
+learning rate schedule, random states, and the step, from which the place in the data follows, because the order of the
+examples depends on the seed and the epoch alone.
 """
 
 from __future__ import annotations
@@ -12,19 +16,31 @@ import random
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
+import numpy
 import torch
-from peft import PeftModel
 
 from studio.core.events import CheckpointCommitted
+from studio.core.problems import Remedy, problem
 from studio.core.run_folder import RunFolder
-from studio.core.storage import Manifest, is_intact, listed, require_room, size_of, staged, sync, write_manifest
+from studio.core.storage import (
+    Manifest,
+    is_intact,
+    listed,
+    read_manifest,
+    require_room,
+    size_of,
+    staged,
+    sync,
+    write_manifest,
+)
+from studio.core.translatable import N_
 from studio.engine.job_context import JobContext, library_versions
+from studio.engine.methods.method import TrainingMethod
+from studio.engine.training.trainer import StudioTrainer
 from studio.tokenization.chat_template import ChatTemplate
 
 _NAME = re.compile(r"step-(\d{6,})")
-TRAINING_STATE = "training_state.pt"
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -40,9 +56,10 @@ TOKENIZER_FILES = (
 class CheckpointWriter:
     """The save points of one run, and what every one of them takes along from the base model."""
 
-    def __init__(self, report: JobContext, run: RunFolder, base: Path, base_name: str) -> None:
-        self._report = report
+    def __init__(self, context: JobContext, run: RunFolder, method: TrainingMethod, base: Path, base_name: str) -> None:
+        self._context = context
         self._run = run
+        self._method = method
         self._base = base
         self._base_name = base_name
         self._saved: dict[int, float | None] = {}
@@ -56,14 +73,16 @@ class CheckpointWriter:
         """The newest step that was saved, 0 when none was."""
         return max(self._saved, default=0)
 
-    def save(self, step: int, model: PeftModel, state: dict[str, Any], loss: float | None) -> None:
-        """Write one, tell it, and remove those that are no longer needed. Raises `ProblemError` without room."""
+    def save(self, trainer: StudioTrainer, loss: float | None) -> None:
+        """Write one after the trainer's last step, tell it, and remove those that are no longer needed. `loss` is that
+        over the held-out examples, where it is known. Raises `ProblemError` without room."""
+        step, model = trainer.state.global_step, trainer.model
         place = self._run.checkpoints / f"step-{step:06d}"
-        require_room(place, int(1.5 * (self._last_size or 4 * _adapter_bytes(model))))
+        require_room(place, int(1.5 * (self._last_size or 4 * _trainable_bytes(model))))
         with staged(place) as folder:
-            _write_adapter(folder, model, self._base_name)
+            self._method.save(model, folder, self._base_name)
             copy_tokenizer(self._base, folder)
-            torch.save({"step": step, **state, **_random_states()}, folder / TRAINING_STATE)
+            _write_training_state(trainer, folder)
             for path in folder.iterdir():
                 sync(path)
             manifest = Manifest(
@@ -73,7 +92,7 @@ class CheckpointWriter:
         self._last_size = size_of(place)
         self._saved[step] = loss
         event = CheckpointCommitted(step=step, folder=f"checkpoints/{place.name}", size=self._last_size, loss=loss)
-        self._report.write(event, durable=True)
+        self._context.write(event, durable=True)
         self._thin_out()
 
     def _thin_out(self) -> None:
@@ -93,6 +112,35 @@ class CheckpointWriter:
             shutil.rmtree(going, ignore_errors=True)
 
 
+def resume(trainer: StudioTrainer, checkpoint: Path) -> None:
+    """Train on from a save point to the end, as if there had been no interruption: on a processor in float32 the
+    weights become the same, bit for bit.
+
+    `trainer` is a fresh one of the same recipe, data and base model. Raises `ProblemError` where the save point is
+    damaged, or belongs to something else.
+    """
+    manifest = read_manifest(checkpoint)
+    if manifest is None or not is_intact(checkpoint, fully=True):
+        raise problem(
+            "checkpoint.damaged",
+            N_("The save point {name} is damaged."),
+            N_("A file in it isn't what it was when it was written."),
+            N_("Choose an earlier save point, or start the run again."),
+            remedy=Remedy.try_again,
+            name=checkpoint.name,
+        )
+    if manifest.trainable != fingerprint(trainer.model):
+        raise problem(
+            "checkpoint.other_model",
+            N_("The save point {name} doesn't fit this model and these settings."),
+            N_("What was trained there has another form, for instance another LoRA rank."),
+            N_("Go on with the recipe of the run that it belongs to."),
+            remedy=Remedy.see_settings,
+            name=checkpoint.name,
+        )
+    trainer.train(resume_from_checkpoint=str(checkpoint))
+
+
 def intact(run: RunFolder) -> list[Path]:
     """Save points whose every file is what its manifest says, oldest first."""
     found = [(int(m.group(1)), p) for p in run.checkpoints.glob("step-*") if (m := _NAME.fullmatch(p.name))]
@@ -100,7 +148,7 @@ def intact(run: RunFolder) -> list[Path]:
 
 
 def copy_tokenizer(base: Path, folder: Path) -> None:
-    """The base model's tokenizer as it is, with the chat template that was taught: its own or the default."""
+    """The base model's tokenizer as it is, with the chat template that was trained with: its own or the default."""
     for name in TOKENIZER_FILES:
         if (base / name).is_file():
             shutil.copyfile(base / name, folder / name)
@@ -108,28 +156,23 @@ def copy_tokenizer(base: Path, folder: Path) -> None:
 
 
 def fingerprint(model: torch.nn.Module) -> str:
-    """SHA-256 over names, shapes and dtypes of what learns: a save point fits a model only when these are equal."""
+    """SHA-256 over names, shapes and dtypes of what is trained: a save point fits a model when these are equal."""
     lines = [f"{n} {tuple(p.shape)} {p.dtype}" for n, p in model.named_parameters() if p.requires_grad]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _write_adapter(folder: Path, model: PeftModel, base_name: str) -> None:
-    config = model.peft_config["default"]
-    before, config.base_model_name_or_path = config.base_model_name_or_path, base_name
-    try:
-        model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
-    finally:
-        config.base_model_name_or_path = before
-    (folder / "README.md").unlink(missing_ok=True)  # peft's form, with nothing filled in
-
-
-def _adapter_bytes(model: torch.nn.Module) -> int:
-    return sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
-
-
-def _random_states() -> dict[str, Any]:
-    version, state, gauss = random.getstate()
-    found: dict[str, Any] = {"random": [version, list(state), gauss], "torch_random": torch.get_rng_state()}
+def _write_training_state(trainer: StudioTrainer, folder: Path) -> None:
+    """The files of `TRAINING_STATE`, in the forms in which transformers' `Trainer` loads them with `weights_only`."""
+    torch.save(trainer.optimizer.state_dict(), folder / "optimizer.pt")
+    torch.save(trainer.lr_scheduler.state_dict(), folder / "scheduler.pt")
+    if trainer.accelerator.scaler is not None:  # with float16 on a card
+        torch.save(trainer.accelerator.scaler.state_dict(), folder / "scaler.pt")
+    states = {"python": random.getstate(), "numpy": numpy.random.get_state(), "cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
-        found["cuda_random"] = torch.cuda.get_rng_state_all()
-    return found
+        states["cuda"] = torch.cuda.get_rng_state()
+    torch.save(states, folder / "rng_state.pth")
+    trainer.state.save_to_json(str(folder / "trainer_state.json"))
+
+
+def _trainable_bytes(model: torch.nn.Module) -> int:
+    return sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)

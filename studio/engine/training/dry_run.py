@@ -1,4 +1,4 @@
-"""The first batch of a run, made by the very trainer that would learn from it, without the model's weights."""
+"""The first batch of a run, made by the very trainer that would train on it, without the model's weights."""
 
 from __future__ import annotations
 
@@ -16,46 +16,40 @@ from studio.core.translatable import N_
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
 from studio.engine.objectives.supervised import TokenizedDataset
-from studio.engine.training.plan import plan_of, trainer_for
+from studio.engine.training.plan import plan_of
+from studio.engine.training.trainer import trainer_for
 
 
-def dry_run(report: JobContext, job: DryRun) -> Ending | None:
+def dry_run(context: JobContext, job: DryRun) -> Ending | None:
     """Write `first_batch.json` into this job's folder. Raises `ProblemError` as a training would."""
     run = RunFolder(job.run)
-    with report.interruptible():
-        report.phase("reading", N_("Reading the examples."))
-        plan, _ = plan_of(report, run)
+    with context.interruptible():
+        context.phase("reading", N_("Reading the examples."))
+        plan, _ = plan_of(context, run)
         # Which examples come first, and how they are put side by side, doesn't depend on weights. The trainer wants a
         # model, so it gets one of a few numbers, on the processor.
         here = Device(torch.device("cpu"), "", torch.float32, None)
-        trainer = trainer_for(report, RunFolder(report.folder.path), plan, _of_a_few_numbers(), here)
+        trainer = trainer_for(context, RunFolder(context.folder.path), plan, _smallest_model(), here)
         batch: dict[str, Any] = next(iter(trainer.get_train_dataloader()))
-    lessons = plan.dataset
-    made = FirstBatch(
+    first = FirstBatch(
+        **plan.dataset.counts.model_dump(),
         input_ids=_rows(batch["input_ids"]),
         labels=_rows(batch["labels"]),
         attention_mask=_rows(batch["attention_mask"]),
-        examples=_which(lessons, batch),
+        example_numbers=_numbers(plan.dataset, batch),
         limit=plan.limit,
-        lessons=len(lessons.encoded),
-        tokens=lessons.tokens,
-        label_tokens=lessons.label_tokens,
-        cut=lessons.cut,
-        nothing_left=lessons.nothing_left,
-        left_out=lessons.left_out,
-        divided=lessons.divided,
         held_out=len(plan.held_out.encoded),
         total_steps=plan.total_steps,
         steps_per_epoch=plan.steps_per_epoch,
         batch_size=plan.batch,
         gradient_accumulation_steps=plan.gradient_accumulation_steps,
-        adaptations=lessons.adaptations,
+        adaptations=plan.dataset.adaptations,
     )
-    write_text(report.folder.path / FIRST_BATCH, made.model_dump_json())
+    write_text(context.folder.path / FIRST_BATCH, first.model_dump_json())
     return None
 
 
-def _of_a_few_numbers() -> Any:
+def _smallest_model() -> Any:
     config = LlamaConfig(
         vocab_size=8,
         hidden_size=8,
@@ -71,10 +65,10 @@ def _rows(values: torch.Tensor) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(int(value) for value in row) for row in values.tolist())
 
 
-def _which(lessons: TokenizedDataset, batch: dict[str, Any]) -> tuple[int, ...]:
+def _numbers(dataset: TokenizedDataset, batch: dict[str, Any]) -> tuple[int, ...]:
     """Which example each row is, counted from 1: looked up by what stands in the row, each example once."""
     known: dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]] = {}
-    for number, encoded in zip(lessons.examples, lessons.encoded, strict=True):
+    for number, encoded in zip(dataset.examples, dataset.encoded, strict=True):
         known.setdefault((encoded.ids, encoded.labels), []).append(number + 1)
     found: list[int] = []
     for ids, labels, mask in zip(batch["input_ids"], batch["labels"], batch["attention_mask"], strict=True):

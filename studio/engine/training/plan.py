@@ -1,21 +1,17 @@
-"""What a run is going to do, and the trainer that does it: the same for a training and for a dry run."""
+"""What a run is going to do, decided before it does anything: the same for a training, a trial and a dry run.
+
+Nothing is chosen here that a recipe says: its automatic settings were filled in when the run was created. What this
+machine can't do as the recipe says is told as a notice.
+"""
 
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import datasets
-import torch
-import transformers
-from transformers import AutoTokenizer
-from trl import SFTConfig
 
 from studio.core.problems import Remedy, problem
-from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
+from studio.core.recipe.defaults import DefaultsContext, steps_per_epoch, unresolved, usable_optimizer, windows_driver
 from studio.core.recipe.recipe import Recipe, load
 from studio.core.recipe.training import Optimizer
 from studio.core.run_folder import RunFolder
@@ -23,18 +19,13 @@ from studio.core.translatable import N_
 from studio.engine import device as devices
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
-from studio.engine.objectives.supervised import TokenizedDataset, as_rows, max_tokens, tokenize_held_out, tokenize_train
-from studio.engine.training.sampler import LengthGroupedSampler
-from studio.engine.training.trainer import StudioTrainer, TrainingCallback
-from studio.models.base_model import ModelFacts, locate, model_facts
-
-if TYPE_CHECKING:
-    from peft import PeftModel
+from studio.engine.objectives.supervised import TokenizedDataset, max_tokens, tokenize_held_out, tokenize_train
+from studio.models.base_model import locate
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The recipe with everything decided, and what follows from it.
+    """A recipe whose automatic settings are filled in, and what follows from it on this machine.
 
     Steps are optimizer steps; `limit` is the longest example in tokens.
     """
@@ -44,40 +35,96 @@ class Plan:
     limit: int
     dataset: TokenizedDataset
     held_out: TokenizedDataset
-    optimizer: str
-    batch: int
-    gradient_accumulation_steps: int
-    steps_per_epoch: int
-    total_steps: int
-    save_steps: int
+    optimizer: Optimizer
+
+    @property
+    def batch(self) -> int:
+        return self.recipe.training.batch_size or 1
+
+    @property
+    def gradient_accumulation_steps(self) -> int:
+        return self.recipe.training.gradient_accumulation_steps or 1
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return steps_per_epoch(len(self.dataset.encoded), self.batch, self.gradient_accumulation_steps)
+
+    @property
+    def total_steps(self) -> int:
+        return max(1, math.ceil((self.recipe.training.epochs or 1.0) * self.steps_per_epoch))
+
+    @property
+    def save_steps(self) -> int:
+        return self.recipe.training.save_steps or self.total_steps
 
 
-def plan_of(report: JobContext, run: RunFolder) -> tuple[Plan, Device]:
-    """Read the run's recipe and examples and decide everything. Raises `ProblemError`."""
+def plan_of(context: JobContext, run: RunFolder) -> tuple[Plan, Device]:
+    """Read the run's recipe and examples, and look at the machine. Raises `ProblemError`."""
     recipe = load(run.recipe)
+    _require_resolved(recipe)
     base = locate(recipe.model)
-    facts = model_facts(base)
     limit = max_tokens(recipe, base)
-    lessons, held_out = tokenize_train(run, recipe, base), tokenize_held_out(run, recipe, base)
-    _require_examples(lessons, limit)
+    dataset, held_out = tokenize_train(run, recipe, base), tokenize_held_out(run, recipe, base)
+    _require_examples(dataset, limit)
     device = devices.choose(recipe.method.compute_dtype)
-    report.write(device.as_event())
-    for said in lessons.adaptations:
-        report.notice("template.adapted", said.text, **said.values)
-    return _plan(report, recipe, base, facts, limit, lessons, held_out, device), device
+    context.write(device.as_event())
+    if limit < recipe.training.max_length:
+        context.notice(
+            "length.limited",
+            N_("This model reads at most {limit} tokens at once, so what is longer counts as too long already."),
+            limit=limit,
+        )
+    for adaptation in dataset.adaptations:
+        context.notice("template.adapted", adaptation.text, **adaptation.values)
+    wanted = recipe.training.optimizer or Optimizer.adamw
+    return Plan(recipe, base, limit, dataset, held_out, optimizer_for(context, wanted, device)), device
 
 
-def _require_examples(lessons: TokenizedDataset, limit: int) -> None:
-    if lessons.encoded:
+def optimizer_for(context: JobContext, wanted: Optimizer, device: Device) -> Optimizer:
+    """The optimizer that works here; says so where it isn't the wanted one."""
+    usable = usable_optimizer(wanted, DefaultsContext(cuda=device.is_cuda, windows=windows_driver()))
+    if usable is not wanted and not device.is_cuda:
+        context.notice(
+            "optimizer.no_card",
+            N_(
+                "The chosen optimizer needs an NVIDIA card. This run computes on the processor and uses plain AdamW, "
+                "which learns the same."
+            ),
+        )
+    elif usable is not wanted:
+        context.notice(
+            "optimizer.no_paging",
+            N_("Paging optimizer memory doesn't work under Windows. This run uses 8-bit AdamW without it."),
+        )
+    return usable
+
+
+def _require_resolved(recipe: Recipe) -> None:
+    """The number format is the one thing left open: which is fast, only a look at the machine tells."""
+    groups = ("method.", "training.")
+    left = [key for key in unresolved(recipe) if key.startswith(groups) and key != "method.compute_dtype"]
+    if left:
+        raise problem(
+            "run.not_resolved",
+            N_("The recipe of this run leaves open what it should decide: {keys}."),
+            N_("Automatic settings are filled in when a run is created; this one was changed or written by hand."),
+            N_("Start a new run from the Train page or with `studio train`."),
+            keys=", ".join(left),
+        )
+
+
+def _require_examples(dataset: TokenizedDataset, limit: int) -> None:
+    counts = dataset.counts
+    if counts.examples:
         return
-    if lessons.left_out > lessons.nothing_left:
+    if counts.left_out > counts.nothing_left:
         raise problem(
             "data.all_left_out",
             N_("All {count} examples are longer than {limit} tokens and left out."),
             N_("Nothing remains to learn from."),
             N_('Allow longer examples with "Longest example kept whole", or let them be cut or split.'),
             remedy=Remedy.see_settings,
-            count=lessons.left_out,
+            count=counts.left_out,
             limit=limit,
         )
     raise problem(
@@ -86,121 +133,5 @@ def _require_examples(lessons: TokenizedDataset, limit: int) -> None:
         N_("Each is cut off before its answer begins, or has no answer."),
         N_('Allow longer examples with "Longest example kept whole", or choose other columns.'),
         remedy=Remedy.see_settings,
-        count=lessons.nothing_left + lessons.left_out,
+        count=counts.nothing_left + counts.left_out,
     )
-
-
-def _plan(
-    report: JobContext,
-    recipe: Recipe,
-    base: Path,
-    facts: ModelFacts,
-    limit: int,
-    lessons: TokenizedDataset,
-    held_out: TokenizedDataset,
-    device: Device,
-) -> Plan:
-    known = DefaultsContext(
-        examples=len(lessons.encoded) + len(held_out.encoded),
-        parameters=facts.parameters,
-        cuda=device.is_cuda,
-        windows=sys.platform == "win32",
-    )
-    recipe = resolve_defaults(recipe, known)
-    training = recipe.training
-    assert training.epochs and training.batch_size and training.gradient_accumulation_steps and training.optimizer
-    batch = min(training.batch_size, len(lessons.encoded))
-    batches = math.ceil(len(lessons.encoded) / batch)
-    steps = math.ceil(batches / training.gradient_accumulation_steps)
-    total = max(1, math.ceil(training.epochs * steps))
-    return Plan(
-        recipe=recipe,
-        base=base,
-        limit=limit,
-        dataset=lessons,
-        held_out=held_out,
-        optimizer=optimizer_for(report, training.optimizer, device),
-        batch=batch,
-        gradient_accumulation_steps=training.gradient_accumulation_steps,
-        steps_per_epoch=steps,
-        total_steps=total,
-        save_steps=training.save_steps or math.ceil(total / (10 if total >= 200 else 4)),
-    )
-
-
-def optimizer_for(report: JobContext, wanted: Optimizer, device: Device) -> str:
-    """The name by which transformers knows the optimizer that works here; says so where it isn't the wanted one."""
-    if not device.is_cuda:
-        report.notice(
-            "optimizer.no_paging",
-            N_(
-                "Paging optimizer memory out of the way needs an NVIDIA card. This run computes on the processor and "
-                "uses plain AdamW, which learns the same."
-            ),
-        )
-        return "adamw_torch_fused"
-    if wanted is Optimizer.adamw:
-        return "adamw_torch_fused"
-    if sys.platform == "win32" or devices.under_wsl():
-        # Managed memory can't be oversubscribed there, so paging brings nothing.
-        if wanted is not Optimizer.adamw_8bit:
-            report.notice(
-                "optimizer.no_paging",
-                N_("Paging optimizer memory doesn't work under Windows. This run uses 8-bit AdamW without it."),
-            )
-        return "adamw_8bit"
-    return wanted.value
-
-
-def trainer_for(
-    report: JobContext,
-    run: RunFolder,
-    plan: Plan,
-    model: PeftModel | Any,
-    device: Device,
-    conduct: TrainingCallback | None = None,
-) -> StudioTrainer:
-    """The trainer of a run, with its examples in their order. `conduct` listens between two steps."""
-    training = plan.recipe.training
-    arguments = SFTConfig(
-        output_dir=str(run.path / "trainer"),  # never written to: saving is done here
-        per_device_train_batch_size=plan.batch,
-        gradient_accumulation_steps=plan.gradient_accumulation_steps,
-        max_steps=plan.total_steps,
-        learning_rate=training.learning_rate,
-        lr_scheduler_type=training.lr_scheduler,
-        warmup_steps=math.ceil(training.warmup_ratio * plan.total_steps) if training.warmup_ratio else 0,
-        weight_decay=training.weight_decay,
-        max_grad_norm=training.max_grad_norm,
-        optim=plan.optimizer,
-        activation_checkpointing=bool(training.activation_checkpointing),
-        gradient_checkpointing=bool(training.activation_checkpointing),
-        bf16=device.dtype is torch.bfloat16,
-        fp16=device.dtype is torch.float16 and device.is_cuda,
-        use_cpu=not device.is_cuda,
-        seed=training.seed,
-        data_seed=training.seed,
-        max_length=None,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
-        logging_nan_inf_filter=False,
-        logging_strategy="no",
-        save_strategy="no",
-        eval_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-    )
-    encoded = plan.dataset.encoded
-    trainer = StudioTrainer(
-        report=report,
-        device=device,
-        order=lambda: LengthGroupedSampler(plan.dataset.lengths, plan.batch, training.seed),
-        model=model,
-        args=arguments,
-        train_dataset=datasets.Dataset.from_list(as_rows(encoded)),
-        processing_class=AutoTokenizer.from_pretrained(plan.base, local_files_only=True, trust_remote_code=False),
-        callbacks=[conduct] if conduct else [],
-    )
-    trainer.remove_callback(transformers.PrinterCallback)
-    return trainer

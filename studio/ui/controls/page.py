@@ -37,10 +37,10 @@ class PageFrame(QWidget):
         self.head.setSpacing(GAP_SMALL)
         self.title = label(title, "title")
         self.lead = label(lead, "lead")
-        self.lead.setVisible(bool(lead))
         self.head.addWidget(self.title)
         self.head.addWidget(self.lead)
         outer.addLayout(self.head)
+        self.lead.setVisible(bool(lead))  # not before it has a parent: it would flash up as a window of its own
         self._problems = QVBoxLayout()
         self._problems.setSpacing(GAP)
         outer.addLayout(self._problems)

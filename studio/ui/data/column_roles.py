@@ -111,9 +111,10 @@ def reformatted(mapping: ColumnMapping, form: DatasetFormat, columns: tuple[str,
     """
     asks = "question" in ROLES[form][0]
     first = next(iter(columns), None)
-    unused = tuple(name for name in columns if name not in mapping.columns())
+    asked = mapping.question or mapping.text or mapping.content or (first if form == "options" else None)
+    unused = tuple(name for name in columns if name not in (asked, *mapping.columns()))
     likely: dict[str, object] = {
-        "question": None if mapping.question_template else mapping.text or mapping.content,
+        "question": None if mapping.question_template else asked,
         "answer": mapping.label,
         "label": mapping.answer or next(iter(unused), None),
         "options": unused,

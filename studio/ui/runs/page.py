@@ -91,6 +91,14 @@ class RunsPage(PageFrame):
         super().showEvent(event)
         self.refresh()
 
+    def focus_first(self) -> None:
+        """The keyboard goes to the table, or to the button that leads to a first run, as soon as either is known."""
+        if self.stack.currentIndex():
+            target = self.table if self.model.summaries else self.empty.button
+            target.setFocus(Qt.FocusReason.OtherFocusReason)
+        else:
+            self.setFocus(Qt.FocusReason.OtherFocusReason)
+
     @Slot()
     def _refresh_if_visible(self) -> None:
         if self.isVisible():
@@ -110,6 +118,8 @@ class RunsPage(PageFrame):
             if summary.run == wanted:
                 self.table.selectRow(self.filtered.mapFromSource(self.model.index(row, 0)).row())
         self._paint_buttons()
+        if self.hasFocus():
+            self.focus_first()
 
     def selected(self) -> Summary | None:
         """The run that is selected, None where there is none."""

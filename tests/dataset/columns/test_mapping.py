@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from studio.core.recipe.data_choice import ColumnMapping
-from studio.dataset.columns.detection.detect import detect, detect_mapping, has_mapping
+from studio.dataset.columns.detection.detect import detect
 from studio.dataset.columns.mapping_checks import check_mapping
 from studio.dataset.samples import sample
 from studio.dataset.table import Table
@@ -46,22 +46,22 @@ def named(*names: str) -> Table:
     ],
 )
 def test_columns_are_known_by_their_names(names: tuple[str, ...], roles: ColumnMapping) -> None:
-    assert detect_mapping(named(*names)) == roles
+    assert detect(named(*names)).mapping == roles
 
 
 def test_conversations_are_known_by_their_contents() -> None:
     talk = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-    assert detect_mapping(table_of([{"id": "1", "log": talk}] * 3)) == ColumnMapping(messages="log")
-    assert detect_mapping(
+    assert detect(table_of([{"id": "1", "log": talk}] * 3)).mapping == ColumnMapping(messages="log")
+    assert detect(
         table_of([{"conversations": '[{"from": "human", "value": "a"}]', "system": "x"}])
-    ) == ColumnMapping(messages="conversations", system="system")
+    ).mapping == ColumnMapping(messages="conversations", system="system")
 
 
 def test_without_names_the_column_that_asks_is_the_question() -> None:
     rows = [
         {"one": f"It is number {n}.", "two": f"Which number is it, {n}?", "date": f"2026-01-{n:02}"} for n in range(9)
     ]
-    assert detect_mapping(table_of(rows)) == ColumnMapping(question="two", answer="one")
+    assert detect(table_of(rows)).mapping == ColumnMapping(question="two", answer="one")
 
 
 def test_without_names_or_questions_a_person_is_asked() -> None:
@@ -73,7 +73,7 @@ def test_without_names_or_questions_a_person_is_asked() -> None:
 def test_the_samples_are_understood() -> None:
     for language in ("en", "ko"):
         table = opened(sample(language))
-        roles = detect_mapping(table)
+        roles = detect(table).mapping
         assert (roles.question, roles.answer) == table.columns
         check_mapping(table, roles)
 
@@ -105,5 +105,5 @@ def test_roles_that_teach_something_pass() -> None:
     check_mapping(table_of(PAIRS), ColumnMapping(question="a", answer="b"))
     check_mapping(table_of(PAIRS), ColumnMapping(text="b"))
     check_mapping(table_of(PAIRS[:1]), ColumnMapping(question="a", answer="b"))
-    assert not has_mapping(ColumnMapping())
-    assert has_mapping(ColumnMapping(text="b"))
+    assert ColumnMapping().format is None
+    assert ColumnMapping(text="b").format is not None

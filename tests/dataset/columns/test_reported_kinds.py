@@ -308,6 +308,25 @@ def test_where_a_fifth_of_the_rows_would_be_lost_a_person_is_asked(tmp_path: Pat
     assert not found.sure and "5" in said(found) and len(made.examples) == 20
 
 
+@pytest.mark.parametrize("form", ["a list of lists", "a list a line", "under names"])
+def test_lists_of_turns_without_a_record_around_them_are_conversations(tmp_path: Path, form: str) -> None:
+    talks = [
+        [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
+        for asked, answer in zip(ASKED, ANSWERS, strict=True)
+    ]
+    told = {
+        "a list of lists": json.dumps(talks),
+        "a list a line": "\n".join(map(json.dumps, talks)),
+        "under names": json.dumps({f"talk {number}": turns for number, turns in enumerate(talks)}),
+    }
+    file = tmp_path / ("talks.jsonl" if form == "a list a line" else "talks.json")
+    file.write_text(told[form], encoding="utf-8")
+    table = opened(file)
+    found = detect(table)
+    assert found.sure and found.mapping.messages == "messages"
+    assert [one.answer for one in examples_from(table, found.mapping).examples] == ANSWERS
+
+
 def test_a_page_of_the_datasets_server_is_read_as_its_rows(tmp_path: Path) -> None:
     held = [
         {"row_idx": n, "row": {"instruction": asked, "output": answer}, "truncated_cells": []}

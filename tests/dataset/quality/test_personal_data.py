@@ -264,6 +264,8 @@ def test_numbers_of_people_of_many_countries_are_found_and_nobodys_are_not() -> 
         ("Ich bin am Abend unter der 0171 2345678 zu erreichen.", "0171 2345678"),
         ("Je suis là le soir au 06 12 34 56 78, et vous ?", "06 12 34 56 78"),
         ("내일 010 4821 9937 로 주세요", "010 4821 9937"),
+        ("Thank you for the invoice. It is 07911 123456 now.", "07911 123456"),
+        ("반품 송장은 상자 안에 있습니다. 010-2526-8645로 주세요.", "010-2526-8645"),
         ("I moved, it is 312-764-9937x432 now.", "312-764-9937x432"),
         ("It is +44(0)1632 960983 in the film.", "+44(0)1632 960983"),
     ],

@@ -164,6 +164,18 @@ def test_a_torn_or_emptied_workbook_is_said_to_be_damaged(tmp_path: Path) -> Non
     assert problem_of(lambda: opened(write_compound(tmp_path / "odd.xls", "Workbook", b"\x09\x08"))).fix
 
 
+def test_an_ods_that_ends_in_the_middle_of_an_element_is_said_to_be_damaged(tmp_path: Path) -> None:
+    """Its library would go round in circles."""
+    whole = write_ods(tmp_path / "some.ods", [("question", "answer"), ("a", "b"), ("c", "d")])
+    with zipfile.ZipFile(whole) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    parts["content.xml"] = parts["content.xml"][:-150]
+    with zipfile.ZipFile(tmp_path / "torn.ods", "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    assert problem_of(lambda: opened(tmp_path / "torn.ods")).code == "data.broken_workbook"
+
+
 def test_flipped_bytes_never_get_past_a_sentence(tmp_path: Path) -> None:
     whole = bytearray(write_xlsx(tmp_path / "some.xlsx", {"S": ROWS}).read_bytes())
     for position in range(0, len(whole), 37):

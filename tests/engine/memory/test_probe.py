@@ -100,9 +100,9 @@ def test_running_out_of_memory_in_the_trial_is_said_in_words(
     ],
 )
 def test_what_would_help_depends_on_the_settings(
-    make_run: Callable[..., RunFolder], report: JobContext, settings: dict[str, object], advice: str
+    make_run: Callable[..., RunFolder], context: JobContext, settings: dict[str, object], advice: str
 ) -> None:
-    plan, _ = plan_of(report, make_run(**settings))
+    plan, _ = plan_of(context, make_run(**settings))
     assert advice in probe.out_of_memory(plan, probe.longest_batch(plan)).problem.fix
 
 
@@ -129,9 +129,9 @@ def test_a_slow_processor_takes_one_step_only(
     assert done.run_seconds <= 4 * 20.5
 
 
-def test_the_longest_batch_holds_the_longest_examples(make_run: Callable[..., RunFolder], report: JobContext) -> None:
-    plan, _ = plan_of(report, make_run(learned=12, held_out=0))
+def test_the_longest_batch_holds_the_longest_examples(make_run: Callable[..., RunFolder], context: JobContext) -> None:
+    plan, _ = plan_of(context, make_run(learned=12, held_out=0))
     inputs = probe.longest_batch(plan)
     assert inputs["input_ids"].shape == (plan.batch, max(plan.dataset.lengths))
     assert int(inputs["attention_mask"].sum()) == sum(sorted(plan.dataset.lengths)[-plan.batch :])
-    assert probe.padded_tokens(plan) >= plan.dataset.tokens
+    assert probe.padded_tokens(plan) >= plan.dataset.counts.tokens

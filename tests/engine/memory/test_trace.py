@@ -25,8 +25,9 @@ from studio.engine.memory import card_kernels
 from studio.engine.memory.live_memory import LiveMemory
 from studio.engine.memory.probe import longest_batch, one_round
 from studio.engine.memory.trace import bitsandbytes_state, trace_step
-from studio.engine.training.plan import plan_of, trainer_for
-from studio.engine.training.trainer import TrainingCallback
+from studio.engine.training.callback import TrainingCallback
+from studio.engine.training.plan import plan_of
+from studio.engine.training.trainer import trainer_for
 from studio.tokenization.encoding import IGNORE_INDEX
 from tests.engine.conftest import do_here, trainable
 
@@ -55,13 +56,12 @@ class _Seen(BaseException):
     """Ends a training that has shown what it should."""
 
 
-def real_peak(report: JobContext, run: RunFolder) -> tuple[int, Workload]:
+def real_peak(context: JobContext, run: RunFolder) -> tuple[int, Workload]:
     """The peak of live tensors in the second step of the run's longest batch, and the same step as work to trace."""
-    plan, device = plan_of(report, run)
+    plan, device = plan_of(context, run)
     model = trainable(plan.base, plan.recipe.method, device)
-    conduct = TrainingCallback(report, device, lambda _: None, plan.save_steps)
-    trainer = trainer_for(report, run, plan, model, device, conduct)
-    conduct.step = trainer.step
+    callback = TrainingCallback(context, device, lambda _: None, plan.save_steps)
+    trainer = trainer_for(context, run, plan, model, device, callback)
     inputs = longest_batch(plan)
     peaks: list[int] = []
 
@@ -83,7 +83,7 @@ def real_peak(report: JobContext, run: RunFolder) -> tuple[int, Workload]:
         peaks.append(memory.peak)
         raise _Seen
 
-    conduct.begin = count
+    callback.begin = count
     with contextlib.suppress(_Seen):
         trainer.train()
     method, training = plan.recipe.method, plan.recipe.training
@@ -116,7 +116,7 @@ def real_peak(report: JobContext, run: RunFolder) -> tuple[int, Workload]:
 def test_the_traced_peak_is_the_real_one_within_a_hundredth(
     make_run: Callable[..., RunFolder],
     home_with_starter: Path,
-    report: JobContext,
+    context: JobContext,
     kind: str,
     dtype: str,
     saving: bool,
@@ -131,7 +131,7 @@ def test_the_traced_peak_is_the_real_one_within_a_hundredth(
             "training.activation_checkpointing": saving,
         }
     )
-    real, same = real_peak(report, run)
+    real, same = real_peak(context, run)
     found = trace_step(home_with_starter / "models" / "SmolLM2-135M-Instruct", same)
     assert found.peak == pytest.approx(real, rel=0.01)
     assert sum(found.parts.values()) == found.peak
@@ -177,11 +177,11 @@ def test_a_tensor_without_content_counts_like_a_real_one() -> None:
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("kind", ["lora", "qlora"])
 def test_a_small_model_is_traced_as_it_runs(
-    make_run: Callable[..., RunFolder], tiny_model: Path, report: JobContext, kind: str, checkpointing: bool
+    make_run: Callable[..., RunFolder], tiny_model: Path, context: JobContext, kind: str, checkpointing: bool
 ) -> None:
     settings = {"method.kind": kind, "method.compute_dtype": "float32"}
     run = make_run(**settings, **{"training.activation_checkpointing": checkpointing})
-    real, same = real_peak(report, run)
+    real, same = real_peak(context, run)
     assert trace_step(tiny_model, same).peak == pytest.approx(real, rel=0.01)
 
 

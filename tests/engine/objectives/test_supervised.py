@@ -17,6 +17,7 @@ from studio.core.run_folder import RunFolder
 from studio.dataset.examples import Example, write_frozen
 from studio.engine.device import Device
 from studio.engine.objectives.supervised import (
+    TokenizedDataset,
     as_rows,
     collate,
     held_out_loss,
@@ -47,12 +48,18 @@ MIXED = [
 
 def test_every_example_is_counted_once(tiny_model: Path) -> None:
     encoder = Encoder.from_folder(tiny_model, 90)
+
+    def counted(dataset: TokenizedDataset) -> tuple[int, int, int, int]:
+        counts = dataset.counts
+        assert counts.examples == len(dataset.encoded) == len(dataset.examples)
+        return counts.cut, counts.nothing_left, counts.left_out, counts.divided
+
     cut = tokenize_examples(encoder, MIXED)
-    assert (cut.cut, cut.nothing_left, cut.left_out, cut.divided, cut.examples) == (2, 2, 0, 0, (0, 2, 3))
+    assert counted(cut) == (2, 2, 0, 0) and cut.examples == (0, 2, 3)
     left_out = tokenize_examples(encoder, MIXED, "leave_out")
-    assert (left_out.cut, left_out.nothing_left, left_out.left_out, left_out.examples) == (0, 1, 3, (0,))
+    assert counted(left_out) == (0, 1, 3, 0) and left_out.examples == (0,)
     split = tokenize_examples(encoder, MIXED, "split")
-    assert (split.cut, split.nothing_left, split.left_out, split.divided) == (1, 2, 0, 1)
+    assert counted(split) == (1, 2, 0, 1)
     assert split.examples[:2] == (0, 2) and set(split.examples[2:]) == {3} and len(split.examples) > 4
     assert len(split.encoded) == len(split.examples)
     assert all(len(encoded.ids) <= 90 for encoded in split.encoded)
@@ -61,8 +68,8 @@ def test_every_example_is_counted_once(tiny_model: Path) -> None:
 def test_the_counts_are_those_that_were_shown_before(tiny_model: Path) -> None:
     encoder = Encoder.from_folder(tiny_model, 90)
     lengths = measure(encoder, MIXED)
-    lessons = tokenize_examples(encoder, MIXED)
-    assert (lengths.cut_at(90), lengths.nothing_left_at(90)) == (lessons.cut, lessons.nothing_left)
+    dataset = tokenize_examples(encoder, MIXED)
+    assert (lengths.cut_at(90), lengths.nothing_left_at(90)) == (dataset.counts.cut, dataset.counts.nothing_left)
 
 
 def test_rows_side_by_side_are_padded_with_what_is_neither_read_nor_learned(tiny_model: Path) -> None:
@@ -85,11 +92,13 @@ def test_the_held_out_examples_are_treated_like_those_that_are_learned(
     learned, held_out = (
         tokenize(run, load(run.recipe), tiny_model) for tokenize in (tokenize_train, tokenize_held_out)
     )
-    assert (learned.cut, held_out.cut) == (0, 0)
-    assert learned.left_out == held_out.left_out == 4
+    assert (learned.counts.cut, held_out.counts.cut) == (0, 0)
+    assert learned.counts.left_out == held_out.counts.left_out == 4
     longer = make_run("longer", **{"training.max_length": 2048})
     write_frozen(longer.held_out_data, [pair("What? " * 200, "Nothing that the model could still read.")])
-    assert tokenize_held_out(longer, load(longer.recipe), tiny_model).nothing_left == 1  # the model reads 512 tokens
+    assert (
+        tokenize_held_out(longer, load(longer.recipe), tiny_model).counts.nothing_left == 1
+    )  # the model reads 512 tokens
 
 
 CPU = Device(torch.device("cpu"), "test", torch.float32, None)

@@ -48,7 +48,7 @@ def test_it_is_the_batch_that_the_trainer_learns_from_first(
     prepared = next(event for event in run.reader().read_new() if isinstance(event, Prepared))
     for name in ("tokens", "label_tokens", "cut", "nothing_left", "left_out", "divided", "total_steps", "held_out"):
         assert getattr(told, name) == getattr(prepared, name), name
-    assert told.lessons == prepared.examples
+    assert told.examples == prepared.examples
 
 
 def test_every_row_is_what_the_preview_shows_of_that_example(make_run: Make, tiny_model: Path, tmp_path: Path) -> None:
@@ -56,8 +56,8 @@ def test_every_row_is_what_the_preview_shows_of_that_example(make_run: Make, tin
     told = dry(run, tmp_path / "dry")
     encoder = Encoder.from_folder(tiny_model, 64)
     frozen = read_frozen(run.train_data)
-    assert len(set(told.examples)) == len(told.examples) == 4
-    for row, number in enumerate(told.examples):
+    assert len(set(told.example_numbers)) == len(told.example_numbers) == 4
+    for row, number in enumerate(told.example_numbers):
         shown = encoder.encode(frozen[number - 1])
         length = len(shown.ids)
         assert told.input_ids[row][:length] == shown.ids
@@ -72,10 +72,10 @@ def test_what_is_too_long_is_treated_as_the_recipe_says(make_run: Make, tmp_path
         run = make_run(how, learned=8, **{"training.max_length": 58, "data.truncation": how})
         made[how] = dry(run, tmp_path / f"dry-{how}")
     whole = dry(make_run("whole", learned=8, **{"training.max_length": 128}), tmp_path / "dry-whole")
-    assert (whole.cut, whole.left_out, whole.lessons) == (0, 0, 8)
-    assert made["cut"].cut == 2 and made["cut"].lessons == 8
+    assert (whole.cut, whole.left_out, whole.examples) == (0, 0, 8)
+    assert made["cut"].cut == 2 and made["cut"].examples == 8
     assert made["leave_out"].left_out == made["cut"].cut and made["leave_out"].cut == 0
-    assert made["leave_out"].lessons == 8 - made["cut"].cut
+    assert made["leave_out"].examples == 8 - made["cut"].cut
     assert made["split"].cut == made["cut"].cut  # one question and its answer can't be split
 
 
@@ -90,7 +90,7 @@ def test_a_run_that_would_learn_nothing_is_refused_as_its_training_would_be(make
 def test_it_is_asked_for_in_a_process_of_its_own(make_run: Make) -> None:
     run = make_run()
     made = first_batch(run)
-    assert made.lessons == 8 and len(made.input_ids) == 4
+    assert made.examples == 8 and len(made.input_ids) == 4
     assert not run.events.exists()  # the run itself hasn't begun
 
 

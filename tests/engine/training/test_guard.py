@@ -9,7 +9,7 @@ from typing import Any
 import datasets
 import pytest
 import torch
-from transformers import AutoTokenizer, TrainerCallback
+from transformers import AutoTokenizer, Trainer, TrainerCallback
 from trl import SFTConfig
 
 from studio.core.events import NoticeLogged, StepDone
@@ -18,7 +18,8 @@ from studio.core.recipe.method import QLora
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
 from studio.engine.objectives.supervised import as_rows, tokenize_examples
-from studio.engine.training.trainer import StudioTrainer, TrainingCallback
+from studio.engine.training.callback import TrainingCallback
+from studio.engine.training.trainer import StudioTrainer
 from studio.tokenization.encoding import Encoder
 from tests.engine.conftest import examples, trainable
 
@@ -45,12 +46,12 @@ class Weights(TrainerCallback):
         self.after.append([p.detach().clone() for p in kwargs["model"].parameters() if p.requires_grad])
 
 
-def poisoned_run(model_folder: Path, report: JobContext, tmp_path: Path, poison: set[int]) -> tuple[Poisoned, Weights]:
+def poisoned_run(model_folder: Path, context: JobContext, tmp_path: Path, poison: set[int]) -> tuple[Poisoned, Weights]:
     encoded = tokenize_examples(Encoder.from_folder(model_folder, 128, "answers"), examples(12)).encoded
-    conduct, weights = TrainingCallback(report, DEVICE, lambda step: None, 1000), Weights()
+    callback, weights = TrainingCallback(context, DEVICE, lambda step: None, 1000), Weights()
     settings: dict[str, Any] = {"logging_strategy": "no", "save_strategy": "no", "report_to": "none", "use_cpu": True}
     trainer = Poisoned(
-        report=report,
+        context=context,
         device=DEVICE,
         model=trainable(model_folder, QLora(rank=4), DEVICE),
         args=SFTConfig(
@@ -69,17 +70,17 @@ def poisoned_run(model_folder: Path, report: JobContext, tmp_path: Path, poison:
         ),
         train_dataset=datasets.Dataset.from_list(as_rows(encoded)),
         processing_class=AutoTokenizer.from_pretrained(model_folder),
-        callbacks=[conduct, weights],
+        callbacks=[callback, weights],
     )
-    conduct.step = trainer.step
+    callback.step = trainer.step
     trainer.poison = frozenset(poison)
     return trainer, weights
 
 
 def test_a_poisoned_step_changes_no_weight_and_the_run_goes_on(
-    tiny_model: Path, report: JobContext, tmp_path: Path
+    tiny_model: Path, context: JobContext, tmp_path: Path
 ) -> None:
-    trainer, weights = poisoned_run(tiny_model, report, tmp_path, {2, 4})
+    trainer, weights = poisoned_run(tiny_model, context, tmp_path, {2, 4})
     assert all(p.dtype is torch.float32 for p in trainer.model.parameters() if p.requires_grad)
     trainer.train()
     first, second, third, fourth, fifth, _ = weights.after
@@ -87,15 +88,24 @@ def test_a_poisoned_step_changes_no_weight_and_the_run_goes_on(
     assert not all(torch.equal(a, b) for a, b in zip(second, third, strict=True))
     assert all(torch.equal(a, b) for a, b in zip(third, fourth, strict=True))
     assert all(bool(torch.isfinite(t).all()) for t in fifth)
-    events = report.folder.reader().read_new()
+    events = context.folder.reader().read_new()
     assert [e.step for e in events if isinstance(e, StepDone)] == [1, 3, 5, 6]
     assert [e.text.values["step"] for e in events if isinstance(e, NoticeLogged)] == [2, 4]
 
 
-def test_three_poisoned_steps_in_a_row_end_the_run_in_words(
-    tiny_model: Path, report: JobContext, tmp_path: Path
+def test_a_step_of_the_library_that_was_renamed_is_told(
+    tiny_model: Path, context: JobContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trainer, weights = poisoned_run(tiny_model, report, tmp_path, {3, 4, 5, 6})
+    monkeypatch.delattr(Trainer, "_clip_grad_norm")
+    poisoned_run(tiny_model, context, tmp_path, set())
+    notices = [e for e in context.folder.reader().read_new() if isinstance(e, NoticeLogged)]
+    assert [(e.code, e.text.values["names"]) for e in notices] == [("library.changed", "_clip_grad_norm")]
+
+
+def test_three_poisoned_steps_in_a_row_end_the_run_in_words(
+    tiny_model: Path, context: JobContext, tmp_path: Path
+) -> None:
+    trainer, weights = poisoned_run(tiny_model, context, tmp_path, {3, 4, 5, 6})
     with pytest.raises(ProblemError) as raised:
         trainer.train()
     assert raised.value.problem.code == "training.not_finite"

@@ -1,4 +1,4 @@
-"""Teaching in a real child process: what it tells, what it keeps, and how it ends."""
+"""Training in a real child process: what it tells, what it keeps, and how it ends."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from studio.core.events import (
     Stopped,
 )
 from studio.core.jobs import Train
+from studio.core.recipe.recipe import load, to_yaml, with_values
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.core.storage import is_intact, read_manifest
 from studio.engine.training.checkpoint import intact
@@ -73,7 +74,35 @@ def test_a_run_tells_everything_and_leaves_a_whole_add_on(make_run: Make, start:
     assert {str(t.dtype) for t in weights.values()} == {"torch.float32"}
     assert any(t.abs().max() > 0 for name, t in weights.items() if "lora_B" in name)
     codes = {e.code for e in events if isinstance(e, NoticeLogged)}
-    assert "optimizer.no_paging" in codes or next(e for e in events if isinstance(e, DeviceChosen)).device == "cuda"
+    assert not codes
+    assert prepared.optimizer == load(run.recipe).training.optimizer
+
+
+def test_a_chosen_optimizer_that_this_machine_lacks_is_replaced_and_told(make_run: Make) -> None:
+    run = make_run(**{"training.epochs": 1.0, "training.optimizer": "paged_adamw_8bit"})
+    assert do_here(run, Train()) == 0
+    state = run.state()
+    assert state.prepared is not None and state.device is not None
+    told = {one.code for one in state.notices} & {"optimizer.no_card"}
+    if state.device.device == "cpu":
+        assert told and state.prepared.optimizer == "adamw"
+    else:
+        assert not told and state.prepared.optimizer == "paged_adamw_8bit"
+
+
+def test_a_recipe_that_leaves_something_open_is_refused(make_run: Make) -> None:
+    run = make_run()
+    run.recipe.write_text(to_yaml(with_values(load(run.recipe), {"training.epochs": None, "method.alpha": None})))
+    assert do_here(run, Train()) == 2
+    ending = run.state().ending
+    assert isinstance(ending, Failed) and ending.problem.code == "run.not_resolved"
+    assert ending.problem.values["keys"] == "method.alpha, training.epochs"
+
+
+def test_a_model_that_reads_less_than_the_recipe_allows_is_told(make_run: Make) -> None:
+    run = make_run(**{"training.max_length": 4096, "training.epochs": 1.0})
+    assert do_here(run, Train()) == 0
+    assert {one.code: one.text.values for one in run.state().notices} == {"length.limited": {"limit": 512}}
 
 
 def test_stop_keeps_what_was_learned_until_then(make_run: Make, start: Start) -> None:

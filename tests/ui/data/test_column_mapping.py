@@ -257,6 +257,11 @@ def test_every_format_can_be_put_together_from_its_roles(form: DatasetFormat) ->
     assert all(f"column {place}" in mapping_words(mapping) for place in range(len(needed) + len(more)))
 
 
+def test_of_a_file_that_nothing_is_known_of_the_first_column_asks_and_the_others_are_options() -> None:
+    mapping = reformatted(ColumnMapping(), "options", COLUMNS)
+    assert mapping == ColumnMapping(question="title", options=("body", "reply", "kind"))
+
+
 def test_every_column_of_a_mapping_can_be_chosen_in_the_window() -> None:
     not_columns = {"question_template", "first_option", "assistant_speaker"}
     assert set(ALL_ROLES) == set(ColumnMapping.model_fields) - not_columns

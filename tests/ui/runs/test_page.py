@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from studio.core.events import CheckpointCommitted, Evaluated, Finished, ProcessStarted, StepDone
@@ -106,9 +108,9 @@ def test_a_run_that_is_going_on_is_not_deleted(project: Project) -> None:
 
 def test_without_runs_it_says_so(app_state: AppState, open_window: Opener, qtbot: QtBot) -> None:
     window = open_window(app_state)
-    window.open_page("runs")
+    window.go_to("runs")
     page = window.stack.currentWidget()
     assert isinstance(page, RunsPage)
-    qtbot.waitUntil(lambda: page.stack.currentWidget() is page.empty)
-    page.empty.button.click()
+    qtbot.waitUntil(page.empty.button.hasFocus)
+    QTest.keyClick(page.empty.button, Qt.Key.Key_Return)
     assert window.page_name == "train"

@@ -55,16 +55,6 @@ def detect(table: Table) -> DetectedMapping:
     )
 
 
-def detect_mapping(table: Table) -> ColumnMapping:
-    """The likeliest mapping. Empty where nothing in the table looks like a question with an answer."""
-    return detect(table).mapping
-
-
-def has_mapping(mapping: ColumnMapping) -> bool:
-    """Whether any column has been given a part."""
-    return mapping.format is not None
-
-
 def _is_mark(seen: TableProfile, name: str) -> bool:
     """Whether a column weighs the rows: a rating or a weight, which a person may expect to count."""
     marks = ("score", "scores", "rating", "ratings", "reward", "weight", "quality", "stars", "점수", "평점", "별점")

@@ -1,0 +1,121 @@
+"""Between two steps of a training: no step without usable numbers is taken, every one is told, save points are written
+when they are due or asked for, and a stop is obeyed."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from studio.core.events import SaveNow, StepDone
+from studio.core.problems import Remedy, problem
+from studio.core.translatable import N_
+from studio.engine.device import Device, memory_limit, memory_now
+from studio.engine.job_context import JobContext
+from studio.engine.training.memory_growth import MemoryGrowth
+
+NON_FINITE_STEPS = 3
+"""So many steps in a row without a finite loss and gradient end the run."""
+
+
+@dataclass
+class StepSums:
+    """What is known of the step that is being computed. Sums since the last step; `gradient_norm` None where nothing
+    was clipped; `began` on the monotonic clock, in seconds."""
+
+    loss: float = 0.0
+    tokens: int = 0
+    gradient_norm: float | None = None
+    learning_rate: float = 0.0
+    began: float = 0.0
+
+    @property
+    def is_finite(self) -> bool:
+        return math.isfinite(self.loss) and (self.gradient_norm is None or math.isfinite(self.gradient_norm))
+
+
+class TrainingCallback(TrainerCallback):
+    """`save` writes a save point after the step that it is given; `save_steps` is how many steps lie between two."""
+
+    def __init__(self, context: JobContext, device: Device, save: Callable[[int], None], save_steps: int) -> None:
+        self.step = StepSums()
+        self.done = 0
+        self.begin: Callable[[], None] | None = None
+        """Called once, when model and optimizer are ready and no step is taken yet."""
+        self._context = context
+        self._device = device
+        self._save = save
+        self._save_steps = save_steps
+        self._non_finite = 0
+        self._skipped = False
+        self._save_now = False
+        self._growth = MemoryGrowth()
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        if self.begin is not None:
+            self.begin()
+        self.step.began = time.monotonic()
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.step.learning_rate = float(kwargs["optimizer"].param_groups[0]["lr"])
+        self._skipped = not self.step.is_finite
+        if not self._skipped:
+            self._non_finite = 0
+            return
+        # Without gradients the optimizer leaves every weight and its own memory of them as they are.
+        kwargs["model"].zero_grad(set_to_none=True)
+        self._non_finite += 1
+        self._context.notice(
+            "step.skipped",
+            N_("Step {step} gave no usable numbers and was left out: it changed nothing."),
+            step=state.global_step + 1,
+        )
+        if self._non_finite >= NON_FINITE_STEPS:
+            raise problem(
+                "training.not_finite",
+                N_("Training stopped: {count} steps in a row gave no usable numbers."),
+                N_("The learning strength is too high for this model and data, or the model itself is damaged."),
+                N_("Choose a gentler learning strength and start again. What was saved before is good and is kept."),
+                remedy=Remedy.see_settings,
+                count=self._non_finite,
+            )
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        now = time.monotonic()
+        self.done = state.global_step
+        if not self._skipped:
+            self._tell(state, now)
+        self.step.loss, self.step.tokens, self.step.gradient_norm, self.step.began = 0.0, 0, None, now
+        self._save_now |= any(isinstance(command, SaveNow) for command in self._context.commands())
+        due = state.global_step % self._save_steps == 0 and state.global_step < state.max_steps
+        if due or self._save_now:
+            self._save_now = False
+            self._save(state.global_step)
+            self.step.began = time.monotonic()  # saving is not learning
+        if self._context.stopping:
+            control.should_training_stop = True
+
+    def _tell(self, state: TrainerState, now: float) -> None:
+        used, peak = memory_now(self._device)
+        done = StepDone(
+            step=state.global_step,
+            total_steps=state.max_steps,
+            epoch=float(state.epoch or 0.0),
+            loss=self.step.loss,
+            learning_rate=self.step.learning_rate,
+            gradient_norm=self.step.gradient_norm,
+            tokens=self.step.tokens,
+            seconds=now - self.step.began,
+            memory=used,
+            peak_memory=peak,
+        )
+        self._context.write(done)
+        grown = self._growth.take(done, memory_limit(self._device))
+        if grown is not None:
+            self._context.write(grown)
