@@ -25,12 +25,13 @@ from studio.core.events import (
     Stop,
 )
 from studio.core.job_states import ExamState, ExportState
-from studio.core.jobs import Chat, Exam, Merge
+from studio.core.jobs import Chat, Exam
 from studio.core.problems import ProblemError, problem
+from studio.core.recipe.recipe import load
 from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
 from studio.core.translatable import N_
 from studio.evaluation.verdict import Comparison, compare, verdict
-from studio.export.adapter import export_adapter
+from studio.export.exporters import Exporter, export_now, exporter_named, free_folder
 from studio.runs.follow import follow
 from studio.runs.start import JobProcess, start_job
 
@@ -75,14 +76,10 @@ def comparison_as_json(compared: Comparison) -> dict[str, Json]:
 
 
 def export(arguments: argparse.Namespace) -> int:
-    """Make the folder; 1 when a combined model was made that doesn't answer the same everywhere."""
+    """Make the folder; 1 when a model was made that doesn't answer the same everywhere."""
     run = chosen_run(arguments.run)
     out = Path(arguments.out).expanduser().absolute() if arguments.out else None
-    if arguments.to == "adapter":
-        folder = export_adapter(run, out or _free_name(run.exports / "adapter"))
-        print_json({"to": "adapter", "folder": str(folder)}) if arguments.json else print(folder)
-        return 0
-    exported = run_merge(run, out, quiet=arguments.json)
+    exported = run_export(exporter_named(arguments.to), run, out, quiet=arguments.json)
     if arguments.json:
         print_json(exported)
     else:
@@ -92,23 +89,19 @@ def export(arguments: argparse.Namespace) -> int:
     return 0 if exported.compared == exported.same else 1
 
 
-def run_merge(run: RunFolder, out: Path | None, *, quiet: bool) -> Exported:
-    """Combine base and adapter into one model. Raises ProblemError."""
-    choose_checkpoint(run, fully=False)
-    folder = run.job("merge")
-    target = out or _free_name(run.exports / "merged")
-    state = follow_to_the_end(folder, start_job(folder, Merge(run=run.path, out=target)), ExportState, quiet=quiet)
+def run_export(exporter: Exporter, run: RunFolder, out: Path | None, *, quiet: bool) -> Exported:
+    """Export to `out`, or to a free folder among the run's exports. Raises ProblemError."""
+    target = out or free_folder(run.exports / exporter.name)
+    if exporter.job is None:
+        return export_now(exporter, run, target)
+    refusal = exporter.refusal(load(run.recipe))
+    if refusal is not None:
+        raise ProblemError(refusal)
+    folder = exporter.job_folder(run)
+    state = follow_to_the_end(folder, start_job(folder, exporter.job(run, target)), ExportState, quiet=quiet)
     if state.exported is None:
         raise problem("export.stopped", N_("The export was stopped before it was done."), fix=N_("Start it again."))
     return state.exported
-
-
-def _free_name(wanted: Path) -> Path:
-    free, number = wanted, 1
-    while free.exists():
-        number += 1
-        free = wanted.with_name(f"{wanted.name}-{number}")
-    return free
 
 
 def chat(arguments: argparse.Namespace) -> int:

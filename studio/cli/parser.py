@@ -176,8 +176,11 @@ def _chat_flags(verb: argparse.ArgumentParser) -> None:
 
 
 def _export_flags(verb: argparse.ArgumentParser) -> None:
+    from studio.export.exporters import EXPORTERS
+
     _add_run(verb)
-    verb.add_argument("--to", required=True, choices=["adapter", "merged"], help="the add-on, or one combined model")
+    places = "; ".join(f"{one.name}: {one.title}" for one in EXPORTERS)
+    verb.add_argument("--to", required=True, choices=[one.name for one in EXPORTERS], help=places)
     verb.add_argument("--out", default="", help="a new folder (default: in the run's exports)")
 
 

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from studio.cli.choosing import absolute_data, chosen_project, chosen_recipe, with_flags
 from studio.cli.following import follow_to_the_end, require_model
-from studio.cli.jobs import comparison_as_json, run_exam, run_merge
+from studio.cli.jobs import comparison_as_json, run_exam, run_export
 from studio.cli.preparing import Prepared, prepared
 from studio.cli.printing import Progress, print_json
 from studio.cli.runs import run_as_json
@@ -24,6 +24,7 @@ from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState, headline
 from studio.dataset.store import StoredExamples
 from studio.evaluation.verdict import Comparison, verdict
+from studio.export.exporters import exporter_named
 from studio.hardware.gauge import cuda_card_present
 from studio.runs.create import create_run
 from studio.runs.dry_run import first_batch
@@ -139,7 +140,7 @@ def demo(arguments: argparse.Namespace) -> int:
         print(headline(state).english(), file=sys.stderr)
         return 2
     compared = run_exam(run, quiet=quiet)
-    merged = run_merge(run, None, quiet=quiet)
+    merged = run_export(exporter_named("merged"), run, None, quiet=quiet)
     judged = verdict(compared)
     if arguments.json:
         print_json(

@@ -231,11 +231,11 @@ class AnswerEnded(_Event):
 
 
 class Exported(_Event):
-    """An export is complete. `compared` answers were compared with the run's own, `same` were equal;
-    both None where nothing was compared."""
+    """An export is complete; `to` is the exporter's name. `compared` answers were compared with the run's own, `same`
+    were equal; both None where nothing was compared."""
 
     type: Literal["exported"] = "exported"
-    to: Literal["adapter", "merged"]
+    to: str
     folder: str
     size: int
     compared: int | None = None

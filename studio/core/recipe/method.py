@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
+from studio.core.problems import Problem, Remedy
 from studio.core.recipe.settings import Setting, SettingsGroup
 from studio.core.translatable import N_
 
@@ -54,6 +55,19 @@ class MethodSettings(SettingsGroup):
 
     def memory(self) -> MethodMemory:
         return MethodMemory()
+
+    def merge_refusal(self) -> Problem | None:
+        """Why what this method trained can't be merged into its base, None where it can."""
+        if not self.cannot_merge:
+            return None
+        return Problem(
+            code="method.cannot_merge",
+            what=N_("What was trained with {method} can't be combined with its base model."),
+            why=self.cannot_merge,
+            fix=N_("Export the add-on instead, or train with LoRA."),
+            remedy=Remedy.see_settings,
+            values={"method": self.title},
+        )
 
 
 class LoraSettings(MethodSettings):

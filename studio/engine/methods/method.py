@@ -7,9 +7,8 @@ from pathlib import Path
 
 import torch
 
-from studio.core.problems import Remedy, problem
+from studio.core.problems import ProblemError
 from studio.core.recipe.method import MethodSettings
-from studio.core.translatable import N_
 from studio.engine.device import Device
 from studio.engine.methods.base_model import Network, load_base_model
 
@@ -40,11 +39,6 @@ class TrainingMethod(ABC):
     def merge(self, model: Network, dtype: torch.dtype) -> Network:
         """The ordinary model in `dtype` that answers as `model` does, in the computer's own memory. `model` can't be
         used any more. Its base's layers must be ordinary ones, see `dequantize`. Raises `ProblemError`."""
-        raise problem(
-            "method.cannot_merge",
-            N_("What was trained with {method} can't be combined with its base model."),
-            self._settings.cannot_merge,
-            N_("Export the add-on instead, or train with LoRA."),
-            remedy=Remedy.see_settings,
-            method=self._settings.title,
-        )
+        refusal = self._settings.merge_refusal()
+        assert refusal is not None, "a method that can merge says how"
+        raise ProblemError(refusal)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,14 +10,11 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from studio.core.events import Crashed, Exported, Failed
-from studio.core.job_states import ExportState
-from studio.core.jobs import Merge
-from studio.core.problems import Problem, ProblemError, Remedy
+from studio.core.problems import Problem, Remedy
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import JobFolder, RunFolder
 from studio.core.storage import require_new, require_room
-from studio.export.adapter import adapter_size, export_adapter
-from studio.models.base_model import locate, model_facts
+from studio.export.exporters import EXPORTERS, Exporter, export_now, exporter_named, free_folder
 from studio.runs.follow import job_status
 from studio.runs.project import slug
 from studio.ui.controls.page import Obstacle, PageFrame
@@ -31,47 +27,40 @@ from studio.ui.state.background import run_in_background
 
 @dataclass(frozen=True)
 class _Known:
-    """What reading the run's folder tells: sizes in bytes, where exports would go, and which are there already."""
+    """What the run's folder tells of one exporter: bytes that it will take, a complete export, one that goes on."""
 
-    name: str
-    adapter: int | None
-    merged: int | None
-    adapter_done: Path | None
-    merged_done: Exported | None
-    merging: JobFolder | None
+    size: int | None
+    earlier: Exported | None
+    going_on: JobFolder | None
+    refusal: Problem | None
 
 
 class ExportPage(PageFrame):
-    """Paints the exports of the run on show and makes new ones."""
+    """Paints the exports of the run on show and makes new ones. `cards` are by the exporters' names."""
 
     def __init__(self, app_state: AppState, parent: QWidget | None = None) -> None:
         lead = tr("Take the trained model with you. Every export is a folder that other programs can open.")
         super().__init__(tr("Export"), lead, scroll=True, parent=parent)
         self._app_state = app_state
         self._run: RunFolder | None = None
-        self._known: _Known | None = None
-        self._exporting: Path | None = None
+        self._run_name = ""
+        self._looking = False
+        self._exporting: Exporter | None = None
+        """The exporter whose job is on show."""
+        self._known: dict[str, _Known] = {}
         self.targets: dict[str, Path] = {}
-        self.adapter = ExportCard(
-            tr("Just the add-on"),
-            tr("A small file that is used together with the base model. The right choice for keeping or sharing."),
-            tr("Export the add-on"),
-        )
-        self.merged = ExportCard(
-            tr("For Python: one combined model"),
-            tr("Base model and add-on in one, for programs that load models with the transformers library."),
-            tr("Combine and export"),
-        )
-        for card, kind in ((self.adapter, "adapter"), (self.merged, "merged")):
-            card.place_wanted.connect(lambda kind=kind: self._choose_place(kind))
+        self.cards: dict[str, ExportCard] = {}
+        for exporter in EXPORTERS:
+            card = ExportCard(tr(exporter.title), tr(exporter.purpose), tr(exporter.action))
+            card.place_wanted.connect(lambda exporter=exporter: self._choose_place(exporter))
+            card.wanted.connect(lambda exporter=exporter: self._export(exporter))
+            card.stopped.connect(lambda: app_state.export.stop(keep=False))
+            self.cards[exporter.name] = card
             self.body.addWidget(card)
         self.body.addStretch(1)
-        self.adapter.wanted.connect(self._export_adapter)
-        self.merged.wanted.connect(self._merge)
-        self.merged.stopped.connect(lambda: app_state.merge.stop(keep=False))
-        app_state.merge.updated.connect(self._on_merge_updated)
-        app_state.merge.ended.connect(self._on_merge_ended)
-        app_state.merge.failed.connect(self._on_merge_failed)
+        app_state.export.updated.connect(self._on_job_updated)
+        app_state.export.ended.connect(self._on_job_ended)
+        app_state.export.failed.connect(self._on_job_failed)
         app_state.run_changed.connect(self._on_run_changed)
         app_state.run_updated.connect(self._on_run_updated)
         app_state.data_changed.connect(self._paint)
@@ -82,10 +71,10 @@ class ExportPage(PageFrame):
     def _on_run_changed(self) -> None:
         if self._app_state.run != self._run:
             self._run = self._app_state.run
-            self._known = None
-            self.targets = {}
-            self.adapter.show_idle()
-            self.merged.show_idle()
+            self._known, self.targets = {}, {}
+            self._looking, self._exporting = False, None
+            for card in self.cards.values():
+                card.show_idle()
         self._paint()
         self._look()
 
@@ -96,129 +85,121 @@ class ExportPage(PageFrame):
     def _look(self) -> None:
         """Read sizes and earlier exports once there is something to export."""
         run = self._run
-        if run is None or self._known is not None or self._obstacle() is not None:
+        if run is None or self._looking or self._obstacle() is not None:
             return
-        self._known = _Known("", None, None, None, None, None)
+        self._looking = True
 
-        def found(known: _Known) -> None:
+        def found(known: tuple[str, dict[str, _Known]]) -> None:
             if run == self._run:
-                self._on_known(run, known)
+                self._on_known(run, *known)
 
-        run_in_background(self, lambda: _look_at(run), found, lambda problem: self._show(self.adapter, problem))
+        run_in_background(self, lambda: _look_at(run), found, lambda problem: self._show(EXPORTERS[0], problem))
 
-    def _on_known(self, run: RunFolder, known: _Known) -> None:
-        self._known = known
-        self.adapter.show_size(known.adapter, estimated=False)
-        self.merged.show_size(known.merged, estimated=True)
-        for kind in ("adapter", "merged"):
-            self._set_target(kind, free_name(run.exports / kind))
-        if known.adapter_done is not None:
-            self.adapter.show_done(known.adapter_done, tr("Exported earlier."))
-        job = self._app_state.merge
-        if job.is_running():
-            self.merged.begin(can_stop=True)
-        elif known.merging is not None:
-            self.merged.begin(can_stop=True)
-            job.attach(known.merging)
-        elif known.merged_done is not None:
-            self._show_merged(known.merged_done)
+    def _on_known(self, run: RunFolder, name: str, known: dict[str, _Known]) -> None:
+        self._run_name, self._known = name, known
+        for exporter in EXPORTERS:
+            card, about = self.cards[exporter.name], known[exporter.name]
+            card.show_size(about.size, estimated=exporter.is_estimate)
+            self._set_target(exporter, free_folder(run.exports / exporter.name))
+            if about.going_on is not None:
+                self._exporting = exporter
+                card.begin(can_stop=True)
+                if not self._app_state.export.is_running():
+                    self._app_state.export.attach(about.going_on)
+            elif about.refusal is not None:
+                self._show(exporter, about.refusal)
+            elif about.earlier is not None:
+                self._show_done(exporter, about.earlier)
 
-    def _set_target(self, kind: str, target: Path) -> None:
-        self.targets[kind] = target
-        (self.adapter if kind == "adapter" else self.merged).show_place(target)
+    def _set_target(self, exporter: Exporter, target: Path) -> None:
+        self.targets[exporter.name] = target
+        self.cards[exporter.name].show_place(target)
 
-    def _choose_place(self, kind: str) -> None:
+    def _choose_place(self, exporter: Exporter) -> None:
         folder = QFileDialog.getExistingDirectory(self, tr("Choose a folder"), str(Path.home()))
         if folder:
-            self.choose_place(kind, Path(folder))
+            self.choose_place(exporter.name, Path(folder))
 
-    def choose_place(self, kind: str, folder: Path) -> None:
-        """Export `kind` (adapter or merged) to a new folder inside of this one."""
-        name = slug(self._known.name if self._known is not None else "") or "model"
-        self._set_target(kind, free_name(folder / f"{name}-{kind}"))
+    def choose_place(self, name: str, folder: Path) -> None:
+        """Let the exporter of that name write to a new folder inside of this one."""
+        run_name = slug(self._run_name) or "model"
+        self._set_target(exporter_named(name), free_folder(folder / f"{run_name}-{name}"))
 
-    # The add-on
+    # Exporting
 
-    def _export_adapter(self) -> None:
-        run, out = self._run, self.targets.get("adapter")
+    def _export(self, exporter: Exporter) -> None:
+        run, out = self._run, self.targets.get(exporter.name)
         if run is None or out is None:
             return
-        self.adapter.begin(can_stop=False)
+        self.cards[exporter.name].begin(can_stop=exporter.job is not None)
 
-        def done(folder: Path) -> None:
-            if run == self._run:
-                size = self._known.adapter if self._known is not None else None
-                self.adapter.show_done(
-                    folder, tr("Exported and compared with the save point: {size}.", size=size_words(size))
-                )
-                self._set_target("adapter", free_name(folder))
-                self._app_state.job_updated.emit("export")
+        def failed(problem: Problem) -> None:
+            self._show(exporter, problem)
 
-        run_in_background(
-            self, lambda: export_adapter(run, out), done, lambda problem: self._show(self.adapter, problem)
-        )
+        if exporter.job is None:
 
-    # The combined model
+            def copied(exported: Exported) -> None:
+                if run == self._run:
+                    self._show_done(exporter, exported)
+                    self._app_state.job_updated.emit("export")
 
-    def _merge(self) -> None:
-        run, out = self._run, self.targets.get("merged")
-        if run is None or out is None:
+            run_in_background(self, lambda: export_now(exporter, run, out), copied, failed)
             return
-        size = self._known.merged if self._known is not None else None
-        self.merged.begin(can_stop=True)
+        job, size = exporter.job(run, out), self._known[exporter.name].size or 0
 
-        def ready(_nothing: None) -> None:
+        def ready(folder: JobFolder) -> None:
             if run == self._run:
-                self._app_state.merge.start(run.job("merge"), Merge(run=run.path, out=out))
+                self._exporting = exporter
+                self._app_state.export.start(folder, job)
 
-        run_in_background(
-            self, lambda: _require_target(out, size or 0), ready, lambda problem: self._show(self.merged, problem)
-        )
+        run_in_background(self, lambda: _job_folder(exporter, run, out, size), ready, failed)
 
-    def _on_merge_updated(self) -> None:
-        job = self._app_state.merge
-        if job.is_running():
-            self.merged.show_state(job.state)
+    def _on_job_updated(self) -> None:
+        job = self._app_state.export
+        if self._exporting is not None and job.is_running():
+            self.cards[self._exporting.name].show_state(job.state)
 
-    def _on_merge_ended(self) -> None:
-        job = self._app_state.merge
+    def _on_job_ended(self) -> None:
+        job, exporter = self._app_state.export, self._exporting
+        if exporter is None:
+            return
         match job.state.ending:
             case Failed() | Crashed() as ending:
-                self._show(self.merged, ending.problem)
+                self._show(exporter, ending.problem)
             case _ if job.state.exported is not None:
-                self._show_merged(job.state.exported)
-                self._set_target("merged", free_name(Path(job.state.exported.folder)))
+                self._show_done(exporter, job.state.exported)
             case _:
-                self.merged.show_idle()
+                self.cards[exporter.name].show_idle()
 
-    def _on_merge_failed(self, problem: Problem) -> None:
-        self._show(self.merged, problem)
+    def _on_job_failed(self, problem: Problem) -> None:
+        if self._exporting is not None:
+            self._show(self._exporting, problem)
 
-    def _show_merged(self, exported: Exported) -> None:
-        words = tr("Combined: {size}.", size=size_words(exported.size))
+    # How it looks
+
+    def _show_done(self, exporter: Exporter, exported: Exported) -> None:
+        words = tr("Exported: {size}.", size=size_words(exported.size))
         if exported.compared is not None and exported.same is not None:
             words += " " + tr(
                 "Compared {n} answers with the trained model's: {same} the same.",
                 n=exported.compared,
                 same=exported.same,
             )
-        else:
+        elif exporter.job is not None:
             words += " " + tr("Its answers were not compared.")
-        self.merged.show_done(Path(exported.folder), words)
+        self.cards[exporter.name].show_done(Path(exported.folder), words)
+        self._set_target(exporter, free_folder(self.targets[exporter.name]))
 
-    # How it looks
+    def _show(self, exporter: Exporter, problem: Problem) -> None:
+        card = self.cards[exporter.name].show_problem(problem)
+        card.remedy_requested.connect(lambda remedy: self._on_remedy(exporter, remedy))
 
-    def _show(self, card: ExportCard, problem: Problem) -> None:
-        kind = "adapter" if card is self.adapter else "merged"
-        card.show_problem(problem).remedy_requested.connect(lambda remedy: self._on_remedy(kind, remedy))
-
-    def _on_remedy(self, kind: str, remedy: Remedy) -> None:
-        again: dict[str, Callable[[], None]] = {"adapter": self._export_adapter, "merged": self._merge}
-        folder = self._app_state.merge.folder
+    def _on_remedy(self, exporter: Exporter, remedy: Remedy) -> None:
+        folder = self._app_state.export.folder
         if remedy is Remedy.choose_folder:
-            self._choose_place(kind)
+            self._choose_place(exporter)
         elif remedy is Remedy.try_again:
-            again[kind]()
+            self._export(exporter)
         elif remedy is Remedy.open_log and folder is not None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder.log)))
         else:
@@ -226,7 +207,7 @@ class ExportPage(PageFrame):
 
     def _paint(self) -> None:
         obstacle = self._obstacle()
-        for card in (self.adapter, self.merged):
+        for card in self.cards.values():
             card.setVisible(obstacle is None)
         self.show_missing(obstacle)
 
@@ -243,46 +224,24 @@ class ExportPage(PageFrame):
         return tr("There is nothing to export yet: the model hasn't been trained."), tr("Train the model"), "train"
 
 
-def free_name(wanted: Path) -> Path:
-    """`wanted`, or the first of wanted-2, wanted-3, ... that isn't there yet."""
-    found, number = wanted, 2
-    while found.exists():
-        found = wanted.with_name(f"{wanted.name}-{number}")
-        number += 1
-    return found
-
-
-def _require_target(out: Path, size: int) -> None:
+def _job_folder(exporter: Exporter, run: RunFolder, out: Path, size: int) -> JobFolder:
+    """Where its job will run, after a look whether `out` can take `size` bytes. Raises `ProblemError`."""
     require_new(out)
     require_room(out, size, remedy=Remedy.choose_folder)
+    return exporter.job_folder(run)
 
 
-def _size_without_weights(base: Path) -> int:
-    return sum(p.stat().st_size for p in base.iterdir() if p.is_file() and p.suffix != ".safetensors")
-
-
-def _look_at(run: RunFolder) -> _Known:
-    """Reads the run's folder and its base model's. Raises `ProblemError` when the run's recipe can't be read."""
+def _look_at(run: RunFolder) -> tuple[str, dict[str, _Known]]:
+    """The run's name, and what is known of each exporter. Reads the run's folder and its base model's; raises
+    `ProblemError` when the run's recipe can't be read."""
     recipe = load(run.recipe)
-    merged: int | None = None
-    try:
-        base = locate(recipe.model)
-        merged = 2 * model_facts(base).parameters + _size_without_weights(base)
-    except (ProblemError, OSError):
-        pass  # not available, and said so
-    done = (
-        [p for p in run.exports.glob("adapter*") if (p / "adapter_config.json").is_file()]
-        if run.exports.is_dir()
-        else []
-    )
-    merges = run.jobs("merge")
-    going_on = next((folder for folder in reversed(merges) if job_status(folder) in ("running", "silent")), None)
-    finished = (folder.fold(ExportState()).exported for folder in reversed(merges))
-    return _Known(
-        name=recipe.name,
-        adapter=adapter_size(run),
-        merged=merged,
-        adapter_done=max(done, key=lambda p: p.stat().st_mtime, default=None),
-        merged_done=next((e for e in finished if e is not None and Path(e.folder).is_dir()), None),
-        merging=going_on,
-    )
+    known = {}
+    for exporter in EXPORTERS:
+        jobs = reversed(run.jobs(exporter.name))
+        known[exporter.name] = _Known(
+            size=exporter.size(run, recipe),
+            earlier=exporter.earlier(run),
+            going_on=next((folder for folder in jobs if job_status(folder) in ("running", "silent")), None),
+            refusal=exporter.refusal(recipe),
+        )
+    return recipe.name, known

@@ -63,10 +63,10 @@ class AppState(RecipeEditor):
         self.training.failed.connect(self.problem_raised)
         self.exam = JobState(ExamState, self)
         """The newest exam of the run on show."""
-        self.merge = JobState(ExportState, self)
+        self.export = JobState(ExportState, self)
         """Of the run on show, too; kept here so that it survives the page that shows it."""
         self.exam.updated.connect(lambda: self.job_updated.emit("exam"))
-        self.merge.updated.connect(lambda: self.job_updated.emit("merge"))
+        self.export.updated.connect(lambda: self.job_updated.emit("export"))
         self.memory_fit = MemoryFit(self, self.obstacle, self.is_training)
         self.run_changed.connect(self.memory_fit.on_run_changed)
         self.training.ended.connect(self._on_training_ended)
@@ -218,7 +218,7 @@ class AppState(RecipeEditor):
         self.run = None
         self.training.clear()
         self.exam.clear()
-        self.merge.clear()
+        self.export.clear()
 
     @Slot()
     def _on_training_ended(self) -> None:
@@ -234,7 +234,7 @@ class AppState(RecipeEditor):
         self.training.leave()
         self.model.fetch.leave()
         self.exam.leave()
-        self.merge.leave()
+        self.export.leave()
 
 
 def _run_elsewhere(here: Path) -> RunElsewhere | None:

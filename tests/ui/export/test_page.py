@@ -13,9 +13,10 @@ from pytestqt.qtbot import QtBot
 from studio.core.recipe.recipe import Recipe, with_values
 from studio.core.run_folder import RunFolder
 from studio.dataset.samples import sample
+from studio.export.exporters import exporter_named
 from studio.runs.project import Project, create_project
 from studio.ui.export.export_card import _Outcome
-from studio.ui.export.page import ExportPage, free_name
+from studio.ui.export.page import ExportPage
 from studio.ui.state.app_state import AppState
 from tests.ui.finished_run import fine_tuned_run, make_model_folder, opened, stand_in_interpreter
 
@@ -63,16 +64,16 @@ def test_without_a_trained_model_nothing_can_be_exported_and_it_says_why(home: P
         qtbot.addWidget(page)
         page.show()
         assert page.missing is not None and page.missing.isVisible()
-        assert not page.adapter.isVisible() and not page.merged.isVisible()
+        assert not page.cards["adapter"].isVisible() and not page.cards["merged"].isVisible()
 
 
 def test_the_add_on_is_exported_into_the_runs_folder(page: ExportPage, run: RunFolder, qtbot: QtBot) -> None:
-    page.adapter.start.click()
-    qtbot.waitUntil(lambda: page.adapter.outcome is not None, timeout=10_000)
+    page.cards["adapter"].start.click()
+    qtbot.waitUntil(lambda: page.cards["adapter"].outcome is not None, timeout=10_000)
     exported = run.exports / "adapter"
     original = run.checkpoints / "step-000040" / "adapter_model.safetensors"
     assert (exported / "adapter_model.safetensors").read_bytes() == original.read_bytes()
-    done = outcome(page.adapter.outcome)
+    done = outcome(page.cards["adapter"].outcome)
     done.copy.click()
     assert QGuiApplication.clipboard().text() == str(exported)
     assert page.targets["adapter"] == run.exports / "adapter-2"
@@ -81,33 +82,33 @@ def test_the_add_on_is_exported_into_the_runs_folder(page: ExportPage, run: RunF
 def test_combining_shows_progress_and_how_many_answers_are_the_same(
     page: ExportPage, run: RunFolder, qtbot: QtBot
 ) -> None:
-    page.merged.start.click()
-    assert page.merged.progress.isVisible()
-    assert not page.merged.start.isEnabled()
-    qtbot.waitUntil(lambda: page.merged.outcome is not None, timeout=15_000)
-    words = outcome(page.merged.outcome).words.text()
+    page.cards["merged"].start.click()
+    assert page.cards["merged"].progress.isVisible()
+    assert not page.cards["merged"].start.isEnabled()
+    qtbot.waitUntil(lambda: page.cards["merged"].outcome is not None, timeout=15_000)
+    words = outcome(page.cards["merged"].outcome).words.text()
     assert "Compared 20 answers" in words and "20 the same" in words
     assert (run.exports / "merged" / "model.safetensors").is_file()
-    assert page.merged.start.isEnabled()
+    assert page.cards["merged"].start.isEnabled()
 
 
 def test_combining_can_be_cancelled(page: ExportPage, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAND_IN_PAUSE", "0.5")
-    page.merged.start.click()
-    job = page._app_state.merge
+    page.cards["merged"].start.click()
+    job = page._app_state.export
     qtbot.waitUntil(job.is_running, timeout=10_000)
-    page.merged.progress.stop.click()
-    qtbot.waitUntil(page.merged.start.isEnabled, timeout=15_000)
-    assert page.merged.outcome is None and page.merged.problem is None
-    assert not page.merged.progress.isVisible()
+    page.cards["merged"].progress.stop.click()
+    qtbot.waitUntil(page.cards["merged"].start.isEnabled, timeout=15_000)
+    assert page.cards["merged"].outcome is None and page.cards["merged"].problem is None
+    assert not page.cards["merged"].progress.isVisible()
 
 
 def test_a_folder_with_something_in_it_is_never_written_over(page: ExportPage, qtbot: QtBot, tmp_path: Path) -> None:
     taken = tmp_path / "taken"
     taken.mkdir()
     (taken / "mine.txt").write_text("mine", encoding="utf-8")
-    for kind, card in (("adapter", page.adapter), ("merged", page.merged)):
-        page._set_target(kind, taken)
+    for kind, card in page.cards.items():
+        page._set_target(exporter_named(kind), taken)
         card.start.click()
         qtbot.waitUntil(lambda card=card: card.problem is not None, timeout=10_000)  # type: ignore[misc]
         assert card.problem is not None and card.problem.problem.code == "storage.exists"
@@ -118,8 +119,8 @@ def test_another_folder_can_be_chosen(page: ExportPage, qtbot: QtBot, tmp_path: 
     place = tmp_path / "elsewhere"
     place.mkdir()
     page.choose_place("adapter", place)
-    page.adapter.start.click()
-    qtbot.waitUntil(lambda: page.adapter.outcome is not None, timeout=10_000)
+    page.cards["adapter"].start.click()
+    qtbot.waitUntil(lambda: page.cards["adapter"].outcome is not None, timeout=10_000)
     assert (place / "support-adapter" / "adapter_config.json").is_file()
 
 
@@ -127,29 +128,22 @@ def test_a_failed_combination_is_explained_on_its_card(
     page: ExportPage, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_FAILS", "1")
-    page.merged.start.click()
-    qtbot.waitUntil(lambda: page.merged.problem is not None, timeout=15_000)
-    assert page.merged.problem is not None
-    assert page.merged.problem.problem.code == "stand_in.broken"
+    page.cards["merged"].start.click()
+    qtbot.waitUntil(lambda: page.cards["merged"].problem is not None, timeout=15_000)
+    assert page.cards["merged"].problem is not None
+    assert page.cards["merged"].problem.problem.code == "stand_in.broken"
 
 
 def test_earlier_exports_are_there_when_the_page_opens(page: ExportPage, app_state: AppState, qtbot: QtBot) -> None:
-    page.adapter.start.click()
-    page.merged.start.click()
-    qtbot.waitUntil(lambda: page.adapter.outcome is not None and page.merged.outcome is not None, timeout=15_000)
+    page.cards["adapter"].start.click()
+    page.cards["merged"].start.click()
+    qtbot.waitUntil(lambda: all(card.outcome is not None for card in page.cards.values()), timeout=15_000)
     again = ExportPage(app_state)
     qtbot.addWidget(again)
-    qtbot.waitUntil(lambda: again.adapter.outcome is not None and again.merged.outcome is not None, timeout=10_000)
-    assert "20 the same" in outcome(again.merged.outcome).words.text()
+    qtbot.waitUntil(lambda: all(card.outcome is not None for card in again.cards.values()), timeout=10_000)
+    assert "20 the same" in outcome(again.cards["merged"].outcome).words.text()
 
 
 def test_sizes_are_known_before_anything_is_exported(page: ExportPage) -> None:
-    assert page.adapter.size_words.text() == "102 KB"
-    assert page.merged.size_words.text().startswith("about ")
-
-
-def test_a_free_name_counts_upwards(tmp_path: Path) -> None:
-    assert free_name(tmp_path / "adapter") == tmp_path / "adapter"
-    (tmp_path / "adapter").mkdir()
-    (tmp_path / "adapter-2").mkdir()
-    assert free_name(tmp_path / "adapter") == tmp_path / "adapter-3"
+    assert page.cards["adapter"].size_words.text() == "102 KB"
+    assert page.cards["merged"].size_words.text().startswith("about ")

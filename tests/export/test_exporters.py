@@ -1,0 +1,57 @@
+"""Every exporter says what it is and does its work, whichever of its two ways it has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from studio.core.problems import ProblemError
+from studio.core.recipe.method import Lora
+from studio.core.recipe.recipe import load
+from studio.core.run_folder import RunFolder
+from studio.export.exporters import EXPORTERS, Exporter, export_now, exporter_named, free_folder
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS, ids=lambda exporter: exporter.name)
+def test_every_exporter_has_words_a_size_and_one_way_to_do_it(exporter: Exporter, run: RunFolder) -> None:
+    assert exporter.title and exporter.action and exporter.purpose.endswith(".")
+    assert (exporter.copy is None) != (exporter.job is None)
+    assert bool(exporter.marker) == (exporter.copy is not None)
+    assert exporter.size(run, load(run.recipe))
+    assert exporter_named(exporter.name) is exporter
+
+
+def test_a_copy_is_found_again_and_only_where_it_is_complete(run: RunFolder) -> None:
+    adapter = exporter_named("adapter")
+    assert adapter.earlier(run) is None
+    done = export_now(adapter, run, run.exports / "adapter")
+    before = adapter.size(run, load(run.recipe))
+    assert before is not None and done.size == before + (run.exports / "adapter" / "README.md").stat().st_size
+    (run.exports / "adapter-2").mkdir()
+    found = adapter.earlier(run)
+    assert found is not None and (found.folder, found.size) == (done.folder, done.size)
+
+
+def test_what_a_method_cannot_do_is_refused_before_any_work(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    merged = exporter_named("merged")
+    recipe = load(run.recipe)
+    assert merged.refusal(recipe) is None
+    monkeypatch.setattr(Lora, "cannot_merge", "A prefix is no weight.")
+    prefix = recipe.model_copy(update={"method": Lora()})
+    refused = merged.refusal(prefix)
+    assert refused is not None and refused.code == "method.cannot_merge" and "LoRA" in refused.english()
+
+
+def test_a_run_without_a_save_point_has_nothing_to_export(tmp_path: Path) -> None:
+    empty = RunFolder(tmp_path / "empty")
+    empty.path.mkdir()
+    with pytest.raises(ProblemError):
+        exporter_named("merged").job_folder(empty)
+
+
+def test_a_free_folder_counts_upwards(tmp_path: Path) -> None:
+    assert free_folder(tmp_path / "adapter") == tmp_path / "adapter"
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter-2").mkdir()
+    assert free_folder(tmp_path / "adapter") == tmp_path / "adapter-3"
