@@ -33,7 +33,7 @@ class DryRun(_Job):
 
 
 class Exam(_Job):
-    """Answer the held-out examples with the base and the taught model."""
+    """Answer the held-out examples with the base and with what the run trained."""
 
     job: Literal["exam"] = "exam"
     run: Path

@@ -45,18 +45,18 @@ def main(arguments: list[str]) -> int:
         job = read_job(folder)
         if job.job != kind:
             raise ValueError(f"{folder.path} holds a {job.job} job, not a {kind} job")
-        report = JobContext(folder, kind)
+        context = JobContext(folder, kind)
     except (OSError, ValidationError, ValueError, ProblemError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - no journal to write to
         return 2
     if isinstance(job, DryRun | Trace | MemoryProbe):
-        report.end_with_parent()  # nobody else would ever ask for what these find
+        context.end_with_parent()  # nobody else would ever ask for what these find
     prepare_environment(online=isinstance(job, FetchModel | FetchData))
     if hasattr(os, "nice"):
         # The window must stay smooth beside a job that computes on every core; on an idle machine it costs nothing.
         with contextlib.suppress(OSError):
             os.nice(10)
-    return report.run(work_of(job, folder))
+    return context.run(work_of(job, folder))
 
 
 def prepare_environment(online: bool) -> None:
@@ -86,44 +86,44 @@ def prepare_environment(online: bool) -> None:
 def work_of(job: Job, folder: JobFolder) -> Callable[[JobContext], Ending | None]:
     """The function that does `job`, imported when it is called."""
 
-    def work(report: JobContext) -> Ending | None:
+    def work(context: JobContext) -> Ending | None:
         match job:
             case Train():
                 from studio.engine.training.job import train
 
-                return train(report, folder)
+                return train(context, folder)
             case DryRun():
                 from studio.engine.training.dry_run import dry_run
 
-                return dry_run(report, job)
+                return dry_run(context, job)
             case Exam():
                 from studio.engine.evaluation.exam import exam
 
-                return exam(report, job)
+                return exam(context, job)
             case Chat():
                 from studio.engine.chat import chat
 
-                return chat(report, job)
+                return chat(context, job)
             case Merge():
                 from studio.engine.export.merge import merge
 
-                return merge(report, job)
+                return merge(context, job)
             case FetchStarter():
                 from studio.engine.hub.starter_model import fetch_starter
 
-                return fetch_starter(report, job)
+                return fetch_starter(context, job)
             case FetchModel() | FetchData():
                 from studio.engine.hub.models import fetch
 
-                return fetch(report, job)
+                return fetch(context, job)
             case Trace():
                 from studio.engine.memory.trace import trace
 
-                return trace(report, job)
+                return trace(context, job)
             case MemoryProbe():
                 from studio.engine.memory.probe import memory_probe
 
-                return memory_probe(report, job)
+                return memory_probe(context, job)
             case _:
                 assert_never(job)
 

@@ -168,7 +168,7 @@ class JobContext:
         return psutil.pid_exists(parent) if sys.platform == "win32" else os.getppid() == parent
 
     def _request_stop(self) -> None:
-        # The handler runs in the main thread, so that a stop by mail and one by signal are the same thing.
+        # The handler runs in the main thread, so that a stop by command and one by signal are the same thing.
         if not self._closed.is_set():
             signal.raise_signal(signal.SIGTERM) if sys.platform == "win32" else os.kill(os.getpid(), signal.SIGTERM)
 

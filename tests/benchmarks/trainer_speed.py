@@ -1,4 +1,4 @@
-"""How fast teaching is, beside a bare loop and beside the `trl sft` command, over the same examples.
+"""How fast training is, beside a bare loop and beside the `trl sft` command, over the same examples.
 
 `python -m tests.benchmarks.trainer_speed [--home FOLDER]` prints one JSON object. Speeds are tokens a second without
 padding; laps of the trainer and of the bare loop take turns, since other programs make every single timing worthless.
@@ -43,6 +43,7 @@ def paired_laps(laps: int) -> dict[str, float]:
     import torch
 
     from studio.core.jobs import Train
+    from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
     from studio.core.recipe.recipe import Recipe, to_yaml, with_values
     from studio.core.run_folder import RunFolder
     from studio.dataset.examples import write_frozen
@@ -54,7 +55,9 @@ def paired_laps(laps: int) -> dict[str, float]:
         run = RunFolder(Path(scratch) / "run")
         run.train_data.parent.mkdir(parents=True)
         values = {"training.epochs": 1.0, "training.batch_size": BATCH, "training.max_length": 1024}
-        run.recipe.write_text(to_yaml(with_values(Recipe(), values)), encoding="utf-8")
+        known = DefaultsContext(examples=len(examples()), parameters=10**8)
+        recipe = resolve_defaults(with_values(Recipe(), values), known)
+        run.recipe.write_text(to_yaml(recipe), encoding="utf-8")
         write_frozen(run.train_data, examples())
         write_frozen(run.held_out_data, [])
         assert Train().job == "train"
@@ -71,13 +74,13 @@ def paired_laps(laps: int) -> dict[str, float]:
                     speeds["trainer"].append(tokens / (time.perf_counter() - began))
                     speeds["bare"].append(tokens / bare_loop(self, encoded))
 
-        def bare_loop(teaching: Measured, encoded: Any) -> float:
+        def bare_loop(job: Measured, encoded: Any) -> float:
             from torch.utils.data import DataLoader
 
             from studio.engine.objectives.supervised import as_rows, collate
             from studio.engine.training.sampler import LengthGroupedSampler
 
-            model = teaching.model
+            model = job.model
             learning = [p for p in model.parameters() if p.requires_grad]
             optimizer = torch.optim.AdamW(learning, lr=5e-4)
             model.train()
@@ -93,7 +96,7 @@ def paired_laps(laps: int) -> dict[str, float]:
 
         original, training.TrainingJob = training.TrainingJob, Measured  # type: ignore[misc]
         try:
-            code = JobContext(run, "train").run(lambda report: training.train(report, run))
+            code = JobContext(run, "train").run(lambda context: training.train(context, run))
         finally:
             training.TrainingJob = original  # type: ignore[misc]
         if code != 0:

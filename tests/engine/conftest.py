@@ -1,4 +1,4 @@
-"""A tiny model with random weights and a tokenizer of its own, and real child processes that teach it."""
+"""A tiny model with random weights and a tokenizer of its own, and real child processes that train it."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def save_tiny_model(folder: Path, *, template: bool = True) -> Path:
     """Two layers over single bytes, about 130,000 parameters, as safetensors."""
     folder.mkdir(parents=True)
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(letters)}, merges=[]))
+    characters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={character: i for i, character in enumerate(characters)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(["<|im_start|>", "<|im_end|>"])

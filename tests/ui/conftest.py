@@ -97,11 +97,6 @@ def app_state(project: Project, qtbot: QtBot) -> Iterator[AppState]:
 
 
 @pytest.fixture
-def session(app_state: AppState) -> AppState:
-    return app_state
-
-
-@pytest.fixture
 def open_window(qtbot: QtBot) -> Iterator[Callable[[AppState], MainWindow]]:
     """Opens the real window on an app state and closes it when the test ends."""
     preferences.set_theme("light")

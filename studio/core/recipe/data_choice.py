@@ -104,7 +104,7 @@ class DataChoice(SettingsGroup):
     ] = "train"
     sheet: Annotated[str, Setting(N_("Sheet"), N_("The sheet of a workbook. Empty means the first with rows."))] = ""
     encoding: Annotated[
-        str, Setting(N_("Text encoding"), N_("How letters are stored. Empty means: find out."), term="encoding")
+        str, Setting(N_("Text encoding"), N_("How characters are stored. Empty means: find out."), term="encoding")
     ] = ""
     delimiter: Annotated[
         str,

@@ -115,20 +115,28 @@ _OWN_MARK = re.compile(
 
 
 _TURN = r"(?:<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>)\s*"
-_CONVERSATION = re.compile(
-    rf"(?:{_TURN}(?:user|human)|<\|user\|>|\[INST\]|\[\|user\|\]"
-    r"|^ {0,3}#{2,3} ?(?:Instruction|Human|User|지시|명령어)|^(?:User|Human|사용자|유저)\s?[:：]).*"
-    rf"(?:{_TURN}(?:assistant|model)|<\|assistant\|>|\[/INST\]|\[\|assistant\|\]"
-    r"|^ {0,3}#{2,3} ?(?:Response|Assistant|응답|답변)|^(?:Assistant|AI|Bot|Chatbot|ChatGPT|어시스턴트|챗봇)\s?[:：])",
-    re.IGNORECASE | re.MULTILINE | re.DOTALL,
+_USER_TURN = re.compile(
+    rf"{_TURN}(?:user|human)|<\|user\|>|\[INST\]|\[\|user\|\]|^(?:User|Human|사용자|유저)\s?[:：]"
+    r"|^ {0,3}#{2,3} ?(?:Instruction|Human|User|지시|명령어)",
+    re.IGNORECASE | re.MULTILINE,
 )
-"""A user's turn with an answer after it."""
+_ASSISTANT_TURN = re.compile(
+    rf"{_TURN}(?:assistant|model)|<\|assistant\|>|\[/INST\]|\[\|assistant\|\]"
+    r"|^ {0,3}#{2,3} ?(?:Response|Assistant|응답|답변)|^(?:Assistant|AI|Bot|Chatbot|ChatGPT|어시스턴트|챗봇)\s?[:：]",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+def _is_conversation(text: str) -> bool:
+    """Whether an answer follows a user's turn in it."""
+    asked = _USER_TURN.search(text)
+    return asked is not None and _ASSISTANT_TURN.search(text, asked.end()) is not None
 
 
 def without_role_marks(answer: str, about: str = "") -> str:
     """The answer alone: without its own mark before it, and without what another mark begins after it. A conversation
     that is written out stays as it is: most of it would go."""
-    if _CONVERSATION.search(answer):
+    if _is_conversation(answer):
         return answer
     text = answer.strip()
     for _ in range(4):

@@ -334,9 +334,10 @@ def masked(text: str, mask: tuple[str, str], detect: Callable[[str], list[Span]]
         spans = detect(text)
         if not spans:
             break
-        untouched = len(text)
-        for start, end in reversed(spans):
-            if end <= untouched:
-                text = text[:start] + chosen + text[end:]
-                untouched = start
+        pieces, reached = [], 0
+        for start, end in spans:
+            if start >= reached:
+                pieces += [text[reached:start], chosen]
+                reached = end
+        text = "".join((*pieces, text[reached:]))
     return text

@@ -26,14 +26,14 @@ from tests.engine.conftest import examples, trainable
 DEVICE = Device(torch.device("cpu"), "test", torch.bfloat16, None)
 
 
-class Poisoned(StudioTrainer):
+class LosesNumbers(StudioTrainer):
     """Loses its numbers in the steps named."""
 
-    poison: frozenset[int] = frozenset()
+    at: frozenset[int] = frozenset()
 
     def compute_loss(self, *arguments: Any, **named: Any) -> Any:
         loss = super().compute_loss(*arguments, **named)
-        return loss * math.nan if self.state.global_step + 1 in self.poison else loss
+        return loss * math.nan if self.state.global_step + 1 in self.at else loss
 
 
 class Weights(TrainerCallback):
@@ -46,14 +46,14 @@ class Weights(TrainerCallback):
         self.after.append([p.detach().clone() for p in kwargs["model"].parameters() if p.requires_grad])
 
 
-def poisoned_run(model_folder: Path, context: JobContext, tmp_path: Path, poison: set[int]) -> tuple[Poisoned, Weights]:
-    encoded = tokenize_examples(Encoder.from_folder(model_folder, 128, "answers"), examples(12)).encoded
+def run_without_numbers(model: Path, context: JobContext, tmp_path: Path, at: set[int]) -> tuple[LosesNumbers, Weights]:
+    encoded = tokenize_examples(Encoder.from_folder(model, 128, "answers"), examples(12)).encoded
     callback, weights = TrainingCallback(context, DEVICE, lambda step: None, 1000), Weights()
     settings: dict[str, Any] = {"logging_strategy": "no", "save_strategy": "no", "report_to": "none", "use_cpu": True}
-    trainer = Poisoned(
+    trainer = LosesNumbers(
         context=context,
         device=DEVICE,
-        model=trainable(model_folder, QLora(rank=4), DEVICE),
+        model=trainable(model, QLora(rank=4), DEVICE),
         args=SFTConfig(
             output_dir=str(tmp_path / "trainer"),
             max_steps=6,
@@ -69,18 +69,18 @@ def poisoned_run(model_folder: Path, context: JobContext, tmp_path: Path, poison
             **settings,
         ),
         train_dataset=datasets.Dataset.from_list(as_rows(encoded)),
-        processing_class=AutoTokenizer.from_pretrained(model_folder),
+        processing_class=AutoTokenizer.from_pretrained(model),
         callbacks=[callback, weights],
     )
     callback.step = trainer.step
-    trainer.poison = frozenset(poison)
+    trainer.at = frozenset(at)
     return trainer, weights
 
 
-def test_a_poisoned_step_changes_no_weight_and_the_run_goes_on(
+def test_a_non_finite_step_changes_no_weight_and_the_run_goes_on(
     tiny_model: Path, context: JobContext, tmp_path: Path
 ) -> None:
-    trainer, weights = poisoned_run(tiny_model, context, tmp_path, {2, 4})
+    trainer, weights = run_without_numbers(tiny_model, context, tmp_path, {2, 4})
     assert all(p.dtype is torch.float32 for p in trainer.model.parameters() if p.requires_grad)
     trainer.train()
     first, second, third, fourth, fifth, _ = weights.after
@@ -97,15 +97,15 @@ def test_a_step_of_the_library_that_was_renamed_is_told(
     tiny_model: Path, context: JobContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(Trainer, "_clip_grad_norm")
-    poisoned_run(tiny_model, context, tmp_path, set())
+    run_without_numbers(tiny_model, context, tmp_path, set())
     notices = [e for e in context.folder.reader().read_new() if isinstance(e, NoticeLogged)]
     assert [(e.code, e.text.values["names"]) for e in notices] == [("library.changed", "_clip_grad_norm")]
 
 
-def test_three_poisoned_steps_in_a_row_end_the_run_in_words(
+def test_three_non_finite_steps_in_a_row_end_the_run_in_words(
     tiny_model: Path, context: JobContext, tmp_path: Path
 ) -> None:
-    trainer, weights = poisoned_run(tiny_model, context, tmp_path, {3, 4, 5, 6})
+    trainer, weights = run_without_numbers(tiny_model, context, tmp_path, {3, 4, 5, 6})
     with pytest.raises(ProblemError) as raised:
         trainer.train()
     assert raised.value.problem.code == "training.not_finite"

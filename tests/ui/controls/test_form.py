@@ -140,6 +140,15 @@ def test_a_switch_switches(form: Form, app_state: AppState) -> None:
     assert editor.box.text() == "Off"
 
 
+def test_only_settings_of_the_chosen_method_are_shown(form: Form, app_state: AppState) -> None:
+    row = form.rows["method.double_quantization"]
+    assert not row.isHidden()
+    app_state.set_value("method.kind", "lora")
+    assert row.isHidden() and not form.rows["method.rank"].isHidden()
+    app_state.set_value("method.kind", "qlora")
+    assert not row.isHidden()
+
+
 def by_key(key: str) -> SettingSpec:
     return next(d for d in setting_specs() if d.key == key)
 
