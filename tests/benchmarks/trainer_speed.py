@@ -163,7 +163,7 @@ def main() -> None:
     chosen = reader.parse_args()
     if chosen.home:
         os.environ["STUDIO_HOME"] = chosen.home
-    from studio.engine.__main__ import prepare_environment
+    from studio.engine.environment import prepare_environment
 
     prepare_environment(online=False)
     result = paired_laps(chosen.laps)

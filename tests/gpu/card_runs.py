@@ -25,9 +25,9 @@ from studio.core.run_folder import JobFolder, RunFolder
 from studio.core.workload import Workload
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext, is_out_of_memory
-from studio.engine.memory.probe import on_card, try_longest
 from studio.engine.objectives.supervised import TokenizedDataset
 from studio.engine.training.callback import TrainingCallback
+from studio.engine.training.memory_probe import on_card, try_longest
 from studio.engine.training.plan import Plan, optimizer_for
 from studio.engine.training.trainer import trainer_for
 from studio.tokenization.encoding import Encoded

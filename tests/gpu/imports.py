@@ -20,9 +20,9 @@ PACKAGES = (
 """By the names under which they are imported."""
 
 OURS = (
-    *("studio.core.recipe", "studio.tokenization.encoding", "studio.memory.estimate", "studio.engine.train"),
-    *("studio.engine.memory.probe", "studio.engine.memory.trace", "studio.engine.check", "tests.engine.conftest"),
-    "tests.gpu.measure",
+    *("studio.core.recipe.recipe", "studio.tokenization.encoding", "studio.memory.estimate"),
+    *("studio.engine.training.job", "studio.engine.training.memory_probe", "studio.engine.memory.trace"),
+    *("studio.engine.evaluation.exam", "tests.engine.conftest", "tests.gpu.measure"),
 )
 
 NAMED_OTHERWISE = {"pynvml": "nvidia-ml-py", "yaml": "PyYAML"}

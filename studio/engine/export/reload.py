@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def main(arguments: list[str]) -> int:
-    from studio.engine.__main__ import prepare_environment
+    from studio.engine.environment import prepare_environment
 
     prepare_environment(online=False)
     from studio.core.events import BASE

@@ -13,13 +13,13 @@ from studio.core.run_folder import JobFolder, RunFolder
 from studio.core.translatable import N_
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext, StopRequested, is_out_of_memory
-from studio.engine.memory.probe import try_longest
 from studio.engine.methods.base_model import Network, count_parameters
 from studio.engine.methods.method import TrainingMethod
 from studio.engine.methods.registry import method_of
 from studio.engine.objectives.supervised import held_out_loss
 from studio.engine.training.callback import TrainingCallback
 from studio.engine.training.checkpoint import CheckpointWriter
+from studio.engine.training.memory_probe import try_longest
 from studio.engine.training.plan import Plan, plan_of
 from studio.engine.training.trainer import trainer_for
 

@@ -23,9 +23,9 @@ from studio.core.workload import Workload
 from studio.engine.job_context import JobContext
 from studio.engine.memory import card_kernels
 from studio.engine.memory.live_memory import LiveMemory
-from studio.engine.memory.probe import longest_batch, one_round
 from studio.engine.memory.trace import bitsandbytes_state, trace_step
 from studio.engine.training.callback import TrainingCallback
+from studio.engine.training.memory_probe import longest_batch, one_round
 from studio.engine.training.plan import plan_of
 from studio.engine.training.trainer import trainer_for
 from studio.tokenization.encoding import IGNORE_INDEX

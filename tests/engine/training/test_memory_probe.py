@@ -14,8 +14,7 @@ from studio.core.jobs import MemoryProbe, Train
 from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState
 from studio.engine.job_context import JobContext
-from studio.engine.memory import probe
-from studio.engine.training import job
+from studio.engine.training import job, memory_probe
 from studio.engine.training.plan import plan_of
 from studio.engine.training.trainer import StudioTrainer
 from tests.engine.conftest import Child, do_here
@@ -103,21 +102,21 @@ def test_what_would_help_depends_on_the_settings(
     make_run: Callable[..., RunFolder], context: JobContext, settings: dict[str, object], advice: str
 ) -> None:
     plan, _ = plan_of(context, make_run(**settings))
-    assert advice in probe.out_of_memory(plan, probe.longest_batch(plan)).problem.fix
+    assert advice in memory_probe.out_of_memory(plan, memory_probe.longest_batch(plan)).problem.fix
 
 
 def test_a_slow_processor_takes_one_step_only(
     make_run: Callable[..., RunFolder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rounds: list[probe.Round] = []
-    one_round = probe.one_round
+    rounds: list[memory_probe.Round] = []
+    one_round = memory_probe.one_round
 
-    def slow(*arguments: Any) -> probe.Round:
+    def slow(*arguments: Any) -> memory_probe.Round:
         one_round(*arguments)
-        rounds.append(probe.Round(learning=20.0, optimizing=0.5))
+        rounds.append(memory_probe.Round(learning=20.0, optimizing=0.5))
         return rounds[-1]
 
-    monkeypatch.setattr(probe, "one_round", slow)
+    monkeypatch.setattr(memory_probe, "one_round", slow)
     run = make_run(**{"training.gradient_accumulation_steps": 1})
     job = run.job("memory_probe")
     assert do_here(job, MemoryProbe(run=run.path)) == 0
@@ -131,7 +130,7 @@ def test_a_slow_processor_takes_one_step_only(
 
 def test_the_longest_batch_holds_the_longest_examples(make_run: Callable[..., RunFolder], context: JobContext) -> None:
     plan, _ = plan_of(context, make_run(learned=12, held_out=0))
-    inputs = probe.longest_batch(plan)
+    inputs = memory_probe.longest_batch(plan)
     assert inputs["input_ids"].shape == (plan.batch, max(plan.dataset.lengths))
     assert int(inputs["attention_mask"].sum()) == sum(sorted(plan.dataset.lengths)[-plan.batch :])
-    assert probe.padded_tokens(plan) >= plan.dataset.counts.tokens
+    assert memory_probe.padded_tokens(plan) >= plan.dataset.counts.tokens

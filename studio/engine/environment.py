@@ -1,0 +1,30 @@
+"""The environment of a job's process: no network and no token unless it is to download something."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def prepare_environment(online: bool) -> None:
+    """Keep the Hub's library off the network and without a token unless the job is to download something."""
+    os.environ.update(
+        HF_HUB_DISABLE_TELEMETRY="1",
+        HF_DATASETS_TRUST_REMOTE_CODE="0",
+        DO_NOT_TRACK="1",
+        TOKENIZERS_PARALLELISM="false",
+        TRANSFORMERS_NO_ADVISORY_WARNINGS="1",
+        HF_HUB_DISABLE_PROGRESS_BARS="1",
+        BITSANDBYTES_NOWELCOME="1",
+        WANDB_DISABLED="true",
+    )
+    if not online:
+        os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_DATASETS_OFFLINE="1")
+        os.environ.update(HF_HUB_DISABLE_IMPLICIT_TOKEN="1", HF_HUB_DISABLE_XET="1", USE_HUB_KERNELS="0")
+        for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN"):
+            os.environ.pop(name, None)
+    if sys.platform == "linux":  # not supported on Windows
+        os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+        # Threads that wait for each other spin only briefly. By default they burn a whole core doing so, and when
+        # anything else, such as the window, needs that core, training becomes ten times slower.
+        os.environ.setdefault("GOMP_SPINCOUNT", "2000")
