@@ -22,7 +22,7 @@ from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).resolve().parent.parent
 RESOURCES = ROOT / "resources"
-LANGUAGES = ("ko",)
+LANGUAGES = tuple(sorted(folder.name for folder in (RESOURCES / "i18n").iterdir() if folder.is_dir()))
 MARKERS = ("N_", "tr")
 
 

@@ -122,3 +122,16 @@ def test_the_readme_names_every_folder_of_the_program() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     folders = {path.parent.name for path in (ROOT / "studio").glob("*/__init__.py")}
     assert not [name for name in folders if f"  {name}/" not in readme]
+
+
+def test_the_map_has_the_folders_of_the_tree_and_no_others() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawn = re.findall(r"^\| `([a-z_/]+)` \|", page, re.MULTILINE)
+    tree = {path.parent.relative_to(ROOT / "studio").as_posix() for path in (ROOT / "studio").rglob("*/__init__.py")}
+    assert sorted(drawn) == sorted(tree)
+
+
+def test_the_files_that_the_documentation_names_are_there() -> None:
+    for page in (ROOT / "docs").glob("*.md"):
+        named = re.findall(r"`((?:studio|tests|packaging|resources)/[\w./-]+)`", page.read_text(encoding="utf-8"))
+        assert not [name for name in named if not (ROOT / name).exists()], page.name

@@ -1,1 +1,1 @@
-""""""
+"""Where a trained model can go: folders that other programs open."""

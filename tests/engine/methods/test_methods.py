@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import pytest
 import torch
 
 from studio.core.problems import ProblemError
-from studio.core.recipe.method import Lora, QLora
+from studio.core.recipe.method import Lora, Method, MethodSettings, QLora
 from studio.engine.device import Device
+from studio.engine.methods.base_model import dequantize
 from studio.engine.methods.method import TrainingMethod
+from studio.engine.methods.registry import method_of
 from tests.engine.conftest import trainable
 
 
@@ -42,3 +44,40 @@ def test_a_method_that_cannot_be_merged_says_so_in_words() -> None:
         PrefixMethod(Prefix()).merge(None, torch.float16)
     said = refused.value.problem.english()
     assert "Prefix can't be combined" in said and "stands before each conversation" in said
+
+
+METHODS: list[type[MethodSettings]] = list(get_args(get_args(Method)[0]))
+
+
+@pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.title)
+def test_every_method_trains_saves_loads_and_merges_or_says_why_not(
+    kind: type[MethodSettings], tiny_model: Path, tmp_path: Path
+) -> None:
+    device = Device(torch.device("cpu"), "test", torch.float32, None)
+    method = method_of(kind())  # type: ignore[arg-type]
+    ids = torch.randint(10, 200, (2, 16))
+    plain = method.load_base(tiny_model, device)(input_ids=ids).logits
+    model = method.make_trainable(method.load_base(tiny_model, device))
+    torch.testing.assert_close(model(input_ids=ids).logits, plain)
+
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.SGD(learning, lr=0.5)
+    for _ in range(3):
+        model(input_ids=ids, labels=ids).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    trained = model.eval()(input_ids=ids).logits.detach()
+    assert not torch.allclose(trained, plain)
+
+    method.save(model, tmp_path / "saved", str(tiny_model))
+    assert list((tmp_path / "saved").glob("*.safetensors"))
+    loaded = method.load(method.load_base(tiny_model, device), tmp_path / "saved")
+    torch.testing.assert_close(loaded(input_ids=ids).logits, trained)
+
+    refusal = kind().merge_refusal()
+    if refusal is not None:
+        with pytest.raises(ProblemError):
+            method.merge(loaded, torch.float32)
+        return
+    dequantize(loaded, torch.float32, torch.device("cpu"))
+    torch.testing.assert_close(method.merge(loaded, torch.float32)(input_ids=ids).logits, trained, rtol=1e-3, atol=1e-4)
