@@ -86,6 +86,11 @@ class RunFolder(JobFolder):
         return self.path / "data" / "fingerprint.json"
 
     @property
+    def base_fingerprint(self) -> Path:
+        """What the base model was when the run was created, see `studio.models.weights`."""
+        return self.path / "base_model.json"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 

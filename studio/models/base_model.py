@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from studio.core import paths
-from studio.core.problems import ProblemError, Remedy, problem
+from studio.core.problems import Remedy, problem
 from studio.core.recipe.model_choice import ModelChoice, Source
+from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.models.config import read_mapping
+from studio.models.weights import BaseFingerprint, parameters, unreadable, weight_files, wrong
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+_ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}")
-_LONGEST_HEADER = 100 << 20
 
 # Kinds whose folders often still point to code of their own, though transformers has them built in and takes its own.
 _BUILT_IN = set(
@@ -110,51 +111,38 @@ def locate(choice: ModelChoice) -> Path:
     try:
         return _checked(folder.absolute())
     except OSError as error:
-        raise _unreadable(folder, error) from error
+        raise unreadable(folder, error) from error
+
+
+def base_of_run(run: RunFolder, choice: ModelChoice) -> Path:
+    """The folder of the base that `run` was created for. Raises `ProblemError` where it is gone or changed since."""
+    folder = locate(choice)
+    then = BaseFingerprint.read(run.base_fingerprint)
+    if then is not None:
+        then.require_same(folder)
+    return folder
 
 
 def _checked(folder: Path) -> Path:
     names = {entry.name for entry in folder.iterdir()}
-    if "config.json" not in names:
-        if "adapter_config.json" in names:
-            raise _wrong(
-                "model.is_adapter",
-                N_("{folder} holds an add-on, not a whole model."),
-                N_("An add-on only works together with the model that it was trained on."),
-                folder,
-            )
-        if any(name.lower().endswith(".gguf") for name in names):
-            raise _wrong(
-                "model.only_gguf",
-                N_("{folder} holds a model in GGUF form, which is for running, not for training."),
-                N_("Training needs the original: config.json and safetensors files."),
-                folder,
-            )
-        raise _wrong(
-            "model.no_config",
-            N_("{folder} isn't a model: it has no config.json."),
-            N_("A base model is a folder with config.json, tokenizer.json and safetensors files."),
-            folder,
-        )
-    files = _weight_files(folder)
+    if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
+        _refuse_without_model(folder, names)
+    files = weight_files(folder)
     if not files:
-        if any(name.lower().endswith(_PICKLES) for name in names):
-            raise _wrong(
-                "model.only_pickles",
-                N_("The weights in {folder} are Python pickles, which are never opened."),
-                N_("A pickle can run any program on this computer the moment it is loaded."),
-                folder,
-            )
-        raise _wrong(
-            "model.no_weights",
-            N_("{folder} has no weights: there is no safetensors file in it."),
-            N_("The download may have been cut short, or only the description was copied."),
-            folder,
-        )
+        _refuse_without_model(folder, names)
     for file in files:
-        _header(file)
+        parameters(file)
+    if "adapter_config.json" in names:
+        raise problem(
+            "model.with_adapter",
+            N_("{folder} holds a whole model and an add-on together."),
+            N_("Whatever loads it would put the add-on on top of the model, and training would change neither alone."),
+            N_("Move adapter_config.json and the adapter_model file into a folder of their own, then choose this one."),
+            remedy=Remedy.choose_folder,
+            folder=str(folder),
+        )
     if "tokenizer.json" not in names:
-        raise _wrong(
+        raise wrong(
             "model.no_tokenizer",
             N_("The model in {folder} has no tokenizer.json."),
             N_("That file says how text is cut into the pieces that the model reads."),
@@ -162,7 +150,7 @@ def _checked(folder: Path) -> Path:
         )
     config = read_mapping(folder / "config.json")
     kind = str(config.get("model_type", ""))
-    if config.get("quantization_config"):
+    if config.get("quantization_config") or config.get("quantization"):  # the second is how MLX calls it
         raise problem(
             "model.already_quantised",
             N_("The base model in {folder} is stored in a compressed form already."),
@@ -172,14 +160,14 @@ def _checked(folder: Path) -> Path:
             folder=str(folder),
         )
     if config.get("auto_map") and kind not in _BUILT_IN:
-        raise _wrong(
+        raise wrong(
             "model.needs_own_code",
             N_("The model in {folder} only works with program code that comes along with it."),
             N_("Such code could do anything on this computer, so it is never run."),
             folder,
         )
     if config.get("is_encoder_decoder"):
-        raise _wrong(
+        raise wrong(
             "model.not_a_chat_model",
             N_("The model in {folder} isn't one that goes on with a text ({kind})."),
             N_("Translators and models that only read can't be trained here."),
@@ -189,92 +177,89 @@ def _checked(folder: Path) -> Path:
     return folder
 
 
-def _weight_files(folder: Path) -> list[Path]:
-    """The safetensors files with the model's weights. Raises `ProblemError` when one of several is missing."""
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        listed = read_mapping(index).get("weight_map")
-        names = sorted({str(name) for name in listed.values()}) if isinstance(listed, dict) else []
-        missing = [name for name in names if Path(name).name != name or not (folder / name).is_file()]
-        if missing:
-            raise _wrong(
-                "model.weights_incomplete",
-                N_("The model in {folder} is incomplete: {count} of {total} weight files are missing."),
-                N_("The download was cut short."),
-                folder,
-                count=len(missing),
-                total=len(names),
-            )
-        return [folder / name for name in names]
-    return sorted(p for p in folder.glob("*.safetensors") if not p.name.startswith("adapter_"))
-
-
-def _header(file: Path) -> dict[str, object]:
-    """A safetensors header, checked against the file's size: 8 bytes of length, then JSON. Raises `ProblemError`."""
-    size = file.stat().st_size
-    with open(file, "rb") as opened:
-        length = int.from_bytes(opened.read(8), "little")
-        try:
-            header = json.loads(opened.read(length)) if 2 <= length <= min(_LONGEST_HEADER, size - 8) else None
-        except (ValueError, RecursionError):
-            header = None
-    ends = [0]
-    for name, entry in header.items() if isinstance(header, dict) else ():
-        if name != "__metadata__":
-            offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
-            if not isinstance(offsets, list) or len(offsets) != 2 or not all(isinstance(o, int) for o in offsets):
-                header = None
-                break
-            ends.append(offsets[1])
-    if not isinstance(header, dict) or size != 8 + length + max(ends):
-        raise problem(
-            "model.weights_damaged",
-            N_("The weights in {file} are damaged or incomplete."),
-            N_("Often a download or a copy was cut short."),
-            N_("Fetch or copy the model once more, or use the starter model."),
-            remedy=Remedy.choose_model,
-            file=file.name,
+def _refuse_without_model(folder: Path, names: set[str]) -> NoReturn:
+    """Say what stands in a folder that has no config.json or no weights of a model, and which one to choose."""
+    if "adapter_config.json" in names or any(name in names for name in _ADAPTER_WEIGHTS):
+        base = str(read_mapping(folder / "adapter_config.json").get("base_model_name_or_path") or "")
+        raise wrong(
+            "model.is_adapter",
+            N_("{folder} holds an add-on, not a whole model."),
+            N_("An add-on only works together with the model that it was trained on."),
+            folder,
+            fix=N_("Choose that model. The add-on calls it {base}.") if base else "",
+            base=base,
         )
-    return header
+    inside = sorted({file.parent.relative_to(folder).as_posix() for file in _models_below(folder)})
+    if inside:
+        raise problem(
+            "model.in_subfolder",
+            N_("{folder} isn't a model itself; it holds {count} of them in folders of their own."),
+            N_("They are: {inside}"),
+            N_("Choose the folder {newest} inside of it, which is the newest."),
+            remedy=Remedy.choose_folder,
+            folder=str(folder),
+            count=len(inside),
+            inside=", ".join(inside[:8]),
+            newest=max(inside, key=lambda name: ((folder / name / "config.json").stat().st_mtime, name)),
+        )
+    if any(name.lower().endswith(".gguf") for name in names):
+        raise wrong(
+            "model.only_gguf",
+            N_("{folder} holds a model in GGUF form, which is for running, not for training."),
+            N_("Training needs the original: config.json and safetensors files."),
+            folder,
+        )
+    if "config.json" not in names:
+        raise wrong(
+            "model.no_config",
+            N_("{folder} isn't a model: it has no config.json."),
+            N_("A base model is a folder with config.json, tokenizer.json and safetensors files."),
+            folder,
+        )
+    if any(name.lower().endswith(_PICKLES) for name in names):
+        raise wrong(
+            "model.only_pickles",
+            N_("The weights in {folder} are Python pickles, which are never opened."),
+            N_("A pickle can run any program on this computer the moment it is loaded."),
+            folder,
+        )
+    raise wrong(
+        "model.no_weights",
+        N_("{folder} has no weights: there is no safetensors file in it."),
+        N_("The download may have been cut short, or only the description was copied."),
+        folder,
+    )
+
+
+def _models_below(folder: Path) -> list[Path]:
+    """config.json of models one folder down, such as save points, or where the Hub's own programs keep theirs."""
+    found = [*folder.glob("*/config.json"), *folder.glob("snapshots/*/config.json")]
+    return [file for file in found if any(file.parent.glob("*.safetensors"))]
 
 
 def model_facts(folder: Path) -> ModelFacts:
     """What config.json and the headers of the weights say. Reads no weights. Raises `ProblemError`."""
     try:
         config = read_mapping(folder / "config.json")
-        files = _weight_files(folder)
-        parameters = sum(_parameters(_header(file)) for file in files)
+        files = weight_files(folder)
         size = sum(file.stat().st_size for file in files)
         templates = (folder / "chat_template.jinja").is_file() or bool(
             read_mapping(folder / "tokenizer_config.json").get("chat_template")
         )
     except OSError as error:
-        raise _unreadable(folder, error) from error
+        raise unreadable(folder, error) from error
     inner = config.get("text_config")
     about = {**config, **inner} if isinstance(inner, dict) else config
     listed = config.get("architectures")
     architecture = str(listed[0]) if isinstance(listed, list) and listed else str(config.get("model_type", ""))
     return ModelFacts(
         architecture=architecture,
-        parameters=parameters,
+        parameters=sum(parameters(file) for file in files),
         layers=_number(about, "num_hidden_layers", "n_layer", "num_layers") or 0,
         context_length=_number(about, "max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"),
         size=size,
         chat_template=templates,
     )
-
-
-def _parameters(header: dict[str, object]) -> int:
-    total = 0
-    for name, entry in header.items():
-        if name == "__metadata__" or not isinstance(entry, dict) or not isinstance(entry.get("shape"), list):
-            continue
-        if any(mark in name for mark in (".absmax", ".quant_map", ".quant_state", ".nested_")):
-            continue  # constants of weights that are already compressed, not weights
-        count = math.prod(int(n) for n in entry["shape"])
-        # Two 4-bit weights share a byte.
-        total += 2 * count if entry.get("dtype") == "U8" else count
-    return total
 
 
 def _number(config: dict[str, object], *names: str) -> int | None:
@@ -283,20 +268,3 @@ def _number(config: dict[str, object], *names: str) -> int | None:
         if isinstance(value, int) and not isinstance(value, bool) and value > 0:
             return value
     return None
-
-
-def _wrong(code: str, what: str, why: str, folder: Path, **values: str | int) -> ProblemError:
-    fix = N_("Choose another model folder, or use the starter model.")
-    return problem(code, what, why, fix, remedy=Remedy.choose_model, folder=str(folder), **values)
-
-
-def _unreadable(folder: Path, error: OSError) -> ProblemError:
-    return problem(
-        "model.unreadable",
-        N_("The model folder {folder} can't be read."),
-        N_("The computer says: {reason}"),
-        N_("Check that the disk is there and that you may read the folder, or use the starter model."),
-        remedy=Remedy.choose_model,
-        folder=str(folder),
-        reason=str(error.strerror or error),
-    )

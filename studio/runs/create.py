@@ -14,6 +14,7 @@ from studio.dataset.freeze import freeze
 from studio.dataset.store import StoredExamples
 from studio.dataset.table import Table
 from studio.models.base_model import locate, model_facts
+from studio.models.weights import BaseFingerprint
 from studio.runs.project import Project, slug
 
 ROOM_FOR_A_RUN = 500 * 1024**2
@@ -28,7 +29,8 @@ def create_run(
     Raises ProblemError for data without examples, a model that isn't there, a full disk; then nothing of the run is
     left behind.
     """
-    known = model_facts(locate(recipe.model))
+    base = locate(recipe.model)
+    known = model_facts(base)
     facts = DefaultsContext(
         examples=facts.examples if facts.examples is not None else len(made),
         parameters=known.parameters,
@@ -42,6 +44,7 @@ def create_run(
     try:
         with staged(run.path) as staging:
             freeze(recipe, table, made, RunFolder(staging))
+            BaseFingerprint.of(base).write(RunFolder(staging).base_fingerprint)
             RunFolder(staging).recipe.write_text(to_yaml(recipe), encoding="utf-8")
     except OSError as error:
         raise cannot_write(project.runs_folder, error, remedy=Remedy.try_again) from error

@@ -30,7 +30,7 @@ from studio.engine.methods.base_model import (
     stored_dtype,
 )
 from studio.engine.methods.registry import method_of
-from studio.models.base_model import locate, model_facts
+from studio.models.base_model import base_of_run, locate, model_facts
 from studio.tokenization.encoding import Encoder
 
 _NO_LIMIT = 1 << 30
@@ -145,7 +145,7 @@ def of_run(run: RunFolder) -> tuple[Generator, Recipe]:
     `ProblemError`."""
     recipe = load(run.recipe)
     checkpoint = choose_checkpoint(run)
-    base = locate(recipe.model)
+    base = base_of_run(run, recipe.model)
     method = method_of(recipe.method)
     trained_on = run.state().device
     # Which format is fast on a processor is found with a clock, so the training's own is asked for.

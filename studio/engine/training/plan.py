@@ -20,7 +20,7 @@ from studio.engine import device as devices
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
 from studio.engine.objectives.supervised import TokenizedDataset, max_tokens, tokenize_held_out, tokenize_train
-from studio.models.base_model import locate
+from studio.models.base_model import base_of_run
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def plan_of(context: JobContext, run: RunFolder) -> tuple[Plan, Device]:
     """Read the run's recipe and examples, and look at the machine. Raises `ProblemError`."""
     recipe = load(run.recipe)
     _require_resolved(recipe)
-    base = locate(recipe.model)
+    base = base_of_run(run, recipe.model)
     limit = max_tokens(recipe, base)
     dataset, held_out = tokenize_train(run, recipe, base), tokenize_held_out(run, recipe, base)
     _require_examples(dataset, limit)
