@@ -1,4 +1,4 @@
-"""The samples are what the first teaching stands on: varied, consistent, and free of accidents."""
+"""The samples are what the first training stands on: varied, consistent, and free of accidents."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections import Counter
 
 import pytest
 
+from studio.core.paths import resources
+from studio.core.recipe.recipe import load
 from studio.dataset.samples import sample
 from tests.dataset.conftest import opened
 
@@ -31,3 +33,10 @@ def test_a_sample_is_large_varied_and_consistent(language: str) -> None:
 def test_other_languages_get_the_english_sample() -> None:
     assert sample("ko-KR") == sample("ko")
     assert sample("fr") == sample("en") == sample()
+
+
+def test_the_recipe_of_the_sample_is_one_of_this_version_and_names_columns_that_are_there() -> None:
+    recipe = load(resources() / "samples" / "support.yaml")
+    assert resources() / "samples" / recipe.data.path == sample("en")
+    assert set(recipe.data.mapping.columns()) <= set(opened(sample("en")).columns)
+    assert recipe.data.mapping.format == "pair"
