@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, assert_never
 
 from PySide6.QtCore import QTimer, QUrl, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QGuiApplication, QPaintEvent, QShortcut
-from PySide6.QtWidgets import QApplication, QHBoxLayout, QLineEdit, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QLineEdit, QMainWindow, QStackedWidget, QWidget
 
 from studio.core.problems import Problem, Remedy
 from studio.runs.project import create_project, projects
+from studio.ui.controls.layout import hbox, vbox
 from studio.ui.controls.overlay import Answer, Confirmation, Overlay
 from studio.ui.controls.page import PageFrame
 from studio.ui.design import language, theme
@@ -103,25 +104,16 @@ class MainWindow(QMainWindow):
     def _build(self) -> None:
         self._pages = {}
         central = QWidget()
-        column = QVBoxLayout(central)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        row = QHBoxLayout()
-        row.setSpacing(0)
         self.sidebar = Sidebar()
         self.sidebar.step_requested.connect(self.go_to)
         self.sidebar.menu_requested.connect(self._fill_project_menu)
         self.sidebar.elsewhere_requested.connect(self._open_elsewhere)
-        row.addWidget(self.sidebar)
         self.stack = QStackedWidget()
-        row.addWidget(self.stack, 1)
-        column.addLayout(row, 1)
         self._strip = QWidget()
         self._strip.setObjectName("strip")
-        self._strip_row = QHBoxLayout(self._strip)
-        self._strip_row.setContentsMargins(0, 0, 0, 0)
+        self._strip_row = hbox(on=self._strip)
         self._strip.setMinimumHeight(56)  # what the monitor will take, so that nothing jumps when it comes
-        column.addWidget(self._strip)
+        vbox((hbox(self.sidebar, (self.stack, 1), gap=0), 1), self._strip, on=central, gap=0)
         self.setCentralWidget(central)
         self._on_project_changed()
         self._show_elsewhere()

@@ -6,6 +6,7 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QAbstractButton, QFrame, QMenu, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
+from studio.ui.controls.layout import vbox
 from studio.ui.controls.painted_button import PaintedButton
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE, colours, sizes
@@ -170,9 +171,6 @@ class Sidebar(QFrame):
         super().__init__(parent)
         self.setObjectName("sidebar")
         self.setFixedWidth(WIDTH)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(GAP, GAP_WIDE, GAP, GAP)
-        column.setSpacing(GAP_SMALL)
         self.project = QPushButton()
         self.project.setObjectName("project")
         self.project.setProperty("kind", "quiet")
@@ -182,14 +180,12 @@ class Sidebar(QFrame):
         self.project_menu = QMenu(self.project)
         self.project_menu.aboutToShow.connect(self.menu_requested)
         self.project.clicked.connect(self._show_menu)
-        column.addWidget(self.project)
         self.elsewhere = QPushButton()
         self.elsewhere.setObjectName("elsewhere")
         self.elsewhere.setCursor(Qt.CursorShape.PointingHandCursor)
         self.elsewhere.clicked.connect(self.elsewhere_requested)
         self.elsewhere.hide()
-        column.addWidget(self.elsewhere)
-        column.addSpacing(GAP)
+        column = vbox(self.project, self.elsewhere, GAP, on=self, gap=GAP_SMALL, margins=(GAP, GAP_WIDE, GAP, GAP))
         self.buttons: dict[str, QAbstractButton] = {}
         self._steps: dict[Step, StepButton] = {}
         for number, step in enumerate(STEPS, 1):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPlainTextEdit, QSlider, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QPlainTextEdit, QSlider, QSpinBox, QWidget
 
+from studio.ui.controls.layout import STRETCH, hbox, vbox
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE, colours
@@ -22,12 +23,7 @@ class AnswerSettings(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(GAP_SMALL)
         self.fresh = button(tr("New conversation"), "", self.new_conversation.emit)
-        column.addWidget(self.fresh)
-        column.addSpacing(GAP_WIDE)
 
         self._sides_label = label(tr("Who answers"))
         self.sides = QComboBox()
@@ -39,23 +35,16 @@ class AnswerSettings(QWidget):
         ):
             self.sides.addItem(text, which)
         self.sides.currentIndexChanged.connect(lambda _index: self.sides_changed.emit())
-        column.addWidget(self._sides_label)
-        column.addWidget(self.sides)
         self._sides_gap = QWidget()
         self._sides_gap.setFixedHeight(GAP)
-        column.addWidget(self._sides_gap)
 
-        column.addWidget(_named(tr("Instructions"), tr("system prompt")))
         self.instructions = QPlainTextEdit()
         self.instructions.setAccessibleName(tr("Instructions"))
         self.instructions.setPlaceholderText(tr("Told to the model before every conversation."))
         self.instructions.setTabChangesFocus(True)
         self.instructions.setMinimumHeight(72)
         self.instructions.setMaximumHeight(160)
-        column.addWidget(self.instructions)
-        column.addSpacing(GAP)
 
-        column.addWidget(_named(tr("Creativity"), tr("temperature")))
         self.creativity = QSlider(Qt.Orientation.Horizontal)
         self.creativity.setRange(0, MOST)
         self.creativity.setPageStep(2)
@@ -64,19 +53,32 @@ class AnswerSettings(QWidget):
         self.creativity.setStyleSheet(_slider_look())
         self.creativity_words = label("", "small")
         self.creativity.valueChanged.connect(lambda _value: self._describe())
-        column.addWidget(self.creativity)
-        column.addWidget(self.creativity_words)
-        column.addSpacing(GAP)
 
-        column.addWidget(_named(tr("Longest answer"), tr("tokens")))
         self.length = QSpinBox()
         self.length.setRange(16, 4096)
         self.length.setSingleStep(16)
         self.length.setValue(256)
         self.length.lineEdit().setTextMargins(6, 0, 0, 0)
         self.length.setAccessibleName(tr("Longest answer in tokens"))
-        column.addWidget(self.length)
-        column.addStretch(1)
+        vbox(
+            self.fresh,
+            GAP_WIDE,
+            self._sides_label,
+            self.sides,
+            self._sides_gap,
+            _named(tr("Instructions"), tr("system prompt")),
+            self.instructions,
+            GAP,
+            _named(tr("Creativity"), tr("temperature")),
+            self.creativity,
+            self.creativity_words,
+            GAP,
+            _named(tr("Longest answer"), tr("tokens")),
+            self.length,
+            STRETCH,
+            on=self,
+            gap=GAP_SMALL,
+        )
         self._describe()
 
     @property
@@ -115,9 +117,5 @@ def _slider_look() -> str:
 
 def _named(text: str, term: str) -> QWidget:
     row = QWidget()
-    layout = QHBoxLayout(row)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.setSpacing(GAP)
-    layout.addWidget(label(text, wrap=False))
-    layout.addWidget(label(term, "term", wrap=False), 1)
+    hbox(label(text, wrap=False), (label(term, "term", wrap=False), 1), on=row)
     return row

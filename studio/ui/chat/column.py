@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QWidget
 
 from studio.ui.chat.conversation import Turn
-from studio.ui.controls.layout import scroll_area
+from studio.ui.controls.layout import STRETCH, hbox, scroll_area, vbox
 from studio.ui.controls.text import button, clear_layout_widget, label
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE, colours
@@ -24,10 +24,7 @@ class ChatColumn(QWidget):
         self.title = label(title, "strong", wrap=False)
         content = QWidget()
         content.setObjectName("content")
-        self._column = QVBoxLayout(content)
-        self._column.setContentsMargins(0, 0, GAP, 0)
-        self._column.setSpacing(GAP_WIDE)
-        self._column.addStretch(1)
+        self._column = vbox(STRETCH, on=content, gap=GAP_WIDE, margins=(0, 0, GAP, 0))
         self._area = scroll_area(content)
         self._area.setAccessibleName(title)
         self._area.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # arrow keys scroll
@@ -36,11 +33,7 @@ class ChatColumn(QWidget):
         bar.rangeChanged.connect(self._on_range_changed)
         bar.sliderMoved.connect(lambda _value: self._note_place())
         bar.actionTriggered.connect(lambda _action: self._note_place())
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(GAP)
-        layout.addWidget(self.title)
-        layout.addWidget(self._area, 1)
+        vbox(self.title, (self._area, 1), on=self)
         self.setAccessibleName(title)
 
     def answers(self) -> list[Bubble]:
@@ -98,20 +91,12 @@ class Bubble(QWidget):
         self.text.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
         )
-        inside = QVBoxLayout(frame)
-        inside.setContentsMargins(GAP + GAP_SMALL, GAP, GAP + GAP_SMALL, GAP)
-        inside.addWidget(self.text)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(GAP_PAGE if mine else 0, 0, 0 if mine else GAP_PAGE, 0)
-        column.setSpacing(0)
-        column.addWidget(frame)
-        self._below = QHBoxLayout()
-        self._below.setSpacing(GAP_SMALL)
+        vbox(self.text, on=frame, margins=(GAP + GAP_SMALL, GAP, GAP + GAP_SMALL, GAP))
+        column = vbox(frame, on=self, gap=0, margins=(GAP_PAGE if mine else 0, 0, 0 if mine else GAP_PAGE, 0))
         self.facts = label("", "small")
         self.copy = button(tr("Copy"), "link", self._copy)
         self.copy.setAccessibleName(tr("Copy this answer"))
-        self._below.addWidget(self.facts, 1)
-        self._below.addWidget(self.copy)
+        self._below = hbox((self.facts, 1), self.copy, gap=GAP_SMALL)
         self.facts.hide()
         self.copy.hide()
         if not mine:

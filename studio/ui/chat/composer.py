@@ -6,11 +6,11 @@ from functools import partial
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QInputMethodEvent, QKeyEvent, QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QSizePolicy, QWidget
 
+from studio.ui.controls.layout import STRETCH, vbox
 from studio.ui.controls.text import button, clear_layout_widget, label
 from studio.ui.design.language import tr
-from studio.ui.design.theme import GAP
 
 MOST_LINES = 8
 PADDING = 8
@@ -94,17 +94,10 @@ class SuggestedPrompts(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(GAP)
-        column.addStretch(1)
         words = label(tr("Ask anything, or begin with a question from your own data:"), "lead")
         words.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        column.addWidget(words)
-        self._buttons = QVBoxLayout()
-        self._buttons.setSpacing(GAP)
-        column.addLayout(self._buttons)
-        column.addStretch(1)
+        self._buttons = vbox()
+        vbox(STRETCH, words, self._buttons, STRETCH, on=self)
         self.questions: tuple[str, ...] = ()
 
     def show_questions(self, questions: tuple[str, ...]) -> None:

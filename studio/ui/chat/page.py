@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from studio.core.events import BASE, THIS_RUN, ModelUnderTest
 from studio.core.problems import Problem, ProblemError, Remedy
@@ -17,10 +17,11 @@ from studio.ui.chat.answer_settings import AnswerSettings
 from studio.ui.chat.column import ChatColumn
 from studio.ui.chat.composer import Composer, SuggestedPrompts
 from studio.ui.chat.conversation import ChatTarget, GenerationSettings, Turn, conversation_of
+from studio.ui.controls.layout import hbox, vbox
 from studio.ui.controls.page import Obstacle, PageFrame
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import tr, tr_sentence
-from studio.ui.design.theme import GAP, GAP_PAGE
+from studio.ui.design.theme import GAP_PAGE
 from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
 
@@ -66,19 +67,15 @@ class ChatPage(PageFrame):
         self._on_target_changed()
 
     def _build(self) -> None:
-        both = QHBoxLayout()
-        both.setSpacing(GAP_PAGE)
+        both = hbox(gap=GAP_PAGE)
         for column in self.columns.values():
             column.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)  # equal shares
             column.setMinimumWidth(160)
             both.addWidget(column, 1)
-        box = QHBoxLayout()
-        box.setSpacing(GAP)
-        box.addWidget(self.composer, 1)
-        box.addWidget(self.stop, 0, Qt.AlignmentFlag.AlignBottom)
-        box.addWidget(self.send, 0, Qt.AlignmentFlag.AlignBottom)
-        left = QVBoxLayout()
-        left.setSpacing(GAP)
+        box = hbox(
+            (self.composer, 1), (self.stop, Qt.AlignmentFlag.AlignBottom), (self.send, Qt.AlignmentFlag.AlignBottom)
+        )
+        left = vbox()
         self._columns = QWidget()
         both.setContentsMargins(0, 0, 0, 0)
         self._columns.setLayout(both)
@@ -87,11 +84,7 @@ class ChatPage(PageFrame):
         left.addWidget(self.job_status)
         left.addLayout(box)
         self.talk = QWidget()
-        row = QHBoxLayout(self.talk)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(GAP_PAGE)
-        row.addLayout(left, 1)
-        row.addWidget(self.settings)
+        hbox((left, 1), self.settings, on=self.talk, gap=GAP_PAGE)
         self.body.addWidget(self.talk, 1)
 
     def focus_first(self) -> None:

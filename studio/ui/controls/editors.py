@@ -7,12 +7,13 @@ from typing import cast
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLineEdit, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLineEdit, QSpinBox, QWidget
 
 from studio.core.recipe.settings import SettingSpec
+from studio.ui.controls.layout import hbox, vbox
 from studio.ui.controls.text import label, restyle
 from studio.ui.design.language import tr
-from studio.ui.design.theme import GAP, GAP_SMALL
+from studio.ui.design.theme import GAP_SMALL
 
 TYPING_PAUSE = 700
 """Milliseconds without a key after which what was typed counts as meant."""
@@ -46,9 +47,7 @@ class Editor(QWidget):
     def __init__(self, spec: SettingSpec) -> None:
         super().__init__()
         self.spec = spec
-        self._row = QHBoxLayout(self)
-        self._row.setContentsMargins(0, 0, 0, 0)
-        self._row.setSpacing(GAP)
+        self._row = hbox(on=self)
 
     def focus_target(self) -> QWidget:
         """The widget that takes the keys."""
@@ -143,9 +142,7 @@ class ChoiceEditor(Editor):
         super().__init__(spec)
         self.box = _Combo()
         self._values: list[object] = []
-        column = QVBoxLayout()
-        column.setSpacing(GAP_SMALL)
-        column.addWidget(self.box)
+        column = vbox(self.box, gap=GAP_SMALL)
         self._row.addLayout(column)
         if spec.automatic:
             self._add(tr("Automatic"), None)

@@ -12,14 +12,15 @@ from types import TracebackType
 
 from PySide6.QtCore import QMessageLogContext, QObject, QtMsgType, Signal, Slot, qInstallMessageHandler, qVersion
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QApplication, QDialog, QHBoxLayout, QMessageBox, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QDialog, QMessageBox, QPlainTextEdit, QWidget
 
 import studio
 from studio.core import paths
 from studio.core.problems import Problem, ProblemError
+from studio.ui.controls.layout import STRETCH, hbox, vbox
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import tr, tr_sentence
-from studio.ui.design.theme import GAP, GAP_PAGE, GAP_WIDE, fixed_font
+from studio.ui.design.theme import GAP_PAGE, GAP_WIDE, fixed_font
 
 LARGEST_LOG = 1_000_000
 """Bytes after which the window's log starts afresh; the one before is kept beside it."""
@@ -47,24 +48,21 @@ class ExceptionDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle(tr("Something went wrong"))
         self.resize(640, 420)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(GAP_PAGE, GAP_PAGE, GAP_PAGE, GAP_WIDE)
-        column.setSpacing(GAP_WIDE)
-        column.addWidget(label(tr("Something went wrong inside the program"), "strong"))
         words = tr("That is a mistake of ours, not yours. A run that is going on is not affected.")
-        column.addWidget(label(words + " " + tr("Copy the details if you want to report it.")))
         self.details = QPlainTextEdit(details)
         self.details.setReadOnly(True)
         self.details.setFont(fixed_font())
         self.details.setAccessibleName(tr("Details"))
-        column.addWidget(self.details, 1)
-        row = QHBoxLayout()
-        row.setSpacing(GAP)
-        row.addWidget(button(tr("Copy"), "", self._copy))
-        row.addStretch(1)
         close = button(tr("Close"), "primary", self.accept)
-        row.addWidget(close)
-        column.addLayout(row)
+        vbox(
+            label(tr("Something went wrong inside the program"), "strong"),
+            label(words + " " + tr("Copy the details if you want to report it.")),
+            (self.details, 1),
+            hbox(button(tr("Copy"), "", self._copy), STRETCH, close),
+            on=self,
+            gap=GAP_WIDE,
+            margins=(GAP_PAGE, GAP_PAGE, GAP_PAGE, GAP_WIDE),
+        )
         close.setFocus()
 
     def _copy(self) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QToolButton, QWidget
 
 from studio.core.problems import ProblemError
 from studio.core.recipe.defaults import default_values
 from studio.core.recipe.settings import SettingSpec, value_of
 from studio.core.translatable import Sentence
 from studio.ui.controls.editors import Editor, editor_for, words_for
+from studio.ui.controls.layout import hbox, vbox
 from studio.ui.controls.text import label, line
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE
@@ -31,19 +32,10 @@ class SettingRow(QWidget):
         self.spec = spec
         setting = spec.setting
         name = tr(setting.label)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(GAP_SMALL)
-        row = QHBoxLayout()
-        row.setSpacing(GAP)
-        column.addLayout(row)
-        words = QVBoxLayout()
-        words.setSpacing(0)
         self.label = label(name)
-        words.addWidget(self.label)
+        words = vbox(self.label, gap=0)
         if setting.term:
             words.addWidget(label(setting.term, "term"))
-        row.addLayout(words, 1)
         self.editor: Editor = editor_for(spec)
         self.editor.setAccessibleName(name)
         self.editor.setAccessibleDescription(tr(setting.help))
@@ -51,19 +43,21 @@ class SettingRow(QWidget):
         self.editor.chosen.connect(lambda value: self.value_chosen.emit(spec.key, value))
         self.editor.wrong.connect(self.show_wrong)
         self.editor.setFixedWidth(236)
-        row.addWidget(self.editor)
         self.help_button = _round_button("?", tr("What is {name}?", name=name), self._toggle_help)
         self.help_button.setCheckable(True)
-        row.addWidget(self.help_button)
         self.reset_button = _round_button("\N{ANTICLOCKWISE OPEN CIRCLE ARROW}", "", self.reset)
-        row.addWidget(self.reset_button)
         self.help = label(tr(setting.help), "small")
         self.help.setContentsMargins(0, 0, 64, GAP_SMALL)
         self.help.hide()
-        column.addWidget(self.help)
         self.error = label("", "bad")
         self.error.hide()
-        column.addWidget(self.error)
+        vbox(
+            hbox((words, 1), self.editor, self.help_button, self.reset_button),
+            self.help,
+            self.error,
+            on=self,
+            gap=GAP_SMALL,
+        )
         default = tr("Automatic") if spec.automatic else words_for(spec, spec.default)
         self.reset_button.setAccessibleName(tr("Reset {name} to {value}", name=name, value=default))
         self.reset_button.setToolTip(tr("Reset to {value}", value=default))
@@ -104,9 +98,7 @@ class Form(QWidget):
         super().__init__(parent)
         self._app_state = app_state
         self.rows: dict[str, SettingRow] = {}
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(GAP)
+        column = vbox(on=self)
         group = settings[0].group if settings else ""
         for spec in settings:
             if spec.group != group:

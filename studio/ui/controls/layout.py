@@ -1,15 +1,68 @@
-"""A card: a quiet surface with an optional heading."""
+"""How widgets are laid out: rows and columns of what they hold, cards, and what scrolls."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 from PySide6.QtCore import QPoint, QRect, QSize, Qt
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLayout, QLayoutItem, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QBoxLayout,
+    QFrame,
+    QHBoxLayout,
+    QLayout,
+    QLayoutItem,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from studio.ui.controls.text import label
 from studio.ui.design.theme import GAP, GAP_WIDE
+
+LayoutT = TypeVar("LayoutT", bound=QBoxLayout)
+
+Item = QWidget | QLayout | int | None | tuple[QWidget | QLayout | None, int] | tuple[QWidget, Qt.AlignmentFlag]
+"""What stands in a row or column: a widget or layout, pixels of space, or `STRETCH`; as a pair with how much of the room
+it takes, or with its alignment."""
+STRETCH = None
+TOP, LEFT, MIDDLE = Qt.AlignmentFlag.AlignTop, Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignVCenter
+
+
+def hbox(
+    *items: Item, on: QWidget | None = None, gap: int = GAP, margins: tuple[int, int, int, int] = (0, 0, 0, 0)
+) -> QHBoxLayout:
+    """A row, installed `on` a widget where one is given."""
+    return _filled(QHBoxLayout() if on is None else QHBoxLayout(on), items, gap, margins)
+
+
+def vbox(
+    *items: Item, on: QWidget | None = None, gap: int = GAP, margins: tuple[int, int, int, int] = (0, 0, 0, 0)
+) -> QVBoxLayout:
+    """A column, installed `on` a widget where one is given."""
+    return _filled(QVBoxLayout() if on is None else QVBoxLayout(on), items, gap, margins)
+
+
+def add_all(layout: QBoxLayout, *items: Item) -> None:
+    """Add these at the end."""
+    for item in items:
+        one, how = item if isinstance(item, tuple) else (item, 0 if item is not None else 1)
+        if isinstance(one, QWidget):
+            layout.addWidget(one, 0, how) if isinstance(how, Qt.AlignmentFlag) else layout.addWidget(one, how)
+        elif isinstance(one, QLayout):
+            layout.addLayout(one, int(how))
+        elif one is None:
+            layout.addStretch(int(how))
+        else:
+            layout.addSpacing(one)
+
+
+def _filled(layout: LayoutT, items: Iterable[Item], gap: int, margins: tuple[int, int, int, int]) -> LayoutT:
+    layout.setContentsMargins(*margins)
+    layout.setSpacing(gap)
+    add_all(layout, *items)
+    return layout
 
 
 class Card(QFrame):

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QPushButton, QToolButton, QWidget
 
 from studio.core.problems import Problem, Remedy
 from studio.core.translatable import Sentence
+from studio.ui.controls.layout import TOP, hbox, vbox
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE
@@ -48,20 +49,14 @@ class ProblemCard(QFrame):
         super().__init__(parent)
         self.problem = problem
         self.setProperty("card", "problem")
-        row = QHBoxLayout(self)
-        row.setContentsMargins(GAP_WIDE, GAP, GAP, GAP)
-        row.setSpacing(GAP_WIDE)
         mark = label("!", "strong", wrap=False)
         mark.setAccessibleName(tr("Problem"))
-        row.addWidget(mark, 0, Qt.AlignmentFlag.AlignTop)
-        words = QVBoxLayout()
-        words.setSpacing(GAP_SMALL)
         what = label(tr_sentence(Sentence(text=problem.what, values=problem.values)))
-        words.addWidget(what)
+        words = vbox(what, gap=GAP_SMALL)
         rest = [tr_sentence(Sentence(text=t, values=problem.values)) for t in (problem.why, problem.fix) if t]
         if rest:
             words.addWidget(label(" ".join(rest), "small"))
-        row.addLayout(words, 1)
+        row = hbox((mark, TOP), (words, 1), on=self, gap=GAP_WIDE, margins=(GAP_WIDE, GAP, GAP, GAP))
         self.setAccessibleName(" ".join([what.text(), *rest]))
         self.remedy_button = None
         if problem.remedy is not None:
@@ -85,10 +80,7 @@ class NoticeBar(QFrame):
         super().__init__(parent)
         self.setProperty("card", "notice")
         self.words = label("")
-        self._row = QHBoxLayout(self)
-        self._row.setContentsMargins(GAP + 2, 4, GAP - 2, 4)
-        self._row.setSpacing(GAP)
-        self._row.addWidget(self.words, 1)
+        self._row = hbox((self.words, 1), on=self, margins=(GAP + 2, 4, GAP - 2, 4))
 
     def ask(self, question: str) -> None:
         self.words.setText(question)

@@ -9,7 +9,7 @@ from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
-from studio.ui.controls.layout import Card
+from studio.ui.controls.layout import Card, vbox
 from studio.ui.controls.text import Kind, button, clear_layout_widget, label
 from studio.ui.design.theme import GAP, GAP_PAGE, GAP_WIDE, colours
 
@@ -32,12 +32,10 @@ class Overlay(QWidget):
         self._size = (width, height)
         self._fill = fill
         self._before = window.focusWidget()
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(EDGE, EDGE, EDGE, EDGE)
         self.card = Card(title)
         self.card.body.setContentsMargins(GAP_PAGE, GAP_PAGE, GAP_PAGE, GAP_PAGE)
         self.card.body.setSpacing(GAP_WIDE)
-        outer.addWidget(self.card, 0, Qt.AlignmentFlag.AlignCenter)
+        vbox((self.card, Qt.AlignmentFlag.AlignCenter), on=self, margins=(EDGE, EDGE, EDGE, EDGE))
         window.installEventFilter(self)
         self._fit_window()
 

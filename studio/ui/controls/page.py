@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPushButton, QWidget
 
 from studio.core.problems import Problem, Remedy
-from studio.ui.controls.layout import scroll_area
+from studio.ui.controls.layout import STRETCH, hbox, scroll_area, vbox
 from studio.ui.controls.notices import ProblemCard
 from studio.ui.controls.text import button, clear_layout_widget, label
-from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE
+from studio.ui.design.theme import GAP_PAGE, GAP_SMALL, GAP_WIDE
 
 Obstacle = tuple[str, str, str]
 """What a step lacks, the words of a button, and the step where that leads."""
@@ -30,41 +30,26 @@ class PageFrame(QWidget):
 
     def __init__(self, title: str, lead: str = "", *, scroll: bool = False, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(GAP_PAGE, GAP_PAGE, GAP_PAGE, GAP_WIDE)
-        outer.setSpacing(GAP_WIDE)
-        self.head = QVBoxLayout()
-        self.head.setSpacing(GAP_SMALL)
         self.title = label(title, "title")
         self.lead = label(lead, "lead")
-        self.head.addWidget(self.title)
-        self.head.addWidget(self.lead)
-        outer.addLayout(self.head)
+        self.head = vbox(self.title, self.lead, gap=GAP_SMALL)
+        outer = vbox(self.head, on=self, gap=GAP_WIDE, margins=(GAP_PAGE, GAP_PAGE, GAP_PAGE, GAP_WIDE))
         self.lead.setVisible(bool(lead))  # not before it has a parent: it would flash up as a window of its own
-        self._problems = QVBoxLayout()
-        self._problems.setSpacing(GAP)
+        self._problems = vbox()
         outer.addLayout(self._problems)
         content = QWidget()
         content.setObjectName("content")
-        self.body = QVBoxLayout(content)
-        self.body.setContentsMargins(0, 0, 0, 0)
-        self.body.setSpacing(GAP_WIDE)
+        self.body = vbox(on=content, gap=GAP_WIDE)
         if scroll:
             self.area = scroll_area(content)
             outer.addWidget(self.area, 1)
         else:
             outer.addWidget(content, 1)
         self._footer = QWidget()
-        row = QHBoxLayout(self._footer)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(GAP)
         self.footer_note = label("", "small")
-        row.addWidget(self.footer_note, 1)
-        self._secondary = QHBoxLayout()
-        self._secondary.setSpacing(GAP)
-        row.addLayout(self._secondary)
-        self._primary_place = QHBoxLayout()
-        row.addLayout(self._primary_place)
+        self._secondary = hbox()
+        self._primary_place = hbox()
+        hbox((self.footer_note, 1), self._secondary, self._primary_place, on=self._footer)
         self.primary: QPushButton | None = None
         self._footer.hide()
         outer.addWidget(self._footer)
@@ -147,17 +132,7 @@ class MissingView(QWidget):
 
     def __init__(self, text: str, button_text: str, step: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(GAP_WIDE)
-        column.addStretch(2)
         words = label(text)
         words.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        column.addWidget(words)
         self.button = button(button_text, "primary", lambda: self.step_requested.emit(step))
-        row = QHBoxLayout()
-        row.addStretch(1)
-        row.addWidget(self.button)
-        row.addStretch(1)
-        column.addLayout(row)
-        column.addStretch(3)
+        vbox((STRETCH, 2), words, hbox(STRETCH, self.button, STRETCH), (STRETCH, 3), on=self, gap=GAP_WIDE)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QProgressBar, QWidget
 
 from studio.core.job_states import ProcessState
-from studio.ui.controls.layout import Card
+from studio.ui.controls.layout import Card, hbox, vbox
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL
@@ -26,14 +26,7 @@ class ProgressCard(Card):
         self.bar.setTextVisible(False)
         self.bar.setAccessibleName(name)
         self.stop = button(stop_text or tr("Cancel"), "", self._on_stop)
-        row = QHBoxLayout()
-        row.setSpacing(GAP * 2)
-        column = QVBoxLayout()
-        column.setSpacing(GAP)
-        column.addWidget(self.words)
-        column.addWidget(self.bar)
-        row.addLayout(column, 1)
-        row.addWidget(self.stop)
+        row = hbox((vbox(self.words, self.bar), 1), self.stop, gap=GAP * 2)
         self.body.addLayout(row)
         self.begin(tr("Getting ready."))
 
@@ -76,15 +69,7 @@ class ProgressLine(QWidget):
         self.bar.setAccessibleName(name)
         self.cancel = button(tr("Cancel"), "", self.cancelled.emit)
         self.cancel.setAccessibleName(cancel_name)
-        both = QVBoxLayout()
-        both.setSpacing(GAP_SMALL)
-        both.addWidget(self.words)
-        both.addWidget(self.bar)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(GAP)
-        row.addLayout(both, 1)
-        row.addWidget(self.cancel)
+        hbox((vbox(self.words, self.bar, gap=GAP_SMALL), 1), self.cancel, on=self)
         self.hide()
 
     def show_progress(self, words: str, done: int = 0, total: int = 0) -> None:

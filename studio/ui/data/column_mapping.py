@@ -9,11 +9,9 @@ from textwrap import shorten
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import (
     QFrame,
-    QHBoxLayout,
     QLineEdit,
     QMenu,
     QPushButton,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -22,7 +20,7 @@ from studio.core.recipe.data_choice import ColumnMapping, DatasetFormat
 from studio.core.translatable import Sentence
 from studio.dataset.table import Table
 from studio.ui.controls.editors import Dropdown
-from studio.ui.controls.layout import FlowWidget, follow
+from studio.ui.controls.layout import FlowWidget, follow, hbox, vbox
 from studio.ui.controls.text import ElidedLabel, button, clear_layout_widget, label, restyle
 from studio.ui.data.column_roles import (
     FORMATS,
@@ -94,11 +92,7 @@ class ColumnMappingEditor(QWidget):
         self.template = TemplateLine()
         self.template.edited.connect(self._on_template)
         self.example = label("", "small")
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(GAP)
-        for part in (self.unsure, self._fields, self.template, self.example):
-            column.addWidget(part)
+        vbox(self.unsure, self._fields, self.template, self.example, on=self)
 
     def show_table(
         self, table: Table, mapping: ColumnMapping, system_prompt: str, *, sure: bool, why: Sequence[Sentence]
@@ -202,16 +196,12 @@ class ColumnMappingEditor(QWidget):
 
     def _make(self, field: _Field) -> None:
         place = QWidget()
-        row = QHBoxLayout(place)
-        row.setContentsMargins(0, 0, GAP, 0)
-        row.setSpacing(GAP)
         box = Dropdown(field.name)
         box.setPlaceholderText(tr("choose a column"))
         box.currentIndexChanged.connect(lambda _index, key=field.key: self._on_chosen(key))
         words = label(field.name, "small", wrap=False)
         words.setBuddy(box)
-        row.addWidget(words)
-        row.addWidget(box)
+        hbox(words, box, on=place, margins=(0, 0, GAP, 0))
         self.dropdowns[field.key], self._places[field.key] = box, place
 
     # What a person does
@@ -281,10 +271,7 @@ class ReadingsNotice(QFrame):
         self.words = label("")
         self.answers: list[QPushButton] = []
         self._rows: list[QWidget] = []
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(GAP_WIDE - GAP_SMALL, GAP, GAP_WIDE - GAP_SMALL, GAP)
-        self._column.setSpacing(GAP)
-        self._column.addWidget(self.words)
+        self._column = vbox(self.words, on=self, margins=(GAP_WIDE - GAP_SMALL, GAP, GAP_WIDE - GAP_SMALL, GAP))
 
     def show_readings(self, readings: Sequence[Reading], why: Sequence[Sentence]) -> None:
         """Ask which one is right; `why` says what made the guess."""
@@ -307,11 +294,7 @@ class ReadingsNotice(QFrame):
         example = ElidedLabel("small")
         example.setText(shown)
         row = QWidget()
-        layout = QHBoxLayout(row)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(GAP_WIDE)
-        layout.addWidget(made)
-        layout.addWidget(example, 1)
+        hbox(made, (example, 1), on=row, gap=GAP_WIDE)
         self._column.addWidget(row)
         self._rows.append(row)
         self.answers.append(made)
@@ -333,15 +316,7 @@ class TemplateLine(QWidget):
         self.columns = QMenu(self.insert)
         self.insert.setMenu(self.columns)
         self.wrong = label("", "bad")
-        row = QHBoxLayout()
-        row.setSpacing(GAP)
-        row.addWidget(self.line, 1)
-        row.addWidget(self.insert)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(GAP_SMALL)
-        column.addLayout(row)
-        column.addWidget(self.wrong)
+        vbox(hbox((self.line, 1), self.insert), self.wrong, on=self, gap=GAP_SMALL)
         self._wait = QTimer(self)
         self._wait.setSingleShot(True)
         self._wait.setInterval(SETTLES)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QWidget
 
 from studio.core.translatable import Sentence
-from studio.ui.controls.layout import FlowWidget, follow, scroll_area
+from studio.ui.controls.layout import LEFT, MIDDLE, STRETCH, TOP, FlowWidget, follow, hbox, scroll_area, vbox
 from studio.ui.controls.notices import NoticeBar
 from studio.ui.controls.progress import ProgressLine
 from studio.ui.controls.status_icon import Severity, SeverityIcon, severity_words
@@ -75,28 +75,24 @@ class DataCheck(QWidget):
         self.show_all = button(tr("Show all"), "link", self._on_show_all)
 
         self.verdict = QWidget()
-        top = QHBoxLayout(self.verdict)
-        top.setContentsMargins(0, 0, 0, 0)
-        top.setSpacing(GAP)
-        top.addWidget(self.severity, 0, Qt.AlignmentFlag.AlignTop)
-        top.addWidget(self.grade, 0, Qt.AlignmentFlag.AlignTop)
-        top.addWidget(self.advice, 1)
+        hbox((self.severity, TOP), (self.grade, TOP), (self.advice, 1), on=self.verdict)
         self._content = QWidget()
         self._content.setObjectName("content")
-        self._lines = QVBoxLayout(self._content)
-        self._lines.setContentsMargins(0, 0, GAP, 0)
-        self._lines.setSpacing(GAP_SMALL)
-        self._lines.addWidget(self.show_all, 0, Qt.AlignmentFlag.AlignLeft)
         self.notes = label("", "small")
         self.notes.setContentsMargins(0, GAP, 0, 0)
-        self._lines.addWidget(self.notes)
-        self._lines.addStretch(1)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(GAP)
-        for part in (self.verdict, self.usable, self.progress, self.unchecked, self.changes, line()):
-            column.addWidget(part)
-        column.addWidget(scroll_area(self._content), 1)
+        self._lines = vbox(
+            (self.show_all, LEFT), self.notes, STRETCH, on=self._content, gap=GAP_SMALL, margins=(0, 0, GAP, 0)
+        )
+        vbox(
+            self.verdict,
+            self.usable,
+            self.progress,
+            self.unchecked,
+            self.changes,
+            line(),
+            (scroll_area(self._content), 1),
+            on=self,
+        )
         self.forget()
 
     def forget(self) -> None:
@@ -237,10 +233,7 @@ class FindingRow(QWidget):
         self.only_these: QPushButton | None = None
 
         icon = QWidget()
-        place = QVBoxLayout(icon)
-        place.setContentsMargins(0, 7, 0, 0)
-        place.addWidget(SeverityIcon(finding.severity))
-        place.addStretch(1)
+        vbox(SeverityIcon(finding.severity), STRETCH, on=icon, margins=(0, 7, 0, 0))
         self.words.setMinimumHeight(30)
         self._actions = FlowWidget()  # in a narrow window the buttons stand below each other
         self._grid = QGridLayout(self)
@@ -314,9 +307,7 @@ class FindingRow(QWidget):
 
     def _make_more(self) -> QWidget:
         made = QWidget()
-        column = QVBoxLayout(made)
-        column.setContentsMargins(0, GAP_SMALL, 0, GAP)
-        column.setSpacing(GAP_SMALL)
+        column = vbox(on=made, gap=GAP_SMALL, margins=(0, GAP_SMALL, 0, GAP))
         if self.finding.why.text:
             column.addWidget(label(tr_sentence(self.finding.why), "small"))
         if self.finding.excerpts:
@@ -356,12 +347,6 @@ class ChangesBar(QFrame):
         self.redo = button(tr("Redo"), "", self.redo_wanted.emit)
         self.redo.setToolTip("Ctrl+Shift+Z")
         self.icon = SeverityIcon("good")
-        row = QHBoxLayout()
-        row.setSpacing(GAP)
-        row.addWidget(self.icon, 0, Qt.AlignmentFlag.AlignVCenter)
-        row.addWidget(self.words, 1)
-        for made in (self.show_button, self.undo, self.redo):
-            row.addWidget(made)
         self.details = QLabel()
         self.details.setTextFormat(Qt.TextFormat.RichText)
         self.details.setWordWrap(True)
@@ -374,11 +359,13 @@ class ChangesBar(QFrame):
         self.area = scroll_area(self.details)
         self.area.setMaximumHeight(SHOWN_HIGH)
         self.area.hide()
-        column = QVBoxLayout(self)
-        column.setContentsMargins(GAP + 2, GAP_SMALL, GAP - 2, GAP_SMALL)
-        column.setSpacing(GAP_SMALL)
-        column.addLayout(row)
-        column.addWidget(self.area)
+        vbox(
+            hbox((self.icon, MIDDLE), (self.words, 1), self.show_button, self.undo, self.redo),
+            self.area,
+            on=self,
+            gap=GAP_SMALL,
+            margins=(GAP + 2, GAP_SMALL, GAP - 2, GAP_SMALL),
+        )
         self.hide()
 
     def show_steps(self, steps: Sequence[Step], *, can_undo: bool, can_redo: bool) -> None:

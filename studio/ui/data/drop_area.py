@@ -16,9 +16,10 @@ from PySide6.QtGui import (
     QPaintEvent,
     QPen,
 )
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QWidget
 
 from studio.dataset.samples import sample
+from studio.ui.controls.layout import STRETCH, hbox, vbox
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import current, tr
 from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE, colours
@@ -60,10 +61,8 @@ class DropArea(QWidget):
         self.hub = button(tr("Hugging Face Hub"))
         self.sample = button(tr("Try with the sample"))
 
-        buttons = QHBoxLayout()
-        buttons.setSpacing(GAP)
-        more = QHBoxLayout()
-        more.setSpacing(GAP)
+        buttons = hbox()
+        more = hbox()
         for row, made in (
             (buttons, (self.choose_file, self.choose_folder, self.paste)),
             (more, (self.hub, self.sample)),
@@ -72,21 +71,23 @@ class DropArea(QWidget):
             for one in made:
                 row.addWidget(one)
             row.addStretch(1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(GAP_PAGE, GAP_PAGE, GAP_PAGE, GAP_PAGE)
-        layout.setSpacing(GAP_SMALL)
-        layout.addStretch(2)
-        layout.addWidget(_Arrow(), 0, Qt.AlignmentFlag.AlignHCenter)
-        layout.addSpacing(GAP)
-        layout.addWidget(self.headline)
-        layout.addWidget(kinds)
-        layout.addWidget(best)
-        layout.addWidget(stays)
-        layout.addSpacing(GAP_WIDE)
-        layout.addLayout(buttons)
-        layout.addSpacing(GAP_SMALL)
-        layout.addLayout(more)
-        layout.addStretch(3)
+        vbox(
+            (STRETCH, 2),
+            (_Arrow(), Qt.AlignmentFlag.AlignHCenter),
+            GAP,
+            self.headline,
+            kinds,
+            best,
+            stays,
+            GAP_WIDE,
+            buttons,
+            GAP_SMALL,
+            more,
+            (STRETCH, 3),
+            on=self,
+            gap=GAP_SMALL,
+            margins=(GAP_PAGE, GAP_PAGE, GAP_PAGE, GAP_PAGE),
+        )
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if dropped_paths(event.mimeData()):

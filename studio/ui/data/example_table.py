@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, QTimer, Signal
-from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QHeaderView, QLineEdit, QTableView, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLineEdit, QTableView, QWidget
 
 from studio.dataset.table import Table
+from studio.ui.controls.layout import hbox, vbox
 from studio.ui.controls.text import button, label
 from studio.ui.data.example_listing import FileRows, Listing, Wanted
 from studio.ui.design.language import examples as counted
 from studio.ui.design.language import tr
-from studio.ui.design.theme import GAP, GAP_SMALL
+from studio.ui.design.theme import GAP_SMALL
 from studio.ui.state.background import run_in_background
 
 Index = QModelIndex | QPersistentModelIndex
@@ -188,16 +189,7 @@ class ExampleTable(QWidget):
         self.view.doubleClicked.connect(lambda _index: self.opened.emit())
         self.view.activated.connect(lambda _index: self.opened.emit())
 
-        below = QHBoxLayout()
-        below.setSpacing(GAP_SMALL)
-        below.addWidget(self.count, 1)
-        below.addWidget(self.chip)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(GAP)
-        layout.addWidget(self.box)
-        layout.addWidget(self.view, 1)
-        layout.addLayout(below)
+        vbox(self.box, (self.view, 1), hbox((self.count, 1), self.chip, gap=GAP_SMALL), on=self)
 
     def show_listing(self, listing: Listing, tokens: Sequence[int] | None = None) -> None:
         """Show these; the search and the order stay as they are where they still make sense."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QObject, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QWidget
+from PySide6.QtWidgets import QLineEdit, QWidget
 
 from studio.core.events import Crashed, Failed, Finished
 from studio.core.job_states import FetchState
 from studio.core.jobs import FetchData, read_job
-from studio.ui.controls.layout import Card
+from studio.ui.controls.layout import Card, hbox
 from studio.ui.controls.progress import ProgressCard
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import tr
-from studio.ui.design.theme import GAP
 from studio.ui.state.job_state import JobState
 
 
@@ -37,13 +36,7 @@ class HubData(Card):
         self.close_button = button(tr("Close"), "quiet", self.hide)
         self.head.addWidget(self.close_button)
         self.asking = QWidget()
-        row = QHBoxLayout(self.asking)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(GAP)
-        row.addWidget(self.name, 1)
-        row.addWidget(label(tr("Part"), "small", wrap=False))
-        row.addWidget(self.split)
-        row.addWidget(self.fetch)
+        hbox((self.name, 1), label(tr("Part"), "small", wrap=False), self.split, self.fetch, on=self.asking)
         self.words = label(
             tr("It is downloaded once and kept on this computer. Nothing of yours is sent except this name."), "small"
         )

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QFont, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF, QWheelEvent
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QSlider, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPushButton, QSizePolicy, QSlider, QWidget
 
+from studio.ui.controls.layout import TOP, hbox, vbox
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP_SMALL, colours, sizes
@@ -272,8 +273,7 @@ class LengthsPanel(QWidget):
         self.sampled = label("", "small")
         self.lengthen = button(tr("Lengthen"), "link", self._lengthen)
         self.modes: dict[str, QPushButton] = {}
-        row = QHBoxLayout()
-        row.setSpacing(GAP_SMALL)
+        row = hbox(gap=GAP_SMALL)
         for mode, text, tip in (
             ("cut", tr("Cut"), tr("What is too long loses its end.")),
             ("leave_out", tr("Keep whole ones only"), tr("What is too long is left out.")),
@@ -289,16 +289,8 @@ class LengthsPanel(QWidget):
             row.addWidget(made)
         row.addStretch(1)
         self.choices = QWidget()
-        choices = QVBoxLayout(self.choices)
-        choices.setContentsMargins(0, 0, 0, 0)
-        choices.setSpacing(0)
-        choices.addLayout(row)
-        choices.addWidget(self.lengthen)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(GAP_SMALL)
-        for part in (self.histogram, self.words, self.sampled, self.choices):
-            column.addWidget(part)
+        vbox(row, self.lengthen, on=self.choices, gap=0)
+        vbox(self.histogram, self.words, self.sampled, self.choices, on=self, gap=GAP_SMALL)
         self.histogram.limit_moving.connect(self._say)
         self.histogram.limit_chosen.connect(self.limit_chosen)
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QIcon
-from PySide6.QtWidgets import QSizePolicy, QSplitter, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QSplitter, QTabWidget, QWidget
 from shiboken6 import isValid
 
 from studio.core.problems import Problem
 from studio.core.recipe.data_choice import ColumnMapping
+from studio.ui.controls.layout import vbox
 from studio.ui.controls.status_icon import severity_icon
 from studio.ui.data.data_check import GRADE_SEVERITIES, DataCheck, grade_words
 from studio.ui.data.example_listing import FileRows, StoredListing
@@ -52,10 +53,6 @@ class LoadedData(QWidget):
         self.source = SourceCard()
         self.table = ExampleTable()
         self.tabs = DetailTabs()
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(GAP_PAGE // 2)
-        column.addWidget(self.source)
         halves = QSplitter(Qt.Orientation.Horizontal)
         halves.setChildrenCollapsible(False)
         halves.setHandleWidth(GAP_PAGE)
@@ -67,7 +64,7 @@ class LoadedData(QWidget):
         halves.setStretchFactor(0, 1)
         halves.setStretchFactor(1, 1)
         halves.setSizes([10_000, 8_200])  # shares: they are scaled to what there is
-        column.addWidget(halves, 1)
+        vbox(self.source, (halves, 1), on=self, gap=GAP_PAGE // 2)
         self._connect()
 
     def _connect(self) -> None:
@@ -321,9 +318,5 @@ class DetailTabs(QTabWidget):
 
 def _padded(*parts: QWidget) -> QWidget:
     page = QWidget()
-    column = QVBoxLayout(page)
-    column.setContentsMargins(0, GAP, 0, 0)
-    column.setSpacing(GAP)
-    for part in parts:
-        column.addWidget(part, 1 if part is parts[-1] else 0)
+    vbox(*((part, 1 if part is parts[-1] else 0) for part in parts), on=page, margins=(0, GAP, 0, 0))
     return page

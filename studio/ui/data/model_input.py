@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QMimeData, Qt, Signal
 from PySide6.QtGui import QFont, QTextBlockFormat, QTextCharFormat, QTextCursor
-from PySide6.QtWidgets import QHBoxLayout, QTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QTextEdit, QWidget
 
 from studio.core.conversation import Message
 from studio.core.problems import Problem
+from studio.ui.controls.layout import LEFT, hbox, vbox
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import tr, tr_sentence
-from studio.ui.design.theme import GAP, GAP_SMALL, colours, sizes
+from studio.ui.design.theme import GAP_SMALL, colours, sizes
 
 if TYPE_CHECKING:
     from studio.dataset.examples import Example
@@ -61,17 +62,13 @@ class ModelInputPane(QWidget):
         self.text.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
         )
-        below = QHBoxLayout()
-        below.setSpacing(GAP_SMALL)
-        below.addWidget(self.facts, 1)
-        below.addWidget(self.fetch)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(GAP)
-        layout.addWidget(self.text, 1)
-        layout.addLayout(below)
-        layout.addWidget(self.adapted, 0, Qt.AlignmentFlag.AlignLeft)
-        layout.addWidget(self.adaptations)
+        vbox(
+            (self.text, 1),
+            hbox((self.facts, 1), self.fetch, gap=GAP_SMALL),
+            (self.adapted, LEFT),
+            self.adaptations,
+            on=self,
+        )
         self.show_nothing()
 
     def show_nothing(self, words: str = "") -> None:

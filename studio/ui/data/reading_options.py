@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
-    QHBoxLayout,
     QHeaderView,
     QSpinBox,
     QTreeWidget,
     QTreeWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
 from studio.ui.controls.editors import Dropdown
+from studio.ui.controls.layout import hbox, vbox
 from studio.ui.controls.text import label
 from studio.ui.design.language import tr
-from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE
+from studio.ui.design.theme import GAP_SMALL, GAP_WIDE
 from studio.ui.state.background import run_in_background
 
 if TYPE_CHECKING:
@@ -153,8 +152,7 @@ class ReadingOptions(QWidget):
         for box in (self.header, self.chunk):
             box.lineEdit().setTextMargins(6, 0, 0, 0)
         self._places: dict[str, QWidget] = {}
-        fields = QVBoxLayout()
-        fields.setSpacing(GAP)
+        fields = vbox()
         for name, text, field in (
             ("delimiter", tr("Columns are separated by"), self.delimiter),
             ("header", tr("Row with the names of the columns"), self.header),
@@ -164,11 +162,7 @@ class ReadingOptions(QWidget):
             fields.addWidget(self._places[name])
         fields.addStretch(1)
         self._places["encoding"] = _place(tr("Text encoding: choose the line that reads right"), self.encoding)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(GAP_WIDE)
-        row.addWidget(self._places["encoding"], 3)
-        row.addLayout(fields, 2)
+        hbox((self._places["encoding"], 3), (fields, 2), on=self, gap=GAP_WIDE)
 
     def offers(self, table: Table) -> bool:
         """Whether anything about the reading of this table can be changed."""
@@ -225,14 +219,10 @@ class ReadingOptions(QWidget):
 
 def _place(name: str, field: QWidget) -> QWidget:
     place = QWidget()
-    column = QVBoxLayout(place)
-    column.setContentsMargins(0, 0, 0, 0)
-    column.setSpacing(GAP_SMALL)
     words = label(name, "small", wrap=False)
     words.setBuddy(field)
     field.setAccessibleName(name)
-    column.addWidget(words)
-    column.addWidget(field)
+    vbox(words, field, on=place, gap=GAP_SMALL)
     return place
 
 

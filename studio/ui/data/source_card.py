@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QMenu, QPushButton, QWidget
 
 from studio.core.translatable import Sentence
 from studio.ui.controls.editors import Dropdown
-from studio.ui.controls.layout import Card, follow
+from studio.ui.controls.layout import MIDDLE, Card, follow, hbox, vbox
 from studio.ui.controls.notices import NoticeBar
 from studio.ui.controls.text import ElidedLabel, button, clear_layout_widget, line
 from studio.ui.data.column_mapping import ColumnMappingEditor
@@ -64,18 +64,11 @@ class SourceCard(Card):
             menu.addAction(text).triggered.connect(partial(self._replace, which))
         self.replace.setMenu(menu)
 
-        words = QVBoxLayout()
-        words.setSpacing(0)
-        words.addWidget(self.name)
-        words.addWidget(self.facts)
-        row = QHBoxLayout()
-        row.setSpacing(GAP)
-        row.addLayout(words, 1)
-        for part in (self.how, self.sheet, self.replace):
-            row.addWidget(part, 0, Qt.AlignmentFlag.AlignVCenter)
+        row = hbox(
+            (vbox(self.name, self.facts, gap=0), 1), *((part, MIDDLE) for part in (self.how, self.sheet, self.replace))
+        )
         self.body.addLayout(row)
-        self._asked = QVBoxLayout()
-        self._asked.setSpacing(GAP)
+        self._asked = vbox()
         self.body.addLayout(self._asked)
         self.options = ReadingOptions()
         self.options.changed.connect(self.reading_changed)

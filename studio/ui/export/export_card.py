@@ -6,18 +6,18 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QFontMetrics, QGuiApplication, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from studio.core.job_states import ProcessState
 from studio.core.problems import Problem
-from studio.ui.controls.layout import Card
+from studio.ui.controls.layout import MIDDLE, Card, hbox, vbox
 from studio.ui.controls.notices import ProblemCard
 from studio.ui.controls.progress import ProgressCard
 from studio.ui.controls.status_icon import StatusIcon
 from studio.ui.controls.text import button, clear_layout_widget, label, line
 from studio.ui.design.language import size as size_words
 from studio.ui.design.language import tr
-from studio.ui.design.theme import GAP, GAP_SMALL
+from studio.ui.design.theme import GAP_SMALL
 
 
 class PathLabel(QLabel):
@@ -63,12 +63,7 @@ class ExportCard(Card):
         self.change = button(tr("Choose another folder"), "link", self.place_wanted.emit)
         self.change.setAccessibleDescription(title)
         self.start = button(verb, "", self.wanted.emit)
-        row = QHBoxLayout()
-        row.setSpacing(GAP)
-        row.addWidget(label(tr("Goes to"), "small", wrap=False))
-        row.addWidget(self.place, 1)
-        row.addWidget(self.change)
-        row.addWidget(self.start)
+        row = hbox(label(tr("Goes to"), "small", wrap=False), (self.place, 1), self.change, self.start)
         self.body.addLayout(row)
         self.progress = ProgressCard(tr("Progress of the export"))
         self.progress.setProperty("card", "")
@@ -139,26 +134,16 @@ class _Outcome(QWidget):
     def __init__(self, folder: Path, words: str) -> None:
         super().__init__()
         self._folder = folder
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(GAP)
-        column.addWidget(line())
-        row = QHBoxLayout()
-        row.setSpacing(GAP)
-        row.addWidget(StatusIcon("tick", 18), 0, Qt.AlignmentFlag.AlignVCenter)
-        texts = QVBoxLayout()
-        texts.setSpacing(0)
         self.words = label(words)
-        texts.addWidget(self.words)
         place = PathLabel()
         place.set_path(str(folder))
-        texts.addWidget(place)
-        row.addLayout(texts, 1)
         self.open = button(tr("Open folder"), "", self._open)
         self.copy = button(tr("Copy path"), "quiet", self._copy)
-        row.addWidget(self.copy)
-        row.addWidget(self.open)
-        column.addLayout(row)
+        vbox(
+            line(),
+            hbox((StatusIcon("tick", 18), MIDDLE), (vbox(self.words, place, gap=0), 1), self.copy, self.open),
+            on=self,
+        )
         self.setAccessibleName(f"{words} {folder}")
 
     def _open(self) -> None:

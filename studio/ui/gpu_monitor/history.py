@@ -9,7 +9,6 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
-    QHBoxLayout,
     QHeaderView,
     QTableWidget,
     QTableWidgetItem,
@@ -19,6 +18,7 @@ from PySide6.QtWidgets import (
 
 from studio.hardware.history import KEEP, SYSTEM, History, Point
 from studio.hardware.snapshot import Card, CardUser, Snapshot
+from studio.ui.controls.layout import hbox
 from studio.ui.controls.text import label
 from studio.ui.design import theme
 from studio.ui.design.language import gigabytes, tr, tr_sentence
@@ -67,11 +67,7 @@ class GpuHistory(QWidget):
         left.addWidget(self.legend)
         right.addWidget(self.users, 1)
         right.addWidget(self.limits)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, GAP)
-        row.setSpacing(GAP_WIDE)
-        row.addLayout(left, 3)
-        row.addLayout(right, 2)
+        hbox((left, 3), (right, 2), on=self, gap=GAP_WIDE, margins=(0, 0, 0, GAP))
         self.setFixedHeight(260)
         self.setCursor(Qt.CursorShape.ArrowCursor)
         self.refresh()

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPushButton, QWidget
 
 from studio.core.problems import Problem
 from studio.core.translatable import Sentence
 from studio.hardware.history import Peak
 from studio.hardware.snapshot import Card
 from studio.hardware.system import SystemMemory
+from studio.ui.controls.layout import hbox, vbox
 from studio.ui.controls.memory_bar import Look, MemoryBar, Segment
 from studio.ui.controls.notices import ProblemCard
 from studio.ui.controls.text import button, clear_layout_widget
 from studio.ui.design.language import tr, tr_sentence
-from studio.ui.design.theme import GAP, GAP_SMALL
+from studio.ui.design.theme import GAP_SMALL
 from studio.ui.gpu_monitor import card_text as words
 from studio.ui.gpu_monitor.painted_text import PaintedText
 
@@ -80,20 +81,9 @@ class GpuLine(QWidget):
         self._instead = False
         self._card: ProblemCard | None = None
         self.said = QWidget()
-        said = QHBoxLayout(self.said)
-        said.setContentsMargins(0, 0, 0, 0)
-        said.setSpacing(GAP)
-        said.addWidget(self.trouble, 1)
-        said.addWidget(self.more)
-        self._row = QHBoxLayout()
-        self._row.setSpacing(GAP)
-        for widget, stretch in ((self.name, 0), (self.bar, 1), (self.amount, 0)):
-            self._row.addWidget(widget, stretch)
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(0, 0, 0, 0)
-        self._column.setSpacing(GAP_SMALL)
-        self._column.addLayout(self._row)
-        self._column.addWidget(self.said)
+        hbox((self.trouble, 1), self.more, on=self.said)
+        self._row = hbox(*((widget, stretch) for widget, stretch in ((self.name, 0), (self.bar, 1), (self.amount, 0))))
+        self._column = vbox(self._row, self.said, on=self, gap=GAP_SMALL)
         self.said.hide()
 
     def stand_off(self) -> None:

@@ -17,11 +17,12 @@ from PySide6.QtGui import (
     QPen,
     QShowEvent,
 )
-from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QToolButton, QWidget
 from shiboken6 import isValid
 
 from studio.hardware.history import History
 from studio.hardware.snapshot import Snapshot
+from studio.ui.controls.layout import hbox, vbox
 from studio.ui.controls.notices import ProblemCard
 from studio.ui.controls.text import clear_layout_widget, label
 from studio.ui.design import theme
@@ -152,19 +153,15 @@ class GpuMonitor(QWidget):
         self.opener.setProperty("kind", "round")
         self.opener.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the strip itself is what the keyboard reaches
         self.opener.clicked.connect(self.toggle)
-        bottom = QHBoxLayout()
-        bottom.setSpacing(GAP)
-        bottom.addWidget(self.details, 1)
-        bottom.addWidget(self.promise)
-        bottom.addWidget(self.opener)
-        self._rows = QVBoxLayout()
-        self._rows.setSpacing(GAP_SMALL)
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(GAP_WIDE, GAP, GAP_WIDE, GAP)
-        self._column.setSpacing(GAP_SMALL)
-        self._column.addLayout(self._rows)
-        self._column.addLayout(bottom)
-        self._column.addWidget(self.notes)
+        self._rows = vbox(gap=GAP_SMALL)
+        self._column = vbox(
+            self._rows,
+            hbox((self.details, 1), self.promise, self.opener),
+            self.notes,
+            on=self,
+            gap=GAP_SMALL,
+            margins=(GAP_WIDE, GAP, GAP_WIDE, GAP),
+        )
         self.notes.hide()
 
     def _name_button(self) -> None:

@@ -7,17 +7,17 @@ import uuid
 
 from PySide6.QtCore import QSortFilterProxyModel, Qt, QUrl, Slot
 from PySide6.QtGui import QDesktopServices, QShowEvent
-from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QHeaderView, QLineEdit, QStackedWidget, QTableView
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLineEdit, QStackedWidget, QTableView
 
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.runs.follow import job_status
 from studio.runs.summary import Summary, summarise
+from studio.ui.controls.layout import STRETCH, hbox
 from studio.ui.controls.overlay import Answer, Confirmation
 from studio.ui.controls.page import MissingView, PageFrame
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import size, tr
-from studio.ui.design.theme import GAP
 from studio.ui.runs.run_table import SORT_ROLE, RunTable
 from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
@@ -47,21 +47,16 @@ class RunsPage(PageFrame):
         self.filtered.setSortRole(SORT_ROLE)
         self._dress_table()
         self.stack.addWidget(self.table)
-        top = QHBoxLayout()
-        top.setSpacing(GAP)
         self.search = QLineEdit()
         self.search.setPlaceholderText(tr("Search"))
         self.search.setAccessibleName(tr("Search the runs"))
         self.search.setClearButtonEnabled(True)
         self.search.setMaximumWidth(320)
         self.search.textChanged.connect(self.filtered.setFilterFixedString)
-        top.addWidget(self.search)
-        top.addStretch(1)
         self.folder_button = button(tr("Show folder"), "quiet", self._show_folder)
         self.copy_button = button(tr("Use these settings again"), "quiet", self._use_settings)
         self.delete_button = button(tr("Delete"), "quiet", self._ask_delete)
-        for one in (self.folder_button, self.copy_button, self.delete_button):
-            top.addWidget(one)
+        top = hbox(self.search, STRETCH, self.folder_button, self.copy_button, self.delete_button)
         self.body.insertLayout(0, top)
         self.open_button = self.set_primary(tr("Open"), self._open)
         app_state.run_changed.connect(self._refresh_if_visible)

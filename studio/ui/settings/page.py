@@ -7,16 +7,16 @@ from importlib.metadata import PackageNotFoundError, version
 
 from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QGuiApplication
-from PySide6.QtWidgets import QComboBox, QHBoxLayout
+from PySide6.QtWidgets import QComboBox
 
 from studio.core import paths
 from studio.ui.controls import exception_dialog
-from studio.ui.controls.layout import Card
+from studio.ui.controls.layout import TOP, Card, hbox
 from studio.ui.controls.page import PageFrame
 from studio.ui.controls.text import button, label
 from studio.ui.design import language
 from studio.ui.design.language import tr
-from studio.ui.design.theme import GAP, GAP_WIDE
+from studio.ui.design.theme import GAP_WIDE
 from studio.ui.state import preferences
 from studio.ui.state.app_state import AppState
 
@@ -54,25 +54,19 @@ class SettingsPage(PageFrame):
     def _files(self) -> Card:
         card = Card(tr("Where files are kept"))
         card.body.addWidget(label(tr("Projects, runs, models and settings are all in one folder."), "small"))
-        row = QHBoxLayout()
-        row.setSpacing(GAP)
         place = label(str(paths.home()))
         by_key = Qt.TextInteractionFlag.TextSelectableByKeyboard
         place.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse | by_key)
-        row.addWidget(place, 1)
-        row.addWidget(button(tr("Open"), "", self._open_home))
+        row = hbox((place, 1), button(tr("Open"), "", self._open_home))
         card.body.addLayout(row)
         return card
 
     def _about(self) -> Card:
         card = Card(tr("About this program"))
         self.versions = label(versions())
-        row = QHBoxLayout()
-        row.setSpacing(GAP_WIDE)
-        row.addWidget(self.versions, 1)
         copy = button(tr("Copy"), "", lambda: QGuiApplication.clipboard().setText(self.versions.text()))
         copy.setAccessibleName(tr("Copy the versions"))
-        row.addWidget(copy, 0, Qt.AlignmentFlag.AlignTop)
+        row = hbox((self.versions, 1), (copy, TOP), gap=GAP_WIDE)
         card.body.addLayout(row)
         licences = tr("This program is under the Apache License 2.0. The starter model is too; Qt is under the LGPL.")
         card.body.addWidget(label(licences, "small"))
@@ -105,16 +99,13 @@ def versions() -> str:
 
 
 def _row(card: Card, name: str, choices: Sequence[str], chosen: int) -> QComboBox:
-    row = QHBoxLayout()
-    row.setSpacing(GAP)
     words = label(name)
-    row.addWidget(words, 1)
     box = QComboBox()
     box.addItems(list(choices))
     box.setCurrentIndex(chosen)
     box.setAccessibleName(name)
     box.setMinimumWidth(200)
     words.setBuddy(box)
-    row.addWidget(box)
+    row = hbox((words, 1), box)
     card.body.addLayout(row)
     return box

@@ -11,9 +11,10 @@ from typing import Literal
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QLabel, QSizePolicy, QWidget
 
 from studio.core.events import BASE, THIS_RUN, Prediction
+from studio.ui.controls.layout import STRETCH, hbox, vbox
 from studio.ui.controls.status_icon import StatusIcon
 from studio.ui.controls.text import button, clear_layout_widget, label
 from studio.ui.design.language import examples as counted
@@ -88,25 +89,18 @@ class AnswerComparison(QWidget):
         self._legend = QLabel()
         self._legend.setProperty("role", "small")
         self._legend.setWordWrap(True)
-        head = QHBoxLayout()
-        head.setSpacing(GAP)
-        head.addWidget(label(tr("Answers"), "strong", wrap=False))
-        head.addWidget(self.count)
-        head.addStretch(1)
-        head.addWidget(self.filter)
-        self._cards = QVBoxLayout()
-        self._cards.setSpacing(GAP)
+        self._cards = vbox()
         self.more = button("", "", self._show_more)
         self.empty = label(tr("No answers of this kind."), "small")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(GAP)
-        layout.addLayout(head)
-        layout.addWidget(self._legend)
-        layout.addLayout(self._cards)
-        layout.addWidget(self.empty)
-        layout.addWidget(self.more, 0, Qt.AlignmentFlag.AlignHCenter)
-        layout.addStretch(1)
+        vbox(
+            hbox(label(tr("Answers"), "strong", wrap=False), self.count, STRETCH, self.filter),
+            self._legend,
+            self._cards,
+            self.empty,
+            (self.more, Qt.AlignmentFlag.AlignHCenter),
+            STRETCH,
+            on=self,
+        )
 
     def set_answers(self, answers: Iterable[Prediction]) -> None:
         """Show these; the filter stays as it is."""
@@ -180,8 +174,7 @@ class _Answer(QWidget):
         super().__init__()
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         c = colours()
-        row = QHBoxLayout()
-        row.setSpacing(GAP_SMALL + 2)
+        row = hbox(gap=GAP_SMALL + 2)
         verdict = ""
         if answered is not None:
             row.addWidget(StatusIcon("tick" if answered.exact else "cross", 14), 0, Qt.AlignmentFlag.AlignVCenter)
@@ -207,12 +200,7 @@ class _Answer(QWidget):
             text.setText(marked(differences(wanted, said), c.bad, c.muted))
         text.setAccessibleName(f"{words}: {said or ''}")
         self.setAccessibleName(f"{words}: {said or ''}")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(GAP_SMALL)
-        layout.addLayout(row)
-        layout.addWidget(text)
-        layout.addStretch(1)
+        vbox(row, text, STRETCH, on=self, gap=GAP_SMALL)
 
 
 ALIKE_ENOUGH = 0.4

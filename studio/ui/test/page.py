@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QWidget
 
 from studio.core.events import Crashed, Failed, Stopped
 from studio.core.job_states import ExamState
@@ -12,7 +12,7 @@ from studio.core.jobs import Exam
 from studio.core.problems import Problem, Remedy
 from studio.core.run_folder import RunFolder
 from studio.evaluation.verdict import Comparison, Outcome, compare, verdict
-from studio.ui.controls.layout import Card
+from studio.ui.controls.layout import STRETCH, TOP, Card, hbox, vbox
 from studio.ui.controls.page import Obstacle, PageFrame
 from studio.ui.controls.progress import ProgressCard
 from studio.ui.controls.status_icon import Shape, StatusIcon
@@ -226,19 +226,16 @@ class VerdictBanner(QFrame):
         self.setProperty("card", "true")
         found = verdict(compared)
         self.outcome = found.outcome
-        row = QHBoxLayout(self)
-        row.setContentsMargins(GAP_WIDE, GAP_WIDE, GAP_WIDE, GAP_WIDE)
-        row.setSpacing(GAP_WIDE)
-        row.addWidget(StatusIcon(_SHAPE[found.outcome], 40), 0, Qt.AlignmentFlag.AlignTop)
-        words = QVBoxLayout()
-        words.setSpacing(GAP_SMALL)
         word, sentence = _parted(outcome_word(found.outcome), tr_sentence(found.text))
         self.word = label(word, "title")
         self.sentence = label(sentence)
-        words.addWidget(self.word)
-        words.addWidget(self.sentence)
-        words.addStretch(1)
-        row.addLayout(words, 1)
+        row = hbox(
+            (StatusIcon(_SHAPE[found.outcome], 40), TOP),
+            (vbox(self.word, self.sentence, STRETCH, gap=GAP_SMALL), 1),
+            on=self,
+            gap=GAP_WIDE,
+            margins=(GAP_WIDE, GAP_WIDE, GAP_WIDE, GAP_WIDE),
+        )
         if compared.examples:
             row.addSpacing(GAP)
             row.addLayout(_figures(compared), 0)

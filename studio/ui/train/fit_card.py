@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QWidget
+from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
 from studio.core.problems import Problem
-from studio.ui.controls.layout import Card, FlowLayout
+from studio.ui.controls.layout import Card, FlowLayout, hbox
 from studio.ui.controls.progress import ProgressLine
 from studio.ui.controls.status_icon import Severity, SeverityIcon
 from studio.ui.controls.text import button, label
@@ -44,10 +44,7 @@ class FitCard(Card):
         self.body.addWidget(label(tr("Will it fit?"), "small"))
         self.icon = SeverityIcon("note", 18)
         self.verdict = label("", "strong", wrap=False)
-        row = QHBoxLayout()
-        row.setSpacing(GAP)
-        row.addWidget(self.icon)
-        row.addWidget(self.verdict, 1)
+        row = hbox(self.icon, (self.verdict, 1))
         self.body.addLayout(row)
         self.needs = label("")
         self.body.addWidget(self.needs)
@@ -221,12 +218,8 @@ def tr_sentence_of(problem: Problem) -> str:
 
 def _entry(group: Group) -> tuple[QWidget, QLabel]:
     entry = QWidget()
-    row = QHBoxLayout(entry)
-    row.setContentsMargins(0, 0, 0, 0)
-    row.setSpacing(GAP_SMALL)
-    row.addWidget(Swatch(group))
     words = label("", "small", wrap=False)
-    row.addWidget(words)
+    hbox(Swatch(group), words, on=entry, gap=GAP_SMALL)
     return entry, words
 
 

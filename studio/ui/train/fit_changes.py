@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QCheckBox, QWidget
 
 from studio.core.problems import ProblemError
-from studio.ui.controls.layout import scroll_area
+from studio.ui.controls.layout import STRETCH, TOP, hbox, scroll_area, vbox
 from studio.ui.controls.overlay import Overlay
 from studio.ui.controls.status_icon import SeverityIcon
 from studio.ui.controls.text import button, label
@@ -38,17 +38,9 @@ class ChangeRow(QWidget):
         gain = gain_words(change.gain)
         cost = tr_sentence(change.cost)
         self.tick.setAccessibleDescription(f"{gain}. {cost}")
-        row = QHBoxLayout()
-        row.setSpacing(GAP)
-        row.addWidget(self.tick, 1)
-        row.addWidget(label(gain, wrap=False))
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, GAP, 0)
-        column.setSpacing(0)
-        column.addLayout(row)
         words = label(cost, "small")
         words.setContentsMargins(28, 0, 0, 0)
-        column.addWidget(words)
+        vbox(hbox((self.tick, 1), label(gain, wrap=False)), words, on=self, gap=0, margins=(0, 0, GAP, 0))
 
 
 class FitChanges(Overlay):
@@ -81,9 +73,7 @@ class FitChanges(Overlay):
         body.addWidget(label(lead, "small"))
         content = QWidget()
         content.setObjectName("content")
-        rows = QVBoxLayout(content)
-        rows.setContentsMargins(0, 0, 0, 0)
-        rows.setSpacing(GAP + GAP_SMALL)
+        rows = vbox(on=content, gap=GAP + GAP_SMALL)
         self.rows = [ChangeRow(change, change in ticked) for change in offered]
         for row in self.rows:
             row.toggled.connect(self._paint)
@@ -97,21 +87,14 @@ class FitChanges(Overlay):
         body.addWidget(area)
         self.icon = SeverityIcon("note", 18)
         self.result = label("")
-        told = QHBoxLayout()
-        told.setSpacing(GAP)
-        told.addWidget(self.icon, 0, Qt.AlignmentFlag.AlignTop)
-        told.addWidget(self.result, 1)
+        told = hbox((self.icon, TOP), (self.result, 1))
         body.addLayout(told)
         self.trouble = label("", "bad")
         self.trouble.hide()
         body.addWidget(self.trouble)
         self.cancel = button(tr("Cancel"), "", self.dismiss)
         self.accept = button("", "primary", self._apply)
-        buttons = QHBoxLayout()
-        buttons.setSpacing(GAP)
-        buttons.addStretch(1)
-        buttons.addWidget(self.cancel)
-        buttons.addWidget(self.accept)
+        buttons = hbox(STRETCH, self.cancel, self.accept)
         body.addLayout(buttons)
         self._paint()
         self.open(self.rows[0].tick if self.rows else self.cancel)

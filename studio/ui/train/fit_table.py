@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from studio.ui.controls.layout import hbox
 from studio.ui.controls.overlay import Overlay
 from studio.ui.controls.status_icon import SeverityIcon
 from studio.ui.controls.text import button, label
@@ -135,10 +136,7 @@ class FitTable(Overlay):
             self.method.addItem(tr(name), method)
         kind = memory_fit.scenario.recipe.method.kind if memory_fit.scenario is not None else "qlora"
         self.method.setCurrentIndex(max(0, self.method.findData(kind)))
-        row = QHBoxLayout()
-        row.setSpacing(GAP)
-        row.addWidget(self.search, 1)
-        row.addWidget(self.method)
+        row = hbox((self.search, 1), self.method)
         body.addLayout(row)
         self.model = FitTableModel(CARDS)
         self._filter = _Chosen()
@@ -164,10 +162,7 @@ class FitTable(Overlay):
         self.about = label(tr("Calculating the table."), "small")
         self.use = button(tr("Use this model"), "", self._use)
         self.use.setEnabled(False)
-        chosen = QHBoxLayout()
-        chosen.setSpacing(GAP)
-        chosen.addWidget(self.about, 1)
-        chosen.addWidget(self.use)
+        chosen = hbox((self.about, 1), self.use)
         body.addLayout(chosen)
         body.addLayout(self._add_what_if(CARDS))
         self.search.textChanged.connect(self._choose)
@@ -193,14 +188,7 @@ class FitTable(Overlay):
         self.icon = SeverityIcon("note", 18)
         self.answer = label("")
         close = button(tr("Close"), "", self.dismiss)
-        both = QHBoxLayout()
-        both.setSpacing(GAP)
-        both.addWidget(question)
-        both.addWidget(self.what_if)
-        both.addSpacing(GAP_SMALL)
-        both.addWidget(self.icon)
-        both.addWidget(self.answer, 1)
-        both.addWidget(close)
+        both = hbox(question, self.what_if, GAP_SMALL, self.icon, (self.answer, 1), close)
         return both
 
     @Slot()

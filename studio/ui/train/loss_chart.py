@@ -9,9 +9,10 @@ from typing import Any
 
 from PySide6.QtCore import QLineF, QSize, Qt, QTimer
 from PySide6.QtGui import QPainter, QPaintEvent, QPen, QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
 from studio.core.run_state import RunState
+from studio.ui.controls.layout import hbox, vbox
 from studio.ui.controls.text import label
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_WIDE, colours
@@ -35,11 +36,7 @@ class LossChart(QWidget):
         self._drawn: tuple[int, int, int] | None = None
         self._loading, self._loaded = False, "pyqtgraph" in sys.modules
         self._plot: Any = None  # pyqtgraph has no types
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(0, 0, 0, 0)
-        self._column.setSpacing(GAP)
-        legend = QHBoxLayout()
-        legend.setSpacing(GAP_WIDE)
+        legend = hbox(gap=GAP_WIDE)
         for kind, words in (
             ("training", tr("while learning")),
             ("held_out", tr("on examples set aside")),
@@ -52,7 +49,7 @@ class LossChart(QWidget):
             entry.addWidget(label(words, "small", wrap=False))
             legend.addLayout(entry)
         legend.addStretch(1)
-        self._column.addLayout(legend)
+        self._column = vbox(legend, on=self)
         self.setMinimumHeight(220)
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)

@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLineEdit, QProgressBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QFileDialog, QLineEdit, QProgressBar, QWidget
 
 from studio.core.events import Failed, Progressed
 from studio.core.problems import Problem, Remedy
 from studio.core.recipe.model_choice import Source
-from studio.ui.controls.layout import Card
+from studio.ui.controls.layout import STRETCH, Card, hbox, vbox
 from studio.ui.controls.notices import ProblemCard
 from studio.ui.controls.text import button, clear_layout_widget, label
 from studio.ui.design.language import size, tr, tr_sentence
-from studio.ui.design.theme import GAP
 from studio.ui.state.app_state import AppState
 
 _SOURCES = (Source.starter, Source.folder, Source.hub)
@@ -26,19 +25,14 @@ class ModelChooser(Card):
     def __init__(self, app_state: AppState, parent: QWidget | None = None) -> None:
         super().__init__(tr("Base model"), parent)
         self._app_state = app_state
-        row = QHBoxLayout()
-        row.setSpacing(GAP)
         self.source = QComboBox()
         self.source.addItems([tr("Starter model"), tr("A folder on this computer"), tr("From the Hugging Face Hub")])
         self.source.setAccessibleName(tr("Where the base model comes from"))
         self.source.activated.connect(self._on_source_chosen)
-        row.addWidget(self.source)
         self.name = QLineEdit()
         self.name.editingFinished.connect(self._on_name_entered)
-        row.addWidget(self.name, 1)
         self.browse = button(tr("Choose a folder"), "", self.choose_folder)
-        row.addWidget(self.browse)
-        row.addStretch(0)
+        row = hbox(self.source, (self.name, 1), self.browse, (STRETCH, 0))
         self.body.addLayout(row)
         self.about = label("", "small")
         self.body.addWidget(self.about)
@@ -46,15 +40,11 @@ class ModelChooser(Card):
         self.bar.setTextVisible(False)
         self.bar.setAccessibleName(tr("How much of the model is here"))
         self.body.addWidget(self.bar)
-        actions = QHBoxLayout()
-        actions.setSpacing(GAP)
         self.fetch = button(tr("Fetch it now"), "", app_state.fetch_model)
         self.cancel = button(tr("Cancel"), "", app_state.model.stop_fetching)
-        actions.addWidget(self.fetch)
-        actions.addWidget(self.cancel)
-        actions.addStretch(1)
+        actions = hbox(self.fetch, self.cancel, STRETCH)
         self.body.addLayout(actions)
-        self._problem_place = QVBoxLayout()
+        self._problem_place = vbox()
         self.body.addLayout(self._problem_place)
         self._card: ProblemCard | None = None
         app_state.model_changed.connect(self.paint)

@@ -7,13 +7,11 @@ from collections.abc import Callable
 from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
-    QHBoxLayout,
     QMenu,
     QPlainTextEdit,
     QProgressBar,
     QPushButton,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -23,7 +21,7 @@ from studio.core.recipe.recipe import Recipe, load, setting_specs
 from studio.core.recipe.settings import value_of
 from studio.core.run_state import RunState, headline
 from studio.ui.controls.editors import number_words, words_for
-from studio.ui.controls.layout import Card
+from studio.ui.controls.layout import TOP, Card, hbox, vbox
 from studio.ui.controls.text import ElidedLabel, button, label
 from studio.ui.design.language import duration, size, tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE, fixed_font
@@ -41,22 +39,10 @@ class RunView(QWidget):
         super().__init__(parent)
         self._app_state = app_state
         self._recipe_of: tuple[object, Recipe | None] = (None, None)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(GAP_WIDE)
         head = Card()
-        column.addWidget(head)
-        row = QHBoxLayout()
-        row.setSpacing(GAP)
-        head.body.addLayout(row)
-        words = QVBoxLayout()
-        words.setSpacing(GAP_SMALL)
         self.headline = label("", "strong")
         self.headline.setAccessibleName(tr("How it is going"))
-        words.addWidget(self.headline)
         self.progress_line = label("", "lead")
-        words.addWidget(self.progress_line)
-        row.addLayout(words, 1)
         self.save = button(tr("Save now"), "", self._on_save)
         self.stop = QToolButton()
         self.stop.setText(tr("Stop and keep"))
@@ -67,8 +53,8 @@ class RunView(QWidget):
         menu.addAction(tr("Stop without keeping"), lambda: self._on_stop(False))
         self.stop.setMenu(menu)
         self.stop.clicked.connect(lambda: self._on_stop(True))
-        row.addWidget(self.save, 0, Qt.AlignmentFlag.AlignTop)
-        row.addWidget(self.stop, 0, Qt.AlignmentFlag.AlignTop)
+        row = hbox((vbox(self.headline, self.progress_line, gap=GAP_SMALL), 1), (self.save, TOP), (self.stop, TOP))
+        head.body.addLayout(row)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setRange(0, 1000)
@@ -79,7 +65,6 @@ class RunView(QWidget):
         chart.head.addWidget(label("loss", "term", wrap=False), 1)
         self.curve = LossChart()
         chart.body.addWidget(self.curve, 1)
-        column.addWidget(chart, 1)
         details = Card()
         details.body.setSpacing(0)
         details.body.setContentsMargins(GAP, GAP_SMALL, GAP, GAP_SMALL)
@@ -91,7 +76,7 @@ class RunView(QWidget):
         self.log = ExpandableRow(tr("Log"), self._log_text, monospaced=True)
         for one in (self.settings, self.pace, self.memory, self.saved, self.notices, self.log):
             details.body.addWidget(one)
-        column.addWidget(details)
+        vbox(head, (chart, 1), details, on=self, gap=GAP_WIDE)
         self._stopping = False
 
     def paint(self) -> None:
@@ -261,24 +246,17 @@ class ExpandableRow(QWidget):
         self._more = more
         self._monospaced = monospaced
         self._text: QPlainTextEdit | None = None
-        self.column = QVBoxLayout(self)
-        self.column.setContentsMargins(0, 0, 0, 0)
-        self.column.setSpacing(GAP_SMALL)
-        row = QHBoxLayout()
-        row.setContentsMargins(GAP, 0, 0, 0)
-        row.setSpacing(GAP)
         heading = label(name, "small", wrap=False)
         heading.setFixedWidth(110)
-        row.addWidget(heading)
         self.line = ElidedLabel()
         self.line.setAccessibleName(name)
-        row.addWidget(self.line, 1)
+        row = hbox(heading, (self.line, 1), margins=(GAP, 0, 0, 0))
         self.button: QPushButton | None = None
         if more is not None:
             self.button = button(tr("Show"), "link", self._toggle)
             self.button.setAccessibleName(tr("Show more: {name}", name=name))
             row.addWidget(self.button, 0, Qt.AlignmentFlag.AlignRight)
-        self.column.addLayout(row)
+        self.column = vbox(row, on=self, gap=GAP_SMALL)
         self.setMinimumHeight(32)
 
     def show_line(self, text: str) -> None:

@@ -10,11 +10,9 @@ from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (
     QButtonGroup,
     QGridLayout,
-    QHBoxLayout,
     QPushButton,
     QScrollArea,
     QSizePolicy,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -24,7 +22,7 @@ from studio.core.recipe.recipe import Recipe, setting_specs
 from studio.core.recipe.settings import SettingSpec
 from studio.ui.controls.editors import number_words
 from studio.ui.controls.form import Form
-from studio.ui.controls.layout import Card, scroll_area
+from studio.ui.controls.layout import STRETCH, Card, hbox, scroll_area, vbox
 from studio.ui.controls.painted_button import PaintedButton
 from studio.ui.controls.text import button, label, line
 from studio.ui.design.language import examples, gigabytes, tr
@@ -144,15 +142,9 @@ class BeforeView(QWidget):
     def __init__(self, app_state: AppState) -> None:
         super().__init__()
         self._app_state = app_state
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(GAP_PAGE)
         content = QWidget()
         content.setObjectName("content")
-        self._column = QVBoxLayout(content)
-        self._column.setContentsMargins(0, 0, GAP, 0)
-        self._column.setSpacing(GAP_WIDE)
-        self._column.addWidget(ModelChooser(app_state))
+        self._column = vbox(ModelChooser(app_state), on=content, gap=GAP_WIDE, margins=(0, 0, GAP, 0))
         self._add_presets()
         self.simple = Card(tr("Settings"))
         self.forms = {"simple": Form(app_state, settings_of("simple"))}
@@ -161,8 +153,7 @@ class BeforeView(QWidget):
         self.more = self._opener(tr("More settings"), "more")
         self.expert = self._opener(tr("Expert settings"), "expert")
         self._column.addStretch(1)
-        row.addWidget(scroll_area(content), 1)
-        row.addWidget(self._side(app_state))
+        hbox((scroll_area(content), 1), self._side(app_state), on=self, gap=GAP_PAGE)
         app_state.recipe_changed.connect(self._paint_presets)
 
     def _side(self, app_state: AppState) -> QScrollArea:
@@ -170,14 +161,9 @@ class BeforeView(QWidget):
         content = QWidget()
         content.setObjectName("content")
         content.setFixedWidth(FIT_WIDTH)  # else heights are worked out for a width that the cards don't have
-        column = QVBoxLayout(content)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(GAP_WIDE)
         self.fit = FitCard(app_state)
         self.plan = PlanCard(app_state)
-        column.addWidget(self.fit)
-        column.addWidget(self.plan)
-        column.addStretch(1)
+        vbox(self.fit, self.plan, STRETCH, on=content, gap=GAP_WIDE)
         area = scroll_area(content)
         area.setFixedWidth(FIT_WIDTH + area.verticalScrollBar().sizeHint().width() + GAP_SMALL)
         return area
@@ -210,9 +196,7 @@ class BeforeView(QWidget):
     def _opener(self, words: str, level: str) -> QPushButton:
         opener = button(words, "quiet")
         opener.setCheckable(True)
-        row = QHBoxLayout()
-        row.addWidget(opener)
-        row.addStretch(1)
+        row = hbox(opener, STRETCH)
         self._column.addLayout(row)
         place = Card()
         place.hide()
@@ -237,19 +221,19 @@ class ChoiceCard(PaintedButton):
         self.setAccessibleName(f"{title}, {word}" if word else title)
         self.setAccessibleDescription(sentence)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(40, GAP + GAP_SMALL, GAP_WIDE, GAP + GAP_SMALL)
-        column.setSpacing(GAP_SMALL)
-        row = QHBoxLayout()
-        row.setSpacing(GAP)
         heading = label(title, "", wrap=False)
-        row.addWidget(heading)
+        row = hbox(heading)
         if word:
             row.addWidget(label(word, "small", wrap=False))
         row.addStretch(1)
-        column.addLayout(row)
-        column.addWidget(label(sentence, "small"))
-        column.addStretch(1)
+        vbox(
+            row,
+            label(sentence, "small"),
+            STRETCH,
+            on=self,
+            gap=GAP_SMALL,
+            margins=(40, GAP + GAP_SMALL, GAP_WIDE, GAP + GAP_SMALL),
+        )
         for child in self.findChildren(QWidget):
             child.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
 
