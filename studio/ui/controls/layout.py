@@ -24,8 +24,8 @@ from studio.ui.design.theme import GAP, GAP_WIDE
 LayoutT = TypeVar("LayoutT", bound=QBoxLayout)
 
 Item = QWidget | QLayout | int | None | tuple[QWidget | QLayout | None, int] | tuple[QWidget, Qt.AlignmentFlag]
-"""What stands in a row or column: a widget or layout, pixels of space, or `STRETCH`; as a pair with how much of the room
-it takes, or with its alignment."""
+"""What stands in a row or column: a widget or layout, pixels of space, or `STRETCH`; as a pair with the share of the
+room that it takes, or with its alignment."""
 STRETCH = None
 TOP, LEFT, MIDDLE = Qt.AlignmentFlag.AlignTop, Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignVCenter
 

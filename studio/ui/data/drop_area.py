@@ -61,16 +61,6 @@ class DropArea(QWidget):
         self.hub = button(tr("Hugging Face Hub"))
         self.sample = button(tr("Try with the sample"))
 
-        buttons = hbox()
-        more = hbox()
-        for row, made in (
-            (buttons, (self.choose_file, self.choose_folder, self.paste)),
-            (more, (self.hub, self.sample)),
-        ):
-            row.addStretch(1)
-            for one in made:
-                row.addWidget(one)
-            row.addStretch(1)
         vbox(
             (STRETCH, 2),
             (_Arrow(), Qt.AlignmentFlag.AlignHCenter),
@@ -80,9 +70,9 @@ class DropArea(QWidget):
             best,
             stays,
             GAP_WIDE,
-            buttons,
+            hbox(STRETCH, self.choose_file, self.choose_folder, self.paste, STRETCH),
             GAP_SMALL,
-            more,
+            hbox(STRETCH, self.hub, self.sample, STRETCH),
             (STRETCH, 3),
             on=self,
             gap=GAP_SMALL,

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QLineEdit, QWidget
 from studio.core.events import Crashed, Failed, Finished
 from studio.core.job_states import FetchState
 from studio.core.jobs import FetchData, read_job
-from studio.ui.controls.layout import Card, hbox
+from studio.ui.controls.layout import Card, add_all, hbox
 from studio.ui.controls.progress import ProgressCard
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import tr
@@ -44,9 +44,7 @@ class HubData(Card):
         self.progress.setProperty("card", "")
         self.progress.body.setContentsMargins(0, 0, 0, 0)
         self.progress.stopped.connect(lambda: self.job.stop(keep=False))
-        self.body.addWidget(self.asking)
-        self.body.addWidget(self.progress)
-        self.body.addWidget(self.words)
+        add_all(self.body, self.asking, self.progress, self.words)
         self.name.textChanged.connect(lambda _text: self._paint())
         self.name.returnPressed.connect(self._start)
         self.split.returnPressed.connect(self._start)

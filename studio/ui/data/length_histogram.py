@@ -13,7 +13,7 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QFont, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF, QWheelEvent
 from PySide6.QtWidgets import QPushButton, QSizePolicy, QSlider, QWidget
 
-from studio.ui.controls.layout import TOP, hbox, vbox
+from studio.ui.controls.layout import hbox, vbox
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP_SMALL, colours, sizes
@@ -29,7 +29,7 @@ MOST = 131_072
 """The smallest and the largest limit that a recipe takes, in tokens."""
 WIDE = 12
 """Where the longest example is so many times longer than the one in the middle, the scale is logarithmic."""
-SIDE, FOOT, TOP, HIGH = 10, 18, 18, 96
+SIDE, FOOT, HEAD, HIGH = 10, 18, 18, 96
 REACH, SLIP = 14, 3
 """Pixels: so near to the line it is taken, and so far it has to be moved before that counts."""
 SETTLES = 700
@@ -212,7 +212,7 @@ class LengthHistogram(QSlider):
             if not count:
                 continue
             # the root keeps a single long example visible beside thousands of short ones
-            height = max(2.0, (base - TOP) * math.sqrt(count / highest))
+            height = max(2.0, (base - HEAD) * math.sqrt(count / highest))
             x0, x1 = self.x_of(left), self.x_of(right)
             beyond = (left + right) / 2 > limit
             painter.setBrush(QColor(c.bad if beyond else c.accent))
@@ -241,15 +241,15 @@ class LengthHistogram(QSlider):
             for before in (15, 10):
                 painter.drawLine(QPointF(x - before - 2, base + 4), QPointF(x - before + 2, base - 4))
         painter.setPen(pen)
-        painter.drawLine(QPointF(x, TOP - 2), QPointF(x, base + 3))
+        painter.drawLine(QPointF(x, HEAD - 2), QPointF(x, base + 3))
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(c.text))
-        painter.drawPolygon(QPolygonF([QPointF(x - 5, TOP - 7), QPointF(x + 5, TOP - 7), QPointF(x, TOP)]))
+        painter.drawPolygon(QPolygonF([QPointF(x - 5, HEAD - 7), QPointF(x + 5, HEAD - 7), QPointF(x, HEAD)]))
         words = tr("limit {n}", n=f"{limit:,}")
         width = painter.fontMetrics().horizontalAdvance(words)
         left = x + 9 if x + 9 + width < self.width() else x - 9 - width
         painter.setPen(QColor(c.text))
-        painter.drawText(QRectF(left, 0, width + 2, TOP), Qt.AlignmentFlag.AlignVCenter, words)
+        painter.drawText(QRectF(left, 0, width + 2, HEAD), Qt.AlignmentFlag.AlignVCenter, words)
         if self.hasFocus():
             painter.setPen(QPen(QColor(c.accent), 2))
             painter.setBrush(Qt.BrushStyle.NoBrush)

@@ -65,7 +65,7 @@ class SourceCard(Card):
         self.replace.setMenu(menu)
 
         row = hbox(
-            (vbox(self.name, self.facts, gap=0), 1), *((part, MIDDLE) for part in (self.how, self.sheet, self.replace))
+            (vbox(self.name, self.facts, gap=0), 1), (self.how, MIDDLE), (self.sheet, MIDDLE), (self.replace, MIDDLE)
         )
         self.body.addLayout(row)
         self._asked = vbox()

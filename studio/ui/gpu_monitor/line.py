@@ -82,7 +82,7 @@ class GpuLine(QWidget):
         self._card: ProblemCard | None = None
         self.said = QWidget()
         hbox((self.trouble, 1), self.more, on=self.said)
-        self._row = hbox(*((widget, stretch) for widget, stretch in ((self.name, 0), (self.bar, 1), (self.amount, 0))))
+        self._row = hbox(self.name, (self.bar, 1), self.amount)
         self._column = vbox(self._row, self.said, on=self, gap=GAP_SMALL)
         self.said.hide()
 

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QComboBox
 
 from studio.core import paths
 from studio.ui.controls import exception_dialog
-from studio.ui.controls.layout import TOP, Card, hbox
+from studio.ui.controls.layout import STRETCH, TOP, Card, add_all, hbox
 from studio.ui.controls.page import PageFrame
 from studio.ui.controls.text import button, label
 from studio.ui.design import language
@@ -33,10 +33,7 @@ class SettingsPage(PageFrame):
     def __init__(self, app_state: AppState) -> None:
         super().__init__(tr("Settings"), tr("Changes take effect at once."), scroll=True)
         self._app_state = app_state
-        self.body.addWidget(self._appearance())
-        self.body.addWidget(self._files())
-        self.body.addWidget(self._about())
-        self.body.addStretch(1)
+        add_all(self.body, self._appearance(), self._files(), self._about(), STRETCH)
 
     def _appearance(self) -> Card:
         card = Card(tr("Appearance"))
@@ -53,12 +50,14 @@ class SettingsPage(PageFrame):
 
     def _files(self) -> Card:
         card = Card(tr("Where files are kept"))
-        card.body.addWidget(label(tr("Projects, runs, models and settings are all in one folder."), "small"))
         place = label(str(paths.home()))
         by_key = Qt.TextInteractionFlag.TextSelectableByKeyboard
         place.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse | by_key)
-        row = hbox((place, 1), button(tr("Open"), "", self._open_home))
-        card.body.addLayout(row)
+        add_all(
+            card.body,
+            label(tr("Projects, runs, models and settings are all in one folder."), "small"),
+            hbox((place, 1), button(tr("Open"), "", self._open_home)),
+        )
         return card
 
     def _about(self) -> Card:
@@ -66,10 +65,8 @@ class SettingsPage(PageFrame):
         self.versions = label(versions())
         copy = button(tr("Copy"), "", lambda: QGuiApplication.clipboard().setText(self.versions.text()))
         copy.setAccessibleName(tr("Copy the versions"))
-        row = hbox((self.versions, 1), (copy, TOP), gap=GAP_WIDE)
-        card.body.addLayout(row)
         licences = tr("This program is under the Apache License 2.0. The starter model is too; Qt is under the LGPL.")
-        card.body.addWidget(label(licences, "small"))
+        add_all(card.body, hbox((self.versions, 1), (copy, TOP), gap=GAP_WIDE), label(licences, "small"))
         return card
 
     def _on_language_chosen(self, position: int) -> None:
@@ -106,6 +103,5 @@ def _row(card: Card, name: str, choices: Sequence[str], chosen: int) -> QComboBo
     box.setAccessibleName(name)
     box.setMinimumWidth(200)
     words.setBuddy(box)
-    row = hbox((words, 1), box)
-    card.body.addLayout(row)
+    card.body.addLayout(hbox((words, 1), box))
     return box

@@ -12,7 +12,7 @@ from studio.core.jobs import Exam
 from studio.core.problems import Problem, Remedy
 from studio.core.run_folder import RunFolder
 from studio.evaluation.verdict import Comparison, Outcome, compare, verdict
-from studio.ui.controls.layout import STRETCH, TOP, Card, hbox, vbox
+from studio.ui.controls.layout import STRETCH, TOP, Card, add_all, hbox, vbox
 from studio.ui.controls.page import Obstacle, PageFrame
 from studio.ui.controls.progress import ProgressCard
 from studio.ui.controls.status_icon import Shape, StatusIcon
@@ -48,9 +48,7 @@ class TestPage(PageFrame):
         self.invitation_words = label("")
         self.invitation.body.addWidget(self.invitation_words)
         self.comparison = AnswerComparison()
-        for part in (self.progress, self.invitation, self.comparison):
-            self.body.addWidget(part)
-        self.body.addStretch(1)
+        add_all(self.body, self.progress, self.invitation, self.comparison, STRETCH)
         self.start = self.set_primary(tr("Test"), self._start)
 
         app_state.run_changed.connect(self._on_run_changed)

@@ -8,7 +8,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QWidget
 
 from studio.core.problems import ProblemError
-from studio.ui.controls.layout import STRETCH, TOP, hbox, scroll_area, vbox
+from studio.ui.controls.layout import STRETCH, TOP, add_all, hbox, scroll_area, vbox
 from studio.ui.controls.overlay import Overlay
 from studio.ui.controls.status_icon import SeverityIcon
 from studio.ui.controls.text import button, label
@@ -84,18 +84,15 @@ class FitChanges(Overlay):
         area.setMinimumHeight(min(160, high))
         area.setMaximumHeight(high)
         area.setVisible(bool(self.rows))
-        body.addWidget(area)
         self.icon = SeverityIcon("note", 18)
         self.result = label("")
-        told = hbox((self.icon, TOP), (self.result, 1))
-        body.addLayout(told)
         self.trouble = label("", "bad")
         self.trouble.hide()
-        body.addWidget(self.trouble)
         self.cancel = button(tr("Cancel"), "", self.dismiss)
         self.accept = button("", "primary", self._apply)
-        buttons = hbox(STRETCH, self.cancel, self.accept)
-        body.addLayout(buttons)
+        add_all(
+            body, area, hbox((self.icon, TOP), (self.result, 1)), self.trouble, hbox(STRETCH, self.cancel, self.accept)
+        )
         self._paint()
         self.open(self.rows[0].tick if self.rows else self.cancel)
 

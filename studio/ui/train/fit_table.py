@@ -188,8 +188,7 @@ class FitTable(Overlay):
         self.icon = SeverityIcon("note", 18)
         self.answer = label("")
         close = button(tr("Close"), "", self.dismiss)
-        both = hbox(question, self.what_if, GAP_SMALL, self.icon, (self.answer, 1), close)
-        return both
+        return hbox(question, self.what_if, GAP_SMALL, self.icon, (self.answer, 1), close)
 
     @Slot()
     def _show_what_if(self) -> None:

@@ -22,7 +22,7 @@ from studio.core.recipe.recipe import Recipe, setting_specs
 from studio.core.recipe.settings import SettingSpec
 from studio.ui.controls.editors import number_words
 from studio.ui.controls.form import Form
-from studio.ui.controls.layout import STRETCH, Card, hbox, scroll_area, vbox
+from studio.ui.controls.layout import STRETCH, Card, add_all, hbox, scroll_area, vbox
 from studio.ui.controls.painted_button import PaintedButton
 from studio.ui.controls.text import button, label, line
 from studio.ui.design.language import examples, gigabytes, tr
@@ -54,18 +54,18 @@ class PlanCard(Card):
         self.body.addSpacing(GAP_SMALL)
         self.data, self.data_note = self._pair()
         self.to_data = button(tr("Go to Data"), "link", lambda: self.step_requested.emit("data"))
-        self.body.addWidget(self.to_data)
-        self.body.addSpacing(GAP)
+        add_all(self.body, self.to_data, GAP)
         self.steps, self.steps_note = self._pair()
         self.body.addSpacing(GAP)
         self.device, self.device_note = self._pair()
-        self.body.addSpacing(GAP)
-        self.body.addWidget(line())
-        self.body.addSpacing(GAP)
-        self.body.addWidget(
-            label(tr("The best version is kept. Your data and the base model stay as they are."), "small")
+        add_all(
+            self.body,
+            GAP,
+            line(),
+            GAP,
+            label(tr("The best version is kept. Your data and the base model stay as they are."), "small"),
+            STRETCH,
         )
-        self.body.addStretch(1)
         for changed in (app_state.recipe_changed, app_state.data_changed, app_state.model_changed):
             changed.connect(self.paint)
         app_state.snapshot_taken.connect(self._paint_device)
@@ -73,8 +73,7 @@ class PlanCard(Card):
 
     def _pair(self) -> tuple[QWidget, QWidget]:
         first, second = label(""), label("", "small")
-        self.body.addWidget(first)
-        self.body.addWidget(second)
+        add_all(self.body, first, second)
         return first, second
 
     @Slot()
@@ -196,11 +195,9 @@ class BeforeView(QWidget):
     def _opener(self, words: str, level: str) -> QPushButton:
         opener = button(words, "quiet")
         opener.setCheckable(True)
-        row = hbox(opener, STRETCH)
-        self._column.addLayout(row)
         place = Card()
         place.hide()
-        self._column.addWidget(place)
+        add_all(self._column, hbox(opener, STRETCH), place)
 
         def toggle(on: bool) -> None:
             if on and level not in self.forms:  # most people never open it, so it is built only now
