@@ -1,4 +1,4 @@
-"""Base models: where the chosen one is, whether it can be taught, and what its files say about it."""
+"""Base models: where the chosen one is, whether it can be trained, and what its files say about it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def is_hub_model_name(text: str) -> bool:
 
 
 def locate(choice: ModelChoice) -> Path:
-    """The folder of the chosen model, checked. Raises `ProblemError` when it can't be taught from."""
+    """The folder of the chosen model, checked. Raises `ProblemError` when it can't be trained."""
     if choice.source is Source.starter:
         folder = paths.starter_model()
         if not (folder / "config.json").is_file():

@@ -85,7 +85,7 @@ def examples_of(wanted: Wanted, words: int) -> list[Encoded]:
     return made
 
 
-def plan_for(wanted: Wanted, words: int, base: Path, report: JobContext, device: Device) -> Plan:
+def plan_for(wanted: Wanted, words: int, base: Path, context: JobContext, device: Device) -> Plan:
     encoded = examples_of(wanted, words)
     known = DefaultsContext(examples=len(encoded), parameters=10**9, cuda=device.is_cuda)
     recipe = resolve_defaults(recipe_of(wanted), known)
@@ -103,7 +103,7 @@ def plan_for(wanted: Wanted, words: int, base: Path, report: JobContext, device:
         limit=wanted.length,
         dataset=TokenizedDataset(tuple(encoded), counts),
         held_out=TokenizedDataset((), DatasetCounts(examples=0, tokens=0, label_tokens=0, cut=0, nothing_left=0)),
-        optimizer=optimizer_for(report, recipe.training.optimizer, device),
+        optimizer=optimizer_for(context, recipe.training.optimizer, device),
     )
 
 
@@ -150,25 +150,25 @@ def run_once(
     base = folder / "tokenizer"
     if not base.exists():
         save_tiny_model(base)
-    report = JobContext(JobFolder(folder / wanted.name), "train")
+    context = JobContext(JobFolder(folder / wanted.name), "train")
     try:
-        plan = plan_for(wanted, words, base, report, device)
-        conduct = TrainingCallback(report, device, lambda _: None, plan.save_steps)
-        trainer = trainer_for(report, RunFolder(folder / wanted.name), plan, model, device, conduct)
+        plan = plan_for(wanted, words, base, context, device)
+        callback = TrainingCallback(context, device, lambda _: None, plan.save_steps)
+        trainer = trainer_for(context, RunFolder(folder / wanted.name), plan, model, device, callback)
         if offload:
             trainer.args.activation_checkpointing_kwargs = {"offload": True}
         tried: list[MemoryProbed] = []
         began = [0.0]
 
         def begin() -> None:
-            tried.append(try_longest(report, trainer, plan, device))
+            tried.append(try_longest(context, trainer, plan, device))
             if only_try:
                 raise _Enough
             if device.is_cuda:
                 torch.cuda.reset_peak_memory_stats()
             began[0] = time.perf_counter()
 
-        conduct.begin = begin
+        callback.begin = begin
         with contextlib.suppress(_Enough):
             trainer.train()
         if device.is_cuda:
@@ -197,7 +197,7 @@ def run_once(
             }
         return measured
     finally:
-        report._writer.close()
+        context._writer.close()
         as_made(model)
 
 

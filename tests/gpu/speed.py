@@ -118,25 +118,25 @@ def race(model: Any, wanted: Wanted, folder: Path, device: Device, *, profiled: 
     base = folder / "tokenizer"
     if not base.exists():
         save_tiny_model(base)
-    report = JobContext(JobFolder(folder / f"race-{wanted.name}"), "train")
+    context = JobContext(JobFolder(folder / f"race-{wanted.name}"), "train")
     warm = WARM if wanted.even else 0
     laps: dict[str, list[float]] = {}
     seen: dict[str, dict[str, Any]] = {}
     try:
-        plan = plan_for(wanted, words, base, report, device)
+        plan = plan_for(wanted, words, base, context, device)
         examples = plan.dataset.encoded[warm * wanted.batch * wanted.accumulation :]
         tokens = sum(len(example.ids) for example in examples)
         names = [(name, False) for name in (LAPS if wanted.even else ("studio", *LAPS))]
         names += [(name, True) for name in ("studio", "trl")] if profiled else []
         for place, (name, looked_into) in enumerate(names):
             clock = Clock(device, warm or int(looked_into), looked_into)
-            go(name, model, plan, report, folder, device, clock)
+            go(name, model, plan, context, folder, device, clock)
             if looked_into:
                 seen[name] = clock.seen
             elif wanted.even or place:  # where every step counts, a lap that doesn't warms up
                 laps.setdefault(name, []).append(tokens / clock.seconds)
     finally:
-        report._writer.close()
+        context._writer.close()
     return {
         "run": wanted.name,
         "kind": wanted.kind,
@@ -147,14 +147,14 @@ def race(model: Any, wanted: Wanted, folder: Path, device: Device, *, profiled: 
     }
 
 
-def go(name: str, model: Any, plan: Plan, report: JobContext, folder: Path, device: Device, clock: Clock) -> None:
+def go(name: str, model: Any, plan: Plan, context: JobContext, folder: Path, device: Device, clock: Clock) -> None:
     """One lap, from a model as it was made to a model as it was made."""
     in_full_precision(model)
     trainer: Any
     if name == "studio":
-        conduct = TrainingCallback(report, device, lambda _: None, plan.save_steps)
-        trainer = trainer_for(report, RunFolder(folder / "race"), plan, model, device, conduct)
-        conduct.step = trainer.step
+        callback = TrainingCallback(context, device, lambda _: None, plan.save_steps)
+        trainer = trainer_for(context, RunFolder(folder / "race"), plan, model, device, callback)
+        callback.step = trainer.step
     else:
         trainer = plain(model, plan, folder, device)
         if name == "trl_float32":

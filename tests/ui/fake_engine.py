@@ -1,4 +1,4 @@
-"""Stands in for `python -m studio.engine KIND FOLDER`: real process, real journal and mailbox, no model.
+"""Stands in for `python -m studio.engine KIND FOLDER`: real process, real journal and command queue, no model.
 
 What it answers is read from the job's own folder or from its run, so that tests can tell what must appear.
 """
@@ -57,20 +57,20 @@ def main() -> None:
         started = psutil.Process().create_time()
         writer.write(ProcessStarted(job=job.job, pid=os.getpid(), started=started, boot_id=""))
         writer.write(PhaseChanged(phase="loading", text=sentence("Loading the model.")))
-        mailbox = CommandQueue(folder)
+        queue = CommandQueue(folder)
         if os.environ.get("STAND_IN_FAILS"):
             writer.write(Failed(problem=BROKEN))
             return
         try:
             match job:
                 case Exam():
-                    check(RunFolder(job.run), writer, mailbox)
+                    check(RunFolder(job.run), writer, queue)
                 case Chat():
-                    chat(job, writer, mailbox)
+                    chat(job, writer, queue)
                 case Merge():
-                    merge(job, writer, mailbox)
+                    merge(job, writer, queue)
                 case FetchData():
-                    fetch(job, writer, mailbox)
+                    fetch(job, writer, queue)
                 case _:
                     raise SystemExit(f"not played here: {job}")
         except StoppedByPerson:
@@ -84,15 +84,15 @@ BROKEN = Problem(
 )
 
 
-def rest(mailbox: CommandQueue) -> None:
+def rest(queue: CommandQueue) -> None:
     """Between two steps: leave when told to."""
     time.sleep(PAUSE)
-    for command in mailbox.take():
+    for command in queue.take():
         if isinstance(command, Stop):
             raise StoppedByPerson
 
 
-def check(run: RunFolder, writer: JournalWriter, mailbox: CommandQueue) -> None:
+def check(run: RunFolder, writer: JournalWriter, queue: CommandQueue) -> None:
     """The base model is always wrong; the trained one is right but for every fourth example."""
     # read by hand: the real reader imports pyarrow, and every test would wait for that
     lines = run.held_out_data.read_text(encoding="utf-8").splitlines()
@@ -100,7 +100,7 @@ def check(run: RunFolder, writer: JournalWriter, mailbox: CommandQueue) -> None:
     right = 0
     for model in (BASE, THIS_RUN):
         for index, (*_, question, wanted) in enumerate(examples):
-            rest(mailbox)
+            rest(queue)
             wrong = model == BASE or index % 4 == 3
             answer = "I am sorry to hear that." if model == BASE else wanted
             if model == THIS_RUN and wrong:
@@ -130,26 +130,26 @@ def check(run: RunFolder, writer: JournalWriter, mailbox: CommandQueue) -> None:
     )
 
 
-def chat(job: Chat, writer: JournalWriter, mailbox: CommandQueue) -> None:
+def chat(job: Chat, writer: JournalWriter, queue: CommandQueue) -> None:
     """Says the last message back, word by word, after the kind of model, the number of messages, the temperature."""
     time.sleep(PAUSE)
     writer.write(ChatReady(models=(BASE, THIS_RUN) if job.run else (BASE,)))
     while True:
-        for command in mailbox.take():
+        for command in queue.take():
             writer.write(CommandReceived(id=command.id, command=command.type))
             if isinstance(command, Stop):
                 raise StoppedByPerson
             if isinstance(command, Ask):
-                answer(command, writer, mailbox)
+                answer(command, writer, queue)
         time.sleep(0.01)
 
 
-def answer(ask: Ask, writer: JournalWriter, mailbox: CommandQueue) -> None:
+def answer(ask: Ask, writer: JournalWriter, queue: CommandQueue) -> None:
     words = f"{ask.model.kind} {len(ask.messages)} {ask.temperature:g} {ask.messages[-1].content}".split(" ")
     said = ""
     for position, word in enumerate(words):
         time.sleep(PAUSE)
-        if any(isinstance(command, StopAnswer) for command in mailbox.take()):
+        if any(isinstance(command, StopAnswer) for command in queue.take()):
             writer.write(
                 AnswerEnded(ask=ask.id, model=ask.model, text=said, tokens=position, seconds=PAUSE, stopped=True)
             )
@@ -160,9 +160,9 @@ def answer(ask: Ask, writer: JournalWriter, mailbox: CommandQueue) -> None:
     writer.write(AnswerEnded(ask=ask.id, model=ask.model, text=said, tokens=len(words), seconds=1.5))
 
 
-def merge(job: Merge, writer: JournalWriter, mailbox: CommandQueue) -> None:
+def merge(job: Merge, writer: JournalWriter, queue: CommandQueue) -> None:
     for layer in range(1, 6):
-        rest(mailbox)
+        rest(queue)
         text = sentence("Combining layer {n} of 5.", n=layer)
         writer.write(Progressed(done=layer, total=5, unit="layers", text=text))
     job.out.mkdir(parents=True)
@@ -170,14 +170,14 @@ def merge(job: Merge, writer: JournalWriter, mailbox: CommandQueue) -> None:
     writer.write(Exported(to="merged", folder=str(job.out), size=1_000_000, compared=20, same=20))
 
 
-def fetch(job: FetchData, writer: JournalWriter, mailbox: CommandQueue) -> None:
+def fetch(job: FetchData, writer: JournalWriter, queue: CommandQueue) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from studio.dataset.readers.hub_dataset import fetched_path
 
     for part in range(1, 6):
-        rest(mailbox)
+        rest(queue)
         writer.write(Progressed(done=part, total=5, unit="bytes", text=sentence("Downloading.")))
     path = fetched_path(job.name, job.split)
     path.parent.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Stands in for `python -m studio.engine KIND FOLDER`: a real process with a real journal and mailbox, without a model.
+"""Stands in for `python -m studio.engine KIND FOLDER`: a real process, journal and command queue, without a model.
 
 It trains in steps of `STAND_IN_PAUSE` seconds until `STAND_IN_STEPS` are done or it is told to stop, and fetches a
 "model" in ten pieces.
@@ -58,7 +58,7 @@ def main() -> None:
                 raise SystemExit(f"not played here: {job}")
 
 
-def train(writer: JournalWriter, mailbox: CommandQueue) -> None:
+def train(writer: JournalWriter, queue: CommandQueue) -> None:
     if os.environ.get("STAND_IN_FAILS"):
         what = "The base model can't be loaded."
         writer.write(Failed(problem=Problem(code="stand_in.broken", what=what, remedy=Remedy.see_settings)))
@@ -97,7 +97,7 @@ def train(writer: JournalWriter, mailbox: CommandQueue) -> None:
                 seconds=PAUSE or 0.001,
             )
         )
-        for command in mailbox.take():
+        for command in queue.take():
             writer.write(CommandReceived(id=command.id, command=command.type))
             if isinstance(command, SaveNow):
                 save(writer, step)

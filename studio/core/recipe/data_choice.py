@@ -1,4 +1,4 @@
-"""Which data a run learns from, how it is read, what its columns mean and what is repaired in it.
+"""Which data a run learns from, how it is read, what its columns mean and what is fixed in it.
 
 What the program found out by itself is written here too, so that a run can be repeated from its recipe.
 """

@@ -52,36 +52,36 @@ class Round:
     optimizing: float
 
 
-def memory_probe(report: JobContext, job: MemoryProbe) -> Ending | None:
+def memory_probe(context: JobContext, job: MemoryProbe) -> Ending | None:
     """Do the job: one `MemoryProbed` event for the run in `job.run`, which stays as it is. Raises `ProblemError`."""
     run = RunFolder(job.run)
-    with report.interruptible():
-        report.phase("reading", N_("Reading the examples."))
-        plan, device = plan_of(report, run)
-        report.phase("loading", N_("Loading the base model."), long=True)
+    with context.interruptible():
+        context.phase("reading", N_("Reading the examples."))
+        plan, device = plan_of(context, run)
+        context.phase("loading", N_("Loading the base model."), long=True)
         transformers.set_seed(plan.recipe.training.seed)
         method = method_of(plan.recipe.method)
         model = method.make_trainable(method.load_base(plan.base, device))
-    conduct = TrainingCallback(report, device, lambda _: None, plan.save_steps)
-    trainer = trainer_for(report, RunFolder(report.folder.path), plan, model, device, conduct)
+    callback = TrainingCallback(context, device, lambda _: None, plan.save_steps)
+    trainer = trainer_for(context, RunFolder(context.folder.path), plan, model, device, callback)
 
     def only_try() -> None:
-        try_longest(report, trainer, plan, device)
+        try_longest(context, trainer, plan, device)
         raise _Enough
 
-    conduct.begin = only_try
-    with contextlib.suppress(_Enough), report.interruptible():
+    callback.begin = only_try
+    with contextlib.suppress(_Enough), context.interruptible():
         trainer.train()
     return None
 
 
-def try_longest(report: JobContext, trainer: StudioTrainer, plan: Plan, device: Device) -> MemoryProbed:
+def try_longest(context: JobContext, trainer: StudioTrainer, plan: Plan, device: Device) -> MemoryProbed:
     """Two steps of the longest batch with the trainer's own model and optimizer, told as an event.
 
     Call it when the trainer has prepared both and has taken no step yet. Afterwards weights, optimizer, random numbers
     and counts are what they were. Raises `ProblemError` with code memory.trial_failed when memory runs out.
     """
-    report.phase("preparing", N_("Trying the longest examples first, to see that they fit."), long=True)
+    context.phase("preparing", N_("Trying the longest examples first, to see that they fit."), long=True)
     inputs = longest_batch(plan)
     failed = False
     with _unchanged(trainer):
@@ -101,7 +101,7 @@ def try_longest(report: JobContext, trainer: StudioTrainer, plan: Plan, device: 
         if device.is_cuda:
             torch.cuda.empty_cache()
         raise out_of_memory(plan, inputs)
-    report.write(done)
+    context.write(done)
     return done
 
 
