@@ -25,6 +25,15 @@ from studio.core.events import (
     Traced,
 )
 
+_RESULTS: dict[type, str] = {
+    ChatReady: "ready",
+    Exported: "exported",
+    Fetched: "fetched",
+    Traced: "traced",
+    MemoryProbed: "probed",
+}
+"""Events that are kept as they are, in the field of this name of the states that have it."""
+
 
 @dataclass
 class ProcessState:
@@ -56,7 +65,9 @@ class ProcessState:
             case Finished() | Stopped() | Failed() | Crashed():
                 self.ending = event
             case _:
-                pass
+                result = _RESULTS.get(type(event), "")
+                if hasattr(self, result):
+                    setattr(self, result, event)
 
 
 @dataclass
@@ -82,47 +93,22 @@ class ChatState(ProcessState):
 
     ready: ChatReady | None = None
 
-    def apply(self, event: Event) -> None:
-        if isinstance(event, ChatReady):
-            self.ready = event
-        super().apply(event)
-
 
 @dataclass
 class ExportState(ProcessState):
     exported: Exported | None = None
-
-    def apply(self, event: Event) -> None:
-        if isinstance(event, Exported):
-            self.exported = event
-        super().apply(event)
 
 
 @dataclass
 class FetchState(ProcessState):
     fetched: Fetched | None = None
 
-    def apply(self, event: Event) -> None:
-        if isinstance(event, Fetched):
-            self.fetched = event
-        super().apply(event)
-
 
 @dataclass
 class TraceState(ProcessState):
     traced: Traced | None = None
 
-    def apply(self, event: Event) -> None:
-        if isinstance(event, Traced):
-            self.traced = event
-        super().apply(event)
-
 
 @dataclass
 class MemoryProbeState(ProcessState):
     probed: MemoryProbed | None = None
-
-    def apply(self, event: Event) -> None:
-        if isinstance(event, MemoryProbed):
-            self.probed = event
-        super().apply(event)

@@ -61,8 +61,6 @@ class RunState(ProcessState):
                 self.held_out_losses.append((event.step, event.loss))
             case CheckpointCommitted():
                 self.checkpoints.append(event)
-            case MemoryProbed():
-                self.probed = event
             case _:
                 super().apply(event)
 

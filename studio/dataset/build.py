@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from json.encoder import encode_basestring
 from pathlib import Path
 
-from studio.core.problems import Remedy, problem
+from studio.core.problems import Remedy
 from studio.core.recipe.data_choice import DataChoice
-from studio.core.translatable import N_, Sentence
+from studio.core.storage import cannot_write
+from studio.core.translatable import Sentence
 from studio.dataset.columns.apply_mapping import iterate_examples, system_turn
 from studio.dataset.columns.formats.cells import writable
 from studio.dataset.columns.formats.pairs import is_plain_pair, plain_pairs
@@ -110,12 +111,4 @@ def kept_on_disk(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise problem(
-            "data.not_kept",
-            N_("What was read can't be kept in {folder}."),
-            N_("The computer says: {reason}"),
-            N_("Make room on that disk or allow writing there, then try again. Your file is unchanged."),
-            remedy=Remedy.try_again,
-            folder=str(folder.parent),
-            reason=error.strerror or str(error),
-        ) from error
+        raise cannot_write(folder.parent, error, remedy=Remedy.try_again) from error

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from studio.core.conversation import Message
-from studio.core.problems import ProblemError, Remedy, problem
-from studio.core.storage import staged_file
+from studio.core.problems import problem
+from studio.core.storage import cannot_write, staged_file
 from studio.core.translatable import N_
 from studio.dataset.examples import Example
 from studio.dataset.store import StoredExamples
@@ -62,7 +62,7 @@ def export_examples(examples: StoredExamples, out: Path) -> int:
             else:
                 json.dump(list(_records(examples)), file, ensure_ascii=False, indent=1)
     except OSError as error:
-        raise _not_written(out, error) from error
+        raise cannot_write(out, error) from error
     return escaped
 
 
@@ -122,15 +122,3 @@ def _cells(example: Example) -> tuple[str, ...]:
 
 def _escaped(cell: str) -> str:
     return "'" + cell if cell.startswith(_FORMULA) else cell
-
-
-def _not_written(out: Path, error: OSError) -> ProblemError:
-    return problem(
-        "data.out_not_written",
-        N_("{name} can't be written."),
-        N_("The computer says: {reason}"),
-        N_("Choose another folder, or make room on that disk."),
-        remedy=Remedy.choose_folder,
-        name=out.name,
-        reason=error.strerror or str(error),
-    )

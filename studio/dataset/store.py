@@ -182,8 +182,8 @@ class StoredExamples(LazySequence[Example]):
 
     @property
     def rows(self) -> Sequence[int]:
-        """The number of each example's row in the file, counted from 1; on the disk."""
-        return _RowNumbers(self._table.column("row"))
+        """The number of each example's row in the file, counted from 1."""
+        return array("i", self._table.column("row").to_numpy().tobytes())
 
     def listed(self, index: int) -> tuple[str, str]:
         """Question and answer of one example, at most `LISTED` characters of each."""
@@ -223,17 +223,6 @@ class StoredExamples(LazySequence[Example]):
         groups = array("i")
         groups.frombytes(file.read_bytes())
         return groups if len(groups) == len(self) else None
-
-
-class _RowNumbers(LazySequence[int]):
-    def __init__(self, column: pa.ChunkedArray) -> None:
-        self._column = column
-
-    def __len__(self) -> int:
-        return len(self._column)
-
-    def _at(self, positions: range) -> Iterator[int]:
-        return (self._column[position].as_py() for position in positions)
 
 
 class StoredRow(NamedTuple):

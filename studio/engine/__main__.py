@@ -10,30 +10,31 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import assert_never
 
 from pydantic import ValidationError
 
 from studio.core.events import Ending
-from studio.core.jobs import (
-    Chat,
-    DryRun,
-    Exam,
-    FetchData,
-    FetchModel,
-    FetchStarter,
-    Job,
-    MemoryProbe,
-    Merge,
-    Trace,
-    Train,
-    read_job,
-)
+from studio.core.jobs import DryRun, FetchData, FetchModel, Job, MemoryProbe, Trace, read_job
 from studio.core.problems import ProblemError
 from studio.core.run_folder import JobFolder
 from studio.engine.environment import prepare_environment
 from studio.engine.job_context import JobContext
+
+WORK = {
+    "train": "training.job:train",
+    "dry_run": "training.dry_run:dry_run",
+    "exam": "evaluation.exam:exam",
+    "chat": "chat:chat",
+    "merge": "export.merge:merge",
+    "fetch_starter": "hub.starter_model:fetch_starter",
+    "fetch_model": "hub.models:fetch",
+    "fetch_data": "hub.models:fetch",
+    "trace": "memory.trace:trace",
+    "memory_probe": "memory.probe:memory_probe",
+}
+"""The module of this package and its function that does each kind of job, called with the context and the job."""
 
 
 def main(arguments: list[str]) -> int:
@@ -57,52 +58,16 @@ def main(arguments: list[str]) -> int:
         # The window must stay smooth beside a job that computes on every core; on an idle machine it costs nothing.
         with contextlib.suppress(OSError):
             os.nice(10)
-    return context.run(work_of(job, folder))
+    return context.run(work_of(job))
 
 
-def work_of(job: Job, folder: JobFolder) -> Callable[[JobContext], Ending | None]:
+def work_of(job: Job) -> Callable[[JobContext], Ending | None]:
     """The function that does `job`, imported when it is called."""
 
     def work(context: JobContext) -> Ending | None:
-        match job:
-            case Train():
-                from studio.engine.training.job import train
-
-                return train(context, folder)
-            case DryRun():
-                from studio.engine.training.dry_run import dry_run
-
-                return dry_run(context, job)
-            case Exam():
-                from studio.engine.evaluation.exam import exam
-
-                return exam(context, job)
-            case Chat():
-                from studio.engine.chat import chat
-
-                return chat(context, job)
-            case Merge():
-                from studio.engine.export.merge import merge
-
-                return merge(context, job)
-            case FetchStarter():
-                from studio.engine.hub.starter_model import fetch_starter
-
-                return fetch_starter(context, job)
-            case FetchModel() | FetchData():
-                from studio.engine.hub.models import fetch
-
-                return fetch(context, job)
-            case Trace():
-                from studio.engine.memory.trace import trace
-
-                return trace(context, job)
-            case MemoryProbe():
-                from studio.engine.training.memory_probe import memory_probe
-
-                return memory_probe(context, job)
-            case _:
-                assert_never(job)
+        module, _, name = WORK[job.job].partition(":")
+        done: Ending | None = getattr(import_module(f"studio.engine.{module}"), name)(context, job)
+        return done
 
     return work
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
@@ -50,7 +48,7 @@ class RunTree:
         try:
             # is_running() also notices a pid that now belongs to someone else.
             root = self._found[0] if self._found and self._found[0].is_running() else psutil.Process(pid)
-            self._found = [root, *_descendants(root)]
+            self._found = [root, *root.children(recursive=True)]
         except psutil.Error:
             self._found = []
 
@@ -67,30 +65,6 @@ class RunTree:
             except psutil.Error:
                 continue
         return sum(sizes) if sizes else None
-
-
-def _descendants(root: psutil.Process) -> list[psutil.Process]:
-    """Children, their children and so on. Raises `psutil.Error` where the root is gone."""
-    if sys.platform == "linux":
-        try:
-            return _told_by_kernel(root.pid)
-        except OSError:
-            if not root.is_running():
-                return []
-            # A kernel without CONFIG_PROC_CHILDREN.
-    return root.children(recursive=True)
-
-
-def _told_by_kernel(pid: int) -> list[psutil.Process]:
-    """The same as Linux keeps it, without reading every process of the computer. Raises OSError."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text(encoding="ascii").split():
-            try:
-                found += [psutil.Process(int(child)), *_told_by_kernel(int(child))]
-            except (psutil.Error, OSError):
-                continue  # It ended between the two looks.
-    return found
 
 
 def system_memory(run: RunTree | None = None) -> SystemMemory:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from studio.core.recipe.defaults import DefaultsContext, resolve_defaults, usable_optimizer
-from studio.core.recipe.method import ALL_LINEAR, MethodName
 from studio.core.recipe.recipe import Recipe
 from studio.core.recipe.training import Optimizer
-from studio.core.workload import A100, Attention, Dtype, OptimizerName, Workload
+from studio.core.workload import A100, Dtype, OptimizerName, Workload
 
 
 def workload_of(
@@ -53,44 +52,6 @@ def workload_of(
         dropout=memory.dropout,
         device="cuda" if facts.cuda else "cpu",
         card=card or A100,
-    )
-
-
-def stock(
-    method: MethodName,
-    *,
-    batch: int,
-    length: int,
-    rank: int = 0,
-    targets: tuple[str, ...] = ALL_LINEAR,
-    attention: Attention = "sdpa",
-    checkpointing: bool = True,
-) -> Workload:
-    """The settings of plain transformers and peft in a plain loop, as others measure them.
-
-    float16 computing without autocast, adapters in float32, what a 4- or 8-bit base doesn't quantise in float32
-    (`prepare_model_for_kbit_training`), bitsandbytes' default of no double quantization, every position scored, the
-    output held in a variable, PyTorch's own AdamW with float32 states, shared keys repeated as before Ampere. Full
-    fine-tuning computes in float32.
-    """
-    return Workload(
-        method=method,
-        rank=rank,
-        targets=targets,
-        double_quantization=False,
-        compute_dtype="float32" if method == "full" else "float16",
-        storage_dtype="float16" if method == "lora" else "float32",
-        adapter_dtype="float32",
-        optimizer="adamw",
-        batch=batch,
-        length=length,
-        checkpointing=checkpointing,
-        attention=attention,
-        loss="full",
-        autocast=False,
-        holds_output=True,
-        fused_optimizer=False,
-        repeats_keys=True,
     )
 
 

@@ -15,6 +15,7 @@ from studio.core.conversation import Message
 from studio.core.problems import Remedy, problem
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.examples import Example
+from studio.models.config import damaged
 from studio.tokenization.adaptation import adapt
 from studio.tokenization.assistant_spans import AssistantSpans
 from studio.tokenization.chat_template import ChatTemplate, Rendered, Span
@@ -114,14 +115,7 @@ class Encoder:
         try:
             tokenizer = tokenizers.Tokenizer.from_file(str(file))
         except Exception as error:  # the library raises bare Exception for whatever is wrong in the file
-            raise problem(
-                "model.damaged_file",
-                N_("{file} of this model is damaged."),
-                N_("It can't be read as what it should be."),
-                N_("Fetch or copy the model once more."),
-                remedy=Remedy.choose_model,
-                file=file.name,
-            ) from error
+            raise damaged(file) from error
         return Encoder(tokenizer, ChatTemplate.from_folder(model_folder), max_length, loss_on)
 
     @property

@@ -25,7 +25,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from studio.core.workload import Workload
+from studio.core.recipe.method import ALL_LINEAR, MethodName
+from studio.core.workload import Attention, Workload
 
 PUBLISHED = Path(__file__).parent / "data" / "vram_t4.csv"
 MIB = 1 << 20
@@ -140,10 +141,47 @@ def read_rows(path: Path) -> list[Row]:
     return rows
 
 
+def stock(
+    method: MethodName,
+    *,
+    batch: int,
+    length: int,
+    rank: int = 0,
+    targets: tuple[str, ...] = ALL_LINEAR,
+    attention: Attention = "sdpa",
+    checkpointing: bool = True,
+) -> Workload:
+    """The settings of plain transformers and peft in a plain loop, as others measure them.
+
+    float16 computing without autocast, adapters in float32, what a 4- or 8-bit base doesn't quantise in float32
+    (`prepare_model_for_kbit_training`), bitsandbytes' default of no double quantization, every position scored, the
+    output held in a variable, PyTorch's own AdamW with float32 states, shared keys repeated as before Ampere. Full
+    fine-tuning computes in float32.
+    """
+    return Workload(
+        method=method,
+        rank=rank,
+        targets=targets,
+        double_quantization=False,
+        compute_dtype="float32" if method == "full" else "float16",
+        storage_dtype="float16" if method == "lora" else "float32",
+        adapter_dtype="float32",
+        optimizer="adamw",
+        batch=batch,
+        length=length,
+        checkpointing=checkpointing,
+        attention=attention,
+        loss="full",
+        autocast=False,
+        holds_output=True,
+        fused_optimizer=False,
+        repeats_keys=True,
+    )
+
+
 def instant(row: Row) -> float:
     """The calculated answer for the settings of the row."""
     from studio.memory.estimate import estimate
-    from studio.memory.workload import stock
     from studio.models.architectures import shape_of
 
     work = row.work()

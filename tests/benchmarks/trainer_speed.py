@@ -96,7 +96,7 @@ def paired_laps(laps: int) -> dict[str, float]:
 
         original, training.TrainingJob = training.TrainingJob, Measured  # type: ignore[misc]
         try:
-            code = JobContext(run, "train").run(lambda context: training.train(context, run))
+            code = JobContext(run, "train").run(lambda context: training.train(context, Train()))
         finally:
             training.TrainingJob = original  # type: ignore[misc]
         if code != 0:

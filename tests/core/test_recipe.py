@@ -99,7 +99,6 @@ def test_four_settings_are_simple() -> None:
         ({"version": 2}, "recipe.newer", "newer version of the program"),
         ({"version": 0}, "recipe.older", "older version of the program"),
         ({"version": "1"}, "recipe.older", "older version of the program"),
-        ({"training": {"passes": 3}}, "recipe.older", "other names"),
         ([1, 2], "recipe.not_a_mapping", "no settings"),
         ("text", "recipe.not_a_mapping", "no settings"),
         (None, "recipe.not_a_mapping", "no settings"),

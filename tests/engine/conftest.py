@@ -180,7 +180,7 @@ def trainable(folder: Path, settings: Method, device: Device) -> Any:
 def do_here(folder: JobFolder, job: Job) -> int:
     """Do a job in this process, which has the libraries loaded already. Returns the exit code."""
     write_job(folder, job)
-    return JobContext(folder, job.job).run(work_of(job, folder))
+    return JobContext(folder, job.job).run(work_of(job))
 
 
 @pytest.fixture

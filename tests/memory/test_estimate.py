@@ -16,10 +16,10 @@ from studio.core.recipe.method import MethodName
 from studio.core.workload import Workload
 from studio.memory.estimate import LABELS, estimate, with_parts
 from studio.memory.model_by_card import usual
-from studio.memory.workload import stock
 from studio.models.architectures import shape_of
 from studio.models.catalogue import catalogue, named
 from studio.models.shape import ModelShape
+from tests.benchmarks.memory_rows import stock
 
 MEASURED = Path(__file__).resolve().parents[1] / "benchmarks" / "data" / "vram_t4.csv"
 MIB = 1 << 20

@@ -27,12 +27,6 @@ from studio.core.translatable import N_
 VERSION = 1
 """Of the names and meanings in a recipe. A change that makes an older recipe mean something else counts it up."""
 
-_BEFORE_VERSIONS = {
-    "data": {"roles", "repairs", "held_out", "instructions", "too_long", "passage_length"},
-    "training": {"passes", "accumulation", "schedule", "warmup", "save_every", "learn_from"},
-}
-"""Names of settings in recipes that carry no version yet."""
-
 
 class Recipe(SettingsGroup):
     """One run, described completely. Frozen; change it with `with_value`."""
@@ -123,9 +117,7 @@ def _require_version(tree: dict[object, object], origin: str) -> None:
             known=VERSION,
             origin=origin,
         )
-    groups = ((tree.get(group), names) for group, names in _BEFORE_VERSIONS.items())
-    old = "version" not in tree and any(isinstance(group, dict) and names & set(group) for group, names in groups)
-    if old or version != VERSION or isinstance(version, bool):
+    if version != VERSION or isinstance(version, bool):
         raise problem(
             "recipe.older",
             N_("This recipe was written by an older version of the program."),

@@ -56,21 +56,15 @@ class DownloadProgress:
 
 
 def no_such(kind: str, name: str) -> ProblemError:
-    if kind == "model":
-        return problem(
-            "hub.no_such_model",
-            N_("There is no model called {name} on the Hugging Face Hub."),
-            N_("Names there have the form owner/model, and private ones need a login."),
-            N_("Check the name, letter by letter."),
-            remedy=Remedy.choose_model,
-            name=name or "(empty)",
-        )
+    model = kind == "model"
     return problem(
-        "hub.no_such_data",
-        N_("There is no data set called {name} on the Hugging Face Hub."),
+        "hub.no_such_model" if model else "hub.no_such_data",
+        N_("There is no model called {name} on the Hugging Face Hub.")
+        if model
+        else N_("There is no data set called {name} on the Hugging Face Hub."),
         N_("Names there have the form owner/name, and private ones need a login."),
         N_("Check the name, letter by letter."),
-        remedy=Remedy.choose_file,
+        remedy=Remedy.choose_model if model else Remedy.choose_file,
         name=name or "(empty)",
     )
 

@@ -9,7 +9,8 @@ import time
 import transformers
 
 from studio.core.events import BASE, THIS_RUN, Ending, Evaluated, Prepared, Stopped
-from studio.core.run_folder import JobFolder, RunFolder
+from studio.core.jobs import Train
+from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext, StopRequested, is_out_of_memory
@@ -27,9 +28,9 @@ QUICK = 8.0
 """Seconds that scoring the held-out examples may take after somebody asked to stop."""
 
 
-def train(context: JobContext, folder: JobFolder) -> Ending | None:
-    """Train the run in `folder`. Raises `ProblemError`; a stop keeps what was learned when it says so."""
-    run = RunFolder(folder.path)
+def train(context: JobContext, job: Train) -> Ending | None:
+    """Train the run in the job's own folder. Raises `ProblemError`; a stop keeps what was learned when it says so."""
+    run = RunFolder(context.folder.path)
     with context.interruptible():
         context.phase("reading", N_("Reading the examples."))
         plan, device = plan_of(context, run)

@@ -189,7 +189,7 @@ def all_in_one_process(jobs: list[FetchData], folder: Path) -> list[JobFolder]:
         "from studio.engine.__main__ import prepare_environment, work_of; "
         "from studio.engine.job_context import JobContext; prepare_environment(online=True)\n"
         "for name in sys.argv[1:]:\n"
-        "    folder = JobFolder(Path(name)); JobContext(folder, 'fetch_data').run(work_of(read_job(folder), folder))"
+        "    folder = JobFolder(Path(name)); JobContext(folder, 'fetch_data').run(work_of(read_job(folder)))"
     )
     command = [sys.executable, "-c", code, *(str(place.path) for place in folders)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
