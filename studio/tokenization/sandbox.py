@@ -3,7 +3,8 @@
 What a template may do is what transformers lets it do (`apply_chat_template`: the same environment, filters and
 functions), so that an honest one renders the same letter for letter. What a run-away or hostile one may use up is
 bounded: time, turns of loops, calls, the length of every text it builds and the size of every list. No single
-operation on values of that size takes long, and the clock is looked at between them.
+operation on values of that size takes long, and the clock is looked at between them. The process that trains renders
+templates, too, and neither its memory nor its time has a limit of its own.
 """
 
 from __future__ import annotations
@@ -36,17 +37,23 @@ ITEMS = 200_000
 """Of any list that a template builds."""
 BUILT = 16 * CHARACTERS
 """Characters and items of everything that a template builds, kept or not, in one rendering."""
-_SLOW_CHARACTERS = 400_000
-"""Of a text that goes through a filter written in Python."""
-_SORTED_ITEMS = 10_000
-"""Of a list that a filter puts in order."""
-_WIDEST = 1_000
 
 _WIDE_FORMAT = re.compile(r"\d{4}|\{[^}]*\{")
-_PADDING = frozenset({"ljust", "rjust", "center", "zfill", "expandtabs", "format_map", "translate"})
-_LEFT_OUT_FILTERS = ("center", "batch", "slice", "format", "wordwrap", "urlize", "pprint", "xmlattr")
-_SLOW_FILTERS = frozenset({"title", "striptags", "urlencode", "wordcount", "capitalize", "escape", "e", "forceescape"})
-_SORTING_FILTERS = frozenset({"groupby", "sort", "unique", "dictsort"})
+_NOT_OFFERED = ("format", "lipsum", "pprint", "urlize", "xmlattr")
+_GROWING = set(
+    """
+    batch center expandtabs format format_map indent join ljust replace rjust slice string to_bytes tojson translate
+    wordwrap zfill
+    """.split()  # noqa: SIM905
+)
+"""Filters and methods whose result can be longer than what they are given."""
+_QUICK = set(
+    """
+    count d default endswith find first join last length list lower lstrip map reject rejectattr removeprefix
+    removesuffix replace reverse rsplit rstrip safe select selectattr split startswith string strip tojson trim upper
+    """.split()  # noqa: SIM905
+)
+"""Filters and methods that may be given as much as there is; the others a twentieth of it."""
 
 
 class TooMuch(Exception):
@@ -86,13 +93,13 @@ class _Namespace(Namespace):
 
     def __init__(*args: Any, **kwargs: Any) -> None:
         self, args = args[0], args[1:]  # so that a template's own `self=` is a name like any other
-        held = dict(*args, **kwargs)
-        for name in held:
-            _refuse_underscore(name)
-        Namespace.__init__(self, held)
+        Namespace.__init__(self)
+        for name, value in dict(*args, **kwargs).items():
+            self[name] = value
 
     def __setitem__(self, name: str, value: Any) -> None:
-        _refuse_underscore(name)
+        if isinstance(name, str) and name.startswith("_"):
+            raise SecurityError(f"names in a namespace can't begin with an underscore, as {name!r} does")
         super().__setitem__(name, value)
 
 
@@ -117,20 +124,17 @@ class BoundedSandbox(ImmutableSandboxedEnvironment):
         super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
         self.finalize = _printable
         self.filters["tojson"] = _tojson
-        self.filters["indent"] = _indent
         self.filters["sum"] = _sum
-        self.filters["join"] = _join
-        for name in _LEFT_OUT_FILTERS:
+        self.globals.update(
+            dict=_Dict(), namespace=_Namespace, raise_exception=_raise_exception, strftime_now=_strftime_now
+        )
+        for name in _NOT_OFFERED:
             self.filters.pop(name, None)
+            self.globals.pop(name, None)
         for name, kept in list(self.filters.items()):
             self.filters[name] = self._watched(name, kept)
         self.filters["_counted"] = self._counted
         self.filters["_joined"] = self._joined
-        self.globals.pop("lipsum", None)
-        self.globals["dict"] = _Dict()
-        self.globals["namespace"] = _Namespace
-        self.globals["raise_exception"] = _raise_exception
-        self.globals["strftime_now"] = _strftime_now
         self.reset()
 
     def reset(self) -> None:
@@ -153,10 +157,7 @@ class BoundedSandbox(ImmutableSandboxedEnvironment):
 
     def concat(self, parts: Iterable[str]) -> str:
         """Joins what a macro or block has written."""
-        held = parts if isinstance(parts, list) else list(parts)
-        if sum(map(len, held)) > CHARACTERS:
-            raise TooMuch("characters")
-        return str(self._charged("".join(held)))
+        return self._joined(list(parts))
 
     def _tick(self) -> None:
         self._turns += 1
@@ -173,39 +174,47 @@ class BoundedSandbox(ImmutableSandboxedEnvironment):
 
     def _watched(self, name: str, kept: Callable[..., Any]) -> Callable[..., Any]:
         """A filter that counts as a call, and whose lazy results count as turns."""
-        slow, sorts = name in _SLOW_FILTERS, name in _SORTING_FILTERS
+        first = int(hasattr(kept, "jinja_pass_arg"))  # the environment or context stands before the value
 
         @functools.wraps(kept)
         def watched(*args: Any, **kwargs: Any) -> Any:
-            self._tick()
-            for value in args:
-                if isinstance(value, str | list | tuple | range | dict):
-                    _bounded(value)
-                    if sorts and len(value) > _SORTED_ITEMS:
-                        raise TooMuch("items")
-                    if slow and isinstance(value, str) and len(value) > _SLOW_CHARACTERS:
-                        raise TooMuch("characters")
-            if name == "replace" and len(args) >= 4:
-                _refuse_growth(str(args[1]), "replace", tuple(map(str, args[2:4])))
-            if name in ("string", "trim", "lower", "upper", "length", "list") and len(args) == 1:
-                args = (_printable(args[0]),) if name == "string" else args
-            made = kept(*args, **kwargs)
+            given = self._measured(name, args[first:], kwargs)
+            made = kept(*args[:first], *given, **kwargs)
             return self._counted(made) if isinstance(made, Iterator) else self._charged(made)
 
         return watched
 
-    def _joined(self, parts: list[object]) -> str:
+    def _measured(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
+        """What a filter or method called `name` is given, lazy values as lists, once it is sure that it isn't too much.
+        Of a method the first is what it belongs to."""
+        self._tick()
+        given = [list(value) if isinstance(value, Iterator) else value for value in args]
+        share = 1 if name in _QUICK else 20
+        for value in given:
+            if isinstance(value, str | bytes | list | tuple | range | dict) and len(value) > _most(value) // share:
+                raise TooMuch("characters")
+        if name in _GROWING:
+            whole, *more = (_weight(value) for value in (*given, *kwargs.values()))
+            if name == "replace" and len(given) >= 3 and given[1]:
+                whole, more = str(given[0]).count(str(given[1])), more[1:]
+            # a format is filled in as often as it has places, and each can be as wide as it says
+            if name.startswith("format") and _WIDE_FORMAT.search(str(given[0])):
+                raise SecurityError("a format that wide isn't allowed in chat templates")
+            if whole * sum(more) > BUILT:
+                raise TooMuch("characters")
+        return given
+
+    def _joined(self, parts: list[Any]) -> str:
         """What `~` makes."""
         self._tick()
-        if sum(_size(part) for part in parts) > CHARACTERS:
-            raise TooMuch("characters")
+        _weight(parts)
         return str(self._charged("".join(map(str, parts))))
 
     def _charged(self, value: Any) -> Any:
         """`value`, within the limits for one and for all that were built."""
-        if isinstance(value, str | list | tuple | dict | set | frozenset):
-            self._built += len(_bounded(value))
-            if self._built > BUILT:
+        if isinstance(value, str | bytes | list | tuple | dict | set | frozenset):
+            self._built += len(value)
+            if len(value) > _most(value) or self._built > BUILT:
                 raise TooMuch("characters")
         return value
 
@@ -221,96 +230,36 @@ class BoundedSandbox(ImmutableSandboxedEnvironment):
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
         # Named as in jinja2, so that a template's own keyword arguments can't clash with them.
-        __self._tick()
-        owner = getattr(__obj, "__self__", None)
-        if isinstance(owner, str):
-            _refuse_growth(owner, getattr(__obj, "__name__", ""), args)
+        owner = getattr(getattr(__obj, "__wrapped__", __obj), "__self__", None)
+        if isinstance(owner, str | bytes | int):
+            args = tuple(__self._measured(getattr(__obj, "__name__", ""), (owner, *args), kwargs)[1:])
+        else:
+            __self._tick()
         return __self._charged(super().call(__context, __obj, *args, **kwargs))
-
-    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
-        """Jinja's safe `format`, less what makes a text of gigabytes out of nothing."""
-        wrapped = super().wrap_str_format(value)
-        if wrapped is None:
-            return None
-        form = str(value.__self__)
-        if _WIDE_FORMAT.search(form):
-            raise SecurityError("a format that wide isn't allowed in chat templates")
-        kept: Callable[..., str] = wrapped
-
-        def narrow(*args: Any, **kwargs: Any) -> str:
-            longest = max((_size(part) for part in (*args, *kwargs.values())), default=0)
-            if len(form) + form.count("{") * longest > CHARACTERS:
-                raise TooMuch("characters")
-            return kept(*args, **kwargs)
-
-        return narrow
-
-    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        if isinstance(obj, str) and attr in _PADDING:
-            return False
-        return super().is_safe_attribute(obj, attr, value)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         self._tick()
-        if operator == "*":
-            for many, times in ((left, right), (right, left)):
-                if isinstance(many, str | list | tuple) and isinstance(times, int):
-                    most = CHARACTERS if isinstance(many, str) else ITEMS
-                    if len(many) * times > most:
-                        raise TooMuch("characters")
-            if isinstance(left, int) and isinstance(right, int) and left.bit_length() + right.bit_length() > 4_096:
-                raise TooMuch("number")
-        elif operator == "**":
-            bits = left.bit_length() if isinstance(left, int) else 64
-            if not isinstance(right, int | float) or bits * abs(right) > 4_096:
-                raise TooMuch("number")
-        elif operator == "%" and isinstance(left, str):
+        if operator in ("*", "**") and _weight(left) * _weight(right) > CHARACTERS:
+            raise TooMuch("characters")
+        if operator == "%" and isinstance(left, str):
             raise SecurityError("formatting with % isn't allowed in chat templates")
         return self._charged(super().call_binop(context, operator, left, right))
 
 
-def _refuse_underscore(name: object) -> None:
-    if isinstance(name, str) and name.startswith("_"):
-        raise SecurityError(f"names in a namespace can't begin with an underscore, as {name!r} does")
+def _most(value: object) -> int:
+    return CHARACTERS if isinstance(value, str | bytes) else ITEMS
 
 
-def _refuse_growth(owner: str, name: str, args: tuple[Any, ...]) -> None:
-    """Raises `TooMuch` for a replacement or join whose result would be too long."""
-    grown = 0
-    if name == "replace" and len(args) >= 2 and isinstance(args[0], str) and isinstance(args[1], str):
-        grown = len(owner) + owner.count(args[0]) * len(args[1])
-    elif name == "join" and args and isinstance(args[0], list | tuple):
-        grown = sum(len(part) + len(owner) for part in args[0] if isinstance(part, str))
-    elif name in ("split", "rsplit", "splitlines") and len(owner) > _SLOW_CHARACTERS:
-        pieces = (
-            owner.count(args[0]) if args and isinstance(args[0], str) and args[0] else len(owner.split(None, ITEMS))
-        )
-        if pieces > ITEMS:
-            raise TooMuch("items")
-    elif name in ("title", "encode", "casefold", "swapcase") and len(owner) > _SLOW_CHARACTERS:
-        raise TooMuch("characters")
-    if grown > CHARACTERS:
-        raise TooMuch("characters")
-
-
-def _bounded(value: Any) -> Any:
-    if isinstance(value, str):
-        if len(value) > CHARACTERS:
-            raise TooMuch("characters")
-    elif isinstance(value, list | tuple | dict | set | frozenset) and len(value) > ITEMS:
-        raise TooMuch("items")
-    return value
-
-
-def _size(value: object) -> int:
-    """About how many characters a value is when it is printed. Raises `TooMuch` as soon as that is too many."""
-    if isinstance(value, str):
-        return len(value)
+def _weight(value: object) -> float:
+    """The size of a number; of anything else about how many characters it is when it is printed. Raises `TooMuch` as
+    soon as that is too many."""
+    if isinstance(value, int | float):
+        return abs(value)
     total, waiting, seen = 0, [value], 0
     while waiting:
         held = waiting.pop()
         seen += 1
-        if isinstance(held, str):
+        if isinstance(held, str | bytes):
             total += len(held) + 2
         elif isinstance(held, Mapping):
             waiting.extend(held.keys())
@@ -326,8 +275,8 @@ def _size(value: object) -> int:
 
 def _printable(value: Any) -> Any:
     """`value`, once it is sure that printing it takes little."""
-    if not isinstance(value, str | int | float | None):
-        _size(value)
+    if not isinstance(value, str):
+        _weight(value)
     return value
 
 
@@ -339,36 +288,7 @@ def _tojson(
     sort_keys: bool = False,
 ) -> str:
     # Jinja's own escapes HTML, which chat templates don't want.
-    _size(value)
-    if isinstance(indent, int):
-        indent = min(indent, 16)
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
-
-
-def _indent(text: str, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
-    if (width if isinstance(width, int) else len(width)) > _WIDEST or len(text) > CHARACTERS // 4:
-        raise TooMuch("characters")
-    if text.count("\n") * (width if isinstance(width, int) else len(width)) + len(text) > CHARACTERS:
-        raise TooMuch("characters")
-    indented: Callable[..., str] = jinja2.filters.do_indent
-    return indented(text, width, first, blank)
-
-
-@jinja2.pass_environment
-def _join(
-    environment: jinja2.Environment, value: Iterable[Any], d: str = "", attribute: str | int | None = None
-) -> str:
-    """Jinja's `join`, measured before it is made."""
-    if attribute is not None:
-        value = map(jinja2.filters.make_attrgetter(environment, attribute), value)
-    parts: list[str] = []
-    length = 0
-    for item in value:
-        length += _size(item) + len(str(d))
-        if length > CHARACTERS:
-            raise TooMuch("characters")
-        parts.append(str(item))
-    return str(d).join(parts)
 
 
 @jinja2.pass_environment
@@ -391,4 +311,4 @@ def _raise_exception(message: str) -> NoReturn:
 
 
 def _strftime_now(form: str) -> str:
-    return datetime.datetime.now().strftime(form[:_WIDEST])
+    return datetime.datetime.now().strftime(form[:1_000])

@@ -116,6 +116,8 @@ HUNGRY = {
     "loops in the text": "{% for a in [1, 2] %}" * 19 + "x" + "{% endfor %}" * 19,
     "a sum of many": "{{ 1" + " + 1" * 40_000 + " }}",
     "a long list in the text": "{{ [" + "1, " * 60_000 + "] | length }}" + "{% for a in range(999999) %}{% endfor %}",
+    "bytes doubled": _BIG + "{{ x.encode() * 100000 }}",
+    "bytes of a number": "{{ (1).to_bytes(10**10, 'big') }}",
     "padded": "{{ 'x'.ljust(10**10) }}",
     "centered": "{{ 'x' | center(10**10) }}",
     "indented": "{{ 'x\ny' | indent(10**10) }}",
