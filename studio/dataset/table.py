@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 Row = Mapping[str, object]
 """A cell for each column: text, or None where it is empty."""
 
-Doubt = Literal["encoding", "delimiter", "sheet", "header"]
+Doubt = Literal["encoding", "delimiter", "sheet", "header", "kind"]
+"""`kind` is what a file was taken for: a text, questions with answers, or which of the things in it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, TextIO
 
@@ -19,8 +17,8 @@ from studio.core.problems import Remedy, problem
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.readers import limits
+from studio.dataset.readers.dialect import Dialect, find_dialect
 from studio.dataset.readers.encodings import Encoding, find_encoding
-from studio.dataset.readers.header import is_known
 from studio.dataset.readers.table_scan import TableScan, scan_table, table_rows
 from studio.dataset.readers.unreadable import changed, empty, guard_unchanged, header_only
 from studio.dataset.table import Doubt, TableInfo, TableStream
@@ -31,6 +29,8 @@ _NEVER = "\x1f"
 """For a file of one column, whose lines are cells whole."""
 _Mode = Literal["strict", "lenient", "lines"]
 _LONGEST_LINE = 8 * limits.CELL_CHARACTERS
+_MOST_SHIFTED = 0.1
+"""The share of rows with cells too many or in the wrong place from which on the delimiter is asked about."""
 _SEPARATOR_LINE = re.compile(r"\ufeff?\"?sep=(.)\"?\r?\n?", re.IGNORECASE)
 
 
@@ -66,11 +66,9 @@ def _begin(path: Path, choice: DataChoice, beginning_only: bool = False) -> _Rea
             delimiter=repr(choice.delimiter),
         )
     rest = probe[first_line.end() :] if first_line else probe
-    sure = True
-    if not delimiter:
-        preferred = "\t" if path.suffix.lower() in (".tsv", ".tab") else ""
-        delimiter, sure = find_delimiter(rest, len(probe) < _PROBE_CHARACTERS, preferred)
-    return _Reading(path, encoding, delimiter, sure, bool(first_line), choice.header_row)
+    preferred = "\t" if path.suffix.lower() in (".tsv", ".tab") else ""
+    dialect = find_dialect(rest, len(probe) < _PROBE_CHARACTERS, preferred, delimiter)
+    return _Reading(path, encoding, dialect, bool(first_line), choice.header_row)
 
 
 class _BadQuote(Exception):
@@ -89,10 +87,10 @@ class _Reading:
     """
 
     def __init__(
-        self, path: Path, encoding: Encoding, delimiter: str, sure: bool, skip_first: bool, header_row: int | None
+        self, path: Path, encoding: Encoding, dialect: Dialect, skip_first: bool, header_row: int | None
     ) -> None:
         self.path, self.encoding, self.skip_first, self.header_row = path, encoding, skip_first, header_row
-        self.delimiter, self.delimiter_sure = delimiter, sure
+        self.dialect, self.delimiter = dialect, dialect.delimiter
         self._used_up = False
         self._before = path.stat()
 
@@ -113,11 +111,18 @@ class _Reading:
         doubts: list[Doubt] = []
         if not self.encoding.sure:
             doubts.append("encoding")
-        if not self.delimiter_sure:
-            doubts.append("delimiter")
+        if self.dialect.quote == "'":
+            notes = [sentence(N_("Apostrophes around the cells were read as quotation marks.")), *notes]
+        if not self.delimiter:
+            if not self.dialect.sure:
+                text = N_("The file was read as one column, though every row holds a comma or another such mark.")
+                notes = [sentence(text), *notes]
+        elif not self.dialect.sure:
             shown = {"\t": N_("a tab"), ",": N_("a comma"), ";": N_("a semicolon"), "|": N_("a vertical bar")}
             text = N_("What stands between the columns is a guess: {kind}.")
             notes = [sentence(text, kind=shown.get(self.delimiter, self.delimiter)), *notes]
+        if not self.dialect.sure or found.long + found.shifted + found.glued > _MOST_SHIFTED * found.count:
+            doubts.append("delimiter")
         if found.layout.doubtful:
             doubts.append("header")
         info = TableInfo(
@@ -137,7 +142,13 @@ class _Reading:
             if mode == "lines":
                 yield from self._single_lines(file)
                 return
-            reader = csv.reader(self._lines(file), delimiter=self.delimiter or _NEVER, strict=mode == "strict")
+            reader = csv.reader(
+                self._lines(file),
+                delimiter=self.delimiter or _NEVER,
+                quotechar=self.dialect.quote,
+                skipinitialspace=self.dialect.skip_space,
+                strict=mode == "strict",
+            )
             line = 1
             try:
                 for row in reader:
@@ -152,7 +163,8 @@ class _Reading:
         for number, line in enumerate(self._lines(file), start=1):
             if len(line) >= _LONGEST_LINE:
                 raise limits.line_too_long(self.path, number)
-            row = split_line(line.rstrip("\r\n"), self.delimiter) if self.delimiter else [line.rstrip("\r\n")]
+            bare = line.rstrip("\r\n")
+            row = split_line(bare, self.dialect) if self.delimiter else [bare]
             if max(map(len, row), default=0) > limits.CELL_CHARACTERS:
                 raise limits.line_too_long(self.path, number)
             yield number, row
@@ -168,7 +180,7 @@ class _Reading:
 
     def scan(self, mode: _Mode, at_most: int | None = None) -> tuple[_Mode, TableScan]:
         """Raises `_BadQuote`, and `ProblemError` for what is wrong with the file."""
-        found = scan_table(self.path, self._rows(mode), self.header_row, at_most=at_most)
+        found = scan_table(self.path, self._rows(mode), self.header_row, at_most=at_most, quote=self.dialect.quote)
         if found is None:
             raise empty(self.path)
         if not found.count:
@@ -188,20 +200,23 @@ class _Reading:
             raise changed(self.path)
 
 
-def split_line(line: str, delimiter: str) -> list[str]:
+def split_line(line: str, dialect: Dialect) -> list[str]:
     """One line whose quotation marks may be anywhere: a mark begins a cell only at its start, and ends it only before a
     delimiter or the end, so that those inside of a text stay what they are. One that isn't closed is part
     of the text."""
     cells: list[str] = []
     at = 0
-    closing = re.compile(f'(?<!")"(?:"")*(?={re.escape(delimiter)}|$)')
+    delimiter, mark = dialect.delimiter, dialect.quote
+    closing = re.compile(f"(?<!{mark})(?:{mark}{mark})*{mark}(?={re.escape(delimiter)}|$)")
     while True:
-        end = closing.search(line, at + 1) if line.startswith('"', at) else None
-        if line.startswith('""', at) and (at + 2 == len(line) or line[at + 2] == delimiter):
+        if dialect.skip_space and line.startswith(" ", at) and line[at:].lstrip(" ").startswith(mark):
+            at = line.index(mark, at)
+        end = closing.search(line, at + 1) if line.startswith(mark, at) else None
+        if line.startswith(mark + mark, at) and (at + 2 == len(line) or line[at + 2] == delimiter):
             cells.append("")
             at += 2
         elif end is not None:
-            cells.append(line[at + 1 : end.end() - 1].replace('""', '"'))
+            cells.append(line[at + 1 : end.end() - 1].replace(mark + mark, mark))
             at = end.end()
         else:
             stop = line.find(delimiter, at)
@@ -213,99 +228,3 @@ def split_line(line: str, delimiter: str) -> list[str]:
         at += 1
         if at == len(line):
             return [*cells, ""]
-
-
-# What stands between the columns: the mark that gives all rows the same count of columns.
-
-_USUAL = (",", ";", "\t", "|")
-_RARE = ("\x01", "^", "~", "¦", "§")
-_PROBED_ROWS = 300
-_MOST_ABOVE = 12
-_MOST_UNDER = 5
-
-
-@dataclass(frozen=True)
-class _Trial:
-    delimiter: str
-    share: float
-    width: int
-    known: int
-    rows: int
-    first: int
-    """Columns of the first row of all."""
-    within: float
-    """How many of the rows have no more columns than the one with the most known names."""
-
-
-def find_delimiter(text: str, whole: bool, preferred: str = "") -> tuple[str, bool]:
-    """(delimiter, whether it is sure); ("", True) when the text has one column.
-
-    `text` is the beginning of a file, or all of it when `whole`; `preferred` is what the name of the file says.
-    """
-    trials = [trial for delimiter in _USUAL if (trial := _tried(text, delimiter, whole)) is not None]
-    fitting = [trial for trial in trials if trial.share >= 0.75]
-    if not fitting:
-        named = [trial for trial in trials if trial.known >= 2]
-        if named:  # texts with unquoted delimiters in most rows, under names that show what separates
-            best = max(named, key=lambda trial: trial.known)
-            return best.delimiter, best.within >= 0.9
-        return _find_rare(text, whole)
-    fitting.sort(
-        key=lambda t: (t.known >= 2, t.delimiter == preferred, t.share, t.known, t.delimiter == "\t", t.width),
-        reverse=True,
-    )
-    best = fitting[0]
-    if best.known >= 2 or best.delimiter == preferred or (best.delimiter == "\t" and best.share == 1 and best.rows > 2):
-        return best.delimiter, True  # nobody writes a tab into each of their sentences
-    rivals = [trial for trial in fitting[1:] if trial.share >= 0.9 and not _is_of_texts(trial, best)]
-    return best.delimiter, best.share >= 0.9 and not rivals
-
-
-def _is_of_texts(trial: _Trial, best: _Trial) -> bool:
-    """Whether a mark that stands in every row, but not in the first one, belongs to the texts: names of columns hold
-    no marks between clauses, and `best` separates these, too."""
-    return trial.first == 1 and best.first == best.width and best.share == 1 and best.width > trial.width
-
-
-def _find_rare(text: str, whole: bool) -> tuple[str, bool]:
-    for delimiter in _RARE:
-        trial = _tried(text, delimiter, whole)
-        if trial is not None and trial.share >= 0.95 and trial.rows >= 3:
-            return delimiter, trial.known >= 1 or delimiter == "\x01" or (trial.rows >= 5 and trial.share == 1)
-    return "", True
-
-
-def _tried(text: str, delimiter: str, whole: bool) -> _Trial | None:
-    if delimiter not in text:
-        return None
-    rows: list[Sequence[str]] = []
-    try:
-        for row in csv.reader(text.splitlines(keepends=True), delimiter=delimiter):
-            if any(row):
-                rows.append(row)
-            if len(rows) >= _PROBED_ROWS:
-                break
-        else:
-            if not whole and len(rows) > 1:
-                rows.pop()  # the probe ends in the middle of a row
-    except csv.Error:
-        return None
-    if not rows:
-        return None
-    counts = [len(row) for row in rows]
-    tally = Counter(counts)
-    width = max(tally, key=lambda count: (tally[count] if count > 1 else 0, count))
-    if width < 2:
-        return None
-    # Titles above the table and notes under it have fewer columns.
-    above = next((n for n, count in enumerate(counts[:_MOST_ABOVE]) if count >= width), 0)
-    under = next((n for n, count in enumerate(reversed(counts[-_MOST_UNDER:])) if count >= width), 0)
-    inner = counts[above : len(counts) - under]
-    names = max(rows[: _MOST_ABOVE + 1], key=_known)
-    body = rows[above : len(rows) - under]
-    within = sum(not any(row[len(names) :]) for row in body) / len(body)
-    return _Trial(delimiter, inner.count(width) / len(inner), width, _known(names), len(inner), counts[0], within)
-
-
-def _known(row: Sequence[str]) -> int:
-    return len({cell for cell in row if is_known(cell)})

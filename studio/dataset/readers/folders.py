@@ -111,7 +111,7 @@ def _read_together(folder: Path, files: list[Path], choice: DataChoice, read_fil
         held += sum(batch.nbytes for batch in batches)
         if held > limits.UNPACKED_BYTES:
             raise limits.too_large(folder, held, limits.UNPACKED_BYTES)
-        key = ("document",) if stream.format == "document" else stream.columns
+        key = ("document",) if stream.format == "document" else tuple(sorted(stream.columns))
         groups.setdefault(key, []).append(_FileRead(file, stream.info, stream.count, batches))
     if not groups:
         raise failed[0][1]
@@ -123,14 +123,19 @@ def _read_together(folder: Path, files: list[Path], choice: DataChoice, read_fil
     chosen = of_tables[0] if of_tables else largest[0]
     left_out = [read.file for group in largest if group is not chosen for read in group]
     notes: list[Sentence] = []
+    # A page of questions among notes isn't a table with a text about it.
+    doubtful = len(left_out) > len(chosen) or (
+        bool(left_out) and all(read.file.suffix.lower() in _DOCUMENTS for read in chosen)
+    )
     if left_out:
-        text = N_("Documents beside the tables were left out: {files}.")
-        notes.append(sentence(text, files=_names(left_out)))
+        text = N_("{count} documents beside the tables were left out: {files}.")
+        notes.append(sentence(text, count=len(left_out), files=_names(left_out)))
     if failed:
         text = N_("{count} files couldn't be read and were left out: {files}. The first: {reason}")
         files_failed = _names([file for file, _ in failed])
         notes.append(sentence(text, count=len(failed), files=files_failed, reason=failed[0][1].problem.english()[:300]))
-    return _joined(folder, chosen, notes)
+    joined = _joined(folder, chosen, notes)
+    return replace(joined, doubts=(*joined.doubts, "kind")) if doubtful else joined
 
 
 @dataclass(frozen=True)
@@ -157,7 +162,8 @@ def _joined(folder: Path, group: list[_FileRead], notes: list[Sentence]) -> Tabl
             name = read.file.relative_to(folder).as_posix()
             for batch in read.batches:
                 files = pa.array([name] * batch.num_rows, pa.large_string())
-                cells = [files, *batch.columns[1:]] if documents else [*batch.columns, files]
+                same_order = [batch.column(name) for name in first.columns]
+                cells = [files, *same_order[1:]] if documents else [*same_order, files]
                 yield pa.RecordBatch.from_arrays(cells, schema=text_schema(columns))
 
     if documents:

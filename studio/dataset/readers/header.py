@@ -89,14 +89,30 @@ def _with_names(
 ) -> Layout:
     below = [row for row in rows[after:] if _filled(row)]
     width = _extent(names)
-    if sum(_extent(row) > width for row in below) > 0.5 * len(below):
-        width = _usual(map(_extent, below))  # columns that nobody named
-    names = (names + [""] * width)[:width]
     all_notes = [*_above(rows, first), *notes]
+    if sum(_extent(row) > width for row in below) > 0.5 * len(below):
+        called, width = width, _usual(map(_extent, below))  # columns that nobody named
+        names = _one_more(names[:called], below) if width == called + 1 else names
+        doubtful = True
+        text = N_("The rows have {count} cells, but only {named} columns are named; look whether the names fit.")
+        all_notes.append(sentence(text, count=width, named=called))
+    names = (names + [""] * width)[:width]
     if doubtful:
         all_notes.append(sentence(N_("The first row was taken for the names of the columns, which is a guess.")))
     named = tuple(bool(name.strip()) for name in names)
     return Layout(unique_names(names), after, usual, tuple(all_notes), doubtful, tuple(rows[after - 1]), named)
+
+
+def _one_more(names: list[str], below: Sequence[_Cells]) -> list[str]:
+    """The names where one is missing: of two that stand together without a separator, or that of a column of numbers
+    at the beginning, which counts the rows."""
+    for place, name in enumerate(names):
+        for cut in range(3, len(name) - 2):
+            if is_known(name[:cut]) and is_known(name[cut:]) and not is_known(name):
+                return [*names[:place], name[:cut], name[cut:], *names[place + 1 :]]
+    firsts = [row[0].strip() for row in below]
+    counting = firsts[0] in ("0", "1") and firsts == [str(number + int(firsts[0])) for number in range(len(firsts))]
+    return ["", *names] if counting else names
 
 
 def _without_names(rows: Sequence[_Cells], start: int, usual: int, doubtful: bool) -> Layout:

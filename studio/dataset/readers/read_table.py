@@ -262,6 +262,8 @@ def _read_json(path: Path, choice: DataChoice, kind: str) -> TableStream:
             raise not_json.error from not_json
         if kind == "json" and path.suffix.lower() == ".txt" and not is_table(path, choice):
             return read_text(path, choice)  # chats and notes whose lines begin with a bracket
+        if kind == "named json" and _has_records(path):
+            raise not_json.error from not_json
         try:
             table = read_delimited(path, choice)
         except ProblemError as error:
@@ -269,3 +271,10 @@ def _read_json(path: Path, choice: DataChoice, kind: str) -> TableStream:
         if kind == "named json" and len(table.columns) < 2:
             raise not_json.error from not_json
         return table
+
+
+def _has_records(path: Path) -> bool:
+    """Whether lines near the beginning begin as records in JSON do; above them may stand what isn't allowed there."""
+    with open(path, "rb") as file:
+        lines = file.read(64 * 1024).replace(b"\0", b"").splitlines()
+    return any(line.lstrip(b" \t[\xef\xbb\xbf").startswith(b"{") for line in lines)

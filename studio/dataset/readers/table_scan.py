@@ -29,6 +29,12 @@ class TableScan:
     under: tuple[Sequence[str], ...]
     repeated: int
     """Rows among them that say the names of the columns again."""
+    shifted: int = 0
+    """Rows with a delimiter too many before an empty cell, so that what follows stands a column too far."""
+    shifted_line: int = 0
+    glued: int = 0
+    """Rows in which the delimiter before a quotation mark is missing."""
+    glued_line: int = 0
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -44,6 +50,18 @@ class TableScan:
                 "left out. Often a comma inside of a text needs quotation marks around that text."
             )
             notes.append(sentence(text, count=self.long, line=self.long_line))
+        if self.shifted:
+            text = N_(
+                "{count} rows have a column separator too many, the first in line {line}; their cells stand in the "
+                "wrong columns."
+            )
+            notes.append(sentence(text, count=self.shifted, line=self.shifted_line))
+        if self.glued:
+            text = N_(
+                "In {count} rows the column separator before a quotation mark is missing, the first in line {line}; "
+                "their cells stand in the wrong columns."
+            )
+            notes.append(sentence(text, count=self.glued, line=self.glued_line))
         if self.repeated:
             text = N_("{count} rows that say the names of the columns again were left out.")
             notes.append(sentence(text, count=self.repeated))
@@ -58,10 +76,12 @@ def scan_table(
     header_row: int | None,
     spans: Spans | None = None,
     at_most: int | None = None,
+    quote: str = "",
 ) -> TableScan | None:
     """`rows` are all rows, blank ones too, with the line that each begins in. None when nothing stands in them.
 
-    With `at_most` stops after so many. Raises `ProblemError` for too many rows or columns.
+    With `at_most` stops after so many. `quote` is the mark around cells of a text file. Raises `ProblemError` for
+    too many rows or columns.
     """
     probe = list(islice(rows, PROBE_ROWS))
     layout = lay_out([row for _, row in probe], header_row, spans)
@@ -74,7 +94,7 @@ def scan_table(
         raise limits.too_many_columns(path, width)
     unnamed = {position for position, named in enumerate(layout.named) if not named}
     first_name = layout.names[0] if layout.names else None
-    count = short = long = long_line = repeated = 0
+    count = short = long = long_line = repeated = shifted = shifted_line = glued = glued_line = padded = 0
     last: deque[tuple[list[str], bool]] = deque(maxlen=_LAST_ROWS)
     after_blank, complete = False, True
     for line, row in chain(probe[layout.skip :], rows):
@@ -95,6 +115,12 @@ def scan_table(
                 short += 1
             elif any(cell.strip() for cell in row[width:]):
                 long, long_line = long + 1, long_line or line
+            else:
+                padded += 1
+                if not all(cell.strip() for cell in row[:width]):
+                    shifted, shifted_line = shifted + 1, shifted_line or line
+        if quote and quote in "".join(row) and _is_glued(row, quote):
+            glued, glued_line = glued + 1, glued_line or line
         if unnamed:
             unnamed -= {position for position in unnamed if position < len(row) and row[position].strip()}
         last.append((row, after_blank))
@@ -103,7 +129,36 @@ def scan_table(
     under = tuple(row for row, _ in list(last)[len(last) - below :]) if below < count else ()
     short -= sum(len(row) < width for row in under)
     keep = tuple(position for position in range(width) if position not in unnamed)
-    return TableScan(layout, keep, count - len(under), short, long, long_line, under, repeated)
+    if padded > 0.5 * count:
+        shifted = shifted_line = 0  # each row ends with a separator
+    rows_left = count - len(under)
+    return TableScan(
+        layout,
+        keep,
+        rows_left,
+        short,
+        long,
+        long_line,
+        under,
+        repeated,
+        shifted,
+        shifted_line,
+        glued,
+        glued_line,
+    )
+
+
+def _is_glued(row: Sequence[str], quote: str) -> bool:
+    """Whether a cell holds the mark that should begin the next one, and a later cell the one that ends it, as in
+    `When?"Monday` and ` Friday."`."""
+    began = False
+    for cell in row:
+        if cell.count(quote) % 2:
+            if began and cell.rstrip().endswith(quote):
+                return True
+            place = cell.find(quote)
+            began = 0 < place < len(cell) - 1 and not cell[place - 1].isspace() and not cell[place + 1].isspace()
+    return False
 
 
 def table_rows(rows: Iterable[tuple[int, list[str]]], found: TableScan) -> Iterator[list[str]]:

@@ -122,7 +122,7 @@ class LoadedData(QWidget):
         """What was guessed is right: written down, so that it is never guessed otherwise."""
         self._settle(doubt)
         table = self._app_state.table
-        if table is not None and doubt != "header":
+        if table is not None and doubt not in ("header", "kind"):
             self._app_state.set_values({f"data.{doubt}": getattr(table, doubt)})
 
     def _on_mapping_chosen(self, mapping: ColumnMapping) -> None:

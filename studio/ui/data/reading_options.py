@@ -65,6 +65,8 @@ def delimiter_words(delimiter: str) -> str:
             return tr("semicolons")
         case "\t":
             return tr("tabs")
+        case "":
+            return tr("nothing")
         case "|":
             return tr("vertical bars")
     return repr(delimiter)
@@ -82,6 +84,10 @@ def doubt_words(doubt: Doubt, table: Table) -> str:
         case "sheet":
             count = len(table.sheets)
             return tr("Is this the right sheet? {sheet} was read, one of {n}.", sheet=table.sheet, n=count)
+        case "kind" if is_document(table):
+            return tr("Is this right? It was read as one running text.")
+        case "kind":
+            return tr("Is this right? The columns were found in a text, or something beside them was left out.")
         case "header" if not has_names(table):
             return tr("Is this right? The first row was read as an example, as it doesn't look like names of columns.")
         case "header":
@@ -192,7 +198,8 @@ class ReadingOptions(QWidget):
     def focus_field(self, field: str) -> None:
         """Put the keyboard into `encoding`, `delimiter` or `header`."""
         widgets: dict[str, QWidget] = {"encoding": self.encoding, "delimiter": self.delimiter, "header": self.header}
-        widgets[field].setFocus()
+        if field in widgets:
+            widgets[field].setFocus()
 
     def focus_first(self) -> None:
         fields: dict[str, QWidget] = {

@@ -100,7 +100,7 @@ def test_a_table_of_questions_and_answers_in_a_document_is_a_table(tmp_path: Pat
     assert [tuple(row.values()) for row in table.rows] == [*PAIRS[1:], PAIRS[1]]
     assert not table.doubts
     long = opened(write(tmp_path / name, [("", KOREAN * 9), PAIRS]))
-    assert (len(long.rows), long.doubts) == (3, ("sheet",))
+    assert (len(long.rows), long.doubts) == (3, ("kind",))
     assert "left out" in " ".join(note.english() for note in long.notes)
 
 

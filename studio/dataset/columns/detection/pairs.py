@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, Sentence, sentence
@@ -146,6 +147,7 @@ def detect_text(seen: TableProfile) -> DetectedMapping | None:
 
 _LISTED = re.compile(r"\s*(?:[-*=~#/]|::|[\w가-힣]+:\S)|.*\s@\w+\s*$|\s*[\w\"']+:\s*$")
 
+_ENDED = re.compile(r"""[.!?…。！？:]["'”’)\]」』》*_]*$|[다요까죠]["'”’)]*$""")
 _LONE_QUESTION = re.compile(r"[^.!?。]{1,200}[?？]")
 
 
@@ -154,7 +156,14 @@ def _reads_as_prose(passages: list[str]) -> bool:
     lines = [line.strip() for passage in passages for line in passage.splitlines() if line.strip()]
     listed = sum(len(line) < 200 and bool(_LISTED.match(line)) for line in lines)
     asking = sum(bool(_LONE_QUESTION.fullmatch(line)) for line in lines)
-    return listed <= 0.5 * len(lines) and (asking <= 0.25 * len(lines) or len(lines) < 4)
+    if listed > 0.5 * len(lines) or (asking > 0.25 * len(lines) and len(lines) >= 4):
+        return False
+    paragraphs = [part.strip() for passage in passages for part in passage.split("\n\n") if part.strip()]
+    rows = Counter(part.count("\n") for part in paragraphs)
+    if len(paragraphs) >= 8 and rows.most_common(1)[0][0] in (1, 2, 3) and rows.most_common(1)[0][1] == len(paragraphs):
+        return False  # blocks of as many lines each are records
+    ended = sum(len(part) for part in paragraphs if _ENDED.search(part[-8:]))
+    return ended >= 0.6 * sum(map(len, paragraphs))
 
 
 def _plain_text(column: str) -> Sentence:

@@ -16,7 +16,7 @@ from studio.dataset.readers import limits
 from studio.dataset.readers.archives import opened_archive
 from studio.dataset.readers.documents.passages import Block, stream_passages
 from studio.dataset.readers.documents.tables import Grid, table_in
-from studio.dataset.readers.documents.written_pairs import pairs_in, pairs_under_headings, stream_pairs
+from studio.dataset.readers.documents.written_pairs import guessed_pairs, pairs_in, pairs_under_headings, stream_pairs
 from studio.dataset.readers.unreadable import damaged_document
 from studio.dataset.table import TableStream
 
@@ -61,6 +61,9 @@ def read_docx(path: Path, choice: DataChoice) -> TableStream:
     pairs = pairs or pairs_under_headings(blocks)
     if pairs is not None:
         return stream_pairs(path, pairs)
+    pairs = guessed_pairs(line for block in blocks for line in block.text.split("\n"))
+    if pairs is not None:
+        return stream_pairs(path, pairs, guessed=True)
     return stream_passages(path, blocks, choice)
 
 

@@ -14,7 +14,7 @@ from studio.dataset.readers.archives import opened_archive, part_blocks
 from studio.dataset.readers.documents.passages import Block, stream_passages
 from studio.dataset.readers.documents.plain_text import is_title
 from studio.dataset.readers.documents.tables import Grid, table_in
-from studio.dataset.readers.documents.written_pairs import pairs_in, stream_pairs
+from studio.dataset.readers.documents.written_pairs import guessed_pairs, pairs_in, stream_pairs
 from studio.dataset.readers.unreadable import damaged_document
 from studio.dataset.table import TableStream
 
@@ -46,6 +46,9 @@ def read_hwpx(path: Path, choice: DataChoice) -> TableStream:
     pairs = pairs_in(line for block in blocks for line in block.text.split("\n"))
     if pairs is not None:
         return stream_pairs(path, pairs)
+    pairs = guessed_pairs(line for block in blocks for line in block.text.split("\n"))
+    if pairs is not None:
+        return stream_pairs(path, pairs, guessed=True)
     return stream_passages(path, blocks, choice)
 
 

@@ -5,18 +5,26 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from studio.core.problems import ProblemError
 from studio.core.recipe.data_choice import DataChoice
+from studio.core.translatable import N_, sentence
 from studio.dataset.readers import limits
-from studio.dataset.readers.delimited import find_delimiter
+from studio.dataset.readers.dialect import find_dialect
+from studio.dataset.readers.documents.labelled_lines import labelled_lines, stream_labels
 from studio.dataset.readers.documents.passages import Block, stream_passages
 from studio.dataset.readers.documents.transcripts import stream_turns, turns_in
-from studio.dataset.readers.documents.written_pairs import pairs_in, pairs_under_headings, stream_pairs
+from studio.dataset.readers.documents.written_pairs import (
+    guessed_pairs,
+    pairs_in,
+    pairs_under_headings,
+    stream_pairs,
+)
 from studio.dataset.readers.encodings import Encoding, find_encoding
-from studio.dataset.readers.header import is_known, lay_out
+from studio.dataset.readers.header import is_known, lay_out, names_parts
 from studio.dataset.readers.unreadable import empty
 from studio.dataset.table import TableStream
 
@@ -39,9 +47,9 @@ def is_table(path: Path, choice: DataChoice) -> bool:
         return True
     lines = probe.splitlines(keepends=True)
     bare = [line.rstrip("\r\n") for line in lines]
-    if pairs_in(bare) is not None or turns_in(bare) is not None:
+    if pairs_in(bare) is not None or turns_in(bare) is not None or labelled_lines(bare) is not None:
         return False
-    delimiter, _ = find_delimiter(probe, len(probe) < _PROBE)
+    delimiter = find_dialect(probe, len(probe) < _PROBE).delimiter
     if not delimiter:
         return False
     try:
@@ -51,6 +59,9 @@ def is_table(path: Path, choice: DataChoice) -> bool:
     layout = lay_out(rows)
     if layout is None or len(rows) < 2:
         return False
+    fitting = sum(len(row) == len(layout.columns) for row in rows)
+    if delimiter != "\t" and fitting < 0.8 * len(rows) and not names_parts(layout.columns):
+        return False  # a table keeps nearly all of its lines
     if delimiter == "\t" or any(map(is_known, layout.columns)):
         return True
     # Lines of prose have the same count of commas only by chance, and end as sentences do.
@@ -77,8 +88,23 @@ def read_text(path: Path, choice: DataChoice) -> TableStream:
         return stream_pairs(path, pairs, encoding)
     if not any(line.strip() for line in _lines(path, encoding)):
         raise empty(path)
-    lines = without_cues(_lines(path, encoding))
-    return stream_passages(path, markdown(lines) if is_markdown else prose(lines), choice, encoding=encoding)
+    if is_markdown:
+        return stream_passages(path, markdown(_lines(path, encoding)), choice, encoding=encoding)
+    if has_cues(islice(_lines(path, encoding), _PROBE_LINES)):
+        note = sentence(N_("Subtitles were read as one running text, without their numbers and times."))
+        lines = without_cues(_lines(path, encoding))
+        stream = stream_passages(path, prose(lines), choice, [note], encoding)
+        return replace(stream, doubts=(*stream.doubts, "kind"))
+    if labelled_lines(islice(_lines(path, encoding), _PROBE_LINES)) is not None:
+        kept = [line for line in _lines(path, encoding) if line.strip()]
+        labels = labelled_lines(kept)
+        if labels is not None:
+            return stream_labels(path, labels, len(kept), encoding)
+    if guessed_pairs(islice(_lines(path, encoding), _PROBE_LINES)) is not None:
+        pairs = guessed_pairs(_lines(path, encoding))
+        if pairs is not None:
+            return stream_pairs(path, pairs, encoding, guessed=True)
+    return stream_passages(path, prose(_lines(path, encoding)), choice, encoding=encoding)
 
 
 def _lines(path: Path, encoding: Encoding) -> Iterator[str]:
@@ -89,22 +115,29 @@ def _lines(path: Path, encoding: Encoding) -> Iterator[str]:
             first = False
 
 
-_CUE = re.compile(r"(?:\d{1,2}:)?\d{1,2}:\d{2}[,.]\d{3} --> (?:\d{1,2}:)?\d{1,2}:\d{2}[,.]\d{3}.*")
+_TIME = r"(?:\d{1,2}:)?\d{1,2}:\d{2}[,.]\d{3}"
+_CUE = re.compile(rf"{_TIME}(?: --> |,){_TIME}.*")
+_CUE_TAG = re.compile(r"</?[a-z][^<>]{0,60}>|<[\d:.]+>|\{\\[^{}]{1,40}\}", re.IGNORECASE)
+
+
+def has_cues(lines: Iterable[str]) -> bool:
+    """Whether these are subtitles (srt, vtt, sbv): lines with two times above what is said."""
+    return sum(bool(_CUE.fullmatch(line.strip())) for line in lines) >= 2
 
 
 def without_cues(lines: Iterable[str]) -> Iterator[str]:
-    """Subtitles without their numbers and times, as one running text; other texts as they are."""
-    before: str | None = None
-    in_cues = False
+    """Subtitles without their numbers, times and marks of how they look, as one running text."""
+    said = False
+    before: list[str] = []
     for line in lines:
         if _CUE.fullmatch(line.strip()):
-            in_cues, before = True, None
-            continue
-        if before is not None and not (in_cues and (not before.strip() or before.strip() == "WEBVTT")):
-            yield before
-        before = line
-    if before is not None:
-        yield before
+            # What stood last before a cue is its number or name, and what stands before the first one is no subtitle.
+            if said:
+                yield from before[:-1] if before and before[-1].strip().isdecimal() else before
+            before, said = [], True
+        elif line.strip():
+            before.append(_CUE_TAG.sub("", line))
+    yield from before
 
 
 _CHAPTER = re.compile(

@@ -60,7 +60,7 @@ def table_in(path: Path, choice: DataChoice, contents: Sequence[Block | Grid]) -
     doubts: list[Doubt] = []
     if size < _MOST_OF_IT * whole:
         notes.append(sentence(N_("The text around the table was left out.")))
-        doubts.append("sheet")
+        doubts.append("kind")
     if any(found.layout.doubtful for _, found in groups[columns]):
         doubts.append("header")
     notes.extend(groups[columns][0][1].notes())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from studio.core.translatable import N_, sentence
@@ -11,6 +12,7 @@ from studio.dataset.readers.documents.passages import Block, document_info
 from studio.dataset.readers.encodings import Encoding
 from studio.dataset.table import TableStream
 from studio.dataset.text_batches import stream_rows
+from studio.dataset.vocabulary import asks
 
 _BEFORE = r"^[\s\[【<(*#>\-•]{0,8}"
 _BEHIND = r"\s?\d{0,5}[\s\]】>)*]{0,6}[:：.)\]】][\s*]*"
@@ -105,12 +107,58 @@ def _exam(lines: Iterable[str]) -> list[tuple[str, str]] | None:
             found[-1][0].append(line)
         else:
             return None  # explanations and the like
-    if len(found) < _FEWEST or lettered < 2 * len(found) or not all(answer for _, answer in found):
+    if len(found) < _FEWEST or 0 < lettered < 2 * len(found) or not all(answer for _, answer in found):
         return None
     return [("\n".join(question), answer[0]) for question, answer in found]
 
 
-def stream_pairs(path: Path, pairs: list[tuple[str, str]], encoding: Encoding | None = None) -> TableStream:
+_MARKS = ("?", "？")
+_LONGEST_QUESTION = 300
+
+
+def guessed_pairs(lines: Iterable[str]) -> list[tuple[str, str]] | None:
+    """(question, answer) where only question marks tell which lines ask: blocks of two lines, or questions each in a
+    line of its own with the answer below; else None. A person has to confirm it."""
+    blocks: list[list[str]] = [[]]
+    for line in lines:
+        if line.strip():
+            blocks[-1].append(line.strip())
+        elif blocks[-1]:
+            blocks.append([])
+    blocks = [block for block in blocks if block]
+    twos = [(block[0], block[1]) for block in blocks if len(block) == 2]
+    if len(twos) >= 5 and len(twos) >= 0.9 * len(blocks):
+        asking = sum(any(mark in question for mark in _MARKS) or asks(question) for question, _ in twos)
+        if asking >= 0.6 * len(twos):
+            return twos
+    return _below_questions([line for block in blocks for line in block])
+
+
+def _below_questions(lines: list[str]) -> list[tuple[str, str]] | None:
+    found: list[tuple[str, list[str]]] = []
+    above = 0
+    for line in lines:
+        if line.endswith(_MARKS) and len(line) <= _LONGEST_QUESTION:
+            found.append((line, []))
+        elif found:
+            found[-1][1].append(line)
+        else:
+            above += 1
+    if sum(bool(_CHOICE.match(line)) for _, answer in found for line in answer) > len(found):
+        return None  # options to choose from
+    answered = [(question, "\n".join(answer)) for question, answer in found if answer]
+    if len(answered) < 4 or len(answered) < 0.8 * len(found) or above > 0.5 * len(found):
+        return None
+    return answered if len(found) >= 0.15 * len(lines) else None
+
+
+def stream_pairs(
+    path: Path, pairs: list[tuple[str, str]], encoding: Encoding | None = None, guessed: bool = False
+) -> TableStream:
     """The pairs as rows of two columns."""
     note = sentence(N_("{count} questions and answers were found below each other."), count=len(pairs))
-    return stream_rows(document_info(path, "pairs", ("question", "answer"), [note], encoding), len(pairs), pairs)
+    info = document_info(path, "pairs", ("question", "answer"), [note], encoding)
+    if guessed:
+        text = N_("Only question marks tell which lines ask.")
+        info = replace(info, notes=(*info.notes, sentence(text)), doubts=(*info.doubts, "kind"))
+    return stream_rows(info, len(pairs), pairs)
