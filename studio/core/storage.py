@@ -219,13 +219,30 @@ def require_new(place: Path) -> None:
         )
 
 
+@contextlib.contextmanager
+def staged_export(place: Path) -> Iterator[Path]:
+    """`staged` at a place that a person chose, never over something else: what can't be written is a `ProblemError`,
+    raised before anything is read where the place itself can't be."""
+    try:
+        with staged(place, replace=False) as staging:
+            yield staging
+    except OSError as error:
+        elsewhere = error.filename is not None and place.parent not in Path(str(error.filename)).parents
+        if elsewhere and error.filename != str(place.parent):
+            raise
+        raise cannot_write(place, error) from error
+
+
 def cannot_write(place: Path, error: OSError, *, remedy: Remedy = Remedy.choose_folder) -> ProblemError:
     """The exception for a place that can't be written."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     return problem(
         "storage.cannot_write",
         N_("{place} can't be written."),
         N_("The computer says: {reason}"),
-        N_("Make room on that disk and allow writing there, or choose another folder."),
+        N_("Make room on that disk, or choose another folder.")
+        if full
+        else N_("Allow writing there, or choose another folder."),
         remedy=remedy,
         place=str(place),
         reason=error.strerror or str(error),

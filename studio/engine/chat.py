@@ -25,15 +25,15 @@ def chat(context: JobContext, job: Chat) -> Ending | None:
     context.end_with_parent()
     try:
         with context.interruptible():
-            context.phase("loading", N_("Loading the model."), long=True)
             if job.run is not None:
-                generator, recipe = of_run(RunFolder(job.run))
+                generator, recipe = of_run(context, RunFolder(job.run))
                 speed_up(generator, recipe)
             elif job.model is not None:
+                context.phase("loading", N_("Loading the model."), long=True)
                 generator = of_folder(job.model)
+                context.write(generator.device.as_event())
             else:
                 raise problem("chat.no_model", N_("There is no model to talk to."), fix=N_("Choose a run or a model."))
-            context.write(generator.device.as_event())
             context.write(ChatReady(models=generator.models))
         _Conversation(context, generator).go()
     except StopRequested:

@@ -10,7 +10,8 @@ from studio.core.problems import ProblemError, Remedy
 from studio.core.recipe.model_choice import Source
 from studio.core.recipe.recipe import Recipe, load
 from studio.core.run_folder import TRAINING_STATE, RunFolder, choose_checkpoint
-from studio.core.storage import MANIFEST, cannot_write, require_new, require_room, staged
+from studio.core.storage import MANIFEST, require_new, require_room, staged_export
+from studio.tokenization.end_tokens import generation_ends
 
 
 def adapter_size(run: RunFolder) -> int | None:
@@ -31,14 +32,11 @@ def export_adapter(run: RunFolder, out: Path) -> Path:
     sources = _files(choose_checkpoint(run))
     recipe = load(run.recipe)
     require_new(out)
-    require_room(out, sum(path.stat().st_size for path in sources), remedy=Remedy.choose_folder)
-    try:
-        with staged(out, replace=False) as staging:
-            for path in sources:
-                shutil.copyfile(path, staging / path.name)
-            (staging / "README.md").write_text(_readme(recipe), encoding="utf-8")
-    except OSError as error:
-        raise cannot_write(out, error) from error
+    with staged_export(out) as staging:
+        require_room(out, sum(path.stat().st_size for path in sources), remedy=Remedy.choose_folder)
+        for path in sources:
+            shutil.copyfile(path, staging / path.name)
+        (staging / "README.md").write_text(_readme(recipe, sorted(generation_ends(staging))), encoding="utf-8")
     return out
 
 
@@ -47,7 +45,7 @@ def _files(checkpoint: Path) -> list[Path]:
     return [path for path in sorted(checkpoint.iterdir()) if path.name not in {MANIFEST, *TRAINING_STATE}]
 
 
-def _readme(recipe: Recipe) -> str:
+def _readme(recipe: Recipe, ends: list[int]) -> str:
     starter = STARTER_HUB_NAME.partition("/")[2]
     base = {
         Source.starter: f"{starter} (Apache-2.0), the starter model, as this program keeps it: `studio doctor` prints "
@@ -81,6 +79,7 @@ loaded = AutoModelForCausalLM.from_pretrained(base, quantization_config=compress
     else:
         names, stored = "AutoModelForCausalLM, AutoTokenizer", ""
         compression = "\nloaded = AutoModelForCausalLM.from_pretrained(base)"
+    stops = f", eos_token_id={ends}" if ends else ""  # they stand in no file that generate() reads beside an add-on
     return f"""# {title}
 
 A LoRA add-on (adapter) for {base}.
@@ -96,7 +95,7 @@ tokenizer = AutoTokenizer.from_pretrained(here){compression}
 model = PeftModel.from_pretrained(loaded, here)
 messages = [{{"role": "user", "content": "Hello"}}]
 inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
-answer = model.generate(**inputs, max_new_tokens=200)[0, inputs["input_ids"].shape[1]:]
+answer = model.generate(**inputs, max_new_tokens=200{stops})[0, inputs["input_ids"].shape[1]:]
 print(tokenizer.decode(answer, skip_special_tokens=True))
 ```
 """

@@ -11,7 +11,7 @@ from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.dataset.examples import Example, read_frozen
-from studio.engine.evaluation.generate import Generator, normalized, of_run, speed_up
+from studio.engine.evaluation.generate import Answer, Generator, normalized, of_run, speed_up
 from studio.engine.job_context import JobContext
 from studio.engine.objectives.supervised import held_out_loss, tokenize_held_out
 from studio.models.base_model import locate
@@ -36,9 +36,7 @@ def exam(context: JobContext, job: Exam) -> Ending | None:
                 N_("The model has studied all of them, and would only repeat what it was shown."),
                 N_('Set some aside with "Examples set aside for checking" and train once more, or try it in a chat.'),
             )
-        context.phase("loading", N_("Loading the model."), long=True)
-        generator, recipe = of_run(run)
-        context.write(generator.device.as_event())
+        generator, recipe = of_run(context, run)
         context.phase("evaluating", N_("Measuring the error of both models."), long=True)
         losses = _losses(generator, run, recipe)
         speed_up(generator, recipe)
@@ -67,6 +65,11 @@ def _losses(generator: Generator, run: RunFolder, recipe: Recipe) -> dict[ModelU
     return found
 
 
+def _is_exact(answer: Answer, example: Example, generator: Generator) -> bool:
+    """The wanted words and then the end: an answer that would go on isn't the wanted one."""
+    return normalized(answer.text) == normalized(example.answer) and (answer.ended or not generator.ends)
+
+
 def _answers(
     context: JobContext, generator: Generator, examples: Sequence[Example], model: ModelUnderTest, max_tokens: int
 ) -> int:
@@ -82,8 +85,8 @@ def _answers(
                 model=model,
                 question=example.question,
                 wanted=example.answer,
-                answer=answer,
-                exact=normalized(answer) == normalized(example.answer),
+                answer=answer.text,
+                exact=_is_exact(answer, example, generator),
             )
             exact += prediction.exact
             context.write(prediction)

@@ -6,6 +6,7 @@ import contextlib
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from studio.core.conversation import Message
 from studio.core.events import BASE, THIS_RUN, ModelUnderTest
 from studio.core.recipe.recipe import Recipe, load
 from studio.core.run_folder import RunFolder, choose_checkpoint
+from studio.core.translatable import N_
 from studio.dataset.examples import Example
 from studio.engine import device as devices
 from studio.engine.device import Device
+from studio.engine.job_context import JobContext
 from studio.engine.methods.base_model import (
     Network,
     count_parameters,
@@ -31,26 +34,39 @@ from studio.engine.methods.base_model import (
 )
 from studio.engine.methods.registry import method_of
 from studio.models.base_model import base_of_run, locate, model_facts
-from studio.tokenization.encoding import Encoder
+from studio.tokenization.encoding import NO_LIMIT, Encoder
+from studio.tokenization.end_tokens import end_tokens
 
-_NO_LIMIT = 1 << 30
-"""Length limit in tokens for encoding prompts: they are never cut here, only refused."""
+
+@dataclass(frozen=True)
+class Answer:
+    """`tokens` with the one that ended it; `ended` is False where the answer went on to the last token allowed."""
+
+    text: str
+    tokens: tuple[int, ...]
+    ended: bool
 
 
 class Generator:
     """Loaded models that answer, each by its name in events.
 
-    The base and the run's own model may be one network whose adapter is switched off and on.
+    The base and the run's own model may be one network whose adapter is switched off and on. `ends` are the tokens at
+    which answers stop.
     """
 
     def __init__(
-        self, networks: Mapping[ModelUnderTest, Network], encoder: Encoder, device: Device, context_length: int
+        self,
+        networks: Mapping[ModelUnderTest, Network],
+        encoder: Encoder,
+        device: Device,
+        context_length: int,
+        ends: Sequence[int],
     ) -> None:
         self.networks = dict(networks)
         self.encoder = encoder
         self.device = device
         self.context_length = context_length
-        self._ends = _end_tokens(next(iter(self.networks.values())), encoder)
+        self.ends = list(ends)
 
     @property
     def models(self) -> tuple[ModelUnderTest, ...]:
@@ -64,11 +80,11 @@ class Generator:
         with network.disable_adapter() if model == BASE and isinstance(network, PeftModel) else nullcontext():
             yield network
 
-    def answer_all(self, examples: Sequence[Example], model: ModelUnderTest, max_tokens: int) -> list[str]:
+    def answer_all(self, examples: Sequence[Example], model: ModelUnderTest, max_tokens: int) -> list[Answer]:
         """Greedy answers, in the order of `examples`, computed together."""
         prompts = [self.encoder.prompt_ids(example.prompt, example.tools) for example in examples]
         longest = max(len(p) for p in prompts)
-        pad = self._ends[0] if self._ends else 0
+        pad = self.ends[0] if self.ends else 0
         ids = torch.full((len(prompts), longest), pad, dtype=torch.long)
         mask = torch.zeros_like(ids)
         for row, prompt in enumerate(prompts):  # at the left, so that every answer begins at the same place
@@ -76,7 +92,8 @@ class Generator:
             mask[row, longest - len(prompt) :] = 1
         with self.network_of(model) as network:
             found = self._generate(network, ids, mask, max_tokens)
-        return [self.encoder.decode(self._until_end(row)) for row in found[:, longest:].tolist()]
+        answers = [self._until_end(row) for row in found[:, longest:].tolist()]
+        return [Answer(self.encoder.decode(ids), (*ids, *end), bool(end)) for ids, end in answers]
 
     def stream(
         self,
@@ -94,7 +111,7 @@ class Generator:
         watch = _Watch(prompt.shape[1], on_tokens)
         with self.network_of(model) as network:
             found = self._generate(network, prompt, torch.ones_like(prompt), max_tokens, temperature, watch)
-        return self._until_end(found[0, prompt.shape[1] :].tolist())
+        return self._until_end(found[0, prompt.shape[1] :].tolist())[0]
 
     def _generate(
         self,
@@ -113,8 +130,8 @@ class Generator:
             temperature=temperature if temperature > 0 else None,
             top_p=0.95 if temperature > 0 else None,
             top_k=0 if temperature > 0 else None,
-            eos_token_id=self._ends or None,
-            pad_token_id=self._ends[0] if self._ends else 0,
+            eos_token_id=self.ends or None,
+            pad_token_id=self.ends[0] if self.ends else 0,
             use_cache=True,
         )
         with torch.inference_mode():
@@ -126,8 +143,10 @@ class Generator:
             )
         return found.cpu()
 
-    def _until_end(self, ids: list[int]) -> list[int]:
-        return next((ids[:at] for at, token in enumerate(ids) if token in self._ends), ids)
+    def _until_end(self, ids: list[int]) -> tuple[list[int], list[int]]:
+        """What stands before the token that ends an answer, and that token where there is one."""
+        at = next((at for at, token in enumerate(ids) if token in self.ends), len(ids))
+        return ids[:at], ids[at : at + 1]
 
 
 class _Watch(StoppingCriteria):
@@ -140,9 +159,10 @@ class _Watch(StoppingCriteria):
         return torch.full((input_ids.shape[0],), stop, dtype=torch.bool, device=input_ids.device)
 
 
-def of_run(run: RunFolder) -> tuple[Generator, Recipe]:
-    """The run's base and, from its best save point, its own model, stored and computed as in the training. Raises
-    `ProblemError`."""
+def of_run(context: JobContext, run: RunFolder) -> tuple[Generator, Recipe]:
+    """The run's base and, from its best save point, its own model, stored and computed as in the training. Says where
+    it computes, and when the training changed nothing. Raises `ProblemError`."""
+    context.phase("loading", N_("Loading the model."), long=True)
     recipe = load(run.recipe)
     checkpoint = choose_checkpoint(run)
     base = base_of_run(run, recipe.model)
@@ -150,9 +170,16 @@ def of_run(run: RunFolder) -> tuple[Generator, Recipe]:
     trained_on = run.state().device
     # Which format is fast on a processor is found with a clock, so the training's own is asked for.
     device = devices.choose(recipe.method.compute_dtype or (trained_on.dtype if trained_on is not None else None))
+    context.write(device.as_event())
     model = method.load(method.load_base(base, device).eval(), checkpoint)
+    if method.changes_nothing(model):
+        context.notice(
+            "run.nothing_changed",
+            N_("Nothing changed: all that this run saved is zeros, so its model answers as the base model does."),
+        )
     encoder = Encoder.from_folder(base, recipe.training.max_length, recipe.training.loss_on)
-    return Generator({BASE: model, THIS_RUN: model}, encoder, device, _context(base)), recipe
+    ends = end_tokens(base, encoder)
+    return Generator({BASE: model, THIS_RUN: model}, encoder, device, _context(base), ends), recipe
 
 
 def speed_up(generator: Generator, recipe: Recipe) -> None:
@@ -177,7 +204,8 @@ def of_folder(folder: Path) -> Generator:
     """A model as it stands in a folder, in 16 bits; it answers as `BASE`."""
     device = devices.choose()
     model = load_base_model(folder, device).eval()
-    return Generator({BASE: model}, Encoder.from_folder(folder, _NO_LIMIT), device, _context(folder))
+    encoder = Encoder.from_folder(folder, NO_LIMIT)
+    return Generator({BASE: model}, encoder, device, _context(folder), end_tokens(folder, encoder))
 
 
 def normalized(text: str) -> str:
@@ -187,16 +215,3 @@ def normalized(text: str) -> str:
 
 def _context(folder: Path) -> int:
     return model_facts(folder).context_length or 2048
-
-
-def _end_tokens(model: Any, encoder: Encoder) -> list[int]:
-    """Every token that ends an answer: the model's own, and the token that its chat template puts after an answer."""
-    found: list[int | None] = []
-    for owner in (model.generation_config, model.config):
-        ends = getattr(owner, "eos_token_id", None)
-        found += ends if isinstance(ends, list) else [ends]
-    found.append(encoder.eos_id)
-    sample = Example(messages=(Message(role="user", content="a"), Message(role="assistant", content="b")))
-    labels = [label for label in encoder.encode(sample).labels if label >= 0]
-    found += [label for label in labels[-1:] if not encoder.decode([label])]
-    return sorted({int(token) for token in found if token is not None})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,6 +19,9 @@ from studio.engine.patches import missing
 _REPACKS = "support_avx512bf16_for_cpu"
 """What bitsandbytes calls its permission to repack a layer's weights."""
 
+_BUFFERS = re.compile(r"(attn|attention)\.(masked_)?bias$|rotary_emb\.(inv_freq|cos_cached|sin_cached)$")
+"""What older libraries saved beside the weights: computed anew, never learned."""
+
 Network: TypeAlias = Any
 """A model of transformers, or of peft around one. Their own annotations don't hold under strict checking."""
 
@@ -28,16 +32,26 @@ def load_base_model(folder: Path, device: Device, quantization: BitsAndBytesConf
     Only safetensors are read, no code that came with the model is run, and nothing is asked of the network.
     """
     _refuse_quantized(folder)
+    _load(folder, device.dtype, "meta")  # reads no weights, and knows already whether they are the right ones
+    model = _load(folder, device.dtype, str(device.torch_device), quantization)
+    model.requires_grad_(False)
+    keep_weights_as_they_are(model)
+    return model
+
+
+def _load(folder: Path, dtype: torch.dtype, device: str, quantization: BitsAndBytesConfig | None = None) -> Network:
     try:
-        model: Network = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
-            dtype=device.dtype,
+            dtype=dtype,
             quantization_config=quantization,
-            device_map={"": str(device.torch_device)},
+            device_map={"": device},
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
             token=False,
+            ignore_mismatched_sizes=True,  # told below, instead of as a traceback
+            output_loading_info=True,
         )
     except (OSError, ValueError, KeyError) as error:
         raise problem(
@@ -49,9 +63,61 @@ def load_base_model(folder: Path, device: Device, quantization: BitsAndBytesConf
             folder=str(folder),
             reason=str(error).strip()[:400],
         ) from error
-    model.requires_grad_(False)
-    keep_weights_as_they_are(model)
+    model, loading = loaded
+    _require_all_weights(
+        folder,
+        missing=sorted(loading["missing_keys"]),
+        misshaped=sorted(str(name) for name, *_ in loading["mismatched_keys"]),
+        unknown=sorted(loading["unexpected_keys"]),
+        extra=sorted(name for name in loading["unexpected_keys"] if _belongs_to(model, name)),
+    )
     return model
+
+
+def _require_all_weights(
+    folder: Path, *, missing: list[str], misshaped: list[str], unknown: list[str], extra: list[str]
+) -> None:
+    """Raises `ProblemError` unless the files hold what config.json says. What isn't there would be filled with random
+    numbers. `extra` are those of the `unknown` weights without which it is another model."""
+    names = misshaped or missing or extra
+    if not names:
+        return
+    if misshaped:
+        what = N_("{count} of the weights of the base model in {folder} have other sizes than its config.json says.")
+        why = N_("They are: {names}. The files don't belong together, or one of them was changed.")
+    elif missing:
+        what = N_("{count} of the weights of the base model in {folder} are missing.")
+        why = N_("They are: {names}. Without them the model would answer nonsense.")
+    else:
+        what = N_("The base model in {folder} has {count} weights that don't fit its config.json.")
+        why = N_("They are: {names}. Without them it would be another model.")
+    if missing and unknown and not misshaped:
+        why = N_("They are: {names}. The files hold other names instead, such as {other}.")
+    raise problem(
+        "model.weights_misshaped" if misshaped else "model.weights_missing" if missing else "model.weights_extra",
+        what,
+        why,
+        N_("Fetch or copy the model once more, or choose another."),
+        remedy=Remedy.choose_model,
+        folder=str(folder),
+        count=len(names),
+        names=", ".join(names[:4]) + (", ..." if len(names) > 4 else ""),
+        other=unknown[0] if unknown else "",
+    )
+
+
+def _belongs_to(model: torch.nn.Module, weight: str) -> bool:
+    """Whether a weight that the model has no place for belongs to a part that it has: a bias of one of its layers, or a
+    layer more. Towers for pictures and other heads don't, and it answers the same without them."""
+    if _BUFFERS.search(weight):
+        return False
+    path = weight.split(".")[:-1]
+    modules = dict(model.named_modules())
+    while path and ".".join(path) not in modules:
+        path.pop()
+    nearest = modules[".".join(path)]
+    in_a_layer = any(part.isdigit() for part in path)
+    return in_a_layer or isinstance(nearest, torch.nn.ModuleList) or any(True for _ in nearest.parameters(False))
 
 
 def keep_weights_as_they_are(model: torch.nn.Module) -> None:

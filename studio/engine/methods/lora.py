@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftConfig, PeftModel, PeftModelForCausalLM, get_peft_model
 from peft.tuners.lora import LoraLayer
 
-from studio.core.problems import Remedy, problem
+from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.method import ALL_LINEAR, LoraSettings
 from studio.core.translatable import N_
+from studio.engine.job_context import is_out_of_memory
 from studio.engine.methods.base_model import Network, forget_quantization, in_format, keep_weights_as_they_are
 from studio.engine.methods.method import TrainingMethod
 
@@ -35,12 +36,38 @@ class LoraMethod(TrainingMethod):
         (folder / "README.md").unlink(missing_ok=True)  # peft's form, with nothing filled in
 
     def load(self, base: Network, folder: Path) -> Network:
-        model: Network = PeftModel.from_pretrained(base, folder, is_trainable=False, local_files_only=True)
+        config = PeftConfig.from_pretrained(str(folder))
+        config.inference_mode = True
+        try:
+            model: Network = PeftModelForCausalLM(base, config)
+            loaded = model.load_adapter(str(folder), "default", is_trainable=False)
+        except (ValueError, RuntimeError) as error:  # layers that the base doesn't have, or that have other sizes
+            if is_out_of_memory(error):
+                raise
+            raise _does_not_fit(str(error)) from error
+        strange = [*loaded.unexpected_keys, *loaded.missing_keys]
+        if strange:
+            raise _does_not_fit(", ".join(strange[:4]))
         keep_weights_as_they_are(model)
         return model.eval()
 
+    def changes_nothing(self, model: Network) -> bool:
+        layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
+        return all(any(not p.any() for n, p in layer.named_parameters() if "lora_" in n) for layer in layers)
+
     def merge(self, model: Network, dtype: torch.dtype) -> Network:
         return merge_lora(model, dtype)
+
+
+def _does_not_fit(reason: str) -> ProblemError:
+    return problem(
+        "model.other_base",
+        N_("What this run learned doesn't fit its base model."),
+        N_("The layers aren't those that it was trained with: {reason}"),
+        N_("Put the base model back as it was, or train once more on the one that is there now."),
+        remedy=Remedy.choose_model,
+        reason=reason[:300],
+    )
 
 
 def add_adapter(base: Network, settings: LoraSettings) -> Network:

@@ -34,7 +34,12 @@ class TrainingMethod(ABC):
 
     @abstractmethod
     def load(self, base: Network, folder: Path) -> Network:
-        """The model that answers as the trained one did, from `base` and what `save` wrote."""
+        """The model that answers as the trained one did, from `base` and what `save` wrote. Raises `ProblemError` when
+        that was trained on another base."""
+
+    def changes_nothing(self, model: Network) -> bool:
+        """Whether `model`, as `load` gives it, certainly answers as its base does."""
+        return False
 
     def merge(self, model: Network, dtype: torch.dtype) -> Network:
         """The ordinary model in `dtype` that answers as `model` does, in the computer's own memory. `model` can't be

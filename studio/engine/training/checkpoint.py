@@ -39,6 +39,7 @@ from studio.engine.job_context import JobContext, library_versions
 from studio.engine.methods.method import TrainingMethod
 from studio.engine.training.trainer import StudioTrainer
 from studio.tokenization.chat_template import ChatTemplate
+from studio.tokenization.end_tokens import write_end_tokens
 
 _NAME = re.compile(r"step-(\d{6,})")
 TOKENIZER_FILES = (
@@ -148,11 +149,13 @@ def intact(run: RunFolder) -> list[Path]:
 
 
 def copy_tokenizer(base: Path, folder: Path) -> None:
-    """The base model's tokenizer as it is, with the chat template that was trained with: its own or the default."""
+    """The base model's tokenizer as it is, with the chat template that was trained with: its own or the default, and
+    all tokens that end an answer."""
     for name in TOKENIZER_FILES:
         if (base / name).is_file():
             shutil.copyfile(base / name, folder / name)
     (folder / "chat_template.jinja").write_text(ChatTemplate.from_folder(base).source, encoding="utf-8")
+    write_end_tokens(base, folder)
 
 
 def fingerprint(model: torch.nn.Module) -> str:

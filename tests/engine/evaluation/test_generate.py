@@ -206,4 +206,4 @@ def test_the_starter_model_answers_a_plain_question(home_with_starter: Path, sta
     answer = of_folder(starter_folder).answer_all(
         [Example(messages=(question, Message(role="assistant", content="")))], BASE, 20
     )
-    assert "Paris" in answer[0]
+    assert "Paris" in answer[0].text

@@ -1,0 +1,144 @@
+"""The combined model: stops where the studio stops, and leaves nothing behind when it isn't whole."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
+
+from studio.core.events import Exported, Failed, NoticeLogged
+from studio.core.job_states import ProcessState
+from studio.core.jobs import Chat, Exam, Job, Merge, Train
+from studio.core.problems import Problem
+from studio.core.run_folder import RunFolder, choose_checkpoint
+from studio.core.storage import Manifest, listed, write_manifest
+from studio.engine.evaluation.generate import of_folder
+from studio.export.adapter import export_adapter
+from studio.models.weights import BaseFingerprint
+from studio.tokenization.end_tokens import generation_ends
+from tests.engine.conftest import do_here
+
+Make = Callable[..., RunFolder]
+SHORT = {"training.learning_rate": 2e-2, "training.epochs": 2.0}
+
+
+@pytest.fixture
+def fine_tuned(make_run: Make) -> RunFolder:
+    run = make_run(held_out=2, **SHORT)
+    assert do_here(run, Train()) == 0
+    return run
+
+
+def failure(run: RunFolder, job: Job) -> Problem:
+    folder = run.job(job.job)
+    assert do_here(folder, job) == 2
+    ending = folder.fold(ProcessState()).ending
+    assert isinstance(ending, Failed)
+    return ending.problem
+
+
+def notices(run: RunFolder, job: Job) -> set[str]:
+    folder = run.job(job.job)
+    assert do_here(folder, job) == 0
+    return {event.code for event in folder.reader().read_new() if isinstance(event, NoticeLogged)}
+
+
+def set_json(file: Path, **values: object) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
+
+
+def test_other_programs_stop_where_the_studio_stops(make_run: Make, tiny_model: Path, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(tiny_model, base)
+    start, end = 256, 257
+    for name in ("config.json", "generation_config.json"):  # as with Qwen's base models: a turn ends with another token
+        set_json(base / name, eos_token_id=start)
+    set_json(base / "tokenizer_config.json", eos_token=None)
+    run = make_run(held_out=2, **{**SHORT, "model.name": str(base)})
+    assert do_here(run, Train()) == 0
+    added = export_adapter(run, tmp_path / "adapter")
+    out = tmp_path / "combined"
+    job = run.job("merge")
+    assert do_here(job, Merge(run=run.path, out=out, compare=2)) == 0
+    exported = next(event for event in job.reader().read_new() if isinstance(event, Exported))
+    assert (exported.compared, exported.same) == (2, 2)
+    for folder in (added, out):
+        assert json.loads((folder / "generation_config.json").read_text())["eos_token_id"] == [start, end]
+        assert AutoTokenizer.from_pretrained(folder).eos_token_id in (start, end)
+    assert of_folder(out).ends == [start, end]
+    assert f"eos_token_id=[{start}, {end}]" in (added / "README.md").read_text()
+
+
+def test_the_check_notices_a_combined_model_that_stops_elsewhere(
+    fine_tuned: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from studio.engine.training import checkpoint
+
+    def forgets(base: Path, folder: Path) -> None:
+        (folder / "generation_config.json").write_text("{}")
+
+    monkeypatch.setattr(checkpoint, "write_end_tokens", forgets)
+    job = fine_tuned.job("merge")
+    assert do_here(job, Merge(run=fine_tuned.path, out=tmp_path / "combined", compare=2)) == 0
+    exported = next(event for event in job.reader().read_new() if isinstance(event, Exported))
+    assert generation_ends(tmp_path / "combined") == set()
+    assert (exported.compared, exported.same) == (2, 0), "the words are the same, but the answers don't end"
+
+
+def test_a_combined_model_that_cannot_be_loaded_again_is_not_kept(
+    fine_tuned: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    out = tmp_path / "exports" / "combined"
+    assert failure(fine_tuned, Merge(run=fine_tuned.path, out=out, compare=1)).code == "merge.not_loadable"
+    assert list(out.parent.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a place that nobody can write")
+def test_a_place_that_cannot_be_written_is_said_at_once_and_is_no_full_disk(make_run: Make) -> None:
+    run = make_run()
+    found = failure(run, Merge(run=run.path, out=Path("/proc/combined"), compare=0))
+    assert found.code == "storage.cannot_write"
+    assert "room" not in found.english()
+
+
+def test_a_base_that_was_changed_is_not_tested_talked_to_or_exported(
+    make_run: Make, tiny_model: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(tiny_model, base)
+    run = make_run(held_out=2, **{**SHORT, "model.name": str(base)})
+    BaseFingerprint.of(base).write(run.base_fingerprint)
+    assert do_here(run, Train()) == 0
+    weights = load_file(base / "model.safetensors")
+    save_file({name: torch.randn(w.shape).to(w.dtype) for name, w in weights.items()}, base / "model.safetensors")
+    for job in (Exam(run=run.path), Chat(run=run.path), Merge(run=run.path, out=tmp_path / "out")):
+        found = failure(run, job)
+        assert (found.code, found.values["changed"]) == ("model.changed", "weights")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_changed_nothing_says_so(fine_tuned: RunFolder, tmp_path: Path) -> None:
+    assert "run.nothing_changed" not in notices(fine_tuned, Exam(run=fine_tuned.path, max_tokens=2))
+    adapter = choose_checkpoint(fine_tuned)
+    weights = load_file(adapter / "adapter_model.safetensors")
+    zeros = {name: torch.zeros_like(w) for name, w in weights.items()}
+    save_file(zeros, adapter / "adapter_model.safetensors", metadata={"format": "pt"})
+    write_manifest(adapter, Manifest(files=listed(adapter), step=4))
+    assert "run.nothing_changed" in notices(fine_tuned, Exam(run=fine_tuned.path, max_tokens=2))
+    job = Merge(run=fine_tuned.path, out=tmp_path / "out", compare=1)
+    assert "run.nothing_changed" in notices(fine_tuned, job)
+
+
+def test_answers_that_do_not_end_are_not_exact_and_are_counted(make_run: Make, tmp_path: Path) -> None:
+    run = make_run(held_out=2, **{"training.epochs": 1.0})
+    assert do_here(run, Train()) == 0
+    codes = notices(run, Merge(run=run.path, out=tmp_path / "out", compare=2))
+    assert "export.endless" in codes, "after one epoch it goes on and on"
