@@ -289,7 +289,6 @@ class MainWindow(QMainWindow):
         self.ask(tr("Rename the project"), "", (Answer(tr("Rename"), rename, "primary"),), field)
 
     def ask(self, title: str, text: str, answers: tuple[Answer, ...], field: QLineEdit | None = None) -> Confirmation:
-        """Ask inside the window; Escape and Cancel do nothing."""
         self.confirmation = Confirmation(self, title, text, answers, tr("Cancel"), field)
         return self.confirmation
 

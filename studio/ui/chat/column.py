@@ -37,7 +37,6 @@ class ChatColumn(QWidget):
         self.setAccessibleName(title)
 
     def answers(self) -> list[Bubble]:
-        """The answers' bubbles, oldest first."""
         return [answer for _, _, answer in self._shown]
 
     def show_turns(self, turns: Sequence[Turn]) -> None:
@@ -57,7 +56,6 @@ class ChatColumn(QWidget):
             self.show_turn(turn)
 
     def show_turn(self, turn: Turn) -> None:
-        """Bring one answer up to date."""
         for known, _, answer in reversed(self._shown):
             if known is turn:
                 answer.show_turn(turn)
@@ -109,7 +107,6 @@ class Bubble(QWidget):
         self.text.setAccessibleName(who.replace("{text}", text))
 
     def show_turn(self, turn: Turn) -> None:
-        """The answer as far as it has come and, when it is complete, quietly what it took."""
         ended = turn.ended
         if turn.given_up and not turn.text:
             self.set_text(tr("(no answer)"))

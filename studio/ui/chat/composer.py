@@ -101,7 +101,6 @@ class SuggestedPrompts(QWidget):
         self.questions: tuple[str, ...] = ()
 
     def show_questions(self, questions: tuple[str, ...]) -> None:
-        """Offer these, a button each."""
         if questions == self.questions:
             return
         self.questions = questions

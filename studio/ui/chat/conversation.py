@@ -135,12 +135,10 @@ class Conversation(QObject):
         return self.job.is_running() and not self.ready
 
     def notice(self) -> Sentence | None:
-        """What the process last had to say about this conversation."""
         notices = self.job.state.notices
         return notices[-1].text if notices else None
 
     def is_answering(self) -> bool:
-        """Whether a question has no complete answer yet."""
         return self._queue.asked is not None or bool(self._queue.waiting)
 
     def ask(self, text: str, models: tuple[ModelUnderTest, ...], generation: GenerationSettings) -> None:
@@ -179,7 +177,6 @@ class Conversation(QObject):
             send(self.job.folder, StopAnswer(id=new_id()))
 
     def clear(self) -> None:
-        """Begin a new conversation."""
         self.stop_answering()
         self.turns = {BASE: [], THIS_RUN: []}
         self.changed.emit()

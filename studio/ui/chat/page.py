@@ -88,7 +88,6 @@ class ChatPage(PageFrame):
         self.body.addWidget(self.talk, 1)
 
     def focus_first(self) -> None:
-        """Write at once."""
         if self.composer.isVisible():
             self.composer.setFocus(Qt.FocusReason.OtherFocusReason)
         else:
@@ -229,7 +228,6 @@ class ChatPage(PageFrame):
 
 
 def _questions(examples: Sequence[Example]) -> tuple[str, ...]:
-    """The first few different ones."""
     return tuple(dict.fromkeys(e.question for e in examples if e.question.strip()))[:3]
 
 

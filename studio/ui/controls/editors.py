@@ -115,11 +115,9 @@ class Dropdown(_Combo):
         self.blockSignals(blocked)
 
     def value(self) -> object:
-        """What is chosen, None where nothing is."""
         return self._values[self.currentIndex()] if self.currentIndex() >= 0 else None
 
     def choose(self, value: object) -> None:
-        """Choose as a person does."""
         self.setCurrentIndex(self._values.index(value))
 
 
@@ -362,7 +360,6 @@ class NumberEditor(LineEditor):
 
 
 def editor_for(spec: SettingSpec) -> Editor:
-    """The editor that fits a setting's type and choices."""
     if spec.choices or spec.setting.named or (spec.kind is bool and spec.automatic):
         return ChoiceEditor(spec)
     if spec.kind is bool:

@@ -112,7 +112,6 @@ def install() -> None:
 
 
 def show_problem(problem: Problem) -> None:
-    """An expected problem outside any page."""
     box = QMessageBox(QApplication.activeWindow())
     box.setIcon(QMessageBox.Icon.Warning)
     first, *rest = problem.sentences()

@@ -45,7 +45,6 @@ def vbox(
 
 
 def add_all(layout: QBoxLayout, *items: Item) -> None:
-    """Add these at the end."""
     for item in items:
         one, how = item if isinstance(item, tuple) else (item, 0 if item is not None else 1)
         if isinstance(one, QWidget):

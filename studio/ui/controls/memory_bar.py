@@ -27,7 +27,6 @@ class Look:
     text: str = "text"
 
     def fill(self, painter: QPainter, area: QRectF) -> None:
-        """Paint an area in the colours of now."""
         colours = theme.colours()
         if self.ground:
             painter.fillRect(area, colours.colour(self.ground))
@@ -75,11 +74,9 @@ class MemoryBar(QWidget):
             self.update()
 
     def segments(self) -> tuple[Segment, ...]:
-        """What is shown, from left to right."""
         return self._segments
 
     def areas(self) -> list[QRectF]:
-        """Where each segment is painted."""
         areas, left = [], 1.0
         for segment in self._segments:
             width = segment.bytes / self._whole * (self.width() - 2)
@@ -92,21 +89,17 @@ class MemoryBar(QWidget):
         return None if self._limit is None else 1.0 + self._limit / self._whole * (self.width() - 2)
 
     def changeEvent(self, event: QEvent) -> None:
-        """Measure the words again with another font."""
         super().changeEvent(event)
         if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
             self._widths.clear()
 
     def sizeHint(self) -> QSize:
-        """Wide as there is room, as high as a line of text with some air."""
         return QSize(240, self.fontMetrics().height() + 4 + 2 * self._edge)
 
     def minimumSizeHint(self) -> QSize:
-        """As `sizeHint`, but narrow."""
         return QSize(120, self.sizeHint().height())
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Segments, their frame, and the limit, with the theme's colours of this moment."""
         colours = theme.colours()
         painter = QPainter(self)
         painter.fillRect(self.rect(), colours.colour("surface"))

@@ -17,7 +17,6 @@ from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE
 
 
 def remedy_words(remedy: Remedy) -> str:
-    """What stands on the button."""
     match remedy:
         case Remedy.choose_file:
             return tr("Choose a file")

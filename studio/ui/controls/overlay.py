@@ -62,7 +62,6 @@ class Overlay(QWidget):
         self.card.setMinimumHeight(height if self._fill else 0)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Follow the window's size."""
         if watched is self._window and event.type() == QEvent.Type.Resize:
             self._fit_window()
         return super().eventFilter(watched, event)
@@ -75,7 +74,6 @@ class Overlay(QWidget):
             event.accept()
 
     def focusNextPrevChild(self, forward: bool) -> bool:
-        """Tab goes round inside."""
         inside = [w for w in self._in_tab_order() if w.isVisible() and w.isEnabled()]
         if inside:
             now = next((i for i, widget in enumerate(inside) if widget.hasFocus()), -1 if forward else 0)
@@ -93,7 +91,6 @@ class Overlay(QWidget):
         return found
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Dim what lies behind."""
         painter = QPainter(self)
         shade = QColor(colours().sidebar if colours().name == "dark" else colours().text)
         shade.setAlpha(170 if colours().name == "dark" else 90)

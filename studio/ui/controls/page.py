@@ -65,7 +65,6 @@ class PageFrame(QWidget):
         self.lead.setVisible(bool(text))
 
     def add_secondary(self, text: str, on_click: Callable[[], object] | None = None) -> QPushButton:
-        """A quieter button left of the primary one."""
         made = button(text, "", on_click)
         self._secondary.addWidget(made)
         self._footer.show()
@@ -115,13 +114,11 @@ class PageFrame(QWidget):
         return card
 
     def clear_problem(self, code: str | None = None) -> None:
-        """Take away the problem with this code, or all of them."""
         for card in [c for c in self._cards if code is None or c.problem.code == code]:
             self._cards.remove(card)
             clear_layout_widget(card)
 
     def problems(self) -> list[Problem]:
-        """What is shown now."""
         return [card.problem for card in self._cards]
 
 

@@ -82,7 +82,6 @@ class ProgressLine(QWidget):
 
 
 def progress_words(done: int, total: int, what: str) -> str:
-    """What is being done, with a count where one is known."""
     if total:
         return f"{what}  " + tr("{done} of {total}", done=f"{done:,}", total=f"{total:,}")
     return f"{what}  {done:,}" if done else what

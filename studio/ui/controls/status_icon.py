@@ -103,7 +103,6 @@ class SeverityIcon(StatusIcon):
 
 
 def severity_icon(severity: Severity, size: int = 16) -> QIcon:
-    """The shape as an icon, in the colours of now."""
     made = QPixmap(size, size)
     made.fill(Qt.GlobalColor.transparent)
     painter = QPainter(made)

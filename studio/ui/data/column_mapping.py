@@ -223,7 +223,6 @@ class ColumnMappingEditor(QWidget):
             self._choose(assigned(self._mapping, role, str(value) if value is not None else None, place))
 
     def _add(self, role: str) -> None:
-        """One more dropdown, ready to be chosen in."""
         self._added.add(role)
         self._paint()
         self.dropdowns[role, 0].setFocus()

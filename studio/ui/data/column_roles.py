@@ -129,7 +129,6 @@ def reformatted(mapping: ColumnMapping, form: DatasetFormat, columns: tuple[str,
 
 
 def mapping_words(mapping: ColumnMapping) -> str:
-    """All roles with their columns in one line."""
     words = []
     needed, more = ROLES[mapping.format] if mapping.format else ((), ())
     for role in (*needed, *more):

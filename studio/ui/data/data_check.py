@@ -404,7 +404,6 @@ def step_name(do: str) -> str:
 
 
 def step_words(step: Step) -> str:
-    """How many examples a step changed and left out."""
     words = []
     if step.changed:
         words.append(tr("1 changed") if step.changed == 1 else tr("{n} changed", n=f"{step.changed:,}"))

@@ -148,7 +148,6 @@ class DataSources(QObject):
         self._page = page
 
     def choose_file(self, beside: str) -> None:
-        """Ask for a file, beginning where `beside` lies."""
         from studio.dataset.readers.file_type import SUFFIXES  # brings pyarrow: not before the first frame
 
         kinds = " ".join(f"*{suffix}" for suffix in SUFFIXES)

@@ -66,7 +66,6 @@ class ExampleModel(QAbstractTableModel):
         self.headerDataChanged.emit(Qt.Orientation.Horizontal, 0, len(self.columns) - 1)
 
     def show_positions(self, positions: Sequence[int]) -> None:
-        """Show only these, in this order."""
         self.beginResetModel()
         self._shown = positions
         self.endResetModel()

@@ -139,7 +139,6 @@ class LoadedData(QWidget):
     # How it looks
 
     def paint(self) -> None:
-        """Show the table, its examples and what is known of them."""
         app_state = self._app_state
         table = app_state.table
         if table is None:

@@ -160,7 +160,6 @@ class ModelInputPane(QWidget):
 
 
 def role_words(role: str) -> str:
-    """Who speaks, in words."""
     return {
         "system": tr("Instructions"),
         "user": tr("Question"),

@@ -122,7 +122,6 @@ class DataPage(PageFrame):
     # Opening
 
     def open_path(self, path: str) -> None:
-        """Read this file or folder in place of the one before."""
         self._open(DataChoice(path=path))
 
     def _open(self, choice: DataChoice) -> None:

@@ -183,7 +183,6 @@ class ReadingOptions(QWidget):
         }
 
     def show_table(self, table: Table, choice: DataChoice) -> None:
-        """Paint how this table was read."""
         self._painting = True
         for name, offered in self._offered(table).items():
             self._places[name].setVisible(offered)

@@ -83,7 +83,6 @@ class ExportCard(Card):
         self.place.set_path(str(place))
 
     def begin(self, *, can_stop: bool) -> None:
-        """Work has begun."""
         self._clear()
         self.progress.begin(tr("Getting ready."))
         self.progress.stop.setVisible(can_stop)
@@ -91,12 +90,10 @@ class ExportCard(Card):
         self._enable(False)
 
     def show_state(self, state: ProcessState) -> None:
-        """The progress of the work that has begun."""
         if self.progress.stop.isEnabled():
             self.progress.show_state(state)
 
     def show_done(self, folder: Path, words: str) -> None:
-        """The export is complete."""
         self._clear()
         self.progress.hide()
         self._enable(True)
@@ -104,7 +101,6 @@ class ExportCard(Card):
         self.body.addWidget(self.outcome)
 
     def show_idle(self) -> None:
-        """Nothing is going on and nothing came of it."""
         self._clear()
         self.progress.hide()
         self._enable(True)

@@ -62,12 +62,10 @@ def card_short(card: Card) -> str:
 
 
 def system_title(no_card: bool) -> str:
-    """The name of the line that shows the computer's memory."""
     return tr("System memory (no NVIDIA card found)") if no_card else tr("System memory")
 
 
 def system_details(system: SystemMemory, peak: Peak, running: bool) -> list[str]:
-    """Peak of the run and room."""
     return _capital(_peak_and_room(peak, system.available, running))
 
 

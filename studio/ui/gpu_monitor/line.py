@@ -116,7 +116,6 @@ class GpuLine(QWidget):
         self._numbers = lambda: words.spoken(name, system.used, system.total, system.this_run, system.available)
 
     def spoken(self) -> str:
-        """The line for a screen reader."""
         details = f"{self.details.text()}." if self.details.text() else ""
         return " ".join(part for part in (self._numbers(), self.trouble.text(), details) if part)
 

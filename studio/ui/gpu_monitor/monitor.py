@@ -103,11 +103,9 @@ class GpuMonitor(QWidget):
         return self._snapshot
 
     def is_open(self) -> bool:
-        """Whether the history is open."""
         return self._history is not None
 
     def toggle(self) -> None:
-        """Open or close the history."""
         if self._history is not None:
             clear_layout_widget(self._history)
             self._history = None
@@ -264,7 +262,6 @@ class GpuMonitor(QWidget):
             self._rows.addWidget(line.details)
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Look, and keep looking."""
         super().showEvent(event)
         self._seen = True
         self._keep_pace()
@@ -279,12 +276,10 @@ class GpuMonitor(QWidget):
             self._keep_pace()
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Leave no thread behind."""
         self.stop()
         super().closeEvent(event)
 
     def changeEvent(self, event: QEvent) -> None:
-        """Follow the theme."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange and self._history is not None:
             self._history.refresh()
@@ -314,7 +309,6 @@ class GpuMonitor(QWidget):
             super().keyPressEvent(event)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """A hairline above the strip, and a frame while the keyboard is here."""
         painter = QPainter(self)
         colours = theme.colours()
         painter.fillRect(self.rect(), colours.colour("surface"))

@@ -50,11 +50,9 @@ class PaintedText(QWidget):
         return ", ".join(self._parts)
 
     def parts(self) -> tuple[str, ...]:
-        """What the text is made of."""
         return self._parts
 
     def setText(self, text: str) -> None:
-        """Show one text in one part."""
         self.set_parts((text,) if text else ())
 
     def set_parts(self, parts: Sequence[str]) -> None:
@@ -71,7 +69,6 @@ class PaintedText(QWidget):
         self.update()
 
     def shown(self) -> str:
-        """What there is room for."""
         room = self.width()
         for count in range(len(self._parts), 0, -1):
             text = ", ".join(self._parts[:count])
@@ -80,16 +77,13 @@ class PaintedText(QWidget):
         return self._metrics.elidedText(self._parts[0], Qt.TextElideMode.ElideRight, room) if self._parts else ""
 
     def sizeHint(self) -> QSize:
-        """As wide as the widest text so far, as high as a line."""
         return QSize(self.widest if self._fitted else 40, self.minimumSizeHint().height())
 
     def minimumSizeHint(self) -> QSize:
-        """Room for a few letters."""
         self._dressed()
         return QSize(40, round(self._metrics.height()) + 1)
 
     def changeEvent(self, event: QEvent) -> None:
-        """Measure again with another font."""
         super().changeEvent(event)
         if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange, QEvent.Type.ApplicationFontChange):
             self._font = None
@@ -97,7 +91,6 @@ class PaintedText(QWidget):
             self.updateGeometry()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint as many parts as fit, with the theme's colours of this moment."""
         shown, whole = self.shown(), self.text()
         missing = "" if shown == whole else whole
         if self.toolTip() != missing:

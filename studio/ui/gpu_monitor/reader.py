@@ -86,7 +86,6 @@ class SnapshotReader(QThread):
         return self.wait(wait) if wait else self.isFinished()
 
     def run(self) -> None:
-        """Answer questions until told to leave."""
         try:
             gauge = self._make()
             try:

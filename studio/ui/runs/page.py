@@ -117,7 +117,6 @@ class RunsPage(PageFrame):
             self.focus_first()
 
     def selected(self) -> Summary | None:
-        """The run that is selected, None where there is none."""
         rows = self.table.selectionModel().selectedRows()
         return self.model.summaries[self.filtered.mapToSource(rows[0]).row()] if rows else None
 

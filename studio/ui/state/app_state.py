@@ -129,7 +129,6 @@ class AppState(RecipeEditor):
         run_in_background(self, lambda: _run_elsewhere(here), found)
 
     def open_elsewhere(self) -> None:
-        """Open the project in which a run goes on, and show that run."""
         if self.elsewhere is not None:
             there = self.elsewhere
             self.open_project(there.project)

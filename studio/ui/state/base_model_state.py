@@ -37,7 +37,6 @@ class BaseModelState(QObject):
         self.fetch.failed.connect(self._on_fetch_ended)
 
     def choose(self, choice: ModelChoice) -> None:
-        """Look for `choice`; `changed` says when it was found or not."""
         self.choice = choice
         self.folder = self.facts = self.problem = None
         self.looking = True

@@ -178,7 +178,6 @@ class DatasetState(QObject):
         self.changed.emit()
 
     def close(self) -> None:
-        """End the workers."""
         self._cancelled.set()
         self._end_round()
         self._on_idle()

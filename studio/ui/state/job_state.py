@@ -58,7 +58,6 @@ class JobState(QObject, Generic[StateT]):
         self._living = False
 
     def start(self, folder: JobFolder, job: Job) -> None:
-        """Start `job` in `folder` and follow it."""
         self._living = True
         self._follow(folder, job)
 
@@ -79,7 +78,6 @@ class JobState(QObject, Generic[StateT]):
             stop(self.folder, keep=keep)
 
     def save_now(self) -> None:
-        """Ask for a save point after the current step."""
         from studio.runs.command import save_now
 
         if self.folder is not None and self.is_running():
@@ -104,7 +102,6 @@ class JobState(QObject, Generic[StateT]):
         follower.leave()
 
     def clear(self) -> None:
-        """Follow nothing and show nothing."""
         self.leave()
         self.folder, self.state, self.problem = None, self._new_state(), None
 

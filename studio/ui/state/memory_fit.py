@@ -251,7 +251,6 @@ class MemoryFit(QObject):
         return bool(self._undo)
 
     def undo(self) -> None:
-        """Take the last applied changes back."""
         if self._undo:
             self._editor.set_values(self._undo.pop())
             self.changed.emit()
@@ -262,7 +261,6 @@ class MemoryFit(QObject):
         return answer is not None and answer.verdict == "no" and self._warned != self.key
 
     def warned(self) -> None:
-        """The person was asked about these settings."""
         self._warned = self.key
 
     # The traced answer

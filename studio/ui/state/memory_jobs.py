@@ -136,7 +136,6 @@ class MemoryTrace(QObject):
         self._job = self.key = None
 
     def close(self) -> None:
-        """The window closes."""
         if self._job is not None:
             self._job.leave()
         self._job = self.key = None
@@ -226,7 +225,6 @@ class MemoryTrial(QObject):
         self.changed.emit()
 
     def close(self) -> None:
-        """The window closes."""
         if self._job is not None:
             self._job.leave()
         self._forget()

@@ -157,7 +157,6 @@ class RecipeEditor(QObject):
         self.data.cancel()
 
     def paste_data(self, text: str) -> None:
-        """Keep pasted text as a file of the project and open it."""
         try:
             self.open_data(self.project.keep_pasted(text))
         except OSError as error:
@@ -169,14 +168,12 @@ class RecipeEditor(QObject):
         self.set_value("data.fixes", [*self._fixes(), Fix(do=do, rows=rows).model_dump()])
 
     def undo_fix(self) -> None:
-        """Take the last fix back."""
         fixes = self.recipe.data.fixes
         if fixes:
             self._undone.append(fixes[-1])
             self.set_value("data.fixes", self._fixes()[:-1])
 
     def redo_fix(self) -> None:
-        """Do again what was taken back last."""
         if self._undone:
             again = self._undone.pop()
             self.set_value("data.fixes", [*self._fixes(), again.model_dump()])

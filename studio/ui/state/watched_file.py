@@ -42,7 +42,6 @@ class WatchedFile(QObject):
             run_in_background(self, lambda: stamp_of(path), seen)
 
     def look(self) -> None:
-        """Compare with what was read."""
         path, before, number = self._path, self._stamp, self._number
         if not path or before is None:
             return

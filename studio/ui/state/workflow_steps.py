@@ -57,7 +57,6 @@ def mark_words(mark: Mark) -> str:
 
 
 def workflow_steps(app_state: AppState) -> tuple[StepStatus, ...]:
-    """How all steps stand now."""
     return (_data(app_state), _train(app_state), _test(app_state), _chat(app_state), _export(app_state))
 
 

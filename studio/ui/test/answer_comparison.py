@@ -103,12 +103,10 @@ class AnswerComparison(QWidget):
         )
 
     def set_answers(self, answers: Iterable[Prediction]) -> None:
-        """Show these; the filter stays as it is."""
         self._rows = pair_up(answers)
         self._rebuild()
 
     def shown(self) -> list[Compared]:
-        """What the filter lets through, in the order on the screen."""
         return list(self._shown)
 
     def _rebuild(self) -> None:

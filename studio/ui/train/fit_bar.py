@@ -46,7 +46,6 @@ class Part:
 
 
 def group_words(group: Group) -> str:
-    """What a group is called beside the bar."""
     match group:
         case "model":
             return tr("model")
@@ -85,7 +84,6 @@ class Swatch(QWidget):
         self.setFixedSize(12, 12)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint it with the theme's colours of this moment."""
         painter = QPainter(self)
         LOOKS[self._group].fill(painter, QRectF(self.rect()))
         painter.end()
@@ -117,7 +115,6 @@ class FitBar(MemoryBar):
         self._tell()
 
     def parts(self) -> tuple[Part, ...]:
-        """What is shown, from left to right."""
         return self._parts
 
     def words(self) -> str:
@@ -130,7 +127,6 @@ class FitBar(MemoryBar):
         return place if place is not None and place < len(self._parts) else None
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """The bar, a frame around the part that is named, and one around all while the keyboard is here."""
         super().paintEvent(event)
         painter = QPainter(self)
         place = self._named()
@@ -166,13 +162,11 @@ class FitBar(MemoryBar):
         self._tell()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
-        """Nothing is chosen without the keyboard."""
         super().focusOutEvent(event)
         self._chosen = None
         self._tell()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Name the part under the pointer."""
         x = event.position().x()
         under = next((i for i, area in enumerate(self.areas()) if area.left() <= x < area.right()), None)
         if under != self._hovered:
@@ -180,7 +174,6 @@ class FitBar(MemoryBar):
             self._tell()
 
     def leaveEvent(self, event: QEvent) -> None:
-        """Name nothing any more."""
         super().leaveEvent(event)
         self._hovered = None
         self._tell()
@@ -196,5 +189,4 @@ class FitBar(MemoryBar):
 
 
 def part_words(part: Part) -> str:
-    """A part and how much it takes."""
     return tr("{part}: {amount}.", part=part.label, amount=gigabytes(part.bytes))

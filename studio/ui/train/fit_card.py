@@ -111,7 +111,6 @@ class FitCard(Card):
 
     @Slot()
     def paint(self) -> None:
-        """Show the answer of now."""
         memory_fit = self._memory_fit
         answer = memory_fit.answer
         if answer is None:
@@ -212,7 +211,6 @@ class FitCard(Card):
 
 
 def tr_sentence_of(problem: Problem) -> str:
-    """What happened, in a few words."""
     return tr(problem.what, **problem.values)
 
 

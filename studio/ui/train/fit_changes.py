@@ -97,7 +97,6 @@ class FitChanges(Overlay):
         self.open(self.rows[0].tick if self.rows else self.cancel)
 
     def chosen(self) -> tuple[RecipeChange, ...]:
-        """The ticked ones, in their order."""
         return tuple(row.change for row in self.rows if row.tick.isChecked())
 
     def _paint(self) -> None:
@@ -130,5 +129,4 @@ class FitChanges(Overlay):
 
 
 def gain_words(gain: int) -> str:
-    """What a change gains: less memory, or more of it taken."""
     return tr("{amount} less", amount=gigabytes(gain)) if gain >= 0 else tr("{amount} more", amount=gigabytes(-gain))

@@ -45,21 +45,17 @@ class FitTableModel(QAbstractTableModel):
         self.rows: tuple[Row, ...] = ()
 
     def show_rows(self, rows: tuple[Row, ...]) -> None:
-        """Show these instead."""
         self.beginResetModel()
         self.rows = rows
         self.endResetModel()
 
     def rowCount(self, parent: Index | None = None) -> int:
-        """One for each model and method."""
         return 0 if parent is not None and parent.isValid() else len(self.rows)
 
     def columnCount(self, parent: Index | None = None) -> int:
-        """Model, size and the cards."""
         return 0 if parent is not None and parent.isValid() else BEFORE + len(self.cards)
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """What a column is about."""
         if orientation is not Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
@@ -99,12 +95,10 @@ class _Chosen(QSortFilterProxyModel):
         self.letters = ""
 
     def choose(self, method: str, letters: str) -> None:
-        """Filter anew."""
         self.method, self.letters = method, letters.strip().casefold()
         self.invalidate()
 
     def filterAcceptsRow(self, row: int, parent: Index) -> bool:
-        """Whether a row is shown."""
         model = self.sourceModel()
         assert isinstance(model, FitTableModel)
         one = model.rows[row]
@@ -214,7 +208,6 @@ class FitTable(Overlay):
         self._show_about()
 
     def chosen(self) -> Row | None:
-        """The row that is selected."""
         index = self.view.currentIndex()
         return self.model.rows[self._filter.mapToSource(index).row()] if index.isValid() else None
 

@@ -57,7 +57,6 @@ class LossChart(QWidget):
         self._pause.timeout.connect(self._draw)
 
     def show_state(self, state: RunState) -> None:
-        """Take in what is new in `state`."""
         if state is not self._state or len(state.losses) < self._taken:
             self._state, self._taken, self._drawn = state, 0, None
             self._steps, self._losses = array("d"), array("d")
@@ -73,7 +72,6 @@ class LossChart(QWidget):
         QTimer.singleShot(0, self, self._draw)
 
     def _draw(self) -> None:
-        """Paint what isn't painted yet."""
         state = self._state
         now = (len(self._steps), len(state.held_out_losses), len(state.checkpoints))
         if now == self._drawn or not self.isVisible():

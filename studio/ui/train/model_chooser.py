@@ -163,7 +163,6 @@ class ModelChooser(Card):
             self._app_state.set_values({"model.name": name})
 
     def choose_folder(self) -> None:
-        """Ask for a folder with the system's own dialog."""
         start = self._app_state.recipe.model.name or str(Path.home())
         chosen = QFileDialog.getExistingDirectory(self, tr("Choose the folder of a model"), start)
         if chosen:

@@ -44,7 +44,6 @@ class TrainPage(PageFrame):
 
     @Slot()
     def paint(self) -> None:
-        """Show what fits the app state now: the draft, or the run."""
         app_state = self.app_state
         if app_state.run is None and not app_state.starting:
             self._paint_before()

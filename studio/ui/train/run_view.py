@@ -80,7 +80,6 @@ class RunView(QWidget):
         self._stopping = False
 
     def paint(self) -> None:
-        """Show the app state's run as it is now."""
         app_state, state = self._app_state, self._app_state.state
         going = app_state.is_training()
         if not going:

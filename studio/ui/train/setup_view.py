@@ -78,7 +78,6 @@ class PlanCard(Card):
 
     @Slot()
     def paint(self) -> None:
-        """Show what is known now."""
         app_state = self._app_state
         recipe = resolve_defaults(app_state.recipe, app_state.facts())
         count = len(app_state.examples) if app_state.examples is not None else None
@@ -131,7 +130,6 @@ ELSEWHERE = frozenset({"model.source", "model.name", "data.path"})
 
 
 def settings_of(level: str) -> tuple[SettingSpec, ...]:
-    """What the form shows at a level, in declared order."""
     return tuple(d for d in setting_specs() if d.setting.level == level and d.key not in ELSEWHERE)
 
 
