@@ -261,8 +261,7 @@ class MainWindow(QMainWindow):
             menu.addAction(project.name.replace("&", "&&"), partial(self.app_state.open_project, project))
 
     def ask_new_project(self) -> None:
-        field = QLineEdit(tr("New project"))
-        field.setMaxLength(120)
+        field = QLineEdit(tr("New project"), maxLength=120)
         field.setAccessibleName(tr("Name of the project"))
 
         def create() -> None:
@@ -278,8 +277,7 @@ class MainWindow(QMainWindow):
         self.ask(title, text, (Answer(tr("Create"), create, "primary"),), field)
 
     def ask_rename(self) -> None:
-        field = QLineEdit(self.app_state.project.name)
-        field.setMaxLength(120)
+        field = QLineEdit(self.app_state.project.name, maxLength=120)
         field.setAccessibleName(tr("Name of the project"))
 
         def rename() -> None:

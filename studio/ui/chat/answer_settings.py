@@ -38,10 +38,10 @@ class AnswerSettings(QWidget):
         self._sides_gap = QWidget()
         self._sides_gap.setFixedHeight(GAP)
 
-        self.instructions = QPlainTextEdit()
+        self.instructions = QPlainTextEdit(
+            placeholderText=tr("Told to the model before every conversation."), tabChangesFocus=True
+        )
         self.instructions.setAccessibleName(tr("Instructions"))
-        self.instructions.setPlaceholderText(tr("Told to the model before every conversation."))
-        self.instructions.setTabChangesFocus(True)
         self.instructions.setMinimumHeight(72)
         self.instructions.setMaximumHeight(160)
 

@@ -82,13 +82,13 @@ class Bubble(QWidget):
         frame.setObjectName("bubble")
         fill, line = (c.accent_soft, c.accent_soft) if mine else (c.surface, c.line)
         frame.setStyleSheet(f"QFrame#bubble {{ background: {fill}; border: 1px solid {line}; border-radius: 6px; }}")
-        self.text = QLabel()
-        self.text.setTextFormat(Qt.TextFormat.PlainText)
-        self.text.setWordWrap(True)
-        self.text.setMinimumWidth(40)
-        self.text.setTextInteractionFlags(
-            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
+        self.text = QLabel(
+            textFormat=Qt.TextFormat.PlainText,
+            wordWrap=True,
+            textInteractionFlags=Qt.TextInteractionFlag.TextSelectableByMouse
+            | Qt.TextInteractionFlag.TextSelectableByKeyboard,
         )
+        self.text.setMinimumWidth(40)
         vbox(self.text, on=frame, margins=(GAP + GAP_SMALL, GAP, GAP + GAP_SMALL, GAP))
         column = vbox(frame, on=self, gap=0, margins=(GAP_PAGE if mine else 0, 0, 0 if mine else GAP_PAGE, 0))
         self.facts = label("", "small")

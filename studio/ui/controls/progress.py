@@ -22,8 +22,7 @@ class ProgressCard(Card):
         self.setAccessibleName(name)
         self._name = name
         self.words = label("")
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
+        self.bar = QProgressBar(textVisible=False)
         self.bar.setAccessibleName(name)
         self.stop = button(stop_text or tr("Cancel"), "", self._on_stop)
         row = hbox((vbox(self.words, self.bar), 1), self.stop, gap=GAP * 2)
@@ -64,8 +63,7 @@ class ProgressLine(QWidget):
     def __init__(self, name: str, cancel_name: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.words = label("", "small")
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
+        self.bar = QProgressBar(textVisible=False)
         self.bar.setAccessibleName(name)
         self.cancel = button(tr("Cancel"), "", self.cancelled.emit)
         self.cancel.setAccessibleName(cancel_name)

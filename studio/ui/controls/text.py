@@ -15,10 +15,8 @@ Kind = Literal["", "primary", "quiet", "link"]
 
 def label(text: str, role: Role = "", *, wrap: bool = True) -> QLabel:
     """A label in one of the theme's looks. Text from files or models is shown as it is, never as markup."""
-    made = QLabel(text)
-    made.setTextFormat(Qt.TextFormat.PlainText)
+    made = QLabel(text, textFormat=Qt.TextFormat.PlainText, wordWrap=wrap)
     made.setProperty("role", role)
-    made.setWordWrap(wrap)
     if wrap:
         made.setMinimumWidth(40)
         made.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)

@@ -347,15 +347,15 @@ class ChangesBar(QFrame):
         self.redo = button(tr("Redo"), "", self.redo_wanted.emit)
         self.redo.setToolTip("Ctrl+Shift+Z")
         self.icon = SeverityIcon("good")
-        self.details = QLabel()
-        self.details.setTextFormat(Qt.TextFormat.RichText)
-        self.details.setWordWrap(True)
+        self.details = QLabel(
+            textFormat=Qt.TextFormat.RichText,
+            wordWrap=True,
+            alignment=Qt.AlignmentFlag.AlignTop,
+            textInteractionFlags=Qt.TextInteractionFlag.TextSelectableByMouse
+            | Qt.TextInteractionFlag.TextSelectableByKeyboard,
+        )
         self.details.setMinimumWidth(40)
         self.details.setProperty("role", "small")
-        self.details.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.details.setTextInteractionFlags(
-            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
-        )
         self.area = scroll_area(self.details)
         self.area.setMaximumHeight(SHOWN_HIGH)
         self.area.hide()

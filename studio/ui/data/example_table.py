@@ -166,10 +166,8 @@ class ExampleTable(QWidget):
         self.now = View()
         self._asked = 0
         self._filter_words = ""
-        self.box = QLineEdit()
-        self.box.setPlaceholderText(tr("Search the examples"))
+        self.box = QLineEdit(placeholderText=tr("Search the examples"), clearButtonEnabled=True)
         self.box.setAccessibleName(tr("Search the examples"))
-        self.box.setClearButtonEnabled(True)
         self.count = label("", "small")
         self.chip = button(tr("Show all again"), "", self.clear_filter)
         self.chip.setProperty("kind", "chip")
@@ -179,9 +177,7 @@ class ExampleTable(QWidget):
         header = self.view.horizontalHeader()
         header.setSectionsClickable(True)
         header.sectionClicked.connect(self._on_header_clicked)
-        self._wait = QTimer(self)
-        self._wait.setSingleShot(True)
-        self._wait.setInterval(200)
+        self._wait = QTimer(self, singleShot=True, interval=200)
         self._wait.timeout.connect(self._search)
         self.box.textChanged.connect(lambda _text: self._wait.start())
         self.view.selectionModel().currentRowChanged.connect(self._on_row_changed)
@@ -338,13 +334,11 @@ def _by_number(numbers: Sequence[int]) -> array[int]:
 
 
 def _table_view() -> QTableView:
-    view = QTableView()
+    view = QTableView(showGrid=False, wordWrap=False)
     view.setAccessibleName(tr("Examples"))
     view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
     view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
     view.setAlternatingRowColors(False)
-    view.setShowGrid(False)
-    view.setWordWrap(False)
     view.setTabKeyNavigation(False)
     view.setStyleSheet("QTableView { outline: none; }")  # a whole row is chosen, so no cell has a frame of its own
     view.verticalHeader().setVisible(False)

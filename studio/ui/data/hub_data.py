@@ -25,8 +25,7 @@ class HubData(Card):
         """The download belongs to `keeper`, so that it outlives this widget."""
         super().__init__(tr("A data set from the Hugging Face Hub"), parent)
         self.job = _download_of(keeper)
-        self.name = QLineEdit()
-        self.name.setPlaceholderText(tr("owner/name, as on huggingface.co/datasets"))
+        self.name = QLineEdit(placeholderText=tr("owner/name, as on huggingface.co/datasets"))
         self.name.setAccessibleName(tr("Name of the data set"))
         self.split = QLineEdit("train")
         self.split.setAccessibleName(tr("Part of the data set"))

@@ -62,9 +62,7 @@ class LengthHistogram(QSlider):
         self._dragging = False
         self._taken_at: float | None = None
         self._beside = 0.0
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(SETTLES)
+        self._settle = QTimer(self, singleShot=True, interval=SETTLES)
         self._settle.timeout.connect(self._choose)
         self.valueChanged.connect(self._on_value_changed)
         self._painting = False

@@ -53,15 +53,15 @@ class ModelInputPane(QWidget):
         self.adapted = button(tr("Adapted to this model"), "link", self._toggle)
         self.adaptations = label("", "small")
         self.fetch = button(tr("Go to Train"), "link", self.model_wanted.emit)
-        self.text = _Text()
-        self.text.setReadOnly(True)
-        self.text.setAccessibleName(tr("What the model will read"))
-        self.text.setTabChangesFocus(True)
-        self.text.setLineWrapMode(QTextEdit.LineWrapMode.WidgetWidth)
-        self.text.setMinimumHeight(96)
-        self.text.setTextInteractionFlags(
-            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
+        self.text = _Text(
+            readOnly=True,
+            tabChangesFocus=True,
+            lineWrapMode=QTextEdit.LineWrapMode.WidgetWidth,
+            textInteractionFlags=Qt.TextInteractionFlag.TextSelectableByMouse
+            | Qt.TextInteractionFlag.TextSelectableByKeyboard,
         )
+        self.text.setAccessibleName(tr("What the model will read"))
+        self.text.setMinimumHeight(96)
         vbox(
             (self.text, 1),
             hbox((self.facts, 1), self.fetch, gap=GAP_SMALL),

@@ -72,8 +72,7 @@ class AppState(RecipeEditor):
         self.training.ended.connect(self._on_training_ended)
         self.elsewhere: RunElsewhere | None = None
         self._looking_elsewhere = False
-        self._elsewhere_timer = QTimer(self)
-        self._elsewhere_timer.setInterval(LOOK_ELSEWHERE)
+        self._elsewhere_timer = QTimer(self, interval=LOOK_ELSEWHERE)
         self._elsewhere_timer.timeout.connect(self.look_elsewhere)
         if not wait:
             self.begin()

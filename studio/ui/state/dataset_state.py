@@ -78,9 +78,7 @@ class DatasetState(QObject):
         self._reading_one = False
         self._next_one: Callable[[], None] | None = None
         self._replied.connect(self._on_reply, Qt.ConnectionType.QueuedConnection)
-        self._idle = QTimer(self)
-        self._idle.setSingleShot(True)
-        self._idle.setInterval(IDLE)
+        self._idle = QTimer(self, singleShot=True, interval=IDLE)
         self._idle.timeout.connect(self._on_idle)
 
     # What is asked for

@@ -44,16 +44,12 @@ class JobState(QObject, Generic[StateT]):
         self.state = new_state()
         self.problem: Problem | None = None
         self._follower: JobFollower | None = None
-        self._pause = QTimer(self)
-        self._pause.setSingleShot(True)
-        self._pause.setInterval(SHORTEST_INTERVAL)
+        self._pause = QTimer(self, singleShot=True, interval=SHORTEST_INTERVAL)
         self._pause.timeout.connect(self._on_pause_over)
         self._changed = False
         self._waiting: deque[list[Event]] = deque()
         self._end_waits = False
-        self._fold_soon = QTimer(self)
-        self._fold_soon.setSingleShot(True)
-        self._fold_soon.setInterval(1)
+        self._fold_soon = QTimer(self, singleShot=True, interval=1)
         self._fold_soon.timeout.connect(self._fold)
         self._living = False
 

@@ -87,9 +87,7 @@ class MemoryFit(QObject):
         self.trial.answered.connect(self._on_tried)
         self.trial.changed.connect(self._on_trial_changed)
         self._before_trial: AvailableMemory | None = None
-        self._pause = QTimer(self)
-        self._pause.setSingleShot(True)
-        self._pause.setInterval(PATIENCE)
+        self._pause = QTimer(self, singleShot=True, interval=PATIENCE)
         self._pause.timeout.connect(self._start_trace)
         for changed in (editor.recipe_changed, editor.data_changed, editor.model_changed, editor.snapshot_taken):
             changed.connect(self._on_changed)

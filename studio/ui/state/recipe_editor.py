@@ -57,9 +57,7 @@ class RecipeEditor(QObject):
         self.model.changed.connect(self._on_model_changed)
         self.model.fetch_updated.connect(self.model_changed)
         self._unsaved = False
-        self._save_soon = QTimer(self)
-        self._save_soon.setSingleShot(True)
-        self._save_soon.setInterval(300)
+        self._save_soon = QTimer(self, singleShot=True, interval=300)
         self._save_soon.timeout.connect(self.save_draft)
 
     def rename_project(self, name: str) -> None:

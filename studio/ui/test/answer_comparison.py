@@ -86,9 +86,8 @@ class AnswerComparison(QWidget):
             self.filter.addItem(text, which)
         self.filter.currentIndexChanged.connect(lambda _index: self._rebuild())
         self.count = label("", "small", wrap=False)
-        self._legend = QLabel()
+        self._legend = QLabel(wordWrap=True)
         self._legend.setProperty("role", "small")
-        self._legend.setWordWrap(True)
         self._cards = vbox()
         self.more = button("", "", self._show_more)
         self.empty = label(tr("No answers of this kind."), "small")
@@ -179,14 +178,14 @@ class _Answer(QWidget):
             verdict = tr("right") if answered.exact else tr("different")
         words = f"{head}: {verdict}" if verdict else head
         row.addWidget(label(words, "small", wrap=False), 1)
-        text = QLabel()
-        text.setTextFormat(Qt.TextFormat.RichText)
-        text.setWordWrap(True)
-        text.setMinimumWidth(40)
-        text.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
-        text.setTextInteractionFlags(
-            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
+        text = QLabel(
+            textFormat=Qt.TextFormat.RichText,
+            wordWrap=True,
+            alignment=Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft,
+            textInteractionFlags=Qt.TextInteractionFlag.TextSelectableByMouse
+            | Qt.TextInteractionFlag.TextSelectableByKeyboard,
         )
+        text.setMinimumWidth(40)
         said = plain if plain is not None else answered.answer if answered is not None else None
         if said is None:
             text.setText(f'<span style="color:{c.muted}">{as_html(tr("not answered yet"))}</span>')

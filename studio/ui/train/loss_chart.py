@@ -51,9 +51,7 @@ class LossChart(QWidget):
         legend.addStretch(1)
         self._column = vbox(legend, on=self)
         self.setMinimumHeight(220)
-        self._pause = QTimer(self)
-        self._pause.setSingleShot(True)
-        self._pause.setInterval(REPAINT_INTERVAL)
+        self._pause = QTimer(self, singleShot=True, interval=REPAINT_INTERVAL)
         self._pause.timeout.connect(self._draw)
 
     def show_state(self, state: RunState) -> None:

@@ -44,10 +44,9 @@ class RunView(QWidget):
         self.headline.setAccessibleName(tr("How it is going"))
         self.progress_line = label("", "lead")
         self.save = button(tr("Save now"), "", self._on_save)
-        self.stop = QToolButton()
+        self.stop = QToolButton(popupMode=QToolButton.ToolButtonPopupMode.MenuButtonPopup)
         self.stop.setText(tr("Stop and keep"))
         self.stop.setToolTip(tr("End soon and keep what was learned"))
-        self.stop.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
         menu = QMenu(self.stop)
         menu.addAction(tr("Stop and keep what was learned"), lambda: self._on_stop(True))
         menu.addAction(tr("Stop without keeping"), lambda: self._on_stop(False))
@@ -55,8 +54,7 @@ class RunView(QWidget):
         self.stop.clicked.connect(lambda: self._on_stop(True))
         row = hbox((vbox(self.headline, self.progress_line, gap=GAP_SMALL), 1), (self.save, TOP), (self.stop, TOP))
         head.body.addLayout(row)
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
+        self.bar = QProgressBar(textVisible=False)
         self.bar.setRange(0, 1000)
         self.bar.setAccessibleName(tr("How much is done"))
         head.body.addWidget(self.bar)
@@ -268,8 +266,7 @@ class ExpandableRow(QWidget):
     def _toggle(self) -> None:
         assert self._more is not None and self.button is not None
         if self._text is None:
-            self._text = QPlainTextEdit()
-            self._text.setReadOnly(True)
+            self._text = QPlainTextEdit(readOnly=True)
             self._text.setFixedHeight(160)
             self._text.setAccessibleName(self.line.accessibleName())
             if self._monospaced:
