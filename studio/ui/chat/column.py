@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QFrame, QLabel, QWidget
+from PySide6.QtWidgets import QFrame, QWidget
 
 from studio.ui.chat.conversation import Turn
 from studio.ui.controls.layout import STRETCH, hbox, scroll_area, vbox
-from studio.ui.controls.text import button, clear_layout_widget, label
+from studio.ui.controls.text import SELECTABLE, button, clear_layout_widget, label
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE, colours
 
@@ -82,13 +82,8 @@ class Bubble(QWidget):
         frame.setObjectName("bubble")
         fill, line = (c.accent_soft, c.accent_soft) if mine else (c.surface, c.line)
         frame.setStyleSheet(f"QFrame#bubble {{ background: {fill}; border: 1px solid {line}; border-radius: 6px; }}")
-        self.text = QLabel(
-            textFormat=Qt.TextFormat.PlainText,
-            wordWrap=True,
-            textInteractionFlags=Qt.TextInteractionFlag.TextSelectableByMouse
-            | Qt.TextInteractionFlag.TextSelectableByKeyboard,
-        )
-        self.text.setMinimumWidth(40)
+        self.text = label("")
+        self.text.setTextInteractionFlags(SELECTABLE)
         vbox(self.text, on=frame, margins=(GAP + GAP_SMALL, GAP, GAP + GAP_SMALL, GAP))
         column = vbox(frame, on=self, gap=0, margins=(GAP_PAGE if mine else 0, 0, 0 if mine else GAP_PAGE, 0))
         self.facts = label("", "small")

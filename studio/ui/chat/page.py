@@ -19,7 +19,7 @@ from studio.ui.chat.composer import Composer, SuggestedPrompts
 from studio.ui.chat.conversation import ChatTarget, GenerationSettings, Turn, conversation_of
 from studio.ui.controls.layout import hbox, vbox
 from studio.ui.controls.page import Obstacle, PageFrame
-from studio.ui.controls.text import button, label
+from studio.ui.controls.text import button, label, say
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP_PAGE
 from studio.ui.state.app_state import AppState
@@ -200,8 +200,7 @@ class ChatPage(PageFrame):
         self.stop.setVisible(busy)
         self.send.setEnabled(not busy)
         words = self._status_words(fine_tuned)
-        self.job_status.setText(words)
-        self.job_status.setVisible(bool(words))
+        say(self.job_status, words)
 
     def _status_words(self, fine_tuned: bool) -> str:
         if self.conversation.is_loading():

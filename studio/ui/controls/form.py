@@ -13,7 +13,7 @@ from studio.core.recipe.settings import SettingSpec, value_of
 from studio.core.translatable import Sentence
 from studio.ui.controls.editors import Editor, editor_for, words_for
 from studio.ui.controls.layout import hbox, vbox
-from studio.ui.controls.text import label, line
+from studio.ui.controls.text import label, line, say
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE
 from studio.ui.state.app_state import AppState
@@ -77,8 +77,7 @@ class SettingRow(QWidget):
 
     def show_wrong(self, text: str) -> None:
         """Say below the editor what is wrong with what was typed; nothing when empty."""
-        self.error.setText(text)
-        self.error.setVisible(bool(text))
+        say(self.error, text)
         self.editor.mark_wrong(bool(text))
 
     def reset(self) -> None:

@@ -119,34 +119,28 @@ class FlowLayout(QLayout):
     def sizeHint(self) -> QSize:
         shown = [item.sizeHint() for item in self._items if not item.isEmpty()]
         width = sum(size.width() for size in shown) + self._gap * max(0, len(shown) - 1)
-        return self._with_margins(QSize(width, max((size.height() for size in shown), default=0)))
+        return QSize(width, max((size.height() for size in shown), default=0))
 
     def minimumSize(self) -> QSize:
         found = QSize()
         for item in self._items:
             if not item.isEmpty():
                 found = found.expandedTo(item.minimumSize())
-        return self._with_margins(found)
-
-    def _with_margins(self, size: QSize) -> QSize:
-        around = self.contentsMargins()
-        return QSize(size.width() + around.left() + around.right(), size.height() + around.top() + around.bottom())
+        return found
 
     def _place(self, rect: QRect, *, move: bool) -> int:
-        around = self.contentsMargins()
-        inside = rect.marginsRemoved(around)
-        x, y, line = inside.x(), inside.y(), 0
+        x, y, line = rect.x(), rect.y(), 0
         for item in self._items:
             if item.isEmpty():
                 continue
             size = item.sizeHint()
-            if x > inside.x() and x + size.width() > inside.right() + 1:
-                x, y, line = inside.x(), y + line + self._gap, 0
+            if x > rect.x() and x + size.width() > rect.right() + 1:
+                x, y, line = rect.x(), y + line + self._gap, 0
             if move:
-                item.setGeometry(QRect(QPoint(x, y), QSize(min(size.width(), max(1, inside.width())), size.height())))
+                item.setGeometry(QRect(QPoint(x, y), QSize(min(size.width(), max(1, rect.width())), size.height())))
             x += size.width() + self._gap
             line = max(line, size.height())
-        return y + line - rect.y() + around.bottom()
+        return y + line - rect.y()
 
 
 class FlowWidget(QWidget):

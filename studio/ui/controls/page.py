@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QPushButton, QWidget
 from studio.core.problems import Problem, Remedy
 from studio.ui.controls.layout import STRETCH, hbox, scroll_area, vbox
 from studio.ui.controls.notices import ProblemCard
-from studio.ui.controls.text import button, clear_layout_widget, label
+from studio.ui.controls.text import button, clear_layout_widget, label, say
 from studio.ui.design.theme import GAP_PAGE, GAP_SMALL, GAP_WIDE
 
 Obstacle = tuple[str, str, str]
@@ -61,8 +61,7 @@ class PageFrame(QWidget):
         self.title.setText(text)
 
     def set_lead(self, text: str) -> None:
-        self.lead.setText(text)
-        self.lead.setVisible(bool(text))
+        say(self.lead, text)
 
     def add_secondary(self, text: str, on_click: Callable[[], object] | None = None) -> QPushButton:
         made = button(text, "", on_click)

@@ -95,10 +95,11 @@ class SeverityIcon(StatusIcon):
         super().__init__(severity, size, parent)
         self.show_severity(severity)
 
-    def show_severity(self, severity: Severity) -> None:
+    def show_severity(self, severity: Severity, words: str = "") -> None:
+        """`words` are said of it in place of the severity's own."""
         self.shape = severity
-        self.setAccessibleName(severity_words(severity))
-        self.setToolTip(severity_words(severity))
+        self.setAccessibleName(words or severity_words(severity))
+        self.setToolTip(words or severity_words(severity))
         self.update()
 
 

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QSizePolicy, QWidget
 
 Role = Literal["", "title", "lead", "strong", "small", "term", "bad", "good"]
 Kind = Literal["", "primary", "quiet", "link"]
+SELECTABLE = Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
 
 
 def label(text: str, role: Role = "", *, wrap: bool = True) -> QLabel:
@@ -21,6 +22,21 @@ def label(text: str, role: Role = "", *, wrap: bool = True) -> QLabel:
         made.setMinimumWidth(40)
         made.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
     return made
+
+
+def rich_label(role: Role = "") -> QLabel:
+    """A label for HTML of our own, in which text from files is escaped. It can be selected and copied."""
+    made = QLabel(wordWrap=True, alignment=Qt.AlignmentFlag.AlignTop, textInteractionFlags=SELECTABLE)
+    made.setTextFormat(Qt.TextFormat.RichText)
+    made.setProperty("role", role)
+    made.setMinimumWidth(40)
+    return made
+
+
+def say(where: QLabel, text: str) -> None:
+    """Show `text`, and nothing where it is empty."""
+    where.setText(text)
+    where.setVisible(bool(text))
 
 
 def button(text: str, kind: Kind = "", on_click: Callable[[], object] | None = None) -> QPushButton:
@@ -55,10 +71,11 @@ def clear_layout_widget(widget: QWidget) -> None:
 
 
 class ElidedLabel(QLabel):
-    """One line of text that ends in "..." where there is no room; the whole of it is the tooltip."""
+    """One line of text with "..." at its end, or in its middle, where there is no room; the whole is the tooltip."""
 
-    def __init__(self, role: str = "") -> None:
+    def __init__(self, role: Role = "", mode: Qt.TextElideMode = Qt.TextElideMode.ElideRight) -> None:
         super().__init__()
+        self._mode = mode
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setProperty("role", role)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -68,7 +85,7 @@ class ElidedLabel(QLabel):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
-        shown = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
+        shown = self.fontMetrics().elidedText(self.text(), self._mode, self.width())
         self.setToolTip(self.text() if shown != self.text() else "")
         painter.setPen(self.palette().color(self.foregroundRole()))
         painter.drawText(self.rect(), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)

@@ -21,7 +21,7 @@ from studio.core.translatable import Sentence
 from studio.dataset.table import Table
 from studio.ui.controls.editors import Dropdown
 from studio.ui.controls.layout import FlowWidget, follow, hbox, vbox
-from studio.ui.controls.text import ElidedLabel, button, clear_layout_widget, label, restyle
+from studio.ui.controls.text import ElidedLabel, button, clear_layout_widget, label, restyle, say
 from studio.ui.data.column_roles import (
     FORMATS,
     ROLES,
@@ -83,7 +83,6 @@ class ColumnMappingEditor(QWidget):
         self.unsure.chosen.connect(self._on_reading_chosen)
         self.unsure.hide()
         self._fields = FlowWidget()
-        self._fields.flow.setContentsMargins(0, 0, 0, 0)
         self.add = button(tr("+ column"), "quiet")
         self.add.setAccessibleName(tr("Use another column"))
         self._roles = QMenu(self.add)
@@ -333,8 +332,7 @@ class TemplateLine(QWidget):
 
     def show_problem(self, words: str) -> None:
         """Say below the line what is wrong with it; nothing when empty."""
-        self.wrong.setText(words)
-        self.wrong.setVisible(bool(words))
+        say(self.wrong, words)
         self.line.setProperty("wrong", "true" if words else "false")
         restyle(self.line)
 

@@ -17,7 +17,7 @@ from studio.ui.controls.layout import LEFT, MIDDLE, STRETCH, TOP, FlowWidget, fo
 from studio.ui.controls.notices import NoticeBar
 from studio.ui.controls.progress import ProgressLine
 from studio.ui.controls.status_icon import Severity, SeverityIcon, severity_words
-from studio.ui.controls.text import button, clear_layout_widget, label, line
+from studio.ui.controls.text import button, clear_layout_widget, label, line, rich_label, say
 from studio.ui.design.language import examples as counted
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL, colours
@@ -114,9 +114,7 @@ class DataCheck(QWidget):
             return
         self.verdict.setVisible(report is not None)
         if report is not None:
-            self.severity.show_severity(GRADE_SEVERITIES[report.grade])
-            self.severity.setAccessibleName(grade_words(report.grade))
-            self.severity.setToolTip("")
+            self.severity.show_severity(GRADE_SEVERITIES[report.grade], grade_words(report.grade))
             self.grade.setText(grade_words(report.grade))
             self.advice.setText(tr_sentence(report.advice))
         self.usable.setVisible(examples > 0)
@@ -131,8 +129,7 @@ class DataCheck(QWidget):
         if report is not None:
             lines.append(searched_words(report))
         self.unchecked.setVisible(report is None and examples > 0 and not waiting)
-        self.notes.setText("\n".join(lines))
-        self.notes.setVisible(bool(lines))
+        say(self.notes, "\n".join(lines))
 
     def show_progress(self, progress: Progress | None, *, examining: bool) -> None:
         """A quiet line while the examples are checked."""
@@ -142,9 +139,6 @@ class DataCheck(QWidget):
             self.progress.show_progress(tr("Checking the examples ..."))
         else:
             self.progress.hide()
-
-    def show_steps(self, steps: Sequence[Step], *, can_undo: bool, can_redo: bool) -> None:
-        self.changes.show_steps(steps, can_undo=can_undo, can_redo=can_redo)
 
     def _make_rows(self) -> None:
         for row in self.rows:
@@ -311,8 +305,7 @@ class FindingRow(QWidget):
         if self.finding.why.text:
             column.addWidget(label(tr_sentence(self.finding.why), "small"))
         if self.finding.excerpts:
-            self.excerpts = ExcerptsLabel()
-            self.excerpts.show_excerpts(self.finding.excerpts)
+            self.excerpts = excerpts_label(self.finding.excerpts)
             column.addWidget(self.excerpts)
         if self.finding.rows:
             count, named = self.finding.count, len(self.finding.rows)
@@ -325,6 +318,7 @@ class FindingRow(QWidget):
         return made
 
 
+EXCERPTS = 5
 SHOWN_HIGH = 170
 """Pixels that before and after may take; the rest scrolls."""
 
@@ -347,15 +341,7 @@ class ChangesBar(QFrame):
         self.redo = button(tr("Redo"), "", self.redo_wanted.emit)
         self.redo.setToolTip("Ctrl+Shift+Z")
         self.icon = SeverityIcon("good")
-        self.details = QLabel(
-            textFormat=Qt.TextFormat.RichText,
-            wordWrap=True,
-            alignment=Qt.AlignmentFlag.AlignTop,
-            textInteractionFlags=Qt.TextInteractionFlag.TextSelectableByMouse
-            | Qt.TextInteractionFlag.TextSelectableByKeyboard,
-        )
-        self.details.setMinimumWidth(40)
-        self.details.setProperty("role", "small")
+        self.details = rich_label("small")
         self.area = scroll_area(self.details)
         self.area.setMaximumHeight(SHOWN_HIGH)
         self.area.hide()
@@ -429,25 +415,12 @@ def _one_line(text: str) -> str:
     return short if len(short) <= 160 else short[:160] + " \N{HORIZONTAL ELLIPSIS}"
 
 
-class ExcerptsLabel(QLabel):
+def excerpts_label(excerpts: Sequence[Excerpt]) -> QLabel:
     """A line for each excerpt of a person's own text: the row's number, then the text with what is meant underlined."""
-
-    MOST = 5
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setTextFormat(Qt.TextFormat.RichText)
-        self.setWordWrap(True)
-        self.setMinimumWidth(40)
-        self.setProperty("role", "small")
-        self.setTextInteractionFlags(
-            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
-        )
-
-    def show_excerpts(self, excerpts: Sequence[Excerpt]) -> None:
-        lines = [f"{escape(row_words(one.row))}&nbsp; {marked(one)}" for one in excerpts[: self.MOST]]
-        self.setText("<br>".join(lines))
-        self.setAccessibleName("\n".join(f"{row_words(one.row)}: {one.shown}" for one in excerpts[: self.MOST]))
+    made = rich_label("small")
+    made.setText("<br>".join(f"{escape(row_words(one.row))}&nbsp; {marked(one)}" for one in excerpts[:EXCERPTS]))
+    made.setAccessibleName("\n".join(f"{row_words(one.row)}: {one.shown}" for one in excerpts[:EXCERPTS]))
+    return made
 
 
 def row_words(row: int) -> str:

@@ -189,7 +189,7 @@ class LoadedData(QWidget):
         waiting = report is None and (app_state.examining or app_state.reading_data)
         check.show_report(report, built, table.notes, waiting=waiting)
         check.show_progress(app_state.data.progress, examining=app_state.examining)
-        check.show_steps(steps, can_undo=app_state.can_undo, can_redo=app_state.can_redo)
+        check.changes.show_steps(steps, can_undo=app_state.can_undo, can_redo=app_state.can_redo)
         if not waiting:
             self.tabs.show_report(report)
         elif app_state.examining:

@@ -6,14 +6,14 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QMimeData, Qt, Signal
+from PySide6.QtCore import QMimeData, Signal
 from PySide6.QtGui import QFont, QTextBlockFormat, QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import QTextEdit, QWidget
 
 from studio.core.conversation import Message
 from studio.core.problems import Problem
 from studio.ui.controls.layout import LEFT, hbox, vbox
-from studio.ui.controls.text import button, label
+from studio.ui.controls.text import SELECTABLE, button, label
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP_SMALL, colours, sizes
 
@@ -57,8 +57,7 @@ class ModelInputPane(QWidget):
             readOnly=True,
             tabChangesFocus=True,
             lineWrapMode=QTextEdit.LineWrapMode.WidgetWidth,
-            textInteractionFlags=Qt.TextInteractionFlag.TextSelectableByMouse
-            | Qt.TextInteractionFlag.TextSelectableByKeyboard,
+            textInteractionFlags=SELECTABLE,
         )
         self.text.setAccessibleName(tr("What the model will read"))
         self.text.setMinimumHeight(96)

@@ -14,7 +14,7 @@ from studio.core.recipe.data_choice import DataChoice
 from studio.ui.controls.notices import NoticeBar
 from studio.ui.controls.page import PageFrame
 from studio.ui.controls.progress import ProgressLine
-from studio.ui.controls.text import label
+from studio.ui.controls.text import label, say
 from studio.ui.data.drop_area import DataSources, DropArea, dropped_paths
 from studio.ui.data.hub_data import HubData
 from studio.ui.data.loaded_data import LoadedData
@@ -161,8 +161,7 @@ class DataPage(PageFrame):
             self.sources.paste()
 
     def _note(self, words: str) -> None:
-        self.note.setText(words)
-        self.note.setVisible(bool(words))
+        say(self.note, words)
 
     def _on_cancelled(self) -> None:
         self._stopped = True

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QUrl, Signal
-from PySide6.QtGui import QDesktopServices, QFontMetrics, QGuiApplication, QResizeEvent
-from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
+from PySide6.QtGui import QDesktopServices, QGuiApplication
+from PySide6.QtWidgets import QWidget
 
 from studio.core.job_states import ProcessState
 from studio.core.problems import Problem
@@ -14,35 +14,10 @@ from studio.ui.controls.layout import MIDDLE, Card, hbox, vbox
 from studio.ui.controls.notices import ProblemCard
 from studio.ui.controls.progress import ProgressCard
 from studio.ui.controls.status_icon import StatusIcon
-from studio.ui.controls.text import button, clear_layout_widget, label, line
+from studio.ui.controls.text import ElidedLabel, button, clear_layout_widget, label, line
 from studio.ui.design.language import size as size_words
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP_SMALL
-
-
-class PathLabel(QLabel):
-    """A path on one line, shortened in the middle where it doesn't fit; whole in the tooltip."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._path = ""
-        self.setProperty("role", "small")
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.setMinimumWidth(60)
-        self.setTextFormat(Qt.TextFormat.PlainText)
-
-    def set_path(self, path: str) -> None:
-        self._path = path
-        self.setToolTip(path)
-        self.setAccessibleName(path)
-        self._shorten()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._shorten()
-
-    def _shorten(self) -> None:
-        self.setText(QFontMetrics(self.font()).elidedText(self._path, Qt.TextElideMode.ElideMiddle, self.width()))
 
 
 class ExportCard(Card):
@@ -59,7 +34,7 @@ class ExportCard(Card):
         self.size_words = label("", "small", wrap=False)
         self.head.addWidget(self.size_words)
         self.body.addWidget(label(purpose))
-        self.place = PathLabel()
+        self.place = ElidedLabel("small", Qt.TextElideMode.ElideMiddle)
         self.change = button(tr("Choose another folder"), "link", self.place_wanted.emit)
         self.change.setAccessibleDescription(title)
         self.start = button(verb, "", self.wanted.emit)
@@ -80,7 +55,7 @@ class ExportCard(Card):
         self.size_words.setText(tr("about {size}", size=words) if estimated and size is not None else words)
 
     def show_place(self, place: Path) -> None:
-        self.place.set_path(str(place))
+        self.place.setText(str(place))
 
     def begin(self, *, can_stop: bool) -> None:
         self._clear()
@@ -131,8 +106,8 @@ class _Outcome(QWidget):
         super().__init__()
         self._folder = folder
         self.words = label(words)
-        place = PathLabel()
-        place.set_path(str(folder))
+        place = ElidedLabel("small", Qt.TextElideMode.ElideMiddle)
+        place.setText(str(folder))
         self.open = button(tr("Open folder"), "", self._open)
         self.copy = button(tr("Copy path"), "quiet", self._copy)
         vbox(

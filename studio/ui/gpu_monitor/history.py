@@ -12,13 +12,12 @@ from PySide6.QtWidgets import (
     QHeaderView,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
 from studio.hardware.history import KEEP, SYSTEM, History, Point
 from studio.hardware.snapshot import Card, CardUser, Snapshot
-from studio.ui.controls.layout import hbox
+from studio.ui.controls.layout import hbox, vbox
 from studio.ui.controls.text import label
 from studio.ui.design import theme
 from studio.ui.design.language import gigabytes, tr, tr_sentence
@@ -61,12 +60,7 @@ class GpuHistory(QWidget):
         self.users.verticalHeader().hide()
         self.users.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.limits = label("", "small")
-        left, right = QVBoxLayout(), QVBoxLayout()
-        left.addWidget(self.choice)
-        left.addWidget(self.plot, 1)
-        left.addWidget(self.legend)
-        right.addWidget(self.users, 1)
-        right.addWidget(self.limits)
+        left, right = vbox(self.choice, (self.plot, 1), self.legend), vbox((self.users, 1), self.limits)
         hbox((left, 3), (right, 2), on=self, gap=GAP_WIDE, margins=(0, 0, 0, GAP))
         self.setFixedHeight(260)
         self.setCursor(Qt.CursorShape.ArrowCursor)

@@ -24,7 +24,7 @@ from studio.hardware.history import History
 from studio.hardware.snapshot import Snapshot
 from studio.ui.controls.layout import hbox, vbox
 from studio.ui.controls.notices import ProblemCard
-from studio.ui.controls.text import clear_layout_widget, label
+from studio.ui.controls.text import clear_layout_widget, label, say
 from studio.ui.design import theme
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE
@@ -234,8 +234,7 @@ class GpuMonitor(QWidget):
         self.details.set_parts(() if folded else self.lines[-1].details.parts())
         notes = words.notes(cards)
         if notes != self.notes.text():
-            self.notes.setText(notes)
-            self.notes.setVisible(bool(notes))
+            say(self.notes, notes)
         if QAccessible.isActive() or not self.accessibleDescription():  # else nobody listens
             spoken = " ".join([*(line.spoken() for line in self.lines), notes])
             self._say(tr("Graphics memory") if cards else tr("System memory"), spoken.strip())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from PySide6.QtCore import Qt, QUrl, Signal
+from PySide6.QtCore import QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QComboBox
 
@@ -13,7 +13,7 @@ from studio.core import paths
 from studio.ui.controls import exception_dialog
 from studio.ui.controls.layout import STRETCH, TOP, Card, add_all, hbox
 from studio.ui.controls.page import PageFrame
-from studio.ui.controls.text import button, label
+from studio.ui.controls.text import SELECTABLE, button, label
 from studio.ui.design import language
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP_WIDE
@@ -51,8 +51,7 @@ class SettingsPage(PageFrame):
     def _files(self) -> Card:
         card = Card(tr("Where files are kept"))
         place = label(str(paths.home()))
-        by_key = Qt.TextInteractionFlag.TextSelectableByKeyboard
-        place.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse | by_key)
+        place.setTextInteractionFlags(SELECTABLE)
         add_all(
             card.body,
             label(tr("Projects, runs, models and settings are all in one folder."), "small"),

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QLabel, QSizePolic
 from studio.core.events import BASE, THIS_RUN, Prediction
 from studio.ui.controls.layout import STRETCH, hbox, vbox
 from studio.ui.controls.status_icon import StatusIcon
-from studio.ui.controls.text import button, clear_layout_widget, label
+from studio.ui.controls.text import button, clear_layout_widget, label, rich_label
 from studio.ui.design.language import examples as counted
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE, colours
@@ -178,14 +178,7 @@ class _Answer(QWidget):
             verdict = tr("right") if answered.exact else tr("different")
         words = f"{head}: {verdict}" if verdict else head
         row.addWidget(label(words, "small", wrap=False), 1)
-        text = QLabel(
-            textFormat=Qt.TextFormat.RichText,
-            wordWrap=True,
-            alignment=Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft,
-            textInteractionFlags=Qt.TextInteractionFlag.TextSelectableByMouse
-            | Qt.TextInteractionFlag.TextSelectableByKeyboard,
-        )
-        text.setMinimumWidth(40)
+        text = rich_label()
         said = plain if plain is not None else answered.answer if answered is not None else None
         if said is None:
             text.setText(f'<span style="color:{c.muted}">{as_html(tr("not answered yet"))}</span>')

@@ -13,7 +13,7 @@ from studio.core.problems import Problem
 from studio.ui.controls.layout import Card, FlowLayout, hbox
 from studio.ui.controls.progress import ProgressLine
 from studio.ui.controls.status_icon import Severity, SeverityIcon
-from studio.ui.controls.text import button, label
+from studio.ui.controls.text import button, label, say
 from studio.ui.design.language import duration, gigabytes, size, tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL
 from studio.ui.state.app_state import AppState
@@ -120,23 +120,21 @@ class FitCard(Card):
         self._paint_buttons()
 
     def _paint_nothing(self, problem: Problem | None) -> None:
-        _say(self.verdict, tr("Can't tell") if problem is not None else tr("Just a moment"))
-        self.icon.show_severity("note")
-        _say(self.needs, "" if problem is not None else tr("Looking at the model and the machine."))
-        _say(self.why, " ".join(tr_sentence(s) for s in problem.sentences()) if problem is not None else "")
-        _say(self.plan, "")
+        self._say_verdict("note", tr("Can't tell") if problem is not None else tr("Just a moment"))
+        say(self.needs, "" if problem is not None else tr("Looking at the model and the machine."))
+        say(self.why, " ".join(tr_sentence(s) for s in problem.sentences()) if problem is not None else "")
+        say(self.plan, "")
         self.bar.show_parts((), None)
         for one in (self.bar, self.legend):
             one.hide()
-        self._name()
+        self._describe()
 
     def _paint_answer(self, answer: Fit) -> None:
         memory_fit = self._memory_fit
-        self.icon.show_severity(LOOKS[answer.verdict])
-        _say(self.verdict, tr(answer.word))
-        _say(self.needs, needs(answer, self._processor()))
-        _say(self.why, " ".join(reasons(answer)))
-        _say(self.plan, time_and_disk(answer))
+        self._say_verdict(LOOKS[answer.verdict], tr(answer.word))
+        say(self.needs, needs(answer, self._processor()))
+        say(self.why, " ".join(reasons(answer)))
+        say(self.plan, time_and_disk(answer))
         parts = parts_of(answer, memory_fit.estimate, self._processor()) if memory_fit.estimate is not None else ()
         self.bar.show_parts(parts, answer.available)
         for one in (self.bar, self.legend):
@@ -146,12 +144,13 @@ class FitCard(Card):
             words.setText(tr("{part} {amount}", part=group_words(group), amount=number(amount)))
             words.setToolTip(gigabytes(amount))
             entry.setVisible(bool(amount))
-        self._name()
+        self._describe()
 
-    def _name(self) -> None:
-        """What a screen reader says of shape and card."""
-        self.icon.setAccessibleName(self.verdict.text())
-        self.icon.setToolTip(self.verdict.text())
+    def _say_verdict(self, severity: Severity, words: str) -> None:
+        self.icon.show_severity(severity, words)
+        say(self.verdict, words)
+
+    def _describe(self) -> None:
         self.setAccessibleDescription(f"{self.verdict.text()}. {self.needs.text()}".strip())
 
     @Slot()
@@ -159,11 +158,11 @@ class FitCard(Card):
         memory_fit = self._memory_fit
         answer = memory_fit.answer
         if answer is None or answer.needed is None:
-            _say(self.source, tr("Being traced now.") if memory_fit.tracing else "")
+            say(self.source, tr("Being traced now.") if memory_fit.tracing else "")
             return
         age = time.monotonic() - memory_fit.answered_at if memory_fit.answered_at is not None else None
         words = [source(answer, age, memory_fit.tracing, self._processor()), track_record(answer)]
-        _say(self.source, " ".join(one for one in words if one))
+        say(self.source, " ".join(one for one in words if one))
         self.source.setToolTip(how(answer))
         self.source.setAccessibleDescription(how(answer))
 
@@ -189,7 +188,7 @@ class FitCard(Card):
         else:
             self.progress.hide()
         problem = memory_fit.trial.problem
-        _say(self.trouble, " ".join(tr_sentence(s) for s in problem.sentences()) if problem is not None else "")
+        say(self.trouble, " ".join(tr_sentence(s) for s in problem.sentences()) if problem is not None else "")
         self.undo.setVisible(memory_fit.can_undo)
 
     @Slot(str)
@@ -218,11 +217,6 @@ def _entry(group: Group) -> tuple[QWidget, QLabel]:
     words = label("", "small", wrap=False)
     hbox(Swatch(group), words, on=entry, gap=GAP_SMALL)
     return entry, words
-
-
-def _say(where: QLabel, words: str) -> None:
-    where.setText(words)
-    where.setVisible(bool(words))
 
 
 GIB = 1 << 30

@@ -103,9 +103,7 @@ class FitChanges(Overlay):
         chosen = self.chosen()
         if self._scenario is not None:
             result = after(self._scenario, chosen)
-            self.icon.show_severity(LOOKS[result.verdict])
-            self.icon.setAccessibleName(tr(result.word))
-            self.icon.setToolTip(tr(result.word))
+            self.icon.show_severity(LOOKS[result.verdict], tr(result.word))
             start = tr("With these:") if chosen else tr("As it is now:")
             self.result.setText(f"{start} {verdict(result)}")
         self.accept.setText(

@@ -189,9 +189,7 @@ class FitTable(Overlay):
         if found is None:
             self.answer.setText(tr("Choose a model first."))
             return
-        self.icon.show_severity(LOOKS[found.verdict])
-        self.icon.setAccessibleName(tr(found.word))
-        self.icon.setToolTip(tr(found.word))
+        self.icon.show_severity(LOOKS[found.verdict], tr(found.word))
         self.answer.setText(verdict(found))
 
     @Slot()

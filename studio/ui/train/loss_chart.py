@@ -9,13 +9,13 @@ from typing import Any
 
 from PySide6.QtCore import QLineF, QSize, Qt, QTimer
 from PySide6.QtGui import QPainter, QPaintEvent, QPen, QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from studio.core.run_state import RunState
 from studio.ui.controls.layout import hbox, vbox
 from studio.ui.controls.text import label
 from studio.ui.design.language import tr
-from studio.ui.design.theme import GAP, GAP_WIDE, colours
+from studio.ui.design.theme import GAP_WIDE, colours
 from studio.ui.state.background import run_in_background
 
 MOST_POINTS = 1_500
@@ -43,11 +43,7 @@ class LossChart(QWidget):
             ("best", tr("best so far")),
             ("saved", tr("save point")),
         ):
-            entry = QHBoxLayout()
-            entry.setSpacing(GAP)
-            entry.addWidget(_Sample(kind))
-            entry.addWidget(label(words, "small", wrap=False))
-            legend.addLayout(entry)
+            legend.addLayout(hbox(_Sample(kind), label(words, "small", wrap=False)))
         legend.addStretch(1)
         self._column = vbox(legend, on=self)
         self.setMinimumHeight(220)

@@ -13,6 +13,7 @@ from studio.core.problems import Remedy
 from studio.ui.controls.layout import scroll_area
 from studio.ui.controls.overlay import Answer, Confirmation
 from studio.ui.controls.page import PageFrame
+from studio.ui.controls.text import restyle
 from studio.ui.design.language import tr
 from studio.ui.state.app_state import AppState
 from studio.ui.state.workflow_steps import learned
@@ -149,5 +150,4 @@ def _make_primary(widget: QPushButton, primary: bool) -> None:
     kind = "primary" if primary else ""
     if widget.property("kind") != kind:
         widget.setProperty("kind", kind)
-        widget.style().unpolish(widget)
-        widget.style().polish(widget)
+        restyle(widget)

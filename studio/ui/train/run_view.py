@@ -22,7 +22,7 @@ from studio.core.recipe.settings import value_of
 from studio.core.run_state import RunState, headline
 from studio.ui.controls.editors import number_words, words_for
 from studio.ui.controls.layout import TOP, Card, hbox, vbox
-from studio.ui.controls.text import ElidedLabel, button, label
+from studio.ui.controls.text import ElidedLabel, button, label, say
 from studio.ui.design.language import duration, size, tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE, fixed_font
 from studio.ui.state.app_state import AppState
@@ -88,8 +88,7 @@ class RunView(QWidget):
             words = ""
         else:
             self.headline.setText(self._headline(state, going))
-        self.progress_line.setText(words)
-        self.progress_line.setVisible(bool(self.progress_line.text()))
+        say(self.progress_line, words)
         self.save.setVisible(going)
         self.save.setEnabled(state.last is not None and not self._stopping)
         self.stop.setVisible(going)

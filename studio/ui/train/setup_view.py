@@ -10,6 +10,7 @@ from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (
     QButtonGroup,
     QGridLayout,
+    QLabel,
     QPushButton,
     QScrollArea,
     QSizePolicy,
@@ -24,7 +25,7 @@ from studio.ui.controls.editors import number_words
 from studio.ui.controls.form import Form
 from studio.ui.controls.layout import STRETCH, Card, add_all, hbox, scroll_area, vbox
 from studio.ui.controls.painted_button import PaintedButton
-from studio.ui.controls.text import button, label, line
+from studio.ui.controls.text import button, label, line, say
 from studio.ui.design.language import examples, gigabytes, tr
 from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE, colours
 from studio.ui.state.app_state import AppState
@@ -71,7 +72,7 @@ class PlanCard(Card):
         app_state.snapshot_taken.connect(self._paint_device)
         self.paint()
 
-    def _pair(self) -> tuple[QWidget, QWidget]:
+    def _pair(self) -> tuple[QLabel, QLabel]:
         first, second = label(""), label("", "small")
         add_all(self.body, first, second)
         return first, second
@@ -83,46 +84,41 @@ class PlanCard(Card):
         count = len(app_state.examples) if app_state.examples is not None else None
         self.to_data.setVisible(count is None and not app_state.reading_data)
         if count is None:
-            _say(self.data, tr("Reading your data") if app_state.reading_data else tr("No examples yet"))
-            _say(self.data_note, "")
-            _say(self.steps, "")
-            _say(self.steps_note, "")
+            say(self.data, tr("Reading your data") if app_state.reading_data else tr("No examples yet"))
+            say(self.data_note, "")
+            say(self.steps, "")
+            say(self.steps_note, "")
         else:
             aside = math.floor(count * (recipe.data.validation_split or 0.0))
-            _say(self.data, tr("Learns from {examples}", examples=examples(count - aside)))
+            say(self.data, tr("Learns from {examples}", examples=examples(count - aside)))
             note = (
                 tr("{n} more are set aside for checking.", n=aside) if aside else tr("None is set aside for checking.")
             )
-            _say(self.data_note, note)
+            say(self.data_note, note)
             steps = steps_estimate(recipe, count - aside)
             passes = number_words(recipe.training.epochs or 1.0)
-            _say(self.steps, tr("{n} pass", n=passes) if passes == "1" else tr("{n} passes", n=passes))
-            _say(self.steps_note, tr("About {n} steps.", n=f"{steps:,}"))
+            say(self.steps, tr("{n} pass", n=passes) if passes == "1" else tr("{n} passes", n=passes))
+            say(self.steps_note, tr("About {n} steps.", n=f"{steps:,}"))
         self._paint_device()
 
     @Slot()
     def _paint_device(self) -> None:
         snapshot = self._app_state.snapshot
         if snapshot is None:
-            _say(self.device, "")
-            _say(self.device_note, "")
+            say(self.device, "")
+            say(self.device_note, "")
             return
         card = next((one for one in snapshot.cards if one.problem is None), None)
         if card is not None:
-            _say(self.device, tr("On {card}", card=card.name or tr("the graphics card")))
+            say(self.device, tr("On {card}", card=card.name or tr("the graphics card")))
             if card.free is None:
-                _say(self.device_note, tr("Free memory: not available."))
+                say(self.device_note, tr("Free memory: not available."))
             else:
-                _say(self.device_note, tr("{size} of its memory is free now.", size=gigabytes(card.free)))
+                say(self.device_note, tr("{size} of its memory is free now.", size=gigabytes(card.free)))
             return
-        _say(self.device, tr("On this computer's processor"))
+        say(self.device, tr("On this computer's processor"))
         free = gigabytes(snapshot.system.available)
-        _say(self.device_note, tr("Slower than a graphics card. {size} of memory is free now.", size=free))
-
-
-def _say(where: QWidget, words: str) -> None:
-    where.setProperty("text", words)
-    where.setVisible(bool(words))
+        say(self.device_note, tr("Slower than a graphics card. {size} of memory is free now.", size=free))
 
 
 ELSEWHERE = frozenset({"model.source", "model.name", "data.path"})
