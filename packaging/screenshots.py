@@ -118,7 +118,7 @@ class Studio:
         self.wait(lambda: len(self.app_state.state.losses) >= 15 or self.app_state.state.ending is not None, 300)
         for _ in self.each("training", "train"):
             pass
-        self.app_state.stop_training(keep=False)
+        self.app_state.training.stop(keep=False)
         self.wait(lambda: not self.app_state.is_training(), 120)
         run = self.app_state.run
         self.app_state.attach(self.run)
@@ -140,7 +140,7 @@ class Studio:
             self.window.page_name = page
             self.window.rebuild()
             yield tongue
-            self.wait(lambda: not self.app_state.reading_data)
+            self.wait(lambda: not self.app_state.data.reading)
             self.settle(2.5)
             name = f"{picture}-{variant}.png"
             shown = f"screenshots/{name}" in (ROOT / "README.md").read_text(encoding="utf-8")
@@ -151,7 +151,7 @@ class Studio:
         from studio.dataset.samples import sample
 
         self.app_state.open_data(sample(tongue))
-        self.wait(lambda: self.app_state.report is not None and self.app_state.lengths is not None)
+        self.wait(lambda: self.app_state.data.report is not None and self.app_state.data.lengths is not None)
 
     def talk(self) -> None:
         """Ask both models the question of an example that was set aside."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, assert_never
 
 from PySide6.QtCore import QTimer, QUrl, Signal, Slot
@@ -33,37 +34,10 @@ SHORTCUTS = {
 
 
 def make_page(name: str, app_state: AppState) -> QWidget:
-    """Build a page, importing it only now: what isn't shown costs nothing at the start."""
-    match name:
-        case "data":
-            from studio.ui.data.page import DataPage
-
-            return DataPage(app_state)
-        case "train":
-            from studio.ui.train.page import TrainPage
-
-            return TrainPage(app_state)
-        case "test":
-            from studio.ui.test.page import TestPage
-
-            return TestPage(app_state)
-        case "chat":
-            from studio.ui.chat.page import ChatPage
-
-            return ChatPage(app_state)
-        case "export":
-            from studio.ui.export.page import ExportPage
-
-            return ExportPage(app_state)
-        case "runs":
-            from studio.ui.runs.page import RunsPage
-
-            return RunsPage(app_state)
-        case "settings":
-            from studio.ui.settings.page import SettingsPage
-
-            return SettingsPage(app_state)
-    raise KeyError(name)
+    """Build a page, such as `studio.ui.data.page.DataPage`, importing it only now: what isn't shown costs nothing at
+    the start."""
+    page: QWidget = getattr(import_module(f"studio.ui.{name}.page"), f"{name.capitalize()}Page")(app_state)
+    return page
 
 
 class MainWindow(QMainWindow):
@@ -261,8 +235,7 @@ class MainWindow(QMainWindow):
             menu.addAction(project.name.replace("&", "&&"), partial(self.app_state.open_project, project))
 
     def ask_new_project(self) -> None:
-        field = QLineEdit(tr("New project"), maxLength=120)
-        field.setAccessibleName(tr("Name of the project"))
+        field = _name_field(tr("New project"))
 
         def create() -> None:
             from studio.core.problems import ProblemError
@@ -277,8 +250,7 @@ class MainWindow(QMainWindow):
         self.ask(title, text, (Answer(tr("Create"), create, "primary"),), field)
 
     def ask_rename(self) -> None:
-        field = QLineEdit(self.app_state.project.name, maxLength=120)
-        field.setAccessibleName(tr("Name of the project"))
+        field = _name_field(self.app_state.project.name)
 
         def rename() -> None:
             if field.text().strip():
@@ -325,7 +297,7 @@ class MainWindow(QMainWindow):
         self.close_without_asking()
 
     def _stop_and_close(self) -> None:
-        self.app_state.stop_training(keep=True)
+        self.app_state.training.stop(keep=True)
         self._leave_running()
 
     def close_without_asking(self) -> None:
@@ -338,3 +310,9 @@ class MainWindow(QMainWindow):
         if self.gpu_monitor is not None:
             self.gpu_monitor.stop()
         self.app_state.close()
+
+
+def _name_field(name: str) -> QLineEdit:
+    field = QLineEdit(name, maxLength=120)
+    field.setAccessibleName(tr("Name of the project"))
+    return field

@@ -125,39 +125,6 @@ def paint_mark(painter: QPainter, centre: QPointF, mark: Mark) -> None:
     painter.restore()
 
 
-class PlaceButton(PaintedButton):
-    """Runs and Settings: quieter than the steps."""
-
-    def __init__(self, text: str, shortcut: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setText(text)
-        self.setAccessibleName(text)
-        self.setToolTip(shortcut)
-        self.setFixedHeight(32)
-
-    def sizeHint(self) -> QSize:
-        return QSize(WIDTH, 32)
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        c = colours()
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        frame = QRectF(self.rect()).adjusted(1, 1, -1, -1)
-        painter.setPen(QPen(c.colour("accent"), 2) if self.hasFocus() else QPen(Qt.PenStyle.NoPen))
-        if self.isChecked():
-            painter.setBrush(c.colour("surface"))
-        elif self.underMouse():
-            painter.setBrush(c.colour("hover"))
-        if self.isChecked() or self.underMouse() or self.hasFocus():
-            painter.drawRoundedRect(frame, 6, 6)
-        font = QFont(self.font())
-        font.setWeight(QFont.Weight.DemiBold if self.isChecked() else QFont.Weight.Normal)
-        painter.setFont(font)
-        painter.setPen(c.colour("text") if self.isChecked() else c.colour("muted"))
-        area = self.rect().adjusted(12, 0, -12, 0)
-        painter.drawText(area, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, self.text())
-
-
 class Sidebar(QFrame):
     """`step_requested` carries data, train, test, chat, export, runs or settings."""
 
@@ -176,7 +143,6 @@ class Sidebar(QFrame):
         self.project.setProperty("kind", "quiet")
         self.project.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.project.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.project.setCursor(Qt.CursorShape.PointingHandCursor)
         self.project_menu = QMenu(self.project)
         self.project_menu.aboutToShow.connect(self.menu_requested)
         self.project.clicked.connect(self._show_menu)
@@ -193,8 +159,14 @@ class Sidebar(QFrame):
             self._steps[step] = made
             self._add(column, step, made)
         column.addStretch(1)
-        self._add(column, "runs", PlaceButton(tr("Runs"), "Ctrl+6"))
-        self._add(column, "settings", PlaceButton(tr("Settings"), "Ctrl+,"))
+        for name, text, keys in (("runs", tr("Runs"), "Ctrl+6"), ("settings", tr("Settings"), "Ctrl+,")):
+            place = QPushButton(text)
+            place.setProperty("kind", "place")
+            place.setCheckable(True)
+            place.setAutoExclusive(True)
+            place.setCursor(Qt.CursorShape.PointingHandCursor)
+            place.setToolTip(keys)
+            self._add(column, name, place)
 
     def _add(self, column: QVBoxLayout, name: str, made: QAbstractButton) -> None:
         self.buttons[name] = made

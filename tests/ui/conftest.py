@@ -92,7 +92,7 @@ def opened(project: Project) -> Iterator[AppState]:
 def app_state(project: Project, qtbot: QtBot) -> Iterator[AppState]:
     """An app state on an empty project, whose readings have come to an end."""
     with opened(project) as made:
-        qtbot.waitUntil(lambda: not made.reading_data and not made.model.looking)
+        qtbot.waitUntil(lambda: not made.data.reading and not made.model.looking)
         yield made
 
 
@@ -201,5 +201,5 @@ def fit_state_with_data(fit_state: AppState, tmp_path: Path, qtbot: QtBot) -> Ap
     rows = "".join(f"Where is parcel {n}?,It is on its way: {n}.\n" for n in range(40))
     data.write_text("question,answer\n" + rows, encoding="utf-8")
     fit_state.open_data(data)
-    qtbot.waitUntil(lambda: fit_state.obstacle() is None and fit_state.lengths is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: fit_state.obstacle() is None and fit_state.data.lengths is not None, timeout=LONG)
     return fit_state

@@ -146,7 +146,7 @@ def test_the_sidebar_says_in_words_where_each_step_stands(
     assert full.sidebar.buttons["train"].accessibleName() == "Train: Ready, ready"
     going(ready_state, qtbot)
     qtbot.waitUntil(lambda: "left, under way" in full.sidebar.buttons["train"].accessibleName())
-    ready_state.stop_training()
+    ready_state.training.stop()
     qtbot.waitUntil(lambda: full.sidebar.buttons["train"].accessibleName() == "Train: Stopped, kept, done")
     assert full.sidebar.buttons["test"].accessibleName() == "Test: Ready, ready"
 
@@ -281,7 +281,7 @@ def test_the_sidebar_leads_to_a_run_in_another_project(
     assert (ready_state.project, ready_state.run) == (home, run)
     assert window.page_name == "train"
     qtbot.waitUntil(lambda: not window.sidebar.elsewhere.isVisible())
-    ready_state.stop_training()
+    ready_state.training.stop()
     qtbot.waitUntil(lambda: not ready_state.is_training(), timeout=10_000)
 
 

@@ -74,7 +74,7 @@ def test_every_control_has_a_name_and_can_be_reached(
     with opened(project) as app_state:
         qtbot.waitUntil(lambda: bool(app_state.state.checkpoints), timeout=10_000)
         if make is DataPage:
-            qtbot.waitUntil(lambda: app_state.examples is not None, timeout=30_000)
+            qtbot.waitUntil(lambda: app_state.data.examples is not None, timeout=30_000)
         page = make(app_state)
         qtbot.addWidget(page)
         page.show()

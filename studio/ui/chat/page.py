@@ -125,7 +125,7 @@ class ChatPage(PageFrame):
     def _offer_questions(self) -> None:
         """From the examples that were set aside, which the model hasn't studied; without a run, from the data."""
         run = self._app_state.run if self._is_fine_tuned() else None
-        found = self._app_state.examples
+        found = self._app_state.data.examples
         if run is not None and run != self._offered:
             self._offered = run
             run_in_background(self, lambda: _held_out_questions(run), self._on_questions)

@@ -18,13 +18,21 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from studio.core.translatable import N_
 from studio.dataset.samples import sample
 from studio.ui.controls.layout import STRETCH, hbox, vbox
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import current, tr
 from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE, colours
 
-LONGEST_PATH = 1_000
+SOURCES = {
+    "file": N_("Choose a file"),
+    "folder": N_("Choose a folder"),
+    "paste": N_("Paste"),
+    "hub": N_("Hugging Face Hub"),
+    "sample": N_("Try with the sample"),
+}
+"""Where data can come from, and the words of the button for it."""
 
 
 def dropped_paths(data: QMimeData) -> list[str]:
@@ -33,8 +41,8 @@ def dropped_paths(data: QMimeData) -> list[str]:
 
 
 class DropArea(QWidget):
-    """One large target. `paths_dropped` carries a list of paths; `choose_file`, `choose_folder`, `paste`, `hub` and
-    `sample` are buttons for whoever doesn't drag."""
+    """One large target. `paths_dropped` carries a list of paths; `buttons`, one for each of `SOURCES`, are for
+    whoever doesn't drag."""
 
     paths_dropped = Signal(list)
 
@@ -54,13 +62,9 @@ class DropArea(QWidget):
         stays = label(tr("It is read on this computer and stays here."), "small")
         for words in (self.headline, kinds, best, stays):
             words.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.choose_file = button(tr("Choose a file"))
-        self.choose_folder = button(tr("Choose a folder"))
-        self.paste = button(tr("Paste"))
-        self.paste.setToolTip(tr("Cells copied in a spreadsheet, a chat, or a file (Ctrl+V)"))
-        self.hub = button(tr("Hugging Face Hub"))
-        self.sample = button(tr("Try with the sample"))
-
+        self.buttons = {which: button(tr(text)) for which, text in SOURCES.items()}
+        self.buttons["paste"].setToolTip(tr("Cells copied in a spreadsheet, a chat, or a file (Ctrl+V)"))
+        file, folder, paste, hub, sample = self.buttons.values()
         vbox(
             (STRETCH, 2),
             (_Arrow(), Qt.AlignmentFlag.AlignHCenter),
@@ -70,9 +74,9 @@ class DropArea(QWidget):
             best,
             stays,
             GAP_WIDE,
-            hbox(STRETCH, self.choose_file, self.choose_folder, self.paste, STRETCH),
+            hbox(STRETCH, file, folder, paste, STRETCH),
             GAP_SMALL,
-            hbox(STRETCH, self.hub, self.sample, STRETCH),
+            hbox(STRETCH, hub, sample, STRETCH),
             (STRETCH, 3),
             on=self,
             gap=GAP_SMALL,

@@ -78,7 +78,7 @@ class LoadedData(QWidget):
         self.tabs.pane.model_wanted.connect(lambda: self.step_requested.emit("train"))
         check.fix_wanted.connect(self._on_fix_wanted)
         check.rows_wanted.connect(self._on_rows_wanted)
-        check.cancel_wanted.connect(app_state.cancel_data)
+        check.cancel_wanted.connect(app_state.data.cancel)
         check.check_wanted.connect(lambda: app_state.open_data(app_state.recipe.data))
         check.changes.undo_wanted.connect(self.undo)
         check.changes.redo_wanted.connect(self.redo)
@@ -109,7 +109,7 @@ class LoadedData(QWidget):
 
     def _on_reading_changed(self, fields: dict[str, object]) -> None:
         # columns may have other names now, so they are guessed again
-        table = self._app_state.table
+        table = self._app_state.data.table
         values: dict[str, object] = {f"data.{name}": value for name, value in fields.items()}
         if "sheet" in fields and table is not None and table.format == "parquet":
             values = {"data.split": fields["sheet"]}
@@ -121,7 +121,7 @@ class LoadedData(QWidget):
     def _on_confirmed(self, doubt: str) -> None:
         """What was guessed is right: written down, so that it is never guessed otherwise."""
         self._settle(doubt)
-        table = self._app_state.table
+        table = self._app_state.data.table
         if table is not None and doubt not in ("header", "kind"):
             self._app_state.set_values({f"data.{doubt}": getattr(table, doubt)})
 
@@ -140,7 +140,7 @@ class LoadedData(QWidget):
 
     def paint(self) -> None:
         app_state = self._app_state
-        table = app_state.table
+        table = app_state.data.table
         if table is None:
             return
         if app_state.recipe.data.path != self._path:
@@ -163,7 +163,7 @@ class LoadedData(QWidget):
 
     def _paint_list(self) -> None:
         app_state = self._app_state
-        table, found = app_state.table, app_state.examples
+        table, found = app_state.data.table, app_state.data.examples
         assert table is not None
         listed: object = found if found is not None else table.rows
         tokens = self._all_tokens()
@@ -176,25 +176,25 @@ class LoadedData(QWidget):
 
     def _all_tokens(self) -> Sequence[int] | None:
         """Lengths of all examples, None while they aren't known or only a sample was measured."""
-        lengths, found = self._app_state.lengths, self._app_state.examples
+        lengths, found = self._app_state.data.lengths, self._app_state.data.examples
         if lengths is None or found is None or len(lengths.total) != len(found):
             return None
         return lengths.total
 
     def _paint_findings(self) -> None:
         app_state, check = self._app_state, self.tabs.check
-        table, built, report = app_state.table, app_state.data.built, app_state.report
+        table, built, report = app_state.data.table, app_state.data.built, app_state.data.report
         assert table is not None
         steps = built.about.steps if built is not None else ()
-        waiting = report is None and (app_state.examining or app_state.reading_data)
+        waiting = report is None and (app_state.data.examining or app_state.data.reading)
         check.show_report(report, built, table.notes, waiting=waiting)
-        check.show_progress(app_state.data.progress, examining=app_state.examining)
+        check.show_progress(app_state.data.progress, examining=app_state.data.examining)
         check.changes.show_steps(steps, can_undo=app_state.can_undo, can_redo=app_state.can_redo)
         if not waiting:
             self.tabs.show_report(report)
-        elif app_state.examining:
+        elif app_state.data.examining:
             self.tabs.show_examining(app_state.data.progress)
-        if self._fixing and steps and not app_state.reading_data:
+        if self._fixing and steps and not app_state.data.reading:
             self._fixing = False
             if check.isVisible():
                 check.changes.undo.setFocus()  # the button that was pressed is gone
@@ -206,11 +206,11 @@ class LoadedData(QWidget):
     def paint_reading(self) -> None:
         """Lengths, and the chosen example as the model reads it; asked for again only where something changed."""
         app_state, pane = self._app_state, self.tabs.pane
-        recipe, found, model = app_state.recipe, app_state.examples, app_state.model
+        recipe, found, model = app_state.recipe, app_state.data.examples, app_state.model
         most = model.facts.context_length if model.facts is not None else None
         count = len(found) if found is not None else 0
         limit, mode = recipe.training.max_length, recipe.data.truncation
-        self.tabs.lengths.show_lengths(app_state.lengths, count, limit, mode, most)
+        self.tabs.lengths.show_lengths(app_state.data.lengths, count, limit, mode, most)
         if found is None or self._position is None or self._position >= count:
             self._read = None
             self._asked += 1
@@ -224,15 +224,15 @@ class LoadedData(QWidget):
         self._ask(self._position, waiting)
 
     def _why_nothing(self) -> str:
-        if self._app_state.examples is not None:
+        if self._app_state.data.examples is not None:
             return ""
-        if self._app_state.reading_data or self._app_state.data.opened is None:
+        if self._app_state.data.reading or self._app_state.data.opened is None:
             return tr("This is shown when the file has been read.")
         return tr("This is shown when the columns have been chosen.")
 
     def _ask(self, position: int, waiting: bool) -> None:
         app_state, pane = self._app_state, self.tabs.pane
-        found = app_state.examples
+        found = app_state.data.examples
         assert found is not None
         self._asked += 1
         number = self._asked

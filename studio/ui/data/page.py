@@ -78,13 +78,7 @@ class DataPage(PageFrame):
         self.sources.text_pasted.connect(self._on_pasted)
         self.sources.noted.connect(self._note)
         self.drop.paths_dropped.connect(self.sources.take_dropped)
-        for made, which in (
-            (self.drop.choose_file, "file"),
-            (self.drop.choose_folder, "folder"),
-            (self.drop.paste, "paste"),
-            (self.drop.hub, "hub"),
-            (self.drop.sample, "sample"),
-        ):
+        for which, made in self.drop.buttons.items():
             made.clicked.connect(lambda _checked=False, which=which: self._replace(which))
         self.source.replace_requested.connect(self._replace)
         self.loaded.step_requested.connect(self.step_requested)
@@ -109,7 +103,7 @@ class DataPage(PageFrame):
     def focus_first(self) -> None:
         """Put the keyboard where a person who just came here will most likely go on."""
         if self.loaded.isHidden():
-            self.drop.choose_file.setFocus(Qt.FocusReason.OtherFocusReason)
+            self.drop.buttons["file"].setFocus(Qt.FocusReason.OtherFocusReason)
         elif self._app_state.data.problem is not None or self.source.mapping.unsure.isVisible():
             self.source.mapping.focus_first()
         elif self.next.isEnabled():
@@ -165,7 +159,7 @@ class DataPage(PageFrame):
 
     def _on_cancelled(self) -> None:
         self._stopped = True
-        self._app_state.cancel_data()
+        self._app_state.data.cancel()
 
     def _read_again(self) -> None:
         self._forget_problem()
@@ -207,13 +201,13 @@ class DataPage(PageFrame):
 
     def _paint(self) -> None:
         app_state = self._app_state
-        has_table = app_state.table is not None
+        has_table = app_state.data.table is not None
         self._paint_progress_soon()
-        if app_state.reading_data and not has_table:
+        if app_state.data.reading and not has_table:
             self.next.setEnabled(False)
             return  # what was there stays until the new file is known to be readable
         if has_table:
-            if not app_state.reading_data and not self._stopped:
+            if not app_state.data.reading and not self._stopped:
                 self._good = app_state.recipe.data
             self._watch()
             self.loaded.paint()
@@ -223,7 +217,7 @@ class DataPage(PageFrame):
         came = has_table and self.loaded.isHidden()
         self.drop.setVisible(not has_table)
         self.loaded.setVisible(has_table)
-        self.partial.setVisible(has_table and app_state.examples is None and (self._stopped or self._can_go_on()))
+        self.partial.setVisible(has_table and app_state.data.examples is None and (self._stopped or self._can_go_on()))
         self._paint_next()
         if came and self.isVisible():
             self.focus_first()  # the button that was pressed is gone
@@ -231,13 +225,13 @@ class DataPage(PageFrame):
     def _watch(self) -> None:
         """Notice when the file becomes another than the one that is shown."""
         app_state = self._app_state
-        if app_state.data.opened is not None and app_state.table is not self._seen:
-            self._seen = app_state.table
+        if app_state.data.opened is not None and app_state.data.table is not self._seen:
+            self._seen = app_state.data.table
             self.changed.hide()
             self._watched.watch(app_state.recipe.data.path)
 
     def _paint_progress_soon(self) -> None:
-        if not self._app_state.reading_data:
+        if not self._app_state.data.reading:
             self._patience.stop()
             self.reading.hide()
         elif not self.reading.isHidden():
@@ -246,7 +240,7 @@ class DataPage(PageFrame):
             self._patience.start()
 
     def _paint_progress(self) -> None:
-        if self._app_state.reading_data:
+        if self._app_state.data.reading:
             name = Path(self._app_state.recipe.data.path).name
             progress = self._app_state.data.progress
             if progress is None:
@@ -256,7 +250,7 @@ class DataPage(PageFrame):
 
     def _on_no_table(self) -> None:
         """A file that can't be read: say so, and go back to the one that could."""
-        self._file_problem = self._app_state.data_problem
+        self._file_problem = self._app_state.data.problem
         good, self._good = self._good, None
         left = self._file_problem is not None or self._stopped
         if left and good is not None and good != self._app_state.recipe.data:
@@ -265,16 +259,16 @@ class DataPage(PageFrame):
 
     def _broke_off(self) -> bool:
         """Whether something went wrong after the first rows that isn't a matter of which column is what."""
-        problem = self._app_state.data_problem
+        problem = self._app_state.data.problem
         return problem is not None and problem.remedy is not Remedy.choose_columns
 
     def _can_go_on(self) -> bool:
         """Whether reading broke off, and the problem itself offers no second try."""
-        problem = self._app_state.data_problem
+        problem = self._app_state.data.problem
         return self._broke_off() and problem is not None and problem.remedy is not Remedy.try_again
 
     def _paint_problem(self) -> None:
-        problem = self._app_state.data_problem or self._file_problem
+        problem = self._app_state.data.problem or self._file_problem
         if problem is not None and problem.remedy is Remedy.choose_columns:
             problem = None  # below the columns stands what is missing
         if self._shown_problem is not None and (problem is None or problem.code != self._shown_problem):
@@ -285,14 +279,14 @@ class DataPage(PageFrame):
             self.show_problem(problem, self._on_remedy)
 
     def _on_recipe_changed(self) -> None:
-        if self._app_state.table is not None:
+        if self._app_state.data.table is not None:
             self.loaded.paint_reading()
             self._paint_next()
 
     def _paint_next(self) -> None:
         app_state = self._app_state
-        has_table = app_state.table is not None
-        usable = has_table and app_state.examples is not None and bool(len(app_state.examples))
+        has_table = app_state.data.table is not None
+        usable = has_table and app_state.data.examples is not None and bool(len(app_state.data.examples))
         reasons = reasons_against_training(app_state.data, app_state.recipe) if usable else ()
         reason = tr_sentence(reasons[0].sentences()[0]) if reasons else ""
         self.next.setVisible(has_table)
@@ -306,9 +300,9 @@ class DataPage(PageFrame):
             self.set_lead(tr("Say whether the columns were understood rightly."))
         elif usable:
             self.set_lead(tr("Look through what the model will learn from, then go on to Train."))
-        elif app_state.reading_data and app_state.data.opened is not None:
+        elif app_state.data.reading and app_state.data.opened is not None:
             self.set_lead(tr("The examples are being made."))
-        elif app_state.reading_data:
+        elif app_state.data.reading:
             self.set_lead(tr("These are the first rows. The rest is still being read."))
         elif self._stopped:
             self.set_lead(tr("Read all of it to go on, or choose another file."))

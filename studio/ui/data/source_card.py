@@ -15,6 +15,7 @@ from studio.ui.controls.layout import MIDDLE, Card, follow, hbox, vbox
 from studio.ui.controls.notices import NoticeBar
 from studio.ui.controls.text import ElidedLabel, button, clear_layout_widget, line
 from studio.ui.data.column_mapping import ColumnMappingEditor
+from studio.ui.data.drop_area import SOURCES
 from studio.ui.data.reading_options import (
     NO_NAMES,
     ReadingOptions,
@@ -54,14 +55,8 @@ class SourceCard(Card):
         self.replace = QPushButton(tr("Choose another"))
         self.replace.setAccessibleName(tr("Choose other data"))
         menu = QMenu(self.replace)
-        for text, which in (
-            (tr("Choose a file"), "file"),
-            (tr("Choose a folder"), "folder"),
-            (tr("Paste"), "paste"),
-            (tr("Hugging Face Hub"), "hub"),
-            (tr("Try with the sample"), "sample"),
-        ):
-            menu.addAction(text).triggered.connect(partial(self._replace, which))
+        for which, text in SOURCES.items():
+            menu.addAction(tr(text)).triggered.connect(partial(self._replace, which))
         self.replace.setMenu(menu)
 
         row = hbox(

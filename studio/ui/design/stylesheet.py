@@ -1,7 +1,7 @@
 """The one stylesheet, written for a palette and text sizes.
 
 Widgets choose a look with dynamic properties: `role` on labels (title, lead, strong, small, term, bad, good), `kind` on
-buttons (primary, quiet, link, round), `card` on frames (true, problem, notice).
+buttons (primary, quiet, link, round, chip, choice, place), `card` on frames (true, problem, notice).
 """
 
 from __future__ import annotations
@@ -52,6 +52,11 @@ QPushButton[kind="quiet"]:checked {{ background: {c.accent_soft}; }}
 QPushButton[kind="quiet"]:disabled, QToolButton[kind="quiet"]:disabled {{ color: {c.muted}; }}
 QPushButton[kind="link"], QToolButton[kind="link"] {{
   background: transparent; border: 1px solid transparent; color: {c.accent}; padding: 5px 1px; text-align: left; }}
+QPushButton[kind="place"] {{
+  background: transparent; border: 1px solid transparent; color: {c.muted}; padding: 5px 10px; text-align: left; }}
+QPushButton[kind="place"]:hover {{ background: {c.hover}; }}
+QPushButton[kind="place"]:checked {{ background: {c.surface}; color: {c.text}; font-weight: 600; }}
+QPushButton[kind="place"]:focus {{ border: 2px solid {c.accent}; padding: 4px 9px; }}
 QPushButton#project {{ text-align: left; font-weight: 600; padding: 7px 8px 7px 11px; }}
 QPushButton#project:focus {{ padding: 6px 7px 6px 10px; }}
 QPushButton#elsewhere {{ text-align: left; background: {c.accent_soft}; border: 1px solid {c.accent};

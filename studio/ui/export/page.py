@@ -218,7 +218,7 @@ class ExportPage(PageFrame):
             return words, tr("See how it goes"), "train"
         if app_state.state.checkpoints:
             return None
-        if app_state.examples is None:
+        if app_state.data.examples is None:
             words = tr("There is nothing to export yet: first the model needs examples to learn from.")
             return words, tr("Choose your data"), "data"
         return tr("There is nothing to export yet: the model hasn't been trained."), tr("Train the model"), "train"

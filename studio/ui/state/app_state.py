@@ -151,8 +151,8 @@ class AppState(RecipeEditor):
         if obstacle is not None:
             self.problem_raised.emit(obstacle)
             return
-        project, recipe, table, facts = self.project, self.recipe, self.table, self.facts()
-        examples = self.examples
+        project, recipe, table, facts = self.project, self.recipe, self.data.table, self.facts()
+        examples = self.data.examples
         assert table is not None and examples is not None
         self.starting = True
         self.run_changed.emit()
@@ -187,13 +187,6 @@ class AppState(RecipeEditor):
     def obstacle(self) -> Problem | None:
         """What keeps training from starting now, as far as it can be seen without looking at the disk."""
         return already_going() if self.is_training() else self.draft_obstacle()
-
-    def stop_training(self, keep: bool = True) -> None:
-        """Ask the run to end; its ending arrives as an event."""
-        self.training.stop(keep)
-
-    def save_now(self) -> None:
-        self.training.save_now()
 
     def attach(self, run: RunFolder) -> None:
         """Show this run, whether it is still going on, ended or was interrupted."""

@@ -301,10 +301,6 @@ class MemoryFit(QObject):
         self._before_trial = self.draft.usable
         self.trial.start(self._editor, self.key, self.draft)
 
-    def cancel_trial(self) -> None:
-        """End the trial; nothing of it is kept."""
-        self.trial.cancel()
-
     @Slot()
     def _on_trial_changed(self) -> None:
         if self.trial.key is None and self._watchers:

@@ -183,8 +183,8 @@ class MemoryTrial(QObject):
         from studio.runs.project import Project
 
         scratch = job_folder("memory_probe").path
-        built = editor.examples
-        table, facts = editor.table, editor.facts()
+        built = editor.data.examples
+        table, facts = editor.data.table, editor.facts()
         self.key, self._draft, self.problem = key, draft, None
 
         def prepare() -> RunFolder:

@@ -91,7 +91,7 @@ class ScenarioSource:
         """Of the whole run, from the pace of earlier runs with the same model here; None where there were none."""
         from studio.memory.calibration import seconds_per_token
 
-        lengths, count = self._editor.lengths, scenario.facts.examples
+        lengths, count = self._editor.data.lengths, scenario.facts.examples
         alike = (scenario.available.card, scenario.recipe.method.kind, scenario.shape.family, scenario.shape.parameters)
         pace = seconds_per_token(self._measured(scenario.available, scenario.shape), *alike)
         if pace is None or lengths is None or not len(lengths) or not count:
@@ -146,13 +146,13 @@ class ScenarioSource:
 
     def _longest(self) -> int | None:
         """Tokens of the longest example, None where not all have been measured."""
-        lengths, made = self._editor.lengths, self._editor.examples
+        lengths, made = self._editor.data.lengths, self._editor.data.examples
         if lengths is None or made is None or len(lengths) < len(made):
             return None
         return lengths.longest or None
 
     def _cut_at(self) -> Callable[[int], int] | None:
-        lengths, made = self._editor.lengths, self._editor.examples
+        lengths, made = self._editor.data.lengths, self._editor.data.examples
         if lengths is None or made is None or not len(lengths):
             return None
         scale = max(1.0, len(made) / len(lengths))  # a sample stands for all

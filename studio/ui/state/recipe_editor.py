@@ -20,11 +20,7 @@ from studio.ui.state.base_model_state import BaseModelState
 from studio.ui.state.dataset_state import BUILT_AS, READ_AS, DatasetState, reasons_against_training
 
 if TYPE_CHECKING:
-    from studio.dataset.quality.report import Report
-    from studio.dataset.store import StoredExamples
-    from studio.dataset.table import Table
     from studio.hardware.snapshot import Snapshot
-    from studio.tokenization.lengths import Lengths
     from studio.worker.protocol import EncoderSettings, ExampleRead
 
 
@@ -144,15 +140,12 @@ class RecipeEditor(QObject):
         self.data_changed.emit()
         if self.data.reading:
             return
-        known = (self.table, self.examples, self.report, self.lengths, self.data_problem)
+        data = self.data
+        known = (data.table, data.examples, data.report, data.lengths, data.problem)
         if any(now is not before for now, before in zip(known, self._known, strict=True)):
             self._known = known
             self.recipe_changed.emit()  # automatic values depend on these; on how far the data check is, nothing does
         self._measure()
-
-    def cancel_data(self) -> None:
-        """Stop reading or examining; what is known by then stays."""
-        self.data.cancel()
 
     def paste_data(self, text: str) -> None:
         try:
@@ -209,40 +202,8 @@ class RecipeEditor(QObject):
         )
 
     def _measure(self) -> None:
-        if self.examples is not None:
+        if self.data.examples is not None:
             self.data.measure(self._reader())
-
-    @property
-    def table(self) -> Table | None:
-        """Its rows stay on disk; the first ones only, while a large file is still being read."""
-        return self.data.table
-
-    @property
-    def examples(self) -> StoredExamples | None:
-        """Lazy: cheap to count and to index."""
-        return self.data.examples
-
-    @property
-    def data_problem(self) -> Problem | None:
-        return self.data.problem
-
-    @property
-    def reading_data(self) -> bool:
-        return self.data.reading
-
-    @property
-    def examining(self) -> bool:
-        return self.data.examining
-
-    @property
-    def report(self) -> Report | None:
-        """What the data check found; None before the examples were checked."""
-        return self.data.report
-
-    @property
-    def lengths(self) -> Lengths | None:
-        """In tokens of the base model."""
-        return self.data.lengths
 
     def draft_obstacle(self) -> Problem | None:
         """What keeps this draft from being trained, as far as it can be seen without looking at the disk."""
@@ -268,7 +229,7 @@ class RecipeEditor(QObject):
     def facts(self) -> DefaultsContext:
         """What automatic values depend on, as far as it is known now."""
         return DefaultsContext(
-            examples=len(self.examples) if self.examples is not None else None,
+            examples=len(self.data.examples) if self.data.examples is not None else None,
             parameters=self.model.facts.parameters if self.model.facts is not None else None,
             cuda=bool(self.cuda),
             windows=windows_driver(),
@@ -276,16 +237,12 @@ class RecipeEditor(QObject):
 
     # The base model
 
-    def fetch_model(self) -> None:
-        """Bring the chosen base model onto this computer; `model_changed` follows its progress."""
-        self.model.start_fetching()
-
     def use_starter(self) -> None:
         """Choose the starter model, and fetch it where it isn't here yet."""
         if self.recipe.model.source is not Source.starter:
             self.set_values({"model.source": "starter", "model.name": "", "model.revision": ""})
         elif self.model.can_be_fetched():
-            self.fetch_model()
+            self.model.start_fetching()
 
     @Slot()
     def _on_model_changed(self) -> None:

@@ -21,10 +21,13 @@ class StepStatus:
     """`share` is how much of a running step is done, 0 to 1."""
 
     step: Step
-    title: str
     mark: Mark
     line: str
     share: float | None = None
+
+    @property
+    def title(self) -> str:
+        return step_title(self.step)
 
 
 def step_title(step: Step) -> str:
@@ -66,72 +69,68 @@ def learned(app_state: AppState) -> bool:
 
 
 def _data(app_state: AppState) -> StepStatus:
-    title = step_title("data")
-    if app_state.reading_data:
-        return StepStatus("data", title, "running", tr("Reading"))
-    if app_state.data_problem is not None:
-        return StepStatus("data", title, "attention", tr("Look at the file"))
-    if app_state.examples is None:
-        return StepStatus("data", title, "ready", tr("Start here"))
+    if app_state.data.reading:
+        return StepStatus("data", "running", tr("Reading"))
+    if app_state.data.problem is not None:
+        return StepStatus("data", "attention", tr("Look at the file"))
+    if app_state.data.examples is None:
+        return StepStatus("data", "ready", tr("Start here"))
     reasons = reasons_against_training(app_state.data, app_state.recipe)
     if any(reason.code != "run.still_checking" for reason in reasons):
-        return StepStatus("data", title, "attention", tr("Can't be trained on yet"))
-    return StepStatus("data", title, "done", examples(len(app_state.examples)))
+        return StepStatus("data", "attention", tr("Can't be trained on yet"))
+    return StepStatus("data", "done", examples(len(app_state.data.examples)))
 
 
 def _train(app_state: AppState) -> StepStatus:
-    title, state = step_title("train"), app_state.state
+    state = app_state.state
     if app_state.starting:
-        return StepStatus("train", title, "running", tr("Getting ready"), 0.0)
+        return StepStatus("train", "running", tr("Getting ready"), 0.0)
     if app_state.training.is_running():
         left = state.seconds_left
         words = tr("{time} left", time=duration(left)) if left is not None else tr("Getting ready")
-        return StepStatus("train", title, "running", words, state.share_done)
+        return StepStatus("train", "running", words, state.share_done)
     match state.ending:
         case Finished():
-            return StepStatus("train", title, "done", tr("Finished"))
+            return StepStatus("train", "done", tr("Finished"))
         case Stopped():
             if not learned(app_state):
-                return StepStatus("train", title, "ready", tr("Stopped, nothing kept"))
-            return StepStatus("train", title, "done", tr("Stopped, kept"))
+                return StepStatus("train", "ready", tr("Stopped, nothing kept"))
+            return StepStatus("train", "done", tr("Stopped, kept"))
         case None:
             pass
         case _:
             words = tr("Interrupted") if state.ending.problem.code == "crashed.interrupted" else tr("Didn't finish")
-            return StepStatus("train", title, "attention", words)
+            return StepStatus("train", "attention", words)
     if app_state.model.is_fetching():
-        return StepStatus("train", title, "running", tr("Fetching the model"))
+        return StepStatus("train", "running", tr("Fetching the model"))
     if reasons_against_training(app_state.data, app_state.recipe):
-        return StepStatus("train", title, "todo", tr("After the data"))
+        return StepStatus("train", "todo", tr("After the data"))
     if app_state.model.folder is None and not app_state.model.looking:
-        return StepStatus("train", title, "attention", tr("Choose a model"))
-    return StepStatus("train", title, "ready", tr("Ready"))
+        return StepStatus("train", "attention", tr("Choose a model"))
+    return StepStatus("train", "ready", tr("Ready"))
 
 
 def _test(app_state: AppState) -> StepStatus:
-    title = step_title("test")
     check = app_state.exam
     if check.is_running():
         progress = check.state.progress
         share = progress.done / progress.total if progress is not None and progress.total else None
-        return StepStatus("test", title, "running", tr("Testing"), share)
+        return StepStatus("test", "running", tr("Testing"), share)
     if check.state.completed is not None:
-        return StepStatus("test", title, "done", tr("Tested"))
-    return _after_training("test", title, app_state)
+        return StepStatus("test", "done", tr("Tested"))
+    return _after_training("test", app_state)
 
 
 def _chat(app_state: AppState) -> StepStatus:
-    title = step_title("chat")
     if not learned(app_state) and app_state.model.folder is not None:
-        return StepStatus("chat", title, "ready", tr("With the base model"))
-    return _after_training("chat", title, app_state)
+        return StepStatus("chat", "ready", tr("With the base model"))
+    return _after_training("chat", app_state)
 
 
 def _export(app_state: AppState) -> StepStatus:
-    title = step_title("export")
     if app_state.run is not None and learned(app_state) and _has_exports(app_state):
-        return StepStatus("export", title, "done", tr("Exported"))
-    return _after_training("export", title, app_state)
+        return StepStatus("export", "done", tr("Exported"))
+    return _after_training("export", app_state)
 
 
 def _has_exports(app_state: AppState) -> bool:
@@ -142,7 +141,7 @@ def _has_exports(app_state: AppState) -> bool:
         return False
 
 
-def _after_training(step: Step, title: str, app_state: AppState) -> StepStatus:
+def _after_training(step: Step, app_state: AppState) -> StepStatus:
     if app_state.is_training() or not learned(app_state):
-        return StepStatus(step, title, "todo", tr("After training"))
-    return StepStatus(step, title, "ready", tr("Ready"))
+        return StepStatus(step, "todo", tr("After training"))
+    return StepStatus(step, "ready", tr("Ready"))

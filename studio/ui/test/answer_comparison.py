@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 from html import escape
 from typing import Literal
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QLabel, QSizePolicy, QWidget
 
@@ -69,8 +69,6 @@ def kept(rows: list[Compared], which: Kept) -> list[Compared]:
 class AnswerComparison(QWidget):
     """The list with its filter."""
 
-    count_changed = Signal(int)
-
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._rows: list[Compared] = []
@@ -127,7 +125,6 @@ class AnswerComparison(QWidget):
         )
         self.empty.setVisible(not self._shown)
         self._show_more()
-        self.count_changed.emit(len(self._shown))
 
     def _show_more(self) -> None:
         for row in self._shown[self._made : self._made + AT_ONCE]:

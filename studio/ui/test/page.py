@@ -183,7 +183,7 @@ class TestPage(PageFrame):
             words = tr("The model is still being trained. It can be tested when that is done.")
             return words, tr("See how it goes"), "train"
         if not app_state.state.checkpoints:
-            if app_state.examples is None:
+            if app_state.data.examples is None:
                 words = tr("There is nothing to test yet: first the model needs examples to learn from.")
                 return words, tr("Choose your data"), "data"
             return tr("There is nothing to test yet: the model hasn't been trained."), tr("Train the model"), "train"

@@ -78,7 +78,7 @@ class FitCard(Card):
         flow.addWidget(self.change)
         self.body.addWidget(self.buttons)
         self.progress = ProgressLine(tr("How far the trial is"), tr("Cancel the trial"))
-        self.progress.cancelled.connect(self._memory_fit.cancel_trial)
+        self.progress.cancelled.connect(self._memory_fit.trial.cancel)
         self.body.addWidget(self.progress)
         self.trouble = label("", "bad")
         self.body.addWidget(self.trouble)

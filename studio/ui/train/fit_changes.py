@@ -44,9 +44,7 @@ class ChangeRow(QWidget):
 
 
 class FitChanges(Overlay):
-    """Opens with those ticked that together make it fit; `applied` comes after the draft was changed."""
-
-    applied = Signal()
+    """Opens with those ticked that together make it fit."""
 
     def __init__(self, window: QWidget, memory_fit: MemoryFit) -> None:
         from studio.memory.reduction import faster
@@ -123,7 +121,6 @@ class FitChanges(Overlay):
             self.trouble.show()
             return
         self.dismiss()
-        self.applied.emit()
 
 
 def gain_words(gain: int) -> str:

@@ -39,7 +39,7 @@ class ModelChooser(Card):
         self.bar = QProgressBar(textVisible=False)
         self.bar.setAccessibleName(tr("How much of the model is here"))
         self.body.addWidget(self.bar)
-        self.fetch = button(tr("Fetch it now"), "", app_state.fetch_model)
+        self.fetch = button(tr("Fetch it now"), "", app_state.model.start_fetching)
         self.cancel = button(tr("Cancel"), "", app_state.model.stop_fetching)
         actions = hbox(self.fetch, self.cancel, STRETCH)
         self.body.addLayout(actions)
@@ -140,7 +140,7 @@ class ModelChooser(Card):
         if remedy is Remedy.use_starter:
             self._app_state.use_starter()
         elif remedy is Remedy.try_again:
-            self._app_state.fetch_model()
+            self._app_state.model.start_fetching()
         elif self._app_state.recipe.model.source is Source.hub:
             self.name.setFocus()
             self.name.selectAll()

@@ -70,7 +70,7 @@ class TrainPage(PageFrame):
     def _paint_run(self) -> None:
         if self.run_view is None:
             self.run_view = RunView(self.app_state)
-            self.run_view.stop_requested.connect(self.app_state.stop_training)
+            self.run_view.stop_requested.connect(self.app_state.training.stop)
             self._run_area = scroll_area(self.run_view)
             self.views.addWidget(self._run_area)
         self.views.setCurrentWidget(self._run_area)

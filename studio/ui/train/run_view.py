@@ -211,7 +211,7 @@ class RunView(QWidget):
         return (read_log_end(run.log) if run is not None else "") or tr("The log is empty.")
 
     def _on_save(self) -> None:
-        self._app_state.save_now()
+        self._app_state.training.save_now()
 
     def _on_stop(self, keep: bool) -> None:
         self._stopping = True

@@ -81,10 +81,10 @@ class PlanCard(Card):
     def paint(self) -> None:
         app_state = self._app_state
         recipe = resolve_defaults(app_state.recipe, app_state.facts())
-        count = len(app_state.examples) if app_state.examples is not None else None
-        self.to_data.setVisible(count is None and not app_state.reading_data)
+        count = len(app_state.data.examples) if app_state.data.examples is not None else None
+        self.to_data.setVisible(count is None and not app_state.data.reading)
         if count is None:
-            say(self.data, tr("Reading your data") if app_state.reading_data else tr("No examples yet"))
+            say(self.data, tr("Reading your data") if app_state.data.reading else tr("No examples yet"))
             say(self.data_note, "")
             say(self.steps, "")
             say(self.steps_note, "")

@@ -55,7 +55,7 @@ def shown(app_state: AppState, qtbot: QtBot) -> DataPage:
 def read(qtbot: QtBot, page: DataPage, path: Path) -> None:
     page.open_path(str(path))
     app_state = page._app_state
-    qtbot.waitUntil(lambda: not app_state.reading_data and not app_state.examining, timeout=LONG)
+    qtbot.waitUntil(lambda: not app_state.data.reading and not app_state.data.examining, timeout=LONG)
 
 
 def columns(page: DataPage) -> list[str]:
@@ -81,8 +81,8 @@ def test_an_empty_page_offers_every_way_in(page: DataPage) -> None:
 def test_the_sample_opens_with_guessed_columns_and_an_exact_count_and_leads_on_to_training(
     page: DataPage, qtbot: QtBot
 ) -> None:
-    page.drop.sample.click()
-    qtbot.waitUntil(lambda: page.loaded.isVisible() and page._app_state.report is not None, timeout=LONG)
+    page.drop.buttons["sample"].click()
+    qtbot.waitUntil(lambda: page.loaded.isVisible() and page._app_state.data.report is not None, timeout=LONG)
     with open(sample("en"), encoding="utf-8", newline="") as file:
         rows = len(list(csv.DictReader(file)))
     assert page.source.name.text() == "support-en.csv"
@@ -115,7 +115,7 @@ def test_a_dropped_file_is_opened(page: DataPage, qtbot: QtBot) -> None:
 def test_cells_copied_in_a_spreadsheet_are_pasted_with_a_key(page: DataPage, qtbot: QtBot) -> None:
     rows = "".join(f"Where is parcel {n}?\tIt is on its way: {n}.\n" for n in range(40))
     QGuiApplication.clipboard().setText("question\tanswer\n" + rows)
-    page.drop.choose_file.setFocus()
+    page.drop.buttons["file"].setFocus()
     QTest.keyClick(page, Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
     qtbot.waitUntil(lambda: page.table.model.total == 40 and not page.table.model.listing.raw, timeout=LONG)
     assert columns(page) == ["question", "answer"]
@@ -142,8 +142,8 @@ def test_a_bad_file_leaves_the_data_that_was_there(page: DataPage, qtbot: QtBot,
     nothing = tmp_path / "nothing.csv"
     nothing.write_bytes(b"")
     page.open_path(str(nothing))
-    qtbot.waitUntil(lambda: bool(page.problems()) and not page._app_state.reading_data, timeout=LONG)
-    qtbot.waitUntil(lambda: page._app_state.examples is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: bool(page.problems()) and not page._app_state.data.reading, timeout=LONG)
+    qtbot.waitUntil(lambda: page._app_state.data.examples is not None, timeout=LONG)
     assert page.source.name.text() == "support-en.csv"
     assert page.table.model.total == before
     assert page._app_state.recipe.data.path == str(sample("en"))
@@ -162,17 +162,17 @@ def test_where_columns_are_unclear_the_file_is_shown_as_it_is_and_the_columns_ar
     mapping = page.source.mapping
     assert page.table.model.listing.raw and page.table.model.total == 40
     assert not page.next.isEnabled()
-    assert page._app_state.data_problem is not None
+    assert page._app_state.data.problem is not None
     assert not page.problems()  # below the dropdowns stands what is missing
     assert "Choose the column with the questions" in mapping.example.text()
     question = mapping.dropdowns["question", 0]
     assert question.hasFocus()
     QTest.keyClick(question, Qt.Key.Key_Down)
     qtbot.waitUntil(lambda: page._app_state.recipe.data.mapping.question == "a", timeout=LONG)
-    qtbot.waitUntil(lambda: not page._app_state.reading_data, timeout=LONG)
+    qtbot.waitUntil(lambda: not page._app_state.data.reading, timeout=LONG)
     assert question.isVisible() and question.hasFocus()
     mapping.dropdowns["answer", 0].choose("b")
-    qtbot.waitUntil(lambda: page._app_state.report is not None and page.table.model.total == 40, timeout=LONG)
+    qtbot.waitUntil(lambda: page._app_state.data.report is not None and page.table.model.total == 40, timeout=LONG)
     assert question.hasFocus() and mapping.example.text().endswith("Question: 0  →  Answer: 0")
 
 
@@ -200,7 +200,7 @@ def test_an_unsure_guess_shows_two_readings_and_a_press_settles_it(
     unsure.answers[1].click()
     mapping = page._app_state.recipe.data.mapping
     assert (mapping.question, mapping.answer) == (guessed.answer, guessed.question)
-    qtbot.waitUntil(lambda: page._app_state.report is not None and not page._app_state.reading_data, timeout=LONG)
+    qtbot.waitUntil(lambda: page._app_state.data.report is not None and not page._app_state.data.reading, timeout=LONG)
     assert not unsure.isVisible()
 
 
@@ -252,7 +252,7 @@ def test_doubles_are_found_left_out_and_brought_back(page: DataPage, qtbot: QtBo
     row.only_these.click()
     assert 0 < page.table.model.rowCount() < 49 and page.table.chip.isVisible()
     row.fixes["keep_one"].click()
-    qtbot.waitUntil(lambda: page.table.model.total == 40 and not page._app_state.examining, timeout=LONG)
+    qtbot.waitUntil(lambda: page.table.model.total == 40 and not page._app_state.data.examining, timeout=LONG)
     changes = page.check.changes
     assert changes.isVisible() and changes.words.text() == "Keep one of each: 9 left out"
     assert "keep_one" not in {do for row in page.check.rows for do in row.finding.fixes}
@@ -260,11 +260,11 @@ def test_doubles_are_found_left_out_and_brought_back(page: DataPage, qtbot: QtBo
     assert changes.area.isVisible() and "left out" in changes.details.text()
     page.setFocus()
     QTest.keyClick(page, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-    qtbot.waitUntil(lambda: page.table.model.total == 49 and not page._app_state.examining, timeout=LONG)
+    qtbot.waitUntil(lambda: page.table.model.total == 49 and not page._app_state.data.examining, timeout=LONG)
     assert changes.redo.isVisible() and not changes.undo.isVisible()
     changes.redo.setFocus()
     QTest.keyClick(changes.redo, Qt.Key.Key_Space)
-    qtbot.waitUntil(lambda: page.table.model.total == 40 and not page._app_state.examining, timeout=LONG)
+    qtbot.waitUntil(lambda: page.table.model.total == 40 and not page._app_state.data.examining, timeout=LONG)
     assert [fix.do for fix in page._app_state.recipe.data.fixes] == ["keep_one"]
     assert changes.undo.hasFocus()  # the keyboard doesn't go with the button that was pressed
 
@@ -297,7 +297,7 @@ def test_while_the_examples_are_checked_the_tab_tells_how_far_and_training_waits
     page.loaded.paint()
     assert tabs.tabText(1) == "Data check (25 %)"
     assert [reason.code for reason in reasons_against_training(data, recipe)] == ["run.still_checking"]
-    page._app_state.cancel_data()  # as a person may choose
+    page._app_state.data.cancel()  # as a person may choose
     assert tabs.tabText(1) == "Data check"
     assert reasons_against_training(data, recipe) == ()
 
@@ -326,7 +326,7 @@ def with_model(home: Path, tmp_path: Path, qtbot: QtBot) -> Iterator[DataPage]:
     project.save_recipe(with_values(project.load_recipe(), values))
     with opened(project) as app_state:
         page = shown(app_state, qtbot)
-        qtbot.waitUntil(lambda: app_state.lengths is not None and app_state.report is not None, timeout=LONG)
+        qtbot.waitUntil(lambda: app_state.data.lengths is not None and app_state.data.report is not None, timeout=LONG)
         page.tabs.show_reading()
         yield page
 
@@ -391,9 +391,9 @@ def test_reading_shows_a_count_and_can_be_stopped(
     qtbot.waitUntil(page.reading.isVisible, timeout=LONG)
     assert "large.csv" in page.reading.words.text() or page.reading.words.text()
     page.reading.cancel.click()
-    qtbot.waitUntil(lambda: not page._app_state.reading_data, timeout=LONG)
+    qtbot.waitUntil(lambda: not page._app_state.data.reading, timeout=LONG)
     assert not page.reading.isVisible()
-    if page._app_state.table is not None:  # the first rows had come
+    if page._app_state.data.table is not None:  # the first rows had come
         assert page.partial.isVisible()
     else:
         assert page.drop.isVisible()
@@ -413,7 +413,7 @@ def test_a_reader_that_dies_is_told_and_the_file_can_be_read_again(
     assert page.problems() and page.partial.isVisible() and not page.next.isEnabled()
     assert page.lead.text() == "Something has to be put right before training."
     page.partial.findChildren(QPushButton)[0].click()
-    qtbot.waitUntil(lambda: page.next.isEnabled() and app_state.report is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: page.next.isEnabled() and app_state.data.report is not None, timeout=LONG)
     assert not page.problems() and not page.partial.isVisible()
 
 
@@ -421,8 +421,8 @@ def test_first_rows_are_shown_while_the_rest_is_read(page: DataPage, qtbot: QtBo
     """Painted from what the app's state tells while a large file is on its way."""
     read(qtbot, page, replies(tmp_path / "replies.csv"))
     app_state = page._app_state
-    assert app_state.table is not None
-    app_state.data.table = replace(app_state.table, path=tmp_path / "large.csv")
+    assert app_state.data.table is not None
+    app_state.data.table = replace(app_state.data.table, path=tmp_path / "large.csv")
     app_state.data.examples, app_state.data.report, app_state.data.opened = None, None, None
     app_state.data.reading, app_state.data.progress = (
         True,
@@ -434,14 +434,14 @@ def test_first_rows_are_shown_while_the_rest_is_read(page: DataPage, qtbot: QtBo
     assert page.loaded.isVisible() and page.table.model.listing.raw
     assert page.source.facts.text() == "the first 40 rows" and not page.source.mapping.isVisible()
     assert not page.next.isEnabled()
-    app_state.cancel_data()
+    app_state.data.cancel()
 
 
 def test_a_data_set_is_fetched_from_the_hub_and_opened(
     page: DataPage, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", stand_in_interpreter(tmp_path))
-    page.drop.hub.click()
+    page.drop.buttons["hub"].click()
     assert not page.hub.fetch.isEnabled()
     page.hub.name.setText("https://huggingface.co/datasets/someone/questions")
     page.hub.fetch.click()
@@ -454,7 +454,7 @@ def test_a_download_can_be_cancelled(
 ) -> None:
     monkeypatch.setattr(sys, "executable", stand_in_interpreter(tmp_path))
     monkeypatch.setenv("STAND_IN_PAUSE", "2")
-    page.drop.hub.click()
+    page.drop.buttons["hub"].click()
     page.hub.name.setText("someone/questions")
     page.hub.fetch.click()
     assert page.hub.progress.isVisible()

@@ -48,28 +48,28 @@ def test_a_preset_is_named_until_one_of_its_settings_is_changed_by_hand(app_stat
 
 
 def test_a_file_is_read_beside_the_window_and_its_columns_are_guessed(ready_state: AppState) -> None:
-    assert ready_state.examples is not None
-    assert len(ready_state.examples) == 40
+    assert ready_state.data.examples is not None
+    assert len(ready_state.data.examples) == 40
     assert ready_state.recipe.data.mapping.question == "question"
     assert ready_state.facts().examples == 40
     assert ready_state.facts().parameters == 200
 
 
 def test_changed_columns_are_looked_at_again_without_reading_the_file_anew(ready_state: AppState, qtbot: QtBot) -> None:
-    table = ready_state.table
+    table = ready_state.data.table
     with qtbot.waitSignal(ready_state.data_changed):
         ready_state.set_values({"data.mapping": {"question": "answer", "answer": "question"}})
-    qtbot.waitUntil(lambda: not ready_state.reading_data)
-    assert ready_state.table is table
-    assert ready_state.examples is not None
-    assert ready_state.examples[0].question.startswith("It is on its way")
+    qtbot.waitUntil(lambda: not ready_state.data.reading)
+    assert ready_state.data.table is table
+    assert ready_state.data.examples is not None
+    assert ready_state.data.examples[0].question.startswith("It is on its way")
 
 
 def test_a_bad_file_is_a_problem_in_words(app_state: AppState, tmp_path: Path, qtbot: QtBot) -> None:
     app_state.open_data(tmp_path / "nowhere.csv")
-    qtbot.waitUntil(lambda: not app_state.reading_data)
-    assert app_state.data_problem is not None
-    assert app_state.examples is None
+    qtbot.waitUntil(lambda: not app_state.data.reading)
+    assert app_state.data.problem is not None
+    assert app_state.data.examples is None
 
 
 def test_the_newer_of_two_files_wins_however_fast_they_are_read(
@@ -77,8 +77,8 @@ def test_the_newer_of_two_files_wins_however_fast_they_are_read(
 ) -> None:
     app_state.open_data(tmp_path / "nowhere.csv")
     app_state.open_data(ready_state.recipe.data.path)
-    qtbot.waitUntil(lambda: app_state.examples is not None)
-    assert app_state.data_problem is None
+    qtbot.waitUntil(lambda: app_state.data.examples is not None)
+    assert app_state.data.problem is None
 
 
 def test_without_data_or_model_training_says_what_is_missing(app_state: AppState, ready_state: AppState) -> None:
@@ -143,7 +143,7 @@ def test_a_second_start_is_refused_by_this_window_and_by_another_one(
 
 def test_stopping_keeps_what_was_learned(ready_state: AppState, qtbot: QtBot) -> None:
     start(ready_state, qtbot)
-    ready_state.stop_training()
+    ready_state.training.stop()
     qtbot.waitUntil(lambda: not ready_state.is_training(), timeout=10_000)
     assert isinstance(ready_state.state.ending, Stopped)
     assert len(ready_state.state.checkpoints) == 1
@@ -151,7 +151,7 @@ def test_stopping_keeps_what_was_learned(ready_state: AppState, qtbot: QtBot) ->
 
 def test_a_save_point_is_made_when_asked_for(ready_state: AppState, qtbot: QtBot) -> None:
     start(ready_state, qtbot)
-    ready_state.save_now()
+    ready_state.training.save_now()
     qtbot.waitUntil(lambda: bool(ready_state.state.checkpoints), timeout=10_000)
     assert ready_state.is_training()
 
@@ -167,7 +167,7 @@ def test_a_run_outlives_the_session_and_is_found_again_with_its_whole_history(
     assert again.run == run
     assert again.is_training()
     assert [step for step, _ in again.state.losses] == list(range(1, len(again.state.losses) + 1))
-    again.stop_training()
+    again.training.stop()
     qtbot.waitUntil(lambda: isinstance(again.state.ending, Stopped), timeout=10_000)
     again.close()
 
@@ -229,7 +229,7 @@ def test_another_project_brings_its_own_draft_and_no_run(ready_state: AppState, 
     assert ready_state.state.last is None
     qtbot.wait(300)  # what was on its way from the old run must not arrive in the new project
     assert ready_state.state.last is None
-    assert ready_state.table is None
+    assert ready_state.data.table is None
 
 
 def test_a_run_that_goes_on_in_another_project_is_noticed_and_led_to(ready_state: AppState, qtbot: QtBot) -> None:
@@ -242,7 +242,7 @@ def test_a_run_that_goes_on_in_another_project_is_noticed_and_led_to(ready_state
     ready_state.open_elsewhere()
     assert ready_state.project == home and ready_state.run == run
     qtbot.waitUntil(lambda: ready_state.elsewhere is None)
-    ready_state.stop_training()
+    ready_state.training.stop()
     qtbot.waitUntil(lambda: not ready_state.is_training(), timeout=10_000)
 
 
@@ -261,7 +261,7 @@ def test_fetching_the_starter_model_reports_its_progress(app_state: AppState, qt
     app_state.model_changed.connect(
         lambda: seen.append(app_state.model.fetch.state.progress.done if app_state.model.fetch.state.progress else 0)
     )
-    app_state.fetch_model()
+    app_state.model.start_fetching()
     assert app_state.model.is_fetching()
     qtbot.waitUntil(lambda: not app_state.model.is_fetching() and not app_state.model.looking, timeout=10_000)
     qtbot.waitUntil(lambda: 10_000_000 in seen, timeout=10_000)  # updates come at most ten times a second

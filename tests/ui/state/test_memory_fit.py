@@ -83,12 +83,14 @@ def test_an_answer_takes_less_than_fifty_milliseconds_of_the_window(fit_state: A
 def test_the_longest_real_example_counts_where_all_are_measured(
     fit_state_with_data: AppState, watched: MemoryFit
 ) -> None:
-    assert fit_state_with_data.lengths is not None and watched.key is not None
+    assert fit_state_with_data.data.lengths is not None and watched.key is not None
     assert (
-        watched.key.work.length == fit_state_with_data.lengths.longest < fit_state_with_data.recipe.training.max_length
+        watched.key.work.length
+        == fit_state_with_data.data.lengths.longest
+        < fit_state_with_data.recipe.training.max_length
     )
     fit_state_with_data.set_value("training.max_length", 16)
-    assert watched.key is not None and watched.key.work.length == min(16, fit_state_with_data.lengths.longest)
+    assert watched.key is not None and watched.key.work.length == min(16, fit_state_with_data.data.lengths.longest)
 
 
 def test_without_a_card_it_is_the_computers_own_memory(fit_state: AppState, watched: MemoryFit) -> None:
@@ -262,7 +264,7 @@ def test_a_trial_can_be_cancelled_and_is_ended_by_a_run(
     monkeypatch.setenv("STAND_IN_PAUSE", "60")
     watched.start_trial()
     qtbot.waitUntil(lambda: bool(children()), timeout=10_000)
-    watched.cancel_trial()
+    watched.trial.cancel()
     assert watched.trial.key is None
     qtbot.waitUntil(lambda: not children() and not jobs("memory_probe"), timeout=10_000)
     assert not recall()

@@ -193,7 +193,7 @@ def test_training_what_will_not_fit_asks_once_and_is_never_forbidden(
     page.train_button.click()
     assert app_state.is_training(), "asked once for the same settings"
     qtbot.waitUntil(lambda: app_state.state.last is not None, timeout=10_000)
-    app_state.stop_training(keep=False)
+    app_state.training.stop(keep=False)
     qtbot.waitUntil(lambda: not app_state.is_training(), timeout=10_000)
 
 
@@ -215,7 +215,7 @@ def test_the_question_leads_to_the_changes_or_starts_anyway(
     page.confirmation.buttons[1].click()
     assert app_state.is_training()
     qtbot.waitUntil(lambda: app_state.state.last is not None, timeout=10_000)
-    app_state.stop_training(keep=False)
+    app_state.training.stop(keep=False)
     qtbot.waitUntil(lambda: not app_state.is_training(), timeout=10_000)
 
 
