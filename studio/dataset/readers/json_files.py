@@ -13,7 +13,9 @@ from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.readers import limits
+from studio.dataset.readers.documents.transcripts import stream_turns
 from studio.dataset.readers.encodings import Encoding, find_encoding
+from studio.dataset.readers.messengers import chat_in
 from studio.dataset.readers.record_layouts import asked_by_name, bare_conversations, flat, is_conversation
 from studio.dataset.readers.table_scan import scan_table, table_rows
 from studio.dataset.readers.unreadable import changed, empty, guard_unchanged, header_only
@@ -204,6 +206,9 @@ def _read_whole(path: Path, data: bytes, encoding: Encoding) -> TableStream:
         value = several
     except (ValueError, RecursionError) as error:
         raise NotJson(_broken(path, 1, 1)) from error
+    chat = chat_in(value)
+    if chat is not None:
+        return stream_turns(path, chat.turns, encoding, chat.notes)
     notes: list[Sentence] = []
     value = bare_conversations(value) or value
     if isinstance(value, list) and len(value) > 1 and all(isinstance(row, list) for row in value):

@@ -145,7 +145,7 @@ def detect_text(seen: TableProfile) -> DetectedMapping | None:
     return None
 
 
-_LISTED = re.compile(r"\s*(?:[-*=~#/]|::|[\w가-힣]+:\S)|.*\s@\w+\s*$|\s*[\w\"']+:\s*$")
+_LISTED = re.compile(r"\s*(?:\[?\d{1,2}:\d\d\b|[-*=~#/]|::|[\w가-힣]+:\S)|.*\s@\w+\s*$|\s*[\w\"']+:\s*$")
 
 _ENDED = re.compile(r"""[.!?…。！？:]["'”’)\]」』》*_]*$|[다요까죠]["'”’)]*$""")
 _LONE_QUESTION = re.compile(r"[^.!?。]{1,200}[?？]")

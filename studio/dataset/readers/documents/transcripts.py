@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from studio.core.translatable import N_, sentence
+from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.readers.documents.passages import document_info
 from studio.dataset.readers.encodings import Encoding
 from studio.dataset.table import TableStream
@@ -17,23 +17,24 @@ from studio.dataset.text_batches import stream_rows
 
 COLUMNS = ("conversation", "speaker", "message")
 
-_DATE = r"\d{1,4}[./-]\s?\d{1,2}[./-]\s?\d{1,4}\.?"
-_TIME = r"(?:오전|오후|AM|PM)?\s?\d{1,2}:\d{2}(?::\d{2})?\s?(?:[AaPp]\.?\s?[Mm]\.?)?"
+_DATE = r"(?:\d{1,4}[./-]\s?\d{1,2}[./-]\s?\d{1,4}\.?|\d{4}년 \d{1,2}월 \d{1,2}일|[A-Z][a-z]{2,8} \d{1,2}, \d{4})"
+_TIME = r"(?:오전|오후|午前|午後|上午|下午|AM|PM)?\s?\d{1,2}:\d{2}(?::\d{2})?\s?(?:[AaPp]\.?\s?[Mm]\.?)?"
+_MARKS = "[\u200e\u200f\u202a\u202c]*"
 _SENT_AT = tuple(
     re.compile(pattern)
     for pattern in (
         rf"\[(?P<who>[^\[\]]{{1,40}})\] \[(?P<time>{_TIME})\] (?P<text>.*)",  # KakaoTalk on a computer
-        # its app on a telephone
-        rf"(?P<day>{_DATE}|\d{{4}}년 \d{{1,2}}월 \d{{1,2}}일) (?P<time>{_TIME}), (?P<who>[^:]{{1,40}}) : (?P<text>.*)",
-        # WhatsApp
-        rf"[\u200e\u200f]?\[?(?P<day>{_DATE}),? (?P<time>{_TIME})\]?(?: -)? (?P<who>[^:]{{1,40}}): (?P<text>.*)",
+        rf"(?P<day>{_DATE})(?:,| at)? (?P<time>{_TIME}), (?P<who>[^:]{{1,40}}) : (?P<text>.*)",  # and on a telephone
+        rf"{_MARKS}\[?(?P<day>{_DATE}),? (?P<time>{_TIME})\]?(?: -)? (?P<who>[^:]{{1,40}}): (?P<text>.*)",  # WhatsApp
+        rf"(?P<time>{_TIME})\t(?P<who>[^\t]{{1,40}})\t(?P<text>.*)",  # LINE
+        # Discord and Telegram put a line with the time and the name above what is said.
+        rf"\[(?P<day>[\w./-]{{6,12}}),? (?P<time>{_TIME})\] (?P<who>[^:\[\]]{{1,40}})(?P<text>)",
+        rf"(?P<who>[^:\[\]]{{1,40}}), \[(?P<day>[\w ./-]{{6,16}}),? (?P<time>{_TIME})\](?P<text>)",
     )
 )
-_NOTICE = re.compile(rf"[\u200e\u200f]?\[?(?:{_DATE}),? {_TIME}\]?(?: -|,)? ")
-_DAY = re.compile(
-    r"(?:-{3,} *)?(?P<day>\d{4}년 \d{1,2}월 \d{1,2}일(?: \S요일)?|\w+, \w+ \d{1,2}, \d{4}|"
-    r"\d{4}[./-]\d{1,2}[./-]\d{1,2})(?: *-{3,})?"
-)
+_NOTICE = re.compile(rf"{_MARKS}\[?(?:{_DATE}),? {_TIME}\]?(?: -|,)? |{_TIME}\t")
+_WEEKDAY = r"(?: ?\(\w+\)|,? [^\W\d]{1,9})?"
+_DAY = re.compile(rf"(?:-{{3,}} *)?(?P<day>{_DATE}|\w+, \w+ \d{{1,2}}, \d{{4}}){_WEEKDAY}(?:,? {_TIME})?(?: *-{{3,}})?")
 _NAMED = re.compile(r"(?P<who>[^\W\d_][^:：.!?,;\[\]{}\"<>=/]{0,29}?)\s?(?:\([^()]{1,20}\))?\s?[:：]\s+(?P<text>\S.*)")
 _FEWEST = 6
 _MOST_NAMES = 12
@@ -47,7 +48,8 @@ class _Turn:
 
 
 def turns_in(lines: Iterable[str]) -> list[tuple[str, str, str]] | None:
-    """(conversation, speaker, content) where most of the text is one, else None.
+    """(conversation, speaker, content) where most of the text is one, else None. What a messenger tells itself has no
+    speaker.
 
     Messengers write the time into each line; a new day begins a new conversation. In other transcripts a line begins
     with a name and a colon; there a blank line parts conversations if between any two both sides speak.
@@ -68,11 +70,14 @@ def _sent(lines: list[str]) -> list[_Turn]:
             turns.append(_Turn(day, match["who"].strip(), [match["text"]]))
         elif new := _DAY.fullmatch(line.strip()):
             day = new["day"]
-        elif turns and not _NOTICE.match(line) and turns[-1].conversation == day:
+        elif turns and (_NOTICE.match(line) or is_notice(line)):
+            turns.append(_Turn(day, "", [""]))
+        elif turns and turns[-1].conversation == day:
             turns[-1].lines.append(line)
-    speakers = Counter(turn.who for turn in turns)
-    spoken = sum(len(turn.lines) == 1 or len(turn.lines) < 30 for turn in turns)
-    return turns if len(turns) >= _FEWEST and len(speakers) >= 2 and spoken >= 0.9 * len(turns) else []
+    said = [turn for turn in turns if turn.who]
+    speakers = Counter(turn.who for turn in said)
+    short = sum(len(turn.lines) < 30 for turn in said)
+    return turns if len(said) >= _FEWEST and len(speakers) >= 2 and short >= 0.9 * len(said) else []
 
 
 def _named(lines: list[str]) -> list[_Turn]:
@@ -113,9 +118,56 @@ def _is_form(turns: list[_Turn], width: int) -> bool:
     return len(set(first)) == width and same >= 0.9 * len(turns)
 
 
-def stream_turns(path: Path, turns: list[tuple[str, str, str]], encoding: Encoding) -> TableStream:
-    """The turns as rows, one each."""
+_OMITTED = re.compile(
+    r"<[^<>]{3,60}>"
+    r"|\[(?:sticker|photo|video|voice message|file|album|contact|location|gif|스티커|사진|동영상|앨범|파일|음성 메시지"
+    r"|スタンプ|写真|動画|ボイスメッセージ|ファイル|アルバム|贴图|照片|视频|貼圖|影片)\]"
+    r"|(?:image|video|audio|sticker|gif|document|contact card|media) omitted"
+    r"|photos?|video|voice message|sticker|emoticon|사진|동영상|음성메시지|이모티콘|사진 \d+장|삭제된 메시지입니다\.?"
+    r"|(?:this message was deleted|you deleted this message|deleted message|message deleted)\.?"
+    r"|(?:파일|file): \S+\.\w{2,5}|(?:보이스톡|페이스톡|라이브톡) \S.{0,20}|☎.*|null"
+    r"|missed (?:voice|video) call\.?",
+    re.IGNORECASE,
+)
+_NOTICES = re.compile(
+    r".{1,80}님이 .{0,60}"
+    r"(?:들어왔습니다|나갔습니다|초대했습니다|초대하였습니다|내보냈습니다|되었습니다|변경했습니다)\.?"
+    r"|채팅방 관리자가 메시지를 가렸습니다\.?|.{1,80}메시지 보내기를 취소했습니다\.?"
+    r"|.{1,80}が(?:メッセージの送信を取り消しました|参加しました|退出しました)。?"
+    r"|.{1,80} (?:joined using .*|joined the (?:chat|group|room)|left(?: the (?:chat|group|room))?|unsent a message"
+    r"|was added|added .{1,60}|removed .{1,60}|created (?:this |the )?group.*|pinned a message"
+    r"|changed (?:the|this|their) .{1,80})\.?"
+    r"|.*end-to-end encrypted.*"
+    r"|.{1,60} (?:liked a message|sent an attachment|reacted .{1,20} to your message)\.?\s*",
+    re.IGNORECASE,
+)
+
+
+def is_notice(text: str) -> bool:
+    """Whether a line of a messenger tells what somebody did rather than what they said: joins, removals, calls."""
+    return bool(_NOTICES.fullmatch(text.strip()))
+
+
+def holds_words(text: str) -> bool:
+    """Whether a message holds something that was said: no picture that was left out, no deleted one, no notice.
+
+    WhatsApp puts an invisible mark before everything that it wrote itself, in any language.
+    """
+    bare = text.strip()
+    return not (
+        not bare.strip("\u200e\u200f") or bare.startswith("\u200e") or _OMITTED.fullmatch(bare) or is_notice(bare)
+    )
+
+
+def stream_turns(
+    path: Path, turns: list[tuple[str, str, str]], encoding: Encoding, notes: Iterable[Sentence] = ()
+) -> TableStream:
+    """The turns as rows, one each, without those that hold no words."""
+    spoken = [turn for turn in turns if turn[1] and holds_words(turn[2])]
     text = N_("It reads like a conversation that was written down: {count} turns by {names}.")
-    names = Counter(who for _, who, _ in turns).most_common(6)
-    note = sentence(text, count=len(turns), names=", ".join(name for name, _ in names))
-    return stream_rows(document_info(path, "transcript", COLUMNS, [note], encoding), len(turns), turns)
+    names = Counter(who for _, who, _ in spoken).most_common(6)
+    found = [*notes, sentence(text, count=len(spoken), names=", ".join(name for name, _ in names))]
+    if len(spoken) < len(turns):
+        text = N_("{count} messages without words (pictures, deleted ones, who joined or left) were left out.")
+        found.append(sentence(text, count=len(turns) - len(spoken)))
+    return stream_rows(document_info(path, "transcript", COLUMNS, found, encoding), len(spoken), spoken)

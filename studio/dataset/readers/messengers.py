@@ -1,0 +1,131 @@
+"""Chats that a messenger wrote as JSON (Telegram, Discord, Slack, Instagram, Facebook): who said what, on which day."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from studio.core.translatable import N_, Sentence, sentence
+
+_FEWEST = 6
+_Turn = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Chat:
+    """`turns` are (day, speaker, content) in the order in which they were said."""
+
+    turns: list[_Turn]
+    notes: tuple[Sentence, ...]
+
+
+@dataclass(frozen=True)
+class _Messenger:
+    """The keys of a message: who wrote it, what, and when. `kinds` are the values of `type` that are words of people;
+    `marks` are keys without which it is some other file."""
+
+    name: str
+    speaker: str
+    content: str
+    time: str
+    kinds: tuple[object, ...] = ()
+    marks: tuple[str, ...] = ()
+    is_escaped: bool = False
+    """Whether each byte of UTF-8 was written as a character of its own."""
+
+
+_MESSENGERS = (
+    _Messenger("Telegram", "from", "text", "date", ("message",), ("type", "id")),
+    _Messenger("Discord", "author", "content", "timestamp", ("Default", "Reply", 0, 19), ("type", "author")),
+    _Messenger("Slack", "user", "text", "ts", ("message",), ("type", "ts")),
+    _Messenger("Instagram", "sender_name", "content", "timestamp_ms", (), ("sender_name", "timestamp_ms"), True),
+)
+
+
+def chat_in(value: object) -> Chat | None:
+    """The chat in what an export holds: a list of messages, by itself or under `messages`; None for other data."""
+    lists = _message_lists(value)
+    for messenger in _MESSENGERS:
+        found = [messages for messages in lists if _fits(messages, messenger)]
+        if not found or len(found) < len(lists):
+            continue
+        turns = [turn for number, messages in enumerate(found, 1) for turn in _turns(messages, messenger, number)]
+        if len({who for _, who, _ in turns}) < 2 or len(turns) < _FEWEST:
+            return None
+        left = sum(map(len, found)) - len(turns)
+        text = N_("It is a chat that {program} exported; each day is a conversation.")
+        notes = [sentence(text, program=messenger.name)]
+        if left:
+            text = N_("{count} entries that nobody said (joins, calls, service messages) were left out.")
+            notes.append(sentence(text, count=left))
+        return Chat(turns, tuple(notes))
+    return None
+
+
+def _message_lists(value: object) -> list[Sequence[Mapping[str, object]]]:
+    if isinstance(value, Mapping):
+        chats = value.get("chats")
+        inner = chats.get("list") if isinstance(chats, Mapping) else None
+        held = [one.get("messages") for one in inner if isinstance(one, Mapping)] if isinstance(inner, list) else []
+        held = held or [value.get("messages")]
+    else:
+        held = [value]
+    return [one for one in held if isinstance(one, list) and one and all(isinstance(entry, Mapping) for entry in one)]
+
+
+def _fits(messages: Sequence[Mapping[str, object]], messenger: _Messenger) -> bool:
+    marked = sum(all(mark in message for mark in messenger.marks) for message in messages)
+    timed = sum(messenger.time in message for message in messages)
+    said = sum(bool(_speaker(message, messenger)) and messenger.content in message for message in messages)
+    return min(marked, timed) >= 0.9 * len(messages) and said >= 0.3 * len(messages)
+
+
+def _speaker(message: Mapping[str, object], messenger: _Messenger) -> str:
+    who = message.get(messenger.speaker)
+    if isinstance(who, Mapping):
+        who = who.get("nickname") or who.get("global_name") or who.get("name") or who.get("username")
+    profile = message.get("user_profile")
+    if isinstance(profile, Mapping):
+        who = profile.get("display_name") or profile.get("real_name") or profile.get("name") or who
+    return _unescaped(who, messenger).strip() if isinstance(who, str) else ""
+
+
+def _unescaped(text: str, messenger: _Messenger) -> str:
+    if not messenger.is_escaped or text.isascii():
+        return text
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
+
+
+def _turns(messages: Sequence[Mapping[str, object]], messenger: _Messenger, number: int) -> list[_Turn]:
+    found: list[tuple[float, _Turn]] = []
+    for place, message in enumerate(messages):
+        who = _speaker(message, messenger)
+        is_said = not messenger.kinds or message.get("type") in messenger.kinds
+        if not who or not is_said or message.get("subtype") not in (None, "bot_message", "thread_broadcast"):
+            continue
+        content = message.get(messenger.content)
+        if isinstance(content, list):  # words and links, one after the other
+            parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
+            content = "".join(part for part in parts if isinstance(part, str))
+        said = _unescaped(content, messenger).strip() if isinstance(content, str) else ""
+        when = _when(message.get(messenger.time))
+        day = when.date().isoformat() if when else ""
+        found.append((when.timestamp() if when else float(place), (f"{number}: {day}", who, said)))
+    times = [time for time, _ in found]
+    if times == sorted(times, reverse=True) and times != sorted(times):
+        found.reverse()  # the newest stood first
+    return [turn for _, turn in found]
+
+
+def _when(time: object) -> datetime.datetime | None:
+    try:
+        if isinstance(time, str) and not time.replace(".", "", 1).isdecimal():
+            return datetime.datetime.fromisoformat(time)
+        seconds = float(str(time))
+        return datetime.datetime.fromtimestamp(seconds / 1000 if seconds > 1e11 else seconds, datetime.UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
