@@ -9,11 +9,13 @@ from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.translatable import N_
 from studio.dataset.readers.archives import damaged_archive, opened_archive
 from studio.dataset.readers.encodings import utf16_without_mark
+from studio.dataset.readers.text_formats import name_of_format
 from studio.dataset.readers.unreadable import damaged_workbook, password_protected
 
 SUFFIXES = (
     *(".csv", ".tsv", ".tab", ".txt", ".md", ".markdown", ".json", ".jsonl", ".ndjson"),
     *(".xlsx", ".xlsm", ".xls", ".xlsb", ".ods", ".parquet", ".arrow", ".feather", ".docx", ".pdf", ".hwpx"),
+    *(".html", ".htm", ".xml", ".ipynb", ".srt", ".vtt", ".db", ".sqlite", ".gz", ".zip"),
 )
 """The endings of names that are offered to choose from. What a file is, its contents decide."""
 
@@ -27,13 +29,11 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"BM", N_("a picture")),
     (b"RIFF", N_("a sound or a film")),
     (b"ID3", N_("a sound or a film")),
-    (b"\x1f\x8b", N_("a packed archive")),
     (b"7z\xbc\xaf", N_("a packed archive")),
     (b"Rar!", N_("a packed archive")),
     (b"BZh", N_("a packed archive")),
     (b"\xfd7zXZ", N_("a packed archive")),
     (b"\x28\xb5\x2f\xfd", N_("a packed archive")),
-    (b"SQLite format 3", N_("a database")),
     (b"\x7fELF", N_("a program")),
     (b"MZ", N_("a program")),
     (b"\x80\x02", N_("a Python pickle, which is never opened because it can run programs")),
@@ -43,11 +43,12 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"GGUF", N_("a language model")),
 )
 
-_WEB_TABLE = N_("a table as a web page, which some programs call a spreadsheet; open it in one and save it as xlsx")
+_OLD_EXCEL = N_("a spreadsheet in XML, as Excel wrote it before 2007; open it there and save it as xlsx")
+_OLD_WORD = N_("a Word document in XML; open it there and save it as docx")
 
 
 def kind_of(path: Path) -> str:
-    """text, json, xlsx, xls, xlsb, ods, parquet, arrow, docx, hwpx or pdf.
+    """text, json, html, xml, xlsx, xls, xlsb, ods, parquet, arrow, sqlite, docx, hwpx, pdf or packed.
 
     Raises `ProblemError` for everything that can't be read, and OSError when the disk won't read.
     """
@@ -63,19 +64,44 @@ def kind_of(path: Path) -> str:
         return _kind_of_compound(path)
     if head.lstrip().startswith(b"%PDF-") or (b"%PDF-" in head[:1024] and _is_binary(head)):
         return "pdf"
+    if head.startswith(b"SQLite format 3\0"):
+        return "sqlite"
+    if head.startswith(b"\x1f\x8b"):
+        return "packed"
     for mark, words in _OTHERS:
         if head.startswith(mark) and (len(mark) > 2 or _is_binary(head)):
             raise not_a_table(path, words)
     if _is_binary(head):
         raise not_a_table(path, N_("in a form that this program doesn't know"))
     start = _first_text(head)
-    if start.lower().startswith(("<!doctype html", "<html")):
-        if "<table" in head.decode("latin-1").lower():
-            raise not_a_table(path, _WEB_TABLE)
-        raise not_a_table(path, N_("a web page; often a download asked for a password and this page came instead"))
-    if start.lower().startswith(("<table", "<?xml")) and path.suffix.lower() != ".txt":
-        raise not_a_table(path, _WEB_TABLE)
-    return "json" if start.startswith(("{", "[")) else "text"
+    if start.startswith(("{", "[")):
+        return "json"
+    if start.startswith("<"):
+        kind = _kind_of_markup(path, start)
+        if kind:
+            return kind
+    other = name_of_format(path, start)
+    if other is not None:
+        raise not_a_table(path, other)
+    return "text"
+
+
+def _kind_of_markup(path: Path, start: str) -> str:
+    """html or xml; "" for a text that only begins with a bracket."""
+    lower = start[:4000].lower()
+    if lower.startswith(("<!doctype html", "<html", "<table", "<head", "<body")) or "<html" in lower:
+        return "html"
+    if not lower.startswith("<?xml") and path.suffix.lower() not in (".xml", ".xls", ".doc"):
+        return ""
+    if "schemas-microsoft-com:office:spreadsheet" in lower:
+        raise not_a_table(path, _OLD_EXCEL)
+    if "/word/2003/wordml" in lower or "2006/xmlpackage" in lower:
+        raise not_a_table(path, _OLD_WORD)
+    if "<hwpml" in lower:
+        raise not_a_table(path, N_("a Hangul document in XML (hml); save it as hwpx or docx"))
+    if "<svg" in lower:
+        raise not_a_table(path, N_("a picture"))
+    return "xml"
 
 
 def _is_binary(head: bytes) -> bool:
@@ -118,7 +144,7 @@ def _kind_of_zip(path: Path) -> str:
             return "ods"
     if not names or path.suffix.lower() in (".xlsx", ".xlsm", ".xlsb", ".ods", ".docx", ".hwpx"):
         raise damaged_archive(path)
-    raise not_a_table(path, N_("a packed archive"))
+    return "packed"
 
 
 def _is_encrypted(archive: zipfile.ZipFile) -> bool:

@@ -17,9 +17,9 @@ from studio.dataset.readers import limits
 from studio.dataset.table import Doubt, TableInfo, TableStream
 from studio.dataset.text_batches import stream_batches, text_schema
 
-_DOCUMENTS = (".txt", ".md", ".markdown", ".docx", ".pdf", ".hwpx")
+_DOCUMENTS = (".txt", ".md", ".markdown", ".docx", ".pdf", ".hwpx", ".html", ".htm", ".srt", ".vtt", ".ipynb")
 _TABLES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods", ".parquet")
-_MORE_TABLES = (".arrow", ".feather")
+_MORE_TABLES = (".arrow", ".feather", ".xml", ".sqlite", ".gz")
 _ABOUT = ("readme", "license", "licence", "changelog", "notice", "copying", "dataset_info", "dataset_infos", "metadata")
 _SPLITS = ("train", "test", "valid", "validation", "dev", "eval", "val")
 _MOST_FILES = 2_000
@@ -117,6 +117,9 @@ def _read_together(folder: Path, files: list[Path], choice: DataChoice, read_fil
         raise failed[0][1]
     largest = sorted(groups.values(), key=lambda group: sum(read.count for read in group), reverse=True)
     of_tables = [group for group in largest if group[0].info.format != "document"]
+    chats = [group for group in of_tables if group[0].info.format == "transcript"]
+    if len(of_tables) > 1 and len(chats) == 1 and 2 * len(chats[0]) > sum(map(len, of_tables)):
+        of_tables = chats  # beside the days of a chat lie lists of who takes part
     if len(of_tables) > 1:
         raise _several(folder, [read.file for group in of_tables for read in group])
     # Beside tables, documents are what tells about them.
@@ -128,7 +131,7 @@ def _read_together(folder: Path, files: list[Path], choice: DataChoice, read_fil
         bool(left_out) and all(read.file.suffix.lower() in _DOCUMENTS for read in chosen)
     )
     if left_out:
-        text = N_("{count} documents beside the tables were left out: {files}.")
+        text = N_("{count} other files were left out: {files}.")
         notes.append(sentence(text, count=len(left_out), files=_names(left_out)))
     if failed:
         text = N_("{count} files couldn't be read and were left out: {files}. The first: {reason}")

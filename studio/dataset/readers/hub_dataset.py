@@ -12,7 +12,7 @@ from studio.core.translatable import N_
 from studio.dataset.readers.file_type import SUFFIXES
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}(?::[A-Za-z0-9_.-]{1,95})?")
-_FILES = (*SUFFIXES, ".zip", ".gz", ".html", ".xml", ".doc", ".hwp", ".rtf", ".odt")
+_FILES = (*SUFFIXES, ".doc", ".hwp", ".rtf", ".odt", ".yml", ".yaml", ".srt", ".vtt")
 
 
 def is_hub_name(text: str) -> bool:

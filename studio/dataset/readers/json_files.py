@@ -13,6 +13,7 @@ from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.readers import limits
+from studio.dataset.readers.documents.notebooks import is_notebook, read_notebook
 from studio.dataset.readers.documents.transcripts import stream_turns
 from studio.dataset.readers.encodings import Encoding, find_encoding
 from studio.dataset.readers.messengers import chat_in
@@ -52,7 +53,7 @@ def read_json(path: Path, choice: DataChoice) -> TableStream:
     data = path.read_bytes()
     if encoding.name != "utf-8" or encoding.damaged:
         data = data.decode(encoding.name, encoding.errors).encode("utf-8")
-    return _read_whole(path, data, encoding)
+    return _read_whole(path, data, encoding, choice)
 
 
 def read_first_json(path: Path, choice: DataChoice, count: int) -> TableStream | None:
@@ -88,7 +89,7 @@ def _is_lines(path: Path, encoding: Encoding) -> bool:
     if end < 0 and not whole:
         return suffix in (".jsonl", ".ndjson")  # a first record of more than a megabyte
     if end < 0 or not _SOMETHING.search(data, end):
-        return suffix != ".json"
+        return suffix not in (".json", ".ipynb")
     try:
         _parse(first)
     except (ValueError, RecursionError):
@@ -190,7 +191,7 @@ def _record(path: Path, line: bytes, number: int) -> dict[str, object]:
     return record
 
 
-def _read_whole(path: Path, data: bytes, encoding: Encoding) -> TableStream:
+def _read_whole(path: Path, data: bytes, encoding: Encoding, choice: DataChoice) -> TableStream:
     if len(data) > limits.JSON_BYTES:
         raise limits.too_large(path, len(data), limits.JSON_BYTES)
     # What parsing will take, from what Python needs for each list, mapping and value.
@@ -206,6 +207,8 @@ def _read_whole(path: Path, data: bytes, encoding: Encoding) -> TableStream:
         value = several
     except (ValueError, RecursionError) as error:
         raise NotJson(_broken(path, 1, 1)) from error
+    if is_notebook(value):
+        return read_notebook(path, value, choice, encoding)
     chat = chat_in(value)
     if chat is not None:
         return stream_turns(path, chat.turns, encoding, chat.notes)

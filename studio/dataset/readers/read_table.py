@@ -206,6 +206,22 @@ def _read_as(kind: str, path: Path, choice: DataChoice) -> TableStream:
         from studio.dataset.readers.documents.hwpx import read_hwpx
 
         return read_hwpx(path, choice)
+    if kind == "html":
+        from studio.dataset.readers.documents.web_page import read_web_page
+
+        return read_web_page(path, choice)
+    if kind == "xml":
+        from studio.dataset.readers.xml_records import read_xml
+
+        return read_xml(path, choice)
+    if kind == "sqlite":
+        from studio.dataset.readers.databases import read_database
+
+        return read_database(path, choice)
+    if kind == "packed":
+        from studio.dataset.readers.packed import read_packed
+
+        return read_packed(path, choice, _read_file)
     if kind == "document":
         from studio.dataset.readers.documents.plain_text import read_text
 

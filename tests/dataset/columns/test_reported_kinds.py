@@ -263,7 +263,6 @@ LISTS = {
     "labels behind": "\n".join(f"The depot opened gate {n} early. @{'good' if n % 2 else 'bad'}" for n in range(40)),
     "labels before": "\n".join(f"PLACE:town What lies beyond hill {n}" for n in range(40)),
     "questions": "\n\n".join(f"Where is gate {n}?\nBehind hill {n}, as everybody knows." for n in range(40)),
-    "yaml": "nlu:\n" + "\n".join(f"- intent: greet{n}\n  examples:\n    - good day {n}" for n in range(40)),
 }
 
 

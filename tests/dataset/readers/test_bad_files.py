@@ -22,10 +22,10 @@ CASES: dict[str, tuple[bytes, str]] = {
     "report.csv": (b"%PDF-1.7\n1 0 obj", "data.broken_document"),
     "photo.xlsx": (b"\x89PNG\r\n\x1a\n" + bytes(64), "data.not_a_table"),
     "photo.jsonl": (b"\xff\xd8\xff\xe0" + bytes(64), "data.not_a_table"),
-    "packed.csv": (b"\x1f\x8b\x08" + os.urandom(200), "data.not_a_table"),
+    "packed.csv": (b"\x1f\x8b\x08" + os.urandom(200), "data.damaged"),
     "weights.json": (b"\x80\x04\x95" + bytes(range(256)), "data.not_a_table"),
     "noise.csv": (bytes(range(256)) * 20, "data.not_a_table"),
-    "base.parquet": (b"SQLite format 3\0" + bytes(100), "data.not_a_table"),
+    "base.parquet": (b"SQLite format 3\0" + bytes(100), "data.damaged"),
     "page.csv": (b"<!DOCTYPE html><html><body>Please log in</body></html>", "data.not_a_table"),
     "letter.txt": (b"{\\rtf1\\ansi hello}", "data.not_a_table"),
     "export.xls": (b"<table><tr><td>question</td></tr></table>", "data.not_a_table"),
@@ -54,6 +54,7 @@ def test_documents_and_archives_are_called_what_they_are(tmp_path: Path) -> None
     for part, words in (("ppt/slides.xml", "presentation"), ("a.csv", "archive")):
         with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
             archive.writestr(part, "x")
+            archive.writestr("another.csv", "x")
         assert words in problem_of(lambda: opened(tmp_path / "some.zip")).english()
 
 

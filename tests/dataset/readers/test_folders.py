@@ -103,10 +103,13 @@ def test_what_programs_leave_beside_open_files_is_passed_over(tmp_path: Path) ->
     assert opened(tmp_path).columns == ("question", "answer")
 
 
-def test_an_archive_is_not_unpacked(tmp_path: Path) -> None:
+def test_what_is_packed_is_unpacked_beside_nothing(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
         archive.writestr("../outside.csv", "question,answer\na,b\n")
+    assert opened(tmp_path / "some.zip").columns == ("question", "answer")
+    assert sorted(path.name for path in tmp_path.parent.rglob("outside.csv")) == []
+    with zipfile.ZipFile(tmp_path / "some.zip", "a") as archive:
+        archive.writestr("second.csv", "question,answer\na,b\n")
     found = problem_of(lambda: opened(tmp_path / "some.zip"))
     assert found.code == "data.not_a_table"
     assert "Unpack" in found.fix
-    assert sorted(path.name for path in tmp_path.parent.rglob("outside.csv")) == []

@@ -1,0 +1,247 @@
+"""For each kind of file that people brought and that was once read wrongly: right, asked with the right proposal, or
+refused by its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from studio.dataset.columns.apply_mapping import examples_from
+from studio.dataset.columns.detection.detect import detect
+from tests.cases import inputs as given
+from tests.cases.inputs import PAIRS, TALK, Files, chat, data, folder, table, text, with_line, word_document
+from tests.dataset.conftest import opened, problem_of
+
+
+@dataclass(frozen=True)
+class Right:
+    """Read without a question, with these words in what is said about it."""
+
+    examples: int = len(PAIRS)
+    first: tuple[str, str] | None = PAIRS[0]
+    says: str = ""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A person is asked, and this is proposed; `first` is None for a running text."""
+
+    examples: int = len(PAIRS)
+    first: tuple[str, str] | None = PAIRS[0]
+    says: str = ""
+
+
+@dataclass(frozen=True)
+class Refused:
+    code: str
+    says: str
+
+
+A_CHAT = Asked(5, (TALK[2][1], TALK[3][1]))
+
+
+def a_chat(says: str) -> Asked:
+    return Asked(5, (TALK[2][1], TALK[3][1]), says)
+
+
+QUOTED = '"{q}","{a}"'
+CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
+    # Tables
+    "semicolons in a cell": (
+        with_line(table("level,question,answer", 'easy,"{q}","{a}"'), 4, 'easy,"in(); out()";,"a();b();c();d()",x,y'),
+        Right(says="1 rows have more cells"),
+    ),
+    "semicolons in every cell": (
+        table("level,question,choices,correct_answer", 'easy,"{q}","one;two;{a};four","{a}"'),
+        Right(first=(f"{PAIRS[0][0]}\n\nA. one\nB. two\nC. {PAIRS[0][1]}\nD. four", f"C. {PAIRS[0][1]}")),
+    ),
+    "a space after each comma": (table("question, answer", '"{q}", "{a}"'), Right()),
+    "a space after each comma under other names": (table("Thema, Text dazu", '"{q}", "{a}"'), Right()),
+    "apostrophes as quotation marks": (table("question,answer", "'{q}','{a}'"), Right(says="Apostrophes")),
+    "more names than cells": (
+        table('"Id","Title","question","answer","Approve","Reject"', '"{n}X","t","{q} Batch:0;x","{a}"'),
+        Right(first=(f"{PAIRS[0][0]} Batch:0;x", PAIRS[0][1]), says="fewer cells"),
+    ),
+    "a separator too many before an empty cell": (
+        with_line(table("question,answer,comment", QUOTED + ","), 3, '"When?",,"At dawn, at noon.",'),
+        Right(11, says="1 rows have a column separator too many, the first in line 3"),
+    ),
+    "a separator missing before a quotation mark": (
+        with_line(table("id,question,answer", "{n}," + QUOTED), 3, '1,When?"At dawn, at noon."'),
+        Right(says="In 1 rows the column separator before a quotation mark is missing, the first in line 3"),
+    ),
+    "a separator missing between two names": (
+        table("id,questionanswer,kind", "{n}," + QUOTED + ",faq"),
+        Asked(says="only 3 columns are named"),
+    ),
+    "a separator in every line of a single column": (
+        text("list.csv", "".join(f"A line, {n}, with{', more' * (n % 3)} words\n" for n in range(12))),
+        Asked(0, None, "one column, though every row holds a comma"),
+    ),
+    "prose with commas": (
+        text(
+            "story.txt",
+            "The mill, by the weir, turned.\nAnd, so they say, it sang, at noon.\n\nNobody knew, why.\n" * 3,
+        ),
+        Right(1, None, "plain text"),
+    ),
+    "json with a line that isn't json": (
+        text("list.json", "// exported\n[\n" + ",\n".join(f'{{"question": "{q}", "answer": "{a}"}}' for q, a in PAIRS)),
+        Refused("data.broken_json", "line 1"),
+    ),
+    "the same columns in another order": (
+        folder(
+            data("a.json", [{"question": q, "answer": a} for q, a in PAIRS[:6]]),
+            data("b.json", [{"answer": a, "question": q} for q, a in PAIRS[6:]]),
+        ),
+        Right(says="2 files with the same columns"),
+    ),
+    "a page of questions among notes": (
+        folder(*given.NOTES, given.FAQ),
+        Asked(4, says="6 other files were left out"),
+    ),
+    # Texts that are something
+    "blocks of two lines": (
+        text("blocks.txt", "\n\n\n".join(f"{q},I live in lane {n}.\n{a}" for n, (q, a) in enumerate(PAIRS)), "gb18030"),
+        Asked(first=(f"{PAIRS[0][0]},I live in lane 0.", PAIRS[0][1]), says="Only question marks"),
+    ),
+    "questions without headings in a document": (
+        word_document(*(part for q, a in PAIRS for part in (q, a, "More is told at the gate."))),
+        Asked(first=(PAIRS[0][0], f"{PAIRS[0][1]}\nMore is told at the gate.")),
+    ),
+    "labels behind texts": (
+        text("labels.txt", "".join(f"The gate {n} stood open. @{'good' if n % 2 else 'bad'}\n" for n in range(30))),
+        Asked(30, ("The gate 0 stood open.\n\nAnswer with one of: bad, good.", "bad"), "a text and a label"),
+    ),
+    "labels before texts": (
+        text("labels.txt", "".join(f"{'PLACE:town' if n % 2 else 'TIME:day'} What is {n} ?\n" for n in range(30))),
+        Asked(30, ("What is 0 ?\n\nAnswer with one of: PLACE:town, TIME:day.", "TIME:day")),
+    ),
+    "fasttext": (
+        text("train.txt", "".join(f"__label__{'up' if n % 2 else 'down'} gate {n} moved\n" for n in range(30))),
+        Asked(30, ("gate 0 moved\n\nAnswer with one of: down, up.", "down")),
+    ),
+    "subtitles": (text("film.srt", given.CUES.replace(".", ",")), Asked(1, None, "Subtitles")),
+    "web subtitles": (text("film.vtt", "WEBVTT\nKind: captions\n\n" + given.CUES), Asked(1, None, "Subtitles")),
+    # Files of other programs
+    "chatterbot": (
+        text("talk.yml", "categories:\n- mill\nconversations:\n" + "".join(f"- - {q}\n  - {a}\n" for q, a in PAIRS)),
+        Refused("data.not_a_table", "YAML"),
+    ),
+    "rasa under another name": (
+        text(
+            "nlu.txt", 'version: "3.1"\nnlu:\n- intent: greet\n  examples: |\n    - good day\n    - hello there\n' * 3
+        ),
+        Refused("data.not_a_table", "YAML"),
+    ),
+    "gift": (text("quiz.txt", given.QUIZ), Refused("data.not_a_table", "GIFT")),
+    "latex": (
+        text("a.tex", "\\documentclass{article}\n\\begin{document}\nText."),
+        Refused("data.not_a_table", "PDF"),
+    ),
+    "a copy of a database": (
+        text("dump.txt", "-- dump\nCREATE TABLE a (b);\nINSERT INTO a VALUES (1);\n"),
+        Refused("data.not_a_table", "SQL"),
+    ),
+    "xml": (text("faq.xml", f'<?xml version="1.0"?><Faq><Pairs>{given.XML}</Pairs></Faq>'), Right(says="called Pair")),
+    "xml with text beside": (
+        text("faq.xml", f"<Faq><Preface>{'A long preface. ' * 20}</Preface><Pairs>{given.XML}</Pairs></Faq>"),
+        Asked(says="called Pair"),
+    ),
+    "xml without records": (
+        text("one.xml", "<?xml version='1.0'?><a>c</a>"),
+        Refused("data.not_a_table", "XML"),
+    ),
+    "xml that declares entities": (
+        text("bomb.xml", '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'),
+        Refused("data.not_a_table", "XML"),
+    ),
+    "a web page called doc": (text("exam.doc", f"<html><body>{given.PAGE}</body></html>"), Right()),
+    "a web page called xls": (
+        text(
+            "faq.xls", f"<html><body><table><tr><th>question</th><th>answer</th></tr>{given.ROWS}</table></body></html>"
+        ),
+        Right(),
+    ),
+    "a web page with a text": (
+        text("mill.html", "<html><nav>Home</nav><h1>Mill</h1>" + "<p>It turns at dawn.</p>" * 5 + "</html>"),
+        Asked(1, None, "web page"),
+    ),
+    "a page that came instead of a table": (
+        text("table.csv", "<!DOCTYPE html><html><body>Please log in</body></html>"),
+        Refused("data.not_a_table", "password"),
+    ),
+    "a notebook": (
+        data("steps.ipynb", {"nbformat": 4, "cells": [{"cell_type": "markdown", "source": ["# A\n", "It turns.\n"]}]}),
+        Asked(1, None, "notebook"),
+    ),
+    "a database": (given.database, Asked(says="its table faq")),
+    "packed as gz": (given.packed("table.csv.gz"), Right(says="table.csv was unpacked")),
+    "packed as zip": (given.packed("table.zip"), Right(says="table.csv was unpacked")),
+    # Chats
+    "kakaotalk on a computer": (
+        chat(
+            "[{who}] [오전 10:{m}] {text}\n",
+            "--------------- 2024년 3월 {d}일 금요일 ---------------\n",
+            "[Mina] [오전 10:20] 사진\nTimo님이 들어왔습니다.\n",
+        ),
+        a_chat("10 messages without words"),
+    ),
+    "kakaotalk on a telephone": (
+        chat(
+            "2024년 3월 {d}일 오후 1:{m}, {who} : {text}\n",
+            "\n2024년 3월 {d}일 오후 1:02\n",
+            above="방 님과 카카오톡 대화\n저장한 날짜 : 2024년 3월 9일 오전 10:00\n",
+        ),
+        A_CHAT,
+    ),
+    "whatsapp": (
+        chat(
+            "[0{d}/03/2024, 10:{m}:00] {who}: {text}\n",
+            extra="[0{d}/03/2024, 10:20:00] Mina: \u200eimage omitted\n"
+            "[0{d}/03/2024, 10:21:00] Mill: \u200eTimo joined using this group's invite link\n",
+        ),
+        a_chat("10 messages without words"),
+    ),
+    "whatsapp on android": (
+        chat(
+            "0{d}.03.24, 10:{m} - {who}: {text}\n",
+            extra="0{d}.03.24, 10:20 - Mina: <Medien ausgeschlossen>\n0{d}.03.24, 10:21 - Juno added Timo\n",
+        ),
+        a_chat("10 messages without words"),
+    ),
+    "line": (
+        chat("10:{m}\t{who}\t{text}\n", "\n2024/03/0{d}(Fri)\n", "10:20\tMina\t[Sticker]\n", "[LINE] Chat with Mina\n"),
+        a_chat("5 messages without words"),
+    ),
+    "telegram": (folder(data("result.json", given.TELEGRAM)), a_chat("Telegram")),
+    "discord": (data("help.json", given.DISCORD), a_chat("1 entries that nobody said")),
+    "discord as text": (
+        chat("[0{d}-Mar-24 10:{m} AM] {who}\n{text}\n\n", above="=====\nGuild: Mill\n=====\n\n"),
+        A_CHAT,
+    ),
+    "slack": (data("2024-03-01.json", given.SLACK), a_chat("Slack")),
+    "instagram": (data("message_1.json", given.INSTAGRAM), a_chat("Instagram")),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_kind_is_read_right_or_asked_about_or_refused_by_its_name(tmp_path: Path, name: str) -> None:
+    write, wanted = CASES[name]
+    path = write(tmp_path)
+    if isinstance(wanted, Refused):
+        found = problem_of(lambda: opened(path))
+        assert (found.code, wanted.says in found.english()) == (wanted.code, True), found.english()
+        return
+    read = opened(path)
+    mapping = detect(read)
+    said = " ".join(sentence.english() for sentence in (*read.notes, *mapping.why))
+    assert wanted.says in said, said
+    made = examples_from(read, mapping.mapping).examples
+    assert len(made) == wanted.examples, said
+    is_sure = mapping.sure and not read.doubts
+    assert is_sure == isinstance(wanted, Right), (read.doubts, said)
+    if wanted.first is not None:
+        assert (made[0].question, made[0].answer) == wanted.first
