@@ -104,7 +104,9 @@ def _starter_model(python: Path) -> bool:
 
 
 def _test(python: Path, words: list[str]) -> int:
-    return _pytest(python, words)
+    """In as many processes as there are processors, four at most: some tests hold a model of a gigabyte."""
+    processes = min(4, os.cpu_count() or 1)
+    return _pytest(python, ["-n", str(processes), "--dist", "worksteal", *words])
 
 
 def _check(words: list[str]) -> int:
@@ -119,7 +121,7 @@ def _check(words: list[str]) -> int:
     if failed:
         warn(f"\nTo be mended: {', '.join(failed)}.")
     if tests:
-        status = _pytest(python, words)
+        status = _test(python, words)
     return 1 if failed else status
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,20 @@ CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' "
     "+ '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A screen for each of several processes: windows of two tests would take the keyboard from each other."""
+    if hasattr(config, "workerinput") and sys.platform == "linux" and os.environ.get("DISPLAY"):
+        server = shutil.which("Xvfb")
+        if server is not None:
+            reading, writing = os.pipe()
+            command = [server, "-displayfd", str(writing), "-screen", "0", "1600x1000x24", "-nolisten", "tcp"]
+            screen = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
+            os.close(writing)
+            with os.fdopen(reading) as number:
+                os.environ["DISPLAY"] = f":{number.readline().strip()}"
+            config.add_cleanup(screen.terminate)
 
 
 @pytest.fixture(autouse=True)

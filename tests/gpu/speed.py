@@ -20,6 +20,7 @@ from torch.profiler import ProfilerActivity, profile
 from transformers import AutoTokenizer, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
+from studio.core.recipe.training import Optimizer
 from studio.core.run_folder import JobFolder, RunFolder
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
@@ -181,7 +182,7 @@ def plain(model: Any, plan: Plan, folder: Path, device: Device) -> Any:
             lr_scheduler_type=training.lr_scheduler,
             weight_decay=training.weight_decay,
             max_grad_norm=training.max_grad_norm,
-            optim=plan.optimizer,
+            optim="adamw_torch_fused" if plan.optimizer is Optimizer.adamw else plan.optimizer.value,
             activation_checkpointing=bool(training.activation_checkpointing),
             bf16=device.dtype is torch.bfloat16,
             use_cpu=not device.is_cuda,
