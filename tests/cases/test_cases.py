@@ -11,7 +11,20 @@ import pytest
 from studio.dataset.columns.apply_mapping import examples_from
 from studio.dataset.columns.detection.detect import detect
 from tests.cases import inputs as given
-from tests.cases.inputs import PAIRS, TALK, Files, chat, data, folder, table, text, with_line, word_document
+from tests.cases.inputs import (
+    DAYS,
+    PAIRS,
+    PLACES,
+    TALK,
+    Files,
+    chat,
+    data,
+    folder,
+    table,
+    text,
+    with_line,
+    word_document,
+)
 from tests.dataset.conftest import opened, problem_of
 
 
@@ -46,6 +59,8 @@ def a_chat(says: str) -> Asked:
     return Asked(5, (TALK[2][1], TALK[3][1]), says)
 
 
+ALL = list(enumerate(PAIRS))
+GLOSSARY = list(enumerate(PLACES))
 QUOTED = '"{q}","{a}"'
 CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
     # Tables
@@ -79,6 +94,23 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
     "a separator in every line of a single column": (
         text("list.csv", "".join(f"A line, {n}, with{', more' * (n % 3)} words\n" for n in range(12))),
         Asked(0, None, "one column, though every row holds a comma"),
+    ),
+    "another table above": (
+        table("name,town\n" + "Ada,Bonn\n" * 6 + "question,answer,kind", QUOTED + ",x"),
+        Asked(says="7 rows above"),
+    ),
+    "names for all columns but the one that counts": (
+        table("question,answer", "{n}," + QUOTED),
+        Asked(says="only 2 columns are named"),
+    ),
+    "a table of markdown": (table("| question | answer |\n|---|---|", "| {q} | {a} |"), Right()),
+    "quotation marks behind backslashes": (
+        table("question,answer", r'"{q}","So \"they\" say, {a}"'),
+        Right(first=(PAIRS[0][0], f'So "they" say, {PAIRS[0][1]}')),
+    ),
+    "separators too many in most rows": (
+        text("t.csv", "question,answer,note\n" + "".join(f'{q},{"," * (n % 3 > 0)}"{a}",\n' for n, (q, a) in ALL)),
+        Asked(4, says="8 rows have a column separator too many"),
     ),
     "prose with commas": (
         text(
@@ -123,9 +155,15 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
         text("train.txt", "".join(f"__label__{'up' if n % 2 else 'down'} gate {n} moved\n" for n in range(30))),
         Asked(30, ("gate 0 moved\n\nAnswer with one of: down, up.", "down")),
     ),
+    "bold questions": (text("faq.md", "".join(f"**{q}**\n\n{a}\n\n" for q, a in PAIRS)), Asked()),
+    "questions and answers in one line": (text("a.txt", "".join(f"{q} -> {a}\n" for q, a in PAIRS)), Asked(1, None)),
+    "a glossary": (text("a.txt", "".join(f"{thing} {n}: it leans.\n" for n, thing in GLOSSARY)), Asked(1, None)),
+    "columns of blanks": (text("a.txt", "".join(f"{q}     {a}\n" for q, a in PAIRS)), Asked(1, None)),
+    "a log": (text("a.txt", "".join(f"2025-03-0{n} 10:00 The gate opened.\n" for n in DAYS) * 3), Asked(1, None)),
     "subtitles": (text("film.srt", given.CUES.replace(".", ",")), Asked(1, None, "Subtitles")),
     "web subtitles": (text("film.vtt", "WEBVTT\nKind: captions\n\n" + given.CUES), Asked(1, None, "Subtitles")),
     # Files of other programs
+    "settings": (text("a.toml", '[mill]\nweir = "old"\n'), Refused("data.not_a_table", "settings")),
     "chatterbot": (
         text("talk.yml", "categories:\n- mill\nconversations:\n" + "".join(f"- - {q}\n  - {a}\n" for q, a in PAIRS)),
         Refused("data.not_a_table", "YAML"),
@@ -188,6 +226,10 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
             "[Mina] [오전 10:20] 사진\nTimo님이 들어왔습니다.\n",
         ),
         a_chat("10 messages without words"),
+    ),
+    "kakaotalk on a mac": (
+        chat('2024-03-0{d} 10:{m}:00,"{who}","{text}"\n', above="Date,User,Message\n", name="chat.csv"),
+        A_CHAT,
     ),
     "kakaotalk on a telephone": (
         chat(

@@ -175,7 +175,7 @@ class _Reading:
         if self.skip_first:
             file.readline()
         while line := file.readline(_LONGEST_LINE):
-            yield line
+            yield self.dialect.plain(line)
         self._used_up = True
 
     def scan(self, mode: _Mode, at_most: int | None = None) -> tuple[_Mode, TableScan]:

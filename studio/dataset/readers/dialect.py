@@ -26,6 +26,12 @@ class Dialect:
     sure: bool = True
     quote: str = '"'
     skip_space: bool = False
+    is_escaped: bool = False
+    """Whether quotation marks inside of cells stand behind a backslash rather than twice."""
+
+    def plain(self, line: str) -> str:
+        """A line with its quotation marks as `csv` reads them."""
+        return line.replace("\\" + self.quote, self.quote * 2) if self.is_escaped else line
 
 
 @dataclass(frozen=True)
@@ -49,10 +55,11 @@ def find_dialect(text: str, whole: bool, preferred: str = "", delimiter: str = "
     """`text` is the beginning of a file, or all of it when `whole`; `preferred` is the delimiter that the name of the
     file suggests, `delimiter` the one that a person chose."""
     quote = _quote_mark(text)
-    if delimiter:
-        return Dialect(delimiter, True, quote, _has_space_before_quotes(text, delimiter, quote))
-    found, sure = _find_delimiter(text, whole, preferred, quote)
-    return Dialect(found, sure, quote, bool(found) and _has_space_before_quotes(text, found, quote))
+    escaped = len(re.findall(rf"[^\s\\,;\t|]?\\{quote}(?=[\w\s.])", text))
+    is_escaped = escaped >= 2 and escaped > 2 * len(re.findall(rf"\w{quote}{quote}|{quote}{quote}\w", text))
+    text = Dialect("", quote=quote, is_escaped=is_escaped).plain(text)
+    found, sure = (delimiter, True) if delimiter else _find_delimiter(text, whole, preferred, quote)
+    return Dialect(found, sure, quote, bool(found) and _has_space_before_quotes(text, found, quote), is_escaped)
 
 
 def _quote_mark(text: str) -> str:

@@ -74,13 +74,13 @@ def kind_of(path: Path) -> str:
     if _is_binary(head):
         raise not_a_table(path, N_("in a form that this program doesn't know"))
     start = _first_text(head)
-    if start.startswith(("{", "[")):
+    other = name_of_format(path, start)
+    if start.startswith(("{", "[")) and other is None:
         return "json"
     if start.startswith("<"):
         kind = _kind_of_markup(path, start)
         if kind:
             return kind
-    other = name_of_format(path, start)
     if other is not None:
         raise not_a_table(path, other)
     return "text"

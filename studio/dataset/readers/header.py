@@ -15,6 +15,8 @@ from studio.dataset.vocabulary import is_known_name, rank
 PROBE_ROWS = 200
 """How many rows are looked at to find the names."""
 _MOST_ABOVE = 30
+_MOST_TITLES = 3
+"""Rows of several cells that may stand above the names, such as who exported what; more are another table."""
 _Cells = Sequence[str]
 
 
@@ -96,6 +98,10 @@ def _with_names(
         doubtful = True
         text = N_("The rows have {count} cells, but only {named} columns are named; look whether the names fit.")
         all_notes.append(sentence(text, count=width, named=called))
+    if sum(_filled(row) > 1 for row in rows[:first]) > _MOST_TITLES:
+        doubtful = True  # another table stands above
+    if after < len(rows) and _filled(rows[after]) and all(not cell.strip(" -:=") for cell in rows[after]):
+        after += 1  # a line drawn under the names
     names = (names + [""] * width)[:width]
     if doubtful:
         all_notes.append(sentence(N_("The first row was taken for the names of the columns, which is a guess.")))

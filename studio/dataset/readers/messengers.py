@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from studio.core.translatable import N_, Sentence, sentence
+from studio.dataset.readers.documents.transcripts import COLUMNS, spoken_turns
+from studio.dataset.table import TableStream
+from studio.dataset.text_batches import stream_rows
+from studio.dataset.vocabulary import plain
 
 _FEWEST = 6
 _Turn = tuple[str, str, str]
@@ -129,3 +133,30 @@ def _when(time: object) -> datetime.datetime | None:
         return datetime.datetime.fromtimestamp(seconds / 1000 if seconds > 1e11 else seconds, datetime.UTC)
     except (ValueError, OverflowError, OSError):
         return None
+
+
+_WHEN = ("date", "time", "datetime", "timestamp", "날짜", "일시", "시간")
+_WHO = ("user", "author", "sender", "from", "name", "사용자", "보낸사람", "이름", "닉네임")
+_WHAT = ("message", "text", "content", "body", "메시지", "내용")
+
+
+def with_chat(stream: TableStream) -> TableStream:
+    """A table of nothing but when, who and what, as KakaoTalk on a Mac and others export chats: its turns by days."""
+    names = {plain(name): name for name in stream.columns}
+    if len(names) != 3 or stream.format == "transcript":
+        return stream
+    found = [next((names[name] for name in known if name in names), "") for known in (_WHEN, _WHO, _WHAT)]
+    if not all(found):
+        return stream
+    batches = list(stream.batches)
+    when, who, what = ([cell or "" for batch in batches for cell in batch.column(name).to_pylist()] for name in found)
+    whole = replace(stream, batches=iter(batches))
+    if not 2 <= len(set(who)) <= 0.5 * len(who):
+        return whole  # reviews and the like
+    turns = [
+        (moment.date().isoformat() if (moment := _when(time)) else time[:10], name, said)
+        for time, name, said in zip(when, who, what, strict=True)
+    ]
+    spoken, notes = spoken_turns(turns)
+    info = replace(stream.info, format="transcript", columns=COLUMNS, notes=(*stream.notes, *notes))
+    return stream_rows(info, len(spoken), spoken)

@@ -117,7 +117,7 @@ def scan_table(
                 long, long_line = long + 1, long_line or line
             else:
                 padded += 1
-                if not all(cell.strip() for cell in row[:width]):
+                if not all(cell.strip() for cell in row[:width]):  # what should stand there stands further right
                     shifted, shifted_line = shifted + 1, shifted_line or line
         if quote and quote in "".join(row) and _is_glued(row, quote):
             glued, glued_line = glued + 1, glued_line or line
@@ -129,8 +129,8 @@ def scan_table(
     under = tuple(row for row, _ in list(last)[len(last) - below :]) if below < count else ()
     short -= sum(len(row) < width for row in under)
     keep = tuple(position for position in range(width) if position not in unnamed)
-    if padded > 0.5 * count:
-        shifted = shifted_line = 0  # each row ends with a separator
+    if padded == count or shifted < 0.9 * padded:
+        shifted = shifted_line = 0  # rows that merely end with a separator
     rows_left = count - len(under)
     return TableScan(
         layout,

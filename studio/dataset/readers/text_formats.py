@@ -15,7 +15,11 @@ _SQL = N_("a copy of a database (SQL); save the table itself as CSV")
 _PO = N_("translations of a program (PO); save them as a table")
 _ASS = N_("subtitles in a form with drawings (ASS); save them as SRT")
 _MAIL = N_("letters of a mail program; save their texts as a table or as documents")
+_SETTINGS = N_("settings of a program, not examples")
 _BY_SUFFIX = {
+    ".toml": _SETTINGS,
+    ".ini": _SETTINGS,
+    ".cfg": _SETTINGS,
     ".yml": _YAML,
     ".yaml": _YAML,
     ".gift": _GIFT,

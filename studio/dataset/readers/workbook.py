@@ -154,6 +154,11 @@ def _stream(path: Path, choice: DataChoice, book: python_calamine.CalamineWorkbo
         text = N_("The sheet {sheet} was taken. These have rows, too: {others}.")
         notes.insert(0, sentence(text, sheet=best.name, others=", ".join(one.name for one in rivals)[:200]))
         doubts.append("sheet")
+    others = [one for one in full if one is not best and one not in rivals]
+    if others and not choice.sheet:
+        text = N_("Other sheets were left out: {others}.")
+        names = ", ".join(f"{one.name} ({one.found.count})" for one in others)
+        notes.append(sentence(text, others=names[:200]))
     columns = best.found.columns
     info = TableInfo(
         path=path,

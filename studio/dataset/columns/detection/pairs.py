@@ -147,6 +147,17 @@ def detect_text(seen: TableProfile) -> DetectedMapping | None:
 
 _LISTED = re.compile(r"\s*(?:\[?\d{1,2}:\d\d\b|[-*=~#/]|::|[\w가-힣]+:\S)|.*\s@\w+\s*$|\s*[\w\"']+:\s*$")
 
+_IN_PARTS = tuple(
+    re.compile(form)
+    for form in (
+        r"\S(?: {3,}|\t+)\S",
+        r"\S (?:\|{1,3}|[-=]>|→|⇒|–|—|-|=|::|//) \S",
+        r"^[^\s.?!,][^.?!,:]{0,30}[:：] ?\S",
+        r"^\W{0,3}\d{1,4}[-./:]\d",
+        r"[?？]['\"”’]?[\s,;|/:=>-]+\S",
+    )
+)
+"""What stands in nearly each line where lines are records: a gap, a sign, a name, a date, a question before more."""
 _ENDED = re.compile(r"""[.!?…。！？:]["'”’)\]」』》*_]*$|[다요까죠]["'”’)]*$""")
 _LONE_QUESTION = re.compile(r"[^.!?。]{1,200}[?？]")
 
@@ -157,6 +168,9 @@ def _reads_as_prose(passages: list[str]) -> bool:
     listed = sum(len(line) < 200 and bool(_LISTED.match(line)) for line in lines)
     asking = sum(bool(_LONE_QUESTION.fullmatch(line)) for line in lines)
     if listed > 0.5 * len(lines) or (asking > 0.25 * len(lines) and len(lines) >= 4):
+        return False
+    in_parts = max(sum(bool(form.search(line)) for line in lines) for form in _IN_PARTS)
+    if len(lines) >= 6 and in_parts >= 0.8 * len(lines):
         return False
     paragraphs = [part.strip() for passage in passages for part in passage.split("\n\n") if part.strip()]
     rows = Counter(part.count("\n") for part in paragraphs)

@@ -62,7 +62,7 @@ def is_table(path: Path, choice: DataChoice) -> bool:
     fitting = sum(len(row) == len(layout.columns) for row in rows)
     if delimiter != "\t" and fitting < 0.8 * len(rows) and not names_parts(layout.columns):
         return False  # a table keeps nearly all of its lines
-    if delimiter == "\t" or any(map(is_known, layout.columns)):
+    if delimiter in ("\t", "|") or any(map(is_known, layout.columns)):
         return True
     # Lines of prose have the same count of commas only by chance, and end as sentences do.
     ends = sum(row[-1].rstrip().endswith((".", "!", "?", "。", ",")) for row in rows)
@@ -89,6 +89,9 @@ def read_text(path: Path, choice: DataChoice) -> TableStream:
     if not any(line.strip() for line in _lines(path, encoding)):
         raise empty(path)
     if is_markdown:
+        pairs = guessed_pairs(line.strip("*_ ") for line in _lines(path, encoding))
+        if pairs is not None:
+            return stream_pairs(path, pairs, encoding, guessed=True)
         return stream_passages(path, markdown(_lines(path, encoding)), choice, encoding=encoding)
     if has_cues(islice(_lines(path, encoding), _PROBE_LINES)):
         note = sentence(N_("Subtitles were read as one running text, without their numbers and times."))
