@@ -32,7 +32,7 @@ _BUILT_IN = set(
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """`size` is bytes of weights on disk; `context_length` in tokens, None where the model doesn't say."""
+    """`size` is bytes of weights on disk; `context_length` and `vocabulary` are tokens, None where it isn't said."""
 
     architecture: str
     parameters: int
@@ -40,6 +40,23 @@ class ModelFacts:
     context_length: int | None
     size: int
     chat_template: bool
+    vocabulary: int | None = None
+
+    def require_known(self, token: int) -> None:
+        """Raises `ProblemError` for the id of a token that the model has no numbers for."""
+        if self.vocabulary is not None and token >= self.vocabulary:
+            raise problem(
+                "model.token_unknown",
+                N_("This model's tokenizer knows tokens that the model itself doesn't."),
+                N_(
+                    "The model has {count} of them and would be asked for number {token}, counted from 0. Often tokens "
+                    "were added to the tokenizer, and the model wasn't enlarged."
+                ),
+                N_("Choose another base model, or fetch this one once more from where it came from."),
+                remedy=Remedy.choose_model,
+                count=self.vocabulary,
+                token=token,
+            )
 
 
 def hub_folder(name: str, revision: str = "") -> Path:
@@ -259,6 +276,7 @@ def model_facts(folder: Path) -> ModelFacts:
         context_length=_number(about, "max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"),
         size=size,
         chat_template=templates,
+        vocabulary=_number(about, "vocab_size"),
     )
 
 

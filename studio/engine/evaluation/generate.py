@@ -33,7 +33,7 @@ from studio.engine.methods.base_model import (
     stored_dtype,
 )
 from studio.engine.methods.registry import method_of
-from studio.models.base_model import base_of_run, locate, model_facts
+from studio.models.base_model import ModelFacts, base_of_run, locate, model_facts
 from studio.tokenization.encoding import NO_LIMIT, Encoder
 from studio.tokenization.end_tokens import end_tokens
 
@@ -59,13 +59,14 @@ class Generator:
         networks: Mapping[ModelUnderTest, Network],
         encoder: Encoder,
         device: Device,
-        context_length: int,
+        facts: ModelFacts,
         ends: Sequence[int],
     ) -> None:
         self.networks = dict(networks)
         self.encoder = encoder
         self.device = device
-        self.context_length = context_length
+        self.context_length = facts.context_length or 2048
+        self._facts = facts
         self.ends = list(ends)
 
     @property
@@ -82,7 +83,7 @@ class Generator:
 
     def answer_all(self, examples: Sequence[Example], model: ModelUnderTest, max_tokens: int) -> list[Answer]:
         """Greedy answers, in the order of `examples`, computed together."""
-        prompts = [self.encoder.prompt_ids(example.prompt, example.tools) for example in examples]
+        prompts = [self._prompt(example.prompt, example.tools) for example in examples]
         longest = max(len(p) for p in prompts)
         pad = self.ends[0] if self.ends else 0
         ids = torch.full((len(prompts), longest), pad, dtype=torch.long)
@@ -105,13 +106,18 @@ class Generator:
         on_tokens: Callable[[list[int]], bool],
     ) -> list[int]:
         """One answer's tokens. `on_tokens` is given all of them so far after each, and ends the answer with True."""
-        prompt = torch.tensor([self.encoder.prompt_ids(messages)])
+        prompt = torch.tensor([self._prompt(messages)])
         if seed is not None:
             torch.manual_seed(seed)
         watch = _Watch(prompt.shape[1], on_tokens)
         with self.network_of(model) as network:
             found = self._generate(network, prompt, torch.ones_like(prompt), max_tokens, temperature, watch)
         return self._until_end(found[0, prompt.shape[1] :].tolist())[0]
+
+    def _prompt(self, messages: tuple[Message, ...], tools: str = "") -> list[int]:
+        ids = self.encoder.prompt_ids(messages, tools)
+        self._facts.require_known(max(ids, default=0))
+        return ids
 
     def _generate(
         self,
@@ -179,7 +185,7 @@ def of_run(context: JobContext, run: RunFolder) -> tuple[Generator, Recipe]:
         )
     encoder = Encoder.from_folder(base, recipe.training.max_length, recipe.training.loss_on)
     ends = end_tokens(base, encoder)
-    return Generator({BASE: model, THIS_RUN: model}, encoder, device, _context(base), ends), recipe
+    return Generator({BASE: model, THIS_RUN: model}, encoder, device, model_facts(base), ends), recipe
 
 
 def speed_up(generator: Generator, recipe: Recipe) -> None:
@@ -205,13 +211,9 @@ def of_folder(folder: Path) -> Generator:
     device = devices.choose()
     model = load_base_model(folder, device).eval()
     encoder = Encoder.from_folder(folder, NO_LIMIT)
-    return Generator({BASE: model}, encoder, device, _context(folder), end_tokens(folder, encoder))
+    return Generator({BASE: model}, encoder, device, model_facts(folder), end_tokens(folder, encoder))
 
 
 def normalized(text: str) -> str:
     """Text with white space trimmed and runs of it made one space, as answers are compared."""
     return " ".join(text.split())
-
-
-def _context(folder: Path) -> int:
-    return model_facts(folder).context_length or 2048

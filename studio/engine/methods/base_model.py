@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import bitsandbytes as bnb
 import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+from transformers.pytorch_utils import Conv1D
 
 from studio.core.problems import Remedy, problem
 from studio.core.translatable import N_
@@ -152,10 +153,16 @@ def dequantize(model: torch.nn.Module, dtype: torch.dtype, onto: torch.device | 
                 setattr(parent, name, dequantized(child, dtype).to(onto))
 
 
-def dequantized(layer: Any, dtype: torch.dtype) -> torch.nn.Linear:
-    """An ordinary layer in `dtype` from a bitsandbytes Linear4bit."""
+def dequantized(layer: Any, dtype: torch.dtype) -> torch.nn.Linear | Conv1D:
+    """An ordinary layer in `dtype` from a bitsandbytes Linear4bit: of the class that the model had there before, which
+    with GPT-2 and its like stores its weight transposed."""
     weight = bnb.functional.dequantize_4bit(layer.weight.data, layer.weight.quant_state).to(dtype)
-    plain = torch.nn.Linear(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
+    plain: torch.nn.Linear | Conv1D
+    if issubclass(getattr(layer, "source_cls", torch.nn.Linear), Conv1D):
+        plain = Conv1D(layer.out_features, layer.in_features)  # type: ignore[no-untyped-call]
+        weight = weight.T.contiguous()
+    else:
+        plain = torch.nn.Linear(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
     plain.weight = torch.nn.Parameter(weight, requires_grad=False)
     if layer.bias is not None:
         plain.bias = torch.nn.Parameter(layer.bias.data.to(dtype), requires_grad=False)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftConfig, PeftModel, PeftModelForCausalLM, get_peft_model
 from peft.tuners.lora import LoraLayer
+from peft.tuners.lora.layer import ParamWrapper
+from transformers.pytorch_utils import Conv1D
 
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.method import ALL_LINEAR, LoraSettings
@@ -14,6 +17,10 @@ from studio.core.translatable import N_
 from studio.engine.job_context import is_out_of_memory
 from studio.engine.methods.base_model import Network, forget_quantization, in_format, keep_weights_as_they_are
 from studio.engine.methods.method import TrainingMethod
+
+FUSING_MODELS = frozenset({"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"})
+FUSED_LAYERS = ["conv1d", "dt_proj", "out_proj"]
+"""Layers of these models whose weights others read, past an adapter and as plain numbers. peft refuses most of them."""
 
 
 class LoraMethod(TrainingMethod):
@@ -73,11 +80,13 @@ def _does_not_fit(reason: str) -> ProblemError:
 def add_adapter(base: Network, settings: LoraSettings) -> Network:
     """An adapter that changes nothing yet. Its parameters are float32, whatever the base computes in: in 16 bits,
     small changes of a step would be rounded away. Raises `ProblemError` for layers that the base doesn't have."""
+    every = settings.targets == ALL_LINEAR
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha if settings.alpha is not None else 2 * settings.rank,
         lora_dropout=settings.dropout,
-        target_modules=list(settings.targets) if settings.targets != ALL_LINEAR else ALL_LINEAR[0],
+        target_modules=ALL_LINEAR[0] if every else list(settings.targets),
+        exclude_modules=FUSED_LAYERS if every and base.config.model_type in FUSING_MODELS else None,
         task_type="CAUSAL_LM",
     )
     try:
@@ -87,23 +96,44 @@ def add_adapter(base: Network, settings: LoraSettings) -> Network:
             "model.no_such_layers",
             N_("The base model has no layers called {names}."),
             N_("The library says: {reason}"),
-            N_('Set "Layers that learn" to all-linear.'),
+            N_("Choose another base model.") if every else N_('Set "Layers that learn" to all-linear.'),
             remedy=Remedy.see_settings,
             names=settings.target_modules,
             reason=str(error)[:300],
         ) from error
+    _refuse_tied_layers(adapted)
     for parameter in adapted.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
     return adapted
 
 
+def _refuse_tied_layers(model: Network) -> None:
+    """A weight that two layers share can't take the change of one of them: merged, the other would change too."""
+    owners = Counter(id(p) for module in model.modules() for p in module.parameters(False))
+    for name, module in model.named_modules():
+        if isinstance(module, LoraLayer) and any(owners[id(p)] > 1 for p in module.get_base_layer().parameters(False)):
+            raise problem(
+                "model.tied_layer",
+                N_("The layer {name} can't learn on its own in this base model."),
+                N_("It shares its numbers with another one: the embedding and the head are the same."),
+                N_('Leave it out of "Layers that learn", or set that to all-linear.'),
+                remedy=Remedy.see_settings,
+                name=name.rpartition(".")[2],
+            )
+
+
 def merge_lora(model: Network, dtype: torch.dtype) -> Network:
     """The adapter added into the weights, each rounded once; see `TrainingMethod.merge`."""
     for module in model.modules():
-        if isinstance(module, LoraLayer):
+        if isinstance(module, ParamWrapper):  # experts: one tensor for all of them
+            weight = module.get_param()
+            weight.data = (weight.data.float() + module.get_delta_weight("default").to(weight.device)).to(dtype)
+        elif isinstance(module, LoraLayer):
             layer = module.get_base_layer()
             change = module.get_delta_weight("default").to(layer.weight.device, torch.float32)
+            if isinstance(layer, Conv1D) and not module.fan_in_fan_out:  # it was a 4-bit layer, which isn't transposed
+                change = change.T
             layer.weight.data = (layer.weight.data.float() + change).to(dtype)
     plain: Network = model.unload()
     forget_quantization(plain)

@@ -20,7 +20,7 @@ from studio.engine import device as devices
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
 from studio.engine.objectives.supervised import TokenizedDataset, max_tokens, tokenize_held_out, tokenize_train
-from studio.models.base_model import base_of_run
+from studio.models.base_model import base_of_run, model_facts
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ def plan_of(context: JobContext, run: RunFolder) -> tuple[Plan, Device]:
     limit = max_tokens(recipe, base)
     dataset, held_out = tokenize_train(run, recipe, base), tokenize_held_out(run, recipe, base)
     _require_examples(dataset, limit)
+    model_facts(base).require_known(max(max(e.ids) for e in (*dataset.encoded, *held_out.encoded)))
     device = devices.choose(recipe.method.compute_dtype)
     context.write(device.as_event())
     if limit < recipe.training.max_length:

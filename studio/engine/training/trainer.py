@@ -52,6 +52,8 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
             if name in trainable:  # TRL has rounded them to bfloat16
                 parameter.data = trainable[name]
         self.loss_is_scaled_for_ga = True
+        # A mixture of experts' loss divides by it, and the memory probe asks for that before the training sets it.
+        self.current_gradient_accumulation_steps = self.args.gradient_accumulation_steps
         self.step = StepSums()
         self._context = context
         self._device = device

@@ -142,3 +142,19 @@ def test_answers_that_do_not_end_are_not_exact_and_are_counted(make_run: Make, t
     assert do_here(run, Train()) == 0
     codes = notices(run, Merge(run=run.path, out=tmp_path / "out", compare=2))
     assert "export.endless" in codes, "after one epoch it goes on and on"
+
+
+def test_tokens_that_the_model_does_not_have_are_refused_before_it_learns(
+    make_run: Make, tiny_model: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(tiny_model, base)
+    cut = {"lm_head.weight", "model.embed_tokens.weight"}  # 256 bytes, without the two special tokens
+    weights = load_file(base / "model.safetensors")
+    save_file({n: w[:256].clone() if n in cut else w for n, w in weights.items()}, base / "model.safetensors")
+    set_json(base / "config.json", vocab_size=256, bos_token_id=0, eos_token_id=0, pad_token_id=0)
+    run = make_run(**{"model.name": str(base)})
+    assert do_here(run, Train()) == 2
+    ending = run.fold(ProcessState()).ending
+    assert isinstance(ending, Failed) and ending.problem.code == "model.token_unknown"
+    assert ending.problem.values["token"] == 257
