@@ -32,7 +32,7 @@ WORK = {
     "fetch_model": "hub.models:fetch",
     "fetch_data": "hub.models:fetch",
     "trace": "memory.trace:trace",
-    "memory_probe": "memory.probe:memory_probe",
+    "memory_probe": "training.memory_probe:memory_probe",
 }
 """The module of this package and its function that does each kind of job, called with the context and the job."""
 
