@@ -44,10 +44,10 @@ def folder(*files: Files) -> Files:
     return write
 
 
-def table(names: str, row: str, name: str = "table.csv") -> Files:
+def table(names: str, row: str, name: str = "table.csv", below: str = "") -> Files:
     """`row` with {q} and {a} for each pair, {n} for its number."""
     rows = [row.replace("{q}", q).replace("{a}", a).replace("{n}", str(n)) for n, (q, a) in enumerate(PAIRS)]
-    return text(name, "\n".join([names, *rows]) + "\n")
+    return text(name, "\n".join([names, *rows]) + "\n" + below)
 
 
 def with_line(files: Files, number: int, line: str) -> Files:
@@ -190,6 +190,15 @@ INSTAGRAM = {
         ),
     ],
 }
+REPLIES = [
+    message
+    for n, (q, a) in enumerate(PAIRS)
+    for message in (
+        {"message_id": f"q{n}", "parent_id": None, "role": "prompter", "text": q},
+        {"message_id": f"a{n}", "parent_id": f"q{n}", "role": "assistant", "text": a, "rank": 0},
+        {"message_id": f"b{n}", "parent_id": f"q{n}", "role": "assistant", "text": "Who knows.", "rank": 1},
+    )
+]
 NOTES = [
     text(f"note {n}.md", f"# Note {n}\n\nThe weir by mill {n} was cleared. Its gate is turned by hand in spring.\n")
     for n in range(6)

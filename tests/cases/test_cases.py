@@ -95,9 +95,18 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
         text("list.csv", "".join(f"A line, {n}, with{', more' * (n % 3)} words\n" for n in range(12))),
         Asked(0, None, "one column, though every row holds a comma"),
     ),
+    "a novel with questions in quotation marks": (
+        text("novel.txt", 'The wheel turned at dawn. "Who turns it?" said he, and went out.\n\n' * 12),
+        Right(1, None, "plain text"),
+    ),
+    "song lines with times": (text("a.lrc", "".join(f"[00:{n + 10}.00]round {n}\n" for n in range(9))), Asked(1, None)),
     "another table above": (
         table("name,town\n" + "Ada,Bonn\n" * 6 + "question,answer,kind", QUOTED + ",x"),
         Asked(says="7 rows above"),
+    ),
+    "another table below": (
+        table("question,answer,kind", QUOTED + ",x", below="\nname,phone\nAda,1\nBen,2\n"),
+        Asked(15, says="3 rows below a blank one"),
     ),
     "names for all columns but the one that counts": (
         table("question,answer", "{n}," + QUOTED),
@@ -203,6 +212,10 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
         ),
         Right(),
     ),
+    "a piece of a web page": (
+        text("faq.html", "<dl>" + "".join(f"<dt>{q}</dt><dd>{a}</dd>" for q, a in PAIRS) + "</dl>"),
+        Right(),
+    ),
     "a web page with a text": (
         text("mill.html", "<html><nav>Home</nav><h1>Mill</h1>" + "<p>It turns at dawn.</p>" * 5 + "</html>"),
         Asked(1, None, "web page"),
@@ -219,6 +232,7 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
     "packed as gz": (given.packed("table.csv.gz"), Right(says="table.csv was unpacked")),
     "packed as zip": (given.packed("table.zip"), Right(says="table.csv was unpacked")),
     # Chats
+    "messages that name the one they reply to": (data("flat.json", given.REPLIES), Right(says="replies to")),
     "kakaotalk on a computer": (
         chat(
             "[{who}] [오전 10:{m}] {text}\n",

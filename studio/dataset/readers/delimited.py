@@ -123,7 +123,7 @@ class _Reading:
             notes = [sentence(text, kind=shown.get(self.delimiter, self.delimiter)), *notes]
         if not self.dialect.sure or found.long + found.shifted + found.glued > _MOST_SHIFTED * found.count:
             doubts.append("delimiter")
-        if found.layout.doubtful:
+        if found.layout.doubtful or found.apart:
             doubts.append("header")
         info = TableInfo(
             path=self.path,

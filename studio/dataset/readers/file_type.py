@@ -89,7 +89,11 @@ def kind_of(path: Path) -> str:
 def _kind_of_markup(path: Path, start: str) -> str:
     """html or xml; "" for a text that only begins with a bracket."""
     lower = start[:4000].lower()
-    if lower.startswith(("<!doctype html", "<html", "<table", "<head", "<body")) or "<html" in lower:
+    if (
+        lower.startswith(("<!doctype html", "<html", "<table", "<head", "<body"))
+        or "<html" in lower
+        or path.suffix.lower() in (".html", ".htm", ".xhtml")
+    ):
         return "html"
     if not lower.startswith("<?xml") and path.suffix.lower() not in (".xml", ".xls", ".doc"):
         return ""

@@ -272,7 +272,8 @@ def _records(path: Path, value: object, notes: list[Sentence], depth: int = 0) -
         lengths = {len(inside) for inside in lists.values()}
         if len(lists) >= 2 and len(lists) == len(value) and len(lengths) == 1:
             return [dict(zip(lists, cells, strict=True)) for cells in zip(*lists.values(), strict=True)]
-        if "messages" in lists or "conversations" in lists:
+        turns = lists.get("messages") or lists.get("conversations")
+        if turns and not (isinstance(turns[0], dict) and any(isinstance(part, list) for part in turns[0].values())):
             return [value]
         if of_records:
             longest = max(of_records, key=lambda name: len(lists[name]))

@@ -275,12 +275,11 @@ def _read_json(path: Path, choice: DataChoice, kind: str) -> TableStream:
         return read_json(path, choice)
     except NotJson as not_json:
         # A table may begin with a bracket too, but only a name that says so makes that likely.
-        if kind == "json" and path.suffix.lower() not in (".csv", ".tsv", ".tab", ".txt"):
+        is_named_table = path.suffix.lower() in (".csv", ".tsv", ".tab")
+        if not is_named_table and _has_records(path):
             raise not_json.error from not_json
-        if kind == "json" and path.suffix.lower() == ".txt" and not is_table(path, choice):
+        if kind == "json" and not is_named_table and not is_table(path, choice):
             return read_text(path, choice)  # chats and notes whose lines begin with a bracket
-        if kind == "named json" and _has_records(path):
-            raise not_json.error from not_json
         try:
             table = read_delimited(path, choice)
         except ProblemError as error:

@@ -35,6 +35,8 @@ class TableScan:
     glued: int = 0
     """Rows in which the delimiter before a quotation mark is missing."""
     glued_line: int = 0
+    apart: int = 0
+    """Rows below a blank one that are all shorter than those above, as those of another table are."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -50,6 +52,9 @@ class TableScan:
                 "left out. Often a comma inside of a text needs quotation marks around that text."
             )
             notes.append(sentence(text, count=self.long, line=self.long_line))
+        if self.apart:
+            text = N_("{count} rows below a blank one look like those of another table.")
+            notes.append(sentence(text, count=self.apart))
         if self.shifted:
             text = N_(
                 "{count} rows have a column separator too many, the first in line {line}; their cells stand in the "
@@ -95,6 +100,7 @@ def scan_table(
     unnamed = {position for position, named in enumerate(layout.named) if not named}
     first_name = layout.names[0] if layout.names else None
     count = short = long = long_line = repeated = shifted = shifted_line = glued = glued_line = padded = 0
+    apart, is_apart = 0, False
     last: deque[tuple[list[str], bool]] = deque(maxlen=_LAST_ROWS)
     after_blank, complete = False, True
     for line, row in chain(probe[layout.skip :], rows):
@@ -124,6 +130,8 @@ def scan_table(
         if unnamed:
             unnamed -= {position for position in unnamed if position < len(row) and row[position].strip()}
         last.append((row, after_blank))
+        is_apart = 1 < len(row) < width and (after_blank or is_apart)
+        apart += is_apart
         after_blank = False
     below = notes_under(last, layout.filled) if complete else 0
     under = tuple(row for row, _ in list(last)[len(last) - below :]) if below < count else ()
@@ -145,6 +153,7 @@ def scan_table(
         shifted_line,
         glued,
         glued_line,
+        apart if apart > 2 else 0,
     )
 
 

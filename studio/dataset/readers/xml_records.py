@@ -11,6 +11,7 @@ from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import N_, sentence
 from studio.dataset.readers import limits
 from studio.dataset.readers.file_type import not_a_table
+from studio.dataset.readers.header import names_parts
 from studio.dataset.readers.unreadable import damaged
 from studio.dataset.table import Doubt, TableInfo, TableStream
 from studio.dataset.text_batches import stream_rows
@@ -62,7 +63,7 @@ def read_xml(path: Path, choice: DataChoice) -> TableStream:
         raise limits.too_many_columns(path, len(columns))
     note = sentence(N_("The rows are the {count} elements called {name}."), count=len(rows), name=best[-1])
     inside = sum(len(text) for record in rows for text in record.values())
-    doubts: tuple[Doubt, ...] = ("kind",) if inside < (1 - _MOST_LEFT) * whole else ()
+    doubts: tuple[Doubt, ...] = () if names_parts(columns) and inside >= (1 - _MOST_LEFT) * whole else ("kind",)
     info = TableInfo(path=path, format="xml", columns=columns, notes=(note,), doubts=doubts)
     return stream_rows(info, len(rows), ([record.get(name, "") for name in columns] for record in rows))
 

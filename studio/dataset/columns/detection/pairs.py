@@ -154,7 +154,7 @@ _IN_PARTS = tuple(
         r"\S (?:\|{1,3}|[-=]>|→|⇒|–|—|-|=|::|//) \S",
         r"^[^\s.?!,][^.?!,:]{0,30}[:：] ?\S",
         r"^\W{0,3}\d{1,4}[-./:]\d",
-        r"[?？]['\"”’]?[\s,;|/:=>-]+\S",
+        r"[?？][\s,;|/:=>-]+\S",
     )
 )
 """What stands in nearly each line where lines are records: a gap, a sign, a name, a date, a question before more."""

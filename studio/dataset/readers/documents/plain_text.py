@@ -62,7 +62,7 @@ def is_table(path: Path, choice: DataChoice) -> bool:
     fitting = sum(len(row) == len(layout.columns) for row in rows)
     if delimiter != "\t" and fitting < 0.8 * len(rows) and not names_parts(layout.columns):
         return False  # a table keeps nearly all of its lines
-    if delimiter in ("\t", "|") or any(map(is_known, layout.columns)):
+    if delimiter == "\t" or (delimiter == "|" and "<|" not in probe) or any(map(is_known, layout.columns)):
         return True
     # Lines of prose have the same count of commas only by chance, and end as sentences do.
     ends = sum(row[-1].rstrip().endswith((".", "!", "?", "。", ",")) for row in rows)
