@@ -179,10 +179,15 @@ def size_of(folder: Path) -> int:
 
 def free_space(place: Path) -> int:
     """Bytes free on the disk where `place` is or would be. Raises OSError."""
+    return shutil.disk_usage(existing(place)).free
+
+
+def existing(place: Path) -> Path:
+    """`place`, or the nearest folder above it that is there."""
     here = place.absolute()
     while not here.exists() and here != here.parent:
         here = here.parent
-    return shutil.disk_usage(here).free
+    return here
 
 
 def require_room(place: Path, needed: int, *, remedy: Remedy = Remedy.try_again) -> None:
@@ -192,6 +197,8 @@ def require_room(place: Path, needed: int, *, remedy: Remedy = Remedy.try_again)
     except OSError as error:
         raise cannot_write(place, error) from error
     needed += _MARGIN
+    if free < needed and not os.access(existing(place), os.W_OK):  # what can't be written often counts as full
+        raise cannot_write(place, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
     if free < needed:
         raise problem(
             "storage.no_room",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +15,13 @@ from studio.core.problems import Problem, Remedy
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import JobFolder, RunFolder
 from studio.core.storage import require_new, require_room
+from studio.core.translatable import Sentence
 from studio.export.exporters import EXPORTERS, Exporter, export_now, exporter_named, free_folder
 from studio.runs.follow import job_status
 from studio.runs.project import slug
 from studio.ui.controls.page import Obstacle, PageFrame
 from studio.ui.design.language import size as size_words
-from studio.ui.design.language import tr
+from studio.ui.design.language import tr, tr_sentence
 from studio.ui.export.export_card import ExportCard
 from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
@@ -167,7 +169,7 @@ class ExportPage(PageFrame):
             case Failed() | Crashed() as ending:
                 self._show(exporter, ending.problem)
             case _ if job.state.exported is not None:
-                self._show_done(exporter, job.state.exported)
+                self._show_done(exporter, job.state.exported, [notice.text for notice in job.state.notices])
             case _:
                 self.cards[exporter.name].show_idle()
 
@@ -177,7 +179,7 @@ class ExportPage(PageFrame):
 
     # How it looks
 
-    def _show_done(self, exporter: Exporter, exported: Exported) -> None:
+    def _show_done(self, exporter: Exporter, exported: Exported, notices: Sequence[Sentence] = ()) -> None:
         words = tr("Exported: {size}.", size=size_words(exported.size))
         if exported.compared is not None and exported.same is not None:
             words += " " + tr(
@@ -187,6 +189,7 @@ class ExportPage(PageFrame):
             )
         elif exporter.job is not None:
             words += " " + tr("Its answers were not compared.")
+        words = " ".join((words, *map(tr_sentence, notices)))
         self.cards[exporter.name].show_done(Path(exported.folder), words)
         self._set_target(exporter, free_folder(self.targets[exporter.name]))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QWidget
@@ -11,6 +13,7 @@ from studio.core.job_states import ExamState
 from studio.core.jobs import Exam
 from studio.core.problems import Problem, Remedy
 from studio.core.run_folder import RunFolder
+from studio.core.translatable import Sentence
 from studio.evaluation.verdict import Comparison, Outcome, compare, verdict
 from studio.ui.controls.layout import STRETCH, TOP, Card, add_all, hbox, vbox
 from studio.ui.controls.page import Obstacle, PageFrame
@@ -171,7 +174,7 @@ class TestPage(PageFrame):
             return
         compared = compare(state)
         if compared is not None:
-            self.banner = VerdictBanner(compared)
+            self.banner = VerdictBanner(compared, [notice.text for notice in state.notices])
             self.body.insertWidget(0, self.banner)
         self.comparison.setVisible(bool(state.predictions))
         self.comparison.set_answers(state.predictions)
@@ -217,16 +220,17 @@ def outcome_word(outcome: Outcome) -> str:
 
 
 class VerdictBanner(QFrame):
-    """The verdict's word and sentence on the left, before and after in figures on the right."""
+    """The verdict's word and sentence on the left, before and after in figures on the right; what was noticed on the
+    way stands after the sentence."""
 
-    def __init__(self, compared: Comparison, parent: QWidget | None = None) -> None:
+    def __init__(self, compared: Comparison, notices: Sequence[Sentence] = (), parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("card", "true")
         found = verdict(compared)
         self.outcome = found.outcome
         word, sentence = _parted(outcome_word(found.outcome), tr_sentence(found.text))
         self.word = label(word, "title")
-        self.sentence = label(sentence)
+        self.sentence = label(" ".join((sentence, *map(tr_sentence, notices))))
         row = hbox(
             (StatusIcon(_SHAPE[found.outcome], 40), TOP),
             (vbox(self.word, self.sentence, STRETCH, gap=GAP_SMALL), 1),

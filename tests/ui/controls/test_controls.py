@@ -9,6 +9,7 @@ from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from studio.core.events import BASE, THIS_RUN, ModelResult
+from studio.core.translatable import sentence
 from studio.evaluation.verdict import Comparison
 from studio.ui.chat.composer import MOST_LINES, Composer
 from studio.ui.controls.text import button
@@ -104,11 +105,12 @@ def test_the_verdict_is_a_word_and_a_shape(
         improved=won,
         regressed=lost,
     )
-    banner = VerdictBanner(compared)
+    banner = VerdictBanner(compared, [sentence("Nothing changed.")])
     qtbot.addWidget(banner)
     assert banner.outcome == outcome
     assert banner.word.text() == word
     assert not banner.sentence.text().startswith(word)
+    assert banner.sentence.text().endswith("Nothing changed."), "what the test noticed is said as well"
     assert banner.accessibleName().startswith(word)
 
 
