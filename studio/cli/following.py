@@ -8,7 +8,7 @@ from collections.abc import Callable
 from studio.cli.printing import Progress
 from studio.core.events import Crashed, Failed
 from studio.core.job_states import FetchState
-from studio.core.jobs import Job
+from studio.core.jobs import FetchData, Job
 from studio.core.problems import ProblemError
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.recipe.model_choice import ModelChoice
@@ -16,7 +16,7 @@ from studio.core.run_folder import JobFolder, StateT
 from studio.dataset.readers.hub_dataset import fetched_path, is_hub_name
 from studio.models.base_model import locate
 from studio.runs.command import end_forcefully, stop
-from studio.runs.fetch import data_job, job_folder, missing_model
+from studio.runs.fetch import job_folder, missing_model
 from studio.runs.follow import follow
 from studio.runs.start import JobProcess, start_job
 
@@ -71,4 +71,4 @@ def require_model(choice: ModelChoice, *, quiet: bool = False) -> None:
 def require_data(choice: DataChoice, *, quiet: bool = False) -> None:
     """Fetch a Hub data set when it isn't here. Raises ProblemError when that can't be done."""
     if is_hub_name(choice.path) and not fetched_path(choice.path, choice.split).exists():
-        run_fetch(data_job(choice.path, choice.split), quiet=quiet)
+        run_fetch(FetchData(name=choice.path, split=choice.split), quiet=quiet)

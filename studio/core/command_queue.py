@@ -20,7 +20,6 @@ def send(folder: JobFolder, command: Command) -> None:
 
 
 def new_id() -> str:
-    """A fresh id for a command."""
     return uuid.uuid4().hex
 
 

@@ -41,13 +41,12 @@ class _Event(BaseModel):
 
 
 class ProcessStarted(_Event):
-    """First line of every job. With `boot_id` and `started`, a reused pid can't be mistaken for this process."""
+    """First line of every job. With `started`, a reused pid can't be mistaken for this process."""
 
     type: Literal["process_started"] = "process_started"
     job: str
     pid: int
     started: float
-    boot_id: str
     versions: dict[str, str] = {}
 
 

@@ -65,7 +65,6 @@ class RunFolder(JobFolder):
     """The folder of one training run; its own job is the training, later jobs have folders inside it."""
 
     def state(self) -> RunState:
-        """The training's whole journal, folded."""
         return self.fold(RunState())
 
     @property

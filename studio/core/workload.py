@@ -65,7 +65,6 @@ class Workload(BaseModel):
 
     @property
     def quantized(self) -> bool:
-        """Whether the base is kept in 4 or 8 bits."""
         return self.method in ("qlora", "lora-8bit")
 
     @property
@@ -96,5 +95,4 @@ class Workload(BaseModel):
 
     @property
     def paged(self) -> bool:
-        """Whether the optimizer's state may leave the card for the computer's memory."""
         return self.optimizer.startswith("paged")

@@ -92,7 +92,6 @@ class TextStore:
         )
 
     def close(self) -> None:
-        """Let go of memory and file."""
         self._file.close()
 
     def __enter__(self) -> TextStore:

@@ -62,15 +62,6 @@ def library_versions() -> dict[str, str]:
     return found
 
 
-def boot_id() -> str:
-    """The same until the computer restarts: the kernel's own id on Linux, else the time of the start."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return str(int(psutil.boot_time()))
-
-
 class JobContext:
     """One job's line to whoever follows it. Use `run`, which writes the first event and the ending."""
 
@@ -189,7 +180,6 @@ class JobContext:
                 job=self.job,
                 pid=process.pid,
                 started=process.create_time(),
-                boot_id=boot_id(),
                 versions=library_versions(),
             )
         )

@@ -60,7 +60,6 @@ class History:
         self._add(SYSTEM, Point(snapshot.at, system.used, system.this_run, system.total), system.available)
 
     def points(self, key: str) -> tuple[Point, ...]:
-        """Oldest first."""
         return tuple(self._points.get(key, ()))
 
     def peak(self, card: Card | None = None) -> Peak:

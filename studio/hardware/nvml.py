@@ -85,7 +85,6 @@ def close_library() -> None:
 
 
 def count() -> int:
-    """How many cards the driver knows."""
     return int(_ask("nvmlDeviceGetCount"))
 
 
@@ -112,7 +111,6 @@ def parts(card: Handle) -> list[Handle]:
 
 
 def name(card: Handle) -> str:
-    """The card's name as its maker sells it."""
     return str(_ask("nvmlDeviceGetName", card))
 
 

@@ -73,7 +73,6 @@ class FallbackWatch:
         return tuple(replace(card, warning=warning) if card.key in watched.full else card for card in cards)
 
     def close(self) -> None:
-        """Give the counter back."""
         self._counter.close()
 
     def _look(self, watched: _Watched, pids: Collection[int], cards: Sequence[Card]) -> None:

@@ -222,12 +222,10 @@ def _cast_twice(work: Workload) -> bool:
 
 
 def _is_output(linear: Linear) -> bool:
-    """Whether it reads what attention gives out."""
     return linear.name == "o_proj"
 
 
 def _is_product(linear: Linear) -> bool:
-    """Whether it reads what the feed-forward part multiplied."""
     return linear.name == "down_proj"
 
 

@@ -74,7 +74,6 @@ class TrackRecord(BaseModel):
 
 
 def history_file() -> Path:
-    """Where the measurements are kept."""
     return home() / "memory.jsonl"
 
 

@@ -66,7 +66,6 @@ class Scenario:
 
     @property
     def settled(self) -> Recipe:
-        """The recipe with automatic values filled in."""
         return resolve_defaults(self.recipe, self.facts)
 
 
@@ -83,12 +82,10 @@ class RecipeChange:
 
     @property
     def key(self) -> str:
-        """The first setting that it changes."""
         return next(iter(self.changes))
 
     @property
     def value(self) -> object:
-        """What the first setting becomes."""
         return self.changes[self.key]
 
 

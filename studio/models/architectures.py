@@ -130,8 +130,6 @@ def read_decoder(facts: ConfigFacts) -> ModelShape:
         tied=facts.flag("tie_word_embeddings", family.tied),
         blocks=(Block(count=layers, linears=linears, others=others, intermediate=intermediate, window=window),),
         max_context=facts.maybe("max_position_embeddings", most=LONGEST),
-        sliding_window=window,
-        attention_bias=qkv_bias,
         norms=family.norms,
         query_norm=query_norm,
         gated=family.gated,

@@ -28,7 +28,6 @@ class CatalogueModel(BaseModel):
 
     @property
     def shape(self) -> ModelShape:
-        """What the config adds up to."""
         return _shape(self.name)
 
 

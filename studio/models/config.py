@@ -77,10 +77,6 @@ class ConfigFacts:
         value = self._config.get(name)
         return value if isinstance(value, str) else ""
 
-    def given(self, name: str) -> bool:
-        """Whether the config says anything about it."""
-        return self._config.get(name) is not None
-
     def numbers(self, name: str) -> tuple[int, ...]:
         """A list of whole numbers, empty when it isn't there."""
         value = self._config.get(name)

@@ -73,11 +73,8 @@ def read_mixture(facts: ConfigFacts) -> ModelShape:
         tied=facts.flag("tie_word_embeddings", False),
         blocks=tuple(blocks),
         max_context=facts.maybe("max_position_embeddings", most=LONGEST),
-        sliding_window=window,
-        attention_bias=attention_bias,
         experts=experts,
         experts_per_token=chosen,
-        shared_experts=1 if shared else 0,
         query_norm="head" if kind == "qwen3_moe" else "whole" if kind == "olmoe" else "no",
         final_norm=hidden,
     )
@@ -157,10 +154,8 @@ def read_latent(facts: ConfigFacts) -> ModelShape:
         tied=facts.flag("tie_word_embeddings", False),
         blocks=tuple(blocks),
         max_context=facts.maybe("max_position_embeddings", most=LONGEST),
-        attention_bias=bias,
         experts=experts,
         experts_per_token=chosen,
-        shared_experts=shared,
         latent=True,
         final_norm=hidden,
     )

@@ -74,11 +74,8 @@ class ModelShape(_Fact):
     tied: bool
     blocks: tuple[Block, ...]
     max_context: int | None = None
-    sliding_window: int | None = None
-    attention_bias: bool = False
     experts: int = 0
     experts_per_token: int = 0
-    shared_experts: int = 0
     norms: int = 2
     norm_saves: int = 1
     query_norm: Literal["no", "head", "whole"] = "no"
@@ -93,7 +90,6 @@ class ModelShape(_Fact):
 
     @cached_property
     def embedding(self) -> int:
-        """Parameters of the token embeddings."""
         return self.vocab * self.hidden
 
     @cached_property
@@ -110,11 +106,3 @@ class ModelShape(_Fact):
     def packable(self) -> int:
         """Weights that bitsandbytes quantises: those of the blocks' linear layers, without biases."""
         return sum(b.count * sum(linear.weights for linear in b.linears) for b in self.blocks)
-
-    @cached_property
-    def active(self) -> int:
-        """Parameters that one token is computed with."""
-        if not self.experts:
-            return self.parameters
-        asleep = sum(b.count * b.experts * (self.experts - self.experts_per_token) // self.experts for b in self.blocks)
-        return self.parameters - asleep

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from studio.core import paths
-from studio.core.jobs import FetchData, FetchModel, FetchStarter, Job
+from studio.core.jobs import FetchModel, FetchStarter, Job
 from studio.core.problems import ProblemError
 from studio.core.recipe.model_choice import ModelChoice, Source
 from studio.core.run_folder import JobFolder
@@ -27,8 +27,3 @@ def missing_model(choice: ModelChoice) -> Job | None:
         if choice.source is Source.hub and choice.name:
             return FetchModel(name=choice.name, revision=choice.revision)
     return None
-
-
-def data_job(name: str, split: str) -> Job:
-    """The job that brings a part of a Hub data set onto this computer; an empty `split` is train or the only one."""
-    return FetchData(name=name, split=split)

@@ -52,12 +52,10 @@ class Rendered:
 
 
 class ChatTemplate:
-    """Renders conversations. `source` is the Jinja text; `is_default` that the model came without one;
-    `special` the special tokens by name (bos_token, eos_token...)."""
+    """Renders conversations. `source` is the Jinja text, `special` the special tokens by name (bos_token...)."""
 
-    def __init__(self, source: str, special: Mapping[str, str], *, is_default: bool = False) -> None:
+    def __init__(self, source: str, special: Mapping[str, str]) -> None:
         self.source = source
-        self.is_default = is_default
         self.special = dict(special)
         self._sandbox = BoundedSandbox()
         if len(source) > _LONGEST:
@@ -83,9 +81,7 @@ class ChatTemplate:
         config = read_mapping(folder / "tokenizer_config.json")
         special = special_tokens(folder)
         source = _stored(folder, config)
-        if source is not None:
-            return ChatTemplate(source, special)
-        return ChatTemplate(DEFAULT_TEMPLATE, special, is_default=True)
+        return ChatTemplate(DEFAULT_TEMPLATE if source is None else source, special)
 
     def render(self, messages: Sequence[Message], add_generation_prompt: bool = False, tools: str = "") -> str:
         """The conversation as one text, as transformers writes it; with `add_generation_prompt` up to where the model

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice, pairwise
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ class Lengths:
         return self._totals[-1] if self._totals else 0
 
     def longer_than(self, limit: int) -> int:
-        """How many examples have more tokens than `limit`."""
         return len(self._totals) - bisect_right(self._totals, limit)
 
     def nothing_left_at(self, limit: int) -> int:
@@ -54,24 +53,6 @@ class Lengths:
         """How many lose their end and still teach something: what is counted as `cut` when a run is prepared."""
         never = bisect_right(self._never, limit)  # nothing to learn, though within the limit
         return self.longer_than(limit) - (self.nothing_left_at(limit) - never)
-
-    def at_share(self, share: float) -> int:
-        """The length that this share of the examples doesn't exceed: `at_share(0.5)` is the median."""
-        if not self._totals:
-            return 0
-        place = min(len(self._totals) - 1, max(0, -int(-share * len(self._totals) // 1) - 1))
-        return self._totals[place]
-
-    def histogram(self, bins: int, until: int | None = None) -> tuple[list[int], list[int]]:
-        """Counts of examples and the `bins + 1` edges between them, in tokens, evenly from 0 to the longest.
-
-        A bin holds lengths above its lower edge up to its upper one. With `until` the edges end there, and the last
-        bin holds everything longer as well.
-        """
-        last = max(bins, until if until is not None else self.longest)
-        edges = [round(last * number / bins) for number in range(bins + 1)]
-        below = [0] + [bisect_right(self._totals, edge) for edge in edges[1:-1]] + [len(self._totals)]
-        return [after - before for before, after in pairwise(below)], edges
 
     @cached_property
     def _totals(self) -> list[int]:
@@ -87,9 +68,7 @@ class Lengths:
         return sorted(total for total, first in pairs if first == NEVER)
 
 
-def measure(
-    encoder: Encoder, examples: Iterable[Example], progress: Callable[[int], None] = lambda done: None
-) -> Lengths:
+def measure(encoder: Encoder, examples: Iterable[Example]) -> Lengths:
     """The lengths of `examples` as `encoder` reads them, whatever its limit. Raises `ProblemError` as it does."""
     total, first = array("i"), array("i")
     whole = encoder.without_limit()
@@ -97,7 +76,6 @@ def measure(
         for length, place in _measured(whole, group):
             total.append(length)
             first.append(place)
-        progress(len(total))
     encoder.remember(whole.adaptations)
     return Lengths(total, first)
 

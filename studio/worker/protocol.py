@@ -141,7 +141,6 @@ class Measured(_Line):
     reply: Literal["measured"] = "measured"
     total: tuple[int, ...]
     first_label: tuple[int, ...]
-    positions: tuple[int, ...]
 
 
 class RequestRefused(_Line):

@@ -217,9 +217,7 @@ class WorkerServer:
                 yield stored[position]
 
         lengths = measure(encoder, counted())
-        self._say(
-            Measured(total=tuple(lengths.total), first_label=tuple(lengths.first_label), positions=tuple(positions))
-        )
+        self._say(Measured(total=tuple(lengths.total), first_label=tuple(lengths.first_label)))
 
     def _tell(self, done: int, total: int, text: Sentence) -> None:
         now = time.monotonic()

@@ -67,7 +67,7 @@ def long_run(project: Project, events: int) -> RunFolder:
     run.recipe.write_text(to_yaml(Recipe()), encoding="utf-8")
     lines = [
         json.dumps({"format": FORMAT}),
-        ProcessStarted(job="train", pid=1, started=0.0, boot_id="").model_dump_json(),
+        ProcessStarted(job="train", pid=1, started=0.0).model_dump_json(),
     ]
     for step in range(1, events + 1):
         done = StepDone(

@@ -18,7 +18,7 @@ from studio.core.translatable import sentence
 
 def some_events() -> list[Event]:
     return [
-        ProcessStarted(job="train", pid=1, started=1.0, boot_id="b"),
+        ProcessStarted(job="train", pid=1, started=1.0),
         PhaseChanged(phase="loading", text=sentence("Loading {name}.", name="모델")),
         StepDone(step=1, total_steps=2, epoch=0.5, loss=1.25, learning_rate=1e-4, tokens=100, seconds=2.0),
         NoticeLogged(code="x", text=sentence("line\nbreak \u2028 and \u0000")),

@@ -85,7 +85,7 @@ def test_the_best_save_point_is_the_one_with_the_lowest_held_out_loss() -> None:
 def test_a_new_start_clears_an_earlier_ending() -> None:
     state = RunState()
     state.apply(Finished())
-    state.apply(ProcessStarted(job="train", pid=1, started=1.0, boot_id=""))
+    state.apply(ProcessStarted(job="train", pid=1, started=1.0))
     assert state.ending is None
 
 

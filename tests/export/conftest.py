@@ -46,6 +46,6 @@ def run(base: Path, tmp_path: Path) -> RunFolder:
     values = {"model.source": "folder", "model.name": str(base), "data.system_prompt": "Sort messages politely."}
     made.recipe.write_text(to_yaml(with_values(Recipe(), {**values, "name": "Support"})), encoding="utf-8")
     with made.writer() as writer:
-        writer.write(ProcessStarted(job="train", pid=1, started=0.0, boot_id=""))
+        writer.write(ProcessStarted(job="train", pid=1, started=0.0))
         writer.write(CheckpointCommitted(step=20, folder="checkpoints/step-000020", size=size, loss=0.2))
     return made

@@ -59,7 +59,7 @@ def test_its_size_is_known_before(run: RunFolder) -> None:
 def test_a_run_without_a_save_point_has_nothing_to_export(tmp_path: Path) -> None:
     empty = RunFolder(tmp_path / "empty")
     with empty.writer() as writer:
-        writer.write(ProcessStarted(job="train", pid=1, started=0.0, boot_id=""))
+        writer.write(ProcessStarted(job="train", pid=1, started=0.0))
     assert problem_of(empty, tmp_path / "out") == "run.nothing_learned"
     assert adapter_size(empty) is None
 

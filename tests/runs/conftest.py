@@ -25,7 +25,7 @@ from studio.core.translatable import sentence
 folder = JobFolder(Path(sys.argv[1]))
 writer = folder.writer()
 folder.heartbeat.touch()
-writer.write(ProcessStarted(job="train", pid=os.getpid(), started=psutil.Process().create_time(), boot_id=""))
+writer.write(ProcessStarted(job="train", pid=os.getpid(), started=psutil.Process().create_time()))
 commands = CommandQueue(folder)
 def wait_for_command():
     while not (taken := commands.take()):

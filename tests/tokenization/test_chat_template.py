@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from studio.core.conversation import Message
-from studio.tokenization.chat_template import ChatTemplate
+from studio.tokenization.chat_template import DEFAULT_TEMPLATE, ChatTemplate
 from tests.conftest import CHATML
 from tests.dataset.conftest import problem_of
 
@@ -29,12 +29,12 @@ def test_chatml_is_rendered_with_and_without_a_prompt() -> None:
 def test_a_model_without_a_template_gets_the_default_and_says_so(tmp_path: Path) -> None:
     (tmp_path / "tokenizer_config.json").write_text('{"bos_token": "<s>", "eos_token": {"content": "</s>"}}')
     template = ChatTemplate.from_folder(tmp_path)
-    assert template.is_default
+    assert template.source == DEFAULT_TEMPLATE
     assert template.render(CONVERSATION) == (
         "<s><|system|>\nBe <kind> & brief.\n<|user|>\nWhere?\n<|assistant|>\nThere.</s>\n"
     )
     assert template.render(CONVERSATION[:2], add_generation_prompt=True).endswith("<|user|>\nWhere?\n<|assistant|>\n")
-    assert ChatTemplate.from_folder(tmp_path / "nowhere").is_default
+    assert ChatTemplate.from_folder(tmp_path / "nowhere").source == DEFAULT_TEMPLATE
 
 
 def test_the_template_is_found_where_models_keep_it(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_the_template_is_found_where_models_keep_it(tmp_path: Path) -> None:
     assert ChatTemplate.from_folder(tmp_path).render(CONVERSATION) == "two"
     (tmp_path / "chat_template.jinja").write_text("three")
     found = ChatTemplate.from_folder(tmp_path)
-    assert (found.render(CONVERSATION), found.is_default) == ("three", False)
+    assert found.render(CONVERSATION) == "three"
 
 
 def test_what_transformers_offers_to_templates_is_there() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from studio.core.conversation import Message
 from studio.dataset.examples import Example
 from studio.tokenization.adaptation import QUESTION_ADDED, SYSTEM_FOLDED
+from studio.tokenization.chat_template import DEFAULT_TEMPLATE
 from studio.tokenization.encoding import IGNORE_INDEX, Encoded, Encoder
 from tests.conftest import CHATML
 from tests.dataset.conftest import problem_of
@@ -204,7 +205,7 @@ def test_a_model_that_names_its_eos_token_only_by_its_id_learns_to_stop(small_mo
     end = tokenizer.token_to_id("<|im_end|>")
     (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [end, 99_999]}))
     encoder = Encoder.from_folder(folder, 512)
-    assert encoder.template.is_default and encoder.eos_id == end
+    assert encoder.template.source == DEFAULT_TEMPLATE and encoder.eos_id == end
     assert learned_texts(encoder, encoder.encode(conversation("a", "b"))) == ["b<|im_end|>"]
 
 

@@ -67,18 +67,6 @@ def test_counts_are_those_of_going_through_all_of_them(pairs: list[tuple[int, in
     assert found.cut_at(limit) == sum(total > limit > first for total, first in known)
     totals = sorted(total for total, _ in known)
     assert found.longest == max(totals, default=0)
-    for share in (0.0, 0.5, 0.9, 1.0):
-        at = found.at_share(share)
-        assert not totals or sum(total <= at for total in totals) >= share * len(totals)
-        assert not totals or sum(total < at for total in totals) <= share * len(totals)
-    counts, edges = found.histogram(8)
-    assert len(counts) == 8 and len(edges) == 9 and sum(counts) == len(known)
-    assert edges == sorted(edges) and edges[0] == 0 and edges[-1] >= found.longest
-    for number, count in enumerate(counts):
-        assert count == sum(edges[number] < total <= edges[number + 1] for total in totals)
-    counts, edges = found.histogram(4, until=20)
-    assert edges == [0, 5, 10, 15, 20] and sum(counts) == len(known)
-    assert counts[-1] == sum(total > 15 for total in totals)
 
 
 def test_a_thousand_examples_are_measured_within_seconds(tmp_path: Path) -> None:
@@ -92,9 +80,8 @@ def test_a_thousand_examples_are_measured_within_seconds(tmp_path: Path) -> None
         )
         for n in range(1_000)
     ]
-    done: list[int] = []
     began = time.process_time()
-    found = measure(Encoder.from_folder(folder, 512), examples, done.append)
+    found = measure(Encoder.from_folder(folder, 512), examples)
     seconds = time.process_time() - began
-    assert len(found) == 1_000 and done[-1] == 1_000
+    assert len(found) == 1_000
     assert seconds < 4, f"{seconds:.1f} s"

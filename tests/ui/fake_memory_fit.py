@@ -31,7 +31,7 @@ def main() -> None:
         return
     with folder.writer() as writer:
         started = psutil.Process().create_time()
-        writer.write(ProcessStarted(job=job.job, pid=os.getpid(), started=started, boot_id=""))
+        writer.write(ProcessStarted(job=job.job, pid=os.getpid(), started=started))
         writer.write(PhaseChanged(phase="preparing", text=sentence("Trying the longest examples.")))
         time.sleep(PAUSE)
         if isinstance(job, Trace):

@@ -47,7 +47,7 @@ def main() -> None:
     job = read_job(folder)
     with folder.writer() as writer:
         started = psutil.Process().create_time()
-        writer.write(ProcessStarted(job=job.job, pid=os.getpid(), started=started, boot_id=""))
+        writer.write(ProcessStarted(job=job.job, pid=os.getpid(), started=started))
         writer.write(PhaseChanged(phase="loading", text=sentence("Loading the base model."), long=True))
         match job:
             case Train():

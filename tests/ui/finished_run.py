@@ -39,7 +39,7 @@ def fine_tuned_run(
     run.recipe.write_text(to_yaml(recipe), encoding="utf-8")
     size = make_save_point(run.checkpoints / "step-000040")
     with run.writer() as writer:
-        writer.write(ProcessStarted(job="train", pid=1, started=0.0, boot_id=""))
+        writer.write(ProcessStarted(job="train", pid=1, started=0.0))
         writer.write(prepared(len(learned), len(kept)))
         for step in range(1, 41):
             writer.write(

@@ -102,5 +102,4 @@ def resolve_defaults(recipe: Recipe, context: DefaultsContext) -> Recipe:
 
 
 def unresolved(recipe: Recipe) -> tuple[str, ...]:
-    """The settings of `recipe` that are still automatic."""
     return tuple(spec.key for spec in setting_specs(recipe) if spec.automatic and value_of(recipe, spec.key) is None)

@@ -114,7 +114,6 @@ class LoraSettings(MethodSettings):
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The names in `target_modules`."""
         return tuple(name.strip() for name in self.target_modules.split(",") if name.strip()) or ALL_LINEAR
 
     def default_values(self) -> dict[str, object]:

@@ -95,17 +95,14 @@ class DatasetStatistics:
 
     @property
     def none(self) -> Positions:
-        """No example."""
         return _NOBODY
 
     @property
     def all(self) -> Positions:
-        """Every example."""
         return np.arange(len(self))
 
     @cached_property
     def near(self) -> Near:
-        """Groups of near duplicates and same questions."""
         return self.search()
 
     def search(self, waiting: Callable[[], None] = lambda: None) -> Near:
@@ -119,7 +116,6 @@ class DatasetStatistics:
 
     @cached_property
     def exact_copies(self) -> Positions:
-        """Examples of which the very same came before."""
         return _later(_numbers(self._exact))
 
     @cached_property
@@ -130,7 +126,6 @@ class DatasetStatistics:
         return later[~np.isin(later, self.exact_copies)]
 
     def first_of(self, position: int) -> int:
-        """The example that this one nearly repeats."""
         return int(self.near.doubles[position])
 
     @cached_property
@@ -156,7 +151,6 @@ class DatasetStatistics:
 
     @property
     def mostly_conflicting(self) -> bool:
-        """Whether more than half of all examples are conflicting."""
         return len(self.conflicting) > 0.5 * len(self)
 
     def conflict_groups(self) -> list[list[int]]:
@@ -298,7 +292,6 @@ class DatasetStatistics:
 
     @property
     def echoes(self) -> Positions:
-        """Answers that only repeat their question."""
         return _numbers(self._echoes)
 
     @cached_property

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from functools import cache, lru_cache
-from typing import Literal
+from functools import cache, lru_cache, partial
+from typing import Literal, get_args
 
 from studio.dataset.quality import national_numbers
 from studio.dataset.quality.report import Span
@@ -115,38 +115,17 @@ def is_made_up(found: str) -> bool:
 
 
 def emails(text: str) -> list[Span]:
-    """E-mail addresses."""
     return [found.span() for found in _EMAIL.finditer(text)]
 
 
-def accounts(text: str) -> list[Span]:
-    """International bank account numbers (IBAN) with right check digits."""
-    return _spans(text, "account")
-
-
-def national_ids(text: str) -> list[Span]:
-    """Numbers by which a country knows a person."""
-    return _spans(text, "national")
-
-
-def cards(text: str) -> list[Span]:
-    """Payment cards with right check digits, in the groups in which they are written."""
-    return _spans(text, "card")
-
-
-def passports(text: str) -> list[Span]:
-    """Passport numbers, only near a word for passport."""
-    return _spans(text, "passport")
-
-
-def phones(text: str) -> list[Span]:
-    """Telephone numbers of every country: with a country's code, near a word for telephone, or in a form that is usual
-    where the text's language is spoken."""
-    return _spans(text, "phone")
-
-
-def _spans(text: str, kind: Kind) -> list[Span]:
+def _spans(kind: Kind, text: str) -> list[Span]:
     return [(start, end) for found, start, end in _numbers(text) if found == kind]
+
+
+accounts, cards, national_ids, passports, phones = (partial(_spans, kind) for kind in get_args(Kind))
+"""International bank accounts (IBAN) and payment cards with right check digits; numbers by which a country knows a
+person; passports, only near a word for passport; telephones of every country: with a country's code, near a word for
+telephone, or in a form that is usual where the text's language is spoken."""
 
 
 @lru_cache(maxsize=4_096)

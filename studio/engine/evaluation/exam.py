@@ -13,7 +13,7 @@ from studio.core.translatable import N_
 from studio.dataset.examples import Example, read_frozen
 from studio.engine.evaluation.generate import Answer, Generator, normalized, of_run, speed_up
 from studio.engine.job_context import JobContext
-from studio.engine.objectives.supervised import held_out_loss, tokenize_held_out
+from studio.engine.objectives.supervised import held_out_loss, tokenize_frozen
 from studio.models.base_model import locate
 
 BATCH = 12
@@ -57,7 +57,7 @@ def longest_useful(generator: Generator, examples: Sequence[Example]) -> int:
 
 def _losses(generator: Generator, run: RunFolder, recipe: Recipe) -> dict[ModelUnderTest, float | None]:
     """Each model's loss, computed as the training computes it; None where no example fits its length limit."""
-    held_out = tokenize_held_out(run, recipe, locate(recipe.model)).encoded
+    held_out = tokenize_frozen(run.held_out_data, recipe, locate(recipe.model)).encoded
     found: dict[ModelUnderTest, float | None] = dict.fromkeys(generator.models)
     for model in generator.models if held_out else ():
         with generator.network_of(model) as network:

@@ -47,7 +47,6 @@ class Allocator:
         self.held: dict[int, _Block] = {}
 
     def restart(self) -> None:
-        """Look for peaks from here on."""
         self.peak_allocated, self.peak_reserved = self.allocated, self.reserved
 
     def take(self, number: int, size: int) -> None:

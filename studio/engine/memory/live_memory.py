@@ -122,7 +122,6 @@ class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._labels[number] = label
 
     def mark(self) -> int:
-        """A point in time, for `relabel_living`."""
         return len(self._sizes)
 
     def restart(self) -> None:

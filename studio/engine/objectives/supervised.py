@@ -19,7 +19,6 @@ from torch.nn import functional
 
 from studio.core.events import DatasetCounts
 from studio.core.recipe.recipe import Recipe
-from studio.core.run_folder import RunFolder
 from studio.core.translatable import Sentence
 from studio.core.workload import MOST_LOGITS
 from studio.dataset.examples import Example, read_frozen
@@ -52,17 +51,9 @@ def max_tokens(recipe: Recipe, base: Path) -> int:
     return min(recipe.training.max_length, model_facts(base).context_length or recipe.training.max_length)
 
 
-def tokenize_train(run: RunFolder, recipe: Recipe, base: Path) -> TokenizedDataset:
-    """The examples that a run learns from. Raises `ProblemError` when the model's template refuses an example."""
-    return _tokenize_frozen(run.train_data, recipe, base)
-
-
-def tokenize_held_out(run: RunFolder, recipe: Recipe, base: Path) -> TokenizedDataset:
-    """The examples that a run has set aside, treated like those that it learns from; empty where there are none."""
-    return _tokenize_frozen(run.held_out_data, recipe, base)
-
-
-def _tokenize_frozen(file: Path, recipe: Recipe, base: Path) -> TokenizedDataset:
+def tokenize_frozen(file: Path, recipe: Recipe, base: Path) -> TokenizedDataset:
+    """The frozen examples in `file` as a run reads them; empty where it isn't there. Raises `ProblemError` when the
+    model's template refuses an example."""
     encoder = Encoder.from_folder(base, max_tokens(recipe, base), recipe.training.loss_on)
     return tokenize_examples(encoder, read_frozen(file) if file.is_file() else [], recipe.data.truncation)
 

@@ -19,7 +19,7 @@ from studio.core.translatable import N_
 from studio.engine import device as devices
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
-from studio.engine.objectives.supervised import TokenizedDataset, max_tokens, tokenize_held_out, tokenize_train
+from studio.engine.objectives.supervised import TokenizedDataset, max_tokens, tokenize_frozen
 from studio.models.base_model import base_of_run, model_facts
 
 
@@ -64,7 +64,7 @@ def plan_of(context: JobContext, run: RunFolder) -> tuple[Plan, Device]:
     _require_resolved(recipe)
     base = base_of_run(run, recipe.model)
     limit = max_tokens(recipe, base)
-    dataset, held_out = tokenize_train(run, recipe, base), tokenize_held_out(run, recipe, base)
+    dataset, held_out = (tokenize_frozen(file, recipe, base) for file in (run.train_data, run.held_out_data))
     _require_examples(dataset, limit)
     model_facts(base).require_known(max(max(e.ids) for e in (*dataset.encoded, *held_out.encoded)))
     device = devices.choose(recipe.method.compute_dtype)

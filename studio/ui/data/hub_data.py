@@ -59,14 +59,14 @@ class HubData(Card):
         self.name.setFocus()
 
     def _start(self) -> None:
-        from studio.runs.fetch import data_job, job_folder
+        from studio.runs.fetch import job_folder
 
         name = self.name.text().strip()
         name = name.removeprefix("https://huggingface.co/datasets/").strip("/")
         if not name or self.job.is_running():
             return
         self.progress.begin(tr("Getting ready."))
-        self.job.start(job_folder("fetch_data"), data_job(name, self.split.text().strip()))
+        self.job.start(job_folder("fetch_data"), FetchData(name=name, split=self.split.text().strip()))
         self._paint()
 
     def _paint(self) -> None:

@@ -23,8 +23,7 @@ from studio.engine.objectives.supervised import (
     held_out_loss,
     supervised_loss,
     tokenize_examples,
-    tokenize_held_out,
-    tokenize_train,
+    tokenize_frozen,
 )
 from studio.tokenization.encoding import IGNORE_INDEX, Encoder
 from studio.tokenization.lengths import measure
@@ -90,14 +89,14 @@ def test_the_held_out_examples_are_treated_like_those_that_are_learned(
 ) -> None:
     run = make_run(learned=10, held_out=10, **{"training.max_length": 58, "data.truncation": "leave_out"})
     learned, held_out = (
-        tokenize(run, load(run.recipe), tiny_model) for tokenize in (tokenize_train, tokenize_held_out)
+        tokenize_frozen(file, load(run.recipe), tiny_model) for file in (run.train_data, run.held_out_data)
     )
     assert (learned.counts.cut, held_out.counts.cut) == (0, 0)
     assert learned.counts.left_out == held_out.counts.left_out == 4
     longer = make_run("longer", **{"training.max_length": 2048})
     write_frozen(longer.held_out_data, [pair("What? " * 200, "Nothing that the model could still read.")])
     assert (
-        tokenize_held_out(longer, load(longer.recipe), tiny_model).counts.nothing_left == 1
+        tokenize_frozen(longer.held_out_data, load(longer.recipe), tiny_model).counts.nothing_left == 1
     )  # the model reads 512 tokens
 
 

@@ -29,7 +29,7 @@ def made(project: Project, name: str, loss: float, *, at: float = 1_700_000_000.
     recipe = with_values(Recipe(name=name), {"data.path": "/somewhere/letters.csv", "method.rank": rank})
     run.recipe.write_text(to_yaml(recipe), encoding="utf-8")
     with run.writer() as writer:
-        writer.write(ProcessStarted(at=at, job="train", pid=1, started=0.0, boot_id=""))
+        writer.write(ProcessStarted(at=at, job="train", pid=1, started=0.0))
         writer.write(StepDone(at=at, step=1, total_steps=1, epoch=1, loss=loss, learning_rate=1e-4))
         writer.write(Evaluated(at=at, step=1, loss=loss, examples=4))
         writer.write(CheckpointCommitted(at=at, step=1, folder="checkpoints/step-000001", size=10, loss=loss))

@@ -151,7 +151,7 @@ def test_a_stopped_check_does_not_hide_the_verdict_before_it(project: Project, r
     stopped = run.job("exam")
     stopped.path.mkdir(parents=True)
     with stopped.writer() as writer:
-        writer.write(ProcessStarted(job="exam", pid=1, started=0.0, boot_id=""))
+        writer.write(ProcessStarted(job="exam", pid=1, started=0.0))
     with opened(project) as app_state:
         qtbot.waitUntil(lambda: bool(app_state.state.checkpoints) and not app_state.is_training(), timeout=10_000)
         page = shown(app_state, qtbot)
@@ -163,7 +163,7 @@ def test_a_check_that_failed_on_another_day_is_no_news(project: Project, run: Ru
     failed = run.job("exam")
     failed.path.mkdir(parents=True)
     with failed.writer() as writer:
-        writer.write(ProcessStarted(job="exam", pid=1, started=0.0, boot_id=""))
+        writer.write(ProcessStarted(job="exam", pid=1, started=0.0))
         writer.write(Failed(problem=Problem(code="exam.old", what="It didn't work last week.")))
     with opened(project) as app_state:
         page = shown(app_state, qtbot)
@@ -179,7 +179,7 @@ def write_check(run: RunFolder, right: int) -> None:
     folder = run.job("exam")
     write_job(folder, Exam(run=run.path))
     with folder.writer() as writer:
-        writer.write(ProcessStarted(job="exam", pid=1, started=0.0, boot_id=""))
+        writer.write(ProcessStarted(job="exam", pid=1, started=0.0))
         for index in range(3):
             for model in (BASE, THIS_RUN):
                 exact = model == THIS_RUN and index < right
