@@ -29,7 +29,9 @@ class Rendering:
     ) -> None:
         self._template = template
         self._capabilities = capabilities
-        either = _any_of(sorted(special_tokens))
+        # some models have thousands of tokens that differ in their number alone
+        alike = {re.sub(r"\d+", r"\\d+", re.escape(token)) for token in special_tokens if token}
+        either = "|".join(sorted(alike, key=len, reverse=True)) or "(?!)"
         self._special_token = re.compile(either)
         self._wrapped = re.compile(f"{_OPEN}({either}){_CLOSE}|[{_OPEN}{_CLOSE}]")
 
@@ -140,29 +142,3 @@ def _texts(example: Example) -> Iterator[str]:
             yield call.arguments
         if message.name:
             yield message.name
-
-
-def _any_of(words: Iterable[str]) -> str:
-    """A pattern that finds the longest of `words`, shared beginnings first: some models have thousands of them."""
-    tree: dict[str, object] = {}
-    for word in words:
-        node = tree
-        for letter in word:
-            branch = node.setdefault(letter, {})
-            assert isinstance(branch, dict)
-            node = branch
-        if word:
-            node[""] = {}
-    return _pattern(tree) if tree else "(?!)"
-
-
-def _pattern(node: dict[str, object]) -> str:
-    ends = "" in node
-    branches = []
-    for letter, branch in node.items():
-        if letter and isinstance(branch, dict):
-            branches.append(re.escape(letter) + _pattern(branch))
-    if not branches:
-        return ""
-    body = branches[0] if len(branches) == 1 and not ends else "(?:" + "|".join(branches) + ")"
-    return body + "?" if ends else body
