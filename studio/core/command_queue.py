@@ -6,10 +6,7 @@ import uuid
 
 from pydantic import ValidationError
 
-from studio.core.events import (
-    COMMAND,
-    Command,
-)
+from studio.core.events import COMMAND, Command
 from studio.core.run_folder import JobFolder
 from studio.core.storage import write_text
 

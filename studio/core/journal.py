@@ -6,8 +6,8 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 from pydantic import BaseModel, ValidationError
@@ -75,7 +75,7 @@ class _Header(BaseModel):
     format: int
 
 
-class JournalWriter:
+class JournalWriter(AbstractContextManager["JournalWriter"]):
     """Appends events to a journal; a new one begins with its format. Only one writes at a time: a second one gets a
     `ProblemError`.
 
@@ -122,12 +122,7 @@ class JournalWriter:
         self._file.close()
         self._lock.release()
 
-    def __enter__(self) -> JournalWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

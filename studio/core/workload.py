@@ -18,6 +18,8 @@ BYTES: dict[str, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
 MOST_LOGITS = 512 << 20
 """Bytes of float32 scores that the loss over learned positions holds at once; beyond, it is computed in tiles."""
 
+SMALLEST_8BIT, SMALLEST_PAGED = 4096, 100_000
+"""Numbers in a tensor from which bitsandbytes keeps its optimizer state in 8 bits, and pages it."""
 
 A100 = (8, 0)
 """Compute capability that is taken where no card is known."""

@@ -12,6 +12,7 @@ import re
 import tempfile
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -60,7 +61,7 @@ _PADDING = "\0" * (_SHINGLE - 1)
 _BETWEEN_SENTENCES = re.compile(r"(?<=[.!?。！？])\s+|\s*\n\s*")
 
 
-class TextStore:
+class TextStore(AbstractContextManager["TextStore"]):
     """What was asked and answered in each example, in order, to be looked up by position. At most 48 MB stay in memory,
     the rest lies in a temporary file that is gone with this object. Raises OSError where the disk is full."""
 
@@ -93,9 +94,6 @@ class TextStore:
 
     def close(self) -> None:
         self._file.close()
-
-    def __enter__(self) -> TextStore:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -78,7 +78,7 @@ class CardWatch:
         name = _or_else(lambda: nvml.name(handle), "")
         parts = nvml.parts(handle)
         if not parts:
-            return [cls(index, None, handle, name, _or_else(lambda: nvml.uuid(handle), ""))]
+            return [cls(index, None, handle, name, _uuid_of(handle))]
         watches = []
         for number, part in enumerate(parts):
             watch = cls(index, number, part, name, _uuid_of(part))
@@ -217,9 +217,7 @@ class CardWatch:
 
     def _share(self, run: Run) -> tuple[int | None, Sentence | None]:
         """What the run holds on this card, and why that isn't known where it isn't."""
-        if run.pids is None:
-            return None, self._list_note
-        if self._users is None:
+        if run.pids is None or self._users is None:
             return None, self._list_note
         mine = [user.memory for user in self._users if user.pid in run.pids]
         if not mine and not run.same_pids:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from studio.core.problems import Problem
-from studio.core.translatable import N_, Sentence, sentence
+from studio.core.translatable import N_, sentence
 from studio.hardware import nvml
 from studio.hardware.card_problems import card_problem
 from studio.hardware.card_watch import CardWatch, Run
@@ -61,7 +61,7 @@ class Gauge:
         self._open = False
         self._try_at = float("-inf")
         self._watches: list[CardWatch] = []
-        self._memory_version: int | None = None
+        self._memory_version = 2
         self._problem: Problem | None = None
         self._closed = False
 
@@ -80,7 +80,7 @@ class Gauge:
             cards=cards,
             system=system_memory(self._tree),
             problem=self._problem,
-            note=self._note(),
+            note=sentence(_NO_CARD) if not self._watches and self._problem is None else None,
             at=now,
         )
 
@@ -133,13 +133,7 @@ class Gauge:
         return cards
 
     def _read_each(self, now: float, run: Run) -> tuple[Card, ...]:
-        if self._memory_version is None and self._watches:
-            self._memory_version = 2
-        version = self._memory_version or 2
-        return tuple(watch.read(now, run, version) for watch in self._watches)
-
-    def _note(self) -> Sentence | None:
-        return sentence(_NO_CARD) if not self._watches and self._problem is None else None
+        return tuple(watch.read(now, run, self._memory_version) for watch in self._watches)
 
     def _release(self) -> None:
         if self._open:

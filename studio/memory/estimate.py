@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 
 from studio.core.translatable import N_
-from studio.core.workload import BYTES, MOST_LOGITS, Workload
+from studio.core.workload import BYTES, MOST_LOGITS, SMALLEST_8BIT, SMALLEST_PAGED, Workload
 from studio.memory.activations import Formats, Layer, expert_adapters, formats, layer, learns, masked
 from studio.models.shape import Linear, ModelShape
 
@@ -28,9 +28,6 @@ NESTED_BLOCK = 256
 
 TILE = (4096, 32768)
 """Positions and vocabulary of one tile of TRL's loss (`TOKEN_CHUNK_SIZE`, `_CHUNKED_LOGPROB_CHUNK_SIZE`)."""
-
-SMALLEST_8BIT, SMALLEST_PAGED = 4096, 100_000
-"""Numbers in a tensor from which bitsandbytes keeps its optimizer state in 8 bits, and pages it."""
 
 CONTEXT = (107 << 20, 800 << 20)
 """Bytes that a CUDA context takes beside all tensors, from card to card: the least measured elsewhere, the most on an
@@ -228,6 +225,7 @@ def _stored(shape: ModelShape, work: Workload) -> _Stored:
         state += _state_of_all(shape, work)
     for block in shape.blocks:
         layer = (block.experts + block.others) * size
+        adapted = [*expert_adapters(shape, block, work)]
         for linear in block.linears:
             if packing:
                 weights += block.count * _rounded(linear.weights * packing // 8)
@@ -236,13 +234,8 @@ def _stored(shape: ModelShape, work: Workload) -> _Stored:
             else:
                 layer += linear.parameters * size
             if work.method != "full" and learns(linear, work, shape):
-                for numbers in (linear.inputs * work.rank, work.rank * linear.outputs):
-                    adapters += block.count * _rounded(numbers * BYTES[work.adapter_dtype])
-                    trainable += block.count * numbers
-                    here, away = _state(numbers, work)
-                    state += block.count * here
-                    paged += block.count * away
-        for numbers in expert_adapters(shape, block, work):
+                adapted += (linear.inputs * work.rank, work.rank * linear.outputs)
+        for numbers in adapted:
             adapters += block.count * _rounded(numbers * BYTES[work.adapter_dtype])
             trainable += block.count * numbers
             here, away = _state(numbers, work)

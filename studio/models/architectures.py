@@ -6,7 +6,6 @@ Names, biases and norms are those of the library's modelling code, and defaults 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Literal
 
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.translatable import N_
-from studio.models.config import LONGEST, ConfigFacts
+from studio.models.config import LONGEST, ConfigFacts, read_mapping
 from studio.models.mixtures import read_latent, read_mixture
 from studio.models.shape import Block, Linear, ModelShape
 
@@ -196,17 +195,13 @@ READERS: Mapping[str, Callable[[ConfigFacts], ModelShape]] = {
 """A reader for each `model_type` that is known here."""
 
 
-_LARGEST_CONFIG = 4 << 20
-"""Bytes. Real ones have a few thousand."""
-
-
 def shape_of(config: Mapping[str, object]) -> ModelShape:
     """The shape that transformers builds from a config.json. Raises `ProblemError` "can't tell, because ..."."""
-    if not isinstance(config, Mapping) or not config:
+    if not config:
         raise _cannot_tell(
             "fit.no_config",
-            N_("Its config.json holds no description of a model."),
-            N_("Choose another model, or fetch this one again."),
+            N_("There is no config.json that describes a model."),
+            N_("Choose the model's folder, or fetch the model again."),
         )
     kind = config.get("model_type")
     kind = kind if isinstance(kind, str) else ""
@@ -218,55 +213,21 @@ def shape_of(config: Mapping[str, object]) -> ModelShape:
         )
     reader = READERS.get(kind)
     if reader is None:
+        code, why = "fit.unknown_architecture", N_("Its architecture isn't known here: {kind}.")
+        fix = N_("Let it be traced, which takes a few seconds, or choose another model.")
         if config.get("auto_map"):
-            raise _cannot_tell(
-                "fit.own_code",
-                N_("It only works with program code that comes along with it, which is never run here ({kind})."),
-                N_("Choose another model."),
-                kind=_short(kind) or "?",
-            )
-        if isinstance(config.get("text_config"), Mapping):
-            raise _cannot_tell(
-                "fit.not_text_alone",
-                N_("It does more than read and write text ({kind}), and the other parts aren't known here."),
-                N_("Choose a model for text alone, or let it be traced."),
-                kind=_short(kind) or "?",
-            )
-        raise _cannot_tell(
-            "fit.unknown_architecture",
-            N_("Its architecture isn't known here: {kind}."),
-            N_("Let it be traced, which takes a few seconds, or choose another model."),
-            kind=_short(kind) or "?",
-        )
+            code, fix = "fit.own_code", N_("Choose another model.")
+            why = N_("It only works with program code that comes along with it, which is never run here ({kind}).")
+        elif isinstance(config.get("text_config"), Mapping):
+            code, fix = "fit.not_text_alone", N_("Choose a model for text alone, or let it be traced.")
+            why = N_("It does more than read and write text ({kind}), and the other parts aren't known here.")
+        raise _cannot_tell(code, why, fix, kind=kind.strip()[:80] or "?")
     return reader(ConfigFacts(kind, config))
 
 
 def shape_in(folder: Path) -> ModelShape:
     """The shape of the model in `folder`, or of a config.json itself. Raises `ProblemError`."""
-    path = folder / "config.json" if folder.is_dir() else folder
-    try:
-        with open(path, "rb") as opened:
-            text = opened.read(_LARGEST_CONFIG + 1)
-        config = json.loads(text) if len(text) <= _LARGEST_CONFIG else None
-    except FileNotFoundError as error:
-        raise _cannot_tell(
-            "fit.no_config",
-            N_("There is no config.json in {folder}."),
-            N_("Choose the model's folder."),
-            folder=str(folder),
-        ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise _cannot_tell(
-            "fit.config_unreadable",
-            N_("Its config.json can't be read: {reason}"),
-            N_("Fetch or copy the model once more."),
-            reason=_short(str(error)),
-        ) from error
-    return shape_of(config if isinstance(config, dict) else {})
-
-
-def _short(text: str) -> str:
-    return text.strip()[:80]
+    return shape_of(read_mapping(folder / "config.json" if folder.is_dir() else folder))
 
 
 def _cannot_tell(code: str, why: str, fix: str, **values: str | int | float) -> ProblemError:

@@ -9,8 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
-from types import TracebackType
+from contextlib import AbstractContextManager, suppress
 from typing import IO, TypeVar
 
 import psutil
@@ -42,10 +41,7 @@ MEMORY = 1 << 30
 """Bytes of its own memory, mapped files left out, at which it is ended."""
 _LOOK_EVERY = 0.1
 _OUT_OF_MEMORY = 137
-if sys.platform == "win32":
-    _NO_WINDOW = subprocess.CREATE_NO_WINDOW
-else:
-    _NO_WINDOW = 0
+_NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 
 Heard = Callable[[Progress | FirstRows], None]
 T = TypeVar("T", Opened, Built, ReportReady, ExampleRead, Measured)
@@ -59,7 +55,7 @@ class WorkerCrashed(Exception):
     """A bug in the worker; carries its traceback."""
 
 
-class WorkerClient:
+class WorkerClient(AbstractContextManager["WorkerClient"]):
     """One worker process, started when the first request comes and again whenever it had to be ended.
 
     Requests are answered one after another; a second thread waits for its turn. With `patience` in seconds and `memory`
@@ -72,10 +68,7 @@ class WorkerClient:
         self._turn = threading.Lock()
         self._worker: _Worker | None = None
 
-    def __enter__(self) -> WorkerClient:
-        return self
-
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property

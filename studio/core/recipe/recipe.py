@@ -189,19 +189,14 @@ def _unknown_key(key: str) -> ProblemError:
     if not near:
         last = key.rpartition(".")[2]
         near = [k for k in _all_keys() if difflib.SequenceMatcher(None, last, k.rpartition(".")[2]).ratio() > 0.6][:1]
-    if near:
-        return problem(
-            "recipe.unknown_setting",
-            N_("There is no setting called {key}."),
-            fix=N_("Did you mean {near}?"),
-            key=key,
-            near=near[0],
-        )
     return problem(
         "recipe.unknown_setting",
         N_("There is no setting called {key}."),
-        fix=N_("Remove it, or look at the list of settings in docs/settings.md."),
+        fix=N_("Did you mean {near}?")
+        if near
+        else N_("Remove it, or look at the list of settings in docs/settings.md."),
         key=key,
+        near="".join(near),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cached_property
 
 import numpy as np
@@ -23,7 +24,7 @@ _MANY = 0.9
 """The share of all that makes a rule of which the rest is an exception."""
 
 
-class DatasetStatistics:
+class DatasetStatistics(AbstractContextManager["DatasetStatistics"]):
     """Takes batches, keeps some sixty bytes of numbers for each example, and answers with positions, counted from 0 in
     the order in which the examples came."""
 
@@ -86,9 +87,6 @@ class DatasetStatistics:
 
     def __len__(self) -> int:
         return len(self.rows)
-
-    def __enter__(self) -> DatasetStatistics:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.texts.close()

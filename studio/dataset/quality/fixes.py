@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 import numpy.typing as npt
@@ -158,18 +159,14 @@ def _rewritten_json(arguments: str, rewrite: Callable[[str, str], str], about: s
         return rewrite(arguments, about)
 
     def walk(part: object) -> object:
-        if isinstance(part, str):
-            return rewrite(part, about)
-        if isinstance(part, bool) or part is None:
-            return part
-        if isinstance(part, int | float):
-            after = rewrite(str(part), about)
-            return after if after != str(part) else part
         if isinstance(part, list):
             return [walk(one) for one in part]
         if isinstance(part, dict):
             return {name: walk(one) for name, one in part.items()}
-        return part
+        if isinstance(part, bool) or part is None:
+            return part
+        after = rewrite(str(part), about)
+        return after if after != str(part) else part
 
     return json.dumps(walk(value), ensure_ascii=False)
 
@@ -197,7 +194,7 @@ def _without_chosen(
             yield row, example
 
 
-class _StoredExamples:
+class _StoredExamples(AbstractContextManager["_StoredExamples"]):
     """Examples set down to be gone through several times."""
 
     def __init__(self, examples: Iterator[NumberedExample]) -> None:
@@ -219,9 +216,6 @@ class _StoredExamples:
         for position, numbered in enumerate(self):
             if not gone[position]:
                 yield numbered
-
-    def __enter__(self) -> _StoredExamples:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()

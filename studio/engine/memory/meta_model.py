@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +18,17 @@ from studio.engine.device import DTYPES
 from studio.engine.memory.fake_layers import EightBit, FourBit
 from studio.engine.methods.base_model import Network
 from studio.engine.methods.lora import add_adapter
+from studio.models.config import read_mapping
 
 
 def read_config(place: Path) -> Any:
     """The config of a model's folder, or of a config.json alone. Raises `ProblemError` where it can't be traced."""
-    file = place / "config.json" if place.is_dir() else place
-    try:
-        tree = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise cannot_tell(str(error)) from error
-    if not isinstance(tree, dict) or not isinstance(tree.get("model_type"), str):
+    tree = read_mapping(place / "config.json" if place.is_dir() else place)
+    kind = tree.get("model_type")
+    if not isinstance(kind, str):
         raise cannot_tell("config.json names no model_type")
     if tree.get("quantization_config"):
         raise cannot_tell("the model is stored in a compressed form already")
-    kind = tree["model_type"]
     settings = {name: value for name, value in tree.items() if name not in ("model_type", "auto_map")}
     try:
         return AutoConfig.for_model(kind, **settings)
@@ -77,17 +73,14 @@ def fill_fake(model: Network) -> None:
     inside `FakeTensorMode`."""
     made: dict[int, Any] = {}
     for module in model.modules():
-        for name, parameter in list(module._parameters.items()):
-            if parameter is not None:
-                if id(parameter) not in made:
-                    empty = torch.empty(parameter.shape, dtype=parameter.dtype)
-                    made[id(parameter)] = torch.nn.Parameter(empty, requires_grad=parameter.requires_grad)
-                module._parameters[name] = made[id(parameter)]
-        for name, buffer in list(module._buffers.items()):
-            if buffer is not None:
-                if id(buffer) not in made:
-                    made[id(buffer)] = torch.empty(buffer.shape, dtype=buffer.dtype)
-                module._buffers[name] = made[id(buffer)]
+        for table in (module._parameters, module._buffers):
+            for name, tensor in [(name, tensor) for name, tensor in table.items() if tensor is not None]:
+                if id(tensor) not in made:
+                    empty = torch.empty(tensor.shape, dtype=tensor.dtype)
+                    if table is module._parameters:
+                        empty = torch.nn.Parameter(empty, requires_grad=tensor.requires_grad)
+                    made[id(tensor)] = empty
+                table[name] = made[id(tensor)]
 
 
 def _quantise(model: Network, work: Workload) -> None:

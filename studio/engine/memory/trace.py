@@ -24,7 +24,7 @@ from trl.trainer.utils import add_fused_lm_head
 from studio.core.events import Ending, Traced
 from studio.core.jobs import Trace
 from studio.core.translatable import N_
-from studio.core.workload import Workload
+from studio.core.workload import SMALLEST_8BIT, SMALLEST_PAGED, Workload
 from studio.engine.device import DTYPES
 from studio.engine.job_context import JobContext
 from studio.engine.memory import card_kernels
@@ -34,12 +34,6 @@ from studio.engine.memory.live_memory import LiveMemory
 from studio.engine.memory.meta_model import cannot_tell, fill_fake, meta_model, read_config
 from studio.engine.methods.base_model import Network
 from studio.engine.objectives.supervised import supervised_loss
-
-LEAST_8BIT = 4096
-"""bitsandbytes keeps the state of parameters with fewer numbers than this in float32."""
-
-LEAST_PAGED = 100_000
-"""and doesn't page the state of parameters with fewer numbers than this."""
 
 
 @dataclass(frozen=True)
@@ -248,8 +242,8 @@ def bitsandbytes_state(parameters: list[Any], name: str) -> tuple[list[Any], lis
     eight = "8bit" in name
     for parameter in parameters:
         count = parameter.numel()
-        small = count < LEAST_8BIT
-        where = paged if name.startswith("paged") and count >= LEAST_PAGED else on_card
+        small = count < SMALLEST_8BIT
+        where = paged if name.startswith("paged") and count >= SMALLEST_PAGED else on_card
         dtype = torch.uint8 if eight and not small else torch.float32
         where += [torch.empty(count, dtype=dtype) for _ in range(2)]
         if dtype is torch.uint8:

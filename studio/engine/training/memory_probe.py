@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy
 import psutil
@@ -32,9 +32,6 @@ from studio.engine.training.plan import Plan, plan_of
 from studio.engine.training.sampler import LengthGroupedSampler
 from studio.engine.training.trainer import StudioTrainer, trainer_for
 from studio.tokenization.encoding import IGNORE_INDEX
-
-if TYPE_CHECKING:
-    pass
 
 PATIENCE = 15.0
 """Seconds. On a processor, a first step slower than this isn't followed by a second."""
