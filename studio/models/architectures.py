@@ -14,7 +14,7 @@ from typing import Literal
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.translatable import N_
 from studio.models.config import LONGEST, ConfigFacts, read_mapping
-from studio.models.mixtures import read_latent, read_mixture
+from studio.models.mixtures import attention, read_latent, read_mixture
 from studio.models.shape import Block, Linear, ModelShape
 
 Bias = Literal["never", "always", "attention_bias", "mlp_bias", "use_bias", "qkv_bias"]
@@ -144,17 +144,13 @@ def read_decoder(facts: ConfigFacts) -> ModelShape:
 def _attention(
     family: Family, hidden: int, heads: int, kv_heads: int, width: int, qkv_bias: bool, out_bias: bool
 ) -> tuple[Linear, ...]:
-    out = Linear(name="o_proj", inputs=heads * width, outputs=hidden, bias=out_bias)
+    queries, keys = heads * width, kv_heads * width
     if family.fused_attention:
-        both = (heads + 2 * kv_heads) * width
-        return Linear(name="qkv_proj", inputs=hidden, outputs=both, bias=qkv_bias), out
-    query, other = heads * width, kv_heads * width
-    return (
-        Linear(name="q_proj", inputs=hidden, outputs=query, bias=qkv_bias, reads="attention"),
-        Linear(name="k_proj", inputs=hidden, outputs=other, bias=qkv_bias, reads="attention"),
-        Linear(name="v_proj", inputs=hidden, outputs=other, bias=qkv_bias, reads="attention"),
-        out,
-    )
+        return (
+            Linear(name="qkv_proj", inputs=hidden, outputs=queries + 2 * keys, bias=qkv_bias),
+            Linear(name="o_proj", inputs=queries, outputs=hidden, bias=out_bias),
+        )
+    return attention(hidden, queries, keys, qkv_bias, out_bias)
 
 
 def _feed_forward(family: Family, hidden: int, intermediate: int, bias: bool) -> tuple[Linear, ...]:

@@ -72,11 +72,6 @@ class ConfigFacts:
             return default
         return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
-    def text(self, name: str) -> str:
-        """A word, empty when it isn't there."""
-        value = self._config.get(name)
-        return value if isinstance(value, str) else ""
-
     def numbers(self, name: str) -> tuple[int, ...]:
         """A list of whole numbers, empty when it isn't there."""
         value = self._config.get(name)

@@ -29,18 +29,13 @@ def read_mixture(facts: ConfigFacts) -> ModelShape:
     shared = facts.number("shared_expert_intermediate_size") if kind == "qwen2_moe" else 0
     attention_bias = facts.flag("qkv_bias", True) if kind == "qwen2_moe" else facts.flag("attention_bias", False)
     out_bias = attention_bias and kind != "qwen2_moe"
-    attention = (
-        Linear(name="q_proj", inputs=hidden, outputs=heads * width, bias=attention_bias, reads="attention"),
-        Linear(name="k_proj", inputs=hidden, outputs=kv_heads * width, bias=attention_bias, reads="attention"),
-        Linear(name="v_proj", inputs=hidden, outputs=kv_heads * width, bias=attention_bias, reads="attention"),
-        Linear(name="o_proj", inputs=heads * width, outputs=hidden, bias=out_bias),
-    )
+    linears = attention(hidden, heads * width, kv_heads * width, attention_bias, out_bias)
     query_norm = {"qwen3_moe": 2 * width, "olmoe": (heads + kv_heads) * width}.get(kind, 0)
     norms = 2 * hidden + query_norm
     window = facts.maybe("sliding_window") if not qwen or facts.flag("use_sliding_window", False) else None
     sparse = Block(
         count=1,
-        linears=(*attention, *(_shared_expert(hidden, shared) if shared else ())),
+        linears=(*linears, *(_shared_expert(hidden, shared) if shared else ())),
         others=norms + experts * hidden,
         intermediate=shared,
         experts=3 * experts * hidden * expert_width,
@@ -54,7 +49,7 @@ def read_mixture(facts: ConfigFacts) -> ModelShape:
         blocks.append(
             Block(
                 count=dense_layers,
-                linears=(*attention, *feed_forward(hidden, intermediate)),
+                linears=(*linears, *feed_forward(hidden, intermediate)),
                 others=norms,
                 intermediate=intermediate,
                 window=window,
@@ -77,6 +72,16 @@ def read_mixture(facts: ConfigFacts) -> ModelShape:
         experts_per_token=chosen,
         query_norm="head" if kind == "qwen3_moe" else "whole" if kind == "olmoe" else "no",
         final_norm=hidden,
+    )
+
+
+def attention(hidden: int, queries: int, keys: int, bias: bool, out_bias: bool) -> tuple[Linear, ...]:
+    """Queries, keys and values of these widths, each projected for itself, and the way back."""
+    return (
+        Linear(name="q_proj", inputs=hidden, outputs=queries, bias=bias, reads="attention"),
+        Linear(name="k_proj", inputs=hidden, outputs=keys, bias=bias, reads="attention"),
+        Linear(name="v_proj", inputs=hidden, outputs=keys, bias=bias, reads="attention"),
+        Linear(name="o_proj", inputs=queries, outputs=hidden, bias=out_bias),
     )
 
 
@@ -112,7 +117,7 @@ def read_latent(facts: ConfigFacts) -> ModelShape:
     short = facts.number("kv_lora_rank")
     query_short = facts.maybe("q_lora_rank")
     bias = facts.flag("attention_bias", False)
-    attention, norms = _latent_attention(
+    projections, norms = _latent_attention(
         hidden, heads, plain + rotated, rotated, plain + value, value, short, query_short, bias
     )
     others = 2 * hidden + norms
@@ -123,14 +128,14 @@ def read_latent(facts: ConfigFacts) -> ModelShape:
         raise facts.unusual("moe_layer_freq")
     blocks = []
     if dense:
-        linears = (*attention, *feed_forward(hidden, intermediate))
+        linears = (*projections, *feed_forward(hidden, intermediate))
         blocks.append(Block(count=dense, linears=linears, others=others, intermediate=intermediate))
     chosen = shared = 0
     if layers > dense:
         chosen = facts.number("num_experts_per_tok")
         expert_width = facts.number("moe_intermediate_size")
         shared = facts.number("n_shared_experts")
-        linears = (*attention, *feed_forward(hidden, shared * expert_width))
+        linears = (*projections, *feed_forward(hidden, shared * expert_width))
         blocks.append(
             Block(
                 count=layers - dense,

@@ -223,12 +223,10 @@ class Encoder:
         else:
             ids, offsets = self._tokens(Rendered(encoded.text, encoded.literal_spans))
             count = len(ids)
-        kinds: list[Literal["read", "learned", "cut"]] = []
-        for position in range(count):
-            if position >= len(encoded.ids):
-                kinds.append("cut")
-            else:
-                kinds.append("read" if encoded.labels[position] == IGNORE_INDEX else "learned")
+        kinds: list[Literal["read", "learned", "cut"]] = [
+            "read" if label == IGNORE_INDEX else "learned" for label in encoded.labels[:count]
+        ]
+        kinds += ["cut"] * (count - len(kinds))
         edges = [0]
         for position in range(1, len(kinds)):
             if kinds[position] != kinds[position - 1]:
@@ -290,10 +288,10 @@ class Encoder:
         try:
             if not begins:
                 found = self._tokenizer.encode("\n" + text, add_special_tokens=False)
-                lead = len(self._tokenizer.encode("\n", add_special_tokens=False).ids)
-                if found.ids[:lead] == self._tokenizer.encode("\n", add_special_tokens=False).ids:
-                    places = [(max(0, x - 1), max(0, y - 1)) for x, y in found.offsets[lead:]]
-                    return list(found.ids[lead:]), places
+                lead = self._tokenizer.encode("\n", add_special_tokens=False).ids
+                if found.ids[: len(lead)] == lead:
+                    places = [(max(0, x - 1), max(0, y - 1)) for x, y in found.offsets[len(lead) :]]
+                    return list(found.ids[len(lead) :]), places
             found = self._tokenizer.encode(text, add_special_tokens=False)
             return list(found.ids), list(found.offsets)
         finally:

@@ -94,7 +94,7 @@ class TemplateCapabilities:
         """Whether what is said in an answer that also calls a tool is written."""
         both = _call(NINE_CHARACTERS).model_copy(update={"content": "zqsaid"})
         talk = [_ASK, both, _result(NINE_CHARACTERS), _END]
-        return self._shows(talk, "zqsaid", tools=self._tools(), arguments_as_text=self.tool_calls == "text")
+        return self._shows_calls(talk, "zqsaid")
 
     @cached_property
     def several_calls(self) -> bool:
@@ -102,26 +102,20 @@ class TemplateCapabilities:
         twice = (*_call("call00001").tool_calls, *_call("call00002").tool_calls)
         talk = [_ASK, _END.model_copy(update={"content": "", "tool_calls": twice})]
         talk += [_result("call00001"), _result("call00002"), _END]
-        as_text = self.tool_calls == "text"
-        return self._shows(talk, "zqcall", tools=self._tools(), arguments_as_text=as_text)
+        return self._shows_calls(talk, "zqcall")
 
     @cached_property
     def tool_results(self) -> bool:
         """Whether the turn of a tool is written."""
         calls = _call(NINE_CHARACTERS) if self.tool_calls else Message(role="assistant", content="zqcalling")
-        return self._shows(
-            [_ASK, calls, _result(NINE_CHARACTERS), _END],
-            "zqresult",
-            tools=self._tools(),
-            arguments_as_text=self.tool_calls == "text",
-        )
+        return self._shows_calls([_ASK, calls, _result(NINE_CHARACTERS), _END], "zqresult")
 
     @cached_property
     def any_call_id(self) -> bool:
         """Whether calls may carry ids of any length, or none."""
         for name in ("", "call_0123456789"):
             talk = [_ASK, _call(name), _result(name), _END]
-            if not self._shows(talk, "zqcall", tools=self._tools(), arguments_as_text=self.tool_calls == "text"):
+            if not self._shows_calls(talk, "zqcall"):
                 return False
         return True
 
@@ -141,6 +135,9 @@ class TemplateCapabilities:
         if self.thoughts == "written":
             thinking = Message(role="assistant", content=with_thoughts("zqthought", "zqend"))
         return self.thoughts is not None and self._shows([_ASK, thinking, _ASK, _END], "zqthought")
+
+    def _shows_calls(self, said: Sequence[Message], *words: str) -> bool:
+        return self._shows(said, *words, tools=self._tools(), arguments_as_text=self.tool_calls == "text")
 
     def _tools(self) -> list[TemplateMessage] | None:
         return [_TOOL] if self.tools else None

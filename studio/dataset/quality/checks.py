@@ -59,13 +59,13 @@ class ExampleCheck:
     """
 
     code: str
-    severity: Severity
     one: str
     many: str
     why: str
     hint: str
     detect: Callable[[str, str], list[Span]]
     fixes: tuple[CheckFix, ...]
+    severity: Severity = "warn"
     looks_at: Literal["whole", "answers"] = "whole"
     harm: float = 1.0
     leak: bool = False
@@ -82,11 +82,11 @@ class DatasetCheck:
     into the sentences; `shows` is what an excerpt is made of. The rest is as in `ExampleCheck`."""
 
     code: str
-    severity: Severity | Callable[[DatasetStatistics], Severity]
     one: str
     many: str
     why: str | Callable[[DatasetStatistics], Sentence]
     detect: Callable[[DatasetStatistics], Positions]
+    severity: Severity | Callable[[DatasetStatistics], Severity] = "warn"
     fixes: tuple[CheckFix, ...] = ()
     shows: Literal["example", "answer", "answer's end", "with the first", "conflict", "rows", "nothing"] = "example"
     values: Callable[[DatasetStatistics], dict[str, type_of_value]] | None = None
@@ -99,16 +99,14 @@ def _personal(
     one: str,
     many: str,
     looked_for: str,
-    hint: str,
     detect: Callable[[str], list[Span]],
     mask: tuple[str, str],
-    mask_help: str,
-    leak: bool = False,
+    hint: str = personal_data.HINT,
+    leak: bool = True,
 ) -> ExampleCheck:
     """`mask` is what stands in the place of what is masked, in English and in Korean."""
     return ExampleCheck(
         code=f"personal.{code}",
-        severity="warn",
         one=one,
         many=many,
         why=N_(
@@ -121,7 +119,7 @@ def _personal(
             CheckFix(
                 f"mask_{code}",
                 _MASK,
-                mask_help,
+                N_("A word in brackets, such as [phone number], will stand in its place."),
                 rewrite=lambda text, question: personal_data.masked(text, mask, detect),
             ),
             CheckFix(f"drop_{code}"),
@@ -139,68 +137,54 @@ CHECKS: tuple[ExampleCheck | DatasetCheck, ...] = (
         N_("1 example holds a national number, of an identity card, tax, insurance or health."),
         N_("{count:,} examples hold a national number, of an identity card, tax, insurance or health."),
         N_("national numbers (identity, tax, insurance, health) of 46 countries"),
-        personal_data.HINT,
         personal_data.national_ids,
         ("[ID number]", "[주민등록번호]"),
-        N_("“[ID number]” will stand in the place of each number."),
-        leak=True,
     ),
     _personal(
         "card",
         N_("1 example holds the number of a payment card."),
         N_("{count:,} examples hold the number of a payment card."),
         N_("payment cards"),
-        personal_data.HINT,
         personal_data.cards,
         ("[card number]", "[카드번호]"),
-        N_("“[card number]” will stand in the place of each number."),
-        leak=True,
     ),
     _personal(
         "account",
         N_("1 example holds an international bank account number (IBAN)."),
         N_("{count:,} examples hold an international bank account number (IBAN)."),
         N_("international bank accounts (IBAN)"),
-        personal_data.HINT,
         personal_data.accounts,
         ("[account number]", "[계좌번호]"),
-        N_("“[account number]” will stand in the place of each number."),
-        leak=True,
     ),
     _personal(
         "passport",
         N_("1 example holds a passport number."),
         N_("{count:,} examples hold a passport number."),
         N_("passport numbers"),
-        personal_data.HINT,
         personal_data.passports,
         ("[passport number]", "[여권번호]"),
-        N_("“[passport number]” will stand in the place of each number."),
-        leak=True,
     ),
     _personal(
         "phone",
         N_("1 example holds a phone number."),
         N_("{count:,} examples hold a phone number."),
         N_("phone numbers"),
-        personal_data.HINT,
         personal_data.phones,
         ("[phone number]", "[전화번호]"),
-        N_("“[phone number]” will stand in the place of each number."),
+        leak=False,
     ),
     _personal(
         "email",
         N_("1 example holds an e-mail address."),
         N_("{count:,} examples hold an e-mail address."),
         N_("e-mail addresses"),
-        "@",
         personal_data.emails,
         ("[e-mail]", "[이메일]"),
-        N_("“[e-mail]” will stand in the place of each address."),
+        hint="@",
+        leak=False,
     ),
     ExampleCheck(
         code="secrets.keys",
-        severity="warn",
         one=N_("1 example holds a password or a secret key."),
         many=N_("{count:,} examples hold a password or a secret key."),
         why=N_(
@@ -222,7 +206,6 @@ CHECKS: tuple[ExampleCheck | DatasetCheck, ...] = (
     ),
     ExampleCheck(
         code="text.mojibake",
-        severity="warn",
         one=N_("1 example has garbled characters that can be put right."),
         many=N_("{count:,} examples have garbled characters that can be put right."),
         why=N_("The text was stored in one encoding and read in another somewhere. The model would learn to write so."),
@@ -241,7 +224,6 @@ CHECKS: tuple[ExampleCheck | DatasetCheck, ...] = (
     ),
     ExampleCheck(
         code="text.lost_characters",
-        severity="warn",
         one=N_("1 example has characters that were lost and can't be restored."),
         many=N_("{count:,} examples have characters that were lost and can't be restored."),
         why=N_("A replacement sign stands where an earlier program couldn't read the text."),
@@ -252,7 +234,6 @@ CHECKS: tuple[ExampleCheck | DatasetCheck, ...] = (
     ),
     ExampleCheck(
         code="text.placeholder",
-        severity="warn",
         one=N_("1 example has a gap that nobody filled in."),
         many=N_("{count:,} examples have a gap that nobody filled in."),
         why=N_("The model would learn to write the gap itself, such as {{{{name}}}} or [NAME], into its answers."),
@@ -264,7 +245,6 @@ CHECKS: tuple[ExampleCheck | DatasetCheck, ...] = (
     ),
     ExampleCheck(
         code="answers.role_text",
-        severity="warn",
         one=N_("1 answer has marks of a chat format inside, such as the name of the next speaker."),
         many=N_("{count:,} answers have marks of a chat format inside, such as the name of the next speaker."),
         why=N_("The program adds these marks itself. In an answer they teach the model to go on talking for you."),
@@ -285,7 +265,6 @@ CHECKS: tuple[ExampleCheck | DatasetCheck, ...] = (
     ),
     ExampleCheck(
         code="answers.refusal",
-        severity="warn",
         one=N_("1 answer is a refusal in the words of another model."),
         many=N_("{count:,} answers are refusals in the words of another model."),
         why=N_("They were copied from a chat program. A model learns refusing quickly, also where it could help."),
@@ -298,7 +277,6 @@ CHECKS: tuple[ExampleCheck | DatasetCheck, ...] = (
     ),
     ExampleCheck(
         code="text.html",
-        severity="warn",
         one=N_("1 example has leftover marks of a web page."),
         many=N_("{count:,} examples have leftover marks of a web page."),
         why=N_("Tags such as <br> came along when the text was copied. The model would write them into its answers."),
@@ -318,7 +296,6 @@ CHECKS: tuple[ExampleCheck | DatasetCheck, ...] = (
     ),
     ExampleCheck(
         code="text.unseen",
-        severity="warn",
         one=N_("1 example has characters that can't be seen."),
         many=N_("{count:,} examples have characters that can't be seen."),
         why=N_("Control characters and characters without width change what the model reads, though nobody sees them."),
@@ -350,7 +327,6 @@ CHECKS: tuple[ExampleCheck | DatasetCheck, ...] = (
     ),
     DatasetCheck(
         code="duplicates.exact",
-        severity="warn",
         one=N_("1 example stands twice."),
         many=N_("{count:,} examples are exact copies of earlier ones."),
         why=N_("What stands twice is learned twice as strongly, and counts double when answers are checked."),
@@ -362,7 +338,6 @@ CHECKS: tuple[ExampleCheck | DatasetCheck, ...] = (
     ),
     DatasetCheck(
         code="duplicates.near",
-        severity="warn",
         one=N_("1 example is nearly the same as an earlier one."),
         many=N_("{count:,} examples are nearly the same as earlier ones."),
         why=N_("Both question and answer are nearly the same. They teach little that is new."),
@@ -415,7 +390,6 @@ CHECKS: tuple[ExampleCheck | DatasetCheck, ...] = (
     ),
     DatasetCheck(
         code="answers.empty",
-        severity="warn",
         one=N_("1 answer says nothing."),
         many=N_("{count:,} answers say nothing."),
         why=N_("They hold only signs, or a word such as none. The model would learn to answer so."),
@@ -436,7 +410,6 @@ CHECKS: tuple[ExampleCheck | DatasetCheck, ...] = (
     ),
     DatasetCheck(
         code="answers.cut_off",
-        severity="warn",
         one=N_("1 answer seems to be cut off in mid-sentence."),
         many=N_("{count:,} answers seem to be cut off in mid-sentence."),
         why=N_("Most others end with a sentence's end. The model would learn to stop in the middle."),
@@ -447,7 +420,6 @@ CHECKS: tuple[ExampleCheck | DatasetCheck, ...] = (
     ),
     DatasetCheck(
         code="answers.echo",
-        severity="warn",
         one=N_("1 answer only repeats its question."),
         many=N_("{count:,} answers only repeat their question."),
         why=N_("From these the model learns to say what it was told instead of answering."),
@@ -468,7 +440,6 @@ CHECKS: tuple[ExampleCheck | DatasetCheck, ...] = (
     ),
     DatasetCheck(
         code="length.outliers",
-        severity="warn",
         one=N_("1 example is many times as long as the others."),
         many=N_("{count:,} examples are many times as long as the others."),
         why=N_("Such examples are often whole documents by mistake. They take most memory and are cut first."),
@@ -477,7 +448,6 @@ CHECKS: tuple[ExampleCheck | DatasetCheck, ...] = (
     ),
     DatasetCheck(
         code="labels.frequent",
-        severity="warn",
         one=N_("“{answer}” is the answer of {count:,} examples, {percent} % of all."),
         many=N_("“{answer}” is the answer of {count:,} examples, {percent} % of all."),
         why=N_("A model that always says this would be right most of the time, and may learn just that."),
@@ -494,7 +464,6 @@ CHECKS: tuple[ExampleCheck | DatasetCheck, ...] = (
     ),
     DatasetCheck(
         code="split.leak",
-        severity="warn",
         one=N_("1 example that is set aside for checking asks what the rest asks, too."),
         many=N_("{count:,} examples that are set aside for checking ask what the rest asks, too."),
         why=N_("Answers that were studied say nothing about what the model has understood."),

@@ -256,7 +256,6 @@ def test_whatever_transformers_builds_is_traced(tmp_path: Path, changes: dict[st
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("{", "Expecting"),
         ("{}", "model_type"),
         ('{"model_type": "no_such_model"}', "no_such_model"),
         ('{"model_type": "llama", "quantization_config": {"quant_method": "gptq"}}', "compressed"),
