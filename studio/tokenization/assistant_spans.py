@@ -67,16 +67,6 @@ class AssistantSpans:
             spans = spans[-1:]
         return tuple(_without_empty_thoughts(rendered, span) for span in spans), tuple(adaptations)
 
-    def first_of(self, example: Example, rendered: Rendered) -> Span | None:
-        """The first of the spans only, where that is quicker and sure; None where all have to be found."""
-        learned = [i for i, m in enumerate(example.messages) if m.role == "assistant" and m.in_loss]
-        if rendered.answers or len(learned) != 1 or learned[0] != len(example.messages) - 1:
-            return None
-        try:
-            return _without_empty_thoughts(rendered, self._span(example, rendered, learned[0], needs_prefix=True))
-        except _NotFound:
-            return None
-
     def _by_marks(
         self, example: Example, rendered: Rendered, answers: list[int]
     ) -> tuple[tuple[Span, ...], tuple[Sentence, ...]] | None:

@@ -245,16 +245,6 @@ class Encoder:
             return len(text)
         return int(found.offsets[self.max_length][0])
 
-    def tokens_of(self, texts: list[str]) -> list[tokenizers.Encoding]:
-        """The tokens of rendered conversations without text that looks like special tokens, all at once."""
-        return self._tokenizer.encode_batch(texts, add_special_tokens=False)
-
-    def only_answer(self, adapted: Example, rendered: Rendered) -> Span | None:
-        """Where the only answer stands; None where more than that has to be looked at. Raises `ProblemError`."""
-        if rendered.literal_spans or self.loss_on == "everything":
-            return None
-        return self._spans.first_of(adapted, rendered)
-
     def _begins(self, text: str) -> bool:
         """Whether the tokenizer should begin a text with its own token: not where it stands there already."""
         token = self.template.special.get("bos_token")

@@ -10,6 +10,12 @@ import torch
 from torch.nn import functional
 
 
+def _bias_of(layer: Any) -> torch.nn.Parameter | None:
+    if layer.bias is None:
+        return None
+    return torch.nn.Parameter(torch.empty(layer.out_features, dtype=layer.bias.dtype), requires_grad=False)
+
+
 class FourBit(bnb.nn.Linear4bit):  # type: ignore[misc]
     """A 4-bit layer. Its weight is unpacked for every product, forward and backward."""
 
@@ -29,9 +35,7 @@ class FourBit(bnb.nn.Linear4bit):  # type: ignore[misc]
             self.register_buffer("outer_absmax", torch.empty(-(-blocks // 256)))
             self.register_buffer("outer_code", torch.empty(256))
             self.register_buffer("offset", torch.empty(()))
-        self.bias = None
-        if layer.bias is not None:
-            self.bias = torch.nn.Parameter(torch.empty(layer.out_features, dtype=layer.bias.dtype), requires_grad=False)
+        self.bias = _bias_of(layer)
 
     def forward(self, x: Any) -> Any:
         dtype = x.dtype
@@ -75,9 +79,7 @@ class EightBit(bnb.nn.Linear8bitLt):  # type: ignore[misc]
             torch.empty(layer.out_features, layer.in_features, dtype=torch.int8), requires_grad=False
         )
         self.register_buffer("scales", torch.empty(layer.out_features))
-        self.bias = None
-        if layer.bias is not None:
-            self.bias = torch.nn.Parameter(torch.empty(layer.out_features, dtype=layer.bias.dtype), requires_grad=False)
+        self.bias = _bias_of(layer)
 
     def forward(self, x: Any) -> Any:
         return _EightBitProduct.apply(x, self)  # type: ignore[no-untyped-call]

@@ -193,14 +193,14 @@ def _unchanged(trainer: StudioTrainer) -> Iterator[None]:
     model = trainer.model
     learning = [p for p in model.parameters() if p.requires_grad]
     weights = [p.detach().to("cpu", copy=True) for p in learning]  # not on the card, where they would count
-    chances = (random.getstate(), numpy.random.get_state(), torch.get_rng_state())
-    on_cards = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    chances = (random.getstate(), numpy.random.get_state())
     scaler = getattr(trainer.accelerator, "scaler", None)
     scaling = dict(vars(scaler)) if scaler is not None else {}
     tokens = trainer._total_train_tokens
     training = bool(model.training)
     try:
-        yield
+        with torch.random.fork_rng(range(torch.cuda.device_count())):
+            yield
     finally:
         model.zero_grad(set_to_none=True)
         with torch.no_grad():
@@ -213,9 +213,6 @@ def _unchanged(trainer: StudioTrainer) -> Iterator[None]:
             scaler._per_optimizer_states.clear()
         random.setstate(chances[0])
         numpy.random.set_state(chances[1])
-        torch.set_rng_state(chances[2])
-        if on_cards:
-            torch.cuda.set_rng_state_all(on_cards)
         trainer._metrics["train"].clear()
         trainer._total_train_tokens = tokens
         trainer.step.gradient_norm = None
