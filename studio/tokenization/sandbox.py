@@ -124,7 +124,6 @@ class BoundedSandbox(ImmutableSandboxedEnvironment):
         super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
         self.finalize = _printable
         self.filters["tojson"] = _tojson
-        self.filters["sum"] = _sum
         self.globals.update(
             dict=_Dict(), namespace=_Namespace, raise_exception=_raise_exception, strftime_now=_strftime_now
         )
@@ -193,14 +192,17 @@ class BoundedSandbox(ImmutableSandboxedEnvironment):
         for value in given:
             if isinstance(value, str | bytes | list | tuple | range | dict) and len(value) > _most(value) // share:
                 raise TooMuch("characters")
+        more = (*given[1:], *kwargs.values())
+        if name == "sum" and not all(isinstance(value, str | int | float) for value in more):
+            raise SecurityError("only numbers can be summed in chat templates")  # lists would grow with each
         if name in _GROWING:
-            whole, *more = (_weight(value) for value in (*given, *kwargs.values()))
+            whole, rest = _weight(given[0]), sum(_weight(value) for value in more)
             if name == "replace" and len(given) >= 3 and given[1]:
-                whole, more = str(given[0]).count(str(given[1])), more[1:]
+                whole = str(given[0]).count(str(given[1]))
             # a format is filled in as often as it has places, and each can be as wide as it says
             if name.startswith("format") and _WIDE_FORMAT.search(str(given[0])):
                 raise SecurityError("a format that wide isn't allowed in chat templates")
-            if whole * sum(more) > BUILT:
+            if whole * rest > BUILT:
                 raise TooMuch("characters")
         return given
 
@@ -289,21 +291,6 @@ def _tojson(
 ) -> str:
     # Jinja's own escapes HTML, which chat templates don't want.
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
-
-
-@jinja2.pass_environment
-def _sum(
-    environment: jinja2.Environment, value: Iterable[Any], attribute: str | int | None = None, start: Any = 0
-) -> Any:
-    """Jinja's `sum` for numbers; lists added up one by one would grow without end."""
-    if attribute is not None:
-        value = map(jinja2.filters.make_attrgetter(environment, attribute), value)
-    total = start
-    for item in value:
-        if not isinstance(item, int | float) or not isinstance(total, int | float):
-            raise SecurityError("only numbers can be summed in chat templates")
-        total += item
-    return total
 
 
 def _raise_exception(message: str) -> NoReturn:

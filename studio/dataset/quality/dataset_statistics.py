@@ -167,16 +167,19 @@ class DatasetStatistics(AbstractContextManager["DatasetStatistics"]):
             lose += [position for position in together if position != best]
         return np.array(sorted(lose), dtype=np.int64)
 
+    @property
+    def _few(self) -> npt.NDArray[np.uint8]:
+        return np.frombuffer(bytes(self._few_words), dtype=np.uint8)
+
     @cached_property
     def labels(self) -> bool:
         """Whether answers are short by design: labels, letters, numbers, a word or two."""
         lengths = _numbers(self._answer_lengths)
         if not len(lengths) or not self.conversations:
             return False
-        few = np.frombuffer(bytes(self._few_words), dtype=np.uint8) > 0
         distinct = len(np.unique(_numbers(self._answers)))
         return bool(
-            few.mean() > 0.3
+            (self._few > 0).mean() > 0.3
             or np.median(lengths) <= 12
             or (distinct <= max(2, len(lengths) // 10) and distinct <= 200 and np.percentile(lengths, 90) <= 60)
         )
@@ -184,15 +187,12 @@ class DatasetStatistics(AbstractContextManager["DatasetStatistics"]):
     @cached_property
     def empty_answers(self) -> Positions:
         """Answers that say nothing, unless this is one of a few labels."""
-        few = np.frombuffer(bytes(self._few_words), dtype=np.uint8)
-        return np.flatnonzero(few == 2) if not self.labels else _NOBODY
+        return np.flatnonzero(self._few == 2) if not self.labels else _NOBODY
 
     @cached_property
     def one_word_answers(self) -> Positions:
         """Answers of one word, where the others are longer."""
-        if self.labels:
-            return _NOBODY
-        return np.flatnonzero(np.frombuffer(bytes(self._few_words), dtype=np.uint8) == 1)
+        return np.flatnonzero(self._few == 1) if not self.labels else _NOBODY
 
     @cached_property
     def broken_off(self) -> Positions:
