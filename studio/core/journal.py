@@ -127,22 +127,10 @@ class JournalWriter(AbstractContextManager["JournalWriter"]):
 
 
 def _cut_torn_tail(path: Path) -> None:
-    size = path.stat().st_size
-    if size == 0:
-        return
-    with open(path, "r+b") as file:
-        keep = size
-        while keep > 0:
-            start = max(0, keep - 65536)
-            file.seek(start)
-            block = file.read(keep - start)
-            newline = block.rfind(b"\n")
-            if newline >= 0:
-                keep = start + newline + 1
-                break
-            keep = start
-        if keep != size:
-            file.truncate(keep)
+    written = path.read_bytes()
+    keep = written.rfind(b"\n") + 1
+    if keep != len(written):
+        os.truncate(path, keep)
 
 
 class JournalReader:

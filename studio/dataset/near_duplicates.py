@@ -304,16 +304,16 @@ def without_passage(one: str, other: str) -> tuple[str, str]:
     both = set(first) & set(second)
     if sum(map(len, both)) >= PASSAGE:
         one, other = (" ".join(part for part in parts if part not in both) for parts in (first, second))
-    before = len(_common_beginning(one, other)) - _AROUND
+    before = len(common_beginning(one, other)) - _AROUND
     if before >= PASSAGE:
         one, other = one[before:], other[before:]
-    after = len(_common_beginning(one[::-1], other[::-1])) - _AROUND
+    after = len(common_beginning(one[::-1], other[::-1])) - _AROUND
     if after >= PASSAGE:
         one, other = one[:-after], other[:-after]
     return one, other
 
 
-def _common_beginning(one: str, other: str) -> str:
+def common_beginning(one: str, other: str) -> str:
     return one[
         : next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     ]
@@ -353,7 +353,7 @@ def _shared_beginning(texts: Sequence[str]) -> str:
     apart = len(ordered) * 4 // 5
     longest = ""
     for first, last in zip(ordered, ordered[apart:], strict=False):
-        longest = max(longest, _common_beginning(first, last), key=len)
+        longest = max(longest, common_beginning(first, last), key=len)
     return longest if len(longest) >= _FRAME else ""
 
 

@@ -251,26 +251,14 @@ def write_examples(
     """Write examples as they come; `about` is asked after the last one. How many there are. Raises OSError."""
     with _staged(folder) as staging:
         written = 0
-        waiting: list[StoredRow] = []
-
-        def flush() -> None:
-            nonlocal written, waiting
-            if waiting:
-                columns = [
-                    pa.array(cells, field.type)
-                    for cells, field in zip(zip(*waiting, strict=True), _EXAMPLES, strict=True)
-                ]
-                writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=_EXAMPLES))
-            written += len(waiting)
-            waiting = []
-            progress(written)
-
+        rest = iter(examples)
         with pa.OSFile(str(staging / "examples.arrow"), "wb") as sink, pa.ipc.new_file(sink, _EXAMPLES) as writer:
-            for one in examples:
-                waiting.append(one)
-                if len(waiting) >= BATCH:
-                    flush()
-            flush()
+            while rows := list(islice(rest, BATCH)):
+                cells = zip(zip(*rows, strict=True), _EXAMPLES, strict=True)
+                columns = [pa.array(column, field.type) for column, field in cells]
+                writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=_EXAMPLES))
+                written += len(rows)
+                progress(written)
         (staging / "about.json").write_text(about().model_dump_json(), encoding="utf-8")
     _forget_old(folder, KEPT_EXAMPLES)
     return written

@@ -23,10 +23,8 @@ from studio.hardware.card_problems import card_problem
 from studio.hardware.card_watch import CardWatch, Run
 from studio.hardware.nvml import Code, NvmlError
 from studio.hardware.shared_memory_fallback import FallbackWatch, fallback_watch
-from studio.hardware.snapshot import Card, CardUser, Snapshot
-from studio.hardware.system import RunTree, SystemMemory, system_memory
-
-__all__ = ["Card", "CardUser", "Gauge", "Snapshot", "SystemMemory", "cuda_card_present"]
+from studio.hardware.snapshot import Card, Snapshot
+from studio.hardware.system import RunTree, system_memory
 
 TRY_AGAIN_AFTER = 30.0
 """Seconds between two attempts to reach a driver or a card that failed."""

@@ -12,7 +12,7 @@ from typing import Literal
 
 import psutil
 
-from studio.core.events import Crashed, Event, Failed, Finished, ProcessStarted, Stopped
+from studio.core.events import Crashed, Ending, Event, ProcessStarted
 from studio.core.journal import JournalReader, JournalWriter, lock_is_held
 from studio.core.problems import Problem, ProblemError, Remedy
 from studio.core.run_folder import JobFolder
@@ -78,7 +78,7 @@ def follow(
 
 def _ending_after(events: list[Event], ended: bool) -> bool:
     for event in events:
-        if isinstance(event, Finished | Stopped | Failed | Crashed):
+        if isinstance(event, Ending):
             ended = True
         elif isinstance(event, ProcessStarted):
             ended = False
@@ -96,7 +96,7 @@ def job_status(folder: JobFolder) -> JobStatus:
             return "running"
         return "silent" if quiet > SILENT_AFTER else "running"
     last = _last_event(folder)
-    return "ended" if isinstance(last, Finished | Stopped | Failed | Crashed) else "interrupted"
+    return "ended" if isinstance(last, Ending) else "interrupted"
 
 
 def _last_event(folder: JobFolder) -> Event | None:
@@ -115,7 +115,7 @@ def write_crash(folder: JobFolder, process: JobProcess | None = None) -> Crashed
     except ProblemError:
         return None
     with writer:
-        if isinstance(_last_event(folder), Finished | Stopped | Failed | Crashed):
+        if isinstance(_last_event(folder), Ending):
             return None
         code = process.poll() if process is not None else None
         log_end = read_log_end(folder.log)

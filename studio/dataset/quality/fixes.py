@@ -16,6 +16,7 @@ from studio.core.problems import problem
 from studio.core.recipe.data_choice import Fix
 from studio.core.translatable import N_
 from studio.dataset.examples import Example
+from studio.dataset.near_duplicates import common_beginning
 from studio.dataset.quality.batches import Batch, batches, spoken
 from studio.dataset.quality.checks import CHECKS, FIXES, CheckFix, DatasetCheck, ExampleCheck
 from studio.dataset.quality.dataset_statistics import DatasetStatistics
@@ -226,9 +227,7 @@ def _whole(example: Example) -> str:
 
 
 def _where_they_differ(before: str, after: str) -> tuple[str, str]:
-    same = next(
-        (i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after))
-    )
+    same = len(common_beginning(before, after))
     start = max(0, same - 40)
     lead = "…" if start else ""
     shown = [lead + " ".join(text[start : start + _SHOWN].split()) for text in (before, after)]

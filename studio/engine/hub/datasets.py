@@ -169,24 +169,18 @@ def _kept(builder: Any, split: str, files: list[Path], staging: Path, place: Pat
 
 
 def _no_such_collection(wanted: _Wanted, known: list[str]) -> ProblemError:
-    values = {"name": wanted.name, "collections": ", ".join(known)[:_NAMES], "first": known[0] if known else "default"}
-    if not wanted.config:
-        return problem(
-            "hub.several_collections",
-            N_("The data set {name} holds several collections."),
-            N_("They are: {collections}."),
-            N_("Write the one that you want behind the name, as in {name}:{first}."),
-            remedy=Remedy.choose_file,
-            **values,
-        )
     return problem(
-        "hub.no_such_collection",
-        N_("The data set {name} has no collection called {wanted}."),
-        N_("It has: {collections}."),
-        N_("Write one of these behind the name, as in {name}:{first}."),
+        "hub.no_such_collection" if wanted.config else "hub.several_collections",
+        N_("The data set {name} has no collection called {wanted}.")
+        if wanted.config
+        else N_("The data set {name} holds several collections."),
+        N_("They are: {collections}."),
+        N_("Write the one that you want behind the name, as in {name}:{first}."),
         remedy=Remedy.choose_file,
+        name=wanted.name,
         wanted=wanted.config,
-        **values,
+        collections=", ".join(known)[:_NAMES],
+        first=known[0] if known else "default",
     )
 
 

@@ -46,7 +46,8 @@ class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._labels: list[str] = []
         self._log: list[int] = []  # number + 1 where a storage is made, -(number + 1) where it is let go
         self._peak_at = 0
-        self._restarted_at = 0
+        self.restarted_at = 0
+        """The entry of `requests` from which on the peak counts."""
 
     # Counting
 
@@ -127,7 +128,7 @@ class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def restart(self) -> None:
         """Look for the peak from here on."""
         self.peak, self._peak_at = self.now, len(self._log)
-        self._restarted_at = len(self._log)
+        self.restarted_at = len(self._log)
 
     def requests(self) -> Iterator[tuple[int, int]]:
         """All that was made and let go, in order: numbers with their bytes, below 0 where they are let go. Empty
@@ -135,11 +136,6 @@ class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for entry in self._log:
             number = abs(entry) - 1
             yield number, self._sizes[number] if entry > 0 else -1 - self._sizes[number]
-
-    @property
-    def restarted_at(self) -> int:
-        """The entry of `requests` from which on the peak counts."""
-        return self._restarted_at
 
     def parts(self) -> dict[str, int]:
         """Bytes by label at the peak; they add up to it."""
