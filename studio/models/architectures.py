@@ -119,7 +119,6 @@ def read_decoder(facts: ConfigFacts) -> ModelShape:
     return ModelShape(
         family=facts.kind,
         hidden=hidden,
-        intermediate=intermediate,
         layers=layers,
         heads=heads,
         kv_heads=kv_heads,

@@ -58,7 +58,6 @@ def read_mixture(facts: ConfigFacts) -> ModelShape:
     return ModelShape(
         family=kind,
         hidden=hidden,
-        intermediate=facts.number("intermediate_size", default=expert_width),
         layers=layers,
         heads=heads,
         kv_heads=kv_heads,
@@ -149,7 +148,6 @@ def read_latent(facts: ConfigFacts) -> ModelShape:
     return ModelShape(
         family=facts.kind,
         hidden=hidden,
-        intermediate=intermediate,
         layers=layers,
         heads=heads,
         kv_heads=heads,

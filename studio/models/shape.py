@@ -64,7 +64,6 @@ class ModelShape(_Fact):
 
     family: str
     hidden: int
-    intermediate: int
     layers: int
     heads: int
     kv_heads: int
