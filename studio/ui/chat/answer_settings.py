@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QComboBox, QPlainTextEdit, QSlider, QSpinBox, QWidget
+from PySide6.QtWidgets import QPlainTextEdit, QSlider, QSpinBox, QWidget
 
 from studio.ui.controls.layout import STRETCH, hbox, vbox
-from studio.ui.controls.text import button, label
+from studio.ui.controls.text import button, combo_box, label
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE, colours
 
@@ -26,14 +26,8 @@ class AnswerSettings(QWidget):
         self.fresh = button(tr("New conversation"), "", self.new_conversation.emit)
 
         self._sides_label = label(tr("Who answers"))
-        self.sides = QComboBox()
-        self.sides.setAccessibleName(tr("Who answers"))
-        for text, which in (
-            (tr("Both, side by side"), "both"),
-            (tr("The trained model"), "run"),
-            (tr("The base model"), "base"),
-        ):
-            self.sides.addItem(text, which)
+        sides = ((tr("Both, side by side"), "both"), (tr("The trained model"), "run"), (tr("The base model"), "base"))
+        self.sides = combo_box(tr("Who answers"), sides)
         self.sides.currentIndexChanged.connect(lambda _index: self.sides_changed.emit())
         self._sides_gap = QWidget()
         self._sides_gap.setFixedHeight(GAP)

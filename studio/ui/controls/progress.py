@@ -12,6 +12,21 @@ from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL
 
 
+class ShareBar(QProgressBar):
+    """A thin bar without text; a screen reader calls it `name`."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(textVisible=False)
+        self.setAccessibleName(name)
+
+    def show_share(self, done: float, total: float | None) -> None:
+        """How much is done; it moves to and fro where the total isn't known."""
+        # the bar counts in permille: byte counts don't fit into its 32 bits
+        self.setRange(0, 1000 if total else 0)
+        if total:
+            self.setValue(min(1000, round(1000 * done / total)))
+
+
 class ProgressCard(Card):
     """Paint it from a job's state with `show_state`; `stopped` says that the person wants it to end."""
 
@@ -22,8 +37,7 @@ class ProgressCard(Card):
         self.setAccessibleName(name)
         self._name = name
         self.words = label("")
-        self.bar = QProgressBar(textVisible=False)
-        self.bar.setAccessibleName(name)
+        self.bar = ShareBar(name)
         self.stop = button(stop_text or tr("Cancel"), "", self._on_stop)
         row = hbox((vbox(self.words, self.bar), 1), self.stop, gap=GAP * 2)
         self.body.addLayout(row)
@@ -32,7 +46,7 @@ class ProgressCard(Card):
     def begin(self, words: str) -> None:
         """Work has begun and nothing is known of its length yet."""
         self.words.setText(words)
-        self.bar.setRange(0, 0)
+        self.bar.show_share(0, None)
         self.stop.setEnabled(True)
 
     def show_state(self, state: ProcessState) -> None:
@@ -40,14 +54,11 @@ class ProgressCard(Card):
         progress, phase = state.progress, state.phase
         if progress is not None and (phase is None or progress.at >= phase.at):
             self.words.setText(tr_sentence(progress.text))
-            if progress.total:
-                # the bar counts in permille: byte counts don't fit into its 32 bits
-                self.bar.setRange(0, 1000)
-                self.bar.setValue(min(1000, round(1000 * progress.done / progress.total)))
-                return
-        elif phase is not None:
+            self.bar.show_share(progress.done, progress.total)
+            return
+        if phase is not None:
             self.words.setText(tr_sentence(phase.text))
-        self.bar.setRange(0, 0)
+        self.bar.show_share(0, None)
 
     def _on_stop(self) -> None:
         self.stop.setEnabled(False)
@@ -63,8 +74,7 @@ class ProgressLine(QWidget):
     def __init__(self, name: str, cancel_name: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.words = label("", "small")
-        self.bar = QProgressBar(textVisible=False)
-        self.bar.setAccessibleName(name)
+        self.bar = ShareBar(name)
         self.cancel = button(tr("Cancel"), "", self.cancelled.emit)
         self.cancel.setAccessibleName(cancel_name)
         hbox((vbox(self.words, self.bar, gap=GAP_SMALL), 1), self.cancel, on=self)
@@ -73,9 +83,7 @@ class ProgressLine(QWidget):
     def show_progress(self, words: str, done: int = 0, total: int = 0) -> None:
         """What is being done and how far it is; `total` is 0 where that isn't known."""
         self.words.setText(progress_words(done, total, words))
-        self.bar.setRange(0, 1000 if total else 0)
-        if total:
-            self.bar.setValue(min(1000, round(1000 * done / total)))
+        self.bar.show_share(done, total)
         self.show()
 
 

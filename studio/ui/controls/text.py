@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QSizePolicy, QWidget
+from PySide6.QtWidgets import QComboBox, QFrame, QLabel, QPushButton, QSizePolicy, QWidget
 
 Role = Literal["", "title", "lead", "strong", "small", "term", "bad", "good"]
 Kind = Literal["", "primary", "quiet", "link"]
@@ -47,6 +47,15 @@ def button(text: str, kind: Kind = "", on_click: Callable[[], object] | None = N
     made.setAutoDefault(True)  # Return presses the button that has the keyboard, not only the space bar
     if on_click is not None:
         made.clicked.connect(lambda: on_click())
+    return made
+
+
+def combo_box(name: str, choices: Iterable[tuple[str, object]]) -> QComboBox:
+    """A list of texts, each with its data; a screen reader calls it `name`."""
+    made = QComboBox()
+    made.setAccessibleName(name)
+    for text, data in choices:
+        made.addItem(text, data)
     return made
 
 

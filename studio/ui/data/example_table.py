@@ -7,19 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, QTimer, Signal
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLineEdit, QTableView, QWidget
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, Qt, QTimer, Signal
+from PySide6.QtWidgets import QHeaderView, QLineEdit, QWidget
 
 from studio.dataset.table import Table
 from studio.ui.controls.layout import hbox, vbox
+from studio.ui.controls.table import Index, table_view
 from studio.ui.controls.text import button, label
 from studio.ui.data.example_listing import FileRows, Listing, Wanted
 from studio.ui.design.language import examples as counted
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP_SMALL
 from studio.ui.state.background import run_in_background
-
-Index = QModelIndex | QPersistentModelIndex
 
 CELL = 300
 """Characters of a cell that are shown; the whole text is in the tooltip and beside the table."""
@@ -172,8 +171,12 @@ class ExampleTable(QWidget):
         self.chip = button(tr("Show all again"), "", self.clear_filter)
         self.chip.setProperty("kind", "chip")
         self.chip.hide()
-        self.view = _table_view()
-        self.view.setModel(self.model)
+        self.view = table_view(tr("Examples"), self.model, max(32, self.fontMetrics().height() + 14))
+        self.view.setStyleSheet(
+            "QTableView { outline: none; }"
+        )  # a whole row is chosen: no cell has a frame of its own
+        self.view.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        self.view.setMinimumHeight(160)
         header = self.view.horizontalHeader()
         header.setSectionsClickable(True)
         header.sectionClicked.connect(self._on_header_clicked)
@@ -331,18 +334,3 @@ def _by_number(numbers: Sequence[int]) -> array[int]:
     for number in sorted(places):
         order.extend(places[number])
     return order
-
-
-def _table_view() -> QTableView:
-    view = QTableView(showGrid=False, wordWrap=False)
-    view.setAccessibleName(tr("Examples"))
-    view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-    view.setAlternatingRowColors(False)
-    view.setTabKeyNavigation(False)
-    view.setStyleSheet("QTableView { outline: none; }")  # a whole row is chosen, so no cell has a frame of its own
-    view.verticalHeader().setVisible(False)
-    view.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-    view.verticalHeader().setDefaultSectionSize(max(32, view.fontMetrics().height() + 14))
-    view.setMinimumHeight(160)
-    return view

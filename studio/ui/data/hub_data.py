@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QLineEdit, QWidget
 
 from studio.core.events import Crashed, Failed, Finished
@@ -21,10 +21,10 @@ class HubData(Card):
     fetched = Signal(str, str)
     failed = Signal(object)
 
-    def __init__(self, keeper: QObject, parent: QWidget | None = None) -> None:
-        """The download belongs to `keeper`, so that it outlives this widget."""
+    def __init__(self, job: JobState[FetchState], parent: QWidget | None = None) -> None:
+        """`job` is the download, which outlives this widget."""
         super().__init__(tr("A data set from the Hugging Face Hub"), parent)
-        self.job = _download_of(keeper)
+        self.job = job
         self.name = QLineEdit(placeholderText=tr("owner/name, as on huggingface.co/datasets"))
         self.name.setAccessibleName(tr("Name of the data set"))
         self.split = QLineEdit("train")
@@ -93,12 +93,3 @@ class HubData(Card):
     def _on_failed(self, problem: object) -> None:
         self._paint()
         self.failed.emit(problem)
-
-
-def _download_of(keeper: QObject) -> JobState[FetchState]:
-    found = keeper.findChild(JobState, "fetch_data")
-    if isinstance(found, JobState):
-        return found
-    made = JobState(FetchState, keeper)
-    made.setObjectName("fetch_data")
-    return made

@@ -41,7 +41,7 @@ class DataPage(PageFrame):
         self.setAcceptDrops(True)
 
         self.sources = DataSources(self)
-        self.hub = HubData(app_state)
+        self.hub = HubData(app_state.data_fetch)
         self.drop = DropArea()
         self.note = label("", "small")
         self.note.hide()

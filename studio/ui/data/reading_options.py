@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from studio.ui.controls.editors import Dropdown
-from studio.ui.controls.layout import hbox, vbox
+from studio.ui.controls.layout import STRETCH, hbox, vbox
 from studio.ui.controls.text import label
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP_SMALL, GAP_WIDE
@@ -157,18 +157,23 @@ class ReadingOptions(QWidget):
         self.chunk.valueChanged.connect(lambda value: self._tell("chunk_size", value))
         for box in (self.header, self.chunk):
             box.lineEdit().setTextMargins(6, 0, 0, 0)
-        self._places: dict[str, QWidget] = {}
-        fields = vbox()
-        for name, text, field in (
-            ("delimiter", tr("Columns are separated by"), self.delimiter),
-            ("header", tr("Row with the names of the columns"), self.header),
-            ("chunk_size", tr("Length of a passage, in characters"), self.chunk),
-        ):
-            self._places[name] = _place(text, field)
-            fields.addWidget(self._places[name])
-        fields.addStretch(1)
-        self._places["encoding"] = _place(tr("Text encoding: choose the line that reads right"), self.encoding)
-        hbox((self._places["encoding"], 3), (fields, 2), on=self, gap=GAP_WIDE)
+        self._fields: dict[str, QWidget] = {
+            "encoding": self.encoding,
+            "delimiter": self.delimiter,
+            "header": self.header,
+            "chunk_size": self.chunk,
+        }
+        names = (
+            tr("Text encoding: choose the line that reads right"),
+            tr("Columns are separated by"),
+            tr("Row with the names of the columns"),
+            tr("Length of a passage, in characters"),
+        )
+        self._places = {
+            field: _place(name, box) for name, (field, box) in zip(names, self._fields.items(), strict=True)
+        }
+        encoding, *others = self._places.values()
+        hbox((encoding, 3), (vbox(*others, STRETCH), 2), on=self, gap=GAP_WIDE)
 
     def offers(self, table: Table) -> bool:
         """Whether anything about the reading of this table can be changed."""
@@ -196,18 +201,10 @@ class ReadingOptions(QWidget):
 
     def focus_field(self, field: str) -> None:
         """Put the keyboard into `encoding`, `delimiter` or `header`."""
-        widgets: dict[str, QWidget] = {"encoding": self.encoding, "delimiter": self.delimiter, "header": self.header}
-        if field in widgets:
-            widgets[field].setFocus()
+        self._fields[field].setFocus()
 
     def focus_first(self) -> None:
-        fields: dict[str, QWidget] = {
-            "encoding": self.encoding,
-            "delimiter": self.delimiter,
-            "header": self.header,
-            "chunk_size": self.chunk,
-        }
-        for name, field in fields.items():
+        for name, field in self._fields.items():
             if not self._places[name].isHidden():
                 field.setFocus()
                 return

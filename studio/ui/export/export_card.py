@@ -69,9 +69,7 @@ class ExportCard(Card):
             self.progress.show_state(state)
 
     def show_done(self, folder: Path, words: str) -> None:
-        self._clear()
-        self.progress.hide()
-        self._enable(True)
+        self.show_idle()
         self.outcome = _Outcome(folder, words)
         self.body.addWidget(self.outcome)
 
@@ -82,9 +80,7 @@ class ExportCard(Card):
 
     def show_problem(self, problem: Problem) -> ProblemCard:
         """It didn't work; what was there before stays as it was."""
-        self._clear()
-        self.progress.hide()
-        self._enable(True)
+        self.show_idle()
         self.problem = ProblemCard(problem)
         self.problem.dismissed.connect(self._clear)
         self.body.addWidget(self.problem)

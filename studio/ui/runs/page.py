@@ -7,7 +7,7 @@ import uuid
 
 from PySide6.QtCore import QSortFilterProxyModel, Qt, QUrl, Slot
 from PySide6.QtGui import QDesktopServices, QShowEvent
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLineEdit, QStackedWidget, QTableView
+from PySide6.QtWidgets import QHeaderView, QLineEdit, QStackedWidget
 
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
@@ -16,6 +16,7 @@ from studio.runs.summary import Summary, summarise
 from studio.ui.controls.layout import STRETCH, hbox
 from studio.ui.controls.overlay import Answer, Confirmation
 from studio.ui.controls.page import MissingView, PageFrame
+from studio.ui.controls.table import table_view
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import size, tr
 from studio.ui.runs.run_table import SORT_ROLE, RunTable
@@ -37,7 +38,6 @@ class RunsPage(PageFrame):
         self.empty.step_requested.connect(self.step_requested)
         self.stack.addWidget(label(""))
         self.stack.addWidget(self.empty)
-        self.table = QTableView()
         self.model = RunTable()
         self.model.setParent(self)
         self.filtered = QSortFilterProxyModel(self)
@@ -45,7 +45,15 @@ class RunsPage(PageFrame):
         self.filtered.setFilterKeyColumn(-1)
         self.filtered.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         self.filtered.setSortRole(SORT_ROLE)
-        self._dress_table()
+        self.table = table_view(tr("Runs"), self.filtered, 36)
+        self.table.setSortingEnabled(True)
+        self.table.sortByColumn(5, Qt.SortOrder.DescendingOrder)
+        header = self.table.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.table.doubleClicked.connect(self._open)
+        self.table.selectionModel().selectionChanged.connect(self._paint_buttons)
         self.stack.addWidget(self.table)
         self.search = QLineEdit(placeholderText=tr("Search"), clearButtonEnabled=True)
         self.search.setAccessibleName(tr("Search the runs"))
@@ -61,25 +69,6 @@ class RunsPage(PageFrame):
         app_state.project_changed.connect(self._refresh_if_visible)
         self._paint_buttons()
 
-    def _dress_table(self) -> None:
-        table = self.table
-        table.setModel(self.filtered)
-        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        table.setShowGrid(False)
-        table.setAccessibleName(tr("Runs"))
-        table.setSortingEnabled(True)
-        table.sortByColumn(5, Qt.SortOrder.DescendingOrder)
-        table.verticalHeader().hide()
-        table.verticalHeader().setDefaultSectionSize(36)
-        table.setTabKeyNavigation(False)
-        header = table.horizontalHeader()
-        header.setHighlightSections(False)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        table.doubleClicked.connect(self._open)
-        table.selectionModel().selectionChanged.connect(self._paint_buttons)
-
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self.refresh()
@@ -87,7 +76,7 @@ class RunsPage(PageFrame):
     def focus_first(self) -> None:
         """The keyboard goes to the table, or to the button that leads to a first run, as soon as either is known."""
         if self.stack.currentIndex():
-            target = self.table if self.model.summaries else self.empty.button
+            target = self.table if self.model.rows else self.empty.button
             target.setFocus(Qt.FocusReason.OtherFocusReason)
         else:
             self.setFocus(Qt.FocusReason.OtherFocusReason)
@@ -104,7 +93,7 @@ class RunsPage(PageFrame):
 
     def _show(self, summaries: list[Summary]) -> None:
         chosen = self.selected()
-        self.model.show_runs(summaries)
+        self.model.show_rows(summaries)
         self.stack.setCurrentIndex(2 if summaries else 1)
         wanted = chosen.run if chosen is not None else self.app_state.run
         for row, summary in enumerate(summaries):
@@ -116,7 +105,7 @@ class RunsPage(PageFrame):
 
     def selected(self) -> Summary | None:
         rows = self.table.selectionModel().selectedRows()
-        return self.model.summaries[self.filtered.mapToSource(rows[0]).row()] if rows else None
+        return self.model.rows[self.filtered.mapToSource(rows[0]).row()] if rows else None
 
     @Slot()
     def _paint_buttons(self) -> None:
@@ -127,7 +116,7 @@ class RunsPage(PageFrame):
         if one is not None and one.job_status in ("running", "silent"):
             self.delete_button.setEnabled(False)
         self.copy_button.setEnabled(one is not None and one.recipe is not None)
-        has_runs = bool(self.model.summaries)
+        has_runs = bool(self.model.rows)
         self.set_footer_visible(has_runs)
         for shown in (self.search, self.folder_button, self.copy_button, self.delete_button):
             shown.setVisible(has_runs)

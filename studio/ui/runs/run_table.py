@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
+from PySide6.QtCore import Qt
 
 from studio.core.events import Crashed, Failed, Finished, Stopped
 from studio.core.recipe.model_choice import Source
 from studio.core.recipe.recipe import Recipe
 from studio.runs.summary import Summary
+from studio.ui.controls.table import RowsModel
 from studio.ui.design.language import duration, size, tr
 
-Index = QModelIndex | QPersistentModelIndex
-
-COLUMNS = 8
 SORT_ROLE = Qt.ItemDataRole.UserRole + 1
 
 
@@ -48,53 +45,20 @@ def outcome_words(summary: Summary) -> str:
             return tr("Interrupted") if summary.job_status == "interrupted" else tr("Not started")
 
 
-class RunTable(QAbstractTableModel):
-    """Reads `summaries`; set a new list with `show_runs`."""
-
+class RunTable(RowsModel[Summary]):
     def __init__(self) -> None:
-        super().__init__()
-        self.summaries: list[Summary] = []
+        when = (tr("Outcome"), tr("Lowest error"), tr("When"), tr("How long"), tr("Size"))
+        super().__init__((tr("Name"), tr("Model"), tr("Data"), *when), (4, 6, 7))
 
-    def show_runs(self, summaries: list[Summary]) -> None:
-        self.beginResetModel()
-        self.summaries = summaries
-        self.endResetModel()
-
-    def rowCount(self, parent: Index | None = None) -> int:
-        return 0 if parent is not None and parent.isValid() else len(self.summaries)
-
-    def columnCount(self, parent: Index | None = None) -> int:
-        return 0 if parent is not None and parent.isValid() else COLUMNS
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return (
-                tr("Name"),
-                tr("Model"),
-                tr("Data"),
-                tr("Outcome"),
-                tr("Lowest error"),
-                tr("When"),
-                tr("How long"),
-                tr("Size"),
-            )[section]
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.ToolTipRole and section == 4:
             return tr("The lowest loss on the examples set aside")
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            side = Qt.AlignmentFlag.AlignRight if section in (4, 6, 7) else Qt.AlignmentFlag.AlignLeft
-            return side | Qt.AlignmentFlag.AlignVCenter
-        return None
+        return super().headerData(section, orientation, role)
 
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        summary = self.summaries[index.row()]
-        match role:
-            case Qt.ItemDataRole.DisplayRole | Qt.ItemDataRole.ToolTipRole:
-                return self._words(summary, index.column())
-            case Qt.ItemDataRole.TextAlignmentRole if index.column() in (4, 6, 7):
-                return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-            case _ if role == SORT_ROLE:
-                return self._sort_key(summary, index.column())
-        return None
+    def cell(self, row: Summary, column: int, role: int) -> object:
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
+            return self._words(row, column)
+        return self._sort_key(row, column) if role == SORT_ROLE else None
 
     def _words(self, summary: Summary, column: int) -> str:
         match column:

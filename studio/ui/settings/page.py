@@ -13,7 +13,7 @@ from studio.core import paths
 from studio.ui.controls import exception_dialog
 from studio.ui.controls.layout import STRETCH, TOP, Card, add_all, hbox
 from studio.ui.controls.page import PageFrame
-from studio.ui.controls.text import SELECTABLE, button, label
+from studio.ui.controls.text import SELECTABLE, button, combo_box, label
 from studio.ui.design import language
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP_WIDE
@@ -96,10 +96,8 @@ def versions() -> str:
 
 def _row(card: Card, name: str, choices: Sequence[str], chosen: int) -> QComboBox:
     words = label(name)
-    box = QComboBox()
-    box.addItems(list(choices))
+    box = combo_box(name, ((text, None) for text in choices))
     box.setCurrentIndex(chosen)
-    box.setAccessibleName(name)
     box.setMinimumWidth(200)
     words.setBuddy(box)
     card.body.addLayout(hbox((words, 1), box))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from studio.core.job_states import ExamState, ExportState
+from studio.core.job_states import ExamState, ExportState, FetchState
 from studio.core.jobs import Train
 from studio.core.journal import lock_is_held
 from studio.core.problems import Problem, ProblemError
@@ -65,6 +65,8 @@ class AppState(RecipeEditor):
         """The newest exam of the run on show."""
         self.export = JobState(ExportState, self)
         """Of the run on show, too; kept here so that it survives the page that shows it."""
+        self.data_fetch = JobState(FetchState, self)
+        """A download of a data set, whichever project is open."""
         self.exam.updated.connect(lambda: self.job_updated.emit("exam"))
         self.export.updated.connect(lambda: self.job_updated.emit("export"))
         self.memory_fit = MemoryFit(self, self.obstacle, self.is_training)

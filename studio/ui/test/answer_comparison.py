@@ -11,12 +11,12 @@ from typing import Literal
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QLabel, QSizePolicy, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QSizePolicy, QWidget
 
 from studio.core.events import BASE, THIS_RUN, Prediction
 from studio.ui.controls.layout import STRETCH, hbox, vbox
 from studio.ui.controls.status_icon import StatusIcon
-from studio.ui.controls.text import button, clear_layout_widget, label, rich_label
+from studio.ui.controls.text import button, clear_layout_widget, combo_box, label, rich_label
 from studio.ui.design.language import examples as counted
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE, colours
@@ -74,14 +74,8 @@ class AnswerComparison(QWidget):
         self._rows: list[Compared] = []
         self._shown: list[Compared] = []
         self._made = 0
-        self.filter = QComboBox()
-        self.filter.setAccessibleName(tr("Which answers to show"))
-        for text, which in (
-            (tr("All answers"), "all"),
-            (tr("Wrong after training"), "wrong"),
-            (tr("Changed by training"), "changed"),
-        ):
-            self.filter.addItem(text, which)
+        kinds = ((tr("Wrong after training"), "wrong"), (tr("Changed by training"), "changed"))
+        self.filter = combo_box(tr("Which answers to show"), ((tr("All answers"), "all"), *kinds))
         self.filter.currentIndexChanged.connect(lambda _index: self._rebuild())
         self.count = label("", "small", wrap=False)
         self._legend = QLabel(wordWrap=True)

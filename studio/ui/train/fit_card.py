@@ -174,7 +174,7 @@ class FitCard(Card):
         self.trial.setVisible(memory_fit.draft is not None and not trying)
         self.trial.setEnabled(obstacle is None)
         hint = tr("Computes the longest examples twice, for real, and keeps nothing of it.")
-        self.trial.setToolTip(hint if obstacle is None else tr_sentence_of(obstacle))
+        self.trial.setToolTip(hint if obstacle is None else tr_sentence(obstacle.sentences()[0]))
         self.trial.setAccessibleDescription(self.trial.toolTip())
         room = answer is not None and answer.verdict == "fits"
         self.change.setText(tr("Make it faster") if room else tr("Fix it for me"))
@@ -206,10 +206,6 @@ class FitCard(Card):
     def _processor(self) -> bool:
         draft = self._memory_fit.draft
         return draft is not None and draft.usable.device == "cpu"
-
-
-def tr_sentence_of(problem: Problem) -> str:
-    return tr(problem.what, **problem.values)
 
 
 def _entry(group: Group) -> tuple[QWidget, QLabel]:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QSortFilterProxyModel, Qt, Slot
+from PySide6.QtCore import QSortFilterProxyModel, Qt, Slot
 from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QComboBox,
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
-    QTableView,
     QWidget,
 )
 
 from studio.ui.controls.layout import hbox
 from studio.ui.controls.overlay import Overlay
 from studio.ui.controls.status_icon import SeverityIcon
-from studio.ui.controls.text import button, label
+from studio.ui.controls.table import RowsModel, table_view
+from studio.ui.controls.text import button, combo_box, label
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_SMALL
 from studio.ui.state.background import run_in_background
@@ -29,51 +27,15 @@ from studio.ui.train.fit_card import LOOKS, verdict
 if TYPE_CHECKING:
     from studio.memory.model_by_card import Row
 
-Index = QModelIndex | QPersistentModelIndex
-
-METHOD_ROLE = Qt.ItemDataRole.UserRole + 1
 BEFORE = 2
 """Columns before the cards: model and size."""
 
 
-class FitTableModel(QAbstractTableModel):
-    """Rows of `studio.memory.model_by_card`, one for each model and method."""
+class FitTableModel(RowsModel["Row"]):
+    """Rows of `studio.memory.model_by_card`."""
 
-    def __init__(self, cards: tuple[int, ...]) -> None:
-        super().__init__()
-        self.cards = cards
-        self.rows: tuple[Row, ...] = ()
-
-    def show_rows(self, rows: tuple[Row, ...]) -> None:
-        self.beginResetModel()
-        self.rows = rows
-        self.endResetModel()
-
-    def rowCount(self, parent: Index | None = None) -> int:
-        return 0 if parent is not None and parent.isValid() else len(self.rows)
-
-    def columnCount(self, parent: Index | None = None) -> int:
-        return 0 if parent is not None and parent.isValid() else BEFORE + len(self.cards)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if orientation is not Qt.Orientation.Horizontal:
-            return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            heads = (tr("Model"), tr("Size"))
-            return heads[section] if section < BEFORE else tr("{n} GB", n=self.cards[section - BEFORE])
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            side = Qt.AlignmentFlag.AlignRight if section else Qt.AlignmentFlag.AlignLeft
-            return side | Qt.AlignmentFlag.AlignVCenter
-        return None
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+    def cell(self, row: Row, column: int, role: int) -> object:
         """Tokens, or a dash where not even a short example fits."""
-        row, column = self.rows[index.row()], index.column()
-        if role == METHOD_ROLE:
-            return row.method
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            side = Qt.AlignmentFlag.AlignRight if column else Qt.AlignmentFlag.AlignLeft
-            return side | Qt.AlignmentFlag.AlignVCenter
         if column < BEFORE:
             if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
                 return row.model if column == 0 else billions(row.parameters)
@@ -84,25 +46,6 @@ class FitTableModel(QAbstractTableModel):
         if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
             return tr("Examples of up to {n} tokens", n=f"{longest:,}") if longest else tr("Doesn't fit")
         return None
-
-
-class _Chosen(QSortFilterProxyModel):
-    """Rows of one method whose model has the searched letters in its name."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.method = ""
-        self.letters = ""
-
-    def choose(self, method: str, letters: str) -> None:
-        self.method, self.letters = method, letters.strip().casefold()
-        self.invalidate()
-
-    def filterAcceptsRow(self, row: int, parent: Index) -> bool:
-        model = self.sourceModel()
-        assert isinstance(model, FitTableModel)
-        one = model.rows[row]
-        return one.method == self.method and self.letters in one.model.casefold()
 
 
 class FitTable(Overlay):
@@ -122,28 +65,20 @@ class FitTable(Overlay):
         body.addWidget(label(words, "small"))
         self.search = QLineEdit(placeholderText=tr("Search a model"), clearButtonEnabled=True)
         self.search.setAccessibleName(tr("Search a model"))
-        self.method = QComboBox()
-        self.method.setAccessibleName(tr("How it learns"))
-        for method, name in METHOD_WORDS.items():
-            self.method.addItem(tr(name), method)
+        self.method = combo_box(tr("How it learns"), ((tr(name), method) for method, name in METHOD_WORDS.items()))
         kind = memory_fit.scenario.recipe.method.kind if memory_fit.scenario is not None else "qlora"
         self.method.setCurrentIndex(max(0, self.method.findData(kind)))
         row = hbox((self.search, 1), self.method)
         body.addLayout(row)
-        self.model = FitTableModel(CARDS)
-        self._filter = _Chosen()
+        headings = (tr("Model"), tr("Size"), *(tr("{n} GB", n=size) for size in CARDS))
+        self.model = FitTableModel(headings, range(1, len(headings)))
+        self._rows: tuple[Row, ...] = ()
+        self._filter = QSortFilterProxyModel()
         self._filter.setSourceModel(self.model)
-        self.view = QTableView(showGrid=False, wordWrap=False)
-        self.view.setModel(self._filter)
-        self.view.setAccessibleName(tr("Which models fit which cards?"))
+        self._filter.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        self.view = table_view(tr("Which models fit which cards?"), self._filter, 32)
         self.view.setAlternatingRowColors(True)
-        self.view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.view.setTabKeyNavigation(False)
         self.view.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self.view.verticalHeader().hide()
-        self.view.verticalHeader().setDefaultSectionSize(32)
         heads = self.view.horizontalHeader()
         heads.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         heads.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
@@ -155,7 +90,8 @@ class FitTable(Overlay):
         chosen = hbox((self.about, 1), self.use)
         body.addLayout(chosen)
         body.addLayout(self._add_what_if(CARDS))
-        self.search.textChanged.connect(self._choose)
+        self.search.textChanged.connect(lambda text: self._filter.setFilterFixedString(text.strip()))
+        self.search.textChanged.connect(self._show_about)
         self.method.currentIndexChanged.connect(self._choose)
         self.view.selectionModel().selectionChanged.connect(self._show_about)
         self.view.selectionModel().currentRowChanged.connect(self._show_about)
@@ -167,10 +103,8 @@ class FitTable(Overlay):
 
     def _add_what_if(self, cards: tuple[int, ...]) -> QHBoxLayout:
         """The draft itself on another card, and the way out."""
-        self.what_if = QComboBox()
-        self.what_if.setAccessibleName(tr("What if I had a card of this size?"))
-        for size in cards:
-            self.what_if.addItem(tr("{n} GB", n=size), size)
+        sizes = ((tr("{n} GB", n=size), size) for size in cards)
+        self.what_if = combo_box(tr("What if I had a card of this size?"), sizes)
         self.what_if.setCurrentIndex(self.what_if.findData(12))
         self.what_if.currentIndexChanged.connect(self._show_what_if)
         question = label(tr("Your settings, if you had"), wrap=False)
@@ -194,12 +128,12 @@ class FitTable(Overlay):
 
     @Slot()
     def _choose(self) -> None:
-        self._filter.choose(self.method.currentData(), self.search.text())
+        self.model.show_rows([row for row in self._rows if row.method == self.method.currentData()])
         self._show_about()
 
     def _show_rows(self, rows: tuple[Row, ...]) -> None:
-        self.model.show_rows(rows)
-        self._show_about()
+        self._rows = rows
+        self._choose()
 
     def chosen(self) -> Row | None:
         index = self.view.currentIndex()
@@ -215,7 +149,7 @@ class FitTable(Overlay):
     def _show_about(self) -> None:
         row = self.chosen()
         self.use.setEnabled(row is not None)
-        if not self.model.rows:
+        if not self._rows:
             return
         if not self._filter.rowCount():
             self.about.setText(tr("No model of the list has this in its name."))

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QComboBox, QFileDialog, QLineEdit, QProgressBar, QWidget
+from PySide6.QtWidgets import QFileDialog, QLineEdit, QWidget
 
 from studio.core.events import Failed, Progressed
 from studio.core.problems import Problem, Remedy
 from studio.core.recipe.model_choice import Source
 from studio.ui.controls.layout import STRETCH, Card, hbox, vbox
 from studio.ui.controls.notices import ProblemCard
-from studio.ui.controls.text import button, clear_layout_widget, label
+from studio.ui.controls.progress import ShareBar
+from studio.ui.controls.text import button, clear_layout_widget, combo_box, label
 from studio.ui.design.language import size, tr, tr_sentence
 from studio.ui.state.app_state import AppState
 
@@ -25,9 +26,8 @@ class ModelChooser(Card):
     def __init__(self, app_state: AppState, parent: QWidget | None = None) -> None:
         super().__init__(tr("Base model"), parent)
         self._app_state = app_state
-        self.source = QComboBox()
-        self.source.addItems([tr("Starter model"), tr("A folder on this computer"), tr("From the Hugging Face Hub")])
-        self.source.setAccessibleName(tr("Where the base model comes from"))
+        sources = (tr("Starter model"), tr("A folder on this computer"), tr("From the Hugging Face Hub"))
+        self.source = combo_box(tr("Where the base model comes from"), zip(sources, _SOURCES, strict=True))
         self.source.activated.connect(self._on_source_chosen)
         self.name = QLineEdit()
         self.name.editingFinished.connect(self._on_name_entered)
@@ -36,8 +36,7 @@ class ModelChooser(Card):
         self.body.addLayout(row)
         self.about = label("", "small")
         self.body.addWidget(self.about)
-        self.bar = QProgressBar(textVisible=False)
-        self.bar.setAccessibleName(tr("How much of the model is here"))
+        self.bar = ShareBar(tr("How much of the model is here"))
         self.body.addWidget(self.bar)
         self.fetch = button(tr("Fetch it now"), "", app_state.model.start_fetching)
         self.cancel = button(tr("Cancel"), "", app_state.model.stop_fetching)
@@ -70,16 +69,9 @@ class ModelChooser(Card):
         self.name.setEnabled(not fetching)
         progress = model.fetch.state.progress
         if fetching:
-            self._paint_progress(progress)
+            self.bar.show_share(progress.done if progress else 0, progress.total if progress else None)
         self.about.setText(self._about(fetching, progress))
         self._show_problem(None if fetching else self._problem())
-
-    def _paint_progress(self, progress: Progressed | None) -> None:
-        if progress is None or not progress.total:
-            self.bar.setRange(0, 0)
-        else:
-            self.bar.setRange(0, 1000)
-            self.bar.setValue(round(1000 * min(1.0, progress.done / progress.total)))
 
     def _about(self, fetching: bool, progress: Progressed | None) -> str:
         choice, model = self._app_state.recipe.model, self._app_state.model

@@ -9,7 +9,6 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
     QMenu,
     QPlainTextEdit,
-    QProgressBar,
     QPushButton,
     QToolButton,
     QWidget,
@@ -22,6 +21,7 @@ from studio.core.recipe.settings import value_of
 from studio.core.run_state import RunState, headline
 from studio.ui.controls.editors import number_words, words_for
 from studio.ui.controls.layout import TOP, Card, hbox, vbox
+from studio.ui.controls.progress import ShareBar
 from studio.ui.controls.text import ElidedLabel, button, label, say
 from studio.ui.design.language import duration, size, tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE, fixed_font
@@ -54,9 +54,7 @@ class RunView(QWidget):
         self.stop.clicked.connect(lambda: self._on_stop(True))
         row = hbox((vbox(self.headline, self.progress_line, gap=GAP_SMALL), 1), (self.save, TOP), (self.stop, TOP))
         head.body.addLayout(row)
-        self.bar = QProgressBar(textVisible=False)
-        self.bar.setRange(0, 1000)
-        self.bar.setAccessibleName(tr("How much is done"))
+        self.bar = ShareBar(tr("How much is done"))
         head.body.addWidget(self.bar)
         chart = Card(tr("Error (lower is better)"))
         chart.head.setStretchFactor(chart.title, 0)
@@ -94,11 +92,7 @@ class RunView(QWidget):
         self.stop.setVisible(going)
         self.stop.setEnabled(not app_state.starting and not self._stopping)
         self.bar.setVisible(going)
-        if going and state.last is None:
-            self.bar.setRange(0, 0)
-        else:
-            self.bar.setRange(0, 1000)
-            self.bar.setValue(round(1000 * state.share_done))
+        self.bar.show_share(state.share_done, None if going and state.last is None else 1)
         self.curve.show_state(state)
         self._paint_lines(state)
 

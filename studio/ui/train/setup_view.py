@@ -206,19 +206,14 @@ class BeforeView(QWidget):
 class ChoiceCard(PaintedButton):
     """Checkable; the chosen one has a filled mark and an accent border."""
 
-    def __init__(self, title: str, sentence: str, word: str = "", parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, title: str, sentence: str) -> None:
+        super().__init__()
         self.setText(title)
-        self.setAccessibleName(f"{title}, {word}" if word else title)
+        self.setAccessibleName(title)
         self.setAccessibleDescription(sentence)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
-        heading = label(title, "", wrap=False)
-        row = hbox(heading)
-        if word:
-            row.addWidget(label(word, "small", wrap=False))
-        row.addStretch(1)
         vbox(
-            row,
+            label(title, wrap=False),
             label(sentence, "small"),
             STRETCH,
             on=self,
