@@ -16,7 +16,7 @@ from studio.core.recipe.recipe import Recipe
 from studio.core.translatable import N_
 from studio.dataset.export import export_examples
 from studio.dataset.quality.checks import FIXES
-from studio.dataset.quality.report import Finding, Step
+from studio.dataset.quality.report import Finding
 from studio.dataset.store import open_table_at
 from studio.dataset.table import Table
 from studio.models.base_model import locate
@@ -107,7 +107,7 @@ def fix(arguments: argparse.Namespace) -> int:
                 "out": str(out.absolute()),
                 "before": len(before.examples),
                 "after": len(after.examples),
-                "steps": [_step(step) for step in after.examples.about.steps],
+                "steps": [step.model_dump(exclude={"excerpts"}) for step in after.examples.about.steps],
                 "escaped_cells": escaped,
                 "grade": after.report.grade,
                 "findings": [_finding(finding) for finding in after.report.findings],
@@ -225,10 +225,6 @@ def _finding(finding: Finding) -> dict[str, Json]:
         "fixes": list(finding.fixes),
         "excerpts": [{"row": one.row, "text": one.shown} for one in finding.excerpts],
     }
-
-
-def _step(step: Step) -> dict[str, Json]:
-    return {"do": step.do, "changed": step.changed, "dropped": step.dropped}
 
 
 def _part(encoded: Encoded, pieces: tuple[Piece, ...], limit: int) -> dict[str, Json]:

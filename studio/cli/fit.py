@@ -10,6 +10,8 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 
 from studio.cli.choosing import absolute_data, with_flags
@@ -33,7 +35,7 @@ from studio.memory.estimate import Estimate, with_parts
 from studio.memory.fit import GIB, SOURCES, Fit, disk_needed
 from studio.memory.fit import Source as Answer
 from studio.memory.fit import fit as judge
-from studio.memory.model_by_card import CARDS, METHOD_WORDS, Row, model_by_card
+from studio.memory.model_by_card import CARDS, METHOD_WORDS, model_by_card
 from studio.memory.reduction import RecipeChange, Scenario, faster, reductions
 from studio.memory.workload import workload_of
 from studio.models.architectures import shape_in
@@ -142,11 +144,8 @@ def capability_of(text: str) -> tuple[int, int] | None:
 def _usable(arguments: argparse.Namespace) -> AvailableMemory:
     if arguments.gpu_memory:
         return available_of(memory_amount(arguments.gpu_memory), "", capability_of(arguments.gpu_capability))
-    gauge = Gauge()
-    try:
+    with closing(Gauge()) as gauge:
         return available_now(gauge.read(), windows=sys.platform == "win32")
-    finally:
-        gauge.close()
 
 
 def _judged(case: Scenario, estimate: Estimate, source: Answer) -> Fit:
@@ -233,7 +232,7 @@ def _print(
 def _print_table(arguments: argparse.Namespace) -> int:
     rows = model_by_card(catalogue())
     if arguments.json:
-        print_json({"cards_gib": list(CARDS), "unit": "tokens", "rows": [_row_as_json(row) for row in rows]})
+        print_json({"cards_gib": list(CARDS), "unit": "tokens", "rows": [asdict(row) for row in rows]})
         return 0
     print("The longest example, in tokens, that fits a card of so many GB on which nothing else runs (calculated).")
     heading = ["model", "method", *(str(size) for size in CARDS)]
@@ -245,13 +244,3 @@ def _print_table(arguments: argparse.Namespace) -> int:
         lines.append([name, METHOD_WORDS[row.method], *(str(length) if length else "-" for length in row.longest)])
     print_table([heading, *lines])
     return 0
-
-
-def _row_as_json(row: Row) -> Mapping[str, Json]:
-    return {
-        "model": row.model,
-        "parameters": row.parameters,
-        "licence": row.licence,
-        "method": row.method,
-        "longest": list(row.longest),
-    }

@@ -6,6 +6,7 @@ import argparse
 import importlib.metadata
 import platform
 import sys
+from contextlib import closing
 
 from studio.cli.following import run_fetch
 from studio.cli.printing import print_json
@@ -63,11 +64,8 @@ def _answer(arguments: argparse.Namespace, folder: str) -> int:
 def doctor(arguments: argparse.Namespace) -> int:
     """0 when everything is there, 1 when something is missing; each with what to do."""
     versions = {name: _version(name) for name in PACKAGES}
-    gauge = Gauge()
-    try:
+    with closing(Gauge()) as gauge:
         reading = gauge.read()
-    finally:
-        gauge.close()
     try:
         starter: str | None = str(locate(ModelChoice()))
     except ProblemError:

@@ -7,9 +7,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from studio import __version__
+
+MODULES = {
+    **dict.fromkeys(("test", "chat", "export"), "jobs"),
+    **dict.fromkeys(("fetch", "doctor"), "machine"),
+    **dict.fromkeys(("demo", "recipe", "train"), "training"),
+}
+FUNCTIONS = {"runs list": "list_runs", "runs show": "show_run", "runs stop": "stop_run"}
+"""Where verbs are done, and by what, where that isn't called as they are."""
 
 
 class _VerbParser(argparse.ArgumentParser):
@@ -57,33 +66,9 @@ def parser() -> argparse.ArgumentParser:
 
 def run_verb(arguments: argparse.Namespace) -> int:
     """Do what the words say, with the exit code. Imports what this verb needs and nothing else."""
-    verb: str = arguments.verb
-    group = verb.split()[0]
-    if group == "data":
-        from studio.cli import data
-
-        verbs = {"data show": data.show, "data check": data.check, "data fix": data.fix, "data read": data.read}
-    elif group == "runs":
-        from studio.cli import runs
-
-        verbs = {"runs list": runs.list_runs, "runs show": runs.show_run, "runs stop": runs.stop_run}
-    elif group in ("test", "chat", "export"):
-        from studio.cli import jobs
-
-        verbs = {"test": jobs.test, "chat": jobs.chat, "export": jobs.export}
-    elif group in ("fetch", "doctor"):
-        from studio.cli import machine
-
-        verbs = {"fetch": machine.fetch, "doctor": machine.doctor}
-    elif group == "fit":
-        from studio.cli import fit
-
-        verbs = {"fit": fit.fit}
-    else:
-        from studio.cli import training
-
-        verbs = {"demo": training.demo, "recipe": training.recipe, "train": training.train}
-    return verbs[verb](arguments)
+    group, _, word = arguments.verb.partition(" ")
+    module = import_module(f"studio.cli.{MODULES.get(group, group)}")
+    return int(getattr(module, FUNCTIONS.get(arguments.verb, word or group))(arguments))
 
 
 def _add_verb(

@@ -41,16 +41,8 @@ def print_problem(found: Problem, *, as_json: bool) -> None:
     for part in found.sentences():
         print(part.english(), file=sys.stderr)
     if as_json:
-        print_json(
-            {
-                "problem": {
-                    "code": found.code,
-                    "what": fill(found.what, found.values),
-                    "why": fill(found.why, found.values),
-                    "fix": fill(found.fix, found.values),
-                }
-            }
-        )
+        told = {name: fill(getattr(found, name), found.values) for name in ("what", "why", "fix")}
+        print_json({"problem": {"code": found.code, **told}})
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
@@ -101,8 +93,6 @@ class Progress:
                 self._advance(event.done, event.total, event.unit)
             case Failed() | Crashed():
                 self._close_bar()
-            case _:
-                pass
 
     def _step(self, event: StepDone) -> None:
         if self._terminal:

@@ -118,7 +118,6 @@ class MainWindow(QMainWindow):
         self._tell_gpu_monitor()
 
     def open_page(self, name: str) -> None:
-        """Show a page, building it the first time."""
         self.page_name = name
         page = self._pages.get(name)
         if page is None:

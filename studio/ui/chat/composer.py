@@ -37,7 +37,6 @@ class Composer(QPlainTextEdit):
         return self._composing
 
     def send(self) -> None:
-        """Send what is written, unless it is blank."""
         text = self.toPlainText().strip()
         if text and self.isEnabled():
             self.clear()

@@ -111,7 +111,6 @@ class Conversation(QObject):
         return True
 
     def start(self) -> None:
-        """Load the model, unless it is loaded or loading."""
         if self.job.is_running() or (self.target.run is None and self.target.model is None):
             return
         self.ready = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, Generic, TypeVar, cast
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QWheelEvent
@@ -14,6 +14,8 @@ from studio.ui.controls.layout import hbox, vbox
 from studio.ui.controls.text import label, restyle
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP_SMALL
+
+BoxT = TypeVar("BoxT", bound=QWidget)
 
 TYPING_PAUSE = 700
 """Milliseconds without a key after which what was typed counts as meant."""
@@ -38,20 +40,18 @@ def words_for(spec: SettingSpec, value: object) -> str:
     return "" if value is None else str(value)
 
 
-class Editor(QWidget):
+class Editor(QWidget, Generic[BoxT]):
     """`chosen` carries a value that has the right type; `wrong` says in words why typed text isn't one."""
 
     chosen = Signal(object)
     wrong = Signal(str)
 
-    def __init__(self, spec: SettingSpec) -> None:
+    def __init__(self, spec: SettingSpec, box: BoxT) -> None:
+        """`box` is the widget that takes the keys."""
         super().__init__()
         self.spec = spec
+        self.box = box
         self._row = hbox(on=self)
-
-    def focus_target(self) -> QWidget:
-        """The widget that takes the keys."""
-        raise NotImplementedError
 
     def show_value(self, value: object) -> None:
         raise NotImplementedError
@@ -67,15 +67,14 @@ class Editor(QWidget):
         """Let go of wrong text."""
 
     def mark_wrong(self, wrong: bool) -> None:
-        target = self.focus_target()
-        target.setProperty("wrong", wrong)
-        restyle(target)
+        self.box.setProperty("wrong", wrong)
+        restyle(self.box)
 
     def setAccessibleName(self, name: str) -> None:
-        self.focus_target().setAccessibleName(name)
+        self.box.setAccessibleName(name)
 
     def setAccessibleDescription(self, description: str) -> None:
-        self.focus_target().setAccessibleDescription(description)
+        self.box.setAccessibleDescription(description)
 
 
 class _Combo(QComboBox):
@@ -133,12 +132,11 @@ class _Spin(QSpinBox):
             event.ignore()
 
 
-class ChoiceEditor(Editor):
+class ChoiceEditor(Editor[_Combo]):
     """Named values in a list; automatic first, and for numbers another value last."""
 
     def __init__(self, spec: SettingSpec) -> None:
-        super().__init__(spec)
-        self.box = _Combo()
+        super().__init__(spec, _Combo())
         self._values: list[object] = []
         column = vbox(self.box, gap=GAP_SMALL)
         self._row.addLayout(column)
@@ -168,9 +166,6 @@ class ChoiceEditor(Editor):
         self.box.addItem(words)
         self._values.append(value)
 
-    def focus_target(self) -> QWidget:
-        return self.box
-
     def show_automatic(self, words: str) -> None:
         if self.spec.automatic:
             self.box.setItemText(0, words)
@@ -185,7 +180,7 @@ class ChoiceEditor(Editor):
         if position < 0 and self.other is not None:
             self.other.show_value(value)
             position = self._values.index(_OTHER)
-        if not (self.other is not None and self.other.isVisible() and self.other.focus_target().hasFocus()):
+        if not (self.other is not None and self.other.isVisible() and self.other.box.hasFocus()):
             self.box.setCurrentIndex(position)
             if self.other is not None:
                 self.other.setVisible(self._values[position] is _OTHER)
@@ -203,7 +198,7 @@ class ChoiceEditor(Editor):
         if self.other is not None:
             self.other.setVisible(value is _OTHER)
             if value is _OTHER:
-                self.other.focus_target().setFocus()
+                self.other.box.setFocus()
                 return
             self.other.forget_text()
         self.chosen.emit(value)
@@ -212,31 +207,26 @@ class ChoiceEditor(Editor):
 _OTHER = object()
 
 
-class SwitchEditor(Editor):
+class SwitchEditor(Editor[QCheckBox]):
     """On or off."""
 
     def __init__(self, spec: SettingSpec) -> None:
-        super().__init__(spec)
-        self.box = QCheckBox()
+        super().__init__(spec, QCheckBox())
         self.box.toggled.connect(lambda on: self.box.setText(tr("On") if on else tr("Off")))
         self.box.setText(tr("Off"))
         self.box.clicked.connect(lambda on: self.chosen.emit(on))
         self._row.addWidget(self.box)
         self._row.addStretch(1)
 
-    def focus_target(self) -> QWidget:
-        return self.box
-
     def show_value(self, value: object) -> None:
         self.box.setChecked(bool(value))
 
 
-class WholeNumberEditor(Editor):
+class WholeNumberEditor(Editor[_Spin]):
     """A whole number that has bounds and is never automatic."""
 
     def __init__(self, spec: SettingSpec) -> None:
-        super().__init__(spec)
-        self.box = _Spin()
+        super().__init__(spec, _Spin())
         self.box.setRange(int(spec.minimum or 0), int(min(spec.maximum or 2**31 - 1, 2**31 - 1)))
         self.box.setKeyboardTracking(False)
         self.box.lineEdit().setTextMargins(7, 0, 0, 0)  # the stylesheet's padding doesn't reach it
@@ -247,9 +237,6 @@ class WholeNumberEditor(Editor):
         self._row.addWidget(self.box, 1)
         _add_unit(self._row, spec)
 
-    def focus_target(self) -> QWidget:
-        return self.box
-
     def show_value(self, value: object) -> None:
         if isinstance(value, int) and value != self.box.value():
             self.box.blockSignals(True)
@@ -257,20 +244,16 @@ class WholeNumberEditor(Editor):
             self.box.blockSignals(False)
 
 
-class LineEditor(Editor):
+class LineEditor(Editor[QLineEdit]):
     """Text, taken when the person pauses or leaves."""
 
     def __init__(self, spec: SettingSpec) -> None:
-        super().__init__(spec)
-        self.box = QLineEdit()
+        super().__init__(spec, QLineEdit())
         self._row.addWidget(self.box, 1)
         self._pause = QTimer(self, singleShot=True, interval=TYPING_PAUSE)
         self._pause.timeout.connect(self._take)
         self.box.textEdited.connect(lambda: self._pause.start())
         self.box.editingFinished.connect(self._on_finished)
-
-    def focus_target(self) -> QWidget:
-        return self.box
 
     def show_value(self, value: object) -> None:
         if not self._pause.isActive() and self.box.text() != str(value):
@@ -357,7 +340,7 @@ class NumberEditor(LineEditor):
         return tr("A number from {low} to {high}, please.", low=shown_low, high=shown_high)
 
 
-def editor_for(spec: SettingSpec) -> Editor:
+def editor_for(spec: SettingSpec) -> Editor[Any]:
     if spec.choices or spec.setting.named or (spec.kind is bool and spec.automatic):
         return ChoiceEditor(spec)
     if spec.kind is bool:

@@ -11,7 +11,7 @@ from studio.core.problems import ProblemError
 from studio.core.recipe.defaults import default_values
 from studio.core.recipe.settings import SettingSpec, value_of
 from studio.core.translatable import Sentence
-from studio.ui.controls.editors import Editor, editor_for, words_for
+from studio.ui.controls.editors import editor_for, words_for
 from studio.ui.controls.layout import hbox, vbox
 from studio.ui.controls.text import label, line, say
 from studio.ui.design.language import tr, tr_sentence
@@ -36,10 +36,10 @@ class SettingRow(QWidget):
         words = vbox(self.label, gap=0)
         if setting.term:
             words.addWidget(label(setting.term, "term"))
-        self.editor: Editor = editor_for(spec)
+        self.editor = editor_for(spec)
         self.editor.setAccessibleName(name)
         self.editor.setAccessibleDescription(tr(setting.help))
-        self.label.setBuddy(self.editor.focus_target())
+        self.label.setBuddy(self.editor.box)
         self.editor.chosen.connect(lambda value: self.value_chosen.emit(spec.key, value))
         self.editor.wrong.connect(self.show_wrong)
         self.editor.setFixedWidth(236)
@@ -81,10 +81,9 @@ class SettingRow(QWidget):
         self.editor.mark_wrong(bool(text))
 
     def reset(self) -> None:
-        """Back to the default, which for many settings is automatic."""
         self.editor.forget_text()
         self.value_chosen.emit(self.spec.key, self.spec.default)
-        self.editor.focus_target().setFocus()
+        self.editor.box.setFocus()
 
     def _toggle_help(self) -> None:
         self.help.setVisible(self.help_button.isChecked())

@@ -63,7 +63,6 @@ class MemoryBar(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)  # what lies behind isn't painted again with it
 
     def show_segments(self, segments: Sequence[Segment], whole: int, limit: int | None = None) -> None:
-        """Paint these. Segments of no size are left out."""
         self._segments = tuple(segment for segment in segments if segment.bytes)
         self._whole, self._limit = max(1, whole), limit
         step = max(1, self._whole // max(1, self.width()))  # less than a pixel needs no new picture

@@ -73,17 +73,14 @@ class ProblemCard(QFrame):
 
 
 class NoticeBar(QFrame):
-    """`ask` sets the question; `add` puts an answer behind it."""
+    """A question; `add` puts an answer behind it."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, question: str) -> None:
+        super().__init__()
         self.setProperty("card", "notice")
-        self.words = label("")
-        self._row = hbox((self.words, 1), on=self, margins=(GAP + 2, 4, GAP - 2, 4))
-
-    def ask(self, question: str) -> None:
-        self.words.setText(question)
+        self.words = label(question)
         self.setAccessibleName(question)
+        self._row = hbox((self.words, 1), on=self, margins=(GAP + 2, 4, GAP - 2, 4))
 
     def add(self, text: str, on_click: Callable[[], object]) -> QPushButton:
         made = button(text, "", on_click)

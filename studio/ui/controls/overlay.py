@@ -40,7 +40,6 @@ class Overlay(QWidget):
         self._fit_window()
 
     def open(self, focus: QWidget) -> None:
-        """Show it with the keyboard on `focus`."""
         self.show()
         self.raise_()
         focus.setFocus(Qt.FocusReason.OtherFocusReason)

@@ -48,8 +48,7 @@ class PageFrame(QWidget):
         self._footer = QWidget()
         self.footer_note = label("", "small")
         self._secondary = hbox()
-        self._primary_place = hbox()
-        hbox((self.footer_note, 1), self._secondary, self._primary_place, on=self._footer)
+        self._buttons = hbox((self.footer_note, 1), self._secondary, on=self._footer)
         self.primary: QPushButton | None = None
         self._footer.hide()
         outer.addWidget(self._footer)
@@ -70,11 +69,9 @@ class PageFrame(QWidget):
         return made
 
     def set_primary(self, text: str, on_click: Callable[[], object] | None = None) -> QPushButton:
-        """The page's one primary button, a verb. Replaces an earlier one."""
-        if self.primary is not None:
-            clear_layout_widget(self.primary)
+        """The page's one primary button, a verb."""
         self.primary = button(text, "primary", on_click)
-        self._primary_place.addWidget(self.primary)
+        self._buttons.addWidget(self.primary)
         self._footer.show()
         return self.primary
 

@@ -60,7 +60,6 @@ def combo_box(name: str, choices: Iterable[tuple[str, object]]) -> QComboBox:
 
 
 def line() -> QFrame:
-    """A hairline between two parts of a card."""
     made = QFrame()
     made.setProperty("line", "true")
     return made

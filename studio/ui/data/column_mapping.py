@@ -7,13 +7,7 @@ from dataclasses import dataclass
 from textwrap import shorten
 
 from PySide6.QtCore import QTimer, Signal
-from PySide6.QtWidgets import (
-    QFrame,
-    QLineEdit,
-    QMenu,
-    QPushButton,
-    QWidget,
-)
+from PySide6.QtWidgets import QFrame, QLineEdit, QMenu, QPushButton, QWidget
 
 from studio.core.problems import Problem
 from studio.core.recipe.data_choice import ColumnMapping, DatasetFormat
@@ -164,7 +158,6 @@ class ColumnMappingEditor(QWidget):
         restyle(self.example)
 
     def _all_fields(self, table: Table) -> list[_Field]:
-        """What there is to choose for this format, as it is chosen now."""
         formats = tuple((format_words(form), form) for form in FORMATS)
         fields = [_Field(("format", 0), tr("What one example is"), formats, self._format)]
         columns: tuple[tuple[str, object], ...] = tuple((name, name) for name in table.columns)
@@ -272,7 +265,6 @@ class ReadingsNotice(QFrame):
         self._column = vbox(self.words, on=self, margins=(GAP_WIDE - GAP_SMALL, GAP, GAP_WIDE - GAP_SMALL, GAP))
 
     def show_readings(self, readings: Sequence[Reading], why: Sequence[Sentence]) -> None:
-        """Ask which one is right; `why` says what made the guess."""
         for row in self._rows:
             clear_layout_widget(row)
         self._rows, self.answers = [], []

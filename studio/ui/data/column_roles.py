@@ -71,7 +71,6 @@ def column_role_words(role: str) -> str:
 
 
 def columns_of(mapping: ColumnMapping, role: str) -> tuple[str, ...]:
-    """The columns with this role, usually one or none."""
     value = getattr(mapping, role)
     if isinstance(value, tuple):
         return value

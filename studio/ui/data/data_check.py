@@ -68,8 +68,7 @@ class DataCheck(QWidget):
         self.usable = label("", "small")
         self.progress = ProgressLine(tr("Checking the examples"), tr("Stop checking the examples"))
         self.progress.cancelled.connect(self.cancel_wanted)
-        self.unchecked = NoticeBar()
-        self.unchecked.ask(tr("These examples haven't been checked to the end."))
+        self.unchecked = NoticeBar(tr("These examples haven't been checked to the end."))
         self.unchecked.add(tr("Check now"), self.check_wanted.emit)
         self.changes = ChangesBar()
         self.show_all = button(tr("Show all"), "link", self._on_show_all)
@@ -189,7 +188,6 @@ def searched_words(report: Report) -> str:
 
 
 def reasons(skipped: Sequence[Skipped]) -> str:
-    """A line for each reason with the rows that it holds for."""
     by_reason: dict[str, list[int]] = {}
     for one in skipped:
         by_reason.setdefault(tr_sentence(one.reason), []).append(one.row)
@@ -399,7 +397,6 @@ def step_words(step: Step) -> str:
 
 
 def details(step: Step) -> str:
-    """HTML: the step, then each example of it before and after."""
     c = colours()
     lines = [f"<b>{escape(step_name(step.do))}</b>: {escape(step_words(step))}"]
     for one in step.excerpts:

@@ -169,7 +169,6 @@ class DataSources(QObject):
         self._take(str(sample(current())))
 
     def take_dropped(self, paths: Sequence[str]) -> None:
-        """Open the first of these; say so where there are more."""
         self._take(paths[0])
         if len(paths) > 1:
             self.noted.emit(

@@ -60,7 +60,6 @@ class ExampleModel(QAbstractTableModel):
         self.endResetModel()
 
     def show_order(self, column: str, *, descending: bool) -> None:
-        """Mark the column by which the rows are ordered; "" for none."""
         self._ordered, self._descending = column, descending
         self.headerDataChanged.emit(Qt.Orientation.Horizontal, 0, len(self.columns) - 1)
 

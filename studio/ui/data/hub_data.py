@@ -54,7 +54,6 @@ class HubData(Card):
         self.setVisible(self.job.is_running())
 
     def ask(self) -> None:
-        """Show the card and put the keyboard into it."""
         self.show()
         self.name.setFocus()
 

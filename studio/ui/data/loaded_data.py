@@ -88,7 +88,6 @@ class LoadedData(QWidget):
     # What a person does
 
     def undo(self) -> None:
-        """Take the last fix back, where there is one."""
         if self._app_state.can_undo:
             self.tabs.show_check()
             self._app_state.undo_fix()

@@ -168,13 +168,11 @@ def role_words(role: str) -> str:
 
 
 def turn_text(message: Message) -> str:
-    """What stands in a turn, calls of tools included."""
     calls = [f"{call.name} {call.arguments}" for call in message.tool_calls]
     return "\n".join(part for part in (message.content, *calls) if part)
 
 
 def input_text(encoded: Sequence[Encoded]) -> str:
-    """How many tokens there are, and what becomes of them."""
     total = sum(map(_total, encoded))
     learned = sum(one.label_tokens for one in encoded)
     lost = sum(one.truncated_tokens for one in encoded)

@@ -8,13 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import (
-    QHeaderView,
-    QSpinBox,
-    QTreeWidget,
-    QTreeWidgetItem,
-    QWidget,
-)
+from PySide6.QtWidgets import QHeaderView, QSpinBox, QTreeWidget, QTreeWidgetItem, QWidget
 
 from studio.ui.controls.editors import Dropdown
 from studio.ui.controls.layout import STRETCH, hbox, vbox
@@ -111,7 +105,6 @@ def source_name(path: Path) -> str:
 
 
 def source_facts(table: Table, chunk_size: int) -> str:
-    """Rows, encoding, separator or passage length, in one line."""
     count = len(table.rows)
     if is_document(table):
         facts = [tr("1 passage") if count == 1 else tr("{n} passages", n=f"{count:,}")]
@@ -200,7 +193,6 @@ class ReadingOptions(QWidget):
         self._painting = False
 
     def focus_field(self, field: str) -> None:
-        """Put the keyboard into `encoding`, `delimiter` or `header`."""
         self._fields[field].setFocus()
 
     def focus_first(self) -> None:

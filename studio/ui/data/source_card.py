@@ -16,14 +16,7 @@ from studio.ui.controls.notices import NoticeBar
 from studio.ui.controls.text import ElidedLabel, button, clear_layout_widget, line
 from studio.ui.data.column_mapping import ColumnMappingEditor
 from studio.ui.data.drop_area import SOURCES
-from studio.ui.data.reading_options import (
-    NO_NAMES,
-    ReadingOptions,
-    doubt_words,
-    has_names,
-    source_facts,
-    source_name,
-)
+from studio.ui.data.reading_options import NO_NAMES, ReadingOptions, doubt_words, has_names, source_facts, source_name
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_WIDE
 
@@ -123,8 +116,7 @@ class SourceCard(Card):
         for doubt in table.doubts:
             if doubt in settled:
                 continue
-            asked = NoticeBar()
-            asked.ask(doubt_words(doubt, table))
+            asked = NoticeBar(doubt_words(doubt, table))
             answers = [asked.add(tr("Looks right"), partial(self._confirm, doubt))]
             if doubt == "header" and has_names(table):
                 no_names = partial(self.reading_changed.emit, {"header_row": NO_NAMES})

@@ -79,7 +79,6 @@ class ExportCard(Card):
         self._enable(True)
 
     def show_problem(self, problem: Problem) -> ProblemCard:
-        """It didn't work; what was there before stays as it was."""
         self.show_idle()
         self.problem = ProblemCard(problem)
         self.problem.dismissed.connect(self._clear)

@@ -83,7 +83,6 @@ def notes(cards: Sequence[Card]) -> str:
 
 
 def spoken(name: str, used: int | None, total: int | None, this_run: int | None, free: int | None) -> str:
-    """A line of the monitor as a sentence for a screen reader."""
     if used is None:
         return tr("{name}: memory not available.", name=name)
     if this_run is None:

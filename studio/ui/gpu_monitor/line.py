@@ -48,7 +48,6 @@ def segments(total: int | None, used: int | None, this_run: int | None, free: in
 
 
 def align(lines: Sequence[GpuLine]) -> None:
-    """Let the bars of all lines begin and end in one place."""
     names = min(max(line.name.widest for line in lines), WIDEST_NAME)
     amounts = max(line.amount.widest for line in lines)
     for line in lines:

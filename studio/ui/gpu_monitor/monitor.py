@@ -99,7 +99,6 @@ class GpuMonitor(QWidget):
         return self._pace
 
     def snapshot(self) -> Snapshot | None:
-        """What is shown; None before the first look."""
         return self._snapshot
 
     def is_open(self) -> bool:
@@ -136,7 +135,7 @@ class GpuMonitor(QWidget):
         self._pace = None
         reader, self._reader = self._reader, None
         if reader is not None:
-            reader.snapshot_taken.disconnect(self._on_snapshot_taken)
+            reader.snapshot_taken.disconnect(self.show_snapshot)
             reader.leave(wait=5_000)
 
     def _build(self) -> None:
@@ -177,32 +176,26 @@ class GpuMonitor(QWidget):
             self._pace = None
             if self._reader is not None:
                 # The library is given back too, or it would keep a laptop's card awake.
-                self._reader.snapshot_taken.disconnect(self._on_snapshot_taken)
+                self._reader.snapshot_taken.disconnect(self.show_snapshot)
                 self._reader.leave()
                 self._reader = None
             return
         if self._reader is None:
             self._reader = SnapshotReader(self._make_gauge)
-            self._reader.snapshot_taken.connect(self._on_snapshot_taken, Qt.ConnectionType.QueuedConnection)
+            self._reader.snapshot_taken.connect(self.show_snapshot, Qt.ConnectionType.QueuedConnection)
             self._held[:] = [self._reader]
             self._reader.start(SnapshotReader.Priority.LowPriority)
         self._pace = BUSY_PACE if running or self.is_open() else IDLE_PACE
         self._reader.keep_pace(self._pace)
 
     @Slot()
-    def ask(self) -> None:
-        """Look soon, without waiting for the next turn. Does nothing while it isn't reading at all."""
+    def ask(self, again: bool = False) -> None:
+        """Look soon, without waiting for the next turn; `again` reaches for a card that failed. Does nothing while it
+        isn't reading at all."""
         if self._reader is not None:
-            self._reader.ask(self._run_pid, everyone=self.is_open())
-
-    def _ask_again(self) -> None:
-        if self._reader is not None:
-            self._reader.ask(self._run_pid, everyone=self.is_open(), again=True)
+            self._reader.ask(self._run_pid, everyone=self.is_open(), again=again)
 
     @Slot(object)
-    def _on_snapshot_taken(self, snapshot: Snapshot) -> None:
-        self.show_snapshot(snapshot)
-
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Take a reading into the history and put it on the screen."""
         self._snapshot = snapshot
@@ -253,7 +246,7 @@ class GpuMonitor(QWidget):
             clear_layout_widget(line)
         while len(self.lines) < count:
             line = GpuLine()
-            line.again_requested.connect(self._ask_again)
+            line.again_requested.connect(lambda: self.ask(again=True))
             if self.lines:  # each line stands nearer to its own details than to the card above
                 line.stand_off()
             self.lines.append(line)

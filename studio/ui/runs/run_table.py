@@ -18,7 +18,6 @@ SORT_ROLE = Qt.ItemDataRole.UserRole + 1
 
 
 def model_words(recipe: Recipe | None) -> str:
-    """The base model in a word or two."""
     if recipe is None:
         return tr("not available")
     if recipe.model.source is Source.starter:
@@ -27,7 +26,6 @@ def model_words(recipe: Recipe | None) -> str:
 
 
 def outcome_words(summary: Summary) -> str:
-    """How the run ended or stands."""
     if summary.job_status in ("running", "silent"):
         return tr("Going on") if summary.job_status == "running" else tr("Not responding")
     if summary.problem is not None:

@@ -62,7 +62,6 @@ class BaseModelState(QObject):
         self.changed.emit()
 
     def can_be_fetched(self) -> bool:
-        """Whether fetching would bring the chosen model here."""
         if self.folder is not None or self.looking:
             return False
         return self.choice.source is Source.starter or (self.choice.source is Source.hub and bool(self.choice.name))

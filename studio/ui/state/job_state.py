@@ -85,7 +85,6 @@ class JobState(QObject, Generic[StateT]):
             self._follower.kill()
 
     def leave(self) -> None:
-        """Stop following; the job goes on and `state` stays as it is."""
         self._waiting.clear()
         self._fold_soon.stop()
         self._end_waits = False

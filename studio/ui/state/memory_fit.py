@@ -229,7 +229,6 @@ class MemoryFit(QObject):
         return self._table
 
     def choose_model(self, name: str) -> None:
-        """Take this model of the catalogue; `undo` takes it back."""
         starter = name == STARTER_HUB_NAME
         source = Source.starter if starter else Source.hub
         self._set({"model.source": source.value, "model.name": "" if starter else name, "model.revision": ""})

@@ -101,7 +101,6 @@ class RecipeEditor(QObject):
 
     @Slot()
     def save_draft(self) -> None:
-        """Write the draft now if it isn't written yet."""
         if not self._unsaved:
             return
         self._save_soon.stop()
@@ -154,7 +153,6 @@ class RecipeEditor(QObject):
             self.problem_raised.emit(not_pasted(error))
 
     def add_fix(self, do: str, rows: tuple[int, ...] = ()) -> None:
-        """Record one more fix; the examples are made again."""
         self._undone.clear()
         self.set_value("data.fixes", [*self._fixes(), Fix(do=do, rows=rows).model_dump()])
 

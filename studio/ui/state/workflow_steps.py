@@ -45,7 +45,6 @@ def step_title(step: Step) -> str:
 
 
 def mark_words(mark: Mark) -> str:
-    """The mark in a word, for those who don't see its shape."""
     match mark:
         case "todo":
             return tr("not yet")

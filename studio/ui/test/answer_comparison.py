@@ -237,7 +237,6 @@ def marked(spans: list[Span], extra: str, missing: str) -> str:
 
 
 def as_html(text: str) -> str:
-    """Plain text as rich text that keeps its line breaks."""
     return escape(text).replace("\n", "<br>")
 
 

@@ -302,5 +302,4 @@ def verdict(answer: Fit) -> str:
 
 
 def number(count: int) -> str:
-    """Gigabytes without their unit."""
     return f"{count / GIB:.1f}"

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import (
-    QPushButton,
-    QStackedWidget,
-)
+from PySide6.QtWidgets import QPushButton, QStackedWidget
 
 from studio.core.events import Crashed, Failed
 from studio.core.problems import Remedy
@@ -124,11 +121,9 @@ class TrainPage(PageFrame):
         )
 
     def open_changes(self) -> None:
-        """What would make it fit or faster, over the window."""
         self.overlay = FitChanges(self.window(), self.app_state.memory_fit)
 
     def open_table(self) -> None:
-        """Which models fit which cards, over the window."""
         self.overlay = FitTable(self.window(), self.app_state.memory_fit)
 
     def _on_remedy(self, remedy: Remedy) -> None:

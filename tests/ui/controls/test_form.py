@@ -39,7 +39,7 @@ def test_every_declared_setting_is_somewhere_on_the_train_page_or_has_a_place_of
 def test_every_setting_has_a_labelled_editor_help_and_its_value(form: Form, app_state: AppState) -> None:
     for one in setting_specs():
         row = form.rows[one.key]
-        target = row.editor.focus_target()
+        target = row.editor.box
         assert row.label.text() == one.setting.label
         assert target.accessibleName() == one.setting.label
         assert target.accessibleDescription() == one.setting.help
