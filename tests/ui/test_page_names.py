@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 from PySide6.QtCore import Qt
@@ -22,14 +23,22 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
+from studio.core.recipe.data_choice import DatasetFormat
 from studio.core.recipe.recipe import Recipe, with_values
+from studio.dataset.quality.report import Grade
 from studio.dataset.samples import sample
+from studio.evaluation.verdict import Outcome
 from studio.runs.project import create_project
 from studio.ui.chat.page import ChatPage
+from studio.ui.controls.status_icon import Severity, severity_words
+from studio.ui.data.column_roles import format_words
+from studio.ui.data.data_check import grade_words
 from studio.ui.data.page import DataPage
 from studio.ui.export.page import ExportPage
 from studio.ui.state.app_state import AppState
-from studio.ui.test.page import TestPage
+from studio.ui.state.workflow_steps import Mark, Step, mark_words, step_title
+from studio.ui.test.page import TestPage, outcome_word
+from studio.ui.train.fit_bar import Group, group_words
 from tests.ui.finished_run import fine_tuned_run, make_model_folder, opened
 
 CONTROLS = (
@@ -84,3 +93,20 @@ def test_every_control_has_a_name_and_can_be_reached(
             assert name_of(widget).strip(), f"a {type(widget).__name__} of {make.__name__} has no name"
             if not isinstance(widget, QProgressBar):
                 assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus, f"{name_of(widget)} can't be reached by Tab"
+
+
+@pytest.mark.parametrize(
+    ("words", "kinds"),
+    [
+        (outcome_word, Outcome),
+        (severity_words, Severity),
+        (group_words, Group),
+        (format_words, DatasetFormat),
+        (grade_words, Grade),
+        (step_title, Step),
+        (mark_words, Mark),
+    ],
+)
+def test_each_of_a_fixed_list_of_kinds_has_words_of_its_own(words: Callable[[Any], str], kinds: object) -> None:
+    said = [words(kind) for kind in get_args(kinds)]
+    assert said and all(said) and len(set(said)) == len(said)

@@ -67,22 +67,14 @@ class ChatPage(PageFrame):
         self._on_target_changed()
 
     def _build(self) -> None:
-        both = hbox(gap=GAP_PAGE)
         for column in self.columns.values():
             column.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)  # equal shares
             column.setMinimumWidth(160)
-            both.addWidget(column, 1)
-        box = hbox(
-            (self.composer, 1), (self.stop, Qt.AlignmentFlag.AlignBottom), (self.send, Qt.AlignmentFlag.AlignBottom)
-        )
-        left = vbox()
         self._columns = QWidget()
-        both.setContentsMargins(0, 0, 0, 0)
-        self._columns.setLayout(both)
-        left.addWidget(self.suggested_prompts, 1)
-        left.addWidget(self._columns, 1)
-        left.addWidget(self.job_status)
-        left.addLayout(box)
+        hbox(*((column, 1) for column in self.columns.values()), on=self._columns, gap=GAP_PAGE)
+        bottom = Qt.AlignmentFlag.AlignBottom
+        box = hbox((self.composer, 1), (self.stop, bottom), (self.send, bottom))
+        left = vbox((self.suggested_prompts, 1), (self._columns, 1), self.job_status, box)
         self.talk = QWidget()
         hbox((left, 1), self.settings, on=self.talk, gap=GAP_PAGE)
         self.body.addWidget(self.talk, 1)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QToolButton, QWidget
+from PySide6.QtWidgets import QWidget
 
 from studio.core.problems import ProblemError
 from studio.core.recipe.defaults import default_values
@@ -13,7 +11,7 @@ from studio.core.recipe.settings import SettingSpec, value_of
 from studio.core.translatable import Sentence
 from studio.ui.controls.editors import editor_for, words_for
 from studio.ui.controls.layout import hbox, vbox
-from studio.ui.controls.text import label, line, say
+from studio.ui.controls.text import label, line, say, tool_button
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE
 from studio.ui.state.app_state import AppState
@@ -43,9 +41,9 @@ class SettingRow(QWidget):
         self.editor.chosen.connect(lambda value: self.value_chosen.emit(spec.key, value))
         self.editor.wrong.connect(self.show_wrong)
         self.editor.setFixedWidth(236)
-        self.help_button = _round_button("?", tr("What is {name}?", name=name), self._toggle_help)
+        self.help_button = tool_button("?", tr("What is {name}?", name=name), self._toggle_help)
         self.help_button.setCheckable(True)
-        self.reset_button = _round_button("\N{ANTICLOCKWISE OPEN CIRCLE ARROW}", "", self.reset)
+        self.reset_button = tool_button("\N{ANTICLOCKWISE OPEN CIRCLE ARROW}", "", self.reset)
         self.help = label(tr(setting.help), "small")
         self.help.setContentsMargins(0, 0, 64, GAP_SMALL)
         self.help.hide()
@@ -131,13 +129,3 @@ class Form(QWidget):
             row.show_wrong(" ".join(tr_sentence(Sentence(text=t, values=wrong.values)) for t in texts if t))
         else:
             row.show_wrong("")
-
-
-def _round_button(text: str, name: str, on_click: Callable[[], object]) -> QToolButton:
-    made = QToolButton()
-    made.setText(text)
-    made.setProperty("kind", "round")
-    made.setAccessibleName(name)
-    made.setToolTip(name)
-    made.clicked.connect(lambda: on_click())
-    return made

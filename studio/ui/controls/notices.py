@@ -6,36 +6,28 @@ from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFrame, QPushButton, QToolButton, QWidget
+from PySide6.QtWidgets import QFrame, QPushButton, QWidget
 
 from studio.core.problems import Problem, Remedy
 from studio.core.translatable import Sentence
 from studio.ui.controls.layout import TOP, hbox, vbox
-from studio.ui.controls.text import button, label
+from studio.ui.controls.text import button, label, tool_button
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE
 
 
 def remedy_words(remedy: Remedy) -> str:
-    match remedy:
-        case Remedy.choose_file:
-            return tr("Choose a file")
-        case Remedy.choose_columns:
-            return tr("Choose the columns")
-        case Remedy.choose_model:
-            return tr("Choose a model")
-        case Remedy.choose_folder:
-            return tr("Choose a folder")
-        case Remedy.open_folder:
-            return tr("Open the folder")
-        case Remedy.open_log:
-            return tr("Show the log")
-        case Remedy.use_starter:
-            return tr("Use the starter model")
-        case Remedy.try_again:
-            return tr("Try again")
-        case Remedy.see_settings:
-            return tr("See the settings")
+    return {
+        Remedy.choose_file: tr("Choose a file"),
+        Remedy.choose_columns: tr("Choose the columns"),
+        Remedy.choose_model: tr("Choose a model"),
+        Remedy.choose_folder: tr("Choose a folder"),
+        Remedy.open_folder: tr("Open the folder"),
+        Remedy.open_log: tr("Show the log"),
+        Remedy.use_starter: tr("Use the starter model"),
+        Remedy.try_again: tr("Try again"),
+        Remedy.see_settings: tr("See the settings"),
+    }[remedy]
 
 
 class ProblemCard(QFrame):
@@ -63,12 +55,7 @@ class ProblemCard(QFrame):
             self.remedy_button = button(remedy_words(remedy), "", lambda: self.remedy_requested.emit(remedy))
             row.addWidget(self.remedy_button, 0, Qt.AlignmentFlag.AlignVCenter)
         if dismissible:
-            close = QToolButton()
-            close.setText("\N{MULTIPLICATION SIGN}")
-            close.setProperty("kind", "quiet")
-            close.setAccessibleName(tr("Dismiss this message"))
-            close.setToolTip(tr("Dismiss this message"))
-            close.clicked.connect(self.dismissed)
+            close = tool_button("\N{MULTIPLICATION SIGN}", tr("Dismiss this message"), self.dismissed.emit, "quiet")
             row.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
 
 

@@ -77,15 +77,12 @@ class StatusIcon(QWidget):
 
 def severity_words(severity: Severity) -> str:
     """What the shape says, for whoever can't see it."""
-    match severity:
-        case "stop":
-            return tr("Stops the training")
-        case "warn":
-            return tr("Worth fixing")
-        case "note":
-            return tr("Good to know")
-        case "good":
-            return tr("Good")
+    return {
+        "stop": tr("Stops the training"),
+        "warn": tr("Worth fixing"),
+        "note": tr("Good to know"),
+        "good": tr("Good"),
+    }[severity]
 
 
 class SeverityIcon(StatusIcon):

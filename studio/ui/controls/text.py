@@ -7,7 +7,7 @@ from typing import Literal
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QComboBox, QFrame, QLabel, QPushButton, QSizePolicy, QWidget
+from PySide6.QtWidgets import QComboBox, QFrame, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
 
 Role = Literal["", "title", "lead", "strong", "small", "term", "bad", "good"]
 Kind = Literal["", "primary", "quiet", "link"]
@@ -47,6 +47,17 @@ def button(text: str, kind: Kind = "", on_click: Callable[[], object] | None = N
     made.setAutoDefault(True)  # Return presses the button that has the keyboard, not only the space bar
     if on_click is not None:
         made.clicked.connect(lambda: on_click())
+    return made
+
+
+def tool_button(text: str, name: str, on_click: Callable[[], object], kind: str = "round") -> QToolButton:
+    """A button with a sign on it; its name is its tooltip too."""
+    made = QToolButton()
+    made.setText(text)
+    made.setProperty("kind", kind)
+    made.setAccessibleName(name)
+    made.setToolTip(name)
+    made.clicked.connect(lambda: on_click())
     return made
 
 

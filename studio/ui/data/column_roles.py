@@ -35,19 +35,14 @@ TURN_ARROW = "  \N{RIGHTWARDS ARROW}  "
 
 
 def format_words(form: DatasetFormat) -> str:
-    match form:
-        case "pair":
-            return tr("Question and answer")
-        case "messages":
-            return tr("Whole conversation")
-        case "turns":
-            return tr("Conversation in rows")
-        case "options":
-            return tr("Multiple choice")
-        case "labels":
-            return tr("Text and label")
-        case "text":
-            return tr("Plain text")
+    return {
+        "pair": tr("Question and answer"),
+        "messages": tr("Whole conversation"),
+        "turns": tr("Conversation in rows"),
+        "options": tr("Multiple choice"),
+        "labels": tr("Text and label"),
+        "text": tr("Plain text"),
+    }[form]
 
 
 def column_role_words(role: str) -> str:

@@ -36,15 +36,12 @@ GRADE_SEVERITIES: dict[Grade, Severity] = {"good": "good", "fair": "note", "poor
 
 
 def grade_words(grade: Grade) -> str:
-    match grade:
-        case "good":
-            return tr("Good")
-        case "fair":
-            return tr("Fair")
-        case "poor":
-            return tr("Poor")
-        case "unusable":
-            return tr("Not usable yet")
+    return {
+        "good": tr("Good"),
+        "fair": tr("Fair"),
+        "poor": tr("Poor"),
+        "unusable": tr("Not usable yet"),
+    }[grade]
 
 
 class DataCheck(QWidget):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QPointF, QRectF, QSignalBlocker, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QFont, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF, QWheelEvent
 from PySide6.QtWidgets import QPushButton, QSizePolicy, QSlider, QWidget
 
@@ -65,7 +65,6 @@ class LengthHistogram(QSlider):
         self._settle = QTimer(self, singleShot=True, interval=SETTLES)
         self._settle.timeout.connect(self._choose)
         self.valueChanged.connect(self._on_value_changed)
-        self._painting = False
 
     def show_lengths(self, lengths: Sequence[int], limit: int) -> None:
         """`lengths` are tokens of each example."""
@@ -73,27 +72,24 @@ class LengthHistogram(QSlider):
         self._longest = ordered[-1] if ordered else 0
         middle = ordered[len(ordered) // 2] if ordered else 1
         self._log = self._longest > WIDE * max(1, middle)
-        self._painting = True
         end = max(self._longest * 1.06, limit * 1.06 if limit <= 4 * self._longest else 0, 64)
-        self.setRange(LEAST, min(MOST, max(LEAST + 16, math.ceil(end), limit)))
+        with QSignalBlocker(self):
+            self.setRange(LEAST, min(MOST, max(LEAST + 16, math.ceil(end), limit)))
         self._scale_end = end
         self._edges = [self._value_at(i / BARS) for i in range(BARS + 1)]
         cuts = [bisect_left(ordered, edge) for edge in self._edges]
         cuts[0], cuts[-1] = 0, len(ordered)
         self._counts = [b - a for a, b in pairwise(cuts)]
-        self._painting = False
         self.show_limit(limit)
 
     def show_limit(self, limit: int) -> None:
         """Put the line there without telling anybody."""
         if self._dragging or self._settle.isActive():
             return
-        self._painting = True
-        if limit > self.maximum():
-            self.setMaximum(limit)
         self._limit = limit
-        self.setValue(limit)
-        self._painting = False
+        with QSignalBlocker(self):
+            self.setMaximum(max(limit, self.maximum()))
+            self.setValue(limit)
         self.update()
 
     def sizeHint(self) -> QSize:
@@ -106,10 +102,9 @@ class LengthHistogram(QSlider):
 
     def _on_value_changed(self, value: int) -> None:
         self.update()
-        if not self._painting:
-            self.limit_moving.emit(value)
-            if not self._dragging:
-                self._settle.start()
+        self.limit_moving.emit(value)
+        if not self._dragging:
+            self._settle.start()
 
     def _choose(self) -> None:
         self._settle.stop()
@@ -151,9 +146,8 @@ class LengthHistogram(QSlider):
             self._choose()
         elif event.key() == Qt.Key.Key_Escape and self.value() != self._limit:
             self._settle.stop()
-            self._painting = True
-            self.setValue(self._limit)
-            self._painting = False
+            with QSignalBlocker(self):
+                self.setValue(self._limit)
             self.limit_moving.emit(self._limit)
         else:
             super().keyPressEvent(event)

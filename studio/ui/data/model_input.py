@@ -74,7 +74,7 @@ class ModelInputPane(QWidget):
         """There is no example to show; `words` say why."""
         self._begin()
         self.shows_example = False
-        self.text.textCursor().insertText(words, _muted())
+        self.text.textCursor().insertText(words, _look("muted"))
 
     def show_plain(self, example: Example, words: str, *, can_fetch: bool = False) -> None:
         """The conversation without tokens; `words` say why, and `can_fetch` offers the way to a model."""
@@ -97,7 +97,7 @@ class ModelInputPane(QWidget):
         for number, (encoded, pieces) in enumerate(parts, start=1):
             if len(parts) > 1:
                 words = tr("part {n} of {all}: {tokens} tokens", n=number, all=len(parts), tokens=_total(encoded))
-                _paint_line(cursor, words, _muted(small=True), first=number == 1)
+                _paint_line(cursor, words, _look("muted", small=True), first=number == 1)
             left = self._paint_part(cursor, encoded, pieces, read, left)
         cursor.endEditBlock()
         self.text.moveCursor(QTextCursor.MoveOperation.Start)
@@ -132,29 +132,33 @@ class ModelInputPane(QWidget):
                     limit=f"{read.limit:,}",
                     lost=f"{encoded.truncated_tokens:,}",
                 )
-                _paint_line(cursor, words, _cut())
+                _paint_line(cursor, words, _look("bad", small=True, bold=True))
             shown = piece.text[: max(0, left)]
             over += len(piece.text) - len(shown)
             left -= len(shown)
             _paint_piece(cursor, shown, piece.kind, read.marks)
         if over:
-            cursor.insertText(" \N{HORIZONTAL ELLIPSIS} " + tr("and {n} more characters", n=f"{over:,}"), _muted())
+            cursor.insertText(
+                " \N{HORIZONTAL ELLIPSIS} " + tr("and {n} more characters", n=f"{over:,}"), _look("muted")
+            )
         return left
 
     def _paint_plain(self, example: Example) -> None:
         cursor = self.text.textCursor()
         if example.text:
-            cursor.insertText(example.text[:SHOWN], _learned())
+            cursor.insertText(example.text[:SHOWN], _look("accent", underlined=True))
         for position, message in enumerate(example.messages):
             if position:
                 cursor.insertBlock()
                 cursor.insertBlock()
-            cursor.insertText(role_words(message.role), _muted(small=True))
+            cursor.insertText(role_words(message.role), _look("muted", small=True))
             cursor.insertBlock()
             learned = message.role == "assistant" and message.in_loss
             if message.thinking:
-                cursor.insertText(message.thinking[:SHOWN] + "\n", _muted())
-            cursor.insertText(turn_text(message)[:SHOWN], _learned() if learned else _read())
+                cursor.insertText(message.thinking[:SHOWN] + "\n", _look("muted"))
+            cursor.insertText(
+                turn_text(message)[:SHOWN], _look("accent", underlined=True) if learned else _look("text")
+            )
         self.text.moveCursor(QTextCursor.MoveOperation.Start)
 
 
@@ -192,12 +196,14 @@ def _total(encoded: Encoded) -> int:
 
 
 def _paint_piece(cursor: QTextCursor, text: str, kind: str, marks: tuple[str, ...]) -> None:
-    plain = {"learned": _learned(), "cut": _muted()}.get(kind, _read())
+    plain = {"learned": _look("accent", underlined=True), "cut": _look("muted")}.get(kind, _look("text"))
     present = [re.escape(mark) for mark in sorted(marks, key=len, reverse=True) if mark and mark in text]
     if not present:
         cursor.insertText(text, plain)
         return
-    chip = _chip(learned=kind == "learned")
+    learned = kind == "learned"
+    colour, ground = ("accent", "accent_soft") if learned else ("muted", "hover")
+    chip = _look(colour, underlined=learned, small=True, ground=ground)
     for part in re.split(f"({'|'.join(present)})", text):
         if part in marks:
             cursor.insertText(SIDE + JOINER.join(part) + SIDE, chip)
@@ -214,39 +220,16 @@ def _paint_line(cursor: QTextCursor, words: str, look: QTextCharFormat, *, first
     cursor.insertBlock(before)
 
 
-def _read() -> QTextCharFormat:
+def _look(
+    colour: str, *, underlined: bool = False, small: bool = False, ground: str = "", bold: bool = False
+) -> QTextCharFormat:
     made = QTextCharFormat()
-    made.setForeground(colours().colour("text"))
-    return made
-
-
-def _learned() -> QTextCharFormat:
-    made = QTextCharFormat()
-    made.setForeground(colours().colour("accent"))
-    made.setFontUnderline(True)
-    return made
-
-
-def _muted(*, small: bool = False) -> QTextCharFormat:
-    made = QTextCharFormat()
-    made.setForeground(colours().colour("muted"))
+    made.setForeground(colours().colour(colour))
+    made.setFontUnderline(underlined)
     if small:
         made.setFontPointSize(sizes().small)
-    return made
-
-
-def _chip(*, learned: bool) -> QTextCharFormat:
-    made = _muted(small=True)
-    made.setBackground(colours().colour("accent_soft" if learned else "hover"))
-    made.setFontUnderline(learned)
-    if learned:
-        made.setForeground(colours().colour("accent"))
-    return made
-
-
-def _cut() -> QTextCharFormat:
-    made = QTextCharFormat()
-    made.setForeground(colours().colour("bad"))
-    made.setFontPointSize(sizes().small)
-    made.setFontWeight(QFont.Weight.DemiBold)
+    if ground:
+        made.setBackground(colours().colour(ground))
+    if bold:
+        made.setFontWeight(QFont.Weight.DemiBold)
     return made

@@ -31,31 +31,23 @@ class StepStatus:
 
 
 def step_title(step: Step) -> str:
-    match step:
-        case "data":
-            return tr("Data")
-        case "train":
-            return tr("Train")
-        case "test":
-            return tr("Test")
-        case "chat":
-            return tr("Chat")
-        case "export":
-            return tr("Export")
+    return {
+        "data": tr("Data"),
+        "train": tr("Train"),
+        "test": tr("Test"),
+        "chat": tr("Chat"),
+        "export": tr("Export"),
+    }[step]
 
 
 def mark_words(mark: Mark) -> str:
-    match mark:
-        case "todo":
-            return tr("not yet")
-        case "ready":
-            return tr("ready")
-        case "running":
-            return tr("under way")
-        case "done":
-            return tr("done")
-        case "attention":
-            return tr("needs you")
+    return {
+        "todo": tr("not yet"),
+        "ready": tr("ready"),
+        "running": tr("under way"),
+        "done": tr("done"),
+        "attention": tr("needs you"),
+    }[mark]
 
 
 def workflow_steps(app_state: AppState) -> tuple[StepStatus, ...]:

@@ -210,13 +210,11 @@ _SHAPE: dict[Outcome, Shape] = {"better": "up", "worse": "down", "no_clear_diffe
 
 
 def outcome_word(outcome: Outcome) -> str:
-    match outcome:
-        case "better":
-            return tr("Better")
-        case "worse":
-            return tr("Worse")
-        case "no_clear_difference":
-            return tr("No clear difference")
+    return {
+        "better": tr("Better"),
+        "worse": tr("Worse"),
+        "no_clear_difference": tr("No clear difference"),
+    }[outcome]
 
 
 class VerdictBanner(QFrame):

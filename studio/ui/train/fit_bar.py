@@ -46,15 +46,12 @@ class Part:
 
 
 def group_words(group: Group) -> str:
-    match group:
-        case "model":
-            return tr("model")
-        case "learning":
-            return tr("learning")
-        case "work":
-            return tr("work")
-        case "system":
-            return tr("system")
+    return {
+        "model": tr("model"),
+        "learning": tr("learning"),
+        "work": tr("work"),
+        "system": tr("system"),
+    }[group]
 
 
 def parts_of(answer: Fit, estimate: Estimate, processor: bool) -> tuple[Part, ...]:
