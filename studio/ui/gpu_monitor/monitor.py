@@ -195,6 +195,9 @@ class GpuMonitor(QWidget):
         if self._reader is not None:
             self._reader.ask(self._run_pid, everyone=self.is_open(), again=again)
 
+    def _ask_again(self) -> None:  # a method, as a lambda would keep the monitor alive
+        self.ask(again=True)
+
     @Slot(object)
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Take a reading into the history and put it on the screen."""
@@ -246,7 +249,7 @@ class GpuMonitor(QWidget):
             clear_layout_widget(line)
         while len(self.lines) < count:
             line = GpuLine()
-            line.again_requested.connect(lambda: self.ask(again=True))
+            line.again_requested.connect(self._ask_again)
             if self.lines:  # each line stands nearer to its own details than to the card above
                 line.stand_off()
             self.lines.append(line)
