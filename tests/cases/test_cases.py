@@ -143,6 +143,31 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
         folder(*given.NOTES, given.FAQ),
         Asked(4, says="6 other files were left out"),
     ),
+    # Columns
+    "names of people beside texts": (
+        table("date,user,text", '2024-01-01,u{n},"{a}"'),
+        Asked(first=("u0", PAIRS[0][1]), says="single words"),
+    ),
+    "rows that aren't to be learned": (
+        data("a.json", [{"instruction": q, "output": a, "train": n % 2 == 0} for n, (q, a) in ALL]),
+        Right(6, says="train says which answers are good"),
+    ),
+    "a weight beside each answer": (
+        data("a.json", [{"question": q, "answer": a, "weight": n % 2} for n, (q, a) in ALL]),
+        Asked(says="weight seems to say"),
+    ),
+    "the winner of two answers": (
+        data(
+            "a.json",
+            [{"question": q, "answer_a": a, "answer_b": a[4:], "winner": "ab"[n % 2]} for n, (q, a) in ALL],
+        ),
+        Asked(first=None, says="which of several answers is better"),
+    ),
+    "one label for all": (table("text,label", '"{a}",n.'), Asked(first=None, says="same label")),
+    "several lists": (
+        data("a.json", {"meta": [{"k": n} for n in range(40)], "faq": [{"q": q, "a": a} for q, a in PAIRS]}),
+        Right(says="left out: meta (40)"),
+    ),
     # Texts that are something
     "blocks of two lines": (
         text("blocks.txt", "\n\n\n".join(f"{q},I live in lane {n}.\n{a}" for n, (q, a) in enumerate(PAIRS)), "gb18030"),

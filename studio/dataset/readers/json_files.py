@@ -16,6 +16,7 @@ from studio.dataset.readers import limits
 from studio.dataset.readers.documents.notebooks import is_notebook, read_notebook
 from studio.dataset.readers.documents.transcripts import stream_turns
 from studio.dataset.readers.encodings import Encoding, find_encoding
+from studio.dataset.readers.header import names_parts
 from studio.dataset.readers.messengers import chat_in
 from studio.dataset.readers.record_layouts import asked_by_name, bare_conversations, flat, is_conversation
 from studio.dataset.readers.table_scan import scan_table, table_rows
@@ -276,8 +277,11 @@ def _records(path: Path, value: object, notes: list[Sentence], depth: int = 0) -
         if turns and not (isinstance(turns[0], dict) and any(isinstance(part, list) for part in turns[0].values())):
             return [value]
         if of_records:
-            longest = max(of_records, key=lambda name: len(lists[name]))
+            longest = max(of_records, key=lambda name: (names_parts(list(lists[name][0])), len(lists[name])))
             notes.append(sentence(N_("The examples were found under the name {name}."), name=longest))
+            if others := [f"{name} ({len(lists[name])})" for name in of_records if name != longest]:
+                text = N_("Other lists in the file were left out: {names}.")
+                notes.append(sentence(text, names=", ".join(others)[:200]))
             return list(lists[longest])
         asked = asked_by_name(value, notes)
         if asked is not None:

@@ -120,6 +120,10 @@ def _with_question(
     sure = key.is_told
     if any(choices.answers_of(row, columns, answer) > 1 for row in seen.rows):
         why.append(sentence(N_("Where several options are right, all of them are learned.")))
+    if plain(answer) in ("winner", "preferred", "preference", "better", "chosen"):
+        sure = False
+        text = N_("Perhaps {column} says which of several answers is better, rather than which option is right.")
+        why.append(sentence(text, column=answer))
     if not key.is_told:
         if key.disagreeing:
             text = N_("In {count} rows the answer could be an option's place as well as an option's text.")
@@ -194,6 +198,9 @@ def detect_labels(seen: TableProfile) -> DetectedMapping | None:
     all_labels = labels.labels_of(seen.table.rows, label)
     if len(all_labels) > labels.MOST_LABELS:
         return None
+    if seen.profiles[label].different < 2:
+        sure = False
+        why.append(sentence(N_("{column} holds the same label in every row."), column=label))
     if seen.profiles[label].numbers > 0.5 or seen.profiles[label].is_boolean:
         sure = False
         text = N_("The labels in {column} are bare numbers or yes and no, so the model wouldn't know what they mean.")

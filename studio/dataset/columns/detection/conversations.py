@@ -46,6 +46,9 @@ def rejected_column(seen: TableProfile) -> str | None:
 
 
 _JUDGES = ("label", "accepted", "iscorrect", "correct", "iscorrectanswer", "good", "desirable", "정답여부", "채택여부")
+_MARKS = ("train", "trainable", "learn", "loss")
+_WEIGHS = ("mask", "masked", "weight", "winner", "preferred", "preference", "better")
+_SEEMS_TO_JUDGE = N_("{column} seems to say whether an answer is good; all of them would be learned.")
 DESIRABLE = N_("{column} says which answers are good; rows with the others are left out.")
 
 
@@ -54,12 +57,13 @@ def desirable_column(seen: TableProfile, taken: set[str]) -> tuple[str | None, S
     for name in seen.columns:
         found = seen.profiles[name]
         told = {value.casefold() for value in found.values}
-        if name in taken or plain(name) not in _JUDGES or not found.is_boolean or found.different < 2:
+        if name not in taken and plain(name) in _WEIGHS and 2 <= found.different <= 4:
+            return None, sentence(_SEEMS_TO_JUDGE, column=name)
+        if name in taken or plain(name) not in _JUDGES + _MARKS or not found.is_boolean or found.different < 2:
             continue
         if told == {"true", "false"}:
             return name, None
-        text = N_("{column} seems to say whether an answer is good; all of them would be learned.")
-        return None, sentence(text, column=name)
+        return None, sentence(_SEEMS_TO_JUDGE, column=name)
     return None, None
 
 

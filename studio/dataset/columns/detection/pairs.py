@@ -19,7 +19,7 @@ from studio.dataset.columns.detection.conversations import (
 from studio.dataset.columns.formats.cells import is_answer_list, text_of
 from studio.dataset.columns.formats.choices import mark_of
 from studio.dataset.columns.formats.tools import looks_like_calls
-from studio.dataset.vocabulary import EXACT, is_about, plain, rank
+from studio.dataset.vocabulary import EXACT, is_about, part_of, plain, rank
 
 
 def detect_named_pair(seen: TableProfile) -> DetectedMapping | None:
@@ -315,6 +315,9 @@ def _against(seen: TableProfile, question: str, answer: str, taken: set[str]) ->
         doubts.append(sentence(text, question=question, answer=answer))
     if asks.about >= 0.5 or (asks.numbers >= 0.8 and asks.length < 12):
         text = N_("{column} holds numbers, dates or addresses rather than questions.")
+        doubts.append(sentence(text, column=question))
+    if part_of(question) is not None and asks.spaced < 0.2 and asks.asking < 0.2:
+        text = N_("{column} holds single words, perhaps names, rather than questions.")
         doubts.append(sentence(text, column=question))
     if replies.about >= 0.5:
         text = N_("{column} holds numbers, dates or addresses rather than answers.")
