@@ -153,7 +153,7 @@ def _checked(folder: Path) -> Path:
         raise problem(
             "model.with_adapter",
             N_("{folder} holds a whole model and an add-on together."),
-            N_("Whatever loads it would put the add-on on top of the model, and training would change neither alone."),
+            N_("Whatever loads the model would put the add-on on top of it, unasked."),
             N_("Move adapter_config.json and the adapter_model file into a folder of their own, then choose this one."),
             remedy=Remedy.choose_folder,
             folder=str(folder),

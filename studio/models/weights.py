@@ -176,7 +176,7 @@ class BaseFingerprint(BaseModel):
                 "model.changed",
                 N_("The base model in {folder} isn't the one any more that this run was trained on."),
                 N_("Changed since then: {changed}. What was learned only fits the model as it was."),
-                N_("Put the model back as it was, or train once more on the one that is there now."),
+                N_("Put the base model back as it was, or train once more on the one that is there now."),
                 remedy=Remedy.choose_model,
                 folder=str(folder),
                 changed=", ".join(changed),

@@ -181,7 +181,7 @@ def of_run(context: JobContext, run: RunFolder) -> tuple[Generator, Recipe]:
     if method.changes_nothing(model):
         context.notice(
             "run.nothing_changed",
-            N_("Nothing changed: all that this run saved is zeros, so its model answers as the base model does."),
+            N_("Nothing changed: what this run learned has no effect, so its model answers as the base model does."),
         )
     encoder = Encoder.from_folder(base, recipe.training.max_length, recipe.training.loss_on)
     ends = end_tokens(base, encoder)
