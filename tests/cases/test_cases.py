@@ -108,6 +108,10 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
         table("question,answer,kind", QUOTED + ",x", below="\nname,phone\nAda,1\nBen,2\n"),
         Asked(15, says="3 rows below a blank one"),
     ),
+    "another table of the same width below": (
+        table("question,answer", QUOTED, below="\nname,phone\nAda,1\nBen,2\n"),
+        Asked(15, says="3 rows below a blank one"),
+    ),
     "names for all columns but the one that counts": (
         table("question,answer", "{n}," + QUOTED),
         Asked(says="only 2 columns are named"),

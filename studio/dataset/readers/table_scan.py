@@ -10,8 +10,9 @@ from pathlib import Path
 
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.readers import limits
-from studio.dataset.readers.header import PROBE_ROWS, Layout, Spans, lay_out, left_out_note, notes_under
+from studio.dataset.readers.header import PROBE_ROWS, Layout, Spans, is_known, lay_out, left_out_note, notes_under
 from studio.dataset.readers.unreadable import no_such_row
+from studio.dataset.vocabulary import is_about
 
 _LAST_ROWS = 20
 
@@ -36,7 +37,7 @@ class TableScan:
     """Rows in which the delimiter before a quotation mark is missing."""
     glued_line: int = 0
     apart: int = 0
-    """Rows below a blank one that are all shorter than those above, as those of another table are."""
+    """Rows below a blank one that begin shorter than those above, or with names, as another table does."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -100,7 +101,7 @@ def scan_table(
     unnamed = {position for position, named in enumerate(layout.named) if not named}
     first_name = layout.names[0] if layout.names else None
     count = short = long = long_line = repeated = shifted = shifted_line = glued = glued_line = padded = 0
-    apart, is_apart = 0, False
+    apart = block = 0
     last: deque[tuple[list[str], bool]] = deque(maxlen=_LAST_ROWS)
     after_blank, complete = False, True
     for line, row in chain(probe[layout.skip :], rows):
@@ -130,8 +131,11 @@ def scan_table(
         if unnamed:
             unnamed -= {position for position in unnamed if position < len(row) and row[position].strip()}
         last.append((row, after_blank))
-        is_apart = 1 < len(row) < width and (after_blank or is_apart)
-        apart += is_apart
+        if after_blank:
+            block = int(1 < len(row) < width or _names_others(row))
+        elif block:
+            block += 1
+            apart += 2 if block == 2 else 1
         after_blank = False
     below = notes_under(last, layout.filled) if complete else 0
     under = tuple(row for row, _ in list(last)[len(last) - below :]) if below < count else ()
@@ -155,6 +159,12 @@ def scan_table(
         glued_line,
         apart if apart > 2 else 0,
     )
+
+
+def _names_others(row: Sequence[str]) -> bool:
+    """Whether a row below a blank one holds nothing but names of columns."""
+    filled = [cell for cell in row if cell.strip()]
+    return len(filled) > 1 and all(len(cell) < 40 and (is_known(cell) or is_about(cell)) for cell in filled)
 
 
 def _is_glued(row: Sequence[str], quote: str) -> bool:

@@ -193,7 +193,8 @@ class ReadingOptions(QWidget):
         self._painting = False
 
     def focus_field(self, field: str) -> None:
-        self._fields[field].setFocus()
+        if field in self._fields:  # what a file was taken for has none
+            self._fields[field].setFocus()
 
     def focus_first(self) -> None:
         for name, field in self._fields.items():

@@ -71,6 +71,14 @@ def test_what_is_sure_is_not_asked(card: SourceCard, table: Table) -> None:
     assert "質問, 答え" in card.doubts["header"].words.text()
 
 
+def test_what_a_file_was_taken_for_is_confirmed_once(card: SourceCard, table: Table) -> None:
+    show(card, replace(table, format="document", doubts=("kind",)))
+    assert "one running text" in card.doubts["kind"].words.text()
+    answers(card, "kind")["Choose another"].click()
+    answers(card, "kind")["Looks right"].click()
+    assert not card.doubts
+
+
 def test_names_of_columns_that_are_none_are_noted_to_be_an_example(
     card: SourceCard, table: Table, qtbot: QtBot
 ) -> None:

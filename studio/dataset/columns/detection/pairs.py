@@ -383,7 +383,8 @@ def _context(seen: TableProfile, taken: set[str]) -> str | None:
     for name in seen.named("context", taken):
         found = seen.profiles[name]
         exact = (rank(name, "context") or 0) < EXACT
-        if found.is_nested or found.about >= 0.5 or (found.is_category and found.length < 30 and found.filled > 0.5):
+        is_code = found.is_category and found.length < 30 and found.filled > 0.5 and not (exact and found.spaced > 0.8)
+        if found.is_nested or found.about >= 0.5 or is_code:
             continue
         if (found.is_text and (exact or found.length >= 40)) or (exact and found.filled < 0.5):
             return name
