@@ -1,4 +1,4 @@
-"""Train: choose model and settings, start, watch, and go on to Check."""
+"""Train: choose model and settings, start, watch, and go on to Test."""
 
 from __future__ import annotations
 
