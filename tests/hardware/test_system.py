@@ -21,27 +21,38 @@ class Clock:
         return self.now
 
 
+RUN = """
+import subprocess, sys
+print("ready", flush=True)
+input()
+held = "b = bytearray(64 << 20); print(1, flush=True); input()"
+child = subprocess.Popen([sys.executable, "-c", held], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+child.stdout.readline()
+print(child.pid, flush=True)
+input()
+child.kill()
+"""
+"""A process that starts another when it is told to. The tests' own has children that no test knows."""
+
+
 def test_a_run_s_memory_is_its_own_and_its_children_s() -> None:
     clock = Clock()
     tree = RunTree(clock)
-    own = psutil.Process()
-    tree.follow(own.pid)
-    alone = system_memory(tree).this_run
-    assert alone == pytest.approx(own.memory_info().rss, rel=0.02)
-    with subprocess.Popen(
-        [sys.executable, "-c", "b = bytearray(64 << 20); print(1, flush=True); input()"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as child:
-        assert child.stdout is not None and child.stdin is not None
-        child.stdout.readline()
+    with subprocess.Popen([sys.executable, "-c", RUN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None and run.stdin is not None
+        assert run.stdout.readline().strip() == "ready"
+        tree.follow(run.pid)
+        alone = system_memory(tree).this_run
+        assert alone == pytest.approx(psutil.Process(run.pid).memory_info().rss, rel=0.02)
+        print(file=run.stdin, flush=True)
+        child = int(run.stdout.readline())
         clock.now += LOOK_FOR_CHILDREN
-        tree.follow(own.pid)
-        assert {own.pid, child.pid} <= tree.pids()
+        tree.follow(run.pid)
+        assert tree.pids() == {run.pid, child}
         together = system_memory(tree).this_run
         assert alone is not None and together is not None
         assert together - alone > 64 << 20
-        child.stdin.close()
+        print(file=run.stdin, flush=True)
 
 
 def test_a_run_that_is_gone_has_no_memory_rather_than_0() -> None:
