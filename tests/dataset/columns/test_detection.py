@@ -268,3 +268,13 @@ def test_guessing_never_fails_and_what_it_is_sure_of_can_be_learned(names: list[
     found = detect(table_of(rows))
     assert set(found.mapping.columns()) <= set(names)
     assert found.why
+
+
+def test_a_column_of_labels_that_is_unused_is_named_and_a_running_number_is_not() -> None:
+    rows = [
+        {"id": str(n), "Q": f"Where is parcel {n}?", "A": f"It left on day {n}.", "label": str(n % 3)}
+        for n in range(30)
+    ]
+    found = detect(table_of(rows))
+    assert found.sure and (found.mapping.question, found.mapping.answer) == ("Q", "A")
+    assert "Not used: label." in [one.english() for one in found.why]

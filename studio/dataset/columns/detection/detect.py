@@ -56,9 +56,11 @@ def detect(table: Table) -> DetectedMapping:
 
 
 def _is_mark(seen: TableProfile, name: str) -> bool:
-    """Whether a column weighs the rows: a rating or a weight, which a person may expect to count."""
+    """Whether a column marks the rows, which a person may expect to count: with a few values that come again, such as
+    labels, or with numbers that are called a rating or a weight."""
     marks = ("score", "scores", "rating", "ratings", "reward", "weight", "quality", "stars", "점수", "평점", "별점")
-    return plain(name) in marks and seen.profiles[name].filled > 0
+    profile = seen.profiles[name]
+    return profile.is_category or (plain(name) in marks and profile.filled > 0)
 
 
 def _pictures(seen: TableProfile, used: set[str]) -> str | None:
