@@ -33,8 +33,10 @@ def pytest_configure(config: pytest.Config) -> None:
             command = [server, "-displayfd", str(writing), "-screen", "0", "1600x1000x24", "-nolisten", "tcp"]
             screen = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
             os.close(writing)
-            with os.fdopen(reading) as number:
-                os.environ["DISPLAY"] = f":{number.readline().strip()}"
+            with os.fdopen(reading) as answer:
+                number = answer.readline().strip()
+            if number:  # nothing where no screen could be started: then they share the one that is there
+                os.environ["DISPLAY"] = f":{number}"
             config.add_cleanup(screen.terminate)
 
 
