@@ -14,7 +14,7 @@ from studio.cli.jobs import comparison_as_json, run_exam, run_export
 from studio.cli.preparing import Prepared, prepared
 from studio.cli.printing import Progress, print_json
 from studio.cli.runs import run_as_json
-from studio.core.events import Event, Finished, Stopped
+from studio.core.events import Event, Finished, Paused, Stopped
 from studio.core.jobs import Train
 from studio.core.paths import resources
 from studio.core.problems import ProblemError
@@ -46,7 +46,7 @@ def train(arguments: argparse.Namespace) -> int:
     else:
         print(headline(state).english())
         print(run.path)
-    return 0 if isinstance(state.ending, Finished | Stopped) else 2
+    return 0 if isinstance(state.ending, Finished | Stopped | Paused) else 2
 
 
 def run_training(recipe: Recipe, project_name: str, quiet: bool, anyway: bool = False) -> tuple[RunFolder, RunState]:

@@ -107,7 +107,8 @@ class Prepared(DatasetCounts, _Event):
 
 class StepDone(_Event):
     """One optimizer step. `loss` is the mean over label tokens; `tokens` counts all tokens since the last step;
-    `seconds` is monotonic time since the last step; memory in bytes, None on a CPU."""
+    `seconds` is monotonic time since the last step; memory in bytes, None on a CPU. `examples` are the positions, in
+    the order of the training data, of all examples that were read for it: each once an epoch."""
 
     type: Literal["step_done"] = "step_done"
     step: int
@@ -120,6 +121,7 @@ class StepDone(_Event):
     seconds: float = 0.0
     memory: int | None = None
     peak_memory: int | None = None
+    examples: tuple[int, ...] = ()
 
 
 class Evaluated(_Event):
@@ -140,6 +142,43 @@ class CheckpointCommitted(_Event):
     folder: str
     size: int
     loss: float | None = None
+
+
+class CheckpointRemoved(_Event):
+    """A save point is gone: `rotated` when better or newer ones stay, `cleared` when a person made room, `damaged`
+    when its files weren't what they were written as; then it was set aside and not deleted."""
+
+    type: Literal["checkpoint_removed"] = "checkpoint_removed"
+    step: int
+    reason: Literal["rotated", "damaged", "cleared"]
+
+
+class Continued(_Event):
+    """The training goes on after `step`, from the save point in `folder` (relative to the run's folder; "" from the
+    very beginning). `repeated` steps were computed before and are computed again: what was told of them is void."""
+
+    type: Literal["continued"] = "continued"
+    step: int
+    folder: str
+    repeated: int = 0
+
+
+class Extended(_Event):
+    """More passes than the recipe says were asked for: `epochs` and `total_steps` of the whole run from now on."""
+
+    type: Literal["extended"] = "extended"
+    epochs: float
+    total_steps: int
+
+
+class BatchChanged(_Event):
+    """Memory ran out: from now on so many examples are computed at once, and so many batches make a step. Both
+    multiplied stay what they were, so the same is learned."""
+
+    type: Literal["batch_changed"] = "batch_changed"
+    batch_size: int
+    gradient_accumulation_steps: int
+    activation_checkpointing: bool = False
 
 
 class NoticeLogged(_Event):
@@ -290,6 +329,13 @@ class Stopped(_Event):
     step: int = 0
 
 
+class Paused(_Event):
+    """Ending: a person paused it. Everything is saved, the card is free, and it goes on after `step` when asked to."""
+
+    type: Literal["paused"] = "paused"
+    step: int = 0
+
+
 class Failed(_Event):
     """Ending: the job noticed what was wrong and says so."""
 
@@ -307,7 +353,7 @@ class Crashed(_Event):
     problem: Problem
 
 
-Ending = Finished | Stopped | Failed | Crashed
+Ending = Finished | Stopped | Paused | Failed | Crashed
 
 Event = Annotated[
     ProcessStarted
@@ -317,6 +363,10 @@ Event = Annotated[
     | StepDone
     | Evaluated
     | CheckpointCommitted
+    | CheckpointRemoved
+    | Continued
+    | Extended
+    | BatchChanged
     | NoticeLogged
     | Progressed
     | Fetched
@@ -331,6 +381,7 @@ Event = Annotated[
     | CommandReceived
     | Finished
     | Stopped
+    | Paused
     | Failed
     | Crashed,
     Field(discriminator="type"),
@@ -350,6 +401,12 @@ class Stop(_Command):
 
     type: Literal["stop"] = "stop"
     keep: bool = True
+
+
+class Pause(_Command):
+    """Save everything that going on needs, and end: memory and card are free then."""
+
+    type: Literal["pause"] = "pause"
 
 
 class SaveNow(_Command):
@@ -375,6 +432,6 @@ class StopAnswer(_Command):
     type: Literal["stop_answer"] = "stop_answer"
 
 
-Command = Annotated[Stop | SaveNow | Ask | StopAnswer, Field(discriminator="type")]
+Command = Annotated[Stop | Pause | SaveNow | Ask | StopAnswer, Field(discriminator="type")]
 
 COMMAND: TypeAdapter[Command] = TypeAdapter(Command)

@@ -17,6 +17,7 @@ from studio.core.events import (
     Finished,
     MemoryProbed,
     NoticeLogged,
+    Paused,
     PhaseChanged,
     Prediction,
     ProcessStarted,
@@ -62,7 +63,7 @@ class ProcessState:
                 self.progress = event
             case NoticeLogged():
                 self.notices.append(event)
-            case Finished() | Stopped() | Failed() | Crashed():
+            case Finished() | Stopped() | Paused() | Failed() | Crashed():
                 self.ending = event
             case _:
                 result = _RESULTS.get(type(event), "")

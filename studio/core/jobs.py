@@ -19,9 +19,12 @@ class _Job(BaseModel):
 
 
 class Train(_Job):
-    """Train the run in this very folder."""
+    """Train the run in this very folder. With `resume`, go on from its newest save point that is whole, or begin anew
+    where there is none. `extra_epochs` are passes beyond those that were asked for before."""
 
     job: Literal["train"] = "train"
+    resume: bool = False
+    extra_epochs: float = Field(default=0.0, ge=0.0, le=50.0)
 
 
 class DryRun(_Job):

@@ -8,13 +8,18 @@ from typing import Literal, assert_never
 
 from studio.core.events import (
     BASE,
+    BatchChanged,
     CheckpointCommitted,
+    CheckpointRemoved,
+    Continued,
     Crashed,
     Evaluated,
     Event,
+    Extended,
     Failed,
     Finished,
     MemoryProbed,
+    Paused,
     Prepared,
     ProcessStarted,
     StepDone,
@@ -37,6 +42,12 @@ class RunState(ProcessState):
     base_loss: float | None = None
     """The base model's loss on the examples set aside."""
     checkpoints: list[CheckpointCommitted] = field(default_factory=list)
+    """Those that are still there, oldest first."""
+    continued: Continued | None = None
+    """From where it went on the last time, None for a run that was never interrupted."""
+    extended: Extended | None = None
+    batch: BatchChanged | None = None
+    """How many examples are computed at once since memory ran out, None where it never did."""
     probed: MemoryProbed | None = None
     peak_memory: int | None = None
     _recent: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=20))
@@ -60,9 +71,26 @@ class RunState(ProcessState):
                     self.base_loss = event.loss
                 self.held_out_losses.append((event.step, event.loss))
             case CheckpointCommitted():
-                self.checkpoints.append(event)
+                self.checkpoints = [c for c in self.checkpoints if c.step != event.step] + [event]
+            case CheckpointRemoved():
+                self.checkpoints = [c for c in self.checkpoints if c.step != event.step]
+            case Continued():
+                self._go_back_to(event.step)
+                self.continued = event
+            case Extended():
+                self.extended = event
+            case BatchChanged():
+                self.batch = event
             case _:
                 super().apply(event)
+
+    def _go_back_to(self, step: int) -> None:
+        """What was told of later steps is computed again."""
+        self.losses = [(at, loss) for at, loss in self.losses if at <= step]
+        self.held_out_losses = [(at, loss) for at, loss in self.held_out_losses if at <= step]
+        self.checkpoints = [c for c in self.checkpoints if c.step <= step]
+        if self.last is not None and self.last.step > step:
+            self.last = self.last.model_copy(update={"step": step, "examples": ()}) if step else None
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -137,6 +165,8 @@ def headline(state: RunState) -> Sentence:
             return sentence(N_("Finished. Now test whether it is really better."))
         case Stopped():
             return sentence(N_("Stopped at step {step}. What was learned until then is kept."), step=ending.step)
+        case Paused():
+            return sentence(N_("Paused at step {step}. Continue whenever you like."), step=ending.step)
         case Failed() | Crashed():
             return Sentence(text=ending.problem.what, values=ending.problem.values)
         case _:

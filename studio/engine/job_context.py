@@ -26,6 +26,8 @@ from studio.core.events import (
     Failed,
     Finished,
     NoticeLogged,
+    Pause,
+    Paused,
     PhaseChanged,
     ProcessStarted,
     Progressed,
@@ -69,6 +71,8 @@ class JobContext:
         self.folder = folder
         self.job = job
         self.keep = True
+        self.pausing = False
+        """Whether the stop that was asked for is a pause."""
         self._writer = folder.writer()
         self._writing = threading.Lock()
         self._commands = CommandQueue(folder)
@@ -148,6 +152,9 @@ class JobContext:
                     case Stop():
                         self.keep = command.keep
                         self._request_stop()
+                    case Pause():
+                        self.pausing = True
+                        self._request_stop()
                     case Ask() | StopAnswer() | SaveNow():
                         with self._arrived:
                             self._waiting.append(command)
@@ -201,7 +208,7 @@ class JobContext:
         try:
             return work(self) or Finished()
         except StopRequested:
-            return Stopped()
+            return Paused() if self.pausing else Stopped()
         except ProblemError as error:
             traceback.print_exc()
             return Failed(problem=error.problem)

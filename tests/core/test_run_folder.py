@@ -11,10 +11,13 @@ from studio.core.events import (
     BASE,
     THIS_RUN,
     CheckpointCommitted,
+    CheckpointRemoved,
     Command,
+    Continued,
     Evaluated,
     Finished,
     ModelResult,
+    Paused,
     ProcessStarted,
     SaveNow,
     StepDone,
@@ -161,3 +164,30 @@ def test_a_sentence_with_a_missing_value_still_shows() -> None:
     assert fill("a {b} {c}", {"b": 1}) == "a 1 {c}"
     assert fill("a {b} {c:.1f}", {"b": 1}) == "a {b} {c:.1f}"
     assert fill("100 % {", {}) == "100 % {"
+
+
+def test_a_run_that_goes_on_forgets_what_is_computed_again() -> None:
+    state = RunState()
+    for number in range(1, 8):
+        state.apply(step(number, 1 / number, of=10))
+    for number in (2, 4, 6):
+        state.apply(Evaluated(step=number, loss=1 / number, examples=3))
+        state.apply(CheckpointCommitted(step=number, folder=f"checkpoints/step-{number:06d}", size=1))
+    state.apply(Paused(step=7))
+    state.apply(CheckpointRemoved(step=6, reason="damaged"))
+    state.apply(ProcessStarted(job="train", pid=1, started=1.0))
+    state.apply(Continued(step=4, folder="checkpoints/step-000004", repeated=3))
+    assert state.ending is None
+    assert [at for at, _ in state.losses] == [1, 2, 3, 4]
+    assert [at for at, _ in state.held_out_losses] == [2, 4]
+    assert [c.step for c in state.checkpoints] == [2, 4]
+    assert state.last is not None and state.last.step == 4 and state.share_done == 0.4
+    state.apply(step(5, 0.1, of=10))
+    assert state.losses[-1][0] == 5
+
+
+def test_a_run_whose_save_points_are_all_gone_begins_anew() -> None:
+    state = RunState()
+    state.apply(step(1, 3.0))
+    state.apply(Continued(step=0, folder="", repeated=1))
+    assert state.last is None and not state.losses and state.share_done == 0.0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt
 
-from studio.core.events import Crashed, Failed, Finished, Stopped
+from studio.core.events import Crashed, Failed, Finished, Paused, Stopped
 from studio.core.recipe.model_choice import Source
 from studio.core.recipe.recipe import Recipe
 from studio.runs.summary import Summary
@@ -35,6 +35,8 @@ def outcome_words(summary: Summary) -> str:
             return tr("Finished")
         case Stopped():
             return tr("Stopped, kept")
+        case Paused():
+            return tr("Paused")
         case Failed():
             return tr("Failed")
         case Crashed(problem=problem):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from studio.core.events import Finished, Stopped
+from studio.core.events import Finished, Paused, Stopped
 from studio.ui.design.language import duration, examples, tr
 from studio.ui.state.app_state import AppState
 from studio.ui.state.dataset_state import reasons_against_training
@@ -87,6 +87,8 @@ def _train(app_state: AppState) -> StepStatus:
             if not learned(app_state):
                 return StepStatus("train", "ready", tr("Stopped, nothing kept"))
             return StepStatus("train", "done", tr("Stopped, kept"))
+        case Paused():
+            return StepStatus("train", "attention", tr("Paused"))
         case None:
             pass
         case _:
