@@ -62,13 +62,15 @@ class PhaseChanged(_Event):
 
 
 class DeviceChosen(_Event):
-    """Where the job computes. `memory_total` in bytes, None where it isn't known."""
+    """Where the job computes. `memory_total` in bytes, None where it isn't known; `uuid` is what the driver calls the
+    card, "" for a processor."""
 
     type: Literal["device_chosen"] = "device_chosen"
     device: Literal["cpu", "cuda", "mps"]
     name: str
     dtype: str
     memory_total: int | None = None
+    uuid: str = ""
 
 
 class DatasetCounts(BaseModel):

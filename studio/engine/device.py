@@ -22,12 +22,14 @@ OF_FREE_MEMORY = 0.97
 
 @dataclass(frozen=True)
 class Device:
-    """`dtype` is what is computed in; `memory` bytes of the card, or of the computer for a processor."""
+    """`dtype` is what is computed in; `memory` bytes of the card, or of the computer for a processor; `uuid`
+    is what the driver calls the card."""
 
     torch_device: torch.device
     name: str
     dtype: torch.dtype
     memory: int | None
+    uuid: str = ""
 
     @property
     def is_cuda(self) -> bool:
@@ -39,6 +41,7 @@ class Device:
             name=self.name,
             dtype=str(self.dtype).removeprefix("torch."),
             memory_total=self.memory,
+            uuid=self.uuid,
         )
 
 
@@ -49,7 +52,8 @@ def choose(wanted_dtype: str | None = None) -> Device:
         card = torch.cuda.get_device_properties(0)
         cap_memory()
         fast = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-        return Device(torch.device("cuda", 0), str(card.name), wanted or fast, int(card.total_memory))
+        uuid = f"GPU-{card.uuid}"  # torch leaves out how the driver begins it
+        return Device(torch.device("cuda", 0), str(card.name), wanted or fast, int(card.total_memory), uuid)
     return Device(torch.device("cpu"), processor_name(), wanted or fast_on_cpu(), psutil.virtual_memory().total)
 
 

@@ -95,16 +95,23 @@ def job_status(folder: JobFolder) -> JobStatus:
         except FileNotFoundError:
             return "running"
         return "silent" if quiet > SILENT_AFTER else "running"
-    last = _last_event(folder)
-    return "ended" if isinstance(last, Ending) else "interrupted"
+    return "ended" if ending_of(folder) is not None else "interrupted"
 
 
-def _last_event(folder: JobFolder) -> Event | None:
-    size = folder.events.stat().st_size
+def ending_of(folder: JobFolder) -> Ending | None:
+    """The ending of a job that nobody has begun again since; None without one. Reads the end of its journal only."""
+    try:
+        size = folder.events.stat().st_size
+    except FileNotFoundError:
+        return None
     reader = JournalReader(folder.events)
     reader.skip_to(max(0, size - 65536))
-    events = reader.read_new()
-    return events[-1] if events else None
+    for event in reversed(reader.read_new()):
+        if isinstance(event, Ending):
+            return event
+        if isinstance(event, ProcessStarted):
+            return None
+    return None
 
 
 def write_crash(folder: JobFolder, process: JobProcess | None = None) -> Crashed | None:
@@ -115,7 +122,7 @@ def write_crash(folder: JobFolder, process: JobProcess | None = None) -> Crashed
     except ProblemError:
         return None
     with writer:
-        if isinstance(_last_event(folder), Ending):
+        if ending_of(folder) is not None:
             return None
         code = process.poll() if process is not None else None
         log_end = read_log_end(folder.log)

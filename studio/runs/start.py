@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from studio.core.jobs import Job, write_job
@@ -43,10 +44,12 @@ def start_job(folder: JobFolder, job: Job) -> JobProcess:
             N_("Wait until it ends, or press Stop first."),
         )
     write_job(folder, job)
-    return _spawn([sys.executable, "-m", "studio.engine", job.job, str(folder.path)], folder)
+    return spawn([sys.executable, "-m", "studio.engine", job.job, str(folder.path)], folder)
 
 
-def _spawn(command: list[str], folder: JobFolder) -> JobProcess:
+def spawn(command: list[str], folder: JobFolder, environment: Mapping[str, str] | None = None) -> JobProcess:
+    """Start a process of this program that outlives its parent, with its output in the folder's log and `environment`
+    on top of what every child gets. Raises OSError."""
     flags = 0
     if sys.platform == "win32":
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
@@ -56,7 +59,7 @@ def _spawn(command: list[str], folder: JobFolder) -> JobProcess:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=python_environment(),
+            env={**python_environment(), **(environment or {})},
             start_new_session=sys.platform != "win32",
             creationflags=flags,
         )

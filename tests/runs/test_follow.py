@@ -6,14 +6,15 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from studio.core.events import Crashed, Event, Finished, Stopped
+from studio.core.events import CheckpointRemoved, Crashed, Event, Finished, ProcessStarted, Stopped
 from studio.core.run_folder import JobFolder
 from studio.core.run_state import RunState
 from studio.runs.command import end_forcefully, save_now, stop
-from studio.runs.follow import explain_crash, follow, job_status, process_of, write_crash
+from studio.runs.follow import ending_of, explain_crash, follow, job_status, process_of, write_crash
 from studio.runs.start import JobProcess
 from tests.runs.conftest import StartJob
 
@@ -157,6 +158,20 @@ def test_every_explanation_says_what_to_do() -> None:
     for code, name, log in [(1, None, ""), (None, None, ""), (None, "SIGKILL", ""), (1, None, "CUDA error")]:
         found = explain_crash(code, name, log)
         assert found.what and found.why and found.fix
+
+
+def test_what_is_told_after_an_ending_leaves_it_the_ending_until_the_job_begins_anew(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path)
+    with folder.writer() as writer:
+        writer.write(Finished())
+        writer.write(CheckpointRemoved(step=5, reason="cleared"))
+    assert isinstance(ending_of(folder), Finished)
+    assert job_status(folder) == "ended"
+    assert write_crash(folder) is None
+    with folder.writer() as writer:
+        writer.write(ProcessStarted(job="train", pid=1, started=0.0))
+    assert ending_of(folder) is None
+    assert job_status(folder) == "interrupted"
 
 
 def test_a_finished_state_is_whole(start_script: StartJob) -> None:
