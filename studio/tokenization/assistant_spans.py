@@ -56,6 +56,8 @@ class AssistantSpans:
         for position in learned:
             last = position == answers[-1]
             try:
+                if not last and self._rendering.only_last_as_asked:
+                    raise _NotFound
                 spans.append(self._span(example, rendered, position, needs_prefix=last))
             except _NotFound:
                 if last:

@@ -52,11 +52,13 @@ class Rendered:
 
 
 class ChatTemplate:
-    """Renders conversations. `source` is the Jinja text, `special` the special tokens by name (bos_token...)."""
+    """Renders conversations. `source` is the Jinja text, `special` the special tokens by name (bos_token...),
+    `end_added` the token that was added after answers, see `template_in`."""
 
-    def __init__(self, source: str, special: Mapping[str, str]) -> None:
+    def __init__(self, source: str, special: Mapping[str, str], *, end_added: str = "") -> None:
         self.source = source
         self.special = dict(special)
+        self.end_added = end_added
         self._sandbox = BoundedSandbox()
         if len(source) > _LONGEST:
             raise _too_much()

@@ -20,7 +20,7 @@ from studio.tokenization.adaptation import adapt
 from studio.tokenization.assistant_spans import AssistantSpans
 from studio.tokenization.chat_template import ChatTemplate, Rendered, Span
 from studio.tokenization.rendering import Rendering
-from studio.tokenization.template_capabilities import TemplateCapabilities
+from studio.tokenization.template_capabilities import TemplateCapabilities, template_in
 
 IGNORE_INDEX = -100
 """The label of tokens that the loss leaves out, as PyTorch and transformers have it."""
@@ -30,6 +30,8 @@ LONGEST = 2_000_000
 
 NO_LIMIT = 1 << 30
 """Tokens; stands for no limit at all."""
+
+_THOUGHTS_END = "</think>"
 
 SPECIAL_TOKENS_AS_TEXT = N_(
     "Some examples hold text that looks like this model's special tokens, such as {token}. It is read as ordinary "
@@ -42,6 +44,15 @@ SPECIAL_TOKENS_IN_TEXT = N_(
 NO_END = N_(
     "This model's chat template writes nothing that ends an answer, so the model doesn't learn where to stop. Another "
     "base model does."
+)
+END_TOKEN_ADDED = N_(
+    "This model's chat template writes nothing that ends an answer. So that the model learns where to stop, {token} is "
+    "added after each, in the template that is saved with it as well."
+)
+
+THOUGHTS_ENDED = N_(
+    "This model is asked with its thoughts already begun. So each answer is learned with {token} before it, which ends "
+    "them."
 )
 
 
@@ -116,7 +127,7 @@ class Encoder:
             tokenizer = tokenizers.Tokenizer.from_file(str(file))
         except Exception as error:  # the library raises bare Exception for whatever is wrong in the file
             raise damaged(file) from error
-        return Encoder(tokenizer, ChatTemplate.from_folder(model_folder), max_length, loss_on)
+        return Encoder(tokenizer, template_in(model_folder), max_length, loss_on)
 
     @property
     def eos_id(self) -> int | None:
@@ -150,7 +161,11 @@ class Encoder:
         """Raises `ProblemError` when the template refuses the conversation or hides where its answers stand."""
         if example.text:
             return self.encode_text(example.text)
-        adapted, rendered, adaptations = self.rendered(example)
+        adapted, rendered, adaptations = self.rendered(self._until_last_learned(example))
+        if self._capabilities.drops_opened_thoughts:
+            adaptations = (*adaptations, sentence(THOUGHTS_ENDED, token=_THOUGHTS_END))
+        if self.template.end_added:
+            adaptations = (*adaptations, sentence(END_TOKEN_ADDED, token=self.template.end_added))
         ids, offsets = self._tokens(rendered)
         if self.loss_on == "everything":
             labels = list(ids)
@@ -163,6 +178,14 @@ class Encoder:
                 adaptations = (*adaptations, sentence(NO_END))
         self.remember(adaptations)
         return self._cut(ids, labels, rendered.text, literal_spans=rendered.literal_spans, adaptations=adaptations)
+
+    def _until_last_learned(self, example: Example) -> Example:
+        """Without what comes after the last answer that is learned, where only an answer at the end of a conversation
+        can be written as the model will be asked for it."""
+        learned = [n for n, m in enumerate(example.messages, 1) if m.role == "assistant" and m.in_loss]
+        if not learned or self.loss_on == "everything" or not self._capabilities.drops_opened_thoughts:
+            return example
+        return example.model_copy(update={"messages": example.messages[: learned[-1]]})
 
     def encode_text(self, text: str, *, ends: bool = True) -> Encoded:
         """Plain text, with labels throughout; `ends` says whether the eos token stands after it."""
@@ -206,9 +229,15 @@ class Encoder:
         return self._tokens(self._rendering.of(adapted, prompt=True))[0]
 
     def decode(self, ids: list[int]) -> str:
-        """Generated tokens as text, without special tokens."""
+        """Generated tokens as text, without special tokens, and without the end of thoughts that the template opened
+        and nobody thought."""
         text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
-        return text
+        if not self._capabilities.opens_thoughts:
+            return text
+        begin = text.lstrip()
+        if _THOUGHTS_END.startswith(begin):  # not all of it is there yet
+            return ""
+        return begin.removeprefix(_THOUGHTS_END).lstrip("\n") if begin.startswith(_THOUGHTS_END) else text
 
     def count(self, example: Example) -> int:
         """How many tokens the example has before any cut."""

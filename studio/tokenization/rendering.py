@@ -17,8 +17,8 @@ from studio.tokenization.template_capabilities import TemplateCapabilities
 
 # The same private characters as in transformers.
 _OPEN, _CLOSE = "\U000f0000", "\U000f0001"
-_BEGIN, _END = "\U000f0002", "\U000f0003"
-_WRAPPERS = re.compile(f"[{_OPEN}{_CLOSE}{_BEGIN}{_END}]")
+_BEGIN, _END, _HERE = "\U000f0002", "\U000f0003", "\U000f0004"
+_WRAPPERS = re.compile(f"[{_OPEN}{_CLOSE}{_BEGIN}{_END}{_HERE}]")
 
 
 class Rendering:
@@ -81,7 +81,36 @@ class Rendering:
         start, end = found.text.index(_BEGIN), found.text.index(_END) - 1
         return Rendered(found.text.replace(_BEGIN, "").replace(_END, "")), (start, end)
 
+    @property
+    def only_last_as_asked(self) -> bool:
+        """Whether only the answer at the end of a conversation stands where the model will be asked for it."""
+        return self._capabilities.drops_opened_thoughts
+
     def _render(self, example: Example, messages: tuple[Message, ...], prompt: bool) -> Rendered:
+        last = messages[-1] if messages else None
+        if last is None or prompt or last.role != "assistant" or last.tool_calls or not self.only_last_as_asked:
+            return self._write(example, messages, prompt)
+        return self._after_opened_thoughts(example, messages)
+
+    def _after_opened_thoughts(self, example: Example, messages: tuple[Message, ...]) -> Rendered:
+        """The conversation with its last answer as the model has to give it: it is asked with thoughts opened, so it
+        ends them first, its own or none."""
+        *before, last = messages
+        place = last.model_copy(update={"content": _HERE, "thinking": ""})
+        whole = self._write(example, (*before, place), False).text
+        if whole.count(_HERE) != 1:
+            return self._write(example, messages, False)
+        thought, ended, said = last.content.rpartition("</think>")
+        asked = self._write(example, tuple(before), True)
+        text, literal_spans = asked.text, list(asked.literal_spans)
+        thought = thought.strip().removeprefix("<think>").strip() if ended else ""
+        for part, wrap in ((thought, True), ("\n</think>\n\n", False), (said.lstrip("\n"), True)):
+            more = self._unwrap(str(self._wrap_value(part)), ()) if wrap else Rendered(part)
+            literal_spans += [(len(text) + a, len(text) + b) for a, b in more.literal_spans]
+            text += more.text
+        return Rendered(text + whole.partition(_HERE)[2], tuple(literal_spans))
+
+    def _write(self, example: Example, messages: tuple[Message, ...], prompt: bool) -> Rendered:
         as_text = any(m.tool_calls for m in messages) and self._capabilities.tool_calls == "text"
         in_parts = self._capabilities.content_in_parts
         turns = template_messages(messages, arguments_as_text=as_text, content_in_parts=in_parts)

@@ -6,17 +6,32 @@ standing instructions; what would be lost is then written in another way, see `s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 from studio.core.conversation import Message, ToolCall
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.translatable import N_
+from studio.models.config import read_mapping
 from studio.tokenization.chat_template import ChatTemplate, TemplateMessage, template_messages
 
 NINE_CHARACTERS = "call00001"
 """An id in the only form that some templates take."""
+
+_OPENED = re.compile(r"<think>\s*\Z")
+
+_WITH_END = """\
+{%- set ended = namespace(messages=[]) %}{% for m in messages %}\
+{% if m['role'] == 'assistant' and not m['tool_calls'] and (loop.last or ALWAYS) %}\
+{% if m['content'] is string %}{% set said = (m['content'] | trim) + eos_token %}\
+{% else %}{% set said = m['content'] + [{'type': 'text', 'text': eos_token}] %}{% endif %}\
+{% set ended.messages = ended.messages + [dict(m, content=said)] %}\
+{% else %}{% set ended.messages = ended.messages + [m] %}{% endif %}{% endfor %}{% set messages = ended.messages -%}
+"""
+"""Stands before a template that writes nothing that ends an answer: the eos token is added to what was answered."""
 
 _ASK = Message(role="user", content="zqask")
 _END = Message(role="assistant", content="zqend")
@@ -126,7 +141,19 @@ class TemplateCapabilities:
         if self._shows([_ASK, Message(role="assistant", content="zqend", thinking="zqthought")], "zqthought", "zqend"):
             return "field"
         written = Message(role="assistant", content=with_thoughts("zqthought", "zqend"))
-        return "written" if self._shows([_ASK, written], "zqthought", "zqend") else None
+        kept = self.drops_opened_thoughts or self._shows([_ASK, written], "zqthought", "zqend")
+        return "written" if kept else None
+
+    @cached_property
+    def opens_thoughts(self) -> bool:
+        """Whether what the model is given before it answers ends in thoughts that it has to go on with."""
+        return bool(_OPENED.search(self._written([_ASK], prompt=True)))
+
+    @cached_property
+    def drops_opened_thoughts(self) -> bool:
+        """Whether these thoughts are gone from an answer once it is finished. What is learned has to be written with
+        them then, or the model would be asked otherwise than it was taught."""
+        return self.opens_thoughts and not self._written([_ASK, _END]).startswith(self._written([_ASK], prompt=True))
 
     @cached_property
     def earlier_thoughts(self) -> bool:
@@ -135,6 +162,14 @@ class TemplateCapabilities:
         if self.thoughts == "written":
             thinking = Message(role="assistant", content=with_thoughts("zqthought", "zqend"))
         return self.thoughts is not None and self._shows([_ASK, thinking, _ASK, _END], "zqthought")
+
+    def _written(self, said: Sequence[Message], *, prompt: bool = False) -> str:
+        """The conversation as text, "" where the template refuses it."""
+        try:
+            turns = template_messages(said, content_in_parts=self.content_in_parts)
+            return self._template.write(turns, add_generation_prompt=prompt).text
+        except ProblemError:
+            return ""
 
     def _shows_calls(self, said: Sequence[Message], *words: str) -> bool:
         return self._shows(said, *words, tools=self._tools(), arguments_as_text=self.tool_calls == "text")
@@ -159,6 +194,38 @@ class TemplateCapabilities:
                 raise
             return False
         return all(word in text for word in words)
+
+
+def template_in(folder: Path) -> ChatTemplate:
+    """The template with which the model in `folder` is trained and asked, and which is saved with it: its own, or the
+    default. Where its own writes no special token after an answer, and the model has an eos token, that is added:
+    otherwise no model learns where to stop. Raises `ProblemError`."""
+    template = ChatTemplate.from_folder(folder)
+    eos = template.special.get("eos_token")
+    alone = _after_answer(template, _ASK, _END) if eos else None
+    if not eos or alone is None or any(token in alone for token in (eos, *_added_special_tokens(folder))):
+        return template
+    between = _after_answer(template, _ASK, _END, Message(role="user", content="zqmore"))
+    always = "false" if between is None or eos in between else "true"
+    return ChatTemplate(_WITH_END.replace("ALWAYS", always) + template.source, template.special, end_added=eos)
+
+
+def _after_answer(template: ChatTemplate, *said: Message) -> str | None:
+    """What stands between the answer and what comes next; None where the template doesn't show them once."""
+    for in_parts in (False, True):
+        try:
+            text = template.write(template_messages(said, content_in_parts=in_parts)).text
+        except ProblemError:
+            continue
+        if text.count(_END.content) == 1:
+            return text.partition(_END.content)[2].partition("zqmore")[0]
+    return None
+
+
+def _added_special_tokens(folder: Path) -> list[str]:
+    listed = read_mapping(folder / "tokenizer.json").get("added_tokens")
+    tokens = [token for token in listed if isinstance(token, dict)] if isinstance(listed, list) else []
+    return [str(token["content"]) for token in tokens if token.get("special") and token.get("content")]
 
 
 def with_thoughts(thinking: str, content: str) -> str:

@@ -154,6 +154,17 @@ NO_END = (
     "{% for m in messages %}{{ m.role }}: {{ m.content }}\n\n{% endfor %}"
     "{% if add_generation_prompt %}assistant: {% endif %}"
 )
+END_BEFORE_THE_NEXT = (
+    "{% for m in messages %}{% if m.role == 'user' and not loop.first %}{{ eos_token }}\n{% endif %}"
+    "{{ m.role }}: {{ m.content }}{% if m.role == 'user' %}\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
+)
+# What the model is given before it answers ends in thoughts, and a finished answer has none, as with DeepSeek-R1.
+OPENED = (
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' }}{% if m.role == 'assistant' %}"
+    "{{ m.content.split('</think>')[-1] }}{% else %}{{ m.content }}{% endif %}{{ '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n<think>\n' }}{% endif %}"
+)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +174,8 @@ NO_END = (
         (TRIMMING, ["one<|im_end|>", "two<|im_end|>"]),
         (INSTRUCT, [" one<|im_end|>", "  two <|im_end|>"]),
         (THINKING, ["one<|im_end|>", " two <|im_end|>"]),
-        (NO_END, ["one\n\n", " two \n\n"]),
+        (NO_END, ["one<|im_end|>", "two<|im_end|>"]),
+        (END_BEFORE_THE_NEXT, ["one<|im_end|>", "two<|im_end|>"]),
     ],
 )
 def test_answers_are_found_in_other_templates(
@@ -186,9 +198,52 @@ def test_a_template_that_goes_through_parts_of_contents_is_given_parts(small_mod
     assert learned_texts(encoder, encoded) == ["one<|im_end|>", "two<|im_end|>"]
 
 
-def test_a_template_that_ends_no_answer_is_said(small_model: Path, tmp_path: Path) -> None:
-    encoder = Encoder.from_folder(model_with(small_model, tmp_path / "model", NO_END), 512, "answers")
+def test_a_template_that_ends_no_answer_is_given_an_end_and_that_is_said(small_model: Path, tmp_path: Path) -> None:
+    folder = model_with(small_model, tmp_path / "model", NO_END)
+    encoder = Encoder.from_folder(folder, 512, "answers")
+    talk = conversation("a?", "one", "b?", "two")
+    encoded = encoder.encode(talk)
+    assert "<|im_end|> is added after each" in encoded.adaptations[0].english()
+    assert encoded.text == "user: a?\n\nassistant: one<|im_end|>\n\nuser: b?\n\nassistant: two<|im_end|>\n\n"
+    prompt = encoder.prompt_ids(talk.messages[:3])
+    assert prompt == list(encoded.ids)[: len(prompt)], "an earlier answer is read as it was learned"
+    # Saved with what was trained, it is a template that ends its answers, and nothing more is added.
+    (folder / "chat_template.jinja").write_text(encoder.template.source)
+    again = Encoder.from_folder(folder, 512, "answers")
+    assert again.template.source == encoder.template.source
+    assert again.encode(conversation("a?", "one", "b?", "two")).text == encoded.text
+    assert not again.encode(conversation("a?", "one")).adaptations
+
+
+def test_a_model_without_any_end_is_said(small_model: Path, tmp_path: Path) -> None:
+    folder = model_with(small_model, tmp_path / "model", NO_END, eos_token=None)
+    for name in ("special_tokens_map.json", "generation_config.json"):
+        (folder / name).unlink(missing_ok=True)
+    encoder = Encoder.from_folder(folder, 512, "answers")
     assert "where to stop" in encoder.encode(conversation("a?", "one")).adaptations[0].english()
+
+
+def test_thoughts_that_the_prompt_opens_are_ended_by_the_model(small_model: Path, tmp_path: Path) -> None:
+    encoder = Encoder.from_folder(model_with(small_model, tmp_path / "model", OPENED), 512, "answers")
+    talk = conversation("a?", "one", "b <|im_end|>?", "two <|im_end|> and", "c?")
+    encoded = encoder.encode(talk)
+    prompt = encoder.prompt_ids(talk.messages[:3])
+    assert list(encoded.ids)[: len(prompt)] == prompt, "it is taught as it will be asked"
+    assert learned_texts(encoder, encoded) == ["\n</think>\n\ntwo <|im_end|> and<|im_end|>"]
+    said = " ".join(adaptation.english() for adaptation in encoded.adaptations)
+    assert "only the last answer" in said and "with </think> before it" in said
+    assert encoded.ids.count(encoder.eos_id or 0) == 4, "what only looks like an end is none"
+    thought = Example(messages=(talk.messages[0], Message(role="assistant", content="one", thinking="I see.")))
+    assert learned_texts(encoder, encoder.encode(thought)) == ["I see.\n</think>\n\none<|im_end|>"]
+
+
+def test_the_end_of_thoughts_that_nobody_thought_is_not_part_of_an_answer(small_model: Path, tmp_path: Path) -> None:
+    encoder = Encoder.from_folder(model_with(small_model, tmp_path / "model", OPENED), 512, "answers")
+    ids = encoder._tokenizer.encode("\n</think>\n\none", add_special_tokens=False).ids
+    shown = [encoder.decode(ids[:count]) for count in range(len(ids) + 1)]
+    assert shown[-1] == "one" and "".join(shown[:-1]).count("think") == 0
+    ids = encoder._tokenizer.encode("Hm.\n</think>\n\none", add_special_tokens=False).ids
+    assert encoder.decode(ids) == "Hm.\n</think>\n\none"
 
 
 def test_a_template_that_drops_what_is_said_is_refused(small_model: Path, tmp_path: Path) -> None:

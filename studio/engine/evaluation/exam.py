@@ -66,8 +66,11 @@ def _losses(generator: Generator, run: RunFolder, recipe: Recipe) -> dict[ModelU
 
 
 def _is_exact(answer: Answer, example: Example, generator: Generator) -> bool:
-    """The wanted words and then the end: an answer that would go on isn't the wanted one."""
-    return normalized(answer.text) == normalized(example.answer) and (answer.ended or not generator.ends)
+    """The wanted words, after thoughts where it has some, and then the end: an answer that would go on isn't the wanted
+    one."""
+    return normalized(answer.text.rpartition("</think>")[2]) == normalized(example.answer) and (
+        answer.ended or not generator.ends
+    )
 
 
 def _answers(

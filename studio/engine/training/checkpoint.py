@@ -38,8 +38,8 @@ from studio.core.translatable import N_
 from studio.engine.job_context import JobContext, library_versions
 from studio.engine.methods.method import TrainingMethod
 from studio.engine.training.trainer import StudioTrainer
-from studio.tokenization.chat_template import ChatTemplate
 from studio.tokenization.end_tokens import write_end_tokens
+from studio.tokenization.template_capabilities import template_in
 
 _NAME = re.compile(r"step-(\d{6,})")
 TOKENIZER_FILES = (
@@ -154,7 +154,7 @@ def copy_tokenizer(base: Path, folder: Path) -> None:
     for name in TOKENIZER_FILES:
         if (base / name).is_file():
             shutil.copyfile(base / name, folder / name)
-    (folder / "chat_template.jinja").write_text(ChatTemplate.from_folder(base).source, encoding="utf-8")
+    (folder / "chat_template.jinja").write_text(template_in(base).source, encoding="utf-8")
     write_end_tokens(base, folder)
 
 
