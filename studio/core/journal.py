@@ -149,18 +149,19 @@ class JournalReader:
         self._offset = max(0, offset - 1)
         self._skip_line = offset > 0
 
-    def read_new(self, keep_last_of: bytes | None = None) -> list[Event]:
+    def read_new(self, keep_last_of: bytes | None = None, *, most: int | None = None) -> list[Event]:
         """The complete events appended since the last call; empty when the file isn't there yet. Raises `ProblemError`
         for a journal in another format than this program reads.
 
         Lines that contain `keep_last_of` are skipped unparsed, all but the last: lists of runs need no single steps.
+        With `most`, no more than about so many bytes are read at once: where events came, there may be more.
         """
         try:
             if self.path.stat().st_size <= self._offset:
                 return []
             with open(self.path, "rb") as file:
                 file.seek(self._offset)
-                block = file.read()
+                block = file.read() if most is None else file.read(most) + file.readline()
         except FileNotFoundError:
             return []
         end = block.rfind(b"\n") + 1

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_right
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, assert_never
+from typing import Literal, assert_never, overload
 
 from studio.core.events import (
     BASE,
@@ -31,13 +34,40 @@ from studio.core.translatable import N_, Sentence, sentence
 Trend = Literal["starting", "better", "level", "memorising", "worse"]
 
 
+class LossCurve(Sequence[tuple[int, float]]):
+    """Step and loss of every step, in ascending steps; in 12 bytes a step, as a night of training has 100,000."""
+
+    def __init__(self) -> None:
+        self.steps, self.losses = array("I"), array("d")
+
+    def append(self, step: int, loss: float) -> None:
+        self.steps.append(step)
+        self.losses.append(loss)
+
+    def forget_after(self, step: int) -> None:
+        kept = bisect_right(self.steps, step)
+        del self.steps[kept:], self.losses[kept:]
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[int, float]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[tuple[int, float]]: ...
+    def __getitem__(self, index: int | slice) -> tuple[int, float] | list[tuple[int, float]]:
+        if isinstance(index, slice):
+            return list(zip(self.steps[index], self.losses[index], strict=True))
+        return self.steps[index], self.losses[index]
+
+
 @dataclass
 class RunState(ProcessState):
     """Everything the window, the command line and reports show of a training run."""
 
     prepared: Prepared | None = None
     last: StepDone | None = None
-    losses: list[tuple[int, float]] = field(default_factory=list)
+    losses: LossCurve = field(default_factory=LossCurve)
     held_out_losses: list[tuple[int, float]] = field(default_factory=list)
     base_loss: float | None = None
     """The base model's loss on the examples set aside."""
@@ -61,7 +91,7 @@ class RunState(ProcessState):
                 self.prepared = event
             case StepDone():
                 self.last = event
-                self.losses.append((event.step, event.loss))
+                self.losses.append(event.step, event.loss)
                 if event.seconds > 0:
                     self._recent.append((event.tokens, event.seconds))
                 if event.peak_memory is not None:
@@ -86,7 +116,7 @@ class RunState(ProcessState):
 
     def _go_back_to(self, step: int) -> None:
         """What was told of later steps is computed again."""
-        self.losses = [(at, loss) for at, loss in self.losses if at <= step]
+        self.losses.forget_after(step)
         self.held_out_losses = [(at, loss) for at, loss in self.held_out_losses if at <= step]
         self.checkpoints = [c for c in self.checkpoints if c.step <= step]
         if self.last is not None and self.last.step > step:

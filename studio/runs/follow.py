@@ -28,7 +28,8 @@ LOOK_EVERY = 10
 LOG_END = 4000
 """Bytes of the log kept in a `Crashed` event."""
 
-_BATCH = 5_000
+_AT_ONCE = 2**18
+"""Bytes of a journal read at once, about 1,000 events: a long one as a whole would take hundreds of megabytes."""
 
 JobStatus = Literal["none", "running", "silent", "ended", "interrupted"]
 
@@ -40,7 +41,7 @@ def follow(
     stop: threading.Event | None = None,
     poll: float = 0.1,
 ) -> Iterator[list[Event]]:
-    """Yield the journal's events in batches of at most 5,000, from its beginning until an ending was yielded.
+    """Yield the journal's events in batches of about 1,000, from its beginning until an ending was yielded.
 
     With `process`, or for a job found again without it, a process that is gone without a last word gets a `Crashed`
     event, written here. `poll` is the seconds between two looks into the journal. Setting `stop` ends the iteration and
@@ -55,12 +56,14 @@ def follow(
         if process is not None:
             gone = process.poll() is not None
         elif time.monotonic() >= look_again:
-            look_again = time.monotonic() + LOOK_EVERY * poll
             gone = not lock_is_held(folder.lock)
-        events = reader.read_new()
-        for begin in range(0, len(events), _BATCH):
-            yield events[begin : begin + _BATCH]
+        events = reader.read_new(most=_AT_ONCE)
         ended = _ending_after(events, ended)
+        if events:
+            yield events
+            continue  # there may be more, and an ending in the middle is none
+        if process is None and time.monotonic() >= look_again:
+            look_again = time.monotonic() + LOOK_EVERY * poll
         if ended and (gone or process is None):
             return
         if gone:

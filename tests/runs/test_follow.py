@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from studio.core.events import CheckpointRemoved, Crashed, Event, Finished, ProcessStarted, Stopped
+from studio.core.events import (
+    CheckpointRemoved,
+    Crashed,
+    Event,
+    Finished,
+    Paused,
+    ProcessStarted,
+    StepDone,
+    Stopped,
+)
 from studio.core.run_folder import JobFolder
 from studio.core.run_state import RunState
 from studio.runs.command import end_forcefully, save_now, stop
@@ -180,3 +189,16 @@ def test_a_finished_state_is_whole(start_script: StartJob) -> None:
     state = job.folder.fold(RunState())
     assert isinstance(state.ending, Finished)
     assert state.share_done == 1.0
+
+
+def test_a_long_history_comes_in_pieces_and_an_ending_in_its_middle_ends_nothing(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path)
+    with folder.writer() as writer:
+        for half in range(2):
+            writer.write(ProcessStarted(job="train", pid=1, started=float(half)))
+            for step in range(1, 1501):
+                writer.write(StepDone(step=step, total_steps=9, epoch=1.0, loss=1.0, learning_rate=1e-4))
+            writer.write(Paused(step=1500) if half == 0 else Finished())
+    batches = list(follow(folder))
+    assert len(batches) > 1
+    assert [event for batch in batches for event in batch] == folder.reader().read_new()

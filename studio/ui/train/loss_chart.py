@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
-from array import array
 from typing import Any
 
 from PySide6.QtCore import QLineF, QSize, Qt, QTimer
 from PySide6.QtGui import QPainter, QPaintEvent, QPen, QShowEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from studio.core.run_state import RunState
+from studio.core.run_state import LossCurve, RunState
 from studio.ui.controls.layout import hbox, vbox
 from studio.ui.controls.text import label
 from studio.ui.design.language import tr
@@ -31,9 +30,7 @@ class LossChart(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._state = RunState()
-        self._taken = 0
-        self._steps, self._losses = array("d"), array("d")
-        self._drawn: tuple[int, int, int] | None = None
+        self._drawn: tuple[object, ...] | None = None
         self._loading, self._loaded = False, "pyqtgraph" in sys.modules
         self._plot: Any = None  # pyqtgraph has no types
         legend = hbox(gap=GAP_WIDE)
@@ -51,13 +48,8 @@ class LossChart(QWidget):
         self._pause.timeout.connect(self._draw)
 
     def show_state(self, state: RunState) -> None:
-        if state is not self._state or len(state.losses) < self._taken:
-            self._state, self._taken, self._drawn = state, 0, None
-            self._steps, self._losses = array("d"), array("d")
-        for step, loss in state.losses[self._taken :]:
-            self._steps.append(step)
-            self._losses.append(loss)
-        self._taken = len(state.losses)
+        if state is not self._state:
+            self._state, self._drawn = state, None
         if self.isVisible() and not self._pause.isActive():
             self._draw()
 
@@ -67,7 +59,12 @@ class LossChart(QWidget):
 
     def _draw(self) -> None:
         state = self._state
-        now = (len(self._steps), len(state.held_out_losses), len(state.checkpoints))
+        now = (
+            state.losses[-1:],
+            len(state.held_out_losses),
+            len(state.checkpoints),
+            state.last and state.last.total_steps,
+        )
         if now == self._drawn or not self.isVisible():
             return
         if not self._loaded:
@@ -77,7 +74,7 @@ class LossChart(QWidget):
         self._pause.start()
         if self._plot is None:
             self._make_plot()
-        self._training.setData(*_thinned(self._steps, self._losses))
+        self._training.setData(*_thinned(state.losses))
         held_out = state.held_out_losses
         self._held_out.setData([s for s, _ in held_out], [v for _, v in held_out])
         if held_out:
@@ -144,11 +141,11 @@ class LossChart(QWidget):
         self._column.addWidget(self._plot, 1)
 
 
-def _thinned(steps: array[float], losses: array[float]) -> tuple[Any, Any]:
+def _thinned(curve: LossCurve) -> tuple[Any, Any]:
     """At most `MOST_POINTS` points that keep every peak and every low: the least and the largest of each stretch."""
     import numpy as np
 
-    x, y = np.array(steps), np.array(losses)
+    x, y = np.array(curve.steps, dtype=float), np.array(curve.losses)
     if len(x) <= MOST_POINTS:
         return x, y
     stretch = -(-len(x) // (MOST_POINTS // 2))

@@ -65,7 +65,7 @@ def test_a_trial_of_its_own_ends_with_the_figures_and_leaves_the_run_alone(
     state = job.fold(RunState())
     assert state.probed is not None
     assert state.probed.tokens > 0
-    assert state.losses == []
+    assert not state.losses
     assert not run.events.exists()
     after = sorted(str(path) for path in run.path.rglob("*") if "jobs" not in path.parts)
     assert after == before
