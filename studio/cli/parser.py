@@ -17,7 +17,12 @@ MODULES = {
     **dict.fromkeys(("fetch", "doctor"), "machine"),
     **dict.fromkeys(("demo", "recipe", "train"), "training"),
 }
-FUNCTIONS = {"runs list": "list_runs", "runs show": "show_run", "runs stop": "stop_run"}
+FUNCTIONS = {
+    "runs list": "list_runs",
+    "runs show": "show_run",
+    "runs stop": "stop_run",
+    "queue list": "list_queue",
+}
 """Where verbs are done, and by what, where that isn't called as they are."""
 
 
@@ -59,6 +64,16 @@ def parser() -> argparse.ArgumentParser:
     _add_verb(runs, "list", "all runs, newest first", name="runs list")
     _add_verb(runs, "show", "one run in full", _add_run, name="runs show")
     _add_verb(runs, "stop", "stop a run; what was learned is kept", _runs_stop_flags, name="runs stop")
+    group = verbs.add_parser("queue", help="runs that wait for their turn")
+    queue = group.add_subparsers(required=True, metavar="VERB")
+    _add_verb(queue, "list", "what waits, in its order", name="queue list")
+    _add_verb(queue, "add", "put a run at the end of the queue", _queue_add_flags, name="queue add")
+    _add_verb(queue, "edit", "change a run that waits, or when it starts", _queue_edit_flags, name="queue edit")
+    _add_verb(queue, "move", "put a run at another place in the queue", _queue_move_flags, name="queue move")
+    _add_verb(queue, "remove", "take a run out of the queue; its folder stays", _add_entry, name="queue remove")
+    _add_verb(queue, "hold", "keep a run from being started", _add_entry, name="queue hold")
+    _add_verb(queue, "release", "let a held or paused run wait for its turn again", _add_entry, name="queue release")
+    _add_verb(queue, "run", "go on with the queue and wait for its end", _queue_run_flags, name="queue run")
     _add_verb(verbs, "fetch", "bring a model or data set onto this computer", _fetch_flags)
     _add_verb(verbs, "doctor", "what this computer has, and what is missing")
     return top
@@ -172,6 +187,50 @@ def _export_flags(verb: argparse.ArgumentParser) -> None:
 def _runs_stop_flags(verb: argparse.ArgumentParser) -> None:
     _add_run(verb)
     verb.add_argument("--discard", action="store_true", help="don't save what was learned since the last save point")
+
+
+def _queue_add_flags(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("recipe", help="a YAML file as for train, or a run that was interrupted, paused or not started")
+    verb.add_argument("--project", default="", help="the project that keeps the run (default: the recipe's name)")
+    verb.add_argument("--anyway", action="store_true", help="queue it although the data check says it would be wrong")
+    verb.add_argument("--hold", action="store_true", help="don't start it before it is released")
+    verb.add_argument(
+        "--variants",
+        action="append",
+        default=[],
+        metavar="SETTING=VALUE,VALUE",
+        help="a run for each value, to be compared, such as training.learning_rate=1e-4,2e-4,5e-4",
+    )
+    _add_when(verb)
+    _add_settings(verb)
+
+
+def _queue_edit_flags(verb: argparse.ArgumentParser) -> None:
+    _add_entry(verb)
+    _add_when(verb)
+    _add_settings(verb)
+
+
+def _queue_move_flags(verb: argparse.ArgumentParser) -> None:
+    _add_entry(verb)
+    verb.add_argument("position", type=int, help="its new place, counted from 1")
+
+
+def _queue_run_flags(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--detach", action="store_true", help="don't wait for the end")
+
+
+def _add_entry(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "run", help="a place in the queue, counted from 1, or a run's folder or the beginning of its name"
+    )
+
+
+def _add_when(verb: argparse.ArgumentParser) -> None:
+    choices = verb.add_mutually_exclusive_group()
+    choices.add_argument("--at", default="", metavar="TIME", help="not before, such as 22:00 or '2026-12-01 22:00'")
+    choices.add_argument("--when-free", action="store_true", help="when other programs leave the card alone")
+    choices.add_argument("--at-once", action="store_true", help="as soon as no other run is on the card (default)")
 
 
 def _fetch_flags(verb: argparse.ArgumentParser) -> None:

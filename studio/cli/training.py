@@ -51,8 +51,8 @@ def train(arguments: argparse.Namespace) -> int:
 
 def run_training(recipe: Recipe, project_name: str, quiet: bool, anyway: bool = False) -> tuple[RunFolder, RunState]:
     """Fetch what is missing, freeze, train and follow to the end. Raises ProblemError."""
-    data = _examined(recipe, quiet, anyway)
-    run = create_run(chosen_project(project_name), data.recipe, data.table, data.examples, _facts())
+    data = examined(recipe, quiet, anyway)
+    run = create_run(chosen_project(project_name), data.recipe, data.table, data.examples, facts())
     state = follow_to_the_end(run, start_job(run, Train()), RunState, quiet=quiet)
     record(run)
     return run, state
@@ -61,9 +61,9 @@ def run_training(recipe: Recipe, project_name: str, quiet: bool, anyway: bool = 
 def dry_run(recipe: Recipe, arguments: argparse.Namespace) -> int:
     """Show the first batch as the trainer makes it; nothing is learned and nothing is kept."""
     quiet = arguments.json
-    data = _examined(recipe, quiet, arguments.anyway)
+    data = examined(recipe, quiet, arguments.anyway)
     with TemporaryDirectory(prefix="studio-dry-run-") as scratch, Progress(quiet=quiet) as progress:
-        run = create_run(Project(Path(scratch)), data.recipe, data.table, data.examples, _facts())
+        run = create_run(Project(Path(scratch)), data.recipe, data.table, data.examples, facts())
 
         def tell(events: list[Event]) -> None:
             for event in events:
@@ -88,7 +88,7 @@ def dry_run(recipe: Recipe, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _examined(recipe: Recipe, quiet: bool, anyway: bool) -> Prepared:
+def examined(recipe: Recipe, quiet: bool, anyway: bool) -> Prepared:
     """Raises ProblemError, unless `anyway` also for what the data check says would make training wrong."""
     require_model(recipe.model, quiet=quiet)
     with WorkerClient() as worker:
@@ -98,7 +98,7 @@ def _examined(recipe: Recipe, quiet: bool, anyway: bool) -> Prepared:
     return data
 
 
-def _facts() -> DefaultsContext:
+def facts() -> DefaultsContext:
     return DefaultsContext(cuda=cuda_card_present(), windows=windows_driver())
 
 

@@ -35,6 +35,14 @@ class WriterLock:
         self._file = file
         return True
 
+    def acquire_patiently(self) -> bool:
+        """`acquire`, tried for a moment: whoever only asks whether the lock is held takes it for an instant."""
+        for _ in range(10):
+            if self.acquire():
+                return True
+            time.sleep(0.03)
+        return False
+
     def release(self) -> None:
         if self._file is not None:
             self._file.close()
@@ -86,7 +94,7 @@ class JournalWriter(AbstractContextManager["JournalWriter"]):
     def __init__(self, path: Path, lock: Path) -> None:
         lock.parent.mkdir(parents=True, exist_ok=True)
         self._lock = WriterLock(lock)
-        if not self._acquire_patiently():
+        if not self._lock.acquire_patiently():
             raise problem(
                 "journal.in_use",
                 N_("This run is already going on in another process."),
@@ -98,14 +106,6 @@ class JournalWriter(AbstractContextManager["JournalWriter"]):
         _cut_torn_tail(path)
         if path.stat().st_size == 0:
             self._append(_Header(format=FORMAT).model_dump_json())
-
-    def _acquire_patiently(self) -> bool:
-        # whoever only asks whether the lock is held takes it for an instant
-        for _ in range(10):
-            if self._lock.acquire():
-                return True
-            time.sleep(0.03)
-        return False
 
     def write(self, event: Event, *, durable: bool = False) -> None:
         """Append one event; with `durable`, also force it to the disk."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 import uuid
 
@@ -22,9 +24,16 @@ ROOM_FOR_A_RUN = 500 * 1024**2
 
 
 def create_run(
-    project: Project, recipe: Recipe, table: Table, made: StoredExamples, facts: DefaultsContext
+    project: Project,
+    recipe: Recipe,
+    table: Table,
+    made: StoredExamples,
+    facts: DefaultsContext,
+    *,
+    data_of: RunFolder | None = None,
 ) -> RunFolder:
-    """Freeze `recipe` and the examples `made` from its data into a new run folder, automatic values filled in.
+    """Freeze `recipe` and the examples `made` from its data into a new run folder, automatic values filled in. With
+    `data_of`, the examples that were frozen for that run are taken, with the same ones set aside.
 
     Raises ProblemError for data without examples, a model that isn't there, a full disk; then nothing of the run is
     left behind.
@@ -43,12 +52,23 @@ def create_run(
     run = RunFolder(project.runs_folder / name)
     try:
         with staged(run.path) as staging:
-            freeze(recipe, table, made, RunFolder(staging))
+            if data_of is None:
+                freeze(recipe, table, made, RunFolder(staging))
+            else:
+                shutil.copytree(data_of.train_data.parent, staging / "data", copy_function=_link_or_copy)
             BaseFingerprint.of(base).write(RunFolder(staging).base_fingerprint)
             RunFolder(staging).recipe.write_text(to_yaml(recipe), encoding="utf-8")
     except OSError as error:
         raise cannot_write(project.runs_folder, error, remedy=Remedy.try_again) from error
     return run
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    """Frozen data never changes, so two runs may share a file where the disk can do that."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _as_read(recipe: Recipe, table: Table) -> Recipe:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -10,8 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from studio.core.run_folder import JobFolder
+from studio.core.events import Ending, Event, ProcessStarted
+from studio.core.jobs import Train
+from studio.core.journal import JournalWriter
+from studio.core.recipe.recipe import Recipe, to_yaml, with_values
+from studio.core.run_folder import JobFolder, RunFolder
+from studio.runs.project import create_project
 from studio.runs.start import JobProcess
+from tests.models.test_base_model import LLAMA, write_weights
 
 SPEAKER = """
 import os, sys, time, signal
@@ -60,3 +68,78 @@ def start_script(tmp_path: Path) -> Iterator[StartJob]:
     for child in children:
         child.kill()
         child.wait()
+
+
+class Trainings:
+    """Stands in for the engine where the order of runs is what is tested: a training goes on for as long as its
+    journal's lock is held, here by the test itself. `started` are the runs in the order of their starts."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[str, bool, str]] = []
+        self._writers: dict[Path, JournalWriter] = {}
+
+    def start(self, run: RunFolder, job: Train, card: str = "") -> JobProcess:
+        """What the queue's runner calls. The process that it gets is one that has ended."""
+        assert run.path not in self._writers, f"{run.path.name} was started twice"
+        self.started.append((run.path.name, job.resume, card))
+        self._writers[run.path] = run.writer()
+        self._writers[run.path].write(ProcessStarted(job="train", pid=os.getpid(), started=0.0))
+        return JobProcess(run, _ENDED)
+
+    def tell(self, run: RunFolder, event: Event) -> None:
+        self._writers[run.path].write(event)
+
+    def end(self, run: RunFolder, ending: Ending) -> None:
+        self.tell(run, ending)
+        self.kill(run)
+
+    def kill(self, run: RunFolder) -> None:
+        """Gone without a word, as when the computer is switched off."""
+        self._writers.pop(run.path).close()
+
+    def going(self) -> list[Path]:
+        return list(self._writers)
+
+    def names(self) -> list[str]:
+        return [name for name, _, _ in self.started]
+
+
+_ENDED = subprocess.Popen([sys.executable, "-c", ""])
+
+
+@pytest.fixture
+def trainings() -> Iterator[Trainings]:
+    made = Trainings()
+    yield made
+    for path in made.going():
+        made.kill(RunFolder(path))
+
+
+@pytest.fixture(scope="session")
+def base_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base model's folder that is found and can be read, with weights of a few bytes."""
+    folder = tmp_path_factory.mktemp("base") / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(LLAMA))
+    (folder / "tokenizer.json").write_text("{}")
+    write_weights(folder / "model.safetensors", {"a": [10, 20]})
+    return folder
+
+
+MakeRun = Callable[[str], RunFolder]
+
+
+@pytest.fixture
+def make_run(base_model: Path) -> MakeRun:
+    """A run of a project in the program's home, created and not started."""
+    project = create_project("Night")
+
+    def make(name: str) -> RunFolder:
+        run = RunFolder(project.runs_folder / name)
+        run.train_data.parent.mkdir(parents=True)
+        run.train_data.write_text('{"messages": []}\n')
+        values = {"name": name, "model.source": "folder", "model.name": str(base_model)}
+        run.recipe.write_text(to_yaml(with_values(Recipe(), values)))
+        return run
+
+    return make

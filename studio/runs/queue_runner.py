@@ -1,0 +1,286 @@
+"""`python -m studio.runs.queue_runner`: starts the runs that wait in the queue, and ends when none is left.
+
+One of it is at work at a time, by a lock of the operating system. It knows nothing that isn't in the queue's file and
+in the folders of the runs: killed in whatever moment, the next one goes on where it was. The runs that it starts
+outlive it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import assert_never
+
+from studio.core.events import CheckpointCommitted, DeviceChosen, Event, ProcessStarted
+from studio.core.jobs import Train
+from studio.core.journal import WriterLock
+from studio.core.problems import Problem, ProblemError, Remedy, problem
+from studio.core.run_folder import RunFolder
+from studio.core.translatable import N_
+from studio.hardware.gauge import Gauge
+from studio.hardware.snapshot import Card, Snapshot
+from studio.runs.follow import job_status, read_log_end
+from studio.runs.project import projects
+from studio.runs.queue import GOING, settled, status_of
+from studio.runs.queue_file import (
+    AtOnce,
+    AtTime,
+    Ended,
+    Entry,
+    OpenQueue,
+    Queue,
+    WhenFree,
+    opened,
+    queue_folder,
+    read_queue,
+)
+from studio.runs.start import JobProcess, start_job
+
+LOOK_EVERY = 2.0
+"""Seconds between two looks at the queue."""
+
+FREE_FOR = 30.0
+"""Seconds for which other programs must have left a card alone before it counts as free: a game that loads doesn't."""
+
+OTHERS_MAY_USE, OTHERS_SHARE = 2 << 30, 1 / 8
+"""Of a card's memory, what a desktop with its browser takes: so many bytes, or this share of a large card."""
+
+OTHERS_MAY_COMPUTE = 20
+"""Percent of the time in which drawing a desktop keeps a card busy at most."""
+
+MOST_STARTS = 3
+"""How often a run is started that doesn't come to a new save point."""
+
+PROCESSOR = ""
+"""Stands for the processor among the cards' UUIDs."""
+
+StartTraining = Callable[[RunFolder, Train, str], JobProcess]
+
+_log = logging.getLogger(__name__)
+
+
+class QueueRunner:
+    """Looks at the queue and starts what may start. `lock` is the runner's own, held by whoever calls this; the rest is
+    what a test puts in the place of clock, cards and training."""
+
+    def __init__(
+        self,
+        lock: WriterLock,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
+        monotonic: Callable[[], float] = time.monotonic,
+        look: Callable[[], Snapshot] | None = None,
+        start: StartTraining | None = None,
+    ) -> None:
+        self._lock = lock
+        self._now = now
+        self._monotonic = monotonic
+        self._look = look or Gauge().read
+        self._start = start or _start_training
+        self._free_since: dict[str, float] = {}
+        self._card_of: dict[Path, str | None] = {}
+        self._children: list[JobProcess] = []
+
+    def step(self) -> bool:
+        """Take note of what ended and start what may start. False when nothing waits or goes on any more: the runner's
+        lock is released then, before anybody can put another run into the queue. Raises `ProblemError`."""
+        self._children = [child for child in self._children if child.poll() is None]
+        free = self._free_cards() if self._due(read_queue()) else []
+        if not free:
+            self._free_since = {}
+        with opened() as file:
+            queue = settled(file.queue)
+            if queue != file.queue:
+                file.write(queue)
+            due = self._due(queue) if free else []
+            for card in free:
+                entry = next((entry for entry in due if self._may_take(entry, card)), None)
+                if entry is not None:
+                    due.remove(entry)
+                    self._begin(file, entry, card)
+            going = any(status_of(entry, self._now()) in GOING for entry in file.queue.entries)
+            if not going:
+                self._lock.release()
+        return going
+
+    def _due(self, queue: Queue) -> list[Entry]:
+        """What may start now as far as the clock says, interrupted runs first."""
+        now = self._now()
+        timely = [e for e in queue.entries if not isinstance(e.when, AtTime) or e.when.at <= now]
+        statuses = [(entry, status_of(entry, now)) for entry in timely]
+        return [entry for wanted in ("interrupted", "waiting") for entry, status in statuses if status == wanted]
+
+    def _free_cards(self) -> list[str]:
+        """UUIDs of the cards on which no run is, largest first; of a computer without cards, its processor."""
+        snapshot = self._look()
+        if snapshot.problem is not None:  # the cards can't be asked, and training on the processor isn't what was meant
+            return []
+        cards = visible(snapshot.cards, os.environ.get("CUDA_VISIBLE_DEVICES"))
+        taken = self._taken({card.uuid for card in snapshot.cards})
+        if not cards:
+            return [] if taken else [PROCESSOR]
+        self._watch_others(cards)
+        if None in taken:  # a run that hasn't said yet where it computes may be on any of them
+            return []
+        free = [card for card in cards if card.problem is None and card.uuid and card.uuid not in taken]
+        return [card.uuid for card in sorted(free, key=lambda card: -(card.total or 0))]
+
+    def _watch_others(self, cards: tuple[Card, ...]) -> None:
+        now = self._monotonic()
+        self._free_since = {card.uuid: self._free_since.get(card.uuid, now) for card in cards if left_alone(card)}
+
+    def _may_take(self, entry: Entry, card: str) -> bool:
+        match entry.when:
+            case AtOnce() | AtTime():
+                return True
+            case WhenFree():
+                since = self._free_since.get(card)
+                return card == PROCESSOR or (since is not None and self._monotonic() - since >= FREE_FOR)
+            case _:
+                assert_never(entry.when)
+
+    def _taken(self, known: set[str]) -> list[str | None]:
+        """Where the runs compute that go on now, whoever started them; None for one that hasn't said so yet, or names
+        a card that isn't `known`."""
+        queued = {entry.run: entry for entry in read_queue().entries}
+        others = [run.path for project in projects() for run in project.runs() if run.path not in queued]
+        by_hand = [path for path in others if _goes_on(path)]
+        taken: list[str | None] = []
+        for entry in queued.values():
+            if status_of(entry, self._now()) != "running":
+                continue
+            if entry.begun is None:
+                by_hand.append(entry.run)
+            else:
+                taken.append(entry.card)
+        before = self._card_of
+        self._card_of = {path: before.get(path) for path in by_hand}
+        for path, card in self._card_of.items():
+            if card is None:
+                self._card_of[path] = card_of(RunFolder(path))
+        return taken + [card if card in (*known, PROCESSOR) else None for card in self._card_of.values()]
+
+    def _begin(self, file: OpenQueue, entry: Entry, card: str) -> None:
+        """Start one run, with its entry on the disk before: a runner that is killed in between has begun it."""
+        run = RunFolder(entry.run)
+        try:
+            save_point = newest_save_point(run)
+            starts = 1 if save_point > entry.save_point else entry.starts + 1
+            if starts > MOST_STARTS:
+                raise _no_progress(run)
+            update = {"begun": self._now(), "card": card, "starts": starts, "save_point": save_point}
+            file.write(file.queue.with_entry(entry.model_copy(update=update)))
+            self._children.append(self._start(run, Train(resume=run.events.exists()), card))
+        except ProblemError as error:
+            if error.problem.code != "run.already_going":
+                self._give_up(file, entry, error.problem)
+            return
+        _log.info("started %s on %s", run.path, card or "the processor")
+
+    def _give_up(self, file: OpenQueue, entry: Entry, why: Problem) -> None:
+        """The rest of the queue goes on."""
+        ended = Ended(run=entry.run, group=entry.group, outcome="failed", problem=why)
+        file.write(replace(file.queue.without(entry.run), ended=(*file.queue.ended, ended)))
+        _log.info("can't start %s: %s", entry.run, why.english())
+
+
+def _start_training(run: RunFolder, job: Train, card: str) -> JobProcess:
+    return start_job(run, job)
+
+
+def _no_progress(run: RunFolder) -> ProblemError:
+    return problem(
+        "queue.no_progress",
+        N_("The run was started {count} times and got no further each time."),
+        N_("The end of its log says: {log}"),
+        N_("Look at its log. It can be continued from the list of runs."),
+        remedy=Remedy.open_log,
+        count=MOST_STARTS,
+        log=read_log_end(run.log)[-300:].strip() or "-",
+    )
+
+
+def _goes_on(path: Path) -> bool:
+    try:
+        return job_status(RunFolder(path)) in ("running", "silent")
+    except OSError:  # a folder that can't be read; who runs it can't be told
+        return False
+
+
+def card_of(run: RunFolder) -> str | None:
+    """The UUID of the card on which the run computes, `PROCESSOR` for that; None when it hasn't said so yet."""
+    found: str | None = None
+    for event in _events(run):
+        if isinstance(event, ProcessStarted):
+            found = None
+        elif isinstance(event, DeviceChosen):
+            found = PROCESSOR if event.device != "cuda" else event.uuid or None
+    return found
+
+
+def newest_save_point(run: RunFolder) -> int:
+    """Its step, 0 without one."""
+    return max((event.step for event in _events(run) if isinstance(event, CheckpointCommitted)), default=0)
+
+
+def _events(run: RunFolder) -> list[Event]:
+    """Without all the single steps. None of a journal that can't be read."""
+    try:
+        return run.reader().read_new(keep_last_of=b'"type":"step_done"')
+    except (ProblemError, OSError):
+        return []
+
+
+def left_alone(card: Card) -> bool:
+    """Whether other programs use the card no more than a desktop does. Asked for cards on which no run is."""
+    if card.used is None or card.total is None or card.problem is not None:
+        return False
+    quiet = card.utilisation is None or card.utilisation <= OTHERS_MAY_COMPUTE
+    return quiet and card.used <= max(OTHERS_MAY_USE, card.total * OTHERS_SHARE)
+
+
+def visible(cards: tuple[Card, ...], wanted: str | None) -> tuple[Card, ...]:
+    """The cards that `CUDA_VISIBLE_DEVICES` leaves to this computer's programs; all of them where it isn't set."""
+    if wanted is None:
+        return cards
+    words = [word.strip() for word in wanted.split(",") if word.strip()]
+    return tuple(card for card in cards if any(_is_meant(card, word) for word in words))
+
+
+def _is_meant(card: Card, word: str) -> bool:
+    return card.index == int(word) if word.isdecimal() else bool(card.uuid) and card.uuid.startswith(word)
+
+
+def main() -> int:
+    """Work until nothing is left to do. 1 where another runner is at work."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    folder = queue_folder()
+    folder.path.mkdir(parents=True, exist_ok=True)
+    lock = WriterLock(folder.lock)
+    if not lock.acquire_patiently():
+        return 1
+    runner = QueueRunner(lock)
+    _log.info("the queue's runner begins")
+    told = ""
+    while True:
+        try:
+            if not runner.step():
+                break
+            told = ""
+        except ProblemError as error:  # a full disk, for instance: it goes on when there is room again
+            if str(error) != told:
+                told = str(error)
+                _log.info("%s", told)
+        time.sleep(LOOK_EVERY)
+    _log.info("nothing waits any more")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
