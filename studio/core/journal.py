@@ -149,12 +149,13 @@ class JournalReader:
         self._offset = max(0, offset - 1)
         self._skip_line = offset > 0
 
-    def read_new(self, keep_last_of: bytes | None = None, *, most: int | None = None) -> list[Event]:
+    def read_new(self, *, most: int | None = None, thin: bytes | None = None, thin_to: int = 1) -> list[Event]:
         """The complete events appended since the last call; empty when the file isn't there yet. Raises `ProblemError`
         for a journal in another format than this program reads.
 
-        Lines that contain `keep_last_of` are skipped unparsed, all but the last: lists of runs need no single steps.
-        With `most`, no more than about so many bytes are read at once: where events came, there may be more.
+        With `most`, no more than about so many bytes are read at once: where events came, there may be more. Of the
+        lines that contain `thin`, at most `thin_to` are parsed, evenly spread, the last one always: lists of runs need
+        no single steps.
         """
         try:
             if self.path.stat().st_size <= self._offset:
@@ -172,9 +173,10 @@ class JournalReader:
         if self._skip_line and end:
             begin, self._skip_line = block.find(b"\n") + 1, False
         lines = block[begin:end].split(b"\n")
-        if keep_last_of is not None:
-            last = max((i for i, line in enumerate(lines) if keep_last_of in line), default=-1)
-            lines = [line for i, line in enumerate(lines) if i == last or keep_last_of not in line]
+        if thin is not None:
+            places = [i for i, line in enumerate(lines) if thin in line]
+            skipped = set(places) - set(places[-1 :: -max(1, -(-len(places) // thin_to))])
+            lines = [line for i, line in enumerate(lines) if i not in skipped]
         return list(self._parse(lines))
 
     def _after_header(self, block: bytes) -> int:

@@ -97,8 +97,14 @@ class Project:
         return [
             RunFolder(p)
             for p in sorted(self.runs_folder.iterdir(), key=lambda p: p.name, reverse=True)
-            if not p.name.startswith(".") and (p / "recipe.yaml").is_file()  # a dot: half written, or being deleted
+            # a dot: half written, or being deleted; without a recipe: half copied, which has to be seen
+            if not p.name.startswith(".") and ((p / "recipe.yaml").is_file() or (p / "events.jsonl").is_file())
         ]
+
+
+def project_of(run: RunFolder) -> Project:
+    """The project in whose folder the run lies."""
+    return Project(run.path.parent.parent)
 
 
 def projects() -> list[Project]:

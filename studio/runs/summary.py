@@ -1,60 +1,94 @@
-"""One line a run, for lists: what it was, how it ended, how good it became."""
+"""What is known of a run without opening it: the line of it in lists, and what it is compared by."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-from studio.core.events import Crashed
-from studio.core.problems import Problem, ProblemError
-from studio.core.recipe.recipe import Recipe, load
+from studio.core.problems import Problem
 from studio.core.run_folder import RunFolder
-from studio.core.run_state import RunState
-from studio.core.storage import size_of
-from studio.runs.follow import JobStatus, job_status
+from studio.core.translatable import N_
+
+Outcome = Literal[
+    "not_started",
+    "running",
+    "silent",
+    "paused",
+    "interrupted",
+    "finished",
+    "stopped",
+    "failed",
+    "crashed",
+    "unreadable",
+]
+
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+OUTCOME_TEXT: Mapping[Outcome, str] = {
+    "not_started": N_("Not started"),
+    "running": N_("Going on"),
+    "silent": N_("Not responding"),
+    "paused": N_("Paused"),
+    "interrupted": N_("Interrupted"),
+    "finished": N_("Finished"),
+    "stopped": N_("Stopped, kept"),
+    "failed": N_("Failed"),
+    "crashed": N_("Ended unexpectedly"),
+    "unreadable": N_("Can't be read"),
+}
+
+SettingValue = None | bool | int | float | str
+
+Curve = tuple[tuple[int, float], ...]
+"""Steps with the loss at each, in order."""
 
 
 @dataclass(frozen=True)
-class Summary:
-    """`recipe` is None where the run's own can't be read, `problem` says why its journal can't; `size` is in bytes, of
-    everything in the folder."""
+class RunSummary:
+    """`project` is the folder name of the run's project and `project_name` what people call it; `model` is a Hub name or
+    a folder, `data` a file's name; empty where the recipe can't be read, and then `problem` says why.
+
+    `best_loss` is the lowest loss on the examples set aside after the start, `started_at` in seconds since the epoch,
+    `seconds` the time it worked, pauses left out; None where unknown. `size` is bytes of everything in the folder,
+    `clearable` of the save points that nothing needs any more. `parent` is the folder name of the run whose weights it
+    went on from, `group_id` that of the runs that were queued together; empty for none.
+    """
 
     run: RunFolder
-    recipe: Recipe | None
-    job_status: JobStatus
-    state: RunState
+    project: str
+    project_name: str
+    name: str
+    model: str
+    data: str
+    method: str
+    outcome: Outcome
+    best_loss: float | None
+    started_at: float | None
+    seconds: float | None
+    step: int
+    total_steps: int
     size: int
-    problem: Problem | None = None
+    clearable: int
+    parent: str
+    group_id: str
+    problem: Problem | None
 
     @property
-    def name(self) -> str:
-        return (self.recipe.name if self.recipe else "") or self.run.path.name
-
-    @property
-    def best_loss(self) -> float | None:
-        """The lowest loss on the examples set aside, None where none was measured after the start."""
-        losses = [loss for step, loss in self.state.held_out_losses if step > 0]
-        return min(losses) if losses else None
-
-    @property
-    def seconds(self) -> float | None:
-        """From the first event to the ending; for a run that died, which may be noticed much later, the last step."""
-        ending = self.state.ending
-        last = self.state.last if ending is None or isinstance(ending, Crashed) else ending
-        if last is None or self.state.started_at is None:
-            return None
-        return max(0.0, last.at - self.state.started_at)
+    def is_going_on(self) -> bool:
+        return self.outcome in ("running", "silent")
 
 
-def summarise(run: RunFolder) -> Summary:
-    """Read one run without parsing every step of it: of the steps only the last counts here."""
-    try:
-        recipe = load(run.recipe)
-    except ProblemError:
-        recipe = None
-    state = RunState()
-    try:
-        for event in run.reader().read_new(keep_last_of=b'"type":"step_done"'):
-            state.apply(event)
-    except ProblemError as error:
-        return Summary(run, recipe, job_status(run), RunState(), size_of(run.path), error.problem)
-    return Summary(run, recipe, job_status(run), state, size_of(run.path))
+CURVE_POINTS = 200
+
+
+@dataclass(frozen=True)
+class RunDetails:
+    """`settings` by their dotted keys; `data_fingerprint` is a SHA-256 over the frozen examples, empty where there are
+    none; `versions` of the libraries it was trained with. The curves hold at most `CURVE_POINTS` measured points."""
+
+    settings: Mapping[str, SettingValue]
+    data_fingerprint: str
+    versions: Mapping[str, str]
+    losses: Curve
+    held_out_losses: Curve

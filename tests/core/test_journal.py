@@ -158,11 +158,12 @@ def test_of_two_processes_that_race_for_a_run_one_writes(tmp_path: Path) -> None
         assert sorted(writes) == [False, True]
 
 
-def test_steps_can_be_left_out_but_for_the_last(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("most", "kept"), [(1, [5]), (2, [2, 5]), (3, [1, 3, 5]), (9, [1, 2, 3, 4, 5])])
+def test_steps_can_be_left_out_but_for_a_few_and_the_last(tmp_path: Path, most: int, kept: list[int]) -> None:
     folder = JobFolder(tmp_path)
     with folder.writer() as writer:
         for step in range(1, 6):
             writer.write(StepDone(step=step, total_steps=5, epoch=1, loss=1.0, learning_rate=1e-4))
         writer.write(Finished())
-    events = JournalReader(folder.events).read_new(keep_last_of=b'"type":"step_done"')
-    assert [getattr(event, "step", None) for event in events] == [5, None]
+    events = JournalReader(folder.events).read_new(thin=b'"type":"step_done"', thin_to=most)
+    assert [getattr(event, "step", None) for event in events] == [*kept, None]

@@ -1,0 +1,287 @@
+"""Every run of every project, listed, searched and sorted at once: an index in SQLite over the run folders.
+
+The folders are the truth. The index can be deleted or damaged at any time; it is compared with them whenever it is
+asked, what changed is read again, and where it isn't what was last written it is made anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal
+
+from studio.core import paths
+from studio.core.journal import WriterLock, lock_is_held
+from studio.core.problems import Problem
+from studio.core.run_folder import RunFolder
+from studio.core.storage import write_text
+from studio.runs.project import Project, project_of, projects
+from studio.runs.read_run import read_run
+from studio.runs.summary import OUTCOME_TEXT, Curve, RunDetails, RunSummary
+
+Column = Literal["name", "project", "model", "data", "method", "outcome", "best_loss", "started_at", "seconds", "size"]
+
+_FORMAT = 1
+"""Of the index: another one is made anew."""
+
+_SUMMARY = tuple(f.name for f in fields(RunSummary) if f.name not in ("run", "project_name", "problem"))
+_DETAILS = tuple(f.name for f in fields(RunDetails))
+_COLUMNS = ("place", "signature", "problem", *_SUMMARY, *_DETAILS, "words")
+
+_BATCH = 200
+"""Runs that are read between two writes: what is done by then isn't lost when the program is ended."""
+
+_PATIENCE = 60.0
+"""Seconds to wait while another process brings the index up to date."""
+
+
+_Found = Mapping[str, tuple[RunFolder, str]]
+"""Runs by their place, each with its signature."""
+
+
+def list_runs(
+    search: str = "",
+    *,
+    sort_by: Column = "started_at",
+    descending: bool = True,
+    project: Project | None = None,
+    translate: Callable[[str], str] = str,
+) -> list[RunSummary]:
+    """The runs in which every word of `search` stands: in the names of run, project, model and data, in the outcome as
+    `translate` words it, or in a setting (`rank=8`). What isn't known of a run is sorted last.
+
+    Nothing that lies in a run's folder makes it raise.
+    """
+    found = _find_runs()
+    names = {folder: Project(folder).name for folder in {project_of(run).folder for run, _ in found.values()}}
+    with _refreshed(found) as index:
+        conditions, values = ["1"], list[str]()
+        if project is not None:
+            conditions.append("project = ?")
+            values.append(project.folder.name)
+        for word in search.casefold().split():
+            outcomes = [one for one, text in OUTCOME_TEXT.items() if word in f"{one} {translate(text)}".casefold()]
+            inside = [folder.name for folder, name in names.items() if word in name.casefold()]
+            conditions.append(f"(instr(words, ?) OR outcome IN ({_marks(outcomes)}) OR project IN ({_marks(inside)}))")
+            values += [word, *outcomes, *inside]
+        direction = "DESC" if descending else "ASC"
+        rows = index.execute(
+            f"SELECT place, problem, {', '.join(_SUMMARY)} FROM runs WHERE {' AND '.join(conditions)} "
+            f"ORDER BY {sort_by} IS NULL, {sort_by} COLLATE NOCASE {direction}, place {direction}",
+            values,
+        )
+        return [_summary(row, names) for row in rows]
+
+
+def run_details(run: RunFolder) -> RunDetails:
+    """What the index has of a run beside its summary; of a run outside of all projects, what its folder says."""
+    with _refreshed(_find_runs()) as index:
+        row = index.execute(f"SELECT {', '.join(_DETAILS)} FROM runs WHERE place = ?", [_place(run)]).fetchone()
+    if row is None:
+        return read_run(run)[1]
+    settings, fingerprint, versions, losses, held_out_losses = row
+    return RunDetails(
+        settings=json.loads(settings),
+        data_fingerprint=fingerprint,
+        versions=json.loads(versions),
+        losses=_curve(losses),
+        held_out_losses=_curve(held_out_losses),
+    )
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _summary(row: tuple[Any, ...], names: Mapping[Path, str]) -> RunSummary:
+    place, problem, *rest = row
+    run = RunFolder(paths.projects() / place)
+    return RunSummary(
+        run=run,
+        project_name=names.get(project_of(run).folder, ""),
+        problem=Problem.model_validate_json(problem) if problem else None,
+        **dict(zip(_SUMMARY, rest, strict=True)),
+    )
+
+
+def _curve(text: str) -> Curve:
+    return tuple((int(step), float(loss)) for step, loss in json.loads(text))
+
+
+def _place(run: RunFolder) -> str:
+    """Below the folder of all projects, so that the index goes on being right when that is moved."""
+    try:
+        return run.path.relative_to(paths.projects()).as_posix()
+    except ValueError:
+        return ""
+
+
+def _find_runs() -> _Found:
+    """Every run's folder. Looks at a few times and sizes of each, and opens nothing."""
+    runs = [run for project in projects() for run in project.runs()]
+    return {_place(run): (run, _signature(run.path)) for run in runs}
+
+
+def _signature(folder: Path) -> str:
+    """What changes when a run does: its journal and recipe, and the folders in which things are added and removed."""
+    told = []
+    for name in ("events.jsonl", "recipe.yaml", "", "data", "checkpoints", "exports", "jobs"):
+        try:
+            stat = (folder / name).stat()
+            told.append(f"{stat.st_mtime_ns:x}.{stat.st_size:x}")
+        except OSError as error:
+            told.append(str(error.errno))
+    return " ".join(told)
+
+
+@contextlib.contextmanager
+def _refreshed(found: _Found) -> Iterator[sqlite3.Connection]:
+    """The index, brought up to date. Where it can't be kept on the disk, one in memory that is made for this once."""
+    try:
+        index = _up_to_date(paths.home() / "history.sqlite", found) if found else None
+    except (OSError, sqlite3.Error):
+        index = None
+    if index is None:
+        index = _opened(":memory:")
+        for batch in _batches(index, found):
+            _write(index, batch)
+    try:
+        yield index
+    finally:
+        index.close()
+
+
+def _up_to_date(file: Path, found: _Found) -> sqlite3.Connection | None:
+    """None where another process has been at it for too long."""
+    if _is_as_written(file):
+        index = _opened(file)
+        if not _changed(index, found) and not _vanished(index, found):
+            return index
+        index.close()
+    lock = WriterLock(file.with_suffix(".lock"))
+    deadline = time.monotonic() + _PATIENCE
+    while not lock.acquire():
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(0.05)
+    try:
+        if not _is_as_written(file):
+            for name in (file, file.with_name(file.name + "-journal")):
+                name.unlink(missing_ok=True)
+        index = _opened(file)
+        with index:
+            index.executemany("DELETE FROM runs WHERE place = ?", [(place,) for place in _vanished(index, found)])
+        _note_sum(file)
+        for batch in _batches(index, found):
+            _write(index, batch)
+            _note_sum(file)
+        return index
+    finally:
+        lock.release()
+
+
+def _opened(file: Path | str) -> sqlite3.Connection:
+    """With SQLite's rollback journal, since its versions until 3.51 may damage a write-ahead log of two connections."""
+    index = sqlite3.connect(file, timeout=_PATIENCE)
+    try:
+        with index:
+            index.execute(f"CREATE TABLE IF NOT EXISTS runs ({', '.join(_COLUMNS)}, PRIMARY KEY (place))")
+    except sqlite3.Error:
+        index.close()
+        raise
+    return index
+
+
+def _vanished(index: sqlite3.Connection, found: _Found) -> list[str]:
+    return [place for (place,) in index.execute("SELECT place FROM runs") if place not in found]
+
+
+def _changed(index: sqlite3.Connection, found: _Found) -> list[str]:
+    """Places of runs that aren't in the index as they are now. A run without an ending also changes when its process
+    comes or goes, which shows in no file."""
+    known: dict[str, tuple[str, str]] = {
+        place: (signature, outcome)
+        for place, signature, outcome in index.execute("SELECT place, signature, outcome FROM runs")
+    }
+    return [
+        place
+        for place, (run, signature) in found.items()
+        if place not in known or known[place][0] != signature or _came_or_went(run, known[place][1])
+    ]
+
+
+def _came_or_went(run: RunFolder, outcome: str) -> bool:
+    if outcome not in ("not_started", "running", "silent", "interrupted"):
+        return False
+    going_on = lock_is_held(run.lock)
+    return going_on != (outcome in ("running", "silent"))
+
+
+def _batches(index: sqlite3.Connection, found: _Found) -> Iterator[list[tuple[object, ...]]]:
+    changed = _changed(index, found)
+    for start in range(0, len(changed), _BATCH):
+        yield [_row(place, *found[place]) for place in changed[start : start + _BATCH]]
+
+
+def _write(index: sqlite3.Connection, rows: list[tuple[object, ...]]) -> None:
+    with index:
+        index.executemany(f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * len(_COLUMNS))})", rows)
+
+
+def _row(place: str, run: RunFolder, signature: str) -> tuple[object, ...]:
+    summary, details = read_run(run)
+    settings = " ".join(f"{key}={value}" for key, value in details.settings.items())
+    starter = "starter model" if summary.model == paths.STARTER_HUB_NAME else ""
+    words = (summary.name, run.path.name, summary.model, starter, summary.data, summary.method, settings)
+    return (
+        place,
+        signature,
+        summary.problem.model_dump_json() if summary.problem is not None else "",
+        *(getattr(summary, name) for name in _SUMMARY),
+        json.dumps(details.settings, ensure_ascii=False),
+        details.data_fingerprint,
+        json.dumps(details.versions),
+        json.dumps(details.losses),
+        json.dumps(details.held_out_losses),
+        "\n".join(words).casefold(),
+    )
+
+
+# SQLite notices a damaged page, and not a damaged letter in one: the sum of the whole file tells both.
+
+_checked: dict[Path, tuple[int, int, int]] = {}
+"""Files that were found to be as they were written, each with its inode, size and time then."""
+
+
+def _identity(file: Path) -> tuple[int, int, int]:
+    stat = file.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def _is_as_written(file: Path) -> bool:
+    try:
+        now = _identity(file)
+        if _checked.get(file) != now and file.with_suffix(".sum").read_text(encoding="utf-8") == _sum(file):
+            _checked[file] = now
+        return _checked.get(file) == now
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _note_sum(file: Path) -> None:
+    write_text(file.with_suffix(".sum"), _sum(file))
+    _checked[file] = _identity(file)
+
+
+def _sum(file: Path) -> str:
+    value = 0
+    with open(file, "rb") as opened:
+        while block := opened.read(1 << 20):
+            value = zlib.crc32(block, value)
+    return f"{_FORMAT} {value:08x}"
