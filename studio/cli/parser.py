@@ -18,7 +18,7 @@ MODULES = {
     **dict.fromkeys(("demo", "recipe", "train"), "training"),
 }
 FUNCTIONS = {
-    "runs list": "list_runs",
+    "runs list": "list_all",
     "runs show": "show_run",
     "runs stop": "stop_run",
     "queue list": "list_queue",
@@ -61,9 +61,13 @@ def parser() -> argparse.ArgumentParser:
     _add_verb(verbs, "export", "make a folder that other programs can open", _export_flags)
     group = verbs.add_parser("runs", help="runs on this computer")
     runs = group.add_subparsers(required=True, metavar="VERB")
-    _add_verb(runs, "list", "all runs, newest first", name="runs list")
+    _add_verb(runs, "list", "all runs, newest first", _runs_list_flags, name="runs list")
     _add_verb(runs, "show", "one run in full", _add_run, name="runs show")
     _add_verb(runs, "stop", "stop a run; what was learned is kept", _runs_stop_flags, name="runs stop")
+    _add_verb(runs, "compare", "two or more runs: results, and what differs", _runs_compare_flags, name="runs compare")
+    _add_verb(runs, "recipe", "print a run's recipe, to change it and train again", _add_run, name="runs recipe")
+    _add_verb(runs, "delete", "put a run into the system's bin", _runs_delete_flags, name="runs delete")
+    _add_verb(runs, "clean", "remove save points that nothing needs any more", _runs_clean_flags, name="runs clean")
     group = verbs.add_parser("queue", help="runs that wait for their turn")
     queue = group.add_subparsers(required=True, metavar="VERB")
     _add_verb(queue, "list", "what waits, in its order", name="queue list")
@@ -231,6 +235,27 @@ def _add_when(verb: argparse.ArgumentParser) -> None:
     choices.add_argument("--at", default="", metavar="TIME", help="not before, such as 22:00 or '2026-12-01 22:00'")
     choices.add_argument("--when-free", action="store_true", help="when other programs leave the card alone")
     choices.add_argument("--at-once", action="store_true", help="as soon as no other run is on the card (default)")
+
+
+def _runs_list_flags(verb: argparse.ArgumentParser) -> None:
+    from studio.runs.history import COLUMNS
+
+    verb.add_argument("--search", default="", metavar="WORDS", help="only runs in which all of them stand")
+    verb.add_argument("--sort", default="started_at", choices=COLUMNS, help="default: started_at")
+    verb.add_argument("--ascending", action="store_true", help="the smallest or oldest first")
+
+
+def _runs_compare_flags(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("run", nargs="+", help="folders of runs, beginnings of their names, or: last")
+
+
+def _runs_delete_flags(verb: argparse.ArgumentParser) -> None:
+    _add_run(verb)
+    verb.add_argument("--forever", action="store_true", help="delete it at once, where the system has no bin")
+
+
+def _runs_clean_flags(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("run", nargs="?", default="", help="only of this run (default: of all that are over)")
 
 
 def _fetch_flags(verb: argparse.ArgumentParser) -> None:

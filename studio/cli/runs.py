@@ -1,37 +1,114 @@
-"""`studio runs`: what runs there are, how they stand, and stopping one."""
+"""`studio runs`: what runs there are and how they stand, what differs between them, and making room."""
 
 from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import fields
+from pathlib import Path
 
 from studio.cli.choosing import chosen_run
 from studio.cli.printing import Json, print_json, print_table
 from studio.core.problems import problem
+from studio.core.recipe.recipe import load, to_yaml
 from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState, headline
-from studio.core.translatable import N_
+from studio.core.translatable import N_, fill
 from studio.runs.command import end_forcefully, stop
+from studio.runs.comparison import compare_runs
+from studio.runs.delete import clear_checkpoints, delete_run
 from studio.runs.follow import job_status
-from studio.runs.project import projects
-from studio.runs.summary import summarise
+from studio.runs.history import list_runs
+from studio.runs.summary import OUTCOME_TEXT, RunSummary
 
 
-def list_runs(arguments: argparse.Namespace) -> int:
-    """All runs of all projects."""
-    found = [(project, summarise(run)) for project in projects() for run in project.runs()]
+def list_all(arguments: argparse.Namespace) -> int:
+    """All runs of all projects in which the words of `--search` stand."""
+    found = list_runs(arguments.search, sort_by=arguments.sort, descending=not arguments.ascending)
     if arguments.json:
-        print_json([{"project": p.name, **run_as_json(s.run, s.state), "size": s.size} for p, s in found])
+        print_json([_summary_as_json(one) for one in found])
         return 0
     if not found:
-        print("There are no runs yet. `studio demo` makes one.")
+        print("No run has these words." if arguments.search else "There are no runs yet. `studio demo` makes one.")
         return 0
     rows = [("run", "project", "how it stands", "error", "MB")]
-    for project, one in found:
+    for one in found:
         best = f"{one.best_loss:.3f}" if one.best_loss is not None else "-"
-        status = one.problem.what if one.problem is not None else _status_words(one.run)
-        rows.append((one.run.path.name, project.name, status, best, f"{one.size / 1e6:.0f}"))
+        status = OUTCOME_TEXT[one.outcome].lower()
+        if one.problem is not None:
+            status = f"{status}: {fill(one.problem.what, one.problem.values)}"
+        rows.append((one.run.path.name, one.project_name, status, best, f"{one.size / 1e6:.0f}"))
     print_table(rows)
+    return 0
+
+
+def _summary_as_json(one: RunSummary) -> dict[str, Json]:
+    known = {f.name: getattr(one, f.name) for f in fields(one)}
+    return {**known, "run": str(one.run.path), "problem": one.problem.english() if one.problem is not None else None}
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """Two or more runs: how they ended, and what differs between them."""
+    found = compare_runs([chosen_run(word) for word in arguments.run])
+    if arguments.json:
+        runs: list[Json] = [
+            {**_summary_as_json(one), "losses": details.losses, "held_out_losses": details.held_out_losses}
+            for one, details in zip(found.summaries, found.details, strict=True)
+        ]
+        differences: list[Json] = [
+            {"key": one.key, "label": one.label, "values": one.values} for one in found.differences
+        ]
+        print_json({"runs": runs, "differences": differences})
+        return 0
+    rows = [["", *(one.run.path.name for one in found.summaries)]]
+    rows.append(["how it stands", *(OUTCOME_TEXT[one.outcome].lower() for one in found.summaries)])
+    rows.append(["steps", *(f"{one.step} of {one.total_steps}" for one in found.summaries)])
+    rows.append(["lowest error", *(_number(one.best_loss) for one in found.summaries)])
+    rows.append(["last error", *(_number(one.losses[-1][1] if one.losses else None) for one in found.details)])
+    rows += [[one.key, *("-" if value is None else str(value) for value in one.values)] for one in found.differences]
+    print_table(rows)
+    if not found.differences:
+        print("These runs have the same settings, data and versions.")
+    return 0
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def delete(arguments: argparse.Namespace) -> int:
+    """Into the bin, or with `--forever` off the disk."""
+    run = chosen_run(arguments.run)
+    size = delete_run(run, forever=arguments.forever)
+    if arguments.json:
+        print_json({"run": str(run.path), "size": size, "forever": arguments.forever})
+    elif arguments.forever:
+        print(f"{run.path.name} is deleted. {size / 1e6:,.1f} MB are free now.")
+    else:
+        print(f"{run.path.name} is in the bin. {size / 1e6:,.1f} MB are free when you empty it.")
+    return 0
+
+
+def clean(arguments: argparse.Namespace) -> int:
+    """Old save points of one run, or of all that are over. 1 when there were none."""
+    runs = [chosen_run(arguments.run)] if arguments.run else [one.run for one in list_runs() if one.clearable]
+    freed = {str(run.path): clear_checkpoints(run) for run in runs}
+    if arguments.json:
+        print_json({"freed": freed})
+    else:
+        for path, size in freed.items():
+            print(f"{Path(path).name}: {size / 1e6:,.1f} MB")
+        print(f"{sum(freed.values()) / 1e6:,.1f} MB are free now. The best and the newest save point of each run stay.")
+    return 0 if sum(freed.values()) else 1
+
+
+def recipe(arguments: argparse.Namespace) -> int:
+    """Print a run's recipe, so that it can be changed and trained again."""
+    found = load(chosen_run(arguments.run).recipe)
+    if arguments.json:
+        print_json(found)
+    else:
+        print(to_yaml(found), end="")
     return 0
 
 

@@ -16,8 +16,8 @@ from studio.runs.summary import RunDetails, RunSummary, SettingValue
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that isn't the same in all runs. `label` is what people call it, else `key` itself; `values` has one for
-    each run, None where a run has no such thing."""
+    """One thing that isn't the same in all runs. `label` is what people call it, else `key` itself; `values` has one
+    for each run, None where a run has no such thing."""
 
     key: str
     label: str

@@ -88,6 +88,9 @@ def clear_checkpoints(run: RunFolder) -> int:
                     step=kept.step,
                 )
         try:
+            for left in run.checkpoints.glob(".tmp-*"):  # by a clearing that was cut short
+                freed += size_of(left)
+                shutil.rmtree(left)
             for point in spare:
                 folder = run.path / point.folder
                 # renamed first: a name that no loader picks up, removed at the next start where this is cut short
@@ -96,7 +99,8 @@ def clear_checkpoints(run: RunFolder) -> int:
                     freed += size_of(folder)
                     rename(folder, aside)
                 writer.write(CheckpointRemoved(step=point.step, reason="cleared"), durable=True)
-                shutil.rmtree(aside, ignore_errors=True)
+                if aside.exists():
+                    shutil.rmtree(aside)
         except OSError as error:
             raise _not_cleared(error) from error
     return freed

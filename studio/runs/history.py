@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from studio.core import paths
 from studio.core.journal import WriterLock, lock_is_held
@@ -26,13 +26,15 @@ from studio.runs.read_run import read_run
 from studio.runs.summary import OUTCOME_TEXT, Curve, RunDetails, RunSummary
 
 Column = Literal["name", "project", "model", "data", "method", "outcome", "best_loss", "started_at", "seconds", "size"]
+COLUMNS: tuple[Column, ...] = get_args(Column)
+"""By which lists can be sorted."""
 
 _FORMAT = 1
 """Of the index: another one is made anew."""
 
 _SUMMARY = tuple(f.name for f in fields(RunSummary) if f.name not in ("run", "project_name", "problem"))
 _DETAILS = tuple(f.name for f in fields(RunDetails))
-_COLUMNS = ("place", "signature", "problem", *_SUMMARY, *_DETAILS, "words")
+_STORED = ("place", "signature", "problem", *_SUMMARY, *_DETAILS, "words")
 
 _BATCH = 200
 """Runs that are read between two writes: what is done by then isn't lost when the program is ended."""
@@ -191,7 +193,7 @@ def _opened(file: Path | str) -> sqlite3.Connection:
     index = sqlite3.connect(file, timeout=_PATIENCE)
     try:
         with index:
-            index.execute(f"CREATE TABLE IF NOT EXISTS runs ({', '.join(_COLUMNS)}, PRIMARY KEY (place))")
+            index.execute(f"CREATE TABLE IF NOT EXISTS runs ({', '.join(_STORED)}, PRIMARY KEY (place))")
     except sqlite3.Error:
         index.close()
         raise
@@ -231,7 +233,7 @@ def _batches(index: sqlite3.Connection, found: _Found) -> Iterator[list[tuple[ob
 
 def _write(index: sqlite3.Connection, rows: list[tuple[object, ...]]) -> None:
     with index:
-        index.executemany(f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * len(_COLUMNS))})", rows)
+        index.executemany(f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * len(_STORED))})", rows)
 
 
 def _row(place: str, run: RunFolder, signature: str) -> tuple[object, ...]:

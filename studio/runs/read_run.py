@@ -37,7 +37,7 @@ def read_run(run: RunFolder) -> tuple[RunSummary, RunDetails]:
         project=project.folder.name,
         project_name=project.name,
         name=(recipe.name if recipe else "") or run.path.name,
-        model=(recipe.model.public_name or recipe.model.name) if recipe else "",
+        model=(recipe.model.public_name or Path(recipe.model.name).name) if recipe else "",
         data=Path(recipe.data.path).name if recipe else "",
         method=recipe.method.kind if recipe else "",
         outcome="unreadable" if no_events else _outcome(run, state),

@@ -46,8 +46,8 @@ Curve = tuple[tuple[int, float], ...]
 
 @dataclass(frozen=True)
 class RunSummary:
-    """`project` is the folder name of the run's project and `project_name` what people call it; `model` is a Hub name or
-    a folder, `data` a file's name; empty where the recipe can't be read, and then `problem` says why.
+    """`project` is the folder name of the run's project and `project_name` what people call it; `model` is a Hub name
+    or a folder's, `data` a file's name; empty where the recipe can't be read, and then `problem` says why.
 
     `best_loss` is the lowest loss on the examples set aside after the start, `started_at` in seconds since the epoch,
     `seconds` the time it worked, pauses left out; None where unknown. `size` is bytes of everything in the folder,

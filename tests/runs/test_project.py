@@ -8,9 +8,7 @@ import pytest
 
 from studio.core.problems import ProblemError
 from studio.core.recipe.recipe import Recipe, with_value
-from studio.core.run_folder import RunFolder
 from studio.runs.project import Project, create_project, projects, slug
-from studio.runs.summary import summarise
 
 
 def test_a_project_keeps_its_name_and_draft() -> None:
@@ -70,16 +68,6 @@ def test_a_draft_of_a_newer_version_is_refused_instead_of_set_aside() -> None:
     with pytest.raises(ProblemError, match="newer version"):
         project.load_recipe()
     assert (project.folder / "draft.yaml").is_file()
-
-
-def test_a_run_in_another_format_stands_in_the_list_with_the_reason() -> None:
-    run = RunFolder(create_project("P").runs_folder / "20260101-000000-run")
-    run.path.mkdir(parents=True)
-    run.recipe.write_text("name: Old\n")
-    run.events.write_text('{"format":999}\n')
-    found = summarise(run)
-    assert found.name == "Old"
-    assert found.problem is not None and found.problem.code == "journal.other_format"
 
 
 def test_a_place_that_cannot_be_written_to_is_a_problem_in_words(home: Path) -> None:

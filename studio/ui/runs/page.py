@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
-import uuid
-
 from PySide6.QtCore import QSortFilterProxyModel, Qt, QUrl, Slot
 from PySide6.QtGui import QDesktopServices, QShowEvent
 from PySide6.QtWidgets import QHeaderView, QLineEdit, QStackedWidget
 
+from studio.core.problems import Problem
+from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
-from studio.core.translatable import N_
-from studio.runs.follow import job_status
-from studio.runs.summary import Summary, summarise
+from studio.runs.delete import delete_run
+from studio.runs.history import list_runs
+from studio.runs.summary import RunSummary
 from studio.ui.controls.layout import STRETCH, hbox
 from studio.ui.controls.overlay import Answer, Confirmation
 from studio.ui.controls.page import MissingView, PageFrame
 from studio.ui.controls.table import table_view
 from studio.ui.controls.text import button, label
-from studio.ui.design.language import size, tr
+from studio.ui.design.language import size, tr, tr_sentence
 from studio.ui.runs.run_table import SORT_ROLE, RunTable
 from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
@@ -89,9 +88,9 @@ class RunsPage(PageFrame):
     def refresh(self) -> None:
         """Read all runs anew; the selected one stays selected."""
         project = self.app_state.project
-        run_in_background(self, lambda: [summarise(run) for run in project.runs()], self._show, self.show_problem)
+        run_in_background(self, lambda: list_runs(project=project), self._show, self.show_problem)
 
-    def _show(self, summaries: list[Summary]) -> None:
+    def _show(self, summaries: list[RunSummary]) -> None:
         chosen = self.selected()
         self.model.show_rows(summaries)
         self.stack.setCurrentIndex(2 if summaries else 1)
@@ -103,7 +102,7 @@ class RunsPage(PageFrame):
         if self.hasFocus():
             self.focus_first()
 
-    def selected(self) -> Summary | None:
+    def selected(self) -> RunSummary | None:
         rows = self.table.selectionModel().selectedRows()
         return self.model.rows[self.filtered.mapToSource(rows[0]).row()] if rows else None
 
@@ -113,9 +112,9 @@ class RunsPage(PageFrame):
         there = one is not None
         for made in (self.open_button, self.folder_button, self.copy_button, self.delete_button):
             made.setEnabled(there)
-        if one is not None and one.job_status in ("running", "silent"):
+        if one is not None and one.is_going_on:
             self.delete_button.setEnabled(False)
-        self.copy_button.setEnabled(one is not None and one.recipe is not None)
+        self.copy_button.setEnabled(one is not None and bool(one.model))
         has_runs = bool(self.model.rows)
         self.set_footer_visible(has_runs)
         for shown in (self.search, self.folder_button, self.copy_button, self.delete_button):
@@ -137,9 +136,10 @@ class RunsPage(PageFrame):
 
     def _use_settings(self) -> None:
         one = self.selected()
-        if one is not None and one.recipe is not None:
+        if one is not None:
+            recipe = load(one.run.recipe)
             self.app_state.new_run()
-            self.app_state.set_recipe(one.recipe)
+            self.app_state.set_recipe(recipe)
             self.step_requested.emit("train")
 
     def _ask_delete(self) -> None:
@@ -147,35 +147,21 @@ class RunsPage(PageFrame):
         if one is None:
             return
         freed = size(one.size)
-        text = tr("{name} and everything it learned will be gone. This frees {size}.", name=one.name, size=freed)
-        answer = Answer(tr("Delete"), lambda: self._delete(one.run))
+        text = tr("{name} and everything it learned goes into the bin. It takes up {size}.", name=one.name, size=freed)
+        self._confirm_delete(text, Answer(tr("Delete"), lambda: self._delete(one.run)))
+
+    def _confirm_delete(self, text: str, answer: Answer) -> None:
         self.confirmation = Confirmation(self.window(), tr("Delete this run?"), text, (answer,), tr("Cancel"))
 
-    def _delete(self, run: RunFolder) -> None:
+    def _delete(self, run: RunFolder, *, forever: bool = False) -> None:
         if run == self.app_state.run:
             self.app_state.new_run()
-        run_in_background(self, lambda: delete_run(run), lambda _: self.refresh(), self.show_problem)
 
+        def offer_forever(problem: Problem) -> None:
+            if problem.code != "run.no_bin":
+                self.show_problem(problem)
+                return
+            text = " ".join(tr_sentence(part) for part in problem.sentences())
+            self._confirm_delete(text, Answer(tr("Delete for ever"), lambda: self._delete(run, forever=True)))
 
-def delete_run(run: RunFolder) -> None:
-    """Remove a run's folder. It is renamed first, so that a half-removed run never shows. Raises ProblemError."""
-    from studio.core.problems import problem
-
-    if job_status(run) in ("running", "silent"):
-        raise problem(
-            "run.delete_running",
-            N_("This run is still going on."),
-            fix=N_("Stop it first, then delete it."),
-        )
-    try:
-        hidden = run.path.with_name(f".deleted-{uuid.uuid4().hex[:8]}")
-        run.path.rename(hidden)
-        shutil.rmtree(hidden)
-    except OSError as error:
-        raise problem(
-            "run.not_deleted",
-            N_("The run can't be deleted completely."),
-            N_("The computer says: {reason}"),
-            N_("Close programs that have its files open, then try again."),
-            reason=error.strerror or str(error),
-        ) from error
+        run_in_background(self, lambda: delete_run(run, forever=forever), lambda _: self.refresh(), offer_forever)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,12 +12,11 @@ from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from studio.core.events import CheckpointCommitted, Evaluated, Finished, ProcessStarted, StepDone
-from studio.core.problems import ProblemError
 from studio.core.recipe.recipe import Recipe, to_yaml, with_values
 from studio.core.run_folder import RunFolder
 from studio.runs.project import Project
 from studio.ui.main_window import MainWindow
-from studio.ui.runs.page import RunsPage, delete_run
+from studio.ui.runs.page import RunsPage
 from studio.ui.state.app_state import AppState
 from tests.ui.test_main_window import words_on
 
@@ -84,26 +84,42 @@ def test_its_settings_can_be_used_again(page: RunsPage, app_state: AppState) -> 
     assert app_state.run is None
 
 
-def test_deleting_asks_first_and_says_what_it_frees(page: RunsPage, project: Project, qtbot: QtBot) -> None:
+def test_deleting_asks_first_and_says_what_it_takes_up(
+    page: RunsPage, project: Project, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("studio.runs.delete.send2trash", lambda path: shutil.move(path, tmp_path / "bin"))
     page.table.selectRow(1)
     page.delete_button.click()
     assert page.confirmation is not None
-    assert "20260101-first and everything it learned will be gone. This frees" in words_on(page.confirmation)
+    assert "20260101-first and everything it learned goes into the bin. It takes up" in words_on(page.confirmation)
     page.confirmation.cancel_button.click()
     assert len(project.runs()) == 2
     page.delete_button.click()
     page.confirmation.buttons[0].click()
     qtbot.waitUntil(lambda: page.filtered.rowCount() == 1)
     assert [run.path.name for run in project.runs()] == ["20260102-second"]
+    assert (tmp_path / "bin" / "recipe.yaml").is_file()
+
+
+def test_without_a_bin_it_asks_once_more(
+    page: RunsPage, project: Project, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_bin(path: Path) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr("studio.runs.delete.send2trash", no_bin)
+    page.table.selectRow(1)
+    page.delete_button.click()
+    first = page.confirmation
+    assert first is not None
+    first.buttons[0].click()
+    qtbot.waitUntil(lambda: page.confirmation is not first)
+    assert len(project.runs()) == 2
+    assert page.confirmation is not None
+    assert "can't be put into the bin" in words_on(page.confirmation)
+    page.confirmation.buttons[0].click()
+    qtbot.waitUntil(lambda: page.filtered.rowCount() == 1)
     assert not list(project.runs_folder.glob(".deleted-*"))
-
-
-def test_a_run_that_is_going_on_is_not_deleted(project: Project) -> None:
-    run = made(project, "20260103-third", 0.5)
-    with run.writer(), pytest.raises(ProblemError) as caught:
-        delete_run(run)
-    assert caught.value.problem.code == "run.delete_running"
-    assert Path(run.path).is_dir()
 
 
 def test_without_runs_it_says_so(app_state: AppState, open_window: Opener, qtbot: QtBot) -> None:
