@@ -232,7 +232,7 @@ def newest_save_point(run: RunFolder) -> int:
 def _events(run: RunFolder) -> list[Event]:
     """Without all the single steps. None of a journal that can't be read."""
     try:
-        return run.reader().read_new(keep_last_of=b'"type":"step_done"')
+        return run.reader().read_new(thin=b'"type":"step_done"')
     except (ProblemError, OSError):
         return []
 
