@@ -17,7 +17,7 @@ from studio.core.problems import Remedy, problem
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.readers import limits
-from studio.dataset.readers.dialect import Dialect, find_dialect
+from studio.dataset.readers.dialect import Dialect, find_dialect, split_line
 from studio.dataset.readers.encodings import Encoding, find_encoding
 from studio.dataset.readers.table_scan import TableScan, scan_table, table_rows
 from studio.dataset.readers.unreadable import changed, empty, guard_unchanged, header_only
@@ -121,9 +121,10 @@ class _Reading:
             shown = {"\t": N_("a tab"), ",": N_("a comma"), ";": N_("a semicolon"), "|": N_("a vertical bar")}
             text = N_("What stands between the columns is a guess: {kind}.")
             notes = [sentence(text, kind=shown.get(self.delimiter, self.delimiter)), *notes]
-        if not self.dialect.sure or found.long + found.shifted + found.glued > _MOST_SHIFTED * found.count:
+        shifts = found.shifts
+        if not self.dialect.sure or shifts.mended or found.long + shifts.wrong > _MOST_SHIFTED * found.count:
             doubts.append("delimiter")
-        if found.layout.doubtful or found.apart:
+        if found.layout.doubtful or found.apart or found.other:
             doubts.append("header")
         info = TableInfo(
             path=self.path,
@@ -180,7 +181,7 @@ class _Reading:
 
     def scan(self, mode: _Mode, at_most: int | None = None) -> tuple[_Mode, TableScan]:
         """Raises `_BadQuote`, and `ProblemError` for what is wrong with the file."""
-        found = scan_table(self.path, self._rows(mode), self.header_row, at_most=at_most, quote=self.dialect.quote)
+        found = scan_table(self.path, self._rows(mode), self.header_row, at_most=at_most, dialect=self.dialect)
         if found is None:
             raise empty(self.path)
         if not found.count:
@@ -198,33 +199,3 @@ class _Reading:
         guard_unchanged(self.path, self._before)
         if given < found.count:
             raise changed(self.path)
-
-
-def split_line(line: str, dialect: Dialect) -> list[str]:
-    """One line whose quotation marks may be anywhere: a mark begins a cell only at its start, and ends it only before a
-    delimiter or the end, so that those inside of a text stay what they are. One that isn't closed is part
-    of the text."""
-    cells: list[str] = []
-    at = 0
-    delimiter, mark = dialect.delimiter, dialect.quote
-    closing = re.compile(f"(?<!{mark})(?:{mark}{mark})*{mark}(?={re.escape(delimiter)}|$)")
-    while True:
-        if dialect.skip_space and line.startswith(" ", at) and line[at:].lstrip(" ").startswith(mark):
-            at = line.index(mark, at)
-        end = closing.search(line, at + 1) if line.startswith(mark, at) else None
-        if line.startswith(mark + mark, at) and (at + 2 == len(line) or line[at + 2] == delimiter):
-            cells.append("")
-            at += 2
-        elif end is not None:
-            cells.append(line[at + 1 : end.end() - 1].replace(mark + mark, mark))
-            at = end.end()
-        else:
-            stop = line.find(delimiter, at)
-            stop = len(line) if stop < 0 else stop
-            cells.append(line[at:stop])
-            at = stop
-        if at >= len(line):
-            return cells
-        at += 1
-        if at == len(line):
-            return [*cells, ""]

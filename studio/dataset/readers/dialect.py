@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby, islice
 
 from studio.dataset.readers.header import is_known
 
@@ -15,6 +16,9 @@ _RARE = ("\x01", "^", "~", "¦", "§")
 _PROBED_ROWS = 300
 _MOST_ABOVE = 12
 _MOST_UNDER = 5
+_MOST_TABLES = 4
+_SHORTEST_TABLE = 5
+"""Rows of one width that are a table when others of another width stand below or above."""
 
 
 @dataclass(frozen=True)
@@ -135,20 +139,18 @@ def _find_rare(text: str, whole: bool, quote: str) -> tuple[str, bool]:
 def _tried(text: str, delimiter: str, whole: bool, quote: str) -> _Trial | None:
     if delimiter not in text:
         return None
-    rows: list[Sequence[str]] = []
     skip_space = _has_space_before_quotes(text, delimiter, quote)
     lines = text.splitlines(keepends=True)
     try:
-        for row in csv.reader(lines, delimiter=delimiter, quotechar=quote, skipinitialspace=skip_space):
-            if any(row):
-                rows.append(row)
-            if len(rows) >= _PROBED_ROWS:
-                break
-        else:
-            if not whole and len(rows) > 1:
-                rows.pop()  # the probe ends in the middle of a row
+        rows = _probed(
+            csv.reader(lines, delimiter=delimiter, quotechar=quote, skipinitialspace=skip_space), whole=whole
+        )
     except csv.Error:
         return None
+    if quote != '"':  # apostrophes stand inside of words, too
+        dialect = Dialect(delimiter, quote=quote, skip_space=skip_space)
+        by_line = _probed((split_line(line.rstrip("\r\n"), dialect) for line in lines), whole=whole)
+        rows = max(rows, by_line, key=lambda tried: max(Counter(map(len, tried)).values(), default=0))
     if not rows:
         return None
     counts = [len(row) for row in rows]
@@ -164,7 +166,7 @@ def _tried(text: str, delimiter: str, whole: bool, quote: str) -> _Trial | None:
     body = rows[above : len(rows) - under]
     return _Trial(
         delimiter,
-        share=inner.count(width) / len(inner),
+        share=max(inner.count(width) / len(inner), _stacked(counts)),
         width=width,
         known=_known(names),
         rows=len(inner),
@@ -173,6 +175,20 @@ def _tried(text: str, delimiter: str, whole: bool, quote: str) -> _Trial | None:
         split=sum(count > 1 for count in counts) / len(counts),
         is_clean=_is_clean(lines, delimiter, quote),
     )
+
+
+def _probed(rows: Iterable[list[str]], whole: bool) -> list[list[str]]:
+    found = list(islice((row for row in rows if any(row)), _PROBED_ROWS))
+    if not whole and 1 < len(found) < _PROBED_ROWS:
+        found.pop()  # the probe ends in the middle of a row
+    return found
+
+
+def _stacked(counts: Sequence[int]) -> float:
+    """The share of the rows that stand in tables below each other, each of its own width."""
+    runs = [sum(1 for _ in run) for count, run in groupby(counts) if count > 1]
+    long = [run for run in runs if run >= _SHORTEST_TABLE]
+    return sum(long) / len(counts) if len(long) <= _MOST_TABLES else 0.0
 
 
 def _is_clean(lines: Sequence[str], delimiter: str, quote: str) -> bool:
@@ -185,3 +201,41 @@ def _is_clean(lines: Sequence[str], delimiter: str, quote: str) -> bool:
 
 def _known(row: Sequence[str]) -> int:
     return len({cell for cell in row if is_known(cell)})
+
+
+def split_line(line: str, dialect: Dialect) -> list[str]:
+    """One line whose quotation marks may be anywhere: a mark begins a cell only at its start, and ends it only before a
+    delimiter or the end, so that those inside of a text stay what they are. One that isn't closed before another cell
+    begins with one is part of the text."""
+    cells: list[str] = []
+    at = 0
+    delimiter, mark = dialect.delimiter, dialect.quote
+    closing = re.compile(f"(?<!{mark})(?:{mark}{mark})*{mark}(?={re.escape(delimiter)}|$)")
+    opening = re.compile(f"{re.escape(delimiter)}{mark}(?!{mark}|{re.escape(delimiter)}|$)")
+    while True:
+        if dialect.skip_space and line.startswith(" ", at) and line[at:].lstrip(" ").startswith(mark):
+            at = line.index(mark, at)
+        end = closing.search(line, at + 1) if line.startswith(mark, at) else None
+        if end is not None and (begun := opening.search(line, at + 1, end.end())):
+            last = begun.start() - 1
+            if last > at and line[last] == mark:  # one inside of the text, as in `"48"","next"`, wasn't doubled
+                cells.append(line[at + 1 : last])
+                at = begun.start() + 1
+                continue
+            end = None
+        if line.startswith(mark + mark, at) and (at + 2 == len(line) or line[at + 2] == delimiter):
+            cells.append("")
+            at += 2
+        elif end is not None:
+            cells.append(line[at + 1 : end.end() - 1].replace(mark + mark, mark))
+            at = end.end()
+        else:
+            stop = line.find(delimiter, at)
+            stop = len(line) if stop < 0 else stop
+            cells.append(line[at:stop])
+            at = stop
+        if at >= len(line):
+            return cells
+        at += 1
+        if at == len(line):
+            return [*cells, ""]

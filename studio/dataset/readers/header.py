@@ -73,8 +73,12 @@ def lay_out(rows: Sequence[_Cells], header_row: int | None = None, spans: Spans 
         first, after, names = two
         notes = [sentence(N_("The names of the columns stand in two rows; they were joined."))]
         return _with_names(rows, first, after, names, usual, notes, doubtful=False)
+    if _is_title(rows, start):
+        start += 1
     below = [rows[position] for position in body if position > start]
     score = _evidence(rows[start], below)
+    if score < 0 and any(_filled(row) == 1 for row in rows[:start]):
+        score += 1  # what has a title has names
     if score < 0:
         return _without_names(rows, start, usual, doubtful=score > -2)
     return _with_names(rows, start, start + 1, list(rows[start]), usual, (), doubtful=score < 1)
@@ -135,10 +139,10 @@ def _above(rows: Sequence[_Cells], first: int) -> list[Sentence]:
     if not above:
         return []
     text = N_("{count} rows above the names of the columns were left out; they begin with: {start}")
-    return [sentence(text, count=len(above), start=_start(above[0]))]
+    return [sentence(text, count=len(above), start=start_of(above[0]))]
 
 
-def _start(row: _Cells) -> str:
+def start_of(row: _Cells) -> str:
     return " ".join(" ".join(row).split())[:60]
 
 
@@ -189,6 +193,19 @@ def names_parts(row: _Cells) -> bool:
     )
 
 
+def _is_title(rows: Sequence[_Cells], start: int) -> bool:
+    """Whether a row of words is as wide as no row of the table, and the one under it names columns of numbers."""
+    below = [row for row in rows[start + 2 :] if _filled(row)][:_LOOKED_AT]
+    if not below or any(map(is_known, rows[start])):
+        return False
+    width = _usual(map(len, below))
+    return (
+        len(rows[start]) != width == len(rows[start + 1])
+        and all(map(is_named, rows[start + 1]))
+        and all(is_named(cell) is False for row in below for cell in row[:width])
+    )
+
+
 def _row_of_known_names(rows: Sequence[_Cells], body: Sequence[int], start: int, usual: int) -> int | None:
     """A row further down that names both parts, under others that don't."""
     if any(is_known(cell) for cell in rows[start] if cell):
@@ -204,8 +221,14 @@ def _two_rows(rows: Sequence[_Cells], start: int, spans: Spans) -> tuple[int, in
     above = start - 1
     if above >= 0 and _filled(rows[above]) and _are_groups(rows[above], rows[start], spans.group(above)):
         return above, start + 1, _joined(rows[above], rows[start], spans.group(above))
-    under = start + 1
+    under = start + 1 if _filled(rows[min(start + 1, len(rows) - 1)]) else start + 2
     if under + 1 >= len(rows) or not _filled(rows[under]) or not _filled(rows[under + 1]):
+        return None
+    if _spreads(rows[start], rows[under], rows[under + 1 :]):
+        # Of a text file, whose groups aren't merged: the names of the groups go on to the right.
+        groups = [(left, right) for left, right in _runs(rows[under]) if left < right]
+        return start, under + 1, _joined(rows[start], rows[under], groups)
+    if under > start + 1:
         return None
     first, second = rows[start], rows[under]
     if names_parts(first) and names_parts(second) and all(map(_differ, first, second)):
@@ -231,7 +254,7 @@ def _are_groups(first: _Cells, second: _Cells, merged: Sequence[tuple[int, int]]
     top = [_at(first, column) for column in range(width)]
     # A name that is merged over both rows reads as the same in both.
     low = [name if (name := _at(second, column)) != top[column] else "" for column in range(width)]
-    if not all(not cell or _looks_like_name(cell) for cell in low) or any(
+    if not all(not cell or looks_like_name(cell) for cell in low) or any(
         not a and not b for a, b in zip(top, low, strict=True)
     ):
         return False
@@ -249,6 +272,31 @@ def _are_groups(first: _Cells, second: _Cells, merged: Sequence[tuple[int, int]]
     apart = len(filled) > 1 and all(b - a > 1 for a, b in pairwise(filled))
     repeated = len(set(low)) < len(low) - low.count("")
     return (complementary and known) or (apart and (known or repeated))
+
+
+def _runs(row: _Cells) -> list[tuple[int, int]]:
+    """The columns, ends included, in which cells stand beside each other."""
+    filled = [column for column, cell in enumerate(row) if cell.strip()]
+    starts = [column for column in filled if column - 1 not in filled]
+    ends = [column for column in filled if column + 1 not in filled]
+    return list(zip(starts, ends, strict=True))
+
+
+def _spreads(first: _Cells, second: _Cells, below: Sequence[_Cells]) -> bool:
+    """Whether the second row names columns under one name of the first, as in `Day,Travel,,` over `,Rail,Bus,`: its
+    cells stand where the first has gaps, each from a name on, and other columns hold something further below."""
+    runs = [(left, right) for left, right in _runs(second) if left < right]
+    if not runs or len(runs) != len(_runs(second)):
+        return False
+    inside = {column for left, right in runs for column in range(left, right + 1)}
+    starts = {left for left, _ in runs}
+    outside = [column for column in range(len(first)) if column not in inside]
+    return (
+        all(bool(_at(first, column)) == (column in starts) for column in inside)
+        and all(looks_like_name(second[column]) for column in inside)
+        and sum(bool(_at(first, column)) for column in outside) > 1
+        and any(_at(row, column) for row in below[:_LOOKED_AT] for column in outside if _at(first, column))
+    )
 
 
 def _joined(first: _Cells, second: _Cells, merged: Sequence[tuple[int, int]]) -> list[str]:
@@ -310,7 +358,7 @@ def notes_under(last: Sequence[tuple[_Cells, bool]], usual: int) -> int:
 
 def left_out_note(left_out: Sequence[_Cells]) -> Sentence:
     text = N_("{count} rows under the table look like notes or totals and were left out; they begin with: {start}")
-    return sentence(text, count=len(left_out), start=_start(left_out[0]))
+    return sentence(text, count=len(left_out), start=start_of(left_out[0]))
 
 
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
@@ -330,7 +378,7 @@ def unique_names(cells: Sequence[object]) -> tuple[str, ...]:
 
 # Whether a row names the columns under it or is itself one of the rows: told from the kind of what stands under it.
 
-_NUMBER = re.compile(r"[-+]?[\d,.]*\d\s*%?")
+_NUMBER = re.compile(r"[-+]?[£$€¥₩]?\s*[\d,.]*\d\s*[%€원]?")
 _DATE = re.compile(
     r"\d{4}\s*[-./년]\s*\d{1,2}\s*[-./월]\s*\d{1,2}.*|\d{1,2}[-./]\d{1,2}[-./]\d{2,4}.*|\d{1,2}:\d{2}(:\d{2})?"
 )
@@ -354,7 +402,7 @@ def is_named(cell: str) -> bool | None:
     return not (_NUMBER.fullmatch(text) or _DATE.fullmatch(text))
 
 
-def _looks_like_name(cell: str) -> bool:
+def looks_like_name(cell: str) -> bool:
     text = cell.strip()
     return bool(text) and len(text) <= 40 and "\n" not in text and is_named(text) is True and not _ends(text)
 
@@ -366,6 +414,8 @@ def _ends(text: str) -> bool:
 def _evidence(first: Sequence[str], below: Sequence[Sequence[str]]) -> float:
     """Above zero: `first` holds names. Below: it is an example. Beyond 1 or -2 it is as good as certain."""
     texts = [cell.strip() for cell in first if cell.strip()]
+    if len(set(texts)) == len(texts) > 2:
+        below = [row for row in below if list(row) != list(first)]  # said again further below
     known = sum(is_known(cell) for cell in texts)
     if known >= 2 or (known and known == len(texts)):
         return 5.0
@@ -378,9 +428,9 @@ def _evidence(first: Sequence[str], below: Sequence[Sequence[str]]) -> float:
     if len(set(texts)) < len(texts):
         score -= 1
     if not below:
-        score += 0.5 if all(map(_looks_like_name, texts)) else -1.0
+        score += 0.5 if all(map(looks_like_name, texts)) else -1.0
     elif score == 0:
-        score = 0.5 if all(map(_looks_like_name, texts)) else -1.0
+        score = 0.5 if all(map(looks_like_name, texts)) else -1.0
     return score
 
 

@@ -5,16 +5,55 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from pathlib import Path
 
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.readers import limits
-from studio.dataset.readers.header import PROBE_ROWS, Layout, Spans, is_known, lay_out, left_out_note, notes_under
+from studio.dataset.readers.dialect import Dialect
+from studio.dataset.readers.header import (
+    PROBE_ROWS,
+    Layout,
+    Spans,
+    is_known,
+    lay_out,
+    left_out_note,
+    looks_like_name,
+    names_parts,
+    notes_under,
+    start_of,
+)
+from studio.dataset.readers.shifted_rows import ShiftedRows, ShiftWatch
 from studio.dataset.readers.unreadable import no_such_row
 from studio.dataset.vocabulary import is_about
 
 _LAST_ROWS = 20
+
+
+@dataclass
+class _Other:
+    """Rows of another width than the table's at its end. `at` is how many rows stand before them, `width` is
+    that of the last one, `alike` how many are as wide as the one before."""
+
+    at: int
+    line: int
+    start: str
+    width: int
+    count: int = 1
+    alike: int = 1
+    short: int = 0
+    long: int = 0
+
+    def add(self, row: Sequence[str], width: int) -> None:
+        self.count += 1
+        self.alike += len(row) == self.width
+        self.width = len(row)
+        self.short += len(row) < width
+        self.long += len(row) > width and any(cell.strip() for cell in row[width:])
+
+    @property
+    def is_table(self) -> bool:
+        return self.count > 2 and self.alike >= 0.8 * self.count
 
 
 @dataclass(frozen=True)
@@ -30,14 +69,11 @@ class TableScan:
     under: tuple[Sequence[str], ...]
     repeated: int
     """Rows among them that say the names of the columns again."""
-    shifted: int = 0
-    """Rows with a delimiter too many before an empty cell, so that what follows stands a column too far."""
-    shifted_line: int = 0
-    glued: int = 0
-    """Rows in which the delimiter before a quotation mark is missing."""
-    glued_line: int = 0
+    shifts: ShiftedRows
     apart: int = 0
     """Rows below a blank one that begin shorter than those above, or with names, as another table does."""
+    other: _Other | None = None
+    """The rows at the end that are another table of another width; they aren't among `count`."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -56,18 +92,13 @@ class TableScan:
         if self.apart:
             text = N_("{count} rows below a blank one look like those of another table.")
             notes.append(sentence(text, count=self.apart))
-        if self.shifted:
+        if self.other:
             text = N_(
-                "{count} rows have a column separator too many, the first in line {line}; their cells stand in the "
-                "wrong columns."
+                "{count} rows from line {line} on look like another table, with names of its own, and were left out; "
+                "they begin with: {start}"
             )
-            notes.append(sentence(text, count=self.shifted, line=self.shifted_line))
-        if self.glued:
-            text = N_(
-                "In {count} rows the column separator before a quotation mark is missing, the first in line {line}; "
-                "their cells stand in the wrong columns."
-            )
-            notes.append(sentence(text, count=self.glued, line=self.glued_line))
+            notes.append(sentence(text, count=self.other.count, line=self.other.line, start=self.other.start))
+        notes.extend(self.shifts.notes())
         if self.repeated:
             text = N_("{count} rows that say the names of the columns again were left out.")
             notes.append(sentence(text, count=self.repeated))
@@ -82,15 +113,15 @@ def scan_table(
     header_row: int | None,
     spans: Spans | None = None,
     at_most: int | None = None,
-    quote: str = "",
+    dialect: Dialect | None = None,
 ) -> TableScan | None:
     """`rows` are all rows, blank ones too, with the line that each begins in. None when nothing stands in them.
 
-    With `at_most` stops after so many. `quote` is the mark around cells of a text file. Raises `ProblemError` for
+    With `at_most` stops after so many. `dialect` is that of a text file. Raises `ProblemError` for
     too many rows or columns.
     """
     probe = list(islice(rows, PROBE_ROWS))
-    layout = lay_out([row for _, row in probe], header_row, spans)
+    layout = lay_out(_first_table([row for _, row in probe]), header_row, spans)
     if layout is None:
         if header_row and any(holds_something(row) for _, row in probe):
             raise no_such_row(path, header_row)
@@ -100,8 +131,10 @@ def scan_table(
         raise limits.too_many_columns(path, width)
     unnamed = {position for position, named in enumerate(layout.named) if not named}
     first_name = layout.names[0] if layout.names else None
-    count = short = long = long_line = repeated = shifted = shifted_line = glued = glued_line = padded = 0
+    watch = ShiftWatch(width, dialect) if dialect is not None and dialect.delimiter else None
+    count = short = long = long_line = repeated = 0
     apart = block = 0
+    other: _Other | None = None
     last: deque[tuple[list[str], bool]] = deque(maxlen=_LAST_ROWS)
     after_blank, complete = False, True
     for line, row in chain(probe[layout.skip :], rows):
@@ -117,17 +150,17 @@ def scan_table(
         count += 1
         if count > limits.ROWS:
             raise limits.too_many_rows(path)
-        if len(row) != width:
-            if len(row) < width:
-                short += 1
-            elif any(cell.strip() for cell in row[width:]):
-                long, long_line = long + 1, long_line or line
-            else:
-                padded += 1
-                if not all(cell.strip() for cell in row[:width]):  # what should stand there stands further right
-                    shifted, shifted_line = shifted + 1, shifted_line or line
-        if quote and quote in "".join(row) and _is_glued(row, quote):
-            glued, glued_line = glued + 1, glued_line or line
+        if len(row) == width:
+            other = None
+        elif other is not None:
+            other.add(row, width)
+        elif _says_names(row):
+            other = _Other(count - 1, line, start_of(row), len(row), short=int(len(row) < width))
+        is_mended = watch is not None and watch.see(line, row)
+        if len(row) < width and not is_mended:
+            short += 1
+        elif len(row) > width and any(cell.strip() for cell in row[width:]):
+            long, long_line = long + 1, long_line or line
         if unnamed:
             unnamed -= {position for position in unnamed if position < len(row) and row[position].strip()}
         last.append((row, after_blank))
@@ -137,28 +170,48 @@ def scan_table(
             block += 1
             apart += 2 if block == 2 else 1
         after_blank = False
-    below = notes_under(last, layout.filled) if complete else 0
+    if other is not None and other.is_table and other.at:
+        count, short, long = other.at, short - other.short, long - other.long
+    else:
+        other = None
+    below = notes_under(last, layout.filled) if complete and other is None else 0
     under = tuple(row for row, _ in list(last)[len(last) - below :]) if below < count else ()
     short -= sum(len(row) < width for row in under)
     keep = tuple(position for position in range(width) if position not in unnamed)
-    if padded == count or shifted < 0.9 * padded:
-        shifted = shifted_line = 0  # rows that merely end with a separator
+    shifts, mended = watch.found(count) if watch is not None else (ShiftedRows(), 0)
     rows_left = count - len(under)
     return TableScan(
         layout,
         keep,
         rows_left,
         short,
-        long,
+        long - mended,
         long_line,
         under,
         repeated,
-        shifted,
-        shifted_line,
-        glued,
-        glued_line,
-        apart if apart > 2 else 0,
+        shifts,
+        apart if apart > 2 and other is None else 0,
+        other,
     )
+
+
+def _first_table(rows: Sequence[list[str]]) -> Sequence[list[str]]:
+    """The rows above those of another table, of another width and with names of its own."""
+    above = 0
+    filled = [position for position, row in enumerate(rows) if holds_something(row)]
+    for width, run in groupby(filled, key=lambda position: len(rows[position])):
+        block = list(run)
+        first = rows[block[0]]
+        if above and 2 < len(block) <= 2 * above and width > 1 and _says_names(first) and not names_parts(first):
+            return rows[: block[0]]
+        above = above or (len(block) if len(block) > 2 and width > 1 else 0)
+    return rows
+
+
+def _says_names(row: Sequence[str]) -> bool:
+    """Whether each cell of a row is as short and wordy as a name, and no two are the same."""
+    cells = [cell.strip() for cell in row if cell.strip()]
+    return 1 < len(cells) == len(set(cells)) and len(cells) >= 0.5 * len(row) and all(map(looks_like_name, cells))
 
 
 def _names_others(row: Sequence[str]) -> bool:
@@ -167,24 +220,12 @@ def _names_others(row: Sequence[str]) -> bool:
     return len(filled) > 1 and all(len(cell) < 40 and (is_known(cell) or is_about(cell)) for cell in filled)
 
 
-def _is_glued(row: Sequence[str], quote: str) -> bool:
-    """Whether a cell holds the mark that should begin the next one, and a later cell the one that ends it, as in
-    `When?"Monday` and ` Friday."`."""
-    began = False
-    for cell in row:
-        if cell.count(quote) % 2:
-            if began and cell.rstrip().endswith(quote):
-                return True
-            place = cell.find(quote)
-            began = 0 < place < len(cell) - 1 and not cell[place - 1].isspace() and not cell[place + 1].isspace()
-    return False
-
-
 def table_rows(rows: Iterable[tuple[int, list[str]]], found: TableScan) -> Iterator[list[str]]:
     """The second time through the same rows: those of the table, with one cell for each of `found.columns`."""
     width, keep = len(found.layout.columns), found.keep
     whole = len(keep) == width
     first_name = found.layout.names[0] if found.layout.names else None
+    mending = found.shifts.mending
     given = 0
     for _, row in islice(rows, found.layout.skip, None):
         if not holds_something(row):
@@ -194,6 +235,8 @@ def table_rows(rows: Iterable[tuple[int, list[str]]], found: TableScan) -> Itera
         if given == found.count:
             break
         given += 1
+        if mending is not None:
+            row = mending.mended(row)
         if len(row) != width:
             row = (row + [""] * width)[:width]
         yield row if whole else [row[position] for position in keep]

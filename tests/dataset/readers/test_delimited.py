@@ -299,3 +299,29 @@ def test_a_semicolon_in_each_sentence_is_no_rival_of_the_commas_between_columns(
     table = opened(path)
     assert (table.delimiter, table.doubts) == (",", ())
     assert table.rows[3]["remark"] == SENTENCES[3]
+
+
+def test_names_of_groups_reach_over_the_gaps_to_their_right(tmp_path: Path) -> None:
+    lines = "A title,,,,\nDay,Purpose,Travel,,Total\n,,Rail,Bus,\n" + "04/04/2024,Visit,5.10,,5.10\n" * 4
+    (tmp_path / "some.csv").write_text(lines)
+    table = opened(tmp_path / "some.csv")
+    assert table.columns == ("Day", "Purpose", "Travel / Rail", "Travel / Bus", "Total")
+    assert len(table.rows) == 4
+
+
+def test_a_title_with_commas_above_names_of_numbers_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "some.csv").write_text("Made by Ada, on a Monday,today\nlength,share\n" + "4.5,9.1\n" * 6)
+    table = opened(tmp_path / "some.csv")
+    assert table.columns == ("length", "share") and len(table.rows) == 6
+
+
+def test_names_that_are_said_again_further_down_are_names(tmp_path: Path) -> None:
+    (tmp_path / "some.csv").write_text("Place,Who,What\nBonn,Ada,Runs\nRome,Ben,Sits\nPlace,Who,What\nOslo,Cem,Eats\n")
+    table = opened(tmp_path / "some.csv")
+    assert table.columns == ("Place", "Who", "What")
+    assert len(table.rows) == 3
+
+
+def test_names_with_fewer_separators_than_every_row_are_said(tmp_path: Path) -> None:
+    (tmp_path / "some.csv").write_text("question,answer\n" + "Where?,There.,\n" * 5)
+    assert "look whether each name stands" in " ".join(note.english() for note in opened(tmp_path / "some.csv").notes)
