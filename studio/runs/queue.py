@@ -71,14 +71,11 @@ class QueueResult:
 
 def status_of(entry: Entry, now: datetime | None = None) -> EntryStatus:
     """How an entry stands now, as its run's folder tells."""
-    run = RunFolder(entry.run)
     try:
-        if job_status(run) in ("running", "silent"):
+        if goes_on(entry, now):
             return "running"
         ending = _ending_since(entry)
-        if ending is None and _is_being_started(entry, now or datetime.now().astimezone()):
-            return "running"
-        was_begun = entry.begun is not None and run.events.exists()
+        was_begun = entry.begun is not None and RunFolder(entry.run).events.exists()
     except OSError:
         return "unusable"
     if isinstance(ending, Paused):
@@ -129,9 +126,15 @@ def _gone(what: str, fix: str, run: RunFolder, place: Path) -> Problem:
     )
 
 
-def _is_being_started(entry: Entry, now: datetime) -> bool:
-    """A clock that was set back makes no start of long ago."""
-    return entry.begun is not None and abs((now - entry.begun).total_seconds()) < STARTING
+def goes_on(entry: Entry, now: datetime | None = None) -> bool:
+    """Whether its run is at work, or was started so recently that its process need not have come so far. A clock that
+    was set back makes no start of long ago. Raises OSError for a folder that can't be read."""
+    if job_status(RunFolder(entry.run)) in ("running", "silent"):
+        return True
+    if entry.begun is None or _ending_since(entry) is not None:
+        return False
+    now = now or datetime.now().astimezone()
+    return abs((now - entry.begun).total_seconds()) < STARTING
 
 
 def _ending_since(entry: Entry) -> Ending | None:
@@ -153,16 +156,20 @@ def _unseen(ending: Ending) -> bool:
 def settled(queue: Queue) -> Queue:
     """Without the runs that have ended, which are among `ended` instead."""
     for entry in queue.entries:
-        if status_of(entry) != "ended":
+        try:
+            ending = None if goes_on(entry) else _ending_since(entry)
+        except OSError:  # told by `problem_of`
             continue
-        match _ending_since(entry):
+        match ending:
+            case Crashed() if _unseen(ending):
+                continue
             case Finished():
                 ended = Ended(run=entry.run, group=entry.group, outcome="finished")
-            case Failed() | Crashed() as ending:
+            case Failed() | Crashed():
                 ended = Ended(run=entry.run, group=entry.group, outcome="failed", problem=ending.problem)
             case Stopped():
                 ended = Ended(run=entry.run, group=entry.group, outcome="stopped")
-            case _:  # it was begun anew in this moment
+            case _:
                 continue
         queue = replace(queue.without(entry.run), ended=(*queue.ended, ended))
     return queue
@@ -251,7 +258,7 @@ def release(run: Path) -> Queue:
     with opened() as file:
         entry = file.queue.entry(run)
         _require_not_running(entry)
-        update = {"held": False, "ended_before": _ended_before(RunFolder(run)), "starts": 0}
+        update = {"held": False, "ended_before": _ended_before(RunFolder(run)), "begun": None, "starts": 0}
         file.write(file.queue.with_entry(entry.model_copy(update=update)))
         return file.queue
 
@@ -261,7 +268,7 @@ def reschedule(run: Path, when: When) -> Queue:
     with opened() as file:
         entry = file.queue.entry(run)
         _require_not_running(entry)
-        file.write(file.queue.with_entry(entry.model_copy(update={"when": when})))
+        file.write(file.queue.with_entry(entry.model_copy(update={"when": when, "begun": None})))
         return file.queue
 
 

@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -19,15 +19,16 @@ from typing import assert_never
 
 from studio.core.events import CheckpointCommitted, DeviceChosen, Event, ProcessStarted
 from studio.core.jobs import Train
-from studio.core.journal import WriterLock
-from studio.core.problems import Problem, ProblemError, Remedy, problem
+from studio.core.journal import WriterLock, lock_is_held
+from studio.core.problems import Problem, ProblemError, Remedy
 from studio.core.run_folder import RunFolder
+from studio.core.storage import cannot_write
 from studio.core.translatable import N_
 from studio.hardware.gauge import Gauge
 from studio.hardware.snapshot import Card, Snapshot
-from studio.runs.follow import job_status, read_log_end
+from studio.runs.follow import read_log_end
 from studio.runs.project import projects
-from studio.runs.queue import GOING, settled, status_of
+from studio.runs.queue import GOING, goes_on, settled, status_of
 from studio.runs.queue_file import (
     AtOnce,
     AtTime,
@@ -91,14 +92,15 @@ class QueueRunner:
         """Take note of what ended and start what may start. False when nothing waits or goes on any more: the runner's
         lock is released then, before anybody can put another run into the queue. Raises `ProblemError`."""
         self._children = [child for child in self._children if child.poll() is None]
-        free = self._free_cards() if self._due(read_queue()) else []
+        queue = read_queue()
+        free = self._free_cards(queue) if any(self._due(queue)) else []
         if not free:
             self._free_since = {}
         with opened() as file:
             queue = settled(file.queue)
             if queue != file.queue:
                 file.write(queue)
-            due = self._due(queue) if free else []
+            due = list(self._due(queue)) if free else []
             for card in free:
                 entry = next((entry for entry in due if self._may_take(entry, card)), None)
                 if entry is not None:
@@ -109,26 +111,32 @@ class QueueRunner:
                 self._lock.release()
         return going
 
-    def _due(self, queue: Queue) -> list[Entry]:
-        """What may start now as far as the clock says, interrupted runs first."""
+    def _due(self, queue: Queue) -> Iterator[Entry]:
+        """What may start now as far as the clock says, interrupted runs first: their time has come before."""
         now = self._now()
-        timely = [e for e in queue.entries if not isinstance(e.when, AtTime) or e.when.at <= now]
-        statuses = [(entry, status_of(entry, now)) for entry in timely]
-        return [entry for wanted in ("interrupted", "waiting") for entry, status in statuses if status == wanted]
+        begun = [entry for entry in queue.entries if entry.begun is not None]
+        others = [entry for entry in queue.entries if entry.begun is None]
+        timely = [entry for entry in others if not isinstance(entry.when, AtTime) or entry.when.at <= now]
+        yield from (entry for entry in begun + timely if status_of(entry, now) in ("interrupted", "waiting"))
 
-    def _free_cards(self) -> list[str]:
+    def _free_cards(self, queue: Queue) -> list[str]:
         """UUIDs of the cards on which no run is, largest first; of a computer without cards, its processor."""
         snapshot = self._look()
         if snapshot.problem is not None:  # the cards can't be asked, and training on the processor isn't what was meant
             return []
         cards = visible(snapshot.cards, os.environ.get("CUDA_VISIBLE_DEVICES"))
-        taken = self._taken({card.uuid for card in snapshot.cards})
-        if not cards:
-            return [] if taken else [PROCESSOR]
         self._watch_others(cards)
-        if None in taken:  # a run that hasn't said yet where it computes may be on any of them
-            return []
+        going = [entry for entry in queue.entries if _goes_on(entry, self._now())]
+        taken = {entry.card for entry in going if entry.begun is not None}
         free = [card for card in cards if card.problem is None and card.uuid and card.uuid not in taken]
+        if cards and not free:
+            return []
+        by_hand = self._started_by_hand(queue, [entry.run for entry in going if entry.begun is None])
+        if not cards:
+            return [] if going or by_hand else [PROCESSOR]
+        if not by_hand <= {PROCESSOR, *(card.uuid for card in snapshot.cards)}:
+            return []  # on a card that isn't known, or it hasn't said yet where it is: that may be any of them
+        free = [card for card in free if card.uuid not in by_hand]
         return [card.uuid for card in sorted(free, key=lambda card: -(card.total or 0))]
 
     def _watch_others(self, cards: tuple[Card, ...]) -> None:
@@ -145,43 +153,38 @@ class QueueRunner:
             case _:
                 assert_never(entry.when)
 
-    def _taken(self, known: set[str]) -> list[str | None]:
-        """Where the runs compute that go on now, whoever started them; None for one that hasn't said so yet, or names
-        a card that isn't `known`."""
-        queued = {entry.run: entry for entry in read_queue().entries}
-        others = [run.path for project in projects() for run in project.runs() if run.path not in queued]
-        by_hand = [path for path in others if _goes_on(path)]
-        taken: list[str | None] = []
-        for entry in queued.values():
-            if status_of(entry, self._now()) != "running":
-                continue
-            if entry.begun is None:
-                by_hand.append(entry.run)
-            else:
-                taken.append(entry.card)
+    def _started_by_hand(self, queue: Queue, paths: list[Path]) -> set[str | None]:
+        """Where the runs compute that somebody else started: those at `paths`, and all that aren't in the queue. None
+        for one that hasn't said so yet."""
+        queued = {entry.run for entry in queue.entries}
+        every = (run.path for project in projects() for run in project.runs())
+        paths = paths + [path for path in every if path not in queued and _is_at_work(path)]
         before = self._card_of
-        self._card_of = {path: before.get(path) for path in by_hand}
+        self._card_of = {path: before.get(path) for path in paths}
         for path, card in self._card_of.items():
             if card is None:
                 self._card_of[path] = card_of(RunFolder(path))
-        return taken + [card if card in (*known, PROCESSOR) else None for card in self._card_of.values()]
+        return set(self._card_of.values())
 
     def _begin(self, file: OpenQueue, entry: Entry, card: str) -> None:
         """Start one run, with its entry on the disk before: a runner that is killed in between has begun it."""
         run = RunFolder(entry.run)
-        try:
-            save_point = newest_save_point(run)
-            starts = 1 if save_point > entry.save_point else entry.starts + 1
-            if starts > MOST_STARTS:
-                raise _no_progress(run)
-            update = {"begun": self._now(), "card": card, "starts": starts, "save_point": save_point}
-            file.write(file.queue.with_entry(entry.model_copy(update=update)))
-            self._children.append(self._start(run, Train(resume=run.events.exists()), card))
-        except ProblemError as error:
-            if error.problem.code != "run.already_going":
-                self._give_up(file, entry, error.problem)
+        save_point = newest_save_point(run)
+        starts = 1 if save_point > entry.save_point else entry.starts + 1
+        if starts > MOST_STARTS:
+            self._give_up(file, entry, _no_progress(run))
             return
-        _log.info("started %s on %s", run.path, card or "the processor")
+        update = {"begun": self._now(), "card": card, "starts": starts, "save_point": save_point}
+        file.write(file.queue.with_entry(entry.model_copy(update=update)))
+        try:
+            self._children.append(self._start(run, Train(resume=run.events.exists()), card))
+        except OSError as error:
+            self._give_up(file, entry, cannot_write(run.path, error).problem)
+        except ProblemError as error:
+            if error.problem.code != "run.already_going":  # somebody was faster: that is as good
+                self._give_up(file, entry, error.problem)
+        else:
+            _log.info("started %s on %s", run.path, card or "the processor")
 
     def _give_up(self, file: OpenQueue, entry: Entry, why: Problem) -> None:
         """The rest of the queue goes on."""
@@ -194,22 +197,28 @@ def _start_training(run: RunFolder, job: Train, card: str) -> JobProcess:
     return start_job(run, job)
 
 
-def _no_progress(run: RunFolder) -> ProblemError:
-    return problem(
-        "queue.no_progress",
-        N_("The run was started {count} times and got no further each time."),
-        N_("The end of its log says: {log}"),
-        N_("Look at its log. It can be continued from the list of runs."),
+def _no_progress(run: RunFolder) -> Problem:
+    return Problem(
+        code="queue.no_progress",
+        what=N_("The run was started {count} times and got no further each time."),
+        why=N_("The end of its log says: {log}"),
+        fix=N_("Look at its log. It can be continued from the list of runs."),
         remedy=Remedy.open_log,
-        count=MOST_STARTS,
-        log=read_log_end(run.log)[-300:].strip() or "-",
+        values={"count": MOST_STARTS, "log": read_log_end(run.log)[-300:].strip() or "-"},
     )
 
 
-def _goes_on(path: Path) -> bool:
+def _goes_on(entry: Entry, now: datetime) -> bool:
     try:
-        return job_status(RunFolder(path)) in ("running", "silent")
-    except OSError:  # a folder that can't be read; who runs it can't be told
+        return goes_on(entry, now)
+    except OSError:  # a folder that can't be read: who runs it can't be told
+        return False
+
+
+def _is_at_work(path: Path) -> bool:
+    try:
+        return lock_is_held(RunFolder(path).lock)
+    except OSError:
         return False
 
 
