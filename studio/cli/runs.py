@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from dataclasses import fields
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from studio.core.recipe.recipe import load, to_yaml
 from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState, headline
 from studio.core.translatable import N_, fill
-from studio.runs.command import end_forcefully, stop
+from studio.runs.command import end
 from studio.runs.comparison import compare_runs
 from studio.runs.delete import clear_checkpoints, delete_run
 from studio.runs.follow import job_status
@@ -139,12 +138,7 @@ def stop_run(arguments: argparse.Namespace) -> int:
         else:
             print("That run isn't going on.")
         return 1
-    stop(run, keep=not arguments.discard)
-    deadline = time.monotonic() + 60
-    while job_status(run) in ("running", "silent") and time.monotonic() < deadline:
-        time.sleep(0.2)
-    ended = job_status(run) not in ("running", "silent") or end_forcefully(run)
-    if not ended:
+    if not end(run, keep=not arguments.discard):
         raise problem(
             "run.will_not_end",
             N_("The run doesn't end."),

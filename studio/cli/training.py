@@ -30,7 +30,7 @@ from studio.runs.create import create_run
 from studio.runs.dry_run import first_batch
 from studio.runs.measurements import record
 from studio.runs.project import Project
-from studio.runs.start import start_job
+from studio.runs.start import start_training
 from studio.worker.client import WorkerClient
 
 
@@ -53,7 +53,7 @@ def run_training(recipe: Recipe, project_name: str, quiet: bool, anyway: bool = 
     """Fetch what is missing, freeze, train and follow to the end. Raises ProblemError."""
     data = examined(recipe, quiet, anyway)
     run = create_run(chosen_project(project_name), data.recipe, data.table, data.examples, facts())
-    state = follow_to_the_end(run, start_job(run, Train()), RunState, quiet=quiet)
+    state = follow_to_the_end(run, start_training(run, Train()), RunState, quiet=quiet)
     record(run)
     return run, state
 

@@ -11,7 +11,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from studio.core.run_folder import JobFolder
+from studio.core.storage import write_text
 from studio.core.workload import Workload
+
+FRESH_START = 75
+"""Exit code of a training that can go on in a fresh process only, and has said in its journal what is to be different
+there (sysexits.h: a failure that passes, try again). It writes no ending."""
 
 
 class _Job(BaseModel):
@@ -112,8 +117,7 @@ JOB: TypeAdapter[Job] = TypeAdapter(Job)
 
 def write_job(folder: JobFolder, job: Job) -> None:
     """Create the folder and its `job.json`."""
-    folder.path.mkdir(parents=True, exist_ok=True)
-    (folder.path / "job.json").write_text(job.model_dump_json(indent=1), encoding="utf-8")
+    write_text(folder.path / "job.json", job.model_dump_json(indent=1))
 
 
 def read_job(folder: JobFolder) -> Job:

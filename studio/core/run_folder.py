@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from studio.core.job_states import ProcessState
-from studio.core.journal import JournalReader, JournalWriter
+from studio.core.journal import JournalReader, JournalWriter, lock_is_held
 from studio.core.problems import Remedy, problem
 from studio.core.run_state import RunState
 from studio.core.storage import is_intact
@@ -41,6 +41,15 @@ class JobFolder:
     @property
     def lock(self) -> Path:
         return self.path / "writer.lock"
+
+    @property
+    def supervisor_lock(self) -> Path:
+        """Held by the process that watches over a training, also between two attempts of it."""
+        return self.path / "supervisor.lock"
+
+    def is_at_work(self) -> bool:
+        """Whether some process does this job now, or is about to go on with it."""
+        return lock_is_held(self.lock) or lock_is_held(self.supervisor_lock)
 
     @property
     def heartbeat(self) -> Path:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from studio.core.problems import Problem, Remedy
 from studio.core.translatable import N_
-from studio.hardware.nvml import Code
+from studio.hardware import nvml
+from studio.hardware.nvml import Code, NvmlError
 
 _WORDS: dict[int, tuple[str, str, str, str]] = {
     Code.NOT_SUPPORTED: (
@@ -67,3 +68,24 @@ def card_problem(code: int) -> Problem:
     name, what, why, fix = words
     again = code in (Code.DRIVER_NOT_LOADED, Code.GPU_IS_LOST, Code.RESET_REQUIRED, Code.NO_PERMISSION)
     return Problem(code=name, what=what, why=why, fix=fix, remedy=Remedy.try_again if again else None)
+
+
+def card_failure() -> Problem | None:
+    """Why no process can compute on this computer's cards before it was restarted: one of them is lost or has to be
+    reset, or the driver doesn't fit. None where all of them answer, or there is none."""
+    codes = []
+    try:
+        nvml.open_library()
+    except NvmlError as error:
+        codes.append(error.code)
+    else:
+        for index in range(nvml.count()):
+            try:
+                nvml.memory(nvml.handle(index), version=1)
+            except NvmlError as error:
+                codes.append(error.code)
+        nvml.close_library()
+    for code in codes:
+        if code in (Code.GPU_IS_LOST, Code.RESET_REQUIRED, Code.LIB_RM_VERSION_MISMATCH):
+            return card_problem(code)
+    return None

@@ -12,10 +12,11 @@ from typing import Literal
 
 import psutil
 
-from studio.core.events import Crashed, Ending, Event, ProcessStarted
-from studio.core.journal import JournalReader, JournalWriter, lock_is_held
+from studio.core.events import CommandReceived, Crashed, Ending, Event, Paused, ProcessStarted, Stopped
+from studio.core.journal import JournalReader, JournalWriter
 from studio.core.problems import Problem, ProblemError, Remedy
 from studio.core.run_folder import JobFolder
+from studio.core.run_state import RunState
 from studio.core.translatable import N_
 from studio.runs.start import JobProcess
 
@@ -31,6 +32,9 @@ LOG_END = 4000
 _AT_ONCE = 2**18
 """Bytes of a journal read at once, about 1,000 events: a long one as a whole would take hundreds of megabytes."""
 
+SUPERVISOR = "supervisor"
+"""What a training's supervisor calls its job in its `ProcessStarted`."""
+
 JobStatus = Literal["none", "running", "silent", "ended", "interrupted"]
 
 
@@ -43,8 +47,8 @@ def follow(
 ) -> Iterator[list[Event]]:
     """Yield the journal's events in batches of about 1,000, from its beginning until an ending was yielded.
 
-    With `process`, or for a job found again without it, a process that is gone without a last word gets a `Crashed`
-    event, written here. `poll` is the seconds between two looks into the journal. Setting `stop` ends the iteration and
+    With `process`, or for a job found again without it, a job that nobody does any more and that has no ending gets
+    one, written here. `poll` is the seconds between two looks into the journal. Setting `stop` ends the iteration and
     leaves the job alone.
     """
     reader = folder.reader()
@@ -54,9 +58,9 @@ def follow(
     while not (stop is not None and stop.is_set()):
         gone = False  # asked before reading, so that the last events aren't missed
         if process is not None:
-            gone = process.poll() is not None
-        elif time.monotonic() >= look_again:
-            gone = not lock_is_held(folder.lock)
+            gone = process.poll() is not None and not folder.is_at_work()
+        elif ended or time.monotonic() >= look_again:
+            gone = not folder.is_at_work()
         events = reader.read_new(most=_AT_ONCE)
         ended = _ending_after(events, ended)
         if events:
@@ -64,14 +68,14 @@ def follow(
             continue  # there may be more, and an ending in the middle is none
         if process is None and time.monotonic() >= look_again:
             look_again = time.monotonic() + LOOK_EVERY * poll
-        if ended and (gone or process is None):
+        if gone and ended:
             return
         if gone:
-            crashed = write_crash(folder, process)
-            if crashed is None:  # somebody else wrote the ending between our reading and now
+            missing = write_missing_ending(folder, process.poll() if process is not None else None)
+            if missing is None:  # somebody else wrote the ending, or goes on with the job
                 continue
             rest = reader.read_new()
-            yield rest or [crashed]
+            yield rest or [missing]
             return
         if stop is not None:
             stop.wait(poll)
@@ -91,8 +95,8 @@ def _ending_after(events: list[Event], ended: bool) -> bool:
 def job_status(folder: JobFolder) -> JobStatus:
     """How a job stands, without folding its whole journal."""
     if not folder.events.exists():
-        return "running" if lock_is_held(folder.lock) else "none"
-    if lock_is_held(folder.lock):
+        return "running" if folder.is_at_work() else "none"
+    if folder.is_at_work():
         try:
             quiet = time.time() - folder.heartbeat.stat().st_mtime
         except FileNotFoundError:
@@ -117,9 +121,13 @@ def ending_of(folder: JobFolder) -> Ending | None:
     return None
 
 
-def write_crash(folder: JobFolder, process: JobProcess | None = None) -> Crashed | None:
-    """Append the `Crashed` ending for a job whose process is gone; None when the journal has an ending already or
-    another process is writing it."""
+def write_missing_ending(folder: JobFolder, code: int | None = None, *, log_from: int = 0) -> Ending | None:
+    """Append the ending of a job whose process is gone without one; None when the journal has an ending already or
+    another process is writing it.
+
+    A job that was told to end has ended as it was told. Any other is `Crashed`, and why is told from the exit code (of
+    its process, as `subprocess` gives it) and the log after its first `log_from` bytes.
+    """
     try:
         writer = JournalWriter(folder.events, folder.lock)
     except ProblemError:
@@ -127,20 +135,42 @@ def write_crash(folder: JobFolder, process: JobProcess | None = None) -> Crashed
     with writer:
         if ending_of(folder) is not None:
             return None
-        code = process.poll() if process is not None else None
-        log_end = read_log_end(folder.log)
-        name = _signal_name(code)
-        crashed = Crashed(
-            exit_code=code if name is None else None,
-            signal=name,
-            log_end=log_end,
-            problem=explain_crash(code, name, log_end),
-        )
-        writer.write(crashed, durable=True)
-    return crashed
+        ending = ending_asked_for(folder) or _crashed(code, read_log_end(folder.log, log_from))
+        writer.write(ending, durable=True)
+    return ending
 
 
-def _signal_name(code: int | None) -> str | None:
+def ending_asked_for(folder: JobFolder) -> Stopped | Paused | None:
+    """The ending that the job's last process was told to come to and had no time for. What it kept is the newest save
+    point."""
+    events = folder.reader().read_new()
+    heard: set[str] = set()
+    for event in events:
+        if isinstance(event, ProcessStarted):
+            heard.clear()
+        elif isinstance(event, CommandReceived):
+            heard.add(event.command)
+    if not heard & {"stop", "pause"}:
+        return None
+    state = RunState()
+    for event in events:
+        state.apply(event)
+    step = max((point.step for point in state.checkpoints), default=0)
+    return Paused(step=step) if "pause" in heard else Stopped(step=step)
+
+
+def _crashed(code: int | None, log_end: str) -> Crashed:
+    name = name_of_signal(code)
+    return Crashed(
+        exit_code=code if name is None else None,
+        signal=name,
+        log_end=log_end,
+        problem=explain_crash(code, name, log_end),
+    )
+
+
+def name_of_signal(code: int | None) -> str | None:
+    """The signal that ended a process with this exit code of `subprocess`, None where it wasn't one."""
     if code is None or code >= 0:
         return None
     try:
@@ -149,12 +179,12 @@ def _signal_name(code: int | None) -> str | None:
         return f"signal {-code}"
 
 
-def read_log_end(log: Path) -> str:
-    """The last 4,000 bytes of the log as text; empty when there is none."""
+def read_log_end(log: Path, after: int = 0) -> str:
+    """The last 4,000 bytes of the log as text, none of the first `after` bytes; empty when there is none."""
     try:
         with open(log, "rb") as file:
             file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - LOG_END))
+            file.seek(max(after, file.tell() - LOG_END))
             return file.read().decode("utf-8", errors="replace")
     except OSError:
         return ""
@@ -213,18 +243,22 @@ def explain_crash(code: int | None, signal_name: str | None, log_end: str) -> Pr
     )
 
 
-def process_of(folder: JobFolder) -> psutil.Process | None:
-    """The living process that wrote the journal's last `ProcessStarted`, None when it is gone or a stranger has
-    its pid now."""
-    started: ProcessStarted | None = None
+def processes_of(folder: JobFolder) -> list[psutil.Process]:
+    """The living processes that do this job: the one that computes, and for a training the one that watches over it.
+    None of them is a stranger who has their pid now."""
+    if not folder.is_at_work():
+        return []
+    started: dict[bool, ProcessStarted] = {}
     for event in folder.reader().read_new():
         if isinstance(event, ProcessStarted):
-            started = event
-    if started is None:
-        return None
+            started[event.job == SUPERVISOR] = event
+    return [process for event in started.values() if (process := _living(event)) is not None]
+
+
+def _living(started: ProcessStarted) -> psutil.Process | None:
     try:
         process = psutil.Process(started.pid)
         same = abs(process.create_time() - started.started) < 2.0 and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return None
-    return process if same and lock_is_held(folder.lock) else None
+    return process if same else None

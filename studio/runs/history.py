@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from studio.core import paths
-from studio.core.journal import WriterLock, lock_is_held
+from studio.core.journal import WriterLock
 from studio.core.problems import Problem
 from studio.core.run_folder import RunFolder
 from studio.core.storage import write_text
@@ -221,7 +221,7 @@ def _changed(index: sqlite3.Connection, found: _Found) -> list[str]:
 def _came_or_went(run: RunFolder, outcome: str) -> bool:
     if outcome not in ("not_started", "running", "silent", "interrupted"):
         return False
-    going_on = lock_is_held(run.lock)
+    going_on = run.is_at_work()
     return going_on != (outcome in ("running", "silent"))
 
 

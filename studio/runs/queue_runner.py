@@ -41,7 +41,7 @@ from studio.runs.queue_file import (
     queue_folder,
     read_queue,
 )
-from studio.runs.start import JobProcess, start_job
+from studio.runs.start import JobProcess, start_training
 
 LOOK_EVERY = 2.0
 """Seconds between two looks at the queue."""
@@ -194,7 +194,7 @@ class QueueRunner:
 
 
 def _start_training(run: RunFolder, job: Train, card: str) -> JobProcess:
-    return start_job(run, job)
+    return start_training(run, job, card=card)
 
 
 def _no_progress(run: RunFolder) -> Problem:

@@ -7,17 +7,18 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from studio.core.jobs import Job, write_job
-from studio.core.journal import lock_is_held
+from studio.core.command_queue import CommandQueue
+from studio.core.jobs import Job, Train, write_job
 from studio.core.paths import python_environment
 from studio.core.problems import problem
-from studio.core.run_folder import JobFolder
+from studio.core.run_folder import JobFolder, RunFolder
+from studio.core.storage import cannot_write
 from studio.core.translatable import N_
 
 
 @dataclass
 class JobProcess:
-    """A child process and the folder that it writes to."""
+    """A child process and the folder that it writes to, or watches over."""
 
     folder: JobFolder
     process: subprocess.Popen[bytes] = field(repr=False)
@@ -36,15 +37,40 @@ def start_job(folder: JobFolder, job: Job) -> JobProcess:
 
     Output goes to the folder's log. Raises ProblemError when a process is already at work in that folder.
     """
-    if lock_is_held(folder.lock):
+    _prepare(folder, job)
+    return start_engine(folder, job)
+
+
+def start_training(run: RunFolder, job: Train, *, card: str = "") -> JobProcess:
+    """Start the supervisor of a training (`studio.runs.supervisor`), which starts the engine and, where that helps,
+    starts it again.
+
+    `card` is the UUID of the one NVIDIA card that it may use; without, it sees all of them. Raises ProblemError when
+    a process is already at work in that folder, or the folder can't be written.
+    """
+    _prepare(run, job)
+    CommandQueue(run).take()  # meant for a process that is gone: a stop from then mustn't end this one
+    chosen = {"CUDA_VISIBLE_DEVICES": card} if card else {}
+    return spawn([sys.executable, "-m", "studio.runs.supervisor", str(run.path)], run, chosen)
+
+
+def start_engine(folder: JobFolder, job: Job) -> JobProcess:
+    """Start the process that does the job whose `job.json` is written already."""
+    return spawn([sys.executable, "-m", "studio.engine", job.job, str(folder.path)], folder)
+
+
+def _prepare(folder: JobFolder, job: Job) -> None:
+    if folder.is_at_work():
         raise problem(
             "run.already_going",
             N_("A run is already going on here."),
             N_("Two at once would only slow each other down, or damage what they write."),
             N_("Wait until it ends, or press Stop first."),
         )
-    write_job(folder, job)
-    return spawn([sys.executable, "-m", "studio.engine", job.job, str(folder.path)], folder)
+    try:
+        write_job(folder, job)
+    except OSError as error:
+        raise cannot_write(folder.path, error) from error
 
 
 def spawn(command: list[str], folder: JobFolder, environment: Mapping[str, str] | None = None) -> JobProcess:

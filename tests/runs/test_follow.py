@@ -23,7 +23,7 @@ from studio.core.events import (
 from studio.core.run_folder import JobFolder
 from studio.core.run_state import RunState
 from studio.runs.command import end_forcefully, save_now, stop
-from studio.runs.follow import ending_of, explain_crash, follow, job_status, process_of, write_crash
+from studio.runs.follow import ending_of, explain_crash, follow, job_status, processes_of, write_missing_ending
 from studio.runs.start import JobProcess
 from tests.runs.conftest import StartJob
 
@@ -77,7 +77,7 @@ def test_a_job_that_dies_silently_gets_one_ending_in_words(
     assert isinstance(died, Crashed)
     assert (died.exit_code, died.signal, died.problem.code) == (exit_code, signal_name, code)
     assert sum(isinstance(event, Crashed) for event in everything(job.folder, None)) == 1
-    assert write_crash(job.folder) is None, "a second ending is never written"
+    assert write_missing_ending(job.folder) is None, "a second ending is never written"
 
 
 def test_a_job_found_again_without_its_process_object_is_followed_too(start_script: StartJob) -> None:
@@ -148,7 +148,7 @@ def test_a_stranger_with_the_same_pid_is_never_taken_for_the_job(start_script: S
     journal = job.folder.events.read_text()
     # the journal now names a living process of ours, but not the one that wrote it
     job.folder.events.write_text(journal.replace(f'"pid":{job.pid}', f'"pid":{os.getpid()}'))
-    assert process_of(job.folder) is None
+    assert not processes_of(job.folder)
     assert end_forcefully(job.folder)
 
 
@@ -176,7 +176,7 @@ def test_what_is_told_after_an_ending_leaves_it_the_ending_until_the_job_begins_
         writer.write(CheckpointRemoved(step=5, reason="cleared"))
     assert isinstance(ending_of(folder), Finished)
     assert job_status(folder) == "ended"
-    assert write_crash(folder) is None
+    assert write_missing_ending(folder) is None
     with folder.writer() as writer:
         writer.write(ProcessStarted(job="train", pid=1, started=0.0))
     assert ending_of(folder) is None

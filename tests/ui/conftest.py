@@ -22,6 +22,7 @@ from studio.ui.gpu_monitor import reader
 from studio.ui.main_window import MainWindow
 from studio.ui.state import background, preferences
 from studio.ui.state.app_state import AppState
+from tests.fakes.interpreter import stand_in_python
 from tests.ui.small_model import small_model
 from tests.ui.train.fit_stage import card, sized_model
 
@@ -148,13 +149,9 @@ def _gone(before: set[int], seconds: float = 5.0) -> bool:
 def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Jobs are started with a stand-in that writes a real journal, the worker is real; whatever still runs at the end
     is stopped."""
-    script = tmp_path / "stand-in-python"
-    engine = Path(__file__).with_name("fake_trainer.py")
-    real = f'[ "$2" = studio.worker ] && exec "{sys.executable}" "$@"'
-    script.write_text(f'#!/bin/sh\n{real}\nexec "{sys.executable}" "{engine}" "$@"\n', encoding="utf-8")
-    script.chmod(0o755)
     before = {child.pid for child in psutil.Process().children(recursive=True)}
-    monkeypatch.setattr(sys, "executable", str(script))
+    script = stand_in_python(tmp_path, Path(__file__).with_name("fake_trainer.py"))
+    monkeypatch.setattr(sys, "executable", script)
     yield
     for child in psutil.Process().children(recursive=True):
         if child.pid not in before:

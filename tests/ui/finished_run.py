@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from studio.ui.chat.conversation import conversation_of
 from studio.ui.state.app_state import AppState
 from studio.ui.state.background import wait_for_all
 from tests.dataset.conftest import split, stored
+from tests.fakes.interpreter import stand_in_python
 
 
 def fine_tuned_run(
@@ -95,12 +95,7 @@ def prepared(examples: int, held_out: int) -> Prepared:
 def stand_in_interpreter(folder: Path) -> str:
     """A program that, started in place of Python, plays the engine's part; the worker stays the real one. Set
     `sys.executable` to it."""
-    script = folder / "stand-in-python"
-    engine = Path(__file__).with_name("fake_engine.py")
-    real = f'[ "$2" = studio.worker ] && exec "{sys.executable}" "$@"'
-    script.write_text(f'#!/bin/sh\n{real}\nexec "{sys.executable}" "{engine}" "$@"\n', encoding="utf-8")
-    script.chmod(0o755)
-    return str(script)
+    return stand_in_python(folder, Path(__file__).with_name("fake_engine.py"))
 
 
 @contextmanager

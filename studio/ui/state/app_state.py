@@ -13,7 +13,6 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from studio.core.job_states import ExamState, ExportState, FetchState
 from studio.core.jobs import Train
-from studio.core.journal import lock_is_held
 from studio.core.problems import Problem, ProblemError
 from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState
@@ -101,7 +100,7 @@ class AppState(RecipeEditor):
         self.open_data(self.recipe.data)
         self.model.choose(self.recipe.model)
         runs = project.runs()
-        going = (run for run in runs[:MOST_LOOKED_AT] if lock_is_held(run.lock))
+        going = (run for run in runs[:MOST_LOOKED_AT] if run.is_at_work())
         shown = next(going, runs[0] if runs else None)
         if shown is not None:
             self.attach(shown)
@@ -158,7 +157,7 @@ class AppState(RecipeEditor):
         assert table is not None and examples is not None
         self.starting = True
         self.run_changed.emit()
-        from studio.runs.start import start_job
+        from studio.runs.start import start_training
 
         def prepare() -> RunFolder:
             from studio.runs.create import create_run
@@ -170,7 +169,7 @@ class AppState(RecipeEditor):
 
         def ready(run: RunFolder) -> None:
             if project != self.project:  # another one was opened meanwhile: the run starts all the same
-                run_in_background(self, lambda: start_job(run, Train()), lambda _: self.look_elsewhere())
+                run_in_background(self, lambda: start_training(run, Train()), lambda _: self.look_elsewhere())
                 return
             self.starting = False
             self._forget_run()
@@ -236,7 +235,7 @@ def _run_elsewhere(here: Path) -> RunElsewhere | None:
         if project.folder != here:
             with contextlib.suppress(OSError):  # it may be deleted just now
                 for run in project.runs()[:MOST_LOOKED_AT]:
-                    if lock_is_held(run.lock):
+                    if run.is_at_work():
                         return RunElsewhere(project, run)
     return None
 

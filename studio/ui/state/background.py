@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from PySide6.QtCore import QObject, Qt, QThread, Signal, Slot
 from shiboken6 import isValid
 
-from studio.core.jobs import Job
+from studio.core.jobs import Job, Train
 from studio.core.problems import Problem, ProblemError
-from studio.core.run_folder import JobFolder
+from studio.core.run_folder import JobFolder, RunFolder
 from studio.core.translatable import N_
 
 if TYPE_CHECKING:
@@ -142,14 +142,16 @@ class JobFollower(QThread):
 
     def run(self) -> None:
         from studio.runs.follow import follow
-        from studio.runs.start import start_job
+        from studio.runs.start import start_job, start_training
 
         try:
             with self._starting:
                 if self._killed:
                     self.ended.emit()
                     return
-                if self._job is not None:
+                if isinstance(self._job, Train):
+                    self._process = start_training(RunFolder(self.folder.path), self._job)
+                elif self._job is not None:
                     self._process = start_job(self.folder, self._job)
             for batch in follow(self.folder, self._process, stop=self._leave):
                 for start in range(0, len(batch), CHUNK):

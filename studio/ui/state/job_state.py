@@ -11,7 +11,6 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from studio.core.events import Event
 from studio.core.jobs import Job
-from studio.core.journal import lock_is_held
 from studio.core.problems import Problem
 from studio.core.run_folder import JobFolder, StateT
 from studio.ui.state.background import JobFollower
@@ -59,7 +58,7 @@ class JobState(QObject, Generic[StateT]):
 
     def attach(self, folder: JobFolder) -> None:
         """Follow a job that was started earlier, from its first event on, whether it still runs or not."""
-        self._living = lock_is_held(folder.lock)
+        self._living = folder.is_at_work()
         self._follow(folder, None)
 
     def is_running(self) -> bool:

@@ -203,7 +203,7 @@ def test_a_run_whose_trainer_was_killed_shows_as_interrupted(
     qtbot.waitUntil(lambda: isinstance(again.state.ending, Crashed), timeout=10_000)
     assert not again.is_training()
     assert isinstance(again.state.ending, Crashed)
-    assert again.state.ending.problem.code == "crashed.interrupted"
+    assert again.state.ending.problem.code == "crashed.killed"
     again.close()
 
 

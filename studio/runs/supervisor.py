@@ -1,0 +1,261 @@
+"""The process that watches over a training: `python -m studio.runs.supervisor FOLDER`.
+
+It starts the engine and waits. What a fresh process recovers from, memory that ran out without an exception or a
+graphics card that has to be set up anew, it answers with another engine that goes on from the last save point; whatever
+else ends a training stays an ending. It is small and imports nothing heavy, because it lives as long as the training;
+killed, it takes nothing along: the engine goes on by itself.
+
+While it lives it holds a lock of its own, so that nobody takes the moment between two engines for the end of the run,
+and keeps the computer from falling asleep.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import psutil
+from pydantic import ValidationError
+
+from studio.core.command_queue import CommandQueue
+from studio.core.events import (
+    CommandReceived,
+    Crashed,
+    Event,
+    Extended,
+    Failed,
+    NoticeLogged,
+    Pause,
+    ProcessStarted,
+    StepDone,
+    Stop,
+)
+from studio.core.jobs import FRESH_START, Train, read_job, write_job
+from studio.core.journal import WriterLock
+from studio.core.problems import Problem, ProblemError, Remedy
+from studio.core.recipe.recipe import load
+from studio.core.run_folder import RunFolder
+from studio.core.run_state import RunState
+from studio.core.translatable import N_, sentence
+from studio.hardware.card_problems import card_failure
+from studio.runs.follow import (
+    SUPERVISOR,
+    ending_asked_for,
+    explain_crash,
+    name_of_signal,
+    read_log_end,
+    write_missing_ending,
+)
+from studio.runs.start import JobProcess, start_engine
+
+MOST_RESTARTS = 3
+"""So many engines in a row may come no step further than the one before; then the run ends."""
+
+
+@dataclass(frozen=True)
+class EngineExit:
+    """How an engine ended: its exit code as `subprocess` gives it, and what it added to the log."""
+
+    code: int
+    log_from: int
+    log_end: str
+
+
+class Supervisor:
+    """Watches over the training in `run`, from `watch` until it has an ending."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self._run = run
+        self._engine: JobProcess | None = None
+        self._leaving = False
+        self._highest_step = 0
+        self._without_progress = 0
+        self._card_restarts = 0
+
+    def watch(self, job: Train) -> None:
+        """Have the training done, with as many engines as it takes."""
+        extended = _count_extended(self._run.reader().read_new())
+        while True:
+            ended = self._run_engine(job)
+            events = self._run.reader().read_new()
+            if not self._goes_on(ended, events):
+                return
+            # a run that an engine has let grow already mustn't grow once more
+            before, extended = extended, _count_extended(events)
+            job = Train(resume=True, extra_epochs=0.0 if extended > before else job.extra_epochs)
+            write_job(self._run, job)
+
+    def leave(self, number: int, frame: FrameType | None) -> None:
+        """The session or the computer ends: the engine is told, and no other is started."""
+        self._leaving = True
+        if self._engine is not None:
+            with contextlib.suppress(OSError):
+                self._engine.process.terminate()
+
+    def _run_engine(self, job: Train) -> EngineExit:
+        log_from = self._run.log.stat().st_size
+        self._engine = start_engine(self._run, job)
+        if self._leaving:  # asked to while it was being started
+            self._engine.process.terminate()
+        code = self._engine.process.wait()
+        self._engine = None
+        return EngineExit(code, log_from, read_log_end(self._run.log, log_from))
+
+    def _goes_on(self, ended: EngineExit, events: Sequence[Event]) -> bool:
+        """Whether another engine is to be started. Where not, the journal has its ending now."""
+        state = RunState()
+        for event in events:
+            state.apply(event)
+        if state.ending is not None:
+            return False
+        self._obey_waiting_commands()
+        if self._leaving or ending_asked_for(self._run) is not None:
+            return self._end(ended)
+        highest = max((event.step for event in events if isinstance(event, StepDone)), default=0)
+        if highest > self._highest_step:
+            self._highest_step, self._without_progress = highest, 0
+        if self._without_progress == MOST_RESTARTS:
+            return self._give_up(ended)
+        self._without_progress += 1
+        if ended.code == FRESH_START:
+            return True
+        crash = explain_crash(ended.code, name_of_signal(ended.code), ended.log_end)
+        if crash.code == "crashed.out_of_memory":
+            return self._shrink(state) or self._end(ended)
+        if crash.code == "crashed.cuda":
+            return self._restart_card() or self._end(ended)
+        return self._end(ended)
+
+    def _obey_waiting_commands(self) -> None:
+        """A command that came when no engine listened any more is heard here."""
+        waiting = CommandQueue(self._run).take()
+        self._write(*(CommandReceived(id=one.id, command=one.type) for one in waiting if isinstance(one, Stop | Pause)))
+
+    def _shrink(self, state: RunState) -> bool:
+        """Have the next engine compute fewer examples at once. False where that can't be told or nothing helps."""
+        try:
+            checkpointing = bool(load(self._run.recipe).training.activation_checkpointing)
+        except (OSError, ProblemError):
+            return False
+        smaller = state.smaller_batch(checkpointing)
+        if smaller is None:
+            return False
+        text = sentence(
+            N_(
+                "Memory ran out, which ended the process that computed. It goes on from the last save point with at "
+                "most {count} at once; what is learned stays the same."
+            ),
+            count=smaller.batch_size,
+        )
+        self._write(NoticeLogged(code="memory.restarted", text=text), smaller)
+        return True
+
+    def _restart_card(self) -> bool:
+        """Once, a card that reported an error is set up anew. False the second time, or where the card is gone."""
+        gone = card_failure()
+        if gone is not None:
+            self._write(Failed(problem=gone))
+            return False
+        self._card_restarts += 1
+        if self._card_restarts > 1:
+            return False
+        text = sentence(
+            N_(
+                "The graphics card reported an error. It is set up anew, once, and training goes on from the last save "
+                "point."
+            )
+        )
+        self._write(NoticeLogged(code="card.restarted", text=text))
+        return True
+
+    def _give_up(self, ended: EngineExit) -> bool:
+        if ended.code != FRESH_START:
+            return self._end(ended)
+        gave_up = Problem(
+            code="training.no_progress",
+            what=N_("Training was started again {count} times and came no step further."),
+            why=N_("What it met each time stands among its notices and in its log."),
+            fix=N_(
+                "Choose fewer examples at once, a shorter longest example or a gentler learning strength, then start "
+                "again. What was saved before is kept."
+            ),
+            values={"count": MOST_RESTARTS},
+            remedy=Remedy.see_settings,
+        )
+        self._write(Failed(problem=gave_up))
+        return False
+
+    def _end(self, ended: EngineExit) -> bool:
+        write_missing_ending(self._run, ended.code, log_from=ended.log_from)
+        return False
+
+    def _write(self, *events: Event) -> None:
+        if events:
+            with self._run.writer() as writer:
+                for event in events:
+                    writer.write(event, durable=True)
+
+
+def _count_extended(events: Iterable[Event]) -> int:
+    return sum(isinstance(event, Extended) for event in events)
+
+
+@contextlib.contextmanager
+def kept_awake() -> Iterator[bool]:
+    """Inside, the computer doesn't fall asleep by itself; its screen may. Yields whether the system allowed that."""
+    from wakepy import keep
+
+    with keep.running(on_fail="pass") as mode:
+        yield bool(mode.active)
+
+
+def _introduce(run: RunFolder, awake: bool) -> None:
+    """Clear an earlier ending at once: whoever looks now finds a run that goes on."""
+    process = psutil.Process()
+    with run.writer() as writer:
+        writer.write(ProcessStarted(job=SUPERVISOR, pid=process.pid, started=process.create_time()))
+        if not awake:
+            text = sentence(
+                N_(
+                    "This computer may fall asleep while it trains: it offers no way to hold that off. Turn sleep off "
+                    "in its settings for a long run."
+                )
+            )
+            writer.write(NoticeLogged(code="computer.may_sleep", text=text))
+
+
+def main(arguments: list[str]) -> int:
+    """Exit codes: 0 when the training finished, was stopped or paused, 1 when it failed or crashed, 2 when there was
+    nothing to do here."""
+    if len(arguments) != 1:
+        print("usage: python -m studio.runs.supervisor FOLDER", file=sys.stderr)  # noqa: T201 - nowhere else to say it
+        return 2
+    run = RunFolder(Path(arguments[0]).absolute())
+    lock = WriterLock(run.supervisor_lock)
+    if not lock.acquire_patiently():
+        return 2  # another one watches over this run already
+    supervisor = Supervisor(run)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, supervisor.leave)
+    try:
+        job = read_job(run)
+        if not isinstance(job, Train):
+            raise ValueError(f"{run.path} holds a {job.job} job, not a training")
+        with kept_awake() as awake:
+            _introduce(run, awake)
+            supervisor.watch(job)
+    except (OSError, ValidationError, ValueError, ProblemError) as error:
+        print(error, file=sys.stderr)  # noqa: T201 - it goes to the run's log
+        return 2
+    finally:
+        lock.release()
+    return 1 if isinstance(run.state().ending, Failed | Crashed) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
