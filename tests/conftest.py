@@ -14,6 +14,7 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
 from studio.core import paths
+from tests.faults.table import pytest_terminal_summary as pytest_terminal_summary
 
 # asked before any test changes where things are kept
 STARTER = paths.starter_model()

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from studio.core.events import EVENT, Event
 from studio.core.problems import other_format, problem
+from studio.core.storage import sync
 from studio.core.translatable import N_
 
 
@@ -87,7 +88,7 @@ class JournalWriter(AbstractContextManager["JournalWriter"]):
     """Appends events to a journal; a new one begins with its format. Only one writes at a time: a second one gets a
     `ProblemError`.
 
-    A torn last line (power loss, a full disk) is cut off before the first event is appended. The file underneath is
+    A torn last line (power loss, a full disk) is cut off before the next event is appended. The file underneath is
     unbuffered, so an event is in the journal, for every reader, when `write` returns.
     """
 
@@ -102,10 +103,14 @@ class JournalWriter(AbstractContextManager["JournalWriter"]):
                 N_("Wait until it ends, or stop it first."),
             )
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._torn = True
+        """Whether the last line may be unfinished."""
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - closed by close()
-        _cut_torn_tail(path)
+        self._cut_torn_tail()
         if path.stat().st_size == 0:
             self._append(_Header(format=FORMAT).model_dump_json())
+            sync(path.parent)  # what is forced to the disk later is worth nothing without its name
 
     def write(self, event: Event, *, durable: bool = False) -> None:
         """Append one event; with `durable`, also force it to the disk."""
@@ -114,9 +119,20 @@ class JournalWriter(AbstractContextManager["JournalWriter"]):
             os.fsync(self._file.fileno())
 
     def _append(self, text: str) -> None:
+        if self._torn:  # a line that a full disk cut off mustn't swallow this one
+            self._cut_torn_tail()
         line = memoryview(text.encode("utf-8") + b"\n")
+        self._torn = True
         while line:  # an unbuffered write may take only part of it
             line = line[self._file.write(line) :]
+        self._torn = False
+
+    def _cut_torn_tail(self) -> None:
+        written = self._path.read_bytes()
+        keep = written.rfind(b"\n") + 1
+        if keep != len(written):
+            os.truncate(self._path, keep)
+        self._torn = False
 
     def close(self) -> None:
         self._file.close()
@@ -124,13 +140,6 @@ class JournalWriter(AbstractContextManager["JournalWriter"]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _cut_torn_tail(path: Path) -> None:
-    written = path.read_bytes()
-    keep = written.rfind(b"\n") + 1
-    if keep != len(written):
-        os.truncate(path, keep)
 
 
 class JournalReader:

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import shutil
 import time
 import uuid
@@ -56,7 +57,8 @@ class Manifest(BaseModel):
 def staged(place: Path, *, replace: bool = True) -> Iterator[Path]:
     """A fresh folder beside `place` that becomes `place` when the block ends well, and is removed otherwise.
 
-    With `replace`, an older folder at `place` gives way only then; without, one that isn't empty raises OSError.
+    With `replace`, an older folder at `place` gives way only then; without, one that isn't empty raises OSError. A disk
+    that refuses does too, whatever the library that met it made of that.
     """
     place.parent.mkdir(parents=True, exist_ok=True)
     staging = place.parent / f".tmp-{place.name}-{uuid.uuid4().hex[:8]}"
@@ -65,9 +67,26 @@ def staged(place: Path, *, replace: bool = True) -> Iterator[Path]:
         yield staging
         sync_tree(staging)
         commit(staging, place, replace=replace)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(staging, ignore_errors=True)
-        raise
+        refusal = refusal_in(error)
+        if refusal is None or refusal is error:
+            raise
+        raise refusal from error
+
+
+def refusal_in(error: BaseException) -> OSError | None:
+    """What the system said of a file that couldn't be written, where that is what lies under `error`. torch raises a
+    RuntimeError over it, safetensors one of its own with the number in the text."""
+    below: BaseException | None = error
+    while below is not None:
+        if isinstance(below, OSError):
+            return below
+        if numbered := re.search(r"\(os error (\d+)\)", str(below)):
+            number = int(numbered.group(1))
+            return OSError(number, os.strerror(number))
+        below = below.__cause__ or below.__context__
+    return None
 
 
 @contextlib.contextmanager
@@ -87,6 +106,22 @@ def write_text(place: Path, text: str) -> None:
     """Write a whole file in UTF-8, in one step for whoever reads it."""
     with staged_file(place) as staging:
         staging.write_text(text, encoding="utf-8")
+
+
+def tidy(folder: Path) -> None:
+    """Remove what a process that ended in the middle left half written or half removed in `folder`, and give what it
+    had moved aside for something new its place back where that never came. Nobody else may be writing there."""
+    for aside in folder.glob(".old-*"):
+        place = folder / aside.name.removeprefix(".old-").rpartition("-")[0]
+        if place.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            rename(aside, place)
+    for half in folder.glob(".tmp-*"):
+        if half.is_dir():
+            shutil.rmtree(half, ignore_errors=True)
+        else:
+            half.unlink(missing_ok=True)
 
 
 def commit(staging: Path, place: Path, *, replace: bool = True) -> None:

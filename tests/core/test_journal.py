@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -79,6 +80,27 @@ def test_every_prefix_of_a_journal_can_be_read_and_continued(tmp_path: Path) -> 
         reader = torn.reader()
         assert len(reader.read_new()) == complete + 1
         assert reader.bad == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a limit on the size of files stands for a full disk")
+def test_a_line_that_a_full_disk_cuts_off_takes_no_other_along(tmp_path: Path) -> None:
+    import resource
+
+    folder = JobFolder(tmp_path)
+    with folder.writer() as writer:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        for _ in range(3):
+            writer.write(Finished())
+            resource.setrlimit(resource.RLIMIT_FSIZE, (folder.events.stat().st_size + 10, before[1]))
+            try:
+                with pytest.raises(OSError):
+                    writer.write(Finished())
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        writer.write(Finished())
+    reader = folder.reader()
+    assert len(reader.read_new()) == 4
+    assert reader.bad == 0
 
 
 def test_nuls_and_foreign_lines_are_counted_and_skipped(tmp_path: Path) -> None:

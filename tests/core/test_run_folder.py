@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from studio.core.events import (
     CheckpointCommitted,
     CheckpointRemoved,
     Command,
+    CommandReceived,
     Continued,
     Evaluated,
     Finished,
@@ -110,6 +112,27 @@ def test_commands_arrive_in_the_order_in_which_they_were_sent(tmp_path: Path) ->
     for command in sent:
         send(folder, command)
     assert CommandQueue(folder).take() == sent
+
+
+def test_no_clock_decides_the_order_of_commands(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path)
+    sent: list[Command] = [SaveNow(id=name) for name in ("z", "a", "m")]
+    for number, command in enumerate(sent):
+        send(folder, command)
+        for file in folder.commands.iterdir():
+            os.utime(file, (1000 - number, 1000 - number))
+    assert CommandQueue(folder).take() == sent
+
+
+def test_what_one_process_acknowledged_the_next_does_not_do_again(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path)
+    command = Stop(id=new_id())
+    send(folder, command)
+    assert CommandQueue(folder).take() == [command]
+    with folder.writer() as writer:
+        writer.write(CommandReceived(id=command.id, command=command.type))
+    send(folder, command)
+    assert CommandQueue(folder).take() == []
 
 
 def test_rubbish_in_the_mailbox_is_thrown_away(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import zipfile
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from studio.core.jobs import FetchModel, FetchStarter
 from studio.core.paths import starter_model
 from studio.core.problems import ProblemError
 from studio.core.run_folder import JobFolder
-from studio.core.storage import Manifest, is_intact, listed, require_room, staged, write_manifest
+from studio.core.storage import Manifest, is_intact, listed, require_room, staged, tidy, write_manifest
 from studio.engine.hub import starter_model as starter
 from studio.engine.hub.download import hub_problem
 from tests.engine.conftest import do_here
@@ -36,6 +38,36 @@ def test_a_folder_is_replaced_only_when_the_new_one_is_whole(tmp_path: Path) -> 
             write_manifest(folder, Manifest(files=listed(folder)))
     assert (place / "a").read_text() == "new"
     assert [p.name for p in place.parent.iterdir()] == ["whole"]
+
+
+def test_a_disk_that_refuses_is_told_as_such_whatever_a_library_makes_of_it(tmp_path: Path) -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(OSError) as raised, staged(tmp_path / "a"):
+        try:
+            raise full
+        except OSError:
+            raise RuntimeError("unexpected pos 64 vs 0") from None
+    assert raised.value is full
+    with pytest.raises(OSError) as raised, staged(tmp_path / "a"):
+        raise ValueError("Error while serializing: I/O error: No space left on device (os error 28)")
+    assert raised.value.errno == errno.ENOSPC
+    with pytest.raises(ValueError, match="else"), staged(tmp_path / "a"):
+        raise ValueError("something else")
+
+
+def test_what_lies_aside_after_a_crash_is_removed_or_gets_its_place_back(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    for name in (".tmp-step-2-aa", ".tmp-removed-step-1", ".old-step-3-bb", ".old-step-4-cc", "step-4"):
+        (folder / name).mkdir()
+        (folder / name / "from").write_text(name)
+    (folder / ".tmp-file-dd").write_text("half")
+    tidy(folder)
+    assert {p.name: (p / "from").read_text() for p in folder.iterdir() if p.is_dir()} == {
+        "step-3": ".old-step-3-bb",
+        "step-4": "step-4",
+    }
+    assert not (folder / ".tmp-file-dd").exists()
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "missing", "no manifest"])
