@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # before torch: see studio.engine.environment
 
@@ -192,11 +193,8 @@ def at_each_save(act: Callable[[int, Callable[[], None]], None]) -> Iterator[Non
         loss = LOSSES[min(count, len(LOSSES)) - 1]
         act(count, lambda: original(writer, trainer, loss, *rest, **named))
 
-    CheckpointWriter.save = save  # type: ignore[method-assign]
-    try:
+    with mock.patch.object(CheckpointWriter, "save", save):
         yield
-    finally:
-        CheckpointWriter.save = original  # type: ignore[method-assign]
 
 
 def main(words: list[str]) -> int:
@@ -213,7 +211,8 @@ def main(words: list[str]) -> int:
             return
         path = SavePath(run, write, run.path.parent / "before", tally)
         path.try_all(KILLS, kills)
-        path.try_all(ERRORS, errors)
+        if errors:
+            path.try_all(ERRORS, errors)
         write()
 
     with at_each_save(act):
