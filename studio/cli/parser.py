@@ -16,11 +16,14 @@ MODULES = {
     **dict.fromkeys(("test", "chat", "export"), "jobs"),
     **dict.fromkeys(("fetch", "doctor"), "machine"),
     **dict.fromkeys(("demo", "recipe", "train"), "training"),
+    **dict.fromkeys(("runs bundle", "runs open-bundle", "runs repeat", "runs export-journal"), "bundles"),
 }
 FUNCTIONS = {
     "runs list": "list_all",
     "runs show": "show_run",
     "runs stop": "stop_run",
+    "runs open-bundle": "open_run_bundle",
+    "runs export-journal": "export_journal",
     "queue list": "list_queue",
 }
 """Where verbs are done, and by what, where that isn't called as they are."""
@@ -66,6 +69,10 @@ def parser() -> argparse.ArgumentParser:
     _add_verb(runs, "stop", "stop a run; what was learned is kept", _runs_stop_flags, name="runs stop")
     _add_verb(runs, "compare", "two or more runs: results, and what differs", _runs_compare_flags, name="runs compare")
     _add_verb(runs, "recipe", "print a run's recipe, to change it and train again", _add_run, name="runs recipe")
+    _add_verb(runs, "repeat", "train once more from the same examples", _runs_repeat_flags, name="runs repeat")
+    _add_verb(runs, "bundle", "a run in one file, for another computer", _runs_bundle_flags, name="runs bundle")
+    _add_verb(runs, "open-bundle", "a run from another computer", _runs_open_bundle_flags, name="runs open-bundle")
+    _add_verb(runs, "export-journal", "as a sheet or for TensorBoard", _runs_journal_flags, name="runs export-journal")
     _add_verb(runs, "delete", "put a run into the system's bin", _runs_delete_flags, name="runs delete")
     _add_verb(runs, "clean", "remove save points that nothing needs any more", _runs_clean_flags, name="runs clean")
     group = verbs.add_parser("queue", help="runs that wait for their turn")
@@ -86,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
 def run_verb(arguments: argparse.Namespace) -> int:
     """Do what the words say, with the exit code. Imports what this verb needs and nothing else."""
     group, _, word = arguments.verb.partition(" ")
-    module = import_module(f"studio.cli.{MODULES.get(group, group)}")
+    module = import_module(f"studio.cli.{MODULES.get(arguments.verb, MODULES.get(group, group))}")
     return int(getattr(module, FUNCTIONS.get(arguments.verb, word or group))(arguments))
 
 
@@ -247,6 +254,32 @@ def _runs_list_flags(verb: argparse.ArgumentParser) -> None:
 
 def _runs_compare_flags(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("run", nargs="+", help="folders of runs, beginnings of their names, or: last")
+
+
+def _runs_repeat_flags(verb: argparse.ArgumentParser) -> None:
+    _add_run(verb)
+    verb.add_argument("--data", default="", metavar="FILE", help="where the examples aren't in the run's folder")
+    verb.add_argument("--model", default="", metavar="FOLDER", help="where the base model is, if not where it was")
+    verb.add_argument("--anyway", action="store_true", help="train although these are other examples")
+
+
+def _runs_bundle_flags(verb: argparse.ArgumentParser) -> None:
+    _add_run(verb)
+    verb.add_argument("--with-data", action="store_true", help="put the examples in: whoever gets it can read them")
+    verb.add_argument("--with-adapter", action="store_true", help="put in what was learned, from the best save point")
+    verb.add_argument("--out", default="", metavar="FILE", help="a new zip file (default: the run's name, here)")
+
+
+def _runs_open_bundle_flags(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("file", help="a zip file made by: studio runs bundle")
+    verb.add_argument("--project", default="Bundles", help="the project that keeps the run (default: Bundles)")
+
+
+def _runs_journal_flags(verb: argparse.ArgumentParser) -> None:
+    _add_run(verb)
+    out = verb.add_mutually_exclusive_group(required=True)
+    out.add_argument("--csv", default="", metavar="FILE", help="every event as a row of a new file")
+    out.add_argument("--tensorboard", default="", metavar="FOLDER", help="the curves, for several runs in one folder")
 
 
 def _runs_delete_flags(verb: argparse.ArgumentParser) -> None:

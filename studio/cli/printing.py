@@ -23,7 +23,10 @@ from studio.core.events import (
     StepDone,
 )
 from studio.core.problems import Problem
+from studio.core.run_folder import RunFolder
+from studio.core.run_state import RunState, headline
 from studio.core.translatable import fill
+from studio.runs.follow import job_status
 
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 
@@ -50,6 +53,24 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def run_as_json(run: RunFolder, state: RunState) -> dict[str, Json]:
+    """A run for `--json`: where it is, how it stands, its save points."""
+    best = state.best_checkpoint
+    return {
+        "run": str(run.path),
+        "status": job_status(run),
+        "headline": headline(state).english(),
+        "ending": state.ending.type if state.ending else None,
+        "step": state.last.step if state.last else 0,
+        "total_steps": state.last.total_steps if state.last else None,
+        "loss": state.last.loss if state.last else None,
+        "held_out_loss": state.held_out_losses[-1][1] if state.held_out_losses else None,
+        "tokens_per_second": state.tokens_per_second,
+        "save_points": [str(run.path / c.folder) for c in state.checkpoints],
+        "best": str(run.path / best.folder) if best else None,
+    }
 
 
 class Progress:

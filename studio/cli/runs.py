@@ -7,11 +7,11 @@ from dataclasses import fields
 from pathlib import Path
 
 from studio.cli.choosing import chosen_run
-from studio.cli.printing import Json, print_json, print_table
+from studio.cli.printing import Json, print_json, print_table, run_as_json
 from studio.core.problems import problem
 from studio.core.recipe.recipe import load, to_yaml
 from studio.core.run_folder import RunFolder
-from studio.core.run_state import RunState, headline
+from studio.core.run_state import headline
 from studio.core.translatable import N_, fill
 from studio.runs.command import end
 from studio.runs.comparison import compare_runs
@@ -161,21 +161,3 @@ def _status_words(run: RunFolder) -> str:
         "interrupted": "interrupted",
     }
     return words[job_status(run)]
-
-
-def run_as_json(run: RunFolder, state: RunState) -> dict[str, Json]:
-    """A run for `--json`: where it is, how it stands, its save points."""
-    best = state.best_checkpoint
-    return {
-        "run": str(run.path),
-        "status": job_status(run),
-        "headline": headline(state).english(),
-        "ending": state.ending.type if state.ending else None,
-        "step": state.last.step if state.last else 0,
-        "total_steps": state.last.total_steps if state.last else None,
-        "loss": state.last.loss if state.last else None,
-        "held_out_loss": state.held_out_losses[-1][1] if state.held_out_losses else None,
-        "tokens_per_second": state.tokens_per_second,
-        "save_points": [str(run.path / c.folder) for c in state.checkpoints],
-        "best": str(run.path / best.folder) if best else None,
-    }

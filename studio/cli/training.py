@@ -12,8 +12,7 @@ from studio.cli.choosing import absolute_data, chosen_project, chosen_recipe, wi
 from studio.cli.following import follow_to_the_end, require_model
 from studio.cli.jobs import comparison_as_json, run_exam, run_export
 from studio.cli.preparing import Prepared, prepared
-from studio.cli.printing import Progress, print_json
-from studio.cli.runs import run_as_json
+from studio.cli.printing import Progress, print_json, run_as_json
 from studio.core.events import Event, Finished, Paused, Stopped
 from studio.core.jobs import Train
 from studio.core.paths import resources
@@ -41,7 +40,12 @@ def train(arguments: argparse.Namespace) -> int:
         return dry_run(recipe, arguments)
     name = arguments.project or recipe.name or Path(arguments.recipe).stem
     run, state = run_training(recipe, name, arguments.json, arguments.anyway)
-    if arguments.json:
+    return print_trained(run, state, as_json=arguments.json)
+
+
+def print_trained(run: RunFolder, state: RunState, *, as_json: bool) -> int:
+    """How a training ended, with the exit code for that."""
+    if as_json:
         print_json(run_as_json(run, state))
     else:
         print(headline(state).english())
@@ -53,9 +57,14 @@ def run_training(recipe: Recipe, project_name: str, quiet: bool, anyway: bool = 
     """Fetch what is missing, freeze, train and follow to the end. Raises ProblemError."""
     data = examined(recipe, quiet, anyway)
     run = create_run(chosen_project(project_name), data.recipe, data.table, data.examples, facts())
+    return run, train_run(run, quiet)
+
+
+def train_run(run: RunFolder, quiet: bool) -> RunState:
+    """Train what is frozen in the run's folder and follow it to the end. Raises ProblemError."""
     state = follow_to_the_end(run, start_training(run, Train()), RunState, quiet=quiet)
     record(run)
-    return run, state
+    return state
 
 
 def dry_run(recipe: Recipe, arguments: argparse.Namespace) -> int:

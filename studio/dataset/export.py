@@ -55,7 +55,7 @@ def export_examples(examples: StoredExamples, out: Path) -> int:
                 for example in examples:
                     cells = _cells(example)
                     escaped += sum(cell.startswith(_FORMULA) for cell in cells)
-                    table.writerow([_escaped(cell) for cell in cells])
+                    table.writerow([escape_formula(cell) for cell in cells])
             elif suffix == ".jsonl":
                 for record in _records(examples):
                     file.write(json.dumps(record, ensure_ascii=False) + "\n")
@@ -120,5 +120,6 @@ def _cells(example: Example) -> tuple[str, ...]:
     return (system, example.question, example.answer)
 
 
-def _escaped(cell: str) -> str:
+def escape_formula(cell: str) -> str:
+    """A text as a spreadsheet program shows it, instead of computing it."""
     return "'" + cell if cell.startswith(_FORMULA) else cell

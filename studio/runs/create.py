@@ -7,15 +7,17 @@ import shutil
 import time
 import uuid
 
-from studio.core.problems import Remedy
+from studio.core.problems import Remedy, problem
 from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
-from studio.core.recipe.recipe import Recipe, to_yaml, with_values
+from studio.core.recipe.model_choice import ModelChoice
+from studio.core.recipe.recipe import Recipe, load, to_yaml, with_values
 from studio.core.run_folder import RunFolder
 from studio.core.storage import cannot_write, require_room, staged
+from studio.core.translatable import N_
 from studio.dataset.freeze import freeze
 from studio.dataset.store import StoredExamples
 from studio.dataset.table import Table
-from studio.models.base_model import locate, model_facts
+from studio.models.base_model import base_of_run, locate, model_facts
 from studio.models.weights import BaseFingerprint
 from studio.runs.project import Project, slug
 
@@ -48,8 +50,7 @@ def create_run(
     )
     recipe = resolve_defaults(_as_read(recipe, table), facts)
     require_room(project.runs_folder, ROOM_FOR_A_RUN, remedy=Remedy.open_folder)
-    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{slug(recipe.name) or 'run'}-{uuid.uuid4().hex[:4]}"
-    run = RunFolder(project.runs_folder / name)
+    run = _new_folder(project, recipe)
     try:
         with staged(run.path) as staging:
             if data_of is None:
@@ -61,6 +62,42 @@ def create_run(
     except OSError as error:
         raise cannot_write(project.runs_folder, error, remedy=Remedy.try_again) from error
     return run
+
+
+def repeat_run(run: RunFolder, project: Project, *, model: ModelChoice | None = None) -> RunFolder:
+    """A new run with the recipe, the frozen examples and the base model of `run`, to be trained once more. `model` says
+    where that base model is now, if elsewhere.
+
+    Raises ProblemError where the examples or the base model aren't here or aren't what they were.
+    """
+    recipe = load(run.recipe)
+    if model is not None:
+        recipe = recipe.model_copy(update={"model": model})
+    if not (run.train_data.is_file() and run.held_out_data.is_file()):
+        raise problem(
+            "run.no_data",
+            N_("The examples of this run aren't in its folder."),
+            N_("It learned from {data}. Often the run came in a bundle, which holds examples only when asked to."),
+            N_("Choose that file (on the command line: --data FILE); then you are told whether it is the same."),
+            remedy=Remedy.choose_file,
+            data=recipe.data.path or "?",
+        )
+    base = base_of_run(run, recipe.model)
+    require_room(project.runs_folder, ROOM_FOR_A_RUN, remedy=Remedy.open_folder)
+    again = _new_folder(project, recipe)
+    try:
+        with staged(again.path) as staging:
+            shutil.copytree(run.train_data.parent, staging / "data", copy_function=_link_or_copy)
+            BaseFingerprint.of(base).write(RunFolder(staging).base_fingerprint)
+            RunFolder(staging).recipe.write_text(to_yaml(recipe), encoding="utf-8")
+    except OSError as error:
+        raise cannot_write(project.runs_folder, error, remedy=Remedy.try_again) from error
+    return again
+
+
+def _new_folder(project: Project, recipe: Recipe) -> RunFolder:
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{slug(recipe.name) or 'run'}-{uuid.uuid4().hex[:4]}"
+    return RunFolder(project.runs_folder / name)
 
 
 def _link_or_copy(source: str, target: str) -> None:

@@ -55,7 +55,7 @@ def read_run(run: RunFolder) -> tuple[RunSummary, RunDetails]:
     return summary, RunDetails(
         settings=dict(_flat(recipe.model_dump(mode="json"))) if recipe else {},
         data_fingerprint=data_fingerprint(run),
-        versions=state.process.versions if state.process else {},
+        versions=next((e.versions for e in reversed(events) if isinstance(e, ProcessStarted) and e.versions), {}),
         losses=tuple(state.losses),
         held_out_losses=_evenly(state.held_out_losses),
     )

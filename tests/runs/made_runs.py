@@ -17,7 +17,7 @@ from studio.core.events import (
 )
 from studio.core.recipe.recipe import Recipe, to_yaml, with_values
 from studio.core.run_folder import RunFolder
-from studio.core.storage import Manifest, listed, write_manifest
+from studio.core.storage import Manifest, listed, sha256_of, write_manifest
 from studio.runs.project import Project
 
 AT = 1_700_000_000.0
@@ -42,7 +42,8 @@ def make_run(
     run.recipe.write_text(to_yaml(recipe), encoding="utf-8")
     run.train_data.write_text(train, encoding="utf-8")
     run.held_out_data.write_text("", encoding="utf-8")
-    run.fingerprint.write_text(json.dumps({"train_sha256": f"{hash(train):x}", "held_out_sha256": "0", "examples": 1}))
+    hashes = {"train_sha256": sha256_of(run.train_data), "held_out_sha256": sha256_of(run.held_out_data)}
+    run.fingerprint.write_text(json.dumps({**hashes, "examples": 1}), encoding="utf-8")
     write_events(run, steps(run, losses, at))
     write_events(run, [ending or Finished(at=at + 5 * len(losses) + 1)])
     return run

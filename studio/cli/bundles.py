@@ -1,0 +1,85 @@
+"""`studio runs bundle`, `open-bundle`, `repeat` and `export-journal`: runs for other computers and other programs."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from studio.cli.choosing import chosen_model, chosen_project, chosen_run
+from studio.cli.printing import print_json
+from studio.cli.training import examined, facts, print_trained, train_run
+from studio.core.problems import problem
+from studio.core.recipe.recipe import load, with_value
+from studio.core.translatable import N_
+from studio.runs.bundle import open_bundle, write_bundle
+from studio.runs.create import create_run, repeat_run
+from studio.runs.journal_export import export_csv, export_tensorboard
+from studio.runs.project import project_of
+from studio.runs.read_run import data_fingerprint
+
+
+def repeat(arguments: argparse.Namespace) -> int:
+    """Train once more with the same settings and the examples that were frozen, or with those of `--data`."""
+    run, quiet = chosen_run(arguments.run), arguments.json
+    model = chosen_model(arguments.model) if arguments.model else None
+    if not arguments.data:
+        again = repeat_run(run, project_of(run), model=model)
+    else:
+        file = str(Path(arguments.data).expanduser().absolute())
+        recipe = with_value(load(run.recipe), "data.path", file)
+        data = examined(recipe.model_copy(update={"model": model or recipe.model}), quiet, arguments.anyway)
+        again = create_run(project_of(run), data.recipe, data.table, data.examples, facts())
+        same = data_fingerprint(again) == data_fingerprint(run)
+        if not same and not arguments.anyway:
+            shutil.rmtree(again.path)
+            raise problem(
+                "run.other_data",
+                N_("The examples in {file} aren't those that {run} learned from."),
+                N_("Rows, columns or fixes differ, or other examples were set aside. Results could not be compared."),
+                N_("Choose the very same file, or train anyway with --anyway."),
+                file=Path(file).name,
+                run=run.path.name,
+            )
+        if same and not quiet:
+            print("The examples are the very same.", file=sys.stderr)
+    return print_trained(again, train_run(again, quiet), as_json=quiet)
+
+
+def bundle(arguments: argparse.Namespace) -> int:
+    """A run in one file, for another computer."""
+    run = chosen_run(arguments.run)
+    out = Path(arguments.out or f"{run.path.name}.zip").expanduser().absolute()
+    size = write_bundle(run, out, with_data=arguments.with_data, with_adapter=arguments.with_adapter)
+    if arguments.json:
+        print_json({"bundle": str(out), "size": size})
+    else:
+        print(f"{out} ({size / 1e6:,.1f} MB)")
+    return 0
+
+
+def open_run_bundle(arguments: argparse.Namespace) -> int:
+    """Put the run of a bundle into a project, and say what it needs to be repeated."""
+    file = Path(arguments.file).expanduser().absolute()
+    opened = open_bundle(file, chosen_project(arguments.project))
+    told = [one.english() for one in opened.told]
+    if arguments.json:
+        print_json({"run": str(opened.run.path), "told": told})
+    else:
+        print("\n".join([str(opened.run.path), *told, f"studio runs repeat {opened.run.path.name}"]))
+    return 0
+
+
+def export_journal(arguments: argparse.Namespace) -> int:
+    """The journal as a sheet, or as curves for TensorBoard."""
+    run = chosen_run(arguments.run)
+    out = Path(arguments.csv or arguments.tensorboard).expanduser().absolute()
+    count = export_csv(run, out) if arguments.csv else export_tensorboard(run, out)
+    if arguments.json:
+        print_json({"out": str(out), "rows" if arguments.csv else "points": count})
+    elif arguments.csv:
+        print(f"{out} ({count:,} rows)")
+    else:
+        print(f"{count:,} points. To see them: tensorboard --logdir {out}")
+    return 0
