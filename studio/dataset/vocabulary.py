@@ -119,6 +119,12 @@ def rank(name: str, role: str) -> int | None:
         return 50 + words.index(bracketed)  # "Column B (question)"
     if is_about(name):
         return None
+    above, _, last = name.rpartition(".")  # "example.solution", "Answer.question"
+    if above and (inner := plain(last)) not in WORDS["said"]:
+        if inner in words:
+            return 50 + words.index(inner)
+        if any(inner in WORDS[part] for part in ("question", "answer", "context", "system")):
+            return None
     if short.isascii() and _known_elsewhere(short):
         return None  # "system" only happens to end like "stem"
     for position, word in enumerate(words):
@@ -132,6 +138,8 @@ def is_about(name: str) -> bool:
     """Whether a name says that a column tells something about a row, such as an id, a date, a score or an address,
     rather than what was asked or answered: "question_id", "답변일", "date of answer"."""
     short = plain(name)
+    if name.startswith("Answer."):  # what Mechanical Turk puts before each thing that a person filled in
+        return plain(name.removeprefix("Answer.")) in ABOUT
     if short in ABOUT:
         return True
     if any(short in words for role, words in WORDS.items() if role != "order"):

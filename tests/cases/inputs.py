@@ -209,3 +209,9 @@ XML = "".join(f'<Pair id="{n}"><Question>{q}</Question><Answer>{a}</Answer></Pai
 PAGE = "".join(f"<p>{n}. {q}</p><p>Answer: <b>{a}</b></p>" for n, (q, a) in enumerate(PAIRS, 1))
 ROWS = "".join(f"<tr><td>{q}</td><td>{a}</td></tr>" for q, a in PAIRS)
 QUIZ = "\n\n".join(f"::Q{n}:: {q} {{\n ={a}\n ~Nobody knows.\n}}" for n, (q, a) in enumerate(PAIRS))
+CHAIN = [
+    {"id": f"{day}.{n}", "parent_id": f"{day}.{n - 1}" if n else "", "role": role, "text": f"{said} {day}"}
+    for day in DAYS
+    for n, (role, (_, said)) in enumerate(zip(["user", "assistant"] * 2, TALK, strict=True))
+]
+FORK = [*CHAIN, {"id": "1.9", "parent_id": "1.0", "role": "assistant", "text": "Who knows."}]

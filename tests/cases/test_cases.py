@@ -269,6 +269,50 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
     "packed as gz": (given.packed("table.csv.gz"), Right(says="table.csv was unpacked")),
     "packed as zip": (given.packed("table.zip"), Right(says="table.csv was unpacked")),
     # Chats
+    "turns by their parents in a table": (
+        data("turns.json", given.CHAIN),
+        Right(5, (TALK[2][1] + " 1", TALK[3][1] + " 1"), says="replies to"),
+    ),
+    "turns of which one has two replies": (
+        data("turns.json", given.FORK),
+        Asked(5, (TALK[2][1] + " 1", TALK[3][1] + " 1"), says="no rank says which is the best"),
+    ),
+    "answers with scores in their records": (
+        data(
+            "scored.json",
+            [{"question": q, "answers": [{"text": "No.", "score": 1}, {"text": a, "score": 7}]} for q, a in PAIRS],
+        ),
+        Asked(says="the highest score"),
+    ),
+    "answers with a list of scores beside them": (
+        data("scored.json", [{"prompt": q, "responses": ["No idea.", a], "scores": [1, 9]} for q, a in PAIRS]),
+        Asked(says="the highest scores"),
+    ),
+    "answers of models beside the true one": (
+        data(
+            "models.json",
+            [
+                {"question": q, "6B": {"solution": f"Not {a}"}, "175B": {"solution": q}, "ground_truth": a}
+                for q, a in PAIRS
+            ],
+        ),
+        Asked(says="ground_truth, 6B.solution, 175B.solution"),
+    ),
+    "answers of models beside a reference": (
+        table("question,gpt4_response,llama_response,reference", '"{q}","Not {a}","{q} No.","{a}"'),
+        Asked(says="reference, gpt4_response"),
+    ),
+    "what people filled in at mechanical turk": (
+        table(
+            "HITId,WorkerId,Input.passage,Answer.question,Answer.reply,Answer.quality",
+            '3A{n},W1,"A text of sheds, number {n}, by the weir.","{q}","{a}",3',
+        ),
+        Right(first=(f"{PAIRS[0][0]}\n\nA text of sheds, number 0, by the weir.", PAIRS[0][1])),
+    ),
+    "a label that was filled in at mechanical turk": (
+        table("HITId,Input.text,Answer.label", '3A{n},"{q}","{a}"'),
+        Right(says="Answer.label what is answered"),
+    ),
     "messages that name the one they reply to": (data("flat.json", given.REPLIES), Right(says="replies to")),
     "kakaotalk on a computer": (
         chat(

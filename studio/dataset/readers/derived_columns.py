@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.table import Row, TableStream, cell_text
-from studio.dataset.vocabulary import EXACT, part_of, rank
+from studio.dataset.vocabulary import EXACT, part_of, plain, rank
 
 LOOKED_AT = 200
 """Rows by which it is told what cells hold."""
@@ -95,6 +95,100 @@ class RecordColumns:
         return tuple(cell_text(record.get(key)) or None for key in self.keys)
 
 
+BEST = ".best"
+"""The end of the name of a column with the best of several answers."""
+_SCORES = frozenset(
+    (
+        "score",
+        "overallscore",
+        "rating",
+        "ratings",
+        "scores",
+        "votes",
+        "upvotes",
+        "reward",
+        "rewards",
+        "likes",
+        "pmscore",
+    )
+)
+_TEXTS = ("text", "response", "answer", "content", "body", "completion", "output", "value")
+
+
+@dataclass(frozen=True)
+class BestAnswers:
+    """Of the answers in a list the one with the highest score. The scores stand in the records of the list
+    (`score_key`), or in a list of their own beside it (`scores`, a column)."""
+
+    source: str
+    score_key: str = ""
+    text_key: str = ""
+    scores: str = ""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.source, self.scores) if self.scores else (self.source,)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.source + BEST,)
+
+    def note(self) -> Sentence:
+        text = N_("Of the answers in each list of {column} the one with the highest {score} stands in {name}.")
+        return sentence(text, column=self.source, score=self.scores or self.score_key, name=self.source + BEST)
+
+    def cells(self, held: Sequence[object]) -> tuple[str | None, ...]:
+        scored = self.scored(held)
+        return (max(scored, key=lambda one: one[0])[1] if scored else None,)
+
+    def scored(self, held: Sequence[object]) -> list[tuple[float, str]]:
+        """The answers of a row with their scores; empty where they aren't all scored."""
+        answers = _list(held[0])
+        if self.scores:
+            texts, marks = answers, _list(held[1])
+        else:
+            records = [one if isinstance(one, Mapping) else {} for one in answers]
+            texts, marks = [one.get(self.text_key) for one in records], [one.get(self.score_key) for one in records]
+        pairs = [
+            (float(mark), text)
+            for mark, text in zip(marks, texts, strict=False)
+            if isinstance(mark, int | float) and isinstance(text, str)
+        ]
+        return pairs if len(pairs) == len(texts) == len(marks) else []
+
+
+def _list(cell: object) -> list[object]:
+    if isinstance(cell, str) and cell.startswith("[") and len(cell) <= _LONGEST_RECORD:
+        try:
+            cell = json.loads(cell)
+        except (ValueError, RecursionError):
+            return []
+    return cell if isinstance(cell, list) else []
+
+
+def best_answers(columns: Sequence[str], rows: Sequence[Row]) -> list[BestAnswers]:
+    """The columns whose cells are lists of scored answers, with several in some of them."""
+    found: list[BestAnswers] = []
+    marks = [name for name in columns if plain(name) in _SCORES]
+    for column in columns:
+        if rank(column, "answer") is None:
+            continue
+        filled = [row for row in rows if row.get(column) not in (None, "")]
+        first = next((answers for row in filled if (answers := _list(row.get(column)))), [])
+        tried: list[BestAnswers] = []
+        if first and isinstance(first[0], Mapping):
+            keys = [key for key in first[0] if plain(key) in _SCORES]
+            texts = [key for key in _TEXTS if key in first[0]]
+            tried = [BestAnswers(column, keys[0], texts[0])] if len(keys) == 1 and texts else []
+        elif first and len(marks) == 1:
+            tried = [BestAnswers(column, scores=marks[0])]
+        for one in tried:
+            scored = [one.scored([row.get(name) for name in one.sources]) for row in filled]
+            if sum(map(bool, scored)) >= 0.95 * len(filled) and any(len(answers) > 1 for answers in scored):
+                found.append(one)
+    return found
+
+
 def _record(cell: object) -> Mapping[str, object] | None:
     """The single record of a cell."""
     if isinstance(cell, str):
@@ -114,7 +208,6 @@ def record_columns(columns: Sequence[str], rows: Sequence[Row]) -> list[RecordCo
     """The columns in which nearly every one of these rows holds a single record with an answer in it. Turns of
     conversations aren't meant."""
     found: list[RecordColumns] = []
-    taken = set(columns)
     for column in columns:
         filled = [cell for row in rows if (cell := row.get(column)) not in (None, "")]
         records = [record for cell in filled if (record := _record(cell)) is not None]
@@ -126,9 +219,7 @@ def record_columns(columns: Sequence[str], rows: Sequence[Row]) -> list[RecordCo
         plain = [key for key in keys if not any(isinstance(record.get(key), list | dict) for record in records)]
         named = [key for key in plain if any(_is_exact(key, role) for role in ("answer", "question", "context"))]
         if any(len(key) > 1 and _is_exact(key, "answer") for key in named):
-            names = [key if key not in taken else f"{column}.{key}" for key in named]
-            taken.update(names)
-            found.append(RecordColumns(column, tuple(named), tuple(names)))
+            found.append(RecordColumns(column, tuple(named), tuple(f"{column}.{key}" for key in named)))
     return found
 
 
@@ -188,7 +279,8 @@ def with_derived_columns(stream: TableStream) -> TableStream:
     first = next(stream.batches, None)
     if first is None:
         return stream
-    found: list[DerivedColumns] = list(record_columns(stream.columns, first.slice(0, LOOKED_AT).to_pylist()))
+    rows = first.slice(0, LOOKED_AT).to_pylist()
+    found: list[DerivedColumns] = [*record_columns(stream.columns, rows), *best_answers(stream.columns, rows)]
     turns = turn_columns(stream.columns)
     if turns is not None:
         found.append(turns)

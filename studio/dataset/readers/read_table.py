@@ -15,6 +15,7 @@ from studio.dataset.readers import limits
 from studio.dataset.readers.derived_columns import with_derived_columns
 from studio.dataset.readers.hub_dataset import chosen_split, fetched_splits, is_hub_name
 from studio.dataset.readers.messengers import with_chat
+from studio.dataset.readers.reply_chains import with_reply_chains
 from studio.dataset.readers.unreadable import empty, guard_unchanged
 from studio.dataset.table import TableStream
 
@@ -39,7 +40,7 @@ LARGE = 4 << 20
 def read_table(choice: DataChoice) -> TableStream:
     """What was chosen, as batches of text. Raises `ProblemError` for everything that can be wrong with it, also between
     batches."""
-    return _told_in_words(choice, lambda: with_derived_columns(with_chat(_read(choice))))
+    return _told_in_words(choice, lambda: with_derived_columns(with_reply_chains(with_chat(_read(choice)))))
 
 
 def read_first_rows(choice: DataChoice, count: int) -> TableStream | None:

@@ -8,8 +8,6 @@ from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.vocabulary import asks
 
 _MOST_TURNS = 10_000
-_DEEPEST_TREE = 45
-"""Replies below each other; each nests two lists deeper, and JSON may only be so deep."""
 _SPEAKERS = frozenset(("role", "from", "speaker"))
 _CONTENTS = frozenset(("content", "value", "text", "message"))
 
@@ -23,37 +21,9 @@ def flat(records: list[object], notes: list[Sentence]) -> list[object]:
         text = N_("Of each conversation the last version is read, without the answers that were asked for again.")
         notes.append(sentence(text))
         return [_talk(one) for one in records]
-    trees = _trees(records)
-    if trees is not None:
-        notes.append(sentence(N_("The messages were put together by what each of them replies to.")))
-        return trees
     if records and all(isinstance(one, Mapping) and "row_idx" in one and _is_record(one.get("row")) for one in records):
         return [one["row"] for one in records if isinstance(one, Mapping)]  # a page of the Hub's datasets server
     return records
-
-
-def _trees(records: list[object]) -> list[object] | None:
-    """Messages that name the one they reply to (`message_id`, `parent_id`, as OASST keeps them), as trees of replies,
-    each under `prompt`; None for other records."""
-    nodes: dict[object, dict[str, object]] = {}
-    for one in records:
-        if not isinstance(one, Mapping) or not {"message_id", "parent_id", "text", "role"} <= set(one):
-            return None
-        nodes[one["message_id"]] = {**one, "replies": []}
-    roots: list[object] = []
-    for node in nodes.values():
-        above: dict[str, object] | None = node
-        steps = 0
-        while above is not None and steps <= _DEEPEST_TREE:
-            above, steps = nodes.get(above["parent_id"]), steps + 1
-        if steps > _DEEPEST_TREE:
-            return None  # also where they go round in a circle
-        parent = nodes.get(node["parent_id"])
-        if parent is None:
-            roots.append({"prompt": node})
-        elif isinstance(replies := parent["replies"], list):
-            replies.append(node)
-    return roots or None
 
 
 def bare_conversations(value: object) -> list[object] | None:

@@ -12,7 +12,7 @@ from typing import overload
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from studio.core.recipe.data_choice import ColumnMapping
@@ -190,6 +190,7 @@ def test_several_columns_make_one_question() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), st.text(max_size=20))
 def test_doubled_brackets_and_cells_come_out_as_they_are(cell: str, around: str) -> None:
+    assume(cell.strip() not in ("nan", "NaN", "<NA>"))  # as pandas writes empty cells
     written = around.replace("{", "{{").replace("}", "}}")
     template = QuestionTemplate(f"[{written}] {{name}} [{written}]")
     assert not template.is_broken

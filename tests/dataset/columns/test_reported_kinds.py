@@ -217,11 +217,11 @@ def test_an_answer_inside_of_a_record_in_a_cell_is_found(tmp_path: Path) -> None
         for asked, answer in zip(ASKED, ANSWERS, strict=True)
     ]
     table, found, made = read(tmp_path, rows)
-    assert found.mapping.answer == "output" and [one.answer for one in made.examples] == ANSWERS
+    assert found.mapping.answer == "instances.output" and [one.answer for one in made.examples] == ANSWERS
     assert any("laid out in columns" in note.english() for note in table.notes)
     stream = read_table(DataChoice(path=str(tmp_path / "file.jsonl")))
     assert stream.columns == table.columns
-    assert [text for batch in stream.batches for text in batch.column("output").to_pylist()] == ANSWERS
+    assert [text for batch in stream.batches for text in batch.column("instances.output").to_pylist()] == ANSWERS
 
 
 def test_of_two_answers_inside_of_records_a_person_chooses(tmp_path: Path) -> None:
@@ -280,9 +280,22 @@ def test_prose_is_learned_as_prose(tmp_path: Path) -> None:
     assert detect(opened(file)).sure
 
 
-def test_rows_that_go_on_from_other_rows_are_asked_about(tmp_path: Path) -> None:
+def test_rows_that_go_on_from_other_rows_have_the_turns_before(tmp_path: Path) -> None:
     rows: list[dict[str, object]] = [
         {"id": f"r{n}", "parent_id": f"r{n - 1}" if n % 3 else None, "instruction": asked, "output": answer}
+        for n, (asked, answer) in enumerate(zip(ASKED, ANSWERS, strict=True))
+    ]
+    _, found, made = read(tmp_path, rows)
+    assert found.sure and found.mapping.history == "history"
+    turns = made.examples[2].messages
+    assert [turn.content for turn in turns] == [text for pair in zip(ASKED, ANSWERS, strict=True) for text in pair][:6]
+    assert [turn.in_loss for turn in turns if turn.role == "assistant"] == [False, False, True]
+    assert len(made.examples[3].messages) == 2
+
+
+def test_rows_whose_parents_are_elsewhere_are_asked_about(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [
+        {"id": f"r{n}", "parent_id": f"r{n - 1}" if n < 3 else f"x{n}", "instruction": asked, "output": answer}
         for n, (asked, answer) in enumerate(zip(ASKED, ANSWERS, strict=True))
     ]
     _, found, _ = read(tmp_path, rows)

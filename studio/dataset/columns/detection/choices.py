@@ -10,6 +10,7 @@ from studio.dataset.columns.detection.column_profile import DetectedMapping, Tab
 from studio.dataset.columns.formats import choices, labels
 from studio.dataset.columns.formats.choices import mark_of, series
 from studio.dataset.columns.formats.pairs import QuestionTemplate
+from studio.dataset.readers.derived_columns import BEST
 from studio.dataset.vocabulary import EXACT, is_about, plain, rank
 
 _PAIRS_OF_TEXTS = (
@@ -35,7 +36,7 @@ def detect_options(seen: TableProfile) -> DetectedMapping | None:
             return found
     for name in seen.columns:
         by_name = rank(name, "options") is not None
-        if not by_name and not seen.profiles[name].is_nested:
+        if name + BEST in seen.columns or (not by_name and not seen.profiles[name].is_nested):
             continue
         if choices.share_with_options(seen.rows, name) < 0.8:
             continue

@@ -69,7 +69,9 @@ def desirable_column(seen: TableProfile, taken: set[str]) -> tuple[str | None, S
 
 def detect_conversations(seen: TableProfile) -> DetectedMapping | None:
     """Cells that hold whole conversations: messages, conversations, or preferences between two of them."""
-    shares = {name: share(seen, name, looks_like_conversation) for name in seen.columns}
+    is_pair = bool(seen.named("question", below=EXACT) and seen.named("answer", below=EXACT))
+    earlier = seen.named("history", below=EXACT) if is_pair else ()
+    shares = {name: share(seen, name, looks_like_conversation) for name in seen.columns if name not in earlier}
     conversations = [name for name in shares if shares[name] > 0.8]
     if not conversations:
         mixed = [name for name in shares if shares[name] >= 0.5 and seen.profiles[name].is_nested]

@@ -19,6 +19,7 @@ from studio.dataset.columns.detection.conversations import (
 from studio.dataset.columns.formats.cells import is_answer_list, text_of
 from studio.dataset.columns.formats.choices import mark_of
 from studio.dataset.columns.formats.tools import looks_like_calls
+from studio.dataset.readers.derived_columns import BEST
 from studio.dataset.vocabulary import EXACT, is_about, part_of, plain, rank
 
 
@@ -201,6 +202,12 @@ _INSTRUCTIONS = frozenset(
 )
 
 
+_GOLD = ("gold", "groundtruth", "reference", "expectedanswer", "expectedoutput", "humananswer", "정답", "모범답")
+"""What an answer is called that others, such as those of several models, are measured by."""
+_ALSO_SOURCES = ("reference", "references")
+"""Which may as well name where an answer comes from."""
+
+
 def _lone_letters(seen: TableProfile) -> set[str]:
     """Columns called A or Q: question and answer only where there are both, else perhaps just columns A and B."""
     letters = {name for name in seen.columns if plain(name) in ("q", "a")}
@@ -210,6 +217,16 @@ def _lone_letters(seen: TableProfile) -> set[str]:
 def _named_answer(seen: TableProfile) -> str | None:
     lone = _lone_letters(seen)
     usable = [n for n in seen.named("answer", lone, prose=True) if not is_about(n)]
+    best = [n for n in usable if n.endswith(BEST)]
+    gold = [n for n in seen.columns if plain(n).startswith(_GOLD) and seen.profiles[n].is_text and n not in lone]
+    if (
+        len(gold) == 1
+        and usable
+        and not (plain(gold[0]) in _ALSO_SOURCES and rank(usable[0], "answer") in range(EXACT))
+    ):
+        return gold[0]
+    if best:
+        return best[0]
     if usable and rank(usable[0], "answer") in range(EXACT):
         return usable[0]
     exact = [
@@ -260,6 +277,9 @@ def _complete(
         why.append(sentence(N_("Of several right answers in {column} the first is learned."), column=answer))
     elif seen.profiles[answer].is_nested and tools is None:
         text = N_("{column} holds lists or records, which would be learned as they are written.")
+        doubts.append(sentence(text, column=answer))
+    if answer.endswith(BEST):
+        text = N_("{column} holds the answer with the highest score of each list; the others aren't used.")
         doubts.append(sentence(text, column=answer))
     doubts += _against(seen, question, answer, taken)
     desirable, doubt = desirable_column(seen, taken)
@@ -332,7 +352,7 @@ def _against(seen: TableProfile, question: str, answer: str, taken: set[str]) ->
             text = N_("{column} holds nothing but letters or numbers, which may point at what stands in {columns}.")
             doubts.append(sentence(text, column=answer, columns=", ".join(beside)[:200]))
     parent = _parent_column(seen, taken)
-    if parent is not None:
+    if parent is not None and not any(rank(name, "history") is not None for name in taken):
         text = N_("{column} says which row a row goes on from; the turns before an answer would not be read.")
         doubts.append(sentence(text, column=parent))
     return doubts
@@ -355,7 +375,7 @@ def _could_be_answer(seen: TableProfile, name: str, answer: str) -> bool:
     found = seen.profiles[name]
     if found.filled < 0.2 or found.about >= 0.5 or found.is_boolean or (plain(name) == "target" and found.is_category):
         return False
-    if rejected_column(seen) == name:
+    if rejected_column(seen) == name or name + BEST == answer:
         return False
     if (rank(name, "answer") or 0) < EXACT:
         return True  # a column called answer beside one called solution, even if it holds numbers

@@ -81,7 +81,7 @@ class ConversationReader:
         turns = _turns(value)
         if not turns:
             raise CannotLearn(N_("It holds no turns of a conversation."))
-        self._trees += isinstance(value, Mapping) and "replies" in value
+        self._trees += _has_branches(value)
         messages: list[Message] = []
         open_calls: list[ToolCall] = []
         for turn in turns:
@@ -282,6 +282,19 @@ def _with_replies(turn: Mapping[str, object]) -> list[object]:
         found = [reply for reply in replies if isinstance(reply, Mapping)] if isinstance(replies, list) else []
         node = min(found, key=lambda reply: _as_number(reply.get("rank")), default=None)
     return turns
+
+
+def _has_branches(value: object) -> bool:
+    """Whether anything in a tree of replies has several."""
+    waiting = [value]
+    while waiting:
+        node = waiting.pop()
+        replies = node.get("replies") if isinstance(node, Mapping) else None
+        if isinstance(replies, list):
+            if len(replies) > 1:
+                return True
+            waiting.extend(replies)
+    return False
 
 
 def _as_number(value: object) -> float:
