@@ -17,6 +17,7 @@ MODULES = {
     **dict.fromkeys(("fetch", "doctor"), "machine"),
     **dict.fromkeys(("demo", "recipe", "train"), "training"),
     **dict.fromkeys(("runs bundle", "runs open-bundle", "runs repeat", "runs export-journal"), "bundles"),
+    **dict.fromkeys(("runs continue", "runs pause", "runs extend"), "going_on"),
 }
 FUNCTIONS = {
     "runs list": "list_all",
@@ -24,6 +25,8 @@ FUNCTIONS = {
     "runs stop": "stop_run",
     "runs open-bundle": "open_run_bundle",
     "runs export-journal": "export_journal",
+    "runs continue": "continue_run",
+    "runs pause": "pause_run",
     "queue list": "list_queue",
 }
 """Where verbs are done, and by what, where that isn't called as they are."""
@@ -67,6 +70,11 @@ def parser() -> argparse.ArgumentParser:
     _add_verb(runs, "list", "all runs, newest first", _runs_list_flags, name="runs list")
     _add_verb(runs, "show", "one run in full", _add_run, name="runs show")
     _add_verb(runs, "stop", "stop a run; what was learned is kept", _runs_stop_flags, name="runs stop")
+    _add_verb(
+        runs, "continue", "go on with a run that was paused, stopped or interrupted", _add_run, name="runs continue"
+    )
+    _add_verb(runs, "pause", "pause a run: everything is saved and memory is free", _add_run, name="runs pause")
+    _add_verb(runs, "extend", "train a run longer, with more passes over its data", _extend_flags, name="runs extend")
     _add_verb(runs, "compare", "two or more runs: results, and what differs", _runs_compare_flags, name="runs compare")
     _add_verb(runs, "recipe", "print a run's recipe, to change it and train again", _add_run, name="runs recipe")
     _add_verb(runs, "repeat", "train once more from the same examples", _runs_repeat_flags, name="runs repeat")
@@ -198,6 +206,11 @@ def _export_flags(verb: argparse.ArgumentParser) -> None:
 def _runs_stop_flags(verb: argparse.ArgumentParser) -> None:
     _add_run(verb)
     verb.add_argument("--discard", action="store_true", help="don't save what was learned since the last save point")
+
+
+def _extend_flags(verb: argparse.ArgumentParser) -> None:
+    _add_run(verb)
+    verb.add_argument("--epochs", type=float, default=1.0, metavar="N", help="how many more passes (default 1)")
 
 
 def _queue_add_flags(verb: argparse.ArgumentParser) -> None:

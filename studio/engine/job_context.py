@@ -150,7 +150,7 @@ class JobContext:
                 self.write(CommandReceived(id=command.id, command=command.type))
                 match command:
                     case Stop():
-                        self.keep = command.keep
+                        self.keep, self.pausing = command.keep, False
                         self._request_stop()
                     case Pause():
                         self.pausing = True

@@ -66,7 +66,7 @@ def paired_laps(laps: int) -> dict[str, float]:
             def go(self) -> None:
                 encoded = self.plan.dataset.encoded
                 tokens = self.plan.dataset.counts.tokens
-                self.callback._save_steps = 1 << 30
+                self.callback.is_due = lambda _: False
                 self.trainer.train()  # the first time warms everything up
                 for _ in range(laps):
                     began = time.perf_counter()

@@ -146,11 +146,35 @@ class Training(SettingsGroup):
         Field(ge=1, le=1_000_000),
         Setting(
             N_("Steps between save points"),
-            N_("Automatic: four save points in a short run, about ten in a long one."),
+            N_(
+                "Each comes with a look at the examples set aside. Automatic: four in a short run, about ten in a long "
+                "one."
+            ),
             term="checkpoint interval",
             unit=N_("steps"),
         ),
     ] = None
+    save_minutes: Annotated[
+        float,
+        Field(ge=0.1, le=1440.0),
+        Setting(
+            N_("Minutes between save points"),
+            N_("Besides those at every look at the examples set aside. Where saving is slow, it happens less often."),
+            term="checkpoint interval",
+            unit=N_("minutes"),
+        ),
+    ] = 5.0
+    patience: Annotated[
+        int,
+        Field(ge=0, le=1000),
+        Setting(
+            N_("Stop early"),
+            N_("Ends when so many looks at the examples set aside in a row brought nothing better. 0: never."),
+            term="early stopping patience",
+            unit=N_("looks"),
+            named=((N_("Never"), 0), (N_("After three looks"), 3)),
+        ),
+    ] = 0
     seed: Annotated[
         int,
         Field(ge=0, le=2**31 - 1),

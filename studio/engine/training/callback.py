@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -16,6 +16,7 @@ from studio.core.problems import Remedy, problem
 from studio.core.translatable import N_
 from studio.engine.device import Device, memory_limit, memory_now
 from studio.engine.job_context import JobContext
+from studio.engine.random_states import random_states
 from studio.engine.training.memory_growth import MemoryGrowth
 
 NON_FINITE_STEPS = 3
@@ -25,13 +26,16 @@ NON_FINITE_STEPS = 3
 @dataclass
 class StepSums:
     """What is known of the step that is being computed. Sums since the last step; `gradient_norm` None where nothing
-    was clipped; `began` on the monotonic clock, in seconds."""
+    was clipped; `examples` are positions in the training data; `began` on the monotonic clock, in seconds."""
 
     loss: float = 0.0
     tokens: int = 0
     gradient_norm: float | None = None
     learning_rate: float = 0.0
+    examples: list[int] = field(default_factory=list)
     began: float = 0.0
+    random_states: dict[str, Any] | None = None
+    """After the last whole step: a stop may come in the middle of the next one, which has drawn others by then."""
 
     @property
     def is_finite(self) -> bool:
@@ -46,10 +50,14 @@ class TrainingCallback(TrainerCallback):
         self.done = 0
         self.begin: Callable[[], None] | None = None
         """Called once, when model and optimizer are ready and no step is taken yet."""
+        self.is_due: Callable[[int], bool] = lambda step: step % save_steps == 0
+        """Whether a save point is due after a step."""
+        self.after_step: Callable[[StepDone], None] | None = None
+        self.enough = False
+        """Set when the training is to end before its last step."""
         self._context = context
         self._device = device
         self._save = save
-        self._save_steps = save_steps
         self._non_finite = 0
         self._skipped = False
         self._save_now = False
@@ -88,17 +96,19 @@ class TrainingCallback(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         now = time.monotonic()
+        self.step.random_states = random_states()
         self.done = state.global_step
         if not self._skipped:
             self._tell(state, now)
         self.step.loss, self.step.tokens, self.step.gradient_norm, self.step.began = 0.0, 0, None, now
+        self.step.examples.clear()
         self._save_now |= any(isinstance(command, SaveNow) for command in self._context.commands())
-        due = state.global_step % self._save_steps == 0 and state.global_step < state.max_steps
+        due = state.global_step < state.max_steps and self.is_due(state.global_step)
         if due or self._save_now:
             self._save_now = False
             self._save(state.global_step)
             self.step.began = time.monotonic()  # saving is not learning
-        if self._context.stopping:
+        if self._context.stopping or self.enough:
             control.should_training_stop = True
 
     def _tell(self, state: TrainerState, now: float) -> None:
@@ -114,8 +124,11 @@ class TrainingCallback(TrainerCallback):
             seconds=now - self.step.began,
             memory=used,
             peak_memory=peak,
+            examples=tuple(self.step.examples),
         )
         self._context.write(done)
+        if self.after_step is not None:
+            self.after_step(done)
         grown = self._growth.take(done, memory_limit(self._device))
         if grown is not None:
             self._context.write(grown)

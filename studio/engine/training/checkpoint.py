@@ -10,17 +10,16 @@ examples depends on the seed and the epoch alone.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import random
-import re
+import math
 import shutil
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy
 import torch
 
-from studio.core.events import CheckpointCommitted
+from studio.core.events import CheckpointCommitted, CheckpointRemoved
 from studio.core.problems import Remedy, problem
 from studio.core.run_folder import RunFolder
 from studio.core.storage import (
@@ -37,11 +36,17 @@ from studio.core.storage import (
 from studio.core.translatable import N_
 from studio.engine.job_context import JobContext, library_versions
 from studio.engine.methods.method import TrainingMethod
+from studio.engine.random_states import random_states
 from studio.engine.training.trainer import StudioTrainer
 from studio.tokenization.end_tokens import write_end_tokens
 from studio.tokenization.template_capabilities import template_in
 
-_NAME = re.compile(r"step-(\d{6,})")
+MOST_OF_TIME = 0.035
+"""Saving takes at most this part of a run's time: after a save point, the next one waits accordingly."""
+
+NOTICEABLE = 2.0
+"""Seconds. Saving that takes less isn't worth leaving out a save point for."""
+
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -57,28 +62,75 @@ TOKENIZER_FILES = (
 class CheckpointWriter:
     """The save points of one run, and what every one of them takes along from the base model."""
 
-    def __init__(self, context: JobContext, run: RunFolder, method: TrainingMethod, base: Path, base_name: str) -> None:
+    def __init__(
+        self,
+        context: JobContext,
+        run: RunFolder,
+        method: TrainingMethod,
+        base: Path,
+        base_name: str,
+        minutes: float = math.inf,
+    ) -> None:
         self._context = context
         self._run = run
         self._method = method
         self._base = base
         self._base_name = base_name
+        self._every = 60 * minutes
         self._saved: dict[int, float | None] = {}
+        self._pinned: int | None = None
         self._last_size = 0
+        self._last_at = time.monotonic()
+        self._took = 0.0
         run.checkpoints.mkdir(parents=True, exist_ok=True)
-        for torn in run.checkpoints.glob(".tmp-*"):  # the journal's lock is held, so nobody else is writing one
+        # the journal's lock is held, so nobody else is writing one
+        for torn in [*run.checkpoints.glob(".tmp-*"), *run.checkpoints.glob(".old-*")]:
             shutil.rmtree(torn, ignore_errors=True)
+
+    def adopt(self, saved: Mapping[int, float | None]) -> None:
+        """Take over what an earlier process saved: steps whose save points are whole, with their losses."""
+        self._saved = dict(saved)
+        if saved:
+            self._last_size = size_of(self._place(self.last_step))
 
     @property
     def last_step(self) -> int:
         """The newest step that was saved, 0 when none was."""
         return max(self._saved, default=0)
 
+    @property
+    def best_loss(self) -> float:
+        """The lowest one with which a step was saved, infinite when none was."""
+        return min((loss for loss in self._saved.values() if loss is not None), default=math.inf)
+
+    def start_clock(self) -> None:
+        """Count the minutes until the next save point from now."""
+        self._last_at = time.monotonic()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the minutes between two save points are over, and saving has waited long enough to stay cheap."""
+        return time.monotonic() - self._last_at >= max(self._every, self._pause)
+
+    @property
+    def is_costly_now(self) -> bool:
+        """Whether saving takes so long here that another save point now would take more than its part of the time."""
+        return self._took > NOTICEABLE and time.monotonic() - self._last_at < self._pause
+
+    @property
+    def _pause(self) -> float:
+        return self._took * (1 / MOST_OF_TIME - 1)
+
+    def pin(self, step: int) -> None:
+        """Keep the save point of `step` whatever comes after, until another one is pinned."""
+        self._pinned = step
+
     def save(self, trainer: StudioTrainer, loss: float | None) -> None:
         """Write one after the trainer's last step, tell it, and remove those that are no longer needed. `loss` is that
         over the held-out examples, where it is known. Raises `ProblemError` without room."""
+        began = time.monotonic()
         step, model = trainer.state.global_step, trainer.model
-        place = self._run.checkpoints / f"step-{step:06d}"
+        place = self._place(step)
         require_room(place, int(1.5 * (self._last_size or 4 * _trainable_bytes(model))))
         with staged(place) as folder:
             self._method.save(model, folder, self._base_name)
@@ -95,57 +147,52 @@ class CheckpointWriter:
         event = CheckpointCommitted(step=step, folder=f"checkpoints/{place.name}", size=self._last_size, loss=loss)
         self._context.write(event, durable=True)
         self._thin_out()
+        self._last_at = time.monotonic()
+        self._took = self._last_at - began
+
+    def _place(self, step: int) -> Path:
+        return self._run.checkpoints / f"step-{step:06d}"
 
     def _thin_out(self) -> None:
-        newest = sorted(self._saved)[-2:]
-        scored = [(loss, -step) for step, loss in self._saved.items() if loss is not None]
-        keep = {*newest, -min(scored)[1]} if scored else set(newest)
-        for step in set(self._saved) - keep:
-            self._remove(step)
-            del self._saved[step]
+        whole = {step: loss for step, loss in self._saved.items() if is_intact(self._place(step), fully=False)}
+        for step in set(whole) - steps_to_keep(whole) - {self._pinned}:
+            if self._remove(step):
+                del self._saved[step]
+                self._context.write(CheckpointRemoved(step=step, reason="rotated"))
 
-    def _remove(self, step: int) -> None:
+    def _remove(self, step: int) -> bool:
         """Under its own name a save point is whole or not there at all, also when the process ends in between."""
-        place = self._run.checkpoints / f"step-{step:06d}"
+        place = self._place(step)
         going = self._run.checkpoints / f".tmp-removed-{place.name}"
-        with contextlib.suppress(OSError):  # something holds it under Windows: it stays, and is whole
+        try:
             place.rename(going)
-            shutil.rmtree(going, ignore_errors=True)
+        except OSError:  # something holds it under Windows: it stays, and is whole
+            return False
+        shutil.rmtree(going, ignore_errors=True)
+        return True
 
 
-def resume(trainer: StudioTrainer, checkpoint: Path) -> None:
-    """Train on from a save point to the end, as if there had been no interruption: on a processor in float32 the
-    weights become the same, bit for bit.
+def steps_to_keep(saved: Mapping[int, float | None]) -> set[int]:
+    """Of the steps that were saved, with their losses: the newest two, and the best of those whose loss is known."""
+    scored = [(loss, -step) for step, loss in saved.items() if loss is not None]
+    return {*sorted(saved)[-2:], *(-step for _, step in sorted(scored)[:1])}
 
-    `trainer` is a fresh one of the same recipe, data and base model. Raises `ProblemError` where the save point is
-    damaged, or belongs to something else.
-    """
+
+def require_fits(checkpoint: Path, model: torch.nn.Module) -> None:
+    """Raises `ProblemError` unless the save point, which is whole, holds what `model` trains."""
     manifest = read_manifest(checkpoint)
-    if manifest is None or not is_intact(checkpoint, fully=True):
-        raise problem(
-            "checkpoint.damaged",
-            N_("The save point {name} is damaged."),
-            N_("A file in it isn't what it was when it was written."),
-            N_("Choose an earlier save point, or start the run again."),
-            remedy=Remedy.try_again,
-            name=checkpoint.name,
-        )
-    if manifest.trainable != fingerprint(trainer.model):
+    if manifest is None or manifest.trainable != fingerprint(model):
         raise problem(
             "checkpoint.other_model",
             N_("The save point {name} doesn't fit this model and these settings."),
             N_("What was trained there has another form, for instance another LoRA rank."),
-            N_("Go on with the recipe of the run that it belongs to."),
+            N_(
+                "Go on with the recipe of the run that it belongs to. Or start a new run from what was learned there: "
+                '"Continue from these weights", or `studio train RECIPE --from RUN`.'
+            ),
             remedy=Remedy.see_settings,
             name=checkpoint.name,
         )
-    trainer.train(resume_from_checkpoint=str(checkpoint))
-
-
-def intact(run: RunFolder) -> list[Path]:
-    """Save points whose every file is what its manifest says, oldest first."""
-    found = [(int(m.group(1)), p) for p in run.checkpoints.glob("step-*") if (m := _NAME.fullmatch(p.name))]
-    return [path for _, path in sorted(found) if is_intact(path, fully=True)]
 
 
 def copy_tokenizer(base: Path, folder: Path) -> None:
@@ -170,10 +217,7 @@ def _write_training_state(trainer: StudioTrainer, folder: Path) -> None:
     torch.save(trainer.lr_scheduler.state_dict(), folder / "scheduler.pt")
     if trainer.accelerator.scaler is not None:  # with float16 on a card
         torch.save(trainer.accelerator.scaler.state_dict(), folder / "scaler.pt")
-    states = {"python": random.getstate(), "numpy": numpy.random.get_state(), "cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        states["cuda"] = torch.cuda.get_rng_state()
-    torch.save(states, folder / "rng_state.pth")
+    torch.save(random_states(), folder / "rng_state.pth")
     trainer.state.save_to_json(str(folder / "trainer_state.json"))
 
 

@@ -15,9 +15,8 @@ from studio.core.storage import write_text
 from studio.core.translatable import N_
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
-from studio.engine.objectives.supervised import TokenizedDataset
 from studio.engine.training.plan import plan_of
-from studio.engine.training.trainer import trainer_for
+from studio.engine.training.trainer import POSITION, trainer_for
 
 
 def dry_run(context: JobContext, job: DryRun) -> Ending | None:
@@ -36,7 +35,7 @@ def dry_run(context: JobContext, job: DryRun) -> Ending | None:
         input_ids=_rows(batch["input_ids"]),
         labels=_rows(batch["labels"]),
         attention_mask=_rows(batch["attention_mask"]),
-        example_numbers=_numbers(plan.dataset, batch),
+        example_numbers=tuple(plan.dataset.examples[position] + 1 for position in batch[POSITION]),
         limit=plan.limit,
         held_out=len(plan.held_out.encoded),
         total_steps=plan.total_steps,
@@ -63,15 +62,3 @@ def _smallest_model() -> Any:
 
 def _rows(values: torch.Tensor) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(int(value) for value in row) for row in values.tolist())
-
-
-def _numbers(dataset: TokenizedDataset, batch: dict[str, Any]) -> tuple[int, ...]:
-    """Which example each row is, counted from 1: looked up by what stands in the row, each example once."""
-    known: dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]] = {}
-    for number, encoded in zip(dataset.examples, dataset.encoded, strict=True):
-        known.setdefault((encoded.ids, encoded.labels), []).append(number + 1)
-    found: list[int] = []
-    for ids, labels, mask in zip(batch["input_ids"], batch["labels"], batch["attention_mask"], strict=True):
-        length = int(mask.sum())
-        found.append(known[tuple(ids[:length].tolist()), tuple(labels[:length].tolist())].pop(0))
-    return tuple(found)

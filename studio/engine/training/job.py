@@ -8,7 +8,7 @@ import time
 
 import transformers
 
-from studio.core.events import BASE, THIS_RUN, Ending, Evaluated, Prepared, Stopped
+from studio.core.events import BASE, THIS_RUN, Ending, Evaluated, Paused, Prepared, StepDone, Stopped
 from studio.core.jobs import Train
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
@@ -18,10 +18,13 @@ from studio.engine.methods.base_model import Network, count_parameters
 from studio.engine.methods.method import TrainingMethod
 from studio.engine.methods.registry import method_of
 from studio.engine.objectives.supervised import held_out_loss
+from studio.engine.random_states import restore_random_states
 from studio.engine.training.callback import TrainingCallback
-from studio.engine.training.checkpoint import CheckpointWriter
+from studio.engine.training.checkpoint import CheckpointWriter, require_fits
+from studio.engine.training.loss_spike import LossSpike
 from studio.engine.training.memory_probe import try_longest
 from studio.engine.training.plan import Plan, plan_of
+from studio.engine.training.resume import ResumePoint, require_same_optimizer, resume_point, saved_steps
 from studio.engine.training.trainer import trainer_for
 
 QUICK = 8.0
@@ -31,14 +34,34 @@ QUICK = 8.0
 def train(context: JobContext, job: Train) -> Ending | None:
     """Train the run in the job's own folder. Raises `ProblemError`; a stop keeps what was learned when it says so."""
     run = RunFolder(context.folder.path)
-    with context.interruptible():
-        context.phase("reading", N_("Reading the examples."))
-        plan, device = plan_of(context, run)
-        context.phase("loading", N_("Loading the base model."), long=True)
-        transformers.set_seed(plan.recipe.training.seed)
-        method = method_of(plan.recipe.method)
-        model = method.make_trainable(method.load_base(plan.base, device))
-    return TrainingJob(context, run, plan, method, model, device).go()
+    context.pausing = True  # a signal without a command comes from a computer that is shut down
+    context.phase("reading", N_("Reading the examples."))
+    point = resume_point(context, run) if job.resume else ResumePoint()
+    try:
+        with context.interruptible():
+            plan, device = plan_of(context, run, point.earlier)
+        require_same_optimizer(point, plan.optimizer.value)
+        point.tell(context, run)
+        if job.extra_epochs:
+            plan = plan.extended(job.extra_epochs)
+            context.write(plan.extensions[-1], durable=True)
+        if point.step >= plan.total_steps:
+            return None  # the process ended between the last save point and its ending
+        with context.interruptible():
+            context.phase("loading", N_("Loading the base model."), long=True)
+            transformers.set_seed(plan.recipe.training.seed)
+            method = method_of(plan.recipe.method)
+            model = method.make_trainable(method.load_base(plan.base, device))
+        if point.folder is not None:
+            require_fits(point.folder, model)
+    except StopRequested:
+        return stopped(context, point.step)
+    return TrainingJob(context, run, plan, method, model, device, point).go()
+
+
+def stopped(context: JobContext, step: int) -> Ending:
+    """The ending that was asked for; what was learned until `step` is saved."""
+    return Paused(step=step) if context.pausing else Stopped(step=step)
 
 
 class TrainingJob:
@@ -52,38 +75,60 @@ class TrainingJob:
         method: TrainingMethod,
         model: Network,
         device: Device,
+        point: ResumePoint,
     ) -> None:
         self.context = context
         self.plan = plan
         self.model = model
         self.device = device
+        self.point = point
         self.scores = bool(plan.held_out.encoded)
         self.scoring_seconds = 0.0
         base_name = plan.recipe.model.public_name or str(plan.base)
-        self.checkpoints = CheckpointWriter(context, run, method, plan.base, base_name)
+        minutes = plan.recipe.training.save_minutes
+        self.checkpoints = CheckpointWriter(context, run, method, plan.base, base_name, minutes)
+        self.checkpoints.adopt({step: point.earlier.loss_at(step) for step in saved_steps(run) if step <= point.step})
         self.callback = TrainingCallback(context, device, self.save, plan.save_steps)
+        self.callback.is_due = lambda step: self._looks_at(step) or self.checkpoints.is_due
+        self.callback.after_step = self._watch
+        self.callback.done = point.step
         self.trainer = trainer_for(context, run, plan, model, device, self.callback)
+        self.spike = LossSpike()
+        earlier = point.earlier
+        known = earlier.state.held_out_losses
+        self.looks = [(step, loss) for step, loss in known if step <= point.step and self._looks_at(step)]
+        self.extended_after = point.step if plan.extensions != earlier.extensions else earlier.extended_after
 
     def go(self) -> Ending | None:
         self._tell_plan()
         self.callback.begin = self._begin
-        with contextlib.suppress(StopRequested):  # in the middle of a step, which has changed nothing yet
-            self.trainer.train()
+        try:
+            self.trainer.train(resume_from_checkpoint=str(self.point.folder) if self.point.folder else None)
+        except StopRequested:  # in the middle of a step, which has changed no weight yet, but drawn random numbers
+            if self.trainer.step.random_states is not None:
+                restore_random_states(self.trainer.step.random_states)
         done = self.callback.done
-        if self.context.stopping and done < self.plan.total_steps:
-            if self.context.keep and done > self.checkpoints.last_step:
-                self.save(done)
-            return Stopped(step=done if self.context.keep else self.checkpoints.last_step)
-        if done > self.checkpoints.last_step:
+        stopping = self.context.stopping and done < self.plan.total_steps
+        if done > self.checkpoints.last_step and (self.context.keep or not stopping):
             self.save(done)
+        if stopping:
+            return stopped(self.context, done if self.context.keep else self.checkpoints.last_step)
         return None
 
     def _begin(self) -> None:
-        """What comes before the first step: whether it fits at all, and how good the model is now."""
+        """What comes before the first step: whether it fits at all, and how good the model is now. A run that goes on
+        knows both, and the trial would empty the optimizer that was loaded."""
         with self.context.interruptible():
-            try_longest(self.context, self.trainer, self.plan, self.device)
-            self.score(0)
+            if self.point.folder is None:
+                try_longest(self.context, self.trainer, self.plan, self.device)
+                if not self.looks:
+                    self.look_at(0)
         self.context.phase("training", N_("Learning from the examples."))
+        self.checkpoints.start_clock()
+
+    def _looks_at(self, step: int) -> bool:
+        """Whether the examples set aside are looked at after `step`."""
+        return step % self.plan.save_steps == 0 or step == self.plan.total_steps
 
     def score(self, step: int) -> float | None:
         """The loss over the held-out examples, told as an event; None when there are none or it can't be done."""
@@ -94,7 +139,9 @@ class TrainingJob:
         if not self.context.stopping:
             self.context.phase("evaluating", text)
         try:
-            loss = held_out_loss(self.model, self.plan.held_out.encoded, self.plan.batch, self.device)
+            stopping = self.context.stopping
+            with contextlib.nullcontext() if stopping else self.context.interruptible():
+                loss = held_out_loss(self.model, self.plan.held_out.encoded, self.plan.batch, self.device)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -104,6 +151,8 @@ class TrainingJob:
                 N_("There isn't enough memory to look at the examples set aside. Training goes on without."),
             )
             return None
+        except StopRequested:  # what was learned is saved without it
+            return None
         self.scoring_seconds = time.monotonic() - began
         if not math.isfinite(loss):
             return None
@@ -112,14 +161,58 @@ class TrainingJob:
         self.context.write(Evaluated(step=step, loss=loss, examples=count, model=model))
         return loss
 
+    def look_at(self, step: int) -> float | None:
+        """Score after `step`, and end the training where its patience is over."""
+        loss = self.score(step)
+        if loss is None:
+            return None
+        self.looks.append((step, loss))
+        patience, best = self.plan.recipe.training.patience, min(self.looks, key=lambda look: (look[1], look[0]))[0]
+        in_vain = sum(at > max(best, self.extended_after) for at, _ in self.looks)
+        if patience and in_vain >= patience and step < self.plan.total_steps:
+            self.callback.enough = True
+            self.context.notice(
+                "training.enough",
+                N_(
+                    "The error on the examples set aside wasn't lower than at step {best} for {count} looks in a row, "
+                    "so the training ends early, at step {step} of {total}. The best version is kept."
+                ),
+                best=best,
+                count=in_vain,
+                step=step,
+                total=self.plan.total_steps,
+            )
+        return loss
+
     def save(self, step: int) -> None:
-        """Score and save what was learned until `step`."""
+        """Save what was learned until `step`, which is scored before unless it is saved because of the time alone."""
+        looks = self._looks_at(step)
         in_haste = self.context.stopping and self.scoring_seconds > QUICK
-        loss = None if in_haste else self.score(step)
+        by_time = not looks and not self.context.stopping and self.checkpoints.is_due
+        loss = None if in_haste or by_time else self.look_at(step) if looks else self.score(step)
+        if self.checkpoints.is_costly_now and looks and not self._must_be_saved(step, loss):
+            return
         self._phase("saving", N_("Saving what was learned so far."))
         self.checkpoints.save(self.trainer, loss)
         if step < self.plan.total_steps:
             self._phase("training", N_("Learning from the examples."))
+
+    def _must_be_saved(self, step: int, loss: float | None) -> bool:
+        best = loss is not None and loss < self.checkpoints.best_loss
+        return best or self.context.stopping or self.callback.enough or step >= self.plan.total_steps
+
+    def _watch(self, done: StepDone) -> None:
+        if self.spike.take(done.loss):
+            self.checkpoints.pin(self.checkpoints.last_step)
+            self.context.notice(
+                "loss.spike",
+                N_(
+                    "The error jumped to {loss} at step {step}. Often that passes. The save point from before is kept, "
+                    "and the best one is used in any case."
+                ),
+                loss=round(done.loss, 3),
+                step=done.step,
+            )
 
     def _phase(self, phase: str, text: str) -> None:
         if not self.context.stopping:
@@ -140,6 +233,6 @@ class TrainingJob:
                 all_parameters=total,
                 optimizer=plan.optimizer.value,
                 learning_rate=training.learning_rate or 0.0,
-                epochs=training.epochs or 0.0,
+                epochs=plan.epochs,
             )
         )

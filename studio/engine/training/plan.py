@@ -7,9 +7,10 @@ machine can't do as the recipe says is told as a notice.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from studio.core.events import Extended
 from studio.core.problems import Remedy, problem
 from studio.core.recipe.defaults import DefaultsContext, steps_per_epoch, unresolved, usable_optimizer, windows_driver
 from studio.core.recipe.recipe import Recipe, load
@@ -20,6 +21,7 @@ from studio.engine import device as devices
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
 from studio.engine.objectives.supervised import TokenizedDataset, max_tokens, tokenize_frozen
+from studio.engine.training.resume import EarlierAttempts
 from studio.models.base_model import base_of_run, model_facts
 
 
@@ -36,6 +38,8 @@ class Plan:
     dataset: TokenizedDataset
     held_out: TokenizedDataset
     optimizer: Optimizer
+    extensions: tuple[Extended, ...] = ()
+    """All the times that more passes were asked for."""
 
     @property
     def batch(self) -> int:
@@ -50,16 +54,36 @@ class Plan:
         return steps_per_epoch(len(self.dataset.encoded), self.batch, self.gradient_accumulation_steps)
 
     @property
+    def epochs(self) -> float:
+        return self.extensions[-1].epochs if self.extensions else self.recipe.training.epochs or 1.0
+
+    @property
     def total_steps(self) -> int:
-        return max(1, math.ceil((self.recipe.training.epochs or 1.0) * self.steps_per_epoch))
+        return self.course_ends[-1]
+
+    @property
+    def course_ends(self) -> tuple[int, ...]:
+        """The last step of each course of the learning rate: that of the recipe, and of every extension."""
+        return (self._steps_in(self.recipe.training.epochs or 1.0), *(one.total_steps for one in self.extensions))
+
+    def extended(self, epochs: float) -> Plan:
+        """This plan with so many more passes."""
+        whole = self.epochs + epochs
+        more = Extended(epochs=whole, total_steps=self._steps_in(whole))
+        return replace(self, extensions=(*self.extensions, more))
+
+    def _steps_in(self, epochs: float) -> int:
+        return max(1, math.ceil(epochs * self.steps_per_epoch))
 
     @property
     def save_steps(self) -> int:
         return self.recipe.training.save_steps or self.total_steps
 
 
-def plan_of(context: JobContext, run: RunFolder) -> tuple[Plan, Device]:
-    """Read the run's recipe and examples, and look at the machine. Raises `ProblemError`."""
+def plan_of(context: JobContext, run: RunFolder, earlier: EarlierAttempts | None = None) -> tuple[Plan, Device]:
+    """Read the run's recipe and examples, and look at the machine; `earlier` decided what is left to the machine.
+    Raises `ProblemError`."""
+    earlier = earlier or EarlierAttempts()
     recipe = load(run.recipe)
     _require_resolved(recipe)
     base = base_of_run(run, recipe.model)
@@ -67,7 +91,8 @@ def plan_of(context: JobContext, run: RunFolder) -> tuple[Plan, Device]:
     dataset, held_out = (tokenize_frozen(file, recipe, base) for file in (run.train_data, run.held_out_data))
     _require_examples(dataset, limit)
     model_facts(base).require_known(max(max(e.ids) for e in (*dataset.encoded, *held_out.encoded)))
-    device = devices.choose(recipe.method.compute_dtype)
+    before = earlier.state.device
+    device = devices.choose(recipe.method.compute_dtype or (before.dtype if before is not None else None))
     context.write(device.as_event())
     if limit < recipe.training.max_length:
         context.notice(
@@ -78,7 +103,9 @@ def plan_of(context: JobContext, run: RunFolder) -> tuple[Plan, Device]:
     for adaptation in dataset.adaptations:
         context.notice("template.adapted", adaptation.text, **adaptation.values)
     wanted = recipe.training.optimizer or Optimizer.adamw
-    return Plan(recipe, base, limit, dataset, held_out, optimizer_for(context, wanted, device)), device
+    optimizer = optimizer_for(context, wanted, device)
+    plan = Plan(recipe, base, limit, dataset, held_out, optimizer, earlier.extensions)
+    return plan, device
 
 
 def optimizer_for(context: JobContext, wanted: Optimizer, device: Device) -> Optimizer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import datasets
@@ -25,16 +25,35 @@ from studio.engine.training.callback import StepSums, TrainingCallback
 from studio.engine.training.plan import Plan
 from studio.engine.training.sampler import LengthGroupedSampler
 
-OVERRIDDEN = ("_clip_grad_norm", "_get_train_sampler", "compute_loss", "create_scheduler", "training_step")
+OVERRIDDEN = (
+    "_clip_grad_norm",
+    "_get_train_sampler",
+    "_load_optimizer_and_scheduler",
+    "compute_loss",
+    "create_scheduler",
+    "training_step",
+)
 """Methods of the libraries' trainers that `StudioTrainer` has in place of theirs."""
+
+
+POSITION = "position"
+"""In rows and batches: where an example stands among those that are trained on, counted from 0."""
 
 
 class StudioTrainer(SFTTrainer):  # type: ignore[misc]
     """Trains on rows that already hold `input_ids` and `labels`: exactly what the preview showed."""
 
     def __init__(
-        self, *, context: JobContext, device: Device, order: Callable[[], Sampler[int]] | None = None, **arguments: Any
+        self,
+        *,
+        context: JobContext,
+        device: Device,
+        order: Callable[[], Sampler[int]] | None = None,
+        course_ends: tuple[int, ...] = (),
+        **arguments: Any,
     ) -> None:
+        """`course_ends` are the last steps of the courses of the learning rate, one over all steps where none are
+        given."""
         gone = missing(SFTTrainer, OVERRIDDEN)
         if gone:
             context.notice(
@@ -47,7 +66,7 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
             )
         model = arguments["model"]
         trainable = {name: p.data for name, p in model.named_parameters() if p.requires_grad}
-        super().__init__(data_collator=collate, **arguments)
+        super().__init__(data_collator=collate_with_positions, **arguments)
         for name, parameter in model.named_parameters():
             if name in trainable:  # TRL has rounded them to bfloat16
                 parameter.data = trainable[name]
@@ -58,20 +77,37 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
         self._context = context
         self._device = device
         self._order = order
+        self._course_ends = course_ends
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return self._order() if self._order else super()._get_train_sampler(train_dataset)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         # The library's own schedules begin and end with steps of learning rate zero, which learn nothing.
-        total, warm, shape = num_training_steps, int(self.args.warmup_steps), str(self.args.lr_scheduler_type.value)
-        self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer or self.optimizer, lambda step: lr_multiplier(step, total, warm, shape)
-        )
+        ends, shape = self._course_ends or (num_training_steps,), str(self.args.lr_scheduler_type.value)
+
+        def multiplier(step: int) -> float:
+            begin, end = course_at(step, ends)
+            return lr_multiplier(step - begin, end - begin, self.args.get_warmup_steps(end - begin), shape)
+
+        self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer or self.optimizer, multiplier)
         self._created_lr_scheduler = True
         return self.lr_scheduler
 
-    def training_step(self, model: Any, inputs: dict[str, torch.Tensor], num_items_in_batch: Any = None) -> Any:
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is None:
+            return
+        page_states(self.optimizer)
+        # The next step's rate was saved as it was to be then; with more passes than were asked for then, it is another.
+        scheduler = self.lr_scheduler
+        rates = [rate * scheduler.lr_lambdas[0](scheduler.last_epoch) for rate in scheduler.base_lrs]
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        scheduler._last_lr = rates
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Any:
+        self.step.examples += inputs.pop(POSITION, ())
         self.step.tokens += int(inputs["attention_mask"].sum())
         # Forward and backward change no weight, so a stop may come at any line of them.
         with self._context.interruptible():
@@ -93,6 +129,39 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
         norm = super()._clip_grad_norm(model)
         self.step.gradient_norm = float(norm)
         return norm
+
+
+def collate_with_positions(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A batch, and beside it where its examples stand among those that are trained on."""
+    batch: dict[str, Any] = dict(collate(rows))
+    if POSITION in rows[0]:
+        batch[POSITION] = [int(row[POSITION]) for row in rows]
+    return batch
+
+
+def page_states(optimizer: Any) -> None:
+    """Give a paged optimizer's states, which come from a file as ordinary ones, back to where they may leave the card.
+    Does nothing for others, and nothing on a processor."""
+    inner = getattr(optimizer, "optimizer", optimizer)
+    if not getattr(inner, "is_paged", False):
+        return
+    for parameter, state in inner.state.items():
+        for name in ("state1", "state2"):
+            value = state.get(name)
+            if torch.is_tensor(value) and value.device.type == "cuda":
+                paged = inner.get_state_buffer(parameter, dtype=value.dtype)  # a small one isn't paged, as ever
+                torch.cuda.synchronize()  # it is filled with zeros meanwhile
+                state[name] = paged.copy_(value)
+
+
+def course_at(step: int, ends: Sequence[int]) -> tuple[int, int]:
+    """The course that the step after `step` steps belongs to: after which step it begins, and its last one."""
+    begin = 0
+    for end in ends[:-1]:
+        if step < end:
+            return begin, end
+        begin = end
+    return begin, ends[-1]
 
 
 def lr_multiplier(step: int, total: int, warm: int, shape: str) -> float:
@@ -123,7 +192,7 @@ def trainer_for(
         max_steps=plan.total_steps,
         learning_rate=training.learning_rate,
         lr_scheduler_type=training.lr_scheduler,
-        warmup_steps=math.ceil(training.warmup_ratio * plan.total_steps) if training.warmup_ratio else 0,
+        warmup_steps=training.warmup_ratio,
         weight_decay=training.weight_decay,
         max_grad_norm=training.max_grad_norm,
         optim="adamw_torch_fused" if plan.optimizer is Optimizer.adamw else plan.optimizer.value,
@@ -145,13 +214,15 @@ def trainer_for(
         report_to="none",
         disable_tqdm=True,
     )
+    rows = [{**row, POSITION: position} for position, row in enumerate(as_rows(plan.dataset.encoded))]
     trainer = StudioTrainer(
         context=context,
         device=device,
         order=lambda: LengthGroupedSampler(plan.dataset.lengths, plan.batch, training.seed),
+        course_ends=plan.course_ends,
         model=model,
         args=arguments,
-        train_dataset=datasets.Dataset.from_list(as_rows(plan.dataset.encoded)),
+        train_dataset=datasets.Dataset.from_list(rows),
         processing_class=AutoTokenizer.from_pretrained(plan.base, local_files_only=True, trust_remote_code=False),
         callbacks=[callback] if callback else [],
     )

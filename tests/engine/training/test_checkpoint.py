@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
 
-from studio.core.problems import ProblemError
 from studio.core.run_folder import RunFolder
 from studio.engine.job_context import JobContext
 from studio.engine.methods.method import TrainingMethod
 from studio.engine.methods.registry import method_of
 from studio.engine.training.callback import TrainingCallback
-from studio.engine.training.checkpoint import CheckpointWriter, resume
+from studio.engine.training.checkpoint import CheckpointWriter
 from studio.engine.training.plan import plan_of
 from studio.engine.training.trainer import StudioTrainer, trainer_for
 
@@ -65,25 +62,8 @@ def test_going_on_from_a_save_point_gives_the_same_weights_bit_for_bit(
     for step in (2, 6) if kind == "lora" else (4,):
         torch.manual_seed(step)  # whatever went before in that process
         again = trainer_of(context, run)
-        resume(again, steps[step])
+        again.train(resume_from_checkpoint=str(steps[step]))
         assert again.state.global_step == whole.state.global_step == 9
         found = weights_of(again)
         assert found.keys() == wanted.keys()
         assert all(torch.equal(found[name], wanted[name]) for name in wanted), step
-
-
-def test_a_save_point_that_is_damaged_or_fits_something_else_is_refused(
-    make_run: Make, context: JobContext, tmp_path: Path
-) -> None:
-    run = make_run(learned=11, **SETTINGS)
-    trainer_of(context, run, saves=True).train()
-    checkpoint = sorted(run.checkpoints.glob("step-*"))[-1]
-    other = trainer_of(context, make_run("other", learned=11, **{**SETTINGS, "method.rank": 8}))
-    with pytest.raises(ProblemError) as refused:
-        resume(other, checkpoint)
-    assert refused.value.problem.code == "checkpoint.other_model"
-    damaged = Path(shutil.copytree(checkpoint, tmp_path / "damaged"))
-    (damaged / "optimizer.pt").write_bytes(b"nothing")
-    with pytest.raises(ProblemError) as refused:
-        resume(trainer_of(context, run), damaged)
-    assert refused.value.problem.code == "checkpoint.damaged"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from studio.core.events import NoticeLogged, Prepared
 from studio.core.first_batch import FirstBatch, read_first_batch
@@ -37,7 +38,7 @@ def test_it_is_the_batch_that_the_trainer_learns_from_first(
     step = StudioTrainer.training_step
 
     def note(self: StudioTrainer, model: Any, inputs: dict[str, Any], *more: Any, **others: Any) -> Any:
-        taken.append({name: values.tolist() for name, values in inputs.items()})
+        taken.append({name: values.tolist() for name, values in inputs.items() if torch.is_tensor(values)})
         return step(self, model, inputs, *more, **others)
 
     monkeypatch.setattr(StudioTrainer, "training_step", note)

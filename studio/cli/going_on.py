@@ -1,0 +1,75 @@
+"""`studio runs continue`, `pause` and `extend`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from studio.cli.choosing import chosen_run
+from studio.cli.following import follow_to_the_end
+from studio.cli.printing import print_json
+from studio.cli.runs import run_as_json
+from studio.core.events import Finished, Paused, Stopped
+from studio.core.problems import problem
+from studio.core.run_folder import RunFolder
+from studio.core.run_state import RunState, headline
+from studio.core.translatable import N_
+from studio.runs.command import pause
+from studio.runs.follow import job_status
+from studio.runs.measurements import record
+from studio.runs.resume import extend_run, resumable, resume_run
+from studio.runs.start import JobProcess
+
+LONGEST_PAUSE = 600.0
+"""Seconds to wait for a run that was asked to pause: a step, a look at the examples and a save point."""
+
+
+def continue_run(arguments: argparse.Namespace) -> int:
+    """Go on from the newest save point and follow to the end."""
+    run = chosen_run(arguments.run)
+    what = resumable(run)
+    if what.problem is None and not arguments.json:
+        print(what.sentence.english(), file=sys.stderr)
+    return _follow(run, resume_run(run), arguments)
+
+
+def extend(arguments: argparse.Namespace) -> int:
+    """Add passes over the data and follow to the end."""
+    run = chosen_run(arguments.run)
+    return _follow(run, extend_run(run, arguments.epochs), arguments)
+
+
+def pause_run(arguments: argparse.Namespace) -> int:
+    """0 when it is paused now, 1 when nothing was running."""
+    run = chosen_run(arguments.run)
+    going = ("running", "silent")
+    was_going = job_status(run) in going
+    if was_going:
+        pause(run)
+        deadline = time.monotonic() + LONGEST_PAUSE
+        while job_status(run) in going:
+            if time.monotonic() > deadline:
+                raise problem(
+                    "run.does_not_pause",
+                    N_("The run doesn't answer."),
+                    N_("It was asked to pause and is still going on."),
+                    N_("Wait a little longer, or end it with `studio runs stop`. The last save point is kept."),
+                )
+            time.sleep(0.2)
+    if arguments.json:
+        print_json({"paused": was_going, **run_as_json(run, run.state())})
+    else:
+        print(headline(run.state()).english() if was_going else "That run isn't going on.")
+    return 0 if was_going else 1
+
+
+def _follow(run: RunFolder, process: JobProcess, arguments: argparse.Namespace) -> int:
+    state = follow_to_the_end(run, process, RunState, quiet=arguments.json)
+    record(run)
+    if arguments.json:
+        print_json(run_as_json(run, state))
+    else:
+        print(headline(state).english())
+        print(run.path)
+    return 0 if isinstance(state.ending, Finished | Stopped | Paused) else 2
