@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from studio.core.events import Finished
 from studio.core.jobs import Train
-from studio.core.journal import lock_is_held
 from studio.core.problems import Problem, ProblemError, Remedy, problem
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
@@ -15,7 +14,7 @@ from studio.core.run_state import RunState
 from studio.core.storage import is_intact
 from studio.core.translatable import N_, Sentence, sentence
 from studio.models.base_model import locate
-from studio.runs.start import JobProcess, start_job
+from studio.runs.start import JobProcess, start_training
 
 MOST_EPOCHS = 50.0
 """More passes can't be asked for at once."""
@@ -81,7 +80,7 @@ def resume_run(run: RunFolder) -> JobProcess:
     plan = resumable(run)
     if plan.problem is not None:
         raise ProblemError(plan.problem)
-    return start_job(run, Train(resume=True))
+    return start_training(run, Train(resume=True))
 
 
 def extend_run(run: RunFolder, epochs: float) -> JobProcess:
@@ -97,7 +96,7 @@ def extend_run(run: RunFolder, epochs: float) -> JobProcess:
     refusal = extendable(run)
     if refusal is not None:
         raise ProblemError(refusal)
-    return start_job(run, Train(resume=True, extra_epochs=epochs))
+    return start_training(run, Train(resume=True, extra_epochs=epochs))
 
 
 def _require_usable(run: RunFolder) -> None:
@@ -120,7 +119,7 @@ def _require_usable(run: RunFolder) -> None:
             remedy=Remedy.open_folder,
             folder=str(run.path),
         )
-    if lock_is_held(run.lock):
+    if run.is_at_work():
         raise problem(
             "run.already_going",
             N_("A run is already going on here."),

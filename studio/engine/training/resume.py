@@ -39,7 +39,7 @@ class EarlierAttempts:
         """Call it from the process that has just begun in the run's folder."""
         state, processes, extensions, after = RunState(), 0, [], 0
         for event in run.reader().read_new():
-            processes += isinstance(event, ProcessStarted)
+            processes += isinstance(event, ProcessStarted) and event.job == "train"  # not its supervisor
             if isinstance(event, Extended):
                 extensions.append(event)
                 after = state.last.step if state.last is not None else 0

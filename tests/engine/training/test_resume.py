@@ -32,7 +32,7 @@ from studio.core.recipe.recipe import load, to_yaml, with_value
 from studio.core.recipe.training import Optimizer
 from studio.core.run_folder import RunFolder
 from studio.engine.__main__ import work_of
-from studio.engine.job_context import JobContext
+from studio.engine.job_context import JobContext, library_versions
 from studio.engine.training import plan as plans
 from studio.engine.training import resume
 from studio.engine.training.callback import TrainingCallback
@@ -314,7 +314,7 @@ def test_other_libraries_another_form_and_another_optimizer_are_refused_in_words
         return ending.problem.code
 
     with pytest.MonkeyPatch.context() as patch:
-        versions = resume.library_versions()
+        versions = library_versions()
         patch.setattr(
             resume, "library_versions", lambda: {**versions, "torch": "2.99.0", "peft": versions["peft"] + ".1"}
         )
