@@ -8,8 +8,7 @@ import time
 
 from studio.cli.choosing import chosen_run
 from studio.cli.following import follow_to_the_end
-from studio.cli.printing import print_json
-from studio.cli.runs import run_as_json
+from studio.cli.printing import print_json, run_as_json
 from studio.core.events import Finished, Paused, Stopped
 from studio.core.problems import problem
 from studio.core.run_folder import RunFolder
