@@ -215,3 +215,35 @@ CHAIN = [
     for n, (role, (_, said)) in enumerate(zip(["user", "assistant"] * 2, TALK, strict=True))
 ]
 FORK = [*CHAIN, {"id": "1.9", "parent_id": "1.0", "role": "assistant", "text": "Who knows."}]
+
+
+def quiz(above: str = "{q}", right: str = "Answer: B") -> str:
+    """Lettered options below each question; {n} is its number, {a} the right option."""
+    options = "A) In the mill.\nB) {a}\nC) Nowhere.\n"
+    block = f"{above}\n{options}{right}\n\n"
+    return "".join(
+        block.replace("{n}", str(n)).replace("{q}", q).replace("{a}", a) for n, (q, a) in enumerate(PAIRS, 1)
+    )
+
+
+OPTIONS = f"\nA) In the mill.\nB) {TOLD[0]}\nC) Nowhere."
+"""What stands below the first question of `quiz`."""
+MOODLE = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<quiz>'
+    '<question type="category"><category><text>top</text></category></question>'
+    + "".join(
+        f'<question type="multichoice"><name><text>{n}</text></name><questiontext format="html"><text>'
+        f"<![CDATA[<p>{q}</p>]]></text></questiontext><single>true</single>"
+        '<answer fraction="0" format="html"><text><![CDATA[<p>In the mill.</p>]]></text></answer>'
+        f'<answer fraction="100" format="html"><text><![CDATA[<p>{a}</p>]]></text></answer></question>'
+        for n, (q, a) in enumerate(PAIRS)
+    )
+    + '<question type="essay"><questiontext><text>Why?</text></questiontext></question></quiz>'
+)
+TRANSLATIONS = (
+    '<?xml version="1.0"?>\n<!DOCTYPE tmx SYSTEM "tmx14.dtd">\n<tmx version="1.4"><header srclang="en"/><body>'
+    + "".join(
+        f'<tu><tuv xml:lang="de"><seg>{a}</seg></tuv><tuv xml:lang="en"><seg>{q}</seg></tuv></tu>' for q, a in PAIRS
+    )
+    + '<tu><tuv xml:lang="en"><seg>Alone.</seg></tuv></tu></body></tmx>'
+)

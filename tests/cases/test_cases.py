@@ -269,6 +269,20 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
     "packed as gz": (given.packed("table.csv.gz"), Right(says="table.csv was unpacked")),
     "packed as zip": (given.packed("table.zip"), Right(says="table.csv was unpacked")),
     # Chats
+    "a lettered quiz": (
+        text("quiz.txt", given.quiz("{n}. {q}")),
+        Right(first=(PAIRS[0][0] + given.OPTIONS, "B")),
+    ),
+    "a lettered quiz without numbers": (
+        text("quiz.txt", given.quiz(right="ANSWER: B")),
+        Right(first=(PAIRS[0][0] + given.OPTIONS, "B")),
+    ),
+    "a lettered quiz with words before its questions": (
+        text("quiz.txt", given.quiz("Question {n}: {q}", "Answer: B) {a}")),
+        Right(first=(PAIRS[0][0] + given.OPTIONS, "B) " + PAIRS[0][1])),
+    ),
+    "a quiz of moodle": (text("quiz.xml", given.MOODLE), Asked(says="12 wrong answers")),
+    "a translation memory": (text("memory.tmx", given.TRANSLATIONS), Asked(says="1 texts without a translation")),
     "turns by their parents in a table": (
         data("turns.json", given.CHAIN),
         Right(5, (TALK[2][1] + " 1", TALK[3][1] + " 1"), says="replies to"),
@@ -351,6 +365,26 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
     ),
     "line": (
         chat("10:{m}\t{who}\t{text}\n", "\n2024/03/0{d}(Fri)\n", "10:20\tMina\t[Sticker]\n", "[LINE] Chat with Mina\n"),
+        a_chat("5 messages without words"),
+    ),
+    "line with spaces": (
+        chat(
+            "10:{m} {who} Weir {text}\n", "\n2024.03.0{d} Friday\n", "10:20 Mina Weir [Sticker]\n", "[LINE] Mina Weir\n"
+        ),
+        a_chat("5 messages without words"),
+    ),
+    "irc": (
+        chat("2024-03-0{d}T10:{m}:00 <@{who}> {text}\n", extra="2024-03-0{d}T10:20:00 *** Joins: Timo (t@host)\n"),
+        a_chat("5 messages without words"),
+    ),
+    "irc with days between": (
+        chat(
+            "10:{m} < {who}> {text}\n", "--- 2024-03-0{d} ---\n", "10:20 -!- Timo has joined #mill\n", name="mill.log"
+        ),
+        a_chat("5 messages without words"),
+    ),
+    "irc of weechat": (
+        chat("2024-03-0{d} 10:{m}:00\t@{who}\t{text}\n", extra="2024-03-0{d} 10:20:00\t-->\tTimo has joined #mill\n"),
         a_chat("5 messages without words"),
     ),
     "telegram": (folder(data("result.json", given.TELEGRAM)), a_chat("Telegram")),

@@ -15,7 +15,7 @@ from studio.dataset.readers.unreadable import damaged_workbook, password_protect
 SUFFIXES = (
     *(".csv", ".tsv", ".tab", ".txt", ".md", ".markdown", ".json", ".jsonl", ".ndjson"),
     *(".xlsx", ".xlsm", ".xls", ".xlsb", ".ods", ".parquet", ".arrow", ".feather", ".docx", ".pdf", ".hwpx"),
-    *(".html", ".htm", ".xml", ".ipynb", ".srt", ".vtt", ".db", ".sqlite", ".gz", ".zip"),
+    *(".html", ".htm", ".xml", ".tmx", ".ipynb", ".srt", ".vtt", ".db", ".sqlite", ".gz", ".zip"),
 )
 """The endings of names that are offered to choose from. What a file is, its contents decide."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from studio.dataset.readers import limits
 from studio.dataset.readers.file_type import not_a_table
 from studio.dataset.readers.header import names_parts
 from studio.dataset.readers.unreadable import damaged
+from studio.dataset.readers.xml_exchange import exchanged_rows
 from studio.dataset.table import Doubt, TableInfo, TableStream
 from studio.dataset.text_batches import stream_rows
 
@@ -20,6 +22,8 @@ _UNKNOWN = N_("XML in a form that this program doesn't know; save it as CSV, Exc
 _MOST_LEFT = 0.05
 """The share of the text beside the records from which on a person is asked."""
 _DEEPEST = 50
+_HEAD = 2048
+_PLAIN_DOCTYPE = re.compile(rb"<!DOCTYPE[^\[\]<>]*>")
 
 
 class _DeclaresType(Exception):
@@ -38,12 +42,18 @@ def read_xml(path: Path, choice: DataChoice) -> TableStream:
         raise limits.too_large(path, size, limits.DOCUMENT_XML_BYTES)
     parser = XMLParser(target=_Builder())
     try:
-        parser.feed(path.read_bytes())
+        parser.feed(_without_plain_doctype(path.read_bytes()))
         root = parser.close()
     except _DeclaresType as error:
         raise not_a_table(path, _UNKNOWN) from error
     except (ParseError, ValueError, LookupError) as error:
         raise damaged(path) from error
+    known = exchanged_rows(root)
+    if known is not None:
+        if not known.rows:
+            raise not_a_table(path, _UNKNOWN)
+        info = TableInfo(path=path, format="xml", columns=known.columns, notes=known.notes, doubts=("kind",))
+        return stream_rows(info, len(known.rows), iter(known.rows))
     groups: dict[tuple[str, ...], list[dict[str, str]]] = {}
     for where, record in _records(root, (_local(root.tag),), {}):
         groups.setdefault(where, []).append(record)
@@ -66,6 +76,11 @@ def read_xml(path: Path, choice: DataChoice) -> TableStream:
     doubts: tuple[Doubt, ...] = () if names_parts(columns) and inside >= (1 - _MOST_LEFT) * whole else ("kind",)
     info = TableInfo(path=path, format="xml", columns=columns, notes=(note,), doubts=doubts)
     return stream_rows(info, len(rows), ([record.get(name, "") for name in columns] for record in rows))
+
+
+def _without_plain_doctype(content: bytes) -> bytes:
+    """Without a document type that only names a file elsewhere, which nobody fetches; one with declarations stays."""
+    return _PLAIN_DOCTYPE.sub(b"", content[:_HEAD], count=1) + content[_HEAD:]
 
 
 def _local(tag: str) -> str:

@@ -27,12 +27,19 @@ _SENT_AT = tuple(
         rf"(?P<day>{_DATE})(?:,| at)? (?P<time>{_TIME}), (?P<who>[^:]{{1,40}}) : (?P<text>.*)",  # and on a telephone
         rf"{_MARKS}\[?(?P<day>{_DATE}),? (?P<time>{_TIME})\]?(?: -)? (?P<who>[^:]{{1,40}}): (?P<text>.*)",  # WhatsApp
         rf"(?P<time>{_TIME})\t(?P<who>[^\t]{{1,40}})\t(?P<text>.*)",  # LINE
+        rf"\[?(?:(?P<day>{_DATE})[T ])?(?P<time>{_TIME})\]? <[ @+%&~]?(?P<who>[^<> ]{{1,40}})> (?P<text>.*)",  # IRC
+        rf"(?P<day>{_DATE}) (?P<time>{_TIME})\t[ @+%&~]?(?P<who>\w[^\t ]{{0,39}})\t(?P<text>.*)",  # WeeChat's IRC
         # Discord and Telegram put a line with the time and the name above what is said.
         rf"\[(?P<day>[\w./-]{{6,12}}),? (?P<time>{_TIME})\] (?P<who>[^:\[\]]{{1,40}})(?P<text>)",
         rf"(?P<who>[^:\[\]]{{1,40}}), \[(?P<day>[\w ./-]{{6,16}}),? (?P<time>{_TIME})\](?P<text>)",
     )
 )
-_NOTICE = re.compile(rf"{_MARKS}\[?(?:{_DATE}),? {_TIME}\]?(?: -|,)? |{_TIME}\t")
+_NOTICE = re.compile(
+    rf"{_MARKS}\[?(?:{_DATE}),? {_TIME}\]?(?: -|,)? |{_TIME}\t"
+    rf"|\[?(?:{_DATE}[T ])?{_TIME}\]?\s+(?:-!-|\*{{1,3}}|-->|<--|--|==)\s"
+)
+_LINE_CHAT = re.compile(r"\[LINE\] ")
+_TIMED = re.compile(rf"(?P<time>{_TIME}) (?P<rest>\S.*)")
 _WEEKDAY = r"(?: ?\(\w+\)|,? [^\W\d]{1,9})?"
 _DAY = re.compile(rf"(?:-{{3,}} *)?(?P<day>{_DATE}|\w+, \w+ \d{{1,2}}, \d{{4}}){_WEEKDAY}(?:,? {_TIME})?(?: *-{{3,}})?")
 _NAMED = re.compile(r"(?P<who>[^\W\d_][^:：.!?,;\[\]{}\"<>=/]{0,29}?)\s?(?:\([^()]{1,20}\))?\s?[:：]\s+(?P<text>\S.*)")
@@ -63,6 +70,8 @@ def _sent(lines: list[str]) -> list[_Turn]:
     """What was sent with a messenger; lines without a time go on with the message before."""
     turns: list[_Turn] = []
     day = "1"
+    if any(_LINE_CHAT.match(line.lstrip("\ufeff")) for line in lines[:3]):
+        lines = _with_tabs(lines)
     for line in lines:
         match = next((found for pattern in _SENT_AT if (found := pattern.fullmatch(line))), None)
         if match is not None:
@@ -77,7 +86,35 @@ def _sent(lines: list[str]) -> list[_Turn]:
     said = [turn for turn in turns if turn.who]
     speakers = Counter(turn.who for turn in said)
     short = sum(len(turn.lines) < 30 for turn in said)
-    return turns if len(said) >= _FEWEST and len(speakers) >= 2 and short >= 0.9 * len(said) else []
+    is_chat = len(said) >= _FEWEST and 2 <= len(speakers) <= 0.5 * len(said) and short >= 0.9 * len(said)
+    return turns if is_chat else []
+
+
+def _with_tabs(lines: list[str]) -> list[str]:
+    """LINE's telephones write spaces between time, name and text. A name is the words with which lines begin that
+    always stand together; in a group of people who each say a thing or two that can't be told."""
+    timed = [match for line in lines if (match := _TIMED.fullmatch(line)) is not None]
+    said: dict[str, list[list[str]]] = {}
+    for match in timed:
+        words = match["rest"].split(" ")
+        said.setdefault(words[0], []).append(words)
+    if len(said) > 0.4 * len(timed):
+        return lines
+    lengths = {}
+    for first, turns in said.items():
+        length = 1
+        while (
+            len(turns) > 2 and len({tuple(words[: length + 1]) for words in turns}) == 1 < min(map(len, turns)) - length
+        ):
+            length += 1
+        lengths[first] = length
+    tabbed = []
+    for line in lines:
+        match = _TIMED.fullmatch(line)
+        words = match["rest"].split(" ") if match else []
+        length = lengths[words[0]] if words else 0
+        tabbed.append(f"{match['time']}\t{' '.join(words[:length])}\t{' '.join(words[length:])}" if match else line)
+    return tabbed
 
 
 def _named(lines: list[str]) -> list[_Turn]:

@@ -59,6 +59,14 @@ def read_web_page(path: Path, choice: DataChoice) -> TableStream:
     return replace(stream, doubts=(*stream.doubts, "kind"))
 
 
+def page_text(html: str) -> str:
+    """The words of a piece of a page, a paragraph a line."""
+    page = _Page()
+    page.feed(html)
+    page.close()
+    return "\n".join(part.text if isinstance(part, Block) else part.block().text for part in page.contents()).strip()
+
+
 class _Page(HTMLParser):
     """Collects paragraphs, headings and tables; a table inside of a cell is text there."""
 

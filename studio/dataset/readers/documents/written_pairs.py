@@ -90,9 +90,11 @@ def pairs_under_headings(blocks: Iterable[Block]) -> list[tuple[str, str]] | Non
 
 
 def _exam(lines: Iterable[str]) -> list[tuple[str, str]] | None:
-    """Numbered questions with options below each, and a line that says which is right; else None."""
+    """Questions with options below each, and a line that says which is right; else None. They are numbered, marked as
+    questions, or (as Moodle's Aiken form has them) known by their options alone."""
     found: list[tuple[list[str], list[str]]] = []
-    lettered = 0
+    lettered: list[int] = []
+    begun = 0
     for line in lines:
         if not line.strip():
             continue
@@ -100,14 +102,19 @@ def _exam(lines: Iterable[str]) -> list[tuple[str, str]] | None:
             if not found or found[-1][1]:
                 return None
             found[-1][1].append(line[match.end() :].strip())
-        elif (match := _NUMBER.match(line)) and (not found or found[-1][1]):
-            found.append(([line[match.end() :]], []))
-        elif found and not found[-1][1]:
-            lettered += bool(_CHOICE.match(line))
-            found[-1][0].append(line)
+        elif not found or found[-1][1]:
+            match = _NUMBER.match(line) or _QUESTION.match(line)
+            begun += match is not None
+            found.append(([line[match.end() :] if match else line], []))
+            lettered.append(0)
         else:
-            return None  # explanations and the like
-    if len(found) < _FEWEST or 0 < lettered < 2 * len(found) or not all(answer for _, answer in found):
+            lettered[-1] += bool(_CHOICE.match(line))
+            found[-1][0].append(line)
+    if len(found) < _FEWEST or not all(answer for _, answer in found):
+        return None
+    if begun not in (0, len(found)) or (begun == 0 and min(lettered) < 2):
+        return None  # explanations and the like
+    if 0 < sum(lettered) < 2 * len(found):
         return None
     return [("\n".join(question), answer[0]) for question, answer in found]
 
