@@ -153,11 +153,11 @@ def _unseen(ending: Ending) -> bool:
     return isinstance(ending, Crashed) and ending.exit_code is None and ending.signal is None
 
 
-def settled(queue: Queue) -> Queue:
+def settled(queue: Queue, now: datetime | None = None) -> Queue:
     """Without the runs that have ended, which are among `ended` instead."""
     for entry in queue.entries:
         try:
-            ending = None if goes_on(entry) else _ending_since(entry)
+            ending = None if goes_on(entry, now) else _ending_since(entry)
         except OSError:  # told by `problem_of`
             continue
         match ending:

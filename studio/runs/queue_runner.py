@@ -97,7 +97,7 @@ class QueueRunner:
         if not free:
             self._free_since = {}
         with opened() as file:
-            queue = settled(file.queue)
+            queue = settled(file.queue, self._now())
             if queue != file.queue:
                 file.write(queue)
             due = list(self._due(queue)) if free else []
