@@ -24,9 +24,9 @@ from studio.core.recipe.recipe import Recipe, load, to_yaml
 from studio.core.run_folder import RunFolder
 from studio.core.storage import cannot_write, write_text
 from studio.core.translatable import N_, Sentence, sentence
-from studio.models.base_model import locate
 from studio.runs.follow import ending_of, job_status
 from studio.runs.queue_file import AtOnce, Ended, Entry, Queue, When, name_of, opened, queue_folder, read_queue
+from studio.runs.resume import require_whole
 from studio.runs.start import spawn
 
 STARTING = 30.0
@@ -93,37 +93,12 @@ def problem_of(entry: Entry) -> Problem | None:
     """Why the run can't be started: its folder, its data or its base model is gone. None when it can."""
     run = RunFolder(entry.run)
     try:
-        if not run.path.is_dir():
-            return _gone(
-                N_("The folder of {name} is gone: {place}."),
-                N_("Bring it back to where it was, or take the run out of the queue."),
-                run,
-                run.path,
-            )
-        if not run.train_data.is_file():
-            return _gone(
-                N_("The examples of {name} are gone: {place}."),
-                N_("Bring them back, or take the run out of the queue and create it again from its file."),
-                run,
-                run.train_data,
-            )
-        locate(load(run.recipe).model)
+        require_whole(run)
     except ProblemError as error:
         return error.problem
     except OSError as error:
         return cannot_write(run.path, error).problem
     return None
-
-
-def _gone(what: str, fix: str, run: RunFolder, place: Path) -> Problem:
-    return Problem(
-        code="queue.gone",
-        what=what,
-        why=N_("It was moved, renamed or deleted, or its disk isn't connected. The rest of the queue goes on."),
-        fix=fix,
-        values={"name": name_of(run.path), "place": str(place)},
-        remedy=Remedy.open_folder,
-    )
 
 
 def goes_on(entry: Entry, now: datetime | None = None) -> bool:

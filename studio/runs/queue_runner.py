@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from studio.core.events import CheckpointCommitted, DeviceChosen, Event, ProcessStarted
 from studio.core.jobs import Train
-from studio.core.journal import WriterLock, lock_is_held
+from studio.core.journal import WriterLock
 from studio.core.problems import Problem, ProblemError, Remedy
 from studio.core.run_folder import RunFolder
 from studio.core.storage import cannot_write
@@ -61,7 +61,12 @@ MOST_STARTS = 3
 PROCESSOR = ""
 """Stands for the processor among the cards' UUIDs."""
 
-StartTraining = Callable[[RunFolder, Train, str], JobProcess]
+
+class StartTraining(Protocol):
+    """`studio.runs.start.start_training`."""
+
+    def __call__(self, run: RunFolder, job: Train, *, card: str = "") -> JobProcess: ...
+
 
 _log = logging.getLogger(__name__)
 
@@ -77,13 +82,13 @@ class QueueRunner:
         now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
         monotonic: Callable[[], float] = time.monotonic,
         look: Callable[[], Snapshot] | None = None,
-        start: StartTraining | None = None,
+        start: StartTraining = start_training,
     ) -> None:
         self._lock = lock
         self._now = now
         self._monotonic = monotonic
         self._look = look or Gauge().read
-        self._start = start or _start_training
+        self._start = start
         self._free_since: dict[str, float] = {}
         self._card_of: dict[Path, str | None] = {}
         self._children: list[JobProcess] = []
@@ -177,7 +182,7 @@ class QueueRunner:
         update = {"begun": self._now(), "card": card, "starts": starts, "save_point": save_point}
         file.write(file.queue.with_entry(entry.model_copy(update=update)))
         try:
-            self._children.append(self._start(run, Train(resume=run.events.exists()), card))
+            self._children.append(self._start(run, Train(resume=run.events.exists()), card=card))
         except OSError as error:
             self._give_up(file, entry, cannot_write(run.path, error).problem)
         except ProblemError as error:
@@ -191,10 +196,6 @@ class QueueRunner:
         ended = Ended(run=entry.run, group=entry.group, outcome="failed", problem=why)
         file.write(replace(file.queue.without(entry.run), ended=(*file.queue.ended, ended)))
         _log.info("can't start %s: %s", entry.run, why.english())
-
-
-def _start_training(run: RunFolder, job: Train, card: str) -> JobProcess:
-    return start_training(run, job, card=card)
 
 
 def _no_progress(run: RunFolder) -> Problem:
@@ -217,7 +218,7 @@ def _goes_on(entry: Entry, now: datetime) -> bool:
 
 def _is_at_work(path: Path) -> bool:
     try:
-        return lock_is_held(RunFolder(path).lock)
+        return RunFolder(path).is_at_work()
     except OSError:
         return False
 

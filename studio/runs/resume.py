@@ -100,7 +100,19 @@ def extend_run(run: RunFolder, epochs: float) -> JobProcess:
 
 
 def _require_usable(run: RunFolder) -> None:
-    """Raises `ProblemError` for a run that is going on, or whose folder, recipe, data or base model isn't all there."""
+    """Raises `ProblemError` for a run that is going on, and as `require_whole`."""
+    if run.is_at_work():
+        raise problem(
+            "run.already_going",
+            N_("A run is already going on here."),
+            N_("Two at once would only slow each other down, or damage what they write."),
+            N_("Wait until it ends, or press Stop first."),
+        )
+    require_whole(run)
+
+
+def require_whole(run: RunFolder) -> None:
+    """Raises `ProblemError` for a run whose folder, recipe, data or base model isn't all there."""
     if not run.path.is_dir():
         raise problem(
             "run.gone",
@@ -118,13 +130,6 @@ def _require_usable(run: RunFolder) -> None:
             N_("Allow writing there, or copy the folder to another place and continue the copy."),
             remedy=Remedy.open_folder,
             folder=str(run.path),
-        )
-    if run.is_at_work():
-        raise problem(
-            "run.already_going",
-            N_("A run is already going on here."),
-            N_("Two at once would only slow each other down, or damage what they write."),
-            N_("Wait until it ends, or press Stop first."),
         )
     recipe = load(run.recipe)
     if not run.train_data.is_file():

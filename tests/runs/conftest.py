@@ -78,7 +78,7 @@ class Trainings:
         self.started: list[tuple[str, bool, str]] = []
         self._writers: dict[Path, JournalWriter] = {}
 
-    def start(self, run: RunFolder, job: Train, card: str = "") -> JobProcess:
+    def start(self, run: RunFolder, job: Train, *, card: str = "") -> JobProcess:
         """What the queue's runner calls. The process that it gets is one that has ended."""
         assert run.path not in self._writers, f"{run.path.name} was started twice"
         self.started.append((run.path.name, job.resume, card))

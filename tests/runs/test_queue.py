@@ -56,7 +56,7 @@ def test_what_cannot_wait_is_refused_and_the_rest_stays(make_run: MakeRun, train
     assert refused(lambda: queue.add([waits])) == "queue.already_there"
     assert refused(lambda: queue.add([goes_on])) == "queue.goes_on"
     assert refused(lambda: queue.add([finished])) == "queue.finished"
-    assert refused(lambda: queue.add([gone])) == "queue.gone"
+    assert refused(lambda: queue.add([gone])) == "run.gone"
     assert refused(lambda: queue.remove(gone.path)) == "queue.not_there"
 
 

@@ -277,10 +277,10 @@ def test_what_cannot_be_started_is_passed_over(
     queue.add([gone, fails, good])
     shutil.rmtree(gone.path)
 
-    def start(run: RunFolder, job: Train, card: str) -> JobProcess:
+    def start(run: RunFolder, job: Train, *, card: str = "") -> JobProcess:
         if run == fails:
             raise error
-        return trainings.start(run, job, card)
+        return trainings.start(run, job, card=card)
 
     night.runner._start = start
     night.step()
