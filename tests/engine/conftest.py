@@ -41,8 +41,8 @@ torch.set_num_threads(1)
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def save_tiny_model(folder: Path, *, template: bool = True) -> Path:
-    """Two layers over single bytes, about 130,000 parameters, as safetensors."""
+def save_tiny_model(folder: Path, *, template: bool = True, width: int = 64) -> Path:
+    """Two layers over single bytes, with a width of 64 about 130,000 parameters, as safetensors."""
     folder.mkdir(parents=True)
     characters = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={character: i for i, character in enumerate(characters)}, merges=[]))
@@ -58,8 +58,8 @@ def save_tiny_model(folder: Path, *, template: bool = True) -> Path:
     torch.manual_seed(7)
     config = LlamaConfig(
         vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=64,
-        intermediate_size=128,
+        hidden_size=width,
+        intermediate_size=2 * width,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,

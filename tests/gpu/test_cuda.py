@@ -6,6 +6,7 @@ How much memory runs take is measured by `tests.gpu.measure`.
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from studio.core.jobs import Train
 from studio.core.recipe.method import QLora
 from studio.engine import device as devices
 from studio.engine.objectives.supervised import as_rows, collate, held_out_loss, supervised_loss
+from studio.engine.training.trainer import page_states
 from studio.tokenization.encoding import Encoded
 from tests.engine.conftest import do_here, make_run, save_tiny_model, tiny_model, trainable
+from tests.gpu.going_on import interrupt_and_continue, is_managed
 
 pytestmark = [
     pytest.mark.gpu,
@@ -59,6 +62,50 @@ def test_paged_optimizers_really_page(tmp_path: Path, tiny_model: Path) -> None:
     optimizer.step()
     states = [value for value in optimizer.state[wide].values() if torch.is_tensor(value)]
     assert any(getattr(value, "is_paged", False) for value in states)
+
+
+def test_paged_states_come_back_paged_from_a_file_and_the_next_step_is_the_same(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    weights = torch.nn.Parameter(torch.randn(1024, 1024, device="cuda"))
+    few = torch.nn.Parameter(torch.randn(64, 64, device="cuda"))  # too small to be paged
+    copies = [torch.nn.Parameter(p.detach().clone()) for p in (weights, few)]
+    for kind in (bnb.optim.PagedAdamW8bit, bnb.optim.PagedAdamW32bit):
+        first, second = kind([weights, few], lr=1e-3), kind(copies, lr=1e-3)
+        for _ in range(3):
+            step_of(first, [weights, few])
+        torch.save(first.state_dict(), tmp_path / "optimizer.pt")
+        with torch.no_grad():
+            for copy, p in zip(copies, (weights, few), strict=True):
+                copy.copy_(p)
+        second.load_state_dict(torch.load(tmp_path / "optimizer.pt", map_location="cpu", weights_only=True))
+        page_states(second)
+        for name in ("state1", "state2"):
+            state = second.state[copies[0]][name]
+            assert state.is_paged and is_managed(state)
+            assert torch.equal(state, first.state[weights][name])
+            assert not is_managed(second.state[copies[1]][name])
+        step_of(first, [weights, few])
+        step_of(second, copies)
+        assert torch.equal(weights, copies[0]) and torch.equal(few, copies[1])
+
+
+def step_of(optimizer: Any, parameters: list[torch.nn.Parameter]) -> None:
+    torch.stack([p.square().sum() for p in parameters]).sum().backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    optimizer.zero_grad()
+    torch.cuda.synchronize()
+
+
+def test_a_continued_run_learns_as_the_uninterrupted_one_within_the_noise_of_the_card(
+    make_run: Any, tmp_path: Path, record_property: Any
+) -> None:
+    wide = save_tiny_model(tmp_path / "wide", width=512)  # states of more than 100,000 numbers
+    found = interrupt_and_continue(make_run, 8, **{"model.name": str(wide), "method.rank": 256})
+    assert found.states and all(getattr(state, "is_paged", False) and is_managed(state) for state in found.states)
+    record_property("noise", found.noise)
+    record_property("difference", found.difference)
+    sys.stdout.write(f"two uninterrupted runs: {found.noise:.3e} apart; the continued one: {found.difference:.3e}\n")
+    assert found.difference <= max(1.5 * found.noise, 1e-6)
 
 
 def test_a_run_on_the_card_says_so_and_uses_its_paged_optimizer(make_run: Any) -> None:

@@ -9,15 +9,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import bitsandbytes as bnb
 import pytest
 import torch
 
 from studio.engine.device import Device
+from studio.engine.training.trainer import page_states
+from tests.engine.conftest import make_run, save_tiny_model, tiny_model
 from tests.gpu import measure
 from tests.gpu.card_runs import Wanted, errors, fits, method_of, run_once
+from tests.gpu.going_on import interrupt_and_continue
 from tests.gpu.living import at_the_peak, in_order
 from tests.gpu.random_models import SHAPES, make, parameters_of
 from tests.gpu.speed import race
+
+__all__ = ["make_run", "tiny_model"]
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Device(torch.device("cpu"), "this processor", torch.float32, None)
@@ -116,6 +122,25 @@ def test_answers_are_put_beside_what_was_measured(small: str, tmp_path: Path) ->
     found = measure.summary([{"peak_allocated": said["traced"], **said}])
     assert found["traced"] == {"count": 1, "mean": 0.0, "worst": 0.0, "signed": 0.0}
     assert errors([100.0, 200.0], [110.0, 180.0])["worst"] == pytest.approx(10.0)
+
+
+def test_a_run_that_is_killed_and_continued_is_beside_two_that_never_were(make_run: Any, tmp_path: Path) -> None:
+    wide = save_tiny_model(tmp_path / "wide", width=512)
+    values = {"model.name": str(wide), "method.rank": 256, "method.kind": "lora", "method.compute_dtype": "float32"}
+    found = interrupt_and_continue(make_run, 4, **{**values, "training.epochs": 1.0, "method.target_modules": "q_proj"})
+    assert (found.noise, found.difference) == (0.0, 0.0)
+    assert len(found.whole) == 5 and len(found.states) == 2 * 2 * 2  # two matrices in each of two layers
+
+
+def test_states_that_are_not_paged_stay_where_they_are() -> None:
+    weights = torch.nn.Parameter(torch.ones(400, 400))
+    optimizer = bnb.optim.PagedAdamW8bit([weights])
+    weights.sum().backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    before = dict(optimizer.state[weights])
+    page_states(optimizer)  # a processor can't page
+    page_states(torch.optim.AdamW([weights]))
+    assert all(optimizer.state[weights][name] is value for name, value in before.items())
 
 
 def test_without_a_card_every_part_says_so_and_the_script_ends(tmp_path: Path) -> None:

@@ -35,9 +35,11 @@ def train(context: JobContext, job: Train) -> Ending | None:
     """Train the run in the job's own folder. Raises `ProblemError`; a stop keeps what was learned when it says so."""
     run = RunFolder(context.folder.path)
     context.pausing = True  # a signal without a command comes from a computer that is shut down
-    context.phase("reading", N_("Reading the examples."))
-    point = resume_point(context, run) if job.resume else ResumePoint()
+    step = max(saved_steps(run), default=0) if job.resume else 0
     try:
+        context.phase("reading", N_("Reading the examples."))
+        point = resume_point(context, run) if job.resume else ResumePoint()
+        step = point.step
         with context.interruptible():
             plan, device = plan_of(context, run, point.earlier)
         require_same_optimizer(point, plan.optimizer.value)
@@ -55,7 +57,7 @@ def train(context: JobContext, job: Train) -> Ending | None:
         if point.folder is not None:
             require_fits(point.folder, model)
     except StopRequested:
-        return stopped(context, point.step)
+        return stopped(context, step)
     return TrainingJob(context, run, plan, method, model, device, point).go()
 
 
