@@ -69,7 +69,7 @@ def interrupt_and_continue(make_run: Callable[..., RunFolder], kill_after: int, 
     begin = TrainingJob._begin
 
     def note_states(job: TrainingJob) -> None:
-        inner = getattr(job.trainer.optimizer, "optimizer", job.trainer.optimizer)
+        inner: Any = getattr(job.trainer.optimizer, "optimizer", job.trainer.optimizer)
         every = [v for state in inner.state.values() for v in state.values() if torch.is_tensor(v)]
         found.states += [value for value in every if value.numel() >= 100_000]
         begin(job)

@@ -48,7 +48,7 @@ for wanted in "$@"; do
   case $wanted in
     imports) part imports 110 "$python" -m tests.gpu.imports ;;
     # addopts would leave these tests out, and insist on plug-ins that they don't need
-    tests) part tests 75 "$python" -m pytest tests/gpu/test_cuda.py -o addopts= -m gpu -ra -q -p no:cacheprovider --timeout 60 ;;
+    tests) part tests 120 "$python" -m pytest tests/gpu/test_cuda.py -o addopts= -m gpu -raP -q -p no:cacheprovider --timeout 60 ;;
     peaks) measure peaks "${PEAKS:-160}" --shapes ${SHAPES:-0.5B 1.2B 1.7B 3B 8B} --lengths ${LENGTHS:-512 2048 4096 8192} ;;
     look) measure look 60 ;;
     speed) measure speed "${SPEED:-130}" ;;
