@@ -99,7 +99,15 @@ _ANY_KIND = (
 _NINO = re.compile(r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]\d{6}[A-D]", re.IGNORECASE)
 _NINO_IN_PAIRS = re.compile(r"[A-Z]{2} \d\d \d\d \d\d [A-D]")
 """A British National Insurance number has no check digit, but a form of its own, mostly written in pairs."""
+_NINO_NAMED = re.compile(r"[A-Z]{2}\d{6}[A-Z]", re.IGNORECASE)
+"""With words for it: temporary ones begin and end with other letters."""
 _NINO_WORDS = r"NINO|NI n\w+|national insurance"
+
+_PENSION = re.compile(r"\d{2}[0-7]\d[01]\d\d\d[A-Z]\d{3}", re.IGNORECASE)
+_PENSION_WORDS = r"(?:renten|sozial)versicherungs\w*|(?:RV|SV)-?N\w+"
+_PENSION_WEIGHTS = (2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1)
+"""Of a German pension insurance number, which python-stdnum doesn't know: the letter counts as its place in the
+alphabet, in two digits (annex of the VKVV, section 2)."""
 
 
 @cache
@@ -129,10 +137,20 @@ def is_national(written: str, words: str, something_else: bool = False) -> bool:
             checked = written if number.module.startswith("fi.") else compact
             if import_module(f"stdnum.{number.module}").is_valid(checked):
                 return True
+    if _PENSION.fullmatch(compact) and _named(_PENSION_WORDS).search(words):
+        return _is_pension_number(compact)
+    if _NINO_NAMED.fullmatch(compact) and _named(_NINO_WORDS).search(words):
+        return True
     if _NINO.fullmatch(compact):
         in_pairs = not something_else and _NINO_IN_PAIRS.fullmatch(written)
-        return bool(in_pairs or _named(_NINO_WORDS).search(words))
+        return bool(in_pairs)
     return not something_else and _is_resident_number(written, compact, words)
+
+
+def _is_pension_number(compact: str) -> bool:
+    digits = f"{compact[:8]}{ord(compact[8]) - ord('A') + 1:02d}{compact[9:11]}"
+    products = (int(digit) * weight for digit, weight in zip(digits, _PENSION_WEIGHTS, strict=True))
+    return sum(product // 10 + product % 10 for product in products) % 10 == int(compact[11])
 
 
 def _is_resident_number(written: str, compact: str, words: str) -> bool:
@@ -173,4 +191,4 @@ def _named(words: str) -> re.Pattern[str]:
 def all_words() -> str:
     """A pattern of all words that name one of these numbers."""
     kinds = (number.words for number in NATIONAL_NUMBERS)
-    return "|".join(dict.fromkeys((_RESIDENT_WORDS, _NINO_WORDS, _ANY_KIND, *kinds)))
+    return "|".join(dict.fromkeys((_RESIDENT_WORDS, _NINO_WORDS, _PENSION_WORDS, _ANY_KIND, *kinds)))

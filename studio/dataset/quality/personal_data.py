@@ -34,8 +34,9 @@ _MADE_UP = re.compile(
 
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30}(?![A-Za-z0-9])", re.IGNORECASE)
 _LETTERED = re.compile(
-    r"(?<![A-Za-z0-9_-])(?=[A-Z]{0,6}[ -]?\d)(?:(?=(?:[A-Z]*\d){5})[A-Z0-9]{7,18}|[A-Z]{1,3}[ -]\d{6,8}"
-    r"|[A-Z]{2}(?: \d\d){3} [A-D]|[XYZ]-\d{7}-?[A-Z]|\d{7,8}-[A-Z]{1,2}|\d{6}[-+A]\d{3}[A-Z])(?![A-Za-z0-9_-])",
+    r"(?<![A-Za-z0-9_-])(?=[A-Z]{0,6}[ -]?\d)(?:(?=(?:[A-Z]*\d){5})[A-Z0-9]{7,18}"
+    r"|[A-Z]{2} \d\d ?\d\d ?\d\d [A-Z]|\d\d \d{6} [A-Z] \d{3}"
+    r"|[A-Z]{1,3}[ -]\d{6,8}|[XYZ]-\d{7}-?[A-Z]|\d{7,8}-[A-Z]{1,2}|\d{6}[-+A]\d{3}[A-Z])(?![A-Za-z0-9_-])",
     re.IGNORECASE,
 )
 """Letters and digits that can be a passport's or a national number."""
@@ -202,11 +203,12 @@ def _kind_of(written: str, named: str, words: str, around: str) -> Kind | None:
         return "national"
     if named == "passport" and written.isdigit() and 7 <= len(digits) <= 9:
         return "passport"
-    if named != "other" and _is_card(written, digits, named == "card"):
+    if named != "other" and _is_card(written, digits, named == "card", around):
         return "card"
     return "phone" if _is_phone(written, digits, named, around) else None
 
 
+_SPEAKS_OF_CARDS = re.compile(rf"(?<![A-Za-zÀ-ÿ[])(?:{_CARD_WORDS})(?![A-Za-zÀ-ÿ])", re.IGNORECASE)
 _CARD_GROUPS = re.compile(r"\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}|\d{4}([ -])\d{6}\2\d{4,5}")
 _CARD_PREFIXES = (
     (r"4", (13, 16, 19)),
@@ -218,8 +220,9 @@ _CARD_PREFIXES = (
 """What the numbers of each issuer begin with, and how many digits they have."""
 
 
-def _is_card(written: str, digits: str, named: bool) -> bool:
-    """Near a word for card the check digit is enough; else 14 to 16 digits of an issuer, at once or in its groups."""
+def _is_card(written: str, digits: str, named: bool, around: str) -> bool:
+    """Near a word for card the check digit is enough; else 15 or 16 digits of an issuer, at once or in its groups.
+    Where the text speaks of cards at all, the rarer lengths of an issuer count as well."""
     from stdnum import luhn
 
     if not 12 <= len(digits) <= 19 or len(set(digits)) == 1 or written[0] in "+(" or not luhn.is_valid(digits):
@@ -227,7 +230,8 @@ def _is_card(written: str, digits: str, named: bool) -> bool:
     if named:
         return True
     known = any(re.match(prefix, digits) and len(digits) in lengths for prefix, lengths in _CARD_PREFIXES)
-    return known and (_CARD_GROUPS.fullmatch(written) is not None or (written == digits and len(digits) in (15, 16)))
+    is_usual = _CARD_GROUPS.fullmatch(written) is not None or (written == digits and len(digits) in (15, 16))
+    return known and (is_usual or (written == digits and _SPEAKS_OF_CARDS.search(around) is not None))
 
 
 # Telephones
@@ -277,6 +281,8 @@ def _regions(text: str) -> tuple[str, ...]:
 def _is_phone(written: str, digits: str, named: str, around: str) -> bool:
     if not 7 <= len(digits) <= 15:
         return False
+    if written.startswith("00") and named == "phone" and len(digits) > 9:
+        return True  # what is dialled in the place of the plus sign
     if written[0] == "+":
         # who groups digits after a plus sign means a telephone, also one that is kept free for films
         return named == "phone" or (len(digits) >= 9 and written[1:] != digits) or _is_number(written, None)

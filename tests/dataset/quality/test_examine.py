@@ -76,6 +76,14 @@ def test_clean_sets_raise_no_alarm(kind: str) -> None:
     assert report.grade == "good"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", sorted(CLEAN))
+def test_each_check_alarms_on_less_than_one_in_two_hundred_clean_examples(kind: str) -> None:
+    examples = numbered(clean(kind, 4_000, 12))
+    alarms = {found.code: found.count for found in checked(examples).report.findings if found.severity != "note"}
+    assert all(count < 0.005 * len(examples) for count in alarms.values()), alarms
+
+
 def test_a_finding_says_how_many_where_and_what_would_fix_it() -> None:
     planted = plant("english", 400, 5, DEFECTS, 3)
     report = checked(planted.examples).report

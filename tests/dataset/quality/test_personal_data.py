@@ -15,7 +15,8 @@ from studio.dataset.quality.markup import gaps
 from studio.dataset.quality.national_numbers import NATIONAL_NUMBERS, resident_birth
 from studio.dataset.quality.secrets import HINT as SECRETS_HINT
 from studio.dataset.quality.secrets import secrets
-from tests.dataset.quality.numbers_of_people import DETECTORS, score, sentences
+from tests.dataset.quality.faked_people import faked_sentences
+from tests.dataset.quality.numbers_of_people import DETECTORS, Sentence, score, sentences
 from tests.dataset.quality.planted import card_number, iban, resident_number
 from tests.dataset.quality.test_checks import matches_re2
 
@@ -245,15 +246,48 @@ def test_as_many_countries_are_looked_for_as_the_report_says() -> None:
     assert any(f"of {len(countries)} countries" in words for words in LOOKED_FOR)
 
 
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("Meine Rentenversicherungsnummer ist 15 070649 C 103.", "15 070649 C 103"),
+        ("SV-Nummer: 15070649C103", "15070649C103"),
+        ("NINO ZZ 61 64 67 T", "ZZ 61 64 67 T"),
+    ],
+)
+def test_pension_and_temporary_insurance_numbers_are_found_by_their_names(text: str, number: str) -> None:
+    assert marked(text, personal_data.national_ids(text)) == [number]
+    assert personal_data.national_ids(text.replace("103", "104").replace("ZZ", "Z1")) == []
+
+
+def test_a_card_of_a_rarer_length_is_one_in_a_text_about_cards() -> None:
+    text = "Why was 4093756733433 charged twice? It is my Visa card."
+    assert marked(text, personal_data.cards(text)) == ["4093756733433"]
+    assert personal_data.cards("Why was 4093756733433 scanned twice? It is my favourite article.") == []
+
+
 _AT_LEAST = {"phone": 0.92, "national": 0.9, "card": 0.95, "account": 1.0, "passport": 0.7}
 
 
-def test_numbers_of_people_of_many_countries_are_found_and_nobodys_are_not() -> None:
-    made = sentences(120, 5)
+def _hold(made: list[Sentence]) -> None:
     for kind in DETECTORS:
         result = score(kind, made)
         assert result.recall >= _AT_LEAST[kind], result.missed
         assert result.precision >= 0.98, result.wrong
+
+
+def test_numbers_of_people_of_many_countries_are_found_and_nobodys_are_not() -> None:
+    _hold(sentences(120, 5))
+
+
+def test_what_faker_makes_up_about_people_is_found() -> None:
+    _hold(faked_sentences(25, 5))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_most_numbers_of_many_people_are_found(seed: int) -> None:
+    _hold(sentences(1_000, seed))
+    _hold(faked_sentences(300, seed))
 
 
 @pytest.mark.parametrize(
