@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -16,12 +17,13 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.translatable import N_
 
 MANIFEST = "manifest.json"
+_SEAL = "seal"
 
 
 MEGABYTE = 1_000_000
@@ -177,29 +179,40 @@ def listed(folder: Path) -> tuple[File, ...]:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+    """With a seal over all of it, so that a flipped byte of the manifest itself is seen too."""
+    written = manifest.model_dump(mode="json")
+    text = json.dumps({**written, _SEAL: _seal(written)}, indent=1, ensure_ascii=False)
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
+
+
+def _seal(written: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(written, sort_keys=True).encode()).hexdigest()
 
 
 def read_manifest(folder: Path) -> Manifest | None:
     """None where there is none or it can't be read: the folder was never finished, or was damaged."""
     try:
-        return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
-    except (OSError, ValidationError):
+        written = json.loads((folder / MANIFEST).read_bytes())
+        if _SEAL in written and written.pop(_SEAL) != _seal(written):
+            return None
+        return Manifest.model_validate(written)
+    except (OSError, TypeError, ValueError):
         return None
 
 
 def is_intact(folder: Path, *, fully: bool) -> bool:
-    """Whether every file is there with its size and, with `fully`, its SHA-256."""
+    """Whether every file is there with its size and, with `fully`, its SHA-256. What the disk can't read isn't."""
     manifest = read_manifest(folder)
     if manifest is None or not manifest.files:
         return False
-    for file in manifest.files:
-        path = folder / file.name
-        if not path.is_file() or path.stat().st_size != file.size:
-            return False
-        if fully and sha256_of(path) != file.sha256:
-            return False
-    return True
+    try:
+        return all(_is_as_written(folder / file.name, file, fully) for file in manifest.files)
+    except OSError:
+        return False
+
+
+def _is_as_written(path: Path, file: File, fully: bool) -> bool:
+    return path.is_file() and path.stat().st_size == file.size and (not fully or sha256_of(path) == file.sha256)
 
 
 def size_of(folder: Path) -> int:
