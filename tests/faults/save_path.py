@@ -211,8 +211,7 @@ def main(words: list[str]) -> int:
             return
         path = SavePath(run, write, run.path.parent / "before", tally)
         path.try_all(KILLS, kills)
-        if errors:
-            path.try_all(ERRORS, errors)
+        path.try_all(ERRORS, errors)
         write()
 
     with at_each_save(act):

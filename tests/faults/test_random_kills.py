@@ -119,7 +119,7 @@ class Killer:
 @pytest.mark.parametrize(
     "kills",
     [
-        pytest.param(10, id="short"),
+        pytest.param(3, id="short"),
         pytest.param(kills_wanted(200), id="long", marks=[pytest.mark.faults, pytest.mark.timeout(6 * 3600)]),
     ],
 )

@@ -76,8 +76,8 @@ def power_cuts(run: RunFolder, stride: int, place: Path) -> Tally:
 @pytest.mark.parametrize(
     ("kills", "errors", "cuts"),
     [
-        pytest.param(6, 0, 12, id="short"),
-        pytest.param(1, 0, 1, id="long", marks=[pytest.mark.faults, pytest.mark.timeout(3600)]),
+        pytest.param(6, 24, 12, id="short"),
+        pytest.param(1, 1, 1, id="long", marks=[pytest.mark.faults, pytest.mark.timeout(3600)]),
     ],
 )
 def test_a_fault_while_a_save_point_is_written_costs_at_most_that_one(

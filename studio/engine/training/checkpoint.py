@@ -31,6 +31,7 @@ from studio.core.storage import (
     size_of,
     staged,
     sync,
+    tidy,
     write_manifest,
 )
 from studio.core.translatable import N_
@@ -83,9 +84,7 @@ class CheckpointWriter:
         self._last_at = time.monotonic()
         self._took = 0.0
         run.checkpoints.mkdir(parents=True, exist_ok=True)
-        # the journal's lock is held, so nobody else is writing one
-        for torn in [*run.checkpoints.glob(".tmp-*"), *run.checkpoints.glob(".old-*")]:
-            shutil.rmtree(torn, ignore_errors=True)
+        tidy(run.checkpoints)  # the journal's lock is held, so nobody else is writing there
 
     def adopt(self, saved: Mapping[int, float | None]) -> None:
         """Take over what an earlier process saved: steps whose save points are whole, with their losses."""
@@ -213,12 +212,18 @@ def fingerprint(model: torch.nn.Module) -> str:
 
 def _write_training_state(trainer: StudioTrainer, folder: Path) -> None:
     """The files of `TRAINING_STATE`, in the forms in which transformers' `Trainer` loads them with `weights_only`."""
-    torch.save(trainer.optimizer.state_dict(), folder / "optimizer.pt")
-    torch.save(trainer.lr_scheduler.state_dict(), folder / "scheduler.pt")
+    _save(trainer.optimizer.state_dict(), folder / "optimizer.pt")
+    _save(trainer.lr_scheduler.state_dict(), folder / "scheduler.pt")
     if trainer.accelerator.scaler is not None:  # with float16 on a card
-        torch.save(trainer.accelerator.scaler.state_dict(), folder / "scaler.pt")
-    torch.save(random_states(), folder / "rng_state.pth")
+        _save(trainer.accelerator.scaler.state_dict(), folder / "scaler.pt")
+    _save(random_states(), folder / "rng_state.pth")
     trainer.state.save_to_json(str(folder / "trainer_state.json"))
+
+
+def _save(state: object, place: Path) -> None:
+    # given a path, torch writes by itself, and makes of a full disk an error that says nothing of it
+    with open(place, "wb") as file:
+        torch.save(state, file)
 
 
 def _trainable_bytes(model: torch.nn.Module) -> int:

@@ -87,8 +87,9 @@ def resume_point(context: JobContext, run: RunFolder) -> ResumePoint:
     told = {c.step for c in earlier.state.checkpoints}
     whole = {}
     for step, folder in saved_steps(run).items():
-        if not _is_whole(folder):
+        if not is_intact(folder, fully=True):
             _set_aside(context, step, folder)
+            told.discard(step)
             continue
         whole[step] = folder
         if step not in told:  # the process ended between the save point and the line that tells it
@@ -144,13 +145,6 @@ def _require_same_versions(run: RunFolder, folder: Path) -> None:
 
 def _minor(version: str) -> list[str]:
     return version.partition("+")[0].split(".")[:2]
-
-
-def _is_whole(folder: Path) -> bool:
-    try:
-        return is_intact(folder, fully=True)
-    except OSError:  # the disk refuses to read it
-        return False
 
 
 def _set_aside(context: JobContext, step: int, folder: Path) -> None:
