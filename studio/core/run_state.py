@@ -122,23 +122,6 @@ class RunState(ProcessState):
         if self.last is not None and self.last.step > step:
             self.last = self.last.model_copy(update={"step": step, "examples": ()}) if step else None
 
-    def smaller_batch(self, checkpointing: bool) -> BatchChanged | None:
-        """What is computed at once after memory ran out: half as many examples, then activation checkpointing. None
-        where nothing is left to shrink, or nothing is known of the run yet. `checkpointing` is the recipe's."""
-        if self.prepared is None:
-            return None
-        whole, batches = self.prepared.batch_size, self.prepared.gradient_accumulation_steps
-        now = self.batch.batch_size if self.batch is not None else whole
-        checkpointed = checkpointing or (self.batch is not None and self.batch.activation_checkpointing)
-        if now == 1 and checkpointed:
-            return None
-        smaller = -(-now // 2)
-        return BatchChanged(
-            batch_size=smaller,
-            gradient_accumulation_steps=batches * -(-whole // smaller),
-            activation_checkpointing=checkpointed or now == 1,
-        )
-
     @property
     def tokens_per_second(self) -> float | None:
         """Over the last steps; None before the first."""
@@ -187,6 +170,23 @@ class RunState(ProcessState):
         width = min(50, max(4, len(self.losses) // 5))
         early, late = self.losses[:width], self.losses[-width:]
         return sum(loss for _, loss in late) / len(late) < 0.95 * sum(loss for _, loss in early) / len(early)
+
+
+def smaller_batch(
+    batch_size: int, gradient_accumulation_steps: int, checkpointing: bool, now: BatchChanged | None
+) -> BatchChanged | None:
+    """What is computed at once after memory ran out: half as many examples as `now`, then activation checkpointing.
+    None where nothing is left to shrink. The other three are what the run began with."""
+    at_once = now.batch_size if now is not None else batch_size
+    checkpointed = checkpointing or (now is not None and now.activation_checkpointing)
+    if at_once == 1 and checkpointed:
+        return None
+    smaller = -(-at_once // 2)
+    return BatchChanged(
+        batch_size=smaller,
+        gradient_accumulation_steps=gradient_accumulation_steps * -(-batch_size // smaller),
+        activation_checkpointing=checkpointed or at_once == 1,
+    )
 
 
 TREND_TEXT: dict[Trend, str] = {

@@ -38,7 +38,8 @@ WORK = {
 
 
 def main(arguments: list[str]) -> int:
-    """Exit codes: 0 done or stopped, 2 a problem, which the journal tells unless there is none to write to."""
+    """Exit codes: 0 done or stopped, 2 a problem, which the journal tells unless there is none to write to, and
+    `FRESH_START` of a training that another process has to go on with."""
     if len(arguments) != 2:
         print("usage: python -m studio.engine KIND FOLDER", file=sys.stderr)  # noqa: T201 - no journal yet
         return 2

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator
 from types import FrameType
 
@@ -36,6 +37,8 @@ from studio.core.events import (
     StopAnswer,
     Stopped,
 )
+from studio.core.jobs import FRESH_START
+from studio.core.journal import lock_is_held
 from studio.core.problems import Problem, ProblemError, Remedy
 from studio.core.run_folder import JobFolder
 from studio.core.translatable import N_, sentence, type_of_value
@@ -46,9 +49,21 @@ HEARTBEAT = 2.0
 LISTENING = 0.1
 """Seconds between two looks for commands."""
 
+ENDING_WAITS = 10.0
+"""Seconds that a job's ending waits for room on a full disk; after that whoever follows writes one."""
+
 _VERSIONS_OF = ("torch", "transformers", "peft", "bitsandbytes", "trl", "accelerate", "datasets", "tokenizers")
 
 Phase = PhaseChanged.model_fields["phase"].annotation
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says of a disk, or a person's part of it, on which nothing more fits."""
+
+
+class FreshStart(BaseException):
+    """Raised where a training can go on in a fresh process only: the job ends without an ending, with the exit code
+    `FRESH_START`, and its supervisor starts another one. Not an Exception: no library may swallow it."""
 
 
 class StopRequested(BaseException):
@@ -75,6 +90,7 @@ class JobContext:
         """Whether the stop that was asked for is a pause."""
         self._writer = folder.writer()
         self._writing = threading.Lock()
+        self._unwritten: deque[Event] = deque()
         self._commands = CommandQueue(folder)
         self._waiting: list[Command] = []
         self._arrived = threading.Condition()
@@ -90,9 +106,20 @@ class JobContext:
     # Telling
 
     def write(self, event: Event, *, durable: bool = False) -> None:
-        """Append to the journal, from any thread."""
+        """Append to the journal, from any thread. While the disk is full, events wait here for room, in their order."""
         with self._writing:
-            self._writer.write(event, durable=durable)
+            self._unwritten.append(event)
+            self._write_waiting(durable)
+
+    def _write_waiting(self, durable: bool = False) -> None:
+        while self._unwritten:
+            try:
+                self._writer.write(self._unwritten[0], durable=durable)
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+                return
+            self._unwritten.popleft()
 
     def phase(self, phase: str, text: str, *, long: bool = False, **values: type_of_value) -> None:
         """Say what is done now; also the place where a waiting stop is obeyed."""
@@ -107,6 +134,11 @@ class JobContext:
         self.write(Progressed(done=done, total=total, unit=unit, text=sentence(text, **values)))
 
     # Listening
+
+    @property
+    def supervised(self) -> bool:
+        """Whether somebody starts another process when this one ends with `FreshStart`."""
+        return lock_is_held(self.folder.supervisor_lock)
 
     @property
     def stopping(self) -> bool:
@@ -144,6 +176,8 @@ class JobContext:
                 last = now
                 with contextlib.suppress(OSError):
                     self.folder.heartbeat.touch()
+                with self._writing:
+                    self._write_waiting()
                 if self._parent is not None and not self._parent_lives(self._parent):
                     self._request_stop()
             for command in self._commands.take():
@@ -179,7 +213,8 @@ class JobContext:
     # The whole job
 
     def run(self, work: Callable[[JobContext], Ending | None]) -> int:
-        """Do `work` and write the ending. Returns the exit code: 0 done or stopped, 2 a problem."""
+        """Do `work` and write the ending. Returns the exit code: 0 done or stopped, 2 a problem, `FRESH_START` without
+        an ending."""
         previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         process = psutil.Process()
         self.write(
@@ -200,13 +235,24 @@ class JobContext:
             listener.join()
         for number, handler in previous.items():
             signal.signal(number, handler)
-        self.write(ending, durable=True)
+        if ending is not None:
+            self._write_ending(ending)
         self._writer.close()
-        return 2 if isinstance(ending, Failed) else 0
+        return FRESH_START if ending is None else 2 if isinstance(ending, Failed) else 0
 
-    def _attempt(self, work: Callable[[JobContext], Ending | None]) -> Ending:
+    def _write_ending(self, ending: Ending) -> None:
+        self.write(ending, durable=True)
+        until = time.monotonic() + ENDING_WAITS
+        while self._unwritten and time.monotonic() < until:
+            time.sleep(0.2)
+            with self._writing:
+                self._write_waiting(durable=True)
+
+    def _attempt(self, work: Callable[[JobContext], Ending | None]) -> Ending | None:
         try:
             return work(self) or Finished()
+        except FreshStart:
+            return None
         except StopRequested:
             return Paused() if self.pausing else Stopped()
         except ProblemError as error:
@@ -214,6 +260,9 @@ class JobContext:
             return Failed(problem=error.problem)
         except Exception as error:
             traceback.print_exc()
+            if is_poisoned(error):
+                # Whatever touches the card now may hang, the interpreter's own tidying up too. The journal is whole.
+                os._exit(1)
             return Failed(problem=problem_of(error))
 
 
@@ -223,6 +272,13 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     text = str(error).lower()
     return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+
+
+def is_poisoned(error: BaseException) -> bool:
+    """Whether a card reported an error after which this process can't compute on it any more."""
+    text = str(error).lower()
+    cuda = type(error).__name__ == "AcceleratorError" or "cuda error" in text or "device-side assert" in text
+    return cuda and not is_out_of_memory(error)
 
 
 def problem_of(error: Exception) -> Problem:
@@ -238,7 +294,7 @@ def problem_of(error: Exception) -> Problem:
             ),
             remedy=Remedy.see_settings,
         )
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in FULL:
         return Problem(
             code="engine.disk_full",
             what=N_("The disk is full."),

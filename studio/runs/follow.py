@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -72,11 +73,10 @@ def follow(
             return
         if gone:
             missing = write_missing_ending(folder, process.poll() if process is not None else None)
-            if missing is None:  # somebody else wrote the ending, or goes on with the job
-                continue
-            rest = reader.read_new()
-            yield rest or [missing]
-            return
+            if missing is not None:
+                yield reader.read_new() or [missing]
+                return
+            # somebody else wrote the ending, or goes on with the job
         if stop is not None:
             stop.wait(poll)
         else:
@@ -126,17 +126,14 @@ def write_missing_ending(folder: JobFolder, code: int | None = None, *, log_from
     another process is writing it.
 
     A job that was told to end has ended as it was told. Any other is `Crashed`, and why is told from the exit code (of
-    its process, as `subprocess` gives it) and the log after its first `log_from` bytes.
+    its process, as `subprocess` gives it) and the log after its first `log_from` bytes. Where the folder can't be
+    written, the ending is given back all the same.
     """
-    try:
-        writer = JournalWriter(folder.events, folder.lock)
-    except ProblemError:
-        return None
-    with writer:
-        if ending_of(folder) is not None:
-            return None
-        ending = ending_asked_for(folder) or _crashed(code, read_log_end(folder.log, log_from))
-        writer.write(ending, durable=True)
+    ending: Ending | None = None
+    with contextlib.suppress(ProblemError, OSError), JournalWriter(folder.events, folder.lock) as writer:
+        if ending_of(folder) is None:
+            ending = ending_asked_for(folder) or _crashed(code, read_log_end(folder.log, log_from))
+            writer.write(ending, durable=True)
     return ending
 
 

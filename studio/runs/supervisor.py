@@ -40,7 +40,7 @@ from studio.core.journal import WriterLock
 from studio.core.problems import Problem, ProblemError, Remedy
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
-from studio.core.run_state import RunState
+from studio.core.run_state import RunState, smaller_batch
 from studio.core.translatable import N_, sentence
 from studio.hardware.card_problems import card_failure
 from studio.runs.follow import (
@@ -138,11 +138,14 @@ class Supervisor:
 
     def _shrink(self, state: RunState) -> bool:
         """Have the next engine compute fewer examples at once. False where that can't be told or nothing helps."""
+        begun = state.prepared
+        if begun is None:
+            return False
         try:
             checkpointing = bool(load(self._run.recipe).training.activation_checkpointing)
         except (OSError, ProblemError):
             return False
-        smaller = state.smaller_batch(checkpointing)
+        smaller = smaller_batch(begun.batch_size, begun.gradient_accumulation_steps, checkpointing, state.batch)
         if smaller is None:
             return False
         text = sentence(

@@ -171,6 +171,8 @@ def run_once(
         callback.begin = begin
         with contextlib.suppress(_Enough):
             trainer.train()
+        if trainer.pieces.at_once < plan.batch:
+            raise MemoryError("it ran out, and went on with less at once")
         if device.is_cuda:
             torch.cuda.synchronize()
         seconds = time.perf_counter() - began[0]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from studio.core.events import SaveNow, StepDone
@@ -34,8 +35,14 @@ class StepSums:
     learning_rate: float = 0.0
     examples: list[int] = field(default_factory=list)
     began: float = 0.0
+    batches: list[dict[str, torch.Tensor]] = field(default_factory=list)
+    """The micro-batches that were computed for it, to compute them again when memory runs out in a later one."""
     random_states: dict[str, Any] | None = None
     """After the last whole step: a stop may come in the middle of the next one, which has drawn others by then."""
+
+    def forget_losses(self) -> None:
+        """What was summed up is computed again."""
+        self.loss = 0.0
 
     @property
     def is_finite(self) -> bool:
@@ -53,6 +60,8 @@ class TrainingCallback(TrainerCallback):
         self.is_due: Callable[[int], bool] = lambda step: step % save_steps == 0
         """Whether a save point is due after a step."""
         self.after_step: Callable[[StepDone], None] | None = None
+        self.go_back: Callable[[int], None] | None = None
+        """Called with the step when no usable numbers came for too long; returns where that is no way out."""
         self.enough = False
         """Set when the training is to end before its last step."""
         self._context = context
@@ -85,6 +94,8 @@ class TrainingCallback(TrainerCallback):
             step=state.global_step + 1,
         )
         if self._non_finite >= NON_FINITE_STEPS:
+            if self.go_back is not None:
+                self.go_back(state.global_step + 1)
             raise problem(
                 "training.not_finite",
                 N_("Training stopped: {count} steps in a row gave no usable numbers."),
@@ -102,9 +113,11 @@ class TrainingCallback(TrainerCallback):
             self._tell(state, now)
         self.step.loss, self.step.tokens, self.step.gradient_norm, self.step.began = 0.0, 0, None, now
         self.step.examples.clear()
+        self.step.batches.clear()
         self._save_now |= any(isinstance(command, SaveNow) for command in self._context.commands())
         due = state.global_step < state.max_steps and self.is_due(state.global_step)
-        if due or self._save_now:
+        # Among steps without usable numbers there is nothing worth going back to.
+        if (due or self._save_now) and not self._skipped:
             self._save_now = False
             self._save(state.global_step)
             self.step.began = time.monotonic()  # saving is not learning

@@ -130,7 +130,7 @@ class CheckpointWriter:
         began = time.monotonic()
         step, model = trainer.state.global_step, trainer.model
         place = self._place(step)
-        require_room(place, int(1.5 * (self._last_size or 4 * _trainable_bytes(model))))
+        require_room(place, self.needs(trainer))
         with staged(place) as folder:
             self._method.save(model, folder, self._base_name)
             copy_tokenizer(self._base, folder)
@@ -148,6 +148,10 @@ class CheckpointWriter:
         self._thin_out()
         self._last_at = time.monotonic()
         self._took = self._last_at - began
+
+    def needs(self, trainer: StudioTrainer) -> int:
+        """Bytes that must be free before a save point is written."""
+        return int(1.5 * (self._last_size or 4 * _trainable_bytes(trainer.model)))
 
     def _place(self, step: int) -> Path:
         return self._run.checkpoints / f"step-{step:06d}"

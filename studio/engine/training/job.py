@@ -10,6 +10,7 @@ import transformers
 
 from studio.core.events import BASE, THIS_RUN, Ending, Evaluated, Paused, Prepared, StepDone, Stopped
 from studio.core.jobs import Train
+from studio.core.problems import Problem, ProblemError
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.engine.device import Device
@@ -19,11 +20,12 @@ from studio.engine.methods.method import TrainingMethod
 from studio.engine.methods.registry import method_of
 from studio.engine.objectives.supervised import held_out_loss
 from studio.engine.random_states import restore_random_states
-from studio.engine.training.callback import TrainingCallback
+from studio.engine.training.callback import NON_FINITE_STEPS, TrainingCallback
 from studio.engine.training.checkpoint import CheckpointWriter, require_fits
 from studio.engine.training.loss_spike import LossSpike
 from studio.engine.training.memory_probe import try_longest
 from studio.engine.training.plan import Plan, plan_of
+from studio.engine.training.recovery import go_back, save_patiently
 from studio.engine.training.resume import ResumePoint, require_same_optimizer, resume_point, saved_steps
 from studio.engine.training.trainer import trainer_for
 
@@ -95,6 +97,9 @@ class TrainingJob:
         self.callback.after_step = self._watch
         self.callback.done = point.step
         self.trainer = trainer_for(context, run, plan, model, device, self.callback)
+        self.trainer.pieces.adopt(point.earlier.state.batch)
+        self.callback.go_back = lambda step: go_back(context, step, self.checkpoints.last_step, NON_FINITE_STEPS)
+        self.unsaved: Problem | None = None
         self.spike = LossSpike()
         earlier = point.earlier
         known = earlier.state.held_out_losses
@@ -105,7 +110,8 @@ class TrainingJob:
         self._tell_plan()
         self.callback.begin = self._begin
         try:
-            self.trainer.train(resume_from_checkpoint=str(self.point.folder) if self.point.folder else None)
+            with self.trainer.pieces.recovering():
+                self.trainer.train(resume_from_checkpoint=str(self.point.folder) if self.point.folder else None)
         except StopRequested:  # in the middle of a step, which has changed no weight yet, but drawn random numbers
             if self.trainer.step.random_states is not None:
                 restore_random_states(self.trainer.step.random_states)
@@ -114,7 +120,9 @@ class TrainingJob:
         if done > self.checkpoints.last_step and (self.context.keep or not stopping):
             self.save(done)
         if stopping:
-            return stopped(self.context, done if self.context.keep else self.checkpoints.last_step)
+            return stopped(self.context, self.checkpoints.last_step)
+        if self.unsaved is not None and done > self.checkpoints.last_step:
+            raise ProblemError(self.unsaved)
         return None
 
     def _begin(self) -> None:
@@ -122,11 +130,24 @@ class TrainingJob:
         knows both, and the trial would empty the optimizer that was loaded."""
         with self.context.interruptible():
             if self.point.folder is None:
-                try_longest(self.context, self.trainer, self.plan, self.device)
+                self._try_longest()
                 if not self.looks:
                     self.look_at(0)
         self.context.phase("training", N_("Learning from the examples."))
         self.checkpoints.start_clock()
+
+    def _try_longest(self) -> None:
+        """Compute less at once until the longest examples fit. Raises `ProblemError` where one alone doesn't."""
+        fits = False
+        while not fits:
+            try:
+                try_longest(self.context, self.trainer, self.plan, self.device)
+                fits = True
+            except ProblemError as error:
+                if error.problem.code != "memory.trial_failed":
+                    raise
+            if not fits:
+                self.trainer.pieces.shrink()
 
     def _looks_at(self, step: int) -> bool:
         """Whether the examples set aside are looked at after `step`."""
@@ -143,7 +164,7 @@ class TrainingJob:
         try:
             stopping = self.context.stopping
             with contextlib.nullcontext() if stopping else self.context.interruptible():
-                loss = held_out_loss(self.model, self.plan.held_out.encoded, self.plan.batch, self.device)
+                loss = held_out_loss(self.model, self.plan.held_out.encoded, self.trainer.pieces.at_once, self.device)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -195,7 +216,9 @@ class TrainingJob:
         if self.checkpoints.is_costly_now and looks and not self._must_be_saved(step, loss):
             return
         self._phase("saving", N_("Saving what was learned so far."))
-        self.checkpoints.save(self.trainer, loss)
+        self.unsaved = save_patiently(
+            self.context, lambda: self.checkpoints.save(self.trainer, loss), self.checkpoints.needs(self.trainer)
+        )
         if step < self.plan.total_steps:
             self._phase("training", N_("Learning from the examples."))
 

@@ -29,6 +29,7 @@ from studio.engine.methods.registry import method_of
 from studio.engine.objectives.supervised import as_rows, collate
 from studio.engine.training.callback import TrainingCallback
 from studio.engine.training.plan import Plan, plan_of
+from studio.engine.training.recovery import pieces
 from studio.engine.training.sampler import LengthGroupedSampler
 from studio.engine.training.trainer import StudioTrainer, trainer_for
 from studio.tokenization.encoding import IGNORE_INDEX
@@ -79,7 +80,7 @@ def try_longest(context: JobContext, trainer: StudioTrainer, plan: Plan, device:
     and counts are what they were. Raises `ProblemError` with code memory.trial_failed when memory runs out.
     """
     context.phase("preparing", N_("Trying the longest examples first, to see that they fit."), long=True)
-    inputs = longest_batch(plan)
+    inputs = next(pieces(longest_batch(plan), trainer.pieces.at_once))
     failed = False
     with _unchanged(trainer):
         if device.is_cuda:
@@ -145,7 +146,7 @@ def padded_tokens(plan: Plan) -> int:
 
 
 def _measured(plan: Plan, device: Device, inputs: dict[str, torch.Tensor], last: Round) -> MemoryProbed:
-    tokens = inputs["input_ids"].numel()
+    rows, tokens = len(inputs["input_ids"]), inputs["input_ids"].numel()
     passes = plan.total_steps / max(1, plan.steps_per_epoch)
     learning = last.learning * padded_tokens(plan) / tokens * passes
     peak, reserved = peak_resident(), None
@@ -156,7 +157,7 @@ def _measured(plan: Plan, device: Device, inputs: dict[str, torch.Tensor], last:
         peak=peak,
         reserved=reserved,
         process=on_card() if device.is_cuda else None,
-        step_seconds=last.learning * plan.gradient_accumulation_steps + last.optimizing,
+        step_seconds=last.learning * -(-plan.batch // rows) * plan.gradient_accumulation_steps + last.optimizing,
         run_seconds=learning + last.optimizing * plan.total_steps,
         tokens=tokens,
     )

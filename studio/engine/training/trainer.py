@@ -23,6 +23,7 @@ from studio.engine.objectives.supervised import as_rows, collate, logits_fit, su
 from studio.engine.patches import missing
 from studio.engine.training.callback import StepSums, TrainingCallback
 from studio.engine.training.plan import Plan
+from studio.engine.training.recovery import BatchPieces
 from studio.engine.training.sampler import LengthGroupedSampler
 
 OVERRIDDEN = (
@@ -74,6 +75,13 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
         # A mixture of experts' loss divides by it, and the memory probe asks for that before the training sets it.
         self.current_gradient_accumulation_steps = self.args.gradient_accumulation_steps
         self.step = StepSums()
+        self.pieces = BatchPieces(
+            context,
+            self.model,
+            batch_size=self.args.per_device_train_batch_size,
+            gradient_accumulation_steps=self.args.gradient_accumulation_steps,
+            checkpointing=bool(self.args.gradient_checkpointing),
+        )
         self._context = context
         self._device = device
         self._order = order
@@ -109,9 +117,11 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Any:
         self.step.examples += inputs.pop(POSITION, ())
         self.step.tokens += int(inputs["attention_mask"].sum())
-        # Forward and backward change no weight, so a stop may come at any line of them.
-        with self._context.interruptible():
-            loss = super().training_step(model, inputs, num_items_in_batch)
+        self.step.batches.append(inputs)
+        learn = super().training_step
+        loss = self.pieces.compute(
+            lambda piece: learn(model, piece, num_items_in_batch), self.step.batches, again=self.step.forget_losses
+        )
         self.step.loss += float(loss)
         return loss
 

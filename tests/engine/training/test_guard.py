@@ -37,13 +37,15 @@ class LosesNumbers(StudioTrainer):
 
 
 class Weights(TrainerCallback):
-    """Copies of all that learns, after every step."""
+    """Copies of all that learns and of what the optimizer remembers of it, after every step."""
 
     def __init__(self) -> None:
         self.after: list[list[torch.Tensor]] = []
 
     def on_step_end(self, *_: Any, **kwargs: Any) -> None:
-        self.after.append([p.detach().clone() for p in kwargs["model"].parameters() if p.requires_grad])
+        learning = [p.detach().clone() for p in kwargs["model"].parameters() if p.requires_grad]
+        states = kwargs["optimizer"].state_dict()["state"].values()
+        self.after.append(learning + [value.clone() for state in states for value in state.values()])
 
 
 def run_without_numbers(model: Path, context: JobContext, tmp_path: Path, at: set[int]) -> tuple[LosesNumbers, Weights]:
