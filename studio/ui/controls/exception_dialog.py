@@ -41,22 +41,23 @@ def versions() -> str:
     )
 
 
-class ExceptionDialog(QDialog):
-    """Says that it was our mistake; the details can be copied."""
+class ReportDialog(QDialog):
+    """What happened in a sentence, and details that can be copied. These must be redacted already, see
+    `studio.runs.crash_report`."""
 
-    def __init__(self, details: str, parent: QWidget | None = None) -> None:
+    def __init__(self, headline: str, words: str, details: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(tr("Something went wrong"))
         self.resize(640, 420)
-        words = tr("That is a mistake of ours, not yours. A run that is going on is not affected.")
         self.details = QPlainTextEdit(details, readOnly=True)
         self.details.setFont(fixed_font())
         self.details.setAccessibleName(tr("Details"))
         close = button(tr("Close"), "primary", self.accept)
         vbox(
-            label(tr("Something went wrong inside the program"), "strong"),
-            label(words + " " + tr("Copy the details if you want to report it.")),
+            label(headline, "strong"),
+            label(words),
             (self.details, 1),
+            label(tr("Keys, your folders and text of your examples are left out."), "small"),
             hbox(button(tr("Copy"), "", self._copy), STRETCH, close),
             on=self,
             gap=GAP_WIDE,
@@ -76,14 +77,20 @@ class _Messenger(QObject):
     def __init__(self) -> None:
         super().__init__()
         self.raised.connect(self._on_raised)
-        self.open: ExceptionDialog | None = None
+        self.open: ReportDialog | None = None
 
     @Slot(str)
     def _on_raised(self, details: str) -> None:
         if self.open is not None:  # one dialog, however many exceptions follow from one mistake
             self.open.details.appendPlainText("\n" + details)
             return
-        self.open = ExceptionDialog(details, QApplication.activeWindow())
+        words = tr("That is a mistake of ours, not yours. A run that is going on is not affected.")
+        self.open = ReportDialog(
+            tr("Something went wrong inside the program"),
+            words + " " + tr("Copy the details if you want to report it."),
+            details,
+            QApplication.activeWindow(),
+        )
         self.open.finished.connect(self._on_closed)
         self.open.open()
 
@@ -130,7 +137,9 @@ def _on_exception(kind: type[BaseException], error: BaseException, trace: Traceb
         if app is not None:
             app.quit()
         return
-    text = "".join(traceback.format_exception(kind, error, trace))
+    from studio.runs.crash_report import redacted  # needed so seldom that no start waits for it
+
+    text = redacted("".join(traceback.format_exception(kind, error, trace)))
     _log.error("%s", text)
     if _messenger is not None and QApplication.instance() is not None:
         _messenger.raised.emit(f"{versions()}\n\n{text}")

@@ -31,12 +31,20 @@ def remedy_words(remedy: Remedy) -> str:
 
 
 class ProblemCard(QFrame):
-    """Shows one `Problem`. `remedy_requested` carries its `Remedy`; `dismissed` follows the close button."""
+    """Shows one `Problem`. `remedy_requested` carries its `Remedy`; `dismissed` follows the close button. `on_details`
+    is called by a quieter button."""
 
     remedy_requested = Signal(object)
     dismissed = Signal()
 
-    def __init__(self, problem: Problem, *, dismissible: bool = True, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        dismissible: bool = True,
+        on_details: Callable[[], object] | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
         self.problem = problem
         self.setProperty("card", "problem")
@@ -49,7 +57,11 @@ class ProblemCard(QFrame):
             words.addWidget(label(" ".join(rest), "small"))
         row = hbox((mark, TOP), (words, 1), on=self, gap=GAP_WIDE, margins=(GAP_WIDE, GAP, GAP, GAP))
         self.setAccessibleName(" ".join([what.text(), *rest]))
-        self.remedy_button = None
+        self.details_button: QPushButton | None = None
+        if on_details is not None:
+            self.details_button = button(tr("Details"), "quiet", on_details)
+            row.addWidget(self.details_button, 0, Qt.AlignmentFlag.AlignVCenter)
+        self.remedy_button: QPushButton | None = None
         if problem.remedy is not None:
             remedy = problem.remedy
             self.remedy_button = button(remedy_words(remedy), "", lambda: self.remedy_requested.emit(remedy))
