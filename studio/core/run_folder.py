@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from pydantic import BaseModel, ValidationError
+
 from studio.core.job_states import ProcessState
 from studio.core.journal import JournalReader, JournalWriter, lock_is_held
 from studio.core.problems import Remedy, problem
 from studio.core.run_state import RunState
-from studio.core.storage import is_intact
+from studio.core.storage import is_intact, write_text
 from studio.core.translatable import N_
 
 StateT = TypeVar("StateT", bound=ProcessState)
@@ -103,6 +105,11 @@ class RunFolder(JobFolder):
         return self.path / "checkpoints"
 
     @property
+    def chosen_checkpoint(self) -> Path:
+        """Which save point a person wants to use, see `choose_step`; not there where it is the best one."""
+        return self.path / "chosen_checkpoint.json"
+
+    @property
     def exports(self) -> Path:
         return self.path / "exports"
 
@@ -116,14 +123,44 @@ class RunFolder(JobFolder):
         return [JobFolder(p) for p in sorted(found, key=lambda p: p.stat().st_mtime)]
 
 
+class _Choice(BaseModel):
+    step: int
+
+
+def chosen_step(run: RunFolder) -> int | None:
+    """The step whose save point a person wants to use for tests, chats and exports; None where it is the best one."""
+    try:
+        return _Choice.model_validate_json(run.chosen_checkpoint.read_bytes()).step
+    except (OSError, ValidationError):
+        return None
+
+
+def choose_step(run: RunFolder, step: int | None) -> None:
+    """Use the save point of `step` for tests, chats and exports from now on; None is the best one again. Raises
+    `ProblemError` where no whole save point is of that step, and OSError."""
+    if step is None:
+        run.chosen_checkpoint.unlink(missing_ok=True)
+        return
+    if not any(c.step == step and is_intact(run.path / c.folder, fully=False) for c in run.state().checkpoints):
+        raise problem(
+            "run.no_such_save_point",
+            N_("There is no save point of step {step}, or its files are damaged."),
+            fix=N_("Choose another one, or the best."),
+            step=step,
+        )
+    write_text(run.chosen_checkpoint, _Choice(step=step).model_dump_json())
+
+
 def choose_checkpoint(run: RunFolder, *, fully: bool = True) -> Path:
-    """The folder of the save point that stands for the run: the best one whose files are what its manifest says, else
-    the newest such one. With `fully`, SHA-256 is compared and not just the size. Raises `ProblemError` without any.
+    """The folder of the save point that stands for the run: the one that a person chose, else the best one, whose files
+    are what its manifest says, else the newest such one. With `fully`, SHA-256 is compared and not just the size.
+    Raises `ProblemError` without any.
     """
-    state = run.state()
-    best = state.best_checkpoint
-    others = sorted((c for c in state.checkpoints if c is not best), key=lambda c: -c.step)
-    for candidate in ([best] if best else []) + others:
+    state, wanted = run.state(), chosen_step(run)
+    first = [c for c in state.checkpoints if c.step == wanted]
+    first += [best] if (best := state.best_checkpoint) is not None else []
+    others = sorted((c for c in state.checkpoints if c not in first), key=lambda c: -c.step)
+    for candidate in first + others:
         folder = run.path / candidate.folder
         if is_intact(folder, fully=fully):
             return folder

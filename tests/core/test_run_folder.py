@@ -26,10 +26,12 @@ from studio.core.events import (
     Stop,
     Stopped,
 )
-from studio.core.run_folder import JobFolder
+from studio.core.problems import ProblemError
+from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint, choose_step, chosen_step
 from studio.core.run_state import RunState, headline
 from studio.core.translatable import fill
 from studio.evaluation.verdict import Comparison, at_least, sign_test, verdict
+from tests.fakes.save_point import make_save_point
 
 
 def step(number: int, loss: float, of: int = 100) -> StepDone:
@@ -214,3 +216,23 @@ def test_a_run_whose_save_points_are_all_gone_begins_anew() -> None:
     state.apply(step(1, 3.0))
     state.apply(Continued(step=0, folder="", repeated=1))
     assert state.last is None and not state.losses and state.share_done == 0.0
+
+
+def test_the_save_point_that_a_person_chose_stands_for_the_run(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    with run.writer() as writer:
+        for number, loss in ((1, 0.5), (2, 0.3), (3, 0.4)):
+            folder = run.checkpoints / f"step-{number:06d}"
+            size = make_save_point(folder)
+            place = folder.relative_to(run.path).as_posix()
+            writer.write(CheckpointCommitted(step=number, folder=place, size=size, loss=loss))
+    assert choose_checkpoint(run).name == "step-000002", "the best, unless somebody chose"
+    choose_step(run, 1)
+    assert chosen_step(run) == 1 and choose_checkpoint(run).name == "step-000001"
+    (run.checkpoints / "step-000001" / "adapter_model.safetensors").write_bytes(b"short")
+    assert choose_checkpoint(run).name == "step-000002", "a damaged one stands for nothing"
+    with pytest.raises(ProblemError) as caught:
+        choose_step(run, 1)
+    assert caught.value.problem.code == "run.no_such_save_point"
+    choose_step(run, None)
+    assert chosen_step(run) is None

@@ -1,7 +1,7 @@
 """Stands in for `python -m studio.engine KIND FOLDER`: a real process, journal and command queue, without a model.
 
-It trains in steps of `STAND_IN_PAUSE` seconds until `STAND_IN_STEPS` are done or it is told to stop, and fetches a
-"model" in ten pieces.
+It trains in steps of `STAND_IN_PAUSE` seconds until `STAND_IN_STEPS` are done or it is told to stop or pause, goes on
+from the last save point where it is told to, and fetches a "model" in ten pieces.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ from studio.core.events import (
     BASE,
     CheckpointCommitted,
     CommandReceived,
+    Continued,
     DeviceChosen,
     Evaluated,
+    Extended,
     Failed,
     Fetched,
     Finished,
+    Pause,
+    Paused,
     PhaseChanged,
     Prepared,
     ProcessStarted,
@@ -35,8 +39,10 @@ from studio.core.events import (
 from studio.core.jobs import FetchStarter, Train, read_job
 from studio.core.journal import JournalWriter
 from studio.core.problems import Problem, Remedy
-from studio.core.run_folder import JobFolder
+from studio.core.run_folder import JobFolder, RunFolder
+from studio.core.run_state import RunState
 from studio.core.translatable import sentence
+from tests.fakes.save_point import make_save_point
 
 STEPS = int(os.environ.get("STAND_IN_STEPS", "1000"))
 PAUSE = float(os.environ.get("STAND_IN_PAUSE", "0.02"))
@@ -51,14 +57,18 @@ def main() -> None:
         writer.write(PhaseChanged(phase="loading", text=sentence("Loading the base model."), long=True))
         match job:
             case Train():
-                train(writer, CommandQueue(folder))
+                train(writer, RunFolder(folder.path), job)
             case FetchStarter():
                 fetch(writer)
             case _:
                 raise SystemExit(f"not played here: {job}")
 
 
-def train(writer: JournalWriter, queue: CommandQueue) -> None:
+def train(writer: JournalWriter, run: RunFolder, job: Train) -> None:
+    queue = CommandQueue(run)
+    before = run.state() if job.resume else RunState()
+    begin = max((one.step for one in before.checkpoints), default=0)
+    steps = STEPS + round(job.extra_epochs * STEPS / 2)
     if os.environ.get("STAND_IN_FAILS"):
         what = "The base model can't be loaded."
         writer.write(Failed(problem=Problem(code="stand_in.broken", what=what, remedy=Remedy.see_settings)))
@@ -72,7 +82,7 @@ def train(writer: JournalWriter, queue: CommandQueue) -> None:
             label_tokens=1_000,
             cut=0,
             nothing_left=0,
-            total_steps=STEPS,
+            total_steps=steps,
             steps_per_epoch=STEPS / 2,
             batch_size=8,
             gradient_accumulation_steps=1,
@@ -83,13 +93,21 @@ def train(writer: JournalWriter, queue: CommandQueue) -> None:
             epochs=2,
         )
     )
-    writer.write(Evaluated(step=0, loss=3.0, examples=4, model=BASE))
-    for step in range(1, STEPS + 1):
+    if job.resume:
+        repeated = before.last.step - begin if before.last is not None else 0
+        folder = f"checkpoints/step-{begin:06d}" if begin else ""
+        writer.write(Continued(step=begin, folder=folder, repeated=repeated))
+    else:
+        writer.write(Evaluated(step=0, loss=3.0, examples=4, model=BASE))
+    writer.write(PhaseChanged(phase="training", text=sentence("Training.")))
+    if job.extra_epochs:
+        writer.write(Extended(epochs=2 + job.extra_epochs, total_steps=steps))
+    for step in range(begin + 1, steps + 1):
         time.sleep(PAUSE)
         writer.write(
             StepDone(
                 step=step,
-                total_steps=STEPS,
+                total_steps=steps,
                 epoch=2 * step / STEPS,
                 loss=3.0 / step,
                 learning_rate=5e-4,
@@ -100,19 +118,26 @@ def train(writer: JournalWriter, queue: CommandQueue) -> None:
         for command in queue.take():
             writer.write(CommandReceived(id=command.id, command=command.type))
             if isinstance(command, SaveNow):
-                save(writer, step)
+                save(writer, run, step)
+            if isinstance(command, Pause):
+                save(writer, run, step)
+                writer.write(Paused(step=step))
+                return
             if isinstance(command, Stop):
                 if command.keep:
-                    save(writer, step)
+                    save(writer, run, step)
                 writer.write(Stopped(step=step))
                 return
-    save(writer, STEPS)
+    save(writer, run, steps)
     writer.write(Finished())
 
 
-def save(writer: JournalWriter, step: int) -> None:
-    writer.write(Evaluated(step=step, loss=0.5, examples=4))
-    writer.write(CheckpointCommitted(step=step, folder=f"checkpoints/step-{step:06d}", size=1_000_000, loss=0.5))
+def save(writer: JournalWriter, run: RunFolder, step: int) -> None:
+    loss = 0.5 + abs(step - 20) / 1000
+    writer.write(Evaluated(step=step, loss=loss, examples=4))
+    folder = f"checkpoints/step-{step:06d}"
+    size = make_save_point(run.path / folder)
+    writer.write(CheckpointCommitted(step=step, folder=folder, size=size, loss=loss))
 
 
 def fetch(writer: JournalWriter) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from studio.ui.state.app_state import AppState
 from studio.ui.state.background import wait_for_all
 from tests.dataset.conftest import split, stored
 from tests.fakes.interpreter import stand_in_python
+from tests.fakes.save_point import make_save_point
 
 
 def fine_tuned_run(
@@ -56,20 +56,6 @@ def fine_tuned_run(
         writer.write(CheckpointCommitted(step=40, folder="checkpoints/step-000040", size=size, loss=0.2))
         writer.write(Finished())
     return run
-
-
-def make_save_point(folder: Path) -> int:
-    """Files as a save point has them, listed in a manifest. Returns their size in bytes."""
-    folder.mkdir(parents=True)
-    (folder / "adapter_model.safetensors").write_bytes(bytes(range(256)) * 400)
-    config = {"peft_type": "LORA", "r": 16, "base_model_name_or_path": "/models/base"}
-    (folder / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
-    files = [
-        {"name": p.name, "size": p.stat().st_size, "sha256": hashlib.sha256(p.read_bytes()).hexdigest()}
-        for p in sorted(folder.iterdir())
-    ]
-    (folder / "manifest.json").write_text(json.dumps({"files": files, "step": 40}), encoding="utf-8")
-    return sum(p.stat().st_size for p in folder.iterdir())
 
 
 def prepared(examples: int, held_out: int) -> Prepared:
