@@ -8,9 +8,9 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QPushButton, QWidget
 
 from studio.core.problems import Problem, Remedy
-from studio.ui.controls.layout import STRETCH, hbox, scroll_area, vbox
+from studio.ui.controls.layout import STRETCH, follow, hbox, scroll_area, vbox
 from studio.ui.controls.notices import ProblemCard
-from studio.ui.controls.text import button, clear_layout_widget, label, say
+from studio.ui.controls.text import button, clear_layout_widget, label, restyle, say
 from studio.ui.design.theme import GAP_PAGE, GAP_SMALL, GAP_WIDE
 
 Obstacle = tuple[str, str, str]
@@ -50,6 +50,7 @@ class PageFrame(QWidget):
         self._secondary = hbox()
         self._buttons = hbox((self.footer_note, 1), self._secondary, on=self._footer)
         self.primary: QPushButton | None = None
+        self._seen_buttons: list[QPushButton] = []
         self._footer.hide()
         outer.addWidget(self._footer)
         self._cards: list[ProblemCard] = []
@@ -65,8 +66,27 @@ class PageFrame(QWidget):
     def add_secondary(self, text: str, on_click: Callable[[], object] | None = None) -> QPushButton:
         made = button(text, "", on_click)
         self._secondary.addWidget(made)
+        self._seen_buttons.append(made)
         self._footer.show()
         return made
+
+    def show_buttons(self, *shown: QPushButton, primary: QPushButton | None = None) -> None:
+        """Of the page's buttons only these, in this order, and at the end `primary`; without any, no footer."""
+        wanted = [*shown, *([primary] if primary is not None and primary is not self.primary else [])]
+        if wanted != self._seen_buttons:
+            for one in self._seen_buttons:
+                one.hide()
+                self._secondary.removeWidget(one)
+            for one in wanted:
+                self._secondary.addWidget(one)
+                one.show()
+            follow(wanted[0], wanted[1:]) if wanted else None
+            self._seen_buttons = wanted
+        for one in wanted:
+            look_primary(one, one is primary)
+        if self.primary is not None:
+            self.primary.setVisible(primary is self.primary)
+        self.set_footer_visible(bool(wanted) or primary is not None)
 
     def set_primary(self, text: str, on_click: Callable[[], object] | None = None) -> QPushButton:
         """The page's one primary button, a verb."""
@@ -98,11 +118,16 @@ class PageFrame(QWidget):
     def set_footer_visible(self, visible: bool) -> None:
         self._footer.setVisible(visible)
 
-    def show_problem(self, problem: Problem, on_remedy: Callable[[Remedy], object] | None = None) -> ProblemCard:
+    def show_problem(
+        self,
+        problem: Problem,
+        on_remedy: Callable[[Remedy], object] | None = None,
+        on_details: Callable[[], object] | None = None,
+    ) -> ProblemCard:
         """Show a problem above the content; one with the same code is replaced. A remedy that `on_remedy` doesn't
-        take goes to the window."""
+        take goes to the window; with `on_details` there is a button for more."""
         self.clear_problem(problem.code)
-        card = ProblemCard(problem)
+        card = ProblemCard(problem, on_details=on_details)
         card.remedy_requested.connect(on_remedy if on_remedy is not None else self.remedy_requested.emit)
         card.dismissed.connect(lambda: self.clear_problem(problem.code))
         self._problems.addWidget(card)
@@ -116,6 +141,14 @@ class PageFrame(QWidget):
 
     def problems(self) -> list[Problem]:
         return [card.problem for card in self._cards]
+
+
+def look_primary(one: QPushButton, primary: bool) -> None:
+    """Give a button the look of the page's primary one, or of a quieter one."""
+    kind = "primary" if primary else ""
+    if one.property("kind") != kind:
+        one.setProperty("kind", kind)
+        restyle(one)
 
 
 class MissingView(QWidget):

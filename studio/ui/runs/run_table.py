@@ -1,17 +1,29 @@
-"""The table of runs: one row a run, from its summary."""
+"""The table of runs: one row a run, from its summary, in the order in which the history gives them."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 
 from studio.core.paths import STARTER_HUB_NAME
+from studio.runs.history import Column
 from studio.runs.summary import OUTCOME_TEXT, RunSummary
 from studio.ui.controls.table import RowsModel
-from studio.ui.design.language import duration, size, tr
+from studio.ui.design.language import duration, size, tr, tr_sentence
 
-SORT_ROLE = Qt.ItemDataRole.UserRole + 1
+COLUMNS: tuple[Column, ...] = (
+    "name",
+    "project",
+    "model",
+    "data",
+    "outcome",
+    "best_loss",
+    "started_at",
+    "seconds",
+    "size",
+)
+PROJECT, STARTED_AT = COLUMNS.index("project"), COLUMNS.index("started_at")
 
 
 def model_words(summary: RunSummary) -> str:
@@ -21,49 +33,51 @@ def model_words(summary: RunSummary) -> str:
 
 
 class RunTable(RowsModel[RunSummary]):
+    """`sort_wanted` carries a column of the history and whether the largest come first: the history sorts, not this."""
+
+    sort_wanted = Signal(str, bool)
+
     def __init__(self) -> None:
-        when = (tr("Outcome"), tr("Lowest error"), tr("When"), tr("How long"), tr("Size"))
-        super().__init__((tr("Name"), tr("Model"), tr("Data"), *when), (4, 6, 7))
+        about = (tr("Name"), tr("Project"), tr("Model"), tr("Data"))
+        result = (tr("Outcome"), tr("Lowest error"), tr("When"), tr("How long"), tr("Size"))
+        super().__init__((*about, *result), (5, 7, 8))
+
+    def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        if 0 <= column < len(COLUMNS):
+            self.sort_wanted.emit(COLUMNS[column], order == Qt.SortOrder.DescendingOrder)
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.ToolTipRole and section == 4:
+        if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.ToolTipRole and section == 5:
             return tr("The lowest loss on the examples set aside")
         return super().headerData(section, orientation, role)
 
     def cell(self, row: RunSummary, column: int, role: int) -> object:
-        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
-            return self._words(row, column)
-        return self._sort_key(row, column) if role == SORT_ROLE else None
+        if role == Qt.ItemDataRole.DisplayRole:
+            return self._words(row, COLUMNS[column])
+        if role == Qt.ItemDataRole.ToolTipRole:
+            if row.problem is not None:
+                return " ".join(tr_sentence(one) for one in row.problem.sentences())
+            return self._words(row, COLUMNS[column])
+        return None
 
-    def _words(self, summary: RunSummary, column: int) -> str:
+    def _words(self, summary: RunSummary, column: Column) -> str:
         match column:
-            case 0:
+            case "name":
                 return summary.name
-            case 1:
+            case "project":
+                return summary.project_name
+            case "model":
                 return model_words(summary)
-            case 2:
+            case "data":
                 return summary.data or tr("not available")
-            case 3:
+            case "outcome":
                 return tr(OUTCOME_TEXT[summary.outcome])
-            case 4:
+            case "best_loss":
                 return f"{summary.best_loss:.3f}" if summary.best_loss is not None else tr("not measured")
-            case 5:
+            case "started_at":
                 at = summary.started_at
                 return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M") if at is not None else tr("not started")
-            case 6:
+            case "seconds":
                 return duration(summary.seconds) if summary.seconds is not None else tr("not available")
             case _:
                 return size(summary.size)
-
-    def _sort_key(self, summary: RunSummary, column: int) -> object:
-        match column:
-            case 4:
-                return summary.best_loss if summary.best_loss is not None else float("inf")
-            case 5:
-                return summary.started_at or 0.0
-            case 6:
-                return summary.seconds or 0.0
-            case 7:
-                return summary.size
-            case _:
-                return self._words(summary, column).casefold()

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from PySide6.QtCore import QObject, Qt, QThread, Signal, Slot
 from shiboken6 import isValid
 
-from studio.core.jobs import Job, Train
 from studio.core.problems import Problem, ProblemError
-from studio.core.run_folder import JobFolder, RunFolder
+from studio.core.run_folder import JobFolder
 from studio.core.translatable import N_
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ def run_in_background(
 
 
 class JobFollower(QThread):
-    """Supervises one job: starts its process (or, without a `job`, attaches to it) and reports its events.
+    """Supervises one job: starts its process with `launch` (or, without it, attaches to it) and reports its events.
 
     The job outlives this thread: `leave` only stops following.
     """
@@ -118,10 +117,10 @@ class JobFollower(QThread):
     ended = Signal()
     """The ending event has been handed over (not emitted after `leave`)."""
 
-    def __init__(self, folder: JobFolder, job: Job | None = None) -> None:
+    def __init__(self, folder: JobFolder, launch: Callable[[], JobProcess] | None = None) -> None:
         super().__init__()
         self.folder = folder
-        self._job = job
+        self._launch = launch
         self._process: JobProcess | None = None
         self._killed = False
         self._starting = threading.Lock()
@@ -142,17 +141,14 @@ class JobFollower(QThread):
 
     def run(self) -> None:
         from studio.runs.follow import follow
-        from studio.runs.start import start_job, start_training
 
         try:
             with self._starting:
                 if self._killed:
                     self.ended.emit()
                     return
-                if isinstance(self._job, Train):
-                    self._process = start_training(RunFolder(self.folder.path), self._job)
-                elif self._job is not None:
-                    self._process = start_job(self.folder, self._job)
+                if self._launch is not None:
+                    self._process = self._launch()
             for batch in follow(self.folder, self._process, stop=self._leave):
                 for start in range(0, len(batch), CHUNK):
                     if self._leave.is_set():

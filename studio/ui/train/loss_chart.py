@@ -8,7 +8,7 @@ from typing import Any
 
 from PySide6.QtCore import QLineF, QSize, Qt, QTimer
 from PySide6.QtGui import QPainter, QPaintEvent, QPen, QShowEvent
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtWidgets import QWidget
 
 from studio.core.run_state import LossCurve, RunState
 from studio.ui.controls.layout import hbox, vbox
@@ -112,22 +112,10 @@ class LossChart(QWidget):
     def _make_plot(self) -> None:
         import pyqtgraph as pg
 
+        from studio.ui.controls.plot import plot_widget
+
         c = colours()
-        pg.setConfigOptions(antialias=True, background=c.surface, foreground=c.muted)
-        self._plot = pg.PlotWidget()
-        self._plot.setFrameShape(self._plot.Shape.NoFrame)
-        self._plot.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)  # its hint is 480 px high
-        self._plot.setMenuEnabled(False)
-        self._plot.setMouseEnabled(x=False, y=False)
-        self._plot.hideButtons()
-        self._plot.showGrid(x=False, y=True, alpha=0.15)
-        self._plot.setLabel("bottom", tr("step"))
-        self._plot.getAxis("left").setWidth(44)
-        for side in ("left", "bottom"):
-            axis = self._plot.getAxis(side)
-            axis.setPen(pg.mkPen(c.line))
-            axis.setTextPen(pg.mkPen(c.muted))
-            axis.setStyle(tickFont=self.font())
+        self._plot = plot_widget(self.font())
         self._training = self._plot.plot(pen=pg.mkPen(c.muted, width=1))
         self._held_out = self._plot.plot(
             pen=pg.mkPen(c.accent, width=3), symbol="o", symbolSize=6, symbolBrush=c.accent, symbolPen=None
@@ -137,7 +125,6 @@ class LossChart(QWidget):
         )
         self._saved = pg.VTickGroup(yrange=[0, 0.05], pen=pg.mkPen(c.note, width=2))
         self._plot.addItem(self._saved)
-        self._plot.setAccessibleDescription(tr("Lower is better"))
         self._column.addWidget(self._plot, 1)
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QPushButton, QStackedWidget
+from PySide6.QtWidgets import QSpinBox, QStackedWidget, QWidget
 
-from studio.core.events import Crashed, Failed
+from studio.core.events import Crashed, Failed, Finished, Paused, Stopped
 from studio.core.problems import Remedy
-from studio.ui.controls.layout import scroll_area
-from studio.ui.controls.overlay import Answer, Confirmation
+from studio.core.run_state import RunState
+from studio.ui.controls import exception_dialog
+from studio.ui.controls.layout import STRETCH, add_all, hbox, scroll_area
+from studio.ui.controls.overlay import Answer, Confirmation, Overlay
 from studio.ui.controls.page import PageFrame
-from studio.ui.controls.text import restyle
-from studio.ui.design.language import tr
+from studio.ui.controls.text import button, label
+from studio.ui.design.language import tr, tr_sentence
 from studio.ui.state.app_state import AppState
+from studio.ui.state.background import run_in_background
 from studio.ui.state.workflow_steps import learned
 from studio.ui.train.fit_card import needs
 from studio.ui.train.fit_changes import FitChanges
@@ -32,12 +35,32 @@ class TrainPage(PageFrame):
         self.before: BeforeView | None = None
         self.run_view: RunView | None = None
         self.confirmation: Confirmation | None = None
-        self.overlay: FitChanges | FitTable | None = None
+        self.overlay: Overlay | None = None
+        self.report: exception_dialog.ReportDialog | None = None
+        self.next_button = self.add_secondary(tr("Prepare another run"), self._on_next)
         self.again_button = self.add_secondary(tr("Train again"), app_state.new_run)
+        self.longer_button = self.add_secondary(tr("Train longer"), self._on_longer)
+        self.continue_button = self.add_secondary(tr("Continue"), self._on_continue)
+        self.start_button = self.add_secondary(tr("Start now"), self._on_continue)
         self.test_button = self.add_secondary(tr("Test"), lambda: self.step_requested.emit("test"))
+        self.strengths_button = self.add_secondary(tr("Try three strengths"), app_state.try_three_strengths)
+        self.strengths_button.setToolTip(tr("Three runs in the queue: learning gentler, as it is, and stronger"))
+        self.queue_button = self.add_secondary(tr("Add to queue"), app_state.add_to_queue)
+        self.queue_button.setToolTip(tr("It begins by itself when no other run is on"))
+        self.cancel_button = self.add_secondary(tr("Cancel"), app_state.leave_edited)
+        self.save_button = self.add_secondary(tr("Save in the queue"), self._on_save)
         self.train_button = self.set_primary(tr("Train"), self._on_train)
-        for changed in (app_state.run_changed, app_state.run_updated, app_state.data_changed, app_state.model_changed):
+        self._queued = False
+        for changed in (
+            app_state.run_changed,
+            app_state.run_updated,
+            app_state.data_changed,
+            app_state.model_changed,
+            app_state.elsewhere_changed,
+        ):
             changed.connect(self.paint)
+        app_state.recipe_changed.connect(self._on_recipe_changed)
+        app_state.run_queued.connect(self._on_run_queued)
         self.paint()
 
     @Slot()
@@ -56,46 +79,136 @@ class TrainPage(PageFrame):
             self.before.fit.table_wanted.connect(self.open_table)
             self.views.addWidget(self.before)
         self.views.setCurrentWidget(self.before)
+        app_state, obstacle = self.app_state, self.app_state.obstacle()
+        note = "" if obstacle is None else tr(obstacle.what, **obstacle.values)
         self.set_title(tr("Train"))
-        self.set_lead(tr("Choose how, then press Train. The recommended settings are a good start."))
-        self._show_buttons(train=True)
-        obstacle = self.app_state.obstacle()
-        self.footer_note.setText("" if obstacle is None else tr(obstacle.what, **obstacle.values))
+        if app_state.edited is not None:
+            self.set_lead(tr("These are the settings of {name}, which waits in the queue.", name=app_state.edited.name))
+            self.show_buttons(self.cancel_button, primary=self.save_button)
+        elif app_state.elsewhere is not None:
+            self.set_lead(tr("A run goes on now. This one can wait for its turn in the queue."))
+            self.show_buttons(self.strengths_button, primary=self.queue_button)
+        else:
+            self.set_lead(tr("Choose how, then press Train. The recommended settings are a good start."))
+            self.show_buttons(self.strengths_button, self.queue_button, primary=self.train_button)
+        if app_state.queueing:
+            note = tr("Getting ready: your examples are being set down for this run.")
+        elif self._queued and not note:
+            note = tr("It waits in the queue now: you find it under Runs.")
+        for one in (self.strengths_button, self.queue_button):
+            one.setEnabled(not app_state.queueing)
+        self.footer_note.setText(note)
         if obstacle is None:
             self.clear_problem()
 
     def _paint_run(self) -> None:
         if self.run_view is None:
             self.run_view = RunView(self.app_state)
-            self.run_view.stop_requested.connect(self.app_state.training.stop)
             self._run_area = scroll_area(self.run_view)
             self.views.addWidget(self._run_area)
         self.views.setCurrentWidget(self._run_area)
         self.run_view.paint()
-        self.footer_note.setText("")
         app_state, ending = self.app_state, self.app_state.state.ending
         if app_state.is_training():
+            self.footer_note.setText("")
             self.set_title(tr("Training"))
             self.set_lead(tr("You can close the window: it goes on without it."))
-            self._show_buttons()
+            self.show_buttons(*(() if app_state.starting else (self.next_button,)))
             self.clear_problem()
             return
         self.set_title(tr("Train"))
-        self.set_lead("")
-        self._show_buttons(check=learned(app_state), again=ending is not None)
+        self.set_lead(tr("Now see whether it is really better.") if self._came_to_its_end() else "")
+        self._paint_ways_on()
         if isinstance(ending, Failed | Crashed):
-            if ending.problem not in self.problems():
-                self.show_problem(ending.problem, self._on_remedy)
-        elif ending is not None:
-            self.set_lead(tr("Now see whether it is really better.") if learned(app_state) else "")
+            self._show_ending(ending)
 
-    def _show_buttons(self, *, train: bool = False, check: bool = False, again: bool = False) -> None:
-        self.train_button.setVisible(train)
-        self.test_button.setVisible(check)
-        self.again_button.setVisible(again)
-        _make_primary(self.test_button, check)
-        _make_primary(self.again_button, again and not check)
-        self.set_footer_visible(train or check or again)
+    def _came_to_its_end(self) -> bool:
+        return learned(self.app_state) and isinstance(self.app_state.state.ending, Finished | Stopped)
+
+    def _paint_ways_on(self) -> None:
+        """After the run: one primary button, quieter ones beside it, and why what might be expected isn't there."""
+        if not self.app_state.was_begun():
+            self.footer_note.setText("")
+            self.show_buttons(primary=self.start_button)
+            return
+        state, has_learned, plan = self.app_state.state, learned(self.app_state), self.app_state.resumption
+        kept = (self.test_button,) if has_learned else ()
+        go_on, again, note = self.continue_button, self.again_button, ""
+        possible = plan is not None and plan.problem is None
+        match state.ending:
+            case None:
+                self.show_buttons()
+            case Finished() if has_learned:
+                self.show_buttons(again, self.longer_button, primary=self.test_button)
+            case Stopped() if has_learned:
+                self.show_buttons(again, *((go_on,) if possible else ()), primary=self.test_button)
+            case Stopped() | Finished():
+                note = tr("Nothing was kept, so there is nothing to go on from.")
+                self.show_buttons(primary=again)
+            case Paused() | Failed() | Crashed() if possible and not _needs_other_settings(state):
+                assert plan is not None
+                note = tr_sentence(plan.sentence)
+                self.show_buttons(again, *kept, primary=go_on)
+            case _ if plan is not None and plan.problem is not None:  # why it can't go on stands where Continue would
+                note = " ".join(tr_sentence(one) for one in plan.problem.sentences())
+                self.show_buttons(*kept, primary=again)
+            case _:
+                self.show_buttons(*kept, primary=again)
+        self.footer_note.setText(note)
+
+    def _show_ending(self, ending: Failed | Crashed) -> None:
+        """The problem, without the offer to try again where Continue stands below: that is better than a new run."""
+        problem = ending.problem
+        if problem.remedy is Remedy.try_again and self.continue_button.isVisibleTo(self):
+            problem = problem.model_copy(update={"remedy": None})
+        if problem not in self.problems():
+            self.show_problem(problem, self._on_remedy, self._on_details)
+
+    def _on_details(self) -> None:
+        """What may be copied about a run that ended badly; its log and its examples are read for that."""
+        run, state = self.app_state.run, self.app_state.state
+        ending = state.ending
+        if run is None or not isinstance(ending, Failed | Crashed):
+            return
+
+        def report() -> str:
+            from studio.runs.crash_report import report_of_run
+
+            return report_of_run(run, state, exception_dialog.versions())
+
+        def show(details: str) -> None:
+            what, *rest = (tr_sentence(one) for one in ending.problem.sentences())
+            self.report = exception_dialog.ReportDialog(what, " ".join(rest), details, self.window())
+            self.report.finished.connect(self.report.deleteLater)
+            self.report.open()
+
+        run_in_background(self, report, show, self.show_problem)
+
+    @Slot()
+    def _on_run_queued(self) -> None:
+        self._queued = True
+        self.paint()
+
+    @Slot()
+    def _on_recipe_changed(self) -> None:
+        if self._queued:
+            self._queued = False
+            self.paint()
+
+    def _on_save(self) -> None:
+        self.clear_problem()
+        self.app_state.save_edited(lambda: self.step_requested.emit("runs"))
+
+    def _on_next(self) -> None:
+        """The run goes on; here comes the draft of the one after it."""
+        self.app_state.new_run()
+
+    def _on_continue(self) -> None:
+        self.clear_problem()
+        self.app_state.continue_run()
+
+    def _on_longer(self) -> None:
+        self.overlay = TrainLonger(self.window(), self.app_state)
 
     def _on_train(self) -> None:
         self.clear_problem()
@@ -141,8 +254,35 @@ class TrainPage(PageFrame):
                 self.remedy_requested.emit(remedy)
 
 
-def _make_primary(widget: QPushButton, primary: bool) -> None:
-    kind = "primary" if primary else ""
-    if widget.property("kind") != kind:
-        widget.setProperty("kind", kind)
-        restyle(widget)
+def _needs_other_settings(state: RunState) -> bool:
+    """Whether it would only fail once more as it is: it noticed that itself before it had learned anything."""
+    return isinstance(state.ending, Failed) and not state.checkpoints
+
+
+class TrainLonger(Overlay):
+    """Asks how many passes more a finished run is to make."""
+
+    def __init__(self, window: QWidget, app_state: AppState) -> None:
+        super().__init__(window, tr("Train longer"), 520)
+        self._app_state = app_state
+        self.passes = QSpinBox(minimum=1, maximum=50, value=2)
+        self.passes.setAccessibleName(tr("Passes more over your data"))
+        self.passes.setFixedWidth(96)
+        words = tr(
+            "The run goes on from its newest save point, with the same data and settings. The best version stays."
+        )
+        question = label(tr("Passes more over your data"))
+        question.setBuddy(self.passes)
+        self.accept = button(tr("Train longer"), "primary", self._on_accepted)
+        add_all(
+            self.card.body,
+            label(words),
+            hbox((question, 1), self.passes),
+            hbox(STRETCH, button(tr("Cancel"), "", self.dismiss), self.accept),
+        )
+        self.open(self.passes)
+        self.passes.selectAll()
+
+    def _on_accepted(self) -> None:
+        self.dismiss()
+        self._app_state.extend_run(float(self.passes.value()))

@@ -3,40 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
-from PySide6.QtCore import Qt, QUrl, Signal
+from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QMenu, QPlainTextEdit, QPushButton, QToolButton, QWidget
 
-from studio.core.events import Crashed, Failed, Finished, Stopped
-from studio.core.problems import ProblemError
+from studio.core.events import CheckpointCommitted, Crashed, Failed, Finished, Paused, Stopped
+from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.recipe import Recipe, load, setting_specs
 from studio.core.recipe.settings import value_of
+from studio.core.run_folder import choose_step, chosen_step
 from studio.core.run_state import RunState, headline
 from studio.ui.controls.editors import number_words, words_for
-from studio.ui.controls.layout import TOP, Card, hbox, vbox
+from studio.ui.controls.layout import STRETCH, TOP, Card, hbox, vbox
+from studio.ui.controls.notices import NoticeBar
 from studio.ui.controls.progress import ShareBar
-from studio.ui.controls.text import ElidedLabel, button, label, say
+from studio.ui.controls.text import ElidedLabel, button, combo_box, label, say
 from studio.ui.design.language import duration, size, tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE, fixed_font
 from studio.ui.state.app_state import AppState
+from studio.ui.state.background import run_in_background
 from studio.ui.train.loss_chart import LossChart
 
 
 class RunView(QWidget):
     """Paints the app state's run while it goes on and after it ended."""
 
-    stop_requested = Signal(bool)
-    """Whether what was learned is to be kept."""
-
     def __init__(self, app_state: AppState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._app_state = app_state
         self._recipe_of: tuple[object, Recipe | None] = (None, None)
+        self.silent = NoticeBar("")
+        self.end_button = self.silent.add(tr("Stop"), self._on_end)
+        self.end_button.setAccessibleName(tr("Stop the run that doesn't answer"))
+        self.silent.hide()
         head = Card()
         self.headline = label("", "strong")
         self.headline.setAccessibleName(tr("How it is going"))
         self.progress_line = label("", "lead")
+        self.pause = button(tr("Pause"), "", self._on_pause)
+        self.pause.setToolTip(tr("Save everything and free the memory; it goes on whenever you like"))
         self.save = button(tr("Save now"), "", self._on_save)
         self.stop = QToolButton(popupMode=QToolButton.ToolButtonPopupMode.MenuButtonPopup)
         self.stop.setText(tr("Stop and keep"))
@@ -46,8 +53,8 @@ class RunView(QWidget):
         menu.addAction(tr("Stop without keeping"), lambda: self._on_stop(False))
         self.stop.setMenu(menu)
         self.stop.clicked.connect(lambda: self._on_stop(True))
-        row = hbox((vbox(self.headline, self.progress_line, gap=GAP_SMALL), 1), (self.save, TOP), (self.stop, TOP))
-        head.body.addLayout(row)
+        words = vbox(self.headline, self.progress_line, gap=GAP_SMALL)
+        head.body.addLayout(hbox((words, 1), (self.pause, TOP), (self.save, TOP), (self.stop, TOP)))
         self.bar = ShareBar(tr("How much is done"))
         head.body.addWidget(self.bar)
         chart = Card(tr("Error (lower is better)"))
@@ -64,16 +71,18 @@ class RunView(QWidget):
         self.saved = ExpandableRow(tr("Save points"), self._saved_text)
         self.notices = ExpandableRow(tr("Notices"), self._notices_text)
         self.log = ExpandableRow(tr("Log"), self._log_text, monospaced=True)
-        for one in (self.settings, self.pace, self.memory, self.saved, self.notices, self.log):
+        self.choice = SavePointChoice(app_state)
+        for one in (self.settings, self.pace, self.memory, self.saved, self.choice, self.notices, self.log):
             details.body.addWidget(one)
-        vbox(head, (chart, 1), details, on=self, gap=GAP_WIDE)
-        self._stopping = False
+        vbox(self.silent, head, (chart, 1), details, on=self, gap=GAP_WIDE)
+        self._asked: Literal["", "pause", "stop", "end"] = ""
 
     def paint(self) -> None:
         app_state, state = self._app_state, self._app_state.state
         going = app_state.is_training()
         if not going:
-            self._stopping = False
+            self._asked = ""
+        self._paint_silence()
         words = self._progress(state, going)
         if isinstance(state.ending, Failed | Crashed):  # the page shows the problem itself
             self.headline.setText(words or tr("Nothing was saved before it ended."))
@@ -81,10 +90,10 @@ class RunView(QWidget):
         else:
             self.headline.setText(self._headline(state, going))
         say(self.progress_line, words)
-        self.save.setVisible(going)
-        self.save.setEnabled(state.last is not None and not self._stopping)
-        self.stop.setVisible(going)
-        self.stop.setEnabled(not app_state.starting and not self._stopping)
+        under_way = state.last is not None and not app_state.starting  # before its first step there is nothing to keep
+        for one, shown in ((self.pause, under_way), (self.save, under_way), (self.stop, not app_state.starting)):
+            one.setVisible(going and shown)
+            one.setEnabled(not self._asked)  # the headline says what it waits for
         self.bar.setVisible(going)
         self.bar.show_share(state.share_done, None if going and state.last is None else 1)
         self.curve.show_state(state)
@@ -92,9 +101,20 @@ class RunView(QWidget):
 
     def _headline(self, state: RunState, going: bool) -> str:
         if self._app_state.starting:
+            if self._app_state.run is not None:
+                return tr("Getting ready to go on.")
             return tr("Getting ready: your examples are being set down for this run.")
-        if going and self._stopping:
-            return tr("Stopping after this step.")
+        match self._asked:
+            case "pause":
+                return tr("Pausing: everything is being saved.")
+            case "stop":
+                return tr("Stopping after this step.")
+            case "end":
+                return tr("Ending the run. This takes 15 seconds at most.")
+            case _:
+                pass
+        if not going and not self._app_state.was_begun():
+            return tr("Not begun yet: it waits for its turn.")
         if not going and state.ending is None:
             return tr("Reading what happened.")
         if isinstance(state.ending, Stopped) and not state.checkpoints:
@@ -120,9 +140,17 @@ class RunView(QWidget):
                     after=f"{best.loss:.2f}",
                 )
             return words
-        if isinstance(state.ending, Failed | Crashed) and state.checkpoints:
+        if isinstance(state.ending, Paused | Failed | Crashed) and state.checkpoints:
             return tr("What was learned until step {step} is kept.", step=state.checkpoints[-1].step)
         return ""
+
+    def _paint_silence(self) -> None:
+        silence = self._app_state.training.silent_seconds
+        self.silent.setVisible(silence > 0.0 and self._asked != "end")
+        if silence > 0.0:
+            words = tr("Not responding for {time}.", time=duration(silence))
+            self.silent.words.setText(words + " " + tr("Stop it, then continue from its last save point."))
+            self.silent.setAccessibleName(words)
 
     def _paint_lines(self, state: RunState) -> None:
         unknown = tr("not available")
@@ -155,6 +183,7 @@ class RunView(QWidget):
             self.saved.show_line(words + ", " + tr("best at step {step}", step=best.step))
         else:
             self.saved.show_line(tr("none yet"))
+        self.choice.paint()
         self.notices.setVisible(bool(state.notices))
         if state.notices:
             self.notices.show_line(tr_sentence(state.notices[-1].text))
@@ -201,9 +230,19 @@ class RunView(QWidget):
     def _on_save(self) -> None:
         self._app_state.training.save_now()
 
+    def _on_pause(self) -> None:
+        self._asked = "pause"
+        self._app_state.training.pause()
+        self.paint()
+
     def _on_stop(self, keep: bool) -> None:
-        self._stopping = True
-        self.stop_requested.emit(keep)
+        self._asked = "stop"
+        self._app_state.training.stop(keep)
+        self.paint()
+
+    def _on_end(self) -> None:
+        self._asked = "end"
+        self._app_state.end_run()
         self.paint()
 
     def open_log(self) -> None:
@@ -220,6 +259,56 @@ def _settings_line(recipe: Recipe, app_state: AppState) -> str:
         parts.append(tr("{n} pass", n=n) if n == "1" else tr("{n} passes", n=n))
     parts.append(tr("settings: {preset}", preset=tr(preset.label)) if preset is not None else tr("own settings"))
     return ", ".join(parts)
+
+
+class SavePointChoice(QWidget):
+    """Which of several save points stands for the run; the best one where nobody chose."""
+
+    def __init__(self, app_state: AppState) -> None:
+        super().__init__()
+        self._app_state = app_state
+        self._shown: tuple[object, ...] = ()
+        words = label(tr("Test, Chat and Export use"), "small", wrap=False)
+        self.box = combo_box(tr("The save point that Test, Chat and Export use"), ())
+        self.box.activated.connect(self._on_chosen)
+        words.setBuddy(self.box)
+        hbox(words, self.box, STRETCH, on=self, margins=(GAP, 0, 0, 0))
+        self.setMinimumHeight(36)
+
+    def paint(self) -> None:
+        run, state = self._app_state.run, self._app_state.state
+        several = run is not None and not self._app_state.is_training() and len(state.checkpoints) > 1
+        self.setVisible(several)
+        if run is None or not several:
+            return
+        shown = (run, tuple(state.checkpoints))
+        if shown == self._shown:
+            return
+        self._shown = shown
+        best, chosen = state.best_checkpoint, chosen_step(run)
+        assert best is not None
+        self.box.clear()
+        self.box.addItem(tr("the best: {point}", point=_point_words(best)), None)
+        for point in sorted(state.checkpoints, key=lambda one: -one.step):
+            self.box.addItem(_point_words(point), point.step)
+        self.box.setCurrentIndex(max(0, self.box.findData(chosen) if chosen is not None else 0))
+
+    def _on_chosen(self, position: int) -> None:
+        run, step = self._app_state.run, self.box.itemData(position)
+        if run is None:
+            return
+
+        def failed(problem: Problem) -> None:
+            self._shown = ()  # what is shown is what counts
+            self.paint()
+            self._app_state.problem_raised.emit(problem)
+
+        run_in_background(self, lambda: choose_step(run, step), lambda _: None, failed)
+
+
+def _point_words(point: CheckpointCommitted) -> str:
+    loss = tr("error {loss}", loss=f"{point.loss:.3f}") if point.loss is not None else tr("not measured")
+    return tr("step {step}, {loss}", step=f"{point.step:,}", loss=loss)
 
 
 class ExpandableRow(QWidget):

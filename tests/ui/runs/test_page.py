@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 from studio.core.events import CheckpointCommitted, Evaluated, Finished, ProcessStarted, StepDone
 from studio.core.recipe.recipe import Recipe, to_yaml, with_values
 from studio.core.run_folder import RunFolder
-from studio.runs.project import Project
+from studio.runs.project import Project, create_project
 from studio.ui.main_window import MainWindow
 from studio.ui.runs.page import RunsPage
 from studio.ui.state.app_state import AppState
@@ -45,29 +45,63 @@ def page(app_state: AppState, project: Project, open_window: Opener, qtbot: QtBo
     window.open_page("runs")
     shown = window.stack.currentWidget()
     assert isinstance(shown, RunsPage)
-    qtbot.waitUntil(lambda: shown.filtered.rowCount() == 2)
+    qtbot.waitUntil(lambda: shown.model.rowCount() == 2)
     return shown
 
 
 def cells(page: RunsPage, row: int) -> list[str]:
-    return [str(page.filtered.index(row, column).data()) for column in range(page.filtered.columnCount())]
+    return [str(page.model.index(row, column).data()) for column in range(page.model.columnCount())]
 
 
 def test_the_newest_run_comes_first_with_all_there_is_to_know(page: RunsPage) -> None:
     first = cells(page, 0)
-    assert first[:5] == ["20260102-second", "Starter model", "letters.csv", "Finished", "0.400"]
-    assert first[6] == "2 min"
-    assert first[7].endswith("KB")
+    assert first[0] == "20260102-second"
+    assert first[2:6] == ["Starter model", "letters.csv", "Finished", "0.400"]
+    assert first[7] == "2 min"
+    assert first[8].endswith("KB")
+    assert page.table.isColumnHidden(1), "all are of this project"
 
 
-def test_search_narrows_and_columns_sort(page: RunsPage) -> None:
-    page.search.setText("FIRST")
-    assert page.filtered.rowCount() == 1
+def test_search_narrows_and_columns_sort(page: RunsPage, qtbot: QtBot) -> None:
+    page.search.setText("20260101-FIRST")
+    qtbot.waitUntil(lambda: page.model.rowCount() == 1)
+    page.search.setText("rank=8")
+    qtbot.waitUntil(lambda: [cells(page, 0)[0]] == ["20260102-second"])
+    page.search.setText("nothing is called this")
+    qtbot.waitUntil(page.nothing_found.isVisible)
     page.search.clear()
-    page.table.sortByColumn(4, page.table.horizontalHeader().sortIndicatorOrder())
-    assert {cells(page, row)[4] for row in range(2)} == {"0.400", "0.900"}
-    page.filtered.sort(4)
-    assert cells(page, 0)[4] == "0.400"
+    page.table.sortByColumn(5, Qt.SortOrder.DescendingOrder)
+    qtbot.waitUntil(lambda: page.model.rowCount() == 2 and cells(page, 0)[5] == "0.900")
+    page.table.sortByColumn(5, Qt.SortOrder.AscendingOrder)
+    qtbot.waitUntil(lambda: cells(page, 0)[5] == "0.400")
+
+
+def test_runs_of_all_projects_stand_in_one_table(page: RunsPage, app_state: AppState, qtbot: QtBot) -> None:
+    made(create_project("Letters"), "20260103-elsewhere", 0.7)
+    page.which.setCurrentIndex(1)
+    page.which.activated.emit(1)
+    qtbot.waitUntil(lambda: page.model.rowCount() == 3)
+    assert not page.table.isColumnHidden(1)
+    row = [cells(page, row)[0] for row in range(3)].index("20260103-elsewhere")
+    assert cells(page, row)[1] == "Letters"
+    page.table.selectRow(row)
+    page.open_button.click()
+    assert app_state.project.name == "Letters"
+    assert app_state.run is not None and app_state.run.path.name == "20260103-elsewhere"
+
+
+def test_two_runs_are_compared_by_curves_and_what_differs(page: RunsPage, qtbot: QtBot) -> None:
+    page.table.selectAll()
+    assert not page.open_button.isVisible() and page.compare_button.property("kind") == "primary"
+    page.compare_button.click()
+    qtbot.waitUntil(lambda: page.comparison is not None and page.comparison.chart.plot is not None)
+    view = page.comparison
+    assert view is not None
+    rows = [[str(view.model.index(r, c).data()) for c in range(3)] for r in range(view.model.rowCount())]
+    assert rows[0] == ["Outcome", "Finished", "Finished"]
+    assert ["Room for new knowledge", "Small", "Medium"] in rows
+    assert not any("Passes over your data" in row for row in rows), "the same in both"
+    view.close_button.click()
 
 
 def test_a_run_opens_on_the_train_page(page: RunsPage, app_state: AppState, qtbot: QtBot) -> None:
@@ -96,7 +130,7 @@ def test_deleting_asks_first_and_says_what_it_takes_up(
     assert len(project.runs()) == 2
     page.delete_button.click()
     page.confirmation.buttons[0].click()
-    qtbot.waitUntil(lambda: page.filtered.rowCount() == 1)
+    qtbot.waitUntil(lambda: page.model.rowCount() == 1)
     assert [run.path.name for run in project.runs()] == ["20260102-second"]
     assert (tmp_path / "bin" / "recipe.yaml").is_file()
 
@@ -118,7 +152,7 @@ def test_without_a_bin_it_asks_once_more(
     assert page.confirmation is not None
     assert "can't be put into the bin" in words_on(page.confirmation)
     page.confirmation.buttons[0].click()
-    qtbot.waitUntil(lambda: page.filtered.rowCount() == 1)
+    qtbot.waitUntil(lambda: page.model.rowCount() == 1)
     assert not list(project.runs_folder.glob(".deleted-*"))
 
 
