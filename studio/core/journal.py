@@ -64,14 +64,17 @@ else:
 
 
 def lock_is_held(path: Path) -> bool:
-    """Whether some process holds the writer's lock at `path` now."""
-    if not path.exists():
+    """Whether some process holds the writer's lock at `path` now. Asks without writing, which a disk may not allow."""
+    try:
+        file = open(path, "rb")  # noqa: SIM115 - closed below
+    except OSError:
         return False
-    probe = WriterLock(path)
-    if probe.acquire():
-        probe.release()
-        return False
-    return True
+    with file:
+        try:
+            _lock(file)
+        except OSError:
+            return True
+    return False
 
 
 FORMAT = 1

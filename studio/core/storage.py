@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Iterator
@@ -216,12 +217,13 @@ def _is_as_written(path: Path, file: File, fully: bool) -> bool:
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files below `folder`; a file that vanishes meanwhile counts for nothing."""
+    """Bytes of all files below `folder`; what vanishes meanwhile or can't be looked at counts for nothing."""
     total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            if path.is_file() and not path.is_symlink():
-                total += path.stat().st_size
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                about = (Path(place) / name).lstat()
+                total += about.st_size if stat.S_ISREG(about.st_mode) else 0
     return total
 
 

@@ -8,8 +8,8 @@ import uuid
 from send2trash import send2trash
 
 from studio.core.events import CheckpointCommitted, CheckpointRemoved, Finished, Stopped
-from studio.core.journal import lock_is_held
-from studio.core.problems import ProblemError, problem
+from studio.core.journal import JournalWriter, lock_is_held
+from studio.core.problems import problem
 from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState
 from studio.core.storage import is_intact, rename, size_of
@@ -68,52 +68,52 @@ def clear_checkpoints(run: RunFolder) -> int:
     then all of them stay.
     """
     _require_at_rest(run)
-    freed = 0
-    with run.writer() as writer:  # nobody can continue the run meanwhile
-        state = run.state()
-        if not isinstance(state.ending, Finished | Stopped):
+    try:
+        with run.writer() as writer:  # nobody can continue the run meanwhile
+            return _clear(run, writer)
+    except OSError as error:
+        raise problem(
+            "run.not_cleared",
+            N_("Not all old save points could be deleted."),
+            N_("The computer says: {reason}"),
+            N_("Close programs that have the files open, then try again. The best and the newest one are untouched."),
+            reason=error.strerror or str(error),
+        ) from error
+
+
+def _clear(run: RunFolder, writer: JournalWriter) -> int:
+    state = run.state()
+    if not isinstance(state.ending, Finished | Stopped):
+        raise problem(
+            "run.not_over",
+            N_("This run can still be continued, and needs its save points for that."),
+            fix=N_("Continue it first, or delete the whole run."),
+        )
+    spare = spare_checkpoints(state)
+    for kept in state.checkpoints:
+        if spare and kept not in spare and not is_intact(run.path / kept.folder, fully=True):
             raise problem(
-                "run.not_over",
-                N_("This run can still be continued, and needs its save points for that."),
-                fix=N_("Continue it first, or delete the whole run."),
+                "run.kept_damaged",
+                N_("The save point of step {step} is damaged, so the others are kept."),
+                N_("It is the best one or the newest, and would have to stand for all of them."),
+                N_("Nothing was deleted. Test or export the run to see what can still be used."),
+                step=kept.step,
             )
-        spare = spare_checkpoints(state)
-        for kept in state.checkpoints:
-            if spare and kept not in spare and not is_intact(run.path / kept.folder, fully=True):
-                raise problem(
-                    "run.kept_damaged",
-                    N_("The save point of step {step} is damaged, so the others are kept."),
-                    N_("It is the best one or the newest, and would have to stand for all of them."),
-                    N_("Nothing was deleted. Test or export the run to see what can still be used."),
-                    step=kept.step,
-                )
-        try:
-            for left in run.checkpoints.glob(".tmp-*"):  # by a clearing that was cut short
-                freed += size_of(left)
-                shutil.rmtree(left)
-            for point in spare:
-                folder = run.path / point.folder
-                # renamed first: a name that no loader picks up, removed at the next start where this is cut short
-                aside = folder.with_name(f".tmp-removed-{folder.name}")
-                if folder.exists():
-                    freed += size_of(folder)
-                    rename(folder, aside)
-                writer.write(CheckpointRemoved(step=point.step, reason="cleared"), durable=True)
-                if aside.exists():
-                    shutil.rmtree(aside)
-        except OSError as error:
-            raise _not_cleared(error) from error
+    freed = 0
+    for left in run.checkpoints.glob(".tmp-*"):  # by a clearing that was cut short
+        freed += size_of(left)
+        shutil.rmtree(left)
+    for point in spare:
+        folder = run.path / point.folder
+        # renamed first: a name that no loader picks up, removed at the next start where this is cut short
+        aside = folder.with_name(f".tmp-removed-{folder.name}")
+        if folder.exists():
+            freed += size_of(folder)
+            rename(folder, aside)
+        writer.write(CheckpointRemoved(step=point.step, reason="cleared"), durable=True)
+        if aside.exists():
+            shutil.rmtree(aside)
     return freed
-
-
-def _not_cleared(error: OSError) -> ProblemError:
-    return problem(
-        "run.not_cleared",
-        N_("Not all old save points could be deleted."),
-        N_("The computer says: {reason}"),
-        N_("Close programs that have the files open, then try again. The best and the newest one are untouched."),
-        reason=error.strerror or str(error),
-    )
 
 
 def _require_at_rest(run: RunFolder) -> None:

@@ -92,14 +92,20 @@ class Project:
 
     def runs(self) -> list[RunFolder]:
         """Newest first, by name: names begin with the time of their making."""
-        if not self.runs_folder.is_dir():
+        try:
+            folders = sorted(self.runs_folder.iterdir(), key=lambda folder: folder.name, reverse=True)
+        except OSError:  # there is none, or nobody may look into it
             return []
-        return [
-            RunFolder(p)
-            for p in sorted(self.runs_folder.iterdir(), key=lambda p: p.name, reverse=True)
-            # a dot: half written, or being deleted; without a recipe: half copied, which has to be seen
-            if not p.name.startswith(".") and ((p / "recipe.yaml").is_file() or (p / "events.jsonl").is_file())
-        ]
+        # a dot: half written, or being deleted
+        return [RunFolder(folder) for folder in folders if not folder.name.startswith(".") and _is_run(folder)]
+
+
+def _is_run(folder: Path) -> bool:
+    """Without a recipe a run was half copied, and one into which nobody may look may be one: both have to be seen."""
+    try:
+        return (folder / "recipe.yaml").is_file() or (folder / "events.jsonl").is_file()
+    except OSError:
+        return True
 
 
 def project_of(run: RunFolder) -> Project:

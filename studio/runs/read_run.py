@@ -27,6 +27,15 @@ def read_run(run: RunFolder) -> tuple[RunSummary, RunDetails]:
     """Of the journal's steps only as many are parsed as its curve shows."""
     recipe, no_recipe = _recipe(run)
     events, no_events = _events(run)
+    try:
+        return _known(run, recipe, events, no_events or no_recipe)
+    except OSError as error:  # a folder into which nobody may look
+        return _known(run, None, [], _cannot_read(error))
+
+
+def _known(
+    run: RunFolder, recipe: Recipe | None, events: Sequence[Event], wrong: Problem | None
+) -> tuple[RunSummary, RunDetails]:
     state = RunState()
     for event in events:
         state.apply(event)
@@ -40,7 +49,7 @@ def read_run(run: RunFolder) -> tuple[RunSummary, RunDetails]:
         model=(recipe.model.public_name or Path(recipe.model.name).name) if recipe else "",
         data=Path(recipe.data.path).name if recipe else "",
         method=recipe.method.kind if recipe else "",
-        outcome="unreadable" if no_events else _outcome(run, state),
+        outcome="unreadable" if wrong is not None and not events else _outcome(run, state),
         best_loss=min(later_losses, default=None),
         started_at=state.started_at,
         seconds=_seconds_worked(events),
@@ -50,7 +59,7 @@ def read_run(run: RunFolder) -> tuple[RunSummary, RunDetails]:
         clearable=sum(c.size for c in spare_checkpoints(state)),
         parent=_word_in(run.path / "parent.json", "run"),
         group_id=_word_in(run.path / "group.json", "id"),
-        problem=no_events or no_recipe or _half_copied(run, state),
+        problem=wrong or _half_copied(run, state),
     )
     return summary, RunDetails(
         settings=dict(_flat(recipe.model_dump(mode="json"))) if recipe else {},
@@ -69,18 +78,18 @@ def data_fingerprint(run: RunFolder) -> str:
 
 
 def _recipe(run: RunFolder) -> tuple[Recipe | None, Problem | None]:
-    if not run.recipe.exists():
-        return None, problem(
-            "run.no_recipe",
-            N_("This run's folder has no recipe.yaml."),
-            N_("It was copied or moved only in part, so nobody can tell what it learned from and how."),
-            N_("Copy the whole folder once more from where it was, or delete it here."),
-            remedy=Remedy.open_folder,
-        ).problem
     try:
         return load(run.recipe), None
     except ProblemError as error:
-        return None, error.problem
+        if error.problem.code != "recipe.missing":
+            return None, error.problem
+    return None, problem(
+        "run.no_recipe",
+        N_("This run's folder has no recipe.yaml."),
+        N_("It was copied or moved only in part, so nobody can tell what it learned from and how."),
+        N_("Copy the whole folder once more from where it was, or delete it here."),
+        remedy=Remedy.open_folder,
+    ).problem
 
 
 def _events(run: RunFolder) -> tuple[list[Event], Problem | None]:
@@ -90,14 +99,7 @@ def _events(run: RunFolder) -> tuple[list[Event], Problem | None]:
     except ProblemError as error:
         return [], error.problem
     except OSError as error:
-        return [], problem(
-            "run.unreadable",
-            N_("The journal of this run can't be read."),
-            N_("The computer says: {reason}"),
-            N_("Check that the disk is there and that you may read the folder."),
-            remedy=Remedy.open_folder,
-            reason=error.strerror or str(error),
-        ).problem
+        return [], _cannot_read(error)
     if reader.bad and not events:
         return [], problem(
             "run.journal_damaged",
@@ -107,6 +109,17 @@ def _events(run: RunFolder) -> tuple[list[Event], Problem | None]:
             remedy=Remedy.open_folder,
         ).problem
     return events, None
+
+
+def _cannot_read(error: OSError) -> Problem:
+    return problem(
+        "run.unreadable",
+        N_("The folder of this run can't be read."),
+        N_("The computer says: {reason}"),
+        N_("Check that the disk is there and that you may read the folder."),
+        remedy=Remedy.open_folder,
+        reason=error.strerror or str(error),
+    ).problem
 
 
 def _half_copied(run: RunFolder, state: RunState) -> Problem | None:

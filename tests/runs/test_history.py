@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -351,7 +353,7 @@ def _odd_side_files(run: RunFolder) -> None:
         (_newer_recipe, "finished", "newer version"),
         (_newer_journal, "unreadable", "newer version"),
         (_zeros, "unreadable", "journal of this run is damaged"),
-        (_journal_is_a_folder, "unreadable", "can't be read"),
+        (_journal_is_a_folder, "unreadable", "folder of this run can't be read"),
         (_save_points_left_behind, "finished", "2 of its 2 save points are missing"),
         (_examples_left_behind, "finished", "its examples are missing"),
         (_odd_side_files, "finished", ""),
@@ -369,6 +371,39 @@ def test_a_folder_that_is_not_whole_is_listed_with_the_reason(
     assert one.outcome == outcome
     assert words in (one.problem.english() if one.problem is not None else "")
     assert one.problem is None or one.problem.fix
+
+
+def _list_as_nobody(home: Path, answer: multiprocessing.Queue[list[str]]) -> None:
+    if os.getuid() == 0:
+        os.setuid(65534)
+    answer.put([f"{one.name} {one.outcome} {one.problem.code if one.problem else ''}" for one in list_runs()])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders are closed in another way there")
+def test_folders_that_nobody_may_change_or_open_are_listed(project: Project, home: Path) -> None:
+    read_only = make_run(project, "read-only", at=AT + 2)
+    write_events(read_only, [ProcessStarted(at=AT + 9, job="train", pid=1, started=0)])
+    closed = make_run(project, "closed", at=AT + 1)
+    other = create_project("Closed")
+    make_run(other, "unseen")
+    for folder in (read_only.path, home):
+        folder.chmod(0o555)
+    for above in home.parents:
+        if above.owner() == home.owner() and above.stat().st_mode & 0o777 == 0o700:
+            above.chmod(0o755)
+    for folder in (closed.path, other.runs_folder):
+        folder.chmod(0)
+    context = multiprocessing.get_context("fork")
+    answer: multiprocessing.Queue[list[str]] = context.Queue()
+    child = context.Process(target=_list_as_nobody, args=(home, answer))
+    child.start()
+    try:
+        found = answer.get(timeout=60)
+    finally:
+        child.join(60)
+        for folder in (read_only.path, closed.path, other.runs_folder, home):
+            folder.chmod(0o755)
+    assert found == ["read-only interrupted ", "closed unreadable run.unreadable"]
 
 
 def test_a_recipe_in_a_folder_of_a_run_elsewhere_can_be_read_as_well(tmp_path: Path) -> None:
