@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -21,7 +22,7 @@ from studio.core.journal import WriterLock
 from studio.core.problems import Problem
 from studio.core.run_folder import RunFolder
 from studio.core.storage import write_text
-from studio.runs.project import Project, project_of, projects
+from studio.runs.project import RUN_FILES, Project, projects
 from studio.runs.read_run import read_run
 from studio.runs.summary import OUTCOME_TEXT, Curve, RunDetails, RunSummary
 
@@ -43,8 +44,11 @@ _PATIENCE = 60.0
 """Seconds to wait while another process brings the index up to date."""
 
 
-_Found = Mapping[str, tuple[RunFolder, str]]
-"""Runs by their place, each with its signature."""
+_LOOKED_AT = (*RUN_FILES, "data", "checkpoints", "exports", "jobs")
+"""What changes when a run does: its journal and recipe, and the folders in which things are added and removed."""
+
+_Found = Mapping[str, int]
+"""The signatures of all runs, by their places: `<project>/runs/<run>`."""
 
 
 def list_runs(
@@ -54,22 +58,23 @@ def list_runs(
     descending: bool = True,
     project: Project | None = None,
     translate: Callable[[str], str] = str,
+    refresh: bool = True,
 ) -> list[RunSummary]:
     """The runs in which every word of `search` stands: in the names of run, project, model and data, in the outcome as
     `translate` words it, or in a setting (`rank=8`). What isn't known of a run is sorted last.
 
-    Nothing that lies in a run's folder makes it raise.
+    Without `refresh` the folders aren't looked at, for a search while somebody types. Nothing that lies in a run's
+    folder makes it raise.
     """
-    found = _find_runs()
-    names = {folder: Project(folder).name for folder in {project_of(run).folder for run, _ in found.values()}}
-    with _refreshed(found) as index:
+    names = {one.folder.name: one.name for one in projects()}
+    with _index(refresh) as index:
         conditions, values = ["1"], list[str]()
         if project is not None:
             conditions.append("project = ?")
             values.append(project.folder.name)
         for word in search.casefold().split():
             outcomes = [one for one, text in OUTCOME_TEXT.items() if word in f"{one} {translate(text)}".casefold()]
-            inside = [folder.name for folder, name in names.items() if word in name.casefold()]
+            inside = [folder for folder, name in names.items() if word in name.casefold()]
             conditions.append(f"(instr(words, ?) OR outcome IN ({_marks(outcomes)}) OR project IN ({_marks(inside)}))")
             values += [word, *outcomes, *inside]
         direction = "DESC" if descending else "ASC"
@@ -78,12 +83,12 @@ def list_runs(
             f"ORDER BY {sort_by} IS NULL, {sort_by} COLLATE NOCASE {direction}, place {direction}",
             values,
         )
-        return [_summary(row, names) for row in rows]
+        return list(_summaries(rows, names))
 
 
 def run_details(run: RunFolder) -> RunDetails:
     """What the index has of a run beside its summary; of a run outside of all projects, what its folder says."""
-    with _refreshed(_find_runs()) as index:
+    with _index() as index:
         row = index.execute(f"SELECT {', '.join(_DETAILS)} FROM runs WHERE place = ?", [_place(run)]).fetchone()
     if row is None:
         return read_run(run)[1]
@@ -101,15 +106,16 @@ def _marks(values: Sequence[str]) -> str:
     return ", ".join("?" * len(values))
 
 
-def _summary(row: tuple[Any, ...], names: Mapping[Path, str]) -> RunSummary:
-    place, problem, *rest = row
-    run = RunFolder(paths.projects() / place)
-    return RunSummary(
-        run=run,
-        project_name=names.get(project_of(run).folder, ""),
-        problem=Problem.model_validate_json(problem) if problem else None,
-        **dict(zip(_SUMMARY, rest, strict=True)),
-    )
+def _summaries(rows: Iterable[tuple[Any, ...]], names: Mapping[str, str]) -> Iterator[RunSummary]:
+    above = paths.projects()
+    for place, problem, *rest in rows:
+        known = dict(zip(_SUMMARY, rest, strict=True))
+        yield RunSummary(
+            run=RunFolder(above / place),
+            project_name=names.get(known["project"], ""),
+            problem=Problem.model_validate_json(problem) if problem else None,
+            **known,
+        )
 
 
 def _curve(text: str) -> Curve:
@@ -124,34 +130,69 @@ def _place(run: RunFolder) -> str:
         return ""
 
 
-def _find_runs() -> _Found:
-    """Every run's folder. Looks at a few times and sizes of each, and opens nothing."""
-    runs = [run for project in projects() for run in project.runs()]
-    return {_place(run): (run, _signature(run.path)) for run in runs}
+def _find_runs() -> dict[str, int]:
+    """Looks at a few times and sizes of each run, and opens nothing."""
+    found = {}
+    for project in projects():
+        for folder in _inside(project.runs_folder):
+            # a dot: half written, or being deleted
+            signature = None if folder.name.startswith(".") else _signature(folder)
+            if signature is not None:
+                found[f"{project.folder.name}/{project.runs_folder.name}/{folder.name}"] = signature
+    return found
 
 
-def _signature(folder: Path) -> str:
-    """What changes when a run does: its journal and recipe, and the folders in which things are added and removed."""
-    told = []
-    for name in ("events.jsonl", "recipe.yaml", "", "data", "checkpoints", "exports", "jobs"):
-        try:
-            stat = (folder / name).stat()
-            told.append(f"{stat.st_mtime_ns:x}.{stat.st_size:x}")
-        except OSError as error:
-            told.append(str(error.errno))
-    return " ".join(told)
+def _inside(folder: Path | os.DirEntry[str]) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:  # it isn't there, or nobody may look into it
+        return []
+
+
+def _signature(folder: os.DirEntry[str]) -> int | None:
+    """Another number whenever something changed in a run's folder, None for what is no run."""
+    seen = {}
+    try:
+        with os.scandir(folder) as inside:
+            for entry in inside:
+                if entry.name in _LOOKED_AT:
+                    seen[entry.name] = _times(entry)
+    except (NotADirectoryError, FileNotFoundError):
+        return None
+    except OSError as error:  # nobody may look into it, which has to be seen
+        return error.errno or 0
+    if not any(name in seen for name in RUN_FILES):
+        return None
+    # the hash of numbers is the same in every process
+    return hash((_times(folder), *(seen.get(name, ()) for name in _LOOKED_AT)))
+
+
+def _times(entry: os.DirEntry[str]) -> tuple[int, ...]:
+    try:
+        about = entry.stat()
+    except OSError:  # a link that leads nowhere
+        return ()
+    return about.st_mtime_ns, about.st_size
 
 
 @contextlib.contextmanager
-def _refreshed(found: _Found) -> Iterator[sqlite3.Connection]:
-    """The index, brought up to date. Where it can't be kept on the disk, one in memory that is made for this once."""
+def _index(refresh: bool = True) -> Iterator[sqlite3.Connection]:
+    """The index, brought up to date unless it may be as it is. Where it can't be kept on the disk, one in memory that
+    is made for this once."""
+    file = paths.home() / "history.sqlite"
+    index = None
     try:
-        index = _up_to_date(paths.home() / "history.sqlite", found) if found else None
+        if not refresh and _is_as_written(file):
+            index = _opened(file)
+        else:
+            found = _find_runs()
+            index = _up_to_date(file, found) if found else None
     except (OSError, sqlite3.Error):
-        index = None
+        pass
     if index is None:
         index = _opened(":memory:")
-        for batch in _batches(index, found):
+        for batch in _batches(index, _find_runs()):
             _write(index, batch)
     try:
         yield index
@@ -207,28 +248,24 @@ def _vanished(index: sqlite3.Connection, found: _Found) -> list[str]:
 def _changed(index: sqlite3.Connection, found: _Found) -> list[str]:
     """Places of runs that aren't in the index as they are now. A run without an ending also changes when its process
     comes or goes, which shows in no file."""
-    known: dict[str, tuple[str, str]] = {
-        place: (signature, outcome)
-        for place, signature, outcome in index.execute("SELECT place, signature, outcome FROM runs")
-    }
+    known = {place: told for place, *told in index.execute("SELECT place, signature, outcome FROM runs")}
     return [
         place
-        for place, (run, signature) in found.items()
-        if place not in known or known[place][0] != signature or _came_or_went(run, known[place][1])
+        for place, signature in found.items()
+        if place not in known or known[place][0] != signature or _came_or_went(place, known[place][1])
     ]
 
 
-def _came_or_went(run: RunFolder, outcome: str) -> bool:
+def _came_or_went(place: str, outcome: str) -> bool:
     if outcome not in ("not_started", "running", "silent", "interrupted"):
         return False
-    going_on = run.is_at_work()
-    return going_on != (outcome in ("running", "silent"))
+    return RunFolder(paths.projects() / place).is_at_work() != (outcome in ("running", "silent"))
 
 
 def _batches(index: sqlite3.Connection, found: _Found) -> Iterator[list[tuple[object, ...]]]:
     changed = _changed(index, found)
     for start in range(0, len(changed), _BATCH):
-        yield [_row(place, *found[place]) for place in changed[start : start + _BATCH]]
+        yield [_row(place, found[place]) for place in changed[start : start + _BATCH]]
 
 
 def _write(index: sqlite3.Connection, rows: list[tuple[object, ...]]) -> None:
@@ -236,7 +273,8 @@ def _write(index: sqlite3.Connection, rows: list[tuple[object, ...]]) -> None:
         index.executemany(f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * len(_STORED))})", rows)
 
 
-def _row(place: str, run: RunFolder, signature: str) -> tuple[object, ...]:
+def _row(place: str, signature: int) -> tuple[object, ...]:
+    run = RunFolder(paths.projects() / place)
     summary, details = read_run(run)
     settings = " ".join(f"{key}={value}" for key, value in details.settings.items())
     starter = "starter model" if summary.model == paths.STARTER_HUB_NAME else ""

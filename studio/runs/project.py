@@ -14,12 +14,16 @@ from pydantic import BaseModel, ValidationError
 
 from studio.core import paths
 from studio.core.problems import ProblemError, other_format
-from studio.core.recipe.recipe import Recipe, load, to_yaml
+from studio.core.recipe.recipe import YAML_LOADER, Recipe, load, to_yaml
 from studio.core.run_folder import RunFolder
 from studio.core.storage import cannot_write, write_text
 
 FORMAT = 1
 """Of projects: `project.yaml` says it."""
+
+
+RUN_FILES = ("recipe.yaml", "events.jsonl")
+"""A folder with one of these is a run. Without the recipe it was half copied, which has to be seen."""
 
 
 class _About(BaseModel):
@@ -45,7 +49,8 @@ class Project:
 
     def _about(self) -> _About | None:
         try:
-            return _About.model_validate(yaml.safe_load((self.folder / "project.yaml").read_text(encoding="utf-8")))
+            text = (self.folder / "project.yaml").read_text(encoding="utf-8")
+            return _About.model_validate(yaml.load(text, Loader=YAML_LOADER))
         except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError):
             return None
 
@@ -101,10 +106,9 @@ class Project:
 
 
 def _is_run(folder: Path) -> bool:
-    """Without a recipe a run was half copied, and one into which nobody may look may be one: both have to be seen."""
     try:
-        return (folder / "recipe.yaml").is_file() or (folder / "events.jsonl").is_file()
-    except OSError:
+        return any((folder / name).exists() for name in RUN_FILES)
+    except OSError:  # nobody may look into it
         return True
 
 

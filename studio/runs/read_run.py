@@ -143,9 +143,8 @@ def _half_copied(run: RunFolder, state: RunState) -> Problem | None:
 
 
 def _outcome(run: RunFolder, state: RunState) -> Outcome:
-    status = job_status(run)
-    if status == "running" or status == "silent":
-        return status
+    if run.is_at_work():
+        return "silent" if job_status(run) == "silent" else "running"
     match state.ending:
         case Finished():
             return "finished"

@@ -209,6 +209,22 @@ def test_only_what_changed_is_read_again(project: Project, monkeypatch: pytest.M
     assert read == ["first", "first"]
 
 
+def test_a_search_while_somebody_types_need_not_look_at_the_folders(project: Project) -> None:
+    make_run(project, "first")
+    assert names(list_runs("first", refresh=False)) == ["first"], "without an index it is made all the same"
+    make_run(project, "first-again")
+    assert names(list_runs("first", refresh=False)) == ["first"]
+    assert len(list_runs("first")) == 2
+
+
+def test_a_link_that_leads_nowhere_hides_no_run(project: Project) -> None:
+    run = make_run(project, "first")
+    (run.path / "exports").symlink_to(run.path / "on a disk that is away")
+    (project.runs_folder / "no run.txt").write_text("notes")
+    (project.runs_folder / "empty").mkdir()
+    assert names(list_runs()) == ["first"]
+
+
 def test_runs_that_go_come_and_move_are_followed(project: Project) -> None:
     first = make_run(project, "first")
     make_run(project, "second", at=AT + 1)
