@@ -116,7 +116,8 @@ def run(arguments: argparse.Namespace) -> int:
     left = {entry.run: entry for entry in read_queue().entries}
     outcomes = {path: _outcome(path, left.get(path)) for path in seen if path not in left or not left[path].held}
     if arguments.json:
-        print_json([{"run": str(path), "name": name_of(path), "outcome": one} for path, one in outcomes.items()])
+        told = [{"run": str(path), "name": name_of(path), "outcome": one} for path, one in outcomes.items()]
+        print_json({"runs": told})
     else:
         print_table([("run", "name", "outcome"), *((p.name, name_of(p), one) for p, one in outcomes.items())])
     return 0 if all(one == "finished" for one in outcomes.values()) else 1
@@ -212,7 +213,6 @@ def _print_queue(found: Queue, *, as_json: bool) -> None:
                 ],
                 "ended": [one.model_dump(mode="json", exclude={"type"}) for one in found.ended],
                 "set_aside": [one.english() for one in found.set_aside],
-                "runner": queue.runner_is_going(),
             }
         )
         return

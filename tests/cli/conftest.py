@@ -1,0 +1,5 @@
+"""Runs that wait for their training, as in the tests of `studio.runs`."""
+
+from tests.runs.conftest import base_model, make_run
+
+__all__ = ["base_model", "make_run"]

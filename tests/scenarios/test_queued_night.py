@@ -1,0 +1,91 @@
+"""A night of queued runs with the computer switched off in the middle: everything is killed at once, and the next start
+goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from studio.core.events import CheckpointCommitted, Continued, Finished, ProcessStarted, StepDone
+from studio.core.run_folder import RunFolder
+from studio.runs import queue
+from studio.runs.queue_file import read_queue
+from tests.engine.conftest import save_tiny_model
+from tests.scenarios.test_journey import studio
+
+pytestmark = [pytest.mark.trains, pytest.mark.timeout(900)]
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    """Forty short examples for a model of two layers."""
+    rows = [f"What is number {n} of these?,It is {n}." for n in range(40)]
+    (tmp_path / "numbers.csv").write_text("\n".join(["question,answer", *rows]))
+    file = tmp_path / "numbers.yaml"
+    file.write_text(
+        "name: Numbers\n"
+        "data: {path: numbers.csv, validation_split: 0.1}\n"
+        f"model: {{source: folder, name: {save_tiny_model(tmp_path / 'tiny')}}}\n"
+        "method: {rank: 4}\n"
+        "training: {epochs: 8, batch_size: 4, gradient_accumulation_steps: 1, max_length: 64, save_steps: 9}\n"
+    )
+    return file
+
+
+def test_a_night_with_a_power_failure_ends_with_every_run_finished(recipe: Path) -> None:
+    added = studio("queue", "add", str(recipe), "--variants", "training.learning_rate=1e-4,2e-4")
+    first, second = (RunFolder(Path(entry["run"])) for entry in added["entries"])
+    _wait_for_a_save_point(first)
+    _kill_everything()
+    assert [queue.status_of(entry) for entry in read_queue().entries] == ["interrupted", "waiting"]
+
+    done = studio("queue", "run")
+    assert [(one["run"], one["outcome"]) for one in done["runs"]] == [
+        (str(first.path), "finished"),
+        (str(second.path), "finished"),
+    ]
+    assert studio("queue", "list")["entries"] == []
+    assert queue.take_result() is None, "it was told on the command line"
+    events = first.reader().read_new()
+    (continued,) = (event for event in events if isinstance(event, Continued))
+    assert continued.step % 9 == 0 and continued.step > 0
+    steps = [event.step for event in events if isinstance(event, StepDone)]
+    assert len(steps) == 72 + continued.repeated, "nothing is computed twice but what was lost"
+    for run, starts in ((first, 2), (second, 1)):
+        state = run.state()
+        assert isinstance(state.ending, Finished)
+        assert state.last is not None and state.last.step == 72
+        engines = [e for e in run.reader().read_new() if isinstance(e, ProcessStarted) and e.job == "train"]
+        assert len(engines) == starts
+    assert first.train_data.stat().st_ino == second.train_data.stat().st_ino
+    assert not queue.ensure_runner()
+
+
+def _wait_for_a_save_point(run: RunFolder) -> None:
+    until = time.monotonic() + 240
+    while not any(isinstance(event, CheckpointCommitted) and event.step for event in run.reader().read_new()):
+        assert time.monotonic() < until, run.log.read_text()[-3000:]
+        time.sleep(0.05)
+
+
+def _kill_everything() -> None:
+    """What works in this test's home: the queue's runner, the supervisor and the engine."""
+    home = os.environ["STUDIO_HOME"]
+    ours = []
+    for process in psutil.process_iter(["cmdline"]):
+        with contextlib.suppress(psutil.Error):
+            words = process.info["cmdline"] or []
+            if any(word.startswith("studio.") for word in words) and process.environ().get("STUDIO_HOME") == home:
+                ours.append(process)
+    assert len(ours) >= 3
+    for process in ours:
+        process.send_signal(signal.SIGKILL)
+    psutil.wait_procs(ours, timeout=30)
+    assert json.loads(Path(home, "queue", "queue.jsonl").read_text().splitlines()[1])["begun"]
