@@ -1,6 +1,6 @@
 #!/bin/sh
 # Everything that needs an NVIDIA card, from anywhere, on a machine that has one. All parts take up to thirteen minutes, and on an
-# H200 five shapes of "peaks" take more than the part has: name parts, and give SHAPES, LENGTHS, PEAKS and SPEED (seconds).
+# H200 five shapes of "peaks" take more than the part has: name parts, and give SHAPES, LENGTHS, and TESTS, PEAKS and SPEED (seconds).
 #   tests/gpu/run.sh [PYTHON [PART...]]   (else .venv/bin/python, else python3; it needs a CUDA build of torch)
 # Parts, in this order unless others are named: imports tests peaks speed recovery fits context answers. And: look offload.
 # JSON files and one log are written to $OUT, else to ./gpu-results. Each part has its own time; one that fails or runs out

@@ -20,6 +20,7 @@ from studio.core.jobs import Train
 from studio.core.recipe.method import QLora
 from studio.engine import device as devices
 from studio.engine.objectives.supervised import as_rows, collate, held_out_loss, supervised_loss
+from studio.engine.training.callback import TrainingCallback
 from studio.engine.training.trainer import page_states
 from studio.tokenization.encoding import Encoded
 from tests.engine.conftest import do_here, make_run, save_tiny_model, tiny_model, trainable
@@ -149,3 +150,33 @@ def test_running_out_of_memory_is_a_problem_in_words(make_run: Any) -> None:
     assert isinstance(ending, Failed)
     assert ending.problem.code == "memory.trial_failed"
     assert not any(isinstance(e, NoticeLogged) and e.code == "engine.unexpected" for e in run.reader().read_new())
+
+
+def test_a_step_that_runs_out_of_memory_in_mid_run_is_computed_in_parts_and_learns_the_same(
+    make_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = save_tiny_model(tmp_path / "wide", width=512)
+    settings = {"model.name": str(wide), "training.batch_size": 32, "training.epochs": 4.0}
+    roomy, tight = (make_run(name, learned=64, held_out=0, **settings) for name in ("roomy", "tight"))
+    assert do_here(roomy, Train()) == 0
+
+    def cap_after_second_step(callback: TrainingCallback, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        on_step_end(callback, args, state, control, **kwargs)
+        if state.global_step == 2:
+            torch.cuda.empty_cache()
+            held, peak = torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated()
+            total = torch.cuda.get_device_properties(0).total_memory
+            torch.cuda.set_per_process_memory_fraction((held + 0.7 * (peak - held)) / total)
+
+    on_step_end = TrainingCallback.on_step_end
+    monkeypatch.setattr(TrainingCallback, "on_step_end", cap_after_second_step)
+    torch.cuda.reset_peak_memory_stats()
+    assert do_here(tight, Train()) == 0, tight.state().ending
+    assert tight.state().batch is not None and roomy.state().batch is None
+    there, here = (
+        [event for event in run.reader().read_new() if isinstance(event, StepDone)] for run in (roomy, tight)
+    )
+    assert [event.examples for event in here] == [event.examples for event in there]
+    apart = max(abs(a.loss / b.loss - 1) for a, b in zip(here, there, strict=True))
+    sys.stdout.write(f"computed in parts of {tight.state().batch}: losses at most {apart:.2e} apart\n")
+    assert apart < 0.01
