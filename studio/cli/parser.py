@@ -122,6 +122,13 @@ def _add_verb(
 def _train_flags(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("recipe", help="a YAML file saved by the window, or written by hand")
     verb.add_argument("--project", default="", help="the project that keeps the run (default: the recipe's name)")
+    verb.add_argument(
+        "--from",
+        dest="parent",
+        default="",
+        metavar="RUN",
+        help="begin with what that run learned, on its base model and with its method",
+    )
     verb.add_argument("--dry-run", action="store_true", help="show the first batch as the trainer makes it, and stop")
     verb.add_argument("--anyway", action="store_true", help="train although the data check says it would be wrong")
     _add_settings(verb)

@@ -70,6 +70,7 @@ def run_as_json(run: RunFolder, state: RunState) -> dict[str, Json]:
         "tokens_per_second": state.tokens_per_second,
         "save_points": [str(run.path / c.folder) for c in state.checkpoints],
         "best": str(run.path / best.folder) if best else None,
+        "parent": run.parent or None,
     }
 
 

@@ -120,6 +120,8 @@ def show_run(arguments: argparse.Namespace) -> int:
         return 0
     print(run.path)
     print(f"{_status_words(run)}: {headline(state).english()}")
+    if run.parent:
+        print(f"began with what {run.parent} learned")
     if state.prepared is not None:
         print(f"{state.prepared.examples} examples, {state.prepared.held_out} set aside")
     if state.last is not None:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from studio.cli.choosing import absolute_data, chosen_project, chosen_recipe, with_flags
+from studio.cli.choosing import absolute_data, chosen_project, chosen_recipe, chosen_run, with_flags
 from studio.cli.following import follow_to_the_end, require_model
 from studio.cli.jobs import comparison_as_json, run_exam, run_export
 from studio.cli.preparing import Prepared, prepared
@@ -25,7 +25,7 @@ from studio.dataset.store import StoredExamples
 from studio.evaluation.verdict import Comparison, verdict
 from studio.export.exporters import exporter_named
 from studio.hardware.gauge import cuda_card_present
-from studio.runs.create import create_run
+from studio.runs.create import create_run, from_weights_of
 from studio.runs.dry_run import first_batch
 from studio.runs.measurements import record
 from studio.runs.project import Project
@@ -36,6 +36,8 @@ from studio.worker.client import WorkerClient
 def train(arguments: argparse.Namespace) -> int:
     """Train as the recipe says; Ctrl-C once stops and keeps what was learned."""
     recipe = chosen_recipe(arguments)
+    if arguments.parent:
+        recipe = from_weights_of(chosen_run(arguments.parent), recipe)
     if arguments.dry_run:
         return dry_run(recipe, arguments)
     name = arguments.project or recipe.name or Path(arguments.recipe).stem

@@ -13,7 +13,7 @@ from studio.core.job_states import ProcessState
 from studio.core.journal import JournalReader, JournalWriter, lock_is_held
 from studio.core.problems import Remedy, problem
 from studio.core.run_state import RunState
-from studio.core.storage import is_intact, write_text
+from studio.core.storage import is_intact, read_manifest, write_text
 from studio.core.translatable import N_
 
 StateT = TypeVar("StateT", bound=ProcessState)
@@ -99,6 +99,17 @@ class RunFolder(JobFolder):
     def base_fingerprint(self) -> Path:
         """What the base model was when the run was created, see `studio.models.weights`."""
         return self.path / "base_model.json"
+
+    @property
+    def initial_weights(self) -> Path:
+        """What another run learned and this one begins with, where it does, with a manifest."""
+        return self.path / "initial_weights"
+
+    @property
+    def parent(self) -> str:
+        """The folder name of the run whose weights this one begins with, empty where it begins with none."""
+        manifest = read_manifest(self.initial_weights)
+        return manifest.source if manifest is not None else ""
 
     @property
     def checkpoints(self) -> Path:

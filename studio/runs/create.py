@@ -6,13 +6,14 @@ import os
 import shutil
 import time
 import uuid
+from pathlib import Path
 
 from studio.core.problems import Remedy, problem
 from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
 from studio.core.recipe.model_choice import ModelChoice
 from studio.core.recipe.recipe import Recipe, load, to_yaml, with_values
-from studio.core.run_folder import RunFolder
-from studio.core.storage import cannot_write, require_room, staged
+from studio.core.run_folder import TRAINING_STATE, RunFolder, choose_checkpoint
+from studio.core.storage import cannot_write, listed, read_manifest, require_room, staged, write_manifest
 from studio.core.translatable import N_
 from studio.dataset.freeze import freeze
 from studio.dataset.store import StoredExamples
@@ -49,6 +50,7 @@ def create_run(
         windows=facts.windows,
     )
     recipe = resolve_defaults(_as_read(recipe, table), facts)
+    parent = _related_parent(recipe, base) if recipe.model.parent else None
     require_room(project.runs_folder, ROOM_FOR_A_RUN, remedy=Remedy.open_folder)
     run = _new_folder(project, recipe)
     try:
@@ -58,10 +60,72 @@ def create_run(
             else:
                 shutil.copytree(data_of.train_data.parent, staging / "data", copy_function=_link_or_copy)
             BaseFingerprint.of(base).write(RunFolder(staging).base_fingerprint)
+            if parent is not None:
+                _copy_weights(parent, choose_checkpoint(parent), RunFolder(staging).initial_weights)
             RunFolder(staging).recipe.write_text(to_yaml(recipe), encoding="utf-8")
     except OSError as error:
         raise cannot_write(project.runs_folder, error, remedy=Remedy.try_again) from error
     return run
+
+
+def from_weights_of(parent: RunFolder, recipe: Recipe) -> Recipe:
+    """`recipe`, to begin with what `parent` learned: with that run's base model, and its method as far as that decides
+    the form of what is trained. Everything else stays. Raises `ProblemError` where nothing of it can be read."""
+    choose_checkpoint(parent, fully=False)
+    begun = load(parent.recipe)
+    model = begun.model.model_copy(update={"parent": str(parent.path)})
+    form = {f"method.{name}": value for name, value in begun.method.form().items()}
+    return with_values(recipe, {"model": model, "method.kind": begun.method.kind, **form})
+
+
+def _related_parent(recipe: Recipe, base: Path) -> RunFolder:
+    """The run that `recipe` begins with. Raises `ProblemError` where it isn't of the same base, method and form."""
+    parent = RunFolder(Path(recipe.model.parent).expanduser())
+    if not parent.recipe.is_file():
+        raise problem(
+            "parent.gone",
+            N_("The run whose weights this one should begin with isn't at {folder} any more."),
+            N_("Its folder was moved, renamed or deleted."),
+            N_('Choose the run again, or empty the setting "Continue from these weights".'),
+            remedy=Remedy.see_settings,
+            folder=str(parent.path),
+        )
+    begun = load(parent.recipe)
+    then = BaseFingerprint.read(parent.base_fingerprint)
+    if then is not None and then.parts != BaseFingerprint.of(base).parts:
+        raise problem(
+            "parent.other_base",
+            N_("What {parent} learned belongs to another base model."),
+            N_("An add-on only means something together with the model that it was trained on."),
+            N_("Choose the base model of that run, {model}, or begin without its weights."),
+            remedy=Remedy.choose_model,
+            parent=parent.path.name,
+            model=begun.model.public_name or begun.model.name,
+        )
+    wanted, had = ({"kind": one.method.kind, **one.method.form()} for one in (recipe, begun))
+    if wanted != had:
+        differing = ", ".join(f"method.{name}: {value}" for name, value in had.items() if wanted.get(name) != value)
+        raise problem(
+            "parent.other_method",
+            N_("What {parent} learned has another form than these settings make."),
+            N_("There it is {settings}."),
+            N_("Use the same here, or begin without its weights."),
+            remedy=Remedy.see_settings,
+            parent=parent.path.name,
+            settings=differing,
+        )
+    return parent
+
+
+def _copy_weights(parent: RunFolder, checkpoint: Path, target: Path) -> None:
+    """What was trained until `checkpoint`, without what going on with that training needs. Raises OSError."""
+    saved = read_manifest(checkpoint)
+    assert saved is not None, "it was chosen because it is whole"
+    target.mkdir()
+    for file in saved.files:
+        if file.name not in TRAINING_STATE:
+            shutil.copyfile(checkpoint / file.name, target / file.name)
+    write_manifest(target, saved.model_copy(update={"files": listed(target), "source": parent.path.name}))
 
 
 def repeat_run(run: RunFolder, project: Project, *, model: ModelChoice | None = None) -> RunFolder:
@@ -89,6 +153,8 @@ def repeat_run(run: RunFolder, project: Project, *, model: ModelChoice | None = 
         with staged(again.path) as staging:
             shutil.copytree(run.train_data.parent, staging / "data", copy_function=_link_or_copy)
             BaseFingerprint.of(base).write(RunFolder(staging).base_fingerprint)
+            if run.initial_weights.is_dir():
+                shutil.copytree(run.initial_weights, RunFolder(staging).initial_weights, copy_function=_link_or_copy)
             RunFolder(staging).recipe.write_text(to_yaml(recipe), encoding="utf-8")
     except OSError as error:
         raise cannot_write(project.runs_folder, error, remedy=Remedy.try_again) from error

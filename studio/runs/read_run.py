@@ -57,7 +57,7 @@ def _known(
         total_steps=state.last.total_steps if state.last else 0,
         size=size_of(run.path),
         clearable=sum(c.size for c in spare_checkpoints(state)),
-        parent=_word_in(run.path / "parent.json", "run"),
+        parent=run.parent,
         group_id=_word_in(run.path / "group.json", "id"),
         problem=wrong or _half_copied(run, state),
     )

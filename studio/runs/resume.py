@@ -37,6 +37,10 @@ class Resumption:
             return self.problem.sentences()[0]
         if self.step == 0:
             return sentence(N_("Nothing was saved yet, so it starts from the beginning."))
+        if self.repeated == 1:
+            return sentence(
+                N_("It goes on from the save point at step {step}; 1 step is computed again."), step=self.step
+            )
         if self.repeated:
             return sentence(
                 N_("It goes on from the save point at step {step}; {count} steps are computed again."),

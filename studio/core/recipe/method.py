@@ -56,6 +56,11 @@ class MethodSettings(SettingsGroup):
     def memory(self) -> MethodMemory:
         return MethodMemory()
 
+    def form(self) -> dict[str, object]:
+        """The settings that decide the form and the weight of what is trained: another run of the same method can go
+        on from it where these are the same."""
+        return {}
+
     def merge_refusal(self) -> Problem | None:
         """Why what this method trained can't be merged into its base, None where it can."""
         if not self.cannot_merge:
@@ -121,6 +126,9 @@ class LoraSettings(MethodSettings):
 
     def memory(self) -> MethodMemory:
         return MethodMemory(self.rank, self.targets, dropout=self.dropout > 0)
+
+    def form(self) -> dict[str, object]:
+        return {"rank": self.rank, "alpha": self.alpha, "target_modules": self.target_modules}
 
 
 class QLora(LoraSettings):

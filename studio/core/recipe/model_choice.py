@@ -43,6 +43,14 @@ class ModelChoice(SettingsGroup):
         str,
         Setting(N_("Hub revision"), N_("A branch, tag or commit on the Hub. Empty means the newest."), term="revision"),
     ] = ""
+    parent: Annotated[
+        str,
+        Setting(
+            N_("Continue from these weights"),
+            N_("A run's folder: training begins with what that run learned on the same base model."),
+            term="initial adapter",
+        ),
+    ] = ""
 
     @property
     def public_name(self) -> str:

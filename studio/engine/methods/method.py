@@ -33,6 +33,10 @@ class TrainingMethod(ABC):
         """Write what was trained, as safetensors in the form in which `from_pretrained` of its library reads it."""
 
     @abstractmethod
+    def load_weights(self, model: Network, folder: Path) -> None:
+        """Put what `save` wrote into a model that `make_trainable` made. Raises `ProblemError` when it doesn't fit."""
+
+    @abstractmethod
     def load(self, base: Network, folder: Path) -> Network:
         """The model that answers as the trained one did, from `base` and what `save` wrote. Raises `ProblemError` when
         that was trained on another base."""

@@ -26,7 +26,13 @@ from studio.engine.training.loss_spike import LossSpike
 from studio.engine.training.memory_probe import try_longest
 from studio.engine.training.plan import Plan, plan_of
 from studio.engine.training.recovery import go_back, save_patiently
-from studio.engine.training.resume import ResumePoint, require_same_optimizer, resume_point, saved_steps
+from studio.engine.training.resume import (
+    ResumePoint,
+    initial_weights,
+    require_same_optimizer,
+    resume_point,
+    saved_steps,
+)
 from studio.engine.training.trainer import trainer_for
 
 QUICK = 8.0
@@ -58,6 +64,8 @@ def train(context: JobContext, job: Train) -> Ending | None:
             model = method.make_trainable(method.load_base(plan.base, device))
         if point.folder is not None:
             require_fits(point.folder, model)
+        elif plan.recipe.model.parent:
+            method.load_weights(model, initial_weights(run))
     except StopRequested:
         return stopped(context, step)
     return TrainingJob(context, run, plan, method, model, device, point).go()
@@ -180,7 +188,7 @@ class TrainingJob:
         if not math.isfinite(loss):
             return None
         count = len(self.plan.held_out.encoded)
-        model = BASE if step == 0 else THIS_RUN
+        model = THIS_RUN if step or self.plan.recipe.model.parent else BASE
         self.context.write(Evaluated(step=step, loss=loss, examples=count, model=model))
         return loss
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from studio.core.events import CheckpointCommitted, CheckpointRemoved, Continued, Extended, ProcessStarted
 from studio.core.problems import ProblemError, Remedy, problem
+from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState
-from studio.core.storage import is_intact, read_manifest, rename, size_of
+from studio.core.storage import is_intact, read_manifest, rename, size_of, tidy
 from studio.core.translatable import N_
 from studio.engine.job_context import JobContext, library_versions
 
@@ -86,6 +87,7 @@ def resume_point(context: JobContext, run: RunFolder) -> ResumePoint:
     earlier = EarlierAttempts.of(run)
     told = {c.step for c in earlier.state.checkpoints}
     whole = {}
+    tidy(run.checkpoints)
     for step, folder in saved_steps(run).items():
         if not is_intact(folder, fully=True):
             _set_aside(context, step, folder)
@@ -95,7 +97,7 @@ def resume_point(context: JobContext, run: RunFolder) -> ResumePoint:
         if step not in told:  # the process ended between the save point and the line that tells it
             place = folder.relative_to(run.path).as_posix()
             context.write(CheckpointCommitted(step=step, folder=place, size=size_of(folder)), durable=True)
-    for step in told - saved_steps(run).keys() - whole.keys():
+    for step in told - whole.keys():  # the process ended between their removal and the line that tells it
         context.write(CheckpointRemoved(step=step, reason="rotated"))
     if not whole:
         return ResumePoint(earlier=earlier)
@@ -120,6 +122,20 @@ def require_same_optimizer(point: ResumePoint, optimizer: str) -> None:
         before=before.optimizer,
         now=optimizer,
     )
+
+
+def initial_weights(run: RunFolder) -> Path:
+    """The folder with what another run learned, which this one begins with. Raises `ProblemError`."""
+    if not is_intact(run.initial_weights, fully=True):
+        raise problem(
+            "run.initial_weights_damaged",
+            N_("What this run begins with is damaged or gone."),
+            N_("It was copied from the run {parent} when this one was created, to {folder}."),
+            N_('Start once more from that run: "Continue from these weights", or `studio train RECIPE --from RUN`.'),
+            parent=Path(load(run.recipe).model.parent).name,
+            folder=run.initial_weights.name,
+        )
+    return run.initial_weights
 
 
 def _require_same_versions(run: RunFolder, folder: Path) -> None:

@@ -36,7 +36,7 @@ class Prefix(Lora):
 
 
 class PrefixMethod(TrainingMethod):
-    make_trainable = save = load = None  # type: ignore[assignment]
+    make_trainable = save = load_weights = load = None  # type: ignore[assignment]
 
 
 def test_a_method_that_cannot_be_merged_says_so_in_words() -> None:
@@ -73,6 +73,10 @@ def test_every_method_trains_saves_loads_and_merges_or_says_why_not(
     assert list((tmp_path / "saved").glob("*.safetensors"))
     loaded = method.load(method.load_base(tiny_model, device), tmp_path / "saved")
     torch.testing.assert_close(loaded(input_ids=ids).logits, trained)
+    begun = method.make_trainable(method.load_base(tiny_model, device))
+    method.load_weights(begun, tmp_path / "saved")
+    torch.testing.assert_close(begun.eval()(input_ids=ids).logits, trained)
+    assert sum(p.requires_grad for p in begun.parameters()) == len(learning)
 
     refusal = kind().merge_refusal()
     if refusal is not None:
