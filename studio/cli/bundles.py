@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -67,7 +68,11 @@ def open_run_bundle(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"run": str(opened.run.path), "told": told})
     else:
-        print("\n".join([str(opened.run.path), *told, f"studio runs repeat {opened.run.path.name}"]))
+        print("\n".join([str(opened.run.path), *told]))
+        words = ["studio", "runs", "repeat", str(opened.run.path)]
+        words += [] if opened.note.with_data else ["--data", "FILE"]
+        words += [] if opened.model_is_here else ["--model", "FOLDER"]
+        print("To train it once more:", shlex.join(words))
     return 0
 
 

@@ -65,6 +65,7 @@ class OpenedBundle:
 
     run: RunFolder
     note: BundleNote
+    model_is_here: bool
     told: tuple[Sentence, ...]
 
 
@@ -220,8 +221,7 @@ def open_bundle(file: Path, project: Project) -> OpenedBundle:
                 _require_sound(RunFolder(staging), file)
         except OSError as error:
             raise cannot_write(project.runs_folder, error) from error
-    run = RunFolder(place)
-    return OpenedBundle(run, note, tuple(_told(run, note)))
+    return _opened_bundle(RunFolder(place), note)
 
 
 @contextmanager
@@ -354,29 +354,37 @@ def _damaged(file: Path) -> ProblemError:
     )
 
 
-def _told(run: RunFolder, note: BundleNote) -> Iterator[Sentence]:
+def _opened_bundle(run: RunFolder, note: BundleNote) -> OpenedBundle:
     recipe = load(run.recipe)
+    told: list[Sentence] = []
     if note.with_data:
-        yield sentence(N_("The examples are in the bundle: the run can be repeated with the very same ones."))
+        told.append(sentence(N_("The examples are in the bundle: the run can be repeated with the very same ones.")))
     else:
-        yield sentence(
-            N_(
-                "The examples aren't in the bundle: it learned from {data}. Repeat the run with that file, and you are "
-                "told whether the examples are the same."
-            ),
-            data=recipe.data.path or "?",
+        told.append(
+            sentence(
+                N_(
+                    "The examples aren't in the bundle: it learned from {data}. Repeat the run with that file, and you "
+                    "are told whether the examples are the same."
+                ),
+                data=recipe.data.path or "?",
+            )
         )
     try:
         base_of_run(run, recipe.model)
-        yield sentence(N_("The base model is on this computer, and it is the same one."))
+        model_is_here = True
+        told.append(sentence(N_("The base model is on this computer, and it is the same one.")))
     except ProblemError as error:
-        yield from error.problem.sentences()
+        model_is_here = False
+        told += error.problem.sentences()
     others = [f"{name} {version}" for name, version in note.versions.items() if _installed(name) not in ("", version)]
     if others:
-        yield sentence(
-            N_("It was trained with {versions}. Here are other versions, so numbers may differ a little."),
-            versions=", ".join(others),
+        told.append(
+            sentence(
+                N_("It was trained with {versions}. Here are other versions, so numbers may differ a little."),
+                versions=", ".join(others),
+            )
         )
+    return OpenedBundle(run, note, model_is_here, tuple(told))
 
 
 def _installed(name: str) -> str:

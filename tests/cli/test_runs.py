@@ -89,6 +89,7 @@ def test_a_run_goes_to_another_computer_and_back(
     opened = json.loads(said(capsys, "open-bundle", str(out), "--project", "From elsewhere", "--json"))
     assert Path(opened["run"]).is_dir()
     assert "From elsewhere" in said(capsys, "list")
+    assert "--model FOLDER" in said(capsys, "open-bundle", str(out))
     assert main(["runs", "repeat", opened["run"]]) == 2
     assert "starter model isn't on this computer" in capsys.readouterr().err
 
