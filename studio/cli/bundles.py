@@ -30,7 +30,9 @@ def repeat(arguments: argparse.Namespace) -> int:
     else:
         file = str(Path(arguments.data).expanduser().absolute())
         recipe = with_value(load(run.recipe), "data.path", file)
-        data = examined(recipe.model_copy(update={"model": model or recipe.model}), quiet, arguments.anyway)
+        if model is not None:
+            recipe = with_value(recipe, "model", model.model_copy(update={"parent": recipe.model.parent}))
+        data = examined(recipe, quiet, arguments.anyway)
         again = create_run(project_of(run), data.recipe, data.table, data.examples, facts())
         same = data_fingerprint(again) == data_fingerprint(run)
         if not same and not arguments.anyway:

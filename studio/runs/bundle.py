@@ -84,9 +84,9 @@ _PARTS = {
     "data/train.jsonl": _LONG,
     "data/held_out.jsonl": _LONG,
 }
-"""What a bundle may hold, with the most bytes each may come to, besides one save point."""
-_SAVE_POINT = re.compile(
-    r"checkpoints/step-\d{1,12}/[A-Za-z0-9][A-Za-z0-9_.-]{0,120}\.(safetensors|json|jinja|txt|model)"
+"""What a bundle may hold, with the most bytes each may come to, besides weights."""
+_WEIGHTS = re.compile(
+    r"(checkpoints/step-\d{1,12}|initial_weights)/[A-Za-z0-9][A-Za-z0-9_.-]{0,120}\.(safetensors|json|jinja|txt|model)"
 )
 """Weights and tokenizers, and nothing in a form that can hold code."""
 _MOST_PACKED = 200
@@ -106,7 +106,8 @@ _ADAPTER_KEYS = frozenset(
 def write_bundle(run: RunFolder, out: Path, *, with_data: bool = False, with_adapter: bool = False) -> int:
     """Write the run into the new zip `out`, whole or not at all; its size in bytes.
 
-    The best save point goes in without what only a training needs. Where files lie on this computer doesn't, nor the
+    The best save point goes in without what only a training needs, and what the run began with where that were the
+    weights of another one. Where files lie on this computer doesn't, nor the
     end of a crashed process's log. Raises `ProblemError`.
     """
     require_new(out)
@@ -139,7 +140,9 @@ def write_bundle(run: RunFolder, out: Path, *, with_data: bool = False, with_ada
             for path in files:
                 bundle.write(path, path.relative_to(run.path).as_posix())
             if checkpoint is not None:
-                _write_checkpoint(bundle, run, checkpoint)
+                _write_weights(bundle, run, checkpoint)
+                if run.initial_weights.is_dir():
+                    _write_weights(bundle, run, run.initial_weights)
     except FileNotFoundError as error:
         raise problem(
             "bundle.incomplete",
@@ -158,6 +161,8 @@ def _without_places(recipe: Recipe) -> Recipe:
     values = {"data.path": Path(recipe.data.path).name} if Path(recipe.data.path).is_absolute() else {}
     if recipe.model.source is Source.folder:
         values["model.name"] = Path(recipe.model.name).name
+    if recipe.model.parent:
+        values["model.parent"] = Path(recipe.model.parent).name
     return with_values(recipe, values)
 
 
@@ -173,7 +178,7 @@ def _without_log(line: bytes) -> bytes:
     return event.model_dump_json().encode() + b"\n"
 
 
-def _write_checkpoint(bundle: zipfile.ZipFile, run: RunFolder, folder: Path) -> None:
+def _write_weights(bundle: zipfile.ZipFile, run: RunFolder, folder: Path) -> None:
     """Uncompressed: weights hardly shrink, and so nothing in it can unpack to more than the bundle's own size."""
     place = folder.relative_to(run.path).as_posix()
     manifest = read_manifest(folder)
@@ -181,7 +186,7 @@ def _write_checkpoint(bundle: zipfile.ZipFile, run: RunFolder, folder: Path) -> 
     files = []
     for file in manifest.files:
         name = f"{place}/{file.name}"
-        if file.name in TRAINING_STATE or not _SAVE_POINT.fullmatch(name):
+        if file.name in TRAINING_STATE or not _WEIGHTS.fullmatch(name):
             continue
         if file.name == _ADAPTER_CONFIG:
             config = json.loads((folder / file.name).read_bytes())
@@ -264,8 +269,8 @@ def _checked_parts(bundle: zipfile.ZipFile, file: Path) -> list[zipfile.ZipInfo]
             remedy=Remedy.choose_file,
             file=file.name,
         )
-    strange = [part for part in parts if part.filename not in _PARTS and not _SAVE_POINT.fullmatch(part.filename)]
-    folders = {part.filename.split("/")[1] for part in parts if _SAVE_POINT.fullmatch(part.filename)}
+    strange = [part for part in parts if part.filename not in _PARTS and not _WEIGHTS.fullmatch(part.filename)]
+    folders = {name.rpartition("/")[0] for name in names if name.startswith("checkpoints/")}
     if strange or len(set(names)) < len(names) or len(folders) > 1:
         raise _strange(file, strange[0].filename if strange else sorted(names)[0])
     large = [
@@ -313,12 +318,12 @@ def _require_sound(run: RunFolder, file: Path) -> None:
     for data, key in ((run.train_data, "train_sha256"), (run.held_out_data, "held_out_sha256")):
         if data.exists() and (not isinstance(told, dict) or sha256_of(data) != told.get(key)):
             raise _damaged(file)
-    for point in run.checkpoints.iterdir() if run.checkpoints.exists() else ():
-        manifest = read_manifest(point)
-        names = {path.name for path in point.iterdir()} - {MANIFEST}
-        if manifest is None or {part.name for part in manifest.files} != names or not is_intact(point, fully=True):
+    for weights in (*run.checkpoints.glob("*"), *run.path.glob(run.initial_weights.name)):
+        manifest = read_manifest(weights)
+        names = {path.name for path in weights.iterdir()} - {MANIFEST}
+        if manifest is None or {part.name for part in manifest.files} != names or not is_intact(weights, fully=True):
             raise _damaged(file)
-        _require_plain_adapter(point / _ADAPTER_CONFIG, file)
+        _require_plain_adapter(weights / _ADAPTER_CONFIG, file)
 
 
 def _require_plain_adapter(config: Path, file: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from studio.core.problems import Remedy, problem
 from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
 from studio.core.recipe.model_choice import ModelChoice
-from studio.core.recipe.recipe import Recipe, load, to_yaml, with_values
+from studio.core.recipe.recipe import Recipe, load, to_yaml, with_value, with_values
 from studio.core.run_folder import TRAINING_STATE, RunFolder, choose_checkpoint
 from studio.core.storage import cannot_write, listed, read_manifest, require_room, staged, write_manifest
 from studio.core.translatable import N_
@@ -136,7 +136,15 @@ def repeat_run(run: RunFolder, project: Project, *, model: ModelChoice | None = 
     """
     recipe = load(run.recipe)
     if model is not None:
-        recipe = recipe.model_copy(update={"model": model})
+        recipe = with_value(recipe, "model", model.model_copy(update={"parent": recipe.model.parent}))
+    if recipe.model.parent and not run.initial_weights.is_dir():
+        raise problem(
+            "run.no_initial_weights",
+            N_("This run began with what {parent} had learned, and that isn't in its folder."),
+            N_("A bundle holds it only when it was made with what was learned."),
+            N_("Have the bundle made once more with it (on the command line: --with-adapter)."),
+            parent=Path(recipe.model.parent).name,
+        )
     if not (run.train_data.is_file() and run.held_out_data.is_file()):
         raise problem(
             "run.no_data",

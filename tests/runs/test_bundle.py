@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 import zipfile
 from collections.abc import Callable
@@ -126,6 +127,29 @@ def test_a_run_is_repeated_from_its_bundle_with_the_very_same_examples(
     (base / "model.safetensors").write_bytes((base.with_name("base-2") / "model.safetensors").read_bytes())
     with pytest.raises(ProblemError, match="isn't the one any more"):
         repeat_run(run, project)
+
+
+def test_what_a_run_began_with_goes_along_with_what_it_learned(
+    project: Project, there: Project, out: Path, tmp_path: Path
+) -> None:
+    base = small_base(tmp_path / "base")
+    run = make_run(
+        project, "run", model__source="folder", model__name=str(base), model__parent="/home/me/studio/runs/parent"
+    )
+    BaseFingerprint.of(base).write(run.base_fingerprint)
+    shutil.copytree(run.checkpoints / "step-000001", run.initial_weights)
+    (run.initial_weights / "optimizer.pt").unlink()
+    write_manifest(run.initial_weights, Manifest(files=listed(run.initial_weights), source="parent"))
+    write_bundle(run, out, with_data=True)
+    opened = open_bundle(out, there).run
+    assert load(opened.recipe).model.parent == "parent"
+    with pytest.raises(ProblemError, match="began with what parent had learned"):
+        repeat_run(opened, there, model=load(run.recipe).model)
+    whole = out.with_name("whole.zip")
+    write_bundle(run, whole, with_data=True, with_adapter=True)
+    again = repeat_run(open_bundle(whole, there).run, there, model=load(run.recipe).model)
+    assert again.parent == "parent"
+    assert list_runs("not_started")[0].parent == "parent"
 
 
 def test_without_its_examples_a_run_says_which_file_is_needed(project: Project, there: Project, out: Path) -> None:
