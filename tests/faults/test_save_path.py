@@ -29,21 +29,24 @@ Make = Callable[..., RunFolder]
 SETTINGS = {"training.save_steps": 1, "training.epochs": 3.0, "method.compute_dtype": "float32"}
 
 
-def campaign(run: RunFolder, kills: int, errors: int) -> tuple[list[Row], list[str]]:
-    """Train `run` in a process with the file layer, with kills at every so many calls of the save path, and errors."""
+def with_file_layer(module: str, *words: object) -> str:
+    """Run a module of these tests in a process with the file layer, and return the last line that it prints."""
     try:
         layer = library()
     except CannotBuildError as error:
         pytest.skip(str(error))
-    command = [sys.executable, "-m", "tests.faults.save_path", str(run.path), str(kills), str(errors)]
+    command = [sys.executable, "-m", f"tests.faults.{module}", *map(str, words)]
     environment = {**os.environ, "LD_PRELOAD": str(layer), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
-    answer = json.loads(done.stdout.splitlines()[-1])
-    assert answer["code"] == 0, done.stderr[-4000:]
-    return [Row(**row) for row in answer["rows"]], answer["wrong"] + done.stderr.splitlines()[-3:] * bool(
-        answer["wrong"]
-    )
+    return done.stdout.strip().rpartition("\n")[2]
+
+
+def campaign(run: RunFolder, kills: int, errors: int) -> tuple[list[Row], list[str]]:
+    """Train `run` in a process with the file layer, with kills at every so many calls of the save path, and errors."""
+    answer = json.loads(with_file_layer("save_path", run.path, kills, errors))
+    assert answer["code"] == 0, run.log.read_text(errors="replace")[-4000:]
+    return [Row(**row) for row in answer["rows"]], answer["wrong"]
 
 
 def power_cuts(run: RunFolder, stride: int, place: Path) -> Tally:
@@ -90,3 +93,11 @@ def test_a_fault_while_a_save_point_is_written_costs_at_most_that_one(
     assert sum(row.injected for row in rows) > 0
     assert cut.rows()
     assert not wrong + cut.wrong, "\n".join(wrong + cut.wrong)
+
+
+@pytest.mark.parametrize(
+    "examples",
+    [pytest.param(15, id="short"), pytest.param(500, id="long", marks=[pytest.mark.faults, pytest.mark.timeout(3600)])],
+)
+def test_rotation_keeps_the_best_and_the_newest_whatever_the_process_and_the_clock_do(examples: int) -> None:
+    with_file_layer("rotation", examples)
