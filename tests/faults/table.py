@@ -23,6 +23,15 @@ class Row:
     lost: int = 0
     damaged: int = 0
 
+    def __add__(self, other: Row) -> Row:
+        return Row(
+            self.fault,
+            self.injected + other.injected,
+            self.recovered + other.recovered,
+            self.lost + other.lost,
+            self.damaged + other.damaged,
+        )
+
 
 class Tally:
     """Counts outcomes by fault, and keeps what was wrong in words."""
@@ -59,6 +68,14 @@ def from_json(text: str) -> list[Row]:
     return [Row(**row) for row in json.loads(text)]
 
 
+def added(rows: Iterable[Row]) -> list[Row]:
+    """One row for each fault."""
+    sums: dict[str, Row] = {}
+    for row in rows:
+        sums[row.fault] = sums.get(row.fault, Row(row.fault)) + row
+    return list(sums.values())
+
+
 def as_table(rows: Iterable[Row]) -> list[str]:
     """Lines for a terminal."""
     lines = [("fault", "injected", "recovered", "lost", "damaged")]
@@ -77,7 +94,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
                     rows += from_json(value)
     if rows:
         terminalreporter.section("faults injected")
-        for line in as_table(rows):
+        for line in as_table(added(rows)):
             terminalreporter.write_line(line)
 
 

@@ -79,7 +79,7 @@ def power_cuts(run: RunFolder, stride: int, place: Path) -> Tally:
 @pytest.mark.parametrize(
     ("kills", "errors", "cuts"),
     [
-        pytest.param(6, 24, 12, id="short"),
+        pytest.param(9, 30, 20, id="short"),
         pytest.param(1, 1, 1, id="long", marks=[pytest.mark.faults, pytest.mark.timeout(3600)]),
     ],
 )
@@ -97,7 +97,7 @@ def test_a_fault_while_a_save_point_is_written_costs_at_most_that_one(
 
 @pytest.mark.parametrize(
     "examples",
-    [pytest.param(15, id="short"), pytest.param(500, id="long", marks=[pytest.mark.faults, pytest.mark.timeout(3600)])],
+    [pytest.param(8, id="short"), pytest.param(500, id="long", marks=[pytest.mark.faults, pytest.mark.timeout(3600)])],
 )
 def test_rotation_keeps_the_best_and_the_newest_whatever_the_process_and_the_clock_do(examples: int) -> None:
     with_file_layer("rotation", examples)
