@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, assert_never
 from PySide6.QtCore import QTimer, QUrl, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QGuiApplication, QPaintEvent, QShortcut
 from PySide6.QtWidgets import QApplication, QLineEdit, QMainWindow, QStackedWidget, QWidget
+from shiboken6 import isValid
 
 from studio.core.problems import Problem, Remedy
 from studio.runs.project import create_project, projects
 from studio.ui.controls.layout import hbox, vbox
+from studio.ui.controls.notices import NoticeBar
 from studio.ui.controls.overlay import Answer, Confirmation, Overlay
 from studio.ui.controls.page import PageFrame
+from studio.ui.controls.text import clear_layout_widget
 from studio.ui.design import language, theme
 from studio.ui.design.language import tr
 from studio.ui.sidebar import Sidebar
@@ -24,6 +27,7 @@ from studio.ui.state.workflow_steps import workflow_steps
 
 if TYPE_CHECKING:
     from studio.ui.gpu_monitor.monitor import GpuMonitor
+    from studio.ui.notifications import Notifications
 
 PAGES = ("data", "train", "test", "chat", "export", "runs", "settings")
 
@@ -51,6 +55,8 @@ class MainWindow(QMainWindow):
         self.page_name = "train" if app_state.project.runs() else "data"
         self.confirmation: Confirmation | None = None
         self.gpu_monitor: GpuMonitor | None = None
+        self.notifications: Notifications | None = None
+        self.line: NoticeBar | None = None
         self._painted = False
         self._closing = False
         self._pages: dict[str, QWidget] = {}
@@ -87,7 +93,8 @@ class MainWindow(QMainWindow):
         self._strip.setObjectName("strip")
         self._strip_row = hbox(on=self._strip)
         self._strip.setMinimumHeight(56)  # what the monitor will take, so that nothing jumps when it comes
-        vbox((hbox(self.sidebar, (self.stack, 1), gap=0), 1), self._strip, on=central, gap=0)
+        self._page_column = vbox((self.stack, 1), gap=0)
+        vbox((hbox(self.sidebar, (self._page_column, 1), gap=0), 1), self._strip, on=central, gap=0)
         self.setCentralWidget(central)
         self._on_project_changed()
         self._show_elsewhere()
@@ -108,6 +115,22 @@ class MainWindow(QMainWindow):
             old.deleteLater()
         if sidebar_focused:
             self.sidebar.setFocus()
+
+    def _add_notifications(self) -> None:
+        from studio.ui.notifications import Notifications  # nothing ends before the first frame
+
+        self.notifications = Notifications(self, self.app_state)
+        self.notifications.line_wanted.connect(self.show_line)
+
+    @Slot(str)
+    def show_line(self, words: str) -> None:
+        """Say something above the page until it is dismissed; a newer line takes the place of an older one."""
+        if self.line is not None and isValid(self.line):
+            clear_layout_widget(self.line)
+        bar = self.line = NoticeBar(words)
+        bar.add(tr("See the runs"), lambda: self.go_to("runs"))
+        bar.add(tr("Dismiss"), lambda: clear_layout_widget(bar))
+        self._page_column.insertWidget(0, bar)
 
     def _add_gpu_monitor(self) -> None:
         from studio.ui.gpu_monitor.monitor import GpuMonitor
@@ -273,6 +296,7 @@ class MainWindow(QMainWindow):
     def _on_first_frame(self) -> None:
         self.first_frame_painted.emit()
         self._add_gpu_monitor()
+        self._add_notifications()
         self.app_state.run_updated.connect(self._tell_gpu_monitor)
 
     def closeEvent(self, event: QCloseEvent) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QItemSelection, QItemSelectionModel, Qt, QTimer, QUrl, Slot
-from PySide6.QtGui import QAction, QDesktopServices, QHideEvent, QShowEvent
+from PySide6.QtGui import QAction, QDesktopServices, QHideEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QAbstractItemView, QFileDialog, QHeaderView, QLineEdit, QMenu, QStackedWidget
 
 from studio.core.problems import Problem, ProblemError
@@ -26,7 +26,7 @@ from studio.ui.controls.text import button, combo_box, label
 from studio.ui.design.language import size, tr, tr_sentence
 from studio.ui.runs.comparison import CompareView
 from studio.ui.runs.queue_card import QueueCard
-from studio.ui.runs.run_table import PROJECT, STARTED_AT, RunTable
+from studio.ui.runs.run_table import COLUMNS, STARTED_AT, RunTable
 from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
 from studio.ui.state.queue_state import QueueRow
@@ -36,6 +36,12 @@ TYPING_PAUSE = 150
 
 LOOK_AT_RUNS = 5_000
 """Milliseconds between two looks whether a run began, ended or got on, while the page is seen."""
+
+WIDTHS: dict[Column, int] = {"project": 120, "model": 110, "data": 100}
+"""Pixels of the columns whose texts may be of any length; what is cut off is shown whole on hovering."""
+
+NARROW, MIDDLING = 760, 1_050
+"""Pixels of the table's width below which some columns leave their room to the names."""
 
 CONTINUABLE: tuple[Outcome, ...] = ("paused", "interrupted", "crashed", "failed", "stopped", "not_started")
 
@@ -73,6 +79,9 @@ class RunsPage(PageFrame):
         header.setResizeContentsPrecision(0)  # what is seen is measured, not thousands of rows
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        for name, width in WIDTHS.items():
+            header.setSectionResizeMode(COLUMNS.index(name), QHeaderView.ResizeMode.Interactive)
+            header.resizeSection(COLUMNS.index(name), width)
         self.table.activated.connect(self._open)
         self.table.selectionModel().selectionChanged.connect(self._paint_buttons)
         self.model.sort_wanted.connect(self._on_sort_wanted)
@@ -132,6 +141,20 @@ class RunsPage(PageFrame):
         self.refresh()
         self.app_state.queue.look()
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._hide_columns()
+
+    def _hide_columns(self) -> None:
+        width, everywhere = self.table.width(), self.which.currentData() == "all"
+        hidden: set[Column] = set() if everywhere else {"project"}
+        if width < NARROW:
+            hidden |= {"model", "data", "seconds"}
+        if everywhere and width < MIDDLING:
+            hidden |= {"seconds", "size"}
+        for column, name in enumerate(COLUMNS):
+            self.table.setColumnHidden(column, name in hidden)
+
     def hideEvent(self, event: QHideEvent) -> None:
         self._timer.stop()
         super().hideEvent(event)
@@ -188,7 +211,7 @@ class RunsPage(PageFrame):
             self._choose({row for row, one in enumerate(summaries) if one.run in chosen})
         searching = bool(self.search.text()) or self.which.currentData() == "all"
         self.stack.setCurrentIndex(2 if summaries else 3 if searching else 1)
-        self.table.setColumnHidden(PROJECT, self.which.currentData() != "all")
+        self._hide_columns()
         self._paint_buttons()
         if self.hasFocus():
             self.focus_first()
@@ -219,7 +242,6 @@ class RunsPage(PageFrame):
         chosen, one, has_runs = self.chosen(), self.selected(), self.stack.currentIndex() > 1
         at_rest = bool(chosen) and not any(run.is_going_on for run in chosen)
         readable = one is not None and bool(one.model)
-        self.which.setVisible(has_runs or self.queue.isVisibleTo(self))
         self.search.setVisible(has_runs)
         self.copy_button.setVisible(readable)
         self.delete_button.setVisible(at_rest)

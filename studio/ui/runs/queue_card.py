@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QDateTime, Qt, Signal, Slot
+from PySide6.QtCore import QDateTime, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QDropEvent, QKeySequence
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -33,6 +33,9 @@ from studio.ui.state.queue_state import QueueRow
 
 TONIGHT = "22:00"
 ROW_HEIGHT = 32
+WIDTH = 150
+"""Pixels of the projects' names, which may be of any length."""
+
 MOST_ROWS = 6
 """So many are seen at once; more are scrolled to."""
 
@@ -57,6 +60,8 @@ class QueueList(QTreeWidget):
         header = self.header()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(1, QHeaderView.ResizeMode.Interactive)
+        header.resizeSection(1, WIDTH)
         header.setSectionsMovable(False)
         header.setStretchLastSection(False)
 
@@ -68,6 +73,7 @@ class QueueList(QTreeWidget):
             status = status_words(row.status)
             item = QTreeWidgetItem([row.name, row.project, when_words(row.entry.when), status])
             item.setData(0, Qt.ItemDataRole.UserRole, row)
+            item.setSizeHint(0, QSize(0, ROW_HEIGHT))
             item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsDropEnabled)
             if row.problem is not None:
                 for column in range(4):
@@ -78,8 +84,7 @@ class QueueList(QTreeWidget):
         first = self.topLevelItem(0)
         if self.currentItem() is None and first is not None:
             self.setCurrentItem(first)
-        height = self.sizeHintForRow(0) if rows else ROW_HEIGHT
-        self.setFixedHeight(self.header().sizeHint().height() + min(MOST_ROWS, max(1, len(rows))) * height + 6)
+        self.setFixedHeight(self.header().sizeHint().height() + min(MOST_ROWS, max(1, len(rows))) * ROW_HEIGHT + 6)
 
     def chosen(self) -> QueueRow | None:
         item = self.currentItem()

@@ -23,7 +23,7 @@ COLUMNS: tuple[Column, ...] = (
     "seconds",
     "size",
 )
-PROJECT, STARTED_AT = COLUMNS.index("project"), COLUMNS.index("started_at")
+STARTED_AT = COLUMNS.index("started_at")
 
 
 def model_words(summary: RunSummary) -> str:

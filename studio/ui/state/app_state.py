@@ -244,12 +244,18 @@ class AppState(RecipeEditor):
         project, recipe, table, facts = self.project, self.recipe, self.data.table, self.facts()
         examples = self.data.examples
         assert table is not None and examples is not None
+        name = recipe.name[:100]
+        strengths = (tr("gentler"), tr("as it is"), tr("stronger"))
+        names = [f"{name}, {strength}" if name else strength for strength in strengths]
 
         def work() -> None:
             from studio.runs.queue import add
             from studio.runs.variants import create_variants, three_strengths
 
-            runs, group = create_variants(project, three_strengths(recipe, facts), table, examples, facts)
+            found = three_strengths(recipe, facts)
+            if len(found) == len(names):
+                found = tuple(one.model_copy(update={"name": name}) for one, name in zip(found, names, strict=True))
+            runs, group = create_variants(project, found, table, examples, facts)
             add(runs, group=group.id)
 
         self._queue(work)

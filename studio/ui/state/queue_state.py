@@ -15,7 +15,7 @@ from studio.core.run_folder import RunFolder
 from studio.ui.state.background import run_in_background
 
 if TYPE_CHECKING:
-    from studio.runs.queue import EntryStatus
+    from studio.runs.queue import EntryStatus, QueueResult
     from studio.runs.queue_file import Entry, Queue, When
 
 LOOK_AT_QUEUE = 2_000
@@ -51,8 +51,9 @@ class QueueState(QObject):
     changed = Signal()
     problem_raised = Signal(object)
     """A `Problem`: a change was refused, or the file can't be read."""
-    done = Signal(object)
-    """A `QueueResult`, once to one of all windows, when nothing waits or goes on any more."""
+    done = Signal(object, bool)
+    """A `QueueResult`, once to one of all windows, when nothing waits or goes on any more; and whether it came to that
+    while no window was open."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -60,6 +61,8 @@ class QueueState(QObject):
         self._looking = False
         self._look_again = False
         self._changing = 0
+        self._queued: set[Path] = set()
+        self._was_asked = False
         self._timer = QTimer(self, interval=LOOK_AT_QUEUE)
         self._timer.timeout.connect(self.look)
 
@@ -89,6 +92,7 @@ class QueueState(QObject):
             # what was read before a change that was shown already would turn it back for a moment
             if view != self.view and not self._look_again and not self._changing:
                 self.view = view
+                self._queued.update(row.run for row in view.rows)
                 self.changed.emit()
             if self._look_again and not self._changing:
                 self.look()
@@ -105,13 +109,17 @@ class QueueState(QObject):
     def _take_result(self) -> None:
         from studio.runs.queue import take_result
 
-        run_in_background(
-            self, take_result, lambda result: None if result is None else self.done.emit(result), lambda _: None
-        )
+        first, self._was_asked = not self._was_asked, True
 
-    def holds(self, run: RunFolder) -> bool:
-        """Whether this run was in the queue when it was looked at last."""
-        return any(row.run == run.path for row in self.view.rows)
+        def taken(result: QueueResult | None) -> None:
+            if result is not None:
+                self.done.emit(result, first)
+
+        run_in_background(self, take_result, taken, lambda _: None)
+
+    def was_queued(self, run: RunFolder) -> bool:
+        """Whether this run was seen in the queue."""
+        return run.path in self._queued
 
     # What a person does with it
 

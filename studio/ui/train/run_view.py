@@ -7,7 +7,7 @@ from typing import Literal
 
 from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QMenu, QPlainTextEdit, QPushButton, QToolButton, QWidget
+from PySide6.QtWidgets import QComboBox, QMenu, QPlainTextEdit, QPushButton, QToolButton, QWidget
 
 from studio.core.events import CheckpointCommitted, Crashed, Failed, Finished, Paused, Stopped
 from studio.core.problems import Problem, ProblemError
@@ -270,6 +270,7 @@ class SavePointChoice(QWidget):
         self._shown: tuple[object, ...] = ()
         words = label(tr("Test, Chat and Export use"), "small", wrap=False)
         self.box = combo_box(tr("The save point that Test, Chat and Export use"), ())
+        self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.box.activated.connect(self._on_chosen)
         words.setBuddy(self.box)
         hbox(words, self.box, STRETCH, on=self, margins=(GAP, 0, 0, 0))
