@@ -27,6 +27,7 @@ from studio.core.translatable import N_
 from studio.hardware.gauge import Gauge
 from studio.hardware.snapshot import Card, Snapshot
 from studio.runs.follow import read_log_end
+from studio.runs.measurements import record
 from studio.runs.project import projects
 from studio.runs.queue import GOING, goes_on, settled, status_of
 from studio.runs.queue_file import (
@@ -102,9 +103,11 @@ class QueueRunner:
         if not free:
             self._free_since = {}
         with opened() as file:
+            told = len(file.queue.ended)
             queue = settled(file.queue, self._now())
             if queue != file.queue:
                 file.write(queue)
+            new = queue.ended[told:]
             due = list(self._due(queue)) if free else []
             for card in free:
                 entry = next((entry for entry in due if self._may_take(entry, card)), None)
@@ -114,6 +117,8 @@ class QueueRunner:
             going = any(status_of(entry, self._now()) in GOING for entry in file.queue.entries)
             if not going:
                 self._lock.release()
+        for ended in new:
+            _remember(ended)
         return going
 
     def _due(self, queue: Queue) -> Iterator[Entry]:
@@ -134,15 +139,22 @@ class QueueRunner:
         going = [entry for entry in queue.entries if _goes_on(entry, self._now())]
         taken = {entry.card for entry in going if entry.begun is not None}
         free = [card for card in cards if card.problem is None and card.uuid and card.uuid not in taken]
-        if cards and not free:
+        if cards and not any(self._may_take(entry, card.uuid) for card in free for entry in self._due(queue)):
             return []
-        by_hand = self._started_by_hand(queue, [entry.run for entry in going if entry.begun is None])
-        if not cards:
-            return [] if going or by_hand else [PROCESSOR]
-        if not by_hand <= {PROCESSOR, *(card.uuid for card in snapshot.cards)}:
-            return []  # on a card that isn't known, or it hasn't said yet where it is: that may be any of them
-        free = [card for card in free if card.uuid not in by_hand]
-        return [card.uuid for card in sorted(free, key=lambda card: -(card.total or 0))]
+        chosen = [entry.run for entry in going if entry.begun is None]
+        found: list[str] = []
+        for everywhere in (False, True):  # what is known from the last look mostly answers it, without all the folders
+            by_hand = self._started_by_hand(queue, chosen, everywhere)
+            if not cards:
+                found = [] if going or by_hand else [PROCESSOR]
+            elif by_hand <= {PROCESSOR, *(card.uuid for card in snapshot.cards)}:
+                left = sorted((card for card in free if card.uuid not in by_hand), key=lambda card: -(card.total or 0))
+                found = [card.uuid for card in left]
+            else:  # on a card that isn't known, or it hasn't said yet where it is: that may be any of them
+                found = []
+            if not found:
+                break
+        return found
 
     def _watch_others(self, cards: tuple[Card, ...]) -> None:
         now = self._monotonic()
@@ -158,12 +170,12 @@ class QueueRunner:
             case _:
                 assert_never(entry.when)
 
-    def _started_by_hand(self, queue: Queue, paths: list[Path]) -> set[str | None]:
-        """Where the runs compute that somebody else started: those at `paths`, and all that aren't in the queue. None
-        for one that hasn't said so yet."""
+    def _started_by_hand(self, queue: Queue, chosen: list[Path], everywhere: bool) -> set[str | None]:
+        """Where the runs compute that somebody else started: `chosen` ones of the queue, and those that aren't in it,
+        of the last look or of all projects. None for one that hasn't said so yet."""
         queued = {entry.run for entry in queue.entries}
-        every = (run.path for project in projects() for run in project.runs())
-        paths = paths + [path for path in every if path not in queued and _is_at_work(path)]
+        every = (run.path for project in projects() for run in project.runs()) if everywhere else iter(self._card_of)
+        paths = chosen + [path for path in every if path not in queued and _is_at_work(path)]
         before = self._card_of
         self._card_of = {path: before.get(path) for path in paths}
         for path, card in self._card_of.items():
@@ -207,6 +219,15 @@ def _no_progress(run: RunFolder) -> Problem:
         remedy=Remedy.open_log,
         values={"count": MOST_STARTS, "log": read_log_end(run.log)[-300:].strip() or "-"},
     )
+
+
+def _remember(ended: Ended) -> None:
+    """Estimates learn from what the run measured, as from one that somebody watched."""
+    _log.info("%s: %s", ended.outcome, ended.run)
+    try:
+        record(RunFolder(ended.run))
+    except (ProblemError, OSError) as error:
+        _log.info("what it measured can't be kept: %s", error)
 
 
 def _goes_on(entry: Entry, now: datetime) -> bool:

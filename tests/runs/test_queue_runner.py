@@ -33,6 +33,7 @@ from studio.runs import queue
 from studio.runs.queue_file import AtTime, WhenFree, queue_folder, read_queue
 from studio.runs.queue_runner import FREE_FOR, MOST_STARTS, QueueRunner, visible
 from studio.runs.start import JobProcess
+from tests.fakes import nvml
 from tests.runs.conftest import MakeRun, Trainings
 
 GIB = 1 << 30
@@ -359,3 +360,36 @@ def test_a_runner_that_is_killed_is_followed_by_another(make_run: MakeRun) -> No
 def test_nothing_is_started_where_nothing_waits() -> None:
     assert queue.ensure_runner() is False
     assert not Path(queue_folder().log).exists()
+
+
+TAKES_CARDS = """
+import sys
+from studio.core.journal import WriterLock
+from studio.runs.queue_file import queue_folder
+from studio.runs.queue_runner import QueueRunner
+from studio.runs.start import start_training
+def start(run, job, *, card=""):
+    print(run.path.name, card)
+    run.path.joinpath("log.txt").mkdir()  # so that nothing is really started
+    return start_training(run, job, card=card)
+lock = WriterLock(queue_folder().lock)
+lock.acquire()
+QueueRunner(lock, start=start).step()
+"""
+
+
+def test_cards_are_those_of_the_driver(make_run: MakeRun) -> None:
+    try:
+        environment = nvml.environment("two-cards")
+    except nvml.CannotBuildError as error:
+        pytest.skip(str(error))
+    queue.add([make_run(name) for name in ("one", "two", "three")])
+    done = subprocess.run(
+        [sys.executable, "-c", TAKES_CARDS], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.splitlines() == [
+        "one GPU-4090d0e0-0000-0000-0000-000000000001",
+        "two GPU-2000d0e0-0000-0000-0000-000000000002",
+    ], done.stderr
+    assert [(ended.run.name, ended.outcome) for ended in read_queue().ended] == [("one", "failed"), ("two", "failed")]
+    assert [entry.run.name for entry in read_queue().entries] == ["three"]
