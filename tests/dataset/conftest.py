@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 import pytest
+from hypothesis import settings
 
 from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.data_choice import DataChoice
@@ -22,6 +23,9 @@ from studio.dataset.table import Table, TableStream, cell_text
 from studio.dataset.text_batches import stream_rows
 from tests.dataset.readers.old_workbooks import write_compound as write_compound
 from tests.dataset.readers.old_workbooks import write_xls as write_xls
+
+settings.register_profile("patient", deadline=None)  # a library that is loaded in the first example takes its time
+settings.load_profile("patient")
 
 type_of_cells = Sequence[Sequence[str | int | float | None]]
 
