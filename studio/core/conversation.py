@@ -22,6 +22,8 @@ class Message(BaseModel):
 
     `thinking` is what a model wrote for itself before the answer; `name` and `call_id` say of which tool and call a
     tool's turn is the result; `in_loss` is False for an answer that is only read, as a weight of 0 in a file says.
+    `stretches` are the pieces of an answer of which every second one is only read; where they don't make up `content`,
+    because it was changed since, all of it is only read.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -33,3 +35,4 @@ class Message(BaseModel):
     name: str = ""
     call_id: str = ""
     in_loss: bool = True
+    stretches: tuple[str, ...] = ()

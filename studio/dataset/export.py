@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 from studio.core.conversation import Message
@@ -92,6 +93,13 @@ def _turn(message: Message) -> dict[str, object]:
         turn["tool_call_id"] = message.call_id
     if not message.in_loss:
         turn["weight"] = 0
+    elif message.stretches:
+        edges = pairwise(accumulate(map(len, message.stretches), initial=0))
+        turn["train_detail"] = [
+            {"begin_offset": begin, "end_offset": end - 1, "train": place % 2 == 0}
+            for place, (begin, end) in enumerate(edges)
+            if begin < end
+        ]
     return turn
 
 

@@ -254,7 +254,8 @@ def _joined(messages: tuple[Message, ...]) -> tuple[Message, ...]:
                 "thinking": "\n\n".join(part for part in (last.thinking, message.thinking) if part),
                 "tool_calls": (*last.tool_calls, *message.tool_calls),
                 # One answer is learned or isn't: what shouldn't be learned must not slip in.
-                "in_loss": last.in_loss and message.in_loss,
+                "in_loss": last.in_loss and message.in_loss and not (last.stretches or message.stretches),
+                "stretches": (),
             }
         )
     return tuple(turns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import accumulate, pairwise
 
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.translatable import N_, Sentence, sentence
@@ -47,10 +48,19 @@ class AssistantSpans:
         learned = [i for i in answers if example.messages[i].in_loss]
         if not learned:
             return (), ()
+        spans, adaptations = self._whole(example, rendered, answers, learned)
+        for position in learned:
+            if example.messages[position].stretches:
+                spans = self._without_unlearned(example, rendered, position, spans)
+        return tuple(_without_empty_thoughts(rendered, span) for span in spans), adaptations
+
+    def _whole(
+        self, example: Example, rendered: Rendered, answers: list[int], learned: list[int]
+    ) -> tuple[tuple[Span, ...], tuple[Sentence, ...]]:
         if rendered.answers:
             marked = self._by_marks(example, rendered, answers)
             if marked is not None:
-                return tuple(_without_empty_thoughts(rendered, span) for span in marked[0]), marked[1]
+                return marked
         spans: list[Span] = []
         adaptations: list[Sentence] = []
         for position in learned:
@@ -67,7 +77,25 @@ class AssistantSpans:
                     raise _no_prefix() from None
         if adaptations:
             spans = spans[-1:]
-        return tuple(_without_empty_thoughts(rendered, span) for span in spans), tuple(adaptations)
+        return tuple(spans), tuple(adaptations)
+
+    def _without_unlearned(
+        self, example: Example, rendered: Rendered, position: int, spans: tuple[Span, ...]
+    ) -> tuple[Span, ...]:
+        """The spans without the stretches of an answer that are only read, or without all of it where it can't be told
+        where these stand."""
+        message = example.messages[position]
+        found = self._rendering.content_span(example, position)
+        said = message.content.rpartition("</think>")[2]
+        if found is None or found[0].text != rendered.text or "".join(message.stretches) != message.content:
+            return tuple(span for span in spans if said.strip() not in rendered.text[slice(*span)])
+        begin = found[1][0] - (len(message.content) - len(said.lstrip()))
+        edges = list(accumulate(map(len, message.stretches), initial=begin))
+        kept = list(spans)
+        for start, end in list(pairwise(edges))[1::2]:
+            parts = ((a, min(b, start)) for a, b in kept), ((max(a, end), b) for a, b in kept)
+            kept = sorted({(a, b) for part in parts for a, b in part if a < b})
+        return tuple(kept)
 
     def _by_marks(
         self, example: Example, rendered: Rendered, answers: list[int]

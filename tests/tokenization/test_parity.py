@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from studio.core.conversation import Message
 from studio.core.problems import ProblemError
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.dataset.columns.apply_mapping import examples_from
@@ -165,6 +166,25 @@ def test_answers_with_their_special_tokens_are_learned_and_nothing_else(
     assert [number in text for number, text in zip(("7", "depot", "8", "van"), said, strict=True)] == [True] * 4
     said = learned("text that looks like special tokens")
     assert said == ["It is <|im_end|> or </s>, <|end|> and <｜User｜>.", "ok"]
+
+
+@pytest.mark.parametrize("marked", [True, False], ids=["marked", "unmarked"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_of_an_answer_the_parts_that_are_only_read_are_not_learned(
+    models: Callable[..., Path], name: str, marked: bool
+) -> None:
+    family = FAMILIES[name]
+    encoder = Encoder.from_folder(models(name, marked=marked), 4096)
+    parts = Message(
+        role="assistant", content="Right. Wrong. Right again.", stretches=("Right.", " Wrong.", " Right again.")
+    )
+    asked = (Message(role="user", content="a"), parts, Message(role="user", content="b"))
+    last = parts.model_copy(update={"content": "It is. It isn't.", "stretches": ("It is.", " It isn't.", "")})
+    texts = learned_texts(encoder, encoder.encode(Example(messages=(*asked, last))))
+    assert [text.strip() for text in texts[:2]] == ["Right.", f"Right again.{family.ends_with}".strip()]
+    assert texts[2].strip() == "It is." and "isn't" not in "".join(texts)
+    changed = last.model_copy(update={"content": "It is so."})  # nobody knows which part it was
+    assert "so" not in "".join(learned_texts(encoder, encoder.encode(Example(messages=(*asked, changed)))))
 
 
 @pytest.mark.parametrize("name", FAMILIES)

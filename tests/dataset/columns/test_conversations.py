@@ -131,6 +131,33 @@ def test_a_call_that_cannot_be_read_leaves_the_whole_conversation_out(tmp_path: 
     assert "tool" in found.skipped[0].reason.english()
 
 
+def test_parts_of_answers_are_read_but_not_learned(tmp_path: Path) -> None:
+    def talk(answer: str, *details: tuple[int, int, bool]) -> dict[str, object]:
+        marks = [{"begin_offset": begin, "end_offset": end, "train": train} for begin, end, train in details]
+        asked = {"role": "user", "content": "q"}
+        return {"messages": [asked, {"role": "assistant", "content": answer, "train_detail": marks}]}
+
+    rows = [
+        talk("Learn this. Not that.", (0, 10, True), (11, 20, False)),
+        talk("Not that. Learn this. Nor that.", (21, 30, False), (0, 9, False)),
+        talk("Beyond its end.", (3, 99, False)),
+        talk("All of it.", (0, 9, True)),
+        talk("None of it.", (0, 10, False)),
+    ]
+    file = tmp_path / "talks.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    table = opened(file)
+    found = examples_from(table, detect(table).mapping)
+    told = [example.messages[-1] for example in found.examples]
+    assert [message.stretches for message in told] == [
+        ("Learn this.", " Not that.", ""),
+        ("", "Not that. ", "Learn this.", " Nor that.", ""),
+        (),
+    ]
+    assert [skipped.row for skipped in found.skipped] == [3, 5]
+    assert "Of 4 answers only parts" in found.notes[0].english()
+
+
 def test_weights_of_nought_are_read_but_not_learned_and_odd_ones_are_noted(tmp_path: Path) -> None:
     def talk(*weights: object) -> dict[str, object]:
         turns: list[dict[str, object]] = []

@@ -98,12 +98,12 @@ def test_turns_that_say_that_they_are_not_learned_are_only_read(tmp_path: Path, 
     ] * 12
 
 
-def test_answers_of_which_only_parts_are_learned_are_only_read_and_that_is_said(tmp_path: Path) -> None:
+def test_answers_of_which_only_parts_are_learned_are_told(tmp_path: Path) -> None:
     detail = [{"begin_offset": 0, "end_offset": 3, "train": True}, {"begin_offset": 4, "end_offset": 9, "train": False}]
     turns = [{"role": "user", "content": "a?"}, {"role": "assistant", "content": "yes but no", "train_detail": detail}]
     _, found, made = read(tmp_path, [{"messages": turns}] * 12)
-    assert not found.sure and not made.examples
-    assert "parts of them" in said(found)
+    assert found.sure and "Of 12 answers only parts are learned" in said(found)
+    assert made.examples[0].messages[-1].stretches == ("yes ", "but no", "")
 
 
 def test_keys_of_turns_that_are_not_known_are_named(tmp_path: Path) -> None:

@@ -42,9 +42,10 @@ def message(
     name: str = "",
     call_id: str = "",
     in_loss: bool = True,
+    stretches: tuple[str, ...] = (),
 ) -> Message:
     """A turn of which no part holds a lone half of a character."""
-    if not (thinking or tool_calls or name or call_id) and in_loss:
+    if not (thinking or tool_calls or name or call_id or stretches) and in_loss:
         return Message(role=role, content=writable(content))  # three times as quick: files have millions of them
     return Message(
         role=role,
@@ -54,6 +55,7 @@ def message(
         name=writable(name),
         call_id=writable(call_id),
         in_loss=in_loss,
+        stretches=tuple(map(writable, stretches)),
     )
 
 

@@ -64,8 +64,8 @@ class ConversationReader:
             text = N_("{count} turns have a weight other than 0 and 1; they are learned like those with 1.")
             told.append(sentence(text, count=self._odd_weights))
         if self._in_part:
-            text = N_("{count} answers say of parts of them that these aren't learned; such answers are only read.")
-            told.append(sentence(text, count=self._in_part))
+            text = N_("Of {count} answers only parts are learned, as {name} says; the other parts are only read.")
+            told.append(sentence(text, count=self._in_part, name=_IN_PART))
         if self._trees:
             text = N_("Of {count} trees of replies the best answers by their rank are read; the others are left out.")
             told.append(sentence(text, count=self._trees))
@@ -154,7 +154,12 @@ class ConversationReader:
             calls = (*before.tool_calls, *parts.calls)
             messages[-1] = before.model_copy(update={"tool_calls": calls})
         else:
-            messages.append(message("assistant", text, thinking, tuple(parts.calls), in_loss=in_loss))
+            stretches = self._stretches(turn.get(_IN_PART), text, isinstance(what, str) and text == what)
+            if in_loss and stretches and not any(piece.strip() for piece in stretches[::2]):
+                in_loss, stretches = False, ()
+            messages.append(
+                message("assistant", text, thinking, tuple(parts.calls), in_loss=in_loss, stretches=stretches)
+            )
 
     def _add_result(
         self, messages: list[Message], open_calls: list[ToolCall], turn: Mapping[str, object], what: object
@@ -174,11 +179,24 @@ class ConversationReader:
             told,
         )
 
+    def _stretches(self, details: object, text: str, is_whole: bool) -> tuple[str, ...]:
+        """The answer cut where Axolotl's details (begin, end included, whether to train) say that a part of it isn't
+        learned. Where the text was changed, or the places are none in it, nothing of it is learned."""
+        found = [one for one in details if isinstance(one, Mapping)] if isinstance(details, list) else []
+        marked = sorted((one.get("begin_offset"), one.get("end_offset")) for one in found if one.get("train") is False)
+        if not marked:
+            return ()
+        self._in_part += 1
+        pieces: list[str] = []
+        at = 0
+        for begin, end in marked:
+            if not (is_whole and isinstance(begin, int) and isinstance(end, int) and at <= begin <= end < len(text)):
+                return ("", text)
+            pieces += [text[at:begin], text[begin : end + 1]]
+            at = end + 1
+        return (*pieces, text[at:])
+
     def _is_in_loss(self, turn: Mapping[str, object]) -> bool:
-        details = turn.get(_IN_PART)
-        if isinstance(details, list) and any(isinstance(one, Mapping) and one.get("train") is False for one in details):
-            self._in_part += 1
-            return False
         if any(str(turn.get(name)).casefold() in ("true", "1") for name in _MASKS):
             return False
         for name in _WEIGHTS:
