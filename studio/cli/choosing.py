@@ -8,9 +8,13 @@ from pathlib import Path
 from studio.core.problems import problem
 from studio.core.recipe.model_choice import ModelChoice, Source
 from studio.core.recipe.recipe import Recipe, load, setting_specs, with_values
-from studio.core.run_folder import RunFolder
+from studio.core.run_folder import RunFolder, choose_step
+from studio.core.storage import cannot_write
 from studio.core.translatable import N_
 from studio.runs.project import Project, create_project, projects
+
+BEST = "best"
+"""In place of a step: the save point with the lowest error."""
 
 
 def chosen_run(word: str) -> RunFolder:
@@ -39,6 +43,25 @@ def chosen_run(word: str) -> RunFolder:
         fix=N_("`studio runs list` shows all runs on this computer."),
         word=word,
     )
+
+
+def run_at_step(arguments: argparse.Namespace) -> RunFolder:
+    """The run that is meant, with the save point of `--step` chosen in it where one is given. Raises ProblemError."""
+    run = chosen_run(arguments.run)
+    word = str(arguments.step)
+    if word and word != BEST and not word.isdecimal():
+        raise problem(
+            "run.wrong_step",
+            N_("{word} isn't the step of a save point."),
+            fix=N_("Give a number that `studio runs show` lists, or: best"),
+            word=word,
+        )
+    if word:
+        try:
+            choose_step(run, None if word == BEST else int(word))
+        except OSError as error:
+            raise cannot_write(run.chosen_checkpoint, error) from error
+    return run
 
 
 def chosen_project(name: str) -> Project:

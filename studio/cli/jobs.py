@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from studio.cli.choosing import chosen_run
+from studio.cli.choosing import run_at_step
 from studio.cli.following import follow_to_the_end
 from studio.cli.printing import Json, print_json
 from studio.core.command_queue import new_id, send
@@ -38,7 +38,7 @@ from studio.runs.start import JobProcess, start_job
 
 def test(arguments: argparse.Namespace) -> int:
     """0 when better, 1 when not."""
-    run = chosen_run(arguments.run)
+    run = run_at_step(arguments)
     compared = run_exam(run, quiet=arguments.json)
     judged = verdict(compared)
     if arguments.json:
@@ -77,7 +77,7 @@ def comparison_as_json(compared: Comparison) -> dict[str, Json]:
 
 def export(arguments: argparse.Namespace) -> int:
     """Make the folder; 1 when a model was made that doesn't answer the same everywhere."""
-    run = chosen_run(arguments.run)
+    run = run_at_step(arguments)
     out = Path(arguments.out).expanduser().absolute() if arguments.out else None
     exported = run_export(exporter_named(arguments.to), run, out, quiet=arguments.json)
     if arguments.json:
@@ -106,7 +106,7 @@ def run_export(exporter: Exporter, run: RunFolder, out: Path | None, *, quiet: b
 
 def chat(arguments: argparse.Namespace) -> int:
     """A conversation on standard input and output, or one question with `--ask`."""
-    run = chosen_run(arguments.run)
+    run = run_at_step(arguments)
     choose_checkpoint(run, fully=False)
     folder = run.job("chat")
     process = start_job(folder, Chat(run=run.path))

@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     _add_verb(data, "read", "one example exactly as a model reads it", _data_read_flags, name="data read")
     _add_verb(verbs, "fit", "will a recipe fit this graphics card, or another one", _fit_flags)
     _add_verb(verbs, "train", "train a model as a recipe says", _train_flags)
-    _add_verb(verbs, "test", "answer the examples set aside, as the base model and as trained", _add_run)
+    _add_verb(verbs, "test", "answer the examples set aside, as the base model and as trained", _add_run_at_step)
     _add_verb(verbs, "chat", "talk with a trained model", _chat_flags)
     _add_verb(verbs, "export", "make a folder that other programs can open", _export_flags)
     group = verbs.add_parser("runs", help="runs on this computer")
@@ -193,7 +193,7 @@ def _data_read_flags(verb: argparse.ArgumentParser) -> None:
 
 
 def _chat_flags(verb: argparse.ArgumentParser) -> None:
-    _add_run(verb)
+    _add_run_at_step(verb)
     verb.add_argument("--base", action="store_true", help="talk with the base model, as it was before the training")
     verb.add_argument("--ask", default="", metavar="TEXT", help="one question instead of a conversation")
     verb.add_argument("--system-prompt", default="", help="instructions that always hold")
@@ -204,7 +204,7 @@ def _chat_flags(verb: argparse.ArgumentParser) -> None:
 def _export_flags(verb: argparse.ArgumentParser) -> None:
     from studio.export.exporters import EXPORTERS
 
-    _add_run(verb)
+    _add_run_at_step(verb)
     places = "; ".join(f"{one.name}: {one.title}" for one in EXPORTERS)
     verb.add_argument("--to", required=True, choices=[one.name for one in EXPORTERS], help=places)
     verb.add_argument("--out", default="", help="a new folder (default: in the run's exports)")
@@ -320,6 +320,11 @@ def _fetch_flags(verb: argparse.ArgumentParser) -> None:
 
 def _add_run(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("run", help="a run's folder, the beginning of its name, or: last")
+
+
+def _add_run_at_step(verb: argparse.ArgumentParser) -> None:
+    _add_run(verb)
+    verb.add_argument("--step", default="", metavar="N", help="use the save point of that step from now on, or: best")
 
 
 def _add_settings(verb: argparse.ArgumentParser) -> None:

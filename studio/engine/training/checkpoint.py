@@ -21,7 +21,7 @@ import torch
 
 from studio.core.events import CheckpointCommitted, CheckpointRemoved
 from studio.core.problems import Remedy, problem
-from studio.core.run_folder import RunFolder
+from studio.core.run_folder import RunFolder, chosen_step
 from studio.core.storage import (
     Manifest,
     is_intact,
@@ -158,7 +158,7 @@ class CheckpointWriter:
 
     def _thin_out(self) -> None:
         whole = {step: loss for step, loss in self._saved.items() if is_intact(self._place(step), fully=False)}
-        for step in set(whole) - steps_to_keep(whole) - {self._pinned}:
+        for step in set(whole) - steps_to_keep(whole) - {self._pinned, chosen_step(self._run)}:
             if self._remove(step):
                 del self._saved[step]
                 self._context.write(CheckpointRemoved(step=step, reason="rotated"))

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
+from studio.core.events import CheckpointCommitted, NoticeLogged
+from studio.core.jobs import Train
+from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
 from studio.engine.job_context import JobContext
 from studio.engine.methods.method import TrainingMethod
 from studio.engine.methods.registry import method_of
+from studio.engine.training import checkpoint
 from studio.engine.training.callback import TrainingCallback
-from studio.engine.training.checkpoint import CheckpointWriter
+from studio.engine.training.checkpoint import CheckpointWriter, steps_to_keep
+from studio.engine.training.job import TrainingJob
+from studio.engine.training.loss_spike import LossSpike
 from studio.engine.training.plan import plan_of
 from studio.engine.training.trainer import StudioTrainer, trainer_for
+from studio.models.base_model import base_of_run
+from tests.engine.conftest import do_here
 
 Make = Callable[..., RunFolder]
 
@@ -67,3 +77,85 @@ def test_going_on_from_a_save_point_gives_the_same_weights_bit_for_bit(
         found = weights_of(again)
         assert found.keys() == wanted.keys()
         assert all(torch.equal(found[name], wanted[name]) for name in wanted), step
+
+
+class Clock:
+    """A monotonic clock that tests move; a save point takes `saving` seconds."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.saving = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def write_slowly(self, trainer: StudioTrainer, folder: Path) -> None:
+        self.now += self.saving
+
+
+def test_save_points_come_by_the_clock_and_cost_at_most_their_part_of_the_time(
+    make_run: Make, context: JobContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(learned=8)
+    trainer = trainer_of(context, run)
+    trainer.train()
+    clock = Clock()
+    monkeypatch.setattr(checkpoint, "time", clock)
+    recipe = load(run.recipe)
+    writer = CheckpointWriter(context, run, method_of(recipe.method), base_of_run(run, recipe.model), "base", 5.0)
+    monkeypatch.setattr(checkpoint, "_write_training_state", clock.write_slowly)
+    clock.now += 299
+    assert not writer.is_due
+    clock.now += 1
+    assert writer.is_due
+    writer.save(trainer, None)
+    assert not writer.is_due and not writer.is_costly_now
+    clock.saving = took = 30.0
+    began = clock.now
+    writer.save(trainer, None)
+    assert writer.is_costly_now
+    clock.now += 27 * took
+    assert not writer.is_due and writer.is_costly_now  # although 5 minutes are over
+    clock.now += took
+    assert writer.is_due and not writer.is_costly_now
+    assert took / (clock.now - began) < 0.035
+
+
+def test_the_newest_two_and_the_best_stay() -> None:
+    assert steps_to_keep({}) == set()
+    assert steps_to_keep({5: None}) == {5}
+    assert steps_to_keep({1: 0.5, 2: 0.4, 3: 0.6, 4: 0.7}) == {2, 3, 4}
+    assert steps_to_keep({1: 0.5, 2: None, 3: None, 4: 0.5}) == {3, 4}  # of equal ones the newer
+    assert steps_to_keep({1: None, 2: None, 3: None}) == {2, 3}
+
+
+def test_what_is_saved_because_of_the_time_alone_is_not_scored(make_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CheckpointWriter, "is_due", property(lambda self: self.last_step == 2))
+    run = make_run(learned=11, **{**SETTINGS, "training.save_steps": 2, "training.epochs": 2.0})
+    assert do_here(run, Train()) == 0
+    saved = [e for e in run.reader().read_new() if isinstance(e, CheckpointCommitted)]
+    assert [(e.step, e.loss is None) for e in saved] == [(2, False), (3, True), (4, False), (6, False)]
+
+
+def test_a_jump_of_the_loss_is_told_and_the_save_point_before_it_stays(
+    make_run: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TrainingJob, "score", lambda self, step: 10.0 - step)  # the newest is always the best
+    counted = iter(range(1, 100))
+    monkeypatch.setattr(LossSpike, "take", lambda self, loss: next(counted) == 4)
+    run = make_run(learned=11, **{**SETTINGS, "training.save_steps": 1})
+    assert do_here(run, Train()) == 0
+    told = [e for e in run.reader().read_new() if isinstance(e, NoticeLogged) and e.code == "loss.spike"]
+    assert [e.text.values["step"] for e in told] == [4]
+    assert sorted(p.name for p in run.checkpoints.iterdir()) == ["step-000003", "step-000008", "step-000009"]
+
+
+def test_a_loss_far_above_the_usual_is_a_spike_and_a_slow_rise_or_noise_is_not() -> None:
+    chance = random.Random(5)
+    noisy = [2.0 + chance.uniform(-0.3, 0.3) for _ in range(200)]
+    watch = LossSpike()
+    assert not any(watch.take(loss) for loss in noisy)
+    assert not any(LossSpike().take(loss) for loss in [9.0, 0.1, 9.0])  # nothing is usual yet
+    rising = LossSpike()
+    assert not any(rising.take(1.0 + step / 50) for step in range(200))
+    assert [watch.take(loss) for loss in [*noisy[:5], 7.0, 8.0, 9.0]] == [False] * 5 + [True, False, False]

@@ -30,7 +30,7 @@ from studio.core.events import (
 from studio.core.jobs import Train, write_job
 from studio.core.recipe.recipe import load, to_yaml, with_value
 from studio.core.recipe.training import Optimizer
-from studio.core.run_folder import RunFolder
+from studio.core.run_folder import RunFolder, choose_step
 from studio.engine.__main__ import work_of
 from studio.engine.job_context import JobContext, library_versions
 from studio.engine.training import plan as plans
@@ -236,11 +236,13 @@ def test_a_save_point_whose_line_in_the_journal_is_missing_counts(make_run: Make
 def test_rotation_goes_on_with_what_earlier_processes_saved(make_run: Make) -> None:
     run = make_run(learned=15, **{**SHORT, "training.save_steps": 1})
     train_until(run, 5, Train())
+    choose_step(run, 3)  # by a person, for tests and chats
     assert do_here(run, Train(resume=True)) == 0
     state = run.state()
     kept = {folder.name for folder in run.checkpoints.iterdir()}
     assert state.best_checkpoint is not None
-    assert kept == {"step-000007", "step-000008", state.best_checkpoint.folder.removeprefix("checkpoints/")}
+    best = state.best_checkpoint.folder.removeprefix("checkpoints/")
+    assert kept == {"step-000003", "step-000007", "step-000008", best}
     assert {c.folder.removeprefix("checkpoints/") for c in state.checkpoints} == kept
     losses = [e.loss for e in told(run, CheckpointCommitted)]
     assert state.best_checkpoint.loss == min(losses)

@@ -1,0 +1,75 @@
+"""Whether a run can go on is said in a sentence, and from the command line it does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from studio.cli import main
+from studio.core.events import Extended, Finished, Paused, Stopped
+from studio.core.jobs import Train
+from studio.core.run_folder import RunFolder, chosen_step
+from studio.runs.resume import extendable, resumable
+from tests.engine.conftest import do_here, make_run, tiny_model
+
+Make = Callable[..., RunFolder]
+
+__all__ = ["make_run", "tiny_model"]
+
+
+def code_of(run: RunFolder) -> str | None:
+    found = resumable(run).problem
+    return found.code if found is not None else None
+
+
+def test_why_a_run_cannot_be_continued_is_said(make_run: Make, tmp_path: Path) -> None:
+    run = make_run()
+    assert code_of(run) is None and resumable(run).step == 0
+    assert "from the beginning" in resumable(run).sentence.english()
+    with run.writer():
+        assert code_of(run) == "run.already_going"
+    with run.writer() as writer:
+        writer.write(Paused(step=3))
+    assert code_of(run) is None
+    with run.writer() as writer:
+        writer.write(Finished())
+    assert code_of(run) == "run.finished" and extendable(run) is None
+    assert "Train longer" in resumable(run).problem.english()  # type: ignore[union-attr]
+    with run.writer() as writer:
+        writer.write(Stopped(step=3))
+    data = run.train_data.read_bytes()
+    run.train_data.unlink()
+    assert code_of(run) == "run.data_gone"
+    run.train_data.write_bytes(data)
+    model = RunFolder(make_run("other", **{"model.name": str(tmp_path / "gone")}).path)
+    assert code_of(model) == "model.folder_missing"
+    assert code_of(RunFolder(tmp_path / "nowhere")) == "run.gone"
+    recipe = run.recipe.read_text(encoding="utf-8")
+    run.recipe.write_text(recipe.replace("version: 1", "version: 9"))
+    assert code_of(run) == "recipe.newer"
+
+
+def test_from_the_command_line_a_run_is_trained_longer_and_a_save_point_chosen(
+    make_run: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run(**{"training.save_steps": 1})
+    assert do_here(run, Train()) == 0
+    name = str(run.path)
+    assert main(["runs", "continue", name]) == 2
+    assert "finished" in capsys.readouterr().err
+    assert main(["runs", "extend", name, "--epochs", "0"]) == 2
+    assert main(["runs", "pause", name]) == 1
+    assert main(["runs", "extend", name, "--epochs", "1.5", "--json"]) == 0
+    capsys.readouterr()
+    assert [(e.epochs, e.total_steps) for e in run.reader().read_new() if isinstance(e, Extended)] == [(3.5, 7)]
+    assert main(["runs", "show", name, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["step"] == 7
+    for wrong in ("99", "first"):
+        assert main(["export", name, "--to", "adapter", "--step", wrong]) == 2
+    assert main(["export", name, "--to", "adapter", "--step", "7"]) == 0
+    assert chosen_step(run) == 7
+    assert main(["export", name, "--to", "adapter", "--step", "best"]) == 0
+    assert chosen_step(run) is None
