@@ -265,7 +265,7 @@ def _checked_parts(bundle: zipfile.ZipFile, file: Path) -> list[zipfile.ZipInfo]
             "bundle.no_bundle",
             N_("{file} isn't a bundle of a run."),
             N_("It is a zip file, and recipe, journal or the note that the program puts into bundles aren't in it."),
-            N_("Choose a file that was made with “Bundle” on the Runs page or with `studio runs bundle`."),
+            N_("Choose a file made with “Bundle for another computer” on the Runs page or by `studio runs bundle`."),
             remedy=Remedy.choose_file,
             file=file.name,
         )

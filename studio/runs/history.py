@@ -31,7 +31,7 @@ COLUMNS: tuple[Column, ...] = get_args(Column)
 """By which lists can be sorted."""
 
 _FORMAT = 1
-"""Of the index: another one is made anew."""
+"""Of what stands in the index: to be raised when a column comes to mean something else. Another one is made anew."""
 
 _SUMMARY = tuple(f.name for f in fields(RunSummary) if f.name not in ("run", "project_name", "problem"))
 _DETAILS = tuple(f.name for f in fields(RunDetails))
@@ -295,13 +295,14 @@ def _row(place: str, signature: int) -> tuple[object, ...]:
 
 # SQLite notices a damaged page, and not a damaged letter in one: the sum of the whole file tells both.
 
-_checked: dict[Path, tuple[int, int, int]] = {}
-"""Files that were found to be as they were written, each with its inode, size and time then."""
+_checked: dict[Path, int] = {}
+"""Files that were found to be as they were written, each with its identity then."""
 
 
-def _identity(file: Path) -> tuple[int, int, int]:
-    stat = file.stat()
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+def _identity(file: Path) -> int:
+    """Another number for another file, another time of writing, or other columns."""
+    about = file.stat()
+    return hash((about.st_ino, about.st_size, about.st_mtime_ns, _FORMAT, _STORED))
 
 
 def _is_as_written(file: Path) -> bool:
@@ -320,8 +321,9 @@ def _note_sum(file: Path) -> None:
 
 
 def _sum(file: Path) -> str:
-    value = 0
+    """Over what the columns are, too: an index with other ones isn't as it was written."""
+    value = zlib.crc32(repr((_FORMAT, _STORED)).encode())
     with open(file, "rb") as opened:
         while block := opened.read(1 << 20):
             value = zlib.crc32(block, value)
-    return f"{_FORMAT} {value:08x}"
+    return f"{value:08x}"

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from studio.core import paths
 from studio.core.events import Continued, Crashed, Failed, Paused, ProcessStarted, StepDone, Stopped
 from studio.core.problems import Problem
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
+from studio.runs import history
 from studio.runs.history import Column, list_runs, run_details
 from studio.runs.project import Project, create_project
 from studio.runs.read_run import read_run
@@ -282,6 +284,14 @@ def test_an_index_garbled_anyhow_is_made_anew_equal(project: Project, home: Path
         garble(home / name, chance)
     assert (list_runs(), [run_details(run) for run in runs]) == before
     assert names(list_runs("rank=2")) == ["run-1"]
+
+
+@pytest.mark.parametrize("what", ["_FORMAT", "_STORED"])
+def test_an_index_of_another_version_is_made_anew(project: Project, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_run(project, "first")
+    list_runs()
+    monkeypatch.setattr(f"studio.runs.history.{what}", getattr(history, what) * 2)
+    assert not history._is_as_written(paths.home() / "history.sqlite")
 
 
 def test_a_folder_in_the_place_of_the_index_stops_nothing(project: Project, home: Path) -> None:
