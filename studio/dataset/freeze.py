@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import BaseModel, ValidationError
+
 from studio.core.problems import Remedy, problem
 from studio.core.recipe.defaults import default_validation_split
 from studio.core.recipe.recipe import Recipe
@@ -60,6 +62,20 @@ def freeze(recipe: Recipe, table: Table, examples: StoredExamples, run: RunFolde
         }
         text = json.dumps(fingerprint, ensure_ascii=False, indent=1) + "\n"
         (staging / run.fingerprint.name).write_text(text, encoding="utf-8")
+
+
+class _Counts(BaseModel):
+    examples: int
+    held_out: int
+
+
+def frozen_examples(run: RunFolder) -> int | None:
+    """How many examples were frozen for `run`, those set aside included; None where that isn't known."""
+    try:
+        counts = _Counts.model_validate_json(run.fingerprint.read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return counts.examples + counts.held_out
 
 
 def _write_lines(examples: StoredExamples, held_out: set[int], train: Path, checked: Path) -> None:

@@ -20,10 +20,14 @@ from typing import Literal
 from studio.core.events import Crashed, Ending, Failed, Finished, Paused, Stopped
 from studio.core.journal import lock_is_held
 from studio.core.problems import Problem, ProblemError, Remedy, problem
+from studio.core.recipe.defaults import DefaultsContext, resolve_defaults, windows_driver
 from studio.core.recipe.recipe import Recipe, load, to_yaml
 from studio.core.run_folder import RunFolder
 from studio.core.storage import cannot_write, write_text
 from studio.core.translatable import N_, Sentence, sentence
+from studio.dataset.freeze import frozen_examples
+from studio.hardware.gauge import cuda_card_present
+from studio.models.base_model import locate, model_facts
 from studio.runs.follow import ending_of, job_status
 from studio.runs.queue_file import AtOnce, Ended, Entry, Queue, When, name_of, opened, queue_folder, read_queue
 from studio.runs.resume import require_whole
@@ -248,8 +252,8 @@ def reschedule(run: Path, when: When) -> Queue:
 
 
 def edit(run: Path, recipe: Recipe) -> None:
-    """Change the settings of a run that wasn't begun yet. Raises `ProblemError` for one that was, and where `recipe`
-    has other data or another base model, which were frozen when the run was created."""
+    """Change the settings of a run that wasn't begun yet; automatic ones get their values. Raises `ProblemError` for
+    one that was, and where `recipe` has other data or another base model, which were frozen when it was created."""
     with opened() as file:
         entry = file.queue.entry(run)
         folder = RunFolder(run)
@@ -271,7 +275,13 @@ def edit(run: Path, recipe: Recipe) -> None:
                 N_("Take it out of the queue and create a new run."),
                 name=name_of(run),
             )
-        write_text(folder.recipe, to_yaml(recipe))
+        known = DefaultsContext(
+            examples=frozen_examples(folder),
+            parameters=model_facts(locate(recipe.model)).parameters,
+            cuda=cuda_card_present(),
+            windows=windows_driver(),
+        )
+        write_text(folder.recipe, to_yaml(resolve_defaults(recipe, known)))
 
 
 def _require_not_running(entry: Entry) -> None:

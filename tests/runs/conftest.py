@@ -138,6 +138,7 @@ def make_run(base_model: Path) -> MakeRun:
         run = RunFolder(project.runs_folder / name)
         run.train_data.parent.mkdir(parents=True)
         run.train_data.write_text('{"messages": []}\n')
+        run.fingerprint.write_text('{"examples": 1, "held_out": 0}\n')
         values = {"name": name, "model.source": "folder", "model.name": str(base_model)}
         run.recipe.write_text(to_yaml(with_values(Recipe(), values)))
         return run

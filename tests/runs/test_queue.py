@@ -123,7 +123,11 @@ def test_settings_are_edited_until_the_run_begins(make_run: MakeRun, trainings: 
     queue.add([run])
     recipe = with_values(load(run.recipe), {"training.learning_rate": 3e-4, "name": "gentler"})
     queue.edit(run.path, recipe)
-    assert load(run.recipe) == recipe
+    edited = load(run.recipe)
+    assert (edited.training.learning_rate, edited.name) == (3e-4, "gentler")
+    queue.edit(run.path, with_values(edited, {"training.learning_rate": None, "training.epochs": None}))
+    assert (load(run.recipe).training.learning_rate, load(run.recipe).training.epochs) == (5e-4, 10), "automatic ones"
+    recipe = load(run.recipe)
     other_data = with_values(recipe, {"data.path": "elsewhere.csv"})
     assert refused(lambda: queue.edit(run.path, other_data)) == "queue.other_data"
     trainings.start(run, Train())
