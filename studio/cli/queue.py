@@ -165,7 +165,7 @@ def _chosen(word: str) -> Entry:
     if word.isdecimal() and len(word) < 5:
         raise problem(
             "queue.no_such_place",
-            N_("There is no place {word} in the queue; it has {count} entries."),
+            N_("There is no place {word} in the queue; its last one is {count}."),
             fix=N_("`studio queue list` shows them."),
             word=word,
             count=len(entries),

@@ -210,8 +210,10 @@ def _parsed(text: bytes) -> tuple[Queue, list[bytes]]:
         set_aside.append(
             Problem(
                 code="queue.set_aside",
-                what=N_("{count} lines of the queue can't be read and were left out."),
-                why=N_("The first is line {line}: {reason}."),
+                what=N_("{count} lines of the queue can't be read and were left out.")
+                if len(bad) > 1
+                else N_("A line of the queue can't be read and was left out."),
+                why=N_("In line {line}: {reason}."),
                 fix=N_("They are kept in {file}. Put what is missing into the queue again from the list of runs."),
                 values={"count": len(bad), "line": first[0], "reason": first[1], "file": str(_set_aside_file())},
             )

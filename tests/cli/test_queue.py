@@ -91,7 +91,7 @@ def test_a_night_is_put_together_on_the_command_line(
         (["add", "RECIPE", "--variants", "data.validation_split=0.1,0.2"], "same examples"),
         (["add", "RUN", "--variants", "training.learning_rate=1e-4,2e-4"], "recipe"),
         (["add", "WAITS"], "already"),
-        (["move", "7", "1"], "1 entries"),
+        (["move", "7", "1"], "last one is 1"),
         (["remove", "nothing"], "nothing"),
         (["hold", "RUN"], "isn't in the queue"),
         (["edit", "WAITS", "--data.path", "elsewhere.csv"], "frozen"),
