@@ -164,9 +164,10 @@ def _race(path: Path, start: Barrier, answers: Connection) -> None:
     writer.close()
 
 
-def test_of_two_processes_that_race_for_a_run_one_writes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("times", [pytest.param(3), pytest.param(200, marks=pytest.mark.faults)])
+def test_of_two_processes_that_race_for_a_run_one_writes(tmp_path: Path, times: int) -> None:
     context = multiprocessing.get_context("fork")
-    for attempt in range(3):
+    for attempt in range(times):
         start = context.Barrier(2)
         pairs = [context.Pipe() for _ in range(2)]
         racers = [context.Process(target=_race, args=(tmp_path / str(attempt), start, end)) for _, end in pairs]

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QDesktopServices, QInputMethodEvent, QWheelEvent
@@ -152,5 +153,7 @@ def test_whatever_anybody_clicks_nothing_breaks(
         changed = [path for path, digest in before.items() if after.get(path, digest) != digest]
         assert not changed
         before = after
+    family = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    assert not [c for one in family for c in one.net_connections("inet") if c.status == psutil.CONN_LISTEN]
     report([Row("anything clicked or typed", injected=events, recovered=events)], record_property)
     record_property("slowest", f"{1000 * monkey.slowest[0]:.0f} ms: {monkey.slowest[1]}")

@@ -100,7 +100,8 @@ class Killer:
         done = told.last.step if told is not None and told.last is not None else 0
         if done - newest > INTERVAL:
             lost.append(f"{done - newest} steps would be repeated")
-        if job_status(run) not in ("interrupted", "none"):
+        over = told is not None and isinstance(told.ending, Finished)  # killed after its last word
+        if not over and job_status(run) not in ("interrupted", "none"):
             lost.append(f"a killed run shows as {job_status(run)}")
         self.tally.note("trainer killed at a random instant", lost=lost, damaged=found.damaged())
         return True

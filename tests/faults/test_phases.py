@@ -1,0 +1,82 @@
+"""What goes wrong beside the steps of a training costs that part of it and not the run."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from studio.core.events import Evaluated, Event, Finished, NoticeLogged
+from studio.core.jobs import Train
+from studio.core.run_folder import RunFolder
+from studio.core.storage import staged_export
+from studio.engine.training import job
+from studio.engine.training.checkpoint import CheckpointWriter
+from studio.engine.training.loss_spike import LossSpike
+from tests.engine.conftest import do_here
+from tests.engine.conftest import make_run as make_run
+from tests.engine.conftest import tiny_model as tiny_model
+from tests.faults.save_points import look
+
+Make = Callable[..., RunFolder]
+
+
+def told(run: RunFolder, code: str) -> list[Event]:
+    return [e for e in run.reader().read_new() if isinstance(e, NoticeLogged) and e.code == code]
+
+
+def out_of_memory(*_: Any, **__: Any) -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+def test_without_memory_for_the_examples_set_aside_training_goes_on(
+    make_run: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(**{"training.save_steps": 2})
+    monkeypatch.setattr(job, "held_out_loss", out_of_memory)
+    assert do_here(run, Train()) == 0
+    assert isinstance(run.state().ending, Finished)
+    assert len(told(run, "evaluation.no_memory")) == 1
+    assert not any(isinstance(event, Evaluated) for event in run.reader().read_new())
+    assert look(run).whole
+
+
+def test_without_memory_for_a_save_point_training_goes_on_to_the_next(
+    make_run: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(**{"training.save_steps": 1})
+    save, times = CheckpointWriter.save, 0
+
+    def fails_twice(writer: CheckpointWriter, *arguments: Any) -> None:
+        nonlocal times
+        times += 1
+        out_of_memory() if times <= 2 else save(writer, *arguments)
+
+    monkeypatch.setattr(CheckpointWriter, "save", fails_twice)
+    assert do_here(run, Train()) == 0
+    assert isinstance(run.state().ending, Finished)
+    assert len(told(run, "saving.failed")) == 2
+    assert look(run).whole == (3, 4)
+
+
+def test_a_loss_that_jumps_is_noticed_once_and_what_wavers_is_not() -> None:
+    dice = random.Random(16)
+    usual = [2.0 - 0.01 * step + dice.uniform(-0.1, 0.1) for step in range(100)]
+    spike = LossSpike()
+    assert not any(spike.take(loss) for loss in usual)
+    noticed = [spike.take(loss) for loss in [9.0, 9.5, 8.0, *usual[80:]]]
+    assert noticed == [True] + [False] * (len(noticed) - 1)
+
+
+def test_an_export_that_fails_in_the_middle_never_appears(tmp_path: Path) -> None:
+    place = tmp_path / "model"
+    for error in (KeyboardInterrupt(), SystemExit(), MemoryError(), RuntimeError("half written")):
+        with pytest.raises(type(error)), staged_export(place) as folder:
+            (folder / "model.safetensors").write_bytes(bytes(100))
+            assert not place.exists()
+            raise error
+        assert [p.name for p in tmp_path.iterdir() if p.name != "home"] == []
