@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import string
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -121,9 +122,12 @@ def _by_shape() -> dict[str, list[NationalNumber]]:
     return found
 
 
+_SHAPES = {**dict.fromkeys(map(ord, string.digits), "9"), **dict.fromkeys(map(ord, string.ascii_uppercase), "A")}
+
+
 def shape_of(compact: str) -> str:
-    """Letters as A and digits as 9."""
-    return "".join("9" if character.isdigit() else "A" for character in compact)
+    """Capital letters as A and digits as 9."""
+    return compact.translate(_SHAPES)
 
 
 def is_national(written: str, words: str, something_else: bool = False) -> bool:
@@ -132,7 +136,7 @@ def is_national(written: str, words: str, something_else: bool = False) -> bool:
     compact = re.sub(r"[^A-Za-z0-9]", "", written).upper()
     for number in _by_shape().get(shape_of(compact), ()):
         alone = number.alone and not something_else and re.fullmatch(number.alone, written)
-        if alone or _named(number.words).search(words):
+        if alone or (words and _named(number.words).search(words)):
             # the Finnish sign between date and number is a part of it
             checked = written if number.module.startswith("fi.") else compact
             if import_module(f"stdnum.{number.module}").is_valid(checked):

@@ -95,7 +95,8 @@ def _words() -> re.Pattern[str]:
         "other": _OTHER_WORDS,
     }
     groups = "|".join(f"(?P<{kind}>{words})" for kind, words in kinds.items())
-    return re.compile(rf"(?<![A-Za-zÀ-ÿ[])(?:{groups})(?![A-Za-zÀ-ÿ])", re.IGNORECASE)
+    # Most places near a number hold digits and signs, where no word needs to be tried.
+    return re.compile(rf"(?<![A-Za-zÀ-ÿ[])(?=[^\W\d_])(?:{groups})(?![A-Za-zÀ-ÿ])", re.IGNORECASE)
 
 
 def _named(text: str, start: int, end: int) -> tuple[str, str]:
@@ -163,7 +164,7 @@ def _lettered(text: str) -> Iterator[tuple[Kind, int, int]]:
         if written.isdigit():
             continue
         kind, words = _named(text, *match.span())
-        if national_numbers.is_national(written, words, something_else=kind == "other"):
+        if national_numbers.is_national(written, words if kind == "national" else "", something_else=kind == "other"):
             yield "national", *match.span()
         elif kind == "passport" and 7 <= len(written.replace(" ", "").replace("-", "")) <= 10:
             yield "passport", *match.span()
@@ -199,7 +200,7 @@ def _parts(run: re.Match[str]) -> Iterator[Span]:
 def _kind_of(written: str, named: str, words: str, around: str) -> Kind | None:
     """What these digits are; None for nothing that belongs to a person."""
     digits = re.sub(r"\D", "", written)
-    if national_numbers.is_national(written, words, something_else=named == "other"):
+    if national_numbers.is_national(written, words if named == "national" else "", something_else=named == "other"):
         return "national"
     if named == "passport" and written.isdigit() and 7 <= len(digits) <= 9:
         return "passport"
