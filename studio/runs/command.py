@@ -12,7 +12,7 @@ from studio.core.events import Pause, SaveNow, Stop
 from studio.core.run_folder import JobFolder
 from studio.runs.follow import processes_of, write_missing_ending
 
-PATIENCE = 11.0
+PATIENCE = 10.0
 """Seconds that a job has to end after it was asked to. With what force takes, it is gone within 15."""
 
 SAVING_PATIENCE = 60.0

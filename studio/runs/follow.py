@@ -13,13 +13,14 @@ from typing import Literal
 
 import psutil
 
+from studio.core.command_queue import CommandQueue
 from studio.core.events import CommandReceived, Crashed, Ending, Event, Paused, ProcessStarted, Stopped
 from studio.core.journal import JournalReader, JournalWriter
 from studio.core.problems import Problem, ProblemError, Remedy
 from studio.core.run_folder import JobFolder
 from studio.core.run_state import RunState
 from studio.core.translatable import N_
-from studio.runs.start import JobProcess
+from studio.runs.start import LOG_MARK, JobProcess
 
 SILENT_AFTER = 120.0
 """Seconds without a heartbeat after which a living process counts as silent."""
@@ -121,37 +122,37 @@ def ending_of(folder: JobFolder) -> Ending | None:
     return None
 
 
-def write_missing_ending(folder: JobFolder, code: int | None = None, *, log_from: int = 0) -> Ending | None:
+def write_missing_ending(folder: JobFolder, code: int | None = None) -> Ending | None:
     """Append the ending of a job whose process is gone without one; None when the journal has an ending already or
     another process is writing it.
 
-    A job that was told to end has ended as it was told. Any other is `Crashed`, and why is told from the exit code (of
-    its process, as `subprocess` gives it) and the log after its first `log_from` bytes. Where the folder can't be
-    written, the ending is given back all the same.
+    A job that was told to end has ended as it was told, also where it no longer heard that. Any other is `Crashed`, and
+    why is told from the exit code of its process, as `subprocess` gives it, and the end of its log. Where the folder
+    can't be written, the ending is given back all the same.
     """
     ending: Ending | None = None
     with contextlib.suppress(ProblemError, OSError), JournalWriter(folder.events, folder.lock) as writer:
         if ending_of(folder) is None:
-            ending = ending_asked_for(folder) or _crashed(code, read_log_end(folder.log, log_from))
+            ending = ending_asked_for(folder, writer) or _crashed(code, read_log_end(folder.log))
             writer.write(ending, durable=True)
     return ending
 
 
-def ending_asked_for(folder: JobFolder) -> Stopped | Paused | None:
+def ending_asked_for(folder: JobFolder, writer: JournalWriter) -> Stopped | Paused | None:
     """The ending that the job's last process was told to come to and had no time for. What it kept is the newest save
-    point."""
-    events = folder.reader().read_new()
+    point. Commands that it didn't take any more are taken and acknowledged."""
+    for command in CommandQueue(folder).take():
+        writer.write(CommandReceived(id=command.id, command=command.type))
     heard: set[str] = set()
-    for event in events:
+    state = RunState()
+    for event in folder.reader().read_new():
+        state.apply(event)
         if isinstance(event, ProcessStarted):
             heard.clear()
         elif isinstance(event, CommandReceived):
             heard.add(event.command)
     if not heard & {"stop", "pause"}:
         return None
-    state = RunState()
-    for event in events:
-        state.apply(event)
     step = max((point.step for point in state.checkpoints), default=0)
     return Paused(step=step) if "pause" in heard else Stopped(step=step)
 
@@ -176,13 +177,13 @@ def name_of_signal(code: int | None) -> str | None:
         return f"signal {-code}"
 
 
-def read_log_end(log: Path, after: int = 0) -> str:
-    """The last 4,000 bytes of the log as text, none of the first `after` bytes; empty when there is none."""
+def read_log_end(log: Path) -> str:
+    """The last 4,000 bytes of the log as text, nothing from before its last process; empty when there is none."""
     try:
         with open(log, "rb") as file:
             file.seek(0, os.SEEK_END)
-            file.seek(max(after, file.tell() - LOG_END))
-            return file.read().decode("utf-8", errors="replace")
+            file.seek(max(0, file.tell() - LOG_END))
+            return file.read().decode("utf-8", errors="replace").rpartition(LOG_MARK)[2]
     except OSError:
         return ""
 

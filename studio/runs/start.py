@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,6 +15,9 @@ from studio.core.problems import problem
 from studio.core.run_folder import JobFolder, RunFolder
 from studio.core.storage import cannot_write
 from studio.core.translatable import N_
+
+LOG_MARK = "---- started "
+"""Begins the line in a job's log where another process begins to write."""
 
 
 @dataclass
@@ -55,7 +59,9 @@ def start_training(run: RunFolder, job: Train, *, card: str = "") -> JobProcess:
 
 
 def start_engine(folder: JobFolder, job: Job) -> JobProcess:
-    """Start the process that does the job whose `job.json` is written already."""
+    """Start the process that does the job whose `job.json` is written already. Its log begins with `LOG_MARK`."""
+    with open(folder.log, "a", encoding="utf-8") as log:
+        log.write(f"{LOG_MARK}{time.strftime('%Y-%m-%d %H:%M:%S')}\n")
     return spawn([sys.executable, "-m", "studio.engine", job.job, str(folder.path)], folder)
 
 

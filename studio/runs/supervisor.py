@@ -15,25 +15,20 @@ import contextlib
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 import psutil
 from pydantic import ValidationError
 
-from studio.core.command_queue import CommandQueue
 from studio.core.events import (
-    CommandReceived,
     Crashed,
     Event,
     Extended,
     Failed,
     NoticeLogged,
-    Pause,
     ProcessStarted,
     StepDone,
-    Stop,
 )
 from studio.core.jobs import FRESH_START, Train, read_job, write_job
 from studio.core.journal import WriterLock
@@ -53,17 +48,10 @@ from studio.runs.follow import (
 )
 from studio.runs.start import JobProcess, start_engine
 
+MAY_SLEEP = "computer.may_sleep"
+
 MOST_RESTARTS = 3
 """So many engines in a row may come no step further than the one before; then the run ends."""
-
-
-@dataclass(frozen=True)
-class EngineExit:
-    """How an engine ended: its exit code as `subprocess` gives it, and what it added to the log."""
-
-    code: int
-    log_from: int
-    log_end: str
 
 
 class Supervisor:
@@ -78,12 +66,17 @@ class Supervisor:
         self._card_restarts = 0
 
     def watch(self, job: Train) -> None:
-        """Have the training done, with as many engines as it takes."""
+        """Have the training done, with as many engines as it takes; with none where the card is lost, because it would
+        be computed on the processor instead."""
+        gone = card_failure()
+        if gone is not None:
+            self._write(Failed(problem=gone))
+            return
         extended = _count_extended(self._run.reader().read_new())
         while True:
-            ended = self._run_engine(job)
+            code = self._run_engine(job)
             events = self._run.reader().read_new()
-            if not self._goes_on(ended, events):
+            if not self._goes_on(code, events):
                 return
             # a run that an engine has let grow already mustn't grow once more
             before, extended = extended, _count_extended(events)
@@ -97,44 +90,46 @@ class Supervisor:
             with contextlib.suppress(OSError):
                 self._engine.process.terminate()
 
-    def _run_engine(self, job: Train) -> EngineExit:
-        log_from = self._run.log.stat().st_size
+    def _run_engine(self, job: Train) -> int:
+        """The exit code of an engine that was started and has ended."""
         self._engine = start_engine(self._run, job)
         if self._leaving:  # asked to while it was being started
             self._engine.process.terminate()
         code = self._engine.process.wait()
         self._engine = None
-        return EngineExit(code, log_from, read_log_end(self._run.log, log_from))
+        return code
 
-    def _goes_on(self, ended: EngineExit, events: Sequence[Event]) -> bool:
+    def _goes_on(self, code: int, events: Sequence[Event]) -> bool:
         """Whether another engine is to be started. Where not, the journal has its ending now."""
         state = RunState()
         for event in events:
             state.apply(event)
         if state.ending is not None:
             return False
-        self._obey_waiting_commands()
-        if self._leaving or ending_asked_for(self._run) is not None:
-            return self._end(ended)
         highest = max((event.step for event in events if isinstance(event, StepDone)), default=0)
         if highest > self._highest_step:
             self._highest_step, self._without_progress = highest, 0
-        if self._without_progress == MOST_RESTARTS:
-            return self._give_up(ended)
         self._without_progress += 1
-        if ended.code == FRESH_START:
-            return True
-        crash = explain_crash(ended.code, name_of_signal(ended.code), ended.log_end)
-        if crash.code == "crashed.out_of_memory":
-            return self._shrink(state) or self._end(ended)
-        if crash.code == "crashed.cuda":
-            return self._restart_card() or self._end(ended)
-        return self._end(ended)
+        enough = self._without_progress > MOST_RESTARTS
+        if not self._leaving and not self._is_told_to_end():
+            if code == FRESH_START and enough:
+                self._write(Failed(problem=_no_progress()))
+                return False
+            if not enough and (code == FRESH_START or self._recovers(code, state)):
+                return True
+        write_missing_ending(self._run, code)
+        return False
 
-    def _obey_waiting_commands(self) -> None:
-        """A command that came when no engine listened any more is heard here."""
-        waiting = CommandQueue(self._run).take()
-        self._write(*(CommandReceived(id=one.id, command=one.type) for one in waiting if isinstance(one, Stop | Pause)))
+    def _recovers(self, code: int, state: RunState) -> bool:
+        """Whether what ended the engine without a word is different for another one, which is told then."""
+        crash = explain_crash(code, name_of_signal(code), read_log_end(self._run.log))
+        if crash.code == "crashed.out_of_memory":
+            return self._shrink(state)
+        return crash.code == "crashed.cuda" and self._restart_card()
+
+    def _is_told_to_end(self) -> bool:
+        with self._run.writer() as writer:
+            return ending_asked_for(self._run, writer) is not None
 
     def _shrink(self, state: RunState) -> bool:
         """Have the next engine compute fewer examples at once. False where that can't be told or nothing helps."""
@@ -176,32 +171,24 @@ class Supervisor:
         self._write(NoticeLogged(code="card.restarted", text=text))
         return True
 
-    def _give_up(self, ended: EngineExit) -> bool:
-        if ended.code != FRESH_START:
-            return self._end(ended)
-        gave_up = Problem(
-            code="training.no_progress",
-            what=N_("Training was started again {count} times and came no step further."),
-            why=N_("What it met each time stands among its notices and in its log."),
-            fix=N_(
-                "Choose fewer examples at once, a shorter longest example or a gentler learning strength, then start "
-                "again. What was saved before is kept."
-            ),
-            values={"count": MOST_RESTARTS},
-            remedy=Remedy.see_settings,
-        )
-        self._write(Failed(problem=gave_up))
-        return False
-
-    def _end(self, ended: EngineExit) -> bool:
-        write_missing_ending(self._run, ended.code, log_from=ended.log_from)
-        return False
-
     def _write(self, *events: Event) -> None:
-        if events:
-            with self._run.writer() as writer:
-                for event in events:
-                    writer.write(event, durable=True)
+        with self._run.writer() as writer:
+            for event in events:
+                writer.write(event, durable=True)
+
+
+def _no_progress() -> Problem:
+    return Problem(
+        code="training.no_progress",
+        what=N_("Training was started again {count} times and came no step further."),
+        why=N_("What it met each time stands among its notices and in its log."),
+        fix=N_(
+            "Choose fewer examples at once, a shorter longest example or a gentler learning strength, then start "
+            "again. What was saved before is kept."
+        ),
+        values={"count": MOST_RESTARTS},
+        remedy=Remedy.see_settings,
+    )
 
 
 def _count_extended(events: Iterable[Event]) -> int:
@@ -222,14 +209,14 @@ def _introduce(run: RunFolder, awake: bool) -> None:
     process = psutil.Process()
     with run.writer() as writer:
         writer.write(ProcessStarted(job=SUPERVISOR, pid=process.pid, started=process.create_time()))
-        if not awake:
+        if not awake and all(one.code != MAY_SLEEP for one in run.state().notices):
             text = sentence(
                 N_(
                     "This computer may fall asleep while it trains: it offers no way to hold that off. Turn sleep off "
                     "in its settings for a long run."
                 )
             )
-            writer.write(NoticeLogged(code="computer.may_sleep", text=text))
+            writer.write(NoticeLogged(code=MAY_SLEEP, text=text))
 
 
 def main(arguments: list[str]) -> int:

@@ -139,6 +139,12 @@ def test_three_restarts_without_a_new_step_are_enough(run: RunFolder, begin: Beg
     assert isinstance(events[-1], Failed) and events[-1].problem.code == "training.no_progress"
 
 
+def test_what_an_earlier_process_wrote_into_the_log_explains_nothing(run: RunFolder, begin: Begin) -> None:
+    last = everything(run, begin(PREPARED + "step(1)" + OUT_OF_MEMORY, "step(2); os._exit(3)"))[-1]
+    assert isinstance(last, Crashed) and last.problem.code == "crashed.silently"
+    assert "out of memory" not in last.log_end
+
+
 def test_an_error_of_the_card_is_answered_once(run: RunFolder, begin: Begin) -> None:
     events = everything(run, begin("step(1)" + CUDA_ERROR, "step(2)" + CUDA_ERROR))
     assert len(attempts(run)) == 2
@@ -146,23 +152,43 @@ def test_an_error_of_the_card_is_answered_once(run: RunFolder, begin: Begin) -> 
     assert "illegal memory access" in events[-1].log_end
 
 
-@pytest.mark.parametrize(("script", "code"), [("gone-card", "card.lost"), ("mismatch", "card.version_mismatch")])
-def test_a_card_that_is_gone_starts_nothing_again(
-    run: RunFolder, begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, code: str
-) -> None:
-    card = tmp_path / "gone-card"
-    card.write_text("card NVIDIA GeForce RTX 3080 (demonstration)\n  total 10GiB\n  error * GPU_IS_LOST\n")
-    try:
-        variables = nvml.environment(str(card) if script == "gone-card" else script)
-    except nvml.CannotBuildError as error:
-        pytest.skip(str(error))
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    events = everything(run, begin("step(1)" + SAVED + CUDA_ERROR))
+@pytest.fixture
+def cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Lets the processes that are started see the cards of a script of the NVML stand-in."""
+
+    def play(lines: str) -> None:
+        script = tmp_path / "cards.txt"
+        script.write_text(lines)
+        try:
+            variables = nvml.environment(str(script))
+        except nvml.CannotBuildError as error:
+            pytest.skip(str(error))
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return play
+
+
+LOST = "card NVIDIA GeForce RTX 3080 (demonstration)\n  total 10GiB\n  error * GPU_IS_LOST 1 1000\n"
+
+
+def test_a_card_that_is_lost_starts_nothing_again(run: RunFolder, begin: Begin, cards: Callable[[str], None]) -> None:
+    cards(LOST)
+    events = everything(run, begin("step(1)" + SAVED + "time.sleep(1.5)" + CUDA_ERROR))
     assert len(attempts(run)) == 1
-    assert isinstance(events[-1], Failed) and events[-1].problem.code == code
+    assert isinstance(events[-1], Failed) and events[-1].problem.code == "card.lost"
     assert "Restart the computer" in events[-1].problem.fix
     assert run.state().checkpoints, "what was saved is known"
+
+
+def test_a_driver_that_was_updated_underneath_isnt_answered_with_the_processor(
+    run: RunFolder, begin: Begin, cards: Callable[[str], None]
+) -> None:
+    cards("error nvmlInitWithFlags LIB_RM_VERSION_MISMATCH\n")
+    ending = everything(run, begin(FINISHED))[-1]
+    assert isinstance(ending, Failed) and ending.problem.code == "card.version_mismatch"
+    assert ending.problem.fix == "Restart the computer."
+    assert not (run.path / "attempts" / "begun").exists()
 
 
 def test_a_trainer_that_is_killed_is_an_interruption_and_is_not_started_again(run: RunFolder, begin: Begin) -> None:
@@ -243,7 +269,7 @@ def test_stop_ends_what_is_halted_within_fifteen_seconds(run: RunFolder, begin: 
     assert end(run, patience=0.5)
     assert time.monotonic() - began < 15
     assert not run.is_at_work()
-    assert run.state().ending is not None
+    assert isinstance(run.state().ending, Stopped), "as it was told to, though it never heard that"
     process.process.wait(10)
     assert not processes_of(run)
 
@@ -276,6 +302,8 @@ def test_the_computer_is_kept_awake_or_that_is_said(
     everything(run, begin(FINISHED))
     told = [notice.code for notice in run.state().notices]
     assert told == ([] if allowed else ["computer.may_sleep"])
+    everything(run, start_training(run, Train(resume=True)))
+    assert [notice.code for notice in run.state().notices] == told, "once is enough"
 
 
 def test_a_training_gets_the_card_that_was_chosen_for_it(run: RunFolder, begin: Begin, tmp_path: Path) -> None:

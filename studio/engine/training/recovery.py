@@ -7,7 +7,6 @@ import contextlib
 import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import torch
 
@@ -229,16 +228,18 @@ def save_patiently(context: JobContext, save: Callable[[], None], needed: int) -
             return found
         if not told:
             told = True
-            _tell_of_full_disk(context, place, needed)
+            _tell_of_full_disk(context, found, needed)
         _wait(context)
 
 
-def _tell_of_full_disk(context: JobContext, place: Path, needed: int) -> None:
+def _tell_of_full_disk(context: JobContext, found: Problem, needed: int) -> None:
     text = N_(
         "The disk is full: a save point needs {needed} MB and {free} MB are free. Training waits and keeps everything. "
         "It goes on as soon as there is room."
     )
-    values = {"needed": -(-needed // MEGABYTE), "free": free_space(place) // MEGABYTE}
+    values = {name: found.values[name] for name in ("needed", "free") if name in found.values}
+    if not values:  # the system refused in the middle of writing
+        values = {"needed": -(-needed // MEGABYTE), "free": free_space(context.folder.path) // MEGABYTE}
     context.notice("disk.full", text, **values)
     context.phase("saving", text, long=True, **values)
 
