@@ -22,7 +22,7 @@ from studio.core.journal import WriterLock
 from studio.core.problems import Problem, ProblemError, Remedy, other_format, problem
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import JobFolder, RunFolder
-from studio.core.storage import cannot_write, write_text
+from studio.core.storage import cannot_write, sync, write_text
 from studio.core.translatable import N_
 
 FORMAT = 1
@@ -245,6 +245,8 @@ class OpenQueue:
     """The queue while its lock is held: read, and written as often as it changes."""
 
     def __init__(self) -> None:
+        for torn in queue_folder().path.glob(f".tmp-{queue_file().name}-*"):  # of a process that was killed
+            torn.unlink()
         text = _bytes()
         self.queue, bad = _parsed(text)
         if bad:
@@ -259,6 +261,7 @@ class OpenQueue:
         lines: list[BaseModel] = [_Header(format=FORMAT), *queue.entries, *queue.ended]
         lines += [_SetAside(problem=one) for one in queue.set_aside]
         write_text(queue_file(), "".join(line.model_dump_json() + "\n" for line in lines))
+        sync(queue_file().parent)
         self.queue = queue
 
 
@@ -268,7 +271,9 @@ def opened(patience: float = PATIENCE) -> Iterator[OpenQueue]:
     program's home can't be written, or another process doesn't let go of the queue for `patience` seconds."""
     lock = WriterLock(queue_folder().path / "queue.lock")
     try:
-        queue_folder().path.mkdir(parents=True, exist_ok=True)
+        if not queue_folder().path.is_dir():
+            queue_folder().path.mkdir(parents=True, exist_ok=True)
+            sync(queue_folder().path.parent)
         until = time.monotonic() + patience
         while not lock.acquire():
             if time.monotonic() > until:
