@@ -18,7 +18,7 @@ from studio.core.translatable import N_
 from studio.runs import queue
 from studio.runs.create import create_run
 from studio.runs.queue_file import AtOnce, AtTime, Entry, Queue, When, WhenFree, name_of, read_queue
-from studio.runs.variants import create_variants, variants
+from studio.runs.variants import create_variants, group_of, variants
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at a queue that is waited for."""
@@ -120,6 +120,8 @@ def run(arguments: argparse.Namespace) -> int:
         print_json({"runs": told})
     else:
         print_table([("run", "name", "outcome"), *((p.name, name_of(p), one) for p, one in outcomes.items())])
+        for made in _groups([path for path, one in outcomes.items() if one == "finished"]):
+            print(f"Compare them: studio runs compare {' '.join(path.name for path in made)}")
     return 0 if all(one == "finished" for one in outcomes.values()) else 1
 
 
@@ -139,6 +141,16 @@ def _follow(*, quiet: bool) -> list[Path]:
             return list(known)
         queue.ensure_runner()
         time.sleep(LOOK_EVERY)
+
+
+def _groups(paths: list[Path]) -> list[list[Path]]:
+    """Those of the runs that were made to be compared."""
+    found: dict[str, list[Path]] = {}
+    for path in paths:
+        group = group_of(RunFolder(path))
+        if group is not None:
+            found.setdefault(group.id, []).append(path)
+    return [made for made in found.values() if len(made) > 1]
 
 
 def _outcome(path: Path, entry: Entry | None) -> str:

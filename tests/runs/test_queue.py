@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -209,6 +211,17 @@ def test_two_never_change_the_queue_at_once(make_run: MakeRun) -> None:
         raise AssertionError("both have it")
     assert waited.value.problem.code == "queue.in_use"
     queue.add([run])
+
+
+def test_what_several_processes_add_at_once_is_all_there(make_run: MakeRun) -> None:
+    imports = "import sys, pathlib\nfrom studio.core.run_folder import RunFolder\nfrom studio.runs import queue\n"
+    script = imports + "for place in sys.argv[1:]: queue.add([RunFolder(pathlib.Path(place))])"
+    runs = [[make_run(f"{process}-{number}").path for number in range(5)] for process in range(3)]
+    started = [subprocess.Popen([sys.executable, "-c", script, *map(str, places)]) for places in runs]
+    assert [process.wait(120) for process in started] == [0, 0, 0]
+    found = [entry.run for entry in read_queue().entries]
+    assert [[run for run in found if run in places] for places in runs] == runs, "each in its order"
+    assert len(found) == 15
 
 
 def test_the_result_is_given_once_when_nothing_goes_on_any_more(make_run: MakeRun, trainings: Trainings) -> None:

@@ -64,6 +64,8 @@ def test_a_night_with_a_power_failure_ends_with_every_run_finished(recipe: Path)
         assert state.last is not None and state.last.step == 72
         engines = [e for e in run.reader().read_new() if isinstance(e, ProcessStarted) and e.job == "train"]
         assert len(engines) == starts
+    compared = studio("runs", "compare", first.path.name, second.path.name)
+    assert "training.learning_rate" in json.dumps(compared)
     assert first.train_data.stat().st_ino == second.train_data.stat().st_ino
     assert not queue.ensure_runner()
 
