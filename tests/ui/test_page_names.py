@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QScrollBar,
     QTableView,
     QTextEdit,
+    QTreeView,
     QWidget,
 )
 from pytestqt.qtbot import QtBot
@@ -29,16 +30,20 @@ from studio.dataset.quality.report import Grade
 from studio.dataset.samples import sample
 from studio.evaluation.verdict import Outcome
 from studio.runs.project import create_project
+from studio.runs.queue import EntryStatus
 from studio.ui.chat.page import ChatPage
 from studio.ui.controls.status_icon import Severity, severity_words
 from studio.ui.data.column_roles import format_words
 from studio.ui.data.data_check import grade_words
 from studio.ui.data.page import DataPage
 from studio.ui.export.page import ExportPage
+from studio.ui.runs.page import RunsPage
+from studio.ui.runs.queue_card import status_words
 from studio.ui.state.app_state import AppState
 from studio.ui.state.workflow_steps import Mark, Step, mark_words, step_title
 from studio.ui.test.page import TestPage, outcome_word
 from studio.ui.train.fit_bar import Group, group_words
+from studio.ui.train.page import TrainPage
 from tests.ui.finished_run import fine_tuned_run, make_model_folder, opened
 
 CONTROLS = (
@@ -51,6 +56,7 @@ CONTROLS = (
     QProgressBar,
     QTableView,
     QTextEdit,
+    QTreeView,
 )
 
 
@@ -59,7 +65,7 @@ def controls(page: QWidget) -> list[QWidget]:
     found: list[QWidget] = []
     for widget in page.findChildren(QWidget):
         inner = widget.objectName().startswith("qt_") or isinstance(widget, QScrollBar)
-        inside = isinstance(widget.parent(), QComboBox | QAbstractSpinBox | QLineEdit | QTableView)
+        inside = isinstance(widget.parent(), QComboBox | QAbstractSpinBox | QLineEdit | QTableView | QTreeView)
         hidden_list = widget.window() is not page
         if isinstance(widget, CONTROLS) and not inner and not inside and not hidden_list:
             found.append(widget)
@@ -71,7 +77,7 @@ def name_of(widget: QWidget) -> str:
     return widget.accessibleName() or text
 
 
-@pytest.mark.parametrize("make", [DataPage, TestPage, ChatPage, ExportPage])
+@pytest.mark.parametrize("make", [DataPage, TrainPage, TestPage, ChatPage, ExportPage, RunsPage])
 def test_every_control_has_a_name_and_can_be_reached(
     make: Callable[[AppState], QWidget], home: Path, tmp_path: Path, qtbot: QtBot
 ) -> None:
@@ -105,6 +111,7 @@ def test_every_control_has_a_name_and_can_be_reached(
         (grade_words, Grade),
         (step_title, Step),
         (mark_words, Mark),
+        (status_words, EntryStatus),
     ],
 )
 def test_each_of_a_fixed_list_of_kinds_has_words_of_its_own(words: Callable[[Any], str], kinds: object) -> None:
