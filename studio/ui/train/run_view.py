@@ -90,7 +90,9 @@ class RunView(QWidget):
         else:
             self.headline.setText(self._headline(state, going))
         say(self.progress_line, words)
-        under_way = state.last is not None and not app_state.starting  # before its first step there is nothing to keep
+        under_way = (
+            state.last is not None and state.ending is None and not app_state.starting
+        )  # before its first step there is nothing to keep
         for one, shown in ((self.pause, under_way), (self.save, under_way), (self.stop, not app_state.starting)):
             one.setVisible(going and shown)
             one.setEnabled(not self._asked)  # the headline says what it waits for
@@ -100,9 +102,10 @@ class RunView(QWidget):
         self._paint_lines(state)
 
     def _headline(self, state: RunState, going: bool) -> str:
+        continuing = going and state.ending is not None  # its new process hasn't said anything yet
+        if continuing or (self._app_state.starting and self._app_state.run is not None):
+            return tr("Getting ready to go on.")
         if self._app_state.starting:
-            if self._app_state.run is not None:
-                return tr("Getting ready to go on.")
             return tr("Getting ready: your examples are being set down for this run.")
         match self._asked:
             case "pause":
