@@ -16,7 +16,7 @@ from studio.core.job_states import ExamState, ExportState, FetchState
 from studio.core.jobs import Train
 from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.defaults import resolve_defaults
-from studio.core.recipe.recipe import load
+from studio.core.recipe.recipe import Recipe, load
 from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState
 from studio.core.translatable import N_
@@ -360,6 +360,24 @@ class AppState(RecipeEditor):
             return extend_run(run, epochs)
 
         self._go_on(begin)
+
+    def draft_from_weights(self) -> None:
+        """Let the draft, with its data and settings of now, begin with what the run on show has learned."""
+        run, recipe = self.run, self.recipe
+        if run is None:
+            return
+
+        def draft() -> Recipe:
+            from studio.runs.create import from_weights_of
+
+            return from_weights_of(run, recipe)
+
+        def ready(found: Recipe) -> None:
+            if run == self.run:
+                self.new_run()
+                self.set_recipe(found)
+
+        run_in_background(self, draft, ready, self.problem_raised.emit)
 
     def _go_on(self, begin: Callable[[RunFolder], JobProcess]) -> None:
         run = self.run

@@ -39,6 +39,8 @@ class TrainPage(PageFrame):
         self.report: exception_dialog.ReportDialog | None = None
         self.next_button = self.add_secondary(tr("Prepare another run"), self._on_next)
         self.again_button = self.add_secondary(tr("Train again"), app_state.new_run)
+        self.weights_button = self.add_secondary(tr("Continue from these weights"), self._on_weights)
+        self.weights_button.setToolTip(tr("A new run with other data or settings begins with what this one learned"))
         self.longer_button = self.add_secondary(tr("Train longer"), self._on_longer)
         self.continue_button = self.add_secondary(tr("Continue"), self._on_continue)
         self.start_button = self.add_secondary(tr("Start now"), self._on_continue)
@@ -132,16 +134,16 @@ class TrainPage(PageFrame):
             self.show_buttons(primary=self.start_button)
             return
         state, has_learned, plan = self.app_state.state, learned(self.app_state), self.app_state.resumption
-        kept = (self.test_button,) if has_learned else ()
+        kept = (self.weights_button, self.test_button) if has_learned else ()
         go_on, again, note = self.continue_button, self.again_button, ""
         possible = plan is not None and plan.problem is None
         match state.ending:
             case None:
                 self.show_buttons()
             case Finished() if has_learned:
-                self.show_buttons(again, self.longer_button, primary=self.test_button)
+                self.show_buttons(again, self.weights_button, self.longer_button, primary=self.test_button)
             case Stopped() if has_learned:
-                self.show_buttons(again, *((go_on,) if possible else ()), primary=self.test_button)
+                self.show_buttons(again, self.weights_button, *((go_on,) if possible else ()), primary=self.test_button)
             case Stopped() | Finished():
                 note = tr("Nothing was kept, so there is nothing to go on from.")
                 self.show_buttons(primary=again)
@@ -206,6 +208,10 @@ class TrainPage(PageFrame):
     def _on_continue(self) -> None:
         self.clear_problem()
         self.app_state.continue_run()
+
+    def _on_weights(self) -> None:
+        self.clear_problem()
+        self.app_state.draft_from_weights()
 
     def _on_longer(self) -> None:
         self.overlay = TrainLonger(self.window(), self.app_state)

@@ -84,15 +84,14 @@ class RunView(QWidget):
             self._asked = ""
         self._paint_silence()
         words = self._progress(state, going)
-        if isinstance(state.ending, Failed | Crashed):  # the page shows the problem itself
+        if not going and isinstance(state.ending, Failed | Crashed):  # the page shows the problem itself
             self.headline.setText(words or tr("Nothing was saved before it ended."))
             words = ""
         else:
             self.headline.setText(self._headline(state, going))
         say(self.progress_line, words)
-        under_way = (
-            state.last is not None and state.ending is None and not app_state.starting
-        )  # before its first step there is nothing to keep
+        # before its first step there is nothing to keep
+        under_way = state.last is not None and state.ending is None and not app_state.starting
         for one, shown in ((self.pause, under_way), (self.save, under_way), (self.stop, not app_state.starting)):
             one.setVisible(going and shown)
             one.setEnabled(not self._asked)  # the headline says what it waits for

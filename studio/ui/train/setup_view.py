@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from pathlib import Path
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
@@ -13,9 +14,11 @@ from studio.core.recipe.defaults import resolve_defaults
 from studio.core.recipe.presets import Preset
 from studio.core.recipe.recipe import Recipe, setting_specs
 from studio.core.recipe.settings import SettingSpec
+from studio.runs.queue_file import name_of
 from studio.ui.controls.editors import number_words
 from studio.ui.controls.form import Form
 from studio.ui.controls.layout import STRETCH, Card, add_all, hbox, scroll_area, vbox
+from studio.ui.controls.notices import NoticeBar
 from studio.ui.controls.painted_button import PaintedButton
 from studio.ui.controls.text import button, label, line, say
 from studio.ui.design.language import examples, gigabytes, tr
@@ -113,8 +116,8 @@ class PlanCard(Card):
         say(self.device_note, tr("Slower than a graphics card. {size} of memory is free now.", size=free))
 
 
-ELSEWHERE = frozenset({"model.source", "model.name", "data.path"})
-"""Settings that have a place of their own: the model chooser above the form, and the Data page."""
+ELSEWHERE = frozenset({"model.source", "model.name", "model.parent", "data.path"})
+"""Settings that have a place of their own: the model chooser above the form, the line below it, and the Data page."""
 
 
 def settings_of(level: str) -> tuple[SettingSpec, ...]:
@@ -129,7 +132,10 @@ class BeforeView(QWidget):
         self._app_state = app_state
         content = QWidget()
         content.setObjectName("content")
-        self._column = vbox(ModelChooser(app_state), on=content, gap=GAP_WIDE, margins=(0, 0, GAP, 0))
+        self.parent_line = NoticeBar("")
+        self.parent_line.add(tr("Begin with the base model"), lambda: app_state.set_value("model.parent", ""))
+        chooser = ModelChooser(app_state)
+        self._column = vbox(chooser, self.parent_line, on=content, gap=GAP_WIDE, margins=(0, 0, GAP, 0))
         self._add_presets()
         self.simple = Card(tr("Settings"))
         self.forms = {"simple": Form(app_state, settings_of("simple"))}
@@ -140,6 +146,8 @@ class BeforeView(QWidget):
         self._column.addStretch(1)
         hbox((scroll_area(content), 1), self._side(app_state), on=self, gap=GAP_PAGE)
         app_state.recipe_changed.connect(self._paint_presets)
+        app_state.recipe_changed.connect(self._paint_parent)
+        self._paint_parent()
 
     def _side(self, app_state: AppState) -> QScrollArea:
         """What stays while the form scrolls. Where the window is low it scrolls by itself."""
@@ -177,6 +185,17 @@ class BeforeView(QWidget):
         for name, card in self.preset_cards.items():
             card.setChecked(name == key)
         self._group.setExclusive(True)
+
+    @Slot()
+    def _paint_parent(self) -> None:
+        parent = self._app_state.recipe.model.parent
+        self.parent_line.setVisible(bool(parent))
+        if parent:
+            words = tr(
+                "The run begins with what {run} learned, not with the bare base model.", run=name_of(Path(parent))
+            )
+            self.parent_line.words.setText(words)
+            self.parent_line.setAccessibleName(words)
 
     def _opener(self, words: str, level: str) -> QPushButton:
         opener = button(words, "quiet")

@@ -11,6 +11,7 @@ import psutil
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
 from studio.core.events import Crashed, Finished, Paused
@@ -146,6 +147,7 @@ def test_a_finished_run_is_trained_longer(
     qtbot.waitUntil(lambda: isinstance(ready_state.state.ending, Finished), timeout=LONG)
     ended(ready_state, qtbot)
     assert page.test_button.property("kind") == "primary" and not page.continue_button.isVisible()
+    assert page.weights_button.isVisible()
     page.longer_button.click()
     overlay = page.overlay
     assert isinstance(overlay, TrainLonger) and overlay.passes.value() == 2
@@ -156,6 +158,27 @@ def test_a_finished_run_is_trained_longer(
         lambda: isinstance(ready_state.state.ending, Finished) and ready_state.state.extended is not None, timeout=LONG
     )
     assert ready_state.state.last is not None and ready_state.state.last.step == 40
+
+
+def test_a_new_run_begins_with_what_an_older_one_learned(
+    ready_state: AppState, open_window: Opener, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_STEPS", "20")
+    monkeypatch.setenv("STAND_IN_PAUSE", "0.01")
+    page = train(open_window(ready_state))
+    ready_state.start_training()
+    qtbot.waitUntil(lambda: isinstance(ready_state.state.ending, Finished), timeout=LONG)
+    ended(ready_state, qtbot)
+    run = ready_state.run
+    assert run is not None
+    ready_state.set_value("training.epochs", 7.0)
+    page.weights_button.click()
+    qtbot.waitUntil(lambda: ready_state.recipe.model.parent == str(run.path), timeout=LONG)
+    assert ready_state.recipe.training.epochs == 7.0, "settings of the draft stay"
+    assert ready_state.run is None and page.before is not None
+    assert page.before.parent_line.isVisible()
+    page.before.parent_line.findChildren(QPushButton)[0].click()
+    assert ready_state.recipe.model.parent == "" and not page.before.parent_line.isVisible()
 
 
 def test_why_a_run_cannot_go_on_stands_where_continue_would(
