@@ -185,18 +185,12 @@ class Studio:
         loop.exec()
 
     def close(self) -> None:
-        from PySide6.QtCore import QCoreApplication, QEvent
-
+        from studio.ui.app import let_go
         from studio.ui.chat.conversation import conversation_of
-        from studio.ui.state import background
 
         conversation_of(self.app_state).shutdown()
         self.window.close_without_asking()
-        background.wait_for_all()
-        # The window before the state that it paints from: Python would let go of them in any order at its end.
-        for made in (self.window, self.app_state):
-            made.deleteLater()
-        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+        let_go(self.window, self.app_state)
 
 
 if __name__ == "__main__":

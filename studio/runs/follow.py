@@ -246,17 +246,24 @@ def processes_of(folder: JobFolder) -> list[psutil.Process]:
     None of them is a stranger who has their pid now."""
     if not folder.is_at_work():
         return []
-    started: dict[bool, ProcessStarted] = {}
+    started: dict[Path, ProcessStarted] = {}
     for event in folder.reader().read_new():
         if isinstance(event, ProcessStarted):
-            started[event.job == SUPERVISOR] = event
-    return [process for event in started.values() if (process := _living(event)) is not None]
+            started[folder.supervisor_lock if event.job == SUPERVISOR else folder.lock] = event
+    return [process for lock, event in started.items() if (process := _living(event, lock)) is not None]
 
 
-def _living(started: ProcessStarted) -> psutil.Process | None:
+def _living(started: ProcessStarted, lock: Path) -> psutil.Process | None:
     try:
         process = psutil.Process(started.pid)
-        same = abs(process.create_time() - started.started) < 2.0 and process.status() != psutil.STATUS_ZOMBIE
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        # A clock that was put right meanwhile moves the time at which a process began; its lock stays.
+        same = abs(process.create_time() - started.started) < 2.0 or _has_open(process, lock)
     except psutil.Error:
         return None
     return process if same else None
+
+
+def _has_open(process: psutil.Process, file: Path) -> bool:
+    return str(file.resolve()) in {one.path for one in process.open_files()}

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QCoreApplication, QEvent, QTimer
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication
 
@@ -67,8 +67,17 @@ def main(argv: list[str] | None = None) -> int:
     window.show()
     code = app.exec()
     app_state.close()
-    background.wait_for_all()
+    let_go(window, app_state)
     return code
+
+
+def let_go(window: MainWindow, app_state: AppState) -> None:
+    """Wait for what still works beside the window, then delete it before the state that it paints from: Python would do
+    so in any order at its end, and now and then paint from what is gone."""
+    background.wait_for_all()
+    for made in (window, app_state):
+        made.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
 
 
 def _import_plots() -> None:

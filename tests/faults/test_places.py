@@ -107,6 +107,29 @@ def test_a_stale_record_of_a_process_leads_to_no_stranger(
     dead.wait()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows doesn't tell which files a process has open")
+def test_a_clock_that_was_put_right_meanwhile_hides_no_process(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path / "job")
+    lines = (
+        "import sys, time; from pathlib import Path; from studio.core.journal import WriterLock; input(); "
+        "lock = WriterLock(Path(sys.argv[1])); print(lock.acquire(), flush=True); time.sleep(600)"
+    )
+    command = [sys.executable, "-c", lines, str(folder.lock)]
+    job = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert job.stdin is not None
+    assert job.stdout is not None
+    with folder.writer() as writer:
+        before = psutil.Process(job.pid).create_time() - 3600
+        writer.write(ProcessStarted(job="train", pid=job.pid, started=before))
+    job.stdin.write("\n")
+    job.stdin.flush()
+    assert job.stdout.readline() == "True\n"
+    assert [process.pid for process in processes_of(folder)] == [job.pid]
+    assert end_forcefully(folder, grace=5)
+    job.communicate()
+    assert not psutil.pid_exists(job.pid)
+
+
 def test_the_right_process_is_ended(tmp_path: Path, stranger: subprocess.Popen[bytes]) -> None:
     folder = JobFolder(tmp_path / "job")
     started = psutil.Process(stranger.pid).create_time()

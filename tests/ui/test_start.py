@@ -43,6 +43,31 @@ def test_the_real_program_paints_its_first_frame_and_goes_on(tmp_path: Path) -> 
     assert found["torch"] is False
 
 
+def test_the_real_program_ends_without_a_trace_after_every_page_was_open(home: Path) -> None:
+    program = """
+import sys
+from PySide6.QtCore import QTimer
+from studio.ui import app, main_window
+
+class Shown(main_window.MainWindow):
+    def showEvent(self, event):
+        super().showEvent(event)
+        QTimer.singleShot(0, self.open_every_page)
+
+    def open_every_page(self):
+        for page in main_window.PAGES:
+            self.open_page(page)
+        QTimer.singleShot(300, self.close)
+
+app.MainWindow = Shown
+sys.exit(app.main([]))
+"""
+    command = [sys.executable, "-X", "faulthandler", "-c", program]
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_english_is_spoken_where_a_catalogue_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(language, "resources", lambda: tmp_path)
     language.set_language("ko")
