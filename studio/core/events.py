@@ -16,6 +16,10 @@ from studio.core.problems import Problem
 from studio.core.translatable import Sentence
 
 
+MOST_STEPS = 1 << 31
+"""No training comes near; a larger number in a journal is damage."""
+
+
 class ModelUnderTest(BaseModel):
     """Which model computed something. `name` tells others of the same kind apart: another run's folder name, an
     export's folder."""
@@ -113,7 +117,7 @@ class StepDone(_Event):
     the order of the training data, of all examples that were read for it: each once an epoch."""
 
     type: Literal["step_done"] = "step_done"
-    step: int
+    step: int = Field(ge=0, lt=MOST_STEPS)
     total_steps: int
     epoch: float
     loss: float
@@ -130,7 +134,7 @@ class Evaluated(_Event):
     """Loss of `model` over the examples set aside: mean over all label tokens, in nats."""
 
     type: Literal["evaluated"] = "evaluated"
-    step: int
+    step: int = Field(ge=0, lt=MOST_STEPS)
     loss: float
     examples: int
     model: ModelUnderTest = THIS_RUN

@@ -22,6 +22,7 @@ from studio.core.journal import WriterLock
 from studio.core.problems import Problem
 from studio.core.run_folder import RunFolder
 from studio.core.storage import write_text
+from studio.runs.follow import job_status
 from studio.runs.project import RUN_FILES, Project, projects
 from studio.runs.read_run import read_run
 from studio.runs.summary import OUTCOME_TEXT, Curve, RunDetails, RunSummary
@@ -39,6 +40,10 @@ _STORED = ("place", "signature", "problem", *_SUMMARY, *_DETAILS, "words")
 
 _BATCH = 200
 """Runs that are read between two writes: what is done by then isn't lost when the program is ended."""
+
+_ATTEMPTS = 3
+
+_UNFINISHED = " unfinished"
 
 _PATIENCE = 60.0
 """Seconds to wait while another process brings the index up to date."""
@@ -67,32 +72,31 @@ def list_runs(
     folder makes it raise.
     """
     names = {one.folder.name: one.name for one in projects()}
-    with _index(refresh) as index:
-        conditions, values = ["1"], list[str]()
-        if project is not None:
-            conditions.append("project = ?")
-            values.append(project.folder.name)
-        for word in search.casefold().split():
-            outcomes = [one for one, text in OUTCOME_TEXT.items() if word in f"{one} {translate(text)}".casefold()]
-            inside = [folder for folder, name in names.items() if word in name.casefold()]
-            conditions.append(f"(instr(words, ?) OR outcome IN ({_marks(outcomes)}) OR project IN ({_marks(inside)}))")
-            values += [word, *outcomes, *inside]
-        direction = "DESC" if descending else "ASC"
-        rows = index.execute(
-            f"SELECT place, problem, {', '.join(_SUMMARY)} FROM runs WHERE {' AND '.join(conditions)} "
-            f"ORDER BY {sort_by} IS NULL, {sort_by} COLLATE NOCASE {direction}, place {direction}",
-            values,
-        )
-        return list(_summaries(rows, names))
+    conditions, values = ["1"], list[str]()
+    if project is not None:
+        conditions.append("project = ?")
+        values.append(project.folder.name)
+    for word in search.casefold().split():
+        outcomes = [one for one, text in OUTCOME_TEXT.items() if word in f"{one} {translate(text)}".casefold()]
+        inside = [folder for folder, name in names.items() if word in name.casefold()]
+        conditions.append(f"(instr(words, ?) OR outcome IN ({_marks(outcomes)}) OR project IN ({_marks(inside)}))")
+        values += [word, *outcomes, *inside]
+    direction = "DESC" if descending else "ASC"
+    rows = _rows(
+        f"SELECT place, problem, {', '.join(_SUMMARY)} FROM runs WHERE {' AND '.join(conditions)} "
+        f"ORDER BY {sort_by} IS NULL, {sort_by} COLLATE NOCASE {direction}, place {direction}",
+        values,
+        refresh=refresh,
+    )
+    return list(_summaries(rows, names))
 
 
 def run_details(run: RunFolder) -> RunDetails:
     """What the index has of a run beside its summary; of a run outside of all projects, what its folder says."""
-    with _index() as index:
-        row = index.execute(f"SELECT {', '.join(_DETAILS)} FROM runs WHERE place = ?", [_place(run)]).fetchone()
-    if row is None:
+    rows = _rows(f"SELECT {', '.join(_DETAILS)} FROM runs WHERE place = ?", [_place(run)])
+    if not rows:
         return read_run(run)[1]
-    settings, fingerprint, versions, losses, held_out_losses = row
+    settings, fingerprint, versions, losses, held_out_losses = rows[0]
     return RunDetails(
         settings=json.loads(settings),
         data_fingerprint=fingerprint,
@@ -135,8 +139,9 @@ def _find_runs() -> dict[str, int]:
     found = {}
     for project in projects():
         for folder in _inside(project.runs_folder):
-            # a dot: half written, or being deleted
-            signature = None if folder.name.startswith(".") else _signature(folder)
+            # a dot: half written, or being deleted; SQLite takes no names that are no text
+            is_name = not folder.name.startswith(".") and _stored(folder.name) == folder.name
+            signature = _signature(folder) if is_name else None
             if signature is not None:
                 found[f"{project.folder.name}/{project.runs_folder.name}/{folder.name}"] = signature
     return found
@@ -176,57 +181,54 @@ def _times(entry: os.DirEntry[str]) -> tuple[int, ...]:
     return about.st_mtime_ns, about.st_size
 
 
-@contextlib.contextmanager
-def _index(refresh: bool = True) -> Iterator[sqlite3.Connection]:
-    """The index, brought up to date unless it may be as it is. Where it can't be kept on the disk, one in memory that
-    is made for this once."""
+def _rows(statement: str, values: Sequence[str], *, refresh: bool = True) -> list[tuple[Any, ...]]:
+    """What the index answers, brought up to date unless it may be as it is. Where it can't be kept on the disk, or is
+    damaged again and again while it is asked, one in memory answers that is made for this once."""
     file = paths.home() / "history.sqlite"
-    index = None
-    try:
-        if not refresh and _is_as_written(file):
-            index = _opened(file)
-        else:
-            found = _find_runs()
-            index = _up_to_date(file, found) if found else None
-    except (OSError, sqlite3.Error):
-        pass
-    if index is None:
-        index = _opened(":memory:")
+    for _ in range(_ATTEMPTS):
+        with contextlib.suppress(OSError, sqlite3.Error):
+            if refresh or not _is_as_written(file):
+                found = _find_runs()
+                if not found:
+                    return []
+                if not _bring_up_to_date(file, found):
+                    break
+            with contextlib.closing(_opened(file)) as index:
+                rows = index.execute(statement, values).fetchall()
+            if _is_as_written(file):
+                return rows
+    with contextlib.closing(_opened(":memory:")) as index:
         for batch in _batches(index, _find_runs()):
             _write(index, batch)
-    try:
-        yield index
-    finally:
-        index.close()
+        return index.execute(statement, values).fetchall()
 
 
-def _up_to_date(file: Path, found: _Found) -> sqlite3.Connection | None:
-    """None where another process has been at it for too long."""
+def _bring_up_to_date(file: Path, found: _Found) -> bool:
+    """Whether it was done: not where another process has been at it for too long."""
     if _is_as_written(file):
-        index = _opened(file)
-        if not _changed(index, found) and not _vanished(index, found):
-            return index
-        index.close()
+        with contextlib.closing(_opened(file)) as index:
+            if not _changed(index, found) and not _vanished(index, found):
+                return True
     lock = WriterLock(file.with_suffix(".lock"))
     deadline = time.monotonic() + _PATIENCE
     while not lock.acquire():
         if time.monotonic() > deadline:
-            return None
+            return False
         time.sleep(0.05)
     try:
-        if not _is_as_written(file):
+        if not _is_as_written(file, whole=False):
             for name in (file, file.with_name(file.name + "-journal")):
                 name.unlink(missing_ok=True)
-        index = _opened(file)
-        with index:
-            index.executemany("DELETE FROM runs WHERE place = ?", [(place,) for place in _vanished(index, found)])
-        _note_sum(file)
-        for batch in _batches(index, found):
-            _write(index, batch)
-            _note_sum(file)
-        return index
+        with contextlib.closing(_opened(file)) as index:
+            with index:
+                index.executemany("DELETE FROM runs WHERE place = ?", [(place,) for place in _vanished(index, found)])
+            for batch in _batches(index, found):
+                _write(index, batch)
+                _note_sum(file, whole=False)
+            _note_sum(file, whole=True)
     finally:
         lock.release()
+    return True
 
 
 def _opened(file: Path | str) -> sqlite3.Connection:
@@ -259,7 +261,8 @@ def _changed(index: sqlite3.Connection, found: _Found) -> list[str]:
 def _came_or_went(place: str, outcome: str) -> bool:
     if outcome not in ("not_started", "running", "silent", "interrupted"):
         return False
-    return RunFolder(paths.projects() / place).is_at_work() != (outcome in ("running", "silent"))
+    run = RunFolder(paths.projects() / place)
+    return job_status(run) != outcome if run.is_at_work() else outcome in ("running", "silent")
 
 
 def _batches(index: sqlite3.Connection, found: _Found) -> Iterator[list[tuple[object, ...]]]:
@@ -279,7 +282,7 @@ def _row(place: str, signature: int) -> tuple[object, ...]:
     settings = " ".join(f"{key}={value}" for key, value in details.settings.items())
     starter = "starter model" if summary.model == paths.STARTER_HUB_NAME else ""
     words = (summary.name, run.path.name, summary.model, starter, summary.data, summary.method, settings)
-    return (
+    row = (
         place,
         signature,
         summary.problem.model_dump_json() if summary.problem is not None else "",
@@ -291,6 +294,14 @@ def _row(place: str, signature: int) -> tuple[object, ...]:
         json.dumps(details.held_out_losses),
         "\n".join(words).casefold(),
     )
+    return tuple(_stored(value) for value in row)
+
+
+def _stored(value: object) -> object:
+    """As SQLite can take it, whatever stood in a file that somebody else may have written."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    return float(value) if isinstance(value, int) and abs(value) >= 1 << 63 else value
 
 
 # SQLite notices a damaged page, and not a damaged letter in one: the sum of the whole file tells both.
@@ -305,19 +316,26 @@ def _identity(file: Path) -> int:
     return hash((about.st_ino, about.st_size, about.st_mtime_ns, _FORMAT, _STORED))
 
 
-def _is_as_written(file: Path) -> bool:
+def _is_as_written(file: Path, *, whole: bool = True) -> bool:
+    """Whether nothing but this program wrote it; with `whole`, also whether it was written to the end."""
     try:
         now = _identity(file)
-        if _checked.get(file) != now and file.with_suffix(".sum").read_text(encoding="utf-8") == _sum(file):
+        if _checked.get(file) == now:
+            return True
+        noted = file.with_suffix(".sum").read_text(encoding="utf-8")
+        value = _sum(file)
+        if noted == value:
             _checked[file] = now
-        return _checked.get(file) == now
+        return noted == value or (not whole and noted == value + _UNFINISHED)
     except (OSError, UnicodeDecodeError):
         return False
 
 
-def _note_sum(file: Path) -> None:
-    write_text(file.with_suffix(".sum"), _sum(file))
-    _checked[file] = _identity(file)
+def _note_sum(file: Path, *, whole: bool) -> None:
+    value = _sum(file)
+    write_text(file.with_suffix(".sum"), value if whole else value + _UNFINISHED)
+    if whole:
+        _checked[file] = _identity(file)
 
 
 def _sum(file: Path) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import random
 import shutil
+import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -224,6 +227,8 @@ def test_a_link_that_leads_nowhere_hides_no_run(project: Project) -> None:
     (run.path / "exports").symlink_to(run.path / "on a disk that is away")
     (project.runs_folder / "no run.txt").write_text("notes")
     (project.runs_folder / "empty").mkdir()
+    if sys.platform == "linux":
+        shutil.copytree(run.path, os.fsdecode(os.fsencode(project.runs_folder) + b"/\xff"), symlinks=True)
     assert names(list_runs()) == ["first"]
 
 
@@ -294,6 +299,81 @@ def test_an_index_of_another_version_is_made_anew(project: Project, what: str, m
     assert not history._is_as_written(paths.home() / "history.sqlite")
 
 
+def test_an_index_damaged_while_it_is_asked_is_made_anew(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_run(project, "first")
+    before = list_runs()
+    looks = 0
+    real = history._is_as_written
+
+    def damaged_after(file: Path, *, whole: bool = True) -> bool:
+        nonlocal looks
+        looks += 1
+        found = real(file, whole=whole)
+        if looks == 1:
+            file.write_bytes(b"SQLite format 3\0" + bytes(9000))
+        return found
+
+    monkeypatch.setattr("studio.runs.history._is_as_written", damaged_after)
+    assert list_runs() == before
+    assert looks > 2, "it was asked once more"
+
+
+def _killed_on_the_way(runs: int) -> None:
+    read = 0
+
+    def read_some(run: RunFolder) -> tuple[RunSummary, RunDetails]:
+        nonlocal read
+        read += 1
+        if read == runs:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return read_run(run)
+
+    history.read_run = read_some  # type: ignore[attr-defined]
+    list_runs()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork there")
+def test_what_was_read_before_a_kill_is_not_read_again(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studio.runs.history._BATCH", 2)
+    for n in range(6):
+        make_run(project, f"run-{n}")
+    child = multiprocessing.get_context("fork").Process(target=_killed_on_the_way, args=(5,))
+    child.start()
+    child.join(60)
+    assert child.exitcode == -signal.SIGKILL
+    read: list[str] = []
+
+    def noted(run: RunFolder) -> tuple[RunSummary, RunDetails]:
+        read.append(run.path.name)
+        return read_run(run)
+
+    monkeypatch.setattr("studio.runs.history.read_run", noted)
+    assert len(list_runs()) == 6
+    assert len(read) == 2
+
+
+def _list_and_compare(expected: list[RunSummary], times: int) -> None:
+    assert [list_runs() == expected for _ in range(times)] == [True] * times
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork there")
+def test_an_index_garbled_while_three_processes_list_is_never_wrong(project: Project, home: Path) -> None:
+    for n in range(4):
+        make_run(project, f"run-{n}", at=AT + n)
+    expected = list_runs()
+    context = multiprocessing.get_context("fork")
+    listers = [context.Process(target=_list_and_compare, args=(expected, 400)) for _ in range(3)]
+    for lister in listers:
+        lister.start()
+    chance = random.Random(5)
+    while any(lister.is_alive() for lister in listers):
+        with contextlib.suppress(OSError, ValueError):  # the file isn't there, or empty, just now
+            garble(home / chance.choice(["history.sqlite", "history.sqlite", "history.sum"]), chance)
+        time.sleep(chance.random() / 5)
+    assert [lister.exitcode for lister in listers] == [0, 0, 0]
+
+
 def test_a_folder_in_the_place_of_the_index_stops_nothing(project: Project, home: Path) -> None:
     make_run(project, "first")
     (home / "history.sqlite").mkdir()
@@ -361,6 +441,12 @@ def _save_points_left_behind(run: RunFolder) -> None:
     shutil.rmtree(run.checkpoints)
 
 
+def _numbers_no_database_takes(run: RunFolder) -> None:
+    written = run.events.read_text(encoding="utf-8").replace('"step":2', f'"step":{10**30}').replace("2.0", "NaN")
+    run.events.write_text(written, encoding="utf-8")
+    (run.path / "group.json").write_text('{"id": "\\ud800"}')
+
+
 def _examples_left_behind(run: RunFolder) -> None:
     run.train_data.unlink()
 
@@ -383,6 +469,7 @@ def _odd_side_files(run: RunFolder) -> None:
         (_save_points_left_behind, "finished", "2 of its 2 save points are missing"),
         (_examples_left_behind, "finished", "its examples are missing"),
         (_odd_side_files, "finished", ""),
+        (_numbers_no_database_takes, "finished", ""),
     ],
 )
 def test_a_folder_that_is_not_whole_is_listed_with_the_reason(
