@@ -15,7 +15,6 @@ from studio.core.conversation import Message
 from studio.core.problems import Problem
 from studio.core.translatable import Sentence
 
-
 MOST_STEPS = 1 << 31
 """No training comes near; a larger number in a journal is damage."""
 

@@ -193,9 +193,10 @@ def _rows(statement: str, values: Sequence[str], *, refresh: bool = True) -> lis
                     return []
                 if not _bring_up_to_date(file, found):
                     break
-            with contextlib.closing(_opened(file)) as index:
+            looked_at = _identity(file)
+            with contextlib.closing(_opened_to_read(file)) as index:
                 rows = index.execute(statement, values).fetchall()
-            if _is_as_written(file):
+            if _is_as_written(file) and _identity(file) == looked_at:  # and not one that came in between
                 return rows
     with contextlib.closing(_opened(":memory:")) as index:
         for batch in _batches(index, _find_runs()):
@@ -206,7 +207,7 @@ def _rows(statement: str, values: Sequence[str], *, refresh: bool = True) -> lis
 def _bring_up_to_date(file: Path, found: _Found) -> bool:
     """Whether it was done: not where another process has been at it for too long."""
     if _is_as_written(file):
-        with contextlib.closing(_opened(file)) as index:
+        with contextlib.closing(_opened_to_read(file)) as index:
             if not _changed(index, found) and not _vanished(index, found):
                 return True
     lock = WriterLock(file.with_suffix(".lock"))
@@ -241,6 +242,10 @@ def _opened(file: Path | str) -> sqlite3.Connection:
         index.close()
         raise
     return index
+
+
+def _opened_to_read(file: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=_PATIENCE)
 
 
 def _vanished(index: sqlite3.Connection, found: _Found) -> list[str]:
@@ -309,6 +314,9 @@ def _stored(value: object) -> object:
 _checked: dict[Path, int] = {}
 """Files that were found to be as they were written, each with its identity then."""
 
+_TICK = 0.1
+"""Seconds. Two times of writing that are nearer may look the same: what was written just now is looked at again."""
+
 
 def _identity(file: Path) -> int:
     """Another number for another file, another time of writing, or other columns."""
@@ -324,7 +332,7 @@ def _is_as_written(file: Path, *, whole: bool = True) -> bool:
             return True
         noted = file.with_suffix(".sum").read_text(encoding="utf-8")
         value = _sum(file)
-        if noted == value:
+        if noted == value and time.time() - file.stat().st_mtime > _TICK:
             _checked[file] = now
         return noted == value or (not whole and noted == value + _UNFINISHED)
     except (OSError, UnicodeDecodeError):
@@ -334,8 +342,6 @@ def _is_as_written(file: Path, *, whole: bool = True) -> bool:
 def _note_sum(file: Path, *, whole: bool) -> None:
     value = _sum(file)
     write_text(file.with_suffix(".sum"), value if whole else value + _UNFINISHED)
-    if whole:
-        _checked[file] = _identity(file)
 
 
 def _sum(file: Path) -> str:
