@@ -10,7 +10,7 @@ from send2trash import send2trash
 from studio.core.events import CheckpointCommitted, CheckpointRemoved, Finished, Stopped
 from studio.core.journal import JournalWriter, lock_is_held
 from studio.core.problems import problem
-from studio.core.run_folder import RunFolder
+from studio.core.run_folder import RunFolder, chosen_step
 from studio.core.run_state import RunState
 from studio.core.storage import is_intact, rename, size_of
 from studio.core.translatable import N_
@@ -53,12 +53,14 @@ def delete_run(run: RunFolder, *, forever: bool = False) -> int:
     return size
 
 
-def spare_checkpoints(state: RunState) -> list[CheckpointCommitted]:
-    """The save points of a run that is over which nothing needs any more: all but the best and the newest."""
+def spare_checkpoints(run: RunFolder, state: RunState) -> list[CheckpointCommitted]:
+    """The save points of a run that is over which nothing needs any more: all but the best, the newest, and the one
+    that a person chose."""
     if not isinstance(state.ending, Finished | Stopped) or not state.checkpoints:
         return []
     kept = (state.best_checkpoint, max(state.checkpoints, key=lambda c: c.step))
-    return [c for c in state.checkpoints if c not in kept]
+    chosen = chosen_step(run)
+    return [c for c in state.checkpoints if c not in kept and c.step != chosen]
 
 
 def clear_checkpoints(run: RunFolder) -> int:
@@ -89,7 +91,7 @@ def _clear(run: RunFolder, writer: JournalWriter) -> int:
             N_("This run can still be continued, and needs its save points for that."),
             fix=N_("Continue it first, or delete the whole run."),
         )
-    spare = spare_checkpoints(state)
+    spare = spare_checkpoints(run, state)
     for kept in state.checkpoints:
         if spare and kept not in spare and not is_intact(run.path / kept.folder, fully=True):
             raise problem(

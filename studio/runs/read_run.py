@@ -56,7 +56,7 @@ def _known(
         step=state.last.step if state.last else 0,
         total_steps=state.last.total_steps if state.last else 0,
         size=size_of(run.path),
-        clearable=sum(c.size for c in spare_checkpoints(state)),
+        clearable=sum(c.size for c in spare_checkpoints(run, state)),
         parent=run.parent,
         group_id=_word_in(run.path / "group.json", "id"),
         problem=wrong or _half_copied(run, state),

@@ -11,7 +11,7 @@ import pytest
 
 from studio.core.events import CheckpointRemoved, Finished, Paused, Stopped
 from studio.core.problems import ProblemError
-from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
+from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint, choose_step
 from studio.core.storage import is_intact
 from studio.runs.delete import clear_checkpoints, delete_run
 from studio.runs.follow import job_status
@@ -87,6 +87,14 @@ def test_clearing_leaves_the_best_and_the_newest_and_says_so_in_the_journal(proj
     (one,) = list_runs()
     assert (one.outcome, one.clearable, one.problem, one.seconds) == ("finished", 0, None, 21.0)
     assert clear_checkpoints(run) == 0
+
+
+def test_clearing_leaves_the_save_point_that_a_person_chose(project: Project) -> None:
+    run = make_run(project, "run", losses=(3.0, 1.0, 2.0, 2.5))
+    choose_step(run, 1)
+    clear_checkpoints(run)
+    assert points(run) == ["step-000001", "step-000002", "step-000004"]
+    assert choose_checkpoint(run).name == "step-000001"
 
 
 def test_a_run_that_can_go_on_keeps_all_its_save_points(project: Project) -> None:

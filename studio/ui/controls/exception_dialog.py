@@ -72,18 +72,20 @@ class ReportDialog(QDialog):
 class _Messenger(QObject):
     """Carries an exception from whatever thread it happened in to the window's thread."""
 
-    raised = Signal(str)
+    raised = Signal(str, str)
+    """The exception, and the end of the window's log before it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.raised.connect(self._on_raised)
         self.open: ReportDialog | None = None
 
-    @Slot(str)
-    def _on_raised(self, details: str) -> None:
+    @Slot(str, str)
+    def _on_raised(self, exception: str, before: str) -> None:
         if self.open is not None:  # one dialog, however many exceptions follow from one mistake
-            self.open.details.appendPlainText("\n" + details)
+            self.open.details.appendPlainText("\n" + exception)
             return
+        details = f"{versions()}\n\n{exception}\n{before}".rstrip() + "\n"
         words = tr("That is a mistake of ours, not yours. A run that is going on is not affected.")
         self.open = ReportDialog(
             tr("Something went wrong inside the program"),
@@ -138,11 +140,13 @@ def _on_exception(kind: type[BaseException], error: BaseException, trace: Traceb
             app.quit()
         return
     from studio.runs.crash_report import redacted  # needed so seldom that no start waits for it
+    from studio.runs.follow import read_log_end
 
     text = redacted("".join(traceback.format_exception(kind, error, trace)))
+    before = redacted(read_log_end(paths.home() / "window.log"))
     _log.error("%s", text)
     if _messenger is not None and QApplication.instance() is not None:
-        _messenger.raised.emit(f"{versions()}\n\n{text}")
+        _messenger.raised.emit(text, before)
 
 
 def _on_qt_message(kind: QtMsgType, context: QMessageLogContext, message: str) -> None:

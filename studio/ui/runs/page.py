@@ -116,13 +116,14 @@ class RunsPage(PageFrame):
         self.more_button.setMenu(self.more)
         self.more_button.setAccessibleName(tr("More to do with the chosen runs"))
         copy = self._action(self.copy_button.text(), self._use_settings)
+        self.group_action = self._action(tr("Compare with those queued together"), self._compare_group)
         self.folder_action = self._action(tr("Show folder"), self._show_folder)
         self.bundle_action = self._action(tr("Bundle for another computer ..."), self._bundle)
         self.clear_action = self._action(tr("Clear old save points"), self._ask_clear)
         delete = self._action(self.delete_button.text(), self._ask_delete, "Del")
-        for one in (self.folder_action, self.bundle_action, self.clear_action):
+        for one in (self.group_action, self.folder_action, self.bundle_action, self.clear_action):
             self.more.addAction(one)
-        for one in (copy, self.folder_action, self.bundle_action, self.clear_action, delete):
+        for one in (copy, self.group_action, self.folder_action, self.bundle_action, self.clear_action, delete):
             self.table.addAction(one)
         self.table.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
         tools = (self.copy_button, self.delete_button, self.more_button)
@@ -246,6 +247,7 @@ class RunsPage(PageFrame):
         self.copy_button.setVisible(readable)
         self.delete_button.setVisible(at_rest)
         self.more_button.setVisible(one is not None)
+        self.group_action.setVisible(len(self._group()) > 1)
         self.folder_action.setVisible(one is not None)
         self.bundle_action.setVisible(readable)
         self.clear_action.setVisible(one is not None and one.clearable > 0)
@@ -288,9 +290,20 @@ class RunsPage(PageFrame):
             self._show_run(one.run)
             self.app_state.continue_run()
 
-    def _compare(self) -> None:
-        runs = [one.run for one in self.chosen()]
+    def _group(self) -> list[RunFolder]:
+        """Those that were queued together with the chosen one, as "Try three strengths" does."""
+        one = self.selected()
+        if one is None or not one.group_id:
+            return []
+        return [other.run for other in self.model.rows if other.group_id == one.group_id]
 
+    def _compare_group(self) -> None:
+        self._show_comparison(self._group())
+
+    def _compare(self) -> None:
+        self._show_comparison([one.run for one in self.chosen()])
+
+    def _show_comparison(self, runs: list[RunFolder]) -> None:
         def show(found: RunComparison) -> None:
             self.comparison = CompareView(self.window(), found)
 

@@ -15,6 +15,7 @@ from studio.core.events import CheckpointCommitted, Evaluated, Finished, Process
 from studio.core.recipe.recipe import Recipe, to_yaml, with_values
 from studio.core.run_folder import RunFolder
 from studio.runs.project import Project, create_project
+from studio.runs.variants import RunGroup
 from studio.ui.main_window import MainWindow
 from studio.ui.runs.page import RunsPage
 from studio.ui.state.app_state import AppState
@@ -102,6 +103,27 @@ def test_two_runs_are_compared_by_curves_and_what_differs(page: RunsPage, qtbot:
     assert ["Room for new knowledge", "Small", "Medium"] in rows
     assert not any("Passes over your data" in row for row in rows), "the same in both"
     view.close_button.click()
+
+
+def test_runs_that_were_queued_together_are_compared_with_one_press(
+    page: RunsPage, project: Project, qtbot: QtBot
+) -> None:
+    group = RunGroup(id="made-up", keys=("training.learning_rate",))
+    for number in (1, 2):
+        run = made(project, f"2026010{number}-strength", 0.5)
+        (run.path / "group.json").write_text(group.model_dump_json(), encoding="utf-8")
+    page.refresh()
+    qtbot.waitUntil(lambda: page.model.rowCount() == 4)
+    names = [cells(page, row)[0] for row in range(4)]
+    page.table.selectRow(names.index("20260102-second"))
+    assert not page.group_action.isVisible(), "it was alone"
+    page.table.selectRow(names.index("20260101-strength"))
+    assert page.group_action.isVisible()
+    page.group_action.trigger()
+    qtbot.waitUntil(lambda: page.comparison is not None and page.comparison.chart.plot is not None)
+    assert page.comparison is not None
+    assert {one.name for one in page.comparison.found.summaries} == {"20260101-strength", "20260102-strength"}
+    page.comparison.dismiss()
 
 
 def test_a_run_opens_on_the_train_page(page: RunsPage, app_state: AppState, qtbot: QtBot) -> None:
