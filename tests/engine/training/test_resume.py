@@ -157,11 +157,13 @@ def test_interrupted_at_some_steps_it_becomes_the_same_run_bit_for_bit(make_run:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_interrupted_at_every_step_it_becomes_the_same_run_bit_for_bit(make_run: Make) -> None:
     interrupted_at(make_run, range(1, 31))
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("optimizer", list(Optimizer))
 def test_with_dropout_and_every_optimizer_it_becomes_the_same_run(
     make_run: Make, optimizer: Optimizer, monkeypatch: pytest.MonkeyPatch
