@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from studio.core import paths
 from studio.core.problems import problem
 from studio.core.recipe.model_choice import ModelChoice, Source
 from studio.core.recipe.recipe import Recipe, load, setting_specs, with_values
@@ -43,6 +44,11 @@ def chosen_run(word: str) -> RunFolder:
         fix=N_("`studio runs list` shows all runs on this computer."),
         word=word,
     )
+
+
+def word_for(run: RunFolder) -> str:
+    """What `chosen_run` understands: the run's name, or its folder where that isn't among the projects."""
+    return run.path.name if run.path.is_relative_to(paths.projects()) else f'"{run.path}"'
 
 
 def run_at_step(arguments: argparse.Namespace) -> RunFolder:

@@ -22,14 +22,15 @@ from studio.runs.start import JobProcess, start_job
 
 
 def follow_to_the_end(
-    folder: JobFolder, process: JobProcess, new_state: Callable[[], StateT], *, quiet: bool = False
+    folder: JobFolder, process: JobProcess, new_state: Callable[[], StateT], *, quiet: bool = False, known: int = 0
 ) -> StateT:
     """Show a job until it ends, folded into a state of its kind. Raises ProblemError for a job that failed or crashed.
 
-    Ctrl-C once asks it to stop and keep what it has; twice ends it by force.
+    The first `known` events of its journal, from before it went on, aren't shown again. Ctrl-C once asks it to stop and
+    keep what it has; twice ends it by force.
     """
     state = new_state()
-    asked = False
+    asked, seen = False, 0
     batches = follow(folder, process)
     with Progress(quiet=quiet) as progress:
         while True:
@@ -37,7 +38,9 @@ def follow_to_the_end(
                 for batch in batches:
                     for event in batch:
                         state.apply(event)
-                        progress.show(event)
+                        seen += 1
+                        if seen > known:
+                            progress.show(event)
                 break
             except KeyboardInterrupt:
                 if asked:

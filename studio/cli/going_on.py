@@ -7,18 +7,14 @@ import sys
 import time
 
 from studio.cli.choosing import chosen_run
-from studio.cli.following import follow_to_the_end
 from studio.cli.printing import print_json, run_as_json
-from studio.core.events import Finished, Paused, Stopped
+from studio.cli.training import follow_training, print_trained
 from studio.core.problems import problem
-from studio.core.run_folder import RunFolder
-from studio.core.run_state import RunState, headline
+from studio.core.run_state import headline
 from studio.core.translatable import N_
 from studio.runs.command import pause
 from studio.runs.follow import job_status
-from studio.runs.measurements import record
 from studio.runs.resume import extend_run, resumable, resume_run
-from studio.runs.start import JobProcess
 
 LONGEST_PAUSE = 600.0
 """Seconds to wait for a run that was asked to pause: a step, a look at the examples and a save point."""
@@ -30,13 +26,15 @@ def continue_run(arguments: argparse.Namespace) -> int:
     what = resumable(run)
     if what.problem is None and not arguments.json:
         print(what.sentence.english(), file=sys.stderr)
-    return _follow(run, resume_run(run), arguments)
+    state = follow_training(run, lambda: resume_run(run), arguments.json)
+    return print_trained(run, state, as_json=arguments.json)
 
 
 def extend(arguments: argparse.Namespace) -> int:
     """Add passes over the data and follow to the end."""
     run = chosen_run(arguments.run)
-    return _follow(run, extend_run(run, arguments.epochs), arguments)
+    state = follow_training(run, lambda: extend_run(run, arguments.epochs), arguments.json)
+    return print_trained(run, state, as_json=arguments.json)
 
 
 def pause_run(arguments: argparse.Namespace) -> int:
@@ -61,14 +59,3 @@ def pause_run(arguments: argparse.Namespace) -> int:
     else:
         print(headline(run.state()).english() if was_going else "That run isn't going on.")
     return 0 if was_going else 1
-
-
-def _follow(run: RunFolder, process: JobProcess, arguments: argparse.Namespace) -> int:
-    state = follow_to_the_end(run, process, RunState, quiet=arguments.json)
-    record(run)
-    if arguments.json:
-        print_json(run_as_json(run, state))
-    else:
-        print(headline(state).english())
-        print(run.path)
-    return 0 if isinstance(state.ending, Finished | Stopped | Paused) else 2

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from studio.cli.choosing import absolute_data, chosen_project, chosen_recipe, chosen_run, with_flags
+from studio.cli.choosing import absolute_data, chosen_project, chosen_recipe, chosen_run, with_flags, word_for
 from studio.cli.following import follow_to_the_end, require_model
 from studio.cli.jobs import comparison_as_json, run_exam, run_export
 from studio.cli.preparing import Prepared, prepared
@@ -29,7 +30,8 @@ from studio.runs.create import create_run, from_weights_of
 from studio.runs.dry_run import first_batch
 from studio.runs.measurements import record
 from studio.runs.project import Project
-from studio.runs.start import start_training
+from studio.runs.resume import resumable
+from studio.runs.start import JobProcess, start_training
 from studio.worker.client import WorkerClient
 
 
@@ -52,6 +54,8 @@ def print_trained(run: RunFolder, state: RunState, *, as_json: bool) -> int:
     else:
         print(headline(state).english())
         print(run.path)
+        if isinstance(state.ending, Paused):
+            print(f"To go on: studio runs continue {word_for(run)}", file=sys.stderr)
     return 0 if isinstance(state.ending, Finished | Stopped | Paused) else 2
 
 
@@ -64,7 +68,21 @@ def run_training(recipe: Recipe, project_name: str, quiet: bool, anyway: bool = 
 
 def train_run(run: RunFolder, quiet: bool) -> RunState:
     """Train what is frozen in the run's folder and follow it to the end. Raises ProblemError."""
-    state = follow_to_the_end(run, start_training(run, Train()), RunState, quiet=quiet)
+    return follow_training(run, lambda: start_training(run, Train()), quiet)
+
+
+def follow_training(run: RunFolder, start: Callable[[], JobProcess], quiet: bool) -> RunState:
+    """Start a training and follow it to the end; what its journal told before isn't shown. Raises ProblemError, which
+    says how to go on where that can be done."""
+    known = len(run.reader().read_new())
+    process = start()
+    try:
+        state = follow_to_the_end(run, process, RunState, quiet=quiet, known=known)
+    except ProblemError as error:
+        if resumable(run).problem is not None:
+            raise
+        fix = f"{error.problem.fix} To go on: `studio runs continue {word_for(run)}`".strip()
+        raise ProblemError(error.problem.model_copy(update={"fix": fix})) from error
     record(run)
     return state
 

@@ -62,8 +62,10 @@ def test_from_the_command_line_a_run_is_trained_longer_and_a_save_point_chosen(
     assert "finished" in capsys.readouterr().err
     assert main(["runs", "extend", name, "--epochs", "0"]) == 2
     assert main(["runs", "pause", name]) == 1
-    assert main(["runs", "extend", name, "--epochs", "1.5", "--json"]) == 0
     capsys.readouterr()
+    assert main(["runs", "extend", name, "--epochs", "1.5"]) == 0
+    shown = capsys.readouterr().err
+    assert shown.count("Reading the examples.") == 1 and "step 2 of" not in shown  # nothing of what it did before
     assert [(e.epochs, e.total_steps) for e in run.reader().read_new() if isinstance(e, Extended)] == [(3.5, 7)]
     assert main(["runs", "show", name, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["step"] == 7

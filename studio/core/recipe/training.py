@@ -148,7 +148,7 @@ class Training(SettingsGroup):
             N_("Steps between save points"),
             N_(
                 "Each comes with a look at the examples set aside. Automatic: four in a short run, about ten in a long "
-                "one."
+                "one; where saving is slow, those that aren't the best so far may be left out."
             ),
             term="checkpoint interval",
             unit=N_("steps"),

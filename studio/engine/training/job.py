@@ -11,6 +11,7 @@ import transformers
 from studio.core.events import BASE, THIS_RUN, Ending, Evaluated, Paused, Prepared, StepDone, Stopped
 from studio.core.jobs import Train
 from studio.core.problems import Problem, ProblemError
+from studio.core.recipe.defaults import default_save_steps
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.engine.device import Device
@@ -221,7 +222,7 @@ class TrainingJob:
         in_haste = self.context.stopping and self.scoring_seconds > QUICK
         by_time = not looks and not self.context.stopping and self.checkpoints.is_due
         loss = None if in_haste or by_time else self.look_at(step) if looks else self.score(step)
-        if self.checkpoints.is_costly_now and looks and not self._must_be_saved(step, loss):
+        if looks and self.checkpoints.is_costly_now and not self._must_be_saved(step, loss):
             return
         self._phase("saving", N_("Saving what was learned so far."))
         self.unsaved = save_patiently(
@@ -231,8 +232,11 @@ class TrainingJob:
             self._phase("training", N_("Learning from the examples."))
 
     def _must_be_saved(self, step: int, loss: float | None) -> bool:
+        """Whether there has to be a save point after `step` although saving takes long here: a person wants it, it is
+        the best so far, or the training ends."""
+        by_hand = self.plan.save_steps != default_save_steps(self.plan.course_ends[0])
         best = loss is not None and loss < self.checkpoints.best_loss
-        return best or self.context.stopping or self.callback.enough or step >= self.plan.total_steps
+        return by_hand or best or self.context.stopping or self.callback.enough or step >= self.plan.total_steps
 
     def _watch(self, done: StepDone) -> None:
         if self.spike.take(done.loss):
