@@ -17,6 +17,7 @@ import pytest
 
 from studio.core import paths
 from studio.core.events import Continued, Crashed, Failed, Paused, ProcessStarted, StepDone, Stopped
+from studio.core.journal import WriterLock
 from studio.core.problems import Problem
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
@@ -367,9 +368,13 @@ def test_an_index_garbled_while_three_processes_list_is_never_wrong(project: Pro
     for lister in listers:
         lister.start()
     chance = random.Random(5)
+    lock = WriterLock(home / "history.lock")
     while any(lister.is_alive() for lister in listers):
-        with contextlib.suppress(OSError, ValueError):  # the file isn't there, or empty, just now
-            garble(home / chance.choice(["history.sqlite", "history.sqlite", "history.sum"]), chance)
+        # not between a writer's last byte and its sum over the file: what stands there then is what it wrote
+        if lock.acquire():
+            with contextlib.suppress(OSError, ValueError):  # the file isn't there, or empty
+                garble(home / chance.choice(["history.sqlite", "history.sqlite", "history.sum"]), chance)
+            lock.release()
         time.sleep(chance.random() / 5)
     assert [lister.exitcode for lister in listers] == [0, 0, 0]
 
