@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Literal, assert_never, overload
 
 from studio.core.events import (
@@ -133,8 +134,8 @@ class RunState(ProcessState):
         """From the pace of the last steps; None before the second step and after the ending."""
         if self.last is None or self.ending is not None or len(self._recent) < 2:
             return None
-        pace = sum(s for _, s in self._recent) / len(self._recent)
-        return max(0, self.last.total_steps - self.last.step) * pace
+        # the middle one: a step across which the computer slept says nothing of the others
+        return max(0, self.last.total_steps - self.last.step) * median(s for _, s in self._recent)
 
     @property
     def share_done(self) -> float:

@@ -176,7 +176,7 @@ class JobContext:
                 last = now
                 with contextlib.suppress(OSError):
                     self.folder.heartbeat.touch()
-                with self._writing:
+                with contextlib.suppress(OSError), self._writing:
                     self._write_waiting()
                 if self._parent is not None and not self._parent_lives(self._parent):
                     self._request_stop()

@@ -53,6 +53,15 @@ def test_time_left_comes_from_the_pace_of_the_last_steps() -> None:
     assert state.seconds_left is None
 
 
+def test_neither_a_night_of_sleep_nor_a_clock_that_is_put_back_changes_the_time_left() -> None:
+    state = state_after(3.0, 2.5, 2.0)
+    state.apply(step(4, 2.0).model_copy(update={"seconds": 8 * 3600.0}))
+    state.apply(step(5, 2.0).model_copy(update={"at": 0.0}))
+    assert state.seconds_left == pytest.approx(95 * 0.5)
+    state.apply(step(101, 2.0))
+    assert state.seconds_left == 0
+
+
 def test_nothing_is_known_before_the_first_step() -> None:
     state = RunState()
     assert state.tokens_per_second is None

@@ -258,6 +258,18 @@ def test_of_two_supervisors_one_watches_and_the_other_leaves(run: RunFolder, beg
     assert len(attempts(run)) == 1
 
 
+def test_of_several_that_start_at_once_one_trains(run: RunFolder, begin: Begin) -> None:
+    begin("step(1)" + UNTIL_TOLD)
+    others = [subprocess.Popen([sys.executable, "-m", "studio.runs.supervisor", str(run.path)]) for _ in range(3)]
+    until(lambda: run.state().last and sum(one.poll() is not None for one in others) >= 2)
+    pause(run)
+    until(lambda: not run.is_at_work())
+    for one in others:
+        one.wait(20)
+    assert len(attempts(run)) == 1
+    assert run.state().losses.steps.tolist() == [1]
+
+
 @pytest.mark.parametrize("whom", ["engine", "supervisor", "both"])
 def test_stop_ends_what_is_halted_within_fifteen_seconds(run: RunFolder, begin: Begin, whom: str) -> None:
     process = begin("step(1); time.sleep(600)")

@@ -70,3 +70,31 @@ def test_another_program_that_takes_the_rest_is_noticed() -> None:
 
 def test_nothing_is_made_up_where_memory_is_not_known() -> None:
     assert told([8.0 + step for step in range(100)], limit=None) == []
+
+
+def said_of_paces(seconds: list[float], held: float) -> list[tuple[int, str]]:
+    growth = MemoryGrowth()
+    said = []
+    for step, taken in enumerate(seconds, start=1):
+        event = StepDone(
+            step=step,
+            total_steps=100,
+            epoch=1.0,
+            loss=1.0,
+            learning_rate=1e-4,
+            tokens=100 * (1 + step % 3),
+            seconds=taken * (1 + step % 3),
+            peak_memory=int(held * GIB),
+        )
+        notice = growth.take(event, 16 * GIB)
+        said += [(step, notice.code)] if notice else []
+    return said
+
+
+def test_a_full_card_on_which_steps_take_far_longer_is_said_at_the_second_of_them() -> None:
+    assert said_of_paces([1.0] * 30 + [10.0] * 30, 15.8) == [(6, "memory.nearly_full"), (32, "memory.slow")]
+
+
+def test_one_slow_step_or_one_with_room_left_is_no_spill() -> None:
+    assert said_of_paces([1.0] * 30 + [10.0] + [1.0] * 30, 15.8) == [(6, "memory.nearly_full")]
+    assert said_of_paces([1.0] * 30 + [10.0] * 30, 8.0) == []
