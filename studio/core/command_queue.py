@@ -46,7 +46,7 @@ class CommandQueue:
 
     def __init__(self, folder: JobFolder) -> None:
         self._folder = folder
-        events = folder.reader().read_new(thin=b'"type":"step_done"')
+        events = folder.outline()
         self._seen = {event.id for event in events if isinstance(event, CommandReceived)}
 
     def take(self) -> list[Command]:

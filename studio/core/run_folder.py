@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from studio.core.events import Event
 from studio.core.job_states import ProcessState
 from studio.core.journal import JournalReader, JournalWriter, lock_is_held
 from studio.core.problems import Remedy, problem
@@ -63,6 +64,10 @@ class JobFolder:
 
     def reader(self) -> JournalReader:
         return JournalReader(self.events)
+
+    def outline(self) -> list[Event]:
+        """The journal without its single steps, all but the last: how the job stands, at little cost for a long one."""
+        return self.reader().read_new(thin=b'"type":"step_done"')
 
     def fold(self, state: StateT) -> StateT:
         """Take the whole journal into `state`, a fresh one of the job's kind, and return it."""

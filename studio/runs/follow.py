@@ -145,7 +145,7 @@ def ending_asked_for(folder: JobFolder, writer: JournalWriter) -> Stopped | Paus
         writer.write(CommandReceived(id=command.id, command=command.type))
     heard: set[str] = set()
     state = RunState()
-    for event in folder.reader().read_new():
+    for event in folder.outline():
         state.apply(event)
         if isinstance(event, ProcessStarted):
             heard.clear()
@@ -247,7 +247,7 @@ def processes_of(folder: JobFolder) -> list[psutil.Process]:
     if not folder.is_at_work():
         return []
     started: dict[Path, ProcessStarted] = {}
-    for event in folder.reader().read_new():
+    for event in folder.outline():
         if isinstance(event, ProcessStarted):
             started[folder.supervisor_lock if event.job == SUPERVISOR else folder.lock] = event
     return [process for lock, event in started.items() if (process := _living(event, lock)) is not None]

@@ -263,7 +263,7 @@ def newest_save_point(run: RunFolder) -> int:
 def _events(run: RunFolder) -> list[Event]:
     """Without all the single steps. None of a journal that can't be read."""
     try:
-        return run.reader().read_new(thin=b'"type":"step_done"')
+        return run.outline()
     except (ProblemError, OSError):
         return []
 

@@ -72,10 +72,10 @@ class Supervisor:
         if gone is not None:
             self._write(Failed(problem=gone))
             return
-        extended = _count_extended(self._run.reader().read_new())
+        extended = _count_extended(self._run.outline())
         while True:
             code = self._run_engine(job)
-            events = self._run.reader().read_new()
+            events = self._run.outline()
             if not self._goes_on(code, events):
                 return
             # a run that an engine has let grow already mustn't grow once more
