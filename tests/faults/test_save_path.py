@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from tests.engine.conftest import ROOT
 from tests.engine.conftest import make_run as make_run
 from tests.engine.conftest import tiny_model as tiny_model
 from tests.faults.disk import Disk, Rest, safe_names
-from tests.faults.file_layer import MARK, CannotBuildError, library, read_record
+from tests.faults.file_layer import MARK, Call, CannotBuildError, library, read_record
 from tests.faults.save_path import kept_of, record_of
 from tests.faults.save_points import look
 from tests.faults.table import Record, Row, Tally, report
@@ -49,9 +50,8 @@ def campaign(run: RunFolder, kills: int, errors: int) -> tuple[list[Row], list[s
     return [Row(**row) for row in answer["rows"]], answer["wrong"]
 
 
-def power_cuts(run: RunFolder, stride: int, place: Path) -> Tally:
-    """Cut the power after every so many calls of the run's save points, and look at what the disk has."""
-    calls = read_record(record_of(run), run.path)
+def power_cuts(run: RunFolder, stride: int, place: Path, calls: list[Call]) -> Tally:
+    """Cut the power after every so many `calls`, those of the run's save points, and look at what the disk has."""
     dice = random.Random(20261127)
     tally = Tally()
     for at in range(1, len(calls) + 1, stride):
@@ -88,11 +88,14 @@ def test_a_fault_while_a_save_point_is_written_costs_at_most_that_one(
 ) -> None:
     run = make_run(**SETTINGS)
     rows, wrong = campaign(run, kills, errors)
-    cut = power_cuts(run, cuts, tmp_path / "disk")
+    calls = read_record(record_of(run), run.path)
+    cut = power_cuts(run, cuts, tmp_path / "disk", calls)
     report([*rows, *cut.rows()], record_property)
     assert sum(row.injected for row in rows) > 0
     assert cut.rows()
     assert not wrong + cut.wrong, "\n".join(wrong + cut.wrong)
+    careless = [replace(call, name="write") if call.name == "sync" else call for call in calls]
+    assert power_cuts(run, len(calls) // 4, tmp_path / "disk", careless).wrong, "nobody would notice a missing fsync"
 
 
 @pytest.mark.parametrize(
