@@ -6,7 +6,7 @@ Those that the README shows go to docs/screenshots, all others to build/pictures
 
 Without `--home`, a data folder is made among the temporary files, under a name that may stand in a picture, and kept
 for the next time; where it has no run yet, `studio demo` makes one, which takes some minutes. Then one more run is
-started, to be seen while it goes on, and stopped.
+started, to be seen while it goes on, paused, interrupted, in the queue's company and compared, and deleted.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -109,21 +110,64 @@ class Studio:
             self.take_training()
 
     def take_training(self) -> None:
+        """A run going on, paused, interrupted and beside others; the queue while that one goes on."""
+        from studio.runs.follow import processes_of
         from studio.ui.chat.conversation import conversation_of
 
         conversation_of(self.app_state).shutdown()
         self.open_sample("en")
-        self.app_state.new_run()
-        self.app_state.start_training()
-        self.wait(lambda: len(self.app_state.state.losses) >= 15 or self.app_state.state.ending is not None, 300)
+        app_state = self.app_state
+        app_state.new_run()
+        app_state.start_training()
+        self.wait(lambda: len(app_state.state.losses) >= 15 or app_state.state.ending is not None, 300)
         for _ in self.each("training", "train"):
             pass
-        self.app_state.training.stop(keep=False)
-        self.wait(lambda: not self.app_state.is_training(), 120)
-        run = self.app_state.run
-        self.app_state.attach(self.run)
-        if run is not None and run.path != self.run.path:
-            shutil.rmtree(run.path)
+        app_state.training.pause()
+        self.wait(lambda: app_state.resumption is not None, 120)
+        for _ in self.each("paused", "train"):
+            pass
+        run = app_state.run
+        assert run is not None
+        app_state.continue_run()
+        self.wait(lambda: app_state.training.is_running() and app_state.state.continued is not None, 300)
+        steps = len(app_state.state.losses)
+        self.wait(lambda: len(app_state.state.losses) > steps + 1, 120)
+        for process in processes_of(run):
+            process.kill()
+        self.wait(lambda: app_state.resumption is not None, 120)
+        for _ in self.each("interrupted", "train"):
+            pass
+        self.take_queue()
+        self.take_comparison()
+        app_state.attach(self.run)
+        shutil.rmtree(run.path)
+
+    def take_queue(self) -> None:
+        """Three runs that wait for tomorrow, so that none of them begins."""
+        from studio.runs.queue import remove
+        from studio.runs.queue_file import AtTime
+
+        app_state = self.app_state
+        app_state.new_run()
+        self.wait(lambda: app_state.draft_obstacle() is None, 120)
+        for number in range(1, 4):
+            app_state.add_to_queue(AtTime(at=datetime.now() + timedelta(days=number)))
+            self.wait(lambda number=number: len(app_state.queue.view.rows) == number)  # type: ignore[misc]
+        for _ in self.each("queue", "runs"):
+            pass
+        for row in app_state.queue.view.rows:
+            remove(row.run)
+            shutil.rmtree(row.run)
+
+    def take_comparison(self) -> None:
+        from studio.ui.runs.page import RunsPage
+
+        for _ in self.each("comparison", "runs"):
+            page = cast(RunsPage, self.window.stack.currentWidget())
+            self.wait(lambda page=page: page.model.rowCount() > 1)  # type: ignore[misc]
+            page.table.selectAll()
+            page.compare_button.click()
+            self.wait(lambda page=page: page.comparison is not None)  # type: ignore[misc]
 
     def each(self, picture: str, page: str) -> Iterator[str]:
         """Show `page` in every variant; after what the caller does with its language, take `picture` of it."""

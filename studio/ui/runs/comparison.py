@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from PySide6.QtCore import QLineF, QSize, Qt
@@ -11,7 +14,7 @@ from PySide6.QtWidgets import QHeaderView, QVBoxLayout, QWidget
 
 from studio.core.recipe.recipe import setting_specs
 from studio.runs.comparison import Difference, RunComparison
-from studio.runs.summary import OUTCOME_TEXT, Curve, SettingValue
+from studio.runs.summary import OUTCOME_TEXT, Curve, RunSummary, SettingValue
 from studio.ui.controls.editors import words_for
 from studio.ui.controls.layout import STRETCH, Card, FlowWidget, hbox, vbox
 from studio.ui.controls.overlay import Overlay
@@ -38,6 +41,17 @@ def pen_of(number: int) -> QPen:
     return pen
 
 
+def names_of(summaries: Sequence[RunSummary]) -> tuple[str, ...]:
+    """What the runs are called; those that are called the same, with when they began."""
+    counted = Counter(one.name for one in summaries)
+    return tuple(
+        one.name
+        if counted[one.name] == 1 or one.started_at is None
+        else f"{one.name}, {datetime.fromtimestamp(one.started_at):%m-%d %H:%M}"
+        for one in summaries
+    )
+
+
 class CompareView(Overlay):
     """Curves on examples set aside where all were measured, else while learning; below, what differs."""
 
@@ -46,17 +60,18 @@ class CompareView(Overlay):
         self.found = found
         held_out = all(len(one.held_out_losses) > 1 for one in found.details)
         what = tr("on examples set aside") if held_out else tr("while learning")
+        names = names_of(found.summaries)
         curves = [one.held_out_losses if held_out else one.losses for one in found.details]
         legend = FlowWidget()
-        for number, one in enumerate(found.summaries):
+        for number, name in enumerate(names):
             entry = QWidget()
-            hbox(_Line(pen_of(number)), label(one.name, "small", wrap=False), on=entry, gap=GAP_SMALL)
+            hbox(_Line(pen_of(number)), label(name, "small", wrap=False), on=entry, gap=GAP_SMALL)
             legend.flow.addWidget(entry)
         chart = Card(tr("Error (lower is better)"))
         chart.head.setStretchFactor(chart.title, 0)
         chart.head.addWidget(label(what, "term", wrap=False), 1)
         chart.body.addWidget(legend)
-        self.chart = Curves(curves, [one.name for one in found.summaries])
+        self.chart = Curves(curves, names)
         chart.body.addWidget(self.chart, 1)
         self.model = DifferencesModel(found)
         self.model.setParent(self)
@@ -90,7 +105,7 @@ class _Line(QWidget):
 class Curves(QWidget):
     """Several curves over the steps, drawn as soon as the plotting library is there."""
 
-    def __init__(self, curves: list[Curve], names: list[str]) -> None:
+    def __init__(self, curves: Sequence[Curve], names: Sequence[str]) -> None:
         super().__init__()
         self._curves, self._names = curves, names
         self._column: QVBoxLayout = vbox(on=self)
@@ -113,7 +128,7 @@ class DifferencesModel(RowsModel[Difference]):
     """One row for how it came out, and one for each thing that differs; one column a run."""
 
     def __init__(self, found: RunComparison) -> None:
-        super().__init__((tr("What"), *(one.name for one in found.summaries)), ())
+        super().__init__((tr("What"), *names_of(found.summaries)), ())
         self._specs = {spec.key: spec for spec in setting_specs()}
         rows = [
             Difference("", tr("Outcome"), tuple(tr(OUTCOME_TEXT[one.outcome]) for one in found.summaries)),

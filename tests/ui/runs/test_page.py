@@ -17,6 +17,7 @@ from studio.core.run_folder import RunFolder
 from studio.runs.project import Project, create_project
 from studio.runs.variants import RunGroup
 from studio.ui.main_window import MainWindow
+from studio.ui.runs.comparison import names_of
 from studio.ui.runs.page import RunsPage
 from studio.ui.state.app_state import AppState
 from tests.ui.test_main_window import words_on
@@ -103,6 +104,14 @@ def test_two_runs_are_compared_by_curves_and_what_differs(page: RunsPage, qtbot:
     assert ["Room for new knowledge", "Small", "Medium"] in rows
     assert not any("Passes over your data" in row for row in rows), "the same in both"
     view.close_button.click()
+
+
+def test_runs_of_one_name_are_told_apart_by_when_they_began(page: RunsPage, project: Project, qtbot: QtBot) -> None:
+    twin = made(project, "20260105-twin", 0.5, at=1_700_200_000.0)
+    twin.recipe.write_text((project.runs_folder / "20260101-first" / "recipe.yaml").read_text(encoding="utf-8"))
+    page.refresh()
+    qtbot.waitUntil(lambda: page.model.rowCount() == 3)
+    assert len(set(names_of(page.model.rows))) == 3
 
 
 def test_runs_that_were_queued_together_are_compared_with_one_press(

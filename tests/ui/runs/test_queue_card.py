@@ -163,4 +163,4 @@ def test_a_run_whose_data_is_gone_says_why_it_is_skipped(page: RunsPage, ready_s
     (read_queue().entries[0].run / "data" / "train.jsonl").unlink()
     ready_state.queue.look()
     choose(page, 0)
-    qtbot.waitUntil(lambda: "The examples of first are gone" in page.queue.reason.text())
+    qtbot.waitUntil(lambda: "The examples of this run are gone" in page.queue.reason.text())
