@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from studio.core.events import Ending, ExamCompleted, ModelResult, ModelUnderTest, Prediction
 from studio.core.jobs import Exam
@@ -42,7 +43,10 @@ def exam(context: JobContext, job: Exam) -> Ending | None:
         speed_up(generator, recipe)
         context.phase("answering", N_("Answering the examples set aside."), long=True)
         limit = min(job.max_tokens, longest_useful(generator, examples))
-        exact = {model: _answers(context, generator, examples, model, limit) for model in generator.models}
+        given = {model: _answers(context, generator, examples, model, limit) for model in generator.models}
+    if not generator.nothing_changed and len({tuple(answers) for answers in given.values()}) == 1:
+        _tell_no_difference(context, losses)
+    exact = {one: sum(map(partial(_is_exact, generator), given[one], examples)) for one in generator.models}
     results = tuple(ModelResult(model=one, exact=exact[one], loss=losses[one]) for one in generator.models)
     context.write(ExamCompleted(examples=len(examples), results=results), durable=True)
     return None
@@ -65,7 +69,22 @@ def _losses(generator: Generator, run: RunFolder, recipe: Recipe) -> dict[ModelU
     return found
 
 
-def _is_exact(answer: Answer, example: Example, generator: Generator) -> bool:
+def _tell_no_difference(context: JobContext, losses: Mapping[ModelUnderTest, float | None]) -> None:
+    """That both models answered alike, and whether that is all the training did."""
+    if len(set(losses.values())) > 1:
+        text = N_(
+            "Both models give the same answers to all these questions. The training did change how likely they are, "
+            "but not enough to be seen in them."
+        )
+    else:
+        text = N_(
+            "Both models are the same on all these questions, answers and probabilities: what this run learned is so "
+            "little that rounding loses it. Train longer, or with a higher learning rate."
+        )
+    context.notice("run.no_difference", text)
+
+
+def _is_exact(generator: Generator, answer: Answer, example: Example) -> bool:
     """The wanted words, after thoughts where it has some, and then the end: an answer that would go on isn't the wanted
     one."""
     return normalized(answer.text.rpartition("</think>")[2]) == normalized(example.answer) and (
@@ -75,24 +94,25 @@ def _is_exact(answer: Answer, example: Example, generator: Generator) -> bool:
 
 def _answers(
     context: JobContext, generator: Generator, examples: Sequence[Example], model: ModelUnderTest, max_tokens: int
-) -> int:
-    """Tell every answer; returns how many are exact."""
-    exact = 0
+) -> list[Answer]:
+    """Every answer, each told at once."""
+    given: list[Answer] = []
     before, total = generator.models.index(model) * len(examples), len(generator.models) * len(examples)
     for start in range(0, len(examples), BATCH):
         batch = examples[start : start + BATCH]
         answers = generator.answer_all(batch, model, max_tokens)
         for index, (example, answer) in enumerate(zip(batch, answers, strict=True), start):
-            prediction = Prediction(
-                index=index,
-                model=model,
-                question=example.question,
-                wanted=example.answer,
-                answer=answer.text,
-                exact=_is_exact(answer, example, generator),
+            context.write(
+                Prediction(
+                    index=index,
+                    model=model,
+                    question=example.question,
+                    wanted=example.answer,
+                    answer=answer.text,
+                    exact=_is_exact(generator, answer, example),
+                )
             )
-            exact += prediction.exact
-            context.write(prediction)
+        given += answers
         done = before + start + len(batch)
         context.progress(done, total, "answers", N_("Answering the examples set aside."))
-    return exact
+    return given

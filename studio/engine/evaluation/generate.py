@@ -51,7 +51,8 @@ class Generator:
     """Loaded models that answer, each by its name in events.
 
     The base and the run's own model may be one network whose adapter is switched off and on. `ends` are the tokens at
-    which answers stop.
+    which answers stop, `nothing_changed` says that what was learned has no effect at all, which has been told,
+    `merged_is_base` that it had none once it was merged.
     """
 
     def __init__(
@@ -68,6 +69,8 @@ class Generator:
         self.context_length = facts.context_length or 2048
         self._facts = facts
         self.ends = list(ends)
+        self.merged_is_base = False
+        self.nothing_changed = False
 
     @property
     def models(self) -> tuple[ModelUnderTest, ...]:
@@ -178,14 +181,17 @@ def of_run(context: JobContext, run: RunFolder) -> tuple[Generator, Recipe]:
     device = devices.choose(recipe.method.compute_dtype or (trained_on.dtype if trained_on is not None else None))
     context.write(device.as_event())
     model = method.load(method.load_base(base, device).eval(), checkpoint)
-    if method.changes_nothing(model):
+    nothing_changed = method.changes_nothing(model)
+    if nothing_changed:
         context.notice(
             "run.nothing_changed",
             N_("Nothing changed: what this run learned has no effect, so its model answers as the base model does."),
         )
     encoder = Encoder.from_folder(base, recipe.training.max_length, recipe.training.loss_on)
     ends = end_tokens(base, encoder)
-    return Generator({BASE: model, THIS_RUN: model}, encoder, device, model_facts(base), ends), recipe
+    generator = Generator({BASE: model, THIS_RUN: model}, encoder, device, model_facts(base), ends)
+    generator.nothing_changed = nothing_changed
+    return generator, recipe
 
 
 def speed_up(generator: Generator, recipe: Recipe) -> None:
@@ -203,7 +209,8 @@ def speed_up(generator: Generator, recipe: Recipe) -> None:
         dequantize(both, generator.device.dtype)
     if copies > 1 and not recipe.method.cannot_merge:
         merged = method_of(recipe.method).merge(copy.deepcopy(both), stored_dtype(locate(recipe.model)))
-        generator.networks[THIS_RUN] = in_format(merged, generator.device.dtype).eval()
+        generator.networks[THIS_RUN] = in_format(merged.network, generator.device.dtype).eval()
+        generator.merged_is_base = merged.is_base
 
 
 def of_folder(folder: Path) -> Generator:

@@ -59,7 +59,7 @@ def merge(context: JobContext, job: Merge) -> Ending | None:
             wanted = generator.answer_all(examples, THIS_RUN, limit)
             _tell_endless(context, wanted)
         context.phase("merging", N_("Combining the add-on with the base model."), long=True)
-        _write(generator, recipe, folder)
+        _write(context, generator, recipe, folder)
         del generator
         same = None
         if examples:
@@ -79,13 +79,23 @@ def merge(context: JobContext, job: Merge) -> Ending | None:
     return None
 
 
-def _write(generator: Generator, recipe: Recipe, folder: Path) -> None:
+def _write(context: JobContext, generator: Generator, recipe: Recipe, folder: Path) -> None:
     base = locate(recipe.model)
     dtype = stored_dtype(base)
     plain = generator.networks[THIS_RUN]
     if isinstance(plain, PeftModel):
         dequantize(plain, generator.device.dtype, torch.device("cpu"))
-        plain = method_of(recipe.method).merge(plain, dtype)
+        merged = method_of(recipe.method).merge(plain, dtype)
+        plain, generator.merged_is_base = merged.network, merged.is_base
+    if generator.merged_is_base and not generator.nothing_changed:
+        context.notice(
+            "run.lost_in_rounding",
+            N_(
+                "The combined model is the base model: what this run learned is so little that rounding to {format} "
+                "loses all of it. Train longer, or with a higher learning rate."
+            ),
+            format=str(dtype).removeprefix("torch."),
+        )
     in_format(plain, dtype)
     plain.generation_config = GenerationConfig()  # type: ignore[no-untyped-call] # the base's own may not be saveable
     try:

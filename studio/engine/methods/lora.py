@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from studio.core.recipe.method import ALL_LINEAR, LoraSettings
 from studio.core.translatable import N_
 from studio.engine.job_context import is_out_of_memory
 from studio.engine.methods.base_model import Network, forget_quantization, in_format, keep_weights_as_they_are
-from studio.engine.methods.method import TrainingMethod
+from studio.engine.methods.method import Merged, TrainingMethod
 
 FUSING_MODELS = frozenset({"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"})
 FUSED_LAYERS = ["conv1d", "dt_proj", "out_proj"]
@@ -81,7 +82,7 @@ class LoraMethod(TrainingMethod):
         layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
         return all(any(not p.any() for n, p in layer.named_parameters() if "lora_" in n) for layer in layers)
 
-    def merge(self, model: Network, dtype: torch.dtype) -> Network:
+    def merge(self, model: Network, dtype: torch.dtype) -> Merged:
         return merge_lora(model, dtype)
 
 
@@ -146,18 +147,26 @@ def _refuse_tied_layers(model: Network) -> None:
             )
 
 
-def merge_lora(model: Network, dtype: torch.dtype) -> Network:
+def merge_lora(model: Network, dtype: torch.dtype) -> Merged:
     """The adapter added into the weights, each rounded once; see `TrainingMethod.merge`."""
+    moved = size = 0.0
+
+    def add(weight: torch.Tensor, change: torch.Tensor) -> None:
+        nonlocal moved, size
+        before, weight.data = weight.data.to(dtype), (weight.data.float() + change).to(dtype)
+        moved += float((weight.data.float() - before.float()).square().sum())
+        size += float(before.float().square().sum())
+
     for module in model.modules():
         if isinstance(module, ParamWrapper):  # experts: one tensor for all of them
             weight = module.get_param()
-            weight.data = (weight.data.float() + module.get_delta_weight("default").to(weight.device)).to(dtype)
+            add(weight, module.get_delta_weight("default").to(weight.device))
         elif isinstance(module, LoraLayer):
             layer = module.get_base_layer()
             change = module.get_delta_weight("default").to(layer.weight.device, torch.float32)
             if isinstance(layer, Conv1D) and not module.fan_in_fan_out:  # it was a 4-bit layer, which isn't transposed
                 change = change.T
-            layer.weight.data = (layer.weight.data.float() + change).to(dtype)
+            add(layer.weight, change)
     plain: Network = model.unload()
     forget_quantization(plain)
-    return in_format(plain.to("cpu"), dtype)
+    return Merged(in_format(plain.to("cpu"), dtype), math.sqrt(moved / size) if size else 1.0)

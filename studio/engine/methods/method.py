@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,6 +12,20 @@ from studio.core.problems import ProblemError
 from studio.core.recipe.method import MethodSettings
 from studio.engine.device import Device
 from studio.engine.methods.base_model import Network, load_base_model
+
+
+@dataclass(frozen=True)
+class Merged:
+    """`network` is an ordinary model. `change` is how far its adapted weights are from the base's, as a part of their
+    size (both as the root of the sum of squares): small changes are lost where each is rounded."""
+
+    network: Network
+    change: float
+
+    @property
+    def is_base(self) -> bool:
+        """Whether it answers as the base does. Weights of zero keep any change, so it needn't be none at all."""
+        return self.change < 1e-6
 
 
 class TrainingMethod(ABC):
@@ -45,7 +60,7 @@ class TrainingMethod(ABC):
         """Whether `model`, as `load` gives it, certainly answers as its base does."""
         return False
 
-    def merge(self, model: Network, dtype: torch.dtype) -> Network:
+    def merge(self, model: Network, dtype: torch.dtype) -> Merged:
         """The ordinary model in `dtype` that answers as `model` does, in the computer's own memory. `model` can't be
         used any more. Its base's layers must be ordinary ones, see `dequantize`. Raises `ProblemError`."""
         refusal = self._settings.merge_refusal()

@@ -185,7 +185,7 @@ def test_merging_gives_the_logits_of_base_plus_adapter(fine_tuned: RunFolder, ti
         loss = supervised_loss(packed, inputs).total
         dequantize(packed, torch.float32)
         unpacked = packed(**inputs).logits
-        plain = method.merge(packed, torch.float32)
+        plain = method.merge(packed, torch.float32).network
         found = plain(**inputs).logits
         assert torch.allclose(unpacked, wanted, atol=1e-4)
         assert torch.allclose(found, wanted, atol=1e-4)

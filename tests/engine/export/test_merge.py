@@ -137,6 +137,23 @@ def test_a_run_that_changed_nothing_says_so(fine_tuned: RunFolder, tmp_path: Pat
     assert "run.nothing_changed" in notices(fine_tuned, job)
 
 
+def test_an_effect_that_rounding_loses_is_said_and_is_not_called_the_same(
+    fine_tuned: RunFolder, tmp_path: Path
+) -> None:
+    assert "run.no_difference" not in notices(fine_tuned, Exam(run=fine_tuned.path, max_tokens=8))
+    adapter = choose_checkpoint(fine_tuned)
+    weights = load_file(adapter / "adapter_model.safetensors")
+    faint = {name: w * 1e-12 if "lora_B" in name else w for name, w in weights.items()}
+    save_file(faint, adapter / "adapter_model.safetensors", metadata={"format": "pt"})
+    write_manifest(adapter, Manifest(files=listed(adapter), step=4))
+    for job, code in (
+        (Exam(run=fine_tuned.path, max_tokens=8), "run.no_difference"),
+        (Merge(run=fine_tuned.path, out=tmp_path / "out", compare=1), "run.lost_in_rounding"),
+    ):
+        told = notices(fine_tuned, job)
+        assert code in told and "run.nothing_changed" not in told
+
+
 def test_answers_that_do_not_end_are_not_exact_and_are_counted(make_run: Make, tmp_path: Path) -> None:
     run = make_run(held_out=2, **{"training.epochs": 1.0})
     assert do_here(run, Train()) == 0

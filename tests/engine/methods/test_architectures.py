@@ -63,7 +63,7 @@ def test_the_merged_model_has_the_logits_of_the_trained_one(name: str, settings:
         again = method.load(method.load_base(base, DEVICE).eval(), tmp_path / "adapter")
         assert torch.allclose(again(ids).logits, wanted, atol=1e-4)
         dequantize(again, torch.float32)
-        method.merge(again, torch.float32).save_pretrained(tmp_path / "merged")
+        method.merge(again, torch.float32).network.save_pretrained(tmp_path / "merged")
         found = load_base_model(tmp_path / "merged", DEVICE).eval()(ids).logits
     assert (wanted - before).abs().max() > 0.01
     assert torch.allclose(found, wanted, atol=1e-4)

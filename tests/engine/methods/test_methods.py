@@ -84,4 +84,6 @@ def test_every_method_trains_saves_loads_and_merges_or_says_why_not(
             method.merge(loaded, torch.float32)
         return
     dequantize(loaded, torch.float32, torch.device("cpu"))
-    torch.testing.assert_close(method.merge(loaded, torch.float32)(input_ids=ids).logits, trained, rtol=1e-3, atol=1e-4)
+    merged = method.merge(loaded, torch.float32)
+    assert not merged.is_base
+    torch.testing.assert_close(merged.network(input_ids=ids).logits, trained, rtol=1e-3, atol=1e-4)
