@@ -11,6 +11,7 @@ from studio.core.recipe.model_choice import Source
 from studio.core.recipe.recipe import Recipe, load
 from studio.core.run_folder import TRAINING_STATE, RunFolder, choose_checkpoint
 from studio.core.storage import MANIFEST, require_new, require_room, staged_export
+from studio.models.base_model import base_of_run
 from studio.tokenization.end_tokens import generation_ends
 
 
@@ -26,11 +27,16 @@ def export_adapter(run: RunFolder, out: Path) -> Path:
     """Copy the best intact save point's add-on, which has its tokenizer
     and chat template beside it, to the new folder `out`, with a README.
 
-    Nothing is left at `out` unless all of it is. Raises `ProblemError`: no intact save point, something already at
-    `out`, no room, a disk that refuses.
+    Nothing is left at `out` unless all of it is. Raises `ProblemError`: no intact save point, a base model that was
+    changed since, something already at `out`, no room, a disk that refuses. A base that is gone is no obstacle.
     """
     sources = _files(choose_checkpoint(run))
     recipe = load(run.recipe)
+    try:
+        base_of_run(run, recipe.model)
+    except ProblemError as error:
+        if error.problem.code == "model.changed":
+            raise
     require_new(out)
     with staged_export(out) as staging:
         require_room(out, sum(path.stat().st_size for path in sources), remedy=Remedy.choose_folder)

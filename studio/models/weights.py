@@ -3,16 +3,20 @@ still the one that it was."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from studio.core import paths
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.storage import sha256_of, write_text
 from studio.core.translatable import N_
@@ -22,11 +26,8 @@ _LONGEST_HEADER = 100 << 20
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.safetensors")
 _INDEX = "model.safetensors.index.json"
 
-_SAMPLE = 4096
-"""Bytes of a tensor that its fingerprint takes in, from its middle: a training changes nearly all of them."""
-
-_MOST_SAMPLES = 4096
-"""Tensors that are sampled. A mixture of experts has more; those left out count with name and shape."""
+_BLOCK = 8 << 20
+"""Bytes of a tensor that are hashed at once, on several threads."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def parameters(file: Path) -> int:
 class BaseFingerprint(BaseModel):
     """What a base model was when a run was created: SHA-256 of each part that decides its answers, by the part's name.
 
-    The weights count with names, formats, shapes and a sample of each tensor, however they are divided into files;
+    The weights count with names, formats, shapes and every byte of each tensor, however they are divided into files;
     config.json without what a newer library only adds to it.
     """
 
@@ -143,7 +144,7 @@ class BaseFingerprint(BaseModel):
 
     @classmethod
     def of(cls, folder: Path) -> Self:
-        """Reads a few MB, whatever the model's size. Raises `ProblemError`."""
+        """Reads all weights the first time, and those again that changed since. Raises `ProblemError`."""
         try:
             config = read_mapping(folder / "config.json")
             for name in ("transformers_version", "_name_or_path"):
@@ -183,15 +184,58 @@ class BaseFingerprint(BaseModel):
             )
 
 
+class _KnownFiles(BaseModel):
+    """What the tensors of weight files were found to be, so that none is read twice: by path, size and times, which all
+    change with a file's contents."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    found: dict[str, str] = {}
+
+    @classmethod
+    def read(cls) -> Self:
+        try:
+            return cls.model_validate_json(_known_files().read_bytes())
+        except (OSError, ValidationError):
+            return cls()
+
+
+def _known_files() -> Path:
+    return paths.models() / "weights.json"
+
+
 def _weights_hash(folder: Path) -> str:
-    everything = sorted((t for file in weight_files(folder) for t in tensors(file)), key=lambda t: t.name)
-    sampled = everything[:: -(-len(everything) // _MOST_SAMPLES) or 1]
-    digest = hashlib.sha256("\n".join(f"{t.name} {t.dtype} {t.shape}" for t in everything).encode())
-    for tensor in sampled:
-        with open(tensor.file, "rb") as opened:
-            opened.seek(max(tensor.start, (tensor.start + tensor.end - _SAMPLE) // 2))
-            digest.update(opened.read(min(_SAMPLE, tensor.end - tensor.start)))
-    return digest.hexdigest()
+    """One number for all tensors: the sum of theirs, so that it doesn't matter how they are divided into files."""
+    known = _KnownFiles.read()
+    total, kept = 0, {}
+    for file in weight_files(folder):
+        held = file.stat()
+        key = f"{file.resolve()} {held.st_size} {held.st_mtime_ns} {held.st_ctime_ns}"
+        kept[key] = known.found.get(key) or _file_hash(file)
+        total += int(kept[key], 16)
+    if not kept.items() <= known.found.items():
+        with contextlib.suppress(OSError):  # only slower next time
+            _known_files().parent.mkdir(parents=True, exist_ok=True)
+            write_text(_known_files(), _KnownFiles(found={**known.found, **kept}).model_dump_json(indent=1))
+    return f"{total % _SUMS:064x}"
+
+
+_SUMS = 1 << 256
+
+
+def _file_hash(file: Path) -> str:
+    """The sum of the SHA-256 of all tensors in `file`, each with its name, format, shape and every byte."""
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+        return f"{sum(threads.map(_tensor_hash, tensors(file))) % _SUMS:064x}"
+
+
+def _tensor_hash(tensor: Tensor) -> int:
+    digest = hashlib.sha256(f"{tensor.name} {tensor.dtype} {tensor.shape}".encode())
+    with open(tensor.file, "rb") as opened:
+        opened.seek(tensor.start)
+        for start in range(tensor.start, tensor.end, _BLOCK):
+            digest.update(opened.read(min(_BLOCK, tensor.end - start)))
+    return int.from_bytes(digest.digest())
 
 
 def _incomplete(folder: Path, missing: int, total: int) -> ProblemError:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from studio.core import paths
 from studio.core.problems import Problem
+from studio.models import weights
 from studio.models.base_model import locate, model_facts
 from studio.models.weights import BaseFingerprint, weight_files
 from tests.dataset.conftest import problem_of
@@ -97,11 +100,28 @@ def test_a_base_that_did_not_change_is_the_same_however_it_is_stored(model: Path
     then.require_same(model)
 
 
+def test_weights_are_read_once_and_again_when_they_changed(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    hashed = weights._file_hash
+    monkeypatch.setattr(weights, "_file_hash", lambda file: read.append(file.name) or hashed(file))
+    then = BaseFingerprint.of(model)
+    then.require_same(model)
+    assert read == ["model.safetensors"]
+    held = (model / "model.safetensors").stat()
+    _flip(model / "model.safetensors", -1)
+    os.utime(model / "model.safetensors", ns=(held.st_atime_ns, held.st_mtime_ns))  # as a copy with its times has it
+    assert problem_of(lambda: then.require_same(model)).code == "model.changed"
+    (paths.models() / "weights.json").write_text("{")
+    assert problem_of(lambda: then.require_same(model)).code == "model.changed"
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
         (lambda m: write_weights(m / "model.safetensors", {"a": [100, 200], "b": [8]}), "weights"),
         (lambda m: _flip(m / "model.safetensors", -14 - 20_000), "weights"),
+        (lambda m: _flip(m / "model.safetensors", -14 - 1), "weights"),
+        (lambda m: _flip(m / "model.safetensors", -1), "weights"),
         (lambda m: (m / "config.json").write_text(json.dumps({**LLAMA, "rope_theta": 5})), "config.json"),
         (lambda m: (m / "chat_template.jinja").write_text("{{ messages }}"), "chat_template.jinja"),
         (lambda m: (m / "tokenizer_config.json").unlink(), "tokenizer_config.json"),

@@ -23,6 +23,7 @@ from studio.engine.evaluation.generate import of_folder
 from studio.export.adapter import export_adapter
 from studio.models.weights import BaseFingerprint
 from studio.tokenization.end_tokens import generation_ends
+from tests.dataset.conftest import problem_of
 from tests.engine.conftest import do_here
 
 Make = Callable[..., RunFolder]
@@ -122,7 +123,10 @@ def test_a_base_that_was_changed_is_not_tested_talked_to_or_exported(
     for job in (Exam(run=run.path), Chat(run=run.path), Merge(run=run.path, out=tmp_path / "out")):
         found = failure(run, job)
         assert (found.code, found.values["changed"]) == ("model.changed", "weights")
+    assert problem_of(lambda: export_adapter(run, tmp_path / "out")).code == "model.changed"
     assert not (tmp_path / "out").exists()
+    shutil.rmtree(base)
+    assert export_adapter(run, tmp_path / "out").is_dir(), "a base that is gone may be elsewhere"
 
 
 def test_a_run_that_changed_nothing_says_so(fine_tuned: RunFolder, tmp_path: Path) -> None:
