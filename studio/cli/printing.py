@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
-from tqdm import tqdm
 
 from studio.core.events import (
     CheckpointCommitted,
@@ -26,6 +26,9 @@ from studio.core.problems import Problem
 from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState, headline
 from studio.core.translatable import fill
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 from studio.runs.follow import job_status
 
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
@@ -126,6 +129,8 @@ class Progress:
         if not self._terminal:
             return
         if self._bar is None:
+            from tqdm import tqdm  # takes as long to load as pydantic, and most verbs show no bar
+
             self._bar = tqdm(total=total, unit=" " + unit, unit_scale=unit == "bytes", leave=False, file=sys.stderr)
         if total is not None:
             self._bar.total = total
