@@ -14,13 +14,11 @@ from studio.core.problems import problem
 from studio.core.recipe.data_choice import Fix
 from studio.core.recipe.recipe import Recipe
 from studio.core.translatable import N_
-from studio.dataset.export import export_examples
-from studio.dataset.quality.checks import FIXES
 from studio.dataset.quality.report import Finding
 from studio.dataset.store import open_table_at
 from studio.dataset.table import Table
 from studio.models.base_model import locate
-from studio.tokenization.encoding import Encoded, Piece
+from studio.tokenization.encoded import Encoded, Piece
 from studio.worker.client import WorkerClient
 from studio.worker.protocol import EncoderSettings, ExampleRead, Opened, OpenTable, ReadExample
 
@@ -93,6 +91,8 @@ def check(arguments: argparse.Namespace) -> int:
 
 def fix(arguments: argparse.Namespace) -> int:
     """Apply fixes and write the examples to a new file; the original is never touched."""
+    from studio.dataset.export import export_examples
+
     choice = chosen_data(arguments)
     out = Path(arguments.out).expanduser()
     with WorkerClient() as worker:
@@ -241,6 +241,8 @@ def _part(encoded: Encoded, pieces: tuple[Piece, ...], limit: int) -> dict[str, 
 
 def _fix_for(code: str, findings: tuple[Finding, ...]) -> str:
     """A fix by its own name, or the recommended one for a finding's code."""
+    from studio.dataset.quality.checks import FIXES  # with every check, which the worker alone needs otherwise
+
     if code in FIXES:
         return code
     for finding in findings:

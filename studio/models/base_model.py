@@ -13,21 +13,12 @@ from studio.core.recipe.model_choice import ModelChoice, Source
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.models.config import read_mapping
+from studio.models.support import require_supported, support_table
 from studio.models.weights import BaseFingerprint, parameters, unreadable, weight_files, wrong
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}")
-
-# Kinds whose folders often still point to code of their own, though transformers has them built in and takes its own.
-_BUILT_IN = set(
-    """
-    bloom cohere cohere2 dbrx deepseek_v2 deepseek_v3 exaone4 falcon falcon_h1 gemma gemma2 gemma3 gemma3_text glm glm4
-    glm4_moe gpt2 gpt_bigcode gpt_neo gpt_neox gpt_oss gptj granite granitemoe jamba lfm2 llama mamba mamba2 ministral
-    mistral mixtral mpt nemotron olmo olmo2 olmo3 olmoe opt persimmon phi phi3 phimoe qwen2 qwen2_moe qwen3 qwen3_moe
-    seed_oss smollm3 stablelm starcoder2
-    """.split()  # noqa: SIM905
-)
 
 
 @dataclass(frozen=True)
@@ -176,7 +167,7 @@ def _checked(folder: Path) -> Path:
             remedy=Remedy.choose_model,
             folder=str(folder),
         )
-    if config.get("auto_map") and kind not in _BUILT_IN:
+    if config.get("auto_map") and kind not in support_table().kinds:  # else transformers takes its own, built in
         raise wrong(
             "model.needs_own_code",
             N_("The model in {folder} only works with program code that comes along with it."),
@@ -191,6 +182,7 @@ def _checked(folder: Path) -> Path:
             folder,
             kind=kind,
         )
+    require_supported(folder, config)
     return folder
 
 

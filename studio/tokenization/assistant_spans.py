@@ -8,7 +8,8 @@ from itertools import accumulate, pairwise
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.examples import Example
-from studio.tokenization.chat_template import Rendered, Span
+from studio.tokenization.chat_template import Rendered
+from studio.tokenization.encoded import Span
 from studio.tokenization.rendering import Rendering
 
 ONLY_LAST = N_(

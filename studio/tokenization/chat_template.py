@@ -14,6 +14,7 @@ from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.translatable import N_
 from studio.models.config import damaged, read_mapping
 from studio.tokenization import sandbox
+from studio.tokenization.encoded import Span
 from studio.tokenization.sandbox import BoundedSandbox
 
 DEFAULT_TEMPLATE = """\
@@ -34,10 +35,6 @@ _SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cl
 
 TemplateMessage = dict[str, object]
 """One message in the form that chat templates take: role, content, and more where it has more."""
-
-
-Span = tuple[int, int]
-"""The first character of a stretch of text and the one after its last."""
 
 
 @dataclass(frozen=True)

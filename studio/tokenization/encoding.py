@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import copy
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -18,12 +17,10 @@ from studio.dataset.examples import Example
 from studio.models.config import damaged
 from studio.tokenization.adaptation import adapt
 from studio.tokenization.assistant_spans import AssistantSpans
-from studio.tokenization.chat_template import ChatTemplate, Rendered, Span
+from studio.tokenization.chat_template import ChatTemplate, Rendered
+from studio.tokenization.encoded import IGNORE_INDEX, Encoded, Piece, Span
 from studio.tokenization.rendering import Rendering
 from studio.tokenization.template_capabilities import TemplateCapabilities, template_in
-
-IGNORE_INDEX = -100
-"""The label of tokens that the loss leaves out, as PyTorch and transformers have it."""
 
 LONGEST = 2_000_000
 """Characters of a conversation, far more than any model's context holds."""
@@ -54,35 +51,6 @@ THOUGHTS_ENDED = N_(
     "This model is asked with its thoughts already begun. So each answer is learned with {token} before it, which ends "
     "them."
 )
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """`ids` and `labels` have equal lengths; a label is the token's own id where it has one, else `IGNORE_INDEX`.
-
-    `text` is the whole rendering, before the cut; `truncated_tokens` counts the tokens cut away at the end;
-    `label_tokens` those with a label, 0 when the cut left nothing to learn. `plain` tells a text from a conversation.
-    `literal_spans` are the places in `text` of what looks like a special token and is read as characters.
-    `adaptations` say what was written in another way than usual, because this model's template wouldn't have written it
-    at all.
-    """
-
-    ids: tuple[int, ...]
-    labels: tuple[int, ...]
-    text: str
-    truncated_tokens: int
-    label_tokens: int
-    plain: bool = False
-    literal_spans: tuple[Span, ...] = ()
-    adaptations: tuple[Sentence, ...] = ()
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A stretch of the rendered text: only read, learned, or cut away. Pieces joined give the whole text."""
-
-    text: str
-    kind: Literal["read", "learned", "cut"]
 
 
 class Encoder:

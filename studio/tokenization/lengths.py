@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from studio.tokenization.encoded import IGNORE_INDEX
+
 if TYPE_CHECKING:
     from studio.dataset.examples import Example
     from studio.tokenization.encoding import Encoder
@@ -64,8 +66,6 @@ class Lengths:
 
 def measure(encoder: Encoder, examples: Iterable[Example]) -> Lengths:
     """The lengths of `examples` as `encoder` reads them, whatever its limit. Raises `ProblemError` as it does."""
-    from studio.tokenization.encoding import IGNORE_INDEX  # the window counts with `Lengths` and loads no tokenizer
-
     total, first = array("i"), array("i")
     whole = encoder.without_limit()
     for example in examples:

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from studio.core.conversation import Message
 from studio.dataset.examples import Example
-from studio.tokenization.chat_template import ChatTemplate, Rendered, Span, TemplateMessage, template_messages, tools_of
+from studio.tokenization.chat_template import ChatTemplate, Rendered, TemplateMessage, template_messages, tools_of
+from studio.tokenization.encoded import Span
 from studio.tokenization.template_capabilities import TemplateCapabilities
 
 # The same private characters as in transformers.

@@ -8,7 +8,8 @@ from typing import Literal
 
 from studio.core.conversation import Message
 from studio.dataset.examples import Example
-from studio.tokenization.encoding import Encoded, Encoder
+from studio.tokenization.encoded import Encoded
+from studio.tokenization.encoding import Encoder
 
 Truncation = Literal["cut", "leave_out", "split"]
 

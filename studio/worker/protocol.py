@@ -13,7 +13,7 @@ from studio.core.translatable import Sentence
 from studio.dataset.quality.report import Report
 from studio.dataset.store import ExamplesAbout
 from studio.dataset.table import TableInfo
-from studio.tokenization.encoding import Encoded, Piece
+from studio.tokenization.encoded import Encoded, Piece
 
 
 class _Line(BaseModel):

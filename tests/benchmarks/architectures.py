@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.metadata
+import json
 import multiprocessing
 import os
 import resource
@@ -35,6 +37,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from studio.core.events import THIS_RUN, Failed
 from studio.core.job_states import ProcessState
 from studio.core.jobs import Train
+from studio.core.paths import resources
 from studio.core.problems import ProblemError
 from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
 from studio.core.recipe.recipe import Recipe, load, to_yaml, with_values
@@ -46,9 +49,13 @@ from studio.engine.methods.base_model import Network, dequantize, load_base_mode
 from studio.engine.methods.lora import LoraMethod
 from studio.engine.methods.registry import method_of
 from studio.engine.training.job import train  # noqa: F401 - loaded once, before a process is forked for each type
+from studio.models import support
+from studio.models.config import read_mapping
+from studio.models.support import Outcome, SupportTable
 from studio.tokenization.encoding import Encoder
 from tests.engine.conftest import do_here, examples, save_tiny_model
 
+METHODS = ("lora", "qlora")
 CPU = Device(torch.device("cpu"), "processor", torch.float32, None)
 VOCABULARY = 272
 MOST_PARAMETERS = 40_000_000
@@ -59,151 +66,40 @@ MOST_SECONDS = 150
 SAME = 0.001
 """The largest difference of two logits that counts as rounding, as a part of a difference that counts."""
 
-LAYERS = (
-    "num_hidden_layers n_layer n_layers num_layers decoder_layers encoder_layers num_blocks depth "
-    "num_decoder_layers num_encoder_layers conf_num_hidden_layers num_layers_per_stack"
-).split()
-
-SMALL: Mapping[str, object] = {
-    **dict.fromkeys(
-        [
-            "hidden_size",
-            "d_model",
-            "n_embd",
-            "embedding_dim",
-            "emb_dim",
-            "dim",
-            "embedding_size",
-            "input_embedding_size",
-            "lru_width",
-            "output_embedding_size",
-            "word_embed_proj_dim",
-            "attention_hidden_size",
-            "hidden_size_global",
-            "projector_input_dim",
-            "projector_output_dim",
-            "vision_output_dim",
-            "out_hidden_size",
-            "backbone_hidden_size",
-            "mamba_d_ssm",
-            "audio_embed_dim",
-            "hidden_dim",
-            "n_embed",
-        ],
-        64,
-    ),
-    **dict.fromkeys(
-        [
-            "intermediate_size",
-            "ffn_dim",
-            "dim_ff",
-            "dff",
-            "n_inner",
-            "d_inner",
-            "ffn_hidden_size",
-            "decoder_ffn_dim",
-            "encoder_ffn_dim",
-            "feed_forward_size",
-            "moe_intermediate_size",
-            "shared_expert_intermediate_size",
-            "moe_shared_expert_intermediate_size",
-            "shared_intermediate_size",
-            "dense_intermediate_size",
-            "expert_ffn_hidden_size",
-            "intermediate_size_mlp",
-            "mlp_dim",
-            "shared_experts_intermediate_size",
-        ],
-        64,
-    ),
-    **dict.fromkeys(
-        [
-            "num_hidden_layers",
-            "n_layer",
-            "n_layers",
-            "num_layers",
-            "decoder_layers",
-            "encoder_layers",
-            "num_blocks",
-            "depth",
-            "num_decoder_layers",
-            "num_encoder_layers",
-            "conf_num_hidden_layers",
-            "num_layers_per_stack",
-        ],
-        2,
-    ),
-    **dict.fromkeys(
-        [
-            "num_attention_heads",
-            "n_head",
-            "n_heads",
-            "num_heads",
-            "attention_heads",
-            "decoder_attention_heads",
-            "encoder_attention_heads",
-            "num_decoder_attention_heads",
-            "num_encoder_attention_heads",
-            "conf_num_attention_heads",
-            "swa_num_attention_heads",
-            "index_n_heads",
-            "linear_num_heads",
-        ],
-        4,
-    ),
-    **dict.fromkeys(
-        [
-            "num_key_value_heads",
-            "num_kv_heads",
-            "kv_n_heads",
-            "swa_num_key_value_heads",
-            "linear_num_key_heads",
-            "linear_num_value_heads",
-            "num_global_layers",
-            "num_query_groups",
-        ],
-        2,
-    ),
-    **dict.fromkeys(
-        [
-            "head_dim",
-            "qk_nope_head_dim",
-            "qk_rope_head_dim",
-            "v_head_dim",
-            "linear_key_head_dim",
-            "linear_value_head_dim",
-            "index_head_dim",
-            "swa_head_dim",
-            "linear_head_dim",
-            "d_head",
-            "dim_head",
-            "attention_head_size",
-        ],
-        16,
-    ),
-    "qk_head_dim": 32,
-    **dict.fromkeys(["kv_lora_rank", "q_lora_rank", "o_lora_rank", "laurel_rank", "hc_lowrank", "gated_norm_rank"], 16),
-    **dict.fromkeys(
-        ["num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "zero_expert_num"],
-        4,
-    ),
-    **dict.fromkeys(["num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "moe_top_k", "top_k"], 2),
-    **dict.fromkeys(["n_group", "topk_group", "num_expert_group", "o_groups", "n_groups"], 1),
-    **dict.fromkeys(["n_shared_experts", "moe_num_shared_experts", "num_shared_experts", "first_k_dense_replace"], 1),
-    **dict.fromkeys(
-        ["vocab_size", "vocab_size_per_layer_input", "decoder_vocab_size", "unpadded_vocab_size"], VOCABULARY
-    ),
-    **dict.fromkeys(["hidden_size_per_layer_input", "ple_embed_dim", "router_hidden_size"], 32),
-    **dict.fromkeys(["state_size", "ssm_state_size", "mamba_d_state"], 16),
-    **dict.fromkeys(["time_step_rank", "mamba_dt_rank"], 8),
-    **dict.fromkeys(["image_size", "crop_size"], 28),
-    **dict.fromkeys(["num_quantizers", "num_codebooks"], 2),
-    "ngram_vocab_size_base": 512,
-    "split_ngram_parts": 16,
-    "encoder_hash_byte_group_vocab": 512,
-    "shape_vocab_size": 64,
-    "num_kv_shared_layers": 0,
+_LAYERS = (
+    "num_hidden_layers n_layer n_layers num_layers decoder_layers encoder_layers num_blocks depth num_decoder_layers "
+    "num_encoder_layers conf_num_hidden_layers num_layers_per_stack"
+)
+_SIZES: Mapping[int, str] = {
+    VOCABULARY: "decoder_vocab_size unpadded_vocab_size vocab_size vocab_size_per_layer_input",
+    512: "encoder_hash_byte_group_vocab ngram_vocab_size_base",
+    64: "attention_hidden_size audio_embed_dim backbone_hidden_size d_inner d_model decoder_ffn_dim "
+    "dense_intermediate_size dff dim dim_ff emb_dim embedding_dim embedding_size encoder_ffn_dim "
+    "expert_ffn_hidden_size feed_forward_size ffn_dim ffn_hidden_size hidden_dim hidden_size "
+    "hidden_size_global input_embedding_size intermediate_size intermediate_size_mlp lru_width "
+    "mamba_d_ssm mlp_dim moe_intermediate_size moe_shared_expert_intermediate_size n_embd n_embed n_inner "
+    "out_hidden_size output_embedding_size projector_input_dim projector_output_dim shape_vocab_size "
+    "shared_expert_intermediate_size shared_experts_intermediate_size shared_intermediate_size "
+    "vision_output_dim word_embed_proj_dim",
+    32: "hidden_size_per_layer_input ple_embed_dim qk_head_dim router_hidden_size",
+    28: "crop_size image_size",
+    16: "attention_head_size d_head dim_head gated_norm_rank hc_lowrank head_dim index_head_dim kv_lora_rank "
+    "laurel_rank linear_head_dim linear_key_head_dim linear_value_head_dim mamba_d_state o_lora_rank "
+    "q_lora_rank qk_nope_head_dim qk_rope_head_dim split_ngram_parts ssm_state_size state_size "
+    "swa_head_dim v_head_dim",
+    8: "mamba_dt_rank time_step_rank",
+    4: "attention_heads conf_num_attention_heads decoder_attention_heads encoder_attention_heads "
+    "index_n_heads linear_num_heads moe_num_experts n_head n_heads n_routed_experts num_attention_heads "
+    "num_decoder_attention_heads num_encoder_attention_heads num_experts num_heads num_local_experts "
+    "swa_num_attention_heads zero_expert_num",
+    2: "kv_n_heads linear_num_key_heads linear_num_value_heads moe_k moe_top_k moe_topk num_codebooks "
+    "num_experts_per_tok num_experts_per_token num_global_layers num_key_value_heads num_kv_heads "
+    "num_quantizers num_query_groups swa_num_key_value_heads top_k",
+    1: "first_k_dense_replace moe_num_shared_experts n_group n_groups n_shared_experts num_expert_group "
+    "num_shared_experts o_groups topk_group",
+    0: "num_kv_shared_layers",
 }
+SMALL: Mapping[str, int] = {name: size for size, names in _SIZES.items() for name in names.split()}
 """Sizes of a model that is computed in a moment, by the names that configs have for them."""
 
 _MAMBA = {"mamba_n_heads": 8, "mamba_d_head": 16}
@@ -213,26 +109,29 @@ _INDEXER = {
     "indexer_compress_ratio": 4,
 }  # fmt: skip
 SPECIAL: Mapping[str, Mapping[str, object]] = {
-    "bamba": _MAMBA,
+    "bamba": {**_MAMBA, "attn_layer_indices": [1]},
     "codegen": {"rotary_dim": 16},
     "cohere_compass_text": {"rope_parameters": {"full_attention": _ROPE, "sliding_attention": _ROPE}},
-    "dbrx": {"attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0}},
+    "dbrx": {"attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0, "clip_qkv": 8.0}},
+    "deepseek_v2": {"num_experts_per_tok": 2},
     "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2},
-    "dots3_note_text": {"num_key_value_heads": 4},
     "falcon_h1": {**_MAMBA, "mamba_d_ssm": 128},
     "gemma3n_text": {
         "num_hidden_layers": 5, "intermediate_size": [64] * 5, "activation_sparsity_pattern": [0.5] + [0.0] * 4,
     },
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
     "gptj": {"rotary_dim": 16},
-    "granitemoehybrid": _MAMBA,
+    "granitemoehybrid": {**_MAMBA, "layer_types": ["mamba", "attention"]},
     "hunyuan_v1_dense": {"head_dim": 16},
     "hunyuan_v1_moe": {"head_dim": 16},
+    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
     "mamba2": {"num_heads": 8, "head_dim": 16},
     "ministral": {"head_dim": 16},
     "nemotron": {"head_dim": 16, "num_key_value_heads": 2},
+    "qwen4_exp": {"text_config": _INDEXER},
     "qwen4_exp_text": _INDEXER,
+    "recurrent_gemma": {"num_hidden_layers": 3},
     "roc_bert": {"pad_token_id": 0},
     "zamba": {"num_hidden_layers": 4, "layers_block_type": ["linear_attention", "hybrid"] * 2},
     "zamba2": {
@@ -251,9 +150,11 @@ def tiny_config(kind: str) -> Any:
     usual = of_kind().to_dict() if kind not in _NO_DEFAULT else {}
     ends = {"bos_token_id": 256, "eos_token_id": 257, "pad_token_id": 257}
     for layers in (2, 4, 8):
-        small = {**SMALL, **dict.fromkeys(LAYERS, layers)}
+        small = {**SMALL, **dict.fromkeys(_LAYERS.split(), layers)}
         settings = _shrunk(usual, small) | {name: value for name, value in ends.items() if name in usual}
-        made = of_kind(**{**settings, **SPECIAL.get(kind, {})})
+        for name, value in SPECIAL.get(kind, {}).items():
+            settings[name] = {**settings.get(name, {}), **value} if isinstance(value, Mapping) else value
+        made = of_kind(**settings)
         if _sorts(made.to_dict()) >= _sorts(usual):
             break
     return made
@@ -267,14 +168,15 @@ def _sorts(config: Mapping[str, Any]) -> set[str]:
     return {str(one) for name in ("layer_types", "layers_block_type") for one in inner.get(name) or ()}
 
 
-def _shrunk(usual: dict[str, Any], small: Mapping[str, object]) -> dict[str, Any]:
+def _shrunk(usual: dict[str, Any], small: Mapping[str, int]) -> dict[str, Any]:
     """Only what has to be smaller: the rest follows from it."""
     found: dict[str, Any] = {}
     for name, value in usual.items():
         if isinstance(value, dict) and name.endswith("config") and value.get("architectures", 0) is None:
             found[name] = _shrunk(value, small) | ({"model_type": value["model_type"]} if value["model_type"] else {})
         elif name in small and isinstance(value, int):
-            found[name] = small[name]
+            latent = name == "num_key_value_heads" and "kv_lora_rank" in usual  # every head has its own then
+            found[name] = small["num_attention_heads" if latent else name]
         elif name.endswith("_token_id") and isinstance(value, int) and value >= VOCABULARY:
             found[name] = 5
     return found
@@ -308,7 +210,15 @@ def save_base(kind: str, tokenizer: Path, folder: Path) -> None:
 
 
 def try_method(base: Path, method: str, folder: Path) -> Tried:
-    """Everything that is done with a model of the kind in `base`, in the order in which a person does it."""
+    """Everything that is done with a model of the kind in `base`, in the order in which a person does it, whatever the
+    table says that there is now."""
+    kind = str(read_mapping(base / "config.json")["model_type"])
+    nothing_known = SupportTable(versions={}, kinds={kind: dict.fromkeys(METHODS, "untried")})
+    with mock.patch.object(support, "support_table", lambda: nothing_known):
+        return _try(base, method, folder)
+
+
+def _try(base: Path, method: str, folder: Path) -> Tried:
     stage = "train"
     try:
         run = _frozen_run(base, method, folder)
@@ -461,28 +371,77 @@ def try_apart(kind: str, method: str, tokenizer: Path, scratch: Path, log: Path)
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--log", type=Path)
+    parser.add_argument("--only", default="", help="some kinds, with commas between")
+    parser.add_argument(
+        "--tried", type=Path, required=True, help="a JSONL file of results, which a later call goes on with"
+    )
+    parser.add_argument("--log", type=Path, help="a folder for what the libraries print")
     options = parser.parse_args(arguments)
     kinds = options.only.split(",") if options.only else sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
-    os.nice(10)
-    found: dict[str, dict[str, Tried]] = {}
-    with tempfile.TemporaryDirectory(prefix="studio-architectures-") as temporary:
+    known = _read(options.tried)
+    with tempfile.TemporaryDirectory(prefix="studio-architectures-") as temporary, open(options.tried, "a") as results:
         scratch = Path(temporary)
         tokenizer = save_tiny_model(scratch / "tokenizer")
         logs = options.log or scratch / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         for kind in kinds:
-            found[kind] = {}
-            for method in ("lora", "qlora"):
-                tried = try_apart(kind, method, tokenizer, scratch, logs / f"{kind}.txt")
-                found[kind][method] = tried
-                print(f"{kind:28} {method:6} {tried.stage:28} {tried.why[:150]}", flush=True)
-                shutil.rmtree(scratch / f"{kind}-{method}", ignore_errors=True)
-                if tried.stage == "build":
-                    break
+            for method in METHODS:
+                if (kind, method) not in known:
+                    tried = try_apart(kind, method, tokenizer, scratch, logs / f"{kind}.txt")
+                    known[kind, method] = tried
+                    results.write(json.dumps([kind, method, tried.stage, tried.why]) + "\n")
+                    results.flush()
+                    print(f"{kind:28} {method:6} {tried.stage:10} {tried.why[:150]}", flush=True)
+                    shutil.rmtree(scratch / f"{kind}-{method}", ignore_errors=True)
             shutil.rmtree(scratch / kind, ignore_errors=True)
+    if set(kinds) == set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES):
+        write_table(known)
     return 0
+
+
+def outcome(tried: Tried) -> Outcome:
+    """What the program makes of how far a type came."""
+    stage, _, code = tried.stage.partition(": ")
+    if code == "model.not_loadable" or (stage == "build" and tried.why.startswith("ImportError")):
+        return "not_loaded"
+    if code == "model.tied_layer":
+        return "shares_layers"
+    found: dict[str, Outcome] = {
+        "done": "works",
+        "build": "untried",
+        "causal": "reads_both_ways",
+        "train": "not_trained",
+        "crash": "not_trained",
+        "generate": "not_asked",
+        "batch": "not_together",
+    }
+    return found.get(stage, "not_the_same")
+
+
+def write_table(known: Mapping[tuple[str, str], Tried]) -> None:
+    """`resources/architectures.yaml`, which the program refuses by."""
+    libraries = ("torch", "transformers", "peft", "trl", "bitsandbytes")
+    table = SupportTable(
+        versions={name: importlib.metadata.version(name).partition("+")[0] for name in libraries},
+        kinds={kind: {m: outcome(known[kind, m]) for m in METHODS} for kind in sorted({kind for kind, _ in known})},
+    )
+    lines = [
+        "# Written by `python -m tests.benchmarks.architectures`: what came of trying each kind of model.",
+        "versions:",
+    ]
+    lines += [f"  {name}: {version}" for name, version in table.versions.items()]
+    lines += ["kinds:"]
+    lines += [
+        f"  {kind}: {{{', '.join(f'{m}: {one}' for m, one in found.items())}}}" for kind, found in table.kinds.items()
+    ]
+    (resources() / "architectures.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _read(file: Path) -> dict[tuple[str, str], Tried]:
+    if not file.is_file():
+        return {}
+    lines = (json.loads(line) for line in file.read_text(encoding="utf-8").splitlines())
+    return {(kind, method): Tried(stage, why) for kind, method, stage, why in lines}
 
 
 if __name__ == "__main__":

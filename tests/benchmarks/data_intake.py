@@ -173,7 +173,8 @@ def _our_check(file: Path, scratch: Path, model: Path, read: int) -> dict[str, o
 
 def _our_preview(file: Path, scratch: Path, model: Path, read: int) -> dict[str, object]:
     from studio.dataset.store import StoredExamples
-    from studio.tokenization.encoding import IGNORE_INDEX, Encoder
+    from studio.tokenization.encoded import IGNORE_INDEX
+    from studio.tokenization.encoding import Encoder
 
     stored = StoredExamples(Path((scratch / "examples").read_text()))
     encoder = Encoder.from_folder(model, LIMIT, "answers")

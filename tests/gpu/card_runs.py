@@ -30,7 +30,7 @@ from studio.engine.training.callback import TrainingCallback
 from studio.engine.training.memory_probe import on_card, try_longest
 from studio.engine.training.plan import Plan, optimizer_for
 from studio.engine.training.trainer import trainer_for
-from studio.tokenization.encoding import Encoded
+from studio.tokenization.encoded import Encoded
 from tests.engine.conftest import save_tiny_model
 
 GIB = 1 << 30

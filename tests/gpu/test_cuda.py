@@ -22,7 +22,7 @@ from studio.engine import device as devices
 from studio.engine.objectives.supervised import as_rows, collate, held_out_loss, supervised_loss
 from studio.engine.training.callback import TrainingCallback
 from studio.engine.training.trainer import page_states
-from studio.tokenization.encoding import Encoded
+from studio.tokenization.encoded import Encoded
 from tests.engine.conftest import do_here, make_run, save_tiny_model, tiny_model, trainable
 from tests.gpu.going_on import interrupt_and_continue, is_managed
 

@@ -273,10 +273,13 @@ def test_it_installs_once_goes_on_after_a_failure_and_then_leaves_all_as_it_is(
     assert "torch==2.13.0+cpu" in installed_in(root)
     assert not installation.STAMP.exists()
     assert "Making a folder" in capsys.readouterr().out
+    (root / "studio").mkdir()
+    (root / "studio" / "module.py").write_text("one = 1\n")
 
     small_wheel(small_project / "wheels", "smalltool", "1.0")
     assert installation.install(LINUX, dev=True) == root / ".venv" / "bin" / "python"
     assert "smalltool==1.0" in installed_in(root)
+    assert list(root.glob("studio/__pycache__/module.*.pyc")), "compiled ahead"
     assert "Making a folder" not in capsys.readouterr().out
 
     before = installation.LOG.stat().st_size

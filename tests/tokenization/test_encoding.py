@@ -14,7 +14,8 @@ from studio.core.conversation import Message
 from studio.dataset.examples import Example
 from studio.tokenization.adaptation import QUESTION_ADDED, SYSTEM_FOLDED
 from studio.tokenization.chat_template import DEFAULT_TEMPLATE
-from studio.tokenization.encoding import IGNORE_INDEX, Encoded, Encoder
+from studio.tokenization.encoded import IGNORE_INDEX, Encoded
+from studio.tokenization.encoding import Encoder
 from tests.conftest import CHATML
 from tests.dataset.conftest import problem_of
 

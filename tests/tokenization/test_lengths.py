@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from studio.core.conversation import Message
 from studio.dataset.examples import Example
-from studio.tokenization.encoding import IGNORE_INDEX, Encoder
+from studio.tokenization.encoded import IGNORE_INDEX
+from studio.tokenization.encoding import Encoder
 from studio.tokenization.lengths import NEVER, Lengths, measure
 from tests.tokenization.conversations import EXAMPLES
 from tests.tokenization.families import FAMILIES, save_family

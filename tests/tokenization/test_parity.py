@@ -34,7 +34,8 @@ from studio.tokenization.adaptation import (
     WORDS_LEFT_OUT,
 )
 from studio.tokenization.chat_template import template_messages, tools_of
-from studio.tokenization.encoding import IGNORE_INDEX, Encoded, Encoder
+from studio.tokenization.encoded import IGNORE_INDEX, Encoded
+from studio.tokenization.encoding import Encoder
 from studio.tokenization.lengths import measure
 from studio.tokenization.template_capabilities import TemplateCapabilities
 from tests.tokenization.conversations import EXAMPLES, TOOLS, answer, rule, user

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from studio.core.conversation import Message
 from studio.dataset.examples import Example
 from studio.engine.objectives.supervised import tokenize_examples
-from studio.tokenization.encoding import Encoded, Encoder
+from studio.tokenization.encoded import Encoded
+from studio.tokenization.encoding import Encoder
 from studio.tokenization.truncation import truncate
 from tests.tokenization.conversations import EXAMPLES
 from tests.tokenization.families import FAMILIES, save_family

@@ -54,7 +54,7 @@ def _load(folder: Path, dtype: torch.dtype, device: str, quantization: BitsAndBy
             ignore_mismatched_sizes=True,  # told below, instead of as a traceback
             output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, ImportError) as error:
         raise problem(
             "model.not_loadable",
             N_("The base model in {folder} can't be loaded."),
@@ -192,6 +192,15 @@ def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
             if parameter.requires_grad:
                 trainable += count
     return trainable, total
+
+
+def balances_experts(model: Network) -> bool:
+    """Whether TRL can compute the loss that keeps a mixture's experts evenly used. It takes every config that names
+    router logits for a mixture's, and wants the number of experts under a name that not all have (TRL 1.16,
+    `_fused_forward`); without that loss these train as well, and the others fail."""
+    config = model.config.get_text_config()
+    named = hasattr(config, "output_router_logits") and getattr(config, "num_experts", None)
+    return bool(named) and bool(getattr(config, "is_moe", True))
 
 
 def forget_quantization(model: Network) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -26,9 +27,15 @@ from studio.engine.job_context import is_out_of_memory
 from studio.engine.methods.base_model import Network, forget_quantization, in_format, keep_weights_as_they_are
 from studio.engine.methods.method import Merged, TrainingMethod
 
-FUSING_MODELS = frozenset({"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"})
-FUSED_LAYERS = ["conv1d", "dt_proj", "out_proj"]
-"""Layers of these models whose weights others read, past an adapter and as plain numbers. peft refuses most of them."""
+_FUSED = ("conv1d", "dt_proj", "out_proj")
+LEFT_ALONE: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"), _FUSED),
+    **dict.fromkeys(("gemma3n", "gemma3n_text"), ("correction_coefs", "prediction_coefs")),
+    **dict.fromkeys(("llama4", "llama4_text"), ("router",)),
+    "longcat_flash": ("classifier",),
+}
+"""Layers by the kind of model that are neither adapted nor compressed: others read their weights past an adapter and as
+plain numbers, or they give out more than a product."""
 
 
 class LoraMethod(TrainingMethod):
@@ -110,7 +117,7 @@ def add_adapter(base: Network, settings: LoraSettings) -> Network:
         lora_alpha=settings.alpha if settings.alpha is not None else 2 * settings.rank,
         lora_dropout=settings.dropout,
         target_modules=ALL_LINEAR[0] if every else list(settings.targets),
-        exclude_modules=FUSED_LAYERS if every and base.config.model_type in FUSING_MODELS else None,
+        exclude_modules=list(LEFT_ALONE.get(base.config.model_type, ())) or None if every else None,
         task_type="CAUSAL_LM",
     )
     try:

@@ -9,7 +9,7 @@ from transformers import BitsAndBytesConfig
 from studio.core.recipe.method import QLora
 from studio.engine.device import Device
 from studio.engine.methods.base_model import Network, load_base_model
-from studio.engine.methods.lora import FUSED_LAYERS, FUSING_MODELS, LoraMethod
+from studio.engine.methods.lora import LEFT_ALONE, LoraMethod
 from studio.models.config import read_mapping
 
 
@@ -21,12 +21,12 @@ class QLoraMethod(LoraMethod):
         self._double_quantization = settings.double_quantization
 
     def load_base(self, folder: Path, device: Device) -> Network:
-        kind = read_mapping(folder / "config.json").get("model_type")
+        alone = LEFT_ALONE.get(str(read_mapping(folder / "config.json").get("model_type")), ())
         quantization = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=self._double_quantization,
             bnb_4bit_compute_dtype=device.dtype,
-            llm_int8_skip_modules=[*FUSED_LAYERS, "lm_head"] if kind in FUSING_MODELS else None,
+            llm_int8_skip_modules=[*alone, "lm_head"] if alone else None,
         )
         return load_base_model(folder, device, quantization)

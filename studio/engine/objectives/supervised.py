@@ -24,7 +24,8 @@ from studio.core.workload import MOST_LOGITS
 from studio.dataset.examples import Example, read_frozen
 from studio.engine.device import Device
 from studio.models.base_model import model_facts
-from studio.tokenization.encoding import IGNORE_INDEX, Encoded, Encoder
+from studio.tokenization.encoded import IGNORE_INDEX, Encoded
+from studio.tokenization.encoding import Encoder
 from studio.tokenization.truncation import Truncation, truncate
 
 

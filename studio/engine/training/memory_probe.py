@@ -32,7 +32,7 @@ from studio.engine.training.plan import Plan, plan_of
 from studio.engine.training.recovery import pieces
 from studio.engine.training.sampler import LengthGroupedSampler
 from studio.engine.training.trainer import StudioTrainer, trainer_for
-from studio.tokenization.encoding import IGNORE_INDEX
+from studio.tokenization.encoded import IGNORE_INDEX
 
 PATIENCE = 15.0
 """Seconds. On a processor, a first step slower than this isn't followed by a second."""

@@ -23,6 +23,8 @@ from studio.engine.job_context import JobContext
 from studio.engine.objectives.supervised import TokenizedDataset, max_tokens, tokenize_frozen
 from studio.engine.training.resume import EarlierAttempts
 from studio.models.base_model import base_of_run, model_facts
+from studio.models.config import read_mapping
+from studio.models.support import require_supported
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def plan_of(context: JobContext, run: RunFolder, earlier: EarlierAttempts | None
     recipe = load(run.recipe)
     _require_resolved(recipe)
     base = base_of_run(run, recipe.model)
+    require_supported(base, read_mapping(base / "config.json"), recipe.method)
     limit = max_tokens(recipe, base)
     dataset, held_out = (tokenize_frozen(file, recipe, base) for file in (run.train_data, run.held_out_data))
     _require_examples(dataset, limit)

@@ -18,7 +18,7 @@ from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
-from studio.engine.methods.base_model import Network
+from studio.engine.methods.base_model import Network, balances_experts
 from studio.engine.objectives.supervised import as_rows, collate, logits_fit, supervised_loss
 from studio.engine.patches import missing
 from studio.engine.training.callback import StepSums, TrainingCallback
@@ -222,6 +222,7 @@ def trainer_for(
         save_strategy="no",
         eval_strategy="no",
         report_to="none",
+        **({} if balances_experts(model) else {"router_aux_loss_coef": 0.0}),
         disable_tqdm=True,
     )
     rows = [{**row, POSITION: position} for position, row in enumerate(as_rows(plan.dataset.encoded))]

@@ -19,7 +19,7 @@ from studio.ui.design.theme import GAP_SMALL, colours, sizes
 
 if TYPE_CHECKING:
     from studio.dataset.examples import Example
-    from studio.tokenization.encoding import Encoded, Piece
+    from studio.tokenization.encoded import Encoded, Piece
     from studio.worker.protocol import ExampleRead
 
 SHOWN = 20_000

@@ -28,7 +28,7 @@ from studio.engine.training.callback import TrainingCallback
 from studio.engine.training.memory_probe import longest_batch, one_round
 from studio.engine.training.plan import plan_of
 from studio.engine.training.trainer import trainer_for
-from studio.tokenization.encoding import IGNORE_INDEX
+from studio.tokenization.encoded import IGNORE_INDEX
 from tests.engine.conftest import do_here, trainable
 
 LLAMA = {

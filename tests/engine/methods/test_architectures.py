@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, MambaConfig, PretrainedConfig, Qwen3MoeConfig
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from studio.core.problems import ProblemError
 from studio.core.recipe.method import Lora, QLora
 from studio.engine.device import Device
 from studio.engine.methods.base_model import dequantize, load_base_model
 from studio.engine.methods.registry import method_of
-from tests.engine.conftest import trainable
+from studio.models.support import support_table
+from tests.benchmarks.architectures import outcome, try_kind
+from tests.engine.conftest import save_tiny_model, trainable
 
 DEVICE = Device(torch.device("cpu"), "test", torch.float32, None)
 CONFIGS: dict[str, PretrainedConfig] = {
@@ -67,6 +70,18 @@ def test_the_merged_model_has_the_logits_of_the_trained_one(name: str, settings:
         found = load_base_model(tmp_path / "merged", DEVICE).eval()(ids).logits
     assert (wanted - before).abs().max() > 0.01
     assert torch.allclose(found, wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["granitemoe", "gemma3_text", "bert"])
+def test_the_table_says_what_comes_of_trying(kind: str, tmp_path: Path) -> None:
+    """The short form of `python -m tests.benchmarks.architectures`, which tries all kinds in all methods."""
+    tokenizer = save_tiny_model(tmp_path / "tokenizer")
+    assert outcome(try_kind(kind, "lora", tokenizer, tmp_path)) == support_table().kinds[kind]["lora"]
+
+
+def test_every_kind_that_the_installed_library_knows_is_in_the_table() -> None:
+    untried = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES) - set(support_table().kinds)
+    assert not untried, "run `python -m tests.benchmarks.architectures` with this version of the libraries"
 
 
 @pytest.mark.parametrize("target", ["embed_tokens", "lm_head"])

@@ -25,7 +25,8 @@ from studio.engine.objectives.supervised import (
     tokenize_examples,
     tokenize_frozen,
 )
-from studio.tokenization.encoding import IGNORE_INDEX, Encoder
+from studio.tokenization.encoded import IGNORE_INDEX
+from studio.tokenization.encoding import Encoder
 from studio.tokenization.lengths import measure
 from tests.engine.conftest import examples, trainable
 

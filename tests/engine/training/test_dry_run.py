@@ -18,7 +18,8 @@ from studio.core.run_folder import JobFolder, RunFolder
 from studio.dataset.examples import read_frozen
 from studio.engine.training.trainer import StudioTrainer
 from studio.runs.dry_run import first_batch
-from studio.tokenization.encoding import IGNORE_INDEX, Encoder
+from studio.tokenization.encoded import IGNORE_INDEX
+from studio.tokenization.encoding import Encoder
 from tests.engine.conftest import do_here
 
 Make = Callable[..., RunFolder]
