@@ -8,7 +8,8 @@ import pytest
 
 from studio.core.problems import Problem
 from studio.core.recipe.method import Lora, MethodSettings, QLora
-from studio.models.support import require_supported, support_table
+from studio.models import support
+from studio.models.support import SupportTable, require_supported, support_table
 from tests.dataset.conftest import problem_of
 
 
@@ -29,11 +30,12 @@ def test_a_kind_that_reads_in_both_directions_is_refused_unless_it_is_told_not_t
     require_supported(Path("models/good"), {"model_type": "bert", "is_decoder": True}, QLora())
 
 
-def test_a_kind_that_works_with_one_method_only_names_that_one() -> None:
-    one = next(kind for kind, found in support_table().kinds.items() if found["lora"] == "works" != found["qlora"])
-    require_supported(Path("models/good"), {"model_type": one})
-    require_supported(Path("models/good"), {"model_type": one}, Lora())
-    found = refusal(QLora(), model_type=one)
+def test_a_kind_that_works_with_one_method_only_names_that_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = SupportTable(versions={}, kinds={"odd": {"lora": "works", "qlora": "not_trained"}})
+    monkeypatch.setattr(support, "support_table", lambda: table)
+    require_supported(Path("models/odd"), {"model_type": "odd"})
+    require_supported(Path("models/odd"), {"model_type": "odd"}, Lora())
+    found = refusal(QLora(), model_type="odd")
     assert found.code == "model.unsupported_method"
     assert "QLoRA" in found.english() and "lora was tried with this kind and works" in found.english()
 

@@ -31,7 +31,7 @@ _FUSED = ("conv1d", "dt_proj", "out_proj")
 LEFT_ALONE: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"), _FUSED),
     **dict.fromkeys(("gemma3n", "gemma3n_text"), ("correction_coefs", "prediction_coefs")),
-    **dict.fromkeys(("llama4", "llama4_text"), ("router",)),
+    **dict.fromkeys(("llama4", "llama4_text", "phimoe"), ("router",)),
     "longcat_flash": ("classifier",),
 }
 """Layers by the kind of model that are neither adapted nor compressed: others read their weights past an adapter and as

@@ -72,11 +72,13 @@ def test_the_merged_model_has_the_logits_of_the_trained_one(name: str, settings:
     assert torch.allclose(found, wanted, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["granitemoe", "gemma3_text", "bert"])
-def test_the_table_says_what_comes_of_trying(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "method"), [("granitemoe", "lora"), ("gemma3_text", "lora"), ("bert", "lora"), ("llama4_text", "qlora")]
+)
+def test_the_table_says_what_comes_of_trying(kind: str, method: str, tmp_path: Path) -> None:
     """The short form of `python -m tests.benchmarks.architectures`, which tries all kinds in all methods."""
     tokenizer = save_tiny_model(tmp_path / "tokenizer")
-    assert outcome(try_kind(kind, "lora", tokenizer, tmp_path)) == support_table().kinds[kind]["lora"]
+    assert outcome(try_kind(kind, method, tokenizer, tmp_path)) == support_table().kinds[kind][method]
 
 
 def test_every_kind_that_the_installed_library_knows_is_in_the_table() -> None:
