@@ -44,15 +44,17 @@ from studio.core.recipe.recipe import Recipe, load, to_yaml, with_values
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.dataset.examples import write_frozen
 from studio.engine.device import Device
-from studio.engine.evaluation.generate import Generator, end_tokens, model_facts
+from studio.engine.evaluation.generate import Generator
 from studio.engine.methods.base_model import Network, dequantize, load_base_model
 from studio.engine.methods.lora import LoraMethod
 from studio.engine.methods.registry import method_of
 from studio.engine.training.job import train  # noqa: F401 - loaded once, before a process is forked for each type
 from studio.models import support
+from studio.models.base_model import model_facts
 from studio.models.config import read_mapping
 from studio.models.support import Outcome, SupportTable
 from studio.tokenization.encoding import Encoder
+from studio.tokenization.end_tokens import end_tokens
 from tests.engine.conftest import do_here, examples, save_tiny_model
 
 METHODS = ("lora", "qlora")

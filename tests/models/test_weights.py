@@ -103,7 +103,12 @@ def test_a_base_that_did_not_change_is_the_same_however_it_is_stored(model: Path
 def test_weights_are_read_once_and_again_when_they_changed(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     hashed = weights._file_hash
-    monkeypatch.setattr(weights, "_file_hash", lambda file: read.append(file.name) or hashed(file))
+
+    def hash_and_tell(file: Path) -> str:
+        read.append(file.name)
+        return hashed(file)
+
+    monkeypatch.setattr(weights, "_file_hash", hash_and_tell)
     then = BaseFingerprint.of(model)
     then.require_same(model)
     assert read == ["model.safetensors"]
