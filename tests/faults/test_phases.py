@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from studio.core.run_folder import RunFolder
 from studio.core.storage import staged_export
 from studio.engine.training import job
 from studio.engine.training.checkpoint import CheckpointWriter
-from studio.engine.training.loss_spike import LossSpike
 from tests.engine.conftest import do_here
 from tests.engine.conftest import make_run as make_run
 from tests.engine.conftest import tiny_model as tiny_model
@@ -61,15 +59,6 @@ def test_without_memory_for_a_save_point_training_goes_on_to_the_next(
     assert isinstance(run.state().ending, Finished)
     assert len(told(run, "saving.failed")) == 2
     assert look(run).whole == (3, 4)
-
-
-def test_a_loss_that_jumps_is_noticed_once_and_what_wavers_is_not() -> None:
-    dice = random.Random(16)
-    usual = [2.0 - 0.01 * step + dice.uniform(-0.1, 0.1) for step in range(100)]
-    spike = LossSpike()
-    assert not any(spike.take(loss) for loss in usual)
-    noticed = [spike.take(loss) for loss in [9.0, 9.5, 8.0, *usual[80:]]]
-    assert noticed == [True] + [False] * (len(noticed) - 1)
 
 
 def test_an_export_that_fails_in_the_middle_never_appears(tmp_path: Path) -> None:
