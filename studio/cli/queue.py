@@ -15,6 +15,7 @@ from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
 from studio.core.run_state import headline
 from studio.core.translatable import N_
+from studio.hardware.gauge import Gauge
 from studio.runs import queue
 from studio.runs.create import create_run
 from studio.runs.queue_file import AtOnce, AtTime, Entry, Queue, When, WhenFree, name_of, read_queue
@@ -209,6 +210,7 @@ def _values(given: list[str]) -> dict[str, list[object]]:
 
 def _print_queue(found: Queue, *, as_json: bool) -> None:
     entries = [(entry, queue.status_of(entry), queue.problem_of(entry)) for entry in found.entries]
+    cards = Gauge().read().problem if any(status == "waiting" for _, status, _ in entries) else None
     if as_json:
         print_json(
             {
@@ -225,6 +227,7 @@ def _print_queue(found: Queue, *, as_json: bool) -> None:
                 ],
                 "ended": [one.model_dump(mode="json", exclude={"type"}) for one in found.ended],
                 "set_aside": [one.english() for one in found.set_aside],
+                "cards_problem": cards.english() if cards is not None else None,
             }
         )
         return
@@ -240,7 +243,7 @@ def _print_queue(found: Queue, *, as_json: bool) -> None:
     for _, _, why in entries:
         if why is not None:
             print(why.english())
-    for one in found.set_aside:
+    for one in (*found.set_aside, *([cards] if cards is not None else [])):
         print(one.english())
 
 

@@ -28,6 +28,9 @@ from studio.core.translatable import N_
 FORMAT = 1
 """Of the queue's file: its first line says it."""
 
+OTHER_FORMAT = "queue.other_format"
+"""Code of the problem with a file that another version of the program wrote."""
+
 PATIENCE = 20.0
 """Seconds to wait for another process that changes the queue; each needs milliseconds."""
 
@@ -227,7 +230,7 @@ def _is_header(line: bytes) -> bool:
     except ValidationError:
         return False
     if found != FORMAT:
-        raise other_format("queue.other_format", found, FORMAT)
+        raise other_format(OTHER_FORMAT, found, FORMAT)
     return True
 
 

@@ -31,6 +31,7 @@ from studio.runs.measurements import record
 from studio.runs.project import projects
 from studio.runs.queue import GOING, goes_on, settled, status_of
 from studio.runs.queue_file import (
+    OTHER_FORMAT,
     AtOnce,
     AtTime,
     Ended,
@@ -60,7 +61,7 @@ MOST_STARTS = 3
 """How often a run is started that doesn't come to a new save point."""
 
 PROCESSOR = ""
-"""Stands for the processor among the cards' UUIDs."""
+"""Stands for the processor among the cards' UUIDs, and for a single card that doesn't tell its own."""
 
 
 class StartTraining(Protocol):
@@ -138,7 +139,8 @@ class QueueRunner:
         self._watch_others(cards)
         going = [entry for entry in queue.entries if _goes_on(entry, self._now())]
         taken = {entry.card for entry in going if entry.begun is not None}
-        free = [card for card in cards if card.problem is None and card.uuid and card.uuid not in taken]
+        usable = [card for card in cards if card.problem is None and (card.uuid or len(cards) == 1)]
+        free = [card for card in usable if card.uuid not in taken]
         if cards and not any(self._may_take(entry, card.uuid) for card in free for entry in self._due(queue)):
             return []
         chosen = [entry.run for entry in going if entry.begun is None]
@@ -289,7 +291,7 @@ def _is_meant(card: Card, word: str) -> bool:
 
 
 def main() -> int:
-    """Work until nothing is left to do. 1 where another runner is at work."""
+    """Work until nothing is left to do. 1 where another runner is at work, or a newer version's has to be."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     folder = queue_folder()
     folder.path.mkdir(parents=True, exist_ok=True)
@@ -305,6 +307,8 @@ def main() -> int:
                 break
             told = ""
         except ProblemError as error:  # a full disk, for instance: it goes on when there is room again
+            if error.problem.code == OTHER_FORMAT:
+                return 1
             if str(error) != told:
                 told = str(error)
                 _log.info("%s", told)

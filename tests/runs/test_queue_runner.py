@@ -30,8 +30,8 @@ from studio.core.run_folder import RunFolder
 from studio.hardware.gauge import Gauge
 from studio.hardware.snapshot import Card, Snapshot
 from studio.runs import queue
-from studio.runs.queue_file import AtTime, WhenFree, queue_folder, read_queue
-from studio.runs.queue_runner import FREE_FOR, MOST_STARTS, QueueRunner, visible
+from studio.runs.queue_file import AtTime, WhenFree, queue_file, queue_folder, read_queue
+from studio.runs.queue_runner import FREE_FOR, MOST_STARTS, QueueRunner, main, visible
 from studio.runs.start import JobProcess
 from tests.fakes import nvml
 from tests.runs.conftest import MakeRun, Trainings
@@ -152,6 +152,24 @@ def test_cards_that_cannot_be_asked_start_nothing(make_run: MakeRun, night: Nigh
     night.problem, night.cards = None, (Card(index=0, name="lost", uuid="GPU-lost", problem=WHY),)
     assert night.step()
     assert trainings.started == []
+
+
+def test_a_single_card_that_does_not_tell_its_number_is_taken_all_the_same(
+    make_run: MakeRun, night: Night, trainings: Trainings
+) -> None:
+    night.cards = (Card(index=0, name="old", uuid="", total=8 * GIB, used=GIB),)
+    queue.add([make_run("one"), make_run("two")])
+    for _ in range(3):
+        night.step()
+    assert trainings.started == [("one", False, "")]
+
+
+def test_a_queue_of_a_newer_version_is_left_to_it(make_run: MakeRun) -> None:
+    queue.add([make_run("one")])
+    newer = queue_file().read_bytes().replace(b'"format":1', b'"format":2')
+    queue_file().write_bytes(newer)
+    assert main() == 1
+    assert queue_file().read_bytes() == newer
 
 
 @pytest.mark.parametrize(
