@@ -12,10 +12,12 @@ from PySide6.QtWidgets import QAbstractItemView, QFileDialog, QHeaderView, QLine
 from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
-from studio.runs.bundle import write_bundle
+from studio.runs.bundle import OpenedBundle, open_bundle, write_bundle
 from studio.runs.comparison import RunComparison, compare_runs
+from studio.runs.create import repeat_run
 from studio.runs.delete import clear_checkpoints, delete_run
 from studio.runs.history import Column, list_runs
+from studio.runs.journal_export import export_csv
 from studio.runs.project import project_of
 from studio.runs.summary import Outcome, RunSummary
 from studio.ui.controls.layout import STRETCH, hbox
@@ -119,7 +121,10 @@ class RunsPage(PageFrame):
         self.group_action = self._action(tr("Compare with those queued together"), self._compare_group)
         self.folder_action = self._action(tr("Show folder"), self._show_folder)
         self.bundle_action = self._action(tr("Bundle for another computer ..."), self._bundle)
+        self.repeat_action = self._action(tr("Repeat with the same examples"), self._repeat_chosen)
+        self.journal_action = self._action(tr("Save its numbers as a table ..."), self._save_journal)
         self.clear_action = self._action(tr("Clear old save points"), self._ask_clear)
+        self.open_bundle_action = self._action(tr("Open a bundle ..."), self._open_bundle)
         delete = self._action(self.delete_button.text(), self._ask_delete, "Del")
         for one in (self.group_action, self.folder_action, self.bundle_action, self.clear_action):
             self.more.addAction(one)
@@ -246,10 +251,11 @@ class RunsPage(PageFrame):
         self.search.setVisible(has_runs)
         self.copy_button.setVisible(readable)
         self.delete_button.setVisible(at_rest)
-        self.more_button.setVisible(one is not None)
         self.group_action.setVisible(len(self._group()) > 1)
         self.folder_action.setVisible(one is not None)
-        self.bundle_action.setVisible(readable)
+        for action in (self.bundle_action, self.repeat_action):
+            action.setVisible(readable)
+        self.journal_action.setVisible(one is not None and one.started_at is not None)
         self.clear_action.setVisible(one is not None and one.clearable > 0)
         can_continue = one is not None and one.outcome in CONTINUABLE and readable
         self.continue_button.setText(tr("Start now") if one and one.outcome == "not_started" else tr("Continue"))
@@ -311,14 +317,16 @@ class RunsPage(PageFrame):
 
     def _use_settings(self) -> None:
         one = self.selected()
-        if one is None:
-            return
+        if one is not None:
+            self._use_settings_of(one.run)
+
+    def _use_settings_of(self, run: RunFolder) -> None:
         try:
-            recipe = load(one.run.recipe)
+            recipe = load(run.recipe)
         except ProblemError as error:
             self.show_problem(error.problem)
             return
-        project = project_of(one.run)
+        project = project_of(run)
         if project != self.app_state.project:
             self.app_state.open_project(project)
         self.app_state.new_run()
@@ -357,15 +365,61 @@ class RunsPage(PageFrame):
         if not chosen:
             return
 
+        learned = any(one.run.checkpoints.glob("step-*"))
+
         def written(count: int) -> None:
             self.footer_note.setText(tr("The bundle is written: {size}.", size=size(count)))
 
         run_in_background(
             self,
-            lambda: write_bundle(one.run, Path(chosen), with_data=with_data, with_adapter=True),
+            lambda: write_bundle(one.run, Path(chosen), with_data=with_data, with_adapter=learned),
             written,
             self.show_problem,
         )
+
+    def _open_bundle(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self, tr("Choose a bundle"), str(Path.home()), "*.zip")
+        if chosen:
+            project = self.app_state.project
+            run_in_background(self, lambda: open_bundle(Path(chosen), project), self._show_opened, self.show_problem)
+
+    def _show_opened(self, found: OpenedBundle) -> None:
+        self.refresh()
+        if found.note.with_data and found.model_is_here:
+            answer = Answer(tr("Repeat with the same examples"), lambda: self._repeat(found.run), "primary")
+        else:
+            answer = Answer(tr("Use these settings again"), lambda: self._use_settings_of(found.run), "primary")
+        text = " ".join(tr_sentence(one) for one in found.told)
+        self.confirmation = Confirmation(self.window(), tr("The run is in your list"), text, (answer,), tr("Close"))
+
+    def _repeat_chosen(self) -> None:
+        one = self.selected()
+        if one is not None:
+            self._repeat(one.run)
+
+    def _repeat(self, run: RunFolder) -> None:
+        def begin(again: RunFolder) -> None:
+            self._show_run(again)
+            self.app_state.continue_run()
+
+        run_in_background(self, lambda: repeat_run(run, project_of(run)), begin, self.show_problem)
+
+    def _save_journal(self) -> None:
+        one = self.selected()
+        if one is None:
+            return
+        suggested = str(Path.home() / f"{one.run.path.name}.csv")
+        ask_nothing = QFileDialog.Option.DontConfirmOverwrite
+        chosen, _ = QFileDialog.getSaveFileName(
+            self, tr("Where to put the table"), suggested, "*.csv", options=ask_nothing
+        )
+        if chosen:
+            run_in_background(
+                self,
+                lambda: export_csv(one.run, Path(chosen)),
+                lambda count: self.footer_note.setText(tr("The table is written: {n} rows.", n=count)),
+                self.show_problem,
+            )
 
     def _ask_clear(self) -> None:
         one = self.selected()

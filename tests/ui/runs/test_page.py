@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 from studio.core.events import CheckpointCommitted, Evaluated, Finished, ProcessStarted, StepDone
@@ -147,6 +148,43 @@ def test_its_settings_can_be_used_again(page: RunsPage, app_state: AppState) -> 
     page.copy_button.click()
     assert app_state.recipe.method.rank == 8
     assert app_state.run is None
+
+
+def test_a_run_goes_into_a_bundle_and_comes_out_of_it(
+    page: RunsPage, project: Project, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = str(tmp_path / "run.zip")
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, **__: (chosen, ""))
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (chosen, ""))
+    page.table.selectRow(0)
+    page.bundle_action.trigger()
+    asked = page.confirmation
+    assert asked is not None
+    asked.buttons[0].click()
+    qtbot.waitUntil(lambda: "bundle is written" in page.footer_note.text())
+    page.open_bundle_action.trigger()
+    qtbot.waitUntil(lambda: page.confirmation is not asked)
+    assert page.confirmation is not None
+    assert "starter model isn't on this computer" in words_on(page.confirmation)
+    page.confirmation.cancel_button.click()
+    qtbot.waitUntil(lambda: page.model.rowCount() == 3)
+
+
+def test_the_numbers_of_a_run_become_a_table(
+    page: RunsPage, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run.csv"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, **__: (str(out), ""))
+    page.table.selectRow(0)
+    page.journal_action.trigger()
+    qtbot.waitUntil(lambda: "5 rows" in page.footer_note.text())
+    assert "step_done" in out.read_text(encoding="utf-8-sig")
+
+
+def test_repeating_without_the_frozen_examples_says_what_is_missing(page: RunsPage, qtbot: QtBot) -> None:
+    page.table.selectRow(0)
+    page.repeat_action.trigger()
+    qtbot.waitUntil(lambda: "examples of this run aren't in its folder" in words_on(page))
 
 
 def test_deleting_asks_first_and_says_what_it_takes_up(
