@@ -25,7 +25,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from unittest import mock
 
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # before torch: see studio.engine.__main__
@@ -40,6 +40,7 @@ from studio.core.jobs import Train
 from studio.core.paths import resources
 from studio.core.problems import ProblemError
 from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
+from studio.core.recipe.method import Method
 from studio.core.recipe.recipe import Recipe, load, to_yaml, with_values
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.dataset.examples import write_frozen
@@ -57,7 +58,7 @@ from studio.tokenization.encoding import Encoder
 from studio.tokenization.end_tokens import end_tokens
 from tests.engine.conftest import do_here, examples, save_tiny_model
 
-METHODS = ("lora", "qlora")
+METHODS = tuple(str(one.model_fields["kind"].default) for one in reversed(get_args(get_args(Method)[0])))
 CPU = Device(torch.device("cpu"), "processor", torch.float32, None)
 VOCABULARY = 272
 MOST_PARAMETERS = 40_000_000
