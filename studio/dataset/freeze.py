@@ -78,6 +78,30 @@ def frozen_examples(run: RunFolder) -> int | None:
     return counts.examples + counts.held_out
 
 
+class _Fingerprint(BaseModel):
+    train_sha256: str
+    held_out_sha256: str
+
+
+def require_as_frozen(run: RunFolder) -> None:
+    """Raises `ProblemError` unless the examples of `run` are those that were frozen for it, as far as it has a
+    fingerprint of them: what goes on with others would be another run."""
+    try:
+        told = _Fingerprint.model_validate_json(run.fingerprint.read_bytes())
+    except (OSError, ValidationError):
+        return
+    for file, digest in ((run.train_data, told.train_sha256), (run.held_out_data, told.held_out_sha256)):
+        if file.is_file() and sha256_of(file) != digest:
+            raise problem(
+                "run.data_changed",
+                N_("The examples in {file} aren't those any more that were frozen for this run."),
+                N_("The file was changed, or copied only in part. Going on with it would be another run."),
+                N_("Put the file back as it was, or start a new run from your data."),
+                remedy=Remedy.open_folder,
+                file=str(file),
+            )
+
+
 def _write_lines(examples: StoredExamples, held_out: set[int], train: Path, checked: Path) -> None:
     """The examples as they are stored, each into one of two files. Raises OSError."""
     with (

@@ -17,6 +17,7 @@ from studio.core.recipe.recipe import Recipe, load
 from studio.core.recipe.training import Optimizer
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
+from studio.dataset.freeze import require_as_frozen
 from studio.engine import device as devices
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
@@ -90,6 +91,7 @@ def plan_of(context: JobContext, run: RunFolder, earlier: EarlierAttempts | None
     _require_resolved(recipe)
     base = base_of_run(run, recipe.model)
     require_supported(base, read_mapping(base / "config.json"), recipe.method)
+    require_as_frozen(run)
     limit = max_tokens(recipe, base)
     dataset, held_out = (tokenize_frozen(file, recipe, base) for file in (run.train_data, run.held_out_data))
     _require_examples(dataset, limit)

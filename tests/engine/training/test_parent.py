@@ -74,6 +74,13 @@ def test_a_run_begins_with_what_its_parent_learned_and_knows_it(
     assert child.state().base_loss is None
     assert repeat_run(child, project).parent == parent.path.name
 
+    frozen = child.train_data.read_text(encoding="utf-8")
+    child.train_data.write_text(frozen[: frozen.rindex("\n", 0, -1) + 1], encoding="utf-8")
+    assert do_here(child, Train(resume=True, extra_epochs=1.0)) == 2
+    ending = child.state().ending
+    assert isinstance(ending, Failed) and ending.problem.code == "run.data_changed"
+    child.train_data.write_text(frozen, encoding="utf-8")
+
     (child.initial_weights / "adapter_model.safetensors").write_bytes(b"nothing")
     for folder in child.checkpoints.iterdir():
         shutil.rmtree(folder)

@@ -33,6 +33,8 @@ from studio.core.recipe.training import Optimizer
 from studio.core.run_folder import RunFolder, choose_step
 from studio.engine.__main__ import work_of
 from studio.engine.job_context import JobContext, library_versions
+from studio.engine.methods.registry import method_of
+from studio.engine.training import job as jobs
 from studio.engine.training import plan as plans
 from studio.engine.training import resume
 from studio.engine.training.callback import TrainingCallback
@@ -193,6 +195,22 @@ def test_a_pause_in_the_middle_of_a_step_loses_nothing(
     assert [(s.loss, s.examples) for s in steps_that_count(run)] == [
         (s.loss, s.examples) for s in steps_that_count(whole)
     ]
+
+
+def test_stopped_while_it_gets_ready_it_says_from_where_it_will_go_on(
+    make_run: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(learned=15, **SHORT)
+    train_until(run, 5, Train())
+
+    def with_a_signal(settings: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return method_of(settings)
+
+    monkeypatch.setattr(jobs, "method_of", with_a_signal)
+    assert do_here(run, Train(resume=True)) == 0
+    assert isinstance(run.state().ending, Paused) and run.state().ending.step == 4  # type: ignore[union-attr]
+    assert [c.step for c in run.state().checkpoints] == [2, 4]
 
 
 def test_a_damaged_save_point_is_set_aside_and_the_one_before_is_used(make_run: Make) -> None:
