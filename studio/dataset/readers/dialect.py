@@ -205,18 +205,19 @@ def _known(row: Sequence[str]) -> int:
 
 def split_line(line: str, dialect: Dialect) -> list[str]:
     """One line whose quotation marks may be anywhere: a mark begins a cell only at its start, and ends it only before a
-    delimiter or the end, so that those inside of a text stay what they are. One that isn't closed before another cell
-    begins with one is part of the text."""
+    delimiter or the end, so that those inside of a text stay what they are. One that isn't closed is part of the text;
+    where the marks of a line don't come in pairs, that is one after which another cell begins with one."""
     cells: list[str] = []
     at = 0
     delimiter, mark = dialect.delimiter, dialect.quote
     closing = re.compile(f"(?<!{mark})(?:{mark}{mark})*{mark}(?={re.escape(delimiter)}|$)")
+    is_uneven = line.count(mark) % 2 == 1
     opening = re.compile(f"{re.escape(delimiter)}{mark}(?!{mark}|{re.escape(delimiter)}|$)")
     while True:
         if dialect.skip_space and line.startswith(" ", at) and line[at:].lstrip(" ").startswith(mark):
             at = line.index(mark, at)
         end = closing.search(line, at + 1) if line.startswith(mark, at) else None
-        if end is not None and (begun := opening.search(line, at + 1, end.end())):
+        if end is not None and is_uneven and (begun := opening.search(line, at + 1, end.end())):
             last = begun.start() - 1
             if last > at and line[last] == mark:  # one inside of the text, as in `"48"","next"`, wasn't doubled
                 cells.append(line[at + 1 : last])

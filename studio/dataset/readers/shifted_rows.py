@@ -134,25 +134,31 @@ class ShiftWatch:
                 self._shifted.append(line)
         return False
 
-    def found(self, count: int) -> tuple[ShiftedRows, int]:
-        """(what was seen in `count` rows, how many of the rows with something too much were put right)."""
+    def found(self, count: int, before: int | None = None) -> tuple[ShiftedRows, int]:
+        """(what was seen in `count` rows, how many of the rows with something too much were put right). From the line
+        `before` on stands another table."""
         filled = frozenset(self.filled if self.whole >= _FEWEST_WHOLE else ())
-        sure = [(line, surplus) for line, empty, surplus in self._wide if len(filled.intersection(empty)) == 1]
+        wide = [one for one in self._wide if before is None or one[0] < before]
+        put_in, odd, glued = (
+            [line for line in lines if before is None or line < before]
+            for lines in (self._put_in, self._shifted, self._glued)
+        )
+        sure = [(line, surplus) for line, empty, surplus in wide if len(filled.intersection(empty)) == 1]
         known = {line for line, _ in sure}
-        shifted = [*self._shifted, *(line for line, _, surplus in self._wide if not surplus and line not in known)]
-        if self.padded == count or len(shifted) + len(sure) < 0.9 * self.padded:
+        shifted = [*odd, *(line for line, _, surplus in wide if not surplus and line not in known)]
+        if before is None and (self.padded == count or len(shifted) + len(sure) < 0.9 * self.padded):
             shifted = []  # rows that merely end with a separator
         left_out = [line for line, _ in sure]
         rows = ShiftedRows(
-            RowMending(self.width, self.dialect, filled) if left_out or self._put_in else None,
+            RowMending(self.width, self.dialect, filled) if left_out or put_in else None,
             len(left_out),
             min(left_out, default=0),
-            len(self._put_in),
-            min(self._put_in, default=0),
+            len(put_in),
+            min(put_in, default=0),
             len(shifted),
             min(shifted, default=0),
-            len(self._glued),
-            min(self._glued, default=0),
+            len(glued),
+            min(glued, default=0),
             all_longer=self.padded == count > 0,
         )
         return rows, sum(surplus for _, surplus in sure)

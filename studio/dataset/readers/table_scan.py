@@ -44,16 +44,22 @@ class _Other:
     short: int = 0
     long: int = 0
 
+    @staticmethod
+    def begun_by(row: Sequence[str], at: int, line: int, width: int) -> _Other:
+        """`width` is the table's."""
+        is_longer = len(row) > width and any(cell.strip() for cell in row[width:])
+        return _Other(at, line, start_of(row), len(row), short=int(len(row) < width), long=int(is_longer))
+
     def add(self, row: Sequence[str], width: int) -> None:
         self.count += 1
-        self.alike += len(row) == self.width
+        self.alike += len(row) == self.width != width
         self.width = len(row)
         self.short += len(row) < width
         self.long += len(row) > width and any(cell.strip() for cell in row[width:])
 
     @property
     def is_table(self) -> bool:
-        return self.count > 2 and self.alike >= 0.8 * self.count
+        return self.count > 2 and self.alike >= 0.7 * self.count
 
 
 @dataclass(frozen=True)
@@ -150,12 +156,12 @@ def scan_table(
         count += 1
         if count > limits.ROWS:
             raise limits.too_many_rows(path)
-        if len(row) == width:
-            other = None
-        elif other is not None:
+        if other is not None:
             other.add(row, width)
-        elif _says_names(row):
-            other = _Other(count - 1, line, start_of(row), len(row), short=int(len(row) < width))
+            if len(row) == width and not other.is_table:
+                other = None
+        elif len(row) != width and _says_names(row):
+            other = _Other.begun_by(row, count - 1, line, width)
         is_mended = watch is not None and watch.see(line, row)
         if len(row) < width and not is_mended:
             short += 1
@@ -178,7 +184,7 @@ def scan_table(
     under = tuple(row for row, _ in list(last)[len(last) - below :]) if below < count else ()
     short -= sum(len(row) < width for row in under)
     keep = tuple(position for position in range(width) if position not in unnamed)
-    shifts, mended = watch.found(count) if watch is not None else (ShiftedRows(), 0)
+    shifts, mended = watch.found(count, other.line if other else None) if watch is not None else (ShiftedRows(), 0)
     rows_left = count - len(under)
     return TableScan(
         layout,
@@ -202,8 +208,9 @@ def _first_table(rows: Sequence[list[str]]) -> Sequence[list[str]]:
     for width, run in groupby(filled, key=lambda position: len(rows[position])):
         block = list(run)
         first = rows[block[0]]
-        if above and 2 < len(block) <= 2 * above and width > 1 and _says_names(first) and not names_parts(first):
-            return rows[: block[0]]
+        if above and 2 < len(block) <= 2 * above and width > 1 and _says_names(first):
+            is_meant = names_parts(first) and not any(map(names_parts, rows[: block[0]]))
+            return rows if is_meant else rows[: block[0]]
         above = above or (len(block) if len(block) > 2 and width > 1 else 0)
     return rows
 

@@ -286,7 +286,8 @@ def test_rows_that_go_on_from_other_rows_have_the_turns_before(tmp_path: Path) -
         for n, (asked, answer) in enumerate(zip(ASKED, ANSWERS, strict=True))
     ]
     _, found, made = read(tmp_path, rows)
-    assert found.sure and found.mapping.history == "history"
+    assert found.mapping.history == "history"
+    assert not found.sure and "If parent_id ties the rows together in another way" in said(found)
     turns = made.examples[2].messages
     assert [turn.content for turn in turns] == [text for pair in zip(ASKED, ANSWERS, strict=True) for text in pair][:6]
     assert [turn.in_loss for turn in turns if turn.role == "assistant"] == [False, False, True]

@@ -301,6 +301,28 @@ def test_a_semicolon_in_each_sentence_is_no_rival_of_the_commas_between_columns(
     assert table.rows[3]["remark"] == SENTENCES[3]
 
 
+def test_marks_inside_of_texts_and_stray_ones_are_told_apart(tmp_path: Path) -> None:
+    rows = '"She said,"stay" to me",b\n"Plank, 48"","c"\n"a,"d, e"\n"plain","f"\n'
+    (tmp_path / "some.csv").write_text("question,answer\n" + rows * 3)
+    table = opened(tmp_path / "some.csv")
+    assert [tuple(row.values()) for row in table.rows][:4] == [
+        ('She said,"stay" to me', "b"),
+        ('Plank, 48"', "c"),
+        ('"a', "d, e"),
+        ("plain", "f"),
+    ]
+
+
+def test_of_two_tables_of_different_width_the_first_is_read_and_the_other_named(tmp_path: Path) -> None:
+    first = "question,answer\n" + "Where?,There.\n" * 8
+    second = "town,river,bridge\n" + "Bonn,Rhine,three of them\n" * 3 + "Rome,Tiber\n" + "Cork,Lee,many\n" * 4
+    (tmp_path / "some.csv").write_text(first + second)
+    table = opened(tmp_path / "some.csv")
+    assert len(table.rows) == 8 and "header" in table.doubts
+    assert table.notes[-1].english().startswith("9 rows from line 10 on look like another table")
+    assert table.notes[-1].english().endswith("they begin with: town river bridge")
+
+
 def test_names_of_groups_reach_over_the_gaps_to_their_right(tmp_path: Path) -> None:
     lines = "A title,,,,\nDay,Purpose,Travel,,Total\n,,Rail,Bus,\n" + "04/04/2024,Visit,5.10,,5.10\n" * 4
     (tmp_path / "some.csv").write_text(lines)

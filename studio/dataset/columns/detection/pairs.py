@@ -218,7 +218,7 @@ def _named_answer(seen: TableProfile) -> str | None:
     lone = _lone_letters(seen)
     usable = [n for n in seen.named("answer", lone, prose=True) if not is_about(n)]
     best = [n for n in usable if n.endswith(BEST)]
-    gold = [n for n in seen.columns if plain(n).startswith(_GOLD) and seen.profiles[n].is_text and n not in lone]
+    gold = [n for n in seen.prose(lone) if plain(n).startswith(_GOLD)]
     if (
         len(gold) == 1
         and usable
@@ -352,7 +352,10 @@ def _against(seen: TableProfile, question: str, answer: str, taken: set[str]) ->
             text = N_("{column} holds nothing but letters or numbers, which may point at what stands in {columns}.")
             doubts.append(sentence(text, column=answer, columns=", ".join(beside)[:200]))
     parent = _parent_column(seen, taken)
-    if parent is not None and not any(rank(name, "history") is not None for name in taken):
+    if parent is not None and any(rank(name, "history") is not None for name in taken):
+        text = N_("If {column} ties the rows together in another way than turns, choose no column for earlier turns.")
+        doubts.append(sentence(text, column=parent))
+    elif parent is not None:
         text = N_("{column} says which row a row goes on from; the turns before an answer would not be read.")
         doubts.append(sentence(text, column=parent))
     return doubts
