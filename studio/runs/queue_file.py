@@ -22,7 +22,7 @@ from studio.core.journal import WriterLock
 from studio.core.problems import Problem, ProblemError, Remedy, other_format, problem
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import JobFolder, RunFolder
-from studio.core.storage import cannot_write, sync, write_text
+from studio.core.storage import cannot_write, sync, tidy, write_text
 from studio.core.translatable import N_
 
 FORMAT = 1
@@ -248,8 +248,7 @@ class OpenQueue:
     """The queue while its lock is held: read, and written as often as it changes."""
 
     def __init__(self) -> None:
-        for torn in queue_folder().path.glob(f".tmp-{queue_file().name}-*"):  # of a process that was killed
-            torn.unlink()
+        tidy(queue_folder().path)
         text = _bytes()
         self.queue, bad = _parsed(text)
         if bad:
