@@ -6,6 +6,7 @@ How much memory runs take is measured by `tests.gpu.measure`.
 from __future__ import annotations
 
 import gc
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +18,13 @@ import torch
 
 from studio.core.events import Failed, NoticeLogged, StepDone
 from studio.core.jobs import Train
+from studio.core.paths import python_environment
 from studio.core.recipe.method import QLora
 from studio.engine import device as devices
 from studio.engine.objectives.supervised import as_rows, collate, held_out_loss, supervised_loss
 from studio.engine.training.callback import TrainingCallback
 from studio.engine.training.trainer import page_states
+from studio.hardware.gauge import Gauge
 from studio.tokenization.encoded import Encoded
 from tests.engine.conftest import do_here, make_run, save_tiny_model, tiny_model, trainable
 from tests.gpu.going_on import interrupt_and_continue, is_managed
@@ -118,6 +121,16 @@ def test_a_run_on_the_card_says_so_and_uses_its_paged_optimizer(make_run: Any) -
     assert state.prepared is not None and state.prepared.optimizer in ("paged_adamw_8bit", "adamw_8bit")
     steps = [e for e in run.reader().read_new() if isinstance(e, StepDone)]
     assert steps and all(e.memory and e.peak_memory for e in steps)
+
+
+def test_a_run_names_its_card_as_the_driver_does_and_can_be_given_it_by_that_name() -> None:
+    known = {card.uuid for card in Gauge().read().cards}
+    named = devices.choose().uuid
+    assert named in known
+    script = "from studio.engine.device import choose; print(choose().uuid)"
+    environment = {**python_environment(), "CUDA_VISIBLE_DEVICES": named}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [named]
 
 
 def test_gradients_on_the_card_are_the_same_before_and_after_an_evaluation(tiny_model: Path) -> None:
