@@ -50,6 +50,7 @@ class PageFrame(QWidget):
         self._secondary = hbox()
         self._buttons = hbox((self.footer_note, 1), self._secondary, on=self._footer)
         self.primary: QPushButton | None = None
+        self._primary_shown: QPushButton | None = None
         self._seen_buttons: list[QPushButton] = []
         self._footer.hide()
         outer.addWidget(self._footer)
@@ -72,6 +73,7 @@ class PageFrame(QWidget):
 
     def show_buttons(self, *shown: QPushButton, primary: QPushButton | None = None) -> None:
         """Of the page's buttons only these, in this order, and at the end `primary`; without any, no footer."""
+        self._primary_shown = primary
         wanted = [*shown, *([primary] if primary is not None and primary is not self.primary else [])]
         if wanted != self._seen_buttons:
             for one in self._seen_buttons:
@@ -90,7 +92,7 @@ class PageFrame(QWidget):
 
     def set_primary(self, text: str, on_click: Callable[[], object] | None = None) -> QPushButton:
         """The page's one primary button, a verb."""
-        self.primary = button(text, "primary", on_click)
+        self.primary = self._primary_shown = button(text, "primary", on_click)
         self._buttons.addWidget(self.primary)
         self._footer.show()
         return self.primary
@@ -112,8 +114,8 @@ class PageFrame(QWidget):
         """Put the keyboard where a person who just came here will most likely go on."""
         if self.missing is not None:
             self.missing.button.setFocus(Qt.FocusReason.OtherFocusReason)
-        elif self.primary is not None and self.primary.isVisible() and self.primary.isEnabled():
-            self.primary.setFocus(Qt.FocusReason.OtherFocusReason)
+        elif (first := self._primary_shown) is not None and first.isVisible() and first.isEnabled():
+            first.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def set_footer_visible(self, visible: bool) -> None:
         self._footer.setVisible(visible)

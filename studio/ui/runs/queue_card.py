@@ -275,6 +275,7 @@ class StartTime(Overlay):
             self.time,
             hbox(STRETCH, button(tr("Cancel"), "", self.dismiss), self.accept),
         )
+        self.time.lineEdit().returnPressed.connect(self.accept.click)
         self.open(self.time)
 
     def _on_accepted(self) -> None:

@@ -93,6 +93,7 @@ class AppState(RecipeEditor):
         """From where the run on show would go on, or why it can't; None while it goes on, and until that is known."""
         self.elsewhere: RunElsewhere | None = None
         self._looking_elsewhere = False
+        self._seen_again = False
         self._elsewhere_timer = QTimer(self, interval=LOOK_ELSEWHERE)
         self._elsewhere_timer.timeout.connect(self.look_elsewhere)
         if not wait:
@@ -145,8 +146,11 @@ class AppState(RecipeEditor):
             if shown != self.run:
                 self.look_elsewhere()
                 return
-            if shown is not None and not self.is_training() and any(one.run == shown for one in going):
+            again = not self.is_training() and any(one.run == shown for one in going)
+            # a process may take a moment to leave after its last word: once is none
+            if again and self._seen_again and shown is not None:
                 self.attach(shown)
+            self._seen_again = again
             elsewhere = next((one for one in going if one.run != shown), None)
             if elsewhere != self.elsewhere:
                 self.elsewhere = elsewhere
@@ -429,6 +433,7 @@ class AppState(RecipeEditor):
 
     def _forget_run(self) -> None:
         self.run = self.resumption = None
+        self._seen_again = False
         self.training.clear()
         self.exam.clear()
         self.export.clear()

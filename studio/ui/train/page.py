@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QSpinBox, QStackedWidget, QWidget
 
 from studio.core.events import Crashed, Failed, Finished, Paused, Stopped
@@ -64,6 +64,15 @@ class TrainPage(PageFrame):
         app_state.recipe_changed.connect(self._on_recipe_changed)
         app_state.run_queued.connect(self._on_run_queued)
         self.paint()
+
+    def focus_first(self) -> None:
+        """While a run goes on, the keyboard goes to Pause, or to Stop where it is too early for that."""
+        view = self.run_view
+        if self.app_state.is_training() and view is not None:
+            first = view.pause if view.pause.isVisible() else view.stop
+            first.setFocus(Qt.FocusReason.OtherFocusReason)
+        else:
+            super().focus_first()
 
     @Slot()
     def paint(self) -> None:
@@ -286,6 +295,7 @@ class TrainLonger(Overlay):
             hbox((question, 1), self.passes),
             hbox(STRETCH, button(tr("Cancel"), "", self.dismiss), self.accept),
         )
+        self.passes.lineEdit().returnPressed.connect(self.accept.click)
         self.open(self.passes)
         self.passes.selectAll()
 

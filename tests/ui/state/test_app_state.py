@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
-from studio.core.events import Crashed, Finished, Stopped
+from studio.core.events import Crashed, Finished, Paused, ProcessStarted, Stopped
 from studio.core.problems import Problem, ProblemError
-from studio.core.recipe.recipe import Recipe
+from studio.core.recipe.recipe import Recipe, to_yaml
 from studio.core.run_folder import RunFolder
 from studio.runs.project import Project, create_project
 from studio.ui.state import background, preferences
@@ -266,3 +266,25 @@ def test_fetching_the_starter_model_reports_its_progress(app_state: AppState, qt
     qtbot.waitUntil(lambda: not app_state.model.is_fetching() and not app_state.model.looking, timeout=10_000)
     qtbot.waitUntil(lambda: 10_000_000 in seen, timeout=10_000)  # updates come at most ten times a second
     assert app_state.model.fetch.state.fetched is not None
+
+
+def test_a_run_that_somebody_else_continues_is_followed_again_and_one_that_only_ends_is_not(
+    app_state: AppState, project: Project, qtbot: QtBot
+) -> None:
+    run = RunFolder(project.runs_folder / "20260101-elsewhere")
+    run.path.mkdir(parents=True)
+    run.recipe.write_text(to_yaml(Recipe()), encoding="utf-8")
+    with run.writer() as writer:
+        writer.write(ProcessStarted(job="train", pid=1, started=1.0))
+        app_state.attach(run)
+        writer.write(Paused(step=0))
+        qtbot.waitUntil(lambda: isinstance(app_state.state.ending, Paused))
+        state = app_state.state
+        app_state.look_elsewhere()
+        qtbot.waitUntil(lambda: not app_state._looking_elsewhere)
+        assert app_state.state is state, "its process only takes a moment to leave"
+        writer.write(ProcessStarted(job="train", pid=1, started=2.0))
+        app_state.look_elsewhere()
+        qtbot.waitUntil(app_state.is_training)
+        writer.write(Finished())
+        qtbot.waitUntil(lambda: isinstance(app_state.state.ending, Finished))

@@ -104,6 +104,23 @@ def test_after_a_kill_one_button_goes_on_and_says_what_is_repeated(
     assert not page.problems()
 
 
+def test_keys_alone_pause_and_continue(ready_state: AppState, open_window: Opener, qtbot: QtBot) -> None:
+    window = open_window(ready_state)
+    page = train(window)
+    going(ready_state, qtbot)
+    focus(page, qtbot)
+    window.go_to("train")
+    view = page.run_view
+    assert view is not None
+    qtbot.waitUntil(view.pause.hasFocus)
+    QTest.keyClick(view.pause, Qt.Key.Key_Return)
+    ended(ready_state, qtbot)
+    window.go_to("train")
+    qtbot.waitUntil(page.continue_button.hasFocus)
+    QTest.keyClick(page.continue_button, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: ready_state.training.is_running() and ready_state.state.continued is not None, timeout=LONG)
+
+
 def test_a_run_killed_before_its_first_save_point_begins_anew(
     ready_state: AppState, open_window: Opener, qtbot: QtBot
 ) -> None:
@@ -152,8 +169,7 @@ def test_a_finished_run_is_trained_longer(
     overlay = page.overlay
     assert isinstance(overlay, TrainLonger) and overlay.passes.value() == 2
     focus(page, qtbot)
-    QTest.keyClick(overlay.passes, Qt.Key.Key_Tab)
-    overlay.accept.click()
+    QTest.keyClick(overlay.passes, Qt.Key.Key_Return)
     qtbot.waitUntil(
         lambda: isinstance(ready_state.state.ending, Finished) and ready_state.state.extended is not None, timeout=LONG
     )
