@@ -25,6 +25,12 @@ class RowsModel(QAbstractTableModel, Generic[Row]):
         self.rows = rows
         self.endResetModel()
 
+    def update_rows(self, rows: Sequence[Row]) -> None:
+        """The same rows with other contents: what is chosen and scrolled to stays."""
+        self.rows = rows
+        if rows:
+            self.dataChanged.emit(self.index(0, 0), self.index(len(rows) - 1, self.columnCount() - 1))
+
     def cell(self, row: Row, column: int, role: int) -> object:
         raise NotImplementedError
 

@@ -210,7 +210,9 @@ class RunsPage(PageFrame):
             self._read_again = False
             self.refresh()
             return
-        if summaries != self.model.rows:
+        if [one.run for one in summaries] == [one.run for one in self.model.rows]:
+            self.model.update_rows(summaries)
+        else:
             chosen: list[RunFolder | None] = [one.run for one in self.chosen()]
             chosen = chosen or [self.app_state.run]
             self.model.show_rows(summaries)

@@ -79,6 +79,18 @@ def test_search_narrows_and_columns_sort(page: RunsPage, qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: cells(page, 0)[5] == "0.400")
 
 
+def test_a_run_that_gets_on_changes_its_row_and_nothing_else(page: RunsPage, project: Project, qtbot: QtBot) -> None:
+    page.table.selectRow(1)
+    resets: list[bool] = []
+    page.model.modelReset.connect(lambda: resets.append(True))
+    run = RunFolder(project.runs_folder / "20260101-first")
+    with run.writer() as writer:
+        writer.write(ProcessStarted(job="train", pid=1, started=0.0))
+        page.refresh()
+        qtbot.waitUntil(lambda: cells(page, 1)[4] in ("Going on", "Not responding"))
+    assert not resets and page.table.currentIndex().row() == 1
+
+
 def test_runs_of_all_projects_stand_in_one_table(page: RunsPage, app_state: AppState, qtbot: QtBot) -> None:
     made(create_project("Letters"), "20260103-elsewhere", 0.7)
     page.which.setCurrentIndex(1)
