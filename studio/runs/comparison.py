@@ -10,7 +10,7 @@ from studio.core.problems import problem
 from studio.core.recipe.recipe import setting_specs
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
-from studio.runs.read_run import read_run
+from studio.runs.history import with_details
 from studio.runs.summary import RunDetails, RunSummary, SettingValue
 
 
@@ -45,8 +45,8 @@ def compare_runs(runs: Sequence[RunFolder]) -> RunComparison:
             N_("There is nothing to compare with."),
             fix=N_("Choose two runs or more."),
         )
-    read = [read_run(run) for run in dict.fromkeys(runs)]
-    summaries, details = tuple(summary for summary, _ in read), tuple(detail for _, detail in read)
+    known = with_details(list(dict.fromkeys(runs)))
+    summaries, details = tuple(summary for summary, _ in known), tuple(detail for _, detail in known)
     labels = {one.key: one.setting.label for one in setting_specs()}
     differences: list[Difference] = []
     for key, label, values in (

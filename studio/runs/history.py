@@ -91,19 +91,29 @@ def list_runs(
     return list(_summaries(rows, names))
 
 
-def run_details(run: RunFolder) -> RunDetails:
-    """What the index has of a run beside its summary; of a run outside of all projects, what its folder says."""
-    rows = _rows(f"SELECT {', '.join(_DETAILS)} FROM runs WHERE place = ?", [_place(run)])
-    if not rows:
-        return read_run(run)[1]
-    settings, fingerprint, versions, losses, held_out_losses = rows[0]
-    return RunDetails(
-        settings=json.loads(settings),
-        data_fingerprint=fingerprint,
-        versions=json.loads(versions),
-        losses=_curve(losses),
-        held_out_losses=_curve(held_out_losses),
+def with_details(runs: Sequence[RunFolder]) -> list[tuple[RunSummary, RunDetails]]:
+    """All that the index has of these runs, in their order; of a run outside of all projects, what its folder says."""
+    names = {one.folder.name: one.name for one in projects()}
+    places = [_place(run) for run in runs]
+    rows = _rows(
+        f"SELECT {', '.join(_DETAILS)}, place, problem, {', '.join(_SUMMARY)} FROM runs "
+        f"WHERE place IN ({_marks(places)})",
+        places,
     )
+    known = {}
+    for settings, fingerprint, versions, losses, held_out_losses, *rest in rows:
+        (summary,) = _summaries([tuple(rest)], names)
+        known[summary.run] = (
+            summary,
+            RunDetails(
+                settings=json.loads(settings),
+                data_fingerprint=fingerprint,
+                versions=json.loads(versions),
+                losses=_curve(losses),
+                held_out_losses=_curve(held_out_losses),
+            ),
+        )
+    return [known.get(run) or read_run(run) for run in runs]
 
 
 def _marks(values: Sequence[str]) -> str:
@@ -189,7 +199,7 @@ def _rows(statement: str, values: Sequence[str], *, refresh: bool = True) -> lis
         with contextlib.suppress(OSError, sqlite3.Error):
             if refresh or not _is_as_written(file):
                 found = _find_runs()
-                if not found:
+                if not found and not file.exists():
                     return []
                 if not _bring_up_to_date(file, found):
                     break

@@ -19,10 +19,15 @@ from studio.core.storage import Manifest, listed, write_manifest
 from studio.models.weights import BaseFingerprint
 from studio.runs.bundle import open_bundle, write_bundle
 from studio.runs.create import repeat_run
-from studio.runs.history import list_runs, run_details
+from studio.runs.history import list_runs, with_details
 from studio.runs.project import Project, create_project
 from studio.runs.read_run import data_fingerprint
+from studio.runs.summary import RunDetails
 from tests.runs.made_runs import AT, make_run
+
+
+def details_of(run: RunFolder) -> RunDetails:
+    return with_details([run])[0][1]
 
 
 @pytest.fixture
@@ -79,8 +84,8 @@ def test_an_opened_bundle_stands_in_the_history_as_it_was(project: Project, ther
     assert one.run == opened.run
     assert (one.name, one.outcome, one.best_loss, one.seconds) == (here.name, "finished", 1.0, here.seconds)
     assert one.problem is None
-    assert run_details(opened.run).losses == run_details(run).losses
-    assert run_details(opened.run).settings["method.rank"] == 8
+    assert details_of(opened.run).losses == details_of(run).losses
+    assert details_of(opened.run).settings["method.rank"] == 8
     assert choose_checkpoint(opened.run).name == "step-000002"
     assert any("very same" in sentence.english() for sentence in opened.told)
     assert open_bundle(out, there).run != opened.run, "opened twice, it is there twice"

@@ -22,11 +22,15 @@ from studio.core.problems import Problem
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
 from studio.runs import history
-from studio.runs.history import Column, list_runs, run_details
+from studio.runs.history import Column, list_runs, with_details
 from studio.runs.project import Project, create_project
 from studio.runs.read_run import read_run
 from studio.runs.summary import RunDetails, RunSummary
 from tests.runs.made_runs import AT, make_run, steps, write_events
+
+
+def details_of(run: RunFolder) -> RunDetails:
+    return with_details([run])[0][1]
 
 
 @pytest.fixture
@@ -57,7 +61,7 @@ def test_a_line_of_the_list_says_what_there_is_to_know(project: Project) -> None
     assert one.size > 3 * 1100
     assert one.clearable == 1100
     assert one.problem is None
-    known = run_details(run)
+    known = details_of(run)
     assert known.settings["method.rank"] == 8
     assert known.versions["torch"] == "2.13.0"
     assert known.losses == ((1, 2.2), (2, 0.55), (3, 1.1))
@@ -179,7 +183,7 @@ def test_time_between_a_pause_and_going_on_is_not_counted(project: Project) -> N
     write_events(run, [ProcessStarted(at=again, job="train", pid=1, started=0), going_on, step, Stopped(at=again + 31)])
     (one,) = list_runs()
     assert (one.outcome, one.seconds) == ("stopped", 42.0)
-    assert run_details(run).losses == ((1, 1.1), (2, 1.0))
+    assert details_of(run).losses == ((1, 1.1), (2, 1.0))
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_last_point(project: Project) -> None:
@@ -188,7 +192,7 @@ def test_a_long_curve_is_thinned_and_keeps_its_last_point(project: Project) -> N
     run.recipe.write_text("name: R\n")
     told = [StepDone(step=n, total_steps=999, epoch=1, loss=n / 10, learning_rate=1e-4) for n in range(1, 1000)]
     write_events(run, told)
-    losses = run_details(run).losses
+    losses = details_of(run).losses
     assert 150 <= len(losses) <= 200
     assert losses[-1] == (999, 99.9)
     assert all(loss == step / 10 for step, loss in losses), "measured points, not means"
@@ -221,6 +225,14 @@ def test_a_search_while_somebody_types_need_not_look_at_the_folders(project: Pro
     make_run(project, "first-again")
     assert names(list_runs("first", refresh=False)) == ["first"]
     assert len(list_runs("first")) == 2
+
+
+def test_the_last_run_that_goes_is_gone_from_the_index(project: Project) -> None:
+    run = make_run(project, "first")
+    list_runs()
+    shutil.rmtree(run.path)
+    assert list_runs() == []
+    assert list_runs("first", refresh=False) == []
 
 
 def test_a_link_that_leads_nowhere_hides_no_run(project: Project) -> None:
@@ -284,11 +296,11 @@ def garble(file: Path, chance: random.Random) -> None:
 @pytest.mark.parametrize("seed", range(25))
 def test_an_index_garbled_anyhow_is_made_anew_equal(project: Project, home: Path, seed: int) -> None:
     runs = [make_run(project, f"run-{n}", at=AT + n, method__rank=n + 1) for n in range(3)]
-    before = list_runs(), [run_details(run) for run in runs]
+    before = list_runs(), with_details(runs)
     chance = random.Random(seed)
     for name in chance.choice((["history.sqlite"], ["history.sum"], ["history.sqlite", "history.sum"])):
         garble(home / name, chance)
-    assert (list_runs(), [run_details(run) for run in runs]) == before
+    assert (list_runs(), with_details(runs)) == before
     assert names(list_runs("rank=2")) == ["run-1"]
 
 
@@ -526,5 +538,5 @@ def test_folders_that_nobody_may_change_or_open_are_listed(project: Project, hom
 
 def test_a_recipe_in_a_folder_of_a_run_elsewhere_can_be_read_as_well(tmp_path: Path) -> None:
     run = make_run(Project(tmp_path / "anywhere"), "run", method__rank=4)
-    assert run_details(run).settings["method.rank"] == 4
+    assert details_of(run).settings["method.rank"] == 4
     assert Recipe().method.rank != 4
