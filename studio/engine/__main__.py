@@ -74,4 +74,9 @@ def work_of(job: Job) -> Callable[[JobContext], Ending | None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All is done and told. Taking torch apart takes seconds, for which a person who pressed Stop would wait, and it can
+    # hang on a card that has failed.
+    os._exit(code)
