@@ -14,7 +14,7 @@ from studio.cli.following import follow_to_the_end, require_model
 from studio.cli.jobs import comparison_as_json, run_exam, run_export
 from studio.cli.preparing import Prepared, prepared
 from studio.cli.printing import Progress, print_json, run_as_json
-from studio.core.events import Event, Finished, Paused, Stopped
+from studio.core.events import Crashed, Event, Finished, Paused, StepDone, Stopped
 from studio.core.jobs import Train
 from studio.core.paths import resources
 from studio.core.problems import ProblemError
@@ -79,7 +79,9 @@ def follow_training(run: RunFolder, start: Callable[[], JobProcess], quiet: bool
     try:
         state = follow_to_the_end(run, process, RunState, quiet=quiet, known=known)
     except ProblemError as error:
-        if resumable(run).problem is not None:
+        told = run.reader().read_new()
+        refused = not any(isinstance(event, Crashed | StepDone) for event in told[known:])
+        if refused or resumable(run).problem is not None:
             raise
         fix = f"{error.problem.fix} To go on: `studio runs continue {word_for(run)}`".strip()
         raise ProblemError(error.problem.model_copy(update={"fix": fix})) from error

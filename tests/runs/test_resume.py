@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from studio.cli import main
-from studio.core.events import Extended, Finished, Paused, Stopped
+from studio.cli.training import follow_training
+from studio.core.events import Crashed, Event, Extended, Failed, Finished, Paused, StepDone, Stopped
 from studio.core.jobs import Train
+from studio.core.problems import Problem, ProblemError
 from studio.core.run_folder import RunFolder, chosen_step
 from studio.runs.resume import extendable, resumable
+from studio.runs.start import JobProcess
 from tests.engine.conftest import do_here, make_run, tiny_model
 
 Make = Callable[..., RunFolder]
@@ -75,3 +80,27 @@ def test_from_the_command_line_a_run_is_trained_longer_and_a_save_point_chosen(
     assert chosen_step(run) == 7
     assert main(["export", name, "--to", "adapter", "--step", "best"]) == 0
     assert chosen_step(run) is None
+
+
+def test_what_ended_in_the_middle_says_how_to_go_on_and_what_was_refused_does_not(make_run: Make) -> None:
+    run = make_run()
+    broken = Problem(code="engine.unexpected", what="It broke.", fix="Try again.")
+
+    def told(*events: Event) -> str:
+        def start() -> JobProcess:
+            with run.writer() as writer:
+                for event in events:
+                    writer.write(event)
+            process = subprocess.Popen([sys.executable, "-c", ""])
+            process.wait()
+            return JobProcess(run, process)
+
+        with pytest.raises(ProblemError) as raised:
+            follow_training(run, start, quiet=True)
+        return raised.value.problem.english()
+
+    step = StepDone(step=1, total_steps=4, epoch=0.5, loss=1.0, learning_rate=1e-4)
+    crash = Crashed(exit_code=1, signal=None, log_end="", problem=broken)
+    assert "studio runs continue" in told(step, Failed(problem=broken))
+    assert "studio runs continue" in told(crash)
+    assert told(Failed(problem=broken)) == "It broke. Try again."

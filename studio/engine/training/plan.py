@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from studio.core.events import Extended
 from studio.core.problems import Remedy, problem
 from studio.core.recipe.defaults import DefaultsContext, steps_per_epoch, unresolved, usable_optimizer, windows_driver
@@ -97,7 +99,8 @@ def plan_of(context: JobContext, run: RunFolder, earlier: EarlierAttempts | None
     _require_examples(dataset, limit)
     model_facts(base).require_known(max(max(e.ids) for e in (*dataset.encoded, *held_out.encoded)))
     before = earlier.state.device
-    device = devices.choose(recipe.method.compute_dtype or (before.dtype if before is not None else None))
+    same_kind = before is not None and (before.device == "cuda") == torch.cuda.is_available()
+    device = devices.choose(recipe.method.compute_dtype or (before.dtype if before is not None and same_kind else None))
     context.write(device.as_event())
     if limit < recipe.training.max_length:
         context.notice(
