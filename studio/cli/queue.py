@@ -18,6 +18,7 @@ from studio.core.translatable import N_
 from studio.hardware.gauge import Gauge
 from studio.runs import queue
 from studio.runs.create import create_run
+from studio.runs.measurements import record
 from studio.runs.queue_file import AtOnce, AtTime, Entry, Queue, When, WhenFree, name_of, read_queue
 from studio.runs.variants import create_variants, group_of, variants
 
@@ -114,8 +115,11 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     seen = _follow(quiet=arguments.json)
     queue.take_result()  # it is told here
-    left = {entry.run: entry for entry in read_queue().entries}
+    left = {entry.run: entry for entry in queue.settled(read_queue()).entries}
     outcomes = {path: _outcome(path, left.get(path)) for path in seen if path not in left or not left[path].held}
+    for path, one in outcomes.items():
+        if one == "finished":
+            record(RunFolder(path))
     if arguments.json:
         told = [{"run": str(path), "name": name_of(path), "outcome": one} for path, one in outcomes.items()]
         print_json({"runs": told})

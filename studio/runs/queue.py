@@ -299,7 +299,7 @@ def _require_not_running(entry: Entry) -> None:
 
 def take_result() -> QueueResult | None:
     """What the queue came to, given once to whoever asks first when nothing waits or goes on any more; else None."""
-    if not read_queue().ended:
+    if not settled(read_queue()).ended:
         return None
     with opened() as file:
         queue = settled(file.queue)

@@ -213,6 +213,18 @@ def test_two_never_change_the_queue_at_once(make_run: MakeRun) -> None:
     queue.add([run])
 
 
+def test_the_result_is_there_as_soon_as_the_last_run_has_ended(make_run: MakeRun, trainings: Trainings) -> None:
+    run = make_run("one")
+    queue.add([run])
+    trainings.start(run, Train())
+    assert queue.take_result() is None
+    trainings.end(run, Finished())
+    result = queue.take_result()
+    assert result is not None
+    assert result.sentence.english() == "The queue is done: its run finished."
+    assert read_queue() == Queue()
+
+
 def test_what_several_processes_add_at_once_is_all_there(make_run: MakeRun) -> None:
     imports = "import sys, pathlib\nfrom studio.core.run_folder import RunFolder\nfrom studio.runs import queue\n"
     script = imports + "for place in sys.argv[1:]: queue.add([RunFolder(pathlib.Path(place))])"
