@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import sys
 import time
 from collections.abc import Callable
 
@@ -117,6 +118,7 @@ class Killer:
         return RunFolder(shutil.copytree(self._fresh.path, self._fresh.path.parent / name))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are forked")
 @pytest.mark.parametrize(
     "kills",
     [

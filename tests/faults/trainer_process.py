@@ -6,11 +6,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from studio.core.jobs import Train, write_job
 from studio.core.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, ForkServerProcess
 
 
 def server() -> ForkServerContext:
