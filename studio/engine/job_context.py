@@ -106,7 +106,7 @@ class JobContext:
     # Telling
 
     def write(self, event: Event, *, durable: bool = False) -> None:
-        """Append to the journal, from any thread. While the disk is full, events wait here for room, in their order."""
+        """Append to the journal, from any thread. While the disk refuses, events wait here, in their order."""
         with self._writing:
             self._unwritten.append(event)
             self._write_waiting(durable)
@@ -115,9 +115,7 @@ class JobContext:
         while self._unwritten:
             try:
                 self._writer.write(self._unwritten[0], durable=durable)
-            except OSError as error:
-                if error.errno not in FULL:
-                    raise
+            except OSError:
                 return
             self._unwritten.popleft()
 
@@ -176,7 +174,7 @@ class JobContext:
                 last = now
                 with contextlib.suppress(OSError):
                     self.folder.heartbeat.touch()
-                with contextlib.suppress(OSError), self._writing:
+                with self._writing:
                     self._write_waiting()
                 if self._parent is not None and not self._parent_lives(self._parent):
                     self._request_stop()
@@ -246,7 +244,7 @@ class JobContext:
         while self._unwritten and time.monotonic() < until:
             time.sleep(0.2)
             with self._writing:
-                self._write_waiting(durable=True)
+                self._write_waiting()  # not forced to the disk: where that is what fails, the line is there already
 
     def _attempt(self, work: Callable[[JobContext], Ending | None]) -> Ending | None:
         try:

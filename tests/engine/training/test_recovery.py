@@ -337,7 +337,10 @@ def test_a_run_whose_end_cant_be_saved_doesnt_say_that_it_has_finished(
     assert len(run.state().losses) == 6
 
 
-def test_events_wait_for_room_in_their_order(make_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_events_that_cant_be_written_wait_in_their_order(
+    make_run: Make, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     run = make_run(learned=16, held_out=0, **EXACT)
     write, full = JournalWriter.write, threading.Event()
 
@@ -345,7 +348,7 @@ def test_events_wait_for_room_in_their_order(make_run: Make, monkeypatch: pytest
         if isinstance(event, StepDone) and event.step in (2, 3) and not full.is_set():
             if event.step == 3:
                 full.set()
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise OSError(number, os.strerror(number))
         write(self, event, durable=durable)
 
     monkeypatch.setattr(JournalWriter, "write", refuses)
