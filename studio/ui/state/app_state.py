@@ -15,7 +15,6 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from studio.core.job_states import ExamState, ExportState, FetchState
 from studio.core.jobs import Train
 from studio.core.problems import Problem, ProblemError
-from studio.core.recipe.defaults import resolve_defaults
 from studio.core.recipe.recipe import Recipe, load
 from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState
@@ -313,17 +312,14 @@ class AppState(RecipeEditor):
         self.run_changed.emit()
 
     def save_edited(self, done: Callable[[], object]) -> None:
-        """Give the run that waits the settings of the draft; what is left to the program is decided now."""
-        row = self.edited
-        if row is None:
-            return
-        recipe = resolve_defaults(self.recipe, self.facts())
+        """Give the run that waits the settings of the draft."""
 
         def saved() -> None:
             self.leave_edited()
             done()
 
-        self.queue.edit(row.run, recipe, saved)
+        if self.edited is not None:
+            self.queue.edit(self.edited.run, self.recipe, saved)
 
     def leave_edited(self) -> None:
         if self.edited is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt
@@ -12,7 +13,9 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
-from studio.runs.create import create_run
+from studio.core.recipe.recipe import Recipe, to_yaml, with_values
+from studio.core.run_folder import RunFolder
+from studio.dataset.examples import Example, write_frozen
 from studio.runs.project import Project
 from studio.runs.queue import add
 from studio.runs.queue_file import AtTime, WhenFree, queue_file, read_queue
@@ -21,6 +24,7 @@ from studio.ui.runs.page import RunsPage
 from studio.ui.runs.queue_card import StartTime, when_words
 from studio.ui.state.app_state import AppState
 from studio.ui.train.page import TrainPage
+from tests.ui.small_model import small_model
 
 Opener = Callable[[AppState], MainWindow]
 
@@ -32,18 +36,21 @@ def nothing_begins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def page(ready_state: AppState, project: Project, open_window: Opener, qtbot: QtBot) -> RunsPage:
+def page(app_state: AppState, project: Project, tmp_path: Path, open_window: Opener, qtbot: QtBot) -> RunsPage:
     """Three runs wait: first, second, third."""
-    table, examples = ready_state.data.table, ready_state.data.examples
-    assert table is not None and examples is not None
+    model = small_model(tmp_path / "model")
     for name in ("first", "second", "third"):
-        recipe = ready_state.recipe.model_copy(update={"name": name})
-        add([create_run(project, recipe, table, examples, ready_state.facts())])
-    window = open_window(ready_state)
+        run = RunFolder(project.runs_folder / f"20260101-120000-{name}")
+        run.train_data.parent.mkdir(parents=True)
+        write_frozen(run.train_data, [Example(text="It is on its way.")])
+        recipe = with_values(Recipe(name=name), {"model.source": "folder", "model.name": str(model)})
+        run.recipe.write_text(to_yaml(recipe), encoding="utf-8")
+        add([run])
+    window = open_window(app_state)
     window.open_page("runs")
     shown = window.stack.currentWidget()
     assert isinstance(shown, RunsPage)
-    ready_state.queue.look()
+    app_state.queue.look()
     qtbot.waitUntil(lambda: names(shown) == ["first", "second", "third"])
     return shown
 
@@ -129,7 +136,7 @@ def test_a_run_begins_tonight_or_when_the_card_is_free_or_at_a_time_of_ones_own(
 
 
 def test_the_settings_of_a_run_that_waits_are_changed_in_the_draft(
-    page: RunsPage, ready_state: AppState, qtbot: QtBot
+    page: RunsPage, app_state: AppState, qtbot: QtBot
 ) -> None:
     choose(page, 1)
     page.queue.edit_button.click()
@@ -139,28 +146,27 @@ def test_the_settings_of_a_run_that_waits_are_changed_in_the_draft(
     assert isinstance(train, TrainPage)
     assert "second, which waits in the queue" in train.lead.text()
     assert train.save_button.isVisible() and not train.train_button.isVisible()
-    qtbot.waitUntil(lambda: ready_state.draft_obstacle() is None, timeout=30_000)
-    ready_state.set_value("training.epochs", 7.0)
+    app_state.set_value("training.epochs", 7.0)
     train.save_button.click()
     qtbot.waitUntil(lambda: window.page_name == "runs", timeout=10_000)
     assert not train.problems()
     assert "epochs: 7" in (read_queue().entries[1].run / "recipe.yaml").read_text(encoding="utf-8")
-    assert ready_state.edited is None
+    assert app_state.edited is None
 
 
-def test_a_line_that_cannot_be_read_is_named_and_dismissed(page: RunsPage, ready_state: AppState, qtbot: QtBot) -> None:
+def test_a_line_that_cannot_be_read_is_named_and_dismissed(page: RunsPage, app_state: AppState, qtbot: QtBot) -> None:
     with open(queue_file(), "a", encoding="utf-8") as file:
         file.write("{a hand slipped here\n")
-    ready_state.queue.look()
-    qtbot.waitUntil(lambda: bool(ready_state.queue.view.set_aside))
+    app_state.queue.look()
+    qtbot.waitUntil(lambda: bool(app_state.queue.view.set_aside))
     assert names(page) == ["first", "second", "third"]
     (bar,) = page.queue._notices
     bar.findChildren(QPushButton)[0].click()
-    qtbot.waitUntil(lambda: not ready_state.queue.view.set_aside)
+    qtbot.waitUntil(lambda: not app_state.queue.view.set_aside)
 
 
-def test_a_run_whose_data_is_gone_says_why_it_is_skipped(page: RunsPage, ready_state: AppState, qtbot: QtBot) -> None:
+def test_a_run_whose_data_is_gone_says_why_it_is_skipped(page: RunsPage, app_state: AppState, qtbot: QtBot) -> None:
     (read_queue().entries[0].run / "data" / "train.jsonl").unlink()
-    ready_state.queue.look()
+    app_state.queue.look()
     choose(page, 0)
     qtbot.waitUntil(lambda: "The examples of this run are gone" in page.queue.reason.text())
