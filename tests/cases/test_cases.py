@@ -83,6 +83,10 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
         with_line(table("question,answer,comment", QUOTED + ","), 3, '"When?",,"At dawn, at noon.",'),
         Asked(says="1 rows had a column separator too many, the first in line 3"),
     ),
+    "a comma without quotation marks behind an empty cell": (
+        with_line(table("question,context,answer", '"{q}","In shed {n}.","{a}"'), 3, '"When?",,At dawn, at noon.'),
+        Right(first=(f"{PAIRS[0][0]}\n\nIn shed 0.", PAIRS[0][1]), says="1 rows have more cells"),
+    ),
     "a comma without quotation marks where a cell may be empty": (
         with_line(
             with_line(table("question,context,answer", '"{q}",,"{a}"'), 5, '"Why, so?","It rains.","Rain, it says."'),

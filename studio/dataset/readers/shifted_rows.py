@@ -27,6 +27,8 @@ class RowMending:
     def mended(self, row: list[str]) -> list[str]:
         """The row with a cell for each column, or as it is where that can't be told with certainty."""
         if len(row) == self.width + 1:
+            if _holds_commas(row):
+                return row
             surplus = [position for position in _empty(row[: self.width]) if position in self.filled]
             return [*row[: surplus[0]], *row[surplus[0] + 1 :]] if len(surplus) == 1 else row
         parted = _parted(row, self.dialect)
@@ -128,7 +130,7 @@ class ShiftWatch:
             surplus = any(cell.strip() for cell in row[self.width :])
             empty = _empty(row[: self.width])
             self.padded += not surplus
-            if len(row) == self.width + 1 and empty:
+            if len(row) == self.width + 1 and empty and not _holds_commas(row):
                 self._wide.append((line, tuple(empty), surplus))
             elif not surplus and empty:
                 self._shifted.append(line)
@@ -166,6 +168,11 @@ class ShiftWatch:
 
 def _empty(row: Sequence[str]) -> list[int]:
     return [position for position, cell in enumerate(row) if not cell.strip()]
+
+
+def _holds_commas(row: Sequence[str]) -> bool:
+    """Whether a cell begins with a space: then what stands before it is a comma of a text, more likely."""
+    return any(cell.startswith(" ") for cell in row[1:])
 
 
 def _is_glued(row: Sequence[str], quote: str, is_short: bool) -> bool:
