@@ -201,9 +201,11 @@ def template_in(folder: Path) -> ChatTemplate:
     default. Where its own writes no special token after an answer, and the model has an eos token, that is added:
     otherwise no model learns where to stop. Raises `ProblemError`."""
     template = ChatTemplate.from_folder(folder)
-    eos = template.special.get("eos_token")
-    alone = _after_answer(template, _ASK, _END) if eos else None
-    if not eos or alone is None or any(token in alone for token in (eos, *_added_special_tokens(folder))):
+    eos, added = template.special.get("eos_token"), _added_tokens(folder)
+    if not eos or eos not in added:  # written into a text, it wouldn't become a token
+        return template
+    alone = _after_answer(template, _ASK, _END)
+    if alone is None or any(token in alone for token, special in added.items() if special or token == eos):
         return template
     between = _after_answer(template, _ASK, _END, Message(role="user", content="zqmore"))
     always = "false" if between is None or eos in between else "true"
@@ -222,10 +224,11 @@ def _after_answer(template: ChatTemplate, *said: Message) -> str | None:
     return None
 
 
-def _added_special_tokens(folder: Path) -> list[str]:
+def _added_tokens(folder: Path) -> dict[str, bool]:
+    """Tokens that stand for themselves wherever they are written, each with whether it is a special one."""
     listed = read_mapping(folder / "tokenizer.json").get("added_tokens")
     tokens = [token for token in listed if isinstance(token, dict)] if isinstance(listed, list) else []
-    return [str(token["content"]) for token in tokens if token.get("special") and token.get("content")]
+    return {str(token["content"]): bool(token.get("special")) for token in tokens if token.get("content")}
 
 
 def with_thoughts(thinking: str, content: str) -> str:

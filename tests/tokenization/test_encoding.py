@@ -216,8 +216,9 @@ def test_a_template_that_ends_no_answer_is_given_an_end_and_that_is_said(small_m
     assert not again.encode(conversation("a?", "one")).adaptations
 
 
-def test_a_model_without_any_end_is_said(small_model: Path, tmp_path: Path) -> None:
-    folder = model_with(small_model, tmp_path / "model", NO_END, eos_token=None)
+@pytest.mark.parametrize("eos_token", [None, "</not-a-token>"])
+def test_a_model_without_any_end_is_said(small_model: Path, tmp_path: Path, eos_token: str | None) -> None:
+    folder = model_with(small_model, tmp_path / "model", NO_END, eos_token=eos_token)
     for name in ("special_tokens_map.json", "generation_config.json"):
         (folder / name).unlink(missing_ok=True)
     encoder = Encoder.from_folder(folder, 512, "answers")
