@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import subprocess
@@ -10,24 +9,14 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from studio.core.events import (
-    CheckpointCommitted,
-    CheckpointRemoved,
-    Evaluated,
-    Finished,
-    NoticeLogged,
-    ProcessStarted,
-    StepDone,
-)
-from studio.core.journal import FORMAT, JournalWriter
+from studio.core.events import CheckpointCommitted, Evaluated, Finished, ProcessStarted, StepDone
+from studio.core.journal import FORMAT
 from studio.core.recipe.recipe import Recipe, to_yaml
 from studio.core.run_folder import RunFolder
-from studio.core.translatable import sentence
 from studio.runs.project import Project, create_project
 from studio.ui.app import SWITCH_INTERVAL
 from studio.ui.main_window import MainWindow
@@ -105,70 +94,32 @@ def test_a_run_of_100_000_events_costs_the_window_less_than_a_second(qapp: QAppl
     updates: list[int] = []
     app_state.run_updated.connect(lambda: updates.append(len(app_state.state.losses)))
     # the processor time of this thread is the window's: folding, painting and all
-    before_cpu, before = time.thread_time(), time.perf_counter()
+    before_cpu, before_all, before = time.thread_time(), time.process_time(), time.perf_counter()
     app_state.begin()
     while app_state.state.ending is None and time.perf_counter() - before < 30:
         qapp.processEvents()
         time.sleep(0.001)
-    busy, whole = time.thread_time() - before_cpu, time.perf_counter() - before
-    print(f"100,000 events: {busy:.2f} s of window time, {whole:.2f} s in all, {len(updates)} updates")
+    busy, all_threads, whole = (
+        time.thread_time() - before_cpu,
+        time.process_time() - before_all,
+        time.perf_counter() - before,
+    )
+    print(
+        f"100,000 events: {whole:.2f} s, {all_threads:.2f} of them computing, {busy:.2f} of these in the window's own "
+        f"thread, {len(updates)} updates"
+    )
     assert len(app_state.state.losses) == 100_000
-    assert busy < 1.0 and whole < 2.0
+    assert busy < 1.0 and all_threads < 2.0  # what it takes where nothing else is going on
     assert len(updates) < 40
     _close(window)
 
 
-def test_a_window_that_watches_for_eight_hours_grows_by_less_than_5_per_cent(qapp: QApplication, qtbot: QtBot) -> None:
-    """A step a second, with an evaluation and a save point every five minutes, a notice an hour."""
-    project = create_project("Night")
-    run = RunFolder(project.runs_folder / "20260101-night")
-    run.path.mkdir(parents=True)
-    run.recipe.write_text(to_yaml(Recipe()), encoding="utf-8")
-    steps, app_state = 8 * 3600, AppState(project, wait=True)
-    window = MainWindow(app_state)
-    window.open_page("train")
-    with qtbot.waitSignal(window.first_frame_painted):
-        window.show()
-    with run.writer() as writer:
-        writer.write(ProcessStarted(job="train", pid=1, started=0.0))
-        _watch(run, writer, 1, 3600, steps)  # by then the curve has all the points that it will ever have
-        app_state.begin()
-        qtbot.waitUntil(lambda: len(app_state.state.losses) == 3600, timeout=30_000)
-        qtbot.wait(1_500)
-        gc.collect()
-        before = psutil.Process().memory_full_info().uss
-        for begin in range(3601, steps + 1, 300):
-            _watch(run, writer, begin, begin + 299, steps)
-            qtbot.waitUntil(lambda end=begin + 299: len(app_state.state.losses) == end, timeout=30_000)  # type: ignore[misc]
-    qtbot.wait(1_500)
-    gc.collect()
-    after = psutil.Process().memory_full_info().uss
+def test_a_window_that_watches_for_eight_hours_grows_by_less_than_5_per_cent(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.benchmarks.eight_hours"]
+    done = subprocess.run(command, env={**os.environ, "STUDIO_HOME": str(tmp_path)}, capture_output=True, check=True)
+    before, after = (int(word) for word in done.stdout.split())
     print(f"eight hours: {before / 2**20:.0f} MiB, then {after / 2**20:.0f}: {after / before - 1:+.1%}")
-    _close(window)
     assert after < 1.05 * before
-
-
-def _watch(run: RunFolder, writer: JournalWriter, first: int, last: int, steps: int) -> None:
-    for step in range(first, last + 1):
-        writer.write(
-            StepDone(
-                step=step,
-                total_steps=steps,
-                epoch=3 * step / steps,
-                loss=3 / step**0.3,
-                learning_rate=1e-4,
-                tokens=800,
-                seconds=1,
-                examples=tuple(range(8)),
-            )
-        )
-        if step % 300 == 0:
-            writer.write(Evaluated(step=step, loss=1 / step**0.3, examples=4))
-            folder = f"checkpoints/step-{step:06d}"
-            writer.write(CheckpointCommitted(step=step, folder=folder, size=1, loss=1 / step**0.3))
-            writer.write(CheckpointRemoved(step=step - 900, reason="rotated"))
-        if step % 3600 == 0:
-            writer.write(NoticeLogged(code="made.up", text=sentence("A made-up notice.")))
 
 
 def test_the_window_is_on_time_while_a_long_run_is_read(qapp: QApplication, qtbot: QtBot) -> None:

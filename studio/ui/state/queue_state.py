@@ -68,11 +68,15 @@ class QueueState(QObject):
 
     def begin(self) -> None:
         """Look at the queue from now on. What waits in it is started even where nothing else looks after it."""
-        from studio.runs.queue import ensure_runner
+
+        def begin() -> bool:
+            from studio.runs.queue import ensure_runner  # takes a while: beside the window
+
+            return ensure_runner()
 
         self._timer.start()
         if _exists():
-            self._do(ensure_runner)
+            self._do(begin)
 
     def close(self) -> None:
         self._timer.stop()
@@ -107,15 +111,18 @@ class QueueState(QObject):
         self._take_result()
 
     def _take_result(self) -> None:
-        from studio.runs.queue import take_result
-
         first, self._was_asked = not self._was_asked, True
+
+        def take() -> QueueResult | None:
+            from studio.runs.queue import take_result
+
+            return take_result()
 
         def taken(result: QueueResult | None) -> None:
             if result is not None:
                 self.done.emit(result, first)
 
-        run_in_background(self, take_result, taken, lambda _: None)
+        run_in_background(self, take, taken, lambda _: None)
 
     def was_queued(self, run: RunFolder) -> bool:
         """Whether this run was seen in the queue."""

@@ -53,6 +53,9 @@ class LossChart(QWidget):
         if self.isVisible() and not self._pause.isActive():
             self._draw()
 
+    def is_drawn(self) -> bool:
+        return self._plot is not None
+
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         QTimer.singleShot(0, self, self._draw)
