@@ -119,7 +119,11 @@ class JournalWriter(AbstractContextManager["JournalWriter"]):
         """Append one event; with `durable`, also force it to the disk."""
         self._append(event.model_dump_json())
         if durable:
-            os.fsync(self._file.fileno())
+            self.sync()
+
+    def sync(self) -> None:
+        """Force what was written to the disk."""
+        os.fsync(self._file.fileno())
 
     def _append(self, text: str) -> None:
         if self._torn:  # a line that a full disk cut off mustn't swallow this one

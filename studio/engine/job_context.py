@@ -105,19 +105,23 @@ class JobContext:
 
     # Telling
 
-    def write(self, event: Event, *, durable: bool = False) -> None:
-        """Append to the journal, from any thread. While the disk refuses, events wait here, in their order."""
+    def write(self, event: Event, *, durable: bool = False) -> bool:
+        """Append to the journal, from any thread. While the disk refuses, events wait here, in their order. Returns
+        whether it is there now; with `durable`, forced to the disk."""
         with self._writing:
             self._unwritten.append(event)
-            self._write_waiting(durable)
+            return self._write_waiting(durable)
 
-    def _write_waiting(self, durable: bool = False) -> None:
-        while self._unwritten:
-            try:
-                self._writer.write(self._unwritten[0], durable=durable)
-            except OSError:
-                return
-            self._unwritten.popleft()
+    def _write_waiting(self, durable: bool = False) -> bool:
+        try:
+            while self._unwritten:
+                self._writer.write(self._unwritten[0])
+                self._unwritten.popleft()
+            if durable:
+                self._writer.sync()
+        except OSError:
+            return False
+        return True
 
     def phase(self, phase: str, text: str, *, long: bool = False, **values: type_of_value) -> None:
         """Say what is done now; also the place where a waiting stop is obeyed."""

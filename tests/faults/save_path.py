@@ -145,10 +145,12 @@ class SavePath:
         _, status = os.waitpid(process, 0)
         found = look(self.run)
         done = os.WIFEXITED(status) and os.WEXITSTATUS(status) == SAVED
-        expected = self._saved if not done else (*self._saved, AT)
+        expected = (*self._saved, AT) if done and AT in found.told else self._saved
         lost = found.lost([step for step in expected if step in (1, *sorted(expected)[-2:])], best=1)
         if os.WIFEXITED(status) and os.WEXITSTATUS(status) == BROKEN:
             lost.append("an unexpected exception, see the log")
+        if AT not in found.told and not set(self._saved) <= set(found.whole):
+            lost.append("older ones were removed before the journal told of the new one")
         if fault.again and not done:
             lost.append("saving again didn't work when the disk was well again")
         self.tally.note(fault.name, lost=(f"call {at}: {text}" for text in lost), damaged=found.damaged())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from studio.core.events import Evaluated, Event, Finished, NoticeLogged
+from studio.core.events import CheckpointCommitted, Evaluated, Event, Finished, NoticeLogged
 from studio.core.jobs import Train
+from studio.core.journal import JournalWriter
 from studio.core.run_folder import RunFolder
 from studio.core.storage import staged_export
 from studio.engine.training import job
@@ -59,6 +62,32 @@ def test_without_memory_for_a_save_point_training_goes_on_to_the_next(
     assert isinstance(run.state().ending, Finished)
     assert len(told(run, "saving.failed")) == 2
     assert look(run).whole == (3, 4)
+
+
+def test_nothing_is_removed_before_the_journal_tells_of_the_new_one(
+    make_run: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(**{"training.save_steps": 1})
+    refused: list[Event] = []
+    write, remove = JournalWriter.write, CheckpointWriter._remove
+
+    def write_but_for_one(writer: JournalWriter, event: Event, **named: bool) -> None:
+        if isinstance(event, CheckpointCommitted) and event.step == 3 and not refused:
+            refused.append(event)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(writer, event, **named)
+
+    def remove_what_may_go(writer: CheckpointWriter, step: int) -> bool:
+        found = look(run)
+        assert found.whole[-1] in found.told
+        return remove(writer, step)
+
+    monkeypatch.setattr(JournalWriter, "write", write_but_for_one)
+    monkeypatch.setattr(CheckpointWriter, "_remove", remove_what_may_go)
+    assert do_here(run, Train()) == 0
+    assert refused
+    assert isinstance(run.state().ending, Finished)
+    assert (look(run).whole, look(run).told) == ((3, 4), (1, 2, 3, 4))
 
 
 def test_an_export_that_fails_in_the_middle_never_appears(tmp_path: Path) -> None:
