@@ -34,6 +34,10 @@ SILENT_AFTER = 120.0
 """Seconds without a sign of life after which a person is told; as `studio.runs.follow` counts them."""
 
 
+SILENT_AFTER_ASKED = 12.0
+"""The same for a job that was told to stop or pause: then a person waits for it."""
+
+
 class Heartbeat:
     """For how long a job has been silent. Its file is only asked whether it changed, as clocks may jump."""
 
@@ -92,6 +96,7 @@ class JobState(QObject, Generic[StateT]):
         self._fold_soon.timeout.connect(self._fold)
         self._living = False
         self._earlier: ProcessStarted | None = None
+        self._told_to_end = False
         self._heart = Heartbeat()
         self._silence = 0.0
         self._look_at_heart = QTimer(self, interval=LOOK_AT_HEART)
@@ -127,7 +132,7 @@ class JobState(QObject, Generic[StateT]):
     @property
     def silent_seconds(self) -> float:
         """For how long a job that runs has given no sign of life, 0 as long as that means nothing: many phases are
-        exempt, and two minutes are always allowed."""
+        exempt, and two minutes are allowed, or some seconds where it was told to end."""
         return self._silence if self.is_running() else 0.0
 
     def stop(self, keep: bool = True) -> None:
@@ -135,6 +140,7 @@ class JobState(QObject, Generic[StateT]):
         from studio.runs.command import stop
 
         if self.folder is not None and self.is_running():
+            self._told_to_end = True
             stop(self.folder, keep=keep)
 
     def save_now(self) -> None:
@@ -147,6 +153,7 @@ class JobState(QObject, Generic[StateT]):
         from studio.runs.command import pause
 
         if self.folder is not None and self.is_running():
+            self._told_to_end = True
             pause(self.folder)
 
     def kill(self) -> None:
@@ -175,6 +182,7 @@ class JobState(QObject, Generic[StateT]):
         self.leave()
         self.folder, self.state, self.problem = folder, self._new_state(), None
         self._earlier = None
+        self._told_to_end = False
         self._heart.begin(folder)
         self._silence = 0.0
         self._look_at_heart.start()
@@ -244,7 +252,8 @@ class JobState(QObject, Generic[StateT]):
             return
         quiet = self._heart.quiet_seconds()
         exempt = self.state.phase is not None and self.state.phase.long
-        silence = 0.0 if exempt or quiet < SILENT_AFTER else quiet
+        allowed = SILENT_AFTER_ASKED if self._told_to_end else SILENT_AFTER
+        silence = 0.0 if exempt or quiet < allowed else quiet
         if silence != self._silence:
             self._silence = silence
             self.updated.emit()

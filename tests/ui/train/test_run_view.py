@@ -154,6 +154,21 @@ def test_a_run_that_does_not_answer_is_ended_by_one_button(
     assert page.continue_button.isVisible() or page.again_button.isVisible()
 
 
+def test_a_run_that_was_told_to_stop_and_does_nothing_is_named_sooner(
+    ready_state: AppState, open_window: Opener, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_state, "SILENT_AFTER_ASKED", 0.5)
+    ready_state.training._look_at_heart.setInterval(100)
+    page = train(open_window(ready_state))
+    going(ready_state, qtbot)
+    view = page.run_view
+    assert view is not None and ready_state.state.process is not None
+    os.kill(ready_state.state.process.pid, signal.SIGSTOP)
+    view.stop.click()
+    qtbot.waitUntil(view.silent.isVisible, timeout=LONG)
+    assert view.end_button.isEnabled()
+
+
 def test_a_finished_run_is_trained_longer(
     ready_state: AppState, open_window: Opener, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
