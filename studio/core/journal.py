@@ -25,6 +25,11 @@ class WriterLock:
         self.path = path
         self._file: IO[bytes] | None = None
 
+    @property
+    def descriptor(self) -> int | None:
+        """The open file that holds the lock, None while it isn't held. A child that gets it holds the lock as well."""
+        return self._file.fileno() if self._file is not None else None
+
     def acquire(self) -> bool:
         """True when this process holds the lock now; False when another one does. The folder has to be there."""
         file = open(self.path, "a+b")  # noqa: SIM115 - kept open for as long as the lock is held

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from studio.core.command_queue import CommandQueue
 from studio.core.jobs import Job, Train, write_job
+from studio.core.journal import WriterLock
 from studio.core.paths import python_environment
 from studio.core.problems import problem
 from studio.core.run_folder import JobFolder, RunFolder
@@ -58,11 +59,17 @@ def start_training(run: RunFolder, job: Train, *, card: str = "") -> JobProcess:
     return spawn([sys.executable, "-m", "studio.runs.supervisor", str(run.path)], run, chosen)
 
 
-def start_engine(folder: JobFolder, job: Job) -> JobProcess:
-    """Start the process that does the job whose `job.json` is written already. Its log begins with `LOG_MARK`."""
+def start_engine(folder: JobFolder, job: Job, watched_by: WriterLock | None = None) -> JobProcess:
+    """Start the process that does the job whose `job.json` is written already. Its log begins with `LOG_MARK`.
+
+    With `watched_by`, the lock of the process that calls this, the engine holds that too: it counts as at work from its
+    first moment on, also when its supervisor is killed. Windows can't hand on such a lock.
+    """
     with open(folder.log, "a", encoding="utf-8") as log:
         log.write(f"{LOG_MARK}{time.strftime('%Y-%m-%d %H:%M:%S')}\n")
-    return spawn([sys.executable, "-m", "studio.engine", job.job, str(folder.path)], folder)
+    shared = watched_by.descriptor if watched_by is not None and sys.platform != "win32" else None
+    command = [sys.executable, "-m", "studio.engine", job.job, str(folder.path)]
+    return spawn(command, folder, shared=() if shared is None else (shared,))
 
 
 def _prepare(folder: JobFolder, job: Job) -> None:
@@ -79,9 +86,15 @@ def _prepare(folder: JobFolder, job: Job) -> None:
         raise cannot_write(folder.path, error) from error
 
 
-def spawn(command: list[str], folder: JobFolder, environment: Mapping[str, str] | None = None) -> JobProcess:
-    """Start a process of this program that outlives its parent, with its output in the folder's log and `environment`
-    on top of what every child gets. Raises OSError."""
+def spawn(
+    command: list[str],
+    folder: JobFolder,
+    environment: Mapping[str, str] | None = None,
+    *,
+    shared: tuple[int, ...] = (),
+) -> JobProcess:
+    """Start a process of this program that outlives its parent, with its output in the folder's log, `environment`
+    on top of what every child gets, and the open files `shared`. Raises OSError."""
     flags = 0
     if sys.platform == "win32":
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
@@ -94,5 +107,6 @@ def spawn(command: list[str], folder: JobFolder, environment: Mapping[str, str] 
             env={**python_environment(), **(environment or {})},
             start_new_session=sys.platform != "win32",
             creationflags=flags,
+            pass_fds=shared,
         )
     return JobProcess(folder, process)

@@ -57,8 +57,9 @@ MOST_RESTARTS = 3
 class Supervisor:
     """Watches over the training in `run`, from `watch` until it has an ending."""
 
-    def __init__(self, run: RunFolder) -> None:
+    def __init__(self, run: RunFolder, lock: WriterLock) -> None:
         self._run = run
+        self._lock = lock
         self._engine: JobProcess | None = None
         self._leaving = False
         self._highest_step = 0
@@ -92,7 +93,7 @@ class Supervisor:
 
     def _run_engine(self, job: Train) -> int:
         """The exit code of an engine that was started and has ended."""
-        self._engine = start_engine(self._run, job)
+        self._engine = start_engine(self._run, job, self._lock)
         if self._leaving:  # asked to while it was being started
             self._engine.process.terminate()
         code = self._engine.process.wait()
@@ -229,7 +230,7 @@ def main(arguments: list[str]) -> int:
     lock = WriterLock(run.supervisor_lock)
     if not lock.acquire_patiently():
         return 2  # another one watches over this run already
-    supervisor = Supervisor(run)
+    supervisor = Supervisor(run, lock)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, supervisor.leave)
     try:

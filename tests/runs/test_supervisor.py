@@ -17,6 +17,7 @@ import pytest
 
 from studio.core.events import BatchChanged, Crashed, Event, Failed, Finished, Paused, ProcessStarted, Stopped
 from studio.core.jobs import Train
+from studio.core.journal import lock_is_held
 from studio.core.problems import ProblemError
 from studio.core.recipe.recipe import Recipe, to_yaml
 from studio.core.run_folder import RunFolder
@@ -207,6 +208,19 @@ def test_the_trainer_lives_on_without_its_supervisor_and_is_followed_to_its_end(
         start_training(run, Train(resume=True))
     pause(run)
     assert isinstance(everything(run, process)[-1], Paused)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows can't hand on a lock")
+def test_an_engine_that_is_only_starting_counts_as_at_work_when_its_supervisor_is_killed(
+    run: RunFolder, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLOW_START", "3")
+    process = begin("step(1)" + FINISHED)
+    until(lambda: (run.path / "attempts" / "begun").exists())
+    os.kill(process.pid, signal.SIGKILL)
+    process.process.wait()
+    assert run.is_at_work() and not lock_is_held(run.lock)
+    assert isinstance(everything(run, process)[-1], Finished)
 
 
 @pytest.mark.parametrize(("told", "ending"), [(pause, Paused(step=7)), (stop, Stopped(step=7))])
