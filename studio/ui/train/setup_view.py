@@ -7,8 +7,17 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QButtonGroup, QGridLayout, QLabel, QPushButton, QScrollArea, QSizePolicy, QWidget
+from PySide6.QtGui import QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtWidgets import (
+    QBoxLayout,
+    QButtonGroup,
+    QGridLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QWidget,
+)
 
 from studio.core.recipe.defaults import resolve_defaults
 from studio.core.recipe.presets import Preset
@@ -124,8 +133,12 @@ def settings_of(level: str) -> tuple[SettingSpec, ...]:
     return tuple(d for d in setting_specs() if d.setting.level == level and d.key not in ELSEWHERE)
 
 
+NARROW = 760
+"""Pixels below which form and cards don't fit side by side."""
+
+
 class BeforeView(QWidget):
-    """Model, presets and form in one column that scrolls; what will happen stays on the right."""
+    """Model, presets and form in one column that scrolls; what will happen stays on the right, where there is room."""
 
     def __init__(self, app_state: AppState) -> None:
         super().__init__()
@@ -144,22 +157,40 @@ class BeforeView(QWidget):
         self.more = self._opener(tr("More settings"), "more")
         self.expert = self._opener(tr("Expert settings"), "expert")
         self._column.addStretch(1)
-        hbox((scroll_area(content), 1), self._side(app_state), on=self, gap=GAP_PAGE)
+        self._side = self._make_side(app_state)
+        hbox((scroll_area(content), 1), self._side, on=self, gap=GAP_PAGE)
         app_state.recipe_changed.connect(self._paint_presets)
         app_state.recipe_changed.connect(self._paint_parent)
         self._paint_parent()
 
-    def _side(self, app_state: AppState) -> QScrollArea:
+    def _make_side(self, app_state: AppState) -> QScrollArea:
         """What stays while the form scrolls. Where the window is low it scrolls by itself."""
-        content = QWidget()
-        content.setObjectName("content")
-        content.setFixedWidth(FIT_WIDTH)  # else heights are worked out for a width that the cards don't have
+        self._cards = QWidget()
+        self._cards.setObjectName("content")
+        self._cards.setFixedWidth(FIT_WIDTH)  # else heights are worked out for a width that the cards don't have
         self.fit = FitCard(app_state)
         self.plan = PlanCard(app_state)
-        vbox(self.fit, self.plan, STRETCH, on=content, gap=GAP_WIDE)
-        area = scroll_area(content)
+        self._cards_layout = vbox(self.fit, self.plan, STRETCH, on=self._cards, gap=GAP_WIDE)
+        area = scroll_area(self._cards)
         area.setFixedWidth(FIT_WIDTH + area.verticalScrollBar().sizeHint().width() + GAP_SMALL)
         return area
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        narrow = self.width() < NARROW
+        if narrow == self._side.isHidden():
+            return
+        # in a narrow window the two cards stand side by side between presets and settings
+        self._side.setHidden(narrow)
+        self._cards.setFixedWidth(2 * FIT_WIDTH + GAP_WIDE if narrow else FIT_WIDTH)
+        if narrow:
+            self._cards_layout.setDirection(QBoxLayout.Direction.LeftToRight)
+            self._column.insertWidget(self._column.indexOf(self.simple), self._side.takeWidget())
+            self._cards.show()
+        else:
+            self._cards_layout.setDirection(QBoxLayout.Direction.TopToBottom)
+            self._column.removeWidget(self._cards)
+            self._side.setWidget(self._cards)
 
     def _add_presets(self) -> None:
         grid = QGridLayout()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from PySide6.QtCore import QPoint
+from PySide6.QtWidgets import QScrollArea
 from pytestqt.qtbot import QtBot
 
 from studio.core.events import Stopped
@@ -71,6 +73,23 @@ def test_more_and_expert_open_below(app_state: AppState, open_window: Opener) ->
     assert page.before.forms["expert"].isVisible()
     page.before.more.click()
     assert not page.before.forms["more"].isVisible()
+
+
+@pytest.mark.parametrize("width", [880, 1000, 1240])
+def test_nothing_of_the_form_is_cut_off_at_any_width(
+    ready_state: AppState, open_window: Opener, qtbot: QtBot, width: int
+) -> None:
+    window = open_window(ready_state)
+    view = train(window).before
+    assert view is not None
+    for w in (1240, width):  # cards go from one place to the other and back
+        window.resize(w, 700)
+        qtbot.wait(50)
+    areas = view.findChildren(QScrollArea)
+    for shown in (view.simple, view.fit, view.plan, *view.preset_cards.values()):
+        room = next(area.viewport() for area in areas if area.isAncestorOf(shown))
+        left = shown.mapTo(room, QPoint(0, 0)).x()
+        assert shown.isVisible() and left >= 0 and left + shown.width() <= room.width()
 
 
 def test_a_run_shows_how_it_goes_and_stops_on_demand(ready_state: AppState, open_window: Opener, qtbot: QtBot) -> None:
