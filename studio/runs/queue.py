@@ -112,10 +112,18 @@ def goes_on(entry: Entry, now: datetime | None = None) -> bool:
     was set back makes no start of long ago. Raises OSError for a folder that can't be read."""
     if job_status(RunFolder(entry.run)) in ("running", "silent"):
         return True
-    if entry.begun is None or _ending_since(entry) is not None:
+    if entry.begun is None or _ending_since(entry) is not None or _was_heard_of(entry.run, entry.begun):
         return False
     now = now or datetime.now().astimezone()
     return abs((now - entry.begun).total_seconds()) < STARTING
+
+
+def _was_heard_of(run: Path, since: datetime) -> bool:
+    """Whether a process has written the run's journal since then."""
+    try:
+        return RunFolder(run).events.stat().st_mtime > since.timestamp()
+    except FileNotFoundError:
+        return False
 
 
 def _ending_since(entry: Entry) -> Ending | None:

@@ -110,7 +110,7 @@ def test_a_card_that_cannot_be_read_makes_it_unknown_and_never_a_number(
 def test_a_model_of_unusual_make_is_said_to_be_unknown_and_traced_all_the_same(
     fit_state: AppState, tmp_path: Path, qtbot: QtBot
 ) -> None:
-    folder = sized_model(tmp_path / "odd", model_type="mamba9")
+    folder = sized_model(tmp_path / "odd", model_type="doge")
     fit_state.set_value("model.name", str(folder))
     qtbot.waitUntil(lambda: fit_state.model.folder == folder)
     memory_fit = fit_state.memory_fit

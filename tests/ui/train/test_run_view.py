@@ -65,9 +65,10 @@ def test_a_paused_run_goes_on_from_where_it_was(ready_state: AppState, open_wind
     page.continue_button.click()
     assert view.headline.text() == "Getting ready to go on."
     said: set[str] = set()
-    ready_state.run_updated.connect(lambda: said.add(view.headline.text()))
+    listening = ready_state.run_updated.connect(lambda: said.add(view.headline.text()))
     qtbot.waitUntil(lambda: view.pause.isVisible() and view.pause.isEnabled(), timeout=LONG)
     qtbot.waitUntil(lambda: ready_state.state.last is not None and ready_state.state.last.step > step + 3, timeout=LONG)
+    ready_state.run_updated.disconnect(listening)
     assert not [words for words in said if words.startswith("Paused")]
     assert [at for at, _ in ready_state.state.losses[: step + 3]] == list(range(1, step + 4)), "one curve"
     assert ready_state.state.continued is not None and ready_state.state.continued.repeated == 0
