@@ -14,7 +14,7 @@ from studio.core.run_state import RunState
 from studio.core.storage import is_intact
 from studio.core.translatable import N_, Sentence, sentence
 from studio.models.base_model import locate
-from studio.runs.start import JobProcess, start_training
+from studio.runs.start import JobProcess, require_at_rest, start_training
 
 MOST_EPOCHS = 50.0
 """More passes can't be asked for at once."""
@@ -105,13 +105,7 @@ def extend_run(run: RunFolder, epochs: float) -> JobProcess:
 
 def _require_usable(run: RunFolder) -> None:
     """Raises `ProblemError` for a run that is going on, and as `require_whole`."""
-    if run.is_at_work():
-        raise problem(
-            "run.already_going",
-            N_("A run is already going on here."),
-            N_("Two at once would only slow each other down, or damage what they write."),
-            N_("Wait until it ends, or press Stop first."),
-        )
+    require_at_rest(run)
     require_whole(run)
 
 

@@ -72,7 +72,8 @@ def start_engine(folder: JobFolder, job: Job, watched_by: WriterLock | None = No
     return spawn(command, folder, shared=() if shared is None else (shared,))
 
 
-def _prepare(folder: JobFolder, job: Job) -> None:
+def require_at_rest(folder: JobFolder) -> None:
+    """Raises `ProblemError` while a process is at work in that folder."""
     if folder.is_at_work():
         raise problem(
             "run.already_going",
@@ -80,6 +81,10 @@ def _prepare(folder: JobFolder, job: Job) -> None:
             N_("Two at once would only slow each other down, or damage what they write."),
             N_("Wait until it ends, or press Stop first."),
         )
+
+
+def _prepare(folder: JobFolder, job: Job) -> None:
+    require_at_rest(folder)
     try:
         write_job(folder, job)
     except OSError as error:
