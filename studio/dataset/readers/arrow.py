@@ -1,4 +1,4 @@
-"""Arrow files and folders that the datasets library saved; and what parquet shares with them: columns as text."""
+"""Arrow and Parquet files, and folders that the datasets library saved, a batch at a time: columns as text."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +19,11 @@ from studio.dataset.readers import limits
 from studio.dataset.readers.unreadable import damaged, empty, guard_unchanged, header_only, no_such_split
 from studio.dataset.table import TableInfo, TableStream, cell_text
 from studio.dataset.text_batches import BATCH_ROWS, stream_batches, text_schema
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
+_PARQUET_ROWS = 1_024
 
 
 def read_arrow(path: Path) -> TableStream:
@@ -90,7 +96,7 @@ class _ArrowFiles:
         first = None
         for file in self.files:
             before = file.stat()
-            with in_words(self.path), pa.OSFile(str(file)) as opened:
+            with _in_words(self.path), pa.OSFile(str(file)) as opened:
                 reader = _reader(opened)
                 numbered = isinstance(reader, pa.RecordBatchFileReader)
                 for batch in map(reader.get_batch, range(reader.num_record_batches)) if numbered else iter(reader):
@@ -111,12 +117,12 @@ def _reader(file: pa.NativeFile) -> pa.RecordBatchFileReader | pa.RecordBatchStr
 
 
 def _read(saved: _ArrowFiles) -> TableStream:
-    guard_size(saved.files)
-    with in_words(saved.path), pa.OSFile(str(saved.files[0])) as file:
+    _guard_size(saved.files)
+    with _in_words(saved.path), pa.OSFile(str(saved.files[0])) as file:
         schema = _reader(file).schema
     before = [file.stat() for file in saved.files]
     count = sum(batch.num_rows for batch in saved.batches())
-    info = table_info(saved.path, "dataset", schema, count, saved.splits, saved.split)
+    info = _table_info(saved.path, "dataset", schema, count, saved.splits, saved.split)
 
     def guard() -> None:
         for file, about in zip(saved.files, before, strict=True):
@@ -126,7 +132,7 @@ def _read(saved: _ArrowFiles) -> TableStream:
         guard()
         for batch in saved.batches():
             for start in range(0, batch.num_rows, BATCH_ROWS):
-                yield as_text(batch.slice(start, BATCH_ROWS), info.columns)
+                yield _as_text(batch.slice(start, BATCH_ROWS), info.columns)
         guard()
 
     return stream_batches(info, count, batches())
@@ -135,8 +141,41 @@ def _read(saved: _ArrowFiles) -> TableStream:
 # Shared with parquet
 
 
+def read_parquet(path: Path, sheets: tuple[str, ...] = (), sheet: str = "") -> TableStream:
+    """Raises `ProblemError`. `sheets` and `sheet` are the splits of the data set that the file belongs to."""
+    before = path.stat()
+    with _opened_parquet(path) as file:
+        count = file.metadata.num_rows
+        info = _table_info(path, "parquet", file.schema_arrow, count, sheets, sheet)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        guard_unchanged(path, before)
+        given = 0
+        with _opened_parquet(path) as file:
+            rows = file.iter_batches(batch_size=_PARQUET_ROWS, columns=list(info.columns))
+            for batch in rows:
+                batch.validate(full=True)
+                yield _as_text(batch, info.columns)
+                given += batch.num_rows
+        guard_unchanged(path, before)
+        if given != count:
+            raise damaged(path)
+
+    return stream_batches(info, count, batches())
+
+
 @contextmanager
-def in_words(path: Path) -> Iterator[None]:
+def _opened_parquet(path: Path) -> Iterator[pq.ParquetFile]:
+    import pyarrow.parquet as pq  # a library of its own, which Arrow's own files don't need
+
+    _guard_size([path])
+    # Pages are read as they are needed: a file of one large part would else be read whole for its first row.
+    with _in_words(path), pq.ParquetFile(path, pre_buffer=False, buffer_size=limits.MEGABYTE) as file:
+        yield file
+
+
+@contextmanager
+def _in_words(path: Path) -> Iterator[None]:
     """What the library raises, as the problem that it is; errors of the disk stay what they are."""
     try:
         yield
@@ -146,7 +185,7 @@ def in_words(path: Path) -> Iterator[None]:
         raise damaged(path) from error
 
 
-def guard_size(files: Sequence[Path]) -> None:
+def _guard_size(files: Sequence[Path]) -> None:
     """Raises `ProblemError` for files that are empty or too large."""
     size = sum(file.stat().st_size for file in files)
     if size > limits.COLUMNAR_BYTES:
@@ -155,7 +194,7 @@ def guard_size(files: Sequence[Path]) -> None:
         raise empty(files[0])
 
 
-def table_info(
+def _table_info(
     path: Path, kind: str, schema: pa.Schema, count: int, sheets: tuple[str, ...] = (), sheet: str = ""
 ) -> TableInfo:
     """Of a table with `count` rows; its columns are those that can be text. Raises `ProblemError`."""
@@ -197,7 +236,7 @@ def _types_in(kind: pa.DataType) -> Iterator[pa.DataType]:
         yield from _types_in(kind.field(position).type)
 
 
-def as_text(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
+def _as_text(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
     """These columns of a batch, every cell as `cell_text` writes it and empty texts as null."""
     cells = [_text_of_column(batch.column(name)) for name in columns]
     return pa.RecordBatch.from_arrays(cells, schema=text_schema(columns))

@@ -50,9 +50,9 @@ def read_first_rows(choice: DataChoice, count: int) -> TableStream | None:
     """
 
     def read() -> TableStream | None:
+        from studio.dataset.readers.arrow import read_parquet
         from studio.dataset.readers.delimited import read_delimited
         from studio.dataset.readers.json_files import read_first_json
-        from studio.dataset.readers.parquet import read_parquet
 
         path = _chosen_path(choice)
         if not path.is_file() or path.stat().st_size < LARGE:
@@ -189,7 +189,7 @@ def _read_as(kind: str, path: Path, choice: DataChoice) -> TableStream:
 
         return read_workbook(path, choice, kind)
     if kind == "parquet":
-        from studio.dataset.readers.parquet import read_parquet
+        from studio.dataset.readers.arrow import read_parquet
 
         return read_parquet(path, *fetched_splits(choice))
     if kind == "arrow":
@@ -213,7 +213,7 @@ def _read_as(kind: str, path: Path, choice: DataChoice) -> TableStream:
 
         return read_web_page(path, choice)
     if kind == "xml":
-        from studio.dataset.readers.xml_records import read_xml
+        from studio.dataset.readers.xml_files import read_xml
 
         return read_xml(path, choice)
     if kind == "sqlite":

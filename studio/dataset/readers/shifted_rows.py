@@ -61,31 +61,41 @@ class ShiftedRows:
         return self.left_out + self.put_in
 
     def notes(self) -> list[Sentence]:
-        found = []
-        if self.left_out:
-            text = N_(
-                "{count} rows had a column separator too many, the first in line {line}; it was left out, so that each "
-                "cell stands in a column of its kind."
-            )
-            found.append(sentence(text, count=self.left_out, line=self.left_out_line))
-        if self.put_in:
-            text = N_(
-                "In {count} rows the column separator before a quotation mark was missing, the first in line {line}; "
-                "it was put in."
-            )
-            found.append(sentence(text, count=self.put_in, line=self.put_in_line))
-        if self.shifted:
-            text = N_(
-                "{count} rows have a column separator too many, the first in line {line}; their cells stand in the "
-                "wrong columns."
-            )
-            found.append(sentence(text, count=self.shifted, line=self.shifted_line))
-        if self.glued:
-            text = N_(
-                "In {count} rows the column separator before a quotation mark is missing, the first in line {line}; "
-                "their cells stand in the wrong columns."
-            )
-            found.append(sentence(text, count=self.glued, line=self.glued_line))
+        told = (
+            (
+                self.left_out,
+                self.left_out_line,
+                N_(
+                    "{count} rows had a column separator too many, the first in line {line}; it was left out, so that "
+                    "each cell stands in a column of its kind."
+                ),
+            ),
+            (
+                self.put_in,
+                self.put_in_line,
+                N_(
+                    "In {count} rows the column separator before a quotation mark was missing, the first in line "
+                    "{line}; it was put in."
+                ),
+            ),
+            (
+                self.shifted,
+                self.shifted_line,
+                N_(
+                    "{count} rows have a column separator too many, the first in line {line}; their cells stand in the "
+                    "wrong columns."
+                ),
+            ),
+            (
+                self.glued,
+                self.glued_line,
+                N_(
+                    "In {count} rows the column separator before a quotation mark is missing, the first in line "
+                    "{line}; their cells stand in the wrong columns."
+                ),
+            ),
+        )
+        found = [sentence(text, count=count, line=line) for count, line, text in told if count]
         if self.all_longer:
             text = N_(
                 "Every row has more column separators than there are names; look whether each name stands over its own "
