@@ -152,7 +152,7 @@ class TemplateCapabilities:
     @cached_property
     def drops_opened_thoughts(self) -> bool:
         """Whether these thoughts are gone from an answer once it is finished. What is learned has to be written with
-        them then, or the model would be asked otherwise than it was taught."""
+        them then, or the model would be asked otherwise than it was trained."""
         return self.opens_thoughts and not self._written([_ASK, _END]).startswith(self._written([_ASK], prompt=True))
 
     @cached_property

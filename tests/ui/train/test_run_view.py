@@ -170,15 +170,21 @@ def test_a_run_that_was_told_to_stop_and_does_nothing_is_named_sooner(
     assert view.end_button.isEnabled()
 
 
+def finished(state: AppState, open_window: Opener, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> TrainPage:
+    """The page after a run of twenty steps."""
+    monkeypatch.setenv("STAND_IN_STEPS", "20")
+    monkeypatch.setenv("STAND_IN_PAUSE", "0.01")
+    page = train(open_window(state))
+    state.start_training()
+    qtbot.waitUntil(lambda: isinstance(state.state.ending, Finished), timeout=LONG)
+    ended(state, qtbot)
+    return page
+
+
 def test_a_finished_run_is_trained_longer(
     ready_state: AppState, open_window: Opener, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("STAND_IN_STEPS", "20")
-    monkeypatch.setenv("STAND_IN_PAUSE", "0.01")
-    page = train(open_window(ready_state))
-    ready_state.start_training()
-    qtbot.waitUntil(lambda: isinstance(ready_state.state.ending, Finished), timeout=LONG)
-    ended(ready_state, qtbot)
+    page = finished(ready_state, open_window, qtbot, monkeypatch)
     assert page.test_button.property("kind") == "primary" and not page.continue_button.isVisible()
     assert page.weights_button.isVisible()
     page.longer_button.click()
@@ -195,12 +201,7 @@ def test_a_finished_run_is_trained_longer(
 def test_a_new_run_begins_with_what_an_older_one_learned(
     ready_state: AppState, open_window: Opener, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("STAND_IN_STEPS", "20")
-    monkeypatch.setenv("STAND_IN_PAUSE", "0.01")
-    page = train(open_window(ready_state))
-    ready_state.start_training()
-    qtbot.waitUntil(lambda: isinstance(ready_state.state.ending, Finished), timeout=LONG)
-    ended(ready_state, qtbot)
+    page = finished(ready_state, open_window, qtbot, monkeypatch)
     run = ready_state.run
     assert run is not None
     ready_state.set_value("training.epochs", 7.0)
