@@ -109,7 +109,7 @@ class RunsPage(PageFrame):
         self.search.setAccessibleName(tr("Search the runs"))
         self.search.setMaximumWidth(280)
         self._typing = QTimer(self, singleShot=True, interval=TYPING_PAUSE)
-        self._typing.timeout.connect(self.refresh)
+        self._typing.timeout.connect(lambda: self.refresh(look=False))
         self.search.textChanged.connect(lambda _: self._typing.start())
         self.copy_button = button(tr("Use these settings again"), "quiet", self._use_settings)
         self.delete_button = button(tr("Delete"), "quiet", self._ask_delete)
@@ -186,8 +186,8 @@ class RunsPage(PageFrame):
         self.refresh()
 
     @Slot()
-    def refresh(self) -> None:
-        """Read all runs anew; those that are chosen stay chosen."""
+    def refresh(self, *, look: bool = True) -> None:
+        """Read all runs anew; those that are chosen stay chosen. Without `look`, from the index as it is."""
         if self._reading:
             self._read_again = True
             return
@@ -196,7 +196,7 @@ class RunsPage(PageFrame):
         search, (column, descending) = self.search.text(), self._sorted
 
         def read() -> list[RunSummary]:
-            return list_runs(search, sort_by=column, descending=descending, project=project, translate=tr)
+            return list_runs(search, sort_by=column, descending=descending, project=project, translate=tr, refresh=look)
 
         def failed(problem: Problem) -> None:
             self._reading = False
