@@ -83,10 +83,10 @@ def export(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(exported)
     else:
-        if exported.compared:
-            print(f"Same answers as the run's own model: {exported.same} of {exported.compared}.")
+        for check in exported.checks:
+            print(f"Same answers as the run's own model ({check.program}): {check.same} of {check.questions}.")
         print(exported.folder)
-    return 0 if exported.compared == exported.same else 1
+    return 0 if exported.passed else 1
 
 
 def run_export(exporter: Exporter, run: RunFolder, out: Path | None, *, quiet: bool) -> Exported:
@@ -97,8 +97,8 @@ def run_export(exporter: Exporter, run: RunFolder, out: Path | None, *, quiet: b
     refusal = exporter.refusal(load(run.recipe))
     if refusal is not None:
         raise ProblemError(refusal)
-    folder = exporter.job_folder(run)
-    state = follow_to_the_end(folder, start_job(folder, exporter.job(run, target)), ExportState, quiet=quiet)
+    folder, job = exporter.job_folder(run), exporter.job(run, target, exporter.recommended)
+    state = follow_to_the_end(folder, start_job(folder, job), ExportState, quiet=quiet)
     if state.exported is None:
         raise problem("export.stopped", N_("The export was stopped before it was done."), fix=N_("Start it again."))
     return state.exported

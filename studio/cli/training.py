@@ -180,15 +180,16 @@ def demo(arguments: argparse.Namespace) -> int:
                 "test": comparison_as_json(compared),
                 "verdict": judged.outcome,
                 "merged": merged.folder,
-                "compared": merged.compared,
-                "same": merged.same,
+                "checks": [check.model_dump(mode="json") for check in merged.checks],
                 "seconds_training": round(trained - began, 1),
             }
         )
     else:
         print()
         print(judged.text.english())
-        print(f"The combined model gives the same answers as the trained one on {merged.same} of {merged.compared}.")
+        for check in merged.checks:
+            same, asked = check.same, check.questions
+            print(f"The combined model gives the same answers as the trained one on {same} of {asked}.")
         print(exact_line(compared))
         print(f"combined model: {merged.folder}")
     return 0 if judged.outcome == "better" else 1

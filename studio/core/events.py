@@ -273,16 +273,61 @@ class AnswerEnded(_Event):
     stopped: bool = False
 
 
+class ExportFault(BaseModel):
+    """Something that is known to be wrong with an export. `code` names its kind for programs."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    code: str
+    text: Sentence
+
+
+class ExportCheck(BaseModel):
+    """An export, loaded as `program` loads it, beside the run's own model on the same questions.
+
+    `same` answers are equal token by token, with the token that ends them. `kl` is the mean Kullback-Leibler divergence
+    of the export's distribution of the next token from the run's, in nats, over all tokens of the run's answers;
+    `top_one` is the share of these tokens where both hold the same one likeliest. None where it wasn't computed.
+    `passed` says whether the limits for its format are kept and nothing is at fault.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    program: Literal["transformers", "peft-4bit", "peft-16bit", "llama.cpp", "llama.cpp-flash-attention"]
+    questions: int
+    same: int
+    kl: float | None = None
+    top_one: float | None = None
+    faults: tuple[ExportFault, ...] = ()
+    passed: bool = True
+
+
 class Exported(_Event):
-    """An export is complete; `to` is the exporter's name. `compared` answers were compared with the run's own, `same`
-    were equal; both None where nothing was compared."""
+    """An export is complete; `to` is the exporter's name, `quality` which of those that it offers, "" where it offers
+    one only. What fails a check is kept aside, under another name than was asked for, which is what `folder` says.
+
+    `weights` says into which numbers of the base an adapter was merged: its own, or those that its 4-bit layers stand
+    for; `other_weights` is the check of what the other ones give, None where they weren't tried.
+    """
 
     type: Literal["exported"] = "exported"
     to: str
     folder: str
     size: int
-    compared: int | None = None
-    same: int | None = None
+    quality: str = ""
+    checks: tuple[ExportCheck, ...] = ()
+    weights: Literal["", "original", "dequantized"] = ""
+    other_weights: ExportCheck | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check speaks against it; also where none was made."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def worst(self) -> ExportCheck | None:
+        """The check that least of the answers are the same in, None where none was made."""
+        return min(self.checks, key=lambda check: (check.passed, check.same), default=None)
 
 
 class Traced(_Event):

@@ -57,12 +57,14 @@ class Chat(_Job):
 
 
 class Merge(_Job):
-    """Combine base and adapter into one model under `out`, then compare its answers in a fresh load."""
+    """Combine base and adapter into one model under `out`, then compare its answers in a fresh load, on as many
+    questions as `compare` says. `readme` becomes its README.md, with what the check found after it."""
 
     job: Literal["merge"] = "merge"
     run: Path
     out: Path
     compare: int = Field(default=20, ge=0)
+    readme: str = ""
 
 
 class FetchStarter(_Job):

@@ -19,26 +19,43 @@ from studio.models.base_model import locate, model_facts
 
 
 @dataclass(frozen=True)
+class Quality:
+    """One of several that an exporter offers. `name` is what the command line and jobs call it, `title` the plain word
+    and `term` the field's own."""
+
+    name: str
+    title: str
+    term: str
+
+
+@dataclass(frozen=True)
 class Exporter:
     """`name` is what the command line, its jobs and its folders are called; `title`, `purpose` (one sentence) and
-    `action` (a verb, on the button) stand on its card.
+    `action` (a verb, on the button) stand on its card. The first of its `qualities` is the recommended one; an exporter
+    without any is always asked for "".
 
-    `size` tells bytes before anything is done, None where they aren't known; `is_estimate` that it isn't to the byte.
-    `refusal` says why it can't be done with what a recipe trains. One of two does it: `copy`, beside the window, with
-    the folder as its answer, which holds `marker` when it is complete; or `job`, a process of the engine that writes
-    `Exported`. Both raise `ProblemError` and leave nothing half-written.
+    `size` tells the bytes of a quality before anything is done, None where they aren't known; `is_estimate` that it
+    isn't to the byte. `refusal` says why it can't be done with what a recipe trains. One of two does it: `copy`, beside
+    the window, with the folder as its answer, which holds `marker` when it is complete; or `job`, a process of the
+    engine that writes `Exported`, in the quality asked for. Both raise `ProblemError` and leave nothing half-written.
     """
 
     name: str
     title: str
     purpose: str
     action: str
-    size: Callable[[RunFolder, Recipe], int | None]
+    size: Callable[[RunFolder, Recipe, str], int | None]
     is_estimate: bool = True
     refusal: Callable[[Recipe], Problem | None] = lambda recipe: None
     copy: Callable[[RunFolder, Path], Path] | None = None
     marker: str = ""
-    job: Callable[[RunFolder, Path], Job] | None = None
+    job: Callable[[RunFolder, Path, str], Job] | None = None
+    qualities: tuple[Quality, ...] = ()
+
+    @property
+    def recommended(self) -> str:
+        """The name of the quality that is made when nobody says which."""
+        return self.qualities[0].name if self.qualities else ""
 
     def earlier(self, run: RunFolder) -> Exported | None:
         """The newest export of `run` that is still where it was written."""
@@ -56,7 +73,7 @@ class Exporter:
         return run.job(self.name)
 
 
-def _merged_size(run: RunFolder, recipe: Recipe) -> int | None:
+def _merged_size(run: RunFolder, recipe: Recipe, quality: str) -> int | None:
     """16-bit weights and what lies beside them in the base model's folder."""
     try:
         base = locate(recipe.model)
@@ -72,7 +89,7 @@ EXPORTERS = (
         title=N_("Just the add-on"),
         purpose=N_("A small file that is used together with the base model. The right choice for keeping or sharing."),
         action=N_("Export the add-on"),
-        size=lambda run, recipe: adapter_size(run),
+        size=lambda run, recipe, quality: adapter_size(run),
         is_estimate=False,
         copy=export_adapter,
         marker="adapter_config.json",
@@ -84,7 +101,7 @@ EXPORTERS = (
         action=N_("Combine and export"),
         size=_merged_size,
         refusal=lambda recipe: recipe.method.merge_refusal(),
-        job=lambda run, out: Merge(run=run.path, out=out),
+        job=lambda run, out, quality: Merge(run=run.path, out=out),
     ),
 )
 

@@ -18,7 +18,7 @@ def test_every_exporter_has_words_a_size_and_one_way_to_do_it(exporter: Exporter
     assert exporter.title and exporter.action and exporter.purpose.endswith(".")
     assert (exporter.copy is None) != (exporter.job is None)
     assert bool(exporter.marker) == (exporter.copy is not None)
-    assert exporter.size(run, load(run.recipe))
+    assert exporter.size(run, load(run.recipe), exporter.recommended)
     assert exporter_named(exporter.name) is exporter
 
 
@@ -26,7 +26,7 @@ def test_a_copy_is_found_again_and_only_where_it_is_complete(run: RunFolder) -> 
     adapter = exporter_named("adapter")
     assert adapter.earlier(run) is None
     done = export_now(adapter, run, run.exports / "adapter")
-    before = adapter.size(run, load(run.recipe))
+    before = adapter.size(run, load(run.recipe), "")
     assert before is not None and done.size == before + (run.exports / "adapter" / "README.md").stat().st_size
     (run.exports / "adapter-2").mkdir()
     found = adapter.earlier(run)

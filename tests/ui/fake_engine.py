@@ -23,6 +23,7 @@ from studio.core.events import (
     ChatReady,
     CommandReceived,
     ExamCompleted,
+    ExportCheck,
     Exported,
     Failed,
     Fetched,
@@ -167,7 +168,8 @@ def merge(job: Merge, writer: JournalWriter, queue: CommandQueue) -> None:
         writer.write(Progressed(done=layer, total=5, unit="layers", text=text))
     job.out.mkdir(parents=True)
     (job.out / "model.safetensors").write_bytes(b"0" * 1000)
-    writer.write(Exported(to="merged", folder=str(job.out), size=1_000_000, compared=20, same=20))
+    check = ExportCheck(program="transformers", questions=20, same=20)
+    writer.write(Exported(to="merged", folder=str(job.out), size=1_000_000, checks=(check,)))
 
 
 def fetch(job: FetchData, writer: JournalWriter, queue: CommandQueue) -> None:

@@ -22,7 +22,7 @@ from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import GenerationConfig
 
-from studio.core.events import BASE, THIS_RUN, Ending, Exported
+from studio.core.events import BASE, THIS_RUN, Ending, ExportCheck, Exported
 from studio.core.jobs import Merge
 from studio.core.problems import Remedy, problem
 from studio.core.run_folder import RunFolder
@@ -61,18 +61,18 @@ def merge(context: JobContext, job: Merge) -> Ending | None:
         context.phase("merging", N_("Combining the add-on with the base model."), long=True)
         _write(context, generator, recipe, folder)
         del generator
-        same = None
+        checks: tuple[ExportCheck, ...] = ()
         if examples:
             context.phase("answering", N_("Loading the combined model afresh and asking it the same."), long=True)
             found = ask_afresh(folder, examples, limit)
             same = sum(a == list(b.tokens) for a, b in zip(found, wanted, strict=True))
+            checks = (ExportCheck(program="transformers", questions=len(examples), same=same),)
     context.write(
         Exported(
             to="merged",
             folder=str(job.out),
             size=size_of(job.out),
-            compared=len(examples) if examples else None,
-            same=same,
+            checks=checks,
         ),
         durable=True,
     )

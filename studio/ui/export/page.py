@@ -147,7 +147,7 @@ class ExportPage(PageFrame):
 
             run_in_background(self, lambda: export_now(exporter, run, out), copied, failed)
             return
-        job, size = exporter.job(run, out), self._known[exporter.name].size or 0
+        job, size = exporter.job(run, out, exporter.recommended), self._known[exporter.name].size or 0
 
         def ready(folder: JobFolder) -> None:
             if run == self._run:
@@ -181,11 +181,10 @@ class ExportPage(PageFrame):
 
     def _show_done(self, exporter: Exporter, exported: Exported, notices: Sequence[Sentence] = ()) -> None:
         words = tr("Exported: {size}.", size=size_words(exported.size))
-        if exported.compared is not None and exported.same is not None:
+        check = exported.worst
+        if check is not None:
             words += " " + tr(
-                "Compared {n} answers with the trained model's: {same} the same.",
-                n=exported.compared,
-                same=exported.same,
+                "Compared {n} answers with the trained model's: {same} the same.", n=check.questions, same=check.same
             )
         elif exporter.job is not None:
             words += " " + tr("Its answers were not compared.")
@@ -242,7 +241,7 @@ def _look_at(run: RunFolder) -> tuple[str, dict[str, _Known]]:
     for exporter in EXPORTERS:
         jobs = reversed(run.jobs(exporter.name))
         known[exporter.name] = _Known(
-            size=exporter.size(run, recipe),
+            size=exporter.size(run, recipe, exporter.recommended),
             earlier=exporter.earlier(run),
             going_on=next((folder for folder in jobs if job_status(folder) in ("running", "silent")), None),
             refusal=exporter.refusal(recipe),

@@ -69,7 +69,7 @@ def test_other_programs_stop_where_the_studio_stops(make_run: Make, tiny_model: 
     job = run.job("merge")
     assert do_here(job, Merge(run=run.path, out=out, compare=2)) == 0
     exported = next(event for event in job.reader().read_new() if isinstance(event, Exported))
-    assert (exported.compared, exported.same) == (2, 2)
+    assert [(check.questions, check.same) for check in exported.checks] == [(2, 2)]
     for folder in (added, out):
         assert json.loads((folder / "generation_config.json").read_text())["eos_token_id"] == [start, end]
         assert AutoTokenizer.from_pretrained(folder).eos_token_id in (start, end)
@@ -90,7 +90,9 @@ def test_the_check_notices_a_combined_model_that_stops_elsewhere(
     assert do_here(job, Merge(run=fine_tuned.path, out=tmp_path / "combined", compare=2)) == 0
     exported = next(event for event in job.reader().read_new() if isinstance(event, Exported))
     assert generation_ends(tmp_path / "combined") == set()
-    assert (exported.compared, exported.same) == (2, 0), "the words are the same, but the answers don't end"
+    assert [(check.questions, check.same) for check in exported.checks] == [(2, 0)], (
+        "the words are the same, but the answers don't end"
+    )
 
 
 def test_a_combined_model_that_cannot_be_loaded_again_is_not_kept(
