@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import importlib.metadata
 import os
 import signal
 import sys
@@ -42,6 +41,7 @@ from studio.core.journal import lock_is_held
 from studio.core.problems import Problem, ProblemError, Remedy
 from studio.core.run_folder import JobFolder
 from studio.core.translatable import N_, sentence, type_of_value
+from studio.core.versions import library_versions
 
 HEARTBEAT = 2.0
 """Seconds between two touches of the heartbeat file."""
@@ -51,8 +51,6 @@ LISTENING = 0.1
 
 ENDING_WAITS = 10.0
 """Seconds that a job's ending waits for room on a full disk; after that whoever follows writes one."""
-
-_VERSIONS_OF = ("torch", "transformers", "peft", "bitsandbytes", "trl", "accelerate", "datasets", "tokenizers")
 
 Phase = PhaseChanged.model_fields["phase"].annotation
 
@@ -68,15 +66,6 @@ class FreshStart(BaseException):
 
 class StopRequested(BaseException):
     """Raised in the main thread where the job may be left at once. Not an Exception: no library may swallow it."""
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of what the numbers depend on, without importing any of it."""
-    found = {"python": sys.version.split()[0]}
-    for name in _VERSIONS_OF:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
 
 
 class JobContext:

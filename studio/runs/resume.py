@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from studio.core.events import Finished
 from studio.core.jobs import Train
@@ -13,6 +14,7 @@ from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState
 from studio.core.storage import is_intact
 from studio.core.translatable import N_, Sentence, sentence
+from studio.core.versions import require_same_versions
 from studio.models.base_model import locate
 from studio.runs.start import JobProcess, require_at_rest, start_training
 
@@ -55,7 +57,7 @@ def resumable(run: RunFolder, state: RunState | None = None) -> Resumption:
     it really goes on. `state` is the run's own where it is known already. Raises nothing."""
     try:
         state = state if state is not None else run.state()
-        _require_usable(run)
+        _require_usable(run, state)
         if isinstance(state.ending, Finished):
             raise problem(
                 "run.finished",
@@ -64,8 +66,7 @@ def resumable(run: RunFolder, state: RunState | None = None) -> Resumption:
             )
     except ProblemError as error:
         return Resumption(problem=error.problem)
-    whole = [c.step for c in state.checkpoints if is_intact(run.path / c.folder, fully=False)]
-    step, last = max(whole, default=0), state.last
+    step, last = max(_whole(run, state), default=0), state.last
     repeated = max(0, last.step - step) if last is not None else 0
     return Resumption(step, last.total_steps if last is not None else None, repeated)
 
@@ -73,7 +74,7 @@ def resumable(run: RunFolder, state: RunState | None = None) -> Resumption:
 def extendable(run: RunFolder) -> Problem | None:
     """Why `run` can't be trained longer; None where it can. Finished runs can, and whatever can be continued."""
     try:
-        _require_usable(run)
+        _require_usable(run, run.state())
     except ProblemError as error:
         return error.problem
     return None
@@ -103,10 +104,19 @@ def extend_run(run: RunFolder, epochs: float) -> JobProcess:
     return start_training(run, Train(resume=True, extra_epochs=epochs))
 
 
-def _require_usable(run: RunFolder) -> None:
-    """Raises `ProblemError` for a run that is going on, and as `require_whole`."""
+def _require_usable(run: RunFolder, state: RunState) -> None:
+    """Raises `ProblemError` for a run that is going on, for one that was computed with other libraries, and as
+    `require_whole`."""
     require_at_rest(run)
     require_whole(run)
+    whole = _whole(run, state)
+    if whole:
+        require_same_versions(whole[max(whole)])
+
+
+def _whole(run: RunFolder, state: RunState) -> dict[int, Path]:
+    """The save points whose files have the names and sizes that they were written with, by their steps."""
+    return {c.step: run.path / c.folder for c in state.checkpoints if is_intact(run.path / c.folder, fully=False)}
 
 
 def require_whole(run: RunFolder) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from studio.cli import main
 from studio.cli.training import follow_training
+from studio.core import versions
 from studio.core.events import Crashed, Event, Extended, Failed, Finished, Paused, StepDone, Stopped
 from studio.core.jobs import Train
 from studio.core.problems import Problem, ProblemError
@@ -55,6 +56,18 @@ def test_why_a_run_cannot_be_continued_is_said(make_run: Make, tmp_path: Path) -
     recipe = run.recipe.read_text(encoding="utf-8")
     run.recipe.write_text(recipe.replace("version: 1", "version: 9"))
     assert code_of(run) == "recipe.newer"
+
+
+def test_a_run_of_other_library_versions_is_refused_before_any_process_is_started(
+    make_run: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(**{"training.save_steps": 1})
+    assert do_here(run, Train()) == 0
+    assert code_of(run) == "run.finished" and extendable(run) is None
+    monkeypatch.setattr(versions, "library_versions", lambda: {"torch": "2.99.0"})
+    refused = extendable(run)
+    assert refused is not None and refused.code == code_of(run) == "checkpoint.other_versions"
+    assert "torch" in str(refused.values["changed"]) and "Continue from these weights" in refused.english()
 
 
 def test_from_the_command_line_a_run_is_trained_longer_and_a_save_point_chosen(

@@ -11,9 +11,10 @@ from studio.core.jobs import FetchData, FetchModel
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.storage import Manifest, commit, listed, require_room, size_of, sync_tree, write_manifest
 from studio.core.translatable import N_
+from studio.core.versions import library_versions
 from studio.engine.hub.datasets import fetch_data
 from studio.engine.hub.download import DownloadProgress, hub_problem, no_such, remove_leftovers
-from studio.engine.job_context import JobContext, library_versions
+from studio.engine.job_context import JobContext
 from studio.models.base_model import hub_folder, is_hub_model_name
 
 WANTED = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.model", "*.txt", "LICENSE*", "NOTICE*")

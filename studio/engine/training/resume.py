@@ -15,14 +15,12 @@ from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState
-from studio.core.storage import is_intact, read_manifest, rename, size_of, tidy
+from studio.core.storage import is_intact, rename, size_of, tidy
 from studio.core.translatable import N_
-from studio.engine.job_context import JobContext, library_versions
+from studio.core.versions import require_same_versions
+from studio.engine.job_context import JobContext
 
 _NAME = re.compile(r"step-(\d{6,})")
-
-EXACT_WITH = ("torch", "transformers", "peft", "bitsandbytes", "trl")
-"""Libraries of which another major or minor version may compute something else."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ def resume_point(context: JobContext, run: RunFolder) -> ResumePoint:
     if not whole:
         return ResumePoint(earlier=earlier)
     newest = max(whole)
-    _require_same_versions(run, whole[newest])
+    require_same_versions(whole[newest])
     return ResumePoint(newest, whole[newest], earlier)
 
 
@@ -136,31 +134,6 @@ def initial_weights(run: RunFolder) -> Path:
             folder=run.initial_weights.name,
         )
     return run.initial_weights
-
-
-def _require_same_versions(run: RunFolder, folder: Path) -> None:
-    manifest, now = read_manifest(folder), library_versions()
-    then = manifest.versions if manifest is not None else {}
-    changed = [
-        f"{name} {then[name]} -> {now.get(name, '-')}"
-        for name in EXACT_WITH
-        if name in then and _minor(then[name]) != _minor(now.get(name, ""))
-    ]
-    if changed:
-        raise problem(
-            "checkpoint.other_versions",
-            N_("This run was computed with other versions of the training libraries than are installed now."),
-            N_("Changed since then: {changed}. Going on might compute something else without anybody noticing."),
-            N_(
-                'Start a new run from what this one learned: "Continue from these weights", or `studio train RECIPE '
-                "--from RUN`. To go on exactly, install the versions of then."
-            ),
-            changed=", ".join(changed),
-        )
-
-
-def _minor(version: str) -> list[str]:
-    return version.partition("+")[0].split(".")[:2]
 
 
 def _set_aside(context: JobContext, step: int, folder: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from studio.core import versions as core_versions
 from studio.core.events import (
     CheckpointCommitted,
     CheckpointRemoved,
@@ -31,12 +32,12 @@ from studio.core.jobs import Train, write_job
 from studio.core.recipe.recipe import load, to_yaml, with_value
 from studio.core.recipe.training import Optimizer
 from studio.core.run_folder import RunFolder, choose_step
+from studio.core.versions import library_versions
 from studio.engine.__main__ import work_of
-from studio.engine.job_context import JobContext, library_versions
+from studio.engine.job_context import JobContext
 from studio.engine.methods.registry import method_of
 from studio.engine.training import job as jobs
 from studio.engine.training import plan as plans
-from studio.engine.training import resume
 from studio.engine.training.callback import TrainingCallback
 from studio.engine.training.job import TrainingJob
 from studio.engine.training.trainer import StudioTrainer
@@ -338,7 +339,7 @@ def test_other_libraries_another_form_and_another_optimizer_are_refused_in_words
     with pytest.MonkeyPatch.context() as patch:
         versions = library_versions()
         patch.setattr(
-            resume, "library_versions", lambda: {**versions, "torch": "2.99.0", "peft": versions["peft"] + ".1"}
+            core_versions, "library_versions", lambda: {**versions, "torch": "2.99.0", "peft": versions["peft"] + ".1"}
         )
         assert refusal() == "checkpoint.other_versions"
         ending = run.state().ending
