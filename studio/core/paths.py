@@ -35,6 +35,11 @@ def datasets() -> Path:
     return home() / "datasets"
 
 
+def tools() -> Path:
+    """Programs of others that are fetched when they are first needed."""
+    return home() / "tools"
+
+
 def starter_model() -> Path:
     """The folder of the converted starter model, whether it is there yet or not."""
     return models() / STARTER_HUB_NAME.partition("/")[2]

@@ -29,6 +29,7 @@ WORK = {
     "chat": "chat:chat",
     "merge": "export.merge:merge",
     "fetch_starter": "hub.starter_model:fetch_starter",
+    "fetch_llama_cpp": "export.llama_cpp:fetch",
     "fetch_model": "hub.models:fetch",
     "fetch_data": "hub.models:fetch",
     "trace": "memory.trace:trace",
