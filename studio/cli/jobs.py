@@ -1,10 +1,9 @@
-"""`studio test`, `chat` and `export`: what is done with a run after its training."""
+"""`studio test` and `chat`: what is asked of a run after its training."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from studio.cli.choosing import run_at_step
 from studio.cli.following import follow_to_the_end
@@ -20,18 +19,15 @@ from studio.core.events import (
     ChatReady,
     Crashed,
     Event,
-    Exported,
     Failed,
     Stop,
 )
-from studio.core.job_states import ExamState, ExportState
+from studio.core.job_states import ExamState
 from studio.core.jobs import Chat, Exam
 from studio.core.problems import ProblemError, problem
-from studio.core.recipe.recipe import load
 from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
 from studio.core.translatable import N_
 from studio.evaluation.verdict import Comparison, compare, verdict
-from studio.export.exporters import Exporter, export_now, exporter_named, free_folder
 from studio.runs.follow import follow
 from studio.runs.start import JobProcess, start_job
 
@@ -73,35 +69,6 @@ def comparison_as_json(compared: Comparison) -> dict[str, Json]:
         "improved": compared.improved,
         "regressed": compared.regressed,
     }
-
-
-def export(arguments: argparse.Namespace) -> int:
-    """Make the folder; 1 when a model was made that doesn't answer the same everywhere."""
-    run = run_at_step(arguments)
-    out = Path(arguments.out).expanduser().absolute() if arguments.out else None
-    exported = run_export(exporter_named(arguments.to), run, out, quiet=arguments.json)
-    if arguments.json:
-        print_json(exported)
-    else:
-        for check in exported.checks:
-            print(f"Same answers as the run's own model ({check.program}): {check.same} of {check.questions}.")
-        print(exported.folder)
-    return 0 if exported.passed else 1
-
-
-def run_export(exporter: Exporter, run: RunFolder, out: Path | None, *, quiet: bool) -> Exported:
-    """Export to `out`, or to a free folder among the run's exports. Raises ProblemError."""
-    target = out or free_folder(run.exports / exporter.name)
-    if exporter.job is None:
-        return export_now(exporter, run, target)
-    refusal = exporter.refusal(load(run.recipe))
-    if refusal is not None:
-        raise ProblemError(refusal)
-    folder, job = exporter.job_folder(run), exporter.job(run, target, exporter.recommended)
-    state = follow_to_the_end(folder, start_job(folder, job), ExportState, quiet=quiet)
-    if state.exported is None:
-        raise problem("export.stopped", N_("The export was stopped before it was done."), fix=N_("Start it again."))
-    return state.exported
 
 
 def chat(arguments: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 from studio import __version__
 
 MODULES = {
-    **dict.fromkeys(("test", "chat", "export"), "jobs"),
+    **dict.fromkeys(("test", "chat"), "jobs"),
     **dict.fromkeys(("fetch", "doctor"), "machine"),
     **dict.fromkeys(("demo", "recipe", "train"), "training"),
     **dict.fromkeys(("runs bundle", "runs open-bundle", "runs repeat", "runs export-journal"), "bundles"),
@@ -202,12 +202,21 @@ def _chat_flags(verb: argparse.ArgumentParser) -> None:
 
 
 def _export_flags(verb: argparse.ArgumentParser) -> None:
-    from studio.export.exporters import EXPORTERS
+    from studio.export.destinations import DESTINATIONS
+    from studio.export.exporters import COMPARED, EXPORTERS
 
-    _add_run_at_step(verb)
-    places = "; ".join(f"{one.name}: {one.title}" for one in EXPORTERS)
-    verb.add_argument("--to", required=True, choices=[one.name for one in EXPORTERS], help=places)
+    verb.add_argument("run", nargs="?", default="", help="a run's folder, the beginning of its name, or: last")
+    _add_step(verb)
+    wanted = verb.add_mutually_exclusive_group(required=True)
+    places = "; ".join(f"{one.name}: {one.title.english()}" for one in DESTINATIONS)
+    wanted.add_argument("--to", choices=[one.name for one in DESTINATIONS], help=places)
+    wanted.add_argument("--list", action="store_true", help="where it can go: sizes, and which programs are here")
+    qualities = dict.fromkeys(quality.name for one in EXPORTERS for quality in one.qualities)
+    verb.add_argument("--quality", choices=[*qualities], help="of GGUF files, from the most faithful to the smallest")
     verb.add_argument("--out", default="", help="a new folder (default: in the run's exports)")
+    verb.add_argument("--name", default="", help="what the program will call it (default: the run's name)")
+    asked = f"don't ask the result {COMPARED} questions and compare its answers"
+    verb.add_argument("--no-check", action="store_true", help=asked)
 
 
 def _runs_stop_flags(verb: argparse.ArgumentParser) -> None:
@@ -329,6 +338,10 @@ def _add_run(verb: argparse.ArgumentParser) -> None:
 
 def _add_run_at_step(verb: argparse.ArgumentParser) -> None:
     _add_run(verb)
+    _add_step(verb)
+
+
+def _add_step(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--step", default="", metavar="N", help="use the save point of that step from now on, or: best")
 
 

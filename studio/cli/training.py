@@ -10,8 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from studio.cli.choosing import absolute_data, chosen_project, chosen_recipe, chosen_run, with_flags, word_for
+from studio.cli.export import run_export
 from studio.cli.following import follow_to_the_end, require_model
-from studio.cli.jobs import comparison_as_json, run_exam, run_export
+from studio.cli.jobs import comparison_as_json, run_exam
 from studio.cli.preparing import Prepared, prepared
 from studio.cli.printing import Progress, print_json, run_as_json
 from studio.core.events import Crashed, Event, Finished, Paused, StepDone, Stopped
@@ -171,7 +172,7 @@ def demo(arguments: argparse.Namespace) -> int:
         print(headline(state).english(), file=sys.stderr)
         return 2
     compared = run_exam(run, quiet=quiet)
-    merged = run_export(exporter_named("merged"), run, None, quiet=quiet)
+    merged = run_export(exporter_named("merged"), run, quiet=quiet)
     judged = verdict(compared)
     if arguments.json:
         print_json(

@@ -304,7 +304,9 @@ class ExportCheck(BaseModel):
 
 class Exported(_Event):
     """An export is complete; `to` is the exporter's name, `quality` which of those that it offers, "" where it offers
-    one only. What fails a check is kept aside, under another name than was asked for, which is what `folder` says.
+    one only. `checkpoint` names the folder of the save point that it was made from, `seconds` says how long it took
+    with its check; None is not measured. What fails a check is kept aside, under another name than was asked for, which
+    is what `folder` says.
 
     `weights` says into which numbers of the base an adapter was merged: its own, or those that its 4-bit layers stand
     for; `other_weights` is the check of what the other ones give, None where they weren't tried.
@@ -315,6 +317,8 @@ class Exported(_Event):
     folder: str
     size: int
     quality: str = ""
+    checkpoint: str = ""
+    seconds: float | None = None
     checks: tuple[ExportCheck, ...] = ()
     weights: Literal["", "original", "dequantized"] = ""
     other_weights: ExportCheck | None = None

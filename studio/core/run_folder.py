@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,7 +136,8 @@ class RunFolder(JobFolder):
 
     def jobs(self, kind: str) -> list[JobFolder]:
         """Jobs of that kind, oldest first."""
-        found = [p for p in (self.path / "jobs").glob(f"{kind}-*") if p.is_dir()]
+        named = re.compile(re.escape(kind) + "-[^-]+")  # "gguf-adapter-..." is no job of the kind "gguf"
+        found = [p for p in (self.path / "jobs").glob(f"{kind}-*") if named.fullmatch(p.name) and p.is_dir()]
         return [JobFolder(p) for p in sorted(found, key=lambda p: p.stat().st_mtime)]
 
 

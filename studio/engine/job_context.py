@@ -87,6 +87,12 @@ class JobContext:
         self._interruptible = False
         self._closed = threading.Event()
         self._parent: int | None = None
+        self._begun = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """For how long the job has gone on."""
+        return time.monotonic() - self._begun
 
     def end_with_parent(self) -> None:
         """Stop when the process that started this job is gone: for jobs that are of no use without it."""

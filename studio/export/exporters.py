@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studio.core.events import Exported
-from studio.core.job_states import ExportState
 from studio.core.jobs import Job, Merge
 from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.recipe import Recipe, load
@@ -17,27 +16,40 @@ from studio.core.translatable import N_
 from studio.export.adapter import adapter_size, export_adapter
 from studio.models.base_model import locate, model_facts
 
+COMPARED = 20
+"""So many questions are asked of an export and of the run's own model, where nobody says otherwise."""
+
 
 @dataclass(frozen=True)
 class Quality:
     """One of several that an exporter offers. `name` is what the command line and jobs call it, `title` the plain word
-    and `term` the field's own."""
+    and `term` the field's own; `more` stands among all formats and not among the few that people choose from."""
 
     name: str
     title: str
     term: str
+    more: bool = False
+
+
+def _of_no_quality(run: RunFolder, recipe: Recipe, quality: str) -> int | None:
+    return None
 
 
 @dataclass(frozen=True)
 class Exporter:
     """`name` is what the command line, its jobs and its folders are called; `title`, `purpose` (one sentence) and
-    `action` (a verb, on the button) stand on its card. The first of its `qualities` is the recommended one; an exporter
-    without any is always asked for "".
+    `action` (a verb, on the button) stand on its card. Its `qualities` begin with the recommended one, and those
+    without `more` go from the most faithful to the smallest; an exporter without any is always asked for "".
 
-    `size` tells the bytes of a quality before anything is done, None where they aren't known; `is_estimate` that it
-    isn't to the byte. `refusal` says why it can't be done with what a recipe trains. One of two does it: `copy`, beside
-    the window, with the folder as its answer, which holds `marker` when it is complete; or `job`, a process of the
-    engine that writes `Exported`, in the quality asked for. Both raise `ProblemError` and leave nothing half-written.
+    Known before anything is done, in bytes and None where they aren't: `size` of what is made, `disk`, the most that
+    the disk takes meanwhile (None where that isn't more than the size), and `memory`, the most that the process takes;
+    `is_estimate` says that the size isn't to the byte. `refusal` says why a quality can't be made of what a recipe
+    trains. They read the run's folder and its base model's, so they are asked beside the window.
+
+    One of two does it: `copy`, beside the window, with the folder as its answer, which holds `marker` when it is
+    complete, and then the job `check`, asking so many questions; or `job`, a process of the engine, in the quality and
+    with as many questions as asked for. Both jobs write `Exported`. All raise `ProblemError` and leave nothing
+    half-written.
     """
 
     name: str
@@ -46,10 +58,13 @@ class Exporter:
     action: str
     size: Callable[[RunFolder, Recipe, str], int | None]
     is_estimate: bool = True
-    refusal: Callable[[Recipe], Problem | None] = lambda recipe: None
+    disk: Callable[[RunFolder, Recipe, str], int | None] = _of_no_quality
+    memory: Callable[[RunFolder, Recipe, str], int | None] = _of_no_quality
+    refusal: Callable[[Recipe, str], Problem | None] = lambda recipe, quality: None
     copy: Callable[[RunFolder, Path], Path] | None = None
     marker: str = ""
-    job: Callable[[RunFolder, Path, str], Job] | None = None
+    check: Callable[[RunFolder, Path, int], Job] | None = None
+    job: Callable[[RunFolder, Path, str, int], Job] | None = None
     qualities: tuple[Quality, ...] = ()
 
     @property
@@ -57,15 +72,12 @@ class Exporter:
         """The name of the quality that is made when nobody says which."""
         return self.qualities[0].name if self.qualities else ""
 
-    def earlier(self, run: RunFolder) -> Exported | None:
-        """The newest export of `run` that is still where it was written."""
-        if self.copy is not None:
-            folders = run.exports.glob(f"{self.name}*") if run.exports.is_dir() else ()
-            complete = [folder for folder in folders if (folder / self.marker).is_file()]
-            newest = max(complete, key=lambda folder: folder.stat().st_mtime, default=None)
-            return None if newest is None else Exported(to=self.name, folder=str(newest), size=size_of(newest))
-        done = (folder.fold(ExportState()).exported for folder in reversed(run.jobs(self.name)))
-        return next((one for one in done if one is not None and Path(one.folder).is_dir()), None)
+    def quality(self, name: str) -> Quality | None:
+        return next((one for one in self.qualities if one.name == name), None)
+
+    def folder(self, run: RunFolder, quality: str) -> Path:
+        """Where an export goes when nobody says where: a folder among the run's exports that isn't there yet."""
+        return free_folder(run.exports / "-".join(filter(None, (self.name, quality))))
 
     def job_folder(self, run: RunFolder) -> JobFolder:
         """A fresh folder for its job. Raises `ProblemError` when there is nothing to export."""
@@ -100,8 +112,8 @@ EXPORTERS = (
         purpose=N_("Base model and add-on in one, for programs that load models with the transformers library."),
         action=N_("Combine and export"),
         size=_merged_size,
-        refusal=lambda recipe: recipe.method.merge_refusal(),
-        job=lambda run, out, quality: Merge(run=run.path, out=out),
+        refusal=lambda recipe, quality: recipe.method.merge_refusal(),
+        job=lambda run, out, quality, compare: Merge(run=run.path, out=out, compare=compare),
     ),
 )
 
@@ -111,11 +123,16 @@ def exporter_named(name: str) -> Exporter:
     return {one.name: one for one in EXPORTERS}[name]
 
 
-def export_now(exporter: Exporter, run: RunFolder, out: Path) -> Exported:
-    """Do an export that is a copy. Raises `ProblemError`."""
-    refusal = exporter.refusal(load(run.recipe))
+def require_possible(exporter: Exporter, run: RunFolder, quality: str) -> None:
+    """Raises `ProblemError` where the exporter refuses."""
+    refusal = exporter.refusal(load(run.recipe), quality)
     if refusal is not None:
         raise ProblemError(refusal)
+
+
+def export_now(exporter: Exporter, run: RunFolder, out: Path) -> Exported:
+    """Do an export that is a copy. Raises `ProblemError`."""
+    require_possible(exporter, run, "")
     assert exporter.copy is not None
     folder = exporter.copy(run, out)
     return Exported(to=exporter.name, folder=str(folder), size=size_of(folder))

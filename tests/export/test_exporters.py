@@ -11,6 +11,7 @@ from studio.core.recipe.method import Lora
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
 from studio.export.exporters import EXPORTERS, Exporter, export_now, exporter_named, free_folder
+from studio.export.made import made_exports
 
 
 @pytest.mark.parametrize("exporter", EXPORTERS, ids=lambda exporter: exporter.name)
@@ -24,22 +25,22 @@ def test_every_exporter_has_words_a_size_and_one_way_to_do_it(exporter: Exporter
 
 def test_a_copy_is_found_again_and_only_where_it_is_complete(run: RunFolder) -> None:
     adapter = exporter_named("adapter")
-    assert adapter.earlier(run) is None
+    assert made_exports(run) == []
     done = export_now(adapter, run, run.exports / "adapter")
     before = adapter.size(run, load(run.recipe), "")
     assert before is not None and done.size == before + (run.exports / "adapter" / "README.md").stat().st_size
     (run.exports / "adapter-2").mkdir()
-    found = adapter.earlier(run)
-    assert found is not None and (found.folder, found.size) == (done.folder, done.size)
+    (found,) = made_exports(run)
+    assert (found.exported.folder, found.exported.size) == (done.folder, done.size)
 
 
 def test_what_a_method_cannot_do_is_refused_before_any_work(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     merged = exporter_named("merged")
     recipe = load(run.recipe)
-    assert merged.refusal(recipe) is None
+    assert merged.refusal(recipe, "") is None
     monkeypatch.setattr(Lora, "cannot_merge", "A prefix is no weight.")
     prefix = recipe.model_copy(update={"method": Lora()})
-    refused = merged.refusal(prefix)
+    refused = merged.refusal(prefix, "")
     assert refused is not None and refused.code == "method.cannot_merge" and "LoRA" in refused.english()
 
 

@@ -25,7 +25,7 @@ from transformers import GenerationConfig
 from studio.core.events import BASE, THIS_RUN, Ending, ExportCheck, Exported
 from studio.core.jobs import Merge
 from studio.core.problems import Remedy, problem
-from studio.core.run_folder import RunFolder
+from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.core.storage import require_new, require_room, size_of, staged_export
 from studio.core.translatable import N_
 from studio.dataset.examples import Example, read_frozen, write_frozen
@@ -72,6 +72,8 @@ def merge(context: JobContext, job: Merge) -> Ending | None:
             to="merged",
             folder=str(job.out),
             size=size_of(job.out),
+            checkpoint=choose_checkpoint(run, fully=False).name,
+            seconds=context.seconds,
             checks=checks,
         ),
         durable=True,

@@ -16,7 +16,8 @@ from studio.core.recipe.recipe import load
 from studio.core.run_folder import JobFolder, RunFolder
 from studio.core.storage import require_new, require_room
 from studio.core.translatable import Sentence
-from studio.export.exporters import EXPORTERS, Exporter, export_now, exporter_named, free_folder
+from studio.export.exporters import COMPARED, EXPORTERS, Exporter, export_now, exporter_named, free_folder
+from studio.export.made import made_exports
 from studio.runs.follow import job_status
 from studio.runs.project import slug
 from studio.ui.controls.page import Obstacle, PageFrame
@@ -147,7 +148,7 @@ class ExportPage(PageFrame):
 
             run_in_background(self, lambda: export_now(exporter, run, out), copied, failed)
             return
-        job, size = exporter.job(run, out, exporter.recommended), self._known[exporter.name].size or 0
+        job, size = exporter.job(run, out, exporter.recommended, COMPARED), self._known[exporter.name].size or 0
 
         def ready(folder: JobFolder) -> None:
             if run == self._run:
@@ -237,13 +238,13 @@ def _look_at(run: RunFolder) -> tuple[str, dict[str, _Known]]:
     """The run's name, and what is known of each exporter. Reads the run's folder and its base model's; raises
     `ProblemError` when the run's recipe can't be read."""
     recipe = load(run.recipe)
-    known = {}
+    known, made = {}, made_exports(run)
     for exporter in EXPORTERS:
         jobs = reversed(run.jobs(exporter.name))
         known[exporter.name] = _Known(
             size=exporter.size(run, recipe, exporter.recommended),
-            earlier=exporter.earlier(run),
+            earlier=next((one.exported for one in made if one.exported.to == exporter.name), None),
             going_on=next((folder for folder in jobs if job_status(folder) in ("running", "silent")), None),
-            refusal=exporter.refusal(recipe),
+            refusal=exporter.refusal(recipe, exporter.recommended),
         )
     return recipe.name, known

@@ -1,0 +1,165 @@
+"""`studio export`: make what another program opens, check it, and hand it over where that program is here."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from studio.cli.choosing import run_at_step
+from studio.cli.following import follow_to_the_end
+from studio.cli.printing import Json, Progress, print_json, print_table
+from studio.core.events import Exported, Progressed
+from studio.core.job_states import ExportState
+from studio.core.jobs import Job
+from studio.core.problems import problem
+from studio.core.recipe.recipe import Recipe, load
+from studio.core.run_folder import RunFolder, choose_checkpoint
+from studio.core.translatable import N_, sentence
+from studio.export.destinations import DESTINATIONS, Destination, destination_named
+from studio.export.exporters import COMPARED, Exporter, export_now, require_possible
+from studio.export.made import made_exports, record_handover, reusable
+from studio.export.outcome import measured, outcome
+from studio.export.programs.program import HandedOver, Handover, Line, Program
+from studio.runs.start import start_job
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """Make the folder, or hand the model over; 1 when what was made doesn't answer as the run's own model does."""
+    if arguments.list:
+        return _list(run_at_step(arguments) if arguments.run else None, as_json=arguments.json)
+    if not arguments.run:
+        raise problem("run.missing", N_("It isn't said which run."), fix=N_("Give its folder, or: last"))
+    run, destination = run_at_step(arguments), destination_named(arguments.to)
+    exporter, quality = destination.exporter, arguments.quality or destination.exporter.recommended
+    if quality and exporter.quality(quality) is None:
+        raise problem(
+            "export.no_such_quality",
+            N_("{name} isn't made in several qualities."),
+            fix=N_("Leave --quality out."),
+            name=destination.name,
+        )
+    out = Path(arguments.out).expanduser().absolute() if arguments.out else None
+    exported = _made_before(destination, run, quality) if out is None else None
+    if exported is None:
+        compare = 0 if arguments.no_check else COMPARED
+        exported = run_export(exporter, run, out, quality=quality, compare=compare, quiet=arguments.json)
+    handed = None
+    if destination.program is not None and exported.passed:
+        handed = _hand_over(destination.program, run, exported, arguments.name, quiet=arguments.json)
+    lines = handed.lines if handed is not None else destination.lines(Path(exported.folder))
+    if arguments.json:
+        print_json(_as_json(exported, exporter, handed, lines))
+    else:
+        for said in outcome(exported, exporter.quality(quality)):
+            print(said.english())
+        for figure in measured(exported):
+            print(figure.english(), file=sys.stderr)
+        if destination.program is not None and not exported.passed:
+            print(f"It wasn't put into {destination.program.title}.")
+        print(exported.folder)
+        for line in lines:
+            print(f"\n{line.title}\n{line.text}")
+    return 0 if exported.passed else 1
+
+
+def run_export(
+    exporter: Exporter,
+    run: RunFolder,
+    out: Path | None = None,
+    *,
+    quality: str = "",
+    compare: int = COMPARED,
+    quiet: bool = False,
+) -> Exported:
+    """Export to `out`, or to a free folder among the run's exports, and compare the answers to so many questions.
+    Raises ProblemError."""
+    target = out or exporter.folder(run, quality)
+    require_possible(exporter, run, quality)
+    if exporter.job is None:
+        copied = export_now(exporter, run, target)
+        if exporter.check is None or not compare:
+            return copied
+        return _do(exporter, run, exporter.check(run, target, compare), quiet=quiet)
+    return _do(exporter, run, exporter.job(run, target, quality, compare), quiet=quiet)
+
+
+def _do(exporter: Exporter, run: RunFolder, job: Job, *, quiet: bool) -> Exported:
+    folder = exporter.job_folder(run)
+    state = follow_to_the_end(folder, start_job(folder, job), ExportState, quiet=quiet)
+    if state.exported is None:
+        raise problem("export.stopped", N_("The export was stopped before it was done."), fix=N_("Start it again."))
+    return state.exported
+
+
+def _made_before(destination: Destination, run: RunFolder, quality: str) -> Exported | None:
+    """What a program can be given without making it once more."""
+    if destination.program is None:
+        return None
+    checkpoint = choose_checkpoint(run, fully=False).name
+    made = reusable(made_exports(run), destination.exporter, quality, checkpoint)
+    return made.exported if made is not None else None
+
+
+def _hand_over(program: Program, run: RunFolder, exported: Exported, name: str, *, quiet: bool) -> HandedOver:
+    """Whoever asks for it on the command line has confirmed it. Raises ProblemError."""
+    wanted = name or program.offer(load(run.recipe).name)
+    handover = Handover(run=run, export=Path(exported.folder), name=wanted)
+    with Progress(quiet=quiet) as progress:
+        for step in program.plan(handover):
+            if not quiet:
+                print(step.english(), file=sys.stderr)
+        text = sentence(program.title)
+        handed = program.hand_over(
+            handover, lambda done, total: progress.show(Progressed(done=done, total=total, unit="bytes", text=text))
+        )
+    record_handover(run, handed)
+    return handed
+
+
+def _as_json(
+    exported: Exported, exporter: Exporter, handed: HandedOver | None, lines: tuple[Line, ...]
+) -> dict[str, Json]:
+    told: dict[str, Json] = exported.model_dump(mode="json")
+    return {
+        **told,
+        "passed": exported.passed,
+        "outcome": [said.english() for said in outcome(exported, exporter.quality(exported.quality))],
+        "handed_over": handed.model_dump(mode="json") if handed is not None else None,
+        "lines": [line.model_dump(mode="json") for line in lines],
+    }
+
+
+def _list(run: RunFolder | None, *, as_json: bool) -> int:
+    """Every destination: what it would take of this run, and whether its program is here."""
+    recipe = load(run.recipe) if run is not None else None
+    told: list[dict[str, Json]] = []
+    rows = [["to", "what", "quality", "size", "program"]]
+    for one in DESTINATIONS:
+        found = one.program.find() if one.program is not None else None
+        here = "" if one.program is None else str(found.place) if found is not None else "not found"
+        for quality in one.exporter.qualities or (None,):
+            name = quality.name if quality is not None else ""
+            size, refusal = _known(one.exporter, run, recipe, name)
+            told.append(
+                {
+                    "to": one.name,
+                    "quality": name,
+                    "size": size,
+                    "refusal": refusal,
+                    "program": str(found.place) if found is not None else None,
+                }
+            )
+            shown = refusal or ("" if size is None else f"{size / 1e6:,.0f} MB")
+            title = one.title.english() if quality in (None, *one.exporter.qualities[:1]) else ""
+            rows.append([one.name, title, name, shown, here])
+    print_json(told) if as_json else print_table(rows)
+    return 0
+
+
+def _known(exporter: Exporter, run: RunFolder | None, recipe: Recipe | None, quality: str) -> tuple[int | None, str]:
+    """Bytes, and why it can't be made, "" where it can."""
+    if run is None or recipe is None:
+        return None, ""
+    refusal = exporter.refusal(recipe, quality)
+    return exporter.size(run, recipe, quality), refusal.english() if refusal is not None else ""

@@ -1,0 +1,79 @@
+"""What a run's folder tells of its exports: which were made, when, from which save point, and what their check said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from studio.core.events import Exported
+from studio.core.job_states import ExportState
+from studio.core.run_folder import RunFolder
+from studio.core.storage import size_of, write_text
+from studio.core.translatable import Sentence
+from studio.export.exporters import EXPORTERS, Exporter
+from studio.export.programs.program import HandedOver
+
+
+@dataclass(frozen=True)
+class MadeExport:
+    """An export that is still where it was written, with what its job noticed."""
+
+    exported: Exported
+    notices: tuple[Sentence, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.exported.folder)
+
+
+def made_exports(run: RunFolder) -> list[MadeExport]:
+    """All exports of `run` that are still there, the newest first. Reads the journals of their jobs."""
+    found = (made for exporter in EXPORTERS for made in _made_by(exporter, run))
+    return sorted(found, key=lambda made: made.exported.at, reverse=True)
+
+
+def reusable(made: Sequence[MadeExport], exporter: Exporter, quality: str, checkpoint: str) -> MadeExport | None:
+    """Of `made` the newest by that exporter, in that quality and from that save point, nothing speaking against it."""
+    wanted = (exporter.name, quality, checkpoint)
+    for one in made:
+        exported = one.exported
+        if (exported.to, exported.quality, exported.checkpoint) == wanted and exported.passed:
+            return one
+    return None
+
+
+def _made_by(exporter: Exporter, run: RunFolder) -> Iterator[MadeExport]:
+    told = set()
+    for folder in reversed(run.jobs(exporter.name)):
+        state = folder.fold(ExportState())
+        exported = state.exported
+        if exported is None or exported.folder in told or not Path(exported.folder).is_dir():
+            continue
+        told.add(exported.folder)
+        yield MadeExport(exported, tuple(notice.text for notice in state.notices))
+    if exporter.copy is None or not run.exports.is_dir():
+        return
+    for place in run.exports.glob(f"{exporter.name}*"):  # copies that weren't checked, or not yet
+        if str(place) not in told and (place / exporter.marker).is_file():
+            changed = place.stat().st_mtime
+            yield MadeExport(Exported(at=changed, to=exporter.name, folder=str(place), size=size_of(place)))
+
+
+def record_handover(run: RunFolder, handed: HandedOver) -> None:
+    """Keep in the run's folder that a program has it now. Raises OSError."""
+    write_text(_record(run, handed.program), handed.model_dump_json(indent=1))
+
+
+def handed_over(run: RunFolder, program: str) -> HandedOver | None:
+    """What that program was given last, None where that isn't known."""
+    try:
+        return HandedOver.model_validate_json(_record(run, program).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _record(run: RunFolder, program: str) -> Path:
+    return run.path / "handovers" / f"{program}.json"

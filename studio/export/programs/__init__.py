@@ -1,0 +1,1 @@
+"""Programs on this computer that a finished export is handed over to."""
