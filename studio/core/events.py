@@ -58,7 +58,16 @@ class PhaseChanged(_Event):
 
     type: Literal["phase_changed"] = "phase_changed"
     phase: Literal[
-        "reading", "loading", "preparing", "training", "saving", "evaluating", "answering", "merging", "downloading"
+        "reading",
+        "loading",
+        "preparing",
+        "training",
+        "saving",
+        "evaluating",
+        "answering",
+        "merging",
+        "downloading",
+        "uploading",
     ]
     text: Sentence
     long: bool = False
@@ -212,6 +221,19 @@ class Fetched(_Event):
     folder: str
     size: int
     split: str = ""
+
+
+class Uploaded(_Event):
+    """An export is in `repository`, owner/name, on the Hub, as the one commit `commit`; `address` is its page there.
+    `size` is bytes of all its `files`."""
+
+    type: Literal["uploaded"] = "uploaded"
+    repository: str
+    address: str
+    commit: str
+    size: int
+    files: int
+    private: bool
 
 
 class Prediction(_Event):
@@ -424,6 +446,7 @@ Event = Annotated[
     | NoticeLogged
     | Progressed
     | Fetched
+    | Uploaded
     | Prediction
     | ExamCompleted
     | ChatReady

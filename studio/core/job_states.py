@@ -24,12 +24,14 @@ from studio.core.events import (
     Progressed,
     Stopped,
     Traced,
+    Uploaded,
 )
 
 _RESULTS: dict[type, str] = {
     ChatReady: "ready",
     Exported: "exported",
     Fetched: "fetched",
+    Uploaded: "uploaded",
     Traced: "traced",
     MemoryProbed: "probed",
 }
@@ -103,6 +105,11 @@ class ExportState(ProcessState):
 @dataclass
 class FetchState(ProcessState):
     fetched: Fetched | None = None
+
+
+@dataclass
+class UploadState(ProcessState):
+    uploaded: Uploaded | None = None
 
 
 @dataclass

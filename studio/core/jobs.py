@@ -101,6 +101,17 @@ class FetchData(_Job):
     split: str = "train"
 
 
+class Upload(_Job):
+    """Put the files of the export in `folder` into the repository `repository`, owner/name, on the Hub. It is made if
+    there is none, and left alone if there is something in it. The access token is the first line of the process's
+    standard input, and stands in no file."""
+
+    job: Literal["upload"] = "upload"
+    folder: Path
+    repository: str
+    private: bool = True
+
+
 class Trace(_Job):
     """Count the memory of `work` on the model whose config lies at `config` (a model's folder or a config.json)."""
 
@@ -117,7 +128,18 @@ class MemoryProbe(_Job):
 
 
 Job = Annotated[
-    Train | DryRun | Exam | Chat | Merge | FetchStarter | FetchLlamaCpp | FetchModel | FetchData | Trace | MemoryProbe,
+    Train
+    | DryRun
+    | Exam
+    | Chat
+    | Merge
+    | FetchStarter
+    | FetchLlamaCpp
+    | FetchModel
+    | FetchData
+    | Upload
+    | Trace
+    | MemoryProbe,
     Field(discriminator="job"),
 ]
 

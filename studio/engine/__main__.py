@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from studio.core.events import Ending
-from studio.core.jobs import DryRun, FetchData, FetchModel, Job, MemoryProbe, Trace, read_job
+from studio.core.jobs import DryRun, FetchData, FetchModel, Job, MemoryProbe, Trace, Upload, read_job
 from studio.core.problems import ProblemError
 from studio.core.run_folder import JobFolder
 from studio.engine.environment import prepare_environment
@@ -32,6 +32,7 @@ WORK = {
     "fetch_llama_cpp": "export.llama_cpp:fetch",
     "fetch_model": "hub.models:fetch",
     "fetch_data": "hub.models:fetch",
+    "upload": "hub.upload:upload",
     "trace": "memory.trace:trace",
     "memory_probe": "training.memory_probe:memory_probe",
 }
@@ -55,7 +56,9 @@ def main(arguments: list[str]) -> int:
         return 2
     if isinstance(job, DryRun | Trace | MemoryProbe):
         context.end_with_parent()  # nobody else would ever ask for what these find
-    prepare_environment(online=isinstance(job, FetchModel | FetchData))
+    prepare_environment(
+        online=isinstance(job, FetchModel | FetchData | Upload), found_token=isinstance(job, FetchModel | FetchData)
+    )
     if hasattr(os, "nice"):
         # The window must stay smooth beside a job that computes on every core; on an idle machine it costs nothing.
         with contextlib.suppress(OSError):

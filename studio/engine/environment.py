@@ -6,8 +6,9 @@ import os
 import sys
 
 
-def prepare_environment(online: bool) -> None:
-    """Keep the Hub's library off the network and without a token unless the job is to download something."""
+def prepare_environment(online: bool, *, found_token: bool = True) -> None:
+    """Keep the Hub's library off the network unless the job is to go there, and without a token that it would find on
+    this computer by itself unless that may be used: what is uploaded goes to the account that a person chose."""
     os.environ.update(
         HF_HUB_DISABLE_TELEMETRY="1",
         HF_DATASETS_TRUST_REMOTE_CODE="0",
@@ -20,7 +21,9 @@ def prepare_environment(online: bool) -> None:
     )
     if not online:
         os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_DATASETS_OFFLINE="1")
-        os.environ.update(HF_HUB_DISABLE_IMPLICIT_TOKEN="1", HF_HUB_DISABLE_XET="1", USE_HUB_KERNELS="0")
+        os.environ.update(HF_HUB_DISABLE_XET="1", USE_HUB_KERNELS="0")
+    if not online or not found_token:
+        os.environ["HF_HUB_DISABLE_IMPLICIT_TOKEN"] = "1"
         for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN"):
             os.environ.pop(name, None)
     if sys.platform == "linux":  # not supported on Windows

@@ -61,6 +61,24 @@ def is_hub_model_name(text: str) -> bool:
     return bool(_HUB_NAME.fullmatch(text.strip())) and ".." not in text
 
 
+def require_new_hub_name(text: str) -> str:
+    """`text` without the space around it, if a model may get that name on the Hub. Raises `ProblemError`."""
+    name = text.strip()
+    ends = {end for part in name.split("/") for end in (part[:1], part[-1:])}
+    if not is_hub_model_name(name) or "--" in name or name.endswith(".git") or ends & set("-."):
+        raise problem(
+            "hub.bad_repository",
+            N_("{name} can't be the name of a repository on the Hugging Face Hub."),
+            N_(
+                "Names there have the form owner/name, of letters from a to z, digits, dots, dashes and underscores, "
+                "and begin and end with a letter or a digit."
+            ),
+            N_("Correct the name."),
+            name=name or "(empty)",
+        )
+    return name
+
+
 def locate(choice: ModelChoice) -> Path:
     """The folder of the chosen model, checked. Raises `ProblemError` when it can't be trained."""
     if choice.source is Source.starter:

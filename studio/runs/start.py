@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -37,13 +38,14 @@ class JobProcess:
         return self.process.poll()
 
 
-def start_job(folder: JobFolder, job: Job) -> JobProcess:
+def start_job(folder: JobFolder, job: Job, *, secret: str = "") -> JobProcess:
     """Write `job.json` and start `python -m studio.engine <job> FOLDER` in a process group of its own.
 
-    Output goes to the folder's log. Raises ProblemError when a process is already at work in that folder.
+    Output goes to the folder's log. `secret` becomes the first line of its standard input: it stands in no file, and
+    not among what a system tells of processes. Raises ProblemError when a process is already at work in that folder.
     """
     _prepare(folder, job)
-    return start_engine(folder, job)
+    return start_engine(folder, job, secret=secret)
 
 
 def start_training(run: RunFolder, job: Train, *, card: str = "") -> JobProcess:
@@ -59,7 +61,7 @@ def start_training(run: RunFolder, job: Train, *, card: str = "") -> JobProcess:
     return spawn([sys.executable, "-m", "studio.runs.supervisor", str(run.path)], run, chosen)
 
 
-def start_engine(folder: JobFolder, job: Job, watched_by: WriterLock | None = None) -> JobProcess:
+def start_engine(folder: JobFolder, job: Job, watched_by: WriterLock | None = None, *, secret: str = "") -> JobProcess:
     """Start the process that does the job whose `job.json` is written already. Its log begins with `LOG_MARK`.
 
     With `watched_by`, the lock of the process that calls this, the engine holds that too: it counts as at work from its
@@ -69,7 +71,7 @@ def start_engine(folder: JobFolder, job: Job, watched_by: WriterLock | None = No
         log.write(f"{LOG_MARK}{time.strftime('%Y-%m-%d %H:%M:%S')}\n")
     shared = watched_by.descriptor if watched_by is not None and sys.platform != "win32" else None
     command = [sys.executable, "-m", "studio.engine", job.job, str(folder.path)]
-    return spawn(command, folder, shared=() if shared is None else (shared,))
+    return spawn(command, folder, shared=() if shared is None else (shared,), secret=secret)
 
 
 def require_at_rest(folder: JobFolder) -> None:
@@ -97,16 +99,18 @@ def spawn(
     environment: Mapping[str, str] | None = None,
     *,
     shared: tuple[int, ...] = (),
+    secret: str = "",
 ) -> JobProcess:
     """Start a process of this program that outlives its parent, with its output in the folder's log, `environment`
-    on top of what every child gets, and the open files `shared`. Raises OSError."""
+    on top of what every child gets, the open files `shared`, and `secret` as all of its standard input. Raises
+    OSError."""
     flags = 0
     if sys.platform == "win32":
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
     with open(folder.log, "ab") as log:
         process = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if secret else subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**python_environment(), **(environment or {})},
@@ -114,4 +118,7 @@ def spawn(
             creationflags=flags,
             pass_fds=shared,
         )
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError), process.stdin:  # a child that is gone already tells so itself
+            process.stdin.write(f"{secret}\n".encode())
     return JobProcess(folder, process)

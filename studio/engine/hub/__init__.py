@@ -1,1 +1,1 @@
-"""Downloads: models, data sets, the starter model."""
+"""Downloads: models, data sets, the starter model; and uploads of exports."""

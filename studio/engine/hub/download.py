@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from studio.core.problems import ProblemError, Remedy, problem
@@ -69,13 +70,37 @@ def no_such(kind: str, name: str) -> ProblemError:
     )
 
 
-def hub_problem(error: Exception, kind: str, name: str) -> ProblemError:
-    """What the Hub's library raises, by the names of its exceptions along the whole chain of causes."""
-    names: set[str] = set()
+OFFLINE = frozenset(
+    {
+        "ConnectionError",
+        "ConnectError",
+        "TimeoutException",
+        "Timeout",
+        "OfflineModeIsEnabled",
+        "LocalEntryNotFoundError",
+        "TransportError",
+        "NetworkError",
+    }
+)
+"""Names of exceptions that mean that the Hub couldn't be reached."""
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """`error` and what lies under it."""
     cause: BaseException | None = error
     while cause is not None:
-        names |= {c.__name__ for c in type(cause).__mro__}
+        yield cause
         cause = cause.__cause__ or cause.__context__
+
+
+def names_of(error: BaseException) -> set[str]:
+    """The names of the types of `error` and of all its causes, without importing the Hub's library for them."""
+    return {kind.__name__ for cause in causes(error) for kind in type(cause).__mro__}
+
+
+def hub_problem(error: Exception, kind: str, name: str) -> ProblemError:
+    """What the Hub's library raises, by the names of its exceptions along the whole chain of causes."""
+    names = names_of(error)
     reason = str(error).strip()[:300]
     if "GatedRepoError" in names:
         return problem(
@@ -96,8 +121,7 @@ def hub_problem(error: Exception, kind: str, name: str) -> ProblemError:
         )
     if names & {"RepositoryNotFoundError", "DatasetNotFoundError", "HFValidationError"}:
         return no_such(kind, name)
-    offline = {"ConnectionError", "ConnectError", "TimeoutException", "Timeout", "OfflineModeIsEnabled"}
-    if names & (offline | {"LocalEntryNotFoundError", "TransportError", "NetworkError"}):
+    if names & OFFLINE:
         return problem(
             "hub.no_network",
             N_("The Hugging Face Hub can't be reached."),
