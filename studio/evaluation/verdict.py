@@ -2,110 +2,178 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
-from studio.core.events import BASE, THIS_RUN, ModelResult, ModelUnderTest
+from studio.core.events import BASE, THIS_RUN, ModelResult, ModelUnderTest, Prediction
 from studio.core.job_states import ExamState
 from studio.core.translatable import N_, Sentence, sentence
+from studio.evaluation.intervals import (
+    Interval,
+    at_least,
+    examples_to_settle,
+    mean_interval,
+    paired_test,
+    share_interval,
+    sign_test,
+)
+from studio.evaluation.measures import EXACT, Measure, measure_for
 
 Outcome = Literal["better", "no_clear_difference", "worse"]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on the same `examples`. `improved` counts those that only `candidate` answered exactly,
-    `regressed` those that only `baseline` did."""
+    """Two models on the same examples. `before` and `after` are what `measure` gives for each answer of `baseline` and
+    of `candidate`, between 0 and 1, example by example; `answers` are the wanted answer, the baseline's and the
+    candidate's for each."""
 
-    examples: int
     baseline: ModelResult
     candidate: ModelResult
-    improved: int
-    regressed: int
+    measure: Measure = EXACT
+    before: tuple[float, ...] = ()
+    after: tuple[float, ...] = ()
+    answers: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def examples(self) -> int:
+        return len(self.before)
+
+    @property
+    def differences(self) -> tuple[float, ...]:
+        return tuple(after - before for before, after in zip(self.before, self.after, strict=True))
+
+    @property
+    def improved(self) -> int:
+        """Examples that `candidate` answered better."""
+        return sum(one > 0 for one in self.differences)
+
+    @property
+    def regressed(self) -> int:
+        """Examples that `candidate` answered worse."""
+        return sum(one < 0 for one in self.differences)
 
 
 def compare(
-    exam: ExamState, baseline: ModelUnderTest = BASE, candidate: ModelUnderTest = THIS_RUN
+    exam: ExamState,
+    baseline: ModelUnderTest = BASE,
+    candidate: ModelUnderTest = THIS_RUN,
+    measure: Measure | None = None,
 ) -> Comparison | None:
-    """The two, example by example; None before the exam is complete, or where one of them took no part."""
+    """The two, example by example, by `measure` or by the one that fits the wanted answers; None before the exam is
+    complete, or where one of them took no part."""
     if exam.completed is None:
         return None
     results = {result.model: result for result in exam.completed.results}
     if baseline not in results or candidate not in results:
         return None
-    exact = {(one.model, one.index): one.exact for one in exam.predictions}
+    given = {(one.model, one.index): one for one in exam.predictions}
     pairs = [
-        (exact.get((baseline, index), False), exact.get((candidate, index), False))
+        (given[baseline, index], given[candidate, index])
         for index in range(exam.completed.examples)
+        if (baseline, index) in given and (candidate, index) in given
     ]
+    chosen = measure or measure_for([one.wanted for one, _ in pairs])
     return Comparison(
-        examples=exam.completed.examples,
         baseline=results[baseline],
         candidate=results[candidate],
-        improved=sum(b < a for b, a in pairs),
-        regressed=sum(b > a for b, a in pairs),
+        measure=chosen,
+        before=tuple(_score(chosen, one) for one, _ in pairs),
+        after=tuple(_score(chosen, other) for _, other in pairs),
+        answers=tuple((one.wanted, one.answer, other.answer) for one, other in pairs),
     )
+
+
+def _score(measure: Measure, prediction: Prediction) -> float:
+    return measure.score(prediction.wanted, prediction.answer, prediction.exact)
+
+
+def interval_of(measure: Measure, scores: tuple[float, ...]) -> Interval:
+    """Of the mean score: 95 % of such intervals hold what the model would score on endlessly many examples."""
+    return share_interval(sum(scores), len(scores)) if measure.is_count else mean_interval(scores)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`p` is the two-sided exact sign test over the examples on which the two models differ."""
+    """`p` is the two-sided probability of such a difference by chance: the exact sign test where answers are right or
+    wrong, the paired randomisation test else. `more` examples would probably settle a difference that isn't clear;
+    None where there is none to be seen, or it is clear."""
 
     outcome: Outcome
     text: Sentence
     p: float
-
-
-def sign_test(improved: int, regressed: int) -> float:
-    """Two-sided exact probability of a split at least this uneven if both were equally good."""
-    n = improved + regressed
-    if n == 0:
-        return 1.0
-    tail: float = sum(math.comb(n, k) for k in range(max(improved, regressed), n + 1)) / 2**n
-    return min(1.0, 2 * tail)
-
-
-def at_least(right: int, of: int) -> int:
-    """The lower end, in examples, of Wilson's 95 % interval for `right` of `of`."""
-    if of == 0:
-        return 0
-    z = 1.959964
-    share = right / of
-    centre = share + z * z / (2 * of)
-    spread = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
-    return max(0, math.floor((centre - spread) / (1 + z * z / of) * of + 1e-9))
+    more: int | None = None
 
 
 def verdict(compared: Comparison) -> Verdict:
     """Better or worse only where chance would do so less than once in twenty times; the loss decides where no
-    answer of either model was exact, and only when it moved by a tenth."""
-    before, after = compared.baseline, compared.candidate
+    answer of either model was right, and only when it moved by a tenth."""
+    if compared.examples == 0:
+        return Verdict("no_clear_difference", sentence(N_("No examples were set aside, so nothing was compared.")), 1.0)
+    if not compared.measure.is_count:
+        return _verdict_of_likeness(compared)
+    before, after = int(sum(compared.before)), int(sum(compared.after))
     p = sign_test(compared.improved, compared.regressed)
     values: dict[str, str | int | float] = {
-        "before": before.exact,
-        "after": after.exact,
+        "before": before,
+        "after": after,
         "total": compared.examples,
-        "least": at_least(after.exact, compared.examples),
+        "least": at_least(after, compared.examples),
     }
-    if compared.examples == 0:
-        return Verdict("no_clear_difference", sentence(N_("No examples were set aside, so nothing was compared.")), p)
     if p < 0.05 and compared.improved > compared.regressed:
         text = N_("Better: {after} of {total} right, was {before}. Sure: 95 % say at least {least}.")
         return Verdict("better", Sentence(text=text, values=values), p)
     if p < 0.05:
         text = N_("Worse: {after} of {total} right, was {before}.")
         return Verdict("worse", Sentence(text=text, values=values), p)
-    if before.exact == after.exact == 0 and before.loss and after.loss is not None:
-        values |= {"loss_before": before.loss, "loss_after": after.loss}
-        if after.loss < 0.9 * before.loss:
+    losses = (compared.baseline.loss, compared.candidate.loss)
+    if before == after == 0 and losses[0] and losses[1] is not None:
+        values |= {"loss_before": losses[0], "loss_after": losses[1]}
+        if losses[1] < 0.9 * losses[0]:
             text = N_(
                 "Closer to your answers, but none is word for word the same: the error fell from {loss_before:.2f} "
                 "to {loss_after:.2f}. Read a few below and judge for yourself."
             )
             return Verdict("better", Sentence(text=text, values=values), p)
-        if after.loss > 1.1 * before.loss:
+        if losses[1] > 1.1 * losses[0]:
             text = N_("Worse: the error grew from {loss_before:.2f} to {loss_after:.2f}.")
             return Verdict("worse", Sentence(text=text, values=values), p)
-    text = N_("No clear difference: {after} of {total} right, was {before}. More examples would tell more.")
-    return Verdict("no_clear_difference", Sentence(text=text, values=values), p)
+    more = examples_to_settle(compared.differences)
+    text = N_("No clear difference: {after} of {total} right, was {before}.")
+    if more is not None and more <= _WORTH_SAYING:
+        values["more"] = more
+        text = N_(
+            "No clear difference: {after} of {total} right, was {before}. If it goes on like this, about {more} more "
+            "examples set aside would settle it."
+        )
+    return Verdict("no_clear_difference", Sentence(text=text, values=values), p, more)
+
+
+_WORTH_SAYING = 2000
+"""More examples than this are no help to anybody."""
+
+
+def _verdict_of_likeness(compared: Comparison) -> Verdict:
+    p = paired_test(compared.differences)
+    low = interval_of(compared.measure, compared.after).low
+    before, after = fmean(compared.before), fmean(compared.after)
+    values: dict[str, str | int | float] = {"before": 100 * before, "after": 100 * after, "low": 100 * low}
+    if p < 0.05 and after > before:
+        text = N_(
+            "Better: the answers are {after:.0f} % like yours, they were {before:.0f} %. Sure: 95 % say at least "
+            "{low:.0f} %."
+        )
+        return Verdict("better", Sentence(text=text, values=values), p)
+    if p < 0.05:
+        text = N_("Worse: the answers are {after:.0f} % like yours, they were {before:.0f} %.")
+        return Verdict("worse", Sentence(text=text, values=values), p)
+    more = examples_to_settle(compared.differences)
+    text = N_("No clear difference: the answers are {after:.0f} % like yours, they were {before:.0f} %.")
+    if more is not None and more <= _WORTH_SAYING:
+        values["more"] = more
+        text = N_(
+            "No clear difference: the answers are {after:.0f} % like yours, they were {before:.0f} %. If it goes on "
+            "like this, about {more} more examples set aside would settle it."
+        )
+    return Verdict("no_clear_difference", Sentence(text=text, values=values), p, more)

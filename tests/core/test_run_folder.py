@@ -9,8 +9,6 @@ import pytest
 
 from studio.core.command_queue import CommandQueue, new_id, send
 from studio.core.events import (
-    BASE,
-    THIS_RUN,
     CheckpointCommitted,
     CheckpointRemoved,
     Command,
@@ -18,7 +16,6 @@ from studio.core.events import (
     Continued,
     Evaluated,
     Finished,
-    ModelResult,
     Paused,
     ProcessStarted,
     SaveNow,
@@ -30,7 +27,6 @@ from studio.core.problems import ProblemError
 from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint, choose_step, chosen_step
 from studio.core.run_state import RunState, headline
 from studio.core.translatable import fill
-from studio.evaluation.verdict import Comparison, at_least, sign_test, verdict
 from tests.fakes.save_point import make_save_point
 
 
@@ -153,45 +149,6 @@ def test_rubbish_in_the_mailbox_is_thrown_away(tmp_path: Path) -> None:
     (folder.commands / ".b.tmp").write_text("half written")
     assert CommandQueue(folder).take() == []
     assert not (folder.commands / "a.json").exists()
-
-
-def compared(
-    total: int, before: int, after: int, improved: int, regressed: int, losses: tuple[float, float] = (2, 1)
-) -> Comparison:
-    return Comparison(
-        examples=total,
-        baseline=ModelResult(model=BASE, exact=before, loss=losses[0]),
-        candidate=ModelResult(model=THIS_RUN, exact=after, loss=losses[1]),
-        improved=improved,
-        regressed=regressed,
-    )
-
-
-@pytest.mark.parametrize(
-    ("result", "outcome"),
-    [
-        (compared(24, 0, 20, 20, 0), "better"),
-        (compared(24, 20, 0, 0, 20), "worse"),
-        (compared(24, 10, 12, 3, 1), "no_clear_difference"),
-        (compared(24, 0, 0, 0, 0, (3.0, 1.0)), "better"),
-        (compared(24, 0, 0, 0, 0, (1.0, 3.0)), "worse"),
-        (compared(24, 0, 0, 0, 0, (1.0, 0.99)), "no_clear_difference"),
-        (compared(0, 0, 0, 0, 0), "no_clear_difference"),
-    ],
-)
-def test_the_verdict_is_better_only_when_chance_would_rarely_do_so(result: Comparison, outcome: str) -> None:
-    judged = verdict(result)
-    assert judged.outcome == outcome
-    assert "{" not in judged.text.english()
-
-
-def test_the_sign_test_and_the_interval_give_the_textbook_values() -> None:
-    # 2 * 0.5**5, and Wilson's interval for 15 of 20 which begins at 0.531
-    assert sign_test(5, 0) == pytest.approx(0.0625)
-    assert sign_test(3, 3) == 1.0
-    assert at_least(15, 20) == 10
-    assert at_least(0, 20) == 0
-    assert at_least(20, 20) == 16
 
 
 def test_a_sentence_with_a_missing_value_still_shows() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from html import escape
 from typing import Literal
@@ -14,6 +14,7 @@ from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QSizePolicy, QWidget
 
 from studio.core.events import BASE, THIS_RUN, Prediction
+from studio.evaluation.measures import EXACT, Measure
 from studio.ui.controls.layout import STRETCH, hbox, vbox
 from studio.ui.controls.status_icon import StatusIcon
 from studio.ui.controls.text import button, clear_layout_widget, combo_box, label, rich_label
@@ -26,41 +27,47 @@ AT_ONCE = 20
 
 Kept = Literal["all", "wrong", "changed"]
 
+_RIGHT = 0.5
+"""What is worth less counts as wrong in the list."""
+
 
 @dataclass(frozen=True)
 class Compared:
-    """One example with the answers that are there so far."""
+    """One example with the answers that are there so far, and what each is worth, between 0 and 1; 0 where it isn't
+    there."""
 
     index: int
     question: str
     wanted: str
     before: Prediction | None = None
     after: Prediction | None = None
+    worth_before: float = 0.0
+    worth_after: float = 0.0
 
     @property
-    def badness(self) -> tuple[int, int]:
-        """For sorting: what became wrong first, then what is still wrong, what became right, what always was."""
-        right_before = self.before is not None and self.before.exact
-        right_after = self.after is not None and self.after.exact
-        order = {(True, False): 0, (False, False): 1, (False, True): 2, (True, True): 3}
-        return order[right_before, right_after], self.index
+    def badness(self) -> tuple[float, float, int]:
+        """For sorting: what is wrong before what is right, and of both what training changed most."""
+        return self.worth_after, -abs(self.worth_after - self.worth_before), self.index
 
 
-def pair_up(answers: Iterable[Prediction]) -> list[Compared]:
-    """The answers of both models by example, worst first."""
+def pair_up(answers: Iterable[Prediction], measure: Measure = EXACT) -> list[Compared]:
+    """The answers of both models by example, worst first by `measure`."""
     found: dict[int, Compared] = {}
     for one in answers:
         known = found.get(one.index) or Compared(one.index, one.question, one.wanted)
-        before = one if one.model == BASE else known.before
-        after = one if one.model == THIS_RUN else known.after
-        found[one.index] = Compared(one.index, one.question, one.wanted, before, after)
+        worth = measure.score(one.wanted, one.answer, one.exact)
+        if one.model == BASE:
+            known = replace(known, before=one, worth_before=worth)
+        elif one.model == THIS_RUN:
+            known = replace(known, after=one, worth_after=worth)
+        found[one.index] = known
     return sorted(found.values(), key=lambda c: c.badness)
 
 
 def kept(rows: list[Compared], which: Kept) -> list[Compared]:
     """All, only those that the trained model got wrong, or only those that training changed."""
     if which == "wrong":
-        return [r for r in rows if r.after is not None and not r.after.exact]
+        return [r for r in rows if r.after is not None and r.worth_after < _RIGHT]
     if which == "changed":
         return [r for r in rows if r.before and r.after and r.before.answer.split() != r.after.answer.split()]
     return rows
@@ -93,8 +100,8 @@ class AnswerComparison(QWidget):
             on=self,
         )
 
-    def set_answers(self, answers: Iterable[Prediction]) -> None:
-        self._rows = pair_up(answers)
+    def set_answers(self, answers: Iterable[Prediction], measure: Measure = EXACT) -> None:
+        self._rows = pair_up(answers, measure)
         self._rebuild()
 
     def shown(self) -> list[Compared]:

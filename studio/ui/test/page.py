@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 
-from PySide6.QtCore import Qt, QUrl
+from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QWidget
 
@@ -14,12 +15,23 @@ from studio.core.jobs import Exam
 from studio.core.problems import Problem, Remedy
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import Sentence
-from studio.evaluation.verdict import Comparison, Outcome, compare, verdict
-from studio.ui.controls.layout import STRETCH, TOP, Card, add_all, hbox, vbox
+from studio.evaluation.measures import (
+    EXACT,
+    LABELS,
+    MEASURES,
+    Measure,
+    confusion,
+    forms_kept,
+    macro_f1,
+    measure_for,
+    measure_named,
+)
+from studio.evaluation.verdict import Comparison, Outcome, compare, interval_of, verdict
+from studio.ui.controls.layout import MIDDLE, STRETCH, TOP, Card, add_all, hbox, vbox
 from studio.ui.controls.page import Obstacle, PageFrame
 from studio.ui.controls.progress import ProgressCard
 from studio.ui.controls.status_icon import Shape, StatusIcon
-from studio.ui.controls.text import clear_layout_widget, label
+from studio.ui.controls.text import clear_layout_widget, combo_box, label
 from studio.ui.design.language import examples, tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE
 from studio.ui.state.app_state import AppState
@@ -37,7 +49,7 @@ class TestPage(PageFrame):
         self._app_state = app_state
         self._run: RunFolder | None = None
         self._shown = ExamState()
-        self._painted: tuple[bool, int, bool] | None = None
+        self._painted: tuple[bool, int, bool, object] | None = None
         self._live = False
         self.job = app_state.exam
         self.job.updated.connect(self._on_updated)
@@ -50,8 +62,11 @@ class TestPage(PageFrame):
         self.invitation = Card(tr("What happens now"))
         self.invitation_words = label("")
         self.invitation.body.addWidget(self.invitation_words)
+        self.measure = MeasureChoice()
+        self.measure.chosen.connect(self._paint)
+        self.mixed_up: Card | None = None
         self.comparison = AnswerComparison()
-        add_all(self.body, self.progress, self.invitation, self.comparison, STRETCH)
+        add_all(self.body, self.progress, self.invitation, self.measure, self.comparison, STRETCH)
         self.start = self.set_primary(tr("Test"), self._start)
 
         app_state.run_changed.connect(self._on_run_changed)
@@ -77,6 +92,7 @@ class TestPage(PageFrame):
             self._run = run
             self._shown = ExamState()
             self._live = False
+            self.measure.wanted = None
             self.clear_problem()
             if run is not None:
                 run_in_background(self, lambda: _newest_verdict(run), lambda found: self._on_found(run, found))
@@ -155,14 +171,15 @@ class TestPage(PageFrame):
             self.invitation.show()
 
     def _paint_answers(self, running: bool, state: ExamState) -> None:
-        now = (running, len(state.predictions), state.completed is not None)
+        now = (running, len(state.predictions), state.completed is not None, self.measure.wanted)
         if now == self._painted:
             return
         self._painted = now
-        for old in (self.banner, self.latest):
+        for old in (self.banner, self.latest, self.mixed_up):
             if old is not None:
                 clear_layout_widget(old)
-        self.banner = self.latest = None
+        self.banner = self.latest = self.mixed_up = None
+        self.measure.hide()
         if running:
             # one card instead of a list that would jump about under the reader's eyes
             self.comparison.hide()
@@ -172,12 +189,16 @@ class TestPage(PageFrame):
                 self.latest = ComparisonCard(row)
                 self.body.insertWidget(self.body.indexOf(self.progress) + 1, self.latest)
             return
-        compared = compare(state)
+        compared = compare(state, measure=self.measure.wanted)
         if compared is not None:
             self.banner = VerdictBanner(compared, [notice.text for notice in state.notices])
             self.body.insertWidget(0, self.banner)
+            self.measure.show_measure(compared)
+            self.mixed_up = _mixed_up(compared)
+            if self.mixed_up is not None:
+                self.body.insertWidget(self.body.indexOf(self.comparison), self.mixed_up)
         self.comparison.setVisible(bool(state.predictions))
-        self.comparison.set_answers(state.predictions)
+        self.comparison.set_answers(state.predictions, compared.measure if compared is not None else EXACT)
 
     def _obstacle(self) -> Obstacle | None:
         """What is missing, the words of a button, and where it leads."""
@@ -242,6 +263,56 @@ class VerdictBanner(QFrame):
         self.setAccessibleName(f"{self.word.text()}. {self.sentence.text()}")
 
 
+class MeasureChoice(QWidget):
+    """What the verdict goes by: chosen from the wanted answers until a person chooses otherwise, and why. `wanted` is
+    the person's choice, None for the one that fits."""
+
+    chosen = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.wanted: Measure | None = None
+        choices = [(tr("{title} ({term})", title=tr(one.title), term=one.term), one.name) for one in MEASURES]
+        self.box = combo_box(tr("What the verdict goes by"), choices)
+        self.box.activated.connect(self._on_activated)
+        self.why = label("", "small")
+        row = hbox((label(tr("The verdict goes by"), "small", wrap=False), MIDDLE), self.box, (self.why, 1), on=self)
+        row.setContentsMargins(0, 0, 0, 0)
+        self.hide()
+
+    def show_measure(self, compared: Comparison) -> None:
+        fits = measure_for([wanted for wanted, _, _ in compared.answers])
+        self.box.setCurrentIndex(self.box.findData(compared.measure.name))
+        if compared.measure is fits:
+            self.why.setText(tr(fits.why))
+        else:
+            self.why.setText(tr("You chose this. Recommended: {title}. {why}", title=tr(fits.title), why=tr(fits.why)))
+        self.show()
+
+    def _on_activated(self, _index: int) -> None:
+        self.wanted = measure_named(self.box.currentData())
+        self.chosen.emit()
+
+
+def _mixed_up(compared: Comparison) -> Card | None:
+    """Which labels were taken for which others, the commonest first; None where none was, or answers are no labels."""
+    if compared.measure is not LABELS:
+        return None
+    pairs = [(wanted, answer) for wanted, _, answer in compared.answers]
+    wrong = [(wanted, given, count) for wanted, given, count in confusion(pairs) if wanted != given]
+    if not wrong:
+        return None
+    card = Card(tr("Labels that are mixed up"))
+    for wanted, given, count in wrong[:8]:
+        text = (
+            tr("{wanted} was taken for {given}: {n}", wanted=wanted, given=given, n=count)
+            if given
+            else tr("{wanted} got an answer that is no label: {n}", wanted=wanted, n=count)
+        )
+        card.body.addWidget(label(text))
+    return card
+
+
 def _parted(word: str, sentence: str) -> tuple[str, str]:
     """Sentences that begin with the verdict's word give it up to the heading, so that it isn't said twice."""
     head, colon, rest = sentence.partition(": ")
@@ -251,27 +322,53 @@ def _parted(word: str, sentence: str) -> tuple[str, str]:
 def _figures(compared: Comparison) -> QGridLayout:
     grid = QGridLayout()
     grid.setHorizontalSpacing(GAP_PAGE)
-    grid.setVerticalSpacing(GAP_SMALL)
     for column, head in ((1, tr("Before")), (2, tr("After"))):
         grid.addWidget(_figure(head, "small"), 0, column)
-    total = compared.examples
-    rows = (
-        (
-            tr("Word for word right"),
-            tr("{right} of {total}", right=compared.baseline.exact, total=total),
-            tr("{right} of {total}", right=compared.candidate.exact, total=total),
-        ),
-        (tr("Error (lower is better)"), _loss_words(compared.baseline.loss), _loss_words(compared.candidate.loss)),
-    )
-    for number, (name, before, after) in enumerate(rows, start=1):
+    for number, (name, before, after) in enumerate(figures(compared), start=1):
         grid.addWidget(label(name, "small", wrap=False), number, 0)
         grid.addWidget(_figure(before, ""), number, 1)
         grid.addWidget(_figure(after, ""), number, 2)
-    changes = tr("{won} became right, {lost} became wrong", won=compared.improved, lost=compared.regressed)
-    grid.addWidget(label(changes, "small", wrap=False), 3, 0, 1, 3)
-    grid.setRowStretch(4, 1)
+    changes = (
+        tr("{won} became right, {lost} became wrong", won=compared.improved, lost=compared.regressed)
+        if compared.measure.is_count
+        else tr("{won} became liker, {lost} less like", won=compared.improved, lost=compared.regressed)
+    )
+    below = grid.rowCount()
+    grid.addWidget(label(changes, "small", wrap=False), below, 0, 1, 3)
+    grid.setRowStretch(below + 1, 1)
     grid.setVerticalSpacing(GAP)
     return grid
+
+
+def figures(compared: Comparison) -> list[tuple[str, str, str]]:
+    """What both models reached, a line each: name, before, after. The measure that counts comes first."""
+    measure, total = compared.measure, compared.examples
+    rows = [(tr(measure.title), _score_words(measure, compared.before), _score_words(measure, compared.after))]
+    if measure is not EXACT:
+        rows.append((tr(EXACT.title), _of(compared.baseline.exact, total), _of(compared.candidate.exact, total)))
+    before = [(wanted, answer) for wanted, answer, _ in compared.answers]
+    after = [(wanted, answer) for wanted, _, answer in compared.answers]
+    if measure is LABELS:
+        rows.append((tr("Mean over the labels (macro F1)"), f"{macro_f1(before):.2f}", f"{macro_f1(after):.2f}"))
+    (was_kept, formed), (is_kept, _) = forms_kept(before), forms_kept(after)
+    if formed:
+        rows.append((tr("Form kept"), _of(was_kept, formed), _of(is_kept, formed)))
+    before_loss, after_loss = compared.baseline.loss, compared.candidate.loss
+    rows.append((tr("Error (lower is better)"), _loss_words(before_loss), _loss_words(after_loss)))
+    return rows
+
+
+def _of(right: int, total: int) -> str:
+    return tr("{right} of {total}", right=right, total=total)
+
+
+def _score_words(measure: Measure, scores: Sequence[float]) -> str:
+    """The figure and, in brackets, between which two the true one lies in 95 of 100 cases."""
+    interval = interval_of(measure, tuple(scores))
+    if measure.is_count:
+        between = f"({interval.low * len(scores):.0f}\u2013{interval.high * len(scores):.0f})"
+        return f"{_of(int(sum(scores)), len(scores))} {between}"
+    return f"{100 * fmean(scores):.0f} % ({100 * interval.low:.0f}\u2013{100 * interval.high:.0f})"
 
 
 def _loss_words(loss: float | None) -> str:

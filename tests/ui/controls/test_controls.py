@@ -98,12 +98,12 @@ def test_markup_in_an_answer_stays_text() -> None:
 def test_the_verdict_is_a_word_and_a_shape(
     qtbot: QtBot, won: int, lost: int, after: int, outcome: str, word: str
 ) -> None:
+    both = after - won
     compared = Comparison(
-        examples=16,
-        baseline=ModelResult(model=BASE, exact=lost, loss=2.0),
+        baseline=ModelResult(model=BASE, exact=lost + both, loss=2.0),
         candidate=ModelResult(model=THIS_RUN, exact=after, loss=1.0),
-        improved=won,
-        regressed=lost,
+        before=(0.0,) * won + (1.0,) * (lost + both) + (0.0,) * (16 - won - lost - both),
+        after=(1.0,) * won + (0.0,) * lost + (1.0,) * both + (0.0,) * (16 - won - lost - both),
     )
     banner = VerdictBanner(compared, [sentence("Nothing changed.")])
     qtbot.addWidget(banner)

@@ -1,0 +1,106 @@
+"""The verdict is better only when chance would rarely do so, and says what would settle it."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from studio.core.events import BASE, THIS_RUN, ExamCompleted, ModelResult, Prediction
+from studio.core.job_states import ExamState
+from studio.evaluation.measures import LABELS, SIMILARITY
+from studio.evaluation.verdict import Comparison, Outcome, compare, interval_of, verdict
+
+
+def counted(before: str, after: str, losses: tuple[float, float] = (2, 1)) -> Comparison:
+    """From what was right before and after, a digit for each example."""
+    return Comparison(
+        baseline=ModelResult(model=BASE, exact=before.count("1"), loss=losses[0]),
+        candidate=ModelResult(model=THIS_RUN, exact=after.count("1"), loss=losses[1]),
+        before=tuple(map(float, before)),
+        after=tuple(map(float, after)),
+    )
+
+
+NONE = "0" * 24
+SOME = "1" * 10 + "0" * 14
+
+
+@pytest.mark.parametrize(
+    ("result", "outcome"),
+    [
+        (counted(NONE, "1" * 20 + "0" * 4), "better"),
+        (counted("1" * 20 + "0" * 4, NONE), "worse"),
+        (counted(SOME, "0" + "1" * 12 + "0" * 11), "no_clear_difference"),
+        (counted(NONE, NONE, (3.0, 1.0)), "better"),
+        (counted(NONE, NONE, (1.0, 3.0)), "worse"),
+        (counted(NONE, NONE, (1.0, 0.99)), "no_clear_difference"),
+        (counted("", ""), "no_clear_difference"),
+    ],
+)
+def test_the_verdict_is_better_only_when_chance_would_rarely_do_so(result: Comparison, outcome: Outcome) -> None:
+    judged = verdict(result)
+    assert judged.outcome == outcome
+    assert "{" not in judged.text.english()
+
+
+def exam_of(answers: list[tuple[str, str, str]]) -> ExamState:
+    """An exam in which both models answered, from the wanted answer and theirs."""
+    state = ExamState()
+    for index, (wanted, *given) in enumerate(answers):
+        for model, answer in zip((BASE, THIS_RUN), given, strict=True):
+            state.apply(
+                Prediction(index=index, model=model, question="?", wanted=wanted, answer=answer, exact=answer == wanted)
+            )
+    results = tuple(ModelResult(model=model, exact=0, loss=1.0) for model in (BASE, THIS_RUN))
+    state.apply(ExamCompleted(examples=len(answers), results=results))
+    return state
+
+
+WANTED = [f"Your parcel {number} arrives on day {number} of the month, in the morning." for number in range(20)]
+
+
+def test_right_answers_in_other_words_are_seen_though_none_is_word_for_word_the_same() -> None:
+    told = [f"In the morning of day {number} your parcel {number} arrives." for number in range(20)]
+    compared = compare(exam_of([(w, "I am a language model.", t) for w, t in zip(WANTED, told, strict=True)]))
+    assert compared is not None and compared.measure is SIMILARITY
+    judged = verdict(compared)
+    assert judged.outcome == "better" and "% like yours" in judged.text.english()
+    assert sum(compared.after) / 20 > interval_of(SIMILARITY, compared.after).low > sum(compared.before) / 20
+
+
+def test_shuffled_answers_are_not_better() -> None:
+    for seed in range(20):
+        shuffled = [*WANTED]
+        random.Random(seed).shuffle(shuffled)
+        again = [*shuffled[1:], shuffled[0]]
+        compared = compare(exam_of(list(zip(WANTED, shuffled, again, strict=True))), measure=SIMILARITY)
+        assert compared is not None
+        assert verdict(compared).outcome != "worse" or verdict(compared).p > 0.001
+    same = compare(exam_of([(w, w, w) for w in WANTED]))
+    assert same is not None and verdict(same).outcome == "no_clear_difference" and verdict(same).p == 1.0
+
+
+def test_a_run_that_learned_nothing_is_called_no_clear_difference_in_95_of_100_seeds() -> None:
+    labels = ["spam", "ham", "offer"]
+    wrongly = 0
+    for seed in range(300):
+        draw = random.Random(seed)
+        answers = [(draw.choice(labels), draw.choice(labels), draw.choice(labels)) for _ in range(24)]
+        compared = compare(exam_of(answers), measure=LABELS)
+        assert compared is not None
+        wrongly += verdict(compared).outcome != "no_clear_difference"
+    assert wrongly <= 15
+
+
+def test_what_would_settle_a_faint_difference_is_said() -> None:
+    judged = verdict(counted("1" * 10 + "0" * 14, "0" * 3 + "1" * 14 + "0" * 7))
+    assert judged.outcome == "no_clear_difference"
+    assert judged.more is not None and f"about {judged.more} more examples" in judged.text.english()
+
+
+def test_an_example_that_only_one_model_answered_takes_no_part() -> None:
+    state = exam_of([("yes", "no", "yes"), ("no", "no", "yes")])
+    state.predictions.pop()
+    compared = compare(state)
+    assert compared is not None and compared.examples == 1
