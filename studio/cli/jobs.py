@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from statistics import fmean
 
 from studio.cli.choosing import run_at_step
 from studio.cli.following import follow_to_the_end
@@ -27,7 +28,8 @@ from studio.core.jobs import Chat, Exam
 from studio.core.problems import ProblemError, problem
 from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
 from studio.core.translatable import N_
-from studio.evaluation.verdict import Comparison, compare, verdict
+from studio.evaluation.measures import Measure, measure_named
+from studio.evaluation.verdict import Comparison, compare, interval_of, verdict
 from studio.runs.follow import follow
 from studio.runs.start import JobProcess, start_job
 
@@ -35,36 +37,47 @@ from studio.runs.start import JobProcess, start_job
 def test(arguments: argparse.Namespace) -> int:
     """0 when better, 1 when not."""
     run = run_at_step(arguments)
-    compared = run_exam(run, quiet=arguments.json)
+    measure = measure_named(arguments.measure) if arguments.measure else None
+    compared = run_exam(run, measure, quiet=arguments.json)
     judged = verdict(compared)
     if arguments.json:
         print_json({"run": str(run.path), "verdict": judged.outcome, "p": judged.p, **comparison_as_json(compared)})
     else:
         print(judged.text.english())
+        print(f"Judged by {compared.measure.term}: {compared.measure.why} (--measure chooses another)")
         before, after = compared.baseline.loss, compared.candidate.loss
         if before is not None and after is not None:
             print(f"Error (loss): {before:.3f} before, {after:.3f} after.")
     return 0 if judged.outcome == "better" else 1
 
 
-def run_exam(run: RunFolder, *, quiet: bool) -> Comparison:
-    """Compare the base and the run's own model on the examples set aside. Raises ProblemError."""
+def run_exam(run: RunFolder, measure: Measure | None = None, *, quiet: bool) -> Comparison:
+    """Compare the base and the run's own model on the examples set aside, by `measure` or the one that fits. Raises
+    ProblemError."""
     choose_checkpoint(run, fully=False)  # its absence is told without starting a process
     folder = run.job("exam")
     state = follow_to_the_end(folder, start_job(folder, Exam(run=run.path)), ExamState, quiet=quiet)
-    compared = compare(state)
+    compared = compare(state, measure=measure)
     if compared is None:
         raise problem("exam.stopped", N_("The test was stopped before it was done."), fix=N_("Start it again."))
     return compared
 
 
 def comparison_as_json(compared: Comparison) -> dict[str, Json]:
-    """Each model's counts and loss by its name, and how many answers improved and regressed."""
-    results: dict[str, Json] = {
-        one.model.kind: {"exact": one.exact, "loss": one.loss} for one in (compared.baseline, compared.candidate)
-    }
+    """Each model's counts, mean score with its interval, and loss by its name, and how many answers improved and
+    regressed."""
+    results: dict[str, Json] = {}
+    for one, scores in ((compared.baseline, compared.before), (compared.candidate, compared.after)):
+        interval = interval_of(compared.measure, scores)
+        results[one.model.kind] = {
+            "exact": one.exact,
+            "score": fmean(scores) if scores else None,
+            "interval": [interval.low, interval.high],
+            "loss": one.loss,
+        }
     return {
         "examples": compared.examples,
+        "measure": compared.measure.name,
         "models": results,
         "improved": compared.improved,
         "regressed": compared.regressed,

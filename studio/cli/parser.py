@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     _add_verb(data, "read", "one example exactly as a model reads it", _data_read_flags, name="data read")
     _add_verb(verbs, "fit", "will a recipe fit this graphics card, or another one", _fit_flags)
     _add_verb(verbs, "train", "train a model as a recipe says", _train_flags)
-    _add_verb(verbs, "test", "answer the examples set aside, as the base model and as trained", _add_run_at_step)
+    _add_verb(verbs, "test", "answer the examples set aside, as the base model and as trained", _test_flags)
     _add_verb(verbs, "chat", "talk with a trained model", _chat_flags)
     _add_verb(verbs, "export", "make a folder that other programs can open", _export_flags)
     group = verbs.add_parser("runs", help="runs on this computer")
@@ -334,6 +334,18 @@ def _fetch_flags(verb: argparse.ArgumentParser) -> None:
 
 def _add_run(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("run", help="a run's folder, the beginning of its name, or: last")
+
+
+def _test_flags(verb: argparse.ArgumentParser) -> None:
+    from studio.evaluation.measures import MEASURES
+
+    _add_run_at_step(verb)
+    verb.add_argument(
+        "--measure",
+        default="",
+        choices=[one.name for one in MEASURES],
+        help="what the verdict goes by (default: what fits the wanted answers)",
+    )
 
 
 def _add_run_at_step(verb: argparse.ArgumentParser) -> None:
