@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QSizePolicy, QWidget
 from studio.core.events import BASE, THIS_RUN, Prediction
 from studio.evaluation.measures import EXACT, Measure
 from studio.ui.controls.layout import STRETCH, hbox, vbox
-from studio.ui.controls.status_icon import StatusIcon
+from studio.ui.controls.status_icon import Shape, StatusIcon
 from studio.ui.controls.text import button, clear_layout_widget, combo_box, label, rich_label
 from studio.ui.design.language import examples as counted
 from studio.ui.design.language import tr
@@ -43,6 +43,7 @@ class Compared:
     after: Prediction | None = None
     worth_before: float = 0.0
     worth_after: float = 0.0
+    measure: Measure = EXACT
 
     @property
     def badness(self) -> tuple[float, float, int]:
@@ -54,7 +55,7 @@ def pair_up(answers: Iterable[Prediction], measure: Measure = EXACT) -> list[Com
     """The answers of both models by example, worst first by `measure`."""
     found: dict[int, Compared] = {}
     for one in answers:
-        known = found.get(one.index) or Compared(one.index, one.question, one.wanted)
+        known = found.get(one.index) or Compared(one.index, one.question, one.wanted, measure=measure)
         worth = measure.score(one.wanted, one.answer, one.exact)
         if one.model == BASE:
             known = replace(known, before=one, worth_before=worth)
@@ -154,8 +155,8 @@ class ComparisonCard(QFrame):
         grid.addWidget(question, 0, 0, 1, 3)
         columns = (
             _Answer(tr("Wanted"), row.wanted, None, row.wanted),
-            _Answer(tr("Before training"), row.wanted, row.before),
-            _Answer(tr("After training"), row.wanted, row.after),
+            _Answer(tr("Before training"), row.wanted, row.before, worth=_worth_words(row, row.worth_before)),
+            _Answer(tr("After training"), row.wanted, row.after, worth=_worth_words(row, row.worth_after)),
         )
         for number, column in enumerate(columns):
             grid.addWidget(column, 1, number, Qt.AlignmentFlag.AlignTop)
@@ -164,16 +165,32 @@ class ComparisonCard(QFrame):
         self.setAccessibleDescription(". ".join(column.accessibleName() for column in columns))
 
 
+def _worth_words(row: Compared, worth: float) -> tuple[Shape, str]:
+    """The sign and the word for an answer that is worth so much."""
+    if row.measure.is_count:
+        return ("tick", tr("right")) if worth >= _RIGHT else ("cross", tr("different"))
+    if worth == 1.0:
+        return "tick", tr("right")
+    return ("tick" if worth >= _RIGHT else "cross"), tr("{share} % alike", share=f"{100 * worth:.0f}")
+
+
 class _Answer(QWidget):
-    def __init__(self, head: str, wanted: str, answered: Prediction | None, plain: str | None = None) -> None:
+    def __init__(
+        self,
+        head: str,
+        wanted: str,
+        answered: Prediction | None,
+        plain: str | None = None,
+        worth: tuple[Shape, str] = ("tick", ""),
+    ) -> None:
         super().__init__()
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         c = colours()
         row = hbox(gap=GAP_SMALL + 2)
         verdict = ""
         if answered is not None:
-            row.addWidget(StatusIcon("tick" if answered.exact else "cross", 14), 0, Qt.AlignmentFlag.AlignVCenter)
-            verdict = tr("right") if answered.exact else tr("different")
+            shape, verdict = worth
+            row.addWidget(StatusIcon(shape, 14), 0, Qt.AlignmentFlag.AlignVCenter)
         words = f"{head}: {verdict}" if verdict else head
         row.addWidget(label(words, "small", wrap=False), 1)
         text = rich_label()

@@ -316,7 +316,9 @@ def _mixed_up(compared: Comparison) -> Card | None:
 def _parted(word: str, sentence: str) -> tuple[str, str]:
     """Sentences that begin with the verdict's word give it up to the heading, so that it isn't said twice."""
     head, colon, rest = sentence.partition(": ")
-    return (head, rest) if colon and len(head) <= 24 and "," not in head else (word, sentence)
+    if not colon or len(head) > 24 or "," in head:
+        return word, sentence
+    return head, rest[:1].upper() + rest[1:]
 
 
 def _figures(compared: Comparison) -> QGridLayout:
@@ -331,10 +333,13 @@ def _figures(compared: Comparison) -> QGridLayout:
     changes = (
         tr("{won} became right, {lost} became wrong", won=compared.improved, lost=compared.regressed)
         if compared.measure.is_count
-        else tr("{won} became liker, {lost} less like", won=compared.improved, lost=compared.regressed)
+        else tr("{won} came closer, {lost} moved away", won=compared.improved, lost=compared.regressed)
     )
     below = grid.rowCount()
     grid.addWidget(label(changes, "small", wrap=False), below, 0, 1, 3)
+    between = label(tr("In brackets: the true figure lies there in 95 of 100 cases."), "small", wrap=False)
+    below += 1
+    grid.addWidget(between, below, 0, 1, 3)
     grid.setRowStretch(below + 1, 1)
     grid.setVerticalSpacing(GAP)
     return grid

@@ -19,6 +19,7 @@ from studio.dataset.samples import sample
 from studio.runs.project import Project, create_project
 from studio.ui.state.app_state import AppState
 from studio.ui.test.page import TestPage
+from tests.evaluation.test_verdict import exam_of
 from tests.ui.finished_run import fine_tuned_run, opened, stand_in_interpreter
 
 
@@ -196,3 +197,25 @@ def write_check(run: RunFolder, right: int) -> None:
         results = (ModelResult(model=BASE, exact=0, loss=2.0), ModelResult(model=THIS_RUN, exact=right, loss=1.0))
         writer.write(ExamCompleted(examples=3, results=results))
         writer.write(Finished())
+
+
+def test_the_measure_that_fits_is_chosen_and_a_person_can_choose_another(qtbot: QtBot, app_state: AppState) -> None:
+    page = shown(app_state, qtbot)
+    given = [("spam", "ham"), ("ham", "ham"), ("spam", "Spam."), ("ham", "perhaps")] * 3
+    page._shown = exam_of([(wanted, "no idea", answer) for wanted, answer in given])
+    page._paint()
+    assert page.measure.box.currentData() == "labels" and page.measure.wanted is None
+    assert "labels" in page.measure.why.text()
+    assert "6 of 12 (3\u20139)" in words_of(page) and "macro F1" in words_of(page)
+    assert page.mixed_up is not None
+    assert {"spam was taken for ham: 3", "ham got an answer that is no label: 3"} <= {
+        label.text() for label in page.mixed_up.findChildren(QLabel)
+    }
+    page.measure.box.setFocus()
+    page.measure.box.setCurrentIndex(page.measure.box.findData("similarity"))
+    page.measure.box.activated.emit(page.measure.box.currentIndex())
+    assert "% like yours" in words_of(page) or "% (" in words_of(page)
+    assert page.measure.why.text().startswith("You chose this. Recommended: Right label.")
+    assert page.mixed_up is None
+    cards = page.comparison.findChildren(QLabel)
+    assert any("% alike" in label.text() for label in cards)
