@@ -6,14 +6,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
-
 from studio.core.problems import Remedy, problem
 from studio.core.recipe.defaults import default_validation_split
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
 from studio.core.storage import require_room, sha256_of, staged
 from studio.core.translatable import N_
+from studio.dataset.fingerprint import DataFingerprint
 from studio.dataset.split import groups_of, held_out_positions
 from studio.dataset.store import StoredExamples
 from studio.dataset.table import Table
@@ -64,34 +63,12 @@ def freeze(recipe: Recipe, table: Table, examples: StoredExamples, run: RunFolde
         (staging / run.fingerprint.name).write_text(text, encoding="utf-8")
 
 
-class _Counts(BaseModel):
-    examples: int
-    held_out: int
-
-
-def frozen_examples(run: RunFolder) -> int | None:
-    """How many examples were frozen for `run`, those set aside included; None where that isn't known."""
-    try:
-        counts = _Counts.model_validate_json(run.fingerprint.read_bytes())
-    except (OSError, ValidationError):
-        return None
-    return counts.examples + counts.held_out
-
-
-class _Fingerprint(BaseModel):
-    train_sha256: str
-    held_out_sha256: str
-
-
 def require_as_frozen(run: RunFolder) -> None:
     """Raises `ProblemError` unless the examples of `run` are those that were frozen for it, as far as it has a
     fingerprint of them: what goes on with others would be another run."""
-    try:
-        told = _Fingerprint.model_validate_json(run.fingerprint.read_bytes())
-    except (OSError, ValidationError):
-        return
+    told = DataFingerprint.read(run)
     for file, digest in ((run.train_data, told.train_sha256), (run.held_out_data, told.held_out_sha256)):
-        if file.is_file() and sha256_of(file) != digest:
+        if digest and file.is_file() and sha256_of(file) != digest:
             raise problem(
                 "run.data_changed",
                 N_("The examples in {file} aren't those any more that were frozen for this run."),

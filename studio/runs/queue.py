@@ -25,7 +25,7 @@ from studio.core.recipe.recipe import Recipe, load, to_yaml
 from studio.core.run_folder import RunFolder
 from studio.core.storage import cannot_write, write_text
 from studio.core.translatable import N_, Sentence, sentence
-from studio.dataset.freeze import frozen_examples
+from studio.dataset.fingerprint import DataFingerprint
 from studio.hardware.gauge import cuda_card_present
 from studio.models.base_model import locate, model_facts
 from studio.runs.follow import ending_of, job_status
@@ -286,7 +286,7 @@ def edit(run: Path, recipe: Recipe) -> None:
                 name=name_of(run),
             )
         known = DefaultsContext(
-            examples=frozen_examples(folder),
+            examples=DataFingerprint.read(folder).count,
             parameters=model_facts(locate(recipe.model)).parameters,
             cuda=cuda_card_present(),
             windows=windows_driver(),

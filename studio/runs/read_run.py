@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState
 from studio.core.storage import MANIFEST, size_of
 from studio.core.translatable import N_
+from studio.dataset.fingerprint import DataFingerprint
 from studio.runs.delete import spare_checkpoints
 from studio.runs.follow import job_status
 from studio.runs.project import project_of
@@ -63,18 +63,11 @@ def _known(
     )
     return summary, RunDetails(
         settings=dict(_flat(recipe.model_dump(mode="json"))) if recipe else {},
-        data_fingerprint=data_fingerprint(run),
+        data_fingerprint=DataFingerprint.read(run).whole,
         versions=next((e.versions for e in reversed(events) if isinstance(e, ProcessStarted) and e.versions), {}),
         losses=tuple(state.losses),
         held_out_losses=_evenly(state.held_out_losses),
     )
-
-
-def data_fingerprint(run: RunFolder) -> str:
-    """SHA-256 over what the frozen examples were, those set aside too; empty where the run has none."""
-    train = _word_in(run.fingerprint, "train_sha256")
-    held_out = _word_in(run.fingerprint, "held_out_sha256")
-    return hashlib.sha256(f"{train} {held_out}".encode()).hexdigest() if train else ""
 
 
 def _recipe(run: RunFolder) -> tuple[Recipe | None, Problem | None]:

@@ -16,12 +16,12 @@ from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.core.storage import Manifest, listed, write_manifest
+from studio.dataset.fingerprint import DataFingerprint
 from studio.models.weights import BaseFingerprint
 from studio.runs.bundle import open_bundle, write_bundle
 from studio.runs.create import repeat_run
 from studio.runs.history import list_runs, with_details
 from studio.runs.project import Project, create_project
-from studio.runs.read_run import data_fingerprint
 from studio.runs.summary import RunDetails
 from tests.runs.made_runs import AT, make_run
 
@@ -126,7 +126,7 @@ def test_a_run_is_repeated_from_its_bundle_with_the_very_same_examples(
     assert again.path.parent == there.runs_folder
     assert load(again.recipe).training == load(run.recipe).training
     assert again.train_data.read_text() == '{"messages": 7}\n'
-    assert data_fingerprint(again) == data_fingerprint(run)
+    assert DataFingerprint.read(again) == DataFingerprint.read(run)
     assert list_runs(project=there)[-1].outcome == "not_started"
     small_base(tmp_path / "other", b"x").rename(base.with_name("base-2"))
     (base / "model.safetensors").write_bytes((base.with_name("base-2") / "model.safetensors").read_bytes())
