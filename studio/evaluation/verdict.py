@@ -8,6 +8,7 @@ from typing import Literal
 
 from studio.core.events import BASE, THIS_RUN, ModelResult, ModelUnderTest, Prediction
 from studio.core.job_states import ExamState
+from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_, Sentence, sentence
 from studio.evaluation.intervals import (
     Interval,
@@ -21,6 +22,16 @@ from studio.evaluation.intervals import (
 from studio.evaluation.measures import EXACT, Measure, measure_for
 
 Outcome = Literal["better", "no_clear_difference", "worse"]
+
+
+def newest_exam(run: RunFolder, *, since: float = 0.0) -> ExamState | None:
+    """The newest exam of this run that came to its end (the very newest may have been stopped), and that began at
+    `since` or later, in seconds since the epoch. Reads files."""
+    for folder in reversed(run.jobs("exam")):
+        state = folder.fold(ExamState())
+        if state.completed is not None and (state.started_at or 0.0) >= since:
+            return state
+    return None
 
 
 @dataclass(frozen=True)

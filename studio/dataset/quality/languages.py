@@ -111,6 +111,34 @@ def latin_language(text: str) -> int:
     return language if most * 5 >= len(words) and most >= 1.5 * second else LATIN
 
 
+_CODES = {
+    ENGLISH: "en",
+    KOREAN: "ko",
+    JAPANESE: "ja",
+    CHINESE: "zh",
+    8: "th",
+    9: "he",
+    10: "el",
+    20: "de",
+    21: "fr",
+    22: "es",
+    23: "it",
+    24: "pt",
+    25: "nl",
+}
+"""ISO 639-1 codes of what is a language; several are written in Cyrillic, Arabic and Indic letters."""
+
+
+def usual_language(texts: Sequence[str]) -> str:
+    """The ISO 639-1 code of the language that at least four fifths of the texts are in, "" where none is."""
+    found = languages_of(texts).tolist()
+    # letters alone make English of everything that is written with them
+    sure = [latin_language(text) if kind == ENGLISH else kind for text, kind in zip(texts, found, strict=True)]
+    told = [kind for kind in sure if kind not in (UNKNOWN, LATIN)]
+    best = max(set(told), key=told.count, default=UNKNOWN)
+    return _CODES.get(best, "") if told.count(best) * 5 >= 4 * len(told) and 2 * len(told) >= len(texts) else ""
+
+
 def differ(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     """Where both are known and surely not the same language."""
     known = (one != UNKNOWN) & (other != UNKNOWN) & (one != other)

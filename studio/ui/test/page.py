@@ -26,7 +26,7 @@ from studio.evaluation.measures import (
     measure_for,
     measure_named,
 )
-from studio.evaluation.verdict import Comparison, Outcome, compare, interval_of, verdict
+from studio.evaluation.verdict import Comparison, Outcome, compare, interval_of, newest_exam, verdict
 from studio.ui.controls.layout import MIDDLE, STRETCH, TOP, Card, add_all, hbox, vbox
 from studio.ui.controls.page import Obstacle, PageFrame
 from studio.ui.controls.progress import ProgressCard
@@ -95,7 +95,7 @@ class TestPage(PageFrame):
             self.measure.wanted = None
             self.clear_problem()
             if run is not None:
-                run_in_background(self, lambda: _newest_verdict(run), lambda found: self._on_found(run, found))
+                run_in_background(self, lambda: newest_exam(run), lambda found: self._on_found(run, found))
         self._paint()
 
     def _on_found(self, run: RunFolder, found: ExamState | None) -> None:
@@ -216,15 +216,6 @@ class TestPage(PageFrame):
             words = tr("No examples were set aside in this run, so there is nothing to test it with.") + " "
             return words + tr("Set some aside and train again."), tr("Go to Train"), "train"
         return None
-
-
-def _newest_verdict(run: RunFolder) -> ExamState | None:
-    """The newest exam of this run that came to its end; the very newest may have been stopped. Reads files."""
-    for folder in reversed(run.jobs("exam")):
-        state = folder.fold(ExamState())
-        if state.completed is not None:
-            return state
-    return None
 
 
 _SHAPE: dict[Outcome, Shape] = {"better": "up", "worse": "down", "no_clear_difference": "level"}
