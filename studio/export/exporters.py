@@ -14,6 +14,7 @@ from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
 from studio.core.storage import size_of
 from studio.core.translatable import N_
 from studio.export.adapter import adapter_size, export_adapter
+from studio.export.model_card import model_card
 from studio.models.base_model import locate, model_facts
 
 COMPARED = 20
@@ -95,6 +96,10 @@ def _merged_size(run: RunFolder, recipe: Recipe, quality: str) -> int | None:
         return None
 
 
+def _merge(run: RunFolder, out: Path, quality: str, compare: int) -> Job:
+    return Merge(run=run.path, out=out, compare=compare, readme=model_card(run, load(run.recipe), "merged"))
+
+
 EXPORTERS = (
     Exporter(
         name="adapter",
@@ -113,7 +118,7 @@ EXPORTERS = (
         action=N_("Combine and export"),
         size=_merged_size,
         refusal=lambda recipe, quality: recipe.method.merge_refusal(),
-        job=lambda run, out, quality, compare: Merge(run=run.path, out=out, compare=compare),
+        job=_merge,
     ),
 )
 

@@ -18,6 +18,7 @@ from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
 from studio.core.storage import sha256_of
 from studio.dataset.examples import Example
+from studio.evaluation.figures import changes, figures
 from studio.evaluation.verdict import compare, verdict
 from studio.export.run_facts import RunFacts, run_facts
 from studio.models.config import read_mapping
@@ -98,8 +99,8 @@ def _base_in_words(facts: RunFacts) -> str:
     if base.is_starter:
         return (
             f"{STARTER_HUB_NAME.partition('/')[2]} (Apache-2.0), the starter model of Fine-Tuning Studio, as that "
-            f"keeps it: `studio doctor` prints its folder. {STARTER_HUB_NAME} on the Hub is the same model, stored more "
-            "finely"
+            f"keeps it: `studio doctor` prints its folder. {STARTER_HUB_NAME} on the Hub is the same model, stored "
+            "more finely"
         )
     if base.hub_name:
         return f"{base.name} from the Hugging Face Hub" + (f", revision {base.revision}" if base.revision else "")
@@ -176,24 +177,22 @@ def _results(facts: RunFacts) -> str:
     if compared is None:
         return "## Results\n\nNot tested: nobody has compared it with its base model on examples set aside."
     judged = verdict(compared)
-    before, after = compared.baseline, compared.candidate
-    table = [
-        "| | before (base model) | after |",
-        "| --- | --- | --- |",
-        f"| Answers word for word as wanted | {before.exact} of {compared.examples} "
-        f"| {after.exact} of {compared.examples} |",
-        f"| Error (loss, nats a token) | {_loss(before.loss)} | {_loss(after.loss)} |",
+    text = judged.text.english().replace(" Read a few below and judge for yourself.", "")
+    table = ["| | before (base model) | after |", "| --- | --- | --- |"]
+    table += [
+        f"| {one.title} | {one.before.english()} | {one.after.english()} |".replace(
+            "(lower", "(loss, nats a token, lower"
+        )
+        for one in figures(compared)
     ]
     return (
-        f"## Results\n\n{judged.text.english().replace(' Read a few below and judge for yourself.', '')}\n\n"
+        f"## Results\n\n{text}\n\n"
         + "\n".join(table)
         + f"\n\nBoth answered the same {compared.examples} examples, which it never studied, always with the likeliest "
-        f"token (greedily). {compared.improved} became right and {compared.regressed} became wrong (exact sign test: p = {judged.p:.2g})."
+        f"token (greedily). {changes(compared).english()} (p = {judged.p:.2g}). The verdict goes by: "
+        f"{compared.measure.title.lower()} ({compared.measure.term}). In brackets: the true figure lies there in 95 of "
+        "100 cases. The error is the mean loss in nats a token."
     )
-
-
-def _loss(loss: float | None) -> str:
-    return "not measured" if loss is None else f"{loss:.3f}"
 
 
 def _limits(facts: RunFacts) -> str:

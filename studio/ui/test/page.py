@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import fmean
 
 from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
@@ -15,18 +14,17 @@ from studio.core.jobs import Exam
 from studio.core.problems import Problem, Remedy
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import Sentence
+from studio.evaluation.figures import changes, figures
 from studio.evaluation.measures import (
     EXACT,
     LABELS,
     MEASURES,
     Measure,
     confusion,
-    forms_kept,
-    macro_f1,
     measure_for,
     measure_named,
 )
-from studio.evaluation.verdict import Comparison, Outcome, compare, interval_of, newest_exam, verdict
+from studio.evaluation.verdict import Comparison, Outcome, compare, newest_exam, verdict
 from studio.ui.controls.layout import MIDDLE, STRETCH, TOP, Card, add_all, hbox, vbox
 from studio.ui.controls.page import Obstacle, PageFrame
 from studio.ui.controls.progress import ProgressCard
@@ -317,58 +315,18 @@ def _figures(compared: Comparison) -> QGridLayout:
     grid.setHorizontalSpacing(GAP_PAGE)
     for column, head in ((1, tr("Before")), (2, tr("After"))):
         grid.addWidget(_figure(head, "small"), 0, column)
-    for number, (name, before, after) in enumerate(figures(compared), start=1):
-        grid.addWidget(label(name, "small", wrap=False), number, 0)
-        grid.addWidget(_figure(before, ""), number, 1)
-        grid.addWidget(_figure(after, ""), number, 2)
-    changes = (
-        tr("{won} became right, {lost} became wrong", won=compared.improved, lost=compared.regressed)
-        if compared.measure.is_count
-        else tr("{won} came closer, {lost} moved away", won=compared.improved, lost=compared.regressed)
-    )
+    for number, figure in enumerate(figures(compared), start=1):
+        grid.addWidget(label(tr(figure.title), "small", wrap=False), number, 0)
+        grid.addWidget(_figure(tr_sentence(figure.before), ""), number, 1)
+        grid.addWidget(_figure(tr_sentence(figure.after), ""), number, 2)
     below = grid.rowCount()
-    grid.addWidget(label(changes, "small", wrap=False), below, 0, 1, 3)
+    grid.addWidget(label(tr_sentence(changes(compared)), "small", wrap=False), below, 0, 1, 3)
     between = label(tr("In brackets: the true figure lies there in 95 of 100 cases."), "small", wrap=False)
     below += 1
     grid.addWidget(between, below, 0, 1, 3)
     grid.setRowStretch(below + 1, 1)
     grid.setVerticalSpacing(GAP)
     return grid
-
-
-def figures(compared: Comparison) -> list[tuple[str, str, str]]:
-    """What both models reached, a line each: name, before, after. The measure that counts comes first."""
-    measure, total = compared.measure, compared.examples
-    rows = [(tr(measure.title), _score_words(measure, compared.before), _score_words(measure, compared.after))]
-    if measure is not EXACT:
-        rows.append((tr(EXACT.title), _of(compared.baseline.exact, total), _of(compared.candidate.exact, total)))
-    before = [(wanted, answer) for wanted, answer, _ in compared.answers]
-    after = [(wanted, answer) for wanted, _, answer in compared.answers]
-    if measure is LABELS:
-        rows.append((tr("Mean over the labels (macro F1)"), f"{macro_f1(before):.2f}", f"{macro_f1(after):.2f}"))
-    (was_kept, formed), (is_kept, _) = forms_kept(before), forms_kept(after)
-    if formed:
-        rows.append((tr("Form kept"), _of(was_kept, formed), _of(is_kept, formed)))
-    before_loss, after_loss = compared.baseline.loss, compared.candidate.loss
-    rows.append((tr("Error (lower is better)"), _loss_words(before_loss), _loss_words(after_loss)))
-    return rows
-
-
-def _of(right: int, total: int) -> str:
-    return tr("{right} of {total}", right=right, total=total)
-
-
-def _score_words(measure: Measure, scores: Sequence[float]) -> str:
-    """The figure and, in brackets, between which two the true one lies in 95 of 100 cases."""
-    interval = interval_of(measure, tuple(scores))
-    if measure.is_count:
-        between = f"({interval.low * len(scores):.0f}\u2013{interval.high * len(scores):.0f})"
-        return f"{_of(int(sum(scores)), len(scores))} {between}"
-    return f"{100 * fmean(scores):.0f} % ({100 * interval.low:.0f}\u2013{100 * interval.high:.0f})"
-
-
-def _loss_words(loss: float | None) -> str:
-    return f"{loss:.2f}" if loss is not None else tr("not available")
 
 
 def _figure(text: str, role: str) -> QLabel:
