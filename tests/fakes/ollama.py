@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 _COMMANDS = ("from", "license", "template", "system", "adapter", "draft", "renderer", "parser", "parameter", "message")
 _NO_SERVER = "could not connect to ollama server, run 'ollama serve' to start it"
@@ -83,7 +84,7 @@ def read_modelfile(text: str) -> list[tuple[str, str]]:
 
 def _value(text: str, at: int) -> tuple[str, int]:
     kept: list[str] = []
-    while at <= len(text):
+    while True:
         if at == len(text) or text[at] in "\r\n":
             value = "".join(kept).strip()
             if value.startswith('"""'):
@@ -94,14 +95,14 @@ def _value(text: str, at: int) -> tuple[str, int]:
                     return value[1:-1], at
             else:
                 return value, at
-        if at < len(text) and (text[at] in " \t\r\n" or text[at].isprintable()):
+        if at == len(text):
+            _fail("unexpected EOF")
+        if text[at] in " \t\r\n" or text[at].isprintable():
             kept.append(text[at])
         at += 1
-    _fail("unexpected EOF")
-    raise AssertionError
 
 
-def _fail(words: str) -> None:
+def _fail(words: str) -> NoReturn:
     sys.stderr.write(f"Error: {words}\n")
     raise SystemExit(1)
 
