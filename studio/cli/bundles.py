@@ -1,4 +1,5 @@
-"""`studio runs bundle`, `open-bundle`, `repeat` and `export-journal`: runs for other computers and other programs."""
+"""`studio runs bundle`, `open-bundle`, `open-adapter`, `repeat` and `export-journal`: runs for and from other computers
+and other programs."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from studio.cli.choosing import chosen_model, chosen_project, chosen_run
+from studio.cli.choosing import chosen_model, chosen_project, chosen_run, word_for
 from studio.cli.printing import print_json
 from studio.cli.training import examined, facts, print_trained, train_run
 from studio.core.problems import problem
@@ -18,6 +19,7 @@ from studio.dataset.fingerprint import DataFingerprint
 from studio.runs.bundle import open_bundle, write_bundle
 from studio.runs.create import create_run, repeat_run
 from studio.runs.journal_export import export_csv, export_tensorboard
+from studio.runs.open_adapter import has_questions, open_adapter, set_questions
 from studio.runs.project import project_of
 
 
@@ -75,6 +77,32 @@ def open_run_bundle(arguments: argparse.Namespace) -> int:
         words += [] if opened.note.with_data else ["--data", "FILE"]
         words += [] if opened.model_is_here else ["--model", "FOLDER"]
         print("To train it once more:", shlex.join(words))
+    return 0
+
+
+def open_foreign_adapter(arguments: argparse.Namespace) -> int:
+    """An add-on that another program made becomes a run; with `--data`, with questions to test it."""
+    quiet = arguments.json
+    base = chosen_model(arguments.base) if arguments.base else None
+    project = chosen_project(arguments.project)
+    opened = open_adapter(Path(arguments.folder), project, base=base, method=arguments.method)
+    questions = None
+    if arguments.data:
+        file = str(Path(arguments.data).expanduser().absolute())
+        data = examined(with_value(load(opened.run.recipe), "data.path", file), quiet, arguments.anyway)
+        questions = set_questions(opened.run, data.recipe, data.table, data.examples)
+    told = [one.english() for one in opened.origin.told]
+    if quiet:
+        print_json({"run": str(opened.run.path), "new": opened.is_new, "told": told, "questions": questions})
+        return 0
+    print(opened.run.path)
+    print("\n".join(told) if opened.is_new else "It was opened before, and is this run.")
+    if questions is not None:
+        print(f"{questions:,} questions to test it with.")
+    word = word_for(opened.run)
+    print(
+        f"studio chat {word} or studio export {word}" + (f", studio test {word}" if has_questions(opened.run) else "")
+    )
     return 0
 
 

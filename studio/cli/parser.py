@@ -16,7 +16,9 @@ MODULES = {
     **dict.fromkeys(("test", "chat"), "jobs"),
     **dict.fromkeys(("fetch", "doctor"), "machine"),
     **dict.fromkeys(("demo", "recipe", "train"), "training"),
-    **dict.fromkeys(("runs bundle", "runs open-bundle", "runs repeat", "runs export-journal"), "bundles"),
+    **dict.fromkeys(
+        ("runs bundle", "runs open-bundle", "runs open-adapter", "runs repeat", "runs export-journal"), "bundles"
+    ),
     **dict.fromkeys(("runs continue", "runs pause", "runs extend"), "going_on"),
 }
 FUNCTIONS = {
@@ -24,6 +26,7 @@ FUNCTIONS = {
     "runs show": "show_run",
     "runs stop": "stop_run",
     "runs open-bundle": "open_run_bundle",
+    "runs open-adapter": "open_foreign_adapter",
     "runs export-journal": "export_journal",
     "runs continue": "continue_run",
     "runs pause": "pause_run",
@@ -80,6 +83,9 @@ def parser() -> argparse.ArgumentParser:
     _add_verb(runs, "repeat", "train once more from the same examples", _runs_repeat_flags, name="runs repeat")
     _add_verb(runs, "bundle", "a run in one file, for another computer", _runs_bundle_flags, name="runs bundle")
     _add_verb(runs, "open-bundle", "a run from another computer", _runs_open_bundle_flags, name="runs open-bundle")
+    _add_verb(
+        runs, "open-adapter", "an add-on from another program", _runs_open_adapter_flags, name="runs open-adapter"
+    )
     _add_verb(runs, "export-journal", "as a sheet or for TensorBoard", _runs_journal_flags, name="runs export-journal")
     _add_verb(runs, "delete", "put a run into the system's bin", _runs_delete_flags, name="runs delete")
     _add_verb(runs, "clean", "remove save points that nothing needs any more", _runs_clean_flags, name="runs clean")
@@ -302,6 +308,19 @@ def _runs_bundle_flags(verb: argparse.ArgumentParser) -> None:
 def _runs_open_bundle_flags(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("file", help="a zip file made by: studio runs bundle")
     verb.add_argument("--project", default="Bundles", help="the project that keeps the run (default: Bundles)")
+
+
+def _runs_open_adapter_flags(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "folder", help="where peft, Unsloth, LLaMA-Factory, TRL or axolotl saved it (adapter_config.json)"
+    )
+    verb.add_argument("--base", default="", metavar="FOLDER", help="the base model it belongs to, or its Hub name")
+    verb.add_argument(
+        "--method", choices=("lora", "qlora"), default=None, help="qlora: it was trained on a base in 4 bits"
+    )
+    verb.add_argument("--data", default="", metavar="FILE", help="questions with answers, to test it with")
+    verb.add_argument("--anyway", action="store_true", help="take them in spite of what the data check says")
+    verb.add_argument("--project", default="Add-ons", help="the project that keeps the run (default: Add-ons)")
 
 
 def _runs_journal_flags(verb: argparse.ArgumentParser) -> None:

@@ -18,6 +18,7 @@ from studio.runs.comparison import compare_runs
 from studio.runs.delete import clear_checkpoints, delete_run
 from studio.runs.follow import job_status
 from studio.runs.history import list_runs
+from studio.runs.origin import Origin
 from studio.runs.summary import OUTCOME_TEXT, RunSummary
 
 
@@ -122,6 +123,9 @@ def show_run(arguments: argparse.Namespace) -> int:
     print(f"{_status_words(run)}: {headline(state).english()}")
     if run.parent:
         print(f"began with what {run.parent} learned")
+    origin = Origin.read(run)
+    for told in origin.told if origin is not None else ():
+        print(told.english())
     if state.prepared is not None:
         print(f"{state.prepared.examples} examples, {state.prepared.held_out} set aside")
     if state.last is not None:

@@ -107,6 +107,11 @@ class RunFolder(JobFolder):
         return self.path / "base_model.json"
 
     @property
+    def origin(self) -> Path:
+        """Which program made what this run holds, where that was another one, see `studio.runs.open_adapter`."""
+        return self.path / "origin.json"
+
+    @property
     def initial_weights(self) -> Path:
         """What another run learned and this one begins with, where it does, with a manifest."""
         return self.path / "initial_weights"

@@ -18,9 +18,11 @@ from studio.dataset.store import StoredExamples
 from studio.dataset.table import Table
 
 
-def freeze(recipe: Recipe, table: Table, examples: StoredExamples, run: RunFolder) -> None:
-    """Write `run.train_data`, `run.held_out_data` and `run.fingerprint`, or nothing at all. Raises `ProblemError` and
-    OSError."""
+def freeze(
+    recipe: Recipe, table: Table, examples: StoredExamples, run: RunFolder, *, only_to_check: bool = False
+) -> None:
+    """Write `run.train_data`, `run.held_out_data` and `run.fingerprint`, or nothing at all; with `only_to_check`, all
+    examples are set aside. Raises `ProblemError` and OSError."""
     about = examples.about
     if not len(examples):
         raise problem(
@@ -37,10 +39,11 @@ def freeze(recipe: Recipe, table: Table, examples: StoredExamples, run: RunFolde
         if recipe.data.validation_split is not None
         else default_validation_split(len(examples))
     )
-    groups: Sequence[int] | None = examples.groups()
-    if groups is None:
-        groups = groups_of(examples)
-    held_out = held_out_positions(groups, share, recipe.training.seed)
+    if only_to_check:
+        share, held_out = 1.0, list(range(len(examples)))
+    else:
+        groups: Sequence[int] | None = examples.groups()
+        held_out = held_out_positions(groups or groups_of(examples), share, recipe.training.seed)
     require_room(run.path, (examples.folder / "examples.arrow").stat().st_size)
     with staged(run.train_data.parent) as staging:
         _write_lines(examples, set(held_out), staging / run.train_data.name, staging / run.held_out_data.name)

@@ -37,6 +37,7 @@ from studio.core.storage import (
     staged_file,
 )
 from studio.core.translatable import N_, Sentence, sentence
+from studio.models.adapter import ADAPTER_CONFIG, unknown_settings
 from studio.models.base_model import base_of_run
 from studio.runs.project import Project
 from studio.runs.read_run import BUNDLE_NOTE, read_run
@@ -80,6 +81,7 @@ _PARTS = {
     _RECIPE: _SMALL,
     _JOURNAL: _LONG,
     "base_model.json": _SMALL,
+    "origin.json": _SMALL,
     "data/fingerprint.json": _SMALL,
     "data/train.jsonl": _LONG,
     "data/held_out.jsonl": _LONG,
@@ -91,16 +93,6 @@ _WEIGHTS = re.compile(
 """Weights and tokenizers, and nothing in a form that can hold code."""
 _MOST_PACKED = 200
 """How many times its packed size a part may come to; text seldom shrinks to a tenth."""
-
-_ADAPTER_CONFIG = "adapter_config.json"
-_ADAPTER_KEYS = frozenset(
-    """
-    peft_type task_type r lora_alpha lora_dropout target_modules exclude_modules bias inference_mode revision
-    init_lora_weights base_model_name_or_path peft_version use_rslora use_dora rank_pattern alpha_pattern fan_in_fan_out
-    megatron_core qalora_group_size
-    """.split()  # noqa: SIM905
-)
-"""What an add-on's config may say. Everything else has to be empty there: some of it names modules to be imported."""
 
 
 def write_bundle(run: RunFolder, out: Path, *, with_data: bool = False, with_adapter: bool = False) -> int:
@@ -118,7 +110,7 @@ def write_bundle(run: RunFolder, out: Path, *, with_data: bool = False, with_ada
             N_("This run was never started, so there is nothing to pass on but its recipe."),
             fix=N_("Save the recipe instead, or train first."),
         )
-    files = [path for path in (run.base_fingerprint, run.fingerprint) if path.is_file()]
+    files = [path for path in (run.base_fingerprint, run.fingerprint, run.origin) if path.is_file()]
     if with_data:
         files += [run.train_data, run.held_out_data]
     checkpoint = choose_checkpoint(run) if with_adapter else None
@@ -188,7 +180,7 @@ def _write_weights(bundle: zipfile.ZipFile, run: RunFolder, folder: Path) -> Non
         name = f"{place}/{file.name}"
         if file.name in TRAINING_STATE or not _WEIGHTS.fullmatch(name):
             continue
-        if file.name == _ADAPTER_CONFIG:
+        if file.name == ADAPTER_CONFIG:
             config = json.loads((folder / file.name).read_bytes())
             base = Path(str(config["base_model_name_or_path"]))
             config["base_model_name_or_path"] = base.name if base.is_absolute() else str(base)
@@ -323,13 +315,13 @@ def _require_sound(run: RunFolder, file: Path) -> None:
         names = {path.name for path in weights.iterdir()} - {MANIFEST}
         if manifest is None or {part.name for part in manifest.files} != names or not is_intact(weights, fully=True):
             raise _damaged(file)
-        _require_plain_adapter(weights / _ADAPTER_CONFIG, file)
+        _require_plain_adapter(weights / ADAPTER_CONFIG, file)
 
 
 def _require_plain_adapter(config: Path, file: Path) -> None:
     try:
         told = json.loads(config.read_bytes()) if config.exists() else {}
-        strange = sorted(key for key, value in told.items() if key not in _ADAPTER_KEYS and value)
+        strange = unknown_settings(told)
     except (ValueError, RecursionError, AttributeError) as error:
         raise _damaged(file) from error
     if strange:

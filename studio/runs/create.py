@@ -22,6 +22,7 @@ from studio.models.base_model import base_of_run, locate, model_facts
 from studio.models.config import read_mapping
 from studio.models.support import require_supported
 from studio.models.weights import BaseFingerprint
+from studio.runs.origin import require_plain, require_trained_here
 from studio.runs.project import Project, slug
 
 ROOM_FOR_A_RUN = 500 * 1024**2
@@ -55,7 +56,7 @@ def create_run(
     recipe = resolve_defaults(_as_read(recipe, table), facts)
     parent = _related_parent(recipe, base) if recipe.model.parent else None
     require_room(project.runs_folder, ROOM_FOR_A_RUN, remedy=Remedy.open_folder)
-    run = _new_folder(project, recipe)
+    run = new_run_folder(project, recipe)
     try:
         with staged(run.path) as staging:
             if data_of is None:
@@ -75,6 +76,7 @@ def from_weights_of(parent: RunFolder, recipe: Recipe) -> Recipe:
     """`recipe`, to begin with what `parent` learned: with that run's base model, and its method as far as that decides
     the form of what is trained. Everything else stays. Raises `ProblemError` where nothing of it can be read."""
     choose_checkpoint(parent, fully=False)
+    require_plain(parent)
     begun = load(parent.recipe)
     model = begun.model.model_copy(update={"parent": str(parent.path)})
     form = {f"method.{name}": value for name, value in begun.method.form().items()}
@@ -93,6 +95,7 @@ def _related_parent(recipe: Recipe, base: Path) -> RunFolder:
             remedy=Remedy.see_settings,
             folder=str(parent.path),
         )
+    require_plain(parent)
     begun = load(parent.recipe)
     then = BaseFingerprint.read(parent.base_fingerprint)
     if then is not None and then.parts != BaseFingerprint.of(base).parts:
@@ -137,6 +140,7 @@ def repeat_run(run: RunFolder, project: Project, *, model: ModelChoice | None = 
 
     Raises ProblemError where the examples or the base model aren't here or aren't what they were.
     """
+    require_trained_here(run)
     recipe = load(run.recipe)
     if model is not None:
         recipe = with_value(recipe, "model", model.model_copy(update={"parent": recipe.model.parent}))
@@ -159,7 +163,7 @@ def repeat_run(run: RunFolder, project: Project, *, model: ModelChoice | None = 
         )
     base = base_of_run(run, recipe.model)
     require_room(project.runs_folder, ROOM_FOR_A_RUN, remedy=Remedy.open_folder)
-    again = _new_folder(project, recipe)
+    again = new_run_folder(project, recipe)
     try:
         with staged(again.path) as staging:
             shutil.copytree(run.train_data.parent, staging / "data", copy_function=_link_or_copy)
@@ -172,7 +176,8 @@ def repeat_run(run: RunFolder, project: Project, *, model: ModelChoice | None = 
     return again
 
 
-def _new_folder(project: Project, recipe: Recipe) -> RunFolder:
+def new_run_folder(project: Project, recipe: Recipe) -> RunFolder:
+    """Where a run of `recipe` is going to be; nothing is there yet."""
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{slug(recipe.name) or 'run'}-{uuid.uuid4().hex[:4]}"
     return RunFolder(project.runs_folder / name)
 

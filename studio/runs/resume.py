@@ -16,6 +16,7 @@ from studio.core.storage import is_intact
 from studio.core.translatable import N_, Sentence, sentence
 from studio.core.versions import require_same_versions
 from studio.models.base_model import locate
+from studio.runs.origin import require_trained_here
 from studio.runs.start import JobProcess, require_at_rest, start_training
 
 MOST_EPOCHS = 50.0
@@ -139,6 +140,7 @@ def require_whole(run: RunFolder) -> None:
             remedy=Remedy.open_folder,
             folder=str(run.path),
         )
+    require_trained_here(run)
     recipe = load(run.recipe)
     if not run.train_data.is_file():
         raise problem(

@@ -7,7 +7,7 @@ from functools import partial
 
 from studio.core.events import Ending, ExamCompleted, ModelResult, ModelUnderTest, Prediction
 from studio.core.jobs import Exam
-from studio.core.problems import problem
+from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
@@ -15,7 +15,7 @@ from studio.dataset.examples import Example, read_frozen
 from studio.engine.evaluation.generate import Answer, Generator, normalized, of_run, speed_up
 from studio.engine.job_context import JobContext
 from studio.engine.objectives.supervised import held_out_loss, tokenize_frozen
-from studio.models.base_model import locate
+from studio.models.base_model import locate, tokenizer_folder
 
 BATCH = 12
 """Examples answered at once."""
@@ -31,12 +31,7 @@ def exam(context: JobContext, job: Exam) -> Ending | None:
         context.phase("reading", N_("Reading the examples set aside."))
         examples = [e for e in (read_frozen(run.held_out_data) if run.held_out_data.is_file() else []) if e.messages]
         if not examples:
-            raise problem(
-                "exam.no_examples",
-                N_("No examples were set aside in this run, so there is nothing to test with."),
-                N_("The model has studied all of them, and would only repeat what it was shown."),
-                N_('Set some aside with "Examples set aside for checking" and train once more, or try it in a chat.'),
-            )
+            raise _no_examples(run)
         generator, recipe = of_run(context, run)
         context.phase("evaluating", N_("Measuring the error of both models."), long=True)
         losses = _losses(generator, run, recipe)
@@ -52,6 +47,23 @@ def exam(context: JobContext, job: Exam) -> Ending | None:
     return None
 
 
+def _no_examples(run: RunFolder) -> ProblemError:
+    if run.origin.is_file():
+        return problem(
+            "exam.no_questions",
+            N_("There are no questions yet to test this run with: it was trained in another program."),
+            N_("Examples with answers are needed, which it wasn't trained on."),
+            N_("Choose them on the Data page, or give them to `studio runs open-adapter FOLDER --data FILE`."),
+            remedy=Remedy.choose_file,
+        )
+    return problem(
+        "exam.no_examples",
+        N_("No examples were set aside in this run, so there is nothing to test with."),
+        N_("The model has studied all of them, and would only repeat what it was shown."),
+        N_('Set some aside with "Examples set aside for checking" and train once more, or try it in a chat.'),
+    )
+
+
 def longest_useful(generator: Generator, examples: Sequence[Example]) -> int:
     """Tokens after which an answer can't become right any more: twice the longest wanted one. A base model that
     doesn't know when to stop would go on to the last token allowed, and everybody would wait for it."""
@@ -61,7 +73,8 @@ def longest_useful(generator: Generator, examples: Sequence[Example]) -> int:
 
 def _losses(generator: Generator, run: RunFolder, recipe: Recipe) -> dict[ModelUnderTest, float | None]:
     """Each model's loss, computed as the training computes it; None where no example fits its length limit."""
-    held_out = tokenize_frozen(run.held_out_data, recipe, locate(recipe.model)).encoded
+    base = locate(recipe.model)
+    held_out = tokenize_frozen(run.held_out_data, recipe, base, tokenizer_folder(run, base)).encoded
     found: dict[ModelUnderTest, float | None] = dict.fromkeys(generator.models)
     for model in generator.models if held_out else ():
         with generator.network_of(model) as network:

@@ -6,7 +6,7 @@ import contextlib
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from studio.engine.methods.base_model import (
     stored_dtype,
 )
 from studio.engine.methods.registry import method_of
-from studio.models.base_model import ModelFacts, base_of_run, locate, model_facts
+from studio.models.base_model import ModelFacts, base_of_run, locate, model_facts, tokenizer_folder
 from studio.tokenization.encoding import NO_LIMIT, Encoder
 from studio.tokenization.end_tokens import end_tokens
 
@@ -187,9 +187,13 @@ def of_run(context: JobContext, run: RunFolder) -> tuple[Generator, Recipe]:
             "run.nothing_changed",
             N_("Nothing changed: what this run learned has no effect, so its model answers as the base model does."),
         )
-    encoder = Encoder.from_folder(base, recipe.training.max_length, recipe.training.loss_on)
-    ends = end_tokens(base, encoder)
-    generator = Generator({BASE: model, THIS_RUN: model}, encoder, device, model_facts(base), ends)
+    tokenizer = tokenizer_folder(run, base)
+    encoder = Encoder.from_folder(tokenizer, recipe.training.max_length, recipe.training.loss_on)
+    ends = end_tokens(tokenizer, encoder)
+    facts = model_facts(base)
+    if facts.vocabulary is not None:  # an add-on may have brought tokens along
+        facts = replace(facts, vocabulary=model.config.get_text_config().vocab_size)
+    generator = Generator({BASE: model, THIS_RUN: model}, encoder, device, facts, ends)
     generator.nothing_changed = nothing_changed
     return generator, recipe
 

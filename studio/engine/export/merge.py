@@ -34,8 +34,8 @@ from studio.engine.evaluation.generate import Answer, Generator, of_run, speed_u
 from studio.engine.job_context import JobContext
 from studio.engine.methods.base_model import count_parameters, dequantize, in_format, stored_dtype
 from studio.engine.methods.registry import method_of
-from studio.engine.training.checkpoint import copy_tokenizer
 from studio.models.base_model import locate
+from studio.tokenization.tokenizer_files import copy_tokenizer
 
 if TYPE_CHECKING:
     from studio.core.recipe.recipe import Recipe

@@ -18,6 +18,7 @@ from peft import (
 )
 from peft.tuners.lora import LoraLayer
 from peft.tuners.lora.layer import ParamWrapper
+from peft.utils.other import AuxiliaryTrainingWrapper
 from transformers.pytorch_utils import Conv1D
 
 from studio.core.problems import ProblemError, Remedy, problem
@@ -26,6 +27,7 @@ from studio.core.translatable import N_
 from studio.engine.job_context import is_out_of_memory
 from studio.engine.methods.base_model import Network, forget_quantization, in_format, keep_weights_as_they_are
 from studio.engine.methods.method import Merged, TrainingMethod
+from studio.models.adapter import adapter_tensors
 
 _FUSED = ("conv1d", "dt_proj", "out_proj")
 LEFT_ALONE: Mapping[str, tuple[str, ...]] = {
@@ -72,6 +74,7 @@ class LoraMethod(TrainingMethod):
     def load(self, base: Network, folder: Path) -> Network:
         config = PeftConfig.from_pretrained(str(folder))
         config.inference_mode = True
+        _make_room_for_tokens(base, folder)
         try:
             model: Network = PeftModelForCausalLM(base, config)
             loaded = model.load_adapter(str(folder), "default", is_trainable=False)
@@ -79,18 +82,41 @@ class LoraMethod(TrainingMethod):
             if is_out_of_memory(error):
                 raise
             raise _does_not_fit(str(error)) from error
-        strange = [*loaded.unexpected_keys, *loaded.missing_keys]
+        # peft writes a layer twice that was both enlarged and trained
+        strange = [key for key in loaded.unexpected_keys if not key.endswith(".modules_to_save.weight")]
+        strange += loaded.missing_keys
         if strange:
             raise _does_not_fit(", ".join(strange[:4]))
         keep_weights_as_they_are(model)
         return model.eval()
 
     def changes_nothing(self, model: Network) -> bool:
+        if any(isinstance(module, AuxiliaryTrainingWrapper) for module in model.modules()):  # whole layers were trained
+            return False
         layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
-        return all(any(not p.any() for n, p in layer.named_parameters() if "lora_" in n) for layer in layers)
+        without_magnitude = not any(layer.lora_magnitude_vector for layer in layers)
+        return without_magnitude and all(
+            any(not p.any() for n, p in layer.named_parameters() if "lora_" in n) for layer in layers
+        )
 
     def merge(self, model: Network, dtype: torch.dtype) -> Merged:
         return merge_lora(model, dtype)
+
+
+def _make_room_for_tokens(base: Network, folder: Path) -> None:
+    """Rows in `base` for tokens that an add-on made elsewhere brings along, in its embedding or head. Without the
+    add-on they stand for the mean of all others, and are never the likeliest."""
+    layers = (base.get_input_embeddings(), base.get_output_embeddings())
+    names = [f"{name}.weight" for name, module in base.named_modules() if any(module is layer for layer in layers)]
+    found, had = adapter_tensors(folder), layers[0].weight.shape[0]
+    rows = max((found[name].shape[0] for name in names if name in found), default=0)
+    if rows <= had:
+        return
+    base.resize_token_embeddings(rows, mean_resizing=False)
+    for layer in (base.get_input_embeddings(), base.get_output_embeddings()):
+        weight = layer.weight.data
+        weight[had:] = weight[:had].float().mean(dim=0).to(weight.dtype)
+    base.requires_grad_(False)
 
 
 def _no_model_card(*_: object) -> None:

@@ -52,10 +52,10 @@ def max_tokens(recipe: Recipe, base: Path) -> int:
     return min(recipe.training.max_length, model_facts(base).context_length or recipe.training.max_length)
 
 
-def tokenize_frozen(file: Path, recipe: Recipe, base: Path) -> TokenizedDataset:
-    """The frozen examples in `file` as a run reads them; empty where it isn't there. Raises `ProblemError` when the
-    model's template refuses an example."""
-    encoder = Encoder.from_folder(base, max_tokens(recipe, base), recipe.training.loss_on)
+def tokenize_frozen(file: Path, recipe: Recipe, base: Path, tokenizer: Path | None = None) -> TokenizedDataset:
+    """The frozen examples in `file` as a run reads them; empty where it isn't there. `tokenizer` is the folder of its
+    tokenizer and template where these aren't the base's. Raises `ProblemError` when the template refuses an example."""
+    encoder = Encoder.from_folder(tokenizer or base, max_tokens(recipe, base), recipe.training.loss_on)
     return tokenize_examples(encoder, read_frozen(file) if file.is_file() else [], recipe.data.truncation)
 
 

@@ -40,25 +40,13 @@ from studio.engine.job_context import JobContext
 from studio.engine.methods.method import TrainingMethod
 from studio.engine.random_states import random_states
 from studio.engine.training.trainer import StudioTrainer
-from studio.tokenization.end_tokens import write_end_tokens
-from studio.tokenization.template_capabilities import template_in
+from studio.tokenization.tokenizer_files import copy_tokenizer
 
 MOST_OF_TIME = 0.035
 """Saving takes at most this part of a run's time: after a save point, the next one waits accordingly."""
 
 NOTICEABLE = 2.0
 """Seconds. Saving that takes less isn't worth leaving out a save point for."""
-
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.json",
-)
 
 
 class CheckpointWriter:
@@ -197,16 +185,6 @@ def require_fits(checkpoint: Path, model: torch.nn.Module) -> None:
             remedy=Remedy.see_settings,
             name=checkpoint.name,
         )
-
-
-def copy_tokenizer(base: Path, folder: Path) -> None:
-    """The base model's tokenizer as it is, with the chat template that was trained with: its own or the default, and
-    all tokens that end an answer."""
-    for name in TOKENIZER_FILES:
-        if (base / name).is_file():
-            shutil.copyfile(base / name, folder / name)
-    (folder / "chat_template.jinja").write_text(template_in(base).source, encoding="utf-8")
-    write_end_tokens(base, folder)
 
 
 def fingerprint(model: torch.nn.Module) -> str:
