@@ -63,7 +63,7 @@ def read_modelfile(text: str) -> list[tuple[str, str]]:
         if text[at] in " \t\r\n":
             at += 1
         elif text[at] == "#":
-            at = text.find("\n", at) % (len(text) + 1)
+            at = (text + "\n").index("\n", at)
         else:
             begun = re.compile(r"([A-Za-z]+)[ \t]").match(text, at)
             if begun is None or begun.group(1).lower() not in _COMMANDS:
