@@ -13,12 +13,12 @@ from studio.core.events import Exported, Progressed
 from studio.core.job_states import ExportState
 from studio.core.jobs import Job
 from studio.core.problems import problem
-from studio.core.recipe.recipe import Recipe, load
-from studio.core.run_folder import RunFolder, choose_checkpoint
+from studio.core.recipe.recipe import load
+from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_, sentence
-from studio.export.destinations import DESTINATIONS, Destination, destination_named
-from studio.export.exporters import COMPARED, Exporter, export_now, require_possible
-from studio.export.made import made_exports, record_handover, reusable
+from studio.export.destinations import DESTINATIONS, destination_named
+from studio.export.exporters import COMPARED, Exporter, export_now, options, require_possible
+from studio.export.made import made_before, record_handover
 from studio.export.outcome import measured, outcome
 from studio.export.programs.program import HandedOver, Handover, Line, Program
 from studio.runs.start import start_job
@@ -40,8 +40,10 @@ def export(arguments: argparse.Namespace) -> int:
             name=destination.name,
         )
     out = Path(arguments.out).expanduser().absolute() if arguments.out else None
-    exported = _made_before(destination, run, quality) if out is None else None
-    if exported is None:
+    before = made_before(run, exporter, quality) if destination.program is not None and out is None else None
+    if before is not None:
+        exported = before.exported
+    else:
         compare = 0 if arguments.no_check else COMPARED
         exported = run_export(exporter, run, out, quality=quality, compare=compare, quiet=arguments.json)
     handed = None
@@ -92,19 +94,10 @@ def _do(exporter: Exporter, run: RunFolder, job: Job, *, quiet: bool) -> Exporte
     return state.exported
 
 
-def _made_before(destination: Destination, run: RunFolder, quality: str) -> Exported | None:
-    """What a program can be given without making it once more."""
-    if destination.program is None:
-        return None
-    checkpoint = choose_checkpoint(run, fully=False).name
-    made = reusable(made_exports(run), destination.exporter, quality, checkpoint)
-    return made.exported if made is not None else None
-
-
 def _hand_over(program: Program, run: RunFolder, exported: Exported, name: str, *, quiet: bool) -> HandedOver:
     """Whoever asks for it on the command line has confirmed it. Raises ProblemError."""
     wanted = name or program.offer(load(run.recipe).name)
-    handover = Handover(run=run, export=Path(exported.folder), name=wanted)
+    handover = Handover(run=run, export=Path(exported.folder), name=wanted, size=exported.size)
     with Progress(quiet=quiet) as progress:
         for step in program.plan(handover):
             if not quiet:
@@ -138,9 +131,12 @@ def _list(run: RunFolder | None, *, as_json: bool) -> int:
     for one in DESTINATIONS:
         found = one.program.find() if one.program is not None else None
         here = "" if one.program is None else str(found.place) if found is not None else "not found"
-        for quality in one.exporter.qualities or (None,):
-            name = quality.name if quality is not None else ""
-            size, refusal = _known(one.exporter, run, recipe, name)
+        known = options(one.exporter, run, recipe) if run is not None and recipe is not None else ()
+        for option in known or (None,):
+            size, refusal, name = None, "", ""
+            if option is not None:
+                size, name = option.size, option.name
+                refusal = option.refusal.english() if option.refusal is not None else ""
             told.append(
                 {
                     "to": one.name,
@@ -151,15 +147,6 @@ def _list(run: RunFolder | None, *, as_json: bool) -> int:
                 }
             )
             shown = refusal or ("" if size is None else f"{size / 1e6:,.0f} MB")
-            title = one.title.english() if quality in (None, *one.exporter.qualities[:1]) else ""
-            rows.append([one.name, title, name, shown, here])
+            rows.append([one.name, one.title.english() if option in (None, *known[:1]) else "", name, shown, here])
     print_json(told) if as_json else print_table(rows)
     return 0
-
-
-def _known(exporter: Exporter, run: RunFolder | None, recipe: Recipe | None, quality: str) -> tuple[int | None, str]:
-    """Bytes, and why it can't be made, "" where it can."""
-    if run is None or recipe is None:
-        return None, ""
-    refusal = exporter.refusal(recipe, quality)
-    return exporter.size(run, recipe, quality), refusal.english() if refusal is not None else ""

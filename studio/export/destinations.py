@@ -37,7 +37,7 @@ def into_program(program: Program, exporter: Exporter) -> Destination:
         name=program.name,
         title=sentence(N_("Use in {program}"), **values),
         purpose=sentence(
-            N_("Makes a file that {program} opens, asks it the same questions, and puts it there."), **values
+            N_("Makes a file that {program} opens, checks that it still answers the same, and puts it there."), **values
         ),
         action=N_("Export and put it there"),
         exporter=exporter,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from studio.core.storage import size_of
 from studio.core.translatable import N_
 from studio.export.adapter import adapter_size, export_adapter
 from studio.export.model_card import model_card
-from studio.models.base_model import locate, model_facts
+from studio.models.base_model import base_of_run, locate, model_facts
 
 COMPARED = 20
 """So many questions are asked of an export and of the run's own model, where nobody says otherwise."""
@@ -128,11 +128,67 @@ def exporter_named(name: str) -> Exporter:
     return {one.name: one for one in EXPORTERS}[name]
 
 
+@dataclass(frozen=True)
+class Option:
+    """What is known of one quality, None where an exporter has only one, before it is made: bytes as `Exporter` has
+    them, and why it can't be made."""
+
+    quality: Quality | None
+    size: int | None
+    disk: int | None
+    memory: int | None
+    refusal: Problem | None
+
+    @property
+    def name(self) -> str:
+        return self.quality.name if self.quality is not None else ""
+
+
+def options(exporter: Exporter, run: RunFolder, recipe: Recipe) -> tuple[Option, ...]:
+    """Every quality of an exporter for this run. Reads the run's folder and its base model's."""
+    gone = _base_refusal(exporter, recipe)
+    return tuple(
+        Option(
+            quality=exporter.quality(name),
+            size=exporter.size(run, recipe, name),
+            disk=exporter.disk(run, recipe, name),
+            memory=exporter.memory(run, recipe, name),
+            refusal=exporter.refusal(recipe, name) or gone,
+        )
+        for name in ([one.name for one in exporter.qualities] or [""])
+    )
+
+
+def better_option(known: Sequence[Option], failed: str) -> Option | None:
+    """What to choose where the quality called `failed` doesn't answer as it should: the most faithful of those that
+    people choose from, else the next larger of all."""
+    size = next((one.size for one in known if one.name == failed), None)
+    if size is None:
+        return None
+    larger = [one for one in known if one.size is not None and one.size > size and one.refusal is None]
+    common = [one for one in larger if one.quality is not None and not one.quality.more]
+    return next(iter(common or sorted(larger, key=lambda one: one.size or 0)), None)
+
+
+def _base_refusal(exporter: Exporter, recipe: Recipe) -> Problem | None:
+    """That the base model isn't where it was, which only a copy of the add-on does without."""
+    if exporter.job is None:
+        return None
+    try:
+        locate(recipe.model)
+    except ProblemError as error:
+        return error.problem
+    return None
+
+
 def require_possible(exporter: Exporter, run: RunFolder, quality: str) -> None:
-    """Raises `ProblemError` where the exporter refuses."""
-    refusal = exporter.refusal(load(run.recipe), quality)
+    """Raises `ProblemError` where the exporter refuses, or needs a base model that is gone or changed since."""
+    recipe = load(run.recipe)
+    refusal = exporter.refusal(recipe, quality)
     if refusal is not None:
         raise ProblemError(refusal)
+    if exporter.job is not None:
+        base_of_run(run, recipe.model)
 
 
 def export_now(exporter: Exporter, run: RunFolder, out: Path) -> Exported:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from studio.core.events import Exported
 from studio.core.job_states import ExportState
-from studio.core.run_folder import RunFolder
+from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.core.storage import size_of, write_text
 from studio.core.translatable import Sentence
 from studio.export.exporters import EXPORTERS, Exporter
@@ -35,10 +35,11 @@ def made_exports(run: RunFolder) -> list[MadeExport]:
     return sorted(found, key=lambda made: made.exported.at, reverse=True)
 
 
-def reusable(made: Sequence[MadeExport], exporter: Exporter, quality: str, checkpoint: str) -> MadeExport | None:
-    """Of `made` the newest by that exporter, in that quality and from that save point, nothing speaking against it."""
-    wanted = (exporter.name, quality, checkpoint)
-    for one in made:
+def made_before(run: RunFolder, exporter: Exporter, quality: str) -> MadeExport | None:
+    """What needn't be made again: the newest export in that quality and from the save point that counts now, nothing
+    speaking against it. Raises `ProblemError` where there is no save point."""
+    wanted = (exporter.name, quality, choose_checkpoint(run, fully=False).name)
+    for one in made_exports(run):
         exported = one.exported
         if (exported.to, exported.quality, exported.checkpoint) == wanted and exported.passed:
             return one

@@ -40,7 +40,7 @@ from studio.core.events import (
 from studio.core.jobs import Chat, Exam, FetchData, Merge, read_job
 from studio.core.journal import JournalWriter
 from studio.core.problems import Problem, Remedy
-from studio.core.run_folder import JobFolder, RunFolder
+from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
 from studio.core.translatable import sentence
 
 PAUSE = float(os.environ.get("STAND_IN_PAUSE", "0.01"))
@@ -162,14 +162,21 @@ def answer(ask: Ask, writer: JournalWriter, queue: CommandQueue) -> None:
 
 
 def merge(job: Merge, writer: JournalWriter, queue: CommandQueue) -> None:
-    for layer in range(1, 6):
+    """As many answers as `STAND_IN_SAME` says are the same; with fewer than all it fails its check."""
+    for part in range(1, 6):
         rest(queue)
-        text = sentence("Combining layer {n} of 5.", n=layer)
-        writer.write(Progressed(done=layer, total=5, unit="layers", text=text))
-    job.out.mkdir(parents=True)
-    (job.out / "model.safetensors").write_bytes(b"0" * 1000)
-    check = ExportCheck(program="transformers", questions=20, same=20)
-    writer.write(Exported(to="merged", folder=str(job.out), size=1_000_000, checks=(check,)))
+        text = sentence("Combining the add-on with the base model.")
+        writer.write(Progressed(done=part * 200_000, total=1_000_000, unit="bytes", text=text))
+    same = int(os.environ.get("STAND_IN_SAME", job.compare))
+    check = ExportCheck(program="transformers", questions=job.compare, same=same, passed=same == job.compare)
+    folder = job.out if check.passed else job.out.with_name(f"{job.out.name}.failed")
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(b"0" * 1000)
+    checkpoint = choose_checkpoint(RunFolder(job.run)).name
+    told = Exported(
+        to="merged", folder=str(folder), size=1_000_000, checkpoint=checkpoint, seconds=70.0, checks=(check,)
+    )
+    writer.write(told)
 
 
 def fetch(job: FetchData, writer: JournalWriter, queue: CommandQueue) -> None:

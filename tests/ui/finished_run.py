@@ -92,8 +92,8 @@ def opened(project: Project) -> Iterator[AppState]:
         yield app_state
     finally:
         conversation_of(app_state).shutdown()
-        for job in (app_state.exam, app_state.export):
-            job.stop(keep=False)
+        app_state.exam.stop(keep=False)
+        app_state.exports.stop()
         app_state.close()
         assert wait_for_all()
 

@@ -32,11 +32,13 @@ class Line(BaseModel):
 
 @dataclass(frozen=True)
 class Handover:
-    """The `export` of `run`, a complete folder that passed its check, is to be known as `name` in a program."""
+    """The `export` of `run`, a complete folder that passed its check, is to be known as `name` in a program. It takes
+    `size` bytes, which are an estimate while it isn't made yet; 0 where that isn't known."""
 
     run: RunFolder
     export: Path
     name: str
+    size: int = 0
 
 
 class HandedOver(BaseModel):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QProgressBar, QWidget
 
+from studio.core.events import Progressed
 from studio.core.job_states import ProcessState
 from studio.ui.controls.layout import Card, hbox, vbox
 from studio.ui.controls.text import button, label
-from studio.ui.design.language import tr, tr_sentence
+from studio.ui.design.language import size, tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL
 
 
@@ -53,7 +54,7 @@ class ProgressCard(Card):
         """Words and bar from the newest progress, else from the phase."""
         progress, phase = state.progress, state.phase
         if progress is not None and (phase is None or progress.at >= phase.at):
-            self.words.setText(tr_sentence(progress.text))
+            self.words.setText(bytes_words(progress))
             self.bar.show_share(progress.done, progress.total)
             return
         if phase is not None:
@@ -91,3 +92,11 @@ def progress_words(done: int, total: int, what: str) -> str:
     if total:
         return f"{what}  " + tr("{done} of {total}", done=f"{done:,}", total=f"{total:,}")
     return f"{what}  {done:,}" if done else what
+
+
+def bytes_words(progress: Progressed) -> str:
+    """What is being done, and of what is counted in bytes, how many are done."""
+    words = tr_sentence(progress.text)
+    if progress.unit != "bytes" or not progress.total:
+        return words
+    return f"{words} {tr('{done} of {total}', done=size(progress.done), total=size(progress.total))}"

@@ -10,7 +10,7 @@ from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QComboBox, QFrame, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
 
 Role = Literal["", "title", "lead", "strong", "small", "term", "bad", "good"]
-Kind = Literal["", "primary", "quiet", "link"]
+Kind = Literal["", "primary", "quiet", "link", "heading"]
 SELECTABLE = Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
 
 
@@ -40,7 +40,8 @@ def say(where: QLabel, text: str) -> None:
 
 
 def button(text: str, kind: Kind = "", on_click: Callable[[], object] | None = None) -> QPushButton:
-    """A button; `primary` once a page, `quiet` without a border, `link` for in-text actions."""
+    """A button; `primary` once a page, `quiet` without a border, `link` for in-text actions, `heading` to open what
+    stands below."""
     made = QPushButton(text)
     made.setProperty("kind", kind)
     made.setCursor(Qt.CursorShape.PointingHandCursor)

@@ -1,7 +1,7 @@
 """The one stylesheet, written for a palette and text sizes.
 
 Widgets choose a look with dynamic properties: `role` on labels (title, lead, strong, small, term, bad, good), `kind` on
-buttons (primary, quiet, link, round, chip, choice, place), `card` on frames (true, problem, notice).
+buttons (primary, quiet, link, round, chip, choice, place, heading), `card` on frames (true, problem, notice).
 """
 
 from __future__ import annotations
@@ -52,6 +52,12 @@ QPushButton[kind="quiet"]:checked {{ background: {c.accent_soft}; }}
 QPushButton[kind="quiet"]:disabled, QToolButton[kind="quiet"]:disabled {{ color: {c.muted}; }}
 QPushButton[kind="link"], QToolButton[kind="link"] {{
   background: transparent; border: 1px solid transparent; color: {c.accent}; padding: 5px 1px; text-align: left; }}
+QPushButton[kind="heading"] {{
+  background: transparent; border: 1px solid transparent; color: {c.text}; padding: 5px 6px 5px 1px; text-align: left;
+  font-size: {s.strong:.2f}pt; font-weight: 600; }}
+QPushButton[kind="heading"]:hover {{ background: {c.hover}; }}
+QPushButton[kind="heading"]:focus {{ border: 2px solid {c.accent}; padding: 4px 5px 4px 0; }}
+QPushButton[kind="link"]:disabled {{ color: {c.muted}; }}
 QPushButton[kind="place"] {{
   background: transparent; border: 1px solid transparent; color: {c.muted}; padding: 5px 10px; text-align: left; }}
 QPushButton[kind="place"]:hover {{ background: {c.hover}; }}

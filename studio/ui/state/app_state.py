@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from studio.core.job_states import ExamState, ExportState, FetchState
+from studio.core.job_states import ExamState, FetchState
 from studio.core.jobs import Train
 from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.recipe import Recipe, load
@@ -23,6 +23,7 @@ from studio.runs.project import Project, create_project, projects
 from studio.ui.design.language import tr
 from studio.ui.state import preferences
 from studio.ui.state.background import run_in_background
+from studio.ui.state.export_queue import ExportQueue
 from studio.ui.state.job_state import JobState
 from studio.ui.state.memory_fit import MemoryFit
 from studio.ui.state.queue_state import QueueRow, QueueState
@@ -73,12 +74,12 @@ class AppState(RecipeEditor):
         self.training.failed.connect(self.problem_raised)
         self.exam = JobState(ExamState, self)
         """The newest exam of the run on show."""
-        self.export = JobState(ExportState, self)
-        """Of the run on show, too; kept here so that it survives the page that shows it."""
+        self.exports = ExportQueue(self)
+        """Of any run; kept here so that it survives the page that shows it."""
         self.data_fetch = JobState(FetchState, self)
         """A download of a data set, whichever project is open."""
         self.exam.updated.connect(lambda: self.job_updated.emit("exam"))
-        self.export.updated.connect(lambda: self.job_updated.emit("export"))
+        self.exports.changed.connect(lambda: self.job_updated.emit("export"))
         self.queue = QueueState(self)
         self.queue.problem_raised.connect(self.problem_raised)
         self.edited: QueueRow | None = None
@@ -432,7 +433,6 @@ class AppState(RecipeEditor):
         self._seen_again = False
         self.training.clear()
         self.exam.clear()
-        self.export.clear()
 
     @Slot()
     def _on_training_ended(self) -> None:
@@ -464,7 +464,7 @@ class AppState(RecipeEditor):
         self.training.leave()
         self.model.fetch.leave()
         self.exam.leave()
-        self.export.leave()
+        self.exports.leave()
 
 
 def _going_on() -> list[RunElsewhere]:

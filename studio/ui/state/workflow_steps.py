@@ -121,6 +121,10 @@ def _chat(app_state: AppState) -> StepStatus:
 
 
 def _export(app_state: AppState) -> StepStatus:
+    if app_state.exports.is_running():
+        progress = app_state.exports.job.state.progress
+        share = progress.done / progress.total if progress is not None and progress.total else None
+        return StepStatus("export", "running", tr("Exporting"), share)
     if app_state.run is not None and learned(app_state) and _has_exports(app_state):
         return StepStatus("export", "done", tr("Exported"))
     return _after_training("export", app_state)
@@ -129,7 +133,7 @@ def _export(app_state: AppState) -> StepStatus:
 def _has_exports(app_state: AppState) -> bool:
     assert app_state.run is not None
     try:
-        return any(not p.name.startswith(".") for p in app_state.run.exports.iterdir())
+        return any(not p.name.startswith(".") and ".failed" not in p.name for p in app_state.run.exports.iterdir())
     except OSError:
         return False
 

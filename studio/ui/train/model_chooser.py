@@ -12,7 +12,7 @@ from studio.core.problems import Problem, Remedy
 from studio.core.recipe.model_choice import Source
 from studio.ui.controls.layout import STRETCH, Card, hbox, vbox
 from studio.ui.controls.notices import ProblemCard
-from studio.ui.controls.progress import ShareBar
+from studio.ui.controls.progress import ShareBar, bytes_words
 from studio.ui.controls.text import button, clear_layout_widget, combo_box, label
 from studio.ui.design.language import size, tr, tr_sentence
 from studio.ui.state.app_state import AppState
@@ -79,10 +79,7 @@ class ModelChooser(Card):
             if progress is None:
                 phase = model.fetch.state.phase
                 return tr_sentence(phase.text) if phase is not None else tr("Getting ready")
-            words = tr_sentence(progress.text)
-            if progress.unit == "bytes" and progress.total:
-                return f"{words} {tr('{done} of {total}', done=size(progress.done), total=size(progress.total))}"
-            return words
+            return bytes_words(progress)
         if model.looking:
             return tr("Looking for it")
         if model.facts is not None and model.folder is not None:

@@ -3,22 +3,64 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
+from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
+from studio.core.problems import Problem
 from studio.core.recipe.recipe import Recipe, with_values
 from studio.core.run_folder import RunFolder
+from studio.core.translatable import Sentence, sentence
 from studio.dataset.samples import sample
+from studio.export.destinations import DESTINATIONS, Destination, into_program
 from studio.export.exporters import exporter_named
+from studio.export.programs.program import Found, HandedOver, Handover, Line, OnProgress, Program
 from studio.runs.project import Project, create_project
-from studio.ui.export.export_card import _Outcome
+from studio.ui.export.made_view import MadeView
 from studio.ui.export.page import ExportPage
 from studio.ui.state.app_state import AppState
+from tests.ui.conftest import LONG
 from tests.ui.finished_run import fine_tuned_run, make_model_folder, opened, stand_in_interpreter
+
+
+class Talker:
+    """A program that takes models, as far as the page sees of it."""
+
+    def __init__(self, *, here: bool) -> None:
+        self.here = here
+        self.has: list[Handover] = []
+        self.waits = False
+        """Whether it takes for ever to take one in."""
+        self.program = Program(
+            name="talker",
+            title="Talker",
+            website="https://example.org",
+            missing=Problem(code="talker.missing", what="Talker isn't on this computer.", fix="Install it."),
+            find=self._find,
+            offer=lambda title: title.lower(),
+            plan=self._plan,
+            hand_over=self._hand_over,
+            takes="merged",
+        )
+
+    def _find(self) -> Found | None:
+        return Found(Path("/opt/talker"), "1.2") if self.here else None
+
+    def _plan(self, handover: Handover) -> tuple[Sentence, ...]:
+        return (sentence("It is copied to /opt/talker/{name}.", name=handover.name),)
+
+    def _hand_over(self, handover: Handover, progress: OnProgress) -> HandedOver:
+        progress(0, 100)
+        while self.waits:
+            progress(50, 100)
+        self.has.append(handover)
+        lines = (Line(title="Ask it", text=f"talker {handover.name}"),)
+        return HandedOver(program="talker", name=handover.name, export=str(handover.export), lines=lines)
 
 
 @pytest.fixture
@@ -36,26 +78,54 @@ def run(project: Project) -> RunFolder:
 
 
 @pytest.fixture
-def app_state(project: Project, run: RunFolder, qtbot: QtBot) -> Iterator[AppState]:
+def app_state(
+    project: Project, run: RunFolder, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[AppState]:
+    monkeypatch.setattr(sys, "executable", stand_in_interpreter(tmp_path))
     with opened(project) as made:
-        qtbot.waitUntil(lambda: bool(made.state.checkpoints) and not made.is_training(), timeout=10_000)
+        qtbot.waitUntil(lambda: bool(made.state.checkpoints) and not made.is_training(), timeout=LONG)
         yield made
 
 
 @pytest.fixture
-def page(app_state: AppState, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ExportPage:
-    monkeypatch.setattr(sys, "executable", stand_in_interpreter(tmp_path))
-    made = ExportPage(app_state)
-    qtbot.addWidget(made)
-    made.resize(1000, 700)
-    made.show()
-    qtbot.waitUntil(lambda: set(made.targets) == {"adapter", "merged"}, timeout=10_000)
-    return made
+def talker() -> Talker:
+    return Talker(here=True)
 
 
-def outcome(part: object) -> _Outcome:
-    assert isinstance(part, _Outcome)
-    return part
+@pytest.fixture
+def destinations(talker: Talker) -> tuple[Destination, ...]:
+    """A program that takes the combined model, then that model and the add-on as folders."""
+    plain = tuple(one for one in DESTINATIONS if one.name in ("merged", "adapter"))
+    return (into_program(talker.program, exporter_named("merged")), *plain)
+
+
+Open = Callable[[AppState], ExportPage]
+
+
+@pytest.fixture
+def open_page(destinations: tuple[Destination, ...], qtbot: QtBot) -> Open:
+    def open_one(app_state: AppState) -> ExportPage:
+        page = ExportPage(app_state, destinations)
+        qtbot.addWidget(page)
+        page.resize(1000, 700)
+        page.show()
+        qtbot.waitUntil(lambda: any(card.is_open() for card in page.cards.values()), timeout=LONG)
+        return page
+
+    return open_one
+
+
+@pytest.fixture
+def page(app_state: AppState, open_page: Open) -> ExportPage:
+    return open_page(app_state)
+
+
+def wait_for(qtbot: QtBot, page: ExportPage, name: str) -> MadeView:
+    """What is shown as made on that card, once nothing goes on any more."""
+    card = page.cards[name]
+    qtbot.waitUntil(lambda: not page._app_state.exports.is_running() and card.made is not None, timeout=LONG)
+    assert card.made is not None
+    return card.made
 
 
 def test_without_a_trained_model_nothing_can_be_exported_and_it_says_why(home: Path, qtbot: QtBot) -> None:
@@ -64,53 +134,98 @@ def test_without_a_trained_model_nothing_can_be_exported_and_it_says_why(home: P
         qtbot.addWidget(page)
         page.show()
         assert page.missing is not None and page.missing.isVisible()
-        assert not page.cards["adapter"].isVisible() and not page.cards["merged"].isVisible()
+        assert not any(card.isVisible() for card in page.cards.values())
+
+
+def test_one_card_is_open_at_a_time_and_has_the_one_primary_button(page: ExportPage, qtbot: QtBot) -> None:
+    assert page.cards["talker"].is_open(), "a program that is here comes first"
+    for name, card in page.cards.items():
+        if not card.is_open():
+            QTest.keyClick(card.heading, Qt.Key.Key_Return)
+        assert [other for other, one in page.cards.items() if one.is_open()] == [name]
+        primary = [other for other, one in page.cards.items() if one.start.property("kind") == "primary"]
+        assert primary == [name]
+    name = next(reversed(page.cards))
+    page.cards[name].heading.click()
+    assert not any(card.is_open() for card in page.cards.values())
 
 
 def test_the_add_on_is_exported_into_the_runs_folder(page: ExportPage, run: RunFolder, qtbot: QtBot) -> None:
+    page.cards["adapter"].heading.click()
     page.cards["adapter"].start.click()
-    qtbot.waitUntil(lambda: page.cards["adapter"].outcome is not None, timeout=10_000)
+    done = wait_for(qtbot, page, "adapter")
     exported = run.exports / "adapter"
     original = run.checkpoints / "step-000040" / "adapter_model.safetensors"
     assert (exported / "adapter_model.safetensors").read_bytes() == original.read_bytes()
-    done = outcome(page.cards["adapter"].outcome)
     done.copy.click()
     assert QGuiApplication.clipboard().text() == str(exported)
-    assert page.targets["adapter"] == run.exports / "adapter-2"
+    assert page.cards["adapter"].place.text() == str(run.exports / "adapter-2")
+    assert page.cards["adapter"].summary.text() == "exported, 104 KB"
 
 
-def test_combining_shows_progress_and_how_many_answers_are_the_same(
-    page: ExportPage, run: RunFolder, qtbot: QtBot
+def test_combining_shows_progress_in_bytes_and_then_how_many_answers_are_the_same(
+    page: ExportPage, app_state: AppState, run: RunFolder, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page.cards["merged"].start.click()
-    assert page.cards["merged"].progress.isVisible()
-    assert not page.cards["merged"].start.isEnabled()
-    qtbot.waitUntil(lambda: page.cards["merged"].outcome is not None, timeout=15_000)
-    words = outcome(page.cards["merged"].outcome).words.text()
-    assert "Compared 20 answers" in words and "20 the same" in words
+    monkeypatch.setenv("STAND_IN_PAUSE", "0.2")
+    card = page.cards["merged"]
+    card.heading.click()
+    card.start.click()
+    assert card.progress.isVisible() and not card.start.isEnabled()
+    qtbot.waitUntil(lambda: "of 1 MB" in card.progress.words.text(), timeout=LONG)
+    words = wait_for(qtbot, page, "merged").words.text()
+    assert words == "Answers the same on 20 of 20."
     assert (run.exports / "merged" / "model.safetensors").is_file()
-    assert page.cards["merged"].start.isEnabled()
+    assert card.start.isEnabled() and not card.progress.isVisible()
+
+
+def test_what_answers_otherwise_is_marked_as_failed_and_kept_aside(
+    page: ExportPage, run: RunFolder, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_SAME", "14")
+    card = page.cards["merged"]
+    card.start.click()
+    made = wait_for(qtbot, page, "merged")
+    assert not made.passed and "differs on 6 of 20" in made.words.text()
+    assert made.made.folder == run.exports / "merged.failed"
+    assert card.summary.text() == "failed its check" and card.mark.shape == "cross"
 
 
 def test_combining_can_be_cancelled(page: ExportPage, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAND_IN_PAUSE", "0.5")
+    card = page.cards["merged"]
+    card.heading.click()
+    card.start.click()
+    qtbot.waitUntil(page._app_state.exports.job.is_running, timeout=LONG)
+    card.progress.stop.click()
+    qtbot.waitUntil(card.start.isEnabled, timeout=LONG)
+    assert card.made is None and card.problem is None and not card.progress.isVisible()
+
+
+def test_a_second_export_waits_for_the_first_and_can_be_taken_back(
+    page: ExportPage, app_state: AppState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_PAUSE", "0.3")
     page.cards["merged"].start.click()
-    job = page._app_state.export
-    qtbot.waitUntil(job.is_running, timeout=10_000)
-    page.cards["merged"].progress.stop.click()
-    qtbot.waitUntil(page.cards["merged"].start.isEnabled, timeout=15_000)
-    assert page.cards["merged"].outcome is None and page.cards["merged"].problem is None
-    assert not page.cards["merged"].progress.isVisible()
+    page.cards["adapter"].start.click()
+    card = page.cards["adapter"]
+    assert card.summary.text() == "waits"
+    assert card.progress.words.text() == "Waits until “For Python: one combined model” is done."
+    card.progress.stop.click()
+    assert app_state.exports.waiting == [] and card.start.isEnabled()
+    card.start.click()
+    wait_for(qtbot, page, "merged")
+    wait_for(qtbot, page, "adapter")
 
 
 def test_a_folder_with_something_in_it_is_never_written_over(page: ExportPage, qtbot: QtBot, tmp_path: Path) -> None:
     taken = tmp_path / "taken"
     taken.mkdir()
     (taken / "mine.txt").write_text("mine", encoding="utf-8")
-    for kind, card in page.cards.items():
-        page._set_target(exporter_named(kind), taken)
+    for name in ("merged", "adapter"):
+        card = page.cards[name]
+        page.targets[name] = taken
         card.start.click()
-        qtbot.waitUntil(lambda card=card: card.problem is not None, timeout=10_000)  # type: ignore[misc]
+        qtbot.waitUntil(lambda card=card: card.problem is not None, timeout=LONG)  # type: ignore[misc]
         assert card.problem is not None and card.problem.problem.code == "storage.exists"
     assert [p.name for p in taken.iterdir()] == ["mine.txt"]
 
@@ -118,32 +233,157 @@ def test_a_folder_with_something_in_it_is_never_written_over(page: ExportPage, q
 def test_another_folder_can_be_chosen(page: ExportPage, qtbot: QtBot, tmp_path: Path) -> None:
     place = tmp_path / "elsewhere"
     place.mkdir()
-    page.choose_place("adapter", place)
-    page.cards["adapter"].start.click()
-    qtbot.waitUntil(lambda: page.cards["adapter"].outcome is not None, timeout=10_000)
-    assert (place / "support-adapter" / "adapter_config.json").is_file()
+    page.choose_place("merged", place)
+    assert page.cards["merged"].place.text() == str(place / "support-merged")
+    page.cards["merged"].start.click()
+    wait_for(qtbot, page, "merged")
+    assert (place / "support-merged" / "model.safetensors").is_file()
 
 
-def test_a_failed_combination_is_explained_on_its_card(
-    page: ExportPage, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+def test_a_failed_combination_is_explained_on_its_card_until_it_is_dismissed(
+    page: ExportPage, app_state: AppState, open_page: Open, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_FAILS", "1")
     page.cards["merged"].start.click()
-    qtbot.waitUntil(lambda: page.cards["merged"].problem is not None, timeout=15_000)
-    assert page.cards["merged"].problem is not None
-    assert page.cards["merged"].problem.problem.code == "stand_in.broken"
+    qtbot.waitUntil(lambda: page.cards["merged"].problem is not None, timeout=LONG)
+    again = open_page(app_state).cards["merged"].problem
+    assert again is not None and again.problem.code == "stand_in.broken"
+    again.dismissed.emit()
+    assert open_page(app_state).cards["merged"].problem is None
 
 
-def test_earlier_exports_are_there_when_the_page_opens(page: ExportPage, app_state: AppState, qtbot: QtBot) -> None:
+def test_a_base_model_that_was_moved_away_stands_in_the_way_of_all_but_the_add_on(
+    app_state: AppState, project: Project, open_page: Open
+) -> None:
+    base = Path(project.load_recipe().model.name)
+    base.rename(base.with_name("moved"))
+    page = open_page(app_state)
+    problem = page.cards["merged"].problem
+    assert problem is not None and problem.problem.code == "model.folder_missing"
+    assert page.cards["merged"].controls.isHidden() and not page.cards["adapter"].controls.isHidden()
+    assert page.cards["merged"].summary.text() == "not possible with this model"
+
+
+def test_earlier_exports_are_there_when_the_page_opens(
+    page: ExportPage, app_state: AppState, open_page: Open, qtbot: QtBot
+) -> None:
     page.cards["adapter"].start.click()
     page.cards["merged"].start.click()
-    qtbot.waitUntil(lambda: all(card.outcome is not None for card in page.cards.values()), timeout=15_000)
-    again = ExportPage(app_state)
-    qtbot.addWidget(again)
-    qtbot.waitUntil(lambda: all(card.outcome is not None for card in again.cards.values()), timeout=10_000)
-    assert "20 the same" in outcome(again.cards["merged"].outcome).words.text()
+    qtbot.waitUntil(lambda: all(page.cards[name].made is not None for name in ("adapter", "merged")), timeout=LONG)
+    again = open_page(app_state)
+    assert again.cards["merged"].is_open(), "what was exported last"
+    assert wait_for(qtbot, again, "merged").words.text() == "Answers the same on 20 of 20."
+    assert wait_for(qtbot, again, "adapter").words.text() == "Its answers were not compared."
+
+
+def test_an_export_goes_on_without_the_page_and_is_found_again_by_another_window(
+    project: Project,
+    app_state: AppState,
+    run: RunFolder,
+    open_page: Open,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("STAND_IN_PAUSE", "1")
+    page = open_page(app_state)
+    page.cards["merged"].start.click()
+    qtbot.waitUntil(lambda: app_state.exports.job.state.progress is not None, timeout=LONG)
+    rebuilt = open_page(app_state).cards["merged"]
+    assert rebuilt.progress.isVisible() and rebuilt.summary.text() == "under way"
+    app_state.exports.leave()
+    with opened(project) as later:
+        qtbot.waitUntil(lambda: bool(later.state.checkpoints), timeout=LONG)
+        found = open_page(later)
+        qtbot.waitUntil(lambda: found.cards["merged"].progress.isVisible(), timeout=LONG)
+        found.cards["merged"].progress.stop.click()
+        qtbot.waitUntil(lambda: not later.exports.is_running(), timeout=LONG)
 
 
 def test_sizes_are_known_before_anything_is_exported(page: ExportPage) -> None:
-    assert page.cards["adapter"].size_words.text() == "102 KB"
-    assert page.cards["merged"].size_words.text().startswith("about ")
+    assert page.cards["adapter"].needs.text() == "102 KB."
+    assert page.cards["merged"].needs.text().startswith("About ")
+
+
+def test_a_model_is_made_and_put_into_a_program_after_asking_once(
+    page: ExportPage, app_state: AppState, talker: Talker, run: RunFolder, open_page: Open, qtbot: QtBot
+) -> None:
+    card = page.cards["talker"]
+    assert "Talker 1.2 is here" in card.availability.text() and card.program_name.text() == "support"
+    card.program_name.setText("helper")
+    card.start.click()
+    qtbot.waitUntil(lambda: page.confirmation is not None, timeout=LONG)
+    assert page.confirmation is not None and not app_state.exports.is_running()
+    page.confirmation.buttons[0].click()
+    qtbot.waitUntil(lambda: bool(talker.has) and not app_state.exports.is_running(), timeout=LONG)
+    assert [(one.name, one.export) for one in talker.has] == [("helper", run.exports / "merged")]
+    again = open_page(app_state).cards["talker"]
+    assert again.is_open() and again.summary.text() == "in Talker as helper"
+    assert again.handed is not None
+    again.handed.lines[0].copy.click()
+    assert QGuiApplication.clipboard().text() == "talker helper"
+
+
+def test_what_was_made_of_the_same_save_point_is_handed_over_without_making_it_again(
+    page: ExportPage, app_state: AppState, talker: Talker, run: RunFolder, qtbot: QtBot
+) -> None:
+    page.cards["merged"].start.click()
+    wait_for(qtbot, page, "merged")
+    page.cards["talker"].start.click()
+    qtbot.waitUntil(lambda: page.confirmation is not None, timeout=LONG)
+    assert page.confirmation is not None
+    page.confirmation.buttons[0].click()
+    qtbot.waitUntil(lambda: bool(talker.has) and not app_state.exports.is_running(), timeout=LONG)
+    assert len(run.jobs("merged")) == 1 and talker.has[0].export == run.exports / "merged"
+
+
+def test_what_failed_its_check_is_not_put_into_a_program(
+    page: ExportPage, app_state: AppState, talker: Talker, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_SAME", "3")
+    page.cards["talker"].start.click()
+    qtbot.waitUntil(lambda: page.confirmation is not None, timeout=LONG)
+    assert page.confirmation is not None
+    page.confirmation.buttons[0].click()
+    made = wait_for(qtbot, page, "talker")
+    assert not made.passed and talker.has == []
+
+
+def test_handing_over_can_be_cancelled(page: ExportPage, app_state: AppState, talker: Talker, qtbot: QtBot) -> None:
+    talker.waits = True
+    page.cards["talker"].start.click()
+    qtbot.waitUntil(lambda: page.confirmation is not None, timeout=LONG)
+    assert page.confirmation is not None
+    page.confirmation.buttons[0].click()
+    qtbot.waitUntil(lambda: app_state.exports.stage == "handing_over", timeout=LONG)
+    page.cards["talker"].progress.stop.click()
+    qtbot.waitUntil(lambda: not app_state.exports.is_running(), timeout=LONG)
+    assert talker.has == [] and page.cards["talker"].summary.text().startswith("found")
+
+
+def test_a_program_that_is_not_here_is_explained_and_the_file_can_be_made_all_the_same(
+    page: ExportPage, talker: Talker, app_state: AppState, run: RunFolder, qtbot: QtBot
+) -> None:
+    talker.here = False
+    page._find_programs()
+    card = page.cards["talker"]
+    qtbot.waitUntil(lambda: card.start.text() == "Export the file", timeout=LONG)
+    assert card.availability.text() == "Talker isn't on this computer. Install it."
+    assert card.website.isVisible() and not card.program_name.isVisible()
+    card.start.click()
+    wait_for(qtbot, page, "talker")
+    assert (run.exports / "merged").is_dir() and talker.has == []
+    talker.here = True
+    card.look_again.click()
+    qtbot.waitUntil(lambda: card.start.text() == "Export and put it there", timeout=LONG)
+
+
+def test_exports_of_a_run_go_on_when_another_one_is_shown(
+    page: ExportPage, app_state: AppState, run: RunFolder, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_PAUSE", "0.3")
+    page.cards["merged"].start.click()
+    page.cards["adapter"].start.click()
+    app_state.new_run()
+    assert page.missing is not None
+    qtbot.waitUntil(lambda: not app_state.exports.is_running(), timeout=LONG)
+    assert (run.exports / "merged").is_dir() and (run.exports / "adapter").is_dir()
