@@ -9,7 +9,9 @@ from pathlib import Path
 
 from studio.core.translatable import N_, Sentence, sentence
 from studio.export.exporters import EXPORTERS, Exporter
+from studio.export.programs.commands import llama_cpp_lines, python_lines, vllm_lines
 from studio.export.programs.program import Line, Program
+from studio.export.programs.registry import PROGRAMS
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,24 @@ def as_folder(
     )
 
 
+_LINES: dict[str, Callable[[Path], tuple[Line, ...]]] = {
+    "gguf": llama_cpp_lines,
+    "merged": lambda folder: (*python_lines(folder), *vllm_lines(folder)),
+}
+"""What to copy for the exports of these names."""
+
+_UNDER = {"gguf-adapter": "adapter"}
+"""Exports that few people want, and the destination behind which they stand."""
+
+
 def _destinations() -> tuple[Destination, ...]:
-    return tuple(as_folder(exporter) for exporter in EXPORTERS)
+    """Programs first, then folders, the add-on alone last."""
+    made = {one.name: one for one in EXPORTERS}
+    programs = [into_program(one, made[one.takes]) for one in PROGRAMS if one.takes in made]
+    first = [name for name in ("gguf", "merged", "adapter") if name in made]
+    names = [*first, *(name for name in made if name not in first)]
+    folders = [as_folder(made[n], under=_UNDER.get(n, ""), lines=_LINES.get(n, lambda folder: ())) for n in names]
+    return (*programs, *folders)
 
 
 DESTINATIONS = _destinations()

@@ -409,6 +409,16 @@ def _find(destination: Destination, title: str) -> tuple[Found | None, str]:
     return found, program.offer(title) if found is not None else ""
 
 
+def _lines(destination: Destination, made: MadeExport | None) -> tuple[Line, ...]:
+    """What to copy for an export that may be used, nothing where its files are gone."""
+    if made is None or not made.exported.passed:
+        return ()
+    try:
+        return destination.lines(made.folder)
+    except ProblemError:
+        return ()
+
+
 def _look_at(run: RunFolder, destinations: Sequence[Destination]) -> _KnownRun:
     """Reads the run's folder and its base model's; raises `ProblemError` when the run's recipe can't be read."""
     recipe, made = load(run.recipe), tuple(made_exports(run))
@@ -426,7 +436,7 @@ def _look_at(run: RunFolder, destinations: Sequence[Destination]) -> _KnownRun:
         known[destination.name] = _Known(
             options=found[exporter.name],
             made=newest,
-            lines=destination.lines(newest.folder) if newest is not None and newest.exported.passed else (),
+            lines=_lines(destination, newest),
             handed=handed_over(run, program.name) if program is not None else None,
             going_on=next((folder for folder in jobs if job_status(folder) in ("running", "silent")), None),
         )

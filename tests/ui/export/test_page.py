@@ -15,12 +15,14 @@ from pytestqt.qtbot import QtBot
 from studio.core.problems import Problem
 from studio.core.recipe.recipe import Recipe, with_values
 from studio.core.run_folder import RunFolder
+from studio.core.storage import size_of
 from studio.core.translatable import Sentence, sentence
 from studio.dataset.samples import sample
 from studio.export.destinations import DESTINATIONS, Destination, into_program
 from studio.export.exporters import exporter_named
 from studio.export.programs.program import Found, HandedOver, Handover, Line, OnProgress, Program
 from studio.runs.project import Project, create_project
+from studio.ui.design.language import size
 from studio.ui.export.made_view import MadeView
 from studio.ui.export.page import ExportPage
 from studio.ui.state.app_state import AppState
@@ -160,7 +162,7 @@ def test_the_add_on_is_exported_into_the_runs_folder(page: ExportPage, run: RunF
     done.copy.click()
     assert QGuiApplication.clipboard().text() == str(exported)
     assert page.cards["adapter"].place.text() == str(run.exports / "adapter-2")
-    assert page.cards["adapter"].summary.text() == "exported, 104 KB"
+    assert page.cards["adapter"].summary.text() == f"exported, {size(size_of(exported))}"
 
 
 def test_combining_shows_progress_in_bytes_and_then_how_many_answers_are_the_same(
