@@ -21,6 +21,10 @@ TEMPLATE_LEFT_OUT = N_(
     "This model's chat template can't be put into Ollama's own language without changing what the model reads. Ollama "
     "reads it from the file itself instead, in its recent versions. Update Ollama if its answers make no sense."
 )
+SAME_PROMPT = N_(
+    "What the model reads in Ollama was compared with what it read in training, token by token: the same in {count} of "
+    "{count} conversations."
+)
 OTHER_BEGIN = N_(
     "Ollama begins every conversation with a token that this model didn't read in training. Its answers may differ "
     "from those here."
@@ -55,15 +59,16 @@ def _modelfile(recipe: Recipe, model_folder: Path, file: Path) -> tuple[str, tup
     rule = recipe.data.system_prompt.strip()
     sayable = stands_in_modelfile(rule)
     template = ollama_template(prompts, adds_bos=header.adds_bos, system_prompt="" if sayable else rule)
-    notices = []
+    notices: list[Sentence] = []
     lines = [f"FROM ./{file.name}"]
     if template.source:
         lines.append(f'TEMPLATE """{template.source}"""')
-        notices += [] if template.same_tokens else [OTHER_BEGIN]
+        same = sentence(SAME_PROMPT, count=template.compared)
+        notices.append(same if template.same_tokens else sentence(OTHER_BEGIN))
     else:
-        notices.append(TEMPLATE_LEFT_OUT)
+        notices.append(sentence(TEMPLATE_LEFT_OUT))
     if rule and (sayable or not template.source):
-        notices += [] if sayable else [INSTRUCTIONS_CHANGED]
+        notices += [] if sayable else [sentence(INSTRUCTIONS_CHANGED)]
         lines.append(f'SYSTEM """{rule if sayable else _sayable(rule)}"""')
     lines += [f'PARAMETER stop "{text}"' for text in _stops(prompts, model_folder)]
     lines += [
@@ -72,7 +77,7 @@ def _modelfile(recipe: Recipe, model_folder: Path, file: Path) -> tuple[str, tup
         "PARAMETER repeat_penalty 1",
         f"PARAMETER num_ctx {_context(header, recipe)}",
     ]
-    return "\n".join(lines) + "\n", tuple(sentence(text) for text in notices)
+    return "\n".join(lines) + "\n", tuple(notices)
 
 
 def _stops(prompts: ModelPrompts, model_folder: Path) -> list[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from studio.core.problems import Problem, ProblemError, problem
-from studio.core.storage import MEGABYTE
+from studio.core.storage import MEGABYTE, require_room
 from studio.core.translatable import N_, Sentence, sentence
 from studio.export.programs.commands import command_line
 from studio.export.programs.gguf_header import gguf_in
@@ -121,6 +121,8 @@ def _plan(handover: Handover) -> tuple[Sentence, ...]:
         sentence(N_("It is called {name} there."), name=handover.name),
     ]
     elsewhere = _elsewhere()
+    if not elsewhere and (store := _store()) is not None:
+        require_room(store, size)
     if elsewhere:
         leaves = N_("OLLAMA_HOST is set: the model leaves this computer, to Ollama on {host}.")
         steps.append(sentence(leaves, host=elsewhere))
@@ -132,6 +134,13 @@ def _elsewhere() -> str:
     told = os.environ.get("OLLAMA_HOST", "").strip()
     host = urlsplit(told if "://" in told else f"//{told}").hostname or ""
     return "" if host in ("", "localhost", "::", "::1", "0.0.0.0") or host.startswith("127.") else host
+
+
+def _store() -> Path | None:
+    """The folder in which Ollama keeps models, None where it isn't known: it may run as another user."""
+    chosen = os.environ.get("OLLAMA_MODELS")
+    usual = (Path.home() / ".ollama" / "models", Path("/usr/share/ollama/.ollama/models"))
+    return next((place for place in ([Path(chosen)] if chosen else usual) if os.access(place, os.W_OK)), None)
 
 
 def _hand_over(handover: Handover, progress: OnProgress) -> HandedOver:

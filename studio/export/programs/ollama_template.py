@@ -42,11 +42,13 @@ _SAID = (
 
 @dataclass(frozen=True)
 class OllamaTemplate:
-    """`source` is Go's; "" where the model's own can't be put into it. `same_tokens` tells whether what a model then
-    reads in Ollama is to the token what it read in training: not where Ollama begins with a token that it didn't."""
+    """`source` is Go's; "" where the model's own can't be put into it. `compared` conversations were written by both,
+    to the letter alike. `same_tokens` tells whether what a model then reads in Ollama is to the token what it read in
+    training: not where Ollama begins with a token that it didn't."""
 
-    source: str
-    same_tokens: bool
+    source: str = ""
+    compared: int = 0
+    same_tokens: bool = False
 
 
 class ModelPrompts:
@@ -85,17 +87,18 @@ def ollama_template(prompts: ModelPrompts, *, adds_bos: bool, system_prompt: str
         source = _go_source(_Turns.of(prompts, adds_bos=adds_bos), system_prompt)
         template = GoTemplate(source)
         same_tokens = True
-        for messages in check_conversations(system_prompt):
+        conversations = check_conversations(system_prompt)
+        for messages in conversations:
             own = prompts.text(messages)
             said = messages[1:] if system_prompt and messages[0].content == system_prompt else messages
             made = render_as_ollama(template, said)
             if made != (own.removeprefix(prompts.bos) if adds_bos else own):
-                return OllamaTemplate("", False)
+                return OllamaTemplate()
             begin = prompts.bos if adds_bos else ""
             same_tokens &= prompts.ids(begin + made) == prompts.ids(own) and bool(begin) == adds_bos
     except (ProblemError, GoTemplateError, _NotAlikeError):
-        return OllamaTemplate("", False)
-    return OllamaTemplate(source, same_tokens)
+        return OllamaTemplate()
+    return OllamaTemplate(source, len(conversations), same_tokens)
 
 
 def check_conversations(system_prompt: str = "") -> list[tuple[Message, ...]]:

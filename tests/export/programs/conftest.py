@@ -26,7 +26,14 @@ def user_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "JAN_DATA_FOLDER", "JAN_DATA_ROOT", "OLLAMA_HOST"):
+    for name in (
+        "XDG_DATA_HOME",
+        "XDG_CONFIG_HOME",
+        "JAN_DATA_FOLDER",
+        "JAN_DATA_ROOT",
+        "OLLAMA_HOST",
+        "OLLAMA_MODELS",
+    ):
         monkeypatch.delenv(name, raising=False)
     return folder
 

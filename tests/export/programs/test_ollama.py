@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from studio.core import storage
 from studio.core.problems import Problem, ProblemError
 from studio.core.storage import Manifest, listed, write_manifest
 from studio.core.translatable import Sentence
@@ -57,7 +58,7 @@ def test_a_model_is_created_with_template_instructions_stop_words_and_parameters
     assert "Modelfile" in english(OLLAMA.plan(handover))
     handed = hand_over(handover)
     assert handed.lines[0].text == "ollama run support"
-    assert handed.notices == ()
+    assert "the same in 8 of 8 conversations" in english(handed.notices)
     model = ollama.models["support:latest"]
     assert model["system"] == "고객에게 짧게 답한다.\nNever promise."
     assert "<|im_start|>assistant" in str(model["template"])
@@ -137,11 +138,21 @@ def test_a_host_elsewhere_is_told_before_anything_goes_there(
     assert "leaves this computer, to Ollama on gpu-server" in english(OLLAMA.plan(handover))
 
 
+def test_without_room_for_its_copy_nothing_is_begun(
+    ollama: FakeOllama, finished: Finished, user_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (user_home / ".ollama" / "models").mkdir(parents=True)
+    monkeypatch.setattr(storage, "free_space", lambda place: 100)
+    with pytest.raises(ProblemError) as caught:
+        OLLAMA.plan(finished())
+    assert caught.value.problem.code == "storage.no_room"
+
+
 def test_a_modelfile_that_is_there_is_used_and_not_written_over(ollama: FakeOllama, finished: Finished) -> None:
     handover = finished()
     file = next(handover.export.glob("*.gguf"))
     (handover.export / "Modelfile").write_text(f"FROM ./{file.name}\nPARAMETER temperature 1\n", encoding="utf-8")
-    assert hand_over(handover).notices[0].text == modelfile.KEPT
+    assert [one.text for one in hand_over(handover).notices] == [modelfile.KEPT]
     assert ollama.models["support:latest"]["parameters"] == {"temperature": "1"}
 
 
