@@ -33,11 +33,14 @@ def export(arguments: argparse.Namespace) -> int:
     run, destination = run_at_step(arguments), destination_named(arguments.to)
     exporter, quality = destination.exporter, arguments.quality or destination.exporter.recommended
     if quality and exporter.quality(quality) is None:
+        names = ", ".join(one.name for one in exporter.qualities)
         raise problem(
             "export.no_such_quality",
-            N_("{name} isn't made in several qualities."),
-            fix=N_("Leave --quality out."),
+            N_("There is no quality called {quality} for {name}."),
+            fix=N_("Choose one of these: {names}") if names else N_("Leave --quality out."),
+            quality=quality,
             name=destination.name,
+            names=names,
         )
     out = Path(arguments.out).expanduser().absolute() if arguments.out else None
     before = made_before(run, exporter, quality) if destination.program is not None and out is None else None

@@ -218,7 +218,7 @@ def _export_flags(verb: argparse.ArgumentParser) -> None:
     wanted.add_argument("--to", choices=[one.name for one in DESTINATIONS], help=places)
     wanted.add_argument("--list", action="store_true", help="where it can go: sizes, and which programs are here")
     qualities = dict.fromkeys(quality.name for one in EXPORTERS for quality in one.qualities)
-    verb.add_argument("--quality", choices=[*qualities], help="of GGUF files, from the most faithful to the smallest")
+    verb.add_argument("--quality", default="", metavar="NAME", help=f"of a GGUF file: {', '.join(qualities)}")
     verb.add_argument("--out", default="", help="a new folder (default: in the run's exports)")
     verb.add_argument("--name", default="", help="what the program will call it (default: the run's name)")
     asked = f"don't ask the result {COMPARED} questions and compare its answers"
