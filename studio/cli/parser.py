@@ -68,6 +68,8 @@ def parser() -> argparse.ArgumentParser:
     _add_verb(verbs, "test", "answer the examples set aside, as the base model and as trained", _test_flags)
     _add_verb(verbs, "chat", "talk with a trained model", _chat_flags)
     _add_verb(verbs, "export", "make a folder that other programs can open", _export_flags)
+    _add_verb(verbs, "report", "one page about a run, for somebody else", _report_flags)
+    _add_verb(verbs, "upload", "put an export on the Hugging Face Hub", _upload_flags)
     group = verbs.add_parser("runs", help="runs on this computer")
     runs = group.add_subparsers(required=True, metavar="VERB")
     _add_verb(runs, "list", "all runs, newest first", _runs_list_flags, name="runs list")
@@ -223,6 +225,26 @@ def _export_flags(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--name", default="", help="what the program will call it (default: the run's name)")
     asked = f"don't ask the result {COMPARED} questions and compare its answers"
     verb.add_argument("--no-check", action="store_true", help=asked)
+
+
+def _report_flags(verb: argparse.ArgumentParser) -> None:
+    _add_run_at_step(verb)
+    verb.add_argument("--out", required=True, metavar="FILE", help="a new file: .html or .pdf")
+    verb.add_argument(
+        "--examples",
+        type=int,
+        default=0,
+        metavar="N",
+        help="put so many examples of the test in: whoever gets the report can read them (default 0)",
+    )
+
+
+def _upload_flags(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("folder", help="what `studio export` made")
+    verb.add_argument("repository", metavar="owner/name", help="a new repository, or one in which nothing is")
+    verb.add_argument("--public", action="store_true", help="everybody may see it (default: only you)")
+    verb.add_argument("--anyway", action="store_true", help="also if its check failed, or it has none")
+    verb.add_argument("--keep-token", action="store_true", help="keep the access token in this system's own store")
 
 
 def _runs_stop_flags(verb: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ import gettext
 from typing import Literal, get_args
 
 from studio.core.paths import resources
+from studio.core.quantities import duration_in_words, size_in_words
 from studio.core.translatable import Sentence, fill, type_of_value
 
 Language = Literal["en", "ko"]
@@ -46,24 +47,12 @@ def tr_sentence(sentence: Sentence) -> str:
 
 def duration(seconds: float) -> str:
     """A length of time, rounded as people say it."""
-    if seconds < 50:
-        return tr("{n} s", n=max(1, round(seconds)))
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return tr("{n} min", n=max(1, minutes))
-    hours, rest = divmod(minutes, 60)
-    return tr("{hours} h {minutes} min", hours=hours, minutes=rest) if rest else tr("{hours} h", hours=hours)
+    return tr_sentence(duration_in_words(seconds))
 
 
 def size(count: int | None) -> str:
     """Bytes as people read them (1 GB is 10^9 bytes); unknown stays unknown."""
-    if count is None:
-        return tr("not available")
-    if count < 1_000_000:
-        return tr("{n} KB", n=max(1, round(count / 1e3)) if count else 0)
-    if count < 1_000_000_000:
-        return tr("{n} MB", n=round(count / 1e6))
-    return tr("{n} GB", n=f"{count / 1e9:.1f}")
+    return tr_sentence(size_in_words(count))
 
 
 def examples(count: int) -> str:

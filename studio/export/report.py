@@ -1,0 +1,240 @@
+"""One page about a run for a colleague: what it was taught, how well it does, where it can go. As HTML, which a browser
+and Qt's printer both show; in whatever language the words are given in.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from studio import __version__
+from studio.core.events import BASE, THIS_RUN, Exported
+from studio.core.job_states import ExamState
+from studio.core.quantities import duration_in_words, size_in_words
+from studio.core.recipe.recipe import Recipe
+from studio.core.run_folder import RunFolder
+from studio.core.translatable import N_, Sentence, sentence
+from studio.evaluation.figures import changes, figures
+from studio.evaluation.verdict import compare, verdict
+from studio.export.exporters import exporter_named
+from studio.export.outcome import outcome
+from studio.export.run_facts import RunFacts, run_facts
+
+Words = Callable[[Sentence], str]
+"""Puts a sentence into the reader's language."""
+
+LONGEST = 280
+"""Characters of a question or an answer that are shown: the report is one page."""
+
+MOST_EXAMPLES = 5
+
+_LONGEST_INSTRUCTIONS = 500
+
+CONFIDENTIAL = N_("It holds examples of your data: whoever gets this page can read them.")
+
+
+@dataclass(frozen=True)
+class TestedExample:
+    """An example of the test with both answers, and what each is worth by the measure that counts, from 0 to 1."""
+
+    __test__ = False  # not a test itself, as pytest would think by its name
+
+    question: str
+    wanted: str
+    before: str
+    after: str
+    worth_before: float
+    worth_after: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """`examples` are those that a person chose to show, `exports` those that are still there; `made_at` in seconds
+    since the epoch, `seconds` how long the training took, None where that isn't known."""
+
+    facts: RunFacts
+    examples: tuple[TestedExample, ...]
+    exports: tuple[Exported, ...]
+    made_at: float
+    seconds: float | None = None
+
+
+def report_of(
+    run: RunFolder, recipe: Recipe, exports: Sequence[Exported] = (), examples: Sequence[TestedExample] = ()
+) -> Report:
+    """Reads small files only. Raises `ProblemError` where the run's journal can't be read."""
+    facts = run_facts(run, recipe)
+    state = facts.state
+    begun = state.started_at
+    ended = state.ending.at if state.ending is not None else facts.trained_at
+    seconds = ended - begun if begun is not None and ended is not None and ended > begun else None
+    return Report(facts, tuple(examples[:MOST_EXAMPLES]), tuple(exports), time.time(), seconds)
+
+
+def tested_examples(exam: ExamState) -> tuple[TestedExample, ...]:
+    """All that both models answered, in their order."""
+    compared = compare(exam)
+    if compared is None:
+        return ()
+    both: dict[int, set[str]] = {}
+    for one in exam.predictions:
+        if one.model in (BASE, THIS_RUN):
+            both.setdefault(one.index, set()).add(one.model.kind)
+    questions = {one.index: one.question for one in exam.predictions}
+    asked = [questions[index] for index in sorted(both) if len(both[index]) == 2]
+    return tuple(
+        TestedExample(question, *answers, *worth)
+        for question, answers, *worth in zip(asked, compared.answers, compared.before, compared.after, strict=True)
+    )
+
+
+def suggested(examples: Sequence[TestedExample], count: int) -> list[int]:
+    """Which to show where nobody chose: those that became better, with one that is still wrong among them, so that the
+    reader isn't told half of it. By their place."""
+    places = range(len(examples))
+    better = [n for n in places if examples[n].worth_after > examples[n].worth_before]
+    wrong = [n for n in places if examples[n].worth_after < 0.5]
+    order = [*better[: max(0, count - bool(wrong))], *wrong[:1], *better, *places]
+    return sorted(list(dict.fromkeys(order))[:count])
+
+
+def report_html(report: Report, words: Words) -> str:
+    """The whole page. Only what Qt's rich text knows of HTML and CSS is used."""
+    facts = report.facts
+
+    def say(text: str, **values: str | int | float) -> str:
+        return escape(words(sentence(text, **values)))
+
+    day = time.strftime("%Y-%m-%d", time.localtime(report.made_at))
+    parts = [
+        f"<h1>{escape(facts.name or say(N_('A fine-tuned model')))}</h1>",
+        f'<p class="small">{say(N_("Report of {date}"), date=day)}</p>',
+        f"<h2>{say(N_('What it was taught'))}</h2>",
+        *_taught(facts, say),
+        f"<h2>{say(N_('How well it does'))}</h2>",
+        *_results(facts, words, say),
+        *_examples(report, say),
+        f"<h2>{say(N_('Where it can be used'))}</h2>",
+        *_exports(report, words, say),
+        f"<h2>{say(N_('How it was trained'))}</h2>",
+        *_training(report, words, say),
+        f'<p class="small">{say(N_("Made with Fine-Tuning Studio {version}."), version=__version__)}</p>',
+    ]
+    title = escape(facts.title)
+    return (
+        f'<!DOCTYPE html>\n<html><head><meta charset="utf-8"><title>{title}</title>\n<style>{_STYLE}</style></head>\n'
+        f"<body>{chr(10).join(parts)}</body></html>\n"
+    )
+
+
+_STYLE = """
+body { font-family: Pretendard, "Segoe UI", "Apple SD Gothic Neo", "Noto Sans CJK KR", sans-serif; font-size: 10pt;
+  color: #1b1f24; max-width: 180mm; margin: 12mm auto; }
+h1 { font-size: 18pt; margin: 0; }
+h2 { font-size: 11pt; color: #0072b2; margin-top: 10pt; margin-bottom: 2pt; }
+p { margin-top: 2pt; margin-bottom: 2pt; }
+.small { font-size: 8pt; color: #5a6470; }
+.verdict { font-size: 11pt; }
+table { border-collapse: collapse; }
+td, th { text-align: left; vertical-align: top; padding: 2pt 8pt 2pt 0; font-size: 9pt; }
+th { font-weight: normal; color: #5a6470; font-size: 8pt; }
+"""
+
+
+Say = Callable[..., str]
+
+
+def _taught(facts: RunFacts, say: Say) -> Iterator[str]:
+    count = facts.examples
+    if count is None:
+        yield f"<p>{say(N_('It learned from examples, on top of the model {base}.'), base=facts.base.name)}</p>"
+    else:
+        text = N_("It learned from {count} examples, on top of the model {base}.")
+        yield f"<p>{say(text, count=f'{count:,}', base=facts.base.name)}</p>"
+    instructions = facts.recipe.data.system_prompt.strip()
+    if instructions:
+        told = _cut(instructions, _LONGEST_INSTRUCTIONS)
+        yield f"<p>{say(N_('Its standing instructions:'))} <i>{escape(told)}</i></p>"
+
+
+def _results(facts: RunFacts, words: Words, say: Say) -> Iterator[str]:
+    compared = compare(facts.exam) if facts.exam is not None else None
+    if compared is None:
+        yield f"<p>{say(N_('It has not been tested, so nobody knows whether it became better.'))}</p>"
+        return
+    yield f'<p class="verdict"><b>{escape(words(verdict(compared).text))}</b></p>'
+    text = N_(
+        "Both models answered {count} examples that it never studied. In brackets: the true figure lies there in 95 of "
+        "100 cases."
+    )
+    yield f'<p class="small">{say(text, count=compared.examples)}</p>'
+    rows = [(say(one.title), escape(words(one.before)), escape(words(one.after))) for one in figures(compared)]
+    yield _table([("", say(N_("Before training")), say(N_("After training"))), *rows], (50, 25, 25))
+    yield f"<p>{escape(words(changes(compared)))}</p>"
+
+
+def _examples(report: Report, say: Say) -> Iterator[str]:
+    if not report.examples:
+        return
+    yield f"<h2>{say(N_('Examples'))}</h2>"
+    yield f'<p class="small">{say(CONFIDENTIAL)}</p>'
+    head = (say(N_("Question")), say(N_("Wanted")), say(N_("Before training")), say(N_("After training")))
+    shown = [(one.question, one.wanted, one.before, one.after) for one in report.examples]
+    yield _table([head, *(tuple(_text(cell) for cell in row) for row in shown)], (28, 24, 24, 24))
+
+
+def _exports(report: Report, words: Words, say: Say) -> Iterator[str]:
+    if not report.exports:
+        yield f"<p>{say(N_('It has not been exported yet.'))}</p>"
+        return
+    rows = []
+    for one in report.exports:
+        exporter = exporter_named(one.to)
+        quality = exporter.quality(one.quality)
+        name = say(exporter.title) + (f" ({say(quality.title)})" if quality is not None else "")
+        told = " ".join(words(part) for part in outcome(one, quality))
+        rows.append((name, escape(words(size_in_words(one.size))), escape(told)))
+    yield _table(rows, (34, 12, 54))
+
+
+def _training(report: Report, words: Words, say: Say) -> Iterator[str]:
+    facts = report.facts
+    rows = [(say(N_("Method")), escape(facts.recipe.method.title))]
+    rows += [
+        (say(one.label), f"{say(one.word)} ({escape(one.value)})" if one.word else escape(one.value))
+        for one in facts.settings()
+        if one.simple
+    ]
+    licence = facts.base.licence
+    rows.append((say(N_("Licence of the base model")), escape(licence) if licence else say(N_("not known"))))
+    if facts.state.device is not None:
+        rows.append((say(N_("Machine")), escape(facts.state.device.name)))
+    if report.seconds is not None:
+        rows.append((say(N_("Time of training")), escape(words(duration_in_words(report.seconds)))))
+    if facts.trained_at is not None:
+        day = time.strftime("%Y-%m-%d", time.localtime(facts.trained_at))
+        rows.append((say(N_("Trained on")), day))
+    if facts.data.whole:
+        rows.append((say(N_("Fingerprint of the examples")), facts.data.whole[:16]))
+    half = -(-len(rows) // 2)
+    left, right = rows[:half], [*rows[half:], *[("", "")] * (2 * half - len(rows))]
+    yield _table([(*one, *other) for one, other in zip(left, right, strict=True)], (25, 25, 25, 25))
+
+
+def _table(rows: Sequence[tuple[str, ...]], widths: tuple[int, ...]) -> str:
+    """Cells are HTML already, `widths` shares of a hundred."""
+    lines = []
+    for row in rows:
+        cells = "".join(f'<td width="{width}%">{cell}</td>' for cell, width in zip(row, widths, strict=True))
+        lines.append(f"<tr>{cells}</tr>")
+    return f'<table width="100%" cellspacing="0" cellpadding="2">{"".join(lines)}</table>'
+
+
+def _text(text: str) -> str:
+    return escape(_cut(text.strip(), LONGEST)).replace("\n", "<br>")
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1].rstrip() + "\u2026"
