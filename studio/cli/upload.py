@@ -36,12 +36,14 @@ def upload(arguments: argparse.Namespace) -> int:
     doubtful = doubt(export_in(export, (run for project in projects() for run in project.runs())))
     if doubtful is not None and not arguments.anyway:
         raise ProblemError(doubtful.model_copy(update={"fix": N_("Check it first, or upload it with --anyway.")}))
-    token = _token(keep=arguments.keep_token)
+    token = _token()
     folder, job = job_folder("upload"), Upload(folder=export, repository=name, private=not arguments.public)
     process = start_job(folder, job, secret=token)
     uploaded = follow_to_the_end(folder, process, UploadState, quiet=arguments.json).uploaded
     if uploaded is None:
         raise problem("upload.stopped", N_("The upload was stopped before it was done."), fix=N_("Start it again."))
+    if arguments.keep_token:  # not before the Hub has accepted it
+        keep_token(token)
     if arguments.json:
         print_json(uploaded)
     else:
@@ -50,7 +52,7 @@ def upload(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _token(*, keep: bool) -> str:
+def _token() -> str:
     """The one that is known here, else one that is typed without being shown."""
     token = known_token()
     if not token:
@@ -65,6 +67,4 @@ def _token(*, keep: bool) -> str:
             )
         print(f"Make an access token with the right to write at {TOKEN_PAGE}", file=sys.stderr)
         token = getpass("Token (it isn't shown): ").strip()
-    if keep and token:
-        keep_token(token)
     return token

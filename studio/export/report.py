@@ -32,7 +32,7 @@ MOST_EXAMPLES = 5
 
 _LONGEST_INSTRUCTIONS = 500
 
-CONFIDENTIAL = N_("It holds examples of your data: whoever gets this page can read them.")
+CONFIDENTIAL = N_("This page holds examples of the data: pass it on only to people who may see them.")
 
 
 @dataclass(frozen=True)
@@ -109,16 +109,16 @@ def report_html(report: Report, words: Words) -> str:
 
     day = time.strftime("%Y-%m-%d", time.localtime(report.made_at))
     parts = [
-        f"<h1>{escape(facts.name or say(N_('A fine-tuned model')))}</h1>",
+        f'<p class="title">{escape(facts.name) or say(N_("A fine-tuned model"))}</p>',
         f'<p class="small">{say(N_("Report of {date}"), date=day)}</p>',
-        f"<h2>{say(N_('What it was taught'))}</h2>",
+        _head(say(N_("What it was taught"))),
         *_taught(facts, say),
-        f"<h2>{say(N_('How well it does'))}</h2>",
+        _head(say(N_("How well it does"))),
         *_results(facts, words, say),
         *_examples(report, say),
-        f"<h2>{say(N_('Where it can be used'))}</h2>",
+        _head(say(N_("Where it can be used"))),
         *_exports(report, words, say),
-        f"<h2>{say(N_('How it was trained'))}</h2>",
+        _head(say(N_("How it was trained"))),
         *_training(report, words, say),
         f'<p class="small">{say(N_("Made with Fine-Tuning Studio {version}."), version=__version__)}</p>',
     ]
@@ -131,19 +131,24 @@ def report_html(report: Report, words: Words) -> str:
 
 _STYLE = """
 body { font-family: Pretendard, "Segoe UI", "Apple SD Gothic Neo", "Noto Sans CJK KR", sans-serif; font-size: 10pt;
-  color: #1b1f24; max-width: 180mm; margin: 12mm auto; }
-h1 { font-size: 18pt; margin: 0; }
-h2 { font-size: 11pt; color: #0072b2; margin-top: 10pt; margin-bottom: 2pt; }
-p { margin-top: 2pt; margin-bottom: 2pt; }
+  color: #1b1f24; }
+p { margin-top: 3px; margin-bottom: 3px; }
+.title { font-size: 18pt; font-weight: 600; margin-bottom: 0; }
+.head { font-size: 11pt; font-weight: 600; color: #0072b2; margin-top: 14px; }
 .small { font-size: 8pt; color: #5a6470; }
-.verdict { font-size: 11pt; }
-table { border-collapse: collapse; }
-td, th { text-align: left; vertical-align: top; padding: 2pt 8pt 2pt 0; font-size: 9pt; }
-th { font-weight: normal; color: #5a6470; font-size: 8pt; }
+.verdict { font-size: 11pt; font-weight: 600; }
+td { text-align: left; vertical-align: top; font-size: 9pt; padding-left: 0px; padding-right: 10px; padding-top: 2px;
+  padding-bottom: 2px; }
+@media screen { body { max-width: 180mm; margin: 12mm auto; } }
 """
+"""Headings are paragraphs: Qt gives real ones sizes of its own."""
 
 
 Say = Callable[..., str]
+
+
+def _head(text: str) -> str:
+    return f'<p class="head">{text}</p>'
 
 
 def _taught(facts: RunFacts, say: Say) -> Iterator[str]:
@@ -164,23 +169,25 @@ def _results(facts: RunFacts, words: Words, say: Say) -> Iterator[str]:
     if compared is None:
         yield f"<p>{say(N_('It has not been tested, so nobody knows whether it became better.'))}</p>"
         return
-    yield f'<p class="verdict"><b>{escape(words(verdict(compared).text))}</b></p>'
+    yield f'<p class="verdict">{escape(words(verdict(compared).text))}</p>'
     text = N_(
         "Both models answered {count} examples that it never studied. In brackets: the true figure lies there in 95 of "
         "100 cases."
     )
     yield f'<p class="small">{say(text, count=compared.examples)}</p>'
     rows = [(say(one.title), escape(words(one.before)), escape(words(one.after))) for one in figures(compared)]
-    yield _table([("", say(N_("Before training")), say(N_("After training"))), *rows], (50, 25, 25))
+    head = ("", _small(say(N_("Before training"))), _small(say(N_("After training"))))
+    yield _table([head, *rows], (50, 25, 25))
     yield f"<p>{escape(words(changes(compared)))}</p>"
 
 
 def _examples(report: Report, say: Say) -> Iterator[str]:
     if not report.examples:
         return
-    yield f"<h2>{say(N_('Examples'))}</h2>"
+    yield _head(say(N_("Examples")))
     yield f'<p class="small">{say(CONFIDENTIAL)}</p>'
-    head = (say(N_("Question")), say(N_("Wanted")), say(N_("Before training")), say(N_("After training")))
+    heads = (N_("Question"), N_("Wanted"), N_("Before training"), N_("After training"))
+    head = tuple(_small(say(text)) for text in heads)
     shown = [(one.question, one.wanted, one.before, one.after) for one in report.examples]
     yield _table([head, *(tuple(_text(cell) for cell in row) for row in shown)], (28, 24, 24, 24))
 
@@ -203,7 +210,10 @@ def _training(report: Report, words: Words, say: Say) -> Iterator[str]:
     facts = report.facts
     rows = [(say(N_("Method")), escape(facts.recipe.method.title))]
     rows += [
-        (say(one.label), f"{say(one.word)} ({escape(one.value)})" if one.word else escape(one.value))
+        (
+            say(one.label),
+            escape(one.value) if not one.word else say(one.word) + (f" ({one.value})" if one.counts else ""),
+        )
         for one in facts.settings()
         if one.simple
     ]
@@ -229,7 +239,11 @@ def _table(rows: Sequence[tuple[str, ...]], widths: tuple[int, ...]) -> str:
     for row in rows:
         cells = "".join(f'<td width="{width}%">{cell}</td>' for cell, width in zip(row, widths, strict=True))
         lines.append(f"<tr>{cells}</tr>")
-    return f'<table width="100%" cellspacing="0" cellpadding="2">{"".join(lines)}</table>'
+    return f'<table width="100%" cellspacing="0" cellpadding="0">{"".join(lines)}</table>'
+
+
+def _small(html: str) -> str:
+    return f'<span class="small">{html}</span>'
 
 
 def _text(text: str) -> str:

@@ -67,6 +67,8 @@ class SettingFact:
     value: str
     word: str
     simple: bool
+    counts: bool
+    """Whether the value is a number, which tells more than its word."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,13 @@ class RunFacts:
             word = next((label for label, named_value in spec.setting.named if named_value == value), "")
             text = f"{value:g}" if isinstance(value, float) else str(value)
             yield SettingFact(
-                spec.key, spec.setting.label, spec.setting.term, text, word, spec.setting.level != "expert"
+                key=spec.key,
+                label=spec.setting.label,
+                term=spec.setting.term,
+                value=text,
+                word=word,
+                simple=spec.setting.level != "expert",
+                counts=spec.kind in (int, float),
             )
 
     def _effective(self, key: str) -> object:

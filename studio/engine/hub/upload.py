@@ -7,6 +7,7 @@ upload that breaks off leaves an empty one behind. What arrived whole isn't sent
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 import time
@@ -21,6 +22,7 @@ from studio.core.translatable import N_
 from studio.engine.hub.download import OFFLINE, causes, names_of
 from studio.engine.job_context import JobContext
 from studio.models.base_model import require_new_hub_name
+from studio.models.config import read_mapping
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -97,7 +99,7 @@ def _upload(context: JobContext, job: Upload, token: str, files: list[Path], ope
         name = path.relative_to(job.folder).as_posix()
         readers.append(opened.enter_context(_Reader(path, progress)))
         progress.begin(name)
-        operations.append(CommitOperationAdd(name, readers[-1]))  # reads it for its hash
+        operations.append(CommitOperationAdd(name, _for_others(path) or readers[-1]))  # reads it for its hash
         progress.complete(path.stat().st_size)
     context.phase("uploading", N_("Uploading to {name}."), long=True, name=job.repository)
     progress = _Progress(context, total, N_("Uploading {file}."))
@@ -108,7 +110,7 @@ def _upload(context: JobContext, job: Upload, token: str, files: list[Path], ope
             api.preupload_lfs_files(job.repository, [operation], num_threads=1, free_memory=False)
         except ValueError as error:  # how the library passes on what is said of a single file
             raise _not_taken(operation.path_in_repo, _in_one_line(str(error))) from error
-        progress.complete(operation.upload_info.size)
+        progress.complete(reader.size)
     done = api.create_commit(
         job.repository,
         operations,
@@ -182,6 +184,18 @@ def _require_valid_card(folder: Path) -> None:
         ) from error
 
 
+def _for_others(path: Path) -> bytes | None:
+    """What goes up in place of a file that says where the base model lies on this computer: the same with the name of
+    its folder alone. None for every other file."""
+    if path.name != "adapter_config.json":
+        return None
+    config = read_mapping(path)
+    base = Path(str(config.get("base_model_name_or_path") or ""))
+    if not base.is_absolute():
+        return None
+    return json.dumps({**config, "base_model_name_or_path": base.name}, indent=2).encode()
+
+
 class _Progress:
     """How far one pass over the files is, told now and then."""
 
@@ -213,6 +227,7 @@ class _Reader(io.BufferedReader):
 
     def __init__(self, path: Path, progress: _Progress) -> None:
         super().__init__(io.FileIO(path))
+        self.size = path.stat().st_size
         self.progress = progress
 
     def read(self, size: int | None = -1, /) -> bytes:

@@ -39,6 +39,7 @@ def write_pdf(html: str, file: Path) -> None:
     font.setPointSizeF(10.0)
     document.setDefaultFont(font)
     document.setDocumentMargin(0)
+    document.setMetaInformation(QTextDocument.MetaInformation.CssMedia, "print")
     document.setHtml(html)
     writer.setTitle(document.metaInformation(QTextDocument.MetaInformation.DocumentTitle))
     document.documentLayout().setPaintDevice(writer)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from studio.core.job_states import ExamState, FetchState
+from studio.core.job_states import ExamState, FetchState, UploadState
 from studio.core.jobs import Train
 from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.recipe import Recipe, load
@@ -76,6 +76,8 @@ class AppState(RecipeEditor):
         """The newest exam of the run on show."""
         self.exports = ExportQueue(self)
         """Of any run; kept here so that it survives the page that shows it."""
+        self.upload = JobState(UploadState, self)
+        """An export on its way to the Hub, of whichever run."""
         self.data_fetch = JobState(FetchState, self)
         """A download of a data set, whichever project is open."""
         self.exam.updated.connect(lambda: self.job_updated.emit("exam"))
@@ -465,6 +467,7 @@ class AppState(RecipeEditor):
         self.model.fetch.leave()
         self.exam.leave()
         self.exports.leave()
+        self.upload.leave()
 
 
 def _going_on() -> list[RunElsewhere]:

@@ -4,6 +4,7 @@ gives it to them."""
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -230,6 +231,16 @@ def test_a_card_that_the_hub_refuses_is_told_before_the_weights_are_sent(
     found = problem_of(upload())
     assert found.code == "hub.bad_card" and "license" in found.english()
     assert not hub.stored
+
+
+def test_where_the_base_model_lies_on_this_computer_is_not_told(
+    upload: Callable[..., Sent], hub: FakeHub, export: Path, tmp_path: Path
+) -> None:
+    config = {"r": 16, "base_model_name_or_path": str(tmp_path / "mine" / "SmolLM2")}
+    (export / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert isinstance(upload().wait().ending, Finished)
+    arrived = hub.models[NAME].files["adapter_config.json"]
+    assert json.loads(arrived) == {"r": 16, "base_model_name_or_path": "SmolLM2"}
 
 
 def test_links_and_hidden_files_stay_here(export: Path, tmp_path: Path) -> None:
