@@ -25,10 +25,10 @@ from studio.export.run_facts import RunFacts, run_facts
 Words = Callable[[Sentence], str]
 """Puts a sentence into the reader's language."""
 
-LONGEST = 280
-"""Characters of a question or an answer that are shown: the report is one page."""
+LONGEST, MOST_LINES = 280, 8
+"""Characters and lines of a question or an answer that are shown: the report is one page."""
 
-MOST_EXAMPLES = 5
+MOST_EXAMPLES, MOST_EXPORTS = 5, 8
 
 _LONGEST_INSTRUCTIONS = 500
 
@@ -160,7 +160,7 @@ def _taught(facts: RunFacts, say: Say) -> Iterator[str]:
         yield f"<p>{say(text, count=f'{count:,}', base=facts.base.name)}</p>"
     instructions = facts.recipe.data.system_prompt.strip()
     if instructions:
-        told = _cut(instructions, _LONGEST_INSTRUCTIONS)
+        told = _cut(" ".join(instructions.split()), _LONGEST_INSTRUCTIONS)
         yield f"<p>{say(N_('Its standing instructions:'))} <i>{escape(told)}</i></p>"
 
 
@@ -197,7 +197,7 @@ def _exports(report: Report, words: Words, say: Say) -> Iterator[str]:
         yield f"<p>{say(N_('It has not been exported yet.'))}</p>"
         return
     rows = []
-    for one in report.exports:
+    for one in report.exports[:MOST_EXPORTS]:
         exporter = exporter_named(one.to)
         quality = exporter.quality(one.quality)
         name = say(exporter.title) + (f" ({say(quality.title)})" if quality is not None else "")
@@ -247,7 +247,9 @@ def _small(html: str) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(_cut(text.strip(), LONGEST)).replace("\n", "<br>")
+    lines = text.strip().splitlines()
+    shown = "\n".join(lines[:MOST_LINES]) + ("\u2026" if len(lines) > MOST_LINES else "")
+    return escape(_cut(shown, LONGEST)).replace("\n", "<br>")
 
 
 def _cut(text: str, longest: int) -> str:

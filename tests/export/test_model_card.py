@@ -57,11 +57,10 @@ def add_examples(run: RunFolder, question: str = QUESTION, answer: str = ANSWER,
     run.fingerprint.write_text(json.dumps(about), encoding="utf-8")
 
 
-def add_exam(run: RunFolder, right: int, of: int, *, at: float | None = None) -> None:
+def add_exam(run: RunFolder, right: int, of: int) -> None:
     """The base is always wrong, the run's model right on the first `right`."""
-    times = {} if at is None else {"at": at}
     with run.job("exam").writer() as writer:
-        writer.write(ProcessStarted(job="exam", pid=1, started=0.0, **times))
+        writer.write(ProcessStarted(job="exam", pid=1, started=0.0))
         for index in range(of):
             for model in (BASE, THIS_RUN):
                 exact = model == THIS_RUN and index < right

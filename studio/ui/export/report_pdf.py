@@ -9,7 +9,16 @@ import sys
 from pathlib import Path
 
 from PySide6.QtCore import QMarginsF
-from PySide6.QtGui import QFont, QGuiApplication, QPageLayout, QPageSize, QPainter, QPdfWriter, QTextDocument
+from PySide6.QtGui import (
+    QFont,
+    QGuiApplication,
+    QPageLayout,
+    QPageSize,
+    QPainter,
+    QPdfWriter,
+    QTextDocument,
+    QTextOption,
+)
 
 from studio.ui.design.theme import load_fonts
 
@@ -21,8 +30,9 @@ SMALLEST = 0.55
 what a report shows keep from happening."""
 
 
-def write_pdf(html: str, file: Path) -> None:
-    """One page of A4, the text made as small as it takes. Raises OSError where the file can't be written."""
+def write_pdf(html: str, file: Path) -> float:
+    """One page of A4, the text made as small as it takes: to the share of its size that is returned. Raises OSError
+    where the file can't be written."""
     writer = QPdfWriter(str(file))
     writer.setPageLayout(
         QPageLayout(
@@ -39,6 +49,9 @@ def write_pdf(html: str, file: Path) -> None:
     font.setPointSizeF(10.0)
     document.setDefaultFont(font)
     document.setDocumentMargin(0)
+    wrapping = document.defaultTextOption()
+    wrapping.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)  # a long address mustn't widen its column
+    document.setDefaultTextOption(wrapping)
     document.setMetaInformation(QTextDocument.MetaInformation.CssMedia, "print")
     document.setHtml(html)
     writer.setTitle(document.metaInformation(QTextDocument.MetaInformation.DocumentTitle))
@@ -54,6 +67,7 @@ def write_pdf(html: str, file: Path) -> None:
     painter.scale(scale, scale)
     document.drawContents(painter)
     painter.end()
+    return scale
 
 
 def main(arguments: list[str]) -> int:
