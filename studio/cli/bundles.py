@@ -19,7 +19,8 @@ from studio.dataset.fingerprint import DataFingerprint
 from studio.runs.bundle import open_bundle, write_bundle
 from studio.runs.create import create_run, repeat_run
 from studio.runs.journal_export import export_csv, export_tensorboard
-from studio.runs.open_adapter import has_questions, open_adapter, set_questions
+from studio.runs.open_adapter import open_adapter, set_questions
+from studio.runs.origin import needs_questions
 from studio.runs.project import project_of
 
 
@@ -99,10 +100,8 @@ def open_foreign_adapter(arguments: argparse.Namespace) -> int:
     print("\n".join(told) if opened.is_new else "It was opened before, and is this run.")
     if questions is not None:
         print(f"{questions:,} questions to test it with.")
-    word = word_for(opened.run)
-    print(
-        f"studio chat {word} or studio export {word}" + (f", studio test {word}" if has_questions(opened.run) else "")
-    )
+    verbs = ("chat", "export --to merged", *(() if needs_questions(opened.run) else ("test",)))
+    print("What can be done with it:", ", ".join(f"studio {verb} {word_for(opened.run)}" for verb in verbs))
     return 0
 
 

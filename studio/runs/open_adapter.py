@@ -39,7 +39,6 @@ from studio.core.storage import (
     write_text,
 )
 from studio.core.translatable import N_, Sentence, sentence
-from studio.dataset.fingerprint import DataFingerprint
 from studio.dataset.freeze import freeze
 from studio.dataset.store import StoredExamples
 from studio.dataset.table import Table
@@ -150,11 +149,6 @@ def set_questions(run: RunFolder, recipe: Recipe, table: Table, examples: Stored
     except OSError as error:
         raise cannot_write(run.path, error) from error
     return len(examples)
-
-
-def has_questions(run: RunFolder) -> bool:
-    """Whether examples are set aside in `run`."""
-    return bool(DataFingerprint.read(run).held_out)
 
 
 # What lies in the folder

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from studio.core.problems import problem
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_, Sentence
+from studio.dataset.fingerprint import DataFingerprint
 
 FORMAT = 1
 """Of `origin.json`."""
@@ -61,3 +62,8 @@ def require_plain(run: RunFolder) -> None:
             run=run.path.name,
             special=", ".join(origin.special),
         )
+
+
+def needs_questions(run: RunFolder) -> bool:
+    """Whether `run` came without examples to test it with, and none were chosen since."""
+    return run.origin.is_file() and not DataFingerprint.read(run).held_out

@@ -23,8 +23,8 @@ from studio.runs.bundle import open_bundle, write_bundle
 from studio.runs.create import from_weights_of, repeat_run
 from studio.runs.delete import delete_run
 from studio.runs.history import list_runs
-from studio.runs.open_adapter import OpenedAdapter, has_questions, open_adapter, set_questions
-from studio.runs.origin import Origin
+from studio.runs.open_adapter import OpenedAdapter, open_adapter, set_questions
+from studio.runs.origin import Origin, needs_questions
 from studio.runs.project import Project, create_project
 from studio.runs.resume import extendable, resumable
 from tests.dataset.conftest import built_from
@@ -76,7 +76,7 @@ def test_it_becomes_a_finished_run_that_stands_in_the_list(project: Project, bas
     state = run.state()
     assert isinstance(state.ending, Finished)
     assert state.notices[0].text.english() == "It was made with peft, and opened from the folder my lora."
-    assert not has_questions(run)
+    assert needs_questions(run)
 
 
 def test_opened_twice_it_is_found_again(project: Project, base: Path, tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_questions_can_be_given_to_it_and_to_no_other(project: Project, base: Pa
     examples = built_from(table, tmp_path / "built")
     recipe = with_values(Recipe(), {"data.path": str(file)})
     assert set_questions(run, recipe, table, examples) == 5
-    assert len(read_frozen(run.held_out_data)) == 5 and has_questions(run)
+    assert len(read_frozen(run.held_out_data)) == 5 and not needs_questions(run)
     assert run.train_data.read_bytes() == b""
     assert DataFingerprint.read(run).held_out == 5
     after = load(run.recipe)

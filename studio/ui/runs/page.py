@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QItemSelection, QItemSelectionModel, Qt, QTimer, QUrl, Slot
-from PySide6.QtGui import QAction, QDesktopServices, QHideEvent, QResizeEvent, QShowEvent
+from PySide6.QtGui import QAction, QDesktopServices, QDragEnterEvent, QDropEvent, QHideEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QAbstractItemView, QFileDialog, QHeaderView, QLineEdit, QMenu, QStackedWidget
 
 from studio.core.problems import Problem, ProblemError
@@ -27,6 +27,7 @@ from studio.ui.controls.table import table_view
 from studio.ui.controls.text import button, combo_box, label
 from studio.ui.design.language import size, tr, tr_sentence
 from studio.ui.runs.comparison import CompareView
+from studio.ui.runs.open_adapter import AdapterOpener
 from studio.ui.runs.queue_card import QueueCard
 from studio.ui.runs.run_table import COLUMNS, STARTED_AT, RunTable
 from studio.ui.state.app_state import AppState
@@ -91,6 +92,11 @@ class RunsPage(PageFrame):
         self.nothing_found = label(tr("No run is like that."))
         self.nothing_found.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.stack.addWidget(self.nothing_found)
+        self.adapters = AdapterOpener(app_state, self)
+        self.adapters.opened.connect(lambda _: self.refresh())
+        self.adapters.show_wanted.connect(self._show_run)
+        self.adapters.failed.connect(self.show_problem)
+        self.setAcceptDrops(True)
         self._add_tools()
         self.compare_button = self.add_secondary(tr("Compare"), self._compare)
         self.continue_button = self.add_secondary(tr("Continue"), self._continue)
@@ -124,14 +130,26 @@ class RunsPage(PageFrame):
         self.repeat_action = self._action(tr("Repeat with the same examples"), self._repeat_chosen)
         self.journal_action = self._action(tr("Save its numbers as a table ..."), self._save_journal)
         self.clear_action = self._action(tr("Clear old save points"), self._ask_clear)
-        self.open_bundle_action = self._action(tr("Open a bundle ..."), self._open_bundle)
+        self.open_bundle_action = self._action(tr("Open a bundle ..."), self._choose_bundle)
+        self.open_adapter_action = self._action(tr("Open an add-on from another program ..."), self.adapters.choose)
         delete = self._action(self.delete_button.text(), self._ask_delete, "Del")
-        for one in (self.group_action, self.folder_action, self.bundle_action, self.clear_action):
-            self.more.addAction(one)
-        for one in (copy, self.group_action, self.folder_action, self.bundle_action, self.clear_action, delete):
-            self.table.addAction(one)
+        with_chosen = (
+            self.group_action,
+            self.folder_action,
+            self.bundle_action,
+            self.repeat_action,
+            self.journal_action,
+            self.clear_action,
+        )
+        self.more.addActions(with_chosen)
+        self.table.addActions((copy, *with_chosen, delete))
+        self.import_button = button(tr("Import"), "quiet")
+        self.imports = QMenu(self)
+        self.imports.addActions((self.open_bundle_action, self.open_adapter_action))
+        self.import_button.setMenu(self.imports)
+        self.import_button.setAccessibleName(tr("Import a run from elsewhere"))
         self.table.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
-        tools = (self.copy_button, self.delete_button, self.more_button)
+        tools = (self.copy_button, self.delete_button, self.more_button, self.import_button)
         self.body.insertLayout(1, hbox(self.which, (self.search, 1), STRETCH, *tools))
 
     def _action(self, words: str, do: Callable[[], object], keys: str = "") -> QAction:
@@ -379,11 +397,28 @@ class RunsPage(PageFrame):
             self.show_problem,
         )
 
-    def _open_bundle(self) -> None:
+    def _choose_bundle(self) -> None:
         chosen, _ = QFileDialog.getOpenFileName(self, tr("Choose a bundle"), str(Path.home()), "*.zip")
         if chosen:
-            project = self.app_state.project
-            run_in_background(self, lambda: open_bundle(Path(chosen), project), self._show_opened, self.show_problem)
+            self._open_bundle(Path(chosen))
+
+    def _open_bundle(self, file: Path) -> None:
+        project = self.app_state.project
+        run_in_background(self, lambda: open_bundle(file, project), self._show_opened, self.show_problem)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """A zip file is taken for a bundle, anything else for an add-on: what it isn't is said then."""
+        for url in event.mimeData().urls()[:1]:
+            event.acceptProposedAction()
+            dropped = Path(url.toLocalFile())
+            if dropped.suffix.lower() == ".zip":
+                self._open_bundle(dropped)
+            else:
+                self.adapters.open(dropped)
 
     def _show_opened(self, found: OpenedBundle) -> None:
         self.refresh()

@@ -25,6 +25,7 @@ from studio.evaluation.measures import (
     measure_named,
 )
 from studio.evaluation.verdict import Comparison, Outcome, compare, newest_exam, verdict
+from studio.runs.origin import needs_questions
 from studio.ui.controls.layout import MIDDLE, STRETCH, TOP, Card, add_all, hbox, vbox
 from studio.ui.controls.page import Obstacle, PageFrame
 from studio.ui.controls.progress import ProgressCard
@@ -49,6 +50,7 @@ class TestPage(PageFrame):
         self._shown = ExamState()
         self._painted: tuple[bool, int, bool, object] | None = None
         self._live = False
+        self._needs_questions = False
         self.job = app_state.exam
         self.job.updated.connect(self._on_updated)
         self.job.ended.connect(self._on_ended)
@@ -78,16 +80,38 @@ class TestPage(PageFrame):
         if self._run is None or self.job.is_running():
             return
         self.clear_problem()
+        if self._needs_questions:
+            self._take_questions(self._run)
+            return
         self._live = True
         self._shown = ExamState()
         self.progress.begin(tr("Getting ready."))
         self.job.start(self._run.job("exam"), Exam(run=self._run.path))
         self._paint()
 
+    def _take_questions(self, run: RunFolder) -> None:
+        """The examples of the Data page become those of a run that another program made; then it is tested."""
+        recipe, table, found = self._app_state.recipe, self._app_state.data.table, self._app_state.data.examples
+        assert table is not None and found is not None, "else there is an obstacle"
+        self.start.setEnabled(False)
+
+        def take() -> int:
+            from studio.runs.open_adapter import set_questions
+
+            return set_questions(run, recipe, table, found)
+
+        def taken(_: int) -> None:
+            if run == self._run:
+                self._needs_questions = False
+                self._start()
+
+        run_in_background(self, take, taken, self._on_failed)
+
     def _on_run_changed(self) -> None:
         run = self._app_state.run
         if run != self._run:
             self._run = run
+            self._needs_questions = run is not None and needs_questions(run)
             self._shown = ExamState()
             self._live = False
             self.measure.wanted = None
@@ -163,6 +187,8 @@ class TestPage(PageFrame):
             self.set_lead(tr("Press Test to see whether training really helped."))
             prepared = self._app_state.state.prepared
             count = examples(prepared.held_out) if prepared is not None else tr("The examples that were set aside")
+            if self._needs_questions and self._app_state.data.examples is not None:
+                count = tr("{count} on the Data page", count=examples(len(self._app_state.data.examples)))
             words = tr("{count}, which the model never studied, are answered twice:", count=count) + " "
             words += tr("by the model as it was before training, and by the model as it is now.") + " "
             self.invitation_words.setText(words + tr("Then you see a verdict, and the answers side by side."))
@@ -209,6 +235,9 @@ class TestPage(PageFrame):
                 words = tr("There is nothing to test yet: first the model needs examples to learn from.")
                 return words, tr("Choose your data"), "data"
             return tr("There is nothing to test yet: the model hasn't been trained."), tr("Train the model"), "train"
+        if self._needs_questions and (app_state.data.examples is None or app_state.data.reading):
+            words = tr("This model was trained in another program, so no examples lie here to test it with.") + " "
+            return words + tr("Choose some with answers that it wasn't trained on."), tr("Choose your data"), "data"
         prepared = app_state.state.prepared
         if prepared is not None and prepared.held_out == 0:
             words = tr("No examples were set aside in this run, so there is nothing to test it with.") + " "
