@@ -54,7 +54,10 @@ def _executable() -> Path | None:
     usual = {
         "win32": [Path(os.environ.get("LOCALAPPDATA", home)) / "Programs" / "Ollama" / "ollama.exe"],
         "darwin": [
-            *(apps / "Ollama.app" / "Contents" / "Resources" / "ollama" for apps in (Path("/Applications"), home)),
+            *(
+                apps / "Ollama.app" / "Contents" / "Resources" / "ollama"
+                for apps in (Path("/Applications"), home / "Applications")
+            ),
             Path("/usr/local/bin/ollama"),
             Path("/opt/homebrew/bin/ollama"),
         ],

@@ -119,7 +119,6 @@ class _Turns:
     """What stands around what is said. Instructions stand in a turn of their own before the questions, or in the first
     or last question; `opening` comes first where there are none, or where they stand in a question."""
 
-    head: str
     opening: str
     rule_in: Literal["own turn", "first question", "last question"]
     rule: tuple[str, str]
@@ -148,11 +147,9 @@ class _Turns:
             _same(ruled, before, after, to_answer, to_question, prompt)
             _same(_around(once, _RULE, _ASK), before, after, prompt)
 
-        bos, head = prompts.bos, ""
-        if bos and start.startswith(bos):
-            head = "" if adds_bos else bos
-            start = _without(start, bos)
-            before = before if in_last else _without(before, bos)
+        if adds_bos and start.startswith(prompts.bos):
+            start = _without(start, prompts.bos)
+            before = before if in_last else _without(before, prompts.bos)
 
         cuts = _Cuts(prompts.special_tokens)
         question = cuts.common_end(start, cuts.after_special_token(to_question))
@@ -169,7 +166,6 @@ class _Turns:
         ends = [one for one in (answered, after if rule_in == "own turn" else "") if one and shared.startswith(one)]
         end = ends[0] if ends else shared
         return _Turns(
-            head=head,
             opening=_less(start, question),
             rule_in=rule_in,
             rule=(before, after),
@@ -193,8 +189,7 @@ def _go_source(turns: _Turns, system_prompt: str) -> str:
     question = _literal(turns.question[0]) + in_question + _action(".Content") + _literal(turns.question[1])
     answer = _literal(turns.answer[0]) + _action(".Content") + _if("not $last", _literal(turns.answer[1]))
     return (
-        _literal(turns.head)
-        + (_action(f"$system := or .System {quoted(system_prompt)}") if system_prompt else "")
+        (_action(f"$system := or .System {quoted(system_prompt)}") if system_prompt else "")
         + opening
         + _action("range $i, $_ := .Messages")
         + _action("$last := eq (len (slice $.Messages $i)) 1")

@@ -163,7 +163,7 @@ def test_a_model_whose_begin_comes_by_itself_gets_a_template_without(finished: F
 
 def test_a_model_whose_begin_does_not_come_by_itself_gets_it_in_the_template(finished: Finished) -> None:
     (template,) = written(finished("llama 3", adds_bos=False))["template"]
-    assert template.startswith("<|begin_of_text|>")
+    assert "<|begin_of_text|>" in template
 
 
 def test_without_a_template_in_its_language_ollama_gets_none_and_that_is_said(finished: Finished) -> None:
