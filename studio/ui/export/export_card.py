@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QIcon
-from PySide6.QtWidgets import QLineEdit, QWidget
+from PySide6.QtWidgets import QAbstractButton, QLineEdit, QWidget
 
 from studio.core.job_states import ProcessState
 from studio.core.paths import resources
@@ -16,7 +17,7 @@ from studio.export.destinations import Destination
 from studio.export.exporters import Option, better_option
 from studio.export.made import MadeExport
 from studio.export.programs.program import Found, HandedOver, Line
-from studio.ui.controls.layout import MIDDLE, TOP, Card, hbox, vbox
+from studio.ui.controls.layout import MIDDLE, TOP, Card, follow, hbox, vbox
 from studio.ui.controls.notices import ProblemCard
 from studio.ui.controls.progress import ProgressCard
 from studio.ui.controls.status_icon import Shape, StatusIcon
@@ -35,7 +36,8 @@ class ExportCard(Card):
     """Painted by the page. `wanted` follows its button and carries the quality; `stopped` the one that ends what goes
     on; `place_wanted` asks for another folder, `look_wanted` for another look whether the program is here."""
 
-    opened = Signal()
+    toggled = Signal(bool)
+    """A person opened or closed it."""
     wanted = Signal(str)
     stopped = Signal()
     place_wanted = Signal()
@@ -87,6 +89,7 @@ class ExportCard(Card):
         self._name_row.hide()
         self.needs = label("", "small")
         self.start = button(tr(self.destination.action), "primary", lambda: self.wanted.emit(self.quality.chosen))
+        self.program_name.returnPressed.connect(self.start.click)
         self.controls = QWidget()
         vbox(
             self.quality,
@@ -111,6 +114,7 @@ class ExportCard(Card):
             margins=(0, 0, 0, GAP),
         )
         self.problem: ProblemCard | None = None
+        self._shown: tuple[object, ...] = ()
         self.made: MadeView | None = None
         self.handed: HandedView | None = None
 
@@ -127,8 +131,7 @@ class ExportCard(Card):
 
     def _toggle(self) -> None:
         self.set_open(not self.is_open())
-        if self.is_open():
-            self.opened.emit()
+        self.toggled.emit(self.is_open())
 
     def put_under(self, card: ExportCard) -> None:
         """Another destination that few people want: it stands at the end of this card."""
@@ -142,6 +145,7 @@ class ExportCard(Card):
     def show_options(self, options: Sequence[Option]) -> None:
         self._options = tuple(options)
         self.quality.show_options(options)
+        self._order()
         refusals = [option.refusal for option in options if option.refusal is not None]
         refused = len(refusals) == len(options) and bool(options)
         self.controls.setVisible(not refused)
@@ -236,6 +240,7 @@ class ExportCard(Card):
         self.problem.dismissed.connect(self._on_dismissed)
         self.problem.remedy_requested.connect(self.remedy_requested)
         self._results.insertWidget(0, self.problem)
+        self._order()
 
     def show_made(
         self,
@@ -246,6 +251,10 @@ class ExportCard(Card):
     ) -> None:
         """The newest export that this place is given, with what to copy, and what its program was given last;
         `checkpoint` is the save point that counts now."""
+        shown = (made, handed, tuple(lines), checkpoint)
+        if shown == self._shown:
+            return  # what has the keyboard keeps it
+        self._shown = shown
         for part in (self.made, self.handed):
             if part is not None:
                 clear_layout_widget(part)
@@ -260,7 +269,16 @@ class ExportCard(Card):
             self.made.quality_wanted.connect(self._on_quality_wanted)
             self.made.upload_wanted.connect(lambda: self.upload_wanted.emit(made))
             self._results.addWidget(self.made)
+        self._order()
         self._show_needs()
+
+    def _order(self) -> None:
+        """The keyboard goes from top to bottom, also through what came later."""
+        came = [
+            part.findChildren(QAbstractButton) for part in (self.problem, self.handed, self.made) if part is not None
+        ]
+        before = [self.website, self.look_again, *self.quality.buttons.values(), self.quality.all, self.program_name]
+        follow(self.heading, [*before, self.change, self.start, self.progress.stop, *chain.from_iterable(came)])
 
     def show_summary(self, words: str, mark: Shape | None = None) -> None:
         """What the closed card says of itself."""

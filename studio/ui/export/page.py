@@ -91,7 +91,7 @@ class ExportPage(PageFrame):
 
     def _card(self, destination: Destination) -> ExportCard:
         card = ExportCard(destination)
-        card.opened.connect(lambda: self._on_opened(card))
+        card.toggled.connect(lambda is_open: self._on_toggled(card, is_open))
         card.wanted.connect(lambda quality: self._on_wanted(destination, quality))
         card.stopped.connect(lambda: self._cancel(destination))
         card.place_wanted.connect(lambda: self._choose_place(destination))
@@ -152,7 +152,6 @@ class ExportPage(PageFrame):
         self._known = known
         for name, card in self.cards.items():
             about = known.destinations[name]
-            card.show_made(None)
             card.show_options(about.options)
             card.show_made(about.made, about.handed, about.lines, known.checkpoint)
             self._show_target(card.destination)
@@ -190,9 +189,13 @@ class ExportPage(PageFrame):
 
     # Cards
 
-    def _on_opened(self, card: ExportCard) -> None:
+    def _on_toggled(self, card: ExportCard, is_open: bool) -> None:
         self._chosen_by_person = True
-        self._open(card)
+        above = self.cards.get(card.destination.under)
+        if is_open:
+            self._open(card)
+        elif above is not None:
+            self._open(above)
 
     def _open(self, card: ExportCard) -> None:
         """The others close, so that there is one primary button; what stands under a card leaves that open."""
@@ -375,7 +378,7 @@ class ExportPage(PageFrame):
             words = tr("exported, {size}", size=size_words(exported.size))
             return (words, "tick") if exported.passed else (tr("failed its check"), "cross")
         if known.options and all(option.refusal is not None for option in known.options):
-            return tr("not possible with this model"), None
+            return tr("not possible; open it to see why"), None
         parts = [size_words(size)] if (size := known.options[0].size) is not None else []
         if program is not None and card.was_looked_for():
             parts.insert(0, tr("found") if card.found is not None else tr("not found"))

@@ -10,6 +10,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from studio.core.problems import Problem
@@ -152,6 +153,28 @@ def test_one_card_is_open_at_a_time_and_has_the_one_primary_button(page: ExportP
     assert not any(card.is_open() for card in page.cards.values())
 
 
+def test_the_keyboard_goes_through_an_open_card_from_top_to_bottom(page: ExportPage, qtbot: QtBot) -> None:
+    card = page.cards["merged"]
+    card.heading.click()
+    card.start.click()
+    made = wait_for(qtbot, page, "merged")
+    order: list[QWidget] = [card.heading]
+    while (here := _after(order[-1])) is not page.cards["adapter"].heading and len(order) < 20:
+        order.append(here)
+    copied = [line.copy for line in made.lines]
+    assert order == [card.heading, card.change, card.start, made.open, made.copy, made.upload, made.details, *copied]
+    assert all(one.accessibleName() for one in copied)
+
+
+def _after(widget: QWidget) -> QWidget:
+    """Where the Tab key leads from there."""
+    here = widget.nextInFocusChain()
+    while here is not None and not (here.isVisible() and here.focusPolicy() & Qt.FocusPolicy.TabFocus):
+        here = here.nextInFocusChain()
+    assert here is not None
+    return here
+
+
 def test_the_add_on_is_exported_into_the_runs_folder(page: ExportPage, run: RunFolder, qtbot: QtBot) -> None:
     page.cards["adapter"].heading.click()
     page.cards["adapter"].start.click()
@@ -263,7 +286,7 @@ def test_a_base_model_that_was_moved_away_stands_in_the_way_of_all_but_the_add_o
     problem = page.cards["merged"].problem
     assert problem is not None and problem.problem.code == "model.folder_missing"
     assert page.cards["merged"].controls.isHidden() and not page.cards["adapter"].controls.isHidden()
-    assert page.cards["merged"].summary.text() == "not possible with this model"
+    assert page.cards["merged"].summary.text() == "not possible; open it to see why"
 
 
 def test_earlier_exports_are_there_when_the_page_opens(
