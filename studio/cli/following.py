@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from studio.cli.printing import Progress
+from studio.cli.progress import Progress
 from studio.core.events import Crashed, Failed
 from studio.core.job_states import FetchState
 from studio.core.jobs import FetchData, Job

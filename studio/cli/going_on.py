@@ -7,7 +7,8 @@ import sys
 import time
 
 from studio.cli.choosing import chosen_run
-from studio.cli.printing import print_json, run_as_json
+from studio.cli.printing import print_json
+from studio.cli.progress import run_as_json
 from studio.cli.training import follow_training, print_trained
 from studio.core.problems import problem
 from studio.core.run_state import headline

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from studio.cli.choosing import run_at_step
 from studio.cli.following import follow_to_the_end
-from studio.cli.printing import Json, print_json
+from studio.cli.printing import Json, print_json, print_model
 from studio.core.command_queue import new_id, send
 from studio.core.conversation import Message
 from studio.core.events import (
@@ -112,7 +112,7 @@ def chat(arguments: argparse.Namespace) -> int:
             reply = _print_reply(folder, process, ask.id, quiet=arguments.json)
             history.append(Message(role="assistant", content=reply.text))
             if arguments.json:
-                print_json(reply)
+                print_model(reply)
             if not interactive:
                 return 0
     finally:

@@ -16,6 +16,7 @@ MODULES = {
     **dict.fromkeys(("test", "chat"), "jobs"),
     **dict.fromkeys(("fetch", "doctor"), "machine"),
     **dict.fromkeys(("demo", "recipe", "train"), "training"),
+    **dict.fromkeys(("runs list", "runs compare"), "history"),
     **dict.fromkeys(
         ("runs bundle", "runs open-bundle", "runs open-adapter", "runs repeat", "runs export-journal"), "bundles"
     ),

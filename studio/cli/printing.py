@@ -1,4 +1,4 @@
-"""How answers, problems and progress look on a terminal and as JSON."""
+"""How answers and problems look on a terminal and as JSON."""
 
 from __future__ import annotations
 
@@ -7,39 +7,23 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
-
-from studio.core.events import (
-    CheckpointCommitted,
-    Crashed,
-    DeviceChosen,
-    Evaluated,
-    Event,
-    Failed,
-    NoticeLogged,
-    PhaseChanged,
-    Prepared,
-    Progressed,
-    StepDone,
-)
 from studio.core.problems import Problem
-from studio.core.run_folder import RunFolder
-from studio.core.run_state import RunState, headline
 from studio.core.translatable import fill
 
-if TYPE_CHECKING:
-    from tqdm import tqdm
-from studio.runs.follow import job_status
+if TYPE_CHECKING:  # loading it takes longer than a verb that answers without a model
+    from pydantic import BaseModel
 
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 
 
-def print_json(answer: Json | BaseModel) -> None:
+def print_json(answer: Json) -> None:
     """One JSON document on standard output."""
-    if isinstance(answer, BaseModel):
-        print(answer.model_dump_json(indent=2))
-    else:
-        print(json.dumps(answer, ensure_ascii=False, indent=2, default=str))
+    print(json.dumps(answer, ensure_ascii=False, indent=2, default=str))
+
+
+def print_model(answer: BaseModel) -> None:
+    """A model as one JSON document on standard output."""
+    print(answer.model_dump_json(indent=2))
 
 
 def print_problem(found: Problem, *, as_json: bool) -> None:
@@ -56,96 +40,3 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def run_as_json(run: RunFolder, state: RunState) -> dict[str, Json]:
-    """A run for `--json`: where it is, how it stands, its save points."""
-    best = state.best_checkpoint
-    return {
-        "run": str(run.path),
-        "status": job_status(run),
-        "headline": headline(state).english(),
-        "ending": state.ending.type if state.ending else None,
-        "step": state.last.step if state.last else 0,
-        "total_steps": state.last.total_steps if state.last else None,
-        "loss": state.last.loss if state.last else None,
-        "held_out_loss": state.held_out_losses[-1][1] if state.held_out_losses else None,
-        "tokens_per_second": state.tokens_per_second,
-        "save_points": [str(run.path / c.folder) for c in state.checkpoints],
-        "best": str(run.path / best.folder) if best else None,
-        "parent": run.parent or None,
-    }
-
-
-class Progress:
-    """Shows a job's events on standard error: a bar on a terminal, plain lines elsewhere, nothing when quiet."""
-
-    def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet
-        self._bar: tqdm | None = None
-        self._terminal = sys.stderr.isatty()
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._close_bar()
-
-    def show(self, event: Event) -> None:
-        """Take one event in."""
-        if self._quiet:
-            return
-        match event:
-            case PhaseChanged():
-                self._close_bar()
-                self._line(event.text.english())
-            case DeviceChosen():
-                self._line(f"Computing on {event.name} in {event.dtype}.")
-            case Prepared():
-                self._line(
-                    f"{event.examples} examples to train on, {event.held_out} set aside; {event.total_steps} steps; "
-                    f"{event.trainable_parameters:,} of {event.all_parameters:,} parameters are trained."
-                )
-            case NoticeLogged():
-                self._line(event.text.english())
-            case StepDone():
-                self._step(event)
-            case Evaluated():
-                self._line(f"Error on the examples set aside at step {event.step}: {event.loss:.3f}")
-            case CheckpointCommitted():
-                self._line(f"Save point at step {event.step}.")
-            case Progressed():
-                self._advance(event.done, event.total, event.unit)
-            case Failed() | Crashed():
-                self._close_bar()
-
-    def _step(self, event: StepDone) -> None:
-        if self._terminal:
-            self._advance(event.step, event.total_steps, "steps", f"error {event.loss:.3f}")
-        elif event.step % max(1, event.total_steps // 10) == 0 or event.step == event.total_steps:
-            print(f"step {event.step} of {event.total_steps}, error {event.loss:.3f}", file=sys.stderr)
-
-    def _advance(self, done: int, total: int | None, unit: str, note: str = "") -> None:
-        if not self._terminal:
-            return
-        if self._bar is None:
-            from tqdm import tqdm  # takes as long to load as pydantic, and most verbs show no bar
-
-            self._bar = tqdm(total=total, unit=" " + unit, unit_scale=unit == "bytes", leave=False, file=sys.stderr)
-        if total is not None:
-            self._bar.total = total
-        self._bar.n = done
-        if note:
-            self._bar.set_postfix_str(note, refresh=False)
-        self._bar.refresh()
-
-    def _line(self, text: str) -> None:
-        if self._bar is not None:
-            self._bar.write(text, file=sys.stderr)
-        else:
-            print(text, file=sys.stderr)
-
-    def _close_bar(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None

@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,7 +15,8 @@ from studio.cli.export import run_export
 from studio.cli.following import follow_to_the_end, require_model
 from studio.cli.jobs import comparison_as_json, run_exam
 from studio.cli.preparing import Prepared, prepared
-from studio.cli.printing import Progress, print_json, run_as_json
+from studio.cli.printing import print_json, print_model
+from studio.cli.progress import Progress, run_as_json
 from studio.core.events import Crashed, Event, Finished, Paused, StepDone, Stopped
 from studio.core.jobs import Train
 from studio.core.paths import resources
@@ -85,7 +87,7 @@ def follow_training(run: RunFolder, start: Callable[[], JobProcess], quiet: bool
         if refused or resumable(run).problem is not None:
             raise
         fix = f"{error.problem.fix} To go on: `studio runs continue {word_for(run)}`".strip()
-        raise ProblemError(error.problem.model_copy(update={"fix": fix})) from error
+        raise ProblemError(replace(error.problem, fix=fix)) from error
     record(run)
     return state
 
@@ -154,7 +156,7 @@ def recipe(arguments: argparse.Namespace) -> int:
     if arguments.data:
         made = absolute_data(with_value(made, "data.path", arguments.data), Path.cwd())
     if arguments.json:
-        print_json(made)
+        print_model(made)
     else:
         print(to_yaml(made), end="")
     return 0

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from enum import StrEnum
-
-from pydantic import BaseModel, ConfigDict
 
 from studio.core.translatable import N_, Sentence, fill, type_of_value
 
@@ -23,16 +22,15 @@ class Remedy(StrEnum):
     see_settings = "see_settings"
 
 
-class Problem(BaseModel):
+@dataclass(frozen=True)
+class Problem:
     """Something expected went wrong. `what`, `why` and `fix` are English templates over `values`."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     code: str
     what: str
     why: str = ""
     fix: str = ""
-    values: dict[str, type_of_value] = {}
+    values: dict[str, type_of_value] = field(default_factory=dict)
     remedy: Remedy | None = None
 
     def sentences(self) -> tuple[Sentence, ...]:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import BaseModel, ValidationError
-
-from studio.core.events import Event
-from studio.core.job_states import ProcessState
-from studio.core.journal import JournalReader, JournalWriter, lock_is_held
 from studio.core.problems import Remedy, problem
-from studio.core.run_state import RunState
 from studio.core.storage import is_intact, read_manifest, write_text
 from studio.core.translatable import N_
+from studio.core.writer_lock import lock_is_held
 
-StateT = TypeVar("StateT", bound=ProcessState)
+if TYPE_CHECKING:  # a list of runs opens no journal, and needs none of its events
+    from studio.core.events import Event
+    from studio.core.job_states import ProcessState
+    from studio.core.journal import JournalReader, JournalWriter
+    from studio.core.run_state import RunState
+
+StateT = TypeVar("StateT", bound="ProcessState")
 
 TRAINING_STATE = frozenset({"optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state.pth", "trainer_state.json"})
 """Files of a save point that only a training which goes on from it needs; the rest is the model's."""
@@ -61,9 +63,13 @@ class JobFolder:
         return self.path / "heartbeat"
 
     def writer(self) -> JournalWriter:
+        from studio.core.journal import JournalWriter
+
         return JournalWriter(self.events, self.lock)
 
     def reader(self) -> JournalReader:
+        from studio.core.journal import JournalReader
+
         return JournalReader(self.events)
 
     def outline(self) -> list[Event]:
@@ -82,6 +88,8 @@ class RunFolder(JobFolder):
     """The folder of one training run; its own job is the training, later jobs have folders inside it."""
 
     def state(self) -> RunState:
+        from studio.core.run_state import RunState
+
         return self.fold(RunState())
 
     @property
@@ -146,15 +154,11 @@ class RunFolder(JobFolder):
         return [JobFolder(p) for p in sorted(found, key=lambda p: p.stat().st_mtime)]
 
 
-class _Choice(BaseModel):
-    step: int
-
-
 def chosen_step(run: RunFolder) -> int | None:
     """The step whose save point a person wants to use for tests, chats and exports; None where it is the best one."""
     try:
-        return _Choice.model_validate_json(run.chosen_checkpoint.read_bytes()).step
-    except (OSError, ValidationError):
+        return int(json.loads(run.chosen_checkpoint.read_bytes())["step"])
+    except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
@@ -171,7 +175,7 @@ def choose_step(run: RunFolder, step: int | None) -> None:
             fix=N_("Choose another one, or the best."),
             step=step,
         )
-    write_text(run.chosen_checkpoint, _Choice(step=step).model_dump_json())
+    write_text(run.chosen_checkpoint, json.dumps({"step": step}))
 
 
 def choose_checkpoint(run: RunFolder, *, fully: bool = True) -> Path:

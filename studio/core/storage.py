@@ -16,12 +16,16 @@ import stat
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict
+from typing import TYPE_CHECKING
 
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.translatable import N_
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 MANIFEST = "manifest.json"
 _SEAL = "seal"
@@ -33,23 +37,21 @@ _MARGIN = MEGABYTE
 """Bytes that stay free beside what is about to be written."""
 
 
-class File(BaseModel):
+@dataclass(frozen=True)
+class File:
     """One file of a manifest: path relative to the folder with `/`, size in bytes, SHA-256 as hex digits."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str
     size: int
     sha256: str
 
 
-class Manifest(BaseModel):
+@dataclass(frozen=True)
+class Manifest:
     """What a folder held when it was complete. `step` and the fields after it are for save points."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
     files: tuple[File, ...]
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = field(default_factory=dict)
     source: str = ""
     step: int | None = None
     trainable: str = ""
@@ -181,7 +183,7 @@ def listed(folder: Path) -> tuple[File, ...]:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """With a seal over all of it, so that a flipped byte of the manifest itself is seen too."""
-    written = manifest.model_dump(mode="json")
+    written = asdict(manifest)
     text = json.dumps({**written, _SEAL: _seal(written)}, indent=1, ensure_ascii=False)
     (folder / MANIFEST).write_text(text, encoding="utf-8")
 
@@ -196,9 +198,16 @@ def read_manifest(folder: Path) -> Manifest | None:
         written = json.loads((folder / MANIFEST).read_bytes())
         if _SEAL in written and written.pop(_SEAL) != _seal(written):
             return None
-        return Manifest.model_validate(written)
+        return _manifests().validate_python(written)
     except (OSError, TypeError, ValueError):
         return None
+
+
+@cache
+def _manifests() -> TypeAdapter[Manifest]:
+    from pydantic import TypeAdapter  # takes longer to load than most folders take to be looked at
+
+    return TypeAdapter(Manifest)
 
 
 def is_intact(folder: Path, *, fully: bool) -> bool:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
-
-from pydantic import BaseModel, ConfigDict
 
 type_of_value = str | int | float
 
@@ -14,17 +13,16 @@ def N_(text: str) -> str:
     return text
 
 
-class Sentence(BaseModel):
+@dataclass(frozen=True)
+class Sentence:
     """One English template and the values that go into it.
 
     The window looks the template up in the current language and then fills it in, so that a sentence
     written by a child process can still be shown in any language, and again in another one later.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
     text: str
-    values: dict[str, type_of_value] = {}
+    values: dict[str, type_of_value] = field(default_factory=dict)
 
     def english(self) -> str:
         """The sentence in English, as the command line and the log show it."""

@@ -37,11 +37,11 @@ from studio.core.events import (
     Stopped,
 )
 from studio.core.jobs import FRESH_START
-from studio.core.journal import lock_is_held
 from studio.core.problems import Problem, ProblemError, Remedy
 from studio.core.run_folder import JobFolder
 from studio.core.translatable import N_, sentence, type_of_value
 from studio.core.versions import library_versions
+from studio.core.writer_lock import lock_is_held
 
 HEARTBEAT = 2.0
 """Seconds between two touches of the heartbeat file."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from studio.core.paths import resources
+from studio.core.yaml_text import parse_yaml
 from studio.models.architectures import shape_of
 from studio.models.shape import ModelShape
 
@@ -34,7 +34,7 @@ class CatalogueModel(BaseModel):
 def read_catalogue(path: Path) -> tuple[CatalogueModel, ...]:
     """The models of a file like `resources/models.yaml`, smallest first. Raises OSError, YAMLError or pydantic's
     ValidationError: the file came with the program, so a wrong one is a defect of the program."""
-    tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    tree = parse_yaml(path.read_text(encoding="utf-8"))
     models = (CatalogueModel.model_validate(entry) for entry in tree["models"])
     return tuple(sorted(models, key=lambda model: model.parameters))
 

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict
 
 from studio.core.paths import resources
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.method import MethodSettings
 from studio.core.translatable import N_
+from studio.core.yaml_text import parse_yaml
 
 Outcome = Literal[
     "works", "untried", "reads_both_ways", "shares_layers", "not_loaded", "not_trained", "not_asked", "not_together",
@@ -56,7 +56,7 @@ class SupportTable(BaseModel):
 @functools.cache
 def support_table() -> SupportTable:
     """The table that came with the program."""
-    return SupportTable.model_validate(yaml.safe_load((resources() / "architectures.yaml").read_text(encoding="utf-8")))
+    return SupportTable.model_validate(parse_yaml((resources() / "architectures.yaml").read_text(encoding="utf-8")))
 
 
 def require_supported(folder: Path, config: Mapping[str, object], method: MethodSettings | None = None) -> None:

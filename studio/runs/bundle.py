@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -190,8 +190,8 @@ def _write_weights(bundle: zipfile.ZipFile, run: RunFolder, folder: Path) -> Non
         else:
             bundle.write(folder / file.name, name, zipfile.ZIP_STORED)
         files.append(file)
-    left = manifest.model_copy(update={"files": tuple(files)})
-    bundle.writestr(f"{place}/{MANIFEST}", left.model_dump_json(indent=1), zipfile.ZIP_STORED)
+    left = replace(manifest, files=tuple(files))
+    bundle.writestr(f"{place}/{MANIFEST}", json.dumps(asdict(left), indent=1), zipfile.ZIP_STORED)
 
 
 def open_bundle(file: Path, project: Project) -> OpenedBundle:

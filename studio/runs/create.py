@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 from studio.core.problems import Remedy, problem
@@ -131,7 +132,7 @@ def _copy_weights(parent: RunFolder, checkpoint: Path, target: Path) -> None:
     for file in saved.files:
         if file.name not in TRAINING_STATE:
             shutil.copyfile(checkpoint / file.name, target / file.name)
-    write_manifest(target, saved.model_copy(update={"files": listed(target), "source": parent.path.name}))
+    write_manifest(target, replace(saved, files=listed(target), source=parent.path.name))
 
 
 def repeat_run(run: RunFolder, project: Project, *, model: ModelChoice | None = None) -> RunFolder:

@@ -8,12 +8,13 @@ import uuid
 from send2trash import send2trash
 
 from studio.core.events import CheckpointCommitted, CheckpointRemoved, Finished, Stopped
-from studio.core.journal import JournalWriter, lock_is_held
+from studio.core.journal import JournalWriter
 from studio.core.problems import problem
 from studio.core.run_folder import RunFolder, chosen_step
 from studio.core.run_state import RunState
 from studio.core.storage import is_intact, rename, size_of
 from studio.core.translatable import N_
+from studio.core.writer_lock import lock_is_held
 from studio.runs.follow import job_status
 
 

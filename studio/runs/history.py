@@ -13,18 +13,16 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from studio.core import paths
-from studio.core.journal import WriterLock
-from studio.core.problems import Problem
+from studio.core.problems import Problem, Remedy
 from studio.core.run_folder import RunFolder
 from studio.core.storage import write_text
-from studio.runs.follow import job_status
+from studio.core.writer_lock import WriterLock
 from studio.runs.project import RUN_FILES, Project, projects
-from studio.runs.read_run import read_run
 from studio.runs.summary import OUTCOME_TEXT, Curve, RunDetails, RunSummary
 
 Column = Literal["name", "project", "model", "data", "method", "outcome", "best_loss", "started_at", "seconds", "size"]
@@ -113,7 +111,7 @@ def with_details(runs: Sequence[RunFolder]) -> list[tuple[RunSummary, RunDetails
                 held_out_losses=_curve(held_out_losses),
             ),
         )
-    return [known.get(run) or read_run(run) for run in runs]
+    return [known.get(run) or _read(run) for run in runs]
 
 
 def _marks(values: Sequence[str]) -> str:
@@ -127,9 +125,15 @@ def _summaries(rows: Iterable[tuple[Any, ...]], names: Mapping[str, str]) -> Ite
         yield RunSummary(
             run=RunFolder(above / place),
             project_name=names.get(known["project"], ""),
-            problem=Problem.model_validate_json(problem) if problem else None,
+            problem=_problem(problem) if problem else None,
             **known,
         )
+
+
+def _problem(text: str) -> Problem:
+    known = json.loads(text)
+    remedy = known.pop("remedy")
+    return Problem(**known, remedy=Remedy(remedy) if remedy else None)
 
 
 def _curve(text: str) -> Curve:
@@ -277,7 +281,11 @@ def _came_or_went(place: str, outcome: str) -> bool:
     if outcome not in ("not_started", "running", "silent", "interrupted"):
         return False
     run = RunFolder(paths.projects() / place)
-    return job_status(run) != outcome if run.is_at_work() else outcome in ("running", "silent")
+    if not run.is_at_work():
+        return outcome in ("running", "silent")
+    from studio.runs.follow import job_status
+
+    return job_status(run) != outcome
 
 
 def _batches(index: sqlite3.Connection, found: _Found) -> Iterator[list[tuple[object, ...]]]:
@@ -293,14 +301,14 @@ def _write(index: sqlite3.Connection, rows: list[tuple[object, ...]]) -> None:
 
 def _row(place: str, signature: int) -> tuple[object, ...]:
     run = RunFolder(paths.projects() / place)
-    summary, details = read_run(run)
+    summary, details = _read(run)
     settings = " ".join(f"{key}={value}" for key, value in details.settings.items())
     starter = "starter model" if summary.model == paths.STARTER_HUB_NAME else ""
     words = (summary.name, run.path.name, summary.model, starter, summary.data, summary.method, settings)
     row = (
         place,
         signature,
-        summary.problem.model_dump_json() if summary.problem is not None else "",
+        json.dumps(asdict(summary.problem)) if summary.problem is not None else "",
         *(getattr(summary, name) for name in _SUMMARY),
         json.dumps(details.settings, ensure_ascii=False),
         details.data_fingerprint,
@@ -310,6 +318,12 @@ def _row(place: str, signature: int) -> tuple[object, ...]:
         "\n".join(words).casefold(),
     )
     return tuple(_stored(value) for value in row)
+
+
+def _read(run: RunFolder) -> tuple[RunSummary, RunDetails]:
+    from studio.runs.read_run import read_run  # with recipes and events, while most runs are as the index knows them
+
+    return read_run(run)
 
 
 def _stored(value: object) -> object:

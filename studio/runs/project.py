@@ -8,15 +8,18 @@ import unicodedata
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
-from pydantic import BaseModel, ValidationError
 
 from studio.core import paths
 from studio.core.problems import ProblemError, other_format
-from studio.core.recipe.recipe import YAML_LOADER, Recipe, load, to_yaml
 from studio.core.run_folder import RunFolder
 from studio.core.storage import cannot_write, write_text
+from studio.core.yaml_text import parse_yaml
+
+if TYPE_CHECKING:
+    from studio.core.recipe.recipe import Recipe
 
 FORMAT = 1
 """Of projects: `project.yaml` says it."""
@@ -26,9 +29,10 @@ RUN_FILES = ("recipe.yaml", "events.jsonl")
 """A folder with one of these is a run. Without the recipe it was half copied, which has to be seen."""
 
 
-class _About(BaseModel):
+@dataclass(frozen=True)
+class _About:
     name: str
-    format: int | None = None
+    format: int | None
 
 
 _JSON = re.compile(r"""\s*(\{\s*["}]|\[\s*[\[{"])""")
@@ -49,10 +53,13 @@ class Project:
 
     def _about(self) -> _About | None:
         try:
-            text = (self.folder / "project.yaml").read_text(encoding="utf-8")
-            return _About.model_validate(yaml.load(text, Loader=YAML_LOADER))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError):
+            found = parse_yaml((self.folder / "project.yaml").read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
             return None
+        if not isinstance(found, dict) or not isinstance(found.get("name"), str):
+            return None
+        version = found.get("format")
+        return _About(found["name"], version if isinstance(version, int) else None)
 
     def require_known_format(self) -> None:
         """Raises `ProblemError` when another version of the program wrote this project in another format."""
@@ -68,6 +75,8 @@ class Project:
     def load_recipe(self) -> Recipe:
         """The draft. A missing one is a fresh recipe; one that is damaged or too old to be read is set aside, never
         lost, and a fresh one used. Raises `ProblemError` for what a newer version of the program wrote."""
+        from studio.core.recipe.recipe import Recipe, load  # a list of runs asks projects for their names alone
+
         self.require_known_format()
         draft = self.folder / "draft.yaml"
         if not draft.exists():
@@ -81,6 +90,8 @@ class Project:
             return Recipe()
 
     def save_recipe(self, recipe: Recipe) -> None:
+        from studio.core.recipe.recipe import to_yaml
+
         write_text(self.folder / "draft.yaml", to_yaml(recipe))
 
     def keep_pasted(self, text: str) -> Path:
@@ -127,6 +138,8 @@ def projects() -> list[Project]:
 
 def create_project(name: str) -> Project:
     """A new, empty project; two may have the same name."""
+    from studio.core.recipe.recipe import Recipe
+
     folder = paths.projects() / f"{slug(name) or 'project'}-{uuid.uuid4().hex[:6]}"
     try:
         folder.mkdir(parents=True)

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Literal
 
 from studio.core.events import Crashed, Ending, Failed, Finished, Paused, Stopped
-from studio.core.journal import lock_is_held
 from studio.core.problems import Problem, ProblemError, Remedy, problem
 from studio.core.recipe.defaults import DefaultsContext, resolve_defaults, windows_driver
 from studio.core.recipe.recipe import Recipe, load, to_yaml
 from studio.core.run_folder import RunFolder
 from studio.core.storage import cannot_write, write_text
 from studio.core.translatable import N_, Sentence, sentence
+from studio.core.writer_lock import lock_is_held
 from studio.dataset.fingerprint import DataFingerprint
 from studio.hardware.gauge import cuda_card_present
 from studio.models.base_model import locate, model_facts

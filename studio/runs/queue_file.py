@@ -18,12 +18,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from studio.core import paths
-from studio.core.journal import WriterLock
 from studio.core.problems import Problem, ProblemError, Remedy, other_format, problem
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import JobFolder, RunFolder
 from studio.core.storage import cannot_write, sync, tidy, write_text
 from studio.core.translatable import N_
+from studio.core.writer_lock import WriterLock
 
 FORMAT = 1
 """Of the queue's file: its first line says it."""

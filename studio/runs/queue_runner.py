@@ -19,11 +19,11 @@ from typing import Protocol, assert_never
 
 from studio.core.events import CheckpointCommitted, DeviceChosen, Event, ProcessStarted
 from studio.core.jobs import Train
-from studio.core.journal import WriterLock
 from studio.core.problems import Problem, ProblemError, Remedy
 from studio.core.run_folder import RunFolder
 from studio.core.storage import cannot_write
 from studio.core.translatable import N_
+from studio.core.writer_lock import WriterLock
 from studio.hardware.gauge import Gauge
 from studio.hardware.snapshot import Card, Snapshot
 from studio.runs.follow import read_log_end

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 from studio.core.command_queue import CommandQueue
 from studio.core.jobs import Job, Train, write_job
-from studio.core.journal import WriterLock
 from studio.core.paths import python_environment
 from studio.core.problems import problem
 from studio.core.run_folder import JobFolder, RunFolder
 from studio.core.storage import cannot_write
 from studio.core.translatable import N_
+from studio.core.writer_lock import WriterLock
 
 LOG_MARK = "---- started "
 """Begins the line in a job's log where another process begins to write."""

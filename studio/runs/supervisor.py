@@ -31,12 +31,12 @@ from studio.core.events import (
     StepDone,
 )
 from studio.core.jobs import FRESH_START, Train, read_job, write_job
-from studio.core.journal import WriterLock
 from studio.core.problems import Problem, ProblemError, Remedy
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState, smaller_batch
 from studio.core.translatable import N_, sentence
+from studio.core.writer_lock import WriterLock
 from studio.hardware.card_problems import card_failure
 from studio.runs.follow import (
     SUPERVISOR,

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from studio.core.events import Crashed, Event, Finished, NoticeLogged, PhaseChanged, ProcessStarted, StepDone
-from studio.core.journal import JournalReader, lock_is_held
+from studio.core.journal import JournalReader
 from studio.core.problems import Problem, ProblemError
 from studio.core.run_folder import JobFolder
 from studio.core.translatable import sentence
+from studio.core.writer_lock import lock_is_held
 
 
 def some_events() -> list[Event]:

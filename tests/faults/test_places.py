@@ -16,8 +16,8 @@ import pytest
 from studio.core import storage
 from studio.core.events import Finished, ProcessStarted
 from studio.core.jobs import Train
-from studio.core.journal import WriterLock
 from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
+from studio.core.writer_lock import WriterLock
 from studio.runs.command import end_forcefully
 from studio.runs.follow import processes_of
 from tests.engine.conftest import do_here
@@ -111,7 +111,7 @@ def test_a_stale_record_of_a_process_leads_to_no_stranger(
 def test_a_clock_that_was_put_right_meanwhile_hides_no_process(tmp_path: Path) -> None:
     folder = JobFolder(tmp_path / "job")
     lines = (
-        "import sys, time; from pathlib import Path; from studio.core.journal import WriterLock; input(); "
+        "import sys, time; from pathlib import Path; from studio.core.writer_lock import WriterLock; input(); "
         "lock = WriterLock(Path(sys.argv[1])); print(lock.acquire(), flush=True); time.sleep(600)"
     )
     command = [sys.executable, "-c", lines, str(folder.lock)]

@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from studio.core.events import Failed, Finished
 from studio.core.jobs import Train
 from studio.core.run_folder import RunFolder
-from studio.core.storage import Manifest, listed, read_manifest, write_manifest
+from studio.core.storage import listed, read_manifest, write_manifest
 from tests.engine.conftest import do_here
 from tests.engine.conftest import make_run as make_run
 from tests.engine.conftest import tiny_model as tiny_model
@@ -96,7 +97,7 @@ def test_nothing_in_the_save_points_of_a_strangers_run_is_run(make_run: Make, tm
     (point / name).write_bytes(pickle.dumps(Payload(canary)))
     manifest = read_manifest(point)
     assert manifest is not None
-    write_manifest(point, Manifest(**{**manifest.model_dump(), "files": listed(point)}))
+    write_manifest(point, replace(manifest, files=listed(point)))
     assert do_here(run, Train(resume=True, extra_epochs=0.5)) == 2
     assert not canary.exists()
     assert isinstance(run.state().ending, Failed)

@@ -7,6 +7,7 @@ import shutil
 import struct
 import zipfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -258,7 +259,7 @@ def test_an_add_on_that_names_code_is_refused(
         point.joinpath("adapter_config.json").write_bytes(config)
         files = tuple(file for file in listed(point) if file.name != "optimizer.pt")
         parts["checkpoints/step-000001/adapter_config.json"] = config
-        parts["checkpoints/step-000001/manifest.json"] = Manifest(files=files, step=1).model_dump_json().encode()
+        parts["checkpoints/step-000001/manifest.json"] = json.dumps(asdict(Manifest(files=files, step=1))).encode()
 
     rewritten(out, change, zipfile.ZIP_STORED)
     if not words:

@@ -17,10 +17,10 @@ import pytest
 
 from studio.core import paths
 from studio.core.events import Continued, Crashed, Failed, Paused, ProcessStarted, StepDone, Stopped
-from studio.core.journal import WriterLock
 from studio.core.problems import Problem
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
+from studio.core.writer_lock import WriterLock
 from studio.runs import history
 from studio.runs.history import Column, list_runs, with_details
 from studio.runs.project import Project, create_project

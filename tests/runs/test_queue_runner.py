@@ -24,9 +24,9 @@ from studio.core.events import (
     Paused,
 )
 from studio.core.jobs import Train
-from studio.core.journal import WriterLock, lock_is_held
 from studio.core.problems import Problem, ProblemError
 from studio.core.run_folder import RunFolder
+from studio.core.writer_lock import WriterLock, lock_is_held
 from studio.hardware.gauge import Gauge
 from studio.hardware.snapshot import Card, Snapshot
 from studio.runs import queue
@@ -382,7 +382,7 @@ def test_nothing_is_started_where_nothing_waits() -> None:
 
 TAKES_CARDS = """
 import sys
-from studio.core.journal import WriterLock
+from studio.core.writer_lock import WriterLock
 from studio.runs.queue_file import queue_folder
 from studio.runs.queue_runner import QueueRunner
 from studio.runs.start import start_training

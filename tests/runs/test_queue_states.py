@@ -18,9 +18,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precon
 from studio.core import paths, storage
 from studio.core.events import CheckpointCommitted, Finished, Paused, Stopped
 from studio.core.jobs import Train
-from studio.core.journal import WriterLock
 from studio.core.problems import ProblemError
 from studio.core.run_folder import RunFolder
+from studio.core.writer_lock import WriterLock
 from studio.hardware.snapshot import Snapshot
 from studio.hardware.system import system_memory
 from studio.runs import queue

@@ -17,10 +17,10 @@ import pytest
 
 from studio.core.events import BatchChanged, Crashed, Event, Failed, Finished, Paused, ProcessStarted, Stopped
 from studio.core.jobs import Train
-from studio.core.journal import lock_is_held
 from studio.core.problems import ProblemError
 from studio.core.recipe.recipe import Recipe, to_yaml
 from studio.core.run_folder import RunFolder
+from studio.core.writer_lock import lock_is_held
 from studio.runs.command import end, pause, stop
 from studio.runs.follow import SUPERVISOR, follow, job_status, processes_of
 from studio.runs.start import JobProcess, start_training

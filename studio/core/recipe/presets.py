@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import yaml
 from pydantic import BaseModel, ConfigDict
 
 from studio.core.paths import resources
 from studio.core.recipe.recipe import Recipe, with_values
 from studio.core.recipe.settings import value_of
+from studio.core.yaml_text import parse_yaml
 
 
 class Preset(BaseModel):
@@ -37,7 +37,7 @@ class Preset(BaseModel):
 def presets() -> tuple[Preset, ...]:
     """All presets, the recommended one first, then by file name."""
     found = [
-        Preset.model_validate({"key": path.stem, **yaml.safe_load(path.read_text(encoding="utf-8"))})
+        Preset.model_validate({"key": path.stem, **parse_yaml(path.read_text(encoding="utf-8"))})
         for path in sorted((resources() / "presets").glob("*.yaml"))
     ]
     return tuple(sorted(found, key=lambda p: not p.recommended))

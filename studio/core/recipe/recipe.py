@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from studio.core.problems import ProblemError, Remedy, problem
@@ -26,10 +25,6 @@ from studio.core.translatable import N_
 
 VERSION = 1
 """Of the names and meanings in a recipe. A change that makes an older recipe mean something else counts it up."""
-
-
-YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The one in C needs a sixth of the time; some builds of PyYAML lack it."""
 
 
 class Recipe(SettingsGroup):
@@ -133,6 +128,10 @@ def _require_version(tree: dict[object, object], origin: str) -> None:
 
 def load(path: Path) -> Recipe:
     """Read a recipe from YAML. Raises `ProblemError` for a missing file, broken YAML or wrong settings."""
+    from yaml import YAMLError  # most processes are handed settings otherwise, and YAML takes as long to load as these
+
+    from studio.core.yaml_text import parse_yaml
+
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
@@ -153,8 +152,8 @@ def load(path: Path) -> Recipe:
             reason=str(error),
         ) from error
     try:
-        tree = yaml.load(text, Loader=YAML_LOADER)
-    except (yaml.YAMLError, RecursionError) as error:
+        tree = parse_yaml(text)
+    except (YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         raise problem(
             "recipe.not_yaml",
@@ -169,7 +168,9 @@ def load(path: Path) -> Recipe:
 
 def to_yaml(recipe: Recipe) -> str:
     """The recipe as YAML, every setting written out, in declared order."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    from yaml import safe_dump
+
+    return safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def _all_keys() -> list[str]:

@@ -22,10 +22,10 @@ from pathlib import Path
 from studio.core import paths
 from studio.core.events import Ending, Fetched
 from studio.core.jobs import FetchLlamaCpp
-from studio.core.journal import WriterLock
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.storage import Manifest, is_intact, listed, require_room, size_of, staged, tidy, write_manifest
 from studio.core.translatable import N_
+from studio.core.writer_lock import WriterLock
 from studio.engine.job_context import JobContext
 
 ROOM = 350_000_000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QSpinBox, QStackedWidget, QWidget
 
@@ -171,7 +173,7 @@ class TrainPage(PageFrame):
         """The problem, without the offer to try again where Continue stands below: that is better than a new run."""
         problem = ending.problem
         if problem.remedy is Remedy.try_again and self.continue_button.isVisibleTo(self):
-            problem = problem.model_copy(update={"remedy": None})
+            problem = replace(problem, remedy=None)
         if problem not in self.problems():
             self.show_problem(problem, self._on_remedy, self._on_details)
 

@@ -32,9 +32,10 @@ from studio.core.events import (
     StepDone,
 )
 from studio.core.jobs import FRESH_START, Train
-from studio.core.journal import JournalWriter, WriterLock
+from studio.core.journal import JournalWriter
 from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
 from studio.core.run_state import smaller_batch
+from studio.core.writer_lock import WriterLock
 from studio.engine.job_context import JobContext
 from studio.engine.training import recovery
 from studio.engine.training.checkpoint import CheckpointWriter
