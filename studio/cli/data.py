@@ -6,8 +6,7 @@ import argparse
 from itertools import islice
 from pathlib import Path
 
-from studio.cli.choosing import chosen_model
-from studio.cli.following import require_data, require_model
+from studio.cli.fetching import require_data, require_model
 from studio.cli.preparing import Prepared, chosen_data, prepared
 from studio.cli.printing import Json, print_json, print_table
 from studio.core.problems import problem
@@ -15,9 +14,7 @@ from studio.core.recipe.data_choice import Fix
 from studio.core.recipe.recipe import Recipe
 from studio.core.translatable import N_
 from studio.dataset.quality.report import Finding
-from studio.dataset.store import open_table_at
-from studio.dataset.table import Table
-from studio.models.base_model import locate
+from studio.dataset.table import TableInfo
 from studio.tokenization.encoded import Encoded, Piece
 from studio.worker.client import WorkerClient
 from studio.worker.protocol import EncoderSettings, ExampleRead, Opened, OpenTable, ReadExample
@@ -29,16 +26,17 @@ def show(arguments: argparse.Namespace) -> int:
     """Exit code 0 when the file can be used as it is, 1 when the mapping of its columns must be chosen first."""
     choice = chosen_data(arguments)
     require_data(choice, quiet=arguments.json)
+    from studio.dataset.store import open_table_at
+
     with WorkerClient() as worker:
         opened = worker.ask(OpenTable(choice=choice), Opened)
-        table = open_table_at(opened.table)
-    unsure = opened.problem
-    first = list(islice(table.rows, max(0, arguments.rows)))
+        first = list(islice(open_table_at(opened.table).rows, max(0, arguments.rows)))
+    unsure, table = opened.problem, opened.info
     mapping = opened.mapping.model_dump(exclude_defaults=True, mode="json")
     if arguments.json:
         print_json(
             {
-                **_table(table),
+                **_table(table, opened.rows),
                 "mapping": mapping,
                 "sure": opened.sure,
                 "why": [one.english() for one in opened.why],
@@ -47,7 +45,7 @@ def show(arguments: argparse.Namespace) -> int:
             }
         )
         return 1 if unsure else 0
-    _print_table(table)
+    _print_table(table, opened.rows)
     for why in opened.why:
         print(why.english())
     print_table([("column", "role"), *((column, _role_of(column, mapping)) for column in table.columns)])
@@ -67,14 +65,14 @@ def check(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(as_json(data))
         return 0
-    _print_table(data.table)
+    _print_table(data.opened.info, data.opened.rows)
     for why in data.opened.why:
         print(why.english())
-    for note in data.examples.about.notes:
+    for note in data.built.about.notes:
         print(note.english())
     if not data.opened.sure:
         print("Please check that this mapping is right:", data.recipe.data.mapping.model_dump(exclude_defaults=True))
-    print(f"\n{len(data.examples):,} examples, {data.report.held_out:,} of them set aside for checking.")
+    print(f"\n{data.built.count:,} examples, {data.report.held_out:,} of them set aside for checking.")
     for finding in data.report.findings:
         mark = {"stop": "x", "warn": "!", "note": "i"}[finding.severity]
         print(f"{mark} {finding.what.english()} {finding.why.english()}")
@@ -105,18 +103,18 @@ def fix(arguments: argparse.Namespace) -> int:
         print_json(
             {
                 "out": str(out.absolute()),
-                "before": len(before.examples),
-                "after": len(after.examples),
-                "steps": [step.model_dump(exclude={"excerpts"}) for step in after.examples.about.steps],
+                "before": before.built.count,
+                "after": after.built.count,
+                "steps": [step.model_dump(exclude={"excerpts"}) for step in after.built.about.steps],
                 "escaped_cells": escaped,
                 "grade": after.report.grade,
                 "findings": [_finding(finding) for finding in after.report.findings],
             }
         )
         return 0
-    for step in after.examples.about.steps:
+    for step in after.built.about.steps:
         print(f"{step.do}: {step.changed:,} changed, {step.dropped:,} left out")
-    print(f"{len(before.examples):,} examples before, {len(after.examples):,} after. Grade: {after.report.grade}.")
+    print(f"{before.built.count:,} examples before, {after.built.count:,} after. Grade: {after.report.grade}.")
     if escaped:
         print(f"{escaped:,} cells that begin like a formula got an apostrophe in front.")
     print(out.absolute())
@@ -125,19 +123,22 @@ def fix(arguments: argparse.Namespace) -> int:
 
 def read(arguments: argparse.Namespace) -> int:
     """One example exactly as the trainer hands it to the model."""
+    from studio.cli.choosing import chosen_model
+    from studio.models.base_model import locate
+
     model = chosen_model(arguments.model)
     require_model(model, quiet=arguments.json)
     with WorkerClient() as worker:
         data = prepared(Recipe(data=chosen_data(arguments)), worker, quiet=arguments.json)
         number = arguments.example
-        if not 1 <= number <= len(data.examples):
+        if not 1 <= number <= data.built.count:
             raise problem(
                 "data.no_such_example",
                 N_("There is no example {number}."),
                 N_("There are {count} of them, counted from 1."),
                 N_("Choose a number from 1 to {count}."),
                 number=number,
-                count=len(data.examples),
+                count=data.built.count,
             )
         encoder = EncoderSettings(
             model=locate(model),
@@ -146,7 +147,7 @@ def read(arguments: argparse.Namespace) -> int:
             truncation=arguments.truncation,
         )
         shown = worker.ask(
-            ReadExample(examples=data.examples.folder, position=number - 1, encoder=encoder),
+            ReadExample(examples=data.built.examples, position=number - 1, encoder=encoder),
             ExampleRead,
         )
     parts = [_part(one, pieces, shown.limit) for one, pieces in zip(shown.encoded, shown.pieces, strict=True)]
@@ -177,15 +178,15 @@ def read(arguments: argparse.Namespace) -> int:
 
 def as_json(data: Prepared) -> dict[str, Json]:
     """Everything that is known of a file and its examples."""
-    about = data.examples.about
+    table, about = data.opened.info, data.built.about
     return {
-        **_table(data.table),
+        **_table(table, data.opened.rows),
         "format": data.recipe.data.mapping.format,
         "mapping": data.recipe.data.mapping.model_dump(exclude_defaults=True, mode="json"),
-        "sure": data.opened.sure and not data.table.doubts,
+        "sure": data.opened.sure and not table.doubts,
         "why": [one.english() for one in data.opened.why],
-        "examples": len(data.examples),
-        "notes": [note.english() for note in (*data.table.notes, *about.notes)],
+        "examples": data.built.count,
+        "notes": [note.english() for note in (*table.notes, *about.notes)],
         "held_out": data.report.held_out,
         "skipped": {
             "count": about.skipped_count,
@@ -199,11 +200,11 @@ def as_json(data: Prepared) -> dict[str, Json]:
     }
 
 
-def _table(table: Table) -> dict[str, Json]:
+def _table(table: TableInfo, rows: int) -> dict[str, Json]:
     return {
         "path": str(table.path),
         "format": table.format,
-        "rows": len(table.rows),
+        "rows": rows,
         "columns": list(table.columns),
         "encoding": table.encoding,
         "delimiter": table.delimiter,
@@ -258,8 +259,8 @@ def _fix_for(code: str, findings: tuple[Finding, ...]) -> str:
     )
 
 
-def _print_table(table: Table) -> None:
-    read_as = [table.format, f"{len(table.rows):,} rows", table.encoding, table.sheet and f"sheet {table.sheet}"]
+def _print_table(table: TableInfo, rows: int) -> None:
+    read_as = [table.format, f"{rows:,} rows", table.encoding, table.sheet and f"sheet {table.sheet}"]
     print(f"{table.path}: {', '.join(part for part in read_as if part)}")
     for note in table.notes:
         print(note.english())

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from studio.cli.choosing import run_at_step
 from studio.cli.following import follow_to_the_end
-from studio.cli.printing import Json, Progress, print_json, print_table
+from studio.cli.printing import Json, print_json, print_table
+from studio.cli.progress import Progress
 from studio.core.events import Exported, Progressed
 from studio.core.job_states import ExportState
 from studio.core.jobs import Job

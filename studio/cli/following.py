@@ -1,4 +1,4 @@
-"""Following a child process from a terminal, and fetching what is missing before it can start."""
+"""Following a child process from a terminal."""
 
 from __future__ import annotations
 
@@ -7,18 +7,11 @@ from collections.abc import Callable
 
 from studio.cli.progress import Progress
 from studio.core.events import Crashed, Failed
-from studio.core.job_states import FetchState
-from studio.core.jobs import FetchData, Job
 from studio.core.problems import ProblemError
-from studio.core.recipe.data_choice import DataChoice
-from studio.core.recipe.model_choice import ModelChoice
 from studio.core.run_folder import JobFolder, StateT
-from studio.dataset.readers.hub_dataset import fetched_path, is_hub_name
-from studio.models.base_model import locate
 from studio.runs.command import end_forcefully, stop
-from studio.runs.fetch import job_folder, missing_model
 from studio.runs.follow import follow
-from studio.runs.start import JobProcess, start_job
+from studio.runs.start import JobProcess
 
 
 def follow_to_the_end(
@@ -55,23 +48,3 @@ def follow_to_the_end(
     if isinstance(state.ending, Failed | Crashed):
         raise ProblemError(state.ending.problem)
     return state
-
-
-def run_fetch(job: Job, *, quiet: bool = False) -> FetchState:
-    """Do a download or conversion and wait for it. Raises ProblemError."""
-    folder = job_folder(job.job)
-    return follow_to_the_end(folder, start_job(folder, job), FetchState, quiet=quiet)
-
-
-def require_model(choice: ModelChoice, *, quiet: bool = False) -> None:
-    """Fetch the base model when it isn't here. Raises ProblemError when that can't be done."""
-    job = missing_model(choice)
-    if job is not None:
-        run_fetch(job, quiet=quiet)
-    locate(choice)
-
-
-def require_data(choice: DataChoice, *, quiet: bool = False) -> None:
-    """Fetch a Hub data set when it isn't here. Raises ProblemError when that can't be done."""
-    if is_hub_name(choice.path) and not fetched_path(choice.path, choice.split).exists():
-        run_fetch(FetchData(name=choice.path, split=choice.split), quiet=quiet)

@@ -9,7 +9,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from studio.cli.following import run_fetch
+from studio.cli.fetching import run_fetch
 from studio.cli.printing import print_json
 from studio.core import paths
 from studio.core.jobs import FetchData, FetchLlamaCpp, FetchModel, FetchStarter, Job

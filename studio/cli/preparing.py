@@ -5,19 +5,23 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from studio.cli.following import require_data
+from studio.cli.fetching import require_data
 from studio.core.problems import ProblemError, problem
 from studio.core.recipe.data_choice import ColumnMapping, DataChoice
 from studio.core.recipe.recipe import Recipe, parse
 from studio.core.translatable import N_
 from studio.dataset.quality.report import Report
-from studio.dataset.store import StoredExamples, open_table_at
-from studio.dataset.table import Table
 from studio.runs.prepare import prepare
 from studio.worker.client import WorkerClient
 from studio.worker.protocol import Built, FirstRows, Opened, Progress
+
+if TYPE_CHECKING:
+    from studio.dataset.store import StoredExamples
+    from studio.dataset.table import Table
 
 SEVERAL = ("options",)
 
@@ -28,9 +32,22 @@ class Prepared:
 
     recipe: Recipe
     opened: Opened
-    table: Table
-    examples: StoredExamples
+    built: Built
     report: Report
+
+    # Rows and examples lie on the disk; to open them takes arrow, and a report doesn't need it.
+
+    @cached_property
+    def table(self) -> Table:
+        from studio.dataset.store import open_table_at
+
+        return open_table_at(self.opened.table)
+
+    @cached_property
+    def examples(self) -> StoredExamples:
+        from studio.dataset.store import StoredExamples
+
+        return StoredExamples(self.built.examples)
 
 
 def prepared(recipe: Recipe, worker: WorkerClient, *, quiet: bool) -> Prepared:
@@ -53,12 +70,11 @@ def prepared(recipe: Recipe, worker: WorkerClient, *, quiet: bool) -> Prepared:
     finally:
         if not quiet and sys.stderr.isatty():
             print("\r\x1b[K", end="", file=sys.stderr)
-    (table,) = opened
-    if table.problem is not None:
-        raise ProblemError(table.problem)
+    if opened[0].problem is not None:
+        raise ProblemError(opened[0].problem)
     assert report is not None
-    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"mapping": table.mapping})})
-    return Prepared(recipe, table, open_table_at(table.table), StoredExamples(built[0].examples), report)
+    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"mapping": opened[0].mapping})})
+    return Prepared(recipe, opened[0], built[0], report)
 
 
 def chosen_data(arguments: argparse.Namespace) -> DataChoice:

@@ -16,11 +16,10 @@ from studio.dataset.columns.formats.cells import writable
 from studio.dataset.columns.formats.pairs import is_plain_pair, plain_pairs
 from studio.dataset.columns.mapping_checks import check_mapping
 from studio.dataset.examples import Example, Skipped
-from studio.dataset.quality.report import Step
+from studio.dataset.quality.report import ExamplesAbout, Step
 from studio.dataset.store import (
     LISTED,
     SKIPPED_NAMED,
-    ExamplesAbout,
     StoredRow,
     examples_folder,
     is_stored,

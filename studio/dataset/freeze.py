@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from studio.core.problems import Remedy, problem
-from studio.core.recipe.defaults import default_validation_split
+from studio.core.recipe.data_choice import default_validation_split
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
 from studio.core.storage import require_room, sha256_of, staged

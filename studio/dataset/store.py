@@ -23,19 +23,18 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import TypeAdapter
 
 import studio
 from studio.core import paths
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.storage import staged_file
-from studio.core.translatable import Sentence
-from studio.dataset.examples import Example, Skipped
+from studio.dataset.examples import Example
 from studio.dataset.lazy_sequence import LazySequence
-from studio.dataset.quality.report import Step
+from studio.dataset.quality.report import ExamplesAbout
 from studio.dataset.readers.hub_dataset import fetched_path, is_hub_name
 from studio.dataset.table import Row, Table, TableInfo, TableStream, with_rows
-from studio.dataset.text_batches import text_schema
+from studio.dataset.text_batches import text_array, text_schema
 
 LISTED = 300
 """Characters of a question or an answer that are kept beside the example, for lists and sorting."""
@@ -58,18 +57,6 @@ _EXAMPLES = pa.schema(
 
 
 _INFO: TypeAdapter[TableInfo] = TypeAdapter(TableInfo)
-
-
-class ExamplesAbout(BaseModel):
-    """What is known of stored examples beside themselves. `skipped` names the first of `skipped_count` rows."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    skipped: tuple[Skipped, ...]
-    skipped_count: int
-    steps: tuple[Step, ...]
-    notes: tuple[Sentence, ...] = ()
-    """What should be known about how they were built."""
 
 
 def table_folder(choice: DataChoice) -> Path:
@@ -212,7 +199,7 @@ class StoredExamples(LazySequence[Example]):
 
     def with_rows(self, rows: Iterable[int]) -> array[int]:
         """Positions of the examples that came from these rows of the file."""
-        mask = pc.is_in(self._table.column("row"), value_set=pa.array(sorted(set(rows)), pa.int32()))
+        mask = pc.is_in(self._table.column("row"), value_set=_numbers(sorted(set(rows))))
         return array("i", pc.indices_nonzero(mask).to_pylist())
 
     def groups(self) -> array[int] | None:
@@ -254,8 +241,8 @@ def write_examples(
         rest = iter(examples)
         with pa.OSFile(str(staging / "examples.arrow"), "wb") as sink, pa.ipc.new_file(sink, _EXAMPLES) as writer:
             while rows := list(islice(rest, BATCH)):
-                cells = zip(zip(*rows, strict=True), _EXAMPLES, strict=True)
-                columns = [pa.array(column, field.type) for column, field in cells]
+                numbers, *texts = zip(*rows, strict=True)
+                columns = [_numbers(numbers), *map(text_array, texts)]
                 writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=_EXAMPLES))
                 written += len(rows)
                 progress(written)
@@ -271,6 +258,10 @@ def write_groups(folder: Path, groups: array[int]) -> None:
 
 
 # Both
+
+
+def _numbers(values: Sequence[int]) -> pa.Int32Array:
+    return pa.Int32Array.from_buffers(pa.int32(), len(values), [None, pa.py_buffer(array("i", values))])
 
 
 def _mapped(file: Path) -> pa.Table:

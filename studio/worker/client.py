@@ -41,6 +41,8 @@ MEMORY = 1 << 30
 """Bytes of its own memory, mapped files left out, at which it is ended."""
 _LOOK_EVERY = 0.1
 _OUT_OF_MEMORY = 137
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+"""numpy, which arrow brings along, would start threads for algebra at each start; nothing here computes any."""
 _NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 
 Heard = Callable[[Progress | FirstRows], None]
@@ -166,7 +168,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=python_environment(),
+            env={**python_environment(), **_ONE_THREAD},
             encoding="utf-8",
             errors="replace",
             start_new_session=sys.platform != "win32",

@@ -10,8 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from studio.core.problems import Problem
 from studio.core.recipe.data_choice import ColumnMapping, DataChoice
 from studio.core.translatable import Sentence
-from studio.dataset.quality.report import Report
-from studio.dataset.store import ExamplesAbout
+from studio.dataset.quality.report import ExamplesAbout, Report
 from studio.dataset.table import TableInfo
 from studio.tokenization.encoded import Encoded, Piece
 
@@ -96,11 +95,13 @@ class FirstRows(_Line):
 
 
 class Opened(_Line):
-    """The table is in the store at `table`. `sure` is False where a person should confirm the mapping, and `why` says
-    how it was found out; `problem` is set where there would be no examples with it."""
+    """The table is in the store at `table`, with so many rows. `sure` is False where a person should confirm the
+    mapping, and `why` says how it was found out; `problem` is set where there would be no examples with it."""
 
     reply: Literal["opened"] = "opened"
     table: Path
+    info: TableInfo
+    rows: int
     mapping: ColumnMapping
     sure: bool
     why: tuple[Sentence, ...]

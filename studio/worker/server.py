@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from studio.core.problems import ProblemError
-from studio.core.recipe.data_choice import DataChoice
-from studio.core.recipe.defaults import default_validation_split
+from studio.core.recipe.data_choice import DataChoice, default_validation_split
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.build import build_examples, kept_on_disk
 from studio.dataset.examples import Example
@@ -98,7 +97,17 @@ class WorkerServer:
         except ProblemError as error:
             wrong = error.problem
         sure = chosen or guessed.sure
-        self._say(Opened(table=folder, mapping=mapping, sure=sure, why=guessed.why, problem=wrong))
+        self._say(
+            Opened(
+                table=folder,
+                info=table.info,
+                rows=len(table.rows),
+                mapping=mapping,
+                sure=sure,
+                why=guessed.why,
+                problem=wrong,
+            )
+        )
 
     def _known_table(self, choice: DataChoice) -> tuple[Path, Table] | None:
         """What this choice was read as before, unless its file changed."""

@@ -208,7 +208,7 @@ def test_only_what_changed_is_read_again(project: Project, monkeypatch: pytest.M
         read.append(run.path.name)
         return read_run(run)
 
-    monkeypatch.setattr("studio.runs.history.read_run", noted)
+    monkeypatch.setattr("studio.runs.read_run.read_run", noted)
     assert len(list_runs()) == 2
     assert read == []
     write_events(first, [ProcessStarted(job="train", pid=1, started=0)])
@@ -264,7 +264,7 @@ def test_a_home_that_moves_takes_its_history_along(
     list_runs()
     home.rename(home.with_name("elsewhere"))
     monkeypatch.setenv("STUDIO_HOME", str(home.with_name("elsewhere")))
-    monkeypatch.setattr("studio.runs.history.read_run", lambda run: pytest.fail("read again"))
+    monkeypatch.setattr("studio.runs.read_run.read_run", lambda run: pytest.fail("read again"))
     assert [one.run.path.parent.parent.parent.parent.name for one in list_runs()] == ["elsewhere"]
 
 
@@ -341,7 +341,7 @@ def _killed_on_the_way(runs: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return read_run(run)
 
-    history.read_run = read_some  # type: ignore[attr-defined]
+    sys.modules["studio.runs.read_run"].read_run = read_some  # type: ignore[attr-defined]
     list_runs()
 
 
@@ -360,7 +360,7 @@ def test_what_was_read_before_a_kill_is_not_read_again(project: Project, monkeyp
         read.append(run.path.name)
         return read_run(run)
 
-    monkeypatch.setattr("studio.runs.history.read_run", noted)
+    monkeypatch.setattr("studio.runs.read_run.read_run", noted)
     assert len(list_runs()) == 6
     assert len(read) == 2
 

@@ -163,3 +163,8 @@ class DataChoice(SettingsGroup):
             unit=N_("share"),
         ),
     ] = None
+
+
+def default_validation_split(examples: int) -> float:
+    """What `validation_split` is where it isn't chosen: a tenth, none under 30 examples."""
+    return 0.1 if examples >= 30 else 0.0

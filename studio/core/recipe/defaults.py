@@ -8,6 +8,7 @@ import platform
 import sys
 from dataclasses import dataclass
 
+from studio.core.recipe.data_choice import default_validation_split
 from studio.core.recipe.recipe import Recipe, setting_specs, with_values
 from studio.core.recipe.settings import value_of
 from studio.core.recipe.training import Optimizer
@@ -36,11 +37,6 @@ def default_epochs(examples: int) -> float:
     if examples < 34:
         return float(min(10, 100 // examples))
     return 3.0 if examples <= 8_300 else max(1.0, round(25_000 / examples, 1))
-
-
-def default_validation_split(examples: int) -> float:
-    """A tenth, none under 30 examples."""
-    return 0.1 if examples >= 30 else 0.0
 
 
 def usable_optimizer(wanted: Optimizer, context: DefaultsContext) -> Optimizer:

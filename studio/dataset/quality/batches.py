@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow
 from pyarrow import compute
 
 from studio.core.conversation import Message
 from studio.dataset.examples import Example
 from studio.dataset.near_duplicates import same_question
+from studio.dataset.text_batches import text_array
 
 AT_ONCE = 1024
 CHARACTERS_AT_ONCE = 2_000_000
@@ -90,14 +90,8 @@ class Batch:
     _matching: dict[str, list[int]] = field(default_factory=dict)
 
     @cached_property
-    def _column(self) -> pyarrow.StringArray:
-        # pyarrow.array() would import pandas, only to look whether the list is one of its columns
-        stored = [text.encode("utf-8", "replace") for text in self.whole]
-        ends = np.zeros(len(stored) + 1, dtype=np.int64)
-        np.cumsum(np.fromiter(map(len, stored), dtype=np.int64, count=len(stored)), out=ends[1:])
-        return pyarrow.LargeStringArray.from_buffers(
-            len(stored), pyarrow.py_buffer(ends), pyarrow.py_buffer(b"".join(stored))
-        )
+    def _column(self) -> pyarrow.LargeStringArray:
+        return text_array(self.whole)
 
     def matching(self, pattern: str) -> list[int]:
         """The places of the texts in which a pattern (of RE2: no looking ahead or back) is found, in lower or upper

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from studio.core.problems import Problem
 from studio.core.translatable import N_, Sentence, sentence, type_of_value
+from studio.dataset.examples import Skipped
 
 Span = tuple[int, int]
 """Where something starts and ends in a text."""
@@ -105,6 +106,18 @@ class Step(BaseModel):
     changed: int
     dropped: int
     excerpts: tuple[Change, ...] = ()
+
+
+class ExamplesAbout(BaseModel):
+    """What is known of stored examples beside themselves. `skipped` names the first of `skipped_count` rows, `steps`
+    say what each fix did, `notes` what should be known about how they were built."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    skipped: tuple[Skipped, ...]
+    skipped_count: int
+    steps: tuple[Step, ...]
+    notes: tuple[Sentence, ...] = ()
 
 
 def finding(

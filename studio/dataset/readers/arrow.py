@@ -18,7 +18,7 @@ from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.readers import limits
 from studio.dataset.readers.unreadable import damaged, empty, guard_unchanged, header_only, no_such_split
 from studio.dataset.table import TableInfo, TableStream, cell_text
-from studio.dataset.text_batches import BATCH_ROWS, stream_batches, text_schema
+from studio.dataset.text_batches import BATCH_ROWS, stream_batches, text_array, text_schema
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -249,7 +249,7 @@ def _text_of_column(column: pa.Array) -> pa.Array:
         kind = column.type
     is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     if not (is_text or pa.types.is_integer(kind)):
-        return pa.array([cell_text(cell) or None for cell in column.to_pylist()], pa.large_string())
+        return text_array([cell_text(cell) or None for cell in column.to_pylist()])
     text = column.cast(pa.large_string())
     is_empty = pc.equal(text, "")
     return pc.if_else(is_empty, None, text) if pc.any(is_empty).as_py() else text

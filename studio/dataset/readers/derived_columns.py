@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.table import Row, TableStream, cell_text
+from studio.dataset.text_batches import text_array
 from studio.dataset.vocabulary import EXACT, part_of, plain, rank
 
 LOOKED_AT = 200
@@ -295,5 +296,5 @@ def _derived_batches(stream: TableStream, derived: DerivedColumns) -> Iterator[p
     for batch in stream.batches:
         held = [batch.column(column).to_pylist() for column in derived.sources]
         made = [derived.cells(cells) for cells in zip(*held, strict=True)]
-        arrays = [pa.array([cells[place] for cells in made], pa.large_string()) for place in range(len(derived.names))]
+        arrays = [text_array([cells[place] for cells in made]) for place in range(len(derived.names))]
         yield pa.RecordBatch.from_arrays([*batch.columns, *arrays], names=[*batch.schema.names, *derived.names])

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import charset_normalizer
-
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.translatable import N_, Sentence, sentence
 
@@ -130,6 +128,8 @@ def _by_script(head: bytes, damage: Callable[[str], int]) -> Encoding:
             return Encoding(best.encoding, False, broken)
     if western:
         return Encoding("cp1252", _is_surely_western(head))
+    import charset_normalizer  # most files are in UTF-8 and don't need it
+
     for match in charset_normalizer.from_bytes(head):
         name = match.encoding
         # East Asian scripts were looked for and not found; the detector calls short texts in other scripts Korean.

@@ -15,7 +15,7 @@ from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.readers import limits
 from studio.dataset.table import Doubt, TableInfo, TableStream
-from studio.dataset.text_batches import stream_batches, text_schema
+from studio.dataset.text_batches import stream_batches, text_array, text_schema
 
 _DOCUMENTS = (".txt", ".md", ".markdown", ".docx", ".pdf", ".hwpx", ".html", ".htm", ".srt", ".vtt", ".ipynb")
 _TABLES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods", ".parquet")
@@ -164,7 +164,7 @@ def _joined(folder: Path, group: list[_FileRead], notes: list[Sentence]) -> Tabl
         for read in group:
             name = read.file.relative_to(folder).as_posix()
             for batch in read.batches:
-                files = pa.array([name] * batch.num_rows, pa.large_string())
+                files = text_array([name] * batch.num_rows)
                 same_order = [batch.column(name) for name in first.columns]
                 cells = [files, *same_order[1:]] if documents else [*same_order, files]
                 yield pa.RecordBatch.from_arrays(cells, schema=text_schema(columns))

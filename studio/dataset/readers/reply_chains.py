@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from studio.core.translatable import N_, sentence
 from studio.dataset.table import TableStream
-from studio.dataset.text_batches import stream_rows
+from studio.dataset.text_batches import stream_rows, text_array
 from studio.dataset.vocabulary import EXACT, WORDS, part_of, plain, rank
 
 _PARENTS = ("parent", "replyto", "inreplyto", "replyof")
@@ -99,7 +99,7 @@ def _with_history(
     def with_column() -> Iterator[pa.RecordBatch]:
         at = 0
         for batch in batches:
-            column = pa.array(histories[at : at + batch.num_rows], pa.large_string())
+            column = text_array(histories[at : at + batch.num_rows])
             at += batch.num_rows
             yield pa.RecordBatch.from_arrays([*batch.columns, column], names=[*batch.schema.names, "history"])
 

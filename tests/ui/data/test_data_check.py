@@ -12,8 +12,7 @@ from pytestqt.qtbot import QtBot
 from studio.core.translatable import sentence
 from studio.dataset.examples import Skipped
 from studio.dataset.quality.checks import FIXES
-from studio.dataset.quality.report import Excerpt, Finding, Report, Severity
-from studio.dataset.store import ExamplesAbout
+from studio.dataset.quality.report import ExamplesAbout, Excerpt, Finding, Report, Severity
 from studio.ui.data.data_check import LINES, DataCheck, marked, reasons
 from studio.worker.protocol import Built, Progress
 

@@ -16,7 +16,8 @@ from pytestqt.qtbot import QtBot
 
 from studio.core.conversation import Message
 from studio.dataset.examples import Example
-from studio.dataset.store import ExamplesAbout, StoredExamples, stored_row, write_examples
+from studio.dataset.quality.report import ExamplesAbout
+from studio.dataset.store import StoredExamples, stored_row, write_examples
 from studio.dataset.table import Table
 from studio.ui.data.example_listing import FileRows, StoredListing, Wanted
 from studio.ui.data.example_table import AT_ONCE, NUMBER, TOKENS, ExampleTable, View, arranged
