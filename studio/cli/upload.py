@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from getpass import getpass
 from pathlib import Path
 
 from studio.cli.following import follow_to_the_end
-from studio.cli.printing import print_json
+from studio.cli.printing import print_model
 from studio.core.job_states import UploadState
 from studio.core.jobs import Upload
 from studio.core.problems import ProblemError, problem
@@ -35,7 +36,7 @@ def upload(arguments: argparse.Namespace) -> int:
     name = require_new_hub_name(arguments.repository)
     doubtful = doubt(export_in(export, (run for project in projects() for run in project.runs())))
     if doubtful is not None and not arguments.anyway:
-        raise ProblemError(doubtful.model_copy(update={"fix": N_("Check it first, or upload it with --anyway.")}))
+        raise ProblemError(replace(doubtful, fix=N_("Check it first, or upload it with --anyway.")))
     token = _token()
     folder, job = job_folder("upload"), Upload(folder=export, repository=name, private=not arguments.public)
     process = start_job(folder, job, secret=token)
@@ -45,7 +46,7 @@ def upload(arguments: argparse.Namespace) -> int:
     if arguments.keep_token:  # not before the Hub has accepted it
         keep_token(token)
     if arguments.json:
-        print_json(uploaded)
+        print_model(uploaded)
     else:
         print("Only you can see it." if uploaded.private else "Everybody can see it.")
         print(uploaded.address)
