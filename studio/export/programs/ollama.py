@@ -50,20 +50,24 @@ def _find() -> Found | None:
 
 def _executable() -> Path | None:
     """On the path, else where its installers put it: a program that is started from the desktop has a shorter path."""
+    usual = os.pathsep.join(str(folder) for folder in usual_folders())
+    found = shutil.which("ollama") or shutil.which("ollama", path=usual)
+    return Path(found) if found else None
+
+
+def usual_folders() -> list[Path]:
+    """Where Ollama's installers put its command (docs/windows.mdx, macos.mdx and linux.mdx there)."""
     home = Path.home()
-    usual = {
-        "win32": [Path(os.environ.get("LOCALAPPDATA", home)) / "Programs" / "Ollama" / "ollama.exe"],
-        "darwin": [
-            *(
-                apps / "Ollama.app" / "Contents" / "Resources" / "ollama"
-                for apps in (Path("/Applications"), home / "Applications")
-            ),
-            Path("/usr/local/bin/ollama"),
-            Path("/opt/homebrew/bin/ollama"),
-        ],
-    }.get(sys.platform, [Path(folder) / "ollama" for folder in ("/usr/local/bin", "/usr/bin", "/snap/bin")])
-    on_path = shutil.which("ollama")
-    return Path(on_path) if on_path else next((place for place in usual if place.is_file()), None)
+    if sys.platform == "win32":
+        return [Path(os.environ.get("LOCALAPPDATA", home)) / "Programs" / "Ollama"]
+    if sys.platform == "darwin":
+        inside = "Ollama.app/Contents/Resources"
+        return [Path("/Applications", inside), home / "Applications" / inside, *_folders("/usr/local", "/opt/homebrew")]
+    return _folders("/usr/local", "/usr", "/snap")
+
+
+def _folders(*roots: str) -> list[Path]:
+    return [Path(root, "bin") for root in roots]
 
 
 def _asked(ollama: Path, *words: str) -> str:
