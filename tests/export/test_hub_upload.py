@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keyring
 import pytest
+from keyring.core import load_keyring
 
 from studio.core.events import ExportCheck, Exported
 from studio.core.problems import ProblemError
@@ -21,17 +22,15 @@ from studio.export.hub_upload import (
     known_token,
     require_export,
 )
-from tests.fakes.keyring import FakeKeyring
+from tests.fakes.keyring import FakeKeyring, fake_keyring
 
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKeyring]:
     """In place of this system's own."""
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    before, made = keyring.get_keyring(), FakeKeyring()
-    keyring.set_keyring(made)
-    yield made
-    keyring.set_keyring(before)
+    with fake_keyring() as made:
+        yield made
 
 
 def exported(*passed: bool) -> Exported:
@@ -62,9 +61,7 @@ def test_a_store_that_takes_nothing_is_told_without_the_token(store: FakeKeyring
 
 
 def test_a_computer_without_a_store_has_no_token(store: FakeKeyring) -> None:
-    from keyring.backends.fail import Keyring
-
-    keyring.set_keyring(Keyring())
+    keyring.set_keyring(load_keyring("keyring.backends.fail.Keyring"))
     assert kept_token() == ""
     forget_token()
     with pytest.raises(ProblemError):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
+import keyring
 from keyring.backend import KeyringBackend
 from keyring.errors import PasswordDeleteError, PasswordSetError
 
@@ -9,10 +13,9 @@ from keyring.errors import PasswordDeleteError, PasswordSetError
 class FakeKeyring(KeyringBackend):
     """`passwords` by service and account; one that is `locked` takes none."""
 
-    priority = 1.0  # type: ignore[assignment]
+    priority = 1.0
 
     def __init__(self, *, locked: bool = False) -> None:
-        super().__init__()
         self.passwords: dict[tuple[str, str], str] = {}
         self.locked = locked
 
@@ -28,3 +31,14 @@ class FakeKeyring(KeyringBackend):
         if (service, username) not in self.passwords:
             raise PasswordDeleteError("not found")
         del self.passwords[service, username]
+
+
+@contextlib.contextmanager
+def fake_keyring() -> Iterator[FakeKeyring]:
+    """In place of this system's own store until the block ends."""
+    before, made = keyring.get_keyring(), FakeKeyring()
+    keyring.set_keyring(made)
+    try:
+        yield made
+    finally:
+        keyring.set_keyring(before)

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import keyring
 import pytest
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QWidget
@@ -19,7 +18,7 @@ from studio.runs.project import Project
 from studio.ui.export.upload_dialog import UploadDialog
 from studio.ui.state.job_state import JobState
 from tests.fakes.hub import Account, FakeHub, HubModel
-from tests.fakes.keyring import FakeKeyring
+from tests.fakes.keyring import FakeKeyring, fake_keyring
 from tests.fakes.save_point import make_save_point
 from tests.ui.conftest import LONG
 
@@ -29,10 +28,8 @@ NAME = "person/support"
 
 @pytest.fixture
 def store() -> Iterator[FakeKeyring]:
-    before, made = keyring.get_keyring(), FakeKeyring()
-    keyring.set_keyring(made)
-    yield made
-    keyring.set_keyring(before)
+    with fake_keyring() as made:
+        yield made
 
 
 @pytest.fixture
