@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from studio.core.problems import Problem, ProblemError, problem
-from studio.core.storage import MEGABYTE, require_room
+from studio.core.storage import require_room
 from studio.core.translatable import N_, Sentence, sentence
 from studio.export.programs.commands import command_line
 from studio.export.programs.gguf_header import gguf_in
@@ -113,7 +113,7 @@ def _present() -> Path:
 
 
 def _plan(handover: Handover) -> tuple[Sentence, ...]:
-    ollama, size = _present(), gguf_in(handover.export).stat().st_size
+    ollama = _present()
     steps = []
     if _is_running(ollama):
         require_free(handover.name, _TITLE, _is_taken(ollama))
@@ -124,12 +124,12 @@ def _plan(handover: Handover) -> tuple[Sentence, ...]:
         steps.append(sentence(N_("Ollama isn't running yet, and is started.")))
     steps += [
         sentence(N_("A Modelfile is written beside the file: {place}"), place=str(handover.export / MODELFILE)),
-        sentence(N_("Ollama makes a copy of its own: {size:,} MB."), size=max(1, size // MEGABYTE)),
+        sentence(N_("Ollama makes a copy of its own, of the same size.")),
         sentence(N_("It is called {name} there."), name=handover.name),
     ]
     elsewhere = _elsewhere()
     if not elsewhere and (store := _store()) is not None:
-        require_room(store, size)
+        require_room(store, handover.size)
     if elsewhere:
         leaves = N_("OLLAMA_HOST is set: the model leaves this computer, to Ollama on {host}.")
         steps.append(sentence(leaves, host=elsewhere))
