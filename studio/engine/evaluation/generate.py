@@ -38,6 +38,9 @@ from studio.models.base_model import ModelFacts, base_of_run, locate, model_fact
 from studio.tokenization.encoding import NO_LIMIT, Encoder
 from studio.tokenization.end_tokens import end_tokens
 
+_LOGITS = 1 << 27
+"""Numbers that a model may give out at once, at most: half a gigabyte."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -122,14 +125,9 @@ def answer_prompts(
 ) -> list[tuple[list[int], list[int]]]:
     """Greedy answers, computed together: for each prompt what stands before the token that ends the answer, and that
     token where there is one."""
-    longest = max(len(p) for p in prompts)
-    ids = torch.full((len(prompts), longest), ends[0] if ends else 0, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for row, prompt in enumerate(prompts):  # at the left, so that every answer begins at the same place
-        ids[row, longest - len(prompt) :] = torch.tensor(prompt)
-        mask[row, longest - len(prompt) :] = 1
+    ids, mask = _padded(prompts, ends[0] if ends else 0)
     found = _generate(network, ids, mask, ends, max_tokens, device)
-    return [_until_end(row, ends) for row in found[:, longest:].tolist()]
+    return [_until_end(row, ends) for row in found[:, ids.shape[1] :].tolist()]
 
 
 def _generate(
@@ -170,17 +168,40 @@ def _until_end(ids: list[int], ends: Sequence[int]) -> tuple[list[int], list[int
     return ids[:at], ids[at : at + 1]
 
 
-def next_token_log_probabilities(
-    network: Network, prompt: Sequence[int], answer: Sequence[int], device: Device
-) -> torch.Tensor:
-    """Log probabilities (natural) of every token of the vocabulary at each place of `answer`, given what stands before
-    it: tokens of the answer x vocabulary, float32, in the computer's own memory. `answer` isn't empty."""
-    ids = torch.tensor([[*prompt, *answer[:-1]]], device=device.torch_device)
+def answer_log_probabilities(
+    network: Network, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], device: Device
+) -> Iterator[torch.Tensor]:
+    """For each prompt the natural logarithms of the probabilities of all tokens at each place of its answer, given what
+    stands before it: tokens of the answer x vocabulary, float32, in the computer's own memory. No answer is empty."""
     plain = network.get_base_model() if isinstance(network, PeftModel) else network
-    last = {"logits_to_keep": len(answer)} if "logits_to_keep" in signature(plain.forward).parameters else {}
-    with torch.inference_mode():
-        logits: torch.Tensor = network(input_ids=ids, attention_mask=torch.ones_like(ids), **last).logits
-    return logits[0, -len(answer) :].float().log_softmax(-1).cpu()
+    accepted = signature(plain.forward).parameters
+    longest = max(map(len, answers))
+    at_once = max(1, _LOGITS // (longest * int(plain.config.get_text_config().vocab_size)))
+    for start in range(0, len(prompts), at_once):
+        texts = [
+            (*prompt, *answer[:-1])
+            for prompt, answer in zip(prompts[start : start + at_once], answers[start : start + at_once], strict=True)
+        ]
+        ids, mask = _padded(texts, 0)
+        options: dict[str, object] = {"logits_to_keep": longest, "position_ids": (mask.cumsum(1) - 1).clamp(min=0)}
+        known = {name: value for name, value in options.items() if name in accepted}
+        with torch.inference_mode():
+            logits = network(
+                input_ids=ids.to(device.torch_device), attention_mask=mask.to(device.torch_device), **known
+            ).logits
+        for row, answer in zip(logits, answers[start : start + at_once], strict=True):
+            yield row[-len(answer) :].float().log_softmax(-1).cpu()
+
+
+def _padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows of tokens as one tensor and its attention mask, filled up at the left, so that all end at one place."""
+    longest = max(map(len, rows))
+    ids = torch.full((len(rows), longest), pad, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for number, row in enumerate(rows):
+        ids[number, longest - len(row) :] = torch.tensor(row)
+        mask[number, longest - len(row) :] = 1
+    return ids, mask
 
 
 class _Watch(StoppingCriteria):

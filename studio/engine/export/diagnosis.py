@@ -11,7 +11,7 @@ import numpy as np
 
 from studio.core.events import ExportCheck, ExportFault
 from studio.core.translatable import N_, sentence, type_of_value
-from studio.engine.export.measurement import Floats, Likeliest, Measured, NotMeasured, Question, Reference, without_bos
+from studio.engine.export.measurement import Floats, Likeliest, Measured, NotMeasured, Reference, without_bos
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,8 @@ def _kl(run: Floats, export: Floats) -> Floats:
     rest_p = np.clip(1 - p.sum(1), 1e-6, 1)
     rest_q = np.clip(1 - q.sum(1), 1e-6, 1)
     found = (p * (run - export)).sum(1) + rest_p * np.log(rest_p / rest_q)
-    return np.maximum(found, 0).astype(np.float32)
+    divergence: Floats = np.maximum(found, 0).astype(np.float32)
+    return divergence
 
 
 def _strength(reference: Reference, measured: Sequence[Measured]) -> _Strength:
@@ -259,10 +260,6 @@ def _change(likeliest: Likeliest, of: Floats) -> Floats:
 
 def _probability_faults(reference: Reference, measured: Sequence[Measured], top_one: float) -> list[ExportFault]:
     strength = _strength(reference, measured)
-    base_kl = float(
-        np.concatenate([_kl(one.base, _floored(m)) for one, m in zip(reference.likeliest, measured, strict=True)]).mean()
-    )
-    del base_kl
     if strength.share < 0.1:
         return [
             _fault(
@@ -285,12 +282,11 @@ def _probability_faults(reference: Reference, measured: Sequence[Measured], top_
         return [
             _fault(
                 "nonsense",
-                N_("It answers nonsense: only {share:.0%} of the tokens that it holds likeliest are the trained model's."),
+                N_(
+                    "It answers nonsense: of the tokens that it holds likeliest only {share:.0%} are the trained "
+                    "model's."
+                ),
                 share=top_one,
             )
         ]
     return []
-
-
-def ended(question: Question) -> bool:
-    return question.ended

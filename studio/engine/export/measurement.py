@@ -17,6 +17,9 @@ from pydantic import BaseModel, ConfigDict
 KEPT = 64
 """Likeliest tokens at each place whose probabilities are kept; the others' are summed up."""
 
+REQUEST, ANSWERS = "request.json", "answers.jsonl"
+"""What a child process is asked, and a line for each question that it has measured."""
+
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int32]
 
@@ -130,17 +133,16 @@ class Answers(BaseModel):
     found: Measured | NotMeasured
 
 
-def read_answers(file: Path) -> list[Measured | NotMeasured]:
+def read_answers(folder: Path) -> list[Measured | NotMeasured]:
     """The whole lines that are there by now."""
-    if not file.is_file():
-        return []
-    lines = file.read_text(encoding="utf-8").split("\n")[:-1]
+    file = folder / ANSWERS
+    lines = file.read_text(encoding="utf-8").split("\n")[:-1] if file.is_file() else []
     return [Answers.model_validate_json(line).found for line in lines]
 
 
-def write_answer(file: Path, found: Measured | NotMeasured) -> None:
+def write_answer(folder: Path, found: Measured | NotMeasured) -> None:
     """Append a line."""
-    with open(file, "a", encoding="utf-8", newline="\n") as lines:
+    with open(folder / ANSWERS, "a", encoding="utf-8", newline="\n") as lines:
         lines.write(Answers(found=found).model_dump_json() + "\n")
 
 

@@ -14,10 +14,11 @@ from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.dataset.examples import Example, read_frozen
 from studio.engine.evaluation.exam import BATCH, longest_useful
-from studio.engine.evaluation.generate import Generator, answer_prompts, next_token_log_probabilities
+from studio.engine.evaluation.generate import Generator, answer_log_probabilities, answer_prompts
 from studio.engine.export.measurement import KEPT, Likeliest, Question, Reference
 from studio.engine.job_context import JobContext
 from studio.engine.methods.base_model import count_parameters, dequantize
+from studio.tokenization.encoded import Prompt
 
 
 def questions_of(run: RunFolder, count: int) -> list[Example]:
@@ -44,36 +45,46 @@ def ask_run(context: JobContext, generator: Generator, examples: Sequence[Exampl
     limit = longest_useful(generator, examples) if examples else 0
     questions: list[Question] = []
     likeliest: list[Likeliest] = []
-    device = generator.device
     for start in range(0, len(prompts), BATCH):
         batch = prompts[start : start + BATCH]
-        with generator.network_of(THIS_RUN) as network:
-            found = answer_prompts(network, [prompt.ids for prompt in batch], generator.ends, limit, device)
-        for prompt, (ids, end) in zip(batch, found, strict=True):
-            answer = (*ids, *end)
-            questions.append(
-                Question(
-                    turns=json.dumps(prompt.turns, ensure_ascii=False),
-                    tools=json.dumps(prompt.tools, ensure_ascii=False),
-                    text=prompt.text,
-                    prompt=prompt.ids,
-                    answer=answer,
-                    ended=bool(end),
-                )
-            )
-            likeliest.append(_likeliest(generator, prompt.ids, answer))
+        asked = _asked(generator, batch, limit)
+        questions += asked
+        likeliest += _likeliest(generator, asked)
         context.progress(len(questions), len(prompts), "answers", N_("Asking the trained model."))
     bos = generator.encoder.template.special.get("bos_token", "")
-    return Reference(tuple(questions), tuple(likeliest), limit, bos, str(device.dtype).removeprefix("torch."))
+    return Reference(tuple(questions), tuple(likeliest), limit, bos, str(generator.device.dtype).removeprefix("torch."))
 
 
-def _likeliest(generator: Generator, prompt: Sequence[int], answer: Sequence[int]) -> Likeliest:
+def _asked(generator: Generator, prompts: Sequence[Prompt], limit: int) -> list[Question]:
     with generator.network_of(THIS_RUN) as network:
-        run = next_token_log_probabilities(network, prompt, answer, generator.device)
+        ids = [prompt.ids for prompt in prompts]
+        found = answer_prompts(network, ids, generator.ends, limit, generator.device)
+    return [
+        Question(
+            turns=json.dumps(prompt.turns, ensure_ascii=False),
+            tools=json.dumps(prompt.tools, ensure_ascii=False),
+            text=prompt.text,
+            prompt=prompt.ids,
+            answer=(*answer, *end),
+            ended=bool(end),
+        )
+        for prompt, (answer, end) in zip(prompts, found, strict=True)
+    ]
+
+
+def _likeliest(generator: Generator, questions: Sequence[Question]) -> list[Likeliest]:
+    prompts, answers = [question.prompt for question in questions], [question.answer for question in questions]
+    kept: list[tuple[torch.Tensor, torch.Tensor]] = []
+    with generator.network_of(THIS_RUN) as network:
+        for run in answer_log_probabilities(network, prompts, answers, generator.device):
+            values, ids = run.topk(min(KEPT, run.shape[1]))
+            kept.append((values, ids))
     with generator.network_of(BASE) as network:
-        base = next_token_log_probabilities(network, prompt, answer, generator.device)
-    values, ids = run.topk(min(KEPT, run.shape[1]))
-    return Likeliest(ids.numpy().astype(np.int32), values.numpy(), base.gather(1, ids).numpy())
+        before = answer_log_probabilities(network, prompts, answers, generator.device)
+        return [
+            Likeliest(ids.numpy().astype(np.int32), values.numpy(), base.gather(1, ids).numpy())
+            for (values, ids), base in zip(kept, before, strict=True)
+        ]
 
 
 def _unpack(generator: Generator) -> None:

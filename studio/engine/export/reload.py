@@ -1,6 +1,7 @@
 """An export in a process of its own, loaded as any other program would load it, and asked what its run was asked.
 
-`python -m studio.engine.export.reload REQUEST`: reads a `Reload` (JSON) and writes a line for each question.
+`python -m studio.engine.export.reload FOLDER`: reads a `Reload` and a `Reference` there and writes a line for each
+question to a file beside them.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -18,9 +19,8 @@ if TYPE_CHECKING:
 
 
 class Reload(BaseModel):
-    """`folder` is a model's, or with `base` that of an adapter for it, on a base in `bits`. `reference` is the folder
-    of what it is compared with, `answers` the file to write. What is computed in is the reference's: the same numbers
-    give the same answers then."""
+    """`folder` is a model's, or with `base` that of an adapter for it, on a base in `bits`. It is computed in what the
+    reference was computed in: the same numbers give the same answers then."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -28,40 +28,41 @@ class Reload(BaseModel):
     base: Path | None = None
     bits: Literal[4, 16] = 16
     double_quantization: bool = True
-    reference: Path
-    answers: Path
 
 
 def main(arguments: list[str]) -> int:
     from studio.engine.environment import prepare_environment
 
     prepare_environment(online=False)
-    from studio.engine.export.measurement import NotMeasured, write_answer
+    from studio.engine.export.llama_cpp import end_with_parent
+    from studio.engine.export.measurement import REQUEST, NotMeasured, write_answer
     from studio.engine.job_context import is_out_of_memory
 
-    request = Reload.model_validate_json(Path(arguments[0]).read_bytes())
+    end_with_parent()
+    work = Path(arguments[0])
+    request = Reload.model_validate_json((work / REQUEST).read_bytes())
     try:
-        _ask(request)
+        _ask(request, work)
     except Exception as error:  # whatever a library makes of a file that is broken
         reason = f"{type(error).__name__}: {error}"[:400]
-        write_answer(request.answers, NotMeasured(reason=reason, out_of_memory=is_out_of_memory(error)))
+        write_answer(work, NotMeasured(reason=reason, out_of_memory=is_out_of_memory(error)))
         raise
     return 0
 
 
-def _ask(request: Reload) -> None:
-    import numpy as np
+def _ask(request: Reload, work: Path) -> None:
+    import torch
     from transformers import AutoTokenizer, GenerationConfig
 
     from studio.engine import device as devices
     from studio.engine.evaluation.exam import BATCH
-    from studio.engine.evaluation.generate import answer_prompts, next_token_log_probabilities
+    from studio.engine.evaluation.generate import answer_log_probabilities, answer_prompts
     from studio.engine.export.measurement import Measured, Reference, rounded, write_answer
     from studio.tokenization.end_tokens import generation_ends
 
-    reference = Reference.read(request.reference)
+    reference = Reference.read(work)
     device = devices.choose(reference.dtype)
-    tokenizer = AutoTokenizer.from_pretrained(request.folder, local_files_only=True, trust_remote_code=False)
+    tokenizer: Any = AutoTokenizer.from_pretrained(request.folder, local_files_only=True, trust_remote_code=False)
     network = _load(request, device)
     ends = sorted(generation_ends(request.folder))
     network.generation_config = GenerationConfig()  # type: ignore[no-untyped-call] # greedy, and nothing but that
@@ -74,19 +75,19 @@ def _ask(request: Reload) -> None:
             encoded = tokenizer.apply_chat_template(turns, tools=tools, add_generation_prompt=True, return_dict=True)
             prompts.append(list(encoded["input_ids"]))
         answers = answer_prompts(network, prompts, ends, reference.limit, device)
-        for place, (question, text, prompt, (ids, end)) in enumerate(
-            zip(batch, texts, prompts, answers, strict=True), start
-        ):
-            likely = next_token_log_probabilities(network, question.prompt, question.answer, device).numpy()
-            told = np.take_along_axis(likely, reference.likeliest[place].ids.astype(np.int64), 1)
+        likely = answer_log_probabilities(network, [q.prompt for q in batch], [q.answer for q in batch], device)
+        kept = reference.likeliest[start : start + BATCH]
+        rows = zip(batch, texts, prompts, answers, likely, kept, strict=True)
+        for question, text, prompt, (ids, end), row, likeliest in rows:
+            told = row.gather(1, torch.from_numpy(likeliest.ids).long())
             write_answer(
-                request.answers,
+                work,
                 Measured(
                     prompt=text,
                     same_prompt=tuple(prompt) == question.prompt,
                     answer=(*ids, *end),
-                    likeliest=tuple(int(one) for one in likely.argmax(1)),
-                    log_probabilities=tuple(rounded(row) for row in told),
+                    likeliest=tuple(row.argmax(1).tolist()),
+                    log_probabilities=tuple(rounded(values) for values in told.tolist()),
                 ),
             )
 
@@ -102,7 +103,7 @@ def _load(request: Reload, device: Device) -> Network:
         bnb_4bit_use_double_quant=request.double_quantization,
         bnb_4bit_compute_dtype=device.dtype,
     )
-    network, loading = AutoModelForCausalLM.from_pretrained(
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
         request.base or request.folder,
         dtype=device.dtype,
         quantization_config=compression if four_bit else None,
@@ -113,6 +114,7 @@ def _load(request: Reload, device: Device) -> Network:
         token=False,
         output_loading_info=True,
     )
+    network, loading = loaded
     lost = [*loading["missing_keys"], *(name for name, *_ in loading["mismatched_keys"])]
     if lost:
         raise ValueError(f"these weights are missing: {', '.join(sorted(map(str, lost))[:4])}")
@@ -120,7 +122,8 @@ def _load(request: Reload, device: Device) -> Network:
         from peft import PeftModel
 
         network = PeftModel.from_pretrained(network, str(request.folder))
-    return network.eval()
+    ready: Network = network.eval()
+    return ready
 
 
 if __name__ == "__main__":
