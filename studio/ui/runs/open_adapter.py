@@ -40,6 +40,10 @@ class AdapterOpener(QObject):
         super().__init__(page)
         self._app_state = app_state
         self._page = page
+        self.progress = ProgressCard(tr("Opening the add-on"))
+        """Seen while an add-on is opened: a large base model is read once from end to end."""
+        self.progress.stop.hide()
+        self.progress.hide()
         self.confirmation: Confirmation | None = None
         self.fetching: FetchBase | None = None
 
@@ -65,13 +69,20 @@ class AdapterOpener(QObject):
                 delete_run(instead_of, forever=True)
             return opened
 
+        def done(opened: OpenedAdapter) -> None:
+            self.progress.hide()
+            self._show(folder, base, opened)
+
         def failed(problem: Problem) -> None:
+            self.progress.hide()
             if problem.code == "adapter.no_base":
                 self._ask_for_base(folder, problem)
             else:
                 self.failed.emit(problem)
 
-        run_in_background(self, work, lambda opened: self._show(folder, base, opened), failed)
+        self.progress.begin(tr("Opening the add-on. A large base model takes a moment the first time."))
+        self.progress.show()
+        run_in_background(self, work, done, failed)
 
     def _show(self, folder: Path, base: ModelChoice | None, opened: OpenedAdapter) -> None:
         run = opened.run
