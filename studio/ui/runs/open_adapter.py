@@ -4,6 +4,7 @@ shown where it isn't found."""
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QFileDialog, QWidget
@@ -17,13 +18,15 @@ from studio.core.run_folder import RunFolder
 from studio.models.base_model import is_hub_model_name
 from studio.runs.delete import delete_run
 from studio.runs.fetch import job_folder
-from studio.runs.open_adapter import MethodKind, OpenedAdapter, open_adapter
 from studio.ui.controls.overlay import Answer, Confirmation, Overlay
 from studio.ui.controls.progress import ProgressCard
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
 from studio.ui.state.job_state import JobState
+
+if TYPE_CHECKING:
+    from studio.runs.open_adapter import MethodKind, OpenedAdapter
 
 
 class AdapterOpener(QObject):
@@ -64,6 +67,8 @@ class AdapterOpener(QObject):
         project = self._app_state.project
 
         def work() -> OpenedAdapter:
+            from studio.runs.open_adapter import open_adapter  # brings tokenizers and stores along
+
             opened = open_adapter(folder, project, base=base, method=method)
             if instead_of is not None and opened.run != instead_of:
                 delete_run(instead_of, forever=True)
