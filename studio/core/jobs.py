@@ -67,13 +67,16 @@ class Merge(_Job):
     readme: str = ""
 
 
-class CheckAdapter(_Job):
-    """Ask the add-on that was copied to `folder` what its run was asked, on as many questions as `compare` says."""
+class ExportGguf(_Job):
+    """Write what the run learned, combined with its base, as one GGUF file of `file_type` (see `studio.models.gguf`)
+    into the new folder `out`, then compare its answers in llama.cpp, as `Merge` does."""
 
-    job: Literal["check_adapter"] = "check_adapter"
+    job: Literal["gguf"] = "gguf"
     run: Path
-    folder: Path
+    out: Path
+    file_type: str
     compare: int = Field(default=20, ge=0)
+    readme: str = ""
 
 
 class FetchStarter(_Job):
@@ -142,7 +145,7 @@ Job = Annotated[
     | Exam
     | Chat
     | Merge
-    | CheckAdapter
+    | ExportGguf
     | FetchStarter
     | FetchLlamaCpp
     | FetchModel

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studio.core.events import Exported
-from studio.core.jobs import Job, Merge
+from studio.core.jobs import ExportGguf, Job, Merge
 from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.recipe import Recipe, load
 from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
@@ -16,6 +16,7 @@ from studio.core.translatable import N_
 from studio.export.adapter import adapter_size, export_adapter
 from studio.export.model_card import model_card
 from studio.models.base_model import base_of_run, locate, model_facts
+from studio.models.gguf import FILE_TYPES, file_type, gguf_disk, gguf_refusal, gguf_size
 
 COMPARED = 20
 """So many questions are asked of an export and of the run's own model, where nobody says otherwise."""
@@ -100,6 +101,33 @@ def _merge(run: RunFolder, out: Path, quality: str, compare: int) -> Job:
     return Merge(run=run.path, out=out, compare=compare, readme=model_card(run, load(run.recipe), "merged"))
 
 
+def _gguf_size(run: RunFolder, recipe: Recipe, quality: str) -> int | None:
+    try:
+        return gguf_size(locate(recipe.model), file_type(quality))
+    except (ProblemError, OSError):
+        return None
+
+
+def _gguf_disk(run: RunFolder, recipe: Recipe, quality: str) -> int | None:
+    try:
+        base = locate(recipe.model)
+        return gguf_disk(base, file_type(quality), size_of(base))
+    except (ProblemError, OSError):
+        return None
+
+
+def _gguf_refusal(recipe: Recipe, quality: str) -> Problem | None:
+    try:
+        return recipe.method.merge_refusal() or gguf_refusal(locate(recipe.model), file_type(quality))
+    except ProblemError as error:
+        return error.problem
+
+
+def _gguf(run: RunFolder, out: Path, quality: str, compare: int) -> Job:
+    card = model_card(run, load(run.recipe), "gguf")
+    return ExportGguf(run=run.path, out=out, file_type=file_type(quality).name, compare=compare, readme=card)
+
+
 EXPORTERS = (
     Exporter(
         name="adapter",
@@ -119,6 +147,17 @@ EXPORTERS = (
         size=_merged_size,
         refusal=lambda recipe, quality: recipe.method.merge_refusal(),
         job=_merge,
+    ),
+    Exporter(
+        name="gguf",
+        title=N_("One file for llama.cpp programs"),
+        purpose=N_("Base model and add-on in one GGUF file, for Ollama, LM Studio, Jan and other programs."),
+        action=N_("Export one file"),
+        size=_gguf_size,
+        disk=_gguf_disk,
+        refusal=_gguf_refusal,
+        job=_gguf,
+        qualities=tuple(Quality(one.quality, one.title, one.term, more=one.quality == one.name) for one in FILE_TYPES),
     ),
 )
 

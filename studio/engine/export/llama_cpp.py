@@ -172,7 +172,8 @@ def end_with_parent() -> None:
     """In a process that `start` began: end it when the one that began it is gone, however that went."""
 
     def wait() -> None:
-        os.read(sys.stdin.fileno(), 1)  # a reader of Python's own would hold a lock when the interpreter ends
+        while os.read(0, 1):  # nothing is ever written there
+            pass
         os._exit(1)
 
     threading.Thread(target=wait, name="parent", daemon=True).start()
