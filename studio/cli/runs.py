@@ -8,6 +8,7 @@ from pathlib import Path
 from studio.cli.choosing import chosen_run
 from studio.cli.printing import print_json, print_model
 from studio.cli.progress import run_as_json
+from studio.core.origin import Origin
 from studio.core.problems import problem
 from studio.core.recipe.recipe import load, to_yaml
 from studio.core.run_folder import RunFolder
@@ -17,7 +18,6 @@ from studio.runs.command import end
 from studio.runs.delete import clear_checkpoints, delete_run
 from studio.runs.follow import job_status
 from studio.runs.history import list_runs
-from studio.runs.origin import Origin
 
 
 def delete(arguments: argparse.Namespace) -> int:

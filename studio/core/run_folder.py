@@ -116,7 +116,7 @@ class RunFolder(JobFolder):
 
     @property
     def origin(self) -> Path:
-        """Which program made what this run holds, where that was another one, see `studio.runs.open_adapter`."""
+        """Which program made what this run holds, where that was another one, see `studio.core.origin`."""
         return self.path / "origin.json"
 
     @property

@@ -108,6 +108,8 @@ def _base_in_words(facts: RunFacts) -> str:
 
 
 def _taught(facts: RunFacts) -> str:
+    if facts.origin is not None:
+        return f"## What it was taught\n\nIt was fine-tuned with {facts.origin.program}. On what isn't known here."
     count = facts.examples
     what = "examples of questions with the answers that are wanted"
     if facts.recipe.data.mapping.format == "text":
@@ -160,6 +162,9 @@ def _count(number: int | None) -> str:
 
 def _settings(facts: RunFacts) -> str:
     rows = [("Method", facts.recipe.method.title)]
+    if facts.origin is not None:
+        rows.append(("Made with", facts.origin.program))
+        rows.append(("With", ", ".join(facts.origin.special)))
     rows += [(f"{one.label} ({one.term})" if one.term else one.label, one.value) for one in facts.settings()]
     if facts.state.prepared is not None and facts.state.last is not None:
         rows.append(("Steps", f"{facts.state.last.step:,}"))

@@ -67,7 +67,7 @@ def report_of(
     """Reads small files only. Raises `ProblemError` where the run's journal can't be read."""
     facts = run_facts(run, recipe)
     state = facts.state
-    begun = state.started_at
+    begun = state.started_at if facts.origin is None else None
     ended = state.ending.at if state.ending is not None else facts.trained_at
     seconds = ended - begun if begun is not None and ended is not None and ended > begun else None
     return Report(facts, tuple(examples[:MOST_EXAMPLES]), tuple(exports), time.time(), seconds)
@@ -209,6 +209,8 @@ def _exports(report: Report, words: Words, say: Say) -> Iterator[str]:
 def _training(report: Report, words: Words, say: Say) -> Iterator[str]:
     facts = report.facts
     rows = [(say(N_("Method")), escape(facts.recipe.method.title))]
+    if facts.origin is not None:
+        rows.append((say(N_("Made with")), escape(facts.origin.program)))
     rows += [
         (
             say(one.label),

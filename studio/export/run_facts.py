@@ -9,6 +9,7 @@ from pathlib import Path
 
 from studio.core.events import CheckpointCommitted
 from studio.core.job_states import ExamState
+from studio.core.origin import Origin
 from studio.core.paths import STARTER_HUB_NAME
 from studio.core.problems import ProblemError
 from studio.core.recipe.model_choice import ModelChoice, Source
@@ -73,8 +74,8 @@ class SettingFact:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """`checkpoint` is the save point that stands for the run, `exam` the newest test of that very one; None where there
-    is none. `trained_at` in seconds since the epoch."""
+    """`checkpoint` is the save point that stands for the run, `exam` the newest test of that very one, `origin` what is
+    known of a run that another program made; None where there is none. `trained_at` in seconds since the epoch."""
 
     name: str
     recipe: Recipe
@@ -84,6 +85,7 @@ class RunFacts:
     checkpoint: Path | None
     exam: ExamState | None
     trained_at: float | None
+    origin: Origin | None = None
 
     @property
     def title(self) -> str:
@@ -91,7 +93,9 @@ class RunFacts:
 
     @property
     def examples(self) -> int | None:
-        """How many it was trained on."""
+        """How many it was trained on; None where that isn't known."""
+        if self.origin is not None:
+            return None
         prepared = self.state.prepared
         return prepared.examples if prepared is not None else self.data.examples
 
@@ -101,9 +105,12 @@ class RunFacts:
         return self.state.process.versions if self.state.process is not None else {}
 
     def settings(self) -> Iterator[SettingFact]:
-        """Those of `SETTINGS` that the run has, as it was trained with them in the end."""
+        """Those of `SETTINGS` that the run has, as it was trained with them in the end; of a run that another program
+        made, only those of its method are known."""
         for spec in setting_specs(self.recipe):
             if spec.key not in SETTINGS or not spec.is_part_of(self.recipe):
+                continue
+            if self.origin is not None and not spec.key.startswith("method."):
                 continue
             value = self._effective(spec.key)
             if value is None:
@@ -142,6 +149,7 @@ def run_facts(run: RunFolder, recipe: Recipe) -> RunFacts:
         checkpoint = None
     committed = _committed(state, checkpoint, run)
     ended = state.ending.at if state.ending is not None else None
+    origin = Origin.read(run)
     return RunFacts(
         name=recipe.name,
         recipe=recipe,
@@ -150,7 +158,8 @@ def run_facts(run: RunFolder, recipe: Recipe) -> RunFacts:
         state=state,
         checkpoint=checkpoint,
         exam=newest_exam(run, since=_chosen_at(run, committed)),
-        trained_at=committed.at if committed is not None else ended,
+        trained_at=None if origin is not None else committed.at if committed is not None else ended,
+        origin=origin,
     )
 
 

@@ -22,8 +22,8 @@ from typing import Literal
 import psutil
 
 from studio.core.events import CheckpointCommitted, Finished, NoticeLogged, ProcessStarted
+from studio.core.origin import Origin
 from studio.core.problems import ProblemError, Remedy, problem
-from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
 from studio.core.recipe.model_choice import ModelChoice, Source
 from studio.core.recipe.recipe import Recipe, load, to_yaml, with_values
 from studio.core.run_folder import RunFolder
@@ -51,13 +51,12 @@ from studio.models.adapter import (
     added_tokens,
     saved_modules,
 )
-from studio.models.base_model import locate, model_facts
+from studio.models.base_model import locate
 from studio.models.config import read_mapping
 from studio.models.named_base import NamedBase, find_base
 from studio.models.support import require_supported
 from studio.models.weights import BaseFingerprint, Tensor
 from studio.runs.create import new_run_folder
-from studio.runs.origin import Origin
 from studio.runs.project import Project
 from studio.tokenization.chat_template import ChatTemplate, special_tokens
 from studio.tokenization.tokenizer_files import TOKENIZER_FILES
@@ -98,7 +97,7 @@ def open_adapter(
     place = locate(choice)
     card = _model_card(folder)
     stored = method or _method_told(named, card)
-    recipe = _recipe(folder, config, found, choice, stored or "lora", place)
+    recipe = _recipe(folder, config, found, choice, stored or "lora")
     require_supported(place, read_mapping(place / "config.json"), recipe.method)
     added = added_tokens(folder, config, found, place)
     program = _program(folder, card)
@@ -303,9 +302,8 @@ def _recipe(
     found: Mapping[str, Tensor],
     choice: ModelChoice,
     kind: MethodKind,
-    base: Path,
 ) -> Recipe:
-    """What is known of how it was trained; the rest is as it would be here."""
+    """What is known of how it was trained, which are the settings of its method; the rest is what a new recipe has."""
     modules = {name.partition(".lora_")[0].rpartition(".")[2] for name in found if ".lora_" in name}
     values = {
         "name": _title(folder)[:120],
@@ -316,7 +314,7 @@ def _recipe(
         "method.dropout": min(config.lora_dropout, 0.5),
         "method.target_modules": ", ".join(sorted(modules)),
     }
-    return resolve_defaults(with_values(Recipe(), values), DefaultsContext(parameters=model_facts(base).parameters))
+    return with_values(Recipe(), values)
 
 
 def _special(config: AdapterConfig, found: Mapping[str, Tensor]) -> tuple[str, ...]:

@@ -1,40 +1,12 @@
-"""Which program made what a run holds, where that was another one, and what can't be done with such a run."""
+"""What can't be done with a run that another program made, and what it lacks."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
+from studio.core.origin import Origin
 from studio.core.problems import problem
 from studio.core.run_folder import RunFolder
-from studio.core.translatable import N_, Sentence
+from studio.core.translatable import N_
 from studio.dataset.fingerprint import DataFingerprint
-
-FORMAT = 1
-"""Of `origin.json`."""
-
-
-class Origin(BaseModel):
-    """What stands in the `origin.json` of a run that another program made. `folder` is the name of the folder that it
-    was opened from, `base` what the base model is called there, `digest` the SHA-256 of its weights and its config,
-    `told` what a person should know about it. `special` names what it has that no training here makes."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    format: int = FORMAT
-    program: str
-    folder: str
-    base: str
-    digest: str
-    special: tuple[str, ...] = ()
-    told: tuple[Sentence, ...] = ()
-
-    @staticmethod
-    def read(run: RunFolder) -> Origin | None:
-        """None for a run that was trained here."""
-        try:
-            return Origin.model_validate_json(run.origin.read_bytes())
-        except (OSError, ValidationError):
-            return None
 
 
 def require_trained_here(run: RunFolder) -> None:

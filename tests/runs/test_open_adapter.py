@@ -11,12 +11,14 @@ import pytest
 
 from studio.core import paths
 from studio.core.events import Finished
+from studio.core.origin import Origin
 from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.model_choice import ModelChoice, Source
 from studio.core.recipe.recipe import Recipe, load, with_values
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.dataset.examples import read_frozen
 from studio.dataset.fingerprint import DataFingerprint
+from studio.export.model_card import model_card
 from studio.models.base_model import base_of_run, tokenizer_folder
 from studio.models.weights import BaseFingerprint
 from studio.runs.bundle import open_bundle, write_bundle
@@ -24,7 +26,7 @@ from studio.runs.create import from_weights_of, repeat_run
 from studio.runs.delete import delete_run
 from studio.runs.history import list_runs
 from studio.runs.open_adapter import OpenedAdapter, open_adapter, set_questions
-from studio.runs.origin import Origin, needs_questions
+from studio.runs.origin import needs_questions
 from studio.runs.project import Project, create_project
 from studio.runs.resume import extendable, resumable
 from tests.dataset.conftest import built_from
@@ -318,3 +320,12 @@ def test_it_goes_into_a_bundle_with_what_it_is(project: Project, base: Path, tmp
     assert BaseFingerprint.read(there.base_fingerprint) == BaseFingerprint.read(run.base_fingerprint)
     assert choose_checkpoint(there).is_dir()
     assert isinstance(there, RunFolder)
+
+
+def test_its_model_card_claims_nothing_that_isnt_known(project: Project, base: Path, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "out", str(base), auto_mapping={"unsloth_fixed": True}, use_rslora=True)
+    run = open_adapter(folder, project).run
+    card = model_card(run, load(run.recipe), "adapter")
+    assert "It was fine-tuned with Unsloth. On what isn't known here." in card
+    assert "| With | rsLoRA |" in card and "| Room for new knowledge (LoRA rank) | 4 |" in card
+    assert "learning rate" not in card and "Trained on" not in card and "0 examples" not in card
