@@ -145,6 +145,8 @@ def _licence(facts: RunFacts) -> str:
 
 def _data(facts: RunFacts) -> str:
     data = facts.data
+    if facts.origin is not None:
+        return "## Training data\n\nNot known here."
     rows = [
         ("Examples to learn from", _count(facts.examples)),
         ("Examples set aside for the test", _count(data.held_out)),

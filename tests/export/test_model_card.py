@@ -20,6 +20,7 @@ from studio.core.events import (
     Prediction,
     ProcessStarted,
 )
+from studio.core.origin import Origin
 from studio.core.recipe.recipe import Recipe, load, to_yaml, with_values
 from studio.core.run_folder import RunFolder, choose_step
 from studio.core.storage import Manifest, listed, write_manifest
@@ -185,6 +186,15 @@ def test_an_add_on_tells_template_ends_and_generation_settings(run: RunFolder) -
     card = card_of(run, "adapter")
     assert "eos_token_id=[2, 7]" in card and "2 (`<|im_end|>`) or 7" in card and "temperature 0.7" in card
     assert "chat template (SHA-256 `" in card
+
+
+def test_a_run_that_another_program_trained_tells_only_what_is_known_of_it(run: RunFolder) -> None:
+    origin = Origin(program="Unsloth", folder="out", base="base", digest="0" * 64)
+    run.origin.write_text(origin.model_dump_json(), encoding="utf-8")
+    add_examples(run)
+    card = card_of(run)
+    assert "It was fine-tuned with Unsloth" in card and "LoRA rank" in card
+    assert "learning rate" not in card and "Trained on" not in card and "| Examples to learn from" not in card
 
 
 def test_an_ordinary_recipe_has_the_settings_with_their_terms(run: RunFolder) -> None:
