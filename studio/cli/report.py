@@ -15,7 +15,7 @@ from studio.core.recipe.recipe import load
 from studio.core.storage import cannot_write, staged_file
 from studio.core.translatable import N_, Sentence
 from studio.export.made import made_exports
-from studio.export.report import CONFIDENTIAL, report_html, report_of, suggested, tested_examples
+from studio.export.report import CONFIDENTIAL, answered_examples, report_html, report_of, suggested
 
 
 def report(arguments: argparse.Namespace) -> int:
@@ -24,7 +24,7 @@ def report(arguments: argparse.Namespace) -> int:
     require_new_report(out)
     made = report_of(run, load(run.recipe), [one.exported for one in made_exports(run)])
     if arguments.examples > 0 and made.facts.exam is not None:
-        tested = tested_examples(made.facts.exam)
+        tested = answered_examples(made.facts.exam)
         chosen = [tested[place] for place in suggested(tested, arguments.examples)]
         made = report_of(run, made.facts.recipe, made.exports, chosen)
     html = report_html(made, Sentence.english)

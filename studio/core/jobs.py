@@ -67,6 +67,15 @@ class Merge(_Job):
     readme: str = ""
 
 
+class CheckAdapter(_Job):
+    """Ask the add-on that was copied to `folder` what its run was asked, on as many questions as `compare` says."""
+
+    job: Literal["check_adapter"] = "check_adapter"
+    run: Path
+    folder: Path
+    compare: int = Field(default=20, ge=0)
+
+
 class ExportGguf(_Job):
     """Write what the run learned, combined with its base, as one GGUF file of `file_type` (see `studio.models.gguf`)
     into the new folder `out`, then compare its answers in llama.cpp, as `Merge` does."""
@@ -145,6 +154,7 @@ Job = Annotated[
     | Exam
     | Chat
     | Merge
+    | CheckAdapter
     | ExportGguf
     | FetchStarter
     | FetchLlamaCpp

@@ -28,6 +28,7 @@ WORK = {
     "exam": "evaluation.exam:exam",
     "chat": "chat:chat",
     "merge": "export.merge:merge",
+    "check_adapter": "export.check:check_adapter",
     "gguf": "export.gguf:export_gguf",
     "fetch_starter": "hub.starter_model:fetch_starter",
     "fetch_llama_cpp": "export.llama_cpp:fetch",

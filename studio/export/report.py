@@ -25,7 +25,7 @@ from studio.export.run_facts import RunFacts, run_facts
 Words = Callable[[Sentence], str]
 """Puts a sentence into the reader's language."""
 
-LONGEST, MOST_LINES = 280, 8
+LONGEST, MOST_LINES = 240, 7
 """Characters and lines of a question or an answer that are shown: the report is one page."""
 
 MOST_EXAMPLES, MOST_EXPORTS = 5, 8
@@ -36,10 +36,8 @@ CONFIDENTIAL = N_("This page holds examples of the data: pass it on only to peop
 
 
 @dataclass(frozen=True)
-class TestedExample:
+class AnsweredExample:
     """An example of the test with both answers, and what each is worth by the measure that counts, from 0 to 1."""
-
-    __test__ = False  # not a test itself, as pytest would think by its name
 
     question: str
     wanted: str
@@ -55,14 +53,14 @@ class Report:
     since the epoch, `seconds` how long the training took, None where that isn't known."""
 
     facts: RunFacts
-    examples: tuple[TestedExample, ...]
+    examples: tuple[AnsweredExample, ...]
     exports: tuple[Exported, ...]
     made_at: float
     seconds: float | None = None
 
 
 def report_of(
-    run: RunFolder, recipe: Recipe, exports: Sequence[Exported] = (), examples: Sequence[TestedExample] = ()
+    run: RunFolder, recipe: Recipe, exports: Sequence[Exported] = (), examples: Sequence[AnsweredExample] = ()
 ) -> Report:
     """Reads small files only. Raises `ProblemError` where the run's journal can't be read."""
     facts = run_facts(run, recipe)
@@ -73,7 +71,7 @@ def report_of(
     return Report(facts, tuple(examples[:MOST_EXAMPLES]), tuple(exports), time.time(), seconds)
 
 
-def tested_examples(exam: ExamState) -> tuple[TestedExample, ...]:
+def answered_examples(exam: ExamState) -> tuple[AnsweredExample, ...]:
     """All that both models answered, in their order."""
     compared = compare(exam)
     if compared is None:
@@ -85,12 +83,12 @@ def tested_examples(exam: ExamState) -> tuple[TestedExample, ...]:
     questions = {one.index: one.question for one in exam.predictions}
     asked = [questions[index] for index in sorted(both) if len(both[index]) == 2]
     return tuple(
-        TestedExample(question, *answers, *worth)
+        AnsweredExample(question, *answers, *worth)
         for question, answers, *worth in zip(asked, compared.answers, compared.before, compared.after, strict=True)
     )
 
 
-def suggested(examples: Sequence[TestedExample], count: int) -> list[int]:
+def suggested(examples: Sequence[AnsweredExample], count: int) -> list[int]:
     """Which to show where nobody chose: those that became better, with one that is still wrong among them, so that the
     reader isn't told half of it. By their place."""
     places = range(len(examples))

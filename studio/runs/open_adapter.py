@@ -284,7 +284,8 @@ def _told_of_base(named: NamedBase, choice: ModelChoice, place: Path, kind: str,
             sentence(
                 N_(
                     "Nothing says whether it was trained on its base model in 4 bits (QLoRA), so it is used with it in "
-                    "16 bits. If it answers badly, open it once more as one trained in 4 bits (--method qlora)."
+                    "16 bits. If it answers badly, open it once more as one trained in 4 bits (on the command line: "
+                    "--method qlora)."
                 )
             )
         )

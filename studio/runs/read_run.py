@@ -154,12 +154,13 @@ def _outcome(run: RunFolder, state: RunState) -> Outcome:
 
 
 def _seconds_worked(events: Sequence[Event]) -> float | None:
-    """From each start of its process to its last word; a crash is told by others, maybe much later."""
+    """From each start of its training to its last word; a crash is told by others, maybe much later. None for what
+    another program trained."""
     total = 0.0
     began = last = None
     for event in events:
         if isinstance(event, ProcessStarted):
-            began = last = event.at
+            began = last = event.at if event.job == "train" else None
         elif began is not None and last is not None and not isinstance(event, Crashed):
             total += max(0.0, event.at - last)
             last = event.at

@@ -36,6 +36,19 @@ class Encoded:
 
 
 @dataclass(frozen=True)
+class Prompt:
+    """What a model is asked, up to where it begins its answer: `turns` and `tools` as its chat template is given them,
+    the `text` that it makes of them and the token `ids` of that. `literal` says that some of the text looks like a
+    special token and is read as characters, which other programs don't do."""
+
+    turns: tuple[dict[str, object], ...]
+    tools: tuple[dict[str, object], ...]
+    text: str
+    ids: tuple[int, ...]
+    literal: bool
+
+
+@dataclass(frozen=True)
 class Piece:
     """A stretch of the rendered text: only read, learned, or cut away. Pieces joined give the whole text."""
 

@@ -17,8 +17,8 @@ from studio.dataset.examples import Example
 from studio.models.config import damaged
 from studio.tokenization.adaptation import adapt
 from studio.tokenization.assistant_spans import AssistantSpans
-from studio.tokenization.chat_template import ChatTemplate, Rendered
-from studio.tokenization.encoded import IGNORE_INDEX, Encoded, Piece, Span
+from studio.tokenization.chat_template import ChatTemplate, Rendered, tools_of
+from studio.tokenization.encoded import IGNORE_INDEX, Encoded, Piece, Prompt, Span
 from studio.tokenization.rendering import Rendering
 from studio.tokenization.template_capabilities import TemplateCapabilities, template_in
 
@@ -193,8 +193,19 @@ class Encoder:
 
     def prompt_ids(self, messages: tuple[Message, ...], tools: str = "") -> list[int]:
         """The tokens of a conversation up to where the model begins its answer. Raises `ProblemError`."""
+        return list(self.prompt(messages, tools).ids)
+
+    def prompt(self, messages: tuple[Message, ...], tools: str = "") -> Prompt:
+        """A conversation up to where the model begins its answer. Raises `ProblemError`."""
         adapted, _ = adapt(Example(messages=messages, tools=tools), self._capabilities)
-        return self._tokens(self._rendering.of(adapted, prompt=True))[0]
+        rendered = self._rendering.of(adapted, prompt=True)
+        return Prompt(
+            turns=tuple(self._rendering.turns(adapted.messages)),
+            tools=tuple(tools_of(adapted.tools) or ()),
+            text=rendered.text,
+            ids=tuple(self._tokens(rendered)[0]),
+            literal=bool(rendered.literal_spans),
+        )
 
     def decode(self, ids: list[int]) -> str:
         """Generated tokens as text, without special tokens, and without the end of thoughts that the template opened

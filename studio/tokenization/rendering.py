@@ -111,10 +111,14 @@ class Rendering:
             text += more.text
         return Rendered(text + whole.partition(_HERE)[2], tuple(literal_spans))
 
-    def _write(self, example: Example, messages: tuple[Message, ...], prompt: bool) -> Rendered:
+    def turns(self, messages: tuple[Message, ...]) -> list[TemplateMessage]:
+        """The messages as this template is given them."""
         as_text = any(m.tool_calls for m in messages) and self._capabilities.tool_calls == "text"
         in_parts = self._capabilities.content_in_parts
-        turns = template_messages(messages, arguments_as_text=as_text, content_in_parts=in_parts)
+        return template_messages(messages, arguments_as_text=as_text, content_in_parts=in_parts)
+
+    def _write(self, example: Example, messages: tuple[Message, ...], prompt: bool) -> Rendered:
+        turns = self.turns(messages)
         tools = tools_of(example.tools)
         if not self.quotes_special_tokens(example):
             return self._template.write(turns, tools, prompt)

@@ -7,6 +7,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ from studio.engine.methods.registry import method_of
 from studio.models.base_model import ModelFacts, base_of_run, locate, model_facts, tokenizer_folder
 from studio.tokenization.encoding import NO_LIMIT, Encoder
 from studio.tokenization.end_tokens import end_tokens
+
+_LOGITS = 1 << 27
+"""Numbers that a model may give out at once, at most: half a gigabyte."""
 
 
 @dataclass(frozen=True)
@@ -87,17 +91,9 @@ class Generator:
     def answer_all(self, examples: Sequence[Example], model: ModelUnderTest, max_tokens: int) -> list[Answer]:
         """Greedy answers, in the order of `examples`, computed together."""
         prompts = [self._prompt(example.prompt, example.tools) for example in examples]
-        longest = max(len(p) for p in prompts)
-        pad = self.ends[0] if self.ends else 0
-        ids = torch.full((len(prompts), longest), pad, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        for row, prompt in enumerate(prompts):  # at the left, so that every answer begins at the same place
-            ids[row, longest - len(prompt) :] = torch.tensor(prompt)
-            mask[row, longest - len(prompt) :] = 1
         with self.network_of(model) as network:
-            found = self._generate(network, ids, mask, max_tokens)
-        answers = [self._until_end(row) for row in found[:, longest:].tolist()]
-        return [Answer(self.encoder.decode(ids), (*ids, *end), bool(end)) for ids, end in answers]
+            found = answer_prompts(network, prompts, self.ends, max_tokens, self.device)
+        return [Answer(self.encoder.decode(ids), (*ids, *end), bool(end)) for ids, end in found]
 
     def stream(
         self,
@@ -114,48 +110,98 @@ class Generator:
             torch.manual_seed(seed)
         watch = _Watch(prompt.shape[1], on_tokens)
         with self.network_of(model) as network:
-            found = self._generate(network, prompt, torch.ones_like(prompt), max_tokens, temperature, watch)
-        return self._until_end(found[0, prompt.shape[1] :].tolist())[0]
+            mask = torch.ones_like(prompt)
+            found = _generate(network, prompt, mask, self.ends, max_tokens, self.device, temperature, watch)
+        return _until_end(found[0, prompt.shape[1] :].tolist(), self.ends)[0]
 
     def _prompt(self, messages: tuple[Message, ...], tools: str = "") -> list[int]:
         ids = self.encoder.prompt_ids(messages, tools)
         self._facts.require_known(max(ids, default=0))
         return ids
 
-    def _generate(
-        self,
-        network: Network,
-        ids: torch.Tensor,
-        mask: torch.Tensor,
-        max_tokens: int,
-        temperature: float = 0.0,
-        watch: StoppingCriteria | None = None,
-    ) -> torch.Tensor:
-        # Nothing of the model's own generation settings: what a recipe trained is compared without a repetition
-        # penalty or a default temperature that the base model came with.
-        settings = GenerationConfig(  # type: ignore[no-untyped-call]
-            max_new_tokens=max_tokens,
-            do_sample=temperature > 0,
-            temperature=temperature if temperature > 0 else None,
-            top_p=0.95 if temperature > 0 else None,
-            top_k=0 if temperature > 0 else None,
-            eos_token_id=self.ends or None,
-            pad_token_id=self.ends[0] if self.ends else 0,
-            use_cache=True,
-        )
-        with torch.inference_mode():
-            found: torch.Tensor = network.generate(
-                input_ids=ids.to(self.device.torch_device),
-                attention_mask=mask.to(self.device.torch_device),
-                generation_config=settings,
-                stopping_criteria=StoppingCriteriaList([watch] if watch else []),
-            )
-        return found.cpu()
 
-    def _until_end(self, ids: list[int]) -> tuple[list[int], list[int]]:
-        """What stands before the token that ends an answer, and that token where there is one."""
-        at = next((at for at, token in enumerate(ids) if token in self.ends), len(ids))
-        return ids[:at], ids[at : at + 1]
+def answer_prompts(
+    network: Network, prompts: Sequence[Sequence[int]], ends: Sequence[int], max_tokens: int, device: Device
+) -> list[tuple[list[int], list[int]]]:
+    """Greedy answers, computed together: for each prompt what stands before the token that ends the answer, and that
+    token where there is one."""
+    ids, mask = _padded(prompts, ends[0] if ends else 0)
+    found = _generate(network, ids, mask, ends, max_tokens, device)
+    return [_until_end(row, ends) for row in found[:, ids.shape[1] :].tolist()]
+
+
+def _generate(
+    network: Network,
+    ids: torch.Tensor,
+    mask: torch.Tensor,
+    ends: Sequence[int],
+    max_tokens: int,
+    device: Device,
+    temperature: float = 0.0,
+    watch: StoppingCriteria | None = None,
+) -> torch.Tensor:
+    # Nothing of the model's own generation settings: what a recipe trained is compared without a repetition penalty or
+    # a default temperature that the base model came with.
+    settings = GenerationConfig(  # type: ignore[no-untyped-call]
+        max_new_tokens=max_tokens,
+        do_sample=temperature > 0,
+        temperature=temperature if temperature > 0 else None,
+        top_p=0.95 if temperature > 0 else None,
+        top_k=0 if temperature > 0 else None,
+        eos_token_id=list(ends) or None,
+        pad_token_id=ends[0] if ends else 0,
+        use_cache=True,
+    )
+    with torch.inference_mode():
+        found: torch.Tensor = network.generate(
+            input_ids=ids.to(device.torch_device),
+            attention_mask=mask.to(device.torch_device),
+            generation_config=settings,
+            stopping_criteria=StoppingCriteriaList([watch] if watch else []),
+        )
+    return found.cpu()
+
+
+def _until_end(ids: list[int], ends: Sequence[int]) -> tuple[list[int], list[int]]:
+    """What stands before the token that ends an answer, and that token where there is one."""
+    at = next((at for at, token in enumerate(ids) if token in ends), len(ids))
+    return ids[:at], ids[at : at + 1]
+
+
+def answer_log_probabilities(
+    network: Network, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], device: Device
+) -> Iterator[torch.Tensor]:
+    """For each prompt the natural logarithms of the probabilities of all tokens at each place of its answer, given what
+    stands before it: tokens of the answer x vocabulary, float32, in the computer's own memory. No answer is empty."""
+    plain = network.get_base_model() if isinstance(network, PeftModel) else network
+    accepted = signature(plain.forward).parameters
+    longest = max(map(len, answers))
+    at_once = max(1, _LOGITS // (longest * int(plain.config.get_text_config().vocab_size)))
+    for start in range(0, len(prompts), at_once):
+        texts = [
+            (*prompt, *answer[:-1])
+            for prompt, answer in zip(prompts[start : start + at_once], answers[start : start + at_once], strict=True)
+        ]
+        ids, mask = _padded(texts, 0)
+        options: dict[str, object] = {"logits_to_keep": longest, "position_ids": (mask.cumsum(1) - 1).clamp(min=0)}
+        known = {name: value for name, value in options.items() if name in accepted}
+        with torch.inference_mode():
+            logits = network(
+                input_ids=ids.to(device.torch_device), attention_mask=mask.to(device.torch_device), **known
+            ).logits
+        for row, answer in zip(logits, answers[start : start + at_once], strict=True):
+            yield row[-len(answer) :].float().log_softmax(-1).cpu()
+
+
+def _padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows of tokens as one tensor and its attention mask, filled up at the left, so that all end at one place."""
+    longest = max(map(len, rows))
+    ids = torch.full((len(rows), longest), pad, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for number, row in enumerate(rows):
+        ids[number, longest - len(row) :] = torch.tensor(row)
+        mask[number, longest - len(row) :] = 1
+    return ids, mask
 
 
 class _Watch(StoppingCriteria):

@@ -172,7 +172,7 @@ def end_with_parent() -> None:
     """In a process that `start` began: end it when the one that began it is gone, however that went."""
 
     def wait() -> None:
-        while os.read(0, 1):  # nothing is ever written there
+        while os.read(0, 1):  # nothing is ever written there; a reader of Python's own would hold a lock at the end
             pass
         os._exit(1)
 

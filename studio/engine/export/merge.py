@@ -7,13 +7,8 @@ the original 16-bit ones: those it has never seen, and answers change with them.
 from __future__ import annotations
 
 import errno
-import json
 import re
 import shutil
-import subprocess
-import sys
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,13 +19,13 @@ from transformers import GenerationConfig
 
 from studio.core.events import BASE, THIS_RUN, Ending, ExportCheck, Exported
 from studio.core.jobs import Merge
-from studio.core.problems import Remedy, problem
+from studio.core.problems import Remedy
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.core.storage import require_new, require_room, size_of, staged_export
 from studio.core.translatable import N_
-from studio.dataset.examples import Example, read_frozen, write_frozen
-from studio.engine.evaluation.exam import longest_useful
-from studio.engine.evaluation.generate import Answer, Generator, of_run, speed_up
+from studio.engine.evaluation.generate import Generator, of_run
+from studio.engine.export.check import check_transformers, release_memory
+from studio.engine.export.reference import ask_run, questions_of
 from studio.engine.job_context import JobContext
 from studio.engine.methods.base_model import count_parameters, dequantize, in_format, stored_dtype
 from studio.engine.methods.registry import method_of
@@ -47,26 +42,21 @@ def merge(context: JobContext, job: Merge) -> Ending | None:
     """Write the combined model to `job.out`, whole or not at all. Raises `ProblemError`."""
     run = RunFolder(job.run)
     require_new(job.out)
-    examples = _to_compare(run, job.compare)
+    examples = questions_of(run, job.compare)
     with context.interruptible(), staged_export(job.out) as folder:
         generator, recipe = of_run(context, run)
         require_room(job.out, int(2.2 * count_parameters(generator.networks[BASE])[1]), remedy=Remedy.choose_folder)
-        speed_up(generator, recipe)
-        limit = longest_useful(generator, examples) if examples else 0
-        wanted: list[Answer] = []
-        if examples:
-            context.phase("answering", N_("Asking the trained model, to compare with later."), long=True)
-            wanted = generator.answer_all(examples, THIS_RUN, limit)
-            _tell_endless(context, wanted)
+        reference = ask_run(context, generator, examples) if examples else None
+        if reference is not None:
+            _tell_endless(context, reference.endless, len(reference.questions))
         context.phase("merging", N_("Combining the add-on with the base model."), long=True)
         _write(context, generator, recipe, folder)
         del generator
+        release_memory()
         checks: tuple[ExportCheck, ...] = ()
-        if examples:
-            context.phase("answering", N_("Loading the combined model afresh and asking it the same."), long=True)
-            found = ask_afresh(folder, examples, limit)
-            same = sum(a == list(b.tokens) for a, b in zip(found, wanted, strict=True))
-            checks = (ExportCheck(program="transformers", questions=len(examples), same=same),)
+        if reference is not None:
+            stored = str(stored_dtype(locate(recipe.model))).removeprefix("torch.")
+            checks = (check_transformers(context, folder, reference, stored),)
     context.write(
         Exported(
             to="merged",
@@ -111,44 +101,11 @@ def _write(context: JobContext, generator: Generator, recipe: Recipe, folder: Pa
             shutil.copyfile(base / name, folder / name)
 
 
-def _to_compare(run: RunFolder, count: int) -> list[Example]:
-    """Questions to ask both models: held-out ones, or learned ones where none were set aside."""
-    for file in (run.held_out_data, run.train_data):
-        found = [e for e in read_frozen(file) if e.messages] if file.is_file() else []
-        if found:
-            return found[:count]
-    return []
-
-
-def _tell_endless(context: JobContext, answers: Sequence[Answer]) -> None:
-    endless = sum(not answer.ended for answer in answers)
+def _tell_endless(context: JobContext, endless: int, total: int) -> None:
     if endless:
         context.notice(
             "export.endless",
             N_("{count} of {total} answers of the trained model didn't end by themselves and were cut off."),
             count=endless,
-            total=len(answers),
+            total=total,
         )
-
-
-def ask_afresh(model: Path, examples: Sequence[Example], limit: int) -> list[list[int]]:
-    """The tokens of greedy answers of the model in `model`, each with the one that ended it, loaded by a fresh process
-    which knows of ends only what generation_config.json says. Raises `ProblemError` if it can't be."""
-    with tempfile.TemporaryDirectory(prefix="studio-compare-") as scratch:
-        questions, answers = Path(scratch) / "examples.jsonl", Path(scratch) / "answers.json"
-        write_frozen(questions, examples)
-        arguments = [str(model), str(questions), str(answers), str(limit)]
-        done = subprocess.run([sys.executable, "-m", "studio.engine.export.reload", *arguments], check=False)
-        if done.returncode != 0 or not answers.is_file():
-            killed = done.returncode in (-9, 137)  # what Linux does when memory runs out
-            raise problem(
-                "merge.not_loadable",
-                N_("The combined model couldn't be loaded again, so it wasn't kept."),
-                N_("There was too little memory for a second copy.") if killed else N_("The log says why."),
-                N_("Close other programs and try again.")
-                if killed
-                else N_("Export the add-on alone, which is untouched."),
-                remedy=Remedy.try_again if killed else Remedy.open_log,
-            )
-        found: list[list[int]] = json.loads(answers.read_text(encoding="utf-8"))
-        return found

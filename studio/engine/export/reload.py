@@ -1,7 +1,7 @@
-"""Answers of a model folder in a process of its own, loaded as any other program would load it.
+"""An export in a process of its own, loaded as any other program would load it, and asked what its run was asked.
 
-`python -m studio.engine.export.reload MODEL EXAMPLES ANSWERS LIMIT`: reads examples (JSON lines, as frozen), writes
-their greedy answers as a JSON list of lists of tokens.
+`python -m studio.engine.export.reload FOLDER`: reads a `Reload` and a `Reference` there and writes a line for each
+question to a file beside them.
 """
 
 from __future__ import annotations
@@ -9,23 +9,121 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from studio.engine.device import Device
+    from studio.engine.methods.base_model import Network
+
+
+class Reload(BaseModel):
+    """`folder` is a model's, or with `base` that of an adapter for it, on a base in `bits`. It is computed in what the
+    reference was computed in: the same numbers give the same answers then."""
+
+    model_config = ConfigDict(frozen=True)
+
+    folder: Path
+    base: Path | None = None
+    bits: Literal[4, 16] = 16
+    double_quantization: bool = True
 
 
 def main(arguments: list[str]) -> int:
     from studio.engine.environment import prepare_environment
 
     prepare_environment(online=False)
-    from studio.core.events import BASE
-    from studio.dataset.examples import read_frozen
-    from studio.engine.evaluation.generate import of_folder
+    from studio.engine.export.llama_cpp import end_with_parent
+    from studio.engine.export.measurement import REQUEST, NotMeasured, write_answer
+    from studio.engine.job_context import is_out_of_memory
+
+    end_with_parent()
+    work = Path(arguments[0])
+    request = Reload.model_validate_json((work / REQUEST).read_bytes())
+    try:
+        _ask(request, work)
+    except Exception as error:  # whatever a library makes of a file that is broken
+        reason = f"{type(error).__name__}: {error}"[:400]
+        write_answer(work, NotMeasured(reason=reason, out_of_memory=is_out_of_memory(error)))
+        raise
+    return 0
+
+
+def _ask(request: Reload, work: Path) -> None:
+    import torch
+    from transformers import AutoTokenizer, GenerationConfig
+
+    from studio.engine import device as devices
+    from studio.engine.evaluation.exam import BATCH
+    from studio.engine.evaluation.generate import answer_log_probabilities, answer_prompts
+    from studio.engine.export.measurement import Measured, Reference, rounded, write_answer
     from studio.tokenization.end_tokens import generation_ends
 
-    model, examples, answers, limit = arguments
-    generator = of_folder(Path(model))
-    generator.ends = sorted(generation_ends(Path(model)))
-    found = generator.answer_all(read_frozen(Path(examples)), BASE, int(limit))
-    Path(answers).write_text(json.dumps([answer.tokens for answer in found]), encoding="utf-8")
-    return 0
+    reference = Reference.read(work)
+    device = devices.choose(reference.dtype)
+    tokenizer: Any = AutoTokenizer.from_pretrained(request.folder, local_files_only=True, trust_remote_code=False)
+    network = _load(request, device)
+    ends = sorted(generation_ends(request.folder))
+    network.generation_config = GenerationConfig()  # type: ignore[no-untyped-call] # greedy, and nothing but that
+    for start in range(0, len(reference.questions), BATCH):
+        batch = reference.questions[start : start + BATCH]
+        texts, prompts = [], []
+        for question in batch:
+            turns, tools = json.loads(question.turns), json.loads(question.tools) or None
+            texts.append(tokenizer.apply_chat_template(turns, tools=tools, add_generation_prompt=True, tokenize=False))
+            encoded = tokenizer.apply_chat_template(turns, tools=tools, add_generation_prompt=True, return_dict=True)
+            prompts.append(list(encoded["input_ids"]))
+        answers = answer_prompts(network, prompts, ends, reference.limit, device)
+        likely = answer_log_probabilities(network, [q.prompt for q in batch], [q.answer for q in batch], device)
+        kept = reference.likeliest[start : start + BATCH]
+        rows = zip(batch, texts, prompts, answers, likely, kept, strict=True)
+        for question, text, prompt, (ids, end), row, likeliest in rows:
+            told = row.gather(1, torch.from_numpy(likeliest.ids).long())
+            write_answer(
+                work,
+                Measured(
+                    prompt=text,
+                    same_prompt=tuple(prompt) == question.prompt,
+                    answer=(*ids, *end),
+                    likeliest=tuple(row.argmax(1).tolist()),
+                    log_probabilities=tuple(rounded(values) for values in told.tolist()),
+                ),
+            )
+
+
+def _load(request: Reload, device: Device) -> Network:
+    """As its README says. Weights that aren't there would be filled with random numbers: that is a fault."""
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    four_bit = request.base is not None and request.bits == 4
+    compression = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=request.double_quantization,
+        bnb_4bit_compute_dtype=device.dtype,
+    )
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        request.base or request.folder,
+        dtype=device.dtype,
+        quantization_config=compression if four_bit else None,
+        device_map={"": str(device.torch_device)},
+        use_safetensors=True,
+        trust_remote_code=False,
+        local_files_only=True,
+        token=False,
+        output_loading_info=True,
+    )
+    network, loading = loaded
+    lost = [*loading["missing_keys"], *(name for name, *_ in loading["mismatched_keys"])]
+    if lost:
+        raise ValueError(f"these weights are missing: {', '.join(sorted(map(str, lost))[:4])}")
+    if request.base is not None:
+        from peft import PeftModel
+
+        network = PeftModel.from_pretrained(network, str(request.folder))
+    ready: Network = network.eval()
+    return ready
 
 
 if __name__ == "__main__":

@@ -57,17 +57,12 @@ class ModelsFolder:
         return free_name(name, self._is_taken) if self.find() is not None else name
 
     def _plan(self, handover: Handover) -> tuple[Sentence, ...]:
-        folder, file = self._folder(handover), gguf_in(handover.export)
-        size = file.stat().st_size
-        if file.stat().st_dev == existing(folder).stat().st_dev:
+        folder = self._folder(handover)
+        if existing(handover.export).stat().st_dev == existing(folder).stat().st_dev:
             step = sentence(N_("The file goes to {place}. It takes no more room there."), place=str(folder))
         else:
-            require_room(folder, size)
-            step = sentence(
-                N_("A copy of the file goes to {place}: {size:,} MB."),
-                place=str(folder),
-                size=max(1, size // MEGABYTE),
-            )
+            require_room(folder, handover.size)
+            step = sentence(N_("A copy of the file goes to {place}."), place=str(folder))
         return step, sentence(self.look, program=self.title, name=handover.name)
 
     def _hand_over(self, handover: Handover, progress: OnProgress) -> HandedOver:

@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from studio.core.problems import Problem, ProblemError, problem
-from studio.core.storage import MEGABYTE, require_room
+from studio.core.storage import require_room
 from studio.core.translatable import N_, Sentence, sentence
 from studio.export.programs.commands import command_line
 from studio.export.programs.gguf_header import gguf_in
@@ -50,20 +50,24 @@ def _find() -> Found | None:
 
 def _executable() -> Path | None:
     """On the path, else where its installers put it: a program that is started from the desktop has a shorter path."""
+    usual = os.pathsep.join(str(folder) for folder in usual_folders())
+    found = shutil.which("ollama") or shutil.which("ollama", path=usual)
+    return Path(found) if found else None
+
+
+def usual_folders() -> list[Path]:
+    """Where Ollama's installers put its command (docs/windows.mdx, macos.mdx and linux.mdx there)."""
     home = Path.home()
-    usual = {
-        "win32": [Path(os.environ.get("LOCALAPPDATA", home)) / "Programs" / "Ollama" / "ollama.exe"],
-        "darwin": [
-            *(
-                apps / "Ollama.app" / "Contents" / "Resources" / "ollama"
-                for apps in (Path("/Applications"), home / "Applications")
-            ),
-            Path("/usr/local/bin/ollama"),
-            Path("/opt/homebrew/bin/ollama"),
-        ],
-    }.get(sys.platform, [Path(folder) / "ollama" for folder in ("/usr/local/bin", "/usr/bin", "/snap/bin")])
-    on_path = shutil.which("ollama")
-    return Path(on_path) if on_path else next((place for place in usual if place.is_file()), None)
+    if sys.platform == "win32":
+        return [Path(os.environ.get("LOCALAPPDATA", home)) / "Programs" / "Ollama"]
+    if sys.platform == "darwin":
+        inside = "Ollama.app/Contents/Resources"
+        return [Path("/Applications", inside), home / "Applications" / inside, *_folders("/usr/local", "/opt/homebrew")]
+    return _folders("/usr/local", "/usr", "/snap")
+
+
+def _folders(*roots: str) -> list[Path]:
+    return [Path(root, "bin") for root in roots]
 
 
 def _asked(ollama: Path, *words: str) -> str:
@@ -109,7 +113,7 @@ def _present() -> Path:
 
 
 def _plan(handover: Handover) -> tuple[Sentence, ...]:
-    ollama, size = _present(), gguf_in(handover.export).stat().st_size
+    ollama = _present()
     steps = []
     if _is_running(ollama):
         require_free(handover.name, _TITLE, _is_taken(ollama))
@@ -120,12 +124,12 @@ def _plan(handover: Handover) -> tuple[Sentence, ...]:
         steps.append(sentence(N_("Ollama isn't running yet, and is started.")))
     steps += [
         sentence(N_("A Modelfile is written beside the file: {place}"), place=str(handover.export / MODELFILE)),
-        sentence(N_("Ollama makes a copy of its own: {size:,} MB."), size=max(1, size // MEGABYTE)),
+        sentence(N_("Ollama makes a copy of its own, of the same size.")),
         sentence(N_("It is called {name} there."), name=handover.name),
     ]
     elsewhere = _elsewhere()
     if not elsewhere and (store := _store()) is not None:
-        require_room(store, size)
+        require_room(store, handover.size)
     if elsewhere:
         leaves = N_("OLLAMA_HOST is set: the model leaves this computer, to Ollama on {host}.")
         steps.append(sentence(leaves, host=elsewhere))

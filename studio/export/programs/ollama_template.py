@@ -23,6 +23,7 @@ from studio.core.conversation import Message
 from studio.core.problems import ProblemError
 from studio.dataset.examples import Example
 from studio.export.programs.go_template import GoTemplate, GoTemplateError, quoted, render_as_ollama
+from studio.models.config import damaged
 from studio.tokenization.adaptation import adapt
 from studio.tokenization.rendering import Rendering
 from studio.tokenization.template_capabilities import TemplateCapabilities, template_in
@@ -59,7 +60,11 @@ class ModelPrompts:
         self.template = template_in(folder)
         self._capabilities = TemplateCapabilities(self.template)
         self._rendering = Rendering(self.template, self._capabilities, ())
-        self._tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+        file = folder / "tokenizer.json"
+        try:
+            self._tokenizer = tokenizers.Tokenizer.from_file(str(file))
+        except Exception as error:  # the library raises bare Exception for whatever is wrong in the file
+            raise damaged(file) from error
         self.special_tokens = tuple(token.content for token in self._tokenizer.get_added_tokens_decoder().values())
 
     @property

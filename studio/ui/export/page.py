@@ -27,6 +27,8 @@ from studio.ui.design.language import size as size_words
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP
 from studio.ui.export.export_card import ExportCard
+from studio.ui.export.report_dialog import ReportDialog
+from studio.ui.export.upload_dialog import UploadDialog
 from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
 from studio.ui.state.export_queue import Wish
@@ -81,6 +83,7 @@ class ExportPage(PageFrame):
             else:
                 self.body.addWidget(card)
         self.body.setSpacing(GAP)
+        self.report = self.add_secondary(tr("Report for a colleague…"), self._open_report)
         self.body.addStretch(1)
         app_state.exports.changed.connect(self._paint)
         app_state.exports.ended.connect(self._on_export_ended)
@@ -98,6 +101,7 @@ class ExportPage(PageFrame):
         card.look_wanted.connect(self._find_programs)
         card.problem_dismissed.connect(lambda: self._dismiss(destination))
         card.remedy_requested.connect(lambda remedy: self._on_remedy(destination, remedy))
+        card.upload_wanted.connect(self._open_upload)
         card.quality.changed.connect(lambda: self._show_target(destination))
         return card
 
@@ -313,6 +317,14 @@ class ExportPage(PageFrame):
             self._look()
         self._paint()
 
+    def _open_upload(self, made: MadeExport) -> None:
+        if self._run is not None:
+            UploadDialog(self.window(), self._app_state.upload, self._run, made.folder)
+
+    def _open_report(self) -> None:
+        if self._run is not None:
+            ReportDialog(self.window(), self._run)
+
     def _on_remedy(self, destination: Destination, remedy: Remedy) -> None:
         folder = self._app_state.exports.job.folder
         if remedy is Remedy.choose_folder:
@@ -332,6 +344,7 @@ class ExportPage(PageFrame):
             card.setVisible(obstacle is None)
             if obstacle is None:
                 self._paint_card(card)
+        self.set_footer_visible(obstacle is None)
         self.show_missing(obstacle)
 
     def _paint_card(self, card: ExportCard) -> None:

@@ -18,12 +18,12 @@ from studio.export.made import made_exports
 from studio.export.report import (
     CONFIDENTIAL,
     MOST_EXAMPLES,
+    AnsweredExample,
     Report,
-    TestedExample,
+    answered_examples,
     report_html,
     report_of,
     suggested,
-    tested_examples,
 )
 from studio.runs.project import slug
 from studio.ui.controls.layout import STRETCH, add_all, hbox
@@ -44,7 +44,7 @@ class ReportDialog(Overlay):
     def __init__(self, window: QWidget, run: RunFolder) -> None:
         super().__init__(window, tr("Report for a colleague"), 680, 640)
         self.report: Report | None = None
-        self.tested: Sequence[TestedExample] = ()
+        self.tested: Sequence[AnsweredExample] = ()
         self._saved: Path | None = None
         self._problem: ProblemCard | None = None
         lead = tr("One page: what the model was taught, how well it does, and where it can be used.")
@@ -70,7 +70,7 @@ class ReportDialog(Overlay):
 
     # What stands on it
 
-    def _on_read(self, read: tuple[Report, tuple[TestedExample, ...]]) -> None:
+    def _on_read(self, read: tuple[Report, tuple[AnsweredExample, ...]]) -> None:
         self.report, self.tested = read
         ticked = suggested(self.tested, SHOWN_AT_FIRST)
         self.examples.blockSignals(True)
@@ -157,7 +157,7 @@ class ReportDialog(Overlay):
         self.pdf.setEnabled(enabled)
 
 
-def _read(run: RunFolder) -> tuple[Report, tuple[TestedExample, ...]]:
+def _read(run: RunFolder) -> tuple[Report, tuple[AnsweredExample, ...]]:
     """Without examples, and those that could be shown. Raises `ProblemError`."""
     report = report_of(run, load(run.recipe), [one.exported for one in made_exports(run)])
-    return report, tested_examples(report.facts.exam) if report.facts.exam is not None else ()
+    return report, answered_examples(report.facts.exam) if report.facts.exam is not None else ()

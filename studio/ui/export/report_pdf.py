@@ -25,9 +25,8 @@ from studio.ui.design.theme import load_fonts
 MARGIN = 16.0
 """Millimetres of paper around the text."""
 
-SMALLEST = 0.55
-"""Below this share of its size nobody could read the text: rather than that, its end is cut off, which the limits on
-what a report shows keep from happening."""
+SMALLEST = 0.4
+"""The share of its size below which the text isn't made smaller. The limits on what a report shows keep it above."""
 
 
 def write_pdf(html: str, file: Path) -> float:

@@ -4,6 +4,7 @@ shown where it isn't found."""
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QFileDialog, QWidget
@@ -17,13 +18,15 @@ from studio.core.run_folder import RunFolder
 from studio.models.base_model import is_hub_model_name
 from studio.runs.delete import delete_run
 from studio.runs.fetch import job_folder
-from studio.runs.open_adapter import MethodKind, OpenedAdapter, open_adapter
 from studio.ui.controls.overlay import Answer, Confirmation, Overlay
 from studio.ui.controls.progress import ProgressCard
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
 from studio.ui.state.job_state import JobState
+
+if TYPE_CHECKING:
+    from studio.runs.open_adapter import MethodKind, OpenedAdapter
 
 
 class AdapterOpener(QObject):
@@ -40,6 +43,10 @@ class AdapterOpener(QObject):
         super().__init__(page)
         self._app_state = app_state
         self._page = page
+        self.progress = ProgressCard(tr("Opening the add-on"))
+        """Seen while an add-on is opened: a large base model is read once from end to end."""
+        self.progress.stop.hide()
+        self.progress.hide()
         self.confirmation: Confirmation | None = None
         self.fetching: FetchBase | None = None
 
@@ -60,18 +67,27 @@ class AdapterOpener(QObject):
         project = self._app_state.project
 
         def work() -> OpenedAdapter:
+            from studio.runs.open_adapter import open_adapter  # brings tokenizers and stores along
+
             opened = open_adapter(folder, project, base=base, method=method)
             if instead_of is not None and opened.run != instead_of:
                 delete_run(instead_of, forever=True)
             return opened
 
+        def done(opened: OpenedAdapter) -> None:
+            self.progress.hide()
+            self._show(folder, base, opened)
+
         def failed(problem: Problem) -> None:
+            self.progress.hide()
             if problem.code == "adapter.no_base":
                 self._ask_for_base(folder, problem)
             else:
                 self.failed.emit(problem)
 
-        run_in_background(self, work, lambda opened: self._show(folder, base, opened), failed)
+        self.progress.begin(tr("Opening the add-on. A large base model takes a moment the first time."))
+        self.progress.show()
+        run_in_background(self, work, done, failed)
 
     def _show(self, folder: Path, base: ModelChoice | None, opened: OpenedAdapter) -> None:
         run = opened.run

@@ -123,7 +123,7 @@ class RunsPage(PageFrame):
         self.more = QMenu(self)
         self.more_button.setMenu(self.more)
         self.more_button.setAccessibleName(tr("More to do with the chosen runs"))
-        copy = self._action(self.copy_button.text(), self._use_settings)
+        self.copy_action = self._action(self.copy_button.text(), self._use_settings)
         self.group_action = self._action(tr("Compare with those queued together"), self._compare_group)
         self.folder_action = self._action(tr("Show folder"), self._show_folder)
         self.bundle_action = self._action(tr("Bundle for another computer ..."), self._bundle)
@@ -141,8 +141,8 @@ class RunsPage(PageFrame):
             self.journal_action,
             self.clear_action,
         )
-        self.more.addActions(with_chosen)
-        self.table.addActions((copy, *with_chosen, delete))
+        self.more.addActions((self.copy_action, *with_chosen))
+        self.table.addActions((self.copy_action, *with_chosen, delete))
         self.import_button = button(tr("Import"), "quiet")
         self.imports = QMenu(self)
         self.imports.addActions((self.open_bundle_action, self.open_adapter_action))
@@ -150,6 +150,7 @@ class RunsPage(PageFrame):
         self.import_button.setAccessibleName(tr("Import a run from elsewhere"))
         self.table.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
         tools = (self.copy_button, self.delete_button, self.more_button, self.import_button)
+        self.body.insertWidget(1, self.adapters.progress)
         self.body.insertLayout(1, hbox(self.which, (self.search, 1), STRETCH, *tools))
 
     def _action(self, words: str, do: Callable[[], object], keys: str = "") -> QAction:
@@ -168,6 +169,7 @@ class RunsPage(PageFrame):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._hide_columns()
+        self._paint_buttons()
 
     def _hide_columns(self) -> None:
         width, everywhere = self.table.width(), self.which.currentData() == "all"
@@ -269,8 +271,10 @@ class RunsPage(PageFrame):
         at_rest = bool(chosen) and not any(run.is_going_on for run in chosen)
         readable = one is not None and bool(one.model)
         self.search.setVisible(has_runs)
-        self.copy_button.setVisible(readable)
+        self.copy_button.setVisible(readable and self.table.width() >= NARROW)
+        self.copy_action.setVisible(readable)
         self.delete_button.setVisible(at_rest)
+        self.more_button.setVisible(bool(chosen))
         self.group_action.setVisible(len(self._group()) > 1)
         self.folder_action.setVisible(one is not None)
         for action in (self.bundle_action, self.repeat_action):

@@ -152,7 +152,9 @@ class TrainPage(PageFrame):
             case None:
                 self.show_buttons()
             case Finished() if has_learned:
-                self.show_buttons(again, self.weights_button, self.longer_button, primary=self.test_button)
+                elsewhere = plan is not None and plan.problem is not None and plan.problem.code == "run.made_elsewhere"
+                longer = () if elsewhere else (self.longer_button,)
+                self.show_buttons(again, self.weights_button, *longer, primary=self.test_button)
             case Stopped() if has_learned:
                 self.show_buttons(again, self.weights_button, *((go_on,) if possible else ()), primary=self.test_button)
             case Stopped() | Finished():

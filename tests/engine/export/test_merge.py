@@ -22,7 +22,6 @@ from studio.core.storage import Manifest, listed, write_manifest
 from studio.engine.evaluation.generate import of_folder
 from studio.export.adapter import export_adapter
 from studio.models.weights import BaseFingerprint
-from studio.tokenization.end_tokens import generation_ends
 from tests.dataset.conftest import problem_of
 from tests.engine.conftest import do_here
 
@@ -75,33 +74,6 @@ def test_other_programs_stop_where_the_studio_stops(make_run: Make, tiny_model: 
         assert AutoTokenizer.from_pretrained(folder).eos_token_id in (start, end)
     assert of_folder(out).ends == [start, end]
     assert f"eos_token_id=[{start}, {end}]" in (added / "README.md").read_text()
-
-
-def test_the_check_notices_a_combined_model_that_stops_elsewhere(
-    fine_tuned: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from studio.engine.training import checkpoint
-
-    def forgets(base: Path, folder: Path) -> None:
-        (folder / "generation_config.json").write_text("{}")
-
-    monkeypatch.setattr(checkpoint, "write_end_tokens", forgets)
-    job = fine_tuned.job("merge")
-    assert do_here(job, Merge(run=fine_tuned.path, out=tmp_path / "combined", compare=2)) == 0
-    exported = next(event for event in job.reader().read_new() if isinstance(event, Exported))
-    assert generation_ends(tmp_path / "combined") == set()
-    assert [(check.questions, check.same) for check in exported.checks] == [(2, 0)], (
-        "the words are the same, but the answers don't end"
-    )
-
-
-def test_a_combined_model_that_cannot_be_loaded_again_is_not_kept(
-    fine_tuned: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "executable", shutil.which("false"))
-    out = tmp_path / "exports" / "combined"
-    assert failure(fine_tuned, Merge(run=fine_tuned.path, out=out, compare=1)).code == "merge.not_loadable"
-    assert list(out.parent.iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a place that nobody can write")

@@ -14,6 +14,7 @@ from studio.core.events import CheckpointCommitted, ProcessStarted
 from studio.core.recipe.recipe import Recipe, to_yaml, with_values
 from studio.core.run_folder import RunFolder
 from studio.core.storage import Manifest, listed, write_manifest
+from studio.export.programs import ollama as ollama_program
 from studio.export.programs.program import Handover
 from tests.fakes.ollama import FakeOllama, install_ollama
 from tests.tokenization.families import FAMILIES, save_family
@@ -35,6 +36,7 @@ def user_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "OLLAMA_MODELS",
     ):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(ollama_program, "usual_folders", lambda: [folder / "programs"])
     return folder
 
 

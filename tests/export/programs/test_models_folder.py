@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,8 @@ def test_the_file_goes_where_the_program_looks_and_takes_no_more_room(
 ) -> None:
     models = install(program, user_home)
     handover = finished(name=program.offer("고객 support"), **{"data.system_prompt": "Be brief."})
-    said = [step.english() for step in program.plan(handover)]
+    not_made_yet = replace(handover, export=handover.export.with_name("gguf-later"))
+    said = [step.english() for step in program.plan(not_made_yet)]
     assert str(models / "support") in said[0]
     handed = program.hand_over(handover, quiet)
     assert handed.place == str(models / "support")

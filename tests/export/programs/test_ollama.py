@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from studio.export.programs.ollama import OLLAMA
 from studio.export.programs.program import Cancelled, HandedOver, Handover
 from tests.export.programs.conftest import save_gguf
 from tests.export.programs.test_ollama_template import COUNTED, UNSAYABLE
-from tests.fakes.ollama import FakeOllama, read_modelfile
+from tests.fakes.ollama import FakeOllama, install_ollama, read_modelfile
 
 Finished = Callable[..., Handover]
 
@@ -55,7 +56,8 @@ def test_a_model_is_created_with_template_instructions_stop_words_and_parameters
     found = OLLAMA.find()
     assert found is not None
     assert (found.place, found.version) == (ollama.executable, "0.12.6")
-    assert "Modelfile" in english(OLLAMA.plan(handover))
+    not_made_yet = replace(handover, export=handover.export.with_name("gguf-later"))
+    assert "Modelfile" in english(OLLAMA.plan(not_made_yet))
     handed = hand_over(handover)
     assert handed.lines[0].text == "ollama run support"
     assert "the same in 8 of 8 conversations" in english(handed.notices)
@@ -65,6 +67,13 @@ def test_a_model_is_created_with_template_instructions_stop_words_and_parameters
     assert model["stop"] == ["<|im_end|>", "<|im_start|>"]
     assert model["parameters"] == {"temperature": "0", "repeat_penalty": "1", "num_ctx": "2048"}
     assert Path(str(model["file"])).samefile(next(handover.export.glob("*.gguf")))
+
+
+def test_it_is_found_where_its_installer_puts_it(user_home: Path) -> None:
+    executable = install_ollama(user_home / "programs").executable
+    found = OLLAMA.find()
+    assert found is not None
+    assert found.place == executable
 
 
 def test_a_name_that_is_taken_is_never_given_again(ollama: FakeOllama, finished: Finished) -> None:
@@ -144,7 +153,7 @@ def test_without_room_for_its_copy_nothing_is_begun(
     (user_home / ".ollama" / "models").mkdir(parents=True)
     monkeypatch.setattr(storage, "free_space", lambda place: 100)
     with pytest.raises(ProblemError) as caught:
-        OLLAMA.plan(finished())
+        OLLAMA.plan(replace(finished(), size=1_000_000))
     assert caught.value.problem.code == "storage.no_room"
 
 
@@ -191,6 +200,17 @@ def test_a_file_that_is_cut_off_is_refused(ollama: FakeOllama, finished: Finishe
     file = next(handover.export.glob("*.gguf"))
     file.write_bytes(file.read_bytes()[:300] if content is None else content)
     assert refusal(handover).code == "gguf.damaged"
+    assert ollama.models == {}
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "chat_template.jinja"])
+def test_a_run_whose_tokenizer_or_template_is_damaged_gives_a_sentence(
+    ollama: FakeOllama, finished: Finished, name: str
+) -> None:
+    handover = finished()
+    file = handover.run.checkpoints / "step-000020" / name
+    file.write_bytes(b"{" * file.stat().st_size)
+    assert refusal(handover).code in ("model.damaged_file", "template.broken")
     assert ollama.models == {}
 
 

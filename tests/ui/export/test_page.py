@@ -26,6 +26,8 @@ from studio.runs.project import Project, create_project
 from studio.ui.design.language import size
 from studio.ui.export.made_view import MadeView
 from studio.ui.export.page import ExportPage
+from studio.ui.export.report_dialog import ReportDialog
+from studio.ui.export.upload_dialog import UploadDialog
 from studio.ui.state.app_state import AppState
 from tests.ui.conftest import LONG
 from tests.ui.finished_run import fine_tuned_run, make_model_folder, opened, stand_in_interpreter
@@ -158,6 +160,7 @@ def test_the_keyboard_goes_through_an_open_card_from_top_to_bottom(page: ExportP
     card.heading.click()
     card.start.click()
     made = wait_for(qtbot, page, "merged")
+    qtbot.waitUntil(made.open.isVisible, timeout=LONG)
     order: list[QWidget] = [card.heading]
     while (here := _after(order[-1])) is not page.cards["adapter"].heading and len(order) < 20:
         order.append(here)
@@ -412,3 +415,16 @@ def test_exports_of_a_run_go_on_when_another_one_is_shown(
     assert page.missing is not None
     qtbot.waitUntil(lambda: not app_state.exports.is_running(), timeout=LONG)
     assert (run.exports / "merged").is_dir() and (run.exports / "adapter").is_dir()
+
+
+def test_an_export_is_uploaded_and_reported_from_where_it_stands(
+    page: ExportPage, app_state: AppState, run: RunFolder, qtbot: QtBot
+) -> None:
+    page.cards["adapter"].heading.click()
+    page.cards["adapter"].start.click()
+    wait_for(qtbot, page, "adapter").upload.click()
+    (upload,) = page.findChildren(UploadDialog)
+    upload.dismiss()
+    page.report.click()
+    (report,) = page.findChildren(ReportDialog)
+    report.dismiss()

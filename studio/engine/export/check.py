@@ -1,0 +1,163 @@
+"""The check: an export loaded afresh as another program loads it, beside the run's own model on the same questions.
+
+First the run's own model is asked (`reference.ask_run`), and given up; then the export in a process of its own, so that
+never two models are in memory at once. What is wrong is named in the `ExportCheck`, and is no exception.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import BaseModel
+
+from studio.core import paths
+from studio.core.events import Ending, ExportCheck, Exported
+from studio.core.jobs import CheckAdapter
+from studio.core.recipe.method import Method, QLora
+from studio.core.run_folder import RunFolder, choose_checkpoint
+from studio.core.storage import size_of
+from studio.core.translatable import N_, sentence
+from studio.engine.evaluation.generate import of_run
+from studio.engine.export import llama_cpp
+from studio.engine.export.diagnosis import LIMITS, check_of
+from studio.engine.export.llama_answers import LlamaRequest
+from studio.engine.export.measurement import REQUEST, Measured, NotMeasured, Reference, read_answers
+from studio.engine.export.reference import ask_run, questions_of
+from studio.engine.export.reload import Reload
+from studio.engine.job_context import JobContext
+from studio.models.base_model import base_of_run
+
+_KILLED = (-9, 137)
+"""Exit codes of a process that Linux kills because memory has run out."""
+
+Child = subprocess.Popen[bytes]
+
+
+def check_transformers(context: JobContext, folder: Path, reference: Reference, stored: str) -> ExportCheck:
+    """The model in `folder`, loaded by transformers. `stored` is the number format of its weights."""
+    context.phase("answering", N_("Loading the combined model afresh and asking it the same."), long=True)
+    return check_of("transformers", reference, _reloaded(context, reference, Reload(folder=folder)), LIMITS[stored])
+
+
+def check_peft(
+    context: JobContext, folder: Path, base: Path, reference: Reference, method: Method
+) -> tuple[ExportCheck, ExportCheck]:
+    """The add-on in `folder`, loaded by peft on the base in 4 bits and in 16."""
+
+    def on(bits: Literal[4, 16]) -> ExportCheck:
+        context.phase("answering", N_("Asking the add-on the same, on the base in {bits} bits."), long=True, bits=bits)
+        double = not isinstance(method, QLora) or method.double_quantization
+        request = Reload(folder=folder, base=base, bits=bits, double_quantization=double)
+        found = _reloaded(context, reference, request)
+        return check_of(f"peft-{bits}bit", reference, found, LIMITS[f"adapter-{bits}bit"])
+
+    return on(4), on(16)
+
+
+def check_gguf(
+    context: JobContext, tools: Path, file: Path, reference: Reference, file_type: str, *, adapter: Path | None = None
+) -> tuple[ExportCheck, ExportCheck]:
+    """The GGUF file, or with `adapter` that adapter on it, in llama.cpp without and with flash attention. `tools` is
+    the folder of `llama_cpp.ensure_tools`, `file_type` the one that decides the limits, such as q4_k_m."""
+
+    def with_attention(flash: bool) -> ExportCheck:
+        context.phase(
+            "answering",
+            N_("Asking it the same in llama.cpp, with flash attention.")
+            if flash
+            else N_("Asking it the same in llama.cpp."),
+            long=True,
+        )
+        request = LlamaRequest(file=file, adapter=adapter, flash_attention=flash)
+        module = "studio.engine.export.llama_answers"
+        found = _asked(
+            context, reference, request, lambda work: llama_cpp.start(tools, module, str(work), scratch=work)
+        )
+        program = "llama.cpp-flash-attention" if flash else "llama.cpp"
+        return check_of(program, reference, found, LIMITS[file_type])
+
+    return with_attention(False), with_attention(True)
+
+
+def check_adapter(context: JobContext, job: CheckAdapter) -> Ending | None:
+    """Do the job: the add-on that was copied to `job.folder`, on its base in 4 bits and in 16. Raises `ProblemError`
+    where the run's own model can't be asked."""
+    run = RunFolder(job.run)
+    with context.interruptible():
+        examples = questions_of(run, job.compare)
+        checks: tuple[ExportCheck, ...] = ()
+        if examples:
+            generator, recipe = of_run(context, run)
+            context.phase("answering", N_("Asking the trained model, to compare with later."), long=True)
+            reference = ask_run(context, generator, examples)
+            del generator
+            release_memory()
+            checks = check_peft(context, job.folder, base_of_run(run, recipe.model), reference, recipe.method)
+    context.write(
+        Exported(
+            to="adapter",
+            folder=str(job.folder),
+            size=size_of(job.folder),
+            checks=checks,
+            checkpoint=choose_checkpoint(run).name,
+            seconds=context.seconds,
+        ),
+        durable=True,
+    )
+    return None
+
+
+def release_memory() -> None:
+    """After the last reference to a model is gone: give its memory to the process that loads the next one."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _reloaded(context: JobContext, reference: Reference, request: Reload) -> list[Measured | NotMeasured]:
+    command = [sys.executable, "-m", "studio.engine.export.reload"]
+    environment = paths.python_environment()
+    return _asked(
+        context,
+        reference,
+        request,
+        lambda work: subprocess.Popen([*command, str(work)], env=environment, stdin=subprocess.PIPE, close_fds=True),
+    )
+
+
+def _asked(
+    context: JobContext, reference: Reference, request: BaseModel, start: Callable[[Path], Child]
+) -> list[Measured | NotMeasured]:
+    """What a child process finds, which `start` begins on a folder with the request and the reference. It is killed
+    when the job stops. One that ends without a word leaves a last line about that."""
+    total = len(reference.questions)
+    with tempfile.TemporaryDirectory(prefix="studio-check-") as scratch:
+        work = Path(scratch)
+        reference.write(work)
+        (work / REQUEST).write_text(request.model_dump_json(), encoding="utf-8")
+        process = start(work)
+        told, code = 0, None
+        try:
+            while code is None:
+                context.obey_stop()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    code = process.wait(0.2)
+                if (done := len(read_answers(work))) > told:
+                    told = done
+                    context.progress(min(done, total), total, "answers", N_("Asking the export."))
+        finally:
+            process.kill()
+            process.communicate()
+        found = read_answers(work)
+    if code != 0 and not any(isinstance(one, NotMeasured) for one in found):
+        reason = sentence(N_("its process ended with code {code}"), code=code).english()
+        found.append(NotMeasured(reason=reason, out_of_memory=code in _KILLED))
+    return found

@@ -1,0 +1,292 @@
+"""What is wrong with an export, by name, from what it answered and how likely it held the run's own answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+import numpy as np
+
+from studio.core.events import ExportCheck, ExportFault
+from studio.core.translatable import N_, sentence, type_of_value
+from studio.engine.export.measurement import Floats, Likeliest, Measured, NotMeasured, Reference, without_bos
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The largest mean Kullback-Leibler divergence (nats a token) and the smallest share of equal likeliest tokens that
+    an export may have."""
+
+    kl: float
+    top_one: float
+
+
+LIMITS: Mapping[str, Limits] = {
+    "float32": Limits(0.02, 0.95),
+    "bfloat16": Limits(0.02, 0.95),
+    "float16": Limits(0.02, 0.95),
+    "f32": Limits(0.02, 0.95),
+    "bf16": Limits(0.02, 0.95),
+    "f16": Limits(0.02, 0.95),
+    "q8_0": Limits(0.03, 0.95),
+    "q6_k": Limits(0.05, 0.93),
+    "q5_k_m": Limits(0.10, 0.90),
+    "q4_k_m": Limits(0.25, 0.85),
+    "adapter-4bit": Limits(0.02, 0.95),
+    "adapter-16bit": Limits(0.5, 0.75),
+}
+
+
+@dataclass(frozen=True)
+class _Strength:
+    """How strong the change from the base to the export is, with the run's own as 1; and how much of the export's
+    change that explains, from 0 to 1."""
+
+    factor: float
+    explained: float
+    share: float
+
+
+def check_of(
+    program: str, reference: Reference, found: Sequence[Measured | NotMeasured], limits: Limits
+) -> ExportCheck:
+    """The verdict on an export that was asked all questions, or on one that couldn't be: then the last of `found` says
+    why."""
+    measured = [one for one in found if isinstance(one, Measured)]
+    questions = reference.questions
+    refused = next((one for one in found if isinstance(one, NotMeasured)), None)
+    if refused is None and len(measured) < len(questions):
+        refused = NotMeasured(reason=f"{len(measured)} of {len(questions)}")
+    if refused is not None:
+        return ExportCheck.model_validate(
+            {
+                "program": program,
+                "questions": len(questions),
+                "same": 0,
+                "faults": (_refusal(refused),),
+                "passed": False,
+            }
+        )
+    kl, top_one = _divergence(reference, measured)
+    faults = [*_prompt_faults(reference, measured), *_end_faults(reference, measured)]
+    kept = kl <= limits.kl and top_one >= limits.top_one
+    if not kept:
+        faults += _probability_faults(reference, measured, top_one)
+    return ExportCheck.model_validate(
+        {
+            "program": program,
+            "questions": len(questions),
+            "same": sum(one.answer == question.answer for one, question in zip(measured, questions, strict=True)),
+            "kl": round(kl, 6),
+            "top_one": round(top_one, 6),
+            "faults": tuple(faults),
+            "passed": kept and not faults,
+        }
+    )
+
+
+def _fault(code: str, text: str, **values: type_of_value) -> ExportFault:
+    return ExportFault(code=f"export.{code}", text=sentence(text, **values))
+
+
+def _refusal(refused: NotMeasured) -> ExportFault:
+    if refused.out_of_memory:
+        return _fault(
+            "out_of_memory",
+            N_(
+                "It couldn't be checked: there was too little memory to load it once more. It may be good. Close other "
+                "programs and export again."
+            ),
+        )
+    return _fault(
+        "unreadable",
+        N_(
+            "It can't be loaded: a file is cut off, damaged or in a form that the program doesn't know. It says: "
+            "{reason}"
+        ),
+        reason=refused.reason[:300],
+    )
+
+
+# Prompts
+
+
+def _prompt_faults(reference: Reference, measured: Sequence[Measured]) -> list[ExportFault]:
+    """The first question whose prompt has other tokens than in the training, by what is different there."""
+    for question, one in zip(reference.questions, measured, strict=True):
+        if one.same_prompt:
+            continue
+        if reference.bos and _begins(one.prompt, reference.bos) > max(1, _begins(question.text, reference.bos)):
+            return [
+                _fault(
+                    "doubled_begin",
+                    N_(
+                        "Its prompts begin with {token} twice: the chat template writes it and the tokenizer adds it "
+                        "once more. The model has learned with one."
+                    ),
+                    token=reference.bos,
+                )
+            ]
+        wanted, text = without_bos(question.text, reference.bos), without_bos(one.prompt, reference.bos)
+        if wanted == text and _begins(one.prompt, reference.bos) == _begins(question.text, reference.bos):
+            return [
+                _fault(
+                    "other_tokens",
+                    N_(
+                        "Its tokenizer cuts the same text into other tokens than in the training: it belongs to "
+                        "another model, or was changed."
+                    ),
+                )
+            ]
+        if wanted == text:
+            wanted, text = question.text, one.prompt
+        return [_other_prompt(wanted, text)]
+    return []
+
+
+def _other_prompt(wanted: str, text: str) -> ExportFault:
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(wanted, text, strict=False)))
+    return _fault(
+        "other_prompt",
+        N_(
+            "Its chat template writes another prompt than in the training. The first difference: {found} instead of "
+            "{wanted}, after {before}."
+        ),
+        found=_shown(text[same : same + 40]),
+        wanted=_shown(wanted[same : same + 40]),
+        before=_shown(wanted[max(0, same - 30) : same]),
+    )
+
+
+def _begins(text: str, bos: str) -> int:
+    count = 0
+    while bos and text.lstrip(" ").startswith(bos):
+        count, text = count + 1, text.lstrip(" ").removeprefix(bos)
+    return count
+
+
+def _shown(text: str) -> str:
+    """In quotes, with line breaks and the like written out."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+# Ends
+
+
+def _end_faults(reference: Reference, measured: Sequence[Measured]) -> list[ExportFault]:
+    faults = []
+    questions = reference.questions
+    used = {question.answer[-1] for question in questions if question.ended}
+    past = sum(any(token in used for token in one.answer[:-1]) for one in measured)
+    if past:
+        faults.append(
+            _fault(
+                "missing_stop",
+                N_(
+                    "{count} of {total} answers go on after the token that ends them: the export doesn't name it as "
+                    "one, so other programs don't stop there."
+                ),
+                count=past,
+                total=len(questions),
+            )
+        )
+    if 2 * reference.endless > len(questions):
+        faults.append(
+            _fault(
+                "never_ends",
+                N_(
+                    "{count} of {total} answers of the trained model itself don't end: it hasn't learned the token "
+                    "that ends them. Train longer, or with more examples."
+                ),
+                count=reference.endless,
+                total=len(questions),
+            )
+        )
+    return faults
+
+
+# Probabilities
+
+
+def _divergence(reference: Reference, measured: Sequence[Measured]) -> tuple[float, float]:
+    """The mean Kullback-Leibler divergence and the share of equal likeliest tokens, over all tokens of all answers."""
+    divergences, equal = [], []
+    for likeliest, one in zip(reference.likeliest, measured, strict=True):
+        divergences.append(_kl(likeliest.run, _floored(one)))
+        equal.append(likeliest.ids[:, 0] == np.array(one.likeliest, dtype=np.int32))
+    return float(np.concatenate(divergences).mean()), float(np.concatenate(equal).mean())
+
+
+def _floored(one: Measured) -> Floats:
+    """What it told of, and where it told nothing the most that can be: the divergence is at least what it comes to."""
+    told = one.told()
+    least = np.array(one.least or [0.0] * len(one.likeliest), dtype=np.float32)
+    return np.where(np.isnan(told), least[:, None], told)
+
+
+def _kl(run: Floats, export: Floats) -> Floats:
+    """For each token, in nats, over the tokens that were kept and all others as one."""
+    p, q = np.exp(run.astype(np.float64)), np.exp(export.astype(np.float64))
+    rest_p = np.clip(1 - p.sum(1), 1e-6, 1)
+    rest_q = np.clip(1 - q.sum(1), 1e-6, 1)
+    found = (p * (run - export)).sum(1) + rest_p * np.log(rest_p / rest_q)
+    divergence: Floats = np.maximum(found, 0).astype(np.float32)
+    return divergence
+
+
+def _strength(reference: Reference, measured: Sequence[Measured]) -> _Strength:
+    """The factor by which the run's change of the log probabilities comes nearest to the export's, by least squares."""
+    products = run_squares = export_squares = 0.0
+    for likeliest, one in zip(reference.likeliest, measured, strict=True):
+        run, export = _change(likeliest, likeliest.run), _change(likeliest, one.told())
+        known = ~np.isnan(export)
+        products += float((run * export)[known].sum())
+        run_squares += float((run**2)[known].sum())
+        export_squares += float((export**2)[known].sum())
+    if not run_squares:
+        return _Strength(1.0, 0.0, 1.0)
+    explained = products**2 / (run_squares * export_squares) if export_squares else 0.0
+    return _Strength(products / run_squares, explained, export_squares / run_squares)
+
+
+def _change(likeliest: Likeliest, of: Floats) -> Floats:
+    """From the base's log probabilities, without what all tokens at a place have in common."""
+    change = of - likeliest.base
+    shifted: Floats = change - np.nanmean(change, axis=1, keepdims=True)
+    return shifted
+
+
+def _probability_faults(reference: Reference, measured: Sequence[Measured], top_one: float) -> list[ExportFault]:
+    strength = _strength(reference, measured)
+    if strength.share < 0.1:
+        return [
+            _fault(
+                "answers_as_base",
+                N_("It answers as the base model does: nothing of what was learned is in it."),
+            )
+        ]
+    if strength.explained > 0.6 and not 0.8 < strength.factor < 1.25:
+        return [
+            _fault(
+                "wrong_strength",
+                N_(
+                    "What was learned is in it with {factor:.1f} times the strength that it was trained with: the "
+                    "add-on was scaled wrongly."
+                ),
+                factor=strength.factor,
+            )
+        ]
+    if top_one < 0.5:
+        return [
+            _fault(
+                "nonsense",
+                N_(
+                    "It answers nonsense: of the tokens that it holds likeliest only {share:.0%} are the trained "
+                    "model's."
+                ),
+                share=top_one,
+            )
+        ]
+    return []

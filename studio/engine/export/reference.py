@@ -1,0 +1,94 @@
+"""What the run's own model answers: what every export is compared with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import psutil
+import torch
+
+from studio.core.events import BASE, THIS_RUN
+from studio.core.run_folder import RunFolder
+from studio.core.translatable import N_
+from studio.dataset.examples import Example, read_frozen
+from studio.engine.evaluation.exam import BATCH, longest_useful
+from studio.engine.evaluation.generate import Generator, answer_log_probabilities, answer_prompts
+from studio.engine.export.measurement import KEPT, Likeliest, Question, Reference
+from studio.engine.job_context import JobContext
+from studio.engine.methods.base_model import count_parameters, dequantize
+from studio.tokenization.encoded import Prompt
+
+
+def questions_of(run: RunFolder, count: int) -> list[Example]:
+    """Examples to ask with: held-out ones, or learned ones where none were set aside. None in a run over plain texts,
+    which has no questions."""
+    for file in (run.held_out_data, run.train_data):
+        found = [e for e in read_frozen(file) if e.messages] if file.is_file() else []
+        if found:
+            return found[:count]
+    return []
+
+
+def ask_run(context: JobContext, generator: Generator, examples: Sequence[Example]) -> Reference:
+    """Ask the run's own model, as `of_run` loads it: its base as the training stored it, with the adapter beside it.
+
+    4-bit layers are unpacked on a processor where there is memory for it; nothing is merged. Raises `ProblemError`.
+    """
+    _unpack(generator)
+    prompts = [generator.encoder.prompt(example.prompt, example.tools) for example in examples]
+    if any(prompt.literal for prompt in prompts) and not all(prompt.literal for prompt in prompts):
+        # what looks like a special token in a question is one for every other program
+        examples = [example for example, prompt in zip(examples, prompts, strict=True) if not prompt.literal]
+        prompts = [prompt for prompt in prompts if not prompt.literal]
+    limit = longest_useful(generator, examples) if examples else 0
+    questions: list[Question] = []
+    likeliest: list[Likeliest] = []
+    for start in range(0, len(prompts), BATCH):
+        batch = prompts[start : start + BATCH]
+        asked = _asked(generator, batch, limit)
+        questions += asked
+        likeliest += _likeliest(generator, asked)
+        context.progress(len(questions), len(prompts), "answers", N_("Asking the trained model."))
+    bos = generator.encoder.template.special.get("bos_token", "")
+    return Reference(tuple(questions), tuple(likeliest), limit, bos, str(generator.device.dtype).removeprefix("torch."))
+
+
+def _asked(generator: Generator, prompts: Sequence[Prompt], limit: int) -> list[Question]:
+    with generator.network_of(THIS_RUN) as network:
+        ids = [prompt.ids for prompt in prompts]
+        found = answer_prompts(network, ids, generator.ends, limit, generator.device)
+    return [
+        Question(
+            turns=json.dumps(prompt.turns, ensure_ascii=False),
+            tools=json.dumps(prompt.tools, ensure_ascii=False),
+            text=prompt.text,
+            prompt=prompt.ids,
+            answer=(*answer, *end),
+            ended=bool(end),
+        )
+        for prompt, (answer, end) in zip(prompts, found, strict=True)
+    ]
+
+
+def _likeliest(generator: Generator, questions: Sequence[Question]) -> list[Likeliest]:
+    prompts, answers = [question.prompt for question in questions], [question.answer for question in questions]
+    kept: list[tuple[torch.Tensor, torch.Tensor]] = []
+    with generator.network_of(THIS_RUN) as network:
+        for run in answer_log_probabilities(network, prompts, answers, generator.device):
+            values, ids = run.topk(min(KEPT, run.shape[1]))
+            kept.append((values, ids))
+    with generator.network_of(BASE) as network:
+        before = answer_log_probabilities(network, prompts, answers, generator.device)
+        return [
+            Likeliest(ids.numpy().astype(np.int32), values.numpy(), base.gather(1, ids).numpy())
+            for (values, ids), base in zip(kept, before, strict=True)
+        ]
+
+
+def _unpack(generator: Generator) -> None:
+    network = generator.networks[THIS_RUN]
+    needed = 1.3 * count_parameters(network)[1] * torch.finfo(generator.device.dtype).bits / 8
+    if not generator.device.is_cuda and psutil.virtual_memory().available > needed:
+        dequantize(network, generator.device.dtype)
