@@ -65,7 +65,11 @@ def doubt(exported: Exported | None) -> Problem | None:
 
 def known_token() -> str:
     """The token that the environment holds, else the one that is kept; "" without. May wait for the system's store."""
-    return os.environ.get(TOKEN_VARIABLE, "").strip() or kept_token()
+    return environment_token() or kept_token()
+
+
+def environment_token() -> str:
+    return os.environ.get(TOKEN_VARIABLE, "").strip()
 
 
 def kept_token() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,15 @@ from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import JobFolder, RunFolder
 from studio.core.translatable import Sentence
-from studio.export.hub_upload import TOKEN_PAGE, doubt, export_in, forget_token, keep_token, known_token
+from studio.export.hub_upload import (
+    TOKEN_PAGE,
+    doubt,
+    environment_token,
+    export_in,
+    forget_token,
+    keep_token,
+    known_token,
+)
 from studio.models.base_model import require_new_hub_name
 from studio.runs.fetch import job_folder
 from studio.runs.project import slug
@@ -38,11 +46,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Known:
-    """`doubt` is what speaks against the export, `token` the one that is here already, "" without, `name` one for the
-    repository."""
+    """`doubt` is what speaks against the export, `token` the one that is here already, "" without, and kept by us where
+    `is_kept`; `name` is one for the repository."""
 
     doubt: Problem | None
     token: str
+    is_kept: bool
     name: str
 
 
@@ -143,6 +152,7 @@ class UploadDialog(Overlay):
         self._known = known
         self.repository.setPlaceholderText(tr("your name there") + f"/{known.name}")
         self._show_token_field(not known.token)
+        self.forget.setVisible(known.is_kept)
         if known.doubt is not None:
             parts = (known.doubt.what, known.doubt.why)
             say(self.doubt, " ".join(tr_sentence(Sentence(text=text, values=known.doubt.values)) for text in parts))
@@ -159,7 +169,7 @@ class UploadDialog(Overlay):
     def _forget(self) -> None:
         def gone(_done: None) -> None:
             if self._known is not None:
-                self._known = _Known(self._known.doubt, "", self._known.name)
+                self._known = replace(self._known, token="", is_kept=False)
             self._show_token_field(True)
 
         run_in_background(self, forget_token, gone, self.show_problem)
@@ -238,7 +248,8 @@ class UploadDialog(Overlay):
 def _look_at(run: RunFolder, folder: Path) -> _Known:
     """Reads journals and the system's store, which may ask the person to unlock it. Raises `ProblemError`."""
     name = slug(load(run.recipe).name).encode("ascii", "ignore").decode().strip("-_")  # the Hub takes no others
-    return _Known(doubt(export_in(folder, [run])), known_token(), name or "model")
+    token = known_token()
+    return _Known(doubt(export_in(folder, [run])), token, bool(token) and not environment_token(), name or "model")
 
 
 def _begin(folder: JobFolder, job: Upload, token: str) -> JobProcess:
