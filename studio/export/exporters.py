@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studio.core.events import Exported
-from studio.core.jobs import ExportGguf, Job, Merge
+from studio.core.jobs import CheckAdapter, ExportGguf, Job, Merge
 from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.recipe import Recipe, load
 from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
@@ -138,6 +138,7 @@ EXPORTERS = (
         is_estimate=False,
         copy=export_adapter,
         marker="adapter_config.json",
+        check=lambda run, folder, compare: CheckAdapter(run=run.path, folder=folder, compare=compare),
     ),
     Exporter(
         name="merged",

@@ -37,7 +37,7 @@ from studio.core.events import (
     StopAnswer,
     Stopped,
 )
-from studio.core.jobs import Chat, Exam, FetchData, Merge, read_job
+from studio.core.jobs import Chat, CheckAdapter, Exam, FetchData, Merge, read_job
 from studio.core.journal import JournalWriter
 from studio.core.problems import Problem, Remedy
 from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
@@ -70,6 +70,8 @@ def main() -> None:
                     chat(job, writer, queue)
                 case Merge():
                     merge(job, writer, queue)
+                case CheckAdapter():
+                    check_adapter(job, writer, queue)
                 case FetchData():
                     fetch(job, writer, queue)
                 case _:
@@ -175,6 +177,19 @@ def merge(job: Merge, writer: JournalWriter, queue: CommandQueue) -> None:
     checkpoint = choose_checkpoint(RunFolder(job.run)).name
     checks = (check,) if job.compare else ()
     told = Exported(to="merged", folder=str(folder), size=10**6, checkpoint=checkpoint, seconds=70.0, checks=checks)
+    writer.write(told)
+
+
+def check_adapter(job: CheckAdapter, writer: JournalWriter, queue: CommandQueue) -> None:
+    """As many answers as `STAND_IN_SAME` says are the same on the base in 16 bits; in 4 bits all of them."""
+    rest(queue)
+    same = int(os.environ.get("STAND_IN_SAME", job.compare))
+    checks = (
+        ExportCheck(program="peft-4bit", questions=job.compare, same=job.compare),
+        ExportCheck(program="peft-16bit", questions=job.compare, same=same, passed=same == job.compare),
+    )
+    checkpoint = choose_checkpoint(RunFolder(job.run)).name
+    told = Exported(to="adapter", folder=str(job.folder), size=1_000, checkpoint=checkpoint, seconds=5, checks=checks)
     writer.write(told)
 
 

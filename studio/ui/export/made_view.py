@@ -62,7 +62,7 @@ class MadeView(QWidget):
             one.setAccessibleDescription(exported.folder)
             buttons.flow.addWidget(one)
         self.lines = [CopyLine(one) for one in lines]
-        icon = StatusIcon("tick" if self.passed else "cross", 18)
+        icon = StatusIcon("cross" if not self.passed else "tick" if exported.checks else "note", 18)
         texts = vbox(self.words, about, place, buttons, self.figures, *self.lines, gap=GAP_SMALL)
         vbox(line(), hbox((icon, TOP), (texts, 1)), on=self)
         self.setAccessibleName(f"{self.words.text()} {exported.folder}")
@@ -82,7 +82,10 @@ class MadeView(QWidget):
         if exported.checkpoint not in ("", checkpoint):
             parts.append(tr("from another save point"))
         words = ", ".join(parts)
-        return words if exported.passed else tr("Kept aside, and not for use: {what}", what=words)
+        if exported.passed:
+            return words
+        aside = ".failed" in self.made.folder.name
+        return tr("Kept aside, and not for use: {what}", what=words) if aside else words
 
     def _open(self) -> None:
         QDesktopServices.openUrl(QUrl.fromLocalFile(self.made.exported.folder))

@@ -389,7 +389,9 @@ class ExportPage(PageFrame):
         if program is None and known.made is not None:
             exported = known.made.exported
             words = tr("exported, {size}", size=size_words(exported.size))
-            return (words, "tick") if exported.passed else (tr("failed its check"), "cross")
+            if not exported.passed:
+                return tr("failed its check"), "cross"
+            return words, "tick" if exported.checks else "note"
         if known.options and all(option.refusal is not None for option in known.options):
             return tr("not possible; open it to see why"), None
         parts = [size_words(size)] if (size := known.options[0].size) is not None else []

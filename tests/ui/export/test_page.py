@@ -16,14 +16,12 @@ from pytestqt.qtbot import QtBot
 from studio.core.problems import Problem
 from studio.core.recipe.recipe import Recipe, with_values
 from studio.core.run_folder import RunFolder
-from studio.core.storage import size_of
 from studio.core.translatable import Sentence, sentence
 from studio.dataset.samples import sample
 from studio.export.destinations import DESTINATIONS, Destination, into_program
 from studio.export.exporters import exporter_named
 from studio.export.programs.program import Found, HandedOver, Handover, Line, OnProgress, Program
 from studio.runs.project import Project, create_project
-from studio.ui.design.language import size
 from studio.ui.export.made_view import MadeView
 from studio.ui.export.page import ExportPage
 from studio.ui.export.report_dialog import ReportDialog
@@ -188,7 +186,21 @@ def test_the_add_on_is_exported_into_the_runs_folder(page: ExportPage, run: RunF
     done.copy.click()
     assert QGuiApplication.clipboard().text() == str(exported)
     assert page.cards["adapter"].place.text() == str(run.exports / "adapter-2")
-    assert page.cards["adapter"].summary.text() == f"exported, {size(size_of(exported))}"
+
+
+def test_the_add_on_is_there_at_once_and_is_checked_afterwards(
+    page: ExportPage, app_state: AppState, run: RunFolder, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_PAUSE", "0.5")
+    monkeypatch.setenv("STAND_IN_SAME", "13")
+    card = page.cards["adapter"]
+    card.start.click()
+    qtbot.waitUntil(lambda: card.made is not None, timeout=LONG)
+    assert card.made is not None and card.made.words.text() == "Its answers were not compared."
+    assert app_state.exports.stage == "checking" and not card.progress.isHidden()
+    qtbot.waitUntil(lambda: card.summary.text() == "failed its check", timeout=LONG)
+    assert card.made.words.text() == "Python, base model in 16 bits differs on 7 of 20."
+    assert card.made.made.folder == run.exports / "adapter"
 
 
 def test_combining_shows_progress_in_bytes_and_then_how_many_answers_are_the_same(
@@ -295,13 +307,14 @@ def test_a_base_model_that_was_moved_away_stands_in_the_way_of_all_but_the_add_o
 def test_earlier_exports_are_there_when_the_page_opens(
     page: ExportPage, app_state: AppState, open_page: Open, qtbot: QtBot
 ) -> None:
-    page.cards["adapter"].start.click()
     page.cards["merged"].start.click()
+    page.cards["adapter"].start.click()
     qtbot.waitUntil(lambda: all(page.cards[name].made is not None for name in ("adapter", "merged")), timeout=LONG)
+    qtbot.waitUntil(lambda: not app_state.exports.is_running(), timeout=LONG)
     again = open_page(app_state)
-    assert again.cards["merged"].is_open(), "what was exported last"
+    assert again.cards["adapter"].is_open(), "what was exported last"
     assert wait_for(qtbot, again, "merged").words.text() == "Answers the same on 20 of 20."
-    assert wait_for(qtbot, again, "adapter").words.text() == "Its answers were not compared."
+    assert wait_for(qtbot, again, "adapter").words.text() == "Answers the same on 20 of 20."
 
 
 def test_an_export_goes_on_without_the_page_and_is_found_again_by_another_window(
