@@ -25,6 +25,7 @@ from studio.worker.protocol import (
     Measured,
     Opened,
     Progress,
+    Ready,
     Reply,
     ReportReady,
     Request,
@@ -46,7 +47,7 @@ _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
 _NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 
 Heard = Callable[[Progress | FirstRows], None]
-T = TypeVar("T", Opened, Built, ReportReady, ExampleRead, Measured)
+T = TypeVar("T", Ready, Opened, Built, ReportReady, ExampleRead, Measured)
 
 
 class Cancelled(Exception):

@@ -19,6 +19,12 @@ class _Line(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class GetReady(_Line):
+    """Load what opening a table takes, before anybody waits for it. Answered by `Ready`."""
+
+    request: Literal["get_ready"] = "get_ready"
+
+
 class OpenTable(_Line):
     """Read the chosen file into the store. Answered by `Opened`; for a large file by `FirstRows` before that."""
 
@@ -71,7 +77,7 @@ class MeasureLengths(_Line):
 
 
 Request = Annotated[
-    OpenTable | BuildExamples | Examine | ReadExample | MeasureLengths,
+    GetReady | OpenTable | BuildExamples | Examine | ReadExample | MeasureLengths,
     Field(discriminator="request"),
 ]
 REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
@@ -92,6 +98,12 @@ class FirstRows(_Line):
     reply: Literal["first_rows"] = "first_rows"
     info: TableInfo
     rows: tuple[tuple[str | None, ...], ...]
+
+
+class Ready(_Line):
+    """There is nothing left to load."""
+
+    reply: Literal["ready"] = "ready"
 
 
 class Opened(_Line):
@@ -159,7 +171,16 @@ class RequestCrashed(_Line):
 
 
 Reply = Annotated[
-    Progress | FirstRows | Opened | Built | ReportReady | ExampleRead | Measured | RequestRefused | RequestCrashed,
+    Progress
+    | FirstRows
+    | Ready
+    | Opened
+    | Built
+    | ReportReady
+    | ExampleRead
+    | Measured
+    | RequestRefused
+    | RequestCrashed,
     Field(discriminator="reply"),
 ]
 REPLY: TypeAdapter[Reply] = TypeAdapter(Reply)

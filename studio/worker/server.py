@@ -27,12 +27,14 @@ from studio.worker.protocol import (
     Examine,
     ExampleRead,
     FirstRows,
+    GetReady,
     Measured,
     MeasureLengths,
     Opened,
     OpenTable,
     Progress,
     ReadExample,
+    Ready,
     Reply,
     ReportReady,
     Request,
@@ -68,6 +70,8 @@ class WorkerServer:
         """Raises `ProblemError` for what can be expected to go wrong."""
         self._told = 0.0
         match request:
+            case GetReady():
+                self._get_ready()
             case OpenTable():
                 self._open(request.choice)
             case BuildExamples():
@@ -82,6 +86,13 @@ class WorkerServer:
                 assert_never(request)
 
     # Opening
+
+    def _get_ready(self) -> None:
+        import studio.dataset.columns.detection.detect
+        import studio.dataset.readers.delimited
+        import studio.dataset.readers.read_table  # noqa: F401 - loaded now instead of with the first file
+
+        self._say(Ready())
 
     def _open(self, choice: DataChoice) -> None:
         from studio.dataset.columns.detection.detect import detect

@@ -41,10 +41,11 @@ def dropped_paths(data: QMimeData) -> list[str]:
 
 
 class DropArea(QWidget):
-    """One large target. `paths_dropped` carries a list of paths; `buttons`, one for each of `SOURCES`, are for
-    whoever doesn't drag."""
+    """One large target. `dragged_in` comes when files are dragged over it, `paths_dropped` carries a list of paths when
+    they are let go; `buttons`, one for each of `SOURCES`, are for whoever doesn't drag."""
 
     paths_dropped = Signal(list)
+    dragged_in = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -86,6 +87,7 @@ class DropArea(QWidget):
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if dropped_paths(event.mimeData()):
             event.acceptProposedAction()
+            self.dragged_in.emit()
             self._hover(True)
 
     def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
@@ -141,8 +143,9 @@ LONGEST_PATH = 1_000
 
 class DataSources(QObject):
     """`path_chosen` carries a file or folder, `text_pasted` what was copied elsewhere, `noted` a sentence about what
-    was not taken (empty: nothing to say)."""
+    was not taken (empty: nothing to say). `looked_for` comes when a person begins to look for one."""
 
+    looked_for = Signal()
     path_chosen = Signal(str)
     text_pasted = Signal(str)
     noted = Signal(str)
@@ -154,6 +157,7 @@ class DataSources(QObject):
     def choose_file(self, beside: str) -> None:
         from studio.dataset.readers.file_type import SUFFIXES  # brings pyarrow: not before the first frame
 
+        self.looked_for.emit()
         kinds = " ".join(f"*{suffix}" for suffix in SUFFIXES)
         filters = f"{tr('Data')} ({kinds});;{tr('All files')} (*)"
         path, _ = QFileDialog.getOpenFileName(self._page, tr("Choose a file"), _folder(beside), filters)
@@ -161,6 +165,7 @@ class DataSources(QObject):
             self._take(path)
 
     def choose_folder(self, beside: str) -> None:
+        self.looked_for.emit()
         folder = QFileDialog.getExistingDirectory(self._page, tr("Choose a folder"), _folder(beside))
         if folder:
             self._take(folder)

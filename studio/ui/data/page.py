@@ -72,6 +72,8 @@ class DataPage(PageFrame):
 
     def _connect(self) -> None:
         app_state = self._app_state
+        self.sources.looked_for.connect(app_state.data.expect_file)
+        self.drop.dragged_in.connect(app_state.data.expect_file)
         self.sources.path_chosen.connect(self.open_path)
         self.sources.text_pasted.connect(self._on_pasted)
         self.sources.noted.connect(self._note)
@@ -170,6 +172,7 @@ class DataPage(PageFrame):
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if dropped_paths(event.mimeData()):
             event.acceptProposedAction()
+            self._app_state.data.expect_file()
 
     def dropEvent(self, event: QDropEvent) -> None:
         paths = dropped_paths(event.mimeData())

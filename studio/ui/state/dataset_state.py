@@ -83,6 +83,19 @@ class DatasetState(QObject):
 
     # What is asked for
 
+    def expect_file(self) -> None:
+        """A person drags or looks for a file: what reads it is started now, so that nobody waits for that."""
+        if self.reading or self.examining:
+            return
+
+        def work() -> None:
+            import studio.dataset.store  # noqa: F401 - with arrow, by which the rows are shown
+            from studio.worker.protocol import GetReady, Ready
+
+            self._worker("long").ask(GetReady(), Ready)
+
+        self._run(work, lambda _: None, None)
+
     def open(self, recipe: Recipe, *, keep: bool = False) -> None:
         """Read the file of this recipe. With `keep`, what is there stays until the new is: other columns or fixes."""
         self._begin()

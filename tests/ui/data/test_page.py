@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import shiboken6
-from PySide6.QtCore import QCoreApplication, QMimeData, QPointF, Qt, QUrl
-from PySide6.QtGui import QDropEvent, QGuiApplication
+from PySide6.QtCore import QCoreApplication, QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
@@ -69,6 +69,20 @@ def replies(path: Path, count: int = 40, doubled: int = 0) -> Path:
     ]
     path.write_text("\n".join(["question,answer", *lines, *lines[:doubled]]) + "\n", encoding="utf-8")
     return path
+
+
+def test_what_reads_a_file_is_started_when_one_is_dragged_in(page: DataPage, tmp_path: Path, qtbot: QtBot) -> None:
+    files = QMimeData()
+    files.setUrls([QUrl.fromLocalFile(str(replies(tmp_path / "support.csv")))])
+    drag = (Qt.DropAction.CopyAction, files, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
+    QCoreApplication.sendEvent(page.drop, QDragEnterEvent(QPoint(40, 40), *drag))
+    workers = page._app_state.data._workers
+    qtbot.waitUntil(lambda: "long" in workers and workers["long"].pid is not None, timeout=LONG)
+    started = workers["long"].pid
+    assert page.drop.isVisible(), "nothing was dropped yet"
+    QCoreApplication.sendEvent(page.drop, QDropEvent(QPointF(40, 40), *drag))
+    qtbot.waitUntil(lambda: page._app_state.data.examples is not None, timeout=LONG)
+    assert workers["long"].pid == started
 
 
 def test_an_empty_page_offers_every_way_in(page: DataPage) -> None:
