@@ -17,10 +17,10 @@ from studio.core.problems import problem
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_, sentence
+from studio.evaluation.export_outcome import measured, outcome
 from studio.export.destinations import DESTINATIONS, destination_named
 from studio.export.exporters import COMPARED, Exporter, export_now, options, require_possible
 from studio.export.made import made_before, record_handover
-from studio.export.outcome import measured, outcome
 from studio.export.programs.program import HandedOver, Handover, Line, Program
 from studio.runs.start import start_job
 

@@ -16,10 +16,10 @@ from studio.core.quantities import duration_in_words, size_in_words
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_, Sentence, sentence
+from studio.evaluation.export_outcome import outcome
 from studio.evaluation.figures import changes, figures
 from studio.evaluation.verdict import compare, verdict
 from studio.export.exporters import exporter_named
-from studio.export.outcome import outcome
 from studio.export.run_facts import RunFacts, run_facts
 
 Words = Callable[[Sentence], str]

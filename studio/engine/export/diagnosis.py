@@ -78,7 +78,10 @@ def check_of(
         {
             "program": program,
             "questions": len(questions),
-            "same": sum(one.answer == question.answer for one, question in zip(measured, questions, strict=True)),
+            "same": sum(
+                one.answer in (question.answer, *question.alternatives)
+                for one, question in zip(measured, questions, strict=True)
+            ),
             "kl": round(kl, 6),
             "top_one": round(top_one, 6),
             "faults": tuple(faults),

@@ -27,7 +27,10 @@ Ids = npt.NDArray[np.int32]
 class Question(BaseModel):
     """`turns` and `tools` are JSON lists, as a chat template is given them; `text` is the prompt that the training's
     template makes of them and `prompt` its token ids. `answer` is the run's greedy one, with the token that ended it;
-    `ended` is False where it went on to the last token allowed."""
+    `ended` is False where it went on to the last token allowed.
+
+    `alternatives` are its answers where two tokens are exactly as likely and it had taken the other one: in 16 bits
+    that happens, and which one comes then hangs on how many questions are computed at once."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,6 +40,7 @@ class Question(BaseModel):
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
     ended: bool
+    alternatives: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)

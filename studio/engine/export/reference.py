@@ -48,8 +48,9 @@ def ask_run(context: JobContext, generator: Generator, examples: Sequence[Exampl
     for start in range(0, len(prompts), BATCH):
         batch = prompts[start : start + BATCH]
         asked = _asked(generator, batch, limit)
-        questions += asked
-        likeliest += _likeliest(generator, asked)
+        kept = _likeliest(generator, asked)
+        questions += _with_alternatives(generator, asked, kept, limit)
+        likeliest += kept
         context.progress(len(questions), len(prompts), "answers", N_("Asking the trained model."))
     bos = generator.encoder.template.special.get("bos_token", "")
     return Reference(tuple(questions), tuple(likeliest), limit, bos, str(generator.device.dtype).removeprefix("torch."))
@@ -85,6 +86,39 @@ def _likeliest(generator: Generator, questions: Sequence[Question]) -> list[Like
             Likeliest(ids.numpy().astype(np.int32), values.numpy(), base.gather(1, ids).numpy())
             for (values, ids), base in zip(kept, before, strict=True)
         ]
+
+
+def _with_alternatives(
+    generator: Generator, questions: Sequence[Question], likeliest: Sequence[Likeliest], limit: int
+) -> list[Question]:
+    begun = [_other_choices(question, one) for question, one in zip(questions, likeliest, strict=True)]
+    prompts = [(*q.prompt, *start) for q, starts in zip(questions, begun, strict=True) for start in starts]
+    found: list[tuple[list[int], list[int]]] = []
+    if prompts:
+        with generator.network_of(THIS_RUN) as network:
+            found = answer_prompts(network, prompts, generator.ends, limit, generator.device)
+    rest = iter(found)
+    answers = [tuple(_joined(start, next(rest), generator.ends, limit) for start in starts) for starts in begun]
+    return [q.model_copy(update={"alternatives": more}) for q, more in zip(questions, answers, strict=True)]
+
+
+def _other_choices(question: Question, likeliest: Likeliest) -> list[tuple[int, ...]]:
+    """The beginnings of its answer up to each place where another token is as likely, with that token there."""
+    ties = np.flatnonzero(likeliest.run[:, 0] == likeliest.run[:, 1])
+    return [
+        (*question.answer[:at], other)
+        for at in map(int, ties)
+        for other in likeliest.ids[at][likeliest.run[at] == likeliest.run[at, 0]].tolist()
+        if other != question.answer[at]
+    ]
+
+
+def _joined(
+    start: tuple[int, ...], rest: tuple[list[int], list[int]], ends: Sequence[int], limit: int
+) -> tuple[int, ...]:
+    if start[-1] in ends:
+        return start
+    return (*start, *rest[0], *rest[1])[:limit]
 
 
 def _unpack(generator: Generator) -> None:

@@ -10,9 +10,9 @@ from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QWidget
 
 from studio.core.translatable import Sentence
+from studio.evaluation.export_outcome import measured, outcome
 from studio.export.exporters import Option, Quality
 from studio.export.made import MadeExport
-from studio.export.outcome import measured, outcome
 from studio.export.programs.program import Line
 from studio.ui.controls.layout import TOP, FlowWidget, hbox, vbox
 from studio.ui.controls.status_icon import StatusIcon

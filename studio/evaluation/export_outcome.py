@@ -1,10 +1,12 @@
-"""What the check of an export found, in sentences: the card, the command line and the report say the same."""
+"""What the check of an export found, in sentences: the card on the page, the command line, the report and the README of
+the export say the same."""
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from studio.core.events import ExportCheck, Exported
 from studio.core.translatable import N_, Sentence, sentence, type_of_value
-from studio.export.exporters import Quality
 
 PROGRAMS = {
     "transformers": N_("Python"),
@@ -16,7 +18,14 @@ PROGRAMS = {
 """How each way to load an export is called."""
 
 
-def outcome(exported: Exported, quality: Quality | None = None, better: Quality | None = None) -> tuple[Sentence, ...]:
+class Titled(Protocol):
+    """One of the qualities that an exporter offers."""
+
+    @property
+    def title(self) -> str: ...
+
+
+def outcome(exported: Exported, quality: Titled | None = None, better: Titled | None = None) -> tuple[Sentence, ...]:
     """The verdict, in which `quality` is the one that it was made in; where it failed, `better` is one to choose."""
     worst = exported.worst
     if worst is None:
@@ -65,6 +74,13 @@ def measured(exported: Exported) -> tuple[Sentence, ...]:
     return tuple(told)
 
 
+def check_section(exported: Exported, quality: Titled | None = None) -> str:
+    """What the check found, as a section of the export's README.md, in English."""
+    told = " ".join(said.english() for said in outcome(exported, quality))
+    figures = "".join(f"- {said.english()}\n" for said in measured(exported))
+    return f"\n## Check\n\n{told}\n" + (f"\n{figures}" if figures else "")
+
+
 def _same(check: ExportCheck, *, named: bool) -> Sentence:
     text = (
         N_("{label}: answers the same on {same} of {questions}.")
@@ -74,7 +90,7 @@ def _same(check: ExportCheck, *, named: bool) -> Sentence:
     return sentence(text, label=PROGRAMS[check.program], same=check.same, questions=check.questions)
 
 
-def _differs(check: ExportCheck, quality: Quality | None, *, named: bool) -> Sentence:
+def _differs(check: ExportCheck, quality: Titled | None, *, named: bool) -> Sentence:
     count = check.questions - check.same
     label = PROGRAMS[check.program] if named or quality is None else quality.title
     if count == 0:
