@@ -25,7 +25,7 @@ class ModelUnderTest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    kind: Literal["base", "run", "other_run", "export"]
+    kind: Literal["base", "run", "other_run", "export", "prompted"]
     name: str = ""
 
 
@@ -34,6 +34,10 @@ BASE = ModelUnderTest(kind="base")
 
 THIS_RUN = ModelUnderTest(kind="run")
 """The base model with what the job's own run learned."""
+
+
+PROMPTED = ModelUnderTest(kind="prompted")
+"""The base model with examples in its prompt, and nothing trained."""
 
 
 class _Event(BaseModel):
@@ -248,6 +252,19 @@ class Prediction(_Event):
     exact: bool
 
 
+class GeneralAnswer(_Event):
+    """One general question answered by `model`: not from the data, but what any model should know. `group` is one of
+    `studio.evaluation.forgetting`."""
+
+    type: Literal["general_answer"] = "general_answer"
+    index: int
+    model: ModelUnderTest
+    group: str
+    question: str
+    answer: str
+    right: bool
+
+
 class ModelResult(BaseModel):
     """How one model did in an exam: `exact` answers of all, and its loss as in `Evaluated`; None where no example fits
     the run's length limit."""
@@ -448,6 +465,7 @@ Event = Annotated[
     | Fetched
     | Uploaded
     | Prediction
+    | GeneralAnswer
     | ExamCompleted
     | ChatReady
     | AnswerGrew

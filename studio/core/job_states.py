@@ -15,6 +15,7 @@ from studio.core.events import (
     Failed,
     Fetched,
     Finished,
+    GeneralAnswer,
     MemoryProbed,
     NoticeLogged,
     Paused,
@@ -75,15 +76,18 @@ class ProcessState:
 
 @dataclass
 class ExamState(ProcessState):
-    """The answers so far, and the counts and losses of all models once all have answered."""
+    """The answers so far, and the counts and losses of all models once all have answered; the general ones apart."""
 
     predictions: list[Prediction] = field(default_factory=list)
+    general: list[GeneralAnswer] = field(default_factory=list)
     completed: ExamCompleted | None = None
 
     def apply(self, event: Event) -> None:
         match event:
             case Prediction():
                 self.predictions.append(event)
+            case GeneralAnswer():
+                self.general.append(event)
             case ExamCompleted():
                 self.completed = event
             case _:

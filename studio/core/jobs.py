@@ -41,11 +41,17 @@ class DryRun(_Job):
 
 
 class Exam(_Job):
-    """Answer the held-out examples with the base and with what the run trained."""
+    """Answer the held-out examples with the base and with what the run trained. With `in_prompt`, also with the base
+    that is shown so many training examples in its prompt, the nearest to each question. With `general`, both also
+    answer the general questions that came with the program. With `untrained`, only what needs no training takes
+    part, and the run needs no save point."""
 
     job: Literal["exam"] = "exam"
     run: Path
     max_tokens: int = Field(default=256, ge=1)
+    in_prompt: int = Field(default=0, ge=0, le=32)
+    general: bool = False
+    untrained: bool = False
 
 
 class Chat(_Job):

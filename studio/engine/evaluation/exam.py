@@ -5,44 +5,71 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from studio.core.events import Ending, ExamCompleted, ModelResult, ModelUnderTest, Prediction
+from studio.core.conversation import Message
+from studio.core.events import (
+    BASE,
+    PROMPTED,
+    Ending,
+    ExamCompleted,
+    GeneralAnswer,
+    ModelResult,
+    ModelUnderTest,
+    Prediction,
+)
 from studio.core.jobs import Exam
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.dataset.examples import Example, read_frozen
-from studio.engine.evaluation.generate import Answer, Generator, normalized, of_run, speed_up
+from studio.dataset.nearest import NearestExamples
+from studio.engine.evaluation.generate import Answer, Generator, normalized, of_base, of_run, speed_up
 from studio.engine.job_context import JobContext
 from studio.engine.objectives.supervised import held_out_loss, tokenize_frozen
+from studio.evaluation.forgetting import general_questions
 from studio.models.base_model import locate, tokenizer_folder
 
 BATCH = 12
 """Examples answered at once."""
+
+GENERAL_LIMIT = 48
+"""Tokens that an answer to a general question may have: what is asked for fits into far fewer."""
 
 SHORTEST_LIMIT = 64
 """Tokens that every answer may have, however short the wanted ones are."""
 
 
 def exam(context: JobContext, job: Exam) -> Ending | None:
-    """Let every model of the run answer every held-out example. Raises `ProblemError` when none were set aside."""
+    """Let every model that takes part answer every held-out example. Raises `ProblemError` when none were set aside."""
     run = RunFolder(job.run)
     with context.interruptible():
         context.phase("reading", N_("Reading the examples set aside."))
         examples = [e for e in (read_frozen(run.held_out_data) if run.held_out_data.is_file() else []) if e.messages]
         if not examples:
             raise _no_examples(run)
-        generator, recipe = of_run(context, run)
+        generator, recipe = of_base(context, run) if job.untrained else of_run(context, run)
         context.phase("evaluating", N_("Measuring the error of both models."), long=True)
         losses = _losses(generator, run, recipe)
         speed_up(generator, recipe)
+        asked = dict.fromkeys(generator.models, examples)
+        if job.in_prompt:
+            generator.networks[PROMPTED] = generator.networks[BASE]
+            asked[PROMPTED] = _with_examples(generator, examples, read_frozen(run.train_data), job)
+            losses[PROMPTED] = None
         context.phase("answering", N_("Answering the examples set aside."), long=True)
         limit = min(job.max_tokens, longest_useful(generator, examples))
-        given = {model: _answers(context, generator, examples, model, limit) for model in generator.models}
-    if not generator.nothing_changed and len({tuple(answers) for answers in given.values()}) == 1:
+        total = len(asked) * len(examples)
+        given = {
+            model: _answers(context, generator, asked[model], model, limit, number * len(examples), total)
+            for number, model in enumerate(asked)
+        }
+        if job.general:
+            _ask_general(context, generator)
+    trained = [tuple(answers) for model, answers in given.items() if model != PROMPTED]
+    if len(trained) > 1 and not generator.nothing_changed and len(set(trained)) == 1:
         _tell_no_difference(context, losses)
-    exact = {one: sum(map(partial(_is_exact, generator), given[one], examples)) for one in generator.models}
-    results = tuple(ModelResult(model=one, exact=exact[one], loss=losses[one]) for one in generator.models)
+    exact = {one: sum(map(partial(_is_exact, generator), given[one], examples)) for one in given}
+    results = tuple(ModelResult(model=one, exact=exact[one], loss=losses[one]) for one in given)
     context.write(ExamCompleted(examples=len(examples), results=results), durable=True)
     return None
 
@@ -62,6 +89,60 @@ def _no_examples(run: RunFolder) -> ProblemError:
         N_("The model has studied all of them, and would only repeat what it was shown."),
         N_('Set some aside with "Examples set aside for checking" and train once more, or try it in a chat.'),
     )
+
+
+def _with_examples(
+    generator: Generator, examples: Sequence[Example], train: Sequence[Example], job: Exam
+) -> list[Example]:
+    """Each example with those of `train` before its question that are nearest to it, as many as the model can read:
+    learning in context, without any training."""
+    index = NearestExamples([one for one in train if one.messages])
+    room = generator.context_length - job.max_tokens
+    prompted = []
+    for example in examples:
+        shown = index.nearest(example.question, job.in_prompt)
+        made = shown_before(example, shown)
+        while shown and len(generator.encoder.prompt_ids(made.prompt, made.tools)) > room:
+            shown = shown[1:]
+            made = shown_before(example, shown)
+        prompted.append(made)
+    return prompted
+
+
+def shown_before(example: Example, shown: Sequence[Example]) -> Example:
+    """`example` with the questions and answers of `shown` as earlier turns, after its own instructions."""
+    own = example.messages
+    system = own[:1] if own[:1] and own[0].role == "system" else ()
+    turns = tuple(message for one in shown for message in one.messages if message.role in ("user", "assistant"))
+    return example.model_copy(update={"messages": (*system, *turns, *own[len(system) :])})
+
+
+def _ask_general(context: JobContext, generator: Generator) -> None:
+    """The questions that came with the program, to the base and to the run's own model, without any instructions."""
+    questions = general_questions()
+    examples = [
+        Example(messages=(Message(role="user", content=one.ask), Message(role="assistant", content="")))
+        for one in questions
+    ]
+    models = [model for model in generator.models if model != PROMPTED]
+    for number, model in enumerate(models):
+        for start in range(0, len(examples), BATCH):
+            answers = generator.answer_all(examples[start : start + BATCH], model, GENERAL_LIMIT)
+            for index, answer in enumerate(answers, start):
+                asked = questions[index]
+                context.write(
+                    GeneralAnswer(
+                        index=index,
+                        model=model,
+                        group=asked.group,
+                        question=asked.ask,
+                        answer=answer.text,
+                        right=asked.is_right(answer.text),
+                    )
+                )
+            done = number * len(examples) + start + len(answers)
+            text = N_("Asking general questions, to see what it still knows.")
+            context.progress(done, len(models) * len(examples), "answers", text)
 
 
 def longest_useful(generator: Generator, examples: Sequence[Example]) -> int:
@@ -106,11 +187,16 @@ def _is_exact(generator: Generator, answer: Answer, example: Example) -> bool:
 
 
 def _answers(
-    context: JobContext, generator: Generator, examples: Sequence[Example], model: ModelUnderTest, max_tokens: int
+    context: JobContext,
+    generator: Generator,
+    examples: Sequence[Example],
+    model: ModelUnderTest,
+    max_tokens: int,
+    before: int,
+    total: int,
 ) -> list[Answer]:
-    """Every answer, each told at once."""
+    """Every answer, each told at once; `before` of `total` were given by other models."""
     given: list[Answer] = []
-    before, total = generator.models.index(model) * len(examples), len(generator.models) * len(examples)
     for start in range(0, len(examples), BATCH):
         batch = examples[start : start + BATCH]
         answers = generator.answer_all(batch, model, max_tokens)

@@ -17,7 +17,7 @@ from peft import PeftModel
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from studio.core.conversation import Message
-from studio.core.events import BASE, THIS_RUN, ModelUnderTest
+from studio.core.events import BASE, PROMPTED, THIS_RUN, ModelUnderTest
 from studio.core.recipe.recipe import Recipe, load
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.core.translatable import N_
@@ -76,6 +76,11 @@ class Generator:
         self.merged_is_base = False
         self.nothing_changed = False
 
+    def know_tokens(self, vocabulary: int) -> None:
+        """Take token ids below `vocabulary` for known ones, where the base says at all which it knows."""
+        if self._facts.vocabulary is not None:
+            self._facts = replace(self._facts, vocabulary=vocabulary)
+
     @property
     def models(self) -> tuple[ModelUnderTest, ...]:
         """Whom it can answer as, the base first."""
@@ -85,7 +90,8 @@ class Generator:
     def network_of(self, model: ModelUnderTest) -> Iterator[Network]:
         """The network of `model`, for the length of a `with` block."""
         network = self.networks[model]
-        with network.disable_adapter() if model == BASE and isinstance(network, PeftModel) else nullcontext():
+        is_base = model in (BASE, PROMPTED)
+        with network.disable_adapter() if is_base and isinstance(network, PeftModel) else nullcontext():
             yield network
 
     def answer_all(self, examples: Sequence[Example], model: ModelUnderTest, max_tokens: int) -> list[Answer]:
@@ -217,31 +223,34 @@ class _Watch(StoppingCriteria):
 def of_run(context: JobContext, run: RunFolder) -> tuple[Generator, Recipe]:
     """The run's base and, from its best save point, its own model, stored and computed as in the training. Says where
     it computes, and when the training changed nothing. Raises `ProblemError`."""
-    context.phase("loading", N_("Loading the model."), long=True)
-    recipe = load(run.recipe)
     checkpoint = choose_checkpoint(run)
-    base = base_of_run(run, recipe.model)
+    generator, recipe = of_base(context, run)
     method = method_of(recipe.method)
-    trained_on = run.state().device
-    # Which format is fast on a processor is found with a clock, so the training's own is asked for.
-    device = devices.choose(recipe.method.compute_dtype or (trained_on.dtype if trained_on is not None else None))
-    context.write(device.as_event())
-    model = method.load(method.load_base(base, device).eval(), checkpoint)
-    nothing_changed = method.changes_nothing(model)
-    if nothing_changed:
+    model = generator.networks[THIS_RUN] = generator.networks[BASE] = method.load(generator.networks[BASE], checkpoint)
+    generator.nothing_changed = method.changes_nothing(model)
+    if generator.nothing_changed:
         context.notice(
             "run.nothing_changed",
             N_("Nothing changed: what this run learned has no effect, so its model answers as the base model does."),
         )
+    generator.know_tokens(model.config.get_text_config().vocab_size)  # an add-on may have brought some along
+    return generator, recipe
+
+
+def of_base(context: JobContext, run: RunFolder) -> tuple[Generator, Recipe]:
+    """The run's base alone, stored and computed as in the training, whether there was one or not. Says where it
+    computes. Raises `ProblemError`."""
+    context.phase("loading", N_("Loading the model."), long=True)
+    recipe = load(run.recipe)
+    base = base_of_run(run, recipe.model)
+    trained_on = run.state().device
+    # Which format is fast on a processor is found with a clock, so the training's own is asked for.
+    device = devices.choose(recipe.method.compute_dtype or (trained_on.dtype if trained_on is not None else None))
+    context.write(device.as_event())
+    model = method_of(recipe.method).load_base(base, device).eval()
     tokenizer = tokenizer_folder(run, base)
     encoder = Encoder.from_folder(tokenizer, recipe.training.max_length, recipe.training.loss_on)
-    ends = end_tokens(tokenizer, encoder)
-    facts = model_facts(base)
-    if facts.vocabulary is not None:  # an add-on may have brought tokens along
-        facts = replace(facts, vocabulary=model.config.get_text_config().vocab_size)
-    generator = Generator({BASE: model, THIS_RUN: model}, encoder, device, facts, ends)
-    generator.nothing_changed = nothing_changed
-    return generator, recipe
+    return Generator({BASE: model}, encoder, device, model_facts(base), end_tokens(tokenizer, encoder)), recipe
 
 
 def speed_up(generator: Generator, recipe: Recipe) -> None:
@@ -252,12 +261,12 @@ def speed_up(generator: Generator, recipe: Recipe) -> None:
     """
     if generator.device.is_cuda:
         return
-    both = generator.networks[THIS_RUN]
+    both = generator.networks[BASE]
     needed = 1.3 * count_parameters(both)[1] * torch.finfo(generator.device.dtype).bits / 8
     copies = int(psutil.virtual_memory().available / needed)
     if copies > 0:
         dequantize(both, generator.device.dtype)
-    if copies > 1 and not recipe.method.cannot_merge:
+    if copies > 1 and THIS_RUN in generator.networks and not recipe.method.cannot_merge:
         merged = method_of(recipe.method).merge(copy.deepcopy(both), stored_dtype(locate(recipe.model)))
         generator.networks[THIS_RUN] = in_format(merged.network, generator.device.dtype).eval()
         generator.merged_is_base = merged.is_base
