@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 from statistics import fmean
 
 from studio.cli.choosing import run_at_step
@@ -13,6 +14,7 @@ from studio.core.command_queue import new_id, send
 from studio.core.conversation import Message
 from studio.core.events import (
     BASE,
+    PROMPTED,
     THIS_RUN,
     AnswerEnded,
     AnswerGrew,
@@ -28,8 +30,9 @@ from studio.core.jobs import Chat, Exam
 from studio.core.problems import ProblemError, problem
 from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
 from studio.core.translatable import N_
+from studio.evaluation.forgetting import forgetting, retention
 from studio.evaluation.measures import Measure, measure_named
-from studio.evaluation.verdict import Comparison, compare, interval_of, verdict
+from studio.evaluation.verdict import Comparison, compare, interval_of, verdict, without_training
 from studio.runs.follow import follow
 from studio.runs.start import JobProcess, start_job
 
@@ -38,12 +41,22 @@ def test(arguments: argparse.Namespace) -> int:
     """0 when better, 1 when not."""
     run = run_at_step(arguments)
     measure = measure_named(arguments.measure) if arguments.measure else None
-    compared = run_exam(run, measure, quiet=arguments.json)
-    judged = verdict(compared)
+    choose_checkpoint(run, fully=False)  # its absence is told without starting a process
+    job = Exam(run=run.path, in_prompt=arguments.in_prompt, general=arguments.general)
+    state = exam_state(run, job, quiet=arguments.json)
+    compared = compare(state, measure=measure)
+    assert compared is not None
+    judged, alone, kept = verdict(compared), without_training(state, measure), retention(state.general)
     if arguments.json:
-        print_json({"run": str(run.path), "verdict": judged.outcome, "p": judged.p, **comparison_as_json(compared)})
+        more: dict[str, Json] = {"retention": [asdict(one) for one in kept]} if kept else {}
+        if (prompted := compare(state, PROMPTED, measure=measure)) is not None:
+            more["in_prompt"] = {"score": fmean(prompted.before), "examples": arguments.in_prompt}
+        head: dict[str, Json] = {"run": str(run.path), "verdict": judged.outcome, "p": judged.p}
+        print_json({**head, **comparison_as_json(compared), **more})
     else:
         print(judged.text.english())
+        for one in (*((alone,) if alone is not None else ()), *forgetting(kept)):
+            print(one.english())
         print(f"Judged by {compared.measure.term}: {compared.measure.why} (--measure chooses another)")
         before, after = compared.baseline.loss, compared.candidate.loss
         if before is not None and after is not None:
@@ -54,13 +67,19 @@ def test(arguments: argparse.Namespace) -> int:
 def run_exam(run: RunFolder, measure: Measure | None = None, *, quiet: bool) -> Comparison:
     """Compare the base and the run's own model on the examples set aside, by `measure` or the one that fits. Raises
     ProblemError."""
-    choose_checkpoint(run, fully=False)  # its absence is told without starting a process
-    folder = run.job("exam")
-    state = follow_to_the_end(folder, start_job(folder, Exam(run=run.path)), ExamState, quiet=quiet)
-    compared = compare(state, measure=measure)
-    if compared is None:
-        raise problem("exam.stopped", N_("The test was stopped before it was done."), fix=N_("Start it again."))
+    choose_checkpoint(run, fully=False)
+    compared = compare(exam_state(run, Exam(run=run.path), quiet=quiet), measure=measure)
+    assert compared is not None
     return compared
+
+
+def exam_state(run: RunFolder, job: Exam, *, quiet: bool) -> ExamState:
+    """Let the exam take place, to its end. Raises ProblemError when it didn't come to it."""
+    folder = run.job("exam")
+    state = follow_to_the_end(folder, start_job(folder, job), ExamState, quiet=quiet)
+    if state.completed is None:
+        raise problem("exam.stopped", N_("The test was stopped before it was done."), fix=N_("Start it again."))
+    return state
 
 
 def comparison_as_json(compared: Comparison) -> dict[str, Json]:

@@ -139,6 +139,11 @@ def _train_flags(verb: argparse.ArgumentParser) -> None:
         help="begin with what that run learned, on its base model and with its method",
     )
     verb.add_argument("--dry-run", action="store_true", help="show the first batch as the trainer makes it, and stop")
+    verb.add_argument(
+        "--baseline",
+        action="store_true",
+        help="train nothing: how far the model gets as it is, and with the nearest examples in its prompt",
+    )
     verb.add_argument("--anyway", action="store_true", help="train although the data check says it would be wrong")
     _add_settings(verb)
 
@@ -388,6 +393,12 @@ def _test_flags(verb: argparse.ArgumentParser) -> None:
         choices=[one.name for one in MEASURES],
         help="what the verdict goes by (default: what fits the wanted answers)",
     )
+    verb.add_argument("--general", action="store_true", help="also ask general questions, to see what it forgot")
+    _add_in_prompt(verb, "also ask the untrained model with so many examples in its prompt")
+
+
+def _add_in_prompt(verb: argparse.ArgumentParser, words: str) -> None:
+    verb.add_argument("--in-prompt", type=int, choices=range(33), default=0, metavar="N", help=words)
 
 
 def _add_run_at_step(verb: argparse.ArgumentParser) -> None:

@@ -14,12 +14,12 @@ from studio.cli.choosing import absolute_data, chosen_project, chosen_recipe, ch
 from studio.cli.export import run_export
 from studio.cli.fetching import require_model
 from studio.cli.following import follow_to_the_end
-from studio.cli.jobs import comparison_as_json, run_exam
+from studio.cli.jobs import comparison_as_json, exam_state, run_exam
 from studio.cli.preparing import Prepared, prepared
 from studio.cli.printing import print_json, print_model
 from studio.cli.progress import Progress, run_as_json
-from studio.core.events import Crashed, Event, Finished, Paused, StepDone, Stopped
-from studio.core.jobs import Train
+from studio.core.events import PROMPTED, Crashed, Event, Finished, Paused, StepDone, Stopped
+from studio.core.jobs import Exam, Train
 from studio.core.paths import resources
 from studio.core.problems import ProblemError
 from studio.core.recipe.defaults import DefaultsContext, windows_driver
@@ -27,7 +27,7 @@ from studio.core.recipe.recipe import Recipe, load, to_yaml, with_value
 from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState, headline
 from studio.dataset.store import StoredExamples
-from studio.evaluation.verdict import Comparison, verdict
+from studio.evaluation.verdict import Comparison, compare, verdict, without_training
 from studio.export.exporters import exporter_named
 from studio.hardware.gauge import cuda_card_present
 from studio.runs.create import create_run, from_weights_of
@@ -46,6 +46,8 @@ def train(arguments: argparse.Namespace) -> int:
         recipe = from_weights_of(chosen_run(arguments.parent), recipe)
     if arguments.dry_run:
         return dry_run(recipe, arguments)
+    if arguments.baseline:
+        return baseline(recipe, arguments)
     name = arguments.project or recipe.name or Path(arguments.recipe).stem
     run, state = run_training(recipe, name, arguments.json, arguments.anyway)
     return print_trained(run, state, as_json=arguments.json)
@@ -121,6 +123,27 @@ def dry_run(recipe: Recipe, arguments: argparse.Namespace) -> int:
     for adaptation in batch.adaptations:
         print(adaptation.english())
     return 0
+
+
+def baseline(recipe: Recipe, arguments: argparse.Namespace) -> int:
+    """How far the base model gets on the examples that would be set aside, as it is and with examples in its prompt.
+    Nothing is trained and nothing is kept."""
+    quiet = arguments.json
+    data = examined(recipe, quiet, arguments.anyway)
+    with TemporaryDirectory(prefix="studio-baseline-") as scratch:
+        run = create_run(Project(Path(scratch)), data.recipe, data.table, data.examples, facts())
+        state = exam_state(run, Exam(run=run.path, in_prompt=IN_PROMPT, untrained=True), quiet=quiet)
+    compared, found = compare(state, candidate=PROMPTED), without_training(state)
+    assert compared is not None and found is not None
+    if quiet:
+        print_json({"in_prompt": IN_PROMPT, **comparison_as_json(compared)})
+    else:
+        print(found.english())
+    return 0
+
+
+IN_PROMPT = 4
+"""Examples in the prompt, as in the window."""
 
 
 def examined(recipe: Recipe, quiet: bool, anyway: bool) -> Prepared:

@@ -43,6 +43,24 @@ class NearestExamples:
         return [self._examples[position] for position in reversed(best)]
 
 
+def shown_before(example: Example, shown: Sequence[Example]) -> Example:
+    """`example` with the questions and answers of `shown` as earlier turns, after its own instructions."""
+    own = example.messages
+    system = own[:1] if own[:1] and own[0].role == "system" else ()
+    turns = tuple(message for one in shown for message in one.messages if message.role in ("user", "assistant"))
+    return example.model_copy(update={"messages": (*system, *turns, *own[len(system) :])})
+
+
+def as_prompt(example: Example, shown: Sequence[Example]) -> str:
+    """What `shown_before` gives up to the question, as text that can be pasted into any program, the question open."""
+    said = shown_before(example, shown).prompt
+    parts = [one.content if one.role == "system" else f"{_SPEAKERS[one.role]}: {one.content}" for one in said[:-1]]
+    return "\n\n".join([*parts, f"{_SPEAKERS['user']}: ..."])
+
+
+_SPEAKERS = {"user": "Question", "assistant": "Answer"}
+
+
 def _terms(text: str) -> list[str]:
     found = [word.casefold() for word in _WORD.findall(text)]
     for stretch in _SYLLABLES.findall(text):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from studio.core.events import BASE, THIS_RUN, ModelResult, ModelUnderTest, Prediction
+from studio.core.events import BASE, PROMPTED, THIS_RUN, ModelResult, ModelUnderTest, Prediction
 from studio.core.job_states import ExamState
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_, Sentence, sentence
@@ -188,3 +188,43 @@ def _verdict_of_likeness(compared: Comparison) -> Verdict:
             "like this, about {more} more examples set aside would settle it."
         )
     return Verdict("no_clear_difference", Sentence(text=text, values=values), p, more)
+
+
+_ENOUGH = 0.7
+"""The share of right answers, or the likeness, from which it is said that training may not be needed."""
+
+
+def without_training(exam: ExamState, measure: Measure | None = None) -> Sentence | None:
+    """How far the base gets with examples in its prompt, and what that says about the training; None where it wasn't
+    asked. With a trained model in the exam, whether that one is better; without, whether a training has room to be."""
+    trained = compare(exam, PROMPTED, THIS_RUN, measure)
+    if trained is not None:
+        values = _in_words(trained.measure, trained.before)
+        if verdict(trained).outcome == "better":
+            return sentence(N_("Training was worth it: examples in the prompt alone get {reached}."), **values)
+        return sentence(
+            N_("Examples in the prompt alone get {reached}: training brought no clear advantage over them."), **values
+        )
+    prompted = compare(exam, BASE, PROMPTED, measure)
+    if prompted is None or not prompted.examples:
+        return None
+    values = _in_words(prompted.measure, prompted.after)
+    bare = _in_words(prompted.measure, prompted.before)["reached"]
+    if fmean(prompted.after) >= _ENOUGH:
+        return sentence(
+            N_("Examples in the prompt already get {reached}: training may not be needed. Without them: {bare}."),
+            bare=bare,
+            **values,
+        )
+    return sentence(
+        N_("Training has room to help: examples in the prompt get {reached}, without them: {bare}."),
+        bare=bare,
+        **values,
+    )
+
+
+def _in_words(measure: Measure, scores: tuple[float, ...]) -> dict[str, str]:
+    """What was reached, in figures that read the same in every language."""
+    if measure.is_count:
+        return {"reached": f"{int(sum(scores))} / {len(scores)}"}
+    return {"reached": f"{100 * fmean(scores):.0f} %"}

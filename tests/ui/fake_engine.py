@@ -16,6 +16,7 @@ import psutil
 from studio.core.command_queue import CommandQueue
 from studio.core.events import (
     BASE,
+    PROMPTED,
     THIS_RUN,
     AnswerEnded,
     AnswerGrew,
@@ -28,6 +29,7 @@ from studio.core.events import (
     Failed,
     Fetched,
     Finished,
+    GeneralAnswer,
     ModelResult,
     PhaseChanged,
     Prediction,
@@ -65,7 +67,7 @@ def main() -> None:
         try:
             match job:
                 case Exam():
-                    check(RunFolder(job.run), writer, queue)
+                    check(job, writer, queue)
                 case Chat():
                     chat(job, writer, queue)
                 case Merge():
@@ -95,42 +97,44 @@ def rest(queue: CommandQueue) -> None:
             raise StoppedByPerson
 
 
-def check(run: RunFolder, writer: JournalWriter, queue: CommandQueue) -> None:
-    """The base model is always wrong; the trained one is right but for every fourth example."""
+def check(job: Exam, writer: JournalWriter, queue: CommandQueue) -> None:
+    """The base model is always wrong; the trained one is right but for every fourth example, and with examples in its
+    prompt the base is right but for every second one. All know the general questions but for the arithmetic."""
     # read by hand: the real reader imports pyarrow, and every test would wait for that
-    lines = run.held_out_data.read_text(encoding="utf-8").splitlines()
+    lines = RunFolder(job.run).held_out_data.read_text(encoding="utf-8").splitlines()
     examples = [[message["content"] for message in json.loads(line)["messages"]] for line in lines]
-    right = 0
-    for model in (BASE, THIS_RUN):
+    wrong_at = {BASE: (1, 0), THIS_RUN: (4, 3), PROMPTED: (2, 1)}
+    models = [BASE] + [THIS_RUN] * (not job.untrained) + [PROMPTED] * bool(job.in_prompt)
+    right = dict.fromkeys(models, 0)
+    total, done = len(models) * len(examples), 0
+    for model in models:
+        every, at = wrong_at[model]
         for index, (*_, question, wanted) in enumerate(examples):
             rest(queue)
-            wrong = model == BASE or index % 4 == 3
+            wrong = index % every == at
+            right[model] += not wrong
             answer = "I am sorry to hear that." if model == BASE else wanted
-            if model == THIS_RUN and wrong:
-                answer = wanted.replace("MOOD", "FEELING")
-            right += model == THIS_RUN and not wrong
             writer.write(
                 Prediction(
                     index=index,
                     model=model,
                     question=question,
                     wanted=wanted,
-                    answer=answer,
+                    answer=answer.replace("MOOD", "FEELING") if wrong else answer,
                     exact=not wrong,
                 )
             )
-            done = index + 1 + (len(examples) if model == THIS_RUN else 0)
-            text = sentence("Answering example {n} of {total}.", n=done, total=2 * len(examples))
-            writer.write(Progressed(done=done, total=2 * len(examples), unit="examples", text=text))
-    writer.write(
-        ExamCompleted(
-            examples=len(examples),
-            results=(
-                ModelResult(model=BASE, exact=0, loss=2.5),
-                ModelResult(model=THIS_RUN, exact=right, loss=0.25),
-            ),
-        )
-    )
+            done += 1
+            text = sentence("Answering example {n} of {total}.", n=done, total=total)
+            writer.write(Progressed(done=done, total=total, unit="examples", text=text))
+    for model in models if job.general else ():
+        for index in range(40):
+            group = "arithmetic" if index < 20 else "knowledge"
+            knows = model == BASE or group == "knowledge" or index < 6
+            writer.write(GeneralAnswer(index=index, model=model, group=group, question="?", answer="!", right=knows))
+    losses = {BASE: 2.5, THIS_RUN: 0.25, PROMPTED: None}
+    results = tuple(ModelResult(model=model, exact=right[model], loss=losses[model]) for model in models)
+    writer.write(ExamCompleted(examples=len(examples), results=results))
 
 
 def chat(job: Chat, writer: JournalWriter, queue: CommandQueue) -> None:

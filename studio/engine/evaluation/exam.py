@@ -22,7 +22,7 @@ from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.dataset.examples import Example, read_frozen
-from studio.dataset.nearest import NearestExamples
+from studio.dataset.nearest import NearestExamples, shown_before
 from studio.engine.evaluation.generate import Answer, Generator, normalized, of_base, of_run, speed_up
 from studio.engine.job_context import JobContext
 from studio.engine.objectives.supervised import held_out_loss, tokenize_frozen
@@ -107,14 +107,6 @@ def _with_examples(
             made = shown_before(example, shown)
         prompted.append(made)
     return prompted
-
-
-def shown_before(example: Example, shown: Sequence[Example]) -> Example:
-    """`example` with the questions and answers of `shown` as earlier turns, after its own instructions."""
-    own = example.messages
-    system = own[:1] if own[:1] and own[0].role == "system" else ()
-    turns = tuple(message for one in shown for message in one.messages if message.role in ("user", "assistant"))
-    return example.model_copy(update={"messages": (*system, *turns, *own[len(system) :])})
 
 
 def _ask_general(context: JobContext, generator: Generator) -> None:

@@ -28,6 +28,7 @@ from studio.ui.state.job_state import JobState
 from studio.ui.state.memory_fit import MemoryFit
 from studio.ui.state.queue_state import QueueRow, QueueState
 from studio.ui.state.recipe_editor import RecipeEditor, already_going
+from studio.ui.state.untrained_exam import UntrainedExam
 
 if TYPE_CHECKING:
     from studio.runs.queue_file import When
@@ -90,6 +91,7 @@ class AppState(RecipeEditor):
         """Whether a run is being set down to wait in the queue."""
         self.memory_fit = MemoryFit(self, self.obstacle, self.is_training)
         self.run_changed.connect(self.memory_fit.on_run_changed)
+        self.untrained_exam = UntrainedExam(self)
         self.training.ended.connect(self._on_training_ended)
         self.resumption: Resumption | None = None
         """From where the run on show would go on, or why it can't; None while it goes on, and until that is known."""
@@ -462,6 +464,7 @@ class AppState(RecipeEditor):
         self.queue.close()
         self.save_draft()
         self.memory_fit.close()
+        self.untrained_exam.close()
         self.data.close()
         self.training.leave()
         self.model.fetch.leave()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QWidget
+from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QLabel, QWidget
 
 from studio.core.events import Crashed, Failed, Stopped
 from studio.core.job_states import ExamState
@@ -15,6 +15,7 @@ from studio.core.problems import Problem, Remedy
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import Sentence
 from studio.evaluation.figures import changes, figures
+from studio.evaluation.forgetting import GROUP_TITLES, Retention, forgetting, retention
 from studio.evaluation.measures import (
     EXACT,
     LABELS,
@@ -24,7 +25,7 @@ from studio.evaluation.measures import (
     measure_for,
     measure_named,
 )
-from studio.evaluation.verdict import Comparison, Outcome, compare, newest_exam, verdict
+from studio.evaluation.verdict import Comparison, Outcome, compare, newest_exam, verdict, without_training
 from studio.runs.origin import needs_questions
 from studio.ui.controls.layout import MIDDLE, STRETCH, TOP, Card, add_all, hbox, vbox
 from studio.ui.controls.page import Obstacle, PageFrame
@@ -35,6 +36,7 @@ from studio.ui.design.language import examples, tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE
 from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
+from studio.ui.state.untrained_exam import IN_PROMPT
 from studio.ui.test.answer_comparison import AnswerComparison, ComparisonCard, pair_up
 
 
@@ -65,8 +67,10 @@ class TestPage(PageFrame):
         self.measure = MeasureChoice()
         self.measure.chosen.connect(self._paint)
         self.mixed_up: Card | None = None
+        self.retained: RetentionCard | None = None
+        self.options = ExamOptions()
         self.comparison = AnswerComparison()
-        add_all(self.body, self.progress, self.invitation, self.measure, self.comparison, STRETCH)
+        add_all(self.body, self.progress, self.invitation, self.measure, self.options, self.comparison, STRETCH)
         self.start = self.set_primary(tr("Test"), self._start)
 
         app_state.run_changed.connect(self._on_run_changed)
@@ -86,7 +90,9 @@ class TestPage(PageFrame):
         self._live = True
         self._shown = ExamState()
         self.progress.begin(tr("Getting ready."))
-        self.job.start(self._run.job("exam"), Exam(run=self._run.path))
+        in_prompt = IN_PROMPT if self.options.in_prompt.isChecked() else 0
+        job = Exam(run=self._run.path, in_prompt=in_prompt, general=self.options.general.isChecked())
+        self.job.start(self._run.job("exam"), job)
         self._paint()
 
     def _take_questions(self, run: RunFolder) -> None:
@@ -167,6 +173,7 @@ class TestPage(PageFrame):
         self.start.setVisible(obstacle is None)
         self.start.setEnabled(not running and self._obstacle() is None)
         self.start.setText(tr("Test again") if state.predictions and not running else tr("Test"))
+        self.options.setVisible(not running and obstacle is None and self._obstacle() is None)
         self.progress.setVisible(running)
         if running and self.progress.stop.isEnabled():
             self.progress.show_state(state)
@@ -199,10 +206,10 @@ class TestPage(PageFrame):
         if now == self._painted:
             return
         self._painted = now
-        for old in (self.banner, self.latest, self.mixed_up):
+        for old in (self.banner, self.latest, self.mixed_up, self.retained):
             if old is not None:
                 clear_layout_widget(old)
-        self.banner = self.latest = self.mixed_up = None
+        self.banner = self.latest = self.mixed_up = self.retained = None
         self.measure.hide()
         if running:
             # one card instead of a list that would jump about under the reader's eyes
@@ -215,8 +222,14 @@ class TestPage(PageFrame):
             return
         compared = compare(state, measure=self.measure.wanted)
         if compared is not None:
-            self.banner = VerdictBanner(compared, [notice.text for notice in state.notices])
+            alone = without_training(state, self.measure.wanted)
+            noticed = [notice.text for notice in state.notices]
+            self.banner = VerdictBanner(compared, [*((alone,) if alone is not None else ()), *noticed])
             self.body.insertWidget(0, self.banner)
+            kept = retention(state.general)
+            if kept:
+                self.retained = RetentionCard(kept)
+                self.body.insertWidget(self.body.indexOf(self.options), self.retained)
             self.measure.show_measure(compared)
             self.mixed_up = _mixed_up(compared)
             if self.mixed_up is not None:
@@ -310,6 +323,38 @@ class MeasureChoice(QWidget):
     def _on_activated(self, _index: int) -> None:
         self.wanted = measure_named(self.box.currentData())
         self.chosen.emit()
+
+
+class ExamOptions(QWidget):
+    """What the next test asks besides the examples set aside."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.general = QCheckBox(tr("Also ask general questions, to see what it forgot"))
+        self.in_prompt = QCheckBox(tr("Also ask the untrained model with examples in its prompt"))
+        for box in (self.general, self.in_prompt):
+            box.setChecked(True)
+        vbox(self.general, self.in_prompt, on=self, gap=GAP_SMALL)
+
+
+class RetentionCard(Card):
+    """What the model still knows of what it knew before, group by group."""
+
+    def __init__(self, found: Sequence[Retention], parent: QWidget | None = None) -> None:
+        super().__init__(tr("What it still knows"), parent)
+        self.words = label(" ".join(map(tr_sentence, forgetting(found))))
+        self.body.addWidget(self.words)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(GAP_PAGE)
+        grid.setVerticalSpacing(GAP_SMALL)
+        for column, head in ((1, tr("Before")), (2, tr("After"))):
+            grid.addWidget(_figure(head, "small"), 0, column)
+        for row, one in enumerate(found, start=1):
+            grid.addWidget(label(tr(GROUP_TITLES[one.group]), "small", wrap=False), row, 0)
+            grid.addWidget(_figure(tr("{right} of {total}", right=one.before, total=one.total), ""), row, 1)
+            grid.addWidget(_figure(tr("{right} of {total}", right=one.after, total=one.total), ""), row, 2)
+        grid.setColumnStretch(3, 1)
+        self.body.addLayout(grid)
 
 
 def _mixed_up(compared: Comparison) -> Card | None:

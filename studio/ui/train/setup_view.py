@@ -36,6 +36,7 @@ from studio.ui.state.app_state import AppState
 from studio.ui.train.fit_card import WIDTH as FIT_WIDTH
 from studio.ui.train.fit_card import FitCard
 from studio.ui.train.model_chooser import ModelChooser
+from studio.ui.train.untrained_card import UntrainedCard
 
 
 def steps_estimate(recipe: Recipe, count: int) -> int:
@@ -170,7 +171,8 @@ class BeforeView(QWidget):
         self._cards.setFixedWidth(FIT_WIDTH)  # else heights are worked out for a width that the cards don't have
         self.fit = FitCard(app_state)
         self.plan = PlanCard(app_state)
-        self._cards_layout = vbox(self.fit, self.plan, STRETCH, on=self._cards, gap=GAP_WIDE)
+        self.untrained = UntrainedCard(app_state)
+        self._cards_layout = vbox(self.fit, self.plan, self.untrained, STRETCH, on=self._cards, gap=GAP_WIDE)
         area = scroll_area(self._cards)
         area.setFixedWidth(FIT_WIDTH + area.verticalScrollBar().sizeHint().width() + GAP_SMALL)
         return area

@@ -219,3 +219,19 @@ def test_the_measure_that_fits_is_chosen_and_a_person_can_choose_another(qtbot: 
     assert page.mixed_up is None
     cards = page.comparison.findChildren(QLabel)
     assert any("% alike" in label.text() for label in cards)
+
+
+def test_what_was_forgotten_and_what_a_prompt_would_do_are_shown(qtbot: QtBot, app_state: AppState) -> None:
+    page = shown(app_state, qtbot)
+    assert page.options.general.isChecked() and page.options.in_prompt.isChecked()
+    page.start.click()
+    qtbot.waitUntil(lambda: page.banner is not None and not page.job.is_running(), timeout=20_000)
+    assert "Training was worth it" in words_of(page) or "examples in the prompt" in words_of(page).lower()
+    assert page.retained is not None
+    assert page.retained.words.text() == "It forgot: Simple arithmetic, from 20 to 6 of 20."
+    page.options.general.click()
+    page.options.in_prompt.click()
+    page.start.click()
+    qtbot.waitUntil(lambda: page.job.is_running(), timeout=20_000)
+    qtbot.waitUntil(lambda: page.banner is not None and not page.job.is_running(), timeout=20_000)
+    assert page.retained is None and "prompt" not in words_of(page)

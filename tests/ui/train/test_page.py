@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QPoint
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QScrollArea
 from pytestqt.qtbot import QtBot
 
+from studio.core import paths
 from studio.core.events import Stopped
 from studio.core.recipe.model_choice import Source
 from studio.core.recipe.recipe import with_values
@@ -252,3 +256,44 @@ def test_the_card_opens_changes_and_the_table_over_the_window(
     overlay = page.overlay
     qtbot.waitUntil(lambda: bool(overlay.model.rows), timeout=20_000)
     overlay.dismiss()
+
+
+def play_exams() -> None:
+    """Let the stand-in for Python, which plays trainings, play exams instead."""
+    script = Path(sys.executable)
+    script.write_text(script.read_text(encoding="utf-8").replace("fake_trainer.py", "fake_engine.py"), encoding="utf-8")
+
+
+def test_whether_training_is_needed_is_asked_before_it(
+    ready_state: AppState, open_window: Opener, qtbot: QtBot
+) -> None:
+    play_exams()
+    page = train(open_window(ready_state))
+    assert page.before is not None
+    card = page.before.untrained
+    assert card.start.isEnabled() and not card.copy.isVisibleTo(card)
+    card.start.click()
+    assert card.progress.isVisibleTo(card) and not card.start.isVisibleTo(card)
+    qtbot.waitUntil(lambda: not ready_state.untrained_exam.running, timeout=20_000)
+    qtbot.waitUntil(lambda: bool(ready_state.untrained_exam.prompt), timeout=20_000)
+    assert card.words.text() == ("Training has room to help: examples in the prompt get 2 / 4, without them: 0 / 4.")
+    card.copy.click()
+    prompt = QGuiApplication.clipboard().text()
+    assert prompt.count("Question: ") == 5 and prompt.count("Answer: ") == 4 and prompt.endswith("Question: ...")
+    assert ready_state.run is None, "nothing of it stays as a run"
+    qtbot.waitUntil(lambda: not list((paths.home() / "jobs").glob("untrained_exam-*")), timeout=20_000)
+
+
+def test_a_question_that_is_taken_back_leaves_nothing(
+    ready_state: AppState, open_window: Opener, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play_exams()
+    monkeypatch.setenv("STAND_IN_PAUSE", "5")
+    page = train(open_window(ready_state))
+    assert page.before is not None
+    card = page.before.untrained
+    card.start.click()
+    qtbot.waitUntil(lambda: ready_state.untrained_exam.state is not None, timeout=20_000)
+    card.progress.stop.click()
+    assert card.start.isVisibleTo(card) and card.words.text().startswith("In a minute or so")
+    qtbot.waitUntil(lambda: not list((paths.home() / "jobs").glob("untrained_exam-*")), timeout=20_000)
