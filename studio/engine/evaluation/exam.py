@@ -52,7 +52,7 @@ def exam(context: JobContext, job: Exam) -> Ending | None:
         losses = _losses(generator, run, recipe)
         speed_up(generator, recipe)
         asked = dict.fromkeys(generator.models, examples)
-        if job.in_prompt:
+        if job.in_prompt and run.train_data.is_file():  # a run of another program has none
             generator.networks[PROMPTED] = generator.networks[BASE]
             asked[PROMPTED] = _with_examples(generator, examples, read_frozen(run.train_data), job)
             losses[PROMPTED] = None
