@@ -53,7 +53,7 @@ def export(arguments: argparse.Namespace) -> int:
     handed = None
     if destination.program is not None and exported.passed:
         handed = _hand_over(destination.program, run, exported, arguments.name, quiet=arguments.json)
-    lines = handed.lines if handed is not None else destination.lines(Path(exported.folder))
+    lines = handed.lines if handed is not None else destination.lines(run, Path(exported.folder))
     if arguments.json:
         print_json(_as_json(exported, exporter, handed, lines))
     else:

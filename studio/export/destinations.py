@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_, Sentence, sentence
 from studio.export.exporters import EXPORTERS, Exporter
 from studio.export.programs.commands import llama_cpp_lines, python_lines, vllm_lines
@@ -29,7 +30,7 @@ class Destination:
     exporter: Exporter
     program: Program | None = None
     under: str = ""
-    lines: Callable[[Path], tuple[Line, ...]] = lambda folder: ()
+    lines: Callable[[RunFolder, Path], tuple[Line, ...]] = lambda run, folder: ()
 
 
 def into_program(program: Program, exporter: Exporter) -> Destination:
@@ -48,7 +49,10 @@ def into_program(program: Program, exporter: Exporter) -> Destination:
 
 
 def as_folder(
-    exporter: Exporter, *, under: str = "", lines: Callable[[Path], tuple[Line, ...]] = lambda folder: ()
+    exporter: Exporter,
+    *,
+    under: str = "",
+    lines: Callable[[RunFolder, Path], tuple[Line, ...]] = lambda run, folder: (),
 ) -> Destination:
     """A folder that a person takes on from there."""
     return Destination(
@@ -62,9 +66,9 @@ def as_folder(
     )
 
 
-_LINES: dict[str, Callable[[Path], tuple[Line, ...]]] = {
+_LINES: dict[str, Callable[[RunFolder, Path], tuple[Line, ...]]] = {
     "gguf": llama_cpp_lines,
-    "merged": lambda folder: (*python_lines(folder), *vllm_lines(folder)),
+    "merged": lambda run, folder: (*python_lines(run, folder), *vllm_lines(run, folder)),
 }
 """What to copy for the exports of these names."""
 
@@ -78,7 +82,7 @@ def _destinations() -> tuple[Destination, ...]:
     programs = [into_program(one, made[one.takes]) for one in PROGRAMS if one.takes in made]
     first = [name for name in ("gguf", "merged", "adapter") if name in made]
     names = [*first, *(name for name in made if name not in first)]
-    folders = [as_folder(made[n], under=_UNDER.get(n, ""), lines=_LINES.get(n, lambda folder: ())) for n in names]
+    folders = [as_folder(made[n], under=_UNDER.get(n, ""), lines=_LINES.get(n, lambda run, folder: ())) for n in names]
     return (*programs, *folders)
 
 

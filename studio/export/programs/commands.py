@@ -1,16 +1,24 @@
-"""What to copy in order to use an export without handing it over: commands and a script that hold its path."""
+"""What to copy in order to use an export without handing it over: commands, a script, and the instructions that the
+model was trained with. They hold the export's path."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import subprocess
+from functools import cache
 from pathlib import Path
 
+from studio.core.conversation import Message
+from studio.core.recipe.recipe import load
+from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.core.translatable import N_
+from studio.dataset.examples import Example
 from studio.export.programs.gguf_header import gguf_in
 from studio.export.programs.names import model_name
 from studio.export.programs.program import Line
+from studio.tokenization.adaptation import adapt
+from studio.tokenization.template_capabilities import TemplateCapabilities, template_in
 
 
 def command_line(*words: str) -> str:
@@ -18,30 +26,44 @@ def command_line(*words: str) -> str:
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
-def llama_cpp_lines(folder: Path) -> tuple[Line, ...]:
+def instruction_lines(run: RunFolder) -> tuple[Line, ...]:
+    """The instructions that the model was trained with, and where they belong in a program that doesn't know them.
+    Raises `ProblemError` where the run has no save point."""
+    rule = _instructions(run)
+    if not rule:
+        return ()
+    if _opening(run, "")[0].role == "system":
+        title = N_("Trained with these instructions: put them into the system prompt")
+    else:
+        title = N_("Trained with these instructions: write them at the beginning of the first question")
+    return (Line(title=title, text=rule),)
+
+
+def llama_cpp_lines(run: RunFolder, folder: Path) -> tuple[Line, ...]:
     """For an export that is a GGUF file, with the file's own chat template. Raises `ProblemError` without one."""
-    file = str(gguf_in(folder))
+    model = ("-m", str(gguf_in(folder)), "--jinja", "--temp", "0")
+    first = _opening(run, "")[0]
+    told = ("-sys", first.content) if first.role == "system" else ()
     return (
-        Line(
-            title=N_("Talk with it in a terminal (llama.cpp)"),
-            text=command_line("llama-cli", "-m", file, "--jinja", "--temp", "0"),
-        ),
+        Line(title=N_("Talk with it in a terminal (llama.cpp)"), text=command_line("llama-cli", *model, *told)),
         Line(
             title=N_("Talk with it in a browser, or from other programs (llama.cpp)"),
-            text=command_line("llama-server", "-m", file, "--jinja", "--temp", "0"),
+            text=command_line("llama-server", *model),
         ),
+        *instruction_lines(run),
     )
 
 
-def python_lines(folder: Path) -> tuple[Line, ...]:
+def python_lines(run: RunFolder, folder: Path) -> tuple[Line, ...]:
     """For an export that is one combined model: a script that runs where transformers and torch are installed."""
+    messages = [{"role": message.role, "content": message.content} for message in _opening(run, "Hello")]
     script = f"""\
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 folder = {str(folder)!r}
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
-messages = [{{"role": "user", "content": "Hello"}}]
+messages = {messages!r}
 inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
 answer = model.generate(**inputs, max_new_tokens=200, do_sample=False)[0, inputs["input_ids"].shape[1] :]
 print(tokenizer.decode(answer, skip_special_tokens=True))
@@ -49,7 +71,26 @@ print(tokenizer.decode(answer, skip_special_tokens=True))
     return (Line(title=N_("Ask it from Python (transformers)"), text=script),)
 
 
-def vllm_lines(folder: Path) -> tuple[Line, ...]:
+def vllm_lines(run: RunFolder, folder: Path) -> tuple[Line, ...]:
     """For an export that is one combined model. vLLM runs on Linux."""
-    words = ("vllm", "serve", str(folder), "--served-model-name", model_name(folder.name))
-    return (Line(title=N_("Serve it to many (vLLM, on Linux)"), text=shlex.join(words)),)
+    name = model_name(load(run.recipe).name)
+    words = ("vllm", "serve", str(folder), "--served-model-name", name)
+    return (Line(title=N_("Serve it to many (vLLM, on Linux)"), text=shlex.join(words)), *instruction_lines(run))
+
+
+def _instructions(run: RunFolder) -> str:
+    return load(run.recipe).data.system_prompt.strip()
+
+
+def _opening(run: RunFolder, question: str) -> tuple[Message, ...]:
+    """How a conversation began in training, with `question` asked."""
+    rule, asked = _instructions(run), Message(role="user", content=question)
+    if not rule:
+        return (asked,)
+    said = Example(messages=(Message(role="system", content=rule), asked))
+    return adapt(said, _capabilities(choose_checkpoint(run, fully=False)))[0].messages
+
+
+@cache
+def _capabilities(model_folder: Path) -> TemplateCapabilities:
+    return TemplateCapabilities(template_in(model_folder))

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studio.core.problems import Problem, ProblemError, Remedy
-from studio.core.recipe.recipe import load
-from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.core.storage import MEGABYTE, existing, require_room, staged_export
 from studio.core.translatable import N_, Sentence, sentence
+from studio.export.programs.commands import instruction_lines
 from studio.export.programs.gguf_header import gguf_in
 from studio.export.programs.names import free_name, model_name, require_free
-from studio.export.programs.program import Found, HandedOver, Handover, Line, OnProgress, Program
-from studio.tokenization.template_capabilities import TemplateCapabilities, template_in
+from studio.export.programs.program import Found, HandedOver, Handover, OnProgress, Program
 
 _BLOCK = 4 * MEGABYTE
 
@@ -116,16 +114,3 @@ def _is_linked(file: Path, place: Path) -> bool:
     except OSError:  # another disk, or one that knows no links
         return False
     return True
-
-
-def instruction_lines(run: RunFolder) -> tuple[Line, ...]:
-    """The instructions that a model was trained with, for programs that don't take them from the file."""
-    rule = load(run.recipe).data.system_prompt.strip()
-    if not rule:
-        return ()
-    capabilities = TemplateCapabilities(template_in(choose_checkpoint(run, fully=False)))
-    if capabilities.system:
-        title = N_("Trained with these instructions: put them into the system prompt")
-    else:
-        title = N_("Trained with these instructions: write them at the beginning of the first question")
-    return (Line(title=title, text=rule),)

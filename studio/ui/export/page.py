@@ -427,12 +427,12 @@ def _find(destination: Destination, title: str) -> tuple[Found | None, str]:
     return found, program.offer(title) if found is not None else ""
 
 
-def _lines(destination: Destination, made: MadeExport | None) -> tuple[Line, ...]:
+def _lines(destination: Destination, run: RunFolder, made: MadeExport | None) -> tuple[Line, ...]:
     """What to copy for an export that may be used, nothing where its files are gone."""
     if made is None or not made.exported.passed:
         return ()
     try:
-        return destination.lines(made.folder)
+        return destination.lines(run, made.folder)
     except ProblemError:
         return ()
 
@@ -454,7 +454,7 @@ def _look_at(run: RunFolder, destinations: Sequence[Destination]) -> _KnownRun:
         known[destination.name] = _Known(
             options=found[exporter.name],
             made=newest,
-            lines=_lines(destination, newest),
+            lines=_lines(destination, run, newest),
             handed=handed_over(run, program.name) if program is not None else None,
             going_on=next((folder for folder in jobs if job_status(folder) in ("running", "silent")), None),
         )
