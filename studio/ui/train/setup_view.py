@@ -172,7 +172,8 @@ class BeforeView(QWidget):
         self.fit = FitCard(app_state)
         self.plan = PlanCard(app_state)
         self.untrained = UntrainedCard(app_state)
-        self._cards_layout = vbox(self.fit, self.plan, self.untrained, STRETCH, on=self._cards, gap=GAP_WIDE)
+        beside_fit = vbox(self.plan, self.untrained, STRETCH, gap=GAP_WIDE)
+        self._cards_layout = vbox(self.fit, beside_fit, STRETCH, on=self._cards, gap=GAP_WIDE)
         area = scroll_area(self._cards)
         area.setFixedWidth(FIT_WIDTH + area.verticalScrollBar().sizeHint().width() + GAP_SMALL)
         return area

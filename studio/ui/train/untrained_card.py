@@ -32,7 +32,7 @@ class UntrainedCard(Card):
         self.progress.body.setContentsMargins(0, GAP_SMALL, 0, 0)
         self.progress.stopped.connect(self._exam.cancel)
         self._begun = False
-        add_all(self.body, self.words, self.progress, hbox(self.start, self.copy, STRETCH))
+        add_all(self.body, self.words, self.progress, hbox(self.start, self.copy, STRETCH), STRETCH)
         self._exam.changed.connect(self.paint)
         app_state.data_changed.connect(self.paint)
         app_state.model_changed.connect(self.paint)
