@@ -14,7 +14,8 @@ FORMAT = 1
 class Origin(BaseModel):
     """What stands in the `origin.json` of a run that another program made. `folder` is the name of the folder that it
     was opened from, `base` what the base model is called there, `digest` the SHA-256 of its weights and its config,
-    `told` what a person should know about it. `special` names what it has that no training here makes."""
+    `told` what a person should know about it. `special` names what it has that no training here makes, `vocabulary` is
+    how many tokens its embedding has where these are more than its base's."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -24,6 +25,7 @@ class Origin(BaseModel):
     base: str
     digest: str
     special: tuple[str, ...] = ()
+    vocabulary: int | None = None
     told: tuple[Sentence, ...] = ()
 
     @staticmethod

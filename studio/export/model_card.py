@@ -261,10 +261,16 @@ from transformers import {names}
 base = "{base.hub_name if on_the_hub else "..."}"  # the base model
 here = "..."  # this folder
 tokenizer = AutoTokenizer.from_pretrained(here)
-loaded = {compression}
+loaded = {compression}{_room_for_tokens(facts)}
 model = PeftModel.from_pretrained(loaded, here)
 {_answering(f", eos_token_id={ends}" if ends else "")}
 ```"""
+
+
+def _room_for_tokens(facts: RunFacts) -> str:
+    """A line more where it brings along tokens that its base doesn't have."""
+    wanted = facts.origin.vocabulary if facts.origin is not None else None
+    return f"\nloaded.resize_token_embeddings({wanted})" if wanted is not None else ""
 
 
 def _merged_code() -> str:

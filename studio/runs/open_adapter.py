@@ -51,7 +51,7 @@ from studio.models.adapter import (
     added_tokens,
     saved_modules,
 )
-from studio.models.base_model import locate
+from studio.models.base_model import locate, model_facts
 from studio.models.config import read_mapping
 from studio.models.named_base import NamedBase, find_base
 from studio.models.support import require_supported
@@ -119,6 +119,7 @@ def open_adapter(
         base=named.name,
         digest=digest,
         special=_special(config, found),
+        vocabulary=(model_facts(place).vocabulary or 0) + added if added else None,
         told=tuple(told),
     )
     run = new_run_folder(project, recipe)

@@ -13,8 +13,8 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from studio.core.conversation import Message
-from studio.core.events import BASE, THIS_RUN, ExamCompleted, Failed, Finished
-from studio.core.jobs import Exam
+from studio.core.events import BASE, THIS_RUN, ExamCompleted, Exported, Failed, Finished
+from studio.core.jobs import CheckAdapter, Exam
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.dataset.examples import write_frozen
 from studio.engine.evaluation.generate import Generator, of_run
@@ -163,3 +163,20 @@ def test_given_on_it_is_the_add_on_that_came_in(tiny_model: Path, project: Proje
         logits(with_peft(tiny_model, folder, torch.float32), ids),
     )
     assert choose_checkpoint(run).name == "step-000000"
+
+
+@pytest.mark.slow
+def test_its_copy_is_checked_with_the_tokens_that_it_brings_along(
+    tiny_model: Path, project: Project, tmp_path: Path
+) -> None:
+    whole = ["embed_tokens", "lm_head"]
+    folder = make_adapter(tiny_model, tmp_path / "out", tokens=2, modules_to_save=whole, use_rslora=True)
+    run = open_adapter(folder, project).run
+    run.held_out_data.parent.mkdir()
+    write_frozen(run.held_out_data, examples(3))
+    out = export_adapter(run, tmp_path / "given on")
+    asked = run.job("check_adapter")
+    assert do_here(asked, CheckAdapter(run=run.path, folder=out, compare=3)) == 0
+    (done,) = [event for event in asked.reader().read_new() if isinstance(event, Exported)]
+    fine = next(check for check in done.checks if check.program == "peft-16bit")
+    assert fine.same == 3 and fine.kl is not None and fine.kl < 1e-3

@@ -194,6 +194,8 @@ def test_new_tokens_need_the_tokenizer_that_knows_them(project: Project, base: P
     assert "It brings 2 tokens along" in english(opened)
     config = json.loads((choose_checkpoint(opened.run) / "adapter_config.json").read_text())
     assert config["modules_to_save"] == ["embed_tokens"], "so that the base can be asked without it"
+    card = model_card(opened.run, load(opened.run.recipe), "adapter")
+    assert "loaded.resize_token_embeddings(12)" in card
 
 
 @pytest.mark.parametrize(

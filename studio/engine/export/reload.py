@@ -121,6 +121,9 @@ def _load(request: Reload, device: Device) -> Network:
     if request.base is not None:
         from peft import PeftModel
 
+        from studio.engine.methods.lora import make_room_for_tokens
+
+        make_room_for_tokens(network, request.folder)
         network = PeftModel.from_pretrained(network, str(request.folder))
     ready: Network = network.eval()
     return ready

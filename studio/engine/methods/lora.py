@@ -74,7 +74,7 @@ class LoraMethod(TrainingMethod):
     def load(self, base: Network, folder: Path) -> Network:
         config = PeftConfig.from_pretrained(str(folder))
         config.inference_mode = True
-        _make_room_for_tokens(base, folder)
+        make_room_for_tokens(base, folder)
         try:
             model: Network = PeftModelForCausalLM(base, config)
             loaded = model.load_adapter(str(folder), "default", is_trainable=False)
@@ -103,7 +103,7 @@ class LoraMethod(TrainingMethod):
         return merge_lora(model, dtype)
 
 
-def _make_room_for_tokens(base: Network, folder: Path) -> None:
+def make_room_for_tokens(base: Network, folder: Path) -> None:
     """Rows in `base` for tokens that an add-on made elsewhere brings along, in its embedding or head. Without the
     add-on they stand for the mean of all others, and are never the likeliest."""
     layers = (base.get_input_embeddings(), base.get_output_embeddings())
