@@ -19,7 +19,9 @@ from studio.core.run_folder import RunFolder
 from studio.core.storage import sha256_of
 from studio.dataset.examples import Example
 from studio.evaluation.figures import changes, figures
-from studio.evaluation.verdict import compare, verdict
+from studio.evaluation.forgetting import forgetting, retention
+from studio.evaluation.verdict import compare, verdict, without_training
+from studio.export.programs.commands import asked_in_python, instruction_lines, llama_cli, python_lines
 from studio.export.run_facts import RunFacts, run_facts
 from studio.models.config import read_mapping
 from studio.tokenization.end_tokens import generation_ends
@@ -50,13 +52,13 @@ def model_card(run: RunFolder, recipe: Recipe, to: str) -> str:
     parts = (
         _head(facts, to, _language(run)),
         f"# {facts.title}\n\n{_summary(facts, to)}",
-        _taught(facts),
+        _taught(facts, run),
         _base(facts),
         _data(facts),
         _settings(facts),
         _results(facts),
         _limits(facts),
-        _how_to_use(facts, to),
+        _how_to_use(facts, run, to),
     )
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
@@ -107,7 +109,7 @@ def _base_in_words(facts: RunFacts) -> str:
     return f"the model {base.name}, which was in a folder of that name"
 
 
-def _taught(facts: RunFacts) -> str:
+def _taught(facts: RunFacts, run: RunFolder) -> str:
     if facts.origin is not None:
         return f"## What it was taught\n\nIt was fine-tuned with {facts.origin.program}. On what isn't known here."
     count = facts.examples
@@ -118,10 +120,8 @@ def _taught(facts: RunFacts) -> str:
     lines.append(f"It was fine-tuned on {count:,} {what}." if count is not None else f"It was fine-tuned on {what}.")
     if facts.recipe.training.loss_on == "answers" and facts.recipe.data.mapping.format != "text":
         lines.append("Only the answers were learned (completion-only loss).")
-    instructions = facts.recipe.data.system_prompt.strip()
-    if instructions:
-        quoted = instructions.replace("\n", "\n> ")
-        lines += ["It was trained with these instructions. Give them as the system message:", "", f"> {quoted}"]
+    for told in instruction_lines(run) if facts.checkpoint is not None else ():
+        lines += [f"{told.title}:", "", "> " + told.text.replace("\n", "\n> ")]
     return "\n".join(lines)
 
 
@@ -130,10 +130,14 @@ def _base(facts: RunFacts) -> str:
     rows = [("Name", base.name), ("Revision", base.revision), ("Licence", _licence(facts))]
     if base.fingerprint is not None:
         rows += [
-            (f"{'SHA-256 over all weights' if part == 'weights' else f'SHA-256 of {part}'}", f"`{digest}`")
+            (f"Fingerprint of {'all weights' if part == 'weights' else part}", f"`{digest}`")
             for part, digest in sorted(base.fingerprint.parts.items())
         ]
-    return "## Base model\n\n" + _table(rows)
+    told = (
+        "\n\nFingerprints are SHA-256: of config.json without the version of the library, of other files as they are, "
+        "of the weights as the sum over all tensors, each with its name, format, shape and bytes."
+    )
+    return "## Base model\n\n" + _table(rows) + (told if base.fingerprint is not None else "")
 
 
 def _licence(facts: RunFacts) -> str:
@@ -181,24 +185,21 @@ def _settings(facts: RunFacts) -> str:
 
 def _results(facts: RunFacts) -> str:
     compared = compare(facts.exam) if facts.exam is not None else None
-    if compared is None:
+    if compared is None or facts.exam is None:
         return "## Results\n\nNot tested: nobody has compared it with its base model on examples set aside."
     judged = verdict(compared)
     text = judged.text.english().replace(" Read a few below and judge for yourself.", "")
     table = ["| | before (base model) | after |", "| --- | --- | --- |"]
-    table += [
-        f"| {one.title} | {one.before.english()} | {one.after.english()} |".replace(
-            "(lower", "(loss, nats a token, lower"
-        )
-        for one in figures(compared)
-    ]
+    table += [f"| {one.title} | {one.before.english()} | {one.after.english()} |" for one in figures(compared)]
+    more = (without_training(facts.exam), *forgetting(retention(facts.exam.general)))
     return (
         f"## Results\n\n{text}\n\n"
         + "\n".join(table)
         + f"\n\nBoth answered the same {compared.examples} examples, which it never studied, always with the likeliest "
-        f"token (greedily). {changes(compared).english()} (p = {judged.p:.2g}). The verdict goes by: "
+        f"token (greedily): {changes(compared).english()} (by chance with p = {judged.p:.2g}). The verdict goes by: "
         f"{compared.measure.title.lower()} ({compared.measure.term}). In brackets: the true figure lies there in 95 of "
         "100 cases. The error is the mean loss in nats a token."
+        + "".join(f"\n\n{one.english()}" for one in more if one is not None)
     )
 
 
@@ -222,79 +223,52 @@ def _limits(facts: RunFacts) -> str:
     return "## Limits\n\n" + "\n".join(lines)
 
 
-def _how_to_use(facts: RunFacts, to: str) -> str:
+def _how_to_use(facts: RunFacts, run: RunFolder, to: str) -> str:
     match to:
         case "adapter":
-            body = _adapter_code(facts)
+            body = f"```python\n{_adapter_code(facts, run)}```"
         case "merged":
-            body = _merged_code()
+            body = f"```python\n{python_lines(run, Path('FOLDER'))[0].text}```"
         case "gguf":
-            body = _llama_cpp("llama-cli -m NAME.gguf -cnv", facts)
+            body = f"With llama.cpp:\n\n```\n{llama_cli(run, '-m', 'NAME.gguf')}\n```"
         case _:
-            body = _llama_cpp("llama-cli -m BASE.gguf --lora NAME.gguf -cnv", facts)
+            body = f"With llama.cpp:\n\n```\n{llama_cli(run, '-m', 'BASE.gguf', '--lora', 'NAME.gguf')}\n```"
     return f"## How to use it\n\n{body}\n{_generation(facts)}"
 
 
-def _adapter_code(facts: RunFacts) -> str:
+def _adapter_code(facts: RunFacts, run: RunFolder) -> str:
     method, base = facts.recipe.method, facts.base
     on_the_hub = bool(base.hub_name) and not base.is_starter
-    revision = f', revision="{base.revision}"' if on_the_hub and base.revision else ""
     names = "AutoModelForCausalLM, AutoTokenizer"
-    compression = f"AutoModelForCausalLM.from_pretrained(base{revision})"
+    how = f", revision={base.revision!r}" if on_the_hub and base.revision else ""
     if method.kind == "qlora":
         names += ", BitsAndBytesConfig"
-        compression = f"""AutoModelForCausalLM.from_pretrained(
-    base{revision},
+        how += f""",
     quantization_config=BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant={method.double_quantization},
         bnb_4bit_compute_dtype="{method.compute_dtype or "bfloat16"}",
     ),
-)"""
+"""
     # they stand in no file that generate() reads beside an add-on
     ends = sorted(generation_ends(facts.checkpoint)) if facts.checkpoint is not None else []
-    return f"""```python
+    return f"""\
 from peft import PeftModel
 from transformers import {names}
 
-base = "{base.hub_name if on_the_hub else "..."}"  # the base model
-here = "..."  # this folder
-tokenizer = AutoTokenizer.from_pretrained(here)
-loaded = {compression}{_room_for_tokens(facts)}
-model = PeftModel.from_pretrained(loaded, here)
-{_answering(f", eos_token_id={ends}" if ends else "")}
-```"""
+base = {base.hub_name if on_the_hub else "BASE"!r}  # the base model's name or folder
+folder = 'FOLDER'
+tokenizer = AutoTokenizer.from_pretrained(folder)
+loaded = AutoModelForCausalLM.from_pretrained(base{how}){_room_for_tokens(facts)}
+model = PeftModel.from_pretrained(loaded, folder)
+{asked_in_python(run, f", eos_token_id={ends}" if ends else "")}"""
 
 
 def _room_for_tokens(facts: RunFacts) -> str:
     """A line more where it brings along tokens that its base doesn't have."""
     wanted = facts.origin.vocabulary if facts.origin is not None else None
     return f"\nloaded.resize_token_embeddings({wanted})" if wanted is not None else ""
-
-
-def _merged_code() -> str:
-    return f"""```python
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-here = "..."  # this folder
-tokenizer = AutoTokenizer.from_pretrained(here)
-model = AutoModelForCausalLM.from_pretrained(here, dtype="auto")
-{_answering("")}
-```"""
-
-
-def _answering(stops: str) -> str:
-    return f"""messages = [{{"role": "user", "content": "Hello"}}]
-inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
-answer = model.generate(**inputs, max_new_tokens=200{stops})[0, inputs["input_ids"].shape[1]:]
-print(tokenizer.decode(answer, skip_special_tokens=True))"""
-
-
-def _llama_cpp(command: str, facts: RunFacts) -> str:
-    system = ' -sys "..."' if facts.recipe.data.system_prompt.strip() else ""
-    told = "\nIn place of the dots write the instructions above." if system else ""
-    return f"With llama.cpp:\n\n```\n{command}{system}\n```{told}"
 
 
 def _generation(facts: RunFacts) -> str:

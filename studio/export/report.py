@@ -18,7 +18,8 @@ from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_, Sentence, sentence
 from studio.evaluation.export_outcome import outcome
 from studio.evaluation.figures import changes, figures
-from studio.evaluation.verdict import compare, verdict
+from studio.evaluation.forgetting import forgetting, retention
+from studio.evaluation.verdict import compare, verdict, without_training
 from studio.export.exporters import exporter_named
 from studio.export.run_facts import RunFacts, run_facts
 
@@ -164,7 +165,7 @@ def _taught(facts: RunFacts, say: Say) -> Iterator[str]:
 
 def _results(facts: RunFacts, words: Words, say: Say) -> Iterator[str]:
     compared = compare(facts.exam) if facts.exam is not None else None
-    if compared is None:
+    if compared is None or facts.exam is None:
         yield f"<p>{say(N_('It has not been tested, so nobody knows whether it became better.'))}</p>"
         return
     yield f'<p class="verdict">{escape(words(verdict(compared).text))}</p>'
@@ -176,7 +177,10 @@ def _results(facts: RunFacts, words: Words, say: Say) -> Iterator[str]:
     rows = [(say(one.title), escape(words(one.before)), escape(words(one.after))) for one in figures(compared)]
     head = ("", _small(say(N_("Before training"))), _small(say(N_("After training"))))
     yield _table([head, *rows], (50, 25, 25))
-    yield f"<p>{escape(words(changes(compared)))}</p>"
+    more = (changes(compared), without_training(facts.exam), *forgetting(retention(facts.exam.general)))
+    for one in more:
+        if one is not None:
+            yield f"<p>{escape(words(one))}</p>"
 
 
 def _examples(report: Report, say: Say) -> Iterator[str]:

@@ -114,7 +114,7 @@ def test_a_base_from_a_folder_has_no_name_on_the_hub_and_an_unknown_licence(run:
     card = card_of(run)
     head = head_of(card)
     assert head["license"] == "unknown" and "base_model" not in head
-    assert f"SHA-256 over all weights | `{BaseFingerprint.of(base).parts['weights']}`" in card
+    assert f"Fingerprint of all weights | `{BaseFingerprint.of(base).parts['weights']}`" in card
     assert "before you pass this on" in card
 
 

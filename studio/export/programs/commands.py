@@ -41,34 +41,49 @@ def instruction_lines(run: RunFolder) -> tuple[Line, ...]:
 
 def llama_cpp_lines(run: RunFolder, folder: Path) -> tuple[Line, ...]:
     """For an export that is a GGUF file, with the file's own chat template. Raises `ProblemError` without one."""
-    model = ("-m", str(gguf_in(folder)), "--jinja", "--temp", "0")
-    first = _opening(run, "")[0]
-    told = ("-sys", first.content) if first.role == "system" else ()
+    model = ("-m", str(gguf_in(folder)))
     return (
-        Line(title=N_("Talk with it in a terminal (llama.cpp)"), text=command_line("llama-cli", *model, *told)),
+        Line(title=N_("Talk with it in a terminal (llama.cpp)"), text=llama_cli(run, *model)),
         Line(
             title=N_("Talk with it in a browser, or from other programs (llama.cpp)"),
-            text=command_line("llama-server", *model),
+            text=command_line("llama-server", *model, *_AS_IN_TRAINING),
         ),
         *instruction_lines(run),
     )
 
 
+_AS_IN_TRAINING = ("--jinja", "--temp", "0")
+"""The file's own chat template, and always the likeliest token."""
+
+
+def llama_cli(run: RunFolder, *model: str) -> str:
+    """The command for a conversation in a terminal, with the instructions where the template has a place for them."""
+    first = _opening(run, "")[0]
+    told = ("-sys", first.content) if first.role == "system" else ()
+    return command_line("llama-cli", *model, *_AS_IN_TRAINING, *told)
+
+
 def python_lines(run: RunFolder, folder: Path) -> tuple[Line, ...]:
     """For an export that is one combined model: a script that runs where transformers and torch are installed."""
-    messages = [{"role": message.role, "content": message.content} for message in _opening(run, "Hello")]
     script = f"""\
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 folder = {str(folder)!r}
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
+{asked_in_python(run)}"""
+    return (Line(title=N_("Ask it from Python (transformers)"), text=script),)
+
+
+def asked_in_python(run: RunFolder, more: str = "") -> str:
+    """The lines that ask `model` with `tokenizer` and print the answer; `more` is what generate() is told besides."""
+    messages = [{"role": message.role, "content": message.content} for message in _opening(run, "Hello")]
+    return f"""\
 messages = {messages!r}
 inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
-answer = model.generate(**inputs, max_new_tokens=200, do_sample=False)[0, inputs["input_ids"].shape[1] :]
+answer = model.generate(**inputs, max_new_tokens=200, do_sample=False{more})[0, inputs["input_ids"].shape[1] :]
 print(tokenizer.decode(answer, skip_special_tokens=True))
 """
-    return (Line(title=N_("Ask it from Python (transformers)"), text=script),)
 
 
 def vllm_lines(run: RunFolder, folder: Path) -> tuple[Line, ...]:

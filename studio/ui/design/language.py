@@ -39,7 +39,12 @@ def tr(text: str, /, **values: type_of_value) -> str:
 def tr_sentence(sentence: Sentence) -> str:
     """A sentence from core or a child process in the current language."""
     values = sentence.values
-    for name in ("label", "kind", "reason"):  # these are themselves literals of ours where we have words for them
+    for name in (
+        "label",
+        "kind",
+        "reason",
+        "group",
+    ):  # these are themselves literals of ours where we have words for them
         if isinstance(value := values.get(name), str):
             values = {**values, name: tr(value)}
     return tr(sentence.text, **values) if "text" not in values else fill(tr(sentence.text), values)
