@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from studio.core.conversation import Message
+from studio.engine.export.llama_cpp import start
+from studio.export.programs.gguf_header import read_gguf_header
 from studio.export.programs.go_template import GoTemplate, GoTemplateError, quoted, render_as_ollama
 from studio.export.programs.ollama_template import ModelPrompts, check_conversations, ollama_template
 from tests.fakes.ollama import read_modelfile
@@ -162,3 +165,36 @@ def test_go_itself_writes_the_same_as_is_foretold_here(tmp_path: Path) -> None:
     ended = subprocess.run([program], input=json.dumps(tasks), capture_output=True, text=True, check=True)
     foretold = [[render_as_ollama(GoTemplate(source), messages) for messages in conversations] for source in sources]
     assert json.loads(ended.stdout) == foretold
+
+
+BEGINS_WITH_A_SPACE = "zephyr"
+"""Its tokenizer puts a space before a text and none after special tokens; llama.cpp does both or neither."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="its processes are listened to otherwise there")
+def test_llama_cpp_cuts_what_ollama_writes_into_the_tokens_of_training(
+    tmp_path: Path, home_with_llama_cpp: Path
+) -> None:
+    (tools,) = (folder for folder in (home_with_llama_cpp / "tools").iterdir() if folder.is_dir())
+    asked, tasks = [], []
+    for family in FAMILIES:
+        if family == BEGINS_WITH_A_SPACE:
+            continue
+        folder = tmp_path / family
+        prompts = prompts_of(family, folder)
+        end = prompts.ids(FAMILIES[family].eos)[0]
+        (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": end}), encoding="utf-8")
+        templates = [GoTemplate(ollama_template(prompts, adds_bos=adds).source) for adds in (False, True)]
+        texts = [render_as_ollama(template, said) for template in templates for said in check_conversations()]
+        tasks.append((str(folder), texts))
+        asked.append((family, prompts))
+    place = tmp_path / "tasks.json"
+    place.write_text(json.dumps(tasks), encoding="utf-8")
+    process = start(tools, "tests.export.programs.llama_tokens", str(place))
+    assert process.wait(280) == 0
+    process.communicate()
+    for (family, prompts), tokens in zip(asked, json.loads(place.read_text(encoding="utf-8")), strict=True):
+        header = read_gguf_header(tmp_path / family / "model.gguf")
+        trained = [prompts.ids(prompts.text(said)) for said in check_conversations()]
+        assert tokens[len(trained) :] == trained if header.adds_bos else tokens[: len(trained)] == trained, family
