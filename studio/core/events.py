@@ -152,6 +152,18 @@ class Evaluated(_Event):
     model: ModelUnderTest = THIS_RUN
 
 
+class SampleAnswered(_Event):
+    """What the model answered after `step` to one of the questions that are asked again and again while it learns;
+    step 0 is before the training. `ended` is False where the answer was cut off."""
+
+    type: Literal["sample_answered"] = "sample_answered"
+    step: int = Field(ge=0, lt=MOST_STEPS)
+    index: int
+    question: str
+    answer: str
+    ended: bool = True
+
+
 class CheckpointCommitted(_Event):
     """A save point is complete on disk. `folder` is relative to the run folder."""
 
@@ -455,6 +467,7 @@ Event = Annotated[
     | Prepared
     | StepDone
     | Evaluated
+    | SampleAnswered
     | CheckpointCommitted
     | CheckpointRemoved
     | Continued

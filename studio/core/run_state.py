@@ -26,6 +26,7 @@ from studio.core.events import (
     Paused,
     Prepared,
     ProcessStarted,
+    SampleAnswered,
     StepDone,
     Stopped,
 )
@@ -81,6 +82,8 @@ class RunState(ProcessState):
     """How many examples are computed at once since memory ran out, None where it never did."""
     probed: MemoryProbed | None = None
     peak_memory: int | None = None
+    samples: list[SampleAnswered] = field(default_factory=list)
+    """Answers to the same few questions, in ascending steps."""
     _recent: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=20))
 
     def apply(self, event: Event) -> None:
@@ -101,6 +104,8 @@ class RunState(ProcessState):
                 if event.model == BASE:
                     self.base_loss = event.loss
                 self.held_out_losses.append((event.step, event.loss))
+            case SampleAnswered():
+                self.samples.append(event)
             case CheckpointCommitted():
                 self.checkpoints = [c for c in self.checkpoints if c.step != event.step] + [event]
             case CheckpointRemoved():
@@ -119,6 +124,7 @@ class RunState(ProcessState):
         """What was told of later steps is computed again."""
         self.losses.forget_after(step)
         self.held_out_losses = [(at, loss) for at, loss in self.held_out_losses if at <= step]
+        self.samples = [one for one in self.samples if one.step <= step]
         self.checkpoints = [c for c in self.checkpoints if c.step <= step]
         if self.last is not None and self.last.step > step:
             self.last = self.last.model_copy(update={"step": step, "examples": ()}) if step else None

@@ -106,6 +106,7 @@ def make_run(tmp_path: Path, tiny_model: Path) -> Callable[..., RunFolder]:
             "training.gradient_accumulation_steps": 1,
             "training.epochs": 2.0,
             "method.rank": 4,
+            "training.sample_answers": False,
             **values,
         }
         known = DefaultsContext(examples=learned + held_out, cuda=torch.cuda.is_available())

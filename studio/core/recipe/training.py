@@ -175,6 +175,24 @@ class Training(SettingsGroup):
             named=((N_("Never"), 0), (N_("After three looks"), 3)),
         ),
     ] = 0
+    sample_answers: Annotated[
+        bool,
+        Setting(
+            N_("Answer questions while it learns"),
+            N_("At every look at the examples set aside, as long as that takes less than 3 % of the time."),
+            level="more",
+            term="samples",
+        ),
+    ] = True
+    sample_questions: Annotated[
+        str,
+        Setting(
+            N_("Your own questions"),
+            N_("One a line, three at most: you see how the answers change. Empty: three of the examples set aside."),
+            level="more",
+            term="sample prompts",
+        ),
+    ] = ""
     seed: Annotated[
         int,
         Field(ge=0, le=2**31 - 1),

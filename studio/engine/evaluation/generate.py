@@ -94,8 +94,10 @@ class Generator:
         with network.disable_adapter() if is_base and isinstance(network, PeftModel) else nullcontext():
             yield network
 
-    def answer_all(self, examples: Sequence[Example], model: ModelUnderTest, max_tokens: int) -> list[Answer]:
-        """Greedy answers, in the order of `examples`, computed together."""
+    def answer_all(
+        self, examples: Sequence[Example], model: ModelUnderTest, max_tokens: int, max_seconds: float | None = None
+    ) -> list[Answer]:
+        """Greedy answers, in the order of `examples`, computed together. After `max_seconds` they are cut off."""
         prompts = [self._prompt(example.prompt, example.tools) for example in examples]
         with self.network_of(model) as network:
             found = answer_prompts(network, prompts, self.ends, max_tokens, self.device)

@@ -154,7 +154,7 @@ def held_out_loss(model: Any, encoded: Sequence[Encoded], batch: int, device: De
     """Mean loss over all tokens of `encoded` that have a label, with the model as it is. Leaves it as it was."""
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
     total, count = 0.0, 0
-    with _eval_mode(model), torch.no_grad(), autocast(device):
+    with eval_mode(model), torch.no_grad(), autocast(device):
         for start in range(0, len(order), batch):
             rows = as_rows([encoded[i] for i in order[start : start + batch]])
             inputs = {name: value.to(device.torch_device) for name, value in collate(rows).items()}
@@ -165,7 +165,7 @@ def held_out_loss(model: Any, encoded: Sequence[Encoded], batch: int, device: De
 
 
 @contextmanager
-def _eval_mode(model: Any) -> Iterator[None]:
+def eval_mode(model: Any) -> Iterator[None]:
     """The model in eval mode, and back in whichever it was."""
     was = bool(model.training)
     model.eval()

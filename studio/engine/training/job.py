@@ -19,7 +19,7 @@ from studio.engine.job_context import JobContext, StopRequested, is_out_of_memor
 from studio.engine.methods.base_model import Network, count_parameters
 from studio.engine.methods.method import TrainingMethod
 from studio.engine.methods.registry import method_of
-from studio.engine.objectives.supervised import held_out_loss
+from studio.engine.objectives.supervised import autocast, held_out_loss
 from studio.engine.random_states import restore_random_states
 from studio.engine.training.callback import NON_FINITE_STEPS, TrainingCallback
 from studio.engine.training.checkpoint import CheckpointWriter, require_fits
@@ -34,6 +34,7 @@ from studio.engine.training.resume import (
     resume_point,
     saved_steps,
 )
+from studio.engine.training.samples import SampleAnswers
 from studio.engine.training.trainer import trainer_for
 
 QUICK = 8.0
@@ -108,6 +109,7 @@ class TrainingJob:
         self.trainer = trainer_for(context, run, plan, model, device, self.callback)
         self.trainer.pieces.adopt(point.earlier.state.batch)
         self.callback.go_back = lambda step: go_back(context, step, self.checkpoints.last_step, NON_FINITE_STEPS)
+        self.samples = SampleAnswers(context, run, plan, model, device)
         self.unsaved: Problem | None = None
         self.spike = LossSpike()
         earlier = point.earlier
@@ -193,9 +195,28 @@ class TrainingJob:
         self.context.write(Evaluated(step=step, loss=loss, examples=count, model=model))
         return loss
 
+    def _ask_samples(self, step: int) -> None:
+        """Let the model answer a few questions, if there is memory for it and nobody waits for an end."""
+        if self.context.stopping:
+            return
+        try:
+            with self.context.interruptible(), autocast(self.device):
+                self.samples.ask(step)
+        except StopRequested:
+            return
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self.samples.give_up()
+            self.context.notice(
+                "samples.no_memory",
+                N_("There isn't enough memory to answer questions meanwhile. Training goes on without."),
+            )
+
     def look_at(self, step: int) -> float | None:
         """Score after `step`, and end the training where its patience is over."""
         loss = self.score(step)
+        self._ask_samples(step)
         if loss is None:
             return None
         self.looks.append((step, loss))

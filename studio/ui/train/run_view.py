@@ -25,6 +25,7 @@ from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE, fixed_font
 from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
 from studio.ui.train.loss_chart import LossChart
+from studio.ui.train.sample_answers import SampleAnswersCard
 
 
 class RunView(QWidget):
@@ -74,7 +75,8 @@ class RunView(QWidget):
         self.choice = SavePointChoice(app_state)
         for one in (self.settings, self.pace, self.memory, self.saved, self.choice, self.notices, self.log):
             details.body.addWidget(one)
-        vbox(self.silent, head, (chart, 1), details, on=self, gap=GAP_WIDE)
+        self.samples = SampleAnswersCard()
+        vbox(self.silent, head, (chart, 1), self.samples, details, on=self, gap=GAP_WIDE)
         self._asked: Literal["", "pause", "stop", "end"] = ""
 
     def paint(self) -> None:
@@ -98,6 +100,7 @@ class RunView(QWidget):
         self.bar.setVisible(going)
         self.bar.show_share(state.share_done, None if going and state.last is None else 1)
         self.curve.show_state(state)
+        self.samples.show_state(state)
         self._paint_lines(state)
 
     def _headline(self, state: RunState, going: bool) -> str:

@@ -1,0 +1,91 @@
+"""Answers while it learns: the same few questions at every look at the examples set aside, within a small part of the
+time."""
+
+from __future__ import annotations
+
+import time
+
+from studio.core.conversation import Message
+from studio.core.events import THIS_RUN, SampleAnswered
+from studio.core.run_folder import RunFolder
+from studio.dataset.examples import Example, read_frozen
+from studio.engine.device import Device
+from studio.engine.evaluation.generate import Generator
+from studio.engine.job_context import JobContext
+from studio.engine.methods.base_model import Network
+from studio.engine.objectives.supervised import eval_mode
+from studio.engine.training.plan import Plan
+from studio.models.base_model import model_facts
+from studio.tokenization.encoding import Encoder
+from studio.tokenization.end_tokens import end_tokens
+
+QUESTIONS = 3
+LONGEST = 96
+"""Tokens of an answer."""
+
+SHARE = 0.03
+"""Of the time since the training began, that answering may take."""
+
+AT_ONCE = 1.0
+"""Seconds that answering may take whatever the time since then; then it is cut off."""
+
+
+class SampleAnswers:
+    """`ask` it after a step; it answers where there is time for it."""
+
+    def __init__(self, context: JobContext, run: RunFolder, plan: Plan, model: Network, device: Device) -> None:
+        self._context = context
+        self._questions = _questions(run, plan) if plan.recipe.training.sample_answers else []
+        self._last_step = plan.total_steps
+        self._seconds = self._dearest = 0.0
+        self._began = time.monotonic()
+        self._model = model
+        self._plan = plan
+        self._device = device
+        self._generator: Generator | None = None
+
+    def ask(self, step: int) -> None:
+        """Answer and tell it, unless that would take too much of the time; before the first step and after the last
+        one always. Leaves the model as it was."""
+        elapsed = time.monotonic() - self._began
+        at_an_end = step in (0, self._last_step)
+        if not self._questions or (not at_an_end and self._seconds + self._dearest > SHARE * elapsed):
+            return
+        began = time.monotonic()
+        if self._generator is None:
+            self._generator = self._made()
+        limit = max(AT_ONCE, SHARE * elapsed - self._seconds)
+        with eval_mode(self._model):
+            answers = self._generator.answer_all(self._questions, THIS_RUN, LONGEST, max_seconds=limit)
+        for index, (asked, answer) in enumerate(zip(self._questions, answers, strict=True)):
+            self._context.write(
+                SampleAnswered(step=step, index=index, question=asked.question, answer=answer.text, ended=answer.ended)
+            )
+        spent = time.monotonic() - began
+        self._seconds += spent
+        self._dearest = max(self._dearest, spent)
+
+    def give_up(self) -> None:
+        """Ask no more."""
+        self._questions = []
+
+    def _made(self) -> Generator:
+        base = self._plan.base
+        training = self._plan.recipe.training
+        encoder = Encoder.from_folder(base, training.max_length, training.loss_on)
+        ends = end_tokens(base, encoder)
+        return Generator({THIS_RUN: self._model}, encoder, self._device, model_facts(base), ends)
+
+
+def _questions(run: RunFolder, plan: Plan) -> list[Example]:
+    """A person's own ones, told with the run's instructions, or else some of the examples set aside."""
+    own = [line.strip() for line in plan.recipe.training.sample_questions.splitlines() if line.strip()]
+    told = plan.recipe.data.system_prompt.strip()
+    if own:
+        system = (Message(role="system", content=told),) if told else ()
+        return [
+            Example(messages=(*system, Message(role="user", content=one), Message(role="assistant")))
+            for one in own[:QUESTIONS]
+        ]
+    held_out = read_frozen(run.held_out_data) if run.held_out_data.is_file() else []
+    return [one for one in held_out if one.messages][:QUESTIONS]
