@@ -234,7 +234,7 @@ def _not_running() -> ProblemError:
         "ollama.not_running",
         N_("Ollama is installed, but isn't running."),
         N_("It takes models only while it runs."),
-        N_("Start it by typing {command} in a terminal, and try again. The exported file is kept."),
+        N_("Start it by typing {command} in a terminal, and try again."),
         command="ollama serve",
     )
 
