@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from studio.cli.choosing import run_at_step
@@ -19,7 +20,7 @@ from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_, sentence
 from studio.evaluation.export_outcome import measured, outcome
 from studio.export.destinations import DESTINATIONS, destination_named
-from studio.export.exporters import COMPARED, Exporter, export_now, options, require_possible
+from studio.export.exporters import COMPARED, Exporter, export_now, finish, options, require_possible
 from studio.export.made import made_before, record_handover
 from studio.export.programs.program import HandedOver, Handover, Line, Program
 from studio.runs.start import start_job
@@ -43,29 +44,39 @@ def export(arguments: argparse.Namespace) -> int:
             name=destination.name,
             names=names,
         )
+    program, quiet = destination.program, arguments.json
     out = Path(arguments.out).expanduser().absolute() if arguments.out else None
-    before = made_before(run, exporter, quality) if destination.program is not None and out is None else None
-    if before is not None:
-        exported = before.exported
-    else:
+    made = made_before(run, exporter, quality) if program is not None and out is None else None
+    there = made.folder if made is not None else out or exporter.folder(run, quality)
+    handover = None
+    if program is not None:  # what stands in the way there is told before minutes of work
+        recipe = load(run.recipe)
+        size = made.exported.size if made is not None else exporter.size(run, recipe, quality) or 0
+        handover = Handover(run, there, arguments.name or program.offer(recipe.name), size)
+        for step in program.plan(handover):
+            print(step.english(), file=sys.stderr)
+    if made is None:
         compare = 0 if arguments.no_check else COMPARED
-        exported = run_export(exporter, run, out, quality=quality, compare=compare, quiet=arguments.json)
-    handed = None
-    if destination.program is not None and exported.passed:
-        handed = _hand_over(destination.program, run, exported, arguments.name, quiet=arguments.json)
+        exported = run_export(exporter, run, there, quality=quality, compare=compare, quiet=quiet)
+    else:
+        exported = made.exported
+    handed, notices = None, [] if made is not None else [*finish(exporter, run, exported)]
+    if program is not None and handover is not None and exported.passed:
+        handed = _hand_over(program, replace(handover, size=exported.size), quiet=quiet)
+        notices = [*handed.notices]
     lines = handed.lines if handed is not None else destination.lines(run, Path(exported.folder))
     if arguments.json:
         print_json(_as_json(exported, exporter, handed, lines))
-    else:
-        for said in outcome(exported, exporter.quality(quality)):
-            print(said.english())
-        for figure in measured(exported):
-            print(figure.english(), file=sys.stderr)
-        if destination.program is not None and not exported.passed:
-            print(f"It wasn't put into {destination.program.title}.")
-        print(exported.folder)
-        for line in lines:
-            print(f"\n{line.title}\n{line.text}")
+        return 0 if exported.passed else 1
+    for said in (*outcome(exported, exporter.quality(quality)), *notices):
+        print(said.english())
+    for figure in measured(exported):
+        print(figure.english(), file=sys.stderr)
+    if program is not None and not exported.passed:
+        print(f"It wasn't put into {program.title}.")
+    print(exported.folder)
+    for line in lines:
+        print(f"\n{line.title}\n{line.text}")
     return 0 if exported.passed else 1
 
 
@@ -98,19 +109,14 @@ def _do(exporter: Exporter, run: RunFolder, job: Job, *, quiet: bool) -> Exporte
     return state.exported
 
 
-def _hand_over(program: Program, run: RunFolder, exported: Exported, name: str, *, quiet: bool) -> HandedOver:
+def _hand_over(program: Program, handover: Handover, *, quiet: bool) -> HandedOver:
     """Whoever asks for it on the command line has confirmed it. Raises ProblemError."""
-    wanted = name or program.offer(load(run.recipe).name)
-    handover = Handover(run=run, export=Path(exported.folder), name=wanted, size=exported.size)
+    text = sentence(program.title)
     with Progress(quiet=quiet) as progress:
-        for step in program.plan(handover):
-            if not quiet:
-                print(step.english(), file=sys.stderr)
-        text = sentence(program.title)
         handed = program.hand_over(
             handover, lambda done, total: progress.show(Progressed(done=done, total=total, unit="bytes", text=text))
         )
-    record_handover(run, handed)
+    record_handover(handover.run, handed)
     return handed
 
 
@@ -151,6 +157,7 @@ def _list(run: RunFolder | None, *, as_json: bool) -> int:
                 }
             )
             shown = refusal or ("" if size is None else f"{size / 1e6:,.0f} MB")
-            rows.append([one.name, one.title.english() if option in (None, *known[:1]) else "", name, shown, here])
+            first = option in (None, *known[:1])
+            rows.append([*((one.name, one.title.english()) if first else ("", "")), name, shown, here if first else ""])
     print_json(told) if as_json else print_table(rows)
     return 0

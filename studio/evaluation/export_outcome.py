@@ -34,7 +34,10 @@ def outcome(exported: Exported, quality: Titled | None = None, better: Titled | 
     told: list[Sentence] = []
     if exported.passed:
         told += [_same(check, named=not alike) for check in (exported.checks[:1] if alike else exported.checks)]
-        if worst.same < worst.questions:
+        same = {check.program: check.same for check in exported.checks}
+        if (four := same.get("peft-4bit", 0)) != (sixteen := same.get("peft-16bit", 0)):
+            told.append(sentence(N_("So use it with the base model in {bits} bits."), bits=4 if four > sixteen else 16))
+        elif worst.same < worst.questions:
             told.append(sentence(N_("What differs is within what this format may change.")))
         return tuple(told)
     failed = [check for check in exported.checks if not check.passed]

@@ -12,9 +12,10 @@ from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.recipe import Recipe, load
 from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
 from studio.core.storage import size_of
-from studio.core.translatable import N_
+from studio.core.translatable import N_, Sentence
 from studio.export.adapter import adapter_size, export_adapter
 from studio.export.model_card import model_card
+from studio.export.programs.modelfile import write_modelfile
 from studio.models.base_model import base_of_run, locate, model_facts
 from studio.models.gguf import FILE_TYPES, file_type, gguf_disk, gguf_refusal, gguf_size
 
@@ -68,6 +69,8 @@ class Exporter:
     check: Callable[[RunFolder, Path, int], Job] | None = None
     job: Callable[[RunFolder, Path, str, int], Job] | None = None
     qualities: tuple[Quality, ...] = ()
+    beside: Callable[[RunFolder, Path], tuple[Sentence, ...]] | None = None
+    """Writes what else is of use into the folder of an export that passed its check, and says what is to be known."""
 
     @property
     def recommended(self) -> str:
@@ -158,6 +161,7 @@ EXPORTERS = (
         disk=_gguf_disk,
         refusal=_gguf_refusal,
         job=_gguf,
+        beside=write_modelfile,
         qualities=tuple(Quality(one.quality, one.title, one.term, more=one.quality == one.name) for one in FILE_TYPES),
     ),
 )
@@ -237,6 +241,16 @@ def export_now(exporter: Exporter, run: RunFolder, out: Path) -> Exported:
     assert exporter.copy is not None
     folder = exporter.copy(run, out)
     return Exported(to=exporter.name, folder=str(folder), size=size_of(folder))
+
+
+def finish(exporter: Exporter, run: RunFolder, exported: Exported) -> tuple[Sentence, ...]:
+    """Once an export passed its check: what else is of use beside it. Without that it is complete, too."""
+    if exporter.beside is None or not exported.passed:
+        return ()
+    try:
+        return exporter.beside(run, Path(exported.folder))
+    except (ProblemError, OSError):
+        return ()
 
 
 def free_folder(wanted: Path) -> Path:

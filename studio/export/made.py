@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from studio.core.events import Exported
 from studio.core.job_states import ExportState
-from studio.core.run_folder import RunFolder, choose_checkpoint
+from studio.core.jobs import CheckAdapter, ExportGguf, Merge, read_job
+from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
 from studio.core.storage import size_of, write_text
 from studio.core.translatable import Sentence
 from studio.export.exporters import EXPORTERS, Exporter
@@ -19,10 +20,12 @@ from studio.export.programs.program import HandedOver
 
 @dataclass(frozen=True)
 class MadeExport:
-    """An export that is still where it was written, with what its job noticed."""
+    """An export that is still where it was written, with what its job noticed. `asked` says whether its answers were
+    to be compared, which they aren't where there are no questions."""
 
     exported: Exported
     notices: tuple[Sentence, ...] = ()
+    asked: bool = True
 
     @property
     def folder(self) -> Path:
@@ -36,12 +39,12 @@ def made_exports(run: RunFolder) -> list[MadeExport]:
 
 
 def made_before(run: RunFolder, exporter: Exporter, quality: str) -> MadeExport | None:
-    """What needn't be made again: the newest export in that quality and from the save point that counts now, nothing
-    speaking against it. Raises `ProblemError` where there is no save point."""
+    """What needn't be made again: the newest export in that quality and from the save point that counts now which was
+    checked, nothing speaking against it. Raises `ProblemError` where there is no save point."""
     wanted = (exporter.name, quality, choose_checkpoint(run, fully=False).name)
     for one in made_exports(run):
         exported = one.exported
-        if (exported.to, exported.quality, exported.checkpoint) == wanted and exported.passed:
+        if (exported.to, exported.quality, exported.checkpoint) == wanted and exported.passed and one.asked:
             return one
     return None
 
@@ -54,13 +57,22 @@ def _made_by(exporter: Exporter, run: RunFolder) -> Iterator[MadeExport]:
         if exported is None or exported.folder in told or not Path(exported.folder).is_dir():
             continue
         told.add(exported.folder)
-        yield MadeExport(exported, tuple(notice.text for notice in state.notices))
+        yield MadeExport(exported, tuple(notice.text for notice in state.notices), _asked(folder))
     if exporter.copy is None or not run.exports.is_dir():
         return
     for place in run.exports.glob(f"{exporter.name}*"):  # copies that weren't checked, or not yet
         if str(place) not in told and (place / exporter.marker).is_file():
             changed = place.stat().st_mtime
-            yield MadeExport(Exported(at=changed, to=exporter.name, folder=str(place), size=size_of(place)))
+            copied = Exported(at=changed, to=exporter.name, folder=str(place), size=size_of(place))
+            yield MadeExport(copied, asked=False)
+
+
+def _asked(folder: JobFolder) -> bool:
+    try:
+        job = read_job(folder)
+    except (OSError, ValidationError):
+        return False
+    return not isinstance(job, Merge | ExportGguf | CheckAdapter) or job.compare > 0
 
 
 def record_handover(run: RunFolder, handed: HandedOver) -> None:

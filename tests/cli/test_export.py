@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,9 +13,19 @@ import pytest
 from studio.cli import main
 from studio.core.recipe.recipe import Recipe, with_values
 from studio.core.run_folder import RunFolder
+from studio.core.storage import Manifest, listed, write_manifest
 from studio.dataset.samples import sample
 from studio.runs.project import create_project
+from tests.fakes.ollama import FakeOllama, install_ollama
 from tests.ui.finished_run import fine_tuned_run, make_model_folder, stand_in_interpreter
+
+
+@pytest.fixture
+def ollama(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeOllama:
+    """To be asked for before the run, whose engine takes Python's place."""
+    made = install_ollama(tmp_path / "bin")
+    monkeypatch.setenv("PATH", f"{made.executable.parent}{os.pathsep}{os.environ['PATH']}")
+    return made
 
 
 @pytest.fixture
@@ -21,6 +33,10 @@ def run(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolde
     project, base = create_project("Support"), make_model_folder(tmp_path / "base")
     values = {"data.path": str(sample("en")), "model.source": "folder", "model.name": str(base), "name": "Support"}
     made = fine_tuned_run(project, with_values(Recipe(), values))
+    checkpoint = made.checkpoints / "step-000040"
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copyfile(base / name, checkpoint / name)
+    write_manifest(checkpoint, Manifest(files=listed(checkpoint), step=40))
     monkeypatch.setattr(sys, "executable", stand_in_interpreter(tmp_path))
     return made
 
@@ -64,6 +80,31 @@ def test_what_makes_no_sense_is_a_problem_with_exit_code_2(
 ) -> None:
     assert main(["export", *words]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_model_is_put_into_a_program_and_not_made_again_for_that(
+    ollama: FakeOllama, run: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = said(capsys, "last", "--to", "gguf").splitlines()
+    assert lines[0] == "Answers the same on 20 of 20." and str(run.exports / "gguf-best") in lines
+    assert (run.exports / "gguf-best" / "Modelfile").is_file(), "for a computer that has Ollama"
+    assert "ollama run helper" in said(capsys, "last", "--to", "ollama", "--name", "helper")
+    assert list(ollama.models) == ["helper:latest"] and len(run.jobs("gguf")) == 1
+
+
+def test_a_name_that_a_program_has_given_already_is_told_before_anything_is_made(
+    ollama: FakeOllama, run: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ollama.take("helper")
+    assert main(["export", "last", "--to", "ollama", "--name", "helper"]) == 2
+    assert "helper-2" in capsys.readouterr().err and run.jobs("gguf") == []
+
+
+def test_a_program_that_is_not_here_is_told_before_anything_is_made(
+    run: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", "last", "--to", "ollama"]) == 2
+    assert "Ollama wasn't found on this computer." in capsys.readouterr().err and run.jobs("gguf") == []
 
 
 def test_where_it_can_go_is_listed_with_sizes(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:

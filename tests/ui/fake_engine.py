@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 import psutil
 
@@ -39,11 +40,12 @@ from studio.core.events import (
     StopAnswer,
     Stopped,
 )
-from studio.core.jobs import Chat, CheckAdapter, Exam, FetchData, Merge, read_job
+from studio.core.jobs import Chat, CheckAdapter, Exam, ExportGguf, FetchData, Merge, read_job
 from studio.core.journal import JournalWriter
 from studio.core.problems import Problem, Remedy
 from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
 from studio.core.translatable import sentence
+from studio.models.gguf import file_type
 
 PAUSE = float(os.environ.get("STAND_IN_PAUSE", "0.01"))
 """Seconds between two steps of whatever is done."""
@@ -72,6 +74,8 @@ def main() -> None:
                     chat(job, writer, queue)
                 case Merge():
                     merge(job, writer, queue)
+                case ExportGguf():
+                    export_gguf(job, writer, queue)
                 case CheckAdapter():
                     check_adapter(job, writer, queue)
                 case FetchData():
@@ -168,20 +172,49 @@ def answer(ask: Ask, writer: JournalWriter, queue: CommandQueue) -> None:
 
 
 def merge(job: Merge, writer: JournalWriter, queue: CommandQueue) -> None:
+    check = make(job, "transformers", writer, queue)
+    folder = place(job, check)
+    (folder / "model.safetensors").write_bytes(b"0" * 1000)
+    tell(job, "merged", folder, check, writer)
+
+
+def export_gguf(job: ExportGguf, writer: JournalWriter, queue: CommandQueue) -> None:
+    from tests.export.programs.conftest import save_gguf
+
+    check = make(job, "llama.cpp", writer, queue)
+    folder = place(job, check)
+    save_gguf(folder / f"Support-{job.file_type}.gguf", adds_bos=False)
+    tell(job, "gguf", folder, check, writer, quality=file_type(job.file_type).quality)
+
+
+def make(
+    job: Merge | ExportGguf,
+    program: Literal["transformers", "llama.cpp"],
+    writer: JournalWriter,
+    queue: CommandQueue,
+) -> ExportCheck:
     """As many answers as `STAND_IN_SAME` says are the same; with fewer than all it fails its check."""
     for part in range(1, 6):
         rest(queue)
         text = sentence("Combining the add-on with the base model.")
         writer.write(Progressed(done=part * 200_000, total=1_000_000, unit="bytes", text=text))
     same = int(os.environ.get("STAND_IN_SAME", job.compare))
-    check = ExportCheck(program="transformers", questions=job.compare, same=same, passed=same == job.compare)
+    return ExportCheck(program=program, questions=job.compare, same=same, passed=same == job.compare)
+
+
+def place(job: Merge | ExportGguf, check: ExportCheck) -> Path:
     folder = job.out if check.passed else job.out.with_name(f"{job.out.name}.failed")
     folder.mkdir(parents=True)
-    (folder / "model.safetensors").write_bytes(b"0" * 1000)
+    return folder
+
+
+def tell(
+    job: Merge | ExportGguf, to: str, folder: Path, check: ExportCheck, writer: JournalWriter, quality: str = ""
+) -> None:
     checkpoint = choose_checkpoint(RunFolder(job.run)).name
     checks = (check,) if job.compare else ()
-    told = Exported(to="merged", folder=str(folder), size=10**6, checkpoint=checkpoint, seconds=70.0, checks=checks)
-    writer.write(told)
+    about = {"to": to, "folder": str(folder), "size": 10**6, "quality": quality, "checkpoint": checkpoint}
+    writer.write(Exported.model_validate({**about, "seconds": 70.0, "checks": checks}))
 
 
 def check_adapter(job: CheckAdapter, writer: JournalWriter, queue: CommandQueue) -> None:

@@ -161,6 +161,8 @@ class ExportQueue(QObject):
             self._fail(state.ending.problem)
         elif exported is not None and exported.passed and wish.name:
             self._hand_over(exported)
+        elif exported is not None:
+            run_in_background(self, lambda: _finish(wish, exported), lambda _: self._end(), self._fail)
         else:
             self._end()
 
@@ -256,3 +258,9 @@ def _copied(wish: Wish) -> _Prepared | None:
     if exporter.check is None:
         return None
     return exporter.job_folder(run), exporter.check(run, out, COMPARED)
+
+
+def _finish(wish: Wish, exported: Exported) -> None:
+    from studio.export.exporters import finish
+
+    finish(wish.destination.exporter, wish.run, exported)
