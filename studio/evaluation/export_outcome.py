@@ -10,8 +10,8 @@ from studio.core.translatable import N_, Sentence, sentence, type_of_value
 
 PROGRAMS = {
     "transformers": N_("Python"),
-    "peft-4bit": N_("Python, base model in 4 bits"),
-    "peft-16bit": N_("Python, base model in 16 bits"),
+    "peft-4bit": N_("Python (base model in 4 bits)"),
+    "peft-16bit": N_("Python (base model in 16 bits)"),
     "llama.cpp": N_("llama.cpp"),
     "llama.cpp-flash-attention": N_("llama.cpp with flash attention"),
 }

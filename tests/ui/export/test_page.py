@@ -199,7 +199,7 @@ def test_the_add_on_is_there_at_once_and_is_checked_afterwards(
     assert card.made is not None and card.made.words.text() == "Its answers were not compared."
     assert app_state.exports.stage == "checking" and not card.progress.isHidden()
     qtbot.waitUntil(lambda: card.summary.text() == "failed its check", timeout=LONG)
-    assert card.made.words.text() == "Python, base model in 16 bits differs on 7 of 20."
+    assert card.made.words.text() == "Python (base model in 16 bits) differs on 7 of 20."
     assert card.made.made.folder == run.exports / "adapter"
 
 
