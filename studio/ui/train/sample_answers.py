@@ -39,7 +39,7 @@ class SampleAnswersCard(Card):
         """The answers so far; nothing at all before the first."""
         if state.samples == self._samples:
             return
-        newest = self.slider.value() == self.slider.maximum()
+        newest = not self._steps or self.slider.value() == self.slider.maximum()
         self._samples = list(state.samples)
         self._steps = sorted({one.step for one in self._samples})
         self.setVisible(bool(self._steps))

@@ -47,6 +47,15 @@ def test_the_newest_answers_are_shown_until_a_person_looks_back(qtbot: QtBot) ->
     assert "answer 1 at 30" in words(card)
 
 
+def test_of_a_run_that_is_opened_again_the_newest_answers_are_shown(qtbot: QtBot) -> None:
+    card, state = SampleAnswersCard(), RunState()
+    qtbot.addWidget(card)
+    for step in (0, 10, 20):
+        answered(state, step)
+    card.show_state(state)
+    assert card.when.text() == "After step 20, the newest" and "answer 0 at 20" in words(card)
+
+
 def test_another_run_begins_with_nothing(qtbot: QtBot) -> None:
     card, state = SampleAnswersCard(), RunState()
     qtbot.addWidget(card)
