@@ -143,6 +143,11 @@ class RunFolder(JobFolder):
     def exports(self) -> Path:
         return self.path / "exports"
 
+    @property
+    def blind_choices(self) -> Path:
+        """What a person preferred in blind tests, a line each, see `studio.evaluation.blind`."""
+        return self.path / "blind.jsonl"
+
     def job(self, kind: str) -> JobFolder:
         """A fresh folder for another job of this run, such as an exam: `jobs/<kind>-<id>`. Not created here."""
         return JobFolder(self.path / "jobs" / f"{kind}-{uuid.uuid4().hex[:8]}")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from functools import partial
 from html import escape
 from typing import Literal
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QSizePolicy, QWidget
 
 from studio.core.events import BASE, THIS_RUN, Prediction
+from studio.dataset.examples import Example
 from studio.evaluation.measures import EXACT, Measure
 from studio.ui.controls.layout import STRETCH, hbox, vbox
 from studio.ui.controls.status_icon import Shape, StatusIcon
@@ -75,7 +77,10 @@ def kept(rows: list[Compared], which: Kept) -> list[Compared]:
 
 
 class AnswerComparison(QWidget):
-    """The list with its filter."""
+    """The list with its filter. `similar_wanted` carries the `ComparisonCard` that wants to show what the model learned
+    from that is nearest to its question."""
+
+    similar_wanted = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -130,7 +135,9 @@ class AnswerComparison(QWidget):
 
     def _show_more(self) -> None:
         for row in self._shown[self._made : self._made + AT_ONCE]:
-            self._cards.addWidget(ComparisonCard(row))
+            card = ComparisonCard(row)
+            card.similar.clicked.connect(partial(self.similar_wanted.emit, card))
+            self._cards.addWidget(card)
         self._made = min(len(self._shown), self._made + AT_ONCE)
         left = len(self._shown) - self._made
         self.more.setVisible(left > 0)
@@ -138,12 +145,13 @@ class AnswerComparison(QWidget):
 
 
 class ComparisonCard(QFrame):
-    """One example: the question above, three answers below."""
+    """One example: the question above, three answers below. `similar` is the button that asks for `show_similar`."""
 
     def __init__(self, row: Compared, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("card", "true")
-        grid = QGridLayout(self)
+        self.question = row.question
+        self._grid = grid = QGridLayout(self)
         grid.setContentsMargins(GAP_WIDE, GAP_WIDE, GAP_WIDE, GAP_WIDE)
         grid.setHorizontalSpacing(GAP_WIDE)
         grid.setVerticalSpacing(GAP)
@@ -161,8 +169,30 @@ class ComparisonCard(QFrame):
         for number, column in enumerate(columns):
             grid.addWidget(column, 1, number, Qt.AlignmentFlag.AlignTop)
             grid.setColumnStretch(number, 1)
+        self.similar = button(tr("What it learned that is like this"), "link")
+        grid.addWidget(self.similar, 2, 0, 1, 3, Qt.AlignmentFlag.AlignLeft)
         self.setAccessibleName(row.question)
         self.setAccessibleDescription(". ".join(column.accessibleName() for column in columns))
+
+    def show_similar(self, examples: Sequence[Example]) -> None:
+        """The training examples nearest to the question, the nearest first, in place of the button."""
+        self.similar.hide()
+        if not examples:
+            self._grid.addWidget(
+                label(tr("Nothing that it learned shares a word with this question."), "small"), 3, 0, 1, 3
+            )
+        for row, one in enumerate(examples, start=3):
+            self._grid.addWidget(label(tr("It learned:"), "small") if row == 3 else label(""), row, 0)
+            self._grid.addWidget(label(_short(one.question)), row, 1, Qt.AlignmentFlag.AlignTop)
+            self._grid.addWidget(label(_short(one.answer)), row, 2, Qt.AlignmentFlag.AlignTop)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+_SHOWN = 300
+"""Characters of an example that are enough to know it again."""
 
 
 def _worth_words(row: Compared, worth: float) -> tuple[Shape, str]:

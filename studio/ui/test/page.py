@@ -14,6 +14,8 @@ from studio.core.jobs import Exam
 from studio.core.problems import Problem, Remedy
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import Sentence
+from studio.dataset.examples import Example, read_frozen
+from studio.dataset.nearest import NearestExamples
 from studio.evaluation.figures import changes, figures
 from studio.evaluation.forgetting import GROUP_TITLES, Retention, forgetting, retention
 from studio.evaluation.measures import (
@@ -38,6 +40,7 @@ from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
 from studio.ui.state.untrained_exam import IN_PROMPT
 from studio.ui.test.answer_comparison import AnswerComparison, ComparisonCard, pair_up
+from studio.ui.test.blind_test import BlindTestCard
 
 
 class TestPage(PageFrame):
@@ -69,8 +72,13 @@ class TestPage(PageFrame):
         self.mixed_up: Card | None = None
         self.retained: RetentionCard | None = None
         self.options = ExamOptions()
+        self.blind = BlindTestCard()
+        self.blind.failed.connect(self._on_failed)
         self.comparison = AnswerComparison()
-        add_all(self.body, self.progress, self.invitation, self.measure, self.options, self.comparison, STRETCH)
+        self.comparison.similar_wanted.connect(self._on_similar_wanted)
+        self._index: tuple[RunFolder, NearestExamples] | None = None
+        parts = (self.progress, self.invitation, self.measure, self.options, self.blind, self.comparison)
+        add_all(self.body, *parts, STRETCH)
         self.start = self.set_primary(tr("Test"), self._start)
 
         app_state.run_changed.connect(self._on_run_changed)
@@ -163,6 +171,25 @@ class TestPage(PageFrame):
         else:
             self.remedy_requested.emit(remedy)
 
+    def _on_similar_wanted(self, card: ComparisonCard) -> None:
+        """Find what was learned that is nearest to the question of `card`; the index is made once a run."""
+        run = self._run
+        if run is None:
+            return
+        card.similar.setEnabled(False)
+        known = self._index
+
+        def find() -> tuple[NearestExamples, list[Example]]:
+            index = known[1] if known is not None and known[0] == run else learned_examples(run)
+            return index, index.nearest(card.question, 3)
+
+        def found(result: tuple[NearestExamples, list[Example]]) -> None:
+            index, examples = result
+            self._index = (run, index)
+            card.show_similar(examples[::-1])
+
+        run_in_background(card, find, found)
+
     # How it looks
 
     def _paint(self) -> None:
@@ -214,6 +241,7 @@ class TestPage(PageFrame):
         if running:
             # one card instead of a list that would jump about under the reader's eyes
             self.comparison.hide()
+            self.blind.hide()
             if state.predictions:
                 newest = state.predictions[-1].index
                 row = next(r for r in pair_up(state.predictions) if r.index == newest)
@@ -234,6 +262,8 @@ class TestPage(PageFrame):
             self.mixed_up = _mixed_up(compared)
             if self.mixed_up is not None:
                 self.body.insertWidget(self.body.indexOf(self.comparison), self.mixed_up)
+        if self._run is not None and compared is not None:
+            self.blind.show_answers(self._run, state.predictions)
         self.comparison.setVisible(bool(state.predictions))
         self.comparison.set_answers(state.predictions, compared.measure if compared is not None else EXACT)
 
@@ -256,6 +286,12 @@ class TestPage(PageFrame):
             words = tr("No examples were set aside in this run, so there is nothing to test it with.") + " "
             return words + tr("Set some aside and train again."), tr("Go to Train"), "train"
         return None
+
+
+def learned_examples(run: RunFolder) -> NearestExamples:
+    """An index over what the run learned from. Reads files; empty where there are none."""
+    learned = read_frozen(run.train_data) if run.train_data.is_file() else []
+    return NearestExamples([one for one in learned if one.messages])
 
 
 _SHAPE: dict[Outcome, Shape] = {"better": "up", "worse": "down", "no_clear_difference": "level"}

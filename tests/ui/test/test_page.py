@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
@@ -18,7 +20,8 @@ from studio.core.run_folder import RunFolder
 from studio.dataset.samples import sample
 from studio.runs.project import Project, create_project
 from studio.ui.state.app_state import AppState
-from studio.ui.test.page import TestPage
+from studio.ui.test.answer_comparison import ComparisonCard
+from studio.ui.test.page import TestPage, learned_examples
 from tests.evaluation.test_verdict import exam_of
 from tests.ui.finished_run import fine_tuned_run, opened, stand_in_interpreter
 
@@ -235,3 +238,40 @@ def test_what_was_forgotten_and_what_a_prompt_would_do_are_shown(qtbot: QtBot, a
     qtbot.waitUntil(lambda: page.job.is_running(), timeout=20_000)
     qtbot.waitUntil(lambda: page.banner is not None and not page.job.is_running(), timeout=20_000)
     assert page.retained is None and "prompt" not in words_of(page)
+
+
+def test_ten_blind_choices_by_keyboard_give_a_verdict_that_stays(qtbot: QtBot, app_state: AppState) -> None:
+    page = shown(app_state, qtbot)
+    answers = [(f"wanted {n}", f"base {n}", f"trained {n}") for n in range(12)]
+    page._shown = exam_of(answers)
+    page._paint()
+    card = page.blind
+    qtbot.waitUntil(lambda: card.isVisibleTo(page), timeout=10_000)
+    QTest.keyClick(card.start, Qt.Key.Key_Return)
+    for _ in range(10):
+        assert card.question.isVisibleTo(card)
+        trained = card.first.text.text().startswith("trained")
+        QTest.keyClick(card.take_first if trained else card.take_second, Qt.Key.Key_Space)
+    assert card.words.text().startswith("You preferred the trained model in 10 of 10 cases.")
+    assert not card.question.isVisibleTo(card) and card.start.text() == "Go on"
+    again = shown(app_state, qtbot)
+    again._shown = exam_of(answers)
+    again._paint()
+    qtbot.waitUntil(lambda: "10 of 10" in again.blind.words.text(), timeout=10_000)
+
+
+def test_what_it_learned_that_is_like_a_question_is_shown(qtbot: QtBot, app_state: AppState) -> None:
+    page = shown(app_state, qtbot)
+    assert page._run is not None
+    learned = learned_examples(page._run)
+    question = "Where is my parcel?"
+    page._shown = exam_of([("a", "b", "c")])
+    page._paint()
+    card = page.comparison.findChild(ComparisonCard)
+    assert card is not None
+    card.question = question
+    QTest.keyClick(card.similar, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: card.similar.isHidden(), timeout=10_000)
+    texts = {label.text() for label in card.findChildren(QLabel)}
+    nearest = learned.nearest(question, 1)
+    assert nearest and nearest[0].answer in texts and "It learned:" in texts
