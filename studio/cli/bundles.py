@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from studio.cli.choosing import chosen_model, chosen_project, chosen_run, word_for
+from studio.cli.preparing import prepared
 from studio.cli.printing import print_json
 from studio.cli.training import examined, facts, print_trained, train_run
 from studio.core.problems import problem
@@ -22,6 +23,7 @@ from studio.runs.journal_export import export_csv, export_tensorboard
 from studio.runs.open_adapter import open_adapter, set_questions
 from studio.runs.origin import needs_questions
 from studio.runs.project import project_of
+from studio.worker.client import WorkerClient
 
 
 def repeat(arguments: argparse.Namespace) -> int:
@@ -90,7 +92,8 @@ def open_foreign_adapter(arguments: argparse.Namespace) -> int:
     questions = None
     if arguments.data:
         file = str(Path(arguments.data).expanduser().absolute())
-        data = examined(with_value(load(opened.run.recipe), "data.path", file), quiet, arguments.anyway)
+        with WorkerClient() as worker:
+            data = prepared(with_value(load(opened.run.recipe), "data.path", file), worker, quiet=quiet)
         questions = set_questions(opened.run, data.recipe, data.table, data.examples)
     told = [one.english() for one in opened.origin.told]
     if quiet:

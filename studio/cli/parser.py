@@ -347,7 +347,6 @@ def _runs_open_adapter_flags(verb: argparse.ArgumentParser) -> None:
         "--method", choices=("lora", "qlora"), default=None, help="qlora: it was trained on a base in 4 bits"
     )
     verb.add_argument("--data", default="", metavar="FILE", help="questions with answers, to test it with")
-    verb.add_argument("--anyway", action="store_true", help="take them in spite of what the data check says")
     verb.add_argument("--project", default="Add-ons", help="the project that keeps the run (default: Add-ons)")
 
 

@@ -58,7 +58,8 @@ from studio.models.support import require_supported
 from studio.models.weights import BaseFingerprint, Tensor
 from studio.runs.create import new_run_folder
 from studio.runs.project import Project
-from studio.tokenization.chat_template import ChatTemplate, special_tokens
+from studio.tokenization.chat_template import DEFAULT_TEMPLATE, ChatTemplate, special_tokens
+from studio.tokenization.end_tokens import named_ends
 from studio.tokenization.tokenizer_files import TOKENIZER_FILES
 
 MethodKind = Literal["lora", "qlora"]
@@ -367,8 +368,6 @@ def _write_run(
             writer.write(NoticeLogged(code="run.made_elsewhere", text=told))
         writer.write(CheckpointCommitted(step=step, folder=f"checkpoints/{point.name}", size=size_of(point)))
         writer.write(Finished())
-    for name in ("writer.lock", "heartbeat"):
-        (run.path / name).unlink(missing_ok=True)
 
 
 def _step(folder: Path) -> int:
@@ -385,42 +384,30 @@ def _write_tokenizer(folder: Path, base: Path, point: Path) -> None:
     for name in TOKENIZER_FILES:
         if (source / name).is_file():
             shutil.copyfile(source / name, point / name)
-    own = _has_template(folder)
-    template = ChatTemplate.from_folder(folder if own else base).source
-    write_text(point / "chat_template.jinja", template)
-    generation = read_mapping(base / "generation_config.json")
-    ends = _end_ids(read_mapping(base / "config.json")) + _end_ids(generation) + _eos_ids(point)
-    write_text(
-        point / "generation_config.json",
-        json.dumps({**generation, **({"eos_token_id": sorted(set(ends))} if ends else {})}, indent=2),
-    )
+    write_text(point / "chat_template.jinja", _own_template(folder) or ChatTemplate.from_folder(base).source)
+    settings = read_mapping(base / "generation_config.json")
+    ends = named_ends(base) | _eos_ids(point)
+    settings |= {"eos_token_id": sorted(ends)} if ends else {}
+    write_text(point / "generation_config.json", json.dumps(settings, indent=2))
 
 
-def _has_template(folder: Path) -> bool:
-    return (
-        (folder / "chat_template.jinja").is_file()
-        or bool(read_mapping(folder / "tokenizer_config.json").get("chat_template"))
-        or bool(read_mapping(folder / "chat_template.json").get("chat_template"))
-    )
+def _own_template(folder: Path) -> str:
+    """The chat template beside an add-on; "" where there is none, and its base's is meant."""
+    source = ChatTemplate.from_folder(folder).source
+    return "" if source == DEFAULT_TEMPLATE else source
 
 
-def _end_ids(config: Mapping[str, object]) -> list[int]:
-    inner, ends = config.get("text_config"), config.get("eos_token_id")
-    found = [one for one in (ends if isinstance(ends, list) else [ends]) if isinstance(one, int)]
-    return found + (_end_ids(inner) if isinstance(inner, dict) else [])
-
-
-def _eos_ids(folder: Path) -> list[int]:
+def _eos_ids(folder: Path) -> set[int]:
     """The id of the eos token that the tokenizer in `folder` names."""
     eos = special_tokens(folder).get("eos_token")
     listed = read_mapping(folder / "tokenizer.json").get("added_tokens")
     added = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    return [one["id"] for one in added if one.get("content") == eos and isinstance(one.get("id"), int)]
+    return {one["id"] for one in added if one.get("content") == eos and isinstance(one.get("id"), int)}
 
 
 def _told_of_tokenizer(folder: Path, base: Path, has_tokenizer: bool, added: int) -> list[Sentence]:
     told = []
-    if _has_template(folder) and ChatTemplate.from_folder(folder).source != ChatTemplate.from_folder(base).source:
+    if _own_template(folder) not in ("", ChatTemplate.from_folder(base).source):
         told.append(sentence(N_("It brings a chat template of its own, which is used with it.")))
     if added:
         told.append(sentence(N_("It brings {count} tokens along that its base model doesn't have."), count=added))

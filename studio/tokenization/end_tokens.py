@@ -17,14 +17,19 @@ def end_tokens(folder: Path, encoder: Encoder | None = None) -> list[int]:
     tokenizer's eos token, and the special token that its chat template puts after an answer. `encoder` is the model's
     own, where there is one already. Raises `ProblemError` where its tokenizer or template can't be read."""
     encoder = encoder or Encoder.from_folder(folder, NO_LIMIT)
-    config = read_mapping(folder / "config.json")
-    found = generation_ends(folder) | _ids(config) | _ids(config.get("text_config"))
+    found = named_ends(folder)
     if encoder.eos_id is not None:
         found.add(encoder.eos_id)
     sample = Example(messages=(Message(role="user", content="a"), Message(role="assistant", content="b")))
     learned = [label for label in encoder.encode(sample).labels if label >= 0][-1:]
     found |= {label for label in learned if not encoder.decode([label])}
     return sorted(found)
+
+
+def named_ends(folder: Path) -> set[int]:
+    """The ids at which a model's answers end by what its config.json and generation_config.json name."""
+    config = read_mapping(folder / "config.json")
+    return generation_ends(folder) | _ids(config) | _ids(config.get("text_config"))
 
 
 def generation_ends(folder: Path) -> set[int]:

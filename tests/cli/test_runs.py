@@ -12,6 +12,7 @@ from studio.cli import main
 from studio.core.events import Failed
 from studio.core.problems import Problem
 from studio.runs.project import Project, create_project
+from tests.runs.foreign_folders import make_base, make_folder
 from tests.runs.made_runs import AT, make_run
 
 
@@ -97,3 +98,20 @@ def test_a_run_goes_to_another_computer_and_back(
 def test_the_journal_becomes_a_sheet(project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "11 rows" in said(capsys, "export-journal", "20260101", "--csv", str(tmp_path / "a.csv"))
     assert (tmp_path / "a.csv").read_text(encoding="utf-8-sig").startswith("time,event,step")
+
+
+def test_an_add_on_from_another_program_is_opened_with_questions_to_test_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_folder(tmp_path / "lora_model", str(make_base(tmp_path / "tiny-chat")))
+    questions = tmp_path / "questions.csv"
+    questions.write_text("question,answer\nWhat is one?,It is 1.\nWhat is two?,It is 2.\n")
+    words = ("open-adapter", str(folder), "--method", "qlora", "--data", str(questions))
+    told = json.loads(said(capsys, *words, "--json"))
+    assert told["new"] and told["questions"] == 2
+    again = said(capsys, *words)
+    assert "It was opened before, and is this run." in again and "studio test" in again
+    shown = said(capsys, "show", told["run"])
+    assert "It was made with peft, and opened from the folder lora_model." in shown
+    assert main(["runs", "open-adapter", str(tmp_path / "tiny-chat")]) == 2
+    assert "holds a whole model, not an add-on" in capsys.readouterr().err
