@@ -91,31 +91,36 @@ def examples(count: int) -> list[Example]:
     ]
 
 
+def frozen_run(folder: Path, model: Path, learned: int = 8, held_out: int = 2, **values: object) -> RunFolder:
+    """A frozen run over `examples`, ready to train."""
+    run = RunFolder(folder)
+    run.train_data.parent.mkdir(parents=True)
+    settings: dict[str, object] = {
+        "model.source": "folder",
+        "model.name": str(model),
+        "training.max_length": 128,
+        "training.batch_size": 4,
+        "training.gradient_accumulation_steps": 1,
+        "training.epochs": 2.0,
+        "method.rank": 4,
+        "training.sample_answers": False,
+        **values,
+    }
+    known = DefaultsContext(examples=learned + held_out, cuda=torch.cuda.is_available())
+    recipe = resolve_defaults(with_values(Recipe(), settings), known)
+    run.recipe.write_text(to_yaml(recipe), encoding="utf-8")
+    write_frozen(run.train_data, examples(learned + held_out)[:learned])
+    write_frozen(run.held_out_data, examples(learned + held_out)[learned:])
+    write_job(run, Train())
+    return run
+
+
 @pytest.fixture
 def make_run(tmp_path: Path, tiny_model: Path) -> Callable[..., RunFolder]:
     """A frozen run folder: `make_run(learned=8, held_out=2, **{"training.epochs": 1})`."""
 
     def make(name: str = "run", learned: int = 8, held_out: int = 2, **values: object) -> RunFolder:
-        run = RunFolder(tmp_path / name)
-        run.train_data.parent.mkdir(parents=True)
-        settings: dict[str, object] = {
-            "model.source": "folder",
-            "model.name": str(tiny_model),
-            "training.max_length": 128,
-            "training.batch_size": 4,
-            "training.gradient_accumulation_steps": 1,
-            "training.epochs": 2.0,
-            "method.rank": 4,
-            "training.sample_answers": False,
-            **values,
-        }
-        known = DefaultsContext(examples=learned + held_out, cuda=torch.cuda.is_available())
-        recipe = resolve_defaults(with_values(Recipe(), settings), known)
-        run.recipe.write_text(to_yaml(recipe), encoding="utf-8")
-        write_frozen(run.train_data, examples(learned + held_out)[:learned])
-        write_frozen(run.held_out_data, examples(learned + held_out)[learned:])
-        write_job(run, Train())
-        return run
+        return frozen_run(tmp_path / name, tiny_model, learned, held_out, **values)
 
     return make
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from studio.core.events import ExportCheck, ExportFault
 from studio.core.translatable import N_, sentence, type_of_value
-from studio.engine.export.measurement import Floats, Likeliest, Measured, NotMeasured, Reference, without_bos
+from studio.engine.export.measurement import Floats, Measured, NotMeasured, Reference, without_bos
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,9 @@ LIMITS: Mapping[str, Limits] = {
     "adapter-16bit": Limits(0.5, 0.75),
 }
 
-
-@dataclass(frozen=True)
-class _Strength:
-    """How strong the change from the base to the export is, with the run's own as 1; and how much of the export's
-    change that explains, from 0 to 1."""
-
-    factor: float
-    explained: float
-    share: float
+_NEAR, _CLEARLY_NEARER = 0.5, 0.3
+"""The largest divergence, in nats and as a share of that from the run's own model, with which an export is that model
+in another strength."""
 
 
 def check_of(
@@ -239,46 +233,24 @@ def _kl(run: Floats, export: Floats) -> Floats:
     return divergence
 
 
-def _strength(reference: Reference, measured: Sequence[Measured]) -> _Strength:
-    """The factor by which the run's change of the log probabilities comes nearest to the export's, by least squares."""
-    products = run_squares = export_squares = 0.0
-    for likeliest, one in zip(reference.likeliest, measured, strict=True):
-        run, export = _change(likeliest, likeliest.run), _change(likeliest, one.told())
-        known = ~np.isnan(export)
-        products += float((run * export)[known].sum())
-        run_squares += float((run**2)[known].sum())
-        export_squares += float((export**2)[known].sum())
-    if not run_squares:
-        return _Strength(1.0, 0.0, 1.0)
-    explained = products**2 / (run_squares * export_squares) if export_squares else 0.0
-    return _Strength(products / run_squares, explained, export_squares / run_squares)
-
-
-def _change(likeliest: Likeliest, of: Floats) -> Floats:
-    """From the base's log probabilities, without what all tokens at a place have in common."""
-    change = of - likeliest.base
-    shifted: Floats = change - np.nanmean(change, axis=1, keepdims=True)
-    return shifted
-
-
 def _probability_faults(reference: Reference, measured: Sequence[Measured], top_one: float) -> list[ExportFault]:
-    strength = _strength(reference, measured)
-    if strength.share < 0.1:
+    factor = _nearest_strength(reference, measured)
+    if factor == 0:
         return [
             _fault(
                 "answers_as_base",
                 N_("It answers as the base model does: nothing of what was learned is in it."),
             )
         ]
-    if strength.explained > 0.6 and not 0.8 < strength.factor < 1.25:
+    if factor != 1:
         return [
             _fault(
                 "wrong_strength",
                 N_(
-                    "What was learned is in it with {factor:.1f} times the strength that it was trained with: the "
-                    "add-on was scaled wrongly."
+                    "What was learned is in it about {factor:g} times as strong as it was trained: the add-on was "
+                    "scaled wrongly."
                 ),
-                factor=strength.factor,
+                factor=factor,
             )
         ]
     if top_one < 0.5:
@@ -293,3 +265,18 @@ def _probability_faults(reference: Reference, measured: Sequence[Measured], top_
             )
         ]
     return []
+
+
+def _nearest_strength(reference: Reference, measured: Sequence[Measured]) -> float:
+    """The strength of the adapter with which the run's own model would hold likely what the export does; 1 unless
+    another one is clearly nearer."""
+    distances = {}
+    for strength in reference.strengths:
+        floored = [_floored(one) for one in measured[: len(strength.told)]]
+        rows = zip(strength.told, reference.likeliest, floored, strict=False)
+        pairs = [(_kl(other, export).mean(), _kl(likeliest.run, export).mean()) for other, likeliest, export in rows]
+        other, own = np.mean(pairs, axis=0)
+        if other < _NEAR:
+            distances[strength.factor] = float(other / own) if own else 1.0
+    nearest = min(distances, key=lambda factor: distances[factor], default=1.0)
+    return nearest if distances.get(nearest, 1.0) < _CLEARLY_NEARER else 1.0

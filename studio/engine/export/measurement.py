@@ -45,12 +45,20 @@ class Question(BaseModel):
 
 @dataclass(frozen=True)
 class Likeliest:
-    """At each token of an answer the run's likeliest tokens, the likeliest first: `ids`, and the natural logarithms of
-    their probabilities in the `run`'s own model and in the `base`. All are tokens x `KEPT`."""
+    """The likeliest tokens of the run's own model at each token of an answer, the likeliest first: `ids`, and the
+    natural logarithms of their probabilities, `run`. Both are tokens x `KEPT`."""
 
     ids: Ids
     run: Floats
-    base: Floats
+
+
+@dataclass(frozen=True)
+class OtherStrength:
+    """What the run's own model would hold likely with its adapter `factor` times as strong, 0 is its base: for some of
+    the questions, from the first on, log probabilities of the tokens in `Likeliest.ids`."""
+
+    factor: float
+    told: tuple[Floats, ...]
 
 
 class _Written(BaseModel):
@@ -58,6 +66,8 @@ class _Written(BaseModel):
     limit: int
     bos: str
     dtype: str
+    factors: tuple[float, ...]
+    told: int
 
 
 @dataclass(frozen=True)
@@ -71,6 +81,7 @@ class Reference:
     limit: int
     bos: str
     dtype: str
+    strengths: tuple[OtherStrength, ...] = ()
 
     @property
     def endless(self) -> int:
@@ -79,11 +90,20 @@ class Reference:
 
     def write(self, folder: Path) -> None:
         """Into a folder that is there, for another process."""
-        written = _Written(questions=self.questions, limit=self.limit, bos=self.bos, dtype=self.dtype)
+        written = _Written(
+            questions=self.questions,
+            limit=self.limit,
+            bos=self.bos,
+            dtype=self.dtype,
+            factors=tuple(one.factor for one in self.strengths),
+            told=min((len(one.told) for one in self.strengths), default=0),
+        )
         (folder / "reference.json").write_text(written.model_dump_json(), encoding="utf-8")
         arrays: dict[str, npt.NDArray[np.generic]] = {}
         for index, one in enumerate(self.likeliest):
-            arrays |= {f"ids{index}": one.ids, f"run{index}": one.run, f"base{index}": one.base}
+            arrays |= {f"ids{index}": one.ids, f"run{index}": one.run}
+        for strength in self.strengths:
+            arrays |= {f"{strength.factor}-{index}": told for index, told in enumerate(strength.told)}
         np.savez(folder / "reference.npz", allow_pickle=False, **arrays)
 
     @staticmethod
@@ -91,10 +111,12 @@ class Reference:
         """What `write` wrote there."""
         written = _Written.model_validate_json((folder / "reference.json").read_bytes())
         with np.load(folder / "reference.npz", allow_pickle=False) as held:
-            likeliest = tuple(
-                Likeliest(held[f"ids{n}"], held[f"run{n}"], held[f"base{n}"]) for n in range(len(written.questions))
+            likeliest = tuple(Likeliest(held[f"ids{n}"], held[f"run{n}"]) for n in range(len(written.questions)))
+            strengths = tuple(
+                OtherStrength(factor, tuple(held[f"{factor}-{n}"] for n in range(written.told)))
+                for factor in written.factors
             )
-        return Reference(written.questions, likeliest, written.limit, written.bos, written.dtype)
+        return Reference(written.questions, likeliest, written.limit, written.bos, written.dtype, strengths)
 
 
 class Measured(BaseModel):

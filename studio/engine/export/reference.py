@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import psutil
 import torch
+from peft.helpers import rescale_adapter_scale
+from peft.tuners.lora import LoraLayer
 
 from studio.core.events import BASE, THIS_RUN
 from studio.core.run_folder import RunFolder
@@ -15,10 +18,13 @@ from studio.core.translatable import N_
 from studio.dataset.examples import Example, read_frozen
 from studio.engine.evaluation.exam import BATCH, longest_useful
 from studio.engine.evaluation.generate import Generator, answer_log_probabilities, answer_prompts
-from studio.engine.export.measurement import KEPT, Likeliest, Question, Reference
+from studio.engine.export.measurement import KEPT, Likeliest, OtherStrength, Question, Reference
 from studio.engine.job_context import JobContext
-from studio.engine.methods.base_model import count_parameters, dequantize
+from studio.engine.methods.base_model import Network, count_parameters, dequantize
 from studio.tokenization.encoded import Prompt
+
+_OF_OTHER_STRENGTH = 4
+"""Questions that are enough to tell in which strength an adapter is in an export."""
 
 
 def questions_of(run: RunFolder, count: int) -> list[Example]:
@@ -53,7 +59,9 @@ def ask_run(context: JobContext, generator: Generator, examples: Sequence[Exampl
         likeliest += kept
         context.progress(len(questions), len(prompts), "answers", N_("Asking the trained model."))
     bos = generator.encoder.template.special.get("bos_token", "")
-    return Reference(tuple(questions), tuple(likeliest), limit, bos, str(generator.device.dtype).removeprefix("torch."))
+    dtype = str(generator.device.dtype).removeprefix("torch.")
+    strengths = tuple(_other_strengths(generator, questions, likeliest)) if questions else ()
+    return Reference(tuple(questions), tuple(likeliest), limit, bos, dtype, strengths)
 
 
 def _asked(generator: Generator, prompts: Sequence[Prompt], limit: int) -> list[Question]:
@@ -74,18 +82,30 @@ def _asked(generator: Generator, prompts: Sequence[Prompt], limit: int) -> list[
 
 
 def _likeliest(generator: Generator, questions: Sequence[Question]) -> list[Likeliest]:
-    prompts, answers = [question.prompt for question in questions], [question.answer for question in questions]
-    kept: list[tuple[torch.Tensor, torch.Tensor]] = []
     with generator.network_of(THIS_RUN) as network:
-        for run in answer_log_probabilities(network, prompts, answers, generator.device):
-            values, ids = run.topk(min(KEPT, run.shape[1]))
-            kept.append((values, ids))
-    with generator.network_of(BASE) as network:
-        before = answer_log_probabilities(network, prompts, answers, generator.device)
-        return [
-            Likeliest(ids.numpy().astype(np.int32), values.numpy(), base.gather(1, ids).numpy())
-            for (values, ids), base in zip(kept, before, strict=True)
-        ]
+        found = (run.topk(min(KEPT, run.shape[1])) for run in _log_probabilities(generator, network, questions))
+        return [Likeliest(ids.numpy().astype(np.int32), values.numpy()) for values, ids in found]
+
+
+def _other_strengths(
+    generator: Generator, questions: Sequence[Question], likeliest: Sequence[Likeliest]
+) -> Iterator[OtherStrength]:
+    """Its base, and its adapter in strengths that come of a scaling done wrongly: left out or done twice."""
+    asked = questions[:_OF_OTHER_STRENGTH]
+    ids = [torch.from_numpy(one.ids).long() for one in likeliest]
+    network = generator.networks[THIS_RUN]
+    adapted = any(isinstance(module, LoraLayer) for module in network.modules())
+    for factor in (0.0, 0.25, 0.5, 2.0, 4.0) if adapted else (0.0,):
+        scaled = rescale_adapter_scale(network, factor) if factor else nullcontext()
+        with generator.network_of(THIS_RUN if factor else BASE) as at_work, scaled:
+            found = _log_probabilities(generator, at_work, asked)
+            told = tuple(one.gather(1, kept).numpy() for one, kept in zip(found, ids, strict=False))
+        yield OtherStrength(factor, told)
+
+
+def _log_probabilities(generator: Generator, network: Network, questions: Sequence[Question]) -> Iterator[torch.Tensor]:
+    prompts, answers = [question.prompt for question in questions], [question.answer for question in questions]
+    return answer_log_probabilities(network, prompts, answers, generator.device)
 
 
 def _with_alternatives(

@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
     work = Path(arguments[0])
     request = Reload.model_validate_json((work / REQUEST).read_bytes())
     try:
-        _ask(request, work)
+        measure(request, work)
     except Exception as error:  # whatever a library makes of a file that is broken
         reason = f"{type(error).__name__}: {error}"[:400]
         write_answer(work, NotMeasured(reason=reason, out_of_memory=is_out_of_memory(error)))
@@ -50,7 +50,8 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _ask(request: Reload, work: Path) -> None:
+def measure(request: Reload, work: Path) -> None:
+    """Load it and write a line for each question. Raises whatever the libraries raise."""
     import torch
     from transformers import AutoTokenizer, GenerationConfig
 
