@@ -7,7 +7,7 @@ import unicodedata
 from typing import Literal
 
 _WORDS: dict[str, str] = {
-    "messages": "messages conversations conversation dialogue dialog chat turns 대화 대화내용 메시지목록",
+    "messages": "messages conversations conversation dialogue dialog chat turns contents 대화 대화내용 메시지목록",
     "question": "question questions q query prompt instruction instructions ask user message input request human "
     "problem questiontext questionstem stem goal inquiry utterance source "
     "질문 문의 문의내용 질문내용 문제 문항 지시문 지시 명령 명령어 물음 사용자 요청 질의 질의문 고객 고객문의 "
@@ -25,8 +25,8 @@ _WORDS: dict[str, str] = {
     "context": "context input passage background document article paragraph knowledge evidence "
     "맥락 배경 문맥 참고 지문 입력 본문 참고자료 제시문 文脈 背景 文章 上下文 材料 kontext hintergrund contexte "
     "contexto",
-    "system": "system systemprompt systemmessage sysprompt persona 시스템 시스템프롬프트 시스템메시지 역할 페르소나 "
-    "システム システムプロンプト 系统 系统提示",
+    "system": "system systemprompt systemmessage sysprompt systeminstruction persona "
+    "시스템 시스템프롬프트 시스템메시지 역할 페르소나 システム システムプロンプト 系统 系统提示",
     "text": "text content body document article passage story 본문 내용 텍스트 글 문서 원문 기사 "
     "本文 テキスト 文書 文本 内容 正文 texte texto inhalt contenu contenido",
     "thinking": "thinking reasoning reasoningcontent thought thoughts think cot chainofthought scratchpad "
@@ -98,6 +98,10 @@ _KINDS = ("category", "topic", "class", "group", "model", "source", "label", "ka
 _ABOUT_ENDINGS = tuple(_ENDINGS.split())
 
 
+SIDES = (("front", "back"), ("term", "definition"), ("word", "meaning"), ("앞면", "뒷면"), ("단어", "뜻"))
+"""What the two sides of a card are called, in plain names. Only both together mean a question and its answer."""
+
+
 EXACT = 100
 """A rank below it is a name that says nothing else."""
 
@@ -160,7 +164,7 @@ def _known_elsewhere(short: str) -> bool:
 def is_known_name(name: str) -> bool:
     """Whether a cell of a first row is one of the exact words; sentences that merely contain one aren't."""
     short = plain(name)
-    return any(short in WORDS[role] for role in _ROLES_OF_HEADERS)
+    return any(short in WORDS[role] for role in _ROLES_OF_HEADERS) or any(short in sides for sides in SIDES)
 
 
 Part = Literal["system", "user", "assistant", "tool", "call"]

@@ -399,6 +399,141 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
     ),
     "slack": (data("2024-03-01.json", given.SLACK), a_chat("Slack")),
     "instagram": (data("message_1.json", given.INSTAGRAM), a_chat("Instagram")),
+    # Exports of other programs, and collections for other tasks
+    "dialogues of participants": (
+        data(
+            "talk.json",
+            {
+                "data": [
+                    {
+                        "header": {"dialogueInfo": {"topic": "weir"}},
+                        "body": [{"participantID": "P01", "utterance": q}, {"participantID": "P02", "utterance": a}],
+                    }
+                    for q, a in PAIRS
+                ]
+            },
+        ),
+        Asked(says="P02 was taken"),
+    ),
+    "contents in parts": (
+        data(
+            "gemini.json",
+            [
+                {
+                    "systemInstruction": {"role": "system", "parts": [{"text": "Be kind."}]},
+                    "contents": [{"role": "user", "parts": [{"text": q}]}, {"role": "model", "parts": [{"text": a}]}],
+                }
+                for q, a in PAIRS
+            ],
+        ),
+        Right(says="Each cell of contents holds"),
+    ),
+    "preferences of openai": (
+        data(
+            "preferences.json",
+            [
+                {
+                    "input": {"messages": [{"role": "user", "content": q}]},
+                    "preferred_output": [{"role": "assistant", "content": a}],
+                    "non_preferred_output": [{"role": "assistant", "content": "Who knows."}],
+                }
+                for q, a in PAIRS
+            ],
+        ),
+        Right(says="the rejected ones aren't used"),
+    ),
+    "answers inside of a record": (
+        data(
+            "traces.json",
+            [
+                {"inputs": {"messages": [{"role": "user", "content": q}]}, "outputs": {"choices": [[{"text": a}]]}}
+                for q, a in PAIRS
+            ],
+        ),
+        Asked(first=None, says="learned as they are written"),
+    ),
+    "answers in a list": (
+        data("nq.json", [{"question": q, "answer": [a, a.lower()]} for q, a in PAIRS]),
+        Asked(says="the first is learned"),
+    ),
+    "true answers in a list": (
+        data(
+            "true.json",
+            [{"question": q, "best_answer": a, "correct_answers": [a, a[4:]], "wrong": ["No."]} for q, a in PAIRS],
+        ),
+        Asked(says="best_answer, correct_answers"),
+    ),
+    "a passage in a record": (
+        data("study.json", [{"question": q, "context": {"parts": ["By the weir."]}, "answer": a} for q, a in PAIRS]),
+        Asked(says="context may hold"),
+    ),
+    "a sheet of kahoot": (
+        table(
+            "Question - max 120 characters,Answer 1 - max 75 characters,Answer 2 - max 75 characters,"
+            "Answer 3 - max 75 characters,Correct answer(s) - choose at least one",
+            '"{q}",Never.,"{a}",Ask again.,2',
+        ),
+        Right(
+            first=(f"{PAIRS[0][0]}\n\nA. Never.\nB. {PAIRS[0][1]}\nC. Ask again.", f"B. {PAIRS[0][1]}"),
+        ),
+    ),
+    "options with explanations between": (
+        table(
+            "Question,Answer Option 1,Explanation 1,Answer Option 2,Explanation 2,Correct Answers",
+            '"{q}",Never.,It leans.,"{a}",It does.,2',
+        ),
+        Right(first=(f"{PAIRS[0][0]}\n\nA. Never.\nB. {PAIRS[0][1]}", f"B. {PAIRS[0][1]}")),
+    ),
+    "several answers with a ranking": (
+        table("prompt,response_1,response_2,ranking", '"{q}","Who knows, {n}.","{a}",2 > 1'),
+        Asked(first=None, says="response_1"),
+    ),
+    "tickets with where they came from": (
+        table("Ticket ID,Status,Source,Description,Last agent reply", '{n},closed,Email,"{q}","{a}"'),
+        Right(),
+    ),
+    "a form that people filled in": (
+        table("Timestamp,What is your question?,Which shed should answer?", '2024-03-01 10:00,"{q}","{a}"'),
+        Asked(says="questions themselves"),
+    ),
+    "a survey of qualtrics": (
+        table(
+            'StartDate,Q1,Q2\nStart Date,What do you ask?,What is told?\n"{""ImportId"":""startDate""}",'
+            '"{""ImportId"":""QID1_TEXT""}","{""ImportId"":""QID2_TEXT""}"',
+            '2024-03-01,"{q}","{a}"',
+        ),
+        Right(says="2 rows below the names"),
+    ),
+    "comments with dates before": (
+        table("Issue key,Description,Comment", 'M-{n},"{q}","01/Mar/24;juno;{a}"'),
+        Asked(first=None, says="begin with dates"),
+    ),
+    "letters with their subjects": (
+        table("message_id,from,subject,body", '<{n}@mill>,juno@mill.example,Weir,"{a}"'),
+        Asked(first=None),
+    ),
+    "labels that somebody accepted or rejected": (
+        data(
+            "labels.json",
+            [{"text": a, "label": "ab"[n % 2], "answer": ("accept", "reject")[n % 3 > 1]} for n, (_, a) in ALL],
+        ),
+        Asked(first=None, says="answer seems to say"),
+    ),
+    "texts with marked places": (
+        data("places.json", [{"text": a, "entities": [{"start": 0, "end": 3, "label": "X"}]} for _, a in PAIRS]),
+        Asked(first=None, says="Not used: entities"),
+    ),
+    "speakers in angle brackets": (
+        data("talk.json", [{"text": f"<human>: {q}\n<bot>: {a}"} for q, a in PAIRS]),
+        Asked(says="names say who speaks"),
+    ),
+    "cards with two sides": (table("Front\tBack\tTags", "{q}\t{a}\tmill", "cards.tsv"), Right(says="sides of cards")),
+    "a numbered list": (text("rules.txt", "".join(f"{n}. {a}\n" for n, (_, a) in ALL)), Asked(1, None)),
+    "questions as headings of an outline": (
+        text("faq.org", "* FAQ\n" + "".join(f"** {q} :drill:\n{a}\n" for q, a in PAIRS)),
+        Asked(1, None),
+    ),
+    "texts of a program": (text("a.properties", "mill.open=Open\n"), Refused("data.not_a_table", "properties")),
 }
 
 

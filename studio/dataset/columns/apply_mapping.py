@@ -13,6 +13,7 @@ from studio.dataset.columns.formats import choices, labels, turns
 from studio.dataset.columns.formats.cells import CannotLearn, first_answer, is_answer_list, message, text_of, writable
 from studio.dataset.columns.formats.conversations import (
     ConversationReader,
+    instructions_of,
     looks_like_conversation,
     read_history,
     split_thinking,
@@ -159,7 +160,8 @@ def _pair(
     history = read_history(row.get(mapping.history)) if mapping.history else ()
     asked = message("user", question)
     return Example(
-        messages=(*system_turn(system_prompt, text_of(row, mapping.system)), *history, asked, answered), tools=tools
+        messages=(*system_turn(system_prompt, instructions_of(row, mapping.system)), *history, asked, answered),
+        tools=tools,
     )
 
 
@@ -193,7 +195,9 @@ def _pair_of_lists(
     if thinking and answered and answered[-1].role == "assistant" and not answered[-1].thinking:
         answered = (*answered[:-1], answered[-1].model_copy(update={"thinking": writable(thinking)}))
     history = read_history(row.get(mapping.history)) if mapping.history else ()
-    return conversation_example((*history, *asked, *answered), system_prompt, text_of(row, mapping.system), tools)
+    return conversation_example(
+        (*history, *asked, *answered), system_prompt, instructions_of(row, mapping.system), tools
+    )
 
 
 def _answer(answer: str, thinking: str = "") -> Message:
@@ -214,7 +218,7 @@ def _text(row: Row, column: str | None) -> Example:
 def _conversation(row: Row, mapping: ColumnMapping, system_prompt: str, reader: ConversationReader) -> Example:
     said, tools = reader.read(row.get(str(mapping.messages)))
     beside = read_tools(row.get(mapping.tools), reader.drop_nulls) if mapping.tools else ""
-    return conversation_example(said, system_prompt, text_of(row, mapping.system), beside or tools)
+    return conversation_example(said, system_prompt, instructions_of(row, mapping.system), beside or tools)
 
 
 def _conversations_in_rows(

@@ -106,11 +106,22 @@ def _with_names(
         doubtful = True  # another table stands above
     if after < len(rows) and _filled(rows[after]) and all(not cell.strip(" -:=") for cell in rows[after]):
         after += 1  # a line drawn under the names
+    names_row = tuple(rows[after - 1])
+    codes = next((place for place, row in enumerate(rows[after : after + 2], after) if _are_codes(row)), None)
+    if codes is not None:
+        text = N_("{count} rows below the names, in which a program for surveys explains them, were left out.")
+        all_notes.append(sentence(text, count=codes + 1 - after))
+        after = codes + 1
     names = (names + [""] * width)[:width]
     if doubtful:
         all_notes.append(sentence(N_("The first row was taken for the names of the columns, which is a guess.")))
     named = tuple(bool(name.strip()) for name in names)
-    return Layout(unique_names(names), after, usual, tuple(all_notes), doubtful, tuple(rows[after - 1]), named)
+    return Layout(unique_names(names), after, usual, tuple(all_notes), doubtful, names_row, named)
+
+
+def _are_codes(row: _Cells) -> bool:
+    """Whether a row holds what Qualtrics imports a file by: `{"ImportId":"QID1_TEXT"}` in each cell."""
+    return _filled(row) > 1 and all('"ImportId":' in cell for cell in row if cell)
 
 
 def _one_more(names: list[str], below: Sequence[_Cells]) -> list[str]:

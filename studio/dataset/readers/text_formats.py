@@ -16,6 +16,7 @@ _PO = N_("translations of a program (PO); save them as a table")
 _ASS = N_("subtitles in a form with drawings (ASS); save them as SRT")
 _MAIL = N_("letters of a mail program; save their texts as a table or as documents")
 _SETTINGS = N_("settings of a program, not examples")
+_STRINGS = N_("texts of a program (properties); save them as a table")
 _BY_SUFFIX = {
     ".toml": _SETTINGS,
     ".ini": _SETTINGS,
@@ -25,6 +26,7 @@ _BY_SUFFIX = {
     ".gift": _GIFT,
     ".tex": _LATEX,
     ".sql": _SQL,
+    ".properties": _STRINGS,
     ".po": _PO,
     ".pot": _PO,
     ".ass": _ASS,

@@ -178,7 +178,7 @@ UNSURE: list[tuple[Table, str]] = [
     (table(text=TOLD, intent=one_of("buy", "sell"), sentiment=one_of("good", "bad", "none")), "could be the label"),
     (table(Date=lambda n: f"2024-01-{n + 1:02}", User=one_of("kim", "park"), Message=TOLD), ""),
     (table(id=int, code=lambda n: f"{n:08x}", mail=lambda n: f"u{n}@example.com"), "no column looks like"),
-    (table(question=ASKED, answer=lambda n: ["a", "b"]), "lists or records"),
+    (table(question=ASKED, answer=lambda n: ["a", "b"]), "several right answers"),
 ]
 
 

@@ -15,6 +15,7 @@ from studio.dataset.vocabulary import EXACT, is_about, plain, rank
 
 _PAIRS_OF_TEXTS = (
     ("premise", "hypothesis"),
+    ("premise", "hypo"),
     ("sentence1", "sentence2"),
     ("question1", "question2"),
     ("text1", "text2"),
@@ -27,6 +28,10 @@ _PAIRS_OF_TEXTS = (
 )
 
 
+_ALL_RIGHT = ("correctanswer", "incorrectanswer", "rightanswer", "wronganswer", "acceptedanswer")
+"""What lists are called of which every text is right, or none: nothing to choose from."""
+
+
 def detect_options(seen: TableProfile) -> DetectedMapping | None:
     """Options in columns A to D, 보기1 to 보기5 and so on, or all in one cell; and the column that says which."""
     columns = series([name for name in seen.columns if seen.profiles[name].filled > 0])
@@ -36,6 +41,8 @@ def detect_options(seen: TableProfile) -> DetectedMapping | None:
             return found
     for name in seen.columns:
         by_name = rank(name, "options") is not None
+        if plain(name).startswith(_ALL_RIGHT):
+            continue
         if name + BEST in seen.columns or (not by_name and not seen.profiles[name].is_nested):
             continue
         if choices.share_with_options(seen.rows, name) < 0.8:
@@ -177,7 +184,8 @@ def detect_labels(seen: TableProfile) -> DetectedMapping | None:
         candidates = named
     elif len(texts) == 1 and len(kinds) == 1 and len(seen.rows) >= 12 and not is_about(kinds[0]):
         candidates = kinds
-        elsewhere = any(rank(kinds[0], role) is not None for role in ("question", "answer", "speaker", "conversation"))
+        others = ("question", "answer", "speaker", "conversation", "title")
+        elsewhere = any(rank(kinds[0], role) is not None for role in others)
         sure = seen.profiles[kinds[0]].different <= 20 and not elsewhere
     else:
         return None

@@ -9,13 +9,19 @@ from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.columns.detection.column_profile import DetectedMapping, TableProfile
 from studio.dataset.columns.formats.cells import nested, text_of
-from studio.dataset.columns.formats.conversations import looks_like_conversation, looks_like_history, speakers_in
+from studio.dataset.columns.formats.conversations import (
+    instructions_of,
+    looks_like_conversation,
+    looks_like_history,
+    speakers_in,
+)
 from studio.dataset.columns.formats.tools import looks_like_tools
 from studio.dataset.columns.formats.turns import SpeakerRoles, order_of, speaker_roles
 from studio.dataset.columns.formats.written_conversations import template_turns
 from studio.dataset.vocabulary import EXACT, part_of, plain, rank
 
-_REJECTED = ("rejected", "reject", "dispreferred", "worse")
+_REJECTED = ("rejected", "reject", "dispreferred", "nonpreferred", "worse")
+_CHOSEN = ("chosen", "preferred")
 
 
 def share(seen: TableProfile, name: str, holds: Callable[[object], bool]) -> float:
@@ -50,6 +56,25 @@ _MARKS = ("train", "trainable", "learn", "loss")
 _WEIGHS = ("mask", "masked", "weight", "winner", "preferred", "preference", "better")
 _SEEMS_TO_JUDGE = N_("{column} seems to say whether an answer is good; all of them would be learned.")
 DESIRABLE = N_("{column} says which answers are good; rows with the others are left out.")
+_VERDICT_WORDS = (
+    "accept accepted reject rejected ignore ignored approve approved declined good bad correct incorrect right wrong "
+    "pass passed fail failed thumbsup thumbsdown upvote downvote 채택 미채택 승인 반려 정답 오답 합격 불합격"
+)
+_VERDICTS = frozenset(_VERDICT_WORDS.split())
+_RATINGS = ("rating", "ratings", "reward", "stars", "helpfulness", "correctness", "평점", "별점", "만족도")
+
+
+def judging_column(seen: TableProfile, used: set[str]) -> Sentence | None:
+    """The doubt where a column that isn't used holds verdicts (accept, reject) or ratings of what would be learned."""
+    rejected = rejected_column(seen)
+    for name in seen.columns:
+        found = seen.profiles[name]
+        told = {plain(value) for value in found.values}
+        is_verdict = 2 <= found.different <= 4 and told <= _VERDICTS
+        is_rating = plain(name) in _RATINGS and found.numbers > 0.8 and found.different >= 2
+        if name not in used and name != rejected and (is_verdict or is_rating):
+            return sentence(_SEEMS_TO_JUDGE, column=name)
+    return None
 
 
 def desirable_column(seen: TableProfile, taken: set[str]) -> tuple[str | None, Sentence | None]:
@@ -72,7 +97,7 @@ def detect_conversations(seen: TableProfile) -> DetectedMapping | None:
     is_pair = bool(seen.named("question", below=EXACT) and seen.named("answer", below=EXACT))
     earlier = seen.named("history", below=EXACT) if is_pair else ()
     shares = {name: share(seen, name, looks_like_conversation) for name in seen.columns if name not in earlier}
-    conversations = [name for name in shares if shares[name] > 0.8]
+    conversations = [name for name in shares if shares[name] > 0.8 and name != _system(seen, set())]
     if not conversations:
         mixed = [name for name in shares if shares[name] >= 0.5 and seen.profiles[name].is_nested]
         found = _whole_conversations(seen, mixed) if mixed else None
@@ -102,7 +127,7 @@ def _is_from_template(cell: object) -> bool:
 
 
 def _whole_conversations(seen: TableProfile, conversations: list[str]) -> DetectedMapping | None:
-    chosen = next((name for name in conversations if plain(name).startswith("chosen")), None)
+    chosen = next((name for name in conversations if plain(name).startswith(_CHOSEN)), None)
     if chosen is not None and rejected_column(seen) is not None:
         why = sentence(
             N_("{column} holds the better answers and is learned; the rejected ones aren't used."), column=chosen
@@ -180,7 +205,11 @@ def _whole(seen: TableProfile, conversation: str, sure: bool, why: list[Sentence
 
 def _system(seen: TableProfile, taken: set[str]) -> str | None:
     found = seen.named("system", taken, below=EXACT)
-    return found[0] if found and not seen.profiles[found[0]].is_nested else None
+    return found[0] if found and share(seen, found[0], _is_instructions) > 0.8 else None
+
+
+def _is_instructions(cell: object) -> bool:
+    return instructions_of({"": cell}, "")[:1] not in ("{", "[")
 
 
 def _ends_with_answer(cell: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from studio.core.recipe.data_choice import ColumnMapping
@@ -9,20 +10,22 @@ from studio.core.translatable import N_, sentence
 from studio.dataset.columns.apply_mapping import iterate_examples
 from studio.dataset.columns.detection.choices import detect_labels, detect_options
 from studio.dataset.columns.detection.column_profile import DetectedMapping, TableProfile
-from studio.dataset.columns.detection.conversations import detect_conversations, detect_turns
+from studio.dataset.columns.detection.conversations import detect_conversations, detect_turns, judging_column
 from studio.dataset.columns.detection.pairs import (
     detect_by_contents,
     detect_half_named_pair,
     detect_named_pair,
     detect_text,
 )
+from studio.dataset.columns.formats.cells import nested
 from studio.dataset.columns.formats.pairs import QuestionTemplate
 from studio.dataset.examples import Example
 from studio.dataset.readers.derived_columns import turn_columns
 from studio.dataset.table import Table, cell_text
-from studio.dataset.vocabulary import plain
+from studio.dataset.vocabulary import WORDS, plain
 
 _TRIED = 200
+_DATED = re.compile(r"\[?\d{1,4}[-./]\w{1,4}[-./]\d{2,4}\D")
 _LEAST_GOOD = 0.9
 """The share of the first rows that has to fit before a reading is sure."""
 _WAYS = (
@@ -63,6 +66,11 @@ def _is_mark(seen: TableProfile, name: str) -> bool:
     return profile.is_category or (plain(name) in marks and profile.filled > 0)
 
 
+def _is_record(answer: str) -> bool:
+    """Whether an answer is JSON, which only a person can want to be learned."""
+    return answer[:1] in ("{", "[") and isinstance(nested(answer), dict | list)
+
+
 def _pictures(seen: TableProfile, used: set[str]) -> str | None:
     for name in seen.columns:
         short = plain(name).rstrip("s")
@@ -83,6 +91,9 @@ def _tried(seen: TableProfile, found: DetectedMapping) -> DetectedMapping:
     if gathered is not None and found.mapping.messages == gathered.name:
         used.update(column for column, _ in gathered.turns)
     unused = [n for n in seen.columns if n not in used and (seen.profiles[n].is_prose or _is_mark(seen, n))]
+    laid_out = {name.partition(".")[0] for name in seen.columns if "." in name}
+    records = [n for n in seen.columns if n not in used | laid_out and seen.profiles[n].is_nested]
+    unused = [n for n in seen.columns if n in unused or n in records]
     if unused and found.mapping.format is not None:
         why.append(sentence(N_("Not used: {columns}."), columns=", ".join(unused)[:300]))
     sure = found.sure
@@ -91,11 +102,33 @@ def _tried(seen: TableProfile, found: DetectedMapping) -> DetectedMapping:
         sure = False
         text = N_("{column} names pictures, sounds or films; only what is written about them would be learned.")
         why.append(sentence(text, column=pictures))
+    around = next((n for n in records if plain(n) in WORDS["context"] + WORDS["history"]), None)
+    if around is not None and found.mapping.format == "pair":
+        sure = False
+        text = N_("{column} may hold what the questions are about, in records that aren't read.")
+        why.append(sentence(text, column=around))
+    verdict = judging_column(seen, used)
+    if verdict is not None and verdict not in why and found.mapping.format is not None:
+        sure = False
+        why.append(verdict)
+    if found.mapping.text is not None and seen.profiles[found.mapping.text].is_nested:
+        sure = False
+        text = N_("{column} holds lists or records, which would be learned as they are written.")
+        why.append(sentence(text, column=found.mapping.text))
     if sure:
         first = replace(seen.table, rows=seen.rows[:_TRIED])
         wanted = found.mapping.model_copy(update={"desirable": None})
         made = [one for _, one in iterate_examples(first, wanted, notes=why)]
         good = sum(isinstance(one, Example) for one in made)
+        answers = [one.answer for one in made if isinstance(one, Example)]
+        column = found.mapping.answer or found.mapping.messages or ""
+        if sum(map(_is_record, answers)) > 0.5 * len(made):
+            sure = False
+            text = N_("{column} holds lists or records, which would be learned as they are written.")
+            why.append(sentence(text, column=column))
+        elif sum(bool(_DATED.match(answer)) for answer in answers) > 0.8 * len(made):
+            sure = False
+            why.append(sentence(N_("The answers in {column} begin with dates."), column=column))
         if made and good < _LEAST_GOOD * len(made):
             sure = False
             text = N_("Of the first {count} examples {bad} can't be learned from.")

@@ -20,11 +20,17 @@ from studio.dataset.columns.formats.cells import is_answer_list, text_of
 from studio.dataset.columns.formats.choices import mark_of
 from studio.dataset.columns.formats.tools import looks_like_calls
 from studio.dataset.readers.derived_columns import BEST
-from studio.dataset.vocabulary import EXACT, is_about, part_of, plain, rank
+from studio.dataset.table import cell_text
+from studio.dataset.vocabulary import EXACT, SIDES, is_about, part_of, plain, rank
 
 
 def detect_named_pair(seen: TableProfile) -> DetectedMapping | None:
     """A column named as a question and one named as an answer."""
+    for front, back in SIDES:
+        sides = {plain(name): name for name in seen.columns if seen.profiles[name].filled > 0.5}
+        if front in sides and back in sides:
+            told = sentence(N_("{front} and {back} are the sides of cards."), front=sides[front], back=sides[back])
+            return _complete(seen, sides[front], sides[back], [told], [])
     answer = _named_answer(seen)
     if answer is None:
         return None
@@ -135,9 +141,10 @@ def detect_text(seen: TableProfile) -> DetectedMapping | None:
     kinds = [
         n for n in seen.columns if n != named[0] and seen.profiles[n].is_category and seen.profiles[n].different > 1
     ]
+    marked = [n for n in seen.columns if n != named[0] and seen.profiles[n].is_nested and plain(n) not in _BESIDE_TEXT]
     if not others and not titles:
         # Beside a rating or a kind the texts may have been meant for telling these apart.
-        sure = rank(named[0], "text") in range(EXACT) and not kinds
+        sure = rank(named[0], "text") in range(EXACT) and not kinds and not marked
         return DetectedMapping(ColumnMapping(text=named[0]), sure, (_plain_text(named[0]),))
     if not others and seen.profiles[named[0]].length >= 300:
         return DetectedMapping(ColumnMapping(text=named[0]), not kinds, (_plain_text(named[0]),))
@@ -146,6 +153,9 @@ def detect_text(seen: TableProfile) -> DetectedMapping | None:
     return None
 
 
+_BESIDE_TEXT = ("meta", "metadata", "attributes", "info")
+"""Records that say where a text is from; others, such as marked places in it, are what it was collected for."""
+_NUMBERED = re.compile(r"\s*\(?\d{1,3}[.)] ?\S")
 _LISTED = re.compile(r"\s*(?:\[?\d{1,2}:\d\d\b|[-*=~#/]|::|[\w가-힣]+:\S)|.*\s@\w+\s*$|\s*[\w\"']+:\s*$")
 
 _IN_PARTS = tuple(
@@ -160,6 +170,7 @@ _IN_PARTS = tuple(
 )
 """What stands in nearly each line where lines are records: a gap, a sign, a name, a date, a question before more."""
 _ENDED = re.compile(r"""[.!?…。！？:]["'”’)\]」』》*_]*$|[다요까죠]["'”’)]*$""")
+_AROUND_HEADING = re.compile(r"^[#*]+ |(?: :\w+:)+$")
 _LONE_QUESTION = re.compile(r"[^.!?。]{1,200}[?？]")
 
 
@@ -167,7 +178,10 @@ def _reads_as_prose(passages: list[str]) -> bool:
     """Whether most lines are sentences: long, or ended as sentences are, and few of them questions."""
     lines = [line.strip() for passage in passages for line in passage.splitlines() if line.strip()]
     listed = sum(len(line) < 200 and bool(_LISTED.match(line)) for line in lines)
-    asking = sum(bool(_LONE_QUESTION.fullmatch(line)) for line in lines)
+    asking = sum(bool(_LONE_QUESTION.fullmatch(_AROUND_HEADING.sub("", line))) for line in lines)
+    numbered = sum(len(line) < 200 and bool(_NUMBERED.match(line)) for line in lines)
+    if numbered >= 0.9 * len(lines) >= 4:
+        return False  # a list, of rules or of whatever
     if listed > 0.5 * len(lines) or (asking > 0.25 * len(lines) and len(lines) >= 4):
         return False
     in_parts = max(sum(bool(form.search(line)) for line in lines) for form in _IN_PARTS)
@@ -202,6 +216,7 @@ _INSTRUCTIONS = frozenset(
 )
 
 
+_MARKS = ("?", "？")
 _GOLD = ("gold", "groundtruth", "reference", "expectedanswer", "expectedoutput", "humananswer", "정답", "모범답")
 """What an answer is called that others, such as those of several models, are measured by."""
 _ALSO_SOURCES = ("reference", "references")
@@ -242,6 +257,8 @@ def _named_question(seen: TableProfile, answer: str) -> str | None:
         if name != answer and plain(name) in _INSTRUCTIONS and seen.profiles[name].is_text:
             return name
     taken = {answer, *_lone_letters(seen)}
+    if not any(plain(name).startswith("target") for name in (answer, *seen.columns)):
+        taken |= {name for name in seen.columns if plain(name) == "source"}  # else it says where a row comes from
     usable = list(seen.named("question", taken, prose=True))
     if usable and rank(usable[0], "question") in range(EXACT):
         return usable[0]
@@ -274,7 +291,9 @@ def _complete(
         taken.add(context)
         why.append(sentence(N_("{column} is put below the question."), column=context))
     if share(seen, answer, is_answer_list) > 0.8:
-        why.append(sentence(N_("Of several right answers in {column} the first is learned."), column=answer))
+        several = sentence(N_("Of several right answers in {column} the first is learned."), column=answer)
+        placed = share(seen, answer, lambda cell: "answer_start" in cell_text(cell)) > 0.8
+        (why if placed else doubts).append(several)  # a list may as well be one answer in parts
     elif seen.profiles[answer].is_nested and tools is None:
         text = N_("{column} holds lists or records, which would be learned as they are written.")
         doubts.append(sentence(text, column=answer))
@@ -314,6 +333,19 @@ def _against(seen: TableProfile, question: str, answer: str, taken: set[str]) ->
     rivals = [n for n in seen.named("answer", taken) if _could_be_answer(seen, n, answer)]
     if rivals:
         doubts.append(_candidates([answer, *rivals[:3]]))
+    siblings = [
+        n
+        for n in seen.columns
+        if n not in taken and _without_digits(n) == _without_digits(answer) and seen.profiles[n].filled > 0.2
+    ]
+    if siblings and _without_digits(answer) != plain(answer):
+        doubts.append(_candidates([answer, *siblings[:3]]))
+    if question.rstrip().endswith(_MARKS) and answer.rstrip().endswith(_MARKS):
+        text = N_("{question} and {answer} are questions themselves, as in a form that people filled in.")
+        doubts.append(sentence(text, question=question, answer=answer))
+    if asks.is_category and asks.different <= 2 < replies.different and plain(question) not in _INSTRUCTIONS:
+        text = N_("{column} holds the same in nearly all rows.")
+        doubts.append(sentence(text, column=question))
     askers = [
         n
         for n in seen.named("question", taken, below=EXACT, prose=True)
@@ -359,6 +391,10 @@ def _against(seen: TableProfile, question: str, answer: str, taken: set[str]) ->
         text = N_("{column} says which row a row goes on from; the turns before an answer would not be read.")
         doubts.append(sentence(text, column=parent))
     return doubts
+
+
+def _without_digits(name: str) -> str:
+    return re.sub(r"\d+", "", plain(name))
 
 
 def _parent_column(seen: TableProfile, taken: set[str]) -> str | None:

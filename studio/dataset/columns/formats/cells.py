@@ -127,8 +127,12 @@ def _is_deep(text: str) -> bool:
     return False
 
 
+_LISTS = ('["', "['")
+
+
 def is_answer_list(cell: object) -> bool:
-    """Whether a cell is a record of answers with the places where they stand in the passage."""
+    """Whether a cell holds several right answers: a list of texts, or a record of them as SQuAD (with the places where
+    they stand in the passage) and TriviaQA (with other spellings of one) keep it."""
     return _texts(cell) is not None
 
 
@@ -140,10 +144,15 @@ def first_answer(cell: object) -> str:
 
 def _texts(cell: object) -> list[object] | None:
     if isinstance(cell, str):
-        if "answer_start" not in cell or not cell.lstrip().startswith("{"):
+        start = cell.lstrip()[:2]
+        if start not in _LISTS and not (start[:1] == "{" and ("answer_start" in cell or "aliases" in cell)):
             return None
         cell = nested(cell)
+    if isinstance(cell, list | tuple) and cell and all(isinstance(text, str) for text in cell):
+        return list(cell)
     if isinstance(cell, Mapping) and "answer_start" in cell:
         texts = cell.get("text")
         return list(texts) if isinstance(texts, list | tuple) else [texts] if isinstance(texts, str) else None
+    if isinstance(cell, Mapping) and "aliases" in cell and isinstance(value := cell.get("value"), str):
+        return [value]
     return None

@@ -346,9 +346,10 @@ _PREFIXES = (
 _ORDERS: tuple[str, ...] = ("가나다라마바사아자차", "ㄱㄴㄷㄹㅁㅂㅅㅇㅈㅊ", "アイウエオカキクケコ", "甲乙丙丁戊己庚辛")
 _CIRCLED = "①②③④⑤⑥⑦⑧⑨⑩⑪⑫⑬⑭⑮"
 _NAME = re.compile(
-    r"^(?P<prefix>" + "|".join(sorted(_PREFIXES.split(), key=len, reverse=True)) + r")?"
+    r"^(?P<prefix>" + "|".join(sorted(_PREFIXES.replace("_", r"[\s_]").split(), key=len, reverse=True)) + r")?"
     r"[\s_\-.:(\[]*(?P<mark>\d{1,2}|[a-z]|[" + "".join(_ORDERS) + r"])(?:번|번째)?(?:\s*\([^\W\d_]\))?[\s_\-.:)\]]*$"
 )
+_LIMIT = re.compile(r"\s[-–]\s?max\.? \d+ \w+\s*$", re.IGNORECASE)
 _LEADING = re.compile(
     r"^\s*(?:[(\[](?P<in>\d{1,2}|[A-Za-z]|[" + "".join(_ORDERS) + r"])[)\]]|"
     r"(?P<before>\d{1,2}|[A-Za-z]|[" + "".join(_ORDERS) + r"])[.):](?=\s|\D)|(?P<circled>[" + _CIRCLED + r"]))\s*"
@@ -368,9 +369,9 @@ class Mark:
 @lru_cache(maxsize=4096)
 def mark_of(text: str) -> Mark | None:
     """What a name or an answer such as "B", "보기 2번" or "③" points at; None for any other text."""
-    if len(text) > 24:
+    bare = _LIMIT.sub("", text).strip()  # "Answer 1 - max 75 characters", as in Kahoot's sheets
+    if len(bare) > 24:
         return None
-    bare = text.strip()
     circled = bare.strip("() .")
     if len(circled) == 1 and circled in _CIRCLED:
         return Mark("circled", _CIRCLED.index(circled) + 1)

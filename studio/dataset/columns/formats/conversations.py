@@ -10,13 +10,14 @@ from typing import Literal
 
 from studio.core.conversation import Message, ToolCall
 from studio.core.translatable import N_, Sentence, sentence
-from studio.dataset.columns.formats.cells import CannotLearn, message, nested
+from studio.dataset.columns.formats.cells import CannotLearn, message, nested, text_of
 from studio.dataset.columns.formats.tools import read_calls, read_tools
 from studio.dataset.columns.formats.written_conversations import marked_turns
+from studio.dataset.table import Row
 from studio.dataset.vocabulary import Part, part_of
 
-_WHO = ("role", "from", "speaker", "author", "sender")
-_WHAT = ("content", "value", "text", "message", "utterance")
+_WHO = ("role", "from", "speaker", "author", "sender", "participantID", "speaker_id")
+_WHAT = ("content", "value", "text", "message", "utterance", "parts")
 _CALLS = ("tool_calls", "function_call", "function_calls")
 _THOUGHTS = ("reasoning_content", "thinking", "reasoning", "thought")
 _WEIGHTS = ("weight", "loss_weight", "train", "loss", "learn", "trainable", "training")
@@ -26,7 +27,7 @@ _MOST_TURNS = 10_000
 _KNOWN_KEYS = frozenset(
     (*_WHO, *_WHAT, *_CALLS, *_THOUGHTS, *_WEIGHTS, *_MASKS, _IN_PART, "name", "id", "tool_call_id", "type", "tools")
 )
-_RECORDS = ("messages", "conversations", "conversation", "turns")
+_RECORDS = ("messages", "conversations", "conversation", "turns", "dialogue", "dialog", "contents")
 
 
 def looks_like_conversation(cell: object) -> bool:
@@ -43,6 +44,19 @@ def speakers_in(cell: object) -> tuple[str, ...]:
     told = [turn for turn in turns if isinstance(turn, Mapping)]
     names = [[str(_first(turn, _WHO))] if _is_turn(turn) else [str(name) for name in turn] for turn in told]
     return tuple(name for spoken in names for name in spoken)
+
+
+def instructions_of(row: Row, column: str | None) -> str:
+    """Standing instructions of a row: a text, or parts of one as Bedrock and Gemini keep them."""
+    text = text_of(row, column)
+    value = nested(text) if text[:1] in ("{", "[") else text
+    told = _first(value, _WHAT) if isinstance(value, Mapping) else value
+    if told is None or isinstance(told, str):
+        return told or text
+    try:
+        return parts_of(told).text.strip() or text
+    except CannotLearn:
+        return text
 
 
 class ConversationReader:

@@ -6,7 +6,7 @@ import re
 
 from studio.dataset.vocabulary import Part, part_of
 
-_MARK = re.compile(r"(?:(?:^|\n)[ \t]*(?:#{2,3} ?)?|#{3} ?)(?P<who>[^\W\d_][^\W\d_ ]*(?: [^\W\d_]+)?) ?: ?")
+_MARK = re.compile(r"(?:(?:^|\n)[ \t]*(?:#{2,3} ?)?|#{3} ?)<?(?P<who>[^\W\d_][^\W\d_ ]*(?: [^\W\d_]+)?)>? ?: ?")
 _END = re.compile(r"(?:<\|endoftext\|>|</s>|<eos>)$")
 _CALL = re.compile(
     r"<functioncall>\s*\{\s*\"name\"\s*:\s*\"(?P<name>[^\"]+)\"\s*,\s*\"arguments\"\s*:\s*"
