@@ -370,17 +370,18 @@ class _Handler(BaseHTTPRequestHandler):
         oid, _, part = path.removeprefix("/lfs/").partition("/")
         length = int(self.headers["Content-Length"])
         limit = self.hub.breaks_off_at(oid)
-        data = b""
-        while len(data) < length:
-            if limit is not None and len(data) >= limit:
+        received = bytearray()
+        while len(received) < length:
+            if limit is not None and len(received) >= limit:
                 self.close_connection = True
                 return
-            piece = self.rfile.read(min(PIECE, length - len(data)))
+            piece = self.rfile.read(min(PIECE, length - len(received)))
             if not piece:
                 return  # the other side went away
-            data += piece
-            self.asked.received = len(data)
+            received += piece
+            self.asked.received = len(received)
             time.sleep(self.hub.pause)
+        data = bytes(received)
         if part:
             self.hub.stored[f"{oid}/{part}"] = data
         elif hashlib.sha256(data).hexdigest() != oid:
