@@ -36,12 +36,13 @@ from studio.core.events import (
     Stop,
     Stopped,
 )
-from studio.core.jobs import FetchStarter, Train, read_job
+from studio.core.jobs import FetchModel, FetchStarter, Train, read_job
 from studio.core.journal import JournalWriter
 from studio.core.problems import Problem, Remedy
 from studio.core.run_folder import JobFolder, RunFolder
 from studio.core.run_state import RunState
 from studio.core.translatable import sentence
+from studio.models.base_model import hub_folder
 from tests.fakes.save_point import make_save_point
 
 STEPS = int(os.environ.get("STAND_IN_STEPS", "1000"))
@@ -59,6 +60,11 @@ def main() -> None:
             case Train():
                 train(writer, RunFolder(folder.path), job)
             case FetchStarter():
+                fetch(writer)
+            case FetchModel():
+                from tests.runs.foreign_folders import make_base  # brings a lot along: not for every training
+
+                make_base(hub_folder(job.name))
                 fetch(writer)
             case _:
                 raise SystemExit(f"not played here: {job}")

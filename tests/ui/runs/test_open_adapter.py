@@ -96,6 +96,23 @@ def test_a_dropped_folder_whose_base_is_missing_asks_for_it(
     page.adapters.confirmation.cancel_button.click()
 
 
+def test_a_base_that_is_fetched_from_the_hub_is_used_as_soon_as_it_is_here(
+    page: RunsPage, tmp_path: Path, qtbot: QtBot, trainer: None
+) -> None:
+    drop(page, make_folder(tmp_path / "lora_model", "unsloth/Other-Chat-bnb-4bit"))
+    qtbot.waitUntil(lambda: page.adapters.confirmation is not None)
+    asked = page.adapters.confirmation
+    assert asked is not None
+    asked.buttons[0].click()
+    fetching = page.adapters.fetching
+    assert fetching is not None and fetching.isVisible()
+    qtbot.waitUntil(lambda: page.adapters.confirmation is not asked, timeout=30_000)
+    assert page.adapters.confirmation is not None
+    assert "It was trained on its base model in 4 bits" in words_on(page.adapters.confirmation)
+    page.adapters.confirmation.cancel_button.click()
+    qtbot.waitUntil(lambda: page.model.rowCount() == 1)
+
+
 def test_what_isnt_an_add_on_is_said_on_the_page(page: RunsPage, base: Path, qtbot: QtBot) -> None:
     drop(page, base)
     qtbot.waitUntil(lambda: "holds a whole model, not an add-on" in words_on(page))
