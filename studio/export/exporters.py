@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from studio.core.events import Exported
 from studio.core.jobs import CheckAdapter, ExportGguf, Job, Merge
-from studio.core.problems import Problem, ProblemError
+from studio.core.problems import Problem, ProblemError, Remedy
+from studio.core.recipe.model_choice import Source
 from studio.core.recipe.recipe import Recipe, load
 from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
 from studio.core.storage import size_of
@@ -197,7 +198,7 @@ def options(exporter: Exporter, run: RunFolder, recipe: Recipe) -> tuple[Option,
             size=exporter.size(run, recipe, name),
             disk=exporter.disk(run, recipe, name),
             memory=exporter.memory(run, recipe, name),
-            refusal=exporter.refusal(recipe, name) or gone,
+            refusal=gone or exporter.refusal(recipe, name),
         )
         for name in ([one.name for one in exporter.qualities] or [""])
     )
@@ -215,20 +216,25 @@ def better_option(known: Sequence[Option], failed: str) -> Option | None:
 
 
 def _base_refusal(exporter: Exporter, recipe: Recipe) -> Problem | None:
-    """That the base model isn't where it was, which only a copy of the add-on does without."""
+    """That the base model isn't where it was, which only a copy of the add-on does without. A run can't be given
+    another one, so what could be done for a new run is of no use here."""
     if exporter.job is None:
         return None
     try:
         locate(recipe.model)
     except ProblemError as error:
-        return error.problem
+        if recipe.model.source is Source.folder:
+            fix = N_("Put it back there as it was. Just the add-on can be exported without it.")
+            return replace(error.problem, fix=fix, remedy=None)
+        fix = N_("Fetch it again on the Train page. Just the add-on can be exported without it.")
+        return replace(error.problem, fix=fix, remedy=Remedy.choose_model)
     return None
 
 
 def require_possible(exporter: Exporter, run: RunFolder, quality: str) -> None:
     """Raises `ProblemError` where the exporter refuses, or needs a base model that is gone or changed since."""
     recipe = load(run.recipe)
-    refusal = exporter.refusal(recipe, quality)
+    refusal = _base_refusal(exporter, recipe) or exporter.refusal(recipe, quality)
     if refusal is not None:
         raise ProblemError(refusal)
     if exporter.job is not None:

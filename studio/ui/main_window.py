@@ -300,11 +300,15 @@ class MainWindow(QMainWindow):
         self.app_state.run_updated.connect(self._tell_gpu_monitor)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        if not self.app_state.is_training():
+        training = self.app_state.is_training()
+        if not training and not self.app_state.exports.ends_with_window():
             self._leave()
             event.accept()
             return
         event.ignore()
+        if not training:
+            self._ask_to_give_up_exports()
+            return
         answers = (
             Answer(tr("Leave it running and close"), self._leave_running, "primary"),
             Answer(tr("Stop, keep what was learned, and close"), self._stop_and_close),
@@ -312,6 +316,12 @@ class MainWindow(QMainWindow):
         text = tr("A run is going on. It can go on without this window; open the program again to see it.")
         if self.confirmation is None or not self.confirmation.isVisible():
             self.ask(tr("Close while training?"), text, answers)
+
+    def _ask_to_give_up_exports(self) -> None:
+        text = tr("An export waits for its turn, or a program is taking a model in. That ends with the window.")
+        answer = Answer(tr("Give it up and close"), self.close_without_asking, "primary")
+        if self.confirmation is None or not self.confirmation.isVisible():
+            self.ask(tr("Close while an export waits?"), text, (answer,))
 
     def _leave_running(self) -> None:
         if self.app_state.starting:  # the run's folder is still being made; go when it is started

@@ -75,7 +75,8 @@ class ExportCard(Card):
         self.look_again = button(tr("Look again"), "link", self.look_wanted.emit)
         self._program_row = QWidget()
         hbox((self.availability, 1), (self.website, TOP), (self.look_again, TOP), on=self._program_row)
-        self._program_row.setVisible(bool(title))
+        if not title:
+            self._program_row.hide()
         self.quality = QualityChoice()
         self.quality.changed.connect(self._show_needs)
         self.place = ElidedLabel("small", Qt.TextElideMode.ElideMiddle)

@@ -57,7 +57,8 @@ class MadeView(QWidget):
         self.copy = button(tr("Copy path"), "quiet", self._copy)
         self.upload = button(tr("Upload to the Hub…"), "quiet", self.upload_wanted.emit)
         self.details = button(tr("Figures"), "quiet", self._toggle)
-        self.details.setVisible(bool(exported.checks))
+        if not exported.checks:
+            self.details.hide()
         for one in (self.open, self.copy, self.upload, self.details):
             one.setAccessibleDescription(exported.folder)
             buttons.flow.addWidget(one)

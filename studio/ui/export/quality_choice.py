@@ -59,8 +59,9 @@ class QualityChoice(QWidget):
         possible = [option.name for option in options if option.refusal is None]
         self.choose(before if before in possible else next(iter(possible), ""))
         self.setVisible(bool(self.buttons) and bool(possible))
-        reasons = {tr_sentence(s) for option in options if option.refusal for s in option.refusal.sentences()[:2]}
-        say(self.why_not, " ".join(sorted(reasons)) if possible else "")
+        refused = [option.refusal.sentences() for option in options if option.refusal is not None]
+        reasons = [said[0] for said in refused] + [said[1] for said in refused if len(said) > 1]
+        say(self.why_not, " ".join(dict.fromkeys(map(tr_sentence, reasons))) if possible else "")
         self._show()
 
     def _button(self, option: Option) -> QRadioButton:

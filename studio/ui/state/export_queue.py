@@ -45,7 +45,7 @@ class ExportQueue(QObject):
     """Ask for an export with `add`; what goes on is `current`, in its `stage`, and what waits is `waiting`.
 
     An export goes on when another run is shown, or none. When the window closes, the process of the current one goes
-    on, and what waits is given up.
+    on, and what waits is given up, see `ends_with_window`.
     """
 
     changed = Signal()
@@ -85,6 +85,10 @@ class ExportQueue(QObject):
 
     def is_running(self) -> bool:
         return self.current is not None
+
+    def ends_with_window(self) -> bool:
+        """Whether something would be given up if the window closed now: what waits, and what a program takes in."""
+        return bool(self.waiting) or (self.current is not None and self.stage == "handing_over")
 
     def cancel(self, wish: Wish) -> None:
         """Take it back, or end what goes on; nothing half-made stays."""

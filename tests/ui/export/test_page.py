@@ -10,7 +10,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from studio.core.problems import Problem
@@ -26,9 +26,12 @@ from studio.ui.export.made_view import MadeView
 from studio.ui.export.page import ExportPage
 from studio.ui.export.report_dialog import ReportDialog
 from studio.ui.export.upload_dialog import UploadDialog
+from studio.ui.main_window import MainWindow
 from studio.ui.state.app_state import AppState
+from studio.ui.state.export_queue import Wish
 from tests.ui.conftest import LONG
 from tests.ui.finished_run import fine_tuned_run, make_model_folder, opened, stand_in_interpreter
+from tests.ui.test_main_window import ShownWindows
 
 
 class Talker:
@@ -300,21 +303,26 @@ def test_a_base_model_that_was_moved_away_stands_in_the_way_of_all_but_the_add_o
     page = open_page(app_state)
     problem = page.cards["merged"].problem
     assert problem is not None and problem.problem.code == "model.folder_missing"
+    assert "Put it back there" in problem.problem.fix and problem.remedy_button is None
     assert page.cards["merged"].controls.isHidden() and not page.cards["adapter"].controls.isHidden()
     assert page.cards["merged"].summary.text() == "not possible; open it to see why"
 
 
 def test_earlier_exports_are_there_when_the_page_opens(
-    page: ExportPage, app_state: AppState, open_page: Open, qtbot: QtBot
+    page: ExportPage, app_state: AppState, open_page: Open, qtbot: QtBot, qapp: QApplication
 ) -> None:
     page.cards["merged"].start.click()
     page.cards["adapter"].start.click()
     qtbot.waitUntil(lambda: all(page.cards[name].made is not None for name in ("adapter", "merged")), timeout=LONG)
     qtbot.waitUntil(lambda: not app_state.exports.is_running(), timeout=LONG)
+    watcher = ShownWindows()
+    qapp.installEventFilter(watcher)
     again = open_page(app_state)
     assert again.cards["adapter"].is_open(), "what was exported last"
     assert wait_for(qtbot, again, "merged").words.text() == "Answers the same on 20 of 20."
     assert wait_for(qtbot, again, "adapter").words.text() == "Answers the same on 20 of 20."
+    qapp.removeEventFilter(watcher)
+    assert [one for one in watcher.shown if one is not again] == [], "nothing flashes up as a window of its own"
 
 
 def test_an_export_goes_on_without_the_page_and_is_found_again_by_another_window(
@@ -441,3 +449,25 @@ def test_an_export_is_uploaded_and_reported_from_where_it_stands(
     page.report.click()
     (report,) = page.findChildren(ReportDialog)
     report.dismiss()
+
+
+def test_a_window_asks_before_it_closes_over_an_export_that_waits(
+    app_state: AppState,
+    run: RunFolder,
+    destinations: tuple[Destination, ...],
+    open_window: Callable[[AppState], MainWindow],
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("STAND_IN_PAUSE", "0.5")
+    window = open_window(app_state)
+    _, merged, adapter = sorted(destinations, key=lambda one: ("talker", "merged", "adapter").index(one.name))
+    app_state.exports.add(Wish(run, merged))
+    app_state.exports.add(Wish(run, adapter))
+    window.close()
+    assert window.isVisible() and window.confirmation is not None
+    QTest.keyClick(window.confirmation, Qt.Key.Key_Escape)
+    app_state.exports.stop()
+    qtbot.waitUntil(lambda: not app_state.exports.is_running(), timeout=LONG)
+    window.close()
+    assert not window.isVisible()
