@@ -17,6 +17,12 @@ def job_folder(kind: str) -> JobFolder:
     return JobFolder(paths.home() / "jobs" / f"{kind}-{uuid.uuid4().hex[:8]}")
 
 
+def going_on(kind: str) -> JobFolder | None:
+    """A job of that kind that belongs to no run and is at work now, maybe begun by a window that was closed since."""
+    folders = map(JobFolder, (paths.home() / "jobs").glob(f"{kind}-*"))
+    return next((folder for folder in folders if folder.is_at_work()), None)
+
+
 def missing_model(choice: ModelChoice) -> Job | None:
     """The job that would bring this base model onto this computer; None when it is here or can't be fetched."""
     try:

@@ -27,7 +27,7 @@ from studio.export.hub_upload import (
     known_token,
 )
 from studio.models.base_model import require_new_hub_name
-from studio.runs.fetch import job_folder
+from studio.runs.fetch import going_on, job_folder
 from studio.runs.project import slug
 from studio.ui.controls.layout import STRETCH, add_all, hbox, vbox
 from studio.ui.controls.notices import ProblemCard
@@ -47,12 +47,13 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class _Known:
     """`doubt` is what speaks against the export, `token` the one that is here already, "" without, and kept by us where
-    `is_kept`; `name` is one for the repository."""
+    `is_kept`; `name` is one for the repository, `going_on` an upload that a window began which is closed now."""
 
     doubt: Problem | None
     token: str
     is_kept: bool
     name: str
+    going_on: JobFolder | None
 
 
 class UploadDialog(Overlay):
@@ -150,6 +151,9 @@ class UploadDialog(Overlay):
 
     def _on_known(self, known: _Known) -> None:
         self._known = known
+        if known.going_on is not None and not self.job.is_running():
+            self.job.attach(known.going_on)
+            self._began_here = True
         self.repository.setPlaceholderText(tr("your name there") + f"/{known.name}")
         self._show_token_field(not known.token)
         self.forget.setVisible(known.is_kept)
@@ -249,7 +253,13 @@ def _look_at(run: RunFolder, folder: Path) -> _Known:
     """Reads journals and the system's store, which may ask the person to unlock it. Raises `ProblemError`."""
     name = slug(load(run.recipe).name).encode("ascii", "ignore").decode().strip("-_")  # the Hub takes no others
     token = known_token()
-    return _Known(doubt(export_in(folder, [run])), token, bool(token) and not environment_token(), name or "model")
+    return _Known(
+        doubt=doubt(export_in(folder, [run])),
+        token=token,
+        is_kept=bool(token) and not environment_token(),
+        name=name or "model",
+        going_on=going_on("upload"),
+    )
 
 
 def _begin(folder: JobFolder, job: Upload, token: str) -> JobProcess:

@@ -13,8 +13,11 @@ from pytestqt.qtbot import QtBot
 
 from studio.core.events import ExportCheck, Exported
 from studio.core.job_states import UploadState
+from studio.core.jobs import Upload
 from studio.core.run_folder import RunFolder
+from studio.runs.fetch import job_folder
 from studio.runs.project import Project
+from studio.runs.start import start_job
 from studio.ui.export.upload_dialog import UploadDialog
 from studio.ui.state.job_state import JobState
 from tests.fakes.hub import Account, FakeHub, HubModel
@@ -143,6 +146,21 @@ def test_what_failed_its_check_needs_a_second_word(
     assert "failed its check" in dialog.doubt.text() and not dialog.start.isEnabled()
     dialog.anyway.setChecked(True)
     assert dialog.start.isEnabled()
+
+
+def test_an_upload_that_an_earlier_window_began_is_shown(
+    open_dialog: Callable[[], UploadDialog], run: RunFolder, hub: FakeHub, qtbot: QtBot
+) -> None:
+    (run.exports / "merged" / "more.safetensors").write_bytes(bytes(8 << 20))
+    hub.pause = 0.3  # for 128 pieces
+    upload = Upload(folder=run.exports / "merged", repository=NAME)
+    process = start_job(job_folder("upload"), upload, secret=TOKEN)
+    qtbot.waitUntil(process.folder.is_at_work, timeout=LONG)
+    dialog = open_dialog()
+    assert dialog.progress.isVisible() and not dialog.asking.isVisible()
+    hub.pause = 0.0
+    qtbot.waitUntil(dialog.done.isVisible, timeout=LONG)
+    assert process.process.wait(20) == 0 and dialog.address.text().endswith(NAME)
 
 
 def test_it_can_be_closed_meanwhile_and_shows_the_upload_when_it_is_opened_again(
