@@ -533,6 +533,25 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
         text("faq.org", "* FAQ\n" + "".join(f"** {q} :drill:\n{a}\n" for q, a in PAIRS)),
         Asked(1, None),
     ),
+    "names of labels in a list": (
+        data("labels.json", [f"{thing}_{n}_moved" for n, thing in GLOSSARY]),
+        Asked(first=None, says="plain text"),
+    ),
+    "prompts with a passage": (
+        data(
+            "prompts.json",
+            [{"prompt": f"Question: {q}\n\nContext: By shed {n}.\n\nAnswer:", "completion": a} for n, (q, a) in ALL],
+        ),
+        Right(first=(f"{PAIRS[0][0]}\n\nContext: By shed 0.", PAIRS[0][1])),
+    ),
+    "records with signs between": (
+        text("people.txt", "".join(f"u{n} +++$+++ {q} +++$+++ {a}\n" for n, (q, a) in ALL)),
+        Asked(1, None),
+    ),
+    "letters before options without a blank": (
+        data("quiz.json", [{"question": q, "options": ["A)32", f"B){a}"], "correct": "B"} for q, a in PAIRS]),
+        Right(first=(f"{PAIRS[0][0]}\n\nA. 32\nB. {PAIRS[0][1]}", f"B. {PAIRS[0][1]}")),
+    ),
     "texts of a program": (text("a.properties", "mill.open=Open\n"), Refused("data.not_a_table", "properties")),
 }
 

@@ -70,7 +70,7 @@ def judging_column(seen: TableProfile, used: set[str]) -> Sentence | None:
     for name in seen.columns:
         found = seen.profiles[name]
         told = {plain(value) for value in found.values}
-        is_verdict = 2 <= found.different <= 4 and told <= _VERDICTS
+        is_verdict = 2 <= found.different <= 4 and bool(told) and told <= _VERDICTS
         is_rating = plain(name) in _RATINGS and found.numbers > 0.8 and found.different >= 3
         if name not in used and name != rejected and (is_verdict or is_rating):
             return sentence(_SEEMS_TO_JUDGE, column=name)

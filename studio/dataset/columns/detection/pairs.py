@@ -129,7 +129,10 @@ def detect_text(seen: TableProfile) -> DetectedMapping | None:
     if len(seen.columns) == 1:
         only = seen.columns[0]
         if seen.named("text", below=10_000):
-            return DetectedMapping(ColumnMapping(text=only), True, (_plain_text(only),))
+            profile = seen.profiles[only]
+            # Else names, such as those of labels. Scripts without blanks have letters beyond ASCII.
+            words = profile.spaced >= 0.5 or profile.length >= 80 or not "".join(profile.values).isascii()
+            return DetectedMapping(ColumnMapping(text=only), words, (_plain_text(only),))
         if seen.profiles[only].is_text and seen.profiles[only].length >= 200:
             return DetectedMapping(ColumnMapping(text=only), False, (_plain_text(only),))
         return None
@@ -163,12 +166,14 @@ _IN_PARTS = tuple(
     for form in (
         r"\S(?: {3,}|\t+)\S",
         r"\S (?:\|{1,3}|[-=]>|→|⇒|–|—|-|=|::|//) \S",
+        r"\S ([^\w\s]{2,9}) \S.* \1 \S",
         r"^[^\s.?!,][^.?!,:]{0,30}[:：] ?\S",
         r"^\W{0,3}\d{1,4}[-./:]\d",
         r"[?？][\s,;|/:=>-]+\S",
     )
 )
-"""What stands in nearly each line where lines are records: a gap, a sign, a name, a date, a question before more."""
+"""What stands in nearly each line where lines are records: a gap, a sign, signs that come again, a name, a
+date, a question before more."""
 _ENDED = re.compile(r"""[.!?…。！？:]["'”’)\]」』》*_]*$|[다요까죠]["'”’)]*$""")
 _AROUND_HEADING = re.compile(r"^[#*]+ |(?: :\w+:)+$")
 _LONE_QUESTION = re.compile(r"[^.!?。]{1,200}[?？]")

@@ -352,7 +352,11 @@ _NAME = re.compile(
 _LIMIT = re.compile(r"\s[-–]\s?max\.? \d+ \w+\s*$", re.IGNORECASE)
 _LEADING = re.compile(
     r"^\s*(?:[(\[](?P<in>\d{1,2}|[A-Za-z]|[" + "".join(_ORDERS) + r"])[)\]]|"
-    r"(?P<before>\d{1,2}|[A-Za-z]|[" + "".join(_ORDERS) + r"])[.):](?=\s|\D)|(?P<circled>[" + _CIRCLED + r"]))\s*"
+    r"(?P<before>\d{1,2}|[A-Za-z]|["
+    + "".join(_ORDERS)
+    + r"])(?:[.:](?=\s|\D)| ?\))|(?P<circled>["
+    + _CIRCLED
+    + r"]))\s*"
 )
 
 

@@ -14,6 +14,8 @@ _CALL = re.compile(
     re.DOTALL,
 )
 _PAIR = {"question": "user", "q": "user", "answer": "assistant", "a": "assistant"}
+_NO_SPEAKERS = ("context", "instructions", "지시")
+"""What stands before a passage or a task, and is somebody's name in records alone."""
 _OPENING = re.compile(r"(?:<s>|<bos>|<\|begin_of_text\|>|<\|endoftext\|>|\s)+")
 _TEMPLATES = (
     (re.compile(r"<\|im_start\|>(\w+)\n"), "<|im_end|>"),
@@ -105,7 +107,8 @@ def _speaker_turns(bare: str) -> list[object]:
 
 
 def _part(who: str) -> Part | None:
-    return part_of(_PAIR.get(who.casefold(), who))
+    name = who.casefold()
+    return None if name in _NO_SPEAKERS else part_of(_PAIR.get(name, who))
 
 
 def _turn(who: str, said: str) -> dict[str, object]:
