@@ -8,16 +8,19 @@ FOLDER is where `studio fetch llama.cpp` put it. To be run whenever the pins cha
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
 import re
+import subprocess
 import sys
+import tempfile
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from studio.engine.export.gguf_conversion import supply_missing_names
+from studio.engine.export.gguf_conversion import quantize, supply_missing_names
 
 PLACE = Path(__file__).resolve().parent.parent / "resources" / "llama_cpp.yaml"
 
@@ -45,8 +48,7 @@ def _architectures(conversion: Any, missing: frozenset[str]) -> dict[str, str]:
     """By class of transformers: "quantizes", "converts" where the quantiser's older llama.cpp doesn't know it, and none
     where the server's doesn't, or where the converter itself fails."""
     names = import_module("gguf").MODEL_ARCH_NAMES
-    server, quantiser = _library("xllamacpp"), _library("cyllama.llama")
-    found = {}
+    kinds = {}
     for name in sorted(conversion.TEXT_MODEL_MAP):
         try:
             kind = conversion.get_model_class(name)
@@ -56,17 +58,45 @@ def _architectures(conversion: Any, missing: frozenset[str]) -> dict[str, str]:
         if kind.model_arch is None or any(re.search(rf"\b{one}\b", inspect.getsource(kind)) for one in missing):
             print(f"{name}: not in its own list of names")
             continue
-        stored = b"\0" + names[kind.model_arch].encode() + b"\0"
-        if stored in server:
-            found[name] = "quantizes" if stored in quantiser else "converts"
-    return found
+        kinds[name] = names[kind.model_arch]
+    wanted = sorted(set(kinds.values()))
+    served, quantized = _known_to("serve", wanted), _known_to("quantize", wanted)
+    return {name: "quantizes" if arch in quantized else "converts" for name, arch in kinds.items() if arch in served}
 
 
-def _library(package: str) -> bytes:
-    """The compiled module that holds llama.cpp and with it the names of all architectures that it knows."""
-    folder = Path(str(import_module(package).__file__)).parent
-    return b"".join(file.read_bytes() for file in folder.glob("*llama*.so"))
+def _known_to(program: str, architectures: list[str]) -> set[str]:
+    """Those that it doesn't call unknown when it is given a file that says nothing else. Each is tried in a process of
+    its own: with some such files it never ends."""
+    known = set()
+    for name in architectures:
+        command = [sys.executable, __file__, program, name]
+        try:
+            said = subprocess.run(command, capture_output=True, timeout=20).stderr
+        except subprocess.TimeoutExpired as error:
+            said = error.stderr or b""
+        if b"unknown model architecture" not in said:
+            known.add(name)
+    print(f"{program} doesn't know {', '.join(sorted(set(architectures) - known))}")
+    return known
+
+
+def _try(program: str, architecture: str) -> int:
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(RuntimeError):
+        file = Path(folder) / "model.gguf"
+        writer = import_module("gguf").GGUFWriter(str(file), architecture)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        if program == "quantize":
+            quantize(file, file.with_suffix(".out"), 15, 1)
+        else:
+            server = import_module("xllamacpp")
+            settings = server.CommonParams()
+            settings.model.path, settings.hostnames = str(file), [str(file.with_suffix(".sock"))]
+            server.Server(settings)
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_try(*sys.argv[1:]) if sys.argv[1:] else main())

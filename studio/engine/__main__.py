@@ -30,6 +30,7 @@ WORK = {
     "merge": "export.merge:merge",
     "check_adapter": "export.check:check_adapter",
     "gguf": "export.gguf:export_gguf",
+    "gguf_adapter": "export.gguf:export_gguf_adapter",
     "fetch_starter": "hub.starter_model:fetch_starter",
     "fetch_llama_cpp": "export.llama_cpp:fetch",
     "fetch_model": "hub.models:fetch",

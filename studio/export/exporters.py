@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from studio.core.events import Exported
-from studio.core.jobs import CheckAdapter, ExportGguf, Job, Merge
+from studio.core.jobs import CheckAdapter, ExportGguf, ExportGgufAdapter, Job, Merge
 from studio.core.problems import Problem, ProblemError, Remedy
 from studio.core.recipe.model_choice import Source
 from studio.core.recipe.recipe import Recipe, load
@@ -18,7 +18,7 @@ from studio.export.adapter import adapter_size, export_adapter
 from studio.export.model_card import model_card
 from studio.export.programs.modelfile import write_modelfile
 from studio.models.base_model import base_of_run, locate, model_facts
-from studio.models.gguf import FILE_TYPES, file_type, gguf_disk, gguf_refusal, gguf_size
+from studio.models.gguf import FILE_TYPES, file_type, gguf_adapter_size, gguf_disk, gguf_refusal, gguf_size
 
 COMPARED = 20
 """So many questions are asked of an export and of the run's own model, where nobody says otherwise."""
@@ -132,6 +132,25 @@ def _gguf(run: RunFolder, out: Path, quality: str, compare: int) -> Job:
     return ExportGguf(run=run.path, out=out, file_type=file_type(quality).name, compare=compare, readme=card)
 
 
+def _gguf_adapter_size(run: RunFolder, recipe: Recipe, quality: str) -> int | None:
+    try:
+        return gguf_adapter_size(choose_checkpoint(run, fully=False))
+    except (ProblemError, OSError):
+        return None
+
+
+def _gguf_adapter_refusal(recipe: Recipe, quality: str) -> Problem | None:
+    try:
+        return gguf_refusal(locate(recipe.model))
+    except ProblemError as error:
+        return error.problem
+
+
+def _gguf_adapter(run: RunFolder, out: Path, quality: str, compare: int) -> Job:
+    card = model_card(run, load(run.recipe), "gguf-adapter")
+    return ExportGgufAdapter(run=run.path, out=out, compare=compare, readme=card)
+
+
 EXPORTERS = (
     Exporter(
         name="adapter",
@@ -164,6 +183,15 @@ EXPORTERS = (
         job=_gguf,
         beside=write_modelfile,
         qualities=tuple(Quality(one.quality, one.title, one.term, more=one.quality == one.name) for one in FILE_TYPES),
+    ),
+    Exporter(
+        name="gguf-adapter",
+        title=N_("Just the add-on, for llama.cpp"),
+        purpose=N_("A small file that llama.cpp programs use together with a GGUF file of the base model."),
+        action=N_("Export the add-on"),
+        size=_gguf_adapter_size,
+        refusal=_gguf_adapter_refusal,
+        job=_gguf_adapter,
     ),
 )
 

@@ -6,6 +6,7 @@ the base model so that it can't be asked beside the add-on any more: with these 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -107,6 +108,12 @@ class AdapterConfig(BaseModel):
                 name=str(error.errors()[0]["loc"][0]),
                 value=repr(error.errors()[0].get("input"))[:60],
             ) from error
+
+    def scaling(self, layer: str, rank: int) -> float:
+        """What the product of the two matrices of `layer` is multiplied by, as peft computes it."""
+        found = (alpha for name, alpha in self.alpha_pattern.items() if re.fullmatch(rf"(.*\.)?({name})", layer))
+        alpha = next(found, self.lora_alpha)
+        return alpha / (math.sqrt(rank) if self.use_rslora else rank)
 
     @property
     def special(self) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from studio.core.paths import resources
 from studio.core.problems import Problem, ProblemError, Remedy
 from studio.core.translatable import N_
+from studio.models.adapter import AdapterConfig, adapter_tensors
 from studio.models.config import read_mapping
 from studio.models.weights import tensors, weight_files
 
@@ -83,7 +84,8 @@ _DOWN = re.compile(
 _ATTENTION_OUT = re.compile(r"(o_proj|out_proj|attention\.dense|self_attention\.dense|attn\.c_proj)\.weight$")
 _KEYS = re.compile(r"k_proj\.weight$")
 _ROUTER = re.compile(r"(mlp\.gate|router|block_sparse_moe\.gate|shared_expert_gate|feed_forward\.gate)(\.weight)?$")
-_POSITIONS = re.compile(r"(wpe|position_embeddings|embed_positions)\.weight$")
+_NEVER_SMALL = re.compile(r"(wpe|position_embeddings|embed_positions|conv1d)\.weight$|A_log$")
+_NOT_QUANTIZED = re.compile(r"altup|laurel|per_layer_model_projection")
 _LEFT_OUT = re.compile(
     r"rotary|inv_freq|(^|\.)mtp\.|masked_bias|attn\.bias$|attention\.bias$|vision|visual|audio|projector|^mlp"
 )
@@ -104,7 +106,7 @@ class _Stored:
 
     @property
     def is_matrix(self) -> bool:
-        return len(self.shape) > 1 and not _ROUTER.search(self.name) and not _POSITIONS.search(self.name)
+        return len(self.shape) > 1 and not _ROUTER.search(self.name) and not _NEVER_SMALL.search(self.name)
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ class _Model:
 
     def _chosen(self, tensor: _Stored, wanted: FileType) -> str:
         name, stored = tensor.name, wanted.stored
+        if _NOT_QUANTIZED.search(name):
+            return "F16"
         if _HEAD.search(name) or (self.tied and _EMBEDDING.search(name)):
             return "Q6_K"
         more = stored in ("Q4_K", "Q5_K") and self._more_bits(tensor.layer)
@@ -136,7 +140,7 @@ class _Model:
         if _KEYS.search(name) and self.experts == 8:
             return "Q8_0"
         if _FUSED.search(name):
-            return {"Q4_K": "Q5_K", "Q5_K": "Q6_K"}.get(stored, stored)
+            return "Q6_K" if more and stored == "Q5_K" else "Q5_K" if stored == "Q4_K" else stored
         if _DOWN.search(name):
             return "Q6_K" if more else stored
         if _ATTENTION_OUT.search(name) and self.experts == 8 and stored == "Q4_K":
@@ -221,6 +225,31 @@ def narrow_share(folder: Path, wanted: FileType) -> float:
     matrices = [tensor for tensor in _model(folder).tensors if tensor.is_matrix]
     narrow = sum(math.prod(tensor.shape) for tensor in matrices if tensor.width % 256 != 0)
     return narrow / max(1, sum(math.prod(tensor.shape) for tensor in matrices))
+
+
+def gguf_adapter_size(adapter: Path) -> int:
+    """Bytes of the adapter in the folder `adapter` as a GGUF file, which keeps it in 16 bits. Raises `ProblemError`."""
+    found = adapter_tensors(adapter).values()
+    return sum(2 * math.prod(tensor.shape) + 100 for tensor in found)
+
+
+def gguf_adapter_refusal(adapter: Path) -> Problem | None:
+    """Why the adapter in the folder `adapter` can't be written as GGUF, None where it can."""
+    try:
+        config = AdapterConfig.read(adapter)
+        parts = [name for name in adapter_tensors(adapter) if not name.endswith((".lora_A.weight", ".lora_B.weight"))]
+    except ProblemError as error:
+        return error.problem
+    reason = "DoRA" if config.use_dora else "fan_in_fan_out" if config.fan_in_fan_out else parts[0] if parts else ""
+    if not reason:
+        return None
+    return Problem(
+        code="gguf.adapter_not_plain",
+        what=N_("This add-on can't be written as llama.cpp reads add-ons."),
+        why=N_("It holds more than LoRA's two matrices for a layer ({reason}), which llama.cpp doesn't know."),
+        fix=N_("Export one file for llama.cpp programs instead, in which the add-on is combined with its base model."),
+        values={"reason": reason},
+    )
 
 
 class KnownModels(BaseModel):

@@ -14,26 +14,41 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from studio.core.events import Ending, Exported
+from studio.core.events import Ending, ExportCheck, Exported
 from studio.core.job_states import ExportState
-from studio.core.jobs import ExportGguf
-from studio.core.problems import ProblemError, Remedy, problem
-from studio.core.recipe.recipe import Recipe, load
+from studio.core.jobs import ExportGguf, ExportGgufAdapter
+from studio.core.problems import Problem, ProblemError, Remedy, problem
+from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.core.storage import require_new, require_room, size_of, staged_export
 from studio.core.translatable import N_
 from studio.engine.evaluation.generate import of_run
 from studio.engine.export import llama_cpp
+from studio.engine.export.check import check_gguf, release_memory
 from studio.engine.export.gguf_tokenizer import require_known_split
+from studio.engine.export.measurement import Reference
 from studio.engine.export.merge import _LICENCES as LICENCES
 from studio.engine.export.merge import _write as write_merged
+from studio.engine.export.reference import ask_run, questions_of
 from studio.engine.job_context import JobContext
+from studio.evaluation.export_outcome import check_section
 from studio.models.base_model import base_of_run, tokenizer_folder
-from studio.models.gguf import INTERMEDIATE, FileType, file_type, gguf_disk, gguf_refusal, gguf_size, narrow_share
+from studio.models.gguf import (
+    INTERMEDIATE,
+    FileType,
+    file_type,
+    gguf_adapter_refusal,
+    gguf_adapter_size,
+    gguf_disk,
+    gguf_refusal,
+    gguf_size,
+    narrow_share,
+)
 from studio.models.weights import tensors, weight_files
+from studio.tokenization.tokenizer_files import copy_tokenizer
 
 _KILLED = (-9, 137)
 """Exit codes of a process that Linux kills because memory has run out."""
@@ -46,12 +61,13 @@ NARROW = N_(
 
 
 def export_gguf(context: JobContext, job: ExportGguf) -> Ending | None:
-    """Write the GGUF file to `job.out`, whole or not at all. Raises `ProblemError`."""
+    """Write the GGUF file to `job.out`, whole or not at all; one that fails its check is set aside. Raises
+    `ProblemError`."""
     run, wanted = RunFolder(job.run), file_type(job.file_type)
     require_new(job.out)
     recipe = load(run.recipe)
     base = base_of_run(run, recipe.model)
-    _require_possible(recipe, base, tokenizer_folder(run, base), wanted)
+    _require_possible(recipe.method.merge_refusal() or gguf_refusal(base, wanted), tokenizer_folder(run, base))
     with context.interruptible(), staged_export(job.out) as folder:
         tools = llama_cpp.ensure_tools(context)
         _require_quantiser(tools, wanted)
@@ -61,34 +77,100 @@ def export_gguf(context: JobContext, job: ExportGguf) -> Ending | None:
         share = narrow_share(base, wanted)
         if share:
             context.notice("gguf.narrow", NARROW, share=round(100 * share), term=wanted.term)
-        with _working_folder(folder) as work:
-            merged = earlier or _merged(context, run, work / "merged")
-            making = _Making(context, tools, work, base, wanted)
-            file = making.file(merged, file_name(recipe.name, wanted), keep=merged == earlier)
+        with tempfile.TemporaryDirectory(prefix="work-", dir=folder) as work:
+            reference = _reference(context, run, job.compare)
+            merged = earlier or _merged(context, run, Path(work) / "merged")
+            file = _written(context, tools, Path(work), base, wanted, merged, file_name(recipe.name, wanted.term))
+            checks = check_gguf(context, tools, file, reference, wanted.name) if reference else ()
             for name in ("chat_template.jinja", *LICENCES):
                 if (merged / name).is_file():
                     shutil.copyfile(merged / name, folder / name)
-            shutil.move(file, folder / file.name)
-        (folder / "README.md").write_text(job.readme, encoding="utf-8")
-    context.write(
-        Exported(
+            file.rename(folder / file.name)
+        exported = Exported(
             to="gguf",
             folder=str(job.out),
-            size=size_of(job.out),
+            size=size_of(folder),
             quality=wanted.quality,
+            checks=checks,
             checkpoint=choose_checkpoint(run, fully=False).name,
             seconds=context.seconds,
-        ),
-        durable=True,
-    )
+        )
+        _write_readme(folder, job.readme, exported, wanted)
+    context.write(exported, durable=True)
     return None
 
 
-def file_name(name: str, wanted: FileType) -> str:
-    """Of the file for a run called `name`: only letters that every program can open, and the file type as others name
-    it."""
+def export_gguf_adapter(context: JobContext, job: ExportGgufAdapter) -> Ending | None:
+    """Write the adapter alone to `job.out`, as `export_gguf` does. Raises `ProblemError`."""
+    run = RunFolder(job.run)
+    require_new(job.out)
+    recipe = load(run.recipe)
+    base, adapter = base_of_run(run, recipe.model), choose_checkpoint(run)
+    tokenizer = tokenizer_folder(run, base)
+    _require_possible(gguf_refusal(base) or gguf_adapter_refusal(adapter), tokenizer)
+    with context.interruptible(), staged_export(job.out) as folder:
+        tools = llama_cpp.ensure_tools(context)
+        size = gguf_adapter_size(adapter)
+        whole = gguf_size(base, INTERMEDIATE) if job.compare else 0
+        require_room(job.out, size + whole, remedy=Remedy.choose_folder)
+        with tempfile.TemporaryDirectory(prefix="work-", dir=folder) as place:
+            work = Path(place)
+            reference = _reference(context, run, job.compare)
+            copied = work / "tokenizer"
+            copied.mkdir()
+            copy_tokenizer(tokenizer, copied)
+            shutil.copyfile(base / "config.json", copied / "config.json")
+            programs = _Programs(context, tools, work, size + (whole if reference else 0))
+            context.phase("saving", N_("Writing the add-on as llama.cpp reads it."), long=True)
+            file = work / file_name(recipe.name, "adapter-F16")
+            programs.run(file, 0, "adapter", str(base), str(copied), str(adapter), str(file))
+            checks: tuple[ExportCheck, ...] = ()
+            if reference:
+                context.phase("saving", N_("Converting the base model, to try the add-on on it."), long=True)
+                beside = work / "base.gguf"
+                programs.run(beside, size, "model", str(base), str(copied), str(beside), _sixteen_bits(base))
+                limits = "adapter-16bit" if recipe.method.kind == "qlora" else "f16"
+                checks = check_gguf(context, tools, beside, reference, limits, adapter=file)
+            shutil.copyfile(copied / "chat_template.jinja", folder / "chat_template.jinja")
+            file.rename(folder / file.name)
+        exported = Exported(
+            to="gguf-adapter",
+            folder=str(job.out),
+            size=size_of(folder),
+            checks=checks,
+            checkpoint=adapter.name,
+            seconds=context.seconds,
+        )
+        _write_readme(folder, job.readme, exported)
+    context.write(exported, durable=True)
+    return None
+
+
+def _write_readme(folder: Path, card: str, exported: Exported, wanted: FileType | None = None) -> None:
+    """The model card, and what the check found."""
+    if card:
+        text = card + (check_section(exported, wanted) if exported.checks else "")
+        (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _reference(context: JobContext, run: RunFolder, compare: int) -> Reference | None:
+    """What the run's own model answers, None where there is nothing to ask."""
+    examples = questions_of(run, compare)
+    if not examples:
+        return None
+    generator, _ = of_run(context, run)
+    context.phase("answering", N_("Asking the trained model, to compare with later."), long=True)
+    reference = ask_run(context, generator, examples)
+    del generator
+    release_memory()
+    return reference if reference.questions else None
+
+
+def file_name(name: str, kind: str) -> str:
+    """Of the file for a run called `name`: only letters that every program can open, and then what others call such a
+    file."""
     plain = re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.")
-    return f"{plain[:60] or 'model'}-{wanted.term}.gguf"
+    return f"{plain[:60] or 'model'}-{kind}.gguf"
 
 
 def earlier_merge(run: RunFolder) -> Path | None:
@@ -106,8 +188,7 @@ def earlier_merge(run: RunFolder) -> Path | None:
     return None
 
 
-def _require_possible(recipe: Recipe, base: Path, tokenizer: Path, wanted: FileType) -> None:
-    refusal = recipe.method.merge_refusal() or gguf_refusal(base, wanted)
+def _require_possible(refusal: Problem | None, tokenizer: Path) -> None:
     if refusal is not None:
         raise ProblemError(refusal)
     require_known_split(tokenizer)
@@ -123,33 +204,6 @@ def _require_quantiser(tools: Path, wanted: FileType) -> None:
         )
 
 
-@contextlib.contextmanager
-def _working_folder(staging: Path) -> Iterator[Path]:
-    """A folder for what is only needed meanwhile, on the same disk where llama.cpp can open what is there."""
-    places = [
-        staging,
-        Path(tempfile.gettempdir()),
-        *map(Path, filter(None, map(os.environ.get, ("PUBLIC", "PROGRAMDATA")))),
-    ]
-    place = next((one for one in places if can_open(one)), None)
-    if place is None:
-        raise problem(
-            "gguf.path",
-            N_("llama.cpp can't work in {place}."),
-            N_("Under Windows it opens only paths in plain Latin letters."),
-            N_("Choose a folder such as C:\\models, without letters of other alphabets."),
-            remedy=Remedy.choose_folder,
-            place=str(staging.parent),
-        )
-    with tempfile.TemporaryDirectory(prefix="studio-gguf-", dir=place) as work:
-        yield Path(work)
-
-
-def can_open(path: Path, windows: bool = os.name == "nt") -> bool:
-    """Whether llama.cpp can open files at `path`."""
-    return not windows or str(path).isascii()
-
-
 def _merged(context: JobContext, run: RunFolder, folder: Path) -> Path:
     folder.mkdir()
     generator, recipe = of_run(context, run)
@@ -158,49 +212,56 @@ def _merged(context: JobContext, run: RunFolder, folder: Path) -> Path:
     return folder
 
 
-class _Making:
-    """The work of llama.cpp's own programs on one export, and how far it is, in bytes of what they write."""
+def _sixteen_bits(base: Path) -> str:
+    """The file type that keeps the numbers of the model in `base` as they are, as far as 16 bits do."""
+    return "bf16" if any(one.dtype == "BF16" for file in weight_files(base) for one in tensors(file)) else "f16"
 
-    def __init__(self, context: JobContext, tools: Path, work: Path, base: Path, wanted: FileType) -> None:
-        self._context, self._tools, self._work, self._wanted = context, tools, work, wanted
-        self._first = gguf_size(base, INTERMEDIATE if wanted.k_quant else wanted)
-        self._total = self._first + (gguf_size(base, wanted) if wanted.k_quant else 0)
-        self._between = "bf16" if any(t.dtype == "BF16" for f in weight_files(base) for t in tensors(f)) else "f16"
 
-    def file(self, merged: Path, name: str, *, keep: bool) -> Path:
-        """The finished file in the working folder. Without `keep` the combined model's weights are gone then."""
-        context, wanted = self._context, self._wanted
-        context.phase("saving", N_("Converting it with llama.cpp's own converter."), long=True)
-        made = self._work / name
-        if not wanted.k_quant:
-            self._run(made, 0, "model", str(merged), str(made), wanted.name)
-            return made
-        between = self._work / "between.gguf"
-        self._run(between, 0, "model", str(merged), str(between), self._between)
-        if not keep:
-            for file in weight_files(merged):
-                file.unlink()
-        context.phase(
-            "saving", N_("Making it smaller with llama.cpp's own quantiser ({term})."), long=True, term=wanted.term
-        )
-        threads = str(os.cpu_count() or 1)
-        self._run(made, self._first, "quantize", str(between), str(made), str(wanted.number), threads)
-        between.unlink()
-        return made
+def _written(
+    context: JobContext, tools: Path, work: Path, base: Path, wanted: FileType, merged: Path, name: str
+) -> Path:
+    """The finished file, in `work`; a combined model that is there too is gone then, where nobody needs it any more."""
+    first = gguf_size(base, INTERMEDIATE if wanted.k_quant else wanted)
+    programs = _Programs(context, tools, work, first + (gguf_size(base, wanted) if wanted.k_quant else 0))
+    file = work / name
+    context.phase("saving", N_("Converting it with llama.cpp's own converter."), long=True)
+    if not wanted.k_quant:
+        programs.run(file, 0, "model", str(merged), str(merged), str(file), wanted.name)
+        return file
+    between = work / "between.gguf"
+    programs.run(between, 0, "model", str(merged), str(merged), str(between), _sixteen_bits(base))
+    if work in merged.parents:
+        for weights in weight_files(merged):
+            weights.unlink()
+    context.phase("saving", N_("Making it smaller with llama.cpp's own quantiser."), long=True)
+    programs.run(file, first, "quantize", str(between), str(file), str(wanted.number), str(os.cpu_count() or 1))
+    between.unlink()
+    return file
 
-    def _run(self, file: Path, before: int, *words: str) -> None:
-        """Raises OSError for a disk that refuses, `ProblemError` for all else that goes wrong."""
-        reason = self._work / "reason.json"
+
+@dataclass(frozen=True)
+class _Programs:
+    """llama.cpp's own programs at work in a folder, and how far they are, in bytes of all that they write."""
+
+    context: JobContext
+    tools: Path
+    work: Path
+    total: int
+
+    def run(self, file: Path, before: int, *words: str) -> None:
+        """One of them, which writes `file`, after `before` bytes were written. Raises OSError for a disk that refuses,
+        `ProblemError` for all else that goes wrong."""
+        reason = self.work / "reason.json"
         module = "studio.engine.export.gguf_conversion"
-        process = llama_cpp.start(self._tools, module, str(reason), *words, scratch=self._work)
+        process = llama_cpp.start(self.tools, module, str(reason), *words, scratch=self.work)
         code = None
         try:
             while code is None:
-                self._context.obey_stop()
+                self.context.obey_stop()
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     code = process.wait(0.2)
                 done = before + (file.stat().st_size if file.is_file() else 0)
-                self._context.progress(min(done, self._total), self._total, "bytes", N_("Writing the GGUF file."))
+                self.context.progress(min(done, self.total), self.total, "bytes", N_("Writing the GGUF file."))
         finally:
             process.kill()
             process.communicate()
@@ -209,12 +270,10 @@ class _Making:
         number, said = (
             json.loads(reason.read_text(encoding="utf-8")) if reason.is_file() else (None, f"exit code {code}")
         )
-        if number is None and shutil.disk_usage(self._work).free < (
-            1 << 20
-        ):  # llama.cpp doesn't say why it can't write
+        if number is None and shutil.disk_usage(self.work).free < (1 << 20):  # llama.cpp doesn't say why it can't write
             number = errno.ENOSPC
         if number is not None:
-            raise OSError(number, os.strerror(number), str(self._work))
+            raise OSError(number, os.strerror(number), str(self.work))
         if code in _KILLED:
             raise problem(
                 "gguf.out_of_memory",

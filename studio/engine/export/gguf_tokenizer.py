@@ -104,6 +104,14 @@ def require_known_split(folder: Path) -> None:
         )
 
 
+def with_tools_defined(template: str) -> str:
+    """The chat template, with `tools` none where it asks whether they aren't: transformers gives it as none where there
+    are none, and llama.cpp not at all, which isn't none either."""
+    if not re.search(r"\btools is not none\b", template) or re.search(r"\btools is (not )?(un)?defined\b", template):
+        return template
+    return "{%- if tools is not defined %}{%- set tools = none %}{%- endif %}" + template
+
+
 @dataclass(frozen=True)
 class ChatTokens:
     """How a chat begins and ends. `begins` says that it does with the bos token; `ends` are the tokens at which answers
@@ -126,7 +134,7 @@ class ChatTokens:
         special = [one.content for one in tokenizer.get_added_tokens_decoder().values() if one.special][:1]
         after = tokenizer.encode(f"{''.join(special)}a", add_special_tokens=False).tokens[len(special) :]
         return cls(
-            template=encoder.template.source,
+            template=with_tools_defined(encoder.template.source),
             begins=bos is not None and encoded.ids[:1] == (tokenizer.token_to_id(bos),),
             ends=tuple(
                 sorted(generation_ends(folder), key=lambda end: (end not in learned, end != encoder.eos_id, end))

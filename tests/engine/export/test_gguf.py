@@ -4,64 +4,121 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gguf
 import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from studio.core.events import Exported
+from studio.core.events import Exported, Failed
 from studio.core.job_states import ExportState
-from studio.core.jobs import ExportGguf, Train
+from studio.core.jobs import ExportGguf, ExportGgufAdapter, Job, Train
+from studio.core.problems import Problem
 from studio.core.run_folder import RunFolder
 from studio.engine.export.gguf import file_name
-from studio.models.gguf import FileType, file_type, gguf_size
-from tests.engine.conftest import do_here, save_tiny_model
+from studio.engine.export.gguf_tokenizer import with_tools_defined
+from studio.models.gguf import file_type, gguf_size
+from studio.tokenization.encoding import NO_LIMIT, Encoder
+from studio.tokenization.end_tokens import end_tokens
+from tests.engine.conftest import do_here
+from tests.tokenization.families import FAMILIES, save_family
 
 Make = Callable[..., RunFolder]
+SHORT = ("chatml", "mistral")
+"""Families that stand for the two kinds of tokenizers."""
 
 
-@pytest.fixture(scope="session")
-def wide_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Wide enough for K-quants."""
-    return save_tiny_model(tmp_path_factory.mktemp("models") / "wide", width=512)
+def save_wide_model(family: str, folder: Path, width: int = 512) -> Path:
+    """A tiny model of that family, wide enough for K-quants."""
+    save_family(FAMILIES[family], folder, marked=False)
+    encoder = Encoder.from_folder(folder, NO_LIMIT)
+    torch.manual_seed(7)
+    config = LlamaConfig(
+        vocab_size=max(encoder._tokenizer.get_vocab().values()) + 1,
+        hidden_size=width,
+        intermediate_size=width,
+        num_hidden_layers=2,
+        num_attention_heads=8,
+        num_key_value_heads=4,
+        max_position_embeddings=512,
+        eos_token_id=encoder.eos_id,
+    )
+    model: Any = LlamaForCausalLM(config)
+    model.to(torch.bfloat16).save_pretrained(folder)
+    return folder
 
 
-@pytest.fixture
-def fine_tuned(make_run: Make, wide_model: Path) -> RunFolder:
-    run = make_run(held_out=2, **{"model.name": str(wide_model), "training.epochs": 0.5})
+def fine_tuned(make: Make, base: Path) -> RunFolder:
+    run = make(base.name, held_out=2, **{"model.name": str(base), "training.learning_rate": 5e-3})
     assert do_here(run, Train()) == 0
     return run
 
 
-def _exported(run: RunFolder, out: Path, wanted: FileType, compare: int = 0) -> Exported:
-    job = run.job("gguf")
-    done = do_here(job, ExportGguf(run=run.path, out=out, file_type=wanted.name, compare=compare, readme="# Model\n"))
-    assert done == 0, job.fold(ExportState()).ending
-    exported = job.fold(ExportState()).exported
-    assert exported is not None
-    return exported
+@pytest.fixture
+def run(make_run: Make, tmp_path: Path) -> RunFolder:
+    return fine_tuned(make_run, save_wide_model("chatml", tmp_path / "base"))
 
 
-@pytest.mark.parametrize("name", ["q8_0", "q4_k_m"])
-def test_one_file_with_all_that_a_chat_needs(
-    name: str, fine_tuned: RunFolder, wide_model: Path, tmp_path: Path, home_with_llama_cpp: Path
+def state_of(run: RunFolder, job: Job) -> ExportState:
+    folder = run.job(job.job)
+    do_here(folder, job)
+    return folder.fold(ExportState())
+
+
+def exported(run: RunFolder, job: Job) -> Exported:
+    state = state_of(run, job)
+    assert state.exported is not None, state.ending
+    return state.exported
+
+
+def failure(run: RunFolder, job: Job) -> Problem:
+    ending = state_of(run, job).ending
+    assert isinstance(ending, Failed)
+    return ending.problem
+
+
+@pytest.mark.parametrize(
+    "family", [pytest.param(name, marks=() if name in SHORT else pytest.mark.slow) for name in FAMILIES]
+)
+def test_every_family_is_converted_and_quantised_and_answers_in_llama_cpp(
+    family: str, make_run: Make, tmp_path: Path, home_with_llama_cpp: Path
 ) -> None:
-    wanted = file_type(name)
-    exported = _exported(fine_tuned, tmp_path / "out", wanted)
-    out = Path(exported.folder)
-    assert (exported.to, exported.quality, out) == ("gguf", wanted.quality, tmp_path / "out")
-    file = out / f"model-{wanted.term}.gguf"
+    base = save_wide_model(family, tmp_path / "base")
+    run, wanted = fine_tuned(make_run, base), file_type("smaller")
+    job = ExportGguf(run=run.path, out=tmp_path / "out", file_type=wanted.name, compare=2, readme="# Model\n")
+    done = exported(run, job)
+    out = Path(done.folder)
+    faults = {fault.code: fault.text.english() for check in done.checks for fault in check.faults}
+    assert not faults.keys() & {
+        "export.unreadable", "export.other_prompt", "export.doubled_begin", "export.other_tokens", "export.missing_stop"
+    }, faults  # fmt: skip
+    assert [check.program for check in done.checks] == ["llama.cpp", "llama.cpp-flash-attention"]
+    assert (done.to, done.quality) == ("gguf", "smaller")
+    file = out / "model-Q4_K_M.gguf"
     assert {path.name for path in out.iterdir()} == {file.name, "README.md", "chat_template.jinja"}
-    assert file.stat().st_size == pytest.approx(gguf_size(wide_model, wanted), rel=0.01)
+    assert file.stat().st_size == pytest.approx(gguf_size(base, wanted), rel=0.02)
     read = gguf.GGUFReader(file)
-    assert read.fields["tokenizer.chat_template"].contents() == (out / "chat_template.jinja").read_text()
-    assert read.fields["tokenizer.ggml.eos_token_id"].contents() == 257
-    assert not read.fields["tokenizer.ggml.add_eos_token"].contents()
-    assert read.fields["general.file_type"].contents() == wanted.number
-    types = {tensor.tensor_type.name for tensor in read.tensors}
-    assert wanted.stored in types
+    told = {name: field.contents() for name, field in read.fields.items() if name.startswith("tokenizer.")}
+    assert told["tokenizer.chat_template"] == with_tools_defined(
+        (out / "chat_template.jinja").read_text(encoding="utf-8")
+    )
+    ends = {told.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom")}
+    assert ends - {None} == set(end_tokens(base))
+    assert not told["tokenizer.ggml.add_eos_token"]
+    assert "Q4_K" in {tensor.tensor_type.name for tensor in read.tensors}
+
+
+def test_the_add_on_alone_answers_as_the_run_does(run: RunFolder, tmp_path: Path, home_with_llama_cpp: Path) -> None:
+    done = exported(run, ExportGgufAdapter(run=run.path, out=tmp_path / "out", compare=2))
+    assert done.to == "gguf-adapter"
+    assert [(check.program, check.same) for check in done.checks] == [
+        ("llama.cpp", 2),
+        ("llama.cpp-flash-attention", 2),
+    ], done.checks
+    assert {path.name for path in Path(done.folder).iterdir()} == {"model-adapter-F16.gguf", "chat_template.jinja"}
 
 
 def test_its_name_is_one_that_every_program_can_open() -> None:
-    best = file_type("best")
-    assert file_name("Zürich: support v1.2!", best) == "Z-rich-support-v1.2-Q8_0.gguf"
-    assert file_name("택배 문의", best) == "model-Q8_0.gguf"
+    assert file_name("Zürich: support v1.2!", "Q8_0") == "Z-rich-support-v1.2-Q8_0.gguf"
+    assert file_name("택배 문의", "Q8_0") == "model-Q8_0.gguf"

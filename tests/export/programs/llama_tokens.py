@@ -45,7 +45,7 @@ def main(place: Path) -> None:
         (folder / "generation_config.json").write_bytes(ends)
         file = folder / "model.gguf"
         converters.load_hparams = read_settings  # a conversion puts its own there, for a process of its own
-        convert(folder, file, "f16")
+        convert(folder, folder, file, "f16")
         model = library.LlamaModel(str(file), library.LlamaModelParams(), False)
         found.append([list(model.get_vocab().tokenize(text, True, True)) for text in texts])
     place.write_text(json.dumps(found), encoding="utf-8")
