@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from studio.core.events import CheckpointCommitted, ProcessStarted
 from studio.core.recipe.recipe import Recipe, to_yaml, with_values
@@ -26,6 +28,12 @@ def add_save_point(run: RunFolder, step: int, weights: bytes) -> int:
     return size_of(folder)
 
 
+def lora_weights() -> bytes:
+    """An adapter's weights, for one layer."""
+    layer = "base_model.model.model.layers.0.self_attn.q_proj"
+    return save({f"{layer}.lora_A.weight": np.ones((4, 800)), f"{layer}.lora_B.weight": np.ones((800, 4))})
+
+
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
     """A base model's folder with the files that are looked at; its one tensor is never loaded."""
@@ -42,7 +50,7 @@ def base(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(base: Path, tmp_path: Path) -> RunFolder:
     made = RunFolder(tmp_path / "run")
-    size = add_save_point(made, 20, bytes(range(256)) * 100)
+    size = add_save_point(made, 20, lora_weights())
     values = {"model.source": "folder", "model.name": str(base), "data.system_prompt": "Sort messages politely."}
     made.recipe.write_text(to_yaml(with_values(Recipe(), {**values, "name": "Support"})), encoding="utf-8")
     with made.writer() as writer:
