@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +41,13 @@ torch.set_num_threads(1)
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def save_tiny_model(folder: Path, *, template: bool = True, width: int = 64) -> Path:
+def save_tiny_model(
+    folder: Path, *, template: bool = True, width: int = 64, merges: Sequence[tuple[str, str]] = (), seed: int = 7
+) -> Path:
     """Two layers over single bytes, with a width of 64 about 130,000 parameters, as safetensors."""
     folder.mkdir(parents=True)
-    characters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE(vocab={character: i for i, character in enumerate(characters)}, merges=[]))
+    pieces = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *(one + other for one, other in merges)]
+    tokenizer = Tokenizer(models.BPE(vocab={piece: i for i, piece in enumerate(pieces)}, merges=list(merges)))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(["<|im_start|>", "<|im_end|>"])
@@ -55,7 +57,7 @@ def save_tiny_model(folder: Path, *, template: bool = True, width: int = 64) -> 
     if template:
         (folder / "chat_template.jinja").write_text(TEMPLATE)
     end = tokenizer.token_to_id("<|im_end|>")
-    torch.manual_seed(7)
+    torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=width,

@@ -64,7 +64,7 @@ def check_peft(
 
 def check_gguf(
     context: JobContext, tools: Path, file: Path, reference: Reference, file_type: str, *, adapter: Path | None = None
-) -> tuple[ExportCheck, ExportCheck]:
+) -> tuple[ExportCheck, ...]:
     """The GGUF file, or with `adapter` that adapter on it, in llama.cpp without and with flash attention. `tools` is
     the folder of `llama_cpp.ensure_tools`, `file_type` the one that decides the limits, such as q4_k_m."""
 
@@ -84,7 +84,10 @@ def check_gguf(
         program = "llama.cpp-flash-attention" if flash else "llama.cpp"
         return check_of(program, reference, found, LIMITS[file_type])
 
-    return with_attention(False), with_attention(True)
+    first = with_attention(False)
+    if first.kl is None:  # it couldn't be loaded
+        return (first,)
+    return first, with_attention(True)
 
 
 def check_adapter(context: JobContext, job: CheckAdapter) -> Ending | None:

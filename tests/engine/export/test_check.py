@@ -6,22 +6,16 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
-from peft import PeftModel
-from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
 
 from studio.core.command_queue import new_id, send
 from studio.core.events import ExportCheck, Exported, Progressed, Stop, Stopped
 from studio.core.job_states import ExportState, ProcessState
-from studio.core.jobs import CheckAdapter, Train
-from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
+from studio.core.jobs import CheckAdapter
+from studio.core.run_folder import choose_checkpoint
 from studio.engine.evaluation.generate import of_run
 from studio.engine.export.check import check_transformers
 from studio.engine.export.diagnosis import LIMITS, check_of
@@ -30,51 +24,10 @@ from studio.engine.export.reference import ask_run, questions_of
 from studio.engine.export.reload import Reload, measure
 from studio.engine.job_context import JobContext
 from studio.export.adapter import export_adapter
-from studio.tokenization.tokenizer_files import copy_tokenizer
-from tests.engine.conftest import Child, do_here, frozen_run, save_tiny_model
+from tests.engine.conftest import Child, do_here
+from tests.engine.export.conftest import Trained, save_merged, taught
 
 Start = Callable[..., Child]
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A run whose model answers as it was taught, what it answers, and its combined model."""
-
-    run: RunFolder
-    base: Path
-    reference: Reference
-    merged: Path
-
-
-def save_merged(base: Path, adapter: Path, folder: Path, factor: float = 1.0) -> Path:
-    """The combined model, with what was learned `factor` times as strong as it was."""
-    loaded: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    model: Any = PeftModel.from_pretrained(loaded, str(adapter))
-    for module in model.modules():
-        if isinstance(module, LoraLayer):
-            module.scaling["default"] *= factor
-    model.merge_and_unload().to(torch.bfloat16).save_pretrained(folder)
-    copy_tokenizer(base, folder)
-    return folder
-
-
-def taught(folder: Path, width: int = 64, epochs: float = 12.0) -> Trained:
-    base = save_tiny_model(folder / "base", width=width)
-    weights = load_file(base / "model.safetensors")
-    weights["lm_head.weight"] *= 16  # else it can't be sure of anything, whatever it learns
-    save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
-    settings = {"method.kind": "lora", "method.rank": 16, "training.learning_rate": 5e-3}
-    run = frozen_run(folder / "run", base, learned=24, held_out=6, **{**settings, "training.epochs": epochs})
-    assert do_here(run, Train()) == 0
-    context = JobContext(JobFolder(folder / "job"), "merge")
-    generator, _ = of_run(context, run)
-    reference = ask_run(context, generator, questions_of(run, 6))
-    return Trained(run, base, reference, save_merged(base, choose_checkpoint(run), folder / "merged"))
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    return taught(tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture
@@ -148,7 +101,7 @@ def test_a_tokenizer_of_another_model_is_named(export: Path, checked: Check) -> 
 
 
 def test_a_stop_that_is_missing_is_named(export: Path, checked: Check) -> None:
-    change(export / "generation_config.json", eos_token_id=256)
+    change(export / "generation_config.json", eos_token_id=257)
     check = checked(export)
     assert codes(check) == ["export.missing_stop"] and check.same == 0
 
