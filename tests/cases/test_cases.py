@@ -544,6 +544,27 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
         ),
         Right(first=(f"{PAIRS[0][0]}\n\nContext: By shed 0.", PAIRS[0][1])),
     ),
+    "code beside comments": (
+        data("code.json", [{"prompt": q, "code": f"go({n})", "comment": a} for n, (q, a) in ALL]),
+        Asked(first=None, says="comment, code"),
+    ),
+    "titles that ask": (table("id,title,abstract", '{n},"{q}","{a}"'), Asked(first=None)),
+    "passages in a list": (
+        data("rag.json", [{"question": q, "ground_truth": a, "contexts": [a, "More."]} for q, a in PAIRS]),
+        Asked(says="contexts may hold"),
+    ),
+    "answers that somebody found safe": (
+        data("safe.json", [{"prompt": q, "response": a, "is_safe": n % 2 == 0} for n, (q, a) in ALL]),
+        Asked(says="is_safe seems to say"),
+    ),
+    "names before what is told in a log": (
+        text("log.tsv", "".join(f"2008-04-23T14:55:00Z\t{('ann', 'ben')[n % 2]}\t{a}\n" for n, (_, a) in ALL)),
+        Asked(first=None),
+    ),
+    "cells that begin with names": (
+        text("parlai.txt", "".join(f"text:{q}\tlabels:{a}\tdone:True\n" for q, a in PAIRS)),
+        Asked(first=None, says="all begin with labels:"),
+    ),
     "records with signs between": (
         text("people.txt", "".join(f"u{n} +++$+++ {q} +++$+++ {a}\n" for n, (q, a) in ALL)),
         Asked(1, None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from studio.core.recipe.data_choice import ColumnMapping
@@ -41,7 +42,7 @@ def detect_options(seen: TableProfile) -> DetectedMapping | None:
             return found
     for name in seen.columns:
         by_name = rank(name, "options") is not None
-        if plain(name).startswith(_ALL_RIGHT):
+        if plain(name).startswith(_ALL_RIGHT) or (not by_name and rank(name, "context") is not None):
             continue
         if name + BEST in seen.columns or (not by_name and not seen.profiles[name].is_nested):
             continue
@@ -186,7 +187,8 @@ def detect_labels(seen: TableProfile) -> DetectedMapping | None:
         candidates = kinds
         others = ("question", "answer", "speaker", "conversation", "title")
         elsewhere = any(rank(kinds[0], role) is not None for role in others)
-        sure = seen.profiles[kinds[0]].different <= 20 and not elsewhere
+        unnamed = re.fullmatch(r"column \d+", kinds[0]) is not None  # as who spoke each line
+        sure = seen.profiles[kinds[0]].different <= 20 and not elsewhere and not unnamed
     else:
         return None
     label, doubt = _one_label(seen, candidates)

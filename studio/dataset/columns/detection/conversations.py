@@ -61,6 +61,7 @@ _VERDICT_WORDS = (
     "pass passed fail failed thumbsup thumbsdown upvote downvote 채택 미채택 승인 반려 정답 오답 합격 불합격"
 )
 _VERDICTS = frozenset(_VERDICT_WORDS.split())
+_JUDGED = ("safe", "harm", "toxic", "valid", "approved", "accepted", "helpful", "correct", "hallucinat", "flagged")
 _RATINGS = ("rating", "ratings", "reward", "stars", "helpfulness", "correctness", "평점", "별점", "만족도")
 
 
@@ -72,6 +73,7 @@ def judging_column(seen: TableProfile, used: set[str]) -> Sentence | None:
         told = {plain(value) for value in found.values}
         is_verdict = 2 <= found.different <= 4 and bool(told) and told <= _VERDICTS
         is_rating = plain(name) in _RATINGS and found.numbers > 0.8 and found.different >= 3
+        is_verdict |= found.is_boolean and found.different == 2 and any(word in plain(name) for word in _JUDGED)
         if name not in used and name != rejected and (is_verdict or is_rating):
             return sentence(_SEEMS_TO_JUDGE, column=name)
     return None

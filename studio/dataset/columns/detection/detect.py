@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
 
 from studio.core.recipe.data_choice import ColumnMapping
@@ -22,10 +23,11 @@ from studio.dataset.columns.formats.pairs import QuestionTemplate
 from studio.dataset.examples import Example
 from studio.dataset.readers.derived_columns import turn_columns
 from studio.dataset.table import Table, cell_text
-from studio.dataset.vocabulary import WORDS, plain
+from studio.dataset.vocabulary import plain, rank
 
 _TRIED = 200
 _DATED = re.compile(r"\[?\d{1,4}[-./]\w{1,4}[-./]\d{2,4}\D")
+_LED = re.compile(r"[^\W\d][\w ]{0,20}[:：]")
 _LEAST_GOOD = 0.9
 """The share of the first rows that has to fit before a reading is sure."""
 _WAYS = (
@@ -71,6 +73,12 @@ def _is_record(answer: str) -> bool:
     return answer[:1] in ("{", "[") and isinstance(nested(answer), dict | list)
 
 
+def _all_led_by(answers: list[str]) -> str:
+    """The name with a colon by which nearly all answers begin; "" without one."""
+    led = Counter(found.group() for answer in answers if (found := _LED.match(answer)))
+    return next((start for start, count in led.most_common(1) if count > 0.9 * len(answers) >= 4), "")
+
+
 def _pictures(seen: TableProfile, used: set[str]) -> str | None:
     for name in seen.columns:
         short = plain(name).rstrip("s")
@@ -102,7 +110,7 @@ def _tried(seen: TableProfile, found: DetectedMapping) -> DetectedMapping:
         sure = False
         text = N_("{column} names pictures, sounds or films; only what is written about them would be learned.")
         why.append(sentence(text, column=pictures))
-    around = next((n for n in records if plain(n) in WORDS["context"] + WORDS["history"]), None)
+    around = next((n for n in records if rank(n, "context") is not None or rank(n, "history") is not None), None)
     if around is not None and found.mapping.format == "pair":
         sure = False
         text = N_("{column} may hold what the questions are about, in records that aren't read.")
@@ -129,6 +137,9 @@ def _tried(seen: TableProfile, found: DetectedMapping) -> DetectedMapping:
         elif sum(bool(_DATED.match(answer)) for answer in answers) > 0.8 * len(made):
             sure = False
             why.append(sentence(N_("The answers in {column} begin with dates."), column=column))
+        elif found.mapping.format == "pair" and (led := _all_led_by(answers)):
+            sure = False
+            why.append(sentence(N_("The answers in {column} all begin with {start}"), column=column, start=led))
         if made and good < _LEAST_GOOD * len(made):
             sure = False
             text = N_("Of the first {count} examples {bad} can't be learned from.")

@@ -75,8 +75,9 @@ def detect_half_named_pair(seen: TableProfile) -> DetectedMapping | None:
     asked, replied = (other, answer) if answer is not None else (known, other)
     text = N_("{question} holds what is asked, and {answer} what is answered.")
     doubts: list[Sentence] = []
-    if len(others) > 1:
-        doubts.append(_candidates(others[:4]))
+    code = [n for n in seen.columns if n not in others and plain(n) in _CODE and seen.profiles[n].filled > 0.5]
+    if len(others) > 1 or (code and answer is None):
+        doubts.append(_candidates([*others[:4], *code]))
     if answer is None and (rank(other, "question") is not None or seen.profiles[other].asking > 0.3):
         doubts.append(sentence(N_("{column} seems to ask as well, and no column is named as an answer."), column=other))
     elif _is_something_else(other, answer is None):
@@ -107,7 +108,8 @@ def detect_by_contents(seen: TableProfile) -> DetectedMapping | None:
     one, two = seen.profiles[first], seen.profiles[second]
     question, answer = (second, first) if two.asking > one.asking + 0.2 else (first, second)
     mapping = ColumnMapping(question=question, answer=answer)
-    if len(candidates) == 2 and question == first:
+    named_otherwise = any(rank(n, role) in range(EXACT) for n in (question, answer) for role in ("title", "label"))
+    if len(candidates) == 2 and question == first and not named_otherwise and not _is_form(question, answer):
         asked, replied = seen.profiles[question], seen.profiles[answer]
         if (asked.marked >= 0.6 and replied.marked <= 0.1) or (asked.asking >= 0.6 and replied.asking <= 0.15):
             text = N_("Most texts in {question} ask something, and those in {answer} don't.")
@@ -204,6 +206,8 @@ def _plain_text(column: str) -> Sentence:
     return sentence(N_("{column} is learned as plain text, without questions."), column=column)
 
 
+_CODE = ("code", "sql", "program", "script")
+"""What answers in a programming language are called, which hardly look like texts."""
 _INSTRUCTIONS = frozenset(
     (
         "instruction",
@@ -345,7 +349,7 @@ def _against(seen: TableProfile, question: str, answer: str, taken: set[str]) ->
     ]
     if siblings and _without_digits(answer) != plain(answer):
         doubts.append(_candidates([answer, *siblings[:3]]))
-    if question.rstrip().endswith(_MARKS) and answer.rstrip().endswith(_MARKS):
+    if _is_form(question, answer):
         text = N_("{question} and {answer} are questions themselves, as in a form that people filled in.")
         doubts.append(sentence(text, question=question, answer=answer))
     if asks.is_category and asks.different <= 2 < replies.different and plain(question) not in _INSTRUCTIONS:
@@ -396,6 +400,11 @@ def _against(seen: TableProfile, question: str, answer: str, taken: set[str]) ->
         text = N_("{column} says which row a row goes on from; the turns before an answer would not be read.")
         doubts.append(sentence(text, column=parent))
     return doubts
+
+
+def _is_form(question: str, answer: str) -> bool:
+    """Whether the names of both columns are questions, to which people gave what stands below."""
+    return question.rstrip().endswith(_MARKS) and answer.rstrip().endswith(_MARKS)
 
 
 def _without_digits(name: str) -> str:
