@@ -58,6 +58,24 @@ class Manifest:
     """Fingerprint of the names, shapes and dtypes of the parameters that learn."""
 
 
+@dataclass
+class Staging:
+    """What is written into `folder` and gets the name `place` when all of it is there. `kept` is the part of `folder`
+    that does, all of it where it isn't said."""
+
+    folder: Path
+    place: Path
+    kept: Path | None = None
+
+    def set_aside(self) -> None:
+        """It failed a check: it gets another name, NAME.failed, or NAME.failed-2, ... where that is taken."""
+        wanted = self.place.with_name(f"{self.place.name}.failed")
+        self.place, number = wanted, 2
+        while self.place.exists():
+            self.place = wanted.with_name(f"{wanted.name}-{number}")
+            number += 1
+
+
 @contextlib.contextmanager
 def staged(place: Path, *, replace: bool = True) -> Iterator[Path]:
     """A fresh folder beside `place` that becomes `place` when the block ends well, and is removed otherwise.
@@ -65,15 +83,29 @@ def staged(place: Path, *, replace: bool = True) -> Iterator[Path]:
     With `replace`, an older folder at `place` gives way only then; without, one that isn't empty raises OSError. A disk
     that refuses does too, whatever the library that met it made of that.
     """
+    with _staging(place, replace=replace) as staging:
+        yield staging.folder
+
+
+def staging_folder(place: Path, key: str = "") -> Path:
+    """Where `place` is written before it is whole; always the same for a `key`, else nobody else's."""
+    return place.parent / f".tmp-{place.name}-{key or uuid.uuid4().hex[:8]}"
+
+
+@contextlib.contextmanager
+def _staging(place: Path, *, replace: bool, key: str = "") -> Iterator[Staging]:
     place.parent.mkdir(parents=True, exist_ok=True)
-    staging = place.parent / f".tmp-{place.name}-{uuid.uuid4().hex[:8]}"
-    staging.mkdir()
+    staging = Staging(staging_folder(place, key), place)
+    staging.folder.mkdir(exist_ok=bool(key))
     try:
         yield staging
-        sync_tree(staging)
-        commit(staging, place, replace=replace)
+        kept = staging.kept or staging.folder
+        sync_tree(kept)
+        commit(kept, staging.place, replace=replace)
+        if staging.kept is not None:
+            shutil.rmtree(staging.folder, ignore_errors=True)
     except BaseException as error:
-        shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(staging.folder, ignore_errors=True)
         refusal = refusal_in(error)
         if refusal is None or refusal is error:
             raise
@@ -289,8 +321,16 @@ def require_new(place: Path) -> None:
 def staged_export(place: Path) -> Iterator[Path]:
     """`staged` at a place that a person chose, never over something else: what can't be written is a `ProblemError`,
     raised before anything is read where the place itself can't be."""
+    with checked_export(place) as staging:
+        yield staging.folder
+
+
+@contextlib.contextmanager
+def checked_export(place: Path, *, key: str = "") -> Iterator[Staging]:
+    """`staged_export` of something that may be set aside. With a `key`, a process that was killed leaves what it wrote
+    to the next one with the same key, which must know what of it is whole."""
     try:
-        with staged(place, replace=False) as staging:
+        with _staging(place, replace=False, key=key) as staging:
             yield staging
     except OSError as error:
         elsewhere = error.filename is not None and place.parent not in Path(str(error.filename)).parents

@@ -26,8 +26,8 @@ def chat(context: JobContext, job: Chat) -> Ending | None:
     try:
         with context.interruptible():
             if job.run is not None:
-                generator, recipe = of_run(context, RunFolder(job.run))
-                speed_up(generator, recipe)
+                generator, _ = of_run(context, RunFolder(job.run))
+                speed_up(generator)
             elif job.model is not None:
                 context.phase("loading", N_("Loading the model."), long=True)
                 generator = of_folder(job.model)

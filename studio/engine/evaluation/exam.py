@@ -50,7 +50,7 @@ def exam(context: JobContext, job: Exam) -> Ending | None:
         generator, recipe = of_base(context, run) if job.untrained else of_run(context, run)
         context.phase("evaluating", N_("Measuring the error of both models."), long=True)
         losses = _losses(generator, run, recipe)
-        speed_up(generator, recipe)
+        speed_up(generator)
         asked = dict.fromkeys(generator.models, examples)
         if job.in_prompt and run.train_data.is_file():  # a run of another program has none
             generator.networks[PROMPTED] = generator.networks[BASE]

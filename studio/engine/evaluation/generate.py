@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -29,12 +28,10 @@ from studio.engine.methods.base_model import (
     Network,
     count_parameters,
     dequantize,
-    in_format,
     load_base_model,
-    stored_dtype,
 )
 from studio.engine.methods.registry import method_of
-from studio.models.base_model import ModelFacts, base_of_run, locate, model_facts, tokenizer_folder
+from studio.models.base_model import ModelFacts, base_of_run, model_facts, tokenizer_folder
 from studio.tokenization.encoding import NO_LIMIT, Encoder
 from studio.tokenization.end_tokens import end_tokens
 
@@ -55,8 +52,7 @@ class Generator:
     """Loaded models that answer, each by its name in events.
 
     The base and the run's own model may be one network whose adapter is switched off and on. `ends` are the tokens at
-    which answers stop, `nothing_changed` says that what was learned has no effect at all, which has been told,
-    `merged_is_base` that it had none once it was merged.
+    which answers stop, `nothing_changed` says that what was learned has no effect at all, which has been told.
     """
 
     def __init__(
@@ -73,7 +69,6 @@ class Generator:
         self.context_length = facts.context_length or 2048
         self._facts = facts
         self.ends = list(ends)
-        self.merged_is_base = False
         self.nothing_changed = False
 
     def know_tokens(self, vocabulary: int) -> None:
@@ -245,9 +240,7 @@ def of_base(context: JobContext, run: RunFolder) -> tuple[Generator, Recipe]:
     context.phase("loading", N_("Loading the model."), long=True)
     recipe = load(run.recipe)
     base = base_of_run(run, recipe.model)
-    trained_on = run.state().device
-    # Which format is fast on a processor is found with a clock, so the training's own is asked for.
-    device = devices.choose(recipe.method.compute_dtype or (trained_on.dtype if trained_on is not None else None))
+    device = device_of(run, recipe)
     context.write(device.as_event())
     model = method_of(recipe.method).load_base(base, device).eval()
     tokenizer = tokenizer_folder(run, base)
@@ -255,23 +248,21 @@ def of_base(context: JobContext, run: RunFolder) -> tuple[Generator, Recipe]:
     return Generator({BASE: model}, encoder, device, model_facts(base), end_tokens(tokenizer, encoder)), recipe
 
 
-def speed_up(generator: Generator, recipe: Recipe) -> None:
-    """Make the models of `of_run` answer faster on a processor, as far as the computer's memory allows.
+def device_of(run: RunFolder, recipe: Recipe) -> Device:
+    """Where the model of `run` computes now, and in which format: that of its training, as which one is fast on a
+    processor is found with a clock."""
+    trained_on = run.state().device
+    return devices.choose(recipe.method.compute_dtype or (trained_on.dtype if trained_on is not None else None))
 
-    The 4-bit layers are dequantized. With room for a second copy, the run's own model gets its adapter merged, exactly
-    as an export merges it, so that what is tested is what is exported.
-    """
-    if generator.device.is_cuda:
-        return
-    both = generator.networks[BASE]
-    needed = 1.3 * count_parameters(both)[1] * torch.finfo(generator.device.dtype).bits / 8
-    copies = int(psutil.virtual_memory().available / needed)
-    if copies > 0:
-        dequantize(both, generator.device.dtype)
-    if copies > 1 and THIS_RUN in generator.networks and not recipe.method.cannot_merge:
-        merged = method_of(recipe.method).merge(copy.deepcopy(both), stored_dtype(locate(recipe.model)))
-        generator.networks[THIS_RUN] = in_format(merged.network, generator.device.dtype).eval()
-        generator.merged_is_base = merged.is_base
+
+def speed_up(generator: Generator) -> None:
+    """Make the models of `of_run` or `of_base` answer faster on a processor, where the computer's memory allows: the
+    4-bit layers are dequantized. Nothing is merged, so what is tested is what was trained, without the rounding of an
+    export."""
+    network = generator.networks[BASE]
+    needed = 1.3 * count_parameters(network)[1] * torch.finfo(generator.device.dtype).bits / 8
+    if not generator.device.is_cuda and psutil.virtual_memory().available > needed:
+        dequantize(network, generator.device.dtype)
 
 
 def of_folder(folder: Path) -> Generator:

@@ -42,6 +42,9 @@ _NEAR, _CLEARLY_NEARER = 0.5, 0.3
 """The largest divergence, in nats and as a share of that from the run's own model, with which an export is that model
 in another strength."""
 
+_ALIKE = 0.01
+"""Nats between two likeliest tokens of which rounding decides which one is the likelier."""
+
 
 def check_of(
     program: str, reference: Reference, found: Sequence[Measured | NotMeasured], limits: Limits
@@ -208,11 +211,13 @@ def _end_faults(reference: Reference, measured: Sequence[Measured]) -> list[Expo
 
 
 def _divergence(reference: Reference, measured: Sequence[Measured]) -> tuple[float, float]:
-    """The mean Kullback-Leibler divergence and the share of equal likeliest tokens, over all tokens of all answers."""
+    """The mean Kullback-Leibler divergence and the share of equal likeliest tokens, over all tokens of all answers. Of
+    two that the run holds as good as equally likely, either counts."""
     divergences, equal = [], []
     for likeliest, one in zip(reference.likeliest, measured, strict=True):
         divergences.append(_kl(likeliest.run, _floored(one)))
-        equal.append(likeliest.ids[:, 0] == np.array(one.likeliest, dtype=np.int32))
+        is_theirs = likeliest.ids == np.array(one.likeliest, dtype=np.int32)[:, None]
+        equal.append(np.where(is_theirs, likeliest.run, -np.inf).max(axis=1) >= likeliest.run[:, 0] - _ALIKE)
     return float(np.concatenate(divergences).mean()), float(np.concatenate(equal).mean())
 
 

@@ -30,8 +30,7 @@ from studio.engine.export import llama_cpp
 from studio.engine.export.check import check_gguf, release_memory
 from studio.engine.export.gguf_tokenizer import require_known_split
 from studio.engine.export.measurement import Reference
-from studio.engine.export.merge import _LICENCES as LICENCES
-from studio.engine.export.merge import _write as write_merged
+from studio.engine.export.merge import LICENCES, write_merged
 from studio.engine.export.reference import ask_run, questions_of
 from studio.engine.job_context import JobContext
 from studio.evaluation.export_outcome import check_section
@@ -206,9 +205,7 @@ def _require_quantiser(tools: Path, wanted: FileType) -> None:
 
 def _merged(context: JobContext, run: RunFolder, folder: Path) -> Path:
     folder.mkdir()
-    generator, recipe = of_run(context, run)
-    context.phase("merging", N_("Combining the add-on with the base model."), long=True)
-    write_merged(context, generator, recipe, folder)
+    write_merged(context, run, folder)
     return folder
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 
 import numpy as np
-import psutil
 import torch
 from peft.helpers import rescale_adapter_scale
 from peft.tuners.lora import LoraLayer
@@ -17,10 +16,10 @@ from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.dataset.examples import Example, read_frozen
 from studio.engine.evaluation.exam import BATCH, longest_useful
-from studio.engine.evaluation.generate import Generator, answer_log_probabilities, answer_prompts
+from studio.engine.evaluation.generate import Generator, answer_log_probabilities, answer_prompts, speed_up
 from studio.engine.export.measurement import KEPT, Likeliest, OtherStrength, Question, Reference
 from studio.engine.job_context import JobContext
-from studio.engine.methods.base_model import Network, count_parameters, dequantize
+from studio.engine.methods.base_model import Network
 from studio.tokenization.encoded import Prompt
 
 _OF_OTHER_STRENGTH = 4
@@ -42,7 +41,7 @@ def ask_run(context: JobContext, generator: Generator, examples: Sequence[Exampl
 
     4-bit layers are unpacked on a processor where there is memory for it; nothing is merged. Raises `ProblemError`.
     """
-    _unpack(generator)
+    speed_up(generator)
     prompts = [generator.encoder.prompt(example.prompt, example.tools) for example in examples]
     if any(prompt.literal for prompt in prompts) and not all(prompt.literal for prompt in prompts):
         # what looks like a special token in a question is one for every other program
@@ -139,10 +138,3 @@ def _joined(
     if start[-1] in ends:
         return start
     return (*start, *rest[0], *rest[1])[:limit]
-
-
-def _unpack(generator: Generator) -> None:
-    network = generator.networks[THIS_RUN]
-    needed = 1.3 * count_parameters(network)[1] * torch.finfo(generator.device.dtype).bits / 8
-    if not generator.device.is_cuda and psutil.virtual_memory().available > needed:
-        dequantize(network, generator.device.dtype)

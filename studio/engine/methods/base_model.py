@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -38,6 +39,19 @@ def load_base_model(folder: Path, device: Device, quantization: BitsAndBytesConf
     model.requires_grad_(False)
     keep_weights_as_they_are(model)
     return model
+
+
+def outline(folder: Path, quantization: BitsAndBytesConfig | None = None) -> Network:
+    """The model in `folder` with all its modules, names and shapes, and no weights: each parameter is a single zero
+    that is shown in the shape of the real one. Adapters can be loaded onto it. Raises `ProblemError`."""
+    network = _load(folder, torch.float32, "meta", quantization)
+    shown: dict[int, torch.nn.Parameter] = {}  # those that are tied stay the same one
+    for module in network.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            zero = torch.zeros((), dtype=torch.float32).expand(parameter.shape)
+            place = shown.setdefault(id(parameter), torch.nn.Parameter(zero, requires_grad=False))
+            setattr(module, name, place)
+    return network
 
 
 def _load(folder: Path, dtype: torch.dtype, device: str, quantization: BitsAndBytesConfig | None = None) -> Network:
@@ -167,6 +181,31 @@ def dequantized(layer: Any, dtype: torch.dtype) -> torch.nn.Linear | Conv1D:
     if layer.bias is not None:
         plain.bias = torch.nn.Parameter(layer.bias.data.to(dtype), requires_grad=False)
     return plain
+
+
+@dataclass(frozen=True)
+class PackedWeights:
+    """The weights of a base that are stored in 4 bits, by the model's names for them. `turned` are those that it keeps
+    transposed, as GPT-2 does; `device` is where they are packed and computed."""
+
+    names: frozenset[str]
+    turned: frozenset[str]
+    double_quantization: bool
+    device: Device
+
+    def unpacked(self, name: str, weight: torch.Tensor) -> torch.Tensor:
+        """The numbers that the weight called `name` stands for when it is loaded, in the computer's own memory: packed
+        as transformers' `Bnb4bitQuantize` does it, and unpacked as in `dequantized`."""
+        weight = weight.to(self.device.torch_device, self.device.dtype)
+        packed = bnb.nn.Params4bit(
+            weight.T.contiguous() if name in self.turned else weight,
+            requires_grad=False,
+            compress_statistics=self.double_quantization,
+            quant_type="nf4",
+        ).to(self.device.torch_device)
+        found: torch.Tensor = bnb.functional.dequantize_4bit(packed.data, packed.quant_state)
+        found = found.to(self.device.dtype).cpu()
+        return found.T.contiguous() if name in self.turned else found
 
 
 def stored_dtype(folder: Path) -> torch.dtype:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,16 +16,21 @@ from peft import (
     set_peft_model_state_dict,
 )
 from peft.tuners.lora import LoraLayer
-from peft.tuners.lora.layer import ParamWrapper
 from peft.utils.other import AuxiliaryTrainingWrapper
-from transformers.pytorch_utils import Conv1D
 
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.method import ALL_LINEAR, LoraSettings
 from studio.core.translatable import N_
 from studio.engine.job_context import is_out_of_memory
-from studio.engine.methods.base_model import Network, forget_quantization, in_format, keep_weights_as_they_are
+from studio.engine.methods.base_model import (
+    Network,
+    forget_quantization,
+    in_format,
+    keep_weights_as_they_are,
+    outline,
+)
 from studio.engine.methods.method import Merged, TrainingMethod
+from studio.engine.methods.weight_changes import Changes, Grown, Replaced, changes_of, merge_into
 from studio.models.adapter import adapter_tensors
 
 _FUSED = ("conv1d", "dt_proj", "out_proj")
@@ -72,12 +76,16 @@ class LoraMethod(TrainingMethod):
             raise _does_not_fit(", ".join(strange[:4]))
 
     def load(self, base: Network, folder: Path) -> Network:
+        return self._load(base, folder)
+
+    def _load(self, base: Network, folder: Path, *, assign: bool = False) -> Network:
+        """With `assign`, what is in the file is the adapter, and no copy of it; then numbers stay in its format."""
         config = PeftConfig.from_pretrained(str(folder))
         config.inference_mode = True
         make_room_for_tokens(base, folder)
         try:
-            model: Network = PeftModelForCausalLM(base, config)
-            loaded = model.load_adapter(str(folder), "default", is_trainable=False)
+            model: Network = PeftModelForCausalLM(base, config, low_cpu_mem_usage=assign)
+            loaded = model.load_adapter(str(folder), "default", is_trainable=False, low_cpu_mem_usage=assign)
         except (ValueError, RuntimeError) as error:  # layers that the base doesn't have, or that have other sizes
             if is_out_of_memory(error):
                 raise
@@ -89,6 +97,20 @@ class LoraMethod(TrainingMethod):
             raise _does_not_fit(", ".join(strange[:4]))
         keep_weights_as_they_are(model)
         return model.eval()
+
+    def changes(self, folder: Path, saved: Path) -> Changes:
+        network = outline(folder)
+        shapes = {name: one.shape for name, one in network.named_parameters(remove_duplicate=False)}
+        make_room_for_tokens(network, saved)
+        before = dict(network.named_parameters(remove_duplicate=False))
+        model = self._load(network, saved, assign=True)
+        changes = changes_of(model)
+        for name, parameter in model.unload().named_parameters(remove_duplicate=False):
+            if parameter.data_ptr() != before[name].data_ptr():  # the adapter's file has the base's own, too
+                changes[name] = (Replaced(parameter.detach()), *changes.get(name, ()))
+            elif parameter.shape != shapes[name]:
+                changes[name] = (Grown(len(parameter)), *changes.get(name, ()))
+        return changes
 
     def changes_nothing(self, model: Network) -> bool:
         if any(isinstance(module, AuxiliaryTrainingWrapper) for module in model.modules()):  # whole layers were trained
@@ -181,25 +203,9 @@ def _refuse_tied_layers(model: Network) -> None:
 
 
 def merge_lora(model: Network, dtype: torch.dtype) -> Merged:
-    """The adapter added into the weights, each rounded once; see `TrainingMethod.merge`."""
-    moved = size = 0.0
-
-    def add(weight: torch.Tensor, change: torch.Tensor) -> None:
-        nonlocal moved, size
-        before, weight.data = weight.data.to(dtype), (weight.data.float() + change).to(dtype)
-        moved += float((weight.data.float() - before.float()).square().sum())
-        size += float(before.float().square().sum())
-
-    for module in model.modules():
-        if isinstance(module, ParamWrapper):  # experts: one tensor for all of them
-            weight = module.get_param()
-            add(weight, module.get_delta_weight("default").to(weight.device))
-        elif isinstance(module, LoraLayer):
-            layer = module.get_base_layer()
-            change = module.get_delta_weight("default").to(layer.weight.device, torch.float32)
-            if isinstance(layer, Conv1D) and not module.fan_in_fan_out:  # it was a 4-bit layer, which isn't transposed
-                change = change.T
-            add(layer.weight, change)
+    """The adapter worked into the weights, each rounded once; see `TrainingMethod.merge`."""
+    changes = changes_of(model)
     plain: Network = model.unload()
+    moved = merge_into(plain, changes, dtype)
     forget_quantization(plain)
-    return Merged(in_format(plain.to("cpu"), dtype), math.sqrt(moved / size) if size else 1.0)
+    return Merged(in_format(plain.to("cpu"), dtype), moved.share)

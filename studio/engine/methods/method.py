@@ -11,7 +11,9 @@ import torch
 from studio.core.problems import ProblemError
 from studio.core.recipe.method import MethodSettings
 from studio.engine.device import Device
-from studio.engine.methods.base_model import Network, load_base_model
+from studio.engine.methods.base_model import Network, PackedWeights, load_base_model
+from studio.engine.methods.weight_changes import Changes
+from studio.models.merged import NO_CHANGE
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class Merged:
 
     @property
     def is_base(self) -> bool:
-        """Whether it answers as the base does. Weights of zero keep any change, so it needn't be none at all."""
-        return self.change < 1e-6
+        """Whether it answers as the base does."""
+        return self.change < NO_CHANGE
 
 
 class TrainingMethod(ABC):
@@ -56,6 +58,15 @@ class TrainingMethod(ABC):
         """The model that answers as the trained one did, from `base` and what `save` wrote. Raises `ProblemError` when
         that was trained on another base."""
 
+    def changes(self, folder: Path, saved: Path) -> Changes:
+        """What `save` wrote into `saved` does to each weight of the base model in `folder`, of which no weights are
+        read. Raises `ProblemError` as `load` does."""
+        raise self._not_mergeable()
+
+    def packed(self, folder: Path, device: Device) -> PackedWeights | None:
+        """What this method stores of the base model in `folder` in 4 bits; None where it stores nothing so."""
+        return None
+
     def changes_nothing(self, model: Network) -> bool:
         """Whether `model`, as `load` gives it, certainly answers as its base does."""
         return False
@@ -63,6 +74,9 @@ class TrainingMethod(ABC):
     def merge(self, model: Network, dtype: torch.dtype) -> Merged:
         """The ordinary model in `dtype` that answers as `model` does, in the computer's own memory. `model` can't be
         used any more. Its base's layers must be ordinary ones, see `dequantize`. Raises `ProblemError`."""
+        raise self._not_mergeable()
+
+    def _not_mergeable(self) -> ProblemError:
         refusal = self._settings.merge_refusal()
         assert refusal is not None, "a method that can merge says how"
-        raise ProblemError(refusal)
+        return ProblemError(refusal)

@@ -208,11 +208,12 @@ def test_a_chat_ends_with_the_window_that_started_it(fine_tuned: RunFolder) -> N
 def test_the_combined_model_is_an_ordinary_one_that_answers_the_same(fine_tuned: RunFolder, tmp_path: Path) -> None:
     adapter = choose_checkpoint(fine_tuned)
     before = {p.name: sha256_of(p) for p in adapter.iterdir()}
-    out = tmp_path / "combined"
     job = fine_tuned.job("merge")
-    assert do_here(job, Merge(run=fine_tuned.path, out=out, compare=3)) == 0
+    assert do_here(job, Merge(run=fine_tuned.path, out=tmp_path / "combined", compare=3)) == 0
     exported = next(e for e in job.reader().read_new() if isinstance(e, Exported))
+    out = Path(exported.folder)
     assert exported.to == "merged"
+    assert {fault.code for fault in exported.checks[0].faults} <= {"export.never_ends"}, "so little was learned"
     assert [(check.questions, check.same) for check in exported.checks] == [(3, 3)]
     assert {p.name: sha256_of(p) for p in adapter.iterdir()} == before
     assert not [p for p in out.parent.iterdir() if p.name.startswith(".tmp-")]

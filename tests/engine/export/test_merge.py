@@ -10,16 +10,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
 from transformers import AutoTokenizer
 
-from studio.core.events import Exported, Failed, NoticeLogged
+from studio.core.events import ExportCheck, Exported, Failed, NoticeLogged, Progressed, Stopped
 from studio.core.job_states import ProcessState
 from studio.core.jobs import Chat, Exam, Job, Merge, Train
 from studio.core.problems import Problem
 from studio.core.run_folder import RunFolder, choose_checkpoint
-from studio.core.storage import Manifest, listed, write_manifest
+from studio.core.storage import Manifest, listed, size_of, write_manifest
 from studio.engine.evaluation.generate import of_folder
+from studio.engine.export.streamed_merge import NotStreamableError
+from studio.engine.job_context import StopRequested
 from studio.export.adapter import export_adapter
 from studio.models.weights import BaseFingerprint
 from tests.dataset.conftest import problem_of
@@ -153,3 +155,92 @@ def test_tokens_that_the_model_does_not_have_are_refused_before_it_learns(
     ending = run.fold(ProcessState()).ending
     assert isinstance(ending, Failed) and ending.problem.code == "model.token_unknown"
     assert ending.problem.values["token"] == 257
+
+
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """In place of the check in a process of its own: what it finds of each of the two merges."""
+
+    def make(**divergences: float) -> None:
+        def check(context: object, folder: Path, *_: object) -> ExportCheck:
+            kl = divergences[folder.name]
+            return ExportCheck(program="transformers", questions=1, same=int(kl < 0.02), kl=kl, passed=kl < 0.02)
+
+        monkeypatch.setattr("studio.engine.export.merge.check_transformers", check)
+
+    return make
+
+
+def exported(run: RunFolder, job: Merge) -> Exported:
+    folder = run.job("merged")
+    assert do_here(folder, job) == 0
+    return next(event for event in folder.reader().read_new() if isinstance(event, Exported))
+
+
+def weights_in(folder: Path) -> dict[str, torch.Tensor]:
+    return load(next(folder.glob("*.safetensors")).read_bytes())
+
+
+def test_of_both_merges_of_a_4_bit_run_the_one_that_answers_as_the_run_does_is_kept(
+    fine_tuned: RunFolder, tmp_path: Path, checked: Callable[..., None]
+) -> None:
+    found = {}
+    for wanted, other in (("original", "dequantized"), ("dequantized", "original")):
+        checked(**{wanted: 0.001, other: 0.3})
+        told = exported(
+            fine_tuned, Merge(run=fine_tuned.path, out=tmp_path / "out" / wanted, compare=1, readme="# Mine\n")
+        )
+        assert (told.weights, told.passed, told.folder) == (wanted, True, str(tmp_path / "out" / wanted))
+        assert told.other_weights is not None and (told.checks[0].kl, told.other_weights.kl) == (0.001, 0.3)
+        assert told.size == size_of(tmp_path / "out" / wanted)
+        assert "## Check" in (tmp_path / "out" / wanted / "README.md").read_text()
+        found[wanted] = weights_in(tmp_path / "out" / wanted)
+    assert any(not torch.equal(found["original"][name], one) for name, one in found["dequantized"].items())
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["dequantized", "original"]
+
+
+def test_what_fails_its_check_is_kept_aside_and_said(
+    fine_tuned: RunFolder, tmp_path: Path, checked: Callable[..., None]
+) -> None:
+    checked(original=0.4, dequantized=0.5)
+    job = Merge(run=fine_tuned.path, out=tmp_path / "out" / "mine", compare=1)
+    assert [exported(fine_tuned, job).folder for _ in range(2)] == [
+        str(tmp_path / "out" / "mine.failed"),
+        str(tmp_path / "out" / "mine.failed-2"),
+    ]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["mine.failed", "mine.failed-2"]
+
+
+def test_a_stop_in_the_middle_leaves_nothing(
+    fine_tuned: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise StopRequested
+
+    monkeypatch.setattr("studio.engine.export.merge.check_transformers", stop)
+    job = fine_tuned.job("merged")
+    assert do_here(job, Merge(run=fine_tuned.path, out=tmp_path / "out" / "mine", compare=1)) == 0
+    assert isinstance(job.fold(ProcessState()).ending, Stopped)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_progress_is_told_in_bytes(fine_tuned: RunFolder, tmp_path: Path) -> None:
+    job = fine_tuned.job("merged")
+    assert do_here(job, Merge(run=fine_tuned.path, out=tmp_path / "mine", compare=0)) == 0
+    told = [event for event in job.reader().read_new() if isinstance(event, Progressed) and event.unit == "bytes"]
+    numbers = sum(tensor.nbytes for tensor in weights_in(tmp_path / "mine").values())
+    assert (told[-1].done, told[-1].total) == (numbers, numbers)
+
+
+def test_a_kind_of_model_that_cannot_be_streamed_is_merged_in_memory_and_gives_the_same(
+    fine_tuned: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "merge.in_memory" not in notices(fine_tuned, Merge(run=fine_tuned.path, out=tmp_path / "mine", compare=0))
+
+    def refuse(*_: object) -> None:
+        raise NotStreamableError("for a test")
+
+    monkeypatch.setattr("studio.engine.export.merge.StreamedMerge", refuse)
+    assert "merge.in_memory" in notices(fine_tuned, Merge(run=fine_tuned.path, out=tmp_path / "other", compare=0))
+    mine, other = weights_in(tmp_path / "mine"), weights_in(tmp_path / "other")
+    assert mine.keys() == other.keys() and all(torch.equal(mine[name], one) for name, one in other.items())
