@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,13 +15,18 @@ from typing import Any
 import gguf
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from studio.core.events import Exported, Failed
+from studio.core import storage
+from studio.core.events import CheckpointCommitted, Exported, Failed, ProcessStarted, Stopped
 from studio.core.job_states import ExportState
 from studio.core.jobs import ExportGguf, ExportGgufAdapter, Job, Train
 from studio.core.problems import Problem
+from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
+from studio.core.storage import Manifest, listed, write_manifest
+from studio.engine.export import llama_cpp
 from studio.engine.export.gguf import file_name
 from studio.engine.export.gguf_tokenizer import with_tools_defined
 from studio.models.gguf import file_type, gguf_size
@@ -58,6 +69,22 @@ def fine_tuned(make: Make, base: Path) -> RunFolder:
 @pytest.fixture
 def run(make_run: Make, tmp_path: Path) -> RunFolder:
     return fine_tuned(make_run, save_wide_model("chatml", tmp_path / "base"))
+
+
+@pytest.fixture
+def bare_run(make_run: Make, tmp_path: Path) -> RunFolder:
+    """A run with a save point that was never trained, of a base model that a test may change."""
+    run = make_run("bare", **{"model.name": str(save_wide_model("chatml", tmp_path / "base", width=64))})
+    point = run.checkpoints / "step-000002"
+    point.mkdir(parents=True)
+    config = LoraConfig(r=4, target_modules=["q_proj"], task_type="CAUSAL_LM")
+    base: Any = LlamaForCausalLM.from_pretrained(tmp_path / "base")
+    get_peft_model(base, config).save_pretrained(point)
+    write_manifest(point, Manifest(files=listed(point), step=2))
+    with run.writer() as writer:
+        writer.write(ProcessStarted(job="train", pid=1, started=0.0))
+        writer.write(CheckpointCommitted(step=2, folder="checkpoints/step-000002", size=1))
+    return run
 
 
 def state_of(run: RunFolder, job: Job) -> ExportState:
@@ -117,6 +144,67 @@ def test_the_add_on_alone_answers_as_the_run_does(run: RunFolder, tmp_path: Path
         ("llama.cpp-flash-attention", 2),
     ], done.checks
     assert {path.name for path in Path(done.folder).iterdir()} == {"model-adapter-F16.gguf", "chat_template.jinja"}
+
+
+def _instead(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    """What llama.cpp's programs do now: a line of Python, with the file that says what went wrong as REASON."""
+
+    def start(tools: Path, module: str, reason: str, *words: str, scratch: Path) -> subprocess.Popen[bytes]:
+        line = f"import os, signal, time; from pathlib import Path; REASON = Path({reason!r}); {code}"
+        return subprocess.Popen([sys.executable, "-c", line], stdin=subprocess.PIPE)
+
+    monkeypatch.setattr(llama_cpp, "start", start)
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        ("REASON.write_text('[null, \"Can not map tensor x\"]'); os._exit(1)", "gguf.not_converted"),
+        ("REASON.write_text('[28, \"No space left on device\"]'); os._exit(1)", "storage.cannot_write"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "gguf.out_of_memory"),
+    ],
+)
+def test_what_goes_wrong_in_llama_cpp_is_said_and_leaves_nothing(
+    code: str,
+    problem: str,
+    bare_run: RunFolder,
+    tmp_path: Path,
+    home_with_llama_cpp: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _instead(monkeypatch, code)
+    out = tmp_path / "exports" / "out"
+    found = failure(bare_run, ExportGgufAdapter(run=bare_run.path, out=out, compare=0))
+    assert found.code == problem
+    assert not list(out.parent.iterdir())
+
+
+def test_a_stop_ends_llama_cpp_and_leaves_nothing(
+    bare_run: RunFolder, tmp_path: Path, home_with_llama_cpp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _instead(monkeypatch, "time.sleep(600)")
+    threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
+    out = tmp_path / "exports" / "out"
+    ending = state_of(bare_run, ExportGgufAdapter(run=bare_run.path, out=out, compare=0)).ending
+    assert isinstance(ending, Stopped)
+    assert not list(out.parent.iterdir())
+
+
+def test_what_cannot_be_made_is_refused_before_any_work(
+    bare_run: RunFolder, tmp_path: Path, home_with_llama_cpp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = ExportGguf(run=bare_run.path, out=tmp_path / "exports" / "out", file_type="q8_0")
+    monkeypatch.setattr(storage, "free_space", lambda place: 500_000)
+    assert failure(bare_run, job).code == "storage.no_room"
+    assert not list(job.out.parent.iterdir())
+    base = Path(load(bare_run.recipe).model.name)
+    settings = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps({**settings, "architectures": ["OPTForCausalLM"]}))
+    bare_run.base_fingerprint.unlink(missing_ok=True)
+    assert failure(bare_run, job).code == "gguf.unknown_architecture"
+    job.out.mkdir()
+    (job.out / "mine.txt").write_text("mine")
+    assert failure(bare_run, job).code == "storage.exists"
 
 
 def test_its_name_is_one_that_every_program_can_open() -> None:
