@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from studio.core.conversation import Message
 from studio.core.events import BASE, THIS_RUN, ExamCompleted, Exported, Failed, Finished
-from studio.core.jobs import CheckAdapter, Exam
+from studio.core.jobs import CheckAdapter, Exam, Merge
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.dataset.examples import write_frozen
 from studio.engine.evaluation.generate import Generator, of_run
@@ -163,6 +163,24 @@ def test_given_on_it_is_the_add_on_that_came_in(tiny_model: Path, project: Proje
         logits(with_peft(tiny_model, folder, torch.float32), ids),
     )
     assert choose_checkpoint(run).name == "step-000000"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_combined_with_its_base_it_is_the_model_that_peft_makes_of_both(
+    form: str, tiny_model: Path, project: Project, tmp_path: Path
+) -> None:
+    folder = make_adapter(tiny_model, tmp_path / "out", tokenizer=True, **FORMS[form])
+    run = open_adapter(folder, project, method="lora").run
+    merged = tmp_path / "merged"
+    assert do_here(run.job("merged"), Merge(run=run.path, out=merged, compare=0)) == 0
+    ours: Any = AutoModelForCausalLM.from_pretrained(merged, dtype=torch.float32)
+    theirs = with_peft(tiny_model, folder, torch.float32).merge_and_unload()
+    change = logits(theirs, [5, 6, 7, 8])[..., :258] - logits(
+        AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32), [5, 6, 7, 8]
+    )
+    difference = logits(ours, [5, 6, 7, 8]) - logits(theirs, [5, 6, 7, 8])
+    assert difference.abs().max() < 0.1 * change.abs().max(), "rounded to the base's 16 bits, and no more than that"
+    assert AutoTokenizer.from_pretrained(merged).chat_template == TEMPLATE
 
 
 @pytest.mark.slow
