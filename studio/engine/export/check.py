@@ -24,7 +24,7 @@ from studio.core.jobs import CheckAdapter
 from studio.core.recipe.method import Method, QLora
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.core.storage import size_of
-from studio.core.translatable import N_, sentence
+from studio.core.translatable import N_
 from studio.engine.evaluation.generate import of_run
 from studio.engine.export import llama_cpp
 from studio.engine.export.diagnosis import LIMITS, check_of
@@ -161,6 +161,5 @@ def _asked(
             process.communicate()
         found = read_answers(work)
     if code != 0 and not any(isinstance(one, NotMeasured) for one in found):
-        reason = sentence(N_("its process ended with code {code}"), code=code).english()
-        found.append(NotMeasured(reason=reason, out_of_memory=code in _KILLED))
+        found.append(NotMeasured(reason=f"exit code {code}", out_of_memory=code in _KILLED))
     return found

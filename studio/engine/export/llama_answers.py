@@ -88,7 +88,8 @@ def main(arguments: list[str]) -> int:
         os.dup2(kept, 2)
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         errors = [line.partition(" E ")[2] for line in lines if " E " in line]
-        write_answer(work, NotMeasured(reason=" ".join([*errors[:2], str(error)])[:400]))
+        no_memory = any("allocate" in line for line in errors)
+        write_answer(work, NotMeasured(reason=" ".join([*errors[:2], str(error)])[:400], out_of_memory=no_memory))
         raise
     return 0
 
