@@ -565,6 +565,18 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
         text("parlai.txt", "".join(f"text:{q}\tlabels:{a}\tdone:True\n" for q, a in PAIRS)),
         Asked(first=None, says="all begin with labels:"),
     ),
+    "questions and answers in turns in a list": (
+        data("list.json", [said for pair in PAIRS for said in pair]),
+        Asked(24, None, "plain text"),
+    ),
+    "questions in several ways": (
+        data("variants.json", [{"questions": [q, q.lower()], "answer": a} for q, a in PAIRS]),
+        Asked(first=None, says="questions holds lists"),
+    ),
+    "a script of a chat program": (
+        text("bot.rive", "! version = 2.0\n\n" + "".join(f"+ {q.lower().rstrip('?')}\n- {a}\n\n" for q, a in PAIRS)),
+        Asked(1, None),
+    ),
     "records with signs between": (
         text("people.txt", "".join(f"u{n} +++$+++ {q} +++$+++ {a}\n" for n, (q, a) in ALL)),
         Asked(1, None),

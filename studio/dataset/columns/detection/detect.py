@@ -129,11 +129,14 @@ def _tried(seen: TableProfile, found: DetectedMapping) -> DetectedMapping:
         made = [one for _, one in iterate_examples(first, wanted, notes=why)]
         good = sum(isinstance(one, Example) for one in made)
         answers = [one.answer for one in made if isinstance(one, Example)]
-        column = found.mapping.answer or found.mapping.messages or ""
-        if sum(map(_is_record, answers)) > 0.5 * len(made):
+        questions = [one.question for one in made if isinstance(one, Example)]
+        column = found.mapping.answer or found.mapping.messages or found.mapping.content or ""
+        records_in = {column: answers, found.mapping.question or column: questions}
+        as_written = [name for name, told in records_in.items() if sum(map(_is_record, told)) > 0.5 * len(made)]
+        if as_written:
             sure = False
             text = N_("{column} holds lists or records, which would be learned as they are written.")
-            why.append(sentence(text, column=column))
+            why += [sentence(text, column=name) for name in as_written]
         elif sum(bool(_DATED.match(answer)) for answer in answers) > 0.8 * len(made):
             sure = False
             why.append(sentence(N_("The answers in {column} begin with dates."), column=column))

@@ -134,7 +134,8 @@ def detect_text(seen: TableProfile) -> DetectedMapping | None:
             profile = seen.profiles[only]
             # Else names, such as those of labels. Scripts without blanks have letters beyond ASCII.
             words = profile.spaced >= 0.5 or profile.length >= 80 or not "".join(profile.values).isascii()
-            return DetectedMapping(ColumnMapping(text=only), words, (_plain_text(only),))
+            some_ask = 0.2 < profile.asking < 0.8  # perhaps each is answered by the next
+            return DetectedMapping(ColumnMapping(text=only), words and not some_ask, (_plain_text(only),))
         if seen.profiles[only].is_text and seen.profiles[only].length >= 200:
             return DetectedMapping(ColumnMapping(text=only), False, (_plain_text(only),))
         return None
@@ -161,7 +162,7 @@ def detect_text(seen: TableProfile) -> DetectedMapping | None:
 _BESIDE_TEXT = ("meta", "metadata", "attributes", "info")
 """Records that say where a text is from; others, such as marked places in it, are what it was collected for."""
 _NUMBERED = re.compile(r"\s*\(?\d{1,3}[.)] ?\S")
-_LISTED = re.compile(r"\s*(?:\[?\d{1,2}:\d\d\b|[-*=~#/]|::|[\w가-힣]+:\S)|.*\s@\w+\s*$|\s*[\w\"']+:\s*$")
+_LISTED = re.compile(r"\s*(?:\[?\d{1,2}:\d\d\b|[-+*=~#/]|::|[\w가-힣]+:\S)|.*\s@\w+\s*$|\s*[\w\"']+:\s*$")
 
 _IN_PARTS = tuple(
     re.compile(form)
@@ -347,7 +348,7 @@ def _against(seen: TableProfile, question: str, answer: str, taken: set[str]) ->
         for n in seen.columns
         if n not in taken and _without_digits(n) == _without_digits(answer) and seen.profiles[n].filled > 0.2
     ]
-    if siblings and _without_digits(answer) != plain(answer):
+    if siblings and not rivals and _without_digits(answer) != plain(answer):
         doubts.append(_candidates([answer, *siblings[:3]]))
     if _is_form(question, answer):
         text = N_("{question} and {answer} are questions themselves, as in a form that people filled in.")
