@@ -17,8 +17,9 @@ from studio.core.translatable import N_, Sentence
 from studio.export.adapter import adapter_size, export_adapter
 from studio.export.model_card import model_card
 from studio.export.programs.modelfile import write_modelfile
-from studio.models.base_model import base_of_run, locate, model_facts
+from studio.models.base_model import base_of_run, locate
 from studio.models.gguf import FILE_TYPES, file_type, gguf_adapter_size, gguf_disk, gguf_refusal, gguf_size
+from studio.models.merged import merge_memory, merged_size
 
 COMPARED = 20
 """So many questions are asked of an export and of the run's own model, where nobody says otherwise."""
@@ -92,11 +93,18 @@ class Exporter:
 
 
 def _merged_size(run: RunFolder, recipe: Recipe, quality: str) -> int | None:
-    """16-bit weights and what lies beside them in the base model's folder."""
     try:
-        base = locate(recipe.model)
-        beside = sum(p.stat().st_size for p in base.iterdir() if p.is_file() and p.suffix != ".safetensors")
-        return 2 * model_facts(base).parameters + beside
+        return merged_size(locate(recipe.model))
+    except (ProblemError, OSError):
+        return None
+
+
+def _merge_memory(run: RunFolder, recipe: Recipe, quality: str) -> int | None:
+    """What the check takes, which loads the whole model afresh, or the merge where that is more."""
+    try:
+        base, device = locate(recipe.model), run.state().device
+        twice = device is not None and device.dtype == "float32"  # computed so, it is loaded so
+        return max(merged_size(base) * (2 if twice else 1), merge_memory(base, choose_checkpoint(run, fully=False)))
     except (ProblemError, OSError):
         return None
 
@@ -169,6 +177,7 @@ EXPORTERS = (
         purpose=N_("Base model and add-on in one, for programs that load models with the transformers library."),
         action=N_("Combine and export"),
         size=_merged_size,
+        memory=_merge_memory,
         refusal=lambda recipe, quality: recipe.method.merge_refusal(),
         job=_merge,
     ),

@@ -9,16 +9,24 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from studio.models.adapter import adapter_tensors
 from studio.models.config import read_mapping
 from studio.models.weights import Tensor, tensors, weight_files
 
 SHARD = 1_000_000_000
 """Bytes of tensors in one file, unless a single one is larger."""
+
+COPIED = 16 << 20
+"""Bytes that are copied at once of a tensor that stays as it is."""
+
+_COMPUTED = 4 << 20
+"""Bytes that a processor's core computes with at once, about."""
 
 INDEX = "model.safetensors.index.json"
 
@@ -109,6 +117,19 @@ def merged_size(base: Path) -> int:
     `ProblemError` and OSError."""
     beside = (p for p in base.iterdir() if p.is_file() and p.name.startswith(_BESIDE))
     return MergedLayout.of(base).size + sum(path.stat().st_size for path in beside)
+
+
+def merge_memory(base: Path, adapter: Path) -> int:
+    """Bytes of memory that merging the adapter in `adapter` takes at the highest, on top of what the libraries take
+    that are needed for it: the adapter, the largest weight that it changes, and what is computed or copied at once.
+    Raises `ProblemError`."""
+    learned = adapter_tensors(adapter)
+    changed = {name.partition(".lora_")[0] + ".weight" for name in learned} | learned.keys()
+    sources = [tensor for file in weight_files(base) for tensor in tensors(file)]
+    found = [tensor for tensor in sources if tensor.name in changed]
+    largest = max((tensor.end - tensor.start for tensor in found or sources), default=0)
+    held = sum(tensor.end - tensor.start for tensor in learned.values())
+    return held + largest + COPIED + (os.cpu_count() or 1) * _COMPUTED
 
 
 def _formats(base: Path, sources: Iterable[Tensor]) -> tuple[str, dict[str, str]]:

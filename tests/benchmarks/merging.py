@@ -92,11 +92,14 @@ def streamed(base: Path, adapter: Path, out: Path) -> dict[str, float]:
     from studio.core.recipe.method import Lora
     from studio.engine.export.streamed_merge import StreamedMerge
     from studio.engine.methods.registry import method_of
+    from studio.models.merged import merge_memory
 
     began = time.perf_counter()
     merge = StreamedMerge(base, method_of(Lora(rank=RANK)).changes(base, adapter))
     merge.write(out, lambda done, total: None)
-    return {"seconds": time.perf_counter() - began, "largest": merge.layout.largest, "stated": merge.layout.size}
+    seconds = time.perf_counter() - began
+    stated = {"stated_bytes": merge.layout.size, "stated_memory": merge_memory(base, adapter)}
+    return {"seconds": seconds, "largest": merge.layout.largest, **stated}
 
 
 def by_peft(base: Path, adapter: Path, out: Path) -> dict[str, float]:
@@ -124,6 +127,18 @@ def idle(base: Path, adapter: Path, out: Path) -> dict[str, float]:
 
 
 WAYS: dict[str, Callable[[Path, Path, Path], dict[str, float]]] = {"streamed": streamed, "peft": by_peft, "idle": idle}
+
+
+def both(base: Path, adapter: Path, out: Path) -> dict[str, float]:
+    """The libraries first, then the merge, in this very process."""
+    idle(base, adapter, out)
+    out.mkdir()
+    bare = peak_memory()
+    found = streamed(base, adapter, out)
+    return {**found, "peak_over_idle": peak_memory() - bare}
+
+
+WAYS["both"] = both
 
 
 def in_a_process(way: str, base: Path, adapter: Path, out: Path) -> dict[str, float]:
@@ -183,6 +198,7 @@ def measure(folder: Path, sizes: list[float], peft_up_to: float) -> dict[str, An
             for way in ("streamed", "peft") if size <= peft_up_to else ("streamed",):
                 found = in_a_process(way, base, adapter, Path(scratch) / way)
                 row[way] = {**found, "peak_over_idle": found["peak"] - bare}
+            row["adapter"] = (adapter / "adapter_model.safetensors").stat().st_size
             row["bytes"] = sum(p.stat().st_size for p in (Path(scratch) / "streamed").iterdir())
             if "peft" in row:
                 row["compared"] = compare(Path(scratch) / "streamed", Path(scratch) / "peft")

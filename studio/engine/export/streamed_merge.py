@@ -36,13 +36,10 @@ from studio.core.translatable import N_
 from studio.engine.methods.base_model import PackedWeights, outline
 from studio.engine.methods.weight_changes import Change, Changes, Moved, settle_ties
 from studio.models.config import read_mapping
-from studio.models.merged import INDEX, SHARD, MergedLayout, NewTensor, Slot
+from studio.models.merged import COPIED, INDEX, SHARD, MergedLayout, NewTensor, Slot
 from studio.models.weights import Tensor, tensors, weight_files
 
 _DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
-
-_COPIED = 16 << 20
-"""Bytes that are copied at once."""
 
 _NEW, _OLD = ".new", ".old"
 """How files end that are being written: from nothing, or over what another merge of the same model wrote."""
@@ -388,12 +385,12 @@ def _fill(file: FileIO, into: torch.Tensor) -> None:
 def _copied(tensor: Tensor, dtype: torch.dtype | None) -> Iterator[tuple[int, memoryview]]:
     """The bytes of a tensor, a part at a time, in another format where one is asked for; each with its place."""
     before = _DTYPES.get(tensor.dtype)
-    buffer = torch.empty(min(_COPIED, tensor.end - tensor.start), dtype=torch.uint8)
+    buffer = torch.empty(min(COPIED, tensor.end - tensor.start), dtype=torch.uint8)
     at = 0
     with open(tensor.file, "rb", buffering=0) as file:
         file.seek(tensor.start)
-        for start in range(tensor.start, tensor.end, _COPIED):
-            part = buffer[: min(_COPIED, tensor.end - start)]
+        for start in range(tensor.start, tensor.end, COPIED):
+            part = buffer[: min(COPIED, tensor.end - start)]
             _fill(file, part)
             data = _bytes_of(part if before is dtype or before is None else part.view(before).to(dtype))
             yield at, data
