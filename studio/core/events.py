@@ -303,6 +303,26 @@ class ChatReady(_Event):
     models: tuple[ModelUnderTest, ...]
 
 
+class PromptSent(_Event):
+    """What the model reads before it answers `ask`: `text` with its special tokens, of `tokens` tokens, where
+    `context_length` can be read at once and the answer takes its share.
+
+    `left_out` counts earlier messages that the memory drops, `overflow` those that it keeps and that didn't fit.
+    `summary` stands for the first `summarized` exchanges of the conversation.
+    """
+
+    type: Literal["prompt_sent"] = "prompt_sent"
+    ask: str
+    model: ModelUnderTest
+    text: str
+    tokens: int
+    context_length: int
+    left_out: int = 0
+    overflow: int = 0
+    summary: str = ""
+    summarized: int = 0
+
+
 class AnswerGrew(_Event):
     """More text of the answer to `ask`."""
 
@@ -481,6 +501,7 @@ Event = Annotated[
     | GeneralAnswer
     | ExamCompleted
     | ChatReady
+    | PromptSent
     | AnswerGrew
     | AnswerEnded
     | Exported
@@ -524,7 +545,11 @@ class SaveNow(_Command):
 
 
 class Ask(_Command):
-    """Answer the conversation as `model`. Greedy when `temperature` is 0; `max_tokens` limits the answer."""
+    """Answer the conversation as `model`. Greedy when `temperature` is 0; `max_tokens` limits the answer.
+
+    `memory` names one of `studio.chat.memories`, which decides with `amount` what is told of the earlier messages;
+    `summary` stands for the first `summarized` exchanges, where an earlier `PromptSent` said so.
+    """
 
     type: Literal["ask"] = "ask"
     messages: tuple[Message, ...]
@@ -532,6 +557,10 @@ class Ask(_Command):
     max_tokens: int = Field(default=256, ge=1, le=8192)
     temperature: float = Field(default=0.0, ge=0.0, le=2.0)
     seed: int | None = None
+    memory: str = "everything"
+    amount: int = 0
+    summary: str = ""
+    summarized: int = 0
 
 
 class StopAnswer(_Command):

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import time
 
+from studio.chat.memories import SUMMARY_TOKENS, Summary, memory_named, recall
 from studio.core.conversation import Message
-from studio.core.events import AnswerEnded, AnswerGrew, Ask, ChatReady, Ending, StopAnswer, Stopped
+from studio.core.events import (
+    BASE,
+    AnswerEnded,
+    AnswerGrew,
+    Ask,
+    ChatReady,
+    Ending,
+    ModelUnderTest,
+    PromptSent,
+    StopAnswer,
+    Stopped,
+)
 from studio.core.jobs import Chat
 from studio.core.problems import problem
 from studio.core.run_folder import RunFolder
@@ -18,6 +30,10 @@ GROWS_EVERY = 0.2
 
 _HALF_A_CHARACTER = "\ufffd"
 """What stands where a token ends within a character; the rest of it comes with the next one."""
+
+
+class _AnswerStopped(Exception):
+    """A person stopped the answer before it began."""
 
 
 def chat(context: JobContext, job: Chat) -> Ending | None:
@@ -83,8 +99,11 @@ class _Conversation:
 
         model = ask.model if ask.model in self._generator.models else self._generator.models[0]
         with self._context.interruptible():
-            messages = self._within_context(ask)
-            tokens = self._generator.stream(messages, model, ask.max_tokens, ask.temperature, ask.seed, on_tokens)
+            try:
+                messages = self._recall(ask, model)
+                tokens = self._generator.stream(messages, model, ask.max_tokens, ask.temperature, ask.seed, on_tokens)
+            except _AnswerStopped:
+                tokens, stopped = [], True
         text = self._generator.encoder.decode(tokens)
         if text.startswith(told) and len(text) > len(told):
             self._context.write(AnswerGrew(ask=ask.id, model=model, text=text[len(told) :]))
@@ -99,22 +118,45 @@ class _Conversation:
             )
         )
 
-    def _within_context(self, ask: Ask) -> tuple[Message, ...]:
-        """The conversation, without its oldest turns where it has grown too long for the model."""
-        room = max(16, self._generator.context_length - ask.max_tokens)
-        system = tuple(m for m in ask.messages[:1] if m.role == "system")
-        turns = ask.messages[len(system) :]
-        dropped = 0
-        while len(turns) > 1 and len(self._generator.encoder.prompt_ids(system + turns)) > room:
-            step = next((i for i in range(1, len(turns)) if turns[i].role == "user"), len(turns) - 1)
-            turns, dropped = turns[step:], dropped + step
-        if dropped:
-            self._context.notice(
-                "chat.forgot",
-                N_(
-                    "This chat has grown longer than the model can read at once. "
-                    "Its {count} oldest messages are left out."
-                ),
-                count=dropped,
+    def _recall(self, ask: Ask, model: ModelUnderTest) -> tuple[Message, ...]:
+        """What the model is told of the conversation, which is written down as the prompt that it is sent."""
+        encoder, context_length = self._generator.encoder, self._generator.context_length
+        recalled = recall(
+            ask.messages,
+            memory_named(ask.memory),
+            ask.amount,
+            room=max(16, context_length - ask.max_tokens),
+            count=lambda messages: len(encoder.prompt_ids(messages)),
+            summary=Summary(ask.summary, ask.summarized),
+            write=self._summarize,
+        )
+        prompt = encoder.prompt(recalled.messages)
+        self._context.write(
+            PromptSent(
+                ask=ask.id,
+                model=model,
+                text=prompt.text,
+                tokens=len(prompt.ids),
+                context_length=context_length,
+                left_out=recalled.left_out,
+                overflow=recalled.overflow,
+                summary=recalled.summary.text,
+                summarized=recalled.summary.exchanges,
             )
-        return system + turns
+        )
+        return recalled.messages
+
+    def _summarize(self, request: tuple[Message, ...]) -> str:
+        """Always by the base model: one that learned to answer in a form of its own would answer in it here too."""
+        self._context.phase("answering", N_("Summarizing what was said before."))
+        stopped = False
+
+        def on_tokens(_: list[int]) -> bool:
+            nonlocal stopped
+            stopped = self._listen()
+            return stopped
+
+        tokens = self._generator.stream(request, BASE, SUMMARY_TOKENS, 0.0, None, on_tokens)
+        if stopped:
+            raise _AnswerStopped
+        return self._generator.encoder.decode(tokens)

@@ -36,6 +36,7 @@ from studio.core.events import (
     Prediction,
     ProcessStarted,
     Progressed,
+    PromptSent,
     Stop,
     StopAnswer,
     Stopped,
@@ -158,6 +159,8 @@ def chat(job: Chat, writer: JournalWriter, queue: CommandQueue) -> None:
 def answer(ask: Ask, writer: JournalWriter, queue: CommandQueue) -> None:
     words = f"{ask.model.kind} {len(ask.messages)} {ask.temperature:g} {ask.messages[-1].content}".split(" ")
     said = ""
+    text = "\n".join(message.content for message in ask.messages)
+    writer.write(PromptSent(ask=ask.id, model=ask.model, text=text, tokens=len(text.split()), context_length=512))
     for position, word in enumerate(words):
         time.sleep(PAUSE)
         if any(isinstance(command, StopAnswer) for command in queue.take()):

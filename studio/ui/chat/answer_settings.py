@@ -1,14 +1,17 @@
-"""How a model should answer in a chat: standing instructions, creativity, length."""
+"""How a model should answer in a chat: standing instructions, memory, creativity, length."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QPlainTextEdit, QSlider, QSpinBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QPlainTextEdit, QProgressBar, QSlider, QSpinBox, QWidget
 
+from studio.chat.memories import MEMORIES, Memory, memory_named
+from studio.core.events import PromptSent
+from studio.core.translatable import sentence
 from studio.ui.controls.layout import STRETCH, hbox, vbox
-from studio.ui.controls.text import button, combo_box, label
-from studio.ui.design.language import tr
-from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE, colours
+from studio.ui.controls.text import combo_box, label, say
+from studio.ui.design.language import tr, tr_sentence
+from studio.ui.design.theme import GAP, GAP_SMALL, colours
 
 STEP = 0.1
 MOST = 15
@@ -19,12 +22,10 @@ class AnswerSettings(QWidget):
     """`sides` tells which models answer; the rest goes with every question."""
 
     sides_changed = Signal()
-    new_conversation = Signal()
+    formatting_changed = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.fresh = button(tr("New conversation"), "", self.new_conversation.emit)
-
         self._sides_label = label(tr("Who answers"))
         sides = ((tr("Both, side by side"), "both"), (tr("The trained model"), "run"), (tr("The base model"), "base"))
         self.sides = combo_box(tr("Who answers"), sides)
@@ -54,14 +55,36 @@ class AnswerSettings(QWidget):
         self.length.setValue(256)
         self.length.lineEdit().setTextMargins(6, 0, 0, 0)
         self.length.setAccessibleName(tr("Longest answer in tokens"))
+
+        self.memory = combo_box(tr("Memory of this chat"), ((tr(one.title), one.name) for one in MEMORIES))
+        self.amount = QSpinBox()
+        self.amount.lineEdit().setTextMargins(6, 0, 0, 0)
+        self._amounts: dict[str, int] = {}
+        self.memory_words = label("", "small")
+        self.memory_meter = QProgressBar(textVisible=False)
+        self.memory_meter.setFixedHeight(6)
+        self.memory_meter.setAccessibleName(tr("How full the memory is"))
+        self.memory_use = label("", "small")
+        self.memory.currentIndexChanged.connect(lambda _index: self._on_memory_chosen())
+        self.amount.valueChanged.connect(self._on_amount_chosen)
+
+        self.formatting = QCheckBox(tr("Show formatting"))
+        self.formatting.setChecked(True)
+        self.formatting.setToolTip(tr("Answers with headings, lists, code and tables (Markdown)."))
+        self.formatting.toggled.connect(self.formatting_changed)
         vbox(
-            self.fresh,
-            GAP_WIDE,
             self._sides_label,
             self.sides,
             self._sides_gap,
             _named(tr("Instructions"), tr("system prompt")),
             self.instructions,
+            GAP,
+            _named(tr("Memory of this chat"), tr("context")),
+            self.memory,
+            self.amount,
+            self.memory_words,
+            self.memory_meter,
+            self.memory_use,
             GAP,
             _named(tr("Creativity"), tr("temperature")),
             self.creativity,
@@ -69,15 +92,70 @@ class AnswerSettings(QWidget):
             GAP,
             _named(tr("Longest answer"), tr("tokens")),
             self.length,
+            GAP,
+            self.formatting,
             STRETCH,
             on=self,
             gap=GAP_SMALL,
+            margins=(0, 0, GAP, 0),
         )
         self._describe()
+        self._on_memory_chosen()
+        self.show_use(None)
 
     @property
     def temperature(self) -> float:
         return round(self.creativity.value() * STEP, 2)
+
+    @property
+    def chosen_memory(self) -> Memory:
+        return memory_named(str(self.memory.currentData()))
+
+    @property
+    def memory_amount(self) -> int:
+        chosen = self.chosen_memory
+        return self._amounts.get(chosen.name, chosen.amount)
+
+    def choose_memory(self, name: str, amount: int) -> None:
+        """Show what a conversation was with."""
+        memory = memory_named(name)
+        self._amounts[memory.name] = min(max(amount, memory.least), memory.most)
+        self.memory.setCurrentIndex(self.memory.findData(memory.name))
+        self._on_memory_chosen()
+
+    def show_use(self, prompt: PromptSent | None) -> None:
+        """How much of what the model can read at once the newest prompt took."""
+        self.memory_meter.setVisible(prompt is not None)
+        if prompt is None:
+            say(self.memory_use, "")
+            return
+        self.memory_meter.setRange(0, prompt.context_length)
+        self.memory_meter.setValue(min(prompt.tokens, prompt.context_length))
+        words = tr("{n:,} of {total:,} tokens", n=prompt.tokens, total=prompt.context_length)
+        if prompt.left_out:
+            words += "\n" + tr("Earlier messages that it drops: {n:,}", n=prompt.left_out)
+        if prompt.overflow:
+            words += "\n" + tr("Earlier messages that didn't fit: {n:,}", n=prompt.overflow)
+        say(self.memory_use, words)
+
+    def _on_memory_chosen(self) -> None:
+        memory = self.chosen_memory
+        amount = self.memory_amount
+        self.amount.setVisible(memory.least < memory.most)
+        self.amount.blockSignals(True)
+        self.amount.setRange(memory.least, memory.most)
+        self.amount.setSingleStep(64 if memory.limit == "tokens" else 1)
+        self.amount.setValue(amount)
+        self.amount.blockSignals(False)
+        self.amount.setAccessibleName(tr("Tokens") if memory.limit == "tokens" else tr("Questions"))
+        self._describe_memory()
+
+    def _on_amount_chosen(self, value: int) -> None:
+        self._amounts[self.chosen_memory.name] = value
+        self._describe_memory()
+
+    def _describe_memory(self) -> None:
+        self.memory_words.setText(tr_sentence(sentence(self.chosen_memory.keeps, amount=self.memory_amount)))
 
     def set_fine_tuned(self, fine_tuned: bool) -> None:
         """Whether there is a trained model to choose."""

@@ -1,15 +1,22 @@
 """A chat as the window keeps it: what was said with which model, and the process that answers.
 
-It belongs to the app state rather than to the page, so a change of language or theme doesn't lose it.
+It belongs to the app state rather than to the page, so a change of language or theme doesn't lose it. Every question is
+stored when it is asked, every answer while it grows.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QObject, Signal, Slot
 
+from studio.chat import transcript
+from studio.chat.memories import MEMORIES
+from studio.chat.store import ConversationRecord, ConversationStore, TurnRecord, default_file, title_of
 from studio.core.command_queue import new_id, send
 from studio.core.conversation import Message
 from studio.core.events import (
@@ -22,6 +29,7 @@ from studio.core.events import (
     Crashed,
     Failed,
     ModelUnderTest,
+    PromptSent,
     StopAnswer,
 )
 from studio.core.job_states import ChatState
@@ -30,26 +38,44 @@ from studio.core.problems import Problem
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import Sentence
 from studio.runs.fetch import job_folder
+from studio.ui.chat.storage import ConversationStorage
+from studio.ui.state import preferences
 from studio.ui.state.app_state import AppState
+from studio.ui.state.background import run_in_background
 from studio.ui.state.job_state import JobState
+
+STORE_EVERY = 1.0
+"""Seconds between two times that a growing answer is written to the disk."""
 
 
 @dataclass(eq=False)
 class Turn:
-    """A question and, as far as it has come, its answer."""
+    """A question and, as far as it has come, its answer. `ask` and `prompt` are known only of what was asked since the
+    conversation was opened."""
 
-    ask: Ask
-    text: str = ""
-    ended: AnswerEnded | None = None
+    record: TurnRecord
+    conversation: str
+    model: ModelUnderTest
+    ask: Ask | None = None
+    prompt: PromptSent | None = None
     given_up: bool = False
 
     @property
     def question(self) -> str:
-        return self.ask.messages[-1].content
+        return self.record.question
+
+    @property
+    def text(self) -> str:
+        """The answer, as a person corrected it if they did."""
+        return self.record.correction or self.record.answer
+
+    @property
+    def ended(self) -> bool:
+        return self.record.seconds is not None
 
     @property
     def waiting(self) -> bool:
-        return self.ended is None and not self.given_up
+        return self.ask is not None and not self.ended and not self.given_up
 
 
 @dataclass(frozen=True)
@@ -59,14 +85,25 @@ class ChatTarget:
     run: RunFolder | None = None
     model: Path | None = None
 
+    @property
+    def run_name(self) -> str:
+        return self.run.path.name if self.run is not None else ""
+
+    @property
+    def base_name(self) -> str:
+        return self.model.name if self.model is not None else ""
+
 
 @dataclass(frozen=True)
 class GenerationSettings:
-    """How to answer. `temperature` 0 is greedy; `max_tokens` limits the answer."""
+    """How to answer. `temperature` 0 is greedy; `max_tokens` limits the answer; `memory` and `amount` say what is told
+    of the conversation before it."""
 
     instructions: str = ""
     temperature: float = 0.0
     max_tokens: int = 256
+    memory: str = MEMORIES[0].name
+    amount: int = MEMORIES[0].amount
 
 
 @dataclass
@@ -74,6 +111,7 @@ class _Queue:
     waiting: list[Turn] = field(default_factory=list)
     asked: Turn | None = None
     stopping: bool = False
+    stored_at: float = 0.0
 
 
 class Conversation(QObject):
@@ -82,24 +120,137 @@ class Conversation(QObject):
     changed = Signal()
     """Turns were added or taken away, the process started, got ready or ended."""
     turn_changed = Signal(object)
-    """A `Turn` got more text, its end, or was given up."""
+    """A `Turn` got more text, its end, what a person said of it, or was given up."""
     failed = Signal(object)
     """A `Problem`: the process could not start, or ended on its own."""
+    opened = Signal()
+    """Another conversation is on show, or a new one that nothing was said in yet."""
+    kept_changed = Signal()
+    """What the list of conversations shows may have changed."""
 
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, app_state: AppState) -> None:
+        super().__init__(app_state)
+        self._app_state = app_state
         self.target = ChatTarget()
+        self.record: ConversationRecord | None = None
+        """What is kept of the conversation on show; None as long as nothing was said in it."""
         self.turns: dict[ModelUnderTest, list[Turn]] = {BASE: [], THIS_RUN: []}
         self.ready = False
         self._queue = _Queue()
+        self.storage = self._new_storage()
         self.job = JobState(ChatState, self)
         self.job.events_arrived.connect(self._on_events)
         self.job.updated.connect(self.changed)
         self.job.ended.connect(self._on_ended)
         self.job.failed.connect(self._on_failed)
+        app_state.project_changed.connect(self._on_project_changed)
         app = QCoreApplication.instance()
         if app is not None:
             app.aboutToQuit.connect(self.shutdown)
+            app.aboutToQuit.connect(lambda: self.storage.close())
+
+    # What is kept
+
+    def _new_storage(self) -> ConversationStorage:
+        made = ConversationStorage(default_file() if preferences.keep_conversations() else None, self)
+        made.failed.connect(self._on_storage_failed)
+        return made
+
+    def set_kept(self, kept: bool) -> None:
+        """Whether conversations that begin from now on are kept, or stay in memory only."""
+        if kept != preferences.keep_conversations():
+            preferences.set_keep_conversations(kept)
+            self.clear()
+            self.storage.close()
+            self.storage = self._new_storage()
+            self.kept_changed.emit()
+
+    @property
+    def project(self) -> str:
+        return self._app_state.project.folder.name
+
+    @property
+    def corrections(self) -> Path:
+        """The project's file of corrected answers, whether there is one yet or not."""
+        return self._app_state.project.folder / transcript.CORRECTIONS
+
+    def open(self, record: ConversationRecord) -> None:
+        """Show a conversation of earlier; `opened` says when it is there."""
+
+        def read(turns: list[TurnRecord]) -> None:
+            self.stop_answering()
+            self.record = record
+            self.turns = {BASE: [], THIS_RUN: []}
+            for turn in turns:
+                model = THIS_RUN if turn.model == THIS_RUN.kind else BASE
+                self.turns[model].append(Turn(turn, record.id, model))
+            self.opened.emit()
+            self.changed.emit()
+
+        self.storage.fetch(lambda store: store.turns(record.id), read)
+
+    def rename(self, conversation: str, title: str) -> None:
+        if self.record is not None and self.record.id == conversation:
+            self.record = replace(self.record, title=title)
+        self.storage.do(lambda store: store.rename(conversation, title))
+        self.kept_changed.emit()
+
+    def set_deleted(self, conversation: str, deleted: bool) -> None:
+        """A deleted conversation can be had back until the program ends."""
+        if deleted and self.record is not None and self.record.id == conversation:
+            self.clear()
+        self.storage.do(lambda store: store.set_deleted(conversation, deleted))
+        self.kept_changed.emit()
+
+    def rate(self, turn: Turn, rating: int) -> None:
+        turn.record = replace(turn.record, rating=rating)
+        self._store([turn])
+        self.turn_changed.emit(turn)
+
+    def correct(
+        self, turn: Turn, text: str, done: Callable[[int], object], failed: Callable[[Problem], object]
+    ) -> None:
+        """Keep what the answer should have been as an example for the next run, or with an empty `text` take that back.
+        `done` gets the number of corrected answers in the project."""
+        file, record = self.corrections, replace(turn.record, correction=text, rating=-1 if text else 0)
+        column = self.turns[turn.model]
+        before = [one.record for one in column[: column.index(turn)]]
+
+        def write() -> int:
+            if text:
+                return transcript.keep_correction(file, [*before, record])
+            return transcript.take_back_correction(file, record.id)
+
+        def written(count: int) -> None:
+            turn.record = record
+            self._store([turn])
+            self.turn_changed.emit(turn)
+            done(count)
+
+        run_in_background(self, write, written, failed)
+
+    def _store(self, turns: Iterable[Turn]) -> None:
+        by_conversation: dict[str, list[TurnRecord]] = {}
+        for turn in turns:
+            by_conversation.setdefault(turn.conversation, []).append(turn.record)
+        for conversation, records in by_conversation.items():
+            self.storage.do(partial(_save_turns, conversation, records))
+
+    @Slot(object)
+    def _on_storage_failed(self, problem: Problem) -> None:
+        record = self.record
+        if record is not None:  # the new place doesn't know it yet
+            self.storage.do(lambda store: store.save(record))
+            self._store(turn for turns in self.turns.values() for turn in turns)
+        self.kept_changed.emit()
+        self.failed.emit(problem)
+
+    @Slot()
+    def _on_project_changed(self) -> None:
+        self.clear()
+        self.kept_changed.emit()
+
+    # Whom one talks to
 
     def set_target(self, target: ChatTarget) -> bool:
         """Talk to somebody else, which begins a new conversation. False when it is the same as before."""
@@ -140,27 +291,99 @@ class Conversation(QObject):
     def is_answering(self) -> bool:
         return self._queue.asked is not None or bool(self._queue.waiting)
 
+    def begun(self) -> bool:
+        return any(self.turns.values())
+
+    # Asking
+
     def ask(self, text: str, models: tuple[ModelUnderTest, ...], generation: GenerationSettings) -> None:
         """Ask each model, one after the other, with all that it was asked and answered before."""
-        system = Message(role="system", content=generation.instructions)
+        place = 1 + max((turn.record.place for turns in self.turns.values() for turn in turns), default=-1)
+        self._ask(text, place, models, generation)
+
+    def ask_again(self, turn: Turn, generation: GenerationSettings) -> None:
+        """Let the model give its last answer anew."""
+        column = self.turns[turn.model]
+        if self.is_answering() or not column or column[-1] is not turn:
+            return
+        column.pop()
+        self.storage.do(lambda store: store.remove_turns([turn.record.id]))
+        self._ask(turn.question, turn.record.place, (turn.model,), generation)
+
+    def branch(self, place: int) -> None:
+        """Go on with a copy of this conversation as it was before the question at `place`. The whole one stays in the
+        list."""
+        if self.record is None:
+            return
+        self.stop_answering()
+        now = time.time()
+        self.record = replace(self.record, id=new_id(), created=now, changed=now)
+        self.turns = {
+            model: [
+                Turn(replace(turn.record, id=new_id()), self.record.id, model)
+                for turn in turns
+                if turn.record.place < place
+            ]
+            for model, turns in self.turns.items()
+        }
+        record = self.record
+        self.storage.do(lambda store: store.save(record))
+        self._store(turn for turns in self.turns.values() for turn in turns)
+        self.changed.emit()
+
+    def _ask(self, text: str, place: int, models: tuple[ModelUnderTest, ...], generation: GenerationSettings) -> None:
+        record = self._record_for(text, generation)
+        asked = []
         for model in models:
-            said = [system] if generation.instructions.strip() else []
-            for turn in self.turns[model]:
-                if turn.text:
-                    said += [turn.ask.messages[-1], Message(role="assistant", content=turn.text)]
-            ask = Ask(
-                id=new_id(),
-                messages=(*said, Message(role="user", content=text)),
-                model=model,
-                max_tokens=generation.max_tokens,
-                temperature=generation.temperature,
+            ask, summary = self._command(text, model, generation)
+            kept = TurnRecord(
+                id=ask.id, place=place, model=model.kind, question=text, summary=summary[0], summarized=summary[1]
             )
-            turn = Turn(ask)
+            turn = Turn(kept, record.id, model, ask)
             self.turns[model].append(turn)
-            self._queue.waiting.append(turn)
+            asked.append(turn)
+        self._queue.waiting += asked
+        self.storage.do(lambda store: store.save(record))
+        self._store(asked)
+        self.kept_changed.emit()
         self.changed.emit()
         self.start()
         self._ask_next()
+
+    def _record_for(self, text: str, generation: GenerationSettings) -> ConversationRecord:
+        now = time.time()
+        if self.record is None:
+            self.record = ConversationRecord(new_id(), self.project, title=title_of(text), created=now)
+        self.record = replace(
+            self.record,
+            run=self.target.run_name,
+            base=self.target.base_name,
+            memory=generation.memory,
+            amount=generation.amount,
+            changed=now,
+        )
+        return self.record
+
+    def _command(self, text: str, model: ModelUnderTest, generation: GenerationSettings) -> tuple[Ask, tuple[str, int]]:
+        answered = [turn for turn in self.turns[model] if turn.text]
+        system = Message(role="system", content=generation.instructions)
+        said = [system] if generation.instructions.strip() else []
+        for turn in answered:
+            said += [Message(role="user", content=turn.question), Message(role="assistant", content=turn.text)]
+        last = answered[-1].record if answered else None
+        summary = (last.summary, last.summarized) if last is not None else ("", 0)
+        ask = Ask(
+            id=new_id(),
+            messages=(*said, Message(role="user", content=text)),
+            model=model,
+            max_tokens=generation.max_tokens,
+            temperature=generation.temperature,
+            memory=generation.memory,
+            amount=generation.amount,
+            summary=summary[0],
+            summarized=summary[1],
+        )
+        return ask, summary
 
     def stop_answering(self) -> None:
         """End the answer that is being written and take back the questions behind it. The model stays loaded."""
@@ -176,8 +399,11 @@ class Conversation(QObject):
             send(self.job.folder, StopAnswer(id=new_id()))
 
     def clear(self) -> None:
+        """Begin a new conversation. The one on show stays in the list."""
         self.stop_answering()
+        self.record = None
         self.turns = {BASE: [], THIS_RUN: []}
+        self.opened.emit()
         self.changed.emit()
 
     def _ask_next(self) -> None:
@@ -185,7 +411,8 @@ class Conversation(QObject):
         queue = self._queue
         if self.ready and queue.asked is None and queue.waiting and self.job.folder is not None:
             queue.asked = queue.waiting.pop(0)
-            send(self.job.folder, queue.asked.ask)
+            if queue.asked.ask is not None:
+                send(self.job.folder, queue.asked.ask)
 
     @Slot(list)
     def _on_events(self, events: list[object]) -> None:
@@ -194,19 +421,38 @@ class Conversation(QObject):
             match event:
                 case ChatReady():
                     self.ready = True
-                case AnswerGrew() if turn is not None and event.ask == turn.ask.id:
-                    turn.text += event.text
+                case PromptSent() if turn is not None and event.ask == turn.record.id:
+                    turn.prompt = event
+                    turn.record = replace(turn.record, summary=event.summary, summarized=event.summarized)
+                    self.turn_changed.emit(turn)
+                case AnswerGrew() if turn is not None and event.ask == turn.record.id:
+                    turn.record = replace(turn.record, answer=turn.record.answer + event.text)
+                    self._store_growing(turn)
                     self.turn_changed.emit(turn)
                     self._send_stop()  # the first one may have come before its answer had begun
-                case AnswerEnded() if turn is not None and event.ask == turn.ask.id:
-                    turn.text, turn.ended = event.text, event
+                case AnswerEnded() if turn is not None and event.ask == turn.record.id:
+                    turn.record = replace(
+                        turn.record,
+                        answer=event.text,
+                        tokens=event.tokens,
+                        seconds=event.seconds,
+                        stopped=event.stopped,
+                    )
                     self._queue.asked, self._queue.stopping = None, False
+                    self._store([turn])
                     self.turn_changed.emit(turn)
         self._ask_next()
         self.changed.emit()
 
+    def _store_growing(self, turn: Turn) -> None:
+        now = time.monotonic()
+        if now - self._queue.stored_at >= STORE_EVERY:
+            self._queue.stored_at = now
+            self._store([turn])
+
     def _end(self, turn: Turn) -> None:
         turn.given_up = True
+        self._store([turn])
         self.turn_changed.emit(turn)
 
     def _give_up(self) -> None:
@@ -229,6 +475,10 @@ class Conversation(QObject):
         self._give_up()
         self.changed.emit()
         self.failed.emit(problem)
+
+
+def _save_turns(conversation: str, records: list[TurnRecord], store: ConversationStore) -> None:
+    store.save_turns(conversation, records)
 
 
 def conversation_of(app_state: AppState) -> Conversation:

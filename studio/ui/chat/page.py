@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, QUrl
-from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtGui import QDesktopServices, QResizeEvent
+from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QWidget
 
-from studio.core.events import BASE, THIS_RUN, ModelUnderTest
+from studio.core.events import BASE, THIS_RUN, ModelUnderTest, PromptSent
 from studio.core.problems import Problem, ProblemError, Remedy
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
@@ -17,13 +17,19 @@ from studio.ui.chat.answer_settings import AnswerSettings
 from studio.ui.chat.column import ChatColumn
 from studio.ui.chat.composer import Composer, SuggestedPrompts
 from studio.ui.chat.conversation import ChatTarget, GenerationSettings, Turn, conversation_of
-from studio.ui.controls.layout import hbox, vbox
+from studio.ui.chat.conversation_list import ConversationList
+from studio.ui.controls.layout import STRETCH, hbox, scroll_area, vbox
+from studio.ui.controls.notices import NoticeBar
+from studio.ui.controls.overlay import Overlay
 from studio.ui.controls.page import Obstacle, PageFrame
-from studio.ui.controls.text import button, label, say
+from studio.ui.controls.text import button, clear_layout_widget, label, say
 from studio.ui.design.language import tr, tr_sentence
-from studio.ui.design.theme import GAP_PAGE
+from studio.ui.design.theme import GAP_PAGE, GAP_WIDE, fixed_font
 from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
+
+ROOM_FOR_LIST = 820
+"""Pixels of the page's width from which on the list of conversations stands beside the chat."""
 
 
 class ChatPage(PageFrame):
@@ -37,10 +43,27 @@ class ChatPage(PageFrame):
             BASE: ChatColumn(tr("Base model")),
             THIS_RUN: ChatColumn(tr("Trained model")),
         }
+        for column in self.columns.values():
+            column.edit_wanted.connect(self._on_edit_wanted)
+            column.again_wanted.connect(self._on_again_wanted)
+            column.rated.connect(self.conversation.rate)
+            column.corrected.connect(self._on_corrected)
+            column.prompt_wanted.connect(self._on_prompt_wanted)
+        self.list = ConversationList(self.conversation)
+        self.list.setFixedWidth(196)
+        self.list.begun.connect(self._on_new_conversation)
+        self.list.failed.connect(self._on_failed)
+        self.list_button = button(tr("Conversations"), "link", self._on_list_button)
+        self._list_wanted: bool | None = None
         self.settings = AnswerSettings()
-        self.settings.setFixedWidth(224)
+        self._settings_area = scroll_area(self.settings)
+        self._settings_area.setFixedWidth(224)
         self.settings.sides_changed.connect(self._paint)
-        self.settings.new_conversation.connect(self._on_new_conversation)
+        self.settings.formatting_changed.connect(self._on_formatting_changed)
+        self._edited: int | None = None
+        self._edit_notice: NoticeBar | None = None
+        self.kept_notice: NoticeBar | None = None
+        self.prompt_shown: PromptView | None = None
         self.composer = Composer()
         self.composer.setAccessibleName(tr("Your message"))
         self.composer.setPlaceholderText(tr("Write a message"))
@@ -63,6 +86,7 @@ class ChatPage(PageFrame):
         self.conversation.changed.connect(self._paint)
         self.conversation.turn_changed.connect(self._on_turn_changed)
         self.conversation.failed.connect(self._on_failed)
+        self.conversation.opened.connect(self._on_opened)
         self._fill_instructions()
         self._on_target_changed()
 
@@ -74,9 +98,17 @@ class ChatPage(PageFrame):
         hbox(*((column, 1) for column in self.columns.values()), on=self._columns, gap=GAP_PAGE)
         bottom = Qt.AlignmentFlag.AlignBottom
         box = hbox((self.composer, 1), (self.stop, bottom), (self.send, bottom))
-        left = vbox((self.suggested_prompts, 1), (self._columns, 1), self.job_status, box)
+        self._notices = vbox()
+        middle = vbox(
+            hbox(self.list_button, STRETCH),
+            (self.suggested_prompts, 1),
+            (self._columns, 1),
+            self.job_status,
+            self._notices,
+            box,
+        )
         self.talk = QWidget()
-        hbox((left, 1), self.settings, on=self.talk, gap=GAP_PAGE)
+        hbox(self.list, (middle, 1), self._settings_area, on=self.talk, gap=GAP_WIDE)
         self.body.addWidget(self.talk, 1)
 
     def focus_first(self) -> None:
@@ -84,6 +116,20 @@ class ChatPage(PageFrame):
             self.composer.setFocus(Qt.FocusReason.OtherFocusReason)
         else:
             super().focus_first()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._place_list()
+
+    def _place_list(self) -> None:
+        """In a narrow window the conversations make room, until they are asked for."""
+        room = self.width() >= ROOM_FOR_LIST
+        self.list.setVisible(room if self._list_wanted is None else self._list_wanted)
+        self.list_button.setVisible(not room)
+
+    def _on_list_button(self) -> None:
+        self._list_wanted = not self.list.isVisible()
+        self._place_list()
 
     def shutdown(self) -> None:
         """End the chat's process. The window and the end of the program do so too."""
@@ -145,18 +191,95 @@ class ChatPage(PageFrame):
             self.composer.setPlainText(text)
             return
         self.clear_problem()
+        if self._edited is not None:
+            self.conversation.branch(self._edited)
+            self._end_edit()
+        self.conversation.ask(text, self._models(), self._generation())
+
+    def _generation(self) -> GenerationSettings:
         settings = self.settings
-        generation = GenerationSettings(
-            settings.instructions.toPlainText(), settings.temperature, settings.length.value()
+        return GenerationSettings(
+            settings.instructions.toPlainText(),
+            settings.temperature,
+            settings.length.value(),
+            settings.chosen_memory.name,
+            settings.memory_amount,
         )
-        self.conversation.ask(text, self._models(), generation)
 
     def _on_new_conversation(self) -> None:
         self.conversation.clear()
         self.composer.setFocus()
 
+    def _on_opened(self) -> None:
+        self._end_edit()
+        record = self.conversation.record
+        if record is not None:
+            self.settings.choose_memory(record.memory, record.amount)
+        self.settings.show_use(None)
+
+    def _on_edit_wanted(self, turn: Turn) -> None:
+        self._end_edit()
+        self._edited = turn.record.place
+        words = tr("When you send it, a copy of this conversation goes on from there. This one stays in the list.")
+        self._edit_notice = NoticeBar(words)
+        self._edit_notice.add(tr("Cancel"), self._cancel_edit)
+        self._notices.addWidget(self._edit_notice)
+        self.composer.setPlainText(turn.question)
+        self.composer.selectAll()
+        self.composer.setFocus()
+
+    def _cancel_edit(self) -> None:
+        self._end_edit()
+        self.composer.clear()
+
+    def _end_edit(self) -> None:
+        self._edited = None
+        if self._edit_notice is not None:
+            clear_layout_widget(self._edit_notice)
+            self._edit_notice = None
+
+    def _on_again_wanted(self, turn: Turn) -> None:
+        self.clear_problem()
+        self.conversation.ask_again(turn, self._generation())
+
+    def _on_formatting_changed(self, formatted: bool) -> None:
+        for column in self.columns.values():
+            column.set_formatted(formatted)
+
+    def _on_prompt_wanted(self, turn: Turn) -> None:
+        if turn.prompt is not None:
+            self.prompt_shown = PromptView(self.window(), turn.prompt)
+
+    # Corrected answers
+
+    def _on_corrected(self, turn: Turn, text: str) -> None:
+        self.conversation.correct(turn, text, lambda count: self._say_kept(turn, count), self._on_failed)
+
+    def _say_kept(self, turn: Turn, count: int) -> None:
+        if self.kept_notice is not None:
+            clear_layout_widget(self.kept_notice)
+        words = tr("Kept for the next training. Corrected answers in this project: {n:,}", n=count)
+        self.kept_notice = NoticeBar(words)
+        self.kept_notice.add(tr("Undo"), lambda: self._take_back(turn))
+        self.kept_notice.add(tr("Open as data"), self._open_corrections)
+        self._notices.addWidget(self.kept_notice)
+
+    def _take_back(self, turn: Turn) -> None:
+        def taken_back(_count: int) -> None:
+            if self.kept_notice is not None:
+                clear_layout_widget(self.kept_notice)
+                self.kept_notice = None
+
+        self.conversation.correct(turn, "", taken_back, self._on_failed)
+
+    def _open_corrections(self) -> None:
+        self._app_state.open_data(self.conversation.corrections)
+        self.step_requested.emit("data")
+
     def _on_turn_changed(self, turn: Turn) -> None:
-        self.columns[turn.ask.model].show_turn(turn)
+        self.columns[turn.model].show_turn(turn)
+        if turn.prompt is not None and turn.waiting:
+            self.settings.show_use(turn.prompt)
 
     def _on_failed(self, problem: Problem) -> None:
         self.show_problem(problem, self._on_remedy)
@@ -183,9 +306,10 @@ class ChatPage(PageFrame):
         self.settings.set_fine_tuned(fine_tuned)
         models = self._models()
         for model, column in self.columns.items():
-            column.setVisible(model in models)
+            only_there = model == THIS_RUN and not fine_tuned and bool(self.conversation.turns[model])
+            column.setVisible(model in models or only_there)
             column.show_turns(self.conversation.turns[model])
-        begun = any(self.conversation.turns.values())
+        begun = self.conversation.begun()
         self._columns.setVisible(begun or not self.suggested_prompts.questions)
         self.suggested_prompts.setVisible(not begun and bool(self.suggested_prompts.questions))
         busy = self.conversation.is_answering()
@@ -201,6 +325,13 @@ class ChatPage(PageFrame):
         notice = self.conversation.notice()
         if notice is not None:
             return tr_sentence(notice)
+        record, target = self.conversation.record, self.conversation.target
+        if record is not None and (record.run, record.base) != (target.run_name, target.base_name):
+            return tr(
+                "This conversation was with {before}. What you ask now is answered by {now}.",
+                before=record.run or record.base,
+                now=target.run_name or target.base_name,
+            )
         if not fine_tuned and not self.conversation.turns[BASE]:
             return tr("This is the base model, as it is before training.")
         return ""
@@ -216,6 +347,26 @@ class ChatPage(PageFrame):
             words = tr("There is no model to talk to yet. Fetch the starter model or choose another one first.")
             return words, tr("Choose a model"), "train"
         return None
+
+
+class PromptView(Overlay):
+    """What was sent, as the model reads it, with its special tokens."""
+
+    def __init__(self, window: QWidget, prompt: PromptSent) -> None:
+        super().__init__(window, tr("What the model read"), 760, fill=True)
+        facts = [tr("{n:,} of {total:,} tokens", n=prompt.tokens, total=prompt.context_length)]
+        if prompt.left_out:
+            facts.append(tr("Earlier messages that it drops: {n:,}", n=prompt.left_out))
+        if prompt.overflow:
+            facts.append(tr("Earlier messages that didn't fit: {n:,}", n=prompt.overflow))
+        self.card.body.addWidget(label("\n".join(facts), "small"))
+        self.text = QPlainTextEdit(prompt.text, readOnly=True)
+        self.text.setAccessibleName(tr("What the model read"))
+        self.text.setFont(fixed_font())
+        self.card.body.addWidget(self.text, 1)
+        self.close_button = button(tr("Close"), "", self.dismiss)
+        self.card.body.addLayout(hbox(STRETCH, self.close_button))
+        self.open(self.close_button)
 
 
 def _questions(examples: Sequence[Example]) -> tuple[str, ...]:

@@ -51,3 +51,12 @@ def geometry() -> QByteArray | None:
 
 def set_geometry(geometry: QByteArray) -> None:
     _settings().setValue("geometry", geometry)
+
+
+def keep_conversations() -> bool:
+    """Whether chats are kept on the disk; in memory only, otherwise."""
+    return _text("conversations", "kept") == "kept"
+
+
+def set_keep_conversations(kept: bool) -> None:
+    _settings().setValue("conversations", "kept" if kept else "in_memory")

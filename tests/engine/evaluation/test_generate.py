@@ -30,8 +30,8 @@ from studio.core.events import (
     Failed,
     Finished,
     ModelUnderTest,
-    NoticeLogged,
     Prediction,
+    PromptSent,
     Stop,
     StopAnswer,
     Stopped,
@@ -155,11 +155,12 @@ def test_an_exam_without_held_out_examples_says_so(make_run: Make) -> None:
     assert ending.problem.code == "exam.no_examples"
 
 
-def test_a_chat_streams_is_interrupted_and_ends_when_told(fine_tuned: RunFolder, start: Start) -> None:
+def test_a_chat_streams_is_interrupted_summarizes_and_ends_when_told(fine_tuned: RunFolder, start: Start) -> None:
     child = start(fine_tuned.job("chat"), Chat(run=fine_tuned.path))
     child.wait_for(ChatReady)
     long = Message(role="user", content="word " * 120)
     turns = (long, Message(role="assistant", content="Yes."), Message(role="user", content="What is number 3?"))
+    talk = (Message(role="user", content="a"), turns[1], turns[2])
     first, second = Ask(id=new_id(), messages=turns, max_tokens=8), Ask(id=new_id(), messages=turns[-1:], model=BASE)
     send(child.folder, first)
     child.wait_for(AnswerEnded)
@@ -167,6 +168,11 @@ def test_a_chat_streams_is_interrupted_and_ends_when_told(fine_tuned: RunFolder,
     child.wait_for(AnswerGrew, count=2)
     send(child.folder, StopAnswer(id=new_id()))
     child.wait_for(AnswerEnded, count=2)
+    third = first.model_copy(update={"id": new_id(), "messages": talk, "memory": "summary"})
+    fourth = third.model_copy(update={"id": new_id(), "summary": "They met.", "summarized": 1})
+    for number, ask in enumerate((third, fourth), 3):
+        send(child.folder, ask)
+        child.wait_for(AnswerEnded, count=number)
     send(child.folder, Stop(id=new_id()))
     assert child.wait(20) == 0
     events = child.events()
@@ -176,7 +182,15 @@ def test_a_chat_streams_is_interrupted_and_ends_when_told(fine_tuned: RunFolder,
     assert ended[second.id].stopped
     grown = "".join(e.text for e in events if isinstance(e, AnswerGrew) and e.ask == second.id)
     assert grown == ended[second.id].text
-    assert "chat.forgot" in {e.code for e in events if isinstance(e, NoticeLogged)}
+    sent = {e.ask: e for e in events if isinstance(e, PromptSent)}
+    assert sent[first.id].overflow == 2
+    assert "word word" not in sent[first.id].text and "What is number 3?" in sent[first.id].text
+    assert sent[first.id].tokens + 8 <= sent[first.id].context_length
+    # a model with random weights may have nothing to say
+    summary = sent[third.id].summary
+    assert summary in sent[third.id].text
+    assert (sent[third.id].summarized, sent[third.id].overflow) == ((1, 0) if summary else (0, 2))
+    assert "They met." in sent[fourth.id].text
     assert isinstance(events[-1], Stopped)
 
 

@@ -75,8 +75,8 @@ def test_both_models_answer_side_by_side(app_state: AppState, qtbot: QtBot) -> N
     assert page.job_status.isVisible()
     qtbot.waitUntil(lambda: answered(page), timeout=15_000)
     before, after = page.columns[BASE].answers(), page.columns[THIS_RUN].answers()
-    assert before[-1].text.text() == "base 2 0 My parcel is late"
-    assert after[-1].text.text() == "run 2 0 My parcel is late"
+    assert before[-1].plain_text() == "base 2 0 My parcel is late"
+    assert after[-1].plain_text() == "run 2 0 My parcel is late"
     assert after[-1].facts.text() == "1.5 s, 7 tokens"
 
 
@@ -89,12 +89,12 @@ def test_a_conversation_carries_what_was_said_before(app_state: AppState, qtbot:
     page.settings.creativity.setValue(7)
     say(page, qtbot, "two")
     qtbot.waitUntil(lambda: answered(page), timeout=15_000)
-    assert page.columns[THIS_RUN].answers()[-1].text.text() == "run 4 0.7 two"
-    page.settings.fresh.click()
+    assert page.columns[THIS_RUN].answers()[-1].plain_text() == "run 4 0.7 two"
+    page.list.fresh.click()
     assert page.columns[THIS_RUN].answers() == []
     say(page, qtbot, "three")
     qtbot.waitUntil(lambda: answered(page), timeout=15_000)
-    assert page.columns[THIS_RUN].answers()[-1].text.text() == "run 2 0.7 three"
+    assert page.columns[THIS_RUN].answers()[-1].plain_text() == "run 2 0.7 three"
 
 
 def test_standing_instructions_are_those_it_was_trained_with(app_state: AppState, qtbot: QtBot) -> None:
@@ -118,13 +118,13 @@ def test_stop_keeps_what_was_said_and_takes_the_other_question_back(
     page = shown(app_state, qtbot)
     say(page, qtbot, "a b c d e f g h i j k l m n o p q r s t u v w x y z")
     answer = page.columns[BASE].answers()[-1]
-    qtbot.waitUntil(lambda: "base" in answer.text.text(), timeout=15_000)
+    qtbot.waitUntil(lambda: "base" in answer.plain_text(), timeout=15_000)
     page.stop.click()
     qtbot.waitUntil(lambda: answered(page), timeout=15_000)
-    assert answer.text.text().startswith("base")
-    assert not answer.text.text().endswith("z")
+    assert answer.plain_text().startswith("base")
+    assert not answer.plain_text().endswith("z")
     assert "stopped" in answer.facts.text()
-    assert page.columns[THIS_RUN].answers()[-1].text.text() == "(no answer)"
+    assert page.columns[THIS_RUN].answers()[-1].plain_text() == "(no answer)"
     assert not page.stop.isVisible() and page.send.isEnabled()
 
 
@@ -151,7 +151,7 @@ def test_a_page_built_anew_shows_the_same_conversation(app_state: AppState, qtbo
     say(page, qtbot, "hello")
     qtbot.waitUntil(lambda: answered(page), timeout=15_000)
     again = shown(app_state, qtbot)
-    assert again.columns[THIS_RUN].answers()[-1].text.text() == "run 2 0 hello"
+    assert again.columns[THIS_RUN].answers()[-1].plain_text() == "run 2 0 hello"
     assert again.conversation.job.is_running()
 
 
@@ -163,7 +163,7 @@ def test_a_model_that_cannot_be_loaded_is_explained(
     say(page, qtbot, "hello")
     qtbot.waitUntil(lambda: bool(page.problems()), timeout=15_000)
     assert page.problems()[0].code == "stand_in.broken"
-    assert page.columns[THIS_RUN].answers()[-1].text.text() == "(no answer)"
+    assert page.columns[THIS_RUN].answers()[-1].plain_text() == "(no answer)"
     assert page.send.isEnabled()
 
 
@@ -178,7 +178,7 @@ def test_without_a_run_only_the_base_model_answers(home: Path, qtbot: QtBot, mod
         assert not page.settings.sides.isVisible()
         say(page, qtbot, "hello")
         qtbot.waitUntil(lambda: answered(page), timeout=15_000)
-        assert page.columns[BASE].answers()[-1].text.text() == "base 1 0 hello"
+        assert page.columns[BASE].answers()[-1].plain_text() == "base 1 0 hello"
 
 
 def test_without_any_model_the_page_says_where_to_get_one(home: Path, qtbot: QtBot) -> None:
@@ -211,4 +211,4 @@ def test_an_empty_chat_offers_questions_that_were_set_aside(app_state: AppState,
     page.suggested_prompts.findChildren(QPushButton)[0].click()
     assert not page.suggested_prompts.isVisible()
     qtbot.waitUntil(lambda: answered(page), timeout=15_000)
-    assert page.columns[THIS_RUN].answers()[-1].text.text() == f"run 2 0 {first}"
+    assert page.columns[THIS_RUN].answers()[-1].plain_text() == f"run 2 0 {first}"

@@ -1,0 +1,223 @@
+"""How much of a conversation a model is told again with each question: the memories that a person chooses from.
+
+A model knows nothing but its prompt. A memory decides which of the earlier messages stand there word for word, and
+whether a summary stands for the others. Whatever it keeps must fit what the model can read at once; what doesn't is
+left out from the oldest on, and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from studio.core.conversation import Message
+from studio.core.translatable import N_
+
+
+@dataclass(frozen=True)
+class Memory:
+    """`keeps` says in one sentence what it keeps and drops, with `{amount}`. `limit` says what the amount counts:
+    exchanges (a question with its answer) or tokens of the whole prompt; a memory with `least` = `most` leaves nothing
+    to choose. With `summarizes`, a summary by the model stands for what isn't told word for word."""
+
+    name: str
+    title: str
+    keeps: str
+    limit: Literal["none", "exchanges", "tokens"] = "none"
+    amount: int = 0
+    least: int = 0
+    most: int = 0
+    summarizes: bool = False
+
+
+MEMORIES = (
+    Memory(
+        "everything",
+        N_("Everything"),
+        N_("Keeps every message word for word; once the model can't read them all, the oldest drop out."),
+    ),
+    Memory(
+        "last",
+        N_("The last questions"),
+        N_("Keeps the last {amount} questions with their answers and drops all before."),
+        limit="exchanges",
+        amount=6,
+        least=0,
+        most=1000,
+    ),
+    Memory(
+        "tokens",
+        N_("Up to a number of tokens"),
+        N_("Keeps the newest messages, as long as the whole prompt has at most {amount} tokens, and drops all before."),
+        limit="tokens",
+        amount=1024,
+        least=64,
+        most=1_000_000,
+    ),
+    Memory(
+        "summary",
+        N_("A summary"),
+        N_(
+            "Keeps a summary of all that was said and drops the wording. The base model writes it before each answer, "
+            "which takes time."
+        ),
+        limit="exchanges",
+        summarizes=True,
+    ),
+    Memory(
+        "summary_and_recent",
+        N_("A summary and the last questions"),
+        N_(
+            "Keeps the last {amount} questions with their answers word for word, and a summary of all before, which "
+            "the base model writes."
+        ),
+        limit="exchanges",
+        amount=3,
+        least=1,
+        most=1000,
+        summarizes=True,
+    ),
+)
+
+Exchange = tuple[Message, ...]
+"""A question and what was answered to it."""
+
+SUMMARY_TOKENS = 160
+"""The longest summary."""
+
+_SUMMARIZE = (
+    "Summarize the conversation below in a few sentences, in its own language. Keep names, numbers, dates and what was "
+    "decided. Write nothing but the summary."
+)
+_EARLIER = "Summary of what was said earlier in this conversation:"
+
+
+def memory_named(name: str) -> Memory:
+    """The memory of this name; everything where there is none."""
+    return next((memory for memory in MEMORIES if memory.name == name), MEMORIES[0])
+
+
+@dataclass(frozen=True)
+class Summary:
+    """`text` stands for the first `exchanges` of a conversation."""
+
+    text: str = ""
+    exchanges: int = 0
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """The prompt that is sent. `left_out` counts the earlier messages that the memory drops, `overflow` those that it
+    would keep, but that don't fit; `summary` is the one to go on from with the next question."""
+
+    messages: tuple[Message, ...]
+    summary: Summary
+    left_out: int
+    overflow: int
+
+
+def recall(
+    messages: Sequence[Message],
+    memory: Memory,
+    amount: int,
+    *,
+    room: int,
+    count: Callable[[tuple[Message, ...]], int],
+    summary: Summary = Summary(),
+    write: Callable[[tuple[Message, ...]], str] = lambda _: "",
+) -> Recalled:
+    """What `memory` makes of a conversation that ends with a question.
+
+    `room` is the most tokens that a prompt may have, `count` counts them. `write` lets the model answer a prompt, here
+    with a summary, at most once a question: `summary` is what it wrote before.
+    """
+    system = tuple(messages[:1]) if messages and messages[0].role == "system" else ()
+    *exchanges, question = split_exchanges(messages[len(system) :])
+    verbatim = min(amount, len(exchanges)) if memory.limit == "exchanges" else len(exchanges)
+    older = len(exchanges) - verbatim
+    lost = left_out = 0
+    if memory.summarizes:
+        summary, lost = _summarized(exchanges[:older], summary, room, count, write)
+    else:
+        summary, left_out = Summary(), _messages(exchanges[:older])
+
+    def prompt(kept: int) -> tuple[Message, ...]:
+        recent = exchanges[len(exchanges) - kept :]
+        return (*_with_summary(system, summary.text), *(one for exchange in recent for one in exchange), *question)
+
+    within = min(room, amount) if memory.limit == "tokens" else room
+    kept = _most_that_fit(verbatim, lambda number: count(prompt(number)) <= within)
+    if not kept and summary.text and count(prompt(0)) > room:
+        lost += _messages(exchanges[: summary.exchanges])
+        summary = Summary()
+    dropped = _messages(exchanges[older : len(exchanges) - kept])
+    if memory.limit == "tokens" and amount <= room:
+        left_out, dropped = left_out + dropped, 0
+    return Recalled(prompt(kept), summary, left_out, lost + dropped)
+
+
+def split_exchanges(messages: Sequence[Message]) -> list[Exchange]:
+    """A conversation without its instructions, cut before every question."""
+    starts = [place for place, message in enumerate(messages) if message.role == "user" or place == 0]
+    return [tuple(messages[a:b]) for a, b in zip(starts, [*starts[1:], len(messages)], strict=True)]
+
+
+def _summarized(
+    older: list[Exchange],
+    summary: Summary,
+    room: int,
+    count: Callable[[tuple[Message, ...]], int],
+    write: Callable[[tuple[Message, ...]], str],
+) -> tuple[Summary, int]:
+    """A summary of all of `older`, and how many of their messages are in none."""
+    if summary.exchanges > len(older):  # of another course of the conversation, or another amount: begin anew
+        summary = Summary()
+    new = older[summary.exchanges :]
+    if not new:
+        return summary, 0
+
+    def request(kept: int) -> tuple[Message, ...]:
+        return _summary_request(summary.text, new[len(new) - kept :])
+
+    kept = _most_that_fit(len(new), lambda number: count(request(number)) <= room)
+    text = write(request(kept)).strip() if kept else ""
+    if not text:
+        return summary, _messages(new)
+    return Summary(text, len(older)), _messages(new[: len(new) - kept])
+
+
+def _summary_request(earlier: str, exchanges: Sequence[Exchange]) -> tuple[Message, ...]:
+    names = {"user": "Person", "assistant": "Model"}
+    said = [f"{names.get(one.role, one.role)}: {one.content}" for exchange in exchanges for one in exchange]
+    parts = [_SUMMARIZE, *([f"{_EARLIER}\n{earlier}"] if earlier else []), "\n".join(said)]
+    return (Message(role="user", content="\n\n".join(parts)),)
+
+
+def _with_summary(system: tuple[Message, ...], summary: str) -> tuple[Message, ...]:
+    if not summary:
+        return system
+    said = [message.content for message in system if message.content]
+    return (Message(role="system", content="\n\n".join([*said, f"{_EARLIER}\n{summary}"])),)
+
+
+def _messages(exchanges: Sequence[Exchange]) -> int:
+    return sum(map(len, exchanges))
+
+
+def _most_that_fit(most: int, fits: Callable[[int], bool]) -> int:
+    """The largest number up to `most` that fits, 0 where none does. No prompt that is tried is more than about twice as
+    long as the one that fits, however long the conversation is."""
+    good, tried = 0, 16
+    while good < most:
+        tried = min(tried, most)
+        if not fits(tried):
+            break
+        good, tried = tried, 2 * tried
+    else:
+        return good
+    bad = tried
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        good, bad = (middle, bad) if fits(middle) else (good, middle)
+    return good
