@@ -39,7 +39,7 @@ MEMORIES = (
     ),
     Memory(
         "last",
-        N_("The last questions"),
+        N_("Last questions"),
         N_("Keeps the last {amount} questions with their answers and drops all before."),
         limit="exchanges",
         amount=6,
@@ -57,7 +57,7 @@ MEMORIES = (
     ),
     Memory(
         "summary",
-        N_("A summary"),
+        N_("Summary"),
         N_(
             "Keeps a summary of all that was said and drops the wording. The base model writes it before each answer, "
             "which takes time."
@@ -67,7 +67,7 @@ MEMORIES = (
     ),
     Memory(
         "summary_and_recent",
-        N_("A summary and the last questions"),
+        N_("Summary and last questions"),
         N_(
             "Keeps the last {amount} questions with their answers word for word, and a summary of all before, which "
             "the base model writes."

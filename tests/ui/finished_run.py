@@ -91,7 +91,7 @@ def opened(project: Project) -> Iterator[AppState]:
     try:
         yield app_state
     finally:
-        conversation_of(app_state).shutdown()
+        conversation_of(app_state).close()
         app_state.exam.stop(keep=False)
         app_state.exports.stop()
         app_state.close()

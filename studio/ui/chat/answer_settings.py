@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QPlainTextEdit, QProgressBar, QSlider, QSpinBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QPlainTextEdit, QProgressBar, QSlider, QSpinBox, QWidget
 
 from studio.chat.memories import MEMORIES, Memory, memory_named
 from studio.core.events import PromptSent
@@ -38,7 +38,7 @@ class AnswerSettings(QWidget):
         )
         self.instructions.setAccessibleName(tr("Instructions"))
         self.instructions.setMinimumHeight(72)
-        self.instructions.setMaximumHeight(160)
+        self.instructions.setMaximumHeight(112)
 
         self.creativity = QSlider(Qt.Orientation.Horizontal)
         self.creativity.setRange(0, MOST)
@@ -57,6 +57,8 @@ class AnswerSettings(QWidget):
         self.length.setAccessibleName(tr("Longest answer in tokens"))
 
         self.memory = combo_box(tr("Memory of this chat"), ((tr(one.title), one.name) for one in MEMORIES))
+        self.memory.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.memory.setMinimumContentsLength(8)
         self.amount = QSpinBox()
         self.amount.lineEdit().setTextMargins(6, 0, 0, 0)
         self._amounts: dict[str, int] = {}

@@ -181,7 +181,8 @@ class Answer(_Bubble):
         self.prompt = self._action(tr("Prompt"), tr("See what was sent"), lambda: column.prompt_wanted.emit(turn))
         self.overflow = label("", "small")
         self.overflow.hide()
-        self._below = FlowWidget()
+        self._below = FlowWidget(gap=GAP_SMALL)
+        self.facts.setFixedHeight(self.copy.sizeHint().height())
         for widget in (self.facts, self.copy, self.good, self.wrong, self.correct, self.again, self.prompt):
             self._below.flow.addWidget(widget)
         self._below.hide()

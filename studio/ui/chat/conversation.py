@@ -146,8 +146,7 @@ class Conversation(QObject):
         app_state.project_changed.connect(self._on_project_changed)
         app = QCoreApplication.instance()
         if app is not None:
-            app.aboutToQuit.connect(self.shutdown)
-            app.aboutToQuit.connect(lambda: self.storage.close())
+            app.aboutToQuit.connect(self.close)
 
     # What is kept
 
@@ -280,6 +279,12 @@ class Conversation(QObject):
         self._give_up()
         self.ready = False
         self.changed.emit()
+
+    @Slot()
+    def close(self) -> None:
+        """The program ends: end the process, and wait until everything is written."""
+        self.shutdown()
+        self.storage.close()
 
     def is_loading(self) -> bool:
         return self.job.is_running() and not self.ready

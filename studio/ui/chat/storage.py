@@ -28,20 +28,26 @@ class ConversationStorage(QObject):
         super().__init__(parent)
         self._store = ConversationStore(file)
         self._told: Problem | None = None
+        self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="conversations")
 
     def do(self, work: Callable[[ConversationStore], object]) -> None:
-        self._thread.submit(self._work, work)
+        if self._closed:
+            self._work(work)
+        else:
+            self._thread.submit(self._work, work)
 
     def fetch(self, work: Callable[[ConversationStore], T], then: Callable[[T], object]) -> None:
         """`then` is called in the window's thread with what `work` found."""
-        done = self._thread.submit(self._work, work)
-        run_in_background(self, done.result, then)
+        if not self._closed:
+            run_in_background(self, self._thread.submit(self._work, work).result, then)
 
     def close(self) -> None:
-        """Wait until everything is written."""
-        self._thread.submit(self._store.close)
-        self._thread.shutdown()
+        """Wait until everything is written. What a last event still brings is written at once."""
+        if not self._closed:
+            self._closed = True
+            self._thread.submit(self._store.close)
+            self._thread.shutdown()
 
     def _work(self, work: Callable[[ConversationStore], T]) -> T:
         found = work(self._store)

@@ -137,9 +137,9 @@ class FlowLayout(QLayout):
 class FlowWidget(QWidget):
     """Holds a `FlowLayout` and stays as high as its lines need, which a scroll area would not find out."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, gap: int = GAP) -> None:
         super().__init__(parent)
-        self.flow = FlowLayout(self)
+        self.flow = FlowLayout(self, gap)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
