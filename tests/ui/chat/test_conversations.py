@@ -171,7 +171,7 @@ def test_a_corrected_answer_goes_into_the_data_with_one_press_and_can_be_taken_b
     answer.correct.click()
     assert answer.editor is not None
     answer.editor.setPlainText("TEAM: delivery")
-    answer.editor.parentWidget().findChildren(type(answer.copy))[0].click()
+    answer.save.click()
     qtbot.waitUntil(lambda: page.kept_notice is not None, timeout=5_000)
     assert answer.plain_text() == "TEAM: delivery"
     line = json.loads(page.conversation.corrections.read_text(encoding="utf-8"))
