@@ -89,9 +89,9 @@ def test_from_the_command_line_a_run_is_trained_longer_and_a_save_point_chosen(
     assert json.loads(capsys.readouterr().out)["step"] == 7
     for wrong in ("99", "first"):
         assert main(["export", name, "--to", "adapter", "--step", wrong]) == 2
-    assert main(["export", name, "--to", "adapter", "--step", "7"]) == 0
+    assert main(["export", name, "--to", "adapter", "--no-check", "--step", "7"]) == 0
     assert chosen_step(run) == 7
-    assert main(["export", name, "--to", "adapter", "--step", "best"]) == 0
+    assert main(["export", name, "--to", "adapter", "--no-check", "--step", "best"]) == 0
     assert chosen_step(run) is None
 
 
