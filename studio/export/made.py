@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from studio.core.events import Exported
 from studio.core.job_states import ExportState
-from studio.core.jobs import CheckAdapter, ExportGguf, Merge, read_job
+from studio.core.jobs import CheckAdapter, ExportGguf, ExportGgufAdapter, Merge, read_job
 from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
 from studio.core.storage import size_of, write_text
 from studio.core.translatable import Sentence
@@ -72,7 +72,7 @@ def _asked(folder: JobFolder) -> bool:
         job = read_job(folder)
     except (OSError, ValidationError):
         return False
-    return not isinstance(job, Merge | ExportGguf | CheckAdapter) or job.compare > 0
+    return not isinstance(job, Merge | ExportGguf | ExportGgufAdapter | CheckAdapter) or job.compare > 0
 
 
 def record_handover(run: RunFolder, handed: HandedOver) -> None:

@@ -65,7 +65,8 @@ def test_from_a_spreadsheet_to_an_exported_model(small_recipe: Path, tmp_path: P
     reply = studio("chat", run, "--ask", "My parcel is late.", "--max-tokens", "12")
     assert reply["model"]["kind"] == "run" and reply["text"]
 
-    adapter = Path(str(studio("export", run, "--to", "adapter", "--no-check", "--out", str(tmp_path / "addon"))["folder"]))
+    copied = studio("export", run, "--to", "adapter", "--no-check", "--out", str(tmp_path / "addon"))
+    adapter = Path(str(copied["folder"]))
     assert (adapter / "adapter_model.safetensors").stat().st_size > 1_000_000
     merged = studio("export", run, "--to", "merged", "--out", str(tmp_path / "merged"))
     assert [check["same"] for check in merged["checks"]] == [4]

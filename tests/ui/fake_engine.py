@@ -41,7 +41,7 @@ from studio.core.events import (
     StopAnswer,
     Stopped,
 )
-from studio.core.jobs import Chat, CheckAdapter, Exam, ExportGguf, FetchData, Merge, read_job
+from studio.core.jobs import Chat, CheckAdapter, Exam, ExportGguf, ExportGgufAdapter, FetchData, Merge, read_job
 from studio.core.journal import JournalWriter
 from studio.core.problems import Problem, Remedy
 from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
@@ -77,6 +77,9 @@ def main() -> None:
                     merge(job, writer, queue)
                 case ExportGguf():
                     export_gguf(job, writer, queue)
+                case ExportGgufAdapter():
+                    checked = make(job, "llama.cpp", writer, queue)
+                    tell(job, "gguf-adapter", place(job, checked), checked, writer)
                 case CheckAdapter():
                     check_adapter(job, writer, queue)
                 case FetchData():
@@ -191,7 +194,7 @@ def export_gguf(job: ExportGguf, writer: JournalWriter, queue: CommandQueue) -> 
 
 
 def make(
-    job: Merge | ExportGguf,
+    job: Merge | ExportGguf | ExportGgufAdapter,
     program: Literal["transformers", "llama.cpp"],
     writer: JournalWriter,
     queue: CommandQueue,
@@ -205,14 +208,19 @@ def make(
     return ExportCheck(program=program, questions=job.compare, same=same, passed=same == job.compare)
 
 
-def place(job: Merge | ExportGguf, check: ExportCheck) -> Path:
+def place(job: Merge | ExportGguf | ExportGgufAdapter, check: ExportCheck) -> Path:
     folder = job.out if check.passed else job.out.with_name(f"{job.out.name}.failed")
     folder.mkdir(parents=True)
     return folder
 
 
 def tell(
-    job: Merge | ExportGguf, to: str, folder: Path, check: ExportCheck, writer: JournalWriter, quality: str = ""
+    job: Merge | ExportGguf | ExportGgufAdapter,
+    to: str,
+    folder: Path,
+    check: ExportCheck,
+    writer: JournalWriter,
+    quality: str = "",
 ) -> None:
     checkpoint = choose_checkpoint(RunFolder(job.run)).name
     checks = (check,) if job.compare else ()

@@ -101,7 +101,7 @@ def talker() -> Talker:
 @pytest.fixture
 def destinations(talker: Talker) -> tuple[Destination, ...]:
     """A program that takes the combined model, then that model and the add-on as folders."""
-    plain = tuple(one for one in DESTINATIONS if one.name in ("merged", "adapter"))
+    plain = tuple(one for one in DESTINATIONS if one.name in ("merged", "adapter", "gguf-adapter"))
     return (into_program(talker.program, exporter_named("merged")), *plain)
 
 
@@ -148,11 +148,13 @@ def test_one_card_is_open_at_a_time_and_has_the_one_primary_button(page: ExportP
     for name, card in page.cards.items():
         if not card.is_open():
             QTest.keyClick(card.heading, Qt.Key.Key_Return)
-        assert [other for other, one in page.cards.items() if one.is_open()] == [name]
+        above = [card.destination.under] if card.destination.under else []
+        assert [other for other, one in page.cards.items() if one.is_open()] == [*above, name]
         primary = [other for other, one in page.cards.items() if one.start.property("kind") == "primary"]
         assert primary == [name]
-    name = next(reversed(page.cards))
-    page.cards[name].heading.click()
+    for name in ("gguf-adapter", "adapter"):
+        assert page.cards[name].is_open()
+        page.cards[name].heading.click()
     assert not any(card.is_open() for card in page.cards.values())
 
 
@@ -461,9 +463,8 @@ def test_a_window_asks_before_it_closes_over_an_export_that_waits(
 ) -> None:
     monkeypatch.setenv("STAND_IN_PAUSE", "0.5")
     window = open_window(app_state)
-    _, merged, adapter = sorted(destinations, key=lambda one: ("talker", "merged", "adapter").index(one.name))
-    app_state.exports.add(Wish(run, merged))
-    app_state.exports.add(Wish(run, adapter))
+    for destination in destinations[1:3]:
+        app_state.exports.add(Wish(run, destination))
     window.close()
     assert window.isVisible() and window.confirmation is not None
     QTest.keyClick(window.confirmation, Qt.Key.Key_Escape)
