@@ -46,3 +46,10 @@ def test_memory_is_flat_and_time_and_numbers_are_peft_s_or_better(tmp_path: Path
     assert rows["1.5"]["time_share"] <= 0.8
     adapter = rows["3.0"]["adapter"] - rows["0.1"]["adapter"]
     assert rows["3.0"]["streamed"]["peak_over_idle"] - rows["0.1"]["streamed"]["peak_over_idle"] < 1.5 * adapter + 4e7
+
+
+@pytest.mark.benchmarks
+@pytest.mark.timeout(1800)
+def test_a_merged_model_is_as_fast_as_its_base(home_with_starter: Path) -> None:
+    result = figures_of("merged_speed", home_with_starter)
+    assert 0.97 <= result["merged"] <= 1.03

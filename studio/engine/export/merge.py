@@ -68,6 +68,7 @@ def merge(context: JobContext, job: Merge) -> Ending | None:
     examples = questions_of(run, job.compare)
     key = _key(run, job.out)
     with context.interruptible(), checked_export(job.out, key=key) as staging, _locked(staging.folder):
+        context.phase("reading", N_("Looking at the base model and the add-on."))
         work = _MergeOfRun(context, run)
         require_room(job.out, max(0, work.size - size_of(staging.folder)), remedy=Remedy.choose_folder)
         reference = None
