@@ -23,14 +23,14 @@ from studio.core.jobs import ExportGguf, ExportGgufAdapter
 from studio.core.problems import Problem, ProblemError, Remedy, problem
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder, choose_checkpoint
-from studio.core.storage import require_new, require_room, size_of, staged_export
+from studio.core.storage import checked_export, require_new, require_room, size_of
 from studio.core.translatable import N_
 from studio.engine.evaluation.generate import of_run
 from studio.engine.export import llama_cpp
 from studio.engine.export.check import check_gguf, release_memory
 from studio.engine.export.gguf_tokenizer import require_known_split
 from studio.engine.export.measurement import Reference
-from studio.engine.export.merge import LICENCES, write_merged
+from studio.engine.export.merge import LICENCES, Weights, write_merged
 from studio.engine.export.reference import ask_run, questions_of
 from studio.engine.job_context import JobContext
 from studio.evaluation.export_outcome import check_section
@@ -46,6 +46,7 @@ from studio.models.gguf import (
     gguf_size,
     narrow_share,
 )
+from studio.models.merged import merged_size
 from studio.models.weights import tensors, weight_files
 from studio.tokenization.tokenizer_files import copy_tokenizer
 
@@ -67,34 +68,43 @@ def export_gguf(context: JobContext, job: ExportGguf) -> Ending | None:
     recipe = load(run.recipe)
     base = base_of_run(run, recipe.model)
     _require_possible(recipe.method.merge_refusal() or gguf_refusal(base, wanted), tokenizer_folder(run, base))
-    with context.interruptible(), staged_export(job.out) as folder:
+    with context.interruptible(), checked_export(job.out) as staging:
         tools = llama_cpp.ensure_tools(context)
         _require_quantiser(tools, wanted)
-        earlier = earlier_merge(run)
-        needed = gguf_disk(base, wanted, 0 if earlier else size_of(base))
+        earlier = _earlier_merge(run)
+        needed = gguf_disk(base, wanted, 0 if earlier else merged_size(base))
         require_room(job.out, needed, remedy=Remedy.choose_folder)
         share = narrow_share(base, wanted)
         if share:
             context.notice("gguf.narrow", NARROW, share=round(100 * share), term=wanted.term)
-        with tempfile.TemporaryDirectory(prefix="work-", dir=folder) as work:
+        with tempfile.TemporaryDirectory(prefix="work-", dir=staging.folder) as work:
             reference = _reference(context, run, job.compare)
-            merged = earlier or _merged(context, run, Path(work) / "merged")
-            file = _written(context, tools, Path(work), base, wanted, merged, file_name(recipe.name, wanted.term))
+            merged = earlier
+            if merged is None:
+                folder = Path(work) / "merged"
+                folder.mkdir()
+                merged = _Combined(folder, *write_merged(context, run, folder, reference))
+            name = file_name(recipe.name, wanted.term)
+            file = _written(context, tools, Path(work), base, wanted, merged.folder, name)
             checks = check_gguf(context, tools, file, reference, wanted.name) if reference else ()
             for name in ("chat_template.jinja", *LICENCES):
-                if (merged / name).is_file():
-                    shutil.copyfile(merged / name, folder / name)
-            file.rename(folder / file.name)
+                if (merged.folder / name).is_file():
+                    shutil.copyfile(merged.folder / name, staging.folder / name)
+            file.rename(staging.folder / file.name)
+        if not all(check.passed for check in checks):
+            staging.set_aside()
         exported = Exported(
             to="gguf",
-            folder=str(job.out),
-            size=size_of(folder),
+            folder=str(staging.place),
+            size=size_of(staging.folder),
             quality=wanted.quality,
             checks=checks,
+            weights=merged.weights,
+            other_weights=merged.other,
             checkpoint=choose_checkpoint(run, fully=False).name,
             seconds=context.seconds,
         )
-        _write_readme(folder, job.readme, exported, wanted)
+        _write_readme(staging.folder, job.readme, exported, wanted)
     context.write(exported, durable=True)
     return None
 
@@ -107,12 +117,12 @@ def export_gguf_adapter(context: JobContext, job: ExportGgufAdapter) -> Ending |
     base, adapter = base_of_run(run, recipe.model), choose_checkpoint(run)
     tokenizer = tokenizer_folder(run, base)
     _require_possible(gguf_refusal(base) or gguf_adapter_refusal(adapter), tokenizer)
-    with context.interruptible(), staged_export(job.out) as folder:
+    with context.interruptible(), checked_export(job.out) as staging:
         tools = llama_cpp.ensure_tools(context)
         size = gguf_adapter_size(adapter)
         whole = gguf_size(base, INTERMEDIATE) if job.compare else 0
         require_room(job.out, size + whole, remedy=Remedy.choose_folder)
-        with tempfile.TemporaryDirectory(prefix="work-", dir=folder) as place:
+        with tempfile.TemporaryDirectory(prefix="work-", dir=staging.folder) as place:
             work = Path(place)
             reference = _reference(context, run, job.compare)
             copied = work / "tokenizer"
@@ -130,17 +140,19 @@ def export_gguf_adapter(context: JobContext, job: ExportGgufAdapter) -> Ending |
                 programs.run(beside, size, "model", str(base), str(copied), str(beside), _sixteen_bits(base))
                 limits = "adapter-16bit" if recipe.method.kind == "qlora" else "f16"
                 checks = check_gguf(context, tools, beside, reference, limits, adapter=file)
-            shutil.copyfile(copied / "chat_template.jinja", folder / "chat_template.jinja")
-            file.rename(folder / file.name)
+            shutil.copyfile(copied / "chat_template.jinja", staging.folder / "chat_template.jinja")
+            file.rename(staging.folder / file.name)
+        if not all(check.passed for check in checks):
+            staging.set_aside()
         exported = Exported(
             to="gguf-adapter",
-            folder=str(job.out),
-            size=size_of(folder),
+            folder=str(staging.place),
+            size=size_of(staging.folder),
             checks=checks,
             checkpoint=adapter.name,
             seconds=context.seconds,
         )
-        _write_readme(folder, job.readme, exported)
+        _write_readme(staging.folder, job.readme, exported)
     context.write(exported, durable=True)
     return None
 
@@ -172,18 +184,18 @@ def file_name(name: str, kind: str) -> str:
     return f"{plain[:60] or 'model'}-{kind}.gguf"
 
 
-def earlier_merge(run: RunFolder) -> Path | None:
+def _earlier_merge(run: RunFolder) -> _Combined | None:
     """A combined model of this run's save point that was exported, passed its check and is still whole."""
     wanted = choose_checkpoint(run, fully=False).name
     for job in reversed(run.jobs("merged")):
         done = job.fold(ExportState()).exported
-        if done is None or not done.checks or not done.passed or done.checkpoint != wanted:
+        if done is None or not done.checks or not done.passed or done.checkpoint != wanted or done.weights == "":
             continue
         with contextlib.suppress(ProblemError, OSError):
             folder = Path(done.folder)
             files = weight_files(folder)
             if files and all(tensors(file) for file in files) and (folder / "tokenizer.json").is_file():
-                return folder
+                return _Combined(folder, done.weights, done.other_weights)
     return None
 
 
@@ -203,10 +215,13 @@ def _require_quantiser(tools: Path, wanted: FileType) -> None:
         )
 
 
-def _merged(context: JobContext, run: RunFolder, folder: Path) -> Path:
-    folder.mkdir()
-    write_merged(context, run, folder)
-    return folder
+@dataclass(frozen=True)
+class _Combined:
+    """A combined model, into which weights of the base it was merged, and what the other ones give."""
+
+    folder: Path
+    weights: Weights
+    other: ExportCheck | None
 
 
 def _sixteen_bits(base: Path) -> str:

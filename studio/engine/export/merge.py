@@ -101,13 +101,17 @@ def merge(context: JobContext, job: Merge) -> Ending | None:
     return None
 
 
-def write_merged(context: JobContext, run: RunFolder, folder: Path) -> None:
-    """Write the combined model into `folder`, which is there, unchecked. Raises `ProblemError` and OSError."""
+def write_merged(
+    context: JobContext, run: RunFolder, folder: Path, reference: Reference | None
+) -> tuple[Weights, ExportCheck | None]:
+    """Write the combined model into `folder`, which is there. It is checked only where there are two to choose from;
+    returns which was kept, and the check of the other one. Raises `ProblemError` and OSError."""
     work = _MergeOfRun(context, run)
-    kept, _, _ = work.best(folder, None)
+    kept, _, other = work.best(folder, reference if work.in_four_bits else None)
     for path in (folder / kept).iterdir():
         rename(path, folder / path.name)
     (folder / kept).rmdir()
+    return kept, other
 
 
 class _MergeOfRun:
@@ -126,7 +130,7 @@ class _MergeOfRun:
         self.nothing_changed = False
         changes = self._method.changes(self._base, self.checkpoint)
         packed = self._method.packed(self._base, self._device)
-        self._in_four_bits = packed is not None
+        self.in_four_bits = packed is not None
         try:
             self._streamed = StreamedMerge(self._base, changes, packed)
         except NotStreamableError as error:
@@ -137,7 +141,7 @@ class _MergeOfRun:
     def best(self, folder: Path, reference: Reference | None) -> tuple[Weights, ExportCheck | None, ExportCheck | None]:
         """Make what there is to choose from in `folder` and ask it. Returns which numbers the kept one was merged into,
         its check and that of the other one."""
-        both: tuple[Weights, ...] = ("original", "dequantized") if self._in_four_bits else ("original",)
+        both: tuple[Weights, ...] = ("original", "dequantized") if self.in_four_bits else ("original",)
         if self._streamed is None or reference is None:
             # what the adapter was trained with, where nothing says which is better
             both = both[-1:]
@@ -168,7 +172,7 @@ class _MergeOfRun:
             "original": N_("Combining the add-on with the base model's own numbers."),
             "dequantized": N_("Combining the add-on with the numbers that it was trained with."),
         }
-        text = texts[weights] if self._in_four_bits else N_("Combining the add-on with the base model.")
+        text = texts[weights] if self.in_four_bits else N_("Combining the add-on with the base model.")
         self._context.phase("merging", text, long=True)
         if self._streamed is None:
             moved = self._in_memory(place)

@@ -19,13 +19,14 @@ from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from studio.core import storage
-from studio.core.events import CheckpointCommitted, Exported, Failed, ProcessStarted, Stopped
+from studio.core.events import CheckpointCommitted, ExportCheck, Exported, Failed, ProcessStarted, Stopped
 from studio.core.job_states import ExportState
 from studio.core.jobs import ExportGguf, ExportGgufAdapter, Job, Train
 from studio.core.problems import Problem
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
 from studio.core.storage import Manifest, listed, write_manifest
+from studio.engine.export import gguf as export_gguf_module
 from studio.engine.export import llama_cpp
 from studio.engine.export.gguf import file_name
 from studio.engine.export.gguf_tokenizer import with_tools_defined
@@ -150,7 +151,8 @@ def _instead(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     """What llama.cpp's programs do now: a line of Python, with the file that says what went wrong as REASON."""
 
     def start(tools: Path, module: str, reason: str, *words: str, scratch: Path) -> subprocess.Popen[bytes]:
-        line = f"import os, signal, time; from pathlib import Path; REASON = Path({reason!r}); {code}"
+        given = f"REASON, FILE = Path({reason!r}), Path({words[-1]!r})"
+        line = f"import os, signal, time; from pathlib import Path; {given}; {code}"
         return subprocess.Popen([sys.executable, "-c", line], stdin=subprocess.PIPE)
 
     monkeypatch.setattr(llama_cpp, "start", start)
@@ -177,6 +179,19 @@ def test_what_goes_wrong_in_llama_cpp_is_said_and_leaves_nothing(
     found = failure(bare_run, ExportGgufAdapter(run=bare_run.path, out=out, compare=0))
     assert found.code == problem
     assert not list(out.parent.iterdir())
+
+
+def test_what_fails_its_check_is_set_aside(
+    bare_run: RunFolder, tmp_path: Path, home_with_llama_cpp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _instead(monkeypatch, "FILE.touch() if FILE.suffix == '.gguf' else Path(FILE.parent, 'base.gguf').touch()")
+    failed = ExportCheck(program="llama.cpp", questions=2, same=0, kl=3.0, top_one=0.1, passed=False)
+    monkeypatch.setattr(export_gguf_module, "check_gguf", lambda *_, **__: (failed,))
+    out = tmp_path / "exports" / "out"
+    done = exported(bare_run, ExportGgufAdapter(run=bare_run.path, out=out, compare=2, readme="# Model\n"))
+    assert not done.passed and Path(done.folder) == out.with_name("out.failed")
+    assert [path.name for path in out.parent.iterdir()] == ["out.failed"]
+    assert "## Check" in (Path(done.folder) / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_stop_ends_llama_cpp_and_leaves_nothing(
