@@ -224,6 +224,28 @@ def test_a_stop_in_the_middle_leaves_nothing(
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_a_merge_whose_process_was_killed_goes_on_with_what_it_had(
+    fine_tuned: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def check(context: object, folder: Path, *_: object) -> ExportCheck:
+        asked.append(folder.name)
+        if len(asked) == 2:
+            raise StopRequested
+        return ExportCheck(program="transformers", questions=1, same=1, kl=0.001 * len(asked))
+
+    monkeypatch.setattr("studio.engine.export.merge.check_transformers", check)
+    job = Merge(run=fine_tuned.path, out=tmp_path / "out" / "mine", compare=1)
+    with monkeypatch.context() as killed:  # a killed process doesn't tidy up
+        killed.setattr("studio.core.storage.shutil.rmtree", lambda *_, **__: None)
+        assert do_here(fine_tuned.job("merged"), job) == 0
+    assert [path.name[:9] for path in (tmp_path / "out").iterdir()] == [".tmp-mine"]
+    told = exported(fine_tuned, job)
+    assert asked == ["original", "dequantized", "dequantized"] and told.weights == "original"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]
+
+
 def test_progress_is_told_in_bytes(fine_tuned: RunFolder, tmp_path: Path) -> None:
     job = fine_tuned.job("merged")
     assert do_here(job, Merge(run=fine_tuned.path, out=tmp_path / "mine", compare=0)) == 0
