@@ -23,9 +23,7 @@ from studio.engine.export.reference import ask_run, questions_of
 from studio.engine.job_context import JobContext
 from studio.models.base_model import base_of_run
 from studio.models.gguf import FILE_TYPES
-from tests.engine.export.conftest import Trained, save_merged, taught
-
-CONVERSION = "studio.engine.export.gguf_conversion"
+from tests.engine.export.conftest import CONVERSION, Trained, converted, save_merged, taught
 
 
 def of_a_run(folder: Path, scratch: Path) -> Trained:
@@ -48,11 +46,11 @@ def measure(trained: Trained, scratch: Path) -> list[tuple[str, ExportCheck]]:
     reason, between = str(scratch / "reason.json"), scratch / "f16.gguf"
     for one in sorted(FILE_TYPES, key=lambda one: one.k_quant):
         file = scratch / f"{one.name}.gguf"
-        words = ("quantize", str(between), str(file), str(one.number), "2")
-        done = run(context, tools, CONVERSION, reason, *words) if one.k_quant else 0
-        if not one.k_quant:
-            done = run(context, tools, CONVERSION, reason, "model", str(trained.merged), str(file), one.name)
-        assert done == 0, one.name
+        if one.k_quant:
+            words = ("quantize", str(between), str(file), str(one.number), "2")
+            assert run(context, tools, CONVERSION, reason, *words) == 0
+        else:
+            converted(context, tools, trained.merged, file, one.name)
         found += [(one.name, check) for check in check_gguf(context, tools, file, reference, one.name)]
     return found
 

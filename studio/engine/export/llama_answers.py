@@ -116,7 +116,9 @@ class LlamaServer:
             else attention.LLAMA_FLASH_ATTN_TYPE_DISABLED
         )
         if request.adapter is not None:
-            settings.lora_adapters = [llama.CommonAdapterLoraInfo(str(request.adapter), 1.0)]
+            beside = request.adapter.parent == request.file.parent
+            adapter = request.adapter.name if beside else str(request.adapter)
+            settings.lora_adapters = [llama.CommonAdapterLoraInfo(adapter, 1.0)]
         self._server = llama.Server(settings)
 
     def go_on(self, ids: Sequence[int], most: int) -> _Told:

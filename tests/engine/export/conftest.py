@@ -16,11 +16,14 @@ from transformers import AutoModelForCausalLM
 from studio.core.jobs import Train
 from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
 from studio.engine.evaluation.generate import of_run
+from studio.engine.export.llama_cpp import run
 from studio.engine.export.measurement import Reference
 from studio.engine.export.reference import ask_run, questions_of
 from studio.engine.job_context import JobContext
 from studio.tokenization.tokenizer_files import copy_tokenizer
 from tests.engine.conftest import do_here, frozen_run, save_tiny_model
+
+CONVERSION = "studio.engine.export.gguf_conversion"
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,13 @@ def save_merged(base: Path, adapter: Path, folder: Path, factor: float = 1.0) ->
     return folder
 
 
+def converted(context: JobContext, tools: Path, folder: Path, file: Path, kind: str = "f16") -> Path:
+    """The model in `folder` as a GGUF file, by llama.cpp's own converter."""
+    words = ("model", str(folder), str(folder), str(file), kind)
+    assert run(context, tools, CONVERSION, str(file.with_suffix(".json")), *words) == 0
+    return file
+
+
 def taught(folder: Path, width: int = 64, epochs: float = 12.0, seed: int = 7) -> Trained:
     base = save_tiny_model(folder / "base", width=width, merges=[("I", "t")], seed=seed)  # llama.cpp loads none without
     weights = load_file(base / "model.safetensors")
@@ -52,12 +62,12 @@ def taught(folder: Path, width: int = 64, epochs: float = 12.0, seed: int = 7) -
     weights["lm_head.weight"] *= 16 * narrow  # else it can't be sure of anything, whatever it learns
     save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
     settings = {"method.kind": "lora", "method.rank": 16, "training.learning_rate": 5e-3 * narrow}
-    run = frozen_run(folder / "run", base, learned=24, held_out=6, **{**settings, "training.epochs": epochs})
-    assert do_here(run, Train()) == 0
+    made = frozen_run(folder / "run", base, learned=24, held_out=6, **{**settings, "training.epochs": epochs})
+    assert do_here(made, Train()) == 0
     context = JobContext(JobFolder(folder / "job"), "merge")
-    generator, _ = of_run(context, run)
-    reference = ask_run(context, generator, questions_of(run, 6))
-    return Trained(run, base, reference, save_merged(base, choose_checkpoint(run), folder / "merged"))
+    generator, _ = of_run(context, made)
+    reference = ask_run(context, generator, questions_of(made, 6))
+    return Trained(made, base, reference, save_merged(base, choose_checkpoint(made), folder / "merged"))
 
 
 @pytest.fixture(scope="session")

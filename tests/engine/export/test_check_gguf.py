@@ -13,23 +13,16 @@ from gguf.scripts.gguf_new_metadata import MetadataDetails, copy_with_new_metada
 from studio.core.events import ExportCheck
 from studio.core.run_folder import JobFolder, choose_checkpoint
 from studio.engine.export.check import check_gguf
-from studio.engine.export.llama_cpp import run, tools_folder
+from studio.engine.export.llama_cpp import tools_folder
 from studio.engine.job_context import JobContext
-from tests.engine.export.conftest import Trained, save_merged
+from tests.engine.export.conftest import Trained, converted, save_merged
 
 Check = Callable[[Path], tuple[ExportCheck, ...]]
-
-CONVERSION = "studio.engine.export.gguf_conversion"
 
 
 @pytest.fixture(scope="session")
 def tools(llama_cpp: Path) -> Path:
     return llama_cpp / tools_folder().name
-
-
-def converted(context: JobContext, tools: Path, folder: Path, file: Path) -> Path:
-    assert run(context, tools, CONVERSION, str(file.with_suffix(".json")), "model", str(folder), str(file), "f16") == 0
-    return file
 
 
 @pytest.fixture(scope="session")
