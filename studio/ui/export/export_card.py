@@ -102,7 +102,7 @@ class ExportCard(Card):
         self.progress = ProgressCard(tr("Progress of the export"))
         self.progress.setProperty("card", "")
         self.progress.body.setContentsMargins(0, GAP_SMALL, 0, 0)
-        self.progress.stopped.connect(self.stopped)
+        self.progress.stopped.connect(self._on_stopped)
         self.progress.hide()
         self._results = vbox()
         self.column = vbox(
@@ -215,7 +215,10 @@ class ExportCard(Card):
         elif self.progress.stop.isEnabled():
             self.progress.words.setText(words)
         self.progress.show()
+        had_keyboard = self._has_keyboard(self.controls)
         self.controls.setEnabled(False)
+        if had_keyboard:
+            self.progress.stop.setFocus(Qt.FocusReason.OtherFocusReason)
         self._clear_problem()
 
     def show_state(self, state: ProcessState) -> None:
@@ -230,8 +233,16 @@ class ExportCard(Card):
             self.progress.bar.show_share(done, total)
 
     def show_idle(self) -> None:
-        self.progress.hide()
+        had_keyboard = self._has_keyboard(self.progress)
         self.controls.setEnabled(True)
+        if had_keyboard:
+            self.start.setFocus(Qt.FocusReason.OtherFocusReason)
+        self.progress.hide()
+
+    def _has_keyboard(self, part: QWidget) -> bool:
+        """Whether the keyboard is there; what is disabled or hidden would send it to somewhere else in the window."""
+        focused = self.window().focusWidget()
+        return focused is not None and part.isAncestorOf(focused)
 
     def show_problem(self, problem: Problem, *, dismissible: bool = True) -> None:
         if self.problem is not None and self.problem.problem == problem:
@@ -265,7 +276,9 @@ class ExportCard(Card):
             self._results.addWidget(self.handed)
         if made is not None:
             name = made.exported.quality
-            better = None if made.exported.passed else better_option(self._options, name)
+            worst = made.exported.worst
+            alike = made.exported.passed and (worst is None or worst.same == worst.questions)
+            better = None if alike else better_option(self._options, name)
             self.made = MadeView(made, self.destination.exporter.quality(name), better, lines, checkpoint)
             self.made.quality_wanted.connect(self._on_quality_wanted)
             self.made.upload_wanted.connect(lambda: self.upload_wanted.emit(made))
@@ -289,6 +302,10 @@ class ExportCard(Card):
         if mark is not None:
             self.mark.shape = mark
             self.mark.update()
+
+    def _on_stopped(self) -> None:
+        self.heading.setFocus(Qt.FocusReason.OtherFocusReason)  # a button that was pressed once loses the keyboard
+        self.stopped.emit()
 
     def _on_quality_wanted(self, name: str) -> None:
         self.quality.choose(name)

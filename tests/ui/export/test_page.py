@@ -239,10 +239,13 @@ def test_combining_can_be_cancelled(page: ExportPage, qtbot: QtBot, monkeypatch:
     monkeypatch.setenv("STAND_IN_PAUSE", "0.5")
     card = page.cards["merged"]
     card.heading.click()
+    card.start.setFocus()
     card.start.click()
     qtbot.waitUntil(page._app_state.exports.job.is_running, timeout=LONG)
+    assert page.window().focusWidget() is card.progress.stop, "the keyboard stays on the card"
     card.progress.stop.click()
     qtbot.waitUntil(card.start.isEnabled, timeout=LONG)
+    assert page.window().focusWidget() is card.heading
     assert card.made is None and card.problem is None and not card.progress.isVisible()
 
 
