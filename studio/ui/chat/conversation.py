@@ -6,6 +6,7 @@ stored when it is asked, every answer while it grows.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -35,7 +36,7 @@ from studio.core.events import (
 from studio.core.job_states import ChatState
 from studio.core.jobs import Chat
 from studio.core.problems import Problem
-from studio.core.run_folder import RunFolder
+from studio.core.run_folder import JobFolder, RunFolder
 from studio.core.translatable import Sentence
 from studio.runs.fetch import job_folder
 from studio.ui.chat.storage import ConversationStorage
@@ -46,6 +47,10 @@ from studio.ui.state.job_state import JobState
 
 STORE_EVERY = 1.0
 """Seconds between two times that a growing answer is written to the disk."""
+
+PATIENCE, PATIENCE_AT_END = 15.0, 1.5
+"""Seconds that a process which was told to end is waited for, and when the program ends. What is left is deleted when
+the next one starts."""
 
 
 @dataclass(eq=False)
@@ -265,26 +270,40 @@ class Conversation(QObject):
             return
         self.ready = False
         run = self.target.run
-        if run is not None:
-            self.job.start(run.job("chat"), Chat(run=run.path))
-        else:
-            self.job.start(job_folder("chat"), Chat(model=self.target.model))
+        folder = run.job("chat") if run is not None else job_folder("chat")
+        self.job.start(folder, Chat(run=run.path) if run is not None else Chat(model=self.target.model))
+        earlier = run.jobs("chat") if run is not None else [JobFolder(p) for p in folder.path.parent.glob("chat-*")]
+        self._delete([one for one in earlier if one.path != folder.path and _has_ended(one)])
         self.changed.emit()
 
     @Slot()
     def shutdown(self) -> None:
         """End the process: it holds a model in memory. What was said stays."""
+        running = self.job.folder if self.job.is_running() else None
         self.job.stop(keep=False)
         self.job.leave()
         self._give_up()
         self.ready = False
+        if running is not None:
+            self._delete([running])
         self.changed.emit()
+
+    def _delete(self, folders: list[JobFolder]) -> None:
+        """What was said stands in the folders of ended processes too, where nobody would look for it and nobody could
+        delete it."""
+        if folders:
+            run_in_background(self, lambda: _delete_ended(folders, PATIENCE), lambda _: None)
 
     @Slot()
     def close(self) -> None:
         """The program ends: end the process, and wait until everything is written."""
-        self.shutdown()
+        running = self.job.folder if self.job.is_running() else None
+        self.job.stop(keep=False)
+        self.job.leave()
+        self._give_up()
         self.storage.close()
+        if running is not None:
+            _delete_ended([running], PATIENCE_AT_END)
 
     def is_loading(self) -> bool:
         return self.job.is_running() and not self.ready
@@ -480,6 +499,21 @@ class Conversation(QObject):
         self._give_up()
         self.changed.emit()
         self.failed.emit(problem)
+
+
+def _delete_ended(folders: Iterable[JobFolder], patience: float) -> None:
+    """Delete the folders of chats whose processes have ended, or do so within `patience` seconds."""
+    until = time.monotonic() + patience
+    for folder in folders:
+        # one that was only just started has no journal yet
+        while not _has_ended(folder) and time.monotonic() < until:
+            time.sleep(0.05)
+        if _has_ended(folder):
+            shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def _has_ended(folder: JobFolder) -> bool:
+    return folder.events.exists() and not folder.is_at_work()
 
 
 def _save_turns(conversation: str, records: list[TurnRecord], store: ConversationStore) -> None:

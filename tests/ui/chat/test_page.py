@@ -95,7 +95,7 @@ def test_the_process_ends_with_the_page(app_state: AppState, qtbot: QtBot) -> No
     folder = folder_of(page)
     assert job_status(folder) == "running"
     page.shutdown()
-    qtbot.waitUntil(lambda: job_status(folder) == "ended", timeout=15_000)
+    qtbot.waitUntil(lambda: not folder.is_at_work(), timeout=15_000)
 
 
 def test_a_page_built_anew_shows_the_same_conversation(app_state: AppState, qtbot: QtBot) -> None:
