@@ -57,7 +57,9 @@ def check_peft(
         double = not isinstance(method, QLora) or method.double_quantization
         request = Reload(folder=folder, base=base, bits=bits, double_quantization=double)
         found = _reloaded(context, reference, request)
-        return check_of(f"peft-{bits}bit", reference, found, LIMITS[f"adapter-{bits}bit"])
+        as_trained = bits == (4 if isinstance(method, QLora) else 16)
+        limits = LIMITS["adapter" if as_trained else "adapter-other-base"]
+        return check_of(f"peft-{bits}bit", reference, found, limits)
 
     return on(4), on(16)
 
