@@ -74,7 +74,8 @@ def _is_record(answer: str) -> bool:
 
 
 def _all_led_by(answers: list[str]) -> str:
-    """The name with a colon by which nearly all answers begin; "" without one."""
+    """The name with a colon by which nearly all of these texts begin; "" without one. Where questions and answers both
+    do, the names are no part of what is said."""
     led = Counter(found.group() for answer in answers if (found := _LED.match(answer)))
     return next((start for start, count in led.most_common(1) if count > 0.9 * len(answers) >= 4), "")
 
@@ -140,7 +141,7 @@ def _tried(seen: TableProfile, found: DetectedMapping) -> DetectedMapping:
         elif sum(bool(_DATED.match(answer)) for answer in answers) > 0.8 * len(made):
             sure = False
             why.append(sentence(N_("The answers in {column} begin with dates."), column=column))
-        elif found.mapping.format == "pair" and (led := _all_led_by(answers)):
+        elif found.mapping.format == "pair" and _all_led_by(questions) and (led := _all_led_by(answers)):
             sure = False
             why.append(sentence(N_("The answers in {column} all begin with {start}"), column=column, start=led))
         if made and good < _LEAST_GOOD * len(made):
