@@ -71,7 +71,7 @@ def _known_to(program: str, architectures: list[str]) -> set[str]:
     for name in architectures:
         command = [sys.executable, __file__, program, name]
         try:
-            said = subprocess.run(command, capture_output=True, timeout=10).stderr
+            said = subprocess.run(command, capture_output=True, timeout=60).stderr
         except subprocess.TimeoutExpired as error:
             said = error.stderr or b""
         if b"unknown model architecture" not in said:

@@ -184,7 +184,7 @@ def test_what_goes_wrong_in_llama_cpp_is_said_and_leaves_nothing(
 def test_what_fails_its_check_is_set_aside(
     bare_run: RunFolder, tmp_path: Path, home_with_llama_cpp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _instead(monkeypatch, "FILE.touch() if FILE.suffix == '.gguf' else Path(FILE.parent, 'base.gguf').touch()")
+    _instead(monkeypatch, "FILE.touch() if FILE.suffix == '.gguf' else (REASON.parent / 'base.gguf').touch()")
     failed = ExportCheck(program="llama.cpp", questions=2, same=0, kl=3.0, top_one=0.1, passed=False)
     monkeypatch.setattr(export_gguf_module, "check_gguf", lambda *_, **__: (failed,))
     out = tmp_path / "exports" / "out"
