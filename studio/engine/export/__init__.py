@@ -1,1 +1,1 @@
-"""Merging what was trained into a model of its own."""
+"""What was trained as a model of its own: merged, as GGUF, and checked."""
