@@ -41,6 +41,11 @@ SHORT = ("mistral",)
 """The family that is tried each time, with a sentencepiece tokenizer; the add-on's test stands for the other kind."""
 
 
+NOT_SPLIT_ALIKE = "zephyr"
+"""Its chats begin with plain text, before which its tokenizer puts a space, and none after a special token: llama.cpp
+does both or neither. The check says so, and the file is set aside."""
+
+
 def save_wide_model(family: str, folder: Path, width: int = 512) -> Path:
     """A tiny model of that family, wide enough for K-quants."""
     save_family(FAMILIES[family], folder, marked=False)
@@ -62,7 +67,8 @@ def save_wide_model(family: str, folder: Path, width: int = 512) -> Path:
 
 
 def fine_tuned(make: Make, base: Path) -> RunFolder:
-    run = make(base.name, held_out=2, **{"model.name": str(base), "training.learning_rate": 5e-3})
+    settings = {"model.name": str(base), "training.learning_rate": 5e-3, "training.max_length": 256}
+    run = make(base.name, held_out=2, **settings)
     assert do_here(run, Train()) == 0
     return run
 
@@ -118,9 +124,9 @@ def test_every_family_is_converted_and_quantised_and_answers_in_llama_cpp(
     done = exported(run, job)
     out = Path(done.folder)
     faults = {fault.code: fault.text.english() for check in done.checks for fault in check.faults}
-    assert not faults.keys() & {
-        "export.unreadable", "export.other_prompt", "export.doubled_begin", "export.other_tokens", "export.missing_stop"
-    }, faults  # fmt: skip
+    unlike = {"export.unreadable", "export.other_prompt", "export.doubled_begin", "export.missing_stop"}
+    assert not faults.keys() & unlike, faults
+    assert ("export.other_tokens" in faults) == (family == NOT_SPLIT_ALIKE)
     assert [check.program for check in done.checks] == ["llama.cpp", "llama.cpp-flash-attention"]
     assert (done.to, done.quality) == ("gguf", "smaller")
     file = out / "model-Q4_K_M.gguf"
