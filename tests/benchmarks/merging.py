@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -144,6 +145,8 @@ WAYS["both"] = both
 def in_a_process(way: str, base: Path, adapter: Path, out: Path) -> dict[str, float]:
     """What one of `WAYS` says, with `peak`: bytes of memory at the highest."""
     out.mkdir(exist_ok=True)
+    if hasattr(os, "sync"):
+        os.sync()  # what was written before would be waited for
     command = [sys.executable, "-m", "tests.benchmarks.merging", "--way", way, str(base), str(adapter), str(out)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-3000:]
