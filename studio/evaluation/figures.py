@@ -70,4 +70,5 @@ def _score(measure: Measure, scores: Sequence[float]) -> Sentence:
 
 
 def _loss(loss: float | None) -> Sentence:
-    return sentence(N_("not available")) if loss is None else sentence("{loss:.2f}", loss=loss)
+    number = "{loss:.2f}"
+    return sentence(N_("not available")) if loss is None else sentence(number, loss=loss)

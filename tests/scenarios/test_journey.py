@@ -69,7 +69,8 @@ def test_from_a_spreadsheet_to_an_exported_model(small_recipe: Path, tmp_path: P
     adapter = Path(str(copied["folder"]))
     assert (adapter / "adapter_model.safetensors").stat().st_size > 1_000_000
     merged = studio("export", run, "--to", "merged", "--out", str(tmp_path / "merged"))
-    assert [check["same"] for check in merged["checks"]] == [4]
+    assert merged["passed"] and [check["questions"] for check in merged["checks"]] == [4]
+    assert merged["checks"][0]["kl"] < 0.02, "of a model that learned for nine steps, a word may still differ"
     assert (tmp_path / "merged" / "model.safetensors").is_file()
 
     again = studio("export", run, "--to", "merged", "--out", str(tmp_path / "merged"), expect=2)

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -155,8 +155,9 @@ def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for child in psutil.Process().children(recursive=True):
         if child.pid not in before:
-            child.kill()
-            child.wait(5)
+            with suppress(psutil.NoSuchProcess):  # it may end by itself between the look and the kill
+                child.kill()
+                child.wait(5)
 
 
 @pytest.fixture
