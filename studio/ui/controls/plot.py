@@ -15,7 +15,7 @@ from studio.ui.design.theme import colours
 def plot_widget(font: QFont) -> Any:  # pyqtgraph has no types
     """An empty plot in the theme's colours, steps below and the error on the left, that can't be dragged about.
 
-    Importing this module takes a quarter of a second: do so beside the window.
+    Importing this module takes a quarter of a second: do so when the page is painted, in the window's own thread.
     """
     c = colours()
     pg.setConfigOptions(antialias=True, background=c.surface, foreground=c.muted)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from PySide6.QtCore import QLineF, QSize, Qt
+from PySide6.QtCore import QLineF, QSize, Qt, QTimer
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHeaderView, QVBoxLayout, QWidget
 
@@ -22,7 +21,6 @@ from studio.ui.controls.table import RowsModel, table_view
 from studio.ui.controls.text import button, label
 from studio.ui.design.language import duration, tr
 from studio.ui.design.theme import GAP_SMALL, colours
-from studio.ui.state.background import run_in_background
 
 STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
 """Beside the colours, so that curves can be told apart without them."""
@@ -111,9 +109,9 @@ class Curves(QWidget):
         self._column: QVBoxLayout = vbox(on=self)
         self.setMinimumHeight(140)
         self.plot: Any = None  # pyqtgraph has no types
-        run_in_background(self, lambda: importlib.import_module("pyqtgraph"), self._draw)
+        QTimer.singleShot(0, self, self._draw)  # not in another thread, see `LossChart`
 
-    def _draw(self, _module: object) -> None:
+    def _draw(self) -> None:
         from studio.ui.controls.plot import plot_widget
 
         self.plot = plot_widget(self.font())

@@ -15,7 +15,6 @@ from studio.ui.controls.layout import hbox, vbox
 from studio.ui.controls.text import label
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP_WIDE, colours
-from studio.ui.state.background import run_in_background
 
 MOST_POINTS = 1_500
 """More than a screen has columns would only cost time to paint."""
@@ -91,12 +90,15 @@ class LossChart(QWidget):
         self._plot.setAccessibleName(self._summary())
 
     def _load(self) -> None:
-        """Import pyqtgraph beside the window: it takes a quarter of a second, in which nothing may stand still."""
+        """Import pyqtgraph once the page is painted. In the window's own thread, though it stands still for a quarter
+        of a second: pyqtgraph goes through all that Qt has, and two threads that meet new names of Qt at the same time
+        end the process."""
         if not self._loading:
             self._loading = True
-            run_in_background(self, lambda: importlib.import_module("pyqtgraph"), self._on_loaded)
+            QTimer.singleShot(0, self, self._on_painted)
 
-    def _on_loaded(self, _module: object) -> None:
+    def _on_painted(self) -> None:
+        importlib.import_module("pyqtgraph")
         self._loaded = True
         self._draw()
 
