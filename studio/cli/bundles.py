@@ -16,12 +16,11 @@ from studio.cli.training import examined, facts, print_trained, train_run
 from studio.core.problems import problem
 from studio.core.recipe.recipe import load, with_value
 from studio.core.translatable import N_
-from studio.dataset.fingerprint import DataFingerprint
+from studio.dataset.fingerprint import DataFingerprint, needs_questions
 from studio.runs.bundle import open_bundle, write_bundle
 from studio.runs.create import create_run, repeat_run
 from studio.runs.journal_export import export_csv, export_tensorboard
 from studio.runs.open_adapter import open_adapter, set_questions
-from studio.runs.origin import needs_questions
 from studio.runs.project import project_of
 from studio.worker.client import WorkerClient
 

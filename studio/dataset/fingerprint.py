@@ -39,3 +39,8 @@ class DataFingerprint(BaseModel):
         """SHA-256 over all examples, those set aside too; "" where that of the others isn't known."""
         both = f"{self.train_sha256} {self.held_out_sha256}"
         return hashlib.sha256(both.encode()).hexdigest() if self.train_sha256 else ""
+
+
+def needs_questions(run: RunFolder) -> bool:
+    """Whether `run` came without examples to test it with, and none were chosen since."""
+    return run.origin.is_file() and not DataFingerprint.read(run).held_out

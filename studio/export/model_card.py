@@ -52,7 +52,7 @@ def model_card(run: RunFolder, recipe: Recipe, to: str) -> str:
     parts = (
         _head(facts, to, _language(run)),
         f"# {facts.title}\n\n{_summary(facts, to)}",
-        _taught(facts, run),
+        _learned(facts, run),
         _base(facts),
         _data(facts),
         _settings(facts),
@@ -109,7 +109,7 @@ def _base_in_words(facts: RunFacts) -> str:
     return f"the model {base.name}, which was in a folder of that name"
 
 
-def _taught(facts: RunFacts, run: RunFolder) -> str:
+def _learned(facts: RunFacts, run: RunFolder) -> str:
     if facts.origin is not None:
         return f"## What it was taught\n\nIt was fine-tuned with {facts.origin.program}. On what isn't known here."
     count = facts.examples

@@ -111,7 +111,7 @@ def report_html(report: Report, words: Words) -> str:
         f'<p class="title">{escape(facts.name) or say(N_("A fine-tuned model"))}</p>',
         f'<p class="small">{say(N_("Report of {date}"), date=day)}</p>',
         _head(say(N_("What it was taught"))),
-        *_taught(facts, say),
+        *_learned(facts, say),
         _head(say(N_("How well it does"))),
         *_results(facts, words, say),
         *_examples(report, say),
@@ -150,7 +150,7 @@ def _head(text: str) -> str:
     return f'<p class="head">{text}</p>'
 
 
-def _taught(facts: RunFacts, say: Say) -> Iterator[str]:
+def _learned(facts: RunFacts, say: Say) -> Iterator[str]:
     count = facts.examples
     if count is None:
         yield f"<p>{say(N_('It learned from examples, on top of the model {base}.'), base=facts.base.name)}</p>"

@@ -9,6 +9,7 @@ import uuid
 from dataclasses import replace
 from pathlib import Path
 
+from studio.core.origin import require_plain, require_trained_here
 from studio.core.problems import Remedy, problem
 from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
 from studio.core.recipe.model_choice import ModelChoice
@@ -23,7 +24,6 @@ from studio.models.base_model import base_of_run, locate, model_facts
 from studio.models.config import read_mapping
 from studio.models.support import require_supported
 from studio.models.weights import BaseFingerprint
-from studio.runs.origin import require_plain, require_trained_here
 from studio.runs.project import Project, slug
 
 ROOM_FOR_A_RUN = 500 * 1024**2

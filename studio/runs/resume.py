@@ -8,6 +8,7 @@ from pathlib import Path
 
 from studio.core.events import Finished
 from studio.core.jobs import Train
+from studio.core.origin import require_trained_here
 from studio.core.problems import Problem, ProblemError, Remedy, problem
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
@@ -16,7 +17,6 @@ from studio.core.storage import is_intact
 from studio.core.translatable import N_, Sentence, sentence
 from studio.core.versions import require_same_versions
 from studio.models.base_model import locate
-from studio.runs.origin import require_trained_here
 from studio.runs.start import JobProcess, require_at_rest, start_training
 
 MOST_EPOCHS = 50.0

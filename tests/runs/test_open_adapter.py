@@ -17,7 +17,7 @@ from studio.core.recipe.model_choice import ModelChoice, Source
 from studio.core.recipe.recipe import Recipe, load, with_values
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.dataset.examples import read_frozen
-from studio.dataset.fingerprint import DataFingerprint
+from studio.dataset.fingerprint import DataFingerprint, needs_questions
 from studio.export.model_card import model_card
 from studio.models.base_model import base_of_run, tokenizer_folder
 from studio.models.weights import BaseFingerprint
@@ -26,7 +26,6 @@ from studio.runs.create import from_weights_of, repeat_run
 from studio.runs.delete import delete_run
 from studio.runs.history import list_runs
 from studio.runs.open_adapter import OpenedAdapter, open_adapter, set_questions
-from studio.runs.origin import needs_questions
 from studio.runs.project import Project, create_project
 from studio.runs.resume import extendable, resumable
 from tests.dataset.conftest import built_from

@@ -37,8 +37,8 @@ LIMITS: Mapping[str, Limits] = {
 Chosen from what good exports measure, `python -m tests.benchmarks.export_check` (docs/benchmarks.md), which is ten to
 fifty times less: bf16, f16 and a merged model 0.0001 to 0.0002 nats and 1.00, Q8_0 0.0007, Q6_K 0.0015, Q5_K_M and
 Q4_K_M 0.009 and 0.98 for the starter model. Exports that were broken on purpose measure 0.16 (half the strength) to 8
-(nonsense). An adapter that was trained on a base in 4 bits measures 0.06 and 0.96 on it in 16, and does what it was
-taught in other words; one of a tiny model trained in 16 bits measures 0.01 in 4. The share has room for one
+(nonsense). An adapter that was trained on a base in 4 bits measures 0.06 and 0.96 on it in 16, and says
+the same in other words; one of a tiny model trained in 16 bits measures 0.01 in 4. The share has room for one
 token in twenty, since a few questions have few tokens.
 """
 

@@ -15,6 +15,7 @@ from studio.core.problems import Problem, Remedy
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import Sentence
 from studio.dataset.examples import Example, read_frozen
+from studio.dataset.fingerprint import needs_questions
 from studio.dataset.nearest import NearestExamples
 from studio.evaluation.figures import changes, figures
 from studio.evaluation.forgetting import GROUP_TITLES, Retention, forgetting, retention
@@ -28,7 +29,6 @@ from studio.evaluation.measures import (
     measure_named,
 )
 from studio.evaluation.verdict import Comparison, Outcome, compare, newest_exam, verdict, without_training
-from studio.runs.origin import needs_questions
 from studio.ui.controls.layout import MIDDLE, STRETCH, TOP, Card, add_all, hbox, vbox
 from studio.ui.controls.page import Obstacle, PageFrame
 from studio.ui.controls.progress import ProgressCard

@@ -13,8 +13,8 @@ from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 from studio.core.recipe.recipe import load
+from studio.dataset.fingerprint import needs_questions
 from studio.runs.open_adapter import open_adapter
-from studio.runs.origin import needs_questions
 from studio.runs.project import Project
 from studio.ui.main_window import MainWindow
 from studio.ui.runs.page import RunsPage
