@@ -19,7 +19,7 @@ from studio.cli.preparing import Prepared, prepared
 from studio.cli.printing import print_json, print_model
 from studio.cli.progress import Progress, run_as_json
 from studio.core.events import PROMPTED, Crashed, Event, Finished, Paused, StepDone, Stopped
-from studio.core.jobs import Exam, Train
+from studio.core.jobs import IN_PROMPT, Exam, Train
 from studio.core.paths import resources
 from studio.core.problems import ProblemError
 from studio.core.recipe.defaults import DefaultsContext, windows_driver
@@ -140,10 +140,6 @@ def baseline(recipe: Recipe, arguments: argparse.Namespace) -> int:
     else:
         print(found.english())
     return 0
-
-
-IN_PROMPT = 4
-"""Examples in the prompt, as in the window."""
 
 
 def examined(recipe: Recipe, quiet: bool, anyway: bool) -> Prepared:

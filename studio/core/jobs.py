@@ -19,6 +19,11 @@ FRESH_START = 75
 there (sysexits.h: a failure that passes, try again). It writes no ending."""
 
 
+IN_PROMPT = 4
+"""Examples that the base is shown where nobody says how many: more cost room and time at every question, and seldom
+help."""
+
+
 class _Job(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 

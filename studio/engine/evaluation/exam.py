@@ -23,10 +23,11 @@ from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.dataset.examples import Example, read_frozen
 from studio.dataset.nearest import NearestExamples, shown_before
-from studio.engine.evaluation.generate import Answer, Generator, normalized, of_base, of_run, speed_up
+from studio.engine.evaluation.generate import Answer, Generator, of_base, of_run, speed_up
 from studio.engine.job_context import JobContext
 from studio.engine.objectives.supervised import held_out_loss, tokenize_frozen
 from studio.evaluation.forgetting import general_questions
+from studio.evaluation.measures import final_answer
 from studio.models.base_model import locate, tokenizer_folder
 
 BATCH = 12
@@ -173,9 +174,7 @@ def _tell_no_difference(context: JobContext, losses: Mapping[ModelUnderTest, flo
 def _is_exact(generator: Generator, answer: Answer, example: Example) -> bool:
     """The wanted words, after thoughts where it has some, and then the end: an answer that would go on isn't the wanted
     one."""
-    return normalized(answer.text.rpartition("</think>")[2]) == normalized(example.answer) and (
-        answer.ended or not generator.ends
-    )
+    return final_answer(answer.text) == " ".join(example.answer.split()) and (answer.ended or not generator.ends)
 
 
 def _answers(

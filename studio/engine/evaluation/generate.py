@@ -271,8 +271,3 @@ def of_folder(folder: Path) -> Generator:
     model = load_base_model(folder, device).eval()
     encoder = Encoder.from_folder(folder, NO_LIMIT)
     return Generator({BASE: model}, encoder, device, model_facts(folder), end_tokens(folder, encoder))
-
-
-def normalized(text: str) -> str:
-    """Text with white space trimmed and runs of it made one space, as answers are compared."""
-    return " ".join(text.split())

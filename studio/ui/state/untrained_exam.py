@@ -7,7 +7,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from studio.core.events import Crashed, Failed
 from studio.core.job_states import ExamState
-from studio.core.jobs import Exam
+from studio.core.jobs import IN_PROMPT, Exam
 from studio.core.problems import Problem
 from studio.core.run_folder import RunFolder
 from studio.dataset.examples import read_frozen
@@ -15,9 +15,6 @@ from studio.dataset.nearest import NearestExamples, as_prompt
 from studio.ui.state.background import run_in_background
 from studio.ui.state.recipe_editor import RecipeEditor
 from studio.ui.state.temporary_job import TemporaryJob, delete_scratch
-
-IN_PROMPT = 4
-"""Examples in the prompt: more cost room and time at every question, and seldom help."""
 
 
 class UntrainedExam(QObject):

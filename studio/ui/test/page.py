@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QLabel, QWidget
 
 from studio.core.events import Crashed, Failed, Stopped
 from studio.core.job_states import ExamState
-from studio.core.jobs import Exam
+from studio.core.jobs import IN_PROMPT, Exam
 from studio.core.problems import Problem, Remedy
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import Sentence
@@ -38,7 +38,6 @@ from studio.ui.design.language import examples, tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE
 from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
-from studio.ui.state.untrained_exam import IN_PROMPT
 from studio.ui.test.answer_comparison import AnswerComparison, ComparisonCard, pair_up
 from studio.ui.test.blind_test import BlindTestCard
 
