@@ -36,8 +36,24 @@ class Quality:
     more: bool = False
 
 
-def _of_no_quality(run: RunFolder, recipe: Recipe, quality: str) -> int | None:
+Amount = Callable[[RunFolder, Recipe, str], int | None]
+"""Bytes for a quality, None where they aren't known."""
+
+
+def _unknown(run: RunFolder, recipe: Recipe, quality: str) -> int | None:
     return None
+
+
+def _where_known(count: Amount) -> Amount:
+    """`count`, and None where the base model or the save point that it reads isn't there."""
+
+    def counted(run: RunFolder, recipe: Recipe, quality: str) -> int | None:
+        try:
+            return count(run, recipe, quality)
+        except (ProblemError, OSError):
+            return None
+
+    return counted
 
 
 @dataclass(frozen=True)
@@ -61,10 +77,10 @@ class Exporter:
     title: str
     purpose: str
     action: str
-    size: Callable[[RunFolder, Recipe, str], int | None]
+    size: Amount
     is_estimate: bool = True
-    disk: Callable[[RunFolder, Recipe, str], int | None] = _of_no_quality
-    memory: Callable[[RunFolder, Recipe, str], int | None] = _of_no_quality
+    disk: Amount = _unknown
+    memory: Amount = _unknown
     refusal: Callable[[Recipe, str], Problem | None] = lambda recipe, quality: None
     copy: Callable[[RunFolder, Path], Path] | None = None
     marker: str = ""
@@ -92,40 +108,32 @@ class Exporter:
         return run.job(self.name)
 
 
+@_where_known
 def _merged_size(run: RunFolder, recipe: Recipe, quality: str) -> int | None:
-    try:
-        return merged_size(locate(recipe.model))
-    except (ProblemError, OSError):
-        return None
+    return merged_size(locate(recipe.model))
 
 
+@_where_known
 def _merge_memory(run: RunFolder, recipe: Recipe, quality: str) -> int | None:
     """What the check takes, which loads the whole model afresh, or the merge where that is more."""
-    try:
-        base, device = locate(recipe.model), run.state().device
-        twice = device is not None and device.dtype == "float32"  # computed so, it is loaded so
-        return max(merged_size(base) * (2 if twice else 1), merge_memory(base, choose_checkpoint(run, fully=False)))
-    except (ProblemError, OSError):
-        return None
+    base, device = locate(recipe.model), run.state().device
+    twice = device is not None and device.dtype == "float32"  # computed so, it is loaded so
+    return max(merged_size(base) * (2 if twice else 1), merge_memory(base, choose_checkpoint(run, fully=False)))
 
 
 def _merge(run: RunFolder, out: Path, quality: str, compare: int) -> Job:
     return Merge(run=run.path, out=out, compare=compare, readme=model_card(run, load(run.recipe), "merged"))
 
 
+@_where_known
 def _gguf_size(run: RunFolder, recipe: Recipe, quality: str) -> int | None:
-    try:
-        return gguf_size(locate(recipe.model), file_type(quality))
-    except (ProblemError, OSError):
-        return None
+    return gguf_size(locate(recipe.model), file_type(quality))
 
 
+@_where_known
 def _gguf_disk(run: RunFolder, recipe: Recipe, quality: str) -> int | None:
-    try:
-        base = locate(recipe.model)
-        return gguf_disk(base, file_type(quality), size_of(base))
-    except (ProblemError, OSError):
-        return None
+    base = locate(recipe.model)
+    return gguf_disk(base, file_type(quality), size_of(base))
 
 
 def _gguf_refusal(recipe: Recipe, quality: str) -> Problem | None:
@@ -140,11 +148,9 @@ def _gguf(run: RunFolder, out: Path, quality: str, compare: int) -> Job:
     return ExportGguf(run=run.path, out=out, file_type=file_type(quality).name, compare=compare, readme=card)
 
 
+@_where_known
 def _gguf_adapter_size(run: RunFolder, recipe: Recipe, quality: str) -> int | None:
-    try:
-        return gguf_adapter_size(choose_checkpoint(run, fully=False))
-    except (ProblemError, OSError):
-        return None
+    return gguf_adapter_size(choose_checkpoint(run, fully=False))
 
 
 def _gguf_adapter_refusal(recipe: Recipe, quality: str) -> Problem | None:
