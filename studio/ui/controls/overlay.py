@@ -9,7 +9,9 @@ from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
+from studio.core.problems import Problem
 from studio.ui.controls.layout import Card, vbox
+from studio.ui.controls.notices import ProblemCard
 from studio.ui.controls.text import Kind, button, clear_layout_widget, label
 from studio.ui.design.theme import GAP, GAP_PAGE, GAP_WIDE, colours
 
@@ -32,6 +34,7 @@ class Overlay(QWidget):
         self._size = (width, height)
         self._fill = fill
         self._before = window.focusWidget()
+        self._problem: ProblemCard | None = None
         self.card = Card(title)
         self.card.body.setContentsMargins(GAP_PAGE, GAP_PAGE, GAP_PAGE, GAP_PAGE)
         self.card.body.setSpacing(GAP_WIDE)
@@ -51,6 +54,18 @@ class Overlay(QWidget):
         if self._before is not None and self._before.isVisible():
             self._before.setFocus(Qt.FocusReason.OtherFocusReason)
         self.closed.emit()
+
+    def show_problem(self, problem: Problem) -> None:
+        """Above the last row, which holds the buttons, in place of one that was shown before."""
+        self._clear_problem()
+        self._problem = ProblemCard(problem)
+        self._problem.dismissed.connect(self._clear_problem)
+        self.card.body.insertWidget(self.card.body.count() - 1, self._problem)
+
+    def _clear_problem(self) -> None:
+        if self._problem is not None:
+            clear_layout_widget(self._problem)
+            self._problem = None
 
     def _fit_window(self) -> None:
         self.setGeometry(self._window.rect())

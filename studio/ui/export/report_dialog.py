@@ -10,7 +10,6 @@ from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog, QListWidget, QListWidgetItem, QWidget
 
-from studio.core.problems import Problem
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
 from studio.core.storage import cannot_write, staged_file
@@ -27,9 +26,8 @@ from studio.export.report import (
 )
 from studio.runs.project import slug
 from studio.ui.controls.layout import STRETCH, add_all, hbox
-from studio.ui.controls.notices import ProblemCard
 from studio.ui.controls.overlay import Overlay
-from studio.ui.controls.text import ElidedLabel, button, clear_layout_widget, label, say
+from studio.ui.controls.text import ElidedLabel, button, label, say
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.export.report_pdf import write_pdf
 from studio.ui.state.background import run_in_background
@@ -46,7 +44,6 @@ class ReportDialog(Overlay):
         self.report: Report | None = None
         self.tested: Sequence[AnsweredExample] = ()
         self._saved: Path | None = None
-        self._problem: ProblemCard | None = None
         lead = tr("One page: what the model was taught, how well it does, and where it can be used.")
         self.question = label(tr("Which examples of the test may stand on it?"), "strong")
         self.examples = QListWidget()
@@ -136,17 +133,6 @@ class ReportDialog(Overlay):
         self.place.setText(str(file))
         self.saved.show()
         self.open_file.setFocus(Qt.FocusReason.OtherFocusReason)
-
-    def show_problem(self, problem: Problem) -> None:
-        self._clear_problem()
-        self._problem = ProblemCard(problem)
-        self._problem.dismissed.connect(self._clear_problem)
-        self.card.body.insertWidget(self.card.body.count() - 1, self._problem)
-
-    def _clear_problem(self) -> None:
-        if self._problem is not None:
-            clear_layout_widget(self._problem)
-            self._problem = None
 
     def _open(self) -> None:
         if self._saved is not None:

@@ -30,11 +30,10 @@ from studio.models.base_model import require_new_hub_name
 from studio.runs.fetch import going_on, job_folder
 from studio.runs.project import slug
 from studio.ui.controls.layout import STRETCH, add_all, hbox, vbox
-from studio.ui.controls.notices import ProblemCard
 from studio.ui.controls.overlay import Overlay
 from studio.ui.controls.progress import ProgressCard
 from studio.ui.controls.status_icon import StatusIcon
-from studio.ui.controls.text import button, clear_layout_widget, combo_box, label, say
+from studio.ui.controls.text import button, combo_box, label, say
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP_SMALL
 from studio.ui.state.background import run_in_background
@@ -64,7 +63,6 @@ class UploadDialog(Overlay):
         super().__init__(window, tr("Upload to the Hugging Face Hub"), 620)
         self.job, self._folder = job, folder
         self._known: _Known | None = None
-        self._problem: ProblemCard | None = None
         self._to_keep = ""
         self.asking = self._make_questions()
         self.progress = ProgressCard(tr("Progress of the upload"))
@@ -229,17 +227,6 @@ class UploadDialog(Overlay):
         if uploaded is not None:
             self.address.setText(uploaded.address)
             self.seen_by.setText(tr("Only you can see it.") if uploaded.private else tr("Everybody can see it."))
-
-    def show_problem(self, problem: Problem) -> None:
-        self._clear_problem()
-        self._problem = ProblemCard(problem)
-        self._problem.dismissed.connect(self._clear_problem)
-        self.card.body.insertWidget(self.card.body.count() - 1, self._problem)
-
-    def _clear_problem(self) -> None:
-        if self._problem is not None:
-            clear_layout_widget(self._problem)
-            self._problem = None
 
     def _browse(self) -> None:
         QDesktopServices.openUrl(QUrl(self.address.text()))
