@@ -1,13 +1,12 @@
 """The check: an export loaded afresh as another program loads it, beside the run's own model on the same questions.
 
-First the run's own model is asked (`reference.ask_run`), and given up; then the export in a process of its own, so that
-never two models are in memory at once. What is wrong is named in the `ExportCheck`, and is no exception.
+First the run's own model is asked (`reference.reference_of`) and given up; then the export in a process of its own, so
+that never two models are in memory at once. What is wrong is named in the `ExportCheck`, and is no exception.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
 import subprocess
 import sys
 import tempfile
@@ -15,27 +14,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-import torch
 from pydantic import BaseModel
 
 from studio.core import paths
 from studio.core.events import Ending, ExportCheck, Exported
 from studio.core.jobs import CheckAdapter
 from studio.core.recipe.method import Method, QLora
+from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.core.storage import size_of
 from studio.core.translatable import N_
-from studio.engine.evaluation.generate import of_run
 from studio.engine.export import llama_cpp
 from studio.engine.export.diagnosis import LIMITS, check_of
 from studio.engine.export.llama_answers import LlamaRequest
 from studio.engine.export.measurement import REQUEST, Measured, NotMeasured, Reference, read_answers
-from studio.engine.export.reference import ask_run, questions_of
+from studio.engine.export.reference import reference_of
 from studio.engine.export.reload import Reload
 from studio.engine.job_context import JobContext
 from studio.models.base_model import base_of_run
 
-_KILLED = (-9, 137)
+KILLED = (-9, 137)
 """Exit codes of a process that Linux kills because memory has run out."""
 
 Child = subprocess.Popen[bytes]
@@ -97,14 +95,10 @@ def check_adapter(context: JobContext, job: CheckAdapter) -> Ending | None:
     where the run's own model can't be asked."""
     run = RunFolder(job.run)
     with context.interruptible():
-        examples = questions_of(run, job.compare)
         checks: tuple[ExportCheck, ...] = ()
-        if examples:
-            generator, recipe = of_run(context, run)
-            context.phase("answering", N_("Asking the trained model, to compare with later."), long=True)
-            reference = ask_run(context, generator, examples)
-            del generator
-            release_memory()
+        reference, _ = reference_of(context, run, job.compare)
+        if reference is not None:
+            recipe = load(run.recipe)
             checks = check_peft(context, job.folder, base_of_run(run, recipe.model), reference, recipe.method)
     context.write(
         Exported(
@@ -118,13 +112,6 @@ def check_adapter(context: JobContext, job: CheckAdapter) -> Ending | None:
         durable=True,
     )
     return None
-
-
-def release_memory() -> None:
-    """After the last reference to a model is gone: give its memory to the process that loads the next one."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _reloaded(context: JobContext, reference: Reference, request: Reload) -> list[Measured | NotMeasured]:
@@ -163,5 +150,5 @@ def _asked(
             process.communicate()
         found = read_answers(work)
     if code != 0 and not any(isinstance(one, NotMeasured) for one in found):
-        found.append(NotMeasured(reason=f"exit code {code}", out_of_memory=code in _KILLED))
+        found.append(NotMeasured(reason=f"exit code {code}", out_of_memory=code in KILLED))
     return found

@@ -25,13 +25,11 @@ from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.core.storage import checked_export, require_new, require_room, size_of
 from studio.core.translatable import N_
-from studio.engine.evaluation.generate import of_run
 from studio.engine.export import llama_cpp
-from studio.engine.export.check import check_gguf, release_memory
+from studio.engine.export.check import KILLED, check_gguf
 from studio.engine.export.gguf_tokenizer import require_known_split
-from studio.engine.export.measurement import Reference
 from studio.engine.export.merge import LICENCES, Weights, write_merged
-from studio.engine.export.reference import ask_run, questions_of
+from studio.engine.export.reference import reference_of
 from studio.engine.job_context import JobContext
 from studio.evaluation.export_outcome import check_section
 from studio.models.base_model import base_of_run, tokenizer_folder
@@ -49,10 +47,6 @@ from studio.models.gguf import (
 from studio.models.merged import merged_size
 from studio.models.weights import tensors, weight_files
 from studio.tokenization.tokenizer_files import copy_tokenizer
-
-_KILLED = (-9, 137)
-"""Exit codes of a process that Linux kills because memory has run out."""
-
 
 NARROW = N_(
     "{share} % of this model is too narrow for {term}, which compresses 256 numbers at once: that part is kept a "
@@ -78,7 +72,7 @@ def export_gguf(context: JobContext, job: ExportGguf) -> Ending | None:
         if share:
             context.notice("gguf.narrow", NARROW, share=round(100 * share), term=wanted.term)
         with tempfile.TemporaryDirectory(prefix="work-", dir=staging.folder) as work:
-            reference = _reference(context, run, job.compare)
+            reference, _ = reference_of(context, run, job.compare)
             merged = earlier
             if merged is None:
                 folder = Path(work) / "merged"
@@ -124,7 +118,7 @@ def export_gguf_adapter(context: JobContext, job: ExportGgufAdapter) -> Ending |
         require_room(job.out, size + whole, remedy=Remedy.choose_folder)
         with tempfile.TemporaryDirectory(prefix="work-", dir=staging.folder) as place:
             work = Path(place)
-            reference = _reference(context, run, job.compare)
+            reference, _ = reference_of(context, run, job.compare)
             copied = work / "tokenizer"
             copied.mkdir()
             copy_tokenizer(tokenizer, copied)
@@ -162,19 +156,6 @@ def _write_readme(folder: Path, card: str, exported: Exported, wanted: FileType 
     if card:
         text = card + (check_section(exported, wanted) if exported.checks else "")
         (folder / "README.md").write_text(text, encoding="utf-8")
-
-
-def _reference(context: JobContext, run: RunFolder, compare: int) -> Reference | None:
-    """What the run's own model answers, None where there is nothing to ask."""
-    examples = questions_of(run, compare)
-    if not examples:
-        return None
-    generator, _ = of_run(context, run)
-    context.phase("answering", N_("Asking the trained model, to compare with later."), long=True)
-    reference = ask_run(context, generator, examples)
-    del generator
-    release_memory()
-    return reference if reference.questions else None
 
 
 def file_name(name: str, kind: str) -> str:
@@ -286,7 +267,7 @@ class _Programs:
             number = errno.ENOSPC
         if number is not None:
             raise OSError(number, os.strerror(number), str(self.work))
-        if code in _KILLED:
+        if code in KILLED:
             raise problem(
                 "gguf.out_of_memory",
                 N_("There was too little memory to write the GGUF file, so nothing was kept."),

@@ -34,10 +34,10 @@ from studio.core.translatable import N_
 from studio.core.versions import library_versions
 from studio.core.writer_lock import WriterLock, lock_is_held
 from studio.engine.device import Device
-from studio.engine.evaluation.generate import device_of, of_run
-from studio.engine.export.check import check_transformers, release_memory
+from studio.engine.evaluation.generate import device_of
+from studio.engine.export.check import check_transformers
 from studio.engine.export.measurement import Reference
-from studio.engine.export.reference import ask_run, questions_of
+from studio.engine.export.reference import reference_of
 from studio.engine.export.streamed_merge import NotStreamableError, StreamedMerge
 from studio.engine.job_context import JobContext
 from studio.engine.methods.base_model import dequantize, in_format, stored_dtype
@@ -65,20 +65,14 @@ def merge(context: JobContext, job: Merge) -> Ending | None:
     `ProblemError`."""
     run = RunFolder(job.run)
     require_new(job.out)
-    examples = questions_of(run, job.compare)
     key = _key(run, job.out)
     with context.interruptible(), checked_export(job.out, key=key) as staging, _locked(staging.folder):
         context.phase("reading", N_("Looking at the base model and the add-on."))
         work = _MergeOfRun(context, run)
         require_room(job.out, max(0, work.size - size_of(staging.folder)), remedy=Remedy.choose_folder)
-        reference = None
-        if examples:
-            generator, _ = of_run(context, run)
-            work.nothing_changed = generator.nothing_changed
-            reference = ask_run(context, generator, examples)
+        reference, work.nothing_changed = reference_of(context, run, job.compare)
+        if reference is not None:
             _tell_endless(context, reference)
-            del generator
-            release_memory()
         kept, check, other = work.best(staging.folder, reference)
         staging.kept = staging.folder / kept
         if check is not None and not check.passed:

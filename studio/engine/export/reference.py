@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -16,7 +17,7 @@ from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.dataset.examples import Example, read_frozen
 from studio.engine.evaluation.exam import BATCH, longest_useful
-from studio.engine.evaluation.generate import Generator, answer_log_probabilities, answer_prompts, speed_up
+from studio.engine.evaluation.generate import Generator, answer_log_probabilities, answer_prompts, of_run, speed_up
 from studio.engine.export.measurement import KEPT, Likeliest, OtherStrength, Question, Reference
 from studio.engine.job_context import JobContext
 from studio.engine.methods.base_model import Network
@@ -34,6 +35,23 @@ def questions_of(run: RunFolder, count: int) -> list[Example]:
         if found:
             return found[:count]
     return []
+
+
+def reference_of(context: JobContext, run: RunFolder, count: int) -> tuple[Reference | None, bool]:
+    """What the run's own model answers to at most `count` questions, and whether its training changed nothing at all.
+    The model is given up, so that the next process has its memory. None where there is nothing to ask; then no model is
+    loaded. Raises `ProblemError`."""
+    examples = questions_of(run, count)
+    if not examples:
+        return None, False
+    generator, _ = of_run(context, run)
+    context.phase("answering", N_("Asking the trained model, to compare with later."), long=True)
+    reference, nothing_changed = ask_run(context, generator, examples), generator.nothing_changed
+    del generator
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return reference, nothing_changed
 
 
 def ask_run(context: JobContext, generator: Generator, examples: Sequence[Example]) -> Reference:
