@@ -94,7 +94,7 @@ def measure_named(name: str) -> Measure:
 
 def measure_for(wanted: Sequence[str]) -> Measure:
     """The measure that counts for such wanted answers: labels where few of them come again and again, word for word
-    where they have one form (the same keys, the same number of words, or numbers), else likeness."""
+    where they are short or have one form with short fields, else likeness."""
     answers = [answer for answer in map(final_answer, wanted) if answer]
     if not answers:
         return EXACT
@@ -102,15 +102,21 @@ def measure_for(wanted: Sequence[str]) -> Measure:
     words = sorted(len(answer.split()) for answer in answers)
     if words[-1] <= 5 and max(map(len, answers)) <= 60 and 2 * different <= len(answers):
         return LABELS
-    if words[int(0.9 * (len(words) - 1))] <= 3 or _commonest_form(wanted) >= 0.8:
+    mostly = words[int(0.9 * (len(words) - 1))]
+    if mostly <= 3 or mostly <= _WORDS_OF_A_FIELD * _common_fields(wanted):
         return EXACT
     return SIMILARITY
 
 
-def _commonest_form(wanted: Sequence[str]) -> float:
-    """The share of answers that have the commonest form, 0 where that is no form at all."""
+_WORDS_OF_A_FIELD = 6
+"""What stands in a field and is longer, its name included, is free text: right also in other words."""
+
+
+def _common_fields(wanted: Sequence[str]) -> int:
+    """How many fields the form has that four of five answers share, 0 where there is none."""
     forms = Counter(form for form in map(form_of, wanted) if form)
-    return forms.most_common(1)[0][1] / len(wanted) if forms else 0.0
+    form, count = forms.most_common(1)[0] if forms else ((), 0)
+    return len(form) - 1 if count >= 0.8 * len(wanted) else 0
 
 
 Form = tuple[str, ...]

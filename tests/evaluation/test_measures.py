@@ -60,6 +60,11 @@ def test_the_same_text_is_worth_all_and_thoughts_do_not_count() -> None:
         (["TEAM: delivery\nMOOD: angry", "TEAM: repair\nMOOD: calm", "TEAM: billing\nMOOD: calm"], EXACT),
         (['{"city": "Bonn", "zip": 53111}', '{"city": "Ulm", "zip": 89073}'], EXACT),
         (["Your parcel is on its way.", "Please send us a picture of the damage, then we repair it."], SIMILARITY),
+        (
+            ["Finding: the left lung is clear, the heart of normal size\nAdvice: drink a lot and rest in bed"] * 5,
+            SIMILARITY,
+        ),
+        (['{"reply": "We are sorry that your parcel is late; it will be there tomorrow."}'] * 5, SIMILARITY),
         (["배송이 하루 늦어질 것 같습니다.", "사진을 보내 주시면 확인하겠습니다."], SIMILARITY),
         ([], EXACT),
     ],
