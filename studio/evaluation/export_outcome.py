@@ -18,6 +18,10 @@ PROGRAMS = {
 """How each way to load an export is called."""
 
 
+NEVER_ENDS = "export.never_ends"
+"""The fault of a run whose own answers don't end."""
+
+
 class Titled(Protocol):
     """One of the qualities that an exporter offers."""
 
@@ -44,7 +48,7 @@ def outcome(exported: Exported, quality: Titled | None = None, better: Titled | 
     faults = {fault.code: fault.text for check in failed for fault in check.faults}
     told += faults.values()
     told += [_differs(check, quality, named=not alike) for check in (failed[:1] if alike else failed)]
-    if better is not None:
+    if better is not None and NEVER_ENDS not in faults:  # that is the trained model's own, whatever is made of it
         told.append(sentence(N_("Choose {label}."), label=better.title))
     return tuple(told)
 
@@ -96,6 +100,8 @@ def _same(check: ExportCheck, *, named: bool) -> Sentence:
 def _differs(check: ExportCheck, quality: Titled | None, *, named: bool) -> Sentence:
     count = check.questions - check.same
     label = PROGRAMS[check.program] if named or quality is None else quality.title
+    if count == 0 and check.faults:  # what is wrong with it has been said
+        return _same(check, named=named)
     if count == 0:
         return sentence(N_("{label}: the answers are the same, but how likely each word is differs."), label=label)
     return sentence(N_("{label} differs on {n} of {questions}."), label=label, n=count, questions=check.questions)

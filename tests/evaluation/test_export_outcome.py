@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from studio.core.events import ExportCheck, Exported
-from studio.evaluation.export_outcome import check_section
+from studio.core.events import ExportCheck, Exported, ExportFault
+from studio.core.translatable import sentence
+from studio.evaluation.export_outcome import NEVER_ENDS, check_section, outcome
+from studio.export.exporters import Quality
 
 
 def test_the_readme_says_what_the_check_found_with_its_figures() -> None:
@@ -15,3 +17,22 @@ def test_the_readme_says_what_the_check_found_with_its_figures() -> None:
 
 def test_the_readme_of_an_export_that_was_not_checked_says_so() -> None:
     assert check_section(Exported(to="gguf", folder="out", size=1)) == "\n## Check\n\nIts answers were not compared.\n"
+
+
+def failed(same: int, *codes: str) -> Exported:
+    faults = tuple(ExportFault(code=code, text=sentence("It never ends.")) for code in codes)
+    check = ExportCheck(
+        program="transformers", questions=3, same=same, kl=0.0, top_one=1.0, faults=faults, passed=False
+    )
+    return Exported(to="merged", folder="/exports/merged.failed", size=1, checks=(check,))
+
+
+def test_an_export_that_fails_for_its_model_is_not_said_to_differ() -> None:
+    best = Quality("best", "Best quality", "Q8_0")
+    told = [one.english() for one in outcome(failed(3, NEVER_ENDS), better=best)]
+    assert told == ["It never ends.", "Answers the same on 3 of 3."]
+    told = [one.english() for one in outcome(failed(3, "export.other_prompt"), better=best)]
+    assert told == ["It never ends.", "Answers the same on 3 of 3.", "Choose Best quality."]
+    told = [one.english() for one in outcome(failed(3), better=best)]
+    assert told == ["Python: the answers are the same, but how likely each word is differs.", "Choose Best quality."]
+    assert "Python differs on 1 of 3." in [one.english() for one in outcome(failed(2, NEVER_ENDS))]
