@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
+from studio.models.config import read_mapping
+from studio.tokenization.chat_template import special_tokens
 from studio.tokenization.end_tokens import write_end_tokens
 from studio.tokenization.template_capabilities import template_in
 
@@ -22,9 +25,14 @@ TOKENIZER_FILES = (
 
 def copy_tokenizer(base: Path, folder: Path) -> None:
     """The base model's tokenizer as it is, with the chat template that was trained with: its own or the default, and
-    all tokens that end an answer."""
+    all tokens that end an answer. Where it names no token that begins a text, there is none: transformers' own classes
+    have one of their own then (GPT-2's), which the template would write into prompts that were trained without."""
     for name in TOKENIZER_FILES:
         if (base / name).is_file():
             shutil.copyfile(base / name, folder / name)
     (folder / "chat_template.jinja").write_text(template_in(base).source, encoding="utf-8")
     write_end_tokens(base, folder)
+    if "bos_token" not in special_tokens(base):
+        file = folder / "tokenizer_config.json"
+        settings = {**read_mapping(file), "bos_token": None}
+        file.write_text(json.dumps(settings, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

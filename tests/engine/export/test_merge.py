@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load, load_file, save_file
 from transformers import AutoTokenizer
 
+from studio.core.conversation import Message
 from studio.core.events import ExportCheck, Exported, Failed, NoticeLogged, Progressed, Stopped
 from studio.core.job_states import ProcessState
 from studio.core.jobs import Chat, Exam, Job, Merge, Train
@@ -24,6 +25,8 @@ from studio.engine.export.streamed_merge import NotStreamableError
 from studio.engine.job_context import StopRequested
 from studio.export.adapter import export_adapter
 from studio.models.weights import BaseFingerprint
+from studio.tokenization.encoding import Encoder
+from studio.tokenization.tokenizer_files import copy_tokenizer
 from tests.dataset.conftest import problem_of
 from tests.engine.conftest import do_here
 
@@ -76,6 +79,24 @@ def test_other_programs_stop_where_the_studio_stops(make_run: Make, tiny_model: 
         assert AutoTokenizer.from_pretrained(folder).eos_token_id in (start, end)
     assert of_folder(out).ends == [start, end]
     assert f"eos_token_id=[{start}, {end}]" in (added / "README.md").read_text()
+
+
+def test_a_tokenizer_without_a_beginning_of_text_gets_none_in_other_programs(tiny_model: Path, tmp_path: Path) -> None:
+    base, copied = tmp_path / "base", tmp_path / "copied"
+    base.mkdir()
+    copied.mkdir()
+    shutil.copyfile(tiny_model / "tokenizer.json", base / "tokenizer.json")
+    (base / "tokenizer_config.json").write_text('{"model_max_length": 1024}')  # as GPT-2 is shipped
+    (base / "config.json").write_text('{"model_type": "gpt2", "eos_token_id": 257}')
+    copy_tokenizer(base, copied)
+    shutil.copyfile(base / "config.json", copied / "config.json")
+    asked = [{"role": "user", "content": "Where is it?"}]
+    theirs = AutoTokenizer.from_pretrained(copied).apply_chat_template(
+        asked, tokenize=False, add_generation_prompt=True
+    )
+    encoder = Encoder.from_folder(base, 128)
+    assert theirs == encoder.prompt((Message(role="user", content="Where is it?"),)).text
+    assert theirs.startswith("<|user|>")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a place that nobody can write")
