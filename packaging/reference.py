@@ -22,6 +22,7 @@ GROUPS = {
     "model": "The base model",
     "data": "The data",
     "method": "What changes and how it is stored",
+    "objective": "What is learned from the examples",
     "training": "How the examples are gone through",
 }
 LEVELS = {"simple": "Simple", "more": "More", "expert": "Expert"}

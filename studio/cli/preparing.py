@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from studio.dataset.store import StoredExamples
     from studio.dataset.table import Table
 
-SEVERAL = ("options",)
+SEVERAL = ("options", "ratings")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,7 +17,9 @@ from studio.core.translatable import Sentence
 class Example(BaseModel):
     """One thing to learn: a conversation that ends with an answer, or plain text. Exactly one of the two is set.
 
-    `tools` is a JSON list of the tools that the conversation could use, as text; "" without.
+    `tools` is a JSON list of the tools that the conversation could use, as text; "" without. `rejected` is a worse
+    answer in place of the last one; `good` says whether a person called the last one good. Both are None where nobody
+    said so, and only for objectives that learn from them.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -24,6 +27,8 @@ class Example(BaseModel):
     messages: tuple[Message, ...] = ()
     text: str = ""
     tools: str = ""
+    rejected: Message | None = None
+    good: bool | None = None
 
     @property
     def question(self) -> str:
@@ -40,6 +45,16 @@ class Example(BaseModel):
         """Everything before the last answer: what a model is given to answer."""
         last = max((i for i, m in enumerate(self.messages) if m.role == "assistant"), default=0)
         return self.messages[:last]
+
+    @property
+    def with_rejected(self) -> Example:
+        """The same with the worse answer as its last one. There has to be one."""
+        assert self.rejected is not None
+        return self.model_copy(update={"messages": (*self.prompt, self.rejected), "rejected": None})
+
+    def has(self, what: Literal["answers", "pairs", "marks"]) -> bool:
+        """Whether it holds what an objective uses, see `ObjectiveSettings.uses`."""
+        return what == "answers" or (self.rejected if what == "pairs" else self.good) is not None
 
 
 def write_frozen(path: Path, examples: Iterable[Example]) -> None:

@@ -33,7 +33,9 @@ def prepare(
     on_reply(opened)
     if opened.problem is not None:
         return None
-    choice = recipe.data.model_copy(update={"mapping": opened.mapping})
+    marks = recipe.objective.uses == "marks"
+    mapping = opened.mapping.model_copy(update={"undesirable": "keep" if marks else "leave_out"})
+    choice = recipe.data.model_copy(update={"mapping": mapping})
     built = worker.ask(BuildExamples(table=opened.table, choice=choice), Built, on_reply, cancelled)
     on_reply(built)
     request = Examine(examples=built.examples, held_out=choice.validation_split, seed=recipe.training.seed)

@@ -57,6 +57,16 @@ class ColumnMapping(SettingsGroup):
     text: str | None = None
     desirable: str | None = None
     """A column of yes and no that says whether an example is a good one; the others are left out."""
+    undesirable: Literal["leave_out", "keep"] = "leave_out"
+    """Not a column: what becomes of the others. An objective that learns from both keeps them."""
+
+    rejected: str | None = None
+    """The worse answer, where `answer` (or the conversation in `messages`) is the better one of two."""
+    better: str | None = None
+    """Says which of `answer` and `rejected` is the better one, where that differs from row to row."""
+    ratings: tuple[str, ...] = ()
+    """Numbers, higher ones for better answers: a column each for `answer` and `rejected`, or a single one where answers
+    to the same question stand in several rows, of which the best and the worst make a pair."""
 
     @property
     def format(self) -> DatasetFormat | None:
@@ -78,7 +88,13 @@ class ColumnMapping(SettingsGroup):
         named = (self.question, self.context, self.answer, self.system, self.thinking, self.history)
         more = (self.messages, self.tools, *self.options, self.label)
         rest = (self.conversation, self.speaker, self.content, self.text, self.desirable)
-        return tuple(name for name in (*named, *more, *rest) if name)
+        pairs = (self.rejected, self.better, *self.ratings)
+        return tuple(name for name in (*named, *more, *rest, *pairs) if name)
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether its examples can have a better and a worse answer."""
+        return self.rejected is not None or bool(self.ratings)
 
 
 class Fix(SettingsGroup):

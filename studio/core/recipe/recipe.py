@@ -19,6 +19,7 @@ from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.data_choice import ColumnMapping, DataChoice
 from studio.core.recipe.method import Method, QLora
 from studio.core.recipe.model_choice import ModelChoice
+from studio.core.recipe.objective import Objective, Supervised
 from studio.core.recipe.settings import Setting, SettingsGroup, SettingSpec, kinds_of, walk
 from studio.core.recipe.training import Training
 from studio.core.translatable import N_
@@ -37,6 +38,7 @@ class Recipe(SettingsGroup):
     model: ModelChoice = ModelChoice()
     data: DataChoice = DataChoice()
     method: Method = QLora()
+    objective: Objective = Supervised()
     training: Training = Training()
 
 

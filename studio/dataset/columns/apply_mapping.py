@@ -19,6 +19,7 @@ from studio.dataset.columns.formats.conversations import (
     split_thinking,
 )
 from studio.dataset.columns.formats.pairs import QuestionTemplate, has_lists, is_plain_pair, plain_pairs
+from studio.dataset.columns.formats.preferences import PairReader, Verdicts, rated_answers, swapped
 from studio.dataset.columns.formats.tools import looks_like_calls, read_calls, read_tools
 from studio.dataset.examples import Example, Skipped
 from studio.dataset.table import Row, Table
@@ -72,16 +73,76 @@ def iterate_examples(
         return
     if data_format is None:
         return
-    read, reader = _row_reader(table, mapping, system_prompt)
+    if mapping.has_pairs:
+        read = _with_pairs(table, mapping, system_prompt)
+    else:
+        of_row, reader = _row_reader(table, mapping, system_prompt)
+        read = _Reading(lambda _number, row: of_row(row), reader.notes)
     for number, row in enumerate(table.rows, start=1):
         try:
-            if mapping.desirable and text_of(row, mapping.desirable).casefold() in _NO:
-                raise CannotLearn(N_("{column} says that this example isn't a good one."), column=mapping.desirable)
-            yield number, read(row)
+            good = _is_good(row, mapping.desirable) if mapping.desirable else None
+            if good is False and mapping.undesirable == "leave_out":
+                raise CannotLearn(
+                    N_("{column} says that this example isn't a good one."), column=str(mapping.desirable)
+                )
+            example = read.example(number, row)
+            marked = good is not None and mapping.undesirable == "keep"
+            yield number, example.model_copy(update={"good": good}) if marked else example
         except CannotLearn as reason:
             yield number, Skipped(number, reason.reason)
     if notes is not None:
-        notes.extend(reader.notes())
+        notes.extend(read.notes())
+
+
+def _is_good(row: Row, column: str) -> bool | None:
+    """None where nothing is said."""
+    told = text_of(row, column).casefold()
+    return None if not told else told not in _NO
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How the rows of a table become examples; `notes` is asked after the last row."""
+
+    example: Callable[[int, Row], Example]
+    notes: Callable[[], list[Sentence]]
+
+
+def _with_pairs(table: Table, mapping: ColumnMapping, system_prompt: str) -> _Reading:
+    """Rows with a better and a worse answer: the better one is the example's answer, and the worse one beside it."""
+    if len(mapping.ratings) == 1 and not mapping.rejected:
+        return _of_rated_rows(table, mapping, system_prompt)
+    verdicts = Verdicts(table.rows, mapping)
+    ways = {"answer": mapping, "rejected": swapped(mapping)}
+    readers = {side: _row_reader(table, way, system_prompt) for side, way in ways.items()}
+    pairs = {side: PairReader(table, way, readers[side][1]) for side, way in ways.items()}
+
+    def example(number: int, row: Row) -> Example:
+        side = verdicts.side(row)
+        if side == "neither":
+            raise CannotLearn(N_("Neither of the two answers is called the better one."))
+        return pairs[side].with_rejected(number, row, readers[side][0](row))
+
+    def notes() -> list[Sentence]:
+        return [note for side in ways for note in (*readers[side][1].notes(), *pairs[side].notes())]
+
+    return _Reading(example, notes)
+
+
+def _of_rated_rows(table: Table, mapping: ColumnMapping, system_prompt: str) -> _Reading:
+    read, reader = _row_reader(table, mapping, system_prompt)
+    rated = rated_answers(table.rows, mapping)
+
+    def example(number: int, row: Row) -> Example:
+        if number - 1 in rated.passed_over:
+            raise CannotLearn(N_("Another answer to the same question is rated higher."))
+        better = read(row)
+        if number - 1 not in rated.worst:
+            return better
+        worse = read(table.rows[rated.worst[number - 1]]).messages[-1]
+        return better if worse == better.messages[-1] else better.model_copy(update={"rejected": worse})
+
+    return _Reading(example, reader.notes)
 
 
 def _plain_pairs(

@@ -122,6 +122,8 @@ def _check_conflicts(mapping: ColumnMapping) -> None:
             N_("The label is what the model answers with."),
             N_("Clear one of the two."),
         )
+    if mapping.has_pairs or mapping.better:
+        _check_pairs(mapping)
     if mapping.tools and (mapping.text or in_rows or picked):
         raise mapping_problem(
             "data.tools_without_conversation",
@@ -129,6 +131,31 @@ def _check_conflicts(mapping: ColumnMapping) -> None:
             N_("Tools belong to whole conversations, or to questions with answers."),
             N_("Choose the column with the conversations, or clear the one with the tools."),
             column=mapping.tools,
+        )
+
+
+def _check_pairs(mapping: ColumnMapping) -> None:
+    if mapping.format not in ("pair", "messages"):
+        raise mapping_problem(
+            "data.pairs_without_answers",
+            N_("A worse answer, or ratings of answers, belong to questions with answers or to conversations."),
+            N_("They stand beside the better answer to the same question."),
+            N_("Choose the columns with the question and the better answer, or clear this one."),
+        )
+    if mapping.rejected and mapping.rejected in (mapping.answer, mapping.messages, mapping.question):
+        raise mapping_problem(
+            "data.same_column",
+            N_("The column {column} can't be the worse answer and something else at once."),
+            N_("The model learns what is better in one answer than in the other."),
+            N_("Choose another column for one of the two."),
+            column=mapping.rejected,
+        )
+    if (mapping.better or len(mapping.ratings) == 2) and not mapping.rejected:
+        raise mapping_problem(
+            "data.no_second_answer",
+            N_("No column with the other answer has been chosen."),
+            N_("Which of two answers is better can only be said where there are two."),
+            N_("Choose it as the worse answer: the verdict says for each row which one is better."),
         )
 
 

@@ -134,20 +134,27 @@ def rewritten(example: Example, check: ExampleCheck, fix: CheckFix, question: st
         if check.looks_at == "answers" and message.role != "assistant":
             messages.append(message)
             continue
-        after = message.model_copy(
-            update={
-                "content": rewrite(message.content, about),
-                "thinking": rewrite(message.thinking, about),
-                "tool_calls": tuple(
-                    call.model_copy(update={"arguments": _rewritten_json(call.arguments, rewrite, about)})
-                    for call in message.tool_calls
-                ),
-            }
-        )
+        after = _rewritten_turn(message, rewrite, about)
         if not spoken(after).strip() and spoken(message).strip():
             return None
         messages.append(after)
-    return example.model_copy(update={"messages": tuple(messages)})
+    changed: dict[str, object] = {"messages": tuple(messages)}
+    if example.rejected is not None:  # else the two would differ in what was fixed
+        changed["rejected"] = _rewritten_turn(example.rejected, rewrite, about)
+    return example.model_copy(update=changed)
+
+
+def _rewritten_turn(message: Message, rewrite: Callable[[str, str], str], about: str) -> Message:
+    return message.model_copy(
+        update={
+            "content": rewrite(message.content, about),
+            "thinking": rewrite(message.thinking, about),
+            "tool_calls": tuple(
+                call.model_copy(update={"arguments": _rewritten_json(call.arguments, rewrite, about)})
+                for call in message.tool_calls
+            ),
+        }
+    )
 
 
 def _rewritten_json(arguments: str, rewrite: Callable[[str, str], str], about: str) -> str:

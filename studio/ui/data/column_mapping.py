@@ -175,7 +175,8 @@ class ColumnMappingEditor(QWidget):
                 now: object = SEVERAL if several else next(iter(chosen), None)
                 fields.append(_Field((role, 0), name, (*columns, *more), now))
             elif chosen or role in self._added:
-                fields.append(_Field((role, 0), name, (*nothing, *columns), next(iter(chosen), None)))
+                for place, column in enumerate(chosen or (None,)):
+                    fields.append(_Field((role, place), name, (*nothing, *columns), column))
         if self._format == "turns" and self._mapping.speaker:
             names = speakers(table, self._mapping.speaker)
             names += [n for n in (self._mapping.assistant_speaker,) if n and n not in names]

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from studio.dataset.table import Table
 
 ROLES: dict[DatasetFormat, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "pair": (("question", "answer"), ("context", "system", "thinking", "history", "tools", "desirable")),
-    "messages": (("messages",), ("system", "tools", "desirable")),
+    "pair": (
+        ("question", "answer"),
+        ("context", "system", "thinking", "history", "tools", "desirable", "rejected", "better", "ratings"),
+    ),
+    "messages": (("messages",), ("system", "tools", "desirable", "rejected", "better")),
     "turns": (("conversation", "speaker", "content"), ()),
     "options": (("question", "options", "answer"), ("context", "system", "desirable")),
     "labels": (("question", "label"), ("context", "system", "desirable")),
@@ -27,6 +30,7 @@ ROLES: dict[DatasetFormat, tuple[tuple[str, ...], tuple[str, ...]]] = {
 """Fields of `ColumnMapping` that an example of a format can't do without, and those that it may have."""
 FORMATS: tuple[DatasetFormat, ...] = get_args(DatasetFormat)
 ALL_ROLES = tuple(dict.fromkeys(role for needed, more in ROLES.values() for role in (*needed, *more)))
+SEVERAL_COLUMNS = ("options", "ratings")
 LOOKED_AT = 200
 """Rows of the file from which the first example is made, and its speakers are taken."""
 TURNS, CHARACTERS = 6, 90
@@ -62,6 +66,9 @@ def column_role_words(role: str) -> str:
         "label": tr("Label"),
         "text": tr("Text"),
         "desirable": tr("Is it a good one"),
+        "rejected": tr("Worse answer"),
+        "better": tr("Which is better"),
+        "ratings": tr("Rating"),
     }[role]
 
 
@@ -95,7 +102,7 @@ def assigned(mapping: ColumnMapping, role: str, column: str | None, place: int =
 
 
 def _value(role: str, columns: list[str | None]) -> object:
-    return tuple(name for name in columns if name) if role == "options" else columns[0]
+    return tuple(name for name in columns if name) if role in SEVERAL_COLUMNS else columns[0]
 
 
 def reformatted(mapping: ColumnMapping, form: DatasetFormat, columns: tuple[str, ...]) -> ColumnMapping:

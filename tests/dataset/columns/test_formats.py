@@ -122,7 +122,7 @@ def test_of_preferences_the_better_answer_is_learned_and_said_so(tmp_path: Path)
     rows = [{"prompt": f"Say {n} nicely", "chosen": f"Nice {n} here.", "rejected": f"Bad {n} here."} for n in range(3)]
     table = opened(write_lines(tmp_path / "a.jsonl", rows))
     roles, examples = learned_surely(table)
-    assert roles == ColumnMapping(question="prompt", answer="chosen")
+    assert roles == ColumnMapping(question="prompt", answer="chosen", rejected="rejected")
     assert any("rejected" in why.english() for why in detect(table).why)
     talks = [
         {
@@ -132,7 +132,7 @@ def test_of_preferences_the_better_answer_is_learned_and_said_so(tmp_path: Path)
         for n in range(3)
     ]
     roles, examples = learned_surely(opened(write_lines(tmp_path / "b.jsonl", talks)))
-    assert roles == ColumnMapping(messages="chosen")
+    assert roles == ColumnMapping(messages="chosen", rejected="rejected")
     assert said(examples[0]) == [("user", "q 0"), ("assistant", "chosen 0")]
 
 

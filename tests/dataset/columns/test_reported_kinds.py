@@ -46,7 +46,8 @@ def test_a_better_answer_that_is_a_single_record_is_learned_as_its_text(tmp_path
     ]
     _, found, made = read(tmp_path, rows)
     assert found.sure and [one.answer for one in made.examples] == ANSWERS
-    assert "rejected ones aren't used" in said(found)
+    assert {one.rejected.content for one in made.examples if one.rejected is not None} == {"Who knows."}
+    assert "chosen holds the better answers and rejected the worse ones" in said(found)
 
 
 def test_a_completion_that_is_a_single_record_is_learned_as_its_text(tmp_path: Path) -> None:

@@ -263,7 +263,7 @@ def test_of_a_file_that_nothing_is_known_of_the_first_column_asks_and_the_others
 
 
 def test_every_column_of_a_mapping_can_be_chosen_in_the_window() -> None:
-    not_columns = {"question_template", "first_option", "assistant_speaker"}
+    not_columns = {"question_template", "first_option", "assistant_speaker", "undesirable"}
     assert set(ALL_ROLES) == set(ColumnMapping.model_fields) - not_columns
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.columns.detection.column_profile import DetectedMapping, TableProfile
+from studio.dataset.columns.detection.preferences import LEARNED_FROM_PAIRS
 from studio.dataset.columns.formats.cells import nested, text_of
 from studio.dataset.columns.formats.conversations import (
     instructions_of,
@@ -130,18 +131,19 @@ def _is_from_template(cell: object) -> bool:
 
 def _whole_conversations(seen: TableProfile, conversations: list[str]) -> DetectedMapping | None:
     chosen = next((name for name in conversations if plain(name).startswith(_CHOSEN)), None)
-    if chosen is not None and rejected_column(seen) is not None:
-        why = sentence(
-            N_("{column} holds the better answers and is learned; the rejected ones aren't used."), column=chosen
-        )
+    rejected = rejected_column(seen)
+    if chosen is not None and rejected is not None:
+        why = sentence(LEARNED_FROM_PAIRS, better=chosen, worse=rejected)
         if share(seen, chosen, _has_user) > 0.8:
-            return _whole(seen, chosen, True, [why])
-        rejected = rejected_column(seen)
+            found = _whole(seen, chosen, True, [why])
+            mapping = found.mapping.model_copy(update={"rejected": rejected})
+            return DetectedMapping(mapping, found.sure, found.why)
         asked = seen.named("question", {chosen}) or [
             name for name in conversations if name not in (chosen, rejected) and share(seen, name, _has_user) > 0.8
         ]
         if asked:
-            mapping = ColumnMapping(question=asked[0], answer=chosen, system=_system(seen, {chosen, asked[0]}))
+            system = _system(seen, {chosen, asked[0]})
+            mapping = ColumnMapping(question=asked[0], answer=chosen, system=system, rejected=rejected)
             return DetectedMapping(mapping, True, (why,))
     answers = [
         name for name in conversations if rank(name, "answer") is not None and share(seen, name, _has_user) < 0.2

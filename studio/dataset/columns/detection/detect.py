@@ -18,6 +18,7 @@ from studio.dataset.columns.detection.pairs import (
     detect_named_pair,
     detect_text,
 )
+from studio.dataset.columns.detection.preferences import detect_two_answers
 from studio.dataset.columns.formats.cells import nested
 from studio.dataset.columns.formats.pairs import QuestionTemplate
 from studio.dataset.examples import Example
@@ -33,6 +34,7 @@ _LEAST_GOOD = 0.9
 _WAYS = (
     detect_conversations,
     detect_turns,
+    detect_two_answers,
     detect_options,
     detect_named_pair,
     detect_labels,

@@ -16,6 +16,7 @@ from studio.dataset.columns.detection.conversations import (
     share,
     tools_column,
 )
+from studio.dataset.columns.detection.preferences import LEARNED_FROM_PAIRS, rated_answers_column
 from studio.dataset.columns.formats.cells import is_answer_list, text_of
 from studio.dataset.columns.formats.choices import mark_of
 from studio.dataset.columns.formats.tools import looks_like_calls
@@ -316,10 +317,13 @@ def _complete(
         why.append(sentence(DESIRABLE, column=desirable))
     elif doubt is not None:
         doubts.append(doubt)
-    rejected = rejected_column(seen)
-    if rejected is not None and plain(answer).startswith("chosen"):
-        text = N_("{column} holds the better answers and is learned; the rejected ones aren't used.")
-        why.append(sentence(text, column=answer))
+    rejected = rejected_column(seen) if plain(answer).startswith(("chosen", "preferred")) else None
+    if rejected is not None:
+        why.append(sentence(LEARNED_FROM_PAIRS, better=answer, worse=rejected))
+    rating = rated_answers_column(seen, question, answer) if rejected is None else None
+    if rating is not None:
+        text = N_("{column} rates several answers to the same questions: the best of each is learned.")
+        doubts.append(sentence(text, column=rating))
     if tools:
         why.append(sentence(N_("{column} says which tools there are."), column=tools))
     if thinking:
@@ -333,6 +337,8 @@ def _complete(
         history=history,
         tools=tools,
         desirable=desirable,
+        rejected=rejected,
+        ratings=(rating,) if rating is not None else (),
     )
     return DetectedMapping(mapping, not doubts, (*why, *doubts))
 

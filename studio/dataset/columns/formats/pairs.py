@@ -42,6 +42,8 @@ def is_plain_pair(table: Table, mapping: ColumnMapping) -> bool:
         return False
     if any((mapping.context, mapping.system, mapping.thinking, mapping.history, mapping.tools, mapping.desirable)):
         return False
+    if mapping.has_pairs:
+        return False
     return not has_lists(table, mapping.question) and not has_lists(table, mapping.answer)
 
 
