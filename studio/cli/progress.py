@@ -71,9 +71,10 @@ class Progress:
             case DeviceChosen():
                 self._line(f"Computing on {event.name} in {event.dtype}.")
             case Prepared():
+                mixed = f" and {event.rehearsal} of the base's own answers" if event.rehearsal else ""
                 self._line(
-                    f"{event.examples} examples to train on, {event.held_out} set aside; {event.total_steps} steps; "
-                    f"{event.trainable_parameters:,} of {event.all_parameters:,} parameters are trained."
+                    f"{event.examples} examples{mixed} to train on, {event.held_out} set aside; "
+                    f"{event.total_steps} steps; {event.trainable_parameters:,} of {event.all_parameters:,} parameters are trained."
                 )
             case NoticeLogged():
                 self._line(event.text.english())

@@ -71,7 +71,8 @@ def show_run(arguments: argparse.Namespace) -> int:
     for told in origin.told if origin is not None else ():
         print(told.english())
     if state.prepared is not None:
-        print(f"{state.prepared.examples} examples, {state.prepared.held_out} set aside")
+        mixed = f", {state.prepared.rehearsal} of the base's own answers mixed in" if state.prepared.rehearsal else ""
+        print(f"{state.prepared.examples} examples, {state.prepared.held_out} set aside{mixed}")
     if state.last is not None:
         print(f"step {state.last.step} of {state.last.total_steps}, error {state.last.loss:.3f}")
     for point in state.checkpoints:

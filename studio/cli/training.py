@@ -108,18 +108,21 @@ def dry_run(recipe: Recipe, arguments: argparse.Namespace) -> int:
 
         batch = first_batch(run, tell)
         numbers = _numbers(run, data.examples)
-    examples = [numbers[one - 1] for one in batch.example_numbers]
-    rows = [data.examples.rows[number - 1] for number in examples]
+    examples = [numbers[one - 1] if one else 0 for one in batch.example_numbers]
+    rows = [data.examples.rows[number - 1] if number else 0 for number in examples]
     if quiet:
         print_json({**batch.model_dump(mode="json"), "example_numbers": examples, "rows": rows})
         return 0
+    if batch.rehearsal:
+        print(f"{batch.rehearsal} answers of the base model itself are mixed in.")
     print(
         f"{batch.examples} to learn from, {batch.cut} cut, {batch.nothing_left} with nothing left, {batch.held_out} set"
     )
     print(f"aside; {batch.tokens:,} tokens, {batch.label_tokens:,} of them learned; {batch.total_steps} steps.")
     for number, row, ids, labels in zip(examples, rows, batch.input_ids, batch.labels, strict=True):
         learned = sum(label >= 0 for label in labels)
-        print(f"example {number} (row {row}): {len(ids)} tokens with padding, {learned} learned")
+        name = f"example {number} (row {row})" if number else "an answer of the base model itself"
+        print(f"{name}: {len(ids)} tokens with padding, {learned} learned")
     for adaptation in batch.adaptations:
         print(adaptation.english())
     return 0

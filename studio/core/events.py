@@ -95,7 +95,8 @@ class DatasetCounts(BaseModel):
 
     `cut` examples lose their end to the length limit; `nothing_left` have no answer token left and are skipped;
     `left_out` are too long and skipped whole; `divided` were split into several. `examples` counts what is trained
-    on after that, the other four examples as they were given.
+    on after that, the other four examples as they were given. `rehearsal` counts the base model's own answers that are
+    trained on beside them; their tokens are among `tokens` and `label_tokens`.
     """
 
     examples: int
@@ -105,6 +106,7 @@ class DatasetCounts(BaseModel):
     nothing_left: int
     left_out: int = 0
     divided: int = 0
+    rehearsal: int = 0
 
 
 class Prepared(DatasetCounts, _Event):

@@ -106,6 +106,12 @@ class RunFolder(JobFolder):
         return self.path / "data" / "held_out.jsonl"
 
     @property
+    def rehearsal_data(self) -> Path:
+        """The base model's own answers that are trained on as well, in the form of `train_data`; not there before the
+        training begins, nor where none are wanted, see `studio.dataset.rehearsal`."""
+        return self.path / "data" / "rehearsal.jsonl"
+
+    @property
     def fingerprint(self) -> Path:
         return self.path / "data" / "fingerprint.json"
 

@@ -12,7 +12,8 @@ from studio.core.run_folder import RunFolder
 
 class DataFingerprint(BaseModel):
     """Of the frozen examples of a run: `examples` to train on and `held_out` for checking, None where that isn't known,
-    with the SHA-256 of the file of each, "" where that isn't."""
+    with the SHA-256 of the file of each, "" where that isn't. `rehearsal` answers of the base model come to those to
+    train on; they are none of the examples."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -20,6 +21,8 @@ class DataFingerprint(BaseModel):
     held_out_sha256: str = ""
     examples: int | None = None
     held_out: int | None = None
+    rehearsal: int = 0
+    rehearsal_sha256: str = ""
 
     @classmethod
     def read(cls, run: RunFolder) -> Self:

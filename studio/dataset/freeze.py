@@ -70,7 +70,11 @@ def require_as_frozen(run: RunFolder) -> None:
     """Raises `ProblemError` unless the examples of `run` are those that were frozen for it, as far as it has a
     fingerprint of them: what goes on with others would be another run."""
     told = DataFingerprint.read(run)
-    for file, digest in ((run.train_data, told.train_sha256), (run.held_out_data, told.held_out_sha256)):
+    for file, digest in (
+        (run.train_data, told.train_sha256),
+        (run.held_out_data, told.held_out_sha256),
+        (run.rehearsal_data, told.rehearsal_sha256),
+    ):
         if digest and file.is_file() and sha256_of(file) != digest:
             raise problem(
                 "run.data_changed",

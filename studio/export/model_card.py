@@ -120,6 +120,11 @@ def _learned(facts: RunFacts, run: RunFolder) -> str:
     lines.append(f"It was fine-tuned on {count:,} {what}." if count is not None else f"It was fine-tuned on {what}.")
     if facts.recipe.training.loss_on == "answers" and facts.recipe.data.mapping.format != "text":
         lines.append("Only the answers were learned (completion-only loss).")
+    if facts.rehearsal:
+        lines.append(
+            f"Mixed in were {facts.rehearsal:,} answers that the base model itself gave to general questions, so that "
+            "it keeps what it knew (rehearsal)."
+        )
     for told in instruction_lines(run) if facts.checkpoint is not None else ():
         lines += [f"{told.title}:", "", "> " + told.text.replace("\n", "\n> ")]
     return "\n".join(lines)

@@ -157,6 +157,9 @@ def _learned(facts: RunFacts, say: Say) -> Iterator[str]:
     else:
         text = N_("It learned from {count} examples, on top of the model {base}.")
         yield f"<p>{say(text, count=f'{count:,}', base=facts.base.name)}</p>"
+    if facts.rehearsal:
+        kept = N_("So that it keeps what it knew, {count} of that model's own answers were learned as well.")
+        yield f"<p>{say(kept, count=f'{facts.rehearsal:,}')}</p>"
     instructions = facts.recipe.data.system_prompt.strip()
     if instructions:
         told = _cut(" ".join(instructions.split()), _LONGEST_INSTRUCTIONS)

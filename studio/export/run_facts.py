@@ -100,6 +100,12 @@ class RunFacts:
         return prepared.examples if prepared is not None else self.data.examples
 
     @property
+    def rehearsal(self) -> int:
+        """How many answers of the base itself were learned beside the examples, so that it keeps what it knew."""
+        prepared = self.state.prepared
+        return prepared.rehearsal if prepared is not None else self.data.rehearsal
+
+    @property
     def versions(self) -> dict[str, str]:
         """Of the libraries that it was trained with."""
         return self.state.process.versions if self.state.process is not None else {}

@@ -85,6 +85,7 @@ _PARTS = {
     "data/fingerprint.json": _SMALL,
     "data/train.jsonl": _LONG,
     "data/held_out.jsonl": _LONG,
+    "data/rehearsal.jsonl": _LONG,
 }
 """What a bundle may hold, with the most bytes each may come to, besides weights."""
 _WEIGHTS = re.compile(
@@ -113,6 +114,7 @@ def write_bundle(run: RunFolder, out: Path, *, with_data: bool = False, with_ada
     files = [path for path in (run.base_fingerprint, run.fingerprint, run.origin) if path.is_file()]
     if with_data:
         files += [run.train_data, run.held_out_data]
+        files += [run.rehearsal_data] if run.rehearsal_data.is_file() else []
     checkpoint = choose_checkpoint(run) if with_adapter else None
     note = BundleNote(
         format=FORMAT,
@@ -307,7 +309,11 @@ def _require_sound(run: RunFolder, file: Path) -> None:
         told = json.loads(run.fingerprint.read_bytes()) if run.fingerprint.exists() else {}
     except (ValueError, RecursionError) as error:
         raise _damaged(file) from error
-    for data, key in ((run.train_data, "train_sha256"), (run.held_out_data, "held_out_sha256")):
+    for data, key in (
+        (run.train_data, "train_sha256"),
+        (run.held_out_data, "held_out_sha256"),
+        (run.rehearsal_data, "rehearsal_sha256"),
+    ):
         if data.exists() and (not isinstance(told, dict) or sha256_of(data) != told.get(key)):
             raise _damaged(file)
     for weights in (*run.checkpoints.glob("*"), *run.path.glob(run.initial_weights.name)):

@@ -63,7 +63,9 @@ def create_run(
             if data_of is None:
                 freeze(recipe, table, made, RunFolder(staging))
             else:
-                shutil.copytree(data_of.train_data.parent, staging / "data", copy_function=_link_or_copy)
+                # not the answers of that run's base model: this one's may be another
+                others = shutil.ignore_patterns(data_of.rehearsal_data.name)
+                shutil.copytree(data_of.train_data.parent, staging / "data", copy_function=_link_or_copy, ignore=others)
             BaseFingerprint.of(base).write(RunFolder(staging).base_fingerprint)
             if parent is not None:
                 _copy_weights(parent, choose_checkpoint(parent), RunFolder(staging).initial_weights)

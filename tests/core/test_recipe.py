@@ -70,12 +70,13 @@ def test_every_method_has_a_name_and_an_estimate() -> None:
         assert kind().kind in get_args(MethodName)
 
 
-def test_four_settings_are_simple() -> None:
+def test_five_settings_are_simple() -> None:
     assert [d.key for d in setting_specs() if d.setting.level == "simple"] == [
         "method.kind",
         "training.epochs",
         "training.learning_rate",
         "training.max_length",
+        "training.rehearsal",
     ]
 
 

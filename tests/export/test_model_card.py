@@ -25,6 +25,7 @@ from studio.core.recipe.recipe import Recipe, load, to_yaml, with_values
 from studio.core.run_folder import RunFolder, choose_step
 from studio.core.storage import Manifest, listed, write_manifest
 from studio.dataset.examples import Example, write_frozen
+from studio.dataset.rehearsal import freeze_rehearsal
 from studio.export.exporters import EXPORTERS
 from studio.export.model_card import model_card
 from studio.models.weights import BaseFingerprint
@@ -202,3 +203,14 @@ def test_an_ordinary_recipe_has_the_settings_with_their_terms(run: RunFolder) ->
     assert "| Method | LoRA |" in card and "(LoRA rank) | 8 |" in card and "(learning rate) | 0.0002 |" in card
     assert "BitsAndBytesConfig" not in card_of(run, "adapter")
     assert Recipe().training.seed == 17 and "| Random seed (seed) | 17 |" in card
+
+
+def test_answers_of_the_base_itself_are_told_apart_from_the_examples(run: RunFolder) -> None:
+    add_examples(run)
+    assert "(rehearsal)" not in card_of(run)
+    freeze_rehearsal(
+        run, [Example(messages=(Message(role="user", content="Hi"), Message(role="assistant", content="Hi")))]
+    )
+    card = card_of(run)
+    assert "fine-tuned on 30 examples" in card
+    assert "1 answers that the base model itself gave to general questions" in card

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from studio.core.recipe.data_choice import default_validation_split
 from studio.core.recipe.recipe import Recipe, setting_specs, with_values
+from studio.core.recipe.rehearsal import rehearsed
 from studio.core.recipe.settings import value_of
 from studio.core.recipe.training import Optimizer
 
@@ -82,7 +83,8 @@ def default_values(recipe: Recipe, context: DefaultsContext) -> dict[str, object
         batch = training.batch_size or default_batch
         accumulation = min(max(1, 8 // batch), math.ceil(learned / batch))
         epochs = default_epochs(learned)
-        steps = steps_per_epoch(learned, batch, training.gradient_accumulation_steps or accumulation)
+        read = learned + rehearsed(recipe, learned)
+        steps = steps_per_epoch(read, batch, training.gradient_accumulation_steps or accumulation)
         values["data.validation_split"] = default_validation_split(context.examples)
         values["training.epochs"] = epochs
         values["training.save_steps"] = default_save_steps(math.ceil((training.epochs or epochs) * steps))

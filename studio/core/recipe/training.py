@@ -175,6 +175,25 @@ class Training(SettingsGroup):
             named=((N_("Never"), 0), (N_("After three looks"), 3)),
         ),
     ] = 0
+    rehearsal: Annotated[
+        bool,
+        Setting(
+            N_("Keep what it knew"),
+            N_("Against forgetting: some of the base model's own answers to general questions are learned as well."),
+            level="simple",
+            term="rehearsal",
+        ),
+    ] = False
+    rehearsal_share: Annotated[
+        float,
+        Field(gt=0.0, le=0.5),
+        Setting(
+            N_("Share of what it knew"),
+            N_('So much of all that is learned are the base model\'s own answers, with "Keep what it knew".'),
+            term="replay ratio",
+            unit=N_("share"),
+        ),
+    ] = 0.15
     sample_answers: Annotated[
         bool,
         Setting(

@@ -33,7 +33,8 @@ from studio.tokenization.truncation import Truncation, truncate
 class TokenizedDataset:
     """Tokenized examples, each with at least one label.
 
-    `examples` says which example each of them is made of, counted from 0: one that was split makes several.
+    `examples` says which example each of them is made of, counted from 0: one that was split makes several. It ends
+    before the base model's own answers, which come last.
     `adaptations` say what the model's chat template made necessary.
     """
 
@@ -46,6 +47,21 @@ class TokenizedDataset:
     def lengths(self) -> list[int]:
         return [len(e.ids) for e in self.encoded]
 
+    def example_number(self, position: int) -> int:
+        """Which example is trained on at `position`, counted from 1; 0 for one of the base model's own answers."""
+        return self.examples[position] + 1 if position < len(self.examples) else 0
+
+    def with_rehearsal(self, answers: TokenizedDataset) -> TokenizedDataset:
+        """The same, followed by the base model's own `answers`."""
+        counts = self.counts.model_copy(
+            update={
+                "tokens": self.counts.tokens + answers.counts.tokens,
+                "label_tokens": self.counts.label_tokens + answers.counts.label_tokens,
+                "rehearsal": answers.counts.examples,
+            }
+        )
+        return TokenizedDataset((*self.encoded, *answers.encoded), counts, self.examples, self.adaptations)
+
 
 def max_tokens(recipe: Recipe, base: Path) -> int:
     """Tokens of the longest example that a run reads whole: the recipe's limit, or the model's own where it is less."""
@@ -57,6 +73,12 @@ def tokenize_frozen(file: Path, recipe: Recipe, base: Path, tokenizer: Path | No
     tokenizer and template where these aren't the base's. Raises `ProblemError` when the template refuses an example."""
     encoder = Encoder.from_folder(tokenizer or base, max_tokens(recipe, base), recipe.training.loss_on)
     return tokenize_examples(encoder, read_frozen(file) if file.is_file() else [], recipe.data.truncation)
+
+
+def tokenize_rehearsal(file: Path, recipe: Recipe, base: Path) -> TokenizedDataset:
+    """The base model's own answers in `file`; empty where it isn't there. Of these only answers are learned."""
+    encoder = Encoder.from_folder(base, max_tokens(recipe, base), "answers")
+    return tokenize_examples(encoder, read_frozen(file) if file.is_file() else [], "leave_out")
 
 
 def tokenize_examples(

@@ -35,7 +35,7 @@ def dry_run(context: JobContext, job: DryRun) -> Ending | None:
         input_ids=_rows(batch["input_ids"]),
         labels=_rows(batch["labels"]),
         attention_mask=_rows(batch["attention_mask"]),
-        example_numbers=tuple(plan.dataset.examples[position] + 1 for position in batch[POSITION]),
+        example_numbers=tuple(plan.dataset.example_number(position) for position in batch[POSITION]),
         limit=plan.limit,
         held_out=len(plan.held_out.encoded),
         total_steps=plan.total_steps,

@@ -23,7 +23,8 @@ from studio.dataset.freeze import require_as_frozen
 from studio.engine import device as devices
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
-from studio.engine.objectives.supervised import TokenizedDataset, max_tokens, tokenize_frozen
+from studio.engine.objectives.supervised import TokenizedDataset, max_tokens, tokenize_frozen, tokenize_rehearsal
+from studio.engine.training.rehearsal import freeze_base_answers
 from studio.engine.training.resume import EarlierAttempts
 from studio.models.base_model import base_of_run, model_facts
 from studio.models.config import read_mapping
@@ -34,7 +35,8 @@ from studio.models.support import require_supported
 class Plan:
     """A recipe whose automatic settings are filled in, and what follows from it on this machine.
 
-    Steps are optimizer steps; `limit` is the longest example in tokens.
+    Steps are optimizer steps; `limit` is the longest example in tokens. `dataset` is all that is trained on, the base's
+    own answers too.
     """
 
     recipe: Recipe
@@ -102,6 +104,9 @@ def plan_of(context: JobContext, run: RunFolder, earlier: EarlierAttempts | None
     same_kind = before is not None and (before.device == "cuda") == torch.cuda.is_available()
     device = devices.choose(recipe.method.compute_dtype or (before.dtype if before is not None and same_kind else None))
     context.write(device.as_event())
+    if recipe.training.rehearsal:
+        freeze_base_answers(context, run, recipe, base, device, len(dataset.encoded))
+        dataset = dataset.with_rehearsal(tokenize_rehearsal(run.rehearsal_data, recipe, base))
     if limit < recipe.training.max_length:
         context.notice(
             "length.limited",

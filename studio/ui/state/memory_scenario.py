@@ -16,6 +16,7 @@ from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.defaults import DefaultsContext
 from studio.core.recipe.model_choice import Source
 from studio.core.recipe.recipe import Recipe
+from studio.core.recipe.rehearsal import REHEARSAL_TOKENS, rehearsed
 from studio.core.storage import free_space
 from studio.ui.state.recipe_editor import RecipeEditor
 
@@ -101,7 +102,8 @@ class ScenarioSource:
             self._counted = (lengths, limit, sum(min(one, limit) for one in lengths.total))
         settled = scenario.settled
         learned = count - math.floor(count * (settled.data.validation_split or 0.0))
-        return pace * self._counted[2] / len(lengths) * learned * (settled.training.epochs or 1.0)
+        tokens = self._counted[2] / len(lengths) * learned + REHEARSAL_TOKENS * rehearsed(settled, learned)
+        return pace * tokens * (settled.training.epochs or 1.0)
 
     def disk_free(self) -> int | None:
         """Bytes free where the project is, as they were within the last seconds."""

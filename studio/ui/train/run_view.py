@@ -167,6 +167,8 @@ class RunView(QWidget):
             if state.prepared is not None:
                 of = number_words(round(state.prepared.epochs, 2))
                 words += ", " + tr("pass {now} of {total}", now=f"{state.last.epoch:.1f}", total=of)
+                if state.prepared.rehearsal:
+                    words += ", " + tr("{n} answers of the base model mixed in", n=state.prepared.rehearsal)
             if speed is not None:
                 words += ", " + tr("{n} tokens a second", n=f"{speed:,.0f}")
             self.pace.show_line(words)

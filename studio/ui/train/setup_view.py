@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 from studio.core.recipe.defaults import resolve_defaults
 from studio.core.recipe.presets import Preset
 from studio.core.recipe.recipe import Recipe, setting_specs
+from studio.core.recipe.rehearsal import rehearsed
 from studio.core.recipe.settings import SettingSpec
 from studio.runs.queue_file import name_of
 from studio.ui.controls.editors import number_words
@@ -59,6 +60,8 @@ class PlanCard(Card):
         self.body.setSpacing(GAP_SMALL)
         self.body.addSpacing(GAP_SMALL)
         self.data, self.data_note = self._pair()
+        self.kept_note = label("", "small")
+        self.body.addWidget(self.kept_note)
         self.to_data = button(tr("Go to Data"), "link", lambda: self.step_requested.emit("data"))
         add_all(self.body, self.to_data, GAP)
         self.steps, self.steps_note = self._pair()
@@ -91,6 +94,7 @@ class PlanCard(Card):
         if count is None:
             say(self.data, tr("Reading your data") if app_state.data.reading else tr("No examples yet"))
             say(self.data_note, "")
+            say(self.kept_note, "")
             say(self.steps, "")
             say(self.steps_note, "")
         else:
@@ -100,7 +104,9 @@ class PlanCard(Card):
                 tr("{n} more are set aside for checking.", n=aside) if aside else tr("None is set aside for checking.")
             )
             say(self.data_note, note)
-            steps = steps_estimate(recipe, count - aside)
+            mixed = rehearsed(recipe, count - aside)
+            say(self.kept_note, tr("Besides them from {n} answers of the base model.", n=mixed) if mixed else "")
+            steps = steps_estimate(recipe, count - aside + mixed)
             passes = number_words(recipe.training.epochs or 1.0)
             say(self.steps, tr("{n} pass", n=passes) if passes == "1" else tr("{n} passes", n=passes))
             say(self.steps_note, tr("About {n} steps.", n=f"{steps:,}"))

@@ -33,7 +33,7 @@ def line(form: Form, key: str) -> QLineEdit:
 def test_every_declared_setting_is_somewhere_on_the_train_page_or_has_a_place_of_its_own() -> None:
     shown = {d.key for level in ("simple", "more", "expert") for d in settings_of(level)}
     assert shown | ELSEWHERE == {d.key for d in setting_specs()}
-    assert len(settings_of("simple")) == 4
+    assert len(settings_of("simple")) == 5
 
 
 def test_every_setting_has_a_labelled_editor_help_and_its_value(form: Form, app_state: AppState) -> None:

@@ -297,3 +297,16 @@ def test_a_question_that_is_taken_back_leaves_nothing(
     card.progress.stop.click()
     assert card.start.isVisibleTo(card) and card.words.text().startswith("In a minute or so")
     qtbot.waitUntil(lambda: not list((paths.home() / "jobs").glob("untrained_exam-*")), timeout=20_000)
+
+
+def test_keep_what_it_knew_is_a_switch_among_the_first_settings(ready_state: AppState, open_window: Opener) -> None:
+    page = train(open_window(ready_state))
+    assert page.before is not None
+    page.before.forms["simple"].rows["training.rehearsal"].value_chosen.emit("training.rehearsal", True)
+    assert ready_state.recipe.training.rehearsal
+    words = words_on(page)
+    assert "Learns from 36 examples" in words, "the person's own"
+    assert "Besides them from 6 answers of the base model." in words
+    assert "About 18 steps." in words
+    ready_state.set_value("training.rehearsal", False)
+    assert "answers of the base model" not in words_on(page)
