@@ -74,7 +74,8 @@ class Progress:
                 mixed = f" and {event.rehearsal} of the base's own answers" if event.rehearsal else ""
                 self._line(
                     f"{event.examples} examples{mixed} to train on, {event.held_out} set aside; "
-                    f"{event.total_steps} steps; {event.trainable_parameters:,} of {event.all_parameters:,} parameters are trained."
+                    f"{event.total_steps} steps; "
+                    f"{event.trainable_parameters:,} of {event.all_parameters:,} parameters are trained."
                 )
             case NoticeLogged():
                 self._line(event.text.english())

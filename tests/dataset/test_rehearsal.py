@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from studio.core.paths import home
 from studio.core.recipe.recipe import Recipe, with_values
 from studio.core.recipe.rehearsal import rehearsal_prompts, rehearsed
 from studio.core.run_folder import RunFolder
-from studio.dataset import rehearsal
 from studio.dataset.fingerprint import DataFingerprint
 from studio.dataset.near_duplicates import near_groups, shared
 from studio.dataset.rehearsal import (
@@ -81,7 +81,7 @@ def test_answers_are_kept_for_each_base_apart() -> None:
     keep_answers("another", answers(4))
     assert kept_answers("one") == answers(3) and kept_answers("another") == answers(4)
     assert kept_answers("a third") is None
-    next((rehearsal.home() / "rehearsal").iterdir()).write_text("{")
+    next((home() / "rehearsal").iterdir()).write_text("{")
     assert None in (kept_answers("one"), kept_answers("another")), "what is damaged is asked again"
 
 

@@ -27,8 +27,9 @@ def rehearsal_prompts() -> Mapping[str, tuple[str, ...]]:
 
 def rehearsed(recipe: Recipe, learned: int) -> int:
     """How many of the base's answers are mixed into `learned` examples: the wanted share of both together, each answer
-    at most once a pass. A base that can't answer so many gives fewer."""
-    if not recipe.training.rehearsal or learned <= 0:
+    at most once a pass. A base that can't answer so many gives fewer. None where pairs or marks are learned from: these
+    objectives hold the model against what it was by themselves."""
+    if not recipe.training.rehearsal or recipe.objective.uses != "answers" or learned <= 0:
         return 0
     share = recipe.training.rehearsal_share
     wanted = round(learned * share / (1 - share))

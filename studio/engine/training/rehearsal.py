@@ -47,6 +47,15 @@ def freeze_base_answers(
 ) -> None:
     """See to it that `run.rehearsal_data` is there where the recipe wants it, for `learned` examples. The base is asked
     only where nobody asked it before in the same way. Raises `ProblemError` and OSError."""
+    if recipe.training.rehearsal and recipe.objective.uses != "answers":
+        context.notice(
+            "rehearsal.other_objective",
+            N_(
+                "Nothing is mixed in to keep what it knew: learning which answers are better ({objective}) holds the "
+                "model near to what it was by itself."
+            ),
+            objective=recipe.objective.title,
+        )
     count = rehearsed(recipe, learned)
     if not count or is_frozen(run):
         return
