@@ -66,8 +66,19 @@ class Workload(BaseModel):
     """The card's compute capability, which decides what kernels run."""
 
     @property
+    def bits(self) -> Literal[4, 8, 16]:
+        """In which the base's linear layers are stored; 16 stands for the whole of `storage_dtype`."""
+        match self.method:
+            case "qlora":
+                return 4
+            case "lora-8bit":
+                return 8
+            case _:
+                return 16
+
+    @property
     def quantized(self) -> bool:
-        return self.method in ("qlora", "lora-8bit")
+        return self.bits < 16
 
     @property
     def product_workspace(self) -> int:

@@ -88,9 +88,9 @@ def _summary(facts: RunFacts, to: str) -> str:
         "gguf-adapter": "A LoRA add-on (adapter) for {base}, as a GGUF file for llama.cpp.\nIt holds only what was "
         "learned: use it together with exactly that base model.",
     }[to].format(base=_base_in_words(facts))
-    if to == "adapter" and facts.recipe.method.kind == "qlora":
+    if to == "adapter" and facts.recipe.method.storage.bits == 4:
         what += (
-            "\n\nIt was trained on the base model in 4 bits (NF4). Load the base the same way, as below: on a base that"
+            "\n\nIt was trained on the base model in 4 bits. Load the base the same way, as below: on a base that"
             "\nis stored more finely it answers differently, and with a small model often worse."
         )
     return what
@@ -246,13 +246,14 @@ def _adapter_code(facts: RunFacts, run: RunFolder) -> str:
     on_the_hub = bool(base.hub_name) and not base.is_starter
     names = "AutoModelForCausalLM, AutoTokenizer"
     how = f", revision={base.revision!r}" if on_the_hub and base.revision else ""
-    if method.kind == "qlora":
+    storage = method.storage
+    if storage.bits == 4:
         names += ", BitsAndBytesConfig"
         how += f""",
     quantization_config=BitsAndBytesConfig(
         load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant={method.double_quantization},
+        bnb_4bit_quant_type="{storage.quant_type}",
+        bnb_4bit_use_double_quant={storage.double_quantization},
         bnb_4bit_compute_dtype="{method.compute_dtype or "bfloat16"}",
     ),
 """

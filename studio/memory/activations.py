@@ -84,7 +84,7 @@ def expert_adapters(shape: ModelShape, block: Block, work: Workload) -> tuple[in
 
 def _kept_by(linear: Linear, work: Workload, shape: ModelShape) -> bool:
     """Whether a linear layer keeps its input: those that learn do, and 8-bit ones always (`MatMul8bitLt`)."""
-    return learns(linear, work, shape) or work.method == "lora-8bit"
+    return learns(linear, work, shape) or work.bits == 8
 
 
 def masked(block: Block, work: Workload) -> bool:
@@ -148,7 +148,7 @@ def layer(shape: ModelShape, block: Block, work: Workload) -> Layer:
 def unpacked(shape: ModelShape, work: Workload) -> int:
     """Bytes of the largest 4- or 8-bit layer's weights in the format that is computed in: one exists at a time. Where
     the gradient is float32, a float32 copy of them comes on top."""
-    if work.method not in ("qlora", "lora-8bit"):
+    if not work.quantized:
         return 0
     largest = max((linear.weights for b in shape.blocks for linear in b.linears), default=0)
     has = formats(shape, work)

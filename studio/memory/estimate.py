@@ -218,7 +218,7 @@ def _with_process(
 def _stored(shape: ModelShape, work: Workload) -> _Stored:
     weights = constants = adapters = trainable = state = paged = 0
     size = BYTES[work.storage_dtype]
-    packing = {"qlora": 4, "lora-8bit": 8}.get(work.method)
+    packing = work.bits if work.quantized else None
     unquantised = (shape.embedding + shape.head + shape.final_norm) * size
     if work.method == "full":
         trainable = shape.parameters
@@ -250,7 +250,7 @@ def _stored(shape: ModelShape, work: Workload) -> _Stored:
 def _constants(linear: Linear, work: Workload) -> int:
     """Constants of one packed layer: one float32 in 64 weights; doubly quantised, one byte, and one float32 in 256 of
     these. That is 0.5 bits a weight, and 0.127 doubly. 8-bit layers have one float32 for each output."""
-    if work.method == "lora-8bit":
+    if work.bits == 8:
         return _rounded(linear.outputs * 4)
     blocks = -(-linear.weights // BLOCK)
     if not work.double_quantization:
@@ -316,7 +316,7 @@ def _casts(shape: ModelShape, work: Workload) -> tuple[int, int]:
     if not work.autocast or work.storage_dtype != "float32" or work.compute_dtype == "float32":
         return 0, 0
     size = BYTES[work.compute_dtype]
-    packed = shape.packable if work.method in ("qlora", "lora-8bit") else 0
+    packed = shape.packable if work.quantized else 0
     layers = sum(b.count * sum(linear.weights for linear in b.linears) for b in shape.blocks) - packed
     rows = min(shape.vocab, TILE[1]) if work.loss == "tiled" else shape.vocab
     return (0 if work.checkpointing else layers * size), rows * shape.hidden * size

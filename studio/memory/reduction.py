@@ -145,7 +145,7 @@ def faster(scenario: Scenario) -> tuple[RecipeChange, ...]:
                 sentence(N_("About a quarter less time. Changes nothing in the result.")),
             )
         )
-    if settled.method.kind == "qlora":
+    if settled.method.storage.bits < 16:
         tried.append(
             _change(
                 scenario,
@@ -259,7 +259,7 @@ def _four_bits(scenario: Scenario) -> RecipeChange | None:
 
 def _constants(scenario: Scenario) -> RecipeChange | None:
     method = scenario.settled.method
-    if method.kind != "qlora" or method.double_quantization:
+    if method.storage.bits != 4 or method.storage.double_quantization:
         return None
     return _change(
         scenario,

@@ -35,7 +35,7 @@ def workload_of(
         method=recipe.method.kind,
         rank=memory.rank,
         targets=memory.targets,
-        double_quantization=memory.double_quantization,
+        double_quantization=recipe.method.storage.double_quantization,
         compute_dtype=dtype,
         storage_dtype=dtype,
         adapter_dtype="float32",

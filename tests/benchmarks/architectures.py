@@ -46,8 +46,9 @@ from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.dataset.examples import write_frozen
 from studio.engine.device import Device
 from studio.engine.evaluation.generate import Generator
-from studio.engine.methods.base_model import Network, dequantize, load_base_model
+from studio.engine.methods.base_model import Network, load_base_model
 from studio.engine.methods.lora import LoraMethod
+from studio.engine.methods.quantization import dequantize
 from studio.engine.methods.registry import method_of
 from studio.engine.training.job import train  # noqa: F401 - loaded once, before a process is forked for each type
 from studio.models import support

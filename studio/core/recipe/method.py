@@ -6,6 +6,7 @@ declared in a class that both inherit from.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -21,15 +22,31 @@ MethodName = Literal["full", "lora", "lora-8bit", "qlora"]
 ALL_LINEAR = ("all-linear",)
 """Target modules: every linear layer but the head."""
 
+ATTENTION = ("attention",)
+"""Target modules: the linear layers of attention."""
+
+
+@dataclass(frozen=True)
+class BaseStorage:
+    """How the base model is stored while it is trained on: its linear layers in so many `bits`. `quant_type` and
+    `double_quantization` only mean something in 4 bits, and are bitsandbytes' own."""
+
+    bits: Literal[4, 8, 16] = 16
+    quant_type: Literal["nf4", "fp4"] = "nf4"
+    double_quantization: bool = False
+
 
 @dataclass(frozen=True)
 class MethodMemory:
-    """What decides, besides its name, how much memory a method needs. `rank` 0 is no adapter at all."""
+    """What decides, besides its name and how it stores the base, how much memory a method needs. `rank` 0 is no adapter
+    at all; `left_out` are numbers of layers without one."""
 
     rank: int = 0
     targets: tuple[str, ...] = ALL_LINEAR
-    double_quantization: bool = False
     dropout: bool = False
+    dora: bool = False
+    embeddings: bool = False
+    left_out: frozenset[int] = frozenset()
 
 
 class MethodSettings(SettingsGroup):
@@ -52,6 +69,10 @@ class MethodSettings(SettingsGroup):
     def default_values(self) -> dict[str, object]:
         """What None means in each of its automatic settings, as far as that follows from the others."""
         return {}
+
+    @property
+    def storage(self) -> BaseStorage:
+        return BaseStorage()
 
     def memory(self) -> MethodMemory:
         return MethodMemory()
@@ -112,23 +133,89 @@ class LoraSettings(MethodSettings):
         str,
         Setting(
             N_("Layers that learn"),
-            N_("all-linear, or names such as q_proj, v_proj. QLoRA matches full training only with all of them."),
+            N_(
+                "all-linear, attention, or names such as q_proj, v_proj. QLoRA matches full training only with all of "
+                "them."
+            ),
             term="target modules",
         ),
     ] = "all-linear"
+    exclude: Annotated[
+        str,
+        Setting(
+            N_("Layers to leave out"),
+            N_("Numbers, counted from 0, or names: 0-3, 27, down_proj. Layers without an add-on stay as they are."),
+            term="excluded modules",
+        ),
+    ] = ""
+    use_rslora: Annotated[
+        bool,
+        Setting(
+            N_("Same strength at every size"),
+            N_("Scales by the root of the rank instead of the rank, so that a large add-on learns as fast."),
+            term="rsLoRA",
+        ),
+    ] = False
+    use_dora: Annotated[
+        bool,
+        Setting(
+            N_("Learn size and direction apart"),
+            N_("Often a little better with a small rank; slower, and llama.cpp can't take the add-on alone."),
+            term="DoRA",
+        ),
+    ] = False
+    loraplus_lr_ratio: Annotated[
+        float,
+        Field(ge=1.0, le=64.0),
+        Setting(
+            N_("Faster second half"),
+            N_("The second of the two small matrices learns so many times faster. 16 is usual; 1: both the same."),
+            term="LoRA+ ratio",
+            unit=N_("times"),
+        ),
+    ] = 1.0
+    train_embeddings: Annotated[
+        bool,
+        Setting(
+            N_("Learn the words themselves, too"),
+            N_("For a language or signs that the model hardly knows. Much more memory, and a much larger add-on."),
+            term="trained embeddings",
+        ),
+    ] = False
 
     @property
     def targets(self) -> tuple[str, ...]:
-        return tuple(name.strip() for name in self.target_modules.split(",") if name.strip()) or ALL_LINEAR
+        return _listed(self.target_modules) or ALL_LINEAR
+
+    @property
+    def excluded_layers(self) -> frozenset[int]:
+        """Numbers of layers without an add-on, counted from 0."""
+        spans = (one.split("-") for one in _listed(self.exclude) if _NUMBERS.fullmatch(one))
+        return frozenset(number for span in spans for number in range(int(span[0]), int(span[-1]) + 1))
+
+    @property
+    def excluded_names(self) -> tuple[str, ...]:
+        """Names of modules without an add-on, in whichever layer."""
+        return tuple(one for one in _listed(self.exclude) if not _NUMBERS.fullmatch(one))
 
     def default_values(self) -> dict[str, object]:
         return {"alpha": 2 * self.rank}
 
     def memory(self) -> MethodMemory:
-        return MethodMemory(self.rank, self.targets, dropout=self.dropout > 0)
+        return MethodMemory(
+            self.rank, self.targets, self.dropout > 0, self.use_dora, self.train_embeddings, self.excluded_layers
+        )
 
     def form(self) -> dict[str, object]:
-        return {"rank": self.rank, "alpha": self.alpha, "target_modules": self.target_modules}
+        names = ("rank", "alpha", "target_modules", "exclude", "use_rslora", "use_dora", "train_embeddings")
+        return {name: getattr(self, name) for name in names}
+
+
+_NUMBERS = re.compile(r"\d{1,4}(-\d{1,4})?")
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 class QLora(LoraSettings):
@@ -138,6 +225,15 @@ class QLora(LoraSettings):
     choice: ClassVar[str] = N_("On: 4-bit (QLoRA)")
 
     kind: Literal["qlora"] = "qlora"
+    quant_type: Annotated[
+        Literal["nf4", "fp4"],
+        Setting(
+            N_("Kind of 4-bit numbers"),
+            N_("NF4 is made for weights and loses less. FP4 is an ordinary number, only very short."),
+            term="quantization type",
+            named=((N_("NF4"), "nf4"), (N_("FP4"), "fp4")),
+        ),
+    ] = "nf4"
     double_quantization: Annotated[
         bool,
         Setting(
@@ -146,9 +242,18 @@ class QLora(LoraSettings):
             term="double quantization",
         ),
     ] = True
+    loftq: Annotated[
+        bool,
+        Setting(
+            N_("Begin with what compressing lost"),
+            N_("The add-on begins as what 4 bits leave out of the weights, not as nothing. Helps most with FP4."),
+            term="LoftQ",
+        ),
+    ] = False
 
-    def memory(self) -> MethodMemory:
-        return MethodMemory(self.rank, self.targets, self.double_quantization, self.dropout > 0)
+    @property
+    def storage(self) -> BaseStorage:
+        return BaseStorage(4, self.quant_type, self.double_quantization)
 
 
 class Lora(LoraSettings):
@@ -158,6 +263,20 @@ class Lora(LoraSettings):
     choice: ClassVar[str] = N_("Off: 16-bit (LoRA)")
 
     kind: Literal["lora"] = "lora"
+    pissa: Annotated[
+        bool,
+        Setting(
+            N_("Begin with what matters most"),
+            N_(
+                "The add-on begins as the strongest part of each layer, not as nothing, and learns faster at first. It "
+                "is saved as an ordinary one of twice the rank."
+            ),
+            term="PiSSA",
+        ),
+    ] = False
+
+    def form(self) -> dict[str, object]:
+        return {**super().form(), "pissa": self.pissa}
 
 
 def _default_kind(tree: object) -> object:

@@ -27,9 +27,9 @@ from studio.engine.job_context import JobContext
 from studio.engine.methods.base_model import (
     Network,
     count_parameters,
-    dequantize,
     load_base_model,
 )
+from studio.engine.methods.quantization import dequantize
 from studio.engine.methods.registry import method_of
 from studio.models.base_model import ModelFacts, base_of_run, model_facts, tokenizer_folder
 from studio.tokenization.encoding import NO_LIMIT, Encoder
@@ -257,8 +257,8 @@ def device_of(run: RunFolder, recipe: Recipe) -> Device:
 
 def speed_up(generator: Generator) -> None:
     """Make the models of `of_run` or `of_base` answer faster on a processor, where the computer's memory allows: the
-    4-bit layers are dequantized. Nothing is merged, so what is tested is what was trained, without the rounding of an
-    export."""
+    compressed layers are dequantized. Nothing is merged, so what is tested is what was trained, without the rounding of
+    an export."""
     network = generator.networks[BASE]
     needed = 1.3 * count_parameters(network)[1] * torch.finfo(generator.device.dtype).bits / 8
     if not generator.device.is_cuda and psutil.virtual_memory().available > needed:

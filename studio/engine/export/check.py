@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from studio.core import paths
 from studio.core.events import Ending, ExportCheck, Exported
 from studio.core.jobs import CheckAdapter
-from studio.core.recipe.method import Method, QLora
+from studio.core.recipe.method import BaseStorage, Method
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.core.storage import size_of
@@ -48,18 +48,17 @@ def check_transformers(context: JobContext, folder: Path, reference: Reference, 
 def check_peft(
     context: JobContext, folder: Path, base: Path, reference: Reference, method: Method
 ) -> tuple[ExportCheck, ExportCheck]:
-    """The add-on in `folder`, loaded by peft on the base in 4 bits and in 16."""
+    """The add-on in `folder`, loaded by peft on the base in 4 bits, or in the 8 that it was trained on, and in 16."""
 
-    def on(bits: Literal[4, 16]) -> ExportCheck:
+    def on(bits: Literal[4, 8, 16]) -> ExportCheck:
         context.phase("answering", N_("Asking the add-on the same, on the base in {bits} bits."), long=True, bits=bits)
-        double = not isinstance(method, QLora) or method.double_quantization
-        request = Reload(folder=folder, base=base, bits=bits, double_quantization=double)
-        found = _reloaded(context, reference, request)
-        as_trained = bits == (4 if isinstance(method, QLora) else 16)
+        storage = method.storage if bits == method.storage.bits else BaseStorage(bits, double_quantization=bits == 4)
+        found = _reloaded(context, reference, Reload(folder=folder, base=base, storage=storage))
+        as_trained = bits == method.storage.bits
         limits = LIMITS["adapter" if as_trained else "adapter-other-base"]
         return check_of(f"peft-{bits}bit", reference, found, limits)
 
-    return on(4), on(16)
+    return on(8 if method.storage.bits == 8 else 4), on(16)
 
 
 def check_gguf(

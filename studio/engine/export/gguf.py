@@ -132,7 +132,7 @@ def export_gguf_adapter(context: JobContext, job: ExportGgufAdapter) -> Ending |
                 context.phase("saving", N_("Converting the base model, to try the add-on on it."), long=True)
                 beside = work / "base.gguf"
                 programs.run(beside, size, "model", str(base), str(copied), str(beside), _sixteen_bits(base))
-                limits = "adapter-other-base" if recipe.method.kind == "qlora" else "f16"
+                limits = "adapter-other-base" if recipe.method.storage.bits < 16 else "f16"
                 checks = check_gguf(context, tools, beside, reference, limits, adapter=file)
             shutil.copyfile(copied / "chat_template.jinja", staging.folder / "chat_template.jinja")
             file.rename(staging.folder / file.name)

@@ -40,7 +40,8 @@ from studio.engine.export.measurement import Reference
 from studio.engine.export.reference import reference_of
 from studio.engine.export.streamed_merge import NotStreamableError, StreamedMerge
 from studio.engine.job_context import JobContext
-from studio.engine.methods.base_model import dequantize, in_format, stored_dtype
+from studio.engine.methods.base_model import in_format, stored_dtype
+from studio.engine.methods.quantization import dequantize
 from studio.engine.methods.registry import method_of
 from studio.evaluation.export_outcome import check_section
 from studio.models.base_model import base_of_run, tokenizer_folder

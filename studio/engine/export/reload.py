@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
+
+from studio.core.recipe.method import BaseStorage
 
 if TYPE_CHECKING:
     from studio.engine.device import Device
@@ -19,15 +21,14 @@ if TYPE_CHECKING:
 
 
 class Reload(BaseModel):
-    """`folder` is a model's, or with `base` that of an adapter for it, on a base in `bits`. It is computed in what the
-    reference was computed in: the same numbers give the same answers then."""
+    """`folder` is a model's, or with `base` that of an adapter for it, on a base in this `storage`. It is computed in
+    what the reference was computed in: the same numbers give the same answers then."""
 
     model_config = ConfigDict(frozen=True)
 
     folder: Path
     base: Path | None = None
-    bits: Literal[4, 16] = 16
-    double_quantization: bool = True
+    storage: BaseStorage = BaseStorage()
 
 
 def main(arguments: list[str]) -> int:
@@ -95,19 +96,14 @@ def measure(request: Reload, work: Path) -> None:
 
 def _load(request: Reload, device: Device) -> Network:
     """As its README says. Weights that aren't there would be filled with random numbers: that is a fault."""
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers import AutoModelForCausalLM
 
-    four_bit = request.base is not None and request.bits == 4
-    compression = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=request.double_quantization,
-        bnb_4bit_compute_dtype=device.dtype,
-    )
+    from studio.engine.methods.quantization import quantization_of
+
     loaded: Any = AutoModelForCausalLM.from_pretrained(
         request.base or request.folder,
         dtype=device.dtype,
-        quantization_config=compression if four_bit else None,
+        quantization_config=quantization_of(request.storage, device.dtype),
         device_map={"": str(device.torch_device)},
         use_safetensors=True,
         trust_remote_code=False,

@@ -33,7 +33,8 @@ from transformers.core_model_loading import (
 from studio.core.problems import Remedy, problem
 from studio.core.storage import rename, sync
 from studio.core.translatable import N_
-from studio.engine.methods.base_model import PackedWeights, outline
+from studio.engine.methods.base_model import outline
+from studio.engine.methods.quantization import PackedWeights
 from studio.engine.methods.weight_changes import Change, Changes, Moved, settle_ties
 from studio.models.config import read_mapping
 from studio.models.merged import COPIED, INDEX, SHARD, MergedLayout, NewTensor, Slot

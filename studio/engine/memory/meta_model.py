@@ -7,17 +7,18 @@ from typing import Any
 
 import bitsandbytes as bnb
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
+from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.quantizers.auto import AutoHfQuantizer
 
 from studio.core.problems import ProblemError, Remedy, problem
-from studio.core.recipe.method import Lora
+from studio.core.recipe.method import BaseStorage, Lora
 from studio.core.translatable import N_
 from studio.core.workload import Workload
 from studio.engine.device import DTYPES
 from studio.engine.memory.fake_layers import EightBit, FourBit
 from studio.engine.methods.base_model import Network
 from studio.engine.methods.lora import add_adapter
+from studio.engine.methods.quantization import quantization_of
 from studio.models.config import read_mapping
 
 
@@ -84,17 +85,11 @@ def fill_fake(model: Network) -> None:
 
 
 def _quantise(model: Network, work: Workload) -> None:
-    if work.method == "qlora":
-        settings = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=work.double_quantization,
-            bnb_4bit_compute_dtype=DTYPES[work.compute_dtype],
-        )
-    else:
-        settings = BitsAndBytesConfig(load_in_8bit=True)  # type: ignore[no-untyped-call]
+    storage = BaseStorage(work.bits, double_quantization=work.double_quantization)
+    settings = quantization_of(storage, DTYPES[work.compute_dtype])
+    assert settings is not None, "it is quantized"
     AutoHfQuantizer.from_config(settings).preprocess_model(model=model, device_map=None)
-    model.is_loaded_in_4bit, model.is_loaded_in_8bit = work.method == "qlora", work.method == "lora-8bit"
+    model.is_loaded_in_4bit, model.is_loaded_in_8bit = work.bits == 4, work.bits == 8
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, bnb.nn.Linear4bit):

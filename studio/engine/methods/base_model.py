@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import bitsandbytes as bnb
 import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
-from transformers.pytorch_utils import Conv1D
 
 from studio.core.problems import Remedy, problem
 from studio.core.translatable import N_
@@ -152,60 +150,6 @@ def in_format(model: Network, dtype: torch.dtype) -> Network:
     for parameter in model.parameters():
         parameter.data = parameter.data.to(dtype)
     return model
-
-
-def dequantize(model: torch.nn.Module, dtype: torch.dtype, onto: torch.device | None = None) -> None:
-    """Replace each 4-bit layer by an ordinary one with the numbers that it stands for, in place, and put it `onto`
-    another device where one is named.
-
-    A 4-bit layer unpacks its weights again for every token on a processor. Unpacked once, the same products are
-    computed from the same numbers, many times faster, for four times the memory.
-    """
-    for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, bnb.nn.Linear4bit):
-                setattr(parent, name, dequantized(child, dtype).to(onto))
-
-
-def dequantized(layer: Any, dtype: torch.dtype) -> torch.nn.Linear | Conv1D:
-    """An ordinary layer in `dtype` from a bitsandbytes Linear4bit: of the class that the model had there before, which
-    with GPT-2 and its like stores its weight transposed."""
-    weight = bnb.functional.dequantize_4bit(layer.weight.data, layer.weight.quant_state).to(dtype)
-    plain: torch.nn.Linear | Conv1D
-    if issubclass(getattr(layer, "source_cls", torch.nn.Linear), Conv1D):
-        plain = Conv1D(layer.out_features, layer.in_features)  # type: ignore[no-untyped-call]
-        weight = weight.T.contiguous()
-    else:
-        plain = torch.nn.Linear(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
-    plain.weight = torch.nn.Parameter(weight, requires_grad=False)
-    if layer.bias is not None:
-        plain.bias = torch.nn.Parameter(layer.bias.data.to(dtype), requires_grad=False)
-    return plain
-
-
-@dataclass(frozen=True)
-class PackedWeights:
-    """The weights of a base that are stored in 4 bits, by the model's names for them. `turned` are those that it keeps
-    transposed, as GPT-2 does; `device` is where they are packed and computed."""
-
-    names: frozenset[str]
-    turned: frozenset[str]
-    double_quantization: bool
-    device: Device
-
-    def unpacked(self, name: str, weight: torch.Tensor) -> torch.Tensor:
-        """The numbers that the weight called `name` stands for when it is loaded, in the computer's own memory: packed
-        as transformers' `Bnb4bitQuantize` does it, and unpacked as in `dequantized`."""
-        weight = weight.to(self.device.torch_device, self.device.dtype)
-        packed = bnb.nn.Params4bit(
-            weight.T.contiguous() if name in self.turned else weight,
-            requires_grad=False,
-            compress_statistics=self.double_quantization,
-            quant_type="nf4",
-        ).to(self.device.torch_device)
-        found: torch.Tensor = bnb.functional.dequantize_4bit(packed.data, packed.quant_state)
-        found = found.to(self.device.dtype).cpu()
-        return found.T.contiguous() if name in self.turned else found
 
 
 def stored_dtype(folder: Path) -> torch.dtype:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -17,10 +18,13 @@ from peft import (
 )
 from peft.tuners.lora import LoraLayer
 from peft.utils.other import AuxiliaryTrainingWrapper
+from safetensors.torch import load_file, save_file
+from transformers.pytorch_utils import Conv1D
 
 from studio.core.problems import ProblemError, Remedy, problem
-from studio.core.recipe.method import ALL_LINEAR, LoraSettings
+from studio.core.recipe.method import ALL_LINEAR, ATTENTION, Lora, LoraSettings, QLora
 from studio.core.translatable import N_
+from studio.engine.device import Device
 from studio.engine.job_context import is_out_of_memory
 from studio.engine.methods.base_model import (
     Network,
@@ -30,41 +34,58 @@ from studio.engine.methods.base_model import (
     outline,
 )
 from studio.engine.methods.method import Merged, TrainingMethod
+from studio.engine.methods.quantization import LEFT_ALONE
+from studio.engine.methods.starts import Factors, adapted_layers, begin_with_principal, begin_with_residual, shift_base
 from studio.engine.methods.weight_changes import Changes, Grown, Replaced, changes_of, merge_into
-from studio.models.adapter import adapter_tensors
-
-_FUSED = ("conv1d", "dt_proj", "out_proj")
-LEFT_ALONE: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(("falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"), _FUSED),
-    **dict.fromkeys(("gemma3n", "gemma3n_text"), ("correction_coefs", "prediction_coefs")),
-    **dict.fromkeys(("llama4", "llama4_text", "phimoe"), ("router",)),
-    "longcat_flash": ("classifier",),
-}
-"""Layers by the kind of model that are neither adapted nor compressed: others read their weights past an adapter and as
-plain numbers, or they give out more than a product."""
+from studio.models.adapter import ADAPTER_WEIGHTS, adapter_tensors
 
 
 class LoraMethod(TrainingMethod):
-    """LoRA on a base in 16 bits (or 32, where the device computes in that)."""
+    """LoRA on a base in 16 bits (or 32, where the device computes in that), in 8 or in 4.
+
+    With PiSSA the base is changed in memory; what is saved is an ordinary adapter of twice the rank for the base as it
+    was: what was learned, and beside it what was taken out of the base, with the other sign.
+    """
 
     def __init__(self, settings: LoraSettings) -> None:
         super().__init__(settings)
         self._lora = settings
+        self._taken: Factors = {}
+        self._base: Path | None = None
+
+    def load_base(self, folder: Path, device: Device) -> Network:
+        self._base = folder
+        return super().load_base(folder, device)
 
     def make_trainable(self, base: Network) -> Network:
-        return add_adapter(base, self._lora)
+        model = add_adapter(base, self._lora)
+        if isinstance(self._lora, Lora) and self._lora.pissa:
+            self._taken = begin_with_principal(model)
+        if isinstance(self._lora, QLora) and self._lora.loftq:
+            assert self._base is not None, "the base was loaded here"
+            begin_with_residual(model, self._base)
+        return model
+
+    def rate_of(self, parameter: str) -> float:
+        return self._lora.loraplus_lr_ratio if "lora_B" in parameter or "lora_embedding_B" in parameter else 1.0
 
     def save(self, model: Network, folder: Path, base_name: str) -> None:
-        config = model.peft_config["default"]
-        model.create_or_update_model_card = _no_model_card
-        before, config.base_model_name_or_path = config.base_model_name_or_path, base_name
-        try:
-            model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
-        finally:
-            config.base_model_name_or_path = before
+        save_adapter(model, folder, base_name)
+        if not self._taken:
+            return
+        config, weights = LoraConfig.from_pretrained(str(folder)), load_file(folder / ADAPTER_WEIGHTS)
+        config.r, config.lora_alpha = 2 * config.r, config.lora_alpha * (math.sqrt(2) if config.use_rslora else 2)
+        for name, (down, up) in self._taken.items():
+            first, second = _matrices(name)
+            weights[first] = torch.cat([weights[first], -down])
+            weights[second] = torch.cat([weights[second], up], dim=1)
+        save_file(weights, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+        config.save_pretrained(str(folder))
 
     def load_weights(self, model: Network, folder: Path) -> None:
         weights = load_peft_weights(str(folder), device="cpu")
+        if self._taken:
+            self._take_apart(model, weights)
         try:
             loaded = set_peft_model_state_dict(model, weights)
         except RuntimeError as error:  # other sizes
@@ -74,6 +95,21 @@ class LoraMethod(TrainingMethod):
         strange = [*loaded.unexpected_keys, *(key for key in loaded.missing_keys if "lora_" in key)]
         if strange:
             raise _does_not_fit(", ".join(strange[:4]))
+
+    def _take_apart(self, model: Network, weights: dict[str, torch.Tensor]) -> None:
+        """Of an adapter of twice the rank, leave what was learned in `weights`, and make the base what it was beside
+        that: here the same was taken out of it, unless it was another machine that did."""
+        for name, layer in adapted_layers(model):
+            first, second = _matrices(name)
+            if first not in weights or second not in weights or len(weights[first]) != 2 * self._lora.rank:
+                raise _does_not_fit(name)
+            (down, before), (up, after) = weights[first].chunk(2), weights[second].chunk(2, dim=1)
+            weights[first], weights[second] = down, up
+            mine = self._taken[name]
+            if not (torch.equal(mine[0], -before) and torch.equal(mine[1], after)):
+                shift_base(layer, *mine, 1.0)
+                shift_base(layer, -before, after, -1.0)
+                self._taken[name] = (-before).contiguous(), after.contiguous()
 
     def load(self, base: Network, folder: Path) -> Network:
         return self._load(base, folder)
@@ -125,6 +161,26 @@ class LoraMethod(TrainingMethod):
         return merge_lora(model, dtype)
 
 
+def save_adapter(model: Network, folder: Path, base_name: str) -> None:
+    """What a peft model trained, in peft's form, with the base called `base_name`."""
+    config = model.peft_config["default"]
+    model.create_or_update_model_card = _no_model_card
+    before, config.base_model_name_or_path = config.base_model_name_or_path, base_name
+    try:
+        model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
+    finally:
+        config.base_model_name_or_path = before
+
+
+def _no_model_card(*_: object) -> None:
+    """In place of peft's form, which has nothing filled in and takes a third of the time of a small save point."""
+
+
+def _matrices(layer: str) -> tuple[str, str]:
+    """By which names a file has A and B of the layer that the base calls so."""
+    return f"base_model.model.{layer}.lora_A.weight", f"base_model.model.{layer}.lora_B.weight"
+
+
 def make_room_for_tokens(base: Network, folder: Path) -> None:
     """Rows in `base` for tokens that an add-on made elsewhere brings along, in its embedding or head. Without the
     add-on they stand for the mean of all others, and are never the likeliest."""
@@ -141,10 +197,6 @@ def make_room_for_tokens(base: Network, folder: Path) -> None:
     base.requires_grad_(False)
 
 
-def _no_model_card(*_: object) -> None:
-    """In place of peft's form, which has nothing filled in and takes a third of the time of a small save point."""
-
-
 def _does_not_fit(reason: str) -> ProblemError:
     return problem(
         "model.other_base",
@@ -159,32 +211,74 @@ def _does_not_fit(reason: str) -> ProblemError:
 def add_adapter(base: Network, settings: LoraSettings) -> Network:
     """An adapter that changes nothing yet. Its parameters are float32, whatever the base computes in: in 16 bits,
     small changes of a step would be rounded away. Raises `ProblemError` for layers that the base doesn't have."""
-    every = settings.targets == ALL_LINEAR
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha if settings.alpha is not None else 2 * settings.rank,
         lora_dropout=settings.dropout,
-        target_modules=ALL_LINEAR[0] if every else list(settings.targets),
-        exclude_modules=list(LEFT_ALONE.get(base.config.model_type, ())) or None if every else None,
+        target_modules=_targets(base, settings),
+        exclude_modules=_excluded(base, settings),
+        use_rslora=settings.use_rslora,
+        use_dora=settings.use_dora,
+        modules_to_save=_embeddings(base) if settings.train_embeddings else None,
+        ensure_weight_tying=settings.train_embeddings,
         task_type="CAUSAL_LM",
     )
     try:
         adapted: Network = get_peft_model(base, config)
     except ValueError as error:
-        raise problem(
-            "model.no_such_layers",
-            N_("The base model has no layers called {names}."),
-            N_("The library says: {reason}"),
-            N_("Choose another base model.") if every else N_('Set "Layers that learn" to all-linear.'),
-            remedy=Remedy.see_settings,
-            names=settings.target_modules,
-            reason=str(error)[:300],
-        ) from error
+        raise _no_such_layers(settings, str(error)) from error
     _refuse_tied_layers(adapted)
     for parameter in adapted.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
     return adapted
+
+
+def _targets(base: Network, settings: LoraSettings) -> str | list[str]:
+    if settings.targets == ALL_LINEAR:
+        return ALL_LINEAR[0]
+    if settings.targets != ATTENTION:
+        return list(settings.targets)
+    linear = (torch.nn.Linear, Conv1D)
+    names = (name.split(".") for name, one in base.named_modules() if isinstance(one, linear))
+    found = {path[-1] for path in names if any(re.search("attn|attention", part.lower()) for part in path[:-1])}
+    if not found:
+        raise _no_such_layers(settings, "no module is called attention")
+    return sorted(found)
+
+
+def _excluded(base: Network, settings: LoraSettings) -> str | None:
+    """A pattern of the names of modules that get no adapter."""
+    every = settings.targets == ALL_LINEAR
+    names = [*settings.excluded_names, *(LEFT_ALONE.get(base.config.model_type, ()) if every else ())]
+    patterns = [rf"(.*\.)?({'|'.join(map(re.escape, names))})"] if names else []
+    if settings.excluded_layers:
+        numbers = "|".join(map(str, sorted(settings.excluded_layers)))
+        patterns.append(rf"(.*\.)?(layers|h|blocks)\.({numbers})\..*")
+    return "|".join(patterns) or None
+
+
+def _embeddings(base: Network) -> list[str]:
+    """Names of the layers that turn tokens into numbers and back; of the first alone where they are one."""
+    layers = [base.get_input_embeddings()]
+    if not getattr(base, "all_tied_weights_keys", None):
+        layers.append(base.get_output_embeddings())
+    return [name for name, module in base.named_modules() if any(module is layer for layer in layers)]
+
+
+def _no_such_layers(settings: LoraSettings, reason: str) -> ProblemError:
+    whole = settings.targets == ALL_LINEAR and not settings.exclude
+    return problem(
+        "model.no_such_layers",
+        N_("The base model has no layers called {names}."),
+        N_("The library says: {reason}"),
+        N_("Choose another base model.")
+        if whole
+        else N_('Set "Layers that learn" to all-linear, and leave out fewer.'),
+        remedy=Remedy.see_settings,
+        names=settings.target_modules,
+        reason=reason[:300],
+    )
 
 
 def _refuse_tied_layers(model: Network) -> None:

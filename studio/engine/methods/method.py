@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from transformers.pytorch_utils import Conv1D
 
 from studio.core.problems import ProblemError
 from studio.core.recipe.method import MethodSettings
 from studio.engine.device import Device
-from studio.engine.methods.base_model import Network, PackedWeights, load_base_model
+from studio.engine.methods.base_model import Network, load_base_model, outline
+from studio.engine.methods.quantization import PackedWeights, packed_layers, quantization_of
 from studio.engine.methods.weight_changes import Changes
 from studio.models.merged import NO_CHANGE
 
@@ -38,12 +40,16 @@ class TrainingMethod(ABC):
 
     def load_base(self, folder: Path, device: Device) -> Network:
         """The base model as this method stores it, frozen. Raises `ProblemError`."""
-        return load_base_model(folder, device)
+        return load_base_model(folder, device, quantization_of(self._settings.storage, device.dtype, folder))
 
     @abstractmethod
     def make_trainable(self, base: Network) -> Network:
         """The model to train, which answers as `base` does until it is. What is trained requires a gradient, and
         nothing else does. Raises `ProblemError`."""
+
+    def rate_of(self, parameter: str) -> float:
+        """By how much faster than the learning rate says the parameter of this name in the trained model learns."""
+        return 1.0
 
     @abstractmethod
     def save(self, model: Network, folder: Path, base_name: str) -> None:
@@ -64,8 +70,16 @@ class TrainingMethod(ABC):
         raise self._not_mergeable()
 
     def packed(self, folder: Path, device: Device) -> PackedWeights | None:
-        """What this method stores of the base model in `folder` in 4 bits; None where it stores nothing so."""
-        return None
+        """What this method stores of the base model in `folder` in 4 or 8 bits; None where it stores nothing so."""
+        storage = self._settings.storage
+        if storage.bits == 16:
+            return None
+        layers = packed_layers(outline(folder, quantization_of(storage, device.dtype, folder)))
+        turned = {
+            name for name, one in layers.items() if issubclass(getattr(one, "source_cls", torch.nn.Linear), Conv1D)
+        }
+        names, turned_names = (frozenset(f"{name}.weight" for name in some) for some in (layers, turned))
+        return PackedWeights(names, turned_names, storage, device)
 
     def changes_nothing(self, model: Network) -> bool:
         """Whether `model`, as `load` gives it, certainly answers as its base does."""

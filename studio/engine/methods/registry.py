@@ -7,15 +7,12 @@ from typing import assert_never
 from studio.core.recipe.method import Lora, Method, QLora
 from studio.engine.methods.lora import LoraMethod
 from studio.engine.methods.method import TrainingMethod
-from studio.engine.methods.qlora import QLoraMethod
 
 
 def method_of(settings: Method) -> TrainingMethod:
     """The method that `settings` of a recipe describe."""
     match settings:
-        case QLora():
-            return QLoraMethod(settings)
-        case Lora():
+        case QLora() | Lora():
             return LoraMethod(settings)
         case _:
             assert_never(settings)

@@ -106,7 +106,7 @@ class TrainingJob:
         self.callback.is_due = lambda step: self._looks_at(step) or self.checkpoints.is_due
         self.callback.after_step = self._watch
         self.callback.done = point.step
-        self.trainer = trainer_for(context, run, plan, model, device, self.callback)
+        self.trainer = trainer_for(context, run, plan, model, device, self.callback, method)
         self.trainer.pieces.adopt(point.earlier.state.batch)
         self.callback.go_back = lambda step: go_back(context, step, self.checkpoints.last_step, NON_FINITE_STEPS)
         self.samples = SampleAnswers(context, run, plan, model, device)

@@ -121,7 +121,7 @@ def out_of_memory(plan: Plan, inputs: dict[str, torch.Tensor]) -> ProblemError:
         )
     elif not settings.activation_checkpointing:
         helps = N_('Turn on "Compute twice to save memory": a third slower, with the same result.')
-    elif plan.recipe.method.kind != "qlora":
+    elif plan.recipe.method.storage.bits > 4:
         helps = N_('Turn on the "Memory saver": 4-bit weights need a quarter of the memory.')
     elif length > 256:
         helps = N_('Choose a shorter "Longest example kept whole", or a smaller base model.')

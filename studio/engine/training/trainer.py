@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -19,6 +20,8 @@ from studio.core.translatable import N_
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
 from studio.engine.methods.base_model import Network, balances_experts
+from studio.engine.methods.method import TrainingMethod
+from studio.engine.methods.registry import method_of
 from studio.engine.objectives.supervised import as_rows, collate, logits_fit, supervised_loss
 from studio.engine.patches import missing
 from studio.engine.training.callback import StepSums, TrainingCallback
@@ -29,8 +32,10 @@ from studio.engine.training.sampler import LengthGroupedSampler
 OVERRIDDEN = (
     "_clip_grad_norm",
     "_get_train_sampler",
+    "_load_from_checkpoint",
     "_load_optimizer_and_scheduler",
     "compute_loss",
+    "create_optimizer",
     "create_scheduler",
     "training_step",
 )
@@ -51,10 +56,11 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
         device: Device,
         order: Callable[[], Sampler[int]] | None = None,
         course_ends: tuple[int, ...] = (),
+        method: TrainingMethod,
         **arguments: Any,
     ) -> None:
         """`course_ends` are the last steps of the courses of the learning rate, one over all steps where none are
-        given."""
+        given; `method` made the model."""
         gone = missing(SFTTrainer, OVERRIDDEN)
         if gone:
             context.notice(
@@ -86,9 +92,23 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
         self._device = device
         self._order = order
         self._course_ends = course_ends
+        self._method = method
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return self._order() if self._order else super()._get_train_sampler(train_dataset)
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        optimizer = super().create_optimizer(model)
+        rates = {id(p): self._method.rate_of(name) for name, p in self.model.named_parameters()}
+        for group in list(optimizer.param_groups):
+            for rate in sorted({rates[id(p)] for p in group["params"]} - {1.0}):
+                faster = [p for p in group["params"] if rates[id(p)] == rate]
+                group["params"] = [p for p in group["params"] if rates[id(p)] != rate]
+                optimizer.add_param_group({**group, "params": faster, "lr": rate * group["lr"]})
+        return optimizer
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        self._method.load_weights(self.model, Path(resume_from_checkpoint))
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         # The library's own schedules begin and end with steps of learning rate zero, which learn nothing.
@@ -192,8 +212,10 @@ def trainer_for(
     model: Network,
     device: Device,
     callback: TrainingCallback | None = None,
+    method: TrainingMethod | None = None,
 ) -> StudioTrainer:
-    """The trainer of a run, with its examples in their order. `callback` is called between two steps."""
+    """The trainer of a run, with its examples in their order. `callback` is called between two steps; `method` is the
+    one that made `model`, needed where the training goes on."""
     training = plan.recipe.training
     arguments = SFTConfig(
         output_dir=str(run.path / "trainer"),  # never written to: saving is done here
@@ -231,6 +253,7 @@ def trainer_for(
         device=device,
         order=lambda: LengthGroupedSampler(plan.dataset.lengths, plan.batch, training.seed),
         course_ends=plan.course_ends,
+        method=method or method_of(plan.recipe.method),
         model=model,
         args=arguments,
         train_dataset=datasets.Dataset.from_list(rows),

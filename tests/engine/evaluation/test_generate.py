@@ -45,7 +45,7 @@ from studio.dataset.examples import Example
 from studio.engine.device import Device
 from studio.engine.evaluation import exam as exams
 from studio.engine.evaluation.generate import Answer, Generator, of_folder
-from studio.engine.methods.base_model import dequantize
+from studio.engine.methods.quantization import dequantize
 from studio.engine.methods.registry import method_of
 from studio.engine.objectives.supervised import as_rows, collate, supervised_loss, tokenize_examples
 from studio.evaluation.forgetting import GROUPS, forgetting, general_questions, retention

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 from studio.core.recipe.method import Lora, QLora
 from studio.engine.device import Device
 from studio.engine.export.streamed_merge import StreamedMerge
-from studio.engine.methods.base_model import dequantize
+from studio.engine.methods.quantization import dequantize
 from studio.engine.methods.registry import method_of
 from studio.engine.methods.weight_changes import Added, Changes, Replaced
 from studio.models.merged import MergedLayout

@@ -91,7 +91,7 @@ def real_peak(context: JobContext, run: RunFolder) -> tuple[int, Workload]:
     return peaks[0], Workload(
         method=method.kind,
         rank=method.memory().rank,
-        double_quantization=method.memory().double_quantization,
+        double_quantization=method.storage.double_quantization,
         compute_dtype=method.compute_dtype or "float32",
         optimizer="adamw",
         batch=rows,

@@ -13,7 +13,8 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from studio.core.problems import ProblemError
 from studio.core.recipe.method import Lora, QLora
 from studio.engine.device import Device
-from studio.engine.methods.base_model import dequantize, load_base_model
+from studio.engine.methods.base_model import load_base_model
+from studio.engine.methods.quantization import dequantize
 from studio.engine.methods.registry import method_of
 from studio.models.support import support_table
 from tests.benchmarks.architectures import outcome, try_kind

@@ -18,6 +18,7 @@ from studio.core.recipe.method import QLora
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
 from studio.engine.objectives.supervised import as_rows, tokenize_examples
+from studio.engine.methods.registry import method_of
 from studio.engine.training.callback import TrainingCallback
 from studio.engine.training.trainer import StudioTrainer
 from studio.tokenization.encoding import Encoder
@@ -55,6 +56,7 @@ def run_without_numbers(model: Path, context: JobContext, tmp_path: Path, at: se
     trainer = LosesNumbers(
         context=context,
         device=DEVICE,
+        method=method_of(QLora(rank=4)),
         model=trainable(model, QLora(rank=4), DEVICE),
         args=SFTConfig(
             output_dir=str(tmp_path / "trainer"),
