@@ -35,6 +35,8 @@ class Workload(BaseModel):
     (TRL's own), "full" every position at once (stock transformers). `holds_output` says that whoever calls the model
     keeps its scores until the step is over. `accumulates` says that gradients of earlier batches of the same step lie
     in memory. `fused_optimizer` works in place; the plain one of PyTorch holds another copy of what learns.
+    `excluded` and `excluded_layers` are names and a number of layers without an adapter; `embeddings` says that those
+    of the tokens, and the head, learn themselves, from a copy in `adapter_dtype`.
     `repeats_keys` says that keys and values which several heads share are repeated for each of them.
     """
 
@@ -43,6 +45,10 @@ class Workload(BaseModel):
     method: MethodName
     rank: int = Field(default=0, ge=0, le=4096)
     targets: tuple[str, ...] = ALL_LINEAR
+    excluded: tuple[str, ...] = ()
+    excluded_layers: int = Field(default=0, ge=0)
+    dora: bool = False
+    embeddings: bool = False
     double_quantization: bool = True
     compute_dtype: Dtype = "bfloat16"
     storage_dtype: Dtype = "bfloat16"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from studio.core.recipe.method import ALL_LINEAR
+from studio.core.recipe.method import ALL_LINEAR, ATTENTION
 from studio.core.workload import BYTES, Workload
 from studio.models.shape import Block, Linear, ModelShape
 
@@ -42,6 +42,8 @@ class Formats:
 def formats(shape: ModelShape, work: Workload) -> Formats:
     """The formats that transformers, peft and bitsandbytes end up with."""
     stored, computed = BYTES[work.storage_dtype], BYTES[work.compute_dtype]
+    if work.embeddings:  # what they give out goes through all layers in their format
+        stored = BYTES[work.adapter_dtype]
     quantized = work.quantized
     product = computed if work.autocast else stored
     full = stored if work.method == "full" else BYTES[work.adapter_dtype]
@@ -61,9 +63,11 @@ def learns(linear: Linear, work: Workload, shape: ModelShape) -> bool:
     feed-forward layers to mean those of the experts, so that the others of these names get no adapter."""
     if work.method == "full":
         return True
-    if shape.experts and linear.name in _EXPERT_NAMES:
+    if (shape.experts and linear.name in _EXPERT_NAMES) or linear.name in work.excluded or not work.rank:
         return False
-    return work.rank > 0 and (work.targets == ALL_LINEAR or linear.name in work.targets)
+    if work.targets == ATTENTION:
+        return not _feeds(linear)
+    return work.targets == ALL_LINEAR or linear.name in work.targets
 
 
 _EXPERT_NAMES = frozenset({"gate_proj", "up_proj", "down_proj"})
@@ -207,7 +211,7 @@ def _inputs(shape: ModelShape, block: Block, work: Workload, has: Formats) -> tu
             if not group or has.normed != has.learner or group not in seen:
                 amount += linear.inputs * has.learner
             seen.add(group)
-        if linear.reads == "feed-forward" or linear.name == "gate_up_proj" or _is_product(linear):
+        if _feeds(linear):
             after += amount
         else:
             before += amount
@@ -219,6 +223,11 @@ def _cast_twice(work: Workload) -> bool:
     quantised layer does it ask first whether mixed precision is on, and then for cards only."""
     asks = work.quantized and work.device == "cuda"
     return work.autocast and not asks and work.adapter_dtype != work.compute_dtype
+
+
+def _feeds(linear: Linear) -> bool:
+    """Whether it belongs to the feed-forward part."""
+    return linear.reads == "feed-forward" or linear.name == "gate_up_proj" or _is_product(linear)
 
 
 def _is_output(linear: Linear) -> bool:

@@ -217,6 +217,7 @@ def _with_process(
 
 def _stored(shape: ModelShape, work: Workload) -> _Stored:
     weights = constants = adapters = trainable = state = paged = 0
+    tensors = [(1, numbers) for numbers in (shape.embedding, shape.head) if numbers] if work.embeddings else []
     size = BYTES[work.storage_dtype]
     packing = work.bits if work.quantized else None
     unquantised = (shape.embedding + shape.head + shape.final_norm) * size
@@ -235,13 +236,16 @@ def _stored(shape: ModelShape, work: Workload) -> _Stored:
                 layer += linear.parameters * size
             if work.method != "full" and learns(linear, work, shape):
                 adapted += (linear.inputs * work.rank, work.rank * linear.outputs)
-        for numbers in adapted:
-            adapters += block.count * _rounded(numbers * BYTES[work.adapter_dtype])
-            trainable += block.count * numbers
-            here, away = _state(numbers, work)
-            state += block.count * here
-            paged += block.count * away
+                adapted += (linear.outputs,) if work.dora else ()
+        learning = block.count - min(block.count, -(-work.excluded_layers * block.count // max(1, shape.layers)))
+        tensors += [(learning, numbers) for numbers in adapted]
         unquantised += block.count * layer
+    for count, numbers in tensors:
+        adapters += count * _rounded(numbers * BYTES[work.adapter_dtype])
+        trainable += count * numbers
+        here, away = _state(numbers, work)
+        state += count * here
+        paged += count * away
     if not packing:
         weights, unquantised = unquantised, 0
     return _Stored(weights, constants, unquantised, adapters, state, paged, trainable)

@@ -22,7 +22,7 @@ from studio.dataset.store import StoredExamples
 from studio.dataset.table import Table
 from studio.models.base_model import base_of_run, locate, model_facts
 from studio.models.config import read_mapping
-from studio.models.support import require_supported
+from studio.models.support import require_fitting, require_supported
 from studio.models.weights import BaseFingerprint
 from studio.runs.project import Project, slug
 
@@ -47,6 +47,7 @@ def create_run(
     """
     base = locate(recipe.model)
     require_supported(base, read_mapping(base / "config.json"), recipe.method)
+    require_fitting(base, recipe.method)
     known = model_facts(base)
     facts = DefaultsContext(
         examples=facts.examples if facts.examples is not None else len(made),

@@ -15,6 +15,8 @@ from studio.core.recipe.method import Lora, Method, MethodName, MethodSettings
 from studio.core.recipe.recipe import Recipe, load, parse, setting_specs, to_yaml, with_value, with_values
 from studio.core.recipe.settings import value_of
 
+KINDS = tuple(kind().kind for kind in get_args(get_args(Method)[0]))
+
 
 def test_a_recipe_written_to_yaml_and_read_again_is_equal(tmp_path: Path) -> None:
     recipe = with_values(
@@ -58,10 +60,11 @@ def test_another_method_keeps_what_both_know_and_drops_the_rest() -> None:
 
 def test_settings_are_those_of_all_methods_or_of_the_chosen_one() -> None:
     specs = {spec.key: spec for spec in setting_specs()}
-    assert specs["method.kind"].choices == ("qlora", "lora") and specs["method.kind"].default == "qlora"
+    assert specs["method.kind"].choices == KINDS and specs["method.kind"].default == "qlora"
     assert specs["method.double_quantization"].only_with == ("qlora",) and specs["method.rank"].only_with == ()
     of_lora = {spec.key for spec in setting_specs(with_value(Recipe(), "method.kind", "lora"))}
-    assert {key for key in specs.keys() - of_lora if key.startswith("method.")} == {"method.double_quantization"}
+    only_qlora = {f"method.{name}" for name in ("quant_type", "double_quantization", "loftq")}
+    assert {key for key in specs.keys() - of_lora if key.startswith("method.")} == only_qlora
 
 
 def test_every_method_has_a_name_and_an_estimate() -> None:

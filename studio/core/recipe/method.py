@@ -39,14 +39,15 @@ class BaseStorage:
 @dataclass(frozen=True)
 class MethodMemory:
     """What decides, besides its name and how it stores the base, how much memory a method needs. `rank` 0 is no adapter
-    at all; `left_out` are numbers of layers without one."""
+    at all; `excluded` are names of modules without one, and `excluded_layers` counts whole layers without any."""
 
     rank: int = 0
     targets: tuple[str, ...] = ALL_LINEAR
+    excluded: tuple[str, ...] = ()
+    excluded_layers: int = 0
     dropout: bool = False
     dora: bool = False
     embeddings: bool = False
-    left_out: frozenset[int] = frozenset()
 
 
 class MethodSettings(SettingsGroup):
@@ -96,6 +97,10 @@ class MethodSettings(SettingsGroup):
         )
 
 
+ROOM = N_("Room for new knowledge")
+"""What the size of an add-on is called."""
+
+
 class LoraSettings(MethodSettings):
     """What all methods share that train a LoRA adapter on a base that stays as it is."""
 
@@ -103,7 +108,7 @@ class LoraSettings(MethodSettings):
         int,
         Field(ge=1, le=256),
         Setting(
-            N_("Room for new knowledge"),
+            ROOM,
             N_("Small learns a style, large learns many facts."),
             level="more",
             term="LoRA rank",
@@ -203,7 +208,13 @@ class LoraSettings(MethodSettings):
 
     def memory(self) -> MethodMemory:
         return MethodMemory(
-            self.rank, self.targets, self.dropout > 0, self.use_dora, self.train_embeddings, self.excluded_layers
+            rank=self.rank,
+            targets=self.targets,
+            excluded=self.excluded_names,
+            excluded_layers=len(self.excluded_layers),
+            dropout=self.dropout > 0,
+            dora=self.use_dora,
+            embeddings=self.train_embeddings,
         )
 
     def form(self) -> dict[str, object]:

@@ -62,8 +62,14 @@ def meta_model(config: Any, work: Workload) -> Network:
                 parameter.data = parameter.data.float()
     if work.method == "full":
         return model
+    layers = (str(number) for number in range(work.excluded_layers))  # which of them makes no difference
     settings = Lora(
-        rank=max(1, min(work.rank, 256)), target_modules=",".join(work.targets), dropout=0.1 if work.dropout else 0
+        rank=max(1, min(work.rank, 256)),
+        target_modules=",".join(work.targets),
+        exclude=",".join((*layers, *work.excluded)),
+        dropout=0.1 if work.dropout else 0,
+        use_dora=work.dora,
+        train_embeddings=work.embeddings,
     )
     with torch.device("meta"):
         return add_adapter(model, settings)

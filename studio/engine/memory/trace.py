@@ -159,8 +159,8 @@ class _Step:
             if isinstance(module, FourBit | EightBit):
                 memory.count_all([module.weight], "weights")
                 memory.count_all(module.buffers(recurse=False), "constants")
-        for name, parameter in self.model.named_parameters():
-            adapter = "lora_" in name and parameter.requires_grad
+        for parameter in self.model.parameters():
+            adapter = parameter.requires_grad and work.method != "full"
             memory.count_all([parameter], "adapters" if adapter else "unquantised" if work.quantized else "weights")
         memory.count_all(self.model.buffers(), "unquantised" if work.quantized else "weights")
 

@@ -38,6 +38,7 @@ from studio.engine.methods.quantization import LEFT_ALONE
 from studio.engine.methods.starts import Factors, adapted_layers, begin_with_principal, begin_with_residual, shift_base
 from studio.engine.methods.weight_changes import Changes, Grown, Replaced, changes_of, merge_into
 from studio.models.adapter import ADAPTER_WEIGHTS, adapter_tensors
+from studio.models.support import no_such_layers
 
 
 class LoraMethod(TrainingMethod):
@@ -211,6 +212,7 @@ def _does_not_fit(reason: str) -> ProblemError:
 def add_adapter(base: Network, settings: LoraSettings) -> Network:
     """An adapter that changes nothing yet. Its parameters are float32, whatever the base computes in: in 16 bits,
     small changes of a step would be rounded away. Raises `ProblemError` for layers that the base doesn't have."""
+    embeddings = _embeddings(base) if settings.train_embeddings else None
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha if settings.alpha is not None else 2 * settings.rank,
@@ -219,14 +221,14 @@ def add_adapter(base: Network, settings: LoraSettings) -> Network:
         exclude_modules=_excluded(base, settings),
         use_rslora=settings.use_rslora,
         use_dora=settings.use_dora,
-        modules_to_save=_embeddings(base) if settings.train_embeddings else None,
-        ensure_weight_tying=settings.train_embeddings,
+        modules_to_save=embeddings,
+        ensure_weight_tying=embeddings is not None and len(embeddings) == 1,
         task_type="CAUSAL_LM",
     )
     try:
         adapted: Network = get_peft_model(base, config)
     except ValueError as error:
-        raise _no_such_layers(settings, str(error)) from error
+        raise no_such_layers(settings, N_("The library says: {reason}"), str(error)) from error
     _refuse_tied_layers(adapted)
     for parameter in adapted.parameters():
         if parameter.requires_grad:
@@ -243,7 +245,7 @@ def _targets(base: Network, settings: LoraSettings) -> str | list[str]:
     names = (name.split(".") for name, one in base.named_modules() if isinstance(one, linear))
     found = {path[-1] for path in names if any(re.search("attn|attention", part.lower()) for part in path[:-1])}
     if not found:
-        raise _no_such_layers(settings, "no module is called attention")
+        raise no_such_layers(settings, N_("Its layers aren't named so that attention could be told from the rest."), "")
     return sorted(found)
 
 
@@ -264,21 +266,6 @@ def _embeddings(base: Network) -> list[str]:
     if not getattr(base, "all_tied_weights_keys", None):
         layers.append(base.get_output_embeddings())
     return [name for name, module in base.named_modules() if any(module is layer for layer in layers)]
-
-
-def _no_such_layers(settings: LoraSettings, reason: str) -> ProblemError:
-    whole = settings.targets == ALL_LINEAR and not settings.exclude
-    return problem(
-        "model.no_such_layers",
-        N_("The base model has no layers called {names}."),
-        N_("The library says: {reason}"),
-        N_("Choose another base model.")
-        if whole
-        else N_('Set "Layers that learn" to all-linear, and leave out fewer.'),
-        remedy=Remedy.see_settings,
-        names=settings.target_modules,
-        reason=reason[:300],
-    )
 
 
 def _refuse_tied_layers(model: Network) -> None:

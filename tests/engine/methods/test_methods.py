@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from studio.core.problems import ProblemError
-from studio.core.recipe.method import Lora, Method, MethodSettings, QLora
+from studio.core.recipe.method import Lora, Method, QLora
 from studio.engine.device import Device
 from studio.engine.methods.method import TrainingMethod
 from studio.engine.methods.quantization import dequantize

@@ -17,8 +17,8 @@ from studio.core.problems import ProblemError
 from studio.core.recipe.method import QLora
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
-from studio.engine.objectives.supervised import as_rows, tokenize_examples
 from studio.engine.methods.registry import method_of
+from studio.engine.objectives.supervised import as_rows, tokenize_examples
 from studio.engine.training.callback import TrainingCallback
 from studio.engine.training.trainer import StudioTrainer
 from studio.tokenization.encoding import Encoder
