@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -80,13 +81,11 @@ def freeze_base_answers(
 def _key(run: RunFolder, recipe: Recipe, base: Path, device: Device) -> str:
     """Everything that the answers depend on."""
     fingerprint = BaseFingerprint.read(run.base_fingerprint) or BaseFingerprint.of(base)
-    method = recipe.method
     told = {
         "base": dict(fingerprint.parts),
         "prompts": dict(rehearsal_prompts()),
         "longest": LONGEST,
-        "method": method.kind,
-        "double_quantization": method.memory().double_quantization,
+        "storage": asdict(recipe.method.storage),
         "dtype": str(device.dtype),
         "device": device.torch_device.type,
     }
