@@ -1,17 +1,19 @@
 """How much of a conversation a model is told again with each question: the memories that a person chooses from.
 
 A model knows nothing but its prompt. A memory decides which of the earlier messages stand there word for word, and
-whether a summary stands for the others. Whatever it keeps must fit what the model can read at once; what doesn't is
-left out from the oldest on, and counted.
+whether a summary, or what was said about somebody, stands for the others. Whatever it keeps must fit what the model can
+read at once; what doesn't is left out from the oldest on, and counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from studio.core.conversation import Message
+from studio.chat import knowledge
+from studio.core.conversation import Fact, Message
+from studio.core.events import RememberedFor
 from studio.core.translatable import N_
 
 
@@ -19,7 +21,8 @@ from studio.core.translatable import N_
 class Memory:
     """`keeps` says in one sentence what it keeps and drops, with `{amount}`. `limit` says what the amount counts:
     exchanges (a question with its answer) or tokens of the whole prompt; a memory with `least` = `most` leaves nothing
-    to choose. With `summarizes`, a summary by the model stands for what isn't told word for word."""
+    to choose. With `summarizes`, a summary by the model stands for what isn't told word for word. `reads_for` says what
+    every turn is read for after it was answered, so that the turns or facts that a question touches can be found."""
 
     name: str
     title: str
@@ -29,6 +32,11 @@ class Memory:
     least: int = 0
     most: int = 0
     summarizes: bool = False
+    reads_for: RememberedFor | None = None
+
+    @property
+    def keeps_facts(self) -> bool:
+        return self.reads_for in ("entities", "relations")
 
 
 MEMORIES = (
@@ -78,6 +86,47 @@ MEMORIES = (
         most=1000,
         summarizes=True,
     ),
+    Memory(
+        "entities",
+        N_("People, places and ideas"),
+        N_(
+            "Keeps the last {amount} questions with their answers word for word, and of all before what was said about "
+            "the people, places and ideas that you ask about. The base model picks them out after each answer; small "
+            "models do that badly and miss many."
+        ),
+        limit="exchanges",
+        amount=3,
+        least=1,
+        most=1000,
+        reads_for="entities",
+    ),
+    Memory(
+        "graph",
+        N_("Who and what belongs together"),
+        N_(
+            "Keeps the last {amount} questions with their answers word for word, and of all before how people and "
+            "things that you ask about are related (a knowledge graph). The base model picks that out after each "
+            "answer; small models do it badly and miss most."
+        ),
+        limit="exchanges",
+        amount=3,
+        least=1,
+        most=1000,
+        reads_for="relations",
+    ),
+    Memory(
+        "meaning",
+        N_("By meaning"),
+        N_(
+            "Keeps the last {amount} questions with their answers word for word, and of all before the few that are "
+            "nearest to what you ask, by meaning and by words."
+        ),
+        limit="exchanges",
+        amount=3,
+        least=1,
+        most=1000,
+        reads_for="meaning",
+    ),
 )
 
 Exchange = tuple[Message, ...]
@@ -109,12 +158,15 @@ class Summary:
 @dataclass(frozen=True)
 class Recalled:
     """The prompt that is sent. `left_out` counts the earlier messages that the memory drops, `overflow` those that it
-    would keep, but that don't fit; `summary` is the one to go on from with the next question."""
+    would keep, but that don't fit; `summary` is the one to go on from with the next question. `facts` counts those that
+    are told, `examples_overflow` the examples that don't fit."""
 
     messages: tuple[Message, ...]
     summary: Summary
     left_out: int
     overflow: int
+    facts: int = 0
+    examples_overflow: int = 0
 
 
 def recall(
@@ -126,35 +178,55 @@ def recall(
     count: Callable[[tuple[Message, ...]], int],
     summary: Summary = Summary(),
     write: Callable[[tuple[Message, ...]], str] = lambda _: "",
+    found: Sequence[int] = (),
+    facts: Sequence[Fact] = (),
+    examples: Sequence[Message] = (),
 ) -> Recalled:
     """What `memory` makes of a conversation that ends with a question.
 
     `room` is the most tokens that a prompt may have, `count` counts them. `write` lets the model answer a prompt, here
-    with a summary, at most once a question: `summary` is what it wrote before.
+    with a summary, at most once a question: `summary` is what it wrote before. The exchanges at `found` were chosen for
+    what they are about and `facts` too, both with the best first; `examples` are shown before the conversation.
     """
     system = tuple(messages[:1]) if messages and messages[0].role == "system" else ()
     *exchanges, question = split_exchanges(messages[len(system) :])
-    verbatim = min(amount, len(exchanges)) if memory.limit == "exchanges" else len(exchanges)
-    older = len(exchanges) - verbatim
+    shown = split_exchanges(examples) if examples else []
+    verbatim = min(amount, len(exchanges) - len(found)) if memory.limit == "exchanges" else len(exchanges)
+    newest = range(len(exchanges) - 1, len(exchanges) - 1 - verbatim, -1)
+    wanted = [*newest, *(place for place in found if place not in newest)]
+    """The places of the exchanges that are told word for word, the one that is given up last first."""
     lost = left_out = 0
     if memory.summarizes:
-        summary, lost = _summarized(exchanges[:older], summary, room, count, write)
+        summary, lost = _summarized(exchanges[: len(exchanges) - verbatim], summary, room, count, write)
     else:
-        summary, left_out = Summary(), _messages(exchanges[:older])
+        left_out = _messages(exchanges) - _messages(exchanges[place] for place in wanted)
+        summary = Summary()
 
-    def prompt(kept: int) -> tuple[Message, ...]:
-        recent = exchanges[len(exchanges) - kept :]
-        return (*_with_summary(system, summary.text), *(one for exchange in recent for one in exchange), *question)
+    def prompt(kept: int, told: int, examples: int) -> tuple[Message, ...]:
+        said = [*shown[len(shown) - examples :], *(exchanges[place] for place in sorted(wanted[:kept]))]
+        before = _with_earlier(system, _told(summary.text, facts[:told]))
+        return (*before, *(one for exchange in said for one in exchange), *question)
 
     within = min(room, amount) if memory.limit == "tokens" else room
-    kept = _most_that_fit(verbatim, lambda number: count(prompt(number)) <= within)
-    if not kept and summary.text and count(prompt(0)) > room:
+    least = count(prompt(0, 0, 0))
+    with_examples = _most_that_fit(len(shown), lambda number: count(prompt(0, 0, number)) <= room)
+    room_for_facts = least + (within - least) // 3  # the newest messages matter more
+    told = _most_that_fit(len(facts), lambda number: count(prompt(0, number, 0)) <= room_for_facts)
+    kept = _most_that_fit(len(wanted), lambda number: count(prompt(number, told, with_examples)) <= within)
+    if not kept and summary.text and count(prompt(0, told, with_examples)) > room:
         lost += _messages(exchanges[: summary.exchanges])
         summary = Summary()
-    dropped = _messages(exchanges[older : len(exchanges) - kept])
+    dropped = _messages(exchanges[place] for place in wanted[kept:])
     if memory.limit == "tokens" and amount <= room:
         left_out, dropped = left_out + dropped, 0
-    return Recalled(prompt(kept), summary, left_out, lost + dropped)
+    return Recalled(
+        prompt(kept, told, with_examples),
+        summary,
+        left_out,
+        lost + dropped,
+        facts=told,
+        examples_overflow=len(shown) - with_examples,
+    )
 
 
 def split_exchanges(messages: Sequence[Message]) -> list[Exchange]:
@@ -194,14 +266,20 @@ def _summary_request(earlier: str, exchanges: Sequence[Exchange]) -> tuple[Messa
     return (Message(role="user", content="\n\n".join(parts)),)
 
 
-def _with_summary(system: tuple[Message, ...], summary: str) -> tuple[Message, ...]:
-    if not summary:
+def _told(summary: str, facts: Sequence[Fact]) -> str:
+    return "\n\n".join(
+        [*([f"{_EARLIER}\n{summary}"] if summary else []), *([knowledge.as_told(facts)] if facts else [])]
+    )
+
+
+def _with_earlier(system: tuple[Message, ...], earlier: str) -> tuple[Message, ...]:
+    if not earlier:
         return system
     said = [message.content for message in system if message.content]
-    return (Message(role="system", content="\n\n".join([*said, f"{_EARLIER}\n{summary}"])),)
+    return (Message(role="system", content="\n\n".join([*said, earlier])),)
 
 
-def _messages(exchanges: Sequence[Exchange]) -> int:
+def _messages(exchanges: Iterable[Exchange]) -> int:
     return sum(map(len, exchanges))
 
 

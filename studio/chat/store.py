@@ -11,12 +11,14 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from studio.core import paths
+from studio.core.conversation import Fact
+from studio.core.events import Remembered, RememberedFor
 from studio.core.problems import Problem
 from studio.core.translatable import N_
 
@@ -68,12 +70,41 @@ class TurnRecord:
     summarized: int = 0
 
 
+@dataclass(frozen=True)
+class FactRecord:
+    """A fact that a memory keeps, and the turn in which it was said. `corrected` by a person."""
+
+    id: str
+    turn: str
+    fact: Fact
+    corrected: bool = False
+
+
 _CONVERSATION = tuple(field.name for field in fields(ConversationRecord))
 _TURN = tuple(field.name for field in fields(TurnRecord))
+_FACT = ("kind", "subject", "relation", "object", "statement", "said_by")
+_OF_TURNS = ("facts", "embeddings", "read_for")
+"""Tables with what is kept of a turn beside it, by its id in the column `turn`."""
+
+_KINDS: Mapping[RememberedFor, str] = {"entities": "entity", "relations": "relation"}
+"""The kind of the facts that a turn is read for."""
+
+_AT_ONCE = 500
+"""Ids in one statement: SQLite takes no more than 999 in its older versions."""
+
+_FORGET = """
+DELETE FROM {table} WHERE turn IN
+    (SELECT id FROM turns WHERE conversation IN (SELECT id FROM conversations WHERE deleted));
+"""
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS conversations ({", ".join(_CONVERSATION)}, deleted DEFAULT 0, PRIMARY KEY (id));
 CREATE TABLE IF NOT EXISTS turns ({", ".join(_TURN)}, conversation, words, PRIMARY KEY (id));
 CREATE INDEX IF NOT EXISTS turns_of_conversation ON turns (conversation, place);
+CREATE TABLE IF NOT EXISTS facts (id, turn, {", ".join(_FACT)}, corrected, PRIMARY KEY (id));
+CREATE INDEX IF NOT EXISTS facts_of_turn ON facts (turn);
+CREATE TABLE IF NOT EXISTS embeddings (turn, space, embedding BLOB, PRIMARY KEY (turn));
+CREATE TABLE IF NOT EXISTS read_for (turn, wanted, PRIMARY KEY (turn, wanted));
+{_FORGET.format(table="facts")}{_FORGET.format(table="embeddings")}{_FORGET.format(table="read_for")}
 DELETE FROM turns WHERE conversation IN (SELECT id FROM conversations WHERE deleted);
 DELETE FROM conversations WHERE deleted;
 """
@@ -110,7 +141,15 @@ class ConversationStore:
         self._do(lambda database: _upsert(database, "turns", (*_TURN, "conversation", "words"), rows))
 
     def remove_turns(self, turns: Sequence[str]) -> None:
-        self._do(lambda database: database.executemany("DELETE FROM turns WHERE id = ?", [(id,) for id in turns]))
+        """What was kept of them goes too."""
+        ids = [(id,) for id in turns]
+
+        def work(database: sqlite3.Connection) -> None:
+            for table in _OF_TURNS:
+                database.executemany(f"DELETE FROM {table} WHERE turn = ?", ids)
+            database.executemany("DELETE FROM turns WHERE id = ?", ids)
+
+        self._do(work)
 
     def conversations(self, project: str, search: str = "") -> list[ConversationRecord]:
         """Of a project, the one changed last first; with `search`, those in which each of its words was said."""
@@ -130,6 +169,87 @@ class ConversationStore:
         statement = f"SELECT {', '.join(_TURN)} FROM turns WHERE conversation = ? ORDER BY place, rowid"
         rows = self._do(lambda database: database.execute(statement, (conversation,)).fetchall())
         return [TurnRecord(*row) for row in rows]
+
+    # What memories keep of turns
+
+    def remember(self, turn: str, wanted: Sequence[RememberedFor], found: Remembered) -> None:
+        """Keep what a model read a turn for, in the place of what was kept of it before."""
+        facts = [
+            (uuid.uuid4().hex, turn, *(getattr(fact, name) for name in _FACT), False)
+            for fact in found.facts
+        ]  # fmt: skip
+
+        def work(database: sqlite3.Connection) -> None:
+            if not database.execute("SELECT 1 FROM turns WHERE id = ?", (turn,)).fetchone():
+                return  # it was removed while it was read
+            for one in wanted:
+                kind = _KINDS.get(one)
+                if kind is not None:
+                    database.execute("DELETE FROM facts WHERE turn = ? AND kind = ? AND NOT corrected", (turn, kind))
+                database.execute("INSERT OR REPLACE INTO read_for VALUES (?, ?)", (turn, one))
+            if found.embedding:
+                row = (turn, found.space, found.embedding_bytes)
+                database.execute("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", row)
+            _upsert(database, "facts", ("id", "turn", *_FACT, "corrected"), facts)
+
+        self._do(work)
+
+    def facts(self, turns: Sequence[str]) -> list[FactRecord]:
+        """What is kept of these turns, in no order."""
+        rows = self._of_turns(f"SELECT id, turn, {', '.join(_FACT)}, corrected FROM facts", turns)
+        return [
+            FactRecord(id, turn, Fact.model_validate(dict(zip(_FACT, rest, strict=True))), bool(corrected))
+            for id, turn, *rest, corrected in rows
+        ]
+
+    def save_fact(self, record: FactRecord) -> None:
+        """As a person corrected it, or had it back."""
+        row = (record.id, record.turn, *(getattr(record.fact, name) for name in _FACT), record.corrected)
+        self._do(lambda database: _upsert(database, "facts", ("id", "turn", *_FACT, "corrected"), [row]))
+
+    def remove_fact(self, id: str) -> None:
+        self._do(lambda database: database.execute("DELETE FROM facts WHERE id = ?", (id,)))
+
+    def embeddings(self, turns: Sequence[str], space: str) -> dict[str, bytes]:
+        """The embeddings of these turns that are of one space, by turn."""
+        rows = self._of_turns("SELECT turn, embedding, space FROM embeddings", turns)
+        return {turn: embedding for turn, embedding, of in rows if of == space}
+
+    def unread(self, turns: Sequence[str], wanted: RememberedFor) -> set[str]:
+        """Those of these turns that were never read for this."""
+        rows = self._of_turns("SELECT turn, wanted FROM read_for", turns)
+        return set(turns) - {turn for turn, of in rows if of == wanted}
+
+    def copy_kept(self, copies: Mapping[str, str]) -> None:
+        """Keep of new turns what is kept of those that they are copies of, by the id of the older one."""
+
+        def work(database: sqlite3.Connection) -> None:
+            for old, new in copies.items():
+                database.execute(
+                    f"INSERT INTO facts SELECT lower(hex(randomblob(16))), ?, {', '.join(_FACT)}, corrected"
+                    " FROM facts WHERE turn = ?",
+                    (new, old),
+                )
+                database.execute(
+                    "INSERT OR REPLACE INTO embeddings SELECT ?, space, embedding FROM embeddings WHERE turn = ?",
+                    (new, old),
+                )
+                database.execute(
+                    "INSERT OR REPLACE INTO read_for SELECT ?, wanted FROM read_for WHERE turn = ?", (new, old)
+                )
+
+        self._do(work)
+
+    def _of_turns(self, select: str, turns: Sequence[str]) -> list[tuple[Any, ...]]:
+        def work(database: sqlite3.Connection) -> list[tuple[Any, ...]]:
+            found: list[tuple[Any, ...]] = []
+            for start in range(0, len(turns), _AT_ONCE):
+                some = turns[start : start + _AT_ONCE]
+                marks = ", ".join("?" * len(some))
+                found += database.execute(f"{select} WHERE turn IN ({marks})", some).fetchall()
+            return found
+
+        return self._do(work)
 
     def rename(self, conversation: str, title: str) -> None:
         self._do(lambda database: database.execute(

@@ -36,3 +36,21 @@ class Message(BaseModel):
     call_id: str = ""
     in_loss: bool = True
     stretches: tuple[str, ...] = ()
+
+
+class Fact(BaseModel):
+    """Something that was said in a turn of a conversation, in that turn's own words.
+
+    An entity: `subject` is a person, a place or an idea, `statement` the sentence in which it was mentioned. A
+    relation: `subject`, `relation` and `object` are a triple out of that sentence. `said_by` tells whose words they
+    are.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: Literal["entity", "relation"]
+    subject: str
+    relation: str = ""
+    object: str = ""
+    statement: str = ""
+    said_by: Literal["user", "assistant"] = "user"

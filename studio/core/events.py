@@ -6,12 +6,13 @@ does, then exactly one ending. Live view, history, command line and reports all 
 
 from __future__ import annotations
 
+import base64
 import time
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from studio.core.conversation import Message
+from studio.core.conversation import Fact, Message
 from studio.core.problems import Problem
 from studio.core.translatable import Sentence
 
@@ -310,7 +311,8 @@ class PromptSent(_Event):
     `context_length` can be read at once and the answer takes its share.
 
     `left_out` counts earlier messages that the memory drops, `overflow` those that it keeps and that didn't fit.
-    `summary` stands for the first `summarized` exchanges of the conversation.
+    `summary` stands for the first `summarized` exchanges of the conversation. `facts` counts those that were told,
+    `examples_overflow` the examples that were to be shown and didn't fit.
     """
 
     type: Literal["prompt_sent"] = "prompt_sent"
@@ -323,6 +325,31 @@ class PromptSent(_Event):
     overflow: int = 0
     summary: str = ""
     summarized: int = 0
+    facts: int = 0
+    examples_overflow: int = 0
+
+
+RememberedFor = Literal["meaning", "entities", "relations"]
+"""What a turn is read for: an embedding to find it by; people, places and ideas; triples."""
+
+
+class Remembered(_Event):
+    """What `request`, a `Remember`, asked for. `embedding` holds float16 numbers in base64, "" where none was wanted;
+    only those of the same `space` can be compared, as each base model has its own."""
+
+    type: Literal["remembered"] = "remembered"
+    request: str
+    embedding: str = ""
+    space: str = ""
+    facts: tuple[Fact, ...] = ()
+
+    @property
+    def embedding_bytes(self) -> bytes:
+        """Two bytes a number, the lower one first; empty where there is none or it is damaged."""
+        try:
+            return base64.b64decode(self.embedding, validate=True)
+        except ValueError:
+            return b""
 
 
 class AnswerGrew(_Event):
@@ -504,6 +531,7 @@ Event = Annotated[
     | ExamCompleted
     | ChatReady
     | PromptSent
+    | Remembered
     | AnswerGrew
     | AnswerEnded
     | Exported
@@ -550,7 +578,10 @@ class Ask(_Command):
     """Answer the conversation as `model`. Greedy when `temperature` is 0; `max_tokens` limits the answer.
 
     `memory` names one of `studio.chat.memories`, which decides with `amount` what is told of the earlier messages;
-    `summary` stands for the first `summarized` exchanges, where an earlier `PromptSent` said so.
+    `summary` stands for the first `summarized` exchanges, where an earlier `PromptSent` said so. `messages` lacks
+    `left_out` earlier messages, which the memory drops. Of the exchanges that it holds, those at `found` were chosen
+    for what they are about, the best first. `facts` are told if there is room, the best first; `examples` are shown
+    before the conversation, pairs of a question and its answer.
     """
 
     type: Literal["ask"] = "ask"
@@ -563,6 +594,20 @@ class Ask(_Command):
     amount: int = 0
     summary: str = ""
     summarized: int = 0
+    left_out: int = 0
+    found: tuple[int, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    examples: tuple[Message, ...] = ()
+
+
+class Remember(_Command):
+    """Read a turn for what a memory keeps of it, while nobody waits for an answer; without an `answer`, a question that
+    is looked up, which somebody waits for."""
+
+    type: Literal["remember"] = "remember"
+    question: str
+    answer: str = ""
+    wanted: tuple[RememberedFor, ...] = ("meaning",)
 
 
 class StopAnswer(_Command):
@@ -571,6 +616,6 @@ class StopAnswer(_Command):
     type: Literal["stop_answer"] = "stop_answer"
 
 
-Command = Annotated[Stop | Pause | SaveNow | Ask | StopAnswer, Field(discriminator="type")]
+Command = Annotated[Stop | Pause | SaveNow | Ask | Remember | StopAnswer, Field(discriminator="type")]
 
 COMMAND: TypeAdapter[Command] = TypeAdapter(Command)

@@ -1,5 +1,5 @@
-"""Which examples are nearest to a question, by the words that they share: rare ones count most (BM25, Robertson and
-Walker 1994). Korean is compared by pairs of characters, since its words take endings."""
+"""Which examples, or other texts, are nearest to a question, by the words that they share: rare ones count most (BM25,
+Robertson and Walker 1994). Korean is compared by pairs of characters, since its words take endings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import heapq
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from studio.dataset.examples import Example
 
@@ -16,29 +16,41 @@ _SYLLABLES = re.compile(r"[가-힣぀-ヿ一-鿿]{2,}")
 _SATURATION, _LENGTH = 1.5, 0.75
 
 
-class NearestExamples:
-    """An index over the questions of `examples`; those without a question are never found."""
+class WordIndex:
+    """An index over texts by their words."""
 
-    def __init__(self, examples: Sequence[Example]) -> None:
-        self._examples = examples
+    def __init__(self, texts: Iterable[str]) -> None:
         self._lengths: list[int] = []
         self._places: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        for position, example in enumerate(examples):
-            terms = Counter(_terms(example.question))
+        for position, text in enumerate(texts):
+            terms = Counter(_terms(text))
             self._lengths.append(sum(terms.values()))
             for term, count in terms.items():
                 self._places[term].append((position, count))
         self._mean = sum(self._lengths) / len(self._lengths) if any(self._lengths) else 1.0
 
-    def nearest(self, question: str, count: int) -> list[Example]:
-        """At most `count` of them, the nearest last: what stands nearest to the question in a prompt counts most."""
+    def scores(self, text: str) -> dict[int, float]:
+        """The positions of all texts that share a word with `text`, with how near they are."""
         scores: dict[int, float] = defaultdict(float)
-        for term in set(_terms(question)):
+        for term in set(_terms(text)):
             places = self._places.get(term, [])
-            rarity = math.log(1 + (len(self._examples) - len(places) + 0.5) / (len(places) + 0.5))
+            rarity = math.log(1 + (len(self._lengths) - len(places) + 0.5) / (len(places) + 0.5))
             for position, often in places:
                 length = 1 - _LENGTH + _LENGTH * self._lengths[position] / self._mean
                 scores[position] += rarity * often * (_SATURATION + 1) / (often + _SATURATION * length)
+        return scores
+
+
+class NearestExamples:
+    """An index over the questions of `examples`; those without a question are never found."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self._examples = examples
+        self._index = WordIndex(example.question for example in examples)
+
+    def nearest(self, question: str, count: int) -> list[Example]:
+        """At most `count` of them, the nearest last: what stands nearest to the question in a prompt counts most."""
+        scores = self._index.scores(question)
         best = heapq.nlargest(count, scores, key=lambda position: (scores[position], -position))
         return [self._examples[position] for position in reversed(best)]
 

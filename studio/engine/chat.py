@@ -15,15 +15,18 @@ from studio.core.events import (
     Ending,
     ModelUnderTest,
     PromptSent,
+    Remember,
+    Remembered,
     StopAnswer,
     Stopped,
 )
 from studio.core.jobs import Chat
-from studio.core.problems import problem
+from studio.core.problems import ProblemError, problem
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.engine.evaluation.generate import Generator, of_folder, of_run, speed_up
 from studio.engine.job_context import JobContext, StopRequested
+from studio.engine.remembering import Interrupted, TurnReader
 
 GROWS_EVERY = 0.2
 """Seconds between two pieces of an answer that grows."""
@@ -61,7 +64,9 @@ class _Conversation:
     def __init__(self, context: JobContext, generator: Generator) -> None:
         self._context = context
         self._generator = generator
+        self._reader = TurnReader(generator)
         self._asked: list[Ask] = []
+        self._to_read: list[Remember] = []
 
     def go(self) -> None:
         while True:
@@ -69,6 +74,8 @@ class _Conversation:
             self._listen(wait=0.5)
             if self._asked:
                 self._answer(self._asked.pop(0))
+            elif self._to_read:
+                self._read(self._to_read.pop(0))
 
     def _listen(self, wait: float = 0.0) -> bool:
         """Take in what arrived; whether the answer that is being given should end."""
@@ -76,6 +83,9 @@ class _Conversation:
         for command in self._context.commands(wait):
             if isinstance(command, Ask):
                 self._asked.append(command)
+            elif isinstance(command, Remember):
+                self._to_read.append(command)
+                self._to_read.sort(key=_is_waited_for, reverse=True)
             elif isinstance(command, StopAnswer):
                 stop = True
         return stop
@@ -118,6 +128,22 @@ class _Conversation:
             )
         )
 
+    def _read(self, request: Remember) -> None:
+        """Read a turn for a memory, unless somebody waits for something else by now: then it is read after that."""
+
+        def interrupted() -> bool:
+            self._listen()
+            waited_for = not _is_waited_for(request) and any(map(_is_waited_for, self._to_read))
+            return bool(self._asked) or waited_for
+
+        with self._context.interruptible():
+            try:
+                self._context.write(self._reader.read(request, interrupted))
+            except Interrupted:
+                self._to_read.append(request)
+            except ProblemError:  # such as tokens that the model doesn't know: there is nothing to remember
+                self._context.write(Remembered(request=request.id))
+
     def _recall(self, ask: Ask, model: ModelUnderTest) -> tuple[Message, ...]:
         """What the model is told of the conversation, which is written down as the prompt that it is sent."""
         encoder, context_length = self._generator.encoder, self._generator.context_length
@@ -129,6 +155,9 @@ class _Conversation:
             count=lambda messages: len(encoder.prompt_ids(messages)),
             summary=Summary(ask.summary, ask.summarized),
             write=self._summarize,
+            found=ask.found,
+            facts=ask.facts,
+            examples=ask.examples,
         )
         prompt = encoder.prompt(recalled.messages)
         self._context.write(
@@ -138,10 +167,12 @@ class _Conversation:
                 text=prompt.text,
                 tokens=len(prompt.ids),
                 context_length=context_length,
-                left_out=recalled.left_out,
+                left_out=ask.left_out + recalled.left_out,
                 overflow=recalled.overflow,
                 summary=recalled.summary.text,
                 summarized=recalled.summary.exchanges,
+                facts=recalled.facts,
+                examples_overflow=recalled.examples_overflow,
             )
         )
         return recalled.messages
@@ -160,3 +191,8 @@ class _Conversation:
         if stopped:
             raise _AnswerStopped
         return self._generator.encoder.decode(tokens)
+
+
+def _is_waited_for(request: Remember) -> bool:
+    """Whether an answer waits for what is found with it."""
+    return not request.answer

@@ -31,6 +31,7 @@ from studio.core.events import (
     PhaseChanged,
     ProcessStarted,
     Progressed,
+    Remember,
     SaveNow,
     Stop,
     StopAnswer,
@@ -186,7 +187,7 @@ class JobContext:
                     case Pause():
                         self.pausing = True
                         self._request_stop()
-                    case Ask() | StopAnswer() | SaveNow():
+                    case Ask() | Remember() | StopAnswer() | SaveNow():
                         with self._arrived:
                             self._waiting.append(command)
                             self._arrived.notify_all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from studio.chat.store import ConversationRecord, ConversationStore, TurnRecord, default_file, title_of
+from studio.core.conversation import Fact
+from studio.core.events import Remembered
 from studio.core.paths import python_environment
 
 TALK = ConversationRecord(id="one", project="shop", run="r1", base="small", title="Parcels", created=1.0, changed=2.0)
@@ -153,3 +156,71 @@ def test_half_a_character_does_no_harm(store: ConversationStore) -> None:
 def test_a_title_is_the_beginning_of_the_first_question() -> None:
     assert title_of("Where is\n my parcel?") == "Where is my parcel?"
     assert len(title_of("word " * 100)) <= 60
+
+
+ANNA = Fact(kind="entity", subject="Anna", statement="Anna lives in Busan.")
+
+
+def found(*facts: Fact, numbers: bytes = b"") -> Remembered:
+    return Remembered(
+        request="t1", facts=facts, embedding=base64.b64encode(numbers).decode(), space="s" if numbers else ""
+    )
+
+
+def test_facts_and_embeddings_are_kept_with_their_turn(store: ConversationStore, file: Path) -> None:
+    assert store.unread(["t1"], "entities") == {"t1"}
+    store.remember("t1", ("entities", "meaning"), found(ANNA, numbers=b"\x00\x3c"))
+    store.close()
+    again = ConversationStore(file)
+    (kept,) = again.facts(["t1"])
+    assert (kept.turn, kept.fact, kept.corrected) == ("t1", ANNA, False)
+    assert again.embeddings(["t1"], "s") == {"t1": b"\x00\x3c"}
+    assert again.unread(["t1"], "entities") == set() and again.unread(["t1"], "relations") == {"t1"}
+
+
+def test_a_fact_is_corrected_deleted_and_had_back(store: ConversationStore) -> None:
+    store.remember("t1", ("entities",), found(ANNA))
+    (kept,) = store.facts(["t1"])
+    mended = replace(kept, fact=ANNA.model_copy(update={"subject": "Hannah"}), corrected=True)
+    store.save_fact(mended)
+    assert store.facts(["t1"]) == [mended]
+    store.remove_fact(kept.id)
+    assert store.facts(["t1"]) == []
+    store.save_fact(mended)
+    assert store.facts(["t1"]) == [mended]
+
+
+def test_what_a_person_corrected_stays_when_the_turn_is_read_again(store: ConversationStore) -> None:
+    store.remember("t1", ("entities",), found(ANNA))
+    (kept,) = store.facts(["t1"])
+    store.save_fact(replace(kept, corrected=True))
+    store.remember("t1", ("entities",), found())
+    assert [one.id for one in store.facts(["t1"])] == [kept.id]
+
+
+def test_what_is_kept_of_a_turn_goes_with_it(store: ConversationStore, file: Path) -> None:
+    store.save_turns("one", [replace(TURN, id="t2", place=1)])
+    for turn in ("t1", "t2"):
+        store.remember(turn, ("entities", "meaning"), found(ANNA, numbers=b"\x00\x3c"))
+    store.remove_turns(["t1"])
+    assert [one.turn for one in store.facts(["t1", "t2"])] == ["t2"]
+    store.set_deleted("one", True)
+    store.close()
+    again = ConversationStore(file)
+    assert again.facts(["t2"]) == [] and again.embeddings(["t2"], "s") == {}
+    again.close()
+    assert b"Busan" not in file.read_bytes()
+
+
+def test_nothing_is_kept_of_a_turn_that_was_removed_while_it_was_read(store: ConversationStore) -> None:
+    store.remove_turns(["t1"])
+    store.remember("t1", ("entities",), found(ANNA))
+    assert store.facts(["t1"]) == []
+
+
+def test_a_copy_of_a_turn_keeps_what_was_kept_of_it(store: ConversationStore) -> None:
+    store.remember("t1", ("entities", "meaning"), found(ANNA, numbers=b"\x00\x3c"))
+    store.save_turns("two", [replace(TURN, id="t9")])
+    store.copy_kept({"t1": "t9"})
+    assert [(one.turn, one.fact) for one in store.facts(["t9"])] == [("t9", ANNA)]
+    assert store.embeddings(["t9"], "s") and store.unread(["t9"], "entities") == set()

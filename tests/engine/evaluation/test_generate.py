@@ -32,6 +32,8 @@ from studio.core.events import (
     ModelUnderTest,
     Prediction,
     PromptSent,
+    Remember,
+    Remembered,
     Stop,
     StopAnswer,
     Stopped,
@@ -192,6 +194,27 @@ def test_a_chat_streams_is_interrupted_summarizes_and_ends_when_told(fine_tuned:
     assert (sent[third.id].summarized, sent[third.id].overflow) == ((1, 0) if summary else (0, 2))
     assert "They met." in sent[fourth.id].text
     assert isinstance(events[-1], Stopped)
+
+
+def test_a_turn_is_read_for_a_memory_while_nobody_asks_and_a_question_goes_first(
+    fine_tuned: RunFolder, start: Start
+) -> None:
+    child = start(fine_tuned.job("chat"), Chat(run=fine_tuned.path))
+    child.wait_for(ChatReady)
+    turn = Remember(id=new_id(), question="Anna lives in Busan.", answer="I see.", wanted=("entities", "meaning"))
+    asked = Ask(id=new_id(), messages=(Message(role="user", content="Where?"),), max_tokens=4)
+    looked_up = Remember(id=new_id(), question="Where does Anna live?")
+    for command in (turn, looked_up, asked):
+        send(child.folder, command)
+    child.wait_for(Remembered, count=2)
+    send(child.folder, Stop(id=new_id()))
+    assert child.wait(20) == 0
+    told = [event for event in child.events() if isinstance(event, Remembered | AnswerEnded)]
+    assert isinstance(told[-1], Remembered) and told[-1].request == turn.id  # after all that somebody waits for
+    found = {event.request: event for event in told if isinstance(event, Remembered)}
+    assert len(found[turn.id].embedding_bytes) == len(found[looked_up.id].embedding_bytes) > 0
+    assert found[turn.id].space == found[looked_up.id].space != ""
+    assert all(fact.subject in f"{turn.question} {turn.answer}" for fact in found[turn.id].facts)
 
 
 def test_a_chat_ends_with_the_window_that_started_it(fine_tuned: RunFolder) -> None:
