@@ -12,9 +12,9 @@ from studio.chat.store import ConversationStore, TurnRecord
 from studio.core.conversation import Fact, Message
 from studio.core.events import Ask, Remember, Remembered
 
-READ_AT_ONCE = 200
-"""Turns of an older conversation that are read for a memory that it wasn't with before, the newest: reading one takes
-seconds on a processor."""
+READ_AT_ONCE = {"meaning": 200, "entities": 20, "relations": 20}
+"""Turns of an older conversation that are read by themselves for a memory that it wasn't with before, the newest:
+writing down facts of one takes a small model seconds on a processor."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,13 @@ def to_remember(turn: TurnRecord, memory: Memory) -> Remember | None:
     if memory.reads_for is None or not turn.question or not answer:
         return None
     return Remember(id=turn.id, question=turn.question, answer=answer, wanted=(memory.reads_for,))
+
+
+def turns_to_read(unread: Sequence[TurnRecord], memory: Memory, most: int | None = None) -> list[TurnRecord]:
+    """The newest of `unread` turns first, as many as cost little or `most`."""
+    if memory.reads_for is None:
+        return []
+    return list(reversed(unread))[: READ_AT_ONCE[memory.reads_for] if most is None else most]
 
 
 def with_earlier(ask: Ask, turns: Sequence[TurnRecord], recollection: Recollection, instructions: str) -> Ask:

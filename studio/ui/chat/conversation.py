@@ -16,7 +16,7 @@ from pathlib import Path
 from PySide6.QtCore import QCoreApplication, QObject, Signal, Slot
 
 from studio.chat import transcript
-from studio.chat.memories import MEMORIES
+from studio.chat.memories import MEMORIES, memory_named
 from studio.chat.store import ConversationRecord, ConversationStore, TurnRecord, default_file, title_of
 from studio.core.command_queue import new_id, send
 from studio.core.conversation import Message
@@ -31,6 +31,8 @@ from studio.core.events import (
     Failed,
     ModelUnderTest,
     PromptSent,
+    Remember,
+    Remembered,
     StopAnswer,
 )
 from studio.core.job_states import ChatState
@@ -39,6 +41,7 @@ from studio.core.problems import Problem
 from studio.core.run_folder import JobFolder, RunFolder
 from studio.core.translatable import Sentence
 from studio.runs.fetch import job_folder
+from studio.ui.chat.memory import ConversationMemory
 from studio.ui.chat.storage import ConversationStorage
 from studio.ui.state import preferences
 from studio.ui.state.app_state import AppState
@@ -62,6 +65,7 @@ class Turn:
     conversation: str
     model: ModelUnderTest
     ask: Ask | None = None
+    instructions: str = ""
     prompt: PromptSent | None = None
     given_up: bool = False
 
@@ -115,6 +119,7 @@ class GenerationSettings:
 class _Queue:
     waiting: list[Turn] = field(default_factory=list)
     asked: Turn | None = None
+    sent: bool = False
     stopping: bool = False
     stored_at: float = 0.0
 
@@ -143,6 +148,7 @@ class Conversation(QObject):
         self.ready = False
         self._queue = _Queue()
         self.storage = self._new_storage()
+        self.memory = ConversationMemory(lambda: self.storage, self._send_to_read, self)
         self.job = JobState(ChatState, self)
         self.job.events_arrived.connect(self._on_events)
         self.job.updated.connect(self.changed)
@@ -342,28 +348,30 @@ class Conversation(QObject):
         self.stop_answering()
         now = time.time()
         self.record = replace(self.record, id=new_id(), created=now, changed=now)
+        copies = {
+            turn.record.id: new_id() for turns in self.turns.values() for turn in turns if turn.record.place < place
+        }
         self.turns = {
             model: [
-                Turn(replace(turn.record, id=new_id()), self.record.id, model)
+                Turn(replace(turn.record, id=copies[turn.record.id]), self.record.id, model)
                 for turn in turns
-                if turn.record.place < place
+                if turn.record.id in copies
             ]
             for model, turns in self.turns.items()
         }
         record = self.record
         self.storage.do(lambda store: store.save(record))
         self._store(turn for turns in self.turns.values() for turn in turns)
+        self.storage.do(lambda store: store.copy_kept(copies))
         self.changed.emit()
 
     def _ask(self, text: str, place: int, models: tuple[ModelUnderTest, ...], generation: GenerationSettings) -> None:
         record = self._record_for(text, generation)
         asked = []
         for model in models:
-            ask, summary = self._command(text, model, generation)
-            kept = TurnRecord(
-                id=ask.id, place=place, model=model.kind, question=text, summary=summary[0], summarized=summary[1]
-            )
-            turn = Turn(kept, record.id, model, ask)
+            ask = self._command(text, model, generation)
+            kept = TurnRecord(id=ask.id, place=place, model=model.kind, question=text)
+            turn = Turn(kept, record.id, model, ask, generation.instructions)
             self.turns[model].append(turn)
             asked.append(turn)
         self._queue.waiting += asked
@@ -388,32 +396,26 @@ class Conversation(QObject):
         )
         return self.record
 
-    def _command(self, text: str, model: ModelUnderTest, generation: GenerationSettings) -> tuple[Ask, tuple[str, int]]:
-        answered = [turn for turn in self.turns[model] if turn.text]
-        system = Message(role="system", content=generation.instructions)
-        said = [system] if generation.instructions.strip() else []
-        for turn in answered:
-            said += [Message(role="user", content=turn.question), Message(role="assistant", content=turn.text)]
-        last = answered[-1].record if answered else None
-        summary = (last.summary, last.summarized) if last is not None else ("", 0)
-        ask = Ask(
+    def _command(self, text: str, model: ModelUnderTest, generation: GenerationSettings) -> Ask:
+        """With the question alone: what is told before it is found when its turn has come."""
+        return Ask(
             id=new_id(),
-            messages=(*said, Message(role="user", content=text)),
+            messages=(Message(role="user", content=text),),
             model=model,
             max_tokens=generation.max_tokens,
             temperature=generation.temperature,
             memory=generation.memory,
             amount=generation.amount,
-            summary=summary[0],
-            summarized=summary[1],
         )
-        return ask, summary
 
     def stop_answering(self) -> None:
         """End the answer that is being written and take back the questions behind it. The model stays loaded."""
         for turn in self._queue.waiting:
             self._end(turn)
         self._queue.waiting = []
+        if self._queue.asked is not None and not self._queue.sent:
+            self._end(self._queue.asked)
+            self._queue.asked = None
         self._queue.stopping = self._queue.asked is not None
         self._send_stop()
         self.changed.emit()
@@ -433,10 +435,33 @@ class Conversation(QObject):
     def _ask_next(self) -> None:
         # one question at a time, so that Stop can take back the one that isn't being answered yet
         queue = self._queue
-        if self.ready and queue.asked is None and queue.waiting and self.job.folder is not None:
-            queue.asked = queue.waiting.pop(0)
-            if queue.asked.ask is not None:
-                send(self.job.folder, queue.asked.ask)
+        if not self.ready or queue.asked is not None or not queue.waiting:
+            return
+        turn = queue.asked = queue.waiting.pop(0)
+        queue.sent = False
+        if turn.ask is not None:
+            column = self.turns[turn.model]
+            earlier = [one.record for one in column[: column.index(turn)] if one.text]
+            self.memory.prepare(turn.ask, earlier, turn.instructions, partial(self._send, turn))
+
+    def _send(self, turn: Turn, ask: Ask) -> None:
+        if self._queue.asked is turn and not self._queue.sent and self.job.folder is not None:
+            self._queue.sent = True
+            turn.ask = ask
+            turn.record = replace(turn.record, summary=ask.summary, summarized=ask.summarized)
+            send(self.job.folder, ask)
+
+    def _send_to_read(self, request: Remember) -> None:
+        if self.ready and self.job.folder is not None:
+            send(self.job.folder, request)
+
+    def read_turns(self, memory: str, most: int | None = None) -> None:
+        """Let the model read what it didn't read yet of this conversation for its memory."""
+        if self.ready:
+            for turns in self.turns.values():
+                self.memory.read(
+                    [turn.record for turn in turns if turn.ended and turn.text], memory_named(memory), most
+                )
 
     @Slot(list)
     def _on_events(self, events: list[object]) -> None:
@@ -465,6 +490,10 @@ class Conversation(QObject):
                     self._queue.asked, self._queue.stopping = None, False
                     self._store([turn])
                     self.turn_changed.emit(turn)
+                    if turn.ask is not None and not self._queue.waiting:
+                        self.read_turns(turn.ask.memory)
+                case Remembered():
+                    self.memory.take(event)
         self._ask_next()
         self.changed.emit()
 
@@ -480,6 +509,7 @@ class Conversation(QObject):
         self.turn_changed.emit(turn)
 
     def _give_up(self) -> None:
+        self.memory.forget_requests()
         queue, self._queue = self._queue, _Queue()
         for turn in (*([queue.asked] if queue.asked else []), *queue.waiting):
             self._end(turn)
