@@ -18,7 +18,7 @@ _WORDS: dict[str, str] = {
     "consigne requête entrée pregunta preguntas instrucción consulta entrada pergunta domanda вопрос câuhỏi",
     "answer": "answer answers a completion output response reply assistant target gpt bot chosen solution outputs "
     "responses replies correctanswer goldanswer finalanswer answertext expectedoutput modelanswer referenceanswer "
-    "groundtruth "
+    "groundtruth resolution resolutionnotes closenotes acceptedanswer "
     "답변 정답 응답 답 대답 출력 회신 답장 상담사 해답 결과 모범답안 답변내용 모범답변 응답문 답글 "
     "回答 答え 返答 返信 出力 正解 解答 答案 回复 答复 回應 输出 答 antwort antworten ausgabe lösung "
     "réponse réponses sortie respuesta respuestas salida resposta risposta ответ trảlời",
@@ -29,12 +29,12 @@ _WORDS: dict[str, str] = {
     "시스템 시스템프롬프트 시스템메시지 역할 페르소나 システム システムプロンプト 系统 系统提示",
     "text": "text content body document article passage story 본문 내용 텍스트 글 문서 원문 기사 "
     "本文 テキスト 文書 文本 内容 正文 texte texto inhalt contenu contenido",
-    "thinking": "thinking reasoning reasoningcontent thought thoughts think cot chainofthought scratchpad "
+    "thinking": "thinking reasoning reasoningcontent thought thoughts think cot complexcot chainofthought scratchpad "
     "생각 사고과정 추론 추론과정 사고 思考 思考過程 推理",
     "history": "history chathistory previousturns 이전대화 대화이력 대화기록 履歴 历史",
     "tools": "tools functions tooldefinitions availabletools 도구 도구목록 함수 함수목록 ツール 工具",
     "label": "goldlabel "
-    "label labels class category intent sentiment emotion topic labeltext labelname classname tag target "
+    "label labels isduplicate class category intent sentiment emotion topic labeltext labelname classname tag target "
     "라벨 레이블 분류 카테고리 감정 의도 주제 유형 긍부정 분류명 감성 "
     "ラベル カテゴリ 分類 感情 标签 类别 分类 情感 意图 etikett kategorie klasse étiquette catégorie classe etiqueta "
     "categoría clase sentimiento",
@@ -44,7 +44,7 @@ _WORDS: dict[str, str] = {
     "answerindex answeridx correctindex correctidx correctnumber cop ans target labelidx "
     "정답 답 정답번호 답안 정답키 해답 正解 正答 答え 答案 正确答案 richtig lösung antwort réponse respuesta",
     "speaker": "speaker role who sender author from speakerrole authortype authorrole "
-    "sendertype senderrole speakertype participant talker spokenby speakername "
+    "sendertype senderrole speakertype commenterrole participant talker spokenby speakername speakerid speakeridx "
     "발화자 화자 역할 보낸사람 발신자 말한사람 보낸이 대화자 話者 発話者 送信者 说话人 发言人 角色 sprecher absender "
     "locuteur hablante remitente",
     "said": "utterance message text content said value line sentence words body msg turntext "
@@ -98,8 +98,18 @@ _KINDS = ("category", "topic", "class", "group", "model", "source", "label", "ka
 _ABOUT_ENDINGS = tuple(_ENDINGS.split())
 
 
-SIDES = (("front", "back"), ("term", "definition"), ("word", "meaning"), ("앞면", "뒷면"), ("단어", "뜻"))
-"""What the two sides of a card are called, in plain names. Only both together mean a question and its answer."""
+_TERMS = "term word expression entry concept begriff terme término 단어 낱말 용어 용어명 用語 術語 术语 单词"
+_MEANINGS = (
+    "definition meaning explanation gloss erklärung bedeutung définition signification definición significado "
+    "뜻 뜻풀이 의미 정의 설명 용어설명 용어정의 풀이 意味 定義 説明 释义 定义 含义"
+)
+SIDES = (
+    ("front", "back"),
+    ("앞면", "뒷면"),
+    *((term, meaning) for term in _TERMS.split() for meaning in _MEANINGS.split()),
+)
+"""What the two sides of a card, or a word and its meaning, are called, in plain names. Only both together mean a
+question and its answer."""
 
 
 EXACT = 100
@@ -161,10 +171,13 @@ def _known_elsewhere(short: str) -> bool:
     return any(short in words for words in WORDS.values())
 
 
+_NAMES_OF_SIDES = frozenset(side for sides in SIDES for side in sides)
+
+
 def is_known_name(name: str) -> bool:
     """Whether a cell of a first row is one of the exact words; sentences that merely contain one aren't."""
     short = plain(name)
-    return any(short in WORDS[role] for role in _ROLES_OF_HEADERS) or any(short in sides for sides in SIDES)
+    return any(short in WORDS[role] for role in _ROLES_OF_HEADERS) or short in _NAMES_OF_SIDES
 
 
 Part = Literal["system", "user", "assistant", "tool", "call"]
@@ -224,8 +237,12 @@ _QUESTION_STARTS = frozenset(_QUESTION_WORDS.split())
 _QUESTION_ENDS = ("?", "？", "까", "나요", "가요", "까요", "니", "죠?", "주세요", "해줘", "알려줘", "か", "吗", "呢")
 
 
+def ends_asking(text: str) -> bool:
+    """Whether a text ends as questions and requests do."""
+    return text.rstrip(" .!~\n\"'。！").endswith(_QUESTION_ENDS)
+
+
 def asks(text: str) -> bool:
-    """Whether a text ends or begins as questions and requests do."""
-    end = text.rstrip(" .!~\n\"'。！")
+    """Whether a text ends or begins as questions and requests do. So do definitions ("what is left after sorting")."""
     words = text.split(maxsplit=1)
-    return end.endswith(_QUESTION_ENDS) or (bool(words) and words[0].casefold().strip("¿,") in _QUESTION_STARTS)
+    return ends_asking(text) or (bool(words) and words[0].casefold().strip("¿,") in _QUESTION_STARTS)

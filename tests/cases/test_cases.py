@@ -3,13 +3,10 @@ refused by its name."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from studio.dataset.columns.apply_mapping import examples_from
-from studio.dataset.columns.detection.detect import detect
 from tests.cases import inputs as given
 from tests.cases.inputs import (
     DAYS,
@@ -25,32 +22,7 @@ from tests.cases.inputs import (
     with_line,
     word_document,
 )
-from tests.dataset.conftest import opened, problem_of
-
-
-@dataclass(frozen=True)
-class Right:
-    """Read without a question, with these words in what is said about it."""
-
-    examples: int = len(PAIRS)
-    first: tuple[str, str] | None = PAIRS[0]
-    says: str = ""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A person is asked, and this is proposed; `first` is None for a running text."""
-
-    examples: int = len(PAIRS)
-    first: tuple[str, str] | None = PAIRS[0]
-    says: str = ""
-
-
-@dataclass(frozen=True)
-class Refused:
-    code: str
-    says: str
-
+from tests.cases.judge import Asked, Refused, Right, judge
 
 A_CHAT = Asked(5, (TALK[2][1], TALK[3][1]))
 
@@ -591,19 +563,4 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_each_kind_is_read_right_or_asked_about_or_refused_by_its_name(tmp_path: Path, name: str) -> None:
-    write, wanted = CASES[name]
-    path = write(tmp_path)
-    if isinstance(wanted, Refused):
-        found = problem_of(lambda: opened(path))
-        assert (found.code, wanted.says in found.english()) == (wanted.code, True), found.english()
-        return
-    read = opened(path)
-    mapping = detect(read)
-    said = " ".join(sentence.english() for sentence in (*read.notes, *mapping.why))
-    assert wanted.says in said, said
-    made = examples_from(read, mapping.mapping).examples
-    assert len(made) == wanted.examples, said
-    is_sure = mapping.sure and not read.doubts
-    assert is_sure == isinstance(wanted, Right), (read.doubts, said)
-    if wanted.first is not None:
-        assert (made[0].question, made[0].answer) == wanted.first
+    judge(*CASES[name], tmp_path)

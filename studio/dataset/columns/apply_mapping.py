@@ -16,10 +16,10 @@ from studio.dataset.columns.formats.conversations import (
     instructions_of,
     looks_like_conversation,
     read_history,
-    split_thinking,
 )
 from studio.dataset.columns.formats.pairs import QuestionTemplate, has_lists, is_plain_pair, plain_pairs
 from studio.dataset.columns.formats.preferences import PairReader, Verdicts, rated_answers, swapped
+from studio.dataset.columns.formats.thinking import split_thinking
 from studio.dataset.columns.formats.tools import looks_like_calls, read_calls, read_tools
 from studio.dataset.examples import Example, Skipped
 from studio.dataset.table import Row, Table

@@ -126,6 +126,8 @@ class _Reading:
             doubts.append("delimiter")
         if found.layout.doubtful or found.apart or found.other:
             doubts.append("header")
+        if not found.is_under_sure:
+            doubts.append("kind")
         info = TableInfo(
             path=self.path,
             format="tsv" if self.delimiter == "\t" else "csv",

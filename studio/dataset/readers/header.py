@@ -338,33 +338,114 @@ _TOTAL = re.compile(
     r"(?:exported|generated|printed)\s*(?:[:：]|on|by|at|from)|page \d)",
     re.IGNORECASE,
 )
+_SUMMED = re.compile(
+    r"\s*(?:(?:grand|overall|sub)?[\s-]?totals?\b|sum\b|(?:average|mean)\b|gesamt|summe\b|somme\b|suma\b|moyenne\b|"
+    r"nombre total|합\s*계|총|소\s*계|전체|평균|合計|合计|总计|小計|平均)",
+    re.IGNORECASE,
+)
+"""How the name of a row begins in which others are counted or added up."""
+_SUM = re.compile(
+    r"\s*(?:(?:grand|overall|sub)?[\s-]?totals?|sum|average|mean|gesamt|(?:zwischen)?summe|somme|suma|합\s*계|총\s*계|소\s*계|"
+    r"평균|合計|合计|总计|小計|平均)\s*(?:\([^()]{1,30}\))?\s*[:：]?\s*",
+    re.IGNORECASE,
+)
+"""The name of such a row where it says nothing else."""
+_SIGNED = re.compile(
+    r"\s*(?:(?:prepared|created|written|compiled|reviewed|approved) by|authors?|version|summary|contact|"
+    r"last (?:updated|modified|changed|edited)|updated(?: on| at)?|end of (?:list|file|report)|stand|"
+    r"erstellt (?:von|am)|작성자?|작성일자?|최종\s*수정일?|수정일|담당자|버전)\s*[:：]?\s*",
+    re.IGNORECASE,
+)
+"""What is written under a table beside who made it, or when."""
+_UNIT = re.compile(
+    r"\s*(?:건|개|명|회|문항|문제|행|rows?|questions?|items?|entries|records|answers?|%)\s*$", re.IGNORECASE
+)
+_FEWEST_ABOVE = 4
 
 
-def notes_under(last: Sequence[tuple[_Cells, bool]], usual: int) -> int:
-    """How many of the last rows are notes or totals rather than examples.
+def is_figure(cell: str) -> bool:
+    """Whether a cell holds a number, a date, a part of a number (`12/32`), or a number of things (`24건`)."""
+    text = cell.strip()
+    if not text or len(text) > 40:
+        return False
+    bare = _UNIT.sub("", text)
+    parts = bare.split("/") if bare.count("/") == 1 else [bare]
+    return all(is_named(part) is False for part in parts)
 
-    `last` are the last rows of the table, each with whether a blank row stands above it; `usual` is how many cells of a
-    row hold something.
-    """
+
+def wordy_columns(rows: Sequence[_Cells], width: int) -> frozenset[int]:
+    """The columns, from 0, in which hardly any of these rows holds a figure, and enough hold something else."""
+    examples = [row for row in rows if not _SUM.fullmatch(_first_cell(row))]
+    found: set[int] = set()
+    for column in range(width):
+        held = [row[column] for row in examples if column < len(row) and row[column].strip()]
+        if len(held) >= _FEWEST_ABOVE and sum(map(is_figure, held)) <= max(1, 0.05 * len(held)):
+            found.add(column)
+    return frozenset(found)
+
+
+def is_total(row: _Cells, wordy: frozenset[int]) -> bool:
+    """Whether a row adds up others: a word such as total, and figures where other rows hold words."""
+    return bool(wordy) and bool(_SUM.fullmatch(_first_cell(row))) and _stands_apart(row, wordy)
+
+
+def _stands_apart(row: _Cells, wordy: frozenset[int]) -> bool:
+    """Whether a row holds a short name that asks nothing, and figures, one of them where other rows hold words."""
+    filled = [column for column, cell in enumerate(row) if cell and not cell.isspace()]
+    if len(filled) < 2:
+        return False
+    first = row[filled[0]].strip()
+    is_short = len(first) <= 40 and not first.endswith(("?", "？")) and is_named(first) is True
+    rest = filled[1:]
+    return is_short and all(is_figure(row[column]) for column in rest) and any(column in wordy for column in rest)
+
+
+def _first_cell(row: _Cells) -> str:
+    return next((cell for cell in row if cell.strip()), "")
+
+
+@dataclass(frozen=True)
+class RowsUnder:
+    """How many of the last rows are notes or totals rather than examples. `sure` is False where nothing but their form
+    says so: figures where the other rows hold words, or who made the table."""
+
+    count: int = 0
+    sure: bool = True
+
+
+def notes_under(last: Sequence[tuple[_Cells, bool]], usual: int, wordy: frozenset[int] = frozenset()) -> RowsUnder:
+    """`last` are the last rows of the table, each with whether a blank row stands above it; `usual` is how many cells
+    of a row hold something, `wordy` the columns that hold no figures."""
     if usual < 2:
-        return 0
+        return RowsUnder()
     set_apart = 0
-    marked, thin = False, True
+    marked, thin, sure, sure_apart = False, True, True, True
     for count, (row, after_blank) in enumerate(reversed(last), start=1):
         filled = _filled(row)
-        first = next((cell for cell in row if cell.strip()), "")
+        first = _first_cell(row)
         is_mark = bool(_TOTAL.match(first)) and (
             filled < usual or all(is_named(cell) is not True for cell in row if cell != first)
         )
+        if not is_mark and (_stands_apart(row, wordy) or _is_signed(row, last)):
+            is_mark = True
+            sure = sure and bool(_SUMMED.match(first))
         if filled >= usual and not is_mark:
             break
         marked = marked or is_mark
         thin = thin and (is_mark or filled <= max(1, usual // 3))
         if (thin and (is_mark or after_blank)) or (marked and after_blank):
-            set_apart = count
+            set_apart, sure_apart = count, sure
         if after_blank:
             marked = False  # what stands above the blank row is judged by itself
-    return set_apart
+    return RowsUnder(set_apart, sure_apart)
+
+
+def _is_signed(row: _Cells, last: Sequence[tuple[_Cells, bool]]) -> bool:
+    """Whether a row says who made the table or when, as no more than two of its rows do."""
+    cells = [cell for cell in row if cell.strip()]
+    if len(cells) != 2 or not _SIGNED.fullmatch(cells[0]) or len(cells[1]) > 60:
+        return False
+    return sum(bool(_SIGNED.fullmatch(_first_cell(one))) for one, _ in last) <= 2 < _FEWEST_ABOVE <= len(last)
 
 
 def left_out_note(left_out: Sequence[_Cells]) -> Sentence:

@@ -258,6 +258,8 @@ def _read_lists(path: Path, rows: list[list[object]], encoding: Encoding) -> Tab
     info = _info(path, "json", found.columns, encoding, found.notes())
     if found.layout.doubtful:
         info = replace(info, doubts=(*info.doubts, "header"))
+    if not found.is_under_sure:
+        info = replace(info, doubts=(*info.doubts, "kind"))
     return stream_rows(info, found.count, table_rows(numbered(), found))
 
 

@@ -14,14 +14,17 @@ from studio.dataset.readers.dialect import Dialect
 from studio.dataset.readers.header import (
     PROBE_ROWS,
     Layout,
+    RowsUnder,
     Spans,
     is_known,
+    is_total,
     lay_out,
     left_out_note,
     looks_like_name,
     names_parts,
     notes_under,
     start_of,
+    wordy_columns,
 )
 from studio.dataset.readers.shifted_rows import ShiftedRows, ShiftWatch
 from studio.dataset.readers.unreadable import no_such_row
@@ -73,8 +76,14 @@ class TableScan:
     long: int
     long_line: int
     under: tuple[Sequence[str], ...]
+    is_under_sure: bool
+    """False where a person has to say whether the rows under the table are none of its own."""
     repeated: int
     """Rows among them that say the names of the columns again."""
+    totals: int
+    """Rows among them that add up others, and aren't counted either."""
+    wordy: frozenset[int]
+    """The columns, from 0, that hold words and no figures."""
     shifts: ShiftedRows
     apart: int = 0
     """Rows below a blank one that begin shorter than those above, or with names, as another table does."""
@@ -108,6 +117,8 @@ class TableScan:
         if self.repeated:
             text = N_("{count} rows that say the names of the columns again were left out.")
             notes.append(sentence(text, count=self.repeated))
+        if self.totals:
+            notes.append(sentence(N_("{count} rows that add up those above them were left out."), count=self.totals))
         if self.under:
             notes.append(left_out_note(self.under))
         return notes
@@ -137,8 +148,9 @@ def scan_table(
         raise limits.too_many_columns(path, width)
     unnamed = {position for position, named in enumerate(layout.named) if not named}
     first_name = layout.names[0] if layout.names else None
+    wordy = wordy_columns([row for _, row in probe[layout.skip :]], width)
     watch = ShiftWatch(width, dialect) if dialect is not None and dialect.delimiter else None
-    count = short = long = long_line = repeated = 0
+    count = short = long = long_line = repeated = totals = 0
     apart = block = 0
     other: _Other | None = None
     last: deque[tuple[list[str], bool]] = deque(maxlen=_LAST_ROWS)
@@ -149,6 +161,9 @@ def scan_table(
             continue
         if row[0] == first_name and is_repeated(row, layout):
             repeated += 1
+            continue
+        if is_total(row, wordy):
+            totals += 1
             continue
         if count == at_most:
             complete = False
@@ -180,8 +195,8 @@ def scan_table(
         count, short, long = other.at, short - other.short, long - other.long
     else:
         other = None
-    below = notes_under(last, layout.filled) if complete and other is None else 0
-    under = tuple(row for row, _ in list(last)[len(last) - below :]) if below < count else ()
+    found = notes_under(last, layout.filled, wordy) if complete and other is None else RowsUnder()
+    under = tuple(row for row, _ in list(last)[len(last) - found.count :]) if found.count < count else ()
     short -= sum(len(row) < width for row in under)
     keep = tuple(position for position in range(width) if position not in unnamed)
     shifts, mended = watch.found(count, other.line if other else None) if watch is not None else (ShiftedRows(), 0)
@@ -194,7 +209,10 @@ def scan_table(
         long - mended,
         long_line,
         under,
+        found.sure or not under,
         repeated,
+        totals,
+        wordy,
         shifts,
         apart if apart > 2 and other is None else 0,
         other,
@@ -238,6 +256,8 @@ def table_rows(rows: Iterable[tuple[int, list[str]]], found: TableScan) -> Itera
         if not holds_something(row):
             continue
         if row[0] == first_name and is_repeated(row, found.layout):
+            continue
+        if is_total(row, found.wordy):
             continue
         if given == found.count:
             break

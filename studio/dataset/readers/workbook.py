@@ -154,6 +154,8 @@ def _stream(path: Path, choice: DataChoice, book: python_calamine.CalamineWorkbo
         text = N_("The sheet {sheet} was taken. These have rows, too: {others}.")
         notes.insert(0, sentence(text, sheet=best.name, others=", ".join(one.name for one in rivals)[:200]))
         doubts.append("sheet")
+    if not best.found.is_under_sure:
+        doubts.append("kind")
     others = [one for one in full if one is not best and one not in rivals]
     if others and not choice.sheet:
         text = N_("Other sheets were left out: {others}.")

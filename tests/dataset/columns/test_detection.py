@@ -158,7 +158,7 @@ UNSURE: list[tuple[Table, str]] = [
     (table(질문=GEFRAGT, 답변1=GESAGT, 답변2=TOLD), "more than one column could be the answer"),
     (table(question=TOLD, answer=ASKED), "most questions stand in answer"),
     (table(prompt=ASKED, question=GEFRAGT, answer=TOLD), "more than one column could be the question"),
-    (table(question1=ASKED, question2=ASKED, is_duplicate=lambda n: n % 2), "no column is named as an answer"),
+    (table(question1=ASKED, question2=ASKED, is_duplicate=lambda n: n % 2), "bare numbers"),
     (table(question=lambda n: f"2024-01-{n + 1:02}", answer=TOLD), "no column looks like"),
     (table(question=ASKED, answer=lambda n: f"u{n}@example.com"), "rather than answers"),
     (table(question=ASKED, answer=lambda n: "" if n > 4 else "yes, always"), "can't be learned from"),

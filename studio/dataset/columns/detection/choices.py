@@ -33,9 +33,34 @@ _ALL_RIGHT = ("correctanswer", "incorrectanswer", "rightanswer", "wronganswer", 
 """What lists are called of which every text is right, or none: nothing to choose from."""
 
 
+_SORTING = (
+    "category topic subject tag tags type kind genre section department kategorie catégorie categoría thema "
+    "카테고리 분류 주제 유형 분류명 カテゴリ 分類 类别 分类"
+)
+"""Names of columns that as often merely sort the rows of a table as they label its texts."""
+_NAMING = (
+    "name",
+    "product",
+    "productname",
+    "item",
+    "itemname",
+    "상품명",
+    "제품명",
+    "품명",
+    "품목명",
+    "商品名",
+    "产品名称",
+    "artikel",
+)
+"""What columns are called whose texts name what the rest of their row tells about."""
+
+
 def detect_options(seen: TableProfile) -> DetectedMapping | None:
     """Options in columns A to D, 보기1 to 보기5 and so on, or all in one cell; and the column that says which."""
     columns = series([name for name in seen.columns if seen.profiles[name].filled > 0])
+    unnamed = _unnamed_options(seen)
+    if unnamed is not None:
+        return unnamed
     if columns:
         found = _guess_columns(seen, columns)
         if found is not None:
@@ -55,6 +80,24 @@ def detect_options(seen: TableProfile) -> DetectedMapping | None:
         if by_name and seen.named("question", {name}, below=EXACT):
             return _without_key(seen, (name,))
     return None
+
+
+def _unnamed_options(seen: TableProfile) -> DetectedMapping | None:
+    """A question, its options and a letter in columns without names, as MMLU and other tests are kept."""
+    if len(seen.columns) not in range(4, 9) or not all(_UNNAMED.fullmatch(name) for name in seen.columns):
+        return None
+    question, *options, key = seen.columns
+    letters = {text.upper() for text in seen.profiles[key].values}
+    if not letters or letters - set("ABCDEFGH"[: len(options)]) or len(letters) != seen.profiles[key].different:
+        return None
+    if not seen.profiles[question].is_text or min(seen.profiles[name].filled for name in options) < 0.9:
+        return None
+    mapping = ColumnMapping(question=question, options=tuple(options), answer=key)
+    text = N_("Columns {first} to {last} hold the options, and {key} says which is right.")
+    return DetectedMapping(mapping, False, (sentence(text, first=options[0], last=options[-1], key=key),))
+
+
+_UNNAMED = re.compile(r"column \d+")
 
 
 def _guess_columns(seen: TableProfile, columns: tuple[str, ...]) -> DetectedMapping | None:
@@ -171,8 +214,11 @@ def _question(seen: TableProfile, taken: set[str]) -> str | None:
 
 def detect_labels(seen: TableProfile) -> DetectedMapping | None:
     """A column of texts and one of a few short labels, where no column is named as an answer."""
-    if seen.named("answer", prose=True) or seen.named("summary", prose=True):
+    if seen.named("answer", prose=True):
         return None
+    summaries = seen.named("summary", prose=True)
+    if summaries and seen.prose(summaries):
+        return None  # of something that stands beside it
     kinds = [name for name in seen.columns if _is_kind(seen, name)]
     named = [name for name in seen.named("label") if name in kinds]
     texts = [n for n in seen.columns if n not in kinds and seen.profiles[n].is_text and not seen.profiles[n].is_nested]
@@ -187,7 +233,7 @@ def detect_labels(seen: TableProfile) -> DetectedMapping | None:
         candidates = kinds
         others = ("question", "answer", "speaker", "conversation", "title")
         elsewhere = any(rank(kinds[0], role) is not None for role in others)
-        unnamed = re.fullmatch(r"column \d+", kinds[0]) is not None  # as who spoke each line
+        unnamed = _UNNAMED.fullmatch(kinds[0]) is not None  # as who spoke each line
         sure = seen.profiles[kinds[0]].different <= 20 and not elsewhere and not unnamed
     else:
         return None
@@ -217,7 +263,36 @@ def detect_labels(seen: TableProfile) -> DetectedMapping | None:
         text = N_("The labels in {column} are bare numbers or yes and no, so the model wouldn't know what they mean.")
         why.append(sentence(text, column=label))
     mapping = ColumnMapping(question=question or None, question_template=template or None, label=label)
+    is_named = rank(label, "label") in range(EXACT) and plain(label) not in _SORTING.split()
+    beside = [] if is_named else _beside_label(seen, mapping)
+    if beside:
+        sure = False
+        text = N_("Perhaps {label} only sorts the rows, and nobody labelled the texts: the table also has {columns}.")
+        why.append(sentence(text, label=label, columns=", ".join(beside)[:200]))
+        naming = next((n for n in beside if plain(n) in _NAMING and seen.profiles[n].distinct > 0.9), None)
+        if naming is not None and question:
+            mapping = ColumnMapping(question=naming, answer=question)
+            text = N_("{name} was taken as the question, and what {column} tells about it as the answer.")
+            why = [sentence(text, name=naming, column=question), why[-1]]
     return DetectedMapping(mapping, sure, tuple(why))
+
+
+_COUNTING = ("id", "idx", "index", "no", "num", "number", "uuid", "guid", "split", "연번", "순번", "번호", "아이디")
+
+
+def _beside_label(seen: TableProfile, mapping: ColumnMapping) -> list[str]:
+    """The columns beside texts and their labels that no data set of labelled texts has: prices, names, states."""
+    used = {*mapping.columns(), *QuestionTemplate(mapping.question_template or "").columns}
+    return [
+        name
+        for name in seen.columns
+        if name not in used
+        and seen.profiles[name].filled > 0.2
+        and seen.profiles[name].about < 0.5
+        and plain(name) not in _COUNTING
+        and not (plain(name).endswith(("id", "번호")) and seen.profiles[name].distinct > 0.9)
+        and not plain(name).startswith(plain(str(mapping.label)))
+    ]
 
 
 def _is_kind(seen: TableProfile, name: str) -> bool:

@@ -10,7 +10,7 @@ from itertools import islice
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import Sentence
 from studio.dataset.table import Row, Table, cell_text
-from studio.dataset.vocabulary import asks, is_about, rank
+from studio.dataset.vocabulary import asks, ends_asking, is_about, rank
 
 _MARKS = ("?", "？")
 _NUMBER = re.compile(r"[-+]?[\d.,]*\d\s*%?")
@@ -21,7 +21,10 @@ _ABOUT = re.compile(
     r"|\d{4}\s*[-./년]\s*\d{1,2}\s*[-./월]\s*\d{1,2}.{0,25}|\d{1,2}[-./]\d{1,2}[-./]\d{2,4}.{0,20}"
     r"|\d{1,2}:\d{2}(:\d{2})?\s*([AaPp][Mm])?"
     r"|\+?\d[\d\s\-()]{7,16}\d"  # a telephone number
+    r"|CC[ -](?:BY|0)\b.*"  # a licence
 )
+_SENTENCE = 40
+"""Characters from which on texts are sentences rather than names, on the average."""
 _BOOLEANS = frozenset({"true", "false", "yes", "no", "y", "n", "o", "x", "t", "f", "예", "아니오", "0", "1"})
 
 
@@ -30,12 +33,14 @@ class ColumnProfile:
     """Shares go from 0 to 1 and are of the filled cells, `filled` of all rows; `length` in characters.
 
     `about` is the share of addresses, dates, links, ids and telephone numbers; `is_category` that a few short values
-    come again and again; `is_text` that it holds words rather than codes; `is_nested` lists or records.
+    come again and again; `is_text` that it holds words rather than codes; `is_nested` lists or records. `asking` counts
+    what begins or ends as a question, `ending` what ends as one, `marked` what ends with a question mark.
     """
 
     filled: float = 0.0
     length: float = 0.0
     asking: float = 0.0
+    ending: float = 0.0
     marked: float = 0.0
     numbers: float = 0.0
     about: float = 0.0
@@ -52,6 +57,11 @@ class ColumnProfile:
     def information(self) -> float:
         """How much a column says: long texts that differ say most, dates and codes nothing."""
         return self.distinct * min(self.length, 200.0) * (1 - self.about) * self.filled
+
+    @property
+    def is_told(self) -> bool:
+        """Whether sentences stand in it that differ, whatever it is called: "Incoming email", 비고."""
+        return self.is_prose and self.length >= _SENTENCE and self.spaced > 0.8 and self.distinct > 0.5
 
     @property
     def is_prose(self) -> bool:
@@ -88,6 +98,7 @@ def profile_column(name: str, rows: Sequence[Row]) -> ColumnProfile:
         filled=count / len(rows),
         length=length,
         asking=share([asks(text) for text in texts]),
+        ending=share([ends_asking(text) for text in texts]),
         marked=share([text.rstrip(" \n\"')").endswith(_MARKS) for text in texts]),
         numbers=numbers,
         about=share([len(text) < 300 and bool(_ABOUT.fullmatch(text)) for text in texts]),
@@ -106,7 +117,7 @@ def profile_column(name: str, rows: Sequence[Row]) -> ColumnProfile:
 def _is_nested(cell: object) -> bool:
     if isinstance(cell, str):
         bare = cell.strip()
-        return bare[:2] in ("[{", '{"', '["', "[[") and bare[-1:] in "]}"
+        return bare in ("{}", "[]") or (bare[:2] in ("[{", '{"', '["', "[[") and bare[-1:] in "]}")
     return isinstance(cell, list | tuple | Mapping)
 
 
@@ -150,5 +161,6 @@ class TableProfile:
 
     def prose(self, taken: Iterable[str] = ()) -> list[str]:
         """The columns that could be asked or answered by what stands in them, those that say most first."""
-        left = [n for n in self.columns if n not in set(taken) and self.profiles[n].is_prose and not is_about(n)]
+        left = [n for n in self.columns if n not in set(taken) and self.profiles[n].is_prose]
+        left = [n for n in left if not is_about(n) or self.profiles[n].is_told]
         return sorted(left, key=lambda name: -self.profiles[name].information)

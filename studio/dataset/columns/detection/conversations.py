@@ -59,7 +59,8 @@ _SEEMS_TO_JUDGE = N_("{column} seems to say whether an answer is good; all of th
 DESIRABLE = N_("{column} says which answers are good; rows with the others are left out.")
 _VERDICT_WORDS = (
     "accept accepted reject rejected ignore ignored approve approved declined good bad correct incorrect right wrong "
-    "pass passed fail failed thumbsup thumbsdown upvote downvote 채택 미채택 승인 반려 정답 오답 합격 불합격"
+    "pass passed fail failed thumbsup thumbsdown upvote downvote published draft archived retired obsolete deprecated "
+    "outdated 채택 미채택 승인 반려 정답 오답 합격 불합격 게시 임시저장 보관 폐기"
 )
 _VERDICTS = frozenset(_VERDICT_WORDS.split())
 _JUDGED = ("safe", "harm", "toxic", "valid", "approved", "accepted", "helpful", "correct", "hallucinat", "flagged")
@@ -69,11 +70,15 @@ _RATINGS = ("rating", "ratings", "reward", "stars", "helpfulness", "correctness"
 def judging_column(seen: TableProfile, used: set[str]) -> Sentence | None:
     """The doubt where a column that isn't used holds verdicts (accept, reject) or ratings of what would be learned."""
     rejected = rejected_column(seen)
+    verdicts: set[str] = set()
     for name in seen.columns:
         found = seen.profiles[name]
         told = {plain(value) for value in found.values}
         is_verdict = 2 <= found.different <= 4 and bool(told) and told <= _VERDICTS
         is_rating = plain(name) in _RATINGS and found.numbers > 0.8 and found.different >= 3
+        if is_verdict or (found.different == 1 and bool(told) and told <= _VERDICTS):
+            verdicts |= told
+            is_verdict = is_verdict or len(verdicts) > 1
         is_verdict |= found.is_boolean and found.different == 2 and any(word in plain(name) for word in _JUDGED)
         if name not in used and name != rejected and (is_verdict or is_rating):
             return sentence(_SEEMS_TO_JUDGE, column=name)
@@ -262,6 +267,10 @@ def detect_turns(seen: TableProfile) -> DetectedMapping | None:
     text = N_("The rows are turns of conversations: {identity} ties them together, {speaker} says who speaks.")
     why = [sentence(text, identity=identity, speaker=speaker)]
     sure = speakers.is_told and order.conversations < len(seen.table.rows)
+    if order.conversations == 1 and _place(identity, "conversation") >= EXACT:
+        sure = False
+        text = N_("{column} is the same in all rows, so the whole file would be one conversation.")
+        why.append(sentence(text, column=identity))
     if not speakers.is_told:
         why.append(_untold(speakers))
         mapping = mapping.model_copy(update={"assistant_speaker": speakers.assistant_speaker or None})

@@ -7,10 +7,17 @@ from collections import Counter
 from dataclasses import replace
 
 from studio.core.recipe.data_choice import ColumnMapping
-from studio.core.translatable import N_, sentence
+from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.columns.apply_mapping import iterate_examples
 from studio.dataset.columns.detection.choices import detect_labels, detect_options
 from studio.dataset.columns.detection.column_profile import DetectedMapping, TableProfile
+from studio.dataset.columns.detection.common_marks import (
+    begin_with_dates,
+    heading_above,
+    marker_before,
+    name_before,
+    separator_behind,
+)
 from studio.dataset.columns.detection.conversations import detect_conversations, detect_turns, judging_column
 from studio.dataset.columns.detection.pairs import (
     detect_by_contents,
@@ -19,16 +26,15 @@ from studio.dataset.columns.detection.pairs import (
     detect_text,
 )
 from studio.dataset.columns.detection.preferences import detect_two_answers
-from studio.dataset.columns.formats.cells import nested
+from studio.dataset.columns.formats.cells import nested, text_of
 from studio.dataset.columns.formats.pairs import QuestionTemplate
-from studio.dataset.examples import Example
+from studio.dataset.columns.formats.thinking import unusual_mark_in, unusual_marks
+from studio.dataset.examples import Example, Skipped
 from studio.dataset.readers.derived_columns import turn_columns
 from studio.dataset.table import Table, cell_text
 from studio.dataset.vocabulary import plain, rank
 
 _TRIED = 200
-_DATED = re.compile(r"\[?\d{1,4}[-./]\w{1,4}[-./]\d{2,4}\D")
-_LED = re.compile(r"[^\W\d][\w ]{0,20}[:：]")
 _LEAST_GOOD = 0.9
 """The share of the first rows that has to fit before a reading is sure."""
 _WAYS = (
@@ -75,21 +81,75 @@ def _is_record(answer: str) -> bool:
     return answer[:1] in ("{", "[") and isinstance(nested(answer), dict | list)
 
 
-def _all_led_by(answers: list[str]) -> str:
-    """The name with a colon by which nearly all of these texts begin; "" without one. Where questions and answers both
-    do, the names are no part of what is said."""
-    led = Counter(found.group() for answer in answers if (found := _LED.match(answer)))
-    return next((start for start, count in led.most_common(1) if count > 0.9 * len(answers) >= 4), "")
+_MEDIA = re.compile(
+    r"\S[^\n]{0,300}\.(?:jpe?g|png|gif|webp|bmp|tiff?|svg|wav|mp3|flac|ogg|m4a|mp4|avi|mov|webm)", re.IGNORECASE
+)
 
 
 def _pictures(seen: TableProfile, used: set[str]) -> str | None:
     for name in seen.columns:
         short = plain(name).rstrip("s")
-        if name not in used and short in ("image", "picture", "video", "audio") and seen.profiles[name].filled:
+        if name in used or not seen.profiles[name].filled:
+            continue
+        if short in ("image", "picture", "video", "audio"):
             marked = any(f"<{short}>" in cell_text(cell) for row in seen.rows for cell in row.values())
             if marked or seen.profiles[name].is_nested:
                 return name
+        cells = [cell_text(row.get(name)).strip() for row in seen.rows]
+        if sum(bool(_MEDIA.fullmatch(cell)) for cell in cells) > 0.5 * len(cells):
+            return name
     return None
+
+
+_KEYS = frozenset("ABCDEFGH")
+
+
+def _lone_key(seen: TableProfile, left: list[str]) -> Sentence | None:
+    """The doubt where a column that isn't used holds letters and nothing else, and others stand beside it."""
+    for name in left:
+        values = seen.profiles[name].values
+        letters = {text.upper() for text in values}
+        beside = [one for one in left if one != name]
+        if 2 <= len(letters) == seen.profiles[name].different and letters <= _KEYS and len(beside) >= 2:
+            text = N_("{column} holds nothing but letters or numbers, which may point at what stands in {columns}.")
+            return sentence(text, column=name, columns=", ".join(beside)[:200])
+    return None
+
+
+def _unusual_thoughts(seen: TableProfile, mapping: ColumnMapping, made: list[Example | Skipped]) -> Sentence | None:
+    """The doubt where thoughts stand in answers between other marks than the common ones."""
+    found: Counter[str] = Counter()
+    for row, one in zip(seen.rows, made, strict=False):
+        if not isinstance(one, Example) or not any(turn.thinking for turn in one.messages):
+            continue
+        cell = text_of(row, mapping.answer or mapping.messages)
+        found[unusual_marks(cell) if mapping.answer and not mapping.messages else unusual_mark_in(cell)] += 1
+    del found[""]
+    if not found:
+        return None
+    text = N_(
+        "In {count} of the first {all} answers what stands before the answer itself was read as thoughts: {mark}."
+    )
+    return sentence(text, count=found.total(), all=len(made), mark=found.most_common(1)[0][0])
+
+
+def _doubts_about_texts(column: str, asked: list[str], told: list[str], count: int) -> list[Sentence]:
+    """What speaks against learning these texts of `count` rows as they are."""
+    as_it_is = N_("Many answers in {column} begin with {mark}, which would be learned as it is written.")
+    doubts: list[Sentence] = []
+    if begin_with_dates(told, count):
+        doubts.append(sentence(N_("The answers in {column} begin with dates."), column=column))
+    elif name_before(asked) and (led := name_before(told)):  # where both have names, these are no part of what is said
+        doubts.append(sentence(N_("The answers in {column} all begin with {start}"), column=column, start=led))
+    if mark := marker_before(told) or heading_above(told):
+        doubts.append(sentence(as_it_is, column=column, mark=mark))
+    if end := separator_behind(told):
+        text = N_("The answers in {column} all end with {mark}, which would be learned as it is written.")
+        doubts.append(sentence(text, column=column, mark=end))
+    if end := separator_behind(asked):
+        text = N_("The questions all end with {mark}, which would have to be written in a chat as well.")
+        doubts.append(sentence(text, mark=end))
+    return doubts
 
 
 def _tried(seen: TableProfile, found: DetectedMapping) -> DetectedMapping:
@@ -122,6 +182,9 @@ def _tried(seen: TableProfile, found: DetectedMapping) -> DetectedMapping:
     if verdict is not None and verdict not in why and found.mapping.format is not None:
         sure = False
         why.append(verdict)
+    if found.mapping.format == "pair" and (key := _lone_key(seen, unused)) is not None:
+        sure = False
+        why.append(key)
     if found.mapping.text is not None and seen.profiles[found.mapping.text].is_nested:
         sure = False
         text = N_("{column} holds lists or records, which would be learned as they are written.")
@@ -140,12 +203,14 @@ def _tried(seen: TableProfile, found: DetectedMapping) -> DetectedMapping:
             sure = False
             text = N_("{column} holds lists or records, which would be learned as they are written.")
             why += [sentence(text, column=name) for name in as_written]
-        elif sum(bool(_DATED.match(answer)) for answer in answers) > 0.8 * len(made):
-            sure = False
-            why.append(sentence(N_("The answers in {column} begin with dates."), column=column))
-        elif found.mapping.format == "pair" and _all_led_by(questions) and (led := _all_led_by(answers)):
-            sure = False
-            why.append(sentence(N_("The answers in {column} all begin with {start}"), column=column, start=led))
+        else:
+            doubts = _doubts_about_texts(
+                column, questions if found.mapping.format == "pair" else [], answers, len(made)
+            )
+            if thoughts := _unusual_thoughts(seen, found.mapping, made):
+                doubts.append(thoughts)
+            sure = not doubts
+            why += doubts
         if made and good < _LEAST_GOOD * len(made):
             sure = False
             text = N_("Of the first {count} examples {bad} can't be learned from.")

@@ -24,11 +24,14 @@ from studio.dataset.readers.derived_columns import BEST
 from studio.dataset.table import cell_text
 from studio.dataset.vocabulary import EXACT, SIDES, is_about, part_of, plain, rank
 
+_MOSTLY = 0.6
+"""The share of texts that have to ask for a column to be sure to hold questions."""
+
 
 def detect_named_pair(seen: TableProfile) -> DetectedMapping | None:
     """A column named as a question and one named as an answer."""
+    sides = {plain(name): name for name in seen.columns if seen.profiles[name].filled > 0.5}
     for front, back in SIDES:
-        sides = {plain(name): name for name in seen.columns if seen.profiles[name].filled > 0.5}
         if front in sides and back in sides:
             told = sentence(N_("{front} and {back} are the sides of cards."), front=sides[front], back=sides[back])
             return _complete(seen, sides[front], sides[back], [told], [])
@@ -76,9 +79,14 @@ def detect_half_named_pair(seen: TableProfile) -> DetectedMapping | None:
     asked, replied = (other, answer) if answer is not None else (known, other)
     text = N_("{question} holds what is asked, and {answer} what is answered.")
     doubts: list[Sentence] = []
+    asks = seen.profiles[asked]
+    if answer is None and max(asks.marked, asks.ending) < _MOSTLY:
+        doubts.append(sentence(N_("No column is named as an answer; {column} was taken."), column=other))
     code = [n for n in seen.columns if n not in others and plain(n) in _CODE and seen.profiles[n].filled > 0.5]
     if len(others) > 1 or (code and answer is None):
         doubts.append(_candidates([*others[:4], *code]))
+    if answer is not None and rank(other, "title") in range(EXACT):
+        doubts.append(sentence(N_("It isn't clear which column holds the question; {column} was taken."), column=other))
     if answer is None and (rank(other, "question") is not None or seen.profiles[other].asking > 0.3):
         doubts.append(sentence(N_("{column} seems to ask as well, and no column is named as an answer."), column=other))
     elif _is_something_else(other, answer is None):
@@ -103,20 +111,36 @@ def detect_by_contents(seen: TableProfile) -> DetectedMapping | None:
         return None  # the better and the worse of two answers, to questions that aren't in the file
     candidates = prose if len(prose) >= 2 else [n for n in written if not is_about(n) and seen.profiles[n].about < 0.5]
     if len(candidates) < 2:
-        return None
+        return _terms(seen)
     order = sorted(candidates, key=lambda name: -seen.profiles[name].information)
     first, second = sorted(order[:2], key=seen.columns.index)
     one, two = seen.profiles[first], seen.profiles[second]
-    question, answer = (second, first) if two.asking > one.asking + 0.2 else (first, second)
+    question, answer = (second, first) if two.ending > one.ending + 0.2 else (first, second)
     mapping = ColumnMapping(question=question, answer=answer)
     named_otherwise = any(rank(n, role) in range(EXACT) for n in (question, answer) for role in ("title", "label"))
     if len(candidates) == 2 and question == first and not named_otherwise and not _is_form(question, answer):
         asked, replied = seen.profiles[question], seen.profiles[answer]
-        if (asked.marked >= 0.6 and replied.marked <= 0.1) or (asked.asking >= 0.6 and replied.asking <= 0.15):
+        # What only begins as questions do may be a definition: "what is left after sorting".
+        if (asked.marked >= _MOSTLY and replied.marked <= 0.1) or (asked.ending >= _MOSTLY and replied.asking <= 0.15):
             text = N_("Most texts in {question} ask something, and those in {answer} don't.")
             return DetectedMapping(mapping, True, (sentence(text, question=question, answer=answer),))
     text = N_("No name says which column asks; {question} was taken as the question, {answer} as the answer.")
     return DetectedMapping(mapping, False, (sentence(text, question=question, answer=answer),))
+
+
+def _terms(seen: TableProfile) -> DetectedMapping | None:
+    """Single words in one of two columns, and texts in the other: words with what they mean."""
+    left = [n for n in seen.columns if seen.profiles[n].filled > 0.5 and seen.profiles[n].numbers < 0.5]
+    left = [n for n in left if seen.profiles[n].about < 0.5 and not seen.profiles[n].is_nested]
+    told = [name for name in left if seen.profiles[name].is_prose]
+    if len(left) != 2 or len(told) != 1:
+        return None
+    word, meaning = next(name for name in left if name != told[0]), told[0]
+    if seen.profiles[word].distinct < 0.9:
+        return None
+    text = N_("Perhaps it is a list of words: {word} was taken as the question, and {meaning} as the answer.")
+    mapping = ColumnMapping(question=word, answer=meaning)
+    return DetectedMapping(mapping, False, (sentence(text, word=word, meaning=meaning),))
 
 
 def detect_text(seen: TableProfile) -> DetectedMapping | None:
@@ -151,7 +175,9 @@ def detect_text(seen: TableProfile) -> DetectedMapping | None:
     marked = [n for n in seen.columns if n != named[0] and seen.profiles[n].is_nested and plain(n) not in _BESIDE_TEXT]
     if not others and not titles:
         # Beside a rating or a kind the texts may have been meant for telling these apart.
-        sure = rank(named[0], "text") in range(EXACT) and not kinds and not marked
+        sure = (
+            rank(named[0], "text") in range(EXACT) and not kinds and not marked and _parent_column(seen, set()) is None
+        )
         return DetectedMapping(ColumnMapping(text=named[0]), sure, (_plain_text(named[0]),))
     if not others and seen.profiles[named[0]].length >= 300:
         return DetectedMapping(ColumnMapping(text=named[0]), not kinds, (_plain_text(named[0]),))
@@ -352,9 +378,9 @@ def _against(seen: TableProfile, question: str, answer: str, taken: set[str]) ->
     siblings = [
         n
         for n in seen.columns
-        if n not in taken and _without_digits(n) == _without_digits(answer) and seen.profiles[n].filled > 0.2
+        if n not in taken - {question} and n != answer and _stem(n) == _stem(answer) and seen.profiles[n].filled > 0.2
     ]
-    if siblings and not rivals and _without_digits(answer) != plain(answer):
+    if siblings and not rivals and _stem(answer) != plain(answer):
         doubts.append(_candidates([answer, *siblings[:3]]))
     if _is_form(question, answer):
         text = N_("{question} and {answer} are questions themselves, as in a form that people filled in.")
@@ -375,6 +401,8 @@ def _against(seen: TableProfile, question: str, answer: str, taken: set[str]) ->
         if n not in taken and plain(n).rstrip("0123456789") == plain(question).rstrip("0123456789")
     ]
     askers += [n for n in twins if n not in askers and seen.profiles[n].is_prose]
+    if rank(question, "question") is not None:
+        askers += [n for n in _could_ask(seen, question, taken) if n not in askers]
     if askers:
         text = N_("More than one column could be the question: {names}.")
         doubts.append(sentence(text, names=", ".join([question, *askers[:3]])))
@@ -414,8 +442,22 @@ def _is_form(question: str, answer: str) -> bool:
     return question.rstrip().endswith(_MARKS) and answer.rstrip().endswith(_MARKS)
 
 
-def _without_digits(name: str) -> str:
-    return re.sub(r"\d+", "", plain(name))
+_WHICH = re.compile(r"[\s_\-.]+[A-Za-z]$|(?<=[a-z])[A-Z]$")
+
+
+def _stem(name: str) -> str:
+    """A name without what tells it from others of its kind: `response` of response_2, response_b and responseB."""
+    return re.sub(r"\d+", "", plain(_WHICH.sub("", name)))
+
+
+def _could_ask(seen: TableProfile, question: str, taken: set[str]) -> list[str]:
+    """Other columns that hold as much as the question does, where its name only resembles one of a question."""
+    if rank(question, "question") in range(EXACT) or plain(question) in _INSTRUCTIONS:
+        return []
+    least = 0.5 * seen.profiles[question].information
+    others = [name for name in seen.prose(taken) if seen.profiles[name].information >= least]
+    said = ("answer", "title", "system", "thinking", "context")
+    return [n for n in others if not any(rank(n, role) is not None for role in said) and rejected_column(seen) != n]
 
 
 def _parent_column(seen: TableProfile, taken: set[str]) -> str | None:
@@ -435,7 +477,7 @@ def _could_be_answer(seen: TableProfile, name: str, answer: str) -> bool:
     found = seen.profiles[name]
     if found.filled < 0.2 or found.about >= 0.5 or found.is_boolean or (plain(name) == "target" and found.is_category):
         return False
-    if rejected_column(seen) == name or name + BEST == answer:
+    if rejected_column(seen) == name or name + BEST == answer or answer.startswith(name + "."):
         return False
     if (rank(name, "answer") or 0) < EXACT:
         return True  # a column called answer beside one called solution, even if it holds numbers

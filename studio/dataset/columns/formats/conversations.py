@@ -11,6 +11,7 @@ from typing import Literal
 from studio.core.conversation import Message, ToolCall
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.columns.formats.cells import CannotLearn, message, nested, text_of
+from studio.dataset.columns.formats.thinking import may_think, split_thinking
 from studio.dataset.columns.formats.tools import read_calls, read_tools
 from studio.dataset.columns.formats.written_conversations import marked_turns
 from studio.dataset.table import Row
@@ -283,7 +284,7 @@ def _plain(turn: object) -> Message | None:
         return None
     who, told = turn.get("role") or turn.get("from"), turn.get("content") or turn.get("value")
     role = _PLAIN.get(who) if type(who) is str else None
-    if role is None or type(told) is not str or (role == "assistant" and "<think" in told) or not told.strip():
+    if role is None or type(told) is not str or (role == "assistant" and may_think(told)) or not told.strip():
         return None
     return message(role, told)
 
@@ -374,19 +375,6 @@ def parts_of(content: object, drop_nulls: bool = False) -> Parts:
             _add(parts, part, drop_nulls)
         return parts
     return Parts(_as_text(content))
-
-
-def split_thinking(text: str) -> tuple[str, str]:
-    """The thoughts in `<think>` at the beginning of an answer, and the answer; ("", text) without."""
-    if "<think" not in text:
-        return "", text
-    bare = text.lstrip()
-    for begin, end in (("<think>", "</think>"), ("<thinking>", "</thinking>")):
-        if bare.startswith(begin):
-            thought, mark, answer = bare[len(begin) :].partition(end)
-            if mark:
-                return thought.strip(), answer.lstrip()
-    return "", text
 
 
 def _add(parts: Parts, part: object, drop_nulls: bool) -> None:

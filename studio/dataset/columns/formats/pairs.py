@@ -10,7 +10,8 @@ from itertools import islice
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, sentence
 from studio.dataset.columns.formats.cells import is_answer_list, text_of
-from studio.dataset.columns.formats.conversations import looks_like_conversation, split_thinking
+from studio.dataset.columns.formats.conversations import looks_like_conversation
+from studio.dataset.columns.formats.thinking import may_think, split_thinking
 from studio.dataset.examples import Skipped
 from studio.dataset.table import Row, Table
 
@@ -28,7 +29,7 @@ def plain_pairs(rows: Iterable[Row], mapping: ColumnMapping) -> Iterator[tuple[i
             yield number, Skipped(number, no_answer)
         else:
             thinking = ""
-            if answer[0] == "<":  # as `<think>` does, which is rare
+            if may_think(answer):
                 thinking, answer = split_thinking(answer)
                 if not answer:
                     yield number, Skipped(number, no_answer)

@@ -11,7 +11,7 @@ from studio.core.conversation import Message
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_
 from studio.dataset.columns.formats.cells import CannotLearn, message, text_of
-from studio.dataset.columns.formats.conversations import split_thinking
+from studio.dataset.columns.formats.thinking import split_thinking
 from studio.dataset.table import Row
 from studio.dataset.vocabulary import Part, part_of
 
