@@ -13,8 +13,9 @@ from studio.core.conversation import Message
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.columns.formats.cells import CannotLearn, first_answer, is_answer_list, message, text_of
-from studio.dataset.columns.formats.conversations import ConversationReader, split_thinking
+from studio.dataset.columns.formats.conversations import ConversationReader
 from studio.dataset.columns.formats.pairs import has_lists
+from studio.dataset.columns.formats.thinking import split_thinking
 from studio.dataset.examples import Example
 from studio.dataset.table import Row, Table
 
