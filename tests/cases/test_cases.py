@@ -149,7 +149,7 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
             "a.json",
             [{"question": q, "answer_a": a, "answer_b": a[4:], "winner": "ab"[n % 2]} for n, (q, a) in ALL],
         ),
-        Asked(first=None, says="which of several answers is better"),
+        Asked(first=None, says="which is the better answer"),
     ),
     "one label for all": (table("text,label", '"{a}",n.'), Asked(first=None, says="same label")),
     "several lists": (
@@ -412,7 +412,7 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
                 for q, a in PAIRS
             ],
         ),
-        Right(says="the rejected ones aren't used"),
+        Right(says="the better ones are learned"),
     ),
     "answers inside of a record": (
         data(
