@@ -206,5 +206,5 @@ def test_no_table_is_read_wrongly_without_a_word(tmp_path: Path, name: str) -> N
 
 
 def test_a_total_in_a_workbook_is_no_example(tmp_path: Path) -> None:
-    rows: list[list[str | int]] = [["Question", "Answer"], *[[q, a] for q, a in PAIRS], ["Total questions", 12]]
+    rows: list[tuple[str, str | int]] = [("Question", "Answer"), *PAIRS, ("Total questions", 12)]
     judge(lambda folder: write_xlsx(folder / "faq.xlsx", {"FAQ": rows}), Right(says="Total questions 12"), tmp_path)
