@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -24,7 +23,6 @@ class RehearsalAnswer(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: str
     prompt: str
     answer: str
     ended: bool
@@ -34,21 +32,25 @@ class RehearsalAnswer(BaseModel):
         """An answer that goes on without end, or that says nothing, is nothing to learn from."""
         return self.ended and bool(self.answer.strip())
 
+    def as_example(self) -> Example:
+        asked, said = Message(role="user", content=self.prompt), Message(role="assistant", content=self.answer)
+        return Example(messages=(asked, said))
+
 
 class BaseAnswers(BaseModel):
-    """All that one base model said, in the order in which it was asked."""
+    """What one base model said so far."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    answers: tuple[RehearsalAnswer, ...]
+    answers: tuple[RehearsalAnswer, ...] = ()
 
 
-def kept_answers(key: str) -> BaseAnswers | None:
-    """What was kept under `key`; None where there is nothing, or nothing that can be read."""
+def kept_answers(key: str) -> BaseAnswers:
+    """What was kept under `key`; nothing where there is nothing, or nothing that can be read."""
     try:
         return BaseAnswers.model_validate_json(_place(key).read_bytes())
     except (OSError, ValidationError):
-        return None
+        return BaseAnswers()
 
 
 def keep_answers(key: str, answers: BaseAnswers) -> None:
@@ -61,27 +63,16 @@ def _place(key: str) -> Path:
     return home() / "rehearsal" / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
 
 
-def chosen_examples(answers: BaseAnswers, count: int, seed: int) -> list[Example]:
-    """At most `count` of the usable answers as examples, of each kind about the same part; `seed` decides which."""
-    usable = [one for one in answers.answers if one.is_usable]
+def prompts_in_order(prompts: Mapping[str, Sequence[str]], seed: int) -> list[str]:
+    """All of `prompts`, which are given by their kind: in an order of which every beginning has of each kind about its
+    part. `seed` decides which come first."""
     chance = random.Random(seed)
-    chance.shuffle(usable)
-    sizes = Counter(one.kind for one in usable)
-    taken: Counter[str] = Counter()
-    places: list[float] = []
-    for one in usable:  # evenly along a line from 0 to 1, each kind for itself
-        places.append((taken[one.kind] + chance.random()) / sizes[one.kind])
-        taken[one.kind] += 1
-    order = sorted(range(len(usable)), key=places.__getitem__)[:count]
-    return [
-        Example(
-            messages=(
-                Message(role="user", content=usable[at].prompt),
-                Message(role="assistant", content=usable[at].answer),
-            )
-        )
-        for at in order
-    ]
+    places: list[tuple[float, str]] = []
+    for of_kind in prompts.values():  # evenly along a line from 0 to 1, each kind for itself
+        shuffled = list(of_kind)
+        chance.shuffle(shuffled)
+        places += [((at + chance.random()) / len(shuffled), prompt) for at, prompt in enumerate(shuffled)]
+    return [prompt for _, prompt in sorted(places)]
 
 
 def freeze_rehearsal(run: RunFolder, examples: Sequence[Example]) -> None:

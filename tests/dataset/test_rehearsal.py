@@ -17,22 +17,19 @@ from studio.dataset.near_duplicates import near_groups, shared
 from studio.dataset.rehearsal import (
     BaseAnswers,
     RehearsalAnswer,
-    chosen_examples,
     freeze_rehearsal,
     is_frozen,
     keep_answers,
     kept_answers,
+    prompts_in_order,
 )
 from studio.evaluation.forgetting import general_questions
 
 PROMPTS = [prompt for prompts in rehearsal_prompts().values() for prompt in prompts]
 
 
-def answers(count: int, ended: bool = True) -> BaseAnswers:
-    made = (
-        RehearsalAnswer(kind="abc"[n % 3], prompt=f"Question {n}?", answer=f"Answer {n}.", ended=ended)
-        for n in range(count)
-    )
+def answers(count: int) -> BaseAnswers:
+    made = (RehearsalAnswer(prompt=f"Question {n}?", answer=f"Answer {n}.", ended=True) for n in range(count))
     return BaseAnswers(answers=tuple(made))
 
 
@@ -61,28 +58,28 @@ def test_so_much_of_all_that_is_learned_are_the_bases_answers() -> None:
     assert rehearsed(on, 1_000_000) == len(PROMPTS), "none twice in a pass"
 
 
-def test_the_same_seed_chooses_the_same_answers_and_of_each_kind_as_many() -> None:
-    chosen = chosen_examples(answers(30), 12, seed=5)
-    assert chosen == chosen_examples(answers(30), 12, seed=5) != chosen_examples(answers(30), 12, seed=6)
-    kinds = Counter("abc"[int(one.question.split()[1].strip("?")) % 3] for one in chosen)
-    assert kinds == {"a": 4, "b": 4, "c": 4}
-    assert all(one.answer == one.question.replace("Question", "Answer").replace("?", ".") for one in chosen)
+def test_the_same_seed_asks_in_the_same_order_and_of_each_kind_its_part() -> None:
+    prompts = {kind: [f"{kind}{n}" for n in range(count)] for kind, count in (("a", 20), ("b", 10), ("c", 10))}
+    order = prompts_in_order(prompts, seed=5)
+    assert order == prompts_in_order(prompts, seed=5) != prompts_in_order(prompts, seed=6)
+    assert sorted(order) == sorted(one for of_kind in prompts.values() for one in of_kind)
+    begun = Counter(one[0] for one in order[:12])
+    assert begun["a"] in range(5, 8) and begun["b"] in range(2, 5) and begun["c"] in range(2, 5)
 
 
-def test_answers_without_an_end_or_without_words_are_left_out() -> None:
-    empty = RehearsalAnswer(kind="a", prompt="Hello!", answer=" \n", ended=True)
-    assert chosen_examples(answers(9, ended=False), 9, seed=1) == []
-    assert chosen_examples(BaseAnswers(answers=(empty, *answers(2).answers)), 9, seed=1) != []
-    assert len(chosen_examples(BaseAnswers(answers=(empty, *answers(2).answers)), 9, seed=1)) == 2
+def test_answers_without_an_end_or_without_words_are_not_usable() -> None:
+    assert answers(1).answers[0].is_usable
+    assert not RehearsalAnswer(prompt="Hello!", answer=" \n", ended=True).is_usable
+    assert not RehearsalAnswer(prompt="Hello!", answer="and so on and so on", ended=False).is_usable
 
 
 def test_answers_are_kept_for_each_base_apart() -> None:
     keep_answers("one", answers(3))
     keep_answers("another", answers(4))
     assert kept_answers("one") == answers(3) and kept_answers("another") == answers(4)
-    assert kept_answers("a third") is None
+    assert kept_answers("a third") == BaseAnswers()
     next((home() / "rehearsal").iterdir()).write_text("{")
-    assert None in (kept_answers("one"), kept_answers("another")), "what is damaged is asked again"
+    assert BaseAnswers() in (kept_answers("one"), kept_answers("another")), "what is damaged is asked again"
 
 
 def test_freezing_leaves_what_is_known_of_the_persons_examples(tmp_path: Path) -> None:
@@ -91,7 +88,7 @@ def test_freezing_leaves_what_is_known_of_the_persons_examples(tmp_path: Path) -
     run.fingerprint.write_text(json.dumps({"train_sha256": "ab", "examples": 7, "held_out": 1, "rows": 9}))
     before = DataFingerprint.read(run)
     assert not is_frozen(run)
-    freeze_rehearsal(run, chosen_examples(answers(9), 3, seed=1))
+    freeze_rehearsal(run, [one.as_example() for one in answers(3).answers])
     after = DataFingerprint.read(run)
     assert is_frozen(run) and after.rehearsal == 3 and json.loads(run.fingerprint.read_bytes())["rows"] == 9
     assert (after.examples, after.count, after.whole) == (before.examples, before.count, before.whole)

@@ -1,11 +1,11 @@
-"""Keep what it knew: the base model answers general prompts before its training, which then learns from some of these
-answers as well."""
+"""Keep what it knew: before its training the base answers general prompts, and these answers are learned as well."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,11 +21,11 @@ from studio.dataset.examples import Example
 from studio.dataset.rehearsal import (
     BaseAnswers,
     RehearsalAnswer,
-    chosen_examples,
     freeze_rehearsal,
     is_frozen,
     keep_answers,
     kept_answers,
+    prompts_in_order,
 )
 from studio.engine.device import Device
 from studio.engine.evaluation.generate import Generator, speed_up
@@ -39,7 +39,7 @@ from studio.tokenization.end_tokens import end_tokens
 LONGEST = 96
 """Tokens of an answer. Those that don't end within it are left out."""
 
-BATCH = 32
+BATCH = 16
 """Prompts answered at once."""
 
 
@@ -47,7 +47,7 @@ def freeze_base_answers(
     context: JobContext, run: RunFolder, recipe: Recipe, base: Path, device: Device, learned: int
 ) -> None:
     """See to it that `run.rehearsal_data` is there where the recipe wants it, for `learned` examples. The base is asked
-    only where nobody asked it before in the same way. Raises `ProblemError` and OSError."""
+    no more than that takes, and nothing twice in the same way. Raises `ProblemError` and OSError."""
     if recipe.training.rehearsal and recipe.objective.uses != "answers":
         context.notice(
             "rehearsal.other_objective",
@@ -61,12 +61,29 @@ def freeze_base_answers(
     if not count or is_frozen(run):
         return
     key = _key(run, recipe, base, device)
-    answers = kept_answers(key)
-    if answers is None:
-        answers = _ask(context, recipe, base, device)
-        with contextlib.suppress(OSError):  # the run has them in its own folder
-            keep_answers(key, answers)
-    chosen = chosen_examples(answers, count, recipe.training.seed)
+    known = {one.prompt: one for one in kept_answers(key).answers}
+    order = prompts_in_order(rehearsal_prompts(), recipe.training.seed)
+    generator: Generator | None = None
+    chosen: list[RehearsalAnswer] = []
+    text = N_("The base model answers general questions, to keep what it knows. Once asked, it isn't asked again.")
+    for start in range(0, len(order), BATCH):
+        batch = order[start : start + BATCH]
+        if missing := [one for one in batch if one not in known]:
+            if generator is None:
+                context.phase("answering", text, long=True)
+                generator = _load(recipe, base, device)
+            known |= {one.prompt: one for one in _ask(generator, missing)}
+            with contextlib.suppress(OSError):  # the run has them in its own folder
+                keep_answers(key, BaseAnswers(answers=tuple(known.values())))
+        chosen += [known[one] for one in batch if known[one].is_usable]
+        context.progress(min(len(chosen), count), count, "answers", text)
+        if len(chosen) >= count:
+            break
+    if generator is not None:  # the training loads its own base, untouched by this
+        del generator
+        gc.collect()
+        if device.is_cuda:
+            torch.cuda.empty_cache()
     if not chosen:
         context.notice(
             "rehearsal.no_answers",
@@ -75,15 +92,14 @@ def freeze_base_answers(
                 "isn't kept. Base models that were never taught to answer are like that."
             ),
         )
-    freeze_rehearsal(run, chosen)
+    freeze_rehearsal(run, [one.as_example() for one in chosen[:count]])
 
 
 def _key(run: RunFolder, recipe: Recipe, base: Path, device: Device) -> str:
-    """Everything that the answers depend on."""
+    """Everything besides the prompts that the answers depend on."""
     fingerprint = BaseFingerprint.read(run.base_fingerprint) or BaseFingerprint.of(base)
     told = {
         "base": dict(fingerprint.parts),
-        "prompts": dict(rehearsal_prompts()),
         "longest": LONGEST,
         "storage": asdict(recipe.method.storage),
         "dtype": str(device.dtype),
@@ -92,31 +108,20 @@ def _key(run: RunFolder, recipe: Recipe, base: Path, device: Device) -> str:
     return json.dumps(told, sort_keys=True)
 
 
-def _ask(context: JobContext, recipe: Recipe, base: Path, device: Device) -> BaseAnswers:
-    """The base is loaded for it alone and given up again: the training loads its own, untouched."""
-    text = N_("The base model answers general questions, to keep what it knows. This is done once for each base model.")
-    context.phase("answering", text, long=True)
+def _load(recipe: Recipe, base: Path, device: Device) -> Generator:
+    """The base as the run loads it, to answer alone."""
     network = method_of(recipe.method).load_base(base, device).eval()
     encoder = Encoder.from_folder(base, NO_LIMIT, recipe.training.loss_on)
     generator = Generator({BASE: network}, encoder, device, model_facts(base), end_tokens(base, encoder))
     speed_up(generator)
-    asked = [(kind, prompt) for kind, prompts in rehearsal_prompts().items() for prompt in prompts]
-    asked.sort(key=lambda one: len(one[1]))  # little is padding
-    found: list[RehearsalAnswer] = []
-    for start in range(0, len(asked), BATCH):
-        batch = asked[start : start + BATCH]
-        examples = [
-            Example(messages=(Message(role="user", content=prompt), Message(role="assistant", content="")))
-            for _, prompt in batch
-        ]
-        given = generator.answer_all(examples, BASE, LONGEST)
-        found += [
-            RehearsalAnswer(kind=kind, prompt=prompt, answer=answer.text, ended=answer.ended)
-            for (kind, prompt), answer in zip(batch, given, strict=True)
-        ]
-        context.progress(len(found), len(asked), "answers", text)
-    del generator, network
-    gc.collect()
-    if device.is_cuda:
-        torch.cuda.empty_cache()
-    return BaseAnswers(answers=tuple(found))
+    return generator
+
+
+def _ask(generator: Generator, prompts: Sequence[str]) -> list[RehearsalAnswer]:
+    examples = [
+        Example(messages=(Message(role="user", content=one), Message(role="assistant", content=""))) for one in prompts
+    ]
+    return [
+        RehearsalAnswer(prompt=one, answer=answer.text, ended=answer.ended)
+        for one, answer in zip(prompts, generator.answer_all(examples, BASE, LONGEST), strict=True)
+    ]

@@ -15,11 +15,11 @@ from studio.core.first_batch import read_first_batch
 from studio.core.jobs import DryRun, Train
 from studio.core.paths import home
 from studio.core.problems import ProblemError
-from studio.core.recipe.rehearsal import rehearsal_prompts
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.dataset.examples import Example, read_frozen
 from studio.dataset.freeze import require_as_frozen
 from studio.engine.evaluation.generate import Answer, Generator
+from studio.engine.training import rehearsal
 from tests.engine.conftest import do_here
 
 Make = Callable[..., RunFolder]
@@ -59,11 +59,11 @@ def test_the_base_is_asked_once_and_its_answers_are_counted_apart(make_run: Make
     assert run.train_data.read_bytes() == own and len(read_frozen(run.rehearsal_data)) == 2
     read = [place for event in run.reader().read_new() if isinstance(event, StepDone) for place in event.examples]
     assert sorted(read) == sorted([*range(10), *range(10)]), "each once a pass, the base's last"
-    assert sum(asked) == sum(map(len, rehearsal_prompts().values()))
+    assert sum(asked) == rehearsal.BATCH, "no more than it takes"
 
     again = make_run("again", learned=8, **KEEP)
     assert do_here(again, Train()) == 0
-    assert sum(asked) == sum(map(len, rehearsal_prompts().values())), "the second run doesn't ask"
+    assert sum(asked) == rehearsal.BATCH, "the second run doesn't ask"
     phases = [event.phase for event in again.reader().read_new() if isinstance(event, PhaseChanged)]
     assert "answering" not in phases
     assert again.rehearsal_data.read_bytes() == run.rehearsal_data.read_bytes()
