@@ -280,6 +280,35 @@ class GeneralAnswer(_Event):
     right: bool
 
 
+class RepeatedPassage(BaseModel):
+    """`passage` of the answer to `question` stands word for word in the training answer at the position `learned`,
+    which is the answer to another question."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    question: str
+    passage: str
+    learned: int
+
+
+class MemorisationChecked(_Event):
+    """How far the run's own model knows its examples by heart.
+
+    `train_loss` is its loss on examples that it learned from, `held_out_loss` on those set aside; None where it isn't
+    known. Of so many `answers` to other questions, those in `reproduced` repeat a training answer. Of so many personal
+    `numbers` in the examples, so many are `returned` when one begins the sentence in which they stand, and not by its
+    base. The numbers themselves are nowhere here.
+    """
+
+    type: Literal["memorisation_checked"] = "memorisation_checked"
+    train_loss: float | None = None
+    held_out_loss: float | None = None
+    answers: int = 0
+    reproduced: tuple[RepeatedPassage, ...] = ()
+    numbers: int = 0
+    returned: int = 0
+
+
 class ModelResult(BaseModel):
     """How one model did in an exam: `exact` answers of all, and its loss as in `Evaluated`; None where no example fits
     the run's length limit."""
@@ -528,6 +557,7 @@ Event = Annotated[
     | Uploaded
     | Prediction
     | GeneralAnswer
+    | MemorisationChecked
     | ExamCompleted
     | ChatReady
     | PromptSent

@@ -16,6 +16,7 @@ from studio.core.events import (
     Fetched,
     Finished,
     GeneralAnswer,
+    MemorisationChecked,
     MemoryProbed,
     NoticeLogged,
     Paused,
@@ -81,6 +82,7 @@ class ExamState(ProcessState):
     predictions: list[Prediction] = field(default_factory=list)
     general: list[GeneralAnswer] = field(default_factory=list)
     completed: ExamCompleted | None = None
+    memorised: MemorisationChecked | None = None
 
     def apply(self, event: Event) -> None:
         match event:
@@ -90,6 +92,8 @@ class ExamState(ProcessState):
                 self.general.append(event)
             case ExamCompleted():
                 self.completed = event
+            case MemorisationChecked():
+                self.memorised = event
             case _:
                 super().apply(event)
 
