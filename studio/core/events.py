@@ -126,10 +126,24 @@ class Prepared(DatasetCounts, _Event):
     epochs: float
 
 
+class PreferenceScores(BaseModel):
+    """How a model holds pairs of a better and a worse answer: the share of pairs in which training has made the better
+    one likelier than the worse one (`accuracy`) and by how much on average (`margin`, times beta, in nats), both
+    compared with the model as it began; and the share in which the better one is likelier by itself, per token
+    (`likelier`). A tie counts half."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    accuracy: float
+    margin: float
+    likelier: float
+
+
 class StepDone(_Event):
-    """One optimizer step. `loss` is the mean over label tokens; `tokens` counts all tokens since the last step;
-    `seconds` is monotonic time since the last step; memory in bytes, None on a CPU. `examples` are the positions, in
-    the order of the training data, of all examples that were read for it: each once an epoch."""
+    """One optimizer step. `loss` is the mean over label tokens, or over pairs where these are learned; `tokens` counts
+    all tokens since the last step; `seconds` is monotonic time since the last step; memory in bytes, None on a CPU.
+    `examples` are the positions, in the order of the training data, of all examples that were read for it: each once an
+    epoch."""
 
     type: Literal["step_done"] = "step_done"
     step: int = Field(ge=0, lt=MOST_STEPS)
@@ -143,16 +157,18 @@ class StepDone(_Event):
     memory: int | None = None
     peak_memory: int | None = None
     examples: tuple[int, ...] = ()
+    preference: PreferenceScores | None = None
 
 
 class Evaluated(_Event):
-    """Loss of `model` over the examples set aside: mean over all label tokens, in nats."""
+    """Loss of `model` over the examples set aside: mean over all label tokens, in nats, or over pairs."""
 
     type: Literal["evaluated"] = "evaluated"
     step: int = Field(ge=0, lt=MOST_STEPS)
     loss: float
     examples: int
     model: ModelUnderTest = THIS_RUN
+    preference: PreferenceScores | None = None
 
 
 class SampleAnswered(_Event):

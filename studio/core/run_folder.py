@@ -131,6 +131,11 @@ class RunFolder(JobFolder):
         return self.path / "initial_weights"
 
     @property
+    def reference(self) -> Path:
+        """How likely the model held each answer of pairs before the training: what it learns is compared with that."""
+        return self.path / "reference.safetensors"
+
+    @property
     def parent(self) -> str:
         """The folder name of the run whose weights this one begins with, empty where it begins with none."""
         manifest = read_manifest(self.initial_weights)

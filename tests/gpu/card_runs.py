@@ -25,6 +25,7 @@ from studio.core.run_folder import JobFolder, RunFolder
 from studio.core.workload import Workload
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext, is_out_of_memory
+from studio.engine.objectives.registry import objective_of
 from studio.engine.objectives.supervised import TokenizedDataset
 from studio.engine.training.callback import TrainingCallback
 from studio.engine.training.memory_probe import on_card, try_longest
@@ -104,6 +105,7 @@ def plan_for(wanted: Wanted, words: int, base: Path, context: JobContext, device
         dataset=TokenizedDataset(tuple(encoded), counts),
         held_out=TokenizedDataset((), DatasetCounts(examples=0, tokens=0, label_tokens=0, cut=0, nothing_left=0)),
         optimizer=optimizer_for(context, recipe.training.optimizer, device),
+        objective=objective_of(recipe.objective),
     )
 
 

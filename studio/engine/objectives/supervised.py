@@ -8,7 +8,7 @@ scores only those that have one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,19 +68,6 @@ def max_tokens(recipe: Recipe, base: Path) -> int:
     return min(recipe.training.max_length, model_facts(base).context_length or recipe.training.max_length)
 
 
-def tokenize_frozen(file: Path, recipe: Recipe, base: Path, tokenizer: Path | None = None) -> TokenizedDataset:
-    """The frozen examples in `file` as a run reads them; empty where it isn't there. `tokenizer` is the folder of its
-    tokenizer and template where these aren't the base's. Raises `ProblemError` when the template refuses an example."""
-    encoder = Encoder.from_folder(tokenizer or base, max_tokens(recipe, base), recipe.training.loss_on)
-    return tokenize_examples(encoder, read_frozen(file) if file.is_file() else [], recipe.data.truncation)
-
-
-def tokenize_rehearsal(file: Path, recipe: Recipe, base: Path) -> TokenizedDataset:
-    """The base model's own answers in `file`; empty where it isn't there. Of these only answers are learned."""
-    encoder = Encoder.from_folder(base, max_tokens(recipe, base), "answers")
-    return tokenize_examples(encoder, read_frozen(file) if file.is_file() else [], "leave_out")
-
-
 def tokenize_examples(
     encoder: Encoder, examples: Sequence[Example], truncation: Truncation = "cut"
 ) -> TokenizedDataset:
@@ -109,6 +96,29 @@ def tokenize_examples(
     return TokenizedDataset(tuple(encoded), counts, tuple(numbers), encoder.adaptations)
 
 
+Tokenize = Callable[[Encoder, Sequence[Example], Truncation], TokenizedDataset]
+
+
+def tokenize_frozen(
+    file: Path,
+    recipe: Recipe,
+    base: Path,
+    tokenizer: Path | None = None,
+    tokenize: Tokenize = tokenize_examples,
+) -> TokenizedDataset:
+    """The frozen examples in `file` as a run reads them; empty where it isn't there. `tokenizer` is the folder of its
+    tokenizer and template where these aren't the base's. Raises `ProblemError` when the template refuses an example."""
+    loss_on = recipe.training.loss_on if recipe.objective.uses == "answers" else "answers"
+    encoder = Encoder.from_folder(tokenizer or base, max_tokens(recipe, base), loss_on)
+    return tokenize(encoder, read_frozen(file) if file.is_file() else [], recipe.data.truncation)
+
+
+def tokenize_rehearsal(file: Path, recipe: Recipe, base: Path) -> TokenizedDataset:
+    """The base model's own answers in `file`; empty where it isn't there. Of these only answers are learned."""
+    encoder = Encoder.from_folder(base, max_tokens(recipe, base), "answers")
+    return tokenize_examples(encoder, read_frozen(file) if file.is_file() else [], "leave_out")
+
+
 def as_rows(encoded: Sequence[Encoded]) -> list[dict[str, list[int]]]:
     """Rows for a `datasets.Dataset`, with `input_ids` and `labels`."""
     return [{"input_ids": list(e.ids), "labels": list(e.labels)} for e in encoded]
@@ -133,10 +143,12 @@ def collate(rows: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
 
 @dataclass(frozen=True)
 class SummedLoss:
-    """The sum of the losses of `count` tokens that have a label."""
+    """The sum of the losses of `count` tokens that have a label, or pairs. `measures` are sums of what else is told of
+    them, see the objective."""
 
     total: torch.Tensor
     count: int
+    measures: torch.Tensor | None = None
 
 
 def logits_fit(model: Any, labels: torch.Tensor) -> bool:
@@ -145,15 +157,24 @@ def logits_fit(model: Any, labels: torch.Tensor) -> bool:
     return scored * int(model.get_output_embeddings().weight.shape[0]) * 4 <= MOST_LOGITS
 
 
-def supervised_loss(model: Any, inputs: dict[str, torch.Tensor], head_of: Any = None) -> SummedLoss:
-    """Summed cross entropy of the next token over positions that have a label only, computed in float32.
+@dataclass(frozen=True)
+class LabelScores:
+    """`logits` [labels, vocabulary] for each token that has a label, `labels` [labels], and `places` [rows, tokens],
+    where the position before each of them is True."""
+
+    logits: torch.Tensor
+    labels: torch.Tensor
+    places: torch.Tensor
+
+
+def scores_of_labels(model: Any, inputs: dict[str, torch.Tensor], head_of: Any = None) -> LabelScores:
+    """The scores at the positions that have to predict a token with a label, and at no others.
 
     `inputs` as `collate` makes them. `head_of` is the model that owns the head when `model` is a wrapper.
     """
     labels = inputs["labels"]
     ahead = functional.pad(labels[:, 1:], (0, 1), value=IGNORE_INDEX)  # what each position has to predict
     wanted = ahead != IGNORE_INDEX
-    count = int(wanted.sum())
 
     def only_wanted(_: torch.nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
         hidden = arguments[0]
@@ -168,8 +189,15 @@ def supervised_loss(model: Any, inputs: dict[str, torch.Tensor], head_of: Any = 
         hook.remove()
     if logits.shape[:2] == wanted.shape:  # the last position is never wanted, so this can't be (1, count)
         logits = logits[wanted]  # a model that doesn't call its head as the others do
-    logits = logits.reshape(-1, logits.shape[-1])
-    return SummedLoss(functional.cross_entropy(logits.float(), ahead[wanted], reduction="sum"), count)
+    return LabelScores(logits.reshape(-1, logits.shape[-1]), ahead[wanted], wanted)
+
+
+def supervised_loss(model: Any, inputs: dict[str, torch.Tensor], head_of: Any = None) -> SummedLoss:
+    """Summed cross entropy of the next token over positions that have a label only, computed in float32; see
+    `scores_of_labels`."""
+    scored = scores_of_labels(model, inputs, head_of)
+    total = functional.cross_entropy(scored.logits.float(), scored.labels, reduction="sum")
+    return SummedLoss(total, len(scored.labels))
 
 
 def held_out_loss(model: Any, encoded: Sequence[Encoded], batch: int, device: Device) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from studio.core.events import SaveNow, StepDone
+from studio.core.events import PreferenceScores, SaveNow, StepDone
 from studio.core.problems import Remedy, problem
 from studio.core.translatable import N_
 from studio.engine.device import Device, memory_limit, memory_now
@@ -40,9 +40,25 @@ class StepSums:
     random_states: dict[str, Any] | None = None
     """After the last whole step: a stop may come in the middle of the next one, which has drawn others by then."""
 
+    measured: torch.Tensor | None = None
+    pairs: int = 0
+    """Of so many pairs the sums of what `PreferenceScores` tells."""
+
+    def measure(self, sums: torch.Tensor, pairs: int) -> None:
+        """Add what was measured of more pairs. Nothing waits for the card."""
+        self.measured = sums if self.measured is None else self.measured + sums
+        self.pairs += pairs
+
+    @property
+    def preference(self) -> PreferenceScores | None:
+        if self.measured is None or not self.pairs:
+            return None
+        accuracy, margin, likelier = (float(value) / self.pairs for value in self.measured.tolist())
+        return PreferenceScores(accuracy=accuracy, margin=margin, likelier=likelier)
+
     def forget_losses(self) -> None:
         """What was summed up is computed again."""
-        self.loss = 0.0
+        self.loss, self.measured, self.pairs = 0.0, None, 0
 
     @property
     def is_finite(self) -> bool:
@@ -111,7 +127,8 @@ class TrainingCallback(TrainerCallback):
         self.done = state.global_step
         if not self._skipped:
             self._tell(state, now)
-        self.step.loss, self.step.tokens, self.step.gradient_norm, self.step.began = 0.0, 0, None, now
+        self.step.forget_losses()
+        self.step.tokens, self.step.gradient_norm, self.step.began = 0, None, now
         self.step.examples.clear()
         self.step.batches.clear()
         self._save_now |= any(isinstance(command, SaveNow) for command in self._context.commands())
@@ -138,6 +155,7 @@ class TrainingCallback(TrainerCallback):
             memory=used,
             peak_memory=peak,
             examples=tuple(self.step.examples),
+            preference=self.step.preference,
         )
         self._context.write(done)
         if self.after_step is not None:

@@ -15,8 +15,9 @@ from studio.core.storage import write_text
 from studio.core.translatable import N_
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
+from studio.engine.objectives.objective import POSITION
 from studio.engine.training.plan import plan_of
-from studio.engine.training.trainer import POSITION, trainer_for
+from studio.engine.training.trainer import trainer_for
 
 
 def dry_run(context: JobContext, job: DryRun) -> Ending | None:
@@ -61,4 +62,4 @@ def _smallest_model() -> Any:
 
 
 def _rows(values: torch.Tensor) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(int(value) for value in row) for row in values.tolist())
+    return tuple(tuple(int(value) for value in row) for row in values.flatten(0, -2).tolist())

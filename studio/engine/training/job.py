@@ -19,7 +19,7 @@ from studio.engine.job_context import JobContext, StopRequested, is_out_of_memor
 from studio.engine.methods.base_model import Network, count_parameters
 from studio.engine.methods.method import TrainingMethod
 from studio.engine.methods.registry import method_of
-from studio.engine.objectives.supervised import autocast, held_out_loss
+from studio.engine.objectives.supervised import autocast
 from studio.engine.random_states import restore_random_states
 from studio.engine.training.callback import NON_FINITE_STEPS, TrainingCallback
 from studio.engine.training.checkpoint import CheckpointWriter, require_fits
@@ -66,8 +66,8 @@ def train(context: JobContext, job: Train) -> Ending | None:
             model = method.make_trainable(method.load_base(plan.base, device))
         if point.folder is not None:
             require_fits(point.folder, model)
-        elif plan.recipe.model.parent:
-            method.load_weights(model, initial_weights(run))
+        if plan.recipe.model.parent and (point.folder is None or plan.objective.needs_beginning(run)):
+            method.load_weights(model, initial_weights(run))  # those of the save point come later
     except StopRequested:
         return stopped(context, step)
     return TrainingJob(context, run, plan, method, model, device, point).go()
@@ -92,6 +92,7 @@ class TrainingJob:
         point: ResumePoint,
     ) -> None:
         self.context = context
+        self.run = run
         self.plan = plan
         self.model = model
         self.device = device
@@ -121,6 +122,7 @@ class TrainingJob:
         self._tell_plan()
         self.callback.begin = self._begin
         try:
+            self._prepare_objective()
             with self.trainer.pieces.recovering():
                 self.trainer.train(resume_from_checkpoint=str(self.point.folder) if self.point.folder else None)
         except StopRequested:  # in the middle of a step, which has changed no weight yet, but drawn random numbers
@@ -146,6 +148,28 @@ class TrainingJob:
                     self.look_at(0)
         self.context.phase("training", N_("Learning from the examples."))
         self.checkpoints.start_clock()
+
+    def _prepare_objective(self) -> None:
+        """Let the objective look at the model as it begins, with less at once where memory runs out."""
+        ready = False
+        while not ready:
+            try:
+                with self.context.interruptible():
+                    self.plan.objective.prepare(
+                        self.context,
+                        self.run,
+                        self.model,
+                        self.plan.dataset,
+                        self.plan.held_out,
+                        self.device,
+                        self.trainer.pieces.at_once,
+                    )
+                ready = True
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            if not ready:
+                self.trainer.pieces.shrink()
 
     def _try_longest(self) -> None:
         """Compute less at once until the longest examples fit. Raises `ProblemError` where one alone doesn't."""
@@ -175,7 +199,9 @@ class TrainingJob:
         try:
             stopping = self.context.stopping
             with contextlib.nullcontext() if stopping else self.context.interruptible():
-                loss = held_out_loss(self.model, self.plan.held_out.encoded, self.trainer.pieces.at_once, self.device)
+                found = self.plan.objective.score(
+                    self.model, self.plan.held_out, self.trainer.pieces.at_once, self.device
+                )
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -188,12 +214,14 @@ class TrainingJob:
         except StopRequested:  # what was learned is saved without it
             return None
         self.scoring_seconds = time.monotonic() - began
-        if not math.isfinite(loss):
+        if not math.isfinite(found.loss):
             return None
         count = len(self.plan.held_out.encoded)
         model = THIS_RUN if step or self.plan.recipe.model.parent else BASE
-        self.context.write(Evaluated(step=step, loss=loss, examples=count, model=model))
-        return loss
+        self.context.write(
+            Evaluated(step=step, loss=found.loss, examples=count, model=model, preference=found.preference)
+        )
+        return found.loss
 
     def _ask_samples(self, step: int) -> None:
         """Let the model answer a few questions, if there is memory for it and nobody waits for an end."""

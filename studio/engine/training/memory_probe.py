@@ -26,13 +26,11 @@ from studio.core.translatable import N_
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext, is_out_of_memory
 from studio.engine.methods.registry import method_of
-from studio.engine.objectives.supervised import as_rows, collate
 from studio.engine.training.callback import TrainingCallback
 from studio.engine.training.plan import Plan, plan_of
 from studio.engine.training.recovery import pieces
 from studio.engine.training.sampler import LengthGroupedSampler
 from studio.engine.training.trainer import StudioTrainer, trainer_for
-from studio.tokenization.encoded import IGNORE_INDEX
 
 PATIENCE = 15.0
 """Seconds. On a processor, a first step slower than this isn't followed by a second."""
@@ -105,13 +103,14 @@ def try_longest(context: JobContext, trainer: StudioTrainer, plan: Plan, device:
 
 def longest_batch(plan: Plan) -> dict[str, torch.Tensor]:
     """As many of the longest examples as are computed at once: no batch of any pass needs more."""
-    longest = sorted(plan.dataset.encoded, key=lambda e: len(e.ids), reverse=True)[: plan.batch]
-    return collate(as_rows(longest))
+    lengths, rows = plan.dataset.lengths, plan.objective.rows(plan.dataset)
+    longest = sorted(range(len(rows)), key=lambda place: lengths[place], reverse=True)[: plan.batch]
+    return plan.objective.collate([rows[place] for place in longest])
 
 
 def out_of_memory(plan: Plan, inputs: dict[str, torch.Tensor]) -> ProblemError:
     """What to say when the longest batch doesn't fit."""
-    rows, length = inputs["input_ids"].shape
+    rows, *_, length = inputs["input_ids"].shape
     settings = plan.recipe.training
     helps = N_("Choose a smaller base model, or end other programs that use the card, then start again.")
     if plan.batch > 1:
@@ -142,7 +141,8 @@ def padded_tokens(plan: Plan) -> int:
     lengths = plan.dataset.lengths
     order = list(LengthGroupedSampler(lengths, plan.batch, training.seed))
     batches = (order[i : i + plan.batch] for i in range(0, len(order), plan.batch))
-    return sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
+    sequences = plan.recipe.objective.sequences
+    return sum(sequences * len(batch) * max(lengths[i] for i in batch) for batch in batches)
 
 
 def _measured(plan: Plan, device: Device, inputs: dict[str, torch.Tensor], last: Round) -> MemoryProbed:
@@ -166,7 +166,7 @@ def _measured(plan: Plan, device: Device, inputs: dict[str, torch.Tensor], last:
 def one_round(trainer: StudioTrainer, inputs: dict[str, torch.Tensor]) -> Round:
     model, optimizer = trainer.model_wrapped, trainer.optimizer
     began = time.monotonic()
-    count = (inputs["labels"] != IGNORE_INDEX).sum().to(trainer.args.device)
+    count = trainer.objective.count([inputs]).to(trainer.args.device)
     # Where several batches make a step, all but the first find gradients there: two show what that takes.
     batches = 2 if trainer.args.device.type == "cuda" and trainer.args.gradient_accumulation_steps > 1 else 1
     for _ in range(batches):
@@ -217,6 +217,7 @@ def _unchanged(trainer: StudioTrainer) -> Iterator[None]:
         trainer._metrics["train"].clear()
         trainer._total_train_tokens = tokens
         trainer.step.gradient_norm = None
+        trainer.step.forget_losses()
         model.train(training)
 
 

@@ -23,7 +23,9 @@ from studio.dataset.freeze import require_as_frozen
 from studio.engine import device as devices
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
-from studio.engine.objectives.supervised import TokenizedDataset, max_tokens, tokenize_frozen, tokenize_rehearsal
+from studio.engine.objectives.objective import TrainingObjective
+from studio.engine.objectives.registry import objective_of
+from studio.engine.objectives.supervised import TokenizedDataset, max_tokens, tokenize_rehearsal
 from studio.engine.training.rehearsal import freeze_base_answers
 from studio.engine.training.resume import EarlierAttempts
 from studio.models.base_model import base_of_run, model_facts
@@ -45,6 +47,7 @@ class Plan:
     dataset: TokenizedDataset
     held_out: TokenizedDataset
     optimizer: Optimizer
+    objective: TrainingObjective
     extensions: tuple[Extended, ...] = ()
     """All the times that more passes were asked for."""
 
@@ -97,7 +100,8 @@ def plan_of(context: JobContext, run: RunFolder, earlier: EarlierAttempts | None
     require_supported(base, read_mapping(base / "config.json"), recipe.method)
     require_as_frozen(run)
     limit = max_tokens(recipe, base)
-    dataset, held_out = (tokenize_frozen(file, recipe, base) for file in (run.train_data, run.held_out_data))
+    objective = objective_of(recipe.objective)
+    dataset, held_out = (objective.tokenize_frozen(file, recipe, base) for file in (run.train_data, run.held_out_data))
     _require_examples(dataset, limit)
     model_facts(base).require_known(max(max(e.ids) for e in (*dataset.encoded, *held_out.encoded)))
     before = earlier.state.device
@@ -106,7 +110,8 @@ def plan_of(context: JobContext, run: RunFolder, earlier: EarlierAttempts | None
     context.write(device.as_event())
     if recipe.training.rehearsal:
         freeze_base_answers(context, run, recipe, base, device, len(dataset.encoded))
-        dataset = dataset.with_rehearsal(tokenize_rehearsal(run.rehearsal_data, recipe, base))
+        if recipe.objective.uses == "answers":
+            dataset = dataset.with_rehearsal(tokenize_rehearsal(run.rehearsal_data, recipe, base))
     if limit < recipe.training.max_length:
         context.notice(
             "length.limited",
@@ -117,7 +122,7 @@ def plan_of(context: JobContext, run: RunFolder, earlier: EarlierAttempts | None
         context.notice("template.adapted", adaptation.text, **adaptation.values)
     wanted = recipe.training.optimizer or Optimizer.adamw
     optimizer = optimizer_for(context, wanted, device)
-    plan = Plan(recipe, base, limit, dataset, held_out, optimizer, earlier.extensions)
+    plan = Plan(recipe, base, limit, dataset, held_out, optimizer, objective, earlier.extensions)
     return plan, device
 
 

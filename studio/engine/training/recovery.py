@@ -19,7 +19,8 @@ from studio.engine.job_context import FULL, FreshStart, JobContext, is_out_of_me
 from studio.engine.methods.base_model import Network
 
 Batch = dict[str, torch.Tensor]
-"""`input_ids`, `attention_mask` and `labels`, each [rows, tokens], padded at the right."""
+"""`input_ids`, `attention_mask` and `labels`, each [examples, tokens] or, for pairs, [examples, 2, tokens], padded at
+the right; and what else there is one of for each example."""
 
 LOOK_FOR_ROOM = 3.0
 """Seconds between two looks whether a full disk has room again."""
@@ -146,14 +147,15 @@ class BatchPieces:
 
 
 def pieces(batch: Batch, at_once: int) -> Iterator[Batch]:
-    """`batch` in parts of at most `at_once` rows, none padded further than its longest row needs."""
-    rows = len(batch["input_ids"])
+    """`batch` in parts of at most `at_once` examples, none padded further than its longest one needs."""
+    rows, of_tokens = len(batch["input_ids"]), batch["input_ids"].shape
     if rows <= at_once:
         yield dict(batch)
         return
     for start in range(0, rows, at_once):
-        longest = int(batch["attention_mask"][start : start + at_once].sum(dim=1).max())
-        yield {name: value[start : start + at_once, :longest] for name, value in batch.items()}
+        longest = int(batch["attention_mask"][start : start + at_once].sum(dim=-1).max())
+        parts = {name: value[start : start + at_once] for name, value in batch.items()}
+        yield {n: part[..., :longest] if batch[n].shape == of_tokens else part for n, part in parts.items()}
 
 
 def out_of_memory() -> ProblemError:

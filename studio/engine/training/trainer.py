@@ -22,7 +22,8 @@ from studio.engine.job_context import JobContext
 from studio.engine.methods.base_model import Network, balances_experts
 from studio.engine.methods.method import TrainingMethod
 from studio.engine.methods.registry import method_of
-from studio.engine.objectives.supervised import as_rows, collate, logits_fit, supervised_loss
+from studio.engine.objectives.objective import POSITION, TrainingObjective
+from studio.engine.objectives.supervised import logits_fit
 from studio.engine.patches import missing
 from studio.engine.training.callback import StepSums, TrainingCallback
 from studio.engine.training.plan import Plan
@@ -31,6 +32,7 @@ from studio.engine.training.sampler import LengthGroupedSampler
 
 OVERRIDDEN = (
     "_clip_grad_norm",
+    "_get_num_items_in_batch",
     "_get_train_sampler",
     "_load_from_checkpoint",
     "_load_optimizer_and_scheduler",
@@ -42,10 +44,6 @@ OVERRIDDEN = (
 """Methods of the libraries' trainers that `StudioTrainer` has in place of theirs."""
 
 
-POSITION = "position"
-"""In rows and batches: where an example stands among those that are trained on, counted from 0."""
-
-
 class StudioTrainer(SFTTrainer):  # type: ignore[misc]
     """Trains on rows that already hold `input_ids` and `labels`: exactly what the preview showed."""
 
@@ -54,6 +52,7 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
         *,
         context: JobContext,
         device: Device,
+        objective: TrainingObjective,
         order: Callable[[], Sampler[int]] | None = None,
         course_ends: tuple[int, ...] = (),
         method: TrainingMethod,
@@ -71,9 +70,10 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
                 ),
                 names=", ".join(gone),
             )
+        self.objective = objective
         model = arguments["model"]
         trainable = {name: p.data for name, p in model.named_parameters() if p.requires_grad}
-        super().__init__(data_collator=collate_with_positions, **arguments)
+        super().__init__(data_collator=self._collate, **arguments)
         for name, parameter in model.named_parameters():
             if name in trainable:  # TRL has rounded them to bfloat16
                 parameter.data = trainable[name]
@@ -93,6 +93,16 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
         self._order = order
         self._course_ends = course_ends
         self._method = method
+
+    def _collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """A batch, and beside it where its examples stand among those that are trained on."""
+        batch: dict[str, Any] = self.objective.collate(rows)
+        if POSITION in rows[0]:
+            batch[POSITION] = [int(row[POSITION]) for row in rows]
+        return batch
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: Any) -> Any:
+        return self.objective.count(batch_samples).to(device) if batch_samples else None
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return self._order() if self._order else super()._get_train_sampler(train_dataset)
@@ -150,23 +160,18 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
     ) -> Any:
         # On a card TRL's own head computes in tiles and is fast; on a processor it scores every position.
         tiled = self._device.is_cuda or not logits_fit(self.model, inputs["labels"])
-        if return_outputs or self.aux_loss_enabled or tiled:
+        supervised = self.objective.settings.uses == "answers"
+        if supervised and (return_outputs or self.aux_loss_enabled or tiled):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        summed = supervised_loss(model, inputs, head_of=self.model)
+        summed = self.objective.loss(model, inputs, head_of=self.model, tiled=tiled)
+        if summed.measures is not None:
+            self.step.measure(summed.measures, summed.count)
         return summed.total / max(1, int(num_items_in_batch if num_items_in_batch is not None else summed.count))
 
     def _clip_grad_norm(self, model: Any) -> Any:
         norm = super()._clip_grad_norm(model)
         self.step.gradient_norm = float(norm)
         return norm
-
-
-def collate_with_positions(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """A batch, and beside it where its examples stand among those that are trained on."""
-    batch: dict[str, Any] = dict(collate(rows))
-    if POSITION in rows[0]:
-        batch[POSITION] = [int(row[POSITION]) for row in rows]
-    return batch
 
 
 def page_states(optimizer: Any) -> None:
@@ -247,10 +252,11 @@ def trainer_for(
         **({} if balances_experts(model) else {"router_aux_loss_coef": 0.0}),
         disable_tqdm=True,
     )
-    rows = [{**row, POSITION: position} for position, row in enumerate(as_rows(plan.dataset.encoded))]
+    rows = [{**row, POSITION: position} for position, row in enumerate(plan.objective.rows(plan.dataset))]
     trainer = StudioTrainer(
         context=context,
         device=device,
+        objective=plan.objective,
         order=lambda: LengthGroupedSampler(plan.dataset.lengths, plan.batch, training.seed),
         course_ends=plan.course_ends,
         method=method or method_of(plan.recipe.method),

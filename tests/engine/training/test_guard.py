@@ -15,9 +15,11 @@ from trl import SFTConfig
 from studio.core.events import NoticeLogged, StepDone
 from studio.core.problems import ProblemError
 from studio.core.recipe.method import QLora
+from studio.core.recipe.objective import Supervised
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
 from studio.engine.methods.registry import method_of
+from studio.engine.objectives.registry import objective_of
 from studio.engine.objectives.supervised import as_rows, tokenize_examples
 from studio.engine.training.callback import TrainingCallback
 from studio.engine.training.trainer import StudioTrainer
@@ -57,6 +59,7 @@ def run_without_numbers(model: Path, context: JobContext, tmp_path: Path, at: se
         context=context,
         device=DEVICE,
         method=method_of(QLora(rank=4)),
+        objective=objective_of(Supervised()),
         model=trainable(model, QLora(rank=4), DEVICE),
         args=SFTConfig(
             output_dir=str(tmp_path / "trainer"),

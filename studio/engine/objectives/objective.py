@@ -1,0 +1,130 @@
+"""What a training asks of its objective. Its settings are an entry in `studio/core/recipe/objective.py`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from studio.core.events import PreferenceScores
+from studio.core.recipe.objective import ObjectiveSettings
+from studio.core.recipe.recipe import Recipe
+from studio.core.run_folder import RunFolder
+from studio.dataset.examples import Example
+from studio.engine.device import Device
+from studio.engine.job_context import JobContext
+from studio.engine.methods.base_model import Network
+from studio.engine.objectives.supervised import (
+    SummedLoss,
+    TokenizedDataset,
+    as_rows,
+    collate,
+    held_out_loss,
+    supervised_loss,
+    tokenize_examples,
+    tokenize_frozen,
+)
+from studio.tokenization.encoded import IGNORE_INDEX
+from studio.tokenization.encoding import Encoder
+from studio.tokenization.truncation import Truncation
+
+Batch = dict[str, torch.Tensor]
+"""Tensors by name, each with one entry an example along its first dimension."""
+
+Row = dict[str, Any]
+"""What a batch is made of: the tokens of an example, and where it stands among those that are trained on."""
+
+POSITION = "position"
+"""In rows and batches: where an example stands among those that are trained on, counted from 0."""
+
+
+@dataclass(frozen=True)
+class HeldOutScore:
+    """`loss` is the mean that `TrainingObjective.loss` gives, over all that it counts."""
+
+    loss: float
+    preference: PreferenceScores | None = None
+
+
+class TrainingObjective(ABC):
+    """What is learned from examples, from their tokens to the loss."""
+
+    def __init__(self, settings: ObjectiveSettings) -> None:
+        self._settings = settings
+
+    @property
+    def settings(self) -> ObjectiveSettings:
+        return self._settings
+
+    @abstractmethod
+    def tokenize(self, encoder: Encoder, examples: Sequence[Example], truncation: Truncation) -> TokenizedDataset:
+        """Raises `ProblemError` when the model's template refuses an example."""
+
+    def tokenize_frozen(
+        self, file: Path, recipe: Recipe, base: Path, tokenizer: Path | None = None
+    ) -> TokenizedDataset:
+        """See `supervised.tokenize_frozen`."""
+        return tokenize_frozen(file, recipe, base, tokenizer, self.tokenize)
+
+    @abstractmethod
+    def rows(self, dataset: TokenizedDataset) -> list[Row]: ...
+
+    @abstractmethod
+    def collate(self, rows: Sequence[Row]) -> Batch: ...
+
+    @abstractmethod
+    def count(self, batches: Sequence[Batch]) -> torch.Tensor:
+        """What the loss of a step is the mean over: a whole number."""
+
+    @abstractmethod
+    def loss(self, model: Network, inputs: Batch, head_of: Network | None = None, *, tiled: bool = False) -> SummedLoss:
+        """Summed over what `count` counts. `head_of` is the model that owns the head where `model` is a wrapper;
+        `tiled` says that TRL's own head may be asked, which never holds all scores at once."""
+
+    def needs_beginning(self, run: RunFolder) -> bool:
+        """Whether `prepare` has to see the model as it began, also where the training goes on."""
+        return False
+
+    def prepare(
+        self,
+        context: JobContext,
+        run: RunFolder,
+        model: Network,
+        dataset: TokenizedDataset,
+        held_out: TokenizedDataset,
+        device: Device,
+        at_once: int,
+    ) -> None:
+        """Find out what has to be known of the model before it learns anything. May run out of memory, and be called
+        again with less `at_once`."""
+        return
+
+    @abstractmethod
+    def score(self, model: Network, held_out: TokenizedDataset, at_once: int, device: Device) -> HeldOutScore:
+        """Over `held_out`, with the model as it is, which is left so."""
+
+
+class SupervisedObjective(TrainingObjective):
+    """Answers, and plain text, token by token."""
+
+    def tokenize(self, encoder: Encoder, examples: Sequence[Example], truncation: Truncation) -> TokenizedDataset:
+        return tokenize_examples(encoder, examples, truncation)
+
+    def rows(self, dataset: TokenizedDataset) -> list[Row]:
+        return list(as_rows(dataset.encoded))
+
+    def collate(self, rows: Sequence[Row]) -> Batch:
+        return collate(rows)
+
+    def count(self, batches: Sequence[Batch]) -> torch.Tensor:
+        return torch.stack([(batch["labels"][..., 1:] != IGNORE_INDEX).sum() for batch in batches]).sum()
+
+    def loss(self, model: Network, inputs: Batch, head_of: Network | None = None, *, tiled: bool = False) -> SummedLoss:
+        return supervised_loss(model, inputs, head_of)
+
+    def score(self, model: Network, held_out: TokenizedDataset, at_once: int, device: Device) -> HeldOutScore:
+        return HeldOutScore(held_out_loss(model, held_out.encoded, at_once, device))

@@ -1,0 +1,206 @@
+"""Pairs of answers: what they become, TRL's own loss over them to the digit, and whole trainings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl import DPOConfig, DPOTrainer
+
+from studio.core.conversation import Message
+from studio.core.events import BASE, Evaluated, Finished, Prepared, StepDone
+from studio.core.jobs import Train
+from studio.core.recipe.method import Lora
+from studio.core.recipe.objective import Dpo
+from studio.core.run_folder import RunFolder
+from studio.dataset.examples import Example, write_frozen
+from studio.engine.device import Device
+from studio.engine.objectives.preference import (
+    DpoObjective,
+    Reference,
+    pair_log_probabilities,
+    tokenize_pairs,
+)
+from studio.engine.training.recovery import pieces
+from studio.tokenization.encoded import IGNORE_INDEX
+from studio.tokenization.encoding import Encoder
+from tests.engine.conftest import do_here, trainable
+from tests.engine.training.test_resume import SETTINGS, adapter, equal, steps_that_count, train_until
+
+CPU = Device(torch.device("cpu"), "", torch.float32, None)
+Make = Callable[..., RunFolder]
+
+
+def pair(question: str, better: str, worse: str, *before: Message) -> Example:
+    asked = Message(role="user", content=question)
+    return Example(
+        messages=(*before, asked, Message(role="assistant", content=better)),
+        rejected=Message(role="assistant", content=worse),
+    )
+
+
+def pairs(count: int) -> list[Example]:
+    """Kind answers of different lengths, and curt ones."""
+    return [
+        pair(f"Where is {n}?", f"Gladly: it is {'very ' * (n % 4)}near {n}.", f"Look for {n}.") for n in range(count)
+    ]
+
+
+def frozen_pairs(run: RunFolder, learned: int, held_out: int) -> RunFolder:
+    made = pairs(learned + held_out)
+    write_frozen(run.train_data, made[:learned])
+    write_frozen(run.held_out_data, made[learned:])
+    return run
+
+
+def test_each_pair_is_two_sequences_of_which_the_last_answers_have_labels(tiny_model: Path) -> None:
+    encoder = Encoder.from_folder(tiny_model, 256)
+    before = (Message(role="user", content="Hello."), Message(role="assistant", content="Hello to you."))
+    made = tokenize_pairs(encoder, [pair("Where?", "Over there.", "No.", *before)], "cut")
+    for encoded, answer in zip(made.pairs[0], ("Over there.", "No."), strict=True):
+        learned = [label for label in encoded.labels if label != IGNORE_INDEX]
+        assert encoder.decode(learned) == answer and "Hello to you." in encoded.text
+    assert made.counts.examples == 1 and made.lengths == [max(len(one.ids) for one in made.pairs[0])]
+
+
+def test_pairs_without_a_difference_are_counted_and_left_out(tiny_model: Path) -> None:
+    encoder = Encoder.from_folder(tiny_model, 60)
+    made = tokenize_pairs(
+        encoder,
+        [
+            pair("Short?", "Yes.", "No."),
+            pair("A question that alone is longer than the limit? " * 3, "Yes.", "No."),
+            pair("Short?", "The same beginning, " * 3 + "yes", "The same beginning, " * 3 + "no"),
+            pair("Short?", "Long answers lose their ends. " * 3, "No."),
+            Example(messages=(Message(role="user", content="a"), Message(role="assistant", content="b"))),
+        ],
+        "cut",
+    )
+    counts = made.counts
+    assert (counts.examples, counts.cut, counts.nothing_left, counts.left_out) == (2, 1, 2, 1)
+    assert made.examples == (0, 3)
+    whole = tokenize_pairs(encoder, [pair("Short?", "Long answers lose their ends. " * 3, "No.")], "leave_out")
+    assert whole.counts.left_out == 1 and not whole.pairs
+
+
+def test_the_loss_and_its_gradients_are_those_of_trl(tiny_model: Path, tmp_path: Path) -> None:
+    made = tokenize_pairs(Encoder.from_folder(tiny_model, 256), pairs(4), "cut")
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    reference = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    torch.manual_seed(0)
+    with torch.no_grad():  # else nothing would have been learned yet, and every loss were ln 2
+        for parameter in model.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    rows = []
+    for better, worse in made.pairs:
+        start = next(place for place, label in enumerate(better.labels) if label != IGNORE_INDEX)
+        assert better.ids[:start] == worse.ids[:start]
+        rows.append(
+            {
+                "prompt_ids": list(better.ids[:start]),
+                "chosen_ids": [one for one in better.labels if one != IGNORE_INDEX],
+                "rejected_ids": [one for one in worse.labels if one != IGNORE_INDEX],
+            }
+        )
+    arguments = DPOConfig(
+        output_dir=str(tmp_path / "trl"), beta=0.1, max_length=None, use_cpu=True, report_to="none", bf16=False,
+        gradient_checkpointing=False,
+    )  # fmt: skip
+    trainer = DPOTrainer(
+        model=model,
+        ref_model=reference,
+        args=arguments,
+        train_dataset=datasets.Dataset.from_list([{"prompt": "a", "chosen": "b", "rejected": "c"}]),  # not looked at
+        processing_class=AutoTokenizer.from_pretrained(tiny_model),
+    )
+    model.train()
+    inputs = trainer.data_collator(rows)
+    wanted = trainer.compute_loss(model, {name: value.clone() for name, value in inputs.items()})
+    wanted.backward()
+    gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+
+    objective = DpoObjective(Dpo(beta=0.1))
+    objective._reference = Reference(pair_log_probabilities(reference, made.pairs, 2, CPU))
+    batch = objective.collate([{**row, "position": place} for place, row in enumerate(objective.rows(made))])
+    found = objective.loss(model, batch)
+    loss: Any = found.total / found.count
+    loss.backward()
+    assert float(found.total) / found.count == pytest.approx(float(wanted), rel=1e-6) and float(wanted) != math.log(2)
+    for name, parameter in model.named_parameters():
+        if name in gradients:
+            assert parameter.grad is not None
+            assert torch.allclose(parameter.grad, gradients[name], rtol=1e-3, atol=1e-6), name
+    assert found.measures is not None
+    told = trainer._metrics["train"]
+    assert float(found.measures[0]) / 4 == told["rewards/accuracies"][0]
+    assert float(found.measures[1]) / 4 == pytest.approx(told["rewards/margins"][0], rel=1e-4)
+
+
+def test_a_batch_in_pieces_has_the_loss_of_the_whole(tiny_model: Path) -> None:
+    made = tokenize_pairs(Encoder.from_folder(tiny_model, 256), pairs(5), "cut")
+    model = trainable(tiny_model, Lora(rank=4), CPU).eval()
+    objective = DpoObjective(Dpo())
+    objective._reference = Reference(torch.arange(10.0).view(5, 2) - 40)
+    batch = objective.collate([{**row, "position": place} for place, row in enumerate(objective.rows(made))])
+    with torch.no_grad():
+        whole = objective.loss(model, batch)
+        parts = [objective.loss(model, piece) for piece in pieces(batch, 2)]
+    assert sum(part.count for part in parts) == whole.count == int(objective.count([batch])) == 5
+    assert float(sum(part.total for part in parts)) == pytest.approx(float(whole.total), rel=1e-5)
+
+
+def test_log_probabilities_do_not_depend_on_what_stands_beside(tiny_model: Path) -> None:
+    made = tokenize_pairs(Encoder.from_folder(tiny_model, 256), pairs(6), "cut")
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    together, alone = (pair_log_probabilities(model, made.pairs, at_once, CPU) for at_once in (6, 1))
+    assert torch.allclose(together, alone, rtol=1e-5)
+    ids = torch.tensor([made.pairs[0][0].ids])
+    with torch.no_grad():
+        whole = model(input_ids=ids).logits.log_softmax(-1)[0]
+    labels = made.pairs[0][0].labels
+    wanted = sum(float(whole[place - 1, label]) for place, label in enumerate(labels) if label != IGNORE_INDEX)
+    assert float(alone[0, 0]) == pytest.approx(wanted, rel=1e-5)
+
+
+def of_kind(run: RunFolder, kind: type[Any]) -> list[Any]:
+    return [event for event in run.reader().read_new() if isinstance(event, kind)]
+
+
+def test_a_training_learns_to_prefer_and_tells_how_far_it_is(make_run: Make) -> None:
+    settings = {**SETTINGS, "objective.kind": "dpo", "training.learning_rate": 5e-3, "training.epochs": 4.0}
+    run = frozen_pairs(make_run(learned=16, held_out=6, **settings), 16, 6)
+    assert do_here(run, Train()) == 0 and of_kind(run, Finished)
+    (prepared,) = of_kind(run, Prepared)
+    assert prepared.examples == 16 and prepared.held_out == 6
+    steps, looks = of_kind(run, StepDone), of_kind(run, Evaluated)
+    assert steps[0].loss == pytest.approx(math.log(2), abs=1e-5) and steps[0].preference.margin == pytest.approx(
+        0, abs=1e-4
+    )
+    assert looks[0].model == BASE and looks[0].preference.accuracy == 0.5
+    assert looks[-1].preference.accuracy == 1.0 and looks[-1].preference.margin > 0.1 and looks[-1].loss < 0.65
+    assert sum(sorted(step.examples) == sorted(set(step.examples)) for step in steps) == len(steps)
+
+
+def test_a_run_that_was_killed_goes_on_bit_for_bit(make_run: Make) -> None:
+    settings = {**SETTINGS, "objective.kind": "dpo", "training.epochs": 2.0}
+    whole = frozen_pairs(make_run("whole", learned=20, held_out=3, **settings), 20, 3)
+    assert do_here(whole, Train()) == 0
+    broken = frozen_pairs(make_run("broken", learned=20, held_out=3, **settings), 20, 3)
+    train_until(broken, 4, Train())
+    assert do_here(broken, Train(resume=True)) == 0
+    last = steps_that_count(whole)[-1].step
+    assert equal(adapter(whole, last), adapter(broken, last))
+    assert [step.loss for step in steps_that_count(whole)] == [step.loss for step in steps_that_count(broken)]
+    broken.reference.unlink()  # it can be found out again, with the model as it began
+    again = frozen_pairs(make_run("again", learned=20, held_out=3, **settings), 20, 3)
+    train_until(again, 4, Train())
+    again.reference.unlink()
+    assert do_here(again, Train(resume=True)) == 0
+    assert equal(adapter(whole, last), adapter(again, last))
