@@ -91,7 +91,7 @@ def read_facts(
     for line in written.splitlines():
         fact = _entity(line, sentences) if kind == "entity" else _relation(line, sentences)
         if fact is not None:
-            key = (_key(fact.subject), _key(fact.relation), _key(fact.object))
+            key = (key_of(fact.subject), key_of(fact.relation), key_of(fact.object))
             found.setdefault(key, fact.model_copy(update={"said_by": said_by}))
     return tuple(found.values())
 
@@ -149,7 +149,7 @@ def names_of(facts: Iterable[Fact]) -> dict[str, str]:
     for fact in facts:
         for name in (fact.subject, fact.object):
             if name:
-                found.setdefault(_key(name), name)
+                found.setdefault(key_of(name), name)
     return found
 
 
@@ -168,7 +168,7 @@ def _relation(line: str, sentences: Sequence[str]) -> Fact | None:
     if len(parts) != 3 or not all(parts):
         return None
     subject, relation, object = _trimmed(parts[0]), parts[1], _trimmed(parts[2])
-    if not _is_name(subject, _LONGEST_SUBJECT) or not _words(object) or _key(subject) == _key(object):
+    if not _is_name(subject, _LONGEST_SUBJECT) or not _words(object) or key_of(subject) == key_of(object):
         return None
     if len(_WORD.findall(object)) > _LONGEST_OBJECT or not 0 < len(_WORD.findall(relation)) <= _LONGEST_RELATION:
         return None
@@ -201,22 +201,23 @@ def _stands_in(phrase: str, text: str) -> bool:
     """Whether the words of `phrase` stand in `text`, whole and beside each other; in Korean, Chinese and Japanese,
     where words take endings, its characters."""
     if _EAST_ASIAN.search(phrase):
-        return _key(phrase) in _key(text)
-    return bool(_key(phrase)) and f" {_key(phrase)} " in f" {_key(text)} "
+        return key_of(phrase) in key_of(text)
+    return bool(key_of(phrase)) and f" {key_of(phrase)} " in f" {key_of(text)} "
 
 
-def _key(text: str) -> str:
+def key_of(text: str) -> str:
+    """What is the same of a name whatever its case, signs and genitive."""
     return " ".join(
         re.sub(r"['\N{RIGHT SINGLE QUOTATION MARK}]s$", "", word) for word in _WORD.findall(text.casefold())
     )
 
 
 def _words(text: str) -> set[str]:
-    return set(_key(text).split())
+    return set(key_of(text).split())
 
 
 def _names(fact: Fact) -> tuple[str, ...]:
-    return tuple(_key(name) for name in (fact.subject, fact.object) if name)
+    return tuple(key_of(name) for name in (fact.subject, fact.object) if name)
 
 
 def _without_common(text: str) -> str:

@@ -68,12 +68,12 @@ def to_look_up(id: str, question: str) -> Remember:
     return Remember(id=id, question=question)
 
 
-def to_remember(turn: TurnRecord, memory: Memory) -> Remember | None:
+def to_remember(id: str, turn: TurnRecord, memory: Memory) -> Remember | None:
     """What the model is to read for `memory` once the turn is over; None where nothing is."""
     answer = turn.correction or turn.answer
     if memory.reads_for is None or not turn.question or not answer:
         return None
-    return Remember(id=turn.id, question=turn.question, answer=answer, wanted=(memory.reads_for,))
+    return Remember(id=id, question=turn.question, answer=answer, wanted=(memory.reads_for,))
 
 
 def turns_to_read(unread: Sequence[TurnRecord], memory: Memory, most: int | None = None) -> list[TurnRecord]:

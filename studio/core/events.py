@@ -357,7 +357,8 @@ class PromptSent(_Event):
 
     `left_out` counts earlier messages that the memory drops, `overflow` those that it keeps and that didn't fit.
     `summary` stands for the first `summarized` exchanges of the conversation. `facts` counts those that were told,
-    `examples_overflow` the examples that were to be shown and didn't fit.
+    `found` the exchanges that were chosen for what they are about, `examples_overflow` the examples that were to be
+    shown and didn't fit.
     """
 
     type: Literal["prompt_sent"] = "prompt_sent"
@@ -371,6 +372,7 @@ class PromptSent(_Event):
     summary: str = ""
     summarized: int = 0
     facts: int = 0
+    found: int = 0
     examples_overflow: int = 0
 
 

@@ -172,6 +172,7 @@ class _Conversation:
                 summary=recalled.summary.text,
                 summarized=recalled.summary.exchanges,
                 facts=recalled.facts,
+                found=len(ask.found),
                 examples_overflow=recalled.examples_overflow,
             )
         )

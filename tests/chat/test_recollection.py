@@ -114,10 +114,10 @@ def test_only_a_memory_by_meaning_waits_for_the_question_to_be_read() -> None:
 
 
 def test_a_turn_without_an_answer_or_a_memory_is_not_read() -> None:
-    assert to_remember(TURNS[0], memory_named("last")) is None
-    assert to_remember(TurnRecord("x", 0, "base", "Hello?"), memory_named("graph")) is None
-    request = to_remember(TURNS[0], memory_named("graph"))
-    assert request is not None and (request.id, request.wanted) == ("t0", ("relations",))
+    assert to_remember("r", TURNS[0], memory_named("last")) is None
+    assert to_remember("r", TurnRecord("x", 0, "base", "Hello?"), memory_named("graph")) is None
+    request = to_remember("r", TURNS[0], memory_named("graph"))
+    assert request is not None and (request.question, request.wanted) == (SAID[0], ("relations",))
 
 
 def test_without_facts_or_turns_that_are_found_the_last_questions_are_sent(store: ConversationStore) -> None:

@@ -5,8 +5,10 @@ What it answers is read from the job's own folder or from its run, so that tests
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import struct
 import sys
 import time
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Literal
 import psutil
 
 from studio.core.command_queue import CommandQueue
+from studio.core.conversation import Fact
 from studio.core.events import (
     BASE,
     PROMPTED,
@@ -37,6 +40,8 @@ from studio.core.events import (
     ProcessStarted,
     Progressed,
     PromptSent,
+    Remember,
+    Remembered,
     Stop,
     StopAnswer,
     Stopped,
@@ -156,14 +161,34 @@ def chat(job: Chat, writer: JournalWriter, queue: CommandQueue) -> None:
                 raise StoppedByPerson
             if isinstance(command, Ask):
                 answer(command, writer, queue)
+            if isinstance(command, Remember):
+                writer.write(read_turn(command))
         time.sleep(0.01)
+
+
+def read_turn(request: Remember) -> Remembered:
+    """Finds a name in every word with a capital letter; an embedding counts letters."""
+    text = request.question
+    names = [word.strip(".,?") for word in text.split() if word[:1].isupper()]
+    facts: list[Fact] = []
+    if "entities" in request.wanted:
+        facts += [Fact(kind="entity", subject=name, statement=text) for name in names]
+    if "relations" in request.wanted and len(names) > 1:
+        between = text[text.index(names[0]) + len(names[0]) : text.index(names[1])].strip()
+        facts.append(Fact(kind="relation", subject=names[0], relation=between, object=names[1], statement=text))
+    counts = [text.casefold().count(chr(letter)) for letter in range(ord("a"), ord("z") + 1)]
+    embedding = base64.b64encode(struct.pack("<26e", *counts)).decode() if "meaning" in request.wanted else ""
+    return Remembered(request=request.id, embedding=embedding, space="letters" if embedding else "", facts=tuple(facts))
 
 
 def answer(ask: Ask, writer: JournalWriter, queue: CommandQueue) -> None:
     words = f"{ask.model.kind} {len(ask.messages)} {ask.temperature:g} {ask.messages[-1].content}".split(" ")
     said = ""
-    text = "\n".join(message.content for message in ask.messages)
-    writer.write(PromptSent(ask=ask.id, model=ask.model, text=text, tokens=len(text.split()), context_length=512))
+    shown = [message.content for message in (*ask.examples, *ask.messages)]
+    text = "\n".join([*(fact.statement for fact in ask.facts), *shown])
+    sent = PromptSent(ask=ask.id, model=ask.model, text=text, tokens=len(text.split()), context_length=512)
+    told = {"left_out": ask.left_out, "facts": len(ask.facts), "found": len(ask.found)}
+    writer.write(sent.model_copy(update=told))
     for position, word in enumerate(words):
         time.sleep(PAUSE)
         if any(isinstance(command, StopAnswer) for command in queue.take()):

@@ -9,7 +9,7 @@ from studio.chat.memories import MEMORIES, Memory, memory_named
 from studio.core.events import PromptSent
 from studio.core.translatable import sentence
 from studio.ui.controls.layout import STRETCH, hbox, vbox
-from studio.ui.controls.text import combo_box, label, say
+from studio.ui.controls.text import button, combo_box, label, say
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_SMALL, colours
 
@@ -23,6 +23,8 @@ class AnswerSettings(QWidget):
 
     sides_changed = Signal()
     formatting_changed = Signal(bool)
+    kept_wanted = Signal()
+    """To see what the memory keeps."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -67,6 +69,7 @@ class AnswerSettings(QWidget):
         self.memory_meter.setFixedHeight(6)
         self.memory_meter.setAccessibleName(tr("How full the memory is"))
         self.memory_use = label("", "small")
+        self.kept = button(tr("What it remembers"), "link", self.kept_wanted.emit)
         self.memory.currentIndexChanged.connect(lambda _index: self._on_memory_chosen())
         self.amount.valueChanged.connect(self._on_amount_chosen)
 
@@ -87,6 +90,7 @@ class AnswerSettings(QWidget):
             self.memory_words,
             self.memory_meter,
             self.memory_use,
+            hbox(self.kept, STRETCH),
             GAP,
             _named(tr("Creativity"), tr("temperature")),
             self.creativity,
@@ -133,17 +137,13 @@ class AnswerSettings(QWidget):
             return
         self.memory_meter.setRange(0, prompt.context_length)
         self.memory_meter.setValue(min(prompt.tokens, prompt.context_length))
-        words = tr("{n:,} of {total:,} tokens", n=prompt.tokens, total=prompt.context_length)
-        if prompt.left_out:
-            words += "\n" + tr("Earlier messages that it drops: {n:,}", n=prompt.left_out)
-        if prompt.overflow:
-            words += "\n" + tr("Earlier messages that didn't fit: {n:,}", n=prompt.overflow)
-        say(self.memory_use, words)
+        say(self.memory_use, "\n".join(prompt_facts(prompt)))
 
     def _on_memory_chosen(self) -> None:
         memory = self.chosen_memory
         amount = self.memory_amount
         self.amount.setVisible(memory.least < memory.most)
+        self.kept.setVisible(memory.keeps_facts)
         self.amount.blockSignals(True)
         self.amount.setRange(memory.least, memory.most)
         self.amount.setSingleStep(64 if memory.limit == "tokens" else 1)
@@ -176,6 +176,22 @@ class AnswerSettings(QWidget):
             words = tr("{value}: surprising, often wrong.", value=f"{value:.1f}")
         self.creativity_words.setText(words)
         self.creativity.setAccessibleDescription(words)
+
+
+def prompt_facts(prompt: PromptSent) -> list[str]:
+    """How long a prompt is, and what of the conversation it holds and lacks."""
+    lines = [tr("{n:,} of {total:,} tokens", n=prompt.tokens, total=prompt.context_length)]
+    if prompt.facts:
+        lines.append(tr("Facts told from before: {n:,}", n=prompt.facts))
+    if prompt.found:
+        lines.append(tr("Earlier questions found by meaning: {n:,}", n=prompt.found))
+    if prompt.left_out:
+        lines.append(tr("Earlier messages that it drops: {n:,}", n=prompt.left_out))
+    if prompt.overflow:
+        lines.append(tr("Earlier messages that didn't fit: {n:,}", n=prompt.overflow))
+    if prompt.examples_overflow:
+        lines.append(tr("Examples that didn't fit: {n:,}", n=prompt.examples_overflow))
+    return lines
 
 
 def _slider_look() -> str:

@@ -41,9 +41,10 @@ class ConversationMemory(QObject):
         super().__init__(parent)
         self._storage = storage
         self._send = send
+        self._looking = 0
         self._looked_up: dict[str, Callable[[Remembered], None]] = {}
-        self._reading: dict[str, Remember] = {}
-        """By the turn's id."""
+        self._reading: dict[str, tuple[str, Remember]] = {}
+        """By the request's id, with the turn's."""
 
     def prepare(self, ask: Ask, earlier: Sequence[TurnRecord], instructions: str, then: Prepared) -> None:
         """`then` gets `ask`, which holds its question alone, with what its memory tells of the `earlier` turns. It may
@@ -76,23 +77,27 @@ class ConversationMemory(QObject):
         wanted = memory.reads_for
 
         def send(unread: set[str]) -> None:
-            for turn in turns_to_read([one for one in turns if one.id in unread], memory, most):
-                request = to_remember(turn, memory)
-                if request is not None and turn.id not in self._reading:
-                    self._reading[turn.id] = request
+            self._looking -= 1
+            asked_for = {turn for turn, request in self._reading.values() if wanted in request.wanted}
+            for turn in turns_to_read([one for one in turns if one.id in unread - asked_for], memory, most):
+                request = to_remember(new_id(), turn, memory)
+                if request is not None:
+                    self._reading[request.id] = (turn.id, request)
                     self._send(request)
 
+        self._looking += 1
         self._storage().fetch(lambda store: store.unread([turn.id for turn in turns], wanted), send)
 
     def is_reading(self) -> bool:
-        return bool(self._reading)
+        """Whether the model reads a turn now or is about to."""
+        return bool(self._reading) or self._looking > 0
 
     def take(self, event: Remembered) -> None:
         """What the model told."""
         if (find := self._looked_up.pop(event.request, None)) is not None:
             find(event)
-        elif (request := self._reading.pop(event.request, None)) is not None:
-            self._storage().do(partial(_remember, request, event))
+        elif (read := self._reading.pop(event.request, None)) is not None:
+            self._storage().do(partial(_remember, *read, event))
             self.changed.emit()
 
     def forget_requests(self) -> None:
@@ -111,5 +116,5 @@ class ConversationMemory(QObject):
         self.changed.emit()
 
 
-def _remember(request: Remember, event: Remembered, store: ConversationStore) -> None:
-    store.remember(request.id, request.wanted, event)
+def _remember(turn: str, request: Remember, event: Remembered, store: ConversationStore) -> None:
+    store.remember(turn, request.wanted, event)

@@ -13,11 +13,12 @@ from studio.core.problems import Problem, ProblemError, Remedy
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
 from studio.dataset.examples import Example, read_frozen
-from studio.ui.chat.answer_settings import AnswerSettings
+from studio.ui.chat.answer_settings import AnswerSettings, prompt_facts
 from studio.ui.chat.column import ChatColumn
 from studio.ui.chat.composer import Composer, SuggestedPrompts
 from studio.ui.chat.conversation import ChatTarget, GenerationSettings, Turn, conversation_of
 from studio.ui.chat.conversation_list import ConversationList
+from studio.ui.chat.memory_view import MemoryView
 from studio.ui.controls.layout import STRETCH, hbox, scroll_area, vbox
 from studio.ui.controls.notices import NoticeBar
 from studio.ui.controls.overlay import Overlay
@@ -60,6 +61,8 @@ class ChatPage(PageFrame):
         self._settings_area.setFixedWidth(224)
         self.settings.sides_changed.connect(self._paint)
         self.settings.formatting_changed.connect(self._on_formatting_changed)
+        self.settings.kept_wanted.connect(self._on_kept_wanted)
+        self.memory_shown: MemoryView | None = None
         self._edited: int | None = None
         self._edit_notice: NoticeBar | None = None
         self.kept_notice: NoticeBar | None = None
@@ -250,6 +253,9 @@ class ChatPage(PageFrame):
         if turn.prompt is not None:
             self.prompt_shown = PromptView(self.window(), turn.prompt)
 
+    def _on_kept_wanted(self) -> None:
+        self.memory_shown = MemoryView(self.window(), self.conversation, self.settings.chosen_memory)
+
     # Corrected answers
 
     def _on_corrected(self, turn: Turn, text: str) -> None:
@@ -354,12 +360,7 @@ class PromptView(Overlay):
 
     def __init__(self, window: QWidget, prompt: PromptSent) -> None:
         super().__init__(window, tr("What the model read"), 760, fill=True)
-        facts = [tr("{n:,} of {total:,} tokens", n=prompt.tokens, total=prompt.context_length)]
-        if prompt.left_out:
-            facts.append(tr("Earlier messages that it drops: {n:,}", n=prompt.left_out))
-        if prompt.overflow:
-            facts.append(tr("Earlier messages that didn't fit: {n:,}", n=prompt.overflow))
-        self.card.body.addWidget(label("\n".join(facts), "small"))
+        self.card.body.addWidget(label("\n".join(prompt_facts(prompt)), "small"))
         self.text = QPlainTextEdit(prompt.text, readOnly=True)
         self.text.setAccessibleName(tr("What the model read"))
         self.text.setFont(fixed_font())
