@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import time
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -18,6 +19,10 @@ from studio.core.translatable import Sentence
 
 MOST_STEPS = 1 << 31
 """No training comes near; a larger number in a journal is damage."""
+
+
+MOST_SEED = (1 << 31) - 1
+"""The largest seed that answers are drawn with."""
 
 
 class ModelUnderTest(BaseModel):
@@ -409,7 +414,8 @@ class AnswerGrew(_Event):
 
 
 class AnswerEnded(_Event):
-    """The whole answer to `ask`."""
+    """The whole answer to `ask`. `cut` is an answer that went on to the last token allowed; `seed` is what its words
+    were drawn with, None where nothing was left to chance."""
 
     type: Literal["answer_ended"] = "answer_ended"
     ask: str
@@ -418,6 +424,16 @@ class AnswerEnded(_Event):
     tokens: int
     seconds: float
     stopped: bool = False
+    cut: bool = False
+    seed: int | None = None
+
+
+class AnswerFailed(_Event):
+    """There is no answer to `ask`, or none beyond what came of it; others can be asked for."""
+
+    type: Literal["answer_failed"] = "answer_failed"
+    ask: str
+    problem: Problem
 
 
 class ExportFault(BaseModel):
@@ -582,6 +598,7 @@ Event = Annotated[
     | Remembered
     | AnswerGrew
     | AnswerEnded
+    | AnswerFailed
     | Exported
     | Traced
     | MemoryProbed
@@ -623,7 +640,8 @@ class SaveNow(_Command):
 
 
 class Ask(_Command):
-    """Answer the conversation as `model`. Greedy when `temperature` is 0; `max_tokens` limits the answer.
+    """Answer the conversation as `model`; one of the kind other_run is loaded from the folder `run` when it is first
+    asked. Greedy when `temperature` is 0, else drawn with `seed`; `max_tokens` limits the answer.
 
     `memory` names one of `studio.chat.memories`, which decides with `amount` what is told of the earlier messages;
     `summary` stands for the first `summarized` exchanges, where an earlier `PromptSent` said so. `messages` lacks
@@ -635,9 +653,10 @@ class Ask(_Command):
     type: Literal["ask"] = "ask"
     messages: tuple[Message, ...]
     model: ModelUnderTest = THIS_RUN
+    run: Path | None = None
     max_tokens: int = Field(default=256, ge=1, le=8192)
     temperature: float = Field(default=0.0, ge=0.0, le=2.0)
-    seed: int | None = None
+    seed: int | None = Field(default=None, ge=0, le=MOST_SEED)
     memory: str = "everything"
     amount: int = 0
     summary: str = ""
@@ -659,9 +678,10 @@ class Remember(_Command):
 
 
 class StopAnswer(_Command):
-    """Stop answering; the conversation stays open."""
+    """Stop answering; the conversation stays open. With `ask`, only where that is what is answered or waits."""
 
     type: Literal["stop_answer"] = "stop_answer"
+    ask: str = ""
 
 
 Command = Annotated[Stop | Pause | SaveNow | Ask | Remember | StopAnswer, Field(discriminator="type")]

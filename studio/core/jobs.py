@@ -60,11 +60,13 @@ class Exam(_Job):
 
 
 class Chat(_Job):
-    """Load the run's model (or, with `run` None, the base at `model`) and answer `Ask` commands."""
+    """Load the run's model (or, with `run` None, the base at `model`) and answer `Ask` commands. With `on_processor`,
+    leave a card alone that there is."""
 
     job: Literal["chat"] = "chat"
     run: Path | None = None
     model: Path | None = None
+    on_processor: bool = False
 
 
 class Merge(_Job):

@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from studio.core.events import Ending
-from studio.core.jobs import DryRun, FetchData, FetchModel, Job, MemoryProbe, Trace, Upload, read_job
+from studio.core.jobs import Chat, DryRun, FetchData, FetchModel, Job, MemoryProbe, Trace, Upload, read_job
 from studio.core.problems import ProblemError
 from studio.core.run_folder import JobFolder
 from studio.engine.environment import prepare_environment
@@ -62,6 +62,8 @@ def main(arguments: list[str]) -> int:
     prepare_environment(
         online=isinstance(job, FetchModel | FetchData | Upload), found_token=isinstance(job, FetchModel | FetchData)
     )
+    if isinstance(job, Chat) and job.on_processor:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # not even its context: a training may need all of the card
     if hasattr(os, "nice"):
         # The window must stay smooth beside a job that computes on every core; on an idle machine it costs nothing.
         with contextlib.suppress(OSError):

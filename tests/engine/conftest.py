@@ -42,7 +42,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def save_tiny_model(
-    folder: Path, *, template: bool = True, width: int = 64, merges: Sequence[tuple[str, str]] = (), seed: int = 7
+    folder: Path,
+    *,
+    template: bool = True,
+    width: int = 64,
+    merges: Sequence[tuple[str, str]] = (),
+    seed: int = 7,
+    context_length: int = 512,
 ) -> Path:
     """Two layers over single bytes, with a width of 64 about 130,000 parameters, as safetensors."""
     folder.mkdir(parents=True)
@@ -65,7 +71,7 @@ def save_tiny_model(
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=512,
+        max_position_embeddings=context_length,
         bos_token_id=tokenizer.token_to_id("<|im_start|>"),
         eos_token_id=end,
         pad_token_id=end,

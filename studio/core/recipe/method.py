@@ -52,10 +52,13 @@ class MethodMemory:
 
 class MethodSettings(SettingsGroup):
     """What every method has. `title` is its name, the same in every language; `cannot_merge` says in a sentence why
-    what it trained can't be combined with the base into one ordinary model, and is empty where it can."""
+    what it trained can't be combined with the base into one ordinary model, and is empty where it can. `add_on` names
+    the kind of add-on that it makes: those of one kind can be switched on one loaded base. Empty where the base itself
+    is changed."""
 
     title: ClassVar[str]
     cannot_merge: ClassVar[str] = ""
+    add_on: ClassVar[str] = ""
 
     compute_dtype: Annotated[
         Literal["bfloat16", "float16", "float32"] | None,
@@ -103,6 +106,8 @@ ROOM = N_("Room for new knowledge")
 
 class LoraSettings(MethodSettings):
     """What all methods share that train a LoRA adapter on a base that stays as it is."""
+
+    add_on: ClassVar[str] = "LoRA"
 
     rank: Annotated[
         int,

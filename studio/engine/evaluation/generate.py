@@ -13,25 +13,29 @@ from typing import Any
 import psutil
 import torch
 from peft import PeftModel
-from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers import DynamicCache, GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from studio.core.conversation import Message
 from studio.core.events import BASE, PROMPTED, THIS_RUN, ModelUnderTest
+from studio.core.problems import ProblemError
 from studio.core.recipe.recipe import Recipe, load
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.core.translatable import N_
 from studio.dataset.examples import Example
 from studio.engine import device as devices
 from studio.engine.device import Device
+from studio.engine.evaluation.prompt_cache import PromptCache
 from studio.engine.job_context import JobContext
 from studio.engine.methods.base_model import (
     Network,
     count_parameters,
     load_base_model,
 )
+from studio.engine.methods.method import TrainingMethod
 from studio.engine.methods.quantization import dequantize
 from studio.engine.methods.registry import method_of
 from studio.models.base_model import ModelFacts, base_of_run, model_facts, tokenizer_folder
+from studio.models.shared_base import base_form
 from studio.tokenization.encoding import NO_LIMIT, Encoder
 from studio.tokenization.end_tokens import end_tokens
 
@@ -70,6 +74,8 @@ class Generator:
         self._facts = facts
         self.ends = list(ends)
         self.nothing_changed = False
+        self._adapters: dict[ModelUnderTest, str] = {}
+        self._prompt_cache = PromptCache()
 
     def know_tokens(self, vocabulary: int) -> None:
         """Take token ids below `vocabulary` for known ones, where the base says at all which it knows."""
@@ -81,11 +87,20 @@ class Generator:
         """Whom it can answer as, the base first."""
         return tuple(self.networks)
 
+    def add_adapter(self, model: ModelUnderTest, method: TrainingMethod, folder: Path) -> None:
+        """Let it answer as `model` too, whose add-on `method` saved into `folder`, on the network of `THIS_RUN`. Raises
+        `ProblemError`."""
+        network, name = self.networks[THIS_RUN], f"beside_{len(self._adapters)}"
+        method.load_beside(network, folder, name)
+        self._adapters[model], self.networks[model] = name, network
+
     @contextlib.contextmanager
     def network_of(self, model: ModelUnderTest) -> Iterator[Network]:
         """The network of `model`, for the length of a `with` block."""
         network = self.networks[model]
         is_base = model in (BASE, PROMPTED)
+        if self._adapters and not is_base:
+            network.set_adapter(self._adapters.get(model, "default"), inference_mode=True)
         with network.disable_adapter() if is_base and isinstance(network, PeftModel) else nullcontext():
             yield network
 
@@ -107,15 +122,32 @@ class Generator:
         seed: int | None,
         on_tokens: Callable[[list[int]], bool],
     ) -> list[int]:
-        """One answer's tokens. `on_tokens` is given all of them so far after each, and ends the answer with True."""
-        prompt = torch.tensor([self._prompt(messages)])
-        if seed is not None:
-            torch.manual_seed(seed)
-        watch = _Watch(prompt.shape[1], on_tokens)
+        """One answer's tokens. `on_tokens` is given all of them so far after each, and before the first one while a
+        long prompt is read; it ends the answer with True. What was read is kept for the model's next answer."""
+        prompt = self._prompt(messages)
+        ids, stopped = torch.tensor([prompt]), False
+
+        def go_on() -> bool:
+            nonlocal stopped
+            stopped = on_tokens([])
+            return not stopped
+
+        watch = _Watch(len(prompt), on_tokens)
         with self.network_of(model) as network:
-            mask = torch.ones_like(prompt)
-            found = _generate(network, prompt, mask, self.ends, max_tokens, self.device, temperature, watch)
-        return _until_end(found[0, prompt.shape[1] :].tolist(), self.ends)[0]
+            cache = self._prompt_cache.read(network, model, prompt, go_on)
+            if stopped:
+                return []
+            if seed is not None:
+                torch.manual_seed(seed)
+            mask = torch.ones_like(ids)
+            found = _generate(network, ids, mask, self.ends, max_tokens, self.device, temperature, watch, cache)
+        if cache is not None:
+            self._prompt_cache.keep(model, prompt, cache)
+        return _until_end(found[0, len(prompt) :].tolist(), self.ends)[0]
+
+    def forget_prompts(self) -> None:
+        """Give back the memory of what was read and kept."""
+        self._prompt_cache = PromptCache()
 
     def _prompt(self, messages: tuple[Message, ...], tools: str = "") -> list[int]:
         ids = self.encoder.prompt_ids(messages, tools)
@@ -142,6 +174,7 @@ def _generate(
     device: Device,
     temperature: float = 0.0,
     watch: StoppingCriteria | None = None,
+    cache: DynamicCache | None = None,
 ) -> torch.Tensor:
     # Nothing of the model's own generation settings: what a recipe trained is compared without a repetition penalty or
     # a default temperature that the base model came with.
@@ -160,6 +193,7 @@ def _generate(
             input_ids=ids.to(device.torch_device),
             attention_mask=mask.to(device.torch_device),
             generation_config=settings,
+            past_key_values=cache,
             stopping_criteria=StoppingCriteriaList([watch] if watch else []),
         )
     return found.cpu()
@@ -232,6 +266,20 @@ def of_run(context: JobContext, run: RunFolder) -> tuple[Generator, Recipe]:
         )
     generator.know_tokens(model.config.get_text_config().vocab_size)  # an add-on may have brought some along
     return generator, recipe
+
+
+def add_run(generator: Generator, run: RunFolder, other: RunFolder) -> ModelUnderTest:
+    """Let `generator`, which `of_run` made of `run`, answer as another run of the same base too: its add-on is loaded
+    beside the one that is there, and the base isn't loaded again. Raises `ProblemError` with the reason where the two
+    can't share it."""
+    recipe, name = load(other.recipe), other.path.name
+    apart = base_form(run).why_apart(base_form(other, recipe), name)
+    if apart is not None:
+        raise ProblemError(apart)
+    model = ModelUnderTest(kind="other_run", name=name)
+    if model not in generator.networks:
+        generator.add_adapter(model, method_of(recipe.method), choose_checkpoint(other))
+    return model
 
 
 def of_base(context: JobContext, run: RunFolder) -> tuple[Generator, Recipe]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -115,23 +116,28 @@ class LoraMethod(TrainingMethod):
     def load(self, base: Network, folder: Path) -> Network:
         return self._load(base, folder)
 
+    def load_beside(self, model: Network, folder: Path, name: str) -> None:
+        active = model.active_adapter
+        config = PeftConfig.from_pretrained(str(folder))
+        config.inference_mode, config.init_lora_weights = True, False  # what is drawn would only be written over
+        try:
+            _require_fit(lambda: model.add_adapter(name, config))
+            _read_adapter(model, folder, name)
+        except ProblemError:
+            if name in model.peft_config:
+                model.delete_adapter(name)
+            raise
+        finally:
+            model.set_adapter(active, inference_mode=True)
+        keep_weights_as_they_are(model)
+
     def _load(self, base: Network, folder: Path, *, assign: bool = False) -> Network:
         """With `assign`, what is in the file is the adapter, and no copy of it; then numbers stay in its format."""
         config = PeftConfig.from_pretrained(str(folder))
         config.inference_mode = True
         make_room_for_tokens(base, folder)
-        try:
-            model: Network = PeftModelForCausalLM(base, config, low_cpu_mem_usage=assign)
-            loaded = model.load_adapter(str(folder), "default", is_trainable=False, low_cpu_mem_usage=assign)
-        except (ValueError, RuntimeError) as error:  # layers that the base doesn't have, or that have other sizes
-            if is_out_of_memory(error):
-                raise
-            raise _does_not_fit(str(error)) from error
-        # peft writes a layer twice that was both enlarged and trained
-        strange = [key for key in loaded.unexpected_keys if not key.endswith(".modules_to_save.weight")]
-        strange += loaded.missing_keys
-        if strange:
-            raise _does_not_fit(", ".join(strange[:4]))
+        model: Network = _require_fit(lambda: PeftModelForCausalLM(base, config, low_cpu_mem_usage=assign))
+        _read_adapter(model, folder, "default", assign=assign)
         keep_weights_as_they_are(model)
         return model.eval()
 
@@ -180,6 +186,26 @@ def _no_model_card(*_: object) -> None:
 def _matrices(layer: str) -> tuple[str, str]:
     """By which names a file has A and B of the layer that the base calls so."""
     return f"base_model.model.{layer}.lora_A.weight", f"base_model.model.{layer}.lora_B.weight"
+
+
+def _read_adapter(model: Network, folder: Path, name: str, *, assign: bool = False) -> None:
+    """Read what is in `folder` into the adapter called `name`, every tensor of it. Raises `ProblemError`."""
+    loaded = _require_fit(lambda: model.load_adapter(str(folder), name, is_trainable=False, low_cpu_mem_usage=assign))
+    # peft writes a layer twice that was both enlarged and trained
+    strange = [key for key in loaded.unexpected_keys if not key.endswith(".modules_to_save.weight")]
+    strange += loaded.missing_keys
+    if strange:
+        raise _does_not_fit(", ".join(strange[:4]))
+
+
+def _require_fit(load: Callable[[], Network]) -> Network:
+    """What `load` gives. Raises `ProblemError` for layers that the base doesn't have, or that have other sizes."""
+    try:
+        return load()
+    except (ValueError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise _does_not_fit(str(error)) from error
 
 
 def make_room_for_tokens(base: Network, folder: Path) -> None:

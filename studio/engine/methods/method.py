@@ -64,6 +64,12 @@ class TrainingMethod(ABC):
         """The model that answers as the trained one did, from `base` and what `save` wrote. Raises `ProblemError` when
         that was trained on another base."""
 
+    def load_beside(self, model: Network, folder: Path, name: str) -> None:
+        """Put another add-on, which `save` wrote into `folder`, beside the one in `model`, as `load` made it, for
+        `model.set_adapter(name)`. Only for methods that make an `add_on`. Raises `ProblemError` where it doesn't
+        fit, and leaves `model` as it was."""
+        raise NotImplementedError
+
     def changes(self, folder: Path, saved: Path) -> Changes:
         """What `save` wrote into `saved` does to each weight of the base model in `folder`, of which no weights are
         read. Raises `ProblemError` as `load` does."""

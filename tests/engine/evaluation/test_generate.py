@@ -157,17 +157,24 @@ def test_an_exam_without_held_out_examples_says_so(make_run: Make) -> None:
     assert ending.problem.code == "exam.no_examples"
 
 
-def test_a_chat_streams_is_interrupted_summarizes_and_ends_when_told(fine_tuned: RunFolder, start: Start) -> None:
-    child = start(fine_tuned.job("chat"), Chat(run=fine_tuned.path))
+def test_a_chat_streams_is_interrupted_summarizes_and_ends_when_told(
+    make_run: Make, start: Start, tmp_path: Path
+) -> None:
+    long_answers = save_tiny_model(tmp_path / "long", context_length=8192)
+    run = make_run(held_out=0, **{"model.name": str(long_answers), "training.epochs": 1.0})
+    assert do_here(run, Train()) == 0
+    child = start(run.job("chat"), Chat(run=run.path))
     child.wait_for(ChatReady)
-    long = Message(role="user", content="word " * 120)
+    long = Message(role="user", content="word " * 2000)
     turns = (long, Message(role="assistant", content="Yes."), Message(role="user", content="What is number 3?"))
     talk = (Message(role="user", content="a"), turns[1], turns[2])
     first, second = Ask(id=new_id(), messages=turns, max_tokens=8), Ask(id=new_id(), messages=turns[-1:], model=BASE)
     send(child.folder, first)
     child.wait_for(AnswerEnded)
     send(child.folder, second.model_copy(update={"max_tokens": 8000}))
-    child.wait_for(AnswerGrew, count=2)
+    while not any(isinstance(e, AnswerGrew) and e.ask == second.id for e in child.events()):
+        assert child.process.poll() is None
+        time.sleep(0.05)
     send(child.folder, StopAnswer(id=new_id()))
     child.wait_for(AnswerEnded, count=2)
     third = first.model_copy(update={"id": new_id(), "messages": talk, "memory": "summary"})
