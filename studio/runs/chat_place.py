@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studio.core.problems import ProblemError
-from studio.core.quantities import duration_in_words, size_in_words
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState
@@ -33,11 +32,11 @@ conversation."""
 
 @dataclass(frozen=True)
 class ChatPlace:
-    """`text` says why it isn't the card, or what it costs; with `asks` a person should agree first, and without
-    `possible` there is no room anywhere now."""
+    """`why` says in sentences why it isn't the card, or what it costs; with `asks` a person should agree first, and
+    without `possible` there is no room anywhere now."""
 
     on_processor: bool = False
-    text: Sentence | None = None
+    why: tuple[Sentence, ...] = ()
     asks: bool = False
     possible: bool = True
 
@@ -59,12 +58,9 @@ def place_for_chat(run: RunFolder | None, model: Path | None, look: Callable[[],
         return _beside_training(state, card, needed, snapshot)
     available = available_now(snapshot).amount
     if card is not None and available is not None and available < needed and not card.shared:
-        text = sentence(
-            N_("The model needs about {needed} and the graphics card has {free} free: the processor answers, slower."),
-            needed=size_in_words(needed),
-            free=size_in_words(available),
-        )
-        return ChatPlace(on_processor=True, text=text)
+        words = N_("The model needs about {needed} GB, and {free} GB are free on the graphics card.")
+        why = (sentence(words, needed=_gb(needed), free=_gb(available)), sentence(_PROCESSOR_ANSWERS))
+        return ChatPlace(on_processor=True, why=why)
     return ChatPlace(on_processor=card is None)
 
 
@@ -82,32 +78,37 @@ def _look() -> Snapshot:
         return gauge.read()
 
 
+_PROCESSOR_ANSWERS = N_("So the processor answers, which is slower.")
+
+
 def _beside_training(state: RunState, card: Card | None, needed: int, snapshot: Snapshot) -> ChatPlace:
     left = state.seconds_left
-    when = duration_in_words(left) if left is not None else sentence(N_("a while"))
+    minutes = max(1, round(left / 60)) if left is not None else None
+    when = (sentence(N_("It takes about {minutes} more minutes."), minutes=minutes),) if minutes is not None else ()
     available = int(snapshot.system.available)
     if available < needed:
-        text = sentence(
-            N_(
-                "A model is being trained. A second one needs about {needed} of the computer's memory, and {free} are "
-                "free. It can answer when the training is done, in about {when}."
-            ),
-            needed=size_in_words(needed),
-            free=size_in_words(available),
-            when=when,
-        )
-        return ChatPlace(on_processor=True, text=text, asks=True, possible=False)
-    if card is None:
         words = N_(
-            "A model is being trained on this computer's processor, for about {when} more. Answers come slowly "
-            "meanwhile, and the training takes longer for it."
+            "A model is being trained. A second one needs about {needed} GB of the computer's memory, and {free} GB "
+            "are free: it can answer when the training is done."
         )
-        return ChatPlace(on_processor=True, text=sentence(words, when=when), asks=True)
-    words = N_(
-        "A model is being trained on the graphics card, for about {when} more, and {free} of its memory are free. So "
-        "that the training doesn't run out of it, the processor answers meanwhile, which is slower."
+        told = sentence(words, needed=_gb(needed), free=_gb(available))
+        return ChatPlace(on_processor=True, why=(told, *when), asks=True, possible=False)
+    if card is None:
+        slow = sentence(N_("Answers come slowly meanwhile, and the training takes longer for it."))
+        told = sentence(N_("A model is being trained on this computer's processor."))
+        return ChatPlace(on_processor=True, why=(told, *when, slow), asks=True)
+    told = sentence(
+        N_("A model is being trained on the graphics card, and may need all of its memory ({used} of {total} GB now).")
+        if card.used is not None and card.total is not None
+        else N_("A model is being trained on the graphics card, and may need all of its memory."),
+        used=_gb(card.used or 0),
+        total=_gb(card.total or 0),
     )
-    return ChatPlace(on_processor=True, text=sentence(words, when=when, free=size_in_words(card.free)), asks=True)
+    return ChatPlace(on_processor=True, why=(told, *when, sentence(_PROCESSOR_ANSWERS)), asks=True)
+
+
+def _gb(count: int) -> str:
+    return f"{count / 1e9:.1f}"
 
 
 def _room_for_both(card: Card, state: RunState, needed: int) -> bool:
