@@ -11,6 +11,7 @@ from studio.chat.retrieval import nearest_turns
 from studio.chat.store import ConversationStore, TurnRecord
 from studio.core.conversation import Fact, Message
 from studio.core.events import Ask, Remember, Remembered
+from studio.dataset.examples import Example
 
 READ_AT_ONCE = {"meaning": 200, "entities": 20, "relations": 20}
 """Turns of an older conversation that are read by themselves for a memory that it wasn't with before, the newest:
@@ -81,6 +82,11 @@ def turns_to_read(unread: Sequence[TurnRecord], memory: Memory, most: int | None
     if memory.reads_for is None:
         return []
     return list(reversed(unread))[: READ_AT_ONCE[memory.reads_for] if most is None else most]
+
+
+def as_turns(examples: Sequence[Example]) -> tuple[Message, ...]:
+    """Examples as earlier turns of a conversation, without their instructions."""
+    return tuple(message for one in examples for message in one.messages if message.role in ("user", "assistant"))
 
 
 def with_earlier(ask: Ask, turns: Sequence[TurnRecord], recollection: Recollection, instructions: str) -> Ask:

@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import asdict
 from statistics import fmean
 
 from studio.cli.choosing import run_at_step
 from studio.cli.following import follow_to_the_end
-from studio.cli.printing import Json, print_json, print_model
-from studio.core.command_queue import new_id, send
-from studio.core.conversation import Message
+from studio.cli.printing import Json, print_json
 from studio.core.events import (
-    BASE,
     PROMPTED,
-    THIS_RUN,
-    AnswerEnded,
-    AnswerGrew,
-    Ask,
-    ChatReady,
-    Crashed,
-    Event,
-    Failed,
-    Stop,
 )
 from studio.core.job_states import ExamState
-from studio.core.jobs import Chat, Exam
-from studio.core.problems import ProblemError, problem
-from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
+from studio.core.jobs import Exam
+from studio.core.problems import problem
+from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.core.translatable import N_
 from studio.evaluation.forgetting import forgetting, retention
 from studio.evaluation.measures import Measure, measure_named
 from studio.evaluation.verdict import Comparison, compare, interval_of, verdict, without_training
-from studio.runs.follow import follow
-from studio.runs.start import JobProcess, start_job
+from studio.runs.start import start_job
 
 
 def test(arguments: argparse.Namespace) -> int:
@@ -101,74 +87,3 @@ def comparison_as_json(compared: Comparison) -> dict[str, Json]:
         "improved": compared.improved,
         "regressed": compared.regressed,
     }
-
-
-def chat(arguments: argparse.Namespace) -> int:
-    """A conversation on standard input and output, or one question with `--ask`."""
-    run = run_at_step(arguments)
-    choose_checkpoint(run, fully=False)
-    folder = run.job("chat")
-    process = start_job(folder, Chat(run=run.path))
-    history: list[Message] = []
-    if arguments.system_prompt:
-        history.append(Message(role="system", content=arguments.system_prompt))
-    try:
-        _wait_until_ready(folder, process)
-        interactive = not arguments.ask
-        while True:
-            question = _next_question(interactive, arguments.ask)
-            if question is None:
-                return 0
-            history.append(Message(role="user", content=question))
-            ask = Ask(
-                id=new_id(),
-                messages=tuple(history),
-                model=BASE if arguments.base else THIS_RUN,
-                max_tokens=arguments.max_tokens,
-                temperature=arguments.temperature,
-            )
-            send(folder, ask)
-            reply = _print_reply(folder, process, ask.id, quiet=arguments.json)
-            history.append(Message(role="assistant", content=reply.text))
-            if arguments.json:
-                print_model(reply)
-            if not interactive:
-                return 0
-    finally:
-        send(folder, Stop(id=new_id(), keep=False))
-
-
-def _next_question(interactive: bool, ask: str) -> str | None:
-    if not interactive:
-        return str(ask)
-    try:
-        line = input("> " if sys.stdin.isatty() else "")
-    except EOFError:
-        return None
-    return line if line.strip() else None
-
-
-def _wait_until_ready(folder: JobFolder, process: JobProcess) -> None:
-    for batch in follow(folder, process):
-        for event in batch:
-            if isinstance(event, ChatReady):
-                return
-            _raise_if_failed(event)
-
-
-def _print_reply(folder: JobFolder, process: JobProcess, ask: str, *, quiet: bool) -> AnswerEnded:
-    for batch in follow(folder, process, poll=0.03):
-        for event in batch:
-            _raise_if_failed(event)
-            if isinstance(event, AnswerGrew) and event.ask == ask and not quiet:
-                print(event.text, end="", flush=True)
-            if isinstance(event, AnswerEnded) and event.ask == ask:
-                if not quiet:
-                    print()
-                return event
-    raise problem("chat.ended", N_("The model is no longer loaded."), fix=N_("Start the chat again."))
-
-
-def _raise_if_failed(event: Event) -> None:
-    if isinstance(event, Failed | Crashed):
-        raise ProblemError(event.problem)

@@ -13,7 +13,8 @@ from typing import Any
 from studio import __version__
 
 MODULES = {
-    **dict.fromkeys(("test", "chat"), "jobs"),
+    "test": "jobs",
+    "chat": "chatting",
     **dict.fromkeys(("fetch", "doctor"), "machine"),
     **dict.fromkeys(("demo", "recipe", "train"), "training"),
     **dict.fromkeys(("runs list", "runs compare"), "history"),
@@ -209,7 +210,19 @@ def _data_read_flags(verb: argparse.ArgumentParser) -> None:
 def _chat_flags(verb: argparse.ArgumentParser) -> None:
     _add_run_at_step(verb)
     verb.add_argument("--base", action="store_true", help="talk with the base model, as it was before the training")
+    from studio.chat.memories import MEMORIES
+
     verb.add_argument("--ask", default="", metavar="TEXT", help="one question instead of a conversation")
+    verb.add_argument("--conversation", default="", metavar="WORD", help="go on with one: its title, its id, or: last")
+    verb.add_argument("--list", action="store_true", help="list the conversations of the run's project")
+    verb.add_argument("--not-kept", action="store_true", help="keep nothing of what is said")
+    memories = "; ".join(f"{one.name}: {one.title}" for one in MEMORIES)
+    verb.add_argument("--memory", default="", choices=["", *(one.name for one in MEMORIES)], help=memories)
+    verb.add_argument("--amount", type=int, default=None, metavar="N", help="how much it keeps: questions, or tokens")
+    verb.add_argument(
+        "--examples", type=int, default=0, metavar="N", help="show it the N nearest training examples first"
+    )
+    verb.add_argument("--show-prompt", action="store_true", help="print what the model reads, on standard error")
     verb.add_argument("--system-prompt", default="", help="instructions that always hold")
     verb.add_argument("--temperature", type=float, default=0.0, help="0 to 2 (default 0: always the likeliest word)")
     verb.add_argument("--max-tokens", type=int, default=256, help="longest answer in tokens (default 256)")

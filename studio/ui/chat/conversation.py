@@ -6,7 +6,6 @@ stored when it is asked, every answer while it grows.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -40,6 +39,7 @@ from studio.core.jobs import Chat
 from studio.core.problems import Problem
 from studio.core.run_folder import JobFolder, RunFolder
 from studio.core.translatable import Sentence
+from studio.runs.delete_jobs import delete_ended, has_ended
 from studio.runs.fetch import job_folder
 from studio.ui.chat.memory import ConversationMemory
 from studio.ui.chat.storage import ConversationStorage
@@ -279,7 +279,7 @@ class Conversation(QObject):
         folder = run.job("chat") if run is not None else job_folder("chat")
         self.job.start(folder, Chat(run=run.path) if run is not None else Chat(model=self.target.model))
         earlier = run.jobs("chat") if run is not None else [JobFolder(p) for p in folder.path.parent.glob("chat-*")]
-        self._delete([one for one in earlier if one.path != folder.path and _has_ended(one)])
+        self._delete([one for one in earlier if one.path != folder.path and has_ended(one)])
         self.changed.emit()
 
     @Slot()
@@ -295,10 +295,8 @@ class Conversation(QObject):
         self.changed.emit()
 
     def _delete(self, folders: list[JobFolder]) -> None:
-        """What was said stands in the folders of ended processes too, where nobody would look for it and nobody could
-        delete it."""
         if folders:
-            run_in_background(self, lambda: _delete_ended(folders, PATIENCE), lambda _: None)
+            run_in_background(self, lambda: delete_ended(folders, PATIENCE), lambda _: None)
 
     @Slot()
     def close(self) -> None:
@@ -309,7 +307,7 @@ class Conversation(QObject):
         self._give_up()
         self.storage.close()
         if running is not None:
-            _delete_ended([running], PATIENCE_AT_END)
+            delete_ended([running], PATIENCE_AT_END)
 
     def is_loading(self) -> bool:
         return self.job.is_running() and not self.ready
@@ -529,21 +527,6 @@ class Conversation(QObject):
         self._give_up()
         self.changed.emit()
         self.failed.emit(problem)
-
-
-def _delete_ended(folders: Iterable[JobFolder], patience: float) -> None:
-    """Delete the folders of chats whose processes have ended, or do so within `patience` seconds."""
-    until = time.monotonic() + patience
-    for folder in folders:
-        # one that was only just started has no journal yet
-        while not _has_ended(folder) and time.monotonic() < until:
-            time.sleep(0.05)
-        if _has_ended(folder):
-            shutil.rmtree(folder.path, ignore_errors=True)
-
-
-def _has_ended(folder: JobFolder) -> bool:
-    return folder.events.exists() and not folder.is_at_work()
 
 
 def _save_turns(conversation: str, records: list[TurnRecord], store: ConversationStore) -> None:
