@@ -25,6 +25,8 @@ class AnswerSettings(QWidget):
     formatting_changed = Signal(bool)
     kept_wanted = Signal()
     """To see what the memory keeps."""
+    examples_wanted = Signal()
+    """To choose which examples stand in the prompt."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -41,6 +43,10 @@ class AnswerSettings(QWidget):
         self.instructions.setAccessibleName(tr("Instructions"))
         self.instructions.setMinimumHeight(72)
         self.instructions.setMaximumHeight(112)
+
+        self.examples = button(tr("Choose ..."), "link", self.examples_wanted.emit)
+        self.examples.setAccessibleName(tr("Choose examples for the prompt"))
+        self.examples_words = label(tr("None."), "small")
 
         self.creativity = QSlider(Qt.Orientation.Horizontal)
         self.creativity.setRange(0, MOST)
@@ -83,6 +89,9 @@ class AnswerSettings(QWidget):
             self._sides_gap,
             _named(tr("Instructions"), tr("system prompt")),
             self.instructions,
+            GAP,
+            _named(tr("Examples in the prompt"), tr("few-shot")),
+            hbox((self.examples_words, 1), self.examples),
             GAP,
             _named(tr("Memory of this chat"), tr("context")),
             self.memory,

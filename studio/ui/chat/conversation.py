@@ -106,13 +106,14 @@ class ChatTarget:
 @dataclass(frozen=True)
 class GenerationSettings:
     """How to answer. `temperature` 0 is greedy; `max_tokens` limits the answer; `memory` and `amount` say what is told
-    of the conversation before it."""
+    of the conversation before it; `examples` are shown before that."""
 
     instructions: str = ""
     temperature: float = 0.0
     max_tokens: int = 256
     memory: str = MEMORIES[0].name
     amount: int = MEMORIES[0].amount
+    examples: tuple[Message, ...] = ()
 
 
 @dataclass
@@ -404,6 +405,7 @@ class Conversation(QObject):
             temperature=generation.temperature,
             memory=generation.memory,
             amount=generation.amount,
+            examples=generation.examples,
         )
 
     def stop_answering(self) -> None:

@@ -19,6 +19,7 @@ from studio.ui.chat.composer import Composer, SuggestedPrompts
 from studio.ui.chat.conversation import ChatTarget, GenerationSettings, Turn, conversation_of
 from studio.ui.chat.conversation_list import ConversationList
 from studio.ui.chat.memory_view import MemoryView
+from studio.ui.chat.prompt_examples import ExamplePicker, PromptExamples
 from studio.ui.controls.layout import STRETCH, hbox, scroll_area, vbox
 from studio.ui.controls.notices import NoticeBar
 from studio.ui.controls.overlay import Overlay
@@ -62,6 +63,10 @@ class ChatPage(PageFrame):
         self.settings.sides_changed.connect(self._paint)
         self.settings.formatting_changed.connect(self._on_formatting_changed)
         self.settings.kept_wanted.connect(self._on_kept_wanted)
+        self.settings.examples_wanted.connect(self._on_examples_wanted)
+        self.examples = PromptExamples(self)
+        self.examples.changed.connect(lambda: say(self.settings.examples_words, self.examples.in_words()))
+        self.picker: ExamplePicker | None = None
         self.memory_shown: MemoryView | None = None
         self._edited: int | None = None
         self._edit_notice: NoticeBar | None = None
@@ -167,6 +172,8 @@ class ChatPage(PageFrame):
         """From the examples that were set aside, which the model hasn't studied; without a run, from the data."""
         run = self._app_state.run if self._is_fine_tuned() else None
         found = self._app_state.data.examples
+        self.examples.set_source(run, found)
+        self.settings.examples.setEnabled(self.examples.has_source())
         if run is not None and run != self._offered:
             self._offered = run
             run_in_background(self, lambda: _held_out_questions(run), self._on_questions)
@@ -197,9 +204,9 @@ class ChatPage(PageFrame):
         if self._edited is not None:
             self.conversation.branch(self._edited)
             self._end_edit()
-        self.conversation.ask(text, self._models(), self._generation())
+        self.conversation.ask(text, self._models(), self._generation(text))
 
-    def _generation(self) -> GenerationSettings:
+    def _generation(self, question: str) -> GenerationSettings:
         settings = self.settings
         return GenerationSettings(
             settings.instructions.toPlainText(),
@@ -207,6 +214,7 @@ class ChatPage(PageFrame):
             settings.length.value(),
             settings.chosen_memory.name,
             settings.memory_amount,
+            self.examples.shown_for(question),
         )
 
     def _on_new_conversation(self) -> None:
@@ -243,7 +251,7 @@ class ChatPage(PageFrame):
 
     def _on_again_wanted(self, turn: Turn) -> None:
         self.clear_problem()
-        self.conversation.ask_again(turn, self._generation())
+        self.conversation.ask_again(turn, self._generation(turn.question))
 
     def _on_formatting_changed(self, formatted: bool) -> None:
         for column in self.columns.values():
@@ -252,6 +260,9 @@ class ChatPage(PageFrame):
     def _on_prompt_wanted(self, turn: Turn) -> None:
         if turn.prompt is not None:
             self.prompt_shown = PromptView(self.window(), turn.prompt)
+
+    def _on_examples_wanted(self) -> None:
+        self.picker = ExamplePicker(self.window(), self.examples, self.composer.toPlainText())
 
     def _on_kept_wanted(self) -> None:
         self.memory_shown = MemoryView(self.window(), self.conversation, self.settings.chosen_memory)
