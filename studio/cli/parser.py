@@ -16,6 +16,7 @@ MODULES = {
     "test": "jobs",
     "chat": "chatting",
     **dict.fromkeys(("fetch", "doctor"), "machine"),
+    "serve": "serving",
     **dict.fromkeys(("demo", "recipe", "train"), "training"),
     **dict.fromkeys(("runs list", "runs compare"), "history"),
     **dict.fromkeys(
@@ -69,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     _add_verb(verbs, "train", "train a model as a recipe says", _train_flags)
     _add_verb(verbs, "test", "answer the examples set aside, as the base model and as trained", _test_flags)
     _add_verb(verbs, "chat", "talk with a trained model", _chat_flags)
+    _add_verb(verbs, "serve", "let other programs on this computer ask a trained model", _serve_flags)
     _add_verb(verbs, "export", "make a folder that other programs can open", _export_flags)
     _add_verb(verbs, "report", "one page about a run, for somebody else", _report_flags)
     _add_verb(verbs, "upload", "put an export on the Hugging Face Hub", _upload_flags)
@@ -226,6 +228,21 @@ def _chat_flags(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--system-prompt", default="", help="instructions that always hold")
     verb.add_argument("--temperature", type=float, default=0.0, help="0 to 2 (default 0: always the likeliest word)")
     verb.add_argument("--max-tokens", type=int, default=256, help="longest answer in tokens (default 256)")
+
+
+def _serve_flags(verb: argparse.ArgumentParser) -> None:
+    from studio.runs.endpoint.server import PORT
+
+    _add_run_at_step(verb)
+    verb.add_argument("--port", type=int, default=PORT, help=f"where to listen (default {PORT}; 0: any that is free)")
+    verb.add_argument(
+        "--with",
+        dest="others",
+        action="append",
+        default=[],
+        metavar="RUN",
+        help="another run on the same base model that can be asked, too; may be given several times",
+    )
 
 
 def _export_flags(verb: argparse.ArgumentParser) -> None:

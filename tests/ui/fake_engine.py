@@ -199,7 +199,10 @@ def answer(ask: Ask, writer: JournalWriter, queue: CommandQueue) -> None:
         more = word if position == 0 else f" {word}"
         said += more
         writer.write(AnswerGrew(ask=ask.id, model=ask.model, text=more))
-    writer.write(AnswerEnded(ask=ask.id, model=ask.model, text=said, tokens=len(words), seconds=1.5))
+    cut = len(words) >= ask.max_tokens
+    seed = ask.seed if ask.temperature else None
+    ended = AnswerEnded(ask=ask.id, model=ask.model, text=said, tokens=len(words), seconds=1.5, cut=cut, seed=seed)
+    writer.write(ended)
 
 
 def merge(job: Merge, writer: JournalWriter, queue: CommandQueue) -> None:

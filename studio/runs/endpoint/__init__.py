@@ -1,0 +1,1 @@
+"""A chat's models for other programs on this computer: OpenAI's protocol on a loopback port, off by default."""
