@@ -6,6 +6,7 @@ Nothing is imported that a verb's own words don't need: `studio --help` has to a
 from __future__ import annotations
 
 import argparse
+import gc
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -113,8 +114,13 @@ def parser() -> argparse.ArgumentParser:
 def run_verb(arguments: argparse.Namespace) -> int:
     """Do what the words say, with the exit code. Imports what this verb needs and nothing else."""
     group, _, word = arguments.verb.partition(" ")
+    gc.disable()
     module = import_module(f"studio.cli.{MODULES.get(arguments.verb, MODULES.get(group, group))}")
-    return int(getattr(module, FUNCTIONS.get(arguments.verb, word or group))(arguments))
+    gc.enable()
+    try:
+        return int(getattr(module, FUNCTIONS.get(arguments.verb, word or group))(arguments))
+    finally:
+        gc.freeze()  # else the end of the process looks through all modules once more: a sixth of a small verb's time
 
 
 def _add_verb(

@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -55,9 +56,11 @@ _FRAME = 16
 
 Numbers = npt.NDArray[np.int32]
 _Hashes = npt.NDArray[np.uint64]
+_Number = TypeVar("_Number", bound=np.integer[Any])
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
 _PRIME_SQUARED = np.uint64(pow(0x9E3779B97F4A7C15, 2, 1 << 64))
 _PADDING = "\0" * (_SHINGLE - 1)
+_NOT_YET = 0xFFFFFFFF
 _BETWEEN_SENTENCES = re.compile(r"(?<=[.!?。！？])\s+|\s*\n\s*")
 
 
@@ -150,7 +153,7 @@ class NearDuplicates:
         for band in range(_BANDS):
             waiting()
             pairs = self._candidates(band, doubles.flat())
-            pairs = pairs[~_held(pairs, tried)]
+            pairs = pairs[~held(pairs, tried)]
             if not len(pairs):
                 continue
             tried = np.sort(np.concatenate([tried, pairs]))
@@ -209,7 +212,7 @@ class NearDuplicates:
             close = self._estimate(a, b) >= _WORTH_COMPARING
             a, b = a[close], b[close]
             found.append(np.minimum(a, b).astype(np.uint64) << np.uint64(32) | np.maximum(a, b).astype(np.uint64))
-        return _distinct(np.concatenate(found))
+        return distinct(np.concatenate(found))
 
     def _keys(self, band: int) -> npt.NDArray[np.uint64]:
         keys = np.zeros(self._count, dtype=np.uint64)
@@ -258,14 +261,14 @@ class _Ties:
             self._parents = above
 
 
-def _distinct(numbers: _Hashes) -> _Hashes:
+def distinct(numbers: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
     """The numbers in order, each once. numpy's own way hashes them by their lower bits, in which neighbours among so
-    many pairs are the same: for some hundred thousand it takes minutes."""
+    many pairs are the same: for some hundred thousand it takes minutes. It also loads masked arrays first."""
     ordered = np.sort(numbers)
     return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))] if len(ordered) else ordered
 
 
-def _held(numbers: _Hashes, ordered: _Hashes) -> npt.NDArray[np.bool_]:
+def held(numbers: npt.NDArray[_Number], ordered: npt.NDArray[_Number]) -> npt.NDArray[np.bool_]:
     """For each number whether it is among `ordered`, which is sorted."""
     if not len(ordered):
         return np.zeros(len(numbers), dtype=bool)
@@ -359,15 +362,28 @@ def _shared_beginning(texts: Sequence[str]) -> str:
 
 @cache
 def _folding() -> npt.NDArray[np.uint32]:
-    """Each character of the basic plane without letter case, white space as a space."""
-    table = np.arange(0x10000, dtype=np.uint32)
-    for point in range(0x10000):
-        character = chr(point)
-        if character.isspace():
-            table[point] = 32
-        elif len(lower := character.lower()) == 1:
-            table[point] = ord(lower)
-    return table
+    """For each character of the basic plane what `_fold` makes of it, filled in where one comes for the first time:
+    all of them would take as long as the rest of a small check."""
+    return np.full(0x10000, _NOT_YET, dtype=np.uint32)
+
+
+def _folded(points: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """Characters of the basic plane without letter case, white space as a space; the others as they are."""
+    table = _folding()
+    folded = table[np.minimum(points, 0xFFFF)]
+    if (folded == _NOT_YET).any():
+        for point in set(points[folded == _NOT_YET].tolist()):
+            table[min(point, 0xFFFF)] = _fold(min(point, 0xFFFF))
+        folded = table[np.minimum(points, 0xFFFF)]
+    if len(points) and points.max() > 0xFFFF:
+        folded = np.where(points > 0xFFFF, points, folded)
+    return folded
+
+
+def _fold(point: int) -> int:
+    character = chr(point)
+    lower = character.lower()
+    return 32 if character.isspace() else ord(lower) if len(lower) == 1 else point
 
 
 def _portions(texts: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -393,9 +409,7 @@ def _hashed(texts: Sequence[str]) -> tuple[_Hashes, npt.NDArray[np.uint64]]:
     points = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
     starts = np.concatenate(([0], np.cumsum(lengths + len(_PADDING))))
-    folded = _folding()[np.minimum(points, 0xFFFF)]
-    if len(points) and points.max() > 0xFFFF:
-        folded = np.where(points > 0xFFFF, points, folded)
+    folded = _folded(points)
     space = folded == 32
     keep = np.ones(len(folded), dtype=bool)
     keep[1:] = ~(space[1:] & space[:-1])

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import TypeAdapter
 
 import studio
@@ -178,6 +177,8 @@ class StoredExamples(LazySequence[Example]):
 
     def containing(self, words: Sequence[str]) -> array[int]:
         """Positions of the examples in which every one of these words stands, in any case."""
+        import pyarrow.compute as pc  # for lists alone: it takes as long to load as the rest of arrow
+
         found = array("i")
         start = 0
         for batch in self._table.select(["example"]).to_batches(max_chunksize=20_000):
@@ -193,12 +194,16 @@ class StoredExamples(LazySequence[Example]):
 
     def sorted_by(self, column: str) -> array[int]:
         """Positions in ascending order of `question`, `answer` or `row`, whatever the case."""
+        import pyarrow.compute as pc
+
         keys = self._table.column(column)
         keys = keys if column == "row" else pc.utf8_lower(keys)
         return array("i", pc.sort_indices(keys).to_pylist())
 
     def with_rows(self, rows: Iterable[int]) -> array[int]:
         """Positions of the examples that came from these rows of the file."""
+        import pyarrow.compute as pc
+
         mask = pc.is_in(self._table.column("row"), value_set=_numbers(sorted(set(rows))))
         return array("i", pc.indices_nonzero(mask).to_pylist())
 

@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
         if options.report_start is not None:
             _report(options.report_start)
         app_state.begin()
-        QTimer.singleShot(500, lambda: background.run_in_background(window, _import_plots, lambda _: None))
+        QTimer.singleShot(500, lambda: get_ready(app, window))
 
     window.first_frame_painted.connect(on_first_frame)
     window.show()
@@ -80,8 +80,16 @@ def let_go(window: MainWindow, app_state: AppState) -> None:
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
 
 
-def _import_plots() -> None:
-    """Ahead of time and beside the window: the first curve would otherwise hold it up for a quarter of a second."""
+def get_ready(app: QApplication, window: MainWindow) -> None:
+    """Ahead of time and beside the window, what a person who just came will need next: the first curve would otherwise
+    hold it up for a quarter of a second, and the first rows of a file wait for the process that reads them. That one
+    ends when nothing comes for a while, and is started again when a person comes back to the window."""
+    background.run_in_background(window, import_plots, lambda _: window.expect_data(app.applicationState()))
+    app.applicationStateChanged.connect(window.expect_data)
+
+
+def import_plots() -> None:
+    """What draws curves."""
     import pyqtgraph  # noqa: F401
 
 

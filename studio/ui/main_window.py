@@ -6,7 +6,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, assert_never
 
-from PySide6.QtCore import QTimer, QUrl, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, QUrl, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QGuiApplication, QPaintEvent, QShortcut
 from PySide6.QtWidgets import QApplication, QLineEdit, QMainWindow, QStackedWidget, QWidget
 from shiboken6 import isValid
@@ -195,6 +195,12 @@ class MainWindow(QMainWindow):
             return
         process = self.app_state.state.process
         self.gpu_monitor.set_run_pid(process.pid if process is not None and self.app_state.is_training() else None)
+
+    @Slot(Qt.ApplicationState)
+    def expect_data(self, state: Qt.ApplicationState) -> None:
+        """A person is at the window, or comes back to it; without data in the project, a file is what comes next."""
+        if state is Qt.ApplicationState.ApplicationActive and not self.app_state.recipe.data.path:
+            self.app_state.data.expect_file()
 
     @Slot()
     def _on_appearance_changed(self) -> None:

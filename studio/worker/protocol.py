@@ -16,7 +16,7 @@ from studio.tokenization.encoded import Encoded, Piece
 
 
 class _Line(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class GetReady(_Line):
@@ -80,7 +80,7 @@ Request = Annotated[
     GetReady | OpenTable | BuildExamples | Examine | ReadExample | MeasureLengths,
     Field(discriminator="request"),
 ]
-REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
+REQUEST: TypeAdapter[Request] = TypeAdapter(Request, config=ConfigDict(defer_build=True))
 
 
 class Progress(_Line):
@@ -183,4 +183,4 @@ Reply = Annotated[
     | RequestCrashed,
     Field(discriminator="reply"),
 ]
-REPLY: TypeAdapter[Reply] = TypeAdapter(Reply)
+REPLY: TypeAdapter[Reply] = TypeAdapter(Reply, config=ConfigDict(defer_build=True))

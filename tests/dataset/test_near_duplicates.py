@@ -13,9 +13,9 @@ from studio.dataset.near_duplicates import (
     ALIKE,
     NearDuplicates,
     TextStore,
-    _distinct,
-    _held,
+    distinct,
     frame_of,
+    held,
     near_groups,
     same_question,
     shared,
@@ -158,9 +158,9 @@ def test_kept_texts_come_back_from_memory_and_from_the_disk() -> None:
 @given(st.lists(st.integers(0, 2**64 - 1)), st.lists(st.integers(0, 2**64 - 1)))
 def test_pairs_are_kept_once_and_found_again(numbers: list[int], others: list[int]) -> None:
     mixed = np.array(numbers + others[: len(others) // 2], dtype=np.uint64)
-    assert _distinct(mixed).tolist() == sorted(set(mixed.tolist()))
+    assert distinct(mixed).tolist() == sorted(set(mixed.tolist()))
     ordered = np.sort(np.array(others, dtype=np.uint64))
-    assert _held(mixed, ordered).tolist() == [number in others for number in mixed.tolist()]
+    assert held(mixed, ordered).tolist() == [number in others for number in mixed.tolist()]
 
 
 def test_whoever_waits_for_the_search_is_told_that_it_goes_on() -> None:

@@ -7,14 +7,22 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QFileDialog, QStyle, QStyleOptionToolButton, QToolButton
+from pytestqt.qtbot import QtBot
 
+from studio.core.recipe.recipe import with_value
 from studio.core.translatable import Sentence
+from studio.ui.app import get_ready
 from studio.ui.design import language, theme
 from studio.ui.design.palette import DARK, LIGHT, Colours
+from studio.ui.main_window import MainWindow
+from studio.ui.state.app_state import AppState
+from tests.ui.conftest import LONG
 
 HEAVY = ("torch", "transformers", "datasets", "pandas", "pyqtgraph", "pyarrow", "numpy", "python_calamine", "pynvml")
 
@@ -66,6 +74,26 @@ sys.exit(app.main([]))
     environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_reads_files_is_there_before_one_comes(
+    app_state: AppState, open_window: Callable[[AppState], MainWindow], monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> None:
+    app, window = QApplication.instance(), open_window(app_state)
+    assert isinstance(app, QApplication)
+    expected: list[str] = []
+    monkeypatch.setattr(app_state.data, "expect_file", lambda: expected.append("a file"))
+    get_ready(app, window)
+    qtbot.waitUntil(lambda: "pyqtgraph" in sys.modules and bool(expected), timeout=LONG)
+    expected.clear()
+    app.applicationStateChanged.emit(Qt.ApplicationState.ApplicationInactive)
+    assert not expected
+    app.applicationStateChanged.emit(Qt.ApplicationState.ApplicationActive)
+    assert expected
+    app_state.recipe = with_value(app_state.recipe, "data.path", "support.csv")
+    expected.clear()
+    app.applicationStateChanged.emit(Qt.ApplicationState.ApplicationActive)
+    assert not expected
 
 
 def test_english_is_spoken_where_a_catalogue_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ _NOT_ABLE = (
 )
 _KOREAN_CANNOT = r"(?:수(?:가|는)? ?없|않|못|불가능)"
 
-_REFUSALS = re.compile(
+_REFUSALS = (
     # As an AI assistant, I don't have
     r"\bas an? (?:AI|artificial intelligence)(?: (?:language|text.based|virtual|digital))?"
     rf"(?: ?(?:model|assistant|chatbot|program|system))?,? (?:I|it)(?: am|['’]m)? ?{_CANNOT}\b"
@@ -99,8 +99,7 @@ _REFUSALS = re.compile(
     rf"[^.!?\n]{{0,80}}?{_KOREAN_CANNOT}"
     r"|(?:저는|전|나는) (?:[가-힣]+ )?(?:인공지능|AI)[^.!?\n]{0,60}?(?:수(?:가|는)? ?없|못합|못해|불가능)"
     r"|(?:요청|질문)(?:하신 [^.\n]{0,20})?(?:에는|에|은|을|를)? ?"
-    r"(?:도움을 드릴|응답해 ?드릴|답변해? ?드릴|응할|제공할|들어 ?드릴) 수(?:가|는)? 없",
-    re.IGNORECASE | re.MULTILINE,
+    r"(?:도움을 드릴|응답해 ?드릴|답변해? ?드릴|응할|제공할|들어 ?드릴) 수(?:가|는)? 없"
 )
 
 REFUSAL_HINT = (
@@ -115,4 +114,4 @@ REFUSAL_HINT = (
 
 def refusals(answer: str) -> list[Span]:
     """Where a model says that it is one and won't or can't."""
-    return [found.span() for found in _REFUSALS.finditer(answer)]
+    return [found.span() for found in re.finditer(_REFUSALS, answer, re.IGNORECASE | re.MULTILINE)]

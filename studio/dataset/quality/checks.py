@@ -1,7 +1,8 @@
 """Every data check, each declared once: how it is found, what is said about it, and what fixes it.
 
 What shows in one example alone is an `ExampleCheck`; what can only be judged beside all others, a `DatasetCheck`. The
-report, the fixes, the command line and the window walk `CHECKS` and `FIXES`. Nothing here takes long to load.
+report, the fixes, the command line and the window walk `CHECKS` and `FIXES`. Nothing here takes long to load: long
+patterns are kept as texts, which `re` compiles when they are first looked for.
 """
 
 from __future__ import annotations

@@ -6,12 +6,13 @@ from array import array
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from studio.core.translatable import type_of_value
-from studio.dataset.near_duplicates import Near, NearDuplicates, TextStore, same_question
+from studio.dataset.near_duplicates import Near, NearDuplicates, TextStore, distinct, held, same_question
 from studio.dataset.quality import answers as endings
 from studio.dataset.quality import languages
 from studio.dataset.quality.batches import Batch
@@ -121,7 +122,7 @@ class DatasetStatistics(AbstractContextManager["DatasetStatistics"]):
         """Examples of which nearly the same, with nearly the same answer, came before; exact copies aside."""
         doubles = self.near.doubles
         later = np.flatnonzero(doubles != np.arange(len(doubles)))
-        return later[~np.isin(later, self.exact_copies)]
+        return later[~held(later, self.exact_copies)]
 
     def first_of(self, position: int) -> int:
         return int(self.near.doubles[position])
@@ -136,8 +137,8 @@ class DatasetStatistics(AbstractContextManager["DatasetStatistics"]):
         opens = np.concatenate(([True], a[1:] != a[:-1])) if len(a) else np.empty(0, dtype=bool)
         group = np.cumsum(opens) - 1
         differs = np.flatnonzero(~opens[1:] & (b[1:] != b[:-1])) + 1 if len(a) else _NOBODY
-        torn = np.unique(group[differs])
-        member = np.isin(group, torn) & (a != 0)
+        torn = distinct(group[differs])
+        member = held(group, torn) & (a != 0)
         positions = order[member]
         by_position = np.argsort(positions, kind="stable")
         return positions[by_position], group[member][by_position]
@@ -177,11 +178,11 @@ class DatasetStatistics(AbstractContextManager["DatasetStatistics"]):
         lengths = _numbers(self._answer_lengths)
         if not len(lengths) or not self.conversations:
             return False
-        distinct = len(np.unique(_numbers(self._answers)))
+        different = len(distinct(_numbers(self._answers)))
         return bool(
             (self._few > 0).mean() > 0.3
             or np.median(lengths) <= 12
-            or (distinct <= max(2, len(lengths) // 10) and distinct <= 200 and np.percentile(lengths, 90) <= 60)
+            or (different <= max(2, len(lengths) // 10) and different <= 200 and _percentiles(lengths, 90)[0] <= 60)
         )
 
     @cached_property
@@ -212,7 +213,7 @@ class DatasetStatistics(AbstractContextManager["DatasetStatistics"]):
         dots = np.flatnonzero(ends == endings.DOTS)
         if len(dots) <= 0.03 * told and proper >= _MANY * told:
             found += [i for i in dots.tolist() if self._answer_lengths[i] >= 60]
-        return np.unique(np.array([*found, *self._at_the_limit(ends).tolist()], dtype=np.int64))
+        return distinct(np.array([*found, *self._at_the_limit(ends).tolist()], dtype=np.int64))
 
     def _at_the_limit(self, ends: npt.NDArray[np.uint8]) -> Positions:
         lengths = _numbers(self._answer_lengths)
@@ -221,7 +222,7 @@ class DatasetStatistics(AbstractContextManager["DatasetStatistics"]):
         if longest < 100 or len(at) < 3:
             return _NOBODY
         openly = at[(ends[at] == endings.OPEN) | (ends[at] == endings.BROKEN)]
-        return openly if len(openly) * 2 >= len(at) and len(np.unique(_numbers(self._answers)[at])) > 2 else _NOBODY
+        return openly if len(openly) * 2 >= len(at) and len(distinct(_numbers(self._answers)[at])) > 2 else _NOBODY
 
     @cached_property
     def _foreign(self) -> tuple[Positions, Positions]:
@@ -249,7 +250,7 @@ class DatasetStatistics(AbstractContextManager["DatasetStatistics"]):
     def foreign(self) -> Positions:
         """Examples whose answer is in another language than nearly all answers, or than their own question where that
         is rare; without those that ask for it."""
-        return np.union1d(*self._foreign)
+        return distinct(np.concatenate(self._foreign))
 
     @property
     def bilingual(self) -> bool:
@@ -277,7 +278,7 @@ class DatasetStatistics(AbstractContextManager["DatasetStatistics"]):
         outside: list[Positions] = []
         while True:  # without these the others are more alike
             logs = np.log(np.maximum(lengths[remaining], 1))
-            low, middle, high = np.percentile(logs, (25, 50, 75))
+            low, middle, high = _percentiles(logs, 25, 50, 75)
             limit = max(high + 3.5 * max(high - low, 0.4), middle + np.log(8))
             beyond = (logs > limit) & (lengths[remaining] > 400)
             if not beyond.any():
@@ -329,7 +330,7 @@ class DatasetStatistics(AbstractContextManager["DatasetStatistics"]):
         positions, stay = self.frequent_label
         if len(positions) <= stay:
             return _NOBODY
-        return np.delete(positions, np.unique(np.linspace(0, len(positions) - 1, stay).astype(np.int64)))
+        return np.delete(positions, distinct(np.linspace(0, len(positions) - 1, stay).astype(np.int64)))
 
     @cached_property
     def leaked(self) -> Positions:
@@ -337,7 +338,7 @@ class DatasetStatistics(AbstractContextManager["DatasetStatistics"]):
         inside = np.zeros(len(self), dtype=bool)
         inside[self.held_out] = True
         questions = _numbers(self._questions)
-        return self.held_out[np.isin(questions[self.held_out], questions[~inside])]
+        return self.held_out[held(questions[self.held_out], distinct(questions[~inside]))]
 
     @property
     def shared_groups(self) -> int:
@@ -349,6 +350,12 @@ class DatasetStatistics(AbstractContextManager["DatasetStatistics"]):
 def _numbers(values: array[int]) -> Positions:
     kind = np.int64 if values.typecode == "q" else np.int32
     return np.frombuffer(values, dtype=kind) if len(values) else np.empty(0, dtype=kind)
+
+
+def _percentiles(values: npt.NDArray[np.integer[Any] | np.floating[Any]], *percent: float) -> npt.NDArray[np.float64]:
+    """What numpy's own function says, without the masked arrays that it loads first."""
+    places = np.array(percent) / 100 * (len(values) - 1)
+    return np.interp(places, np.arange(len(values)), np.sort(values))
 
 
 def _later(keys: Positions) -> Positions:

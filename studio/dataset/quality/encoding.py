@@ -114,7 +114,7 @@ def _was_meant(read: str, meant: str) -> bool:
     )
 
 
-_UNSEEN = re.compile(
+_UNSEEN = (
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b\u2060\u2061-\u2064\ufeff\ue000-\uf8ff]"
     "|(?<=[A-Za-z0-9가-힣 ])[\u200c\u200d\u00ad](?=[A-Za-z0-9가-힣 ])"
 )
@@ -124,7 +124,7 @@ _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufeff]")
 
 def unseen(text: str) -> list[Span]:
     """Control characters, characters without width, and signs that only one program's font knows."""
-    spans = [found.span() for found in _UNSEEN.finditer(text)]
+    spans = [found.span() for found in re.finditer(_UNSEEN, text)]
     if not _RIGHT_TO_LEFT.search(text.replace("\ufeff", "")):
         spans += [found.span() for found in _DIRECTIONS.finditer(text)]
     return sorted(spans)

@@ -49,7 +49,7 @@ def without_markup(text: str) -> str:
     return re.sub(r"[ \t]*\n(?:[ \t]*\n)+", "\n\n", re.sub(r"[ \t]{2,}", " ", text)).strip()
 
 
-_GAPS = re.compile(
+_GAPS = (
     r"(?<![\\\w}$#{])\{\{ ?[A-Za-z가-힣_][\w가-힣 .-]{0,40} ?\}\}(?!\})"
     r"|\[(?:YOUR|INSERT|ENTER|ADD|FILL IN|Your|Insert|insert|Enter|Fill in)[ _][\w가-힣' /,-]{2,50}\](?!\()"
     r"|\[(?:FIRST|LAST|FULL|USER|CUSTOMER|CLIENT|COMPANY|RECIPIENT|SENDER|PRODUCT)?[ _]?"
@@ -60,14 +60,13 @@ _GAPS = re.compile(
     r"|(?i:lorem ipsum)"
     r"|\bTODO ?[:：]|^ ?TODO ?$|\((?:TODO|TBD)\)|\bFIXME\b|\bTBD\b(?= ?[.:)]|$)"
     r"|(?<![\w.#-])X{3,8}(?![\w-])(?<!\bBowl XXX)(?<!WrestleMania XXX)"
-    r"|(?<![A-Za-z○])(?:O{3}|[○◯]{2,})(?= ?(?:님|씨|고객|회원|대표|과장|팀장))",
-    re.MULTILINE,
+    r"|(?<![A-Za-z○])(?:O{3}|[○◯]{2,})(?= ?(?:님|씨|고객|회원|대표|과장|팀장))"
 )
 
 
 def gaps(text: str) -> list[Span]:
     """Places that somebody meant to fill in, such as `{{name}}` or `[NAME]`; none in code."""
-    return _outside_code(text, [found.span() for found in _GAPS.finditer(text)])
+    return _outside_code(text, [found.span() for found in re.finditer(_GAPS, text, re.MULTILINE)])
 
 
 GAP_HINT = (

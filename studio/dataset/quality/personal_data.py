@@ -245,14 +245,14 @@ _EVERYWHERE = (
 )  # fmt: skip
 """Where a number may be from that a word calls a telephone."""
 _BY_SCRIPT = (
-    (re.compile(r"[가-힣]"), ("KR",)),
-    (re.compile(r"[ぁ-ゖァ-ヺ]"), ("JP",)),
-    (re.compile(r"[一-鿿]"), ("CN", "TW", "HK")),
-    (re.compile(r"[а-яА-Я]"), ("RU", "UA", "BG")),
-    (re.compile(r"[؀-ۿ]"), ("SA", "AE", "EG")),
-    (re.compile(r"[א-ת]"), ("IL",)),
-    (re.compile(r"[α-ωΑ-Ω]"), ("GR",)),
-    (re.compile(r"[ก-๛]"), ("TH",)),
+    (r"[가-힣]", ("KR",)),
+    (r"[ぁ-ゖァ-ヺ]", ("JP",)),
+    (r"[一-鿿]", ("CN", "TW", "HK")),
+    (r"[а-яА-Я]", ("RU", "UA", "BG")),
+    (r"[؀-ۿ]", ("SA", "AE", "EG")),
+    (r"[א-ת]", ("IL",)),
+    (r"[α-ωΑ-Ω]", ("GR",)),
+    (r"[ก-๛]", ("TH",)),
 )
 _BY_LANGUAGE = {
     1: ("GB", "US", "IE", "AU", "NZ", "ZA", "IN"),
@@ -273,7 +273,7 @@ def _regions(text: str) -> tuple[str, ...]:
     from studio.dataset.quality.languages import LATIN, latin_language
 
     for script, regions in _BY_SCRIPT:
-        if script.search(text):
+        if re.search(script, text):
             return regions
     language = latin_language(text)
     return (*_BY_LANGUAGE[1 if language == LATIN else language], "KR")

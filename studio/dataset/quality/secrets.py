@@ -76,7 +76,7 @@ _TOKENS = (
 )
 """Forms of tokens, each with the beginning that its service gave it for being found."""
 
-_KEYS = re.compile(rf"(?<![A-Za-z0-9_-])(?:{'|'.join(_TOKENS)})(?![A-Za-z0-9_-])")
+_KEYS = rf"(?<![A-Za-z0-9_-])(?:{'|'.join(_TOKENS)})(?![A-Za-z0-9_-])"
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY(?: BLOCK)?-----"
     r"(?:.*?-----END [A-Z ]{0,20}PRIVATE KEY(?: BLOCK)?-----|.*)",
@@ -107,7 +107,7 @@ HINT = "|".join(
 
 def secrets(text: str) -> list[Span]:
     """Keys of well-known services, private keys, signed tokens, and long passwords after a word that says so."""
-    spans = [found.span() for found in _KEYS.finditer(text) if len(set(found.group())) > 8]
+    spans = [found.span() for found in re.finditer(_KEYS, text) if len(set(found.group())) > 8]
     spans += [found.span() for found in _PRIVATE_KEY.finditer(text)]
     for pattern in (_ADDRESS, _ASSIGNED):
         for found in pattern.finditer(text):

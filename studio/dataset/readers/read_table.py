@@ -50,13 +50,14 @@ def read_first_rows(choice: DataChoice, count: int) -> TableStream | None:
     """
 
     def read() -> TableStream | None:
+        path = _chosen_path(choice)
+        if not path.is_file() or path.stat().st_size < LARGE:
+            return None
+        # not for a small file, whose first rows are all of its rows a moment later
         from studio.dataset.readers.arrow import read_parquet
         from studio.dataset.readers.delimited import read_delimited
         from studio.dataset.readers.json_files import read_first_json
 
-        path = _chosen_path(choice)
-        if not path.is_file() or path.stat().st_size < LARGE:
-            return None
         kind = _kind_of(path, choice)
         if kind == "parquet":
             return with_derived_columns(read_parquet(path, *fetched_splits(choice)))
