@@ -11,7 +11,7 @@ from studio.cli.preparing import Prepared, chosen_data, prepared
 from studio.cli.printing import Json, print_json, print_table
 from studio.core.problems import problem
 from studio.core.recipe.data_choice import Fix
-from studio.core.recipe.recipe import Recipe
+from studio.core.recipe.recipe import Recipe, with_value
 from studio.core.translatable import N_
 from studio.dataset.quality.report import Finding
 from studio.dataset.table import TableInfo
@@ -129,7 +129,8 @@ def read(arguments: argparse.Namespace) -> int:
     model = chosen_model(arguments.model)
     require_model(model, quiet=arguments.json)
     with WorkerClient() as worker:
-        data = prepared(Recipe(data=chosen_data(arguments)), worker, quiet=arguments.json)
+        recipe = with_value(Recipe(data=chosen_data(arguments)), "objective.kind", arguments.objective)
+        data = prepared(recipe, worker, quiet=arguments.json)
         number = arguments.example
         if not 1 <= number <= data.built.count:
             raise problem(
@@ -145,6 +146,7 @@ def read(arguments: argparse.Namespace) -> int:
             max_length=arguments.max_length,
             loss_on=arguments.loss_on,
             truncation=arguments.truncation,
+            pairs=arguments.objective == "dpo",
         )
         shown = worker.ask(
             ReadExample(examples=data.built.examples, position=number - 1, encoder=encoder),
@@ -166,10 +168,13 @@ def read(arguments: argparse.Namespace) -> int:
         return 0
     for encoded, pieces in zip(shown.encoded, shown.pieces, strict=True):
         for piece in pieces:
-            print({"read": "  ", "learned": "> ", "cut": "x "}[piece.kind] + piece.text.replace("\n", "\n  "))
+            print(
+                {"read": "  ", "learned": "> ", "cut": "x ", "avoided": "< "}[piece.kind]
+                + piece.text.replace("\n", "\n  ")
+            )
         print(
             f"\n{len(encoded.ids) + encoded.truncated_tokens} tokens, "
-            f"{encoded.label_tokens} learned (>), {encoded.truncated_tokens} cut away (x)"
+            f"{encoded.label_tokens} {_learned(pieces)}, {encoded.truncated_tokens} cut away (x)"
         )
     for adaptation in shown.adaptations:
         print(adaptation.english())
@@ -275,6 +280,10 @@ def _role_of(column: str, mapping: dict[str, object]) -> str:
 
 def _json(value: object) -> str | int | float | bool | None:
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+
+
+def _learned(pieces: tuple[Piece, ...]) -> str:
+    return "made less likely (<)" if any(piece.kind == "avoided" for piece in pieces) else "learned (>)"
 
 
 def _short(value: object) -> str:

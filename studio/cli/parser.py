@@ -210,7 +210,11 @@ def _data_read_flags(verb: argparse.ArgumentParser) -> None:
     settings = {one.key: one for one in setting_specs()}
     length = settings["training.max_length"].default
     verb.add_argument("--max-length", type=int, default=length, help=f"where it is cut, in tokens (default {length})")
-    for flag, key in (("--loss-on", "training.loss_on"), ("--truncation", "data.truncation")):
+    for flag, key in (
+        ("--loss-on", "training.loss_on"),
+        ("--truncation", "data.truncation"),
+        ("--objective", "objective.kind"),
+    ):
         one = settings[key]
         verb.add_argument(flag, choices=one.choices, default=one.default, help=one.setting.label)
 

@@ -15,6 +15,7 @@ from studio.core.events import (
     Failed,
     NoticeLogged,
     PhaseChanged,
+    PreferenceScores,
     Prepared,
     Progressed,
     StepDone,
@@ -39,11 +40,19 @@ def run_as_json(run: RunFolder, state: RunState) -> dict[str, Json]:
         "total_steps": state.last.total_steps if state.last else None,
         "loss": state.last.loss if state.last else None,
         "held_out_loss": state.held_out_losses[-1][1] if state.held_out_losses else None,
+        "held_out_preference": state.preferences[-1][1].model_dump() if state.preferences else None,
         "tokens_per_second": state.tokens_per_second,
         "save_points": [str(run.path / c.folder) for c in state.checkpoints],
         "best": str(run.path / best.folder) if best else None,
         "parent": run.parent or None,
     }
+
+
+def _preference(scores: PreferenceScores) -> str:
+    return (
+        f"margin {scores.margin:.2f}, the better answer gained in {100 * scores.accuracy:.0f} % of the pairs "
+        f"and is the likelier one in {100 * scores.likelier:.0f} %"
+    )
 
 
 class Progress:
@@ -82,7 +91,8 @@ class Progress:
             case StepDone():
                 self._step(event)
             case Evaluated():
-                self._line(f"Error on the examples set aside at step {event.step}: {event.loss:.3f}")
+                held = f"; {_preference(event.preference)}" if event.preference is not None else ""
+                self._line(f"Error on the examples set aside at step {event.step}: {event.loss:.3f}{held}")
             case CheckpointCommitted():
                 self._line(f"Save point at step {event.step}.")
             case Progressed():
@@ -94,7 +104,8 @@ class Progress:
         if self._terminal:
             self._advance(event.step, event.total_steps, "steps", f"error {event.loss:.3f}")
         elif event.step % max(1, event.total_steps // 10) == 0 or event.step == event.total_steps:
-            print(f"step {event.step} of {event.total_steps}, error {event.loss:.3f}", file=sys.stderr)
+            held = f", margin {event.preference.margin:.2f}" if event.preference is not None else ""
+            print(f"step {event.step} of {event.total_steps}, error {event.loss:.3f}{held}", file=sys.stderr)
 
     def _advance(self, done: int, total: int | None, unit: str, note: str = "") -> None:
         if not self._terminal:

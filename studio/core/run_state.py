@@ -24,6 +24,7 @@ from studio.core.events import (
     Finished,
     MemoryProbed,
     Paused,
+    PreferenceScores,
     Prepared,
     ProcessStarted,
     SampleAnswered,
@@ -71,6 +72,11 @@ class RunState(ProcessState):
     last: StepDone | None = None
     losses: LossCurve = field(default_factory=LossCurve)
     held_out_losses: list[tuple[int, float]] = field(default_factory=list)
+    margins: LossCurve = field(default_factory=LossCurve)
+    likelier: LossCurve = field(default_factory=LossCurve)
+    """Of every step that learned from pairs or marks, see `PreferenceScores`."""
+    preferences: list[tuple[int, PreferenceScores]] = field(default_factory=list)
+    """On the examples set aside."""
     base_loss: float | None = None
     """The base model's loss on the examples set aside."""
     checkpoints: list[CheckpointCommitted] = field(default_factory=list)
@@ -96,6 +102,9 @@ class RunState(ProcessState):
             case StepDone():
                 self.last = event
                 self.losses.append(event.step, event.loss)
+                if event.preference is not None:
+                    self.margins.append(event.step, event.preference.margin)
+                    self.likelier.append(event.step, event.preference.likelier)
                 if event.seconds > 0:
                     self._recent.append((event.tokens, event.seconds))
                 if event.peak_memory is not None:
@@ -104,6 +113,8 @@ class RunState(ProcessState):
                 if event.model == BASE:
                     self.base_loss = event.loss
                 self.held_out_losses.append((event.step, event.loss))
+                if event.preference is not None:
+                    self.preferences.append((event.step, event.preference))
             case SampleAnswered():
                 self.samples.append(event)
             case CheckpointCommitted():
@@ -122,8 +133,10 @@ class RunState(ProcessState):
 
     def _go_back_to(self, step: int) -> None:
         """What was told of later steps is computed again."""
-        self.losses.forget_after(step)
+        for curve in (self.losses, self.margins, self.likelier):
+            curve.forget_after(step)
         self.held_out_losses = [(at, loss) for at, loss in self.held_out_losses if at <= step]
+        self.preferences = [(at, scores) for at, scores in self.preferences if at <= step]
         self.samples = [one for one in self.samples if one.step <= step]
         self.checkpoints = [c for c in self.checkpoints if c.step <= step]
         if self.last is not None and self.last.step > step:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from json.encoder import encode_basestring
 from pathlib import Path
@@ -46,11 +46,11 @@ def build_examples(table_folder: Path, choice: DataChoice, progress: Callable[[i
     if choice.fixes:
         from studio.dataset.quality.fixes import apply_all
 
-        examples = (stored_row(row, example) for row, example in apply_all(builder.examples(), choice.fixes, steps))
+        examples = builder.counted(apply_all(builder.examples(), choice.fixes, steps))
     elif is_plain_pair(table, choice.mapping):
         examples = builder.pairs()
     else:
-        examples = (stored_row(row, example) for row, example in builder.examples())
+        examples = builder.counted(builder.examples())
 
     def about() -> ExamplesAbout:
         return ExamplesAbout(
@@ -58,6 +58,9 @@ def build_examples(table_folder: Path, choice: DataChoice, progress: Callable[[i
             skipped_count=builder.skipped_count,
             steps=tuple(steps),
             notes=tuple(builder.notes),
+            pairs=builder.with_rejected,
+            good=builder.good,
+            bad=builder.bad,
         )
 
     with kept_on_disk(folder):
@@ -74,6 +77,7 @@ class _Builder:
         self.skipped: list[Skipped] = []
         self.skipped_count = 0
         self.notes: list[Sentence] = []
+        self.with_rejected = self.good = self.bad = 0
 
     def examples(self) -> Iterator[tuple[int, Example]]:
         for row, found in iterate_examples(self._table, self._choice.mapping, self._choice.system_prompt, self.notes):
@@ -97,6 +101,13 @@ class _Builder:
                 f'{{"role":"assistant","content":{encode_basestring(answer)}{thought}}}]}}'
             )
             yield StoredRow(row, question[:LISTED], answer[:LISTED], text)
+
+    def counted(self, examples: Iterable[tuple[int, Example]]) -> Iterator[StoredRow]:
+        for row, example in examples:
+            self.with_rejected += example.rejected is not None
+            self.good += example.good is True
+            self.bad += example.good is False
+            yield stored_row(row, example)
 
     def _skip(self, skipped: Skipped) -> None:
         self.skipped_count += 1

@@ -34,25 +34,27 @@ def freeze(
             count=len(table.rows),
             reason=about.skipped[0].reason.english() if about.skipped else "",
         )
+    usable = usable_positions(recipe, examples)
     share = (
         recipe.data.validation_split
         if recipe.data.validation_split is not None
-        else default_validation_split(len(examples))
+        else default_validation_split(len(usable))
     )
     if only_to_check:
-        share, held_out = 1.0, list(range(len(examples)))
+        share, held_out = 1.0, set(usable)
     else:
-        groups: Sequence[int] | None = examples.groups()
-        held_out = held_out_positions(groups or groups_of(examples), share, recipe.training.seed)
+        groups: Sequence[int] = examples.groups() or groups_of(examples)
+        chosen = held_out_positions([groups[place] for place in usable], share, recipe.training.seed)
+        held_out = {usable[place] for place in chosen}
     require_room(run.path, (examples.folder / "examples.arrow").stat().st_size)
     with staged(run.train_data.parent) as staging:
-        _write_lines(examples, set(held_out), staging / run.train_data.name, staging / run.held_out_data.name)
+        _write_lines(examples, set(usable), held_out, staging / run.train_data.name, staging / run.held_out_data.name)
         fingerprint = {
             "train_sha256": sha256_of(staging / run.train_data.name),
             "held_out_sha256": sha256_of(staging / run.held_out_data.name),
-            "examples": len(examples) - len(held_out),
+            "examples": len(usable) - len(held_out),
             "held_out": len(held_out),
-            "skipped": about.skipped_count,
+            "skipped": about.skipped_count + len(examples) - len(usable),
             "rows": len(table.rows),
             "source": table.path.name,
             "format": table.format,
@@ -64,6 +66,33 @@ def freeze(
         }
         text = json.dumps(fingerprint, ensure_ascii=False, indent=1) + "\n"
         (staging / run.fingerprint.name).write_text(text, encoding="utf-8")
+
+
+def usable_positions(recipe: Recipe, examples: StoredExamples) -> Sequence[int]:
+    """The positions of the examples that the recipe's objective can learn from. Raises `ProblemError` for none."""
+    uses = recipe.objective.uses
+    if uses == "answers":
+        return range(len(examples))
+    usable = [place for place, example in enumerate(examples) if example.has(uses)]
+    marks = {example.good for example in examples} - {None} if uses == "marks" else set()
+    if uses == "pairs" and not usable:
+        raise problem(
+            "data.no_pairs",
+            N_("None of the {count} examples has a better and a worse answer."),
+            N_("To learn what is better, the model needs two different answers to the same question."),
+            N_("Choose the column with the worse answers, or let the model learn to answer like the examples instead."),
+            remedy=Remedy.choose_columns,
+            count=len(examples),
+        )
+    if uses == "marks" and len(marks) < 2:
+        raise problem(
+            "data.no_marks",
+            N_("The examples don't hold good answers and bad ones."),
+            N_("To learn from marks, the model needs some of each."),
+            N_("Choose the column that says which are good, or let the model learn to answer like the examples."),
+            remedy=Remedy.choose_columns,
+        )
+    return usable
 
 
 def require_as_frozen(run: RunFolder) -> None:
@@ -86,11 +115,12 @@ def require_as_frozen(run: RunFolder) -> None:
             )
 
 
-def _write_lines(examples: StoredExamples, held_out: set[int], train: Path, checked: Path) -> None:
-    """The examples as they are stored, each into one of two files. Raises OSError."""
+def _write_lines(examples: StoredExamples, usable: set[int], held_out: set[int], train: Path, checked: Path) -> None:
+    """The usable examples as they are stored, each into one of two files. Raises OSError."""
     with (
         open(train, "w", encoding="utf-8", newline="\n") as for_training,
         open(checked, "w", encoding="utf-8", newline="\n") as for_checking,
     ):
         for position, (_, line) in enumerate(examples.lines()):
-            (for_checking if position in held_out else for_training).write(line + "\n")
+            if position in usable:
+                (for_checking if position in held_out else for_training).write(line + "\n")

@@ -15,7 +15,7 @@ def workload_of(
     learned: int | None = None,
     card: tuple[int, int] | None = None,
 ) -> Workload:
-    """What this program's engine does for `recipe` in its largest batch.
+    """What this program's engine does for `recipe` in its largest batch, of which each pair is two sequences.
 
     `longest` is the longest example in tokens, None where it isn't known: then the limit is taken. `learned` counts
     the learned positions of the largest batch, None where it isn't known: then all are taken to be.
@@ -31,6 +31,7 @@ def workload_of(
     batch = training.batch_size or 1
     if facts.examples is not None:
         batch = max(1, min(batch, facts.examples))
+    batch *= recipe.objective.sequences
     return Workload(
         method=recipe.method.kind,
         rank=memory.rank,

@@ -50,7 +50,8 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of the rendered text: only read, learned, or cut away. Pieces joined give the whole text."""
+    """A stretch of the rendered text: only read, learned, cut away, or avoided, as a worse answer is that is made less
+    likely. Pieces joined give the whole text."""
 
     text: str
-    kind: Literal["read", "learned", "cut"]
+    kind: Literal["read", "learned", "cut", "avoided"]

@@ -223,16 +223,18 @@ class Encoder:
         encoded = self.encode(example)
         return len(encoded.ids) + encoded.truncated_tokens
 
-    def pieces(self, encoded: Encoded) -> tuple[Piece, ...]:
-        """The text of an encoded example in stretches, read off its labels, for showing it."""
+    def pieces(self, encoded: Encoded, *, avoided: bool = False) -> tuple[Piece, ...]:
+        """The text of an encoded example in stretches, read off its labels, for showing it; `avoided` says that what
+        has labels is made less likely."""
         if encoded.plain:
             found = self._tokenizer.encode(encoded.text, add_special_tokens=self._begins(encoded.text))
             count, offsets = len(found.ids), list(found.offsets)
         else:
             ids, offsets = self._tokens(Rendered(encoded.text, encoded.literal_spans))
             count = len(ids)
-        kinds: list[Literal["read", "learned", "cut"]] = [
-            "read" if label == IGNORE_INDEX else "learned" for label in encoded.labels[:count]
+        labelled: Literal["learned", "avoided"] = "avoided" if avoided else "learned"
+        kinds: list[Literal["read", "learned", "cut", "avoided"]] = [
+            "read" if label == IGNORE_INDEX else labelled for label in encoded.labels[:count]
         ]
         kinds += ["cut"] * (count - len(kinds))
         edges = [0]

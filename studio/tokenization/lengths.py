@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from studio.tokenization.encoded import IGNORE_INDEX
+from studio.tokenization.encoded import IGNORE_INDEX, Encoded
 
 if TYPE_CHECKING:
     from studio.dataset.examples import Example
@@ -22,13 +22,15 @@ NEVER = 2**31 - 1
 @dataclass(frozen=True)
 class Lengths:
     """One entry an example, in order, before any cut. `total` in tokens; `first_label` the place of the first token
-    that teaches something, counted from 0, or `NEVER`.
+    that teaches something, counted from 0, or `NEVER`. `plain` says that all of them are plain texts, which are never
+    cut: what is too long becomes several.
 
     The very first token is never predicted, so 0 is never such a place.
     """
 
     total: array[int]
     first_label: array[int]
+    plain: bool = False
 
     def __len__(self) -> int:
         return len(self.total)
@@ -47,6 +49,8 @@ class Lengths:
 
     def cut_at(self, limit: int) -> int:
         """How many lose their end and still teach something: what is counted as `cut` when a run is prepared."""
+        if self.plain:
+            return 0
         never = bisect_right(self._never, limit)  # nothing to learn, though within the limit
         return self.longer_than(limit) - (self.nothing_left_at(limit) - never)
 
@@ -64,14 +68,24 @@ class Lengths:
         return sorted(total for total, first in pairs if first == NEVER)
 
 
-def measure(encoder: Encoder, examples: Iterable[Example]) -> Lengths:
-    """The lengths of `examples` as `encoder` reads them, whatever its limit. Raises `ProblemError` as it does."""
+def measure(encoder: Encoder, examples: Iterable[Example], *, pairs: bool = False) -> Lengths:
+    """The lengths of `examples` as `encoder` reads them, whatever its limit. With `pairs`, of two answers the longer
+    one counts, and the label that comes later; an example without a worse one has the length 0. Raises `ProblemError`
+    as it does."""
+    from studio.tokenization.truncation import truncate_pair  # loads the tokenizers, which the window has no use for
+
     total, first = array("i"), array("i")
     whole = encoder.without_limit()
+    plain = True
     for example in examples:
-        encoded = whole.encode(example)
-        learned = (place for place, label in enumerate(encoded.labels) if place and label != IGNORE_INDEX)
-        total.append(len(encoded.ids))
-        first.append(next(learned, NEVER))
+        plain &= bool(example.text)
+        parts = (whole.encode(example),) if not pairs else truncate_pair(whole, example, "cut") or ()
+        total.append(max((len(part.ids) for part in parts), default=0))
+        first.append(max(map(_first_label, parts), default=NEVER))
     encoder.remember(whole.adaptations)
-    return Lengths(total, first)
+    return Lengths(total, first, plain and len(total) > 0)
+
+
+def _first_label(encoded: Encoded) -> int:
+    learned = (place for place, label in enumerate(encoded.labels) if place and label != IGNORE_INDEX)
+    return next(learned, NEVER)

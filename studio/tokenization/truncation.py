@@ -22,18 +22,40 @@ _WORD_END = re.compile(r"\s+")
 def truncate(encoder: Encoder, example: Example, truncation: Truncation) -> tuple[Encoded, ...]:
     """What a model reads of one example: itself where it fits.
 
-    One that is too long loses its end ("cut"), is nothing ("leave_out"), or becomes several ("split"): a text at the
-    ends of sentences, a conversation at its turns, each part with the standing instructions and ending with an
-    answer. A single turn that is too long by itself is cut, and its `truncated_tokens` say so. Raises `ProblemError`.
+    A conversation that is too long loses its end ("cut"), is nothing ("leave_out"), or becomes several at its turns
+    ("split"), each part with the standing instructions and ending with an answer. A single turn that is too long by
+    itself is cut, and its `truncated_tokens` say so. Of a plain text nothing is ever cut away: it becomes several at
+    the ends of sentences, or is nothing. Raises `ProblemError`.
     """
     encoded = encoder.encode(example)
-    if not encoded.truncated_tokens or truncation == "cut":
+    if not encoded.truncated_tokens:
         return (encoded,)
     if truncation == "leave_out":
         return ()
     if example.text:
         return tuple(_windows(encoder, example.text))
+    if truncation == "cut":
+        return (encoded,)
     return tuple(part for part in _rounds(encoder, example) if part.label_tokens) or (encoded,)
+
+
+def truncate_pair(encoder: Encoder, example: Example, truncation: Truncation) -> tuple[Encoded, Encoded] | None:
+    """The better and the worse answer, each with the question before it and labels on nothing but itself; None where
+    there is no worse one, or where one that is too long is to be left out. Else it loses its end: a pair can't be
+    split. Raises `ProblemError`."""
+    if example.rejected is None:
+        return None
+    pair = (encoder.encode(_last_learned(example)), encoder.encode(_last_learned(example.with_rejected)))
+    too_long = truncation == "leave_out" and any(one.truncated_tokens for one in pair)
+    return None if too_long else pair
+
+
+def _last_learned(example: Example) -> Example:
+    """The same with nothing learned but its last answer."""
+    *before, last = example.messages
+    turns = [one.model_copy(update={"in_loss": False}) for one in before]
+    turns.append(last.model_copy(update={"in_loss": True, "stretches": ()}))
+    return example.model_copy(update={"messages": tuple(turns), "rejected": None})
 
 
 def _windows(encoder: Encoder, text: str) -> list[Encoded]:

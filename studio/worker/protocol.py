@@ -56,6 +56,8 @@ class EncoderSettings(_Line):
     max_length: int
     loss_on: str = "answers"
     truncation: Literal["cut", "leave_out", "split"] = "cut"
+    pairs: bool = False
+    """Whether each example is read as a better and a worse answer, and those without are left out."""
 
 
 class ReadExample(_Line):
@@ -137,7 +139,8 @@ class ReportReady(_Line):
 
 
 class ExampleRead(_Line):
-    """What a model reads of one example: one part, or several where a long one is split. `pieces` belong to each part;
+    """What a model reads of one example: one part, or several where a long one is split, or the better and the worse
+    answer, or nothing where it is left out. `pieces` belong to each part;
     `marks` are the special tokens as written; `adaptations` what the template made necessary for this example."""
 
     reply: Literal["example_read"] = "example_read"
@@ -149,11 +152,13 @@ class ExampleRead(_Line):
 
 
 class Measured(_Line):
-    """Tokens of each measured example, and the index of the first one with a label (-1: none)."""
+    """Tokens of each measured example, the index of the first one with a label (-1: none), and whether all of them are
+    plain texts."""
 
     reply: Literal["measured"] = "measured"
     total: tuple[int, ...]
     first_label: tuple[int, ...]
+    plain: bool = False
 
 
 class RequestRefused(_Line):

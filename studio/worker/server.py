@@ -41,6 +41,7 @@ from studio.worker.protocol import (
 )
 
 if TYPE_CHECKING:
+    from studio.tokenization.encoded import Encoded
     from studio.tokenization.encoding import Encoder
 
 FIRST_ROWS = 50
@@ -198,24 +199,31 @@ class WorkerServer:
 
         key = settings.model_dump_json(exclude={"truncation"})
         if key not in self._encoders:
-            self._encoders[key] = Encoder.from_folder(settings.model, settings.max_length, settings.loss_on)
+            loss_on = "answers" if settings.pairs else settings.loss_on
+            self._encoders[key] = Encoder.from_folder(settings.model, settings.max_length, loss_on)
             while len(self._encoders) > KEPT_ENCODERS:
                 self._encoders.popitem(last=False)
         self._encoders.move_to_end(key)
         return self._encoders[key]
 
     def _read(self, request: ReadExample) -> None:
-        from studio.tokenization.truncation import truncate
+        from studio.tokenization.truncation import truncate, truncate_pair
 
         encoder = self._encoder(request.encoder)
         example = self._examples(request.examples)[request.position]
-        parts = truncate(encoder, example, request.encoder.truncation)
+        parts: tuple[Encoded, ...]
+        if request.encoder.pairs:
+            parts = truncate_pair(encoder, example, request.encoder.truncation) or ()
+            pieces = [encoder.pieces(part, avoided=place > 0) for place, part in enumerate(parts)]
+        else:
+            parts = truncate(encoder, example, request.encoder.truncation)
+            pieces = [encoder.pieces(part) for part in parts]
         # The encoder remembers those of every example that it has seen, of other files too.
         adaptations = {one.text: one for part in parts for one in part.adaptations}
         self._say(
             ExampleRead(
                 encoded=parts,
-                pieces=tuple(encoder.pieces(part) for part in parts),
+                pieces=tuple(pieces),
                 marks=encoder.special_tokens,
                 limit=encoder.max_length,
                 adaptations=tuple(adaptations.values()),
@@ -236,8 +244,9 @@ class WorkerServer:
                 self._tell(done, count, text)
                 yield stored[position]
 
-        lengths = measure(encoder, counted())
-        self._say(Measured(total=tuple(lengths.total), first_label=tuple(lengths.first_label)))
+        lengths = measure(encoder, counted(), pairs=request.encoder.pairs)
+        first = tuple(lengths.first_label)
+        self._say(Measured(total=tuple(lengths.total), first_label=first, plain=lengths.plain))
 
     def _tell(self, done: int, total: int, text: Sentence) -> None:
         now = time.monotonic()

@@ -13,7 +13,7 @@ from studio.dataset.examples import Example
 from studio.engine.objectives.supervised import tokenize_examples
 from studio.tokenization.encoded import Encoded
 from studio.tokenization.encoding import Encoder
-from studio.tokenization.truncation import truncate
+from studio.tokenization.truncation import truncate, truncate_pair
 from tests.tokenization.conversations import EXAMPLES
 from tests.tokenization.families import FAMILIES, save_family
 
@@ -42,10 +42,29 @@ def test_what_fits_is_left_as_it_is(folder: Path) -> None:
 
 def test_what_does_not_fit_is_cut_or_left_out(folder: Path) -> None:
     encoder = Encoder.from_folder(folder, 24)
-    example = Example(text=STORY)
+    told = Message(role="assistant", content=STORY)
+    example = Example(messages=(Message(role="user", content="A story?"), told))
     (cut,) = truncate(encoder, example, "cut")
     assert len(cut.ids) == 24 and cut.truncated_tokens > 0
-    assert truncate(encoder, example, "leave_out") == ()
+    assert truncate(encoder, example, "leave_out") == truncate(encoder, Example(text=STORY), "leave_out") == ()
+
+
+def test_nothing_of_a_text_is_cut_away(folder: Path) -> None:
+    encoder = Encoder.from_folder(folder, 90)
+    parts = truncate(encoder, Example(text=STORY), "cut")
+    assert parts == truncate(encoder, Example(text=STORY), "split") and not any(part.truncated_tokens for part in parts)
+
+
+def test_of_a_pair_each_answer_is_learned_alone(folder: Path) -> None:
+    encoder = Encoder.from_folder(folder, 400)
+    asked = Message(role="user", content="Where is it?")
+    kind, curt = (Message(role="assistant", content=text) for text in ("It is just around the corner.", "No idea."))
+    pair = truncate_pair(encoder, Example(messages=(asked, kind), rejected=curt), "cut")
+    assert pair is not None
+    for encoded, said in zip(pair, (kind, curt), strict=True):
+        assert learned_texts(encoder, (encoded,))[0].startswith(said.content)
+    assert {piece.kind for piece in encoder.pieces(pair[1], avoided=True)} == {"read", "avoided"}
+    assert truncate_pair(encoder, Example(messages=(asked, kind)), "cut") is None
 
 
 def test_a_text_is_split_at_the_ends_of_sentences_and_only_its_end_is_an_end(folder: Path) -> None:

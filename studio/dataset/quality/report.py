@@ -118,6 +118,11 @@ class ExamplesAbout(BaseModel):
     skipped_count: int
     steps: tuple[Step, ...]
     notes: tuple[Sentence, ...] = ()
+    pairs: int = 0
+    """Examples with a worse answer beside theirs."""
+    good: int = 0
+    bad: int = 0
+    """Examples that somebody called good, and bad."""
 
 
 def finding(

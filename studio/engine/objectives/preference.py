@@ -18,7 +18,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch.nn import functional
 
-from studio.core.conversation import Message
 from studio.core.events import DatasetCounts, PreferenceScores
 from studio.core.recipe.objective import Dpo
 from studio.core.run_folder import RunFolder
@@ -39,7 +38,7 @@ from studio.engine.objectives.supervised import (
 )
 from studio.tokenization.encoded import IGNORE_INDEX, Encoded
 from studio.tokenization.encoding import Encoder
-from studio.tokenization.truncation import Truncation
+from studio.tokenization.truncation import Truncation, truncate_pair
 
 BETTER, WORSE = 0, 1
 """Places of both answers in everything that holds one entry for each."""
@@ -145,24 +144,19 @@ class DpoObjective(TrainingObjective):
 
 
 def tokenize_pairs(encoder: Encoder, examples: Sequence[Example], truncation: Truncation) -> PairDataset:
-    """Only the last answer of each has labels. A pair that is too long loses the ends of its answers, or is left out:
-    it can't be split. Where nothing of an answer is left, or nothing in which they differ, there is nothing to learn.
-    Examples without a worse answer count as left out. Raises `ProblemError`."""
+    """Only the last answer of each has labels. Where a cut leaves nothing of an answer, or nothing in which both
+    differ, there is nothing to learn. Examples without a worse answer count as left out. Raises `ProblemError`."""
     pairs: list[tuple[Encoded, Encoded]] = []
     numbers: list[int] = []
     cut = nothing_left = left_out = 0
     for number, example in enumerate(examples):
-        if example.rejected is None:
-            left_out += 1
-            continue
-        pair = (encoder.encode(_last_learned(example)), encoder.encode(_last_learned(example.with_rejected)))
-        too_long = any(one.truncated_tokens for one in pair)
-        if too_long and truncation == "leave_out":
+        pair = truncate_pair(encoder, example, truncation)
+        if pair is None:
             left_out += 1
         elif any(not one.label_tokens for one in pair) or pair[BETTER].ids == pair[WORSE].ids:
             nothing_left += 1
         else:
-            cut += too_long
+            cut += any(one.truncated_tokens for one in pair)
             pairs.append(pair)
             numbers.append(number)
     counts = DatasetCounts(
@@ -175,14 +169,6 @@ def tokenize_pairs(encoder: Encoder, examples: Sequence[Example], truncation: Tr
     )
     better, worse = (tuple(pair[place] for pair in pairs) for place in (BETTER, WORSE))
     return PairDataset(better, counts, tuple(numbers), encoder.adaptations, worse)
-
-
-def _last_learned(example: Example) -> Example:
-    """The same with nothing learned but its last answer."""
-    *before, last = example.messages
-    turns: list[Message] = [one.model_copy(update={"in_loss": False}) for one in before]
-    turns.append(last.model_copy(update={"in_loss": True}))
-    return example.model_copy(update={"messages": tuple(turns), "rejected": None})
 
 
 def collate_pairs(rows: Sequence[Row]) -> Batch:

@@ -32,6 +32,9 @@ from studio.models.base_model import base_of_run, model_facts
 from studio.models.config import read_mapping
 from studio.models.support import require_supported
 
+FEW = 30
+"""Pairs or marks, under which it is said that there are few: fewer can't be set aside for checking either."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -117,6 +120,15 @@ def plan_of(context: JobContext, run: RunFolder, earlier: EarlierAttempts | None
             "length.limited",
             N_("This model reads at most {limit} tokens at once, so what is longer counts as too long already."),
             limit=limit,
+        )
+    if recipe.objective.uses != "answers" and len(dataset.encoded) < FEW:
+        context.notice(
+            "objective.few_examples",
+            N_(
+                "There are only {count} examples to learn from what is better in them. Some hundred make a difference "
+                "that is sure; look closely at the test."
+            ),
+            count=len(dataset.encoded),
         )
     for adaptation in dataset.adaptations:
         context.notice("template.adapted", adaptation.text, **adaptation.values)

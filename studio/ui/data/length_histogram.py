@@ -314,7 +314,8 @@ class LengthsPanel(QWidget):
             return
         total, over = len(self._lengths.total), self._lengths.longer_than(limit)
         cut, nothing = self._lengths.cut_at(limit), self._lengths.nothing_left_at(limit)
-        words = limit_words(total, over, cut, nothing, self._mode, limit)
+        mode = "split" if self._lengths.plain and self._mode == "cut" else self._mode  # of a text nothing is lost
+        words = limit_words(total, over, cut, nothing, mode, limit)
         self.words.setText(words)
         self.histogram.setAccessibleDescription(words)
         # what stays chosen stays visible, so that it can be taken back

@@ -20,6 +20,7 @@ from studio.ui.data.example_listing import FileRows, StoredListing
 from studio.ui.data.example_table import ExampleTable
 from studio.ui.data.length_histogram import LengthsPanel
 from studio.ui.data.model_input import ModelInputPane
+from studio.ui.data.objective_choice import ObjectiveChoice
 from studio.ui.data.source_card import SourceCard
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_PAGE
@@ -51,6 +52,8 @@ class LoadedData(QWidget):
         self._fixing = False
         self._settled: set[tuple[str, str]] = set()
         self.source = SourceCard()
+        self.objective = ObjectiveChoice()
+        self.source.body.addWidget(self.objective)
         self.table = ExampleTable()
         self.tabs = DetailTabs()
         halves = QSplitter(Qt.Orientation.Horizontal)
@@ -73,6 +76,7 @@ class LoadedData(QWidget):
         self.source.mapping.mapping_chosen.connect(self._on_mapping_chosen)
         self.source.confirmed.connect(self._on_confirmed)
         self.source.mapping.confirmed.connect(lambda: self._settle("mapping"))
+        self.objective.chosen.connect(lambda kind: app_state.set_values({"objective.kind": kind}))
         self.table.selected.connect(self._on_selected)
         self.table.opened.connect(self.tabs.show_reading)
         self.tabs.pane.model_wanted.connect(lambda: self.step_requested.emit("train"))
@@ -160,6 +164,10 @@ class LoadedData(QWidget):
         self._paint_findings()
         self.paint_reading()
 
+    def paint_objective(self) -> None:
+        built = self._app_state.data.built
+        self.objective.show_recipe(self._app_state.recipe, built.about if built is not None else None)
+
     def _paint_list(self) -> None:
         app_state = self._app_state
         table, found = app_state.data.table, app_state.data.examples
@@ -203,7 +211,9 @@ class LoadedData(QWidget):
         self.paint_reading()
 
     def paint_reading(self) -> None:
-        """Lengths, and the chosen example as the model reads it; asked for again only where something changed."""
+        """What is learned; lengths, and the chosen example as the model reads it, asked for again only where something
+        changed."""
+        self.paint_objective()
         app_state, pane = self._app_state, self.tabs.pane
         recipe, found, model = app_state.recipe, app_state.data.examples, app_state.model
         most = model.facts.context_length if model.facts is not None else None
@@ -216,7 +226,16 @@ class LoadedData(QWidget):
             pane.show_nothing(self._why_nothing())
             return
         waiting = model.is_fetching() or model.looking
-        wanted = (id(found), self._position, model.folder, waiting, limit, mode, recipe.training.loss_on)
+        wanted = (
+            id(found),
+            self._position,
+            model.folder,
+            waiting,
+            limit,
+            mode,
+            recipe.training.loss_on,
+            recipe.objective,
+        )
         if wanted == self._read:
             return
         self._read = wanted
@@ -248,8 +267,10 @@ class LoadedData(QWidget):
                 return  # the window was made anew in another language or theme, or another example is on show
             if read.encoded:
                 pane.show_read(read)
-            else:
+            elif example.text or app_state.recipe.objective.uses != "pairs" or example.rejected is not None:
                 pane.show_plain(example, tr("This example is left out: it is longer than the limit."))
+            else:
+                pane.show_plain(example, tr("This example is left out: it has no worse answer to compare with."))
 
         def failed(problem: Problem) -> None:
             if isValid(self) and number == self._asked:

@@ -97,11 +97,16 @@ class ModelInputPane(QWidget):
         for number, (encoded, pieces) in enumerate(parts, start=1):
             if len(parts) > 1:
                 words = tr("part {n} of {all}: {tokens} tokens", n=number, all=len(parts), tokens=_total(encoded))
+                if _is_pair(read.pieces):
+                    tokens = _total(encoded)
+                    words = tr("the better answer: {tokens} tokens", tokens=tokens)
+                    if number > 1:
+                        words = tr("the worse answer: {tokens} tokens", tokens=tokens)
                 _paint_line(cursor, words, _look("muted", small=True), first=number == 1)
             left = self._paint_part(cursor, encoded, pieces, read, left)
         cursor.endEditBlock()
         self.text.moveCursor(QTextCursor.MoveOperation.Start)
-        self.facts.setText(input_text(read.encoded))
+        self.facts.setText(pair_text(read.encoded) if _is_pair(read.pieces) else input_text(read.encoded))
         self.adaptations.setText(" ".join(tr_sentence(one) for one in read.adaptations))
         self.adapted.setText(tr("Adapted to this model: {n}", n=len(read.adaptations)))
         self.adapted.setVisible(bool(read.adaptations))
@@ -191,12 +196,28 @@ def input_text(encoded: Sequence[Encoded]) -> str:
     return tr("{n} tokens. The {learned} underlined ones are learned.", n=f"{total:,}", learned=f"{learned:,}")
 
 
+def _is_pair(pieces: Sequence[Sequence[Piece]]) -> bool:
+    return any(piece.kind == "avoided" for part in pieces for piece in part)
+
+
+def pair_text(encoded: Sequence[Encoded]) -> str:
+    better, worse = encoded
+    if not better.label_tokens or not worse.label_tokens:
+        return tr("Nothing is left of one of both answers, so this example is skipped.")
+    return tr(
+        "The {better} underlined tokens become likelier, the {worse} struck out ones less likely.",
+        better=f"{better.label_tokens:,}",
+        worse=f"{worse.label_tokens:,}",
+    )
+
+
 def _total(encoded: Encoded) -> int:
     return len(encoded.ids) + encoded.truncated_tokens
 
 
 def _paint_piece(cursor: QTextCursor, text: str, kind: str, marks: tuple[str, ...]) -> None:
-    plain = {"learned": _look("accent", underlined=True), "cut": _look("muted")}.get(kind, _look("text"))
+    looks = {"learned": _look("accent", underlined=True), "cut": _look("muted"), "avoided": _look("bad", struck=True)}
+    plain = looks.get(kind, _look("text"))
     present = [re.escape(mark) for mark in sorted(marks, key=len, reverse=True) if mark and mark in text]
     if not present:
         cursor.insertText(text, plain)
@@ -221,11 +242,18 @@ def _paint_line(cursor: QTextCursor, words: str, look: QTextCharFormat, *, first
 
 
 def _look(
-    colour: str, *, underlined: bool = False, small: bool = False, ground: str = "", bold: bool = False
+    colour: str,
+    *,
+    underlined: bool = False,
+    small: bool = False,
+    ground: str = "",
+    bold: bool = False,
+    struck: bool = False,
 ) -> QTextCharFormat:
     made = QTextCharFormat()
     made.setForeground(colours().colour(colour))
     made.setFontUnderline(underlined)
+    made.setFontStrikeOut(struck)
     if small:
         made.setFontPointSize(sizes().small)
     if ground:

@@ -119,7 +119,7 @@ class DatasetState(QObject):
         if reader is None or self.examples is None or self.reading or self.examining:
             return
         stored = self.examples.folder
-        asked = (stored, reader.model, reader.loss_on)
+        asked = (stored, reader.model, f"{reader.loss_on} {reader.pairs}")
         if asked == self._measured:
             return
         self._measured = asked
@@ -133,7 +133,7 @@ class DatasetState(QObject):
             unlimited = reader.model_copy(update={"max_length": UNLIMITED, "truncation": "cut"})
             request = MeasureLengths(examples=stored, encoder=unlimited, most=MEASURED)
             answer = self._worker("long").ask(request, Measured, cancelled=self._cancelled)
-            return Lengths(array("i", answer.total), array("i", answer.first_label))
+            return Lengths(array("i", answer.total), array("i", answer.first_label), answer.plain)
 
         def measured(lengths: Lengths | None) -> None:
             if lengths is not None and asked == self._measured and number == self._round:

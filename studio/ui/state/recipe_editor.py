@@ -12,6 +12,7 @@ from studio.core.problems import Problem, Remedy
 from studio.core.recipe.data_choice import ColumnMapping, DataChoice, Fix
 from studio.core.recipe.defaults import DefaultsContext, windows_driver
 from studio.core.recipe.model_choice import Source
+from studio.core.recipe.objective import Supervised
 from studio.core.recipe.presets import Preset, presets
 from studio.core.recipe.recipe import Recipe, with_values
 from studio.core.translatable import N_
@@ -90,7 +91,10 @@ class RecipeEditor(QObject):
             recipe.data.validation_split != before.data.validation_split or recipe.training.seed != before.training.seed
         ):
             self.data.examine_again(recipe)
-        if recipe.training.loss_on != before.training.loss_on:
+        uses = {recipe.objective.uses, before.objective.uses}
+        if "marks" in uses and len(uses) > 1:
+            self.data.open(recipe, keep=True)  # other rows make examples
+        elif recipe.training.loss_on != before.training.loss_on or len(uses) > 1:
             self._measure()
         if recipe.model != before.model:
             self.model.choose(recipe.model)
@@ -133,6 +137,9 @@ class RecipeEditor(QObject):
             data = self.recipe.data.model_copy(update={"mapping": mapping})
             self.recipe = self.recipe.model_copy(update={"data": data})
             self._draft_changed()
+        missing = {"pairs": not mapping.has_pairs, "marks": not mapping.desirable}
+        if missing.get(self.recipe.objective.uses):  # chosen for other data
+            self.set_value("objective", Supervised().model_dump())
 
     @Slot()
     def _on_data_moved(self) -> None:
@@ -197,6 +204,7 @@ class RecipeEditor(QObject):
             max_length=training.max_length,
             loss_on=training.loss_on,
             truncation=self.recipe.data.truncation,
+            pairs=self.recipe.objective.uses == "pairs",
         )
 
     def _measure(self) -> None:

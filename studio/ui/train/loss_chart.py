@@ -1,4 +1,5 @@
-"""The error over time: training thin, examples set aside thick, the best marked, save points as ticks."""
+"""The error over time: training thin, examples set aside thick, the best marked, save points as ticks. Where pairs of
+answers are learned from, also how clearly the better ones are preferred."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from PySide6.QtGui import QPainter, QPaintEvent, QPen, QShowEvent
 from PySide6.QtWidgets import QWidget
 
 from studio.core.run_state import LossCurve, RunState
+from studio.ui.controls.editors import Dropdown
 from studio.ui.controls.layout import hbox, vbox
 from studio.ui.controls.text import label
 from studio.ui.design.language import tr
@@ -41,6 +43,16 @@ class LossChart(QWidget):
         ):
             legend.addLayout(hbox(_Sample(kind), label(words, "small", wrap=False)))
         legend.addStretch(1)
+        self.measure = Dropdown(tr("What the curve shows"))
+        names: list[tuple[str, object]] = [
+            (tr("Error (loss)"), "loss"),
+            (tr("Lead of the better answer (margin)"), "margin"),
+            (tr("Better answer is the likelier one"), "likelier"),
+        ]
+        self.measure.show_values(names, "loss")
+        self.measure.currentIndexChanged.connect(lambda _index: self._draw())
+        self.measure.hide()
+        legend.addWidget(self.measure)
         self._column = vbox(legend, on=self)
         self.setMinimumHeight(220)
         self._pause = QTimer(self, singleShot=True, interval=REPAINT_INTERVAL)
@@ -61,7 +73,9 @@ class LossChart(QWidget):
 
     def _draw(self) -> None:
         state = self._state
+        self.measure.setVisible(bool(state.preferences or state.margins))
         now = (
+            self.measure.value(),
             state.losses[-1:],
             len(state.held_out_losses),
             len(state.checkpoints),
@@ -76,18 +90,30 @@ class LossChart(QWidget):
         self._pause.start()
         if self._plot is None:
             self._make_plot()
-        self._training.setData(*_thinned(state.losses))
-        held_out = state.held_out_losses
+        training, held_out = self._curves()
+        self._training.setData(*_thinned(training))
         self._held_out.setData([s for s, _ in held_out], [v for _, v in held_out])
-        if held_out:
-            step, loss = min(held_out, key=lambda point: point[1])
-            self._best.setData([step], [loss])
+        if state.held_out_losses:
+            best, _ = min(state.held_out_losses, key=lambda point: point[1])  # whichever curve is on show
+            at_best = [(step, value) for step, value in held_out if step == best]
+            self._best.setData([step for step, _ in at_best], [value for _, value in at_best])
         else:
             self._best.setData([], [])
         if state.last is not None:  # the whole way, so that the curve also shows how far it is
             self._plot.setXRange(0, max(1, state.last.total_steps), padding=0.02)
         self._saved.setXVals([float(c.step) for c in state.checkpoints])
         self._plot.setAccessibleName(self._summary())
+
+    def _curves(self) -> tuple[LossCurve, list[tuple[int, float]]]:
+        """What is on show, while learning and on the examples set aside."""
+        state = self._state
+        match self.measure.value():
+            case "margin":
+                return state.margins, [(step, scores.margin) for step, scores in state.preferences]
+            case "likelier":
+                return state.likelier, [(step, scores.likelier) for step, scores in state.preferences]
+            case _:
+                return state.losses, state.held_out_losses
 
     def _load(self) -> None:
         """Import pyqtgraph once the page is painted. In the window's own thread, though it stands still for a quarter
@@ -104,6 +130,8 @@ class LossChart(QWidget):
 
     def _summary(self) -> str:
         losses = self._state.losses
+        if self.measure.value() != "loss":
+            return self.measure.currentText()
         if not losses:
             return tr("Curve of the error: nothing yet")
         return tr(

@@ -191,7 +191,9 @@ def _tried(seen: TableProfile, found: DetectedMapping) -> DetectedMapping:
         why.append(sentence(text, column=found.mapping.text))
     if sure:
         first = replace(seen.table, rows=seen.rows[:_TRIED])
-        wanted = found.mapping.model_copy(update={"desirable": None})
+        wanted = found.mapping.model_copy(
+            update={"desirable": None, "rejected": None}
+        )  # what these leave out is told later
         made = [one for _, one in iterate_examples(first, wanted, notes=why)]
         good = sum(isinstance(one, Example) for one in made)
         answers = [one.answer for one in made if isinstance(one, Example)]
