@@ -27,7 +27,7 @@ _WORDS: dict[str, str] = {
     "contexto",
     "system": "system systemprompt systemmessage sysprompt systeminstruction persona "
     "시스템 시스템프롬프트 시스템메시지 역할 페르소나 システム システムプロンプト 系统 系统提示",
-    "text": "text content body document article passage story 본문 내용 텍스트 글 문서 원문 기사 "
+    "text": "text content body selftext document article passage story 본문 내용 텍스트 글 문서 원문 기사 "
     "本文 テキスト 文書 文本 内容 正文 texte texto inhalt contenu contenido",
     "thinking": "thinking reasoning reasoningcontent thought thoughts think cot complexcot chainofthought scratchpad "
     "생각 사고과정 추론 추론과정 사고 思考 思考過程 推理",

@@ -543,7 +543,7 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
     ),
     "questions in several ways": (
         data("variants.json", [{"questions": [q, q.lower()], "answer": a} for q, a in PAIRS]),
-        Asked(first=None, says="questions holds lists"),
+        Asked(24, says="24 ways of asking"),
     ),
     "a script of a chat program": (
         text("bot.rive", "! version = 2.0\n\n" + "".join(f"+ {q.lower().rstrip('?')}\n- {a}\n\n" for q, a in PAIRS)),

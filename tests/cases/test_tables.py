@@ -119,15 +119,15 @@ CASES: dict[str, tuple[Files, Right | Asked]] = {
     ),
     "comments without those before": (
         data("c.json", [{"id": n, "text": a, "parent": n - 1 if n % 2 else None} for n, (_, a) in ALL]),
-        Asked(first=None, says="plain text"),
+        Asked(6, (TOLD[0], TOLD[1]), "6 replies became the answers"),
     ),
     "a test without names": (
         text("mmlu.csv", "".join(f'"{q}",nowhere,"{a}",up,down,B\n' for q, a in PAIRS)),
         Asked(first=(f"{ASKED[0]}\n\nA. nowhere\nB. {TOLD[0]}\nC. up\nD. down", f"B. {TOLD[0]}")),
     ),
     "marks of right and wrong beside answers": (
-        text("quiz.txt", "".join(f"MC\t{q}\t{a}\tcorrect\tNever.\tincorrect\n" for q, a in PAIRS)),
-        Asked(says="seems to say whether an answer is good"),
+        table("Question,First,Mark,Second,Mark", '"{q}","{a}",correct,Never.,incorrect'),
+        Asked(first=None, says="seems to say whether an answer is good"),
     ),
     # Words with meanings
     "meanings that begin as questions do": (

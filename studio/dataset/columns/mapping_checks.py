@@ -8,7 +8,7 @@ from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_
 from studio.dataset.columns.formats import choices, labels, turns
-from studio.dataset.columns.formats.conversations import looks_like_conversation
+from studio.dataset.columns.formats.conversations import in_turn, looks_like_conversation
 from studio.dataset.columns.formats.pairs import QuestionTemplate, nearest
 from studio.dataset.table import Table, cell_text
 
@@ -321,7 +321,7 @@ def _check_turns(table: Table, mapping: ColumnMapping) -> None:
 def _check_messages(table: Table, mapping: ColumnMapping) -> None:
     column = str(mapping.messages)
     cells = [cell for row in islice(table.rows, 300) if (cell := row.get(column)) not in (None, "")]
-    if cells and not any(looks_like_conversation(cell) for cell in cells):
+    if cells and not any(looks_like_conversation(cell) or in_turn(cell) for cell in cells):
         raise mapping_problem(
             "data.no_conversations",
             N_("The column {column} doesn't hold conversations."),

@@ -113,7 +113,10 @@ _SCORES = frozenset(
         "pmscore",
     )
 )
+_RANKS = ("rank", "ranking")
 _TEXTS = ("text", "response", "answer", "content", "body", "completion", "output", "value")
+_ANSWERED_IN = ("comments", "comment")
+"""What the answers to a post are called."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,8 @@ class BestAnswers:
 
     def note(self) -> Sentence:
         text = N_("Of the answers in each list of {column} the one with the highest {score} stands in {name}.")
+        if self.score_key in _RANKS:
+            text = N_("Of the answers in each list of {column} the one with the first {score} stands in {name}.")
         return sentence(text, column=self.source, score=self.scores or self.score_key, name=self.source + BEST)
 
     def cells(self, held: Sequence[object]) -> tuple[str | None, ...]:
@@ -143,7 +148,7 @@ class BestAnswers:
         return (max(scored, key=lambda one: one[0])[1] if scored else None,)
 
     def scored(self, held: Sequence[object]) -> list[tuple[float, str]]:
-        """The answers of a row with their scores; empty where they aren't all scored."""
+        """The answers of a row with their scores; empty where they aren't all scored. Ranks count downwards."""
         answers = _list(held[0])
         if self.scores:
             texts, marks = answers, _list(held[1])
@@ -151,7 +156,7 @@ class BestAnswers:
             records = [one if isinstance(one, Mapping) else {} for one in answers]
             texts, marks = [one.get(self.text_key) for one in records], [one.get(self.score_key) for one in records]
         pairs = [
-            (float(mark), text)
+            (-float(mark) if self.score_key in _RANKS else float(mark), text)
             for mark, text in zip(marks, texts, strict=False)
             if isinstance(mark, int | float) and isinstance(text, str)
         ]
@@ -159,11 +164,16 @@ class BestAnswers:
 
 
 def _list(cell: object) -> list[object]:
-    if isinstance(cell, str) and cell.startswith("[") and len(cell) <= _LONGEST_RECORD:
+    """The list in a cell; a record of lists that are as long as each other is one of records."""
+    if isinstance(cell, str) and cell[:1] in ("[", "{") and len(cell) <= _LONGEST_RECORD:
         try:
             cell = json.loads(cell)
         except (ValueError, RecursionError):
             return []
+    if isinstance(cell, Mapping) and cell and all(isinstance(held, list) for held in cell.values()):
+        lists = list(cell.values())
+        if len(lists) > 1 and len({len(held) for held in lists}) == 1:
+            return [dict(zip(cell, row, strict=True)) for row in zip(*lists, strict=True)]
     return cell if isinstance(cell, list) else []
 
 
@@ -172,13 +182,13 @@ def best_answers(columns: Sequence[str], rows: Sequence[Row]) -> list[BestAnswer
     found: list[BestAnswers] = []
     marks = [name for name in columns if plain(name) in _SCORES]
     for column in columns:
-        if rank(column, "answer") is None:
+        if rank(column, "answer") is None and plain(column) not in _ANSWERED_IN:
             continue
         filled = [row for row in rows if row.get(column) not in (None, "")]
         first = next((answers for row in filled if (answers := _list(row.get(column)))), [])
         tried: list[BestAnswers] = []
         if first and isinstance(first[0], Mapping):
-            keys = [key for key in first[0] if plain(key) in _SCORES]
+            keys = [key for key in first[0] if plain(key) in _SCORES] or [key for key in first[0] if key in _RANKS]
             texts = [key for key in _TEXTS if key in first[0]]
             tried = [BestAnswers(column, keys[0], texts[0])] if len(keys) == 1 and texts else []
         elif first and len(marks) == 1:
@@ -217,11 +227,27 @@ def record_columns(columns: Sequence[str], rows: Sequence[Row]) -> list[RecordCo
         keys = list(dict.fromkeys(key for record in records for key in record))
         if {"role", "from", "content", "messages", "conversations", "function"} & set(keys):
             continue
-        plain = [key for key in keys if not any(isinstance(record.get(key), list | dict) for record in records)]
-        named = [key for key in plain if any(_is_exact(key, role) for role in ("answer", "question", "context"))]
-        if any(len(key) > 1 and _is_exact(key, "answer") for key in named):
-            found.append(RecordColumns(column, tuple(named), tuple(f"{column}.{key}" for key in named)))
+        texts = [key for key in keys if not any(isinstance(record.get(key), list | dict) for record in records)]
+        named = [key for key in texts if any(_is_exact(key, role) for role in ("answer", "question", "context"))]
+        if _is_exact(column, "question"):
+            asked = [key for key in texts if plain(key) in _ASKED_IN]
+            options = [key for key in keys if _is_exact(key, "options")]
+            if asked:
+                found.append(_laid_out(column, [*asked[:1], *options]))
+        elif plain(column) in _TRANSLATIONS and len(texts) == len(keys) > 1:
+            found.append(_laid_out(column, keys))
+        elif any(len(key) > 1 and (_is_exact(key, "answer") or plain(key) == "question") for key in named):
+            found.append(_laid_out(column, named))
     return found
+
+
+_ASKED_IN = ("stem", "text", "fulltext", "question", "title", "body", "content", "value")
+"""What the words of a question are called in a record of it."""
+_TRANSLATIONS = ("translation", "translations", "traduction", "번역", "訳", "翻译")
+
+
+def _laid_out(column: str, keys: Sequence[str]) -> RecordColumns:
+    return RecordColumns(column, tuple(keys), tuple(f"{column}.{key}" for key in keys))
 
 
 def _is_exact(name: str, role: str) -> bool:

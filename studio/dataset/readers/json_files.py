@@ -11,17 +11,25 @@ from pathlib import Path
 
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.data_choice import DataChoice
-from studio.core.translatable import N_, Sentence, sentence
+from studio.core.translatable import N_
 from studio.dataset.readers import limits
 from studio.dataset.readers.documents.notebooks import is_notebook, read_notebook
 from studio.dataset.readers.documents.transcripts import stream_turns
 from studio.dataset.readers.encodings import Encoding, find_encoding
 from studio.dataset.readers.header import names_parts
 from studio.dataset.readers.messengers import chat_in
-from studio.dataset.readers.record_layouts import asked_by_name, bare_conversations, flat, is_conversation
+from studio.dataset.readers.record_layouts import (
+    asked_by_name,
+    bare_conversations,
+    flat,
+    is_conversation,
+    questions_of_page,
+    written_as_lists,
+)
+from studio.dataset.readers.remarks import Remarks
 from studio.dataset.readers.table_scan import scan_table, table_rows
 from studio.dataset.readers.unreadable import changed, empty, guard_unchanged, header_only
-from studio.dataset.table import TableInfo, TableStream, cell_text
+from studio.dataset.table import Doubt, TableInfo, TableStream, cell_text
 from studio.dataset.text_batches import stream_rows
 
 _SOMETHING = re.compile(rb"\S")
@@ -132,7 +140,8 @@ def _read_lines(path: Path, encoding: Encoding, first: int | None = None) -> Tab
     """One record a line, all of them or the `first` ones: once for the names of the columns, once for the rows."""
     before = path.stat()
     columns: dict[str, None] = {}
-    notes: list[Sentence] = []
+    remarks = Remarks()
+    beginning: list[object] = []
     count = 0
     for number, line in enumerate(_lines(path, encoding), start=1):
         if not line.strip():
@@ -144,15 +153,19 @@ def _read_lines(path: Path, encoding: Encoding, first: int | None = None) -> Tab
         except NotJson:
             if not count or line.endswith(b"\n"):
                 raise
-            text = N_("The last line was cut off, so it was left out; the program that wrote it was stopped.")
-            notes.append(sentence(text))
+            remarks.say(N_("The last line was cut off, so it was left out; the program that wrote it was stopped."))
             break  # nothing comes after it
         if len(columns) <= limits.COLUMNS and not record.keys() <= columns.keys():
             columns.update(dict.fromkeys(record))
+        if len(beginning) < _LAID_OUT_BY:
+            beginning.append(record)
         count += 1
         if count > limits.ROWS:
             raise limits.too_many_rows(path)
-    info = _info(path, "jsonl", _checked_columns(path, columns), encoding, notes)
+    if first is None and before.st_size <= limits.JSON_BYTES and flat(beginning, Remarks()) is not beginning:
+        whole = [_parse(line) for line in islice((line for line in _lines(path, encoding) if line.strip()), count)]
+        return _stream_records(path, "jsonl", flat(whole, remarks), encoding, remarks)
+    info = _info(path, "jsonl", _checked_columns(path, columns), encoding, remarks)
 
     def rows() -> Iterator[list[str]]:
         guard_unchanged(path, before)
@@ -167,14 +180,21 @@ def _read_lines(path: Path, encoding: Encoding, first: int | None = None) -> Tab
     return stream_rows(info, count, rows())
 
 
-def _info(path: Path, kind: str, columns: tuple[str, ...], encoding: Encoding, notes: Iterable[Sentence]) -> TableInfo:
+_LAID_OUT_BY = 50
+"""Records by which it is told whether those of a file are nested in a way that is known."""
+
+
+def _info(path: Path, kind: str, columns: tuple[str, ...], encoding: Encoding, remarks: Remarks) -> TableInfo:
+    doubts: list[Doubt] = [] if encoding.sure else ["encoding"]
+    if remarks.is_guess:
+        doubts.append("kind")
     return TableInfo(
         path=path,
         format=kind,
         columns=columns,
         encoding=encoding.name,
-        notes=(*encoding.notes(), *notes),
-        doubts=() if encoding.sure else ("encoding",),
+        notes=(*encoding.notes(), *remarks.notes),
+        doubts=tuple(doubts),
     )
 
 
@@ -213,13 +233,18 @@ def _read_whole(path: Path, data: bytes, encoding: Encoding, choice: DataChoice)
     chat = chat_in(value)
     if chat is not None:
         return stream_turns(path, chat.turns, encoding, chat.notes)
-    notes: list[Sentence] = []
-    value = bare_conversations(value) or value
+    remarks = Remarks()
+    value = questions_of_page(value, remarks) or bare_conversations(value) or value
+    if isinstance(value, dict):
+        value = written_as_lists(value) or value
     if isinstance(value, list) and len(value) > 1 and all(isinstance(row, list) for row in value):
         return _read_lists(path, value, encoding)
     if isinstance(value, list) and value and all(isinstance(text, str) for text in value):
         value = [{"text": text} for text in value]
-    records = flat(_records(path, value, notes), notes)
+    return _stream_records(path, "json", flat(_records(path, value, remarks), remarks), encoding, remarks)
+
+
+def _stream_records(path: Path, kind: str, records: list[object], encoding: Encoding, remarks: Remarks) -> TableStream:
     columns: dict[str, None] = {}
     for number, record in enumerate(records, start=1):
         if not isinstance(record, dict):
@@ -227,7 +252,7 @@ def _read_whole(path: Path, data: bytes, encoding: Encoding, choice: DataChoice)
         columns.update(dict.fromkeys(record))
         if len(columns) > limits.COLUMNS:
             break
-    info = _info(path, "json", _checked_columns(path, columns), encoding, notes)
+    info = _info(path, kind, _checked_columns(path, columns), encoding, remarks)
     return stream_rows(info, len(records), (_cells(record, info.columns) for record in records))
 
 
@@ -238,12 +263,21 @@ def _values_behind_each_other(text: str) -> list[object] | None:
     try:
         while match := _SOMETHING_HERE.search(text, place):
             value, place = _DECODER.raw_decode(text, match.start())
-            if not isinstance(value, dict) and not is_conversation(value):
+            if not isinstance(value, dict | list):
                 return None
             found.append(_without_surrogates(value))
     except (ValueError, RecursionError):
         return None
-    return found
+    alike = len({type(value) for value in found}) == 1 and (found[0:1] == [] or not isinstance(found[0], list))
+    return found if alike or all(map(is_conversation, found)) or _are_rows(found) else None
+
+
+def _are_rows(values: list[object]) -> bool:
+    """Whether all of them are lists of as many texts, as a table without names."""
+    widths = {
+        len(value) for value in values if isinstance(value, list) and all(isinstance(cell, str) for cell in value)
+    }
+    return len(widths) == 1 and all(isinstance(value, list) for value in values)
 
 
 def _read_lists(path: Path, rows: list[list[object]], encoding: Encoding) -> TableStream:
@@ -255,7 +289,7 @@ def _read_lists(path: Path, rows: list[list[object]], encoding: Encoding) -> Tab
     found = scan_table(path, numbered(), None)
     if found is None or not found.count:
         raise header_only(path)
-    info = _info(path, "json", found.columns, encoding, found.notes())
+    info = _info(path, "json", found.columns, encoding, Remarks(found.notes()))
     if found.layout.doubtful:
         info = replace(info, doubts=(*info.doubts, "header"))
     if not found.is_under_sure:
@@ -263,7 +297,7 @@ def _read_lists(path: Path, rows: list[list[object]], encoding: Encoding) -> Tab
     return stream_rows(info, found.count, table_rows(numbered(), found))
 
 
-def _records(path: Path, value: object, notes: list[Sentence], depth: int = 0) -> list[object]:
+def _records(path: Path, value: object, remarks: Remarks, depth: int = 0) -> list[object]:
     """The list of records in a value: itself, the one under a name such as data, or columns turned into rows."""
     if isinstance(value, list):
         if not value:
@@ -276,16 +310,17 @@ def _records(path: Path, value: object, notes: list[Sentence], depth: int = 0) -
         if len(lists) >= 2 and len(lists) == len(value) and len(lengths) == 1:
             return [dict(zip(lists, cells, strict=True)) for cells in zip(*lists.values(), strict=True)]
         turns = lists.get("messages") or lists.get("conversations")
-        if turns and not (isinstance(turns[0], dict) and any(isinstance(part, list) for part in turns[0].values())):
+        if turns and all(isinstance(said, list) and all(isinstance(text, str) for text in said) for said in turns):
+            return [{"conversation": said} for said in turns]
+        if turns and not (isinstance(turns[0], dict) and _holds_turns(turns[0])):
             return [value]
         if of_records:
             longest = max(of_records, key=lambda name: (names_parts(list(lists[name][0])), len(lists[name])))
-            notes.append(sentence(N_("The examples were found under the name {name}."), name=longest))
+            remarks.say(N_("The examples were found under the name {name}."), name=longest)
             if others := [f"{name} ({len(lists[name])})" for name in of_records if name != longest]:
-                text = N_("Other lists in the file were left out: {names}.")
-                notes.append(sentence(text, names=", ".join(others)[:200]))
+                remarks.say(N_("Other lists in the file were left out: {names}."), names=", ".join(others)[:200])
             return list(lists[longest])
-        asked = asked_by_name(value, notes)
+        asked = asked_by_name(value, remarks)
         if asked is not None:
             return asked
         inner = [inside for inside in value.values() if isinstance(inside, dict)]
@@ -297,11 +332,19 @@ def _records(path: Path, value: object, notes: list[Sentence], depth: int = 0) -
         ):
             return list(inner)  # records under numbers or names of their own
         if len(inner) == 1 and any(isinstance(inside, list | dict) for inside in inner[0].values()) and depth < 5:
-            return _records(path, inner[0], notes, depth + 1)
+            return _records(path, inner[0], remarks, depth + 1)
         if value:
             return [value]
         raise empty(path)
     raise _no_record(path, 1)
+
+
+_TURN_NAMES = frozenset(("role", "from", "speaker", "author", "sender", "user", "human", "content", "value"))
+
+
+def _holds_turns(record: dict[str, object]) -> bool:
+    """Whether a record in a list called conversations is a conversation itself rather than a turn of one."""
+    return any(isinstance(part, list) for part in record.values()) or not _TURN_NAMES & set(record)
 
 
 def _cells(record: object, columns: Iterable[str]) -> list[str]:

@@ -12,9 +12,11 @@ from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import N_
 from studio.dataset.readers import limits
+from studio.dataset.readers.cloze import with_gaps
 from studio.dataset.readers.derived_columns import with_derived_columns
 from studio.dataset.readers.hub_dataset import chosen_split, fetched_splits, is_hub_name
 from studio.dataset.readers.messengers import with_chat
+from studio.dataset.readers.quizzes import with_quiz
 from studio.dataset.readers.reply_chains import with_reply_chains
 from studio.dataset.readers.unreadable import empty, guard_unchanged
 from studio.dataset.table import TableStream
@@ -40,7 +42,11 @@ LARGE = 4 << 20
 def read_table(choice: DataChoice) -> TableStream:
     """What was chosen, as batches of text. Raises `ProblemError` for everything that can be wrong with it, also between
     batches."""
-    return _told_in_words(choice, lambda: with_derived_columns(with_reply_chains(with_chat(_read(choice)))))
+    return _told_in_words(choice, lambda: with_derived_columns(with_reply_chains(with_chat(_laid_out(choice)))))
+
+
+def _laid_out(choice: DataChoice) -> TableStream:
+    return with_gaps(with_quiz(_read(choice)))
 
 
 def read_first_rows(choice: DataChoice, count: int) -> TableStream | None:

@@ -69,7 +69,7 @@ def detect_options(seen: TableProfile) -> DetectedMapping | None:
         by_name = rank(name, "options") is not None
         if plain(name).startswith(_ALL_RIGHT) or (not by_name and rank(name, "context") is not None):
             continue
-        if name + BEST in seen.columns or (not by_name and not seen.profiles[name].is_nested):
+        if name in seen.laid_out or name + BEST in seen.columns or (not by_name and not seen.profiles[name].is_nested):
             continue
         if choices.share_with_options(seen.rows, name) < 0.8:
             continue
@@ -189,12 +189,21 @@ def _with_question(
             why.append(sentence(text, count=key.looked_at - key.resolved))
     if seen.profiles[question].is_category or not _is_named_question(seen, question):
         others = seen.prose({*taken, question, *([context] if context else [])})
-        if others or seen.profiles[question].is_category:
+        if others and seen.profiles[question].is_category and seen.profiles[question].different <= _FEW_KINDS:
+            # COPA's "cause" and "effect": what is asked about the text beside.
+            pattern = f"{{{_in_pattern(others[0])}}}\n\n{{{_in_pattern(question)}}}"
+            mapping = mapping.model_copy(update={"question": None, "context": None, "question_template": pattern})
+            text = N_("{title} and {body} together are taken as the question.")
+            why.append(sentence(text, title=others[0], body=question))
             sure = False
-            why.append(
-                sentence(N_("It isn't clear which column holds the question; {column} was taken."), column=question)
-            )
+        elif others or seen.profiles[question].is_category:
+            sure = False
+            text = N_("It isn't clear which column holds the question; {column} was taken.")
+            why.append(sentence(text, column=question))
     return DetectedMapping(mapping, sure, tuple(why))
+
+
+_FEW_KINDS = 4
 
 
 def _is_named_question(seen: TableProfile, name: str) -> bool:

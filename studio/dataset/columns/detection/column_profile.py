@@ -9,6 +9,7 @@ from itertools import islice
 
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import Sentence
+from studio.dataset.readers.derived_columns import BEST
 from studio.dataset.table import Row, Table, cell_text
 from studio.dataset.vocabulary import asks, ends_asking, is_about, rank
 
@@ -151,9 +152,15 @@ class TableProfile:
     def columns(self) -> tuple[str, ...]:
         return self.table.columns
 
+    @property
+    def laid_out(self) -> frozenset[str]:
+        """The columns with records whose parts stand in columns of their own (`question` beside `question.stem`)."""
+        above = {name.rpartition(".")[0] for name in self.columns if not name.endswith(BEST)}
+        return frozenset(name for name in self.columns if name in above)
+
     def named(self, role: str, taken: Iterable[str] = (), below: int = 10_000, prose: bool = False) -> list[str]:
         """The columns whose names mean a role, the surest first; with `prose` only those that could be read out."""
-        left = [name for name in self.columns if name not in set(taken)]
+        left = [name for name in self.columns if name not in set(taken) and name not in self.laid_out]
         places = {name: place for name in left if (place := rank(name, role)) is not None and place < below}
         return sorted(
             (name for name in places if not prose or self.profiles[name].is_prose), key=lambda name: places[name]

@@ -11,6 +11,7 @@ from studio.dataset.columns.detection.column_profile import DetectedMapping, Tab
 from studio.dataset.columns.detection.preferences import LEARNED_FROM_PAIRS
 from studio.dataset.columns.formats.cells import nested, text_of
 from studio.dataset.columns.formats.conversations import (
+    in_turn,
     instructions_of,
     looks_like_conversation,
     looks_like_history,
@@ -63,7 +64,21 @@ _VERDICT_WORDS = (
     "outdated 채택 미채택 승인 반려 정답 오답 합격 불합격 게시 임시저장 보관 폐기"
 )
 _VERDICTS = frozenset(_VERDICT_WORDS.split())
-_JUDGED = ("safe", "harm", "toxic", "valid", "approved", "accepted", "helpful", "correct", "hallucinat", "flagged")
+_JUDGED = (
+    "public",
+    "private",
+    "internal",
+    "safe",
+    "harm",
+    "toxic",
+    "valid",
+    "approved",
+    "accepted",
+    "helpful",
+    "correct",
+    "hallucinat",
+    "flagged",
+)
 _RATINGS = ("rating", "ratings", "reward", "stars", "helpfulness", "correctness", "평점", "별점", "만족도")
 
 
@@ -106,6 +121,8 @@ def detect_conversations(seen: TableProfile) -> DetectedMapping | None:
     earlier = seen.named("history", below=EXACT) if is_pair else ()
     shares = {name: share(seen, name, looks_like_conversation) for name in seen.columns if name not in earlier}
     conversations = [name for name in shares if shares[name] > 0.8 and name != _system(seen, set())]
+    if not conversations and (found := _lists_in_turn(seen)) is not None:
+        return found
     if not conversations:
         mixed = [name for name in shares if shares[name] >= 0.5 and seen.profiles[name].is_nested]
         found = _whole_conversations(seen, mixed) if mixed else None
@@ -124,6 +141,21 @@ def detect_conversations(seen: TableProfile) -> DetectedMapping | None:
         text = N_("{column} is a text in which names say who speaks; its turns were told apart by them.")
         return found and DetectedMapping(found.mapping, False, (*found.why, sentence(text, column=written[0])))
     return _whole_conversations(seen, conversations)
+
+
+def _lists_in_turn(seen: TableProfile) -> DetectedMapping | None:
+    """A column called as conversations are that holds lists without speakers."""
+    named = [
+        *seen.named("messages", below=EXACT),
+        *(n for n in seen.columns if plain(n) in ("data", "utterances", "log")),
+    ]
+    for name in named:
+        if share(seen, name, lambda cell: len(in_turn(cell)) > 1) > 0.8:
+            text = N_(
+                "Each cell of {column} holds what was said without saying by whom; two were taken to speak in turn."
+            )
+            return DetectedMapping(ColumnMapping(messages=name), False, (sentence(text, column=name),))
+    return None
 
 
 def _is_written(cell: object) -> bool:
@@ -195,6 +227,15 @@ def _whole(seen: TableProfile, conversation: str, sure: bool, why: list[Sentence
             seconds = Counter(next((who for who in names if who != names[0]), "") for names in conversations if names)
             answering = max(sorted(strangers), key=lambda name: seconds[name])
             text = N_("The names don't say who answers; {name} was taken, who usually speaks second.")
+            why.append(sentence(text, name=answering))
+    parts = {who: part_of(who) for names in conversations for who in names}
+    if answering is None and "user" in parts.values() and "assistant" not in parts.values():
+        # A program that calls itself SYSTEM, or one whose name isn't known, beside those who ask.
+        others = [who for who in parts if parts[who] is None] or [who for who in parts if parts[who] == "system"]
+        later = [who for who in others if any(who in names[1:] for names in conversations)]
+        if len(later) == 1:
+            sure, answering = False, later[0]
+            text = N_("The names don't say who answers; {name} was taken.")
             why.append(sentence(text, name=answering))
     desirable, doubt = desirable_column(seen, {conversation})
     if desirable is not None:

@@ -136,7 +136,7 @@ def _terms(seen: TableProfile) -> DetectedMapping | None:
     if len(left) != 2 or len(told) != 1:
         return None
     word, meaning = next(name for name in left if name != told[0]), told[0]
-    if seen.profiles[word].distinct < 0.9:
+    if seen.profiles[word].distinct < 0.9 or is_about(word):
         return None
     text = N_("Perhaps it is a list of words: {word} was taken as the question, and {meaning} as the answer.")
     mapping = ColumnMapping(question=word, answer=meaning)
@@ -188,7 +188,7 @@ def detect_text(seen: TableProfile) -> DetectedMapping | None:
 
 _BESIDE_TEXT = ("meta", "metadata", "attributes", "info")
 """Records that say where a text is from; others, such as marked places in it, are what it was collected for."""
-_NUMBERED = re.compile(r"\s*\(?\d{1,3}[.)] ?\S")
+_NUMBERED = re.compile(r"\s*\(?\d{1,3}(?:[.)] ?|[ \t]+)\S")
 _LISTED = re.compile(r"\s*(?:\[?\d{1,2}:\d\d\b|[-+*=~#/]|::|[\w가-힣]+:\S)|.*\s@\w+\s*$|\s*[\w\"']+:\s*$")
 
 _IN_PARTS = tuple(
@@ -269,7 +269,7 @@ def _lone_letters(seen: TableProfile) -> set[str]:
 def _named_answer(seen: TableProfile) -> str | None:
     lone = _lone_letters(seen)
     usable = [n for n in seen.named("answer", lone, prose=True) if not is_about(n)]
-    best = [n for n in usable if n.endswith(BEST)]
+    best = [n for n in seen.prose(lone) if n.endswith(BEST)]
     gold = [n for n in seen.prose(lone) if plain(n).startswith(_GOLD)]
     if (
         len(gold) == 1

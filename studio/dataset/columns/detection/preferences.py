@@ -39,7 +39,8 @@ LEARNED_FROM_PAIRS = N_(
 
 def detect_two_answers(seen: TableProfile) -> DetectedMapping | None:
     """A question, two columns with an answer each, and what says for each row which of them is better."""
-    questions = [name for name in seen.named("question") if seen.profiles[name].is_text]
+    asked = [name for name in seen.named("question") if _may_ask(name)] or seen.named("history")
+    questions = [name for name in asked if seen.profiles[name].is_text and not seen.profiles[name].is_nested]
     if not questions:
         return None
     question = questions[0]
@@ -54,10 +55,15 @@ def detect_two_answers(seen: TableProfile) -> DetectedMapping | None:
 def _alike(seen: TableProfile, question: str) -> Iterator[tuple[str, str]]:
     """Pairs of columns with texts whose names differ in their ends alone."""
     texts = [name for name in seen.columns if name != question and seen.profiles[name].is_prose]
-    texts = [name for name in texts if rank(name, "question") is None]
+    texts = [name for name in texts if not _may_ask(name)]
     for one, other in combinations(texts, 2):
         if _stem(one) == _stem(other) and one != other:
             yield one, other
+
+
+def _may_ask(name: str) -> bool:
+    """Whether a name is one of a question; SHP calls its answers `human_ref_A`."""
+    return rank(name, "question") is not None and not plain(name).startswith("humanref")
 
 
 def _stem(name: str) -> str:

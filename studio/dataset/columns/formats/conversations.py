@@ -18,7 +18,7 @@ from studio.dataset.table import Row
 from studio.dataset.vocabulary import Part, part_of
 
 _WHO = ("role", "from", "speaker", "author", "sender", "participantID", "speaker_id")
-_WHAT = ("content", "value", "text", "message", "utterance", "parts")
+_WHAT = ("content", "value", "text", "message", "utterance", "form", "parts")
 _CALLS = ("tool_calls", "function_call", "function_calls")
 _THOUGHTS = ("reasoning_content", "thinking", "reasoning", "thought")
 _WEIGHTS = ("weight", "loss_weight", "train", "loss", "learn", "trainable", "training")
@@ -28,7 +28,7 @@ _MOST_TURNS = 10_000
 _KNOWN_KEYS = frozenset(
     (*_WHO, *_WHAT, *_CALLS, *_THOUGHTS, *_WEIGHTS, *_MASKS, _IN_PART, "name", "id", "tool_call_id", "type", "tools")
 )
-_RECORDS = ("messages", "conversations", "conversation", "turns", "dialogue", "dialog", "contents")
+_RECORDS = ("messages", "conversations", "conversation", "turns", "dialogue", "dialog", "contents", "utterance")
 
 
 def looks_like_conversation(cell: object) -> bool:
@@ -37,6 +37,32 @@ def looks_like_conversation(cell: object) -> bool:
     return bool(turns) and all(
         isinstance(turn, Mapping) and (_is_turn(turn) or _is_exchange(turn)) for turn in turns[:4]
     )
+
+
+def in_turn(cell: object) -> list[object]:
+    """The turns of a list that doesn't say who speaks: of texts, of which every second one answers, or of records with
+    a question and an answer each; [] for other cells."""
+    value = nested(cell)
+    if not isinstance(value, list | tuple) or not value:
+        return []
+    if all(isinstance(said, str) for said in value):
+        texts = [said for said in value if said.strip()]
+        if len(texts) < 2:
+            return []
+        return [{"role": ("user", "assistant")[place % 2], "content": said} for place, said in enumerate(texts)]
+    turns: list[object] = []
+    for one in value:
+        if not isinstance(one, Mapping) or any(name in one for name in _WHO):
+            return []
+        asked, told = (next((one[n] for n in names if isinstance(one.get(n), str)), None) for names in _EXCHANGES)
+        if asked is None or told is None:
+            return []
+        turns += [{"role": "user", "content": asked}, {"role": "assistant", "content": told}]
+    return turns
+
+
+_EXCHANGES = (("input", "question", "prompt", "query", "instruction"), ("output", "answer", "response", "completion"))
+"""What a question and its answer are called in a list of exchanges."""
 
 
 def speakers_in(cell: object) -> tuple[str, ...]:
@@ -93,7 +119,7 @@ class ConversationReader:
         """The turns, and the tools that the record itself names (JSON as in `Example.tools`). Turns without any
         contents are left out, those of tools excepted. Raises `CannotLearn`."""
         value = nested(cell)
-        turns = _turns(value)
+        turns = in_turn(value) or _turns(value)
         if not turns:
             raise CannotLearn(N_("It holds no turns of a conversation."))
         self._trees += _has_branches(value)

@@ -16,6 +16,7 @@ from studio.dataset.readers import limits
 from studio.dataset.readers.dialect import find_dialect
 from studio.dataset.readers.documents.labelled_lines import labelled_lines, stream_labels
 from studio.dataset.readers.documents.passages import Block, stream_passages
+from studio.dataset.readers.documents.stories import stories_in, stream_stories
 from studio.dataset.readers.documents.transcripts import stream_turns, turns_in
 from studio.dataset.readers.documents.written_pairs import (
     guessed_pairs,
@@ -49,6 +50,8 @@ def is_table(path: Path, choice: DataChoice) -> bool:
     bare = [line.rstrip("\r\n") for line in lines]
     if pairs_in(bare) is not None or turns_in(bare) is not None or labelled_lines(bare) is not None:
         return False
+    if stories_in(bare[:-1] if len(probe) == _PROBE else bare) is not None:
+        return False
     delimiter = find_dialect(probe, len(probe) < _PROBE).delimiter
     if not delimiter:
         return False
@@ -76,6 +79,10 @@ def read_text(path: Path, choice: DataChoice) -> TableStream:
         raise limits.too_large(path, size, limits.DOCUMENT_BYTES)
     encoding = find_encoding(path, choice.encoding)
     is_markdown = path.suffix.lower() in (".md", ".markdown")
+    if stories_in(islice(_lines(path, encoding), _PROBE_LINES)) is not None:
+        stories = stories_in(_lines(path, encoding))
+        if stories is not None:
+            return stream_stories(path, stories, encoding)
     if pairs_in(islice(_lines(path, encoding), _PROBE_LINES)) is not None:
         pairs = pairs_in(_lines(path, encoding))
         if pairs is not None:

@@ -36,17 +36,34 @@ def begins_part(line: str) -> bool:
 def pairs_in(lines: Iterable[str]) -> list[tuple[str, str]] | None:
     """(question, answer) pairs where most of the text is made of them, else None. Either may be ""."""
     kept = list(lines)
-    return _marked(kept) or _exam(kept)
+    return _marked(kept) or _exam(kept) or _starred(kept)
+
+
+_LABEL = re.compile(r"(?P<label>[^\W\d_]\w*(?: [^\W\d_]\w*)?)\s?[:：]\s*(?=\S)")
+
+
+def _label_above(lines: list[str]) -> str:
+    """The label that stands above each question ("Context:"): before the first one, and about as often as they are."""
+    place = next((number for number, line in enumerate(lines) if _QUESTION.match(line)), 0)
+    first = next((found["label"] for line in lines[:place] if (found := _LABEL.match(line))), "")
+    labels = [found["label"] for line in lines if (found := _LABEL.match(line))]
+    times = labels.count(first)
+    return first if first and times >= max(_FEWEST, 0.5 * sum(bool(_QUESTION.match(line)) for line in lines)) else ""
 
 
 def _marked(lines: list[str]) -> list[tuple[str, str]] | None:
     found: list[tuple[list[str], list[str]]] = []
+    above = _label_above(lines)
+    context: list[str] = []
     before = options = answers = 0
     part: list[str] | None = None
     for line in lines:
         options += bool(_OPTION.match(line))
-        if match := _QUESTION.match(line):
-            part = [line[match.end() :]]
+        if above and (label := _LABEL.match(line)) and label["label"] == above:
+            part = context = [line[label.end() :]]
+        elif match := _QUESTION.match(line):
+            part = [line[match.end() :], *(["", *context] if context else [])]
+            context = []
             found.append((part, []))
         elif (match := _ANSWER.match(line)) and found:
             answers += 1
@@ -117,6 +134,52 @@ def _exam(lines: Iterable[str]) -> list[tuple[str, str]] | None:
     if 0 < sum(lettered) < 2 * len(found):
         return None
     return [("\n".join(question), answer[0]) for question, answer in found]
+
+
+_STAR = re.compile(
+    r"^\s*(?:\*\s*(?=\(?[A-Ha-h][.)])|\(?[A-Ha-h][.)]\s*\*)|(?:\*|✓|✔|\((?:correct|right)\)|\(정답\))\s*$",
+    re.IGNORECASE,
+)
+_KEY = re.compile(r"\s*(?:answer key|answers?|key|정답|답안|해답)\s*[:：]?\s*", re.IGNORECASE)
+_KEY_LINE = re.compile(r"\s*(?P<number>\d{1,4})\s*[.):]\s*\(?(?P<letter>[A-Ha-h①-⑧])\)?\s*")
+
+
+def _starred(lines: list[str]) -> list[tuple[str, str]] | None:
+    """Questions with lettered options below each, the right one of which bears a star, or whose letters stand in a key
+    under all of them; else None."""
+    found: list[tuple[list[str], list[str], list[str]]] = []
+    numbers: list[str] = []
+    key: dict[str, str] | None = None
+    for line in lines:
+        if not line.strip():
+            continue
+        if found and _KEY.fullmatch(line):
+            key = {}
+        elif key is not None:
+            told = _KEY_LINE.fullmatch(line)
+            if told is None:
+                return None
+            key[told["number"]] = told["letter"].upper()
+        elif _CHOICE.match(bare := _STAR.sub("", line)) and found:
+            found[-1][1].append(bare.strip())
+            if bare != line:
+                found[-1][2].append(bare.strip())
+        elif not found or found[-1][1]:
+            match = _NUMBER.match(line) or _QUESTION.match(line)
+            numbers.append(match.group().strip(" ().") if match else str(len(found) + 1))
+            found.append(([line[match.end() :] if match else line], [], []))
+        else:
+            found[-1][0].append(line)
+    if len(found) < _FEWEST or any(len(options) < 2 for _, options, _ in found):
+        return None
+    pairs: list[tuple[str, str]] = []
+    for number, (question, options, right) in zip(numbers, found, strict=True):
+        lettered = [option for option in options if key and option.lstrip("(")[:1].upper() == key.get(number)]
+        answer = "\n".join(right or lettered)
+        if not answer:
+            return None
+        pairs.append(("\n".join([*question, *options]), answer))
+    return pairs
 
 
 _MARKS = ("?", "？")
