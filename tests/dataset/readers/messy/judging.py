@@ -79,7 +79,8 @@ def _wrong_reading(truth: Truth, table: Table) -> list[str]:
 def _wrong_roles(truth: Truth, table: Table, roles: ColumnMapping) -> list[str]:
     mistakes = [f"shape {roles.format}, not {truth.shape}"] if roles.format != truth.shape else []
     for part in ColumnMapping.model_fields:
-        found, wanted = getattr(roles, part), truth.roles.get(part)
+        wanted = truth.roles.get(part)
+        found = getattr(roles, part) if part in roles.model_dump(exclude_defaults=True) else None
         if part in truth.optional and found and not wanted:
             continue
         if isinstance(wanted, int):
