@@ -276,6 +276,17 @@ class Uploaded(_Event):
     private: bool
 
 
+class ModelAsked(_Event):
+    """`model` answers from here on. `key` stands for the model itself, what it is asked and how: the same key means the
+    same answers. `loss` is that of `ModelResult`; `unchanged` says that what it learned has no effect."""
+
+    type: Literal["model_asked"] = "model_asked"
+    model: ModelUnderTest
+    key: str
+    loss: float | None = None
+    unchanged: bool = False
+
+
 class Prediction(_Event):
     """One held-out example answered by `model`. `exact` compares after trimming and folding white space."""
 
@@ -330,9 +341,18 @@ class MemorisationChecked(_Event):
     returned: int = 0
 
 
+class OwnQuestionAnswered(_Event):
+    """A question of a person's own, to which nobody knows the answer that is wanted, answered by `model`."""
+
+    type: Literal["own_question_answered"] = "own_question_answered"
+    model: ModelUnderTest
+    question: str
+    answer: str
+
+
 class ModelResult(BaseModel):
-    """How one model did in an exam: `exact` answers of all, and its loss as in `Evaluated`; None where no example fits
-    the run's length limit."""
+    """How one model did in an exam: `exact` answers of all that it was asked, and its loss as in `Evaluated`; None
+    where no example fits the run's length limit, or its loss can't be compared with that of the run."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -342,7 +362,8 @@ class ModelResult(BaseModel):
 
 
 class ExamCompleted(_Event):
-    """Every model under test has answered the same `examples`; their answers came before as `Prediction`s."""
+    """Every model under test has answered the `examples`, all but those that it was trained on; the answers came before
+    as `Prediction`s."""
 
     type: Literal["exam_completed"] = "exam_completed"
     examples: int
@@ -589,9 +610,11 @@ Event = Annotated[
     | Progressed
     | Fetched
     | Uploaded
+    | ModelAsked
     | Prediction
     | GeneralAnswer
     | MemorisationChecked
+    | OwnQuestionAnswered
     | ExamCompleted
     | ChatReady
     | PromptSent

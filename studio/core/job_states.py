@@ -19,6 +19,7 @@ from studio.core.events import (
     MemorisationChecked,
     MemoryProbed,
     NoticeLogged,
+    OwnQuestionAnswered,
     Paused,
     PhaseChanged,
     Prediction,
@@ -77,10 +78,12 @@ class ProcessState:
 
 @dataclass
 class ExamState(ProcessState):
-    """The answers so far, and the counts and losses of all models once all have answered; the general ones apart."""
+    """The answers so far, and the counts and losses of all models once all have answered; the general ones and those to
+    a person's own questions apart."""
 
     predictions: list[Prediction] = field(default_factory=list)
     general: list[GeneralAnswer] = field(default_factory=list)
+    own: list[OwnQuestionAnswered] = field(default_factory=list)
     completed: ExamCompleted | None = None
     memorised: MemorisationChecked | None = None
 
@@ -90,6 +93,8 @@ class ExamState(ProcessState):
                 self.predictions.append(event)
             case GeneralAnswer():
                 self.general.append(event)
+            case OwnQuestionAnswered():
+                self.own.append(event)
             case ExamCompleted():
                 self.completed = event
             case MemorisationChecked():

@@ -45,11 +45,23 @@ class DryRun(_Job):
     run: Path
 
 
+class Contestant(BaseModel):
+    """A model that takes part in the exam of a run that isn't its own. `path` is the folder of another run, or an
+    export: the folder of a model or an add-on, or a GGUF file or its folder. `run` is the run that the export was made
+    from, None where that isn't known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path
+    run: Path | None = None
+
+
 class Exam(_Job):
-    """Answer the held-out examples with the base and with what the run trained. With `in_prompt`, also with the base
-    that is shown so many training examples in its prompt, the nearest to each question. With `general`, both also
-    answer the general questions that came with the program. With `untrained`, only what needs no training takes
-    part, and the run needs no save point."""
+    """Answer the held-out examples with the base, with what the run trained, and with every model in `against`. With
+    `in_prompt`, also with the base that is shown so many training examples in its prompt, the nearest to each question.
+    With `general`, base and run also answer the general questions that came with the program, and in any case those of
+    a person's own in `own_questions`. With `untrained`, only what needs no training takes part, and the run needs no
+    save point."""
 
     job: Literal["exam"] = "exam"
     run: Path
@@ -57,6 +69,8 @@ class Exam(_Job):
     in_prompt: int = Field(default=0, ge=0, le=32)
     general: bool = False
     untrained: bool = False
+    against: tuple[Contestant, ...] = ()
+    own_questions: tuple[str, ...] = ()
 
 
 class Chat(_Job):

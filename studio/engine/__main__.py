@@ -25,7 +25,7 @@ from studio.engine.job_context import JobContext
 WORK = {
     "train": "training.job:train",
     "dry_run": "training.dry_run:dry_run",
-    "exam": "evaluation.exam:exam",
+    "exam": "exam.exam:exam",
     "chat": "chat:chat",
     "merge": "export.merge:merge",
     "check_adapter": "export.check:check_adapter",

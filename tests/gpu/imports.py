@@ -22,7 +22,7 @@ PACKAGES = (
 OURS = (
     *("studio.core.recipe.recipe", "studio.tokenization.encoding", "studio.memory.estimate"),
     *("studio.engine.training.job", "studio.engine.training.memory_probe", "studio.engine.memory.trace"),
-    *("studio.engine.evaluation.exam", "tests.engine.conftest", "tests.gpu.measure"),
+    *("studio.engine.exam.exam", "tests.engine.conftest", "tests.gpu.measure"),
 )
 
 NAMED_OTHERWISE = {"pynvml": "nvidia-ml-py", "yaml": "PyYAML"}

@@ -1,1 +1,1 @@
-"""Answers of models, and the exam over the examples set aside."""
+"""Answers of models: greedy and many at once, or one that is streamed."""

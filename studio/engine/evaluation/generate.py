@@ -39,6 +39,12 @@ from studio.models.shared_base import base_form
 from studio.tokenization.encoding import NO_LIMIT, Encoder
 from studio.tokenization.end_tokens import end_tokens
 
+BATCH = 12
+"""Examples answered at once."""
+
+SHORTEST_LIMIT = 64
+"""Tokens that every answer may have, however short the wanted ones are."""
+
 _LOGITS = 1 << 27
 """Numbers that a model may give out at once, at most: half a gigabyte."""
 
@@ -113,6 +119,18 @@ class Generator:
             found = answer_prompts(network, prompts, self.ends, max_tokens, self.device)
         return [Answer(self.encoder.decode(ids), (*ids, *end), bool(end)) for ids, end in found]
 
+    def in_batches(
+        self, examples: Sequence[Example], model: ModelUnderTest, max_tokens: int
+    ) -> Iterator[list[tuple[int, Answer]]]:
+        """`answer_all` for any number of examples: their positions with the answers, a batch at a time. Those with
+        prompts of similar length are computed together, the longest first, so that little is padded."""
+        lengths = [len(self._prompt(example.prompt, example.tools)) for example in examples]
+        order = sorted(range(len(examples)), key=lambda position: -lengths[position])
+        for start in range(0, len(order), BATCH):
+            batch = order[start : start + BATCH]
+            answers = self.answer_all([examples[position] for position in batch], model, max_tokens)
+            yield list(zip(batch, answers, strict=True))
+
     def stream(
         self,
         messages: tuple[Message, ...],
@@ -153,6 +171,13 @@ class Generator:
         ids = self.encoder.prompt_ids(messages, tools)
         self._facts.require_known(max(ids, default=0))
         return ids
+
+
+def longest_useful(encoder: Encoder, examples: Sequence[Example]) -> int:
+    """Tokens after which an answer can't become right any more: twice the longest wanted one. A base model that
+    doesn't know when to stop would go on to the last token allowed, and everybody would wait for it."""
+    wanted = max(encoder.encode(example).label_tokens for example in examples)
+    return max(SHORTEST_LIMIT, 2 * wanted)
 
 
 def answer_prompts(
@@ -251,19 +276,16 @@ class _Watch(StoppingCriteria):
         return torch.full((input_ids.shape[0],), stop, dtype=torch.bool, device=input_ids.device)
 
 
-def of_run(context: JobContext, run: RunFolder) -> tuple[Generator, Recipe]:
+def of_run(context: JobContext, run: RunFolder, *, tells: bool = True) -> tuple[Generator, Recipe]:
     """The run's base and, from its best save point, its own model, stored and computed as in the training. Says where
-    it computes, and when the training changed nothing. Raises `ProblemError`."""
+    it computes and, where it `tells`, when the training changed nothing. Raises `ProblemError`."""
     checkpoint = choose_checkpoint(run)
     generator, recipe = of_base(context, run)
     method = method_of(recipe.method)
     model = generator.networks[THIS_RUN] = generator.networks[BASE] = method.load(generator.networks[BASE], checkpoint)
     generator.nothing_changed = method.changes_nothing(model)
-    if generator.nothing_changed:
-        context.notice(
-            "run.nothing_changed",
-            N_("Nothing changed: what this run learned has no effect, so its model answers as the base model does."),
-        )
+    if generator.nothing_changed and tells:
+        tell_nothing_changed(context)
     generator.know_tokens(model.config.get_text_config().vocab_size)  # an add-on may have brought some along
     return generator, recipe
 
@@ -280,6 +302,14 @@ def add_run(generator: Generator, run: RunFolder, other: RunFolder) -> ModelUnde
     if model not in generator.networks:
         generator.add_adapter(model, method_of(recipe.method), choose_checkpoint(other))
     return model
+
+
+def tell_nothing_changed(context: JobContext) -> None:
+    """That the job's own run learned nothing that has an effect."""
+    context.notice(
+        "run.nothing_changed",
+        N_("Nothing changed: what this run learned has no effect, so its model answers as the base model does."),
+    )
 
 
 def of_base(context: JobContext, run: RunFolder) -> tuple[Generator, Recipe]:

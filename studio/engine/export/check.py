@@ -10,7 +10,7 @@ import contextlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -27,7 +27,7 @@ from studio.core.translatable import N_
 from studio.engine.export import llama_cpp
 from studio.engine.export.diagnosis import LIMITS, check_of
 from studio.engine.export.llama_answers import LlamaRequest
-from studio.engine.export.measurement import REQUEST, Measured, NotMeasured, Reference, read_answers
+from studio.engine.export.measurement import REQUEST, Conversation, Found, NotMeasured, Reference, read_answers
 from studio.engine.export.reference import reference_of
 from studio.engine.export.reload import Reload
 from studio.engine.job_context import JobContext
@@ -76,10 +76,7 @@ def check_gguf(
             long=True,
         )
         request = LlamaRequest(file=file, adapter=adapter, flash_attention=flash)
-        module = "studio.engine.export.llama_answers"
-        found = _asked(
-            context, reference, request, lambda work: llama_cpp.start(tools, module, str(work), scratch=work)
-        )
+        found = _asked(context, request, len(reference.questions), _llama(tools), reference)
         program = "llama.cpp-flash-attention" if flash else "llama.cpp"
         return check_of(program, reference, found, LIMITS[file_type])
 
@@ -113,26 +110,46 @@ def check_adapter(context: JobContext, job: CheckAdapter) -> Ending | None:
     return None
 
 
-def _reloaded(context: JobContext, reference: Reference, request: Reload) -> list[Measured | NotMeasured]:
+def _reloaded(context: JobContext, reference: Reference, request: Reload) -> list[Found]:
     command = [sys.executable, "-m", "studio.engine.export.reload"]
     environment = paths.python_environment()
     return _asked(
         context,
-        reference,
         request,
+        len(reference.questions),
         lambda work: subprocess.Popen([*command, str(work)], env=environment, stdin=subprocess.PIPE, close_fds=True),
+        reference,
     )
 
 
+def answers_of_gguf(
+    context: JobContext, tools: Path, file: Path, conversations: Sequence[Conversation], limit: int, room: int
+) -> list[Found]:
+    """What the GGUF file answers in llama.cpp, each in at most `limit` tokens; the longest conversation needs `room`
+    with its answer. `tools` is the folder of
+    `llama_cpp.ensure_tools`. A `NotMeasured` says why there are fewer answers than conversations."""
+    request = LlamaRequest(file=file, conversations=tuple(conversations), limit=limit, room=room)
+    return _asked(context, request, len(conversations), _llama(tools))
+
+
+def _llama(tools: Path) -> Callable[[Path], Child]:
+    module = "studio.engine.export.llama_answers"
+    return lambda work: llama_cpp.start(tools, module, str(work), scratch=work)
+
+
 def _asked(
-    context: JobContext, reference: Reference, request: BaseModel, start: Callable[[Path], Child]
-) -> list[Measured | NotMeasured]:
-    """What a child process finds, which `start` begins on a folder with the request and the reference. It is killed
-    when the job stops. One that ends without a word leaves a last line about that."""
-    total = len(reference.questions)
+    context: JobContext,
+    request: BaseModel,
+    total: int,
+    start: Callable[[Path], Child],
+    reference: Reference | None = None,
+) -> list[Found]:
+    """What a child process finds, which `start` begins on a folder with the request and the reference, about `total`
+    questions. It is killed when the job stops. One that ends without a word leaves a last line about that."""
     with tempfile.TemporaryDirectory(prefix="studio-check-") as scratch:
         work = Path(scratch)
-        reference.write(work)
+        if reference is not None:
+            reference.write(work)
         (work / REQUEST).write_text(request.model_dump_json(), encoding="utf-8")
         process = start(work)
         told, code = 0, None

@@ -11,7 +11,7 @@ import numpy as np
 
 from studio.core.events import ExportCheck, ExportFault
 from studio.core.translatable import N_, sentence, type_of_value
-from studio.engine.export.measurement import Floats, Measured, NotMeasured, Reference, without_bos
+from studio.engine.export.measurement import Floats, Found, Measured, NotMeasured, Reference, without_bos
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,7 @@ _ALIKE = 0.01
 """Nats between two likeliest tokens of which rounding decides which one is the likelier."""
 
 
-def check_of(
-    program: str, reference: Reference, found: Sequence[Measured | NotMeasured], limits: Limits
-) -> ExportCheck:
+def check_of(program: str, reference: Reference, found: Sequence[Found], limits: Limits) -> ExportCheck:
     """The verdict on an export that was asked all questions, or on one that couldn't be: then the last of `found` says
     why."""
     measured = [one for one in found if isinstance(one, Measured)]

@@ -1,7 +1,7 @@
 """A GGUF file in llama.cpp's own server, in a process of its own, asked what its run was asked.
 
-`python -m studio.engine.export.llama_answers FOLDER`: reads a `LlamaRequest` and a `Reference` there and writes a line
-for each question to a file beside them.
+`python -m studio.engine.export.llama_answers FOLDER`: reads a `LlamaRequest` there, and a `Reference` where that has no
+conversations of its own, and writes a line for each question to a file beside them.
 
 The server runs in this process, as xllamacpp builds it: its own template engine on the template in the file, its own
 tokenizer, sampling and stops. It listens on a socket in a folder that is this user's alone, and on no port.
@@ -27,11 +27,13 @@ from pydantic import BaseModel, ConfigDict
 from studio.engine.export.llama_cpp import end_with_parent
 from studio.engine.export.measurement import (
     REQUEST,
+    Conversation,
     Likeliest,
     Measured,
     NotMeasured,
     Question,
     Reference,
+    Said,
     rounded,
     write_answer,
 )
@@ -41,13 +43,17 @@ _TOLD = 256
 
 
 class LlamaRequest(BaseModel):
-    """`adapter` is a GGUF adapter on the model in `file`."""
+    """`adapter` is a GGUF adapter on the model in `file`. With `conversations`, these are answered in at most `limit`
+    tokens each, and nothing is measured; the longest of them needs `room` tokens with its answer."""
 
     model_config = ConfigDict(frozen=True)
 
     file: Path
     adapter: Path | None = None
     flash_attention: bool = False
+    conversations: tuple[Conversation, ...] = ()
+    limit: int = 0
+    room: int = 0
 
 
 class _Place(BaseModel):
@@ -62,11 +68,14 @@ class _Written(_Place):
 
 
 class _Told(BaseModel):
-    """Of `__verbose`: `prompt` is what the tokens that it read stand for, `tokens` what it wrote."""
+    """Of `__verbose`: `prompt` is what the tokens that it read stand for, `tokens` what it wrote, `content` as text;
+    `stop_type` is "limit" where it would have gone on."""
 
     prompt: str
     tokens: tuple[int, ...]
     tokens_evaluated: int
+    content: str = ""
+    stop_type: str = ""
     completion_probabilities: tuple[_Written, ...] = ()
     cached: int = 0
 
@@ -126,7 +135,7 @@ class LlamaServer:
         asked = {"prompt": list(ids), "n_predict": most, "n_probs": _TOLD, **_GREEDY}
         return _told(self._server.handle_completions(asked))
 
-    def answer(self, question: Question, most: int) -> _Told:
+    def answer(self, question: Conversation, most: int) -> _Told:
         """What it answers to the conversation, which its own template puts into text."""
         turns, tools = json.loads(question.turns), json.loads(question.tools)
         for turn in turns:
@@ -148,14 +157,26 @@ def _told(answer: dict[str, Any]) -> _Told:
 
 
 def _ask(request: LlamaRequest, work: Path) -> None:
-    reference = Reference.read(work)
-    longest = max(len(question.prompt) for question in reference.questions)
-    room = -(-(longest + reference.limit + 64) // 256) * 256
     with tempfile.TemporaryDirectory(prefix="studio-") as private:
-        server = LlamaServer(request, room, Path(private) / "llama.sock")
+        socket = Path(private) / "llama.sock"
+        if request.conversations:
+            server = LlamaServer(request, _rounded(request.room), socket)
+            for conversation in request.conversations:
+                told = server.answer(conversation, request.limit)
+                write_answer(work, Said(text=told.content, ended=told.stop_type != "limit"))
+            del server
+            return
+        reference = Reference.read(work)
+        longest = max(len(question.prompt) for question in reference.questions)
+        server = LlamaServer(request, _rounded(longest + reference.limit), socket)
         for question, likeliest in zip(reference.questions, reference.likeliest, strict=True):
             write_answer(work, _measured(server, question, likeliest, reference.limit))
         del server
+
+
+def _rounded(room: int) -> int:
+    """What llama.cpp is given for so many tokens, with some to spare for what its own template writes."""
+    return -(-(room + 64) // 256) * 256
 
 
 def _measured(server: LlamaServer, question: Question, likeliest: Likeliest, limit: int) -> Measured:

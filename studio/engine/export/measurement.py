@@ -24,18 +24,22 @@ Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int32]
 
 
-class Question(BaseModel):
-    """`turns` and `tools` are JSON lists, as a chat template is given them; `text` is the prompt that the training's
-    template makes of them and `prompt` its token ids. `answer` is the run's greedy one, with the token that ended it;
-    `ended` is False where it went on to the last token allowed.
-
-    `alternatives` are its answers where two tokens are exactly as likely and it had taken the other one: in 16 bits
-    that happens, and which one comes then hangs on how many questions are computed at once."""
+class Conversation(BaseModel):
+    """`turns` and `tools` are JSON lists, as a chat template is given them."""
 
     model_config = ConfigDict(frozen=True)
 
     turns: str
     tools: str
+
+
+class Question(Conversation):
+    """`text` is the prompt that the training's template makes of the conversation and `prompt` its token ids. `answer`
+    is the run's greedy one, with the token that ended it; `ended` is False where it went on to the last token allowed.
+
+    `alternatives` are its answers where two tokens are exactly as likely and it had taken the other one: in 16 bits
+    that happens, and which one comes then hangs on how many questions are computed at once."""
+
     text: str
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
@@ -142,6 +146,16 @@ class Measured(BaseModel):
         return np.array(self.log_probabilities, dtype=np.float32).reshape(len(self.likeliest), -1)
 
 
+class Said(BaseModel):
+    """What an export answered, where nothing but that was asked; `ended` is False where it went on to the last token
+    allowed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    ended: bool
+
+
 class NotMeasured(BaseModel):
     """Why an export couldn't be loaded or asked, in the words of the library."""
 
@@ -151,22 +165,25 @@ class NotMeasured(BaseModel):
     out_of_memory: bool = False
 
 
+Found = Measured | Said | NotMeasured
+
+
 class Answers(BaseModel):
     """One line of what a child process found."""
 
     model_config = ConfigDict(frozen=True)
 
-    found: Measured | NotMeasured
+    found: Found
 
 
-def read_answers(folder: Path) -> list[Measured | NotMeasured]:
+def read_answers(folder: Path) -> list[Found]:
     """The whole lines that are there by now."""
     file = folder / ANSWERS
     lines = file.read_text(encoding="utf-8").split("\n")[:-1] if file.is_file() else []
     return [Answers.model_validate_json(line).found for line in lines]
 
 
-def write_answer(folder: Path, found: Measured | NotMeasured) -> None:
+def write_answer(folder: Path, found: Found) -> None:
     """Append a line."""
     with open(folder / ANSWERS, "a", encoding="utf-8", newline="\n") as lines:
         lines.write(Answers(found=found).model_dump_json() + "\n")

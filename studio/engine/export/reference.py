@@ -16,8 +16,15 @@ from studio.core.events import BASE, THIS_RUN
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.dataset.examples import Example, read_frozen
-from studio.engine.evaluation.exam import BATCH, longest_useful
-from studio.engine.evaluation.generate import Generator, answer_log_probabilities, answer_prompts, of_run, speed_up
+from studio.engine.evaluation.generate import (
+    BATCH,
+    Generator,
+    answer_log_probabilities,
+    answer_prompts,
+    longest_useful,
+    of_run,
+    speed_up,
+)
 from studio.engine.export.measurement import KEPT, Likeliest, OtherStrength, Question, Reference
 from studio.engine.job_context import JobContext
 from studio.engine.methods.base_model import Network
@@ -65,7 +72,7 @@ def ask_run(context: JobContext, generator: Generator, examples: Sequence[Exampl
         # what looks like a special token in a question is one for every other program
         examples = [example for example, prompt in zip(examples, prompts, strict=True) if not prompt.literal]
         prompts = [prompt for prompt in prompts if not prompt.literal]
-    limit = longest_useful(generator, examples) if examples else 0
+    limit = longest_useful(generator.encoder, examples) if examples else 0
     questions: list[Question] = []
     likeliest: list[Likeliest] = []
     for start in range(0, len(prompts), BATCH):

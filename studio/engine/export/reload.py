@@ -57,15 +57,14 @@ def measure(request: Reload, work: Path) -> None:
     from transformers import AutoTokenizer, GenerationConfig
 
     from studio.engine import device as devices
-    from studio.engine.evaluation.exam import BATCH
-    from studio.engine.evaluation.generate import answer_log_probabilities, answer_prompts
+    from studio.engine.evaluation.generate import BATCH, answer_log_probabilities, answer_prompts
     from studio.engine.export.measurement import Measured, Reference, rounded, write_answer
     from studio.tokenization.end_tokens import generation_ends
 
     reference = Reference.read(work)
     device = devices.choose(reference.dtype)
     tokenizer: Any = AutoTokenizer.from_pretrained(request.folder, local_files_only=True, trust_remote_code=False)
-    network = _load(request, device)
+    network = load_export(request, device)
     ends = sorted(generation_ends(request.folder))
     network.generation_config = GenerationConfig()  # type: ignore[no-untyped-call] # greedy, and nothing but that
     for start in range(0, len(reference.questions), BATCH):
@@ -94,8 +93,9 @@ def measure(request: Reload, work: Path) -> None:
             )
 
 
-def _load(request: Reload, device: Device) -> Network:
-    """As its README says. Weights that aren't there would be filled with random numbers: that is a fault."""
+def load_export(request: Reload, device: Device) -> Network:
+    """As its README says. Raises whatever the libraries raise: weights that aren't there would be filled with random
+    numbers, so that is a fault, too."""
     from transformers import AutoModelForCausalLM
 
     from studio.engine.methods.quantization import quantization_of
