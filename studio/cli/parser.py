@@ -14,7 +14,7 @@ from typing import Any
 from studio import __version__
 
 MODULES = {
-    "test": "jobs",
+    "test": "exam",
     "chat": "chatting",
     **dict.fromkeys(("fetch", "doctor"), "machine"),
     "serve": "serving",
@@ -431,6 +431,19 @@ def _test_flags(verb: argparse.ArgumentParser) -> None:
         default="",
         choices=[one.name for one in MEASURES],
         help="what the verdict goes by (default: what fits the wanted answers)",
+    )
+    verb.add_argument(
+        "--against",
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="another run, or an export (a folder or a GGUF file), in the same table; may be given several times",
+    )
+    verb.add_argument(
+        "--beside",
+        default="",
+        metavar="MODEL",
+        help="hold all others against this one: base (default), run, prompted, or a part of another one's name",
     )
     verb.add_argument("--general", action="store_true", help="also ask general questions, to see what it forgot")
     _add_in_prompt(verb, "also ask the untrained model with so many examples in its prompt")

@@ -11,10 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from studio.cli.choosing import absolute_data, chosen_project, chosen_recipe, chosen_run, with_flags, word_for
+from studio.cli.exam import comparison_as_json, exam_state, run_exam
 from studio.cli.export import run_export
 from studio.cli.fetching import require_model
 from studio.cli.following import follow_to_the_end
-from studio.cli.jobs import comparison_as_json, exam_state, run_exam
 from studio.cli.preparing import Prepared, prepared
 from studio.cli.printing import print_json, print_model
 from studio.cli.progress import Progress, run_as_json

@@ -93,6 +93,17 @@ def paired_test(differences: Sequence[float]) -> float:
     return float(((np.abs(signs @ values) >= seen).sum() + 1) / (draws + 1))
 
 
+def holm(probabilities: Sequence[float]) -> list[float]:
+    """The probabilities of several comparisons made at once, each as if it were the only one: with five models of which
+    none is better, one would seem so in a fifth of all cases. Holm's step-down method (1979), in the order given."""
+    order = sorted(range(len(probabilities)), key=lambda place: probabilities[place])
+    found, largest = [0.0] * len(order), 0.0
+    for rank, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * probabilities[place]))
+        found[place] = largest
+    return found
+
+
 def examples_to_settle(differences: Sequence[float]) -> int | None:
     """How many examples more would show a difference of this size four times in five, if it is real; None where none
     is to be seen. From the normal approximation for the mean of pairs, rounded up to two figures."""

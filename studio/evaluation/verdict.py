@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
@@ -9,7 +10,7 @@ from typing import Literal
 from studio.core.events import BASE, PROMPTED, THIS_RUN, ModelResult, ModelUnderTest, Prediction
 from studio.core.job_states import ExamState
 from studio.core.run_folder import RunFolder
-from studio.core.translatable import N_, Sentence, sentence
+from studio.core.translatable import N_, Sentence, sentence, type_of_value
 from studio.evaluation.intervals import (
     Interval,
     at_least,
@@ -73,7 +74,7 @@ def compare(
     measure: Measure | None = None,
 ) -> Comparison | None:
     """The two, example by example, by `measure` or by the one that fits the wanted answers; None before the exam is
-    complete, or where one of them took no part."""
+    complete, or where one of them took no part. Examples that one of them wasn't asked don't count for the other."""
     if exam.completed is None:
         return None
     results = {result.model: result for result in exam.completed.results}
@@ -86,17 +87,18 @@ def compare(
         if (baseline, index) in given and (candidate, index) in given
     ]
     chosen = measure or measure_for([one.wanted for one, _ in pairs])
+    right = {model: sum(one.exact for pair in pairs for one in pair if one.model == model) for model in results}
     return Comparison(
-        baseline=results[baseline],
-        candidate=results[candidate],
+        baseline=results[baseline].model_copy(update={"exact": right[baseline]}),
+        candidate=results[candidate].model_copy(update={"exact": right[candidate]}),
         measure=chosen,
-        before=tuple(_score(chosen, one) for one, _ in pairs),
-        after=tuple(_score(chosen, other) for _, other in pairs),
+        before=tuple(score(chosen, one) for one, _ in pairs),
+        after=tuple(score(chosen, other) for _, other in pairs),
         answers=tuple((one.wanted, one.answer, other.answer) for one, other in pairs),
     )
 
 
-def _score(measure: Measure, prediction: Prediction) -> float:
+def score(measure: Measure, prediction: Prediction) -> float:
     return measure.score(prediction.wanted, prediction.answer, prediction.exact)
 
 
@@ -117,77 +119,129 @@ class Verdict:
     more: int | None = None
 
 
-def verdict(compared: Comparison) -> Verdict:
+def p_value(compared: Comparison) -> float:
+    """The two-sided probability of such a difference by chance; 1 where nothing was compared."""
+    if compared.measure.is_count:
+        return sign_test(compared.improved, compared.regressed)
+    return paired_test(compared.differences)
+
+
+def verdict(compared: Comparison, p: float | None = None) -> Verdict:
     """Better or worse only where chance would do so less than once in twenty times; the loss decides where no
-    answer of either model was right, and only when it moved by a tenth."""
+    answer of the base or of what came of it was right, and only when it moved by a tenth. `p` is the probability
+    where several comparisons were made at once, see `holm`."""
     if compared.examples == 0:
         return Verdict("no_clear_difference", sentence(N_("No examples were set aside, so nothing was compared.")), 1.0)
-    if not compared.measure.is_count:
-        return _verdict_of_likeness(compared)
-    before, after = int(sum(compared.before)), int(sum(compared.after))
-    p = sign_test(compared.improved, compared.regressed)
-    values: dict[str, str | int | float] = {
-        "before": before,
-        "after": after,
-        "total": compared.examples,
-        "least": at_least(after, compared.examples),
-    }
-    if p < 0.05 and compared.improved > compared.regressed:
-        text = N_("Better: {after} of {total} right, was {before}. Sure: 95 % say at least {least}.")
-        return Verdict("better", Sentence(text=text, values=values), p)
-    if p < 0.05:
-        text = N_("Worse: {after} of {total} right, was {before}.")
-        return Verdict("worse", Sentence(text=text, values=values), p)
-    losses = (compared.baseline.loss, compared.candidate.loss)
-    if before == after == 0 and losses[0] and losses[1] is not None:
-        values |= {"loss_before": losses[0], "loss_after": losses[1]}
-        if losses[1] < 0.9 * losses[0]:
-            text = N_(
-                "Closer to your answers, but none is word for word the same: the error fell from {loss_before:.2f} "
-                "to {loss_after:.2f}. Read a few below and judge for yourself."
-            )
-            return Verdict("better", Sentence(text=text, values=values), p)
-        if losses[1] > 1.1 * losses[0]:
-            text = N_("Worse: the error grew from {loss_before:.2f} to {loss_after:.2f}.")
-            return Verdict("worse", Sentence(text=text, values=values), p)
+    p = p_value(compared) if p is None else p
+    before, after = sum(compared.before), sum(compared.after)
+    values = _values(compared)
+    if p < 0.05 and before != after:
+        outcome: Outcome = "better" if after > before else "worse"
+        return Verdict(outcome, Sentence(text=_text(compared, outcome), values=values), p)
+    if (found := _verdict_of_losses(compared, p)) is not None:
+        return found
     more = examples_to_settle(compared.differences)
-    text = N_("No clear difference: {after} of {total} right, was {before}.")
-    if more is not None and more <= _WORTH_SAYING:
-        values["more"] = more
-        text = N_(
-            "No clear difference: {after} of {total} right, was {before}. If it goes on like this, about {more} more "
-            "examples set aside would settle it."
-        )
-    return Verdict("no_clear_difference", Sentence(text=text, values=values), p, more)
+    if more is None or more > _WORTH_SAYING:
+        text = _text(compared, "no_clear_difference")
+        return Verdict("no_clear_difference", Sentence(text=text, values=values), p, more)
+    text = _text(compared, "to_settle")
+    return Verdict("no_clear_difference", Sentence(text=text, values={**values, "more": more}), p, more)
 
 
 _WORTH_SAYING = 2000
 """More examples than this are no help to anybody."""
 
+_Said = Literal["better", "worse", "no_clear_difference", "to_settle"]
 
-def _verdict_of_likeness(compared: Comparison) -> Verdict:
-    p = paired_test(compared.differences)
-    low = interval_of(compared.measure, compared.after).low
-    before, after = fmean(compared.before), fmean(compared.after)
-    values: dict[str, str | int | float] = {"before": 100 * before, "after": 100 * after, "low": 100 * low}
-    if p < 0.05 and after > before:
-        text = N_(
+_COUNTED: Mapping[_Said, tuple[str, str]] = {
+    "better": (
+        N_("Better: {after} of {total} right, was {before}. Sure: 95 % say at least {least}."),
+        N_("Better: {after} of {total} right, the other {before}. Sure: 95 % say at least {least}."),
+    ),
+    "worse": (
+        N_("Worse: {after} of {total} right, was {before}."),
+        N_("Worse: {after} of {total} right, the other {before}."),
+    ),
+    "no_clear_difference": (
+        N_("No clear difference: {after} of {total} right, was {before}."),
+        N_("No clear difference: {after} of {total} right, the other {before}."),
+    ),
+    "to_settle": (
+        N_(
+            "No clear difference: {after} of {total} right, was {before}. If it goes on like this, about {more} more "
+            "examples set aside would settle it."
+        ),
+        N_(
+            "No clear difference: {after} of {total} right, the other {before}. If it goes on like this, about {more} "
+            "more examples set aside would settle it."
+        ),
+    ),
+}
+"""What is said beside the base, which something came of, and beside any other model."""
+
+_WEIGHED: Mapping[_Said, tuple[str, str]] = {
+    "better": (
+        N_(
             "Better: the answers are {after:.0f} % like yours, they were {before:.0f} %. Sure: 95 % say at least "
             "{low:.0f} %."
-        )
-        return Verdict("better", Sentence(text=text, values=values), p)
-    if p < 0.05:
-        text = N_("Worse: the answers are {after:.0f} % like yours, they were {before:.0f} %.")
-        return Verdict("worse", Sentence(text=text, values=values), p)
-    more = examples_to_settle(compared.differences)
-    text = N_("No clear difference: the answers are {after:.0f} % like yours, they were {before:.0f} %.")
-    if more is not None and more <= _WORTH_SAYING:
-        values["more"] = more
-        text = N_(
+        ),
+        N_(
+            "Better: the answers are {after:.0f} % like yours, the other's {before:.0f} %. Sure: 95 % say at least "
+            "{low:.0f} %."
+        ),
+    ),
+    "worse": (
+        N_("Worse: the answers are {after:.0f} % like yours, they were {before:.0f} %."),
+        N_("Worse: the answers are {after:.0f} % like yours, the other's {before:.0f} %."),
+    ),
+    "no_clear_difference": (
+        N_("No clear difference: the answers are {after:.0f} % like yours, they were {before:.0f} %."),
+        N_("No clear difference: the answers are {after:.0f} % like yours, the other's {before:.0f} %."),
+    ),
+    "to_settle": (
+        N_(
             "No clear difference: the answers are {after:.0f} % like yours, they were {before:.0f} %. If it goes on "
             "like this, about {more} more examples set aside would settle it."
+        ),
+        N_(
+            "No clear difference: the answers are {after:.0f} % like yours, the other's {before:.0f} %. If it goes on "
+            "like this, about {more} more examples set aside would settle it."
+        ),
+    ),
+}
+
+
+def _text(compared: Comparison, said: _Said) -> str:
+    beside_base, beside_other = (_COUNTED if compared.measure.is_count else _WEIGHED)[said]
+    return beside_base if compared.baseline.model == BASE else beside_other
+
+
+def _values(compared: Comparison) -> dict[str, type_of_value]:
+    if compared.measure.is_count:
+        before, after = int(sum(compared.before)), int(sum(compared.after))
+        least = at_least(after, compared.examples)
+        return {"before": before, "after": after, "total": compared.examples, "least": least}
+    low = interval_of(compared.measure, compared.after).low
+    return {"before": 100 * fmean(compared.before), "after": 100 * fmean(compared.after), "low": 100 * low}
+
+
+def _verdict_of_losses(compared: Comparison, p: float) -> Verdict | None:
+    """What the losses of the base and another model say, where there is nothing else to tell them apart by."""
+    before, after = compared.baseline.loss, compared.candidate.loss
+    nobody_right = compared.measure.is_count and not any((*compared.before, *compared.after))
+    if not nobody_right or compared.baseline.model != BASE or not before or after is None:
+        return None
+    values: dict[str, type_of_value] = {"loss_before": before, "loss_after": after}
+    if after < 0.9 * before:
+        text = N_(
+            "Closer to your answers, but none is word for word the same: the error fell from {loss_before:.2f} "
+            "to {loss_after:.2f}. Read a few below and judge for yourself."
         )
-    return Verdict("no_clear_difference", Sentence(text=text, values=values), p, more)
+        return Verdict("better", Sentence(text=text, values=values), p)
+    if after > 1.1 * before:
+        text = N_("Worse: the error grew from {loss_before:.2f} to {loss_after:.2f}.")
+        return Verdict("worse", Sentence(text=text, values=values), p)
+    return None
 
 
 _ENOUGH = 0.7

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from studio.core.events import Exported
 from studio.core.job_states import ExportState
-from studio.core.jobs import CheckAdapter, ExportGguf, ExportGgufAdapter, Merge, read_job
+from studio.core.jobs import CheckAdapter, Contestant, ExportGguf, ExportGgufAdapter, Merge, read_job
 from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
 from studio.core.storage import size_of, write_text
 from studio.core.translatable import Sentence
@@ -36,6 +36,15 @@ def made_exports(run: RunFolder) -> list[MadeExport]:
     """All exports of `run` that are still there, the newest first. Reads the journals of their jobs."""
     found = (made for exporter in EXPORTERS for made in _made_by(exporter, run))
     return sorted(found, key=lambda made: made.exported.at, reverse=True)
+
+
+def contestant_at(place: Path, run: RunFolder) -> Contestant:
+    """The model at `place` for an exam of `run`, with the run that it was exported from, where that can be told: it
+    lies in that run's folder, or `run` exported it."""
+    within = next((RunFolder(one) for one in place.parents if (one / "recipe.yaml").is_file()), None)
+    if within is None and any(made.folder in (place, place.parent) for made in made_exports(run)):
+        within = run
+    return Contestant(path=place, run=within.path if within is not None else None)
 
 
 def made_before(run: RunFolder, exporter: Exporter, quality: str) -> MadeExport | None:
