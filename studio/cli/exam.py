@@ -22,6 +22,7 @@ from studio.evaluation.measures import Measure, measure_named
 from studio.evaluation.standings import Standing, standings, title_of
 from studio.evaluation.verdict import Comparison, compare, interval_of, verdict, without_training
 from studio.export.made import contestant_at
+from studio.runs.project import project_of
 from studio.runs.start import start_job
 
 
@@ -31,7 +32,13 @@ def test(arguments: argparse.Namespace) -> int:
     measure = measure_named(arguments.measure) if arguments.measure else None
     choose_checkpoint(run, fully=False)  # its absence is told without starting a process
     against = tuple(_contestant(word, run) for word in arguments.against)
-    job = Exam(run=run.path, in_prompt=arguments.in_prompt, general=arguments.general, against=against)
+    job = Exam(
+        run=run.path,
+        in_prompt=arguments.in_prompt,
+        general=arguments.general,
+        against=against,
+        own_questions=project_of(run).own_questions(),
+    )
     state = exam_state(run, job, quiet=arguments.json)
     compared = compare(state, measure=measure)
     assert compared is not None

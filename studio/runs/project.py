@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 import unicodedata
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,7 +43,7 @@ _JSON = re.compile(r"""\s*(\{\s*["}]|\[\s*[\[{"])""")
 
 @dataclass(frozen=True)
 class Project:
-    """Everything of one project is under `folder`: `project.yaml`, `draft.yaml` and `runs/`."""
+    """Everything of one project is under `folder`: `project.yaml`, `draft.yaml`, `own_questions.json` and `runs/`."""
 
     folder: Path
 
@@ -93,6 +95,26 @@ class Project:
         from studio.core.recipe.recipe import to_yaml
 
         write_text(self.folder / "draft.yaml", to_yaml(recipe))
+
+    @property
+    def own_questions_file(self) -> Path:
+        """A person's own questions for the blind test: a JSON list of texts."""
+        return self.folder / "own_questions.json"
+
+    def own_questions(self) -> tuple[str, ...]:
+        """In the order in which they were added; none where the file can't be read."""
+        try:
+            found = json.loads(self.own_questions_file.read_bytes())
+        except (OSError, ValueError):
+            return ()
+        return tuple(one for one in found if isinstance(one, str) and one) if isinstance(found, list) else ()
+
+    def set_own_questions(self, questions: Sequence[str]) -> None:
+        """Raises `ProblemError` where they can't be kept; those from before are there then."""
+        try:
+            write_text(self.own_questions_file, json.dumps(questions, ensure_ascii=False, indent=1))
+        except OSError as error:
+            raise cannot_write(self.own_questions_file, error) from error
 
     def keep_pasted(self, text: str) -> Path:
         """A file of its own for text that was pasted, named so that what it is can be told. Raises OSError."""

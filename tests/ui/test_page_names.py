@@ -41,7 +41,8 @@ from studio.ui.runs.page import RunsPage
 from studio.ui.runs.queue_card import status_words
 from studio.ui.state.app_state import AppState
 from studio.ui.state.workflow_steps import Mark, Step, mark_words, step_title
-from studio.ui.test.page import TestPage, outcome_word
+from studio.ui.test.page import TestPage
+from studio.ui.test.standings_card import outcome_word
 from studio.ui.train.fit_bar import Group, group_words
 from studio.ui.train.page import TrainPage
 from tests.ui.finished_run import fine_tuned_run, make_model_folder, opened

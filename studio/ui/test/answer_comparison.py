@@ -14,7 +14,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QSizePolicy, QWidget
 
-from studio.core.events import BASE, THIS_RUN, Prediction
+from studio.core.events import BASE, THIS_RUN, ModelUnderTest, Prediction
 from studio.dataset.examples import Example
 from studio.evaluation.measures import EXACT, Measure
 from studio.ui.controls.layout import STRETCH, hbox, vbox
@@ -23,6 +23,7 @@ from studio.ui.controls.text import button, clear_layout_widget, combo_box, labe
 from studio.ui.design.language import examples as counted
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE, colours
+from studio.ui.test.standings_card import name_of
 
 AT_ONCE = 20
 """Cards made at a time; the rest come with a button, so that a thousand answers don't hold up the window."""
@@ -35,8 +36,8 @@ _RIGHT = 0.5
 
 @dataclass(frozen=True)
 class Compared:
-    """One example with the answers that are there so far, and what each is worth, between 0 and 1; 0 where it isn't
-    there."""
+    """One example with the answers of two models, `before` is the baseline's, as far as they are there, and what each
+    is worth, between 0 and 1; 0 where it isn't there."""
 
     index: int
     question: str
@@ -49,31 +50,39 @@ class Compared:
 
     @property
     def badness(self) -> tuple[float, float, int]:
-        """For sorting: what is wrong before what is right, and of both what training changed most."""
+        """For sorting: what is wrong before what is right, and of both what differs most."""
         return self.worth_after, -abs(self.worth_after - self.worth_before), self.index
 
 
-def pair_up(answers: Iterable[Prediction], measure: Measure = EXACT) -> list[Compared]:
-    """The answers of both models by example, worst first by `measure`."""
+def pair_up(
+    answers: Iterable[Prediction],
+    measure: Measure = EXACT,
+    baseline: ModelUnderTest = BASE,
+    candidate: ModelUnderTest = THIS_RUN,
+) -> list[Compared]:
+    """The answers of two models by example, the worst of the candidate first by `measure`. What neither of them was
+    asked is left out."""
     found: dict[int, Compared] = {}
     for one in answers:
+        if one.model not in (baseline, candidate):
+            continue
         known = found.get(one.index) or Compared(one.index, one.question, one.wanted, measure=measure)
         worth = measure.score(one.wanted, one.answer, one.exact)
-        if one.model == BASE:
+        if one.model == baseline:
             known = replace(known, before=one, worth_before=worth)
-        elif one.model == THIS_RUN:
+        else:
             known = replace(known, after=one, worth_after=worth)
         found[one.index] = known
     return sorted(found.values(), key=lambda c: c.badness)
 
 
 def kept(rows: list[Compared], which: Kept) -> list[Compared]:
-    """All, only those that the trained model got wrong, or only those that training changed."""
+    """All, only those that the candidate got wrong, or only those that the two answered differently."""
     if which == "wrong":
         return [r for r in rows if r.after is not None and r.worth_after < _RIGHT]
     if which == "changed":
         return [r for r in rows if r.before and r.after and r.before.answer.split() != r.after.answer.split()]
-    return rows
+    return list(rows)
 
 
 class AnswerComparison(QWidget):
@@ -87,9 +96,13 @@ class AnswerComparison(QWidget):
         self._rows: list[Compared] = []
         self._shown: list[Compared] = []
         self._made = 0
+        self._heads = (tr("Before training"), tr("After training"))
         kinds = ((tr("Wrong after training"), "wrong"), (tr("Changed by training"), "changed"))
         self.filter = combo_box(tr("Which answers to show"), ((tr("All answers"), "all"), *kinds))
-        self.filter.currentIndexChanged.connect(lambda _index: self._rebuild())
+        orders = ((tr("Worst first"), False), (tr("Best first"), True))
+        self.order = combo_box(tr("In which order"), orders)
+        for box in (self.filter, self.order):
+            box.currentIndexChanged.connect(lambda _index: self._rebuild())
         self.count = label("", "small", wrap=False)
         self._legend = QLabel(wordWrap=True)
         self._legend.setProperty("role", "small")
@@ -97,7 +110,7 @@ class AnswerComparison(QWidget):
         self.more = button("", "", self._show_more)
         self.empty = label(tr("No answers of this kind."), "small")
         vbox(
-            hbox(label(tr("Answers"), "strong", wrap=False), self.count, STRETCH, self.filter),
+            hbox(label(tr("Answers"), "strong", wrap=False), self.count, STRETCH, self.order, self.filter),
             self._legend,
             self._cards,
             self.empty,
@@ -106,8 +119,18 @@ class AnswerComparison(QWidget):
             on=self,
         )
 
-    def set_answers(self, answers: Iterable[Prediction], measure: Measure = EXACT) -> None:
-        self._rows = pair_up(answers, measure)
+    def set_answers(
+        self,
+        answers: Iterable[Prediction],
+        measure: Measure = EXACT,
+        baseline: ModelUnderTest = BASE,
+        candidate: ModelUnderTest = THIS_RUN,
+    ) -> None:
+        self._rows = pair_up(answers, measure, baseline, candidate)
+        self._heads = (name_of(baseline), name_of(candidate))
+        is_training = (baseline, candidate) == (BASE, THIS_RUN)
+        self.filter.setItemText(1, tr("Wrong after training") if is_training else tr("Wrong"))
+        self.filter.setItemText(2, tr("Changed by training") if is_training else tr("Answered differently"))
         self._rebuild()
 
     def shown(self) -> list[Compared]:
@@ -117,13 +140,15 @@ class AnswerComparison(QWidget):
         c = colours()
         extra = f'<span style="color:{c.bad}; text-decoration:underline">{as_html(tr("underlined"))}</span>'
         missing = f'<span style="color:{c.muted}; text-decoration:line-through">{as_html(tr("struck through"))}</span>'
-        legend = as_html(tr("Worst first. In an answer, [u] is not in the wanted one; [s] is missing from it."))
+        legend = as_html(tr("In an answer, [u] is not in the wanted one; [s] is missing from it."))
         self._legend.setText(legend.replace("[u]", extra).replace("[s]", missing))
         while (item := self._cards.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
                 clear_layout_widget(widget)
         which: Kept = self.filter.currentData()
         self._shown = kept(self._rows, which)
+        if self.order.currentData():
+            self._shown.reverse()
         self._made = 0
         self.count.setText(
             counted(len(self._shown))
@@ -135,7 +160,7 @@ class AnswerComparison(QWidget):
 
     def _show_more(self) -> None:
         for row in self._shown[self._made : self._made + AT_ONCE]:
-            card = ComparisonCard(row)
+            card = ComparisonCard(row, self._heads)
             card.similar.clicked.connect(partial(self.similar_wanted.emit, card))
             self._cards.addWidget(card)
         self._made = min(len(self._shown), self._made + AT_ONCE)
@@ -145,9 +170,10 @@ class AnswerComparison(QWidget):
 
 
 class ComparisonCard(QFrame):
-    """One example: the question above, three answers below. `similar` is the button that asks for `show_similar`."""
+    """One example: the question above, three answers below, those of the models under `heads`. `similar` is the button
+    that asks for `show_similar`."""
 
-    def __init__(self, row: Compared, parent: QWidget | None = None) -> None:
+    def __init__(self, row: Compared, heads: tuple[str, str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("card", "true")
         self.question = row.question
@@ -163,8 +189,8 @@ class ComparisonCard(QFrame):
         grid.addWidget(question, 0, 0, 1, 3)
         columns = (
             _Answer(tr("Wanted"), row.wanted, None, row.wanted),
-            _Answer(tr("Before training"), row.wanted, row.before, worth=_worth_words(row, row.worth_before)),
-            _Answer(tr("After training"), row.wanted, row.after, worth=_worth_words(row, row.worth_after)),
+            _Answer(heads[0], row.wanted, row.before, worth=_worth_words(row, row.worth_before)),
+            _Answer(heads[1], row.wanted, row.after, worth=_worth_words(row, row.worth_after)),
         )
         for number, column in enumerate(columns):
             grid.addWidget(column, 1, number, Qt.AlignmentFlag.AlignTop)
@@ -222,7 +248,7 @@ class _Answer(QWidget):
             shape, verdict = worth
             row.addWidget(StatusIcon(shape, 14), 0, Qt.AlignmentFlag.AlignVCenter)
         words = f"{head}: {verdict}" if verdict else head
-        row.addWidget(label(words, "small", wrap=False), 1)
+        row.addWidget(label(words, "small"), 1)
         text = rich_label()
         said = plain if plain is not None else answered.answer if answered is not None else None
         if said is None:

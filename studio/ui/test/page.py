@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QLabel, QWidget
 
-from studio.core.events import Crashed, Failed, Stopped
+from studio.core.events import BASE, THIS_RUN, Crashed, Failed, Stopped
 from studio.core.job_states import ExamState
 from studio.core.jobs import IN_PROMPT, Exam
 from studio.core.problems import Problem, Remedy
@@ -28,11 +28,13 @@ from studio.evaluation.measures import (
     measure_for,
     measure_named,
 )
-from studio.evaluation.verdict import Comparison, Outcome, compare, newest_exam, verdict, without_training
+from studio.evaluation.standings import standings
+from studio.evaluation.verdict import Comparison, Verdict, compare, newest_exam, verdict, without_training
+from studio.runs.project import project_of
 from studio.ui.controls.layout import MIDDLE, STRETCH, TOP, Card, add_all, hbox, vbox
 from studio.ui.controls.page import Obstacle, PageFrame
 from studio.ui.controls.progress import ProgressCard
-from studio.ui.controls.status_icon import Shape, StatusIcon
+from studio.ui.controls.status_icon import StatusIcon
 from studio.ui.controls.text import clear_layout_widget, combo_box, label
 from studio.ui.design.language import examples, tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE
@@ -40,6 +42,8 @@ from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
 from studio.ui.test.answer_comparison import AnswerComparison, ComparisonCard, pair_up
 from studio.ui.test.blind_test import BlindTestCard
+from studio.ui.test.contestants import ContestantsCard
+from studio.ui.test.standings_card import SHAPE_OF, StandingsCard, name_of, outcome_word
 
 
 class TestPage(PageFrame):
@@ -52,7 +56,7 @@ class TestPage(PageFrame):
         self._app_state = app_state
         self._run: RunFolder | None = None
         self._shown = ExamState()
-        self._painted: tuple[bool, int, bool, object] | None = None
+        self._painted: tuple[object, ...] | None = None
         self._live = False
         self._needs_questions = False
         self.job = app_state.exam
@@ -71,13 +75,17 @@ class TestPage(PageFrame):
         self.mixed_up: Card | None = None
         self.retained: RetentionCard | None = None
         self.options = ExamOptions()
+        self.contestants = ContestantsCard()
+        self.standings = StandingsCard()
+        self.standings.chosen.connect(self._paint)
         self.blind = BlindTestCard()
         self.blind.failed.connect(self._on_failed)
+        self.blind.answers_wanted.connect(self._start)
         self.comparison = AnswerComparison()
         self.comparison.similar_wanted.connect(self._on_similar_wanted)
         self._index: tuple[RunFolder, NearestExamples] | None = None
-        parts = (self.progress, self.invitation, self.measure, self.options, self.blind, self.comparison)
-        add_all(self.body, *parts, STRETCH)
+        asked = (self.progress, self.invitation, self.options, self.contestants)
+        add_all(self.body, self.measure, self.standings, *asked, self.blind, self.comparison, STRETCH)
         self.start = self.set_primary(tr("Test"), self._start)
 
         app_state.run_changed.connect(self._on_run_changed)
@@ -97,8 +105,13 @@ class TestPage(PageFrame):
         self._live = True
         self._shown = ExamState()
         self.progress.begin(tr("Getting ready."))
-        in_prompt = IN_PROMPT if self.options.in_prompt.isChecked() else 0
-        job = Exam(run=self._run.path, in_prompt=in_prompt, general=self.options.general.isChecked())
+        job = Exam(
+            run=self._run.path,
+            in_prompt=IN_PROMPT if self.options.in_prompt.isChecked() else 0,
+            general=self.options.general.isChecked(),
+            against=self.contestants.chosen(),
+            own_questions=project_of(self._run).own_questions(),
+        )
         self.job.start(self._run.job("exam"), job)
         self._paint()
 
@@ -128,8 +141,10 @@ class TestPage(PageFrame):
             self._shown = ExamState()
             self._live = False
             self.measure.wanted = None
+            self.standings.show_first(())
             self.clear_problem()
             if run is not None:
+                self.contestants.show_run(run)
                 run_in_background(self, lambda: newest_exam(run), lambda found: self._on_found(run, found))
         self._paint()
 
@@ -199,7 +214,8 @@ class TestPage(PageFrame):
         self.start.setVisible(obstacle is None)
         self.start.setEnabled(not running and self._obstacle() is None)
         self.start.setText(tr("Test again") if state.predictions and not running else tr("Test"))
-        self.options.setVisible(not running and obstacle is None and self._obstacle() is None)
+        for one in (self.options, self.contestants):
+            one.setVisible(not running and obstacle is None and self._obstacle() is None)
         self.progress.setVisible(running)
         if running and self.progress.stop.isEnabled():
             self.progress.show_state(state)
@@ -228,7 +244,8 @@ class TestPage(PageFrame):
             self.invitation.show()
 
     def _paint_answers(self, running: bool, state: ExamState) -> None:
-        now = (running, len(state.predictions), state.completed is not None, self.measure.wanted)
+        pair = (self.standings.baseline, self.standings.candidate)
+        now = (running, len(state.predictions), len(state.own), state.completed, self.measure.wanted, pair)
         if now == self._painted:
             return
         self._painted = now
@@ -237,34 +254,53 @@ class TestPage(PageFrame):
                 clear_layout_widget(old)
         self.banner = self.latest = self.mixed_up = self.retained = None
         self.measure.hide()
+        self.standings.hide()
         if running:
             # one card instead of a list that would jump about under the reader's eyes
             self.comparison.hide()
             self.blind.hide()
             if state.predictions:
-                newest = state.predictions[-1].index
-                row = next(r for r in pair_up(state.predictions) if r.index == newest)
-                self.latest = ComparisonCard(row)
+                newest = state.predictions[-1]
+                models = (BASE, newest.model if newest.model != BASE else THIS_RUN)
+                row = next(r for r in pair_up(state.predictions, EXACT, *models) if r.index == newest.index)
+                self.latest = ComparisonCard(row, (name_of(models[0]), name_of(models[1])))
                 self.body.insertWidget(self.body.indexOf(self.progress) + 1, self.latest)
             return
-        compared = compare(state, measure=self.measure.wanted)
-        if compared is not None:
-            alone = without_training(state, self.measure.wanted)
-            noticed = [notice.text for notice in state.notices]
-            self.banner = VerdictBanner(compared, [*((alone,) if alone is not None else ()), *noticed])
-            self.body.insertWidget(0, self.banner)
-            kept = retention(state.general)
-            if kept:
-                self.retained = RetentionCard(kept)
-                self.body.insertWidget(self.body.indexOf(self.options), self.retained)
-            self.measure.show_measure(compared)
-            self.mixed_up = _mixed_up(compared)
-            if self.mixed_up is not None:
-                self.body.insertWidget(self.body.indexOf(self.comparison), self.mixed_up)
+        compared = self._paint_verdict(state)
         if self._run is not None and compared is not None:
-            self.blind.show_answers(self._run, state.predictions)
+            self.blind.show_answers(self._run, state)
         self.comparison.setVisible(bool(state.predictions))
-        self.comparison.set_answers(state.predictions, compared.measure if compared is not None else EXACT)
+        measure = compared.measure if compared is not None else EXACT
+        self.comparison.set_answers(state.predictions, measure, self.standings.baseline, self.standings.candidate)
+
+    def _paint_verdict(self, state: ExamState) -> Comparison | None:
+        """Everything that a complete test says, above what can be asked next; None where it isn't complete."""
+        if state.completed is None:
+            return None
+        models = [result.model for result in state.completed.results]
+        if not {self.standings.baseline, self.standings.candidate} <= set(models):
+            self.standings.show_first(models)
+        baseline, candidate = self.standings.baseline, self.standings.candidate
+        compared = compare(state, baseline, candidate, self.measure.wanted)
+        if compared is None:
+            return None
+        table = standings(state, baseline, compared.measure)
+        judged = next((one.verdict for one in table if one.model == candidate), None) or verdict(compared)
+        told = [notice.text for notice in state.notices]
+        if (baseline, candidate) == (BASE, THIS_RUN) and (alone := without_training(state, self.measure.wanted)):
+            told = [alone, *told]
+        self.banner = VerdictBanner(compared, judged, told)
+        self.body.insertWidget(0, self.banner)
+        self.standings.show_standings(table, compared.measure)
+        kept = retention(state.general)
+        if kept:
+            self.retained = RetentionCard(kept)
+            self.body.insertWidget(self.body.indexOf(self.options), self.retained)
+        self.measure.show_measure(compared)
+        self.mixed_up = _mixed_up(compared)
+        if self.mixed_up is not None:
+            self.body.insertWidget(self.body.indexOf(self.comparison), self.mixed_up)
+        return compared
 
     def _obstacle(self) -> Obstacle | None:
         """What is missing, the words of a button, and where it leads."""
@@ -293,31 +329,21 @@ def learned_examples(run: RunFolder) -> NearestExamples:
     return NearestExamples([one for one in learned if one.messages])
 
 
-_SHAPE: dict[Outcome, Shape] = {"better": "up", "worse": "down", "no_clear_difference": "level"}
-
-
-def outcome_word(outcome: Outcome) -> str:
-    return {
-        "better": tr("Better"),
-        "worse": tr("Worse"),
-        "no_clear_difference": tr("No clear difference"),
-    }[outcome]
-
-
 class VerdictBanner(QFrame):
     """The verdict's word and sentence on the left, before and after in figures on the right; what was noticed on the
     way stands after the sentence."""
 
-    def __init__(self, compared: Comparison, notices: Sequence[Sentence] = (), parent: QWidget | None = None) -> None:
+    def __init__(
+        self, compared: Comparison, found: Verdict, notices: Sequence[Sentence] = (), parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self.setProperty("card", "true")
-        found = verdict(compared)
         self.outcome = found.outcome
         word, sentence = _parted(outcome_word(found.outcome), tr_sentence(found.text))
         self.word = label(word, "title")
         self.sentence = label(" ".join((sentence, *map(tr_sentence, notices))))
         row = hbox(
-            (StatusIcon(_SHAPE[found.outcome], 40), TOP),
+            (StatusIcon(SHAPE_OF[found.outcome], 40), TOP),
             (vbox(self.word, self.sentence, STRETCH, gap=GAP_SMALL), 1),
             on=self,
             gap=GAP_WIDE,
@@ -422,8 +448,8 @@ def _parted(word: str, sentence: str) -> tuple[str, str]:
 def _figures(compared: Comparison) -> QGridLayout:
     grid = QGridLayout()
     grid.setHorizontalSpacing(GAP_PAGE)
-    for column, head in ((1, tr("Before")), (2, tr("After"))):
-        grid.addWidget(_figure(head, "small"), 0, column)
+    for column, head in enumerate(_heads(compared), start=1):
+        grid.addWidget(head, 0, column)
     for number, figure in enumerate(figures(compared), start=1):
         grid.addWidget(label(tr(figure.title), "small", wrap=False), number, 0)
         grid.addWidget(_figure(tr_sentence(figure.before), ""), number, 1)
@@ -436,6 +462,24 @@ def _figures(compared: Comparison) -> QGridLayout:
     grid.setRowStretch(below + 1, 1)
     grid.setVerticalSpacing(GAP)
     return grid
+
+
+def _heads(compared: Comparison) -> tuple[QLabel, QLabel]:
+    """Of the two columns; a long name is cut in its middle."""
+    models = (compared.baseline.model, compared.candidate.model)
+    if models == (BASE, THIS_RUN):
+        return _figure(tr("Before"), "small"), _figure(tr("After"), "small")
+    made = []
+    for model in models:
+        head = _figure("", "small")
+        head.setText(head.fontMetrics().elidedText(name_of(model), Qt.TextElideMode.ElideMiddle, _WIDEST_HEAD))
+        head.setToolTip(name_of(model))
+        made.append(head)
+    return made[0], made[1]
+
+
+_WIDEST_HEAD = 130
+"""Pixels of a column's head, so that two of them leave room for the verdict on a small screen."""
 
 
 def _figure(text: str, role: str) -> QLabel:

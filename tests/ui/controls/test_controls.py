@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from studio.core.events import BASE, THIS_RUN, ModelResult
 from studio.core.translatable import sentence
-from studio.evaluation.verdict import Comparison
+from studio.evaluation.verdict import Comparison, verdict
 from studio.ui.chat.composer import MOST_LINES, Composer
 from studio.ui.controls.text import button
 from studio.ui.test.answer_comparison import differences, marked
@@ -105,7 +105,7 @@ def test_the_verdict_is_a_word_and_a_shape(
         before=(0.0,) * won + (1.0,) * (lost + both) + (0.0,) * (16 - won - lost - both),
         after=(1.0,) * won + (0.0,) * lost + (1.0,) * both + (0.0,) * (16 - won - lost - both),
     )
-    banner = VerdictBanner(compared, [sentence("Nothing changed.")])
+    banner = VerdictBanner(compared, verdict(compared), [sentence("Nothing changed.")])
     qtbot.addWidget(banner)
     assert banner.outcome == outcome
     assert banner.word.text() == word
