@@ -10,6 +10,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import bitsandbytes as bnb
 import psutil
 import torch
 from peft import PeftModel
@@ -41,6 +42,10 @@ from studio.tokenization.end_tokens import end_tokens
 
 BATCH = 12
 """Examples answered at once."""
+
+_AT_ONCE, _TOKENS_AT_ONCE = 32, 1 << 14
+"""Answers of an exam that are computed together, at most, and the tokens that they may hold with their prompts: of a
+model of 8 billion parameters that much attention takes two gigabytes."""
 
 SHORTEST_LIMIT = 64
 """Tokens that every answer may have, however short the wanted ones are."""
@@ -116,7 +121,7 @@ class Generator:
         """Greedy answers, in the order of `examples`, computed together. After `max_seconds` they are cut off."""
         prompts = [self._prompt(example.prompt, example.tools) for example in examples]
         with self.network_of(model) as network:
-            found = answer_prompts(network, prompts, self.ends, max_tokens, self.device)
+            found = answer_prompts(network, prompts, self.ends, max_tokens, self.device, max_seconds)
         return [Answer(self.encoder.decode(ids), (*ids, *end), bool(end)) for ids, end in found]
 
     def in_batches(
@@ -126,8 +131,11 @@ class Generator:
         prompts of similar length are computed together, the longest first, so that little is padded."""
         lengths = [len(self._prompt(example.prompt, example.tools)) for example in examples]
         order = sorted(range(len(examples)), key=lambda position: -lengths[position])
-        for start in range(0, len(order), BATCH):
-            batch = order[start : start + BATCH]
+        start = 0
+        while start < len(order):
+            most = _TOKENS_AT_ONCE // (lengths[order[start]] + max_tokens)
+            batch = order[start : start + max(1, min(_AT_ONCE, most))]
+            start += len(batch)
             answers = self.answer_all([examples[position] for position in batch], model, max_tokens)
             yield list(zip(batch, answers, strict=True))
 
@@ -181,12 +189,17 @@ def longest_useful(encoder: Encoder, examples: Sequence[Example]) -> int:
 
 
 def answer_prompts(
-    network: Network, prompts: Sequence[Sequence[int]], ends: Sequence[int], max_tokens: int, device: Device
+    network: Network,
+    prompts: Sequence[Sequence[int]],
+    ends: Sequence[int],
+    max_tokens: int,
+    device: Device,
+    max_seconds: float | None = None,
 ) -> list[tuple[list[int], list[int]]]:
     """Greedy answers, computed together: for each prompt what stands before the token that ends the answer, and that
-    token where there is one."""
+    token where there is one. After `max_seconds` they are cut off."""
     ids, mask = _padded(prompts, ends[0] if ends else 0)
-    found = _generate(network, ids, mask, ends, max_tokens, device)
+    found = _generate(network, ids, mask, ends, max_tokens, device, max_seconds=max_seconds)
     return [_until_end(row, ends) for row in found[:, ids.shape[1] :].tolist()]
 
 
@@ -200,11 +213,13 @@ def _generate(
     temperature: float = 0.0,
     watch: StoppingCriteria | None = None,
     cache: DynamicCache | None = None,
+    max_seconds: float | None = None,
 ) -> torch.Tensor:
     # Nothing of the model's own generation settings: what a recipe trained is compared without a repetition penalty or
     # a default temperature that the base model came with.
     settings = GenerationConfig(  # type: ignore[no-untyped-call]
         max_new_tokens=max_tokens,
+        max_time=max_seconds,
         do_sample=temperature > 0,
         temperature=temperature if temperature > 0 else None,
         top_p=0.95 if temperature > 0 else None,
@@ -337,10 +352,22 @@ def speed_up(generator: Generator) -> None:
     """Make the models of `of_run` or `of_base` answer faster on a processor, where the computer's memory allows: the
     compressed layers are dequantized. Nothing is merged, so what is tested is what was trained, without the rounding of
     an export."""
-    network = generator.networks[BASE]
+    network = generator.networks[generator.models[0]]
     needed = 1.3 * count_parameters(network)[1] * torch.finfo(generator.device.dtype).bits / 8
     if not generator.device.is_cuda and psutil.virtual_memory().available > needed:
         dequantize(network, generator.device.dtype)
+
+
+def compute_exactly(generator: Generator) -> None:
+    """Let the models compute in float32 on a processor, where the computer's memory allows, with the weights that they
+    have. In 16 bits two tokens are often exactly as likely, and which one comes then hangs on how many answers are
+    computed together; on a processor 32 bits take no longer. Models with compressed layers stay as they are."""
+    network = generator.networks[generator.models[0]]
+    compressed = any(isinstance(one, bnb.nn.Linear4bit | bnb.nn.Linear8bitLt) for one in network.modules())
+    needed = 1.3 * 4 * count_parameters(network)[1]
+    if not generator.device.is_cuda and not compressed and psutil.virtual_memory().available > needed:
+        network.float()
+        generator.device = replace(generator.device, dtype=torch.float32)
 
 
 def of_folder(folder: Path) -> Generator:

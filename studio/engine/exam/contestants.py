@@ -28,6 +28,7 @@ from studio.dataset.nearest import NearestExamples, shown_before
 from studio.engine.evaluation.generate import (
     BATCH,
     Generator,
+    compute_exactly,
     device_of,
     longest_useful,
     of_base,
@@ -135,6 +136,7 @@ class _Networks:
     def answers(self, model: ModelUnderTest, examples: Sequence[Example], most: int | None) -> Iterator[list[Given]]:
         if not self._fast:  # after all losses were measured, on the model as it was trained
             speed_up(self.generator)
+            compute_exactly(self.generator)
             self._fast = True
         limit = most or self.held_out.limit(self.generator.encoder)
         asked = self._with_examples(examples, limit) if model == PROMPTED else examples
