@@ -72,6 +72,7 @@ def title_of(model: ModelUnderTest) -> Sentence:
         case "prompted":
             return sentence(N_("Before training, with examples in its prompt"))
         case "other_run":
-            return sentence("{name}", name=model.name)
+            text = "{name}"
+            return sentence(text, name=model.name)
         case "export":
             return sentence(N_("Export {name}"), name="/".join(model.name.replace("\\", "/").split("/")[-2:]))

@@ -366,7 +366,7 @@ def compute_exactly(generator: Generator) -> None:
     compressed = any(isinstance(one, bnb.nn.Linear4bit | bnb.nn.Linear8bitLt) for one in network.modules())
     needed = 1.3 * 4 * count_parameters(network)[1]
     if not generator.device.is_cuda and not compressed and psutil.virtual_memory().available > needed:
-        network.float()
+        torch.nn.Module.float(network)  # transformers refuses it for what was compressed once
         generator.device = replace(generator.device, dtype=torch.float32)
 
 

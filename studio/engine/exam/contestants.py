@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from studio.core.events import BASE, PROMPTED, THIS_RUN, ModelUnderTest
 from studio.core.jobs import Contestant, Exam
 from studio.core.problems import ProblemError, Remedy, problem
-from studio.core.recipe.method import QLora
 from studio.core.recipe.recipe import Recipe, load
 from studio.core.run_folder import TRAINING_STATE, RunFolder, choose_checkpoint
 from studio.core.storage import read_manifest
@@ -251,10 +250,7 @@ class Export(Contestants):
             base = base_of_run(run, recipe.model)
         request = Reload(folder=self._place)
         if (self._place / ADAPTER_CONFIG).is_file():
-            request = Reload(folder=self._place, base=base)
-            if isinstance(recipe.method, QLora):  # on the base as the training stored it
-                double = recipe.method.double_quantization
-                request = Reload(folder=self._place, base=base, bits=4, double_quantization=double)
+            request = Reload(folder=self._place, base=base, storage=recipe.method.storage)
         device = device_of(run, recipe)
         try:
             network = load_export(request, device)
@@ -412,7 +408,7 @@ def _identity(run: RunFolder, recipe: Recipe, held_out: HeldOut, *, trained: boo
     training = held_out.recipe.training
     found: dict[str, object] = {
         "base": BaseFingerprint.of(base_of_run(run, recipe.model)).parts,
-        "stored": recipe.method.model_dump(mode="json", include={"kind", "double_quantization"}),
+        "stored": asdict(recipe.method.storage),
         "read": [training.max_length, training.loss_on, held_out.recipe.data.truncation],
         "versions": library_versions(),
         **_computed(run, recipe),

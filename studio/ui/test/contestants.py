@@ -87,7 +87,8 @@ class ContestantsCard(Card):
             "small",
         )
         self._list = vbox(gap=GAP_SMALL)
-        self.more = button("", "link", self._show_all)
+        self.more = button(tr("Show all"), "link", self._show_all)
+        self.more.hide()
         buttons = FlowWidget()
         for one in (
             button(tr("Add a folder\u2026"), "quiet", self._add_folder),
