@@ -362,11 +362,13 @@ def compute_exactly(generator: Generator) -> None:
     """Let the models compute in float32 on a processor, where the computer's memory allows, with the weights that they
     have. In 16 bits two tokens are often exactly as likely, and which one comes then hangs on how many answers are
     computed together; on a processor 32 bits take no longer. Models with compressed layers stay as they are."""
-    network = generator.networks[generator.models[0]]
-    compressed = any(isinstance(one, bnb.nn.Linear4bit | bnb.nn.Linear8bitLt) for one in network.modules())
-    needed = 1.3 * 4 * count_parameters(network)[1]
+    networks = {id(one): one for one in generator.networks.values()}.values()
+    layers = (layer for network in networks for layer in network.modules())
+    compressed = any(isinstance(one, bnb.nn.Linear4bit | bnb.nn.Linear8bitLt) for one in layers)
+    needed = 1.3 * 4 * sum(count_parameters(network)[1] for network in networks)
     if not generator.device.is_cuda and not compressed and psutil.virtual_memory().available > needed:
-        torch.nn.Module.float(network)  # transformers refuses it for what was compressed once
+        for network in networks:
+            torch.nn.Module.float(network)  # transformers refuses it for what was compressed once
         generator.device = replace(generator.device, dtype=torch.float32)
 
 
