@@ -10,9 +10,6 @@ from pathlib import Path
 from studio.chat.store import TurnRecord
 from studio.core.storage import cannot_write, write_text
 
-CORRECTIONS = "corrections.jsonl"
-"""The file in a project's folder that holds the answers that a person corrected."""
-
 
 def as_markdown(title: str, turns: Sequence[TurnRecord], names: Mapping[str, str]) -> str:
     """A conversation to read. `names` says what the models are called; the key "question" is the person."""

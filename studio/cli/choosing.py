@@ -105,11 +105,11 @@ def with_flags(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
 
 
 def absolute_data(recipe: Recipe, beside: Path) -> Recipe:
-    """`recipe` with its data file as an absolute path where there is such a file."""
-    given = Path(recipe.data.path).expanduser()
-    if not recipe.data.path or given.is_absolute():
-        return recipe
-    for folder in (beside, Path.cwd()):
-        if (folder / given).exists():
-            return with_values(recipe, {"data.path": str((folder / given).absolute())})
-    return recipe
+    """`recipe` with its data file, and that of corrected answers, as absolute paths where there are such files."""
+    found = {}
+    for key, word in (("data.path", recipe.data.path), ("data.corrections", recipe.data.corrections)):
+        given = Path(word).expanduser()
+        for folder in (beside, Path.cwd()) if word and not given.is_absolute() else ():
+            if key not in found and (folder / given).exists():
+                found[key] = str((folder / given).absolute())
+    return with_values(recipe, found) if found else recipe

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from json.encoder import encode_basestring
 from pathlib import Path
 
 from studio.core.problems import Remedy
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.storage import cannot_write
-from studio.core.translatable import Sentence
+from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.columns.apply_mapping import iterate_examples, system_turn
 from studio.dataset.columns.formats.cells import writable
 from studio.dataset.columns.formats.pairs import is_plain_pair, plain_pairs
 from studio.dataset.columns.mapping_checks import check_mapping
+from studio.dataset.corrections import read_corrections
 from studio.dataset.examples import Example, Skipped
 from studio.dataset.quality.report import ExamplesAbout, Step
 from studio.dataset.store import (
@@ -42,15 +44,16 @@ def build_examples(table_folder: Path, choice: DataChoice, progress: Callable[[i
     check_mapping(table, choice.mapping)
     builder = _Builder(table, choice)
     steps: list[Step] = []
+    corrected = builder.corrections()
     examples: Iterator[StoredRow]
     if choice.fixes:
         from studio.dataset.quality.fixes import apply_all
 
-        examples = builder.counted(apply_all(builder.examples(), choice.fixes, steps))
+        examples = builder.counted(apply_all(chain(builder.examples(), corrected), choice.fixes, steps))
     elif is_plain_pair(table, choice.mapping):
-        examples = builder.pairs()
+        examples = chain(builder.pairs(), builder.counted(corrected))
     else:
-        examples = builder.counted(builder.examples())
+        examples = builder.counted(chain(builder.examples(), corrected))
 
     def about() -> ExamplesAbout:
         return ExamplesAbout(
@@ -85,6 +88,22 @@ class _Builder:
                 self._skip(found)
             else:
                 yield row, found
+
+    def corrections(self) -> Iterator[tuple[int, Example]]:
+        """What was corrected in the chat, numbered after the last row."""
+        if not self._choice.corrections:
+            return
+        count = 0
+        found_here = read_corrections(Path(self._choice.corrections).expanduser(), self._choice.system_prompt)
+        for row, found in enumerate(found_here, len(self._table.rows) + 1):
+            if isinstance(found, Skipped):
+                self._skip(Skipped(row, found.reason))
+            else:
+                count += 1
+                yield row, found
+        self.notes.append(
+            sentence(N_("Corrected answers from the chat, after those of the file: {count}."), count=count)
+        )
 
     def pairs(self) -> Iterator[StoredRow]:
         """The same for two columns of text, written down without making objects of them: three times as quick."""

@@ -54,6 +54,7 @@ def freeze(
             "held_out_sha256": sha256_of(staging / run.held_out_data.name),
             "examples": len(usable) - len(held_out),
             "held_out": len(held_out),
+            "corrections": _corrections(recipe, table, examples, usable),
             "skipped": about.skipped_count + len(examples) - len(usable),
             "rows": len(table.rows),
             "source": table.path.name,
@@ -66,6 +67,14 @@ def freeze(
         }
         text = json.dumps(fingerprint, ensure_ascii=False, indent=1) + "\n"
         (staging / run.fingerprint.name).write_text(text, encoding="utf-8")
+
+
+def _corrections(recipe: Recipe, table: Table, examples: StoredExamples, usable: Sequence[int]) -> int:
+    """How many of these examples are answers corrected in the chat: they are numbered after the rows of the file."""
+    if not recipe.data.corrections:
+        return 0
+    rows = examples.rows
+    return sum(rows[place] > len(table.rows) for place in usable)
 
 
 def usable_positions(recipe: Recipe, examples: StoredExamples) -> Sequence[int]:

@@ -66,7 +66,7 @@ def table_folder(choice: DataChoice) -> Path:
 
 def examples_folder(table: Path, choice: DataChoice) -> Path:
     """Where the examples built from a stored table with this choice's mapping and fixes are kept."""
-    key = choice.model_dump_json(include={"mapping", "fixes", "system_prompt"})
+    key = choice.model_dump_json(include={"mapping", "fixes", "system_prompt", "corrections"})
     return table / f"examples-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 

@@ -147,6 +147,13 @@ class DataChoice(SettingsGroup):
     ] = 1500
     mapping: ColumnMapping = ColumnMapping()
     fixes: tuple[Fix, ...] = ()
+    corrections: Annotated[
+        str,
+        Setting(
+            N_("Corrected answers"),
+            N_("A file with answers that were corrected in the chat, learned beside the data. Empty means none."),
+        ),
+    ] = ""
     system_prompt: Annotated[
         str,
         Setting(

@@ -39,6 +39,7 @@ from studio.core.jobs import Chat
 from studio.core.problems import Problem
 from studio.core.run_folder import JobFolder, RunFolder
 from studio.core.translatable import Sentence
+from studio.dataset.corrections import CORRECTIONS
 from studio.runs.delete_jobs import delete_ended, has_ended
 from studio.runs.fetch import job_folder
 from studio.ui.chat.memory import ConversationMemory
@@ -183,7 +184,7 @@ class Conversation(QObject):
     @property
     def corrections(self) -> Path:
         """The project's file of corrected answers, whether there is one yet or not."""
-        return self._app_state.project.folder / transcript.CORRECTIONS
+        return self._app_state.project.folder / CORRECTIONS
 
     def open(self, record: ConversationRecord) -> None:
         """Show a conversation of earlier; `opened` says when it is there."""

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QWidget
 
 from studio.core.events import BASE, THIS_RUN, ModelUnderTest, PromptSent
 from studio.core.problems import Problem, ProblemError, Remedy
+from studio.core.recipe.data_choice import DataChoice
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
 from studio.dataset.examples import Example, read_frozen
@@ -290,7 +291,9 @@ class ChatPage(PageFrame):
         self.conversation.correct(turn, "", taken_back, self._on_failed)
 
     def _open_corrections(self) -> None:
-        self._app_state.open_data(self.conversation.corrections)
+        now = self._app_state.recipe.data
+        choice = DataChoice(path=str(self.conversation.corrections), system_prompt=now.system_prompt)
+        self._app_state.open_data(choice.model_copy(update={"validation_split": now.validation_split}))
         self.step_requested.emit("data")
 
     def _on_turn_changed(self, turn: Turn) -> None:

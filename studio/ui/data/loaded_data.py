@@ -15,6 +15,7 @@ from studio.core.problems import Problem
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.ui.controls.layout import vbox
 from studio.ui.controls.status_icon import severity_icon
+from studio.ui.data.corrections_bar import CorrectionsBar
 from studio.ui.data.data_check import GRADE_SEVERITIES, DataCheck, grade_words
 from studio.ui.data.example_listing import FileRows, StoredListing
 from studio.ui.data.example_table import ExampleTable
@@ -67,7 +68,8 @@ class LoadedData(QWidget):
         halves.setStretchFactor(0, 1)
         halves.setStretchFactor(1, 1)
         halves.setSizes([10_000, 8_200])  # shares: they are scaled to what there is
-        vbox(self.source, (halves, 1), on=self, gap=GAP_PAGE // 2)
+        self.corrections = CorrectionsBar(app_state)
+        vbox(self.source, self.corrections, (halves, 1), on=self, gap=GAP_PAGE // 2)
         self._connect()
 
     def _connect(self) -> None:
@@ -160,6 +162,7 @@ class LoadedData(QWidget):
         else:
             sure = opened.sure or self._is_settled("mapping")
             self.source.show_table(table, app_state.recipe.data, sure=sure, why=opened.why, settled=settled)
+        self.corrections.look()
         self._paint_list()
         self._paint_findings()
         self.paint_reading()

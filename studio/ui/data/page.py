@@ -121,7 +121,13 @@ class DataPage(PageFrame):
         self._forget_problem()
         self.hub.setVisible(self.hub.job.is_running())  # something else was taken
         self._app_state.open_data(
-            choice.model_copy(update={"system_prompt": now.system_prompt, "validation_split": now.validation_split})
+            choice.model_copy(
+                update={
+                    "system_prompt": now.system_prompt,
+                    "validation_split": now.validation_split,
+                    "corrections": now.corrections,
+                }
+            )
         )
 
     def _forget_problem(self) -> None:
@@ -168,6 +174,7 @@ class DataPage(PageFrame):
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self._watched.look()
+        self.loaded.corrections.look()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if dropped_paths(event.mimeData()):

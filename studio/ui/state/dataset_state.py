@@ -38,7 +38,7 @@ UNLIMITED = 1 << 30
 
 READ_AS = {"path", "split", "sheet", "encoding", "delimiter", "header_row", "chunk_size"}
 """Fields of `DataChoice` that say how a file is read."""
-BUILT_AS = {"mapping", "fixes", "system_prompt"}
+BUILT_AS = {"mapping", "fixes", "system_prompt", "corrections"}
 """Fields of `DataChoice` that say how examples are made from it."""
 
 

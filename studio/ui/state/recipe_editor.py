@@ -123,7 +123,10 @@ class RecipeEditor(QObject):
         """
         if not isinstance(choice, DataChoice):
             fresh = DataChoice(path=str(choice), system_prompt=self.recipe.data.system_prompt)
-            choice = fresh.model_copy(update={"validation_split": self.recipe.data.validation_split})
+            kept = self.recipe.data
+            choice = fresh.model_copy(
+                update={"validation_split": kept.validation_split, "corrections": kept.corrections}
+            )
         if choice != self.recipe.data:
             self.recipe = self.recipe.model_copy(update={"data": choice})
             self._draft_changed()
