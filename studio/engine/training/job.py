@@ -176,7 +176,8 @@ class TrainingJob:
         fits = False
         while not fits:
             try:
-                try_longest(self.context, self.trainer, self.plan, self.device)
+                probed = try_longest(self.context, self.trainer, self.plan, self.device)
+                self.samples.run_seconds = probed.run_seconds
                 fits = True
             except ProblemError as error:
                 if error.problem.code != "memory.trial_failed":

@@ -27,7 +27,8 @@ SHARE = 0.03
 """Of the time since the training began, that answering may take."""
 
 AT_ONCE = 1.0
-"""Seconds that answering may take whatever the time since then; then it is cut off."""
+"""Seconds that answering may take whatever the time since then; then it is cut off. Before the first step that is a
+third of what a run may spend on it in all, where that is more."""
 
 
 class SampleAnswers:
@@ -37,6 +38,8 @@ class SampleAnswers:
         self._context = context
         self._questions = _questions(run, plan) if plan.recipe.training.sample_answers else []
         self._last_step = plan.total_steps
+        self.run_seconds = 0.0
+        """How long the whole run will take, as far as that is known."""
         self._seconds = self._dearest = 0.0
         self._began = time.monotonic()
         self._model = model
@@ -54,7 +57,7 @@ class SampleAnswers:
         began = time.monotonic()
         if self._generator is None:
             self._generator = self._made()
-        limit = max(AT_ONCE, SHARE * elapsed - self._seconds)
+        limit = max(AT_ONCE, SHARE * elapsed - self._seconds, SHARE * self.run_seconds / 3 if step == 0 else 0.0)
         with eval_mode(self._model):
             answers = self._generator.answer_all(self._questions, THIS_RUN, LONGEST, max_seconds=limit)
         for index, (asked, answer) in enumerate(zip(self._questions, answers, strict=True)):

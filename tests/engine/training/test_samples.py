@@ -83,6 +83,14 @@ def test_memory_that_runs_out_ends_the_answers_and_not_the_training(
     assert notices.count("samples.no_memory") == 1 and told(run) == []
 
 
+def test_answers_are_cut_off_when_their_time_is_over(make_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "SHARE", 0.0)
+    monkeypatch.setattr(samples, "AT_ONCE", 1e-9)
+    run = make_run(**SHORT)
+    assert do_here(run, Train()) == 0
+    assert told(run) and all(len(one.answer) <= 4 and not one.ended for one in told(run)), "one token each"
+
+
 def test_what_was_answered_after_the_save_point_that_a_run_goes_on_from_is_forgotten() -> None:
     state = RunState()
     for step in (0, 2, 4):
