@@ -179,12 +179,21 @@ class RunState(ProcessState):
         scores = [loss for _, loss in self.held_out_losses]
         if len(scores) >= 2:
             best = min(scores[:-1])
-            if len(scores) >= 3 and scores[-1] > min(scores) * 1.05 and self._training_loss_fell():
+            if self.memorising_since is not None:
                 return "memorising"
             return "better" if scores[-1] < best * 0.995 else "worse" if scores[-1] > best * 1.02 else "level"
         if len(self.losses) < 8:
             return "starting"
         return "better" if self._training_loss_fell() else "level"
+
+    @property
+    def memorising_since(self) -> int | None:
+        """The step of the lowest held-out loss, where the model has begun to memorise after it: the loss is a twentieth
+        above that now, while the training loss fell. None where it hasn't, and before the third look."""
+        if len(self.held_out_losses) < 3 or not self._training_loss_fell():
+            return None
+        step, lowest = min(self.held_out_losses, key=lambda look: (look[1], look[0]))
+        return step if self.held_out_losses[-1][1] > lowest * 1.05 else None
 
     def _training_loss_fell(self) -> bool:
         width = min(50, max(4, len(self.losses) // 5))

@@ -85,6 +85,29 @@ def test_the_trend_follows_the_examples_set_aside(training: list[float], held_ou
     assert state.trend == trend
 
 
+def test_from_where_on_it_memorises_is_where_the_held_out_error_was_lowest() -> None:
+    state = state_after(*[3 - 0.03 * step for step in range(60)])
+    known: list[int | None] = []
+    for step in range(0, 61, 6):  # falls until step 24, then rises evenly
+        loss = 3.0 - 0.05 * step if step <= 24 else 1.8 + 0.02 * (step - 24)
+        state.apply(Evaluated(step=step, loss=loss, examples=10))
+        known.append(state.memorising_since)
+    assert known == [None] * 5 + [24] * 6, "said as soon as it is a twentieth above, and always of the same step"
+    state.apply(Evaluated(step=66, loss=1.7, examples=10))
+    assert state.memorising_since is None, "it was better after all"
+
+
+def test_noise_and_a_model_that_learns_nothing_are_not_taken_for_memorising() -> None:
+    state = state_after(*[3 - 0.03 * step for step in range(60)])
+    for step, loss in enumerate([2.0, 1.6, 1.5, 1.52, 1.49, 1.53]):
+        state.apply(Evaluated(step=10 * step, loss=loss, examples=10))
+    assert state.memorising_since is None
+    state = state_after(*[3.0] * 60)
+    for step, loss in enumerate([2.0, 2.2, 2.4, 2.6]):
+        state.apply(Evaluated(step=10 * step, loss=loss, examples=10))
+    assert state.memorising_since is None, "worse, and not because of what it learned by heart"
+
+
 def test_the_best_save_point_is_the_one_with_the_lowest_held_out_loss() -> None:
     state = RunState()
     assert state.best_checkpoint is None

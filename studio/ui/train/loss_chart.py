@@ -1,5 +1,5 @@
-"""The error over time: training thin, examples set aside thick, the best marked, save points as ticks. Where pairs of
-answers are learned from, also how clearly the better ones are preferred."""
+"""The error over time: training thin, examples set aside thick, the best marked, save points as ticks, a dashed line where
+it begins to memorise. Where pairs of answers are learned from, also how clearly the better ones are preferred."""
 
 from __future__ import annotations
 
@@ -99,6 +99,10 @@ class LossChart(QWidget):
             self._best.setData([step for step, _ in at_best], [value for _, value in at_best])
         else:
             self._best.setData([], [])
+        since = state.memorising_since
+        self._turn.setVisible(since is not None)
+        if since is not None:
+            self._turn.setValue(since)
         if state.last is not None:  # the whole way, so that the curve also shows how far it is
             self._plot.setXRange(0, max(1, state.last.total_steps), padding=0.02)
         self._saved.setXVals([float(c.step) for c in state.checkpoints])
@@ -134,13 +138,14 @@ class LossChart(QWidget):
             return self.measure.currentText()
         if not losses:
             return tr("Curve of the error: nothing yet")
+        since = self._state.memorising_since
         return tr(
             "Curve of the error: {first} at step {from_step}, {last} at step {to_step}",
             first=f"{losses[0][1]:.2f}",
             from_step=losses[0][0],
             last=f"{losses[-1][1]:.2f}",
             to_step=losses[-1][0],
-        )
+        ) + (tr(". Starting to memorise after step {step}", step=since) if since is not None else "")
 
     def _make_plot(self) -> None:
         import pyqtgraph as pg
@@ -158,6 +163,16 @@ class LossChart(QWidget):
         )
         self._saved = pg.VTickGroup(yrange=[0, 0.05], pen=pg.mkPen(c.note, width=2))
         self._plot.addItem(self._saved)
+        words = {"position": 0.92, "color": c.text, "movable": False, "anchors": [(1, 0.5), (0, 0.5)]}
+        self._turn = pg.InfiniteLine(
+            angle=90,
+            pen=pg.mkPen(c.text, width=1, style=Qt.PenStyle.DashLine),
+            label=tr("starting to memorise"),
+            labelOpts=words,
+        )
+        self._turn.label.setFont(self.font())
+        self._turn.hide()
+        self._plot.addItem(self._turn, ignoreBounds=True)
         self._column.addWidget(self._plot, 1)
 
 
