@@ -1,5 +1,6 @@
-"""The error over time: training thin, examples set aside thick, the best marked, save points as ticks, a dashed line where
-it begins to memorise. Where pairs of answers are learned from, also how clearly the better ones are preferred."""
+"""The error over time: training thin, examples set aside thick, the best marked, save points as ticks, a dashed line
+where it begins to memorise. Where pairs of answers are learned from, also how clearly the better ones are preferred.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ import torch
 from studio.core.conversation import Message
 from studio.core.events import BASE, THIS_RUN
 from studio.core.job_states import ExamState
-from studio.core.jobs import Train
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
 from studio.dataset.examples import Example, write_frozen
@@ -22,7 +21,6 @@ from studio.engine.methods.base_model import Network, load_base_model
 from studio.engine.objectives.supervised import as_rows, collate, tokenize_examples
 from studio.evaluation.memorised import Answered
 from studio.tokenization.encoding import Encoder
-from tests.engine.conftest import do_here
 
 Make = Callable[..., RunFolder]
 PLANTED = ("+49 30 901820", "+82 2 735 8688", "+44 20 7946 0958", "+1 212 736 5000")
@@ -57,18 +55,6 @@ def by_heart(folder: Path) -> Network:
         optimizer.step()
         optimizer.zero_grad()
     return network.eval()
-
-
-def test_a_run_that_learns_its_examples_by_heart_is_marked_where_the_others_turn(make_run: Make) -> None:
-    values = {"training.learning_rate": 0.01, "method.kind": "lora", "method.rank": 32, "training.epochs": 15.0}
-    run = make_run(**values, **{"training.save_steps": 5, "training.lr_scheduler": "constant"})
-    write_frozen(run.train_data, [asked(f"What is {n}?", "aaaa aaaa") for n in range(8)])
-    write_frozen(run.held_out_data, [asked(f"What is {n}0?", "zzzz zzzz") for n in range(4)])
-    assert do_here(run, Train()) == 0
-    state = run.state()
-    lowest = min(state.held_out_losses, key=lambda look: look[1])
-    assert state.memorising_since == lowest[0] < state.held_out_losses[-1][0] and state.trend == "memorising"
-    assert state.best_checkpoint is None or state.best_checkpoint.loss is not None
 
 
 def test_planted_numbers_come_back_from_a_model_that_knows_them_and_others_do_not(
