@@ -139,14 +139,15 @@ class LossChart(QWidget):
             return self.measure.currentText()
         if not losses:
             return tr("Curve of the error: nothing yet")
-        since = self._state.memorising_since
-        return tr(
+        summary = tr(
             "Curve of the error: {first} at step {from_step}, {last} at step {to_step}",
             first=f"{losses[0][1]:.2f}",
             from_step=losses[0][0],
             last=f"{losses[-1][1]:.2f}",
             to_step=losses[-1][0],
-        ) + (tr(". Starting to memorise after step {step}", step=since) if since is not None else "")
+        )
+        since = self._state.memorising_since
+        return summary if since is None else f"{summary}. {tr('Starting to memorise after step {step}', step=since)}"
 
     def _make_plot(self) -> None:
         import pyqtgraph as pg
