@@ -49,6 +49,8 @@ def run_as_json(run: RunFolder, state: RunState) -> dict[str, Json]:
 
 
 def _preference(scores: PreferenceScores) -> str:
+    if scores.likelier is None:
+        return f"margin {scores.margin:.2f}, {100 * scores.accuracy:.0f} % of the answers went the way of their marks"
     return (
         f"margin {scores.margin:.2f}, the better answer gained in {100 * scores.accuracy:.0f} % of the pairs "
         f"and is the likelier one in {100 * scores.likelier:.0f} %"

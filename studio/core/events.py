@@ -135,13 +135,14 @@ class PreferenceScores(BaseModel):
     """How a model holds pairs of a better and a worse answer: the share of pairs in which training has made the better
     one likelier than the worse one (`accuracy`) and by how much on average (`margin`, times beta, in nats), both
     compared with the model as it began; and the share in which the better one is likelier by itself, per token
-    (`likelier`). A tie counts half."""
+    (`likelier`). A tie counts half. Of marked answers, the share that went the way that their mark says, and how far on
+    average; `likelier` is None then."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     accuracy: float
     margin: float
-    likelier: float
+    likelier: float | None = None
 
 
 class StepDone(_Event):

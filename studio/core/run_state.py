@@ -104,7 +104,8 @@ class RunState(ProcessState):
                 self.losses.append(event.step, event.loss)
                 if event.preference is not None:
                     self.margins.append(event.step, event.preference.margin)
-                    self.likelier.append(event.step, event.preference.likelier)
+                    if event.preference.likelier is not None:
+                        self.likelier.append(event.step, event.preference.likelier)
                 if event.seconds > 0:
                     self._recent.append((event.tokens, event.seconds))
                 if event.peak_memory is not None:

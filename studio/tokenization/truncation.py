@@ -45,12 +45,21 @@ def truncate_pair(encoder: Encoder, example: Example, truncation: Truncation) ->
     split. Raises `ProblemError`."""
     if example.rejected is None:
         return None
-    pair = (encoder.encode(_last_learned(example)), encoder.encode(_last_learned(example.with_rejected)))
+    pair = (encoder.encode(only_last_learned(example)), encoder.encode(only_last_learned(example.with_rejected)))
     too_long = truncation == "leave_out" and any(one.truncated_tokens for one in pair)
     return None if too_long else pair
 
 
-def _last_learned(example: Example) -> Example:
+def truncate_last(encoder: Encoder, example: Example, truncation: Truncation) -> Encoded | None:
+    """A conversation with labels on nothing but its last answer, for one that somebody marked; None where it isn't, or
+    where it is too long and to be left out. Raises `ProblemError`."""
+    if example.good is None:
+        return None
+    encoded = encoder.encode(only_last_learned(example))
+    return None if truncation == "leave_out" and encoded.truncated_tokens else encoded
+
+
+def only_last_learned(example: Example) -> Example:
     """The same with nothing learned but its last answer."""
     *before, last = example.messages
     turns = [one.model_copy(update={"in_loss": False}) for one in before]

@@ -80,6 +80,11 @@ class TrainingObjective(ABC):
     def count(self, batches: Sequence[Batch]) -> torch.Tensor:
         """What the loss of a step is the mean over: a whole number."""
 
+    def complete(self, model: Network, batch: Batch, at_once: int, head_of: Network, *, tiled: bool) -> None:
+        """Add to a batch what its loss takes and only all of it together tells, computing `at_once` examples at a
+        time."""
+        return
+
     @abstractmethod
     def loss(self, model: Network, inputs: Batch, head_of: Network | None = None, *, tiled: bool = False) -> SummedLoss:
         """Summed over what `count` counts. `head_of` is the model that owns the head where `model` is a wrapper;

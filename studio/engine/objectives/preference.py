@@ -1,16 +1,17 @@
-"""Learning which of two answers is better (DPO, Rafailov et al. 2023, https://arxiv.org/abs/2305.18290).
+"""Learning which answers are better: from pairs (DPO, Rafailov et al. 2023, https://arxiv.org/abs/2305.18290), or from
+answers marked good or bad (KTO, Ethayarajh et al. 2024, https://arxiv.org/abs/2402.01306).
 
-Each pair is computed as two sequences, the better and the worse answer after the same question. What counts is by how
-much likelier each became than it was for the model with which the training began, the reference. Its log probabilities
-are computed once before the first step and kept in the run's folder, so no second model is held, and any method of
-training will do.
+Each example has two sequences: the better and the worse answer to a question; or a marked answer, and what was answered
+to another question instead, which says how far the model has moved at all. What counts is by how much likelier each
+became than it was for the model with which the training began, the reference. Its log probabilities are computed once
+before the first step and kept in the run's folder, so no second model is held, and any method of training will do.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from safetensors.torch import save
 from torch.nn import functional
 
 from studio.core.events import DatasetCounts, PreferenceScores
-from studio.core.recipe.objective import Dpo
+from studio.core.recipe.objective import Dpo, Kto, PreferenceSettings
 from studio.core.run_folder import RunFolder
 from studio.core.storage import staged_file
 from studio.core.translatable import N_
@@ -34,54 +35,53 @@ from studio.engine.objectives.supervised import (
     autocast,
     collate,
     eval_mode,
-    scores_of_labels,
+    sequence_log_probabilities,
 )
 from studio.tokenization.encoded import IGNORE_INDEX, Encoded
 from studio.tokenization.encoding import Encoder
-from studio.tokenization.truncation import Truncation, truncate_pair
+from studio.tokenization.truncation import Truncation, truncate_last, truncate_pair
 
-BETTER, WORSE = 0, 1
-"""Places of both answers in everything that holds one entry for each."""
+FIRST, SECOND = 0, 1
+"""Places of both sequences in everything that holds one entry for each: of a pair, the better one comes first."""
 
 
 @dataclass(frozen=True)
-class PairDataset(TokenizedDataset):
-    """`encoded` are the better answers, `rejected` the worse ones, each with the question before it."""
+class ComparedDataset(TokenizedDataset):
+    """`encoded` are the answers that are learned from, `others` what each is compared with. `good` says of marked
+    answers which they are, and is empty for pairs, whose first answer is the better one."""
 
-    rejected: tuple[Encoded, ...] = ()
+    others: tuple[Encoded, ...] = ()
+    good: tuple[bool, ...] = ()
 
     @property
     def lengths(self) -> list[int]:
-        return [max(len(pair[BETTER].ids), len(pair[WORSE].ids)) for pair in self.pairs]
+        return [max(len(one.ids), len(other.ids)) for one, other in self.both]
 
     @property
-    def pairs(self) -> list[tuple[Encoded, Encoded]]:
-        return list(zip(self.encoded, self.rejected, strict=True))
+    def both(self) -> list[tuple[Encoded, Encoded]]:
+        return list(zip(self.encoded, self.others, strict=True))
 
 
-class DpoObjective(TrainingObjective):
+class ComparingObjective(TrainingObjective):
     """Call `prepare` before batches are made for training: they hold the reference's log probabilities."""
 
-    def __init__(self, settings: Dpo) -> None:
+    def __init__(self, settings: PreferenceSettings) -> None:
         super().__init__(settings)
         self._beta = settings.beta
         self._reference = Reference()
         self._tiled = False
         """Whether the trainer has given the model TRL's head, which never holds all scores at once."""
 
-    def tokenize(self, encoder: Encoder, examples: Sequence[Example], truncation: Truncation) -> PairDataset:
-        return tokenize_pairs(encoder, examples, truncation)
-
     def rows(self, dataset: TokenizedDataset) -> list[Row]:
-        assert isinstance(dataset, PairDataset)
+        assert isinstance(dataset, ComparedDataset)
         return [
-            {"input_ids": [list(one.ids) for one in pair], "labels": [list(one.labels) for one in pair]}
-            for pair in dataset.pairs
+            {"input_ids": [list(one.ids) for one in both], "labels": [list(one.labels) for one in both]}
+            for both in dataset.both
         ]
 
     def collate(self, rows: Sequence[Row]) -> Batch:
-        """`input_ids`, `attention_mask` and `labels`, each [pairs, 2, longest]; `reference`, [pairs, 2]."""
-        batch = collate_pairs(rows)
+        """`input_ids`, `attention_mask` and `labels`, each [examples, 2, longest]; `reference`, [examples, 2]."""
+        batch = collate_both(rows)
         known = self._reference.train
         places = [row.get(POSITION) for row in rows]
         batch["reference"] = torch.zeros(len(rows), 2) if known is None or None in places else known[places]
@@ -89,13 +89,6 @@ class DpoObjective(TrainingObjective):
 
     def count(self, batches: Sequence[Batch]) -> torch.Tensor:
         return torch.tensor(sum(len(batch["input_ids"]) for batch in batches))
-
-    def loss(self, model: Network, inputs: Batch, head_of: Network | None = None, *, tiled: bool = False) -> SummedLoss:
-        found = log_probabilities(model, inputs, head_of, tiled=tiled)
-        rewards = self._beta * (found - inputs["reference"])
-        margins = rewards[:, BETTER] - rewards[:, WORSE]
-        sums = torch.stack([_preferred(margins), margins.sum(), _preferred(_per_token(found, inputs["labels"]))])
-        return SummedLoss(-functional.logsigmoid(margins).sum(), len(margins), sums.detach())
 
     def needs_beginning(self, run: RunFolder) -> bool:
         return not run.reference.is_file()
@@ -110,109 +103,231 @@ class DpoObjective(TrainingObjective):
         device: Device,
         at_once: int,
     ) -> None:
-        assert isinstance(dataset, PairDataset) and isinstance(held_out, PairDataset)
+        assert isinstance(dataset, ComparedDataset) and isinstance(held_out, ComparedDataset)
         self._tiled = device.is_cuda
         key = _key(dataset, held_out, device)
         known = read_reference(run.reference, key)
         if known is None:
             text = N_("Asking the model how likely it holds the answers now, to compare with later.")
             context.phase("preparing", text)
-            pairs = [*dataset.pairs, *held_out.pairs]
+            both = [*dataset.both, *held_out.both]
 
             def told(done: int) -> None:
-                context.progress(done, len(pairs), "examples", text)
+                context.progress(done, len(both), "examples", text)
 
-            found = pair_log_probabilities(model, pairs, at_once, device, tiled=self._tiled, done=told)
+            found = both_log_probabilities(model, both, at_once, device, tiled=self._tiled, done=told)
             known = Reference(found[: len(dataset.encoded)], found[len(dataset.encoded) :])
             write_reference(run.reference, known, key)
         self._reference = known
 
+    def _now_and_then(
+        self, model: Network, held_out: TokenizedDataset, at_once: int, device: Device
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The log probabilities of what is set aside, and those of the reference, [examples, 2] each."""
+        assert isinstance(held_out, ComparedDataset) and self._reference.held_out is not None
+        found = both_log_probabilities(model, held_out.both, at_once, device, tiled=self._tiled)
+        return found, self._reference.held_out
+
+
+class DpoObjective(ComparingObjective):
+    def __init__(self, settings: Dpo) -> None:
+        super().__init__(settings)
+
+    def tokenize(self, encoder: Encoder, examples: Sequence[Example], truncation: Truncation) -> ComparedDataset:
+        return tokenize_pairs(encoder, examples, truncation)
+
+    def loss(self, model: Network, inputs: Batch, head_of: Network | None = None, *, tiled: bool = False) -> SummedLoss:
+        found = log_probabilities(model, inputs, head_of, tiled=tiled)
+        rewards = self._beta * (found - inputs["reference"])
+        margins = rewards[:, FIRST] - rewards[:, SECOND]
+        tokens = (inputs["labels"][..., 1:] != IGNORE_INDEX).sum(dim=-1)
+        sums = torch.stack([_preferred(margins), margins.sum(), _preferred(_per_token(found, tokens))])
+        return SummedLoss(-functional.logsigmoid(margins).sum(), len(margins), sums.detach())
+
     def score(self, model: Network, held_out: TokenizedDataset, at_once: int, device: Device) -> HeldOutScore:
-        assert isinstance(held_out, PairDataset) and self._reference.held_out is not None
-        found = pair_log_probabilities(model, held_out.pairs, at_once, device, tiled=self._tiled)
-        rewards = self._beta * (found - self._reference.held_out)
-        margins = rewards[:, BETTER] - rewards[:, WORSE]
-        tokens = torch.tensor([[one.label_tokens for one in pair] for pair in held_out.pairs])
-        return HeldOutScore(
-            loss=float(-functional.logsigmoid(margins).mean()),
-            preference=PreferenceScores(
-                accuracy=float(_preferred(margins)) / len(margins),
-                margin=float(margins.mean()),
-                likelier=float(_preferred((found / tokens)[:, BETTER] - (found / tokens)[:, WORSE])) / len(margins),
-            ),
-        )
+        assert isinstance(held_out, ComparedDataset)
+        found, before = self._now_and_then(model, held_out, at_once, device)
+        rewards = self._beta * (found - before)
+        margins = rewards[:, FIRST] - rewards[:, SECOND]
+        tokens = torch.tensor([[one.label_tokens for one in both] for both in held_out.both])
+        sums = [_preferred(margins), margins.sum(), _preferred(_per_token(found, tokens))]
+        return HeldOutScore(float(-functional.logsigmoid(margins).mean()), preference_scores(sums, len(margins)))
 
 
-def tokenize_pairs(encoder: Encoder, examples: Sequence[Example], truncation: Truncation) -> PairDataset:
+class KtoObjective(ComparingObjective):
+    """Good and bad answers weigh the same together, however many there are of each: the paper keeps their ratio between
+    1 and 4/3."""
+
+    def __init__(self, settings: Kto) -> None:
+        super().__init__(settings)
+        self._weights = {True: 1.0, False: 1.0}
+
+    def tokenize(self, encoder: Encoder, examples: Sequence[Example], truncation: Truncation) -> ComparedDataset:
+        return tokenize_marked(encoder, examples, truncation)
+
+    def rows(self, dataset: TokenizedDataset) -> list[Row]:
+        assert isinstance(dataset, ComparedDataset)
+        return [{**row, "good": good} for row, good in zip(super().rows(dataset), dataset.good, strict=True)]
+
+    def collate(self, rows: Sequence[Row]) -> Batch:
+        """With `good`, [examples], beside what is there for pairs."""
+        return {**super().collate(rows), "good": torch.tensor([bool(row["good"]) for row in rows])}
+
+    def prepare(
+        self,
+        context: JobContext,
+        run: RunFolder,
+        model: Network,
+        dataset: TokenizedDataset,
+        held_out: TokenizedDataset,
+        device: Device,
+        at_once: int,
+    ) -> None:
+        assert isinstance(dataset, ComparedDataset)
+        self._weights = balanced(sum(dataset.good), len(dataset.good) - sum(dataset.good))
+        super().prepare(context, run, model, dataset, held_out, device, at_once)
+
+    def complete(self, model: Network, batch: Batch, at_once: int, head_of: Network, *, tiled: bool) -> None:
+        """Add `kl`, [examples]: by how much likelier the model now holds answers that have nothing to do with the
+        question, the same for all of a batch, in however many pieces it is computed."""
+        moved = []
+        with torch.no_grad():
+            for start in range(0, len(batch["good"]), at_once):
+                piece = {name: value[start : start + at_once] for name, value in batch.items()}
+                found = log_probabilities(model, piece, head_of, tiled=tiled, only=SECOND)
+                moved.append(found[:, 0] - piece["reference"][:, SECOND])
+        batch["kl"] = torch.cat(moved).mean().clamp(min=0).expand(len(batch["good"]))
+
+    def loss(self, model: Network, inputs: Batch, head_of: Network | None = None, *, tiled: bool = False) -> SummedLoss:
+        found = log_probabilities(model, inputs, head_of, tiled=tiled, only=FIRST)[:, 0]
+        ratios, good = found - inputs["reference"][:, FIRST], inputs["good"]
+        kl = inputs.get("kl", torch.zeros_like(ratios))  # a trial of what fits needs no numbers
+        gained = self._beta * torch.where(good, ratios, -ratios)
+        return SummedLoss(self._losses(ratios, good, kl).sum(), len(ratios), _gains(gained.detach()))
+
+    def _losses(self, ratios: torch.Tensor, good: torch.Tensor, kl: torch.Tensor) -> torch.Tensor:
+        ahead = self._beta * torch.where(good, ratios - kl, kl - ratios)
+        weights = torch.where(good, self._weights[True], self._weights[False])
+        return weights * (1 - torch.sigmoid(ahead))
+
+    def score(self, model: Network, held_out: TokenizedDataset, at_once: int, device: Device) -> HeldOutScore:
+        assert isinstance(held_out, ComparedDataset)
+        found, before = self._now_and_then(model, held_out, at_once, device)
+        ratios, good = (found - before)[:, FIRST], torch.tensor(held_out.good)
+        kl = (found - before)[:, SECOND].mean().clamp(min=0)
+        gained = self._beta * torch.where(good, ratios, -ratios)
+        loss = float(self._losses(ratios, good, kl).mean())
+        return HeldOutScore(loss, preference_scores(list(_gains(gained)), len(ratios)))
+
+
+def balanced(good: int, bad: int) -> dict[bool, float]:
+    """The weights of good and of bad answers: 1 while the good ones are 1 to 4/3 times the bad ones, else what brings
+    their ratio there (Ethayarajh et al. 2024, section 4.2)."""
+    if not good or not bad:
+        return {True: 1.0, False: 1.0}
+    ratio = good / bad
+    return {True: max(1.0, 1 / ratio), False: max(1.0, ratio * 3 / 4)}
+
+
+def preference_scores(sums: Sequence[torch.Tensor | float], count: int) -> PreferenceScores:
+    """From the sums that `SummedLoss.measures` holds of `count` examples."""
+    accuracy, margin, *likelier = (float(one) / count for one in sums)
+    return PreferenceScores(accuracy=accuracy, margin=margin, likelier=likelier[0] if likelier else None)
+
+
+def tokenize_pairs(encoder: Encoder, examples: Sequence[Example], truncation: Truncation) -> ComparedDataset:
     """Only the last answer of each has labels. Where a cut leaves nothing of an answer, or nothing in which both
     differ, there is nothing to learn. Examples without a worse answer count as left out. Raises `ProblemError`."""
-    pairs: list[tuple[Encoded, Encoded]] = []
-    numbers: list[int] = []
-    cut = nothing_left = left_out = 0
-    for number, example in enumerate(examples):
-        pair = truncate_pair(encoder, example, truncation)
-        if pair is None:
-            left_out += 1
-        elif any(not one.label_tokens for one in pair) or pair[BETTER].ids == pair[WORSE].ids:
-            nothing_left += 1
-        else:
-            cut += any(one.truncated_tokens for one in pair)
-            pairs.append(pair)
-            numbers.append(number)
+    made = [truncate_pair(encoder, example, truncation) for example in examples]
+    same = [both is not None and both[FIRST].ids == both[SECOND].ids for both in made]
+    return _compared(made, encoder, same)
+
+
+def tokenize_marked(encoder: Encoder, examples: Sequence[Example], truncation: Truncation) -> ComparedDataset:
+    """The last answer of each that somebody marked, and beside it the answer of the one before it, as if it were given
+    to the same question. Raises `ProblemError`."""
+    marked = [truncate_last(encoder, example, truncation) for example in examples]
+    kept = [one for one in marked if one is not None and one.label_tokens]
+    answers = [_answer_of(one) for one in kept]
+    mixed = iter([_answered(one, answers[place - 1], encoder.max_length) for place, one in enumerate(kept)])
+    both = [None if one is None else (one, next(mixed) if one.label_tokens else one) for one in marked]
+    dataset = _compared(both, encoder, [False] * len(both))
+    return replace(dataset, good=tuple(bool(examples[number].good) for number in dataset.examples))
+
+
+def _compared(
+    made: Sequence[tuple[Encoded, Encoded] | None], encoder: Encoder, useless: Sequence[bool]
+) -> ComparedDataset:
+    usable = {
+        number: both
+        for number, both in enumerate(made)
+        if both is not None and all(one.label_tokens for one in both) and not useless[number]
+    }
     counts = DatasetCounts(
-        examples=len(pairs),
-        tokens=sum(len(one.ids) for pair in pairs for one in pair),
-        label_tokens=sum(one.label_tokens for pair in pairs for one in pair),
-        cut=cut,
-        nothing_left=nothing_left,
-        left_out=left_out,
+        examples=len(usable),
+        tokens=sum(len(one.ids) for both in usable.values() for one in both),
+        label_tokens=sum(one.label_tokens for both in usable.values() for one in both),
+        cut=sum(any(one.truncated_tokens for one in both) for both in usable.values()),
+        nothing_left=sum(both is not None for both in made) - len(usable),
+        left_out=sum(both is None for both in made),
     )
-    better, worse = (tuple(pair[place] for pair in pairs) for place in (BETTER, WORSE))
-    return PairDataset(better, counts, tuple(numbers), encoder.adaptations, worse)
+    first, second = (tuple(both[place] for both in usable.values()) for place in (FIRST, SECOND))
+    return ComparedDataset(first, counts, tuple(usable), encoder.adaptations, second)
 
 
-def collate_pairs(rows: Sequence[Row]) -> Batch:
-    """`input_ids`, `attention_mask` and `labels`, each [pairs, 2, longest], padded at the right."""
-    flat = [{name: row[name][place] for name in ("input_ids", "labels")} for row in rows for place in (BETTER, WORSE)]
+def _answer_of(encoded: Encoded) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The tokens from the first one with a label on, and their labels."""
+    start = next(place for place, label in enumerate(encoded.labels) if label != IGNORE_INDEX)
+    return encoded.ids[start:], encoded.labels[start:]
+
+
+def _answered(encoded: Encoded, answer: tuple[tuple[int, ...], tuple[int, ...]], most: int) -> Encoded:
+    """The same question with another answer."""
+    start = len(encoded.ids) - len(_answer_of(encoded)[0])
+    ids, labels = (*encoded.ids[:start], *answer[0])[:most], (*encoded.labels[:start], *answer[1])[:most]
+    return Encoded(ids, labels, "", 0, sum(label != IGNORE_INDEX for label in labels[1:]))
+
+
+def collate_both(rows: Sequence[Row]) -> Batch:
+    """`input_ids`, `attention_mask` and `labels`, each [examples, 2, longest], padded at the right."""
+    flat = [{name: row[name][place] for name in ("input_ids", "labels")} for row in rows for place in (FIRST, SECOND)]
     return {name: value.view(len(rows), 2, -1) for name, value in collate(flat).items()}
 
 
 def log_probabilities(
-    model: Network, inputs: Batch, head_of: Network | None = None, *, tiled: bool = False
+    model: Network, inputs: Batch, head_of: Network | None = None, *, tiled: bool = False, only: int | None = None
 ) -> torch.Tensor:
-    """The summed log probabilities of the tokens with a label, [pairs, 2], in float32. `inputs` as `collate_pairs`
-    makes them."""
-    flat = {name: inputs[name].flatten(0, 1) for name in ("input_ids", "attention_mask", "labels")}
+    """The summed log probabilities of the tokens with a label, [examples, 2], in float32; of one of both with `only`,
+    [examples, 1]. `inputs` as `collate_both` makes them."""
+    chosen = slice(None) if only is None else slice(only, only + 1)
+    flat = {name: inputs[name][:, chosen].flatten(0, 1) for name in ("input_ids", "attention_mask", "labels")}
     if tiled:
         sums: torch.Tensor = model(**flat, use_cache=False, fused_lm_head=True).log_probs.float().sum(dim=1)
     else:
-        scored = scores_of_labels(model, flat, head_of)
-        each = -functional.cross_entropy(scored.logits.float(), scored.labels, reduction="none")
-        rows = scored.places.nonzero()[:, 0]
-        sums = each.new_zeros(len(flat["labels"])).index_add(0, rows, each)
-    return sums.view(-1, 2)
+        sums = sequence_log_probabilities(model, flat, head_of)
+    return sums.view(len(inputs["input_ids"]), -1)
 
 
-def pair_log_probabilities(
+def both_log_probabilities(
     model: Network,
-    pairs: Sequence[tuple[Encoded, Encoded]],
+    both: Sequence[tuple[Encoded, Encoded]],
     at_once: int,
     device: Device,
     *,
     tiled: bool = False,
     done: Callable[[int], None] = lambda _: None,
 ) -> torch.Tensor:
-    """The same for all pairs, `at_once` of them at a time, in their order, in the computer's own memory. The model is
-    left as it was."""
-    found, counted = torch.zeros(len(pairs), 2), 0
-    order = sorted(range(len(pairs)), key=lambda place: max(len(one.ids) for one in pairs[place]))
+    """The same for all, `at_once` of them at a time, in their order, in the computer's own memory. The model is left as
+    it was."""
+    found, counted = torch.zeros(len(both), 2), 0
+    order = sorted(range(len(both)), key=lambda place: max(len(one.ids) for one in both[place]))
     with eval_mode(model), torch.no_grad(), autocast(device):
         for places in _in_parts(order, at_once):
             rows: list[Row] = [
-                {"input_ids": [one.ids for one in pairs[place]], "labels": [one.labels for one in pairs[place]]}
+                {"input_ids": [one.ids for one in both[place]], "labels": [one.labels for one in both[place]]}
                 for place in places
             ]
-            inputs = {name: value.to(device.torch_device) for name, value in collate_pairs(rows).items()}
+            inputs = {name: value.to(device.torch_device) for name, value in collate_both(rows).items()}
             found[places] = log_probabilities(model, inputs, tiled=tiled).cpu()
             counted += len(places)
             done(counted)
@@ -229,10 +344,15 @@ def _preferred(differences: torch.Tensor) -> torch.Tensor:
     return (differences > 0).sum() + 0.5 * (differences == 0).sum()
 
 
-def _per_token(found: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """By how much the better answer's mean log probability of a token exceeds the worse one's."""
-    means = found / (labels[..., 1:] != IGNORE_INDEX).sum(dim=-1)
-    return means[:, BETTER] - means[:, WORSE]
+def _per_token(found: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """By how much the first answer's mean log probability of a token exceeds the second one's."""
+    means = found / tokens
+    return means[:, FIRST] - means[:, SECOND]
+
+
+def _gains(gained: torch.Tensor) -> torch.Tensor:
+    """How many marked answers went the way that their mark says, and by how much all together."""
+    return torch.stack([_preferred(gained), gained.sum()])
 
 
 @dataclass(frozen=True)
@@ -243,11 +363,11 @@ class Reference:
     held_out: torch.Tensor | None = None
 
 
-def _key(dataset: PairDataset, held_out: PairDataset, device: Device) -> str:
+def _key(dataset: ComparedDataset, held_out: ComparedDataset, device: Device) -> str:
     """Changes with the tokens, and with the number format that they are computed in."""
     digest = hashlib.sha256(str(device.dtype).encode())
-    for pair in (*dataset.pairs, *held_out.pairs):
-        for one in pair:
+    for both in (*dataset.both, *held_out.both):
+        for one in both:
             digest.update(str(one.ids).encode())
     return digest.hexdigest()
 

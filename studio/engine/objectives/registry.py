@@ -6,7 +6,7 @@ from typing import assert_never
 
 from studio.core.recipe.objective import Dpo, Kto, Objective, Supervised
 from studio.engine.objectives.objective import SupervisedObjective, TrainingObjective
-from studio.engine.objectives.preference import DpoObjective
+from studio.engine.objectives.preference import DpoObjective, KtoObjective
 
 
 def objective_of(settings: Objective) -> TrainingObjective:
@@ -16,6 +16,6 @@ def objective_of(settings: Objective) -> TrainingObjective:
         case Dpo():
             return DpoObjective(settings)
         case Kto():
-            raise NotImplementedError
+            return KtoObjective(settings)
         case _:
             assert_never(settings)

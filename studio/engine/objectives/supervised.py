@@ -192,6 +192,14 @@ def scores_of_labels(model: Any, inputs: dict[str, torch.Tensor], head_of: Any =
     return LabelScores(logits.reshape(-1, logits.shape[-1]), ahead[wanted], wanted)
 
 
+def sequence_log_probabilities(model: Any, inputs: dict[str, torch.Tensor], head_of: Any = None) -> torch.Tensor:
+    """The summed log probabilities of each row's tokens with a label, [rows], in float32; see `scores_of_labels`."""
+    scored = scores_of_labels(model, inputs, head_of)
+    each = -functional.cross_entropy(scored.logits.float(), scored.labels, reduction="none")
+    rows = scored.places.nonzero()[:, 0]
+    return each.new_zeros(len(inputs["labels"])).index_add(0, rows, each)
+
+
 def supervised_loss(model: Any, inputs: dict[str, torch.Tensor], head_of: Any = None) -> SummedLoss:
     """Summed cross entropy of the next token over positions that have a label only, computed in float32; see
     `scores_of_labels`."""

@@ -17,6 +17,7 @@ from studio.core.problems import Remedy, problem
 from studio.core.translatable import N_
 from studio.engine.device import Device, memory_limit, memory_now
 from studio.engine.job_context import JobContext
+from studio.engine.objectives.preference import preference_scores
 from studio.engine.random_states import random_states
 from studio.engine.training.memory_growth import MemoryGrowth
 
@@ -42,7 +43,7 @@ class StepSums:
 
     measured: torch.Tensor | None = None
     pairs: int = 0
-    """Of so many pairs the sums of what `PreferenceScores` tells."""
+    """Of so many pairs, or marked answers, the sums of what `PreferenceScores` tells."""
 
     def measure(self, sums: torch.Tensor, pairs: int) -> None:
         """Add what was measured of more pairs. Nothing waits for the card."""
@@ -53,8 +54,7 @@ class StepSums:
     def preference(self) -> PreferenceScores | None:
         if self.measured is None or not self.pairs:
             return None
-        accuracy, margin, likelier = (float(value) / self.pairs for value in self.measured.tolist())
-        return PreferenceScores(accuracy=accuracy, margin=margin, likelier=likelier)
+        return preference_scores(self.measured.tolist(), self.pairs)
 
     def forget_losses(self) -> None:
         """What was summed up is computed again."""

@@ -147,6 +147,10 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Any:
         self.step.examples += inputs.pop(POSITION, ())
         self.step.tokens += int(inputs["attention_mask"].sum())
+        model.train()
+        tiled = self._device.is_cuda
+        with self._context.interruptible():
+            self.objective.complete(model, inputs, self.pieces.at_once, self.model, tiled=tiled)
         self.step.batches.append(inputs)
         learn = super().training_step
         loss = self.pieces.compute(

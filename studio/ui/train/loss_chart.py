@@ -116,7 +116,9 @@ class LossChart(QWidget):
             case "margin":
                 return state.margins, [(step, scores.margin) for step, scores in state.preferences]
             case "likelier":
-                return state.likelier, [(step, scores.likelier) for step, scores in state.preferences]
+                return state.likelier, [
+                    (step, scores.likelier) for step, scores in state.preferences if scores.likelier is not None
+                ]
             case _:
                 return state.losses, state.held_out_losses
 

@@ -11,20 +11,23 @@ import datasets
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from trl import DPOConfig, DPOTrainer
+from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer
 
 from studio.core.conversation import Message
 from studio.core.events import BASE, Evaluated, Finished, Prepared, StepDone
 from studio.core.jobs import Train
 from studio.core.recipe.method import Lora
-from studio.core.recipe.objective import Dpo
+from studio.core.recipe.objective import Dpo, Kto
 from studio.core.run_folder import RunFolder
 from studio.dataset.examples import Example, write_frozen
 from studio.engine.device import Device
 from studio.engine.objectives.preference import (
     DpoObjective,
+    KtoObjective,
     Reference,
-    pair_log_probabilities,
+    balanced,
+    both_log_probabilities,
+    tokenize_marked,
     tokenize_pairs,
 )
 from studio.engine.training.recovery import pieces
@@ -59,14 +62,32 @@ def frozen_pairs(run: RunFolder, learned: int, held_out: int) -> RunFolder:
     return run
 
 
+def moved_model(folder: Path) -> Any:
+    """A model that has learned something, so that it differs from the reference."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    return model
+
+
+def loss_and_gradients(model: Any, compute: Callable[[], Any]) -> tuple[float, dict[str, torch.Tensor]]:
+    model.train()
+    model.zero_grad()
+    loss = compute()
+    loss.backward()
+    return float(loss), {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
 def test_each_pair_is_two_sequences_of_which_the_last_answers_have_labels(tiny_model: Path) -> None:
     encoder = Encoder.from_folder(tiny_model, 256)
     before = (Message(role="user", content="Hello."), Message(role="assistant", content="Hello to you."))
     made = tokenize_pairs(encoder, [pair("Where?", "Over there.", "No.", *before)], "cut")
-    for encoded, answer in zip(made.pairs[0], ("Over there.", "No."), strict=True):
+    for encoded, answer in zip(made.both[0], ("Over there.", "No."), strict=True):
         learned = [label for label in encoded.labels if label != IGNORE_INDEX]
         assert encoder.decode(learned) == answer and "Hello to you." in encoded.text
-    assert made.counts.examples == 1 and made.lengths == [max(len(one.ids) for one in made.pairs[0])]
+    assert made.counts.examples == 1 and made.lengths == [max(len(one.ids) for one in made.both[0])]
 
 
 def test_pairs_without_a_difference_are_counted_and_left_out(tiny_model: Path) -> None:
@@ -86,19 +107,14 @@ def test_pairs_without_a_difference_are_counted_and_left_out(tiny_model: Path) -
     assert (counts.examples, counts.cut, counts.nothing_left, counts.left_out) == (2, 1, 2, 1)
     assert made.examples == (0, 3)
     whole = tokenize_pairs(encoder, [pair("Short?", "Long answers lose their ends. " * 3, "No.")], "leave_out")
-    assert whole.counts.left_out == 1 and not whole.pairs
+    assert whole.counts.left_out == 1 and not whole.both
 
 
 def test_the_loss_and_its_gradients_are_those_of_trl(tiny_model: Path, tmp_path: Path) -> None:
     made = tokenize_pairs(Encoder.from_folder(tiny_model, 256), pairs(4), "cut")
-    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
-    reference = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
-    torch.manual_seed(0)
-    with torch.no_grad():  # else nothing would have been learned yet, and every loss were ln 2
-        for parameter in model.parameters():
-            parameter.add_(0.02 * torch.randn_like(parameter))
+    model, reference = moved_model(tiny_model), AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
     rows = []
-    for better, worse in made.pairs:
+    for better, worse in made.both:
         start = next(place for place, label in enumerate(better.labels) if label != IGNORE_INDEX)
         assert better.ids[:start] == worse.ids[:start]
         rows.append(
@@ -119,24 +135,14 @@ def test_the_loss_and_its_gradients_are_those_of_trl(tiny_model: Path, tmp_path:
         train_dataset=datasets.Dataset.from_list([{"prompt": "a", "chosen": "b", "rejected": "c"}]),  # not looked at
         processing_class=AutoTokenizer.from_pretrained(tiny_model),
     )
-    model.train()
-    inputs = trainer.data_collator(rows)
-    wanted = trainer.compute_loss(model, {name: value.clone() for name, value in inputs.items()})
-    wanted.backward()
-    gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
-    model.zero_grad()
-
+    wanted, gradients = loss_and_gradients(model, lambda: trainer.compute_loss(model, trainer.data_collator(rows)))
     objective = DpoObjective(Dpo(beta=0.1))
-    objective._reference = Reference(pair_log_probabilities(reference, made.pairs, 2, CPU))
+    objective._reference = Reference(both_log_probabilities(reference, made.both, 2, CPU))
     batch = objective.collate([{**row, "position": place} for place, row in enumerate(objective.rows(made))])
     found = objective.loss(model, batch)
-    loss: Any = found.total / found.count
-    loss.backward()
-    assert float(found.total) / found.count == pytest.approx(float(wanted), rel=1e-6) and float(wanted) != math.log(2)
-    for name, parameter in model.named_parameters():
-        if name in gradients:
-            assert parameter.grad is not None
-            assert torch.allclose(parameter.grad, gradients[name], rtol=1e-3, atol=1e-6), name
+    ours, ours_gradients = loss_and_gradients(model, lambda: objective.loss(model, batch).total / found.count)
+    assert ours == pytest.approx(wanted, rel=1e-6) and ours != math.log(2)
+    assert all(torch.allclose(ours_gradients[name], one, rtol=1e-3, atol=1e-6) for name, one in gradients.items())
     assert found.measures is not None
     told = trainer._metrics["train"]
     assert float(found.measures[0]) / 4 == told["rewards/accuracies"][0]
@@ -159,14 +165,86 @@ def test_a_batch_in_pieces_has_the_loss_of_the_whole(tiny_model: Path) -> None:
 def test_log_probabilities_do_not_depend_on_what_stands_beside(tiny_model: Path) -> None:
     made = tokenize_pairs(Encoder.from_folder(tiny_model, 256), pairs(6), "cut")
     model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
-    together, alone = (pair_log_probabilities(model, made.pairs, at_once, CPU) for at_once in (6, 1))
+    together, alone = (both_log_probabilities(model, made.both, at_once, CPU) for at_once in (6, 1))
     assert torch.allclose(together, alone, rtol=1e-5)
-    ids = torch.tensor([made.pairs[0][0].ids])
+    ids = torch.tensor([made.both[0][0].ids])
     with torch.no_grad():
         whole = model(input_ids=ids).logits.log_softmax(-1)[0]
-    labels = made.pairs[0][0].labels
+    labels = made.both[0][0].labels
     wanted = sum(float(whole[place - 1, label]) for place, label in enumerate(labels) if label != IGNORE_INDEX)
     assert float(alone[0, 0]) == pytest.approx(wanted, rel=1e-5)
+
+
+def marked(count: int) -> list[Example]:
+    """Kind answers, which are good, and curt ones, which aren't; the last kind one was given twice."""
+    made = [one.model_copy(update={"rejected": None, "good": True}) for one in pairs(count)]
+    curt = [one.with_rejected.model_copy(update={"good": False}) for one in pairs(count)]
+    return [one for both in zip(made, curt, strict=True) for one in both]
+
+
+def test_marked_answers_are_compared_with_answers_to_other_questions(tiny_model: Path) -> None:
+    encoder = Encoder.from_folder(tiny_model, 256)
+    unmarked = pairs(1)[0].model_copy(update={"rejected": None})
+    made = tokenize_marked(encoder, [*marked(3), unmarked], "cut")
+    assert made.counts.examples == 6 and made.counts.left_out == 1 and made.good == (True, False) * 3
+    for place, (own, other) in enumerate(made.both):
+        said, otherwise = ([label for label in one.labels if label != IGNORE_INDEX] for one in (own, other))
+        before = [label for label in made.encoded[place - 1].labels if label != IGNORE_INDEX]
+        assert otherwise == before and encoder.decode(said) == marked(3)[place].answer
+        asked = len(own.ids) - len(own.labels[own.labels.index(said[0]) :])
+        assert own.ids[:asked] == other.ids[:asked]
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "weights"), [(40, 40, (1, 1)), (20, 40, (2, 1)), (80, 20, (1, 3)), (5, 4, (1, 1))]
+)
+def test_good_and_bad_answers_weigh_the_same(good: int, bad: int, weights: tuple[float, float]) -> None:
+    assert balanced(good, bad) == {True: weights[0], False: weights[1]}
+
+
+def test_the_loss_of_marked_answers_and_its_gradients_are_those_of_trl(tiny_model: Path, tmp_path: Path) -> None:
+    made = tokenize_marked(Encoder.from_folder(tiny_model, 256), marked(3), "cut")
+    model, reference = moved_model(tiny_model), AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    rows = []
+    for (own, other), good in zip(made.both, made.good, strict=True):
+        start = next(place for place, label in enumerate(own.labels) if label != IGNORE_INDEX)
+        told, otherwise = ([label for label in one.labels if label != IGNORE_INDEX] for one in (own, other))
+        prompt = {"prompt_ids": list(own.ids[:start]), "label": good}
+        rows.append({**prompt, "completion_ids": told, "KL_completion_ids": otherwise})
+    arguments = KTOConfig(
+        output_dir=str(tmp_path / "trl"), beta=0.1, max_length=None, use_cpu=True, report_to="none", bf16=False,
+        gradient_checkpointing=False, train_sampling_strategy="sequential", per_device_train_batch_size=6,
+    )  # fmt: skip
+    trainer = KTOTrainer(
+        model=model,
+        ref_model=reference,
+        args=arguments,
+        train_dataset=datasets.Dataset.from_list([{"prompt": "a", "completion": "b", "label": True}] * 6),
+        processing_class=AutoTokenizer.from_pretrained(tiny_model),
+    )
+    wanted, gradients = loss_and_gradients(model, lambda: trainer.compute_loss(model, trainer.data_collator(rows)))
+    objective = KtoObjective(Kto(beta=0.1))
+    objective._reference = Reference(both_log_probabilities(reference, made.both, 2, CPU))
+    batch = objective.collate([{**row, "position": place} for place, row in enumerate(objective.rows(made))])
+    objective.complete(model, batch, 4, model, tiled=False)
+    found = objective.loss(model, batch)
+    ours, ours_gradients = loss_and_gradients(model, lambda: objective.loss(model, batch).total / found.count)
+    assert ours == pytest.approx(wanted, rel=1e-5) and ours != 0.5
+    assert all(torch.allclose(ours_gradients[name], one, rtol=1e-3, atol=1e-6) for name, one in gradients.items())
+    with torch.no_grad():
+        parts = [objective.loss(model, piece) for piece in pieces(batch, 4)]
+    assert float(sum(part.total for part in parts)) == pytest.approx(float(found.total), rel=1e-5)
+
+
+def test_a_training_learns_from_marks(make_run: Make) -> None:
+    settings = {**SETTINGS, "objective.kind": "kto", "training.learning_rate": 5e-3, "training.epochs": 3.0}
+    run = make_run(learned=20, held_out=6, **settings)
+    write_frozen(run.train_data, marked(10))
+    write_frozen(run.held_out_data, marked(13)[20:])
+    assert do_here(run, Train()) == 0 and of_kind(run, Finished)
+    looks = of_kind(run, Evaluated)
+    assert looks[0].preference.accuracy == 0.5 and looks[0].loss == pytest.approx(0.5, abs=1e-3)
+    assert looks[-1].preference.accuracy > 0.8 and looks[-1].preference.margin > 0.02 and looks[-1].loss < 0.49
 
 
 def of_kind(run: RunFolder, kind: type[Any]) -> list[Any]:
