@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from studio.chat import knowledge
+from studio.core.commands import RememberedFor
 from studio.core.conversation import Fact, Message
-from studio.core.events import RememberedFor
 from studio.core.translatable import N_
 
 

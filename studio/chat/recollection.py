@@ -9,8 +9,9 @@ from studio.chat.knowledge import FACTS_AT_ONCE, touching
 from studio.chat.memories import Memory, memory_named
 from studio.chat.retrieval import nearest_turns
 from studio.chat.store import ConversationStore, TurnRecord
+from studio.core.commands import Ask, Remember
 from studio.core.conversation import Fact, Message
-from studio.core.events import Ask, Remember, Remembered
+from studio.core.events import Remembered
 from studio.dataset.examples import Example
 
 READ_AT_ONCE = {"meaning": 200, "entities": 20, "relations": 20}

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from studio.core import paths
+from studio.core.commands import RememberedFor
 from studio.core.conversation import Fact
-from studio.core.events import Remembered, RememberedFor
+from studio.core.events import Remembered
 from studio.core.problems import Problem
 from studio.core.translatable import N_
 

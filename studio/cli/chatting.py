@@ -26,21 +26,19 @@ from studio.chat.store import ConversationRecord, ConversationStore, TurnRecord,
 from studio.cli.choosing import run_at_step
 from studio.cli.printing import print_json, print_model, print_problem
 from studio.core.command_queue import new_id, send
+from studio.core.commands import Ask, Remember, Stop
 from studio.core.conversation import Message
 from studio.core.events import (
     BASE,
     THIS_RUN,
     AnswerEnded,
     AnswerGrew,
-    Ask,
     ChatReady,
     Crashed,
     Event,
     Failed,
     PromptSent,
-    Remember,
     Remembered,
-    Stop,
 )
 from studio.core.jobs import Chat
 from studio.core.problems import ProblemError, problem

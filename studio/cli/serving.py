@@ -9,7 +9,8 @@ from contextlib import closing
 from studio.cli.choosing import chosen_run, run_at_step
 from studio.cli.printing import print_json
 from studio.core.command_queue import new_id, send
-from studio.core.events import BASE, THIS_RUN, ChatReady, Crashed, Failed, ModelUnderTest, NoticeLogged, Stop
+from studio.core.commands import Stop
+from studio.core.events import BASE, THIS_RUN, ChatReady, Crashed, Failed, ModelUnderTest, NoticeLogged
 from studio.core.jobs import Chat
 from studio.core.problems import ProblemError, problem
 from studio.core.recipe.recipe import load

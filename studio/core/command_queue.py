@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from studio.core.events import COMMAND, Command, CommandReceived
+from studio.core.commands import COMMAND, Command
+from studio.core.events import CommandReceived
 from studio.core.run_folder import JobFolder
 from studio.core.storage import write_text
 

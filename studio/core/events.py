@@ -1,4 +1,4 @@
-"""What a child process reports and what it is told: typed events one way, typed commands the other.
+"""What a child process reports: typed events. What it is told is in `studio.core.commands`.
 
 Every job (train, exam, chat, merge, fetch, trace) writes the same kind of journal: `ProcessStarted`, then what it
 does, then exactly one ending. Live view, history, command line and reports all fold over these events.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import base64
 import time
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from studio.core.conversation import Fact, Message
+from studio.core.conversation import Fact
+from studio.core.dataset_counts import DatasetCounts
+from studio.core.export_check import ExportCheck
 from studio.core.problems import Problem
 from studio.core.translatable import Sentence
 
@@ -93,26 +94,6 @@ class DeviceChosen(_Event):
     dtype: str
     memory_total: int | None = None
     uuid: str = ""
-
-
-class DatasetCounts(BaseModel):
-    """Examples as they are trained on, counted after tokenizing. `tokens` are all that are read, `label_tokens` those
-    that are learned.
-
-    `cut` examples lose their end to the length limit; `nothing_left` have no answer token left and are skipped;
-    `left_out` are too long and skipped whole; `divided` were split into several. `examples` counts what is trained
-    on after that, the other four examples as they were given. `rehearsal` counts the base model's own answers that are
-    trained on beside them; their tokens are among `tokens` and `label_tokens`.
-    """
-
-    examples: int
-    tokens: int
-    label_tokens: int
-    cut: int
-    nothing_left: int
-    left_out: int = 0
-    divided: int = 0
-    rehearsal: int = 0
 
 
 class Prepared(DatasetCounts, _Event):
@@ -403,10 +384,6 @@ class PromptSent(_Event):
     examples_overflow: int = 0
 
 
-RememberedFor = Literal["meaning", "entities", "relations"]
-"""What a turn is read for: an embedding to find it by; people, places and ideas; triples."""
-
-
 class Remembered(_Event):
     """What `request`, a `Remember`, asked for. `embedding` holds float16 numbers in base64, "" where none was wanted;
     only those of the same `space` can be compared, as each base model has its own."""
@@ -456,35 +433,6 @@ class AnswerFailed(_Event):
     type: Literal["answer_failed"] = "answer_failed"
     ask: str
     problem: Problem
-
-
-class ExportFault(BaseModel):
-    """Something that is known to be wrong with an export. `code` names its kind for programs."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    code: str
-    text: Sentence
-
-
-class ExportCheck(BaseModel):
-    """An export, loaded as `program` loads it, beside the run's own model on the same questions.
-
-    `same` answers are equal token by token, with the token that ends them. `kl` is the mean Kullback-Leibler divergence
-    of the export's distribution of the next token from the run's, in nats, over all tokens of the run's answers;
-    `top_one` is the share of these tokens where both hold the same one likeliest. None where it wasn't computed.
-    `passed` says whether the limits for its format are kept and nothing is at fault.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    program: Literal["transformers", "peft-4bit", "peft-16bit", "llama.cpp", "llama.cpp-flash-attention"]
-    questions: int
-    same: int
-    kl: float | None = None
-    top_one: float | None = None
-    faults: tuple[ExportFault, ...] = ()
-    passed: bool = True
 
 
 class Exported(_Event):
@@ -636,78 +584,3 @@ Event = Annotated[
 ]
 
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
-
-
-class _Command(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    id: str
-
-
-class Stop(_Command):
-    """End soon. With `keep`, save what was learned first."""
-
-    type: Literal["stop"] = "stop"
-    keep: bool = True
-
-
-class Pause(_Command):
-    """Save everything that going on needs, and end: memory and card are free then."""
-
-    type: Literal["pause"] = "pause"
-
-
-class SaveNow(_Command):
-    """Make a save point after the current step."""
-
-    type: Literal["save_now"] = "save_now"
-
-
-class Ask(_Command):
-    """Answer the conversation as `model`; one of the kind other_run is loaded from the folder `run` when it is first
-    asked. Greedy when `temperature` is 0, else drawn with `seed`; `max_tokens` limits the answer.
-
-    `memory` names one of `studio.chat.memories`, which decides with `amount` what is told of the earlier messages;
-    `summary` stands for the first `summarized` exchanges, where an earlier `PromptSent` said so. `messages` lacks
-    `left_out` earlier messages, which the memory drops. Of the exchanges that it holds, those at `found` were chosen
-    for what they are about, the best first. `facts` are told if there is room, the best first; `examples` are shown
-    before the conversation, pairs of a question and its answer.
-    """
-
-    type: Literal["ask"] = "ask"
-    messages: tuple[Message, ...]
-    model: ModelUnderTest = THIS_RUN
-    run: Path | None = None
-    max_tokens: int = Field(default=256, ge=1, le=8192)
-    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
-    seed: int | None = Field(default=None, ge=0, le=MOST_SEED)
-    memory: str = "everything"
-    amount: int = 0
-    summary: str = ""
-    summarized: int = 0
-    left_out: int = 0
-    found: tuple[int, ...] = ()
-    facts: tuple[Fact, ...] = ()
-    examples: tuple[Message, ...] = ()
-
-
-class Remember(_Command):
-    """Read a turn for what a memory keeps of it, while nobody waits for an answer; without an `answer`, a question that
-    is looked up, which somebody waits for."""
-
-    type: Literal["remember"] = "remember"
-    question: str
-    answer: str = ""
-    wanted: tuple[RememberedFor, ...] = ("meaning",)
-
-
-class StopAnswer(_Command):
-    """Stop answering; the conversation stays open. With `ask`, only where that is what is answered or waits."""
-
-    type: Literal["stop_answer"] = "stop_answer"
-    ask: str = ""
-
-
-Command = Annotated[Stop | Pause | SaveNow | Ask | Remember | StopAnswer, Field(discriminator="type")]
-
-COMMAND: TypeAdapter[Command] = TypeAdapter(Command)

@@ -6,6 +6,7 @@ import random
 import time
 
 from studio.chat.memories import SUMMARY_TOKENS, Summary, memory_named, recall
+from studio.core.commands import Ask, Remember, StopAnswer
 from studio.core.conversation import Message
 from studio.core.events import (
     BASE,
@@ -13,14 +14,11 @@ from studio.core.events import (
     AnswerEnded,
     AnswerFailed,
     AnswerGrew,
-    Ask,
     ChatReady,
     Ending,
     ModelUnderTest,
     PromptSent,
-    Remember,
     Remembered,
-    StopAnswer,
     Stopped,
 )
 from studio.core.jobs import Chat

@@ -17,24 +17,18 @@ from types import FrameType
 import psutil
 
 from studio.core.command_queue import CommandQueue
+from studio.core.commands import Ask, Command, Pause, Remember, SaveNow, Stop, StopAnswer
 from studio.core.events import (
-    Ask,
-    Command,
     CommandReceived,
     Ending,
     Event,
     Failed,
     Finished,
     NoticeLogged,
-    Pause,
     Paused,
     PhaseChanged,
     ProcessStarted,
     Progressed,
-    Remember,
-    SaveNow,
-    Stop,
-    StopAnswer,
     Stopped,
 )
 from studio.core.jobs import FRESH_START

@@ -11,8 +11,9 @@ import torch
 from peft import PeftModel
 
 from studio.chat.knowledge import goes_round, read_facts, request_for
+from studio.core.commands import Remember
 from studio.core.conversation import Fact
-from studio.core.events import BASE, Remember, Remembered
+from studio.core.events import BASE, Remembered
 from studio.engine.evaluation.generate import Generator
 from studio.engine.methods.base_model import Network
 

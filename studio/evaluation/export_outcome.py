@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from studio.core.events import ExportCheck, Exported
+from studio.core.events import Exported
+from studio.core.export_check import ExportCheck
 from studio.core.translatable import N_, Sentence, sentence, type_of_value
 
 PROGRAMS = {

@@ -8,7 +8,7 @@ import time
 import psutil
 
 from studio.core.command_queue import new_id, send
-from studio.core.events import Pause, SaveNow, Stop
+from studio.core.commands import Pause, SaveNow, Stop
 from studio.core.run_folder import JobFolder
 from studio.runs.follow import processes_of, write_missing_ending
 

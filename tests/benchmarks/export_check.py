@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from studio.core.events import ExportCheck
+from studio.core.export_check import ExportCheck
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
 from studio.engine.environment import prepare_environment

@@ -14,8 +14,9 @@ from studio.chat.recollection import (
     with_earlier,
 )
 from studio.chat.store import ConversationRecord, ConversationStore, TurnRecord
+from studio.core.commands import Ask
 from studio.core.conversation import Fact, Message
-from studio.core.events import Ask, Remembered
+from studio.core.events import Remembered
 
 TALK = ConversationRecord("talk", "shop")
 SAID = ("My sister Anna lives in Busan.", "Our dog Bruno is nine.", "The roof leaks.", "Leo builds robots.", "I am 40.")

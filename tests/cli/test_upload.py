@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from studio.cli import main
-from studio.core.events import ExportCheck, Exported
+from studio.core.events import Exported
+from studio.core.export_check import ExportCheck
 from studio.core.run_folder import RunFolder
 from studio.runs.project import create_project
 from tests.fakes.hub import Account, FakeHub

@@ -8,19 +8,17 @@ from pathlib import Path
 import pytest
 
 from studio.core.command_queue import CommandQueue, new_id, send
+from studio.core.commands import Command, SaveNow, Stop
 from studio.core.events import (
     CheckpointCommitted,
     CheckpointRemoved,
-    Command,
     CommandReceived,
     Continued,
     Evaluated,
     Finished,
     Paused,
     ProcessStarted,
-    SaveNow,
     StepDone,
-    Stop,
     Stopped,
 )
 from studio.core.problems import ProblemError

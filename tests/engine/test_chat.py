@@ -12,19 +12,18 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from studio.core.command_queue import new_id, send
+from studio.core.commands import Ask, Stop
 from studio.core.conversation import Message
 from studio.core.events import (
     BASE,
     THIS_RUN,
     AnswerEnded,
     AnswerFailed,
-    Ask,
     ChatReady,
     CheckpointCommitted,
     DeviceChosen,
     Finished,
     ModelUnderTest,
-    Stop,
 )
 from studio.core.jobs import Chat
 from studio.core.problems import ProblemError

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from studio.core.events import ExportCheck, Exported, ExportFault
+from studio.core.events import Exported
+from studio.core.export_check import ExportCheck, ExportFault
 from studio.core.translatable import sentence
 from studio.evaluation.export_outcome import NEVER_ENDS, check_section, outcome
 from studio.export.exporters import Quality

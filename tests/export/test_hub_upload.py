@@ -9,7 +9,8 @@ import keyring
 import pytest
 from keyring.core import load_keyring
 
-from studio.core.events import ExportCheck, Exported
+from studio.core.events import Exported
+from studio.core.export_check import ExportCheck
 from studio.core.problems import ProblemError
 from studio.core.run_folder import RunFolder
 from studio.export.exporters import export_now, exporter_named

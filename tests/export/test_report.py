@@ -5,7 +5,8 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from pathlib import Path
 
-from studio.core.events import ExportCheck, Exported
+from studio.core.events import Exported
+from studio.core.export_check import ExportCheck
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import Sentence

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, rule
 
 from studio.core.command_queue import CommandQueue, new_id, send
-from studio.core.events import Command, CommandReceived, Pause, SaveNow, Stop
+from studio.core.commands import Command, Pause, SaveNow, Stop
+from studio.core.events import CommandReceived
 from studio.core.run_folder import JobFolder
 
 KINDS: tuple[type[Stop | Pause | SaveNow], ...] = (Stop, Pause, SaveNow)

@@ -19,7 +19,8 @@ from pydantic import BaseModel, ConfigDict
 
 from studio.cli import main
 from studio.core.command_queue import new_id, send
-from studio.core.events import BASE, THIS_RUN, AnswerEnded, CommandReceived, Stop
+from studio.core.commands import Stop
+from studio.core.events import BASE, THIS_RUN, AnswerEnded, CommandReceived
 from studio.core.jobs import Chat
 from studio.core.problems import ProblemError
 from studio.core.recipe.recipe import Recipe, with_values

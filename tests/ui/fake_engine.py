@@ -17,6 +17,7 @@ from typing import Literal
 import psutil
 
 from studio.core.command_queue import CommandQueue
+from studio.core.commands import Ask, Remember, Stop, StopAnswer
 from studio.core.conversation import Fact
 from studio.core.events import (
     BASE,
@@ -24,11 +25,9 @@ from studio.core.events import (
     THIS_RUN,
     AnswerEnded,
     AnswerGrew,
-    Ask,
     ChatReady,
     CommandReceived,
     ExamCompleted,
-    ExportCheck,
     Exported,
     Failed,
     Fetched,
@@ -40,12 +39,10 @@ from studio.core.events import (
     ProcessStarted,
     Progressed,
     PromptSent,
-    Remember,
     Remembered,
-    Stop,
-    StopAnswer,
     Stopped,
 )
+from studio.core.export_check import ExportCheck
 from studio.core.jobs import Chat, CheckAdapter, Exam, ExportGguf, ExportGgufAdapter, FetchData, Merge, read_job
 from studio.core.journal import JournalWriter
 from studio.core.problems import Problem, Remedy

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from studio.core.command_queue import CommandQueue
+from studio.core.commands import Pause, SaveNow, Stop
 from studio.core.events import (
     BASE,
     CheckpointCommitted,
@@ -25,15 +26,12 @@ from studio.core.events import (
     Failed,
     Fetched,
     Finished,
-    Pause,
     Paused,
     PhaseChanged,
     Prepared,
     ProcessStarted,
     Progressed,
-    SaveNow,
     StepDone,
-    Stop,
     Stopped,
 )
 from studio.core.jobs import FetchModel, FetchStarter, Train, read_job

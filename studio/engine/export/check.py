@@ -17,7 +17,8 @@ from typing import Literal
 from pydantic import BaseModel
 
 from studio.core import paths
-from studio.core.events import Ending, ExportCheck, Exported
+from studio.core.events import Ending, Exported
+from studio.core.export_check import ExportCheck
 from studio.core.jobs import CheckAdapter
 from studio.core.recipe.method import BaseStorage, Method
 from studio.core.recipe.recipe import load

@@ -9,7 +9,7 @@ from itertools import takewhile
 
 import numpy as np
 
-from studio.core.events import ExportCheck, ExportFault
+from studio.core.export_check import ExportCheck, ExportFault
 from studio.core.translatable import N_, sentence, type_of_value
 from studio.engine.export.measurement import Floats, Found, Measured, NotMeasured, Reference, without_bos
 

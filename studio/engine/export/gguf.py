@@ -17,7 +17,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from studio.core.events import Ending, ExportCheck, Exported
+from studio.core.events import Ending, Exported
+from studio.core.export_check import ExportCheck
 from studio.core.job_states import ExportState
 from studio.core.jobs import ExportGguf, ExportGgufAdapter
 from studio.core.problems import Problem, ProblemError, Remedy, problem

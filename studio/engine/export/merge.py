@@ -24,7 +24,8 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from transformers import GenerationConfig
 
-from studio.core.events import Ending, ExportCheck, Exported
+from studio.core.events import Ending, Exported
+from studio.core.export_check import ExportCheck
 from studio.core.jobs import Merge
 from studio.core.problems import ProblemError, Remedy
 from studio.core.recipe.recipe import Recipe, load

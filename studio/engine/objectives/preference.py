@@ -19,7 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch.nn import functional
 
-from studio.core.events import DatasetCounts, PreferenceScores
+from studio.core.dataset_counts import DatasetCounts
+from studio.core.events import PreferenceScores
 from studio.core.recipe.objective import Dpo, Kto, PreferenceSettings
 from studio.core.run_folder import RunFolder
 from studio.core.storage import staged_file

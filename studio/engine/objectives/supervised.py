@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from studio.core.events import DatasetCounts
+from studio.core.dataset_counts import DatasetCounts
 from studio.core.recipe.recipe import Recipe
 from studio.core.translatable import Sentence
 from studio.core.workload import MOST_LOGITS

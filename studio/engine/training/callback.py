@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from studio.core.events import PreferenceScores, SaveNow, StepDone
+from studio.core.commands import SaveNow
+from studio.core.events import PreferenceScores, StepDone
 from studio.core.problems import Remedy, problem
 from studio.core.translatable import N_
 from studio.engine.device import Device, memory_limit, memory_now

@@ -8,7 +8,8 @@ from collections.abc import Callable, Generator
 from queue import Empty, SimpleQueue
 
 from studio.core.command_queue import new_id, send
-from studio.core.events import AnswerEnded, AnswerFailed, AnswerGrew, Ask, Ending, PromptSent, StopAnswer
+from studio.core.commands import Ask, StopAnswer
+from studio.core.events import AnswerEnded, AnswerFailed, AnswerGrew, Ending, PromptSent
 from studio.core.journal import JournalReader
 from studio.core.run_folder import JobFolder
 

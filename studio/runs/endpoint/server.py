@@ -26,7 +26,8 @@ from typing import cast
 from pydantic import JsonValue
 
 from studio.core.command_queue import new_id
-from studio.core.events import AnswerEnded, AnswerFailed, AnswerGrew, Ask, ModelUnderTest, PromptSent
+from studio.core.commands import Ask
+from studio.core.events import AnswerEnded, AnswerFailed, AnswerGrew, ModelUnderTest, PromptSent
 from studio.core.problems import problem
 from studio.core.run_folder import JobFolder
 from studio.core.translatable import N_

@@ -18,21 +18,19 @@ from studio.chat import transcript
 from studio.chat.memories import MEMORIES, memory_named
 from studio.chat.store import ConversationRecord, ConversationStore, TurnRecord, default_file, title_of
 from studio.core.command_queue import new_id, send
+from studio.core.commands import Ask, Remember, StopAnswer
 from studio.core.conversation import Message
 from studio.core.events import (
     BASE,
     THIS_RUN,
     AnswerEnded,
     AnswerGrew,
-    Ask,
     ChatReady,
     Crashed,
     Failed,
     ModelUnderTest,
     PromptSent,
-    Remember,
     Remembered,
-    StopAnswer,
 )
 from studio.core.job_states import ChatState
 from studio.core.jobs import Chat

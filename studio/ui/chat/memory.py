@@ -20,7 +20,8 @@ from studio.chat.recollection import (
 )
 from studio.chat.store import ConversationStore, FactRecord, TurnRecord
 from studio.core.command_queue import new_id
-from studio.core.events import Ask, Remember, Remembered
+from studio.core.commands import Ask, Remember
+from studio.core.events import Remembered
 from studio.ui.chat.storage import ConversationStorage
 
 Prepared = Callable[[Ask], object]

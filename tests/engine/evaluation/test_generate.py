@@ -15,20 +15,17 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from studio.core.command_queue import new_id, send
+from studio.core.commands import Ask, Remember, Stop, StopAnswer
 from studio.core.conversation import Message
 from studio.core.events import (
     BASE,
     AnswerEnded,
     AnswerGrew,
-    Ask,
     ChatReady,
     Exported,
     Failed,
     PromptSent,
-    Remember,
     Remembered,
-    Stop,
-    StopAnswer,
     Stopped,
 )
 from studio.core.job_states import ChatState, ProcessState

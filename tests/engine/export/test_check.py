@@ -12,7 +12,9 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from studio.core.command_queue import new_id, send
-from studio.core.events import ExportCheck, Exported, Progressed, Stop, Stopped
+from studio.core.commands import Stop
+from studio.core.events import Exported, Progressed, Stopped
+from studio.core.export_check import ExportCheck
 from studio.core.job_states import ExportState, ProcessState
 from studio.core.jobs import CheckAdapter
 from studio.core.run_folder import choose_checkpoint

@@ -10,7 +10,7 @@ import gguf
 import pytest
 from gguf.scripts.gguf_new_metadata import MetadataDetails, copy_with_new_metadata
 
-from studio.core.events import ExportCheck
+from studio.core.export_check import ExportCheck
 from studio.core.run_folder import JobFolder, choose_checkpoint
 from studio.engine.export.check import check_gguf
 from studio.engine.export.llama_cpp import tools_folder

@@ -19,7 +19,8 @@ from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from studio.core import storage
-from studio.core.events import CheckpointCommitted, ExportCheck, Exported, Failed, ProcessStarted, Stopped
+from studio.core.events import CheckpointCommitted, Exported, Failed, ProcessStarted, Stopped
+from studio.core.export_check import ExportCheck
 from studio.core.job_states import ExportState
 from studio.core.jobs import ExportGguf, ExportGgufAdapter, Job, Train
 from studio.core.problems import Problem

@@ -14,7 +14,8 @@ from safetensors.torch import load, load_file, save_file
 from transformers import AutoTokenizer
 
 from studio.core.conversation import Message
-from studio.core.events import ExportCheck, Exported, Failed, NoticeLogged, Progressed, Stopped
+from studio.core.events import Exported, Failed, NoticeLogged, Progressed, Stopped
+from studio.core.export_check import ExportCheck
 from studio.core.job_states import ProcessState
 from studio.core.jobs import Chat, Exam, Job, Merge, Train
 from studio.core.problems import Problem

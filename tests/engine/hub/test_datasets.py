@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from studio.core.command_queue import new_id, send
-from studio.core.events import Failed, Fetched, Finished, NoticeLogged, PhaseChanged, Progressed, Stop, Stopped
+from studio.core.commands import Stop
+from studio.core.events import Failed, Fetched, Finished, NoticeLogged, PhaseChanged, Progressed, Stopped
 from studio.core.jobs import FetchData, Job, write_job
 from studio.core.problems import Problem
 from studio.core.run_folder import JobFolder

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from studio.core.command_queue import new_id, send
-from studio.core.events import Failed, Fetched, Finished, PhaseChanged, Progressed, Stop, Stopped
+from studio.core.commands import Stop
+from studio.core.events import Failed, Fetched, Finished, PhaseChanged, Progressed, Stopped
 from studio.core.job_states import FetchState
 from studio.core.jobs import FetchModel, Job
 from studio.core.problems import Problem

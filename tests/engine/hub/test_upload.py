@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from studio.core.command_queue import new_id, send
-from studio.core.events import Failed, Finished, PhaseChanged, Progressed, Stop, Stopped
+from studio.core.commands import Stop
+from studio.core.events import Failed, Finished, PhaseChanged, Progressed, Stopped
 from studio.core.job_states import UploadState
 from studio.core.jobs import Upload
 from studio.core.problems import Problem, ProblemError

@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from studio.core.command_queue import new_id, send
+from studio.core.commands import Pause
 from studio.core.events import (
     BatchChanged,
     CheckpointCommitted,
@@ -27,7 +28,6 @@ from studio.core.events import (
     Failed,
     Finished,
     NoticeLogged,
-    Pause,
     Paused,
     StepDone,
 )

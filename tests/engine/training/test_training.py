@@ -11,6 +11,7 @@ import pytest
 from safetensors.torch import load_file
 
 from studio.core.command_queue import new_id, send
+from studio.core.commands import SaveNow, Stop
 from studio.core.events import (
     BASE,
     THIS_RUN,
@@ -24,9 +25,7 @@ from studio.core.events import (
     Paused,
     Prepared,
     ProcessStarted,
-    SaveNow,
     StepDone,
-    Stop,
     Stopped,
 )
 from studio.core.jobs import Train

@@ -10,7 +10,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from studio.core.events import ExportCheck, Exported
+from studio.core.events import Exported
+from studio.core.export_check import ExportCheck
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import Sentence

@@ -11,7 +11,8 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from studio.core.events import ExportCheck, Exported
+from studio.core.events import Exported
+from studio.core.export_check import ExportCheck
 from studio.core.job_states import UploadState
 from studio.core.jobs import Upload
 from studio.core.run_folder import RunFolder
