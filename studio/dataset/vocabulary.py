@@ -45,11 +45,12 @@ _WORDS: dict[str, str] = {
     "정답 답 정답번호 답안 정답키 해답 正解 正答 答え 答案 正确答案 richtig lösung antwort réponse respuesta",
     "speaker": "speaker role who sender author from speakerrole authortype authorrole "
     "sendertype senderrole speakertype commenterrole participant talker spokenby speakername speakerid speakeridx "
-    "발화자 화자 역할 보낸사람 발신자 말한사람 보낸이 대화자 話者 発話者 送信者 说话人 发言人 角色 sprecher absender "
+    "발언자 발화자 화자 역할 보낸사람 발신자 말한사람 보낸이 대화자 話者 発話者 送信者 说话人 发言人 角色 "
+    "sprecher absender "
     "locuteur hablante remitente",
     "said": "utterance message text content said value line sentence words body msg turntext "
-    "발화 발화내용 발화문 대사 메시지 내용 말 대화내용 문장 대화 텍스트 본문 発話 発話内容 内容 发言 话语 nachricht "
-    "äußerung "
+    "발언 발언내용 발화 발화내용 발화문 대사 메시지 내용 말 대화내용 문장 대화 텍스트 본문 発話 発話内容 内容 发言 "
+    "话语 nachricht äußerung "
     "message énoncé mensaje",
     "conversation": "conversationid dialogid dialogueid dialogid convid conversation dialog dialogue sessionid session "
     "threadid thread chatid chat ticketid ticket callid roomid room case caseid conversationno dialogno "

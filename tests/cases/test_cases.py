@@ -178,7 +178,10 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
         Asked(30, ("gate 0 moved\n\nAnswer with one of: down, up.", "down")),
     ),
     "bold questions": (text("faq.md", "".join(f"**{q}**\n\n{a}\n\n" for q, a in PAIRS)), Asked()),
-    "questions and answers in one line": (text("a.txt", "".join(f"{q} -> {a}\n" for q, a in PAIRS)), Asked(1, None)),
+    "questions and answers in one line": (
+        text("a.txt", "".join(f"{q} -> {a}\n" for q, a in PAIRS)),
+        Asked(says="signs in the lines"),
+    ),
     "a glossary": (text("a.txt", "".join(f"{thing} {n}: it leans.\n" for n, thing in GLOSSARY)), Asked(1, None)),
     "columns of blanks": (text("a.txt", "".join(f"{q}     {a}\n" for q, a in PAIRS)), Asked(1, None)),
     "a log": (text("a.txt", "".join(f"2025-03-0{n} 10:00 The gate opened.\n" for n in DAYS) * 3), Asked(1, None)),

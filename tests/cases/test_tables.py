@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cases.inputs import ASKED, PAIRS, PLACES, TOLD, Files, data, table, text
+from tests.cases.inputs import ASKED, PAIRS, PLACES, TOLD, Files, data, table, text, with_line
 from tests.cases.judge import Asked, Right, judge
 from tests.dataset.conftest import write_xlsx
 
@@ -129,6 +129,51 @@ CASES: dict[str, tuple[Files, Right | Asked]] = {
         table("Question,First,Mark,Second,Mark", '"{q}","{a}",correct,Never.,incorrect'),
         Asked(first=None, says="seems to say whether an answer is good"),
     ),
+    "an answer that goes on in the next row": (
+        with_line(table("no,question,answer", "{n}," + QUOTED), 5, ',,"Ask again, at the gate."'),
+        Asked(11, says="they go on from the row above"),
+    ),
+    "a row that says what the cells are": (
+        table("question,answer,kind\n(required),(required),(optional)", QUOTED + ",faq"),
+        Right(says="what kind of cell"),
+    ),
+    "labels that nobody agreed on": (
+        data("snli.json", [{"text": a, "gold_label": ("yes", "no", "-")[n % 3]} for n, (_, a) in ALL]),
+        Asked(first=None, says="nobody agreed"),
+    ),
+    "labels of marked things": (
+        data(
+            "re.json",
+            [{"sentence": a, "subject_entity": {"word": PLACES[n]}, "label": KINDS[n % 4]} for n, (_, a) in ALL],
+        ),
+        Asked(first=None, says="what the labels are about"),
+    ),
+    "questions without answers": (
+        data("q.json", [{"_id": f"q{n}", "text": q} for n, (q, _) in ALL]),
+        Asked(first=None),
+    ),
+    # Conversations written out as texts
+    **{
+        f"turns as {name} writes them": (
+            data("t.json", [{"text": form.replace("{q}", q).replace("{a}", a)} for q, a in PAIRS]),
+            wanted,
+        )
+        for name, form, wanted in (
+            ("vicuna", "A chat. USER: {q} ASSISTANT: {a}</s>", Asked()),
+            ("a recipe of questions", "Question: {q} Answer: {a}", Asked()),
+            ("oasst", "<|prompter|>{q}<|endoftext|><|assistant|>{a}<|endoftext|>", Right()),
+            ("exaone", "[|user|]{q}\n[|assistant|]{a}[|endofturn|]", Right()),
+            ("deepseek", "<｜begin▁of▁sentence｜><｜User｜>{q}<｜Assistant｜>{a}<｜end▁of▁sentence｜>", Right()),
+            ("glm", "[gMASK]<sop><|user|>\n{q}<|assistant|>\n{a}", Right()),
+            (
+                "harmony",
+                "<|start|>user<|message|>{q}<|end|><|start|>assistant<|channel|>final<|message|>{a}<|return|>",
+                Right(),
+            ),
+            ("kullm", "아래는 작업을 설명하는 명령어입니다.\n\n### 명령어:\n{q}\n\n### 응답:\n{a}", Right()),
+            ("nobody known", "<question>{q}</question><answer>{a}</answer>", Asked(first=None, says="written out")),
+        )
+    },
     # Words with meanings
     "meanings that begin as questions do": (
         text("m.csv", "meaning,word\n" + "".join(f"{b},{a}\n" for a, b in MEANINGS * 3)),

@@ -107,6 +107,10 @@ def _with_names(
     if after < len(rows) and _filled(rows[after]) and all(not cell.strip(" -:=") for cell in rows[after]):
         after += 1  # a line drawn under the names
     names_row = tuple(rows[after - 1])
+    if after < len(rows) and _are_kinds(rows[after]):
+        after += 1
+        text = N_("A row below the names that says what kind of cell each column takes was left out.")
+        all_notes.append(sentence(text))
     codes = next((place for place, row in enumerate(rows[after : after + 2], after) if _are_codes(row)), None)
     if codes is not None:
         text = N_("{count} rows below the names, in which a program for surveys explains them, were left out.")
@@ -117,6 +121,18 @@ def _with_names(
         all_notes.append(sentence(N_("The first row was taken for the names of the columns, which is a guess.")))
     named = tuple(bool(name.strip()) for name in names)
     return Layout(unique_names(names), after, usual, tuple(all_notes), doubtful, names_row, named)
+
+
+_KIND = re.compile(
+    r"\(?\s*(?:free |short |long )?(?:text|string|str|varchar|char|integer|int|number|numeric|float|double|date|"
+    r"datetime|timestamp|bool|boolean|required|optional|mandatory|필수|선택|문자열?|숫자|텍스트|날짜|정수)\s*(?:\(\d+\))?\s*\)?\*?",
+    re.IGNORECASE,
+)
+
+
+def _are_kinds(row: _Cells) -> bool:
+    """Whether a row says of each column what stands in it, or whether it has to be filled in."""
+    return _filled(row) > 1 and all(_KIND.fullmatch(cell.strip()) for cell in row if cell.strip())
 
 
 def _are_codes(row: _Cells) -> bool:

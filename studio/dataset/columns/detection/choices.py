@@ -73,7 +73,7 @@ def detect_options(seen: TableProfile) -> DetectedMapping | None:
             continue
         if choices.share_with_options(seen.rows, name) < 0.8:
             continue
-        key = _key_column(seen, (name,))
+        key = _key_column(seen, (name,), must_be_named=not by_name)
         if key is not None:
             text = N_("{column} holds the options, and {key} says which is right.")
             return _with_question(seen, (name,), key, sentence(text, column=name, key=key))
@@ -126,7 +126,7 @@ def _without_key(seen: TableProfile, columns: tuple[str, ...]) -> DetectedMappin
     return DetectedMapping(ColumnMapping(question=question, options=columns), False, (why,))
 
 
-def _key_column(seen: TableProfile, columns: Sequence[str]) -> str | None:
+def _key_column(seen: TableProfile, columns: Sequence[str], must_be_named: bool = False) -> str | None:
     """The column whose cells mean one of the options, by its name first and then by its contents."""
     left = [name for name in seen.columns if name not in columns and seen.profiles[name].filled > 0]
     by_name = seen.named("key", columns) + [n for n in seen.named("answer", columns) if n not in seen.named("key")]
@@ -142,6 +142,8 @@ def _key_column(seen: TableProfile, columns: Sequence[str]) -> str | None:
     for name in by_name:
         if _resolves(seen, columns, name) >= 0.8:
             return name
+    if must_be_named:
+        return None
     fitting = [name for name in others if seen.profiles[name].numbers < 0.5 and _resolves(seen, columns, name) >= 0.95]
     return fitting[0] if len(fitting) == 1 else None
 
@@ -264,6 +266,10 @@ def detect_labels(seen: TableProfile) -> DetectedMapping | None:
     all_labels = labels.labels_of(seen.table.rows, label)
     if len(all_labels) > labels.MOST_LABELS:
         return None
+    if "-" in all_labels and "+" not in all_labels:
+        sure = False
+        text = N_("{column} holds a dash in some rows, which may mean that nobody agreed on a label.")
+        why.append(sentence(text, column=label))
     if seen.profiles[label].different < 2:
         sure = False
         why.append(sentence(N_("{column} holds the same label in every row."), column=label))

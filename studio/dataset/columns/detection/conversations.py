@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, Sentence, sentence
@@ -224,8 +224,7 @@ def _whole(seen: TableProfile, conversation: str, sure: bool, why: list[Sentence
         if len(strangers) == 2 and all(
             part_of(who) in (None, "system", "tool") for names in conversations for who in names
         ):
-            seconds = Counter(next((who for who in names if who != names[0]), "") for names in conversations if names)
-            answering = max(sorted(strangers), key=lambda name: seconds[name])
+            answering = _usual_second(conversations, strangers)
             text = N_("The names don't say who answers; {name} was taken, who usually speaks second.")
             why.append(sentence(text, name=answering))
     parts = {who: part_of(who) for names in conversations for who in names}
@@ -237,6 +236,11 @@ def _whole(seen: TableProfile, conversation: str, sure: bool, why: list[Sentence
             sure, answering = False, later[0]
             text = N_("The names don't say who answers; {name} was taken.")
             why.append(sentence(text, name=answering))
+    if answering is None and len(parts) == 2 and set(parts.values()) == {"assistant"}:
+        # Two who are numbered alike: agent_1 and agent_2.
+        sure, answering = False, _usual_second(conversations, parts)
+        text = N_("The names don't say who answers; {name} was taken, who usually speaks second.")
+        why.append(sentence(text, name=answering))
     desirable, doubt = desirable_column(seen, {conversation})
     if desirable is not None:
         why.append(sentence(DESIRABLE, column=desirable))
@@ -251,6 +255,12 @@ def _whole(seen: TableProfile, conversation: str, sure: bool, why: list[Sentence
         desirable=desirable,
     )
     return DetectedMapping(mapping, sure, tuple(why))
+
+
+def _usual_second(conversations: list[tuple[str, ...]], speakers: Iterable[str]) -> str:
+    """Which of these speakers mostly speaks second; the first in the alphabet of several."""
+    seconds = Counter(next((who for who in names if who != names[0]), "") for names in conversations if names)
+    return max(sorted(speakers), key=lambda name: seconds[name])
 
 
 def _system(seen: TableProfile, taken: set[str]) -> str | None:

@@ -116,6 +116,22 @@ def _lone_key(seen: TableProfile, left: list[str]) -> Sentence | None:
     return None
 
 
+_BESIDE_LABELS = ("annotation", "annotator", "annotatorlabel", "metadata", "meta", "entitie", "entity", "context")
+"""Records beside labels that aren't what was labelled."""
+
+
+def _going_on(seen: TableProfile, mapping: ColumnMapping) -> int:
+    """Rows of an answer without a question below one with both: an answer that was written over several rows."""
+    if not mapping.question or not mapping.answer or mapping.options or mapping.question in mapping.answer:
+        return 0
+    found, is_open = 0, False
+    for row in seen.rows:
+        asked, told = text_of(row, mapping.question), text_of(row, mapping.answer)
+        found += is_open and not asked and bool(told)
+        is_open = bool(told) and (is_open or bool(asked))
+    return found
+
+
 def _unusual_thoughts(seen: TableProfile, mapping: ColumnMapping, made: list[Example | Skipped]) -> Sentence | None:
     """The doubt where thoughts stand in answers between other marks than the common ones."""
     found: Counter[str] = Counter()
@@ -178,6 +194,16 @@ def _tried(seen: TableProfile, found: DetectedMapping) -> DetectedMapping:
         sure = False
         text = N_("{column} may hold what the questions are about, in records that aren't read.")
         why.append(sentence(text, column=around))
+    marked = [n for n in records if found.mapping.label and plain(n).removesuffix("s") not in _BESIDE_LABELS]
+    if marked:
+        sure = False
+        text = N_("{columns} may hold what the labels are about, in records that aren't read.")
+        why.append(sentence(text, columns=", ".join(marked)[:200]))
+    going_on = _going_on(seen, found.mapping)
+    if going_on:
+        sure = False
+        text = N_("In {count} of the first rows only {column} is filled; perhaps they go on from the row above.")
+        why.append(sentence(text, count=going_on, column=str(found.mapping.answer)))
     verdict = judging_column(seen, used)
     if verdict is not None and verdict not in why and found.mapping.format is not None:
         sure = False

@@ -159,8 +159,10 @@ def detect_text(seen: TableProfile) -> DetectedMapping | None:
             profile = seen.profiles[only]
             # Else names, such as those of labels. Scripts without blanks have letters beyond ASCII.
             words = profile.spaced >= 0.5 or profile.length >= 80 or not "".join(profile.values).isascii()
-            some_ask = 0.2 < profile.asking < 0.8  # perhaps each is answered by the next
-            return DetectedMapping(ColumnMapping(text=only), words and not some_ask, (_plain_text(only),))
+            speaks = _seems_spoken(seen, only)
+            why = [_plain_text(only), *([speaks] if speaks else [])]
+            some_ask = profile.asking > 0.2 and profile.length < _LONG  # perhaps each is answered by the next
+            return DetectedMapping(ColumnMapping(text=only), words and not some_ask and not speaks, tuple(why))
         if seen.profiles[only].is_text and seen.profiles[only].length >= 200:
             return DetectedMapping(ColumnMapping(text=only), False, (_plain_text(only),))
         return None
@@ -175,15 +177,35 @@ def detect_text(seen: TableProfile) -> DetectedMapping | None:
     marked = [n for n in seen.columns if n != named[0] and seen.profiles[n].is_nested and plain(n) not in _BESIDE_TEXT]
     if not others and not titles:
         # Beside a rating or a kind the texts may have been meant for telling these apart.
-        sure = (
-            rank(named[0], "text") in range(EXACT) and not kinds and not marked and _parent_column(seen, set()) is None
-        )
-        return DetectedMapping(ColumnMapping(text=named[0]), sure, (_plain_text(named[0]),))
+        profile, speaks = seen.profiles[named[0]], _seems_spoken(seen, named[0])
+        sure = rank(named[0], "text") in range(EXACT) and not kinds and not marked and speaks is None
+        sure = sure and _parent_column(seen, set()) is None and not (profile.asking > 0.2 and profile.length < _LONG)
+        why = [_plain_text(named[0]), *([speaks] if speaks else [])]
+        return DetectedMapping(ColumnMapping(text=named[0]), sure, tuple(why))
     if not others and seen.profiles[named[0]].length >= 300:
         return DetectedMapping(ColumnMapping(text=named[0]), not kinds, (_plain_text(named[0]),))
     if not others or seen.profiles[named[0]].length >= 10 * max(seen.profiles[n].length for n in others):
         return DetectedMapping(ColumnMapping(text=named[0]), False, (_plain_text(named[0]),))
     return None
+
+
+_LONG = 300
+"""Characters from which on the average text is one in which a few questions are nothing odd."""
+_SIGN = r"[^\w\s]{0,4}\s?[:：|>\])]"
+_ASKING = re.compile(
+    rf"(?:user|human|instruction|question|prompter|prompt|질문|명령어|지시|사용자|고객){_SIGN}", re.IGNORECASE
+)
+_REPLYING = re.compile(rf"(?:assistant|response|answer|chatbot|bot|gpt|응답|답변|상담사|챗봇){_SIGN}", re.IGNORECASE)
+
+
+def _seems_spoken(seen: TableProfile, column: str) -> Sentence | None:
+    """The doubt where most texts name one who asks and one who answers, in a way that isn't known."""
+    texts = [text_of(row, column) for row in seen.rows]
+    spoken = sum(bool(_ASKING.search(text)) and bool(_REPLYING.search(text)) for text in texts)
+    if spoken < max(3, 0.5 * len(texts)):
+        return None
+    text = N_("{column} seems to hold questions with answers, or conversations, written out in a way that isn't known.")
+    return sentence(text, column=column)
 
 
 _BESIDE_TEXT = ("meta", "metadata", "attributes", "info")

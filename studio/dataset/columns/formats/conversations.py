@@ -17,7 +17,7 @@ from studio.dataset.columns.formats.written_conversations import marked_turns
 from studio.dataset.table import Row
 from studio.dataset.vocabulary import Part, part_of
 
-_WHO = ("role", "from", "speaker", "author", "sender", "participantID", "speaker_id")
+_WHO = ("role", "from", "speaker", "author", "sender", "participantID", "speaker_id", "agent")
 _WHAT = ("content", "value", "text", "message", "utterance", "form", "parts")
 _CALLS = ("tool_calls", "function_call", "function_calls")
 _THOUGHTS = ("reasoning_content", "thinking", "reasoning", "thought")

@@ -7,7 +7,10 @@ import re
 from studio.dataset.vocabulary import Part, part_of
 
 _MARK = re.compile(r"(?:(?:^|\n)[ \t]*(?:#{2,3} ?)?|#{3} ?)<?(?P<who>[^\W\d_][^\W\d_ ]*(?: [^\W\d_]+)?)>? ?: ?")
-_END = re.compile(r"(?:<\|endoftext\|>|</s>|<eos>)$")
+_END = re.compile(
+    r"(?:<\|endoftext\|>|</s>|<eos>|<\|end\|>|<\|return\|>|<\|END_OF_TURN_TOKEN\|>|<｜end▁of▁sentence｜>"
+    r"|\[\|endofturn\|\])$"
+)
 _CALL = re.compile(
     r"<functioncall>\s*\{\s*\"name\"\s*:\s*\"(?P<name>[^\"]+)\"\s*,\s*\"arguments\"\s*:\s*"
     r"(?:'(?P<quoted>.*)'|(?P<plain>\{.*\}))\s*\}\s*",
@@ -16,16 +19,32 @@ _CALL = re.compile(
 _PAIR = {"question": "user", "q": "user", "answer": "assistant", "a": "assistant"}
 _NO_SPEAKERS = ("context", "instructions", "지시")
 """What stands before a passage or a task, and is somebody's name in records alone."""
-_OPENING = re.compile(r"(?:<s>|<bos>|<\|begin_of_text\|>|<\|endoftext\|>|\s)+")
+_OPENING = re.compile(
+    r"(?:<s>|<bos>|<\|begin_of_text\|>|<\|endoftext\|>|<BOS_TOKEN>|<｜begin▁of▁sentence｜>|\[gMASK\]|<sop>|\s)+"
+)
 _TEMPLATES = (
     (re.compile(r"<\|im_start\|>(\w+)\n"), "<|im_end|>"),
     (re.compile(r"<\|start_header_id\|>(\w+)<\|end_header_id\|>"), "<|eot_id|>"),
     (re.compile(r"<start_of_turn>(\w+)\n"), "<end_of_turn>"),
-    (re.compile(r"<\|(system|user|assistant)\|>"), "<|end|>"),
+    (re.compile(r"<\|(system|user|assistant|prompter|observation)\|>"), "<|end|>"),
+    (re.compile(r"<｜(User|Assistant|System)｜>"), "<｜end▁of▁sentence｜>"),
+    (re.compile(r"<\|START_OF_TURN_TOKEN\|><\|(USER|CHATBOT|SYSTEM)_TOKEN\|>"), "<|END_OF_TURN_TOKEN|>"),
+    (re.compile(r"<\|start\|>(\w+)(?:<\|channel\|>\w+)?<\|message\|>"), "<|end|>"),
+    (re.compile(r"\[\|(system|user|assistant|Human|AI)\|\]"), "[|endofturn|]"),
 )
 _INSTRUCTION = re.compile(r"\[INST\](.*?)\[/INST\](.*?)(?=<s>|</s>|\[INST\]|$)", re.DOTALL)
 _RULES = re.compile(r"\s*<<SYS>>(.*?)<</SYS>>", re.DOTALL)
-_ALPACA = re.compile(r"^### (Instruction|Input|Response):", re.MULTILINE)
+_ALPACA = re.compile(r"^### ?(Instruction|Input|Response|명령어|지시문?|요청|입력|응답|출력) ?:", re.MULTILINE)
+_ALPACA_INPUTS = ("Input", "입력")
+_ALPACA_RESPONSES = ("Response", "응답", "출력")
+_ALPACA_OPENINGS = ("Below is an instruction", "아래는 작업을 설명하는")
+_INLINE = (
+    re.compile(r"(?:^|(?<=[\s>]))(?P<who>USER|HUMAN|ASSISTANT|GPT4 Correct User|GPT4 Correct Assistant): ?"),
+    re.compile(r"(?:^|(?<=[\s>]))(?P<who>Question|Instruction|Answer|Response): ?"),
+)
+"""Names of speakers in the middle of a line, as Vicuna's template writes them, and questions with answers."""
+_INLINE_PARTS = {"question": "user", "instruction": "user", "answer": "assistant", "response": "assistant"}
+_LONGEST_BEFORE = 2_000
 _LONGEST = 1_000_000
 
 
@@ -35,19 +54,19 @@ def marked_turns(text: str) -> list[object]:
     bare = text.strip()
     if len(bare) > _LONGEST:
         return []
-    return template_turns(bare) or _speaker_turns(bare)
+    return template_turns(bare) or _speaker_turns(bare) or _turns_in_lines(bare)
 
 
 def template_turns(text: str) -> list[object]:
-    """The turns of a text that some model's chat template wrote: ChatML, Llama 2 and 3, Gemma, Phi, Alpaca; [] for
-    other texts."""
+    """The turns of a text that some model's chat template wrote: ChatML, Llama 2 and 3, Gemma, Phi, GLM, Command R,
+    DeepSeek, EXAONE, harmony, Alpaca; [] for other texts."""
     bare = text.strip()
     bare = bare[len(found.group()) :] if (found := _OPENING.match(bare)) else bare
     if bare.startswith("[INST]"):
         return _instruction_turns(bare)
-    if "### Response:" in bare:
+    if "### " in bare and set(_ALPACA.findall(bare)) & set(_ALPACA_RESPONSES):
         return _alpaca_turns(bare)
-    if not bare.startswith("<"):
+    if not bare.startswith(("<", "[|")):
         return []
     for begin, end in _TEMPLATES:
         marks = list(begin.finditer(bare))
@@ -74,14 +93,14 @@ def _alpaca_turns(bare: str) -> list[object]:
     parts = _ALPACA.split(bare)
     turns: list[tuple[str, str]] = []
     before = parts[0].strip()
-    if before and not before.startswith("Below is an instruction"):
+    if before and not before.startswith(_ALPACA_OPENINGS):
         turns.append(("system", before))
     for name, said in zip(parts[1::2], parts[2::2], strict=True):
         said = _END.sub("", said.strip()).strip()
-        if name == "Input" and turns and turns[-1][0] == "user":
+        if name in _ALPACA_INPUTS and turns and turns[-1][0] == "user":
             turns[-1] = ("user", "\n\n".join(part for part in (turns[-1][1], said) if part))
         else:
-            turns.append(("assistant" if name == "Response" else "user", said))
+            turns.append(("assistant" if name in _ALPACA_RESPONSES else "user", said))
     return _both_sides(turns)
 
 
@@ -104,6 +123,25 @@ def _speaker_turns(bare: str) -> list[object]:
         _turn(_PAIR.get(mark["who"].casefold(), mark["who"]), _END.sub("", bare[mark.end() : end].strip()).strip())
         for mark, end in zip(marks, ends, strict=True)
     ]
+
+
+def _turns_in_lines(bare: str) -> list[object]:
+    """Turns whose speakers are named in the middle of lines; what stands before the first of them is the system's."""
+    bare = bare[len(found.group()) :] if (found := _OPENING.match(bare)) else bare
+    for form in _INLINE:
+        marks = list(form.finditer(bare))
+        if len(marks) < 2 or marks[0].start() > _LONGEST_BEFORE:
+            continue
+        ends = [mark.start() for mark in marks[1:]] + [len(bare)]
+        before = bare[: marks[0].start()].strip()
+        turns = [("system", before)] if before else []
+        for mark, end in zip(marks, ends, strict=True):
+            who = mark["who"].casefold().rpartition(" ")[2]
+            turns.append((_INLINE_PARTS.get(who, who), _END.sub("", bare[mark.end() : end].strip()).strip()))
+        if form is _INLINE[1] and (before or [who for who, _ in turns] != ["user", "assistant"]):
+            continue  # words of a text
+        return _both_sides(turns)
+    return []
 
 
 def _part(who: str) -> Part | None:

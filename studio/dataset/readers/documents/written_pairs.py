@@ -201,7 +201,24 @@ def guessed_pairs(lines: Iterable[str]) -> list[tuple[str, str]] | None:
         asking = sum(any(mark in question for mark in _MARKS) or asks(question) for question, _ in twos)
         if asking >= 0.6 * len(twos):
             return twos
-    return _below_questions([line for block in blocks for line in block])
+    kept = [line for block in blocks for line in block]
+    return _below_questions(kept) or _parted_lines(kept)
+
+
+_BETWEEN = ("::", " -> ", " → ", " => ", " ⇒ ", " = ", " | ", " – ", " — ", " - ")
+_FEWEST_LINES = 5
+
+
+def _parted_lines(lines: list[str]) -> list[tuple[str, str]] | None:
+    """Both sides of each line where one sign stands once in nearly all of them, as on cards for learning words."""
+    for mark in _BETWEEN:
+        parted = [tuple(side.strip() for side in line.split(mark)) for line in lines if line.count(mark) == 1]
+        whole = [(sides[0], sides[1]) for sides in parted if all(sides)]
+        if len(whole) >= max(_FEWEST_LINES, 0.95 * len(lines)) and len({asked for asked, _ in whole}) > 0.8 * len(
+            whole
+        ):
+            return whole
+    return None
 
 
 def _below_questions(lines: list[str]) -> list[tuple[str, str]] | None:
@@ -229,6 +246,6 @@ def stream_pairs(
     note = sentence(N_("{count} questions and answers were found below each other."), count=len(pairs))
     info = document_info(path, "pairs", ("question", "answer"), [note], encoding)
     if guessed:
-        text = N_("Only question marks tell which lines ask.")
+        text = N_("Only question marks or signs in the lines tell what is asked.")
         info = replace(info, notes=(*info.notes, sentence(text)), doubts=(*info.doubts, "kind"))
     return stream_rows(info, len(pairs), pairs)
