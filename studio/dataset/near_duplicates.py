@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
+from itertools import accumulate, chain, islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -78,12 +78,11 @@ class TextStore(AbstractContextManager["TextStore"]):
     def add(self, asked: Sequence[str], answers: Sequence[str]) -> None:
         """The next examples."""
         self._file.seek(0, 2)
-        end = self._bounds[-1]
-        for question, answer in zip(asked, answers, strict=True):
-            # Half of a pair of surrogates can stand in a JSON file, and is kept as it is.
-            for text in (question, answer):
-                end += self._file.write(text.encode("utf-8", "surrogatepass"))
-                self._bounds.append(end)
+        both = chain.from_iterable(zip(asked, answers, strict=True))
+        # Half of a pair of surrogates can stand in a JSON file, and is kept as it is.
+        parts = [text.encode("utf-8", "surrogatepass") for text in both]
+        self._file.write(b"".join(parts))
+        self._bounds.extend(islice(accumulate(map(len, parts), initial=self._bounds[-1]), 1, None))
 
     def __getitem__(self, position: int) -> tuple[str, str]:
         """(asked, answer) of one example."""

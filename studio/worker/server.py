@@ -176,7 +176,7 @@ class WorkerServer:
         text = sentence(N_("Looking for what could be wrong with the examples."))
         about = stored.about
         examined = examine(
-            stored.numbered(),
+            stored.lines(),
             len(stored),
             partial(held_out_positions, share=share, seed=request.seed),
             about.skipped,

@@ -66,6 +66,8 @@ class ExampleCheck:
     hint: str
     detect: Callable[[str, str], list[Span]]
     fixes: tuple[CheckFix, ...]
+    rough_hint: str = ""
+    """Stands in every such text too, and is found much faster: other texts aren't searched for `hint`."""
     severity: Severity = "warn"
     looks_at: Literal["whole", "answers"] = "whole"
     harm: float = 1.0
@@ -192,6 +194,7 @@ CHECKS: tuple[ExampleCheck | DatasetCheck, ...] = (
             "Whoever talks to the model could get it out again. A key that was in a file should be replaced anyway."
         ),
         hint=secrets.HINT,
+        rough_hint=secrets.ROUGH_HINT,
         detect=lambda text, question: secrets.secrets(text),
         fixes=(
             CheckFix(

@@ -15,7 +15,7 @@ from studio.core.translatable import type_of_value
 from studio.dataset.near_duplicates import Near, NearDuplicates, TextStore, distinct, held, same_question
 from studio.dataset.quality import answers as endings
 from studio.dataset.quality import languages
-from studio.dataset.quality.batches import Batch
+from studio.dataset.quality.batches import Batch, Said
 from studio.dataset.quality.encoding import mojibake
 
 Positions = npt.NDArray[np.int64]
@@ -52,39 +52,25 @@ class DatasetStatistics(AbstractContextManager["DatasetStatistics"]):
 
     def add(self, batch: Batch) -> None:
         """The next examples."""
-        asked, answers = [said.asked for said in batch.said], [said.answer for said in batch.said]
+        said = batch.said
+        asked, answers = [one.asked for one in said], [one.answer for one in said]
         self.texts.add(asked, answers)
         if self._search is not None:
             self._search.add(asked, answers)
         self.rows.extend(batch.rows)
         self._languages.append(np.stack((languages.languages_of(asked), languages.languages_of(answers)), axis=1))
-        for position, (said, example) in enumerate(zip(batch.said, batch.examples, strict=True), start=batch.first):
-            answer = said.answer
-            self._exact.append(said.key(example))
-            question = same_question(said.questions or answer)
-            self._questions.append(question)
-            plain_text = not example.messages
-            alone = said.asked is said.questions and not said.system
-            asked_for = question if alone else hash((said.system, same_question(said.asked), example.tools))
-            self._asked.append(0 if plain_text else asked_for)
-            self._answers.append(hash(answer))
-            if not plain_text and said.echoes():
-                self._echoes.append(position)
-            length = len(answer)
-            self._lengths.append(length + len(said.asked))
-            self._answer_lengths.append(length)
-            if plain_text:
-                self._endings.append(endings.SHORT)
-                self._few_words.append(0)
-            else:
-                self.conversations += 1
-                self._endings.append(endings.ending(answer))
-                few = length <= 20 and " " not in answer
-                self._few_words.append(
-                    (2 if endings.says_nothing(answer) else 1 if endings.is_one_word(answer) else 0)
-                    if few or length <= 12
-                    else 0
-                )
+        questions = [same_question(one.questions or one.answer) for one in said]
+        lengths = list(map(len, answers))
+        self._exact.extend([one.key() for one in said])
+        self._questions.extend(questions)
+        self._asked.extend(map(_asked_for, said, questions))
+        self._answers.extend(map(hash, answers))
+        self._echoes.extend([place for place, one in enumerate(said, batch.first) if not one.is_plain and one.echoes()])
+        self._lengths.extend([length + len(text) for length, text in zip(lengths, asked, strict=True)])
+        self._answer_lengths.extend(lengths)
+        self._endings.extend([endings.SHORT if one.is_plain else endings.ending(one.answer) for one in said])
+        self._few_words.extend([0 if one.is_plain else _few_words(one.answer) for one in said])
+        self.conversations += sum(not one.is_plain for one in said)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -345,6 +331,21 @@ class DatasetStatistics(AbstractContextManager["DatasetStatistics"]):
         """Groups of more than one example that are the same or nearly so."""
         _, sizes = np.unique(self.near.groups, return_counts=True)
         return int((sizes > 1).sum())
+
+
+def _asked_for(said: Said, question: int) -> int:
+    """A number that is equal where the same is asked with the same instructions and tools, 0 for a plain text."""
+    if said.is_plain:
+        return 0
+    alone = said.asked is said.questions and not said.system
+    return question if alone else hash((said.system, same_question(said.asked), said.tools))
+
+
+def _few_words(answer: str) -> int:
+    """2 where an answer says nothing, 1 where it is one word, else 0."""
+    if len(answer) > 12 and (len(answer) > 20 or " " in answer):
+        return 0
+    return 2 if endings.says_nothing(answer) else 1 if endings.is_one_word(answer) else 0
 
 
 def _numbers(values: array[int]) -> Positions:

@@ -32,14 +32,14 @@ class Examined:
 
 
 def examine(
-    examples: Iterable[tuple[int, Example]],
+    examples: Iterable[tuple[int, Example | str]],
     count: int,
     hold_out: Callable[[Sequence[int]], Sequence[int]],
     skipped: Sequence[Skipped],
     progress: Callable[[int, int], None],
     skipped_count: int = 0,
 ) -> Examined:
-    """Go through `examples` (row number, example) once.
+    """Go through `examples` (row number, example or its JSON) once.
 
     `count` is about how many will come; `hold_out` is the split: it gets the group of each example and answers with the
     positions that are set aside. `skipped` are the rows that gave no example, or the first of `skipped_count`.
@@ -94,7 +94,7 @@ class _Tally:
                     self.each[text[slice(*spans[0])]] += 1
             if len(self.rows) < NAMED_ROWS:
                 self.rows.append(batch.rows[place])
-                example, question = batch.examples[place], batch.said[place].questions
+                example, question = batch.example(place), batch.said[place].questions
                 for fix in self.check.fixes:
                     if fix.code not in self.helpful and rewritten(example, self.check, fix, question) != example:
                         self.helpful.add(fix.code)

@@ -95,7 +95,8 @@ def _each_fixed(
 ) -> Iterator[NumberedExample]:
     for batch in batches(examples, always_system=True):
         concerned = {place for place, _, _ in found_in(batch, check)}
-        for place, (row, example) in enumerate(zip(batch.rows, batch.examples, strict=True)):
+        for place, row in enumerate(batch.rows):
+            example = batch.example(place)
             if place not in concerned or (only and row not in only):
                 yield row, example
                 continue
@@ -110,7 +111,7 @@ def _each_fixed(
 
 def found_in(batch: Batch, check: ExampleCheck) -> Iterator[tuple[int, str, list[Span]]]:
     """(place in the batch, the text that was looked at, where it was found) for each example concerned."""
-    for place in batch.matching(check.hint):
+    for place in batch.matching(check.hint, check.rough_hint):
         said = batch.said[place]
         text, question = (said.learned, said.questions) if check.looks_at == "answers" else (batch.whole[place], "")
         spans = check.detect(text, question)

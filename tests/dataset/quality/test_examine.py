@@ -17,6 +17,7 @@ from studio.dataset.quality.checks import FIXES
 from studio.dataset.quality.examine import Examined, examine
 from studio.dataset.quality.report import Finding, Report
 from studio.dataset.split import held_out_positions
+from studio.dataset.store import stored_row
 from tests.dataset.quality.clean_sets import CLEAN, Numbered, clean, numbered, pair
 from tests.dataset.quality.planted import DEFECTS, plant
 
@@ -298,6 +299,22 @@ def test_progress_is_told_and_examples_are_taken_once() -> None:
 
     examine(once(), 2500, lambda groups: [], (), lambda done, total: told.append((done, total)))  # type: ignore[arg-type]
     assert taken == 2500 and told == sorted(told) and told[-1] == (2500, 2500)
+
+
+@pytest.mark.parametrize("name", ("english", "korean", "chat"))
+def test_examples_are_judged_alike_as_objects_and_as_the_json_of_the_store(name: str) -> None:
+    rows = [
+        *plant(name, 120, 5, DEFECTS, 1).examples,
+        (2000, Example(text="Only a text, which nobody asked for.")),
+        (2001, Example(messages=(Message(role="system", content="Be brief."), *pair("Where?", "There.").messages))),
+        (2002, Example(messages=pair("How?", "So.").messages, tools='[{"name": "look"}]')),
+        (2004, Example(messages=(*pair("Who?", "Me.").messages, *pair("You?", "Yes.").messages))),
+    ]
+    hold_out = partial(held_out_positions, share=0.1, seed=7)
+    stored = [(row, stored_row(row, example).example) for row, example in rows]
+    told = examine(iter(stored), len(stored), hold_out, (), lambda done, total: None)
+    assert told.report == checked(rows).report
+    assert told.groups.tolist() == checked(rows).groups.tolist()
 
 
 def test_a_wrong_guess_of_the_count_does_no_harm() -> None:
