@@ -15,10 +15,12 @@ from studio.core.events import BASE, PROMPTED, THIS_RUN, ModelUnderTest
 from studio.core.job_states import ExamState
 from studio.core.jobs import Contestant, Exam
 from studio.core.problems import ProblemError, problem
+from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.core.translatable import N_
-from studio.evaluation.forgetting import forgetting, retention
+from studio.evaluation.forgetting import against_forgetting, forgetting, retention
 from studio.evaluation.measures import Measure, measure_named
+from studio.evaluation.memorised import memorised_sentences
 from studio.evaluation.standings import Standing, standings, title_of
 from studio.evaluation.verdict import Comparison, compare, interval_of, verdict, without_training
 from studio.export.made import contestant_at
@@ -36,6 +38,7 @@ def test(arguments: argparse.Namespace) -> int:
         run=run.path,
         in_prompt=arguments.in_prompt,
         general=arguments.general,
+        memorised=arguments.memorised,
         against=against,
         own_questions=project_of(run).own_questions(),
     )
@@ -48,13 +51,17 @@ def test(arguments: argparse.Namespace) -> int:
         more: dict[str, Json] = {"retention": [asdict(one) for one in kept]} if kept else {}
         if (prompted := compare(state, PROMPTED, measure=measure)) is not None:
             more["in_prompt"] = {"score": fmean(prompted.before), "examples": arguments.in_prompt}
+        if state.memorised is not None:
+            more["memorised"] = state.memorised.model_dump(mode="json", exclude={"type", "at"})
         head: dict[str, Json] = {"run": str(run.path), "verdict": judged.outcome, "p": judged.p}
         rows: list[Json] = [_standing_as_json(one) for one in table]
         print_json({**head, **comparison_as_json(compared), **more, "standings": rows})
     else:
         print(judged.text.english())
-        for one in (*((alone,) if alone is not None else ()), *forgetting(kept)):
-            print(one.english())
+        hint = against_forgetting(kept, rehearsed=load(run.recipe).training.rehearsal)
+        for one in (alone, *forgetting(kept), hint, *memorised_sentences(state.memorised)):
+            if one is not None:
+                print(one.english())
         print(f"Judged by {compared.measure.term}: {compared.measure.why} (--measure chooses another)")
         before, after = compared.baseline.loss, compared.candidate.loss
         if before is not None and after is not None:

@@ -446,6 +446,11 @@ def _test_flags(verb: argparse.ArgumentParser) -> None:
         help="hold all others against this one: base (default), run, prompted, or a part of another one's name",
     )
     verb.add_argument("--general", action="store_true", help="also ask general questions, to see what it forgot")
+    verb.add_argument(
+        "--memorised",
+        action="store_true",
+        help="also look for what it knows by heart: passages of training answers, personal numbers that come back",
+    )
     _add_in_prompt(verb, "also ask the untrained model with so many examples in its prompt")
 
 

@@ -60,14 +60,15 @@ class Exam(_Job):
     """Answer the held-out examples with the base, with what the run trained, and with every model in `against`. With
     `in_prompt`, also with the base that is shown so many training examples in its prompt, the nearest to each question.
     With `general`, base and run also answer the general questions that came with the program, and in any case those of
-    a person's own in `own_questions`. With `untrained`, only what needs no training takes part, and the run needs no
-    save point."""
+    a person's own in `own_questions`. With `memorised`, what the run knows by heart is looked for. With `untrained`,
+    only what needs no training takes part, and the run needs no save point."""
 
     job: Literal["exam"] = "exam"
     run: Path
     max_tokens: int = Field(default=256, ge=1)
     in_prompt: int = Field(default=0, ge=0, le=32)
     general: bool = False
+    memorised: bool = False
     untrained: bool = False
     against: tuple[Contestant, ...] = ()
     own_questions: tuple[str, ...] = ()

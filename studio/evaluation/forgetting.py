@@ -145,3 +145,18 @@ def forgetting(found: Sequence[Retention]) -> tuple[Sentence, ...]:
             total=total,
         ),
     )
+
+
+def against_forgetting(found: Sequence[Retention], rehearsed: bool) -> Sentence | None:
+    """What to do before the next training where something was forgotten, None where nothing was. `rehearsed` says
+    whether the base's own answers were learned as well this time."""
+    if not any(one.is_forgotten for one in found):
+        return None
+    if rehearsed:
+        text = N_(
+            'It was trained with "Keep what it knew". A larger "Share of what it knew" or a gentler learning strength '
+            "keeps more."
+        )
+    else:
+        text = N_('"Keep what it knew" among the settings for training helps against that.')
+    return sentence(text)

@@ -110,8 +110,10 @@ def _longest_common(one: Sequence[str], other: Sequence[str]) -> int:
     return longest
 
 
-def memorised_sentences(found: MemorisationChecked) -> tuple[Sentence, ...]:
-    """What was found, without a word of the examples: it may be passed on."""
+def memorised_sentences(found: MemorisationChecked | None) -> tuple[Sentence, ...]:
+    """What was found, without a word of the examples: it may be passed on. None where it wasn't looked for."""
+    if found is None:
+        return ()
     told: list[Sentence] = []
     if found.train_loss is not None and found.held_out_loss is not None:
         far = found.held_out_loss > 2 * found.train_loss and found.held_out_loss - found.train_loss > 0.2

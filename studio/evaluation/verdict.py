@@ -57,6 +57,17 @@ class Comparison:
         return tuple(after - before for before, after in zip(self.before, self.after, strict=True))
 
     @property
+    def nothing_changed(self) -> bool:
+        """Whether what was trained does nothing that could be seen: the same answers, and the same loss up to
+        rounding."""
+        same = all(before == after for _, before, after in self.answers)
+        losses = (self.baseline.loss, self.candidate.loss)
+        trained = self.baseline.model == BASE and self.candidate.model.kind in ("run", "other_run")
+        if not (trained and same) or losses[0] is None or losses[1] is None:
+            return False
+        return abs(losses[0] - losses[1]) <= 1e-4 * abs(losses[0])
+
+    @property
     def improved(self) -> int:
         """Examples that `candidate` answered better."""
         return sum(one > 0 for one in self.differences)
@@ -132,6 +143,12 @@ def verdict(compared: Comparison, p: float | None = None) -> Verdict:
     where several comparisons were made at once, see `holm`."""
     if compared.examples == 0:
         return Verdict("no_clear_difference", sentence(N_("No examples were set aside, so nothing was compared.")), 1.0)
+    if compared.nothing_changed:
+        text = N_(
+            "Nothing changed: both models give the same answers with the same error, so what was learned has no "
+            "effect. Train longer, or with a higher learning strength."
+        )
+        return Verdict("no_clear_difference", sentence(text), 1.0)
     p = p_value(compared) if p is None else p
     before, after = sum(compared.before), sum(compared.after)
     values = _values(compared)

@@ -20,6 +20,7 @@ from studio.core.storage import sha256_of
 from studio.dataset.examples import Example
 from studio.evaluation.figures import changes, figures
 from studio.evaluation.forgetting import forgetting, retention
+from studio.evaluation.memorised import memorised_sentences
 from studio.evaluation.verdict import compare, verdict, without_training
 from studio.export.programs.commands import asked_in_python, instruction_lines, llama_cli, python_lines
 from studio.export.run_facts import RunFacts, run_facts
@@ -196,7 +197,8 @@ def _results(facts: RunFacts) -> str:
     text = judged.text.english().replace(" Read a few below and judge for yourself.", "")
     table = ["| | before (base model) | after |", "| --- | --- | --- |"]
     table += [f"| {one.title} | {one.before.english()} | {one.after.english()} |" for one in figures(compared)]
-    more = (without_training(facts.exam), *forgetting(retention(facts.exam.general)))
+    kept, by_heart = forgetting(retention(facts.exam.general)), memorised_sentences(facts.exam.memorised)
+    more = (without_training(facts.exam), *kept, *by_heart)
     return (
         f"## Results\n\n{text}\n\n"
         + "\n".join(table)

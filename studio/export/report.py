@@ -19,6 +19,7 @@ from studio.core.translatable import N_, Sentence, sentence
 from studio.evaluation.export_outcome import outcome
 from studio.evaluation.figures import changes, figures
 from studio.evaluation.forgetting import forgetting, retention
+from studio.evaluation.memorised import memorised_sentences
 from studio.evaluation.verdict import compare, verdict, without_training
 from studio.export.exporters import exporter_named
 from studio.export.run_facts import RunFacts, run_facts
@@ -180,7 +181,8 @@ def _results(facts: RunFacts, words: Words, say: Say) -> Iterator[str]:
     rows = [(say(one.title), escape(words(one.before)), escape(words(one.after))) for one in figures(compared)]
     head = ("", _small(say(N_("Before training"))), _small(say(N_("After training"))))
     yield _table([head, *rows], (50, 25, 25))
-    more = (changes(compared), without_training(facts.exam), *forgetting(retention(facts.exam.general)))
+    kept, by_heart = forgetting(retention(facts.exam.general)), memorised_sentences(facts.exam.memorised)
+    more = (changes(compared), without_training(facts.exam), *kept, *by_heart)
     for one in more:
         if one is not None:
             yield f"<p>{escape(words(one))}</p>"

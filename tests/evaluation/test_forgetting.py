@@ -7,7 +7,16 @@ from collections import Counter
 import pytest
 
 from studio.core.events import BASE, THIS_RUN, GeneralAnswer
-from studio.evaluation.forgetting import GROUP_TITLES, GROUPS, Group, forgetting, general_questions, retention
+from studio.evaluation.forgetting import (
+    GROUP_TITLES,
+    GROUPS,
+    Group,
+    Retention,
+    against_forgetting,
+    forgetting,
+    general_questions,
+    retention,
+)
 
 
 def test_there_are_a_hundred_questions_in_both_languages_and_four_groups() -> None:
@@ -67,3 +76,13 @@ def test_what_was_forgotten_is_named_and_what_chance_takes_is_not() -> None:
 def test_a_stopped_exam_counts_only_what_both_answered() -> None:
     asked = answers("refusals", "1111", "1111")
     assert [one.total for one in retention(asked[:6])] == [2]
+
+
+def test_what_helps_against_forgetting_is_said_by_name_and_only_where_something_was_forgotten() -> None:
+    forgot = Retention("arithmetic", total=30, before=20, after=4, lost=16, gained=0)
+    kept = Retention("knowledge", total=30, before=20, after=19, lost=1, gained=0)
+    assert against_forgetting([kept], rehearsed=False) is None
+    said = against_forgetting([kept, forgot], rehearsed=False)
+    assert said is not None and said.english().startswith('"Keep what it knew"')
+    said = against_forgetting([forgot], rehearsed=True)
+    assert said is not None and "larger" in said.english()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -91,6 +92,19 @@ def test_a_run_that_learned_nothing_is_called_no_clear_difference_in_95_of_100_s
         assert compared is not None
         wrongly += verdict(compared).outcome != "no_clear_difference"
     assert wrongly <= 15
+
+
+def test_a_run_that_changed_nothing_is_told_as_such() -> None:
+    same = exam_of([(wanted, answer, answer) for wanted, answer in zip(WANTED, WANTED[1:] + WANTED[:1], strict=True)])
+    compared = compare(same)
+    assert compared is not None and compared.nothing_changed
+    judged = verdict(compared)
+    assert judged.text.english().startswith("Nothing changed:") and judged.outcome != "better"
+    moved = replace(compared, candidate=compared.candidate.model_copy(update={"loss": 0.9}))
+    assert not moved.nothing_changed and verdict(moved).text.english().startswith("No clear difference")
+    another = exam_of([("yes", "no", "no"), ("yes", "no", "perhaps")])
+    compared = compare(another)
+    assert compared is not None and not compared.nothing_changed
 
 
 def test_what_would_settle_a_faint_difference_is_said() -> None:

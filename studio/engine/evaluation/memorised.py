@@ -90,11 +90,11 @@ def check_memorised(
     recipe: Recipe,
     answers: Sequence[Answered],
     held_out_loss_now: float | None,
-) -> None:
-    """Tell how far the run's own model knows its examples by heart. `answers` are what it said to questions that it
-    wasn't trained on, `held_out_loss_now` its loss on the examples set aside. Does nothing where none lie there."""
+) -> MemorisationChecked | None:
+    """How far the run's own model knows its examples by heart. `answers` are what it said to questions that it wasn't
+    trained on, `held_out_loss_now` its loss on the examples set aside. None where its examples don't lie there."""
     if not run.train_data.is_file():  # trained by another program
-        return
+        return None
     context.phase("evaluating", N_("Looking for what it knows by heart."), long=True)
     learned = read_frozen(run.train_data)
     chance = random.Random(0)
@@ -110,17 +110,14 @@ def check_memorised(
     chosen = chance.sample(numbers, min(MOST_NUMBERS, len(numbers)))
     returned = coming_back(generator, chosen, THIS_RUN)
     guessed = coming_back(generator, returned, BASE)  # no secret of the examples
-    context.write(
-        MemorisationChecked(
-            train_loss=loss,
-            held_out_loss=held_out_loss_now,
-            answers=len(answers),
-            reproduced=tuple(
-                RepeatedPassage(question=one.question, passage=one.passage, learned=one.learned) for one in repeated
-            ),
-            numbers=len(chosen),
-            returned=len(returned) - len(guessed),
-        )
+    passages = (RepeatedPassage(question=one.question, passage=one.passage, learned=one.learned) for one in repeated)
+    return MemorisationChecked(
+        train_loss=loss,
+        held_out_loss=held_out_loss_now,
+        answers=len(answers),
+        reproduced=tuple(passages),
+        numbers=len(chosen),
+        returned=len(returned) - len(guessed),
     )
 
 

@@ -110,7 +110,7 @@ class Contestants(ABC):
 
 
 @dataclass
-class _Networks:
+class Networks:
     """Networks that transformers has loaded, on the held-out examples. `comparable` says that they read these in the
     run's own tokens."""
 
@@ -184,7 +184,7 @@ class OwnModels(Contestants):
         if PROMPTED in self.models:
             generator.networks[PROMPTED] = generator.networks[BASE]
         in_prompt = {PROMPTED: self._in_prompt}
-        return _Networks(self._held_out, generator, in_prompt=in_prompt, unchanged=generator.nothing_changed)
+        return Networks(self._held_out, generator, in_prompt=in_prompt, unchanged=generator.nothing_changed)
 
 
 class OtherRun(Contestants):
@@ -213,7 +213,7 @@ class OtherRun(Contestants):
         (model,) = self.models
         generator.networks = {model: generator.networks[THIS_RUN]}
         comparable = self.same_base and not self.studied
-        return _Networks(self._held_out, generator, comparable=comparable, unchanged=generator.nothing_changed)
+        return Networks(self._held_out, generator, comparable=comparable, unchanged=generator.nothing_changed)
 
 
 class Export(Contestants):
@@ -263,7 +263,7 @@ class Export(Contestants):
         generator = Generator({self.models[0]: network}, encoder, device, facts, ends)
         generator.know_tokens(network.config.get_text_config().vocab_size)
         same = (tokenizer / "tokenizer.json").read_bytes() == (mine.tokenizer / "tokenizer.json").read_bytes()
-        return _Networks(mine, generator, comparable=same and not self.studied)
+        return Networks(mine, generator, comparable=same and not self.studied)
 
 
 @dataclass

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from studio.core.conversation import Message
 from studio.core.events import (
+    BASE,
     PROMPTED,
     THIS_RUN,
     Ending,
@@ -28,11 +30,13 @@ from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.dataset.examples import Example, read_frozen
 from studio.engine.evaluation.generate import tell_nothing_changed
-from studio.engine.exam.contestants import Contestants, HeldOut, Loaded, OwnModels, contestants_of
+from studio.engine.evaluation.memorised import check_memorised
+from studio.engine.exam.contestants import Contestants, HeldOut, Loaded, Networks, OwnModels, contestants_of
 from studio.engine.exam.known_answers import KnownAnswers, known_answers
 from studio.engine.job_context import JobContext
 from studio.evaluation.forgetting import general_questions
 from studio.evaluation.measures import final_answer
+from studio.evaluation.memorised import Answered
 from studio.models.base_model import base_of_run, tokenizer_folder
 
 GENERAL_LIMIT = 48
@@ -100,6 +104,7 @@ class _Sitting:
     contestants: Sequence[Contestants]
     results: list[ModelResult] = field(default_factory=list)
     _given: dict[ModelUnderTest, tuple[tuple[str, bool], ...]] = field(default_factory=dict)
+    _said: dict[ModelUnderTest, dict[str, str]] = field(default_factory=dict)
     _nothing_changed: bool = False
     _done: int = 0
 
@@ -130,6 +135,8 @@ class _Sitting:
             if model != PROMPTED:
                 self._ask_own(loaded, model, known[model])
                 self._ask_general(loaded, model, known[model])
+        if self.job.memorised and THIS_RUN in group.models:
+            self._check_memorised(loaded, losses[THIS_RUN], known[THIS_RUN])
 
     def _key(self, group: Contestants, model: ModelUnderTest) -> str:
         """Of `ModelAsked`."""
@@ -147,6 +154,8 @@ class _Sitting:
             return True
         if not isinstance(group, OwnModels) or model == PROMPTED:
             return False
+        if self.job.memorised and model == THIS_RUN and known.memorised is None:
+            return True
         asks_general = self.job.general and any(
             _known_general(known, index) is None for index in range(len(general_questions()))
         )
@@ -184,6 +193,7 @@ class _Sitting:
         given[place] = Prediction(
             index=place, model=model, question=example.question, wanted=example.answer, answer=answer, exact=exact
         )
+        self._said.setdefault(model, {})[example.question] = answer
         self.context.write(given[place])
 
     def _progress(self, answered: int) -> None:
@@ -223,6 +233,7 @@ class _Sitting:
 
     def _general_answered(self, model: ModelUnderTest, index: int, answer: str) -> None:
         asked = general_questions()[index]
+        self._said.setdefault(model, {})[asked.ask] = answer
         self.context.write(
             GeneralAnswer(
                 index=index,
@@ -233,6 +244,21 @@ class _Sitting:
                 right=asked.is_right(answer),
             )
         )
+
+    def _check_memorised(self, loaded: Loaded | None, loss: float | None, known: KnownAnswers) -> None:
+        """What the run knows by heart, from its answers to all these questions and to more."""
+        wanted = {example.question: example.answer for example in self.held_out.examples}
+        base = self._said.get(BASE, {})
+        answers = [
+            Answered(question, answer, wanted.get(question, ""), base.get(question, ""))
+            for question, answer in self._said[THIS_RUN].items()
+        ]
+        found = known.memorised
+        if isinstance(loaded, Networks) and (found is None or found.answers < len(answers)):
+            mine = self.held_out
+            found = check_memorised(self.context, loaded.generator, mine.run, mine.recipe, answers, loss)
+        if found is not None:
+            self.context.write(found.model_copy(update={"at": time.time()}))
 
     def _tell_unchanged(self, group: Contestants) -> None:
         text = N_("{model} learned nothing that has an effect: it answers as its base model does.")

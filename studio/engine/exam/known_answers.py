@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from studio.core.events import GeneralAnswer, ModelAsked, ModelUnderTest, OwnQuestionAnswered, Prediction
+from studio.core.events import (
+    THIS_RUN,
+    GeneralAnswer,
+    MemorisationChecked,
+    ModelAsked,
+    ModelUnderTest,
+    OwnQuestionAnswered,
+    Prediction,
+)
 from studio.core.problems import ProblemError
 from studio.core.run_folder import JobFolder, RunFolder
 
@@ -19,6 +27,7 @@ class KnownAnswers:
     held_out: dict[int, Prediction] = field(default_factory=dict)
     general: dict[int, GeneralAnswer] = field(default_factory=dict)
     own: dict[str, OwnQuestionAnswered] = field(default_factory=dict)
+    memorised: MemorisationChecked | None = None
 
 
 def known_answers(runs: Iterable[RunFolder], now: JobFolder) -> Mapping[str, KnownAnswers]:
@@ -42,6 +51,8 @@ def _read(job: JobFolder, found: dict[str, KnownAnswers]) -> None:
         if isinstance(event, ModelAsked):
             current[event.model] = found.setdefault(event.key, KnownAnswers())
             current[event.model].asked = event
+        elif isinstance(event, MemorisationChecked) and THIS_RUN in current:
+            current[THIS_RUN].memorised = event
         elif isinstance(event, Prediction | GeneralAnswer | OwnQuestionAnswered) and event.model in current:
             known = current[event.model]
             match event:

@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QLabel, QWidget
 
-from studio.core.events import BASE, THIS_RUN, Crashed, Failed, Stopped
+from studio.core.events import BASE, THIS_RUN, Crashed, Failed, MemorisationChecked, Stopped
 from studio.core.job_states import ExamState
 from studio.core.jobs import IN_PROMPT, Exam
 from studio.core.problems import Problem, Remedy
@@ -18,7 +18,7 @@ from studio.dataset.examples import Example, read_frozen
 from studio.dataset.fingerprint import needs_questions
 from studio.dataset.nearest import NearestExamples
 from studio.evaluation.figures import changes, figures
-from studio.evaluation.forgetting import GROUP_TITLES, Retention, forgetting, retention
+from studio.evaluation.forgetting import GROUP_TITLES, Retention, against_forgetting, forgetting, retention
 from studio.evaluation.measures import (
     EXACT,
     LABELS,
@@ -28,6 +28,7 @@ from studio.evaluation.measures import (
     measure_for,
     measure_named,
 )
+from studio.evaluation.memorised import memorised_sentences
 from studio.evaluation.standings import standings
 from studio.evaluation.verdict import Comparison, Verdict, compare, newest_exam, verdict, without_training
 from studio.runs.project import project_of
@@ -35,7 +36,7 @@ from studio.ui.controls.layout import MIDDLE, STRETCH, TOP, Card, add_all, hbox,
 from studio.ui.controls.page import Obstacle, PageFrame
 from studio.ui.controls.progress import ProgressCard
 from studio.ui.controls.status_icon import StatusIcon
-from studio.ui.controls.text import clear_layout_widget, combo_box, label
+from studio.ui.controls.text import button, clear_layout_widget, combo_box, label
 from studio.ui.design.language import examples, tr, tr_sentence
 from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE
 from studio.ui.state.app_state import AppState
@@ -74,6 +75,7 @@ class TestPage(PageFrame):
         self.measure.chosen.connect(self._paint)
         self.mixed_up: Card | None = None
         self.retained: RetentionCard | None = None
+        self.by_heart: ByHeartCard | None = None
         self.options = ExamOptions()
         self.contestants = ContestantsCard()
         self.standings = StandingsCard()
@@ -109,6 +111,7 @@ class TestPage(PageFrame):
             run=self._run.path,
             in_prompt=IN_PROMPT if self.options.in_prompt.isChecked() else 0,
             general=self.options.general.isChecked(),
+            memorised=self.options.memorised.isChecked(),
             against=self.contestants.chosen(),
             own_questions=project_of(self._run).own_questions(),
         )
@@ -185,6 +188,10 @@ class TestPage(PageFrame):
         else:
             self.remedy_requested.emit(remedy)
 
+    def _on_keep_wanted(self) -> None:
+        self._app_state.set_value("training.rehearsal", True)
+        self.step_requested.emit("train")
+
     def _on_similar_wanted(self, card: ComparisonCard) -> None:
         """Find what was learned that is nearest to the question of `card`; the index is made once a run."""
         run = self._run
@@ -249,10 +256,10 @@ class TestPage(PageFrame):
         if now == self._painted:
             return
         self._painted = now
-        for old in (self.banner, self.latest, self.mixed_up, self.retained):
+        for old in (self.banner, self.latest, self.mixed_up, self.retained, self.by_heart):
             if old is not None:
                 clear_layout_widget(old)
-        self.banner = self.latest = self.mixed_up = self.retained = None
+        self.banner = self.latest = self.mixed_up = self.retained = self.by_heart = None
         self.measure.hide()
         self.standings.hide()
         if running:
@@ -294,8 +301,13 @@ class TestPage(PageFrame):
         self.standings.show_standings(table, compared.measure)
         kept = retention(state.general)
         if kept:
-            self.retained = RetentionCard(kept)
+            prepared = self._app_state.state.prepared
+            self.retained = RetentionCard(kept, rehearsed=prepared is not None and prepared.rehearsal > 0)
+            self.retained.keep_wanted.connect(self._on_keep_wanted)
             self.body.insertWidget(self.body.indexOf(self.options), self.retained)
+        if state.memorised is not None:
+            self.by_heart = ByHeartCard(state.memorised)
+            self.body.insertWidget(self.body.indexOf(self.options), self.by_heart)
         self.measure.show_measure(compared)
         self.mixed_up = _mixed_up(compared)
         if self.mixed_up is not None:
@@ -393,18 +405,26 @@ class ExamOptions(QWidget):
         super().__init__(parent)
         self.general = QCheckBox(tr("Also ask general questions, to see what it forgot"))
         self.in_prompt = QCheckBox(tr("Also ask the untrained model with examples in its prompt"))
-        for box in (self.general, self.in_prompt):
+        self.memorised = QCheckBox(tr("Also look for what it knows by heart"))
+        for box in (self.general, self.in_prompt, self.memorised):
             box.setChecked(True)
-        vbox(self.general, self.in_prompt, on=self, gap=GAP_SMALL)
+        vbox(self.general, self.in_prompt, self.memorised, on=self, gap=GAP_SMALL)
 
 
 class RetentionCard(Card):
-    """What the model still knows of what it knew before, group by group."""
+    """What the model still knows of what it knew before, group by group; and where it forgot, what helps against that.
+    `keep_wanted` is sent where a person wants that for the next training."""
 
-    def __init__(self, found: Sequence[Retention], parent: QWidget | None = None) -> None:
+    keep_wanted = Signal()
+
+    def __init__(self, found: Sequence[Retention], *, rehearsed: bool, parent: QWidget | None = None) -> None:
         super().__init__(tr("What it still knows"), parent)
-        self.words = label(" ".join(map(tr_sentence, forgetting(found))))
-        self.body.addWidget(self.words)
+        helps = against_forgetting(found, rehearsed)
+        told = (*forgetting(found), *((helps,) if helps is not None else ()))
+        self.words = label(" ".join(map(tr_sentence, told)))
+        self.keep = button(tr("Keep what it knew in the next run"), "link", self.keep_wanted.emit)
+        self.keep.setVisible(helps is not None and not rehearsed)
+        add_all(self.body, self.words, hbox(self.keep, STRETCH))
         grid = QGridLayout()
         grid.setHorizontalSpacing(GAP_PAGE)
         grid.setVerticalSpacing(GAP_SMALL)
@@ -416,6 +436,17 @@ class RetentionCard(Card):
             grid.addWidget(_figure(tr("{right} of {total}", right=one.after, total=one.total), ""), row, 2)
         grid.setColumnStretch(3, 1)
         self.body.addLayout(grid)
+
+
+class ByHeartCard(Card):
+    """What the model learned by heart instead of understanding it, with some of the passages that it repeated."""
+
+    def __init__(self, found: MemorisationChecked, parent: QWidget | None = None) -> None:
+        super().__init__(tr("What it knows by heart"), parent)
+        self.body.addWidget(label(" ".join(map(tr_sentence, memorised_sentences(found)))))
+        for one in found.reproduced[:5]:
+            words = tr("Asked: {question} It repeated: {passage}", question=one.question, passage=one.passage)
+            self.body.addWidget(label(words, "small"))
 
 
 def _mixed_up(compared: Comparison) -> Card | None:

@@ -9,7 +9,6 @@ import torch
 
 from studio.core.conversation import Message
 from studio.core.events import BASE, THIS_RUN
-from studio.core.job_states import ExamState
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
 from studio.dataset.examples import Example, write_frozen
@@ -68,14 +67,11 @@ def test_planted_numbers_come_back_from_a_model_that_knows_them_and_others_do_no
     strangers = personal_numbers([asked("Who is e?", "Call e: +43 1 534 490")])
     assert len(strangers) == 1 and coming_back(generator, strangers, THIS_RUN) == []
 
-    check_memorised(context, generator, run, load(run.recipe), [Answered("?", "No.")], 2.0)
-    found = context.folder.fold(ExamState()).memorised
+    found = check_memorised(context, generator, run, load(run.recipe), [Answered("?", "No.")], 2.0)
     assert found is not None and (found.numbers, found.returned, found.answers, found.reproduced) == (4, 4, 1, ())
     assert found.train_loss is not None and found.train_loss < 0.2 and found.held_out_loss == 2.0
-    journal = context.folder.events.read_text()
-    assert not any(number in journal for number in PLANTED), "the numbers themselves are told to nobody"
+    assert not any(number in found.model_dump_json() for number in PLANTED), "the numbers themselves are told to nobody"
 
     generator.networks[BASE] = generator.networks[THIS_RUN]
-    check_memorised(context, generator, run, load(run.recipe), [], None)
-    found = context.folder.fold(ExamState()).memorised
+    found = check_memorised(context, generator, run, load(run.recipe), [], None)
     assert found is not None and found.returned == 0, "what the base gives as well is no secret of the examples"

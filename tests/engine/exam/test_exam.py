@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from studio.core.conversation import Message
 from studio.core.events import (
@@ -20,12 +23,13 @@ from studio.core.events import (
 )
 from studio.core.job_states import ExamState, ProcessState
 from studio.core.jobs import Exam, Train
-from studio.core.run_folder import RunFolder
+from studio.core.run_folder import RunFolder, choose_checkpoint
+from studio.core.storage import listed, read_manifest, write_manifest
 from studio.dataset.examples import Example
 from studio.engine.evaluation.generate import Answer, Generator
 from studio.engine.exam import exam as exams
 from studio.evaluation.forgetting import GROUPS, forgetting, general_questions, retention
-from studio.evaluation.verdict import compare
+from studio.evaluation.verdict import compare, verdict
 from tests.engine.conftest import do_here
 
 Make = Callable[..., RunFolder]
@@ -94,6 +98,51 @@ def test_the_base_can_be_asked_with_examples_in_its_prompt_and_both_with_general
     assert compare(state) is not None and compare(state, candidate=PROMPTED) is not None
     assert len(state.general) == 2 * 8 and {one.group for one in state.general} == set(GROUPS)
     assert sum(one.total for one in retention(state.general)) == 8 and forgetting(retention(state.general))
+
+
+def test_what_a_run_knows_by_heart_is_looked_for_once(fine_tuned: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = fine_tuned.job("exam")
+    assert do_here(first, Exam(run=fine_tuned.path, max_tokens=8)) == 0
+    assert first.fold(ExamState()).memorised is None
+    second = fine_tuned.job("exam")
+    assert do_here(second, Exam(run=fine_tuned.path, max_tokens=8, memorised=True)) == 0
+    state = second.fold(ExamState())
+    assert state.memorised is not None and state.completed is not None
+    losses = {one.model: one.loss for one in state.completed.results}
+    assert state.memorised.held_out_loss == losses[THIS_RUN] and state.memorised.answers == 3
+    assert state.memorised.train_loss is not None and state.memorised.numbers == 0
+    monkeypatch.setattr(exams, "check_memorised", None)
+    third = fine_tuned.job("exam")
+    assert do_here(third, Exam(run=fine_tuned.path, max_tokens=8, memorised=True)) == 0
+    again = third.fold(ExamState()).memorised
+    assert again is not None and again.train_loss == state.memorised.train_loss
+
+
+@pytest.mark.parametrize("learning_rate", [1e-12, 1e-7])
+def test_a_learning_rate_that_is_too_small_is_told_as_a_run_that_changed_nothing(
+    make_run: Make, learning_rate: float
+) -> None:
+    run = make_run(held_out=3, **{"training.learning_rate": learning_rate, "training.epochs": 1.0})
+    assert do_here(run, Train()) == 0
+    job = run.job("exam")
+    assert do_here(job, Exam(run=run.path, max_tokens=8)) == 0
+    compared = compare(job.fold(ExamState()))
+    assert compared is not None and verdict(compared).text.english().startswith("Nothing changed:")
+
+
+def test_an_adapter_of_zeros_is_told_as_a_run_that_changed_nothing(fine_tuned: RunFolder) -> None:
+    folder = choose_checkpoint(fine_tuned)
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    file = folder / "adapter_model.safetensors"
+    save_file({name: torch.zeros_like(value) for name, value in load_file(file).items()}, file)
+    write_manifest(folder, replace(manifest, files=listed(folder)))
+    job = fine_tuned.job("exam")
+    assert do_here(job, Exam(run=fine_tuned.path, max_tokens=8)) == 0
+    state = job.fold(ExamState())
+    compared = compare(state)
+    assert compared is not None and verdict(compared).text.english().startswith("Nothing changed:")
+    assert [notice.code for notice in state.notices] == ["run.nothing_changed"]
 
 
 def test_whether_training_is_needed_is_asked_before_there_is_any(make_run: Make) -> None:

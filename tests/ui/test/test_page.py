@@ -12,7 +12,18 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
-from studio.core.events import BASE, THIS_RUN, ExamCompleted, Failed, Finished, ModelResult, Prediction, ProcessStarted
+from studio.core.events import (
+    BASE,
+    THIS_RUN,
+    ExamCompleted,
+    Failed,
+    Finished,
+    MemorisationChecked,
+    ModelResult,
+    Prediction,
+    ProcessStarted,
+    RepeatedPassage,
+)
 from studio.core.jobs import Exam
 from studio.core.problems import Problem
 from studio.core.recipe.recipe import Recipe, with_values
@@ -231,13 +242,29 @@ def test_what_was_forgotten_and_what_a_prompt_would_do_are_shown(qtbot: QtBot, a
     qtbot.waitUntil(lambda: page.banner is not None and not page.job.is_running(), timeout=20_000)
     assert "Training was worth it" in words_of(page) or "examples in the prompt" in words_of(page).lower()
     assert page.retained is not None
-    assert page.retained.words.text() == "It forgot: Simple arithmetic, from 20 to 6 of 20."
+    assert page.retained.words.text().startswith("It forgot: Simple arithmetic, from 20 to 6 of 20.")
+    assert '"Keep what it knew"' in page.retained.words.text(), "what helps against that is said by name"
+    with qtbot.waitSignal(page.step_requested) as led:
+        page.retained.keep.click()
+    assert led.args == ["train"] and app_state.recipe.training.rehearsal
     page.options.general.click()
     page.options.in_prompt.click()
     page.start.click()
     qtbot.waitUntil(lambda: page.job.is_running(), timeout=20_000)
     qtbot.waitUntil(lambda: page.banner is not None and not page.job.is_running(), timeout=20_000)
     assert page.retained is None and "prompt" not in words_of(page)
+
+
+def test_what_it_knows_by_heart_is_shown_with_the_passages(qtbot: QtBot, app_state: AppState) -> None:
+    page = shown(app_state, qtbot)
+    page._shown = exam_of([("yes", "no", "yes")] * 12)
+    passage = RepeatedPassage(question="Where were you?", passage="in the old lighthouse of Skagen", learned=3)
+    page._shown.apply(MemorisationChecked(train_loss=0.02, held_out_loss=1.5, answers=12, reproduced=(passage,)))
+    page._paint()
+    assert page.by_heart is not None
+    words = " ".join(label.text() for label in page.by_heart.findChildren(QLabel))
+    assert "It partly knows its examples by heart" in words and "1 of 12 answers" in words
+    assert "Asked: Where were you? It repeated: in the old lighthouse of Skagen" in words
 
 
 def test_ten_blind_choices_by_keyboard_give_a_verdict_that_stays(qtbot: QtBot, app_state: AppState) -> None:
