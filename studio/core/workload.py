@@ -36,8 +36,10 @@ class Workload(BaseModel):
     keeps its scores until the step is over. `accumulates` says that gradients of earlier batches of the same step lie
     in memory. `fused_optimizer` works in place; the plain one of PyTorch holds another copy of what learns.
     `excluded` and `excluded_layers` are names and a number of layers without an adapter; `embeddings` says that those
-    of the tokens, and the head, learn themselves, from a copy in `adapter_dtype`.
-    `repeats_keys` says that keys and values which several heads share are repeated for each of them.
+    of the tokens, and the head, learn themselves, from a copy in `adapter_dtype`. `virtual_tokens` stand before each
+    example: with prompt tuning they are a part of its `length`. Behind `added` parts of each layer another one of width
+    `rank` is put. `base_bits` counts where the method doesn't say how the base is stored. `repeats_keys` says that keys
+    and values which several heads share are repeated for each of them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +51,9 @@ class Workload(BaseModel):
     excluded_layers: int = Field(default=0, ge=0)
     dora: bool = False
     embeddings: bool = False
+    virtual_tokens: int = Field(default=0, ge=0)
+    added: int = Field(default=0, ge=0)
+    base_bits: Literal[4, 16] = 16
     double_quantization: bool = True
     compute_dtype: Dtype = "bfloat16"
     storage_dtype: Dtype = "bfloat16"
@@ -79,8 +84,10 @@ class Workload(BaseModel):
                 return 4
             case "lora-8bit":
                 return 8
-            case _:
+            case "lora" | "full":
                 return 16
+            case _:
+                return self.base_bits
 
     @property
     def quantized(self) -> bool:

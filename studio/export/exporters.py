@@ -9,6 +9,7 @@ from pathlib import Path
 from studio.core.events import Exported
 from studio.core.jobs import CheckAdapter, ExportGguf, ExportGgufAdapter, Job, Merge
 from studio.core.problems import Problem, ProblemError, Remedy
+from studio.core.recipe.method import LoraSettings
 from studio.core.recipe.model_choice import Source
 from studio.core.recipe.recipe import Recipe, load
 from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
@@ -154,6 +155,14 @@ def _gguf_adapter_size(run: RunFolder, recipe: Recipe, quality: str) -> int | No
 
 
 def _gguf_adapter_refusal(recipe: Recipe, quality: str) -> Problem | None:
+    if not isinstance(recipe.method, LoraSettings):
+        return recipe.method.add_on_refusal() or Problem(
+            code="gguf.adapter_not_lora",
+            what=N_("This add-on can't be written as llama.cpp reads add-ons."),
+            why=N_("llama.cpp knows those that were trained with LoRA, and this one was trained with {method}."),
+            fix=N_("Export the add-on for Python instead, or train with LoRA."),
+            values={"method": recipe.method.title},
+        )
     try:
         return gguf_refusal(locate(recipe.model))
     except ProblemError as error:
@@ -173,6 +182,7 @@ EXPORTERS = (
         action=N_("Export the add-on"),
         size=lambda run, recipe, quality: adapter_size(run),
         is_estimate=False,
+        refusal=lambda recipe, quality: recipe.method.add_on_refusal(),
         copy=export_adapter,
         marker="adapter_config.json",
         check=lambda run, folder, compare: CheckAdapter(run=run.path, folder=folder, compare=compare),

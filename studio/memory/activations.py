@@ -63,7 +63,7 @@ def learns(linear: Linear, work: Workload, shape: ModelShape) -> bool:
     feed-forward layers to mean those of the experts, so that the others of these names get no adapter."""
     if work.method == "full":
         return True
-    if (shape.experts and linear.name in _EXPERT_NAMES) or linear.name in work.excluded or not work.rank:
+    if work.added or (shape.experts and linear.name in _EXPERT_NAMES) or linear.name in work.excluded or not work.rank:
         return False
     if work.targets == ATTENTION:
         return not _feeds(linear)
@@ -124,7 +124,8 @@ def layer(shape: ModelShape, block: Block, work: Workload) -> Layer:
     # An adapter on experts is added to all of their weights, and the sum is kept; so are the adapter's own casts.
     on_experts = expert_adapters(shape, block, work)
     summed = (block.experts + sum(on_experts)) * has.compute if on_experts else 0
-    keeps = norms + attention + after * tokens + product + factors + scores + summed
+    added = _added(shape, work, has) * tokens
+    keeps = added + norms + attention + after * tokens + product + factors + scores + summed
     # The gradient of the stream, once as it comes in and once for each of the two that are added.
     stream = 3 * shape.hidden * has.stream * tokens
     inner = block.intermediate * has.linear
@@ -133,7 +134,7 @@ def layer(shape: ModelShape, block: Block, work: Workload) -> Layer:
     # The product's gradient and those of its factors (or, with an adapter, the two that it is the sum of); by then the
     # product itself has been used. Or the product, its gradient and the weights that it went through, unpacked.
     gradients = (3 if shape.gated or product else 2) * inner * tokens
-    weights = unpacked(shape, work)
+    weights = max(unpacked(shape, work), _rescaled(block, work))
     if on_experts:
         weights = max(weights, block.experts * 2 // 3 * has.compute)  # the gradient of the larger of the two sums
     # Where an adapter casts what it reads, the product lies there three times: itself, in float32, and cast back.
@@ -145,7 +146,7 @@ def layer(shape: ModelShape, block: Block, work: Workload) -> Layer:
         # Probabilities, their gradient and that of the scores, in float32.
         squares = 12 * shape.heads * work.batch * work.length**2 - scores
     gradient = 2 * shape.heads * shape.head_dim * has.attention * tokens
-    attending = stream + norms + attention + scores + max(squares + gradient, gradient + weights)
+    attending = stream + added + norms + attention + scores + max(squares + gradient, gradient + weights)
     return Layer(keeps=keeps, feeding=feeding, attending=attending)
 
 
@@ -158,6 +159,24 @@ def unpacked(shape: ModelShape, work: Workload) -> int:
     has = formats(shape, work)
     copy = 4 if has.normed == 4 and BYTES[work.compute_dtype] < 4 else 0
     return largest * (BYTES[work.compute_dtype] + copy)
+
+
+def _rescaled(block: Block, work: Workload) -> int:
+    """Bytes in which DoRA finds out how long the rows of a layer's changed weights are: those in float32, what is added
+    to them, in the format of products, in float32 and scaled, their sum; and the unit matrix that peft multiplies the
+    adapter out with, twice. One layer's exist at a time."""
+    if not work.dora:
+        return 0
+    product = BYTES[work.compute_dtype]
+    return max(
+        (linear.weights * (16 + product) + linear.inputs**2 * (4 + product) for linear in block.linears), default=0
+    )
+
+
+def _added(shape: ModelShape, work: Workload, has: Formats) -> int:
+    """Of each adapter layer behind a part: its input as it is multiplied, and the narrow middle before and after the
+    activation."""
+    return work.added * (shape.hidden + 2 * work.rank) * has.learner
 
 
 def _norms(shape: ModelShape, work: Workload, has: Formats) -> int:
@@ -199,6 +218,8 @@ def _inputs(shape: ModelShape, block: Block, work: Workload, has: Formats) -> tu
             continue
         adapted = work.method != "full" and learns(linear, work, shape)
         amount = work.rank * has.learner if adapted else 0
+        if work.dora and adapted:  # what the layer gives out and what the adapter does, each to be scaled
+            amount += 2 * linear.outputs * has.linear
         if work.dropout and adapted:
             amount += linear.inputs * (has.learner + 1)
         elif adapted and _cast_twice(work):

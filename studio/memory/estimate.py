@@ -149,7 +149,7 @@ def estimate(shape: ModelShape, work: Workload) -> Estimate:
     of_layers, of_the_head = _casts(shape, work)
     kept += of_layers
     grown = gradients if work.accumulates else 0
-    of_head = shape.vocab * shape.hidden * learner if work.method == "full" else 0
+    of_head = shape.vocab * shape.hidden * learner if _learns_head(work) else 0
     copy = stored.trainable * learner if work.optimizer == "adamw" and not work.fused_optimizer else 0
     moments = {
         "loss": {"activations": kept + ends, "logits": scores, "gradients": grown, "workspace": of_the_head},
@@ -217,13 +217,13 @@ def _with_process(
 
 def _stored(shape: ModelShape, work: Workload) -> _Stored:
     weights = constants = adapters = trainable = state = paged = 0
-    tensors = [(1, numbers) for numbers in (shape.embedding, shape.head) if numbers] if work.embeddings else []
+    tensors = _own(shape, work)
     size = BYTES[work.storage_dtype]
     packing = work.bits if work.quantized else None
     unquantised = (shape.embedding + shape.head + shape.final_norm) * size
     if work.method == "full":
         trainable = shape.parameters
-        state += _state_of_all(shape, work)
+        state, paged = _state_of_all(shape, work)
     for block in shape.blocks:
         layer = (block.experts + block.others) * size
         adapted = [*expert_adapters(shape, block, work)]
@@ -251,6 +251,22 @@ def _stored(shape: ModelShape, work: Workload) -> _Stored:
     return _Stored(weights, constants, unquantised, adapters, state, paged, trainable)
 
 
+def _learns_head(work: Workload) -> bool:
+    return work.method == "full" or work.embeddings
+
+
+def _own(shape: ModelShape, work: Workload) -> list[tuple[int, int]]:
+    """What is trained beside adapters of single layers: how many tensors of how many numbers."""
+    if work.embeddings:
+        return [(1, numbers) for numbers in (shape.embedding, shape.head) if numbers]
+    if work.method == "prompt":
+        return [(1, work.virtual_tokens * shape.hidden)]
+    if work.method == "prefix":
+        return [(1, work.virtual_tokens * shape.layers * shape.kv_heads * (shape.head_dim + shape.value_dim))]
+    layers = work.added * shape.layers
+    return [(2 * layers, work.rank * shape.hidden), (layers, work.rank), (layers, shape.hidden)] if layers else []
+
+
 def _constants(linear: Linear, work: Workload) -> int:
     """Constants of one packed layer: one float32 in 64 weights; doubly quantised, one byte, and one float32 in 256 of
     these. That is 0.5 bits a weight, and 0.127 doubly. 8-bit layers have one float32 for each output."""
@@ -272,11 +288,13 @@ def _state(numbers: int, work: Workload) -> tuple[int, int]:
     return (0, amount) if away else (amount, 0)
 
 
-def _state_of_all(shape: ModelShape, work: Workload) -> int:
-    """The optimizer's state when everything learns; the few small tensors count like the large ones."""
-    if work.optimizer in ("adamw", "paged_adamw_32bit"):
-        return 8 * shape.parameters
-    return 2 * shape.parameters + 2 * 4 * (shape.parameters // 256)
+def _state_of_all(shape: ModelShape, work: Workload) -> tuple[int, int]:
+    """The same when everything learns; the few small tensors count like the large ones."""
+    constants = 0
+    amount = 8 * shape.parameters
+    if work.optimizer not in ("adamw", "paged_adamw_32bit"):
+        amount, constants = 2 * shape.parameters, 2 * 4 * (shape.parameters // 256)
+    return (constants, amount) if work.paged and work.device == "cuda" else (amount + constants, 0)
 
 
 def _kept(shape: ModelShape, work: Workload, has: Formats, layers: list[tuple[int, Layer]]) -> tuple[int, int]:
@@ -289,8 +307,20 @@ def _kept(shape: ModelShape, work: Workload, has: Formats, layers: list[tuple[in
     if work.method == "full":
         ends += work.tokens * shape.hidden * (has.normed + has.learner)
     if work.checkpointing:
-        return mask + shape.layers * stream, ends
+        return mask + shape.layers * stream + _held_by_packed(shape, work, has), ends
     return mask + sum(count * one.keeps for count, one in layers), ends
+
+
+def _held_by_packed(shape: ModelShape, work: Workload, has: Formats) -> int:
+    """Inputs of 8-bit layers, which bitsandbytes (`MatMul8bitLt`) holds on to past any checkpoint. Layers that read the
+    same tensor share it."""
+    if work.bits != 8:
+        return 0
+    total = 0
+    for block in shape.blocks:
+        read = {linear.reads or linear.name: linear.inputs for linear in block.linears}
+        total += block.count * sum(read.values())
+    return work.tokens * total * has.linear
 
 
 def _scores(shape: ModelShape, work: Workload, has: Formats) -> tuple[int, int]:
@@ -309,7 +339,7 @@ def _scores(shape: ModelShape, work: Workload, has: Formats) -> tuple[int, int]:
     if has.normed != BYTES[work.compute_dtype]:
         gradient += min(positions, TILE[0]) * hidden * BYTES[work.compute_dtype]
     gathered = positions * hidden * has.normed
-    if work.method == "full":
+    if _learns_head(work):
         gradient += shape.vocab * hidden * 4
     return tile + gradient + gathered, 0
 
@@ -317,9 +347,11 @@ def _scores(shape: ModelShape, work: Workload, has: Formats) -> tuple[int, int]:
 def _casts(shape: ModelShape, work: Workload) -> tuple[int, int]:
     """Copies in the computing format of weights that are stored in float32, which autocast makes: of the layers, kept
     for their gradients where nothing is computed again, and of the head, whole or as much as a tile needs."""
+    size = BYTES[work.compute_dtype]
+    if work.embeddings and work.autocast and size < 4:
+        return 0, (min(shape.vocab, TILE[1]) if work.loss == "tiled" else shape.vocab) * shape.hidden * size
     if not work.autocast or work.storage_dtype != "float32" or work.compute_dtype == "float32":
         return 0, 0
-    size = BYTES[work.compute_dtype]
     packed = shape.packable if work.quantized else 0
     layers = sum(b.count * sum(linear.weights for linear in b.linears) for b in shape.blocks) - packed
     rows = min(shape.vocab, TILE[1]) if work.loss == "tiled" else shape.vocab

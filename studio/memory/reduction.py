@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
+from studio.core.recipe.method import LoraSettings, StoredBaseSettings
 from studio.core.recipe.recipe import Recipe, with_values
 from studio.core.recipe.training import Optimizer
 from studio.core.translatable import N_, Sentence, sentence
@@ -145,7 +146,7 @@ def faster(scenario: Scenario) -> tuple[RecipeChange, ...]:
                 sentence(N_("About a quarter less time. Changes nothing in the result.")),
             )
         )
-    if settled.method.storage.bits < 16:
+    if settled.method.storage.bits < 16 and isinstance(settled.method, LoraSettings):
         tried.append(
             _change(
                 scenario,
@@ -200,7 +201,7 @@ def _change(
 
 
 def _checkpointing(scenario: Scenario) -> RecipeChange | None:
-    if scenario.settled.training.activation_checkpointing:
+    if scenario.settled.training.activation_checkpointing or not scenario.settled.method.memory().recomputes:
         return None
     return _change(
         scenario,
@@ -247,11 +248,12 @@ def _small_optimizer(scenario: Scenario) -> RecipeChange | None:
 
 
 def _four_bits(scenario: Scenario) -> RecipeChange | None:
-    if scenario.settled.method.kind == "qlora":
+    method = scenario.settled.method
+    if method.storage.bits == 4:
         return None
     return _change(
         scenario,
-        {"method.kind": "qlora"},
+        {"method.base": "4-bit"} if isinstance(method, StoredBaseSettings) else {"method.kind": "qlora"},
         sentence(N_("Memory saver on: 4-bit")),
         sentence(N_("A very small loss of quality, and somewhat slower.")),
     )
@@ -259,7 +261,7 @@ def _four_bits(scenario: Scenario) -> RecipeChange | None:
 
 def _constants(scenario: Scenario) -> RecipeChange | None:
     method = scenario.settled.method
-    if method.storage.bits != 4 or method.storage.double_quantization:
+    if method.kind != "qlora" or method.double_quantization:
         return None
     return _change(
         scenario,
@@ -271,7 +273,7 @@ def _constants(scenario: Scenario) -> RecipeChange | None:
 
 def _smaller_rank(scenario: Scenario) -> RecipeChange | None:
     rank = scenario.settled.method.memory().rank
-    if rank <= SMALLEST_RANK:
+    if rank <= SMALLEST_RANK or not isinstance(scenario.settled.method, LoraSettings):
         return None
     smaller = max(SMALLEST_RANK, rank // 4 if rank >= 64 else rank // 2)
     return _change(

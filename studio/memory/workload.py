@@ -32,6 +32,7 @@ def workload_of(
     if facts.examples is not None:
         batch = max(1, min(batch, facts.examples))
     batch *= recipe.objective.sequences
+    before = memory.virtual_tokens if recipe.method.kind == "prompt" else 0
     return Workload(
         method=recipe.method.kind,
         rank=memory.rank,
@@ -40,16 +41,19 @@ def workload_of(
         excluded_layers=memory.excluded_layers,
         dora=memory.dora,
         embeddings=memory.embeddings,
+        virtual_tokens=memory.virtual_tokens,
+        added=memory.added,
+        base_bits=4 if recipe.method.storage.bits == 4 else 16,
         double_quantization=recipe.method.storage.double_quantization,
         compute_dtype=dtype,
-        storage_dtype=dtype,
+        storage_dtype="float32" if recipe.method.kind == "full" else dtype,
         adapter_dtype="float32",
         optimizer=_optimizer(training.optimizer, facts),
         batch=batch,
-        length=max(1, min(longest or training.max_length, training.max_length)),
+        length=max(1, min(longest or training.max_length, training.max_length)) + before,
         learned=learned,
         padded=batch > 1,
-        checkpointing=bool(training.activation_checkpointing),
+        checkpointing=bool(training.activation_checkpointing) and memory.recomputes,
         attention="sdpa",
         loss="tiled" if facts.cuda else "learned_positions",
         autocast=dtype == "bfloat16" or (dtype == "float16" and facts.cuda),

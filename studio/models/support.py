@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -15,10 +14,9 @@ from pydantic import BaseModel, ConfigDict
 
 from studio.core.paths import resources
 from studio.core.problems import ProblemError, Remedy, problem
-from studio.core.recipe.method import ALL_LINEAR, ATTENTION, ROOM, LoraSettings, MethodSettings
+from studio.core.recipe.method import MethodSettings
 from studio.core.translatable import N_
 from studio.core.yaml_text import parse_yaml
-from studio.models.weights import tensors, weight_files
 
 Outcome = Literal[
     "works", "untried", "reads_both_ways", "shares_layers", "not_loaded", "not_trained", "not_asked", "not_together",
@@ -63,7 +61,8 @@ def support_table() -> SupportTable:
 
 def require_supported(folder: Path, config: Mapping[str, object], method: MethodSettings | None = None) -> None:
     """Raises `ProblemError` for a kind of model that can't be trained: with `method`, or with none where that is None.
-    A kind of which no tiny model could be made is let through: nobody knows."""
+    A kind of which no tiny model could be made is let through: nobody knows. So is a method that wasn't tried with a
+    kind (see `is_untried`), unless no other works with that either."""
     kind = config.get("model_type")
     kind = kind if isinstance(kind, str) else ""
     found = support_table().kinds.get(kind)
@@ -80,86 +79,17 @@ def require_supported(folder: Path, config: Mapping[str, object], method: Method
     outcomes: list[Outcome] = [
         "works" if one == "reads_both_ways" and config.get("is_decoder") is True else one  # then it reads as others do
         for name, one in found.items()
-        if method is None or name == _kind_of(method)
+        if method is None or name == _kind_of(method) or _kind_of(method) not in found
     ]
     if not outcomes or any(one in ("works", "untried") for one in outcomes):
         return
     raise _refused(folder, kind, outcomes[0], method, [name for name, one in found.items() if one == "works"])
 
 
-def require_fitting(folder: Path, method: MethodSettings) -> None:
-    """Raises `ProblemError` where what `method` is to train doesn't fit the model in `folder`, as far as the names and
-    shapes in its files tell."""
-    if isinstance(method, LoraSettings):
-        _require_layers(folder, method)
-
-
-_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
-
-
-def _require_layers(folder: Path, method: LoraSettings) -> None:
-    shapes = {tensor.name: tensor.shape for file in weight_files(folder) for tensor in tensors(file)}
-    numbers = {int(found.group(1)) for name in shapes if (found := _LAYER.search(name))}
-    beyond = method.excluded_layers - numbers
-    if beyond and numbers:
-        raise problem(
-            "method.no_such_layer",
-            N_("The base model has no layer {number}: they are counted from 0 to {last}."),
-            fix=N_('Correct "Layers to leave out", or empty it.'),
-            remedy=Remedy.see_settings,
-            number=min(beyond),
-            last=max(numbers),
-        )
-    modules = {_module(name): shape for name, shape in shapes.items() if len(shape) >= 2}
-    learning = {name: shape for name, shape in modules.items() if _learns(name, method)}
-    if not learning:
-        there = sorted({name.rpartition(".")[2] for name in modules if _LAYER.search(name)})
-        raise no_such_layers(method, N_("Those that it has are called: {reason}"), ", ".join(there[:20]))
-    width = max(min(shape) for shape in learning.values())
-    if method.rank > width:
-        raise problem(
-            "method.rank_too_large",
-            N_('"{label}" is {rank}, but the layers that learn are only {width} wide.'),
-            N_("An add-on of that size could hold the whole layers, and learns nothing more by being larger."),
-            N_("Choose at most {width}."),
-            remedy=Remedy.see_settings,
-            label=ROOM,
-            rank=method.rank,
-            width=width,
-        )
-
-
-def _module(tensor: str) -> str:
-    return tensor.removesuffix(".weight")
-
-
-def _learns(module: str, method: LoraSettings) -> bool:
-    """Whether a module of that name gets an adapter, as far as its name says."""
-    *path, last = module.split(".")
-    found = _LAYER.search(module)
-    if (found and int(found.group(1)) in method.excluded_layers) or last in method.excluded_names:
-        return False
-    if method.targets == ALL_LINEAR:
-        return found is not None
-    if method.targets == ATTENTION:
-        return any("attn" in part.lower() or "attention" in part.lower() for part in path)
-    return any(module == target or module.endswith(f".{target}") for target in method.targets)
-
-
-def no_such_layers(method: LoraSettings, why: str, reason: str) -> ProblemError:
-    """That none of the layers that are to learn are there. `why` has a place for `reason`."""
-    whole = method.targets == ALL_LINEAR and not method.exclude
-    return problem(
-        "model.no_such_layers",
-        N_("The base model has no layers called {names}."),
-        why,
-        N_("Choose another base model.")
-        if whole
-        else N_('Set "Layers that learn" to all-linear, and empty "Layers to leave out".'),
-        remedy=Remedy.see_settings,
-        names=method.target_modules,
-        reason=reason[:300],
-    )
+def is_untried(config: Mapping[str, object], method: MethodSettings) -> bool:
+    """Whether nobody has tried this method with the kind of model that `config` says."""
+    found = support_table().kinds.get(str(config.get("model_type")), {})
+    return found.get(_kind_of(method), "untried") == "untried"
 
 
 def _kind_of(method: MethodSettings) -> str:

@@ -22,7 +22,8 @@ from studio.dataset.store import StoredExamples
 from studio.dataset.table import Table
 from studio.models.base_model import base_of_run, locate, model_facts
 from studio.models.config import read_mapping
-from studio.models.support import require_fitting, require_supported
+from studio.models.fitting import require_fitting
+from studio.models.support import require_supported
 from studio.models.weights import BaseFingerprint
 from studio.runs.project import Project, slug
 

@@ -14,6 +14,7 @@ from studio.core.recipe.defaults import (
 )
 from studio.core.recipe.presets import presets
 from studio.core.recipe.recipe import Recipe, with_value
+from studio.core.recipe.settings import value_of
 from studio.core.recipe.training import Optimizer
 
 
@@ -49,7 +50,7 @@ def test_what_was_chosen_by_hand_stays() -> None:
 def test_after_resolving_nothing_that_can_be_known_is_left_open() -> None:
     recipe = resolve_defaults(Recipe(), DefaultsContext(examples=100, parameters=135_000_000))
     assert unresolved(recipe) == ("data.header_row", "method.compute_dtype")
-    assert recipe.method.alpha == 32
+    assert value_of(recipe, "method.alpha") == 32
     assert resolve_defaults(recipe, DefaultsContext(examples=9, parameters=10**10, cuda=True)) == recipe
 
 

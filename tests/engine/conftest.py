@@ -110,7 +110,7 @@ def frozen_run(folder: Path, model: Path, learned: int = 8, held_out: int = 2, *
         "training.batch_size": 4,
         "training.gradient_accumulation_steps": 1,
         "training.epochs": 2.0,
-        "method.rank": 4,
+        **({"method.rank": 4} if "lora" in str(values.get("method.kind", "qlora")) else {}),
         "training.sample_answers": False,
         **values,
     }

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 from transformers.quantizers.auto import AutoHfQuantizer
 
-from studio.core.recipe.method import Method
+from studio.core.recipe.method import LoraSettings, Method
 from studio.engine.device import Device
 from studio.engine.methods.base_model import keep_weights_as_they_are
 from studio.engine.methods.lora import add_adapter
@@ -95,6 +95,7 @@ def make(settings: dict[str, Any], method: Method, device: Device) -> Any:
     model.requires_grad_(False)
     keep_weights_as_they_are(model)
     model.config.use_cache = False
+    assert isinstance(method, LoraSettings)
     return add_adapter(model, method)
 
 

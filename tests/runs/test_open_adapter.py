@@ -15,6 +15,7 @@ from studio.core.origin import Origin
 from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.model_choice import ModelChoice, Source
 from studio.core.recipe.recipe import Recipe, load, with_values
+from studio.core.recipe.settings import value_of
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.dataset.examples import read_frozen
 from studio.dataset.fingerprint import DataFingerprint, needs_questions
@@ -71,7 +72,8 @@ def test_it_becomes_a_finished_run_that_stands_in_the_list(project: Project, bas
     assert row.run == run and row.name == "my lora" and row.outcome == "finished" and row.problem is None
     assert row.model == "tiny-chat" and row.started_at is not None
     recipe = load(run.recipe)
-    assert (recipe.method.rank, recipe.method.alpha, recipe.method.target_modules) == (8, 12, "q_proj")
+    found = [value_of(recipe, f"method.{name}") for name in ("rank", "alpha", "target_modules")]
+    assert found == [8, 12, "q_proj"]
     assert choose_checkpoint(run).name == "step-000500"
     assert base_of_run(run, recipe.model) == base, "its fingerprint was taken"
     state = run.state()
@@ -297,7 +299,7 @@ def test_questions_can_be_given_to_it_and_to_no_other(project: Project, base: Pa
     assert run.train_data.read_bytes() == b""
     assert DataFingerprint.read(run).held_out == 5
     after = load(run.recipe)
-    assert after.data == recipe.data and after.method.rank == 4
+    assert after.data == recipe.data and value_of(after, "method.rank") == 4
     (row,) = list_runs()
     assert row.problem is None
 
@@ -307,7 +309,7 @@ def test_its_training_cant_go_on_but_a_new_one_can_begin_with_it(project: Projec
     for found in (resumable(run).problem, extendable(run), refused(lambda: repeat_run(run, project))):
         assert found is not None and found.code == "run.made_elsewhere"
     begun = from_weights_of(run, Recipe())
-    assert begun.method.rank == 4 and begun.model.parent == str(run.path)
+    assert value_of(begun, "method.rank") == 4 and begun.model.parent == str(run.path)
     dora = make_folder(tmp_path / "dora", str(base), use_dora=True)
     other = open_adapter(dora, project).run
     assert "DoRA" in refused(lambda: from_weights_of(other, Recipe())).english()

@@ -68,9 +68,10 @@ def default_values(recipe: Recipe, context: DefaultsContext) -> dict[str, object
     training = recipe.training
     values = {f"method.{name}": value for name, value in recipe.method.default_values().items()}
     small = context.parameters is not None and context.parameters < 1_000_000_000
-    values["training.learning_rate"] = (5e-4 if small else 2e-4) * recipe.objective.learning_rate_factor
+    usual = recipe.method.learning_rates[0 if small else 1]
+    values["training.learning_rate"] = usual * recipe.objective.learning_rate_factor
     values["training.optimizer"] = usable_optimizer(Optimizer.paged_adamw_8bit, context)
-    values["training.activation_checkpointing"] = context.cuda
+    values["training.activation_checkpointing"] = context.cuda and recipe.method.memory().recomputes
     default_batch = (8 if small else 2) // recipe.objective.sequences
     batch = training.batch_size or default_batch
     accumulation = max(1, 8 // batch)

@@ -13,11 +13,11 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from studio.core.problems import Problem, Remedy
-from studio.core.recipe.settings import Setting, SettingsGroup
+from studio.core.recipe.settings import Level, Setting, SettingsGroup
 from studio.core.translatable import N_
 
-MethodName = Literal["full", "lora", "lora-8bit", "qlora"]
-"""Methods whose memory can be estimated: those of a recipe by their `kind`, and others that people ask about."""
+MethodName = Literal["qlora", "lora", "lora-8bit", "full", "prompt", "prefix", "bottleneck"]
+"""Methods by their `kind`."""
 
 ALL_LINEAR = ("all-linear",)
 """Target modules: every linear layer but the head."""
@@ -39,7 +39,9 @@ class BaseStorage:
 @dataclass(frozen=True)
 class MethodMemory:
     """What decides, besides its name and how it stores the base, how much memory a method needs. `rank` 0 is no adapter
-    at all; `excluded` are names of modules without one, and `excluded_layers` counts whole layers without any."""
+    at all; `excluded` are names of modules without one, and `excluded_layers` counts whole layers without any.
+    `virtual_tokens` stand before each example; `added` counts the parts of a layer that another, of width `rank`, is
+    put behind. `recomputes` is whether what a layer keeps can be computed a second time instead."""
 
     rank: int = 0
     targets: tuple[str, ...] = ALL_LINEAR
@@ -48,17 +50,27 @@ class MethodMemory:
     dropout: bool = False
     dora: bool = False
     embeddings: bool = False
+    virtual_tokens: int = 0
+    added: int = 0
+    recomputes: bool = True
 
 
 class MethodSettings(SettingsGroup):
-    """What every method has. `title` is its name, the same in every language; `cannot_merge` says in a sentence why
-    what it trained can't be combined with the base into one ordinary model, and is empty where it can. `add_on` names
-    the kind of add-on that it makes: those of one kind can be switched on one loaded base. Empty where the base itself
-    is changed."""
+    """What every method has.
+
+    `title` is its name, the same in every language. `advice` says in a sentence or two for whom it is. `cannot_merge`
+    says in a sentence why what it trained can't be combined with the base into one ordinary model, and is empty where
+    it can; `cannot_add` why what it trained is no add-on. `add_on` names the kind of add-on that it makes: those of one
+    kind can be switched on one loaded base; empty where they can't. `learning_rates` are the usual ones for models of
+    less than a billion parameters, and for others.
+    """
 
     title: ClassVar[str]
+    advice: ClassVar[str]
     cannot_merge: ClassVar[str] = ""
     add_on: ClassVar[str] = ""
+    cannot_add: ClassVar[str] = ""
+    learning_rates: ClassVar[tuple[float, float]] = (5e-4, 2e-4)
 
     compute_dtype: Annotated[
         Literal["bfloat16", "float16", "float32"] | None,
@@ -99,9 +111,43 @@ class MethodSettings(SettingsGroup):
             values={"method": self.title},
         )
 
+    def add_on_refusal(self) -> Problem | None:
+        """Why what this method trained is no add-on to its base, None where it is."""
+        if not self.cannot_add:
+            return None
+        return Problem(
+            code="method.no_add_on",
+            what=N_("What was trained with {method} is no add-on."),
+            why=self.cannot_add,
+            fix=N_("Export it as one model."),
+            values={"method": self.title},
+        )
+
+
+class StoredBaseSettings(MethodSettings):
+    """What methods share that train something of their own on a base that stays as it is, stored in 16 or 4 bits."""
+
+    base: Annotated[
+        Literal["16-bit", "4-bit"],
+        Setting(
+            N_("How the base model is stored"),
+            N_("4-bit fits a larger model at a very small loss of quality."),
+            level="more",
+            term="quantization",
+            named=((N_("In 16 bits"), "16-bit"), (N_("In 4 bits"), "4-bit")),
+        ),
+    ] = "16-bit"
+
+    @property
+    def storage(self) -> BaseStorage:
+        return BaseStorage(4, double_quantization=True) if self.base == "4-bit" else BaseStorage()
+
 
 ROOM = N_("Room for new knowledge")
-"""What the size of an add-on is called."""
+"""What the size of a LoRA add-on is called."""
+
+WIDTH = N_("Width of the added layers")
+"""What the size of adapter layers is called."""
 
 
 class LoraSettings(MethodSettings):
@@ -239,6 +285,9 @@ class QLora(LoraSettings):
 
     title: ClassVar[str] = "QLoRA"
     choice: ClassVar[str] = N_("On: 4-bit (QLoRA)")
+    advice: ClassVar[str] = N_(
+        "The right one for nearly everybody: needs little memory, and with all layers learning it is as good as LoRA."
+    )
 
     kind: Literal["qlora"] = "qlora"
     quant_type: Annotated[
@@ -277,6 +326,7 @@ class Lora(LoraSettings):
 
     title: ClassVar[str] = "LoRA"
     choice: ClassVar[str] = N_("Off: 16-bit (LoRA)")
+    advice: ClassVar[str] = N_("Where there is memory to spare: steps are faster, and nothing is lost by compressing.")
 
     kind: Literal["lora"] = "lora"
     pissa: Annotated[
@@ -295,12 +345,151 @@ class Lora(LoraSettings):
         return {**super().form(), "pissa": self.pissa}
 
 
+class Lora8bit(LoraSettings):
+    """LoRA on a base in 8 bits (LLM.int8)."""
+
+    title: ClassVar[str] = "LoRA, 8-bit"
+    choice: ClassVar[str] = N_("On: 8-bit (LoRA)")
+    level: ClassVar[Level] = "more"
+    advice: ClassVar[str] = N_(
+        "Between the two: half the memory of 16 bits, and nearer to the original than 4 bits. The slowest of the three."
+    )
+
+    kind: Literal["lora-8bit"] = "lora-8bit"
+
+    @property
+    def storage(self) -> BaseStorage:
+        return BaseStorage(8)
+
+
+class FullFineTuning(MethodSettings):
+    """Every weight learns, in 32 bits."""
+
+    title: ClassVar[str] = "Full fine-tuning"
+    choice: ClassVar[str] = N_("Everything learns (full fine-tuning)")
+    level: ClassVar[Level] = "more"
+    advice: ClassVar[str] = N_(
+        "For much data and a small model. Needs four times its memory and more, saves the whole model each time, and "
+        "forgets most of what it knew."
+    )
+    cannot_add: ClassVar[str] = N_("All of the base model's own weights were changed; there is nothing beside them.")
+    learning_rates: ClassVar[tuple[float, float]] = (5e-5, 2e-5)
+
+    kind: Literal["full"] = "full"
+
+
+class VirtualTokenSettings(StoredBaseSettings):
+    """What methods share that train something which stands before each question."""
+
+    virtual_tokens: Annotated[
+        int,
+        Field(ge=1, le=512),
+        Setting(
+            N_("Places before each question"),
+            N_("So many are learned, and are taken from what the model reads at once. More learn more."),
+            level="more",
+            term="virtual tokens",
+            unit=N_("tokens"),
+        ),
+    ] = 20
+    initial_text: Annotated[
+        str,
+        Setting(
+            N_("Words to begin with"),
+            N_("What stands there before anything is learned: best an instruction for the task. Empty: a general one."),
+            term="initial text",
+        ),
+    ] = ""
+
+    def memory(self) -> MethodMemory:
+        return MethodMemory(virtual_tokens=self.virtual_tokens)
+
+    def form(self) -> dict[str, object]:
+        return {"virtual_tokens": self.virtual_tokens}
+
+
+class PromptTuning(VirtualTokenSettings):
+    """Embeddings of tokens that don't exist are trained, which stand before each question."""
+
+    title: ClassVar[str] = "Prompt tuning"
+    choice: ClassVar[str] = N_("An instruction learns (prompt tuning)")
+    level: ClassVar[Level] = "more"
+    advice: ClassVar[str] = N_(
+        "The smallest of all: some thousand numbers that work like an instruction in words. Enough for the tone or the "
+        "form of answers, best with a large model."
+    )
+    cannot_merge: ClassVar[str] = N_("It learned an instruction that stands before each question, not weights.")
+    learning_rates: ClassVar[tuple[float, float]] = (3e-2, 1e-2)
+
+    kind: Literal["prompt"] = "prompt"
+
+
+class PrefixTuning(VirtualTokenSettings):
+    """Keys and values are trained, which each layer's attention finds before those of the text."""
+
+    title: ClassVar[str] = "Prefix tuning"
+    choice: ClassVar[str] = N_("A memory learns (prefix tuning)")
+    level: ClassVar[Level] = "more"
+    advice: ClassVar[str] = N_(
+        "Like prompt tuning, but in every layer: learns more, is harder to train, and takes a little of what the model "
+        "can read at once. Rarely better than LoRA."
+    )
+    cannot_merge: ClassVar[str] = N_("It learned what each layer finds before the question, not weights.")
+    learning_rates: ClassVar[tuple[float, float]] = (1e-2, 5e-3)
+
+    kind: Literal["prefix"] = "prefix"
+
+    def memory(self) -> MethodMemory:
+        return MethodMemory(virtual_tokens=self.virtual_tokens, recomputes=False)
+
+
+class AdapterLayers(StoredBaseSettings):
+    """Narrow layers are put behind parts of each layer, and trained (Houlsby et al. 2019, Pfeiffer et al. 2021)."""
+
+    title: ClassVar[str] = "Adapter layers"
+    choice: ClassVar[str] = N_("Added layers learn (adapter layers)")
+    level: ClassVar[Level] = "more"
+    advice: ClassVar[str] = N_(
+        "The forerunner of LoRA, to compare with it: learns as much, but answers somewhat slower for good, since the "
+        "added layers can't be combined with the model."
+    )
+    cannot_merge: ClassVar[str] = N_("It put layers of its own into the model, which no other program knows.")
+
+    kind: Literal["bottleneck"] = "bottleneck"
+    width: Annotated[
+        int,
+        Field(ge=1, le=1024),
+        Setting(
+            WIDTH,
+            N_("Small learns a style, large learns many facts."),
+            level="more",
+            term="bottleneck size",
+            named=((N_("Small"), 16), (N_("Medium"), 64), (N_("Large"), 256)),
+        ),
+    ] = 64
+    placement: Annotated[
+        Literal["both", "feed-forward"],
+        Setting(
+            N_("Where layers are added"),
+            N_("Behind both halves of each layer learns a little more; behind one is faster."),
+            term="Houlsby or Pfeiffer",
+            named=((N_("Behind attention and feed-forward"), "both"), (N_("Behind feed-forward only"), "feed-forward")),
+        ),
+    ] = "both"
+
+    def memory(self) -> MethodMemory:
+        return MethodMemory(rank=self.width, targets=(), added=2 if self.placement == "both" else 1)
+
+    def form(self) -> dict[str, object]:
+        return {"width": self.width, "placement": self.placement}
+
+
 def _default_kind(tree: object) -> object:
     return {"kind": "qlora", **tree} if isinstance(tree, dict) else tree
 
 
 Method = Annotated[
-    QLora | Lora,
+    QLora | Lora | Lora8bit | FullFineTuning | PromptTuning | PrefixTuning | AdapterLayers,
     Field(discriminator="kind"),
     BeforeValidator(_default_kind),
     Setting(

@@ -38,12 +38,13 @@ class SettingsGroup(BaseModel):
     """A group of settings: frozen, and nothing unknown in it.
 
     Where a field is one of several groups, told apart by their literal `kind`, `choice` is what the choice of each is
-    called.
+    called, and `level` from which level on it is offered.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     choice: ClassVar[str] = ""
+    level: ClassVar[Level] = "simple"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class SettingSpec:
 
     `key` is dotted (`training.epochs`); `kind` the Python type without None; `choices` the allowed values of a
     literal or enum; `automatic` whether None means "choose for me"; bounds are inclusive unless `open_minimum`.
-    `only_with` holds the kinds of its group that have this setting, none where all do.
+    `only_with` holds the kinds of its group that have this setting, none where all do. `beyond` are those of the
+    choices that are only offered on a later level than the setting itself.
     """
 
     key: str
@@ -65,6 +67,7 @@ class SettingSpec:
     maximum: float | None = None
     open_minimum: bool = False
     only_with: tuple[str, ...] = ()
+    beyond: tuple[str, ...] = ()
 
     @property
     def group(self) -> str:
@@ -112,7 +115,13 @@ def _walk_kinds(
 ) -> Iterator[SettingSpec]:
     named = tuple((group.choice, kind) for kind, group in kinds.items())
     yield SettingSpec(
-        f"{prefix}kind", replace(setting, named=named), str, value_of(default, "kind"), False, choices=tuple(kinds)
+        f"{prefix}kind",
+        replace(setting, named=named),
+        str,
+        value_of(default, "kind"),
+        False,
+        choices=tuple(kinds),
+        beyond=tuple(kind for kind, group in kinds.items() if setting.level == "simple" != group.level),
     )
     found: dict[str, SettingSpec] = {}
     for kind, group in kinds.items():

@@ -32,7 +32,7 @@ from studio.engine.methods.base_model import (
     count_parameters,
     load_base_model,
 )
-from studio.engine.methods.method import TrainingMethod
+from studio.engine.methods.method import TrainingMethod, without_adapter
 from studio.engine.methods.quantization import dequantize
 from studio.engine.methods.registry import method_of
 from studio.models.base_model import ModelFacts, base_of_run, model_facts, tokenizer_folder
@@ -112,7 +112,7 @@ class Generator:
         is_base = model in (BASE, PROMPTED)
         if self._adapters and not is_base:
             network.set_adapter(self._adapters.get(model, "default"), inference_mode=True)
-        with network.disable_adapter() if is_base and isinstance(network, PeftModel) else nullcontext():
+        with without_adapter(network) if is_base else nullcontext():
             yield network
 
     def answer_all(
@@ -160,7 +160,9 @@ class Generator:
 
         watch = _Watch(len(prompt), on_tokens)
         with self.network_of(model) as network:
-            cache = self._prompt_cache.read(network, model, prompt, go_on)
+            cache = None
+            if not _has_virtual_tokens(network):
+                cache = self._prompt_cache.read(network, model, prompt, go_on)
             if stopped:
                 return []
             if seed is not None:
@@ -254,6 +256,8 @@ def answer_log_probabilities(
     accepted = signature(plain.forward).parameters
     longest = max(map(len, answers))
     at_once = max(1, _LOGITS // (longest * int(plain.config.get_text_config().vocab_size)))
+    if _has_virtual_tokens(network):
+        at_once = 1  # peft drops the positions that make up for padding
     for start in range(0, len(prompts), at_once):
         texts = [
             (*prompt, *answer[:-1])
@@ -268,6 +272,11 @@ def answer_log_probabilities(
             ).logits
         for row, answer in zip(logits, answers[start : start + at_once], strict=True):
             yield row[-len(answer) :].float().log_softmax(-1).cpu()
+
+
+def _has_virtual_tokens(network: Network) -> bool:
+    """Whether peft puts something before each text, and counts its places itself."""
+    return isinstance(network, PeftModel) and bool(network.active_peft_config.is_prompt_learning)
 
 
 def _padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -297,7 +306,9 @@ def of_run(context: JobContext, run: RunFolder, *, tells: bool = True) -> tuple[
     checkpoint = choose_checkpoint(run)
     generator, recipe = of_base(context, run)
     method = method_of(recipe.method)
-    model = generator.networks[THIS_RUN] = generator.networks[BASE] = method.load(generator.networks[BASE], checkpoint)
+    model = generator.networks[THIS_RUN] = method.load(generator.networks[BASE], checkpoint)
+    if method.shares_base:
+        generator.networks[BASE] = model
     generator.nothing_changed = method.changes_nothing(model)
     if generator.nothing_changed and tells:
         tell_nothing_changed(context)

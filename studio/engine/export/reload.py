@@ -116,12 +116,9 @@ def load_export(request: Reload, device: Device) -> Network:
     if lost:
         raise ValueError(f"these weights are missing: {', '.join(sorted(map(str, lost))[:4])}")
     if request.base is not None:
-        from peft import PeftModel
+        from studio.engine.methods.registry import load_add_on
 
-        from studio.engine.methods.lora import make_room_for_tokens
-
-        make_room_for_tokens(network, request.folder)
-        network = PeftModel.from_pretrained(network, str(request.folder))
+        network = load_add_on(network, request.folder)
     ready: Network = network.eval()
     return ready
 

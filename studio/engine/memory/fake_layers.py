@@ -44,6 +44,14 @@ class FourBit(bnb.nn.Linear4bit):  # type: ignore[misc]
         bias = None if self.bias is None else self.bias.to(x.dtype)
         return _FourBitProduct.apply(x, self, bias).to(dtype)  # type: ignore[no-untyped-call]
 
+    @property
+    def W_q(self) -> Any:
+        """By this name peft knows layers that `dequantize` themselves; it can't know this one by its weight."""
+        return self.weight
+
+    def dequantize(self) -> Any:
+        return self.unpacked(self.compute_dtype or torch.float32)
+
     def unpacked(self, dtype: torch.dtype) -> Any:
         """The weight that products are computed with, made for each of them anew."""
         if self.nested:

@@ -16,8 +16,10 @@ from studio.core.translatable import N_
 from studio.core.workload import Workload
 from studio.engine.device import DTYPES
 from studio.engine.memory.fake_layers import EightBit, FourBit
+from studio.engine.methods.adapter_layers import add_layers
 from studio.engine.methods.base_model import Network
 from studio.engine.methods.lora import add_adapter
+from studio.engine.methods.prompts import add_virtual_tokens
 from studio.engine.methods.quantization import quantization_of
 from studio.models.config import read_mapping
 
@@ -46,7 +48,7 @@ def meta_model(config: Any, work: Workload) -> Network:
         with torch.device("meta"):
             model: Network = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
                 config,
-                dtype=DTYPES["float32" if work.method == "full" and work.stock else work.compute_dtype],
+                dtype=DTYPES[work.storage_dtype if work.method == "full" else work.compute_dtype],
                 attn_implementation="eager" if work.attention == "eager" else None,
                 trust_remote_code=False,
             )
@@ -62,6 +64,11 @@ def meta_model(config: Any, work: Workload) -> Network:
                 parameter.data = parameter.data.float()
     if work.method == "full":
         return model
+    if work.added:
+        return add_layers(model, max(1, work.rank), work.added > 1, torch.float32)
+    if work.virtual_tokens:
+        with torch.device("meta"):
+            return add_virtual_tokens(model, work.virtual_tokens, is_prefix=work.method == "prefix")
     layers = (str(number) for number in range(work.excluded_layers))  # which of them makes no difference
     settings = Lora(
         rank=max(1, min(work.rank, 256)),

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import masking_utils
 from trl.trainer.utils import add_fused_lm_head
@@ -123,11 +124,11 @@ class _Step:
         work, memory, model = self.work, self.memory, self.model
         self._register()
         if work.checkpointing:
-            if work.method != "full":
+            if isinstance(model, PeftModel):
                 model.enable_input_require_grads()
             model.activation_checkpointing_enable()
         if work.loss == "tiled":
-            plain = model if work.method == "full" else model.get_base_model()
+            plain = model.get_base_model() if isinstance(model, PeftModel) else model
             add_fused_lm_head(plain, outputs=("log_probs", "entropy", "is_top1"))
         model.train()
         optimizer_step = self._optimizer()
@@ -165,7 +166,8 @@ class _Step:
         memory.count_all(self.model.buffers(), "unquantised" if work.quantized else "weights")
 
     def _inputs(self) -> dict[str, Any]:
-        shape = (self.work.batch, self.work.length)
+        before = self.work.virtual_tokens if self.work.method == "prompt" else 0
+        shape = (self.work.batch, max(1, self.work.length - before))
         inputs = {name: torch.zeros(shape, dtype=torch.long) for name in ("input_ids", "labels")}
         inputs["attention_mask"] = torch.ones(shape, dtype=torch.long)
         return inputs

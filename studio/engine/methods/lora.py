@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from peft import (
     LoraConfig,
     PeftConfig,
-    PeftModelForCausalLM,
     get_peft_model,
     load_peft_weights,
-    set_peft_model_state_dict,
 )
 from peft.tuners.lora import LoraLayer
 from peft.utils.other import AuxiliaryTrainingWrapper
@@ -25,8 +22,6 @@ from transformers.pytorch_utils import Conv1D
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.method import ALL_LINEAR, ATTENTION, Lora, LoraSettings, QLora
 from studio.core.translatable import N_
-from studio.engine.device import Device
-from studio.engine.job_context import is_out_of_memory
 from studio.engine.methods.base_model import (
     Network,
     forget_quantization,
@@ -34,15 +29,16 @@ from studio.engine.methods.base_model import (
     keep_weights_as_they_are,
     outline,
 )
-from studio.engine.methods.method import Merged, TrainingMethod
+from studio.engine.methods.method import Merged
+from studio.engine.methods.peft_method import PeftMethod, does_not_fit, read_adapter, require_fit
 from studio.engine.methods.quantization import LEFT_ALONE
 from studio.engine.methods.starts import Factors, adapted_layers, begin_with_principal, begin_with_residual, shift_base
 from studio.engine.methods.weight_changes import Changes, Grown, Replaced, changes_of, merge_into
 from studio.models.adapter import ADAPTER_WEIGHTS, adapter_tensors
-from studio.models.support import no_such_layers
+from studio.models.fitting import no_such_layers
 
 
-class LoraMethod(TrainingMethod):
+class LoraMethod(PeftMethod):
     """LoRA on a base in 16 bits (or 32, where the device computes in that), in 8 or in 4.
 
     With PiSSA the base is changed in memory; what is saved is an ordinary adapter of twice the rank for the base as it
@@ -53,11 +49,6 @@ class LoraMethod(TrainingMethod):
         super().__init__(settings)
         self._lora = settings
         self._taken: Factors = {}
-        self._base: Path | None = None
-
-    def load_base(self, folder: Path, device: Device) -> Network:
-        self._base = folder
-        return super().load_base(folder, device)
 
     def make_trainable(self, base: Network) -> Network:
         model = add_adapter(base, self._lora)
@@ -72,7 +63,7 @@ class LoraMethod(TrainingMethod):
         return self._lora.loraplus_lr_ratio if "lora_B" in parameter or "lora_embedding_B" in parameter else 1.0
 
     def save(self, model: Network, folder: Path, base_name: str) -> None:
-        save_adapter(model, folder, base_name)
+        super().save(model, folder, base_name)
         if not self._taken:
             return
         config, weights = LoraConfig.from_pretrained(str(folder)), load_file(folder / ADAPTER_WEIGHTS)
@@ -88,15 +79,7 @@ class LoraMethod(TrainingMethod):
         weights = load_peft_weights(str(folder), device="cpu")
         if self._taken:
             self._take_apart(model, weights)
-        try:
-            loaded = set_peft_model_state_dict(model, weights)
-        except RuntimeError as error:  # other sizes
-            if is_out_of_memory(error):
-                raise
-            raise _does_not_fit(str(error)) from error
-        strange = [*loaded.unexpected_keys, *(key for key in loaded.missing_keys if "lora_" in key)]
-        if strange:
-            raise _does_not_fit(", ".join(strange[:4]))
+        self._put(model, weights)
 
     def _take_apart(self, model: Network, weights: dict[str, torch.Tensor]) -> None:
         """Of an adapter of twice the rank, leave what was learned in `weights`, and make the base what it was beside
@@ -104,7 +87,7 @@ class LoraMethod(TrainingMethod):
         for name, layer in adapted_layers(model):
             first, second = _matrices(name)
             if first not in weights or second not in weights or len(weights[first]) != 2 * self._lora.rank:
-                raise _does_not_fit(name)
+                raise does_not_fit(name)
             (down, before), (up, after) = weights[first].chunk(2), weights[second].chunk(2, dim=1)
             weights[first], weights[second] = down, up
             mine = self._taken[name]
@@ -114,6 +97,7 @@ class LoraMethod(TrainingMethod):
                 self._taken[name] = (-before).contiguous(), after.contiguous()
 
     def load(self, base: Network, folder: Path) -> Network:
+        make_room_for_tokens(base, folder)
         return self._load(base, folder)
 
     def load_beside(self, model: Network, folder: Path, name: str) -> None:
@@ -121,8 +105,8 @@ class LoraMethod(TrainingMethod):
         config = PeftConfig.from_pretrained(str(folder))
         config.inference_mode, config.init_lora_weights = True, False  # what is drawn would only be written over
         try:
-            _require_fit(lambda: model.add_adapter(name, config))
-            _read_adapter(model, folder, name)
+            require_fit(lambda: model.add_adapter(name, config))
+            read_adapter(model, folder, name)
         except ProblemError:
             if name in model.peft_config:
                 model.delete_adapter(name)
@@ -130,16 +114,6 @@ class LoraMethod(TrainingMethod):
         finally:
             model.set_adapter(active, inference_mode=True)
         keep_weights_as_they_are(model)
-
-    def _load(self, base: Network, folder: Path, *, assign: bool = False) -> Network:
-        """With `assign`, what is in the file is the adapter, and no copy of it; then numbers stay in its format."""
-        config = PeftConfig.from_pretrained(str(folder))
-        config.inference_mode = True
-        make_room_for_tokens(base, folder)
-        model: Network = _require_fit(lambda: PeftModelForCausalLM(base, config, low_cpu_mem_usage=assign))
-        _read_adapter(model, folder, "default", assign=assign)
-        keep_weights_as_they_are(model)
-        return model.eval()
 
     def changes(self, folder: Path, saved: Path) -> Changes:
         network = outline(folder)
@@ -168,44 +142,9 @@ class LoraMethod(TrainingMethod):
         return merge_lora(model, dtype)
 
 
-def save_adapter(model: Network, folder: Path, base_name: str) -> None:
-    """What a peft model trained, in peft's form, with the base called `base_name`."""
-    config = model.peft_config["default"]
-    model.create_or_update_model_card = _no_model_card
-    before, config.base_model_name_or_path = config.base_model_name_or_path, base_name
-    try:
-        model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
-    finally:
-        config.base_model_name_or_path = before
-
-
-def _no_model_card(*_: object) -> None:
-    """In place of peft's form, which has nothing filled in and takes a third of the time of a small save point."""
-
-
 def _matrices(layer: str) -> tuple[str, str]:
     """By which names a file has A and B of the layer that the base calls so."""
     return f"base_model.model.{layer}.lora_A.weight", f"base_model.model.{layer}.lora_B.weight"
-
-
-def _read_adapter(model: Network, folder: Path, name: str, *, assign: bool = False) -> None:
-    """Read what is in `folder` into the adapter called `name`, every tensor of it. Raises `ProblemError`."""
-    loaded = _require_fit(lambda: model.load_adapter(str(folder), name, is_trainable=False, low_cpu_mem_usage=assign))
-    # peft writes a layer twice that was both enlarged and trained
-    strange = [key for key in loaded.unexpected_keys if not key.endswith(".modules_to_save.weight")]
-    strange += loaded.missing_keys
-    if strange:
-        raise _does_not_fit(", ".join(strange[:4]))
-
-
-def _require_fit(load: Callable[[], Network]) -> Network:
-    """What `load` gives. Raises `ProblemError` for layers that the base doesn't have, or that have other sizes."""
-    try:
-        return load()
-    except (ValueError, RuntimeError) as error:
-        if is_out_of_memory(error):
-            raise
-        raise _does_not_fit(str(error)) from error
 
 
 def make_room_for_tokens(base: Network, folder: Path) -> None:
@@ -222,17 +161,6 @@ def make_room_for_tokens(base: Network, folder: Path) -> None:
         weight = layer.weight.data
         weight[had:] = weight[:had].float().mean(dim=0).to(weight.dtype)
     base.requires_grad_(False)
-
-
-def _does_not_fit(reason: str) -> ProblemError:
-    return problem(
-        "model.other_base",
-        N_("What this run learned doesn't fit its base model."),
-        N_("The layers aren't those that it was trained with: {reason}"),
-        N_("Put the base model back as it was, or train once more on the one that is there now."),
-        remedy=Remedy.choose_model,
-        reason=reason[:300],
-    )
 
 
 def add_adapter(base: Network, settings: LoraSettings) -> Network:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from transformers.pytorch_utils import Conv1D
@@ -32,8 +34,17 @@ class Merged:
         return self.change < NO_CHANGE
 
 
+def without_adapter(network: Network) -> AbstractContextManager[None]:
+    """A context in which a network answers as its base, which one without an adapter always does."""
+    switch = getattr(network, "disable_adapter", None)
+    return switch() if switch is not None else nullcontext()
+
+
 class TrainingMethod(ABC):
-    """One method with its settings, from the base model to what is saved of it and used afterwards."""
+    """One method with its settings, from the base model to what is saved of it and used afterwards. `shares_base` is
+    whether what `load` gives is its base as well, `without_adapter`."""
+
+    shares_base: ClassVar[bool] = True
 
     def __init__(self, settings: MethodSettings) -> None:
         self._settings = settings

@@ -178,9 +178,10 @@ def scores_of_labels(model: Any, inputs: dict[str, torch.Tensor], head_of: Any =
 
     def only_wanted(_: torch.nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
         hidden = arguments[0]
-        if hidden.shape[:2] != wanted.shape:
+        before = hidden.shape[1] - wanted.shape[1]  # learned ones that stand before each row, see prompt tuning
+        if len(hidden) != len(wanted) or before < 0:
             return None
-        return (hidden[wanted].unsqueeze(0), *arguments[1:])
+        return (hidden[functional.pad(wanted, (before, 0))].unsqueeze(0), *arguments[1:])
 
     hook = (head_of or model).get_output_embeddings().register_forward_pre_hook(only_wanted)
     try:

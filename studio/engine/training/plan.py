@@ -30,7 +30,7 @@ from studio.engine.training.rehearsal import freeze_base_answers
 from studio.engine.training.resume import EarlierAttempts
 from studio.models.base_model import base_of_run, model_facts
 from studio.models.config import read_mapping
-from studio.models.support import require_supported
+from studio.models.support import is_untried, require_supported
 
 FEW = 30
 """Pairs or marks, under which it is said that there are few: fewer can't be set aside for checking either."""
@@ -129,6 +129,12 @@ def plan_of(context: JobContext, run: RunFolder, earlier: EarlierAttempts | None
                 "that is sure; look closely at the test."
             ),
             count=len(dataset.encoded),
+        )
+    if is_untried(read_mapping(base / "config.json"), recipe.method):
+        context.notice(
+            "method.untried",
+            N_("Nobody has tried {method} with this kind of model. Look at the first answers before you rely on it."),
+            method=recipe.method.title,
         )
     for adaptation in dataset.adaptations:
         context.notice("template.adapted", adaptation.text, **adaptation.values)

@@ -226,6 +226,7 @@ def trainer_for(
     """The trainer of a run, with its examples in their order. `callback` is called between two steps; `method` is the
     one that made `model`, needed where the training goes on."""
     training = plan.recipe.training
+    recomputes = bool(training.activation_checkpointing) and plan.recipe.method.memory().recomputes
     arguments = SFTConfig(
         output_dir=str(run.path / "trainer"),  # never written to: saving is done here
         per_device_train_batch_size=plan.batch,
@@ -237,8 +238,8 @@ def trainer_for(
         weight_decay=training.weight_decay,
         max_grad_norm=training.max_grad_norm,
         optim="adamw_torch_fused" if plan.optimizer is Optimizer.adamw else plan.optimizer.value,
-        activation_checkpointing=bool(training.activation_checkpointing),
-        gradient_checkpointing=bool(training.activation_checkpointing),
+        activation_checkpointing=recomputes,
+        gradient_checkpointing=recomputes,
         bf16=device.dtype is torch.bfloat16,
         fp16=device.dtype is torch.float16 and device.is_cuda,
         use_cpu=not device.is_cuda,

@@ -16,6 +16,11 @@ WAYS: list[dict[str, object]] = [
     {"method.kind": "qlora", "method.use_dora": True, "method.loraplus_lr_ratio": 16.0},
     {"method.kind": "lora", "method.pissa": True, "method.use_rslora": True, "method.exclude": "0"},
     {"method.kind": "lora", "method.train_embeddings": True, "method.target_modules": "attention"},
+    {"method.kind": "lora-8bit"},
+    {"method.kind": "full"},
+    {"method.kind": "prompt", "training.learning_rate": 0.1},
+    {"method.kind": "prefix", "method.base": "4-bit", "training.learning_rate": 0.1},
+    {"method.kind": "bottleneck", "method.base": "4-bit", "method.placement": "feed-forward"},
 ]
 
 

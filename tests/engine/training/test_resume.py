@@ -97,7 +97,8 @@ def a_signal_in_step(step: int) -> Iterator[None]:
 
 
 def adapter(run: RunFolder, step: int) -> dict[str, torch.Tensor]:
-    return load_file(run.checkpoints / f"step-{step:06d}" / "adapter_model.safetensors")
+    (file,) = (run.checkpoints / f"step-{step:06d}").glob("*.safetensors")
+    return load_file(file)
 
 
 def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:

@@ -1,0 +1,163 @@
+"""Adapter layers (Houlsby et al. 2019, Pfeiffer et al. 2021): narrow layers behind parts of each layer of a base that
+stays as it is.
+
+The `adapters` project, which knows them best, needs an older transformers than this program, and peft has none. They
+are hooks on the modules of transformers' own model, so that everything that asks or trains it goes on as before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch.nn import functional
+
+from studio.core.problems import ProblemError, Remedy, problem
+from studio.core.recipe.method import AdapterLayers
+from studio.core.translatable import N_
+from studio.engine.methods.base_model import Network
+from studio.engine.methods.method import TrainingMethod
+from studio.engine.methods.peft_method import does_not_fit
+from studio.models.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+
+KIND = "BOTTLENECK"
+"""What stands in the config where peft's have their own kind, which this is none of."""
+
+_NAME = "adapter_layer"
+_ATTENTION = ("self_attn", "attn", "attention", "self_attention", "linear_attn", "mixer", "mamba")
+_FEED_FORWARD = ("mlp", "feed_forward", "block_sparse_moe", "ffn", "moe", "fc2")
+
+
+class AdapterLayer(torch.nn.Module):
+    """What comes out of a part of a layer, and the little that is learned about it. Begins as nothing."""
+
+    def __init__(self, hidden: int, width: int, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.down = torch.nn.Linear(hidden, width, device=device, dtype=dtype)
+        self.up = torch.nn.Linear(width, hidden, device=device, dtype=dtype)
+        torch.nn.init.zeros_(self.up.weight)
+        torch.nn.init.zeros_(self.up.bias)
+        self.is_on = True
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """[..., hidden] in whichever format, which it gives back."""
+        if not self.is_on:
+            return hidden
+        learned: torch.Tensor = self.up(functional.gelu(self.down(hidden.to(self.down.weight.dtype))))
+        return hidden + learned.to(hidden.dtype)
+
+
+class AdapterLayersMethod(TrainingMethod):
+    """One adapter layer behind attention and one behind the feed-forward part, or the second alone."""
+
+    def __init__(self, settings: AdapterLayers) -> None:
+        super().__init__(settings)
+        self._added = settings
+
+    def make_trainable(self, base: Network) -> Network:
+        return add_layers(base, self._added.width, self._added.placement == "both", torch.float32)
+
+    def save(self, model: Network, folder: Path, base_name: str) -> None:
+        folder.mkdir(exist_ok=True)
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in _parameters(model)}
+        save_file(weights, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+        about = {
+            "peft_type": KIND,
+            "base_model_name_or_path": base_name,
+            "task_type": "CAUSAL_LM",
+            "width": self._added.width,
+            "placement": self._added.placement,
+        }
+        (folder / ADAPTER_CONFIG).write_text(json.dumps(about, indent=2), encoding="utf-8")
+
+    def load_weights(self, model: Network, folder: Path) -> None:
+        weights, places = load_file(folder / ADAPTER_WEIGHTS), dict(_parameters(model))
+        strange = weights.keys() ^ places.keys()
+        strange |= {name for name in weights.keys() & places.keys() if weights[name].shape != places[name].shape}
+        if strange:
+            raise does_not_fit(", ".join(sorted(strange)[:4]))
+        with torch.no_grad():
+            for name, place in places.items():
+                place.copy_(weights[name])
+
+    def load(self, base: Network, folder: Path) -> Network:
+        model = add_layers(base, self._added.width, self._added.placement == "both", base.dtype)
+        self.load_weights(model, folder)
+        model.requires_grad_(False)
+        return model.eval()
+
+    def changes_nothing(self, model: Network) -> bool:
+        return not any(parameter.any() for name, parameter in _parameters(model) if ".up." in name)
+
+
+def add_layers(base: Network, width: int, behind_attention: bool, dtype: torch.dtype) -> Network:
+    """The same network with adapter layers of that width, which change nothing yet; `disable_adapter` is a context in
+    which they do nothing. Raises `ProblemError` for a model whose layers have no parts that are known here."""
+    hidden = int(base.config.get_text_config().hidden_size)
+    parts = [one for layer in _layers(base) for one in _parts(layer, behind_attention)]
+    if not parts:
+        raise _no_parts()
+    added = []
+    for part in parts:
+        layer = AdapterLayer(hidden, width, base.device, dtype)
+        part.add_module(_NAME, layer)
+        part.register_forward_hook(_behind)
+        added.append(layer)
+
+    @contextmanager
+    def disable_adapter() -> Iterator[None]:
+        for layer in added:
+            layer.is_on = False
+        try:
+            yield
+        finally:
+            for layer in added:
+                layer.is_on = True
+
+    base.disable_adapter = disable_adapter
+    if getattr(base, "is_quantized", False):
+        base._hf_peft_config_loaded = True  # else transformers' trainer finds nothing in it that could be trained
+    return base
+
+
+def _behind(part: torch.nn.Module, _: Any, given: Any) -> Any:
+    layer = getattr(part, _NAME)
+    return (layer(given[0]), *given[1:]) if isinstance(given, tuple) else layer(given)
+
+
+def _layers(base: Network) -> Iterator[torch.nn.Module]:
+    """The layers of the part of the model that goes on with a text."""
+    count = int(base.config.get_text_config().num_hidden_layers)
+    for module in base.modules():
+        if isinstance(module, torch.nn.ModuleList) and len(module) == count:
+            yield from module
+            return
+
+
+def _parts(layer: torch.nn.Module, behind_attention: bool) -> Iterator[torch.nn.Module]:
+    children = dict(layer.named_children())
+    for names in (_ATTENTION, _FEED_FORWARD) if behind_attention else (_FEED_FORWARD,):
+        found = next((children[name] for name in names if name in children), None)
+        if found is not None:
+            yield found
+
+
+def _parameters(model: Network) -> Iterator[tuple[str, torch.nn.Parameter]]:
+    for name, parameter in model.named_parameters():
+        if f".{_NAME}." in name:
+            yield name, parameter
+
+
+def _no_parts() -> ProblemError:
+    return problem(
+        "method.no_parts",
+        N_("Layers can't be added to this base model."),
+        N_("Its own layers aren't made of an attention and a feed-forward part with names that are known here."),
+        N_("Train it with LoRA."),
+        remedy=Remedy.see_settings,
+    )
