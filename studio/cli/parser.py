@@ -473,7 +473,9 @@ def _add_settings(verb: argparse.ArgumentParser) -> None:
     group = verb.add_argument_group("settings (each replaces what the recipe says)")
     for one in setting_specs():
         kind = " | ".join(one.choices) if one.choices else one.kind.__name__
+        short = [f"--{one.group}"] if one.key.endswith(".kind") else []
         group.add_argument(
+            *short,
             f"--{one.key}",
             dest=f"setting:{one.key}",
             metavar=kind.upper() if not one.choices else kind,

@@ -14,6 +14,7 @@ from studio.core.problems import Remedy, problem
 from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
 from studio.core.recipe.model_choice import ModelChoice
 from studio.core.recipe.recipe import Recipe, load, to_yaml, with_value, with_values
+from studio.core.recipe.training import Optimizer
 from studio.core.run_folder import TRAINING_STATE, RunFolder, choose_checkpoint
 from studio.core.storage import cannot_write, listed, read_manifest, require_room, staged, write_manifest
 from studio.core.translatable import N_
@@ -58,7 +59,7 @@ def create_run(
     )
     recipe = resolve_defaults(_as_read(recipe, table), facts)
     parent = _related_parent(recipe, base) if recipe.model.parent else None
-    require_room(project.runs_folder, ROOM_FOR_A_RUN, remedy=Remedy.open_folder)
+    require_room(project.runs_folder, room_for(recipe, known.parameters), remedy=Remedy.open_folder)
     run = new_run_folder(project, recipe)
     try:
         with staged(run.path) as staging:
@@ -75,6 +76,16 @@ def create_run(
     except OSError as error:
         raise cannot_write(project.runs_folder, error, remedy=Remedy.try_again) from error
     return run
+
+
+def room_for(recipe: Recipe, parameters: int) -> int:
+    """Bytes that a run of `recipe` takes on the disk at most, on a base of so many `parameters`. Where all of them
+    learn, each save point holds them and what the optimizer remembers of them: three are kept, and a fourth is written
+    before one of them goes."""
+    if recipe.method.kind != "full":
+        return ROOM_FOR_A_RUN
+    remembered = 2 if "8bit" in (recipe.training.optimizer or Optimizer.adamw).value else 8
+    return ROOM_FOR_A_RUN + 4 * (4 + remembered) * parameters
 
 
 def from_weights_of(parent: RunFolder, recipe: Recipe) -> Recipe:

@@ -61,10 +61,12 @@ def test_another_method_keeps_what_both_know_and_drops_the_rest() -> None:
 def test_settings_are_those_of_all_methods_or_of_the_chosen_one() -> None:
     specs = {spec.key: spec for spec in setting_specs()}
     assert specs["method.kind"].choices == KINDS and specs["method.kind"].default == "qlora"
-    assert specs["method.double_quantization"].only_with == ("qlora",) and specs["method.rank"].only_with == ()
+    assert specs["method.double_quantization"].only_with == ("qlora",)
+    assert specs["method.compute_dtype"].only_with == ()
     of_lora = {spec.key for spec in setting_specs(with_value(Recipe(), "method.kind", "lora"))}
     only_qlora = {f"method.{name}" for name in ("quant_type", "double_quantization", "loftq")}
-    assert {key for key in specs.keys() - of_lora if key.startswith("method.")} == only_qlora
+    of_qlora = {spec.key for spec in setting_specs() if not spec.only_with or "qlora" in spec.only_with}
+    assert {key for key in of_qlora - of_lora if key.startswith("method.")} == only_qlora
 
 
 def test_every_method_has_a_name_and_an_estimate() -> None:

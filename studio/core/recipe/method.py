@@ -7,8 +7,9 @@ declared in a class that both inherit from.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -499,3 +500,8 @@ Method = Annotated[
         term="quantization",
     ),
 ]
+
+METHODS: Mapping[str, type[MethodSettings]] = {
+    str(one.model_fields["kind"].default): one for one in get_args(get_args(Method)[0])
+}
+"""All methods by their `kind`, in the order in which they are offered."""

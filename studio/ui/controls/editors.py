@@ -146,10 +146,12 @@ class ChoiceEditor(Editor[_Combo]):
             self._add(tr("On"), True)
             self._add(tr("Off"), False)
         for name, value in spec.setting.named:
+            if value in spec.beyond:
+                continue
             number = isinstance(value, int | float) and not isinstance(value, bool)
             self._add(f"{tr(name)} ({number_words(cast(float, value))})" if number else tr(name), value)
         for choice in spec.choices:
-            if choice not in self._values:
+            if choice not in self._values and choice not in spec.beyond:
                 self._add(choice, choice)
         self.other: NumberEditor | None = None
         if spec.kind in (int, float):
@@ -173,6 +175,8 @@ class ChoiceEditor(Editor[_Combo]):
     def show_value(self, value: object) -> None:
         if self.has_wrong_text():
             return
+        if value in self.spec.beyond and value not in self._values:  # chosen elsewhere
+            self._add(words_for(self.spec, value), value)
         # 1 == True, so compare types of switches too
         position = next(
             (i for i, v in enumerate(self._values) if v == value and isinstance(v, bool) == isinstance(value, bool)), -1

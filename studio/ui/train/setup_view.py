@@ -6,8 +6,8 @@ import math
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QRectF, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
     QButtonGroup,
@@ -15,7 +15,6 @@ from PySide6.QtWidgets import (
     QLabel,
     QPushButton,
     QScrollArea,
-    QSizePolicy,
     QWidget,
 )
 
@@ -29,13 +28,14 @@ from studio.ui.controls.editors import number_words
 from studio.ui.controls.form import Form
 from studio.ui.controls.layout import STRETCH, Card, add_all, hbox, scroll_area, vbox
 from studio.ui.controls.notices import NoticeBar
-from studio.ui.controls.painted_button import PaintedButton
 from studio.ui.controls.text import button, label, line, say
 from studio.ui.design.language import examples, gigabytes, tr
-from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE, colours
+from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE
 from studio.ui.state.app_state import AppState
+from studio.ui.train.choice_card import ChoiceCard
 from studio.ui.train.fit_card import WIDTH as FIT_WIDTH
 from studio.ui.train.fit_card import FitCard
+from studio.ui.train.method_chooser import MethodChooser
 from studio.ui.train.model_chooser import ModelChooser
 from studio.ui.train.untrained_card import UntrainedCard
 
@@ -246,61 +246,11 @@ class BeforeView(QWidget):
 
         def toggle(on: bool) -> None:
             if on and level not in self.forms:  # most people never open it, so it is built only now
+                if level == "more":
+                    place.body.addWidget(MethodChooser(self._app_state))
                 self.forms[level] = Form(self._app_state, settings_of(level))
                 place.body.addWidget(self.forms[level])
             place.setVisible(on)
 
         opener.toggled.connect(toggle)
         return opener
-
-
-class ChoiceCard(PaintedButton):
-    """Checkable; the chosen one has a filled mark and an accent border."""
-
-    def __init__(self, title: str, sentence: str) -> None:
-        super().__init__()
-        self.setText(title)
-        self.setAccessibleName(title)
-        self.setAccessibleDescription(sentence)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
-        vbox(
-            label(title, wrap=False),
-            label(sentence, "small"),
-            STRETCH,
-            on=self,
-            gap=GAP_SMALL,
-            margins=(40, GAP + GAP_SMALL, GAP_WIDE, GAP + GAP_SMALL),
-        )
-        for child in self.findChildren(QWidget):
-            child.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-
-    def sizeHint(self) -> QSize:
-        layout = self.layout()
-        return layout.sizeHint() if layout is not None else super().sizeHint()
-
-    def hasHeightForWidth(self) -> bool:
-        return True
-
-    def heightForWidth(self, width: int) -> int:
-        layout = self.layout()
-        return layout.heightForWidth(width) if layout is not None else -1
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        c = colours()
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        strong = self.isChecked() or self.hasFocus()
-        width = 2.0 if strong else 1.0
-        frame = QRectF(self.rect()).adjusted(width / 2, width / 2, -width / 2, -width / 2)
-        edge = "accent" if strong else "field_line" if self.underMouse() else "line"
-        painter.setPen(QPen(c.colour(edge), width))
-        painter.setBrush(c.colour("accent_soft" if self.isChecked() else "surface"))
-        painter.drawRoundedRect(frame, 6, 6)
-        ring = QRectF(16, 16, 14, 14)
-        painter.setBrush(c.colour("surface"))
-        painter.setPen(QPen(c.colour("accent" if self.isChecked() else "field_line"), 1.5))
-        painter.drawEllipse(ring)
-        if self.isChecked():
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(c.colour("accent"))
-            painter.drawEllipse(ring.adjusted(3.5, 3.5, -3.5, -3.5))

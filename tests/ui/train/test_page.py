@@ -9,17 +9,19 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QPoint
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QScrollArea
+from PySide6.QtWidgets import QComboBox, QScrollArea
 from pytestqt.qtbot import QtBot
 
 from studio.core import paths
 from studio.core.events import Stopped
+from studio.core.recipe.method import METHODS
 from studio.core.recipe.model_choice import Source
 from studio.core.recipe.recipe import with_values
 from studio.ui.main_window import MainWindow
 from studio.ui.state.app_state import AppState
 from studio.ui.train.fit_changes import FitChanges
 from studio.ui.train.fit_table import FitTable
+from studio.ui.train.method_chooser import MethodChooser
 from studio.ui.train.model_chooser import ModelChooser
 from studio.ui.train.page import TrainPage
 from studio.ui.train.setup_view import steps_estimate
@@ -77,6 +79,28 @@ def test_more_and_expert_open_below(app_state: AppState, open_window: Opener) ->
     assert page.before.forms["expert"].isVisible()
     page.before.more.click()
     assert not page.before.forms["more"].isVisible()
+
+
+def test_all_ways_to_train_are_offered_with_a_sentence_each_and_the_simple_choice_keeps_two(
+    app_state: AppState, open_window: Opener
+) -> None:
+    page = train(open_window(app_state))
+    assert page.before is not None
+    row = page.before.forms["simple"].rows["method.kind"].editor.box
+    assert isinstance(row, QComboBox) and row.count() == 2
+    page.before.more.click()
+    chooser = page.before.findChild(MethodChooser)
+    assert chooser is not None and list(chooser.cards) == list(METHODS)
+    assert chooser.cards["qlora"].isChecked()
+    assert all(card.accessibleDescription().endswith(".") for card in chooser.cards.values())
+    chooser.cards["prefix"].click()
+    assert app_state.recipe.method.kind == "prefix"
+    assert row.count() == 3 and "prefix tuning" in row.currentText()
+    rows = page.before.forms["more"].rows
+    assert rows["method.rank"].isHidden() and not rows["method.virtual_tokens"].isHidden()
+    row.setCurrentIndex(0)
+    row.activated.emit(0)
+    assert chooser.cards["qlora"].isChecked() and app_state.recipe.method.kind == "qlora"
 
 
 @pytest.mark.parametrize("width", [880, 1000, 1240])

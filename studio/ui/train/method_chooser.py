@@ -1,0 +1,47 @@
+"""All ways to train, each with a sentence on whom it is for. "Memory saver" above offers the first two of them."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QButtonGroup, QWidget
+
+from studio.core.recipe.method import METHODS
+from studio.ui.controls.layout import vbox
+from studio.ui.controls.text import label
+from studio.ui.design.language import tr
+from studio.ui.design.theme import GAP_SMALL
+from studio.ui.state.app_state import AppState
+from studio.ui.train.choice_card import ChoiceCard
+
+
+class MethodChooser(QWidget):
+    """Shows the draft's method, and writes another one to it."""
+
+    def __init__(self, app_state: AppState) -> None:
+        super().__init__()
+        self._app_state = app_state
+        self._group = QButtonGroup(self)
+        self.cards: dict[str, ChoiceCard] = {}
+        column = vbox(
+            label(tr("How it learns"), "strong"),
+            label(tr("Which should I use? The first one, unless you know why not. All keep your data here."), "small"),
+            on=self,
+            gap=GAP_SMALL,
+        )
+        for kind, method in METHODS.items():
+            card = ChoiceCard(tr(method.choice), tr(method.advice))
+            card.clicked.connect(partial(self._on_chosen, kind))
+            self._group.addButton(card)
+            self.cards[kind] = card
+            column.addWidget(card)
+        app_state.recipe_changed.connect(self.paint)
+        self.paint()
+
+    @Slot()
+    def paint(self) -> None:
+        self.cards[self._app_state.recipe.method.kind].setChecked(True)
+
+    def _on_chosen(self, kind: str, _checked: bool = False) -> None:
+        self._app_state.set_value("method.kind", kind)
