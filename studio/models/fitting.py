@@ -48,14 +48,16 @@ def require_fitting(folder: Path, method: MethodSettings) -> None:
             return
 
 
-_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
+_LAYER = re.compile(r"(?:^|\.)(\d+)\.")
 
 
 def _require_layers(folder: Path, method: LoraSettings) -> None:
     shapes = {tensor.name: tensor.shape for file in weight_files(folder) for tensor in tensors(file)}
     numbers = {int(found.group(1)) for name in shapes if (found := _LAYER.search(name))}
+    if not numbers:  # not built of layers as others are: what can learn there, only the library knows
+        return
     beyond = method.excluded_layers - numbers
-    if beyond and numbers:
+    if beyond:
         raise problem(
             "method.no_such_layer",
             N_("The base model has no layer {number}: they are counted from 0 to {last}."),
