@@ -14,6 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from studio.core.paths import STARTER_HUB_NAME
+from studio.core.recipe.method import AdapterLayers
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
 from studio.core.storage import sha256_of
@@ -76,19 +77,22 @@ def _head(facts: RunFacts, to: str, language: str) -> str:
     if base.hub_name:
         about |= {"base_model": base.hub_name, "base_model_relation": "adapter" if "adapter" in to else "finetune"}
     about |= {"library_name": _LIBRARIES[to], "pipeline_tag": "text-generation"}
-    about["tags"] = [*(["lora"] if "adapter" in to else []), "fine-tuned", *(["gguf"] if "gguf" in to else [])]
+    is_lora = "adapter" in to and facts.recipe.method.add_on == "LoRA"
+    about["tags"] = [*(["lora"] if is_lora else []), "fine-tuned", *(["gguf"] if "gguf" in to else [])]
     return f"---\n{yaml.safe_dump(about, sort_keys=False, allow_unicode=True)}---"
 
 
 def _summary(facts: RunFacts, to: str) -> str:
     what = {
-        "adapter": "A LoRA add-on (adapter) for {base}.\nIt holds only what was learned: use it together with exactly "
-        "that base model.",
+        "adapter": "An add-on (adapter) for {base}, made with {method}.\nIt holds only what was learned: use it with "
+        "exactly that base model.",
         "merged": "{base}, with what was learned merged into it: an ordinary model for programs that use transformers.",
         "gguf": "{base}, with what was learned merged into it, as one GGUF file for llama.cpp and what builds on it.",
         "gguf-adapter": "A LoRA add-on (adapter) for {base}, as a GGUF file for llama.cpp.\nIt holds only what was "
         "learned: use it together with exactly that base model.",
-    }[to].format(base=_base_in_words(facts))
+    }[to].format(base=_base_in_words(facts), method=facts.recipe.method.title)
+    if "adapter" not in to and facts.recipe.method.kind == "full":
+        what = what.replace("with what was learned merged into it", "all of whose weights were trained")
     if to == "adapter" and facts.recipe.method.storage.bits == 4:
         what += (
             "\n\nIt was trained on the base model in 4 bits. Load the base the same way, as below: on a base that"
@@ -249,6 +253,9 @@ def _adapter_code(facts: RunFacts, run: RunFolder) -> str:
     names = "AutoModelForCausalLM, AutoTokenizer"
     how = f", revision={base.revision!r}" if on_the_hub and base.revision else ""
     storage = method.storage
+    if storage.bits == 8:
+        names += ", BitsAndBytesConfig"
+        how += ", quantization_config=BitsAndBytesConfig(load_in_8bit=True)"
     if storage.bits == 4:
         names += ", BitsAndBytesConfig"
         how += f""",
@@ -261,16 +268,40 @@ def _adapter_code(facts: RunFacts, run: RunFolder) -> str:
 """
     # they stand in no file that generate() reads beside an add-on
     ends = sorted(generation_ends(facts.checkpoint)) if facts.checkpoint is not None else []
+    on_top = "from peft import PeftModel\n", "model = PeftModel.from_pretrained(loaded, folder)"
+    if isinstance(method, AdapterLayers):
+        on_top = "import torch\nfrom safetensors.torch import load_file\n", _ADAPTER_LAYERS
     return f"""\
-from peft import PeftModel
-from transformers import {names}
+{on_top[0]}from transformers import {names}
 
 base = {base.hub_name if on_the_hub else "BASE"!r}  # the base model's name or folder
 folder = 'FOLDER'
 tokenizer = AutoTokenizer.from_pretrained(folder)
 loaded = AutoModelForCausalLM.from_pretrained(base{how}){_room_for_tokens(facts)}
-model = PeftModel.from_pretrained(loaded, folder)
+{on_top[1]}
 {asked_in_python(run, f", eos_token_id={ends}" if ends else "")}"""
+
+
+_ADAPTER_LAYERS = """\
+model, found, parts = loaded, load_file(f"{folder}/adapter_model.safetensors"), {}
+for name, tensor in found.items():  # PART.adapter_layer.down.weight and so on
+    part, _, which = name.partition(".adapter_layer.")
+    parts.setdefault(part, {})[which] = tensor.to(model.device, model.dtype)
+
+
+def behind(own):
+    def hook(module, asked, given):
+        hidden = given[0] if isinstance(given, tuple) else given
+        narrow = torch.nn.functional.linear(hidden.to(own["down.weight"].dtype), own["down.weight"], own["down.bias"])
+        more = torch.nn.functional.linear(torch.nn.functional.gelu(narrow), own["up.weight"], own["up.bias"])
+        hidden = hidden + more.to(hidden.dtype)
+        return (hidden, *given[1:]) if isinstance(given, tuple) else hidden
+
+    return hook
+
+
+for part, own in parts.items():
+    model.get_submodule(part).register_forward_hook(behind(own))"""
 
 
 def _room_for_tokens(facts: RunFacts) -> str:

@@ -130,9 +130,23 @@ class AdapterConfig(BaseModel):
         return tuple(name for name, there in found.items() if there)
 
 
+_OF_OTHER_KINDS: Mapping[str, frozenset[str]] = {
+    **dict.fromkeys(
+        ("PROMPT_TUNING", "PREFIX_TUNING"),
+        frozenset(
+            {"num_virtual_tokens", "token_dim", "num_layers", "num_attention_heads", "num_transformer_submodules"}
+            | {"encoder_hidden_size", "prompt_tuning_init"}
+        ),
+    ),
+    "BOTTLENECK": frozenset({"width", "placement"}),
+}
+"""What configs of other methods of this program say beside, all of it numbers and words of a choice."""
+
+
 def unknown_settings(told: Mapping[str, object]) -> list[str]:
-    """Settings of an adapter config that say something and aren't LoRA's own."""
+    """Settings of an adapter config that say something and aren't LoRA's own, or those of its kind."""
     known = AdapterConfig.model_fields.keys() | _WITHOUT_EFFECT
+    known |= _OF_OTHER_KINDS.get(str(told.get("peft_type")), frozenset())
     return sorted(key for key, value in told.items() if value and key not in known)
 
 

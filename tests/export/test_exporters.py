@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from studio.core.problems import ProblemError
-from studio.core.recipe.method import Lora
-from studio.core.recipe.recipe import load
+from studio.core.problems import Problem, ProblemError
+from studio.core.recipe.recipe import load, with_value
 from studio.core.run_folder import RunFolder
 from studio.export.exporters import EXPORTERS, Exporter, export_now, exporter_named, free_folder
 from studio.export.made import made_exports
@@ -34,14 +33,31 @@ def test_a_copy_is_found_again_and_only_where_it_is_complete(run: RunFolder) -> 
     assert (found.exported.folder, found.exported.size) == (done.folder, done.size)
 
 
-def test_what_a_method_cannot_do_is_refused_before_any_work(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    merged = exporter_named("merged")
-    recipe = load(run.recipe)
-    assert merged.refusal(recipe, "") is None
-    monkeypatch.setattr(Lora, "cannot_merge", "A prefix is no weight.")
-    prefix = recipe.model_copy(update={"method": Lora()})
-    refused = merged.refusal(prefix, "")
-    assert refused is not None and refused.code == "method.cannot_merge" and "LoRA" in refused.english()
+MERGED = ("merged", "gguf")
+
+
+@pytest.mark.parametrize(
+    ("kind", "refused"),
+    [
+        ("lora-8bit", {}),
+        ("full", {"adapter": "method.no_add_on", "gguf-adapter": "method.no_add_on"}),
+        *(
+            (
+                kind,
+                {**dict.fromkeys(("merged", "gguf"), "method.cannot_merge"), "gguf-adapter": "gguf.adapter_not_lora"},
+            )
+            for kind in ("prompt", "prefix", "bottleneck")
+        ),
+    ],
+)
+def test_what_a_method_cannot_do_is_refused_before_any_work(run: RunFolder, kind: str, refused: dict[str, str]) -> None:
+    recipe = with_value(load(run.recipe), "method.kind", kind)
+    own = {"model.unsupported", "gguf.architecture"}  # what the base model's kind can't, whatever the method
+    found = {one.name: one.refusal(recipe, one.recommended) for one in EXPORTERS}
+    codes = {name: problem.code for name, problem in found.items() if problem is not None and problem.code not in own}
+    assert codes.items() >= refused.items()
+    assert "adapter" not in codes or kind == "full"
+    assert all("LoRA" in (found[name] or Problem("", "")).english() for name in refused if kind != "full")
 
 
 def test_a_run_without_a_save_point_has_nothing_to_export(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from studio.core.events import Stopped
 from studio.core.recipe.method import METHODS
 from studio.core.recipe.model_choice import Source
 from studio.core.recipe.recipe import with_values
+from studio.core.recipe.settings import value_of
 from studio.ui.main_window import MainWindow
 from studio.ui.state.app_state import AppState
 from studio.ui.train.fit_changes import FitChanges
@@ -100,7 +101,7 @@ def test_all_ways_to_train_are_offered_with_a_sentence_each_and_the_simple_choic
     assert rows["method.rank"].isHidden() and not rows["method.virtual_tokens"].isHidden()
     row.setCurrentIndex(0)
     row.activated.emit(0)
-    assert chooser.cards["qlora"].isChecked() and app_state.recipe.method.kind == "qlora"
+    assert chooser.cards["qlora"].isChecked() and value_of(app_state.recipe, "method.kind") == "qlora"
 
 
 @pytest.mark.parametrize("width", [880, 1000, 1240])
