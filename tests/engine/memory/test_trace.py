@@ -18,6 +18,7 @@ from studio.core.events import Failed, Traced
 from studio.core.job_states import TraceState
 from studio.core.jobs import Trace
 from studio.core.problems import ProblemError
+from studio.core.recipe.defaults import DefaultsContext
 from studio.core.run_folder import JobFolder, RunFolder
 from studio.core.workload import Workload
 from studio.engine.job_context import JobContext
@@ -28,6 +29,9 @@ from studio.engine.training.callback import TrainingCallback
 from studio.engine.training.memory_probe import longest_batch, one_round
 from studio.engine.training.plan import plan_of
 from studio.engine.training.trainer import trainer_for
+from studio.memory.estimate import estimate
+from studio.memory.workload import workload_of
+from studio.models.architectures import shape_of
 from studio.tokenization.encoded import IGNORE_INDEX
 from tests.engine.conftest import do_here, trainable
 
@@ -86,21 +90,19 @@ def real_peak(context: JobContext, run: RunFolder) -> tuple[int, Workload]:
     callback.begin = count
     with contextlib.suppress(_Seen):
         trainer.train()
-    method, training = plan.recipe.method, plan.recipe.training
+    method = plan.recipe.method
     rows, length = inputs["input_ids"].shape
-    return peaks[0], Workload(
-        method=method.kind,
-        rank=method.memory().rank,
-        double_quantization=method.storage.double_quantization,
-        compute_dtype=method.compute_dtype or "float32",
-        optimizer="adamw",
-        batch=rows,
-        length=length,
-        learned=int((inputs["labels"][:, 1:] != IGNORE_INDEX).sum()),
-        padded=bool((inputs["attention_mask"] == 0).any()),
-        checkpointing=bool(training.activation_checkpointing),
-        loss="learned_positions",
-        device="cpu",
+    same = workload_of(plan.recipe, DefaultsContext())
+    before = same.virtual_tokens if method.kind == "prompt" else 0
+    return peaks[0], same.model_copy(
+        update={
+            "optimizer": "adamw",
+            "batch": rows,
+            "length": length + before,
+            "learned": int((inputs["labels"][:, 1:] != IGNORE_INDEX).sum()),
+            "padded": bool((inputs["attention_mask"] == 0).any()),
+            "autocast": True,
+        }
     )
 
 
@@ -183,6 +185,47 @@ def test_a_small_model_is_traced_as_it_runs(
     run = make_run(**settings, **{"training.activation_checkpointing": checkpointing})
     real, same = real_peak(context, run)
     assert trace_step(tiny_model, same).peak == pytest.approx(real, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"method.kind": "full"},
+        {"method.kind": "lora-8bit", "training.activation_checkpointing": True},
+        {"method.kind": "lora", "method.use_dora": True, "method.target_modules": "attention"},
+        {"method.kind": "prompt"},
+        {"method.kind": "prefix"},
+        {"method.kind": "bottleneck", "training.activation_checkpointing": True},
+    ],
+    ids=lambda values: values["method.kind"],
+)
+def test_a_small_model_is_traced_as_it_runs_with_every_method(
+    make_run: Callable[..., RunFolder], tiny_model: Path, context: JobContext, values: dict[str, object]
+) -> None:
+    real, same = real_peak(context, make_run(**{"method.compute_dtype": "float32", **values}))
+    assert trace_step(tiny_model, same).peak == pytest.approx(real, rel=0.02)
+
+
+OWN: dict[str, dict[str, object]] = {
+    "full": {"method": "full", "storage_dtype": "float32", "rank": 0},
+    "8-bit": {"method": "lora-8bit"},
+    "dora": {"method": "lora", "dora": True},
+    "dora on 4 bits": {"dora": True},
+    "embeddings": {"embeddings": True},
+    "layers left out": {"excluded": ("down_proj",), "excluded_layers": 1},
+    "attention": {"targets": ("attention",)},
+    "prompt": {"method": "prompt", "virtual_tokens": 20, "rank": 0, "base_bits": 4},
+    "prefix": {"method": "prefix", "virtual_tokens": 20, "rank": 0, "checkpointing": False},
+    "bottleneck": {"method": "bottleneck", "added": 2, "rank": 32},
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_what_is_calculated_is_what_is_traced(tmp_path: Path, name: str) -> None:
+    file = config_file(tmp_path, hidden_size=512, intermediate_size=1408, vocab_size=8000, tie_word_embeddings=True)
+    same = work(length=256, padded=True, **OWN[name])
+    shape = shape_of(json.loads(file.read_text()))
+    assert estimate(shape, same).allocated == pytest.approx(trace_step(file, same).peak, rel=0.08)
 
 
 def test_more_of_anything_takes_more(tmp_path: Path) -> None:
