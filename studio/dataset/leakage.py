@@ -35,7 +35,7 @@ def studied_by(run: RunFolder, held_out_of: RunFolder, held_out: Sequence[Exampl
             theirs.train_sha256,
             theirs.held_out_sha256,
         )
-        if not same and one.train_data.is_file():  # the two parts of one run are kept apart from the beginning
+        if one != held_out_of and not same and one.train_data.is_file():  # both parts of one run are kept apart
             found |= studied(held_out, read_frozen(one.train_data))
     return frozenset(found)
 

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from studio.core.events import BASE
 from studio.core.translatable import N_, Sentence, sentence
 from studio.evaluation.measures import EXACT, LABELS, Measure, forms_kept, macro_f1
 from studio.evaluation.verdict import Comparison, interval_of
 
 CHANGES_COUNTED = N_("{won} became right, {lost} became wrong")
 CHANGES_WEIGHED = N_("{won} came closer, {lost} moved away")
+DIFFERENCES = N_("{won} answered better, {lost} answered worse")
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,10 @@ def figures(compared: Comparison) -> list[Figure]:
 
 
 def changes(compared: Comparison) -> Sentence:
-    """How many answers became better and worse."""
+    """How many answers became better and worse; of models of which none came of the other, how many are."""
     text = CHANGES_COUNTED if compared.measure.is_count else CHANGES_WEIGHED
+    if compared.baseline.model != BASE:
+        text = DIFFERENCES
     return sentence(text, won=compared.improved, lost=compared.regressed)
 
 

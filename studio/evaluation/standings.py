@@ -75,4 +75,5 @@ def title_of(model: ModelUnderTest) -> Sentence:
             text = "{name}"
             return sentence(text, name=model.name)
         case "export":
-            return sentence(N_("Export {name}"), name="/".join(model.name.replace("\\", "/").split("/")[-2:]))
+            parts = model.name.replace("\\", "/").split("/")[-2:]
+            return sentence(N_("Export {name}"), name="/".join(part for part in parts if part != "exports"))

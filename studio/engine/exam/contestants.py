@@ -39,6 +39,7 @@ from studio.engine.export.check import answers_of_gguf
 from studio.engine.export.measurement import Conversation, NotMeasured, Said
 from studio.engine.export.reload import Reload, load_export
 from studio.engine.job_context import JobContext, is_out_of_memory
+from studio.engine.methods.base_model import keep_weights_as_they_are
 from studio.engine.objectives.supervised import held_out_loss, tokenize_frozen
 from studio.models.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from studio.models.base_model import base_of_run, model_facts
@@ -256,6 +257,7 @@ class Export(Contestants):
             network = load_export(request, device)
         except Exception as error:  # whatever a library makes of a file that is broken
             raise _not_loaded(self._place, error) from error
+        keep_weights_as_they_are(network)  # else the loss packs 4-bit layers, which are dequantized after it
         tokenizer = self._place if (self._place / "tokenizer.json").is_file() else base
         encoder = Encoder.from_folder(tokenizer, NO_LIMIT)
         ends = sorted(generation_ends(self._place)) or end_tokens(tokenizer, encoder)

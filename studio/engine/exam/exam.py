@@ -142,7 +142,7 @@ class _Sitting:
         """Of `ModelAsked`."""
         told = {
             **group.identity(model),
-            "asked": [example.model_dump(mode="json") for example in self.held_out.examples],
+            "asked": [one.model_dump(mode="json", exclude_defaults=True) for one in self.held_out.examples],
             "most": self.held_out.max_tokens,
         }
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -73,13 +73,13 @@ class TestPage(PageFrame):
         self.invitation.body.addWidget(self.invitation_words)
         self.measure = MeasureChoice()
         self.measure.chosen.connect(self._paint)
+        self.standings = StandingsCard()
+        self.standings.chosen.connect(self._paint)
         self.mixed_up: Card | None = None
         self.retained: RetentionCard | None = None
         self.by_heart: ByHeartCard | None = None
         self.options = ExamOptions()
         self.contestants = ContestantsCard()
-        self.standings = StandingsCard()
-        self.standings.chosen.connect(self._paint)
         self.blind = BlindTestCard()
         self.blind.failed.connect(self._on_failed)
         self.blind.answers_wanted.connect(self._start)
@@ -293,12 +293,13 @@ class TestPage(PageFrame):
             return None
         table = standings(state, baseline, compared.measure)
         judged = next((one.verdict for one in table if one.model == candidate), None) or verdict(compared)
-        told = [notice.text for notice in state.notices]
+        told = [notice.text for notice in state.notices if not notice.code.startswith("exam.")]
         if (baseline, candidate) == (BASE, THIS_RUN) and (alone := without_training(state, self.measure.wanted)):
             told = [alone, *told]
         self.banner = VerdictBanner(compared, judged, told)
         self.body.insertWidget(0, self.banner)
-        self.standings.show_standings(table, compared.measure)
+        of_others = [notice.text for notice in state.notices if notice.code.startswith("exam.")]
+        self.standings.show_standings(table, compared.measure, of_others)
         kept = retention(state.general)
         if kept:
             prepared = self._app_state.state.prepared
@@ -353,6 +354,9 @@ class VerdictBanner(QFrame):
         self.outcome = found.outcome
         word, sentence = _parted(outcome_word(found.outcome), tr_sentence(found.text))
         self.word = label(word, "title")
+        if (compared.baseline.model, compared.candidate.model) != (BASE, THIS_RUN):
+            names = {"candidate": name_of(compared.candidate.model), "baseline": name_of(compared.baseline.model)}
+            sentence = tr("{candidate} beside {baseline}:", **names) + " " + sentence
         self.sentence = label(" ".join((sentence, *map(tr_sentence, notices))))
         row = hbox(
             (StatusIcon(SHAPE_OF[found.outcome], 40), TOP),

@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QGridLayout, QLabel, QWidget
 
 from studio.core.events import BASE, THIS_RUN, ModelUnderTest
+from studio.core.translatable import Sentence
 from studio.evaluation.measures import Measure
 from studio.evaluation.standings import Standing, title_of
 from studio.evaluation.verdict import Outcome
@@ -48,9 +49,11 @@ class StandingsCard(Card):
         choice = FlowWidget()
         for words, box in ((tr("Show"), self.candidate_box), (tr("beside"), self.baseline_box)):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(24)
+            box.setMinimumContentsLength(20)
             box.activated.connect(lambda _index: self._on_activated())
-            choice.flow.addWidget(label(words, "small", wrap=False))
+            before = label(words, "small", wrap=False)
+            before.setMinimumHeight(box.sizeHint().height())
+            choice.flow.addWidget(before)
             choice.flow.addWidget(box)
         self.note = label("", "small")
         self._rows = vbox(self._table, gap=0)
@@ -59,10 +62,10 @@ class StandingsCard(Card):
         self.body.addWidget(choice)
         self.hide()
 
-    def show_standings(self, standings: Sequence[Standing], measure: Measure) -> None:
-        """Two models stand in the banner already: the table is for more."""
+    def show_standings(self, standings: Sequence[Standing], measure: Measure, notices: Sequence[Sentence]) -> None:
+        """Two models stand in the banner already: the table is for more, and for what was noticed about the others."""
         models = tuple(one.model for one in standings)
-        self.setVisible(len(models) > 2)
+        self.setVisible(len(models) > 2 or bool(notices))
         if models != self._models:
             self._models = models
             for box in (self.candidate_box, self.baseline_box):
@@ -78,7 +81,7 @@ class StandingsCard(Card):
         words = tr("Each verdict is beside: {name}.", name=name_of(self.baseline))
         if others > 1:
             words += " " + tr("The more models are compared, the clearer each of them has to be (Holm's correction).")
-        self.note.setText(words)
+        self.note.setText(" ".join((words, *map(tr_sentence, notices))))
 
     def show_first(self, models: Sequence[ModelUnderTest]) -> None:
         """The two that a test is held for, where these took part."""
