@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from studio.core.events import BASE, THIS_RUN, OwnQuestionAnswered
 from studio.core.run_folder import RunFolder
-from studio.evaluation.blind import Choice, Preferred, add_choice, blind_verdict, pairs, read_choices
+from studio.evaluation.blind import Choice, Preferred, add_choice, blind_verdict, choice_of, pairs, read_choices
 from studio.evaluation.verdict import Outcome
 from tests.evaluation.test_verdict import exam_of
 
@@ -57,3 +58,26 @@ def test_choices_are_kept_and_a_torn_line_loses_only_itself(tmp_path: Path) -> N
     with open(run.blind_choices, "a", encoding="utf-8") as file:
         file.write('{"index": 4, "pref')
     assert read_choices(run) == made
+
+
+def test_a_persons_own_questions_come_among_the_first_ten_and_are_chosen_once(tmp_path: Path) -> None:
+    own = [
+        OwnQuestionAnswered(model=model, question=f"mine {n}", answer=f"{model.kind} {n}")
+        for n in range(3)
+        for model in (BASE, THIS_RUN)
+    ]
+    predictions = exam_of(ANSWERS).predictions
+    found = pairs(predictions, [], 1, own)
+    assert {pair.question for pair in found[:10] if pair.index is None} == {"mine 0", "mine 1", "mine 2"}
+    assert len({(pair.index, pair.question) for pair in found}) == len(found) == 43
+    run = RunFolder(tmp_path)
+    mine = next(pair for pair in found if pair.index is None)
+    add_choice(run, choice_of(mine, "run"))
+    left = pairs(predictions, read_choices(run), 2, own)
+    assert len(left) == 42 and mine.question not in [pair.question for pair in left]
+
+
+def test_a_blind_test_that_shows_no_difference_tells_its_interval() -> None:
+    six, four = (Choice(index=0, preferred="run"), Choice(index=1, preferred="base"))
+    found = blind_verdict([six] * 6 + [four] * 4)
+    assert found is not None and "31 to 83 %" in found.text.english()

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from studio.core.events import BASE, THIS_RUN, ExamCompleted, ModelResult, Prediction
+from studio.core.events import BASE, THIS_RUN, ExamCompleted, ModelResult, ModelUnderTest, Prediction
 from studio.core.job_states import ExamState
-from studio.evaluation.measures import LABELS, SIMILARITY
-from studio.evaluation.verdict import Comparison, Outcome, compare, interval_of, verdict
+from studio.evaluation.measures import EXACT, LABELS, SIMILARITY
+from studio.evaluation.standings import standings
+from studio.evaluation.verdict import Comparison, Outcome, compare, interval_of, p_value, verdict
 
 
 def counted(before: str, after: str, losses: tuple[float, float] = (2, 1)) -> Comparison:
@@ -71,13 +72,20 @@ def test_right_answers_in_other_words_are_seen_though_none_is_word_for_word_the_
 
 
 def test_shuffled_answers_are_not_better() -> None:
-    for seed in range(20):
-        shuffled = [*WANTED]
-        random.Random(seed).shuffle(shuffled)
-        again = [*shuffled[1:], shuffled[0]]
-        compared = compare(exam_of(list(zip(WANTED, shuffled, again, strict=True))), measure=SIMILARITY)
-        assert compared is not None
-        assert verdict(compared).outcome != "worse" or verdict(compared).p > 0.001
+    """A model whose answers belong to other questions: against the truth, and against another shuffling of it."""
+    outcomes = []
+    for seed in range(100):
+        draw = random.Random(seed)
+        one, other = WANTED[:], WANTED[:]
+        draw.shuffle(one)
+        draw.shuffle(other)
+        for measure in (SIMILARITY, EXACT):
+            compared = compare(exam_of(list(zip(WANTED, one, other, strict=True))), measure=measure)
+            assert compared is not None
+            outcomes.append(verdict(compared).outcome)
+        compared = compare(exam_of(list(zip(WANTED, WANTED, other, strict=True))), measure=SIMILARITY)
+        assert compared is not None and verdict(compared).outcome == "worse"
+    assert outcomes.count("better") <= 0.05 * len(outcomes)
     same = compare(exam_of([(w, w, w) for w in WANTED]))
     assert same is not None and verdict(same).outcome == "no_clear_difference" and verdict(same).p == 1.0
 
@@ -105,6 +113,59 @@ def test_a_run_that_changed_nothing_is_told_as_such() -> None:
     another = exam_of([("yes", "no", "no"), ("yes", "no", "perhaps")])
     compared = compare(another)
     assert compared is not None and not compared.nothing_changed
+
+
+def test_free_answers_of_a_run_that_learned_nothing_are_no_clear_difference_in_95_of_100_seeds() -> None:
+    """Both models hit upon the right words as often: what a run with a learning rate of 0 would give if it answered
+    with a temperature. Greedy, its answers are the same, which is no difference at all."""
+    wrongly = 0
+    for seed in range(200):
+        draw = random.Random(seed)
+        before, after = ([" ".join(word for word in w.split() if draw.random() < 0.6) for w in WANTED] for _ in "ab")
+        compared = compare(exam_of(list(zip(WANTED, before, after, strict=True))), measure=SIMILARITY)
+        assert compared is not None
+        wrongly += verdict(compared).outcome != "no_clear_difference"
+    assert wrongly <= 0.05 * 200 + 6  # and what 200 draws of it may be off
+
+
+def test_none_of_five_runs_that_learned_nothing_is_called_better_in_95_of_100_seeds() -> None:
+    runs = [ModelUnderTest(kind="other_run", name=str(number)) for number in range(5)]
+    wrongly = alone = 0
+    for seed in range(200):
+        draw = random.Random(seed)
+        state = ExamState()
+        for index in range(40):
+            for model in (BASE, *runs):
+                right = draw.random() < 0.5
+                answer = "yes" if right else "no"
+                state.apply(
+                    Prediction(index=index, model=model, question="?", wanted="yes", answer=answer, exact=right)
+                )
+        results = tuple(ModelResult(model=model, exact=0, loss=None) for model in (BASE, *runs))
+        state.apply(ExamCompleted(examples=40, results=results))
+        table = standings(state, BASE, EXACT)
+        wrongly += any(one.verdict is not None and one.verdict.outcome != "no_clear_difference" for one in table)
+        alone += any(one.compared is not None and p_value(one.compared) < 0.05 for one in table)
+    assert wrongly <= 0.05 * 200 < alone
+
+
+def test_the_table_has_all_models_best_first_and_judges_them_beside_the_chosen_one() -> None:
+    state = exam_of([("a", "a", "a")] * 4 + [("a", "b", "a")] * 16)
+    other = ModelUnderTest(kind="other_run", name="second")
+    for index in range(10):  # it was trained on the first ten, and isn't asked those
+        state.apply(Prediction(index=index + 10, model=other, question="?", wanted="a", answer="a", exact=index > 0))
+    assert state.completed is not None
+    more = (*state.completed.results, ModelResult(model=other, exact=9, loss=None))
+    state.apply(state.completed.model_copy(update={"results": more}))
+    table = standings(state, measure=EXACT)
+    assert [one.model for one in table] == [THIS_RUN, other, BASE]
+    assert [one.examples for one in table] == [20, 10, 20] and table[2].verdict is None
+    assert [one.verdict.outcome for one in table[:2] if one.verdict] == ["better", "better"]
+    beside = {one.model: one for one in standings(state, THIS_RUN, EXACT)}
+    assert beside[THIS_RUN].verdict is None
+    compared, judged = beside[other].compared, beside[other].verdict
+    assert compared is not None and compared.examples == 10 and compared.baseline.exact == 10
+    assert judged is not None and judged.text.english().startswith("No clear difference: 9 of 10 right, the other 10.")
 
 
 def test_what_would_settle_a_faint_difference_is_said() -> None:

@@ -34,6 +34,8 @@ from studio.core.events import (
     Finished,
     GeneralAnswer,
     ModelResult,
+    ModelUnderTest,
+    OwnQuestionAnswered,
     PhaseChanged,
     Prediction,
     ProcessStarted,
@@ -108,17 +110,19 @@ def rest(queue: CommandQueue) -> None:
 
 
 def check(job: Exam, writer: JournalWriter, queue: CommandQueue) -> None:
-    """The base model is always wrong; the trained one is right but for every fourth example, and with examples in its
-    prompt the base is right but for every second one. All know the general questions but for the arithmetic."""
+    """The base model is always wrong; the trained one is right but for every fourth example, and all others are right
+    but for every second one. All know the general questions but for the arithmetic, and say a person's own questions
+    back in their ways."""
     # read by hand: the real reader imports pyarrow, and every test would wait for that
     lines = RunFolder(job.run).held_out_data.read_text(encoding="utf-8").splitlines()
     examples = [[message["content"] for message in json.loads(line)["messages"]] for line in lines]
     wrong_at = {BASE: (1, 0), THIS_RUN: (4, 3), PROMPTED: (2, 1)}
     models = [BASE] + [THIS_RUN] * (not job.untrained) + [PROMPTED] * bool(job.in_prompt)
+    models += [ModelUnderTest(kind="other_run", name=one.path.name) for one in job.against]
     right = dict.fromkeys(models, 0)
     total, done = len(models) * len(examples), 0
     for model in models:
-        every, at = wrong_at[model]
+        every, at = wrong_at.get(model, (2, 1))
         for index, (*_, question, wanted) in enumerate(examples):
             rest(queue)
             wrong = index % every == at
@@ -142,8 +146,11 @@ def check(job: Exam, writer: JournalWriter, queue: CommandQueue) -> None:
             group = "arithmetic" if index < 20 else "knowledge"
             knows = model == BASE or group == "knowledge" or index < 6
             writer.write(GeneralAnswer(index=index, model=model, group=group, question="?", answer="!", right=knows))
-    losses = {BASE: 2.5, THIS_RUN: 0.25, PROMPTED: None}
-    results = tuple(ModelResult(model=model, exact=right[model], loss=losses[model]) for model in models)
+    for question in job.own_questions:
+        for model in (BASE, THIS_RUN):
+            writer.write(OwnQuestionAnswered(model=model, question=question, answer=f"{model.kind}: {question}"))
+    losses = {BASE: 2.5, THIS_RUN: 0.25}
+    results = tuple(ModelResult(model=model, exact=right[model], loss=losses.get(model)) for model in models)
     writer.write(ExamCompleted(examples=len(examples), results=results))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QCheckBox, QLabel
 from pytestqt.qtbot import QtBot
 
 from studio.core.events import (
@@ -302,3 +302,81 @@ def test_what_it_learned_that_is_like_a_question_is_shown(qtbot: QtBot, app_stat
     texts = {label.text() for label in card.findChildren(QLabel)}
     nearest = learned.nearest(question, 1)
     assert nearest and nearest[0].answer in texts and "It learned:" in texts
+
+
+def test_other_runs_take_part_and_any_two_models_are_shown_beside_each_other(
+    app_state: AppState, project: Project, qtbot: QtBot
+) -> None:
+    fine_tuned_run(project, project.load_recipe(), name="20260102-120000-second")
+    page = shown(app_state, qtbot)
+    qtbot.waitUntil(lambda: len(page.contestants.findChildren(QCheckBox)) == 1, timeout=10_000)
+    (box,) = page.contestants.findChildren(QCheckBox)
+    assert box.text().startswith("20260102-120000-second") and not box.isChecked()
+    QTest.keyClick(box, Qt.Key.Key_Space)
+    page.start.click()
+    qtbot.waitUntil(lambda: page.banner is not None and not page.job.is_running(), timeout=20_000)
+    assert page.standings.isVisible()
+    words = [label.text() for label in page.standings.findChildren(QLabel)]
+    assert "12 of 16 (8\u201314)" in words and "8 of 16 (4\u201312)" in words
+    assert words.index("After training") < words.index("20260102-120000-second") < words.index("Before training")
+    other = page.standings.candidate_box.findText("20260102-120000-second")
+    page.standings.baseline_box.setFocus()
+    page.standings.candidate_box.setCurrentIndex(other)
+    page.standings.candidate_box.activated.emit(other)
+    assert "20260102-120000-second beside Before training: 8 of 16 right, was 0." in words_of(page)
+    page.standings.baseline_box.setCurrentIndex(page.standings.baseline_box.findText("After training"))
+    page.standings.baseline_box.activated.emit(0)
+    assert "8 of 16 right, the other 12." in words_of(page)
+    card = page.comparison.findChild(ComparisonCard)
+    assert card is not None
+    heads = [label.text() for label in card.findChildren(QLabel)]
+    assert any(head.startswith("After training: ") for head in heads)
+    assert any(head.startswith("20260102-120000-second: ") for head in heads)
+    again = shown(app_state, qtbot)
+    qtbot.waitUntil(lambda: len(again.contestants.chosen()) == 1, timeout=10_000)  # as in the last test
+    assert page.contestants.chosen() == again.contestants.chosen()
+
+
+def test_one_model_is_never_held_against_itself(app_state: AppState, qtbot: QtBot) -> None:
+    page = shown(app_state, qtbot)
+    page.start.click()
+    qtbot.waitUntil(lambda: page.banner is not None and not page.job.is_running(), timeout=20_000)
+    after = page.standings.baseline_box.findText("After training")
+    page.standings.baseline_box.setCurrentIndex(after)
+    page.standings.baseline_box.activated.emit(after)
+    assert (page.standings.baseline, page.standings.candidate) == (THIS_RUN, BASE)
+    assert page.banner is not None and page.banner.outcome == "worse"
+
+
+def test_the_best_answers_can_come_first(app_state: AppState, qtbot: QtBot) -> None:
+    page = shown(app_state, qtbot)
+    page.start.click()
+    qtbot.waitUntil(lambda: page.banner is not None and not page.job.is_running(), timeout=20_000)
+    worst_first = page.comparison.shown()
+    page.comparison.order.setCurrentIndex(page.comparison.order.findData(True))
+    assert page.comparison.shown() == worst_first[::-1] and page.comparison.shown()[0].worth_after == 1.0
+
+
+def test_questions_of_ones_own_stay_with_the_project_and_are_mixed_into_the_blind_test(
+    app_state: AppState, project: Project, qtbot: QtBot
+) -> None:
+    page = shown(app_state, qtbot)
+    page.start.click()
+    qtbot.waitUntil(lambda: page.banner is not None and not page.job.is_running(), timeout=20_000)
+    own = page.blind.own
+    qtbot.waitUntil(lambda: own.isVisibleTo(page), timeout=10_000)
+    for question in ("Who are you?", "Do you deliver to Jeju?"):
+        QTest.keyClicks(own.entry, question)
+        QTest.keyClick(own.entry, Qt.Key.Key_Return)
+    assert project.own_questions() == ("Who are you?", "Do you deliver to Jeju?")
+    QTest.keyClick(own.ask, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: page.job.is_running(), timeout=20_000)
+    qtbot.waitUntil(lambda: not page.job.is_running() and not own.ask.isVisibleTo(page.blind), timeout=20_000)
+    QTest.keyClick(page.blind.start, Qt.Key.Key_Return)
+    asked = set()
+    for _ in range(10):
+        asked.add(page.blind.question.text())
+        trained = not page.blind.first.text.text().startswith(("base: ", "I am sorry"))
+        QTest.keyClick(page.blind.take_first if trained else page.blind.take_second, Qt.Key.Key_Return)
+    assert {"Who are you?", "Do you deliver to Jeju?"} <= asked
+    assert page.blind.words.text().startswith("You preferred the trained model in 10 of 10 cases.")
