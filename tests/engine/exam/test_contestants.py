@@ -162,13 +162,13 @@ def test_questions_of_ones_own_are_answered_by_both_models(run: RunFolder, monke
     state = examined(run, own=("Who are you?",))
     assert [(one.model, one.question) for one in state.own] == [(BASE, "Who are you?"), (THIS_RUN, "Who are you?")]
     asked: list[int] = []
-    original = contestants._Networks.answers
+    original = contestants.Networks.answers
 
     def listens(self: object, model: object, given: list[object], most: int | None) -> object:
         asked.append(len(given))
         return original(self, model, given, most)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(contestants._Networks, "answers", listens)
+    monkeypatch.setattr(contestants.Networks, "answers", listens)
     more = examined(run, own=("Who are you?", "And now?"))
     assert {one.question for one in more.own} == {"Who are you?", "And now?"}
     assert asked == [1, 1], "only the new question, of each model"
