@@ -55,7 +55,8 @@ class TurnRecord:
     """A question to one model and its answer, as far as it came. `place` counts the questions of a conversation; two
     models side by side share it. `seconds` and `tokens` are None where the answer never came to an end. `rating` is 1
     for good, -1 for wrong. `summary` stands for the first `summarized` questions before this one, as it was told to the
-    model."""
+    model. Its words were drawn with `temperature` and `seed`, None where nothing was left to chance; one that is `cut`
+    went on to the last token that was allowed. `model` is its kind, with the name after a colon where it has one."""
 
     id: str
     place: int
@@ -69,6 +70,9 @@ class TurnRecord:
     correction: str = ""
     summary: str = ""
     summarized: int = 0
+    temperature: float = 0.0
+    seed: int | None = None
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,9 @@ _OF_TURNS = ("facts", "embeddings", "read_for")
 
 _KINDS: Mapping[RememberedFor, str] = {"entities": "entity", "relations": "relation"}
 """The kind of the facts that a turn is read for."""
+
+_ADDED = {"temperature": "0.0", "seed": "NULL", "cut": "0"}
+"""Columns of turns that files of earlier versions don't have, with their values there."""
 
 _AT_ONCE = 500
 """Ids in one statement: SQLite takes no more than 999 in its older versions."""
@@ -319,10 +326,18 @@ def _opened(file: Path | None) -> sqlite3.Connection:
         with database:
             for statement in _SCHEMA.split(";"):
                 database.execute(statement)
+            _add_missing_columns(database)
     except sqlite3.Error:
         database.close()
         raise
     return database
+
+
+def _add_missing_columns(database: sqlite3.Connection) -> None:
+    there = {row[1] for row in database.execute("PRAGMA table_info(turns)")}
+    for name, default in _ADDED.items():
+        if name not in there:
+            database.execute(f"ALTER TABLE turns ADD COLUMN {name} DEFAULT {default}")
 
 
 class _Damaged(sqlite3.DatabaseError):

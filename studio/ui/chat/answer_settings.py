@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QPlainTextEdit, QProgressBar, QSlider, QSpinBox, QWidget
 
 from studio.chat.memories import MEMORIES, Memory, memory_named
-from studio.core.events import PromptSent
+from studio.core.events import MOST_SEED, PromptSent
 from studio.core.translatable import sentence
 from studio.ui.controls.layout import STRETCH, hbox, vbox
 from studio.ui.controls.text import button, combo_box, label, say
@@ -19,7 +19,7 @@ MOST = 15
 
 
 class AnswerSettings(QWidget):
-    """`sides` tells which models answer; the rest goes with every question."""
+    """`sides` tells how many models answer; the rest goes with every question."""
 
     sides_changed = Signal()
     formatting_changed = Signal(bool)
@@ -27,11 +27,13 @@ class AnswerSettings(QWidget):
     """To see what the memory keeps."""
     examples_wanted = Signal()
     """To choose which examples stand in the prompt."""
+    serve_wanted = Signal()
+    """To let other programs ask the model, or not any more."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._sides_label = label(tr("Who answers"))
-        sides = ((tr("Both, side by side"), "both"), (tr("The trained model"), "run"), (tr("The base model"), "base"))
+        sides = ((tr("Two models, side by side"), "both"), (tr("One model"), "one"))
         self.sides = combo_box(tr("Who answers"), sides)
         self.sides.currentIndexChanged.connect(lambda _index: self.sides_changed.emit())
         self._sides_gap = QWidget()
@@ -56,6 +58,16 @@ class AnswerSettings(QWidget):
         self.creativity.setStyleSheet(_slider_look())
         self.creativity_words = label("", "small")
         self.creativity.valueChanged.connect(lambda _value: self._describe())
+        self.fixed_seed = QCheckBox(tr("Draw with the same seed"))
+        self.fixed_seed.setToolTip(
+            tr("The same question, settings and seed give the same answer. Without it, each question gets a new seed.")
+        )
+        self.fixed_seed.setAccessibleDescription(self.fixed_seed.toolTip())
+        self.fixed_seed.toggled.connect(lambda _on: self._describe())
+        self.seed = QSpinBox()
+        self.seed.setRange(0, MOST_SEED)
+        self.seed.lineEdit().setTextMargins(6, 0, 0, 0)
+        self.seed.setAccessibleName(tr("Seed"))
 
         self.length = QSpinBox()
         self.length.setRange(16, 4096)
@@ -79,6 +91,8 @@ class AnswerSettings(QWidget):
         self.memory.currentIndexChanged.connect(lambda _index: self._on_memory_chosen())
         self.amount.valueChanged.connect(self._on_amount_chosen)
 
+        self.serve = button(tr("Other programs ..."), "link", self.serve_wanted.emit)
+        self.serve.setAccessibleName(tr("Let other programs on this computer ask the model"))
         self.formatting = QCheckBox(tr("Show formatting"))
         self.formatting.setChecked(True)
         self.formatting.setToolTip(tr("Answers with headings, lists, code and tables (Markdown)."))
@@ -104,11 +118,14 @@ class AnswerSettings(QWidget):
             _named(tr("Creativity"), tr("temperature")),
             self.creativity,
             self.creativity_words,
+            self.fixed_seed,
+            self.seed,
             GAP,
             _named(tr("Longest answer"), tr("tokens")),
             self.length,
             GAP,
             self.formatting,
+            hbox(self.serve, STRETCH),
             STRETCH,
             on=self,
             gap=GAP_SMALL,
@@ -121,6 +138,15 @@ class AnswerSettings(QWidget):
     @property
     def temperature(self) -> float:
         return round(self.creativity.value() * STEP, 2)
+
+    @property
+    def chosen_seed(self) -> int | None:
+        """None for a new one with each question."""
+        return self.seed.value() if self.fixed_seed.isChecked() else None
+
+    def keep_seed(self, seed: int) -> None:
+        self.seed.setValue(seed)
+        self.fixed_seed.setChecked(True)
 
     @property
     def chosen_memory(self) -> Memory:
@@ -184,6 +210,8 @@ class AnswerSettings(QWidget):
         else:
             words = tr("{value}: surprising, often wrong.", value=f"{value:.1f}")
         self.creativity_words.setText(words)
+        self.fixed_seed.setVisible(value > 0)
+        self.seed.setVisible(value > 0 and self.fixed_seed.isChecked())
         self.creativity.setAccessibleDescription(words)
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QFrame, QPlainTextEdit, QPushButton, QWidget
+from PySide6.QtWidgets import QComboBox, QFrame, QPlainTextEdit, QPushButton, QWidget
 
-from studio.ui.chat.conversation import Turn
+from studio.core.events import ModelUnderTest
+from studio.core.problems import Problem
 from studio.ui.chat.markdown import markdown_html
+from studio.ui.chat.turns import Turn
 from studio.ui.controls.layout import STRETCH, FlowWidget, hbox, scroll_area, vbox
-from studio.ui.controls.text import SELECTABLE, button, clear_layout_widget, label
+from studio.ui.controls.text import SELECTABLE, button, clear_layout_widget, combo_box, label
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_PAGE, GAP_SMALL, GAP_WIDE, colours
 
@@ -20,8 +23,22 @@ AT_ONCE = 20
 """Turns that get bubbles when a long conversation is opened, and with each press on what shows earlier ones."""
 
 
+@dataclass(frozen=True)
+class Choice:
+    """A model that can be asked, or `apart`, which says why it can't."""
+
+    model: ModelUnderTest
+    title: str
+    apart: Problem | None = None
+
+
 class ChatColumn(QWidget):
-    """`show_turns` paints a conversation; `show_turn` only what changed in one turn."""
+    """`offer` says whom it may show; `show_turns` paints a conversation; `show_turn` only what changed in one turn."""
+
+    model_chosen = Signal(object)
+    """The `Choice` that a person made; whoever listens offers anew."""
+    seed_wanted = Signal(int)
+    """The next answers are to be drawn with this one."""
 
     edit_wanted = Signal(object)
     """The `Turn` whose question is to be asked in other words."""
@@ -31,27 +48,52 @@ class ChatColumn(QWidget):
     corrected = Signal(object, str)
     prompt_wanted = Signal(object)
 
-    def __init__(self, title: str, parent: QWidget | None = None) -> None:
+    def __init__(self, model: ModelUnderTest, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.model = model
+        self._choices: tuple[Choice, ...] = ()
         self._turns: Sequence[Turn] = ()
         self._shown: list[tuple[Turn, Question, Answer]] = []
         self._formatted = True
-        self.title = label(title, "strong", wrap=False)
+        self.title = label("", "strong", wrap=False)
+        self.chooser = combo_box(tr("Who answers here"), ())
+        self.chooser.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.chooser.setMinimumContentsLength(8)
+        self.chooser.activated.connect(self._on_chosen)
         self.earlier = button("", "link", self._show_earlier)
         self._content = QWidget()
         self._content.setObjectName("content")
         self._column = vbox(self.earlier, STRETCH, on=self._content, gap=GAP_WIDE, margins=(0, 0, GAP, 0))
         self._area = scroll_area(self._content)
-        self._area.setAccessibleName(title)
         self._area.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # arrow keys scroll
         self._at_end = True
         bar = self._area.verticalScrollBar()
         bar.rangeChanged.connect(self._on_range_changed)
         bar.sliderMoved.connect(lambda _value: self._note_place())
         bar.actionTriggered.connect(lambda _action: self._note_place())
-        vbox(self.title, (self._area, 1), on=self)
-        self.setAccessibleName(title)
+        vbox(self.title, self.chooser, (self._area, 1), on=self)
         self._say_earlier()
+
+    def offer(self, choices: tuple[Choice, ...], chosen: ModelUnderTest) -> None:
+        """Whom it may show, and whom it shows. With one alone there is nothing to choose."""
+        self.model = chosen
+        title = next((one.title for one in choices if one.model == chosen), chosen.name)
+        if choices != self._choices:
+            self._choices = choices
+            self.chooser.clear()
+            for one in choices:
+                self.chooser.addItem(one.title if one.apart is None else tr("{title} (not now)", title=one.title))
+                self.chooser.setItemData(self.chooser.count() - 1, one.title, Qt.ItemDataRole.ToolTipRole)
+        models = [one.model for one in choices]
+        self.chooser.setCurrentIndex(models.index(chosen) if chosen in models else -1)
+        self.chooser.setVisible(len(choices) > 1)
+        self.title.setVisible(len(choices) <= 1)
+        self.title.setText(title)
+        self.setAccessibleName(title)
+        self._area.setAccessibleName(title)
+
+    def _on_chosen(self, position: int) -> None:
+        self.model_chosen.emit(self._choices[position])
 
     def questions(self) -> list[Question]:
         return [question for _, question, _ in self._shown]
@@ -178,12 +220,15 @@ class Answer(_Bubble):
         self.wrong = self._action(tr("Wrong"), tr("This answer is wrong"), lambda: self._rate(-1))
         self.correct = self._action(tr("Correct it"), tr("Write what the answer should be"), self._edit)
         self.again = self._action(tr("Again"), tr("Let it answer once more"), lambda: column.again_wanted.emit(turn))
+        self.seed = self._action(
+            tr("Keep the seed"), tr("Draw the next answers with the seed of this one"), self._keep_seed
+        )
         self.prompt = self._action(tr("Prompt"), tr("See what was sent"), lambda: column.prompt_wanted.emit(turn))
         self.overflow = label("", "small")
         self.overflow.hide()
         self._below = FlowWidget(gap=GAP_SMALL)
         self.facts.setFixedHeight(self.copy.sizeHint().height())
-        for widget in (self.facts, self.copy, self.good, self.wrong, self.correct, self.again, self.prompt):
+        for widget in (self.facts, self.copy, self.good, self.wrong, self.correct, self.again, self.seed, self.prompt):
             self._below.flow.addWidget(widget)
         self._below.hide()
         self.column.addWidget(self._below)
@@ -205,6 +250,7 @@ class Answer(_Bubble):
         for widget in (self.copy, self.good, self.wrong, self.correct):
             widget.setVisible(there)
         self.again.setVisible(last and not turn.waiting)
+        self.seed.setVisible(there and record.seed is not None)
         self.prompt.setVisible(turn.prompt is not None)
         self.good.setText("\N{CHECK MARK} " + tr("Good") if record.rating > 0 else tr("Good"))
         self.wrong.setText("\N{MULTIPLICATION X} " + tr("Wrong") if record.rating < 0 else tr("Wrong"))
@@ -222,12 +268,17 @@ class Answer(_Bubble):
         if record.correction:
             return tr("corrected by you")
         if record.seconds is None:
-            return ""
-        return (
+            return tr("not finished") if turn.given_up and turn.text else ""
+        facts = [
             tr("stopped after {seconds} s, {n} tokens", seconds=f"{record.seconds:.1f}", n=record.tokens or 0)
             if record.stopped
             else tr("{seconds} s, {n} tokens", seconds=f"{record.seconds:.1f}", n=record.tokens or 0)
-        )
+        ]
+        if record.cut:
+            facts.append(tr("cut off at the longest answer"))
+        if record.seed is not None:
+            facts.append(tr("seed {seed}", seed=record.seed))
+        return ", ".join(facts)
 
     def _show_text(self, text: str, *, formatted: bool) -> None:
         if text == self._plain and formatted == self._shown_formatted:
@@ -251,6 +302,10 @@ class Answer(_Bubble):
         QGuiApplication.clipboard().setText(self._turn.text)
         self.copy.setText(tr("Copied"))
         self._below.fit()
+
+    def _keep_seed(self) -> None:
+        if self._turn.record.seed is not None:
+            self._chat.seed_wanted.emit(self._turn.record.seed)
 
     def _rate(self, rating: int) -> None:
         """Pressed twice, it is taken back."""

@@ -6,24 +6,26 @@ stored when it is asked, every answer while it grows.
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication, QObject, Signal, Slot
 
 from studio.chat import transcript
-from studio.chat.memories import MEMORIES, memory_named
+from studio.chat.memories import memory_named
 from studio.chat.store import ConversationRecord, ConversationStore, TurnRecord, default_file, title_of
 from studio.core.command_queue import new_id, send
 from studio.core.commands import Ask, Remember, StopAnswer
 from studio.core.conversation import Message
 from studio.core.events import (
-    BASE,
-    THIS_RUN,
+    MOST_SEED,
     AnswerEnded,
+    AnswerFailed,
     AnswerGrew,
     ChatReady,
     Crashed,
@@ -34,18 +36,24 @@ from studio.core.events import (
 )
 from studio.core.job_states import ChatState
 from studio.core.jobs import Chat
-from studio.core.problems import Problem
-from studio.core.run_folder import JobFolder, RunFolder
-from studio.core.translatable import Sentence
+from studio.core.problems import Problem, ProblemError, Remedy, problem
+from studio.core.run_folder import JobFolder
+from studio.core.storage import cannot_write
+from studio.core.translatable import N_, Sentence
 from studio.dataset.corrections import CORRECTIONS
 from studio.runs.delete_jobs import delete_ended, has_ended
 from studio.runs.fetch import job_folder
 from studio.ui.chat.memory import ConversationMemory
 from studio.ui.chat.storage import ConversationStorage
+from studio.ui.chat.turns import ChatTarget, GenerationSettings, Turn, model_in_words, no_turns, words_for
 from studio.ui.state import preferences
 from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
 from studio.ui.state.job_state import JobState
+
+if TYPE_CHECKING:
+    from studio.runs.chat_place import ChatPlace
+    from studio.runs.start import JobProcess
 
 STORE_EVERY = 1.0
 """Seconds between two times that a growing answer is written to the disk."""
@@ -53,66 +61,6 @@ STORE_EVERY = 1.0
 PATIENCE, PATIENCE_AT_END = 15.0, 1.5
 """Seconds that a process which was told to end is waited for, and when the program ends. What is left is deleted when
 the next one starts."""
-
-
-@dataclass(eq=False)
-class Turn:
-    """A question and, as far as it has come, its answer. `ask` and `prompt` are known only of what was asked since the
-    conversation was opened."""
-
-    record: TurnRecord
-    conversation: str
-    model: ModelUnderTest
-    ask: Ask | None = None
-    instructions: str = ""
-    prompt: PromptSent | None = None
-    given_up: bool = False
-
-    @property
-    def question(self) -> str:
-        return self.record.question
-
-    @property
-    def text(self) -> str:
-        """The answer, as a person corrected it if they did."""
-        return self.record.correction or self.record.answer
-
-    @property
-    def ended(self) -> bool:
-        return self.record.seconds is not None
-
-    @property
-    def waiting(self) -> bool:
-        return self.ask is not None and not self.ended and not self.given_up
-
-
-@dataclass(frozen=True)
-class ChatTarget:
-    """Whom one talks to: a run's models, or, without one, the base model in `model`."""
-
-    run: RunFolder | None = None
-    model: Path | None = None
-
-    @property
-    def run_name(self) -> str:
-        return self.run.path.name if self.run is not None else ""
-
-    @property
-    def base_name(self) -> str:
-        return self.model.name if self.model is not None else ""
-
-
-@dataclass(frozen=True)
-class GenerationSettings:
-    """How to answer. `temperature` 0 is greedy; `max_tokens` limits the answer; `memory` and `amount` say what is told
-    of the conversation before it; `examples` are shown before that."""
-
-    instructions: str = ""
-    temperature: float = 0.0
-    max_tokens: int = 256
-    memory: str = MEMORIES[0].name
-    amount: int = MEMORIES[0].amount
-    examples: tuple[Message, ...] = ()
 
 
 @dataclass
@@ -135,6 +83,8 @@ class Conversation(QObject):
     """A `Problem`: the process could not start, or ended on its own."""
     opened = Signal()
     """Another conversation is on show, or a new one that nothing was said in yet."""
+    closing = Signal()
+    """The program ends."""
     kept_changed = Signal()
     """What the list of conversations shows may have changed."""
 
@@ -144,7 +94,13 @@ class Conversation(QObject):
         self.target = ChatTarget()
         self.record: ConversationRecord | None = None
         """What is kept of the conversation on show; None as long as nothing was said in it."""
-        self.turns: dict[ModelUnderTest, list[Turn]] = {BASE: [], THIS_RUN: []}
+        self.turns = no_turns()
+        self.runs: Mapping[ModelUnderTest, Path] = {}
+        """Where other runs are that can be asked beside the target."""
+        self.place: ChatPlace | None = None
+        """Where the process computes, as it was decided when it was started last."""
+        self.beside_training = False
+        """Whether a person agreed to be answered while a model is trained."""
         self.ready = False
         self._queue = _Queue()
         self.storage = self._new_storage()
@@ -190,9 +146,9 @@ class Conversation(QObject):
         def read(turns: list[TurnRecord]) -> None:
             self.stop_answering()
             self.record = record
-            self.turns = {BASE: [], THIS_RUN: []}
+            self.turns = no_turns()
             for turn in turns:
-                model = THIS_RUN if turn.model == THIS_RUN.kind else BASE
+                model = model_in_words(turn.model)
                 self.turns[model].append(Turn(turn, record.id, model))
             self.opened.emit()
             self.changed.emit()
@@ -277,10 +233,22 @@ class Conversation(QObject):
         self.ready = False
         run = self.target.run
         folder = run.job("chat") if run is not None else job_folder("chat")
-        self.job.start(folder, Chat(run=run.path) if run is not None else Chat(model=self.target.model))
+        self.job.launch(folder, partial(self._begin, folder, self.target))
         earlier = run.jobs("chat") if run is not None else [JobFolder(p) for p in folder.path.parent.glob("chat-*")]
         self._delete([one for one in earlier if one.path != folder.path and has_ended(one)])
         self.changed.emit()
+
+    def _begin(self, folder: JobFolder, target: ChatTarget) -> JobProcess:
+        """Called beside the window. Raises `ProblemError` where a training goes on and nobody has agreed."""
+        from studio.runs.chat_place import place_for_chat  # brings along a lot: not before the first frame
+        from studio.runs.start import start_job
+
+        self.place = place = place_for_chat(target.run, target.model)
+        if place.asks and not (self.beside_training and place.possible):
+            raise _waits_for_training()
+        run = target.run.path if target.run is not None else None
+        model = target.model if run is None else None
+        return start_job(folder, Chat(run=run, model=model, on_processor=place.on_processor))
 
     @Slot()
     def shutdown(self) -> None:
@@ -301,6 +269,7 @@ class Conversation(QObject):
     @Slot()
     def close(self) -> None:
         """The program ends: end the process, and wait until everything is written."""
+        self.closing.emit()
         running = self.job.folder if self.job.is_running() else None
         self.job.stop(keep=False)
         self.job.leave()
@@ -349,14 +318,13 @@ class Conversation(QObject):
         copies = {
             turn.record.id: new_id() for turns in self.turns.values() for turn in turns if turn.record.place < place
         }
-        self.turns = {
-            model: [
+        before, self.turns = self.turns, no_turns()
+        for model, turns in before.items():
+            self.turns[model] = [
                 Turn(replace(turn.record, id=copies[turn.record.id]), self.record.id, model)
                 for turn in turns
                 if turn.record.id in copies
             ]
-            for model, turns in self.turns.items()
-        }
         record = self.record
         self.storage.do(lambda store: store.save(record))
         self._store(turn for turns in self.turns.values() for turn in turns)
@@ -366,9 +334,11 @@ class Conversation(QObject):
     def _ask(self, text: str, place: int, models: tuple[ModelUnderTest, ...], generation: GenerationSettings) -> None:
         record = self._record_for(text, generation)
         asked = []
+        if generation.temperature > 0 and generation.seed is None:
+            generation = replace(generation, seed=random.randint(0, MOST_SEED))
         for model in models:
             ask = self._command(text, model, generation)
-            kept = TurnRecord(id=ask.id, place=place, model=model.kind, question=text)
+            kept = TurnRecord(ask.id, place, words_for(model), text, temperature=ask.temperature, seed=ask.seed)
             turn = Turn(kept, record.id, model, ask, generation.instructions)
             self.turns[model].append(turn)
             asked.append(turn)
@@ -400,8 +370,10 @@ class Conversation(QObject):
             id=new_id(),
             messages=(Message(role="user", content=text),),
             model=model,
+            run=self.runs.get(model),
             max_tokens=generation.max_tokens,
             temperature=generation.temperature,
+            seed=generation.seed if generation.temperature > 0 else None,
             memory=generation.memory,
             amount=generation.amount,
             examples=generation.examples,
@@ -420,14 +392,26 @@ class Conversation(QObject):
         self.changed.emit()
 
     def _send_stop(self) -> None:
-        if self._queue.stopping and self.job.folder is not None:
-            send(self.job.folder, StopAnswer(id=new_id()))
+        if self._queue.stopping and self._queue.asked is not None:
+            self._command_process(StopAnswer(id=new_id(), ask=self._queue.asked.record.id))
+
+    def _command_process(self, command: Ask | StopAnswer | Remember) -> bool:
+        """Whether the process was told; if not, why has been said."""
+        folder = self.job.folder
+        if folder is None:
+            return False
+        try:
+            send(folder, command)
+        except OSError as error:  # the disk is full, for instance
+            self.failed.emit(cannot_write(folder.commands, error, remedy=Remedy.try_again).problem)
+            return False
+        return True
 
     def clear(self) -> None:
         """Begin a new conversation. The one on show stays in the list."""
         self.stop_answering()
         self.record = None
-        self.turns = {BASE: [], THIS_RUN: []}
+        self.turns = no_turns()
         self.opened.emit()
         self.changed.emit()
 
@@ -448,11 +432,13 @@ class Conversation(QObject):
             self._queue.sent = True
             turn.ask = ask
             turn.record = replace(turn.record, summary=ask.summary, summarized=ask.summarized)
-            send(self.job.folder, ask)
+            if not self._command_process(ask):
+                self._give_up()
+                self.changed.emit()
 
     def _send_to_read(self, request: Remember) -> None:
-        if self.ready and self.job.folder is not None:
-            send(self.job.folder, request)
+        if self.ready:
+            self._command_process(request)
 
     def read_turns(self, memory: str, most: int | None = None) -> None:
         """Let the model read what it didn't read yet of this conversation for its memory."""
@@ -485,12 +471,17 @@ class Conversation(QObject):
                         tokens=event.tokens,
                         seconds=event.seconds,
                         stopped=event.stopped,
+                        cut=event.cut,
                     )
                     self._queue.asked, self._queue.stopping = None, False
                     self._store([turn])
                     self.turn_changed.emit(turn)
                     if turn.ask is not None and not self._queue.waiting:
                         self.read_turns(turn.ask.memory)
+                case AnswerFailed() if turn is not None and event.ask == turn.record.id:
+                    self._queue.asked, self._queue.stopping = None, False
+                    self._end(turn)
+                    self.failed.emit(event.problem)
                 case Remembered():
                     self.memory.take(event)
         self._ask_next()
@@ -528,6 +519,15 @@ class Conversation(QObject):
         self._give_up()
         self.changed.emit()
         self.failed.emit(problem)
+
+
+def _waits_for_training() -> ProblemError:
+    return problem(
+        "chat.training",
+        N_("A model is being trained now, so none was loaded to talk to."),
+        N_("A second one could take away the memory that the training needs."),
+        N_("Let the processor answer meanwhile, or wait until the training is done."),
+    )
 
 
 def _save_turns(conversation: str, records: list[TurnRecord], store: ConversationStore) -> None:

@@ -1,8 +1,10 @@
-"""Chat: one box, answered by the base model, the trained model, or both side by side."""
+"""Chat: one box, answered by one model or by two side by side: the base, the trained one, other runs on that base."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices, QResizeEvent
@@ -15,12 +17,15 @@ from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
 from studio.dataset.examples import Example, read_frozen
 from studio.ui.chat.answer_settings import AnswerSettings, prompt_facts
-from studio.ui.chat.column import ChatColumn
+from studio.ui.chat.beside_training import BesideTraining
+from studio.ui.chat.column import ChatColumn, Choice
 from studio.ui.chat.composer import Composer, SuggestedPrompts
-from studio.ui.chat.conversation import ChatTarget, GenerationSettings, Turn, conversation_of
+from studio.ui.chat.conversation import conversation_of
 from studio.ui.chat.conversation_list import ConversationList
+from studio.ui.chat.endpoint import ChatEndpoint, EndpointView
 from studio.ui.chat.memory_view import MemoryView
 from studio.ui.chat.prompt_examples import ExamplePicker, PromptExamples
+from studio.ui.chat.turns import ChatTarget, GenerationSettings, Turn
 from studio.ui.controls.layout import STRETCH, hbox, scroll_area, vbox
 from studio.ui.controls.notices import NoticeBar
 from studio.ui.controls.overlay import Overlay
@@ -30,6 +35,10 @@ from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP_PAGE, GAP_WIDE, fixed_font
 from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
+
+if TYPE_CHECKING:
+    from studio.runs.chat_place import ChatPlace
+    from studio.runs.companions import Companion
 
 ROOM_FOR_LIST = 820
 """Pixels of the page's width from which on the list of conversations stands beside the chat."""
@@ -42,11 +51,10 @@ class ChatPage(PageFrame):
         super().__init__(tr("Chat"), tr("Ask something, and see what training changed."), parent=parent)
         self._app_state = app_state
         self.conversation = conversation_of(app_state)
-        self.columns: dict[ModelUnderTest, ChatColumn] = {
-            BASE: ChatColumn(tr("Base model")),
-            THIS_RUN: ChatColumn(tr("Trained model")),
-        }
-        for column in self.columns.values():
+        self.left, self.right = ChatColumn(BASE), ChatColumn(THIS_RUN)
+        self._others: tuple[Companion, ...] = ()
+        for column in (self.left, self.right):
+            column.model_chosen.connect(partial(self._on_model_chosen, column))
             column.edit_wanted.connect(self._on_edit_wanted)
             column.again_wanted.connect(self._on_again_wanted)
             column.rated.connect(self.conversation.rate)
@@ -61,7 +69,16 @@ class ChatPage(PageFrame):
         self.settings = AnswerSettings()
         self._settings_area = scroll_area(self.settings)
         self._settings_area.setFixedWidth(224)
+        for column in (self.left, self.right):
+            column.seed_wanted.connect(self.settings.keep_seed)
         self.settings.sides_changed.connect(self._paint)
+        self.settings.serve_wanted.connect(self._on_serve_wanted)
+        self.endpoint_shown: EndpointView | None = None
+        self.beside = BesideTraining()
+        self.beside.agreed.connect(self._on_agreed)
+        self.beside.training_wanted.connect(lambda: self.step_requested.emit("train"))
+        self._was_training = False
+        self._place: ChatPlace | None = None
         self.settings.formatting_changed.connect(self._on_formatting_changed)
         self.settings.kept_wanted.connect(self._on_kept_wanted)
         self.settings.examples_wanted.connect(self._on_examples_wanted)
@@ -92,6 +109,7 @@ class ChatPage(PageFrame):
         app_state.run_updated.connect(self._on_target_changed)
         app_state.model_changed.connect(self._on_target_changed)
         app_state.data_changed.connect(self._on_target_changed)
+        app_state.elsewhere_changed.connect(self._on_target_changed)
         self.conversation.changed.connect(self._paint)
         self.conversation.turn_changed.connect(self._on_turn_changed)
         self.conversation.failed.connect(self._on_failed)
@@ -100,11 +118,11 @@ class ChatPage(PageFrame):
         self._on_target_changed()
 
     def _build(self) -> None:
-        for column in self.columns.values():
+        for column in (self.left, self.right):
             column.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)  # equal shares
             column.setMinimumWidth(160)
         self._columns = QWidget()
-        hbox(*((column, 1) for column in self.columns.values()), on=self._columns, gap=GAP_PAGE)
+        hbox((self.left, 1), (self.right, 1), on=self._columns, gap=GAP_PAGE)
         bottom = Qt.AlignmentFlag.AlignBottom
         box = hbox((self.composer, 1), (self.stop, bottom), (self.send, bottom))
         self._notices = vbox()
@@ -119,10 +137,18 @@ class ChatPage(PageFrame):
         self.talk = QWidget()
         hbox(self.list, (middle, 1), self._settings_area, on=self.talk, gap=GAP_WIDE)
         self.body.addWidget(self.talk, 1)
+        self.body.addWidget(self.beside, 1)
+
+    @property
+    def columns(self) -> dict[ModelUnderTest, ChatColumn]:
+        """By whom they show now."""
+        return {column.model: column for column in (self.left, self.right)}
 
     def focus_first(self) -> None:
         if self.composer.isVisible():
             self.composer.setFocus(Qt.FocusReason.OtherFocusReason)
+        elif self.beside.isVisible():
+            self.beside.see.setFocus(Qt.FocusReason.OtherFocusReason)
         else:
             super().focus_first()
 
@@ -152,22 +178,117 @@ class ChatPage(PageFrame):
     def _models(self) -> tuple[ModelUnderTest, ...]:
         if not self._is_fine_tuned():
             return (BASE,)
-        chosen = self.settings.sides.currentData()
-        return {"base": (BASE,), "run": (THIS_RUN,)}.get(chosen, (BASE, THIS_RUN))
+        if self.settings.sides.currentData() == "one":
+            return (self.right.model,)
+        return (self.left.model, self.right.model)
 
     def _on_target_changed(self) -> None:
         app_state = self._app_state
-        if app_state.is_training():
-            if self.conversation.job.is_running():
-                self.conversation.shutdown()  # two models at once may not fit, and the training goes first
-        else:
-            target = (
-                ChatTarget(run=app_state.run) if self._is_fine_tuned() else ChatTarget(model=app_state.model.folder)
-            )
+        training = app_state.is_training() or app_state.elsewhere is not None
+        if training != self._was_training:
+            self._was_training = training
+            self._on_training(training)
+        if not (training and self.conversation.job.is_running()):  # who talks meanwhile isn't interrupted
+            run = app_state.run if self._is_fine_tuned() else None
+            target = ChatTarget(run=run) if run is not None else ChatTarget(model=app_state.model.folder)
             if self.conversation.set_target(target):
                 self._fill_instructions()
+                self._look_for_others(run)
+                if training:
+                    self._look_for_place()
         self._offer_questions()
         self._paint()
+
+    def _look_for_others(self, run: RunFolder | None) -> None:
+        """Other runs that can be talked to on the same base."""
+        self._show_others(())
+        if run is None:
+            return
+        project = self._app_state.project
+
+        def look() -> tuple[Companion, ...]:
+            from studio.runs.companions import companions  # brings along a lot: not before the first frame
+
+            return companions(run, project)
+
+        def found(others: tuple[Companion, ...]) -> None:
+            if self.conversation.target.run == run:
+                self._show_others(others)
+                self._paint()
+
+        run_in_background(self, look, found)
+
+    def _show_others(self, others: tuple[Companion, ...]) -> None:
+        self._others = others
+        self.conversation.runs = {one.model: one.run for one in others if one.apart is None}
+        self._offer(BASE, THIS_RUN)
+
+    def _offer(self, left: ModelUnderTest, right: ModelUnderTest) -> None:
+        """Whom the columns show, out of all that can be asked and that have answered in this conversation."""
+        choices = [Choice(BASE, tr("Base model")), Choice(THIS_RUN, tr("Trained model"))]
+        choices += [Choice(one.model, one.title, one.apart) for one in self._others]
+        known = {one.model for one in choices}
+        answered = [model for model, turns in self.conversation.turns.items() if turns and model not in known]
+        choices += [Choice(model, model.name) for model in answered]
+        alone = not self._is_fine_tuned()
+        for column, model in ((self.left, left), (self.right, right)):
+            column.offer(tuple(one for one in choices if one.model == model) if alone else tuple(choices), model)
+
+    def _on_model_chosen(self, column: ChatColumn, choice: Choice) -> None:
+        self.clear_problem()
+        left, right = self.left.model, self.right.model
+        if choice.apart is not None:
+            self.show_problem(choice.apart)
+        elif column is self.left:
+            left, right = choice.model, (left if choice.model == right else right)
+        else:
+            left, right = (right if choice.model == left else left), choice.model
+        self._offer(left, right)
+        self._paint()
+
+    # While a model is trained
+
+    def _on_training(self, training: bool) -> None:
+        conversation = self.conversation
+        self._place = None
+        if training:
+            if conversation.job.is_running() and not conversation.beside_training:
+                conversation.shutdown()  # two models at once may not fit, and the training goes first
+            self._look_for_place()
+            return
+        was_beside, conversation.beside_training = conversation.beside_training, False
+        if was_beside and conversation.job.is_running() and not conversation.is_answering():
+            conversation.shutdown()  # the card is free again: the next question loads the model there
+
+    def _look_for_place(self) -> None:
+        target = self.conversation.target
+
+        def look() -> ChatPlace:
+            from studio.runs.chat_place import place_for_chat  # brings along a lot: not before the first frame
+
+            return place_for_chat(target.run, target.model)
+
+        def found(place: ChatPlace) -> None:
+            self._place = place if self._was_training else None
+            self._paint()
+
+        run_in_background(self, look, found)
+
+    def _waits(self) -> bool:
+        """Whether a person has to say first that they want to be answered beside a training."""
+        if not self._was_training or self.conversation.beside_training:
+            return False
+        return self._place is None or self._place.asks
+
+    def _on_agreed(self) -> None:
+        self.conversation.beside_training = True
+        self._paint()
+        self.composer.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _on_serve_wanted(self) -> None:
+        found = self.conversation.findChild(ChatEndpoint)
+        endpoint = found if isinstance(found, ChatEndpoint) else ChatEndpoint(self.conversation)
+        self.endpoint_shown = EndpointView(self.window(), endpoint)
 
     def _offer_questions(self) -> None:
         """From the examples that were set aside, which the model hasn't studied; without a run, from the data."""
@@ -194,7 +315,7 @@ class ChatPage(PageFrame):
     # The conversation
 
     def _on_typed(self) -> None:
-        if self.composer.toPlainText().strip() and self._obstacle() is None:
+        if self.composer.toPlainText().strip() and self._obstacle() is None and not self._waits():
             self.conversation.start()  # loading takes seconds: begin while the person is still writing
 
     def _on_sent(self, text: str) -> None:
@@ -216,6 +337,7 @@ class ChatPage(PageFrame):
             settings.chosen_memory.name,
             settings.memory_amount,
             self.examples.shown_for(question),
+            settings.chosen_seed,
         )
 
     def _on_new_conversation(self) -> None:
@@ -227,7 +349,18 @@ class ChatPage(PageFrame):
         record = self.conversation.record
         if record is not None:
             self.settings.choose_memory(record.memory, record.amount)
+            self._show_who_answered()
         self.settings.show_use(None)
+
+    def _show_who_answered(self) -> None:
+        """Those who answered in this conversation, if the columns show others."""
+        answered = [model for model, turns in self.conversation.turns.items() if turns]
+        if not answered or set(answered) <= {BASE, THIS_RUN}:
+            self._offer(BASE, THIS_RUN)
+        elif len(answered) == 1:
+            self._offer(BASE if answered[0] != BASE else THIS_RUN, answered[0])
+        else:
+            self._offer(answered[0], answered[1])
 
     def _on_edit_wanted(self, turn: Turn) -> None:
         self._end_edit()
@@ -255,7 +388,7 @@ class ChatPage(PageFrame):
         self.conversation.ask_again(turn, self._generation(turn.question))
 
     def _on_formatting_changed(self, formatted: bool) -> None:
-        for column in self.columns.values():
+        for column in (self.left, self.right):
             column.set_formatted(formatted)
 
     def _on_prompt_wanted(self, turn: Turn) -> None:
@@ -297,7 +430,9 @@ class ChatPage(PageFrame):
         self.step_requested.emit("data")
 
     def _on_turn_changed(self, turn: Turn) -> None:
-        self.columns[turn.model].show_turn(turn)
+        column = self.columns.get(turn.model)
+        if column is not None:
+            column.show_turn(turn)
         if turn.prompt is not None and turn.waiting:
             self.settings.show_use(turn.prompt)
 
@@ -317,16 +452,19 @@ class ChatPage(PageFrame):
     # How it looks
 
     def _paint(self) -> None:
-        obstacle = self._obstacle()
-        self.talk.setVisible(obstacle is None)
+        waits = self._waits()
+        obstacle = self._obstacle() if not waits else None
+        self.beside.show_place(self._place)
+        self.beside.setVisible(waits)
+        self.talk.setVisible(obstacle is None and not waits)
         self.show_missing(obstacle)
-        if obstacle is not None:
+        if obstacle is not None or waits:
             return
         fine_tuned = self._is_fine_tuned()
         self.settings.set_fine_tuned(fine_tuned)
         models = self._models()
         for model, column in self.columns.items():
-            only_there = model == THIS_RUN and not fine_tuned and bool(self.conversation.turns[model])
+            only_there = not fine_tuned and bool(self.conversation.turns[model])
             column.setVisible(model in models or only_there)
             column.show_turns(self.conversation.turns[model])
         begun = self.conversation.begun()
@@ -342,6 +480,9 @@ class ChatPage(PageFrame):
         if self.conversation.is_loading():
             phase = self.conversation.job.state.phase
             return tr_sentence(phase.text) if phase is not None else tr("Loading the model ...")
+        place = self.conversation.place
+        if self.conversation.job.is_running() and place is not None and place.why:
+            return " ".join(tr_sentence(one) for one in place.why)
         notice = self.conversation.notice()
         if notice is not None:
             return tr_sentence(notice)
@@ -358,11 +499,6 @@ class ChatPage(PageFrame):
 
     def _obstacle(self) -> Obstacle | None:
         app_state = self._app_state
-        if app_state.is_training():
-            words = tr(
-                "A model is being trained now. Chatting would take memory away from it, so it waits until that is done."
-            )
-            return words, tr("See how it goes"), "train"
         if not self._is_fine_tuned() and app_state.model.folder is None:
             words = tr("There is no model to talk to yet. Fetch the starter model or choose another one first.")
             return words, tr("Choose a model"), "train"

@@ -26,7 +26,7 @@ from tests.ui.finished_run import opened
 def page(app_state: AppState, qtbot: QtBot) -> ChatPage:
     """The chat with the trained model alone."""
     made = shown(app_state, qtbot)
-    made.settings.sides.setCurrentIndex(made.settings.sides.findData("run"))
+    made.settings.sides.setCurrentIndex(made.settings.sides.findData("one"))
     return made
 
 
@@ -240,7 +240,7 @@ def test_conversations_stay_in_memory_if_the_person_wants(page: ChatPage, qtbot:
 def test_a_damaged_file_is_told_and_the_chat_goes_on(app_state: AppState, qtbot: QtBot) -> None:
     default_file().write_bytes(b"no database" * 1000)
     page = shown(app_state, qtbot)
-    page.settings.sides.setCurrentIndex(page.settings.sides.findData("run"))
+    page.settings.sides.setCurrentIndex(page.settings.sides.findData("one"))
     qtbot.waitUntil(lambda: bool(page.problems()), timeout=5_000)
     assert page.problems()[0].code == "chat.damaged"
     ask(page, qtbot, "one")

@@ -34,7 +34,7 @@ def test_both_models_answer_side_by_side(app_state: AppState, qtbot: QtBot) -> N
 
 def test_a_conversation_carries_what_was_said_before(app_state: AppState, qtbot: QtBot) -> None:
     page = shown(app_state, qtbot)
-    page.settings.sides.setCurrentIndex(page.settings.sides.findData("run"))
+    page.settings.sides.setCurrentIndex(page.settings.sides.findData("one"))
     assert not page.columns[BASE].isVisible()
     say(page, qtbot, "one")
     qtbot.waitUntil(lambda: answered(page), timeout=15_000)

@@ -18,7 +18,7 @@ from tests.ui.chat.conftest import answered, say, shown
 @pytest.fixture
 def page(app_state: AppState, qtbot: QtBot) -> ChatPage:
     made = shown(app_state, qtbot)
-    made.settings.sides.setCurrentIndex(made.settings.sides.findData("run"))
+    made.settings.sides.setCurrentIndex(made.settings.sides.findData("one"))
     return made
 
 
