@@ -24,6 +24,7 @@ from studio.core.events import (
     PROMPTED,
     THIS_RUN,
     AnswerEnded,
+    AnswerFailed,
     AnswerGrew,
     ChatReady,
     CommandReceived,
@@ -186,6 +187,9 @@ def read_turn(request: Remember) -> Remembered:
 
 
 def answer(ask: Ask, writer: JournalWriter, queue: CommandQueue) -> None:
+    if ask.messages[-1].content.startswith("refuse"):
+        writer.write(AnswerFailed(ask=ask.id, problem=BROKEN))
+        return
     words = f"{ask.model.kind} {len(ask.messages)} {ask.temperature:g} {ask.messages[-1].content}".split(" ")
     said = ""
     shown = [message.content for message in (*ask.examples, *ask.messages)]

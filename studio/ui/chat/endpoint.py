@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -127,9 +128,13 @@ class EndpointView(Overlay):
             field = QLineEdit(value, readOnly=True)
             field.setAccessibleName(name)
             field.setCursorPosition(0)
-            copy = button(tr("Copy"), "", lambda text=value: QGuiApplication.clipboard().setText(text))
+            copy = button(tr("Copy"), "", partial(_copy, value))
             copy.setAccessibleName(tr("Copy: {name}", name=name))
             rows.addWidget(label(name, "small"))
             rows.addLayout(hbox((field, 1), copy))
         rows.addWidget(label(tr("The token is new each time it is switched on, and stands in no file."), "small"))
         self._shown.addWidget(self._fields)
+
+
+def _copy(text: str) -> None:
+    QGuiApplication.clipboard().setText(text)
