@@ -27,8 +27,9 @@ from transformers import GenerationConfig
 
 from studio.core import paths
 from studio.core.command_queue import new_id, send
+from studio.core.commands import Ask, Stop
 from studio.core.conversation import Message
-from studio.core.events import BASE, THIS_RUN, AnswerEnded, AnswerGrew, Ask, ChatReady, ModelUnderTest, Stop
+from studio.core.events import BASE, THIS_RUN, AnswerEnded, AnswerGrew, ChatReady, ModelUnderTest
 from studio.core.jobs import Chat
 from studio.core.recipe.method import QLora
 from studio.core.run_folder import JobFolder

@@ -36,7 +36,7 @@ def test_a_chat_of_ten_thousand_turns_opens_in_under_a_second(qtbot: QtBot) -> N
     store.close()
     with opened(project) as app_state:
         conversation = conversation_of(app_state)
-        column = ChatColumn("Trained model")
+        column = ChatColumn(THIS_RUN)
         qtbot.addWidget(column)
         column.resize(600, 700)
         column.show()

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from studio.chat.memories import MEMORIES
 from studio.chat.store import TurnRecord
+from studio.core.commands import Ask
 from studio.core.conversation import Message
-from studio.core.events import BASE, THIS_RUN, Ask, ModelUnderTest, PromptSent
+from studio.core.events import BASE, THIS_RUN, ModelUnderTest, PromptSent
 from studio.core.run_folder import RunFolder
 
 
