@@ -105,7 +105,7 @@ class PlanCard(Card):
             )
             say(self.data_note, note)
             mixed = rehearsed(recipe, count - aside)
-            say(self.kept_note, tr("Besides them from {n} answers of the base model.", n=mixed) if mixed else "")
+            say(self.kept_note, tr("Also from {n} answers of the base model itself.", n=mixed) if mixed else "")
             steps = steps_estimate(recipe, count - aside + mixed)
             passes = number_words(recipe.training.epochs or 1.0)
             say(self.steps, tr("{n} pass", n=passes) if passes == "1" else tr("{n} passes", n=passes))

@@ -331,7 +331,7 @@ def test_keep_what_it_knew_is_a_switch_among_the_first_settings(ready_state: App
     assert ready_state.recipe.training.rehearsal
     words = words_on(page)
     assert "Learns from 36 examples" in words, "the person's own"
-    assert "Besides them from 6 answers of the base model." in words
+    assert "Also from 6 answers of the base model itself." in words
     assert "About 18 steps." in words
     ready_state.set_value("training.rehearsal", False)
     assert "answers of the base model" not in words_on(page)
