@@ -15,11 +15,11 @@ from studio.core.events import (
     Failed,
     NoticeLogged,
     PhaseChanged,
-    PreferenceScores,
     Prepared,
     Progressed,
     StepDone,
 )
+from studio.core.example_scores import PreferenceScores
 from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState, headline
 from studio.runs.follow import job_status

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from studio.core.conversation import Fact
 from studio.core.dataset_counts import DatasetCounts
+from studio.core.example_scores import ExampleScore, PreferenceScores
 from studio.core.export_check import ExportCheck
 from studio.core.problems import Problem
 from studio.core.translatable import Sentence
@@ -110,20 +111,6 @@ class Prepared(DatasetCounts, _Event):
     optimizer: str
     learning_rate: float
     epochs: float
-
-
-class PreferenceScores(BaseModel):
-    """How a model holds pairs of a better and a worse answer: the share of pairs in which training has made the better
-    one likelier than the worse one (`accuracy`) and by how much on average (`margin`, times beta, in nats), both
-    compared with the model as it began; and the share in which the better one is likelier by itself, per token
-    (`likelier`). A tie counts half. Of marked answers, the share that went the way that their mark says, and how far on
-    average; `likelier` is None then."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    accuracy: float
-    margin: float
-    likelier: float | None = None
 
 
 class StepDone(_Event):
@@ -267,6 +254,15 @@ class ModelAsked(_Event):
     key: str
     loss: float | None = None
     unchanged: bool = False
+
+
+class HeldOutScored(_Event):
+    """What `model` was found to hold of the examples set aside, in their order, without those that can't be scored: the
+    same ones for every model of an exam."""
+
+    type: Literal["held_out_scored"] = "held_out_scored"
+    model: ModelUnderTest
+    scores: tuple[ExampleScore, ...]
 
 
 class Prediction(_Event):
@@ -560,6 +556,7 @@ Event = Annotated[
     | Fetched
     | Uploaded
     | ModelAsked
+    | HeldOutScored
     | Prediction
     | GeneralAnswer
     | MemorisationChecked

@@ -16,8 +16,10 @@ from studio.core.events import (
     Fetched,
     Finished,
     GeneralAnswer,
+    HeldOutScored,
     MemorisationChecked,
     MemoryProbed,
+    ModelUnderTest,
     NoticeLogged,
     OwnQuestionAnswered,
     Paused,
@@ -82,6 +84,8 @@ class ExamState(ProcessState):
     a person's own questions apart."""
 
     predictions: list[Prediction] = field(default_factory=list)
+    scored: dict[ModelUnderTest, HeldOutScored] = field(default_factory=dict)
+    """Of pairs, marked answers and texts: how likely each model holds them."""
     general: list[GeneralAnswer] = field(default_factory=list)
     own: list[OwnQuestionAnswered] = field(default_factory=list)
     completed: ExamCompleted | None = None
@@ -91,6 +95,8 @@ class ExamState(ProcessState):
         match event:
             case Prediction():
                 self.predictions.append(event)
+            case HeldOutScored():
+                self.scored[event.model] = event
             case GeneralAnswer():
                 self.general.append(event)
             case OwnQuestionAnswered():

@@ -24,13 +24,13 @@ from studio.core.events import (
     Finished,
     MemoryProbed,
     Paused,
-    PreferenceScores,
     Prepared,
     ProcessStarted,
     SampleAnswered,
     StepDone,
     Stopped,
 )
+from studio.core.example_scores import PreferenceScores
 from studio.core.job_states import ProcessState
 from studio.core.translatable import N_, Sentence, sentence
 

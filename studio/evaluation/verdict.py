@@ -11,6 +11,7 @@ from studio.core.events import BASE, PROMPTED, THIS_RUN, ModelResult, ModelUnder
 from studio.core.job_states import ExamState
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_, Sentence, sentence, type_of_value
+from studio.evaluation.held_out import ScoreComparison, compare_scores
 from studio.evaluation.intervals import (
     Interval,
     at_least,
@@ -39,7 +40,8 @@ def newest_exam(run: RunFolder, *, since: float = 0.0) -> ExamState | None:
 class Comparison:
     """Two models on the same examples. `before` and `after` are what `measure` gives for each answer of `baseline` and
     of `candidate`, between 0 and 1, example by example; `answers` are the wanted answer, the baseline's and the
-    candidate's for each."""
+    candidate's for each. `scored` says how likely both hold pairs of answers, marked ones or texts, where these were
+    learned from."""
 
     baseline: ModelResult
     candidate: ModelResult
@@ -47,6 +49,7 @@ class Comparison:
     before: tuple[float, ...] = ()
     after: tuple[float, ...] = ()
     answers: tuple[tuple[str, str, str], ...] = ()
+    scored: ScoreComparison | None = None
 
     @property
     def examples(self) -> int:
@@ -106,7 +109,13 @@ def compare(
         before=tuple(score(chosen, one) for one, _ in pairs),
         after=tuple(score(chosen, other) for _, other in pairs),
         answers=tuple((one.wanted, one.answer, other.answer) for one, other in pairs),
+        scored=None if measure is not None else _compare_scores(exam, baseline, candidate),
     )
+
+
+def _compare_scores(exam: ExamState, baseline: ModelUnderTest, candidate: ModelUnderTest) -> ScoreComparison | None:
+    before, after = (exam.scored[model].scores if model in exam.scored else None for model in (baseline, candidate))
+    return compare_scores(before, after)
 
 
 def score(measure: Measure, prediction: Prediction) -> float:
@@ -132,6 +141,8 @@ class Verdict:
 
 def p_value(compared: Comparison) -> float:
     """The two-sided probability of such a difference by chance; 1 where nothing was compared."""
+    if compared.scored is not None:
+        return compared.scored.p
     if compared.measure.is_count:
         return sign_test(compared.improved, compared.regressed)
     return paired_test(compared.differences)
@@ -141,6 +152,8 @@ def verdict(compared: Comparison, p: float | None = None) -> Verdict:
     """Better or worse only where chance would do so less than once in twenty times; the loss decides where no
     answer of the base or of what came of it was right, and only when it moved by a tenth. `p` is the probability
     where several comparisons were made at once, see `holm`."""
+    if compared.scored is not None:
+        return _verdict_of_scores(compared.scored, compared.scored.p if p is None else p)
     if compared.examples == 0:
         return Verdict("no_clear_difference", sentence(N_("No examples were set aside, so nothing was compared.")), 1.0)
     if compared.nothing_changed:
@@ -259,6 +272,54 @@ def _verdict_of_losses(compared: Comparison, p: float) -> Verdict | None:
         text = N_("Worse: the error grew from {loss_before:.2f} to {loss_after:.2f}.")
         return Verdict("worse", Sentence(text=text, values=values), p)
     return None
+
+
+def _verdict_of_scores(scored: ScoreComparison, p: float) -> Verdict:
+    """What was learned is how likely something is, so that is what is judged."""
+    sure, mostly = p < 0.05, 2 * scored.gained > scored.examples
+    values: dict[str, str | int | float] = {
+        "gained": scored.gained,
+        "total": scored.examples,
+        "least": 100 * scored.interval.low,
+    }
+    if scored.of_texts:
+        values["before"], values["after"] = scored.perplexities()
+        mostly = scored.perplexities()[1] < scored.perplexities()[0]
+        better = N_(
+            "Better: texts like yours surprise it less (perplexity {after:.1f}, was {before:.1f}). So it is with "
+            "{gained} of the {total} set aside."
+        )
+        worse = N_("Worse: texts like yours surprise it more (perplexity {after:.1f}, was {before:.1f}).")
+        unclear = N_(
+            "No clear difference: texts like yours surprise it about as much as before (perplexity {after:.1f}, was "
+            "{before:.1f})."
+        )
+    elif (preferred := scored.preferred()) is not None:
+        values["before"], values["after"] = preferred
+        better = N_(
+            "Better: in {gained} of {total} pairs set aside the better answer gained on the worse one. Sure: 95 % say "
+            "in at least {least:.0f} %. It is the likelier one in {after} of them, before in {before}."
+        )
+        worse = N_("Worse: in only {gained} of {total} pairs set aside the better answer gained on the worse one.")
+        unclear = N_(
+            "No clear difference: in {gained} of {total} pairs set aside the better answer gained on the worse one, "
+            "and by chance it would in half of them."
+        )
+    else:
+        better = N_(
+            "Better: of {total} marked answers set aside, {gained} went the way of their mark: good ones likelier, bad "
+            "ones less likely. Sure: 95 % say at least {least:.0f} %."
+        )
+        worse = N_("Worse: of {total} marked answers set aside, only {gained} went the way of their mark.")
+        unclear = N_(
+            "No clear difference: of {total} marked answers set aside, {gained} went the way of their mark, and by "
+            "chance half of them would."
+        )
+    if sure and mostly:
+        return Verdict("better", Sentence(text=better, values=values), p)
+    if sure:
+        return Verdict("worse", Sentence(text=worse, values=values), p)
+    return Verdict("no_clear_difference", Sentence(text=unclear, values=values), p)
 
 
 _ENOUGH = 0.7

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from studio.core.events import BASE, PROMPTED, THIS_RUN, ModelUnderTest
+from studio.core.example_scores import ExampleScore
 from studio.core.jobs import Contestant, Exam
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.recipe import Recipe, load
@@ -40,6 +41,7 @@ from studio.engine.export.measurement import Conversation, NotMeasured, Said
 from studio.engine.export.reload import Reload, load_export
 from studio.engine.job_context import JobContext, is_out_of_memory
 from studio.engine.methods.base_model import keep_weights_as_they_are
+from studio.engine.objectives.registry import objective_of
 from studio.engine.objectives.supervised import held_out_loss, tokenize_frozen
 from studio.models.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from studio.models.base_model import base_of_run, model_facts
@@ -86,6 +88,10 @@ class Loaded(Protocol):
     def loss(self, model: ModelUnderTest) -> float | None:
         """On the held-out examples, as the training of the run computes it; None where it can't be compared."""
 
+    def scores(self, model: ModelUnderTest) -> tuple[ExampleScore, ...]:
+        """How likely it holds the held-out pairs, marked answers or texts; empty for ordinary answers, and where it
+        can't be told."""
+
     def answers(self, model: ModelUnderTest, examples: Sequence[Example], most: int | None) -> Iterator[list[Given]]:
         """Batches in any order. `most` tokens each, None for what is useful with the held-out examples. Raises
         `ProblemError`."""
@@ -123,15 +129,27 @@ class Networks:
     _fast: bool = False
 
     def loss(self, model: ModelUnderTest) -> float | None:
-        if model == PROMPTED or not self.comparable:
-            return None
         mine = self.held_out
+        if model == PROMPTED or not self.comparable or mine.recipe.objective.uses == "marks":
+            return None
         encoded = tokenize_frozen(mine.run.held_out_data, mine.recipe, mine.base, mine.tokenizer).encoded
         if not encoded:
             return None
         with self.generator.network_of(model) as network:
             batch = mine.recipe.training.batch_size or BATCH
             return held_out_loss(network, encoded, batch, self.generator.device)
+
+    def scores(self, model: ModelUnderTest) -> tuple[ExampleScore, ...]:
+        if model == PROMPTED or not self.comparable:
+            return ()
+        mine = self.held_out
+        objective = objective_of(mine.recipe.objective)
+        dataset = objective.tokenize_frozen(mine.run.held_out_data, mine.recipe, mine.base, mine.tokenizer)
+        if not dataset.encoded:
+            return ()
+        with self.generator.network_of(model) as network:
+            batch = mine.recipe.training.batch_size or BATCH
+            return objective.example_scores(network, dataset, batch, self.generator.device)
 
     def answers(self, model: ModelUnderTest, examples: Sequence[Example], most: int | None) -> Iterator[list[Given]]:
         if not self._fast:  # after all losses were measured, on the model as it was trained
@@ -146,7 +164,7 @@ class Networks:
     def _with_examples(self, examples: Sequence[Example], limit: int) -> list[Example]:
         """Each example with those of the training part before its question that are nearest to it, as many as the
         model can read: learning in context, without any training."""
-        train = [one for one in read_frozen(self.held_out.run.train_data) if one.messages]
+        train = [one for one in read_frozen(self.held_out.run.train_data) if one.messages and one.good is not False]
         index, room = NearestExamples(train), self.generator.context_length - limit
         encoder = self.generator.encoder
         prompted = []
@@ -280,6 +298,9 @@ class _Gguf:
     def loss(self, model: ModelUnderTest) -> float | None:
         return None  # llama.cpp tells no probabilities of what it didn't write
 
+    def scores(self, model: ModelUnderTest) -> tuple[ExampleScore, ...]:
+        return ()
+
     def answers(self, model: ModelUnderTest, examples: Sequence[Example], most: int | None) -> Iterator[list[Given]]:
         tools = llama_cpp.ensure_tools(self.context)
         self.context.phase("answering", N_("Asking {place} in llama.cpp."), long=True, place=self.file.name)
@@ -312,7 +333,7 @@ def contestants_of(held_out: HeldOut, job: Exam) -> list[Contestants]:
             is_run = (one.path / "recipe.yaml").is_file()
             found.append(OtherRun(held_out, RunFolder(one.path)) if is_run else Export(held_out, one))
     for made in found:
-        if len(made.studied) == len(held_out.examples):
+        if held_out.examples and len(made.studied) == len(held_out.examples):
             raise problem(
                 "exam.studied_all",
                 N_("{place} was trained on all of the examples that were set aside here."),

@@ -16,6 +16,7 @@ from studio.core.events import (
     Ending,
     ExamCompleted,
     GeneralAnswer,
+    HeldOutScored,
     ModelAsked,
     ModelResult,
     ModelUnderTest,
@@ -23,6 +24,7 @@ from studio.core.events import (
     OwnQuestionAnswered,
     Prediction,
 )
+from studio.core.example_scores import ExampleScore
 from studio.core.jobs import Exam
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.recipe import load
@@ -67,9 +69,11 @@ def exam(context: JobContext, job: Exam) -> Ending | None:
 
 
 def _held_out(run: RunFolder, job: Exam) -> HeldOut:
-    examples = [e for e in (read_frozen(run.held_out_data) if run.held_out_data.is_file() else []) if e.messages]
-    if not examples:
+    set_aside = read_frozen(run.held_out_data) if run.held_out_data.is_file() else []
+    if not set_aside:
         raise _no_examples(run)
+    # texts are only scored, and what was marked as bad is no answer to be given
+    examples = [example for example in set_aside if example.messages and example.good is not False]
     recipe = load(run.recipe)
     base = base_of_run(run, recipe.model)
     return HeldOut(run, recipe, base, tokenizer_folder(run, base), tuple(examples), job.max_tokens)
@@ -118,6 +122,7 @@ class _Sitting:
             loaded = group.load(self.context)
             self.context.phase("evaluating", N_("Measuring the error."), long=True)
         losses = {model: self._loss(loaded, model, known[model]) for model in group.models}
+        scored = {model: self._scores(loaded, model, known[model]) for model in group.models}
         unchanged = loaded.unchanged if loaded is not None else any(_is_unchanged(one) for one in known.values())
         if isinstance(group, OwnModels):
             self._nothing_changed = unchanged
@@ -130,6 +135,8 @@ class _Sitting:
             learned_nothing = unchanged and model.kind in ("run", "other_run")
             asked = ModelAsked(model=model, key=keys[model], loss=losses[model], unchanged=learned_nothing)
             self.context.write(asked)
+            if scored[model]:
+                self.context.write(HeldOutScored(model=model, scores=scored[model]))
             self._ask_held_out(group, loaded, asked, known[model])
         for model in group.models if isinstance(group, OwnModels) else ():
             if model != PROMPTED:
@@ -166,6 +173,11 @@ class _Sitting:
             return known.asked.loss
         assert loaded is not None, "else it was asked before"
         return loaded.loss(model)
+
+    def _scores(self, loaded: Loaded | None, model: ModelUnderTest, known: KnownAnswers) -> tuple[ExampleScore, ...]:
+        if known.scored is not None:
+            return known.scored.scores
+        return loaded.scores(model) if loaded is not None else ()
 
     def _ask_held_out(self, group: Contestants, loaded: Loaded | None, asked: ModelAsked, known: KnownAnswers) -> None:
         model, examples = asked.model, self.held_out.examples

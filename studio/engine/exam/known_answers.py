@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from studio.core.events import (
     THIS_RUN,
     GeneralAnswer,
+    HeldOutScored,
     MemorisationChecked,
     ModelAsked,
     ModelUnderTest,
@@ -28,6 +29,7 @@ class KnownAnswers:
     general: dict[int, GeneralAnswer] = field(default_factory=dict)
     own: dict[str, OwnQuestionAnswered] = field(default_factory=dict)
     memorised: MemorisationChecked | None = None
+    scored: HeldOutScored | None = None
 
 
 def known_answers(runs: Iterable[RunFolder], now: JobFolder) -> Mapping[str, KnownAnswers]:
@@ -53,6 +55,8 @@ def _read(job: JobFolder, found: dict[str, KnownAnswers]) -> None:
             current[event.model].asked = event
         elif isinstance(event, MemorisationChecked) and THIS_RUN in current:
             current[THIS_RUN].memorised = event
+        elif isinstance(event, HeldOutScored) and event.model in current:
+            current[event.model].scored = event
         elif isinstance(event, Prediction | GeneralAnswer | OwnQuestionAnswered) and event.model in current:
             known = current[event.model]
             match event:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from studio.core.events import PreferenceScores
+from studio.core.example_scores import ExampleScore, PreferenceScores
 from studio.core.recipe.objective import ObjectiveSettings
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
@@ -24,6 +24,7 @@ from studio.engine.objectives.supervised import (
     as_rows,
     collate,
     held_out_loss,
+    row_log_probabilities,
     supervised_loss,
     tokenize_examples,
     tokenize_frozen,
@@ -112,6 +113,12 @@ class TrainingObjective(ABC):
     def score(self, model: Network, held_out: TokenizedDataset, at_once: int, device: Device) -> HeldOutScore:
         """Over `held_out`, with the model as it is, which is left so."""
 
+    @abstractmethod
+    def example_scores(
+        self, model: Network, held_out: TokenizedDataset, at_once: int, device: Device
+    ) -> tuple[ExampleScore, ...]:
+        """How likely `model` holds each example; empty where answers say more than that."""
+
 
 class SupervisedObjective(TrainingObjective):
     """Answers, and plain text, token by token."""
@@ -133,3 +140,15 @@ class SupervisedObjective(TrainingObjective):
 
     def score(self, model: Network, held_out: TokenizedDataset, at_once: int, device: Device) -> HeldOutScore:
         return HeldOutScore(held_out_loss(model, held_out.encoded, at_once, device))
+
+    def example_scores(
+        self, model: Network, held_out: TokenizedDataset, at_once: int, device: Device
+    ) -> tuple[ExampleScore, ...]:
+        if not all(one.plain for one in held_out.encoded):
+            return ()
+        found = row_log_probabilities(model, held_out.encoded, at_once, device)
+        sums: dict[int, tuple[float, int]] = {}
+        for number, encoded, one in zip(held_out.examples, held_out.encoded, found.tolist(), strict=True):
+            total, tokens = sums.get(number, (0.0, 0))
+            sums[number] = (total + one, tokens + encoded.label_tokens)
+        return tuple(ExampleScore(first=total, tokens=tokens) for total, tokens in sums.values())

@@ -20,7 +20,7 @@ from safetensors.torch import save
 from torch.nn import functional
 
 from studio.core.dataset_counts import DatasetCounts
-from studio.core.events import PreferenceScores
+from studio.core.example_scores import ExampleScore, PreferenceScores
 from studio.core.recipe.objective import Dpo, Kto, PreferenceSettings
 from studio.core.run_folder import RunFolder
 from studio.core.storage import staged_file
@@ -120,6 +120,23 @@ class ComparingObjective(TrainingObjective):
             known = Reference(found[: len(dataset.encoded)], found[len(dataset.encoded) :])
             write_reference(run.reference, known, key)
         self._reference = known
+
+    def example_scores(
+        self, model: Network, held_out: TokenizedDataset, at_once: int, device: Device
+    ) -> tuple[ExampleScore, ...]:
+        assert isinstance(held_out, ComparedDataset)
+        found = both_log_probabilities(model, held_out.both, at_once, device).tolist()
+        if held_out.good:
+            of_marked = zip(held_out.encoded, held_out.good, found, strict=True)
+            return tuple(
+                ExampleScore(first=sums[FIRST], tokens=one.label_tokens, good=good) for one, good, sums in of_marked
+            )
+        return tuple(
+            ExampleScore(
+                first=sums[FIRST], tokens=one.label_tokens, worse=sums[SECOND], worse_tokens=other.label_tokens
+            )
+            for (one, other), sums in zip(held_out.both, found, strict=True)
+        )
 
     def _now_and_then(
         self, model: Network, held_out: TokenizedDataset, at_once: int, device: Device

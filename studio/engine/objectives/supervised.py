@@ -209,6 +209,20 @@ def supervised_loss(model: Any, inputs: dict[str, torch.Tensor], head_of: Any = 
     return SummedLoss(total, len(scored.labels))
 
 
+def row_log_probabilities(model: Any, encoded: Sequence[Encoded], at_once: int, device: Device) -> torch.Tensor:
+    """`sequence_log_probabilities` of all of `encoded`, in their order, in the computer's own memory. The model is left
+    as it was."""
+    found = torch.zeros(len(encoded))
+    order = sorted(range(len(encoded)), key=lambda place: len(encoded[place].ids))
+    with eval_mode(model), torch.no_grad(), autocast(device):
+        for start in range(0, len(order), at_once):
+            places = order[start : start + at_once]
+            inputs = collate(as_rows([encoded[place] for place in places]))
+            inputs = {name: value.to(device.torch_device) for name, value in inputs.items()}
+            found[places] = sequence_log_probabilities(model, inputs).cpu()
+    return found
+
+
 def held_out_loss(model: Any, encoded: Sequence[Encoded], batch: int, device: Device) -> float:
     """Mean loss over all tokens of `encoded` that have a label, with the model as it is. Leaves it as it was."""
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))

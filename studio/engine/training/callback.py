@@ -13,7 +13,8 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from studio.core.commands import SaveNow
-from studio.core.events import PreferenceScores, StepDone
+from studio.core.events import StepDone
+from studio.core.example_scores import PreferenceScores
 from studio.core.problems import Remedy, problem
 from studio.core.translatable import N_
 from studio.engine.device import Device, memory_limit, memory_now

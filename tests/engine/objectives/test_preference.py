@@ -15,10 +15,11 @@ from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer
 
 from studio.core.conversation import Message
 from studio.core.events import BASE, Evaluated, Finished, Prepared, StepDone
-from studio.core.jobs import Train
+from studio.core.job_states import ExamState
+from studio.core.jobs import Exam, Train
 from studio.core.recipe.method import Lora
 from studio.core.recipe.objective import Dpo, Kto
-from studio.core.run_folder import RunFolder
+from studio.core.run_folder import JobFolder, RunFolder
 from studio.dataset.examples import Example, write_frozen
 from studio.engine.device import Device
 from studio.engine.objectives.preference import (
@@ -31,6 +32,7 @@ from studio.engine.objectives.preference import (
     tokenize_pairs,
 )
 from studio.engine.training.recovery import pieces
+from studio.evaluation.verdict import compare, verdict
 from studio.tokenization.encoded import IGNORE_INDEX
 from studio.tokenization.encoding import Encoder
 from tests.engine.conftest import do_here, trainable
@@ -282,3 +284,54 @@ def test_a_run_that_was_killed_goes_on_bit_for_bit(make_run: Make) -> None:
     again.reference.unlink()
     assert do_here(again, Train(resume=True)) == 0
     assert equal(adapter(whole, last), adapter(again, last))
+
+
+def examined(run: RunFolder) -> ExamState:
+    job = JobFolder(run.path / "jobs" / "exam-1")
+    job.path.mkdir(parents=True)
+    assert do_here(job, Exam(run=run.path, max_tokens=4)) == 0
+    return job.fold(ExamState())
+
+
+def test_an_exam_tells_in_how_many_pairs_the_better_answer_gained(make_run: Make) -> None:
+    settings = {**SETTINGS, "objective.kind": "dpo", "training.learning_rate": 5e-3, "training.epochs": 3.0}
+    run = frozen_pairs(make_run(learned=16, held_out=8, **settings), 16, 8)
+    assert do_here(run, Train()) == 0
+    state = examined(run)
+    compared = compare(state)
+    assert compared is not None and compared.scored is not None and compared.scored.examples == 8
+    assert compared.scored.gained == 8 and verdict(compared).outcome == "better"
+    best = max(of_kind(run, Evaluated), key=lambda look: -look.loss).preference
+    preferred = compared.scored.preferred()
+    assert preferred is not None and preferred[1] == round(8 * best.likelier)
+    assert [one.wanted for one in state.predictions][:1] == [pairs(24)[16].answer]
+
+
+def test_an_exam_over_texts_tells_their_perplexity_and_asks_nothing(make_run: Make) -> None:
+    run = make_run(learned=12, held_out=6, **{**SETTINGS, "training.max_length": 64})
+    told = [Example(text=f"The tide comes in at {n}. " * 6) for n in range(18)]
+    write_frozen(run.train_data, told[:12])
+    write_frozen(run.held_out_data, told[12:])
+    assert do_here(run, Train()) == 0
+    (prepared,) = of_kind(run, Prepared)
+    assert prepared.divided == 12 and prepared.cut == 0, "of a text nothing is lost"
+    state = examined(run)
+    compared = compare(state)
+    assert compared is not None and compared.scored is not None and compared.scored.examples == 6
+    before, after = compared.scored.perplexities()
+    looks = of_kind(run, Evaluated)
+    assert before == pytest.approx(math.exp(looks[0].loss), rel=1e-3) and after < 0.7 * before
+    assert verdict(compared).outcome == "better" and not state.predictions
+
+
+def test_an_exam_over_marked_answers_asks_only_for_the_good_ones(make_run: Make) -> None:
+    settings = {**SETTINGS, "objective.kind": "kto", "training.learning_rate": 5e-3, "training.epochs": 2.0}
+    run = make_run(learned=20, held_out=16, **settings)
+    write_frozen(run.train_data, marked(10))
+    write_frozen(run.held_out_data, marked(18)[20:])
+    assert do_here(run, Train()) == 0
+    state = examined(run)
+    compared = compare(state)
+    assert compared is not None and compared.scored is not None and compared.scored.examples == 16
+    assert compared.scored.gained > 12 and verdict(compared).outcome == "better"
+    assert {one.wanted for one in state.predictions} == {one.answer for one in marked(18)[20:] if one.good}
