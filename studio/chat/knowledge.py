@@ -87,7 +87,7 @@ def read_facts(
 ) -> tuple[Fact, ...]:
     """The facts that a model wrote down of `text`, without all that isn't of the right form or doesn't stand there."""
     found: dict[tuple[str, ...], Fact] = {}
-    sentences = [part for part in _SENTENCE.split(text[:MOST_READ]) if part.strip()]
+    sentences = sentences_of(text[:MOST_READ])
     for line in written.splitlines():
         fact = _entity(line, sentences) if kind == "entity" else _relation(line, sentences)
         if fact is not None:
@@ -102,7 +102,7 @@ def goes_round(written: str) -> bool:
     return len(set(whole)) < len(whole)
 
 
-def in_words(fact: Fact) -> str:
+def inwords_of(fact: Fact) -> str:
     """A fact on one line."""
     if fact.kind == "entity":
         return f"{fact.subject}: {fact.statement}"
@@ -123,7 +123,7 @@ def touching(question: str, facts: Sequence[Fact], most: int = FACTS_AT_ONCE) ->
     """The facts that a question is about, the nearest first: those whose subject or object it names, then those that
     share words with it, and of relations also what is related to what it names. Each sentence is told once."""
     named = {name for fact in facts for name in _names(fact) if _stands_in(name, question)}
-    by_words = WordIndex(in_words(fact) for fact in facts).scores(_without_common(question))
+    by_words = WordIndex(inwords_of(fact) for fact in facts).scores(_without_common(question))
     scores: dict[int, float] = {}
     for place, fact in enumerate(facts):
         score = by_words.get(place, 0.0)
@@ -139,7 +139,7 @@ def touching(question: str, facts: Sequence[Fact], most: int = FACTS_AT_ONCE) ->
     chosen: dict[str, Fact] = {}
     for place in sorted(scores, key=lambda place: (-scores[place], -place)):  # of two alike the later one
         fact = facts[place]
-        chosen.setdefault(fact.statement if fact.kind == "entity" else in_words(fact).casefold(), fact)
+        chosen.setdefault(fact.statement if fact.kind == "entity" else inwords_of(fact).casefold(), fact)
     return tuple(list(chosen.values())[:most])
 
 
@@ -158,7 +158,7 @@ def _entity(line: str, sentences: Sequence[str]) -> Fact | None:
     if not _is_name(name, _LONGEST_SUBJECT):
         return None
     sentence = next((one for one in sentences if _stands_in(name, one)), None)
-    if sentence is None or _words(name) >= _words(sentence):
+    if sentence is None or words_of(name) >= words_of(sentence):
         return None  # not a name out of it, but all of it
     return Fact(kind="entity", subject=name, statement=_shortened(sentence))
 
@@ -168,7 +168,7 @@ def _relation(line: str, sentences: Sequence[str]) -> Fact | None:
     if len(parts) != 3 or not all(parts):
         return None
     subject, relation, object = _trimmed(parts[0]), parts[1], _trimmed(parts[2])
-    if not _is_name(subject, _LONGEST_SUBJECT) or not _words(object) or key_of(subject) == key_of(object):
+    if not _is_name(subject, _LONGEST_SUBJECT) or not words_of(object) or key_of(subject) == key_of(object):
         return None
     if len(_WORD.findall(object)) > _LONGEST_OBJECT or not 0 < len(_WORD.findall(relation)) <= _LONGEST_RELATION:
         return None
@@ -212,16 +212,22 @@ def key_of(text: str) -> str:
     )
 
 
-def _words(text: str) -> set[str]:
-    return set(key_of(text).split())
-
-
 def _names(fact: Fact) -> tuple[str, ...]:
     return tuple(key_of(name) for name in (fact.subject, fact.object) if name)
 
 
 def _without_common(text: str) -> str:
     return " ".join(word for word in _WORD.findall(text) if word.casefold() not in _NOBODY | _LEADING | _ASKING)
+
+
+def sentences_of(text: str) -> list[str]:
+    """Its sentences; a title with a dot ends none."""
+    return [part.strip() for part in _SENTENCE.split(text) if part.strip()]
+
+
+def words_of(text: str) -> set[str]:
+    """Its words, whatever their case."""
+    return set(key_of(text).split())
 
 
 def _shortened(sentence: str) -> str:

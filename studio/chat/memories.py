@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from studio.chat import knowledge
+from studio.chat.summaries import EARLIER, Summary, summarize, summary_request
 from studio.core.commands import RememberedFor
 from studio.core.conversation import Fact, Message
 from studio.core.translatable import N_
@@ -68,7 +69,8 @@ MEMORIES = (
         N_("Summary"),
         N_(
             "Keeps a summary of all that was said and drops the wording. The base model writes it before each answer, "
-            "which takes time."
+            "which takes time. Small models do that badly, so sentences with names and numbers are kept word for word "
+            "beside it."
         ),
         limit="exchanges",
         summarizes=True,
@@ -129,30 +131,15 @@ MEMORIES = (
     ),
 )
 
+NOTHING = Summary()
+
 Exchange = tuple[Message, ...]
 """A question and what was answered to it."""
-
-SUMMARY_TOKENS = 160
-"""The longest summary."""
-
-_SUMMARIZE = (
-    "Summarize the conversation below in a few sentences, in its own language. Keep names, numbers, dates and what was "
-    "decided. Write nothing but the summary."
-)
-_EARLIER = "Summary of what was said earlier in this conversation:"
 
 
 def memory_named(name: str) -> Memory:
     """The memory of this name; everything where there is none."""
     return next((memory for memory in MEMORIES if memory.name == name), MEMORIES[0])
-
-
-@dataclass(frozen=True)
-class Summary:
-    """`text` stands for the first `exchanges` of a conversation."""
-
-    text: str = ""
-    exchanges: int = 0
 
 
 @dataclass(frozen=True)
@@ -176,7 +163,7 @@ def recall(
     *,
     room: int,
     count: Callable[[tuple[Message, ...]], int],
-    summary: Summary = Summary(),
+    summary: Summary = NOTHING,
     write: Callable[[tuple[Message, ...]], str] = lambda _: "",
     found: Sequence[int] = (),
     facts: Sequence[Fact] = (),
@@ -250,25 +237,18 @@ def _summarized(
         return summary, 0
 
     def request(kept: int) -> tuple[Message, ...]:
-        return _summary_request(summary.text, new[len(new) - kept :])
+        return summary_request(summary.text, new[len(new) - kept :])
 
     kept = _most_that_fit(len(new), lambda number: count(request(number)) <= room)
-    text = write(request(kept)).strip() if kept else ""
+    text = summarize(summary.text, new[len(new) - kept :], write) if kept else ""
     if not text:
         return summary, _messages(new)
     return Summary(text, len(older)), _messages(new[: len(new) - kept])
 
 
-def _summary_request(earlier: str, exchanges: Sequence[Exchange]) -> tuple[Message, ...]:
-    names = {"user": "Person", "assistant": "Model"}
-    said = [f"{names.get(one.role, one.role)}: {one.content}" for exchange in exchanges for one in exchange]
-    parts = [_SUMMARIZE, *([f"{_EARLIER}\n{earlier}"] if earlier else []), "\n".join(said)]
-    return (Message(role="user", content="\n\n".join(parts)),)
-
-
 def _told(summary: str, facts: Sequence[Fact]) -> str:
     return "\n\n".join(
-        [*([f"{_EARLIER}\n{summary}"] if summary else []), *([knowledge.as_told(facts)] if facts else [])]
+        [*([f"{EARLIER}\n{summary}"] if summary else []), *([knowledge.as_told(facts)] if facts else [])]
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import time
 
-from studio.chat.memories import SUMMARY_TOKENS, Summary, memory_named, recall
+from studio.chat.memories import memory_named, recall
+from studio.chat.summaries import SUMMARY_TOKENS, Summary
 from studio.core.commands import Ask, Remember, StopAnswer
 from studio.core.conversation import Message
 from studio.core.events import (

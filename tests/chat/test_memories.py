@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from studio.chat.memories import MEMORIES, Summary, memory_named, recall, split_exchanges
+from studio.chat.memories import MEMORIES, memory_named, recall, split_exchanges
+from studio.chat.summaries import Summary
 from studio.core.conversation import Message
 
 SYSTEM = Message(role="system", content="Be brief.")
@@ -30,7 +33,7 @@ def said(messages: tuple[Message, ...]) -> list[str]:
 
 
 class Model:
-    """Writes a summary that names the messages it was shown."""
+    """Writes a summary that names the first and the last message it was shown."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -38,7 +41,8 @@ class Model:
     def __call__(self, request: tuple[Message, ...]) -> str:
         (only,) = request
         self.asked.append(only.content)
-        return f"summary {len(self.asked)}"
+        first, *_, last = re.findall(r"[qa]\d+", only.content)
+        return f"{first} to {last}"
 
 
 def test_everything_keeps_every_message() -> None:
@@ -93,9 +97,9 @@ def test_a_summary_stands_for_all_that_was_said() -> None:
     assert said(found.messages)[-1] == "now"
     assert found.messages[0].role == "system"
     assert found.messages[0].content.startswith("Be brief.")
-    assert found.messages[0].content.endswith("summary 1")
+    assert found.messages[0].content.endswith("q0 to a2")
     assert count(found.messages) == 20
-    assert found.summary == Summary("summary 1", 3)
+    assert found.summary == Summary("q0 to a2", 3)
     assert (found.left_out, found.overflow) == (0, 0)
     assert "q0" in model.asked[0] and "a2" in model.asked[0] and "now" not in model.asked[0]
 
@@ -116,7 +120,7 @@ def test_a_summary_and_the_last_questions_keep_those_word_for_word() -> None:
     assert said(found.messages)[1:] == ["q3", "a3", "q4", "a4", "now"]
     assert count(found.messages) == 60
     assert "a2" in model.asked[0] and "q3" not in model.asked[0]
-    assert found.summary == Summary("summary 1", 3)
+    assert found.summary == Summary("q0 to a2", 3)
 
 
 def test_nothing_is_summarized_as_long_as_all_is_told_word_for_word() -> None:
@@ -132,7 +136,7 @@ def test_a_summary_of_another_course_of_the_conversation_is_written_anew() -> No
         talk(2), memory_named("summary"), 0, room=10_000, count=count, summary=Summary("Old.", 9), write=model
     )
     assert "Old." not in model.asked[0]
-    assert found.summary == Summary("summary 1", 2)
+    assert found.summary == Summary("q0 to a1", 2)
 
 
 def test_what_is_too_long_to_be_summarized_at_once_is_counted() -> None:
@@ -147,10 +151,16 @@ def test_what_is_too_long_to_be_summarized_at_once_is_counted() -> None:
     assert found.overflow > 0
 
 
-def test_a_summary_that_the_model_does_not_write_loses_what_it_should_have_held_and_says_so() -> None:
+def test_what_a_person_said_stands_for_a_summary_that_the_model_does_not_write() -> None:
     found = recall(talk(3), memory_named("summary"), 0, room=10_000, count=count, write=lambda _: " ")
-    assert said(found.messages) == ["Be brief.", "now"]
-    assert (found.summary, found.overflow) == (Summary(), 6)
+    assert (found.summary, found.overflow) == (Summary("q0 q1 q2 a0 a1 a2", 3), 0)
+
+
+def test_a_summary_of_nothing_but_questions_loses_what_it_should_have_held_and_says_so() -> None:
+    talk = tuple(Message(role=role, content="?") for role in ("user", "assistant", "user"))
+    found = recall(talk, memory_named("summary"), 0, room=10_000, count=count, write=lambda _: " ")
+    assert said(found.messages) == ["?"]
+    assert (found.summary, found.overflow) == (Summary(), 2)
 
 
 def test_without_instructions_none_are_made_up() -> None:
