@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from studio.core.conversation import Fact, Message
-from studio.dataset.nearest import WordIndex
+from studio.dataset.nearest import word_scores
 
 FACTS_AT_ONCE = 12
 """Facts of earlier turns that are told with a question at most."""
@@ -102,7 +102,7 @@ def goes_round(written: str) -> bool:
     return len(set(whole)) < len(whole)
 
 
-def inwords_of(fact: Fact) -> str:
+def in_words(fact: Fact) -> str:
     """A fact on one line."""
     if fact.kind == "entity":
         return f"{fact.subject}: {fact.statement}"
@@ -122,8 +122,13 @@ def as_told(facts: Sequence[Fact]) -> str:
 def touching(question: str, facts: Sequence[Fact], most: int = FACTS_AT_ONCE) -> tuple[Fact, ...]:
     """The facts that a question is about, the nearest first: those whose subject or object it names, then those that
     share words with it, and of relations also what is related to what it names. Each sentence is told once."""
-    named = {name for fact in facts for name in _names(fact) if _stands_in(name, question)}
-    by_words = WordIndex(inwords_of(fact) for fact in facts).scores(_without_common(question))
+    asked = f" {key_of(question)} "
+    named = {
+        name
+        for name in {name for fact in facts for name in _names(fact)}
+        if (name in asked if _EAST_ASIAN.search(name) else f" {name} " in asked)
+    }
+    by_words = word_scores(_without_common(question), [in_words(fact) for fact in facts])
     scores: dict[int, float] = {}
     for place, fact in enumerate(facts):
         score = by_words.get(place, 0.0)
@@ -139,7 +144,7 @@ def touching(question: str, facts: Sequence[Fact], most: int = FACTS_AT_ONCE) ->
     chosen: dict[str, Fact] = {}
     for place in sorted(scores, key=lambda place: (-scores[place], -place)):  # of two alike the later one
         fact = facts[place]
-        chosen.setdefault(fact.statement if fact.kind == "entity" else inwords_of(fact).casefold(), fact)
+        chosen.setdefault(fact.statement if fact.kind == "entity" else in_words(fact).casefold(), fact)
     return tuple(list(chosen.values())[:most])
 
 

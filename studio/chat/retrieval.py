@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from studio.dataset.nearest import WordIndex
+from studio.dataset.nearest import word_scores
 
 FOUND_AT_ONCE = 5
 """Earlier turns that are told with a question."""
@@ -50,7 +50,7 @@ def nearest_turns(
 
 def _by_words(question: str, texts: Sequence[str]) -> npt.NDArray[np.float32]:
     scores = np.zeros(len(texts), np.float32)
-    for place, score in WordIndex(texts).scores(question).items():
+    for place, score in word_scores(question, texts).items():
         scores[place] = score
     return scores
 

@@ -14,12 +14,13 @@ from studio.dataset.examples import Example
 _WORD = re.compile(r"[^\W_]+")
 _SYLLABLES = re.compile(r"[가-힣぀-ヿ一-鿿]{2,}")
 _SATURATION, _LENGTH = 1.5, 0.75
+_FEW = 500
 
 
 class WordIndex:
-    """An index over texts by their words."""
+    """An index over texts by their words. `total` says of how many texts these are all that matter."""
 
-    def __init__(self, texts: Iterable[str]) -> None:
+    def __init__(self, texts: Iterable[str], total: int = 0) -> None:
         self._lengths: list[int] = []
         self._places: dict[str, list[tuple[int, int]]] = defaultdict(list)
         for position, text in enumerate(texts):
@@ -28,17 +29,32 @@ class WordIndex:
             for term, count in terms.items():
                 self._places[term].append((position, count))
         self._mean = sum(self._lengths) / len(self._lengths) if any(self._lengths) else 1.0
+        self._total = max(total, len(self._lengths))
 
     def scores(self, text: str) -> dict[int, float]:
         """The positions of all texts that share a word with `text`, with how near they are."""
         scores: dict[int, float] = defaultdict(float)
         for term in set(_terms(text)):
             places = self._places.get(term, [])
-            rarity = math.log(1 + (len(self._lengths) - len(places) + 0.5) / (len(places) + 0.5))
+            rarity = math.log(1 + (self._total - len(places) + 0.5) / (len(places) + 0.5))
             for position, often in places:
                 length = 1 - _LENGTH + _LENGTH * self._lengths[position] / self._mean
                 scores[position] += rarity * often * (_SATURATION + 1) / (often + _SATURATION * length)
         return scores
+
+
+def word_scores(text: str, texts: Sequence[str]) -> dict[int, float]:
+    """As `WordIndex.scores`, for a single question: only texts that can share a word are looked at closely. Of many
+    texts, words that stand in every fifth don't count."""
+    folded = [one.casefold() for one in texts]
+    near: set[int] = set()
+    for term in set(_terms(text)):
+        places = [place for place, one in enumerate(folded) if term in one]
+        if len(places) <= max(_FEW, len(texts) // 5):
+            near.update(places)
+    sharing = sorted(near)
+    index = WordIndex((texts[place] for place in sharing), total=len(texts))
+    return {sharing[place]: score for place, score in index.scores(text).items()}
 
 
 class NearestExamples:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from studio.chat.knowledge import in_words
@@ -72,20 +73,17 @@ def summaries(generator: Generator) -> None:
     by_model = by_both = told = invented = 0
     for start in range(0, 40, 10):
         messages = [
-            Message(role=role, content=content)
+            message
             for text in TOLD[start : start + 10]
-            for role, content in (("user", text), ("assistant", "I see."))
+            for message in (Message(role="user", content=text), Message(role="assistant", content="I see."))
         ]
         exchanges = split_exchanges(messages)
         source = "\n".join(TOLD[start : start + 10])
         wanted = details(source) - {"i"}
 
-        def write(request: tuple[Message, ...]) -> str:
-            tokens = generator.stream(request, BASE, SUMMARY_TOKENS, 0.0, None, lambda _: False)
-            return generator.encoder.decode(tokens)
-
-        written = write(summary_request("", exchanges))
-        both = summarize("", exchanges, lambda _, written=written: written)
+        tokens = generator.stream(summary_request("", exchanges), BASE, SUMMARY_TOKENS, 0.0, None, lambda _: False)
+        written = generator.encoder.decode(tokens)
+        both = summarize("", exchanges, partial(_as_written, written))
         told += len(wanted)
         by_model += len(wanted & _words(written))
         by_both += len(wanted & _words(both))
@@ -96,6 +94,10 @@ def summaries(generator: Generator) -> None:
 
 def _embedded(reader: TurnReader, text: str) -> bytes:
     return reader.read(Remember(id="x", question=text), lambda: False).embedding_bytes
+
+
+def _as_written(text: str, _request: tuple[Message, ...]) -> str:
+    return text
 
 
 def _words(text: str) -> set[str]:

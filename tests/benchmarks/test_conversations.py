@@ -1,16 +1,21 @@
-"""How long a chat of ten thousand turns takes to open, to be searched, and to be asked once more."""
+"""How long a chat of ten thousand turns takes to open, to be searched, and to be asked once more, with each kind of
+memory."""
 
 from __future__ import annotations
 
+import base64
 import time
 
+import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
 from studio.chat.memories import memory_named, recall
+from studio.chat.recollection import recollect, with_earlier
 from studio.chat.store import ConversationRecord, ConversationStore, TurnRecord, default_file
-from studio.core.conversation import Message
-from studio.core.events import THIS_RUN
+from studio.core.commands import Ask
+from studio.core.conversation import Fact, Message
+from studio.core.events import THIS_RUN, Remembered
 from studio.runs.project import create_project
 from studio.ui.chat.column import ChatColumn
 from studio.ui.chat.conversation import conversation_of
@@ -70,3 +75,33 @@ def test_a_chat_of_ten_thousand_turns_opens_in_under_a_second(qtbot: QtBot) -> N
         f"what fits was found in {recalled:.3f} s"
     )
     assert took < 1.0
+
+
+@pytest.mark.benchmarks
+def test_what_a_question_touches_is_found_among_ten_thousand_turns_in_under_a_second_of_the_processor() -> None:
+    store = ConversationStore(default_file())
+    turns = [
+        TurnRecord(
+            f"t{n}", n, "run", f"Where is parcel {n} of Anna{n % 500}?", f"{n}: {ANSWER}", tokens=60, seconds=1.0
+        )
+        for n in range(TURNS)
+    ]
+    store.save(ConversationRecord(id="long", project="p", title="Long"), turns)
+    numbers = np.random.default_rng(0).normal(size=(TURNS, 576)).astype("<f2")
+    for turn, row in zip(turns, numbers, strict=True):
+        fact = Fact(kind="entity", subject=f"Anna{turn.place % 500}", statement=turn.question)
+        embedding = base64.b64encode(row.tobytes()).decode()
+        found = Remembered(request="r", embedding=embedding, space="s", facts=(fact,))
+        store.remember(turn.id, ("meaning", "entities"), found)
+    looked_up = Remembered(request="q", embedding=base64.b64encode(numbers[7].tobytes()).decode(), space="s")
+    ask = Ask(id="q", messages=(Message(role="user", content="Where is parcel 7777?"),))
+    took = {}
+    for name in ("everything", "last", "meaning", "entities"):
+        memory = memory_named(name)
+        began = time.process_time()
+        recollection = recollect(store, turns, "Where is parcel 7777 of Anna7?", memory, 3, looked_up)
+        sent = with_earlier(ask.model_copy(update={"memory": name, "amount": 3}), turns, recollection, "")
+        size = len(sent.model_dump_json())
+        took[name] = time.process_time() - began
+        print(f"\n{name}: {took[name]:.2f} s, {size / 1e6:.2f} MB are sent")
+    assert max(took.values()) < 1.0

@@ -26,6 +26,9 @@ from studio.ui.chat.storage import ConversationStorage
 
 Prepared = Callable[[Ask], object]
 
+_AT_ONCE = 200
+"""Earlier turns that are put together without a thread: that takes a millisecond."""
+
 
 class ConversationMemory(QObject):
     """`storage` says where conversations are kept now, `send` gives a command to the process, if there is one."""
@@ -51,7 +54,7 @@ class ConversationMemory(QObject):
         """`then` gets `ask`, which holds its question alone, with what its memory tells of the `earlier` turns. It may
         be called at once, or later in the window's thread."""
         memory, question = memory_named(ask.memory), ask.messages[-1].content
-        if memory.reads_for is None:
+        if memory.reads_for is None and len(earlier) <= _AT_ONCE:
             then(with_earlier(ask, earlier, Recollection(), instructions))
             return
 
