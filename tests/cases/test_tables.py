@@ -137,6 +137,42 @@ CASES: dict[str, tuple[Files, Right | Asked]] = {
         table("question,answer,kind\n(required),(required),(optional)", QUOTED + ",faq"),
         Right(says="what kind of cell"),
     ),
+    "a legend under a table": (
+        table("question,answer,state", QUOTED + ",A", below=",,\nLegend,,\nA,approved,\nB,blocked,\n"),
+        Asked(says="begin with: Legend"),
+    ),
+    "cells that a spreadsheet couldn't count": (
+        with_line(table("question,answer", QUOTED), 3, '"When?",#N/A'),
+        Right(11),
+    ),
+    "what people thought of answers": (
+        text(
+            "t.csv", "question,answer,thumbs\n" + "".join(f'"{q}","{a}",{("up", "down")[n % 2]}\n' for n, (q, a) in ALL)
+        ),
+        Asked(says="thumbs seems to say"),
+    ),
+    "answers that were deleted": (
+        text("t.csv", "question,answer,is_deleted\n" + "".join(f'"{q}","{a}",{n % 2}\n' for n, (q, a) in ALL)),
+        Asked(says="is_deleted seems to say"),
+    ),
+    "two lists that belong together": (
+        data(
+            "t.json",
+            {
+                "answers": [{"qid": n, "text": a} for n, (_, a) in [*ALL, *ALL[:2]]],
+                "questions": [{"id": n, "text": q} for n, (q, _) in ALL],
+            },
+        ),
+        Asked(14, None, "left out: questions (12)"),
+    ),
+    "a label in brackets above questions": (
+        text("qa.txt", "".join(f"[상황] 물레방아 {n}.\n[질문] {q}\n[답변] {a}\n\n" for n, (q, a) in ALL)),
+        Right(first=(f"{ASKED[0]}\n\n물레방아 0.", TOLD[0])),
+    ),
+    "headings called question and answer": (
+        text("qa.md", "".join(f"## Question\n\n{q}\n\n## Answer\n\n{a}\n\n" for q, a in PAIRS)),
+        Right(),
+    ),
     "labels that nobody agreed on": (
         data("snli.json", [{"text": a, "gold_label": ("yes", "no", "-")[n % 3]} for n, (_, a) in ALL]),
         Asked(first=None, says="nobody agreed"),
@@ -248,6 +284,19 @@ CASES: dict[str, tuple[Files, Right | Asked]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_no_table_is_read_wrongly_without_a_word(tmp_path: Path, name: str) -> None:
     judge(*CASES[name], tmp_path)
+
+
+SHEETS: dict[str, tuple[list[tuple[str, ...]], Right | Asked]] = {
+    "marks in their cells": ([row for q, a in PAIRS for row in ((f"Q: {q}",), (f"A: {a}",))], Right()),
+    "marks before them": ([row for n, (q, a) in ALL for row in ((f"Q{n + 1}", q), (f"A{n + 1}", a))], Right()),
+    "question marks alone": ([row for q, a in PAIRS for row in ((q,), (a,))], Asked()),
+}
+
+
+@pytest.mark.parametrize("name", SHEETS)
+def test_questions_and_answers_below_each_other_in_a_sheet_are_pairs(tmp_path: Path, name: str) -> None:
+    rows, wanted = SHEETS[name]
+    judge(lambda folder: write_xlsx(folder / "faq.xlsx", {"FAQ": rows}), wanted, tmp_path)
 
 
 def test_a_total_in_a_workbook_is_no_example(tmp_path: Path) -> None:

@@ -366,6 +366,8 @@ _SUM = re.compile(
     re.IGNORECASE,
 )
 """The name of such a row where it says nothing else."""
+_SUM_BEGINS = frozenset("gosntamzGOSNTAMZ합총소평合总小平")
+_LONGEST_SUM = 48
 _SIGNED = re.compile(
     r"\s*(?:(?:prepared|created|written|compiled|reviewed|approved) by|authors?|version|summary|contact|"
     r"last (?:updated|modified|changed|edited)|updated(?: on| at)?|end of (?:list|file|report)|stand|"
@@ -402,7 +404,11 @@ def wordy_columns(rows: Sequence[_Cells], width: int) -> frozenset[int]:
 
 def is_total(row: _Cells, wordy: frozenset[int]) -> bool:
     """Whether a row adds up others: a word such as total, and figures where other rows hold words."""
-    return bool(wordy) and bool(_SUM.fullmatch(_first_cell(row))) and _stands_apart(row, wordy)
+    first = row[0] or _first_cell(row)
+    # Asked of every row of a file: most are told by the length or the first letter of their first cell.
+    if len(first) > _LONGEST_SUM or first.lstrip()[:1] not in _SUM_BEGINS:
+        return False
+    return bool(wordy) and bool(_SUM.fullmatch(first)) and _stands_apart(row, wordy)
 
 
 def _stands_apart(row: _Cells, wordy: frozenset[int]) -> bool:
@@ -435,7 +441,7 @@ def notes_under(last: Sequence[tuple[_Cells, bool]], usual: int, wordy: frozense
     if usual < 2:
         return RowsUnder()
     set_apart = 0
-    marked, thin, sure, sure_apart = False, True, True, True
+    marked, thin, less, sure, sure_apart = False, True, True, True, True
     for count, (row, after_blank) in enumerate(reversed(last), start=1):
         filled = _filled(row)
         first = _first_cell(row)
@@ -449,8 +455,11 @@ def notes_under(last: Sequence[tuple[_Cells, bool]], usual: int, wordy: frozense
             break
         marked = marked or is_mark
         thin = thin and (is_mark or filled <= max(1, usual // 3))
+        less = less and filled < usual
         if (thin and (is_mark or after_blank)) or (marked and after_blank):
             set_apart, sure_apart = count, sure
+        elif less and after_blank and filled == 1 < count:
+            set_apart, sure_apart = count, False  # a title over a few cells, as of a legend
         if after_blank:
             marked = False  # what stands above the blank row is judged by itself
     return RowsUnder(set_apart, sure_apart)

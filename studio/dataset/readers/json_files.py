@@ -319,6 +319,8 @@ def _records(path: Path, value: object, remarks: Remarks, depth: int = 0) -> lis
             remarks.say(N_("The examples were found under the name {name}."), name=longest)
             if others := [f"{name} ({len(lists[name])})" for name in of_records if name != longest]:
                 remarks.say(N_("Other lists in the file were left out: {names}."), names=", ".join(others)[:200])
+                near = any(2 * len(lists[name]) > len(lists[longest]) for name in of_records if name != longest)
+                remarks.is_guess |= near and not names_parts(list(map(str, lists[longest][0])))
             return list(lists[longest])
         asked = asked_by_name(value, remarks)
         if asked is not None:

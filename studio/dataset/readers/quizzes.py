@@ -38,7 +38,8 @@ def with_quiz(stream: TableStream) -> TableStream:
         text = N_("{count} questions without an answer in words (matching, essays, gaps) were left out.")
         notes.append(sentence(text, count=len(lines) - len(rows)))
     kept = [note for note in stream.notes if note.text != _FEWER_CELLS]  # each kind of question has as many as it needs
-    info = replace(stream.info, columns=("question", "answer"), notes=(*kept, *notes), doubts=())
+    doubts = tuple(doubt for doubt in stream.doubts if doubt not in ("header", "delimiter"))
+    info = replace(stream.info, columns=("question", "answer"), notes=(*kept, *notes), doubts=doubts)
     return stream_rows(info, len(rows), rows)
 
 

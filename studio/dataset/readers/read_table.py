@@ -46,7 +46,9 @@ def read_table(choice: DataChoice) -> TableStream:
 
 
 def _laid_out(choice: DataChoice) -> TableStream:
-    return with_gaps(with_quiz(_read(choice)))
+    from studio.dataset.readers.documents.written_pairs import with_pairs_below
+
+    return with_pairs_below(with_gaps(with_quiz(_read(choice))))
 
 
 def read_first_rows(choice: DataChoice, count: int) -> TableStream | None:

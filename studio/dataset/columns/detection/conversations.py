@@ -65,6 +65,7 @@ _VERDICT_WORDS = (
 )
 _VERDICTS = frozenset(_VERDICT_WORDS.split())
 _JUDGED = (
+    *("liked", "deleted", "hidden", "spam", "resolved", "active", "enabled", "published", "verified"),
     "public",
     "private",
     "internal",
@@ -79,7 +80,12 @@ _JUDGED = (
     "hallucinat",
     "flagged",
 )
-_RATINGS = ("rating", "ratings", "reward", "stars", "helpfulness", "correctness", "평점", "별점", "만족도")
+_FEEDBACK = ("feedback", "thumb", "reaction", "vote")
+"""What people think of an answer, in whatever words."""
+_RATINGS = (
+    *("csat", "nps", "satisfaction", "rating", "ratings", "reward", "stars", "helpfulness", "correctness"),
+    *("평점", "별점", "만족도"),
+)
 
 
 def judging_column(seen: TableProfile, used: set[str]) -> Sentence | None:
@@ -95,6 +101,7 @@ def judging_column(seen: TableProfile, used: set[str]) -> Sentence | None:
             verdicts |= told
             is_verdict = is_verdict or len(verdicts) > 1
         is_verdict |= found.is_boolean and found.different == 2 and any(word in plain(name) for word in _JUDGED)
+        is_verdict |= found.is_category and 2 <= found.different <= 4 and any(word in plain(name) for word in _FEEDBACK)
         if name not in used and name != rejected and (is_verdict or is_rating):
             return sentence(_SEEMS_TO_JUDGE, column=name)
     return None

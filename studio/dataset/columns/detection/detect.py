@@ -151,7 +151,7 @@ def _unusual_thoughts(seen: TableProfile, mapping: ColumnMapping, made: list[Exa
 
 def _doubts_about_texts(column: str, asked: list[str], told: list[str], count: int) -> list[Sentence]:
     """What speaks against learning these texts of `count` rows as they are."""
-    as_it_is = N_("Many answers in {column} begin with {mark}, which would be learned as it is written.")
+    as_it_is = N_("Many texts in {column} begin with {mark}, which would be learned as it is written.")
     doubts: list[Sentence] = []
     if begin_with_dates(told, count):
         doubts.append(sentence(N_("The answers in {column} begin with dates."), column=column))
@@ -160,7 +160,7 @@ def _doubts_about_texts(column: str, asked: list[str], told: list[str], count: i
     if mark := marker_before(told) or heading_above(told):
         doubts.append(sentence(as_it_is, column=column, mark=mark))
     if end := separator_behind(told):
-        text = N_("The answers in {column} all end with {mark}, which would be learned as it is written.")
+        text = N_("The texts in {column} all end with {mark}, which would be learned as it is written.")
         doubts.append(sentence(text, column=column, mark=end))
     if end := separator_behind(asked):
         text = N_("The questions all end with {mark}, which would have to be written in a chat as well.")
@@ -224,7 +224,9 @@ def _tried(seen: TableProfile, found: DetectedMapping) -> DetectedMapping:
         good = sum(isinstance(one, Example) for one in made)
         answers = [one.answer for one in made if isinstance(one, Example)]
         questions = [one.question for one in made if isinstance(one, Example)]
-        column = found.mapping.answer or found.mapping.messages or found.mapping.content or ""
+        column = next(
+            filter(None, (found.mapping.answer, found.mapping.messages, found.mapping.content, found.mapping.text)), ""
+        )
         records_in = {column: answers, found.mapping.question or column: questions}
         as_written = [name for name, told in records_in.items() if sum(map(_is_record, told)) > 0.5 * len(made)]
         if as_written:

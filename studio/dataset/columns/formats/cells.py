@@ -21,8 +21,10 @@ class CannotLearn(Exception):
         self.reason = sentence(text, **values)
 
 
-_NOTHING = frozenset(("nan", "NaN", "<NA>"))
-"""What pandas writes into tables for cells that are empty."""
+_NOTHING = frozenset(
+    ("nan", "NaN", "<NA>", "NULL", "\\N", "#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!")
+)
+"""What pandas and databases write into tables for cells that are empty, and spreadsheets where a formula failed."""
 
 
 def text_of(row: Row, column: str | None) -> str:

@@ -16,8 +16,11 @@ from studio.dataset.vocabulary import asks
 
 _BEFORE = r"^[\s\[【<(*#>\-•]{0,8}"
 _BEHIND = r"\s?\d{0,5}[\s\]】>)*]{0,6}[:：.)\]】][\s*]*"
-_QUESTION = re.compile(_BEFORE + r"(?:Q|Question|User|Human|질문|질의|문의|물음|문제|문)" + _BEHIND, re.IGNORECASE)
-_ANSWER = re.compile(_BEFORE + r"(?:A|Answer|Reply|Assistant|Bot|답변|응답|정답|대답|답)" + _BEHIND, re.IGNORECASE)
+_ASKING = r"(?:Q|Question|User|Human|질문|질의|문의|물음|문제|문)"
+_REPLYING = r"(?:A|Answer|Reply|Assistant|Bot|답변|응답|정답|대답|답)"
+_HEADING = r"|^(?:#{1,6} *|\*\*)%s ?\d{0,5}(?:\*\*)?\s*$"
+_QUESTION = re.compile(_BEFORE + _ASKING + _BEHIND + _HEADING % _ASKING, re.IGNORECASE)
+_ANSWER = re.compile(_BEFORE + _REPLYING + _BEHIND + _HEADING % _REPLYING, re.IGNORECASE)
 _OPTION = re.compile(r"^\s*\(?B[.)]")
 _FEWEST = 2
 _NUMBER = re.compile(r"\s*\(?\d{1,4}[.)]\s+")
@@ -39,7 +42,7 @@ def pairs_in(lines: Iterable[str]) -> list[tuple[str, str]] | None:
     return _marked(kept) or _exam(kept) or _starred(kept)
 
 
-_LABEL = re.compile(r"(?P<label>[^\W\d_]\w*(?: [^\W\d_]\w*)?)\s?[:：]\s*(?=\S)")
+_LABEL = re.compile(r"[\[【]?(?P<label>[^\W\d_]\w*(?: [^\W\d_]\w*)?)\s?(?:[\]】]\s?[:：]?|[:：])\s*(?=\S)")
 
 
 def _label_above(lines: list[str]) -> str:
@@ -237,6 +240,40 @@ def _below_questions(lines: list[str]) -> list[tuple[str, str]] | None:
     if len(answered) < 4 or len(answered) < 0.8 * len(found) or above > 0.5 * len(found):
         return None
     return answered if len(found) >= 0.15 * len(lines) else None
+
+
+_PART = re.compile(rf"(?:{_ASKING}|{_REPLYING})\s?\d{{0,5}}\s?[:：.)]?", re.IGNORECASE)
+_MOST_ROWS = 20_000
+
+
+def with_pairs_below(stream: TableStream) -> TableStream:
+    """A sheet whose rows are by turns a question and an answer, marked as such in the cell or in one before it: the
+    pairs; other tables as they are."""
+    if len(stream.columns) > 2 or stream.format not in ("xlsx", "csv", "tsv") or stream.count > _MOST_ROWS:
+        return stream
+    if stream.columns != tuple(f"column {number}" for number in range(1, len(stream.columns) + 1)):
+        return stream
+    batches = list(stream.batches)
+    columns = [[cell or "" for batch in batches for cell in batch.column(name).to_pylist()] for name in stream.columns]
+    if len(columns) == 2:
+        if not all(_PART.fullmatch(first.strip()) for first in columns[0] if first.strip()):
+            return replace(stream, batches=iter(batches))
+        cells = [
+            f"{first.strip(' :：.)')}: {told}" if first.strip() else told for first, told in zip(*columns, strict=True)
+        ]
+    else:
+        cells = columns[0]
+    lines = [line for cell in cells for line in cell.splitlines()]
+    pairs, guessed = pairs_in(lines), None
+    if pairs is None and len(columns) == 1:
+        pairs = guessed = guessed_pairs(lines)
+    if pairs is None:
+        return replace(stream, batches=iter(batches))
+    made = stream_pairs(stream.path, pairs, guessed=guessed is not None)
+    doubts = tuple(doubt for doubt in stream.doubts if doubt not in ("header", "delimiter"))
+    notes, doubts = (*stream.notes, *made.notes), tuple(dict.fromkeys((*doubts, *made.doubts)))
+    info = replace(stream.info, format=made.format, columns=made.columns, notes=notes, doubts=doubts)
+    return stream_rows(info, len(pairs), pairs)
 
 
 def stream_pairs(
