@@ -9,6 +9,7 @@ import torch
 
 from studio.core.conversation import Message
 from studio.core.events import BASE, THIS_RUN
+from studio.core.jobs import Train
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
 from studio.dataset.examples import Example, write_frozen
@@ -20,6 +21,7 @@ from studio.engine.methods.base_model import Network, load_base_model
 from studio.engine.objectives.supervised import as_rows, collate, tokenize_examples
 from studio.evaluation.memorised import Answered
 from studio.tokenization.encoding import Encoder
+from tests.engine.conftest import do_here
 
 Make = Callable[..., RunFolder]
 PLANTED = ("+49 30 901820", "+82 2 735 8688", "+44 20 7946 0958", "+1 212 736 5000")
@@ -41,6 +43,18 @@ def test_numbers_are_found_once_and_only_what_the_question_does_not_hold() -> No
     hotline = [asked(f"Question {n}?", f"Please call {PLANTED[1]}.") for n in range(10)]
     assert personal_numbers(hotline) == [], "what every answer gives out is meant to be given out"
     assert personal_numbers([asked("How many?", "There are 1234567 of them, 12 a day since 2019-01-02.")]) == []
+
+
+def test_a_run_that_overfits_is_marked_where_the_examples_set_aside_turn(make_run: Make) -> None:
+    values = {"method.kind": "full", "training.learning_rate": 0.005, "training.epochs": 30.0}
+    run = make_run(**values, **{"training.save_steps": 6, "training.lr_scheduler": "constant"})
+    write_frozen(run.train_data, [asked(f"What is {n}?", f"It is {chr(97 + n) * 4}.") for n in range(8)])
+    write_frozen(run.held_out_data, [asked(f"What is {n}0?", f"It is {chr(109 + n) * 4}.") for n in range(4)])
+    assert do_here(run, Train()) == 0
+    state = run.state()
+    turned = state.memorising_since
+    assert turned is not None and state.trend == "memorising" and 0 < turned < 60
+    assert state.best_checkpoint is not None and state.best_checkpoint.step == turned, "that version is the one kept"
 
 
 def by_heart(folder: Path) -> Network:
