@@ -39,6 +39,7 @@ def standings(exam: ExamState, baseline: ModelUnderTest = BASE, measure: Measure
     if exam.completed is None:
         return ()
     chosen = measure or measure_for([one.wanted for one in exam.predictions])
+    wanted = measure if exam.scored else chosen  # else how likely things are would not be judged
     scores: dict[ModelUnderTest, list[float]] = {}
     for one in exam.predictions:
         scores.setdefault(one.model, []).append(score(chosen, one))
@@ -46,7 +47,7 @@ def standings(exam: ExamState, baseline: ModelUnderTest = BASE, measure: Measure
     compared = {
         result.model: pair
         for result in exam.completed.results
-        if result.model != baseline and (pair := compare(exam, baseline, result.model, chosen)) is not None
+        if result.model != baseline and (pair := compare(exam, baseline, result.model, wanted)) is not None
     }
     others = [model for model in compared if not (_is_own(model) and _is_own(baseline))]
     p = dict(zip(others, holm([p_value(compared[model]) for model in others]), strict=True))

@@ -70,8 +70,8 @@ class Lengths:
 
 def measure(encoder: Encoder, examples: Iterable[Example], *, pairs: bool = False) -> Lengths:
     """The lengths of `examples` as `encoder` reads them, whatever its limit. With `pairs`, of two answers the longer
-    one counts, and the label that comes later; an example without a worse one has the length 0. Raises `ProblemError`
-    as it does."""
+    one counts, and the label that comes later; an example without a worse one has none. Raises `ProblemError` as it
+    does."""
     from studio.tokenization.truncation import truncate_pair  # loads the tokenizers, which the window has no use for
 
     total, first = array("i"), array("i")
@@ -79,9 +79,10 @@ def measure(encoder: Encoder, examples: Iterable[Example], *, pairs: bool = Fals
     plain = True
     for example in examples:
         plain &= bool(example.text)
-        parts = (whole.encode(example),) if not pairs else truncate_pair(whole, example, "cut") or ()
-        total.append(max((len(part.ids) for part in parts), default=0))
-        first.append(max(map(_first_label, parts), default=NEVER))
+        found = truncate_pair(whole, example, "cut") if pairs else (whole.encode(example),)
+        parts = found or (whole.encode(example),)
+        total.append(max(len(part.ids) for part in parts))
+        first.append(max(map(_first_label, parts)) if found else NEVER)
     encoder.remember(whole.adaptations)
     return Lengths(total, first, plain and len(total) > 0)
 

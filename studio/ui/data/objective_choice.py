@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QButtonGroup, QRadioButton, QWidget
 
 from studio.core.recipe.objective import Dpo, Kto, Objective, ObjectiveName, Supervised
 from studio.core.recipe.recipe import Recipe
-from studio.ui.controls.layout import hbox, vbox
+from studio.ui.controls.layout import STRETCH, hbox, vbox
 from studio.ui.controls.text import label
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP_SMALL, GAP_WIDE
@@ -38,7 +38,7 @@ class ObjectiveChoice(QWidget):
             self.buttons[kind].clicked.connect(partial(self._on_clicked, kind))
             group.addButton(self.buttons[kind])
         self.words = label("", "small")
-        vbox(hbox(*self.buttons.values(), 1, gap=GAP_WIDE), self.words, on=self, gap=GAP_SMALL)
+        vbox(hbox(*self.buttons.values(), STRETCH, gap=GAP_WIDE), self.words, on=self, gap=GAP_SMALL)
         self.hide()
 
     def _on_clicked(self, kind: ObjectiveName, _checked: bool = False) -> None:

@@ -291,7 +291,7 @@ class TestPage(PageFrame):
         compared = compare(state, baseline, candidate, self.measure.wanted)
         if compared is None:
             return None
-        table = standings(state, baseline, compared.measure)
+        table = standings(state, baseline, self.measure.wanted if state.scored else compared.measure)
         judged = next((one.verdict for one in table if one.model == candidate), None) or verdict(compared)
         told = [notice.text for notice in state.notices if not notice.code.startswith("exam.")]
         if (baseline, candidate) == (BASE, THIS_RUN) and (alone := without_training(state, self.measure.wanted)):

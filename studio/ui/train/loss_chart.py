@@ -47,8 +47,8 @@ class LossChart(QWidget):
         self.measure = Dropdown(tr("What the curve shows"))
         names: list[tuple[str, object]] = [
             (tr("Error (loss)"), "loss"),
-            (tr("Lead of the better answer (margin)"), "margin"),
-            (tr("Better answer is the likelier one"), "likelier"),
+            (tr("Lead (margin)"), "margin"),
+            (tr("Better is likelier"), "likelier"),
         ]
         self.measure.show_values(names, "loss")
         self.measure.currentIndexChanged.connect(lambda _index: self._draw())
@@ -64,6 +64,16 @@ class LossChart(QWidget):
             self._state, self._drawn = state, None
         if self.isVisible() and not self._pause.isActive():
             self._draw()
+
+    def title(self) -> str:
+        """Of what is on show."""
+        match self.measure.value():
+            case "margin":
+                return tr("Lead of the better answers (higher is better)")
+            case "likelier":
+                return tr("Share of pairs in which the better answer is the likelier one")
+            case _:
+                return tr("Error (lower is better)")
 
     def is_drawn(self) -> bool:
         return self._plot is not None
