@@ -35,7 +35,7 @@ class BaseForm:
             why = N_("An add-on only works on the base model that it was trained on, and only one is loaded.")
         elif not other.add_on or not self.add_on:
             what = N_("{run} can't be switched to on the base model that is loaded.")
-            why = N_("One of the two runs changed the base model itself, so it isn't an add-on.")
+            why = N_("Only add-ons of LoRA can be switched, and one of the two was trained in another way.")
         elif other.foreign or self.foreign:
             what = N_("{run} can't be switched to on the base model that is loaded.")
             why = N_("One of the two was made by another program and may bring tokens and a chat template of its own.")

@@ -84,7 +84,11 @@ _PROCESSOR_ANSWERS = N_("So the processor answers, which is slower.")
 def _beside_training(state: RunState, card: Card | None, needed: int, snapshot: Snapshot) -> ChatPlace:
     left = state.seconds_left
     minutes = max(1, round(left / 60)) if left is not None else None
-    when = (sentence(N_("It takes about {minutes} more minutes."), minutes=minutes),) if minutes is not None else ()
+    when = (
+        (sentence(N_("The training takes about {minutes} more minutes."), minutes=minutes),)
+        if minutes is not None
+        else ()
+    )
     available = int(snapshot.system.available)
     if available < needed:
         words = N_(
@@ -96,7 +100,7 @@ def _beside_training(state: RunState, card: Card | None, needed: int, snapshot: 
     if card is None:
         slow = sentence(N_("Answers come slowly meanwhile, and the training takes longer for it."))
         told = sentence(N_("A model is being trained on this computer's processor."))
-        return ChatPlace(on_processor=True, why=(told, *when, slow), asks=True)
+        return ChatPlace(on_processor=True, why=(told, slow, *when), asks=True)
     told = sentence(
         N_("A model is being trained on the graphics card, and may need all of its memory ({used} of {total} GB now).")
         if card.used is not None and card.total is not None
@@ -104,7 +108,7 @@ def _beside_training(state: RunState, card: Card | None, needed: int, snapshot: 
         used=_gb(card.used or 0),
         total=_gb(card.total or 0),
     )
-    return ChatPlace(on_processor=True, why=(told, *when, sentence(_PROCESSOR_ANSWERS)), asks=True)
+    return ChatPlace(on_processor=True, why=(told, sentence(_PROCESSOR_ANSWERS), *when), asks=True)
 
 
 def _gb(count: int) -> str:

@@ -15,8 +15,9 @@ def test_the_first_token_comes_soon_the_others_as_fast_as_plainly_and_add_ons_ar
     home_with_starter: Path,
 ) -> None:
     result = figures_of("chat_speed", home_with_starter)
-    assert result["switch"]["wall_ms"] < 200
-    assert result["first_token_s"] < 1.0 and result["first_words_in_a_process_s"] < 1.0
-    assert result["first_token_of_its_next_turn_s"] < 0.6 * result["first_token_of_a_long_conversation_s"]
+    assert result["switch"]["busy_ms"] < 200  # processor time: other programs may be busy, too
+    assert result["first_token"]["busy_s"] < 1.0
+    again, before = result["first_token_of_its_next_turn"], result["first_token_of_a_long_conversation"]
+    assert again["busy_s"] < 0.5 * before["busy_s"]
     for side in ("base", "trained"):
         assert result[side]["busy_share"] >= 0.8

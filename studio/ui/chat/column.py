@@ -220,9 +220,7 @@ class Answer(_Bubble):
         self.wrong = self._action(tr("Wrong"), tr("This answer is wrong"), lambda: self._rate(-1))
         self.correct = self._action(tr("Correct it"), tr("Write what the answer should be"), self._edit)
         self.again = self._action(tr("Again"), tr("Let it answer once more"), lambda: column.again_wanted.emit(turn))
-        self.seed = self._action(
-            tr("Keep the seed"), tr("Draw the next answers with the seed of this one"), self._keep_seed
-        )
+        self.seed = self._action("", tr("Draw the next answers with the seed of this one"), self._keep_seed)
         self.prompt = self._action(tr("Prompt"), tr("See what was sent"), lambda: column.prompt_wanted.emit(turn))
         self.overflow = label("", "small")
         self.overflow.hide()
@@ -251,17 +249,18 @@ class Answer(_Bubble):
             widget.setVisible(there)
         self.again.setVisible(last and not turn.waiting)
         self.seed.setVisible(there and record.seed is not None)
+        self.seed.setText(tr("Seed {seed}", seed=record.seed) if record.seed is not None else "")
         self.prompt.setVisible(turn.prompt is not None)
         self.good.setText("\N{CHECK MARK} " + tr("Good") if record.rating > 0 else tr("Good"))
         self.wrong.setText("\N{MULTIPLICATION X} " + tr("Wrong") if record.rating < 0 else tr("Wrong"))
         self._below.setVisible(not turn.waiting or turn.prompt is not None)
         self._below.fit()
         overflow = turn.prompt.overflow if turn.prompt is not None else 0
-        self.overflow.setVisible(overflow > 0)
+        told = [tr("Cut off: it reached the longest answer that is allowed.")] if record.cut else []
         if overflow:
-            self.overflow.setText(
-                tr("The {n:,} oldest messages no longer fit into what the model reads at once.", n=overflow)
-            )
+            told.append(tr("The {n:,} oldest messages no longer fit into what the model reads at once.", n=overflow))
+        self.overflow.setVisible(bool(told))
+        self.overflow.setText("\n".join(told))
 
     def _facts(self, turn: Turn) -> str:
         record = turn.record
@@ -269,16 +268,11 @@ class Answer(_Bubble):
             return tr("corrected by you")
         if record.seconds is None:
             return tr("not finished") if turn.given_up and turn.text else ""
-        facts = [
+        return (
             tr("stopped after {seconds} s, {n} tokens", seconds=f"{record.seconds:.1f}", n=record.tokens or 0)
             if record.stopped
             else tr("{seconds} s, {n} tokens", seconds=f"{record.seconds:.1f}", n=record.tokens or 0)
-        ]
-        if record.cut:
-            facts.append(tr("cut off at the longest answer"))
-        if record.seed is not None:
-            facts.append(tr("seed {seed}", seed=record.seed))
-        return ", ".join(facts)
+        )
 
     def _show_text(self, text: str, *, formatted: bool) -> None:
         if text == self._plain and formatted == self._shown_formatted:

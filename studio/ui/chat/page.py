@@ -68,7 +68,7 @@ class ChatPage(PageFrame):
         self._list_wanted: bool | None = None
         self.settings = AnswerSettings()
         self._settings_area = scroll_area(self.settings)
-        self._settings_area.setFixedWidth(224)
+        self._settings_area.setFixedWidth(236)
         for column in (self.left, self.right):
             column.seed_wanted.connect(self.settings.keep_seed)
         self.settings.sides_changed.connect(self._paint)
@@ -148,7 +148,8 @@ class ChatPage(PageFrame):
         if self.composer.isVisible():
             self.composer.setFocus(Qt.FocusReason.OtherFocusReason)
         elif self.beside.isVisible():
-            self.beside.see.setFocus(Qt.FocusReason.OtherFocusReason)
+            first = self.beside.answer if self.beside.answer.isVisible() else self.beside.see
+            first.setFocus(Qt.FocusReason.OtherFocusReason)
         else:
             super().focus_first()
 

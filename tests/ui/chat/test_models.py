@@ -110,13 +110,13 @@ def test_what_is_left_to_chance_is_drawn_with_one_seed_that_is_shown_and_can_be_
 ) -> None:
     ask(page, qtbot, "one")
     assert not page.settings.fixed_seed.isVisible()
-    assert "seed" not in page.columns[BASE].answers()[-1].facts.text()
+    assert not page.columns[BASE].answers()[-1].seed.isVisible()
     page.settings.creativity.setValue(8)
     ask(page, qtbot, "two")
     left, right = (page.conversation.turns[model][-1].record for model in (BASE, THIS_RUN))
     assert left.seed == right.seed is not None
     assert left.temperature == 0.8
-    assert page.columns[BASE].answers()[-1].facts.text().endswith(f", seed {left.seed}")
+    assert page.columns[BASE].answers()[-1].seed.text() == f"Seed {left.seed}"
     ask(page, qtbot, "three")
     assert page.conversation.turns[BASE][-1].record.seed != left.seed
     page.columns[BASE].answers()[-2].seed.click()
@@ -134,7 +134,7 @@ def test_what_is_left_to_chance_is_drawn_with_one_seed_that_is_shown_and_can_be_
 def test_an_answer_that_was_cut_off_says_so(page: ChatPage, qtbot: QtBot) -> None:
     page.settings.length.setValue(16)
     ask(page, qtbot, "word " * 20)
-    assert "cut off at the longest answer" in page.columns[BASE].answers()[-1].facts.text()
+    assert "reached the longest answer" in page.columns[BASE].answers()[-1].overflow.text()
 
 
 def test_what_cannot_be_answered_is_told_and_the_next_question_is_answered(page: ChatPage, qtbot: QtBot) -> None:
