@@ -21,11 +21,11 @@ import shutil
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 from unittest import mock
 
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # before torch: see studio.engine.__main__
@@ -40,26 +40,30 @@ from studio.core.jobs import Train
 from studio.core.paths import resources
 from studio.core.problems import ProblemError
 from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
-from studio.core.recipe.method import Method
+from studio.core.recipe.method import METHODS as ALL_METHODS
 from studio.core.recipe.recipe import Recipe, load, to_yaml, with_values
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.dataset.examples import write_frozen
 from studio.engine.device import Device
 from studio.engine.evaluation.generate import Generator
+from studio.engine.methods.adapter_layers import AdapterLayersMethod
 from studio.engine.methods.base_model import Network, load_base_model
+from studio.engine.methods.full import FullMethod
 from studio.engine.methods.lora import LoraMethod
+from studio.engine.methods.method import TrainingMethod, without_adapter
+from studio.engine.methods.prompts import PromptMethod
 from studio.engine.methods.quantization import dequantize
 from studio.engine.methods.registry import method_of
 from studio.engine.training.job import train  # noqa: F401 - loaded once, before a process is forked for each type
 from studio.models import support
 from studio.models.base_model import model_facts
 from studio.models.config import read_mapping
-from studio.models.support import Outcome, SupportTable
+from studio.models.support import Outcome, SupportTable, support_table
 from studio.tokenization.encoding import Encoder
 from studio.tokenization.end_tokens import end_tokens
 from tests.engine.conftest import do_here, examples, save_tiny_model
 
-METHODS = tuple(str(one.model_fields["kind"].default) for one in reversed(get_args(get_args(Method)[0])))
+METHODS = ("lora", "qlora", *(kind for kind in ALL_METHODS if kind not in ("lora", "qlora")))
 CPU = Device(torch.device("cpu"), "processor", torch.float32, None)
 VOCABULARY = 272
 MOST_PARAMETERS = 40_000_000
@@ -234,8 +238,8 @@ def _try(base: Path, method: str, folder: Path) -> Tried:
             return Tried(f"train: {ending.problem.code}", ending.problem.english())
         trained = models[0].eval()
         wanted, ids = _logits(trained), _IDS
-        with trained.disable_adapter():
-            plain = _logits(trained)
+        with without_adapter(trained) if method != "full" else contextlib.nullcontext():
+            plain = _logits(trained if method != "full" else load_base_model(base, CPU).eval())
         moved = float((wanted - plain).abs().max())
         if moved < 1e-4:
             raise Fault("the training changed nothing")
@@ -261,13 +265,16 @@ def _try(base: Path, method: str, folder: Path) -> Tried:
         questions = examples(3)[1:]
         together = generator.answer_all(questions, THIS_RUN, 6)
         alone = [generator.answer_all([one], THIS_RUN, 6)[0] for one in questions]
-        stage = "merge"
-        dequantize(again, torch.float32)
-        merged = doing.merge(again, torch.float32).network
-        merged.save_pretrained(folder / "merged")
-        stage = "merged"
-        fresh = load_base_model(folder / "merged", CPU).eval()
-        _require_same("merged, it answers differently", _logits(fresh), wanted, moved)
+        if recipe.method.merge_refusal() is None:
+            stage = "merge"
+            dequantize(again, torch.float32)
+            if recipe.method.storage.bits == 8:  # which round what they are given, too
+                wanted = _logits(again)
+            merged = doing.merge(again, torch.float32).network
+            merged.save_pretrained(folder / "merged")
+            stage = "merged"
+            fresh = load_base_model(folder / "merged", CPU).eval()
+            _require_same("merged, it answers differently", _logits(fresh), wanted, moved)
         if together != alone:
             return Tried("batch", f"asked together {[a.tokens for a in together]}, alone {[a.tokens for a in alone]}")
     except ProblemError as error:
@@ -288,7 +295,7 @@ def _logits(model: Network, ids: torch.Tensor = _IDS, mask: torch.Tensor | None 
     with torch.no_grad():
         mask = torch.ones_like(ids) if mask is None else mask
         found: torch.Tensor = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
-    return found.float()
+    return found[:, -ids.shape[1] :].float()  # without what stands before the text
 
 
 def _require_same(fault: str, found: torch.Tensor, wanted: torch.Tensor, moved: float) -> None:
@@ -301,13 +308,17 @@ def _require_same(fault: str, found: torch.Tensor, wanted: torch.Tensor, moved: 
 def _trained_models() -> Iterator[list[Network]]:
     """The models that are made trainable meanwhile."""
     models: list[Network] = []
-    make = LoraMethod.make_trainable
 
-    def kept(method: LoraMethod, base: Network) -> Network:
-        models.append(make(method, base))
-        return models[-1]
+    def keeping(make: Callable[[Any, Network], Network]) -> Callable[[Any, Network], Network]:
+        def kept(method: TrainingMethod, base: Network) -> Network:
+            models.append(make(method, base))
+            return models[-1]
 
-    with mock.patch.object(LoraMethod, "make_trainable", kept):
+        return kept
+
+    with contextlib.ExitStack() as patches:
+        for one in (LoraMethod, FullMethod, PromptMethod, AdapterLayersMethod):
+            patches.enter_context(mock.patch.object(one, "make_trainable", keeping(one.make_trainable)))
         yield models
 
 
@@ -318,7 +329,7 @@ def _frozen_run(base: Path, method: str, folder: Path) -> RunFolder:
         "model.source": "folder",
         "model.name": str(base),
         "method.kind": method,
-        "method.rank": 4,
+        **({"method.rank": 4} if "lora" in method else {}),
         "method.compute_dtype": "float32",
         "training.max_length": 96,
         "training.batch_size": 2,
@@ -376,6 +387,7 @@ def try_apart(kind: str, method: str, tokenizer: Path, scratch: Path, log: Path)
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="some kinds, with commas between")
+    parser.add_argument("--methods", default="", help="some methods, with commas between")
     parser.add_argument(
         "--tried", type=Path, required=True, help="a JSONL file of results, which a later call goes on with"
     )
@@ -389,7 +401,7 @@ def main(arguments: list[str]) -> int:
         logs = options.log or scratch / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         for kind in kinds:
-            for method in METHODS:
+            for method in options.methods.split(",") if options.methods else METHODS:
                 if (kind, method) not in known:
                     tried = try_apart(kind, method, tokenizer, scratch, logs / f"{kind}.txt")
                     known[kind, method] = tried
@@ -398,8 +410,7 @@ def main(arguments: list[str]) -> int:
                     print(f"{kind:28} {method:6} {tried.stage:10} {tried.why[:150]}", flush=True)
                     shutil.rmtree(scratch / f"{kind}-{method}", ignore_errors=True)
             shutil.rmtree(scratch / kind, ignore_errors=True)
-    if set(kinds) == set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES):
-        write_table(known)
+    write_table(known)
     return 0
 
 
@@ -423,11 +434,16 @@ def outcome(tried: Tried) -> Outcome:
 
 
 def write_table(known: Mapping[tuple[str, str], Tried]) -> None:
-    """`resources/architectures.yaml`, which the program refuses by."""
+    """`resources/architectures.yaml`, which the program refuses by: what is known now, and of what wasn't tried, what
+    was known before."""
+    before = support_table().kinds
     libraries = ("torch", "transformers", "peft", "trl", "bitsandbytes")
     table = SupportTable(
         versions={name: importlib.metadata.version(name).partition("+")[0] for name in libraries},
-        kinds={kind: {m: outcome(known[kind, m]) for m in METHODS} for kind in sorted({kind for kind, _ in known})},
+        kinds={
+            kind: {**before.get(kind, {}), **{m: outcome(known[kind, m]) for m in METHODS if (kind, m) in known}}
+            for kind in sorted({*before, *(kind for kind, _ in known)})
+        },
     )
     lines = [
         "# Written by `python -m tests.benchmarks.architectures`: what came of trying each kind of model.",

@@ -11,17 +11,20 @@ from studio.core.run_folder import RunFolder
 from tests.engine.conftest import do_here
 from tests.engine.training.test_resume import SHORT, assert_the_same, train_until
 
-WAYS: list[dict[str, object]] = [
-    {"method.kind": "qlora", "method.quant_type": "fp4", "method.loftq": True},
-    {"method.kind": "qlora", "method.use_dora": True, "method.loraplus_lr_ratio": 16.0},
+OFTEN: list[dict[str, object]] = [
     {"method.kind": "lora", "method.pissa": True, "method.use_rslora": True, "method.exclude": "0"},
-    {"method.kind": "lora", "method.train_embeddings": True, "method.target_modules": "attention"},
-    {"method.kind": "lora-8bit"},
     {"method.kind": "full"},
-    {"method.kind": "prompt", "training.learning_rate": 0.1},
     {"method.kind": "prefix", "method.base": "4-bit", "training.learning_rate": 0.1},
     {"method.kind": "bottleneck", "method.base": "4-bit", "method.placement": "feed-forward"},
 ]
+MORE: list[dict[str, object]] = [
+    {"method.kind": "qlora", "method.quant_type": "fp4", "method.loftq": True},
+    {"method.kind": "qlora", "method.use_dora": True, "method.loraplus_lr_ratio": 16.0},
+    {"method.kind": "lora", "method.train_embeddings": True, "method.target_modules": "attention"},
+    {"method.kind": "lora-8bit"},
+    {"method.kind": "prompt", "training.learning_rate": 0.1},
+]
+WAYS = [*OFTEN, *(pytest.param(values, marks=pytest.mark.slow) for values in MORE)]
 
 
 def name_of(values: dict[str, object]) -> str:
