@@ -104,7 +104,7 @@ MEMORIES = (
     ),
     Memory(
         "graph",
-        N_("Who and what belongs together"),
+        N_("Relations"),
         N_(
             "Keeps the last {amount} questions with their answers word for word, and of all before how people and "
             "things that you ask about are related (a knowledge graph). The base model picks that out after each "

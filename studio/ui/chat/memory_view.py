@@ -48,7 +48,7 @@ class MemoryView(Overlay):
             ),
             "small",
         )
-        self.read_words = label("", "small")
+        self.read_words = label("", "small", wrap=False)
         self.read_others = button(tr("Read the others"), "link", self._read_others)
         self.graph: RelationGraph | None = None
         self.table = QTableWidget(0, len(self._parts) + 1)

@@ -131,7 +131,7 @@ class ExamplePicker(Overlay):
         self.list.setAccessibleName(tr("Examples in the prompt"))
         self.list.setWordWrap(True)
         self.list.itemChanged.connect(self._on_ticked)
-        self.ticked_words = label("", "small")
+        self.ticked_words = label("", "small", wrap=False)
         self.none = button(tr("None of them"), "link", self._clear)
         self.done = button(tr("Done"), "primary", self._on_done)
         cancel = button(tr("Cancel"), "", self.dismiss)

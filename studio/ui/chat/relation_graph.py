@@ -20,6 +20,10 @@ MOST_NODES = 30
 """Those with the most relations; more can't be read at this size."""
 
 _ROUNDS = 200
+_MARGIN_X, _MARGIN_Y = 70, 24
+"""Pixels that names and their frames take around the outermost places."""
+_BETWEEN = 40
+"""Pixels of an edge that its names cover."""
 _LONGEST = 22
 """Characters of a name that are shown; the table has all of it."""
 
@@ -55,7 +59,7 @@ class RelationGraph(QGraphicsView):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self._fit()
+        self._paint()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         item = self.itemAt(event.position().toPoint())
@@ -73,14 +77,15 @@ class RelationGraph(QGraphicsView):
         edges = [(key_of(fact.subject), fact.relation, key_of(fact.object), fact) for fact in self._facts]
         often = {key: sum(key in (a, b) for a, _, b, _ in edges) for key in names}
         shown = sorted(often, key=lambda key: (-often[key], names[key]))[:MOST_NODES]
-        places = dict(zip(shown, _layout(shown, [(a, b) for a, _, b, _ in edges]), strict=True))
+        found = _layout(shown, [(a, b) for a, _, b, _ in edges])
+        places = {key: self._placed(place) for key, place in zip(shown, found, strict=True)}
         marked = {key_of(name) for name in (self._marked.subject, self._marked.object)} if self._marked else set()
         for a, relation, b, fact in edges:
             if a in places and b in places:
                 self._add_edge(places[a], places[b], relation, strong=fact == self._marked)
         for key, place in places.items():
             self._add_node(names[key], place, strong=key in marked)
-        self._fit()
+        self.setSceneRect(scene.itemsBoundingRect().adjusted(-4, -4, 4, 4))
 
     def _add_node(self, name: str, place: QPointF, *, strong: bool) -> None:
         c = colours()
@@ -126,6 +131,8 @@ class RelationGraph(QGraphicsView):
         text.setFont(font)
         text.setBrush(QColor(c.text if strong else c.muted))
         size = text.boundingRect()
+        if size.width() > length - _BETWEEN and not strong:
+            return  # it would stand on the names; the table has it, and it is shown once it is chosen there
         ground = self.scene().addRect(size.adjusted(-2, 0, 2, 0), QPen(Qt.PenStyle.NoPen), QColor(c.surface))
         middle = (a + b) / 2 - QPointF(size.width() / 2, size.height() / 2)
         for item, height in ((ground, 0.5), (text, 1.0)):
@@ -133,18 +140,18 @@ class RelationGraph(QGraphicsView):
             item.setZValue(height)
         self.scene().addItem(text)
 
-    def _fit(self) -> None:
-        bounds = self.scene().itemsBoundingRect().adjusted(-12, -12, 12, 12)
-        self.setSceneRect(bounds)
-        self.resetTransform()
-        room = self.viewport().rect()
-        if bounds.width() > room.width() or bounds.height() > room.height():  # never larger than life
-            self.fitInView(bounds, Qt.AspectRatioMode.KeepAspectRatio)
+    def _placed(self, place: tuple[float, float]) -> QPointF:
+        """A place of the layout on the screen: it fills what room there is, and where names would stand on each other
+        one scrolls."""
+        crowd = math.sqrt(min(len(names_of(self._facts)), MOST_NODES))
+        width = max(self.width() - 2 * _MARGIN_X, 70 * crowd)
+        height = max(self.height() - 2 * _MARGIN_Y, 36 * crowd)
+        return QPointF(place[0] * width / 2, place[1] * height / 2)
 
 
-def _layout(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> list[QPointF]:
-    """Places of the nodes, the same for the same graph: springs along the edges, and all push each other away
-    (Fruchterman and Reingold 1991)."""
+def _layout(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> list[tuple[float, float]]:
+    """Places of the nodes, from -1 to 1 in both directions, the same for the same graph: springs along the edges, and
+    all push each other away (Fruchterman and Reingold 1991)."""
     if not nodes:
         return []
     at = {name: place for place, name in enumerate(nodes)}
@@ -162,5 +169,8 @@ def _layout(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> list[QPoi
             moves[b] -= pull
         length = np.linalg.norm(moves, axis=1, keepdims=True) + 1e-9
         places = places + moves / length * np.minimum(length, 0.5 * (1 - round_ / _ROUNDS))
-    places = places - places.mean(0)
-    return [QPointF(float(x) * 130, float(y) * 90) for x, y in places]
+    turned = places - places.mean(0)
+    turned = turned @ np.linalg.svd(turned, full_matrices=False)[2].T  # the longer way is the wider one
+    turned = turned - (turned.max(0) + turned.min(0)) / 2
+    turned = turned / np.maximum(np.abs(turned).max(0), 1e-6)
+    return [(float(x), float(y)) for x, y in turned]

@@ -125,9 +125,10 @@ QAbstractSpinBox::down-arrow {{ image: url({icons}/down-{c.name}.svg); width: 12
 QCheckBox, QRadioButton {{ background: transparent; spacing: 8px; min-height: 30px; padding: 0 2px;
   border: 1px solid transparent; border-radius: 6px; }}
 QCheckBox:focus, QRadioButton:focus {{ border: 2px solid {c.accent}; padding: 0 1px; min-height: 28px; }}
-QCheckBox::indicator {{ width: 16px; height: 16px; border: 1px solid {c.field_line}; border-radius: 4px;
+QCheckBox::indicator, QListView::indicator {{ width: 16px; height: 16px; border: 1px solid {c.field_line};
+  border-radius: 4px;
   background: {c.surface}; }}
-QCheckBox::indicator:checked {{ background: {c.accent}; border-color: {c.accent};
+QCheckBox::indicator:checked, QListView::indicator:checked {{ background: {c.accent}; border-color: {c.accent};
   image: url({icons}/tick-{c.name}.svg); }}
 QRadioButton::indicator {{ width: 16px; height: 16px; border: 1px solid {c.field_line}; border-radius: 9px;
   background: {c.surface}; }}
