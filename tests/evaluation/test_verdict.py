@@ -9,7 +9,7 @@ import pytest
 
 from studio.core.events import BASE, THIS_RUN, ExamCompleted, ModelResult, ModelUnderTest, Prediction
 from studio.core.job_states import ExamState
-from studio.evaluation.measures import EXACT, LABELS, SIMILARITY
+from studio.evaluation.measures import EXACT, LABELS, SIMILARITY, Measure
 from studio.evaluation.standings import standings
 from studio.evaluation.verdict import Comparison, Outcome, compare, interval_of, p_value, verdict
 
@@ -179,3 +179,11 @@ def test_an_example_that_only_one_model_answered_takes_no_part() -> None:
     state.predictions.pop()
     compared = compare(state)
     assert compared is not None and compared.examples == 1
+
+
+@pytest.mark.parametrize("measure", [EXACT, LABELS, SIMILARITY])
+def test_one_example_settles_nothing(measure: Measure) -> None:
+    compared = compare(exam_of([("yes", "no", "yes")]), measure=measure)
+    assert compared is not None
+    assert verdict(compared).outcome == "no_clear_difference" and "{" not in verdict(compared).text.english()
+    assert all(one.interval.low < one.interval.high for one in standings(exam_of([("yes", "no", "yes")])))

@@ -10,11 +10,16 @@ import gguf
 import pytest
 from gguf.scripts.gguf_new_metadata import MetadataDetails, copy_with_new_metadata
 
+from studio.core.events import Failed
 from studio.core.export_check import ExportCheck
+from studio.core.job_states import ExamState
+from studio.core.jobs import Contestant, Exam
 from studio.core.run_folder import JobFolder, choose_checkpoint
+from studio.engine.export import llama_cpp
 from studio.engine.export.check import check_gguf
 from studio.engine.export.llama_cpp import tools_folder
 from studio.engine.job_context import JobContext
+from tests.engine.conftest import do_here
 from tests.engine.export.conftest import Trained, converted, save_merged
 
 Check = Callable[[Path], tuple[ExportCheck, ...]]
@@ -63,6 +68,26 @@ def codes(checks: tuple[ExportCheck, ...]) -> set[str]:
 
 def template_of(file: Path) -> str:
     return str(gguf.GGUFReader(file).fields["tokenizer.chat_template"].contents())
+
+
+def test_a_file_takes_part_in_an_exam_and_a_broken_one_is_refused_before_anybody_is_asked(
+    trained: Trained, tools: Path, faithful: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llama_cpp, "ensure_tools", lambda _: tools)
+    run, job = trained.run, trained.run.job("exam")
+    assert do_here(job, Exam(run=run.path, max_tokens=32, against=(Contestant(path=faithful, run=run.path),))) == 0
+    state = job.fold(ExamState())
+    assert state.completed is not None
+    assert [one.model.name for one in state.completed.results] == ["", "", str(faithful)]
+    given: dict[str, dict[int, str]] = {}
+    for one in state.predictions:
+        given.setdefault(one.model.kind, {})[one.index] = one.answer
+    assert given["export"] == given["run"] != given["base"]
+    broken, again = tmp_path / "broken.gguf", run.job("exam")
+    broken.write_bytes(faithful.read_bytes()[:-2000])
+    assert do_here(again, Exam(run=run.path, against=(Contestant(path=broken),))) == 2
+    ending = again.fold(ExamState()).ending
+    assert isinstance(ending, Failed) and ending.problem.code == "exam.not_loaded"
 
 
 def test_a_faithful_file_answers_the_same_with_flash_attention_and_without(faithful: Path, checked: Check) -> None:
