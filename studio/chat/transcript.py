@@ -40,11 +40,14 @@ def as_examples(turns: Sequence[TurnRecord]) -> str:
 
 def keep_correction(file: Path, turns: Sequence[TurnRecord]) -> int:
     """Add the last of `turns`, which was corrected, to the file of corrections, in the place of an earlier correction
-    of the same answer. What came before it in its conversation is read with it and not learned. How many the file then
-    holds. Raises `ProblemError` where it can't be written."""
+    of the same answer. What came before it in its conversation is read with it and not learned; the answer that was
+    given stands beside it as the worse one. How many the file then holds. Raises `ProblemError` where it can't be
+    written."""
     *before, corrected = turns
     messages = [message for turn in before if turn.answer for message in _exchange(turn, learned=False)]
-    line = {"id": corrected.id, "messages": [*messages, *_exchange(corrected, learned=True)]}
+    line: dict[str, object] = {"id": corrected.id, "messages": [*messages, *_exchange(corrected, learned=True)]}
+    if corrected.answer.strip():
+        line["rejected"] = corrected.answer
     return _rewrite(file, corrected.id, [json.dumps(line, ensure_ascii=False)])
 
 

@@ -54,7 +54,8 @@ def count_corrections(file: Path) -> int:
 
 def read_corrections(file: Path, system_prompt: str = "") -> Iterator[Example | Skipped]:
     """One example a line, with the standing instructions of the data before it. What came before a corrected answer in
-    its conversation is read with it and not learned. Raises `ProblemError` where the file isn't there."""
+    its conversation is read with it and not learned; the answer that was corrected is the worse one of a pair. Raises
+    `ProblemError` where the file isn't there."""
     try:
         lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     except OSError as error:
@@ -70,14 +71,20 @@ def read_corrections(file: Path, system_prompt: str = "") -> Iterator[Example | 
 
     before = system_turn(system_prompt)
     for number, line in enumerate(lines, 1):
+        rejected = None
         try:
+            told = json.loads(line)
             messages = tuple(
-                Message.model_validate({**one, "in_loss": one.get("weight", 1) != 0})
-                for one in json.loads(line)["messages"]
+                Message.model_validate({**one, "in_loss": one.get("weight", 1) != 0}) for one in told["messages"]
             )
+            if told.get("rejected"):
+                rejected = Message(role="assistant", content=told["rejected"])
         except (ValueError, KeyError, TypeError, AttributeError, ValidationError):
             messages = ()
         if not messages or messages[-1].role != "assistant" or not messages[-1].content.strip():
             yield Skipped(number, sentence(N_("This corrected answer can't be read.")))
         else:
-            yield Example(messages=(*before, *messages) if messages[0].role != "system" else messages)
+            if rejected is not None and rejected.content.split() == messages[-1].content.split():
+                rejected = None
+            whole = messages if messages[0].role == "system" else (*before, *messages)
+            yield Example(messages=whole, rejected=rejected)

@@ -291,8 +291,8 @@ def _verdict_of_scores(scored: ScoreComparison, p: float) -> Verdict:
         )
         worse = N_("Worse: texts like yours surprise it more (perplexity {after:.1f}, was {before:.1f}).")
         unclear = N_(
-            "No clear difference: texts like yours surprise it about as much as before (perplexity {after:.1f}, was "
-            "{before:.1f})."
+            "No clear difference: texts like yours have a perplexity of {after:.1f}, it was {before:.1f}, but only "
+            "{total} were set aside. More of them would tell."
         )
     elif (preferred := scored.preferred()) is not None:
         values["before"], values["after"] = preferred

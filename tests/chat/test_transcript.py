@@ -52,6 +52,9 @@ def test_a_corrected_answer_is_learned_and_what_came_before_it_only_read(tmp_pat
     (example,) = opened(file)
     assert example.messages[-1] == Message(role="assistant", content="TEAM: delivery")
     assert not example.messages[1].in_loss
+    (line,) = file.read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["rejected"] == TURNS[2].answer
+    assert example.rejected == Message(role="assistant", content=TURNS[2].answer), "the answer that was corrected"
 
 
 def test_correcting_again_replaces_and_taking_back_removes(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from studio.core.recipe.data_choice import ColumnMapping, DataChoice
+from studio.core.recipe.objective import Dpo, Kto, Objective
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
 from studio.core.storage import sha256_of
@@ -115,3 +116,20 @@ def test_a_disk_that_fills_up_on_the_way_leaves_nothing_half_done(
     assert left in (["recipe.yaml"], ["data", "recipe.yaml"])
     if "data" in left:
         assert sha256_of(run.train_data) == json.loads(run.fingerprint.read_text())["train_sha256"]
+
+
+def test_only_pairs_are_frozen_where_these_are_learned_from(tmp_path: Path) -> None:
+    rows = [{"q": f"Question {n}?", "a": f"Kind answer {n}.", "b": f"Curt {n}." if n % 4 else ""} for n in range(40)]
+    mapping = ColumnMapping(question="q", answer="a", rejected="b")
+    recipe = Recipe(data=DataChoice(mapping=mapping, validation_split=0.1), objective=Dpo())
+    run = RunFolder(tmp_path / "run")
+    told = frozen_into(run, recipe, tmp_path, table_of(rows))
+    learned, held_out = read_frozen(run.train_data), read_frozen(run.held_out_data)
+    assert (told["examples"], told["held_out"], told["skipped"]) == (len(learned), len(held_out), 10) == (27, 3, 10)
+    assert all(example.rejected is not None for example in (*learned, *held_out))
+
+
+@pytest.mark.parametrize(("objective", "code"), [(Dpo(), "data.no_pairs"), (Kto(), "data.no_marks")])
+def test_what_holds_nothing_to_compare_is_refused(tmp_path: Path, objective: Objective, code: str) -> None:
+    recipe = Recipe(objective=objective)
+    assert problem_of(lambda: frozen_into(RunFolder(tmp_path / "run"), recipe, tmp_path)).code == code

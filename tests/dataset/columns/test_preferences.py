@@ -113,8 +113,8 @@ def test_rows_that_make_no_pair_are_named_and_their_better_answer_stays(tmp_path
     _, made = read(tmp_path, rows)
     assert len(made.examples) == len(QUESTIONS) and len(pairs_of(made)) == len(QUESTIONS) - 2
     same, missing = (note.english() for note in made.notes)
-    assert "In 1 rows both answers are the same" in same and same.endswith("rows 3.")
-    assert "there is no worse answer" in missing and missing.endswith("rows 6.")
+    assert same.startswith("Both answers are the same in 1 of the rows") and same.endswith(": 3.")
+    assert missing == "A worse answer is missing in 1 of the rows: 6."
 
 
 def test_answers_to_different_conversations_are_no_pair(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_answers_to_different_conversations_are_no_pair(tmp_path: Path) -> None:
     rows[1]["rejected"] = turns("Another question?", curt(1))
     _, made = read(tmp_path, rows)
     assert len(pairs_of(made)) == len(QUESTIONS) - 1
-    assert "don't follow the same conversation" in made.notes[0].english()
+    assert "follow different conversations" in made.notes[0].english()
 
 
 def test_where_neither_answer_is_better_nothing_is_learned(tmp_path: Path) -> None:

@@ -214,7 +214,11 @@ def _whole_conversations(seen: TableProfile, conversations: list[str]) -> Detect
     if len(conversations) > 1:
         text = N_("{names} hold conversations, too; only one of these columns can be learned.")
         return _whole(seen, order[0], False, [why, sentence(text, names=", ".join(order[1:])[:200])])
-    return _whole(seen, order[0], True, [why])
+    found = _whole(seen, order[0], True, [why])
+    if rejected is None or not seen.profiles[rejected].is_text:
+        return found
+    told = sentence(LEARNED_FROM_PAIRS, better=order[0], worse=rejected)
+    return DetectedMapping(found.mapping.model_copy(update={"rejected": rejected}), found.sure, (*found.why, told))
 
 
 def _whole(seen: TableProfile, conversation: str, sure: bool, why: list[Sentence]) -> DetectedMapping:

@@ -79,16 +79,12 @@ class PairReader:
 
     def notes(self) -> list[Sentence]:
         """What stands in the way of pairs, with the first rows of each kind."""
-        kinds = (
-            (self._equal, N_("In {count} rows both answers are the same, so neither can be preferred: rows {rows}.")),
-            (self._missing, N_("In {count} rows there is no worse answer: rows {rows}.")),
-            (
-                self._unlike,
-                N_(
-                    "In {count} rows the two answers don't follow the same conversation, so they aren't a pair: {rows}."
-                ),
-            ),
+        equal = N_("Both answers are the same in {count} of the rows, so neither can be preferred: {rows}.")
+        missing = N_("A worse answer is missing in {count} of the rows: {rows}.")
+        unlike = N_(
+            "The two answers follow different conversations in {count} of the rows, so they are no pair: {rows}."
         )
+        kinds = ((self._equal, equal), (self._missing, missing), (self._unlike, unlike))
         return [sentence(text, count=len(rows), rows=_some(rows)) for rows, text in kinds if rows]
 
 
