@@ -32,13 +32,14 @@ def show(arguments: argparse.Namespace) -> int:
         opened = worker.ask(OpenTable(choice=choice), Opened)
         first = list(islice(open_table_at(opened.table).rows, max(0, arguments.rows)))
     unsure, table = opened.problem, opened.info
+    sure = opened.sure and not table.doubts
     mapping = opened.mapping.model_dump(exclude_defaults=True, mode="json")
     if arguments.json:
         print_json(
             {
                 **_table(table, opened.rows),
                 "mapping": mapping,
-                "sure": opened.sure,
+                "sure": sure,
                 "why": [one.english() for one in opened.why],
                 "problem": {"code": unsure.code, "text": unsure.english()} if unsure else None,
                 "first_rows": [{name: _json(row.get(name)) for name in table.columns} for row in first],
@@ -48,6 +49,8 @@ def show(arguments: argparse.Namespace) -> int:
     _print_table(table, opened.rows)
     for why in opened.why:
         print(why.english())
+    if not sure:
+        print("Please check that this is right; --mapping chooses other columns.")
     print_table([("column", "role"), *((column, _role_of(column, mapping)) for column in table.columns)])
     for number, row in enumerate(first, 1):
         print(f"\n{number}.")

@@ -147,3 +147,12 @@ def test_what_is_shown_is_what_the_trainer_makes(tmp_path: Path, home_with_start
         assert told["labels"] == labels[:length]
         assert not any(mask[length:])
         assert told["cut"] == ({"at": 96, "truncated_tokens": told["tokens"] - 96} if told["tokens"] > 96 else None)
+
+
+def test_show_says_what_a_person_should_check(tmp_path: Path) -> None:
+    rows = [(f"thing {n}", f"what leans on shed {n}") for n in range(12)]
+    lines = "".join(f"{word},{meaning}\n" for word, meaning in rows)
+    (tmp_path / "words.csv").write_text("Expression,Description\n" + lines, encoding="utf-8")
+    done = studio("data", "show", str(tmp_path / "words.csv"))
+    assert (done.returncode, "Please check that this is right" in done.stdout) == (0, True), done.stdout
+    assert json.loads(studio("data", "show", str(tmp_path / "words.csv"), "--json").stdout)["sure"] is False
