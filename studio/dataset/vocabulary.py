@@ -40,7 +40,8 @@ _WORDS: dict[str, str] = {
     "categoría clase sentimiento",
     "options": "choices options endings alternatives candidates answerchoices answeroptions mcoptions "
     "보기 선택지 선지 옵션 답지 選択肢 选项 選項 optionen opciones",
-    "key": "answer answerkey correct correctanswer correctoption correctchoice rightanswer key label gold goldlabel "
+    "key": "answer answerkey correct correctanswer correctanswernum correctanswernumber "
+    "correctoption correctchoice rightanswer key label gold goldlabel "
     "answerindex answeridx correctindex correctidx correctnumber cop ans target labelidx "
     "정답 답 정답번호 답안 정답키 해답 正解 正答 答え 答案 正确答案 richtig lösung antwort réponse respuesta",
     "speaker": "speaker role who sender author from speakerrole authortype authorrole "

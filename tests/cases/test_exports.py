@@ -316,6 +316,26 @@ CASES: dict[str, tuple[Files, Right | Asked]] = {
         lines("dialog.jsonl", [{"dialog": [q, a, "So?", "So."], "act": [1, 2, 1, 2]} for q, a in PAIRS]),
         Asked(first=("So?", "So."), says="speak in turn"),
     ),
+    "turns with korean names": (
+        lines("talk.jsonl", [{"대화": [{"화자": "고객", "발화": q}, {"화자": "상담원", "발화": a}]} for q, a in PAIRS]),
+        Right(),
+    ),
+    "options called mc_answer": (
+        lines(
+            "belebele.jsonl",
+            [
+                {
+                    "passage": f"By weir {n}.",
+                    "question": q,
+                    "mc_answer1": "up",
+                    "mc_answer2": a,
+                    "correct_answer_num": "2",
+                }
+                for n, (q, a) in ALL
+            ],
+        ),
+        Right(first=(f"{ASKED[0]}\n\nBy weir 0.\n\nA. up\nB. {TOLD[0]}", f"B. {TOLD[0]}")),
+    ),
     "a program that calls itself system": (
         lines(
             "turns.jsonl",

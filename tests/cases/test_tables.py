@@ -93,6 +93,10 @@ CASES: dict[str, tuple[Files, Right | Asked]] = {
         data("r.json", [{"name": f"soup {n}", "steps": a, "served": KINDS[n % 2]} for n, a in enumerate(TOLD)]),
         Asked(first=("soup 0", TOLD[0]), says="only sorts the rows"),
     ),
+    "a passage under another name": (
+        table("flores_passage,question,words", '"{a} It has stood there since spring.","{q}",{n}'),
+        Asked(first=None, says="is something else"),
+    ),
     "two answers of a form": (
         table("Surname,Response 1,Response 2", 'Weir,"{a}","{q}"'),
         Asked(first=None, says="Response 1, Response 2"),

@@ -156,7 +156,7 @@ class TableProfile:
     def laid_out(self) -> frozenset[str]:
         """The columns with records whose parts stand in columns of their own (`question` beside `question.stem`)."""
         above = {name.rpartition(".")[0] for name in self.columns if not name.endswith(BEST)}
-        return frozenset(name for name in self.columns if name in above)
+        return frozenset(name for name in self.columns if name in above and self.profiles[name].is_nested)
 
     def named(self, role: str, taken: Iterable[str] = (), below: int = 10_000, prose: bool = False) -> list[str]:
         """The columns whose names mean a role, the surest first; with `prose` only those that could be read out."""

@@ -89,7 +89,7 @@ def detect_half_named_pair(seen: TableProfile) -> DetectedMapping | None:
         doubts.append(sentence(N_("It isn't clear which column holds the question; {column} was taken."), column=other))
     if answer is None and (rank(other, "question") is not None or seen.profiles[other].asking > 0.3):
         doubts.append(sentence(N_("{column} seems to ask as well, and no column is named as an answer."), column=other))
-    elif _is_something_else(other, answer is None):
+    elif _is_something_else(other, answer is None) or (answer is None and rank(other, "context") is not None):
         text = N_("By its name {column} is something else than what is asked or answered.")
         doubts.append(sentence(text, column=other))
     return _complete(seen, asked, replied, [sentence(text, question=asked, answer=replied)], doubts)

@@ -340,7 +340,7 @@ def _numbers_of_names(columns: Sequence[str]) -> int | None:
 MarkKind = Literal["letter", "number", "circled", "syllable"]
 
 _PREFIXES = (
-    "option opt op choice alternative alt ending end sol solution candidate answer ans answer_option "
+    "mc_answer option opt op choice alternative alt ending end sol solution candidate answer ans answer_option "
     "답지 보기 선택지 선지 선택 옵션 답안 항목 選択肢 选项 選項 肢 opción opcion opció réponse antwort auswahl"
 )
 _ORDERS: tuple[str, ...] = ("가나다라마바사아자차", "ㄱㄴㄷㄹㅁㅂㅅㅇㅈㅊ", "アイウエオカキクケコ", "甲乙丙丁戊己庚辛")

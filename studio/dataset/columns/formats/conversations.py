@@ -17,8 +17,8 @@ from studio.dataset.columns.formats.written_conversations import marked_turns
 from studio.dataset.table import Row
 from studio.dataset.vocabulary import Part, part_of
 
-_WHO = ("role", "from", "speaker", "author", "sender", "participantID", "speaker_id", "agent")
-_WHAT = ("content", "value", "text", "message", "utterance", "form", "parts")
+_WHO = ("role", "from", "speaker", "author", "sender", "participantID", "speaker_id", "agent", "화자", "발화자")
+_WHAT = ("content", "value", "text", "message", "utterance", "form", "발화", "발화내용", "parts")
 _CALLS = ("tool_calls", "function_call", "function_calls")
 _THOUGHTS = ("reasoning_content", "thinking", "reasoning", "thought")
 _WEIGHTS = ("weight", "loss_weight", "train", "loss", "learn", "trainable", "training")
