@@ -16,6 +16,10 @@ REHEARSAL_TOKENS = 75
 """About so many tokens are read for one answer with what was asked, for estimates of time."""
 
 
+REHEARSAL_LONGEST = 180
+"""Tokens of the longest of them, for estimates of memory: an answer of at most 96, its question, and the template."""
+
+
 @cache
 def rehearsal_prompts() -> Mapping[str, tuple[str, ...]]:
     """What is asked, by its kind: `resources/rehearsal_prompts.yaml`."""

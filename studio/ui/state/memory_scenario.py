@@ -16,7 +16,7 @@ from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.defaults import DefaultsContext
 from studio.core.recipe.model_choice import Source
 from studio.core.recipe.recipe import Recipe
-from studio.core.recipe.rehearsal import REHEARSAL_TOKENS, rehearsed
+from studio.core.recipe.rehearsal import REHEARSAL_LONGEST, REHEARSAL_TOKENS, rehearsed
 from studio.core.storage import free_space
 from studio.ui.state.recipe_editor import RecipeEditor
 
@@ -151,7 +151,10 @@ class ScenarioSource:
         lengths, made = self._editor.data.lengths, self._editor.data.examples
         if lengths is None or made is None or len(lengths) < len(made):
             return None
-        return lengths.longest or None
+        longest = lengths.longest or None
+        if longest is not None and rehearsed(self._editor.recipe, len(lengths)):
+            return max(longest, REHEARSAL_LONGEST)
+        return longest
 
     def _cut_at(self) -> Callable[[int], int] | None:
         lengths, made = self._editor.data.lengths, self._editor.data.examples

@@ -17,6 +17,7 @@ from pytestqt.qtbot import QtBot
 from studio.core import paths
 from studio.core.jobs import Trace, read_job
 from studio.core.problems import Problem
+from studio.core.recipe.rehearsal import REHEARSAL_LONGEST
 from studio.core.run_folder import JobFolder
 from studio.memory.calibration import recall
 from studio.ui.state import memory_fit as fitting_module
@@ -89,6 +90,9 @@ def test_the_longest_real_example_counts_where_all_are_measured(
         == fit_state_with_data.data.lengths.longest
         < fit_state_with_data.recipe.training.max_length
     )
+    fit_state_with_data.set_value("training.rehearsal", True)
+    assert watched.key.work.length == REHEARSAL_LONGEST, "an answer of the base model may be longer than these"
+    fit_state_with_data.set_value("training.rehearsal", False)
     fit_state_with_data.set_value("training.max_length", 16)
     assert watched.key is not None and watched.key.work.length == min(16, fit_state_with_data.data.lengths.longest)
 
