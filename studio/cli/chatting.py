@@ -32,6 +32,7 @@ from studio.core.events import (
     BASE,
     THIS_RUN,
     AnswerEnded,
+    AnswerFailed,
     AnswerGrew,
     ChatReady,
     Crashed,
@@ -237,7 +238,14 @@ class _Conversation:
             self._take(event)
         ask = self._ask(question)
         turn = TurnRecord(
-            ask.id, self._place, self._model.kind, question, summary=ask.summary, summarized=ask.summarized
+            ask.id,
+            self._place,
+            self._model.kind,
+            question,
+            summary=ask.summary,
+            summarized=ask.summarized,
+            temperature=ask.temperature,
+            seed=ask.seed,
         )
         self._place += 1
         title = self._record.title or title_of(question)
@@ -256,10 +264,21 @@ class _Conversation:
                     print(event.text, end="", flush=True)
             elif isinstance(event, AnswerEnded) and event.ask == ask.id:
                 turn = replace(
-                    turn, answer=event.text, tokens=event.tokens, seconds=event.seconds, stopped=event.stopped
+                    turn,
+                    answer=event.text,
+                    tokens=event.tokens,
+                    seconds=event.seconds,
+                    stopped=event.stopped,
+                    cut=event.cut,
+                    seed=event.seed,
                 )
                 self._store.save_turns(self._record.id, [turn])
                 print_model(event) if arguments.json else print()
+                break
+            elif isinstance(event, AnswerFailed) and event.ask == ask.id:
+                if arguments.ask:
+                    raise ProblemError(event.problem)
+                print_problem(event.problem, as_json=False)  # the next question may well be answered
                 break
             else:
                 self._take(event)
@@ -276,6 +295,7 @@ class _Conversation:
             model=self._model,
             max_tokens=arguments.max_tokens,
             temperature=arguments.temperature,
+            seed=arguments.seed if arguments.temperature > 0 else None,
             memory=self._memory.name,
             amount=self._record.amount,
             examples=as_turns(shown),

@@ -220,10 +220,10 @@ def _data_read_flags(verb: argparse.ArgumentParser) -> None:
 
 
 def _chat_flags(verb: argparse.ArgumentParser) -> None:
-    _add_run_at_step(verb)
-    verb.add_argument("--base", action="store_true", help="talk with the base model, as it was before the training")
     from studio.chat.memories import MEMORIES
 
+    _add_run_at_step(verb)
+    verb.add_argument("--base", action="store_true", help="talk with the base model, as it was before the training")
     verb.add_argument("--ask", default="", metavar="TEXT", help="one question instead of a conversation")
     verb.add_argument("--conversation", default="", metavar="WORD", help="go on with one: its title, its id, or: last")
     verb.add_argument("--list", action="store_true", help="list the conversations of the run's project")
@@ -237,6 +237,7 @@ def _chat_flags(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--show-prompt", action="store_true", help="print what the model reads, on standard error")
     verb.add_argument("--system-prompt", default="", help="instructions that always hold")
     verb.add_argument("--temperature", type=float, default=0.0, help="0 to 2 (default 0: always the likeliest word)")
+    verb.add_argument("--seed", type=int, default=None, metavar="N", help="draw the same words again")
     verb.add_argument("--max-tokens", type=int, default=256, help="longest answer in tokens (default 256)")
 
 

@@ -76,7 +76,7 @@ class _Conversation:
     def go(self) -> None:
         while True:
             self._context.obey_stop()
-            self._listen(wait=0.5)
+            self._listen(wait=0.0 if self._to_read else 0.5)
             if self._asked:
                 ask = self._asked.pop(0)
                 self._answered = ask.id
@@ -182,6 +182,11 @@ class _Conversation:
             except Interrupted:
                 self._to_read.append(request)
             except ProblemError:  # such as tokens that the model doesn't know: there is nothing to remember
+                self._context.write(Remembered(request=request.id))
+            except Exception as error:
+                if is_poisoned(error) or not is_out_of_memory(error):
+                    raise
+                self._generator.forget_prompts()
                 self._context.write(Remembered(request=request.id))
 
     def _model_of(self, ask: Ask) -> ModelUnderTest:

@@ -113,6 +113,12 @@ def test_what_cannot_be_is_said(terminal: Terminal, words: tuple[str, ...], reas
     assert reason in terminal.errors
 
 
+def test_a_question_that_cannot_be_answered_is_explained_and_the_next_one_is(terminal: Terminal) -> None:
+    terminal.chat("--ask", "refuse this", code=2)
+    assert "The model can't be loaded." in terminal.errors
+    assert terminal.chat(typed="refuse this\nhello\n") == ["run 1 0 hello"]
+
+
 def test_a_damaged_file_of_conversations_is_set_aside_and_said(terminal: Terminal) -> None:
     default_file().parent.mkdir(parents=True, exist_ok=True)
     default_file().write_bytes(b"no database" * 1000)
