@@ -280,7 +280,7 @@ class _Sitting:
         """Where the run's own model and its base answered alike: that, and whether it is all the training did."""
         mine = {one.model: one for one in self.results if one.model.kind in ("base", "run")}
         alike = len({self._given[model] for model in mine}) == 1
-        if THIS_RUN not in mine or self._nothing_changed or not alike:
+        if THIS_RUN not in mine or self._nothing_changed or not alike or not self.held_out.examples:
             return
         if len({one.loss for one in mine.values()}) > 1:
             text = N_(

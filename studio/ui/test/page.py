@@ -392,10 +392,12 @@ class MeasureChoice(QWidget):
         fits = measure_for([wanted for wanted, _, _ in compared.answers])
         self.box.setCurrentIndex(self.box.findData(compared.measure.name))
         if compared.measure is fits:
-            self.why.setText(tr(fits.why))
+            self.why.setText(
+                tr(fits.why) if compared.scored is None else tr("Until you choose one: by what was learned.")
+            )
         else:
             self.why.setText(tr("You chose this. Recommended: {title}. {why}", title=tr(fits.title), why=tr(fits.why)))
-        self.show()
+        self.setVisible(bool(compared.examples))
 
     def _on_activated(self, _index: int) -> None:
         self.wanted = measure_named(self.box.currentData())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,3 +102,35 @@ def test_a_run_begins_with_what_its_parent_learned_and_knows_it(
     assert refusal({"model.name": str(elsewhere)}) == "parent.other_base"
     parent.recipe.write_text(to_yaml(load(parent.recipe)).replace("rank: 4", "rank: 5"))
     assert refusal({}) == "parent.other_method"
+
+
+def test_preferences_are_held_against_what_the_parent_learned(
+    worker: WorkerClient, tiny_model: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "pairs.jsonl"
+    rows = (
+        {"prompt": e.messages[0].content, "chosen": e.messages[1].content, "rejected": f"No idea about {n}."}
+        for n, e in enumerate(examples(16))
+    )
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    settings = {
+        "data.path": str(data),
+        "data.validation_split": 0.25,
+        "model.source": "folder",
+        "model.name": str(tiny_model),
+        "method.kind": "lora",
+        "method.compute_dtype": "float32",
+        "method.rank": 4,
+        "training.epochs": 2.0,
+        "training.learning_rate": 1e-2,
+    }
+    project = create_project("Preferences")
+    parent = created(worker, project, with_values(Recipe(), settings))
+    assert do_here(parent, Train()) == 0
+    recipe = with_values(from_weights_of(parent, load(parent.recipe)), {"objective.kind": "dpo"})
+    run = created(worker, project, recipe)
+    assert do_here(run, Train()) == 0
+    looks = [event for event in run.reader().read_new() if isinstance(event, Evaluated)]
+    assert looks[0].model == THIS_RUN and looks[0].loss == pytest.approx(math.log(2), abs=1e-5)
+    assert looks[0].preference is not None and looks[0].preference.margin == pytest.approx(0, abs=1e-5)
+    assert looks[-1].preference is not None and looks[-1].preference.margin > 0
