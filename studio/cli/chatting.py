@@ -47,6 +47,7 @@ from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
 from studio.core.translatable import N_
 from studio.dataset.examples import read_frozen
 from studio.dataset.nearest import NearestExamples
+from studio.runs.chat_place import place_for_chat
 from studio.runs.delete_jobs import delete_ended
 from studio.runs.follow import follow
 from studio.runs.start import JobProcess, start_job
@@ -182,11 +183,21 @@ class _Engine:
         self._events.put(None)
 
 
+def chat_job(run: RunFolder) -> Chat:
+    """The chat where there is room for it now; why it isn't the card is said. Raises `ProblemError` without any."""
+    place = place_for_chat(run, None)
+    for why in place.why:
+        print(why.english(), file=sys.stderr)
+    if not place.possible:
+        raise problem("chat.no_room", N_("There is no room for the model now."), fix=N_("Try again later."))
+    return Chat(run=run.path, on_processor=place.on_processor)
+
+
 @contextlib.contextmanager
 def _engine(run: RunFolder) -> Iterator[_Engine]:
     """The process, ready to answer. Nothing of it is left behind. Raises ProblemError."""
     folder = run.job("chat")
-    engine = _Engine(folder, start_job(folder, Chat(run=run.path)))
+    engine = _Engine(folder, start_job(folder, chat_job(run)))
     try:
         while not isinstance(engine.next(), ChatReady):
             pass
@@ -262,6 +273,11 @@ class _Conversation:
                 self._store.save_turns(self._record.id, [turn])
                 if not arguments.json:
                     print(event.text, end="", flush=True)
+            elif isinstance(event, AnswerFailed) and event.ask == ask.id:
+                if arguments.ask:
+                    raise ProblemError(event.problem)
+                print(event.problem.english(), file=sys.stderr)
+                return
             elif isinstance(event, AnswerEnded) and event.ask == ask.id:
                 turn = replace(
                     turn,

@@ -6,19 +6,17 @@ import argparse
 import sys
 from contextlib import closing
 
+from studio.cli.chatting import chat_job
 from studio.cli.choosing import chosen_run, run_at_step
 from studio.cli.printing import print_json
 from studio.core.command_queue import new_id, send
 from studio.core.commands import Stop
 from studio.core.events import BASE, THIS_RUN, ChatReady, Crashed, Failed, ModelUnderTest, NoticeLogged
-from studio.core.jobs import Chat
-from studio.core.problems import ProblemError, problem
+from studio.core.problems import ProblemError
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder, choose_checkpoint
-from studio.core.translatable import N_
 from studio.models.base_model import locate
 from studio.models.shared_base import base_form
-from studio.runs.chat_place import place_for_chat
 from studio.runs.endpoint.server import Endpoint, ServedModel
 from studio.runs.follow import follow
 from studio.runs.start import start_job
@@ -29,14 +27,10 @@ def serve(arguments: argparse.Namespace) -> int:
     run = run_at_step(arguments)
     others = [chosen_run(word) for word in arguments.others]
     served = _served(run, others)
-    place = place_for_chat(run, None)
-    for why in place.why:
-        print(why.english(), file=sys.stderr)
-    if not place.possible:
-        raise problem("chat.no_room", N_("There is no room for the model now."), fix=N_("Try again later."))
+    job = chat_job(run)
     folder = run.job("chat")
     with closing(Endpoint(lambda: folder, lambda: served, arguments.port)) as endpoint:
-        process = start_job(folder, Chat(run=run.path, on_processor=place.on_processor))
+        process = start_job(folder, job)
         try:
             for batch in follow(folder, process):
                 for event in batch:

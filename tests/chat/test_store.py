@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -224,3 +225,21 @@ def test_a_copy_of_a_turn_keeps_what_was_kept_of_it(store: ConversationStore) ->
     store.copy_kept({"t1": "t9"})
     assert [(one.turn, one.fact) for one in store.facts(["t9"])] == [("t9", ANNA)]
     assert store.embeddings(["t9"], "s") and store.unread(["t9"], "entities") == set()
+
+
+def test_a_file_of_an_earlier_version_is_opened_and_what_it_lacks_is_added(tmp_path: Path) -> None:
+    file = tmp_path / "conversations.sqlite"
+    store = ConversationStore(file)
+    store.save(ConversationRecord(id="one", project="p"), [TurnRecord(id="a", place=0, model="run", question="Where?")])
+    store.close()
+    with contextlib.closing(sqlite3.connect(file)) as earlier:
+        for column in ("temperature", "seed", "cut"):
+            earlier.execute(f"ALTER TABLE turns DROP COLUMN {column}")
+        earlier.commit()
+    store = ConversationStore(file)
+    (turn,) = store.turns("one")
+    assert (turn.question, turn.temperature, turn.seed, turn.cut) == ("Where?", 0.0, None, False)
+    store.save_turns("one", [replace(turn, temperature=0.7, seed=12)])
+    assert store.turns("one")[0].seed == 12
+    assert store.problem is None
+    store.close()

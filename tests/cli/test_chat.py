@@ -133,3 +133,9 @@ def test_a_model_that_cannot_be_loaded_is_explained_and_leaves_no_folder(
     monkeypatch.setenv("STAND_IN_FAILS", "1")
     terminal.chat("--ask", "hello", code=2)
     assert "The model can't be loaded." in terminal.errors
+
+
+def test_what_cannot_be_answered_is_told_and_the_conversation_goes_on(terminal: Terminal) -> None:
+    assert terminal.chat(typed="refuse this\ntwo\n") == ["run 1 0 two"]
+    assert "The model can't be loaded." in terminal.errors
+    terminal.chat("--ask", "refuse this", code=2)

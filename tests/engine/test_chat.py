@@ -122,13 +122,15 @@ def test_a_run_that_cannot_share_the_base_is_refused_with_the_reason_and_nothing
     shared = loaded(one)
     before = logits(shared, THIS_RUN)
     why = {}
-    for run in (elsewhere, in_16_bits, in_float):
+    whole = learned(make_run("whole", **{"method.kind": "full"}), 2)
+    for run in (elsewhere, in_16_bits, in_float, whole):
         with pytest.raises(ProblemError) as refused:
             add_run(shared, one, run)
         why[run.path.name] = str(refused.value)
     assert "another base model" in why["elsewhere"]
     assert "LoRA, 16-bit" in why["sixteen"] and "LoRA, 4-bit, nf4" in why["sixteen"]
     assert "float32" in why["float"]
+    assert "trained in another way" in why["whole"]
     write_manifest(
         damaged.checkpoints / "step-000001", Manifest(files=listed(damaged.checkpoints / "step-000001"), step=1)
     )
