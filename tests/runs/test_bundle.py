@@ -18,6 +18,7 @@ from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.core.storage import Manifest, listed, write_manifest
 from studio.dataset.fingerprint import DataFingerprint
+from studio.dataset.rehearsal import RehearsalAnswer, freeze_rehearsal, is_frozen
 from studio.models.weights import BaseFingerprint
 from studio.runs.bundle import open_bundle, write_bundle
 from studio.runs.create import repeat_run
@@ -119,6 +120,7 @@ def test_a_run_is_repeated_from_its_bundle_with_the_very_same_examples(
     base = small_base(tmp_path / "base")
     run = make_run(project, "run", model__source="folder", model__name=str(base), train='{"messages": 7}\n')
     BaseFingerprint.of(base).write(run.base_fingerprint)
+    freeze_rehearsal(run, [RehearsalAnswer(prompt="Hello!", answer="Hi!", ended=True).as_example()])
     write_bundle(run, out, with_data=True)
     opened = open_bundle(out, there)
     with pytest.raises(ProblemError, match="no model folder at base"):
@@ -127,6 +129,7 @@ def test_a_run_is_repeated_from_its_bundle_with_the_very_same_examples(
     assert again.path.parent == there.runs_folder
     assert load(again.recipe).training == load(run.recipe).training
     assert again.train_data.read_text() == '{"messages": 7}\n'
+    assert again.rehearsal_data.read_bytes() == run.rehearsal_data.read_bytes() and is_frozen(again)
     assert DataFingerprint.read(again) == DataFingerprint.read(run)
     assert list_runs(project=there)[-1].outcome == "not_started"
     small_base(tmp_path / "other", b"x").rename(base.with_name("base-2"))
