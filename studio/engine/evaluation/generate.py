@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -200,9 +201,24 @@ def answer_prompts(
 ) -> list[tuple[list[int], list[int]]]:
     """Greedy answers, computed together: for each prompt what stands before the token that ends the answer, and that
     token where there is one. After `max_seconds` they are cut off."""
-    ids, mask = _padded(prompts, ends[0] if ends else 0)
-    found = _generate(network, ids, mask, ends, max_tokens, device, max_seconds=max_seconds)
-    return [_until_end(row, ends) for row in found[:, ids.shape[1] :].tolist()]
+    answers: dict[int, tuple[list[int], list[int]]] = {}
+    for places in _together(network, prompts):
+        ids, mask = _padded([prompts[place] for place in places], ends[0] if ends else 0)
+        found = _generate(network, ids, mask, ends, max_tokens, device, max_seconds=max_seconds)
+        rows = found[:, ids.shape[1] :].tolist()
+        answers |= {place: _until_end(row, ends) for place, row in zip(places, rows, strict=True)}
+    return [answers[place] for place in range(len(prompts))]
+
+
+def _together(network: Network, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Positions of prompts that may be computed together: all, or those of one length where what stands before each
+    text would be farther from it by the padding."""
+    if not _has_virtual_tokens(network):
+        return [list(range(len(prompts)))]
+    by_length: defaultdict[int, list[int]] = defaultdict(list)
+    for place, prompt in enumerate(prompts):
+        by_length[len(prompt)].append(place)
+    return list(by_length.values())
 
 
 def _generate(

@@ -11,10 +11,13 @@ import torch
 from studio.core.problems import ProblemError
 from studio.core.recipe.method import AdapterLayers, Lora, Method, PrefixTuning, PromptTuning, QLora
 from studio.engine.device import Device
+from studio.engine.evaluation.generate import answer_log_probabilities, answer_prompts
 from studio.engine.methods.base_model import Network
 from studio.engine.methods.quantization import dequantize
 from studio.engine.methods.registry import method_of
 from tests.engine.conftest import trainable
+
+DEVICE = Device(torch.device("cpu"), "test", torch.float32, None)
 
 
 def test_what_learns_is_float32_and_nothing_else_learns(tiny_model: Path) -> None:
@@ -63,7 +66,7 @@ def name_of(settings: Method) -> str:
 def test_every_method_trains_saves_loads_and_merges_or_says_why_not(
     settings: Method, tiny_model: Path, tmp_path: Path
 ) -> None:
-    device = Device(torch.device("cpu"), "test", torch.float32, None)
+    device = DEVICE
     method = method_of(settings)
     ids = torch.randint(10, 200, (2, 16))
 
@@ -105,3 +108,16 @@ def test_every_method_trains_saves_loads_and_merges_or_says_why_not(
     assert not merged.is_base
     rounded = settings.storage.bits == 8  # which an 8-bit layer does to what it is given as well
     torch.testing.assert_close(logits(merged.network), trained, rtol=1e-3, atol=1e-2 if rounded else 1e-4)
+
+
+@pytest.mark.parametrize("settings", [PromptTuning(), PrefixTuning()], ids=name_of)
+def test_questions_of_unequal_length_are_answered_as_one_by_one(settings: Method, tiny_model: Path) -> None:
+    model = trainable(tiny_model, settings, DEVICE).eval()
+    questions = [[65, 66], [70, 71, 72, 73, 74, 75, 76], [80, 81]]
+    together = answer_prompts(model, questions, [257], 8, DEVICE)
+    assert together == [answer_prompts(model, [one], [257], 8, DEVICE)[0] for one in questions]
+    answers = [[90, 91], [92, 93, 94], [95]]
+    rows = list(answer_log_probabilities(model, questions, answers, DEVICE))
+    for question, answer, row in zip(questions, answers, rows, strict=True):
+        (alone,) = answer_log_probabilities(model, [question], [answer], DEVICE)
+        torch.testing.assert_close(row, alone)
