@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import torch
@@ -21,6 +22,11 @@ class FullMethod(TrainingMethod):
     """In 16 bits the changes of a step would be rounded away, so weights that learn are kept in 32."""
 
     shares_base = False
+    _base: Path | None = None
+
+    def load_base(self, folder: Path, device: Device) -> Network:
+        self._base = folder
+        return super().load_base(folder, device)
 
     def make_trainable(self, base: Network) -> Network:
         in_format(base, torch.float32)
@@ -33,6 +39,8 @@ class FullMethod(TrainingMethod):
             model.save_pretrained(folder, max_shard_size=_LARGEST_FILE)
         finally:
             model.generation_config = before
+        assert self._base is not None, "the base was loaded here"
+        shutil.copyfile(self._base / "config.json", folder / "config.json")  # a training changes what it computes
 
     def load_weights(self, model: Network, folder: Path) -> None:
         saved = self._saved(folder, torch.device("cpu"), torch.float32)

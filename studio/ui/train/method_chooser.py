@@ -7,7 +7,7 @@ from functools import partial
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QButtonGroup, QWidget
 
-from studio.core.recipe.method import METHODS
+from studio.core.recipe.method import METHODS, LoraSettings
 from studio.ui.controls.layout import vbox
 from studio.ui.controls.text import label
 from studio.ui.design.language import tr
@@ -31,7 +31,10 @@ class MethodChooser(QWidget):
             gap=GAP_SMALL,
         )
         for kind, method in METHODS.items():
-            card = ChoiceCard(tr(method.choice), tr(method.advice))
+            title = tr(method.choice)
+            if issubclass(method, LoraSettings):  # which are called after how the base is stored
+                title = tr("A small add-on learns ({method})", method=method.title)
+            card = ChoiceCard(title, tr(method.advice))
             card.clicked.connect(partial(self._on_chosen, kind))
             self._group.addButton(card)
             self.cards[kind] = card
