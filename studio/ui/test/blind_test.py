@@ -26,7 +26,7 @@ from studio.evaluation.blind import (
     read_choices,
 )
 from studio.runs.project import Project, project_of
-from studio.ui.controls.layout import STRETCH, Card, add_all, hbox, vbox
+from studio.ui.controls.layout import STRETCH, Card, add_all, follow, hbox, vbox
 from studio.ui.controls.text import ElidedLabel, button, clear_layout_widget, label, say, tool_button
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP_SMALL, GAP_WIDE
@@ -192,6 +192,7 @@ class OwnQuestions(QWidget):
         while (item := self._rows.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
                 clear_layout_widget(widget)
+        buttons = []
         for question in self.questions:
             row = QWidget()
             text = ElidedLabel("small")
@@ -202,6 +203,8 @@ class OwnQuestions(QWidget):
             remove = tool_button("\u00d7", tr("Remove: {question}", question=question), partial(self._remove, question))
             hbox((text, 1), remove, on=row)
             self._rows.addWidget(row)
+            buttons.append(remove)
+        follow(self.add, buttons)
         waiting = sum(question not in self._answered for question in self.questions)
         self.ask.setVisible(waiting > 0)
         say(

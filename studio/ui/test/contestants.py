@@ -12,7 +12,7 @@ from studio.core.run_folder import RunFolder
 from studio.dataset.fingerprint import DataFingerprint
 from studio.export.made import contestant_at, made_exports
 from studio.runs.project import project_of
-from studio.ui.controls.layout import Card, FlowWidget, add_all, vbox
+from studio.ui.controls.layout import Card, FlowWidget, add_all, follow, vbox
 from studio.ui.controls.text import button, clear_layout_widget, label
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP_SMALL
@@ -130,6 +130,7 @@ class ContestantsCard(Card):
         box.setChecked(ticked)
         self._boxes[place] = (box, candidate.contestant)
         self._list.addWidget(box)
+        follow(self.more, [made for made, _ in self._boxes.values()])  # made later, the keyboard reaches them in place
 
     def _clear(self) -> None:
         for box, _ in self._boxes.values():

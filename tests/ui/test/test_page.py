@@ -312,6 +312,7 @@ def test_other_runs_take_part_and_any_two_models_are_shown_beside_each_other(
     qtbot.waitUntil(lambda: len(page.contestants.findChildren(QCheckBox)) == 1, timeout=10_000)
     (box,) = page.contestants.findChildren(QCheckBox)
     assert box.text().startswith("20260102-120000-second") and not box.isChecked()
+    assert page.contestants.more.nextInFocusChain() is box, "the keyboard comes to it where it stands"
     QTest.keyClick(box, Qt.Key.Key_Space)
     page.start.click()
     qtbot.waitUntil(lambda: page.banner is not None and not page.job.is_running(), timeout=20_000)
