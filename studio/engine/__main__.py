@@ -65,9 +65,11 @@ def main(arguments: list[str]) -> int:
     if isinstance(job, Chat) and job.on_processor:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # not even its context: a training may need all of the card
     if hasattr(os, "nice"):
-        # The window must stay smooth beside a job that computes on every core; on an idle machine it costs nothing.
+        # The window must stay smooth beside a job that computes on every core; on an idle machine it costs nothing. No
+        # lower: where the system goes by it (in a container; a desktop shares among sessions first), 10 leaves a tenth
+        # of a core that another program wants, too.
         with contextlib.suppress(OSError):
-            os.nice(10)
+            os.nice(2)
     return context.run(work_of(job))
 
 
