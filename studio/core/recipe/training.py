@@ -198,7 +198,7 @@ class Training(SettingsGroup):
         bool,
         Setting(
             N_("Answer questions while it learns"),
-            N_("At every look at the examples set aside, as long as that takes less than 3 % of the time."),
+            N_("At every look at the examples set aside, as long as that takes less than 2 % of the time."),
             level="more",
             term="samples",
         ),
