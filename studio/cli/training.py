@@ -119,10 +119,14 @@ def dry_run(recipe: Recipe, arguments: argparse.Namespace) -> int:
         f"{batch.examples} to learn from, {batch.cut} cut, {batch.nothing_left} with nothing left, {batch.held_out} set"
     )
     print(f"aside; {batch.tokens:,} tokens, {batch.label_tokens:,} of them learned; {batch.total_steps} steps.")
-    for number, row, ids, labels in zip(examples, rows, batch.input_ids, batch.labels, strict=True):
+    compares = data.recipe.objective.uses != "answers"
+    for place, (number, row, labels) in enumerate(zip(examples, rows, batch.labels, strict=True)):
         learned = sum(label >= 0 for label in labels)
         name = f"example {number} (row {row})" if number else "an answer of the base model itself"
-        print(f"{name}: {len(ids)} tokens with padding, {learned} learned")
+        if compares and place % 2:
+            print(f"    compared with another answer of {learned} tokens")
+        else:
+            print(f"{name}: {len(labels)} tokens with padding, {learned} learned")
     for adaptation in batch.adaptations:
         print(adaptation.english())
     return 0

@@ -31,12 +31,15 @@ def dry_run(context: JobContext, job: DryRun) -> Ending | None:
         here = Device(torch.device("cpu"), "", torch.float32, None)
         trainer = trainer_for(context, RunFolder(context.folder.path), plan, _smallest_model(), here)
         batch: dict[str, Any] = next(iter(trainer.get_train_dataloader()))
+    rows = _rows(batch["input_ids"])
+    sequences = len(rows) // len(batch[POSITION])  # answers that are compared are two each
+    numbers = [plan.dataset.example_number(position) for position in batch[POSITION] for _ in range(sequences)]
     first = FirstBatch(
         **plan.dataset.counts.model_dump(),
-        input_ids=_rows(batch["input_ids"]),
+        input_ids=rows,
         labels=_rows(batch["labels"]),
         attention_mask=_rows(batch["attention_mask"]),
-        example_numbers=tuple(plan.dataset.example_number(position) for position in batch[POSITION]),
+        example_numbers=tuple(numbers),
         limit=plan.limit,
         held_out=len(plan.held_out.encoded),
         total_steps=plan.total_steps,

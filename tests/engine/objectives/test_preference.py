@@ -15,8 +15,9 @@ from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer
 
 from studio.core.conversation import Message
 from studio.core.events import BASE, Evaluated, Finished, Prepared, StepDone
+from studio.core.first_batch import read_first_batch
 from studio.core.job_states import ExamState
-from studio.core.jobs import Exam, Train
+from studio.core.jobs import DryRun, Exam, Train
 from studio.core.recipe.method import Lora
 from studio.core.recipe.objective import Dpo, Kto
 from studio.core.run_folder import JobFolder, RunFolder
@@ -335,3 +336,16 @@ def test_an_exam_over_marked_answers_asks_only_for_the_good_ones(make_run: Make)
     assert compared is not None and compared.scored is not None and compared.scored.examples == 16
     assert compared.scored.gained > 12 and verdict(compared).outcome == "better"
     assert {one.wanted for one in state.predictions} == {one.answer for one in marked(18)[20:] if one.good}
+
+
+@pytest.mark.parametrize("kind", ["dpo", "kto"])
+def test_a_dry_run_shows_both_answers_of_each_example(make_run: Make, kind: str) -> None:
+    run = make_run(learned=10, held_out=2, **{**SETTINGS, "objective.kind": kind})
+    write_frozen(run.train_data, pairs(10) if kind == "dpo" else marked(5))
+    write_frozen(run.held_out_data, pairs(12)[10:] if kind == "dpo" else marked(6)[10:])
+    job = JobFolder(run.path / "jobs" / "dry-1")
+    job.path.mkdir(parents=True)
+    assert do_here(job, DryRun(run=run.path)) == 0
+    first = read_first_batch(job.path)
+    assert len(first.input_ids) == len(first.labels) == len(first.example_numbers) == 4
+    assert first.example_numbers[::2] == first.example_numbers[1::2]
