@@ -18,10 +18,9 @@ class FirstBatch(DatasetCounts):
     id 0, label -100 and mask 0. A label of -100 isn't learned.
 
     `example_numbers` says which of the frozen examples each row is, counted from 1 in the order of
-    `data/train.jsonl`; one that was split may stand there more than once, and where answers
-    are compared each example has two rows, and 0 is one of the base model's own
-    answers. The counts are those of the whole run, as
-    when it is prepared; `adaptations` say what this model's chat template made necessary.
+    `data/train.jsonl`; one that was split may stand there more than once, one whose answers are compared has two rows,
+    and 0 is one of the base model's own answers. The counts are those of the whole run, as when it is prepared;
+    `adaptations` say what this model's chat template made necessary.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
