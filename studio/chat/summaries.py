@@ -31,6 +31,12 @@ _SUMMARIZE = (
 _OWN_WORDS = 0.6
 """The share of a sentence's words that must stand in what was said."""
 
+_NEW_WORDS = 2
+"""A sentence with fewer words that weren't there yet says nothing: small models repeat themselves."""
+
+_SPEAKER = re.compile(r"^(?:Person|Model): ")
+"""As the request has them: small models copy it."""
+
 _NUMBER = re.compile(r"(?<!\w)(?:\d[\d.,:]*\d|\d)")
 _CAPITALIZED = re.compile(r"(?<=[^\W_] )(?<![.!?:] )[A-ZÀ-ÖØ-Þ][^\W_]+")
 """A name: capitalized within a sentence. In Korean, Chinese and Japanese only numbers tell what to keep."""
@@ -58,7 +64,11 @@ def summarize(earlier: str, exchanges: Sequence[Sequence[Message]], write: Calla
     written = write(summary_request(earlier, exchanges))
     messages = [one for exchange in exchanges for one in exchange if one.content.strip()]
     source = "\n".join([earlier, *(one.content for one in messages)])
-    kept = [one for one in sentences_of(written) if is_grounded(one, source)]
+    kept: list[str] = []
+    for one in sentences_of(written):
+        sentence = _SPEAKER.sub("", one)
+        if len(words_of(sentence) - words_of("\n".join(kept))) >= _NEW_WORDS and is_grounded(sentence, source):
+            kept.append(sentence)
     told = _all_details("\n".join(kept))
     # the person's own words first: an answer may be wrong
     verbatim = [*sentences_of(earlier)]

@@ -34,6 +34,11 @@ def test_what_nobody_said_is_dropped() -> None:
     assert not is_grounded("The conversation was pleasant and everybody agreed warmly.", SAID)
 
 
+def test_a_model_that_repeats_itself_or_copies_who_spoke_is_not_followed() -> None:
+    written = "Person: The rent is 840 euros. The rent is 840 euros. The rent is 840 euros."
+    assert summarized(written, "The rent is 840 euros.") == "The rent is 840 euros."
+
+
 def test_an_earlier_summary_goes_on_in_the_next() -> None:
     assert summarized("", "The dog is called Bruno.", earlier="Anna moved to Busan.") == (
         "Anna moved to Busan. The dog is called Bruno."
