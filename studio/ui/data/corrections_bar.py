@@ -35,7 +35,7 @@ class CorrectionsBar(QFrame):
         self.setProperty("card", "notice")
         self._app_state = app_state
         self.words = label("")
-        self.learn = button("", "", self._learn)
+        self.learn = button(tr("Learn them too"), "", self._learn)
         self.leave = button(tr("Take them out"), "", self._leave)
         hbox((self.words, 1), self.learn, self.leave, on=self, margins=(GAP + 2, 4, GAP - 2, 4))
         self.hide()
