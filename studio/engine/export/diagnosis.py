@@ -215,18 +215,19 @@ def _end_faults(reference: Reference, measured: Sequence[Measured]) -> list[Expo
 
 
 def _divergence(reference: Reference, measured: Sequence[Measured]) -> tuple[float, float]:
-    """The mean Kullback-Leibler divergence and the share of equal likeliest tokens, over all tokens of all answers. Of
-    two that the run holds as good as equally likely, either counts."""
+    """The mean Kullback-Leibler divergence and the share of equal likeliest tokens, over all tokens of all answers, the
+    first over those of which something was told. Of two that the run holds as good as equally likely, either counts."""
     divergences, equal = [], []
     for likeliest, one in zip(reference.likeliest, measured, strict=True):
         divergences.append(_kl(likeliest.run, _floored(one)))
         is_theirs = likeliest.ids == np.array(one.likeliest, dtype=np.int32)[:, None]
         equal.append(np.where(is_theirs, likeliest.run, -np.inf).max(axis=1) >= likeliest.run[:, 0] - _ALIKE)
-    return float(np.concatenate(divergences).mean()), float(np.concatenate(equal).mean())
+    return float(np.nanmean(np.concatenate(divergences))), float(np.concatenate(equal).mean())
 
 
 def _floored(one: Measured) -> Floats:
-    """What it told of, and where it told nothing the most that can be: the divergence is at least what it comes to."""
+    """What it told of, and for other tokens the most that can be: the divergence is at least what it comes to. NaN at
+    places of which it told nothing."""
     told = one.told()
     least = np.array(one.least or [0.0] * len(one.likeliest), dtype=np.float32)
     return np.where(np.isnan(told), least[:, None], told)
@@ -283,7 +284,10 @@ def _nearest_strength(reference: Reference, measured: Sequence[Measured]) -> flo
     for strength in reference.strengths:
         floored = [_floored(one) for one in measured[: len(strength.told)]]
         rows = zip(strength.told, reference.likeliest, floored, strict=False)
-        pairs = [(_kl(other, export).mean(), _kl(likeliest.run, export).mean()) for other, likeliest, export in rows]
+        pairs = [
+            (np.nanmean(_kl(other, export)), np.nanmean(_kl(likeliest.run, export)))
+            for other, likeliest, export in rows
+        ]
         other, own = np.mean(pairs, axis=0)
         if other < _NEAR and own > _NOTICEABLE:
             distances[strength.factor] = float(other / own) if own else 1.0

@@ -8,7 +8,8 @@ tokenizer, sampling and stops. It listens on a socket in a folder that is this u
 
 It tells the probabilities of tokens that it wrote itself. So the run's answer is put to it up to a place, and it goes
 on from there; as long as it writes the same, each token comes with its probabilities, and where it writes another one,
-the run's own is put in its place and it goes on from there.
+the run's own is put in its place and it goes on from there. Of a token that ends in the middle of a letter it tells no
+probabilities.
 """
 
 from __future__ import annotations
@@ -56,15 +57,18 @@ class LlamaRequest(BaseModel):
     room: int = 0
 
 
-class _Place(BaseModel):
-    """A token that llama.cpp wrote, and the likeliest ones at its place with the logarithms of their probabilities."""
+class _Likely(BaseModel):
+    """A token and the logarithm of its probability."""
 
     id: int
     logprob: float
 
 
-class _Written(_Place):
-    top_logprobs: tuple[_Place, ...]
+class _Place(BaseModel):
+    """A token that llama.cpp wrote, and the likeliest ones at its place: none where it tells none."""
+
+    id: int
+    top_logprobs: tuple[_Likely, ...] = ()
 
 
 class _Told(BaseModel):
@@ -76,8 +80,15 @@ class _Told(BaseModel):
     tokens_evaluated: int
     content: str = ""
     stop_type: str = ""
-    completion_probabilities: tuple[_Written, ...] = ()
+    completion_probabilities: tuple[_Place, ...] = ()
     cached: int = 0
+
+    @property
+    def places(self) -> tuple[_Place, ...]:
+        """All that was written, or nothing where some tokens have no probabilities: which of several isn't told."""
+        if len(self.completion_probabilities) == len(self.tokens):
+            return self.completion_probabilities
+        return (_Place(id=self.tokens[0]),) if len(self.tokens) == 1 else ()
 
 
 def main(arguments: list[str]) -> int:
@@ -192,29 +203,32 @@ def _measured(server: LlamaServer, question: Question, likeliest: Likeliest, lim
         prompt=own.prompt,
         same_prompt=same,
         answer=answer.tokens,
-        likeliest=tuple(place.top_logprobs[0].id for place in places),
+        likeliest=tuple(place.top_logprobs[0].id if place.top_logprobs else place.id for place in places),
         log_probabilities=tuple(_of(ids, place) for ids, place in zip(likeliest.ids.tolist(), places, strict=True)),
-        least=rounded([place.top_logprobs[-1].logprob for place in places]),
+        least=tuple(rounded([place.top_logprobs[-1].logprob])[0] if place.top_logprobs else None for place in places),
     )
 
 
-def _places(server: LlamaServer, question: Question, told: _Told) -> list[_Written]:
-    """For each token of the run's answer what llama.cpp holds likely there, beginning with what it wrote itself."""
-    places: list[_Written] = []
+def _places(server: LlamaServer, question: Question, told: _Told) -> list[_Place]:
+    """For each token of the run's answer what llama.cpp holds likely there, beginning with what it wrote itself. One
+    token at a time from where it can't be told apart which of them has no probabilities."""
+    places: list[_Place] = []
     wanted = question.answer
+    most = len(wanted)
     while True:
-        for place in told.completion_probabilities[: len(wanted) - len(places)]:
+        if not told.tokens:
+            raise ValueError("no tokens")
+        for place in told.places[: len(wanted) - len(places)]:
             places.append(place)
             if place.id != wanted[len(places) - 1]:
                 break
         if len(places) == len(wanted):
             return places
-        told = server.go_on((*question.prompt, *wanted[: len(places)]), len(wanted) - len(places))
-        if not told.completion_probabilities:
-            raise ValueError("no probabilities")
+        most = len(wanted) - len(places) if told.places and most > 1 else 1
+        told = server.go_on((*question.prompt, *wanted[: len(places)]), most)
 
 
-def _of(ids: Sequence[int], place: _Written) -> tuple[float | None, ...]:
+def _of(ids: Sequence[int], place: _Place) -> tuple[float | None, ...]:
     known = {one.id: one.logprob for one in place.top_logprobs}
     return tuple(None if (found := known.get(one)) is None else round(found, 5) for one in ids)
 

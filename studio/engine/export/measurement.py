@@ -129,7 +129,7 @@ class Measured(BaseModel):
 
     At each token of the run's answer, after the training's own prompt: `likeliest` is the token that it holds
     likeliest, `log_probabilities` are those of the tokens in `Likeliest.ids`, None where they are less likely than the
-    program tells; `least` is then the smallest that it told.
+    program tells; `least` is then the smallest that it told, None where it told nothing at all.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -139,7 +139,7 @@ class Measured(BaseModel):
     answer: tuple[int, ...]
     likeliest: tuple[int, ...]
     log_probabilities: tuple[tuple[float | None, ...], ...]
-    least: tuple[float, ...] = ()
+    least: tuple[float | None, ...] = ()
 
     def told(self) -> Floats:
         """`log_probabilities` as an array, tokens x `KEPT`, with NaN where nothing was told."""

@@ -13,8 +13,10 @@ from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
+from studio.core.conversation import Message
 from studio.core.jobs import Train
 from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
+from studio.dataset.examples import read_frozen, write_frozen
 from studio.engine.evaluation.generate import of_run
 from studio.engine.export.llama_cpp import run
 from studio.engine.export.measurement import Reference
@@ -55,7 +57,8 @@ def converted(context: JobContext, tools: Path, folder: Path, file: Path, kind: 
     return file
 
 
-def taught(folder: Path, width: int = 64, epochs: float = 12.0, seed: int = 7) -> Trained:
+def taught(folder: Path, width: int = 64, epochs: float = 12.0, seed: int = 7, answer: str = "") -> Trained:
+    """With `answer` it learns to answer that to everything."""
     base = save_tiny_model(folder / "base", width=width, merges=[("I", "t")], seed=seed)  # llama.cpp loads none without
     weights = load_file(base / "model.safetensors")
     narrow = (64 / width) ** 0.5
@@ -63,6 +66,9 @@ def taught(folder: Path, width: int = 64, epochs: float = 12.0, seed: int = 7) -
     save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
     settings = {"method.kind": "lora", "method.rank": 16, "training.learning_rate": 5e-3 * narrow}
     made = frozen_run(folder / "run", base, learned=24, held_out=6, **{**settings, "training.epochs": epochs})
+    for file in (made.train_data, made.held_out_data) if answer else ():
+        said = Message(role="assistant", content=answer)
+        write_frozen(file, [one.model_copy(update={"messages": (*one.prompt, said)}) for one in read_frozen(file)])
     assert do_here(made, Train()) == 0
     context = JobContext(JobFolder(folder / "job"), "merge")
     generator, _ = of_run(context, made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from studio.engine.export.check import check_gguf
 from studio.engine.export.llama_cpp import tools_folder
 from studio.engine.job_context import JobContext
 from tests.engine.conftest import do_here
-from tests.engine.export.conftest import Trained, converted, save_merged
+from tests.engine.export.conftest import Trained, converted, save_merged, taught
 
 Check = Callable[[Path], tuple[ExportCheck, ...]]
 
@@ -64,6 +65,18 @@ def codes(checks: tuple[ExportCheck, ...]) -> set[str]:
     found = [{fault.code for fault in check.faults} for check in checks]
     assert all(one == found[0] for one in found), "with flash attention as without"
     return found[0]
+
+
+def test_letters_of_several_tokens_are_measured_where_llama_cpp_tells_of_them(
+    tools: Path, context: JobContext, tmp_path: Path
+) -> None:
+    trained = taught(tmp_path / "trained", answer="네, 내일 도착합니다.")  # a token for each byte
+    file = converted(context, tools, trained.merged, tmp_path / "model.gguf")
+    reference = replace(trained.reference, questions=trained.reference.questions[:2])
+    reference = replace(reference, likeliest=trained.reference.likeliest[:2])
+    assert all(question.ended and len(question.answer) > 20 for question in reference.questions)
+    checks = check_gguf(context, tools, file, reference, "f16")
+    assert all(check.passed for check in checks), checks
 
 
 def template_of(file: Path) -> str:
