@@ -272,6 +272,8 @@ class Conversation(QObject):
         self.closing.emit()
         running = self.job.folder if self.job.is_running() else None
         self.job.stop(keep=False)
+        if running is not None and running.events.exists():
+            self.job.kill()  # it has nothing to save, and on a busy machine it might outlive what it was told
         self.job.leave()
         self._give_up()
         self.storage.close()

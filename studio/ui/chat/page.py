@@ -103,6 +103,7 @@ class ChatPage(PageFrame):
         self.suggested_prompts = SuggestedPrompts()
         self.suggested_prompts.chosen.connect(self._on_sent)
         self._offered: RunFolder | None = None
+        self._offered_for: ChatTarget | None = None
         self._build()
 
         app_state.run_changed.connect(self._on_target_changed)
@@ -194,9 +195,11 @@ class ChatPage(PageFrame):
             target = ChatTarget(run=run) if run is not None else ChatTarget(model=app_state.model.folder)
             if self.conversation.set_target(target):
                 self._fill_instructions()
-                self._look_for_others(run)
                 if training:
                     self._look_for_place()
+        if self.conversation.target != self._offered_for:  # a new page may find a conversation that goes on
+            self._offered_for = self.conversation.target
+            self._look_for_others(self.conversation.target.run)
         self._offer_questions()
         self._paint()
 
@@ -222,7 +225,7 @@ class ChatPage(PageFrame):
     def _show_others(self, others: tuple[Companion, ...]) -> None:
         self._others = others
         self.conversation.runs = {one.model: one.run for one in others if one.apart is None}
-        self._offer(BASE, THIS_RUN)
+        self._show_who_answered()
 
     def _offer(self, left: ModelUnderTest, right: ModelUnderTest) -> None:
         """Whom the columns show, out of all that can be asked and that have answered in this conversation."""

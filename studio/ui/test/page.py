@@ -80,13 +80,15 @@ class TestPage(PageFrame):
         self.by_heart: ByHeartCard | None = None
         self.options = ExamOptions()
         self.contestants = ContestantsCard()
+        self.ask_more = button(tr("Ask more, or other models"), "link", self._on_ask_more)
+        self._asks_more = False
         self.blind = BlindTestCard()
         self.blind.failed.connect(self._on_failed)
         self.blind.answers_wanted.connect(self._start)
         self.comparison = AnswerComparison()
         self.comparison.similar_wanted.connect(self._on_similar_wanted)
         self._index: tuple[RunFolder, NearestExamples] | None = None
-        asked = (self.progress, self.invitation, self.options, self.contestants)
+        asked = (self.progress, self.invitation, self.ask_more, self.options, self.contestants)
         add_all(self.body, self.measure, self.standings, *asked, self.blind, self.comparison, STRETCH)
         self.start = self.set_primary(tr("Test"), self._start)
 
@@ -140,6 +142,7 @@ class TestPage(PageFrame):
         run = self._app_state.run
         if run != self._run:
             self._run = run
+            self._asks_more = False
             self._needs_questions = run is not None and needs_questions(run)
             self._shown = ExamState()
             self._live = False
@@ -211,6 +214,11 @@ class TestPage(PageFrame):
 
         run_in_background(card, find, found)
 
+    def _on_ask_more(self) -> None:
+        self._asks_more = True
+        self._paint()
+        self.options.general.setFocus()
+
     # How it looks
 
     def _paint(self) -> None:
@@ -221,8 +229,11 @@ class TestPage(PageFrame):
         self.start.setVisible(obstacle is None)
         self.start.setEnabled(not running and self._obstacle() is None)
         self.start.setText(tr("Test again") if state.predictions and not running else tr("Test"))
+        can_ask = not running and obstacle is None and self._obstacle() is None
+        asked_before = bool(state.predictions)  # then its answers matter most
+        self.ask_more.setVisible(can_ask and asked_before and not self._asks_more)
         for one in (self.options, self.contestants):
-            one.setVisible(not running and obstacle is None and self._obstacle() is None)
+            one.setVisible(can_ask and (self._asks_more or not asked_before))
         self.progress.setVisible(running)
         if running and self.progress.stop.isEnabled():
             self.progress.show_state(state)

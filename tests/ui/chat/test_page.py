@@ -105,6 +105,7 @@ def test_a_page_built_anew_shows_the_same_conversation(app_state: AppState, qtbo
     again = shown(app_state, qtbot)
     assert again.columns[THIS_RUN].answers()[-1].plain_text() == "run 2 0 hello"
     assert again.conversation.job.is_running()
+    assert all(column.chooser.currentText() for column in again.columns.values()), "it says who they are"
 
 
 def test_a_model_that_cannot_be_loaded_is_explained(
