@@ -243,10 +243,13 @@ def hold(run: Path) -> Queue:
 
 
 def release(run: Path) -> Queue:
-    """Let a held entry wait for its turn again; one that was paused is continued then. Raises `ProblemError`."""
+    """Let a held entry wait for its turn again; one that was paused is continued then. One whose run has come to its
+    end meanwhile stays as it is. Raises `ProblemError`."""
     with opened() as file:
         entry = file.queue.entry(run)
         _require_not_running(entry)
+        if status_of(entry) == "ended":
+            return file.queue
         update = {"held": False, "ended_before": _ended_before(RunFolder(run)), "begun": None, "starts": 0}
         file.write(file.queue.with_entry(entry.model_copy(update=update)))
         return file.queue

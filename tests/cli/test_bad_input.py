@@ -132,7 +132,6 @@ def test_a_verb_imports_only_what_it_needs(words: list[str], most: int, unneeded
     """Nearly all of the time that a verb takes is imports, and modules can be counted on any machine."""
     program = """
 import sys
-from studio.core.recipe.settings import value_of
 from studio.cli import main
 try:
     main(sys.argv[1:])

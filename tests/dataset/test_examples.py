@@ -79,7 +79,7 @@ def test_tool_calls_are_the_assistants_and_their_results_the_tools() -> None:
         ([{"role": "assistant", "content": "a"}], "Nobody asks"),
         ([{"role": "narrator", "content": "a"}], "unknown"),
         ([{"role": "user", "content": [{"type": "image_url"}]}, {"role": "assistant", "content": "a"}], "picture"),
-        (["a", "b"], "no role"),
+        ([{"content": "a"}, {"content": "b"}], "no role"),
     ],
 )
 def test_conversations_that_cannot_be_learned_say_why(talk: object, words: str) -> None:

@@ -16,7 +16,7 @@ from studio.core.jobs import Train
 from studio.core.journal import JournalWriter
 from studio.core.run_folder import RunFolder
 from studio.core.storage import staged_export
-from studio.engine.training import job
+from studio.engine.objectives import objective
 from studio.engine.training.checkpoint import CheckpointWriter
 from tests.engine.conftest import do_here
 from tests.engine.conftest import make_run as make_run
@@ -38,7 +38,7 @@ def test_without_memory_for_the_examples_set_aside_training_goes_on(
     make_run: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(**{"training.save_steps": 2})
-    monkeypatch.setattr(job, "held_out_loss", out_of_memory)
+    monkeypatch.setattr(objective, "held_out_loss", out_of_memory)
     assert do_here(run, Train()) == 0
     assert isinstance(run.state().ending, Finished)
     assert len(told(run, "evaluation.no_memory")) == 1

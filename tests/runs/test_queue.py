@@ -120,6 +120,17 @@ def test_a_held_run_waits_again_when_it_is_released(make_run: MakeRun, trainings
     assert refused(lambda: queue.remove(run.path)) == "queue.running"
 
 
+def test_a_run_that_has_ended_meanwhile_is_not_released_to_be_started_again(
+    make_run: MakeRun, trainings: Trainings
+) -> None:
+    run = make_run("one")
+    queue.add([run])
+    trainings.start(run, Train())
+    trainings.end(run, Finished())
+    (entry,) = queue.release(run.path).entries
+    assert queue.status_of(entry) == "ended"
+
+
 def test_settings_are_edited_until_the_run_begins(make_run: MakeRun, trainings: Trainings) -> None:
     run = make_run("one")
     queue.add([run])

@@ -31,7 +31,7 @@ def test_a_run_learns_bit_for_bit_the_same_with_and_without_a_trial(
     tried = make_run("tried", learned=18, **settings)
     assert do_here(tried, Train()) == 0
     plain = make_run("plain", learned=18, **settings)
-    monkeypatch.setattr(job, "try_longest", lambda *_: None)
+    monkeypatch.setattr(job.TrainingJob, "_try_longest", lambda _: None)
     assert do_here(plain, Train()) == 0
     assert tried.state().probed is not None
     assert plain.state().probed is None
