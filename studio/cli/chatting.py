@@ -47,8 +47,8 @@ from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
 from studio.core.translatable import N_
 from studio.dataset.examples import read_frozen
 from studio.dataset.nearest import NearestExamples
-from studio.runs.chat_place import place_for_chat
-from studio.runs.delete_jobs import delete_ended
+from studio.runs.chat.folders import delete_ended
+from studio.runs.chat.place import place_for_chat
 from studio.runs.follow import follow
 from studio.runs.start import JobProcess, start_job
 

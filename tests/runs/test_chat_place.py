@@ -15,7 +15,7 @@ import pytest
 from studio.core.events import DeviceChosen, ProcessStarted, StepDone
 from studio.hardware.snapshot import Snapshot
 from studio.hardware.system import SystemMemory
-from studio.runs.chat_place import ChatPlace, place_for_chat
+from studio.runs.chat.place import ChatPlace, place_for_chat
 from studio.runs.project import create_project
 from tests.fakes import nvml
 from tests.runs.made_runs import make_run
@@ -25,7 +25,7 @@ FIRST, SECOND = "GPU-11111111-0000-0000-0000-000000000001", "GPU-22222222-0000-0
 LOOK = """
 import sys
 from pathlib import Path
-from studio.runs.chat_place import place_for_chat
+from studio.runs.chat.place import place_for_chat
 place = place_for_chat(None, Path(sys.argv[1]))
 where, when = "processor" if place.on_processor else "card", "asks" if place.asks else "at once"
 print(where, when, *[one.english() for one in place.why])

@@ -18,7 +18,7 @@ from studio.dataset.readers.documents.transcripts import stream_turns
 from studio.dataset.readers.encodings import Encoding, find_encoding
 from studio.dataset.readers.header import names_parts
 from studio.dataset.readers.messengers import chat_in
-from studio.dataset.readers.record_layouts import (
+from studio.dataset.readers.records.layouts import (
     asked_by_name,
     bare_conversations,
     flat,
@@ -26,7 +26,7 @@ from studio.dataset.readers.record_layouts import (
     questions_of_page,
     written_as_lists,
 )
-from studio.dataset.readers.remarks import Remarks
+from studio.dataset.readers.records.remarks import Remarks
 from studio.dataset.readers.table_scan import scan_table, table_rows
 from studio.dataset.readers.unreadable import changed, empty, guard_unchanged, header_only
 from studio.dataset.table import Doubt, TableInfo, TableStream, cell_text

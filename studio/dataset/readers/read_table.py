@@ -12,12 +12,12 @@ from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import N_
 from studio.dataset.readers import limits
-from studio.dataset.readers.cloze import with_gaps
-from studio.dataset.readers.derived_columns import with_derived_columns
+from studio.dataset.readers.derived.cloze import with_gaps
+from studio.dataset.readers.derived.columns import with_derived_columns
+from studio.dataset.readers.derived.quizzes import with_quiz
+from studio.dataset.readers.derived.reply_chains import with_reply_chains
 from studio.dataset.readers.hub_dataset import chosen_split, fetched_splits, is_hub_name
 from studio.dataset.readers.messengers import with_chat
-from studio.dataset.readers.quizzes import with_quiz
-from studio.dataset.readers.reply_chains import with_reply_chains
 from studio.dataset.readers.unreadable import empty, guard_unchanged
 from studio.dataset.table import TableStream
 

@@ -13,7 +13,7 @@ from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP_WIDE
 
 if TYPE_CHECKING:
-    from studio.runs.chat_place import ChatPlace
+    from studio.runs.chat.place import ChatPlace
 
 
 class BesideTraining(QWidget):

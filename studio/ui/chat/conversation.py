@@ -41,7 +41,7 @@ from studio.core.run_folder import JobFolder
 from studio.core.storage import cannot_write
 from studio.core.translatable import N_, Sentence
 from studio.dataset.corrections import CORRECTIONS
-from studio.runs.delete_jobs import delete_ended, has_ended
+from studio.runs.chat.folders import delete_ended, has_ended
 from studio.runs.fetch import job_folder
 from studio.ui.chat.memory import ConversationMemory
 from studio.ui.chat.storage import ConversationStorage
@@ -52,7 +52,7 @@ from studio.ui.state.background import run_in_background
 from studio.ui.state.job_state import JobState
 
 if TYPE_CHECKING:
-    from studio.runs.chat_place import ChatPlace
+    from studio.runs.chat.place import ChatPlace
     from studio.runs.start import JobProcess
 
 STORE_EVERY = 1.0
@@ -240,7 +240,7 @@ class Conversation(QObject):
 
     def _begin(self, folder: JobFolder, target: ChatTarget) -> JobProcess:
         """Called beside the window. Raises `ProblemError` where a training goes on and nobody has agreed."""
-        from studio.runs.chat_place import place_for_chat  # brings along a lot: not before the first frame
+        from studio.runs.chat.place import place_for_chat  # brings along a lot: not before the first frame
         from studio.runs.start import start_job
 
         self.place = place = place_for_chat(target.run, target.model)

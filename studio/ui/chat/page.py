@@ -37,8 +37,8 @@ from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
 
 if TYPE_CHECKING:
-    from studio.runs.chat_place import ChatPlace
-    from studio.runs.companions import Companion
+    from studio.runs.chat.companions import Companion
+    from studio.runs.chat.place import ChatPlace
 
 ROOM_FOR_LIST = 820
 """Pixels of the page's width from which on the list of conversations stands beside the chat."""
@@ -211,7 +211,7 @@ class ChatPage(PageFrame):
         project = self._app_state.project
 
         def look() -> tuple[Companion, ...]:
-            from studio.runs.companions import companions  # brings along a lot: not before the first frame
+            from studio.runs.chat.companions import companions  # brings along a lot: not before the first frame
 
             return companions(run, project)
 
@@ -268,7 +268,7 @@ class ChatPage(PageFrame):
         target = self.conversation.target
 
         def look() -> ChatPlace:
-            from studio.runs.chat_place import place_for_chat  # brings along a lot: not before the first frame
+            from studio.runs.chat.place import place_for_chat  # brings along a lot: not before the first frame
 
             return place_for_chat(target.run, target.model)
 

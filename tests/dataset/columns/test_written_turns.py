@@ -13,7 +13,7 @@ from studio.dataset.columns.detection.detect import detect
 from studio.dataset.columns.formats.written_conversations import marked_turns
 from studio.dataset.columns.mapping_checks import check_mapping
 from studio.dataset.examples import Example
-from studio.dataset.readers.derived_columns import turn_columns
+from studio.dataset.readers.derived.columns import turn_columns
 from studio.dataset.table import Table
 from tests.dataset.conftest import opened
 

@@ -11,7 +11,7 @@ from studio.dataset.columns.detection.column_profile import DetectedMapping, Tab
 from studio.dataset.columns.formats import choices, labels
 from studio.dataset.columns.formats.choices import mark_of, series
 from studio.dataset.columns.formats.pairs import QuestionTemplate
-from studio.dataset.readers.derived_columns import BEST
+from studio.dataset.readers.derived.columns import BEST
 from studio.dataset.vocabulary import EXACT, is_about, plain, rank
 
 _PAIRS_OF_TEXTS = (

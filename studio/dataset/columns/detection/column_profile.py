@@ -9,7 +9,7 @@ from itertools import islice
 
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import Sentence
-from studio.dataset.readers.derived_columns import BEST
+from studio.dataset.readers.derived.columns import BEST
 from studio.dataset.table import Row, Table, cell_text
 from studio.dataset.vocabulary import asks, ends_asking, is_about, rank
 

@@ -30,7 +30,7 @@ from studio.dataset.columns.formats.cells import nested, text_of
 from studio.dataset.columns.formats.pairs import QuestionTemplate
 from studio.dataset.columns.formats.thinking import unusual_mark_in, unusual_marks
 from studio.dataset.examples import Example, Skipped
-from studio.dataset.readers.derived_columns import turn_columns
+from studio.dataset.readers.derived.columns import turn_columns
 from studio.dataset.table import Table, cell_text
 from studio.dataset.vocabulary import plain, rank
 

@@ -20,7 +20,7 @@ from studio.dataset.columns.detection.preferences import LEARNED_FROM_PAIRS, rat
 from studio.dataset.columns.formats.cells import is_answer_list, text_of
 from studio.dataset.columns.formats.choices import mark_of
 from studio.dataset.columns.formats.tools import looks_like_calls
-from studio.dataset.readers.derived_columns import BEST
+from studio.dataset.readers.derived.columns import BEST
 from studio.dataset.table import cell_text
 from studio.dataset.vocabulary import EXACT, SIDES, is_about, part_of, plain, rank
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from studio.core.translatable import N_
 from studio.dataset.readers.documents.web_page import page_text
-from studio.dataset.readers.remarks import Remarks
+from studio.dataset.readers.records.remarks import Remarks
 from studio.dataset.vocabulary import part_of, plain
 
 _THREADS = (

@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from studio.core.translatable import N_
-from studio.dataset.readers.derived_columns import turn_columns
+from studio.dataset.readers.derived.columns import turn_columns
 from studio.dataset.readers.documents.web_page import page_text
 from studio.dataset.readers.header import names_parts
-from studio.dataset.readers.helpdesk_exports import helpdesk_rows
-from studio.dataset.readers.intents import intent_rows
-from studio.dataset.readers.remarks import Remarks
+from studio.dataset.readers.records.helpdesk_exports import helpdesk_rows
+from studio.dataset.readers.records.intents import intent_rows
+from studio.dataset.readers.records.remarks import Remarks
 from studio.dataset.vocabulary import EXACT, ends_asking, is_known_name, rank
 
 _MOST_TURNS = 10_000

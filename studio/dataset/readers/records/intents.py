@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from studio.core.translatable import N_
-from studio.dataset.readers.remarks import Remarks
+from studio.dataset.readers.records.remarks import Remarks
 from studio.dataset.vocabulary import plain
 
 _WAYS = (
