@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from studio.core.dataset_counts import DatasetCounts
 from studio.core.example_scores import ExampleScore, PreferenceScores
-from studio.core.recipe.objective import Dpo, Kto, PreferenceSettings
+from studio.core.recipe.objective import Kto, PreferenceSettings
 from studio.core.run_folder import RunFolder
 from studio.core.storage import staged_file
 from studio.core.translatable import N_
@@ -148,28 +148,31 @@ class ComparingObjective(TrainingObjective):
 
 
 class DpoObjective(ComparingObjective):
-    def __init__(self, settings: Dpo) -> None:
-        super().__init__(settings)
-
     def tokenize(self, encoder: Encoder, examples: Sequence[Example], truncation: Truncation) -> ComparedDataset:
         return tokenize_pairs(encoder, examples, truncation)
 
     def loss(self, model: Network, inputs: Batch, head_of: Network | None = None, *, tiled: bool = False) -> SummedLoss:
         found = log_probabilities(model, inputs, head_of, tiled=tiled)
-        rewards = self._beta * (found - inputs["reference"])
-        margins = rewards[:, FIRST] - rewards[:, SECOND]
         tokens = (inputs["labels"][..., 1:] != IGNORE_INDEX).sum(dim=-1)
-        sums = torch.stack([_preferred(margins), margins.sum(), _preferred(_per_token(found, tokens))])
-        return SummedLoss(-functional.logsigmoid(margins).sum(), len(margins), sums.detach())
+        losses, sums = self._compared(found, inputs["reference"], tokens)
+        return SummedLoss(losses.sum(), len(losses), torch.stack(sums).detach())
 
     def score(self, model: Network, held_out: TokenizedDataset, at_once: int, device: Device) -> HeldOutScore:
         assert isinstance(held_out, ComparedDataset)
         found, before = self._now_and_then(model, held_out, at_once, device)
+        tokens = torch.tensor([[one.label_tokens for one in both] for both in held_out.both])
+        losses, sums = self._compared(found, before, tokens)
+        return HeldOutScore(float(losses.mean()), preference_scores(sums, len(losses)))
+
+    def _compared(
+        self, found: torch.Tensor, before: torch.Tensor, tokens: torch.Tensor
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The loss of each pair, [pairs], and what `preference_scores` takes, from the log probabilities now and
+        before and the counts of tokens, [pairs, 2] each."""
         rewards = self._beta * (found - before)
         margins = rewards[:, FIRST] - rewards[:, SECOND]
-        tokens = torch.tensor([[one.label_tokens for one in both] for both in held_out.both])
         sums = [_preferred(margins), margins.sum(), _preferred(_per_token(found, tokens))]
-        return HeldOutScore(float(-functional.logsigmoid(margins).mean()), preference_scores(sums, len(margins)))
+        return -functional.logsigmoid(margins), sums
 
 
 class KtoObjective(ComparingObjective):
