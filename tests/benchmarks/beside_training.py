@@ -16,10 +16,11 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests.benchmarks.starter_home import starter_home
 
 if TYPE_CHECKING:
     from studio.core.run_folder import RunFolder
@@ -196,15 +197,8 @@ def main() -> int:
     elif arguments.show == "bare":
         show_bare_loop()
     else:
-        from studio.core import paths
-
-        starter = (Path(arguments.home) / "models" if arguments.home else paths.models()) / paths.starter_model().name
-        with tempfile.TemporaryDirectory(prefix="studio-bench-") as scratch:
-            models = Path(scratch) / "models"
-            models.mkdir()
-            (models / starter.name).symlink_to(starter.resolve(), target_is_directory=True)
-            os.environ[paths.HOME_VARIABLE] = scratch
-            print(json.dumps(measure(arguments.pairs, Path(scratch))))
+        with starter_home(arguments.home) as scratch:
+            print(json.dumps(measure(arguments.pairs, scratch)))
     return 0
 
 

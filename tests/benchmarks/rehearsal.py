@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from tests.benchmarks.starter_home import starter_home
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,14 +47,7 @@ def main() -> int:
     parser.add_argument("--home", help="a data folder that has the starter model")
     parser.add_argument("--shares", default="0,0.15")
     arguments = parser.parse_args()
-    from studio.core import paths
-
-    starter = (Path(arguments.home) / "models" if arguments.home else paths.models()) / paths.starter_model().name
-    with tempfile.TemporaryDirectory(prefix="studio-bench-") as scratch:
-        models = Path(scratch) / "models"
-        models.mkdir()
-        (models / starter.name).symlink_to(starter.resolve(), target_is_directory=True)
-        os.environ[paths.HOME_VARIABLE] = scratch
+    with starter_home(arguments.home):
         print(json.dumps({share: measure(float(share)) for share in arguments.shares.split(",")}))
     return 0
 

@@ -15,12 +15,13 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from tests.benchmarks.starter_home import starter_home
 
 BATCH = 8
 
@@ -109,15 +110,8 @@ def main() -> int:
         return 0
     if "DISPLAY" not in os.environ:
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    from studio.core import paths
-
-    starter = (Path(arguments.home) / "models" if arguments.home else paths.models()) / paths.starter_model().name
-    with tempfile.TemporaryDirectory(prefix="studio-bench-") as scratch:
-        models = Path(scratch) / "models"
-        models.mkdir()
-        (models / starter.name).symlink_to(starter.resolve(), target_is_directory=True)
-        os.environ[paths.HOME_VARIABLE] = scratch
-        print(json.dumps(measure(arguments.steps, Path(scratch))))
+    with starter_home(arguments.home) as scratch:
+        print(json.dumps(measure(arguments.steps, scratch)))
     return 0
 
 
