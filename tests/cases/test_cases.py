@@ -140,6 +140,13 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
         data("a.json", [{"instruction": q, "output": a, "train": n % 2 == 0} for n, (q, a) in ALL]),
         Right(6, says="train says which answers are good"),
     ),
+    "a mark at wrong answers only": (
+        data(
+            "a.jsonl",
+            [{"prompt": q, "completion": a, **({"is_correct": False} if n % 2 else {})} for n, (q, a) in ALL],
+        ),
+        Asked(says="is_correct seems to say"),
+    ),
     "a weight beside each answer": (
         data("a.json", [{"question": q, "answer": a, "weight": n % 2} for n, (q, a) in ALL]),
         Asked(says="weight seems to say"),

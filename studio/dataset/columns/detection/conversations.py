@@ -114,7 +114,8 @@ def desirable_column(seen: TableProfile, taken: set[str]) -> tuple[str | None, S
         told = {value.casefold() for value in found.values}
         if name not in taken and plain(name) in _WEIGHS and 2 <= found.different <= 4:
             return None, sentence(_SEEMS_TO_JUDGE, column=name)
-        if name in taken or plain(name) not in _JUDGES + _MARKS or not found.is_boolean or found.different < 2:
+        says_both = found.different > 1 or 0 < found.filled < 1  # many are marked only where they are wrong, or right
+        if name in taken or plain(name) not in _JUDGES + _MARKS or not found.is_boolean or not says_both:
             continue
         if told == {"true", "false"}:
             return name, None
