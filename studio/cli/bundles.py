@@ -69,7 +69,8 @@ def bundle(arguments: argparse.Namespace) -> int:
 def open_run_bundle(arguments: argparse.Namespace) -> int:
     """Put the run of a bundle into a project, and say what it needs to be repeated."""
     file = Path(arguments.file).expanduser().absolute()
-    opened = open_bundle(file, chosen_project(arguments.project))
+    model = chosen_model(arguments.model) if arguments.model else None
+    opened = open_bundle(file, chosen_project(arguments.project), model)
     told = [one.english() for one in opened.told]
     if arguments.json:
         print_json({"run": str(opened.run.path), "told": told})

@@ -377,6 +377,7 @@ def _runs_bundle_flags(verb: argparse.ArgumentParser) -> None:
 def _runs_open_bundle_flags(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("file", help="a zip file made by: studio runs bundle")
     verb.add_argument("--project", default="Bundles", help="the project that keeps the run (default: Bundles)")
+    verb.add_argument("--model", default="", metavar="FOLDER", help="where its base model is on this computer")
 
 
 def _runs_open_adapter_flags(verb: argparse.ArgumentParser) -> None:

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from studio.core.events import EVENT, Crashed
 from studio.core.problems import ProblemError, Remedy, other_format, problem
-from studio.core.recipe.model_choice import Source
+from studio.core.recipe.model_choice import ModelChoice, Source
 from studio.core.recipe.recipe import Recipe, load, to_yaml, with_values
 from studio.core.run_folder import TRAINING_STATE, RunFolder, choose_checkpoint
 from studio.core.storage import (
@@ -196,8 +196,9 @@ def _write_weights(bundle: zipfile.ZipFile, run: RunFolder, folder: Path) -> Non
     bundle.writestr(f"{place}/{MANIFEST}", json.dumps(asdict(left), indent=1), zipfile.ZIP_STORED)
 
 
-def open_bundle(file: Path, project: Project) -> OpenedBundle:
+def open_bundle(file: Path, project: Project, model: ModelChoice | None = None) -> OpenedBundle:
     """Unpack a bundle as a run of `project`, where it stands in the history with its curves and can be repeated.
+    `model` says where its base model is on this computer, if not under the name that it had.
 
     Nothing in it is trusted: only the parts of a bundle are unpacked, to no more than they may come to, and what is
     damaged is refused whole. Raises `ProblemError`.
@@ -218,6 +219,8 @@ def open_bundle(file: Path, project: Project) -> OpenedBundle:
                     with bundle.open(part) as packed, open(target, "wb") as unpacked:
                         shutil.copyfileobj(packed, unpacked, 1 << 20)
                 _require_sound(RunFolder(staging), file)
+                if model is not None:
+                    _choose_base(RunFolder(staging), model)
         except OSError as error:
             raise cannot_write(project.runs_folder, error) from error
     return _opened_bundle(RunFolder(place), note)
@@ -322,6 +325,14 @@ def _require_sound(run: RunFolder, file: Path) -> None:
         if manifest is None or {part.name for part in manifest.files} != names or not is_intact(weights, fully=True):
             raise _damaged(file)
         _require_plain_adapter(weights / ADAPTER_CONFIG, file)
+
+
+def _choose_base(run: RunFolder, model: ModelChoice) -> None:
+    """Raises `ProblemError` where it isn't the model that the run was trained on."""
+    base_of_run(run, model)
+    recipe = load(run.recipe)
+    chosen = model.model_copy(update={"parent": recipe.model.parent})
+    run.recipe.write_text(to_yaml(recipe.model_copy(update={"model": chosen})), encoding="utf-8")
 
 
 def _require_plain_adapter(config: Path, file: Path) -> None:

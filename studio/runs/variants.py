@@ -14,6 +14,7 @@ from studio.core.problems import problem
 from studio.core.recipe.defaults import DefaultsContext, default_values
 from studio.core.recipe.recipe import Recipe, setting_specs, with_values
 from studio.core.recipe.settings import value_of
+from studio.core.recipe.training import STRENGTHS
 from studio.core.run_folder import RunFolder
 from studio.core.storage import cannot_write, write_text
 from studio.core.translatable import N_
@@ -22,9 +23,6 @@ from studio.dataset.table import Table
 from studio.models.base_model import locate, model_facts
 from studio.runs.create import create_run
 from studio.runs.project import Project
-
-STRENGTHS = (0.5, 1.0, 2.0)
-"""What "Try three strengths" multiplies the learning rate with."""
 
 LEARNING_RATE = "training.learning_rate"
 
@@ -57,7 +55,9 @@ def three_strengths(recipe: Recipe, facts: DefaultsContext) -> tuple[Recipe, ...
     rate = recipe.training.learning_rate or default_values(recipe, known)[LEARNING_RATE]
     assert isinstance(rate, float)
     highest = next(spec.maximum for spec in setting_specs() if spec.key == LEARNING_RATE)
-    return variants(recipe, {LEARNING_RATE: [min(rate * times, highest or rate * times) for times in STRENGTHS]})
+    return variants(
+        recipe, {LEARNING_RATE: [min(rate * times, highest or rate * times) for times in STRENGTHS.values()]}
+    )
 
 
 def variants(recipe: Recipe, values: Mapping[str, Sequence[object]]) -> tuple[Recipe, ...]:

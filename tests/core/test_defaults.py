@@ -86,3 +86,18 @@ def test_one_preset_is_recommended_and_comes_first_and_all_can_be_applied() -> N
         resolved = resolve_defaults(applied, DefaultsContext(examples=100, parameters=10**8))
         assert preset.matches(resolved, resolved=True)
         assert not preset.matches(with_value(resolved, "method.kind", "lora"), resolved=True)
+
+
+@pytest.mark.parametrize("kind", ["qlora", "full", "prompt"])
+@pytest.mark.parametrize("objective", ["supervised", "dpo", "kto"])
+def test_strength_is_relative_to_what_is_usual_for_method_and_objective(kind: str, objective: str) -> None:
+    recipe = with_value(with_value(Recipe(), "method.kind", kind), "objective.kind", objective)
+    known = DefaultsContext(examples=100, parameters=10**10)
+    rates = [
+        resolve_defaults(with_value(recipe, "training.strength", one), known).training.learning_rate
+        for one in ("gentle", "normal", "strong")
+    ]
+    usual = recipe.method.learning_rates[1] * recipe.objective.learning_rate_factor
+    assert rates == pytest.approx([usual / 2, usual, usual * 2])
+    by_hand = with_value(with_value(recipe, "training.learning_rate", 1e-3), "training.strength", "strong")
+    assert resolve_defaults(by_hand, known).training.learning_rate == 1e-3

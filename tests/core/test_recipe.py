@@ -79,7 +79,7 @@ def test_five_settings_are_simple() -> None:
     assert [d.key for d in setting_specs() if d.setting.level == "simple"] == [
         "method.kind",
         "training.epochs",
-        "training.learning_rate",
+        "training.strength",
         "training.max_length",
         "training.rehearsal",
     ]

@@ -21,7 +21,7 @@ def test_only_the_settings_that_differ_are_listed_with_their_labels(project: Pro
     found = compare_runs([first, second])
     assert [(one.key, one.label, one.values) for one in found.differences] == [
         ("method.rank", "Room for new knowledge", (8, 16)),
-        ("training.learning_rate", "Learning strength", (1e-4, 2e-4)),
+        ("training.learning_rate", "Learning strength as a number", (1e-4, 2e-4)),
     ]
     assert [one.best_loss for one in found.summaries] == [1.0, 0.7]
     assert [one.held_out_losses for one in found.details] == [((1, 2.0), (2, 1.0)), ((1, 3.0), (2, 0.7))]

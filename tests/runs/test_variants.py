@@ -61,7 +61,7 @@ def test_every_combination_is_a_recipe_with_a_name_that_tells_it(recipe: Recipe)
         ({"data.path": ["a.csv", "b.csv"]}, "variants.other_data"),
         ({LEARNING_RATE: [1e-4, "0.0001"]}, "variants.too_few"),
         ({LEARNING_RATE: [1e-4, 7]}, "recipe.wrong_value"),
-        ({"training.strength": [1, 2]}, "recipe.unknown_setting"),
+        ({"training.force": [1, 2]}, "recipe.unknown_setting"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(recipe: Recipe, values: dict[str, list[object]], code: str) -> None:

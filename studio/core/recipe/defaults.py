@@ -12,7 +12,7 @@ from studio.core.recipe.data_choice import default_validation_split
 from studio.core.recipe.recipe import Recipe, setting_specs, with_values
 from studio.core.recipe.rehearsal import rehearsed
 from studio.core.recipe.settings import value_of
-from studio.core.recipe.training import Optimizer
+from studio.core.recipe.training import STRENGTHS, Optimizer
 
 
 def windows_driver() -> bool:
@@ -69,7 +69,7 @@ def default_values(recipe: Recipe, context: DefaultsContext) -> dict[str, object
     values = {f"method.{name}": value for name, value in recipe.method.default_values().items()}
     small = context.parameters is not None and context.parameters < 1_000_000_000
     usual = recipe.method.learning_rates[0 if small else 1]
-    values["training.learning_rate"] = usual * recipe.objective.learning_rate_factor
+    values["training.learning_rate"] = usual * recipe.objective.learning_rate_factor * STRENGTHS[training.strength]
     values["training.optimizer"] = usable_optimizer(Optimizer.paged_adamw_8bit, context)
     values["training.activation_checkpointing"] = context.cuda and recipe.method.memory().recomputes
     default_batch = (8 if small else 2) // recipe.objective.sequences

@@ -74,6 +74,22 @@ class Dpo(PreferenceSettings):
     uses: ClassVar[Literal["answers", "pairs", "marks"]] = "pairs"
 
     kind: Literal["dpo"] = "dpo"
+    sft_weight: Annotated[
+        float,
+        Field(ge=0.0, le=10.0),
+        Setting(
+            N_("Also learn the better answers"),
+            N_(
+                "How much the better answers are learned as they are, too. 0: the model only learns which is better, "
+                "and may answer neither way."
+            ),
+            level="more",
+            term="SFT loss weight",
+            named=((N_("Only which is better"), 0.0), (N_("A little"), 0.2), (N_("As much"), 1.0)),
+        ),
+    ] = 1.0
+    """Pang et al. 2024 (arXiv:2404.19733) take 1, Llama 3 (arXiv:2407.21783) 0.2, DPO itself 0. Answers that the model
+    wouldn't give by itself, as people's own mostly are, else become less likely along with the worse ones."""
 
 
 class Kto(PreferenceSettings):

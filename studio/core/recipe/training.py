@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -9,6 +10,11 @@ from pydantic import Field
 
 from studio.core.recipe.settings import Setting, SettingsGroup
 from studio.core.translatable import N_
+
+Strength = Literal["gentle", "normal", "strong"]
+
+STRENGTHS: Mapping[Strength, float] = {"gentle": 0.5, "normal": 1.0, "strong": 2.0}
+"""So many times the learning rate that fits the method and what is learned."""
 
 
 class Optimizer(StrEnum):
@@ -34,15 +40,23 @@ class Training(SettingsGroup):
             unit=N_("passes"),
         ),
     ] = None
+    strength: Annotated[
+        Strength,
+        Setting(
+            N_("Learning strength"),
+            N_("Too strong forgets what the model knew. What is normal depends on how and what it learns."),
+            level="simple",
+            named=((N_("Gentle"), "gentle"), (N_("Normal"), "normal"), (N_("Strong"), "strong")),
+        ),
+    ] = "normal"
     learning_rate: Annotated[
         float | None,
         Field(gt=0.0, le=0.1),
         Setting(
-            N_("Learning strength"),
-            N_("Too strong forgets what the model knew."),
-            level="simple",
+            N_("Learning strength as a number"),
+            N_("Counts instead of the strength above. Automatic: what is usual for the method and what is learned."),
+            level="more",
             term="learning rate",
-            named=((N_("Gentle"), 1e-4), (N_("Normal"), 2e-4), (N_("Strong"), 5e-4)),
         ),
     ] = None
     max_length: Annotated[

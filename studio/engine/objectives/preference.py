@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from studio.core.dataset_counts import DatasetCounts
 from studio.core.example_scores import ExampleScore, PreferenceScores
-from studio.core.recipe.objective import Kto, PreferenceSettings
+from studio.core.recipe.objective import Dpo, Kto, PreferenceSettings
 from studio.core.run_folder import RunFolder
 from studio.core.storage import staged_file
 from studio.core.translatable import N_
@@ -148,6 +148,13 @@ class ComparingObjective(TrainingObjective):
 
 
 class DpoObjective(ComparingObjective):
+    """Besides, the better answers are learned as they are, by their mean loss over a token, so that long ones count no
+    more than others (Pang et al. 2024, https://arxiv.org/abs/2404.19733)."""
+
+    def __init__(self, settings: Dpo) -> None:
+        super().__init__(settings)
+        self._sft_weight = settings.sft_weight
+
     def tokenize(self, encoder: Encoder, examples: Sequence[Example], truncation: Truncation) -> ComparedDataset:
         return tokenize_pairs(encoder, examples, truncation)
 
@@ -172,7 +179,8 @@ class DpoObjective(ComparingObjective):
         rewards = self._beta * (found - before)
         margins = rewards[:, FIRST] - rewards[:, SECOND]
         sums = [_preferred(margins), margins.sum(), _preferred(_per_token(found, tokens))]
-        return -functional.logsigmoid(margins), sums
+        learned = -found[:, FIRST] / tokens[:, FIRST]
+        return -functional.logsigmoid(margins) + self._sft_weight * learned, sums
 
 
 class KtoObjective(ComparingObjective):

@@ -113,8 +113,11 @@ def test_pairs_without_a_difference_are_counted_and_left_out(tiny_model: Path) -
     assert whole.counts.left_out == 1 and not whole.both
 
 
-def test_the_loss_and_its_gradients_are_those_of_trl(tiny_model: Path, tmp_path: Path) -> None:
-    made = tokenize_pairs(Encoder.from_folder(tiny_model, 256), pairs(4), "cut")
+@pytest.mark.parametrize(("sft_weight", "count"), [(0.0, 4), (0.5, 1)])  # TRL's mean is over all tokens of a batch
+def test_the_loss_and_its_gradients_are_those_of_trl(
+    sft_weight: float, count: int, tiny_model: Path, tmp_path: Path
+) -> None:
+    made = tokenize_pairs(Encoder.from_folder(tiny_model, 256), pairs(count), "cut")
     model, reference = moved_model(tiny_model), AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
     rows = []
     for better, worse in made.both:
@@ -129,7 +132,7 @@ def test_the_loss_and_its_gradients_are_those_of_trl(tiny_model: Path, tmp_path:
         )
     arguments = DPOConfig(
         output_dir=str(tmp_path / "trl"), beta=0.1, max_length=None, use_cpu=True, report_to="none", bf16=False,
-        gradient_checkpointing=False,
+        gradient_checkpointing=False, loss_type=["sigmoid", "sft"], loss_weights=[1.0, sft_weight],
     )  # fmt: skip
     trainer = DPOTrainer(
         model=model,
@@ -139,7 +142,7 @@ def test_the_loss_and_its_gradients_are_those_of_trl(tiny_model: Path, tmp_path:
         processing_class=AutoTokenizer.from_pretrained(tiny_model),
     )
     wanted, gradients = loss_and_gradients(model, lambda: trainer.compute_loss(model, trainer.data_collator(rows)))
-    objective = DpoObjective(Dpo(beta=0.1))
+    objective = DpoObjective(Dpo(beta=0.1, sft_weight=sft_weight))
     objective._reference = Reference(both_log_probabilities(reference, made.both, 2, CPU))
     batch = objective.collate([{**row, "position": place} for place, row in enumerate(objective.rows(made))])
     found = objective.loss(model, batch)
@@ -148,8 +151,8 @@ def test_the_loss_and_its_gradients_are_those_of_trl(tiny_model: Path, tmp_path:
     assert all(torch.allclose(ours_gradients[name], one, rtol=1e-3, atol=1e-6) for name, one in gradients.items())
     assert found.measures is not None
     told = trainer._metrics["train"]
-    assert float(found.measures[0]) / 4 == told["rewards/accuracies"][0]
-    assert float(found.measures[1]) / 4 == pytest.approx(told["rewards/margins"][0], rel=1e-4)
+    assert float(found.measures[0]) / count == told["rewards/accuracies"][0]
+    assert float(found.measures[1]) / count == pytest.approx(told["rewards/margins"][0], rel=1e-4)
 
 
 def test_a_batch_in_pieces_has_the_loss_of_the_whole(tiny_model: Path) -> None:
@@ -255,7 +258,13 @@ def of_kind(run: RunFolder, kind: type[Any]) -> list[Any]:
 
 
 def test_a_training_learns_to_prefer_and_tells_how_far_it_is(make_run: Make) -> None:
-    settings = {**SETTINGS, "objective.kind": "dpo", "training.learning_rate": 5e-3, "training.epochs": 4.0}
+    settings = {
+        **SETTINGS,
+        "objective.kind": "dpo",
+        "objective.sft_weight": 0.0,
+        "training.learning_rate": 5e-3,
+        "training.epochs": 4.0,
+    }
     run = frozen_pairs(make_run(learned=16, held_out=6, **settings), 16, 6)
     assert do_here(run, Train()) == 0 and of_kind(run, Finished)
     (prepared,) = of_kind(run, Prepared)

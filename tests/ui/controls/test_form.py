@@ -116,20 +116,20 @@ def test_shares_are_typed_in_per_cent(form: Form, app_state: AppState) -> None:
 
 
 def test_named_values_and_any_other_value_can_be_chosen(form: Form, app_state: AppState) -> None:
-    editor = form.rows["training.learning_rate"].editor
+    editor = form.rows["method.rank"].editor
     assert isinstance(editor, ChoiceEditor)
     words = [editor.box.itemText(i) for i in range(editor.box.count())]
-    assert words == ["Automatic: Normal", "Gentle (0.0001)", "Normal (0.0002)", "Strong (0.0005)", "Another value"]
+    assert words == ["Small (8)", "Medium (16)", "Large (64)", "Another value"]
+    editor.box.setCurrentIndex(2)
+    editor.box.activated.emit(2)
+    assert value_of(app_state.recipe, "method.rank") == 64
     editor.box.setCurrentIndex(3)
     editor.box.activated.emit(3)
-    assert app_state.recipe.training.learning_rate == 5e-4
-    editor.box.setCurrentIndex(4)
-    editor.box.activated.emit(4)
     assert editor.other is not None
     editor.other.box.clear()
-    QTest.keyClicks(editor.other.box, "0.0003")
+    QTest.keyClicks(editor.other.box, "24")
     QTest.keyClick(editor.other.box, Qt.Key.Key_Return)
-    assert app_state.recipe.training.learning_rate == 3e-4
+    assert value_of(app_state.recipe, "method.rank") == 24
 
 
 def test_a_switch_switches(form: Form, app_state: AppState) -> None:
@@ -156,6 +156,6 @@ def by_key(key: str) -> SettingSpec:
 
 def test_values_are_shown_in_words() -> None:
     assert words_for(by_key("data.validation_split"), 0.1) == "10 %"
-    assert words_for(by_key("training.learning_rate"), 0.0005) == "Strong"
+    assert words_for(by_key("training.strength"), "strong") == "Strong"
     assert words_for(by_key("training.activation_checkpointing"), True) == "on"
     assert words_for(by_key("training.epochs"), 3.0) == "3"
