@@ -27,6 +27,8 @@ def require_fitting(folder: Path, method: MethodSettings) -> None:
     shapes in its files tell."""
     match method:
         case LoraSettings():
+            if method.streams_layers:
+                _require_unread(method)
             _require_layers(folder, method)
         case AdapterLayers():
             hidden = read_mapping(folder / "config.json").get("hidden_size")
@@ -46,6 +48,21 @@ def require_fitting(folder: Path, method: MethodSettings) -> None:
                 )
         case _:
             return
+
+
+def _require_unread(method: LoraSettings) -> None:
+    """A base whose layers come only to be computed can't be looked at before that."""
+    reading = method.reads_weights
+    if reading is None:
+        return
+    raise problem(
+        "method.reads_weights",
+        N_('"{option}" doesn\'t go together with "Base model in the computer\'s memory".'),
+        N_("It begins with all of the base model's weights, which never lie on the card together then."),
+        N_('Turn off "{option}", or keep the base model on the card.'),
+        remedy=Remedy.see_settings,
+        option=reading,
+    )
 
 
 _LAYER = re.compile(r"(?:^|\.)(\d+)\.")

@@ -91,6 +91,11 @@ class MethodSettings(SettingsGroup):
     def storage(self) -> BaseStorage:
         return BaseStorage()
 
+    @property
+    def streams_layers(self) -> bool:
+        """Whether the base's layers stay in the computer's memory and only come to be computed."""
+        return False
+
     def memory(self) -> MethodMemory:
         return MethodMemory()
 
@@ -125,7 +130,30 @@ class MethodSettings(SettingsGroup):
         )
 
 
-class StoredBaseSettings(MethodSettings):
+class FrozenBaseSettings(MethodSettings):
+    """What methods share that leave the base as it is, so that it need not lie where it is computed."""
+
+    layer_streaming: Annotated[
+        bool | None,
+        Setting(
+            N_("Base model in the computer's memory"),
+            N_(
+                "Only two of its layers are on the card at a time. Fits much larger models, and takes longer. "
+                "Automatic: only where nothing else fits."
+            ),
+            term="layer streaming, CPU offload",
+        ),
+    ] = None
+
+    def default_values(self) -> dict[str, object]:
+        return {"layer_streaming": False}
+
+    @property
+    def streams_layers(self) -> bool:
+        return bool(self.layer_streaming)
+
+
+class StoredBaseSettings(FrozenBaseSettings):
     """What methods share that train something of their own on a base that stays as it is, stored in 16 or 4 bits."""
 
     base: Annotated[
@@ -147,11 +175,16 @@ class StoredBaseSettings(MethodSettings):
 ROOM = N_("Room for new knowledge")
 """What the size of a LoRA add-on is called."""
 
+DORA = N_("Learn size and direction apart")
+LOFTQ = N_("Begin with what compressing lost")
+PISSA = N_("Begin with what matters most")
+"""What options of LoRA are called."""
+
 WIDTH = N_("Width of the added layers")
 """What the size of adapter layers is called."""
 
 
-class LoraSettings(MethodSettings):
+class LoraSettings(FrozenBaseSettings):
     """What all methods share that train a LoRA adapter on a base that stays as it is."""
 
     add_on: ClassVar[str] = "LoRA"
@@ -216,7 +249,7 @@ class LoraSettings(MethodSettings):
     use_dora: Annotated[
         bool,
         Setting(
-            N_("Learn size and direction apart"),
+            DORA,
             N_("Often a little better with a small rank; slower, and llama.cpp can't take the add-on alone."),
             term="DoRA",
         ),
@@ -241,6 +274,11 @@ class LoraSettings(MethodSettings):
     ] = False
 
     @property
+    def reads_weights(self) -> str | None:
+        """What the option is called that begins with the base's own weights, None where none does."""
+        return DORA if self.use_dora else None
+
+    @property
     def targets(self) -> tuple[str, ...]:
         return _listed(self.target_modules) or ALL_LINEAR
 
@@ -256,7 +294,7 @@ class LoraSettings(MethodSettings):
         return tuple(one for one in _listed(self.exclude) if not _NUMBERS.fullmatch(one))
 
     def default_values(self) -> dict[str, object]:
-        return {"alpha": 2 * self.rank}
+        return {**super().default_values(), "alpha": 2 * self.rank}
 
     def memory(self) -> MethodMemory:
         return MethodMemory(
@@ -311,11 +349,15 @@ class QLora(LoraSettings):
     loftq: Annotated[
         bool,
         Setting(
-            N_("Begin with what compressing lost"),
+            LOFTQ,
             N_("The add-on begins as what 4 bits leave out of the weights, not as nothing. Helps most with FP4."),
             term="LoftQ",
         ),
     ] = False
+
+    @property
+    def reads_weights(self) -> str | None:
+        return super().reads_weights or (LOFTQ if self.loftq else None)
 
     @property
     def storage(self) -> BaseStorage:
@@ -333,7 +375,7 @@ class Lora(LoraSettings):
     pissa: Annotated[
         bool,
         Setting(
-            N_("Begin with what matters most"),
+            PISSA,
             N_(
                 "The add-on begins as the strongest part of each layer, not as nothing, and learns faster at first. It "
                 "is saved as an ordinary one of twice the rank."
@@ -341,6 +383,10 @@ class Lora(LoraSettings):
             term="PiSSA",
         ),
     ] = False
+
+    @property
+    def reads_weights(self) -> str | None:
+        return super().reads_weights or (PISSA if self.pissa else None)
 
     def form(self) -> dict[str, object]:
         return {**super().form(), "pissa": self.pissa}

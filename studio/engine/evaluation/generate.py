@@ -33,6 +33,7 @@ from studio.engine.methods.base_model import (
     count_parameters,
     load_base_model,
 )
+from studio.engine.methods.layer_streaming import streams_layers
 from studio.engine.methods.method import TrainingMethod, without_adapter
 from studio.engine.methods.quantization import dequantize
 from studio.engine.methods.registry import method_of
@@ -362,7 +363,8 @@ def of_base(context: JobContext, run: RunFolder) -> tuple[Generator, Recipe]:
     base = base_of_run(run, recipe.model)
     device = device_of(run, recipe)
     context.write(device.as_event())
-    model = method_of(recipe.method).load_base(base, device).eval()
+    method = method_of(recipe.method)
+    model = method.load_base(base, device, streamed=method.streams_to_answer(base, device)).eval()
     tokenizer = tokenizer_folder(run, base)
     encoder = Encoder.from_folder(tokenizer, recipe.training.max_length, recipe.training.loss_on)
     return Generator({BASE: model}, encoder, device, model_facts(base), end_tokens(tokenizer, encoder)), recipe
@@ -380,6 +382,8 @@ def speed_up(generator: Generator) -> None:
     compressed layers are dequantized. Nothing is merged, so what is tested is what was trained, without the rounding of
     an export."""
     network = generator.networks[generator.models[0]]
+    if streams_layers(network):
+        return
     needed = 1.3 * count_parameters(network)[1] * torch.finfo(generator.device.dtype).bits / 8
     if not generator.device.is_cuda and psutil.virtual_memory().available > needed:
         dequantize(network, generator.device.dtype)
@@ -388,10 +392,12 @@ def speed_up(generator: Generator) -> None:
 def compute_exactly(generator: Generator) -> None:
     """Let the models compute in float32 on a processor, where the computer's memory allows, with the weights that they
     have. In 16 bits two tokens are often exactly as likely, and which one comes then hangs on how many answers are
-    computed together; on a processor 32 bits take no longer. Models with compressed layers stay as they are."""
+    computed together; on a processor 32 bits take no longer. Models with compressed layers stay as they are, and those
+    whose layers come from elsewhere."""
     networks = {id(one): one for one in generator.networks.values()}.values()
     layers = (layer for network in networks for layer in network.modules())
     compressed = any(isinstance(one, bnb.nn.Linear4bit | bnb.nn.Linear8bitLt) for one in layers)
+    compressed |= any(streams_layers(network) for network in networks)
     needed = 1.3 * 4 * sum(count_parameters(network)[1] for network in networks)
     if not generator.device.is_cuda and not compressed and psutil.virtual_memory().available > needed:
         for network in networks:

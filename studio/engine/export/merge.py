@@ -195,7 +195,9 @@ class _MergeOfRun:
             "merge.in_memory",
             N_("A model of this kind can't be combined piece by piece, so all of it is loaded into memory for that."),
         )
-        network = self._method.load(self._method.load_base(self._base, self._device).eval(), self.checkpoint)
+        network = self._method.load(
+            self._method.load_base(self._base, self._device, streamed=False).eval(), self.checkpoint
+        )
         dequantize(network, self._device.dtype, torch.device("cpu"))
         dtype = stored_dtype(self._base)
         merged = self._method.merge(network, dtype)

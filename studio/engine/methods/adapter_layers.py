@@ -20,7 +20,7 @@ from torch.nn import functional
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.method import AdapterLayers
 from studio.core.translatable import N_
-from studio.engine.methods.base_model import Network
+from studio.engine.methods.base_model import Network, decoder_layers
 from studio.engine.methods.method import TrainingMethod
 from studio.engine.methods.peft_method import does_not_fit
 from studio.models.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS
@@ -99,7 +99,7 @@ def add_layers(base: Network, width: int, behind_attention: bool, dtype: torch.d
     """The same network with adapter layers of that width, which change nothing yet; `disable_adapter` is a context in
     which they do nothing. Raises `ProblemError` for a model whose layers have no parts that are known here."""
     hidden = int(base.config.get_text_config().hidden_size)
-    parts = [one for layer in _layers(base) for one in _parts(layer, behind_attention)]
+    parts = [one for layer in decoder_layers(base) for one in _parts(layer, behind_attention)]
     if not parts:
         raise _no_parts()
     added = []
@@ -128,15 +128,6 @@ def add_layers(base: Network, width: int, behind_attention: bool, dtype: torch.d
 def _behind(part: torch.nn.Module, _: Any, given: Any) -> Any:
     layer = getattr(part, _NAME)
     return (layer(given[0]), *given[1:]) if isinstance(given, tuple) else layer(given)
-
-
-def _layers(base: Network) -> Iterator[torch.nn.Module]:
-    """The layers of the part of the model that goes on with a text."""
-    count = int(base.config.get_text_config().num_hidden_layers)
-    for module in base.modules():
-        if isinstance(module, torch.nn.ModuleList) and len(module) == count:
-            yield from module
-            return
 
 
 def _parts(layer: torch.nn.Module, behind_attention: bool) -> Iterator[torch.nn.Module]:

@@ -31,12 +31,32 @@ def load_base_model(folder: Path, device: Device, quantization: BitsAndBytesConf
 
     Only safetensors are read, no code that came with the model is run, and nothing is asked of the network.
     """
+    known_to_load(folder, device)
+    return read_base_model(folder, device, quantization)
+
+
+def known_to_load(folder: Path, device: Device) -> Network:
+    """The model in `folder` without its weights, of which is known whether they are the right ones. Raises
+    `ProblemError`."""
     _refuse_quantized(folder)
-    _load(folder, device.dtype, "meta")  # reads no weights, and knows already whether they are the right ones
+    return _load(folder, device.dtype, "meta")
+
+
+def read_base_model(folder: Path, device: Device, quantization: BitsAndBytesConfig | None = None) -> Network:
+    """What `load_base_model` gives, of a model that is `known_to_load`."""
     model = _load(folder, device.dtype, str(device.torch_device), quantization)
     model.requires_grad_(False)
     keep_weights_as_they_are(model)
     return model
+
+
+def decoder_layers(network: Network) -> tuple[torch.nn.Module, ...]:
+    """The layers of the part of the model that goes on with a text; none where it isn't built of such."""
+    count = int(network.config.get_text_config().num_hidden_layers)
+    for module in network.modules():
+        if isinstance(module, torch.nn.ModuleList) and len(module) == count:
+            return tuple(module)
+    return ()
 
 
 def outline(folder: Path, quantization: BitsAndBytesConfig | None = None) -> Network:

@@ -24,9 +24,9 @@ class FullMethod(TrainingMethod):
     shares_base = False
     _base: Path | None = None
 
-    def load_base(self, folder: Path, device: Device) -> Network:
+    def load_base(self, folder: Path, device: Device, *, streamed: bool | None = None) -> Network:
         self._base = folder
-        return super().load_base(folder, device)
+        return super().load_base(folder, device, streamed=streamed)
 
     def make_trainable(self, base: Network) -> Network:
         in_format(base, torch.float32)

@@ -14,7 +14,8 @@ from transformers.pytorch_utils import Conv1D
 from studio.core.problems import ProblemError
 from studio.core.recipe.method import MethodSettings
 from studio.engine.device import Device
-from studio.engine.methods.base_model import Network, load_base_model, outline
+from studio.engine.methods.base_model import Network, known_to_load, load_base_model, outline
+from studio.engine.methods.layer_streaming import fits_resident, load_streamed
 from studio.engine.methods.quantization import PackedWeights, packed_layers, quantization_of
 from studio.engine.methods.weight_changes import Changes
 from studio.models.merged import NO_CHANGE
@@ -49,9 +50,23 @@ class TrainingMethod(ABC):
     def __init__(self, settings: MethodSettings) -> None:
         self._settings = settings
 
-    def load_base(self, folder: Path, device: Device) -> Network:
-        """The base model as this method stores it, frozen. Raises `ProblemError`."""
-        return load_base_model(folder, device, quantization_of(self._settings.storage, device.dtype, folder))
+    def load_base(self, folder: Path, device: Device, *, streamed: bool | None = None) -> Network:
+        """The base model as this method stores it, frozen. `streamed` is whether its layers only come to be computed,
+        None for as the settings say. Raises `ProblemError`."""
+        settings = self._settings
+        quantization = quantization_of(settings.storage, device.dtype, folder)
+        if not (settings.streams_layers if streamed is None else streamed):
+            return load_base_model(folder, device, quantization)
+        keeps_table = settings.memory().embeddings  # it learns
+        return load_streamed(folder, device, quantization, settings.storage.bits, keeps_table=keeps_table)
+
+    def streams_to_answer(self, folder: Path, device: Device) -> bool:
+        """Whether the base's layers have to come one by one to answer, too: only where training does so, and where
+        there isn't room for all of them, since each word would take as long as bringing the whole model."""
+        storage = self._settings.storage
+        if not self._settings.streams_layers:
+            return False
+        return not fits_resident(known_to_load(folder, device), storage.bits, device)
 
     @abstractmethod
     def make_trainable(self, base: Network) -> Network:

@@ -24,9 +24,9 @@ class PeftMethod(TrainingMethod):
 
     _base: Path | None = None
 
-    def load_base(self, folder: Path, device: Device) -> Network:
+    def load_base(self, folder: Path, device: Device, *, streamed: bool | None = None) -> Network:
         self._base = folder
-        return super().load_base(folder, device)
+        return super().load_base(folder, device, streamed=streamed)
 
     def save(self, model: Network, folder: Path, base_name: str) -> None:
         config = model.peft_config["default"]
