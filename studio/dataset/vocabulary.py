@@ -60,7 +60,8 @@ _WORDS: dict[str, str] = {
     "会話id 対話id セッション 对话id 会话id 会话编号 gesprächsid gesprächid gespräch conversaciónid idconversación",
     "order": "turn turnid turnno turnindex turnnumber seq sequence order step position utteranceid messageindex idx "
     "발화순번 발화번호 발화순서 순번 순서 차례 턴 턴번호 順番 序号",
-    "summary": "summary highlights translation headline rewrite paraphrase corrected 요약 요약문 번역 번역문 교정 "
+    "summary": "summary highlights abstractive translation headline rewrite paraphrase corrected "
+    "요약 요약문 번역 번역문 교정 "
     "要約 翻訳 "
     "摘要 翻译 zusammenfassung übersetzung résumé traduction resumen traducción",
     "title": "title subject headline topic 제목 표제 주제 件名 タイトル 题目 标题 titel betreff titre objet título "
@@ -112,6 +113,21 @@ SIDES = (
 )
 """What the two sides of a card, or a word and its meaning, are called, in plain names. Only both together mean a
 question and its answer."""
+
+PAIRS_OF_TEXTS = (
+    ("premise", "hypothesis"),
+    ("premise", "hypo"),
+    ("sentence1", "sentence2"),
+    ("question1", "question2"),
+    ("text1", "text2"),
+    ("전제", "가설"),
+    ("문장1", "문장2"),
+    ("sentencea", "sentenceb"),
+    ("texta", "textb"),
+    ("s1", "s2"),
+    ("句子1", "句子2"),
+)
+"""What two texts are called that a label compares, in plain names."""
 
 
 EXACT = 100

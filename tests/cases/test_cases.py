@@ -432,7 +432,7 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
                 for q, a in PAIRS
             ],
         ),
-        Asked(first=None, says="learned as they are written"),
+        Right(says="the text under choices.text stands in outputs.answer"),
     ),
     "answers in a list": (
         data("nq.json", [{"question": q, "answer": [a, a.lower()]} for q, a in PAIRS]),

@@ -91,7 +91,7 @@ class _Reading:
     ) -> None:
         self.path, self.encoding, self.skip_first, self.header_row = path, encoding, skip_first, header_row
         self.dialect, self.delimiter = dialect, dialect.delimiter
-        self._used_up = False
+        self._used_up = self._is_misquoted = False
         self._before = path.stat()
 
     def scan_best(self) -> tuple[_Mode, TableScan, list[Sentence]]:
@@ -102,9 +102,13 @@ class _Reading:
             text = N_("A quotation mark near line {line} isn't closed where it should be; look at the rows around it.")
             note = sentence(text, line=bad.line)
         mode, found = self.scan("lines")
-        if found.short + found.long > 0.05 * found.count:
+        damaged = found.short + found.long
+        if damaged > 0.05 * found.count:
             with contextlib.suppress(_BadQuote):
-                mode, found = self.scan("lenient")
+                other = self.scan("lenient")
+                if other[1].short + other[1].long < damaged:
+                    mode, found = other
+        self._is_misquoted = True
         return mode, found, [note, *found.notes()]
 
     def stream(self, mode: _Mode, found: TableScan, notes: list[Sentence]) -> TableStream:
@@ -122,7 +126,9 @@ class _Reading:
             text = N_("What stands between the columns is a guess: {kind}.")
             notes = [sentence(text, kind=shown.get(self.delimiter, self.delimiter)), *notes]
         shifts = found.shifts
-        if not self.dialect.sure or shifts.mended or found.long + shifts.wrong > _MOST_SHIFTED * found.count:
+        is_named = self.path.suffix.lower() in (".csv", ".tsv", ".tab")
+        misread = self._is_misquoted and not is_named  # perhaps it is code
+        if not self.dialect.sure or misread or shifts.mended or found.long + shifts.wrong > _MOST_SHIFTED * found.count:
             doubts.append("delimiter")
         if found.layout.doubtful or found.apart or found.other:
             doubts.append("header")

@@ -17,6 +17,7 @@ from studio.dataset.readers.documents.notebooks import is_notebook, read_noteboo
 from studio.dataset.readers.documents.transcripts import stream_turns
 from studio.dataset.readers.encodings import Encoding, find_encoding
 from studio.dataset.readers.header import names_parts
+from studio.dataset.readers.loose_json import loosely_read
 from studio.dataset.readers.messengers import chat_in
 from studio.dataset.readers.records.layouts import (
     asked_by_name,
@@ -27,6 +28,7 @@ from studio.dataset.readers.records.layouts import (
     written_as_lists,
 )
 from studio.dataset.readers.records.remarks import Remarks
+from studio.dataset.readers.records.spellings import lone_pairs
 from studio.dataset.readers.table_scan import scan_table, table_rows
 from studio.dataset.readers.unreadable import changed, empty, guard_unchanged, header_only
 from studio.dataset.table import Doubt, TableInfo, TableStream, cell_text
@@ -110,6 +112,8 @@ def _is_lines(path: Path, encoding: Encoding) -> bool:
 def _parse(data: bytes | str) -> object:
     text = data if isinstance(data, str) else data.decode("utf-8", "replace")
     value: object = _DECODER.decode(text)
+    if isinstance(value, str) and value[:1] in ("{", "[") and value[-1:] in ("}", "]"):
+        text, value = value, _DECODER.decode(value)  # JSON of JSON, as programs write it that encode twice
     return _without_surrogates(value) if "\\ud" in text or "\\uD" in text else value
 
 
@@ -228,15 +232,32 @@ def _read_whole(path: Path, data: bytes, encoding: Encoding, choice: DataChoice)
         value = several
     except (ValueError, RecursionError) as error:
         raise NotJson(_broken(path, 1, 1)) from error
+    return _stream_value(path, value, encoding, choice, Remarks())
+
+
+def read_loose_json(path: Path, choice: DataChoice) -> TableStream | None:
+    """What a text holds that is JSON but for what stands around and between its values, to be confirmed by a person;
+    None for other texts. Raises `ProblemError`."""
+    if path.stat().st_size > limits.JSON_BYTES:
+        return None
+    encoding = find_encoding(path, choice.encoding)
+    value = loosely_read(path.read_text(encoding=encoding.name, errors=encoding.errors))
+    if value is None:
+        return None
+    remarks = Remarks()
+    remarks.guess(N_("It isn't JSON as it should be; what stands beside the records in it was passed over."))
+    return _stream_value(path, value, encoding, choice, remarks)
+
+
+def _stream_value(path: Path, value: object, encoding: Encoding, choice: DataChoice, remarks: Remarks) -> TableStream:
     if is_notebook(value):
         return read_notebook(path, value, choice, encoding)
     chat = chat_in(value)
     if chat is not None:
         return stream_turns(path, chat.turns, encoding, chat.notes)
-    remarks = Remarks()
     value = questions_of_page(value, remarks) or bare_conversations(value) or value
     if isinstance(value, dict):
-        value = written_as_lists(value) or value
+        value = written_as_lists(value) or lone_pairs(value, remarks) or value
     if isinstance(value, list) and len(value) > 1 and all(isinstance(row, list) for row in value):
         return _read_lists(path, value, encoding)
     if isinstance(value, list) and value and all(isinstance(text, str) for text in value):
@@ -333,8 +354,11 @@ def _records(path: Path, value: object, remarks: Remarks, depth: int = 0) -> lis
             and all(one.keys() == inner[0].keys() for one in inner)
         ):
             return list(inner)  # records under numbers or names of their own
-        if len(inner) == 1 and any(isinstance(inside, list | dict) for inside in inner[0].values()) and depth < 5:
-            return _records(path, inner[0], remarks, depth + 1)
+        if len(inner) == 1 and depth < 5:
+            if any(isinstance(inside, list | dict) for inside in inner[0].values()):
+                return _records(path, inner[0], remarks, depth + 1)
+            if len(value) == 1 and (asked := asked_by_name(inner[0], remarks)) is not None:
+                return asked
         if value:
             return [value]
         raise empty(path)

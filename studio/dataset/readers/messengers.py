@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.readers.documents.transcripts import COLUMNS, spoken_turns
+from studio.dataset.readers.documents.web_page import page_text
 from studio.dataset.table import TableStream
 from studio.dataset.text_batches import stream_rows
 from studio.dataset.vocabulary import plain
@@ -43,6 +44,9 @@ _MESSENGERS = (
     _Messenger("Telegram", "from", "text", "date", ("message",), ("type", "id")),
     _Messenger("Discord", "author", "content", "timestamp", ("Default", "Reply", 0, 19), ("type", "author")),
     _Messenger("Slack", "user", "text", "ts", ("message",), ("type", "ts")),
+    _Messenger("Google Chat", "creator", "text", "created_date", (), ("creator", "created_date")),
+    _Messenger("Matrix", "sender", "content", "origin_server_ts", ("m.room.message",), ("type", "sender")),
+    _Messenger("Teams", "from", "body", "createdDateTime", (), ("createdDateTime", "body")),
     _Messenger("Instagram", "sender_name", "content", "timestamp_ms", (), ("sender_name", "timestamp_ms"), True),
 )
 
@@ -72,7 +76,7 @@ def _message_lists(value: object) -> list[Sequence[Mapping[str, object]]]:
         chats = value.get("chats")
         inner = chats.get("list") if isinstance(chats, Mapping) else None
         held = [one.get("messages") for one in inner if isinstance(one, Mapping)] if isinstance(inner, list) else []
-        held = held or [value.get("messages")]
+        held = held or [value.get("messages") or value.get("value")]
     else:
         held = [value]
     return [one for one in held if isinstance(one, list) and one and all(isinstance(entry, Mapping) for entry in one)]
@@ -87,8 +91,16 @@ def _fits(messages: Sequence[Mapping[str, object]], messenger: _Messenger) -> bo
 
 def _speaker(message: Mapping[str, object], messenger: _Messenger) -> str:
     who = message.get(messenger.speaker)
+    if isinstance(who, Mapping) and isinstance(who.get("user"), Mapping):
+        who = who["user"]
     if isinstance(who, Mapping):
-        who = who.get("nickname") or who.get("global_name") or who.get("name") or who.get("username")
+        who = (
+            who.get("nickname")
+            or who.get("displayName")
+            or who.get("global_name")
+            or who.get("name")
+            or who.get("username")
+        )
     profile = message.get("user_profile")
     if isinstance(profile, Mapping):
         who = profile.get("display_name") or profile.get("real_name") or profile.get("name") or who
@@ -115,6 +127,9 @@ def _turns(messages: Sequence[Mapping[str, object]], messenger: _Messenger, numb
         if isinstance(content, list):  # words and links, one after the other
             parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
             content = "".join(part for part in parts if isinstance(part, str))
+        if isinstance(content, Mapping):  # with its kind beside it
+            told = content.get("body") or content.get("content")
+            content = page_text(told) if content.get("contentType") == "html" and isinstance(told, str) else told
         said = _unescaped(content, messenger).strip() if isinstance(content, str) else ""
         when = _when(message.get(messenger.time))
         day = when.date().isoformat() if when else ""
@@ -138,11 +153,16 @@ def _when(time: object) -> datetime.datetime | None:
 _WHEN = ("date", "time", "datetime", "timestamp", "날짜", "일시", "시간")
 _WHO = ("user", "author", "sender", "from", "name", "사용자", "보낸사람", "이름", "닉네임")
 _WHAT = ("message", "text", "content", "body", "메시지", "내용")
+_BESIDE = (
+    *("id", "messageid", "authorid", "userid", "senderid", "channel", "channelid", "type", "attachments", "reactions"),
+    "번호",
+)
+"""What else a table of messages may say of each."""
 
 
 def with_chat(stream: TableStream) -> TableStream:
-    """A table of nothing but when, who and what, as KakaoTalk on a Mac and others export chats: its turns by days."""
-    names = {plain(name): name for name in stream.columns}
+    """A table of when, who and what, as KakaoTalk on a Mac, Discord and others export chats: its turns by days."""
+    names = {plain(name): name for name in stream.columns if plain(name) not in _BESIDE}
     if len(names) != 3 or stream.format == "transcript":
         return stream
     found = [next((names[name] for name in known if name in names), "") for known in (_WHEN, _WHO, _WHAT)]

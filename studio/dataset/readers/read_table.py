@@ -16,6 +16,7 @@ from studio.dataset.readers.derived.cloze import with_gaps
 from studio.dataset.readers.derived.columns import with_derived_columns
 from studio.dataset.readers.derived.quizzes import with_quiz
 from studio.dataset.readers.derived.reply_chains import with_reply_chains
+from studio.dataset.readers.derived.transposed import upright
 from studio.dataset.readers.hub_dataset import chosen_split, fetched_splits, is_hub_name
 from studio.dataset.readers.messengers import with_chat
 from studio.dataset.readers.unreadable import empty, guard_unchanged
@@ -48,7 +49,7 @@ def read_table(choice: DataChoice) -> TableStream:
 def _laid_out(choice: DataChoice) -> TableStream:
     from studio.dataset.readers.documents.written_pairs import with_pairs_below
 
-    return with_pairs_below(with_gaps(with_quiz(_read(choice))))
+    return with_pairs_below(with_gaps(with_quiz(upright(_read(choice)))))
 
 
 def read_first_rows(choice: DataChoice, count: int) -> TableStream | None:
@@ -236,7 +237,7 @@ def _read_as(kind: str, path: Path, choice: DataChoice) -> TableStream:
     if kind == "document":
         from studio.dataset.readers.documents.plain_text import read_text
 
-        return read_text(path, choice)
+        return _read_loosely(path, choice) or read_text(path, choice)
     if kind in ("json", "named json"):
         return _read_json(path, choice, kind)
     from studio.dataset.readers.delimited import read_delimited
@@ -286,6 +287,8 @@ def _read_json(path: Path, choice: DataChoice, kind: str) -> TableStream:
     except NotJson as not_json:
         # A table may begin with a bracket too, but only a name that says so makes that likely.
         is_named_table = path.suffix.lower() in (".csv", ".tsv", ".tab")
+        if not is_named_table and (loose := _read_loosely(path, choice)) is not None:
+            return loose
         if not is_named_table and _has_records(path):
             raise not_json.error from not_json
         if kind == "json" and not is_named_table and not is_table(path, choice):
@@ -297,6 +300,17 @@ def _read_json(path: Path, choice: DataChoice, kind: str) -> TableStream:
         if kind == "named json" and len(table.columns) < 2:
             raise not_json.error from not_json
         return table
+
+
+def _read_loosely(path: Path, choice: DataChoice) -> TableStream | None:
+    """The records in a text that is nearly JSON, or that holds some; None for others."""
+    from studio.dataset.readers.json_files import read_loose_json
+
+    try:
+        stream = read_loose_json(path, choice)
+    except ProblemError:
+        return None
+    return stream if stream is not None and (stream.count > 1 or len(stream.columns) > 1) else None
 
 
 def _has_records(path: Path) -> bool:

@@ -16,6 +16,7 @@ _PO = N_("translations of a program (PO); save them as a table")
 _ASS = N_("subtitles in a form with drawings (ASS); save them as SRT")
 _MAIL = N_("letters of a mail program; save their texts as a table or as documents")
 _SETTINGS = N_("settings of a program, not examples")
+_HL7 = N_("messages between programs of a hospital (HL7); export the texts that you mean as a table")
 _STRINGS = N_("texts of a program (properties); save them as a table")
 _BY_SUFFIX = {
     ".toml": _SETTINGS,
@@ -33,6 +34,7 @@ _BY_SUFFIX = {
     ".ssa": _ASS,
     ".eml": _MAIL,
     ".mbox": _MAIL,
+    ".hl7": _HL7,
 }
 _TABLES_AND_TEXTS = (".csv", ".tsv", ".tab", ".md", ".markdown", ".json", ".jsonl", ".ndjson")
 _BY_START = (
@@ -42,6 +44,7 @@ _BY_START = (
     (re.compile(r"\A\s*\[Script Info\]"), _ASS),
     (re.compile(r"\AMIME-Version: "), N_("a web page in one file (MHTML); open it in its program and save it as docx")),
     (re.compile(r"^MIME-Version: ", re.MULTILINE), _MAIL),
+    (re.compile(r"\A(?:FHS\|.*\s+)?(?:BHS\|.*\s+)?MSH\|\^~"), _HL7),
     (re.compile(r"\ABEGIN:VCARD"), N_("a list of addresses (vCard)")),
     (re.compile(r"\ABEGIN:VCALENDAR"), N_("a calendar (iCalendar)")),
 )

@@ -12,22 +12,7 @@ from studio.dataset.columns.formats import choices, labels
 from studio.dataset.columns.formats.choices import mark_of, series
 from studio.dataset.columns.formats.pairs import QuestionTemplate
 from studio.dataset.readers.derived.columns import BEST
-from studio.dataset.vocabulary import EXACT, is_about, plain, rank
-
-_PAIRS_OF_TEXTS = (
-    ("premise", "hypothesis"),
-    ("premise", "hypo"),
-    ("sentence1", "sentence2"),
-    ("question1", "question2"),
-    ("text1", "text2"),
-    ("전제", "가설"),
-    ("문장1", "문장2"),
-    ("sentencea", "sentenceb"),
-    ("texta", "textb"),
-    ("s1", "s2"),
-    ("句子1", "句子2"),
-)
-
+from studio.dataset.vocabulary import EXACT, PAIRS_OF_TEXTS, is_about, plain, rank
 
 _ALL_RIGHT = ("correctanswer", "incorrectanswer", "rightanswer", "wronganswer", "acceptedanswer")
 """What lists are called of which every text is right, or none: nothing to choose from."""
@@ -71,7 +56,7 @@ def detect_options(seen: TableProfile) -> DetectedMapping | None:
             continue
         if name in seen.laid_out or name + BEST in seen.columns or (not by_name and not seen.profiles[name].is_nested):
             continue
-        if choices.share_with_options(seen.rows, name) < 0.8:
+        if choices.share_with_options(seen.rows, name) < 0.8 or _are_bare(seen, name):
             continue
         key = _key_column(seen, (name,), must_be_named=not by_name)
         if key is not None:
@@ -80,6 +65,12 @@ def detect_options(seen: TableProfile) -> DetectedMapping | None:
         if by_name and seen.named("question", {name}, below=EXACT):
             return _without_key(seen, (name,))
     return None
+
+
+def _are_bare(seen: TableProfile, name: str) -> bool:
+    """Whether the options are nothing but letters, because their texts stand in the question."""
+    listed = [choices.options_of(row, (name,)) for row in seen.rows if row.get(name) not in (None, "")]
+    return all(len(option.text.strip("() .")) == 1 for options in listed for option in options)
 
 
 def _unnamed_options(seen: TableProfile) -> DetectedMapping | None:
@@ -358,7 +349,7 @@ def _labelled(seen: TableProfile, texts: list[str]) -> tuple[str, str, bool]:
 def _pair_of_texts(seen: TableProfile) -> tuple[str, str] | None:
     """Two texts that a label compares, by their names: the second of them may be the same in many rows."""
     by_plain = {plain(name): name for name in seen.columns if seen.profiles[name].is_text}
-    pairs = [(by_plain[a], by_plain[b]) for a, b in _PAIRS_OF_TEXTS if a in by_plain and b in by_plain]
+    pairs = [(by_plain[a], by_plain[b]) for a, b in PAIRS_OF_TEXTS if a in by_plain and b in by_plain]
     return pairs[0] if pairs else None
 
 

@@ -59,7 +59,8 @@ _WEIGHS = ("mask", "masked", "weight", "winner", "preferred", "preference", "bet
 _SEEMS_TO_JUDGE = N_("{column} seems to say whether an answer is good; all of them would be learned.")
 DESIRABLE = N_("{column} says which answers are good; rows with the others are left out.")
 _VERDICT_WORDS = (
-    "accept accepted reject rejected ignore ignored approve approved declined good bad correct incorrect right wrong "
+    "ok okay nok accept accepted reject rejected ignore ignored approve approved declined good bad "
+    "correct incorrect right wrong "
     "pass passed fail failed thumbsup thumbsdown upvote downvote published draft archived retired obsolete deprecated "
     "outdated 채택 미채택 승인 반려 정답 오답 합격 불합격 게시 임시저장 보관 폐기"
 )
@@ -84,8 +85,10 @@ _FEEDBACK = ("feedback", "thumb", "reaction", "vote")
 """What people think of an answer, in whatever words."""
 _RATINGS = (
     *("csat", "nps", "satisfaction", "rating", "ratings", "reward", "stars", "helpfulness", "correctness"),
-    *("평점", "별점", "만족도"),
+    *("평점", "별점", "만족도", "quality"),
 )
+_SCORED = ("satisfaction", "csat", "rating", "helpful", "quality", "별점", "평점", "만족도")
+_TICKS = frozenset(["x", "v", "o", "✓", "✔", "☑", "☐", "✗", "✘", "✅", "❌", "●", "○", "◯", "√", "×"])
 
 
 def judging_column(seen: TableProfile, used: set[str]) -> Sentence | None:
@@ -102,9 +105,18 @@ def judging_column(seen: TableProfile, used: set[str]) -> Sentence | None:
             is_verdict = is_verdict or len(verdicts) > 1
         is_verdict |= found.is_boolean and found.different == 2 and any(word in plain(name) for word in _JUDGED)
         is_verdict |= found.is_category and 2 <= found.different <= 4 and any(word in plain(name) for word in _FEEDBACK)
+        is_verdict |= bool(told) and found.length < 3 and _are_ticks(found.values, found.filled)
+        is_rating |= found.numbers > 0.8 and found.different >= 3 and any(word in plain(name) for word in _SCORED)
+        is_rating |= found.is_nested and plain(name) in _RATINGS
         if name not in used and name != rejected and (is_verdict or is_rating):
             return sentence(_SEEMS_TO_JUDGE, column=name)
     return None
+
+
+def _are_ticks(values: Iterable[str], filled: float) -> bool:
+    """Whether the cells are ticks or crosses, of two kinds or in some rows only."""
+    marks = {value.casefold() for value in values}
+    return marks <= _TICKS and (len(marks) > 1 or filled < 1)
 
 
 def desirable_column(seen: TableProfile, taken: set[str]) -> tuple[str | None, Sentence | None]:
@@ -140,7 +152,8 @@ def detect_conversations(seen: TableProfile) -> DetectedMapping | None:
         name for name in conversations if not seen.profiles[name].is_nested and share(seen, name, _is_written) > 0.8
     ]
     if written:
-        if any(seen.named(role, conversations) for role in ("question", "answer", "summary", "label")):
+        about = any(seen.named(role, conversations, prose=True) for role in ("question", "answer", "summary"))
+        if about or seen.named("label", conversations):
             return None  # a conversation that something is asked or told about
         found = _whole_conversations(seen, conversations)
         if all(share(seen, name, _is_from_template) > 0.95 for name in written):

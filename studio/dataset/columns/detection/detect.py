@@ -23,9 +23,9 @@ from studio.dataset.columns.detection.pairs import (
     detect_by_contents,
     detect_half_named_pair,
     detect_named_pair,
-    detect_text,
 )
 from studio.dataset.columns.detection.preferences import detect_two_answers
+from studio.dataset.columns.detection.texts import detect_text
 from studio.dataset.columns.formats.cells import nested, text_of
 from studio.dataset.columns.formats.pairs import QuestionTemplate
 from studio.dataset.columns.formats.thinking import unusual_mark_in, unusual_marks

@@ -1,9 +1,8 @@
-"""Recognising questions with answers, and plain text: by names that the contents bear out, else by the contents."""
+"""Recognising questions with answers: by names that the contents bear out, else by the contents."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 
 from studio.core.recipe.data_choice import ColumnMapping
 from studio.core.translatable import N_, Sentence, sentence
@@ -22,9 +21,9 @@ from studio.dataset.columns.formats.choices import mark_of
 from studio.dataset.columns.formats.tools import looks_like_calls
 from studio.dataset.readers.derived.columns import BEST
 from studio.dataset.table import cell_text
-from studio.dataset.vocabulary import EXACT, SIDES, is_about, part_of, plain, rank
+from studio.dataset.vocabulary import EXACT, PAIRS_OF_TEXTS, SIDES, ends_asking, is_about, part_of, plain, rank
 
-_MOSTLY = 0.6
+MOSTLY = 0.6
 """The share of texts that have to ask for a column to be sure to hold questions."""
 
 
@@ -63,6 +62,10 @@ def detect_half_named_pair(seen: TableProfile) -> DetectedMapping | None:
         return None
     known = answer or question or ""
     others = seen.prose({known, rejected_column(seen) or known})
+    if answer is not None and not others:
+        # A column that is called as one of names or kinds may hold the questions, as Notion's first one does.
+        others = [n for n in seen.columns if n not in (answer, rejected_column(seen)) and seen.profiles[n].is_prose]
+        others = [n for n in others if seen.profiles[n].spaced > 0.8]
     if answer is not None:
         # A heading with what stands under it is one question in two columns.
         titles = [n for n in seen.named("title", {answer}, below=EXACT) if seen.profiles[n].is_text]
@@ -80,7 +83,7 @@ def detect_half_named_pair(seen: TableProfile) -> DetectedMapping | None:
     text = N_("{question} holds what is asked, and {answer} what is answered.")
     doubts: list[Sentence] = []
     asks = seen.profiles[asked]
-    if answer is None and max(asks.marked, asks.ending) < _MOSTLY:
+    if answer is None and max(asks.marked, asks.ending) < MOSTLY:
         doubts.append(sentence(N_("No column is named as an answer; {column} was taken."), column=other))
     code = [n for n in seen.columns if n not in others and plain(n) in _CODE and seen.profiles[n].filled > 0.5]
     if len(others) > 1 or (code and answer is None):
@@ -111,21 +114,74 @@ def detect_by_contents(seen: TableProfile) -> DetectedMapping | None:
         return None  # the better and the worse of two answers, to questions that aren't in the file
     candidates = prose if len(prose) >= 2 else [n for n in written if not is_about(n) and seen.profiles[n].about < 0.5]
     if len(candidates) < 2:
-        return _terms(seen)
+        return _terms(seen) or coded(seen)
     order = sorted(candidates, key=lambda name: -seen.profiles[name].information)
     first, second = sorted(order[:2], key=seen.columns.index)
     one, two = seen.profiles[first], seen.profiles[second]
     question, answer = (second, first) if two.ending > one.ending + 0.2 else (first, second)
     mapping = ColumnMapping(question=question, answer=answer)
-    named_otherwise = any(rank(n, role) in range(EXACT) for n in (question, answer) for role in ("title", "label"))
+    names = (plain(first), plain(second))
+    compared = names in PAIRS_OF_TEXTS or bool(_LANGUAGES & set(names))
+    named_otherwise = compared or any(
+        rank(n, role) in range(EXACT) for n in (question, answer) for role in ("title", "label")
+    )
     if len(candidates) == 2 and question == first and not named_otherwise and not _is_form(question, answer):
         asked, replied = seen.profiles[question], seen.profiles[answer]
         # What only begins as questions do may be a definition: "what is left after sorting".
-        if (asked.marked >= _MOSTLY and replied.marked <= 0.1) or (asked.ending >= _MOSTLY and replied.asking <= 0.15):
+        if (asked.marked >= MOSTLY and replied.marked <= 0.1) or (asked.ending >= MOSTLY and replied.asking <= 0.15):
             text = N_("Most texts in {question} ask something, and those in {answer} don't.")
             return DetectedMapping(mapping, True, (sentence(text, question=question, answer=answer),))
     text = N_("No name says which column asks; {question} was taken as the question, {answer} as the answer.")
     return DetectedMapping(mapping, False, (sentence(text, question=question, answer=answer),))
+
+
+def coded(seen: TableProfile) -> DetectedMapping | None:
+    """A text and a code beside it that differs from row to row, such as that of a diagnosis."""
+    left = [n for n in seen.columns if seen.profiles[n].filled > 0.5 and not seen.profiles[n].is_nested]
+    told = [name for name in left if seen.profiles[name].is_prose]
+    codes = [n for n in left if n not in told and plain(n).endswith(_CODES) and seen.profiles[n].spaced < 0.1]
+    if len(told) != 1 or len(codes) != 1:
+        return None
+    text = N_("Perhaps {code} is what the model should say to {column}.")
+    why = sentence(text, code=codes[0], column=told[0])
+    return DetectedMapping(ColumnMapping(question=told[0], answer=codes[0]), False, (why,))
+
+
+_CODES = ("code", "codes", "코드", "icd10", "icd9", "cpt", "snomed", "loinc", "atc")
+_LANGUAGES = frozenset(
+    (
+        *(
+            "english",
+            "korean",
+            "german",
+            "french",
+            "spanish",
+            "japanese",
+            "chinese",
+            "en",
+            "ko",
+            "de",
+            "fr",
+            "es",
+            "ja",
+        ),
+        *(
+            "zh",
+            "deutsch",
+            "français",
+            "español",
+            "한국어",
+            "영어",
+            "영문",
+            "국문",
+            "일본어",
+            "중국어",
+            "日本語",
+            "中文",
+        ),
+    )
+)
+"""Languages by whose names translations stand beside each other."""
 
 
 def _terms(seen: TableProfile) -> DetectedMapping | None:
@@ -141,119 +197,6 @@ def _terms(seen: TableProfile) -> DetectedMapping | None:
     text = N_("Perhaps it is a list of words: {word} was taken as the question, and {meaning} as the answer.")
     mapping = ColumnMapping(question=word, answer=meaning)
     return DetectedMapping(mapping, False, (sentence(text, word=word, meaning=meaning),))
-
-
-def detect_text(seen: TableProfile) -> DetectedMapping | None:
-    """A column of plain text for continued learning, where nothing else is asked or answered."""
-    if seen.table.format == "document":
-        column = next(iter(seen.named("text")), seen.columns[-1])
-        why = [sentence(N_("It is a document: its passages are learned as plain text."))]
-        sure = _reads_as_prose([text_of(row, column) for row in seen.rows])
-        if not sure:
-            text = N_("Many of its lines aren't sentences of one text; perhaps they are questions, labels or a list.")
-            why.append(sentence(text))
-        return DetectedMapping(ColumnMapping(text=column), sure, tuple(why))
-    if len(seen.columns) == 1:
-        only = seen.columns[0]
-        if seen.named("text", below=10_000):
-            profile = seen.profiles[only]
-            # Else names, such as those of labels. Scripts without blanks have letters beyond ASCII.
-            words = profile.spaced >= 0.5 or profile.length >= 80 or not "".join(profile.values).isascii()
-            speaks = _seems_spoken(seen, only)
-            why = [_plain_text(only), *([speaks] if speaks else [])]
-            some_ask = profile.asking > 0.2 and profile.length < _LONG  # perhaps each is answered by the next
-            return DetectedMapping(ColumnMapping(text=only), words and not some_ask and not speaks, tuple(why))
-        if seen.profiles[only].is_text and seen.profiles[only].length >= 200:
-            return DetectedMapping(ColumnMapping(text=only), False, (_plain_text(only),))
-        return None
-    named = [n for n in seen.named("text") if seen.profiles[n].is_text and not seen.profiles[n].is_category]
-    if not named:
-        return None
-    others = [n for n in seen.prose({named[0]}) if plain(n) not in ("title", "제목", "subject", "headline", "summary")]
-    titles = [n for n in seen.prose({named[0]}) if n not in others]
-    kinds = [
-        n for n in seen.columns if n != named[0] and seen.profiles[n].is_category and seen.profiles[n].different > 1
-    ]
-    marked = [n for n in seen.columns if n != named[0] and seen.profiles[n].is_nested and plain(n) not in _BESIDE_TEXT]
-    if not others and not titles:
-        # Beside a rating or a kind the texts may have been meant for telling these apart.
-        profile, speaks = seen.profiles[named[0]], _seems_spoken(seen, named[0])
-        sure = rank(named[0], "text") in range(EXACT) and not kinds and not marked and speaks is None
-        sure = sure and _parent_column(seen, set()) is None and not (profile.asking > 0.2 and profile.length < _LONG)
-        why = [_plain_text(named[0]), *([speaks] if speaks else [])]
-        return DetectedMapping(ColumnMapping(text=named[0]), sure, tuple(why))
-    if not others and seen.profiles[named[0]].length >= 300:
-        return DetectedMapping(ColumnMapping(text=named[0]), not kinds, (_plain_text(named[0]),))
-    if not others or seen.profiles[named[0]].length >= 10 * max(seen.profiles[n].length for n in others):
-        return DetectedMapping(ColumnMapping(text=named[0]), False, (_plain_text(named[0]),))
-    return None
-
-
-_LONG = 300
-"""Characters from which on the average text is one in which a few questions are nothing odd."""
-_SIGN = r"[^\w\s]{0,4}\s?[:：|>\])]"
-_ASKING = re.compile(
-    rf"(?:user|human|instruction|question|prompter|prompt|질문|명령어|지시|사용자|고객){_SIGN}", re.IGNORECASE
-)
-_REPLYING = re.compile(rf"(?:assistant|response|answer|chatbot|bot|gpt|응답|답변|상담사|챗봇){_SIGN}", re.IGNORECASE)
-
-
-def _seems_spoken(seen: TableProfile, column: str) -> Sentence | None:
-    """The doubt where most texts name one who asks and one who answers, in a way that isn't known."""
-    texts = [text_of(row, column) for row in seen.rows]
-    spoken = sum(bool(_ASKING.search(text)) and bool(_REPLYING.search(text)) for text in texts)
-    if spoken < max(3, 0.5 * len(texts)):
-        return None
-    text = N_("{column} seems to hold questions with answers, or conversations, written out in a way that isn't known.")
-    return sentence(text, column=column)
-
-
-_BESIDE_TEXT = ("meta", "metadata", "attributes", "info")
-"""Records that say where a text is from; others, such as marked places in it, are what it was collected for."""
-_NUMBERED = re.compile(r"\s*\(?\d{1,3}(?:[.)] ?|[ \t]+)\S")
-_LISTED = re.compile(r"\s*(?:\[?\d{1,2}:\d\d\b|[-+*=~#/]|::|[\w가-힣]+:\S)|.*\s@\w+\s*$|\s*[\w\"']+:\s*$")
-
-_IN_PARTS = tuple(
-    re.compile(form)
-    for form in (
-        r"\S(?: {3,}|\t+)\S",
-        r"\S (?:\|{1,3}|[-=]>|→|⇒|–|—|-|=|::|//) \S",
-        r"\S ([^\w\s]{2,9}) \S.* \1 \S",
-        r"^[^\s.?!,][^.?!,:]{0,30}[:：] ?\S",
-        r"^\W{0,3}\d{1,4}[-./:]\d",
-        r"[?？][\s,;|/:=>-]+\S",
-    )
-)
-"""What stands in nearly each line where lines are records: a gap, a sign, signs that come again, a name, a
-date, a question before more."""
-_ENDED = re.compile(r"""[.!?…。！？:]["'”’)\]」』》*_]*$|[다요까죠]["'”’)]*$""")
-_AROUND_HEADING = re.compile(r"^[#*]+ |(?: :\w+:)+$")
-_LONE_QUESTION = re.compile(r"[^.!?。]{1,200}[?？]")
-
-
-def _reads_as_prose(passages: list[str]) -> bool:
-    """Whether most lines are sentences: long, or ended as sentences are, and few of them questions."""
-    lines = [line.strip() for passage in passages for line in passage.splitlines() if line.strip()]
-    listed = sum(len(line) < 200 and bool(_LISTED.match(line)) for line in lines)
-    asking = sum(bool(_LONE_QUESTION.fullmatch(_AROUND_HEADING.sub("", line))) for line in lines)
-    numbered = sum(len(line) < 200 and bool(_NUMBERED.match(line)) for line in lines)
-    if numbered >= 0.9 * len(lines) >= 4:
-        return False  # a list, of rules or of whatever
-    if listed > 0.5 * len(lines) or (asking > 0.25 * len(lines) and len(lines) >= 4):
-        return False
-    in_parts = max(sum(bool(form.search(line)) for line in lines) for form in _IN_PARTS)
-    if len(lines) >= 6 and in_parts >= 0.8 * len(lines):
-        return False
-    paragraphs = [part.strip() for passage in passages for part in passage.split("\n\n") if part.strip()]
-    rows = Counter(part.count("\n") for part in paragraphs)
-    if len(paragraphs) >= 8 and rows.most_common(1)[0][0] in (1, 2, 3) and rows.most_common(1)[0][1] == len(paragraphs):
-        return False  # blocks of as many lines each are records
-    ended = sum(len(part) for part in paragraphs if _ENDED.search(part[-8:]))
-    return ended >= 0.6 * sum(map(len, paragraphs))
-
-
-def _plain_text(column: str) -> Sentence:
-    return sentence(N_("{column} is learned as plain text, without questions."), column=column)
 
 
 _CODE = ("code", "sql", "program", "script")
@@ -330,7 +273,11 @@ def _named_question(seen: TableProfile, answer: str) -> str | None:
         n for n in seen.named("question", taken) if seen.profiles[n].is_text and not seen.profiles[n].is_category
     ]
     partial = [n for n in partial if seen.profiles[n].about < 0.5]
+    usable.sort(key=lambda name: plain(name).endswith(_TITLES))  # the question itself before its title
     return next(iter([*exact, *usable, *partial]), None)
+
+
+_TITLES = ("title", "subject", "제목", "件名", "标题")
 
 
 def _complete(
@@ -394,6 +341,10 @@ def _complete(
 def _against(seen: TableProfile, question: str, answer: str, taken: set[str]) -> list[Sentence]:
     doubts: list[Sentence] = []
     asks, replies = seen.profiles[question], seen.profiles[answer]
+    thoughts = next((n for n in seen.named("thinking", taken) if seen.profiles[n].length >= 40), None)
+    if thoughts is not None:
+        text = N_("{column} may hold what is thought before the answer, and isn't used.")
+        doubts.append(sentence(text, column=thoughts))
     rivals = [n for n in seen.named("answer", taken) if _could_be_answer(seen, n, answer)]
     if rivals:
         doubts.append(_candidates([answer, *rivals[:3]]))
@@ -449,7 +400,7 @@ def _against(seen: TableProfile, question: str, answer: str, taken: set[str]) ->
         if len(beside) >= 2:
             text = N_("{column} holds nothing but letters or numbers, which may point at what stands in {columns}.")
             doubts.append(sentence(text, column=answer, columns=", ".join(beside)[:200]))
-    parent = _parent_column(seen, taken)
+    parent = parent_column(seen, taken)
     if parent is not None and any(rank(name, "history") is not None for name in taken):
         text = N_("If {column} ties the rows together in another way than turns, choose no column for earlier turns.")
         doubts.append(sentence(text, column=parent))
@@ -460,8 +411,8 @@ def _against(seen: TableProfile, question: str, answer: str, taken: set[str]) ->
 
 
 def _is_form(question: str, answer: str) -> bool:
-    """Whether the names of both columns are questions, to which people gave what stands below."""
-    return question.rstrip().endswith(_MARKS) and answer.rstrip().endswith(_MARKS)
+    """Whether the names of both columns are questions or requests, to which people gave what stands below."""
+    return all(ends_asking(name) and " " in name.strip() for name in (question, answer))
 
 
 _WHICH = re.compile(r"[\s_\-.]+[A-Za-z]$|(?<=[a-z])[A-Z]$")
@@ -482,7 +433,7 @@ def _could_ask(seen: TableProfile, question: str, taken: set[str]) -> list[str]:
     return [n for n in others if not any(rank(n, role) is not None for role in said) and rejected_column(seen) != n]
 
 
-def _parent_column(seen: TableProfile, taken: set[str]) -> str | None:
+def parent_column(seen: TableProfile, taken: set[str]) -> str | None:
     """A column that names other rows by what stands in their column of ids."""
     for name in seen.columns:
         if name in taken or not plain(name).startswith(("parent", "replyto", "inreplyto")):

@@ -40,10 +40,18 @@ _ALPACA_RESPONSES = ("Response", "응답", "출력")
 _ALPACA_OPENINGS = ("Below is an instruction", "아래는 작업을 설명하는")
 _INLINE = (
     re.compile(r"(?:^|(?<=[\s>]))(?P<who>USER|HUMAN|ASSISTANT|GPT4 Correct User|GPT4 Correct Assistant): ?"),
-    re.compile(r"(?:^|(?<=[\s>]))(?P<who>Question|Instruction|Answer|Response): ?"),
+    re.compile(
+        r"(?:^|(?<=[\s>\]]))[\[*]{0,2}(?P<who>Question|Instruction|Answer|Response|Q|A|질문|질의|답변|응답|문|답)"
+        r"[\]*]{0,2} ?[:：][*]{0,2} ?"
+    ),
 )
 """Names of speakers in the middle of a line, as Vicuna's template writes them, and questions with answers."""
-_INLINE_PARTS = {"question": "user", "instruction": "user", "answer": "assistant", "response": "assistant"}
+_INLINE_PARTS = {
+    **dict.fromkeys(("question", "instruction", "q", "질문", "질의", "문"), "user"),
+    **dict.fromkeys(("answer", "response", "a", "답변", "응답", "답"), "assistant"),
+}
+_TITLE = re.compile(r"\S{1,12} ?[:：].{1,200}")
+"""A line such as "Subject: ..." above a question."""
 _LONGEST_BEFORE = 2_000
 _LONGEST = 1_000_000
 
@@ -134,11 +142,14 @@ def _turns_in_lines(bare: str) -> list[object]:
             continue
         ends = [mark.start() for mark in marks[1:]] + [len(bare)]
         before = bare[: marks[0].start()].strip()
-        turns = [("system", before)] if before else []
+        title = before if form is _INLINE[1] and _TITLE.fullmatch(before) else ""
+        turns = [("system", before)] if before and not title else []
         for mark, end in zip(marks, ends, strict=True):
             who = mark["who"].casefold().rpartition(" ")[2]
             turns.append((_INLINE_PARTS.get(who, who), _END.sub("", bare[mark.end() : end].strip()).strip()))
-        if form is _INLINE[1] and (before or [who for who, _ in turns] != ["user", "assistant"]):
+        if title and turns:
+            turns[0] = (turns[0][0], f"{title}\n\n{turns[0][1]}")
+        if form is _INLINE[1] and ((before and not title) or [who for who, _ in turns] != ["user", "assistant"]):
             continue  # words of a text
         return _both_sides(turns)
     return []

@@ -96,6 +96,56 @@ class RecordColumns:
         return tuple(cell_text(record.get(key)) or None for key in self.keys)
 
 
+@dataclass(frozen=True)
+class TextInside:
+    """The text within the records of a column, such as the reply in what a model's server answered."""
+
+    source: str
+    path: tuple[str | int, ...]
+    name: str
+    is_partial: bool = False
+    """Whether other texts stand beside it, so that a person has to say which of them is meant."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.source,)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def note(self) -> Sentence:
+        text = N_("Of the records in {column} the text under {place} stands in {name}.")
+        place = ".".join(str(step) for step in self.path if isinstance(step, str))
+        return sentence(text, column=self.source, place=place, name=self.name)
+
+    def cells(self, held: Sequence[object]) -> tuple[str | None, ...]:
+        told = _at(_record(held[0]), self.path)
+        return (told if isinstance(told, str) else None,)
+
+
+@dataclass(frozen=True)
+class JoinedTexts:
+    """The sentences in the lists of a column, put together again."""
+
+    source: str
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.source,)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.source + ".text",)
+
+    def note(self) -> Sentence:
+        text = N_("The sentences in {column} were put together in {name}.")
+        return sentence(text, column=self.source, name=self.names[0])
+
+    def cells(self, held: Sequence[object]) -> tuple[str | None, ...]:
+        return (" ".join(_pieces(_list(held[0]))) or None,)
+
+
 BEST = ".best"
 """The end of the name of a column with the best of several answers."""
 _SCORES = frozenset(
@@ -215,10 +265,10 @@ def _record(cell: object) -> Mapping[str, object] | None:
     return cell if isinstance(cell, Mapping) else None
 
 
-def record_columns(columns: Sequence[str], rows: Sequence[Row]) -> list[RecordColumns]:
+def record_columns(columns: Sequence[str], rows: Sequence[Row]) -> list[RecordColumns | TextInside]:
     """The columns in which nearly every one of these rows holds a single record with an answer in it. Turns of
     conversations aren't meant."""
-    found: list[RecordColumns] = []
+    found: list[RecordColumns | TextInside] = []
     for column in columns:
         filled = [cell for row in rows if (cell := row.get(column)) not in (None, "")]
         records = [record for cell in filled if (record := _record(cell)) is not None]
@@ -229,16 +279,109 @@ def record_columns(columns: Sequence[str], rows: Sequence[Row]) -> list[RecordCo
             continue
         texts = [key for key in keys if not any(isinstance(record.get(key), list | dict) for record in records)]
         named = [key for key in texts if any(_is_exact(key, role) for role in ("answer", "question", "context"))]
-        if _is_exact(column, "question"):
+        if any(_is_exact(key, "question") for key in named) and any(_is_exact(key, "answer") for key in named):
+            found.append(_laid_out(column, named))
+        elif _is_exact(column, "question") and any(plain(key) in _ASKED_IN for key in texts):
             asked = [key for key in texts if plain(key) in _ASKED_IN]
             options = [key for key in keys if _is_exact(key, "options")]
-            if asked:
-                found.append(_laid_out(column, [*asked[:1], *options]))
+            found.append(_laid_out(column, [*asked[:1], *options]))
         elif plain(column) in _TRANSLATIONS and len(texts) == len(keys) > 1:
             found.append(_laid_out(column, keys))
         elif any(len(key) > 1 and (_is_exact(key, "answer") or plain(key) == "question") for key in named):
             found.append(_laid_out(column, named))
+        elif role := next((role for role in ("question", "answer") if _is_exact(column, role)), ""):
+            path = _path_to_text(records[0], column)
+            if path and all(isinstance(_at(record, path), str) for record in records):
+                around = [_at(record, path[:-1]) for record in records]
+                others = sum(isinstance(one, Mapping) and _tells_more(one, path[-1]) for one in around)
+                found.append(TextInside(column, path, f"{column}.{role}", others > 0.2 * len(records)))
     return found
+
+
+def _tells_more(record: Mapping[object, object], text: str | int) -> bool:
+    """Whether a record holds sentences elsewhere than under the name of its text."""
+    return any(
+        isinstance(held, str) and name != text and len(held) >= 40 and " " in held for name, held in record.items()
+    )
+
+
+def text_columns(columns: Sequence[str], rows: Sequence[Row]) -> list[JoinedTexts]:
+    """The columns whose cells are lists of a text's sentences or paragraphs, each in a record, and those called as
+    summaries are that hold lists of a single text."""
+    found: list[JoinedTexts] = []
+    for column in columns:
+        if not any(_is_exact(column, role) for role in ("text", "context", "summary")):
+            continue
+        cells = [_list(cell) for row in rows if (cell := row.get(column)) not in (None, "")]
+        lists = [cell for cell in cells if cell]
+        if not lists or len(lists) < 0.95 * len(cells):
+            continue
+        in_records = all(_is_in_records(cell) for cell in lists)
+        if in_records or (_is_exact(column, "summary") and all(len(_pieces(cell)) == 1 for cell in lists)):
+            found.append(JoinedTexts(column))
+    return found
+
+
+def _is_in_records(cell: object) -> bool:
+    while isinstance(cell, list) and cell and isinstance(cell[0], list):
+        cell = cell[0]
+    return isinstance(cell, list) and bool(cell) and all(isinstance(one, Mapping) and _piece(one) for one in cell)
+
+
+def _piece(record: Mapping[str, object]) -> str:
+    return next((str(record[name]) for name in _PIECES if isinstance(record.get(name), str)), "")
+
+
+def _pieces(cell: object) -> list[str]:
+    if isinstance(cell, list):
+        return [piece for one in cell for piece in _pieces(one)]
+    if isinstance(cell, Mapping):
+        return [piece] if (piece := _piece(cell)) else []
+    return [cell] if isinstance(cell, str) and cell.strip() else []
+
+
+_PIECES = ("sentence", "form", "text", "paragraph", "content", "문장")
+"""What one of the sentences of a text is called in a record of it."""
+_ONE_OF = ("choices", "candidates", "generations")
+"""Lists of answers of which the first is the one that was given."""
+_TOLD_IN = ("message", "content", "parts", "output", "text", "value", "answer", "completion", "response", "delta")
+_DEEPEST = 6
+
+
+def _path_to_text(record: Mapping[str, object], column: str) -> tuple[str | int, ...]:
+    """Where in a record the text stands: through the first of its answers and the names by which texts are called, or
+    a name that holds the column's own, or the only part there is; () where that isn't clear."""
+    here: object = record
+    path: list[str | int] = []
+    while len(path) < _DEEPEST:
+        if isinstance(here, str):
+            return tuple(path)
+        if isinstance(here, list) and len(here) == 1:
+            path.append(0)
+            here = here[0]
+            continue
+        if not isinstance(here, Mapping):
+            return ()
+        known = [name for name in (*_ONE_OF, *_TOLD_IN) for key in here if plain(str(key)) == name for name in [key]]
+        known = known or [key for key in here if plain(column) in plain(str(key)) and isinstance(here[key], str)]
+        known = known or (list(here) if len(here) == 1 else [])
+        if not known:
+            return ()
+        path.append(str(known[0]))
+        here = here[known[0]]
+        if str(known[0]) in _ONE_OF and isinstance(here, list) and here:
+            path.append(0)
+            here = here[0]
+    return ()
+
+
+def _at(value: object, path: Sequence[str | int]) -> object:
+    for step in path:
+        if isinstance(step, int):
+            value = value[step] if isinstance(value, list) and len(value) > step else None
+        else:
+            value = value.get(step) if isinstance(value, Mapping) else None
+    return value
 
 
 _ASKED_IN = ("stem", "text", "fulltext", "question", "title", "body", "content", "value")
@@ -308,11 +451,14 @@ def with_derived_columns(stream: TableStream) -> TableStream:
         return stream
     rows = first.slice(0, LOOKED_AT).to_pylist()
     found: list[DerivedColumns] = [*record_columns(stream.columns, rows), *best_answers(stream.columns, rows)]
+    found += text_columns(stream.columns, rows)
     turns = turn_columns(stream.columns)
     if turns is not None:
         found.append(turns)
     stream = replace(stream, batches=chain((first,), stream.batches))
     for one in found:
+        if isinstance(one, TextInside) and one.is_partial:
+            stream = replace(stream, doubts=(*stream.doubts, "kind"))
         columns, notes = (*stream.columns, *one.names), (*stream.notes, one.note())
         stream = replace(stream, columns=columns, notes=notes, batches=_derived_batches(stream, one))
     return stream

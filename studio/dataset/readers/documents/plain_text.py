@@ -102,7 +102,9 @@ def read_text(path: Path, choice: DataChoice) -> TableStream:
         return stream_passages(path, markdown(_lines(path, encoding)), choice, encoding=encoding)
     if has_cues(islice(_lines(path, encoding), _PROBE_LINES)):
         note = sentence(N_("Subtitles were read as one running text, without their numbers and times."))
-        lines = without_cues(_lines(path, encoding))
+        lines = list(without_cues(_lines(path, encoding)))
+        if (turns := turns_in(lines)) is not None:
+            return stream_turns(path, turns, encoding, [sentence(_CUES_LEFT)])
         stream = stream_passages(path, prose(lines), choice, [note], encoding)
         return replace(stream, doubts=(*stream.doubts, "kind"))
     if labelled_lines(islice(_lines(path, encoding), _PROBE_LINES)) is not None:
@@ -127,6 +129,8 @@ def _lines(path: Path, encoding: Encoding) -> Iterator[str]:
 
 _TIME = r"(?:\d{1,2}:)?\d{1,2}:\d{2}[,.]\d{3}"
 _CUE = re.compile(rf"{_TIME}(?: --> |,){_TIME}.*")
+_CUE_VOICE = re.compile(r"<v(?:\.\w+)? (?P<who>[^<>]{1,40})>")
+_CUES_LEFT = N_("The numbers and times of the subtitles were left out.")
 _CUE_TAG = re.compile(r"</?[a-z][^<>]{0,60}>|<[\d:.]+>|\{\\[^{}]{1,40}\}", re.IGNORECASE)
 
 
@@ -146,10 +150,12 @@ def without_cues(lines: Iterable[str]) -> Iterator[str]:
                 yield from before[:-1] if before and before[-1].strip().isdecimal() else before
             before, said = [], True
         elif line.strip():
-            before.append(_CUE_TAG.sub("", line))
+            before.append(_CUE_TAG.sub("", _CUE_VOICE.sub(r"\g<who>: ", line)))
     yield from before
 
 
+_DOCUMENT = re.compile(r"\s*(?:<doc\b(?:[^<>]*?\btitle=\"(?P<title>[^\"<>]*)\")?[^<>]*>|</doc>)\s*")
+"""What the tools that take pages out of a Wikipedia put around each of them."""
 _CHAPTER = re.compile(
     r"\s*(?:제\s*\d+\s*[장편부절조항](?:\s.*)?|(?:chapter|part|section|article)\s+[\dIVXLC]+\b.*|부칙|머리말|맺음말|서론|결론|"
     r"\d{1,2}(?:\.\d{1,2}){0,3}\.?\s+\S.*|[IVX]{1,5}\.\s+\S.*|■.*|□.*|◆.*|◇.*|【.*】)\s*",
@@ -171,8 +177,16 @@ def prose(lines: Iterable[str]) -> Iterator[Block]:
     held: list[str] = []
     size = 0
     blank = True
+    title = ""
     for line in lines:
-        if not line.strip():
+        if found := _DOCUMENT.fullmatch(line):
+            yield from _paragraph(held, alone=blank)
+            held, size, blank, title = [], 0, True, found["title"] or ""
+            if title:
+                yield Block("heading", title, 1)
+            continue
+        if not line.strip() or line.strip() == title:
+            title = title if not line.strip() else ""
             yield from _paragraph(held, alone=blank)
             held, size, blank = [], 0, True
             continue

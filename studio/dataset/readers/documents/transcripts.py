@@ -29,6 +29,7 @@ _SENT_AT = tuple(
         rf"(?P<time>{_TIME})\t(?P<who>[^\t]{{1,40}})\t(?P<text>.*)",  # LINE
         rf"\[?(?:(?P<day>{_DATE})[T ])?(?P<time>{_TIME})\]? <[ @+%&~]?(?P<who>[^<> ]{{1,40}})> (?P<text>.*)",  # IRC
         rf"(?P<day>{_DATE}) (?P<time>{_TIME})\t[ @+%&~]?(?P<who>\w[^\t ]{{0,39}})\t(?P<text>.*)",  # WeeChat's IRC
+        rf"(?P<time>{_TIME})\s+From (?P<who>[^:\t]{{1,40}}?)\s*(?: to [^:\t]{{1,60}})?\s?:(?P<text>.*)",  # Zoom
         # Discord and Telegram put a line with the time and the name above what is said.
         rf"\[(?P<day>[\w./-]{{6,12}}),? (?P<time>{_TIME})\] (?P<who>[^:\[\]]{{1,40}})(?P<text>)",
         rf"(?P<who>[^:\[\]]{{1,40}}), \[(?P<day>[\w ./-]{{6,16}}),? (?P<time>{_TIME})\](?P<text>)",
@@ -62,7 +63,7 @@ def turns_in(lines: Iterable[str]) -> list[tuple[str, str, str]] | None:
     with a name and a colon; there a blank line parts conversations if between any two both sides speak.
     """
     kept = list(lines)
-    found = _sent(kept) or _named(kept)
+    found = _sent(kept) or _named(kept) or _headed(kept)
     return [(turn.conversation, turn.who, "\n".join(turn.lines).strip()) for turn in found] if found else None
 
 
@@ -146,6 +147,37 @@ def _named(lines: list[str]) -> list[_Turn]:
     if len(parts) > 1 and all(len({turn.who for turn in part}) >= 2 for part in parts):
         return [replace(turn, conversation=str(number)) for number, part in enumerate(parts, 1) for turn in part]
     return turns
+
+
+_HEADED = re.compile(
+    r"(?:#{1,6} +|\*\*|__)(?P<marked>[^\W\d_][^:：*#]{0,29}?)\s?[:：]?(?:\*\*|__)?\s?[:：]?"
+    r"|(?P<who>[^\W\d_][^:：.!?,;\[\]{}\"<>=/]{0,29}?)\s?[:：]"
+)
+_RULE = re.compile(r"[-*_=]{3,}")
+_MOST_HEADED = 4
+
+
+def _headed(lines: list[str]) -> list[_Turn]:
+    """Turns whose speakers stand in lines of their own above them, in bold or as headings, and take turns."""
+    turns: list[_Turn] = []
+    for line in lines:
+        bare = line.strip()
+        found = _HEADED.fullmatch(bare)
+        if found is not None:
+            turns.append(_Turn("1", (found["marked"] or found["who"]).strip(), []))
+        elif turns and not _RULE.fullmatch(bare):
+            turns[-1].lines.append(line)
+        elif bare and not turns and len(bare) > _LONGEST_TITLE:
+            return []
+    names = Counter(turn.who for turn in turns)
+    if len(turns) < _FEWEST or not 2 <= len(names) <= _MOST_HEADED or min(names.values()) < 2:
+        return []
+    changing = sum(one.who != other.who for one, other in pairwise(turns))
+    told = sum(any(line.strip() for line in turn.lines) for turn in turns)
+    return turns if min(changing + 1, told) >= 0.9 * len(turns) else []
+
+
+_LONGEST_TITLE = 120
 
 
 def _is_form(turns: list[_Turn], width: int) -> bool:

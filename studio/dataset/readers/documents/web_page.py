@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -12,6 +13,7 @@ from studio.core.translatable import N_, sentence
 from studio.dataset.readers import limits
 from studio.dataset.readers.documents.passages import Block, stream_passages
 from studio.dataset.readers.documents.tables import Grid, table_in
+from studio.dataset.readers.documents.transcripts import stream_turns, turns_in
 from studio.dataset.readers.documents.written_pairs import (
     guessed_pairs,
     pairs_in,
@@ -30,6 +32,11 @@ _INSIDE = frozenset(
 )
 _HEADINGS = {"h1": 1, "h2": 2, "h3": 3, "h4": 4, "h5": 5, "h6": 6, "summary": 6, "dt": 6}
 
+_SPEAKERS = frozenset(("from_name", "author", "sender", "username", "user_name", "sender_name", "speaker"))
+"""What pages that messengers write call the elements with the name above what is said, in their classes."""
+_LONGEST_NAME = 40
+_TIME_ALONE = re.compile(r"(?:\d{1,2}:\d{2}(?::\d{2})?(?: ?[AaPp][Mm])?|\d{1,2} \w+ \d{4})")
+
 
 def read_web_page(path: Path, choice: DataChoice) -> TableStream:
     """Raises `ProblemError`, also where a page came instead of a file of another kind."""
@@ -46,6 +53,9 @@ def read_web_page(path: Path, choice: DataChoice) -> TableStream:
         return replace(table, encoding=encoding.name)
     blocks = [content.block() if isinstance(content, Grid) else content for content in contents]
     lines = [line for block in blocks for line in block.text.split("\n")]
+    turns = turns_in([line for line in lines if not _TIME_ALONE.fullmatch(line)])
+    if turns is not None:
+        return stream_turns(path, turns, encoding)
     pairs = pairs_in(lines) or pairs_under_headings(blocks)
     if pairs is not None:
         return stream_pairs(path, pairs, encoding)
@@ -75,7 +85,7 @@ class _Page(HTMLParser):
         self._found: list[Block | Grid] = []
         self._text: list[str] = []
         self._heading = self._skipping = 0
-        self._listed = False
+        self._listed = self._named = False
         self._tables: list[list[list[str]]] = []
         self._cells: list[list[str]] = []
         self._wide = 1
@@ -101,6 +111,8 @@ class _Page(HTMLParser):
             wide = dict(attrs).get("colspan") or "1"
             self._wide = min(int(wide), 64) if wide.isdecimal() else 1
             self._cells.append([])
+        classes = set((dict(attrs).get("class") or "").lower().replace("-", "_").split())
+        self._named = bool(classes & _SPEAKERS) or (self._named and tag in _INSIDE)
         self._heading = _HEADINGS.get(tag, self._heading)
         self._listed = tag == "li" or (self._listed and tag in _INSIDE)
 
@@ -127,6 +139,8 @@ class _Page(HTMLParser):
             return
         if len(self._cells) >= max(1, len(self._tables)):
             self._cells[-1].append(text)
+        elif self._named and len(text) <= _LONGEST_NAME:
+            self._found.append(Block("text", text + ":"))
         elif self._heading:
             self._found.append(Block("heading", text, self._heading))
         else:

@@ -203,17 +203,65 @@ def guessed_pairs(lines: Iterable[str]) -> list[tuple[str, str]] | None:
     if len(twos) >= 5 and len(twos) >= 0.9 * len(blocks):
         asking = sum(any(mark in question for mark in _MARKS) or asks(question) for question, _ in twos)
         if asking >= 0.6 * len(twos):
-            return twos
+            return _unmarked(twos)
     kept = [line for block in blocks for line in block]
-    return _below_questions(kept) or _parted_lines(kept)
+    found = _labelled(blocks) or _around_marks(blocks) or _below_questions(kept) or _parted_lines(kept)
+    return _unmarked(found) if found else None
 
 
-_BETWEEN = ("::", " -> ", " → ", " => ", " ⇒ ", " = ", " | ", " – ", " — ", " - ")
+_LEADING = re.compile(
+    r"\s*(?:\d{1,4}\s+)?(?:[^\W\d_]{1,20}(?:\.? [^\W\d_]{1,10}){0,2}\.?\s?\d{0,4}\s?[:：.)](?:\s+|$)"
+    r"|[^\w\s\"'“‘(\[¿¡<$]{1,3}\s?)"
+)
+"""What may stand before each question, or each answer: a number, a label with a colon, a sign."""
+
+
+def _leading(text: str) -> str:
+    """The mark before a text, with its numbers all the same."""
+    found = _LEADING.match(text)
+    return re.sub(r"\s+", " ", re.sub(r"\d+", "0", found.group())) if found else ""
+
+
+def _unmarked(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The pairs without what stands before all of the questions, or before all of the answers."""
+    sides: list[list[str]] = []
+    for side in zip(*pairs, strict=True):
+        found = [_LEADING.match(text) for text in side]
+        same = all(found) and len({_leading(text) for text in side}) == 1
+        cut = [one.end() if same and one else 0 for one in found]
+        sides.append([text[at:] for text, at in zip(side, cut, strict=True)])
+    return list(zip(*sides, strict=True))
+
+
+def _labelled(blocks: list[list[str]]) -> list[tuple[str, str]] | None:
+    """Blocks that begin by turns with one label and another ("INTERROGATORY NO. 3:" and "ANSWER:"), else None."""
+    texts = ["\n".join(block) for block in blocks]
+    marks = [_leading(text) for text in texts]
+    if len(texts) < 2 * _FEWEST_LINES or len(texts) % 2 or len(set(marks)) != 2:
+        return None
+    if not all(":" in mark or "：" in mark for mark in marks[:2]) or marks != [marks[0], marks[1]] * (len(marks) // 2):
+        return None
+    return list(zip(texts[::2], texts[1::2], strict=True))
+
+
+def _around_marks(blocks: list[list[str]]) -> list[tuple[str, str]] | None:
+    """Blocks in which a line of nothing but a question mark stands between both sides, as note programs write cards."""
+    found = [block.index("?") for block in blocks if "?" in block[1:-1]]
+    if len(found) < _FEWEST_LINES or len(found) < 0.8 * len(blocks):
+        return None
+    cards = [(block, block.index("?")) for block in blocks if "?" in block[1:-1]]
+    return [("\n".join(block[:at]), "\n".join(block[at + 1 :])) for block, at in cards]
+
+
+_BETWEEN = ("::", " >> ", " -> ", " → ", " => ", " ⇒ ", " = ", " | ", " – ", " — ", " - ")
 _FEWEST_LINES = 5
 
 
 def _parted_lines(lines: list[str]) -> list[tuple[str, str]] | None:
     """Both sides of each line where one sign stands once in nearly all of them, as on cards for learning words."""
+    lines = [line for line in lines if not line.startswith("#")]  # headings
+    if lines and all(line.startswith(("- ", "* ", "• ")) for line in lines):
+        lines = [line[2:] for line in lines]
     for mark in _BETWEEN:
         parted = [tuple(side.strip() for side in line.split(mark)) for line in lines if line.count(mark) == 1]
         whole = [(sides[0], sides[1]) for sides in parted if all(sides)]

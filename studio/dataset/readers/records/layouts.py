@@ -11,7 +11,9 @@ from studio.dataset.readers.documents.web_page import page_text
 from studio.dataset.readers.header import names_parts
 from studio.dataset.readers.records.helpdesk_exports import helpdesk_rows
 from studio.dataset.readers.records.intents import intent_rows
+from studio.dataset.readers.records.kept_chats import kept_chats
 from studio.dataset.readers.records.remarks import Remarks
+from studio.dataset.readers.records.spellings import lone_pairs, one_spelling
 from studio.dataset.vocabulary import EXACT, ends_asking, is_known_name, rank
 
 _MOST_TURNS = 10_000
@@ -29,7 +31,7 @@ def flat(records: list[object], remarks: Remarks) -> list[object]:
         return [_talk(one) for one in records]
     if records and all(isinstance(one, Mapping) and "row_idx" in one and _is_record(one.get("row")) for one in records):
         return [one["row"] for one in records if isinstance(one, Mapping)]  # a page of the Hub's datasets server
-    for lay_out in (helpdesk_rows, intent_rows, _turns_below, _examples_below):
+    for lay_out in (helpdesk_rows, intent_rows, kept_chats, _turns_below, _examples_below, one_spelling, lone_pairs):
         found = lay_out(records, remarks)
         if found is not None:
             return found

@@ -1,0 +1,312 @@
+"""What people bring from chats, classrooms, hospitals and logs of models: read right, asked about, or refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cases.inputs import ASKED, PAIRS, TOLD, Files, data, table, text
+from tests.cases.judge import Asked, Refused, Right, judge
+from tests.cases.test_exports import lines
+
+ALL = list(enumerate(PAIRS))
+LAST = PAIRS[-1]
+
+
+def blocks(block: str, name: str = "notes.txt", above: str = "", between: str = "") -> Files:
+    """`block` for each pair, with {q}, {a} and {n} filled in."""
+    filled = [block.replace("{q}", q).replace("{a}", a).replace("{n}", f"{n:02}") for n, (q, a) in ALL]
+    return text(name, above + between.join(filled))
+
+
+def turns(one: dict[str, object], other: dict[str, object], said: str) -> list[dict[str, object]]:
+    """The pairs as turns by turns, what is said under the name `said`."""
+    return [{**side, said: told} for pair in PAIRS for side, told in zip((one, other), pair, strict=True)]
+
+
+CHAT: tuple[dict[str, object], dict[str, object]] = ({"role": "user"}, {"role": "assistant"})
+TALKS: dict[str, tuple[Files, Right | Asked | Refused]] = {
+    # Chats
+    "zoom": (
+        blocks("09:{n}:01 From Jo Doe to Everyone:\n\t{q}\n09:{n}:30 From Kim Roe to Everyone:\n\t{a}\n"),
+        Asked(1, LAST, "24 turns by Jo Doe, Kim Roe"),
+    ),
+    "subtitles that name who speaks": (
+        blocks(
+            "00:{n}:01.000 --> 00:{n}:05.000\n<v Jo>{q}</v>\n\n00:{n}:06.000 --> 00:{n}:09.000\n<v Kim>{a}</v>\n\n",
+            "a.vtt",
+            "WEBVTT\n\n",
+        ),
+        Asked(1, LAST, "24 turns by Jo, Kim"),
+    ),
+    "speakers in bold above what they say": (
+        blocks("**You:**\n{q}\n\n**ChatGPT:**\n{a}\n\n---\n\n", "chat.md"),
+        Asked(1, LAST, "24 turns by You, ChatGPT"),
+    ),
+    "a page of telegram": (
+        blocks(
+            '<div class="date">09:{n}</div><div class="from_name">Jo</div><div class="text">{q}</div>'
+            '<div class="date">09:{n}</div><div class="from_name">Kim</div><div class="text">{a}</div>',
+            "messages.html",
+            "<html><body>",
+        ),
+        Asked(1, LAST, "24 turns by Jo, Kim"),
+    ),
+    "a table of discord": (
+        table("AuthorID,Author,Date,Content,Attachments", '1,jo,2024-03-01,"{q}",\n2,kim,2024-03-01,"{a}",'),
+        Asked(1, LAST, "24 turns by jo, kim"),
+    ),
+    "teams": (
+        data(
+            "t.json",
+            {
+                "value": [
+                    {
+                        "from": {"user": {"displayName": who}},
+                        "createdDateTime": f"2024-03-01T10:{2 * n + at:02}:00Z",
+                        "body": {"contentType": "html", "content": f"<p>{told}</p>"},
+                    }
+                    for n, pair in ALL
+                    for at, (who, told) in enumerate(zip(("Jo", "Kim"), pair, strict=True))
+                ]
+            },
+        ),
+        Asked(1, LAST, "Teams"),
+    ),
+    "turns that say whether the user wrote them": (
+        lines(
+            "chat.jsonl",
+            [{"user_name": "Jo", "chat_metadata": {}}, *turns({"is_user": True}, {"is_user": False}, "mes")],
+        ),
+        Asked(1, LAST, "is_user says"),
+    ),
+    "versions of turns": (
+        data(
+            "c.json",
+            {
+                "messages": [
+                    {
+                        "versions": [
+                            {"role": "user", "content": "?"},
+                            {**turn, "content": [{"type": "text", "text": turn["content"]}]},
+                        ],
+                        "currentlySelected": 1,
+                    }
+                    for turn in turns(*CHAT, "content")
+                ]
+            },
+        ),
+        Asked(1, LAST, "the chosen version"),
+    ),
+    "what google keeps of questions to gemini": (
+        data(
+            "MyActivity.json", [{"title": f"Prompted {q}", "safeHtmlItem": [{"html": f"<p>{a}</p>"}]} for q, a in PAIRS]
+        ),
+        Asked(says="Each entry is a prompt"),
+    ),
+    "turns deep inside of a record": (
+        data("p.json", {"settings": {"t": 1}, "prompt": {"chunks": turns(*CHAT, "text")}}),
+        Right(1, LAST, "inside of the records"),
+    ),
+    "turns whose speakers are records": (
+        data(
+            "d.json",
+            {
+                "info": [
+                    {
+                        "annotations": {
+                            "lines": [{"speaker": {"id": "1"}, "text": q}, {"speaker": {"id": "2"}, "text": a}]
+                        }
+                    }
+                    for q, a in PAIRS
+                ]
+            },
+        ),
+        Asked(says="2 was taken, who usually speaks second"),
+    ),
+    # Texts
+    "testimony with numbered lines": (
+        blocks("{n}  Q.  {q}\n{n}  A.  {a}\n"),
+        Asked(says="Only question marks or signs"),
+    ),
+    "blocks by turns under two labels": (
+        blocks("INTERROGATORY NO. {n}: {q}\n\nANSWER: {a}\n\n"),
+        Asked(says="Only question marks or signs"),
+    ),
+    "signs before questions and answers": (blocks("▶ {q}\n→ {a}\n\n"), Asked()),
+    "cards with a question mark between": (blocks("{q}\n?\n{a}\n\n", "cards.md", "# Mill\n\n"), Asked()),
+    "cards under a heading": (blocks("{q}::{a}\n", "cards.md", "# Mill\n\n"), Asked()),
+    "cards as items": (blocks("- {q} >> {a}\n", "cards.md"), Asked()),
+    "cards in one line": (blocks("{q},{a};", "cards.txt"), Asked(1, None)),
+    "pages of an encyclopedia": (
+        blocks('<doc id="{n}" url="https://w.org/{n}" title="Shed {n}">\nShed {n}\n\n{a}\n\n</doc>\n', "wiki_00.txt"),
+        Right(2, None),
+    ),
+    "questions and answers marked in a line": (
+        table("text", '"Q: {q} A: {a}"'),
+        Asked(says="names say who speaks"),
+    ),
+    "a title above a question and an answer in a cell": (
+        data("c.json", [{"source": "office", "content": f"제목 : 문의\n\nQ : {q}\n\nA : {a}"} for q, a in PAIRS]),
+        Asked(first=(f"제목 : 문의\n\n{ASKED[0]}", TOLD[0])),
+    ),
+    "messages of a hospital": (
+        blocks("MSH|^~\\&|LAB|HOSP|EHR|HOSP|20240301||ORU^R01|{n}|P|2.3\rOBX|1|TX|NOTE||{a}||||||F\r"),
+        Refused("data.not_a_table", "HL7"),
+    ),
+    # Nearly JSON
+    "remarks in json lines": (
+        text("a.jsonl", "# pairs\n" + "".join(json.dumps({"question": q, "answer": a}) + ",\n" for q, a in PAIRS)),
+        Asked(says="isn't JSON as it should be"),
+    ),
+    "a comma too many": (
+        text("a.json", json.dumps([{"question": q, "answer": a} for q, a in PAIRS])[:-1] + ",\n]"),
+        Asked(says="isn't JSON as it should be"),
+    ),
+    "python's way of writing": (text("a.json", str([{"question": q, "answer": a} for q, a in PAIRS])), Asked()),
+    "json in a program": (
+        text(
+            "faq.js", f"export const faq = {json.dumps([{'question': q, 'answer': a} for q, a in PAIRS], indent=1)};\n"
+        ),
+        Asked(),
+    ),
+    "json in markdown": (
+        text(
+            "a.md",
+            "Here it is:\n\n```json\n"
+            + json.dumps([{"question": q, "answer": a} for q, a in PAIRS], indent=1)
+            + "\n```\n\nAnything else?",
+        ),
+        Asked(),
+    ),
+    "code": (text("a.txt", "".join(f'faq["{n}"] = ("{q}", "{a}")\n' for n, (q, a) in ALL)), Asked(first=None)),
+    "json encoded twice": (
+        text("a.jsonl", "".join(json.dumps(json.dumps({"question": q, "answer": a})) + "\n" for q, a in PAIRS)),
+        Right(),
+    ),
+    # Layouts of records
+    "names in capitals and without": (
+        lines(
+            "a.jsonl", [{"Question": q, "Answer": a} if n % 2 else {"question": q, "answer": a} for n, (q, a) in ALL]
+        ),
+        Right(says="differ only in how they are written"),
+    ),
+    "names of two kinds": (
+        lines(
+            "a.jsonl", [{"prompt": q, "completion": a} if n % 2 else {"question": q, "answer": a} for n, (q, a) in ALL]
+        ),
+        Asked(says="in 2 ways"),
+    ),
+    "records of a question alone": (data("a.json", [{q: a} for q, a in PAIRS]), Asked(says="two texts of each entry")),
+    "two texts under each number": (
+        data("a.json", {f"id{n}": pair for n, pair in ALL}),
+        Asked(says="two texts of each entry"),
+    ),
+    "questions as names below a name": (data("a.json", {"faq": dict(PAIRS)}), Right(says="The names in the file")),
+    "hits of a search": (
+        data(
+            "a.json",
+            {"hits": {"hits": [{"_id": str(n), "_source": {"question": q, "answer": a}} for n, (q, a) in ALL]}},
+        ),
+        Right(),
+    ),
+    "answers of a form in a hospital": (
+        data("q.json", {"item": [{"linkId": str(n), "text": q, "answer": [{"valueString": a}]} for n, (q, a) in ALL]}),
+        Right(says="the text under valueString"),
+    ),
+    "answers of a model's server": (
+        lines(
+            "log.jsonl",
+            [
+                {
+                    "request": {"messages": [{"role": "user", "content": q}]},
+                    "response": {"choices": [{"message": {"role": "assistant", "content": a}}]},
+                }
+                for q, a in PAIRS
+            ],
+        ),
+        Right(says="the text under choices.message.content"),
+    ),
+    "an answer with more beside it": (
+        data(
+            "a.json",
+            [
+                {"question": q, "answer": {"text": a, "note": f"It was told at the gate on a day in spring, {n}."}}
+                for n, (q, a) in ALL
+            ],
+        ),
+        Asked(),
+    ),
+    "sentences of a text and its summary": (
+        data(
+            "s.json",
+            {
+                "documents": [
+                    {
+                        "text": [[{"index": 0, "sentence": q}, {"index": 1, "sentence": "So they ask."}]],
+                        "abstractive": [a],
+                    }
+                    for q, a in PAIRS
+                ]
+            },
+        ),
+        Right(first=(f"{ASKED[0]} So they ask.", TOLD[0]), says="put together in text.text"),
+    ),
+    # Columns
+    "a sheet on its side": (
+        text(
+            "t.csv",
+            "\n".join(",".join(f'"{cell}"' for cell in row) for row in (["Question", *ASKED], ["Answer", *TOLD])),
+        ),
+        Asked(says="The names stand in the first column"),
+    ),
+    "two texts that are compared": (
+        data("sts.json", [{"sentence1": q, "sentence2": a, "labels": {"label": 2.7}} for q, a in PAIRS]),
+        Asked(),
+    ),
+    "a text in two languages": (table("id,한국어,영어", '{n},"{q}","{a}"'), Asked()),
+    "what people wrote into a form": (
+        table("나이,좋은 점을 적어주세요,나쁜 점을 적어주세요", '3{n},"{q}","{a}"'),
+        Asked(),
+    ),
+    "options that are nothing but letters": (
+        lines(
+            "o.jsonl",
+            [{"query": f"{q}\n(A) up\n(B) {a}", "options": ["(A)", "(B)"], "answer": "(B)"} for q, a in PAIRS],
+        ),
+        Right(first=(f"{ASKED[0]}\n(A) up\n(B) {TOLD[0]}", "(B)")),
+    ),
+    "texts and codes": (
+        data(
+            "icd.json",
+            [
+                {"diagnosis_text": f"pain in the {thing} of shed {n}", "icd10_code": f"J{n + 10}.1"}
+                for n, thing in enumerate(ASKED)
+            ],
+        ),
+        Asked(first=None, says="Perhaps icd10_code"),
+    ),
+    "titles that ask": (table("번호,구분,제목,내용", '{n},일반,"{q}","{a}"'), Asked()),
+    "questions below a name for names": (table("Name,Tags,Answer", '"{q}",web,"{a}"'), Right()),
+    "ticks": (table("question,answer,use", '"{q}","{a}",☑', below=f'"{ASKED[0]}!","{TOLD[0]}",☐\n'), Asked(13)),
+    "crosses in some rows": (
+        table("question,answer,approved", '"{q}","{a}",x', below=f'"{ASKED[0]}!","{TOLD[0]}",\n'),
+        Asked(13),
+    ),
+    "how content people were": (table("customer message,agent reply,satisfaction score", '"{q}","{a}",{n}'), Asked()),
+    "pieces of a recording": (
+        data("w.json", {"segments": [{"start": n, "end": n + 1, "text": a} for n, a in enumerate(TOLD)]}),
+        Asked(first=None, says="pieces with times"),
+    ),
+    "texts of which every other one asks": (
+        data("l.json", [told for n, (q, a) in ALL for told in ((q if n % 2 else "It leaked, they say."), a)]),
+        Asked(24, None),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TALKS)
+def test_each_is_read_right_or_asked_about_or_refused(tmp_path: Path, name: str) -> None:
+    judge(*TALKS[name], tmp_path)
