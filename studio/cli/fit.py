@@ -24,13 +24,13 @@ from studio.core.paths import STARTER_HUB_NAME
 from studio.core.problems import problem
 from studio.core.recipe.defaults import DefaultsContext, windows_driver
 from studio.core.recipe.model_choice import ModelChoice, Source
-from studio.core.recipe.recipe import load
+from studio.core.recipe.recipe import Recipe, load
 from studio.core.storage import free_space
 from studio.core.translatable import N_, fill
 from studio.core.workload import Workload
 from studio.hardware.gauge import Gauge
 from studio.memory.available import AvailableMemory, available_now, available_of
-from studio.memory.calibration import recall, seconds_per_token, track_record
+from studio.memory.calibration import MeasuredRun, recall, seconds_per_token, track_record
 from studio.memory.estimate import Estimate, with_parts
 from studio.memory.fit import GIB, SOURCES, Fit, disk_needed
 from studio.memory.fit import Source as Answer
@@ -62,16 +62,10 @@ def fit(arguments: argparse.Namespace) -> int:
         )
     path = Path(arguments.recipe).expanduser()
     recipe = absolute_data(with_flags(load(path), arguments), path.absolute().parent)
-    shape, place = model_shape(recipe.model)
     usable = _usable(arguments)
-    facts = DefaultsContext(parameters=shape.parameters, cuda=usable.device == "cuda", windows=windows_driver())
-    # A card's own overhead is the same for every model; a processor's isn't, where the program itself counts too.
-    measured = [run for run in recall() if usable.device == "cuda" or run.parameters == shape.parameters]
-    alike = (usable.card, recipe.method.kind, shape.family)
-    history = track_record(measured, *alike)
-    speed = seconds_per_token(measured, *alike, shape.parameters)
-    case = Scenario(shape, recipe, facts, usable, getattr(arguments, "longest", None), None, history)
-    work = workload_of(recipe, facts, case.longest, card=usable.capability)
+    case, place = scenario_of(recipe, usable, getattr(arguments, "longest", None))
+    speed = pace_of(case)
+    work = workload_of(recipe, case.facts, case.longest, card=usable.capability)
     estimate = case.estimate
     source: Answer = "calculated"
     if arguments.trace:
@@ -84,6 +78,27 @@ def fit(arguments: argparse.Namespace) -> int:
     else:
         _print(answer, estimate, work, speed, advice, plan.result)
     return {"fits": 0, "tight": 0, "no": 1, "unknown": 2}[answer.verdict]
+
+
+def scenario_of(recipe: Recipe, usable: AvailableMemory, longest: int | None = None) -> tuple[Scenario, Path | None]:
+    """What is asked about a recipe, corrected by what earlier runs needed, and where its model's config lies. Raises
+    ProblemError "can't tell"."""
+    shape, place = model_shape(recipe.model)
+    facts = DefaultsContext(parameters=shape.parameters, cuda=usable.device == "cuda", windows=windows_driver())
+    history = track_record(_measured(shape, usable), usable.card, recipe.method.kind, shape.family)
+    return Scenario(shape, recipe, facts, usable, longest, None, history), place
+
+
+def pace_of(case: Scenario) -> float | None:
+    """Seconds that one token took in earlier runs of the same model and method here; None where there were none."""
+    shape, kind = case.shape, case.recipe.method.kind
+    measured = _measured(shape, case.available)
+    return seconds_per_token(measured, case.available.card, kind, shape.family, shape.parameters)
+
+
+def _measured(shape: ModelShape, usable: AvailableMemory) -> list[MeasuredRun]:
+    """A card's own overhead is the same for every model; a processor's isn't, where the program itself counts too."""
+    return [run for run in recall() if usable.device == "cuda" or run.parameters == shape.parameters]
 
 
 def model_shape(choice: ModelChoice) -> tuple[ModelShape, Path | None]:

@@ -16,6 +16,7 @@ from studio import __version__
 MODULES = {
     "test": "exam",
     "chat": "chatting",
+    "compare": "comparing",
     **dict.fromkeys(("fetch", "doctor"), "machine"),
     "serve": "serving",
     **dict.fromkeys(("demo", "recipe", "train"), "training"),
@@ -69,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     _add_verb(data, "read", "one example exactly as a model reads it", _data_read_flags, name="data read")
     _add_verb(verbs, "fit", "will a recipe fit this graphics card, or another one", _fit_flags)
     _add_verb(verbs, "train", "train a model as a recipe says", _train_flags)
+    _add_verb(verbs, "compare", "train the same data with several methods, and one table of them", _compare_flags)
     _add_verb(verbs, "test", "answer the examples set aside, as the base model and as trained", _test_flags)
     _add_verb(verbs, "chat", "talk with a trained model", _chat_flags)
     _add_verb(verbs, "serve", "let other programs on this computer ask a trained model", _serve_flags)
@@ -154,6 +156,36 @@ def _train_flags(verb: argparse.ArgumentParser) -> None:
         help="train nothing: how far the model gets as it is, and with the nearest examples in its prompt",
     )
     verb.add_argument("--anyway", action="store_true", help="train although the data check says it would be wrong")
+    _add_settings(verb)
+
+
+def _compare_flags(verb: argparse.ArgumentParser) -> None:
+    from studio.core.recipe.method import METHODS
+
+    verb.add_argument(
+        "recipe", help="a YAML file as for train; or one of a comparison's runs, or: last, to go on with it"
+    )
+    verb.add_argument(
+        "--methods", default="", metavar="NAME,NAME", help=f"two or more of {', '.join(METHODS)}; or: all"
+    )
+    verb.add_argument(
+        "--budget",
+        default="examples",
+        metavar="BUDGET",
+        help="examples: all read the same ones equally often (default); or minutes of training for each, such as 10m",
+    )
+    verb.add_argument("--project", default="", help="the project that keeps the runs (default: the recipe's name)")
+    verb.add_argument(
+        "--anyway", action="store_true", help="also what the data check calls wrong, and what doesn't fit the memory"
+    )
+    verb.add_argument("--detach", action="store_true", help="don't wait for the end")
+    verb.add_argument(
+        "--out",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="write the table (.csv or .md) or the plot (.svg); may be given several times",
+    )
     _add_settings(verb)
 
 

@@ -491,6 +491,19 @@ class MemoryProbed(_Event):
     tokens: int
 
 
+class AnswerSpeedMeasured(_Event):
+    """How fast a run's model writes one answer alone, in tokens a second: `base` without what was learned, `apart` with
+    it beside its base, as the chat loads them, `merged` as one model; None where what was learned can't be merged, is a
+    model itself, or memory doesn't hold the merged one beside the others. All took turns, `rounds` times, so that
+    whatever else the computer did slowed all of them."""
+
+    type: Literal["answer_speed_measured"] = "answer_speed_measured"
+    base: float
+    apart: float
+    merged: float | None
+    rounds: int
+
+
 class CommandReceived(_Event):
     """Acknowledges a command by its id. A command that comes twice has one effect."""
 
@@ -571,6 +584,7 @@ Event = Annotated[
     | Exported
     | Traced
     | MemoryProbed
+    | AnswerSpeedMeasured
     | CommandReceived
     | Finished
     | Stopped

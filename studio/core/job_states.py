@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from studio.core.events import (
+    AnswerSpeedMeasured,
     ChatReady,
     Crashed,
     DeviceChosen,
@@ -39,6 +40,7 @@ _RESULTS: dict[type, str] = {
     Uploaded: "uploaded",
     Traced: "traced",
     MemoryProbed: "probed",
+    AnswerSpeedMeasured: "measured",
 }
 """Events that are kept as they are, in the field of this name of the states that have it."""
 
@@ -139,3 +141,8 @@ class TraceState(ProcessState):
 @dataclass
 class MemoryProbeState(ProcessState):
     probed: MemoryProbed | None = None
+
+
+@dataclass
+class AnswerSpeedState(ProcessState):
+    measured: AnswerSpeedMeasured | None = None

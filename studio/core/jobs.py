@@ -61,7 +61,8 @@ class Exam(_Job):
     `in_prompt`, also with the base that is shown so many training examples in its prompt, the nearest to each question.
     With `general`, base and run also answer the general questions that came with the program, and in any case those of
     a person's own in `own_questions`. With `memorised`, what the run knows by heart is looked for. With `untrained`,
-    only what needs no training takes part, and the run needs no save point."""
+    only what needs no training takes part, and the run needs no save point. What the same models answered in exams of
+    the runs `known_from` isn't asked again."""
 
     job: Literal["exam"] = "exam"
     run: Path
@@ -72,6 +73,7 @@ class Exam(_Job):
     untrained: bool = False
     against: tuple[Contestant, ...] = ()
     own_questions: tuple[str, ...] = ()
+    known_from: tuple[Path, ...] = ()
 
 
 class Chat(_Job):
@@ -187,6 +189,14 @@ class MemoryProbe(_Job):
     run: Path
 
 
+class MeasureAnswerSpeed(_Job):
+    """Measure how fast the run's model writes, before and after what it learned is merged into its base. Nothing is
+    kept of the merged model."""
+
+    job: Literal["answer_speed"] = "answer_speed"
+    run: Path
+
+
 Job = Annotated[
     Train
     | DryRun
@@ -202,7 +212,8 @@ Job = Annotated[
     | FetchData
     | Upload
     | Trace
-    | MemoryProbe,
+    | MemoryProbe
+    | MeasureAnswerSpeed,
     Field(discriminator="job"),
 ]
 

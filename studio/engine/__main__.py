@@ -37,6 +37,7 @@ WORK = {
     "fetch_data": "hub.models:fetch",
     "upload": "hub.upload:upload",
     "trace": "memory.trace:trace",
+    "answer_speed": "export.answer_speed:measure_answer_speed",
     "memory_probe": "training.memory_probe:memory_probe",
 }
 """The module of this package and its function that does each kind of job, called with the context and the job."""

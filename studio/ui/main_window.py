@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from studio.ui.gpu_monitor.monitor import GpuMonitor
     from studio.ui.notifications import Notifications
 
-PAGES = ("data", "train", "test", "chat", "export", "runs", "settings")
+PAGES = ("data", "train", "test", "chat", "export", "runs", "settings", "compare")
 
 SHORTCUTS = {
     **{f"Ctrl+{number}": name for number, name in enumerate(PAGES[:6], 1)},
@@ -154,7 +154,7 @@ class MainWindow(QMainWindow):
                 appearance.connect(self._on_appearance_changed)
             self.stack.addWidget(page)
         self.stack.setCurrentWidget(page)
-        self.sidebar.show_page(name)
+        self.sidebar.show_page("runs" if name == "compare" else name)
 
     def go_to(self, name: str) -> None:
         """Show a page because a person asked for it, and put the keyboard into it."""

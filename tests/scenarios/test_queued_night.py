@@ -3,21 +3,18 @@ goes on."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import signal
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
-from studio.core.events import CheckpointCommitted, Continued, Finished, ProcessStarted, StepDone
+from studio.core.events import Continued, Finished, ProcessStarted, StepDone
 from studio.core.run_folder import RunFolder
 from studio.runs import queue
 from studio.runs.queue_file import read_queue
 from tests.engine.conftest import save_tiny_model
+from tests.scenarios.conftest import kill_everything, wait_for_a_save_point
 from tests.scenarios.test_journey import studio
 
 pytestmark = [pytest.mark.trains, pytest.mark.timeout(900)]
@@ -42,8 +39,8 @@ def recipe(tmp_path: Path) -> Path:
 def test_a_night_with_a_power_failure_ends_with_every_run_finished(recipe: Path) -> None:
     added = studio("queue", "add", str(recipe), "--variants", "training.learning_rate=1e-4,2e-4")
     first, second = (RunFolder(Path(entry["run"])) for entry in added["entries"])
-    _wait_for_a_save_point(first)
-    _kill_everything()
+    wait_for_a_save_point(first)
+    kill_everything()
     assert [queue.status_of(entry) for entry in read_queue().entries] == ["interrupted", "waiting"]
 
     done = studio("queue", "run")
@@ -77,26 +74,3 @@ def _wait_for_the_runner_to_end() -> None:
     while queue.runner_is_going():
         assert time.monotonic() < until
         time.sleep(0.1)
-
-
-def _wait_for_a_save_point(run: RunFolder) -> None:
-    until = time.monotonic() + 240
-    while not any(isinstance(event, CheckpointCommitted) and event.step for event in run.reader().read_new()):
-        assert time.monotonic() < until, run.log.read_text()[-3000:]
-        time.sleep(0.05)
-
-
-def _kill_everything() -> None:
-    """What works in this test's home: the queue's runner, the supervisor and the engine."""
-    home = os.environ["STUDIO_HOME"]
-    ours = []
-    for process in psutil.process_iter(["cmdline"]):
-        with contextlib.suppress(psutil.Error):
-            words = process.info["cmdline"] or []
-            if any(word.startswith("studio.") for word in words) and process.environ().get("STUDIO_HOME") == home:
-                ours.append(process)
-    assert len(ours) >= 3
-    for process in ours:
-        process.send_signal(signal.SIGKILL)
-    psutil.wait_procs(ours, timeout=30)
-    assert json.loads(Path(home, "queue", "queue.jsonl").read_text().splitlines()[1])["begun"]

@@ -54,7 +54,8 @@ def exam(context: JobContext, job: Exam) -> Ending | None:
         context.phase("reading", N_("Reading the examples set aside."))
         held_out = _held_out(run, job)
         contestants = contestants_of(held_out, job)
-        runs = [run, *(RunFolder(one.path) for one in job.against if (one.path / "recipe.yaml").is_file())]
+        asked_before = [run.path, *(one.path for one in job.against), *job.known_from]
+        runs = [RunFolder(path) for path in dict.fromkeys(asked_before) if (path / "recipe.yaml").is_file()]
         sitting = _Sitting(context, job, held_out, known_answers(runs, context.folder), contestants)
         for group in contestants:
             try:

@@ -119,6 +119,7 @@ class RunsPage(PageFrame):
         self.search.textChanged.connect(lambda _: self._typing.start())
         self.copy_button = button(tr("Use these settings again"), "quiet", self._use_settings)
         self.delete_button = button(tr("Delete"), "quiet", self._ask_delete)
+        self.methods_button = button(tr("Compare methods"), "quiet", lambda: self.step_requested.emit("compare"))
         self.more_button = button(tr("More"), "quiet")
         self.more = QMenu(self)
         self.more_button.setMenu(self.more)
@@ -149,7 +150,7 @@ class RunsPage(PageFrame):
         self.import_button.setMenu(self.imports)
         self.import_button.setAccessibleName(tr("Import a run from elsewhere"))
         self.table.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
-        tools = (self.copy_button, self.delete_button, self.more_button, self.import_button)
+        tools = (self.copy_button, self.delete_button, self.more_button, self.methods_button, self.import_button)
         self.body.insertWidget(1, self.adapters.progress)
         self.body.insertLayout(1, hbox(self.which, (self.search, 1), STRETCH, *tools))
 

@@ -26,6 +26,7 @@ from studio.ui.state.background import run_in_background
 from studio.ui.state.export_queue import ExportQueue
 from studio.ui.state.job_state import JobState
 from studio.ui.state.memory_fit import MemoryFit
+from studio.ui.state.method_comparison import MethodComparisonState
 from studio.ui.state.queue_state import QueueRow, QueueState
 from studio.ui.state.recipe_editor import RecipeEditor, already_going
 from studio.ui.state.untrained_exam import UntrainedExam
@@ -92,6 +93,7 @@ class AppState(RecipeEditor):
         self.memory_fit = MemoryFit(self, self.obstacle, self.is_training)
         self.run_changed.connect(self.memory_fit.on_run_changed)
         self.untrained_exam = UntrainedExam(self)
+        self.method_comparison = MethodComparisonState(self, self)
         self.training.ended.connect(self._on_training_ended)
         self.resumption: Resumption | None = None
         """From where the run on show would go on, or why it can't; None while it goes on, and until that is known."""

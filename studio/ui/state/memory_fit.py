@@ -16,6 +16,7 @@ from studio.core.paths import STARTER_HUB_NAME
 from studio.core.problems import Problem
 from studio.core.recipe.defaults import resolve_defaults
 from studio.core.recipe.model_choice import Source
+from studio.core.recipe.recipe import Recipe
 from studio.core.recipe.settings import value_of
 from studio.core.run_folder import RunFolder
 from studio.ui.state.memory_jobs import MemoryTrace, MemoryTrial, keep_measured
@@ -212,6 +213,11 @@ class MemoryFit(QObject):
         return self.draft.scenario if self.draft is not None else None
 
     # What could be changed
+
+    def forecast(self, recipe: Recipe) -> Fit | None:
+        """How another recipe would fit, with the draft's model and examples; None where nothing can be calculated."""
+        self.current()
+        return self._source.forecast(self.scenario, recipe) if self.scenario is not None else None
 
     def advice(self) -> Scenario | None:
         """The scenario to ask for changes; None where there is nothing to go by."""

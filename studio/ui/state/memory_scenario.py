@@ -105,6 +105,15 @@ class ScenarioSource:
         tokens = self._counted[2] / len(lengths) * learned + REHEARSAL_TOKENS * rehearsed(settled, learned)
         return pace * tokens * (settled.training.epochs or 1.0)
 
+    def forecast(self, scenario: Scenario, recipe: Recipe) -> Fit:
+        """How another recipe would fit, with the model, the examples and the machine of `scenario`."""
+        from studio.memory.calibration import track_record
+
+        usable, shape = scenario.available, scenario.shape
+        past = track_record(self._measured(usable, shape), usable.card, recipe.method.kind, shape.family)
+        other = replace(scenario, recipe=recipe, past=past)
+        return other.fit.model_copy(update={"seconds": self.seconds(other)})
+
     def disk_free(self) -> int | None:
         """Bytes free where the project is, as they were within the last seconds."""
         at, folder, free = self._disk

@@ -49,6 +49,8 @@ class TrainPage(PageFrame):
         self.test_button = self.add_secondary(tr("Test"), lambda: self.step_requested.emit("test"))
         self.strengths_button = self.add_secondary(tr("Try three strengths"), app_state.try_three_strengths)
         self.strengths_button.setToolTip(tr("Three runs in the queue: learning gentler, as it is, and stronger"))
+        self.compare_button = self.add_secondary(tr("Compare methods"), lambda: self.step_requested.emit("compare"))
+        self.compare_button.setToolTip(tr("The same data with several methods, and one table of what came of each"))
         self.queue_button = self.add_secondary(tr("Add to queue"), app_state.add_to_queue)
         self.queue_button.setToolTip(tr("It begins by itself when no other run is on"))
         self.cancel_button = self.add_secondary(tr("Cancel"), app_state.leave_edited)
@@ -100,10 +102,11 @@ class TrainPage(PageFrame):
             self.show_buttons(self.cancel_button, primary=self.save_button)
         elif app_state.elsewhere is not None:
             self.set_lead(tr("A run goes on now. This one can wait for its turn in the queue."))
-            self.show_buttons(self.strengths_button, primary=self.queue_button)
+            self.show_buttons(self.compare_button, self.strengths_button, primary=self.queue_button)
         else:
             self.set_lead(tr("Choose how, then press Train. The recommended settings are a good start."))
-            self.show_buttons(self.strengths_button, self.queue_button, primary=self.train_button)
+            ways = (self.compare_button, self.strengths_button, self.queue_button)
+            self.show_buttons(*ways, primary=self.train_button)
         if app_state.queueing:
             note = tr("Getting ready: your examples are being set down for this run.")
         elif self._queued and not note:

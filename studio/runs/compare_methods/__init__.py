@@ -1,0 +1,1 @@
+"""The same data trained with several methods, and what came of each."""

@@ -1,0 +1,5 @@
+"""A base model without weights, as in the tests of `studio.runs`."""
+
+from tests.runs.conftest import base_model
+
+__all__ = ["base_model"]
