@@ -196,6 +196,14 @@ def _require_lora(folder: Path, told: Mapping[str, object]) -> None:
         )
 
 
+def vocabulary_of(folder: Path) -> int:
+    """How many tokens a model has to know at least for the add-on in `folder`, as its config says which it trained
+    alone; 0 for one that trained none of them. Raises `ProblemError`."""
+    told = AdapterConfig.read(folder).trainable_token_indices or ()
+    ids = [one for some in told.values() for one in some] if isinstance(told, dict) else list(told)
+    return max(ids, default=-1) + 1
+
+
 def adapter_tensors(folder: Path) -> dict[str, Tensor]:
     """What an add-on holds, by the names that the tensors have without peft's prefix. Raises `ProblemError`."""
     file = folder / ADAPTER_WEIGHTS

@@ -10,6 +10,7 @@ from typing import NoReturn
 from studio.core import paths
 from studio.core.problems import Remedy, problem
 from studio.core.recipe.model_choice import ModelChoice, Source
+from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.core.translatable import N_
 from studio.models.config import read_mapping
@@ -151,8 +152,9 @@ def base_of_run(run: RunFolder, choice: ModelChoice) -> Path:
 
 def tokenizer_folder(run: RunFolder, base: Path) -> Path:
     """Where the tokenizer, the chat template and the end tokens of what `run` learned are: with its `base`, or in the
-    save point of a run that another program made, which may have changed them."""
-    return choose_checkpoint(run, fully=False) if run.origin.is_file() else base
+    save point of a run that another program made, which may have changed them, or that added words."""
+    changed = run.origin.is_file() or (bool(load(run.recipe).method.new_words) and bool(run.state().checkpoints))
+    return choose_checkpoint(run, fully=False) if changed else base
 
 
 def _checked(folder: Path) -> Path:

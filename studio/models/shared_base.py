@@ -18,13 +18,14 @@ from studio.models.weights import BaseFingerprint
 class BaseForm:
     """How the base of a run is held in memory while its add-on is used. `add_on` is the method's, `dtype` what it
     computes in ("" where that was left to the machine and no training has told), `foreign` whether another program made
-    the add-on, which may bring a tokenizer and tokens along."""
+    the add-on, which may bring a tokenizer and tokens along; `new_words` are those that it brings along for sure."""
 
     fingerprint: BaseFingerprint
     add_on: str
     storage: BaseStorage
     dtype: str
     foreign: bool
+    new_words: tuple[str, ...] = ()
 
     def why_apart(self, other: BaseForm, name: str) -> Problem | None:
         """Why the add-on of the run called `name`, which needs `other`, can't be switched to on a base that is held in
@@ -39,6 +40,9 @@ class BaseForm:
         elif other.foreign or self.foreign:
             what = N_("{run} can't be switched to on the base model that is loaded.")
             why = N_("One of the two was made by another program and may bring tokens and a chat template of its own.")
+        elif other.new_words != self.new_words:
+            what = N_("{run} can't be switched to on the base model that is loaded.")
+            why = N_("One of the two learned new words, which the other one reads in pieces.")
         elif other != self:
             what = N_("{run} needs its base model in another form ({needed}) than it is loaded in ({loaded}).")
             why = N_("On another form of it, it would answer otherwise than it was trained to.")
@@ -58,7 +62,8 @@ def base_form(run: RunFolder, recipe: Recipe | None = None) -> BaseForm:
     recipe = recipe if recipe is not None else load(run.recipe)
     then = BaseFingerprint.read(run.base_fingerprint) or BaseFingerprint.of(base_of_run(run, recipe.model))
     dtype = recipe.method.compute_dtype or _trained_in(run)
-    return BaseForm(then, recipe.method.add_on, recipe.method.storage, dtype, run.origin.is_file())
+    method = recipe.method
+    return BaseForm(then, method.add_on, method.storage, dtype, run.origin.is_file(), method.new_words)
 
 
 def _trained_in(run: RunFolder) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import copy
 from itertools import pairwise
 from pathlib import Path
@@ -14,8 +14,8 @@ from studio.core.conversation import Message
 from studio.core.problems import Remedy, problem
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.examples import Example
-from studio.models.config import damaged
 from studio.tokenization.adaptation import adapt
+from studio.tokenization.added_tokens import add_tokens, read_tokenizer
 from studio.tokenization.assistant_spans import AssistantSpans
 from studio.tokenization.chat_template import ChatTemplate, Rendered, tools_of
 from studio.tokenization.encoded import IGNORE_INDEX, Encoded, Piece, Prompt, Span
@@ -79,22 +79,13 @@ class Encoder:
         self._adaptations: dict[str, Sentence] = {}
 
     @staticmethod
-    def from_folder(model_folder: Path, max_length: int, loss_on: str = "answers") -> Encoder:
-        """From tokenizer.json and the chat template in a model's folder. Raises `ProblemError`."""
-        file = model_folder / "tokenizer.json"
-        if not file.is_file():
-            raise problem(
-                "model.no_tokenizer",
-                N_("The model in {folder} has no tokenizer.json."),
-                N_("That file says how text is cut into the pieces that the model reads."),
-                N_("Fetch the model once more, or choose one that comes with it."),
-                remedy=Remedy.choose_model,
-                folder=str(model_folder),
-            )
-        try:
-            tokenizer = tokenizers.Tokenizer.from_file(str(file))
-        except Exception as error:  # the library raises bare Exception for whatever is wrong in the file
-            raise damaged(file) from error
+    def from_folder(
+        model_folder: Path, max_length: int, loss_on: str = "answers", added_tokens: Sequence[str] = ()
+    ) -> Encoder:
+        """From tokenizer.json and the chat template in a model's folder, with `added_tokens` as one token each. Raises
+        `ProblemError`."""
+        tokenizer = read_tokenizer(model_folder)
+        add_tokens(tokenizer, added_tokens)
         return Encoder(tokenizer, template_in(model_folder), max_length, loss_on)
 
     @property

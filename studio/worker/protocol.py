@@ -58,6 +58,8 @@ class EncoderSettings(_Line):
     truncation: Literal["cut", "leave_out", "split"] = "cut"
     pairs: bool = False
     """Whether each example is read as a better and a worse answer, and those without are left out."""
+    added_tokens: tuple[str, ...] = ()
+    """Words that are read as one token each."""
 
 
 class ReadExample(_Line):

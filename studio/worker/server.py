@@ -200,7 +200,9 @@ class WorkerServer:
         key = settings.model_dump_json(exclude={"truncation"})
         if key not in self._encoders:
             loss_on = "answers" if settings.pairs else settings.loss_on
-            self._encoders[key] = Encoder.from_folder(settings.model, settings.max_length, loss_on)
+            self._encoders[key] = Encoder.from_folder(
+                settings.model, settings.max_length, loss_on, settings.added_tokens
+            )
             while len(self._encoders) > KEPT_ENCODERS:
                 self._encoders.popitem(last=False)
         self._encoders.move_to_end(key)

@@ -34,6 +34,7 @@ WAYS: dict[str, dict[str, object]] = {
     "LoRA, DoRA, without a layer": {"kind": "lora", "rank": 8, "use_dora": True, "exclude": "0, up_proj"},
     "LoRA, PiSSA": {"kind": "lora", "rank": 8, "pissa": True},
     "LoRA, embeddings": {"kind": "lora", "rank": 8, "train_embeddings": True},
+    "LoRA, new words": {"kind": "lora", "rank": 8, "added_tokens": "number, very"},
     "LoRA on 8 bits": {"kind": "lora-8bit", "rank": 8},
     "prompt tuning": {"kind": "prompt", "base": "4-bit"},
     "prefix tuning": {"kind": "prefix"},

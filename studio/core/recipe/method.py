@@ -96,6 +96,11 @@ class MethodSettings(SettingsGroup):
         """Whether the base's layers stay in the computer's memory and only come to be computed."""
         return False
 
+    @property
+    def new_words(self) -> tuple[str, ...]:
+        """Words that are added to the tokenizer, as one token each."""
+        return ()
+
     def memory(self) -> MethodMemory:
         return MethodMemory()
 
@@ -273,6 +278,23 @@ class LoraSettings(FrozenBaseSettings):
         ),
     ] = False
 
+    added_tokens: Annotated[
+        str,
+        Setting(
+            N_("New words"),
+            N_(
+                "Names and terms from your data that the model shall read as one piece each, with commas between them. "
+                "It learns what they mean."
+            ),
+            level="more",
+            term="added tokens",
+        ),
+    ] = ""
+
+    @property
+    def new_words(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(_listed(self.added_tokens)))
+
     @property
     def reads_weights(self) -> str | None:
         """What the option is called that begins with the base's own weights, None where none does."""
@@ -308,7 +330,16 @@ class LoraSettings(FrozenBaseSettings):
         )
 
     def form(self) -> dict[str, object]:
-        names = ("rank", "alpha", "target_modules", "exclude", "use_rslora", "use_dora", "train_embeddings")
+        names = (
+            "rank",
+            "alpha",
+            "target_modules",
+            "exclude",
+            "use_rslora",
+            "use_dora",
+            "train_embeddings",
+            "added_tokens",
+        )
         return {name: getattr(self, name) for name in names}
 
 

@@ -22,6 +22,15 @@ from transformers.pytorch_utils import Conv1D
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.method import ALL_LINEAR, ATTENTION, Lora, LoraSettings, QLora
 from studio.core.translatable import N_
+from studio.engine.methods.added_tokens import (
+    AddedTokens,
+    added_to,
+    attach,
+    saved_rows,
+    switched_with_adapter,
+    take_rows,
+    work_into,
+)
 from studio.engine.methods.base_model import (
     Network,
     forget_quantization,
@@ -34,7 +43,7 @@ from studio.engine.methods.peft_method import PeftMethod, does_not_fit, read_ada
 from studio.engine.methods.quantization import LEFT_ALONE
 from studio.engine.methods.starts import Factors, adapted_layers, begin_with_principal, begin_with_residual, shift_base
 from studio.engine.methods.weight_changes import Changes, Grown, Replaced, changes_of, merge_into
-from studio.models.adapter import ADAPTER_WEIGHTS, adapter_tensors
+from studio.models.adapter import ADAPTER_WEIGHTS, adapter_tensors, vocabulary_of
 from studio.models.fitting import no_such_layers
 
 
@@ -51,7 +60,11 @@ class LoraMethod(PeftMethod):
         self._taken: Factors = {}
 
     def make_trainable(self, base: Network) -> Network:
+        added = self._add_tokens(base)
         model = add_adapter(base, self._lora)
+        if added is not None:
+            added.requires_grad_(True)
+            switched_with_adapter(model, added)
         if isinstance(self._lora, Lora) and self._lora.pissa:
             self._taken = begin_with_principal(model)
         if isinstance(self._lora, QLora) and self._lora.loftq:
@@ -59,27 +72,53 @@ class LoraMethod(PeftMethod):
             begin_with_residual(model, self._base)
         return model
 
+    def _add_tokens(self, base: Network) -> AddedTokens | None:
+        """None where there are no new words, or all words are learned."""
+        if not self.new_words:
+            return None
+        added = attach(base, self.new_words)
+        if self._lora.train_embeddings:
+            added.leave(base.get_input_embeddings())
+            return None
+        return added
+
     def rate_of(self, parameter: str) -> float:
         return self._lora.loraplus_lr_ratio if "lora_B" in parameter or "lora_embedding_B" in parameter else 1.0
 
     def save(self, model: Network, folder: Path, base_name: str) -> None:
         super().save(model, folder, base_name)
-        if not self._taken:
+        base, added = model.get_base_model(), added_to(model.get_base_model())
+        if not self._taken and added is None:
             return
         config, weights = LoraConfig.from_pretrained(str(folder)), load_file(folder / ADAPTER_WEIGHTS)
+        if added is not None:
+            rows, config.trainable_token_indices = saved_rows(base, added)
+            weights |= rows
+        if self._taken:
+            self._put_together(config, weights)
+        save_file(weights, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+        config.save_pretrained(str(folder))
+
+    def _put_together(self, config: LoraConfig, weights: dict[str, torch.Tensor]) -> None:
+        """Make of an adapter for the base without its strongest part one of twice the rank, for the whole base."""
         config.r, config.lora_alpha = 2 * config.r, config.lora_alpha * (math.sqrt(2) if config.use_rslora else 2)
         for name, (down, up) in self._taken.items():
             first, second = _matrices(name)
             weights[first] = torch.cat([weights[first], -down])
             weights[second] = torch.cat([weights[second], up], dim=1)
-        save_file(weights, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
-        config.save_pretrained(str(folder))
 
     def load_weights(self, model: Network, folder: Path) -> None:
         weights = load_peft_weights(str(folder), device="cpu")
         if self._taken:
             self._take_apart(model, weights)
+        self._take_rows(model.get_base_model(), weights)
         self._put(model, weights)
+
+    def _take_rows(self, base: Network, weights: dict[str, torch.Tensor]) -> None:
+        added = added_to(base)
+        strange = take_rows(base, added, weights) if added is not None else []
+        if strange:
+            raise does_not_fit(", ".join(strange))
 
     def _take_apart(self, model: Network, weights: dict[str, torch.Tensor]) -> None:
         """Of an adapter of twice the rank, leave what was learned in `weights`, and make the base what it was beside
@@ -97,8 +136,17 @@ class LoraMethod(PeftMethod):
                 self._taken[name] = (-before).contiguous(), after.contiguous()
 
     def load(self, base: Network, folder: Path) -> Network:
+        added = self._add_tokens(base)
         make_room_for_tokens(base, folder)
-        return self._load(base, folder)
+        if added is None:
+            return self._load(base, folder)
+        self._take_rows(base, load_peft_weights(str(folder), device="cpu"))
+        config = PeftConfig.from_pretrained(str(folder))
+        config.trainable_token_indices = None  # hooks do what copies of whole layers would
+        model = self._load(base, folder, config=config)
+        added.to(base.device, base.dtype).requires_grad_(False)
+        switched_with_adapter(model, added)
+        return model
 
     def load_beside(self, model: Network, folder: Path, name: str) -> None:
         active = model.active_adapter
@@ -130,8 +178,8 @@ class LoraMethod(PeftMethod):
         return changes
 
     def changes_nothing(self, model: Network) -> bool:
-        if any(isinstance(module, AuxiliaryTrainingWrapper) for module in model.modules()):  # whole layers were trained
-            return False
+        if any(isinstance(module, AuxiliaryTrainingWrapper | AddedTokens) for module in model.modules()):
+            return False  # whole layers or rows were trained
         layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
         without_magnitude = not any(layer.lora_magnitude_vector for layer in layers)
         return without_magnitude and all(
@@ -153,7 +201,7 @@ def make_room_for_tokens(base: Network, folder: Path) -> None:
     layers = (base.get_input_embeddings(), base.get_output_embeddings())
     names = [f"{name}.weight" for name, module in base.named_modules() if any(module is layer for layer in layers)]
     found, had = adapter_tensors(folder), layers[0].weight.shape[0]
-    rows = max((found[name].shape[0] for name in names if name in found), default=0)
+    rows = max([vocabulary_of(folder), *(found[name].shape[0] for name in names if name in found)])
     if rows <= had:
         return
     base.resize_token_embeddings(rows, mean_resizing=False)
@@ -241,6 +289,7 @@ def merge_lora(model: Network, dtype: torch.dtype) -> Merged:
     """The adapter worked into the weights, each rounded once; see `TrainingMethod.merge`."""
     changes = changes_of(model)
     plain: Network = model.unload()
+    work_into(changes, plain)
     moved = merge_into(plain, changes, dtype)
     forget_quantization(plain)
     return Merged(in_format(plain.to("cpu"), dtype), moved.share)

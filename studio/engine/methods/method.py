@@ -50,6 +50,11 @@ class TrainingMethod(ABC):
     def __init__(self, settings: MethodSettings) -> None:
         self._settings = settings
 
+    @property
+    def new_words(self) -> tuple[str, ...]:
+        """Words that are added to the base's tokenizer."""
+        return self._settings.new_words
+
     def load_base(self, folder: Path, device: Device, *, streamed: bool | None = None) -> Network:
         """The base model as this method stores it, frozen. `streamed` is whether its layers only come to be computed,
         None for as the settings say. Raises `ProblemError`."""
@@ -57,7 +62,7 @@ class TrainingMethod(ABC):
         quantization = quantization_of(settings.storage, device.dtype, folder)
         if not (settings.streams_layers if streamed is None else streamed):
             return load_base_model(folder, device, quantization)
-        keeps_table = settings.memory().embeddings  # it learns
+        keeps_table = settings.memory().embeddings or bool(self.new_words)  # it learns, or grows
         return load_streamed(folder, device, quantization, settings.storage.bits, keeps_table=keeps_table)
 
     def streams_to_answer(self, folder: Path, device: Device) -> bool:

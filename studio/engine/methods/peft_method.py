@@ -15,6 +15,9 @@ from studio.engine.job_context import is_out_of_memory
 from studio.engine.methods.base_model import Network, keep_weights_as_they_are
 from studio.engine.methods.method import TrainingMethod
 
+ROWS = ".token_adapter.trainable_tokens_delta"
+"""How peft calls trained rows of an embedding, behind the layer's name."""
+
 _VIRTUAL = "prompt_embeddings"
 """What stands before each question, which peft loads, and then calls unexpected."""
 
@@ -49,9 +52,10 @@ class PeftMethod(TrainingMethod):
     def load(self, base: Network, folder: Path) -> Network:
         return self._load(base, folder)
 
-    def _load(self, base: Network, folder: Path, *, assign: bool = False) -> Network:
-        """With `assign`, what is in the file is the adapter, and no copy of it; then numbers stay in its format."""
-        config = PeftConfig.from_pretrained(str(folder))
+    def _load(self, base: Network, folder: Path, *, assign: bool = False, config: PeftConfig | None = None) -> Network:
+        """With `assign`, what is in the file is the adapter, and no copy of it; then numbers stay in its format.
+        `config` stands in place of the one in `folder`."""
+        config = config or PeftConfig.from_pretrained(str(folder))
         config.inference_mode = True
         model: Network = require_fit(lambda: PeftModelForCausalLM(base, config, low_cpu_mem_usage=assign))
         read_adapter(model, folder, "default", assign=assign)
@@ -62,8 +66,9 @@ class PeftMethod(TrainingMethod):
 def read_adapter(model: Network, folder: Path, name: str, *, assign: bool = False) -> None:
     """Read what is in `folder` into the adapter called `name`, every tensor of it. Raises `ProblemError`."""
     loaded = require_fit(lambda: model.load_adapter(str(folder), name, is_trainable=False, low_cpu_mem_usage=assign))
-    # peft writes a layer twice that was both enlarged and trained
-    strange = [key for key in loaded.unexpected_keys if not key.endswith(".modules_to_save.weight")]
+    # peft writes a layer twice that was both enlarged and trained; rows of added tokens are read elsewhere
+    known = (".modules_to_save.weight", ROWS)
+    strange = [key for key in loaded.unexpected_keys if not key.endswith(known)]
     strange += loaded.missing_keys
     if strange and strange != [_VIRTUAL]:
         raise does_not_fit(", ".join(strange[:4]))

@@ -109,13 +109,14 @@ def tokenize_frozen(
     """The frozen examples in `file` as a run reads them; empty where it isn't there. `tokenizer` is the folder of its
     tokenizer and template where these aren't the base's. Raises `ProblemError` when the template refuses an example."""
     loss_on = recipe.training.loss_on if recipe.objective.uses == "answers" else "answers"
-    encoder = Encoder.from_folder(tokenizer or base, max_tokens(recipe, base), loss_on)
+    added = () if tokenizer else recipe.method.new_words  # that folder's has them
+    encoder = Encoder.from_folder(tokenizer or base, max_tokens(recipe, base), loss_on, added)
     return tokenize(encoder, read_frozen(file) if file.is_file() else [], recipe.data.truncation)
 
 
 def tokenize_rehearsal(file: Path, recipe: Recipe, base: Path) -> TokenizedDataset:
     """The base model's own answers in `file`; empty where it isn't there. Of these only answers are learned."""
-    encoder = Encoder.from_folder(base, max_tokens(recipe, base), "answers")
+    encoder = Encoder.from_folder(base, max_tokens(recipe, base), "answers", recipe.method.new_words)
     return tokenize_examples(encoder, read_frozen(file) if file.is_file() else [], "leave_out")
 
 

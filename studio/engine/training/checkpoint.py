@@ -122,7 +122,7 @@ class CheckpointWriter:
         require_room(place, self.needs(trainer))
         with staged(place) as folder:
             self._method.save(model, folder, self._base_name)
-            copy_tokenizer(self._base, folder)
+            copy_tokenizer(self._base, folder, self._method.new_words)
             _write_training_state(trainer, folder)
             for path in folder.iterdir():
                 sync(path)

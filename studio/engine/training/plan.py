@@ -31,6 +31,7 @@ from studio.engine.training.resume import EarlierAttempts
 from studio.models.base_model import base_of_run, model_facts
 from studio.models.config import read_mapping
 from studio.models.support import is_untried, require_supported
+from studio.tokenization.added_tokens import unused
 
 FEW = 30
 """Pairs or marks, under which it is said that there are few: fewer can't be set aside for checking either."""
@@ -106,7 +107,8 @@ def plan_of(context: JobContext, run: RunFolder, earlier: EarlierAttempts | None
     objective = objective_of(recipe.objective)
     dataset, held_out = (objective.tokenize_frozen(file, recipe, base) for file in (run.train_data, run.held_out_data))
     _require_examples(dataset, limit)
-    model_facts(base).require_known(max(max(e.ids) for e in (*dataset.encoded, *held_out.encoded)))
+    if not recipe.method.new_words:  # for which room is made
+        model_facts(base).require_known(max(max(e.ids) for e in (*dataset.encoded, *held_out.encoded)))
     before = earlier.state.device
     same_kind = before is not None and (before.device == "cuda") == torch.cuda.is_available()
     device = devices.choose(recipe.method.compute_dtype or (before.dtype if before is not None and same_kind else None))
@@ -130,6 +132,7 @@ def plan_of(context: JobContext, run: RunFolder, earlier: EarlierAttempts | None
             ),
             count=len(dataset.encoded),
         )
+    _tell_unused_words(context, recipe, base, dataset)
     if is_untried(read_mapping(base / "config.json"), recipe.method):
         context.notice(
             "method.untried",
@@ -142,6 +145,17 @@ def plan_of(context: JobContext, run: RunFolder, earlier: EarlierAttempts | None
     optimizer = optimizer_for(context, wanted, device)
     plan = Plan(recipe, base, limit, dataset, held_out, optimizer, objective, earlier.extensions)
     return plan, device
+
+
+def _tell_unused_words(context: JobContext, recipe: Recipe, base: Path, dataset: TokenizedDataset) -> None:
+    words = recipe.method.new_words
+    missing = unused(base, words, (one.ids for one in dataset.encoded)) if words else []
+    if missing:
+        context.notice(
+            "method.unused_words",
+            N_("Of the new words, these stand in no example, so nothing is learned about them: {words}."),
+            words=", ".join(missing[:10]),
+        )
 
 
 def optimizer_for(context: JobContext, wanted: Optimizer, device: Device) -> Optimizer:

@@ -75,9 +75,13 @@ class SampleAnswers:
     def _made(self) -> Generator:
         base = self._plan.base
         training = self._plan.recipe.training
-        encoder = Encoder.from_folder(base, training.max_length, training.loss_on)
+        added = self._plan.recipe.method.new_words
+        encoder = Encoder.from_folder(base, training.max_length, training.loss_on, added)
         ends = end_tokens(base, encoder)
-        return Generator({THIS_RUN: self._model}, encoder, self._device, model_facts(base), ends)
+        generator = Generator({THIS_RUN: self._model}, encoder, self._device, model_facts(base), ends)
+        if added:
+            generator.know_tokens(self._model.config.get_text_config().vocab_size)
+        return generator
 
 
 def _questions(run: RunFolder, plan: Plan) -> list[Example]:

@@ -208,6 +208,7 @@ class RecipeEditor(QObject):
             loss_on=training.loss_on,
             truncation=self.recipe.data.truncation,
             pairs=self.recipe.objective.uses == "pairs",
+            added_tokens=self.recipe.method.new_words,
         )
 
     def _measure(self) -> None:
