@@ -36,6 +36,7 @@ from studio.memory.fit import GIB, SOURCES, Fit, disk_needed
 from studio.memory.fit import Source as Answer
 from studio.memory.fit import fit as judge
 from studio.memory.model_by_card import CARDS, METHOD_WORDS, model_by_card
+from studio.memory.recommendation import recommend
 from studio.memory.reduction import RecipeChange, Scenario, faster, reductions
 from studio.memory.workload import workload_of
 from studio.models.architectures import shape_in
@@ -71,12 +72,21 @@ def fit(arguments: argparse.Namespace) -> int:
     if arguments.trace:
         estimate, source = _traced(place, work, estimate, quiet=arguments.json), "traced"
     answer = _judged(case, estimate, source)
+    recommended = recommend(case)
     plan = reductions(case, catalogue() if recipe.model.source is not Source.folder else ())
     advice = plan.together if answer.verdict in ("no", "tight") else faster(case)
     if arguments.json:
-        print_json({**_as_json(answer, estimate, advice, plan.result), "seconds_per_token": speed})
+        told = {
+            "method": recommended.kind,
+            "why": [one.english() for one in (recommended.why, *recommended.also)],
+        }
+        answered = _as_json(answer, estimate, advice, plan.result)
+        print_json({**answered, "seconds_per_token": speed, "recommended": told})
     else:
         _print(answer, estimate, work, speed, advice, plan.result)
+        print()
+        print(f"Which method should I use? {recommended.title} (--method {recommended.kind}).")
+        print(" ".join(one.english() for one in (recommended.why, *recommended.also)))
     return {"fits": 0, "tight": 0, "no": 1, "unknown": 2}[answer.verdict]
 
 

@@ -73,6 +73,7 @@ def test_people_get_sentences_and_flags_to_copy(tmp_path: Path, capsys: pytest.C
     text = capsys.readouterr().out
     assert text.startswith("Won't fit (calculated)")
     assert "--method.kind qlora" in text and "With these: Fits." in text
+    assert "Which method should I use? QLoRA (--method qlora)." in text and "In 16 bits it would take" in text
 
 
 def test_a_given_longest_example_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,22 +8,29 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from studio.ui.controls.layout import STRETCH, vbox
 from studio.ui.controls.painted_button import PaintedButton
-from studio.ui.controls.text import label
+from studio.ui.controls.text import label, say
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE, colours
 
 
 class ChoiceCard(PaintedButton):
     """Checkable; the chosen one has a filled mark and an accent border."""
 
-    def __init__(self, title: str, sentence: str) -> None:
+    def __init__(self, title: str, sentence: str, *, limit: str = "") -> None:
+        """`limit` says what it can't do."""
         super().__init__()
         self.setText(title)
         self.setAccessibleName(title)
-        self.setAccessibleDescription(sentence)
+        self._sentence = " ".join(filter(None, (sentence, limit)))
+        self.setAccessibleDescription(self._sentence)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
+        self.note = label("", "small")
+        self.note.hide()
+        limits = (label(limit, "small"),) if limit else ()
         vbox(
             label(title, wrap=False),
             label(sentence, "small"),
+            *limits,
+            self.note,
             STRETCH,
             on=self,
             gap=GAP_SMALL,
@@ -31,6 +38,11 @@ class ChoiceCard(PaintedButton):
         )
         for child in self.findChildren(QWidget):
             child.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+
+    def set_note(self, words: str) -> None:
+        """What is to be known about it now; nothing for none."""
+        say(self.note, words)
+        self.setAccessibleDescription(" ".join(filter(None, (self._sentence, words))))
 
     def sizeHint(self) -> QSize:
         layout = self.layout()

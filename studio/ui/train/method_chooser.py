@@ -14,6 +14,7 @@ from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP_SMALL
 from studio.ui.state.app_state import AppState
 from studio.ui.train.choice_card import ChoiceCard
+from studio.ui.train.fit_card import verdict
 
 
 class MethodChooser(QWidget):
@@ -26,7 +27,7 @@ class MethodChooser(QWidget):
         self.cards: dict[str, ChoiceCard] = {}
         column = vbox(
             label(tr("How it learns"), "strong"),
-            label(tr("Which should I use? The first one, unless you know why not. All keep your data here."), "small"),
+            label(tr("All of them keep your data on this computer, and the base model as it is."), "small"),
             on=self,
             gap=GAP_SMALL,
         )
@@ -34,17 +35,33 @@ class MethodChooser(QWidget):
             title = tr(method.choice)
             if issubclass(method, LoraSettings):  # which are called after how the base is stored
                 title = tr("A small add-on learns ({method})", method=method.title)
-            card = ChoiceCard(title, tr(method.advice))
+            limit = tr("Can't be combined into one model: {reason}", reason=tr(method.cannot_merge))
+            card = ChoiceCard(title, tr(method.advice), limit=limit if method.cannot_merge else "")
             card.clicked.connect(partial(self._on_chosen, kind))
             self._group.addButton(card)
             self.cards[kind] = card
             column.addWidget(card)
         app_state.recipe_changed.connect(self.paint)
+        app_state.memory_fit.changed.connect(self._paint_fit)
         self.paint()
+        self._paint_fit()
 
     @Slot()
     def paint(self) -> None:
         self.cards[self._app_state.recipe.method.kind].setChecked(True)
+
+    @Slot()
+    def _paint_fit(self) -> None:
+        """Whether each would fit, by calculation."""
+        scenario = self._app_state.memory_fit.scenario
+        if scenario is None:
+            for card in self.cards.values():
+                card.set_note("")
+            return
+        from studio.memory.recommendation import fit_with
+
+        for kind, card in self.cards.items():
+            card.set_note(verdict(fit_with(scenario, kind)))
 
     def _on_chosen(self, kind: str, _checked: bool = False) -> None:
         self._app_state.set_value("method.kind", kind)

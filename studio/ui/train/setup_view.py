@@ -35,6 +35,7 @@ from studio.ui.state.app_state import AppState
 from studio.ui.train.choice_card import ChoiceCard
 from studio.ui.train.fit_card import WIDTH as FIT_WIDTH
 from studio.ui.train.fit_card import FitCard
+from studio.ui.train.method_advice import MethodAdvice
 from studio.ui.train.method_chooser import MethodChooser
 from studio.ui.train.model_chooser import ModelChooser
 from studio.ui.train.untrained_card import UntrainedCard
@@ -158,6 +159,8 @@ class BeforeView(QWidget):
         self._column = vbox(chooser, self.parent_line, on=content, gap=GAP_WIDE, margins=(0, 0, GAP, 0))
         self._add_presets()
         self.simple = Card(tr("Settings"))
+        self.method_advice = MethodAdvice(app_state)
+        self.simple.body.addWidget(self.method_advice)
         self.forms = {"simple": Form(app_state, settings_of("simple"))}
         self.simple.body.addWidget(self.forms["simple"])
         self._column.addWidget(self.simple)

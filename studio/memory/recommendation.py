@@ -1,0 +1,91 @@
+"""Which way to train a person should use, from their examples, their model and their machine, with the reasons.
+
+Quality hardly decides between LoRA and QLoRA: with all linear layers learning both reach full fine-tuning (Dettmers et
+al. 2023, arXiv:2305.14314; Schulman et al. 2025, "LoRA Without Regret"). So memory decides, and then speed: in 16 bits
+nothing has to be unpacked in each step. Full fine-tuning learns more only from very much (Biderman et al. 2024,
+arXiv:2405.09673), and forgets more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from studio.core.recipe.method import METHODS, MethodName
+from studio.core.translatable import N_, Sentence, sentence
+from studio.memory.fit import GIB, Fit
+from studio.memory.reduction import Scenario
+
+FEW = 50
+"""Examples. OpenAI sees clear improvements from 50 to 100 on (fine-tuning guide, 2024)."""
+
+MUCH = 20_000
+"""Examples from which full fine-tuning is worth a comparison."""
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """`kind` is the way to train, `why` says what decided, `also` what else is worth knowing before."""
+
+    kind: MethodName
+    why: Sentence
+    also: tuple[Sentence, ...] = ()
+
+    @property
+    def title(self) -> str:
+        return METHODS[self.kind].title
+
+
+def recommend(scenario: Scenario) -> Recommendation:
+    """For what `scenario` is about, whatever way to train its recipe has."""
+    also = _about_data(scenario)
+    whole, packed = fit_with(scenario, "lora"), fit_with(scenario, "qlora")
+    values = {"billions": scenario.shape.parameters / 1e9, **_sizes(whole, packed)}
+    if packed.available is None or packed.needed is None or whole.needed is None:
+        why = N_("It takes the least memory of those that learn as well, and how much there is can't be told here.")
+        return Recommendation("qlora", sentence(why), also)
+    if whole.verdict == "fits":
+        why = N_(
+            "Your model ({billions:.2g} billion parameters) fits in 16 bits, with {whole:.1f} of {usable:.1f} GB. That "
+            "is faster than 4 bits, which are unpacked in every step, and loses nothing."
+        )
+        return Recommendation("lora", sentence(why, **values), also)
+    if packed.verdict == "fits":
+        why = N_(
+            "Your model ({billions:.2g} billion parameters) fits in 4 bits, with {packed:.1f} of {usable:.1f} GB, and "
+            "learns as well so. In 16 bits it would take {whole:.1f} GB."
+        )
+        return Recommendation("qlora", sentence(why, **values), also)
+    why = N_(
+        "It needs the least, {packed:.1f} of {usable:.1f} GB, and even that is tight or too much. Look at what would "
+        'make it fit under "Will it fit?".'
+    )
+    return Recommendation("qlora", sentence(why, **values), also)
+
+
+def fit_with(scenario: Scenario, kind: str) -> Fit:
+    """Whether it fits when it is trained that way, by calculation."""
+    return scenario.with_changes({"method.kind": kind}).fit
+
+
+def _sizes(whole: Fit, packed: Fit) -> dict[str, float]:
+    amounts = {"whole": whole.needed, "packed": packed.needed, "usable": packed.available}
+    return {name: amount / GIB for name, amount in amounts.items() if amount is not None}
+
+
+def _about_data(scenario: Scenario) -> tuple[Sentence, ...]:
+    count = scenario.facts.examples
+    if count is None:
+        return ()
+    if count < FEW:
+        return (
+            sentence(
+                N_("With {count} examples, more of them will help more than any other way to train."), count=count
+            ),
+        )
+    if count >= MUCH and fit_with(scenario, "full").verdict == "fits":
+        return (
+            sentence(
+                N_("With {count:,} examples, full fine-tuning may learn more, and fits too: compare both."), count=count
+            ),
+        )
+    return ()
