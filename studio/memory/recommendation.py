@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from studio.core.recipe.method import METHODS, MethodName
+from studio.core.recipe.recipe import Recipe
+from studio.core.recipe.settings import value_of
 from studio.core.translatable import N_, Sentence, sentence
 from studio.memory.fit import GIB, Fit
 from studio.memory.reduction import Scenario
@@ -24,15 +26,25 @@ MUCH = 20_000
 
 @dataclass(frozen=True)
 class Recommendation:
-    """`kind` is the way to train, `why` says what decided, `also` what else is worth knowing before."""
+    """`kind` is the way to train, `why` says what decided, `also` what else is worth knowing before. `streamed` is
+    whether it fits only with the base model in the computer's memory."""
 
     kind: MethodName
     why: Sentence
     also: tuple[Sentence, ...] = ()
+    streamed: bool = False
 
     @property
     def title(self) -> str:
         return METHODS[self.kind].title
+
+    @property
+    def changes(self) -> dict[str, object]:
+        """What of a recipe takes it, by dotted keys."""
+        return {"method.kind": self.kind, **({"method.layer_streaming": True} if self.streamed else {})}
+
+    def is_taken(self, recipe: Recipe) -> bool:
+        return all(value_of(recipe, key) == value for key, value in self.changes.items())
 
 
 def recommend(scenario: Scenario) -> Recommendation:
@@ -55,6 +67,14 @@ def recommend(scenario: Scenario) -> Recommendation:
             "learns as well so. In 16 bits it would take {whole:.1f} GB."
         )
         return Recommendation("qlora", sentence(why, **values), also)
+    streamed = scenario.with_changes({"method.kind": "qlora", "method.layer_streaming": True}).fit
+    if streamed.verdict == "fits" and streamed.needed is not None:
+        why = N_(
+            "Your model ({billions:.2g} billion parameters) fits in {usable:.1f} GB in no other way: in 4 bits, with "
+            "its layers in the computer's memory. That takes {packed:.1f} GB on the card, and longer."
+        )
+        values |= {"packed": streamed.needed / GIB}
+        return Recommendation("qlora", sentence(why, **values), also, streamed=True)
     why = N_(
         "It needs the least, {packed:.1f} of {usable:.1f} GB, and even that is tight or too much. Look at what would "
         'make it fit under "Will it fit?".'
@@ -63,7 +83,7 @@ def recommend(scenario: Scenario) -> Recommendation:
 
 
 def fit_with(scenario: Scenario, kind: str) -> Fit:
-    """Whether it fits when it is trained that way, by calculation."""
+    """Whether it fits when it is trained that way and nothing else is changed, by calculation."""
     return scenario.with_changes({"method.kind": kind}).fit
 
 

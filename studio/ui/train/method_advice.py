@@ -43,7 +43,7 @@ class MethodAdvice(QWidget):
         from studio.memory.recommendation import recommend
 
         self.advice = recommend(scenario)
-        taken = self._app_state.recipe.method.kind == self.advice.kind
+        taken = self.advice.is_taken(self._app_state.recipe)
         say(self.title, tr("Which should I use? {method}", method=self.advice.title))
         say(self.why, tr_sentence(self.advice.why))
         say(self.also, " ".join(tr_sentence(one) for one in self.advice.also))
@@ -52,4 +52,4 @@ class MethodAdvice(QWidget):
 
     def _on_taken(self) -> None:
         if self.advice is not None:
-            self._app_state.set_value("method.kind", self.advice.kind)
+            self._app_state.set_values(self.advice.changes)

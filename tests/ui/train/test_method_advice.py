@@ -8,6 +8,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from studio.core.recipe.method import METHODS
+from studio.core.recipe.settings import value_of
 from studio.ui.state.app_state import AppState
 from studio.ui.train.method_advice import MethodAdvice
 from studio.ui.train.method_chooser import MethodChooser
@@ -26,9 +27,9 @@ def advice(fit_state: AppState, qtbot: QtBot) -> Iterator[MethodAdvice]:
 def test_it_is_answered_with_its_reason_and_taken_by_one_press(fit_state: AppState, advice: MethodAdvice) -> None:
     assert advice.title.text() == "Which should I use? LoRA"
     assert "1.1 billion parameters" in advice.why.text() and "16 bits" in advice.why.text()
-    assert fit_state.recipe.method.kind == "qlora" and not advice.take.isHidden()
+    assert value_of(fit_state.recipe, "method.kind") == "qlora" and not advice.take.isHidden()
     advice.take.click()
-    assert fit_state.recipe.method.kind == "lora" and advice.take.isHidden()
+    assert value_of(fit_state.recipe, "method.kind") == "lora" and advice.take.isHidden()
     fit_state.take_snapshot(card(8, 3))
     assert advice.title.text() == "Which should I use? QLoRA"
     assert "In 16 bits it would take" in advice.why.text() and not advice.take.isHidden()
