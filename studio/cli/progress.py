@@ -64,6 +64,7 @@ class Progress:
         self._quiet = quiet
         self._bar: tqdm | None = None
         self._terminal = sys.stderr.isatty()
+        self._prepared = False
 
     def __enter__(self) -> Progress:
         return self
@@ -82,6 +83,9 @@ class Progress:
             case DeviceChosen():
                 self._line(f"Computing on {event.name} in {event.dtype}.")
             case Prepared():
+                if self._prepared:  # told again with the counts of all examples
+                    return
+                self._prepared = True
                 mixed = f" and {event.rehearsal} of the base's own answers" if event.rehearsal else ""
                 self._line(
                     f"{event.examples} examples{mixed} to train on, {event.held_out} set aside; "

@@ -23,3 +23,9 @@ class DatasetCounts(BaseModel):
     left_out: int = 0
     divided: int = 0
     rehearsal: int = 0
+
+    def plus(self, other: DatasetCounts) -> DatasetCounts:
+        """Of both together."""
+        return DatasetCounts(
+            **{name: getattr(self, name) + getattr(other, name) for name in DatasetCounts.model_fields}
+        )

@@ -98,7 +98,8 @@ class DeviceChosen(_Event):
 
 
 class Prepared(DatasetCounts, _Event):
-    """What the run is going to do, before its first step: all that was left to this machine is decided."""
+    """What the run is going to do, before its first step: all that was left to this machine is decided. Where examples
+    are tokenized beside the training, its counts are of those that were by then, and it is told again with all."""
 
     type: Literal["prepared"] = "prepared"
     held_out: int

@@ -16,11 +16,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from studio.core.events import Ending
-from studio.core.jobs import Chat, DryRun, FetchData, FetchModel, Job, MemoryProbe, Trace, Upload, read_job
+from studio.core.jobs import Chat, DryRun, FetchData, FetchModel, Job, MemoryProbe, Trace, Train, Upload, read_job
 from studio.core.problems import ProblemError
-from studio.core.run_folder import JobFolder
+from studio.core.run_folder import JobFolder, RunFolder
 from studio.engine.environment import prepare_environment
 from studio.engine.job_context import JobContext
+from studio.engine.training.tokenize_ahead import start_ahead
 
 WORK = {
     "train": "training.job:train",
@@ -65,6 +66,8 @@ def main(arguments: list[str]) -> int:
     )
     if isinstance(job, Chat) and job.on_processor:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # not even its context: a training may need all of the card
+    if isinstance(job, Train):
+        start_ahead(RunFolder(folder.path))
     if hasattr(os, "nice"):
         # The window must stay smooth beside a job that computes on every core; on an idle machine it costs nothing. No
         # lower: where the system goes by it (in a container; a desktop shares among sessions first), 10 leaves a tenth

@@ -95,6 +95,11 @@ class Encoder:
         return self._tokenizer.token_to_id(token) if token else None
 
     @property
+    def highest_id(self) -> int:
+        """The highest id of any token."""
+        return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
+
+    @property
     def special_tokens(self) -> tuple[str, ...]:
         """The special tokens, as they are written in a rendered text."""
         return self._special_tokens

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal
 
 from studio.core.conversation import Message
+from studio.core.dataset_counts import DatasetCounts
 from studio.dataset.examples import Example
 from studio.tokenization.encoded import Encoded
 from studio.tokenization.encoding import Encoder
@@ -17,6 +20,40 @@ _SENTENCE_END = re.compile(r"(?:[.!?…。！？]+[\"'”’»)\]」』]*)(?:\s+
 _CHARACTERS_PER_TOKEN = 8
 """So much of a text is looked at to find how much of it fits, more where that isn't enough."""
 _WORD_END = re.compile(r"\s+")
+
+
+@dataclass(frozen=True)
+class Tokenized:
+    """What is trained on of one example: `parts` that have a label each. Without any, it is `left_out` because it is
+    too long, or the cut left nothing of its answer."""
+
+    parts: tuple[Encoded, ...]
+    left_out: bool = False
+
+    @property
+    def is_cut(self) -> bool:
+        return any(part.truncated_tokens for part in self.parts)
+
+
+def tokenize(encoder: Encoder, example: Example, truncation: Truncation) -> Tokenized:
+    """Raises `ProblemError` when the model's template refuses the example."""
+    parts = truncate(encoder, example, truncation)
+    return Tokenized(tuple(part for part in parts if part.label_tokens > 0), left_out=not parts)
+
+
+def counts_of(examples: Iterable[Tokenized]) -> DatasetCounts:
+    found = list(examples)
+    parts = [part for one in found for part in one.parts]
+    left_out = sum(one.left_out for one in found)
+    return DatasetCounts(
+        examples=len(parts),
+        tokens=sum(len(part.ids) for part in parts),
+        label_tokens=sum(part.label_tokens for part in parts),
+        cut=sum(one.is_cut for one in found),
+        nothing_left=sum(not one.parts for one in found) - left_out,
+        left_out=left_out,
+        divided=sum(len(one.parts) > 1 for one in found),
+    )
 
 
 def truncate(encoder: Encoder, example: Example, truncation: Truncation) -> tuple[Encoded, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,24 +14,20 @@ from studio.core.example_scores import ExampleScore, PreferenceScores
 from studio.core.recipe.objective import ObjectiveSettings
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
-from studio.dataset.examples import Example
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
 from studio.engine.methods.base_model import Network
 from studio.engine.objectives.supervised import (
     SummedLoss,
     TokenizedDataset,
-    as_rows,
+    TrainingRows,
     collate,
     held_out_loss,
     row_log_probabilities,
     supervised_loss,
-    tokenize_examples,
     tokenize_frozen,
 )
 from studio.tokenization.encoded import IGNORE_INDEX
-from studio.tokenization.encoding import Encoder
-from studio.tokenization.truncation import Truncation
 
 Batch = dict[str, torch.Tensor]
 """Tensors by name, each with one entry an example along its first dimension."""
@@ -62,17 +58,18 @@ class TrainingObjective(ABC):
         return self._settings
 
     @abstractmethod
-    def tokenize(self, encoder: Encoder, examples: Sequence[Example], truncation: Truncation) -> TokenizedDataset:
-        """Raises `ProblemError` when the model's template refuses an example."""
-
     def tokenize_frozen(
-        self, file: Path, recipe: Recipe, base: Path, tokenizer: Path | None = None
+        self,
+        file: Path,
+        recipe: Recipe,
+        base: Path,
+        tokenizer: Path | None = None,
+        told: Callable[[int, int], None] = lambda done, of: None,
     ) -> TokenizedDataset:
         """See `supervised.tokenize_frozen`."""
-        return tokenize_frozen(file, recipe, base, tokenizer, self.tokenize)
 
     @abstractmethod
-    def rows(self, dataset: TokenizedDataset) -> list[Row]: ...
+    def rows(self, dataset: TokenizedDataset) -> Sequence[Row]: ...
 
     @abstractmethod
     def collate(self, rows: Sequence[Row]) -> Batch: ...
@@ -123,11 +120,18 @@ class TrainingObjective(ABC):
 class SupervisedObjective(TrainingObjective):
     """Answers, and plain text, token by token."""
 
-    def tokenize(self, encoder: Encoder, examples: Sequence[Example], truncation: Truncation) -> TokenizedDataset:
-        return tokenize_examples(encoder, examples, truncation)
+    def tokenize_frozen(
+        self,
+        file: Path,
+        recipe: Recipe,
+        base: Path,
+        tokenizer: Path | None = None,
+        told: Callable[[int, int], None] = lambda done, of: None,
+    ) -> TokenizedDataset:
+        return tokenize_frozen(file, recipe, base, tokenizer, told)
 
-    def rows(self, dataset: TokenizedDataset) -> list[Row]:
-        return list(as_rows(dataset.encoded))
+    def rows(self, dataset: TokenizedDataset) -> Sequence[Row]:
+        return TrainingRows(dataset.encoded)
 
     def collate(self, rows: Sequence[Row]) -> Batch:
         return collate(rows)

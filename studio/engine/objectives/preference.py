@@ -10,6 +10,7 @@ before the first step and kept in the run's folder, so no second model is held, 
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,10 +23,11 @@ from torch.nn import functional
 from studio.core.dataset_counts import DatasetCounts
 from studio.core.example_scores import ExampleScore, PreferenceScores
 from studio.core.recipe.objective import Dpo, Kto, PreferenceSettings
+from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
 from studio.core.storage import staged_file
 from studio.core.translatable import N_
-from studio.dataset.examples import Example
+from studio.dataset.examples import Example, read_frozen
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
 from studio.engine.methods.base_model import Network
@@ -40,6 +42,7 @@ from studio.engine.objectives.supervised import (
 )
 from studio.tokenization.encoded import IGNORE_INDEX, Encoded
 from studio.tokenization.encoding import Encoder
+from studio.tokenization.frozen_tokens import reading_of
 from studio.tokenization.truncation import Truncation, truncate_last, truncate_pair
 
 FIRST, SECOND = 0, 1
@@ -73,7 +76,23 @@ class ComparingObjective(TrainingObjective):
         self._tiled = False
         """Whether the trainer has given the model TRL's head, which never holds all scores at once."""
 
-    def rows(self, dataset: TokenizedDataset) -> list[Row]:
+    @abstractmethod
+    def tokenize(self, encoder: Encoder, examples: Sequence[Example], truncation: Truncation) -> ComparedDataset:
+        """Raises `ProblemError` when the model's template refuses an example."""
+
+    def tokenize_frozen(
+        self,
+        file: Path,
+        recipe: Recipe,
+        base: Path,
+        tokenizer: Path | None = None,
+        told: Callable[[int, int], None] = lambda done, of: None,
+    ) -> ComparedDataset:
+        """All at once: the reference looks at all of them before the first step."""
+        read_as = reading_of(recipe, base, tokenizer)
+        return self.tokenize(read_as.encoder, read_frozen(file) if file.is_file() else [], read_as.truncation)
+
+    def rows(self, dataset: TokenizedDataset) -> Sequence[Row]:
         assert isinstance(dataset, ComparedDataset)
         return [
             {"input_ids": [list(one.ids) for one in both], "labels": [list(one.labels) for one in both]}
@@ -194,7 +213,7 @@ class KtoObjective(ComparingObjective):
     def tokenize(self, encoder: Encoder, examples: Sequence[Example], truncation: Truncation) -> ComparedDataset:
         return tokenize_marked(encoder, examples, truncation)
 
-    def rows(self, dataset: TokenizedDataset) -> list[Row]:
+    def rows(self, dataset: TokenizedDataset) -> Sequence[Row]:
         assert isinstance(dataset, ComparedDataset)
         return [{**row, "good": good} for row, good in zip(super().rows(dataset), dataset.good, strict=True)]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,81 +22,96 @@ from studio.core.recipe.recipe import Recipe
 from studio.core.translatable import Sentence
 from studio.core.workload import MOST_LOGITS
 from studio.dataset.examples import Example, read_frozen
+from studio.dataset.lazy_sequence import LazySequence
 from studio.engine.device import Device
-from studio.models.base_model import model_facts
 from studio.tokenization.encoded import IGNORE_INDEX, Encoded
 from studio.tokenization.encoding import Encoder
-from studio.tokenization.truncation import Truncation, truncate
+from studio.tokenization.frozen_tokens import FrozenTokens, frozen_tokens, max_tokens, reading_of
+from studio.tokenization.truncation import Truncation, counts_of, tokenize
 
 
 @dataclass(frozen=True)
 class TokenizedDataset:
-    """Tokenized examples, each with at least one label.
+    """Tokenized examples, each with at least one label; some of many are tokenized only when they are looked at.
 
     `examples` says which example each of them is made of, counted from 0: one that was split makes several. It ends
     before the base model's own answers, which come last.
-    `adaptations` say what the model's chat template made necessary.
+    `counts` and `adaptations`, what the model's chat template made necessary, tell of what was tokenized when this was
+    made.
     """
 
-    encoded: tuple[Encoded, ...]
+    encoded: Sequence[Encoded]
     counts: DatasetCounts
-    examples: tuple[int, ...] = ()
+    examples: Sequence[int] = ()
     adaptations: tuple[Sentence, ...] = ()
 
     @property
-    def lengths(self) -> list[int]:
+    def lengths(self) -> Sequence[int]:
+        """In tokens. To look at one that isn't tokenized yet does that."""
+        if isinstance(self.encoded, FrozenTokens):
+            return self.encoded.lengths
         return [len(e.ids) for e in self.encoded]
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """The lengths as far as they are known at once, else estimates."""
+        return self.encoded.sizes if isinstance(self.encoded, FrozenTokens) else self.lengths
+
+    def longest(self, count: int) -> list[int]:
+        """The positions of the longest, from the longest down."""
+        if isinstance(self.encoded, FrozenTokens):
+            return self.encoded.longest(count)
+        lengths = self.lengths
+        return sorted(range(len(lengths)), key=lambda position: lengths[position], reverse=True)[:count]
+
+    @property
+    def all_longest(self) -> list[int]:
+        """The positions of all that have the greatest length."""
+        if isinstance(self.encoded, FrozenTokens):
+            return self.encoded.all_longest
+        lengths = self.lengths
+        most = max(lengths, default=0)
+        return [position for position, length in enumerate(lengths) if length == most]
+
+    def highest_id(self, below: int | None) -> int:
+        """No token has a higher number; 0 where nobody asks for one `below` another. Raises `ProblemError`."""
+        if isinstance(self.encoded, FrozenTokens):
+            return self.encoded.highest_id(below)
+        return max((max(one.ids) for one in self.encoded), default=0)
+
+    def complete(self) -> TokenizedDataset:
+        """The same with all of them tokenized. Raises `ProblemError` where one of them can't be."""
+        if isinstance(self.encoded, FrozenTokens):
+            self.encoded.complete()
+        return self.completed() or self
+
+    def completed(self) -> TokenizedDataset | None:
+        """The same once all are tokenized, None before. Raises `ProblemError` where one of them can't be."""
+        if not isinstance(self.encoded, FrozenTokens):
+            return self
+        if not self.encoded.is_complete:
+            return None
+        return replace(self, counts=self.encoded.counts, adaptations=self.encoded.adaptations)
 
     def example_number(self, position: int) -> int:
         """Which example is trained on at `position`, counted from 1; 0 for one of the base model's own answers."""
         return self.examples[position] + 1 if position < len(self.examples) else 0
 
     def with_rehearsal(self, answers: TokenizedDataset) -> TokenizedDataset:
-        """The same, followed by the base model's own `answers`."""
-        counts = self.counts.model_copy(
-            update={
-                "tokens": self.counts.tokens + answers.counts.tokens,
-                "label_tokens": self.counts.label_tokens + answers.counts.label_tokens,
-                "rehearsal": answers.counts.examples,
-            }
-        )
-        return TokenizedDataset((*self.encoded, *answers.encoded), counts, self.examples, self.adaptations)
-
-
-def max_tokens(recipe: Recipe, base: Path) -> int:
-    """Tokens of the longest example that a run reads whole: the recipe's limit, or the model's own where it is less."""
-    return min(recipe.training.max_length, model_facts(base).context_length or recipe.training.max_length)
+        """The same, followed by the base model's own `answers`. It has to come from `tokenize_frozen`."""
+        assert isinstance(self.encoded, FrozenTokens)
+        encoded = self.encoded.followed_by(answers.encoded)
+        return replace(self, encoded=encoded, counts=encoded.counts)
 
 
 def tokenize_examples(
     encoder: Encoder, examples: Sequence[Example], truncation: Truncation = "cut"
 ) -> TokenizedDataset:
     """Raises `ProblemError` when the model's template refuses an example."""
-    encoded: list[Encoded] = []
-    numbers: list[int] = []
-    cut = nothing_left = left_out = divided = 0
-    for number, example in enumerate(examples):
-        parts = truncate(encoder, example, truncation)
-        useful = [part for part in parts if part.label_tokens > 0]
-        cut += any(part.truncated_tokens for part in useful)
-        left_out += not parts
-        nothing_left += bool(parts) and not useful
-        divided += len(useful) > 1
-        encoded += useful
-        numbers += [number] * len(useful)
-    counts = DatasetCounts(
-        examples=len(encoded),
-        tokens=sum(len(e.ids) for e in encoded),
-        label_tokens=sum(e.label_tokens for e in encoded),
-        cut=cut,
-        nothing_left=nothing_left,
-        left_out=left_out,
-        divided=divided,
-    )
-    return TokenizedDataset(tuple(encoded), counts, tuple(numbers), encoder.adaptations)
-
-
-Tokenize = Callable[[Encoder, Sequence[Example], Truncation], TokenizedDataset]
+    found = [tokenize(encoder, example, truncation) for example in examples]
+    encoded = tuple(part for one in found for part in one.parts)
+    numbers = tuple(number for number, one in enumerate(found) for _ in one.parts)
+    return TokenizedDataset(encoded, counts_of(found), numbers, encoder.adaptations)
 
 
 def tokenize_frozen(
@@ -104,14 +119,16 @@ def tokenize_frozen(
     recipe: Recipe,
     base: Path,
     tokenizer: Path | None = None,
-    tokenize: Tokenize = tokenize_examples,
+    told: Callable[[int, int], None] = lambda done, of: None,
 ) -> TokenizedDataset:
     """The frozen examples in `file` as a run reads them; empty where it isn't there. `tokenizer` is the folder of its
-    tokenizer and template where these aren't the base's. Raises `ProblemError` when the template refuses an example."""
-    loss_on = recipe.training.loss_on if recipe.objective.uses == "answers" else "answers"
-    added = () if tokenizer else recipe.method.new_words  # that folder's has them
-    encoder = Encoder.from_folder(tokenizer or base, max_tokens(recipe, base), loss_on, added)
-    return tokenize(encoder, read_frozen(file) if file.is_file() else [], recipe.data.truncation)
+    tokenizer and template where these aren't the base's; `told` hears how many are tokenized of how many that have to
+    be at once. Raises `ProblemError` when the template refuses an example."""
+    read_as = reading_of(recipe, base, tokenizer)
+    if not file.is_file():
+        return tokenize_examples(read_as.encoder, [])
+    tokens = frozen_tokens(file, read_as, told)
+    return TokenizedDataset(tokens, tokens.counts, tokens.numbers, tokens.adaptations)
 
 
 def tokenize_rehearsal(file: Path, recipe: Recipe, base: Path) -> TokenizedDataset:
@@ -120,8 +137,21 @@ def tokenize_rehearsal(file: Path, recipe: Recipe, base: Path) -> TokenizedDatas
     return tokenize_examples(encoder, read_frozen(file) if file.is_file() else [], "leave_out")
 
 
+class TrainingRows(LazySequence[dict[str, list[int]]]):
+    """Rows with `input_ids` and `labels`, made when they are asked for."""
+
+    def __init__(self, encoded: Sequence[Encoded]) -> None:
+        self._encoded = encoded
+
+    def __len__(self) -> int:
+        return len(self._encoded)
+
+    def _at(self, positions: range) -> Iterator[dict[str, list[int]]]:
+        return iter(as_rows([self._encoded[position] for position in positions]))
+
+
 def as_rows(encoded: Sequence[Encoded]) -> list[dict[str, list[int]]]:
-    """Rows for a `datasets.Dataset`, with `input_ids` and `labels`."""
+    """Rows with `input_ids` and `labels`."""
     return [{"input_ids": list(e.ids), "labels": list(e.labels)} for e in encoded]
 
 

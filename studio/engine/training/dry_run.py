@@ -26,6 +26,7 @@ def dry_run(context: JobContext, job: DryRun) -> Ending | None:
     with context.interruptible():
         context.phase("reading", N_("Reading the examples."))
         plan, _ = plan_of(context, run)
+        dataset = plan.dataset.complete()
         # Which examples come first, and how they are put side by side, doesn't depend on weights. The trainer wants a
         # model, so it gets one of a few numbers, on the processor.
         here = Device(torch.device("cpu"), "", torch.float32, None)
@@ -35,7 +36,7 @@ def dry_run(context: JobContext, job: DryRun) -> Ending | None:
     sequences = len(rows) // len(batch[POSITION])  # answers that are compared are two each
     numbers = [plan.dataset.example_number(position) for position in batch[POSITION] for _ in range(sequences)]
     first = FirstBatch(
-        **plan.dataset.counts.model_dump(),
+        **dataset.counts.model_dump(),
         input_ids=rows,
         labels=_rows(batch["labels"]),
         attention_mask=_rows(batch["attention_mask"]),
@@ -46,7 +47,7 @@ def dry_run(context: JobContext, job: DryRun) -> Ending | None:
         steps_per_epoch=plan.steps_per_epoch,
         batch_size=plan.batch,
         gradient_accumulation_steps=plan.gradient_accumulation_steps,
-        adaptations=plan.dataset.adaptations,
+        adaptations=dataset.adaptations,
     )
     write_text(context.folder.path / FIRST_BATCH, first.model_dump_json())
     return None

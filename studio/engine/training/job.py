@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+from dataclasses import replace
 
 import transformers
 
@@ -25,7 +26,7 @@ from studio.engine.training.callback import NON_FINITE_STEPS, TrainingCallback
 from studio.engine.training.checkpoint import CheckpointWriter, require_fits
 from studio.engine.training.loss_spike import LossSpike
 from studio.engine.training.memory_probe import try_longest
-from studio.engine.training.plan import Plan, plan_of
+from studio.engine.training.plan import Plan, plan_of, tell_unused_words
 from studio.engine.training.recovery import go_back, save_patiently
 from studio.engine.training.resume import (
     ResumePoint,
@@ -112,6 +113,7 @@ class TrainingJob:
         self.callback.go_back = lambda step: go_back(context, step, self.checkpoints.last_step, NON_FINITE_STEPS)
         self.samples = SampleAnswers(context, run, plan, model, device)
         self.unsaved: Problem | None = None
+        self.counted = plan.dataset.completed() is not None
         self.spike = LossSpike()
         earlier = point.earlier
         known = earlier.state.held_out_losses
@@ -289,6 +291,7 @@ class TrainingJob:
         return by_hand or best or self.context.stopping or self.callback.enough or step >= self.plan.total_steps
 
     def _watch(self, done: StepDone) -> None:
+        self._tell_counts()
         if self.spike.take(done.loss):
             self.checkpoints.pin(self.checkpoints.last_step)
             self.context.notice(
@@ -304,6 +307,19 @@ class TrainingJob:
     def _phase(self, phase: str, text: str) -> None:
         if not self.context.stopping:
             self.context.phase(phase, text)
+
+    def _tell_counts(self) -> None:
+        """Tell what became of all examples as soon as the last of them is tokenized, beside the training."""
+        complete = None if self.counted else self.plan.dataset.completed()
+        if complete is None:
+            return
+        self.counted = True
+        for adaptation in complete.adaptations:
+            if adaptation not in self.plan.dataset.adaptations:
+                self.context.notice("template.adapted", adaptation.text, **adaptation.values)
+        tell_unused_words(self.context, self.plan.recipe, self.plan.base, complete)
+        self.plan = replace(self.plan, dataset=complete)
+        self._tell_plan()
 
     def _tell_plan(self) -> None:
         plan, training = self.plan, self.plan.recipe.training

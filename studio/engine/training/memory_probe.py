@@ -103,9 +103,8 @@ def try_longest(context: JobContext, trainer: StudioTrainer, plan: Plan, device:
 
 def longest_batch(plan: Plan) -> dict[str, torch.Tensor]:
     """As many of the longest examples as are computed at once: no batch of any pass needs more."""
-    lengths, rows = plan.dataset.lengths, plan.objective.rows(plan.dataset)
-    longest = sorted(range(len(rows)), key=lambda place: lengths[place], reverse=True)[: plan.batch]
-    return plan.objective.collate([rows[place] for place in longest])
+    rows = plan.objective.rows(plan.dataset)
+    return plan.objective.collate([rows[place] for place in plan.dataset.longest(plan.batch)])
 
 
 def out_of_memory(plan: Plan, inputs: dict[str, torch.Tensor]) -> ProblemError:
@@ -136,9 +135,9 @@ def out_of_memory(plan: Plan, inputs: dict[str, torch.Tensor]) -> ProblemError:
 
 
 def padded_tokens(plan: Plan) -> int:
-    """Tokens that one pass computes, padding included."""
+    """Tokens that one pass computes, padding included; estimated where not all are tokenized yet."""
     training = plan.recipe.training
-    lengths = plan.dataset.lengths
+    lengths = plan.dataset.sizes
     order = list(LengthGroupedSampler(lengths, plan.batch, training.seed))
     batches = (order[i : i + plan.batch] for i in range(0, len(order), plan.batch))
     sequences = plan.recipe.objective.sequences

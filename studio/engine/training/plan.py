@@ -7,6 +7,7 @@ machine can't do as the recipe says is told as a notice.
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,16 +26,21 @@ from studio.engine.device import Device
 from studio.engine.job_context import JobContext
 from studio.engine.objectives.objective import TrainingObjective
 from studio.engine.objectives.registry import objective_of
-from studio.engine.objectives.supervised import TokenizedDataset, max_tokens, tokenize_rehearsal
+from studio.engine.objectives.supervised import TokenizedDataset, tokenize_rehearsal
 from studio.engine.training.rehearsal import freeze_base_answers
 from studio.engine.training.resume import EarlierAttempts
 from studio.models.base_model import base_of_run, model_facts
 from studio.models.config import read_mapping
 from studio.models.support import is_untried, require_supported
 from studio.tokenization.added_tokens import unused
+from studio.tokenization.frozen_tokens import max_tokens
 
 FEW = 30
 """Pairs or marks, under which it is said that there are few: fewer can't be set aside for checking either."""
+
+
+TOLD_EVERY = 1.0
+"""Seconds between two words on how far the examples are read."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Plan:
     """A recipe whose automatic settings are filled in, and what follows from it on this machine.
 
     Steps are optimizer steps; `limit` is the longest example in tokens. `dataset` is all that is trained on, the base's
-    own answers too.
+    own answers too; of many examples, most are tokenized only when they are asked for.
     """
 
     recipe: Recipe
@@ -104,11 +110,23 @@ def plan_of(context: JobContext, run: RunFolder, earlier: EarlierAttempts | None
     require_supported(base, read_mapping(base / "config.json"), recipe.method)
     require_as_frozen(run)
     limit = max_tokens(recipe, base)
+
+    last = time.monotonic()
+
+    def told(done: int, of: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= TOLD_EVERY:
+            last = time.monotonic()
+            context.progress(done, of, "examples", N_("Reading the examples."))
+
     objective = objective_of(recipe.objective)
-    dataset, held_out = (objective.tokenize_frozen(file, recipe, base) for file in (run.train_data, run.held_out_data))
+    dataset, held_out = (
+        objective.tokenize_frozen(file, recipe, base, told=told) for file in (run.train_data, run.held_out_data)
+    )
     _require_examples(dataset, limit)
     if not recipe.method.new_words:  # for which room is made
-        model_facts(base).require_known(max(max(e.ids) for e in (*dataset.encoded, *held_out.encoded)))
+        for tokens in (dataset, held_out):
+            model_facts(base).require_known(tokens.highest_id(model_facts(base).vocabulary))
     before = earlier.state.device
     same_kind = before is not None and (before.device == "cuda") == torch.cuda.is_available()
     device = devices.choose(recipe.method.compute_dtype or (before.dtype if before is not None and same_kind else None))
@@ -132,7 +150,8 @@ def plan_of(context: JobContext, run: RunFolder, earlier: EarlierAttempts | None
             ),
             count=len(dataset.encoded),
         )
-    _tell_unused_words(context, recipe, base, dataset)
+    if dataset.completed() is not None:
+        tell_unused_words(context, recipe, base, dataset)
     if is_untried(read_mapping(base / "config.json"), recipe.method):
         context.notice(
             "method.untried",
@@ -147,7 +166,8 @@ def plan_of(context: JobContext, run: RunFolder, earlier: EarlierAttempts | None
     return plan, device
 
 
-def _tell_unused_words(context: JobContext, recipe: Recipe, base: Path, dataset: TokenizedDataset) -> None:
+def tell_unused_words(context: JobContext, recipe: Recipe, base: Path, dataset: TokenizedDataset) -> None:
+    """Say which new words nothing is learned about; all of `dataset` has to be tokenized."""
     words = recipe.method.new_words
     missing = unused(base, words, (one.ids for one in dataset.encoded)) if words else []
     if missing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,13 @@ from trl import SFTConfig, SFTTrainer
 from studio.core.recipe.training import Optimizer
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
+from studio.dataset.lazy_sequence import LazySequence
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
 from studio.engine.methods.base_model import Network, balances_experts
 from studio.engine.methods.method import TrainingMethod
 from studio.engine.methods.registry import method_of
-from studio.engine.objectives.objective import POSITION, TrainingObjective
+from studio.engine.objectives.objective import POSITION, Row, TrainingObjective
 from studio.engine.objectives.supervised import logits_fit
 from studio.engine.patches import missing
 from studio.engine.training.callback import StepSums, TrainingCallback
@@ -42,6 +43,19 @@ OVERRIDDEN = (
     "training_step",
 )
 """Methods of the libraries' trainers that `StudioTrainer` has in place of theirs."""
+
+
+class PositionedRows(LazySequence[Row]):
+    """Rows of examples, made when they are asked for, each with where it stands among them."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def _at(self, positions: range) -> Iterator[Row]:
+        return ({**self._rows[position], POSITION: position} for position in positions)
 
 
 class StudioTrainer(SFTTrainer):  # type: ignore[misc]
@@ -257,20 +271,22 @@ def trainer_for(
         **({} if balances_experts(model) else {"router_aux_loss_coef": 0.0}),
         disable_tqdm=True,
     )
-    rows = [{**row, POSITION: position} for position, row in enumerate(plan.objective.rows(plan.dataset))]
+    rows = PositionedRows(plan.objective.rows(plan.dataset))
+    longest = plan.dataset.all_longest
     trainer = StudioTrainer(
         context=context,
         device=device,
         objective=plan.objective,
-        order=lambda: LengthGroupedSampler(plan.dataset.lengths, plan.batch, training.seed),
+        order=lambda: LengthGroupedSampler(plan.dataset.lengths, plan.batch, training.seed, longest),
         course_ends=plan.course_ends,
         method=method or method_of(plan.recipe.method),
         model=model,
         args=arguments,
-        train_dataset=datasets.Dataset.from_list(rows),
+        train_dataset=datasets.Dataset.from_list(rows[:1]),  # which TRL looks at, to see what it has
         processing_class=AutoTokenizer.from_pretrained(plan.base, local_files_only=True, trust_remote_code=False),
         callbacks=[callback] if callback else [],
     )
+    trainer.train_dataset = rows
     trainer.remove_callback(transformers.PrinterCallback)
     if callback is not None:
         callback.step = trainer.step

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import random
+from itertools import islice
+
+import pytest
+
+from studio.dataset.lazy_sequence import LazySequence
+from studio.engine.training.example_order import MEGABATCH, ExampleOrder
 from studio.engine.training.sampler import LengthGroupedSampler
 
 
@@ -31,3 +38,58 @@ def test_every_example_comes_once_a_pass_in_an_order_that_repeats() -> None:
     padded = sum(len(b) * max(lengths[i] for i in b) for b in batches)
     assert padded < 1.25 * sum(lengths)
     assert max(lengths[i] for i in batches[0]) == max(lengths)
+
+
+class Lengths(LazySequence[int]):
+    """Lengths that know which of them were looked at."""
+
+    def __init__(self, lengths: list[int]) -> None:
+        self._lengths = lengths
+        self.looked_at: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def _at(self, positions: range) -> list[int]:
+        self.looked_at |= set(positions)
+        return [self._lengths[position] for position in positions]
+
+
+def known_before(lengths: list[int], batch: int, seed: int, epoch: int) -> list[int]:
+    """The order as it is when all lengths are known before."""
+    order = list(range(len(lengths)))
+    chance = random.Random(f"{seed}-{epoch}")
+    chance.shuffle(order)
+    span = batch * MEGABATCH
+    batches: list[list[int]] = []
+    for start in range(0, len(order), span):
+        part = sorted(order[start : start + span], key=lambda i: lengths[i], reverse=True)
+        batches += [part[i : i + batch] for i in range(0, len(part), batch)]
+    last = [batches.pop()] if batches and len(batches[-1]) < batch else []
+    chance.shuffle(batches)
+    if epoch == 0 and batches:
+        longest = max(range(len(batches)), key=lambda b: max(lengths[i] for i in batches[b]))
+        batches.insert(0, batches.pop(longest))
+    return [position for one in batches + last for position in one]
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 5, 96, 97, 640, 643])
+def test_the_order_is_the_same_as_when_all_lengths_are_known_before(count: int) -> None:
+    chance = random.Random(count)
+    lengths = [min(40, chance.randrange(1, 60)) for _ in range(count)]  # several are cut at the same limit
+    for seed in range(4):
+        for epoch in range(2):
+            sampler = LengthGroupedSampler(lengths, 4, seed)
+            sampler.set_epoch(epoch)
+            assert list(sampler) == known_before(lengths, 4, seed, epoch)
+
+
+def test_lengths_are_looked_at_when_the_order_comes_to_them_and_its_megabatches_are_told_before() -> None:
+    lengths = Lengths([n % 13 + 1 for n in range(400)])
+    order = ExampleOrder(400, 2, 7, 0, longest=[12])
+    for _ in islice(order.positions(lengths), 6):
+        pass
+    assert len(lengths.looked_at) <= 3 * 2 * MEGABATCH
+    first = next(order.megabatches())
+    assert 12 in first and set(first) <= lengths.looked_at
+    assert sorted(place for part in order.megabatches() for place in part) == list(range(400))
