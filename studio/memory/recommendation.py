@@ -51,26 +51,26 @@ def recommend(scenario: Scenario) -> Recommendation:
     """For what `scenario` is about, whatever way to train its recipe has."""
     also = _about_data(scenario)
     whole, packed = fit_with(scenario, "lora"), fit_with(scenario, "qlora")
-    values = {"billions": scenario.shape.parameters / 1e9, **_sizes(whole, packed)}
+    values = {"millions": scenario.shape.parameters / 1e6, **_sizes(whole, packed)}
     if packed.available is None or packed.needed is None or whole.needed is None:
         why = N_("It takes the least memory of those that learn as well, and how much there is can't be told here.")
         return Recommendation("qlora", sentence(why), also)
     if whole.verdict == "fits":
         why = N_(
-            "Your model ({billions:.2g} billion parameters) fits in 16 bits, with {whole:.1f} of {usable:.1f} GB. That "
-            "is faster than 4 bits, which are unpacked in every step, and loses nothing."
+            "Your model ({millions:,.0f} million parameters) fits in 16 bits, with {whole:.1f} of {usable:.1f} GB. "
+            "That is faster than 4 bits, which are unpacked in every step, and loses nothing."
         )
         return Recommendation("lora", sentence(why, **values), also)
     if packed.verdict == "fits":
         why = N_(
-            "Your model ({billions:.2g} billion parameters) fits in 4 bits, with {packed:.1f} of {usable:.1f} GB, and "
+            "Your model ({millions:,.0f} million parameters) fits in 4 bits, with {packed:.1f} of {usable:.1f} GB, and "
             "learns as well so. In 16 bits it would take {whole:.1f} GB."
         )
         return Recommendation("qlora", sentence(why, **values), also)
     streamed = scenario.with_changes({"method.kind": "qlora", "method.layer_streaming": True}).fit
     if streamed.verdict == "fits" and streamed.needed is not None:
         why = N_(
-            "Your model ({billions:.2g} billion parameters) fits in {usable:.1f} GB in no other way: in 4 bits, with "
+            "Your model ({millions:,.0f} million parameters) fits in {usable:.1f} GB in no other way: in 4 bits, with "
             "its layers in the computer's memory. That takes {packed:.1f} GB on the card, and longer."
         )
         values |= {"packed": streamed.needed / GIB}

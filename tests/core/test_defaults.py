@@ -81,11 +81,12 @@ def test_one_preset_is_recommended_and_comes_first_and_all_can_be_applied() -> N
     assert [p.recommended for p in found].count(True) == 1
     assert found[0].recommended
     for preset in found:
-        applied = preset.applied(with_value(Recipe(), "method.kind", "lora"))
-        assert applied.method.kind == "qlora" and preset.matches(applied)
+        for before, after in (("lora", "lora"), ("qlora", "qlora"), ("full", "qlora"), ("prefix", "qlora")):
+            applied = preset.applied(with_value(Recipe(), "method.kind", before))
+            assert applied.method.kind == after and preset.matches(applied), "how the base is stored is left open"
         resolved = resolve_defaults(applied, DefaultsContext(examples=100, parameters=10**8))
         assert preset.matches(resolved, resolved=True)
-        assert not preset.matches(with_value(resolved, "method.kind", "lora"), resolved=True)
+        assert not preset.matches(with_value(resolved, "method.kind", "prefix"), resolved=True)
 
 
 @pytest.mark.parametrize("kind", ["qlora", "full", "prompt"])

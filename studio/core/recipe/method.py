@@ -528,8 +528,7 @@ class AdapterLayers(StoredBaseSettings):
     choice: ClassVar[str] = N_("Added layers learn (adapter layers)")
     level: ClassVar[Level] = "more"
     advice: ClassVar[str] = N_(
-        "The forerunner of LoRA, to compare with it: learns as much, but answers somewhat slower for good, since the "
-        "added layers can't be combined with the model."
+        "The forerunner of LoRA, to compare with it: learns as much, but answers somewhat slower for good."
     )
     cannot_merge: ClassVar[str] = N_("It put layers of its own into the model, which no other program knows.")
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from studio.core.paths import resources
+from studio.core.recipe.method import LoraSettings, QLora
 from studio.core.recipe.recipe import Recipe, with_values
 from studio.core.recipe.settings import value_of
 from studio.core.yaml_text import parse_yaml
 
 
 class Preset(BaseModel):
-    """`settings` are dotted keys of a recipe; what isn't named is left as it was."""
+    """`settings` are dotted keys of a recipe; what isn't named is left as it was. They are those of a LoRA add-on, and
+    leave open how the base is stored: what fits a machine isn't a matter of taste."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -22,7 +24,9 @@ class Preset(BaseModel):
     settings: dict[str, str | int | float | bool | None]
 
     def applied(self, recipe: Recipe) -> Recipe:
-        return with_values(recipe, self.settings)
+        """`recipe` with these settings, with QLoRA where it had another method than a LoRA add-on."""
+        other = {} if isinstance(recipe.method, LoraSettings) else {"method.kind": QLora().kind}
+        return with_values(recipe, {**other, **self.settings})
 
     def matches(self, recipe: Recipe, *, resolved: bool = False) -> bool:
         """Whether `recipe` has these settings. In one that is `resolved`, whatever was filled in fits an automatic."""

@@ -52,16 +52,18 @@ class MethodChooser(QWidget):
 
     @Slot()
     def _paint_fit(self) -> None:
-        """Whether each would fit, by calculation."""
+        """Which one is recommended, and whether each would fit, by calculation."""
         scenario = self._app_state.memory_fit.scenario
         if scenario is None:
             for card in self.cards.values():
                 card.set_note("")
             return
-        from studio.memory.recommendation import fit_with
+        from studio.memory.recommendation import fit_with, recommend
 
+        best = recommend(scenario).kind
         for kind, card in self.cards.items():
-            card.set_note(verdict(fit_with(scenario, kind)))
+            told = verdict(fit_with(scenario, kind))
+            card.set_note(tr("Recommended here. {fits}", fits=told) if kind == best else told)
 
     def _on_chosen(self, kind: str, _checked: bool = False) -> None:
         self._app_state.set_value("method.kind", kind)

@@ -26,7 +26,7 @@ def advice(fit_state: AppState, qtbot: QtBot) -> Iterator[MethodAdvice]:
 
 def test_it_is_answered_with_its_reason_and_taken_by_one_press(fit_state: AppState, advice: MethodAdvice) -> None:
     assert advice.title.text() == "Which should I use? LoRA"
-    assert "1.1 billion parameters" in advice.why.text() and "16 bits" in advice.why.text()
+    assert "1,100 million parameters" in advice.why.text() and "16 bits" in advice.why.text()
     assert value_of(fit_state.recipe, "method.kind") == "qlora" and not advice.take.isHidden()
     advice.take.click()
     assert value_of(fit_state.recipe, "method.kind") == "lora" and advice.take.isHidden()
@@ -43,6 +43,7 @@ def test_cards_say_what_a_method_cannot_do_and_whether_it_fits_here(
     for kind, method in METHODS.items():
         said = chooser.cards[kind].accessibleDescription()
         assert ("Can't be combined into one model" in said) == bool(method.cannot_merge)
-        assert chooser.cards[kind].note.text().startswith(("Fits.", "Tight.", "Won't fit."))
+        note = chooser.cards[kind].note.text()
+        assert note.startswith("Recommended here. Fits." if kind == "lora" else ("Fits.", "Tight.", "Won't fit."))
     fit_state.take_snapshot(card(8, 1))
     assert chooser.cards["full"].note.text().startswith("Won't fit.")
