@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from studio.core.problems import ProblemError, Remedy, problem
@@ -84,13 +85,37 @@ def _require_layers(folder: Path, method: LoraSettings) -> None:
             last=max(numbers),
         )
     modules = {_module(name): shape for name, shape in shapes.items() if len(shape) >= 2}
+    _require_named(modules, method)
     learning = {name: shape for name, shape in modules.items() if _learns(name, method)}
     if not learning:
-        there = sorted({name.rpartition(".")[2] for name in modules if _LAYER.search(name)})
-        raise no_such_layers(method, N_("Those that it has are called: {reason}"), ", ".join(there[:20]))
+        raise no_such_layers(method, N_("Those that it has are called: {reason}"), _called(modules))
     width = max(min(shape) for shape in learning.values())
     if method.rank > width:
         raise _too_large(ROOM, method.rank, width)
+
+
+def _require_named(modules: Iterable[str], method: LoraSettings) -> None:
+    """Raises `ProblemError` for a name that stands for no module: one that is misspelt would be left out in silence."""
+    names = {"Layers that learn": method.targets, "Layers to leave out": method.excluded_names}
+    if method.targets in (ALL_LINEAR, ATTENTION):
+        del names["Layers that learn"]
+    for label, some in names.items():
+        unknown = [one for one in some if not any(f".{name}".endswith(f".{one}") for name in modules)]
+        if unknown and (label != "Layers that learn" or len(unknown) < len(some)):  # of which none is there, see below
+            raise problem(
+                "method.no_such_name",
+                N_('The base model has no layers called {names}, which stands in "{label}".'),
+                N_("Those that it has are called: {reason}"),
+                N_("Correct the name, or take it out."),
+                remedy=Remedy.see_settings,
+                names=", ".join(unknown),
+                label=label,
+                reason=_called(modules),
+            )
+
+
+def _called(modules: Iterable[str]) -> str:
+    return ", ".join(sorted({name.rpartition(".")[2] for name in modules if _LAYER.search(name)})[:20])
 
 
 def _too_large(label: str, size: int, width: int) -> ProblemError:

@@ -27,6 +27,7 @@ from studio.models.fitting import require_fitting
 from studio.models.support import require_supported
 from studio.models.weights import BaseFingerprint
 from studio.runs.project import Project, slug
+from studio.tokenization.added_tokens import add_tokens, read_tokenizer
 
 ROOM_FOR_A_RUN = 500 * 1024**2
 """Bytes that must be free before a run starts: a few save points of a small model's adapter and the frozen data."""
@@ -50,6 +51,7 @@ def create_run(
     base = locate(recipe.model)
     require_supported(base, read_mapping(base / "config.json"), recipe.method)
     require_fitting(base, recipe.method)
+    add_tokens(read_tokenizer(base), recipe.method.new_words)
     known = model_facts(base)
     facts = DefaultsContext(
         examples=facts.examples if facts.examples is not None else len(made),

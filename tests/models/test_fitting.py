@@ -31,6 +31,13 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (Lora(target_modules="q_prj"), "model.no_such_layers", "down_proj, k_proj, q_proj"),
         (QLora(exclude="q_proj, k_proj, down_proj"), "model.no_such_layers", "empty"),
+        (Lora(target_modules="q_proj, v_prj"), "method.no_such_name", "called v_prj"),
+        (
+            QLora(exclude="q_proj, up_prj"),
+            "method.no_such_name",
+            'called up_prj, which stands in "Layers to leave out"',
+        ),
+        (QLora(exclude="up_prj"), "method.no_such_name", "down_proj, k_proj, q_proj"),
         (QLora(exclude="0-2"), "method.no_such_layer", "no layer 2: they are counted from 0 to 1"),
         (
             Lora(rank=65),
