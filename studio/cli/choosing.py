@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from studio.core import paths
+from studio.core.jobs import Placement
 from studio.core.problems import problem
 from studio.core.recipe.model_choice import ModelChoice, Source
 from studio.core.recipe.recipe import Recipe, load, setting_specs, with_values
@@ -13,6 +15,9 @@ from studio.core.run_folder import RunFolder, choose_step
 from studio.core.storage import cannot_write
 from studio.core.translatable import N_
 from studio.runs.project import Project, create_project, projects
+
+if TYPE_CHECKING:
+    from studio.core.jobs import Placement
 
 BEST = "best"
 """In place of a step: the save point with the lowest error."""
@@ -44,6 +49,17 @@ def chosen_run(word: str) -> RunFolder:
         fix=N_("`studio runs list` shows all runs on this computer."),
         word=word,
     )
+
+
+def chosen_placement(arguments: argparse.Namespace) -> Placement | None:
+    """Where a training is to compute, None where that isn't said. Raises ProblemError."""
+    if not arguments.cards and arguments.processes is None:
+        return None
+    from studio.hardware.gauge import Gauge
+    from studio.runs import placement
+
+    cards = Gauge().read().cards
+    return placement.chosen_placement(arguments.cards, arguments.processes or 1, cards)
 
 
 def word_for(run: RunFolder) -> str:

@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from studio.cli.choosing import chosen_run
+from studio.cli.choosing import chosen_placement, chosen_run
 from studio.cli.printing import print_json
 from studio.cli.progress import run_as_json
 from studio.cli.training import follow_training, print_trained
@@ -27,14 +27,16 @@ def continue_run(arguments: argparse.Namespace) -> int:
     what = resumable(run)
     if what.problem is None and not arguments.json:
         print(what.sentence.english(), file=sys.stderr)
-    state = follow_training(run, lambda: resume_run(run), arguments.json)
+    where = chosen_placement(arguments)
+    state = follow_training(run, lambda: resume_run(run, where), arguments.json)
     return print_trained(run, state, as_json=arguments.json)
 
 
 def extend(arguments: argparse.Namespace) -> int:
     """Add passes over the data and follow to the end."""
     run = chosen_run(arguments.run)
-    state = follow_training(run, lambda: extend_run(run, arguments.epochs), arguments.json)
+    where = chosen_placement(arguments)
+    state = follow_training(run, lambda: extend_run(run, arguments.epochs, where), arguments.json)
     return print_trained(run, state, as_json=arguments.json)
 
 

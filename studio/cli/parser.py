@@ -82,9 +82,8 @@ def parser() -> argparse.ArgumentParser:
     _add_verb(runs, "list", "all runs, newest first", _runs_list_flags, name="runs list")
     _add_verb(runs, "show", "one run in full", _add_run, name="runs show")
     _add_verb(runs, "stop", "stop a run; what was learned is kept", _runs_stop_flags, name="runs stop")
-    _add_verb(
-        runs, "continue", "go on with a run that was paused, stopped or interrupted", _add_run, name="runs continue"
-    )
+    text = "go on with a run that was paused, stopped or interrupted"
+    _add_verb(runs, "continue", text, _continue_flags, name="runs continue")
     _add_verb(runs, "pause", "pause a run: everything is saved and memory is free", _add_run, name="runs pause")
     _add_verb(runs, "extend", "train a run longer, with more passes over its data", _extend_flags, name="runs extend")
     _add_verb(runs, "compare", "two or more runs: results, and what differs", _runs_compare_flags, name="runs compare")
@@ -156,6 +155,7 @@ def _train_flags(verb: argparse.ArgumentParser) -> None:
         help="train nothing: how far the model gets as it is, and with the nearest examples in its prompt",
     )
     verb.add_argument("--anyway", action="store_true", help="train although the data check says it would be wrong")
+    _add_placement(verb)
     _add_settings(verb)
 
 
@@ -331,8 +331,21 @@ def _runs_stop_flags(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--discard", action="store_true", help="don't save what was learned since the last save point")
 
 
+def _add_placement(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--cards", default="", metavar="N,N", help="graphics cards that share the work, or: all")
+    verb.add_argument(
+        "--processes", type=int, default=None, metavar="N", help="so many processes share the work, one a card"
+    )
+
+
+def _continue_flags(verb: argparse.ArgumentParser) -> None:
+    _add_run(verb)
+    _add_placement(verb)
+
+
 def _extend_flags(verb: argparse.ArgumentParser) -> None:
     _add_run(verb)
+    _add_placement(verb)
     verb.add_argument("--epochs", type=float, default=1.0, metavar="N", help="how many more passes (default 1)")
 
 
@@ -348,6 +361,7 @@ def _queue_add_flags(verb: argparse.ArgumentParser) -> None:
         metavar="SETTING=VALUE,VALUE",
         help="a run for each value, to be compared, such as training.learning_rate=1e-4,2e-4,5e-4",
     )
+    verb.add_argument("--processes", type=int, default=1, metavar="N", help="wait for so many graphics cards")
     _add_when(verb)
     _add_settings(verb)
 

@@ -81,7 +81,8 @@ class Progress:
                 self._close_bar()
                 self._line(event.text.english())
             case DeviceChosen():
-                self._line(f"Computing on {event.name} in {event.dtype}.")
+                together = f" in {event.processes} processes" if event.processes > 1 else ""
+                self._line(f"Computing on {event.name} in {event.dtype}{together}.")
             case Prepared():
                 if self._prepared:  # told again with the counts of all examples
                     return

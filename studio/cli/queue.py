@@ -66,7 +66,7 @@ def add(arguments: argparse.Namespace) -> int:
         else:
             runs, made = create_variants(project, recipes, data.table, data.examples, facts())
             group = made.id
-    changed = queue.add(runs, when, group=group, held=arguments.hold)
+    changed = queue.add(runs, when, group=group, held=arguments.hold, processes=arguments.processes)
     queue.ensure_runner()
     _print_queue(changed, as_json=arguments.json)
     return 0

@@ -10,7 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from studio.cli.choosing import absolute_data, chosen_project, chosen_recipe, chosen_run, with_flags, word_for
+from studio.cli.choosing import (
+    absolute_data,
+    chosen_placement,
+    chosen_project,
+    chosen_recipe,
+    chosen_run,
+    with_flags,
+    word_for,
+)
 from studio.cli.exam import comparison_as_json, exam_state, run_exam
 from studio.cli.export import run_export
 from studio.cli.fetching import require_model
@@ -19,7 +27,7 @@ from studio.cli.preparing import Prepared, prepared
 from studio.cli.printing import print_json, print_model
 from studio.cli.progress import Progress, run_as_json
 from studio.core.events import PROMPTED, Crashed, Event, Finished, Paused, StepDone, Stopped
-from studio.core.jobs import IN_PROMPT, Exam, Train
+from studio.core.jobs import HERE, IN_PROMPT, Exam, Placement, Train
 from studio.core.paths import resources
 from studio.core.problems import ProblemError
 from studio.core.recipe.defaults import DefaultsContext, windows_driver
@@ -49,7 +57,8 @@ def train(arguments: argparse.Namespace) -> int:
     if arguments.baseline:
         return baseline(recipe, arguments)
     name = arguments.project or recipe.name or Path(arguments.recipe).stem
-    run, state = run_training(recipe, name, arguments.json, arguments.anyway)
+    where = chosen_placement(arguments) or HERE
+    run, state = run_training(recipe, name, arguments.json, arguments.anyway, where)
     return print_trained(run, state, as_json=arguments.json)
 
 
@@ -65,16 +74,18 @@ def print_trained(run: RunFolder, state: RunState, *, as_json: bool) -> int:
     return 0 if isinstance(state.ending, Finished | Stopped | Paused) else 2
 
 
-def run_training(recipe: Recipe, project_name: str, quiet: bool, anyway: bool = False) -> tuple[RunFolder, RunState]:
+def run_training(
+    recipe: Recipe, project_name: str, quiet: bool, anyway: bool = False, where: Placement = HERE
+) -> tuple[RunFolder, RunState]:
     """Fetch what is missing, freeze, train and follow to the end. Raises ProblemError."""
     data = examined(recipe, quiet, anyway)
     run = create_run(chosen_project(project_name), data.recipe, data.table, data.examples, facts())
-    return run, train_run(run, quiet)
+    return run, train_run(run, quiet, where)
 
 
-def train_run(run: RunFolder, quiet: bool) -> RunState:
+def train_run(run: RunFolder, quiet: bool, where: Placement = HERE) -> RunState:
     """Train what is frozen in the run's folder and follow it to the end. Raises ProblemError."""
-    return follow_training(run, lambda: start_training(run, Train()), quiet)
+    return follow_training(run, lambda: start_training(run, Train(where=where)), quiet)
 
 
 def follow_training(run: RunFolder, start: Callable[[], JobProcess], quiet: bool) -> RunState:

@@ -87,7 +87,7 @@ class PhaseChanged(_Event):
 
 class DeviceChosen(_Event):
     """Where the job computes. `memory_total` in bytes, None where it isn't known; `uuid` is what the driver calls the
-    card, "" for a processor."""
+    card, "" for a processor. `processes` compute it together; `others` are the UUIDs of the cards beside the first."""
 
     type: Literal["device_chosen"] = "device_chosen"
     device: Literal["cpu", "cuda", "mps"]
@@ -95,6 +95,8 @@ class DeviceChosen(_Event):
     dtype: str
     memory_total: int | None = None
     uuid: str = ""
+    processes: int = 1
+    others: tuple[str, ...] = ()
 
 
 class Prepared(DatasetCounts, _Event):

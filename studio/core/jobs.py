@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from studio.core.run_folder import JobFolder
 from studio.core.storage import write_text
@@ -24,8 +25,39 @@ IN_PROMPT = 4
 help."""
 
 
+MOST_PROCESSES = 64
+
+
 class _Job(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Placement(BaseModel):
+    """Where a training computes. That is no part of its recipe: what a step learns from is divided among all processes,
+    so wherever a run is computed, it learns the same.
+
+    `cards` are the NVIDIA cards that it may use, as the driver calls them, with a process each; without, it has the
+    first of all. `processes` is how many there are in all.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cards: tuple[str, ...] = ()
+    processes: int = Field(default=1, ge=1, le=MOST_PROCESSES)
+
+    @classmethod
+    def on_cards(cls, cards: Sequence[str]) -> Placement:
+        return cls(cards=tuple(cards), processes=max(1, len(cards)))
+
+    @model_validator(mode="after")
+    def _has_a_process_a_card(self) -> Placement:
+        if self.cards and self.processes != len(self.cards):
+            raise ValueError(f"{len(self.cards)} cards are computed on by as many processes, not {self.processes}")
+        return self
+
+
+HERE = Placement()
+"""One process on this computer, on its first card where it has any."""
 
 
 class Train(_Job):
@@ -35,6 +67,7 @@ class Train(_Job):
     job: Literal["train"] = "train"
     resume: bool = False
     extra_epochs: float = Field(default=0.0, ge=0.0, le=50.0)
+    where: Placement = HERE
 
 
 class DryRun(_Job):

@@ -150,6 +150,10 @@ class RunFolder(JobFolder):
         """Which save point a person wants to use, see `choose_step`; not there where it is the best one."""
         return self.path / "chosen_checkpoint.json"
 
+    def rank(self, number: int) -> JobFolder:
+        """Where the other processes of this training tell what they meet, counted from 1; see `engine/distributed`."""
+        return JobFolder(self.path / "ranks" / f"rank-{number}")
+
     @property
     def exports(self) -> Path:
         return self.path / "exports"

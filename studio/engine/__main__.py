@@ -19,7 +19,7 @@ from studio.core.events import Ending
 from studio.core.jobs import Chat, DryRun, FetchData, FetchModel, Job, MemoryProbe, Trace, Train, Upload, read_job
 from studio.core.problems import ProblemError
 from studio.core.run_folder import JobFolder, RunFolder
-from studio.engine.environment import prepare_environment
+from studio.engine.environment import prepare_environment, rank_of_process
 from studio.engine.job_context import JobContext
 from studio.engine.training.tokenize_ahead import start_ahead
 
@@ -55,7 +55,10 @@ def main(arguments: list[str]) -> int:
         job = read_job(folder)
         if job.job != kind:
             raise ValueError(f"{folder.path} holds a {job.job} job, not a {kind} job")
-        context = JobContext(folder, kind)
+        rank = rank_of_process()
+        if isinstance(job, Train) and job.where.processes > 1 and rank is None:
+            return launch_processes(RunFolder(folder.path), job)
+        context = JobContext(folder, kind, aside=RunFolder(folder.path).rank(rank) if rank else None)
     except (OSError, ValidationError, ValueError, ProblemError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - no journal to write to
         return 2
@@ -75,6 +78,14 @@ def main(arguments: list[str]) -> int:
         with contextlib.suppress(OSError):
             os.nice(2)
     return context.run(work_of(job))
+
+
+def launch_processes(run: RunFolder, job: Train) -> int:
+    """Have other processes like this one do the training, and wait for them."""
+    prepare_environment(online=False)
+    from studio.engine.distributed.launch import launch
+
+    return launch(run, job)
 
 
 def work_of(job: Job) -> Callable[[JobContext], Ending | None]:

@@ -6,6 +6,7 @@ import contextlib
 import platform
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,13 +36,16 @@ class Device:
     def is_cuda(self) -> bool:
         return self.torch_device.type == "cuda"
 
-    def as_event(self) -> DeviceChosen:
+    def as_event(self, cards: tuple[str, ...] = ("",)) -> DeviceChosen:
+        """`cards` are the UUIDs of what all processes of the job compute on, this one's first; "" for a processor."""
         return DeviceChosen(
             device="cuda" if self.is_cuda else "cpu",
             name=self.name,
             dtype=str(self.dtype).removeprefix("torch."),
             memory_total=self.memory,
             uuid=self.uuid,
+            processes=len(cards),
+            others=tuple(card for card in cards[1:] if card),
         )
 
 
@@ -55,6 +59,12 @@ def choose(wanted_dtype: str | None = None) -> Device:
         uuid = f"GPU-{card.uuid}"  # torch leaves out how the driver begins it
         return Device(torch.device("cuda", 0), str(card.name), wanted or fast, int(card.total_memory), uuid)
     return Device(torch.device("cpu"), processor_name(), wanted or fast_on_cpu(), psutil.virtual_memory().total)
+
+
+def common_dtype(every: Sequence[Device]) -> torch.dtype:
+    """What all of them compute in together: that of the first, or float16 where only some cards know bfloat16."""
+    first = every[0]
+    return torch.float16 if first.is_cuda and any(one.dtype is torch.float16 for one in every) else first.dtype
 
 
 def cap_memory(platform: str = sys.platform) -> float | None:

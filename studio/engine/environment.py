@@ -31,3 +31,8 @@ def prepare_environment(online: bool, *, found_token: bool = True) -> None:
         # Threads that wait for each other spin only briefly. By default they burn a whole core doing so, and when
         # anything else, such as the window, needs that core, training becomes ten times slower.
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+
+
+def rank_of_process() -> int | None:
+    """Which process of a training this one was started as, by torchrun's names; None for one that is alone."""
+    return int(os.environ.get("RANK", "0")) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else None

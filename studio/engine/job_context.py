@@ -19,6 +19,7 @@ import psutil
 from studio.core.command_queue import CommandQueue
 from studio.core.commands import Ask, Command, Pause, Remember, SaveNow, Stop, StopAnswer
 from studio.core.events import (
+    BatchChanged,
     CommandReceived,
     Ending,
     Event,
@@ -47,6 +48,9 @@ LISTENING = 0.1
 ENDING_WAITS = 10.0
 """Seconds that a job's ending waits for room on a full disk; after that whoever follows writes one."""
 
+TOLD_ASIDE = (ProcessStarted, NoticeLogged, BatchChanged, Failed)
+"""Of a process that isn't the first of its job; what all of them do, the first tells."""
+
 Phase = PhaseChanged.model_fields["phase"].annotation
 
 
@@ -64,18 +68,24 @@ class StopRequested(BaseException):
 
 
 class JobContext:
-    """One job's line to whoever follows it. Use `run`, which writes the first event and the ending."""
+    """One job's line to whoever follows it. Use `run`, which writes the first event and the ending.
 
-    def __init__(self, folder: JobFolder, job: str) -> None:
+    Of several processes that do one job, one has the job's own folder; each other one tells `aside`, a folder of its
+    own, hears no commands, and ends with the first.
+    """
+
+    def __init__(self, folder: JobFolder, job: str, *, aside: JobFolder | None = None) -> None:
         self.folder = folder
+        self._own = aside or folder
+        self._is_first = aside is None
         self.job = job
         self.keep = True
         self.pausing = False
         """Whether the stop that was asked for is a pause."""
-        self._writer = folder.writer()
+        self._writer = self._own.writer()
         self._writing = threading.Lock()
         self._unwritten: deque[Event] = deque()
-        self._commands = CommandQueue(folder)
+        self._commands = CommandQueue(self._own)
         self._waiting: list[Command] = []
         self._arrived = threading.Condition()
         self._stopping = False
@@ -83,6 +93,8 @@ class JobContext:
         self._closed = threading.Event()
         self._parent: int | None = None
         self._begun = time.monotonic()
+        self.is_cut_off: Callable[[], bool] = lambda: False
+        """Whether a signal means that another process of this job is lost, and not that this one is to end."""
 
     @property
     def seconds(self) -> float:
@@ -97,7 +109,9 @@ class JobContext:
 
     def write(self, event: Event, *, durable: bool = False) -> bool:
         """Append to the journal, from any thread. While the disk refuses, events wait here, in their order. Returns
-        whether it is there now; with `durable`, forced to the disk."""
+        whether it is there now; with `durable`, forced to the disk. Aside, only what went wrong is told."""
+        if not self._is_first and not isinstance(event, TOLD_ASIDE):
+            return True
         with self._writing:
             self._unwritten.append(event)
             return self._write_waiting(durable)
@@ -167,10 +181,10 @@ class JobContext:
             if now - last >= HEARTBEAT:
                 last = now
                 with contextlib.suppress(OSError):
-                    self.folder.heartbeat.touch()
+                    self._own.heartbeat.touch()
                 with self._writing:
                     self._write_waiting()
-                if self._parent is not None and not self._parent_lives(self._parent):
+                if self._parent is not None and not parent_lives(self._parent):
                     self._request_stop()
             for command in self._commands.take():
                 self.write(CommandReceived(id=command.id, command=command.type))
@@ -186,17 +200,16 @@ class JobContext:
                             self._waiting.append(command)
                             self._arrived.notify_all()
 
-    @staticmethod
-    def _parent_lives(parent: int) -> bool:
-        # elsewhere than under Windows an orphan is given to another process
-        return psutil.pid_exists(parent) if sys.platform == "win32" else os.getppid() == parent
-
     def _request_stop(self) -> None:
         # The handler runs in the main thread, so that a stop by command and one by signal are the same thing.
         if not self._closed.is_set():
             signal.raise_signal(signal.SIGTERM) if sys.platform == "win32" else os.kill(os.getpid(), signal.SIGTERM)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if not self._is_first:
+            return
+        if self.is_cut_off():
+            os._exit(FRESH_START)  # whatever it waits for never comes
         self._stopping = True
         if self._interruptible:
             self._interruptible = False
@@ -217,7 +230,7 @@ class JobContext:
                 versions=library_versions(),
             )
         )
-        self.folder.heartbeat.touch()
+        self._own.heartbeat.touch()
         listener = threading.Thread(target=self._listen, name="listener", daemon=True)
         listener.start()
         try:
@@ -256,6 +269,12 @@ class JobContext:
                 # Whatever touches the card now may hang, the interpreter's own tidying up too. The journal is whole.
                 os._exit(1)
             return Failed(problem=problem_of(error))
+
+
+def parent_lives(parent: int) -> bool:
+    """Whether the process that started this one, `os.getppid()` then, is still there."""
+    # elsewhere than under Windows an orphan is given to another process
+    return psutil.pid_exists(parent) if sys.platform == "win32" else os.getppid() == parent
 
 
 def is_out_of_memory(error: BaseException) -> bool:

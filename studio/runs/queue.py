@@ -167,8 +167,11 @@ def settled(queue: Queue, now: datetime | None = None) -> Queue:
 # What a person does with it
 
 
-def add(runs: Sequence[RunFolder], when: When | None = None, *, group: str = "", held: bool = False) -> Queue:
-    """Put runs at the end of the queue, in their order. One that was begun before is continued when its turn comes.
+def add(
+    runs: Sequence[RunFolder], when: When | None = None, *, group: str = "", held: bool = False, processes: int = 1
+) -> Queue:
+    """Put runs at the end of the queue, in their order, each to be computed by so many `processes`. One that was begun
+    before is continued when its turn comes.
 
     Raises `ProblemError` for a run that can't be started, goes on, is finished, or is in the queue already; then none
     is added.
@@ -178,7 +181,12 @@ def add(runs: Sequence[RunFolder], when: When | None = None, *, group: str = "",
         added: list[Entry] = []
         for run in runs:
             entry = Entry(
-                run=run.path.absolute(), when=when or AtOnce(), held=held, group=group, ended_before=_ended_before(run)
+                run=run.path.absolute(),
+                when=when or AtOnce(),
+                held=held,
+                group=group,
+                processes=processes,
+                ended_before=_ended_before(run),
             )
             _require_startable(entry, known)
             known.add(entry.run)

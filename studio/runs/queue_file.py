@@ -18,6 +18,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from studio.core import paths
+from studio.core.jobs import MOST_PROCESSES
 from studio.core.problems import Problem, ProblemError, Remedy, other_format, problem
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import JobFolder, RunFolder
@@ -69,10 +70,10 @@ When = Annotated[AtOnce | AtTime | WhenFree, Field(discriminator="kind")]
 class Entry(_Line):
     """One run in the queue; its folder is what it is known by.
 
-    `group` is the id of the runs that were queued together to be compared, "" without. `ended_before` is when the
-    ending was written that the run had when it was queued. The last four are the runner's: when it started the run and
-    on which card (the driver's UUID, "" for the processor), how often since the run last got on, and its save point
-    then.
+    `group` is the id of the runs that were queued together to be compared, "" without. `processes` compute it, with a
+    card each where there are cards. `ended_before` is when the ending was written that the run had when it was queued.
+    The last five are the runner's: when it started the run and on which card (the driver's UUID, "" for the processor)
+    and which others, how often since the run last got on, and its save point then.
     """
 
     type: Literal["entry"] = "entry"
@@ -80,9 +81,11 @@ class Entry(_Line):
     when: When = AtOnce()
     held: bool = False
     group: str = ""
+    processes: int = Field(default=1, ge=1, le=MOST_PROCESSES)
     ended_before: float | None = None
     begun: datetime | None = None
     card: str = ""
+    others: tuple[str, ...] = ()
     starts: int = 0
     save_point: int = 0
 

@@ -11,14 +11,14 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol, assert_never
 
 from studio.core.events import CheckpointCommitted, DeviceChosen, Event, ProcessStarted
-from studio.core.jobs import Train
+from studio.core.jobs import Placement, Train
 from studio.core.problems import Problem, ProblemError, Remedy
 from studio.core.run_folder import RunFolder
 from studio.core.storage import cannot_write
@@ -67,7 +67,7 @@ PROCESSOR = ""
 class StartTraining(Protocol):
     """`studio.runs.start.start_training`."""
 
-    def __call__(self, run: RunFolder, job: Train, *, card: str = "") -> JobProcess: ...
+    def __call__(self, run: RunFolder, job: Train) -> JobProcess: ...
 
 
 _log = logging.getLogger(__name__)
@@ -92,7 +92,9 @@ class QueueRunner:
         self._look = look or Gauge().read
         self._start = start
         self._free_since: dict[str, float] = {}
-        self._card_of: dict[Path, str | None] = {}
+        self._cards = 0
+        """How many there are, also those that are taken."""
+        self._cards_of: dict[Path, frozenset[str]] = {}
         self._children: list[JobProcess] = []
 
     def step(self) -> bool:
@@ -109,12 +111,17 @@ class QueueRunner:
             if queue != file.queue:
                 file.write(queue)
             new = queue.ended[told:]
-            due = list(self._due(queue)) if free else []
-            for card in free:
-                entry = next((entry for entry in due if self._may_take(entry, card)), None)
-                if entry is not None:
-                    due.remove(entry)
-                    self._begin(file, entry, card)
+            for entry in list(self._due(queue)) if free else []:
+                if 0 < self._cards < entry.processes:
+                    self._give_up(file, entry, _too_few_cards(entry.processes, self._cards))
+                    continue
+                wanted = entry.processes if self._cards else 1
+                cards = [card for card in free if self._may_take(entry, card)][:wanted]
+                if len(cards) == wanted:
+                    free = [card for card in free if card not in cards]
+                    self._begin(file, entry, cards)
+                elif wanted > 1:
+                    break  # those behind it would take its cards one by one, for ever
             going = any(status_of(entry, self._now()) in GOING for entry in file.queue.entries)
             if not going:
                 self._lock.release()
@@ -136,9 +143,10 @@ class QueueRunner:
         if snapshot.problem is not None:  # the cards can't be asked, and training on the processor isn't what was meant
             return []
         cards = visible(snapshot.cards, os.environ.get("CUDA_VISIBLE_DEVICES"))
+        self._cards = len(cards)
         self._watch_others(cards)
         going = [entry for entry in queue.entries if _goes_on(entry, self._now())]
-        taken = {entry.card for entry in going if entry.begun is not None}
+        taken = {card for entry in going if entry.begun is not None for card in (entry.card, *entry.others)}
         usable = [card for card in cards if card.problem is None and (card.uuid or len(cards) == 1)]
         free = [card for card in usable if card.uuid not in taken]
         if cards and not any(self._may_take(entry, card.uuid) for card in free for entry in self._due(queue)):
@@ -176,16 +184,14 @@ class QueueRunner:
         """Where the runs compute that somebody else started: `chosen` ones of the queue, and those that aren't in it,
         of the last look or of all projects. None for one that hasn't said so yet."""
         queued = {entry.run for entry in queue.entries}
-        every = (run.path for project in projects() for run in project.runs()) if everywhere else iter(self._card_of)
+        every = (run.path for project in projects() for run in project.runs()) if everywhere else iter(self._cards_of)
         paths = chosen + [path for path in every if path not in queued and _is_at_work(path)]
-        before = self._card_of
-        self._card_of = {path: before.get(path) for path in paths}
-        for path, card in self._card_of.items():
-            if card is None:
-                self._card_of[path] = card_of(RunFolder(path))
-        return set(self._card_of.values())
+        before = self._cards_of
+        self._cards_of = {path: before.get(path) or cards_of(RunFolder(path)) for path in paths}
+        told = {card for cards in self._cards_of.values() for card in cards}
+        return told | {None for cards in self._cards_of.values() if not cards}
 
-    def _begin(self, file: OpenQueue, entry: Entry, card: str) -> None:
+    def _begin(self, file: OpenQueue, entry: Entry, cards: Sequence[str]) -> None:
         """Start one run, with its entry on the disk before: a runner that is killed in between has begun it."""
         run = RunFolder(entry.run)
         save_point = newest_save_point(run)
@@ -193,23 +199,35 @@ class QueueRunner:
         if starts > MOST_STARTS:
             self._give_up(file, entry, _no_progress(run))
             return
-        update = {"begun": self._now(), "card": card, "starts": starts, "save_point": save_point}
+        update = {"begun": self._now(), "card": cards[0], "others": tuple(cards[1:])}
+        update |= {"starts": starts, "save_point": save_point}
         file.write(file.queue.with_entry(entry.model_copy(update=update)))
         try:
-            self._children.append(self._start(run, Train(resume=run.events.exists()), card=card))
+            named = [card for card in cards if card != PROCESSOR]
+            where = Placement.on_cards(named) if named else Placement(processes=entry.processes)
+            self._children.append(self._start(run, Train(resume=run.events.exists(), where=where)))
         except OSError as error:
             self._give_up(file, entry, cannot_write(run.path, error).problem)
         except ProblemError as error:
             if error.problem.code != "run.already_going":  # somebody was faster: that is as good
                 self._give_up(file, entry, error.problem)
         else:
-            _log.info("started %s on %s", run.path, card or "the processor")
+            _log.info("started %s on %s", run.path, ", ".join(named) or "the processor")
 
     def _give_up(self, file: OpenQueue, entry: Entry, why: Problem) -> None:
         """The rest of the queue goes on."""
         ended = Ended(run=entry.run, group=entry.group, outcome="failed", problem=why)
         file.write(replace(file.queue.without(entry.run), ended=(*file.queue.ended, ended)))
         _log.info("can't start %s: %s", entry.run, why.english())
+
+
+def _too_few_cards(wanted: int, found: int) -> Problem:
+    return Problem(
+        code="queue.too_few_cards",
+        what=N_("The run was to have {wanted} graphics cards at once, and this computer has {found}."),
+        fix=N_("Put it into the queue again with fewer."),
+        values={"wanted": wanted, "found": found},
+    )
 
 
 def _no_progress(run: RunFolder) -> Problem:
@@ -246,14 +264,16 @@ def _is_at_work(path: Path) -> bool:
         return False
 
 
-def card_of(run: RunFolder) -> str | None:
-    """The UUID of the card on which the run computes, `PROCESSOR` for that; None when it hasn't said so yet."""
-    found: str | None = None
+def cards_of(run: RunFolder) -> frozenset[str]:
+    """The UUIDs of the cards on which the run computes, `PROCESSOR` for that; none when it hasn't said so yet."""
+    found: frozenset[str] = frozenset()
     for event in _events(run):
         if isinstance(event, ProcessStarted):
-            found = None
-        elif isinstance(event, DeviceChosen):
-            found = PROCESSOR if event.device != "cuda" else event.uuid or None
+            found = frozenset()
+        elif isinstance(event, DeviceChosen) and event.device != "cuda":
+            found = frozenset({PROCESSOR})
+        elif isinstance(event, DeviceChosen) and event.uuid:
+            found = frozenset({event.uuid, *event.others})
     return found
 
 

@@ -6,8 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from studio.core.events import Finished
-from studio.core.jobs import Train
+from studio.core.jobs import HERE, Placement, Train, read_job
 from studio.core.origin import require_trained_here
 from studio.core.problems import Problem, ProblemError, Remedy, problem
 from studio.core.recipe.recipe import load
@@ -81,16 +83,27 @@ def extendable(run: RunFolder) -> Problem | None:
     return None
 
 
-def resume_run(run: RunFolder) -> JobProcess:
-    """Continue from the newest save point that is whole. Raises `ProblemError` where that can't be."""
+def resume_run(run: RunFolder, where: Placement | None = None) -> JobProcess:
+    """Continue from the newest save point that is whole, where it was computed before unless `where` says otherwise.
+    Raises `ProblemError` where that can't be."""
     plan = resumable(run)
     if plan.problem is not None:
         raise ProblemError(plan.problem)
-    return start_training(run, Train(resume=True))
+    return start_training(run, Train(resume=True, where=where or placement_of(run)))
 
 
-def extend_run(run: RunFolder, epochs: float) -> JobProcess:
-    """Continue and add so many passes over the data to those that were asked for before. Raises `ProblemError`."""
+def placement_of(run: RunFolder) -> Placement:
+    """Where the run was computed last. One that had a single card of several may have any now."""
+    try:
+        job = read_job(run)
+    except (OSError, ValidationError):
+        return HERE
+    return job.where if isinstance(job, Train) and job.where.processes > 1 else HERE
+
+
+def extend_run(run: RunFolder, epochs: float, where: Placement | None = None) -> JobProcess:
+    """Continue and add so many passes over the data to those that were asked for before, `where` as in `resume_run`.
+    Raises `ProblemError`."""
     if not 0 < epochs <= MOST_EPOCHS:
         raise problem(
             "run.wrong_epochs",
@@ -102,7 +115,7 @@ def extend_run(run: RunFolder, epochs: float) -> JobProcess:
     refusal = extendable(run)
     if refusal is not None:
         raise ProblemError(refusal)
-    return start_training(run, Train(resume=True, extra_epochs=epochs))
+    return start_training(run, Train(resume=True, extra_epochs=epochs, where=where or placement_of(run)))
 
 
 def _require_usable(run: RunFolder, state: RunState) -> None:

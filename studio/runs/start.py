@@ -48,16 +48,16 @@ def start_job(folder: JobFolder, job: Job, *, secret: str = "") -> JobProcess:
     return start_engine(folder, job, secret=secret)
 
 
-def start_training(run: RunFolder, job: Train, *, card: str = "") -> JobProcess:
+def start_training(run: RunFolder, job: Train) -> JobProcess:
     """Start the supervisor of a training (`studio.runs.supervisor`), which starts the engine and, where that helps,
-    starts it again.
+    starts it again. It sees no other cards than those that `job` names, where it names any.
 
-    `card` is the UUID of the one NVIDIA card that it may use; without, it sees all of them. Raises ProblemError when
-    a process is already at work in that folder, or the folder can't be written.
+    Raises ProblemError when a process is already at work in that folder, or the folder can't be written.
     """
     _prepare(run, job)
     CommandQueue(run).take()  # meant for a process that is gone: a stop from then mustn't end this one
-    chosen = {"CUDA_VISIBLE_DEVICES": card} if card else {}
+    cards = ",".join(job.where.cards)
+    chosen = {"CUDA_VISIBLE_DEVICES": cards} if cards else {}
     return spawn([sys.executable, "-m", "studio.runs.supervisor", str(run.path)], run, chosen)
 
 

@@ -81,7 +81,8 @@ class Supervisor:
                 return
             # a run that an engine has let grow already mustn't grow once more
             before, extended = extended, _count_extended(events)
-            job = Train(resume=True, extra_epochs=0.0 if extended > before else job.extra_epochs)
+            extra = 0.0 if extended > before else job.extra_epochs
+            job = job.model_copy(update={"resume": True, "extra_epochs": extra})
             write_job(self._run, job)
 
     def leave(self, number: int, frame: FrameType | None) -> None:

@@ -78,10 +78,10 @@ class Trainings:
         self.started: list[tuple[str, bool, str]] = []
         self._writers: dict[Path, JournalWriter] = {}
 
-    def start(self, run: RunFolder, job: Train, *, card: str = "") -> JobProcess:
+    def start(self, run: RunFolder, job: Train) -> JobProcess:
         """What the queue's runner calls. The process that it gets is one that has ended."""
         assert run.path not in self._writers, f"{run.path.name} was started twice"
-        self.started.append((run.path.name, job.resume, card))
+        self.started.append((run.path.name, job.resume, ",".join(job.where.cards)))
         self._writers[run.path] = run.writer()
         self._writers[run.path].write(ProcessStarted(job="train", pid=os.getpid(), started=0.0))
         return JobProcess(run, _ENDED)

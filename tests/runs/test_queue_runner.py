@@ -119,6 +119,54 @@ def test_a_run_on_every_card_the_largest_first(make_run: MakeRun, night: Night, 
     assert trainings.started[-1] == ("three", False, "GPU-small")
 
 
+def test_a_run_that_is_to_have_two_cards_waits_for_both_and_nobody_takes_them_meanwhile(
+    make_run: MakeRun, night: Night, trainings: Trainings
+) -> None:
+    night.cards = (SMALL, LARGE)
+    first, wide, last = (make_run(name) for name in ("first", "wide", "last"))
+    queue.add([first])
+    queue.add([wide], processes=2)
+    queue.add([last])
+    night.step()
+    night.step()
+    assert trainings.started == [("first", False, "GPU-large")]
+    trainings.end(first, Finished())
+    night.step()
+    night.step()
+    assert trainings.started[1:] == [("wide", False, "GPU-large,GPU-small")]
+    trainings.end(wide, Finished())
+    night.step()
+    assert trainings.names() == ["first", "wide", "last"]
+
+
+def test_a_run_that_is_to_have_more_cards_than_there_are_is_passed_over(
+    make_run: MakeRun, night: Night, trainings: Trainings
+) -> None:
+    night.cards = (SMALL, LARGE)
+    queue.add([make_run("wide")], processes=3)
+    queue.add([make_run("last")])
+    night.step()
+    assert trainings.names() == ["last"]
+    (ended,) = read_queue().ended
+    assert ended.problem is not None and ended.problem.code == "queue.too_few_cards"
+
+
+def test_a_run_that_somebody_started_on_two_cards_takes_both(
+    make_run: MakeRun, night: Night, trainings: Trainings
+) -> None:
+    night.cards = (SMALL, LARGE)
+    by_hand, waiting = make_run("by_hand"), make_run("waiting")
+    trainings.start(by_hand, Train())
+    told = DeviceChosen(
+        device="cuda", name="two", dtype="bfloat16", uuid="GPU-large", processes=2, others=("GPU-small",)
+    )
+    trainings.tell(by_hand, told)
+    queue.add([waiting])
+    night.step()
+    night.step()
+    assert trainings.names() == ["by_hand"]
+
+
 def test_a_run_that_somebody_started_takes_its_card(make_run: MakeRun, night: Night, trainings: Trainings) -> None:
     night.cards = (SMALL, LARGE)
     by_hand, one = make_run("by_hand"), make_run("one")
@@ -296,10 +344,10 @@ def test_what_cannot_be_started_is_passed_over(
     queue.add([gone, fails, good])
     shutil.rmtree(gone.path)
 
-    def start(run: RunFolder, job: Train, *, card: str = "") -> JobProcess:
+    def start(run: RunFolder, job: Train) -> JobProcess:
         if run == fails:
             raise error
-        return trainings.start(run, job, card=card)
+        return trainings.start(run, job)
 
     night.runner._start = start
     night.step()
@@ -386,10 +434,10 @@ from studio.core.writer_lock import WriterLock
 from studio.runs.queue_file import queue_folder
 from studio.runs.queue_runner import QueueRunner
 from studio.runs.start import start_training
-def start(run, job, *, card=""):
-    print(run.path.name, card)
+def start(run, job):
+    print(run.path.name, *job.where.cards)
     run.path.joinpath("log.txt").mkdir()  # so that nothing is really started
-    return start_training(run, job, card=card)
+    return start_training(run, job)
 lock = WriterLock(queue_folder().lock)
 lock.acquire()
 QueueRunner(lock, start=start).step()

@@ -167,11 +167,11 @@ class QueueMachine(RuleBasedStateMachine):
     def set_the_clock(self, hours: int) -> None:
         self.now += timedelta(hours=hours)
 
-    def _start(self, run: RunFolder, job: Train, *, card: str = "") -> JobProcess:
+    def _start(self, run: RunFolder, job: Train) -> JobProcess:
         assert not self.trainings.going(), "one run at once on a processor"
         assert run.path not in self.ended, "a run that has ended isn't started by itself"
         assert job.resume == run.events.exists()
-        return self.trainings.start(run, job, card=card)
+        return self.trainings.start(run, job)
 
     # What becomes of the run that computes
 

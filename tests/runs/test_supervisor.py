@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from studio.core.events import BatchChanged, Crashed, Event, Failed, Finished, Paused, ProcessStarted, Stopped
-from studio.core.jobs import Train
+from studio.core.jobs import Placement, Train
 from studio.core.problems import ProblemError
 from studio.core.recipe.recipe import Recipe, to_yaml
 from studio.core.run_folder import RunFolder
@@ -335,5 +335,5 @@ def test_the_computer_is_kept_awake_or_that_is_said(
 def test_a_training_gets_the_card_that_was_chosen_for_it(run: RunFolder, begin: Begin, tmp_path: Path) -> None:
     file = run.path / "attempts" / "1.py"
     file.write_text("print('card', os.environ.get('CUDA_VISIBLE_DEVICES'), flush=True)" + FINISHED)
-    everything(run, start_training(run, Train(), card="GPU-1"))
+    everything(run, start_training(run, Train(where=Placement.on_cards(["GPU-1"]))))
     assert "card GPU-1" in run.log.read_text()

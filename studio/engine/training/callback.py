@@ -18,6 +18,7 @@ from studio.core.example_scores import PreferenceScores
 from studio.core.problems import Remedy, problem
 from studio.core.translatable import N_
 from studio.engine.device import Device, memory_limit, memory_now
+from studio.engine.distributed.ranks import Ranks
 from studio.engine.job_context import JobContext
 from studio.engine.objectives.preference import preference_scores
 from studio.engine.random_states import random_states
@@ -58,6 +59,17 @@ class StepSums:
             return None
         return preference_scores(self.measured.tolist(), self.pairs)
 
+    def join(self, ranks: Ranks) -> None:
+        """Add what the other processes know of this step, of which each has computed a part."""
+        measured = self.measured.tolist() if self.measured is not None else []
+        parts = ranks.from_all((self.loss, self.tokens, self.examples, self.pairs, measured))
+        self.loss = sum(loss for loss, *_ in parts)
+        self.tokens = sum(tokens for _, tokens, *_ in parts)
+        self.examples = [position for _, _, examples, *_ in parts for position in examples]
+        self.pairs = sum(pairs for *_, pairs, _ in parts)
+        told = [torch.tensor(measured) for *_, measured in parts if measured]
+        self.measured = torch.stack(told).sum(0) if told else None
+
     def forget_losses(self) -> None:
         """What was summed up is computed again."""
         self.loss, self.measured, self.pairs = 0.0, None, 0
@@ -77,6 +89,8 @@ class TrainingCallback(TrainerCallback):
         """Called once, when model and optimizer are ready and no step is taken yet."""
         self.is_due: Callable[[int], bool] = lambda step: step % save_steps == 0
         """Whether a save point is due after a step."""
+        self.before_step: Callable[[int], None] | None = None
+        """Called with the step that begins, counted from 1."""
         self.after_step: Callable[[StepDone], None] | None = None
         self.go_back: Callable[[int], None] | None = None
         """Called with the step when no usable numbers came for too long; returns where that is no way out."""
@@ -94,6 +108,10 @@ class TrainingCallback(TrainerCallback):
         if self.begin is not None:
             self.begin()
         self.step.began = time.monotonic()
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if self.before_step is not None:
+            self.before_step(state.global_step + 1)
 
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

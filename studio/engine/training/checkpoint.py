@@ -73,10 +73,11 @@ class CheckpointWriter:
         self._last_at = time.monotonic()
         self._took = 0.0
         run.checkpoints.mkdir(parents=True, exist_ok=True)
-        tidy(run.checkpoints)  # the journal's lock is held, so nobody else is writing there
 
     def adopt(self, saved: Mapping[int, float | None]) -> None:
-        """Take over what an earlier process saved: steps whose save points are whole, with their losses."""
+        """Take over what an earlier process saved: steps whose save points are whole, with their losses. Call it in the
+        one process that saves."""
+        tidy(self._run.checkpoints)  # the journal's lock is held, so nobody else is writing there
         self._saved = dict(saved)
         if saved:
             self._last_size = size_of(self._place(self.last_step))

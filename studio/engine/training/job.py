@@ -16,6 +16,7 @@ from studio.core.recipe.defaults import default_save_steps
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.engine.device import Device
+from studio.engine.distributed.ranks import Ranks, join
 from studio.engine.job_context import JobContext, StopRequested, is_out_of_memory
 from studio.engine.methods.base_model import Network, count_parameters
 from studio.engine.methods.method import TrainingMethod
@@ -44,15 +45,26 @@ QUICK = 8.0
 
 def train(context: JobContext, job: Train) -> Ending | None:
     """Train the run in the job's own folder. Raises `ProblemError`; a stop keeps what was learned when it says so."""
+    ranks = join()
+    context.is_cut_off = lambda: ranks.is_one_lost
+    try:
+        return _train(context, job, ranks)
+    finally:
+        ranks.release()
+
+
+def _train(context: JobContext, job: Train, ranks: Ranks) -> Ending | None:
     run = RunFolder(context.folder.path)
     context.pausing = True  # a signal without a command comes from a computer that is shut down
     step = max(saved_steps(run), default=0) if job.resume else 0
     try:
         context.phase("reading", N_("Reading the examples."))
-        point = resume_point(context, run) if job.resume else ResumePoint()
+        point = ResumePoint()
+        if job.resume:
+            point = ranks.from_main(resume_point(context, run) if ranks.is_main else None)
         step = point.step
         with context.interruptible():
-            plan, device = plan_of(context, run, point.earlier)
+            plan, device = plan_of(context, run, point.earlier, ranks)
         require_same_optimizer(point, plan.optimizer.value)
         point.tell(context, run)
         if job.extra_epochs:
@@ -71,7 +83,7 @@ def train(context: JobContext, job: Train) -> Ending | None:
             method.load_weights(model, initial_weights(run))  # those of the save point come later
     except StopRequested:
         return stopped(context, step)
-    return TrainingJob(context, run, plan, method, model, device, point).go()
+    return TrainingJob(context, run, plan, method, model, device, point, ranks).go()
 
 
 def stopped(context: JobContext, step: int) -> Ending:
@@ -91,8 +103,10 @@ class TrainingJob:
         model: Network,
         device: Device,
         point: ResumePoint,
+        ranks: Ranks,
     ) -> None:
         self.context = context
+        self.ranks = ranks
         self.run = run
         self.plan = plan
         self.model = model
@@ -103,14 +117,18 @@ class TrainingJob:
         base_name = plan.recipe.model.public_name or str(plan.base)
         minutes = plan.recipe.training.save_minutes
         self.checkpoints = CheckpointWriter(context, run, method, plan.base, base_name, minutes)
-        self.checkpoints.adopt({step: point.earlier.loss_at(step) for step in saved_steps(run) if step <= point.step})
+        if ranks.is_main:
+            saved = {step: point.earlier.loss_at(step) for step in saved_steps(run) if step <= point.step}
+            self.checkpoints.adopt(saved)
         self.callback = TrainingCallback(context, device, self.save, plan.save_steps)
-        self.callback.is_due = lambda step: self._looks_at(step) or self.checkpoints.is_due
+        self.callback.is_due = lambda step: ranks.is_main and (self._looks_at(step) or self.checkpoints.is_due)
         self.callback.after_step = self._watch
+        if ranks.several:  # each draws its own, and the same ones when a step is computed again
+            self.callback.before_step = lambda step: ranks.seed_step(plan.recipe.training.seed, step)
         self.callback.done = point.step
-        self.trainer = trainer_for(context, run, plan, model, device, self.callback, method)
+        self.trainer = trainer_for(context, run, plan, model, device, self.callback, method, ranks)
         self.trainer.pieces.adopt(point.earlier.state.batch)
-        self.callback.go_back = lambda step: go_back(context, step, self.checkpoints.last_step, NON_FINITE_STEPS)
+        self.callback.go_back = self._go_back
         self.samples = SampleAnswers(context, run, plan, model, device)
         self.unsaved: Problem | None = None
         self.counted = plan.dataset.completed() is not None
@@ -130,6 +148,8 @@ class TrainingJob:
         except StopRequested:  # in the middle of a step, which has changed no weight yet, but drawn random numbers
             if self.trainer.step.random_states is not None:
                 restore_random_states(self.trainer.step.random_states)
+        if not self.ranks.is_main:
+            return None
         done = self.callback.done
         stopping = self.context.stopping and done < self.plan.total_steps
         if done > self.checkpoints.last_step and (self.context.keep or not stopping):
@@ -140,19 +160,27 @@ class TrainingJob:
             raise ProblemError(self.unsaved)
         return None
 
+    def _go_back(self, step: int) -> None:
+        self.ranks.wait_for_the_end()
+        go_back(self.context, step, self.checkpoints.last_step, NON_FINITE_STEPS)
+
     def _begin(self) -> None:
         """What comes before the first step: whether it fits at all, and how good the model is now. A run that goes on
         knows both, and the trial would empty the optimizer that was loaded."""
         with self.context.interruptible():
             if self.point.folder is None:
                 self._try_longest()
-                if not self.looks:
+                if not self.looks and self.ranks.is_main:
                     self.look_at(0)
+        self.ranks.copy_from_main([p for p in self.model.parameters() if p.requires_grad])
         self.context.phase("training", N_("Learning from the examples."))
         self.checkpoints.start_clock()
 
     def _prepare_objective(self) -> None:
-        """Let the objective look at the model as it begins, with less at once where memory runs out."""
+        """Let the objective look at the model as it begins, with less at once where memory runs out. What rank 0 finds
+        the others read."""
+        if not self.ranks.is_main:
+            self.ranks.wait()
         ready = False
         while not ready:
             try:
@@ -172,6 +200,8 @@ class TrainingJob:
                     raise
             if not ready:
                 self.trainer.pieces.shrink()
+        if self.ranks.is_main:
+            self.ranks.wait()
 
     def _try_longest(self) -> None:
         """Compute less at once until the longest examples fit. Raises `ProblemError` where one alone doesn't."""

@@ -87,7 +87,7 @@ def try_longest(context: JobContext, trainer: StudioTrainer, plan: Plan, device:
             rounds = [one_round(trainer, inputs)]
             if device.is_cuda or sum((rounds[0].learning, rounds[0].optimizing)) < PATIENCE:
                 rounds.append(one_round(trainer, inputs))
-            done = _measured(plan, device, inputs, rounds[-1])
+            done = _measured(plan, device, inputs, rounds[-1], trainer.ranks.world_size)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -144,7 +144,7 @@ def padded_tokens(plan: Plan) -> int:
     return sum(sequences * len(batch) * max(lengths[i] for i in batch) for batch in batches)
 
 
-def _measured(plan: Plan, device: Device, inputs: dict[str, torch.Tensor], last: Round) -> MemoryProbed:
+def _measured(plan: Plan, device: Device, inputs: dict[str, torch.Tensor], last: Round, processes: int) -> MemoryProbed:
     rows, tokens = len(inputs["input_ids"]), inputs["input_ids"].numel()
     passes = plan.total_steps / max(1, plan.steps_per_epoch)
     learning = last.learning * padded_tokens(plan) / tokens * passes
@@ -156,8 +156,9 @@ def _measured(plan: Plan, device: Device, inputs: dict[str, torch.Tensor], last:
         peak=peak,
         reserved=reserved,
         process=on_card() if device.is_cuda else None,
-        step_seconds=last.learning * -(-plan.batch // rows) * plan.gradient_accumulation_steps + last.optimizing,
-        run_seconds=learning + last.optimizing * plan.total_steps,
+        step_seconds=last.learning * -(-plan.batch // rows) * plan.gradient_accumulation_steps / processes
+        + last.optimizing,
+        run_seconds=learning / processes + last.optimizing * plan.total_steps,
         tokens=tokens,
     )
 

@@ -23,6 +23,7 @@ from studio.core.translatable import N_
 from studio.dataset.freeze import require_as_frozen
 from studio.engine import device as devices
 from studio.engine.device import Device
+from studio.engine.distributed.ranks import ALONE, Ranks
 from studio.engine.job_context import JobContext
 from studio.engine.objectives.objective import TrainingObjective
 from studio.engine.objectives.registry import objective_of
@@ -100,9 +101,11 @@ class Plan:
         return self.recipe.training.save_steps or self.total_steps
 
 
-def plan_of(context: JobContext, run: RunFolder, earlier: EarlierAttempts | None = None) -> tuple[Plan, Device]:
-    """Read the run's recipe and examples, and look at the machine; `earlier` decided what is left to the machine.
-    Raises `ProblemError`."""
+def plan_of(
+    context: JobContext, run: RunFolder, earlier: EarlierAttempts | None = None, ranks: Ranks = ALONE
+) -> tuple[Plan, Device]:
+    """Read the run's recipe and examples, and look at the machine; `earlier` decided what is left to the machine. All
+    `ranks` make the same plan. Raises `ProblemError`."""
     earlier = earlier or EarlierAttempts()
     recipe = load(run.recipe)
     _require_resolved(recipe)
@@ -129,10 +132,15 @@ def plan_of(context: JobContext, run: RunFolder, earlier: EarlierAttempts | None
             model_facts(base).require_known(tokens.highest_id(model_facts(base).vocabulary))
     before = earlier.state.device
     same_kind = before is not None and (before.device == "cuda") == torch.cuda.is_available()
-    device = devices.choose(recipe.method.compute_dtype or (before.dtype if before is not None and same_kind else None))
-    context.write(device.as_event())
+    dtype = recipe.method.compute_dtype or (before.dtype if before is not None and same_kind else None)
+    device = devices.choose(dtype)
+    every = ranks.from_all(device)
+    device = replace(device, dtype=devices.common_dtype(every))
+    context.write(device.as_event(tuple(one.uuid for one in every)))
     if recipe.training.rehearsal:
-        freeze_base_answers(context, run, recipe, base, device, len(dataset.encoded))
+        if ranks.is_main:
+            freeze_base_answers(context, run, recipe, base, device, len(dataset.encoded))
+        ranks.wait()
         if recipe.objective.uses == "answers":
             dataset = dataset.with_rehearsal(tokenize_rehearsal(run.rehearsal_data, recipe, base))
     if limit < recipe.training.max_length:

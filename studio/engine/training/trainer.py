@@ -10,7 +10,7 @@ from typing import Any
 import datasets
 import torch
 import transformers
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Sampler
 from transformers import AutoTokenizer
 from trl import SFTConfig, SFTTrainer
 
@@ -19,6 +19,8 @@ from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.dataset.lazy_sequence import LazySequence
 from studio.engine.device import Device
+from studio.engine.distributed.ranks import ALONE, Ranks
+from studio.engine.distributed.shares import Division, StepShares
 from studio.engine.job_context import JobContext
 from studio.engine.methods.base_model import Network, balances_experts
 from studio.engine.methods.method import TrainingMethod
@@ -40,6 +42,7 @@ OVERRIDDEN = (
     "compute_loss",
     "create_optimizer",
     "create_scheduler",
+    "get_train_dataloader",
     "training_step",
 )
 """Methods of the libraries' trainers that `StudioTrainer` has in place of theirs."""
@@ -70,10 +73,12 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
         order: Callable[[], Sampler[int]] | None = None,
         course_ends: tuple[int, ...] = (),
         method: TrainingMethod,
+        ranks: Ranks = ALONE,
+        shares: StepShares | None = None,
         **arguments: Any,
     ) -> None:
         """`course_ends` are the last steps of the courses of the learning rate, one over all steps where none are
-        given; `method` made the model."""
+        given; `method` made the model. Of several `ranks`, this one computes `shares` of the steps."""
         gone = missing(SFTTrainer, OVERRIDDEN)
         if gone:
             context.notice(
@@ -105,18 +110,31 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
         self._context = context
         self._device = device
         self._order = order
+        self._shares = shares
+        self.ranks = ranks
         self._course_ends = course_ends
         self._method = method
 
     def _collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """A batch, and beside it where its examples stand among those that are trained on."""
+        if not rows:  # what a step has left is computed by other processes
+            return {POSITION: []}
         batch: dict[str, Any] = self.objective.collate(rows)
         if POSITION in rows[0]:
             batch[POSITION] = [int(row[POSITION]) for row in rows]
         return batch
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: Any) -> Any:
-        return self.objective.count(batch_samples).to(device) if batch_samples else None
+        own = [batch for batch in batch_samples if len(batch) > 1]
+        count = self.objective.count(own).to(device) if own else torch.zeros((), dtype=torch.long, device=device)
+        return self.ranks.sum(count) if batch_samples else None
+
+    def get_train_dataloader(self) -> Any:
+        if self._shares is None:
+            return super().get_train_dataloader()
+        return self.accelerator.prepare(
+            DataLoader(self.train_dataset, batch_sampler=self._shares, collate_fn=self.data_collator)
+        )
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return self._order() if self._order else super()._get_train_sampler(train_dataset)
@@ -159,7 +177,20 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
         scheduler._last_lr = rates
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Any:
+        loss = self._learn_from(model, inputs, num_items_in_batch)
+        if self.ranks.several and self.accelerator.sync_gradients:
+            self._join_step()
+        return loss
+
+    def _join_step(self) -> None:
+        """Make of this process's part of a step the whole of it: gradients, and what is told of it."""
+        self.ranks.sum_gradients([p for p in self.model.parameters() if p.requires_grad])
+        self.step.join(self.ranks)
+
+    def _learn_from(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any) -> Any:
         self.step.examples += inputs.pop(POSITION, ())
+        if not inputs:
+            return torch.zeros((), device=self.args.device)
         self.step.tokens += int(inputs["attention_mask"].sum())
         model.train()
         tiled = self._device.is_cuda
@@ -236,15 +267,23 @@ def trainer_for(
     device: Device,
     callback: TrainingCallback | None = None,
     method: TrainingMethod | None = None,
+    ranks: Ranks = ALONE,
 ) -> StudioTrainer:
     """The trainer of a run, with its examples in their order. `callback` is called between two steps; `method` is the
-    one that made `model`, needed where the training goes on."""
+    one that made `model`, needed where the training goes on. Of several `ranks`, this one computes its share."""
     training = plan.recipe.training
+    batch, accumulation = plan.batch, plan.gradient_accumulation_steps
+    shares = None
+    if ranks.several:
+        division = Division(batch * accumulation, batch, ranks.world_size)
+        order = LengthGroupedSampler(plan.dataset.lengths, batch, training.seed)
+        shares = StepShares(order, plan.dataset.lengths, division, ranks.rank)
+        batch, accumulation = division.at_once, division.gradient_accumulation_steps
     recomputes = bool(training.activation_checkpointing) and plan.recipe.method.memory().recomputes
     arguments = SFTConfig(
         output_dir=str(run.path / "trainer"),  # never written to: saving is done here
-        per_device_train_batch_size=plan.batch,
-        gradient_accumulation_steps=plan.gradient_accumulation_steps,
+        per_device_train_batch_size=batch,
+        gradient_accumulation_steps=accumulation,
         max_steps=plan.total_steps,
         learning_rate=training.learning_rate,
         lr_scheduler_type=training.lr_scheduler,
@@ -280,6 +319,8 @@ def trainer_for(
         order=lambda: LengthGroupedSampler(plan.dataset.lengths, plan.batch, training.seed, longest),
         course_ends=plan.course_ends,
         method=method or method_of(plan.recipe.method),
+        ranks=ranks,
+        shares=shares,
         model=model,
         args=arguments,
         train_dataset=datasets.Dataset.from_list(rows[:1]),  # which TRL looks at, to see what it has

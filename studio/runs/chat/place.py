@@ -20,7 +20,7 @@ from studio.memory.available import available_now
 from studio.models.base_model import locate
 from studio.models.weights import weight_files
 from studio.runs.project import projects
-from studio.runs.queue_runner import PROCESSOR, card_of, visible
+from studio.runs.queue_runner import PROCESSOR, cards_of, visible
 
 SIZE = {4: 0.35, 8: 0.6, 16: 1.0}
 """Size of a base that is stored in so many bits beside its files, which have 16: what isn't compressed counts too."""
@@ -49,11 +49,11 @@ def place_for_chat(run: RunFolder | None, model: Path | None, look: Callable[[],
     cards = visible(snapshot.cards, os.environ.get("CUDA_VISIBLE_DEVICES"))
     card = cards[0] if cards else None  # where the engine would compute
     for training in trainings_at_work():
-        where = card_of(training)
-        if (where == PROCESSOR and card is not None) or (card is not None and where not in (None, card.uuid)):
+        where = cards_of(training)
+        if card is not None and (where == {PROCESSOR} or (where and card.uuid not in where)):
             continue  # it leaves the card alone on which the chat will be
         state = training.state()
-        if card is not None and where != PROCESSOR and _room_for_both(card, state, needed):
+        if card is not None and _room_for_both(card, state, needed):
             continue
         return _beside_training(state, card, needed, snapshot)
     available = available_now(snapshot).amount

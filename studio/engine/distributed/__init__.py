@@ -1,0 +1,1 @@
+"""One training in several processes: started by torchrun, joined by torch.distributed."""
