@@ -4,8 +4,8 @@
 
 PyTorch stays at the locked version unless another one is named: everything else depends on it, and a new one wants the
 whole of the tests and a graphics card.
-Three files: torch.txt (one version, without a build), runtime.txt (all else that the program needs) and dev.txt (what
-its tests need besides). What only Windows or macOS need isn't pinned: pip adds it there. NVIDIA's libraries are pinned
+Four files: torch.txt (one version, without a build), runtime.txt (all else that the program needs), dev.txt (what its
+tests need besides) and cluster.txt (what the extra of that name needs besides). What only Windows or macOS need isn't pinned: pip adds it there. NVIDIA's libraries are pinned
 by PyTorch itself.
 """
 
@@ -28,19 +28,22 @@ def main(words: list[str]) -> int:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     # editables is what hatchling asks for when the program is installed from the checkout it stands in
     runtime = [*project["project"]["dependencies"], *project["build-system"]["requires"], "editables"]
-    dev = project["project"]["optional-dependencies"]["dev"]
+    extras = {name: project["project"]["optional-dependencies"][name] for name in ("dev", "cluster")}
     torch = f"torch=={words[0]}" if words else (LOCKS / "torch.txt").read_text(encoding="utf-8").splitlines()[-1]
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        python = Path(folder) / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-        _install(python, [torch, *runtime])
-        needed = _frozen(python)
-        _install(python, [torch, *dev])
-        besides = [line for line in _frozen(python) if line not in needed]
+    besides: dict[str, list[str]] = {}
+    for name, wanted in extras.items():
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+            python = Path(folder) / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+            _install(python, [torch, *runtime])
+            needed = _frozen(python)
+            _install(python, [torch, *wanted])
+            besides[name] = [line for line in _frozen(python) if line not in needed]
     LOCKS.mkdir(exist_ok=True)
     _write("torch.txt", [torch])
     _write("runtime.txt", [line for line in needed if not NOT_PINNED.match(line)])
-    _write("dev.txt", ["-r runtime.txt", *(line for line in besides if not NOT_PINNED.match(line))])
+    for name, lines in besides.items():
+        _write(f"{name}.txt", ["-r runtime.txt", *(line for line in lines if not NOT_PINNED.match(line))])
     return 0
 
 

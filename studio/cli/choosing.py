@@ -53,13 +53,13 @@ def chosen_run(word: str) -> RunFolder:
 
 def chosen_placement(arguments: argparse.Namespace) -> Placement | None:
     """Where a training is to compute, None where that isn't said. Raises ProblemError."""
-    if not arguments.cards and arguments.processes is None:
+    if not arguments.cards and arguments.processes is None and not arguments.on:
         return None
     from studio.hardware.gauge import Gauge
     from studio.runs import placement
 
     cards = Gauge().read().cards
-    return placement.chosen_placement(arguments.cards, arguments.processes or 1, cards)
+    return placement.chosen_placement(arguments.cards, arguments.processes or 1, cards, arguments.on)
 
 
 def word_for(run: RunFolder) -> str:

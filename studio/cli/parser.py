@@ -336,6 +336,7 @@ def _add_placement(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--processes", type=int, default=None, metavar="N", help="so many processes share the work, one a card"
     )
+    verb.add_argument("--on", default="", metavar="ADDRESS", help="a Ray cluster, such as ray://192.168.0.5:10001")
 
 
 def _continue_flags(verb: argparse.ArgumentParser) -> None:

@@ -37,13 +37,15 @@ class Placement(BaseModel):
     so wherever a run is computed, it learns the same.
 
     `cards` are the NVIDIA cards that it may use, as the driver calls them, with a process each; without, it has the
-    first of all. `processes` is how many there are in all.
+    first of all. `processes` is how many there are in all. `cluster` is the address of the Ray cluster whose computers
+    they are on, "" for this computer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     cards: tuple[str, ...] = ()
     processes: int = Field(default=1, ge=1, le=MOST_PROCESSES)
+    cluster: str = ""
 
     @classmethod
     def on_cards(cls, cards: Sequence[str]) -> Placement:

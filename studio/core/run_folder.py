@@ -121,6 +121,11 @@ class RunFolder(JobFolder):
         return self.path / "base_model.json"
 
     @property
+    def brought_base(self) -> Path:
+        """The base model itself, in the copy of a run that is computed on other computers."""
+        return self.path / "base_model"
+
+    @property
     def origin(self) -> Path:
         """Which program made what this run holds, where that was another one, see `studio.core.origin`."""
         return self.path / "origin.json"

@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
         if job.job != kind:
             raise ValueError(f"{folder.path} holds a {job.job} job, not a {kind} job")
         rank = rank_of_process()
-        if isinstance(job, Train) and job.where.processes > 1 and rank is None:
+        if isinstance(job, Train) and job.where.processes > 1 and not job.where.cluster and rank is None:
             return launch_processes(RunFolder(folder.path), job)
         context = JobContext(folder, kind, aside=RunFolder(folder.path).rank(rank) if rank else None)
     except (OSError, ValidationError, ValueError, ProblemError) as error:
@@ -92,7 +92,8 @@ def work_of(job: Job) -> Callable[[JobContext], Ending | None]:
     """The function that does `job`, imported when it is called."""
 
     def work(context: JobContext) -> Ending | None:
-        module, _, name = WORK[job.job].partition(":")
+        there = isinstance(job, Train) and job.where.cluster
+        module, _, name = ("distributed.cluster:train" if there else WORK[job.job]).partition(":")
         done: Ending | None = getattr(import_module(f"studio.engine.{module}"), name)(context, job)
         return done
 

@@ -143,7 +143,7 @@ def locate(choice: ModelChoice) -> Path:
 
 def base_of_run(run: RunFolder, choice: ModelChoice) -> Path:
     """The folder of the base that `run` was created for. Raises `ProblemError` where it is gone or changed since."""
-    folder = locate(choice)
+    folder = run.brought_base if run.brought_base.is_dir() else locate(choice)
     then = BaseFingerprint.read(run.base_fingerprint)
     if then is not None:
         then.require_same(folder)

@@ -21,9 +21,9 @@ def usable_cards(cards: Sequence[Card]) -> tuple[Card, ...]:
     return tuple(card for card in seen if card.uuid and card.problem is None)
 
 
-def chosen_placement(words: str, processes: int, cards: Sequence[Card]) -> Placement:
+def chosen_placement(words: str, processes: int, cards: Sequence[Card], cluster: str = "") -> Placement:
     """What a person means by numbers of `cards` with commas between, or `all`, or by a number of `processes` where no
-    cards are named. Raises `ProblemError`."""
+    cards are named; with `cluster`, the address of a Ray cluster, by as many there. Raises `ProblemError`."""
     if not 1 <= processes <= MOST_PROCESSES:
         raise problem(
             "placement.processes",
@@ -32,6 +32,8 @@ def chosen_placement(words: str, processes: int, cards: Sequence[Card]) -> Place
             count=processes,
             most=MOST_PROCESSES,
         )
+    if cluster:
+        return Placement(processes=processes, cluster=cluster.strip())
     usable = usable_cards(cards)
     if not words:
         if processes > 1 and usable:

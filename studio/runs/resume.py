@@ -98,7 +98,7 @@ def placement_of(run: RunFolder) -> Placement:
         job = read_job(run)
     except (OSError, ValidationError):
         return HERE
-    return job.where if isinstance(job, Train) and job.where.processes > 1 else HERE
+    return job.where if isinstance(job, Train) and (job.where.processes > 1 or job.where.cluster) else HERE
 
 
 def extend_run(run: RunFolder, epochs: float, where: Placement | None = None) -> JobProcess:
