@@ -5,8 +5,8 @@
 PyTorch stays at the locked version unless another one is named: everything else depends on it, and a new one wants the
 whole of the tests and a graphics card.
 Four files: torch.txt (one version, without a build), runtime.txt (all else that the program needs), dev.txt (what its
-tests need besides) and cluster.txt (what the extra of that name needs besides). What only Windows or macOS need isn't pinned: pip adds it there. NVIDIA's libraries are pinned
-by PyTorch itself.
+tests need besides) and cluster.txt (what the extra of that name needs besides). What only Windows or macOS need isn't
+pinned: pip adds it there. NVIDIA's libraries are pinned by PyTorch itself.
 """
 
 from __future__ import annotations

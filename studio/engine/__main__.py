@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> int:
     )
     if isinstance(job, Chat) and job.on_processor:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # not even its context: a training may need all of the card
-    if isinstance(job, Train):
+    if isinstance(job, Train) and not rank and not job.where.cluster:
         start_ahead(RunFolder(folder.path))
     if hasattr(os, "nice"):
         # The window must stay smooth beside a job that computes on every core; on an idle machine it costs nothing. No

@@ -273,11 +273,13 @@ def trainer_for(
     one that made `model`, needed where the training goes on. Of several `ranks`, this one computes its share."""
     training = plan.recipe.training
     batch, accumulation = plan.batch, plan.gradient_accumulation_steps
+    rows = PositionedRows(plan.objective.rows(plan.dataset))
+    lengths, longest = plan.dataset.lengths, plan.dataset.all_longest
     shares = None
     if ranks.several:
         division = Division(batch * accumulation, batch, ranks.world_size)
-        order = LengthGroupedSampler(plan.dataset.lengths, batch, training.seed)
-        shares = StepShares(order, plan.dataset.lengths, division, ranks.rank)
+        order = LengthGroupedSampler(lengths, batch, training.seed, longest)
+        shares = StepShares(order, lengths, division, ranks.rank)
         batch, accumulation = division.at_once, division.gradient_accumulation_steps
     recomputes = bool(training.activation_checkpointing) and plan.recipe.method.memory().recomputes
     arguments = SFTConfig(
@@ -310,13 +312,11 @@ def trainer_for(
         **({} if balances_experts(model) else {"router_aux_loss_coef": 0.0}),
         disable_tqdm=True,
     )
-    rows = PositionedRows(plan.objective.rows(plan.dataset))
-    longest = plan.dataset.all_longest
     trainer = StudioTrainer(
         context=context,
         device=device,
         objective=plan.objective,
-        order=lambda: LengthGroupedSampler(plan.dataset.lengths, plan.batch, training.seed, longest),
+        order=lambda: LengthGroupedSampler(lengths, plan.batch, training.seed, longest),
         course_ends=plan.course_ends,
         method=method or method_of(plan.recipe.method),
         ranks=ranks,
