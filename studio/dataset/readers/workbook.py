@@ -19,6 +19,7 @@ from studio.core.translatable import N_, sentence
 from studio.dataset.readers import limits
 from studio.dataset.readers.archives import opened_archive, part_blocks
 from studio.dataset.readers.header import PROBE_ROWS, Spans, names_parts
+from studio.dataset.readers.sheet_looks import SheetLooks, looks_of
 from studio.dataset.readers.table_scan import TableScan, scan_table, table_rows
 from studio.dataset.readers.unreadable import damaged_workbook, empty, header_only, password_protected
 from studio.dataset.table import Doubt, TableInfo, TableStream, cell_text
@@ -44,7 +45,7 @@ def read_workbook(path: Path, choice: DataChoice, kind: str) -> TableStream:
         _guard_well_formed(path)
     uncounted = kind != "xls" and _has_uncounted_formulas(path)
     with _in_words(path), open(path, "rb") as file:
-        stream = _stream(path, choice, python_calamine.CalamineWorkbook.from_filelike(file))
+        stream = _stream(path, choice, python_calamine.CalamineWorkbook.from_filelike(file), kind)
     if not uncounted:
         return stream
     text = N_(
@@ -112,7 +113,7 @@ class _Candidate:
         return names_parts(self.found.columns)
 
 
-def _stream(path: Path, choice: DataChoice, book: python_calamine.CalamineWorkbook) -> TableStream:
+def _stream(path: Path, choice: DataChoice, book: python_calamine.CalamineWorkbook, kind: str) -> TableStream:
     sheets = [
         about for about in book.sheets_metadata if about.typ == python_calamine.SheetTypeEnum.WorkSheet
     ] or book.sheets_metadata
@@ -154,6 +155,17 @@ def _stream(path: Path, choice: DataChoice, book: python_calamine.CalamineWorkbo
         text = N_("The sheet {sheet} was taken. These have rows, too: {others}.")
         notes.insert(0, sentence(text, sheet=best.name, others=", ".join(one.name for one in rivals)[:200]))
         doubts.append("sheet")
+    if best.found.apart or best.found.other:
+        doubts.append("header")
+    looks = SheetLooks()
+    if kind == "xlsx":
+        looks = looks_of(path, [about.name for about in book.sheets_metadata].index(best.name))
+        left = (best.sheet.start or (0, 0))[1]
+        called = {left + place: name for place, name in zip(best.found.keep, best.found.columns, strict=True)}
+        seen, is_unsure = looks.notes(best.found.layout.skip, best.found.count, called)
+        notes += seen
+        if is_unsure:
+            doubts.append("kind")
     if not best.found.is_under_sure:
         doubts.append("kind")
     others = [one for one in full if one is not best and one not in rivals]
@@ -169,12 +181,12 @@ def _stream(path: Path, choice: DataChoice, book: python_calamine.CalamineWorkbo
         sheet=best.name,
         sheets=tuple(usable),
         notes=tuple(notes),
-        doubts=tuple(doubts),
+        doubts=tuple(dict.fromkeys(doubts)),
     )
 
     def batches() -> Iterator[pa.RecordBatch]:
         with _in_words(path):
-            yield from text_batches(columns, table_rows(_rows(best.sheet), best.found))
+            yield from text_batches(columns, table_rows(_rows(best.sheet, looks), best.found))
 
     return stream_batches(info, best.found.count, batches())
 
@@ -196,7 +208,7 @@ def _choose(full: list[_Candidate], hidden: set[str]) -> tuple[_Candidate, list[
     return best, [candidate for candidate in wide if candidate is not best]
 
 
-def _rows(sheet: python_calamine.CalamineSheet) -> Iterator[tuple[int, list[str]]]:
+def _rows(sheet: python_calamine.CalamineSheet, looks: SheetLooks | None = None) -> Iterator[tuple[int, list[str]]]:
     """Each row with its number in the sheet, merged cells with what they show in every one of their rows."""
     left = (sheet.start or (0, 0))[1]
     fill: dict[int, list[tuple[int, int]]] = {}
@@ -206,6 +218,11 @@ def _rows(sheet: python_calamine.CalamineSheet) -> Iterator[tuple[int, list[str]
     filling: dict[int, tuple[str, int]] = {}
     for number, cells in enumerate(sheet.iter_rows()):
         row = list(map(_text, cells))
+        if looks is not None and looks.percentages:
+            for column in looks.percentages:
+                place = column - left
+                if 0 <= place < len(row) and looks.is_percentage(number, column):
+                    row[place] = _percentage(cells[place])
         if filling:
             for column, (shown, bottom) in list(filling.items()):
                 if number > bottom:
@@ -224,6 +241,12 @@ def _spans(sheet: python_calamine.CalamineSheet) -> Spans:
         (top, first - left, bottom, last - left) for (top, first), (bottom, last) in sheet.merged_cell_ranges or ()
     ]
     return Spans(tuple(one for one in merged if one[0] < PROBE_ROWS))
+
+
+def _percentage(cell: object) -> str:
+    """As the sheet shows it, with four places where the sheet may show fewer."""
+    is_number = isinstance(cell, int | float) and not isinstance(cell, bool)
+    return cell_text(round(100 * float(str(cell)), 4)) + "%" if is_number else _text(cell)
 
 
 def _text(cell: object) -> str:
