@@ -15,7 +15,7 @@ from studio.dataset.readers.unreadable import damaged_workbook, password_protect
 SUFFIXES = (
     *(".csv", ".tsv", ".tab", ".txt", ".md", ".markdown", ".json", ".jsonl", ".ndjson"),
     *(".xlsx", ".xlsm", ".xls", ".xlsb", ".ods", ".parquet", ".arrow", ".feather", ".docx", ".pdf", ".hwpx"),
-    *(".html", ".htm", ".xml", ".tmx", ".ipynb", ".srt", ".vtt", ".db", ".sqlite", ".gz", ".zip"),
+    *(".html", ".htm", ".xml", ".tmx", ".ipynb", ".srt", ".vtt", ".db", ".sqlite", ".gz", ".bz2", ".xz", ".zip"),
 )
 """The endings of names that are offered to choose from. What a file is, its contents decide."""
 
@@ -31,8 +31,6 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"ID3", N_("a sound or a film")),
     (b"7z\xbc\xaf", N_("a packed archive")),
     (b"Rar!", N_("a packed archive")),
-    (b"BZh", N_("a packed archive")),
-    (b"\xfd7zXZ", N_("a packed archive")),
     (b"\x28\xb5\x2f\xfd", N_("a packed archive")),
     (b"\x7fELF", N_("a program")),
     (b"MZ", N_("a program")),
@@ -66,8 +64,10 @@ def kind_of(path: Path) -> str:
         return "pdf"
     if head.startswith(b"SQLite format 3\0"):
         return "sqlite"
-    if head.startswith(b"\x1f\x8b"):
+    if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")):
         return "packed"
+    if head[257:262] == b"ustar":
+        raise not_a_table(path, N_("a packed archive of several files"))
     for mark, words in _OTHERS:
         if head.startswith(mark) and (len(mark) > 2 or _is_binary(head)):
             raise not_a_table(path, words)

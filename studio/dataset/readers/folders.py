@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,17 +16,18 @@ from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.readers import limits
 from studio.dataset.table import Doubt, TableInfo, TableStream
-from studio.dataset.text_batches import stream_batches, text_array, text_schema
+from studio.dataset.text_batches import stream_batches, stream_rows, text_array, text_schema
 
 _DOCUMENTS = (".txt", ".md", ".markdown", ".docx", ".pdf", ".hwpx", ".html", ".htm", ".srt", ".vtt", ".ipynb")
 _TABLES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods", ".parquet")
-_MORE_TABLES = (".arrow", ".feather", ".xml", ".sqlite", ".gz")
-_ABOUT = ("readme", "license", "licence", "changelog", "notice", "copying", "dataset_info", "dataset_infos", "metadata")
+_MORE_TABLES = (".arrow", ".feather", ".xml", ".sqlite", ".gz", ".bz2", ".xz")
+ABOUT = ("readme", "license", "licence", "changelog", "notice", "copying", "dataset_info", "dataset_infos", "metadata")
 _SPLITS = ("train", "test", "valid", "validation", "dev", "eval", "val")
 _MOST_FILES = 2_000
 _MOST_ENTRIES = 50_000
 _DEPTH = 4
 _SECONDS = 25.0
+_LEFT_OUT = N_("{count} other files were left out: {files}.")
 _FileReader = Callable[[Path, DataChoice], TableStream]
 
 
@@ -34,7 +36,7 @@ def read_folder(folder: Path, choice: DataChoice, read_file: _FileReader) -> Tab
     files = list(_files(folder))
     if len(files) > 1:
         # What tells about the data isn't the data, unless there is nothing else.
-        files = [file for file in files if not file.stem.lower().startswith(_ABOUT)] or files
+        files = [file for file in files if not file.stem.lower().startswith(ABOUT)] or files
     if not files:
         raise problem(
             "data.folder_without_data",
@@ -48,6 +50,9 @@ def read_folder(folder: Path, choice: DataChoice, read_file: _FileReader) -> Tab
         files = [file for file in files if choice.split and choice.split in file.stem.lower()]
         if len(files) != 1:
             raise _several(folder, list(_files(folder)))
+        others = [file for file in _files(folder) if file != files[0] and not file.stem.lower().startswith(ABOUT)]
+        stream = read_file(files[0], choice)
+        return replace(stream, notes=(*stream.notes, sentence(_LEFT_OUT, count=len(others), files=_names(others))))
     if len(files) == 1:
         return read_file(files[0], choice)
     return _read_together(folder, files, choice, read_file)
@@ -131,14 +136,45 @@ def _read_together(folder: Path, files: list[Path], choice: DataChoice, read_fil
         bool(left_out) and all(read.file.suffix.lower() in _DOCUMENTS for read in chosen)
     )
     if left_out:
-        text = N_("{count} other files were left out: {files}.")
-        notes.append(sentence(text, count=len(left_out), files=_names(left_out)))
+        notes.append(sentence(_LEFT_OUT, count=len(left_out), files=_names(left_out)))
     if failed:
         text = N_("{count} files couldn't be read and were left out: {files}. The first: {reason}")
         files_failed = _names([file for file, _ in failed])
         notes.append(sentence(text, count=len(failed), files=files_failed, reason=failed[0][1].problem.english()[:300]))
+    if chosen[0].info.format == "document" and (labelled := _labelled(folder, chosen, notes)) is not None:
+        return labelled
     joined = _joined(folder, chosen, notes)
-    return replace(joined, doubts=(*joined.doubts, "kind")) if doubtful else joined
+    return replace(joined, doubts=(*joined.doubts, "kind")) if doubtful or _are_short(chosen) else joined
+
+
+_FEWEST_LABELLED = 3
+_LONGEST_LABELLED = 5_000
+_FEWEST_SHORT = 6
+_SHORT = 400
+"""Characters in a document, at most, for many of them to be cells of something rather than texts."""
+
+
+def _labelled(folder: Path, group: list[_FileRead], notes: list[Sentence]) -> TableStream | None:
+    """A table of texts and labels where short documents lie in folders that are called as labels are, a text a file;
+    None for other folders. A person has to confirm it."""
+    parents = [read.file.parent.relative_to(folder).as_posix() for read in group]
+    counted = Counter(parents)
+    if "." in counted or not 2 <= len(counted) <= 0.5 * len(group) or min(counted.values()) < _FEWEST_LABELLED:
+        return None
+    texts = ["\n\n".join(cell for batch in read.batches for cell in batch.column("text").to_pylist()) for read in group]
+    if sum(len(text) <= _LONGEST_LABELLED for text in texts) < 0.9 * len(texts):
+        return None
+    note = sentence(N_("Each document is a text, and the folder in which it lies its label, or so it seems."))
+    info = TableInfo(path=folder, format="table", columns=("text", "label"), notes=(note, *notes), doubts=("kind",))
+    return stream_rows(info, len(texts), zip(texts, parents, strict=True))
+
+
+def _are_short(group: list[_FileRead]) -> bool:
+    """Whether these are many documents of a line or two each."""
+    if group[0].info.format != "document" or len(group) < _FEWEST_SHORT:
+        return False
+    sizes = [sum(len(cell) for batch in read.batches for cell in batch.column("text").to_pylist()) for read in group]
+    return sum(size <= _SHORT for size in sizes) >= 0.9 * len(sizes)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
+import lzma
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -110,6 +114,42 @@ def test_what_is_packed_is_unpacked_beside_nothing(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.parent.rglob("outside.csv")) == []
     with zipfile.ZipFile(tmp_path / "some.zip", "a") as archive:
         archive.writestr("second.csv", "question,answer\na,b\n")
-    found = problem_of(lambda: opened(tmp_path / "some.zip"))
+        archive.writestr("__MACOSX/._second.csv", "x")
+        archive.writestr("README.md", "Two tables.")
+    both = opened(tmp_path / "some.zip")
+    assert len(both.rows) == 2 and "2 files" in both.notes[0].english()
+    assert sorted(path.name for path in tmp_path.parent.rglob("outside.csv")) == []
+    with zipfile.ZipFile(tmp_path / "around.zip", "w") as archive:
+        archive.write(tmp_path / "some.zip", "some.zip")
+    found = problem_of(lambda: opened(tmp_path / "around.zip"))
     assert found.code == "data.not_a_table"
     assert "Unpack" in found.fix
+
+
+@pytest.mark.parametrize("open_packed", [bz2.open, lzma.open])
+def test_a_packed_table_is_unpacked(tmp_path: Path, open_packed: Callable[..., BinaryIO]) -> None:
+    with open_packed(tmp_path / "table.csv.packed", "wb") as file:
+        file.write(b"question,answer\nWhere?,Here.\nWho?,Ada.\n")
+    assert opened(tmp_path / "table.csv.packed").columns == ("question", "answer")
+
+
+def test_texts_in_folders_called_as_labels_are_asked_about(tmp_path: Path) -> None:
+    for number in range(8):
+        place = tmp_path / ("good" if number % 2 else "bad")
+        place.mkdir(exist_ok=True)
+        (place / f"{number}.txt").write_text(f"The oar of shed {number} was as they said.")
+    table = opened(tmp_path)
+    assert table.columns == ("text", "label") and table.doubts == ("kind",)
+    assert {row["label"] for row in table.rows} == {"good", "bad"}
+
+
+def test_many_documents_of_a_line_each_are_asked_about(tmp_path: Path) -> None:
+    for number in range(8):
+        (tmp_path / f"{number}.txt").write_text(f"By weir {number}.")
+    assert opened(tmp_path).doubts == ("kind",)
+
+
+def test_a_test_beside_what_is_to_be_learned_is_named(tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.csv").write_text("question,answer\nWhere?,Here.\nWho?,Ada.\n")
+    assert "left out: test.csv" in opened(tmp_path).notes[-1].english()
