@@ -34,7 +34,7 @@ def spoken(message: Message) -> str:
 class Said(NamedTuple):
     """The texts of one example. `asked` is all before the last answer without standing instructions, `questions` what
     the user says of it, and last in `question`; `learned` are all answers, of which `answer` is the last one.
-    `is_plain` says that it is no conversation but a text."""
+    `is_plain` says that it is no conversation but a text, `worse` is the worse answer of a pair."""
 
     system: str
     asked: str
@@ -44,6 +44,7 @@ class Said(NamedTuple):
     question: str
     tools: str = ""
     is_plain: bool = False
+    worse: str = ""
 
     @staticmethod
     def of(example: Example | str) -> Said:
@@ -56,6 +57,7 @@ class Said(NamedTuple):
                 return Said("", question, question, answer, answer, question)
             example = Example.model_validate_json(example)
         messages, tools = example.messages, example.tools
+        worse = spoken(example.rejected) if example.rejected is not None else ""
         if not messages:
             return Said("", "", "", example.text, example.text, "", tools, is_plain=True)
         system = ""
@@ -64,7 +66,7 @@ class Said(NamedTuple):
         last = messages[-1]
         if len(messages) == 2 and last.role == "assistant":
             asked, answer = spoken(messages[0]), spoken(last)
-            return Said(system, asked, asked, answer, answer, asked, tools)
+            return Said(system, asked, asked, answer, answer, asked, tools, worse=worse)
         if not messages:
             return Said(system, "", "", "", "", "", tools)
         end = max((i for i, m in enumerate(messages) if m.role == "assistant"), default=len(messages) - 1)
@@ -76,6 +78,7 @@ class Said(NamedTuple):
             "\n".join(spoken(m) for m in messages if m.role == "assistant"),
             next((m.content for m in messages[end::-1] if m.role == "user"), ""),
             tools,
+            worse=worse,
         )
 
     def key(self) -> int:
@@ -109,7 +112,8 @@ def _plain_pair(text: str) -> tuple[str, str] | None:
 class Batch:
     """Some examples in order; `first` is the position of the first one among all, `rows` are numbers in the file.
 
-    `whole` has everything that each example says; standing instructions only where they haven't been read before.
+    `whole` has everything that each example says, the worse answer of a pair too, whose words a model learns as well;
+    standing instructions only where they haven't been read before.
     """
 
     first: int
@@ -150,6 +154,8 @@ def batches(examples: Iterable[tuple[int, Example | str]], always_system: bool =
     for row, example in examples:
         said = Said.of(example)
         text = f"{said.asked}\n{said.answer}" if said.asked else said.answer
+        if said.worse:
+            text = f"{text}\n{said.worse}"
         if said.system:
             system = hash(said.system)
             if always_system or system not in known:

@@ -231,7 +231,8 @@ class _StoredExamples(AbstractContextManager["_StoredExamples"]):
 
 
 def _whole(example: Example) -> str:
-    return "\n".join(spoken(message) for message in example.messages) if example.messages else example.text
+    said = (*example.messages, *((example.rejected,) if example.rejected is not None else ()))
+    return "\n".join(spoken(message) for message in said) if said else example.text
 
 
 def _where_they_differ(before: str, after: str) -> tuple[str, str]:

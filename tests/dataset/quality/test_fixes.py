@@ -247,3 +247,18 @@ def test_what_fixes_are_called_is_known_without_loading_what_does_them() -> None
     )
     told = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True).stdout
     assert told.strip() == f"{len(FIXES)} []"
+
+
+def test_personal_data_that_stands_only_in_a_worse_answer_is_found_and_masked() -> None:
+    rows = numbered(clean("english", 130, 6))
+    spoiled, example = rows[40]
+    worse = Message(role="assistant", content="Write to anna.petersen@posteo.de or wait.")
+    rows[40] = spoiled, example.model_copy(update={"rejected": worse})
+    found = of(checked(rows).report, "personal.email")
+    assert found is not None and (found.count, found.rows) == (1, (spoiled,))
+    assert "anna.petersen@posteo.de" in found.excerpts[0].shown
+    masked, log = after(rows, Fix(do=found.fixes[0]))
+    kept = dict(masked)[spoiled].rejected
+    assert kept is not None and "anna.petersen" not in kept.content and kept.content.startswith("Write to ")
+    assert dict(masked)[spoiled].messages == example.messages
+    assert log[0].changed == 1 and "anna.petersen" in log[0].excerpts[0].before
