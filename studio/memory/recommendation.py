@@ -57,9 +57,14 @@ def recommend(scenario: Scenario) -> Recommendation:
         return Recommendation("qlora", sentence(why), also)
     if whole.verdict == "fits":
         why = N_(
-            "Your model ({millions:,.0f} million parameters) fits in 16 bits, with {whole:.1f} of {usable:.1f} GB. "
-            "That is faster than 4 bits, which are unpacked in every step, and loses nothing."
+            "Your model ({millions:,.0f} million parameters) fits in 16 bits, with {whole:.1f} of {usable:.1f} GB, so "
+            "nothing is lost by compressing it."
         )
+        if scenario.facts.cuda:
+            why = N_(
+                "Your model ({millions:,.0f} million parameters) fits in 16 bits, with {whole:.1f} of {usable:.1f} GB. "
+                "That is faster than 4 bits, which are unpacked in every step, and loses nothing."
+            )
         return Recommendation("lora", sentence(why, **values), also)
     if packed.verdict == "fits":
         why = N_(

@@ -409,7 +409,7 @@ class Lora(LoraSettings):
             PISSA,
             N_(
                 "The add-on begins as the strongest part of each layer, not as nothing, and learns faster at first. It "
-                "is saved as an ordinary one of twice the rank."
+                "is saved as an ordinary one of twice the rank. On a base in 4 bits LoftQ does the like."
             ),
             term="PiSSA",
         ),

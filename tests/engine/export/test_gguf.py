@@ -67,8 +67,8 @@ def save_wide_model(family: str, folder: Path, width: int = 512) -> Path:
     return folder
 
 
-def fine_tuned(make: Make, base: Path) -> RunFolder:
-    settings = {"model.name": str(base), "training.learning_rate": 5e-3, "training.max_length": 256}
+def fine_tuned(make: Make, base: Path, **values: object) -> RunFolder:
+    settings = {"model.name": str(base), "training.learning_rate": 5e-3, "training.max_length": 256, **values}
     run = make(base.name, held_out=2, **settings)
     assert do_here(run, Train()) == 0
     return run
@@ -152,6 +152,19 @@ def test_the_add_on_alone_answers_as_the_run_does(run: RunFolder, tmp_path: Path
         ("llama.cpp-flash-attention", 2),
     ], done.checks
     assert {path.name for path in Path(done.folder).iterdir()} == {"model-adapter-F16.gguf", "chat_template.jinja"}
+
+
+def test_new_words_are_tokens_of_the_file_too(make_run: Make, tmp_path: Path, home_with_llama_cpp: Path) -> None:
+    words = {"method.kind": "lora", "method.added_tokens": "number, very"}
+    run = fine_tuned(make_run, save_wide_model("chatml", tmp_path / "base"), **words)
+    job = ExportGguf(run=run.path, out=tmp_path / "out", file_type=file_type("best").name, compare=2)
+    done = exported(run, job)
+    assert [check.same for check in done.checks] == [2, 2], done.checks
+    (file,) = Path(done.folder).glob("*.gguf")
+    tokens = gguf.GGUFReader(file).fields["tokenizer.ggml.tokens"].contents()
+    assert tokens[-2:] == ["number", "very"]
+    refused = failure(run, ExportGgufAdapter(run=run.path, out=tmp_path / "add-on", compare=0))
+    assert refused.code == "gguf.adapter_not_plain"
 
 
 def _instead(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
