@@ -117,9 +117,9 @@ def _minutes(budget: str) -> float | None:
 def _chosen(word: str) -> ComparisonFolder:
     """By one of its runs, or the last one of all. Raises ProblemError."""
     if word == "last":
-        every = [folder for project in projects() for folder in comparisons(project)]
+        every = [one for project in projects() for one in comparisons(project).items()]
         if every:
-            return max(every, key=lambda folder: folder.read().created)
+            return max(every, key=lambda one: one[1])[0]
     found = comparison_of(chosen_run(word))
     if found is None:
         raise problem(

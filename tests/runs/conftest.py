@@ -84,7 +84,7 @@ class Trainings:
         self.started.append((run.path.name, job.resume, ",".join(job.where.cards)))
         self._writers[run.path] = run.writer()
         self._writers[run.path].write(ProcessStarted(job="train", pid=os.getpid(), started=0.0))
-        return JobProcess(run, _ENDED)
+        return JobProcess(run, ENDED)
 
     def tell(self, run: RunFolder, event: Event) -> None:
         self._writers[run.path].write(event)
@@ -104,7 +104,7 @@ class Trainings:
         return [name for name, _, _ in self.started]
 
 
-_ENDED = subprocess.Popen([sys.executable, "-c", ""])
+ENDED = subprocess.Popen([sys.executable, "-c", ""])
 
 
 @pytest.fixture

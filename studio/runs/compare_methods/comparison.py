@@ -96,13 +96,13 @@ class ComparisonFolder:
         return [run for run in named if run.recipe.is_file()]
 
 
-def comparisons(project: Project) -> list[ComparisonFolder]:
-    """Those that can be read, the newest first."""
-    found: list[tuple[float, ComparisonFolder]] = []
+def comparisons(project: Project) -> dict[ComparisonFolder, float]:
+    """Those that can be read with when they were created, the newest first."""
+    found: dict[ComparisonFolder, float] = {}
     for path in (project.folder / "comparisons").glob("*"):
         with contextlib.suppress(ProblemError):
-            found.append((ComparisonFolder(path).read().created, ComparisonFolder(path)))
-    return [folder for _, folder in sorted(found, key=lambda one: -one[0])]
+            found[ComparisonFolder(path)] = ComparisonFolder(path).read().created
+    return dict(sorted(found.items(), key=lambda one: -one[1]))
 
 
 def comparison_of(run: RunFolder) -> ComparisonFolder | None:

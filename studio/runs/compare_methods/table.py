@@ -55,7 +55,7 @@ def _merged(row: MethodResult) -> Sentence:
     if row.answer_speed is None:
         return _NOTHING
     if row.answer_speed.merged is not None:
-        return sentence("{value:.1f}", value=row.answer_speed.merged)
+        return _with(row.answer_speed.merged, "{value:.1f}")
     if row.cannot_merge:
         return sentence(N_("can't be combined"))
     return sentence(N_("is one model") if row.method == "full" else N_("not measured"))

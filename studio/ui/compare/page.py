@@ -37,6 +37,7 @@ class ComparePage(PageFrame):
         self.views.addWidget(self.choice_area)
         self.results = ResultsView()
         self.results_area = scroll_area(self.results)
+        self.results.shown.activated.connect(lambda place: self.state.show(self.results.shown.itemData(place)))
         self.views.addWidget(self.results_area)
         self.back_button = self.add_secondary(tr("Back to the last one"), lambda: self._choose(choosing=False))
         self.other_button = self.add_secondary(tr("Compare others"), lambda: self._choose(choosing=True))
@@ -106,6 +107,7 @@ class ComparePage(PageFrame):
         assert results is not None
         self.views.setCurrentWidget(self.results_area)
         going, done = self.state.is_at_work, results.is_done
+        self.results.show_which(self.state.folders, results.folder)
         self.results.show_rows(results.rows, going=going, done=done)
         if going:
             self.set_lead(tr("You can close the window: it goes on without it."))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from PySide6.QtCore import QByteArray, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent
@@ -10,12 +11,13 @@ from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QHeaderView, QSizePolicy, QWidget
 
 from studio.runs.compare_methods.advice import advice
+from studio.runs.compare_methods.comparison import ComparisonFolder
 from studio.runs.compare_methods.plot import WIDTH, PlotColours, as_svg, height_of
 from studio.runs.compare_methods.results import MethodResult
 from studio.runs.compare_methods.table import COLUMNS, problems_of, status_of
 from studio.ui.controls.layout import Card, vbox
 from studio.ui.controls.table import RowsModel, table_view
-from studio.ui.controls.text import label, say
+from studio.ui.controls.text import combo_box, label, say
 from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP_WIDE, colours
 
@@ -108,7 +110,9 @@ class ResultsView(QWidget):
         super().__init__()
         self.advice = label("", "strong")
         self.more = label("", "small")
+        self.shown = combo_box(tr("Which comparison is shown"), ())
         answer = Card(tr("Which should I use?"))
+        answer.head.addWidget(self.shown)
         answer.body.addWidget(self.advice)
         answer.body.addWidget(self.more)
         self.model = ResultTable()
@@ -124,6 +128,15 @@ class ResultsView(QWidget):
         picture = Card()
         picture.body.addWidget(self.plot)
         vbox(answer, self.table, self.problems, picture, (None, 1), on=self, gap=GAP_WIDE)
+
+    def show_which(self, folders: Mapping[ComparisonFolder, float], shown: ComparisonFolder) -> None:
+        """A choice among several comparisons, by when they were created."""
+        self.shown.setVisible(len(folders) > 1)
+        if [self.shown.itemData(place) for place in range(self.shown.count())] != list(folders):
+            self.shown.clear()
+            for folder, created in folders.items():
+                self.shown.addItem(f"{datetime.fromtimestamp(created):%Y-%m-%d %H:%M}", folder)
+        self.shown.setCurrentIndex(list(folders).index(shown) if shown in folders else -1)
 
     def show_rows(self, rows: Sequence[MethodResult], *, going: bool, done: bool) -> None:
         """`going` says that somebody is at work on it, `done` that nothing is left to do."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
@@ -20,7 +20,8 @@ LOOK_EVERY = 2_000
 
 
 class MethodComparisonState(QObject):
-    """The newest comparison of the project. Read the attributes after `changed`; `problem_raised` carries a `Problem`.
+    """The project's comparisons, and the one on show: the newest, or the one that a person chose. Read the attributes
+    after `changed`; `problem_raised` carries a `Problem`.
 
     Nothing is read before somebody watches.
     """
@@ -31,12 +32,15 @@ class MethodComparisonState(QObject):
     def __init__(self, editor: RecipeEditor, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._editor = editor
+        self.folders: Mapping[ComparisonFolder, float] = {}
+        """With when they were created, the newest first."""
         self.results: ComparisonResults | None = None
         self.is_at_work = False
         """Whether somebody trains or measures it."""
         self.busy = False
         """Whether it is being begun, continued or ended."""
         self._looking = False
+        self._chosen: ComparisonFolder | None = None
         self._timer = QTimer(self, interval=LOOK_EVERY)
         self._timer.timeout.connect(self.look)
         editor.project_changed.connect(self._on_project_changed)
@@ -53,26 +57,27 @@ class MethodComparisonState(QObject):
         if self._looking:
             return
         self._looking = True
-        project, known = self._editor.project, self.results
+        project, chosen, known = self._editor.project, self._chosen, self.results
 
-        def read() -> tuple[ComparisonResults | None, bool]:
+        def read() -> tuple[Mapping[ComparisonFolder, float], ComparisonResults | None, bool]:
             from studio.runs.compare_methods.comparison import comparisons
             from studio.runs.compare_methods.results import ComparisonResults
 
-            newest = next(iter(comparisons(project)), None)
-            if newest is None:
-                return None, False
-            found = known if known is not None and known.folder == newest else ComparisonResults(newest)
+            every = comparisons(project)
+            if not every:
+                return every, None, False
+            wanted = chosen if chosen is not None and chosen in every else next(iter(every))
+            found = known if known is not None and known.folder == wanted else ComparisonResults(wanted)
             going = found.is_at_work  # asked before, so that the last results aren't missed
             found.look()
-            return found, going
+            return every, found, going
 
-        def ready(found: tuple[ComparisonResults | None, bool]) -> None:
+        def ready(found: tuple[Mapping[ComparisonFolder, float], ComparisonResults | None, bool]) -> None:
             self._looking = False
-            if project != self._editor.project:
+            if project != self._editor.project or chosen != self._chosen:
                 self.look()
                 return
-            self.results, self.is_at_work = found
+            self.folders, self.results, self.is_at_work = found
             self.changed.emit()
 
         def failed(problem: Problem) -> None:
@@ -80,6 +85,11 @@ class MethodComparisonState(QObject):
             self.problem_raised.emit(problem)
 
         run_in_background(self, read, ready, failed)
+
+    def show(self, folder: ComparisonFolder | None) -> None:
+        """Another one of the project; None is the newest again."""
+        self._chosen = folder
+        self.look()
 
     def begin(self, methods: Sequence[str], minutes: float | None = None) -> None:
         """Freeze the draft once for each method and train them one after the other. What is in the way goes to
@@ -98,6 +108,7 @@ class MethodComparisonState(QObject):
 
             begin(create_comparison(project, recipe, methods, table, examples, facts, minutes=minutes))
 
+        self._chosen = None
         self._do(work)
 
     def go_on(self) -> None:
@@ -137,7 +148,7 @@ class MethodComparisonState(QObject):
 
     @Slot()
     def _on_project_changed(self) -> None:
-        self.results, self.is_at_work = None, False
+        self.folders, self.results, self.is_at_work, self._chosen = {}, None, False, None
         self.changed.emit()
         if self._timer.isActive():
             self.look()

@@ -1,5 +1,5 @@
 """A base model without weights, as in the tests of `studio.runs`."""
 
-from tests.runs.conftest import base_model
+from tests.runs.conftest import base_model, make_run
 
-__all__ = ["base_model"]
+__all__ = ["base_model", "make_run"]

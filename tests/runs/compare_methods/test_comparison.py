@@ -30,7 +30,7 @@ def test_what_the_runs_folders_hold_becomes_the_rows(home: Path) -> None:
     assert (qlora.trainable, qlora.size, qlora.peak_memory) == (4_000_000, 1000, 3 << 29)
     assert qlora.tokens_per_second == 250.0
     assert qlora.verdict is not None and qlora.verdict.outcome == "better"
-    assert comparisons(project) == [folder]
+    assert list(comparisons(project)) == [folder]
     assert [comparison_of(run) for run in folder.runs()] == [folder, folder]
 
 
@@ -73,6 +73,6 @@ def test_a_damaged_file_is_no_comparison(home: Path) -> None:
     project = create_project("Support")
     folder = made_comparison(project, {"qlora": 36, "prompt": 10})
     (folder.path / "comparison.json").write_text("{")
-    assert comparisons(project) == []
+    assert comparisons(project) == {}
     with pytest.raises(ProblemError, match="can't be read"):
         ComparisonResults(folder)
