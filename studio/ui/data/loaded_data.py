@@ -238,6 +238,7 @@ class LoadedData(QWidget):
             mode,
             recipe.training.loss_on,
             recipe.objective,
+            recipe.method.new_words,
         )
         if wanted == self._read:
             return

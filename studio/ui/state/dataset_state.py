@@ -119,7 +119,7 @@ class DatasetState(QObject):
         if reader is None or self.examples is None or self.reading or self.examining:
             return
         stored = self.examples.folder
-        asked = (stored, reader.model, f"{reader.loss_on} {reader.pairs}")
+        asked = (stored, reader.model, f"{reader.loss_on} {reader.pairs} {reader.added_tokens}")
         if asked == self._measured:
             return
         self._measured = asked

@@ -94,7 +94,7 @@ class RecipeEditor(QObject):
         uses = {recipe.objective.uses, before.objective.uses}
         if "marks" in uses and len(uses) > 1:
             self.data.open(recipe, keep=True)  # other rows make examples
-        elif recipe.training.loss_on != before.training.loss_on or len(uses) > 1:
+        elif _read_otherwise(recipe, before):
             self._measure()
         if recipe.model != before.model:
             self.model.choose(recipe.model)
@@ -263,6 +263,12 @@ class RecipeEditor(QObject):
 
 def _differs(one: DataChoice, other: DataChoice, names: set[str]) -> bool:
     return any(getattr(one, name) != getattr(other, name) for name in names)
+
+
+def _read_otherwise(one: Recipe, other: Recipe) -> bool:
+    """Whether the same examples become other tokens for the same model."""
+    read = ((r.training.loss_on, r.objective.uses, r.method.new_words) for r in (one, other))
+    return next(read) != next(read)
 
 
 def already_going() -> Problem:

@@ -372,6 +372,20 @@ def test_what_the_model_reads_follows_the_row_and_the_limit_and_too_short_a_limi
     assert page.next.isEnabled() and not page.footer_note.text()
 
 
+def test_new_words_are_shown_and_counted_as_one_token_each(with_model: DataPage, qtbot: QtBot) -> None:
+    page, app_state = with_model, with_model._app_state
+    page.table.view.selectRow(7)
+    qtbot.waitUntil(lambda: "underlined" in page.pane.facts.text(), timeout=LONG)
+    facts, lengths = page.pane.facts.text(), app_state.data.lengths
+    assert lengths is not None
+    app_state.set_value("method.added_tokens", "parcel number, is late")
+    qtbot.waitUntil(lambda: page.pane.facts.text() not in ("", facts), timeout=LONG)
+    qtbot.waitUntil(lambda: app_state.data.lengths not in (None, lengths), timeout=LONG)
+    fewer = app_state.data.lengths
+    assert fewer is not None and sum(fewer.total) < sum(lengths.total)
+    assert "parcel number 259" in page.pane.text.toPlainText()
+
+
 def test_answers_about_an_older_row_or_for_a_page_that_is_gone_are_dropped(
     with_model: DataPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
