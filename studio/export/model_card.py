@@ -25,7 +25,7 @@ from studio.evaluation.memorised import memorised_sentences
 from studio.evaluation.verdict import compare, verdict, without_training
 from studio.export.programs.commands import asked_in_python, instruction_lines, llama_cli, python_lines
 from studio.export.run_facts import RunFacts, run_facts
-from studio.models.adapter import vocabulary_of
+from studio.models.adapter import AdapterConfig
 from studio.models.base_model import locate, model_facts
 from studio.models.config import read_mapping
 from studio.tokenization.end_tokens import generation_ends
@@ -310,7 +310,7 @@ def _room_for_tokens(facts: RunFacts) -> str:
     """A line more where it brings along tokens that its base doesn't have."""
     wanted = facts.origin.vocabulary if facts.origin is not None else None
     if facts.recipe.method.new_words and facts.checkpoint is not None:
-        wanted = vocabulary_of(facts.checkpoint)
+        wanted = AdapterConfig.read(facts.checkpoint).vocabulary
         had = model_facts(locate(facts.recipe.model)).vocabulary
         wanted = wanted if had is None or wanted > had else None
     return f"\nloaded.resize_token_embeddings({wanted})" if wanted is not None else ""

@@ -116,6 +116,13 @@ class AdapterConfig(BaseModel):
         return alpha / (math.sqrt(rank) if self.use_rslora else rank)
 
     @property
+    def vocabulary(self) -> int:
+        """How many tokens a model has to know at least for those that were trained alone; 0 where none were."""
+        told = self.trainable_token_indices or ()
+        ids = [one for some in told.values() for one in some] if isinstance(told, dict) else list(told)
+        return max(ids, default=-1) + 1
+
+    @property
     def special(self) -> tuple[str, ...]:
         """In the field's words, what it has that a training here doesn't make."""
         found = {
@@ -194,14 +201,6 @@ def _require_lora(folder: Path, told: Mapping[str, object]) -> None:
             folder=str(folder),
             name=strange[0][:60],
         )
-
-
-def vocabulary_of(folder: Path) -> int:
-    """How many tokens a model has to know at least for the add-on in `folder`, as its config says which it trained
-    alone; 0 for one that trained none of them. Raises `ProblemError`."""
-    told = AdapterConfig.read(folder).trainable_token_indices or ()
-    ids = [one for some in told.values() for one in some] if isinstance(told, dict) else list(told)
-    return max(ids, default=-1) + 1
 
 
 def adapter_tensors(folder: Path) -> dict[str, Tensor]:
@@ -297,7 +296,7 @@ def added_tokens(folder: Path, config: AdapterConfig, found: Mapping[str, Tensor
     missing = [name for name in config.modules_to_save or () if name not in saved_modules(found)]
     if missing:
         raise _incomplete(folder, missing[0])
-    return added
+    return max(added, config.vocabulary - (model_facts(base).vocabulary or config.vocabulary))
 
 
 def _shape_in(shapes: Mapping[str, tuple[int, ...]], name: str) -> tuple[int, ...] | None:

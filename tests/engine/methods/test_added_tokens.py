@@ -13,11 +13,14 @@ from transformers import AutoTokenizer
 
 from studio.core.problems import ProblemError
 from studio.core.recipe.method import Lora, QLora
+from studio.core.recipe.model_choice import ModelChoice, Source
 from studio.engine.device import Device
 from studio.engine.methods.method import without_adapter
 from studio.engine.methods.quantization import dequantize
 from studio.engine.methods.registry import load_add_on, method_of
-from studio.models.adapter import vocabulary_of
+from studio.models.adapter import AdapterConfig
+from studio.runs.open_adapter import open_adapter
+from studio.runs.project import create_project
 from studio.tokenization.encoding import Encoder
 from studio.tokenization.tokenizer_files import copy_tokenizer
 from tests.engine.conftest import save_tiny_model
@@ -117,7 +120,7 @@ def test_what_was_learned_of_new_words_goes_wherever_the_add_on_goes(
     torch.testing.assert_close(logits(begun_anew.eval()), wanted)
     others = load_add_on(method_of(settings).load_base(model_folder, DEVICE), saved)
     torch.testing.assert_close(logits(others.eval()), wanted, atol=1e-4, rtol=1e-4)
-    assert settings.train_embeddings or vocabulary_of(saved) == int(ids.max()) + 1
+    assert settings.train_embeddings or AdapterConfig.read(saved).vocabulary == int(ids.max()) + 1
 
     dequantize(loaded, torch.float32)
     merged = again.merge(loaded, torch.float32).network
@@ -125,3 +128,14 @@ def test_what_was_learned_of_new_words_goes_wherever_the_add_on_goes(
     assert merged.get_input_embeddings().weight.shape[0] == int(ids.max()) + 1
     changes = again.changes(model_folder, saved)
     assert "model.embed_tokens.weight" in changes
+
+
+def test_an_add_on_with_new_words_is_opened_again_as_another_programs(tiny_model: Path, tmp_path: Path) -> None:
+    method = method_of(Lora(rank=4, added_tokens="Zenalto, 제노타"))
+    method.save(method.make_trainable(method.load_base(tiny_model, DEVICE)), tmp_path / "saved", str(tiny_model))
+    copy_tokenizer(tiny_model, tmp_path / "saved", WORDS)
+    base = ModelChoice(source=Source.folder, name=str(tiny_model))
+    opened = open_adapter(tmp_path / "saved", create_project("Elsewhere"), base=base)
+    had = Encoder.from_folder(tiny_model, 512)._tokenizer.get_vocab_size()
+    assert opened.origin.vocabulary == had + len(WORDS)
+    assert "2 tokens" in " ".join(one.english() for one in opened.origin.told)
