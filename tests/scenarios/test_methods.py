@@ -143,7 +143,8 @@ def export(run: RunFolder, tmp_path: Path) -> dict[str, float]:
             assert studio(*words, expect=2)["problem"]["code"] == refusal.code
             continue
         made = studio(*words, expect=(0, 1))
-        assert made["checks"] and all(one["questions"] == one["same"] > 0 for one in made["checks"]), made
+        assert made["checks"] and all(one["kl"] < 0.05 for one in made["checks"]), made
+        assert any(one["questions"] == one["same"] > 0 for one in made["checks"]), "on the base as it was trained"
         faults = {fault["code"] for one in made["checks"] for fault in one["faults"]}
         assert faults <= {"export.never_ends"}, "which so small a model hardly learns in a minute"
     return scores_of(str(run.path))
