@@ -209,7 +209,7 @@ class TrainingJob:
         while not fits:
             try:
                 probed = try_longest(self.context, self.trainer, self.plan, self.device)
-                self.samples.run_seconds = probed.run_seconds
+                self.samples.time.run_seconds = probed.run_seconds
                 fits = True
             except ProblemError as error:
                 if error.problem.code != "memory.trial_failed":

@@ -24,23 +24,46 @@ LONGEST = 96
 """Tokens of an answer."""
 
 SHARE = 0.02
-"""Of the time since the training began, that answering may take: with the window beside it, all stays under 3 %."""
+"""Of the time that the whole run takes, that answering may take: with the window beside it, all stays under 3 %. A
+third of it is for the answers before the first step, a third for those after the last one, and the rest becomes free
+as the run goes on."""
 
-AT_ONCE = 1.0
-"""Seconds that answering may take whatever the time since then; then it is cut off. Before the first step that is a
-third of what a run may spend on it in all, where that is more."""
+AT_LEAST = 0.25
+"""Seconds that answers at either end may take, however short the run is; then they are cut off."""
+
+
+class AnswerTime:
+    """How long answering may take, out of a run of `total_steps` that takes `run_seconds`, as far as that is known
+    before its first step."""
+
+    def __init__(self, total_steps: int) -> None:
+        self.run_seconds = 0.0
+        self._last_step = total_steps
+        self._spent = self._latest = 0.0
+
+    def allowed(self, step: int, elapsed: float) -> float:
+        """Seconds for the answers after `step`, `elapsed` seconds after the training began; 0 where there is no time
+        for them. Before the first step and after the last one there always is a little."""
+        if step == self._last_step:
+            return max(AT_LEAST, SHARE * elapsed - self._spent)
+        free = SHARE * max(self.run_seconds, elapsed) * (1 + step / self._last_step) / 3 - self._spent
+        if step == 0:
+            return max(AT_LEAST, free)
+        # The answers get shorter as it learns to end them, so half the time of those before is mostly enough.
+        return free if free >= max(AT_LEAST, self._latest / 2) else 0.0
+
+    def spend(self, seconds: float) -> None:
+        self._latest = seconds
+        self._spent += seconds
 
 
 class SampleAnswers:
-    """`ask` it after a step; it answers where there is time for it."""
+    """`ask` it after a step; it answers where there is `time` for it."""
 
     def __init__(self, context: JobContext, run: RunFolder, plan: Plan, model: Network, device: Device) -> None:
         self._context = context
         self._questions = _questions(run, plan) if plan.recipe.training.sample_answers else []
-        self._last_step = plan.total_steps
-        self.run_seconds = 0.0
-        """How long the whole run will take, as far as that is known."""
-        self._seconds = self._dearest = 0.0
+        self.time = AnswerTime(plan.total_steps)
         self._began = time.monotonic()
         self._model = model
         self._plan = plan
@@ -48,25 +71,21 @@ class SampleAnswers:
         self._generator: Generator | None = None
 
     def ask(self, step: int) -> None:
-        """Answer and tell it, unless that would take too much of the time; before the first step and after the last
-        one always. Leaves the model as it was."""
-        elapsed = time.monotonic() - self._began
-        at_an_end = step in (0, self._last_step)
-        if not self._questions or (not at_an_end and self._seconds + self._dearest > SHARE * elapsed):
-            return
+        """Answer and tell it, unless that would take too much of the time. Leaves the model as it was."""
         began = time.monotonic()
+        allowed = self.time.allowed(step, began - self._began)
+        if not self._questions or not allowed:
+            return
         if self._generator is None:
             self._generator = self._made()
-        limit = max(AT_ONCE, SHARE * elapsed - self._seconds, SHARE * self.run_seconds / 3 if step == 0 else 0.0)
+        left = began + allowed - time.monotonic()
         with eval_mode(self._model):
-            answers = self._generator.answer_all(self._questions, THIS_RUN, LONGEST, max_seconds=limit)
+            answers = self._generator.answer_all(self._questions, THIS_RUN, LONGEST, max_seconds=left)
         for index, (asked, answer) in enumerate(zip(self._questions, answers, strict=True)):
             self._context.write(
                 SampleAnswered(step=step, index=index, question=asked.question, answer=answer.text, ended=answer.ended)
             )
-        spent = time.monotonic() - began
-        self._seconds += spent
-        self._dearest = max(self._dearest, spent)
+        self.time.spend(time.monotonic() - began)
 
     def give_up(self) -> None:
         """Ask no more."""

@@ -35,7 +35,7 @@ from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.core.storage import sha256_of
 from studio.dataset.examples import Example
 from studio.engine.device import Device
-from studio.engine.evaluation.generate import of_folder
+from studio.engine.evaluation.generate import of_folder, one_copy_of_head
 from studio.engine.methods.quantization import dequantize
 from studio.engine.methods.registry import method_of
 from studio.engine.objectives.supervised import as_rows, collate, supervised_loss, tokenize_examples
@@ -206,3 +206,18 @@ def test_the_starter_model_answers_a_plain_question(home_with_starter: Path, sta
         [Example(messages=(question, Message(role="assistant", content="")))], BASE, 20
     )
     assert "Paris" in answer[0].text
+
+
+def test_the_layer_that_gives_out_tokens_is_not_copied_for_each_text(tmp_path: Path) -> None:
+    """transformers hands it the last places of each text, which lie apart; torch then copied the layer for each."""
+    network = of_folder(save_tiny_model(tmp_path / "model")).networks[BASE]
+    head, given = network.get_output_embeddings(), list[torch.Tensor]()
+    ids = torch.tensor([[1, 2, 3], [4, 5, 6]])
+    with torch.inference_mode():
+        before = network(input_ids=ids, logits_to_keep=1).logits
+        with one_copy_of_head(network):
+            watch = head.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+            after = network(input_ids=ids, logits_to_keep=1).logits
+            watch.remove()
+    assert torch.allclose(before, after, atol=1e-2) and given[0].is_contiguous()
+    assert not head._forward_pre_hooks

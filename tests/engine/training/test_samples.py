@@ -85,10 +85,39 @@ def test_memory_that_runs_out_ends_the_answers_and_not_the_training(
 
 def test_answers_are_cut_off_when_their_time_is_over(make_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(samples, "SHARE", 0.0)
-    monkeypatch.setattr(samples, "AT_ONCE", 1e-9)
+    monkeypatch.setattr(samples, "AT_LEAST", 1e-9)
     run = make_run(**SHORT)
     assert do_here(run, Train()) == 0
     assert told(run) and all(len(one.answer) <= 4 and not one.ended for one in told(run)), "one token each"
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("seconds", [30.0, 116.0, 3600.0])
+def test_all_answers_together_take_two_percent_of_the_time_and_a_third_is_kept_for_the_last(
+    seconds: float, known: bool
+) -> None:
+    """Told what it may, each time takes all of that."""
+    answering, spent = samples.AnswerTime(100), []
+    answering.run_seconds = seconds if known else 0.0
+    for step in range(101):
+        allowed = answering.allowed(step, seconds * step / 100)
+        if allowed:
+            answering.spend(allowed)
+            spent.append(allowed)
+    assert sum(spent) <= max(samples.SHARE * seconds, 2 * samples.AT_LEAST) + 0.01
+    assert spent[-1] >= samples.AT_LEAST
+    if seconds > 100:
+        assert spent[-1] >= samples.SHARE * seconds / 3 and len(spent) > 2, "and there was time in between"
+
+
+def test_who_learns_to_end_its_answers_is_asked_more_often() -> None:
+    answering, asked = samples.AnswerTime(100), []
+    answering.run_seconds = 1200.0
+    for step in range(0, 101, 5):
+        if allowed := answering.allowed(step, 12.0 * step):
+            asked.append(step)
+            answering.spend(min(allowed, 8.0 if step < 40 else 1.0))
+    assert asked[0] == 0 and asked[-1] == 100 and len(asked) >= 6
 
 
 def test_what_was_answered_after_the_save_point_that_a_run_goes_on_from_is_forgotten() -> None:
