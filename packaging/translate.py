@@ -99,9 +99,12 @@ def compiled(language: str) -> None:
 
 
 def placeholders(text: str) -> set[str]:
-    """Names and formats in braces: `{size:.1f}` counts as written, so that a translation keeps the format."""
-    parts = string.Formatter().parse(text)
-    return {f"{name}:{form}" if form else name for _, name, form, _ in parts if name is not None}
+    """Names and formats in braces: `{size:.1f}` counts as written, so that a translation keeps the format. One that
+    chooses between words, `{count:row|rows}`, may be left out where the count itself stands there."""
+    parts = [(name, form or "") for _, name, form, _ in string.Formatter().parse(text) if name is not None]
+    shown = [(name, form) for name, form in parts if "|" not in form]
+    only_chosen = {name for name, form in parts if "|" in form} - {name for name, _ in shown}
+    return {f"{name}:{form}" if form else name for name, form in shown} | only_chosen
 
 
 def faults(language: str) -> list[str]:

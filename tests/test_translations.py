@@ -54,6 +54,8 @@ def test_a_placeholder_keeps_its_name_and_format() -> None:
     assert translate.placeholders("{done} of {total:.1f}") == {"done", "total:.1f"}
     assert translate.placeholders("{total:.1f} 중 {done}") == {"done", "total:.1f"}
     assert translate.placeholders("{{not one}}") == set()
+    assert translate.placeholders("{count} {count:row|rows}") == translate.placeholders("{count}행") == {"count"}
+    assert translate.placeholders("{count:is one|are {count}}") == {"count"}
 
 
 def test_the_window_speaks_korean_where_the_catalogue_does() -> None:
@@ -62,7 +64,7 @@ def test_the_window_speaks_korean_where_the_catalogue_does() -> None:
     try:
         language.set_language("ko")
         assert language.tr("Data") == "자료"
-        assert language.tr("{n} examples", n=3) == "예시 3개"
+        assert language.tr("{n} {n:example|examples}", n=3) == "예시 3개"
         language.set_language("en")
         assert language.tr("Data") == "Data"
     finally:

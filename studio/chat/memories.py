@@ -49,7 +49,10 @@ MEMORIES = (
     Memory(
         "last",
         N_("Last questions"),
-        N_("Keeps the last {amount} questions with their answers and drops all before."),
+        N_(
+            "Keeps the last {amount:question with its answer|{amount} questions with their answers} "
+            "and drops all before."
+        ),
         limit="exchanges",
         amount=6,
         least=0,
@@ -79,7 +82,8 @@ MEMORIES = (
         "summary_and_recent",
         N_("Summary and last questions"),
         N_(
-            "Keeps the last {amount} questions with their answers word for word, and a summary of all before, which "
+            "Keeps the last {amount:question with its answer|{amount} questions with their answers} "
+            "word for word, and a summary of all before, which "
             "the base model writes."
         ),
         limit="exchanges",
@@ -92,7 +96,8 @@ MEMORIES = (
         "entities",
         N_("People, places and ideas"),
         N_(
-            "Keeps the last {amount} questions with their answers word for word, and of all before what was said about "
+            "Keeps the last {amount:question with its answer|{amount} questions with their answers} "
+            "word for word, and of all before what was said about "
             "the people, places and ideas that you ask about. The base model picks them out after each answer; small "
             "models do that badly and miss many."
         ),
@@ -106,7 +111,8 @@ MEMORIES = (
         "graph",
         N_("Relations"),
         N_(
-            "Keeps the last {amount} questions with their answers word for word, and of all before how people and "
+            "Keeps the last {amount:question with its answer|{amount} questions with their answers} "
+            "word for word, and of all before how people and "
             "things that you ask about are related (a knowledge graph). The base model picks that out after each "
             "answer; small models do it badly and miss most."
         ),
@@ -120,7 +126,8 @@ MEMORIES = (
         "meaning",
         N_("By meaning"),
         N_(
-            "Keeps the last {amount} questions with their answers word for word, and of all before the few that are "
+            "Keeps the last {amount:question with its answer|{amount} questions with their answers} "
+            "word for word, and of all before the few that are "
             "nearest to what you ask, by meaning and by words."
         ),
         limit="exchanges",

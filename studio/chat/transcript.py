@@ -1,14 +1,19 @@
-"""Conversations as a text to read, as examples that the Data page opens, and corrected answers as examples for the next
-run."""
+"""Conversations as a text to read, as examples that the Data page opens, and answers that a person corrected, or called
+good or wrong, as examples for the next run."""
 
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from studio.chat.store import TurnRecord
 from studio.core.storage import cannot_write, write_text
+from studio.dataset.corrections import Feedback, count_feedback
+
+_WRITING = threading.Lock()
+"""Two presses one after the other are written by two threads."""
 
 
 def as_markdown(title: str, turns: Sequence[TurnRecord], names: Mapping[str, str]) -> str:
@@ -38,22 +43,23 @@ def as_examples(turns: Sequence[TurnRecord]) -> str:
     return "".join(lines)
 
 
-def keep_correction(file: Path, turns: Sequence[TurnRecord]) -> int:
-    """Add the last of `turns`, which was corrected, to the file of corrections, in the place of an earlier correction
-    of the same answer. What came before it in its conversation is read with it and not learned; the answer that was
-    given stands beside it as the worse one. How many the file then holds. Raises `ProblemError` where it can't be
-    written."""
-    *before, corrected = turns
-    messages = [message for turn in before if turn.answer for message in _exchange(turn, learned=False)]
-    line: dict[str, object] = {"id": corrected.id, "messages": [*messages, *_exchange(corrected, learned=True)]}
-    if corrected.answer.strip():
-        line["rejected"] = corrected.answer
-    return _rewrite(file, corrected.id, [json.dumps(line, ensure_ascii=False)])
-
-
-def take_back_correction(file: Path, turn: str) -> int:
-    """Take the correction of this turn out of the file, as `keep_correction` put it in."""
-    return _rewrite(file, turn, [])
+def keep_feedback(file: Path, turns: Sequence[TurnRecord]) -> Feedback:
+    """Put what a person said of the last of `turns` into the file of feedback, in the place of what they said of the
+    same answer before; without a correction and a rating it is taken out. What came before it in its conversation is
+    read with it and not learned. Beside a correction the answer that was given stands as the worse one. What the file
+    then holds. Raises `ProblemError` where it can't be written."""
+    *before, judged = turns
+    lines = []
+    if judged.correction or (judged.rating and judged.answer.strip()):
+        messages = [message for turn in before if turn.answer for message in _exchange(turn, learned=False)]
+        line: dict[str, object] = {"id": judged.id, "messages": [*messages, *_exchange(judged, learned=True)]}
+        line["good"] = bool(judged.correction) or judged.rating > 0
+        if judged.correction and judged.answer.strip():
+            line["rejected"] = judged.answer
+        lines.append(json.dumps(line, ensure_ascii=False))
+    with _WRITING:
+        _rewrite(file, judged.id, lines)
+        return count_feedback(file)
 
 
 def _exchange(turn: TurnRecord, *, learned: bool) -> list[dict[str, object]]:
@@ -63,11 +69,10 @@ def _exchange(turn: TurnRecord, *, learned: bool) -> list[dict[str, object]]:
     return [{"role": "user", "content": turn.question}, answer]
 
 
-def _rewrite(file: Path, turn: str, added: list[str]) -> int:
+def _rewrite(file: Path, turn: str, added: list[str]) -> None:
     try:
         lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
         kept = [line for line in lines if line.strip() and not line.startswith(f'{{"id": "{turn}"')] + added
         write_text(file, "".join(f"{line}\n" for line in kept))
     except OSError as error:
         raise cannot_write(file, error) from error
-    return len(kept)

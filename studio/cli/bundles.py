@@ -14,6 +14,7 @@ from studio.cli.preparing import prepared
 from studio.cli.printing import print_json
 from studio.cli.training import examined, facts, print_trained, train_run
 from studio.core.problems import problem
+from studio.core.quantities import counted
 from studio.core.recipe.recipe import load, with_value
 from studio.core.translatable import N_
 from studio.dataset.fingerprint import DataFingerprint, needs_questions
@@ -102,7 +103,7 @@ def open_foreign_adapter(arguments: argparse.Namespace) -> int:
     print(opened.run.path)
     print("\n".join(told) if opened.is_new else "It was opened before, and is this run.")
     if questions is not None:
-        print(f"{questions:,} questions to test it with.")
+        print(f"{counted(questions, 'question')} to test it with.")
     verbs = ("chat", "export --to merged", *(() if needs_questions(opened.run) else ("test",)))
     print("What can be done with it:", ", ".join(f"studio {verb} {word_for(opened.run)}" for verb in verbs))
     return 0
@@ -116,7 +117,7 @@ def export_journal(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"out": str(out), "rows" if arguments.csv else "points": count})
     elif arguments.csv:
-        print(f"{out} ({count:,} rows)")
+        print(f"{out} ({counted(count, 'row')})")
     else:
-        print(f"{count:,} points. To see them: tensorboard --logdir {out}")
+        print(f"{counted(count, 'point')}. To see them: tensorboard --logdir {out}")
     return 0

@@ -23,7 +23,7 @@ from studio.chat.recollection import (
     with_earlier,
 )
 from studio.chat.store import ConversationRecord, ConversationStore, TurnRecord, default_file, title_of
-from studio.cli.choosing import run_at_step
+from studio.cli.choosing import one_called, run_at_step
 from studio.cli.printing import print_json, print_model, print_problem
 from studio.core.command_queue import new_id, send
 from studio.core.commands import Ask, Remember, Stop
@@ -42,7 +42,8 @@ from studio.core.events import (
     Remembered,
 )
 from studio.core.jobs import Chat
-from studio.core.problems import ProblemError, problem
+from studio.core.problems import Problem, ProblemError, problem
+from studio.core.quantities import counted
 from studio.core.run_folder import JobFolder, RunFolder, choose_checkpoint
 from studio.core.translatable import N_
 from studio.dataset.examples import read_frozen
@@ -121,30 +122,13 @@ def _record(arguments: argparse.Namespace, store: ConversationStore, run: RunFol
 
 
 def _chosen(found: Sequence[ConversationRecord], word: str) -> ConversationRecord:
-    if word == "last" and found:
-        return found[0]
-    exact = [one for one in found if one.title.casefold() == word.casefold()]
-    begun = [
-        one for one in found if one.id.startswith(word) or one.title.casefold().startswith(word.casefold())
-    ]  # fmt: skip
-    matching = exact or begun
-    if len(matching) == 1:
-        return matching[0]
-    if matching:
-        raise problem(
-            "chat.ambiguous",
-            N_("{count} conversations begin with {word}."),
-            fix=N_("Give more of the title, or one of these: {ids}"),
-            count=len(matching),
-            word=word,
-            ids=", ".join(one.id[:8] for one in matching[:5]),
-        )
-    raise problem(
-        "chat.unknown",
-        N_("There is no conversation called {word} in this project."),
+    unknown = Problem(
+        code="chat.unknown",
+        what=N_("There is no conversation called {word} in this project."),
         fix=N_("`studio chat RUN --list` shows all of them."),
-        word=word,
+        values={"word": word},
     )
+    return one_called(word, found, lambda one: (one.id[:8], one.id, one.title), unknown)
 
 
 class _Engine:
@@ -273,11 +257,6 @@ class _Conversation:
                 self._store.save_turns(self._record.id, [turn])
                 if not arguments.json:
                     print(event.text, end="", flush=True)
-            elif isinstance(event, AnswerFailed) and event.ask == ask.id:
-                if arguments.ask:
-                    raise ProblemError(event.problem)
-                print(event.problem.english(), file=sys.stderr)
-                return
             elif isinstance(event, AnswerEnded) and event.ask == ask.id:
                 turn = replace(
                     turn,
@@ -356,9 +335,9 @@ class _Conversation:
         if self._arguments.show_prompt:
             print(sent.text, file=sys.stderr)
         if sent.overflow:
-            print(f"The {sent.overflow:,} oldest messages no longer fit.", file=sys.stderr)
+            print(f"No longer fit: the oldest {counted(sent.overflow, 'message')}.", file=sys.stderr)
         if sent.examples_overflow:
-            print(f"{sent.examples_overflow:,} examples don't fit.", file=sys.stderr)
+            print(f"Left out: {counted(sent.examples_overflow, 'example')}: no room is left.", file=sys.stderr)
 
 
 def _next_question() -> str | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from studio.core import paths
-from studio.core.jobs import Placement
-from studio.core.problems import problem
+from studio.core.problems import Problem, ProblemError, problem
 from studio.core.recipe.model_choice import ModelChoice, Source
 from studio.core.recipe.recipe import Recipe, load, setting_specs, with_values
 from studio.core.run_folder import RunFolder, choose_step
@@ -18,6 +18,8 @@ from studio.runs.project import Project, create_project, projects
 
 if TYPE_CHECKING:
     from studio.core.jobs import Placement
+
+Named = TypeVar("Named")
 
 BEST = "best"
 """In place of a step: the save point with the lowest error."""
@@ -29,25 +31,35 @@ def chosen_run(word: str) -> RunFolder:
     if (path / "recipe.yaml").is_file():
         return RunFolder(path.absolute())
     every = sorted((run for p in projects() for run in p.runs()), key=lambda run: run.path.name, reverse=True)
-    if word == "last" and every:
-        return every[0]
-    matching = [run for run in every if run.path.name.startswith(word)]
+    unknown = Problem(
+        code="run.unknown",
+        what=N_("There is no run called {word}."),
+        fix=N_("`studio runs list` shows all runs on this computer."),
+        values={"word": word},
+    )
+    return one_called(word, every, lambda run: (run.path.name,), unknown)
+
+
+def one_called(word: str, found: Sequence[Named], names: Callable[[Named], Sequence[str]], unknown: Problem) -> Named:
+    """The one of `found`, which begins with the newest, that a word means: `last`, one of its `names`, or how one
+    begins, in upper or lower case. Raises `ProblemError`: `unknown` where there is none, else one that lists the first
+    name of each."""
+    if word == "last" and found:
+        return found[0]
+    typed = word.casefold()
+    exact = [one for one in found if typed in (name.casefold() for name in names(one))]
+    matching = exact or [one for one in found if any(name.casefold().startswith(typed) for name in names(one))]
     if len(matching) == 1:
         return matching[0]
-    if matching:
-        raise problem(
-            "run.ambiguous",
-            N_("{count} runs begin with {word}."),
-            fix=N_("Give more of the name: {names}"),
-            count=len(matching),
-            word=word,
-            names=", ".join(run.path.name for run in matching[:5]),
-        )
+    if not matching:
+        raise ProblemError(unknown)
     raise problem(
-        "run.unknown",
-        N_("There is no run called {word}."),
-        fix=N_("`studio runs list` shows all runs on this computer."),
+        "name.ambiguous",
+        N_("{word} stands for {count} of them."),
+        fix=N_("Give more of the name, or one of these: {names}"),
+        count=len(matching),
         word=word,
+        names=", ".join(names(one)[0] for one in matching[:5]),
     )
 
 

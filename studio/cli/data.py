@@ -10,6 +10,7 @@ from studio.cli.fetching import require_data, require_model
 from studio.cli.preparing import Prepared, chosen_data, prepared
 from studio.cli.printing import Json, print_json, print_table
 from studio.core.problems import problem
+from studio.core.quantities import counted
 from studio.core.recipe.data_choice import Fix
 from studio.core.recipe.recipe import Recipe, with_value
 from studio.core.translatable import N_
@@ -75,7 +76,7 @@ def check(arguments: argparse.Namespace) -> int:
         print(note.english())
     if not data.opened.sure:
         print("Please check that this mapping is right:", data.recipe.data.mapping.model_dump(exclude_defaults=True))
-    print(f"\n{data.built.count:,} examples, {data.report.held_out:,} of them set aside for checking.")
+    print(f"\n{counted(data.built.count, 'example')}, {data.report.held_out:,} of them set aside for checking.")
     for finding in data.report.findings:
         mark = {"stop": "x", "warn": "!", "note": "i"}[finding.severity]
         print(f"{mark} {finding.what.english()} {finding.why.english()}")
@@ -117,7 +118,7 @@ def fix(arguments: argparse.Namespace) -> int:
         return 0
     for step in after.built.about.steps:
         print(f"{step.do}: {step.changed:,} changed, {step.dropped:,} left out")
-    print(f"{before.built.count:,} examples before, {after.built.count:,} after. Grade: {after.report.grade}.")
+    print(f"{counted(before.built.count, 'example')} before, {after.built.count:,} after. Grade: {after.report.grade}.")
     if escaped:
         print(f"{escaped:,} cells that begin like a formula got an apostrophe in front.")
     print(out.absolute())
@@ -268,7 +269,7 @@ def _fix_for(code: str, findings: tuple[Finding, ...]) -> str:
 
 
 def _print_table(table: TableInfo, rows: int) -> None:
-    read_as = [table.format, f"{rows:,} rows", table.encoding, table.sheet and f"sheet {table.sheet}"]
+    read_as = [table.format, counted(rows, "row"), table.encoding, table.sheet and f"sheet {table.sheet}"]
     print(f"{table.path}: {', '.join(part for part in read_as if part)}")
     for note in table.notes:
         print(note.english())

@@ -20,6 +20,7 @@ from studio.core.events import (
     StepDone,
 )
 from studio.core.example_scores import PreferenceScores
+from studio.core.quantities import counted
 from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState, headline
 from studio.runs.follow import job_status
@@ -89,8 +90,8 @@ class Progress:
                 self._prepared = True
                 mixed = f" and {event.rehearsal} of the base's own answers" if event.rehearsal else ""
                 self._line(
-                    f"{event.examples} examples{mixed} to train on, {event.held_out} set aside; "
-                    f"{event.total_steps} steps; "
+                    f"{counted(event.examples, 'example')}{mixed} to train on, {event.held_out} set aside; "
+                    f"{counted(event.total_steps, 'step')}; "
                     f"{event.trainable_parameters:,} of {event.all_parameters:,} parameters are trained."
                 )
             case NoticeLogged():

@@ -10,6 +10,7 @@ from studio.cli.printing import print_json, print_model
 from studio.cli.progress import run_as_json
 from studio.core.origin import Origin
 from studio.core.problems import problem
+from studio.core.quantities import counted
 from studio.core.recipe.recipe import load, to_yaml
 from studio.core.run_folder import RunFolder
 from studio.core.run_state import headline
@@ -72,7 +73,7 @@ def show_run(arguments: argparse.Namespace) -> int:
         print(told.english())
     if state.prepared is not None:
         mixed = f", {state.prepared.rehearsal} of the base's own answers mixed in" if state.prepared.rehearsal else ""
-        print(f"{state.prepared.examples} examples, {state.prepared.held_out} set aside{mixed}")
+        print(f"{counted(state.prepared.examples, 'example')}, {state.prepared.held_out} set aside{mixed}")
     if state.last is not None:
         print(f"step {state.last.step} of {state.last.total_steps}, error {state.last.loss:.3f}")
     for point in state.checkpoints:

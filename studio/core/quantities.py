@@ -1,4 +1,4 @@
-"""Sizes and lengths of time in words, as people say them."""
+"""Sizes, lengths of time and counts in words, as people say them."""
 
 from __future__ import annotations
 
@@ -27,3 +27,9 @@ def duration_in_words(seconds: float) -> Sentence:
         return sentence(N_("{n} min"), n=max(1, minutes))
     hours, rest = divmod(minutes, 60)
     return sentence(N_("{hours} h {minutes} min") if rest else N_("{hours} h"), hours=hours, minutes=rest)
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """A count in English with what is counted, as it is called where there is one and where there are more (with an
+    s)."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from string import Formatter
 from typing import Any
 
 type_of_value = str | int | float
@@ -15,7 +17,7 @@ def N_(text: str) -> str:
 
 @dataclass(frozen=True)
 class Sentence:
-    """One English template and the values that go into it.
+    """One English template and the values that go into it, see `fill`.
 
     The window looks the template up in the current language and then fills it in, so that a sentence
     written by a child process can still be shown in any language, and again in another one later.
@@ -34,14 +36,24 @@ def sentence(text: str, **values: type_of_value) -> Sentence:
     return Sentence(text=text, values=values)
 
 
-class _Lenient(dict[str, Any]):
-    def __missing__(self, key: str) -> str:
-        return "{" + key + "}"
+class _Formatter(Formatter):
+    def get_value(self, key: int | str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        return args[key] if isinstance(key, int) else kwargs.get(key, "{" + key + "}")
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        one, either, many = format_spec.partition("|")
+        if either:
+            return one if str(value) == "1" else many
+        return str(super().format_field(value, format_spec))
+
+
+_FORMATTER = _Formatter()
 
 
 def fill(text: str, values: dict[str, type_of_value]) -> str:
-    """`text` with `{name}` and `{name:format}` filled in; a missing name stays visible instead of raising."""
+    """`text` with `{name}` and `{name:format}` filled in, and `{count:row|rows}` by whether the count is one or not; a
+    missing name stays visible instead of raising."""
     try:
-        return text.format_map(_Lenient(values))
+        return _FORMATTER.vformat(text, (), values)
     except (ValueError, IndexError, AttributeError):
         return text

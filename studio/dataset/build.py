@@ -90,20 +90,19 @@ class _Builder:
                 yield row, found
 
     def corrections(self) -> Iterator[tuple[int, Example]]:
-        """What was corrected in the chat, numbered after the last row."""
+        """What was said of answers in the chat, numbered after the last row."""
         if not self._choice.corrections:
             return
-        count = 0
-        found_here = read_corrections(Path(self._choice.corrections).expanduser(), self._choice.system_prompt)
+        count, marks = 0, self._choice.mapping.undesirable == "keep"
+        file = Path(self._choice.corrections).expanduser()
+        found_here = read_corrections(file, self._choice.system_prompt, marks=marks)
         for row, found in enumerate(found_here, len(self._table.rows) + 1):
             if isinstance(found, Skipped):
                 self._skip(Skipped(row, found.reason))
             else:
                 count += 1
                 yield row, found
-        self.notes.append(
-            sentence(N_("Corrected answers from the chat, after those of the file: {count}."), count=count)
-        )
+        self.notes.append(sentence(N_("Examples from the chat, after those of the file: {count}."), count=count))
 
     def pairs(self) -> Iterator[StoredRow]:
         """The same for two columns of text, written down without making objects of them: three times as quick."""

@@ -1,7 +1,7 @@
-"""Answers that a person corrected in the chat, as examples beside those of the data.
+"""Answers that a person corrected in the chat, or called good or wrong, as examples beside those of the data.
 
-A project keeps them in one file that changes with every correction. What a recipe learns from is a copy that never
-changes, named after its contents, so that a run made from the recipe again has the same examples.
+A project keeps them in one file that changes with every press. What a recipe learns from is a copy that never changes,
+named after its contents, so that a run made from the recipe again has the same examples.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -20,10 +21,23 @@ from studio.core.translatable import N_, sentence
 from studio.dataset.examples import Example, Skipped
 
 CORRECTIONS = "corrections.jsonl"
-"""The file in a project's folder that holds the answers that a person corrected."""
+"""The file in a project's folder that holds the answers that a person corrected or marked."""
 
 _COPIES = "corrections"
 """The folder beside it with what recipes name."""
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """How many answers of the chat were corrected, and how many others were called good and wrong."""
+
+    corrected: int = 0
+    good: int = 0
+    wrong: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.corrected + self.good + self.wrong
 
 
 def frozen_copy(file: Path) -> Path | None:
@@ -47,17 +61,22 @@ def freeze_corrections(file: Path) -> Path | None:
     return copy
 
 
-def count_corrections(file: Path) -> int:
-    """How many answers were corrected in it; none where it isn't there. Raises OSError."""
-    return sum(1 for line in file.read_text(encoding="utf-8").splitlines() if line.strip()) if file.exists() else 0
+def count_feedback(file: Path) -> Feedback:
+    """What is in it; nothing where it isn't there. Raises OSError."""
+    counts = {"corrected": 0, "good": 0, "wrong": 0}
+    for line in _lines(file) if file.exists() else ():
+        good, rejected = _judged(line)
+        counts["wrong" if good is False else "good" if good and not rejected else "corrected"] += 1
+    return Feedback(**counts)
 
 
-def read_corrections(file: Path, system_prompt: str = "") -> Iterator[Example | Skipped]:
-    """One example a line, with the standing instructions of the data before it. What came before a corrected answer in
-    its conversation is read with it and not learned; the answer that was corrected is the worse one of a pair. Raises
-    `ProblemError` where the file isn't there."""
+def read_corrections(file: Path, system_prompt: str = "", *, marks: bool = False) -> Iterator[Example | Skipped]:
+    """The examples of each line, with the standing instructions of the data before them. What came before a judged
+    answer in its conversation is read with it and not learned; the answer that was corrected is the worse one of a
+    pair. With `marks` each says whether it is a good one, and one that was corrected is an example of its own, a bad
+    one; without, those called wrong are left out without a word. Raises `ProblemError` where the file isn't there."""
     try:
-        lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = _lines(file)
     except OSError as error:
         raise problem(
             "data.no_corrections",
@@ -71,20 +90,44 @@ def read_corrections(file: Path, system_prompt: str = "") -> Iterator[Example | 
 
     before = system_turn(system_prompt)
     for number, line in enumerate(lines, 1):
-        rejected = None
-        try:
-            told = json.loads(line)
-            messages = tuple(
-                Message.model_validate({**one, "in_loss": one.get("weight", 1) != 0}) for one in told["messages"]
-            )
-            if told.get("rejected"):
-                rejected = Message(role="assistant", content=told["rejected"])
-        except (ValueError, KeyError, TypeError, AttributeError, ValidationError):
-            messages = ()
+        good, worse = _judged(line)
+        messages = _messages(line)
         if not messages or messages[-1].role != "assistant" or not messages[-1].content.strip():
             yield Skipped(number, sentence(N_("This corrected answer can't be read.")))
-        else:
-            if rejected is not None and rejected.content.split() == messages[-1].content.split():
-                rejected = None
-            whole = messages if messages[0].role == "system" else (*before, *messages)
-            yield Example(messages=whole, rejected=rejected)
+            continue
+        whole = messages if messages[0].role == "system" else (*before, *messages)
+        rejected = Message(role="assistant", content=worse) if worse else None
+        if rejected is not None and rejected.content.split() == messages[-1].content.split():
+            rejected = None
+        if not marks:
+            if good is not False:
+                yield Example(messages=whole, rejected=rejected)
+            continue
+        example = Example(messages=whole, rejected=rejected, good=good is not False)
+        yield example
+        if rejected is not None:
+            yield example.with_rejected.model_copy(update={"good": False})
+
+
+def _lines(file: Path) -> list[str]:
+    return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _judged(line: str) -> tuple[bool | None, str]:
+    """Whether the answer of a line was called good, None where nothing was said; and the worse answer beside it."""
+    try:
+        told = json.loads(line)
+        good, rejected = told.get("good"), told.get("rejected")
+    except (ValueError, AttributeError):
+        return None, ""
+    return good if isinstance(good, bool) else None, rejected if isinstance(rejected, str) else ""
+
+
+def _messages(line: str) -> tuple[Message, ...]:
+    try:
+        return tuple(
+            Message.model_validate({**one, "in_loss": one.get("weight", 1) != 0})
+            for one in json.loads(line)["messages"]
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, ValidationError):
+        return ()

@@ -130,15 +130,19 @@ def memorised_sentences(found: MemorisationChecked | None) -> tuple[Sentence, ..
         )
         told.append(sentence(text, learned=found.train_loss, new=found.held_out_loss))
     if found.answers and found.reproduced:
-        text = N_("{count} of {total} answers to other questions repeat a passage of a training answer word for word.")
+        text = N_(
+            "{count} of {total} answers to other questions {count:repeats|repeat} a passage of a training answer "
+            "word for word."
+        )
         told.append(sentence(text, count=len(found.reproduced), total=found.answers))
     elif found.answers:
         text = N_("None of {total} answers to other questions repeats a passage of a training answer word for word.")
         told.append(sentence(text, total=found.answers))
     if found.numbers and found.returned:
         text = N_(
-            "{count} of {total} personal numbers in the examples (telephones, accounts, cards) come back when one "
-            "begins the sentence in which they stand. Whoever may use this model can get at them."
+            "{count} of {total} personal numbers in the examples (telephones, accounts, cards) "
+            "{count:comes|come} back when one begins the sentence in which they stand. Whoever may use this "
+            "model can get at them."
         )
         told.append(sentence(text, count=found.returned, total=found.numbers))
     elif found.numbers:

@@ -198,12 +198,12 @@ _COUNTED: Mapping[_Said, tuple[str, str]] = {
     ),
     "to_settle": (
         N_(
-            "No clear difference: {after} of {total} right, was {before}. If it goes on like this, about {more} more "
-            "examples set aside would settle it."
+            "No clear difference: {after} of {total} right, was {before}. If it goes on like this, about "
+            "{more} more {more:example|examples} set aside would settle it."
         ),
         N_(
-            "No clear difference: {after} of {total} right, the other {before}. If it goes on like this, about {more} "
-            "more examples set aside would settle it."
+            "No clear difference: {after} of {total} right, the other {before}. If it goes on like this, "
+            "about {more} more {more:example|examples} set aside would settle it."
         ),
     ),
 }
@@ -230,12 +230,12 @@ _WEIGHED: Mapping[_Said, tuple[str, str]] = {
     ),
     "to_settle": (
         N_(
-            "No clear difference: the answers are {after:.0f} % like yours, they were {before:.0f} %. If it goes on "
-            "like this, about {more} more examples set aside would settle it."
+            "No clear difference: the answers are {after:.0f} % like yours, they were {before:.0f} %. If it "
+            "goes on like this, about {more} more {more:example|examples} set aside would settle it."
         ),
         N_(
-            "No clear difference: the answers are {after:.0f} % like yours, the other's {before:.0f} %. If it goes on "
-            "like this, about {more} more examples set aside would settle it."
+            "No clear difference: the answers are {after:.0f} % like yours, the other's {before:.0f} %. If "
+            "it goes on like this, about {more} more {more:example|examples} set aside would settle it."
         ),
     ),
 }

@@ -14,6 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from studio.core.paths import STARTER_HUB_NAME
+from studio.core.quantities import counted
 from studio.core.recipe.method import AdapterLayers
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder
@@ -129,8 +130,8 @@ def _learned(facts: RunFacts, run: RunFolder) -> str:
         lines.append("Only the answers were learned (completion-only loss).")
     if facts.rehearsal:
         lines.append(
-            f"Mixed in were {facts.rehearsal:,} answers that the base model itself gave to general questions, so that "
-            "it keeps what it knew (rehearsal)."
+            f"Mixed in: {counted(facts.rehearsal, 'answer')} that the base model itself gave to general questions, so "
+            "that it keeps what it knew (rehearsal)."
         )
     for told in instruction_lines(run) if facts.checkpoint is not None else ():
         lines += [f"{told.title}:", "", "> " + told.text.replace("\n", "\n> ")]
@@ -208,8 +209,8 @@ def _results(facts: RunFacts) -> str:
     return (
         f"## Results\n\n{text}\n\n"
         + "\n".join(table)
-        + f"\n\nBoth answered the same {compared.examples} examples, which it never studied, always with the likeliest "
-        f"token (greedily): {changes(compared).english()} (by chance with p = {judged.p:.2g}). The verdict goes by: "
+        + f"\n\nBoth answered the same {counted(compared.examples, 'example')}, which it never studied, always with the "
+        f"likeliest token (greedily): {changes(compared).english()} (by chance with p = {judged.p:.2g}). The verdict goes by: "
         f"{compared.measure.title.lower()} ({compared.measure.term}). In brackets: the true figure lies there in 95 of "
         "100 cases. The error is the mean loss in nats a token."
         + "".join(f"\n\n{one.english()}" for one in more if one is not None)
@@ -232,7 +233,7 @@ def _limits(facts: RunFacts) -> str:
     elif outcome == "no_clear_difference":
         lines.insert(0, "- In the test no clear difference to its base model was found.")
     elif compared.examples < 30:
-        lines.insert(0, f"- It was tested on {compared.examples} examples only, which is few.")
+        lines.insert(0, f"- It was tested on {counted(compared.examples, 'example')} only, which is few.")
     return "## Limits\n\n" + "\n".join(lines)
 
 

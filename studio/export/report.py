@@ -156,7 +156,7 @@ def _learned(facts: RunFacts, say: Say) -> Iterator[str]:
     if count is None:
         yield f"<p>{say(N_('It learned from examples, on top of the model {base}.'), base=facts.base.name)}</p>"
     else:
-        text = N_("It learned from {count} examples, on top of the model {base}.")
+        text = N_("It learned from {count} {count:example|examples}, on top of the model {base}.")
         yield f"<p>{say(text, count=f'{count:,}', base=facts.base.name)}</p>"
     if facts.rehearsal:
         kept = N_("So that it keeps what it knew, {count} of that model's own answers were learned as well.")
@@ -174,8 +174,8 @@ def _results(facts: RunFacts, words: Words, say: Say) -> Iterator[str]:
         return
     yield f'<p class="verdict">{escape(words(verdict(compared).text))}</p>'
     text = N_(
-        "Both models answered {count} examples that it never studied. In brackets: the true figure lies there in 95 of "
-        "100 cases."
+        "Both models answered {count} {count:example|examples} that it never studied. In brackets: the true "
+        "figure lies there in 95 of 100 cases."
     )
     yield f'<p class="small">{say(text, count=compared.examples)}</p>'
     rows = [(say(one.title), escape(words(one.before)), escape(words(one.after))) for one in figures(compared)]

@@ -67,7 +67,10 @@ class TrackRecord(BaseModel):
                 N_("The last estimate of this kind was off by {percent:.0f} %."), percent=round(100 * self.error, 1)
             )
         return sentence(
-            N_("The last {count} estimates of this kind were off by {percent:.0f} % on average."),
+            N_(
+                "The last {count:estimate of this kind was|{count} estimates of this kind were} off by "
+                "{percent:.0f} % on average."
+            ),
             count=self.runs,
             percent=round(100 * self.error, 1),
         )

@@ -304,7 +304,10 @@ def _shorter(scenario: Scenario) -> RecipeChange | None:
     else:
         count = scenario.cut_at(length)
         cost = (
-            sentence(N_("{count} examples are longer and lose their end."), count=count)
+            sentence(
+                N_("{count} {count:example is longer and loses its|examples are longer and lose their} end."),
+                count=count,
+            )
             if count
             else sentence(N_("No example is longer than that, so nothing is cut."))
         )

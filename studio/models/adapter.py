@@ -275,7 +275,9 @@ def added_tokens(folder: Path, config: AdapterConfig, found: Mapping[str, Tensor
     for name, tensor in found.items():
         number = _LAYER.search(name)
         if number and layers and int(number.group(1)) >= layers and not _SEES_OR_HEARS.search(name):
-            raise _other_base(folder, base, name, N_("The base model has {layers} layers."), layers=layers)
+            raise _other_base(
+                folder, base, name, N_("The base model has {layers} {layers:layer|layers}."), layers=layers
+            )
         if "lora_" not in name:
             had = _shape_in(shapes, name)
             if had is None or had == tensor.shape:

@@ -241,7 +241,7 @@ def _tensor_hash(tensor: Tensor) -> int:
 def _incomplete(folder: Path, missing: int, total: int) -> ProblemError:
     return wrong(
         "model.weights_incomplete",
-        N_("The model in {folder} is incomplete: {count} of {total} weight files are missing."),
+        N_("The model in {folder} is incomplete: {count} of {total} weight files {count:is|are} missing."),
         N_("The download was cut short."),
         folder,
         count=missing,

@@ -410,11 +410,16 @@ def _told_of_tokenizer(folder: Path, base: Path, has_tokenizer: bool, added: int
     if _own_template(folder) not in ("", ChatTemplate.from_folder(base).source):
         told.append(sentence(N_("It brings a chat template of its own, which is used with it.")))
     if added:
-        told.append(sentence(N_("It brings {count} tokens along that its base model doesn't have."), count=added))
+        told.append(
+            sentence(N_("It brings {count} {count:token|tokens} along that its base model doesn't have."), count=added)
+        )
     if added and not has_tokenizer:
         raise problem(
             "adapter.no_tokenizer",
-            N_("The add-on in {folder} brings {count} new tokens along, and no tokenizer.json for them."),
+            N_(
+                "The add-on in {folder} brings {count} new {count:token|tokens} along, and no tokenizer.json for "
+                "{count:it|them}."
+            ),
             fix=N_("Save the tokenizer into the same folder where it was made: tokenizer.save_pretrained(folder)."),
             remedy=Remedy.choose_folder,
             folder=str(folder),

@@ -59,7 +59,7 @@ class QueueResult:
         others = [e.run for e in self.ended if e.outcome != "finished"] + [run for run, _ in self.skipped]
         if not others:
             text = (
-                N_("The queue is done: {count} runs finished.")
+                N_("The queue is done: {count} {count:run|runs} finished.")
                 if count > 1
                 else N_("The queue is done: its run finished.")
             )

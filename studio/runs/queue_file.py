@@ -216,7 +216,7 @@ def _parsed(text: bytes) -> tuple[Queue, list[bytes]]:
         set_aside.append(
             Problem(
                 code="queue.set_aside",
-                what=N_("{count} lines of the queue can't be read and were left out.")
+                what=N_("{count} {count:line|lines} of the queue can't be read and {count:was|were} left out.")
                 if len(bad) > 1
                 else N_("A line of the queue can't be read and was left out."),
                 why=N_("In line {line}: {reason}."),

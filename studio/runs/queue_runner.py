@@ -233,7 +233,7 @@ def _too_few_cards(wanted: int, found: int) -> Problem:
 def _no_progress(run: RunFolder) -> Problem:
     return Problem(
         code="queue.no_progress",
-        what=N_("The run was started {count} times and got no further each time."),
+        what=N_("The run was started {count} {count:time|times} and got no further each time."),
         why=N_("The end of its log says: {log}"),
         fix=N_("Look at its log. It can be continued from the list of runs."),
         remedy=Remedy.open_log,

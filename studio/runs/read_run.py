@@ -126,7 +126,7 @@ def _half_copied(run: RunFolder, state: RunState) -> Problem | None:
         "run.half_copied",
         N_("The folder of this run isn't complete: its examples are missing.")
         if data
-        else N_("The folder of this run isn't complete: {gone} of its {count} save points are missing."),
+        else N_("The folder of this run isn't complete: {gone} of its {count} save points {gone:is|are} missing."),
         N_("It was copied or moved only in part, or files in it were deleted."),
         N_("Copy the whole folder once more from where it was. What is there can be used all the same."),
         remedy=Remedy.open_folder,

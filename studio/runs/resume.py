@@ -48,7 +48,7 @@ class Resumption:
             )
         if self.repeated:
             return sentence(
-                N_("It goes on from the save point at step {step}; {count} steps are computed again."),
+                N_("It goes on from the save point at step {step}; {count} {count:step is|steps are} computed again."),
                 step=self.step,
                 count=self.repeated,
             )
@@ -107,7 +107,7 @@ def extend_run(run: RunFolder, epochs: float, where: Placement | None = None) ->
     if not 0 < epochs <= MOST_EPOCHS:
         raise problem(
             "run.wrong_epochs",
-            N_("{epochs} more passes can't be added."),
+            N_("{epochs} more {epochs:pass|passes} can't be added."),
             fix=N_("Choose a number above 0 and up to {most}."),
             epochs=epochs,
             most=MOST_EPOCHS,

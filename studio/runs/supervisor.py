@@ -182,7 +182,7 @@ class Supervisor:
 def _no_progress() -> Problem:
     return Problem(
         code="training.no_progress",
-        what=N_("Training was started again {count} times and came no step further."),
+        what=N_("Training was started again {count} {count:time|times} and came no step further."),
         why=N_("What it met each time stands among its notices and in its log."),
         fix=N_(
             "Choose fewer examples at once, a shorter longest example or a gentler learning strength, then start "

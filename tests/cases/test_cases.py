@@ -38,7 +38,7 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
     # Tables
     "semicolons in a cell": (
         with_line(table("level,question,answer", 'easy,"{q}","{a}"'), 4, 'easy,"in(); out()";,"a();b();c();d()",x,y'),
-        Right(says="1 rows have more cells"),
+        Right(says="1 row has more cells"),
     ),
     "semicolons in every cell": (
         table("level,question,choices,correct_answer", 'easy,"{q}","one;two;{a};four","{a}"'),
@@ -53,11 +53,11 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
     ),
     "a separator too many before an empty cell": (
         with_line(table("question,answer,comment", QUOTED + ","), 3, '"When?",,"At dawn, at noon.",'),
-        Asked(says="1 rows had a column separator too many, the first in line 3"),
+        Asked(says="1 row had a column separator too many, the first in line 3"),
     ),
     "a comma without quotation marks behind an empty cell": (
         with_line(table("question,context,answer", '"{q}","In shed {n}.","{a}"'), 3, '"When?",,At dawn, at noon.'),
-        Right(first=(f"{PAIRS[0][0]}\n\nIn shed 0.", PAIRS[0][1]), says="1 rows have more cells"),
+        Right(first=(f"{PAIRS[0][0]}\n\nIn shed 0.", PAIRS[0][1]), says="1 row has more cells"),
     ),
     "a comma without quotation marks where a cell may be empty": (
         with_line(
@@ -65,11 +65,11 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
             3,
             '"When?",,At dawn, at noon.',
         ),
-        Right(says="1 rows have more cells"),
+        Right(says="1 row has more cells"),
     ),
     "a separator missing before a quotation mark": (
         with_line(table("id,question,answer", "{n}," + QUOTED), 3, '1,When?"At dawn, at noon."'),
-        Asked(says="In 1 rows the column separator before a quotation mark was missing, the first in line 3"),
+        Asked(says="In 1 row the column separator before a quotation mark was missing, the first in line 3"),
     ),
     "a separator missing between two names": (
         table("id,questionanswer,kind", "{n}," + QUOTED + ",faq"),
@@ -374,7 +374,7 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
         a_chat("5 messages without words"),
     ),
     "telegram": (folder(data("result.json", given.TELEGRAM)), a_chat("Telegram")),
-    "discord": (data("help.json", given.DISCORD), a_chat("1 entries that nobody said")),
+    "discord": (data("help.json", given.DISCORD), a_chat("1 entry that nobody said")),
     "discord as text": (
         chat("[0{d}-Mar-24 10:{m} AM] {who}\n{text}\n\n", above="=====\nGuild: Mill\n=====\n\n"),
         A_CHAT,

@@ -31,7 +31,7 @@ CASES: dict[str, tuple[Files, Right | Asked]] = {
     "a total with its unit": (table("질문,답변", QUOTED, below="전체 건수,12건\n"), Right(says="were left out")),
     "totals between": (
         text("t.csv", "question,answer\n" + "".join(f'"{q}","{a}"\n' + "Subtotal,1\n" * (n == 5) for n, (q, a) in ALL)),
-        Right(says="1 rows that add up"),
+        Right(says="1 row that adds up"),
     ),
     "a total behind a number": (
         table("no,question,answer", "{n}," + QUOTED, below=",Total questions,12\n"),

@@ -178,6 +178,14 @@ def test_a_sentence_with_a_missing_value_still_shows() -> None:
     assert fill("100 % {", {}) == "100 % {"
 
 
+def test_a_count_of_one_is_told_in_the_singular() -> None:
+    text = "{count:,} {count:row has|rows have} fewer cells, {gone:one is|{gone} are} gone."
+    assert fill(text, {"count": 1, "gone": 1}) == "1 row has fewer cells, one is gone."
+    assert fill(text, {"count": 1200, "gone": 0}) == "1,200 rows have fewer cells, 0 are gone."
+    assert fill("{n} {n:run|runs}", {"n": "1"}) == "1 run", "where it was written out before"
+    assert fill("{n} {n:run|runs}", {}) == "{n} runs"
+
+
 def test_a_run_that_goes_on_forgets_what_is_computed_again() -> None:
     state = RunState()
     for number in range(1, 8):

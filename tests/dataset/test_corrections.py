@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from studio.chat.store import TurnRecord
-from studio.chat.transcript import keep_correction
+from studio.chat.transcript import keep_feedback
 from studio.core.problems import ProblemError
 from studio.core.recipe.data_choice import ColumnMapping, DataChoice, Fix
 from studio.core.recipe.recipe import Recipe, with_values
 from studio.core.run_folder import RunFolder
-from studio.dataset.corrections import CORRECTIONS, count_corrections, freeze_corrections, frozen_copy
+from studio.dataset.corrections import CORRECTIONS, Feedback, count_feedback, freeze_corrections, frozen_copy
 from studio.dataset.examples import read_frozen
 from studio.dataset.freeze import freeze
 from studio.dataset.table import Table
@@ -36,7 +36,7 @@ TURNS = (
 def corrected(tmp_path: Path) -> Path:
     """A project's file with one corrected answer."""
     file = tmp_path / CORRECTIONS
-    keep_correction(file, TURNS)
+    keep_feedback(file, TURNS)
     return file
 
 
@@ -55,7 +55,7 @@ def test_they_come_after_the_examples_of_the_file_with_numbers_of_their_own(corr
         ("user", "Where is it?", True),
         ("assistant", "On its way, call 555 0199 123.", True),
     ]
-    assert built.about.notes[-1].english() == "Corrected answers from the chat, after those of the file: 1."
+    assert built.about.notes[-1].english() == "Examples from the chat, after those of the file: 1."
 
 
 def test_fixes_hold_for_them_too(corrected: Path, tmp_path: Path) -> None:
@@ -65,10 +65,10 @@ def test_fixes_hold_for_them_too(corrected: Path, tmp_path: Path) -> None:
 
 def test_other_corrections_are_other_examples(corrected: Path, tmp_path: Path) -> None:
     first = freeze_corrections(corrected)
-    keep_correction(corrected, (TurnRecord("t3", 0, "run", "Who?", "Me.", correction="Nobody."),))
+    keep_feedback(corrected, (TurnRecord("t3", 0, "run", "Who?", "Me.", correction="Nobody."),))
     second = freeze_corrections(corrected)
     assert first is not None and second is not None and first != second
-    assert (count_corrections(first), count_corrections(second)) == (1, 2)
+    assert (count_feedback(first).total, count_feedback(second).total) == (1, 2)
     folder = tmp_path / "table"
     assert (len(built_from(TABLE, folder, choice(first))), len(built_from(TABLE, folder, choice(second)))) == (13, 14)
 
@@ -77,7 +77,7 @@ def test_what_a_recipe_names_stays_as_it_was(corrected: Path) -> None:
     copy = freeze_corrections(corrected)
     assert copy is not None and copy == frozen_copy(corrected)
     before = copy.read_bytes()
-    keep_correction(corrected, (TurnRecord("t3", 0, "run", "Who?", "Me.", correction="Nobody."),))
+    keep_feedback(corrected, (TurnRecord("t3", 0, "run", "Who?", "Me.", correction="Nobody."),))
     assert copy.read_bytes() == before
     assert freeze_corrections(corrected.with_name("none.jsonl")) is None
 
@@ -103,3 +103,36 @@ def test_a_run_has_them_frozen_and_counted(corrected: Path, tmp_path: Path) -> N
     freeze(recipe, TABLE, built_from(TABLE, tmp_path / "table", data), run)
     assert json.loads(run.fingerprint.read_text(encoding="utf-8"))["corrections"] == 1
     assert read_frozen(run.train_data)[-1].answer == "On its way, call 555 0199 123."
+
+
+def test_an_answer_called_wrong_is_never_learned_as_a_right_one(corrected: Path, tmp_path: Path) -> None:
+    keep_feedback(corrected, [TurnRecord("g", 0, "run", "Who?", "Me.", rating=1)])
+    keep_feedback(corrected, [TurnRecord("w", 0, "run", "Why?", "Because.", rating=-1)])
+    assert count_feedback(corrected) == Feedback(corrected=1, good=1, wrong=1)
+    built = built_from(TABLE, tmp_path / "table", choice(corrected))
+    assert [one.answer for one in built][12:] == ["On its way, call 555 0199 123.", "Me."]
+    assert all(one.good is None for one in built)
+
+
+def test_marks_are_learned_from_and_a_correction_is_a_good_answer_and_a_bad_one(
+    corrected: Path, tmp_path: Path
+) -> None:
+    keep_feedback(corrected, [TurnRecord("g", 0, "run", "Who?", "Me.", rating=1)])
+    keep_feedback(corrected, [TurnRecord("w", 0, "run", "Why?", "Because.", rating=-1)])
+    data = choice(corrected, validation_split=0.0, mapping=PAIRS.model_copy(update={"undesirable": "keep"}))
+    built = built_from(TABLE, tmp_path / "table", data)
+    assert [(one.answer, one.good) for one in built][12:] == [
+        ("On its way, call 555 0199 123.", True),
+        ("No idea.", False),
+        ("Me.", True),
+        ("Because.", False),
+    ]
+    run = RunFolder(tmp_path / "run")
+    freeze(with_values(Recipe(), {"data": data, "objective.kind": "kto"}), TABLE, built, run)
+    frozen = read_frozen(run.train_data)
+    assert sorted((one.answer, one.good) for one in frozen) == [
+        ("Because.", False),
+        ("Me.", True),
+        ("No idea.", False),
+        ("On its way, call 555 0199 123.", True),
+    ], "what has no mark isn't learned from marks"

@@ -213,4 +213,4 @@ def test_answers_of_the_base_itself_are_told_apart_from_the_examples(run: RunFol
     )
     card = card_of(run)
     assert "fine-tuned on 30 examples" in card
-    assert "1 answers that the base model itself gave to general questions" in card
+    assert "1 answer that the base model itself gave to general questions" in card

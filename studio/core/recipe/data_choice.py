@@ -150,8 +150,8 @@ class DataChoice(SettingsGroup):
     corrections: Annotated[
         str,
         Setting(
-            N_("Corrected answers"),
-            N_("A file with answers that were corrected in the chat, learned beside the data. Empty means none."),
+            N_("Answers from the chat"),
+            N_("A file with answers that were corrected or marked in the chat, learned beside the data. Empty: none."),
         ),
     ] = ""
     system_prompt: Annotated[

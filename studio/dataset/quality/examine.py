@@ -176,7 +176,7 @@ def _left_out(skipped: Sequence[Skipped], count: int) -> Finding | None:
         "rows.skipped",
         "note",
         N_("1 row was left out."),
-        N_("{count:,} rows were left out."),
+        N_("{count:,} {count:row was|rows were} left out."),
         common,
         count,
         [one.row for one in skipped[:NAMED_ROWS]],

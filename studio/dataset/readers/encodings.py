@@ -70,7 +70,9 @@ class Encoding:
             text = N_("The text was read as {encoding}, which is a guess. If it looks wrong, choose another encoding.")
             found.append(sentence(text, encoding=self.label))
         if self.damaged:
-            text = N_("{count} places hold bytes that are no characters in {encoding}; they are shown as \ufffd.")
+            text = N_(
+                "{count} {count:place holds|places hold} bytes that are no characters in {encoding}, shown as \ufffd."
+            )
             found.append(sentence(text, count=self.damaged, encoding=self.label))
         return found
 

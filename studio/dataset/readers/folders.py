@@ -27,7 +27,7 @@ _MOST_FILES = 2_000
 _MOST_ENTRIES = 50_000
 _DEPTH = 4
 _SECONDS = 25.0
-_LEFT_OUT = N_("{count} other files were left out: {files}.")
+_LEFT_OUT = N_("{count} other {count:file was|files were} left out: {files}.")
 _FileReader = Callable[[Path, DataChoice], TableStream]
 
 
@@ -138,7 +138,9 @@ def _read_together(folder: Path, files: list[Path], choice: DataChoice, read_fil
     if left_out:
         notes.append(sentence(_LEFT_OUT, count=len(left_out), files=_names(left_out)))
     if failed:
-        text = N_("{count} files couldn't be read and were left out: {files}. The first: {reason}")
+        text = N_(
+            "{count} {count:file|files} couldn't be read and {count:was|were} left out: {files}. The first: {reason}"
+        )
         files_failed = _names([file for file, _ in failed])
         notes.append(sentence(text, count=len(failed), files=files_failed, reason=failed[0][1].problem.english()[:300]))
     if chosen[0].info.format == "document" and (labelled := _labelled(folder, chosen, notes)) is not None:
@@ -206,9 +208,12 @@ def _joined(folder: Path, group: list[_FileRead], notes: list[Sentence]) -> Tabl
                 yield pa.RecordBatch.from_arrays(cells, schema=text_schema(columns))
 
     if documents:
-        text = N_("{files} documents were cut into {count} passages, at headings and at the ends of sentences.")
+        text = N_(
+            "{files} {files:document was|documents were} cut into {count} {count:passage|passages}, at headings "
+            "and at the ends of sentences."
+        )
     else:
-        text = N_("{files} files with the same columns were joined into one table of {count} rows.")
+        text = N_("{files} files with the same columns were joined into one table of {count} {count:row|rows}.")
     doubtful = [read.info for read in group if read.info.doubts]
     doubts: tuple[Doubt, ...] = tuple(dict.fromkeys(doubt for info in doubtful for doubt in info.doubts))
     reasons = list({note.english(): note for info in doubtful for note in info.notes}.values())

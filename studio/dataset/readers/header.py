@@ -100,7 +100,10 @@ def _with_names(
         called, width = width, _usual(map(_extent, below))  # columns that nobody named
         names = _one_more(names[:called], below) if width == called + 1 else names
         doubtful = True
-        text = N_("The rows have {count} cells, but only {named} columns are named; look whether the names fit.")
+        text = N_(
+            "The rows have {count} cells, but only {named} {named:column is|columns are} named; look whether the "
+            "names fit."
+        )
         all_notes.append(sentence(text, count=width, named=called))
     if sum(_filled(row) > 1 for row in rows[:first]) > _MOST_TITLES:
         doubtful = True  # another table stands above
@@ -113,7 +116,10 @@ def _with_names(
         all_notes.append(sentence(text))
     codes = next((place for place, row in enumerate(rows[after : after + 2], after) if _are_codes(row)), None)
     if codes is not None:
-        text = N_("{count} rows below the names, in which a program for surveys explains them, were left out.")
+        text = N_(
+            "{count} {count:row|rows} below the names, in which a program for surveys explains them, "
+            "{count:was|were} left out."
+        )
         all_notes.append(sentence(text, count=codes + 1 - after))
         after = codes + 1
     names = (names + [""] * width)[:width]
@@ -165,7 +171,10 @@ def _above(rows: Sequence[_Cells], first: int) -> list[Sentence]:
     above = [row for row in rows[:first] if _filled(row)]
     if not above:
         return []
-    text = N_("{count} rows above the names of the columns were left out; they begin with: {start}")
+    text = N_(
+        "{count} {count:row|rows} above the names of the columns {count:was left out; it begins|were left out; "
+        "they begin} with: {start}"
+    )
     return [sentence(text, count=len(above), start=start_of(above[0]))]
 
 
@@ -474,7 +483,10 @@ def _is_signed(row: _Cells, last: Sequence[tuple[_Cells, bool]]) -> bool:
 
 
 def left_out_note(left_out: Sequence[_Cells]) -> Sentence:
-    text = N_("{count} rows under the table look like notes or totals and were left out; they begin with: {start}")
+    text = N_(
+        "{count} {count:row under the table looks like a note or a total and was left out; it begins|rows under "
+        "the table look like notes or totals and were left out; they begin} with: {start}"
+    )
     return sentence(text, count=len(left_out), start=start_of(left_out[0]))
 
 

@@ -65,7 +65,10 @@ def chat_in(value: object) -> Chat | None:
         text = N_("It is a chat that {program} exported; each day is a conversation.")
         notes = [sentence(text, program=messenger.name)]
         if left:
-            text = N_("{count} entries that nobody said (joins, calls, service messages) were left out.")
+            text = N_(
+                "{count} {count:entry|entries} that nobody said (joins, calls, service messages) "
+                "{count:was|were} left out."
+            )
             notes.append(sentence(text, count=left))
         return Chat(turns, tuple(notes))
     return None

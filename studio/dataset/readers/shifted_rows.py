@@ -66,32 +66,32 @@ class ShiftedRows:
                 self.left_out,
                 self.left_out_line,
                 N_(
-                    "{count} rows had a column separator too many, the first in line {line}; it was left out, so that "
-                    "each cell stands in a column of its kind."
+                    "{count} {count:row|rows} had a column separator too many, the first in line {line}; it "
+                    "was left out, so that each cell stands in a column of its kind."
                 ),
             ),
             (
                 self.put_in,
                 self.put_in_line,
                 N_(
-                    "In {count} rows the column separator before a quotation mark was missing, the first in line "
-                    "{line}; it was put in."
+                    "In {count} {count:row|rows} the column separator before a quotation mark was missing, "
+                    "the first in line {line}; it was put in."
                 ),
             ),
             (
                 self.shifted,
                 self.shifted_line,
                 N_(
-                    "{count} rows have a column separator too many, the first in line {line}; their cells stand in the "
-                    "wrong columns."
+                    "{count} {count:row has|rows have} a column separator too many, the first in line "
+                    "{line}: cells stand in the wrong columns."
                 ),
             ),
             (
                 self.glued,
                 self.glued_line,
                 N_(
-                    "In {count} rows the column separator before a quotation mark is missing, the first in line "
-                    "{line}; their cells stand in the wrong columns."
+                    "In {count} {count:row|rows} the column separator before a quotation mark is missing, "
+                    "the first in line {line}; their cells stand in the wrong columns."
                 ),
             ),
         )

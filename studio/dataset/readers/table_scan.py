@@ -97,28 +97,42 @@ class TableScan:
     def notes(self) -> list[Sentence]:
         notes = list(self.layout.notes)
         if self.short:
-            notes.append(sentence(N_("{count} rows have fewer cells than there are columns."), count=self.short))
+            notes.append(
+                sentence(N_("{count} {count:row has|rows have} fewer cells than there are columns."), count=self.short)
+            )
         if self.long:
             text = N_(
-                "{count} rows have more cells than there are columns, the first in line {line}; what is too much was "
-                "left out. Often a comma inside of a text needs quotation marks around that text."
+                "{count} {count:row has|rows have} more cells than there are columns, the first in line "
+                "{line}; what is too much was left out. Often a comma inside of a text needs quotation marks "
+                "around that text."
             )
             notes.append(sentence(text, count=self.long, line=self.long_line))
         if self.apart:
-            text = N_("{count} rows below a blank one look like those of another table.")
+            text = N_(
+                "{count} {count:row below a blank one looks like one|rows below a blank one look like those} of "
+                "another table."
+            )
             notes.append(sentence(text, count=self.apart))
         if self.other:
             text = N_(
-                "{count} rows from line {line} on look like another table, with names of its own, and were left out; "
-                "they begin with: {start}"
+                "{count} {count:row|rows} from line {line} on {count:looks|look} like another table, with "
+                "names of its own, and {count:was left out; it begins|were left out; they begin} with: "
+                "{start}"
             )
             notes.append(sentence(text, count=self.other.count, line=self.other.line, start=self.other.start))
         notes.extend(self.shifts.notes())
         if self.repeated:
-            text = N_("{count} rows that say the names of the columns again were left out.")
+            text = N_(
+                "{count} {count:row that says|rows that say} the names of the columns again {count:was|were} left out."
+            )
             notes.append(sentence(text, count=self.repeated))
         if self.totals:
-            notes.append(sentence(N_("{count} rows that add up those above them were left out."), count=self.totals))
+            notes.append(
+                sentence(
+                    N_("{count} {count:row that adds|rows that add} up those above {count:it was|them were} left out."),
+                    count=self.totals,
+                )
+            )
         if self.under:
             notes.append(left_out_note(self.under))
         return notes

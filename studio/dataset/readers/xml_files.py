@@ -75,7 +75,9 @@ def read_xml(path: Path, choice: DataChoice) -> TableStream:
     columns = tuple(dict.fromkeys(name for record in rows for name in record))
     if len(columns) > limits.COLUMNS:
         raise limits.too_many_columns(path, len(columns))
-    note = sentence(N_("The rows are the {count} elements called {name}."), count=len(rows), name=best[-1])
+    note = sentence(
+        N_("The rows are the {count} {count:element|elements} called {name}."), count=len(rows), name=best[-1]
+    )
     inside = sum(len(text) for record in rows for text in record.values())
     doubts: tuple[Doubt, ...] = () if names_parts(columns) and inside >= (1 - _MOST_LEFT) * whole else ("kind",)
     info = TableInfo(path=path, format="xml", columns=columns, notes=(note,), doubts=doubts)
@@ -146,14 +148,23 @@ def _quiz(root: Element) -> XmlRows:
             rows.append((question, answer))
             pictures += "<img" in page
             wrong += sum(_fraction(option) <= 0 for option in one.findall("answer"))
-    text = N_("It is a quiz of Moodle: {count} questions, each with its right answer.")
+    text = N_(
+        "It is a quiz of Moodle: {count} {count:question with its right answer|questions, each with its right answer}."
+    )
     notes = [sentence(text, count=len(rows))]
     if wrong:
-        notes.append(sentence(N_("{count} wrong answers to choose from were left out."), count=wrong))
+        notes.append(
+            sentence(N_("{count} wrong {count:answer|answers} to choose from {count:was|were} left out."), count=wrong)
+        )
     if pictures:
-        notes.append(sentence(N_("{count} questions show a picture, which isn't read."), count=pictures))
+        notes.append(
+            sentence(N_("{count} {count:question shows|questions show} a picture, which isn't read."), count=pictures)
+        )
     if len(rows) < len(asked):
-        text = N_("{count} questions without an answer in words (matching, essays, gaps) were left out.")
+        text = N_(
+            "{count} {count:question|questions} without an answer in words (matching, essays, gaps) "
+            "{count:was|were} left out."
+        )
         notes.append(sentence(text, count=len(asked) - len(rows)))
     return XmlRows(("question", "answer"), rows, tuple(notes))
 
@@ -194,7 +205,12 @@ def _translations(root: Element) -> XmlRows | None:
         return None
     notes = [sentence(N_("It is a translation memory (TMX): {languages}."), languages=", ".join(languages))]
     if len(rows) < len(units):
-        notes.append(sentence(N_("{count} texts without a translation were left out."), count=len(units) - len(rows)))
+        notes.append(
+            sentence(
+                N_("{count} {count:text|texts} without a translation {count:was|were} left out."),
+                count=len(units) - len(rows),
+            )
+        )
     return XmlRows(tuple(languages), rows, tuple(notes))
 
 

@@ -189,8 +189,9 @@ def _end_faults(reference: Reference, measured: Sequence[Measured]) -> list[Expo
             _fault(
                 "missing_stop",
                 N_(
-                    "{count} of {total} answers go on after the token that ends them: the export doesn't name it as "
-                    "one, so other programs don't stop there."
+                    "{count} of {total} answers {count:goes on after the token that ends it|go on after the "
+                    "token that ends them}: the export doesn't name it as one, so other programs don't stop "
+                    "there."
                 ),
                 count=past,
                 total=len(questions),
@@ -201,8 +202,8 @@ def _end_faults(reference: Reference, measured: Sequence[Measured]) -> list[Expo
             _fault(
                 "never_ends",
                 N_(
-                    "{count} of {total} answers of the trained model itself don't end: it hasn't learned the token "
-                    "that ends them. Train longer, or with more examples."
+                    "{count} of {total} answers of the trained model itself {count:doesn't|don't} end: it "
+                    "hasn't learned the token that ends them. Train longer, or with more examples."
                 ),
                 count=reference.endless,
                 total=len(questions),

@@ -278,7 +278,10 @@ def _tell_endless(context: JobContext, reference: Reference) -> None:
     if reference.endless:
         context.notice(
             "export.endless",
-            N_("{count} of {total} answers of the trained model didn't end by themselves and were cut off."),
+            N_(
+                "{count} of {total} answers of the trained model didn't end by {count:itself and was|themselves "
+                "and were} cut off."
+            ),
             count=reference.endless,
             total=len(reference.questions),
         )

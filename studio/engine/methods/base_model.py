@@ -116,13 +116,18 @@ def _require_all_weights(
     if not names:
         return
     if misshaped:
-        what = N_("{count} of the weights of the base model in {folder} have other sizes than its config.json says.")
+        what = N_(
+            "{count} of the weights of the base model in {folder} {count:has another size|have other sizes} than "
+            "its config.json says."
+        )
         why = N_("They are: {names}. The files don't belong together, or one of them was changed.")
     elif missing:
-        what = N_("{count} of the weights of the base model in {folder} are missing.")
+        what = N_("{count} of the weights of the base model in {folder} {count:is|are} missing.")
         why = N_("They are: {names}. Without them the model would answer nonsense.")
     else:
-        what = N_("The base model in {folder} has {count} weights that don't fit its config.json.")
+        what = N_(
+            "The base model in {folder} has {count} {count:weight that doesn't|weights that don't} fit its config.json."
+        )
         why = N_("They are: {names}. Without them it would be another model.")
     if missing and unknown and not misshaped:
         why = N_("They are: {names}. The files hold other names instead, such as {other}.")

@@ -126,8 +126,9 @@ class MemoryGrowth:
             code="memory.growing",
             text=sentence(
                 N_(
-                    "This run takes more and more memory: {held:.1f} GiB now. At this pace the {limit:.1f} GiB that it "
-                    "can have are full in about {left} steps, before it ends. Save now, to lose nothing."
+                    "This run takes more and more memory: {held:.1f} GiB now. At this pace the {limit:.1f} "
+                    "GiB that it can have are full in about {left} {left:step|steps}, before it ends. Save "
+                    "now, to lose nothing."
                 ),
                 held=held / GIB,
                 limit=limit / GIB,

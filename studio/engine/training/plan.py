@@ -153,8 +153,8 @@ def plan_of(
         context.notice(
             "objective.few_examples",
             N_(
-                "There are only {count} examples to learn from what is better in them. Some hundred make a difference "
-                "that is sure; look closely at the test."
+                "There {count:is only 1 example|are only {count} examples} to learn from what is better in "
+                "them. Some hundred make a difference that is sure; look closely at the test."
             ),
             count=len(dataset.encoded),
         )

@@ -85,7 +85,7 @@ def _beside_training(state: RunState, card: Card | None, needed: int, snapshot: 
     left = state.seconds_left
     minutes = max(1, round(left / 60)) if left is not None else None
     when = (
-        (sentence(N_("The training takes about {minutes} more minutes."), minutes=minutes),)
+        (sentence(N_("The training takes about {minutes} more {minutes:minute|minutes}."), minutes=minutes),)
         if minutes is not None
         else ()
     )

@@ -216,8 +216,12 @@ class Answer(_Bubble):
         self.formatted = formatted
         self.facts = label("", "small", wrap=False)
         self.copy = self._action(tr("Copy"), tr("Copy this answer"), self._copy)
-        self.good = self._action(tr("Good"), tr("This answer is good"), lambda: self._rate(1))
-        self.wrong = self._action(tr("Wrong"), tr("This answer is wrong"), lambda: self._rate(-1))
+        self.good = self._action(
+            tr("Good"), tr("This answer is good: kept for the next training"), lambda: self._rate(1)
+        )
+        self.wrong = self._action(
+            tr("Wrong"), tr("This answer is wrong: kept for the next training"), lambda: self._rate(-1)
+        )
         self.correct = self._action(tr("Correct it"), tr("Write what the answer should be"), self._edit)
         self.again = self._action(tr("Again"), tr("Let it answer once more"), lambda: column.again_wanted.emit(turn))
         self.seed = self._action("", tr("Draw the next answers with the seed of this one"), self._keep_seed)
@@ -258,7 +262,13 @@ class Answer(_Bubble):
         overflow = turn.prompt.overflow if turn.prompt is not None else 0
         told = [tr("Cut off: it reached the longest answer that is allowed.")] if record.cut else []
         if overflow:
-            told.append(tr("The {n:,} oldest messages no longer fit into what the model reads at once.", n=overflow))
+            told.append(
+                tr(
+                    "The {n:,} oldest {n:message no longer fits|messages no longer fit} into what the model reads at "
+                    "once.",
+                    n=overflow,
+                )
+            )
         self.overflow.setVisible(bool(told))
         self.overflow.setText("\n".join(told))
 
@@ -269,9 +279,9 @@ class Answer(_Bubble):
         if record.seconds is None:
             return tr("not finished") if turn.given_up and turn.text else ""
         return (
-            tr("stopped after {seconds} s, {n} tokens", seconds=f"{record.seconds:.1f}", n=record.tokens or 0)
+            tr("stopped after {seconds} s, {n} {n:token|tokens}", seconds=f"{record.seconds:.1f}", n=record.tokens or 0)
             if record.stopped
-            else tr("{seconds} s, {n} tokens", seconds=f"{record.seconds:.1f}", n=record.tokens or 0)
+            else tr("{seconds} s, {n} {n:token|tokens}", seconds=f"{record.seconds:.1f}", n=record.tokens or 0)
         )
 
     def _show_text(self, text: str, *, formatted: bool) -> None:

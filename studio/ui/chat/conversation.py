@@ -40,7 +40,7 @@ from studio.core.problems import Problem, ProblemError, Remedy, problem
 from studio.core.run_folder import JobFolder
 from studio.core.storage import cannot_write
 from studio.core.translatable import N_, Sentence
-from studio.dataset.corrections import CORRECTIONS
+from studio.dataset.corrections import CORRECTIONS, Feedback
 from studio.runs.chat.folders import delete_ended, has_ended
 from studio.runs.fetch import job_folder
 from studio.ui.chat.memory import ConversationMemory
@@ -137,7 +137,7 @@ class Conversation(QObject):
 
     @property
     def corrections(self) -> Path:
-        """The project's file of corrected answers, whether there is one yet or not."""
+        """The project's file of corrected and marked answers, whether there is one yet or not."""
         return self._app_state.project.folder / CORRECTIONS
 
     def open(self, record: ConversationRecord) -> None:
@@ -169,31 +169,38 @@ class Conversation(QObject):
         self.kept_changed.emit()
 
     def rate(self, turn: Turn, rating: int) -> None:
+        """Keep whether a person calls the answer good (1) or wrong (-1), or with 0 take that back."""
         turn.record = replace(turn.record, rating=rating)
         self._store([turn])
         self.turn_changed.emit(turn)
+        file, before = self.corrections, self._before(turn)
+        # what was pressed last is written, whichever press is written last
+        run_in_background(
+            self,
+            lambda: transcript.keep_feedback(file, [*before, turn.record]),
+            lambda _kept: None,
+            self.failed.emit,
+        )
 
     def correct(
-        self, turn: Turn, text: str, done: Callable[[int], object], failed: Callable[[Problem], object]
+        self, turn: Turn, text: str, done: Callable[[Feedback], object], failed: Callable[[Problem], object]
     ) -> None:
         """Keep what the answer should have been as an example for the next run, or with an empty `text` take that back.
-        `done` gets the number of corrected answers in the project."""
-        file, record = self.corrections, replace(turn.record, correction=text, rating=-1 if text else 0)
-        column = self.turns[turn.model]
-        before = [one.record for one in column[: column.index(turn)]]
+        `done` gets what is kept in the project."""
+        record = replace(turn.record, correction=text, rating=-1 if text else 0)
+        file, before = self.corrections, self._before(turn)
 
-        def write() -> int:
-            if text:
-                return transcript.keep_correction(file, [*before, record])
-            return transcript.take_back_correction(file, record.id)
-
-        def written(count: int) -> None:
+        def written(kept: Feedback) -> None:
             turn.record = record
             self._store([turn])
             self.turn_changed.emit(turn)
-            done(count)
+            done(kept)
 
-        run_in_background(self, write, written, failed)
+        run_in_background(self, lambda: transcript.keep_feedback(file, [*before, record]), written, failed)
+
+    def _before(self, turn: Turn) -> list[TurnRecord]:
+        column = self.turns[turn.model]
+        return [one.record for one in column[: column.index(turn)]]
 
     def _store(self, turns: Iterable[Turn]) -> None:
         by_conversation: dict[str, list[TurnRecord]] = {}

@@ -15,6 +15,7 @@ from studio.core.problems import Problem, ProblemError, Remedy
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.recipe.recipe import load
 from studio.core.run_folder import RunFolder
+from studio.dataset.corrections import Feedback
 from studio.dataset.examples import Example, read_frozen
 from studio.ui.chat.answer_settings import AnswerSettings, prompt_facts
 from studio.ui.chat.beside_training import BesideTraining
@@ -410,17 +411,17 @@ class ChatPage(PageFrame):
     def _on_corrected(self, turn: Turn, text: str) -> None:
         self.conversation.correct(turn, text, lambda count: self._say_kept(turn, count), self._on_failed)
 
-    def _say_kept(self, turn: Turn, count: int) -> None:
+    def _say_kept(self, turn: Turn, kept: Feedback) -> None:
         if self.kept_notice is not None:
             clear_layout_widget(self.kept_notice)
-        words = tr("Kept for the next training. Corrected answers in this project: {n:,}", n=count)
+        words = tr("Kept for the next training. Corrected answers in this project: {n:,}", n=kept.corrected)
         self.kept_notice = NoticeBar(words)
         self.kept_notice.add(tr("Undo"), lambda: self._take_back(turn))
         self.kept_notice.add(tr("Open as data"), self._open_corrections)
         self._notices.addWidget(self.kept_notice)
 
     def _take_back(self, turn: Turn) -> None:
-        def taken_back(_count: int) -> None:
+        def taken_back(_kept: Feedback) -> None:
             if self.kept_notice is not None:
                 clear_layout_widget(self.kept_notice)
                 self.kept_notice = None

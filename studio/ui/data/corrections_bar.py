@@ -1,4 +1,5 @@
-"""Answers that were corrected in the chat, offered beside the data: learned too with one press, and taken out again."""
+"""Answers that were corrected or marked in the chat, offered beside the data: learned too with one press, and taken out
+again."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from pathlib import Path
 from PySide6.QtWidgets import QFrame
 
 from studio.core.problems import Problem
-from studio.dataset.corrections import CORRECTIONS, count_corrections, freeze_corrections, frozen_copy
+from studio.dataset.corrections import CORRECTIONS, Feedback, count_feedback, freeze_corrections, frozen_copy
 from studio.ui.controls.layout import hbox
 from studio.ui.controls.text import button, label, say
 from studio.ui.design.language import tr
@@ -19,10 +20,9 @@ from studio.ui.state.background import run_in_background
 
 @dataclass(frozen=True)
 class _Found:
-    """`there` answers are corrected in the project now, `learned` those of the recipe, `same` where they are the
-    same."""
+    """What is `there` in the project now, and whether that is what the recipe has; `learned` is how many that has."""
 
-    there: int
+    there: Feedback
     learned: int
     same: bool
 
@@ -49,11 +49,10 @@ class CorrectionsBar(QFrame):
         def count() -> _Found:
             try:
                 copy = frozen_copy(file)
-                return _Found(
-                    count_corrections(file), count_corrections(Path(learned)) if learned else 0, str(copy) == learned
-                )
+                in_recipe = count_feedback(Path(learned)).total if learned else 0
+                return _Found(count_feedback(file), in_recipe, str(copy) == learned)
             except OSError:
-                return _Found(0, 0, same=False)
+                return _Found(Feedback(), 0, same=False)
 
         run_in_background(self, count, self._show)
 
@@ -62,13 +61,22 @@ class CorrectionsBar(QFrame):
 
     def _show(self, found: _Found) -> None:
         joined = bool(self._app_state.recipe.data.corrections)
-        new = found.there > 0 and not found.same
+        there = found.there
+        new = there.total > 0 and not found.same
         if joined:
-            words = tr("Corrected answers from the chat that are learned beside this file: {n:,}.", n=found.learned)
+            words = tr("Answers from the chat that are learned beside this file: {n:,}.", n=found.learned)
             if new:
-                words += " " + tr("There are {n:,} now.", n=found.there)
+                words += " " + tr("There are {n:,} now.", n=there.total)
         else:
-            words = tr("Corrected answers from the chat: {n:,}. They can be learned beside this file.", n=found.there)
+            words = tr(
+                "From the chat: {corrected:,} corrected, {good:,} called good, {wrong:,} called wrong. They can be "
+                "learned beside this file.",
+                corrected=there.corrected,
+                good=there.good,
+                wrong=there.wrong,
+            )
+        if there.wrong and self._app_state.recipe.objective.uses != "marks":
+            words += " " + tr("Those called wrong are only used to learn from good and bad answers.")
         say(self.words, words)
         self.setAccessibleName(words)
         self.learn.setText(tr("Learn them as they are now") if joined else tr("Learn them too"))

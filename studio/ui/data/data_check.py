@@ -171,7 +171,7 @@ def usable_words(examples: int, report: Report | None) -> str:
             examples=counted(examples),
         )
     return tr(
-        "{examples}; {n} of them are set aside for checking and never trained on.",
+        "{examples}; {n} of them {n:is|are} set aside for checking and never trained on.",
         examples=counted(examples),
         n=f"{report.held_out:,}",
     )
@@ -387,9 +387,9 @@ def step_name(do: str) -> str:
 def step_words(step: Step) -> str:
     words = []
     if step.changed:
-        words.append(tr("1 changed") if step.changed == 1 else tr("{n} changed", n=f"{step.changed:,}"))
+        words.append(tr("{n} changed", n=f"{step.changed:,}"))
     if step.dropped:
-        words.append(tr("1 left out") if step.dropped == 1 else tr("{n} left out", n=f"{step.dropped:,}"))
+        words.append(tr("{n} left out", n=f"{step.dropped:,}"))
     return ", ".join(words) or tr("nothing to change")
 
 

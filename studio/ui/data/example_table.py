@@ -264,7 +264,7 @@ class ExampleTable(QWidget):
         if shown != total:
             self.count.setText(tr("{shown:,} of {total:,}", shown=shown, total=total))
         elif self.model.listing.raw:
-            self.count.setText(tr("{n} rows, as they stand in the file", n=f"{total:,}"))
+            self.count.setText(tr("{n} {n:row, as it stands|rows, as they stand} in the file", n=f"{total:,}"))
         else:
             self.count.setText(counted(total))
         if not shown:

@@ -345,10 +345,11 @@ def limit_words(total: int, over: int, cut: int, nothing: int, mode: Truncation,
     if not over and not nothing:
         return tr("All {total} fit whole into {limit} tokens.", limit=f"{limit:,}", **numbers)
     if mode == "leave_out" and over:
-        return tr("{over} of {total} are longer and would be left out.", **numbers)
+        return tr("{over} of {total} {over:is|are} longer and would be left out.", **numbers)
     if mode == "split" and over:
         return tr(
-            "{over} of {total} are longer. Texts and conversations would be split, one long answer cut.", **numbers
+            "{over} of {total} {over:is|are} longer. Texts and conversations would be split, one long answer cut.",
+            **numbers,
         )
     if not nothing:
         return tr("{cut} of {total} would be cut.", **numbers)

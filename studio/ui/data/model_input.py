@@ -96,12 +96,17 @@ class ModelInputPane(QWidget):
         parts = list(zip(read.encoded, read.pieces, strict=True))
         for number, (encoded, pieces) in enumerate(parts, start=1):
             if len(parts) > 1:
-                words = tr("part {n} of {all}: {tokens} tokens", n=number, all=len(parts), tokens=_total(encoded))
+                words = tr(
+                    "part {n} of {all}: {tokens} {tokens:token|tokens}",
+                    n=number,
+                    all=len(parts),
+                    tokens=_total(encoded),
+                )
                 if _is_pair(read.pieces):
                     tokens = _total(encoded)
-                    words = tr("the better answer: {tokens} tokens", tokens=tokens)
+                    words = tr("the better answer: {tokens} {tokens:token|tokens}", tokens=tokens)
                     if number > 1:
-                        words = tr("the worse answer: {tokens} tokens", tokens=tokens)
+                        words = tr("the worse answer: {tokens} {tokens:token|tokens}", tokens=tokens)
                 _paint_line(cursor, words, _look("muted", small=True), first=number == 1)
             left = self._paint_part(cursor, encoded, pieces, read, left)
         cursor.endEditBlock()
@@ -133,7 +138,7 @@ class ModelInputPane(QWidget):
             if piece.kind == "cut" and not cut:
                 cut = True
                 words = tr(
-                    "cut here, at {limit} tokens: the {lost} below are not read",
+                    "cut here, at {limit} tokens: the {lost} below {lost:is|are} not read",
                     limit=f"{read.limit:,}",
                     lost=f"{encoded.truncated_tokens:,}",
                 )
@@ -144,7 +149,7 @@ class ModelInputPane(QWidget):
             _paint_piece(cursor, shown, piece.kind, read.marks)
         if over:
             cursor.insertText(
-                " \N{HORIZONTAL ELLIPSIS} " + tr("and {n} more characters", n=f"{over:,}"), _look("muted")
+                " \N{HORIZONTAL ELLIPSIS} " + tr("and {n} more {n:character|characters}", n=f"{over:,}"), _look("muted")
             )
         return left
 
@@ -186,14 +191,18 @@ def input_text(encoded: Sequence[Encoded]) -> str:
     learned = sum(one.label_tokens for one in encoded)
     lost = sum(one.truncated_tokens for one in encoded)
     if not learned:
-        return tr("{n} tokens; nothing is left to learn, so this example is skipped.", n=f"{total:,}")
+        return tr("{n} {n:token|tokens}; nothing is left to learn, so this example is skipped.", n=f"{total:,}")
     if lost:
         return tr(
-            "{n} tokens, {lost} of them cut away. The underlined part is learned.",
+            "{n} {n:token|tokens}, {lost} of them cut away. The underlined part is learned.",
             n=f"{total:,}",
             lost=f"{lost:,}",
         )
-    return tr("{n} tokens. The {learned} underlined ones are learned.", n=f"{total:,}", learned=f"{learned:,}")
+    return tr(
+        "{n} {n:token|tokens}. The {learned} underlined {learned:one is|ones are} learned.",
+        n=f"{total:,}",
+        learned=f"{learned:,}",
+    )
 
 
 def _is_pair(pieces: Sequence[Sequence[Piece]]) -> bool:

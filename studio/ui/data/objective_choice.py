@@ -47,7 +47,9 @@ class ObjectiveChoice(QWidget):
     def show_recipe(self, recipe: Recipe, about: ExamplesAbout | None) -> None:
         """Offer what the columns allow; `about` counts pairs and marks once the examples are made."""
         mapping = recipe.data.mapping
-        offered = [kind for kind, fits in (("dpo", mapping.has_pairs), ("kto", bool(mapping.desirable))) if fits]
+        chat = bool(recipe.data.corrections)  # what was corrected is a pair, and what was marked has a mark
+        fitting = (("dpo", mapping.has_pairs or chat), ("kto", bool(mapping.desirable) or chat))
+        offered = [kind for kind, fits in fitting if fits]
         for kind, made in self.buttons.items():
             made.setVisible(bool(offered) and (kind == "supervised" or kind in offered))
             made.setChecked(kind == recipe.objective.kind)
@@ -68,7 +70,7 @@ def _words(objective: Objective, about: ExamplesAbout | None) -> str:
             words = tr(
                 "The model learns what makes an answer better than another one. It stays close to how it answers now."
             )
-            counted = tr("{pairs} pairs.", pairs=f"{about.pairs:,}") if about is not None else ""
+            counted = tr("{pairs} {pairs:pair|pairs}.", pairs=f"{about.pairs:,}") if about is not None else ""
         case Kto():
             words = tr("Good answers become likelier, bad ones less likely. It stays close to how it answers now.")
             counted = (

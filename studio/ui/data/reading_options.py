@@ -107,10 +107,10 @@ def source_name(path: Path) -> str:
 def source_facts(table: Table, chunk_size: int) -> str:
     count = len(table.rows)
     if is_document(table):
-        facts = [tr("1 passage") if count == 1 else tr("{n} passages", n=f"{count:,}")]
-        facts.append(tr("of about {n} characters", n=f"{chunk_size:,}"))
+        facts = [tr("{n} {n:passage|passages}", n=f"{count:,}")]
+        facts.append(tr("of about {n} {n:character|characters}", n=f"{chunk_size:,}"))
     else:
-        facts = [tr("1 row") if count == 1 else tr("{n} rows", n=f"{count:,}")]
+        facts = [tr("{n} {n:row|rows}", n=f"{count:,}")]
     if table.sheet and len(table.sheets) <= 1:
         facts.append(tr("sheet {name}", name=table.sheet))
     if table.encoding:

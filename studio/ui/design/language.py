@@ -61,7 +61,7 @@ def size(count: int | None) -> str:
 
 
 def examples(count: int) -> str:
-    return tr("1 example") if count == 1 else tr("{n} examples", n=f"{count:,}")
+    return tr("{n} {n:example|examples}", n=f"{count:,}")
 
 
 def gigabytes(count: int | None) -> str:

@@ -459,7 +459,7 @@ class RunsPage(PageFrame):
             run_in_background(
                 self,
                 lambda: export_csv(one.run, Path(chosen)),
-                lambda count: self.footer_note.setText(tr("The table is written: {n} rows.", n=count)),
+                lambda count: self.footer_note.setText(tr("The table is written: {n} {n:row|rows}.", n=count)),
                 self.show_problem,
             )
 

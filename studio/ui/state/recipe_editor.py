@@ -141,7 +141,7 @@ class RecipeEditor(QObject):
             self.recipe = self.recipe.model_copy(update={"data": data})
             self._draft_changed()
         missing = {"pairs": not mapping.has_pairs, "marks": not mapping.desirable}
-        if missing.get(self.recipe.objective.uses):  # chosen for other data
+        if not self.recipe.data.corrections and missing.get(self.recipe.objective.uses):  # chosen for other data
             self.set_value("objective", Supervised().model_dump())
 
     @Slot()

@@ -153,7 +153,7 @@ class AnswerComparison(QWidget):
         self.count.setText(
             counted(len(self._shown))
             if len(self._shown) == len(self._rows)
-            else tr("{shown} of {total} examples", shown=len(self._shown), total=len(self._rows))
+            else tr("{shown} of {total} {total:example|examples}", shown=len(self._shown), total=len(self._rows))
         )
         self.empty.setVisible(not self._shown)
         self._show_more()

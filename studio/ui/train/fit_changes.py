@@ -104,13 +104,7 @@ class FitChanges(Overlay):
             self.icon.show_severity(LOOKS[result.verdict], tr(result.word))
             start = tr("With these:") if chosen else tr("As it is now:")
             self.result.setText(f"{start} {verdict(result)}")
-        self.accept.setText(
-            tr("Apply 1 change")
-            if len(chosen) == 1
-            else tr("Apply {n} changes", n=len(chosen))
-            if chosen
-            else tr("Apply")
-        )
+        self.accept.setText(tr("Apply {n} {n:change|changes}", n=len(chosen)) if chosen else tr("Apply"))
         self.accept.setEnabled(bool(chosen))
 
     def _apply(self) -> None:

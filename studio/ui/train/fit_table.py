@@ -39,7 +39,7 @@ class FitTableModel(RowsModel["Row"]):
         if role == Qt.ItemDataRole.DisplayRole:
             return tokens(longest) if longest else "\N{EN DASH}"
         if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
-            return tr("Examples of up to {n} tokens", n=f"{longest:,}") if longest else tr("Doesn't fit")
+            return tr("Examples of up to {n} {n:token|tokens}", n=f"{longest:,}") if longest else tr("Doesn't fit")
         return None
 
 

@@ -172,7 +172,7 @@ class RunView(QWidget):
                 of = number_words(round(state.prepared.epochs, 2))
                 words += ", " + tr("pass {now} of {total}", now=f"{state.last.epoch:.1f}", total=of)
                 if state.prepared.rehearsal:
-                    words += ", " + tr("{n} answers of the base model mixed in", n=state.prepared.rehearsal)
+                    words += ", " + tr("{n} {n:answer|answers} of the base model mixed in", n=state.prepared.rehearsal)
             if speed is not None:
                 words += ", " + tr("{n} tokens a second", n=f"{speed:,.0f}")
             self.pace.show_line(words)
@@ -267,7 +267,7 @@ def _settings_line(recipe: Recipe, app_state: AppState) -> str:
     parts = [recipe.method.title]
     if recipe.training.epochs is not None:
         n = number_words(recipe.training.epochs)
-        parts.append(tr("{n} pass", n=n) if n == "1" else tr("{n} passes", n=n))
+        parts.append(tr("{n} {n:pass|passes}", n=n))
     parts.append(tr("settings: {preset}", preset=tr(preset.label)) if preset is not None else tr("own settings"))
     return ", ".join(parts)
 

@@ -102,15 +102,20 @@ class PlanCard(Card):
             aside = math.floor(count * (recipe.data.validation_split or 0.0))
             say(self.data, tr("Learns from {examples}", examples=examples(count - aside)))
             note = (
-                tr("{n} more are set aside for checking.", n=aside) if aside else tr("None is set aside for checking.")
+                tr("{n} more {n:is|are} set aside for checking.", n=aside)
+                if aside
+                else tr("None is set aside for checking.")
             )
             say(self.data_note, note)
             mixed = rehearsed(recipe, count - aside)
-            say(self.kept_note, tr("Also from {n} answers of the base model itself.", n=mixed) if mixed else "")
+            say(
+                self.kept_note,
+                tr("Also from {n} {n:answer|answers} of the base model itself.", n=mixed) if mixed else "",
+            )
             steps = steps_estimate(recipe, count - aside + mixed)
             passes = number_words(recipe.training.epochs or 1.0)
-            say(self.steps, tr("{n} pass", n=passes) if passes == "1" else tr("{n} passes", n=passes))
-            say(self.steps_note, tr("About {n} steps.", n=f"{steps:,}"))
+            say(self.steps, tr("{n} {n:pass|passes}", n=passes))
+            say(self.steps_note, tr("About {n} {n:step|steps}.", n=f"{steps:,}"))
         self._paint_device()
 
     @Slot()

@@ -171,7 +171,7 @@ def test_weights_of_nought_are_read_but_not_learned_and_odd_ones_are_noted(tmp_p
     learned = [[m.in_loss for m in e.messages if m.role == "assistant"] for e in found.examples]
     assert learned == [[False, True], [True, True]]
     assert [(s.row, "weight of 0" in s.reason.english()) for s in found.skipped] == [(3, True)]
-    assert "1 turns have a weight" in found.notes[0].english()
+    assert "1 turn has a weight" in found.notes[0].english()
 
 
 @pytest.mark.parametrize(

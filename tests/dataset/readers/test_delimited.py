@@ -96,7 +96,7 @@ def test_one_character_cut_in_half_does_not_change_the_encoding(tmp_path: Path, 
     assert (table.encoding, table.doubts) == (encoding, ("encoding",))
     assert table.rows[0]["question"] == KOREAN[0][0]
     assert cell_text(table.rows[-1]["question"]).startswith("\ufffd")
-    assert "1 places" in " ".join(note.english() for note in table.notes)
+    assert "1 place holds" in " ".join(note.english() for note in table.notes)
 
 
 def test_korean_in_utf_16_without_a_mark_is_read(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_ragged_rows_are_read_and_counted(tmp_path: Path) -> None:
     assert len(table.rows) == 12
     assert table.rows[10] == {"question": "only", "answer": None}
     said = " ".join(note.english() for note in table.notes)
-    assert "1 rows have fewer" in said
+    assert "1 row has fewer" in said
     assert "the first in line 13" in said
 
 

@@ -57,7 +57,7 @@ def test_empty_rows_and_columns_around_the_table_are_left_out(tmp_path: Path) ->
     table = opened(write_xlsx(tmp_path / "some.xlsx", {"S": rows}))
     assert table.columns == ("question", "answer")
     assert len(table.rows) == 2
-    assert "1 rows" in table.notes[0].english()
+    assert "1 row" in table.notes[0].english()
 
 
 def merged(path: Path, *ranges: str) -> Path:
@@ -90,7 +90,7 @@ def test_titles_merged_groups_and_notes_are_told_from_the_table(tmp_path: Path) 
         ("2", "Park", "Can I return it?", "Yes."),
     ]
     said = " ".join(note.english() for note in table.notes)
-    assert "1 rows above" in said
+    assert "1 row above" in said
     assert "2 rows under" in said
     assert not table.doubts
 

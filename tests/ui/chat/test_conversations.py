@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from studio.chat.store import ConversationRecord, ConversationStore, TurnRecord, default_file
 from studio.core.events import BASE, THIS_RUN
+from studio.dataset.corrections import Feedback, count_feedback
 from studio.ui.chat.column import AT_ONCE, Answer
 from studio.ui.chat.page import ChatPage
 from studio.ui.state import preferences
@@ -191,13 +192,17 @@ def test_a_corrected_answer_goes_into_the_data_with_one_press_and_can_be_taken_b
 
 def test_a_thumb_is_kept_and_taken_back_with_a_second_press(page: ChatPage, qtbot: QtBot) -> None:
     answer = ask(page, qtbot, "one")
+    file = page.conversation.corrections
     answer.good.click()
     (turn,) = page.conversation.turns[THIS_RUN]
     assert turn.record.rating == 1
+    qtbot.waitUntil(lambda: count_feedback(file) == Feedback(good=1), timeout=15_000)
     answer.wrong.click()
     assert turn.record.rating == -1
+    qtbot.waitUntil(lambda: count_feedback(file) == Feedback(wrong=1), timeout=15_000)
     answer.wrong.click()
     assert turn.record.rating == 0
+    qtbot.waitUntil(lambda: count_feedback(file) == Feedback(), timeout=15_000)
 
 
 def test_the_prompt_as_sent_can_be_opened_and_its_size_is_shown(page: ChatPage, qtbot: QtBot) -> None:

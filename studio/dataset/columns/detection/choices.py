@@ -171,14 +171,14 @@ def _with_question(
         why.append(sentence(text, column=answer))
     if not key.is_told:
         if key.disagreeing:
-            text = N_("In {count} rows the answer could be an option's place as well as an option's text.")
+            text = N_("In {count} {count:row|rows} the answer could be an option's place as well as an option's text.")
             why.append(sentence(text, count=key.disagreeing))
         if key.is_numbered:
             text = N_("The numbers in {column} could count from 0 or from 1; {first} was taken.")
             why.append(sentence(text, column=answer, first=key.first))
             mapping = mapping.model_copy(update={"first_option": key.first})
         if key.resolved < 0.95 * key.looked_at:
-            text = N_("{count} answers are none of their options.")
+            text = N_("{count} {count:answer is none of its|answers are none of their} options.")
             why.append(sentence(text, count=key.looked_at - key.resolved))
     if seen.profiles[question].is_category or not _is_named_question(seen, question):
         others = seen.prose({*taken, question, *([context] if context else [])})

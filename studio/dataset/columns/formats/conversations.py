@@ -102,13 +102,19 @@ class ConversationReader:
         """What was read otherwise than it stands in the turns so far."""
         told: list[Sentence] = []
         if self._odd_weights:
-            text = N_("{count} turns have a weight other than 0 and 1; they are learned like those with 1.")
+            text = N_("{count} {count:turn has|turns have} a weight other than 0 and 1, learned like 1.")
             told.append(sentence(text, count=self._odd_weights))
         if self._in_part:
-            text = N_("Of {count} answers only parts are learned, as {name} says; the other parts are only read.")
+            text = N_(
+                "Of {count} {count:answer|answers} only parts are learned, as {name} says; the other parts are "
+                "only read."
+            )
             told.append(sentence(text, count=self._in_part, name=_IN_PART))
         if self._trees:
-            text = N_("Of {count} trees of replies the best answers by their rank are read; the others are left out.")
+            text = N_(
+                "Of {count} {count:tree|trees} of replies the best answers by their rank are read; the others "
+                "are left out."
+            )
             told.append(sentence(text, count=self._trees))
         if self._unknown_keys:
             names = ", ".join(name for name, _ in self._unknown_keys.most_common(8))[:200]

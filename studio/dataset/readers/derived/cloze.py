@@ -34,7 +34,11 @@ def with_gaps(stream: TableStream) -> TableStream:
     rows = [card for text in texts for card in cards_of(text)]
     others = [name for name in stream.columns if name != column]
     notes = [
-        sentence(N_("The gaps in {column} became {count} questions with answers."), column=column, count=len(rows))
+        sentence(
+            N_("The gaps in {column} became {count} {count:question with an answer|questions with answers}."),
+            column=column,
+            count=len(rows),
+        )
     ]
     if others:
         notes.append(sentence(N_("Not used: {columns}."), columns=", ".join(others)[:300]))

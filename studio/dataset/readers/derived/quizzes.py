@@ -15,7 +15,7 @@ _WORDS = ("SR", "FIB", "FIL", "NUM")
 _OTHERS = ("TF", "ESS", "ORD", "MAT", "FIB_PLUS", "JUMBLED_SENTENCE", "OP", "QUIZ_BOWL")
 _KINDS = frozenset((*_CHOICES, *_WORDS, *_OTHERS))
 _FEWEST = 2
-_FEWER_CELLS = N_("{count} rows have fewer cells than there are columns.")
+_FEWER_CELLS = N_("{count} {count:row has|rows have} fewer cells than there are columns.")
 
 
 def with_quiz(stream: TableStream) -> TableStream:
@@ -32,10 +32,19 @@ def with_quiz(stream: TableStream) -> TableStream:
     if len(rows) < _FEWEST:
         return whole
     notes = [
-        sentence(N_("It is a quiz of Blackboard: {count} questions, each with its right answer."), count=len(rows))
+        sentence(
+            N_(
+                "It is a quiz of Blackboard: {count} {count:question with its right answer|questions, each with its "
+                "right answer}."
+            ),
+            count=len(rows),
+        )
     ]
     if len(rows) < len(lines):
-        text = N_("{count} questions without an answer in words (matching, essays, gaps) were left out.")
+        text = N_(
+            "{count} {count:question|questions} without an answer in words (matching, essays, gaps) "
+            "{count:was|were} left out."
+        )
         notes.append(sentence(text, count=len(lines) - len(rows)))
     kept = [note for note in stream.notes if note.text != _FEWER_CELLS]  # each kind of question has as many as it needs
     doubts = tuple(doubt for doubt in stream.doubts if doubt not in ("header", "delimiter"))

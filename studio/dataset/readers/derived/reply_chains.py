@@ -222,14 +222,25 @@ def _answers(stream: TableStream, links: _Links, batches: Sequence[pa.RecordBatc
     if len(rows) < _FEWEST_ANSWERS:
         return stream
     columns = ("question", "answer", "history") if any(history for _, _, history in rows) else ("question", "answer")
-    notes = [sentence(N_("{count} replies became the answers to what they reply to."), count=len(rows))]
+    notes = [
+        sentence(
+            N_(
+                "{count} {count:reply became the answer to what it replies|replies became the answers to what they "
+                "reply} to."
+            ),
+            count=len(rows),
+        )
+    ]
     if len(columns) > 2:
         text = N_("{parent} says which row a row goes on from; history holds the turns before.")
         notes.append(sentence(text, parent=links.parent))
     if only:
         notes.append(sentence(N_("Most replies are by {name}; those of others weren't taken for answers."), name=only))
     if left:
-        text = N_("{count} replies were left out: deleted ones, those to oneself, and all but the best to one text.")
+        text = N_(
+            "{count} {count:reply was|replies were} left out: deleted ones, those to oneself, and all but the "
+            "best to one text."
+        )
         notes.append(sentence(text, count=left))
     info = replace(
         stream.info,

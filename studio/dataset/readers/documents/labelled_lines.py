@@ -39,6 +39,11 @@ def stream_labels(path: Path, found: list[tuple[str, str]], lines: int, encoding
     text = N_("Each of {count} lines holds a text and a label, or so it seems.")
     notes = [sentence(text, count=len(found))]
     if lines > len(found):
-        notes.append(sentence(N_("{count} lines don't hold both and were left out."), count=lines - len(found)))
+        notes.append(
+            sentence(
+                N_("{count} {count:line doesn't hold both and was|lines don't hold both and were} left out."),
+                count=lines - len(found),
+            )
+        )
     info = document_info(path, "table", ("text", "label"), notes, encoding)
     return stream_rows(replace(info, doubts=(*info.doubts, "kind")), len(found), found)

@@ -49,8 +49,8 @@ def stream_passages(
     if not passages:
         raise empty(path)
     text = N_(
-        "The document was cut into {count} passages of up to about {length} characters, at headings and at the ends of "
-        "sentences."
+        "The document was cut into {count} {count:passage|passages} of up to about {length} characters, at "
+        "headings and at the ends of sentences."
     )
     all_notes = [sentence(text, count=len(passages), length=choice.chunk_size), *notes]
     info = document_info(path, "document", COLUMNS, all_notes, encoding)

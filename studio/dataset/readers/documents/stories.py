@@ -63,7 +63,9 @@ def stream_stories(path: Path, stories: list[StoryQuestion], encoding: Encoding)
     """The questions as rows, with what they are about and the turns before them where there are any."""
     columns = ["question", "answer"]
     columns += ["context"] * any(one.context for one in stories) + ["history"] * any(one.before for one in stories)
-    note = sentence(N_("{count} questions were found in stories with numbered lines."), count=len(stories))
+    note = sentence(
+        N_("{count} {count:question was|questions were} found in stories with numbered lines."), count=len(stories)
+    )
     info = document_info(path, "pairs", tuple(columns), [note], encoding)
     rows = (
         {"question": one.question, "answer": one.answer, "context": one.context, "history": _history(one)}

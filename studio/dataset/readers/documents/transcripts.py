@@ -231,11 +231,14 @@ def holds_words(text: str) -> bool:
 def spoken_turns(turns: list[tuple[str, str, str]]) -> tuple[list[tuple[str, str, str]], list[Sentence]]:
     """The turns that hold words, and what a person should know about them and about the others."""
     spoken = [turn for turn in turns if turn[1] and holds_words(turn[2])]
-    text = N_("It reads like a conversation that was written down: {count} turns by {names}.")
+    text = N_("It reads like a conversation that was written down: {count} {count:turn|turns} by {names}.")
     names = Counter(who for _, who, _ in spoken).most_common(6)
     notes = [sentence(text, count=len(spoken), names=", ".join(name for name, _ in names))]
     if len(spoken) < len(turns):
-        text = N_("{count} messages without words (pictures, deleted ones, who joined or left) were left out.")
+        text = N_(
+            "{count} {count:message|messages} without words (pictures, deleted ones, who joined or left) "
+            "{count:was|were} left out."
+        )
         notes.append(sentence(text, count=len(turns) - len(spoken)))
     return spoken, notes
 

@@ -328,7 +328,9 @@ def stream_pairs(
     path: Path, pairs: list[tuple[str, str]], encoding: Encoding | None = None, guessed: bool = False
 ) -> TableStream:
     """The pairs as rows of two columns."""
-    note = sentence(N_("{count} questions and answers were found below each other."), count=len(pairs))
+    note = sentence(
+        N_("{count} {count:question and answer|questions and answers} were found below each other."), count=len(pairs)
+    )
     info = document_info(path, "pairs", ("question", "answer"), [note], encoding)
     if guessed:
         text = N_("Only question marks or signs in the lines tell what is asked.")

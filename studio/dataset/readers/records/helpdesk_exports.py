@@ -66,7 +66,9 @@ def helpdesk_rows(records: Sequence[object], remarks: Remarks) -> list[object] |
         N_("It is the export of a help desk; who asks and who answers was told by what it says of each message.")
     )
     if private:
-        remarks.say(N_("{count} notes that customers didn't see were left out."), count=private)
+        remarks.say(
+            N_("{count} {count:note|notes} that customers didn't see {count:was|were} left out."), count=private
+        )
     return rows
 
 

@@ -45,7 +45,10 @@ def intent_rows(records: Sequence[object], remarks: Remarks) -> list[object] | N
             count=len(rows),
         )
         if len(answered) < len(found):
-            remarks.say(N_("{count} entries without a reply were left out."), count=len(found) - len(answered))
+            remarks.say(
+                N_("{count} {count:entry|entries} without a reply {count:was|were} left out."),
+                count=len(found) - len(answered),
+            )
         return rows
     named = [one for one in found if _key(one, _NAMES)]
     ways = _key(found[0], _WAYS)
