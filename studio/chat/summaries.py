@@ -34,6 +34,9 @@ _OWN_WORDS = 0.6
 _NEW_WORDS = 2
 """A sentence with fewer words that weren't there yet says nothing: small models repeat themselves."""
 
+_RUNS_ON, _DISTINCT = 16, 0.5
+"""A sentence of more words, of which fewer than this share are different ones, goes round in circles."""
+
 _SPEAKER = re.compile(r"^(?:Person|Model): ")
 """As the request has them: small models copy it."""
 
@@ -84,9 +87,16 @@ def summarize(earlier: str, exchanges: Sequence[Sequence[Message]], write: Calla
 
 
 def is_grounded(sentence: str, source: str) -> bool:
-    """Whether every name and number of a sentence stands in `source`, and most of its words."""
+    """Whether every name and number of a sentence stands in `source`, and most of its words, and it comes to an end."""
     words, known = words_of(sentence), words_of(source)
+    if _goes_round(sentence):
+        return False
     return bool(words) and details(sentence) <= _all_details(source) and len(words & known) >= _OWN_WORDS * len(words)
+
+
+def _goes_round(sentence: str) -> bool:
+    words = sentence.casefold().split()
+    return len(words) > _RUNS_ON and len(set(words)) < _DISTINCT * len(words)
 
 
 def details(sentence: str) -> set[str]:

@@ -269,6 +269,8 @@ class _Conversation:
                 )
                 self._store.save_turns(self._record.id, [turn])
                 print_model(event) if arguments.json else print()
+                if event.cut:
+                    print("Cut off: it reached the longest answer that is allowed.", file=sys.stderr)
                 break
             elif isinstance(event, AnswerFailed) and event.ask == ask.id:
                 if arguments.ask:

@@ -209,10 +209,10 @@ def _results(facts: RunFacts) -> str:
     return (
         f"## Results\n\n{text}\n\n"
         + "\n".join(table)
-        + f"\n\nBoth answered the same {counted(compared.examples, 'example')}, which it never studied, always with the "
-        f"likeliest token (greedily): {changes(compared).english()} (by chance with p = {judged.p:.2g}). The verdict goes by: "
-        f"{compared.measure.title.lower()} ({compared.measure.term}). In brackets: the true figure lies there in 95 of "
-        "100 cases. The error is the mean loss in nats a token."
+        + f"\n\nBoth answered the same {counted(compared.examples, 'example')}, which it never studied, always with "
+        f"the likeliest token (greedily): {changes(compared).english()} (by chance with p = {judged.p:.2g}). "
+        f"The verdict goes by: {compared.measure.title.lower()} ({compared.measure.term}). In brackets: the "
+        "true figure lies there in 95 of 100 cases. The error is the mean loss in nats a token."
         + "".join(f"\n\n{one.english()}" for one in more if one is not None)
     )
 

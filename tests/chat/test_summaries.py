@@ -39,6 +39,14 @@ def test_a_model_that_repeats_itself_or_copies_who_spoke_is_not_followed() -> No
     assert summarized(written, "The rent is 840 euros.") == "The rent is 840 euros."
 
 
+def test_a_sentence_that_goes_round_in_circles_takes_nobodys_room() -> None:
+    """As the starter model wrote it: every name was said, and what was said besides no longer fitted."""
+    circles = "My name is Anna, " + 40 * "the one who designed the car is Anna, " + "the one who"
+    answer = "Hello Anna, you are the one who designed the car."
+    text = summarize("", [exchange("My name is Anna and I live in Busan.", answer)], lambda _: circles)
+    assert "My name is Anna and I live in Busan." in text and "designed the car is" not in text
+
+
 def test_an_earlier_summary_goes_on_in_the_next() -> None:
     assert summarized("", "The dog is called Bruno.", earlier="Anna moved to Busan.") == (
         "Anna moved to Busan. The dog is called Bruno."
