@@ -36,7 +36,11 @@ class BaseForm:
             why = N_("An add-on only works on the base model that it was trained on, and only one is loaded.")
         elif not other.add_on or not self.add_on:
             what = N_("{run} can't be switched to on the base model that is loaded.")
-            why = N_("Only add-ons of LoRA can be switched, and one of the two was trained in another way.")
+            why = N_("Full training changed one of the two base models itself: there is no add-on to switch.")
+        elif other.add_on != self.add_on:
+            what = N_("{run} can't be switched to on the base model that is loaded.")
+            why = N_("It is an add-on of another kind ({needed}) than the one that is loaded ({loaded}).")
+            values |= {"needed": other.add_on, "loaded": self.add_on}
         elif other.foreign or self.foreign:
             what = N_("{run} can't be switched to on the base model that is loaded.")
             why = N_("One of the two was made by another program and may bring tokens and a chat template of its own.")

@@ -268,7 +268,7 @@ CASES: dict[str, tuple[Files, Right | Asked | Refused]] = {
         Right(first=(PAIRS[0][0] + given.OPTIONS, "B) " + PAIRS[0][1])),
     ),
     "a quiz of moodle": (text("quiz.xml", given.MOODLE), Asked(says="12 wrong answers")),
-    "a translation memory": (text("memory.tmx", given.TRANSLATIONS), Asked(says="1 texts without a translation")),
+    "a translation memory": (text("memory.tmx", given.TRANSLATIONS), Asked(says="1 text without a translation")),
     "turns by their parents in a table": (
         data("turns.json", given.CHAIN),
         Right(5, (TALK[2][1] + " 1", TALK[3][1] + " 1"), says="replies to"),

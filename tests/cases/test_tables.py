@@ -28,7 +28,7 @@ CASES: dict[str, tuple[Files, Right | Asked]] = {
         table("질문,답변", QUOTED, below="총 문항 수,12\n"),
         Right(says="총 문항 수 12"),
     ),
-    "a total with its unit": (table("질문,답변", QUOTED, below="전체 건수,12건\n"), Right(says="were left out")),
+    "a total with its unit": (table("질문,답변", QUOTED, below="전체 건수,12건\n"), Right(says="was left out")),
     "totals between": (
         text("t.csv", "question,answer\n" + "".join(f'"{q}","{a}"\n' + "Subtotal,1\n" * (n == 5) for n, (q, a) in ALL)),
         Right(says="1 row that adds up"),

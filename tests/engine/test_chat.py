@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from studio.core.command_queue import new_id, send
@@ -35,6 +36,7 @@ from studio.engine.evaluation import prompt_cache
 from studio.engine.evaluation.generate import Generator, add_run, of_folder, of_run, speed_up
 from studio.engine.job_context import JobContext
 from studio.engine.methods.registry import method_of
+from studio.models.adapter import ADAPTER_WEIGHTS
 from studio.models.weights import BaseFingerprint
 from tests.engine.conftest import Child, save_tiny_model
 from tests.engine.foreign_adapters import change_config
@@ -60,6 +62,7 @@ def learned(run: RunFolder, seed: int, dtype: str = "bfloat16") -> RunFolder:
             if parameter.requires_grad:
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
     folder = run.checkpoints / "step-000001"
+    folder.parent.mkdir(exist_ok=True)
     method.save(network, folder, str(base))
     write_manifest(folder, Manifest(files=listed(folder), step=1))
     BaseFingerprint.of(base).write(run.base_fingerprint)
@@ -109,6 +112,49 @@ def test_each_model_on_a_shared_base_answers_as_if_it_were_alone_after_any_switc
         assert torch.equal(base, logits(generator, BASE)), "the side that says base is the base"
 
 
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [
+        ("prompt", {"method.virtual_tokens": 7}),
+        ("prefix", {"method.virtual_tokens": 7}),
+        ("bottleneck", {"method.width": 4, "method.placement": "feed-forward"}),
+        ("lora", {"method.use_dora": True}),
+    ],
+)
+def test_add_ons_of_every_kind_are_switched_on_one_base(make_run: Make, kind: str, form: dict[str, object]) -> None:
+    method = {"method.kind": kind, "method.compute_dtype": "bfloat16"}
+    one, two = learned(make_run("one", **method), 1), learned(make_run("two", **method, **form), 2)
+    alone = {run.path.name: logits(loaded(run), THIS_RUN) for run in (one, two)}
+    base = logits(loaded(two), BASE)
+    shared = loaded(one)
+    assert add_run(shared, one, two) == other(two)
+    wanted = {BASE: base, THIS_RUN: alone["one"], other(two): alone["two"]}
+    for model in (THIS_RUN, other(two), BASE, other(two), THIS_RUN, BASE):
+        assert torch.equal(logits(shared, model), wanted[model])
+    assert len({tensor.sum().item() for tensor in wanted.values()}) == 3, "they do answer differently"
+    said = (Message(role="user", content="What is number 3?"),)
+    answers = [shared.stream(said, model, 8, 0.0, None, lambda _: False) for model in (THIS_RUN, other(two), THIS_RUN)]
+    assert answers[0] == answers[2] == loaded(one).stream(said, THIS_RUN, 8, 0.0, None, lambda _: False)
+    assert answers[1] == loaded(two).stream(said, THIS_RUN, 8, 0.0, None, lambda _: False)
+
+
+@pytest.mark.parametrize("kind", ["prompt", "bottleneck"])
+def test_an_add_on_that_does_not_fit_leaves_nothing_behind(make_run: Make, kind: str) -> None:
+    method = {"method.kind": kind, "method.compute_dtype": "bfloat16"}
+    one, damaged = learned(make_run("one", **method), 1), learned(make_run("damaged", **method), 2)
+    folder = damaged.checkpoints / "step-000001"
+    weights = load_file(folder / ADAPTER_WEIGHTS)
+    save_file({name: tensor[:1].contiguous() for name, tensor in weights.items()}, folder / ADAPTER_WEIGHTS)
+    write_manifest(folder, Manifest(files=listed(folder), step=1))
+    shared = loaded(one)
+    before, modules = logits(shared, THIS_RUN), [name for name, _ in shared.networks[THIS_RUN].named_modules()]
+    with pytest.raises(ProblemError) as refused:
+        add_run(shared, one, damaged)
+    assert refused.value.problem.code == "model.other_base"
+    assert torch.equal(logits(shared, THIS_RUN), before)
+    assert [name for name, _ in shared.networks[THIS_RUN].named_modules()] == modules
+
+
 def test_a_run_that_cannot_share_the_base_is_refused_with_the_reason_and_nothing_changes(
     make_run: Make, tmp_path: Path
 ) -> None:
@@ -123,14 +169,16 @@ def test_a_run_that_cannot_share_the_base_is_refused_with_the_reason_and_nothing
     before = logits(shared, THIS_RUN)
     why = {}
     whole = learned(make_run("whole", **{"method.kind": "full"}), 2)
-    for run in (elsewhere, in_16_bits, in_float, whole):
+    prompt = learned(make_run("prompt", **{"method.kind": "prompt"}), 2)
+    for run in (elsewhere, in_16_bits, in_float, whole, prompt):
         with pytest.raises(ProblemError) as refused:
             add_run(shared, one, run)
         why[run.path.name] = str(refused.value)
     assert "another base model" in why["elsewhere"]
     assert "LoRA, 16-bit" in why["sixteen"] and "LoRA, 4-bit, nf4" in why["sixteen"]
     assert "float32" in why["float"]
-    assert "trained in another way" in why["whole"]
+    assert "Full training changed" in why["whole"]
+    assert "another kind (Prompt tuning)" in why["prompt"]
     write_manifest(
         damaged.checkpoints / "step-000001", Manifest(files=listed(damaged.checkpoints / "step-000001"), step=1)
     )

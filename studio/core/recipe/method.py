@@ -490,6 +490,7 @@ class PromptTuning(VirtualTokenSettings):
     """Embeddings of tokens that don't exist are trained, which stand before each question."""
 
     title: ClassVar[str] = "Prompt tuning"
+    add_on: ClassVar[str] = "Prompt tuning"
     choice: ClassVar[str] = N_("An instruction learns (prompt tuning)")
     level: ClassVar[Level] = "more"
     advice: ClassVar[str] = N_(
@@ -506,6 +507,7 @@ class PrefixTuning(VirtualTokenSettings):
     """Keys and values are trained, which each layer's attention finds before those of the text."""
 
     title: ClassVar[str] = "Prefix tuning"
+    add_on: ClassVar[str] = "Prefix tuning"
     choice: ClassVar[str] = N_("A memory learns (prefix tuning)")
     level: ClassVar[Level] = "more"
     advice: ClassVar[str] = N_(
@@ -525,6 +527,7 @@ class AdapterLayers(StoredBaseSettings):
     """Narrow layers are put behind parts of each layer, and trained (Houlsby et al. 2019, Pfeiffer et al. 2021)."""
 
     title: ClassVar[str] = "Adapter layers"
+    add_on: ClassVar[str] = "Adapter layers"
     choice: ClassVar[str] = N_("Added layers learn (adapter layers)")
     level: ClassVar[Level] = "more"
     advice: ClassVar[str] = N_(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ from studio.models.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
 KIND = "BOTTLENECK"
 """What stands in the config where peft's have their own kind, which this is none of."""
+
+DEFAULT = "default"
+"""The adapter that a network is made with, as peft calls it."""
 
 _NAME = "adapter_layer"
 _ATTENTION = ("self_attn", "attn", "attention", "self_attention", "linear_attn", "mixer", "mamba")
@@ -76,7 +80,13 @@ class AdapterLayersMethod(TrainingMethod):
         (folder / ADAPTER_CONFIG).write_text(json.dumps(about, indent=2), encoding="utf-8")
 
     def load_weights(self, model: Network, folder: Path) -> None:
-        weights, places = load_file(folder / ADAPTER_WEIGHTS), dict(_parameters(model))
+        self._read(model, folder, DEFAULT)
+
+    def _read(self, model: Network, folder: Path, adapter: str) -> None:
+        """Put what `save` wrote into the layers of that adapter."""
+        saved = load_file(folder / ADAPTER_WEIGHTS)
+        weights = {name.replace(f".{_NAME}.", f".{_module(adapter)}."): one for name, one in saved.items()}
+        places = dict(_parameters(model, adapter))
         strange = weights.keys() ^ places.keys()
         strange |= {name for name in weights.keys() & places.keys() if weights[name].shape != places[name].shape}
         if strange:
@@ -91,42 +101,87 @@ class AdapterLayersMethod(TrainingMethod):
         model.requires_grad_(False)
         return model.eval()
 
+    def load_beside(self, model: Network, folder: Path, name: str) -> None:
+        try:
+            add_layers(model, self._added.width, self._added.placement == "both", model.dtype, name)
+            self._read(model, folder, name)
+        except ProblemError:
+            _take_out(model, name)
+            raise
+        for layer in _added(model, name):
+            layer.requires_grad_(False)
+            layer.is_on = False
+
     def changes_nothing(self, model: Network) -> bool:
         return not any(parameter.any() for name, parameter in _parameters(model) if ".up." in name)
 
 
-def add_layers(base: Network, width: int, behind_attention: bool, dtype: torch.dtype) -> Network:
-    """The same network with adapter layers of that width, which change nothing yet; `disable_adapter` is a context in
-    which they do nothing. Raises `ProblemError` for a model whose layers have no parts that are known here."""
+def add_layers(
+    base: Network, width: int, behind_attention: bool, dtype: torch.dtype, adapter: str = DEFAULT
+) -> Network:
+    """The same network with adapter layers of that width, which change nothing yet. As with peft, there may be several
+    adapters, `set_adapter` chooses one by its name, and `disable_adapter` is a context in which none does anything.
+    Raises `ProblemError` for a model whose layers have no parts that are known here."""
     hidden = int(base.config.get_text_config().hidden_size)
     parts = [one for layer in decoder_layers(base) for one in _parts(layer, behind_attention)]
     if not parts:
         raise _no_parts()
-    added = []
     for part in parts:
-        layer = AdapterLayer(hidden, width, base.device, dtype)
-        part.add_module(_NAME, layer)
-        part.register_forward_hook(_behind)
-        added.append(layer)
-
-    @contextmanager
-    def disable_adapter() -> Iterator[None]:
-        for layer in added:
-            layer.is_on = False
-        try:
-            yield
-        finally:
-            for layer in added:
-                layer.is_on = True
-
-    base.disable_adapter = disable_adapter
+        part.add_module(_module(adapter), AdapterLayer(hidden, width, base.device, dtype))
+        part.register_forward_hook(partial(_behind, _module(adapter)))
+    base.set_adapter, base.disable_adapter = partial(_set_adapter, base), partial(_disable_adapter, base)
     if getattr(base, "is_quantized", False):
         base._hf_peft_config_loaded = True  # else transformers' trainer finds nothing in it that could be trained
     return base
 
 
-def _behind(part: torch.nn.Module, _: Any, given: Any) -> Any:
-    layer = getattr(part, _NAME)
+def _module(adapter: str) -> str:
+    """What the layers of that adapter are called in the parts that they stand behind."""
+    return _NAME if adapter == DEFAULT else f"{_NAME}_{adapter}"
+
+
+def _added(network: Network, adapter: str | None = None) -> Iterator[AdapterLayer]:
+    """The layers of one adapter, or of all."""
+    for name, module in network.named_modules():
+        if isinstance(module, AdapterLayer) and adapter in (None, _adapter_at(name)):
+            yield module
+
+
+def _adapter_at(name: str) -> str:
+    return name.rpartition(".")[2].removeprefix(_NAME).removeprefix("_") or DEFAULT
+
+
+def _set_adapter(network: Network, adapter: str, inference_mode: bool = False) -> None:
+    for layer in _added(network):
+        layer.is_on = False
+    for layer in _added(network, adapter):
+        layer.is_on = True
+        layer.requires_grad_(not inference_mode)
+
+
+@contextmanager
+def _disable_adapter(network: Network) -> Iterator[None]:
+    on = [layer for layer in _added(network) if layer.is_on]
+    for layer in on:
+        layer.is_on = False
+    try:
+        yield
+    finally:
+        for layer in on:
+            layer.is_on = True
+
+
+def _take_out(network: Network, adapter: str) -> None:
+    """Leave nothing of that adapter; its hooks find nothing to do."""
+    for part in list(network.modules()):
+        if hasattr(part, _module(adapter)):
+            delattr(part, _module(adapter))
+
+
+def _behind(name: str, part: torch.nn.Module, _: Any, given: Any) -> Any:
+    layer = getattr(part, name, None)
+    if layer is None:
+        return given
     return (layer(given[0]), *given[1:]) if isinstance(given, tuple) else layer(given)
 
 
@@ -138,9 +193,9 @@ def _parts(layer: torch.nn.Module, behind_attention: bool) -> Iterator[torch.nn.
             yield found
 
 
-def _parameters(model: Network) -> Iterator[tuple[str, torch.nn.Parameter]]:
+def _parameters(model: Network, adapter: str = DEFAULT) -> Iterator[tuple[str, torch.nn.Parameter]]:
     for name, parameter in model.named_parameters():
-        if f".{_NAME}." in name:
+        if f".{_module(adapter)}." in name:
             yield name, parameter
 
 

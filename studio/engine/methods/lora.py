@@ -19,7 +19,7 @@ from peft.utils.other import AuxiliaryTrainingWrapper
 from safetensors.torch import load_file, save_file
 from transformers.pytorch_utils import Conv1D
 
-from studio.core.problems import ProblemError, Remedy, problem
+from studio.core.problems import Remedy, problem
 from studio.core.recipe.method import ALL_LINEAR, ATTENTION, Lora, LoraSettings, QLora
 from studio.core.translatable import N_
 from studio.engine.methods.added_tokens import (
@@ -35,11 +35,10 @@ from studio.engine.methods.base_model import (
     Network,
     forget_quantization,
     in_format,
-    keep_weights_as_they_are,
     outline,
 )
 from studio.engine.methods.method import Merged
-from studio.engine.methods.peft_method import PeftMethod, does_not_fit, read_adapter, require_fit
+from studio.engine.methods.peft_method import PeftMethod, does_not_fit
 from studio.engine.methods.quantization import LEFT_ALONE
 from studio.engine.methods.starts import Factors, adapted_layers, begin_with_principal, begin_with_residual, shift_base
 from studio.engine.methods.weight_changes import Changes, Grown, Replaced, changes_of, merge_into
@@ -147,21 +146,6 @@ class LoraMethod(PeftMethod):
         added.to(base.device, base.dtype).requires_grad_(False)
         switched_with_adapter(model, added)
         return model
-
-    def load_beside(self, model: Network, folder: Path, name: str) -> None:
-        active = model.active_adapter
-        config = PeftConfig.from_pretrained(str(folder))
-        config.inference_mode, config.init_lora_weights = True, False  # what is drawn would only be written over
-        try:
-            require_fit(lambda: model.add_adapter(name, config))
-            read_adapter(model, folder, name)
-        except ProblemError:
-            if name in model.peft_config:
-                model.delete_adapter(name)
-            raise
-        finally:
-            model.set_adapter(active, inference_mode=True)
-        keep_weights_as_they_are(model)
 
     def changes(self, folder: Path, saved: Path) -> Changes:
         network = outline(folder)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from peft import PeftConfig, PeftModelForCausalLM, load_peft_weights, set_peft_model_state_dict
+from peft import LoraConfig, PeftConfig, PeftModelForCausalLM, load_peft_weights, set_peft_model_state_dict
 
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.translatable import N_
@@ -61,6 +61,23 @@ class PeftMethod(TrainingMethod):
         read_adapter(model, folder, "default", assign=assign)
         keep_weights_as_they_are(model)
         return model.eval()
+
+    def load_beside(self, model: Network, folder: Path, name: str) -> None:
+        active = model.active_adapter
+        config = PeftConfig.from_pretrained(str(folder))
+        config.inference_mode = True
+        if isinstance(config, LoraConfig):
+            config.init_lora_weights = False  # what is drawn would only be written over
+        try:
+            require_fit(lambda: model.add_adapter(name, config))
+            read_adapter(model, folder, name)
+        except ProblemError:
+            if name in model.peft_config:
+                model.delete_adapter(name)
+            raise
+        finally:
+            model.set_adapter(active, inference_mode=True)
+        keep_weights_as_they_are(model)
 
 
 def read_adapter(model: Network, folder: Path, name: str, *, assign: bool = False) -> None:
