@@ -53,8 +53,9 @@ def keep_feedback(file: Path, turns: Sequence[TurnRecord]) -> Feedback:
     if judged.correction or (judged.rating and judged.answer.strip()):
         messages = [message for turn in before if turn.answer for message in _exchange(turn, learned=False)]
         line: dict[str, object] = {"id": judged.id, "messages": [*messages, *_exchange(judged, learned=True)]}
-        line["good"] = bool(judged.correction) or judged.rating > 0
-        if judged.correction and judged.answer.strip():
+        if not judged.correction:
+            line["good"] = judged.rating > 0
+        elif judged.answer.strip():
             line["rejected"] = judged.answer
         lines.append(json.dumps(line, ensure_ascii=False))
     with _WRITING:

@@ -65,8 +65,8 @@ def count_feedback(file: Path) -> Feedback:
     """What is in it; nothing where it isn't there. Raises OSError."""
     counts = {"corrected": 0, "good": 0, "wrong": 0}
     for line in _lines(file) if file.exists() else ():
-        good, rejected = _judged(line)
-        counts["wrong" if good is False else "good" if good and not rejected else "corrected"] += 1
+        good, _ = _judged(line)
+        counts["corrected" if good is None else "good" if good else "wrong"] += 1
     return Feedback(**counts)
 
 
@@ -114,7 +114,7 @@ def _lines(file: Path) -> list[str]:
 
 
 def _judged(line: str) -> tuple[bool | None, str]:
-    """Whether the answer of a line was called good, None where nothing was said; and the worse answer beside it."""
+    """Whether the answer of a line was called good, None where it was corrected; and the worse answer beside it."""
     try:
         told = json.loads(line)
         good, rejected = told.get("good"), told.get("rejected")

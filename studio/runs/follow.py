@@ -220,7 +220,7 @@ def explain_crash(code: int | None, signal_name: str | None, log_end: str) -> Pr
             code="crashed.killed",
             what=N_("The work was ended from outside."),
             why=N_("Either somebody ended the process, or the computer ran out of memory and chose it."),
-            fix=N_("Close other programs and try again. The last save point is kept."),
+            fix=N_("Close other programs and try again. Nothing that was saved is lost."),
             remedy=Remedy.try_again,
         )
     if code is None:
@@ -228,14 +228,14 @@ def explain_crash(code: int | None, signal_name: str | None, log_end: str) -> Pr
             code="crashed.interrupted",
             what=N_("The work was interrupted."),
             why=N_("Its process is gone: the computer was switched off, or somebody ended it."),
-            fix=N_("What the last save point holds is kept. Start again when you like."),
+            fix=N_("Start again when you like. Nothing that was saved is lost."),
             remedy=Remedy.try_again,
         )
     return Problem(
         code="crashed.silently",
         what=N_("The work ended without saying why ({how})."),
         why=N_("The end of its log may tell more."),
-        fix=N_("Open the log, or try again. The last save point is kept."),
+        fix=N_("Open the log, or try again. Nothing that was saved is lost."),
         values={"how": signal_name or f"exit code {code}"},
         remedy=Remedy.open_log,
     )

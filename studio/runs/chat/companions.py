@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from studio.core.events import ModelUnderTest
@@ -46,7 +48,14 @@ def companions(run: RunFolder, project: Project) -> tuple[Companion, ...]:
             found.append(Companion(one.run.path, one.name or one.run.path.name, apart))
         if len(found) == MOST:
             break
-    return tuple(found)
+    same = Counter(one.title for one in found)
+    return tuple(one if same[one.title] == 1 else replace(one, title=_told_apart(one)) for one in found)
+
+
+def _told_apart(one: Companion) -> str:
+    """Runs on the same data are mostly called the same: with the time at which this one was made."""
+    made = re.match(r"(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)", one.run.name)
+    return "{} ({}-{}-{} {}:{})".format(one.title, *made.groups()) if made else f"{one.title} ({one.run.name})"
 
 
 def _why_apart(mine: BaseForm, other: RunFolder) -> Problem | None:

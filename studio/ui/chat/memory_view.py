@@ -124,7 +124,10 @@ class MemoryView(Overlay):
         kept = [one for one in records if one.fact.kind == kind and one.turn in self._questions]
         kept.sort(key=lambda one: (self._questions[one.turn][0], one.fact.subject.casefold(), one.id))
         read = len(self._questions) - len(unread)
-        say(self.read_words, tr("Answers read: {n} of {total}", n=read, total=len(self._questions)))
+        words = tr("Answers read: {n} of {total}", n=read, total=len(self._questions))
+        if unread and self._conversation.memory.is_reading():
+            words += ". " + tr("The model is reading the others now.")
+        say(self.read_words, words)
         self.read_others.setVisible(bool(unread) and self._conversation.ready)
         self._fill_rows(kept)
         if self.graph is not None:

@@ -351,6 +351,7 @@ class ChatPage(PageFrame):
 
     def _on_opened(self) -> None:
         self._end_edit()
+        self._end_kept_notice()  # the answer that could be taken back isn't on show any more
         record = self.conversation.record
         if record is not None:
             self.settings.choose_memory(record.memory, record.amount)
@@ -412,8 +413,7 @@ class ChatPage(PageFrame):
         self.conversation.correct(turn, text, lambda count: self._say_kept(turn, count), self._on_failed)
 
     def _say_kept(self, turn: Turn, kept: Feedback) -> None:
-        if self.kept_notice is not None:
-            clear_layout_widget(self.kept_notice)
+        self._end_kept_notice()
         words = tr("Kept for the next training. Corrected answers in this project: {n:,}", n=kept.corrected)
         self.kept_notice = NoticeBar(words)
         self.kept_notice.add(tr("Undo"), lambda: self._take_back(turn))
@@ -421,12 +421,12 @@ class ChatPage(PageFrame):
         self._notices.addWidget(self.kept_notice)
 
     def _take_back(self, turn: Turn) -> None:
-        def taken_back(_kept: Feedback) -> None:
-            if self.kept_notice is not None:
-                clear_layout_widget(self.kept_notice)
-                self.kept_notice = None
+        self.conversation.correct(turn, "", lambda _kept: self._end_kept_notice(), self._on_failed)
 
-        self.conversation.correct(turn, "", taken_back, self._on_failed)
+    def _end_kept_notice(self) -> None:
+        if self.kept_notice is not None:
+            clear_layout_widget(self.kept_notice)
+            self.kept_notice = None
 
     def _open_corrections(self) -> None:
         now = self._app_state.recipe.data
