@@ -300,10 +300,16 @@ class ConversationStore:
         memory = _opened(None)
         with contextlib.suppress(sqlite3.Error):  # what can still be read stays in sight
             if self._database is not None:
-                self._database.backup(memory)
+                self._database.backup(memory, progress=_unless_locked)
         self.close()
         self._file, self._database = None, memory
         self.problem = _not_kept(error)
+
+
+def _unless_locked(status: int, _remaining: int, _total: int) -> None:
+    """Python's `backup` would try again for ever."""
+    if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        raise sqlite3.OperationalError("database is locked")
 
 
 def title_of(question: str) -> str:

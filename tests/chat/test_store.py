@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from studio.chat import store as store_module
 from studio.chat.store import ConversationRecord, ConversationStore, TurnRecord, default_file, title_of
 from studio.core.conversation import Fact
 from studio.core.events import Remembered
@@ -243,3 +244,20 @@ def test_a_file_of_an_earlier_version_is_opened_and_what_it_lacks_is_added(tmp_p
     assert store.turns("one")[0].seed == 12
     assert store.problem is None
     store.close()
+
+
+def test_a_file_that_another_program_locks_in_the_middle_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_PATIENCE", 0.2)
+    file = tmp_path / "conversations.sqlite"
+    open_one = ConversationStore(file)
+    open_one.save(TALK, [TURN])
+    other = sqlite3.connect(file)
+    other.execute("BEGIN EXCLUSIVE")
+    open_one.save_turns("one", [replace(TURN, id="t2")])
+    assert open_one.problem is not None and open_one.problem.code == "chat.not_kept"
+    assert "t2" in [turn.id for turn in open_one.turns("one")]
+    other.rollback()
+    other.close()
+    assert [turn.id for turn in ConversationStore(file).turns("one")] == ["t1"], "what was kept is still there"

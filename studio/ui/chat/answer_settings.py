@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QPlainTextEdit, QProgressBar
 from studio.chat.memories import MEMORIES, Memory, memory_named
 from studio.core.events import MOST_SEED, PromptSent
 from studio.core.translatable import sentence
+from studio.ui.chat.turns import GenerationSettings
 from studio.ui.controls.layout import STRETCH, hbox, vbox
 from studio.ui.controls.text import button, combo_box, label, say
 from studio.ui.design.language import tr, tr_sentence
@@ -163,6 +164,15 @@ class AnswerSettings(QWidget):
         self._amounts[memory.name] = min(max(amount, memory.least), memory.most)
         self.memory.setCurrentIndex(self.memory.findData(memory.name))
         self._on_memory_chosen()
+
+    def show_settings(self, chosen: GenerationSettings) -> None:
+        """What was asked with before the page was made anew. Examples in the prompt are kept elsewhere."""
+        self.instructions.setPlainText(chosen.instructions)
+        self.creativity.setValue(round(chosen.temperature / STEP))
+        self.length.setValue(chosen.max_tokens)
+        if chosen.seed is not None:
+            self.keep_seed(chosen.seed)
+        self.choose_memory(chosen.memory, chosen.amount)
 
     def show_use(self, prompt: PromptSent | None) -> None:
         """How much of what the model can read at once the newest prompt took."""

@@ -101,6 +101,8 @@ class Conversation(QObject):
         """Where the process computes, as it was decided when it was started last."""
         self.beside_training = False
         """Whether a person agreed to be answered while a model is trained."""
+        self.asked_with: GenerationSettings | None = None
+        """What was asked last, was asked with this."""
         self.ready = False
         self._queue = _Queue()
         self.storage = self._new_storage()
@@ -229,7 +231,7 @@ class Conversation(QObject):
         """Talk to somebody else, which begins a new conversation. False when it is the same as before."""
         if target == self.target:
             return False
-        self.target = target
+        self.target, self.asked_with = target, None
         self.shutdown()
         self.clear()
         return True
@@ -304,6 +306,7 @@ class Conversation(QObject):
 
     def ask(self, text: str, models: tuple[ModelUnderTest, ...], generation: GenerationSettings) -> None:
         """Ask each model, one after the other, with all that it was asked and answered before."""
+        self.asked_with = generation
         place = 1 + max((turn.record.place for turns in self.turns.values() for turn in turns), default=-1)
         self._ask(text, place, models, generation)
 

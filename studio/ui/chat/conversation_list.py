@@ -88,7 +88,7 @@ class ConversationList(QWidget):
 
     def refresh(self) -> None:
         project, search = self._conversation.project, self.search.text()
-        self._conversation.storage.fetch(lambda store: store.conversations(project, search), self._show)
+        self._conversation.storage.fetch(lambda store: store.conversations(project, search), self._show, self)
 
     def _show(self, found: list[ConversationRecord]) -> None:
         current = self._chosen()

@@ -116,7 +116,9 @@ class MemoryView(Overlay):
         self._questions = {turn.record.id: (turn.record.place + 1, turn.question, turn.text) for turn in turns}
         wanted = self._memory.reads_for
         if wanted is not None:
-            self._conversation.storage.fetch(lambda store: (store.facts(ids), store.unread(ids, wanted)), self._show)
+            self._conversation.storage.fetch(
+                lambda store: (store.facts(ids), store.unread(ids, wanted)), self._show, self
+            )
 
     def _show(self, found: tuple[list[FactRecord], set[str]]) -> None:
         records, unread = found

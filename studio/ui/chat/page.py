@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, QUrl
+from PySide6.QtCore import Qt, QUrl, Slot
 from PySide6.QtGui import QDesktopServices, QResizeEvent
 from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QWidget
 
@@ -83,8 +83,9 @@ class ChatPage(PageFrame):
         self.settings.formatting_changed.connect(self._on_formatting_changed)
         self.settings.kept_wanted.connect(self._on_kept_wanted)
         self.settings.examples_wanted.connect(self._on_examples_wanted)
-        self.examples = PromptExamples(self)
-        self.examples.changed.connect(lambda: say(self.settings.examples_words, self.examples.in_words()))
+        known = self.conversation.findChild(PromptExamples)
+        self.examples = known if isinstance(known, PromptExamples) else PromptExamples(self.conversation)
+        self.examples.changed.connect(self._on_examples_changed)
         self.picker: ExamplePicker | None = None
         self.memory_shown: MemoryView | None = None
         self._edited: int | None = None
@@ -118,6 +119,9 @@ class ChatPage(PageFrame):
         self.conversation.opened.connect(self._on_opened)
         self._fill_instructions()
         self._on_target_changed()
+        if self.conversation.asked_with is not None:
+            self.settings.show_settings(self.conversation.asked_with)
+        self._on_examples_changed()
 
     def _build(self) -> None:
         for column in (self.left, self.right):
@@ -403,6 +407,10 @@ class ChatPage(PageFrame):
 
     def _on_examples_wanted(self) -> None:
         self.picker = ExamplePicker(self.window(), self.examples, self.composer.toPlainText())
+
+    @Slot()
+    def _on_examples_changed(self) -> None:
+        say(self.settings.examples_words, self.examples.in_words())
 
     def _on_kept_wanted(self) -> None:
         self.memory_shown = MemoryView(self.window(), self.conversation, self.settings.chosen_memory)

@@ -37,10 +37,12 @@ class ConversationStorage(QObject):
         else:
             self._thread.submit(self._work, work)
 
-    def fetch(self, work: Callable[[ConversationStore], T], then: Callable[[T], object]) -> None:
-        """`then` is called in the window's thread with what `work` found."""
+    def fetch(
+        self, work: Callable[[ConversationStore], T], then: Callable[[T], object], owner: QObject | None = None
+    ) -> None:
+        """`then` is called in the window's thread with what `work` found, unless its `owner` is gone by then."""
         if not self._closed:
-            run_in_background(self, self._thread.submit(self._work, work).result, then)
+            run_in_background(owner or self, self._thread.submit(self._work, work).result, then)
 
     def close(self) -> None:
         """Wait until everything is written. What a last event still brings is written at once."""

@@ -276,3 +276,16 @@ def test_enter_in_a_composition_does_not_send_an_edited_question(page: ChatPage,
     page.composer._composing = True
     QTest.keyClick(page.composer, Qt.Key.Key_Return)
     assert said(page) == ["run 2 0 one"]
+
+
+def test_another_language_or_theme_keeps_what_was_asked_with(page: ChatPage, app_state: AppState, qtbot: QtBot) -> None:
+    settings = page.settings
+    settings.length.setValue(32)
+    settings.instructions.setPlainText("Be brief.")
+    settings.choose_memory("last", 3)
+    page.examples.choose(2, ())
+    ask(page, qtbot, "one")
+    again = shown(app_state, qtbot)  # what the main window does when it is made anew
+    assert again.settings.length.value() == 32 and again.settings.instructions.toPlainText() == "Be brief."
+    assert (again.settings.chosen_memory.name, again.settings.memory_amount) == ("last", 3)
+    assert again.examples.nearest == 2 and again.settings.examples_words.text().endswith("2")
