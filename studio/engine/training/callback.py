@@ -92,6 +92,8 @@ class TrainingCallback(TrainerCallback):
         self.before_step: Callable[[int], None] | None = None
         """Called with the step that begins, counted from 1."""
         self.after_step: Callable[[StepDone], None] | None = None
+        self.after_first: Callable[[], None] | None = None
+        """Called once, after the first step of this process."""
         self.go_back: Callable[[int], None] | None = None
         """Called with the step when no usable numbers came for too long; returns where that is no way out."""
         self.enough = False
@@ -151,6 +153,10 @@ class TrainingCallback(TrainerCallback):
         self.step.tokens, self.step.gradient_norm, self.step.began = 0, None, now
         self.step.examples.clear()
         self.step.batches.clear()
+        if self.after_first is not None:
+            after_first, self.after_first = self.after_first, None
+            after_first()
+            self.step.began = time.monotonic()  # looking is not learning
         self._save_now |= any(isinstance(command, SaveNow) for command in self._context.commands())
         due = state.global_step < state.max_steps and self.is_due(state.global_step)
         # Among steps without usable numbers there is nothing worth going back to.

@@ -19,14 +19,14 @@ from studio.engine.device import Device
 from studio.engine.distributed.ranks import Ranks, join
 from studio.engine.job_context import JobContext, StopRequested, is_out_of_memory
 from studio.engine.methods.base_model import Network, count_parameters
-from studio.engine.methods.method import TrainingMethod
+from studio.engine.methods.method import TrainingMethod, without_adapter
 from studio.engine.methods.registry import method_of
 from studio.engine.objectives.supervised import autocast
 from studio.engine.random_states import restore_random_states
 from studio.engine.training.callback import NON_FINITE_STEPS, TrainingCallback
 from studio.engine.training.checkpoint import CheckpointWriter, require_fits
 from studio.engine.training.loss_spike import LossSpike
-from studio.engine.training.memory_probe import try_longest
+from studio.engine.training.memory_probe import probed_by_step, try_longest
 from studio.engine.training.plan import Plan, plan_of, tell_unused_words
 from studio.engine.training.recovery import go_back, save_patiently
 from studio.engine.training.resume import (
@@ -86,6 +86,12 @@ def _train(context: JobContext, job: Train, ranks: Ranks) -> Ending | None:
     return TrainingJob(context, run, plan, method, model, device, point, ranks).go()
 
 
+def is_tried_first(device: Device) -> bool:
+    """Whether the longest examples are tried before the first step: on a card that takes a moment. On a processor it
+    would take as long as that step, which has the longest examples itself, so it is the trial."""
+    return device.is_cuda
+
+
 def stopped(context: JobContext, step: int) -> Ending:
     """The ending that was asked for; what was learned until `step` is saved."""
     return Paused(step=step) if context.pausing else Stopped(step=step)
@@ -123,6 +129,9 @@ class TrainingJob:
         self.callback = TrainingCallback(context, device, self.save, plan.save_steps)
         self.callback.is_due = lambda step: ranks.is_main and (self._looks_at(step) or self.checkpoints.is_due)
         self.callback.after_step = self._watch
+        self.tries_first = is_tried_first(device)
+        self.first_step: StepDone | None = None
+        self.method = method
         if ranks.several:  # each draws its own, and the same ones when a step is computed again
             self.callback.before_step = lambda step: ranks.seed_step(plan.recipe.training.seed, step)
         self.callback.done = point.step
@@ -169,12 +178,32 @@ class TrainingJob:
         knows both, and the trial would empty the optimizer that was loaded."""
         with self.context.interruptible():
             if self.point.folder is None:
-                self._try_longest()
-                if not self.looks and self.ranks.is_main:
-                    self.look_at(0)
+                if self.tries_first:
+                    self._try_longest()
+                if self.ranks.is_main:
+                    if not self._keeps_beginning() and not self.looks:
+                        self.look_at(0)
+                    self.callback.after_first = self._after_first
         self.ranks.copy_from_main([p for p in self.model.parameters() if p.requires_grad])
         self.context.phase("training", N_("Learning from the examples."))
         self.checkpoints.start_clock()
+
+    def _keeps_beginning(self) -> bool:
+        """Whether the model as it begins can still be looked at later: it is the base, which what is trained can be
+        taken away from."""
+        return self.method.shares_base and self.method.changes_nothing(self.model)
+
+    def _after_first(self) -> None:
+        """Tell what the first step took where it was the trial, and look at the model as it began unless that is done:
+        so nobody waits for the look to see that the training goes on."""
+        if not self.tries_first and self.first_step is not None:
+            probed = probed_by_step(self.plan, self.device, self.first_step)
+            self.samples.run_seconds = probed.run_seconds
+            self.context.write(probed)
+        if not self.looks and not self.context.stopping:
+            with without_adapter(self.model):
+                self.look_at(0)
+            self._phase("training", N_("Learning from the examples."))
 
     def _prepare_objective(self) -> None:
         """Let the objective look at the model as it begins, with less at once where memory runs out. What rank 0 finds
@@ -321,6 +350,7 @@ class TrainingJob:
         return by_hand or best or self.context.stopping or self.callback.enough or step >= self.plan.total_steps
 
     def _watch(self, done: StepDone) -> None:
+        self.first_step = self.first_step or done
         self._tell_counts()
         if self.spike.take(done.loss):
             self.checkpoints.pin(self.checkpoints.last_step)

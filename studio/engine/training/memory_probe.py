@@ -9,8 +9,9 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy
@@ -18,7 +19,7 @@ import psutil
 import torch
 import transformers
 
-from studio.core.events import Ending, MemoryProbed
+from studio.core.events import Ending, MemoryProbed, StepDone
 from studio.core.jobs import MemoryProbe
 from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.run_folder import RunFolder
@@ -101,6 +102,25 @@ def try_longest(context: JobContext, trainer: StudioTrainer, plan: Plan, device:
     return done
 
 
+def probed_by_step(plan: Plan, device: Device, step: StepDone) -> MemoryProbed:
+    """What the first step of a run tells, which begins with its longest examples, as a trial of them does."""
+    lengths = plan.dataset.lengths
+    sampler = LengthGroupedSampler(lengths, plan.batch, plan.recipe.training.seed, plan.dataset.all_longest)
+    order = islice(sampler, plan.batch * plan.gradient_accumulation_steps)
+    sizes = [max(lengths[place] for place in batch) * len(batch) for batch in _batches(list(order), plan.batch)]
+    sequences = plan.recipe.objective.sequences
+    passes = plan.total_steps / max(1, plan.steps_per_epoch)
+    return MemoryProbed(
+        device="cuda" if device.is_cuda else "cpu",
+        peak=peak_resident(),
+        reserved=None,
+        process=None,
+        step_seconds=step.seconds,
+        run_seconds=step.seconds * max(1.0, padded_tokens(plan) / (sequences * sum(sizes)) * passes),
+        tokens=sequences * sizes[0],
+    )
+
+
 def longest_batch(plan: Plan) -> dict[str, torch.Tensor]:
     """As many of the longest examples as are computed at once: no batch of any pass needs more."""
     rows = plan.objective.rows(plan.dataset)
@@ -139,9 +159,12 @@ def padded_tokens(plan: Plan) -> int:
     training = plan.recipe.training
     lengths = plan.dataset.sizes
     order = list(LengthGroupedSampler(lengths, plan.batch, training.seed))
-    batches = (order[i : i + plan.batch] for i in range(0, len(order), plan.batch))
     sequences = plan.recipe.objective.sequences
-    return sum(sequences * len(batch) * max(lengths[i] for i in batch) for batch in batches)
+    return sum(sequences * len(one) * max(lengths[i] for i in one) for one in _batches(order, plan.batch))
+
+
+def _batches(order: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    return (order[i : i + size] for i in range(0, len(order), size))
 
 
 def _measured(plan: Plan, device: Device, inputs: dict[str, torch.Tensor], last: Round, processes: int) -> MemoryProbed:

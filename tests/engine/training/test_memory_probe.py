@@ -28,30 +28,52 @@ def test_a_run_learns_bit_for_bit_the_same_with_and_without_a_trial(
     make_run: Callable[..., RunFolder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {"method.compute_dtype": "float32", "method.dropout": 0.2, "training.gradient_accumulation_steps": 2}
-    tried = make_run("tried", learned=18, **settings)
-    assert do_here(tried, Train()) == 0
     plain = make_run("plain", learned=18, **settings)
-    monkeypatch.setattr(job.TrainingJob, "_try_longest", lambda _: None)
     assert do_here(plain, Train()) == 0
-    assert tried.state().probed is not None
-    assert plain.state().probed is None
+    tried = make_run("tried", learned=18, **settings)
+    monkeypatch.setattr(job, "is_tried_first", lambda _: True)
+    assert do_here(tried, Train()) == 0
+    for run, first, second in ((tried, MemoryProbed, StepDone), (plain, StepDone, MemoryProbed)):
+        kinds = [type(event) for event in run.reader().read_new()]
+        assert kinds.index(first) < kinds.index(second) and kinds.count(MemoryProbed) == 1
     assert len(losses(tried)) >= 4
     assert losses(tried) == losses(plain)
     ends = [sorted(run.checkpoints.glob("*/adapter_model.safetensors"))[-1].read_bytes() for run in (tried, plain)]
     assert ends[0] == ends[1]
 
 
-def test_the_trial_is_the_first_thing_that_a_run_computes(make_run: Callable[..., RunFolder]) -> None:
+def test_on_a_processor_the_first_step_is_the_trial(make_run: Callable[..., RunFolder]) -> None:
     run = make_run()
     assert do_here(run, Train()) == 0
     events = run.reader().read_new()
     kinds = [type(event) for event in events]
-    assert kinds.index(MemoryProbed) < kinds.index(Evaluated) < kinds.index(StepDone)
+    assert kinds.index(StepDone) < kinds.index(MemoryProbed) < kinds.index(Evaluated)
     done = next(event for event in events if isinstance(event, MemoryProbed))
     assert done.device == "cpu"
     assert done.reserved is None
     assert done.peak > 50 << 20  # the whole process, which holds torch
     assert 0 < done.step_seconds <= done.run_seconds
+
+
+@pytest.mark.parametrize("kind", ["lora", "qlora", "bottleneck", "full", "prompt"])
+def test_the_model_as_it_began_is_looked_at_after_the_first_step_where_that_is_the_same(
+    make_run: Callable[..., RunFolder], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    def looks(name: str) -> tuple[list[Evaluated], list[float], list[type]]:
+        run = make_run(name, **{"method.kind": kind, "method.compute_dtype": "float32"})
+        assert do_here(run, Train()) == 0
+        events = run.reader().read_new()
+        found = [event for event in events if isinstance(event, Evaluated)]
+        return found, losses(run), [type(event) for event in events]
+
+    after, learned, kinds = looks("after")
+    later = kind not in ("full", "prompt")  # of which the beginning is gone with the first step
+    assert (kinds.index(StepDone) < kinds.index(Evaluated)) is later
+    monkeypatch.setattr(job.TrainingJob, "_keeps_beginning", lambda _: False)
+    before, same, kinds = looks("before")
+    assert kinds.index(Evaluated) < kinds.index(StepDone)
+    assert [(one.step, one.loss, one.model) for one in after] == [(one.step, one.loss, one.model) for one in before]
+    assert after[0].step == 0 and learned == same
 
 
 def test_a_trial_of_its_own_ends_with_the_figures_and_leaves_the_run_alone(
