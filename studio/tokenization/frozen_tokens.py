@@ -185,9 +185,11 @@ class FrozenTokens(LazySequence[Encoded]):
         how = self._read_as
         settings = (how.max_length, how.loss_on, how.truncation, how.added_tokens)
         try:
-            return TokenStore(tokens_folder(self._lines.file, how.model, *settings), len(self._lines))
+            store = TokenStore(tokens_folder(self._lines.file, how.model, *settings), len(self._lines))
+            store.forget_others()
         except OSError:
             return None
+        return store
 
     def _surveyed(self) -> Survey:
         """What another process found out already, or else this one."""
@@ -244,6 +246,10 @@ class FrozenTokens(LazySequence[Encoded]):
             found = self._store.read(number)
             if found is None and not self._store.known[number]:
                 self._store.refresh()
+                found = self._store.read(number)
+        if found is None and self._store is not None and not self._store.is_being_written:
+            with suppress(OSError):  # kept for a run that goes on
+                self.keep([number])
                 found = self._store.read(number)
         if found is None:
             found = self._own[number] = self._read_as.tokenize(self._lines.line(number))
@@ -392,22 +398,20 @@ class FrozenTokens(LazySequence[Encoded]):
         with self._store.writer() as writer:
             if writer is None:
                 return
-            adaptations = 0
-            for place, number in enumerate(numbers):
-                if not self._store.known[number]:
-                    try:
+            told = {one.text for one in self._store.adaptations()}
+            try:
+                for place, number in enumerate(numbers):
+                    if not self._store.known[number]:
                         writer.add(number, self._read_as.tokenize(self._lines.line(number)))
-                    except ProblemError as error:
-                        writer.refuse(error.problem)
-                        raise
-                if place % AT_ONCE == 0:
-                    writer.flush()
-                    between(place)
-                    if len(encoder.adaptations) > adaptations:
-                        adaptations = len(encoder.adaptations)
-                        writer.adapted((*self._store.adaptations(), *encoder.adaptations))
-            writer.adapted(self.adaptations)
-        self._store.forget_others()
+                    if place % AT_ONCE == 0:
+                        writer.flush()
+                        between(place)
+            except ProblemError as error:
+                writer.refuse(error.problem)
+                raise
+            finally:
+                if any(one.text not in told for one in encoder.adaptations):
+                    writer.adapted(self.adaptations)
 
 
 class TokenLengths(LazySequence[int]):
