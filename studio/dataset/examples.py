@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -68,8 +68,13 @@ def write_frozen(path: Path, examples: Iterable[Example]) -> None:
 
 def read_frozen(path: Path) -> list[Example]:
     """What `write_frozen` wrote. Raises OSError and pydantic's ValidationError."""
+    return list(each_frozen(path))
+
+
+def each_frozen(path: Path) -> Iterator[Example]:
+    """The same, one after the other."""
     with open(path, encoding="utf-8", newline="\n") as file:
-        return [Example.model_validate_json(line) for line in file if line.strip()]
+        yield from (Example.model_validate_json(line) for line in file if line.strip())
 
 
 @dataclass(frozen=True)

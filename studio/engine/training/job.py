@@ -198,7 +198,7 @@ class TrainingJob:
         so nobody waits for the look to see that the training goes on."""
         if not self.tries_first and self.first_step is not None:
             probed = probed_by_step(self.plan, self.device, self.first_step)
-            self.samples.run_seconds = probed.run_seconds
+            self.samples.time.run_seconds = probed.run_seconds
             self.context.write(probed)
         if not self.looks and not self.context.stopping:
             with without_adapter(self.model):

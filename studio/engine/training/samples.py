@@ -4,11 +4,12 @@ time."""
 from __future__ import annotations
 
 import time
+from itertools import islice
 
 from studio.core.conversation import Message
 from studio.core.events import THIS_RUN, SampleAnswered
 from studio.core.run_folder import RunFolder
-from studio.dataset.examples import Example, read_frozen
+from studio.dataset.examples import Example, each_frozen
 from studio.engine.device import Device
 from studio.engine.evaluation.generate import Generator
 from studio.engine.job_context import JobContext
@@ -113,5 +114,5 @@ def _questions(run: RunFolder, plan: Plan) -> list[Example]:
             Example(messages=(*system, Message(role="user", content=one), Message(role="assistant")))
             for one in own[:QUESTIONS]
         ]
-    held_out = read_frozen(run.held_out_data) if run.held_out_data.is_file() else []
-    return [one for one in held_out if one.messages][:QUESTIONS]
+    held_out = each_frozen(run.held_out_data) if run.held_out_data.is_file() else iter(())
+    return list(islice((one for one in held_out if one.messages), QUESTIONS))
