@@ -72,6 +72,7 @@ def train(context: JobContext, job: Train) -> Ending | None:
         with tempfile.TemporaryDirectory(prefix="studio-cluster-") as scratch:
             name = f"studio-{run.path.name}-{uuid.uuid4().hex[:8]}"
             pack(run, job, name, Path(scratch))
+            known = (Path(scratch) / "run" / run.events.name).read_bytes().count(b"\n")
             client.submit_job(
                 entrypoint="python -m studio.engine.distributed.cluster_job",
                 submission_id=name,
@@ -80,7 +81,7 @@ def train(context: JobContext, job: Train) -> Ending | None:
             )
         context.phase("preparing", N_("The cluster is starting it."), long=True)
     try:
-        return _Follower(context, run, client, name).follow()
+        return _Follower(context, run, client, name, known).follow()
     except BaseException:  # nobody follows it any more
         with contextlib.suppress(Exception):
             client.stop_job(name)
@@ -165,7 +166,8 @@ def pack(run: RunFolder, job: Train, name: str, folder: Path) -> None:
 class _Follower:
     """Copies what the cluster tells, and tells it what a person wants."""
 
-    def __init__(self, context: JobContext, run: RunFolder, client: Any, name: str) -> None:
+    def __init__(self, context: JobContext, run: RunFolder, client: Any, name: str, known: int) -> None:
+        """`known` lines of the journal were sent along, and come back first."""
         import ray
 
         self._ray = ray
@@ -177,7 +179,7 @@ class _Follower:
         self._offset = 0
         self._torn = b""
         self._told = False
-        self._known = run.events.read_bytes().count(b"\n")  # what was sent along comes back first
+        self._known = known
 
     def follow(self) -> Ending | None:
         """Until the training there has come to an ending."""

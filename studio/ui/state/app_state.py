@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from studio.core.job_states import ExamState, FetchState, UploadState
-from studio.core.jobs import Train
+from studio.core.jobs import HERE, Placement, Train
 from studio.core.problems import Problem, ProblemError
 from studio.core.recipe.recipe import Recipe, load
 from studio.core.run_folder import RunFolder
@@ -63,6 +63,8 @@ class AppState(RecipeEditor):
 
     run_queued = Signal()
     """A run, or several, was set down and waits in the queue."""
+    where_changed = Signal()
+    """The next run is to be computed elsewhere."""
     elsewhere_changed = Signal()
     """A run that isn't on show began or ended."""
 
@@ -70,6 +72,8 @@ class AppState(RecipeEditor):
         """With `wait`, nothing is read in the background before `begin` is called."""
         super().__init__(project or _last_project(), parent)
         self.starting = False
+        self.where: Placement = HERE
+        """Where the next run is computed."""
         self.run: RunFolder | None = None
         self.training = JobState(RunState, self)
         self.training.updated.connect(self.run_updated)
@@ -183,13 +187,19 @@ class AppState(RecipeEditor):
         """Whether the run on show is being started or going on."""
         return self.starting or self.training.is_running()
 
+    def set_where(self, where: Placement) -> None:
+        """Compute the next run there."""
+        if where != self.where:
+            self.where = where
+            self.where_changed.emit()
+
     def start_training(self) -> None:
         """Freeze draft and data into a new run and start it. What is in the way goes to `problem_raised`."""
         obstacle = self.obstacle()
         if obstacle is not None:
             self.problem_raised.emit(obstacle)
             return
-        project, create = self.project, self._creator()
+        project, create, where = self.project, self._creator(), self.where
         self.starting = True
         self.run_changed.emit()
         from studio.runs.start import start_training
@@ -203,12 +213,14 @@ class AppState(RecipeEditor):
 
         def ready(run: RunFolder) -> None:
             if project != self.project:  # another one was opened meanwhile: the run starts all the same
-                run_in_background(self, lambda: start_training(run, Train()), lambda _: self.look_elsewhere())
+                run_in_background(
+                    self, lambda: start_training(run, Train(where=where)), lambda _: self.look_elsewhere()
+                )
                 return
             self.starting = False
             self._forget_run()
             self.run = run
-            self.training.start(run, Train())
+            self.training.start(run, Train(where=where))
             self.run_changed.emit()
 
         def failed(problem: Problem) -> None:
@@ -238,12 +250,12 @@ class AppState(RecipeEditor):
         """Freeze the draft into a run that waits in the queue until its turn, or `when`, has come."""
         if not self._may_be_queued():
             return
-        create = self._creator()
+        create, processes = self._creator(), self.where.processes
 
         def work() -> None:
             from studio.runs.queue import add
 
-            add([create()], when)
+            add([create()], when, processes=processes)
 
         self._queue(work)
 

@@ -38,6 +38,7 @@ from studio.ui.train.fit_card import FitCard
 from studio.ui.train.method_advice import MethodAdvice
 from studio.ui.train.method_chooser import MethodChooser
 from studio.ui.train.model_chooser import ModelChooser
+from studio.ui.train.placement_chooser import CardsChooser, ClusterField
 from studio.ui.train.untrained_card import UntrainedCard
 
 
@@ -168,6 +169,8 @@ class BeforeView(QWidget):
         self.simple.body.addWidget(self.method_advice)
         self.forms = {"simple": Form(app_state, settings_of("simple"))}
         self.simple.body.addWidget(self.forms["simple"])
+        self.cards = CardsChooser(app_state)
+        self.simple.body.addWidget(self.cards)
         self._column.addWidget(self.simple)
         self.more = self._opener(tr("More settings"), "more")
         self.expert = self._opener(tr("Expert settings"), "expert")
@@ -258,6 +261,9 @@ class BeforeView(QWidget):
                     place.body.addWidget(MethodChooser(self._app_state))
                 self.forms[level] = Form(self._app_state, settings_of(level))
                 place.body.addWidget(self.forms[level])
+                if level == "more":
+                    self.cluster = ClusterField(self._app_state)
+                    place.body.addWidget(self.cluster)
             place.setVisible(on)
 
         opener.toggled.connect(toggle)
