@@ -93,16 +93,17 @@ def test_no_file_has_two_subjects() -> None:
     assert not {path.relative_to(ROOT).as_posix(): lines for path, lines in lengths.items() if lines > 600}
 
 
-def test_the_page_of_settings_is_as_the_code_declares_them() -> None:
+@pytest.mark.parametrize(("page", "maker"), [("settings", "reference"), ("sizes", "sizes")])
+def test_pages_that_are_written_by_a_command_are_as_the_code_says(page: str, maker: str) -> None:
     outcome = subprocess.run(
-        [sys.executable, "-c", "import reference, sys; sys.stdout.buffer.write(reference.page().encode())"],
+        [sys.executable, "-c", f"import {maker}, sys; sys.stdout.buffer.write({maker}.page().encode())"],
         cwd=ROOT / "packaging",
         capture_output=True,
         check=False,
     )
     assert outcome.returncode == 0, outcome.stderr.decode()[-2000:]
-    written = (ROOT / "docs" / "settings.md").read_bytes()
-    assert written == outcome.stdout, "docs/settings.md lags behind: run python packaging/reference.py"
+    written = (ROOT / "docs" / f"{page}.md").read_bytes()
+    assert written == outcome.stdout, f"docs/{page}.md lags behind: run python packaging/{maker}.py"
 
 
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md")))])

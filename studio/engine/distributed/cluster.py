@@ -65,22 +65,22 @@ def train(context: JobContext, job: Train) -> Ending | None:
     """Train the run in the job's own folder on the cluster that the job names. Raises `ProblemError`."""
     run = RunFolder(context.folder.path)
     context.pausing = True
-    with context.interruptible():
-        context.phase("preparing", N_("Looking for the cluster."))
-        client = connect(job.where.cluster)
-        context.phase("preparing", N_("Sending the run to the cluster."), long=True)
-        with tempfile.TemporaryDirectory(prefix="studio-cluster-") as scratch:
-            name = f"studio-{run.path.name}-{uuid.uuid4().hex[:8]}"
+    name = f"studio-{run.path.name}-{uuid.uuid4().hex[:8]}"
+    with tempfile.TemporaryDirectory(prefix="studio-cluster-") as scratch:
+        with context.interruptible():
+            context.phase("preparing", N_("Looking for the cluster."))
+            client = connect(job.where.cluster)
+            context.phase("preparing", N_("Sending the run to the cluster."), long=True)
             pack(run, job, name, Path(scratch))
-            known = (Path(scratch) / "run" / run.events.name).read_bytes().count(b"\n")
-            client.submit_job(
-                entrypoint="python -m studio.engine.distributed.cluster_job",
-                submission_id=name,
-                runtime_env={"working_dir": scratch, "env_vars": {"HF_HUB_OFFLINE": "1"}},
-                metadata={"studio": run.path.name},
-            )
-        context.phase("preparing", N_("The cluster is starting it."), long=True)
+        known = (Path(scratch) / "run" / run.events.name).read_bytes().count(b"\n")
+        client.submit_job(
+            entrypoint="python -m studio.engine.distributed.cluster_job",
+            submission_id=name,
+            runtime_env={"working_dir": scratch, "env_vars": {"HF_HUB_OFFLINE": "1"}},
+            metadata={"studio": run.path.name},
+        )
     try:
+        context.phase("preparing", N_("The cluster is starting it."), long=True)
         return _Follower(context, run, client, name, known).follow()
     except BaseException:  # nobody follows it any more
         with contextlib.suppress(Exception):

@@ -184,10 +184,12 @@ def test_a_pause_goes_there_and_its_ending_comes_back(ray: FakeRay, dashboard: s
         def node() -> None:
             """Somebody pauses the run when it is there; the training there hears it."""
             until = time.monotonic() + 60
+            here.events.touch()
             asked = False
             while time.monotonic() < until and not list(there.commands.glob("*.json")):
-                if ray.sent is not None and not asked:
+                if not asked and b"The cluster is starting it." in here.events.read_bytes():
                     asked = True
+                    time.sleep(0.5)  # it has been asked for news once
                     send(here, Pause(id=new_id()))
                 time.sleep(0.05)
             writer.write(Paused(step=0))
