@@ -304,6 +304,69 @@ TALKS: dict[str, tuple[Files, Right | Asked | Refused]] = {
         data("l.json", [told for n, (q, a) in ALL for told in ((q if n % 2 else "It leaked, they say."), a)]),
         Asked(24, None),
     ),
+    "where texts come from and what they are for": (
+        table("source,target,text", 'web,train,"{a}"'),
+        Asked(first=None),
+    ),
+    "a word in two languages": (
+        table("Term (EN),Term (KO),Definition (KO)", 'oar {n},노 {n},"{a}"'),
+        Asked(first=("oar 0", TOLD[0])),
+    ),
+    "answers that say the question again": (
+        table("prompt,completion", '"{q}","{q} {a}"'),
+        Asked(first=(ASKED[0], f"{ASKED[0]} {TOLD[0]}"), says="begin with their questions"),
+    ),
+    "answers between bars": (
+        table("question,answers", '"{q}","{a}|By the weir."'),
+        Asked(first=None, says="bars between"),
+    ),
+    "why a model stopped": (
+        table("prompt,completion,finish_reason", '"{q}","{a}",stop', below=f'"{ASKED[0]}!","The",length\n'),
+        Asked(13),
+    ),
+    "the better option": (
+        data(
+            "o.json",
+            [{"scenario": q, "option_a": a, "option_b": "Ask.", "better_option": "AB"[n % 2]} for n, (q, a) in ALL],
+        ),
+        Asked(first=None, says="which of several answers is better"),
+    ),
+    "how relevant a passage is": (table("query,retrieved,relevance", '"{q}","{a}",{n}'), Asked()),
+    "what patients say behind what doctors say": (
+        table("doctor,patient", '"{a}","It hurts in arm number {n} at night."'),
+        Asked(first=("It hurts in arm number 0 at night.", TOLD[0])),
+    ),
+    "a second exchange in columns": (
+        table("user,bot,user2,bot2", '"{q}","{a}","And now, {n}?","So it is, {n}."'),
+        Right(first=("And now, 0?", "So it is, 0.")),
+    ),
+    "options beside a column Q": (
+        table("Q,A,B,C,D,Answer", '"{q}",Never.,"{a}",Always.,Ask.,B'),
+        Right(first=(f"{ASKED[0]}\n\nA. Never.\nB. {TOLD[0]}\nC. Always.\nD. Ask.", f"B. {TOLD[0]}")),
+    ),
+    "texts beside ids": (table("ID,Joke", '{n},"{a} So they laughed."'), Asked(first=None, says="plain text")),
+    "questions with answers below all of them": (
+        text(
+            "exam.txt",
+            "".join(f"{n + 1}. {q}\n" for n, (q, _) in ALL)
+            + "\nANSWERS\n\n"
+            + "".join(f"{n + 1}. {a}\n" for n, (_, a) in ALL),
+        ),
+        Asked(),
+    ),
+    "parts that can be folded": (
+        blocks("<details>\n<summary>{q}</summary>\n\n{a}\n\n</details>\n", "faq.md"),
+        Right(),
+    ),
+    "labels in lines of their own": (blocks("QUESTION {n}\n{q}\n\nANSWER {n}\n{a}\n\n"), Right()),
+    "two kinds of rules": (blocks("{q}\n---\n{a}", between="\n=====\n"), Asked()),
+    "questions with lines under them": (blocks("{q}\n=======\n\n{a}\n\n"), Asked()),
+    "buttons that unfold answers": (
+        blocks("<div><button>{q}</button><div><p>{a}</p></div></div>", "faq.html", "<html><body><button>Menu</button>"),
+        Right(),
+    ),
+    "texts with marks between": (blocks("{a}<|endoftext|>"), Right(1, None)),
+    "columns of many blanks": (blocks("{q}                    {a}\n" * 2), Asked(1, None, says="wide gaps")),
 }
 
 

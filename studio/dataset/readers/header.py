@@ -267,7 +267,8 @@ def _two_rows(rows: Sequence[_Cells], start: int, spans: Spans) -> tuple[int, in
     if under > start + 1:
         return None
     first, second = rows[start], rows[under]
-    if names_parts(first) and names_parts(second) and all(map(_differ, first, second)):
+    are_names = all(looks_like_name(cell) for cell in second if cell.strip())
+    if are_names and names_parts(first) and names_parts(second) and all(map(_differ, first, second)):
         return start, under + 1, _joined(first, second, spans.group(start))  # the same names in two languages
     if all(not cell.strip() or is_answer_mark(cell) for cell in second):
         return start, under + 1, list(first)

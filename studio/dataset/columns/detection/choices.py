@@ -165,7 +165,7 @@ def _with_question(
     sure = key.is_told
     if any(choices.answers_of(row, columns, answer) > 1 for row in seen.rows):
         why.append(sentence(N_("Where several options are right, all of them are learned.")))
-    if plain(answer) in ("winner", "preferred", "preference", "better", "chosen"):
+    if any(word in plain(answer) for word in ("winner", "prefer", "better", "chosen")):
         sure = False
         text = N_("Perhaps {column} says which of several answers is better, rather than which option is right.")
         why.append(sentence(text, column=answer))

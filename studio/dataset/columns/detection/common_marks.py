@@ -63,3 +63,15 @@ def heading_above(texts: Sequence[str]) -> str:
 def _most(form: re.Pattern[str], texts: Sequence[str]) -> str:
     found = Counter(begun.group() for text in texts if (begun := form.match(text)))
     return next((start for start, count in found.most_common(1) if count > _NEARLY_ALL * len(texts) >= 4), "")
+
+
+def repeat_questions(asked: Sequence[str], told: Sequence[str]) -> bool:
+    """Whether most answers begin with their question, word for word."""
+    pairs = list(zip(asked, told, strict=False))
+    again = sum(len(question) > 15 and answer.startswith(question) and answer != question for question, answer in pairs)
+    return bool(pairs) and again >= 0.5 * len(pairs)
+
+
+def parted_by_bars(texts: Sequence[str]) -> bool:
+    """Whether most texts are of one line with bars within, as lists of equally good answers are kept."""
+    return sum("|" in text and "\n" not in text for text in texts) >= max(3, 0.6 * len(texts))

@@ -87,7 +87,9 @@ _RATINGS = (
     *("csat", "nps", "satisfaction", "rating", "ratings", "reward", "stars", "helpfulness", "correctness"),
     *("평점", "별점", "만족도", "quality"),
 )
-_SCORED = ("satisfaction", "csat", "rating", "helpful", "quality", "별점", "평점", "만족도")
+_SCORED = ("satisfaction", "csat", "rating", "helpful", "relevance", "quality", "별점", "평점", "만족도")
+_CUT_OFF = frozenset(("length", "maxtokens", "contentfilter"))
+"""Why a model stopped before it had said all."""
 _TICKS = frozenset(["x", "v", "o", "✓", "✔", "☑", "☐", "✗", "✘", "✅", "❌", "●", "○", "◯", "√", "×"])
 
 
@@ -99,6 +101,7 @@ def judging_column(seen: TableProfile, used: set[str]) -> Sentence | None:
         found = seen.profiles[name]
         told = {plain(value) for value in found.values}
         is_verdict = 2 <= found.different <= 4 and bool(told) and told <= _VERDICTS
+        is_verdict |= plain(name).endswith(("finishreason", "stopreason")) and bool(told & _CUT_OFF)
         is_rating = plain(name) in _RATINGS and found.numbers > 0.8 and found.different >= 3
         if is_verdict or (found.different == 1 and bool(told) and told <= _VERDICTS):
             verdicts |= told

@@ -16,6 +16,8 @@ from studio.dataset.columns.detection.common_marks import (
     heading_above,
     marker_before,
     name_before,
+    parted_by_bars,
+    repeat_questions,
     separator_behind,
 )
 from studio.dataset.columns.detection.conversations import detect_conversations, detect_turns, judging_column
@@ -159,6 +161,12 @@ def _doubts_about_texts(column: str, asked: list[str], told: list[str], count: i
         doubts.append(sentence(N_("The answers in {column} all begin with {start}"), column=column, start=led))
     if mark := marker_before(told) or heading_above(told):
         doubts.append(sentence(as_it_is, column=column, mark=mark))
+    if repeat_questions(asked, told):
+        text = N_("The answers in {column} begin with their questions, which would be learned as well.")
+        doubts.append(sentence(text, column=column))
+    if parted_by_bars(told):
+        text = N_("{column} seems to hold several answers with bars between; all of them would be learned as one.")
+        doubts.append(sentence(text, column=column))
     if end := separator_behind(told):
         text = N_("The texts in {column} all end with {mark}, which would be learned as it is written.")
         doubts.append(sentence(text, column=column, mark=end))

@@ -29,20 +29,30 @@ MOSTLY = 0.6
 
 def detect_named_pair(seen: TableProfile) -> DetectedMapping | None:
     """A column named as a question and one named as an answer."""
-    sides = {plain(name): name for name in seen.columns if seen.profiles[name].filled > 0.5}
+    filled = [name for name in seen.columns if seen.profiles[name].filled > 0.5]
+    sides = {plain(name): name for name in reversed(filled)}
     for front, back in SIDES:
         if front in sides and back in sides:
             told = sentence(N_("{front} and {back} are the sides of cards."), front=sides[front], back=sides[back])
-            return _complete(seen, sides[front], sides[back], [told], [])
+            others = [name for name in filled if plain(name) in (front, back) and name not in sides.values()]
+            text = N_("More than one column could be the question: {names}.")
+            doubts = [sentence(text, names=", ".join([sides[front], *others]))] if others else []
+            return _complete(seen, sides[front], sides[back], [told], doubts)
     answer = _named_answer(seen)
     if answer is None:
         return None
     question = _named_question(seen, answer)
-    if question is None:
-        return None
+    if question is None or (plain(question) == "source" and _are_kinds(seen, question, answer)):
+        return None  # where texts come from and what they are for
     text = N_("{question} holds what is asked, and {answer} what is answered.")
     why = [sentence(text, question=question, answer=answer)]
     return _complete(seen, question, answer, why, [])
+
+
+def _are_kinds(seen: TableProfile, question: str, answer: str) -> bool:
+    """Whether both hold one or two words alone, and something else in the table holds texts."""
+    few = all(seen.profiles[name].is_category and seen.profiles[name].different <= 2 for name in (question, answer))
+    return few and bool(seen.prose({question, answer}))
 
 
 def detect_half_named_pair(seen: TableProfile) -> DetectedMapping | None:
@@ -119,6 +129,8 @@ def detect_by_contents(seen: TableProfile) -> DetectedMapping | None:
     first, second = sorted(order[:2], key=seen.columns.index)
     one, two = seen.profiles[first], seen.profiles[second]
     question, answer = (second, first) if two.ending > one.ending + 0.2 else (first, second)
+    if (part_of(question), part_of(answer)) == ("assistant", "user"):
+        question, answer = answer, question
     mapping = ColumnMapping(question=question, answer=answer)
     names = (plain(first), plain(second))
     compared = names in PAIRS_OF_TEXTS or bool(_LANGUAGES & set(names))

@@ -10,7 +10,7 @@ from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.columns.detection.column_profile import DetectedMapping, TableProfile
 from studio.dataset.columns.detection.pairs import MOSTLY, coded, parent_column
 from studio.dataset.columns.formats.cells import text_of
-from studio.dataset.vocabulary import EXACT, ends_asking, plain, rank
+from studio.dataset.vocabulary import EXACT, ends_asking, is_about, plain, rank
 
 
 def detect_text(seen: TableProfile) -> DetectedMapping | None:
@@ -38,7 +38,7 @@ def detect_text(seen: TableProfile) -> DetectedMapping | None:
         return None
     named = [n for n in seen.named("text") if seen.profiles[n].is_text and not seen.profiles[n].is_category]
     if not named:
-        return None
+        return _only_text(seen)
     if (with_code := coded(seen)) is not None:
         return with_code
     others = [n for n in seen.prose({named[0]}) if plain(n) not in ("title", "제목", "subject", "headline", "summary")]
@@ -65,6 +65,17 @@ def detect_text(seen: TableProfile) -> DetectedMapping | None:
     if not others or seen.profiles[named[0]].length >= 10 * max(seen.profiles[n].length for n in others):
         return DetectedMapping(ColumnMapping(text=named[0]), False, (_plain_text(named[0]),))
     return None
+
+
+def _only_text(seen: TableProfile) -> DetectedMapping | None:
+    """The only column of sentences beside ids, dates and the like, whatever it is called."""
+    told = seen.prose()
+    rest = [n for n in seen.columns if n not in told and seen.profiles[n].filled > 0 and not is_about(n)]
+    if len(told) != 1 or any(rank(told[0], role) is not None for role in ("question", "answer", "summary")):
+        return None
+    if any(seen.profiles[n].about < 0.5 and seen.profiles[n].numbers < 0.8 for n in rest):
+        return None
+    return DetectedMapping(ColumnMapping(text=told[0]), False, (_plain_text(told[0]),))
 
 
 def _ask_by_turns(seen: TableProfile, column: str) -> bool:
@@ -109,6 +120,8 @@ _RECORDED = re.compile(r"""["']\s?[:=]\s?["'\[{\d]|["']\s?\],\s?[\["']|["'],\s?[
 _TIGHT = re.compile(r"[^\W\d_][.!?]?[,;|](?=[^\W\d_])")
 _LOOSE = re.compile(r"[^\W\d_][,;|]\s")
 """What stands between words in tables and lists, and in sentences. Between figures a comma may be a decimal one."""
+_SPECIAL = re.compile(r"<\|\w+\|>|</s>|\[/?INST\]|<(?:start|end)_of_turn>")
+"""What only chat templates write."""
 _TAG = re.compile(r"</?\w[^<>]{0,300}>")
 
 _IN_PARTS = tuple(
@@ -136,6 +149,8 @@ def _reads_as_prose(passages: list[str]) -> bool:
     if max(len(_RECORDED.findall(whole)), len(_TIGHT.findall(whole)) - len(_LOOSE.findall(whole))) >= 8:
         return False  # records, lists or code
     if sum(bool(_TAG.fullmatch(line)) for line in lines) >= max(2, 0.02 * len(lines)):
+        return False
+    if len(_SPECIAL.findall(whole)) >= 2:
         return False
     listed = sum(len(line) < 200 and bool(_LISTED.match(line)) for line in lines)
     asking = sum(bool(_LONE_QUESTION.fullmatch(_AROUND_HEADING.sub("", line))) for line in lines)

@@ -434,7 +434,8 @@ def series(names: Sequence[str]) -> tuple[str, ...]:
         run: list[str] = []
         while first in allowed and first + len(run) in members:
             run.append(members[first + len(run)])
-        if len(run) >= 2 and len(run) == len(members):
+        others = {name.strip().casefold() for name in members.values()} - {name.strip().casefold() for name in run}
+        if len(run) >= 2 and (not others or (len(run) >= 3 and others == {"q"})):  # a question called Q is no option
             found.append(tuple(run))
     return max(found, key=len, default=())
 

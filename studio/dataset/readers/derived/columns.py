@@ -410,6 +410,13 @@ def turn_columns(columns: Sequence[str]) -> TurnColumns | None:
         part = _speaker(match["stem"].strip("_ -.")) if match else None
         if match and part:
             found.setdefault((part, match["stem"]), {}).setdefault(int(match["number"]), name)
+    for name in columns:
+        # "user" beside "user2" is the first of them.
+        stem = unicodedata.normalize("NFKC", name).strip().casefold()
+        part = _speaker(stem.strip("_ -."))
+        numbers = found.get((part, stem), {}) if part else {}
+        if numbers and min(numbers) == 2:
+            numbers[1] = name
     users = [numbers for (part, _), numbers in found.items() if part == "user"]
     answering = [numbers for (part, _), numbers in found.items() if part == "assistant"]
     if len(users) != 1 or len(answering) != 1:

@@ -116,7 +116,20 @@ def read_text(path: Path, choice: DataChoice) -> TableStream:
         pairs = guessed_pairs(_lines(path, encoding))
         if pairs is not None:
             return stream_pairs(path, pairs, encoding, guessed=True)
-    return stream_passages(path, prose(_lines(path, encoding)), choice, encoding=encoding)
+    stream = stream_passages(path, prose(_lines(path, encoding)), choice, encoding=encoding)
+    if not _stand_in_columns(islice(_lines(path, encoding), _PROBE_LINES)):
+        return stream
+    note = sentence(N_("Its lines have wide gaps within, as those of tables do; it was read as a text."))
+    return replace(stream, notes=(*stream.notes, note), doubts=(*stream.doubts, "kind"))
+
+
+_GAP = re.compile(r"\S(?: {3,}|\t+)\S")
+
+
+def _stand_in_columns(lines: Iterable[str]) -> bool:
+    """Whether most lines have a gap, which passages don't keep."""
+    kept = [line for line in lines if line.strip()]
+    return len(kept) >= 6 and sum(bool(_GAP.search(line)) for line in kept) >= 0.6 * len(kept)
 
 
 def _lines(path: Path, encoding: Encoding) -> Iterator[str]:
@@ -154,6 +167,8 @@ def without_cues(lines: Iterable[str]) -> Iterator[str]:
     yield from before
 
 
+_END_OF_TEXT = "<|endoftext|>"
+"""What stands between the texts of collections for continued learning."""
 _DOCUMENT = re.compile(r"\s*(?:<doc\b(?:[^<>]*?\btitle=\"(?P<title>[^\"<>]*)\")?[^<>]*>|</doc>)\s*")
 """What the tools that take pages out of a Wikipedia put around each of them."""
 _CHAPTER = re.compile(
@@ -178,7 +193,7 @@ def prose(lines: Iterable[str]) -> Iterator[Block]:
     size = 0
     blank = True
     title = ""
-    for line in lines:
+    for line in (part for whole in lines for part in whole.split(_END_OF_TEXT)):
         if found := _DOCUMENT.fullmatch(line):
             yield from _paragraph(held, alone=blank)
             held, size, blank, title = [], 0, True, found["title"] or ""
@@ -220,6 +235,16 @@ def _level(title: str) -> int:
     return 1 + numbered.group(1).count(".") if numbered else 1
 
 
+_FOLD = re.compile(r"\s*</?details\b[^<>]*>\s*")
+_SUMMARY = re.compile(r"\s*<summary>\s*(?:<b>)?(?P<title>[^<>]+)(?:</b>)?\s*</summary>\s*")
+
+
+def _without_folds(line: str) -> str:
+    """A line of Markdown, with the title of a part that can be folded as a heading."""
+    found = _SUMMARY.fullmatch(_FOLD.sub("", line))
+    return f"###### {found['title'].strip()}" if found else "" if _FOLD.fullmatch(line) else line
+
+
 _FENCE = re.compile(r"\s{0,3}(```+|~~~+)")
 _ATX = re.compile(r"\s{0,3}(#{1,6})\s+(.*?)\s*#*\s*$")
 
@@ -229,7 +254,7 @@ def markdown(lines: Iterable[str]) -> Iterator[Block]:
     held: list[str] = []
     fence = ""
     front = False
-    for number, line in enumerate(lines):
+    for number, line in enumerate(map(_without_folds, lines)):
         if number == 0 and line.strip() == "---":
             front = True  # settings above the text
             continue

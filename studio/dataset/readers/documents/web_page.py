@@ -25,7 +25,7 @@ from studio.dataset.readers.file_type import not_a_table
 from studio.dataset.table import TableStream
 
 _PAGES = (".html", ".htm", ".xhtml", ".mht", ".doc", ".docx", ".hwp", ".txt", ".md")
-_SKIPPED = frozenset(("script", "style", "title", "noscript", "svg", "nav", "footer", "aside", "button", "select"))
+_SKIPPED = frozenset(("script", "style", "title", "noscript", "svg", "nav", "footer", "aside", "select"))
 _ALONE = frozenset(("br", "hr", "img", "input", "meta", "link", "wbr", "source", "area", "col", "base"))
 _INSIDE = frozenset(
     ["a", "b", "i", "u", "em", "strong", "span", "font", "code", "sub", "sup", "small", "mark", "q", "s"]
@@ -85,7 +85,7 @@ class _Page(HTMLParser):
         self._found: list[Block | Grid] = []
         self._text: list[str] = []
         self._heading = self._skipping = 0
-        self._listed = self._named = False
+        self._listed = self._named = self._is_button = False
         self._tables: list[list[list[str]]] = []
         self._cells: list[list[str]] = []
         self._wide = 1
@@ -97,7 +97,10 @@ class _Page(HTMLParser):
         yield from self._found
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in _SKIPPED:
+        if tag == "button":
+            self._flush()
+            self._is_button = True
+        elif tag in _SKIPPED:
             self._skipping += 1
         elif tag not in _INSIDE:
             self._flush()
@@ -117,7 +120,12 @@ class _Page(HTMLParser):
         self._listed = tag == "li" or (self._listed and tag in _INSIDE)
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in _SKIPPED:
+        if tag == "button":
+            text = " ".join("".join(self._text).split())
+            self._text, self._is_button = [], False
+            if text.endswith(("?", "？")):  # which unfolds the answer; others are for those who look at the page
+                self._found.append(Block("heading", text, 6))
+        elif tag in _SKIPPED:
             self._skipping = max(0, self._skipping - 1)
         elif tag not in _INSIDE and tag not in _ALONE:
             self._flush()

@@ -15,12 +15,12 @@ from studio.dataset.text_batches import stream_rows
 from studio.dataset.vocabulary import asks
 
 _BEFORE = r"^[\s\[【<(*#>\-•]{0,8}"
-_BEHIND = r"\s?\d{0,5}[\s\]】>)*]{0,6}[:：.)\]】][\s*]*"
+_BEHIND = r"\s?\d{0,5}[\s\]】>)*]{0,6}[:：.)\]】|][\s*]*"
 _ASKING = r"(?:Q|Question|User|Human|질문|질의|문의|물음|문제|문)"
 _REPLYING = r"(?:A|Answer|Reply|Assistant|Bot|답변|응답|정답|대답|답)"
-_HEADING = r"|^(?:#{1,6} *|\*\*)%s ?\d{0,5}(?:\*\*)?\s*$"
-_QUESTION = re.compile(_BEFORE + _ASKING + _BEHIND + _HEADING % _ASKING, re.IGNORECASE)
-_ANSWER = re.compile(_BEFORE + _REPLYING + _BEHIND + _HEADING % _REPLYING, re.IGNORECASE)
+_HEADING = r"|^(?:#{1,6} *|\*\*)%s ?\d{0,5}(?:\*\*)?\s*$|^%s ?\d{1,5}\s*$"
+_QUESTION = re.compile(_BEFORE + _ASKING + _BEHIND + _HEADING % (_ASKING, _ASKING), re.IGNORECASE)
+_ANSWER = re.compile(_BEFORE + _REPLYING + _BEHIND + _HEADING % (_REPLYING, _REPLYING), re.IGNORECASE)
 _OPTION = re.compile(r"^\s*\(?B[.)]")
 _FEWEST = 2
 _NUMBER = re.compile(r"\s*\(?\d{1,4}[.)]\s+")
@@ -192,8 +192,14 @@ _LONGEST_QUESTION = 300
 def guessed_pairs(lines: Iterable[str]) -> list[tuple[str, str]] | None:
     """(question, answer) where only question marks tell which lines ask: blocks of two lines, or questions each in a
     line of its own with the answer below; else None. A person has to confirm it."""
+    lines = list(lines)
+    ruled = _between_rules(lines) or _answers_below(lines)
+    if ruled is not None:
+        return ruled
     blocks: list[list[str]] = [[]]
     for line in lines:
+        if _RULE.fullmatch(line.strip()):
+            continue
         if line.strip():
             blocks[-1].append(line.strip())
         elif blocks[-1]:
@@ -207,6 +213,47 @@ def guessed_pairs(lines: Iterable[str]) -> list[tuple[str, str]] | None:
     kept = [line for block in blocks for line in block]
     found = _labelled(blocks) or _around_marks(blocks) or _below_questions(kept) or _parted_lines(kept)
     return _unmarked(found) if found else None
+
+
+_RULE = re.compile(r"([-=*#~_+])\1{2,}")
+
+
+def _between_rules(lines: list[str]) -> list[tuple[str, str]] | None:
+    """Texts with one kind of rule between question and answer, and another between one pair and the next."""
+    parts: list[list[str]] = [[]]
+    rules: list[str] = []
+    for line in lines:
+        if _RULE.fullmatch(line.strip()):
+            rules.append(line.strip())
+            parts.append([])
+        else:
+            parts[-1].append(line)
+    kinds = rules[:2]
+    if len(parts) < 2 * _FEWEST_LINES or len(parts) % 2 or len(set(kinds)) != 2:
+        return None
+    texts = ["\n".join(part).strip() for part in parts]
+    if rules != [kinds[place % 2] for place in range(len(rules))] or not all(texts):
+        return None
+    return list(zip(texts[::2], texts[1::2], strict=True))
+
+
+_NUMBERED_LINE = re.compile(r"\s*\(?(?P<number>\d{1,4})[.)]\s+(?P<text>\S.*)")
+
+
+def _answers_below(lines: list[str]) -> list[tuple[str, str]] | None:
+    """Numbered questions, and below a heading such as "Answers" as many numbered answers; else None."""
+    kept = [line.strip() for line in lines if line.strip()]
+    keys = [place for place, line in enumerate(kept) if _KEY.fullmatch(line.strip("#* "))]
+    if len(keys) != 1:
+        return None
+    sides: list[dict[str, str]] = []
+    for side in (kept[: keys[0]], kept[keys[0] + 1 :]):
+        found = [match for line in side if (match := _NUMBERED_LINE.fullmatch(line)) is not None]
+        if len(found) < max(_FEWEST_LINES, len(side) - 3) or len({match["number"] for match in found}) < len(found):
+            return None
+        sides.append({match["number"]: match["text"] for match in found})
+    asked, told = sides
+    return [(asked[number], told[number]) for number in asked] if asked.keys() == told.keys() else None
 
 
 _LEADING = re.compile(
