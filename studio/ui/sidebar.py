@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import (
+    QColor,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDragMoveEvent,
+    QFont,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QPolygonF,
+)
 from PySide6.QtWidgets import QAbstractButton, QFrame, QMenu, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from studio.ui.controls.layout import vbox
 from studio.ui.controls.painted_button import PaintedButton
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP, GAP_SMALL, GAP_WIDE, colours, sizes
+from studio.ui.state.dragged_examples import EXAMPLES
 from studio.ui.state.workflow_steps import STEPS, Mark, Step, StepStatus, mark_words
 
 WIDTH = 208
+
+
+HELD = 500
+"""Milliseconds over a step until it opens."""
 
 
 class StepButton(PaintedButton):
@@ -126,7 +141,8 @@ def paint_mark(painter: QPainter, centre: QPointF, mark: Mark) -> None:
 
 
 class Sidebar(QFrame):
-    """`step_requested` carries data, train, test, chat, export, runs or settings."""
+    """`step_requested` carries data, train, test, chat, export, runs or settings. What is dragged and held over a step
+    opens it."""
 
     step_requested = Signal(str)
     elsewhere_requested = Signal()
@@ -159,6 +175,10 @@ class Sidebar(QFrame):
             self._steps[step] = made
             self._add(column, step, made)
         column.addStretch(1)
+        self.setAcceptDrops(True)
+        self._held_over = ""
+        self._hold = QTimer(self, singleShot=True, interval=HELD)
+        self._hold.timeout.connect(lambda: self.step_requested.emit(self._held_over))
         for name, text, keys in (("runs", tr("Runs"), "Ctrl+6"), ("settings", tr("Settings"), "Ctrl+,")):
             place = QPushButton(text)
             place.setProperty("kind", "place")
@@ -172,6 +192,21 @@ class Sidebar(QFrame):
         self.buttons[name] = made
         made.clicked.connect(lambda: self.step_requested.emit(name))
         column.addWidget(made)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if event.mimeData().hasFormat(EXAMPLES):
+            event.acceptProposedAction()
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        here = self.childAt(event.position().toPoint())
+        name = next((name for name, made in self._steps.items() if made is here), "")
+        if name != self._held_over:
+            self._held_over = name
+            self._hold.start() if name else self._hold.stop()
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        self._held_over = ""
+        self._hold.stop()
 
     def _show_menu(self) -> None:
         self.project_menu.setMinimumWidth(self.project.width())

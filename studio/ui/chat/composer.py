@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QMimeData, QSize, Qt, Signal
 from PySide6.QtGui import QInputMethodEvent, QKeyEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QSizePolicy, QWidget
 
 from studio.ui.controls.layout import STRETCH, vbox
 from studio.ui.controls.text import button, clear_layout_widget, label
 from studio.ui.design.language import tr
+from studio.ui.state.dragged_examples import EXAMPLES
 
 MOST_LINES = 8
 PADDING = 8
@@ -41,6 +42,10 @@ class Composer(QPlainTextEdit):
         if text and self.isEnabled():
             self.clear()
             self.sent.emit(text)
+
+    def canInsertFromMimeData(self, source: QMimeData) -> bool:
+        """Examples are for the prompt, and the page takes them."""
+        return not source.hasFormat(EXAMPLES) and super().canInsertFromMimeData(source)
 
     def inputMethodEvent(self, event: QInputMethodEvent) -> None:
         self._composing = bool(event.preeditString())

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QUrl, Slot
-from PySide6.QtGui import QDesktopServices, QResizeEvent
+from PySide6.QtGui import QDesktopServices, QDragEnterEvent, QDropEvent, QResizeEvent
 from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QWidget
 
 from studio.core.events import BASE, THIS_RUN, ModelUnderTest, PromptSent
@@ -36,6 +36,7 @@ from studio.ui.design.language import tr, tr_sentence
 from studio.ui.design.theme import GAP_PAGE, GAP_WIDE, fixed_font
 from studio.ui.state.app_state import AppState
 from studio.ui.state.background import run_in_background
+from studio.ui.state.dragged_examples import dragged_examples
 
 if TYPE_CHECKING:
     from studio.runs.chat.companions import Companion
@@ -107,6 +108,7 @@ class ChatPage(PageFrame):
         self._offered: RunFolder | None = None
         self._offered_for: ChatTarget | None = None
         self._build()
+        self.setAcceptDrops(True)
 
         app_state.run_changed.connect(self._on_target_changed)
         app_state.run_updated.connect(self._on_target_changed)
@@ -320,6 +322,18 @@ class ChatPage(PageFrame):
     def _fill_instructions(self) -> None:
         run = self._app_state.run if self._is_fine_tuned() else None
         self.settings.instructions.setPlainText(_instructions(run, self._app_state))
+
+    # Examples in the prompt
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if dragged_examples(event.mimeData()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        found = dragged_examples(event.mimeData())
+        if found:
+            event.acceptProposedAction()
+            self.examples.choose(self.examples.nearest, tuple(dict.fromkeys((*self.examples.chosen, *found))))
 
     # The conversation
 

@@ -112,7 +112,8 @@ class ExamplePicker(Overlay):
         self._ticked = list(examples.chosen)
         words = tr(
             "They are shown to the model as earlier questions with their answers, so that it answers alike. Nothing is "
-            "trained. They take room in the prompt."
+            "trained. They take room in the prompt. Rows of the Data page, or of a spreadsheet with two columns, can "
+            "be dragged onto the chat as well."
         )
         self.card.body.addWidget(label(words, "small"))
         self.by_itself = QCheckBox(tr("Take the nearest to each question by itself:"))

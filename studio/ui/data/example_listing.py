@@ -36,6 +36,9 @@ class Listing(Protocol):
     def row(self, position: int) -> int:
         """The number of the row in the file, counted from 1."""
 
+    def example(self, position: int) -> Example | None:
+        """None where these aren't examples yet."""
+
     def containing(self, words: Sequence[str], wanted: Wanted) -> array[int]: ...
     def with_rows(self, rows: Iterable[int], wanted: Wanted) -> array[int]: ...
     def sorted_by(self, column: str, wanted: Wanted) -> array[int]: ...
@@ -60,6 +63,9 @@ class FileRows:
 
     def row(self, position: int) -> int:
         return position + 1
+
+    def example(self, position: int) -> Example | None:
+        return None
 
     def containing(self, words: Sequence[str], wanted: Wanted) -> array[int]:
         """Positions where every one of these words stands, in any case."""
@@ -106,6 +112,9 @@ class StoredListing:
 
     def row(self, position: int) -> int:
         return self._rows[position]
+
+    def example(self, position: int) -> Example | None:
+        return self._examples[position]
 
     def containing(self, words: Sequence[str], wanted: Wanted) -> array[int]:
         found = self._examples.containing(words)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, Qt, QTimer, Signal
+from PySide6.QtCore import QAbstractTableModel, QMimeData, QModelIndex, Qt, QTimer, Signal
 from PySide6.QtWidgets import QHeaderView, QLineEdit, QWidget
 
 from studio.dataset.table import Table
@@ -19,6 +19,7 @@ from studio.ui.design.language import examples as counted
 from studio.ui.design.language import tr
 from studio.ui.design.theme import GAP_SMALL
 from studio.ui.state.background import run_in_background
+from studio.ui.state.dragged_examples import as_mime
 
 CELL = 300
 """Characters of a cell that are shown; the whole text is in the tooltip and beside the table."""
@@ -105,6 +106,16 @@ class ExampleModel(QAbstractTableModel):
             return " ".join(text[:CELL].split())
         return text[:1500] if len(text) > 30 else None
 
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        found = super().flags(index)
+        return found if self.listing.raw else found | Qt.ItemFlag.ItemIsDragEnabled
+
+    def mimeData(self, indexes: Sequence[QModelIndex]) -> QMimeData:
+        """Whole examples, which the chat takes into its prompt."""
+        rows = sorted({index.row() for index in indexes})
+        found = (self.listing.example(self._shown[row]) for row in rows)
+        return as_mime([one for one in found if one is not None])
+
     def _is_number(self, place: int) -> bool:
         return place == 0 or (self.tokens is not None and place == len(self.columns) - 1)
 
@@ -176,6 +187,7 @@ class ExampleTable(QWidget):
         )  # a whole row is chosen: no cell has a frame of its own
         self.view.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.view.setMinimumHeight(160)
+        self.view.setDragEnabled(True)
         header = self.view.horizontalHeader()
         header.setSectionsClickable(True)
         header.sectionClicked.connect(self._on_header_clicked)
