@@ -39,7 +39,10 @@ class Workload(BaseModel):
     of the tokens, and the head, learn themselves, from a copy in `adapter_dtype`. `virtual_tokens` stand before each
     example: with prompt tuning they are a part of its `length`. Behind `added` parts of each layer another one of width
     `rank` is put. `base_bits` counts where the method doesn't say how the base is stored. `repeats_keys` says that keys
-    and values which several heads share are repeated for each of them.
+    and values which several heads share are repeated for each of them. With `checkpointing` every `checkpoint_every`-th
+    layer, from the first on, is computed again, and what it begins with waits in the computer's memory with
+    `activation_offloading`. With `layer_streaming` two of the base's layers lie where it is computed, see
+    `engine/methods/layer_streaming.py`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,6 +67,9 @@ class Workload(BaseModel):
     learned: int | None = Field(default=None, ge=0)
     padded: bool = False
     checkpointing: bool = True
+    checkpoint_every: int = Field(default=1, ge=1)
+    activation_offloading: bool = False
+    layer_streaming: bool = False
     attention: Attention = "sdpa"
     loss: Loss = "tiled"
     autocast: bool = True

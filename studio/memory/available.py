@@ -18,6 +18,9 @@ computer's memory instead of saying so."""
 SYSTEM_SHARE = 0.9
 """Of the computer's available memory, when the processor computes or the card has none of its own."""
 
+STREAMED_SHARE = 0.85
+"""Of the computer's available memory, for layers of a base that come to the card one by one: they can't be paged out."""
+
 
 @dataclass(frozen=True)
 class AvailableMemory:
@@ -30,6 +33,8 @@ class AvailableMemory:
     device: Literal["cuda", "cpu"]
     why: tuple[Sentence, ...] = ()
     capability: tuple[int, int] | None = None
+    system: int | None = None
+    """Of the computer's memory beside a card's, None where it isn't known."""
 
 
 def available_of(total: int, card: str = "", capability: tuple[int, int] | None = None) -> AvailableMemory:
@@ -59,7 +64,9 @@ def available_now(snapshot: Snapshot, *, windows: bool = False, held: int = 0) -
     else:
         amount = max(0, free - _margin(card.total))
     why_shared = card.notes[:1] if card.shared else ()
-    return AvailableMemory(amount, card.total, card.name, "cuda", why_shared, card.capability)
+    # What the layers of a base that stay there may take; of memory that the card shares there is nothing beside.
+    system = 0 if card.shared else int(snapshot.system.available * STREAMED_SHARE)
+    return AvailableMemory(amount, card.total, card.name, "cuda", why_shared, card.capability, system)
 
 
 def _margin(total: int) -> int:

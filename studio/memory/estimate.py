@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from studio.core.translatable import N_
 from studio.core.workload import BYTES, MOST_LOGITS, SMALLEST_8BIT, SMALLEST_PAGED, Workload
 from studio.memory.activations import Formats, Layer, expert_adapters, formats, layer, learns, masked
-from studio.models.shape import Linear, ModelShape
+from studio.models.shape import Block, Linear, ModelShape
 
 PIECE = 512
 """Bytes to which PyTorch's allocator rounds every tensor up."""
@@ -35,6 +35,9 @@ H200 (see docs/memory.md)."""
 
 OVERHEAD = (0.07, 0.49)
 """Shares by which what PyTorch reserves exceeds what is allocated."""
+
+STREAMED = 2
+"""Layers that lie where it is computed when they come one by one (`engine/methods/layer_streaming.py`)."""
 
 LABELS: dict[str, str] = {
     "weights": N_("The model"),
@@ -73,6 +76,7 @@ class Estimate(BaseModel):
     whole process takes between `process_least` and `process`, by how badly the pieces fit together and by the card's
     context; `process` is what to count on, `process_most` the worst that was seen. `paged` bytes of optimizer state
     can make way to the computer's memory. `trainable` counts parameters. `moment` is when the peak is reached.
+    `outside` bytes of the model stay in the computer's memory, or on its disk where the processor computes.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -85,6 +89,7 @@ class Estimate(BaseModel):
     trainable: int
     paged: int = 0
     moment: str = "loss"
+    outside: int = 0
 
     @property
     def reserved(self) -> int:
@@ -107,6 +112,7 @@ class _Stored:
     optimizer: int
     paged: int
     trainable: int
+    outside: int
 
     @property
     def total(self) -> int:
@@ -117,7 +123,12 @@ _OTHER_NAMES = {"quantization constants": "constants"}
 
 
 def with_parts(
-    parts: Mapping[str, int], work: Workload, trainable: int, paged: int = 0, reserved: int | None = None
+    parts: Mapping[str, int],
+    work: Workload,
+    trainable: int,
+    paged: int = 0,
+    reserved: int | None = None,
+    outside: int = 0,
 ) -> Estimate:
     """An estimate from another source, such as a trace: `parts` add up to what is allocated. `reserved` is what PyTorch
     holds for it where that is known, else the usual share is lost between the pieces. Parts with names that aren't
@@ -126,7 +137,7 @@ def with_parts(
     for name, amount in parts.items():
         name = _OTHER_NAMES.get(name, name)
         amounts[name if name in amounts and name not in ("overhead", "context") else "workspace"] += amount
-    return _with_process(amounts, work, trainable, paged, "traced", reserved)
+    return _with_process(amounts, work, trainable, paged, "traced", reserved, outside)
 
 
 def estimate(shape: ModelShape, work: Workload) -> Estimate:
@@ -139,6 +150,7 @@ def estimate(shape: ModelShape, work: Workload) -> Estimate:
     layers = [(block.count, layer(shape, block, work)) for block in shape.blocks]
     kept, ends = _kept(shape, work, has, layers)
     fullest = max((one.fullest - (0 if work.checkpointing else one.keeps) for _, one in layers), default=0)
+    behind = min(1, (shape.layers - 1) % work.checkpoint_every) if work.checkpointing else 0
     if work.checkpointing and has.stream == 4:
         fullest -= work.tokens * shape.hidden * 4  # the first norm's input is the checkpoint itself
     keeping = max((one.keeps for _, one in layers), default=0) if work.checkpointing else 0
@@ -154,7 +166,8 @@ def estimate(shape: ModelShape, work: Workload) -> Estimate:
     moments = {
         "loss": {"activations": kept + ends, "logits": scores, "gradients": grown, "workspace": of_the_head},
         "layer": {
-            "activations": kept + min(keeping, fullest),
+            # the last layer that is computed again comes when what the one behind it kept is used
+            "activations": kept - behind * keeping + min(keeping, fullest),
             "logits": held,
             "gradients": max(grown, of_head),
             "workspace": fullest - min(keeping, fullest),
@@ -183,11 +196,17 @@ def estimate(shape: ModelShape, work: Workload) -> Estimate:
         "logits": peak["logits"],
         "workspace": peak["workspace"] + work.product_workspace,
     }
-    return _with_process(amounts, work, stored.trainable, stored.paged, moment)
+    return _with_process(amounts, work, stored.trainable, stored.paged, moment, outside=stored.outside)
 
 
 def _with_process(
-    amounts: dict[str, int], work: Workload, trainable: int, paged: int, moment: str, reserved: int | None = None
+    amounts: dict[str, int],
+    work: Workload,
+    trainable: int,
+    paged: int,
+    moment: str,
+    reserved: int | None = None,
+    outside: int = 0,
 ) -> Estimate:
     """All parts, with what the process takes on top."""
     allocated = sum(amounts.values())
@@ -212,43 +231,74 @@ def _with_process(
         trainable=trainable,
         paged=paged,
         moment=moment,
+        outside=outside,
     )
 
 
 def _stored(shape: ModelShape, work: Workload) -> _Stored:
-    weights = constants = adapters = trainable = state = paged = 0
+    adapters = trainable = state = paged = 0
     tensors = _own(shape, work)
     size = BYTES[work.storage_dtype]
-    packing = work.bits if work.quantized else None
-    unquantised = (shape.embedding + shape.head + shape.final_norm) * size
     if work.method == "full":
         trainable = shape.parameters
         state, paged = _state_of_all(shape, work)
+    layers: list[tuple[int, _StoredLayer]] = []
     for block in shape.blocks:
-        layer = (block.experts + block.others) * size
         adapted = [*expert_adapters(shape, block, work)]
         for linear in block.linears:
-            if packing:
-                weights += block.count * _rounded(linear.weights * packing // 8)
-                constants += block.count * _constants(linear, work)
-                layer += linear.outputs * size if linear.bias else 0
-            else:
-                layer += linear.parameters * size
             if work.method != "full" and learns(linear, work, shape):
                 adapted += (linear.inputs * work.rank, work.rank * linear.outputs)
                 adapted += (linear.outputs,) if work.dora else ()
         learning = block.count - min(block.count, -(-work.excluded_layers * block.count // max(1, shape.layers)))
         tensors += [(learning, numbers) for numbers in adapted]
-        unquantised += block.count * layer
+        layers.append((block.count, _stored_layer(block, work)))
     for count, numbers in tensors:
         adapters += count * _rounded(numbers * BYTES[work.adapter_dtype])
         trainable += count * numbers
         here, away = _state(numbers, work)
         state += count * here
         paged += count * away
-    if not packing:
-        weights, unquantised = unquantised, 0
-    return _Stored(weights, constants, unquantised, adapters, state, paged, trainable)
+    whole = sum(count * one.total for count, one in layers)
+    table, outside = shape.embedding * size, 0
+    if work.layer_streaming:
+        largest = max((one for _, one in layers), key=lambda one: one.total)
+        layers, outside = [(min(STREAMED, shape.layers), largest)], whole
+        if work.device == "cuda" and not shape.tied and not work.embeddings:
+            table, outside = 0, outside + table  # rows are looked up there
+    weights, constants, unquantised = (
+        sum(count * part for count, part in zip((c for c, _ in layers), parts, strict=True))
+        for parts in zip(*((one.weights, one.constants, one.unquantised) for _, one in layers), strict=True)
+    )
+    unquantised += table + (shape.head + shape.final_norm) * size
+    if not work.quantized:
+        weights, unquantised = weights + unquantised, 0
+    return _Stored(weights, constants, unquantised, adapters, state, paged, trainable, outside)
+
+
+@dataclass(frozen=True)
+class _StoredLayer:
+    weights: int
+    constants: int
+    unquantised: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.constants + self.unquantised
+
+
+def _stored_layer(block: Block, work: Workload) -> _StoredLayer:
+    """Bytes of one layer of the base."""
+    size = BYTES[work.storage_dtype]
+    weights = constants = 0
+    unquantised = (block.experts + block.others) * size
+    for linear in block.linears:
+        if work.quantized:
+            weights += _rounded(linear.weights * work.bits // 8)
+            constants += _constants(linear, work)
+            unquantised += linear.outputs * size if linear.bias else 0
+        else:
+            unquantised += linear.parameters * size
+    return _StoredLayer(weights, constants, unquantised)
 
 
 def _learns_head(work: Workload) -> bool:
@@ -306,9 +356,12 @@ def _kept(shape: ModelShape, work: Workload, has: Formats, layers: list[tuple[in
     ends = work.tokens * shape.hidden * 4
     if work.method == "full":
         ends += work.tokens * shape.hidden * (has.normed + has.learner)
-    if work.checkpointing:
-        return mask + shape.layers * stream + _held_by_packed(shape, work, has), ends
-    return mask + sum(count * one.keeps for count, one in layers), ends
+    if not work.checkpointing:
+        return mask + sum(count * one.keeps for count, one in layers), ends
+    again = -(-shape.layers // work.checkpoint_every)
+    waiting = min(again, STREAMED) if work.activation_offloading else again  # one on its way, one that is used
+    keeping = sum(count * one.keeps for count, one in layers) * (shape.layers - again) // shape.layers
+    return mask + waiting * stream + keeping + _held_by_packed(shape, work, has), ends
 
 
 def _held_by_packed(shape: ModelShape, work: Workload, has: Formats) -> int:

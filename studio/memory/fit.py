@@ -105,6 +105,15 @@ def fit(
                     most=most / GIB,
                 )
             )
+    if estimate.outside and available.system is not None and estimate.outside > available.system:
+        verdict = "no"
+        why.append(
+            sentence(
+                N_("{needed:.1f} GB of the base model would stay in the computer's memory, and {usable:.1f} GB fit."),
+                needed=estimate.outside / GIB,
+                usable=available.system / GIB,
+            )
+        )
     if disk is not None and disk_free is not None and disk > disk_free:
         verdict = "no"
         why.append(

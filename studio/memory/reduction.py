@@ -7,17 +7,19 @@ costs least first, until the run fits. Nothing is changed here: the window shows
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
-from studio.core.recipe.method import LoraSettings, StoredBaseSettings
+from studio.core.recipe.method import FrozenBaseSettings, LoraSettings, StoredBaseSettings
 from studio.core.recipe.recipe import Recipe, with_values
 from studio.core.recipe.training import Optimizer
 from studio.core.translatable import N_, Sentence, sentence
+from studio.core.workload import Workload
 from studio.memory.available import AvailableMemory
 from studio.memory.calibration import TrackRecord
 from studio.memory.estimate import Estimate, estimate
 from studio.memory.fit import Fit, fit
+from studio.memory.pace import slowdown
 from studio.memory.workload import workload_of
 from studio.models.catalogue import CatalogueModel
 from studio.models.shape import ModelShape
@@ -54,12 +56,15 @@ class Scenario:
         """The same with another recipe, and with another model where `shape` is one."""
         shape = shape or self.shape
         recipe = with_values(self.recipe, changes)
-        facts = DefaultsContext(self.facts.examples, shape.parameters, self.facts.cuda, self.facts.windows)
-        return Scenario(shape, recipe, facts, self.available, self.longest, self.cut_at, self.past)
+        return replace(self, shape=shape, recipe=recipe, facts=replace(self.facts, parameters=shape.parameters))
+
+    @property
+    def workload(self) -> Workload:
+        return workload_of(self.recipe, self.facts, self.longest, card=self.available.capability)
 
     @property
     def estimate(self) -> Estimate:
-        return estimate(self.shape, workload_of(self.recipe, self.facts, self.longest, card=self.available.capability))
+        return estimate(self.shape, self.workload)
 
     @property
     def fit(self) -> Fit:
@@ -271,6 +276,26 @@ def _constants(scenario: Scenario) -> RecipeChange | None:
     )
 
 
+def _streaming(scenario: Scenario) -> RecipeChange | None:
+    """Changes nothing but time, but most of that."""
+    method = scenario.settled.method
+    if not isinstance(method, FrozenBaseSettings) or method.streams_layers:
+        return None
+    if isinstance(method, LoraSettings) and method.reads_weights is not None:
+        return None
+    changes = {"method.layer_streaming": True}
+    after = scenario.with_changes(changes)
+    return _change(
+        scenario,
+        changes,
+        sentence(N_("Keep the base model in the computer's memory")),
+        sentence(
+            N_("About {times:.1f} x as long (calculated). Changes nothing in the result."),
+            times=slowdown(after.shape, after.workload, after.estimate),
+        ),
+    )
+
+
 def _smaller_rank(scenario: Scenario) -> RecipeChange | None:
     rank = scenario.settled.method.memory().rank
     if rank <= SMALLEST_RANK or not isinstance(scenario.settled.method, LoraSettings):
@@ -343,6 +368,7 @@ _KINDS: tuple[Callable[[Scenario], RecipeChange | None], ...] = (
     _small_optimizer,
     _constants,
     _four_bits,
+    _streaming,
     _smaller_rank,
     _shorter,
 )

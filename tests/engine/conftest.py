@@ -49,6 +49,7 @@ def save_tiny_model(
     merges: Sequence[tuple[str, str]] = (),
     seed: int = 7,
     context_length: int = 512,
+    layers: int = 2,
 ) -> Path:
     """Two layers over single bytes, with a width of 64 about 130,000 parameters, as safetensors."""
     folder.mkdir(parents=True)
@@ -68,7 +69,7 @@ def save_tiny_model(
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=width,
         intermediate_size=2 * width,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=context_length,

@@ -23,12 +23,14 @@ def windows_driver() -> bool:
 
 @dataclass(frozen=True)
 class DefaultsContext:
-    """What automatic values depend on. None means not known yet; `windows` is `windows_driver()`."""
+    """What automatic values depend on. None means not known yet; `windows` is `windows_driver()`. `budget` are settings
+    with the values that were chosen for the memory there is (`memory/budget.py`)."""
 
     examples: int | None = None
     parameters: int | None = None
     cuda: bool = False
     windows: bool = False
+    budget: tuple[tuple[str, object], ...] = ()
 
 
 def default_epochs(examples: int) -> float:
@@ -65,6 +67,8 @@ def default_values(recipe: Recipe, context: DefaultsContext) -> dict[str, object
     Left out is what isn't known yet: with the number of examples all are but the number format for computing, which
     the trainer chooses and tells when it has looked at the machine.
     """
+    budget = dict(context.budget)
+    recipe = with_values(recipe, {key: budget[key] for key in unresolved(recipe) if key in budget})
     training = recipe.training
     values = {f"method.{name}": value for name, value in recipe.method.default_values().items()}
     small = context.parameters is not None and context.parameters < 1_000_000_000
@@ -72,6 +76,8 @@ def default_values(recipe: Recipe, context: DefaultsContext) -> dict[str, object
     values["training.learning_rate"] = usual * recipe.objective.learning_rate_factor * STRENGTHS[training.strength]
     values["training.optimizer"] = usable_optimizer(Optimizer.paged_adamw_8bit, context)
     values["training.activation_checkpointing"] = context.cuda and recipe.method.memory().recomputes
+    values["training.checkpoint_every"] = 1
+    values["training.activation_offloading"] = False
     default_batch = (8 if small else 2) // recipe.objective.sequences
     batch = training.batch_size or default_batch
     accumulation = max(1, 8 // batch)
@@ -91,7 +97,7 @@ def default_values(recipe: Recipe, context: DefaultsContext) -> dict[str, object
         values["training.save_steps"] = default_save_steps(math.ceil((training.epochs or epochs) * steps))
     values["training.batch_size"] = default_batch
     values["training.gradient_accumulation_steps"] = accumulation
-    return values
+    return {**values, **{key: value for key, value in budget.items() if key in values}}
 
 
 def resolve_defaults(recipe: Recipe, context: DefaultsContext) -> Recipe:

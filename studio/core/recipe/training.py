@@ -155,6 +155,29 @@ class Training(SettingsGroup):
             term="activation checkpointing",
         ),
     ] = None
+    checkpoint_every: Annotated[
+        int | None,
+        Field(ge=1, le=64),
+        Setting(
+            N_("Layers that are computed twice"),
+            N_(
+                'Every one, or only every so-manyth: faster, and more memory. Only with "Compute twice to save memory".'
+            ),
+            term="checkpoint every n layers",
+            named=((N_("Every layer"), 1), (N_("Every second"), 2)),
+        ),
+    ] = None
+    activation_offloading: Annotated[
+        bool | None,
+        Setting(
+            N_("Put aside what layers begin with"),
+            N_(
+                "What is computed twice waits in the computer's memory for it, which makes room for long examples. "
+                'Slower; only with an NVIDIA card and "Compute twice to save memory".'
+            ),
+            term="activation offloading",
+        ),
+    ] = None
     save_steps: Annotated[
         int | None,
         Field(ge=1, le=1_000_000),

@@ -17,7 +17,8 @@ from studio.core.workload import Workload
 from studio.engine.device import DTYPES
 from studio.engine.memory.fake_layers import EightBit, FourBit
 from studio.engine.methods.adapter_layers import add_layers
-from studio.engine.methods.base_model import Network
+from studio.engine.methods.base_model import Network, decoder_layers
+from studio.engine.methods.layer_streaming import BUFFERS
 from studio.engine.methods.lora import add_adapter
 from studio.engine.methods.prompts import add_virtual_tokens
 from studio.engine.methods.quantization import quantization_of
@@ -95,6 +96,24 @@ def fill_fake(model: Network) -> None:
                         empty = torch.nn.Parameter(empty, requires_grad=tensor.requires_grad)
                     made[id(tensor)] = empty
                 table[name] = made[id(tensor)]
+
+
+_STREAMED = ("absmax", "outer_absmax", "scales")
+"""Of a compressed layer, what comes with its weights; its tables of a few numbers stay."""
+
+
+def share_buffers(model: Network) -> None:
+    """As with layers that come one by one: what is frozen of each is the same memory as that of the one before the last
+    (`engine/methods/layer_streaming.py`). Call it after `fill_fake`."""
+    layers = decoder_layers(model)
+    for layer, other in zip(layers[BUFFERS:], layers, strict=False):
+        for module, same in zip(layer.modules(), other.modules(), strict=False):
+            for name, tensor in module._parameters.items():
+                found = same._parameters.get(name)
+                if tensor is not None and found is not None and not tensor.requires_grad:
+                    module._parameters[name] = found if found.shape == tensor.shape else tensor
+            if isinstance(module, FourBit | EightBit):
+                module._buffers.update({name: same._buffers[name] for name in _STREAMED if name in same._buffers})
 
 
 def _quantise(model: Network, work: Workload) -> None:

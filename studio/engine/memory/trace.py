@@ -32,7 +32,7 @@ from studio.engine.memory import card_kernels
 from studio.engine.memory.allocator import replayed
 from studio.engine.memory.fake_layers import EightBit, FourBit
 from studio.engine.memory.live_memory import LiveMemory
-from studio.engine.memory.meta_model import cannot_tell, fill_fake, meta_model, read_config
+from studio.engine.memory.meta_model import cannot_tell, fill_fake, meta_model, read_config, share_buffers
 from studio.engine.methods.base_model import Network
 from studio.engine.objectives.supervised import supervised_loss
 
@@ -76,6 +76,8 @@ def trace_config(config: Any, work: Workload, *, grouped: bool = True) -> Traced
     with FakeTensorMode(allow_non_fake_inputs=True), kernels, _one_example_a_row():
         try:
             fill_fake(model)
+            if work.layer_streaming:
+                share_buffers(model)
             step = _Step(model, work, memory)
             step.go()
         except Exception as error:  # any of some hundred architectures may do what can't be done without content
@@ -105,6 +107,25 @@ def _one_example_a_row() -> Iterator[None]:
         masking_utils.find_packed_sequence_indices = look
 
 
+def _put_aside(model: Network) -> None:
+    """What layers begin with waits elsewhere, as with transformers' `offload`, which copies it to the processor's memory:
+    where fake tensors lie already."""
+    for module in model.modules():
+        function = getattr(module, "_gradient_checkpointing_func", None)
+        if function is not None:
+            module._gradient_checkpointing_func = _elsewhere(function)
+
+
+def _elsewhere(function: Callable[..., Any]) -> Callable[..., Any]:
+    def checkpointed(*arguments: Any, **named: Any) -> Any:
+        with torch.autograd.graph.saved_tensors_hooks(  # type: ignore[no-untyped-call]
+            lambda saved: (saved.shape, saved.dtype), lambda told: torch.empty(told[0], dtype=told[1])
+        ):
+            return function(*arguments, **named)
+
+    return checkpointed
+
+
 class _Step:
     """One training step as the trainer makes it, with a name for whatever it holds."""
 
@@ -126,7 +147,9 @@ class _Step:
         if work.checkpointing:
             if isinstance(model, PeftModel):
                 model.enable_input_require_grads()
-            model.activation_checkpointing_enable()
+            model.activation_checkpointing_enable(every_n_layers=work.checkpoint_every)
+            if work.activation_offloading:
+                _put_aside(model)
         if work.loss == "tiled":
             plain = model.get_base_model() if isinstance(model, PeftModel) else model
             add_fused_lm_head(plain, outputs=("log_probs", "entropy", "is_top1"))

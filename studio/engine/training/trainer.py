@@ -105,7 +105,7 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
             self.model,
             batch_size=self.args.per_device_train_batch_size,
             gradient_accumulation_steps=self.args.gradient_accumulation_steps,
-            checkpointing=bool(self.args.gradient_checkpointing),
+            checkpointing=bool(self.args.gradient_checkpointing) and checkpoints_everything(self.args),
         )
         self._context = context
         self._device = device
@@ -223,6 +223,11 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
         return norm
 
 
+def checkpoints_everything(arguments: SFTConfig) -> bool:
+    """Whether every layer is computed again, so that doing so brings no more room."""
+    return int((arguments.activation_checkpointing_kwargs or {}).get("every_n_layers", 1)) == 1
+
+
 def page_states(optimizer: Any) -> None:
     """Give a paged optimizer's states, which come from a file as ordinary ones, back to where they may leave the card.
     Does nothing for others, and nothing on a processor."""
@@ -295,6 +300,11 @@ def trainer_for(
         optim="adamw_torch_fused" if plan.optimizer is Optimizer.adamw else plan.optimizer.value,
         activation_checkpointing=recomputes,
         gradient_checkpointing=recomputes,
+        activation_checkpointing_kwargs={
+            "use_reentrant": False,
+            "every_n_layers": training.checkpoint_every or 1,
+            "offload": bool(training.activation_offloading) and device.is_cuda,
+        },
         bf16=device.dtype is torch.bfloat16,
         fp16=device.dtype is torch.float16 and device.is_cuda,
         use_cpu=not device.is_cuda,

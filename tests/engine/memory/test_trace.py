@@ -31,9 +31,9 @@ from studio.engine.training.plan import plan_of
 from studio.engine.training.trainer import trainer_for
 from studio.memory.estimate import estimate
 from studio.memory.workload import workload_of
-from studio.models.architectures import shape_of
+from studio.models.architectures import shape_in, shape_of
 from studio.tokenization.encoded import IGNORE_INDEX
-from tests.engine.conftest import do_here, trainable
+from tests.engine.conftest import do_here, frozen_run, save_tiny_model, trainable
 
 LLAMA = {
     "model_type": "llama",
@@ -204,6 +204,32 @@ def test_a_small_model_is_traced_as_it_runs_with_every_method(
 ) -> None:
     real, same = real_peak(context, make_run(**{"method.compute_dtype": "float32", **values}))
     assert trace_step(tiny_model, same).peak == pytest.approx(real, rel=0.02)
+
+
+@pytest.mark.parametrize("checkpoint_every", [1, 2])
+def test_layers_that_come_one_by_one_are_traced_and_calculated_as_they_run(
+    tmp_path: Path, context: JobContext, checkpoint_every: int
+) -> None:
+    folder = save_tiny_model(tmp_path / "deeper", layers=6)
+    found: dict[bool, tuple[int, int, int]] = {}
+    for streaming in (True, False):
+        run = frozen_run(
+            tmp_path / str(streaming),
+            folder,
+            **{
+                "method.compute_dtype": "float32",
+                "method.layer_streaming": streaming,
+                "training.activation_checkpointing": True,
+                "training.checkpoint_every": checkpoint_every,
+            },
+        )
+        real, same = real_peak(context, run)
+        traced = trace_step(folder, same).peak
+        assert traced == pytest.approx(real, rel=0.01)
+        found[streaming] = real, traced, estimate(shape_in(folder), same).allocated
+    gained = [one - other for one, other in zip(found[False], found[True], strict=True)]
+    assert gained == pytest.approx([gained[0]] * 3, rel=0.03)
+    assert gained[0] > 0
 
 
 OWN: dict[str, dict[str, object]] = {

@@ -5,13 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from studio.core.jobs import Train
 from studio.core.paths import home
@@ -24,6 +22,7 @@ from studio.engine.device import Device
 from studio.engine.evaluation.generate import of_run
 from studio.engine.job_context import JobContext
 from studio.engine.methods import layer_streaming
+from studio.engine.methods.base_model import outline
 from studio.engine.methods.layer_streaming import require_room_outside, streams_layers
 from studio.engine.methods.registry import method_of
 from studio.models.fitting import require_fitting
@@ -36,13 +35,7 @@ LAYERS = 5
 @pytest.fixture(scope="module")
 def deeper_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model with an odd number of layers, more than there are buffers for."""
-    folder = save_tiny_model(tmp_path_factory.mktemp("models") / "deeper")
-    config = LlamaConfig.from_pretrained(folder)
-    config.num_hidden_layers = LAYERS
-    torch.manual_seed(3)
-    model: Any = LlamaForCausalLM(config)
-    model.to(torch.bfloat16).save_pretrained(folder)
-    return folder
+    return save_tiny_model(tmp_path_factory.mktemp("models") / "deeper", layers=LAYERS)
 
 
 def learned(
@@ -163,7 +156,7 @@ def test_options_that_begin_with_the_weights_are_refused_before_anything_is_load
 def test_too_little_system_memory_is_refused_before_anything_is_loaded(
     deeper_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network: Any = LlamaForCausalLM(LlamaConfig.from_pretrained(deeper_model))
+    network = outline(deeper_model)
     card = Device(torch.device("cuda", 0), "", torch.bfloat16, None)  # of which nothing is asked here
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=200_000))
     require_room_outside(network, 4, card)
