@@ -30,6 +30,7 @@ from studio.core.translatable import N_, fill
 from studio.core.workload import Workload
 from studio.hardware.gauge import Gauge
 from studio.memory.available import AvailableMemory, available_now, available_of
+from studio.memory.budget import fastest_that_fits, streaming_cost
 from studio.memory.calibration import MeasuredRun, recall, seconds_per_token, track_record
 from studio.memory.estimate import Estimate, with_parts
 from studio.memory.fit import GIB, SOURCES, Fit, disk_needed
@@ -38,7 +39,6 @@ from studio.memory.fit import fit as judge
 from studio.memory.model_by_card import CARDS, METHOD_WORDS, model_by_card
 from studio.memory.recommendation import recommend
 from studio.memory.reduction import RecipeChange, Scenario, faster, reductions
-from studio.memory.workload import workload_of
 from studio.models.architectures import shape_in
 from studio.models.base_model import hub_folder
 from studio.models.catalogue import catalogue, named
@@ -66,8 +66,9 @@ def fit(arguments: argparse.Namespace) -> int:
     usable = _usable(arguments)
     case, place = scenario_of(recipe, usable, getattr(arguments, "longest", None))
     speed = pace_of(case)
-    work = workload_of(recipe, case.facts, case.longest, card=usable.capability)
-    estimate = case.estimate
+    choice = fastest_that_fits(case)
+    case = choice.scenario
+    work, estimate, why = case.workload, case.estimate, choice.why or streaming_cost(case)
     source: Answer = "calculated"
     if arguments.trace:
         estimate, source = _traced(place, work, estimate, quiet=arguments.json), "traced"
@@ -81,8 +82,11 @@ def fit(arguments: argparse.Namespace) -> int:
             "why": [one.english() for one in (recommended.why, *recommended.also)],
         }
         answered = _as_json(answer, estimate, advice, plan.result)
-        print_json({**answered, "seconds_per_token": speed, "recommended": told})
+        chosen = why.english() if why is not None else None
+        print_json({**answered, "choice": chosen, "seconds_per_token": speed, "recommended": told})
     else:
+        if why is not None:
+            print(why.english())
         _print(answer, estimate, work, speed, advice, plan.result)
         print()
         print(f"Which method should I use? {recommended.title} (--method {recommended.kind}).")
@@ -194,7 +198,7 @@ def _traced(place: Path | None, work: Workload, estimate: Estimate, *, quiet: bo
     if state.traced is None:
         raise problem("fit.trace_failed", N_("The trace ended without an answer."), fix=N_("Ask without --trace."))
     found = state.traced
-    return with_parts(found.parts, work, estimate.trainable, found.paged, found.reserved)
+    return with_parts(found.parts, work, estimate.trainable, found.paged, found.reserved, estimate.outside)
 
 
 def _as_json(answer: Fit, estimate: Estimate, advice: tuple[RecipeChange, ...], after: Fit) -> Mapping[str, Json]:
@@ -213,6 +217,7 @@ def _as_json(answer: Fit, estimate: Estimate, advice: tuple[RecipeChange, ...], 
         "moment": estimate.moment,
         "trainable_parameters": estimate.trainable,
         "paged": estimate.paged,
+        "outside": estimate.outside,
         "parts": {share.name: share.bytes for share in estimate.parts},
         "changes": [
             {

@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,8 +38,9 @@ from studio.core.run_state import RunState, headline
 from studio.dataset.store import StoredExamples
 from studio.evaluation.verdict import Comparison, compare, verdict, without_training
 from studio.export.exporters import exporter_named
-from studio.hardware.gauge import cuda_card_present
-from studio.runs.create import create_run, from_weights_of
+from studio.hardware.gauge import Gauge, cuda_card_present
+from studio.memory.available import available_now
+from studio.runs.create import chosen_for_memory, create_run, from_weights_of
 from studio.runs.dry_run import first_batch
 from studio.runs.measurements import record
 from studio.runs.project import Project
@@ -79,7 +81,8 @@ def run_training(
 ) -> tuple[RunFolder, RunState]:
     """Fetch what is missing, freeze, train and follow to the end. Raises ProblemError."""
     data = examined(recipe, quiet, anyway)
-    run = create_run(chosen_project(project_name), data.recipe, data.table, data.examples, facts())
+    project, known = chosen_project(project_name), facts_for_memory(data, quiet) if where == HERE else facts()
+    run = create_run(project, data.recipe, data.table, data.examples, known)
     return run, train_run(run, quiet, where)
 
 
@@ -172,6 +175,19 @@ def examined(recipe: Recipe, quiet: bool, anyway: bool) -> Prepared:
 
 def facts() -> DefaultsContext:
     return DefaultsContext(cuda=cuda_card_present(), windows=windows_driver())
+
+
+def facts_for_memory(data: Prepared, quiet: bool) -> DefaultsContext:
+    """The same for a run that starts now: with what is the fastest in the memory there is, which is told."""
+    known = replace(facts(), examples=len(data.examples))
+    with closing(Gauge()) as gauge:
+        available = available_now(gauge.read(), windows=sys.platform == "win32")
+    choice = chosen_for_memory(data.recipe, known, available) if (available.device == "cuda") == known.cuda else None
+    if choice is None:
+        return known
+    if choice.why is not None and not quiet:
+        print(choice.why.english())
+    return choice.scenario.facts
 
 
 def _numbers(run: RunFolder, made: StoredExamples) -> list[int]:

@@ -19,7 +19,7 @@ SYSTEM_SHARE = 0.9
 """Of the computer's available memory, when the processor computes or the card has none of its own."""
 
 STREAMED_SHARE = 0.85
-"""Of the computer's available memory, for layers of a base that come to the card one by one: they can't be paged out."""
+"""Of the computer's available memory, for layers that come to the card one by one: they can't be paged out."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ EVERY = (8, 6, 4, 3, 2, 1)
 """Every so-manyth layer is computed twice; those with the fewest first."""
 
 ROOM = 0.08
-"""Share of the memory that stays free where something else than the leanest way is chosen: it isn't worth running out."""
+"""Share of the memory that stays free where another than the leanest way is chosen: running out isn't worth it."""
 
 NOTICEABLE = 1.1
 """Times as long; less isn't called slower."""
@@ -98,12 +98,11 @@ def fastest_that_fits(scenario: Scenario) -> Choice:
 
 
 def streaming_cost(scenario: Scenario) -> Sentence | None:
-    """What it costs that layers come one by one, None where they don't."""
+    """What it costs that layers come one by one, None where they don't, or where it doesn't fit even so."""
     work = scenario.workload
-    if not work.layer_streaming:
+    if not work.layer_streaming or scenario.fit.verdict != "fits":
         return None
-    found = scenario.estimate
-    return _takes(scenario, work, found)
+    return _takes(scenario, work, scenario.estimate)
 
 
 def _with(scenario: Scenario, way: _Way) -> Scenario:
@@ -187,41 +186,34 @@ def _streamings(settled: Recipe, left: set[str]) -> list[bool]:
 
 
 def _why(scenario: Scenario, way: _Way, found: Estimate, answer: Fit) -> Sentence:
-    work, usable = way.work, scenario.available.amount or 0
+    work = way.work
     if work.layer_streaming:
         return _takes(scenario, work, found)
-    numbers = {
-        "batch": work.batch // scenario.recipe.objective.sequences,
-        "needed": (answer.needed or 0) / GIB,
-        "usable": usable / GIB,
-    }
     if not work.checkpointing:
-        return sentence(
-            N_(
-                'Fastest that fits: "Examples at once" {batch}, nothing computed twice ({needed:.1f} of {usable:.1f} GB)."
-            ),
-            **numbers,
+        why = N_(
+            'Fastest that fits: "Examples at once" {batch}, nothing computed twice ({needed:.1f} of {usable:.1f} GB).'
         )
-    if work.activation_offloading:
-        return sentence(
-            N_(
-                'Fastest that fits: "Examples at once" {batch}, all layers computed twice and what they begin with put aside "
-                "({needed:.1f} of {usable:.1f} GB)."
-            ),
-            **numbers,
+    elif work.activation_offloading:
+        why = N_(
+            'Fastest that fits: "Examples at once" {batch}, all layers computed twice, what they begin with put '
+            "aside ({needed:.1f} of {usable:.1f} GB)."
         )
-    if work.checkpoint_every > 1:
-        return sentence(
-            N_(
-                'Fastest that fits: "Examples at once" {batch}, one layer of {every} computed twice ({needed:.1f} of "
-                "{usable:.1f} GB)."
-            ),
-            every=work.checkpoint_every,
-            **numbers,
+    elif work.checkpoint_every > 1:
+        why = N_(
+            'Fastest that fits: "Examples at once" {batch}, one layer of {every} computed twice ({needed:.1f} of '
+            "{usable:.1f} GB)."
+        )
+    else:
+        why = N_(
+            'Fastest that fits: "Examples at once" {batch}, all layers computed twice ({needed:.1f} of '
+            "{usable:.1f} GB)."
         )
     return sentence(
-        N_('Fastest that fits: "Examples at once" {batch}, all layers computed twice ({needed:.1f} of {usable:.1f} GB)."),
-        **numbers,
+        why,
+        batch=work.batch // scenario.recipe.objective.sequences,
+        every=work.checkpoint_every,
+        needed=(answer.needed or 0) / GIB,
+        usable=(scenario.available.amount or 0) / GIB,
     )
 
 

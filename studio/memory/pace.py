@@ -1,10 +1,10 @@
-"""How long a step takes, calculated from what it computes and what it moves: good for comparing two ways on one card, not
-for a promise in seconds. Every figure says that it is a calculation.
+"""How long a step takes, calculated from what it computes and what it moves: good for comparing two ways on one card,
+not for a promise in seconds. Every figure says that it is a calculation.
 
-A pass through the model takes as long as its products, or as reading the weights (and unpacking compressed ones), if that
-is longer; and some time for each layer whatever its size. A frozen model goes through one pass forward and one backward,
-layers that are computed again through one more. Layers that come one by one come during the computation, twice a batch:
-what takes longer of the two counts.
+A pass through the model takes as long as its products, or as reading the weights (and unpacking compressed ones), if
+that is longer; and some time for each layer whatever its size. A frozen model goes through one pass forward and one
+backward, layers that are computed again through one more. Layers that come one by one come during the computation,
+twice a batch: what takes longer of the two counts.
 """
 
 from __future__ import annotations

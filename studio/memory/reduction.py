@@ -56,7 +56,9 @@ class Scenario:
         """The same with another recipe, and with another model where `shape` is one."""
         shape = shape or self.shape
         recipe = with_values(self.recipe, changes)
-        return replace(self, shape=shape, recipe=recipe, facts=replace(self.facts, parameters=shape.parameters))
+        budget = () if "method.kind" in changes else self.facts.budget  # it was chosen for another one
+        facts = replace(self.facts, parameters=shape.parameters, budget=budget)
+        return replace(self, shape=shape, recipe=recipe, facts=facts)
 
     @property
     def workload(self) -> Workload:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from studio.core.origin import require_plain, require_trained_here
-from studio.core.problems import Remedy, problem
+from studio.core.problems import ProblemError, Remedy, problem
 from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
 from studio.core.recipe.model_choice import ModelChoice
 from studio.core.recipe.recipe import Recipe, load, to_yaml, with_value, with_values
@@ -21,6 +21,11 @@ from studio.core.translatable import N_
 from studio.dataset.freeze import freeze
 from studio.dataset.store import StoredExamples
 from studio.dataset.table import Table
+from studio.memory.available import AvailableMemory
+from studio.memory.budget import Choice, fastest_that_fits
+from studio.memory.calibration import recall, track_record
+from studio.memory.reduction import Scenario
+from studio.models.architectures import shape_in
 from studio.models.base_model import base_of_run, locate, model_facts
 from studio.models.config import read_mapping
 from studio.models.fitting import require_fitting
@@ -53,12 +58,8 @@ def create_run(
     require_fitting(base, recipe.method)
     add_tokens(read_tokenizer(base), recipe.method.new_words)
     known = model_facts(base)
-    facts = DefaultsContext(
-        examples=facts.examples if facts.examples is not None else len(made),
-        parameters=known.parameters,
-        cuda=facts.cuda,
-        windows=facts.windows,
-    )
+    examples = facts.examples if facts.examples is not None else len(made)
+    facts = replace(facts, examples=examples, parameters=known.parameters)
     recipe = resolve_defaults(_as_read(recipe, table), facts)
     parent = _related_parent(recipe, base) if recipe.model.parent else None
     require_room(project.runs_folder, room_for(recipe, known.parameters), remedy=Remedy.open_folder)
@@ -78,6 +79,18 @@ def create_run(
     except OSError as error:
         raise cannot_write(project.runs_folder, error, remedy=Remedy.try_again) from error
     return run
+
+
+def chosen_for_memory(recipe: Recipe, facts: DefaultsContext, available: AvailableMemory) -> Choice | None:
+    """The fastest way that fits `available`, for `create_run` to begin with; `facts` with the number of examples. None
+    where the model isn't of a kind of which that can be calculated."""
+    try:
+        shape = shape_in(locate(recipe.model))
+    except ProblemError:
+        return None
+    known = replace(facts, parameters=shape.parameters)
+    past = track_record(recall(), available.card, recipe.method.kind, shape.family)
+    return fastest_that_fits(Scenario(shape, recipe, known, available, past=past))
 
 
 def room_for(recipe: Recipe, parameters: int) -> int:

@@ -18,7 +18,8 @@ from tests.memory.test_reduction import case
         ("Qwen/Qwen3-0.6B", 12, "lora", "fits in 16 bits"),
         ("Qwen/Qwen3-8B", 12, "qlora", "In 16 bits it would take"),
         ("Qwen/Qwen3-8B", 80, "lora", "fits in 16 bits"),
-        ("Qwen/Qwen3-14B", 8, "qlora", "tight or too much"),
+        ("Qwen/Qwen3-14B", 8, "qlora", "in no other way"),
+        ("meta-llama/Llama-3.3-70B-Instruct", 4, "qlora", "tight or too much"),
     ],
 )
 @pytest.mark.parametrize("chosen", ["full", "lora", "prompt"])
@@ -28,7 +29,7 @@ def test_memory_decides_whatever_is_chosen_now(model: str, card: int, kind: str,
     assert found.kind == kind and why in found.why.english()
     assert "{" not in found.why.english()
     assert (fit_with(asked, "lora").verdict == "fits") == (kind == "lora")
-    if "tight" not in why:
+    if "tight" not in why and not found.streamed:
         assert fit_with(asked, kind).verdict == "fits", "what is recommended fits"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -110,7 +111,8 @@ def test_shorter_examples_say_how_many_lose_their_end() -> None:
         asked.append(limit)
         return 12
 
-    plan = reductions(Scenario(start.shape, start.recipe, start.facts, start.available, 32768, cut_at))
+    alone = replace(start.available, system=0)  # layers can't stay elsewhere
+    plan = reductions(Scenario(start.shape, start.recipe, start.facts, alone, 32768, cut_at))
     assert keys(plan) == {"training.max_length"}
     length = plan.changes["training.max_length"]
     assert length in asked and isinstance(length, int) and length < 32768
@@ -118,7 +120,8 @@ def test_shorter_examples_say_how_many_lose_their_end() -> None:
 
 
 def test_when_no_setting_helps_a_smaller_model_is_offered_with_its_licence() -> None:
-    plan = reductions(case("meta-llama/Llama-3.3-70B-Instruct", 12), catalogue())
+    start = case("meta-llama/Llama-3.3-70B-Instruct", 12)
+    plan = reductions(replace(start, available=replace(start.available, system=0)), catalogue())
     assert plan.result.verdict == "fits"
     assert len(plan.together) == 1
     change = plan.together[0]
@@ -127,7 +130,7 @@ def test_when_no_setting_helps_a_smaller_model_is_offered_with_its_licence() -> 
 
 
 def test_without_a_list_of_models_the_best_that_settings_can_do_is_shown() -> None:
-    plan = reductions(case("meta-llama/Llama-3.3-70B-Instruct", 12))
+    plan = reductions(case("meta-llama/Llama-3.3-70B-Instruct", 4))
     assert plan.result.verdict == "no"
     assert all(change.model is None for change in plan.together)
 

@@ -108,8 +108,8 @@ def _one_example_a_row() -> Iterator[None]:
 
 
 def _put_aside(model: Network) -> None:
-    """What layers begin with waits elsewhere, as with transformers' `offload`, which copies it to the processor's memory:
-    where fake tensors lie already."""
+    """What layers begin with waits elsewhere, as with transformers' `offload`, which copies it to the processor's
+    memory: where fake tensors lie already."""
     for module in model.modules():
         function = getattr(module, "_gradient_checkpointing_func", None)
         if function is not None:
@@ -118,7 +118,7 @@ def _put_aside(model: Network) -> None:
 
 def _elsewhere(function: Callable[..., Any]) -> Callable[..., Any]:
     def checkpointed(*arguments: Any, **named: Any) -> Any:
-        with torch.autograd.graph.saved_tensors_hooks(  # type: ignore[no-untyped-call]
+        with torch.autograd.graph.saved_tensors_hooks(
             lambda saved: (saved.shape, saved.dtype), lambda told: torch.empty(told[0], dtype=told[1])
         ):
             return function(*arguments, **named)

@@ -205,10 +205,15 @@ def optimizer_for(context: JobContext, wanted: Optimizer, device: Device) -> Opt
     return usable
 
 
+MAY_BE_OPEN = frozenset(
+    {"method.compute_dtype", "method.layer_streaming", "training.checkpoint_every", "training.activation_offloading"}
+)
+"""The number format, of which only a look at the machine tells which one is fast; and what runs of an earlier version
+don't have, who did without."""
+
+
 def _require_resolved(recipe: Recipe) -> None:
-    """The number format is the one thing left open: which is fast, only a look at the machine tells."""
-    groups = ("method.", "training.")
-    left = [key for key in unresolved(recipe) if key.startswith(groups) and key != "method.compute_dtype"]
+    left = [k for k in unresolved(recipe) if k.startswith(("method.", "training.")) and k not in MAY_BE_OPEN]
     if left:
         raise problem(
             "run.not_resolved",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
@@ -233,7 +233,10 @@ class AppState(RecipeEditor):
 
     def _creator(self) -> Callable[[], RunFolder]:
         """Freezes the draft as it is now into a run folder, when it is called beside the window."""
+        self.memory_fit.current()
         project, recipe, table, facts = self.project, self.recipe, self.data.table, self.facts()
+        if self.is_training():  # what is free now isn't what will be
+            facts = replace(facts, budget=())
         examples = self.data.examples
         assert table is not None and examples is not None
 

@@ -126,6 +126,7 @@ class MemoryFit(QObject):
         self._stale = False
         key, seen = self.key, self._to_be_seen()
         self._answer()
+        self._editor.take_budget(self.draft.facts.budget if self.draft is not None else ())
         if self.key != key:
             self._trace_soon()
         if self._to_be_seen() != seen:
@@ -172,7 +173,8 @@ class MemoryFit(QObject):
         elif traced is not None and traced.found is not None:
             found, self.answered_at = traced.found, traced.at
             trainable = calculated.trainable if calculated is not None else 0
-            self.estimate = with_parts(found.parts, work, trainable, found.paged, found.reserved)
+            outside = calculated.outside if calculated is not None else 0
+            self.estimate = with_parts(found.parts, work, trainable, found.paged, found.reserved, outside)
             self.answer = self._judged(draft, "traced")
         elif calculated is not None:
             self.estimate = calculated

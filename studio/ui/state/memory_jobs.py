@@ -106,7 +106,7 @@ class MemoryTrial(QObject):
 
         scratch = job_folder("memory_probe").path
         built = editor.data.examples
-        table, facts = editor.data.table, editor.facts()
+        table, facts = editor.data.table, draft.facts
         self.key, self._draft, self.problem = key, draft, None
 
         def prepare() -> RunFolder:

@@ -21,8 +21,10 @@ from studio.core.storage import free_space
 from studio.ui.state.recipe_editor import RecipeEditor
 
 if TYPE_CHECKING:
+    from studio.core.translatable import Sentence
     from studio.core.workload import Workload
     from studio.memory.available import AvailableMemory
+    from studio.memory.budget import Choice
     from studio.memory.calibration import MeasuredRun
     from studio.memory.fit import Fit
     from studio.memory.reduction import Plan, RecipeChange, Scenario
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 DISK_AGE = 10.0
 """Seconds for which the free space of the disk is believed."""
 
+
+STEADY = 0.1
+"""Share by which what is free may change before what was chosen for it is chosen anew."""
 
 TRACEABLE = frozenset({"fit.unknown_architecture", "fit.not_text_alone", "fit.unusual_config"})
 """Problems with a model's config that concern the calculation alone: tracing builds the model itself."""
@@ -50,6 +55,8 @@ class RecipeScenario:
     longest: int | None
     scenario: Scenario | None = None
     problem: Problem | None = None
+    choice: Sentence | None = None
+    """Why the automatic settings are as they are for this memory."""
 
 
 class ScenarioSource:
@@ -60,6 +67,7 @@ class ScenarioSource:
         self._shapes: dict[Path, tuple[int, ModelShape | Problem]] = {}
         self._history: tuple[tuple[int, int], tuple[MeasuredRun, ...]] = ((-1, -1), ())
         self._disk: tuple[float, Path | None, int | None] = (-math.inf, None, None)
+        self._chosen: tuple[tuple[object, ...], int, Choice | None] = ((), 0, None)
         self._counted: tuple[Lengths | None, int, int] = (None, 0, 0)
 
     def now(self, usable: AvailableMemory | None = None) -> RecipeScenario | Problem | None:
@@ -81,12 +89,30 @@ class ScenarioSource:
         usable = usable or available_now(editor.snapshot, windows=sys.platform == "win32")
         known, recipe, longest = editor.facts(), editor.recipe, self._longest()
         parameters = known.parameters if isinstance(shape, Problem) else shape.parameters
-        facts = DefaultsContext(known.examples, parameters, usable.device == "cuda", known.windows)
+        facts = replace(known, parameters=parameters, cuda=usable.device == "cuda", budget=())
         if isinstance(shape, Problem):
             return RecipeScenario(name, folder, recipe, facts, usable, longest, problem=shape)
         earlier = track_record(self._measured(usable, shape), usable.card, recipe.method.kind, shape.family)
         scenario = Scenario(shape, recipe, facts, usable, longest, self._cut_at(), earlier)
-        return RecipeScenario(name, folder, recipe, facts, usable, longest, scenario)
+        choice = self._fastest(scenario)
+        return RecipeScenario(
+            name, folder, recipe, choice.scenario.facts, usable, longest, choice.scenario, choice=choice.why
+        )
+
+    def _fastest(self, scenario: Scenario) -> Choice:
+        """What was chosen stays while nothing changes but what is free, by a little."""
+        from studio.memory.budget import Choice, fastest_that_fits, streaming_cost
+
+        available, past = scenario.available, scenario.past
+        key = (scenario.recipe, scenario.facts, scenario.longest, past, available.card, available.device)
+        amount = available.amount or 0
+        known, then, chosen = self._chosen
+        steady = chosen is not None and key == known and abs(amount - then) <= STEADY * then
+        if chosen is None or not steady or replace(chosen.scenario, available=available).fit.verdict != "fits":
+            chosen = fastest_that_fits(scenario)
+            self._chosen = key, amount, chosen
+        settled = replace(scenario, facts=chosen.scenario.facts)
+        return Choice(settled, chosen.why or streaming_cost(settled))
 
     def seconds(self, scenario: Scenario) -> float | None:
         """Of the whole run, from the pace of earlier runs with the same model here; None where there were none."""

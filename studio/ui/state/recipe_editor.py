@@ -44,6 +44,7 @@ class RecipeEditor(QObject):
         self.recipe: Recipe = project.load_recipe()
         self.snapshot: Snapshot | None = None
         self.cuda: bool | None = None
+        self._budget: tuple[tuple[str, object], ...] = ()
         self.presets: tuple[Preset, ...] = presets()
         self.data = DatasetState(self)
         self.data.changed.connect(self._on_data_moved)
@@ -243,7 +244,14 @@ class RecipeEditor(QObject):
             parameters=self.model.facts.parameters if self.model.facts is not None else None,
             cuda=bool(self.cuda),
             windows=windows_driver(),
+            budget=self._budget,
         )
+
+    def take_budget(self, budget: tuple[tuple[str, object], ...]) -> None:
+        """What was chosen for the memory there is. `recipe_changed` follows where automatic values differ."""
+        if budget != self._budget:
+            self._budget = budget
+            self.recipe_changed.emit()
 
     # The base model
 

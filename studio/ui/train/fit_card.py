@@ -133,7 +133,8 @@ class FitCard(Card):
         memory_fit = self._memory_fit
         self._say_verdict(LOOKS[answer.verdict], tr(answer.word))
         say(self.needs, needs(answer, self._processor()))
-        say(self.why, " ".join(reasons(answer)))
+        choice = memory_fit.draft.choice if memory_fit.draft is not None else None
+        say(self.why, " ".join([*reasons(answer), *([tr_sentence(choice)] if choice is not None else [])]))
         say(self.plan, time_and_disk(answer))
         parts = parts_of(answer, memory_fit.estimate, self._processor()) if memory_fit.estimate is not None else ()
         self.bar.show_parts(parts, answer.available)

@@ -213,16 +213,13 @@ def test_layers_that_come_one_by_one_are_traced_and_calculated_as_they_run(
     folder = save_tiny_model(tmp_path / "deeper", layers=6)
     found: dict[bool, tuple[int, int, int]] = {}
     for streaming in (True, False):
-        run = frozen_run(
-            tmp_path / str(streaming),
-            folder,
-            **{
-                "method.compute_dtype": "float32",
-                "method.layer_streaming": streaming,
-                "training.activation_checkpointing": True,
-                "training.checkpoint_every": checkpoint_every,
-            },
-        )
+        values: dict[str, Any] = {
+            "method.compute_dtype": "float32",
+            "method.layer_streaming": streaming,
+            "training.activation_checkpointing": True,
+            "training.checkpoint_every": checkpoint_every,
+        }
+        run = frozen_run(tmp_path / str(streaming), folder, **values)
         real, same = real_peak(context, run)
         traced = trace_step(folder, same).peak
         assert traced == pytest.approx(real, rel=0.01)
