@@ -40,6 +40,10 @@ BATCH, ACCUMULATION = "training.batch_size", "training.gradient_accumulation_ste
 OPTIMIZER, STREAMING = "training.optimizer", "method.layer_streaming"
 
 
+_EVERYTHING = 1 << 10
+"""More layers than between two that are computed twice."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """What was chosen: a scenario whose automatic settings are those values, and why, in a sentence. None where nothing
@@ -62,10 +66,14 @@ class _Way:
         return self.seconds, self.work.paged
 
     @property
-    def leanness(self) -> tuple[object, ...]:
-        """The greatest is that of the way that needs the least memory."""
+    def needs(self) -> tuple[int, int, bool]:
+        """What memory grows with: how much is kept, how many examples lie there, whether all of the optimizer does."""
         work = self.work
-        return work.checkpointing, work.activation_offloading, -work.checkpoint_every, -work.batch, work.paged
+        kept = (0 if work.activation_offloading else work.checkpoint_every) if work.checkpointing else _EVERYTHING
+        return kept, work.batch, not work.paged
+
+    def needs_as_much_as(self, other: _Way) -> bool:
+        return all(one >= another for one, another in zip(self.needs, other.needs, strict=True))
 
 
 def fastest_that_fits(scenario: Scenario) -> Choice:
@@ -83,16 +91,20 @@ def fastest_that_fits(scenario: Scenario) -> Choice:
     lean: list[tuple[_Way, Estimate, Fit]] = []
     for streaming in (False, True):
         group = [way for way in ways if way.work.layer_streaming == streaming]
-        leanest = max(group, key=lambda way: way.leanness, default=None)
+        leanest = min(group, key=lambda way: way.needs, default=None)
         if leanest is None:
             continue
         lean.append((leanest, *judged(leanest)))
         if lean[-1][2].verdict != "fits":
             continue
+        too_much: list[_Way] = []
         for way in group:
+            if any(way.needs_as_much_as(other) for other in too_much):
+                continue
             found, answer = judged(way)
             if answer.verdict == "fits" and (answer.needed or 0) <= amount * (1 - ROOM):
                 return Choice(_with(plain, way), _why(plain, way, found, answer))
+            too_much.append(way)
         return Choice(_with(plain, leanest), _why(plain, *lean[-1]))
     return Choice(_with(plain, min(lean, key=lambda one: one[1].process)[0]), None)
 

@@ -57,10 +57,15 @@ def model_by_card(models: Iterable[CatalogueModel], cards: tuple[int, ...] = CAR
 
 def longest_that_fits(shape: ModelShape, method: MethodName, total: int) -> int | None:
     """Tokens of the longest example that a card of `total` bytes takes; None when not even a short one fits."""
+    return longest_of(shape, usual(method, SHORTEST), total)
+
+
+def longest_of(shape: ModelShape, work: Workload, total: int) -> int | None:
+    """The same for any step of one example, whatever its length is in `work`."""
     available = available_of(total).amount or 0
 
     def fits(length: int) -> bool:
-        return estimate(shape, usual(method, length)).process <= available
+        return estimate(shape, work.model_copy(update={"length": length})).process <= available
 
     most = max(SHORTEST, min(shape.max_context or LONGEST, LONGEST))
     if not fits(SHORTEST):

@@ -6,6 +6,7 @@
 - fits: which runs go through under a capped share of the card's memory.
 - recovery: running out of memory, and going on in the same process with less.
 - context: the longest example that an 8B model can learn from under caps of 8, 12, 16 and 24 GB.
+- streamed: gradients with layers that come one by one against those with all of them there, and 8B under a cap of 4 GB.
 - answers: needs no card. Reads what "peaks" wrote and adds what is calculated and traced, with errors.
 
 Each writes DIR/PART.json again after every run, so that what was measured stays when time runs out.
@@ -49,6 +50,9 @@ LOOKED_INTO = "1.2B"
 
 CAPS = (8, 12, 16, 24)
 """GiB on the cards whose room for long examples is measured."""
+
+SMALLEST_CAP = 4
+"""GiB of the card on which 8B is to learn with layers that come one by one."""
 
 DRIVERS = 512 << 20
 """Bytes of such a card that a process can't have for its tensors."""
@@ -259,6 +263,63 @@ def context(options: argparse.Namespace, folder: Path, until: float) -> None:
                     tried(int(length * share), room, offload)
 
 
+def streamed(options: argparse.Namespace, folder: Path, until: float) -> None:
+    """The same numbers whether layers come one by one or lie there; how fast 8B learns on a card of 4 GB, and with all
+    of this card."""
+    device, found = devices.choose(), dict[str, Any]()
+    made = {}
+    for comes in (False, True):
+        torch.manual_seed(0)
+        model = make(SHAPES["0.5B"], method_of("qlora"), device, streamed=comes)
+        made[comes] = gradients_of(model, SHAPES["0.5B"]["vocab_size"], device)
+        del model
+        held_now()
+    found["gradients"] = furthest(made[False], made[True])
+    write(options, found)
+    total, shape = torch.cuda.get_device_properties(0).total_memory, "8B"
+    runs: list[dict[str, Any]] = []
+    for comes, cap in ((True, SMALLEST_CAP), (False, None)):
+        room = (cap << 30) - DRIVERS if cap else total
+        torch.cuda.set_per_process_memory_fraction(min(1.0, room / total))
+        try:
+            began = time.monotonic()
+            model = make(SHAPES[shape], method_of("qlora"), device, streamed=comes)
+            loaded = time.monotonic() - began
+            for length in (512, 1024, 2048):
+                if time.monotonic() > until:
+                    break
+                wanted = Wanted(shape, "qlora", length, steps=2, even=True)
+                try:
+                    run = run_once(model, wanted, SHAPES[shape]["vocab_size"], folder / str(comes), device)
+                except (ProblemError, RuntimeError, MemoryError) as error:
+                    run = {"length": length, "failed": repr(error)[:200]}
+                runs.append({**run, "streamed": comes, "cap": room, "loading_seconds": loaded})
+                write(options, {**found, "runs": runs})
+        finally:
+            torch.cuda.set_per_process_memory_fraction(1.0)
+        model = None
+        held_now()
+
+
+def gradients_of(model: Any, words: int, device: devices.Device) -> dict[str, torch.Tensor]:
+    """Of one batch, from an adapter that does something, with activation checkpointing."""
+    learning = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    chance = torch.Generator().manual_seed(1)
+    for parameter in learning.values():
+        parameter.data.copy_(0.02 * torch.randn(parameter.shape, generator=chance))
+    model.activation_checkpointing_enable({"use_reentrant": False})
+    ids = torch.randint(0, words, (1, 64), generator=chance).to(device.torch_device)
+    with torch.autocast(device.torch_device.type, torch.bfloat16):
+        model.train()(input_ids=ids, labels=ids).loss.backward()
+    return {name: p.grad.cpu() for name, p in learning.items()}
+
+
+def furthest(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> dict[str, Any]:
+    apart = [(one[name] - other[name]).abs().max() / one[name].abs().max().clamp(min=1e-12) for name in one]
+    equal = all(torch.equal(one[name], other[name]) for name in one)
+    return {"equal": equal, "furthest": float(max(apart)), "tensors": len(one)}
+
+
 def answers(options: argparse.Namespace, _: Path, until: float) -> None:
     file = options.out / "peaks.json"
     runs = json.loads(file.read_text(encoding="utf-8"))["runs"] if file.is_file() else []
@@ -324,6 +385,7 @@ PARTS: dict[str, Callable[[argparse.Namespace, Path, float], None]] = {
     "recovery": recovery,
     "fits": fit_or_not,
     "context": context,
+    "streamed": streamed,
     "answers": answers,
 }
 

@@ -11,7 +11,8 @@ from transformers.quantizers.auto import AutoHfQuantizer
 
 from studio.core.recipe.method import LoraSettings, Method
 from studio.engine.device import Device
-from studio.engine.methods.base_model import keep_weights_as_they_are
+from studio.engine.methods.base_model import decoder_layers, keep_weights_as_they_are
+from studio.engine.methods.layer_streaming import StreamedLayers, look_up_outside
 from studio.engine.methods.lora import add_adapter
 
 
@@ -59,10 +60,10 @@ def parameters_of(settings: dict[str, Any]) -> int:
     return sum(p.numel() for p in {id(p): p for p in model.parameters()}.values())
 
 
-def make(settings: dict[str, Any], method: Method, device: Device) -> Any:
+def make(settings: dict[str, Any], method: Method, device: Device, *, streamed: bool = False) -> Any:
     """The base with random weights, quantised where the method says so, and an add-on: as the engine loads them.
 
-    Layer by layer, so that never more than one layer lies there uncompressed.
+    Layer by layer, so that never more than one layer lies there uncompressed; with `streamed`, never more than one.
     """
     place, dtype = device.torch_device, device.dtype
     with torch.device("meta"):
@@ -80,6 +81,8 @@ def make(settings: dict[str, Any], method: Method, device: Device) -> Any:
             model.hf_quantizer.preprocess_model(model=model, device_map=None)
             model.hf_quantizer.postprocess_model(model)
     made: dict[int, torch.nn.Parameter] = {}
+    outside = StreamedLayers(model, device) if streamed else None
+    numbers = {id(m): index for index, layer in enumerate(decoder_layers(model)) for m in layer.modules()}
     for module in model.modules():
         for name, parameter in list(module._parameters.items()):
             if parameter is None:
@@ -87,6 +90,9 @@ def make(settings: dict[str, Any], method: Method, device: Device) -> Any:
             if id(parameter) not in made:
                 made[id(parameter)] = _filled(module, name, parameter, place, dtype)
             module._parameters[name] = made[id(parameter)]
+        index = numbers.get(id(module))
+        if outside is not None and index is not None and outside.is_loaded(index) and not outside.is_kept(index):
+            outside.keep(index)
     rotary = [m for m in model.modules() if hasattr(m, "inv_freq")]
     for module in rotary:  # buffers are computed from the config, not learned
         fresh = type(module)(module.config).to(place)
@@ -95,6 +101,9 @@ def make(settings: dict[str, Any], method: Method, device: Device) -> Any:
     model.requires_grad_(False)
     keep_weights_as_they_are(model)
     model.config.use_cache = False
+    if outside is not None:
+        outside.attach(model)
+        look_up_outside(model, device)
     assert isinstance(method, LoraSettings)
     return add_adapter(model, method)
 

@@ -2,7 +2,7 @@
 # Everything that needs an NVIDIA card, from anywhere, on a machine that has one. All parts take up to thirteen minutes, and on an
 # H200 five shapes of "peaks" take more than the part has: name parts, and give SHAPES, LENGTHS, and TESTS, PEAKS and SPEED (seconds).
 #   tests/gpu/run.sh [PYTHON [PART...]]   (else .venv/bin/python, else python3; it needs a CUDA build of torch)
-# Parts, in this order unless others are named: imports tests peaks speed recovery fits context answers. And: look offload.
+# Parts, in this order unless others are named: imports tests peaks speed recovery fits context answers. And: look offload streamed.
 # JSON files and one log are written to $OUT, else to ./gpu-results. Each part has its own time; one that fails or runs out
 # of it doesn't stop the others, but when imports fails nothing else is tried. Ends with 0 when every part did.
 set -u
@@ -56,6 +56,7 @@ for wanted in "$@"; do
     fits) measure fits 75 ;;
     context) measure context 90 ;;
     offload) measure context 150 --offload ;;
+    streamed) measure streamed "${STREAMED:-110}" ;;
     answers) measure answers 110 --workers "${WORKERS:-8}" ;;
     *) echo "no part called $wanted"; failed=1 ;;
   esac

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from studio.engine.device import Device
+from studio.engine.methods.layer_streaming import streams_layers
 from studio.engine.training.trainer import page_states
 from tests.engine.conftest import make_run, save_tiny_model, tiny_model
 from tests.gpu import measure
@@ -160,3 +161,14 @@ def test_without_a_card_every_part_says_so_and_the_script_ends(tmp_path: Path) -
     assert measure.main(["answers", "--out", str(out)]) == 0  # nothing measured, nothing to compare
     assert json.loads((out / "answers.json").read_text())["runs"] == []
     assert subprocess.run(["sh", "-n", "tests/gpu/run.sh"], cwd=ROOT).returncode == 0
+
+
+def test_layers_that_come_one_by_one_are_made_and_compared_as_on_a_card() -> None:
+    deeper = {**SMALL, "num_hidden_layers": 5}
+    made = []
+    for comes in (False, True):
+        torch.manual_seed(0)
+        model = make(deeper, method_of("qlora"), HERE, streamed=comes)
+        assert streams_layers(model) == comes
+        made.append(measure.gradients_of(model, SMALL["vocab_size"], HERE))
+    assert measure.furthest(*made) == {"equal": True, "furthest": 0.0, "tensors": 70}

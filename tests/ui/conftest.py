@@ -178,13 +178,21 @@ def ready_state(project: Project, tmp_path: Path, qtbot: QtBot, trainer: None) -
 def fit_state(
     project: Project, tmp_path: Path, qtbot: QtBot, trainer: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[AppState]:
-    """A model that says it has 1.1 billion parameters, a card with 8 GB, 7.5 of them free, and no data yet. The engine
-    is a stand-in that traces and tries, too."""
+    """A model that says it has 1.1 billion parameters, a card with 8 GB, 7.5 of them free, and no data yet. What would
+    be chosen for that memory is set by hand. The engine is a stand-in that traces and tries, too."""
     script = Path(sys.executable)
     playing = script.read_text(encoding="utf-8").replace("fake_trainer.py", "fake_memory_fit.py")
     script.write_text(playing, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent.parent))
-    values = {"model.source": "folder", "model.name": str(sized_model(tmp_path / "model"))}
+    values = {
+        "model.source": "folder",
+        "model.name": str(sized_model(tmp_path / "model")),
+        "method.layer_streaming": False,
+        "training.activation_checkpointing": True,
+        "training.batch_size": 2,
+        "training.gradient_accumulation_steps": 4,
+        "training.optimizer": "paged_adamw_8bit",
+    }
     project.save_recipe(with_values(project.load_recipe(), values))
     with opened(project) as made:
         qtbot.waitUntil(lambda: not made.model.looking)

@@ -139,8 +139,8 @@ class StreamedLayers:
     def is_loaded(self, index: int) -> bool:
         return not any(parameter.is_meta for parameter in self._layers[index].parameters())
 
-    def attach(self) -> None:
-        """Show each layer its buffer, and bring it there before it computes."""
+    def attach(self, network: Network) -> None:
+        """Show each layer of `network` its buffer, and bring it there before it computes."""
         for index in range(len(self)):
             if not self.is_kept(index):
                 self.keep(index)
@@ -152,6 +152,7 @@ class StreamedLayers:
                 piece.show(piece.of(self._buffers[index % BUFFERS]))
             layer.register_forward_pre_hook(partial(self._before_forward, index))
             layer.register_forward_hook(partial(self._after_forward, index))
+        setattr(network, _ATTRIBUTE, self)
 
     # While it computes
 
@@ -285,9 +286,7 @@ def load_streamed(
     require_room_outside(known_to_load(folder, device), bits, device)
     with _keeping_layers_outside(device) as made:
         network = read_base_model(folder, device, quantization)
-    streamed = made[0]
-    streamed.attach()
-    setattr(network, _ATTRIBUTE, streamed)
+    made[0].attach(network)
     if not keeps_table:
         look_up_outside(network, device)
     return network

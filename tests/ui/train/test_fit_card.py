@@ -71,6 +71,18 @@ def test_it_says_whether_it_fits_in_words_and_with_a_shape(fit_state: AppState, 
     assert shown.accessibleDescription().startswith("Won't fit. Needs about")
 
 
+def test_what_was_chosen_for_the_memory_is_said_and_stands_in_the_form(fit_state: AppState, shown: FitCard) -> None:
+    left = ("activation_checkpointing", "batch_size", "gradient_accumulation_steps", "optimizer")
+    fit_state.set_values({"method.layer_streaming": None, **{f"training.{name}": None for name in left}})
+    assert "Fastest that fits:" in shown.why.text()
+    chosen = dict(fit_state.facts().budget)
+    assert chosen["training.batch_size"] == 8 / int(str(chosen["training.gradient_accumulation_steps"]))
+    fit_state.take_snapshot(card(2, 1.9))
+    assert seen(shown) == ("Fits", "good")
+    assert "of the base model stay in the computer's memory" in shown.why.text()
+    assert dict(fit_state.facts().budget)["method.layer_streaming"] is True
+
+
 def test_what_cannot_be_told_is_said_with_its_reason_and_without_a_number(fit_state: AppState, shown: FitCard) -> None:
     fit_state.take_snapshot(card(8, 7, trouble=Problem(code="gone", what="The card doesn't answer.")))
     assert shown.verdict.text() == "Can't tell" and shown.icon.shape == "note"
