@@ -315,7 +315,8 @@ def test_a_model_of_the_list_is_answered_for_without_being_here(app_state: AppSt
     qtbot.waitUntil(lambda: not app_state.model.looking)
     assert app_state.model.folder is None
     found = app_state.memory_fit.current()
-    assert found is not None and found.verdict == "no"
+    assert found is not None and found.verdict == "fits"
+    assert dict(app_state.facts().budget)["method.layer_streaming"] is True
 
 
 @pytest.mark.slow
