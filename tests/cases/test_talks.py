@@ -367,6 +367,32 @@ TALKS: dict[str, tuple[Files, Right | Asked | Refused]] = {
     ),
     "texts with marks between": (blocks("{a}<|endoftext|>"), Right(1, None)),
     "columns of many blanks": (blocks("{q}                    {a}\n" * 2), Asked(1, None, says="wide gaps")),
+    "one instruction with a word for each row": (
+        data("a.json", [{"instruction": "Say what it is.", "input": f"oar{n}", "output": a} for n, (_, a) in ALL]),
+        Right(first=("Say what it is.\n\noar0", TOLD[0])),
+    ),
+    "one instruction with a list for each row": (
+        data("a.json", [{"instruction": "Count them.", "input": f"[{n}, 7]", "output": a} for n, (_, a) in ALL]),
+        Right(first=("Count them.\n\n[0, 7]", TOLD[0])),
+    ),
+    "one instruction and nothing else": (
+        data("a.json", [{"instruction": "Say what it is.", "output": a} for a in TOLD]),
+        Asked(first=("Say what it is.", TOLD[0]), says="the same in nearly all rows"),
+    ),
+    "questions with numbers": (
+        table("alpha,beta", '"{q}",{n}'),
+        Asked(first=(ASKED[0], "0"), says="No column is named"),
+    ),
+    "texts of one topic": (table("topic,first,second", 'weir,"{q}","{a}"'), Right()),
+    "arrows in a text": (
+        text(
+            "a.txt",
+            "".join(
+                f"The shed -> the oar of day {n}\nIt leans there, as people say, by the weir.\n" for n in range(12)
+            ),
+        ),
+        Asked(1, None),
+    ),
 }
 
 

@@ -240,6 +240,8 @@ def detect_labels(seen: TableProfile) -> DetectedMapping | None:
     else:
         return None
     label, doubt = _one_label(seen, candidates)
+    if seen.profiles[label].different < 2 and plain(label) in _SORTING.split() and len(texts) > 1:
+        return None  # all rows are of one kind, and one text may answer the other
     question, template, clear = _labelled(seen, texts)
     why = [
         sentence(

@@ -197,15 +197,23 @@ _LANGUAGES = frozenset(
 
 
 def _terms(seen: TableProfile) -> DetectedMapping | None:
-    """Single words in one of two columns, and texts in the other: words with what they mean."""
-    left = [n for n in seen.columns if seen.profiles[n].filled > 0.5 and seen.profiles[n].numbers < 0.5]
-    left = [n for n in left if seen.profiles[n].about < 0.5 and not seen.profiles[n].is_nested]
+    """Single words in one of two columns, and texts in the other: words with what they mean, or questions with short
+    answers."""
+    left = [n for n in seen.columns if seen.profiles[n].filled > 0.5 and not seen.profiles[n].is_nested]
     told = [name for name in left if seen.profiles[name].is_prose]
-    if len(left) != 2 or len(told) != 1:
+    if len(left) == 2 and len(told) == 1 and seen.profiles[told[0]].ending >= MOSTLY:
+        other = next(name for name in left if name != told[0])
+        text = N_("No column is named as an answer; {column} was taken.")
+        mapping = ColumnMapping(question=told[0], answer=other)
+        return None if is_about(other) else DetectedMapping(mapping, False, (sentence(text, column=other),))
+    left = [n for n in left if seen.profiles[n].about < 0.5 and seen.profiles[n].numbers < 0.5]
+    if len(left) != 2 or len(told) != 1 or told[0] not in left:
         return None
     word, meaning = next(name for name in left if name != told[0]), told[0]
     if seen.profiles[word].distinct < 0.9 or is_about(word):
         return None
+    if seen.columns.index(meaning) < seen.columns.index(word):
+        word, meaning = meaning, word  # what stands on the left is given
     text = N_("Perhaps it is a list of words: {word} was taken as the question, and {meaning} as the answer.")
     mapping = ColumnMapping(question=word, answer=meaning)
     return DetectedMapping(mapping, False, (sentence(text, word=word, meaning=meaning),))
@@ -231,6 +239,7 @@ _INSTRUCTIONS = frozenset(
 
 
 _MARKS = ("?", "？")
+_INPUTS = ("input", "inputs", "입력", "入力", "输入", "eingabe", "entrée", "entrada")
 _GOLD = ("gold", "groundtruth", "reference", "expectedanswer", "expectedoutput", "humananswer", "정답", "모범답")
 """What an answer is called that others, such as those of several models, are measured by."""
 _ALSO_SOURCES = ("reference", "references")
@@ -370,7 +379,8 @@ def _against(seen: TableProfile, question: str, answer: str, taken: set[str]) ->
     if _is_form(question, answer):
         text = N_("{question} and {answer} are questions themselves, as in a form that people filled in.")
         doubts.append(sentence(text, question=question, answer=answer))
-    if asks.is_category and asks.different <= 2 < replies.different and plain(question) not in _INSTRUCTIONS:
+    is_task = plain(question) in _INSTRUCTIONS and len(taken) > 2  # with what it is about beside
+    if asks.is_category and asks.different <= 2 < replies.different and not is_task:
         text = N_("{column} holds the same in nearly all rows.")
         doubts.append(sentence(text, column=question))
     askers = [
@@ -487,8 +497,11 @@ def _beside(seen: TableProfile, role: str, taken: set[str], below: int = 10_000)
 
 
 def _context(seen: TableProfile, taken: set[str]) -> str | None:
+    is_task = bool(taken & {name for name in seen.columns if plain(name) in _INSTRUCTIONS})
     for name in seen.named("context", taken):
         found = seen.profiles[name]
+        if is_task and plain(name) in _INPUTS and found.filled > 0:
+            return name  # what the instruction is about, be it a word, a number or a list
         exact = (rank(name, "context") or 0) < EXACT
         is_code = found.is_category and found.length < 30 and found.filled > 0.5 and not (exact and found.spaced > 0.8)
         if found.is_nested or found.about >= 0.5 or is_code:

@@ -71,6 +71,8 @@ def _only_text(seen: TableProfile) -> DetectedMapping | None:
     """The only column of sentences beside ids, dates and the like, whatever it is called."""
     told = seen.prose()
     rest = [n for n in seen.columns if n not in told and seen.profiles[n].filled > 0 and not is_about(n)]
+    if len(told) == 1 and seen.profiles[told[0]].ending >= MOSTLY:
+        return None  # questions, which something beside them may answer
     if len(told) != 1 or any(rank(told[0], role) is not None for role in ("question", "answer", "summary")):
         return None
     if any(seen.profiles[n].about < 0.5 and seen.profiles[n].numbers < 0.8 for n in rest):
@@ -122,6 +124,7 @@ _LOOSE = re.compile(r"[^\W\d_][,;|]\s")
 """What stands between words in tables and lists, and in sentences. Between figures a comma may be a decimal one."""
 _SPECIAL = re.compile(r"<\|\w+\|>|</s>|\[/?INST\]|<(?:start|end)_of_turn>")
 """What only chat templates write."""
+_ARROW = re.compile(r"\S (?:->|=>|→|⇒) \S")
 _TAG = re.compile(r"</?\w[^<>]{0,300}>")
 
 _IN_PARTS = tuple(
@@ -150,7 +153,7 @@ def _reads_as_prose(passages: list[str]) -> bool:
         return False  # records, lists or code
     if sum(bool(_TAG.fullmatch(line)) for line in lines) >= max(2, 0.02 * len(lines)):
         return False
-    if len(_SPECIAL.findall(whole)) >= 2:
+    if len(_SPECIAL.findall(whole)) >= 2 or len(_ARROW.findall(whole)) >= max(6, 0.1 * len(lines)):
         return False
     listed = sum(len(line) < 200 and bool(_LISTED.match(line)) for line in lines)
     asking = sum(bool(_LONE_QUESTION.fullmatch(_AROUND_HEADING.sub("", line))) for line in lines)
