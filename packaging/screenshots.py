@@ -100,7 +100,7 @@ class Studio:
             self.wait(lambda: not app_state.memory_fit.tracing, 120)
         app_state.attach(self.run)
         self.wait(lambda: app_state.state.ending is not None)
-        for page in ("train", "test", "export", "runs", "settings"):
+        for page in ("train", "test", "export", "runs", "compare", "settings"):
             for _ in self.each("trained" if page == "train" else page, page):
                 pass
         self.talk()

@@ -32,6 +32,7 @@ from studio.evaluation.verdict import Outcome
 from studio.runs.project import create_project
 from studio.runs.queue import EntryStatus
 from studio.ui.chat.page import ChatPage
+from studio.ui.compare.page import ComparePage
 from studio.ui.controls.status_icon import Severity, severity_words
 from studio.ui.data.column_roles import format_words
 from studio.ui.data.data_check import grade_words
@@ -78,7 +79,7 @@ def name_of(widget: QWidget) -> str:
     return widget.accessibleName() or text
 
 
-@pytest.mark.parametrize("make", [DataPage, TrainPage, TestPage, ChatPage, ExportPage, RunsPage])
+@pytest.mark.parametrize("make", [DataPage, TrainPage, TestPage, ChatPage, ExportPage, RunsPage, ComparePage])
 def test_every_control_has_a_name_and_can_be_reached(
     make: Callable[[AppState], QWidget], home: Path, tmp_path: Path, qtbot: QtBot
 ) -> None:

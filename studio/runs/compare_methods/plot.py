@@ -80,7 +80,7 @@ class _Drawing:
 
     def svg(self) -> str:
         size = f'width="{WIDTH}" height="{self._height}" viewBox="0 0 {WIDTH} {self._height}"'
-        page = f'<rect width="100%" height="100%" fill="{self.colours.background}"/>'
+        page = f'<rect width="{WIDTH}" height="{self._height}" fill="{self.colours.background}"/>'
         font = f'<g font-family="{escape(self.colours.font)}">'
         return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{page}{font}{"".join(self._parts)}</g></svg>\n'
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from PySide6.QtCore import QByteArray, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtGui import QFontInfo, QPainter, QPaintEvent
 from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QHeaderView, QSizePolicy, QWidget
 
@@ -91,7 +91,7 @@ class ComparisonPlot(QWidget):
                 accent=palette.accent,
                 second=palette.bad,
                 background=palette.surface,
-                font=self.font().family(),
+                font=QFontInfo(self.font()).family(),  # the first of several may not be there
             )
             self._picture.load(QByteArray(as_svg(self._rows, shades, tr).encode()))
         scale = min(1.0, self.width() / WIDTH)
