@@ -57,7 +57,7 @@ def _merged(row: MethodResult) -> Sentence:
     if row.answer_speed.merged is not None:
         return _with(row.answer_speed.merged, "{value:.1f}")
     if row.cannot_merge:
-        return sentence(N_("can't be combined"))
+        return sentence(N_("can't"))
     return sentence(N_("is one model") if row.method == "full" else N_("not measured"))
 
 
@@ -159,7 +159,7 @@ def as_lines(rows: Sequence[MethodResult]) -> list[list[str]]:
     """Heading and rows in words, in English."""
     cells = ([column.text(row).english() for column in COLUMNS] for row in rows)
     lines = [[row.title, status_of(row).english(), *line] for row, line in zip(rows, cells, strict=True)]
-    return [["Method", "How it stands", *(column.title for column in COLUMNS)], *lines]
+    return [["Method", "Status", *(column.title for column in COLUMNS)], *lines]
 
 
 def as_markdown(rows: Sequence[MethodResult], about: str) -> str:

@@ -30,6 +30,7 @@ class ComparePage(PageFrame):
         self.state = app_state.method_comparison
         self.choosing: bool | None = None
         """Whether a person wants another comparison; None before anything is known."""
+        self._just_begun = False
         self.views = QStackedWidget()
         self.body.addWidget(self.views)
         self.choice = MethodChoice(app_state)
@@ -106,10 +107,13 @@ class ComparePage(PageFrame):
         results = self.state.results
         assert results is not None
         self.views.setCurrentWidget(self.results_area)
+        if self._just_begun:  # the button that had the keyboard is gone
+            self._just_begun = False
+            self.focus_first()
         going, done = self.state.is_at_work, results.is_done
         self.results.show_which(self.state.folders, results.folder)
         self.results.show_rows(results.rows, going=going, done=done)
-        if going:
+        if going or self.state.busy:
             self.set_lead(tr("You can close the window: it goes on without it."))
         elif done:
             self.set_lead(tr("All is measured. Open a row to see its run."))
@@ -118,7 +122,7 @@ class ComparePage(PageFrame):
         self.footer_note.setText("")
         for one in (self.end_button, self.go_on_button):
             one.setEnabled(not self.state.busy)
-        if going:
+        if going or self.state.busy:
             self.show_buttons(self.save_button, self.end_button)
         elif done:
             self.show_buttons(self.save_button, primary=self.other_button)
@@ -133,7 +137,7 @@ class ComparePage(PageFrame):
 
     def _begin(self) -> None:
         self.clear_problem()
-        self.choosing = False
+        self.choosing, self._just_begun = False, True
         self.state.begin(self.choice.chosen(), self.choice.minutes_each)
 
     @Slot(object)

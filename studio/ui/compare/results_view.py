@@ -29,7 +29,7 @@ class ResultTable(RowsModel[MethodResult]):
 
     def __init__(self) -> None:
         names = [in_two_lines(tr(column.title)) for column in COLUMNS]
-        super().__init__((tr("Method"), tr("How it stands"), *names), range(2, 2 + len(COLUMNS)))
+        super().__init__((tr("Method"), tr("Status"), *names), range(2, 2 + len(COLUMNS)))
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.ToolTipRole and section > 1:
@@ -47,7 +47,7 @@ class ResultTable(RowsModel[MethodResult]):
 def in_two_lines(text: str) -> str:
     """Broken at the space that is nearest to the middle, so that a column is no wider than it has to be."""
     spaces = [place for place, letter in enumerate(text) if letter == " "]
-    if len(text) < 10 or not spaces:
+    if len(text) < 6 or not spaces:
         return text
     place = min(spaces, key=lambda at: abs(at - len(text) / 2))
     return f"{text[:place]}\n{text[place + 1 :]}"

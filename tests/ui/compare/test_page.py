@@ -77,6 +77,7 @@ def test_methods_are_chosen_and_begun_with_the_keyboard(
         press(Qt.Key.Key_Return)
         qtbot.waitUntil(lambda: bool(begun) and page.results.model.rowCount() == 2, timeout=LONG)
         assert [row.method for row in page.results.model.rows] == ["prompt", "prefix"]
+        assert page.results.table.hasFocus(), "the keyboard doesn't get lost with the button"
         assert "as soon as two are tested" in page.results.advice.text()
         (folder,) = begun
         first, second = folder.runs()
