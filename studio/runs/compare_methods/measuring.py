@@ -25,7 +25,7 @@ from studio.runs.command import stop
 from studio.runs.compare_methods.comparison import ComparisonFolder, MethodComparison
 from studio.runs.compare_methods.results import RunResults
 from studio.runs.follow import ending_of, follow, job_status
-from studio.runs.queue_file import read_queue
+from studio.runs.queue_file import Entry, read_queue
 from studio.runs.start import spawn, start_job
 
 LOOK_EVERY = 1.0
@@ -36,16 +36,19 @@ _log = logging.getLogger(__name__)
 
 def begin(folder: ComparisonFolder) -> None:
     """Put the runs that aren't trained to their end into the queue, and have all of them measured. What goes on already
-    goes on, and what is known isn't done again. Raises `ProblemError`."""
+    goes on, and what is known isn't done again. Raises `ProblemError`, and for runs that can't be started only where
+    that is so of all that are left."""
     (folder.path / "stopped").unlink(missing_ok=True)
     waiting = {entry.run: entry for entry in read_queue().entries}
-    for run in folder.runs():
-        place = run.path.absolute()
-        if place in waiting:
-            if queue.status_of(waiting[place]) in ("held", "paused"):
-                queue.release(place)
-        elif job_status(run) in ("none", "interrupted") or _may_go_on(run):
-            queue.add([run], group=folder.path.name)
+    left = [run for run in folder.runs() if run.path.absolute() in waiting or _may_go_on(run)]
+    refused: list[ProblemError] = []
+    for run in left:
+        try:
+            _let_wait(run, waiting.get(run.path.absolute()), folder.path.name)
+        except ProblemError as error:
+            refused.append(error)
+    if left and len(refused) == len(left):
+        raise refused[0]
     queue.ensure_runner()
     if not folder.job.is_at_work():
         try:
@@ -58,8 +61,17 @@ def begin(folder: ComparisonFolder) -> None:
             time.sleep(0.02)
 
 
+def _let_wait(run: RunFolder, entry: Entry | None, group: str) -> None:
+    if entry is None:
+        queue.add([run], group=group)
+    elif queue.status_of(entry) in ("held", "paused"):
+        queue.release(entry.run)
+
+
 def _may_go_on(run: RunFolder) -> bool:
-    """Whether it was paused, or everything that did it is gone without its doing."""
+    """Whether it wasn't begun, was paused, or everything that did it is gone without its doing."""
+    if job_status(run) in ("none", "interrupted"):
+        return True
     ending = ending_of(run)
     return ending is not None and (
         ending.type == "paused" or (ending.type == "crashed" and ending.problem.code == "crashed.interrupted")
@@ -174,7 +186,7 @@ def main(arguments: Sequence[str]) -> int:
         measuring = Measuring(folder)
         measuring.wait()
         measuring.measure()
-    except ProblemError as error:
+    except (ProblemError, OSError) as error:  # a folder that is gone meanwhile; what was measured stays
         _log.info("%s", error)
         return 1
     finally:

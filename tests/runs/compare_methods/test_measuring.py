@@ -11,6 +11,7 @@ import pytest
 from studio.core.command_queue import CommandQueue
 from studio.core.commands import Command, Stop
 from studio.core.events import ProcessStarted, StepDone, Stopped
+from studio.core.problems import ProblemError
 from studio.core.storage import write_text
 from studio.runs import queue
 from studio.runs.compare_methods import measuring
@@ -78,3 +79,13 @@ def test_what_waits_is_taken_out_when_it_is_ended_and_comes_back_when_it_goes_on
     assert [entry.group for entry in read_queue().entries] == ["c0ffee", "c0ffee"]
     assert not Measuring(waiting).stopped
     assert [row.status for row in ComparisonResults(waiting).rows] == ["waiting", "waiting"]
+
+
+def test_a_run_that_cannot_be_started_keeps_no_other_from_it(waiting: ComparisonFolder) -> None:
+    waiting.runs()[0].train_data.unlink()
+    begin(waiting)
+    assert [entry.run.name for entry in read_queue().entries] == ["two"]
+    queue.remove(waiting.runs()[1].path)
+    waiting.runs()[1].train_data.unlink()
+    with pytest.raises(ProblemError):
+        begin(waiting)
