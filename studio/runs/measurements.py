@@ -15,6 +15,7 @@ from studio.memory.estimate import Estimate, Share, estimate, with_parts
 from studio.memory.workload import workload_of
 from studio.models.architectures import shape_in
 from studio.models.base_model import locate
+from studio.runs.resume import placement_of
 
 STORED = ("weights", "constants", "unquantised", "adapters", "optimizer")
 """Parts of an estimate that lie in memory all the time."""
@@ -24,7 +25,7 @@ def record(run: RunFolder, journal: JobFolder | None = None) -> MeasuredRun | No
     """Keep what `run` measured, once however often it is asked; `journal` is the trial's own folder where it was one.
 
     None where there is nothing to keep: it never came to its longest batch, its model is gone or of an unknown kind,
-    or it is kept already.
+    it was computed by several processes or elsewhere, or it is kept already.
     """
     found = measured(run, (journal or run).reader().read_new())
     if found is None or any(known.at == found.at for known in recall()):
@@ -44,6 +45,8 @@ def measured(run: RunFolder, events: Sequence[Event]) -> MeasuredRun | None:
     except ProblemError:
         return None
     device = next((e for e in reversed(events) if isinstance(e, DeviceChosen)), None)
+    if device is not None and (device.processes > 1 or placement_of(run).cluster):
+        return None  # its pace is that of several cards, or of another computer
     prepared = next((e for e in reversed(events) if isinstance(e, Prepared)), None)
     on_card = trial.device == "cuda"
     facts = DefaultsContext(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from studio.core.events import DeviceChosen, Event, MemoryProbed, Prepared, StepDone
+from studio.core.jobs import Placement, Train, write_job
 from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
 from studio.core.recipe.model_choice import ModelChoice, Source
 from studio.core.recipe.recipe import Recipe, load, to_yaml, with_values
@@ -85,6 +86,13 @@ def test_a_higher_peak_later_in_the_run_counts_and_its_pace_is_kept(run: RunFold
     assert found is not None
     assert found.measured == 5 * GIB
     assert (found.tokens, found.seconds) == (1_000, 1.0)
+
+
+def test_what_several_cards_or_a_cluster_took_says_nothing_of_one_card_here(run: RunFolder) -> None:
+    device, *others = told()
+    assert measured(run, [device.model_copy(update={"processes": 2}), *others]) is None
+    write_job(run, Train(where=Placement(cluster="ray://10.0.0.1:10001")))
+    assert measured(run, told()) is None
 
 
 def test_a_trial_alone_tells_a_pace_too(run: RunFolder) -> None:

@@ -80,7 +80,7 @@ def refused(job: Train) -> ProblemError | None:
             "processes.too_few_cards",
             N_("{wanted} graphics cards were chosen, and {found} can be used here."),
             N_("The others aren't there, or the driver or another program's settings hide them."),
-            N_("Choose among the cards that `studio gpu` shows, or train on one."),
+            N_("Choose among the cards that `studio doctor` shows, or train on one."),
             remedy=Remedy.see_settings,
             wanted=len(job.where.cards),
             found=found,

@@ -28,7 +28,7 @@ from tests.engine.distributed.test_ranks import SETTINGS, assert_same_course
 pytest.importorskip("ray", reason="Ray isn't installed: it comes with the extra `cluster`")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
-HEAD, DASHBOARD, CLIENT = 6397, 8397, 10397
+HEAD, DASHBOARD, CLIENT = 6397, 8397, 9397
 
 
 @pytest.fixture
