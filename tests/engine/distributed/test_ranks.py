@@ -53,6 +53,10 @@ def assert_same_course(run: RunFolder, other: RunFolder) -> None:
         assert (done.tokens, sorted(done.examples)) == (theirs[step].tokens, sorted(theirs[step].examples))
 
 
+def trained(rank: int, path: Path) -> int:
+    return main(["train", str(path)])
+
+
 @pytest.mark.parametrize(
     "values",
     [{}, {"training.batch_size": 1, "training.gradient_accumulation_steps": 3}, {"method.kind": "qlora"}],
@@ -64,7 +68,7 @@ def test_two_processes_learn_what_one_does(
     one, two = (make_run(name, 13, 3, **{**SETTINGS, **values}) for name in ("one", "two"))
     assert do_here(one, Train()) == 0
     write_job(two, Train(where=TWO))
-    assert in_processes(lambda rank: main(["train", str(two.path)])) == [0, 0]
+    assert in_processes(trained, two.path) == [0, 0]
     assert_same_course(one, two)
     weights = [torch_file(choose_checkpoint(run)) for run in (one, two)]
     for name, weight in weights[0].items():
@@ -87,7 +91,7 @@ def test_pairs_are_divided_too(make_run: Callable[..., RunFolder], in_processes:
     one, two = (frozen_pairs(make_run(name, 10, 3, **settings), 10, 3) for name in ("one", "two"))
     assert do_here(one, Train()) == 0
     write_job(two, Train(where=TWO))
-    assert in_processes(lambda rank: main(["train", str(two.path)])) == [0, 0]
+    assert in_processes(trained, two.path) == [0, 0]
     assert_same_course(one, two)
     for step, done in steps(two).items():
         expected = steps(one)[step].preference
@@ -95,19 +99,20 @@ def test_pairs_are_divided_too(make_run: Callable[..., RunFolder], in_processes:
         assert done.preference.margin == pytest.approx(expected.margin, abs=1e-5)
 
 
-def test_gradients_are_summed_also_where_one_process_has_none(in_processes: InProcesses) -> None:
-    def work(rank: int) -> int:
-        ranks = join()
-        parameters = [torch.nn.Parameter(torch.ones(3)) for _ in range(3)]
-        parameters[0].grad = torch.full((3,), float(rank + 1))
-        if rank:
-            parameters[1].grad = torch.full((3,), 5.0)
-        ranks.sum_gradients(parameters)
-        found = [None if p.grad is None else float(p.grad.sum()) for p in parameters]
-        ranks.wait()
-        return 0 if found == [9.0, 15.0, None] else 1
+def summed(rank: int) -> int:
+    ranks = join()
+    parameters = [torch.nn.Parameter(torch.ones(3)) for _ in range(3)]
+    parameters[0].grad = torch.full((3,), float(rank + 1))
+    if rank:
+        parameters[1].grad = torch.full((3,), 5.0)
+    ranks.sum_gradients(parameters)
+    found = [None if p.grad is None else float(p.grad.sum()) for p in parameters]
+    ranks.wait()
+    return 0 if found == [9.0, 15.0, None] else 1
 
-    assert in_processes(work) == [0, 0]
+
+def test_gradients_are_summed_also_where_one_process_has_none(in_processes: InProcesses) -> None:
+    assert in_processes(summed) == [0, 0]
 
 
 def test_gradients_are_summed_in_groups_of_one_format() -> None:
@@ -116,31 +121,33 @@ def test_gradients_are_summed_in_groups_of_one_format() -> None:
     assert [len(bucket) for bucket in buckets([*few, *many], most=100)] == [1, 1, 2, 2]
 
 
-def test_when_the_first_is_done_the_others_end_whatever_they_wait_for(in_processes: InProcesses) -> None:
-    def work(rank: int) -> int:
-        ranks = join()
-        if rank:
-            ranks.wait()  # it never comes
-            return 1
-        ranks.release()
-        time.sleep(1.0)
-        return 0
+def released(rank: int) -> int:
+    ranks = join()
+    if rank:
+        ranks.wait()  # it never comes
+        return 1
+    ranks.release()
+    time.sleep(1.0)
+    return 0
 
-    assert in_processes(work) == [0, 0]
+
+def test_when_the_first_is_done_the_others_end_whatever_they_wait_for(in_processes: InProcesses) -> None:
+    assert in_processes(released) == [0, 0]
+
+
+def killed(rank: int) -> int:
+    ranks = join()
+    if rank:
+        os.kill(os.getpid(), signal.SIGKILL)
+    try:
+        ranks.wait()
+    except FreshStart:
+        return FRESH_START
+    return 1
 
 
 def test_when_one_is_killed_the_others_go_on_in_a_fresh_start(in_processes: InProcesses) -> None:
-    def work(rank: int) -> int:
-        ranks = join()
-        if rank:
-            os.kill(os.getpid(), signal.SIGKILL)
-        try:
-            ranks.wait()
-        except FreshStart:
-            return FRESH_START
-        return 1
-
-    assert in_processes(work) == [FRESH_START, -signal.SIGKILL]
+    assert in_processes(killed) == [FRESH_START, -signal.SIGKILL]
 
 
 def ended(process: JobProcess, until: Callable[[list[Event]], bool] = lambda _: False) -> list[Event]:

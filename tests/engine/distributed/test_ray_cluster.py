@@ -6,6 +6,7 @@ Needs the extra `cluster`, which the tests' environment doesn't have: `pytest -m
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -44,10 +45,23 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         subprocess.run(
             [f"{programs}/ray", "start", "--num-cpus=1", *place], check=True, capture_output=True, cwd=tmp_path
         )
+    for port in (CLIENT, DASHBOARD):
+        wait_for(port)
     yield f"ray://127.0.0.1:{CLIENT}"
     for process in psutil.process_iter(["cmdline"]):
         if any(str(scratch) in word for word in process.info["cmdline"] or ()):
             process.kill()
+
+
+def wait_for(port: int) -> None:
+    until = time.monotonic() + 180
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            return
+        except OSError:
+            assert time.monotonic() < until, f"nobody listens at port {port}"
+            time.sleep(0.5)
 
 
 def killed_node() -> bool:
