@@ -286,7 +286,7 @@ class AppState(RecipeEditor):
         self._queue(work)
 
     def _may_be_queued(self) -> bool:
-        obstacle = self.draft_obstacle()
+        obstacle = _only_here() if self.where.cluster else self.draft_obstacle()
         if obstacle is not None:
             self.problem_raised.emit(obstacle)
         return obstacle is None and not self.queueing
@@ -516,3 +516,11 @@ def _last_project() -> Project:
             project.load_recipe()
             return project
     return create_project(tr("My first project"))
+
+
+def _only_here() -> Problem:
+    return Problem(
+        code="queue.no_cluster",
+        what=N_("The queue starts runs on this computer only."),
+        fix=N_('Choose "This computer" under "Where to run", or press Train.'),
+    )

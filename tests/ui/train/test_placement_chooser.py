@@ -56,6 +56,9 @@ def test_a_cluster_is_an_address_and_how_many_compute_there(qtbot: QtBot, app_st
     field.address.editingFinished.emit()
     field.processes.setValue(4)
     assert app_state.where == Placement(processes=4, cluster="ray://10.0.0.1:10001")
+    with qtbot.waitSignal(app_state.problem_raised) as raised:
+        app_state.add_to_queue()
+    assert raised.args is not None and raised.args[0].code == "queue.no_cluster"
     field.where.setCurrentIndex(0)
     field.where.activated.emit(0)
     assert app_state.where == HERE
