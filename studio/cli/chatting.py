@@ -64,7 +64,7 @@ def chat(arguments: argparse.Namespace) -> int:
     """A conversation, or one question with `--ask`."""
     run = run_at_step(arguments)
     for_once = arguments.not_kept or (arguments.ask and not arguments.conversation)
-    store = ConversationStore(None if for_once else default_file())
+    store, told = ConversationStore(None if for_once else default_file()), list[Problem]()
     try:
         if arguments.list:
             return _list(store, run, as_json=arguments.json)
@@ -72,10 +72,10 @@ def chat(arguments: argparse.Namespace) -> int:
         record = _record(arguments, store, run)
         examples = NearestExamples(read_frozen(run.train_data)) if arguments.examples else None
         with _engine(run) as engine:
-            conversation = _Conversation(arguments, store, record, engine, examples)
+            conversation = _Conversation(arguments, store, record, engine, examples, told)
             conversation.go()
     finally:
-        if store.problem is not None:
+        if store.problem is not None and store.problem not in told:
             print_problem(store.problem, as_json=False)
         store.close()
     return 0
@@ -200,6 +200,7 @@ class _Conversation:
         record: ConversationRecord,
         engine: _Engine,
         examples: NearestExamples | None,
+        told: list[Problem],
     ) -> None:
         self._arguments = arguments
         self._store = store
@@ -212,6 +213,7 @@ class _Conversation:
         self._place = 1 + max((turn.place for turn in known), default=-1)
         self._turns = [turn for turn in known if turn.model == self._model.kind and (turn.correction or turn.answer)]
         self._reading: dict[str, tuple[str, Remember]] = {}
+        self._told = told
         self._let_read()
 
     def go(self) -> None:
@@ -279,9 +281,16 @@ class _Conversation:
                 break
             else:
                 self._take(event)
+        self._say_what_is_not_kept()
         if turn.answer:
             self._turns.append(turn)
             self._let_read()
+
+    def _say_what_is_not_kept(self) -> None:
+        """At once: at the end it would be too late to copy anything."""
+        if self._store.problem is not None and self._store.problem not in self._told:
+            self._told.append(self._store.problem)
+            print_problem(self._store.problem, as_json=False)
 
     def _ask(self, question: str) -> Ask:
         arguments = self._arguments
@@ -338,6 +347,8 @@ class _Conversation:
             print(sent.text, file=sys.stderr)
         if sent.overflow:
             print(f"No longer fit: the oldest {counted(sent.overflow, 'message')}.", file=sys.stderr)
+        if sent.found and sent.hardly_known:
+            print("The base model hardly knows this language: earlier questions are found by words.", file=sys.stderr)
         if sent.examples_overflow:
             print(f"Left out: {counted(sent.examples_overflow, 'example')}: no room is left.", file=sys.stderr)
 

@@ -365,7 +365,8 @@ class PromptSent(_Event):
     `left_out` counts earlier messages that the memory drops, `overflow` those that it keeps and that didn't fit.
     `summary` stands for the first `summarized` exchanges of the conversation. `facts` counts those that were told,
     `found` the exchanges that were chosen for what they are about, `examples_overflow` the examples that were to be
-    shown and didn't fit.
+    shown and didn't fit. `hardly_known` is whether the base model reads the question in pieces of letters, as one in a
+    language that it hardly knows: then meaning finds little.
     """
 
     type: Literal["prompt_sent"] = "prompt_sent"
@@ -381,6 +382,7 @@ class PromptSent(_Event):
     facts: int = 0
     found: int = 0
     examples_overflow: int = 0
+    hardly_known: bool = False
 
 
 class Remembered(_Event):

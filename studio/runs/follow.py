@@ -223,6 +223,14 @@ def explain_crash(code: int | None, signal_name: str | None, log_end: str) -> Pr
             fix=N_("Close other programs and try again. Nothing that was saved is lost."),
             remedy=Remedy.try_again,
         )
+    if code == 0:  # it came to an ending, which it tells, unless that can't be written
+        return Problem(
+            code="crashed.unwritten",
+            what=N_("The work came to its end, but what it found couldn't all be written."),
+            why=N_("The disk took nothing more: usually it is full."),
+            fix=N_("Make room on it and try again. What was written before is kept."),
+            remedy=Remedy.try_again,
+        )
     if code is None:
         return Problem(
             code="crashed.interrupted",

@@ -139,3 +139,9 @@ def test_what_cannot_be_answered_is_told_and_the_conversation_goes_on(terminal: 
     assert terminal.chat(typed="refuse this\ntwo\n") == ["run 1 0 two"]
     assert "The model can't be loaded." in terminal.errors
     terminal.chat("--ask", "refuse this", code=2)
+
+
+def test_that_nothing_can_be_kept_is_said_once_while_there_is_time_to_copy(terminal: Terminal) -> None:
+    default_file().mkdir(parents=True)  # nothing can be written there
+    assert terminal.chat(typed="one\ntwo\n") == ["run 1 0 one", "run 3 0 two"]
+    assert terminal.errors.count("can't be kept now") == 1

@@ -25,6 +25,7 @@ from studio.core.events import (
     DeviceChosen,
     Finished,
     ModelUnderTest,
+    PromptSent,
 )
 from studio.core.jobs import Chat
 from studio.core.problems import ProblemError
@@ -263,6 +264,9 @@ def test_a_chat_in_a_process_of_its_own_switches_draws_by_seed_and_survives_what
     assert len(set(texts.values())) == 3
     refused = ask(model=other(elsewhere), run=elsewhere.path)
     assert isinstance(refused, AnswerFailed) and refused.problem.code == "chat.other_base"
+    ask(messages=(Message(role="user", content="무엇이에요?"),))
+    prompts = [event for event in child.events() if isinstance(event, PromptSent)]
+    assert not prompts[0].hardly_known and prompts[-1].hardly_known, "this model knows bytes, three a syllable"
     too_long = ask(messages=(Message(role="user", content="word " * 600),))
     assert isinstance(too_long, AnswerFailed) and too_long.problem.code == "chat.too_long"
     drawn = [ask(temperature=1.5, seed=seed, model=BASE) for seed in (5, 5, 6)]

@@ -202,3 +202,9 @@ def test_a_long_history_comes_in_pieces_and_an_ending_in_its_middle_ends_nothing
     batches = list(follow(folder))
     assert len(batches) > 1
     assert [event for batch in batches for event in batch] == folder.reader().read_new()
+
+
+def test_a_process_that_came_to_its_end_and_could_not_write_it_is_said_to_have_met_a_full_disk() -> None:
+    """Until now it was said to have ended without saying why, with exit code 0."""
+    found = explain_crash(0, None, "Answering the examples set aside.")
+    assert found.code == "crashed.unwritten" and "full" in found.english()

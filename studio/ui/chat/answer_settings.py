@@ -232,6 +232,8 @@ def prompt_facts(prompt: PromptSent) -> list[str]:
         lines.append(tr("Facts told from before: {n:,}", n=prompt.facts))
     if prompt.found:
         lines.append(tr("Earlier questions found by meaning: {n:,}", n=prompt.found))
+        if prompt.hardly_known:
+            lines.append(tr("The base model hardly knows this language: mostly their words found them."))
     if prompt.left_out:
         lines.append(tr("Earlier messages that it drops: {n:,}", n=prompt.left_out))
     if prompt.overflow:

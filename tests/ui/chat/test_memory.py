@@ -7,7 +7,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
-from studio.core.events import THIS_RUN
+from studio.core.events import BASE, THIS_RUN, PromptSent
+from studio.ui.chat.answer_settings import prompt_facts
 from studio.ui.chat.memory_view import MemoryView
 from studio.ui.chat.page import ChatPage
 from studio.ui.state.app_state import AppState
@@ -132,3 +133,10 @@ def test_a_copy_of_a_conversation_keeps_what_was_kept(page: ChatPage, qtbot: QtB
     talk(page, qtbot, "we saw Anna", "it rains")
     page.conversation.branch(1)
     assert kept(page, qtbot, 1).records()[0].fact.subject == "Anna"
+
+
+def test_that_a_language_is_hardly_known_is_said_where_meaning_found_something() -> None:
+    sent = PromptSent(ask="a", model=BASE, text="", tokens=9, context_length=512, hardly_known=True)
+    assert len(prompt_facts(sent)) == 1
+    words = prompt_facts(sent.model_copy(update={"found": 3}))
+    assert words[-1] == "The base model hardly knows this language: mostly their words found them."
