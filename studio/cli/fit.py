@@ -31,7 +31,7 @@ from studio.core.workload import Workload
 from studio.hardware.gauge import Gauge
 from studio.memory.available import AvailableMemory, available_now, available_of
 from studio.memory.budget import fastest_that_fits, streaming_cost
-from studio.memory.calibration import MeasuredRun, recall, seconds_per_token, track_record
+from studio.memory.calibration import MeasuredRun, comparable, recall, seconds_per_token, track_record
 from studio.memory.estimate import Estimate, with_parts
 from studio.memory.fit import GIB, SOURCES, Fit, disk_needed
 from studio.memory.fit import Source as Answer
@@ -110,9 +110,8 @@ def pace_of(case: Scenario) -> float | None:
     return seconds_per_token(measured, case.available.card, kind, shape.family, shape.parameters)
 
 
-def _measured(shape: ModelShape, usable: AvailableMemory) -> list[MeasuredRun]:
-    """A card's own overhead is the same for every model; a processor's isn't, where the program itself counts too."""
-    return [run for run in recall() if usable.device == "cuda" or run.parameters == shape.parameters]
+def _measured(shape: ModelShape, usable: AvailableMemory) -> tuple[MeasuredRun, ...]:
+    return comparable(recall(), usable.card, shape.parameters, on_card=usable.device == "cuda")
 
 
 def model_shape(choice: ModelChoice) -> tuple[ModelShape, Path | None]:

@@ -106,6 +106,14 @@ def recall(path: Path | None = None) -> tuple[MeasuredRun, ...]:
     return tuple(found)
 
 
+def comparable(history: Iterable[MeasuredRun], card: str, parameters: int, *, on_card: bool) -> tuple[MeasuredRun, ...]:
+    """The runs that say something about a model of so many parameters. A card's own overhead is the same for every
+    model, and that of a card nobody has is unknown; a processor's isn't, where the program itself counts too."""
+    if on_card:
+        return tuple(run for run in history if card and run.card == card)
+    return tuple(run for run in history if not run.card and run.parameters == parameters)
+
+
 def track_record(history: Iterable[MeasuredRun], card: str, method: str, family: str) -> TrackRecord:
     """What the runs of the same card, method and family say."""
     same = [run for run in history if (run.card, run.method, run.family) == (card, method, family)][-LAST:]

@@ -23,7 +23,7 @@ from studio.dataset.store import StoredExamples
 from studio.dataset.table import Table
 from studio.memory.available import AvailableMemory
 from studio.memory.budget import Choice, fastest_that_fits
-from studio.memory.calibration import recall, track_record
+from studio.memory.calibration import comparable, recall, track_record
 from studio.memory.reduction import Scenario
 from studio.models.architectures import shape_in
 from studio.models.base_model import base_of_run, locate, model_facts
@@ -89,7 +89,8 @@ def chosen_for_memory(recipe: Recipe, facts: DefaultsContext, available: Availab
     except ProblemError:
         return None
     known = replace(facts, parameters=shape.parameters)
-    past = track_record(recall(), available.card, recipe.method.kind, shape.family)
+    runs = comparable(recall(), available.card, shape.parameters, on_card=available.device == "cuda")
+    past = track_record(runs, available.card, recipe.method.kind, shape.family)
     return fastest_that_fits(Scenario(shape, recipe, known, available, past=past))
 
 

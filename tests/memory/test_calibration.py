@@ -12,6 +12,7 @@ from studio.memory.calibration import (
     KEEP,
     LAST,
     MeasuredRun,
+    comparable,
     history_file,
     recall,
     remember,
@@ -111,3 +112,11 @@ def test_a_speed_is_known_only_for_the_same_model_on_the_same_card() -> None:
     assert seconds_per_token([timed], "RTX 4070", "qlora", "llama", 10**9) == pytest.approx(0.002)
     assert seconds_per_token([timed], "RTX 4070", "qlora", "llama", 2 * 10**9) is None
     assert seconds_per_token([run(parameters=10**9)], "RTX 4070", "qlora", "llama", 10**9) is None
+
+
+def test_what_a_processor_needed_says_nothing_of_a_card_and_the_other_way_round() -> None:
+    here, elsewhere, other = run(card=""), run(), run(card="", parameters=7)
+    known = (here, elsewhere, other)
+    assert comparable(known, "", 0, on_card=True) == ()  # a card that is only asked about
+    assert comparable(known, "RTX 4070", 0, on_card=True) == (elsewhere,)
+    assert comparable(known, "", 7, on_card=False) == (other,)

@@ -22,6 +22,7 @@ import transformers
 from studio.core.events import Ending, MemoryProbed, StepDone
 from studio.core.jobs import MemoryProbe
 from studio.core.problems import ProblemError, Remedy, problem
+from studio.core.recipe.method import FrozenBaseSettings
 from studio.core.run_folder import RunFolder
 from studio.core.translatable import N_
 from studio.engine.device import Device
@@ -130,7 +131,7 @@ def longest_batch(plan: Plan) -> dict[str, torch.Tensor]:
 def out_of_memory(plan: Plan, inputs: dict[str, torch.Tensor]) -> ProblemError:
     """What to say when the longest batch doesn't fit."""
     rows, *_, length = inputs["input_ids"].shape
-    settings = plan.recipe.training
+    settings, method = plan.recipe.training, plan.recipe.method
     helps = N_("Choose a smaller base model, or end other programs that use the card, then start again.")
     if plan.batch > 1:
         helps = N_(
@@ -139,8 +140,13 @@ def out_of_memory(plan: Plan, inputs: dict[str, torch.Tensor]) -> ProblemError:
         )
     elif not settings.activation_checkpointing:
         helps = N_('Turn on "Compute twice to save memory": a third slower, with the same result.')
-    elif plan.recipe.method.storage.bits > 4:
+    elif method.storage.bits > 4:
         helps = N_('Turn on the "Memory saver": 4-bit weights need a quarter of the memory.')
+    elif isinstance(method, FrozenBaseSettings) and not method.streams_layers:
+        helps = N_(
+            'Turn on "Base model in the computer\'s memory": it may take longer, with the same result. Or choose a '
+            "smaller base model."
+        )
     elif length > 256:
         helps = N_('Choose a shorter "Longest example kept whole", or a smaller base model.')
     return problem(

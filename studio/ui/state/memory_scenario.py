@@ -199,9 +199,8 @@ class ScenarioSource:
         return lambda limit: round(scale * lengths.cut_at(limit))
 
     def _measured(self, usable: AvailableMemory, shape: ModelShape) -> tuple[MeasuredRun, ...]:
-        """What earlier runs needed. On a processor the program itself counts too, the same for a small model and a
-        large one, so only runs of the same model are alike there."""
-        from studio.memory.calibration import history_file, recall
+        """What earlier runs that are like this one needed."""
+        from studio.memory.calibration import comparable, history_file, recall
 
         try:
             told = history_file().stat()
@@ -210,8 +209,7 @@ class ScenarioSource:
             stamp = (0, 0)
         if stamp != self._history[0]:
             self._history = (stamp, recall())
-        runs = self._history[1]
-        return tuple(r for r in runs if r.parameters == shape.parameters) if usable.device == "cpu" else runs
+        return comparable(self._history[1], usable.card, shape.parameters, on_card=usable.device == "cuda")
 
 
 def scenario_on_show(scenario: Scenario, answer: Fit) -> Scenario:
