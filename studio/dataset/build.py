@@ -13,7 +13,6 @@ from studio.core.recipe.data_choice import DataChoice
 from studio.core.storage import cannot_write
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.columns.apply_mapping import iterate_examples, system_turn
-from studio.dataset.columns.formats.cells import writable
 from studio.dataset.columns.formats.pairs import is_plain_pair, plain_pairs
 from studio.dataset.columns.mapping_checks import check_mapping
 from studio.dataset.corrections import read_corrections
@@ -26,6 +25,7 @@ from studio.dataset.store import (
     examples_folder,
     is_stored,
     open_table_at,
+    rows_of,
     stored_row,
     write_examples,
 )
@@ -108,11 +108,12 @@ class _Builder:
         """The same for two columns of text, written down without making objects of them: three times as quick."""
         system = system_turn(self._choice.system_prompt)
         before = "".join(one.model_dump_json(exclude_defaults=True) + "," for one in system)
-        for row, pair in plain_pairs(self._table.rows, self._choice.mapping):
+        mapping = self._choice.mapping
+        for row, pair in plain_pairs(rows_of(self._table, (mapping.question, mapping.answer)), mapping):
             if isinstance(pair, Skipped):
                 self._skip(pair)
                 continue
-            question, answer, thinking = writable(pair[0]), writable(pair[1]), writable(pair[2])
+            question, answer, thinking = pair  # a stored cell is valid Unicode, so it can be written down as it is
             thought = f',"thinking":{encode_basestring(thinking)}' if thinking else ""
             text = (
                 f'{{"messages":[{before}{{"role":"user","content":{encode_basestring(question)}}},'

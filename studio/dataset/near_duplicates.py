@@ -128,16 +128,17 @@ class NearDuplicates:
         """The next examples; the first batch shows what stands around every question."""
         if self._frame is None:
             self._frame = frame_of(asked)
-        rows: list[list[int]] = []
+        rows = array("I")  # which takes lists of numbers four times as fast as numpy does
         for texts in _portions(self._compared(asked, answers)):
-            rows += RMinHash.digest_matrix_from_flat_token_hashes(*_hashed(texts), _SLOTS, _SEED).to_rows()
+            for row in RMinHash.digest_matrix_from_flat_token_hashes(*_hashed(texts), _SLOTS, _SEED).to_rows():
+                rows.fromlist(row)
         end = self._count + len(asked)
         if end > len(self._signatures):
             grown = np.empty((max(end, len(self._signatures) * 3 // 2), _SLOTS), dtype=np.uint8)
             grown[: self._count] = self._signatures[: self._count]
             self._signatures = grown
         # The last eight bits of each number: one in 256 agrees by chance.
-        self._signatures[self._count : end] = np.array(rows, dtype=np.uint32).astype(np.uint8)
+        self._signatures[self._count : end] = np.frombuffer(rows, dtype=np.uint32).astype(np.uint8).reshape(-1, _SLOTS)
         self._count = end
 
     def near(self, questions: npt.NDArray[np.int64], waiting: Callable[[], None] = lambda: None) -> Near:

@@ -111,11 +111,20 @@ def open_table_at(folder: Path) -> Table:
     return with_rows(info, _StoredRows(rows))
 
 
+def rows_of(table: Table, columns: Iterable[str | None]) -> Sequence[Row]:
+    """The rows of a stored table with no more than these of its columns, which is faster."""
+    wanted = dict.fromkeys(column for column in columns if column is not None)
+    return table.rows.only([*wanted]) if isinstance(table.rows, _StoredRows) else table.rows
+
+
 class _StoredRows(LazySequence[Row]):
     """Rows over an arrow table: made into Python values only when asked for."""
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
+
+    def only(self, columns: Sequence[str]) -> _StoredRows:
+        return _StoredRows(self._table.select(columns))
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
