@@ -15,10 +15,10 @@ ALL = list(enumerate(PAIRS))
 LAST = PAIRS[-1]
 
 
-def blocks(block: str, name: str = "notes.txt", above: str = "", between: str = "") -> Files:
+def blocks(block: str, name: str = "notes.txt", above: str = "", between: str = "", below: str = "") -> Files:
     """`block` for each pair, with {q}, {a} and {n} filled in."""
     filled = [block.replace("{q}", q).replace("{a}", a).replace("{n}", f"{n:02}") for n, (q, a) in ALL]
-    return text(name, above + between.join(filled))
+    return text(name, above + between.join(filled) + below)
 
 
 def turns(one: dict[str, object], other: dict[str, object], said: str) -> list[dict[str, object]]:
@@ -392,6 +392,31 @@ TALKS: dict[str, tuple[Files, Right | Asked | Refused]] = {
             ),
         ),
         Asked(1, None),
+    ),
+    # Quizzes
+    "a quiz of brightspace": (
+        blocks(
+            'NewQuestion,MC,,\nQuestionText,"{q}",,\nPoints,1,,\nOption,0,Never.,\n'
+            'Option,100,"{a}",\nFeedback,See it.,,\n,,,\n',
+            "quiz.csv",
+            "//Made for a school\n",
+        ),
+        Right(first=(f"{ASKED[0]}\n\nA. Never.\nB. {TOLD[0]}", f"B. {TOLD[0]}"), says="quiz of Brightspace"),
+    ),
+    "a quiz in qti": (
+        blocks(
+            "<item><presentation><material><mattext>{q}</mattext></material><response_lid><render_choice>"
+            '<response_label ident="x"><material><mattext>Never.</mattext></material></response_label>'
+            '<response_label ident="y"><material><mattext>{a}</mattext></material></response_label>'
+            "</render_choice></response_lid></presentation><resprocessing>"
+            "<respcondition><conditionvar><varequal>y</varequal></conditionvar><setvar>100</setvar></respcondition>"
+            "<respcondition><conditionvar><varequal>x</varequal></conditionvar><setvar>0</setvar></respcondition>"
+            "</resprocessing></item>",
+            "quiz.xml",
+            "<?xml version='1.0'?><questestinterop>",
+            below="</questestinterop>",
+        ),
+        Asked(first=(f"{ASKED[0]}\n\nA. Never.\nB. {TOLD[0]}", f"B. {TOLD[0]}"), says="quiz in QTI"),
     ),
 }
 

@@ -17,6 +17,7 @@ from studio.core.problems import Remedy, problem
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.readers import limits
+from studio.dataset.readers.derived.quizzes import is_in_parts, read_parts
 from studio.dataset.readers.dialect import Dialect, find_dialect, split_line
 from studio.dataset.readers.encodings import Encoding, find_encoding
 from studio.dataset.readers.table_scan import TableScan, scan_table, table_rows
@@ -38,6 +39,8 @@ def read_delimited(path: Path, choice: DataChoice, first: int | None = None) -> 
     """All rows, or the `first` ones alone; then what comes later in the file, such as a quotation mark left open, isn't
     seen. Raises `ProblemError`, before anything is handed out for all that is wrong with the file itself."""
     reading = _begin(path, choice, beginning_only=first is not None)
+    if reading.is_quiz:
+        return read_parts(path, reading.encoding)
     if first is None:
         return reading.stream(*reading.scan_best())
     try:
@@ -68,7 +71,7 @@ def _begin(path: Path, choice: DataChoice, beginning_only: bool = False) -> _Rea
     rest = probe[first_line.end() :] if first_line else probe
     preferred = "\t" if path.suffix.lower() in (".tsv", ".tab") else ""
     dialect = find_dialect(rest, len(probe) < _PROBE_CHARACTERS, preferred, delimiter)
-    return _Reading(path, encoding, dialect, bool(first_line), choice.header_row)
+    return _Reading(path, encoding, dialect, bool(first_line), choice.header_row, is_in_parts(rest))
 
 
 class _BadQuote(Exception):
@@ -87,10 +90,17 @@ class _Reading:
     """
 
     def __init__(
-        self, path: Path, encoding: Encoding, dialect: Dialect, skip_first: bool, header_row: int | None
+        self,
+        path: Path,
+        encoding: Encoding,
+        dialect: Dialect,
+        skip_first: bool,
+        header_row: int | None,
+        is_quiz: bool = False,
     ) -> None:
         self.path, self.encoding, self.skip_first, self.header_row = path, encoding, skip_first, header_row
         self.dialect, self.delimiter = dialect, dialect.delimiter
+        self.is_quiz = is_quiz
         self._used_up = self._is_misquoted = False
         self._before = path.stat()
 

@@ -1,5 +1,5 @@
-"""XML: elements that come again and again are the rows, what stands in each of them are its cells. Moodle's quizzes
-and translation memories (TMX) are known as such."""
+"""XML: elements that come again and again are the rows, what stands in each of them are its cells. Quizzes (Moodle's
+and QTI, as Canvas and Blackboard write it) and translation memories (TMX) are known as such."""
 
 from __future__ import annotations
 
@@ -132,6 +132,8 @@ def exchanged_rows(root: Element) -> XmlRows | None:
     """The rows of a file of a known kind; None for other XML."""
     if root.tag == "quiz" and root.find("question") is not None:
         return _quiz(root)
+    if _local(root.tag) == "questestinterop":
+        return _interoperable(root)
     if root.tag == "tmx" and root.find("body") is not None:
         return _translations(root)
     return None
@@ -167,6 +169,56 @@ def _quiz(root: Element) -> XmlRows:
         )
         notes.append(sentence(text, count=len(asked) - len(rows)))
     return XmlRows(("question", "answer"), rows, tuple(notes))
+
+
+def _interoperable(root: Element) -> XmlRows:
+    """The questions of a quiz in QTI 1.2 with their options and the right ones among these, or the words to be said."""
+    items = [one for one in root.iter() if _local(one.tag) == "item"]
+    rows: list[tuple[str, ...]] = []
+    for item in items:
+        labels = {label.get("ident", ""): _first_text(label) for label in _called(item, "response_label")}
+        inside = {id(text) for label in _called(item, "response_label") for text in label.iter()}
+        asked = next((page_text(one.text or "") for one in _called(item, "mattext") if id(one) not in inside), "")
+        conditions = [one for one in _called(item, "respcondition") if _gives_points(one)]
+        told = [answer for one in conditions for answer in _equal(one)]
+        lettered = {ident: f"{chr(65 + place)}. {text}" for place, (ident, text) in enumerate(labels.items())}
+        right = [lettered[answer] for answer in lettered if answer in told] if labels else told[:1]
+        if asked and right and len(labels) <= _MOST_OPTIONS:
+            rows.append(("\n".join([asked, *([""] if labels else []), *lettered.values()]), "\n".join(right)))
+    text = N_("It is a quiz in QTI: {count} questions, each with its right answer.")
+    notes = [sentence(text, count=len(rows))]
+    if len(rows) < len(items):
+        text = N_("{count} questions without an answer in words (matching, essays, gaps) were left out.")
+        notes.append(sentence(text, count=len(items) - len(rows)))
+    return XmlRows(("question", "answer"), rows, tuple(notes))
+
+
+_MOST_OPTIONS = 26
+
+
+def _called(element: Element, name: str) -> Iterator[Element]:
+    return (one for one in element.iter() if _local(one.tag) == name)
+
+
+def _first_text(element: Element) -> str:
+    return next((page_text(one.text or "") for one in _called(element, "mattext")), "")
+
+
+def _gives_points(condition: Element) -> bool:
+    """Whether answers that fit are right, by the points that are set or added."""
+    for one in _called(condition, "setvar"):
+        try:
+            if float(one.text or 0) > 0:
+                return True
+        except ValueError:
+            continue
+    return False
+
+
+def _equal(condition: Element) -> list[str]:
+    """What an answer has to be equal to, without what it mustn't be."""
+    wrong = {id(one) for negated in _called(condition, "not") for one in negated.iter()}
+    return [(one.text or "").strip() for one in _called(condition, "varequal") if id(one) not in wrong and one.text]
 
 
 def _right_answer(question: Element) -> str:

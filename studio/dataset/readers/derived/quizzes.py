@@ -1,13 +1,17 @@
-"""Quizzes as Blackboard keeps them: a kind, a question, and answers with whether each is right, in columns without
-names."""
+"""Quizzes as learning platforms keep them in tables without names: Blackboard a question a row, with whether each of
+its answers is right, and Brightspace a row for each part of a question."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from studio.core.translatable import N_, sentence
-from studio.dataset.table import TableStream
+from studio.dataset.readers.encodings import Encoding
+from studio.dataset.readers.unreadable import header_only
+from studio.dataset.table import TableInfo, TableStream
 from studio.dataset.text_batches import stream_rows
 
 _CHOICES = ("MC", "MA", "OPTION")
@@ -67,3 +71,59 @@ def _asked(line: Sequence[str]) -> Iterator[tuple[str, str]]:
         right = [words for words, (_, is_right) in zip(lettered, options, strict=True) if is_right]
         if right and len(options) > 1:
             yield f"{question}\n\n" + "\n".join(lettered), "\n".join(right)
+
+
+_BEGIN = "NewQuestion"
+_HEAD = 4096
+_TRUE_OR_FALSE = ("TRUE", "FALSE")
+
+
+def is_in_parts(beginning: str) -> bool:
+    """Whether a table begins as Brightspace's quizzes do, whose remarks begin with two slashes."""
+    if _BEGIN not in beginning[:_HEAD]:
+        return False
+    lines = beginning[:_HEAD].lstrip("\ufeff").splitlines()
+    return next((line for line in lines if line.strip(" ,") and not line.startswith("//")), "").startswith(_BEGIN + ",")
+
+
+def read_parts(path: Path, encoding: Encoding) -> TableStream:
+    """The questions of such a quiz with their options and right answers. Raises `ProblemError` where there are none."""
+    with open(path, encoding=encoding.name, errors=encoding.errors, newline="") as file:
+        lines = [[cell.strip() for cell in (*row, "", "", "")] for row in csv.reader(file) if row]
+    parts: list[list[list[str]]] = []
+    for line in lines:
+        if line[0].lstrip("\ufeff") == _BEGIN:
+            parts.append([])
+        elif parts:
+            parts[-1].append(line)
+    rows = [row for part in parts for row in _asked_in_parts(part)]
+    if not rows:
+        raise header_only(path)
+    text = N_("It is a quiz of Brightspace: {count} questions, each with its right answer.")
+    notes = [sentence(text, count=len(rows))]
+    if len(rows) < len(parts):
+        text = N_("{count} questions without an answer in words (matching, essays, gaps) were left out.")
+        notes.append(sentence(text, count=len(parts) - len(rows)))
+    columns, said = ("question", "answer"), (*encoding.notes(), *notes)
+    info = TableInfo(path=path, format="csv", columns=columns, encoding=encoding.name, delimiter=",", notes=said)
+    return stream_rows(info, len(rows), rows)
+
+
+def _is_positive(share: str) -> bool:
+    try:
+        return float(share) > 0
+    except ValueError:
+        return False
+
+
+def _asked_in_parts(part: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
+    question = next((line[1] for line in part if line[0] == "QuestionText"), "")
+    points = [(line[2], line[1]) for line in part if line[0] == "Option"]
+    points += [(line[0].capitalize(), line[1]) for line in part if line[0] in _TRUE_OR_FALSE]
+    told = [line[2] or line[1] for line in part if line[0] == "Answer"]
+    lettered = [f"{chr(65 + place)}. {text}" for place, (text, _) in enumerate(points)]
+    right = [words for words, (_, share) in zip(lettered, points, strict=True) if _is_positive(share)]
+    if question and points and right:
+        yield f"{question}\n\n" + "\n".join(lettered), "\n".join(right)
+    elif question and told:
+        yield question, told[0]
