@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 from studio.core.translatable import Sentence
 
+NEVER_ENDS = "export.never_ends"
+"""The fault of a run whose own answers don't end. An export of it answers as it was asked to, and is kept."""
+
 
 class ExportFault(BaseModel):
     """Something that is known to be wrong with an export. `code` names its kind for programs."""
@@ -24,7 +27,7 @@ class ExportCheck(BaseModel):
     `same` answers are equal token by token, with the token that ends them. `kl` is the mean Kullback-Leibler divergence
     of the export's distribution of the next token from the run's, in nats, over all tokens of the run's answers;
     `top_one` is the share of these tokens where both hold the same one likeliest. None where it wasn't computed.
-    `passed` says whether the limits for its format are kept and nothing is at fault.
+    `passed` says whether the limits for its format are kept and the export has no fault of its own.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from studio.core.events import Exported
-from studio.core.export_check import ExportCheck
+from studio.core.export_check import NEVER_ENDS, ExportCheck
 from studio.core.translatable import N_, Sentence, sentence, type_of_value
 
 PROGRAMS = {
@@ -17,10 +17,6 @@ PROGRAMS = {
     "llama.cpp-flash-attention": N_("llama.cpp with flash attention"),
 }
 """How each way to load an export is called."""
-
-
-NEVER_ENDS = "export.never_ends"
-"""The fault of a run whose own answers don't end."""
 
 
 class Titled(Protocol):
@@ -38,6 +34,7 @@ def outcome(exported: Exported, quality: Titled | None = None, better: Titled | 
     alike = len({(check.same, check.questions, check.passed) for check in exported.checks}) == 1
     told: list[Sentence] = []
     if exported.passed:
+        told += {fault.code: fault.text for check in exported.checks for fault in check.faults}.values()
         told += [_same(check, named=not alike) for check in (exported.checks[:1] if alike else exported.checks)]
         same = {check.program: check.same for check in exported.checks}
         if (four := same.get("peft-4bit", 0)) != (sixteen := same.get("peft-16bit", 0)):

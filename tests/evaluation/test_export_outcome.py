@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from studio.core.events import Exported
-from studio.core.export_check import ExportCheck, ExportFault
+from studio.core.export_check import NEVER_ENDS, ExportCheck, ExportFault
 from studio.core.translatable import sentence
-from studio.evaluation.export_outcome import NEVER_ENDS, check_section, outcome
+from studio.evaluation.export_outcome import check_section, outcome
 from studio.export.exporters import Quality
 
 
@@ -26,6 +26,13 @@ def failed(same: int, *codes: str) -> Exported:
         program="transformers", questions=3, same=same, kl=0.0, top_one=1.0, faults=faults, passed=False
     )
     return Exported(to="merged", folder="/exports/merged.failed", size=1, checks=(check,))
+
+
+def test_an_export_of_a_model_that_never_ends_is_kept_and_that_is_said() -> None:
+    made = failed(3, NEVER_ENDS)
+    check = made.checks[0].model_copy(update={"passed": True})
+    told = [one.english() for one in outcome(made.model_copy(update={"checks": (check,)}))]
+    assert told == ["It never ends.", "Answers the same on 3 of 3."]
 
 
 def test_an_export_that_fails_for_its_model_is_not_said_to_differ() -> None:
