@@ -107,6 +107,11 @@ def added_to(network: Network) -> AddedTokens | None:
     return getattr(network.get_input_embeddings(), NAME, None)
 
 
+def fits_tiled_head(network: Network) -> bool:
+    """Whether TRL's head, which reads the weights of the model's own past any hook, computes what the model does."""
+    return added_to(network) is None
+
+
 def switched_with_adapter(model: Network, added: AddedTokens) -> None:
     """Let the context in which `model` answers as its base leave out the added tokens as well."""
     disable = model.disable_adapter

@@ -30,6 +30,7 @@ from studio.core.translatable import N_
 from studio.dataset.examples import Example, read_frozen
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
+from studio.engine.methods.added_tokens import fits_tiled_head
 from studio.engine.methods.base_model import Network
 from studio.engine.objectives.objective import POSITION, Batch, HeldOutScore, Row, TrainingObjective
 from studio.engine.objectives.supervised import (
@@ -124,7 +125,7 @@ class ComparingObjective(TrainingObjective):
         at_once: int,
     ) -> None:
         assert isinstance(dataset, ComparedDataset) and isinstance(held_out, ComparedDataset)
-        self._tiled = device.is_cuda
+        self._tiled = device.is_cuda and fits_tiled_head(model)
         key = _key(dataset, held_out, device)
         known = read_reference(run.reference, key)
         if known is None:

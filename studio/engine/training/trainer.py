@@ -22,6 +22,7 @@ from studio.engine.device import Device
 from studio.engine.distributed.ranks import ALONE, Ranks
 from studio.engine.distributed.shares import Division, StepShares
 from studio.engine.job_context import JobContext
+from studio.engine.methods.added_tokens import fits_tiled_head
 from studio.engine.methods.base_model import Network, balances_experts
 from studio.engine.methods.method import TrainingMethod
 from studio.engine.methods.registry import method_of
@@ -193,7 +194,7 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
             return torch.zeros((), device=self.args.device)
         self.step.tokens += int(inputs["attention_mask"].sum())
         model.train()
-        tiled = self._device.is_cuda
+        tiled = self._device.is_cuda and fits_tiled_head(self.model)
         with self._context.interruptible():
             self.objective.complete(model, inputs, self.pieces.at_once, self.model, tiled=tiled)
         self.step.batches.append(inputs)
@@ -208,8 +209,9 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         # On a card TRL's own head computes in tiles and is fast; on a processor it scores every position.
-        tiled = self._device.is_cuda or not logits_fit(self.model, inputs["labels"])
-        supervised = self.objective.settings.uses == "answers"
+        own_head = fits_tiled_head(self.model)
+        tiled = own_head and (self._device.is_cuda or not logits_fit(self.model, inputs["labels"]))
+        supervised = own_head and self.objective.settings.uses == "answers"
         if supervised and (return_outputs or self.aux_loss_enabled or tiled):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         summed = self.objective.loss(model, inputs, head_of=self.model, tiled=tiled)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,24 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
+from trl import SFTTrainer
 
+from studio.core.jobs import Train
 from studio.core.problems import ProblemError
 from studio.core.recipe.method import Lora, QLora
 from studio.core.recipe.model_choice import ModelChoice, Source
+from studio.core.run_folder import RunFolder
 from studio.engine.device import Device
 from studio.engine.methods.method import without_adapter
 from studio.engine.methods.quantization import dequantize
 from studio.engine.methods.registry import load_add_on, method_of
+from studio.engine.training import trainer as trainers
 from studio.models.adapter import AdapterConfig
 from studio.runs.open_adapter import open_adapter
 from studio.runs.project import create_project
 from studio.tokenization.encoding import Encoder
 from studio.tokenization.tokenizer_files import copy_tokenizer
-from tests.engine.conftest import save_tiny_model
+from tests.engine.conftest import do_here, save_tiny_model
 
 DEVICE = Device(torch.device("cpu"), "test", torch.float32, None)
 WORDS = ("Zenalto", "제노타")
@@ -139,3 +144,21 @@ def test_an_add_on_with_new_words_is_opened_again_as_another_programs(tiny_model
     had = Encoder.from_folder(tiny_model, 512)._tokenizer.get_vocab_size()
     assert opened.origin.vocabulary == had + len(WORDS)
     assert "2 tokens" in " ".join(one.english() for one in opened.origin.told)
+
+
+def test_scores_of_new_words_never_come_from_trls_tiled_head(
+    make_run: Callable[..., RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads the head's own weights, in which what was learned of them doesn't stand."""
+    monkeypatch.setattr(trainers, "logits_fit", lambda *_: False)
+    run = make_run(**{"method.kind": "lora", "method.added_tokens": "number", "training.epochs": 1.0})
+    asked: list[bool] = []
+    compute = SFTTrainer.compute_loss
+
+    def watched(*given: Any, **named: Any) -> Any:
+        asked.append(True)
+        return compute(*given, **named)
+
+    monkeypatch.setattr(SFTTrainer, "compute_loss", watched)
+    assert do_here(run, Train()) == 0
+    assert not asked
