@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from studio.memory.pace import seconds_per_token, slowdown
 from studio.memory.reduction import Scenario, reductions
 from studio.models.catalogue import named
 from studio.models.shape import ModelShape
+from tests.benchmarks.lengths_by_card import table
 
 GB = 1 << 30
 LLAMA, QWEN, SMALL = (
@@ -153,3 +155,8 @@ def test_some_memory_stays_free_unless_there_is_no_other_way() -> None:
         assert needed is not None
         assert usable is not None
         assert needed <= usable * (1 - ROOM)
+
+
+def test_the_table_of_lengths_in_the_documentation_is_what_the_command_prints() -> None:
+    document = Path(__file__).parents[2] / "docs" / "memory.md"
+    assert table() in document.read_text(encoding="utf-8")
