@@ -360,14 +360,11 @@ class ChatReady(_Event):
 
 class PromptSent(_Event):
     """What the model reads before it answers `ask`: `text` with its special tokens, of `tokens` tokens, where
-    `context_length` can be read at once and the answer takes its share.
-
-    `left_out` counts earlier messages that the memory drops, `overflow` those that it keeps and that didn't fit.
-    `summary` stands for the first `summarized` exchanges of the conversation. `facts` counts those that were told,
-    `found` the exchanges that were chosen for what they are about, `examples_overflow` the examples that were to be
-    shown and didn't fit. `hardly_known` is whether the base model reads the question in pieces of letters, as one in a
-    language that it hardly knows: then meaning finds little.
-    """
+    `context_length` can be read at once and the answer takes its share. `left_out` counts earlier messages that the
+    memory drops, `overflow` those that it keeps and that didn't fit. `summary` stands for the first `summarized`
+    exchanges of the conversation. `facts` counts those that were told, `found` the exchanges that were chosen for what
+    they are about, `examples_overflow` the examples that were to be shown and didn't fit. `hardly_known`: the base
+    reads the question in pieces of letters, so that meaning finds little."""
 
     type: Literal["prompt_sent"] = "prompt_sent"
     ask: str
