@@ -15,6 +15,7 @@ preview  so many examples become ids and labels: the program's own encoder here;
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import re
@@ -166,8 +167,9 @@ def _our_check(file: Path, scratch: Path, model: Path, read: int) -> dict[str, o
     from studio.dataset.split import held_out_positions
     from studio.dataset.store import StoredExamples
 
+    gc.set_threshold(100_000)  # as the worker has it
     stored = StoredExamples(Path((scratch / "examples").read_text()))
-    found = examine(stored.numbered(), len(stored), partial(held_out_positions, share=0.1, seed=1), (), _quiet).report
+    found = examine(stored.lines(), len(stored), partial(held_out_positions, share=0.1, seed=1), (), _quiet).report
     return {"findings": {finding.code: finding.count for finding in found.findings}}
 
 
