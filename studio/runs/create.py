@@ -56,7 +56,8 @@ def create_run(
     base = locate(recipe.model)
     require_supported(base, read_mapping(base / "config.json"), recipe.method)
     require_fitting(base, recipe.method)
-    add_tokens(read_tokenizer(base), recipe.method.new_words)
+    if recipe.method.new_words:
+        add_tokens(read_tokenizer(base), recipe.method.new_words)
     known = model_facts(base)
     examples = facts.examples if facts.examples is not None else len(made)
     facts = replace(facts, examples=examples, parameters=known.parameters)
