@@ -42,10 +42,10 @@ class Supervised(ObjectiveSettings):
 class PreferenceSettings(ObjectiveSettings):
     """What objectives share that compare answers, each held against the model as it was before.
 
-    The learning rate is a quarter of that for answers: 5e-5 with LoRA, 5e-6 where all weights are trained. Zephyr
-    (Tunstall et al. 2023) took 5e-7 in full, its recipe with QLoRA (alignment-handbook) 5e-6, the authors of DPO 1e-6
-    with a batch of 64; the few steps that a few hundred examples make need more, and LoRA ten times what full training
-    does (Schulman et al. 2025, "LoRA Without Regret").
+    The learning rate is a quarter of that for answers: 5e-5 with LoRA, 5e-6 where all weights are trained, as the
+    authors of KTO take it at most; LoRA needs ten times what full training does (Schulman et al. 2025, "LoRA Without
+    Regret"). Zephyr (Tunstall et al. 2023) took 5e-7 in full, the authors of DPO 1e-6 with a batch of 64; the few steps
+    that a few hundred examples make need more.
     """
 
     learning_rate_factor: ClassVar[float] = 0.25
@@ -69,6 +69,8 @@ class Dpo(PreferenceSettings):
     worse one, compared with the model as it was (Rafailov et al. 2023, https://arxiv.org/abs/2305.18290)."""
 
     title: ClassVar[str] = "DPO"
+    learning_rate_factor: ClassVar[float] = 0.5
+    """1e-5 where all weights are trained, as for Llama 3, which learns the better answers as well; LoRA 1e-4."""
     choice: ClassVar[str] = N_("To prefer the better of two answers")
     sequences: ClassVar[int] = 2
     uses: ClassVar[Literal["answers", "pairs", "marks"]] = "pairs"
