@@ -59,7 +59,7 @@ def launch(run: RunFolder, job: Train) -> int:
             elastic_launch(config, sys.executable)("-m", "studio.engine", job.job, str(run.path))
         except ChildFailedError as error:
             codes = {rank: int(failure.exitcode) for rank, failure in error.failures.items()}
-            return _meaning(run, job, codes)
+            return meaning(run, job, codes)
     return 0
 
 
@@ -125,7 +125,7 @@ class _Leaving:
                 send(self._run, Pause(id=new_id()))
 
 
-def _meaning(run: RunFolder, job: Train, codes: dict[int, int]) -> int:
+def meaning(run: RunFolder, job: Train, codes: dict[int, int]) -> int:
     """The exit code that the training ends with, after ranks have ended with these `codes`, negative for a signal.
 
     What rank 0 met it has told itself. What another one met stands in its own journal, and comes into the run's: how

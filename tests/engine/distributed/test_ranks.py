@@ -12,11 +12,22 @@ import psutil
 import pytest
 import torch
 
-from studio.core.events import CheckpointCommitted, Crashed, Event, Finished, Paused, ProcessStarted, StepDone
+from studio.core.events import (
+    BatchChanged,
+    CheckpointCommitted,
+    Crashed,
+    Event,
+    Failed,
+    Finished,
+    Paused,
+    ProcessStarted,
+    StepDone,
+)
 from studio.core.jobs import FRESH_START, Placement, Train, write_job
+from studio.core.problems import Problem
 from studio.core.run_folder import RunFolder, choose_checkpoint
 from studio.engine.__main__ import main
-from studio.engine.distributed.launch import refused
+from studio.engine.distributed.launch import meaning, refused
 from studio.engine.distributed.ranks import buckets, join
 from studio.engine.job_context import FreshStart
 from studio.runs.follow import follow, processes_of
@@ -160,6 +171,7 @@ def ended(process: JobProcess, until: Callable[[list[Event]], bool] = lambda _: 
     return told
 
 
+@pytest.mark.faults
 def test_one_of_two_is_killed_in_the_middle_and_the_run_goes_on_as_if_nothing_had_been(
     make_run: Callable[..., RunFolder],
 ) -> None:
@@ -202,6 +214,37 @@ def test_a_pause_is_obeyed_by_all_and_one_process_goes_on_where_two_were(
     assert not processes_of(two)
     assert isinstance(ended(resume_run(two, Placement()))[-1], Finished)
     assert_same_course(one, two)
+
+
+def told_aside(run: RunFolder, *events: Event) -> None:
+    """What the second process of the run met."""
+    with run.rank(1).writer() as writer:
+        for event in (ProcessStarted(job="train", pid=1, started=0.0), *events):
+            writer.write(event)
+
+
+def test_a_process_that_is_killed_means_a_fresh_start_which_is_told(make_run: Callable[..., RunFolder]) -> None:
+    run = make_run()
+    told_aside(run, BatchChanged(batch_size=2, gradient_accumulation_steps=2))
+    assert meaning(run, Train(where=TWO), {0: FRESH_START, 1: -signal.SIGKILL}) == FRESH_START
+    assert [notice.code for notice in run.state().notices] == ["processes.one_lost"]
+    assert run.state().batch is not None, "with less at once for all of them"
+
+
+def test_what_ends_another_process_than_the_first_ends_the_run_in_its_words(make_run: Callable[..., RunFolder]) -> None:
+    run = make_run()
+    told_aside(run, Failed(problem=Problem(code="training.out_of_memory", what="Too large.")))
+    assert meaning(run, Train(where=TWO), {0: FRESH_START, 1: 2}) == 2
+    ending = run.state().ending
+    assert isinstance(ending, Failed) and ending.problem.code == "training.out_of_memory"
+
+
+def test_what_the_first_process_told_stands_as_it_is(make_run: Callable[..., RunFolder]) -> None:
+    run = make_run()
+    told_aside(run, Failed(problem=Problem(code="other", what="Later.")))
+    assert meaning(run, Train(where=TWO), {0: 2, 1: 2}) == 2
+    assert meaning(run, Train(where=TWO), {0: 1}) == 1, "a card's error, which the end of the log explains"
+    assert not run.events.exists()
 
 
 def test_more_cards_than_there_are_are_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
