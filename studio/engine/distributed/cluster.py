@@ -34,6 +34,7 @@ from studio.core.events import (
     Event,
     Failed,
     ProcessStarted,
+    StepDone,
 )
 from studio.core.jobs import HERE, Train
 from studio.core.problems import ProblemError, Remedy, problem
@@ -179,6 +180,7 @@ class _Follower:
         self._offset = 0
         self._torn = b""
         self._told = False
+        self._learns = False
         self._known = known
 
     def follow(self) -> Ending | None:
@@ -229,6 +231,8 @@ class _Follower:
         match event:
             case ProcessStarted() | CommandReceived():  # of processes there
                 return
+            case CheckpointRemoved() if not self._learns:  # it wasn't sent along, and stays here
+                return
             case CheckpointCommitted():
                 if not self._fetch(event.folder):
                     return
@@ -237,6 +241,7 @@ class _Follower:
                 shutil.rmtree(self._run.checkpoints / f"step-{event.step:06d}", ignore_errors=True)
                 self._context.write(event)
             case _:
+                self._learns |= isinstance(event, StepDone)
                 self._context.write(event)
 
     def _fetch(self, folder: str) -> bool:

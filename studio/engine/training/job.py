@@ -62,6 +62,8 @@ def _train(context: JobContext, job: Train, ranks: Ranks) -> Ending | None:
         point = ResumePoint()
         if job.resume:
             point = ranks.from_main(resume_point(context, run) if ranks.is_main else None)
+            if point.folder is not None:  # on other computers it lies elsewhere
+                point = replace(point, folder=run.checkpoints / point.folder.name)
         step = point.step
         with context.interruptible():
             plan, device = plan_of(context, run, point.earlier, ranks)

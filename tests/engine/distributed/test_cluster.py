@@ -21,7 +21,16 @@ import pytest
 
 from studio.core.command_queue import new_id, send
 from studio.core.commands import Pause
-from studio.core.events import CheckpointCommitted, Failed, Finished, NoticeLogged, Paused, ProcessStarted, StepDone
+from studio.core.events import (
+    CheckpointCommitted,
+    CheckpointRemoved,
+    Failed,
+    Finished,
+    NoticeLogged,
+    Paused,
+    ProcessStarted,
+    StepDone,
+)
 from studio.core.jobs import FRESH_START, HERE, Placement, Train
 from studio.core.problems import Problem, ProblemError
 from studio.core.run_folder import RunFolder, choose_checkpoint
@@ -221,7 +230,20 @@ def test_a_node_that_dies_means_a_fresh_start_from_the_last_save_point_that_is_h
     shutil.rmtree(ray.sent or Path())
     do_here(here, Train(resume=True, where=on(dashboard).where))
     assert ray.sent is not None
-    assert [place.name for place in (ray.sent / "run" / "checkpoints").iterdir()] == [choose_checkpoint(here).name]
+    newest = max(place.name for place in here.checkpoints.iterdir())
+    assert [place.name for place in (ray.sent / "run" / "checkpoints").iterdir()] == [newest]
+
+
+def test_save_points_that_were_not_sent_along_stay_here(ray: FakeRay, dashboard: str, make_run: MakeRun) -> None:
+    here, there = make_run("here", **SETTINGS), make_run("there")
+    assert do_here(here, Train()) == 0
+    before = {place.name for place in here.checkpoints.iterdir()}
+    with there.writer() as writer:
+        writer.write(CheckpointRemoved(step=int(min(before).removeprefix("step-")), reason="rotated"))
+        writer.write(Finished())
+    ray.there = there
+    do_here(here, Train(resume=True, where=on(dashboard).where))
+    assert {place.name for place in here.checkpoints.iterdir()} == before
 
 
 def test_why_the_cluster_did_not_begin_is_said_in_its_words(ray: FakeRay, dashboard: str, make_run: MakeRun) -> None:
