@@ -418,6 +418,10 @@ TALKS: dict[str, tuple[Files, Right | Asked | Refused]] = {
         ),
         Asked(first=(f"{ASKED[0]}\n\nA. Never.\nB. {TOLD[0]}", f"B. {TOLD[0]}"), says="quiz in QTI"),
     ),
+    "a draft beside the reply that was sent": (
+        table("customer email,draft reply,sent reply", '"{q}","Let me see, {n}, by tomorrow.","{a}"'),
+        Asked(first=(ASKED[0], "Let me see, 0, by tomorrow."), says="draft reply, sent reply"),
+    ),
 }
 
 

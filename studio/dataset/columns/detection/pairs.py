@@ -72,10 +72,11 @@ def detect_half_named_pair(seen: TableProfile) -> DetectedMapping | None:
         return None
     known = answer or question or ""
     others = seen.prose({known, rejected_column(seen) or known})
-    if answer is not None and not others:
+    if answer is not None and all(rank(name, "answer") is not None for name in others):
         # A column that is called as one of names or kinds may hold the questions, as Notion's first one does.
-        others = [n for n in seen.columns if n not in (answer, rejected_column(seen)) and seen.profiles[n].is_prose]
-        others = [n for n in others if seen.profiles[n].spaced > 0.8]
+        worse = rejected_column(seen)
+        asking = [n for n in seen.columns if n != worse and rank(n, "answer") is None and seen.profiles[n].is_prose]
+        others = [n for n in asking if seen.profiles[n].spaced > 0.8] or others
     if answer is not None:
         # A heading with what stands under it is one question in two columns.
         titles = [n for n in seen.named("title", {answer}, below=EXACT) if seen.profiles[n].is_text]
@@ -102,9 +103,11 @@ def detect_half_named_pair(seen: TableProfile) -> DetectedMapping | None:
         doubts.append(sentence(N_("It isn't clear which column holds the question; {column} was taken."), column=other))
     if answer is None and (rank(other, "question") is not None or seen.profiles[other].asking > 0.3):
         doubts.append(sentence(N_("{column} seems to ask as well, and no column is named as an answer."), column=other))
-    elif _is_something_else(other, answer is None) or (answer is None and rank(other, "context") is not None):
-        text = N_("By its name {column} is something else than what is asked or answered.")
-        doubts.append(sentence(text, column=other))
+    elif (
+        _is_something_else(other, answer is None) or rank(other, "context" if answer is None else "answer") is not None
+    ):
+        otherwise = N_("By its name {column} is something else than what is asked or answered.")
+        doubts.append(sentence(otherwise, column=other))
     return _complete(seen, asked, replied, [sentence(text, question=asked, answer=replied)], doubts)
 
 
