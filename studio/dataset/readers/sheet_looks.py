@@ -50,10 +50,13 @@ class SheetLooks:
         )
         notes: list[Sentence] = []
         if hidden:
-            text = N_("{count} rows are hidden in the sheet, perhaps by a filter; they were read all the same.")
+            text = N_(
+                "{count} {count:row is|rows are} hidden in the sheet, perhaps by a filter, and {count:was|were} read "
+                "all the same."
+            )
             notes.append(sentence(text, count=hidden))
         if struck:
-            text = N_("In {count} rows a text is struck through; they were read all the same.")
+            text = N_("In {count} {count:row|rows} a text is struck through; it was read all the same.")
             notes.append(sentence(text, count=struck))
         if names := [name for place, name in columns.items() if place in self.hidden_columns]:
             text = N_("These columns are hidden in the sheet, and were read, too: {columns}.")

@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 from studio.core.recipe.data_choice import DataChoice
 from studio.core.translatable import N_, Sentence, sentence
 from studio.dataset.readers import limits
+from studio.dataset.readers.derived.quizzes import WITHOUT_WORDS
 from studio.dataset.readers.documents.web_page import page_text
 from studio.dataset.readers.file_type import not_a_table
 from studio.dataset.readers.header import names_parts
@@ -163,11 +164,7 @@ def _quiz(root: Element) -> XmlRows:
             sentence(N_("{count} {count:question shows|questions show} a picture, which isn't read."), count=pictures)
         )
     if len(rows) < len(asked):
-        text = N_(
-            "{count} {count:question|questions} without an answer in words (matching, essays, gaps) "
-            "{count:was|were} left out."
-        )
-        notes.append(sentence(text, count=len(asked) - len(rows)))
+        notes.append(sentence(WITHOUT_WORDS, count=len(asked) - len(rows)))
     return XmlRows(("question", "answer"), rows, tuple(notes))
 
 
@@ -185,11 +182,12 @@ def _interoperable(root: Element) -> XmlRows:
         right = [lettered[answer] for answer in lettered if answer in told] if labels else told[:1]
         if asked and right and len(labels) <= _MOST_OPTIONS:
             rows.append(("\n".join([asked, *([""] if labels else []), *lettered.values()]), "\n".join(right)))
-    text = N_("It is a quiz in QTI: {count} questions, each with its right answer.")
+    text = N_(
+        "It is a quiz in QTI: {count} {count:question with its right answer|questions, each with its right answer}."
+    )
     notes = [sentence(text, count=len(rows))]
     if len(rows) < len(items):
-        text = N_("{count} questions without an answer in words (matching, essays, gaps) were left out.")
-        notes.append(sentence(text, count=len(items) - len(rows)))
+        notes.append(sentence(WITHOUT_WORDS, count=len(items) - len(rows)))
     return XmlRows(("question", "answer"), rows, tuple(notes))
 
 

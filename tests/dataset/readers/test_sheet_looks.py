@@ -45,7 +45,7 @@ def said(table: Table) -> str:
 def test_hidden_rows_are_read_and_asked_about(tmp_path: Path) -> None:
     table = workbook(tmp_path, [*ROWS], lambda xml: xml.replace('<row r="3"', '<row r="3" hidden="1"'))
     assert len(table.rows) == 12 and table.doubts == ("kind",)
-    assert "1 rows are hidden in the sheet" in said(table)
+    assert "1 row is hidden in the sheet" in said(table)
 
 
 def test_hidden_columns_are_named(tmp_path: Path) -> None:

@@ -19,6 +19,9 @@ _WORDS = ("SR", "FIB", "FIL", "NUM")
 _OTHERS = ("TF", "ESS", "ORD", "MAT", "FIB_PLUS", "JUMBLED_SENTENCE", "OP", "QUIZ_BOWL")
 _KINDS = frozenset((*_CHOICES, *_WORDS, *_OTHERS))
 _FEWEST = 2
+WITHOUT_WORDS = N_(
+    "{count} {count:question|questions} without an answer in words (matching, essays, gaps) {count:was|were} left out."
+)
 _FEWER_CELLS = N_("{count} {count:row has|rows have} fewer cells than there are columns.")
 
 
@@ -45,11 +48,7 @@ def with_quiz(stream: TableStream) -> TableStream:
         )
     ]
     if len(rows) < len(lines):
-        text = N_(
-            "{count} {count:question|questions} without an answer in words (matching, essays, gaps) "
-            "{count:was|were} left out."
-        )
-        notes.append(sentence(text, count=len(lines) - len(rows)))
+        notes.append(sentence(WITHOUT_WORDS, count=len(lines) - len(rows)))
     kept = [note for note in stream.notes if note.text != _FEWER_CELLS]  # each kind of question has as many as it needs
     doubts = tuple(doubt for doubt in stream.doubts if doubt not in ("header", "delimiter"))
     info = replace(stream.info, columns=("question", "answer"), notes=(*kept, *notes), doubts=doubts)
@@ -99,11 +98,13 @@ def read_parts(path: Path, encoding: Encoding) -> TableStream:
     rows = [row for part in parts for row in _asked_in_parts(part)]
     if not rows:
         raise header_only(path)
-    text = N_("It is a quiz of Brightspace: {count} questions, each with its right answer.")
+    text = N_(
+        "It is a quiz of Brightspace: {count} {count:question with its right answer|questions, each with its "
+        "right answer}."
+    )
     notes = [sentence(text, count=len(rows))]
     if len(rows) < len(parts):
-        text = N_("{count} questions without an answer in words (matching, essays, gaps) were left out.")
-        notes.append(sentence(text, count=len(parts) - len(rows)))
+        notes.append(sentence(WITHOUT_WORDS, count=len(parts) - len(rows)))
     columns, said = ("question", "answer"), (*encoding.notes(), *notes)
     info = TableInfo(path=path, format="csv", columns=columns, encoding=encoding.name, delimiter=",", notes=said)
     return stream_rows(info, len(rows), rows)
