@@ -98,7 +98,7 @@ def test_strength_is_relative_to_what_is_usual_for_method_and_objective(kind: st
         resolve_defaults(with_value(recipe, "training.strength", one), known).training.learning_rate
         for one in ("gentle", "normal", "strong")
     ]
-    usual = recipe.method.learning_rates[1] * recipe.objective.learning_rate_factor
+    usual = recipe.method.learning_rates[1] * recipe.objective.learning_rate_factors[1]
     assert rates == pytest.approx([usual / 2, usual, usual * 2])
     by_hand = with_value(with_value(recipe, "training.learning_rate", 1e-3), "training.strength", "strong")
     assert resolve_defaults(by_hand, known).training.learning_rate == 1e-3

@@ -72,8 +72,9 @@ def default_values(recipe: Recipe, context: DefaultsContext) -> dict[str, object
     training = recipe.training
     values = {f"method.{name}": value for name, value in recipe.method.default_values().items()}
     small = context.parameters is not None and context.parameters < 1_000_000_000
-    usual = recipe.method.learning_rates[0 if small else 1]
-    values["training.learning_rate"] = usual * recipe.objective.learning_rate_factor * STRENGTHS[training.strength]
+    tier = 0 if small else 1
+    usual = recipe.method.learning_rates[tier] * recipe.objective.learning_rate_factors[tier]
+    values["training.learning_rate"] = usual * STRENGTHS[training.strength]
     values["training.optimizer"] = usable_optimizer(Optimizer.paged_adamw_8bit, context)
     values["training.activation_checkpointing"] = context.cuda and recipe.method.memory().recomputes
     values["training.checkpoint_every"] = 1

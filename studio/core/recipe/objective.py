@@ -20,13 +20,14 @@ class ObjectiveSettings(SettingsGroup):
     """What every objective has.
 
     `title` is its name, the same in every language. `sequences` says how many sequences an example is computed as,
-    `learning_rate_factor` how its learning rate compares with the one for learning answers. `uses` names what an
+    `learning_rate_factors` how its learning rate compares with the one for learning answers. `uses` names what an
     example has to have for it, besides an answer.
     """
 
     title: ClassVar[str]
     sequences: ClassVar[int] = 1
-    learning_rate_factor: ClassVar[float] = 1.0
+    learning_rate_factors: ClassVar[tuple[float, float]] = (1.0, 1.0)
+    """For models of less than a billion parameters, and for others."""
     uses: ClassVar[Literal["answers", "pairs", "marks"]] = "answers"
 
 
@@ -48,7 +49,7 @@ class PreferenceSettings(ObjectiveSettings):
     that a few hundred examples make need more.
     """
 
-    learning_rate_factor: ClassVar[float] = 0.25
+    learning_rate_factors: ClassVar[tuple[float, float]] = (0.25, 0.25)
 
     beta: Annotated[
         float,
@@ -69,8 +70,9 @@ class Dpo(PreferenceSettings):
     worse one, compared with the model as it was (Rafailov et al. 2023, https://arxiv.org/abs/2305.18290)."""
 
     title: ClassVar[str] = "DPO"
-    learning_rate_factor: ClassVar[float] = 0.5
-    """1e-5 where all weights are trained, as for Llama 3, which learns the better answers as well; LoRA 1e-4."""
+    learning_rate_factors: ClassVar[tuple[float, float]] = (1.0, 0.5)
+    """Half: 1e-5 where all weights are trained, as for Llama 3, which learns the better answers as well; LoRA 1e-4. A
+    model of 135 million answered 0 of 16 in the better form after 24 steps at a quarter, and 16 after 12 at once."""
     choice: ClassVar[str] = N_("To prefer the better of two answers")
     sequences: ClassVar[int] = 2
     uses: ClassVar[Literal["answers", "pairs", "marks"]] = "pairs"
