@@ -94,6 +94,10 @@ class Progress:
                     f"{counted(event.total_steps, 'step')}; "
                     f"{event.trainable_parameters:,} of {event.all_parameters:,} parameters are trained."
                 )
+                if event.layout:
+                    lie = "one after the other, without padding" if event.layout == "packed" else "one a row, padded"
+                    rounded = ", TF32" if event.tf32 else ""
+                    self._line(f"Optimizer {event.optimizer}, attention {event.attention}{rounded}; examples {lie}.")
             case NoticeLogged():
                 self._line(event.text.english())
             case StepDone():

@@ -114,6 +114,9 @@ class Prepared(DatasetCounts, _Event):
     optimizer: str
     learning_rate: float
     epochs: float
+    layout: Literal["", "packed", "unmasked", "padded"] = ""  # see engine/training/batch_layout.py
+    attention: str = ""
+    tf32: bool = False
 
 
 class StepDone(_Event):

@@ -21,7 +21,7 @@ from studio.core.jobs import Train
 from studio.core.paths import python_environment
 from studio.core.recipe.method import QLora
 from studio.engine import device as devices
-from studio.engine.objectives.supervised import as_rows, collate, held_out_loss, supervised_loss
+from studio.engine.objectives.supervised import as_rows, collate, held_out_loss, moved, supervised_loss
 from studio.engine.training.callback import TrainingCallback
 from studio.engine.training.trainer import page_states
 from studio.hardware.gauge import Gauge
@@ -53,7 +53,7 @@ def rows_of(length: int, batch: int, words: int) -> dict[str, torch.Tensor]:
     ids = tuple(int(i) for i in torch.randint(10, words, (length,)))
     labels = (-100,) * (length // 2) + ids[length // 2 :]
     one = Encoded(ids=ids, labels=labels, text="", truncated_tokens=0, label_tokens=length // 2)
-    return {k: v.cuda() for k, v in collate(as_rows([one] * batch)).items()}
+    return moved(collate(as_rows([one] * batch)), torch.device("cuda"))
 
 
 def test_paged_optimizers_really_page(tmp_path: Path, tiny_model: Path) -> None:

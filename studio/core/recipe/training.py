@@ -26,6 +26,9 @@ class Optimizer(StrEnum):
     adamw = "adamw"
 
 
+Packing = Literal["auto", "on", "off"]
+
+
 class Training(SettingsGroup):
     """How the run goes through the examples."""
 
@@ -178,6 +181,18 @@ class Training(SettingsGroup):
             term="activation offloading",
         ),
     ] = None
+    packing: Annotated[
+        Packing,
+        Setting(
+            N_("Examples one after the other"),
+            N_(
+                "Computes the examples of a batch in one row instead of filling up the shorter ones. They never see "
+                "each other, and the result is the same. Automatic: where the card has fast attention for it."
+            ),
+            term="packing, padding-free",
+            named=((N_("Automatic"), "auto"), (N_("Yes"), "on"), (N_("No"), "off")),
+        ),
+    ] = "auto"
     save_steps: Annotated[
         int | None,
         Field(ge=1, le=1_000_000),

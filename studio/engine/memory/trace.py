@@ -34,7 +34,7 @@ from studio.engine.memory.fake_layers import EightBit, FourBit
 from studio.engine.memory.live_memory import LiveMemory
 from studio.engine.memory.meta_model import cannot_tell, fill_fake, meta_model, read_config, share_buffers
 from studio.engine.methods.base_model import Network
-from studio.engine.objectives.supervised import supervised_loss
+from studio.engine.objectives.supervised import Labels, supervised_loss
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,13 @@ class _Step:
         shape = (self.work.batch, max(1, self.work.length - before))
         inputs = {name: torch.zeros(shape, dtype=torch.long) for name in ("input_ids", "labels")}
         inputs["attention_mask"] = torch.ones(shape, dtype=torch.long)
-        return inputs
+        first, places, targets = (torch.zeros(self._scored(shape), dtype=torch.long) for _ in range(3))
+        return {**inputs, "scored": Labels(places, first, targets)}
+
+    def _scored(self, shape: tuple[int, int]) -> int:
+        """How many tokens have a label."""
+        most = shape[0] * (self.work.length - 1)
+        return most if self.work.learned is None else min(self.work.learned, most)
 
     def _autocast(self) -> Any:
         # On a card accelerate and the trainer do the same. Fake tensors lie on the processor, whatever they stand for.
@@ -201,16 +207,16 @@ class _Step:
         return torch.autocast("cpu", DTYPES[self.work.compute_dtype] if mixed else torch.bfloat16, enabled=mixed)
 
     def _tiled(self, inputs: dict[str, Any]) -> Any:
-        scored = self.model(**self._masked(inputs), fused_lm_head=True)
-        return -scored.log_probs.sum() / self.work.batch
+        return supervised_loss(self.model, self._masked(inputs), head_of=self.model, tiled=True).total
 
     def _learned_positions(self, inputs: dict[str, Any]) -> Any:
-        scored = supervised_loss(self.model, self._masked(inputs), head_of=self.model)
-        return scored.total / max(1, scored.count)
+        summed = supervised_loss(self.model, self._masked(inputs), head_of=self.model)
+        return summed.total / max(1, summed.count)
 
     def _full(self, inputs: dict[str, Any]) -> Any:
         # whoever calls a plain model holds its output, the logits with it, until the backward pass is over
-        self._output = self.model(**self._masked(inputs))
+        masked = self._masked(inputs)
+        self._output = self.model(**{name: masked[name] for name in ("input_ids", "attention_mask", "labels")})
         return self._output.loss
 
     def _masked(self, inputs: dict[str, Any]) -> dict[str, Any]:

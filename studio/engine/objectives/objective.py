@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from studio.core.example_scores import ExampleScore, PreferenceScores
 from studio.core.recipe.objective import ObjectiveSettings
 from studio.core.recipe.recipe import Recipe
@@ -23,20 +21,50 @@ from studio.engine.objectives.supervised import (
     TrainingRows,
     collate,
     held_out_loss,
+    moved,
+    pack,
     row_log_probabilities,
     supervised_loss,
     tokenize_frozen,
 )
-from studio.tokenization.encoded import IGNORE_INDEX
 
-Batch = dict[str, torch.Tensor]
-"""Tensors by name, each with one entry an example along its first dimension."""
+Batch = dict[str, Any]
+"""Tensors by name, most with one entry an example along their first dimension; the `Labels`; and `INFO`."""
 
 Row = dict[str, Any]
 """What a batch is made of: the tokens of an example, and where it stands among those that are trained on."""
 
 POSITION = "position"
-"""In rows and batches: where an example stands among those that are trained on, counted from 0."""
+"""In rows: where an example stands among those that are trained on, counted from 0."""
+
+INFO = "info"
+"""In batches: their `BatchInfo`."""
+
+
+@dataclass(frozen=True)
+class BatchInfo:
+    """What is known of a batch without asking the card that it lies on: the `rows` that it was made of, how many
+    `tokens` they have without padding, and how many labels, or examples, the `count` is that the loss is summed over.
+    """
+
+    rows: tuple[Row, ...]
+    tokens: int
+    count: int
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Where its examples stand among those that are trained on."""
+        return tuple(int(row[POSITION]) for row in self.rows if POSITION in row)
+
+
+def part_of(batch: Batch, start: int, end: int, collate: Callable[[Sequence[Row]], Batch]) -> Batch:
+    """The examples from `start` up to `end` of a batch that `collate` made, padded no further than they need, and what
+    was added to the batch since for each example. The batch itself where that is all of it."""
+    if start == 0 and end >= len(batch[INFO].rows):
+        return dict(batch)
+    part = collate(batch[INFO].rows[start:end])
+    added = {name: value[start:end] for name, value in batch.items() if name not in part}
+    return {**moved(part, batch["input_ids"].device), **added}
 
 
 @dataclass(frozen=True)
@@ -74,9 +102,18 @@ class TrainingObjective(ABC):
     @abstractmethod
     def collate(self, rows: Sequence[Row]) -> Batch: ...
 
-    @abstractmethod
-    def count(self, batches: Sequence[Batch]) -> torch.Tensor:
-        """What the loss of a step is the mean over: a whole number."""
+    def pack(self, rows: Sequence[Row]) -> Batch:
+        """A batch of one row, in which the examples stand one after the other; only where `packs`."""
+        raise NotImplementedError
+
+    @property
+    def packs(self) -> bool:
+        """Whether examples may stand in one row."""
+        return False
+
+    def count(self, batches: Sequence[Batch]) -> int:
+        """What the loss of a step is the mean over."""
+        return sum(batch[INFO].count for batch in batches)
 
     def complete(self, model: Network, batch: Batch, at_once: int, head_of: Network, *, tiled: bool) -> None:
         """Add to a batch what its loss takes and only all of it together tells, computing `at_once` examples at a
@@ -134,13 +171,21 @@ class SupervisedObjective(TrainingObjective):
         return TrainingRows(dataset.encoded)
 
     def collate(self, rows: Sequence[Row]) -> Batch:
-        return collate(rows)
+        return self._told(collate(rows), rows)
 
-    def count(self, batches: Sequence[Batch]) -> torch.Tensor:
-        return torch.stack([(batch["labels"][..., 1:] != IGNORE_INDEX).sum() for batch in batches]).sum()
+    def pack(self, rows: Sequence[Row]) -> Batch:
+        return self._told(pack(rows), rows)
+
+    @property
+    def packs(self) -> bool:
+        return True
+
+    def _told(self, batch: Batch, rows: Sequence[Row]) -> Batch:
+        tokens = sum(len(row["input_ids"]) for row in rows)
+        return {**batch, INFO: BatchInfo(tuple(rows), tokens, len(batch["scored"]))}
 
     def loss(self, model: Network, inputs: Batch, head_of: Network | None = None, *, tiled: bool = False) -> SummedLoss:
-        return supervised_loss(model, inputs, head_of)
+        return supervised_loss(model, inputs, head_of, tiled=tiled)
 
     def score(self, model: Network, held_out: TokenizedDataset, at_once: int, device: Device) -> HeldOutScore:
         return HeldOutScore(held_out_loss(model, held_out.encoded, at_once, device))

@@ -32,13 +32,24 @@ from studio.engine.device import Device
 from studio.engine.job_context import JobContext
 from studio.engine.methods.added_tokens import fits_tiled_head
 from studio.engine.methods.base_model import Network
-from studio.engine.objectives.objective import POSITION, Batch, HeldOutScore, Row, TrainingObjective
+from studio.engine.objectives.objective import (
+    INFO,
+    POSITION,
+    Batch,
+    BatchInfo,
+    HeldOutScore,
+    Row,
+    TrainingObjective,
+    part_of,
+)
 from studio.engine.objectives.supervised import (
+    Labels,
     SummedLoss,
     TokenizedDataset,
     autocast,
     collate,
     eval_mode,
+    moved,
     sequence_log_probabilities,
 )
 from studio.tokenization.encoded import IGNORE_INDEX, Encoded
@@ -101,15 +112,14 @@ class ComparingObjective(TrainingObjective):
         ]
 
     def collate(self, rows: Sequence[Row]) -> Batch:
-        """`input_ids`, `attention_mask` and `labels`, each [examples, 2, longest]; `reference`, [examples, 2]."""
+        """As `collate_both`, and `reference`, [examples, 2]."""
         batch = collate_both(rows)
+        tokens = sum(len(one) for row in rows for one in row["input_ids"])
+        batch[INFO] = BatchInfo(tuple(rows), tokens, len(rows))
         known = self._reference.train
         places = [row.get(POSITION) for row in rows]
         batch["reference"] = torch.zeros(len(rows), 2) if known is None or None in places else known[places]
         return batch
-
-    def count(self, batches: Sequence[Batch]) -> torch.Tensor:
-        return torch.tensor(sum(len(batch["input_ids"]) for batch in batches))
 
     def needs_beginning(self, run: RunFolder) -> bool:
         return not run.reference.is_file()
@@ -242,7 +252,7 @@ class KtoObjective(ComparingObjective):
         moved = []
         with torch.no_grad():
             for start in range(0, len(batch["good"]), at_once):
-                piece = {name: value[start : start + at_once] for name, value in batch.items()}
+                piece = part_of(batch, start, start + at_once, self.collate)
                 found = log_probabilities(model, piece, head_of, tiled=tiled, only=SECOND)
                 moved.append(found[:, 0] - piece["reference"][:, SECOND])
         batch["kl"] = torch.cat(moved).mean().clamp(min=0).expand(len(batch["good"]))
@@ -338,9 +348,14 @@ def _answered(encoded: Encoded, answer: tuple[tuple[int, ...], tuple[int, ...]],
 
 
 def collate_both(rows: Sequence[Row]) -> Batch:
-    """`input_ids`, `attention_mask` and `labels`, each [examples, 2, longest], padded at the right."""
+    """`input_ids`, `attention_mask` and `labels`, each [examples, 2, longest], padded at the right; and the `Labels`,
+    `scored` those of all sequences one after the other, `scored_alone` those of the first ones and of the second ones.
+    """
     flat = [{name: row[name][place] for name in ("input_ids", "labels")} for row in rows for place in (FIRST, SECOND)]
-    return {name: value.view(len(rows), 2, -1) for name, value in collate(flat).items()}
+    both = collate(flat)
+    batch: Batch = {name: both[name].view(len(rows), 2, -1) for name in ("input_ids", "attention_mask", "labels")}
+    alone = tuple(Labels.of(batch["labels"][:, place]) for place in (FIRST, SECOND))
+    return {**batch, "scored": both["scored"], "scored_alone": alone}
 
 
 def log_probabilities(
@@ -349,11 +364,10 @@ def log_probabilities(
     """The summed log probabilities of the tokens with a label, [examples, 2], in float32; of one of both with `only`,
     [examples, 1]. `inputs` as `collate_both` makes them."""
     chosen = slice(None) if only is None else slice(only, only + 1)
-    flat = {name: inputs[name][:, chosen].flatten(0, 1) for name in ("input_ids", "attention_mask", "labels")}
-    if tiled:
-        sums: torch.Tensor = model(**flat, use_cache=False, fused_lm_head=True).log_probs.float().sum(dim=1)
-    else:
-        sums = sequence_log_probabilities(model, flat, head_of)
+    tensors = [name for name in ("input_ids", "attention_mask") if name in inputs]
+    flat: Batch = {name: inputs[name][:, chosen].flatten(0, 1) for name in tensors}
+    flat["scored"] = inputs["scored"] if only is None else inputs["scored_alone"][only]
+    sums = sequence_log_probabilities(model, flat, head_of, tiled=tiled)
     return sums.view(len(inputs["input_ids"]), -1)
 
 
@@ -376,7 +390,7 @@ def both_log_probabilities(
                 {"input_ids": [one.ids for one in both[place]], "labels": [one.labels for one in both[place]]}
                 for place in places
             ]
-            inputs = {name: value.to(device.torch_device) for name, value in collate_both(rows).items()}
+            inputs = moved(collate_both(rows), device.torch_device)
             found[places] = log_probabilities(model, inputs, tiled=tiled).cpu()
             counted += len(places)
             done(counted)

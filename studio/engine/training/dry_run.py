@@ -15,7 +15,7 @@ from studio.core.storage import write_text
 from studio.core.translatable import N_
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext
-from studio.engine.objectives.objective import POSITION
+from studio.engine.objectives.objective import INFO, Batch
 from studio.engine.training.plan import plan_of
 from studio.engine.training.trainer import trainer_for
 
@@ -31,10 +31,12 @@ def dry_run(context: JobContext, job: DryRun) -> Ending | None:
         # model, so it gets one of a few numbers, on the processor.
         here = Device(torch.device("cpu"), "", torch.float32, None)
         trainer = trainer_for(context, RunFolder(context.folder.path), plan, _smallest_model(), here)
-        batch: dict[str, Any] = next(iter(trainer.get_train_dataloader()))
+        taken: Batch = next(iter(trainer.get_train_dataloader()))
+        batch = plan.objective.collate(taken[INFO].rows)  # each example in a row of its own, however it is computed
     rows = _rows(batch["input_ids"])
-    sequences = len(rows) // len(batch[POSITION])  # answers that are compared are two each
-    numbers = [plan.dataset.example_number(position) for position in batch[POSITION] for _ in range(sequences)]
+    positions = batch[INFO].positions
+    sequences = len(rows) // len(positions)  # answers that are compared are two each
+    numbers = [plan.dataset.example_number(position) for position in positions for _ in range(sequences)]
     first = FirstBatch(
         **dataset.counts.model_dump(),
         input_ids=rows,

@@ -23,6 +23,7 @@ from studio.engine.methods.method import TrainingMethod, without_adapter
 from studio.engine.methods.registry import method_of
 from studio.engine.objectives.supervised import autocast
 from studio.engine.random_states import restore_random_states
+from studio.engine.training.batch_layout import attention_of
 from studio.engine.training.callback import NON_FINITE_STEPS, TrainingCallback
 from studio.engine.training.checkpoint import CheckpointWriter, require_fits
 from studio.engine.training.loss_spike import LossSpike
@@ -159,6 +160,7 @@ class TrainingJob:
         except StopRequested:  # in the middle of a step, which has changed no weight yet, but drawn random numbers
             if self.trainer.step.random_states is not None:
                 restore_random_states(self.trainer.step.random_states)
+            self.callback.tell()
         if not self.ranks.is_main:
             return None
         done = self.callback.done
@@ -199,7 +201,7 @@ class TrainingJob:
         """Tell what the first step took where it was the trial, and look at the model as it began unless that is done:
         so nobody waits for the look to see that the training goes on."""
         if not self.tries_first and self.first_step is not None:
-            probed = probed_by_step(self.plan, self.device, self.first_step)
+            probed = probed_by_step(self.plan, self.trainer.layout, self.device, self.first_step)
             self.samples.time.run_seconds = probed.run_seconds
             self.context.write(probed)
         if not self.looks and not self.context.stopping:
@@ -399,5 +401,8 @@ class TrainingJob:
                 optimizer=plan.optimizer.value,
                 learning_rate=training.learning_rate or 0.0,
                 epochs=plan.epochs,
+                layout=self.trainer.layout.value,
+                attention=attention_of(self.model, self.trainer.layout),
+                tf32=bool(self.trainer.args.tf32),
             )
         )

@@ -28,9 +28,11 @@ from studio.core.translatable import N_
 from studio.engine.device import Device
 from studio.engine.job_context import JobContext, is_out_of_memory
 from studio.engine.methods.registry import method_of
+from studio.engine.objectives.objective import INFO, Batch, Row
+from studio.engine.objectives.supervised import moved
+from studio.engine.training.batch_layout import BatchLayout
 from studio.engine.training.callback import TrainingCallback
 from studio.engine.training.plan import Plan, plan_of
-from studio.engine.training.recovery import pieces
 from studio.engine.training.sampler import LengthGroupedSampler
 from studio.engine.training.trainer import StudioTrainer, trainer_for
 
@@ -80,7 +82,7 @@ def try_longest(context: JobContext, trainer: StudioTrainer, plan: Plan, device:
     and counts are what they were. Raises `ProblemError` with code memory.trial_failed when memory runs out.
     """
     context.phase("preparing", N_("Trying the longest examples first, to see that they fit."), long=True)
-    inputs = next(pieces(longest_batch(plan), trainer.pieces.at_once))
+    inputs = next(trainer.pieces.of(moved(trainer.collate(longest_rows(plan)), device.torch_device)))
     failed = False
     with _unchanged(trainer):
         if device.is_cuda:
@@ -89,7 +91,7 @@ def try_longest(context: JobContext, trainer: StudioTrainer, plan: Plan, device:
             rounds = [one_round(trainer, inputs)]
             if device.is_cuda or sum((rounds[0].learning, rounds[0].optimizing)) < PATIENCE:
                 rounds.append(one_round(trainer, inputs))
-            done = _measured(plan, device, inputs, rounds[-1], trainer.ranks.world_size)
+            done = _measured(plan, device, trainer, inputs, rounds[-1])
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -103,12 +105,13 @@ def try_longest(context: JobContext, trainer: StudioTrainer, plan: Plan, device:
     return done
 
 
-def probed_by_step(plan: Plan, device: Device, step: StepDone) -> MemoryProbed:
+def probed_by_step(plan: Plan, layout: BatchLayout, device: Device, step: StepDone) -> MemoryProbed:
     """What the first step of a run tells, which begins with its longest examples, as a trial of them does."""
     lengths = plan.dataset.lengths
     sampler = LengthGroupedSampler(lengths, plan.batch, plan.recipe.training.seed, plan.dataset.all_longest)
     order = islice(sampler, plan.batch * plan.gradient_accumulation_steps)
-    sizes = [max(lengths[place] for place in batch) * len(batch) for batch in _batches(list(order), plan.batch)]
+    batches = [[lengths[place] for place in batch] for batch in _batches(list(order), plan.batch)]
+    sizes = [sum(batch) if layout is BatchLayout.packed else max(batch) * len(batch) for batch in batches]
     sequences = plan.recipe.objective.sequences
     passes = plan.total_steps / max(1, plan.steps_per_epoch)
     return MemoryProbed(
@@ -117,20 +120,20 @@ def probed_by_step(plan: Plan, device: Device, step: StepDone) -> MemoryProbed:
         reserved=None,
         process=None,
         step_seconds=step.seconds,
-        run_seconds=step.seconds * max(1.0, padded_tokens(plan) / (sequences * sum(sizes)) * passes),
+        run_seconds=step.seconds * max(1.0, computed_tokens(plan, layout) / (sequences * sum(sizes)) * passes),
         tokens=sequences * sizes[0],
     )
 
 
-def longest_batch(plan: Plan) -> dict[str, torch.Tensor]:
+def longest_rows(plan: Plan) -> list[Row]:
     """As many of the longest examples as are computed at once: no batch of any pass needs more."""
     rows = plan.objective.rows(plan.dataset)
-    return plan.objective.collate([rows[place] for place in plan.dataset.longest(plan.batch)])
+    return [rows[place] for place in plan.dataset.longest(plan.batch)]
 
 
-def out_of_memory(plan: Plan, inputs: dict[str, torch.Tensor]) -> ProblemError:
+def out_of_memory(plan: Plan, inputs: Batch) -> ProblemError:
     """What to say when the longest batch doesn't fit."""
-    rows, *_, length = inputs["input_ids"].shape
+    rows, length = len(inputs[INFO].rows), inputs.get("longest", inputs["input_ids"].shape[-1])
     settings, method = plan.recipe.training, plan.recipe.method
     helps = N_("Choose a smaller base model, or end other programs that use the card, then start again.")
     if plan.batch > 1:
@@ -155,13 +158,15 @@ def out_of_memory(plan: Plan, inputs: dict[str, torch.Tensor]) -> ProblemError:
         N_("{rows} at once with up to {length} tokens each were tried before the run; nothing was changed or lost."),
         helps,
         remedy=Remedy.see_settings,
-        rows=int(rows),
-        length=int(length),
+        rows=rows,
+        length=length,
     )
 
 
-def padded_tokens(plan: Plan) -> int:
+def computed_tokens(plan: Plan, layout: BatchLayout) -> int:
     """Tokens that one pass computes, padding included; estimated where not all are tokenized yet."""
+    if layout is BatchLayout.packed:
+        return sum(plan.dataset.sizes)
     training = plan.recipe.training
     lengths = plan.dataset.sizes
     order = list(LengthGroupedSampler(lengths, plan.batch, training.seed))
@@ -173,10 +178,10 @@ def _batches(order: Sequence[int], size: int) -> Iterator[Sequence[int]]:
     return (order[i : i + size] for i in range(0, len(order), size))
 
 
-def _measured(plan: Plan, device: Device, inputs: dict[str, torch.Tensor], last: Round, processes: int) -> MemoryProbed:
-    rows, tokens = len(inputs["input_ids"]), inputs["input_ids"].numel()
+def _measured(plan: Plan, device: Device, trainer: StudioTrainer, inputs: Batch, last: Round) -> MemoryProbed:
+    rows, tokens, processes = len(inputs[INFO].rows), inputs["input_ids"].numel(), trainer.ranks.world_size
     passes = plan.total_steps / max(1, plan.steps_per_epoch)
-    learning = last.learning * padded_tokens(plan) / tokens * passes
+    learning = last.learning * computed_tokens(plan, trainer.layout) / tokens * passes
     peak, reserved = peak_resident(), None
     if device.is_cuda:
         peak, reserved = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
@@ -192,10 +197,10 @@ def _measured(plan: Plan, device: Device, inputs: dict[str, torch.Tensor], last:
     )
 
 
-def one_round(trainer: StudioTrainer, inputs: dict[str, torch.Tensor]) -> Round:
+def one_round(trainer: StudioTrainer, inputs: Batch) -> Round:
     model, optimizer = trainer.model_wrapped, trainer.optimizer
     began = time.monotonic()
-    count = trainer.objective.count([inputs]).to(trainer.args.device)
+    count = trainer.objective.count([inputs])
     # Where several batches make a step, all but the first find gradients there: two show what that takes.
     batches = 2 if trainer.args.device.type == "cuda" and trainer.args.gradient_accumulation_steps > 1 else 1
     for _ in range(batches):

@@ -17,10 +17,7 @@ from studio.core.storage import MEGABYTE, cannot_write, free_space
 from studio.core.translatable import N_
 from studio.engine.job_context import FULL, FreshStart, JobContext, is_out_of_memory
 from studio.engine.methods.base_model import Network
-
-Batch = dict[str, torch.Tensor]
-"""`input_ids`, `attention_mask` and `labels`, each [examples, tokens] or, for pairs, [examples, 2, tokens], padded at
-the right; and what else there is one of for each example."""
+from studio.engine.objectives.objective import INFO, Batch, Row, part_of
 
 LOOK_FOR_ROOM = 3.0
 """Seconds between two looks whether a full disk has room again."""
@@ -41,7 +38,10 @@ class BatchPieces:
         batch_size: int,
         gradient_accumulation_steps: int,
         checkpointing: bool,
+        collate: Callable[[Sequence[Row]], Batch],
     ) -> None:
+        """`collate` is what made the batches."""
+        self._collate = collate
         self._context = context
         self._model = model
         self._batch_size = batch_size
@@ -75,11 +75,16 @@ class BatchPieces:
             wanted = batches
         return loss
 
+    def of(self, batch: Batch) -> Iterator[Batch]:
+        """`batch` in parts that are computed at once, none padded further than its longest example needs."""
+        for start in range(0, len(batch[INFO].rows), self.at_once):
+            yield part_of(batch, start, start + self.at_once, self._collate)
+
     def _try(self, one: Callable[[Batch], torch.Tensor], batches: Sequence[Batch]) -> torch.Tensor | None:
         """None when memory ran out. Dealt with by the caller: the exception holds tensors."""
         try:
             with self._context.interruptible():  # forward and backward change no weight: a stop may come at any line
-                return torch.stack([one(piece) for batch in batches for piece in pieces(batch, self.at_once)]).sum()
+                return torch.stack([one(piece) for batch in batches for piece in self.of(batch)]).sum()
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -144,18 +149,6 @@ class BatchPieces:
             self._forget_gradients()
             self.shrink()
             raise FreshStart
-
-
-def pieces(batch: Batch, at_once: int) -> Iterator[Batch]:
-    """`batch` in parts of at most `at_once` examples, none padded further than its longest one needs."""
-    rows, of_tokens = len(batch["input_ids"]), batch["input_ids"].shape
-    if rows <= at_once:
-        yield dict(batch)
-        return
-    for start in range(0, rows, at_once):
-        longest = int(batch["attention_mask"][start : start + at_once].sum(dim=-1).max())
-        parts = {name: value[start : start + at_once] for name, value in batch.items()}
-        yield {n: part[..., :longest] if batch[n].shape == of_tokens else part for n, part in parts.items()}
 
 
 def out_of_memory() -> ProblemError:

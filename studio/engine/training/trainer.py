@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import datasets
 import torch
@@ -26,10 +26,12 @@ from studio.engine.methods.added_tokens import fits_tiled_head
 from studio.engine.methods.base_model import Network, balances_experts
 from studio.engine.methods.method import TrainingMethod
 from studio.engine.methods.registry import method_of
-from studio.engine.objectives.objective import POSITION, Row, TrainingObjective
+from studio.engine.objectives.objective import INFO, POSITION, Batch, BatchInfo, Row, TrainingObjective
 from studio.engine.objectives.supervised import logits_fit
 from studio.engine.patches import missing
+from studio.engine.training.batch_layout import BatchLayout, layout_for, without_mask
 from studio.engine.training.callback import StepSums, TrainingCallback
+from studio.engine.training.packed_attention import AMPERE
 from studio.engine.training.plan import Plan
 from studio.engine.training.recovery import BatchPieces
 from studio.engine.training.sampler import LengthGroupedSampler
@@ -43,6 +45,7 @@ OVERRIDDEN = (
     "compute_loss",
     "create_optimizer",
     "create_scheduler",
+    "floating_point_ops",
     "get_train_dataloader",
     "training_step",
 )
@@ -62,6 +65,10 @@ class PositionedRows(LazySequence[Row]):
         return ({**self._rows[position], POSITION: position} for position in positions)
 
 
+Count: TypeAlias = "int | torch.Tensor"
+"""A whole number; of several processes the sum of theirs, which lies where it was summed."""
+
+
 class StudioTrainer(SFTTrainer):  # type: ignore[misc]
     """Trains on rows that already hold `input_ids` and `labels`: exactly what the preview showed."""
 
@@ -74,12 +81,14 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
         order: Callable[[], Sampler[int]] | None = None,
         course_ends: tuple[int, ...] = (),
         method: TrainingMethod,
+        layout: BatchLayout = BatchLayout.padded,
         ranks: Ranks = ALONE,
         shares: StepShares | None = None,
         **arguments: Any,
     ) -> None:
         """`course_ends` are the last steps of the courses of the learning rate, one over all steps where none are
-        given; `method` made the model. Of several `ranks`, this one computes `shares` of the steps."""
+        given; `method` made the model; `layout` is how the examples of its batches lie beside each other. Of several
+        `ranks`, this one computes `shares` of the steps."""
         gone = missing(SFTTrainer, OVERRIDDEN)
         if gone:
             context.notice(
@@ -91,9 +100,10 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
                 names=", ".join(gone),
             )
         self.objective = objective
+        self.layout = layout
         model = arguments["model"]
         trainable = {name: p.data for name, p in model.named_parameters() if p.requires_grad}
-        super().__init__(data_collator=self._collate, **arguments)
+        super().__init__(data_collator=self.collate, **arguments)
         for name, parameter in model.named_parameters():
             if name in trainable:  # TRL has rounded them to bfloat16
                 parameter.data = trainable[name]
@@ -107,6 +117,7 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
             batch_size=self.args.per_device_train_batch_size,
             gradient_accumulation_steps=self.args.gradient_accumulation_steps,
             checkpointing=bool(self.args.gradient_checkpointing) and checkpoints_everything(self.args),
+            collate=self.collate,
         )
         self._context = context
         self._device = device
@@ -116,25 +127,33 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
         self._course_ends = course_ends
         self._method = method
 
-    def _collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """A batch, and beside it where its examples stand among those that are trained on."""
+    def collate(self, rows: Sequence[Row]) -> Batch:
+        """A batch as this trainer computes it."""
         if not rows:  # what a step has left is computed by other processes
-            return {POSITION: []}
-        batch: dict[str, Any] = self.objective.collate(rows)
-        if POSITION in rows[0]:
-            batch[POSITION] = [int(row[POSITION]) for row in rows]
-        return batch
+            return {INFO: BatchInfo((), 0, 0)}
+        match self.layout:
+            case BatchLayout.packed:
+                return self.objective.pack(rows)
+            case BatchLayout.unmasked:
+                return without_mask(self.objective.collate(rows))
+            case BatchLayout.padded:
+                return self.objective.collate(rows)
 
-    def _get_num_items_in_batch(self, batch_samples: list[Any], device: Any) -> Any:
-        own = [batch for batch in batch_samples if len(batch) > 1]
-        count = self.objective.count(own).to(device) if own else torch.zeros((), dtype=torch.long, device=device)
-        return self.ranks.sum(count) if batch_samples else None
+    def _get_num_items_in_batch(self, batch_samples: list[Batch], device: Any) -> int | torch.Tensor | None:
+        if not batch_samples:
+            return None
+        count = self.objective.count(batch_samples)
+        return self.ranks.sum(torch.tensor(count, device=device)) if self.ranks.several else count
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        return 0  # nobody asks for it, and the library goes through all parameters for every micro-batch
 
     def get_train_dataloader(self) -> Any:
         if self._shares is None:
             return super().get_train_dataloader()
+        pinned = self.args.dataloader_pin_memory
         return self.accelerator.prepare(
-            DataLoader(self.train_dataset, batch_sampler=self._shares, collate_fn=self.data_collator)
+            DataLoader(self.train_dataset, batch_sampler=self._shares, collate_fn=self.data_collator, pin_memory=pinned)
         )
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
@@ -177,8 +196,9 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
             group["lr"] = rate
         scheduler._last_lr = rates
 
-    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Any:
+    def training_step(self, model: Any, inputs: Batch, num_items_in_batch: Count | None = None) -> Any:
         loss = self._learn_from(model, inputs, num_items_in_batch)
+        self.step.add(loss)
         if self.ranks.several and self.accelerator.sync_gradients:
             self._join_step()
         return loss
@@ -188,41 +208,40 @@ class StudioTrainer(SFTTrainer):  # type: ignore[misc]
         self.ranks.sum_gradients([p for p in self.model.parameters() if p.requires_grad])
         self.step.join(self.ranks)
 
-    def _learn_from(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any) -> Any:
-        self.step.examples += inputs.pop(POSITION, ())
-        if not inputs:
+    def _learn_from(self, model: Any, inputs: Batch, num_items_in_batch: Count | None) -> torch.Tensor:
+        info: BatchInfo = inputs[INFO]
+        self.step.examples += info.positions
+        self.step.tokens += info.tokens
+        if not info.rows:
             return torch.zeros((), device=self.args.device)
-        self.step.tokens += int(inputs["attention_mask"].sum())
         model.train()
         tiled = self._device.is_cuda and fits_tiled_head(self.model)
         with self._context.interruptible():
             self.objective.complete(model, inputs, self.pieces.at_once, self.model, tiled=tiled)
         self.step.batches.append(inputs)
         learn = super().training_step
-        loss = self.pieces.compute(
+        return self.pieces.compute(
             lambda piece: learn(model, piece, num_items_in_batch), self.step.batches, again=self.step.forget_losses
         )
-        self.step.loss += float(loss)
-        return loss
 
     def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+        self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Count | None = None
     ) -> Any:
-        # On a card TRL's own head computes in tiles and is fast; on a processor it scores every position.
-        own_head = fits_tiled_head(self.model)
-        tiled = own_head and (self._device.is_cuda or not logits_fit(self.model, inputs["labels"]))
-        supervised = own_head and self.objective.settings.uses == "answers"
-        if supervised and (return_outputs or self.aux_loss_enabled or tiled):
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        # On a card TRL's own head computes in tiles and is fast; on a processor it takes longer than all at once.
+        wanted = self._device.is_cuda or self.aux_loss_enabled or not logits_fit(self.model, inputs["scored"])
+        tiled = wanted and fits_tiled_head(self.model)
         summed = self.objective.loss(model, inputs, head_of=self.model, tiled=tiled)
         if summed.measures is not None:
             self.step.measure(summed.measures, summed.count)
-        return summed.total / max(1, int(num_items_in_batch if num_items_in_batch is not None else summed.count))
+        count = num_items_in_batch if num_items_in_batch is not None else summed.count
+        loss = summed.total / (count.clamp(min=1) if isinstance(count, torch.Tensor) else max(1, count))
+        if summed.balance is None or not self.aux_loss_enabled:
+            return loss
+        return loss + self.router_aux_loss_coef * summed.balance / self.current_gradient_accumulation_steps
 
     def _clip_grad_norm(self, model: Any) -> Any:
-        norm = super()._clip_grad_norm(model)
-        self.step.gradient_norm = float(norm)
-        return norm
+        self.step.gradient_norm = super()._clip_grad_norm(model)
+        return self.step.gradient_norm
 
 
 def checkpoints_everything(arguments: SFTConfig) -> bool:
@@ -264,6 +283,12 @@ def lr_multiplier(step: int, total: int, warm: int, shape: str) -> float:
         return 1.0
     done = (step - warm) / max(1, total - warm)
     return 1.0 - done if shape == "linear" else 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+def rounds_products(device: Device) -> bool:
+    """Whether a card has TF32, products of 32-bit numbers with fewer digits, and there are any to compute."""
+    ampere = device.is_cuda and torch.cuda.get_device_capability(device.torch_device) >= AMPERE
+    return ampere and device.dtype is torch.float32
 
 
 def trainer_for(
@@ -315,7 +340,9 @@ def trainer_for(
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
-        dataloader_pin_memory=False,
+        dataloader_pin_memory=device.is_cuda,
+        tf32=True if rounds_products(device) else None,
+        accelerator_config={"non_blocking": device.is_cuda},
         logging_nan_inf_filter=False,
         logging_strategy="no",
         save_strategy="no",
@@ -331,6 +358,7 @@ def trainer_for(
         order=lambda: LengthGroupedSampler(lengths, plan.batch, training.seed, longest),
         course_ends=plan.course_ends,
         method=method or method_of(plan.recipe.method),
+        layout=layout_for(model, device, training.packing, may_pack=plan.objective.packs),
         ranks=ranks,
         shares=shares,
         model=model,

@@ -25,8 +25,9 @@ from studio.engine.job_context import JobContext
 from studio.engine.memory import card_kernels
 from studio.engine.memory.live_memory import LiveMemory
 from studio.engine.memory.trace import bitsandbytes_state, trace_step
+from studio.engine.training.batch_layout import BatchLayout
 from studio.engine.training.callback import TrainingCallback
-from studio.engine.training.memory_probe import longest_batch, one_round
+from studio.engine.training.memory_probe import longest_rows, one_round
 from studio.engine.training.plan import plan_of
 from studio.engine.training.trainer import trainer_for
 from studio.memory.estimate import estimate
@@ -66,7 +67,8 @@ def real_peak(context: JobContext, run: RunFolder) -> tuple[int, Workload]:
     model = trainable(plan.base, plan.recipe.method, device)
     callback = TrainingCallback(context, device, lambda _: None, plan.save_steps)
     trainer = trainer_for(context, run, plan, model, device, callback)
-    inputs = longest_batch(plan)
+    trainer.layout = BatchLayout.padded
+    inputs = trainer.collate(longest_rows(plan))
     peaks: list[int] = []
 
     def count() -> None:
@@ -81,7 +83,9 @@ def real_peak(context: JobContext, run: RunFolder) -> tuple[int, Workload]:
                 memory.count_all([t for t in held if isinstance(t, torch.Tensor)], "weights")
         for values in trainer.optimizer.state.values():
             memory.count_all([v for v in values.values() if torch.is_tensor(v)], "optimizer")
-        memory.count_all(inputs.values(), "activations")
+        scored = vars(inputs["scored"]).values()
+        given = [one for one in (*inputs.values(), *scored) if torch.is_tensor(one)]
+        memory.count_all(given, "activations")
         with memory:
             one_round(trainer, inputs)
         peaks.append(memory.peak)

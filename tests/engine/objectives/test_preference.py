@@ -23,6 +23,7 @@ from studio.core.recipe.objective import Dpo, Kto
 from studio.core.run_folder import JobFolder, RunFolder
 from studio.dataset.examples import Example, write_frozen
 from studio.engine.device import Device
+from studio.engine.objectives.objective import Batch, TrainingObjective, part_of
 from studio.engine.objectives.preference import (
     DpoObjective,
     KtoObjective,
@@ -32,7 +33,6 @@ from studio.engine.objectives.preference import (
     tokenize_marked,
     tokenize_pairs,
 )
-from studio.engine.training.recovery import pieces
 from studio.evaluation.verdict import compare, verdict
 from studio.tokenization.encoded import IGNORE_INDEX
 from studio.tokenization.encoding import Encoder
@@ -40,6 +40,14 @@ from tests.engine.conftest import do_here, trainable
 from tests.engine.training.test_resume import SETTINGS, adapter, equal, steps_that_count, train_until
 
 CPU = Device(torch.device("cpu"), "", torch.float32, None)
+
+
+def pieces(objective: TrainingObjective, batch: Batch, at_once: int) -> list[Batch]:
+    """The batch, so many examples at a time."""
+    starts = range(0, len(batch["input_ids"]), at_once)
+    return [part_of(batch, start, start + at_once, objective.collate) for start in starts]
+
+
 Make = Callable[..., RunFolder]
 
 
@@ -163,8 +171,8 @@ def test_a_batch_in_pieces_has_the_loss_of_the_whole(tiny_model: Path) -> None:
     batch = objective.collate([{**row, "position": place} for place, row in enumerate(objective.rows(made))])
     with torch.no_grad():
         whole = objective.loss(model, batch)
-        parts = [objective.loss(model, piece) for piece in pieces(batch, 2)]
-    assert sum(part.count for part in parts) == whole.count == int(objective.count([batch])) == 5
+        parts = [objective.loss(model, piece) for piece in pieces(objective, batch, 2)]
+    assert sum(part.count for part in parts) == whole.count == objective.count([batch]) == 5
     assert float(sum(part.total for part in parts)) == pytest.approx(float(whole.total), rel=1e-5)
 
 
@@ -238,7 +246,7 @@ def test_the_loss_of_marked_answers_and_its_gradients_are_those_of_trl(tiny_mode
     assert ours == pytest.approx(wanted, rel=1e-5) and ours != 0.5
     assert all(torch.allclose(ours_gradients[name], one, rtol=1e-3, atol=1e-6) for name, one in gradients.items())
     with torch.no_grad():
-        parts = [objective.loss(model, piece) for piece in pieces(batch, 4)]
+        parts = [objective.loss(model, piece) for piece in pieces(objective, batch, 4)]
     assert float(sum(part.total for part in parts)) == pytest.approx(float(found.total), rel=1e-5)
 
 

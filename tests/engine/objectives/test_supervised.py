@@ -77,7 +77,7 @@ def test_rows_side_by_side_are_padded_with_what_is_neither_read_nor_learned(tiny
     encoded = tokenize_examples(Encoder.from_folder(tiny_model, 128), examples(5)).encoded
     batch = collate(as_rows(encoded))
     longest = max(len(one.ids) for one in encoded)
-    assert {values.shape for values in batch.values()} == {(5, longest)}
+    assert {batch[name].shape for name in ("input_ids", "labels", "attention_mask")} == {(5, longest)}
     for row, one in enumerate(encoded):
         length = len(one.ids)
         assert batch["input_ids"][row, :length].tolist() == list(one.ids)
@@ -105,15 +105,15 @@ def test_the_held_out_examples_are_treated_like_those_that_are_learned(
 CPU = Device(torch.device("cpu"), "test", torch.float32, None)
 
 
-def batch_of(model: Path, loss_on: str = "answers") -> dict[str, torch.Tensor]:
-    return collate(as_rows(tokenize_examples(Encoder.from_folder(model, 128, loss_on), examples(5)).encoded))
+def rows_of(model: Path, loss_on: str = "answers") -> list[dict[str, list[int]]]:
+    return as_rows(tokenize_examples(Encoder.from_folder(model, 128, loss_on), examples(5)).encoded)
 
 
 @pytest.mark.parametrize("loss_on", ["answers", "everything"])
 def test_it_equals_the_models_own_loss_and_gradients(tiny_model: Path, loss_on: str) -> None:
-    inputs = batch_of(tiny_model, loss_on)
+    inputs = collate(rows_of(tiny_model, loss_on))
     model: Any = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
-    stock = model(**inputs).loss
+    stock = model(**{name: inputs[name] for name in ("input_ids", "attention_mask", "labels")}).loss
     stock.backward()
     wanted = {name: p.grad.clone() for name, p in model.named_parameters()}
     model.zero_grad()
@@ -127,10 +127,10 @@ def test_it_equals_the_models_own_loss_and_gradients(tiny_model: Path, loss_on: 
 
 
 def test_splitting_a_batch_changes_nothing_in_the_token_weighted_sum(tiny_model: Path) -> None:
-    inputs = batch_of(tiny_model)
+    rows = rows_of(tiny_model)
     model: Any = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
-    whole = supervised_loss(model, inputs)
-    parts = [supervised_loss(model, {k: v[rows] for k, v in inputs.items()}) for rows in (slice(0, 2), slice(2, 5))]
+    whole = supervised_loss(model, collate(rows))
+    parts = [supervised_loss(model, collate(some)) for some in (rows[:2], rows[2:])]
     assert whole.count == sum(p.count for p in parts)
     assert torch.allclose(whole.total, parts[0].total + parts[1].total, rtol=1e-5)
 

@@ -117,4 +117,5 @@ def test_three_non_finite_steps_in_a_row_end_the_run_in_words(
         trainer.train()
     assert raised.value.problem.code == "training.not_finite"
     assert len(weights.after) == 4
-    assert all(torch.equal(a, b) for a, b in zip(weights.after[1], weights.after[3], strict=True))
+    for after in weights.after[2:]:
+        assert all(torch.equal(a, b) for a, b in zip(weights.after[1], after, strict=True))

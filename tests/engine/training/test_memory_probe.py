@@ -15,6 +15,7 @@ from studio.core.run_folder import RunFolder
 from studio.core.run_state import RunState
 from studio.engine.job_context import JobContext
 from studio.engine.training import job, memory_probe
+from studio.engine.training.batch_layout import BatchLayout
 from studio.engine.training.plan import plan_of
 from studio.engine.training.trainer import StudioTrainer
 from tests.engine.conftest import Child, do_here
@@ -124,7 +125,8 @@ def test_what_would_help_depends_on_the_settings(
     make_run: Callable[..., RunFolder], context: JobContext, settings: dict[str, object], advice: str
 ) -> None:
     plan, _ = plan_of(context, make_run(**settings))
-    assert advice in memory_probe.out_of_memory(plan, memory_probe.longest_batch(plan)).problem.fix
+    inputs = plan.objective.collate(memory_probe.longest_rows(plan))
+    assert advice in memory_probe.out_of_memory(plan, inputs).problem.fix
 
 
 def test_a_slow_processor_takes_one_step_only(
@@ -152,7 +154,8 @@ def test_a_slow_processor_takes_one_step_only(
 
 def test_the_longest_batch_holds_the_longest_examples(make_run: Callable[..., RunFolder], context: JobContext) -> None:
     plan, _ = plan_of(context, make_run(learned=12, held_out=0))
-    inputs = memory_probe.longest_batch(plan)
+    inputs = plan.objective.collate(memory_probe.longest_rows(plan))
     assert inputs["input_ids"].shape == (plan.batch, max(plan.dataset.lengths))
     assert int(inputs["attention_mask"].sum()) == sum(sorted(plan.dataset.lengths)[-plan.batch :])
-    assert memory_probe.padded_tokens(plan) >= plan.dataset.counts.tokens
+    padded = memory_probe.computed_tokens(plan, BatchLayout.padded)
+    assert padded >= memory_probe.computed_tokens(plan, BatchLayout.packed) == plan.dataset.counts.tokens

@@ -38,7 +38,7 @@ from studio.engine.job_context import JobContext
 from studio.engine.methods.registry import method_of
 from studio.engine.training import job as jobs
 from studio.engine.training import plan as plans
-from studio.engine.training.callback import TrainingCallback
+from studio.engine.training.callback import TrainingCallback, UntoldStep
 from studio.engine.training.job import TrainingJob
 from studio.engine.training.trainer import StudioTrainer
 from tests.engine.conftest import do_here
@@ -65,17 +65,20 @@ class Killed(BaseException):
 
 def train_until(run: RunFolder, step: int, job: Train) -> None:
     """Do the job and kill it after `step`, before anything is saved there."""
-    told = TrainingCallback._tell
+    computed = TrainingCallback._computed
 
-    def tell(self: TrainingCallback, *arguments: Any) -> None:
-        told(self, *arguments)
+    def compute(self: TrainingCallback, *arguments: Any) -> UntoldStep:
+        made = computed(self, *arguments)
         if self.done == step:
+            self._untold.append(made)
+            self.tell()
             raise Killed
+        return made
 
     write_job(run, job)
     context = JobContext(run, job.job)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(TrainingCallback, "_tell", tell)
+        patch.setattr(TrainingCallback, "_computed", compute)
         context.run(work_of(job))
     context._writer.close()  # as the system does when a process ends
 
