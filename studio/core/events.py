@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from studio.core.computation import Computation
 from studio.core.conversation import Fact
 from studio.core.dataset_counts import DatasetCounts
 from studio.core.example_scores import ExampleScore, PreferenceScores
@@ -99,7 +100,7 @@ class DeviceChosen(_Event):
     others: tuple[str, ...] = ()
 
 
-class Prepared(DatasetCounts, _Event):
+class Prepared(DatasetCounts, Computation, _Event):
     """What the run is going to do, before its first step: all that was left to this machine is decided. Where examples
     are tokenized beside the training, its counts are of those that were by then, and it is told again with all."""
 
@@ -114,9 +115,6 @@ class Prepared(DatasetCounts, _Event):
     optimizer: str
     learning_rate: float
     epochs: float
-    layout: Literal["", "packed", "unmasked", "padded"] = ""  # see engine/training/batch_layout.py
-    attention: str = ""
-    tf32: bool = False
 
 
 class StepDone(_Event):
