@@ -44,7 +44,11 @@ def test_every_page_opens_at_any_time_and_has_one_primary_button_at_most(
 ) -> None:
     window = open_window(app_state)
     for name in PAGES:
-        window.sidebar.buttons[name].click()
+        if name in window.sidebar.buttons:
+            window.sidebar.buttons[name].click()
+            assert window.sidebar.buttons[name].isChecked()
+        else:  # opened from another page
+            window.go_to(name)
         page = window.stack.currentWidget()
         assert page is not None
         primary = [
@@ -53,7 +57,6 @@ def test_every_page_opens_at_any_time_and_has_one_primary_button_at_most(
             if b.property("kind") == "primary" and b.isVisibleTo(page) and b.text()
         ]
         assert len(primary) <= 1, (name, [b.text() for b in primary])
-        assert window.sidebar.buttons[name].isChecked()
 
 
 def test_steps_open_with_the_keyboard(app_state: AppState, open_window: Opener, qtbot: QtBot) -> None:
