@@ -101,7 +101,7 @@ def connect(address: str) -> Any:
             N_("Ray isn't installed, so a cluster can't be reached."),
             N_("It comes with the extra `cluster` of this program, about 300 MB."),
             N_("Install it with: pip install {words}. Or train on this computer."),
-            words='"fine-tuning-studio[cluster]"',
+            words='"ray[default,train]"',
         ) from error
     parts = urlsplit(address)
     if parts.scheme not in ("ray", "http", "https") or not parts.hostname:
