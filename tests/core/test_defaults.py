@@ -25,9 +25,10 @@ def test_passes_follow_the_number_of_examples(examples: int, passes: float) -> N
     assert default_epochs(examples) == passes
 
 
-def test_fewer_than_thirty_examples_keep_none_aside() -> None:
+def test_a_tenth_is_set_aside_a_thousand_at_most_and_none_of_fewer_than_thirty() -> None:
     assert default_values(Recipe(), DefaultsContext(examples=29))["data.validation_split"] == 0.0
     assert default_values(Recipe(), DefaultsContext(examples=30))["data.validation_split"] == 0.1
+    assert default_values(Recipe(), DefaultsContext(examples=100_000))["data.validation_split"] == 0.01
 
 
 @pytest.mark.parametrize(
