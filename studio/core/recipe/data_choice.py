@@ -179,8 +179,8 @@ class DataChoice(SettingsGroup):
         Setting(
             N_("Examples set aside for checking"),
             N_(
-                "The model never studies these, so they show whether it really learned. Automatic: 10 %, about 1,000 at "
-                "most, none under 30."
+                "The model never studies these, so they show whether it really learned. Automatic: 10 %, about "
+                "1,000 at most, none under 30."
             ),
             level="more",
             term="validation split",
