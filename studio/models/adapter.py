@@ -150,6 +150,12 @@ _OF_OTHER_KINDS: Mapping[str, frozenset[str]] = {
 """What configs of other methods of this program say beside, all of it numbers and words of a choice."""
 
 
+def trained_tokens(folder: Path) -> int:
+    """`AdapterConfig.vocabulary` of the add-on in `folder`, whatever else it is made of."""
+    told = {"trainable_token_indices": read_mapping(folder / ADAPTER_CONFIG).get("trainable_token_indices")}
+    return AdapterConfig.model_validate(told).vocabulary
+
+
 def unknown_settings(told: Mapping[str, object]) -> list[str]:
     """Settings of an adapter config that say something and aren't LoRA's own, or those of its kind."""
     known = AdapterConfig.model_fields.keys() | _WITHOUT_EFFECT

@@ -16,6 +16,7 @@ from PySide6.QtGui import QDesktopServices, QInputMethodEvent, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog, QWidget
 
+from studio.ui.chat.endpoint import ChatEndpoint
 from studio.ui.main_window import PAGES, MainWindow
 from studio.ui.state.app_state import AppState
 from tests.faults.table import Record, Row, report
@@ -154,6 +155,9 @@ def test_whatever_anybody_clicks_nothing_breaks(
         assert not changed
         before = after
     family = [psutil.Process(), *psutil.Process().children(recursive=True)]
-    assert not [c for one in family for c in one.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+    connections = (connection for one in family for connection in one.net_connections("inet"))
+    heard = {(one.laddr.ip, one.laddr.port) for one in connections if one.status == psutil.CONN_LISTEN}
+    switched_on = (one.endpoint for one in ready_state.findChildren(ChatEndpoint))
+    assert heard == {("127.0.0.1", endpoint.port) for endpoint in switched_on if endpoint is not None}
     report([Row("anything clicked or typed", injected=events, recovered=events)], record_property)
     record_property("slowest", f"{1000 * monkey.slowest[0]:.0f} ms: {monkey.slowest[1]}")

@@ -42,7 +42,7 @@ from studio.engine.methods.peft_method import PeftMethod, does_not_fit
 from studio.engine.methods.quantization import LEFT_ALONE
 from studio.engine.methods.starts import Factors, adapted_layers, begin_with_principal, begin_with_residual, shift_base
 from studio.engine.methods.weight_changes import Changes, Grown, Replaced, changes_of, merge_into
-from studio.models.adapter import ADAPTER_WEIGHTS, AdapterConfig, adapter_tensors
+from studio.models.adapter import ADAPTER_WEIGHTS, adapter_tensors, trained_tokens
 from studio.models.fitting import no_such_layers
 
 
@@ -185,7 +185,7 @@ def make_room_for_tokens(base: Network, folder: Path) -> None:
     layers = (base.get_input_embeddings(), base.get_output_embeddings())
     names = [f"{name}.weight" for name, module in base.named_modules() if any(module is layer for layer in layers)]
     found, had = adapter_tensors(folder), layers[0].weight.shape[0]
-    rows = max([AdapterConfig.read(folder).vocabulary, *(found[name].shape[0] for name in names if name in found)])
+    rows = max([trained_tokens(folder), *(found[name].shape[0] for name in names if name in found)])
     if rows <= had:
         return
     base.resize_token_embeddings(rows, mean_resizing=False)

@@ -127,7 +127,9 @@ def test_preferences_are_held_against_what_the_parent_learned(
     project = create_project("Preferences")
     parent = created(worker, project, with_values(Recipe(), settings))
     assert do_here(parent, Train()) == 0
-    recipe = with_values(from_weights_of(parent, load(parent.recipe)), {"objective.kind": "dpo"})
+    recipe = with_values(
+        from_weights_of(parent, load(parent.recipe)), {"objective.kind": "dpo", "objective.sft_weight": 0.0}
+    )
     run = created(worker, project, recipe)
     assert do_here(run, Train()) == 0
     looks = [event for event in run.reader().read_new() if isinstance(event, Evaluated)]
