@@ -14,4 +14,4 @@ from tests.benchmarks.figures import figures_of
 def test_teaching_keeps_up_with_a_bare_loop_and_beats_the_trl_command(home_with_starter: Path) -> None:
     result = figures_of("trainer_speed", home_with_starter)
     assert result["trainer_to_bare_loop"] >= 0.9
-    assert result["trainer_to_trl_sft"] >= 2.0
+    assert result["examples_a_second_to_trl"] >= 2.0
