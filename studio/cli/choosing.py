@@ -67,8 +67,8 @@ def chosen_placement(arguments: argparse.Namespace) -> Placement | None:
     """Where a training is to compute, None where that isn't said. Raises ProblemError."""
     if not arguments.cards and arguments.processes is None and not arguments.on:
         return None
+    from studio.cli import placement
     from studio.hardware.gauge import Gauge
-    from studio.runs import placement
 
     cards = Gauge().read().cards
     return placement.chosen_placement(arguments.cards, arguments.processes or 1, cards, arguments.on)

@@ -12,11 +12,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from studio.core.computation import Computation
 from studio.core.conversation import Fact
-from studio.core.dataset_counts import DatasetCounts
 from studio.core.example_scores import ExampleScore, PreferenceScores
 from studio.core.export_check import ExportCheck
+from studio.core.preparation import Computation, DatasetCounts
 from studio.core.problems import Problem
 from studio.core.translatable import Sentence
 

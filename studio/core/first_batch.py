@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ConfigDict
 
-from studio.core.dataset_counts import DatasetCounts
+from studio.core.preparation import DatasetCounts
 from studio.core.translatable import Sentence
 
 FIRST_BATCH = "first_batch.json"

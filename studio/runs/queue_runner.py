@@ -8,7 +8,6 @@ outlive it.
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +25,7 @@ from studio.core.translatable import N_
 from studio.core.writer_lock import WriterLock
 from studio.hardware.gauge import Gauge
 from studio.hardware.snapshot import Card, Snapshot
+from studio.hardware.visible_cards import visible_cards
 from studio.runs.follow import read_log_end
 from studio.runs.measurements import record
 from studio.runs.project import projects
@@ -142,7 +142,7 @@ class QueueRunner:
         snapshot = self._look()
         if snapshot.problem is not None:  # the cards can't be asked, and training on the processor isn't what was meant
             return []
-        cards = visible(snapshot.cards, os.environ.get("CUDA_VISIBLE_DEVICES"))
+        cards = visible_cards(snapshot.cards)
         self._cards = len(cards)
         self._watch_others(cards)
         going = [entry for entry in queue.entries if _goes_on(entry, self._now())]
@@ -296,18 +296,6 @@ def left_alone(card: Card) -> bool:
         return False
     quiet = card.utilisation is None or card.utilisation <= OTHERS_MAY_COMPUTE
     return quiet and card.used <= max(OTHERS_MAY_USE, card.total * OTHERS_SHARE)
-
-
-def visible(cards: tuple[Card, ...], wanted: str | None) -> tuple[Card, ...]:
-    """The cards that `CUDA_VISIBLE_DEVICES` leaves to this computer's programs; all of them where it isn't set."""
-    if wanted is None:
-        return cards
-    words = [word.strip() for word in wanted.split(",") if word.strip()]
-    return tuple(card for card in cards if any(_is_meant(card, word) for word in words))
-
-
-def _is_meant(card: Card, word: str) -> bool:
-    return card.index == int(word) if word.isdecimal() else bool(card.uuid) and card.uuid.startswith(word)
 
 
 def main() -> int:

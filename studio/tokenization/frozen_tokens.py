@@ -22,7 +22,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from studio.core.conversation import Message
-from studio.core.dataset_counts import DatasetCounts
+from studio.core.preparation import DatasetCounts
 from studio.core.problems import ProblemError
 from studio.core.recipe.recipe import Recipe
 from studio.core.storage import staged_file

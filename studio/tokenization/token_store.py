@@ -25,7 +25,7 @@ from pydantic import TypeAdapter
 
 import studio
 from studio.core import paths
-from studio.core.dataset_counts import DatasetCounts
+from studio.core.preparation import DatasetCounts
 from studio.core.problems import Problem, ProblemError
 from studio.core.storage import sha256_of, write_text
 from studio.core.translatable import Sentence

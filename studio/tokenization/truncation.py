@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from studio.core.conversation import Message
-from studio.core.dataset_counts import DatasetCounts
+from studio.core.preparation import DatasetCounts
 from studio.dataset.examples import Example
 from studio.tokenization.encoded import Encoded
 from studio.tokenization.encoding import Encoder

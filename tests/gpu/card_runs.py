@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from studio.core.dataset_counts import DatasetCounts
 from studio.core.events import MemoryProbed
+from studio.core.preparation import DatasetCounts
 from studio.core.problems import ProblemError
 from studio.core.recipe.defaults import DefaultsContext, resolve_defaults
 from studio.core.recipe.method import Method

@@ -29,9 +29,10 @@ from studio.core.run_folder import RunFolder
 from studio.core.writer_lock import WriterLock, lock_is_held
 from studio.hardware.gauge import Gauge
 from studio.hardware.snapshot import Card, Snapshot
+from studio.hardware.visible_cards import visible
 from studio.runs import queue
 from studio.runs.queue_file import AtTime, WhenFree, queue_file, queue_folder, read_queue
-from studio.runs.queue_runner import FREE_FOR, MOST_STARTS, QueueRunner, main, visible
+from studio.runs.queue_runner import FREE_FOR, MOST_STARTS, QueueRunner, main
 from studio.runs.start import JobProcess
 from tests.fakes import nvml
 from tests.runs.conftest import MakeRun, Trainings

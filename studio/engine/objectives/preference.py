@@ -20,8 +20,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch.nn import functional
 
-from studio.core.dataset_counts import DatasetCounts
 from studio.core.example_scores import ExampleScore, PreferenceScores
+from studio.core.preparation import DatasetCounts
 from studio.core.recipe.objective import Dpo, Kto, PreferenceSettings
 from studio.core.recipe.recipe import Recipe
 from studio.core.run_folder import RunFolder

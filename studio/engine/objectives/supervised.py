@@ -18,7 +18,7 @@ import torch
 from torch.nn import functional
 from transformers import masking_utils
 
-from studio.core.dataset_counts import DatasetCounts
+from studio.core.preparation import DatasetCounts
 from studio.core.recipe.recipe import Recipe
 from studio.core.translatable import Sentence
 from studio.core.workload import MOST_LOGITS

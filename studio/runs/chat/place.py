@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,11 +15,12 @@ from studio.core.run_state import RunState
 from studio.core.translatable import N_, Sentence, sentence
 from studio.hardware.gauge import Gauge
 from studio.hardware.snapshot import Card, Snapshot
+from studio.hardware.visible_cards import visible_cards
 from studio.memory.available import available_now
 from studio.models.base_model import locate
 from studio.models.weights import weight_files
 from studio.runs.project import projects
-from studio.runs.queue_runner import PROCESSOR, cards_of, visible
+from studio.runs.queue_runner import PROCESSOR, cards_of
 
 SIZE = {4: 0.35, 8: 0.6, 16: 1.0}
 """Size of a base that is stored in so many bits beside its files, which have 16: what isn't compressed counts too."""
@@ -46,7 +46,7 @@ def place_for_chat(run: RunFolder | None, model: Path | None, look: Callable[[],
     its card is only shared where it could take as much again as it ever held. Reads the disk and asks the driver."""
     snapshot = look() if look is not None else _look()
     needed = _needed(run, model)
-    cards = visible(snapshot.cards, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    cards = visible_cards(snapshot.cards)
     card = cards[0] if cards else None  # where the engine would compute
     for training in trainings_at_work():
         where = cards_of(training)

@@ -7,6 +7,7 @@ from PySide6.QtCore import QSignalBlocker, Slot
 from PySide6.QtWidgets import QCheckBox, QLineEdit, QSpinBox, QWidget
 
 from studio.core.jobs import HERE, MOST_PROCESSES, Placement
+from studio.hardware.visible_cards import usable_cards
 from studio.ui.controls.layout import STRETCH, add_all, hbox, vbox
 from studio.ui.controls.text import combo_box, label, say
 from studio.ui.design.language import gigabytes, tr
@@ -30,8 +31,6 @@ class CardsChooser(QWidget):
 
     @Slot()
     def _on_snapshot_taken(self) -> None:
-        from studio.runs.placement import usable_cards  # brings along a lot: not before the first frame
-
         snapshot = self._app_state.snapshot
         cards = usable_cards(snapshot.cards) if snapshot is not None else ()
         if list(self.boxes) == [card.uuid for card in cards]:

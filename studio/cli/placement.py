@@ -1,24 +1,17 @@
-"""Where a training may compute: on which of this computer's cards, or with how many processes."""
+"""Where a training computes, by the words of a command line: on which cards, or with how many processes."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from studio.core.jobs import MOST_PROCESSES, Placement
 from studio.core.problems import Remedy, problem
 from studio.core.translatable import N_
 from studio.hardware.snapshot import Card
-from studio.runs.queue_runner import visible
+from studio.hardware.visible_cards import usable_cards
 
 ALL = "all"
 """In place of the numbers of cards."""
-
-
-def usable_cards(cards: Sequence[Card]) -> tuple[Card, ...]:
-    """Those of this computer's cards that a training can be told to use."""
-    seen = visible(tuple(cards), os.environ.get("CUDA_VISIBLE_DEVICES"))
-    return tuple(card for card in seen if card.uuid and card.problem is None)
 
 
 def chosen_placement(words: str, processes: int, cards: Sequence[Card], cluster: str = "") -> Placement:

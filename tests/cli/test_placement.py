@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from studio.cli.placement import chosen_placement
 from studio.core.jobs import HERE, Placement, Train, write_job
 from studio.core.problems import Problem, ProblemError
 from studio.core.run_folder import RunFolder
 from studio.hardware.snapshot import Card
-from studio.runs.placement import chosen_placement, usable_cards
+from studio.hardware.visible_cards import usable_cards
 from studio.runs.resume import placement_of
 
 SMALL = Card(index=0, name="small", uuid="GPU-small", total=12 << 30)

@@ -1,8 +1,11 @@
-"""How many examples and tokens are trained on."""
+"""What a training tells of itself before its first step: how many examples and tokens it learns from, and how it
+computes its batches."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
 
 
 class DatasetCounts(BaseModel):
@@ -29,3 +32,15 @@ class DatasetCounts(BaseModel):
         return DatasetCounts(
             **{name: getattr(self, name) + getattr(other, name) for name in DatasetCounts.model_fields}
         )
+
+
+class Computation(BaseModel):
+    """`layout` says how examples lie in a batch: one after the other in a row, or one a row, with or without a mask of
+    what is padded. `attention` is `varlen` or what transformers calls it. `tf32`: whether products of 32-bit numbers
+    have fewer digits, as cards compute them faster. Empty in journals from before it was told."""
+
+    model_config = ConfigDict(frozen=True)
+
+    layout: Literal["", "packed", "unmasked", "padded"] = ""
+    attention: str = ""
+    tf32: bool = False
