@@ -13,6 +13,23 @@ import psutil
 
 from studio.core.events import CheckpointCommitted
 from studio.core.run_folder import RunFolder
+from tests.engine.conftest import save_tiny_model
+
+
+def numbers_recipe(folder: Path, method: str, training: str = "") -> Path:
+    """Forty short examples for a model of two layers, to be learned with `method` in 72 steps."""
+    rows = [f"What is number {n} of these?,It is {n}." for n in range(40)]
+    (folder / "numbers.csv").write_text("\n".join(["question,answer", *rows]))
+    file = folder / "numbers.yaml"
+    file.write_text(
+        "name: Numbers\n"
+        "data: {path: numbers.csv, validation_split: 0.1}\n"
+        f"model: {{source: folder, name: {save_tiny_model(folder / 'tiny')}}}\n"
+        f"method: {method}\n"
+        "training: {epochs: 8, batch_size: 4, gradient_accumulation_steps: 1, max_length: 64, save_steps: 9"
+        f"{training}}}\n"
+    )
+    return file
 
 
 def wait_for_a_save_point(run: RunFolder) -> None:

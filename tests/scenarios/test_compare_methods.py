@@ -11,8 +11,7 @@ import pytest
 from studio.core.events import Continued
 from studio.core.run_folder import RunFolder
 from studio.runs.compare_methods.comparison import ComparisonFolder
-from tests.engine.conftest import save_tiny_model
-from tests.scenarios.conftest import kill_everything, wait_for_a_save_point
+from tests.scenarios.conftest import kill_everything, numbers_recipe, wait_for_a_save_point
 from tests.scenarios.test_journey import studio
 
 pytestmark = [pytest.mark.trains, pytest.mark.timeout(900)]
@@ -20,19 +19,8 @@ pytestmark = [pytest.mark.trains, pytest.mark.timeout(900)]
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
-    """Forty short examples for a model of two layers, which is too narrow for adapter layers of 256."""
-    rows = [f"What is number {n} of these?,It is {n}." for n in range(40)]
-    (tmp_path / "numbers.csv").write_text("\n".join(["question,answer", *rows]))
-    file = tmp_path / "numbers.yaml"
-    file.write_text(
-        "name: Numbers\n"
-        "data: {path: numbers.csv, validation_split: 0.1}\n"
-        f"model: {{source: folder, name: {save_tiny_model(tmp_path / 'tiny')}}}\n"
-        "method: {kind: bottleneck, width: 256}\n"
-        "training: {epochs: 8, batch_size: 4, gradient_accumulation_steps: 1, max_length: 64, save_steps: 9,\n"
-        "  learning_rate: 0.001, sample_answers: false}\n"
-    )
-    return file
+    """The model is too narrow for adapter layers of 256."""
+    return numbers_recipe(tmp_path, "{kind: bottleneck, width: 256}", ", learning_rate: 0.001, sample_answers: false")
 
 
 def test_a_comparison_that_was_killed_goes_on_to_a_table_with_its_failures(recipe: Path, tmp_path: Path) -> None:

@@ -13,8 +13,7 @@ from studio.core.events import Continued, Finished, ProcessStarted, StepDone
 from studio.core.run_folder import RunFolder
 from studio.runs import queue
 from studio.runs.queue_file import read_queue
-from tests.engine.conftest import save_tiny_model
-from tests.scenarios.conftest import kill_everything, wait_for_a_save_point
+from tests.scenarios.conftest import kill_everything, numbers_recipe, wait_for_a_save_point
 from tests.scenarios.test_journey import studio
 
 pytestmark = [pytest.mark.trains, pytest.mark.timeout(900)]
@@ -22,18 +21,7 @@ pytestmark = [pytest.mark.trains, pytest.mark.timeout(900)]
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
-    """Forty short examples for a model of two layers."""
-    rows = [f"What is number {n} of these?,It is {n}." for n in range(40)]
-    (tmp_path / "numbers.csv").write_text("\n".join(["question,answer", *rows]))
-    file = tmp_path / "numbers.yaml"
-    file.write_text(
-        "name: Numbers\n"
-        "data: {path: numbers.csv, validation_split: 0.1}\n"
-        f"model: {{source: folder, name: {save_tiny_model(tmp_path / 'tiny')}}}\n"
-        "method: {rank: 4}\n"
-        "training: {epochs: 8, batch_size: 4, gradient_accumulation_steps: 1, max_length: 64, save_steps: 9}\n"
-    )
-    return file
+    return numbers_recipe(tmp_path, "{rank: 4}")
 
 
 def test_a_night_with_a_power_failure_ends_with_every_run_finished(recipe: Path) -> None:
