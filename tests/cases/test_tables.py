@@ -155,6 +155,19 @@ CASES: dict[str, tuple[Files, Right | Asked]] = {
         ),
         Asked(says="thumbs seems to say"),
     ),
+    "two passages below each question": (
+        text(
+            "t.tsv",
+            "question\tanswer\tcontext_search\tcontext_book\n"
+            + "".join(
+                f"{q}\t{a}\tThe {n}. page that was found says {a}\tThe book says about it: {a}\n" for n, (q, a) in ALL
+            ),
+        ),
+        Asked(
+            first=(f"{ASKED[0]}\n\nThe 0. page that was found says {TOLD[0]}", TOLD[0]),
+            says="could stand below the question: context_search, context_book",
+        ),
+    ),
     "answers that were deleted": (
         text("t.csv", "question,answer,is_deleted\n" + "".join(f'"{q}","{a}",{n % 2}\n' for n, (q, a) in ALL)),
         Asked(says="is_deleted seems to say"),

@@ -316,10 +316,14 @@ def _complete(
         tools = None
     history = history_column(seen, taken)
     taken |= {name for name in (system, thinking, tools, history) if name}
-    context = _context(seen, taken)
+    contexts = _contexts(seen, taken)
+    context = contexts[0] if contexts else None
     if context:
         taken.add(context)
         why.append(sentence(N_("{column} is put below the question."), column=context))
+    if len(contexts) > 1:
+        text = N_("More than one column could stand below the question: {names}.")
+        doubts.append(sentence(text, names=", ".join(contexts)[:300]))
     if share(seen, answer, is_answer_list) > 0.8:
         several = sentence(N_("Of several right answers in {column} the first is learned."), column=answer)
         placed = share(seen, answer, lambda cell: "answer_start" in cell_text(cell)) > 0.8
@@ -499,19 +503,22 @@ def _beside(seen: TableProfile, role: str, taken: set[str], below: int = 10_000)
     return None
 
 
-def _context(seen: TableProfile, taken: set[str]) -> str | None:
+def _contexts(seen: TableProfile, taken: set[str]) -> list[str]:
+    """The column that holds what a question is about, and those that are called so no less clearly."""
+    found = [name for name in seen.named("context", taken) if _could_be_context(seen, name, taken)]
+    return [name for name in found if rank(name, "context") == rank(found[0], "context")]
+
+
+def _could_be_context(seen: TableProfile, name: str, taken: set[str]) -> bool:
+    found = seen.profiles[name]
     is_task = bool(taken & {name for name in seen.columns if plain(name) in _INSTRUCTIONS})
-    for name in seen.named("context", taken):
-        found = seen.profiles[name]
-        if is_task and plain(name) in _INPUTS and found.filled > 0:
-            return name  # what the instruction is about, be it a word, a number or a list
-        exact = (rank(name, "context") or 0) < EXACT
-        is_code = found.is_category and found.length < 30 and found.filled > 0.5 and not (exact and found.spaced > 0.8)
-        if found.is_nested or found.about >= 0.5 or is_code:
-            continue
-        if (found.is_text and (exact or found.length >= 40)) or (exact and found.filled < 0.5):
-            return name
-    return None
+    if is_task and plain(name) in _INPUTS and found.filled > 0:
+        return True  # what the instruction is about, be it a word, a number or a list
+    exact = (rank(name, "context") or 0) < EXACT
+    is_code = found.is_category and found.length < 30 and found.filled > 0.5 and not (exact and found.spaced > 0.8)
+    if found.is_nested or found.about >= 0.5 or is_code:
+        return False
+    return (found.is_text and (exact or found.length >= 40)) or (exact and found.filled < 0.5)
 
 
 def _name_in_pattern(name: str) -> str:
